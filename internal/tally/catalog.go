@@ -1,0 +1,69 @@
+package tally
+
+import (
+	"maps"
+	"slices"
+)
+
+// DefaultSite exists in every catalog.
+const DefaultSite = "default"
+
+// DefaultMetrics returns the metrics that exist without being declared.
+func DefaultMetrics() map[string]Rule {
+	toggle := Rule{Kind: Toggle, Max: 1}
+	return map[string]Rule{
+		"likes": toggle, "heart": toggle, "party": toggle, "rocket": toggle,
+		"laugh": toggle, "wow": toggle, "sad": toggle,
+		"claps":    {Kind: Amount, Max: 50},
+		"visitors": {Kind: Once, Max: 1},
+		"views":    {Kind: Window, Max: 1, Window: 30 * 60 * 1e9},
+		"readers":  {Kind: Presence},
+	}
+}
+
+// Catalog knows which sites and metrics exist. It is fixed after construction.
+type Catalog struct {
+	sites   map[string]bool
+	metrics map[string]Rule
+}
+
+// NewCatalog returns a catalog of [DefaultSite] and the sites given, and of the
+// metrics given. Names are assumed valid; configuration checks them.
+func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
+	c := &Catalog{sites: map[string]bool{DefaultSite: true}, metrics: maps.Clone(metrics)}
+	for _, site := range sites {
+		c.sites[site] = true
+	}
+	return c
+}
+
+// Resolve reads a topic whose site and metric must exist.
+// Errors: [CodeBadTopic], [CodeUnknownSite], [CodeUnknownMetric].
+func (c *Catalog) Resolve(text string) (Topic, error) {
+	topic, err := ParseTopic(text)
+	if err != nil {
+		return Topic{}, err
+	}
+	return topic, c.Known(topic.Site(), topic.Metric())
+}
+
+// Known tells whether site and metric exist.
+// Errors: [CodeUnknownSite], [CodeUnknownMetric].
+func (c *Catalog) Known(site, metric string) error {
+	if !c.sites[site] {
+		return Errorf(CodeUnknownSite, "there is no site %q here; --site declares one", site)
+	}
+	if _, ok := c.metrics[metric]; !ok {
+		return Errorf(CodeUnknownMetric, "there is no metric %q here; --metric declares one", metric)
+	}
+	return nil
+}
+
+// Rule returns the rule of a topic that was resolved, the zero Rule for others.
+func (c *Catalog) Rule(topic Topic) Rule { return c.metrics[topic.Metric()] }
+
+// Sites returns the names of all sites, sorted.
+func (c *Catalog) Sites() []string { return slices.Sorted(maps.Keys(c.sites)) }
+
+// Metrics returns the names of all metrics, sorted.
+func (c *Catalog) Metrics() []string { return slices.Sorted(maps.Keys(c.metrics)) }

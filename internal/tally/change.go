@@ -1,0 +1,92 @@
+package tally
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// Change is the newest known state of a topic: what is stored, published, pushed
+// and answered. Count is never below 0. Version only grows, is in microseconds
+// since the Unix epoch where the store's clock allows, and is 0, with count 0,
+// for a topic that nobody touched.
+type Change struct {
+	Topic   Topic
+	Count   int64
+	Version int64
+}
+
+// NextVersion returns the version that follows previous at now, in microseconds
+// of the store's clock. Since it follows the clock, a store that lost its newest
+// writes and goes on still issues versions above those that were seen.
+func NextVersion(previous, now int64) int64 { return max(previous+1, now) }
+
+// A frame is a Change as one JSON object, the same bytes in Redis, in SSE, in
+// WebSocket messages and in HTTP answers:
+//
+//	{"topic":"blog/likes/hello","count":43,"version":1790000000000001}
+const (
+	frameTopic   = `{"topic":`
+	frameCount   = `,"count":`
+	frameVersion = `,"version":`
+)
+
+// AppendFrame appends the frame of c to dst.
+func AppendFrame(dst []byte, c Change) []byte {
+	dst = AppendFrameHead(dst, c.Topic)
+	dst = strconv.AppendInt(dst, c.Count, 10)
+	dst = append(dst, frameVersion...)
+	dst = strconv.AppendInt(dst, c.Version, 10)
+	return append(dst, '}')
+}
+
+// AppendFrameHead appends what stands before the count in a topic's frames, for
+// a store that appends count, `,"version":`, version and `}` itself.
+func AppendFrameHead(dst []byte, topic Topic) []byte {
+	dst = append(dst, frameTopic...)
+	dst = AppendJSONString(dst, topic.String())
+	return append(dst, frameCount...)
+}
+
+// ParseFrame reads a frame of the given topic, as [AppendFrame] writes it.
+func ParseFrame(topic Topic, frame []byte) (Change, error) {
+	numbers, ok := bytes.CutSuffix(frame, []byte("}"))
+	at := bytes.LastIndex(numbers, []byte(frameVersion))
+	if !ok || at < 0 {
+		return Change{}, fmt.Errorf("not a frame: %q", frame)
+	}
+	version, err := strconv.ParseInt(string(numbers[at+len(frameVersion):]), 10, 64)
+	if err != nil {
+		return Change{}, fmt.Errorf("version of frame %q: %w", frame, err)
+	}
+	head := numbers[:at]
+	at = bytes.LastIndex(head, []byte(frameCount))
+	if at < 0 {
+		return Change{}, fmt.Errorf("not a frame: %q", frame)
+	}
+	count, err := strconv.ParseInt(string(head[at+len(frameCount):]), 10, 64)
+	if err != nil {
+		return Change{}, fmt.Errorf("count of frame %q: %w", frame, err)
+	}
+	if !bytes.Equal(head[:at+len(frameCount)], AppendFrameHead(make([]byte, 0, 320), topic)) {
+		return Change{}, fmt.Errorf("frame %q is not of %s", frame, topic)
+	}
+	return Change{Topic: topic, Count: count, Version: version}, nil
+}
+
+// AppendJSONString appends s, which is UTF-8, as a JSON string (RFC 8259, section 7).
+func AppendJSONString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < 0x20:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

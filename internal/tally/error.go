@@ -1,0 +1,77 @@
+package tally
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code names one kind of failure. Codes are part of the public contract: they
+// stand in problem documents, in frames and in metrics, and never change.
+type Code string
+
+// The codes of the public contract. Their HTTP statuses stand at the edge.
+const (
+	CodeBadTopic             Code = "bad_topic"
+	CodeBadVisitor           Code = "bad_visitor"
+	CodeBadAmount            Code = "bad_amount"
+	CodeBadBody              Code = "bad_body"
+	CodeTooManyTopics        Code = "too_many_topics"
+	CodeOriginNotAllowed     Code = "origin_not_allowed"
+	CodeUnknownSite          Code = "unknown_site"
+	CodeUnknownMetric        Code = "unknown_metric"
+	CodeNotFound             Code = "not_found"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeReadOnlyMetric       Code = "read_only_metric"
+	CodeBodyTooLarge         Code = "body_too_large"
+	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeRateLimited          Code = "rate_limited"
+	CodeStoreUnavailable     Code = "store_unavailable"
+	CodeTooManyViewers       Code = "too_many_viewers"
+	CodeInternal             Code = "internal"
+)
+
+// Error is a failure with a stable code and a message for people.
+type Error struct {
+	Code    Code
+	Message string
+	// RetryAfter is how long the caller should wait before it tries again;
+	// zero where trying again would not help.
+	RetryAfter time.Duration
+	// Err is the cause, for the log; it is never shown to the caller.
+	Err error
+}
+
+// Errorf returns an *Error whose message is formatted for people.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Unavailable returns the error of a store that cannot answer now, caused by err.
+func Unavailable(err error) *Error {
+	return &Error{
+		Code:       CodeStoreUnavailable,
+		Message:    "the store cannot be reached; the request was not acknowledged and may be repeated",
+		RetryAfter: time.Second,
+		Err:        err,
+	}
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Err)
+	}
+	return string(e.Code) + ": " + e.Message
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError returns err as an *Error. An error that has no code yet is
+// [CodeInternal], its text kept for the log only.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeInternal, Message: "something went wrong on the server", Err: err}
+}

@@ -1,0 +1,99 @@
+package tally
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is the family of a metric's rule.
+type Kind uint8
+
+const (
+	// Toggle lets a visitor contribute 0 or 1.
+	Toggle Kind = iota + 1
+	// Amount lets a visitor contribute 0 to [Rule.Max], asserted as a total.
+	Amount
+	// Once lets a visitor contribute 1, for good.
+	Once
+	// Window lets a visitor add 1 once in each [Rule.Window] of the store's clock.
+	// The windows are those that begin at whole multiples of it since the Unix epoch.
+	Window
+	// Presence counts open pages; connections hold it, assertions never change it.
+	Presence
+)
+
+const (
+	// maxAmount bounds what one visitor may contribute, so that no sum of
+	// contributions leaves the integers that a JSON number holds exactly.
+	maxAmount = 1_000_000
+	// maxWindow bounds how long a store remembers who was seen.
+	maxWindow = 366 * 24 * time.Hour
+)
+
+// Rule says what a visitor may contribute to the topics of a metric.
+type Rule struct {
+	Kind   Kind
+	Max    int64         // the most one visitor contributes; 0 for Presence
+	Window time.Duration // for Window alone; whole seconds
+}
+
+// ParseRule reads toggle, amount:MAX, once, window:DURATION or presence.
+func ParseRule(text string) (Rule, error) {
+	name, argument, has := strings.Cut(text, ":")
+	switch {
+	case name == "toggle" && !has:
+		return Rule{Kind: Toggle, Max: 1}, nil
+	case name == "once" && !has:
+		return Rule{Kind: Once, Max: 1}, nil
+	case name == "presence" && !has:
+		return Rule{Kind: Presence}, nil
+	case name == "amount" && has:
+		most, err := strconv.ParseInt(argument, 10, 64)
+		if err != nil || most < 1 || most > maxAmount {
+			return Rule{}, fmt.Errorf("amount:%s: the most a visitor may contribute is a whole number from 1 to %d", argument, maxAmount)
+		}
+		return Rule{Kind: Amount, Max: most}, nil
+	case name == "window" && has:
+		window, err := time.ParseDuration(argument)
+		if err != nil || window < time.Second || window > maxWindow || window%time.Second != 0 {
+			return Rule{}, fmt.Errorf("window:%s: a window is a duration in whole seconds from 1s to %s", argument, maxWindow)
+		}
+		return Rule{Kind: Window, Max: 1, Window: window}, nil
+	}
+	return Rule{}, fmt.Errorf("%q is no rule: a rule is toggle, amount:50, once, window:30m or presence", text)
+}
+
+// String returns the form that [ParseRule] reads.
+func (r Rule) String() string {
+	switch r.Kind {
+	case Toggle:
+		return "toggle"
+	case Amount:
+		return "amount:" + strconv.FormatInt(r.Max, 10)
+	case Once:
+		return "once"
+	case Window:
+		return "window:" + r.Window.String()
+	case Presence:
+		return "presence"
+	}
+	return "none"
+}
+
+// Final tells whether a contribution, once made, cannot be taken back.
+func (r Rule) Final() bool { return r.Kind == Once || r.Kind == Window }
+
+// Check tells why a visitor may not assert amount: [CodeReadOnlyMetric] or [CodeBadAmount].
+func (r Rule) Check(amount int64) error {
+	switch {
+	case r.Kind == Presence:
+		return Errorf(CodeReadOnlyMetric, "this metric counts open connections; hold one with present= instead of writing")
+	case r.Final() && amount != 1:
+		return Errorf(CodeBadAmount, "a contribution to this metric is 1 and cannot be taken back")
+	case amount < 0 || amount > r.Max:
+		return Errorf(CodeBadAmount, "a visitor contributes 0 to %d to this metric", r.Max)
+	}
+	return nil
+}

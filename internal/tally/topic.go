@@ -1,0 +1,139 @@
+package tally
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	// MaxKeyBytes is the greatest length of a key, in bytes of UTF-8 after normalisation.
+	MaxKeyBytes = 256
+	// maxNameBytes is the greatest length of a site's or a metric's name.
+	maxNameBytes = 32
+)
+
+// reservedSites would hide calls of the HTTP interface if sites bore their names.
+var reservedSites = map[string]bool{
+	"counts": true, "stream": true, "ws": true, "top": true, "admin": true,
+}
+
+// Topic names one count: site, metric and key. Topics are comparable, and two
+// that name the same count are equal. The zero value names nothing.
+type Topic struct {
+	text     string // site/metric/key
+	metricAt uint8  // where the metric begins in text
+	keyAt    uint8  // where the key begins in text
+}
+
+// ParseTopic reads "site/metric/key". The key is normalised to NFC and loses one
+// trailing slash before it is measured. It is an [CodeBadTopic] error when a part
+// does not have the form that the contract gives it; whether site and metric
+// exist is for a [Catalog] to say.
+func ParseTopic(text string) (Topic, error) {
+	site, rest, ok := strings.Cut(text, "/")
+	metric, key, ok2 := strings.Cut(rest, "/")
+	if !ok || !ok2 {
+		return Topic{}, Errorf(CodeBadTopic, "a topic is site/metric/key, such as default/likes/hello")
+	}
+	return NewTopic(site, metric, key)
+}
+
+// NewTopic is [ParseTopic] for parts that are known apart.
+func NewTopic(site, metric, key string) (Topic, error) {
+	if !ValidSite(site) {
+		return Topic{}, Errorf(CodeBadTopic, "a site's name is 1 to 32 of a-z, 0-9 and -, does not begin with -, and is none of counts, stream, ws, top, admin")
+	}
+	if !ValidMetric(metric) {
+		return Topic{}, Errorf(CodeBadTopic, "a metric's name is 1 to 32 of a-z, 0-9 and _, and begins with a letter")
+	}
+	key, err := normalKey(key)
+	if err != nil {
+		return Topic{}, err
+	}
+	return Topic{
+		text:     site + "/" + metric + "/" + key,
+		metricAt: uint8(len(site) + 1),
+		keyAt:    uint8(len(site) + len(metric) + 2),
+	}, nil
+}
+
+// ValidSite tells whether name may be the name of a site.
+func ValidSite(name string) bool {
+	if name == "" || len(name) > maxNameBytes || name[0] == '-' || reservedSites[name] {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidMetric tells whether name may be the name of a metric.
+func ValidMetric(name string) bool {
+	if name == "" || len(name) > maxNameBytes || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// normalKey returns the form in which key is stored and compared.
+func normalKey(key string) (string, error) {
+	// Four times the limit is the most that normalising may shrink (three, by
+	// Unicode's stability policy for NFC); longer input is not worth reading.
+	if len(key) > 4*MaxKeyBytes {
+		return "", Errorf(CodeBadTopic, "a key is at most %d bytes long", MaxKeyBytes)
+	}
+	if !utf8.ValidString(key) {
+		return "", Errorf(CodeBadTopic, "a key is UTF-8")
+	}
+	key = norm.NFC.String(strings.TrimSuffix(key, "/"))
+	if key == "" {
+		return "", Errorf(CodeBadTopic, "a key is at least one byte long")
+	}
+	if len(key) > MaxKeyBytes {
+		return "", Errorf(CodeBadTopic, "a key is at most %d bytes long; this one has %d", MaxKeyBytes, len(key))
+	}
+	for _, r := range key {
+		if r == '{' || r == '}' || unicode.IsControl(r) {
+			return "", Errorf(CodeBadTopic, "a key has no control character and neither { nor }")
+		}
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "", Errorf(CodeBadTopic, "a key has no empty, . or .. segment")
+		}
+	}
+	return key, nil
+}
+
+// Site returns the first part.
+func (t Topic) Site() string {
+	if t.text == "" {
+		return ""
+	}
+	return t.text[:t.metricAt-1]
+}
+
+// Metric returns the second part.
+func (t Topic) Metric() string {
+	if t.text == "" {
+		return ""
+	}
+	return t.text[t.metricAt : t.keyAt-1]
+}
+
+// Key returns what follows site and metric.
+func (t Topic) Key() string { return t.text[t.keyAt:] }
+
+// String returns "site/metric/key".
+func (t Topic) String() string { return t.text }
