@@ -1,0 +1,185 @@
+package tally
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// answerWithin is how long a write may take until it is answered, whatever
+	// the store does: the contract's 3 s less what the edge needs itself.
+	answerWithin = 2800 * time.Millisecond
+	// leastTime is what a write must have left when its batch begins. Less would
+	// give the whole batch too short a deadline.
+	leastTime = 400 * time.Millisecond
+
+	// Bounds of what a lane sends to its store at once, and of what waits for it.
+	// What comes when the queue is full is refused as store_unavailable.
+	maxBatchTopics = 256
+	maxQueued      = 1 << 16
+)
+
+// MaxBatchWrites is the most writes that one [Batch] carries.
+const MaxBatchWrites = 512
+
+// ErrWouldCreate says that a write was left out because its topic does not exist
+// and the assertion may not create it.
+var ErrWouldCreate = errors.New("the topic does not exist")
+
+// Assertion says what a visitor contributes to a topic from now on.
+type Assertion struct {
+	Topic   Topic
+	Visitor string
+	Amount  int64
+	// MayCreate says that the assertion may bring its topic into being.
+	MayCreate bool
+}
+
+// Result answers an [Assertion]. Mine, Changed and Created are as of that write,
+// Change as of the end of its batch.
+type Result struct {
+	Change  Change
+	Mine    int64
+	Changed bool
+	Created bool
+}
+
+// Service applies the rules of metrics and gathers the writes that are in flight
+// together into batches. It is safe for concurrent use.
+type Service struct {
+	store    Store
+	catalog  *Catalog
+	identity atomic.Pointer[identity] // nil until the store told the secret
+	writes   writeCounters
+
+	mu    sync.Mutex
+	lanes map[string]*lane
+}
+
+// NewService returns a service over store for the topics of catalog.
+func NewService(store Store, catalog *Catalog) *Service {
+	return &Service{store: store, catalog: catalog, lanes: map[string]*lane{}}
+}
+
+// Catalog returns the sites and metrics that the service knows.
+func (s *Service) Catalog() *Catalog { return s.catalog }
+
+// Assert makes an assertion and returns when the store has it, within 3 s. It
+// does not end early with ctx: an assertion that has begun is carried through.
+// Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
+// [CodeStoreUnavailable], [ErrWouldCreate].
+func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
+	if err := s.catalog.Rule(a.Topic).Check(a.Amount); err != nil {
+		return Result{}, err
+	}
+	if err := CheckVisitor(a.Visitor); err != nil {
+		return Result{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{}, Unavailable(err)
+	}
+	id, err := s.identify()
+	if err != nil {
+		return Result{}, err
+	}
+	write := newPendingWrite(a.Topic, Write{
+		Member:    id.member(a.Topic, a.Visitor),
+		Amount:    a.Amount,
+		MayCreate: a.MayCreate,
+	})
+	defer write.release()
+	s.lane(a.Topic).submit(write)
+	<-write.done
+	if write.err != nil {
+		s.writes.failed.Add(1)
+		return Result{}, write.err
+	}
+	if write.write.WouldCreate {
+		return Result{}, ErrWouldCreate
+	}
+	s.writes.acknowledged.Add(1)
+	return Result{
+		Change:  write.change,
+		Mine:    write.write.Amount,
+		Changed: write.write.Changed,
+		Created: write.write.Created,
+	}, nil
+}
+
+// Read returns the state of each topic in the order asked and, where visitor is
+// not empty, that visitor's contributions. Each reading has its own error.
+// Errors: [CodeBadVisitor], [CodeStoreUnavailable] for all.
+func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
+	queries := make([]Query, len(topics))
+	for i, topic := range topics {
+		queries[i].Topic = topic
+	}
+	if visitor != "" {
+		if err := CheckVisitor(visitor); err != nil {
+			return nil, err
+		}
+		id, err := s.identify()
+		if err != nil {
+			return nil, err
+		}
+		for i, topic := range topics {
+			queries[i].Member = id.member(topic, visitor)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return s.store.Read(ctx, queries), nil
+}
+
+// Top returns the topics of a metric with the highest counts.
+// Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeStoreUnavailable].
+func (s *Service) Top(ctx context.Context, site, metric string, limit int) ([]Change, error) {
+	if err := s.catalog.Known(site, metric); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return s.store.Top(ctx, site, metric, limit)
+}
+
+// DerivedVisitor returns an id for a client that named no visitor: the same for
+// the same address and user agent, for metrics whose contributions are final
+// only within a day. Errors: [CodeStoreUnavailable].
+func (s *Service) DerivedVisitor(client netip.Addr, agent string, topic Topic) (string, error) {
+	id, err := s.identify()
+	if err != nil {
+		return "", err
+	}
+	return id.derived(client, agent, s.catalog.Rule(topic), time.Now()), nil
+}
+
+// identify returns the identity under the secret that the store keeps.
+func (s *Service) identify() (*identity, error) {
+	secret, err := s.store.Secret()
+	if err != nil {
+		return nil, err
+	}
+	id := s.identity.Load()
+	if id == nil || id.secret != string(secret) {
+		id = newIdentity(secret)
+		s.identity.Store(id)
+	}
+	return id, nil
+}
+
+// lane returns the queue of the node on which topic lives.
+func (s *Service) lane(topic Topic) *lane {
+	name := s.store.Lane(topic)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[name]
+	if l == nil {
+		l = &lane{store: s.store, writes: &s.writes}
+		s.lanes[name] = l
+	}
+	return l
+}

@@ -1,0 +1,78 @@
+package tally
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Bounds of a visitor's id, in characters.
+const (
+	minVisitor = 8
+	maxVisitor = 64
+)
+
+// CheckVisitor tells whether id is 8 to 64 of A-Z, a-z, 0-9, _ and -.
+// Errors: [CodeBadVisitor].
+func CheckVisitor(id string) error {
+	ok := len(id) >= minVisitor && len(id) <= maxVisitor
+	for i := 0; ok && i < len(id); i++ {
+		c := id[i]
+		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	}
+	if !ok {
+		return Errorf(CodeBadVisitor, "a visitor is %d to %d of A-Z, a-z, 0-9, _ and -", minVisitor, maxVisitor)
+	}
+	return nil
+}
+
+// identity turns visitors into members under one secret. It is safe for
+// concurrent use.
+type identity struct {
+	secret string
+	macs   sync.Pool // of hash.Hash keyed with secret, reset
+}
+
+func newIdentity(secret []byte) *identity {
+	id := &identity{secret: string(secret)}
+	id.macs.New = func() any { return hmac.New(sha256.New, []byte(id.secret)) }
+	return id
+}
+
+// sum returns HMAC-SHA256 of the parts, each preceded by its length so that no
+// two lists of parts are one text.
+func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
+	mac := id.macs.Get().(hash.Hash)
+	defer id.macs.Put(mac)
+	mac.Reset()
+	buffer := make([]byte, 0, 384) // a topic and a visitor fit; longer agents grow it
+	for _, part := range parts {
+		buffer = binary.BigEndian.AppendUint32(buffer, uint32(len(part)))
+		buffer = append(buffer, part...)
+	}
+	mac.Write(buffer)
+	mac.Sum(sum[:0])
+	return sum
+}
+
+// member returns what stores know of visitor on topic; never the zero Member.
+func (id *identity) member(topic Topic, visitor string) Member {
+	sum := id.sum("member", topic.String(), visitor)
+	return max(Member(binary.BigEndian.Uint64(sum[:8])), 1)
+}
+
+// derived returns a visitor's id for somebody who named none. Where the rule is
+// final the id holds for one day (UTC), so that nobody is known for longer.
+func (id *identity) derived(client netip.Addr, agent string, rule Rule, now time.Time) string {
+	day := ""
+	if rule.Final() {
+		day = now.UTC().Format(time.DateOnly)
+	}
+	sum := id.sum("derived", client.String(), agent, day)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
