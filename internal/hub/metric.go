@@ -1,0 +1,34 @@
+package hub
+
+import (
+	"sync/atomic"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// stats count since the hub was made; viewers is as of now.
+type stats struct {
+	viewers   atomic.Int64
+	heard     atomic.Int64
+	delivered atomic.Int64
+	written   atomic.Int64
+	left      [reasons]atomic.Int64
+}
+
+// Metrics implements [tally.Instrumented].
+func (h *Hub) Metrics() []tally.Metric {
+	metrics := []tally.Metric{
+		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.stats.viewers.Load())},
+		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.topics.count.Load())},
+		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.heard.Load())},
+		{Name: "frames_delivered_total", Counter: true, Help: "Frames of changes that viewers took.", Value: float64(h.stats.delivered.Load())},
+		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
+	}
+	for reason := range reasons {
+		metrics = append(metrics, tally.Metric{
+			Name: "viewers_left_total", Counter: true, Help: "Viewers that are gone, by reason.",
+			Label: "reason", Of: reason.String(), Value: float64(h.stats.left[reason].Load()),
+		})
+	}
+	return metrics
+}

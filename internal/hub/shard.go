@@ -1,0 +1,386 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// chunk is how many viewers are written to before the inbox is looked at
+	// again, so that a large fan-out delays other topics by little.
+	chunk = 128
+	// tick is how often blocked viewers are looked at.
+	tick = 100 * time.Millisecond
+	// maxLives bounds the live events that a viewer is owed.
+	maxLives = 64
+	// maxBackoff bounds the wait of a blocked viewer: 2^3 ticks.
+	maxBackoff = 3
+	// beatAfter is after how many seconds of silence a viewer gets a beat: less
+	// than the minute after which proxies cut what is idle.
+	beatAfter = 25
+)
+
+// command is what others ask of a shard.
+type command struct {
+	kind   kind
+	reason Reason
+	viewer *Viewer
+	topics []*topic
+	bytes  []byte
+}
+
+type kind uint8
+
+const (
+	join kind = iota
+	subscribe
+	unsubscribe
+	send
+	finish
+	leave
+	goStale
+	goLive
+)
+
+// inbox is what waits for a shard. Lists are in it once at most, and a viewer's
+// commands are bounded by what push lets its client say.
+type inbox struct {
+	commands []command
+	changed  []*list
+}
+
+// shard owns a part of the viewers: their subscriptions, all writes, closing.
+type shard struct {
+	hub   *Hub
+	index int
+	wake  chan struct{} // holds one when the inbox may have something
+
+	mu    sync.Mutex
+	inbox inbox
+
+	// Owned by the goroutine in run.
+	spare    inbox     // the inbox that was emptied last, to be filled again
+	viewers  []*Viewer // all that joined
+	dirty    []*Viewer // to be served, in order, from served on
+	served   int
+	blocked  []*Viewer // some may be blocked no more
+	schedule schedule  // lists with a newer value that is not due yet
+	stale    bool
+	cost     int64 // of a delivery, in nanoseconds, smoothed
+	buffer   []byte
+	parts    []part
+	seconds  uint32 // the shard's time when the present chunk began
+	ticked   int64  // when blocked viewers were looked at, in ticks
+	beaten   int64  // when viewers were last looked through, in seconds
+
+	delivered, written int64 // frames and bytes, not yet in the hub's stats
+}
+
+func newShard(h *Hub, index int) *shard {
+	return &shard{hub: h, index: index, wake: make(chan struct{}, 1)}
+}
+
+// now returns the time of the shard: nanoseconds since the hub was made.
+func (s *shard) now() int64 { return int64(time.Since(s.hub.start)) }
+
+func (s *shard) send(c command) {
+	s.mu.Lock()
+	s.inbox.commands = append(s.inbox.commands, c)
+	s.mu.Unlock()
+	s.rouse()
+}
+
+func (s *shard) sendChanged(l *list) {
+	s.mu.Lock()
+	s.inbox.changed = append(s.inbox.changed, l)
+	s.mu.Unlock()
+	s.rouse()
+}
+
+func (s *shard) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run serves the shard until ctx ends.
+func (s *shard) run(ctx context.Context) {
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
+	for {
+		now := s.now()
+		s.empty(now)
+		s.releaseDue(now)
+		s.look(now)
+		if s.serveChunk() {
+			continue
+		}
+		timer.Reset(s.idle(now))
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			s.empty(s.now())
+			for len(s.viewers) > 0 {
+				s.remove(s.viewers[len(s.viewers)-1], ReasonDraining)
+			}
+			return
+		}
+	}
+}
+
+// idle returns how long nothing needs to be done.
+func (s *shard) idle(now int64) time.Duration {
+	wait := int64(time.Second) - now%int64(time.Second)
+	if len(s.blocked) > 0 {
+		wait = min(wait, int64(tick)-now%int64(tick))
+	}
+	if len(s.schedule) > 0 {
+		wait = min(wait, s.schedule[0].due-now)
+	}
+	return time.Duration(max(wait, 0))
+}
+
+// empty carries out what is in the inbox. Changes come first: what is settled is
+// released before a viewer is told that numbers are live.
+func (s *shard) empty(now int64) {
+	s.mu.Lock()
+	in := s.inbox
+	s.inbox = inbox{s.spare.commands[:0], s.spare.changed[:0]}
+	s.mu.Unlock()
+	for _, l := range in.changed {
+		l.queued.Store(false)
+		s.note(l, now)
+	}
+	for i := range in.commands {
+		s.obey(&in.commands[i])
+	}
+	clear(in.commands)
+	clear(in.changed)
+	s.spare = in
+}
+
+func (s *shard) obey(c *command) {
+	v := c.viewer
+	switch c.kind {
+	case goStale:
+		s.stale = true
+		s.queueAll()
+		return
+	case goLive:
+		s.stale = false
+		s.releaseAll()
+		s.queueAll()
+		return
+	case leave:
+		s.remove(v, c.reason)
+		return
+	}
+	if v.is(closed) {
+		s.releaseTopics(c)
+		return
+	}
+	switch c.kind {
+	case join:
+		v.set(joined)
+		v.at = int32(len(s.viewers))
+		v.heard = uint32(s.now() / int64(time.Second))
+		s.viewers = append(s.viewers, v)
+		s.hub.stats.viewers.Add(1)
+		v.own = append(c.bytes, v.own...)
+		s.subscribe(v, c.topics)
+	case subscribe:
+		s.subscribe(v, c.topics)
+	case unsubscribe:
+		for _, t := range c.topics {
+			s.unsubscribe(v, &t.lists[s.index])
+		}
+		return
+	case send:
+		if v.is(closing) {
+			return
+		}
+		if len(v.own)+len(c.bytes) > maxOwn {
+			s.remove(v, ReasonOverflow)
+			return
+		}
+		v.own = append(v.own, c.bytes...)
+	case finish:
+		v.own = append(v.own, c.bytes...)
+		v.last = c.reason
+		v.set(closing)
+		if v.is(blocked) {
+			s.remove(v, c.reason)
+			return
+		}
+	}
+	s.queue(v)
+}
+
+// releaseTopics gives back the topics of a command that is not carried out.
+func (s *shard) releaseTopics(c *command) {
+	if c.kind == join || c.kind == subscribe {
+		for _, t := range c.topics {
+			s.hub.release(t)
+		}
+	}
+}
+
+// subscribe adds topics to v, in their order, and owes it a live event.
+func (s *shard) subscribe(v *Viewer, topics []*topic) {
+	if v.lives < maxLives {
+		v.lives++
+	}
+	watched := v.watched(len(topics))
+	if cap(v.subscriptions) == 0 {
+		v.subscriptions = make([]subscription, 0, len(topics))
+	}
+	for _, t := range topics {
+		l := &t.lists[s.index]
+		if watched(l) {
+			s.hub.release(t)
+			continue
+		}
+		if len(v.subscriptions) >= s.hub.options.MaxTopicsPerViewer {
+			refusal := AppendRefusal(nil, t.name.String(), tally.Errorf(tally.CodeTooManyTopics,
+				"a connection watches at most %d topics", s.hub.options.MaxTopicsPerViewer))
+			v.own = s.hub.options.Formats[v.format](v.own, refusal)
+			s.hub.release(t)
+			continue
+		}
+		if len(l.subscribers) == 0 {
+			l.watched.Store(true)
+			l.released = t.held.Load()
+		}
+		l.subscribers = append(l.subscribers, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
+		v.subscriptions = append(v.subscriptions, subscription{list: l, sent: unsent, at: int32(len(l.subscribers) - 1)})
+	}
+}
+
+// watched returns a test for whether v, or the call's caller since, watches a
+// list: by looking through few, by a set for many.
+func (v *Viewer) watched(more int) func(*list) bool {
+	const few = 32
+	if len(v.subscriptions)+more <= few {
+		return func(l *list) bool { return v.slot(l) >= 0 }
+	}
+	set := make(map[*list]bool, len(v.subscriptions)+more)
+	for _, sub := range v.subscriptions {
+		set[sub.list] = true
+	}
+	return func(l *list) bool {
+		found := set[l]
+		set[l] = true
+		return found
+	}
+}
+
+// slot returns where v notes the list, or -1.
+func (v *Viewer) slot(l *list) int {
+	for i := range v.subscriptions {
+		if v.subscriptions[i].list == l {
+			return i
+		}
+	}
+	return -1
+}
+
+// unsubscribe takes v from the list; it need not be on it.
+func (s *shard) unsubscribe(v *Viewer, l *list) {
+	i := v.slot(l)
+	if i < 0 {
+		return
+	}
+	s.strike(v.subscriptions[i])
+	last := len(v.subscriptions) - 1
+	if i < last {
+		moved := v.subscriptions[last]
+		v.subscriptions[i] = moved
+		moved.list.subscribers[moved.at].slot = int32(i)
+	}
+	v.subscriptions[last] = subscription{}
+	v.subscriptions = v.subscriptions[:last]
+}
+
+// strike takes a subscription's viewer from its list.
+func (s *shard) strike(sub subscription) {
+	l := sub.list
+	last := len(l.subscribers) - 1
+	if int(sub.at) < last {
+		moved := l.subscribers[last]
+		l.subscribers[sub.at] = moved
+		moved.viewer.subscriptions[moved.slot].at = sub.at
+	}
+	l.subscribers[last] = subscriber{}
+	l.subscribers = l.subscribers[:last]
+	if last == 0 {
+		l.watched.Store(false)
+		l.subscribers, l.released = nil, nil
+		s.schedule.remove(l)
+	}
+	s.hub.release(l.topic)
+}
+
+// remove takes v out of the shard and closes its connection. One that is already
+// gone is passed over.
+func (s *shard) remove(v *Viewer, reason Reason) {
+	if v.is(closed) {
+		return
+	}
+	v.set(closed)
+	for _, sub := range v.subscriptions {
+		s.strike(sub)
+	}
+	v.subscriptions, v.rest, v.own = nil, nil, nil
+	if v.is(joined) {
+		last := len(s.viewers) - 1
+		s.viewers[v.at] = s.viewers[last]
+		s.viewers[v.at].at = v.at
+		s.viewers[last] = nil
+		s.viewers = s.viewers[:last]
+		s.hub.stats.viewers.Add(-1)
+	}
+	s.hub.stats.left[reason].Add(1)
+	v.conn.Close(reason)
+}
+
+// look does once a tick, and once a second, what is due then: blocked viewers are
+// tried again, silent ones get a beat, stuck ones are closed.
+func (s *shard) look(now int64) {
+	if ticks := now / int64(tick); ticks != s.ticked {
+		s.ticked = ticks
+		still := s.blocked[:0]
+		for _, v := range s.blocked {
+			if v.is(closed) || !v.is(blocked) {
+				continue
+			}
+			still = append(still, v)
+			if int64(v.retry) <= ticks {
+				s.enqueue(v)
+			}
+		}
+		clear(s.blocked[len(still):])
+		s.blocked = still
+	}
+	seconds := now / int64(time.Second)
+	if seconds == s.beaten {
+		return
+	}
+	s.beaten = seconds
+	patience := uint32(s.hub.options.WriteTimeout / time.Second)
+	for i := len(s.viewers) - 1; i >= 0; i-- {
+		v := s.viewers[i]
+		silence := uint32(seconds) - v.heard
+		switch {
+		case v.is(blocked) && silence >= patience:
+			s.remove(v, ReasonWriteTimeout)
+		case !v.is(blocked) && silence >= beatAfter:
+			v.set(beating)
+			s.queue(v)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// update is a change with its bytes for each format, encoded when the first
+// viewer needs them. It is shared by all shards and never altered.
+type update struct {
+	change tally.Change
+	once   sync.Once
+	frames [][]byte // by Format
+}
+
+// frame returns the bytes of u in the format given.
+func (u *update) frame(format Format, formats []Encoder) []byte {
+	u.once.Do(func() {
+		json := tally.AppendFrame(make([]byte, 0, 128), u.change)
+		u.frames = make([][]byte, len(formats))
+		for i, encode := range formats {
+			u.frames[i] = encode(make([]byte, 0, len(json)+16), json)
+		}
+	})
+	return u.frames[format]
+}
+
+// topic is one that somebody watches.
+type topic struct {
+	name tally.Topic
+	held atomic.Pointer[update] // the newest known; nil until it was settled
+
+	// Guarded by the mutex of the topic's stripe.
+	refs int // subscriptions, and those on their way to a shard
+
+	lists []list // one a shard
+}
+
+// take makes change the one held if it is newer, and returns the one held then.
+func (t *topic) take(change tally.Change) (held tally.Change, taken bool) {
+	next := &update{change: change}
+	for {
+		current := t.held.Load()
+		if current != nil && current.change.Version >= change.Version {
+			return current.change, false
+		}
+		if t.held.CompareAndSwap(current, next) {
+			return change, true
+		}
+	}
+}
+
+// list is who watches a topic within one shard.
+type list struct {
+	topic *topic
+	// queued is true while the list waits in the shard's inbox: it is set by who
+	// changed the topic and cleared by the shard before it looks at held.
+	queued atomic.Bool
+	// watched is true while there are subscribers. The shard sets it before it
+	// looks at held; who changes the topic looks at it after: one sees the other.
+	watched atomic.Bool
+
+	// Owned by the shard's goroutine.
+	subscribers []subscriber
+	released    *update // what subscribers may be sent; nil until settled
+	due         int64   // when the next may be released, in the shard's time
+	place       int     // in the shard's schedule, or unscheduled
+}
+
+const unscheduled = -1
+
+// subscriber is a viewer in a list, and where the viewer notes it.
+type subscriber struct {
+	viewer *Viewer
+	slot   int32 // in viewer.subscriptions
+}
+
+// subscription is a list in a viewer, and where the list notes the viewer.
+type subscription struct {
+	list *list
+	sent int64 // version that the viewer was sent last, or unsent
+	at   int32 // in list.subscribers
+}
+
+const unsent = -1
+
+// stripes divide the watched topics so that feeds and viewers that come and go
+// seldom wait for each other. A power of two.
+const stripes = 64
+
+// registry is the set of watched topics.
+type registry struct {
+	stripes [stripes]stripe
+	count   atomic.Int64
+}
+
+type stripe struct {
+	mu     sync.RWMutex
+	topics map[tally.Topic]*topic
+}
+
+// stripe returns where a topic belongs: FNV-1a of its text.
+func (r *registry) stripe(name tally.Topic) *stripe {
+	hash := uint32(2166136261)
+	text := name.String()
+	for i := range len(text) {
+		hash = (hash ^ uint32(text[i])) * 16777619
+	}
+	return &r.stripes[(hash^hash>>16)%stripes]
+}
+
+// find returns a watched topic, or nil.
+func (r *registry) find(name tally.Topic) *topic {
+	s := r.stripe(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.topics[name]
+}
