@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// variables is an environment of its own, so that the machine's cannot leak in.
+func variables(pairs ...string) environment {
+	return func(name string) (string, bool) {
+		for _, pair := range pairs {
+			if n, v, _ := strings.Cut(pair, "="); n == name {
+				return v, true
+			}
+		}
+		return "", false
+	}
+}
+
+// call runs the process to its end and returns what it said.
+func call(t *testing.T, env environment, args ...string) (code int, out, errors string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(context.Background(), args, env, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tallycast.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// line returns the words of the table's line that begins with name.
+func line(t *testing.T, table, name string) string {
+	t.Helper()
+	for each := range strings.Lines(table) {
+		if words := strings.Fields(each); len(words) > 0 && words[0] == name {
+			return strings.Join(words, " ")
+		}
+	}
+	t.Fatalf("no line %s in:\n%s", name, table)
+	return ""
+}
+
+func TestFlagBeatsEnvironmentBeatsFileBeatsPlatformBeatsDefault(t *testing.T) {
+	file := writeFile(t, "listen: :4444\nstore: redis://file/1\n")
+	layers := []struct {
+		name        string
+		env         []string
+		args        []string
+		wantListen  string
+		wantStore   string
+		withoutFile bool
+	}{
+		{name: "default", withoutFile: true,
+			wantListen: "listen :8080 default", wantStore: "store sqlite:data/tallycast.db default"},
+		{name: "platform", withoutFile: true, env: []string{"PORT=5555", "REDIS_URL=redis://platform"},
+			wantListen: "listen :5555 environment PORT", wantStore: "store redis://platform environment REDIS_URL"},
+		{name: "file", env: []string{"PORT=5555", "REDIS_URL=redis://platform"},
+			wantListen: "listen :4444 " + file + " line 1", wantStore: "store redis://file/1 " + file + " line 2"},
+		{name: "environment", env: []string{"PORT=5555", "TALLYCAST_LISTEN=:3333", "TALLYCAST_STORE=redis://env"},
+			wantListen: "listen :3333 environment TALLYCAST_LISTEN", wantStore: "store redis://env environment TALLYCAST_STORE"},
+		{name: "flag", env: []string{"TALLYCAST_LISTEN=:3333", "TALLYCAST_STORE=redis://env"}, args: []string{"--listen=:2222", "--store=sqlite:x.db"},
+			wantListen: "listen :2222 flag --listen", wantStore: "store sqlite:x.db flag --store"},
+	}
+	for _, l := range layers {
+		t.Run(l.name, func(t *testing.T) {
+			args := append([]string{"check-config"}, l.args...)
+			if !l.withoutFile {
+				args = append(args, "--config", file)
+			}
+			code, out, errors := call(t, variables(l.env...), args...)
+			if code != exitOK {
+				t.Fatalf("exit %d: %s", code, errors)
+			}
+			if got := line(t, out, "listen"); got != l.wantListen {
+				t.Errorf("got %q, want %q", got, l.wantListen)
+			}
+			if got := line(t, out, "store"); got != l.wantStore {
+				t.Errorf("got %q, want %q", got, l.wantStore)
+			}
+		})
+	}
+}
+
+func TestAnEmptyVariableIsNoneExceptWhereEmptyMeansSomething(t *testing.T) {
+	_, out, _ := call(t, variables("TALLYCAST_STORE=", "TALLYCAST_INTERNAL_LISTEN=", "REDIS_URL="), "check-config")
+	if got := line(t, out, "store"); got != "store sqlite:data/tallycast.db default" {
+		t.Error(got)
+	}
+	if got := line(t, out, "internal-listen"); got != "internal-listen (none) environment TALLYCAST_INTERNAL_LISTEN" {
+		t.Error(got)
+	}
+}
+
+// configOf reads the configuration of a command line that is good.
+func configOf(t *testing.T, env environment, text string, args ...string) config {
+	t.Helper()
+	if text != "" {
+		args = append(args, "--config", writeFile(t, text))
+	}
+	values, problems := resolveFor(t, env, args...)
+	c, wrong := readConfig(values)
+	if problems = append(problems, wrong...); len(problems) > 0 {
+		t.Fatalf("refused: %v", problems)
+	}
+	return c
+}
+
+func TestOneListHasOneMeaningInFlagsEnvironmentAndFile(t *testing.T) {
+	forms := map[string]config{
+		"flags": configOf(t, variables(), "", "--site", "blog=https://a.example,https://b.example", "--site=docs=*", "--site=bare"),
+		"more flags": configOf(t, variables(), "", "--site", "blog=https://a.example", "--site", "blog=https://B.example:443/",
+			"--site", "docs=*,bare"),
+		"environment": configOf(t, variables("TALLYCAST_SITE=blog=https://a.example, https://b.example,docs=*,bare"), ""),
+		"file":        configOf(t, variables(), "site:\n  - blog=https://a.example,https://b.example\n  - docs=*\n  - bare\n"),
+		"file, one":   configOf(t, variables(), `site: "blog=https://a.example,https://b.example,docs=*,bare"`),
+	}
+	for name, c := range forms {
+		if got := c.sites.names(); !slices.Equal(got, []string{"default", "bare", "blog", "docs"}) {
+			t.Errorf("%s: sites %v", name, got)
+		}
+		if got := c.sites["blog"]; !slices.Equal(got, []string{"https://a.example", "https://b.example"}) {
+			t.Errorf("%s: blog %v", name, got)
+		}
+		if got := c.sites["docs"]; !slices.Equal(got, []string{"*"}) {
+			t.Errorf("%s: docs %v", name, got)
+		}
+	}
+}
+
+func TestSettingsAreReadInTheirUnits(t *testing.T) {
+	c := configOf(t, variables(), `
+base-path: tally/
+allow-origin: [https://*.example.com, http://localhost:3000]
+metric: [stars=amount:5, claps=amount:10]
+trusted-proxy: [private, 203.0.113.7]
+rate-limit: off
+read-limit: 600/m
+max-viewers: 1_000
+max-viewers-per-address: off
+server-token: 00000000000000000000000000000001
+internal-listen: ""
+flush-interval: 100ms
+demo: false
+`)
+	switch {
+	case c.basePath != "/tally":
+		t.Error(c.basePath)
+	case !slices.Equal(c.sites["default"], []string{"https://*.example.com", "http://localhost:3000"}):
+		t.Error(c.sites)
+	case c.metrics["stars"] != tally.Rule{Kind: tally.Amount, Max: 5} || c.metrics["claps"].Max != 10 || c.metrics["likes"].Kind != tally.Toggle:
+		t.Error(c.metrics)
+	case len(c.trustedProxies) != len(privateRanges)+1 || c.trustedProxies[len(privateRanges)].String() != "203.0.113.7/32":
+		t.Error(c.trustedProxies)
+	case c.rateLimit != rate{} || c.readLimit != rate{600, time.Minute} || c.newTopicLimit != rate{200, time.Hour}:
+		t.Error(c.rateLimit, c.readLimit, c.newTopicLimit)
+	case c.maxViewers != 1000 || c.maxViewersPerAddress != 0 || c.maxWatchedTopics != 1_000_000:
+		t.Error(c.maxViewers, c.maxViewersPerAddress, c.maxWatchedTopics)
+	case c.serverToken != "00000000000000000000000000000001":
+		t.Error("a token of digits is what was written, got", c.serverToken)
+	case c.internalListen != "" || c.flushInterval != 100*time.Millisecond || c.demo:
+		t.Error(c.internalListen, c.flushInterval, c.demo)
+	}
+}
+
+func TestASecretComesFromItsFileWithoutTheLineEnd(t *testing.T) {
+	path := writeFile(t, "0123456789abcdef\n")
+	if c := configOf(t, variables("TALLYCAST_SECRET_FILE="+path), ""); string(c.secret) != "0123456789abcdef" {
+		t.Errorf("got %q", c.secret)
+	}
+}
+
+func TestCredentialsAreNeverPrinted(t *testing.T) {
+	env := variables("TALLYCAST_SECRET=hunter2hunter2hunter2", "TALLYCAST_SERVER_TOKEN=hunter2hunter2hunter2")
+	for _, store := range []string{
+		"redis://:hunter2@h:1/2", "rediss://u:hunter2@h", "redis://hunter2@h", "redis://u:hunter2/@h", "redis://u:hunter2@@h",
+		"redis://u:hunter2%@h", "redis+cluster://u:hunter2@h", "redis://u:hunter2@", "rediss://u:hunter2@h:x",
+	} {
+		_, out, errors := call(t, env, "check-config", "--store", store)
+		if strings.Contains(out+errors, "hunter2") {
+			t.Errorf("%s is printed:\n%s%s", store, out, errors)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; go test ./cmd/tallycast -update rewrites it. Got:\n%s", path, got)
+	}
+}
+
+func TestHelpIsAsItWasReadLast(t *testing.T) {
+	t.Setenv("COLUMNS", "100") // kong asks the real environment for the terminal's width
+	for name, args := range map[string][]string{
+		"help.txt":              {"--help"},
+		"help-serve.txt":        {"serve", "--help"},
+		"help-check-config.txt": {"check-config", "--help"},
+		"help-healthcheck.txt":  {"healthcheck", "-h"},
+	} {
+		code, out, errors := call(t, variables(), args...)
+		if code != exitOK || errors != "" {
+			t.Errorf("%v: exit %d, %s", args, code, errors)
+		}
+		golden(t, name, out)
+	}
+}
+
+func TestVersionNamesTheBuild(t *testing.T) {
+	code, out, _ := call(t, variables(), "version")
+	if code != exitOK || !strings.HasPrefix(out, "tallycast ") || !strings.Contains(out, "go1.") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// resolveFor resolves the settings of a command line, as serve does.
+func resolveFor(t *testing.T, env environment, args ...string) (map[string]value, []problem) {
+	t.Helper()
+	var values map[string]value
+	var problems []problem
+	code := runWith(context.Background(), append([]string{"check-config"}, args...), env, &bytes.Buffer{}, &bytes.Buffer{},
+		func(_ command, p *process) int {
+			values, problems = p.resolve()
+			return exitOK
+		})
+	if code != exitOK {
+		t.Fatalf("%v: exit %d", args, code)
+	}
+	return values, problems
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// value is what a setting was given as, before it is read, and by whom.
+type value struct {
+	texts  []string // one, or any number where the setting is repeatable
+	source source
+}
+
+// source says which layer a value came from. The zero source is the default.
+type source string
+
+const fromDefault source = "default"
+
+// definition is a setting as its field in [settings] declares it.
+type definition struct {
+	name       string // as in --name and in the file
+	env        string
+	group      string
+	fallback   string
+	repeatable bool
+	secret     bool
+	empty      bool // an empty environment variable is a value
+}
+
+// define returns the settings among flags, in their order.
+func define(flags []*kong.Flag) []definition {
+	var all []definition
+	for _, flag := range flags {
+		if flag.Name == "help" {
+			continue
+		}
+		d := definition{
+			name:       flag.Name,
+			env:        envName(flag.Name),
+			fallback:   flag.Tag.Get("fallback"),
+			repeatable: flag.IsSlice(),
+			secret:     flag.Tag.Has("secret"),
+			empty:      flag.Tag.Has("empty"),
+		}
+		if flag.Group != nil {
+			d.group = flag.Group.Key
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// envName returns the environment variable of the flag --name.
+func envName(name string) string {
+	return "TALLYCAST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// given returns what the command line gave, by the flag's name.
+func given(flags []*kong.Flag) map[string][]string {
+	texts := map[string][]string{}
+	for _, flag := range flags {
+		switch v := flag.Target; {
+		case v.Kind() == reflect.Pointer && !v.IsNil():
+			texts[flag.Name] = []string{fmt.Sprint(v.Elem().Interface())}
+		case v.Kind() == reflect.Slice && v.Len() > 0:
+			texts[flag.Name] = v.Interface().([]string)
+		}
+	}
+	return texts
+}
+
+// platform are the variables that hosting platforms set by themselves. They
+// stand below all of ours, and are turned into the form that the setting reads.
+var platform = map[string]struct {
+	env  string
+	form func(string) string
+}{
+	"listen": {"PORT", func(port string) string { return ":" + port }},
+	"store":  {"REDIS_URL", func(url string) string { return url }},
+}
+
+// layer decides for each setting which value holds:
+// flag, environment, file, the platform's own variables, default.
+func layer(definitions []definition, flags map[string][]string, env environment, file configFile) map[string]value {
+	values := make(map[string]value, len(definitions))
+	for _, d := range definitions {
+		values[d.name] = layerOne(d, flags[d.name], env, file)
+	}
+	return values
+}
+
+func layerOne(d definition, flag []string, env environment, file configFile) value {
+	if flag != nil {
+		return value{flag, source("flag --" + d.name)}
+	}
+	if text, ok := env(d.env); ok && (text != "" || d.empty) {
+		return value{[]string{text}, source("environment " + d.env)}
+	}
+	if entry, ok := file.entries[d.name]; ok {
+		return value{entry.texts, source(fmt.Sprintf("%s line %d", file.path, entry.line))}
+	}
+	if p, ok := platform[d.name]; ok {
+		if text, ok := env(p.env); ok && text != "" {
+			return value{[]string{p.form(text)}, source("environment " + p.env)}
+		}
+	}
+	if d.fallback == "" {
+		return value{nil, fromDefault}
+	}
+	return value{[]string{d.fallback}, fromDefault}
+}
+
+// environment looks a variable up, as [os.LookupEnv] does.
+type environment func(name string) (string, bool)
+
+// nearest returns the name that name was probably meant to be, if any is near.
+func nearest(name string, names []string) (string, bool) {
+	// A third of the letters may be wrong: more is another word.
+	best, least := "", len(name)/3+1
+	for _, candidate := range names {
+		if d := distance(strings.ReplaceAll(strings.ToLower(name), "_", "-"), candidate); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best, best != ""
+}
+
+// distance is the Levenshtein distance of a and b, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = slices.Min([]int{replaced, row[j] + 1, diagonal + 1})
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// rate is how often something may happen; the zero rate is no limit.
+type rate struct {
+	count int
+	per   time.Duration
+}
+
+// parseRate reads 20/s, 600/m, 200/h or off.
+func parseRate(text string) (rate, error) {
+	if text == "off" {
+		return rate{}, nil
+	}
+	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+	number, unit, _ := strings.Cut(text, "/")
+	count, err := strconv.Atoi(number)
+	if per := units[unit]; err == nil && per > 0 && count >= 1 && count <= maxLimit {
+		return rate{count, per}, nil
+	}
+	return rate{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
+}
+
+// maxLimit bounds the limits that are numbers; what is greater means off.
+const maxLimit = 1_000_000_000
+
+// parseLimit reads a whole number from 1, or off, which is 0.
+func parseLimit(text string) (int, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, fmt.Errorf("%q should be a whole number from 1 to %d, or off", text, maxLimit)
+	}
+	return n, nil
+}
+
+// parseDuration returns a reader of durations from least to most.
+func parseDuration(least, most time.Duration) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < least || d > most {
+			return 0, fmt.Errorf("%q should be a time from %s to %s, such as 50ms, 10s or 1m30s", text, shortDuration(least), shortDuration(most))
+		}
+		return d, nil
+	}
+}
+
+// shortDuration writes 10m0s as 10m.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func parseBool(text string) (bool, error) {
+	switch text {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q should be true or false", text)
+}
+
+// parseChoice returns a reader of one of the words.
+func parseChoice(words ...string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		for _, word := range words {
+			if text == word {
+				return word, nil
+			}
+		}
+		last := len(words) - 1
+		return "", fmt.Errorf("%q should be %s or %s", text, strings.Join(words[:last], ", "), words[last])
+	}
+}
+
+// parseListen reads host:port, where the host may be left out.
+func parseListen(text string) (string, error) {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		var number int
+		if number, err = strconv.Atoi(port); err == nil && (number < 0 || number > 65535) {
+			err = errors.New("no such port")
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q should be an address such as :8080, 127.0.0.1:8080 or [::1]:8080", text)
+	}
+	return text, nil
+}
+
+// parseOptionalListen is [parseListen], where empty is nowhere.
+func parseOptionalListen(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	return parseListen(text)
+}
+
+// parseBasePath reads a path and returns it with a leading and no trailing
+// slash; empty is the root.
+func parseBasePath(text string) (string, error) {
+	path := strings.Trim(text, "/")
+	if path == "" {
+		return "", nil
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		ok := segment != "" && segment != "." && segment != ".."
+		for _, c := range segment {
+			ok = ok && strings.ContainsRune(pathRunes, c)
+		}
+		if !ok {
+			return "", fmt.Errorf("%q should be a path such as /tally, of letters, digits and - . _ ~", text)
+		}
+	}
+	return "/" + path, nil
+}
+
+// pathRunes need no escape in a path (RFC 3986, section 2.3).
+const pathRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+
+// privateRanges is what "private" stands for: the addresses that no client on
+// the internet has (RFC 1918, RFC 4193, RFC 3927, loopback, link-local).
+var privateRanges = []string{
+	"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+	"::1/128", "fc00::/7", "fe80::/10",
+}
+
+// parseProxies reads address ranges, single addresses and the word private.
+func parseProxies(texts []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	var problems []error
+	for _, text := range texts {
+		if text == "private" {
+			for _, each := range privateRanges {
+				prefixes = append(prefixes, netip.MustParsePrefix(each))
+			}
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			var address netip.Addr
+			if address, err = netip.ParseAddr(text); err == nil {
+				prefix, err = address.Prefix(address.BitLen())
+			}
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%q should be an address range such as 10.0.0.0/8, an address, or private", text))
+			continue
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, errors.Join(problems...)
+}
+
+// parsePrefix reads what stands before keys in Redis. Braces would move the
+// hash tag; white space and other odd characters would only confuse people.
+func parsePrefix(text string) (string, error) {
+	const most = 64 // bytes; it is repeated in every key
+	ok := text != "" && len(text) <= most
+	for _, c := range text {
+		ok = ok && strings.ContainsRune(pathRunes+":", c)
+	}
+	if !ok {
+		return "", fmt.Errorf("%q should be 1 to %d of letters, digits and - . _ ~ :", text, most)
+	}
+	return text, nil
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// storeURL says where counts are kept: exactly one field is set.
+type storeURL struct {
+	sqlitePath string
+	redisURL   string
+}
+
+// laterSchemes are recognised, so that whoever asks for them learns that it is
+// this build that lacks them and not the URL that is wrong.
+var laterSchemes = map[string]string{
+	"redis+sentinel": "Redis behind Sentinel",
+	"redis+cluster":  "Redis Cluster",
+}
+
+// parseStore reads the store's URL by its scheme. No error repeats a password.
+func parseStore(text string) (storeURL, error) {
+	scheme, rest, ok := strings.Cut(text, ":")
+	switch {
+	case ok && scheme == "sqlite":
+		path := strings.TrimPrefix(rest, "//") // sqlite:///var/lib/x.db is common too
+		if path == "" || strings.ContainsAny(path, "?#\x00") {
+			return storeURL{}, errors.New("should name a file, such as sqlite:data/tallycast.db")
+		}
+		return storeURL{sqlitePath: path}, nil
+	case ok && (scheme == "redis" || scheme == "rediss"):
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return storeURL{}, fmt.Errorf("should be %s://user:password@host:port/database", scheme)
+		}
+		return storeURL{redisURL: text}, nil
+	case ok && laterSchemes[scheme] != "":
+		return storeURL{}, fmt.Errorf("%s:// is %s, which this build does not have yet; it takes redis:// and rediss://", scheme, laterSchemes[scheme])
+	}
+	return storeURL{}, errors.New("should begin with sqlite:, redis:// or rediss://")
+}
+
+// redactStore returns a store's URL without its credentials.
+func redactStore(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(rest, "@")
+	if at < 0 {
+		return text
+	}
+	user, _, hasPassword := strings.Cut(authority, ":")
+	if !hasPassword || strings.Contains(user, "@") {
+		user = ""
+	}
+	return scheme + "://" + user + ":***@" + rest[at+1:]
+}
+
+// minSecret is the least length of secrets, in bytes: 128 bits if they are random.
+const minSecret = 16
+
+// checkSecret tells whether text is long enough to keep what it protects.
+func checkSecret(text string) ([]byte, error) {
+	if len(text) < minSecret {
+		return nil, fmt.Errorf("has %d bytes; it should have %d or more, such as `openssl rand -hex 32` makes", len(text), minSecret)
+	}
+	return []byte(text), nil
+}
+
+// parseToken reads a secret that travels in a header.
+func parseToken(text string) (string, error) {
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return "", errors.New("should be printable ASCII without spaces: it is sent in a header")
+		}
+	}
+	_, err := checkSecret(text)
+	return text, err
+}
+
+// readSecretFile reads a secret from a file, without the line's end.
+func readSecretFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", path, plainPathError(err))
+	}
+	secret, err := checkSecret(strings.TrimRight(string(text), "\r\n"))
+	if err != nil {
+		return nil, fmt.Errorf("the secret in %s %w", path, err)
+	}
+	return secret, nil
+}
