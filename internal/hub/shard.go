@@ -60,6 +60,7 @@ type shard struct {
 
 	mu    sync.Mutex
 	inbox inbox
+	ended bool // run has returned: what it owned is guarded by mu
 
 	// Owned by the goroutine in run.
 	spare    inbox     // the inbox that was emptied last, to be filled again
@@ -88,9 +89,21 @@ func (s *shard) now() int64 { return int64(time.Since(s.hub.start)) }
 
 func (s *shard) send(c command) {
 	s.mu.Lock()
-	s.inbox.commands = append(s.inbox.commands, c)
+	if s.ended {
+		s.refuseLocked(&c)
+	} else {
+		s.inbox.commands = append(s.inbox.commands, c)
+	}
 	s.mu.Unlock()
 	s.rouse()
+}
+
+// refuseLocked closes the viewer of a command that came after the end.
+func (s *shard) refuseLocked(c *command) {
+	s.releaseTopics(c)
+	if c.viewer != nil {
+		s.remove(c.viewer, ReasonDraining)
+	}
 }
 
 func (s *shard) sendChanged(l *list) {
@@ -124,12 +137,23 @@ func (s *shard) run(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			s.empty(s.now())
-			for len(s.viewers) > 0 {
-				s.remove(s.viewers[len(s.viewers)-1], ReasonDraining)
-			}
+			s.end()
 			return
 		}
+	}
+}
+
+// end closes the viewers that are left, and lets send close those that come.
+func (s *shard) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for i := range s.inbox.commands {
+		s.refuseLocked(&s.inbox.commands[i])
+	}
+	s.inbox = inbox{}
+	for len(s.viewers) > 0 {
+		s.remove(s.viewers[len(s.viewers)-1], ReasonDraining)
 	}
 }
 
@@ -192,7 +216,6 @@ func (s *shard) obey(c *command) {
 		s.viewers = append(s.viewers, v)
 		s.hub.stats.viewers.Add(1)
 		v.own = append(c.bytes, v.own...)
-		s.subscribe(v, c.topics)
 	case subscribe:
 		s.subscribe(v, c.topics)
 	case unsubscribe:
@@ -223,7 +246,7 @@ func (s *shard) obey(c *command) {
 
 // releaseTopics gives back the topics of a command that is not carried out.
 func (s *shard) releaseTopics(c *command) {
-	if c.kind == join || c.kind == subscribe {
+	if c.kind == subscribe {
 		for _, t := range c.topics {
 			s.hub.release(t)
 		}

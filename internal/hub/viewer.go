@@ -75,41 +75,33 @@ func (v *Viewer) set(s state)     { v.state |= s }
 func (v *Viewer) unset(s state)   { v.state &^= s }
 
 // Adopt prepares a viewer and divides it to a shard. From then on [Hub.Leave] may
-// be called; nothing is written before [Hub.Join].
+// be called; nothing is written before [Hub.Join]. A viewer that comes after the hub
+// ended is closed by the first call for it.
 func (h *Hub) Adopt(v *Viewer, conn Conn, format Format) {
 	v.conn, v.format = conn, format
 	v.shard = h.shards[int(h.next.Add(1))%len(h.shards)]
 }
 
-// Join makes the hub write to v: first head, bytes as they are, then the snapshot
-// of the topics and live. It returns the topics that are refused because the hub
-// watches as many as it may.
-func (h *Hub) Join(v *Viewer, head []byte, topics []tally.Topic) (refused []tally.Topic) {
-	held, refused := h.acquireAll(topics)
-	v.shard.send(command{kind: join, viewer: v, bytes: head, topics: held})
-	return refused
+// Join makes the hub write to v: first head, bytes as they are, then all else. What
+// was subscribed to before goes with it in one write. The hub keeps head.
+func (h *Hub) Join(v *Viewer, head []byte) {
+	v.shard.send(command{kind: join, viewer: v, bytes: head})
 }
 
 // Subscribe adds topics to what v watches. It is answered with the snapshot of
-// those that are new, and live.
+// those that are new, and live. It returns the topics that are refused because the
+// hub watches as many as it may.
 func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (refused []tally.Topic) {
-	held, refused := h.acquireAll(topics)
-	v.shard.send(command{kind: subscribe, viewer: v, topics: held})
-	return refused
-}
-
-func (h *Hub) acquireAll(names []tally.Topic) (held []*topic, refused []tally.Topic) {
-	if len(names) > 0 {
-		held = make([]*topic, 0, len(names))
-	}
-	for _, name := range names {
+	held := make([]*topic, 0, len(topics))
+	for _, name := range topics {
 		if t := h.acquire(name); t != nil {
 			held = append(held, t)
 		} else {
 			refused = append(refused, name)
 		}
 	}
-	return held, refused
+	v.shard.send(command{kind: subscribe, viewer: v, topics: held})
+	return refused
 }
 
 // Unsubscribe ends watching topics; those that v does not watch are passed over.

@@ -1,0 +1,76 @@
+package push
+
+import (
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/hub"
+)
+
+// The transports' formats, by their place in [Formats].
+const (
+	eventStream hub.Format = iota
+	webSocket
+)
+
+// Formats returns the encodings that the hub must be made with.
+func Formats() []hub.Encoder {
+	return []hub.Encoder{eventStream: appendEvent, webSocket: appendText}
+}
+
+// appendEvent appends json as one event of a text/event-stream (WHATWG HTML,
+// section 9.2). A frame has no line break, so that one data line holds it.
+func appendEvent(dst, json []byte) []byte {
+	dst = append(dst, "data: "...)
+	dst = append(dst, json...)
+	return append(dst, "\n\n"...)
+}
+
+// appendRetry appends the field that tells a browser how long to wait before it
+// reconnects.
+func appendRetry(dst []byte, wait time.Duration) []byte {
+	dst = append(dst, "retry: "...)
+	dst = strconv.AppendInt(dst, wait.Milliseconds(), 10)
+	return append(dst, "\n\n"...)
+}
+
+// frameFull tells a browser's EventSource that the instance holds as many viewers
+// as it may. The stream ends after it; the browser comes back after retry.
+const frameFull = `{"event":"full"}`
+
+// First bytes of unmasked, unfragmented frames (RFC 6455, section 5.2).
+const (
+	finalText  = 0x81
+	finalClose = 0x88
+)
+
+// appendText appends json as one text message of a WebSocket.
+func appendText(dst, json []byte) []byte {
+	switch n := len(json); {
+	case n < 126:
+		dst = append(dst, finalText, byte(n))
+	case n < 1<<16:
+		dst = append(dst, finalText, 126)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(n))
+	default:
+		dst = append(dst, finalText, 127)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+	}
+	return append(dst, json...)
+}
+
+// Why the server closes a WebSocket (RFC 6455, section 7.4, and the registry it
+// founded). After each of them but policy a client reconnects with full jitter.
+const (
+	closeDraining = 1001 // the instance ends: reconnect
+	closePolicy   = 1008 // the client was hostile: do not reconnect
+	closeTryLater = 1013 // the instance cannot serve it now: reconnect later
+)
+
+// appendClose appends a close frame. A reason has at most 123 bytes.
+func appendClose(dst []byte, code uint16, reason string) []byte {
+	dst = append(dst, finalClose, byte(2+len(reason)))
+	dst = binary.BigEndian.AppendUint16(dst, code)
+	return append(dst, reason...)
+}

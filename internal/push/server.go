@@ -1,0 +1,291 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// fullRetry is how long a client is asked to stay away from a full instance.
+const fullRetry = 30 * time.Second
+
+// Options are fixed when a [Server] is made.
+type Options struct {
+	// MaxViewers is how many connections are held; 0 means any number.
+	MaxViewers int
+	// MaxViewersPerAddress is how many of them one client address may hold; 0
+	// means any number.
+	MaxViewersPerAddress int
+	// MaxTopics is how many topics one call or connection may name. 0 stands for 1,000.
+	MaxTopics int
+	// WriteTimeout is how long sent bytes may stay unacknowledged. 0 stands for 30 s.
+	WriteTimeout time.Duration
+}
+
+// Session is what the edge knows of a client that wants to watch.
+type Session struct {
+	// Client is the address by which viewers are limited.
+	Client netip.Addr
+	// Admit says why a topic is refused to the client, or nil. It is asked for each
+	// topic, by a WebSocket also later, and may be called concurrently.
+	Admit func(tally.Topic) error
+	// Topics and Present are what the request itself asks for.
+	Topics  []string
+	Present []string
+}
+
+// Server takes connections over and holds them. All methods may be called
+// concurrently.
+type Server struct {
+	hub       *hub.Hub
+	presence  *hub.Presence
+	catalog   *tally.Catalog
+	options   Options
+	readiness *readiness
+	readers   sync.WaitGroup // goroutines that read WebSockets
+
+	mu       sync.Mutex
+	conns    map[*conn]hub.Format
+	reserved int // places of connections that are being taken over
+	clients  map[netip.Addr]int
+	draining bool
+}
+
+// New returns a server whose viewers h serves.
+func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Options) (*Server, error) {
+	if options.MaxTopics <= 0 {
+		options.MaxTopics = 1000
+	}
+	if options.WriteTimeout <= 0 {
+		options.WriteTimeout = 30 * time.Second
+	}
+	ready, err := newReadiness(h)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{
+		hub: h, presence: presence, catalog: catalog, options: options, readiness: ready,
+		conns:   map[*conn]hub.Format{},
+		clients: map[netip.Addr]int{},
+	}, nil
+}
+
+// Run notices viewers that leave, until ctx ends. It returns when the last reader
+// ended, for which the hub must have closed their connections.
+func (s *Server) Run(ctx context.Context) error {
+	err := s.readiness.run(ctx)
+	s.readers.Wait()
+	return err
+}
+
+// errFull is returned for clients that find no place.
+func errFull(message string) error {
+	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
+}
+
+// reserve keeps a place for a connection of client, which adopt or cancel gives back.
+func (s *Server) reserve(client netip.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.draining:
+		return &tally.Error{Code: tally.CodeTooManyViewers, Message: "this instance is about to end; another will take the connection", RetryAfter: time.Second}
+	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
+		return errFull("this instance holds as many viewers as it may (--max-viewers)")
+	case s.options.MaxViewersPerAddress > 0 && s.clients[client] >= s.options.MaxViewersPerAddress:
+		return errFull("this address holds as many connections as it may (--max-viewers-per-address)")
+	}
+	s.reserved++
+	s.clients[client]++
+	return nil
+}
+
+// cancel gives back a place that was reserved and not taken.
+func (s *Server) cancel(client netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	s.leftLocked(client)
+}
+
+// adopt turns a reserved place into a held connection.
+func (s *Server) adopt(c *conn, format hub.Format) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	s.conns[c] = format
+}
+
+// forget gives back the place of a held connection.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.leftLocked(c.client)
+}
+
+func (s *Server) leftLocked(client netip.Addr) {
+	if s.clients[client]--; s.clients[client] == 0 {
+		delete(s.clients, client)
+	}
+}
+
+// wanted is what came of the topics that a client named.
+type wanted struct {
+	topics   []tally.Topic
+	refusals [][]byte // frames, as JSON
+}
+
+// resolve sorts the topics that a client names into those it may watch and those
+// it is refused.
+func (s *Server) resolve(names []string, admit func(tally.Topic) error) (w wanted) {
+	for _, name := range names {
+		topic, err := s.catalog.Resolve(name)
+		if err == nil {
+			err = admit(topic)
+		}
+		if err != nil {
+			w.refuse(name, err)
+			continue
+		}
+		w.topics = append(w.topics, topic)
+	}
+	return w
+}
+
+func (w *wanted) refuse(name string, err error) {
+	w.refusals = append(w.refusals, hub.AppendRefusal(nil, name, err))
+}
+
+// errWatched is why a topic is refused when the hub watches as many as it may.
+var errWatched = &tally.Error{
+	Code:       tally.CodeTooManyViewers,
+	Message:    "this instance watches as many topics as it may (--max-watched-topics)",
+	RetryAfter: fullRetry,
+}
+
+// enter counts c on the topics named, but not twice on one, and returns the
+// refusals.
+func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (refusals [][]byte) {
+	w := s.resolve(names, func(topic tally.Topic) error {
+		if s.catalog.Rule(topic).Kind != tally.Presence {
+			return tally.Errorf(tally.CodeBadTopic, "%s does not count presence; readers does", topic.Metric())
+		}
+		if len(c.present) >= s.options.MaxTopics {
+			return tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics)
+		}
+		return admit(topic)
+	})
+	for _, topic := range w.topics {
+		if c.presentOn(topic) < 0 {
+			c.present = append(c.present, topic)
+			s.presence.Enter(topic)
+		}
+	}
+	return w.refusals
+}
+
+// presentOn returns where c notes that it is counted on topic, or -1.
+func (c *conn) presentOn(topic tally.Topic) int {
+	for i := range c.present {
+		if c.present[i] == topic {
+			return i
+		}
+	}
+	return -1
+}
+
+// leave counts a connection no more on topics.
+func (s *Server) leave(topics []tally.Topic) {
+	for _, topic := range topics {
+		s.presence.Leave(topic)
+	}
+}
+
+// checkCount refuses a call that names more topics than it may.
+func (s *Server) checkCount(session Session) error {
+	if len(session.Topics) > s.options.MaxTopics || len(session.Present) > s.options.MaxTopics {
+		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics", s.options.MaxTopics)
+	}
+	return nil
+}
+
+// Drain takes no new connections and closes those that are held, in random order
+// spread evenly over the time given, or at once when ctx ends. It returns when the
+// last was told.
+func (s *Server) Drain(ctx context.Context, over time.Duration) {
+	s.mu.Lock()
+	s.draining = true
+	conns := make([]*conn, 0, len(s.conns))
+	formats := make([]hub.Format, 0, len(s.conns))
+	for c, format := range s.conns {
+		conns, formats = append(conns, c), append(formats, format)
+	}
+	s.mu.Unlock()
+	rand.Shuffle(len(conns), func(i, j int) {
+		conns[i], conns[j] = conns[j], conns[i]
+		formats[i], formats[j] = formats[j], formats[i]
+	})
+	const step = 20 * time.Millisecond
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	began := time.Now()
+	for told := 0; told < len(conns); {
+		due := len(conns)
+		if passed := time.Since(began); passed < over && ctx.Err() == nil {
+			due = int(int64(len(conns)) * int64(passed) / int64(over))
+		}
+		for ; told < due; told++ {
+			s.hub.Finish(&conns[told].Viewer, farewell(formats[told]), hub.ReasonDraining)
+		}
+		if told == len(conns) {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// farewell returns the last bytes of a connection that is closed for draining.
+func farewell(format hub.Format) []byte {
+	if format == webSocket {
+		return appendClose(nil, closeDraining, "draining")
+	}
+	return appendRetry(nil, between(2*time.Second, 10*time.Second))
+}
+
+// between returns a random duration, so that clients do not come back together.
+func between(low, high time.Duration) time.Duration {
+	return low + rand.N(high-low)
+}
+
+// Metrics implements [tally.Instrumented].
+func (s *Server) Metrics() []tally.Metric {
+	var held [2]int
+	s.mu.Lock()
+	for _, format := range s.conns {
+		held[format]++
+	}
+	addresses := len(s.clients)
+	s.mu.Unlock()
+	const help = "Connections held, by transport."
+	return []tally.Metric{
+		{Name: "connections", Help: help, Label: "transport", Of: "sse", Value: float64(held[eventStream])},
+		{Name: "connections", Help: help, Label: "transport", Of: "websocket", Value: float64(held[webSocket])},
+		{Name: "client_addresses", Help: "Addresses that connections come from.", Value: float64(addresses)},
+	}
+}
+
+// isFull tells whether err says that there is no place for another viewer.
+func isFull(err error) bool {
+	var e *tally.Error
+	return errors.As(err, &e) && e.Code == tally.CodeTooManyViewers
+}
