@@ -1,0 +1,220 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// A transaction that counts in windows removes so many rows whose window
+	// ended, and twice as many as it writes: removal never falls behind, and no
+	// single write pays for a whole window.
+	leastPruned    = 64
+	prunedPerWrite = 2
+)
+
+// Apply applies all batches in one transaction.
+func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
+	work := cloneBatches(batches)
+	err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.apply(work) })
+	for i := range batches {
+		if err != nil {
+			batches[i].Err = err
+			continue
+		}
+		b, done := &batches[i], &work[i]
+		copy(b.Writes, done.Writes)
+		b.Count, b.Version, b.Err = done.Count, done.Version, done.Err
+	}
+}
+
+// cloneBatches returns a copy for the writer, which may still be at work on it
+// when Apply has given up.
+func cloneBatches(batches []tally.Batch) []tally.Batch {
+	total := 0
+	for i := range batches {
+		total += len(batches[i].Writes)
+	}
+	writes := make([]tally.Write, 0, total)
+	clones := make([]tally.Batch, len(batches))
+	for i := range batches {
+		begin := len(writes)
+		writes = append(writes, batches[i].Writes...)
+		clones[i] = tally.Batch{Topic: batches[i].Topic, Writes: writes[begin:len(writes):len(writes)]}
+	}
+	return clones
+}
+
+// apply applies the batches and returns the changes to publish.
+func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
+	now := w.now()
+	changes := make([]tally.Change, 0, len(batches))
+	windowed := 0
+	for i := range batches {
+		b := &batches[i]
+		rule := w.catalog.Rule(b.Topic)
+		// Checked before anything is written: one bad batch must not fail others.
+		if b.Err = check(rule, b); b.Err != nil {
+			continue
+		}
+		changed, err := w.applyBatch(rule, b, now)
+		if err != nil {
+			return nil, err
+		}
+		if changed {
+			changes = append(changes, tally.Change{Topic: b.Topic, Count: b.Count, Version: b.Version})
+		}
+		if rule.Kind == tally.Window {
+			windowed += len(b.Writes)
+		}
+	}
+	if windowed > 0 {
+		if _, err := w.dropSeen.Exec(now.Unix(), leastPruned+prunedPerWrite*windowed); err != nil {
+			return nil, fmt.Errorf("prune ended windows: %w", err)
+		}
+	}
+	return changes, nil
+}
+
+// check tells whether the writes are what the topic's rule allows.
+func check(rule tally.Rule, b *tally.Batch) error {
+	for i := range b.Writes {
+		if err := rule.Check(b.Writes[i].Amount); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyBatch applies the writes of b in their order and fills in what became of
+// them. It tells whether a contribution changed.
+func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (changed bool, err error) {
+	r, err := w.find(b.Topic)
+	if err != nil {
+		return false, err
+	}
+	for i := range b.Writes {
+		write := &b.Writes[i]
+		// Another attempt may have filled them in.
+		write.Changed, write.Created, write.WouldCreate = false, false, false
+		if r.id == 0 {
+			if write.Amount == 0 {
+				continue // taking back what was never given
+			}
+			if !write.MayCreate {
+				write.WouldCreate = true
+				continue
+			}
+			if r.id, err = w.create(b.Topic); err != nil {
+				return false, err
+			}
+			write.Created = true
+		}
+		delta, err := w.contribute(rule, r.id, write, now)
+		if err != nil {
+			return false, fmt.Errorf("contribute to %s: %w", b.Topic, err)
+		}
+		if delta != 0 {
+			write.Changed, changed = true, true
+			r.count = max(0, r.count+delta)
+		}
+	}
+	if changed {
+		r.version = tally.NextVersion(r.version, now.UnixMicro())
+		if err := w.set(r); err != nil {
+			return false, err
+		}
+	}
+	b.Count, b.Version = r.count, r.version
+	return changed, nil
+}
+
+// contribute stores one contribution and returns what it adds to the count.
+func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, now time.Time) (delta int64, err error) {
+	member := int64(write.Member)
+	switch {
+	case rule.Kind == tally.Window:
+		return inserted(w.addSeen.Exec(windowEnd(rule, now), topic, member))
+	case write.Amount == 0:
+		var before int64
+		err := w.dropContribution.QueryRow(topic, member).Scan(&before)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, nil
+		}
+		return -before, err
+	}
+	added, err := inserted(w.addContribution.Exec(topic, member, write.Amount))
+	if err != nil || added != 0 || rule.Kind != tally.Amount {
+		return added * write.Amount, err
+	}
+	var before int64
+	if err := w.contributed.QueryRow(topic, member).Scan(&before); err != nil || before == write.Amount {
+		return 0, err
+	}
+	_, err = w.setContribution.Exec(write.Amount, topic, member)
+	return write.Amount - before, err
+}
+
+// inserted returns how many rows a statement that inserts one or nothing did.
+func inserted(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// windowEnd returns when the window of now ends, in seconds since 1970. Windows
+// begin at whole multiples of their length.
+func windowEnd(rule tally.Rule, now time.Time) int64 {
+	length := int64(rule.Window / time.Second)
+	return (now.Unix()/length + 1) * length
+}
+
+// Reissue gives what is stored a version above what is held, where it is behind.
+func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
+	stored := make([]tally.Change, 0, len(held))
+	for _, h := range held {
+		if s.catalog.Rule(h.Topic).Kind == tally.Presence {
+			s.presence.reissue(h)
+		} else {
+			stored = append(stored, h)
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	return s.update(ctx, func(w *writer) (changes []tally.Change, err error) {
+		now := w.now().UnixMicro()
+		for _, h := range stored {
+			r, err := w.find(h.Topic)
+			if err != nil {
+				return nil, err
+			}
+			if !behind(tally.Change{Topic: h.Topic, Count: r.count, Version: r.version}, h) {
+				continue
+			}
+			if r.id == 0 {
+				if r.id, err = w.create(h.Topic); err != nil {
+					return nil, err
+				}
+			}
+			r.version = tally.NextVersion(max(r.version, h.Version), now)
+			if err := w.set(r); err != nil {
+				return nil, err
+			}
+			changes = append(changes, tally.Change{Topic: h.Topic, Count: r.count, Version: r.version})
+		}
+		return changes, nil
+	})
+}
+
+// behind tells whether what is stored would not replace what is held, though it
+// is another.
+func behind(stored, held tally.Change) bool {
+	return stored.Version <= held.Version && stored != held
+}

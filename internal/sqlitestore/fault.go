@@ -1,0 +1,83 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var (
+	// errClosed is the cause of what fails after Close.
+	errClosed = errors.New("the store was closed")
+	// errBusy is the cause where a deadline ended the wait for a lock.
+	errBusy = errors.New("another program keeps the file locked")
+)
+
+// primaryCode is the part of SQLite's result codes that says what failed; the
+// rest says where (sqlite.org/rescode.html).
+const primaryCode = 0xff
+
+// explain adds to an error of SQLite what it means for the owner of the file.
+func explain(err error) error {
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	var meaning string
+	switch failed.Code() & primaryCode {
+	case lib.SQLITE_FULL:
+		meaning = "there is no room for it on the disk"
+	case lib.SQLITE_IOERR:
+		meaning = "the disk failed"
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM:
+		meaning = "the file may not be written"
+	case lib.SQLITE_CORRUPT:
+		meaning = "the file is corrupt"
+	case lib.SQLITE_NOTADB:
+		meaning = "the file is no SQLite database"
+	case lib.SQLITE_CANTOPEN:
+		meaning = "the file, or one beside it, cannot be opened"
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		meaning = "another program keeps the file locked"
+	default:
+		return err
+	}
+	return fmt.Errorf("%s: %w", meaning, err)
+}
+
+// unavailable returns the error of an operation on the file that failed.
+func (s *Store) unavailable(operation string, err error) error {
+	return tally.Unavailable(fmt.Errorf("%s %s: %w", operation, s.path, explain(err)))
+}
+
+// fault is why the last operation of one kind failed on the file; it is nil while
+// they work.
+type fault struct{ last atomic.Pointer[error] }
+
+// observe notes what became of an operation. That a caller gave up says nothing
+// about the file.
+func (f *fault) observe(err error) {
+	gaveUp := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case err == nil:
+		if f.last.Load() != nil {
+			f.last.Store(nil)
+		}
+	case !gaveUp || errors.Is(err, errBusy):
+		err = explain(err)
+		f.last.Store(&err)
+	}
+}
+
+func (f *fault) err() error {
+	if last := f.last.Load(); last != nil {
+		return *last
+	}
+	return nil
+}

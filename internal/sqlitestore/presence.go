@@ -1,0 +1,213 @@
+package sqlitestore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// forgetAfter is how long the version of a topic where nobody is present is
+// remembered, so that a page that reads it does not see it go back to 0. Whoever
+// watches longer is told by Reissue.
+const forgetAfter = 10 * time.Minute
+
+// presence keeps how many pages this process holds present on each topic. It
+// lives in memory, for the connections end with the process.
+type presence struct {
+	// fixed after construction
+	now  func() time.Time // the store's clock, for versions
+	feed *feed
+	// earlier holds one: a share ends before the next look
+	earlier chan struct{}
+
+	// guards what follows. Changes are published under it, so that those of a
+	// topic come in the order of their versions; publishing does not block.
+	mu     sync.Mutex
+	shares map[tally.Topic]*share
+	last   int64     // the highest version given to any topic
+	look   time.Time // when expire looks next; zero: when it is told
+}
+
+// share is this process's share of a topic. Leases go by the monotonic clock.
+type share struct {
+	pages   int64
+	version int64
+	ends    time.Time // of the lease; where pages is 0, when the version may be forgotten
+}
+
+func newPresence(now func() time.Time, feed *feed) *presence {
+	return &presence{
+		now:     now,
+		feed:    feed,
+		earlier: make(chan struct{}, 1),
+		shares:  map[tally.Topic]*share{},
+	}
+}
+
+// SetShares sets shares that end after ttl.
+func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error {
+	if err := ctx.Err(); err != nil {
+		return s.unavailable("hold present", err)
+	}
+	for _, set := range shares {
+		if s.catalog.Rule(set.Topic).Kind != tally.Presence {
+			return tally.Errorf(tally.CodeInternal, "%s does not count open pages", set.Topic)
+		}
+	}
+	s.presence.set(ttl, shares)
+	return nil
+}
+
+func (p *presence) set(ttl time.Duration, shares []tally.Share) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for _, set := range shares {
+		sh := p.shares[set.Topic]
+		if sh == nil {
+			if set.Pages <= 0 {
+				continue
+			}
+			sh = &share{}
+			p.shares[set.Topic] = sh
+		}
+		p.putLocked(set.Topic, sh, max(0, set.Pages), now)
+		if sh.pages > 0 {
+			sh.ends = now.Add(ttl)
+		}
+		p.lookByLocked(sh.ends)
+	}
+}
+
+// putLocked sets what is counted and publishes it where it changed.
+func (p *presence) putLocked(topic tally.Topic, sh *share, pages int64, now time.Time) {
+	if sh.pages == pages {
+		return
+	}
+	sh.pages = pages
+	if pages == 0 {
+		sh.ends = now.Add(forgetAfter)
+	}
+	p.issueLocked(topic, sh)
+}
+
+// issueLocked gives topic a new version and publishes it.
+func (p *presence) issueLocked(topic tally.Topic, sh *share) {
+	// One sequence for all topics: one that was forgotten still goes on above.
+	p.last = tally.NextVersion(p.last, p.now().UnixMicro())
+	sh.version = p.last
+	p.feed.publish(tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
+}
+
+// lookByLocked has expire look at end at the latest.
+func (p *presence) lookByLocked(end time.Time) {
+	if p.look.IsZero() || end.Before(p.look) {
+		p.look = end
+		signal(p.earlier)
+	}
+}
+
+// endLocked ends what has ended by now. It tells whether there is anything left.
+func (p *presence) endLocked(topic tally.Topic, sh *share, now time.Time) bool {
+	if now.Before(sh.ends) {
+		return true
+	}
+	if sh.pages > 0 {
+		p.putLocked(topic, sh, 0, now)
+		return true
+	}
+	delete(p.shares, topic)
+	return false
+}
+
+// read returns how many pages are present on topic.
+func (p *presence) read(topic tally.Topic) tally.Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sh := p.shares[topic]
+	if sh == nil || !p.endLocked(topic, sh, time.Now()) {
+		return tally.Change{Topic: topic}
+	}
+	return tally.Change{Topic: topic, Count: sh.pages, Version: sh.version}
+}
+
+// reissue is [tally.Store]'s for one topic.
+func (p *presence) reissue(held tally.Change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	sh := p.shares[held.Topic]
+	if sh == nil || !p.endLocked(held.Topic, sh, now) {
+		sh = &share{ends: now.Add(forgetAfter)}
+	}
+	if !behind(tally.Change{Topic: held.Topic, Count: sh.pages, Version: sh.version}, held) {
+		return
+	}
+	p.shares[held.Topic] = sh
+	p.last = max(p.last, held.Version)
+	p.issueLocked(held.Topic, sh)
+	p.lookByLocked(sh.ends)
+}
+
+// top returns the topics of a metric where most pages are present.
+func (p *presence) top(site, metric string, limit int) []tally.Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	var changes []tally.Change
+	for topic, sh := range p.shares {
+		if topic.Site() == site && topic.Metric() == metric && p.endLocked(topic, sh, now) && sh.pages > 0 {
+			changes = append(changes, tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
+		}
+	}
+	slices.SortFunc(changes, func(a, b tally.Change) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Topic.String(), b.Topic.String()))
+	})
+	return changes[:min(max(0, limit), len(changes))]
+}
+
+// expire publishes the end of leases when it comes, until ctx ends.
+func (p *presence) expire(ctx context.Context) {
+	timer := time.NewTimer(p.lookAgain())
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-p.earlier:
+		case <-ctx.Done():
+			return
+		}
+		timer.Reset(p.lookAgain())
+	}
+}
+
+// lookAgain ends what has ended where it is time, and returns how long to wait
+// before the next look.
+func (p *presence) lookAgain() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.look.IsZero() || now.Before(p.look) {
+		return p.waitLocked(now)
+	}
+	p.look = time.Time{}
+	for topic, sh := range p.shares {
+		if p.endLocked(topic, sh, now) && (p.look.IsZero() || sh.ends.Before(p.look)) {
+			p.look = sh.ends
+		}
+	}
+	return p.waitLocked(now)
+}
+
+// waitLocked returns how long it is until the next look; where nothing is held,
+// long enough not to matter.
+func (p *presence) waitLocked(now time.Time) time.Duration {
+	if p.look.IsZero() {
+		return time.Hour
+	}
+	return p.look.Sub(now)
+}

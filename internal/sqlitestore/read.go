@@ -1,0 +1,152 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// statements are those of the connections that read.
+type statements struct {
+	read, top *sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
+	// The queries come as one JSON array of [site, metric, key, member, window's
+	// end], so that a thousand topics are one statement and one snapshot. An
+	// unknown topic gives no row. A window's end is 0 for other metrics.
+	s.read, err = db.PrepareContext(ctx, `
+		SELECT asked.key, topics.count, topics.version,
+			CASE asked.value ->> 4
+			WHEN 0 THEN (SELECT amount FROM contributions
+				WHERE topic = topics.id AND member = asked.value ->> 3)
+			ELSE (SELECT 1 FROM seen
+				WHERE window_end = asked.value ->> 4 AND topic = topics.id AND member = asked.value ->> 3)
+			END
+		FROM json_each(?) AS asked
+		CROSS JOIN topics ON site = asked.value ->> 0 AND metric = asked.value ->> 1 AND topics.key = asked.value ->> 2`)
+	if err != nil {
+		return fmt.Errorf("prepare to read: %w", err)
+	}
+	s.top, err = db.PrepareContext(ctx, `
+		SELECT key, count, version FROM topics
+		WHERE site = ? AND metric = ? AND count > 0 ORDER BY count DESC, key LIMIT ?`)
+	if err != nil {
+		return fmt.Errorf("prepare to read: %w", err)
+	}
+	return nil
+}
+
+// Read answers all queries from one snapshot of the file.
+func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
+	readings := make([]tally.Reading, len(queries))
+	err := ctx.Err()
+	if err == nil {
+		err = s.read(ctx, queries, readings)
+		s.readFault.observe(err)
+	}
+	if err != nil {
+		err = s.unavailable("read", err)
+	}
+	for i, query := range queries {
+		if err != nil {
+			readings[i] = tally.Reading{Err: err}
+		}
+		readings[i].Change.Topic = query.Topic
+	}
+	return readings
+}
+
+func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tally.Reading) error {
+	asked := make([]byte, 1, 1+len(queries)*len(`["default","likes","a-page-of-usual-length",-1234567890123456789,0],`))
+	asked[0] = '['
+	places := make([]int, 0, len(queries)) // of the queries asked, in readings
+	now := s.now()
+	for i, query := range queries {
+		rule := s.catalog.Rule(query.Topic)
+		if rule.Kind == tally.Presence {
+			readings[i].Change = s.presence.read(query.Topic)
+			continue
+		}
+		var end int64
+		if rule.Kind == tally.Window {
+			end = windowEnd(rule, now)
+		}
+		if len(places) > 0 {
+			asked = append(asked, ',')
+		}
+		asked = appendQuery(asked, query, end)
+		places = append(places, i)
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	rows, err := s.reading.read.QueryContext(ctx, string(append(asked, ']')))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at int
+		var change tally.Change
+		var mine sql.NullInt64
+		if err := rows.Scan(&at, &change.Count, &change.Version, &mine); err != nil {
+			return err
+		}
+		readings[places[at]] = tally.Reading{Change: change, Mine: mine.Int64}
+	}
+	return rows.Err()
+}
+
+// appendQuery appends one query as the statement reads it.
+func appendQuery(dst []byte, query tally.Query, windowEnd int64) []byte {
+	dst = append(dst, '[')
+	for _, part := range [...]string{query.Topic.Site(), query.Topic.Metric(), query.Topic.Key()} {
+		dst = tally.AppendJSONString(dst, part)
+		dst = append(dst, ',')
+	}
+	dst = strconv.AppendInt(dst, int64(query.Member), 10)
+	dst = append(dst, ',')
+	dst = strconv.AppendInt(dst, windowEnd, 10)
+	return append(dst, ']')
+}
+
+// Top returns the highest counts by an index, as of now.
+func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, s.unavailable("read", err)
+	}
+	if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.catalog.Rule(any).Kind == tally.Presence {
+		return s.presence.top(site, metric, limit), nil
+	}
+	changes, err := s.topStored(ctx, site, metric, limit)
+	s.readFault.observe(err)
+	if err != nil {
+		return nil, s.unavailable("read the highest counts from", err)
+	}
+	return changes, nil
+}
+
+func (s *Store) topStored(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+	rows, err := s.reading.top.QueryContext(ctx, site, metric, max(0, limit))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var changes []tally.Change
+	for rows.Next() {
+		var key string
+		var change tally.Change
+		if err := rows.Scan(&key, &change.Count, &change.Version); err != nil {
+			return nil, err
+		}
+		if change.Topic, err = tally.NewTopic(site, metric, key); err != nil {
+			return nil, fmt.Errorf("stored key %q: %w", key, err)
+		}
+		changes = append(changes, change)
+	}
+	return changes, rows.Err()
+}

@@ -1,0 +1,214 @@
+package sqlitestore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// secretBytes is the length of a secret made here: as long as the output of
+	// SHA-256, under which it is the key.
+	secretBytes = 32
+	// maxReaders bounds the connections that read, each with a page cache of up to
+	// 2 MB. Reads take tens of microseconds; more would wait for processors.
+	maxReaders = 4
+	// busyMillis is how long SQLite itself waits while another program, such as a
+	// backup, keeps the file locked. Deadlines of calls end it earlier.
+	busyMillis = "5000"
+	// maxIdleWAL is the size in bytes to which the write-ahead log is cut back
+	// after a reader of long duration let it grow.
+	maxIdleWAL = "67108864"
+)
+
+// ErrSecret says that the file was made under another secret than the one given.
+var ErrSecret = errors.New("the database keeps another secret than the one given with --secret; visitors would not be recognised under it")
+
+// Options of [Open]. The zero value suits a service.
+type Options struct {
+	// Secret is the key of the visitor hash; nil takes the one in the file, or
+	// makes one.
+	Secret []byte
+	// Now is the store's clock: versions follow it and windows begin by it. Nil
+	// is time.Now.
+	Now func() time.Time
+}
+
+// Store is one open file. It implements [tally.Store] and [tally.Feed], and is
+// safe for concurrent use.
+type Store struct {
+	// fixed after Open
+	path    string
+	catalog *tally.Catalog
+	now     func() time.Time
+	secret  []byte
+	lock    *lock
+	writers *sql.DB // one connection, which writer owns
+	readers *sql.DB
+	reading statements
+	writer  *writer
+	jobs    chan *job
+	closing chan struct{} // closed by Close
+
+	feed     *feed
+	presence *presence
+
+	readFault, writeFault fault
+
+	working sync.WaitGroup // the writer's goroutine
+	close   func() error
+}
+
+var (
+	_ tally.Store = (*Store)(nil)
+	_ tally.Feed  = (*Store)(nil)
+)
+
+// Open opens the database at path for the topics of catalog, and makes it if it
+// is missing. The file is held against other writers until Close.
+// Errors: [ErrLocked], [ErrNewer], [ErrSecret] and those of the file system, each
+// naming the file.
+func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
+	s := &Store{
+		catalog: catalog,
+		now:     options.Now,
+		jobs:    make(chan *job),
+		closing: make(chan struct{}),
+		feed:    newFeed(),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.presence = newPresence(s.now, s.feed)
+	s.close = sync.OnceValue(s.shut)
+	if s.path, err = locate(path); err != nil {
+		return nil, err
+	}
+	if s.lock, err = acquire(s.path); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := screen(ctx, s.path); err != nil {
+		return nil, err
+	}
+	if err := s.connect(ctx, options.Secret); err != nil {
+		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
+	}
+	s.working.Go(s.write) // ends with Close
+	return s, nil
+}
+
+// connect opens the connections, brings the schema up to date and finds the secret.
+func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
+	s.writers, err = sql.Open("sqlite", dsn(s.path,
+		"_txlock=immediate",
+		pragma("busy_timeout", busyMillis),
+		pragma("journal_mode", "wal"),
+		pragma("synchronous", "full"), // a commit is on disk when it returns
+		pragma("foreign_keys", "on"),
+		pragma("journal_size_limit", maxIdleWAL),
+	))
+	if err != nil {
+		return err
+	}
+	s.writers.SetMaxOpenConns(1)
+	conn, err := s.writers.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now}
+	var mode string
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("this file system allows no write-ahead log (journal mode is %s); keep the database on a local disk", mode)
+	}
+	if err := migrate(ctx, conn); err != nil {
+		return err
+	}
+	if s.secret, err = keepSecret(ctx, conn, secret); err != nil {
+		return err
+	}
+	if err := s.writer.prepare(ctx); err != nil {
+		return err
+	}
+	s.readers, err = sql.Open("sqlite", dsn(s.path,
+		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
+	if err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(maxReaders)
+	s.readers.SetMaxIdleConns(maxReaders)
+	return s.reading.prepare(ctx, s.readers)
+}
+
+// keepSecret returns the file's secret, which becomes given, or a new one, where
+// it has none yet.
+func keepSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, error) {
+	offer := given
+	if len(offer) == 0 {
+		offer = make([]byte, secretBytes)
+		rand.Read(offer) // never fails
+	}
+	if _, err := conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('secret', ?) ON CONFLICT DO NOTHING`, offer); err != nil {
+		return nil, err
+	}
+	var kept []byte
+	if err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&kept); err != nil {
+		return nil, err
+	}
+	if len(given) > 0 && !bytes.Equal(given, kept) {
+		return nil, ErrSecret
+	}
+	return kept, nil
+}
+
+// Close ends the write under way, closes the file and gives it free. Run must
+// have returned. Calls afterwards fail as unavailable.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() (err error) {
+	close(s.closing)
+	s.working.Wait()
+	// The writer's connection is the last: it folds the log into the file.
+	if s.readers != nil {
+		err = errors.Join(err, s.readers.Close())
+	}
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.conn.Close())
+	}
+	if s.writers != nil {
+		err = errors.Join(err, s.writers.Close())
+	}
+	return errors.Join(err, s.lock.release())
+}
+
+// Lane is the same for all topics: there is one writer.
+func (s *Store) Lane(tally.Topic) string { return "sqlite" }
+
+// Secret returns a copy of the key of the visitor hash.
+func (s *Store) Secret() ([]byte, error) { return slices.Clone(s.secret), nil }
+
+// Health tells whether the last operations on the file went well.
+func (s *Store) Health() tally.Health {
+	err := errors.Join(s.writeFault.err(), s.readFault.err())
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.path, err)
+	}
+	return tally.Health{Reached: true, Err: err}
+}

@@ -1,0 +1,60 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/storetest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// catalog is that of a service without configuration.
+func catalog() *tally.Catalog { return tally.NewCatalog(nil, tally.DefaultMetrics()) }
+
+// open opens the database at path until the test ends.
+func open(t testing.TB, path string, catalog *tally.Catalog, options sqlitestore.Options) *sqlitestore.Store {
+	t.Helper()
+	store, err := sqlitestore.Open(context.Background(), path, catalog, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Errorf("close %s: %v", path, err)
+		}
+	})
+	return store
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t testing.TB, options storetest.Options) *storetest.Fixture {
+		path := filepath.Join(t.TempDir(), "data", "tally.db")
+		var ahead atomic.Int64 // of the machine's clock, in nanoseconds
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		again := func(t testing.TB) *sqlitestore.Store {
+			t.Helper()
+			return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now})
+		}
+		store := again(t)
+		return &storetest.Fixture{
+			Instance: store,
+			Advance:  func(d time.Duration) { ahead.Add(int64(d)) },
+			Reopen: func(t testing.TB) storetest.Instance {
+				t.Helper()
+				if err := store.Close(); err != nil {
+					t.Fatal(err)
+				}
+				store = again(t)
+				return store
+			},
+		}
+	})
+}

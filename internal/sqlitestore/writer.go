@@ -1,0 +1,176 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// job is one transaction that waits for the writer.
+type job struct {
+	ctx context.Context
+	// run does the work. It may outlive the call that asked for it, so it touches
+	// nothing of the caller's. It returns what to publish after the commit.
+	run  func(w *writer) ([]tally.Change, error)
+	done chan error // takes one; nobody need receive it
+}
+
+// update runs a transaction on the writer's goroutine and returns once it is on
+// disk and handed to the feed, or rolled back, or ctx ended. In the last case it
+// may have been applied by then where its commit had begun, and is not otherwise.
+func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change, error)) error {
+	if err := ctx.Err(); err != nil {
+		return s.unavailable("write", err)
+	}
+	j := &job{ctx: ctx, run: run, done: make(chan error, 1)}
+	select {
+	case s.jobs <- j:
+	case <-ctx.Done():
+		return s.unavailable("wait to write", ctx.Err())
+	case <-s.closing:
+		return s.unavailable("write", errClosed)
+	}
+	select {
+	case err := <-j.done:
+		if err != nil {
+			return s.unavailable("write", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return s.unavailable("write (its end was not awaited)", ctx.Err())
+	}
+}
+
+// write is the writer's goroutine; it ends with Close.
+func (s *Store) write() {
+	for {
+		select {
+		case j := <-s.jobs:
+			changes, err := s.writer.transact(j)
+			s.writeFault.observe(err)
+			if err == nil {
+				s.feed.publish(changes...)
+			}
+			j.done <- err
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// writer is the one connection that writes, with its prepared statements. Its
+// methods are called by one goroutine, within a transaction.
+type writer struct {
+	// fixed after prepare
+	conn    *sql.Conn
+	catalog *tally.Catalog
+	now     func() time.Time
+
+	begin, commit, rollback *sql.Stmt
+
+	findTopic, makeTopic, setTopic *sql.Stmt
+
+	addContribution, dropContribution *sql.Stmt
+	contributed, setContribution      *sql.Stmt
+	addSeen, dropSeen                 *sql.Stmt
+	probed                            *sql.Stmt
+}
+
+// prepare prepares the statements.
+func (w *writer) prepare(ctx context.Context) error {
+	for _, statement := range []struct {
+		into  **sql.Stmt
+		query string
+	}{
+		{&w.begin, `BEGIN IMMEDIATE`},
+		{&w.commit, `COMMIT`},
+		{&w.rollback, `ROLLBACK`},
+		{&w.findTopic, `SELECT id, count, version FROM topics WHERE site = ? AND metric = ? AND key = ?`},
+		{&w.makeTopic, `INSERT INTO topics (site, metric, key, count, version) VALUES (?, ?, ?, 0, 0)`},
+		{&w.setTopic, `UPDATE topics SET count = ?, version = ? WHERE id = ?`},
+		{&w.addContribution, `INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.dropContribution, `DELETE FROM contributions WHERE topic = ? AND member = ? RETURNING amount`},
+		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},
+		{&w.setContribution, `UPDATE contributions SET amount = ? WHERE topic = ? AND member = ?`},
+		{&w.addSeen, `INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.dropSeen, `DELETE FROM seen WHERE (window_end, topic, member) IN
+			(SELECT window_end, topic, member FROM seen WHERE window_end <= ? ORDER BY window_end LIMIT ?)`},
+		{&w.probed, `INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`},
+	} {
+		prepared, err := w.conn.PrepareContext(ctx, statement.query)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", statement.query, err)
+		}
+		*statement.into = prepared
+	}
+	return nil
+}
+
+// transact runs j in a transaction. Only its begin waits, for other programs'
+// locks, and hence heeds the context; the statements are short, and a context
+// would cost each a goroutine.
+func (w *writer) transact(j *job) (changes []tally.Change, err error) {
+	if err := j.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, err := w.begin.ExecContext(j.ctx); err != nil {
+		if j.ctx.Err() != nil {
+			// It may have begun nevertheless, just before the context ended.
+			_, _ = w.rollback.Exec()
+			err = fmt.Errorf("%w: %w", errBusy, err)
+		}
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// Fails where SQLite itself rolled back already, as on a full disk.
+			_, _ = w.rollback.Exec()
+		}
+	}()
+	if changes, err = j.run(w); err != nil {
+		return nil, err
+	}
+	if err := j.ctx.Err(); err != nil {
+		return nil, err // nothing is applied after the deadline
+	}
+	if _, err := w.commit.Exec(); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return changes, nil
+}
+
+// row is a topic as it is stored; its id is 0 where it is not.
+type row struct {
+	id, count, version int64
+}
+
+func (w *writer) find(topic tally.Topic) (r row, err error) {
+	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).Scan(&r.id, &r.count, &r.version)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return row{}, fmt.Errorf("find %s: %w", topic, err)
+	}
+	return r, nil
+}
+
+// create stores topic, which find did not find, with count and version 0.
+func (w *writer) create(topic tally.Topic) (id int64, err error) {
+	result, err := w.makeTopic.Exec(topic.Site(), topic.Metric(), topic.Key())
+	if err == nil {
+		id, err = result.LastInsertId()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("create %s: %w", topic, err)
+	}
+	return id, nil
+}
+
+func (w *writer) set(r row) error {
+	if _, err := w.setTopic.Exec(r.count, r.version, r.id); err != nil {
+		return fmt.Errorf("set topic %d: %w", r.id, err)
+	}
+	return nil
+}
