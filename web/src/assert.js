@@ -1,0 +1,47 @@
+/**
+ * One assertion over HTTP.
+ *
+ * @typedef {object} Answer
+ * @property {boolean} ok the store has it
+ * @property {number} status of HTTP; 0 where no answer came
+ * @property {number} [count] with ok
+ * @property {number} [version] with ok
+ * @property {number} [mine] with ok
+ * @property {string} [code] of a refusal, from the contract's table
+ * @property {string} [detail] of a refusal, for people
+ * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
+ */
+
+/**
+ * How long an answer may take, in milliseconds. The server answers within 3 s even when its
+ * store hangs; the rest is for slow networks.
+ */
+const PATIENCE = 10_000;
+
+/**
+ * Says that the visitor contributes amount to the topic. The body goes as text/plain, which
+ * spares a preflight, and the request outlives the page.
+ * @param {string} api where the service is, with a slash at the end
+ * @param {string} topic
+ * @param {string} visitor
+ * @param {number} amount
+ * @returns {Promise<Answer>}
+ */
+export async function assert(api, topic, visitor, amount) {
+  try {
+    const response = await fetch(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), {
+      method: 'POST',
+      body: JSON.stringify({ visitor, amount }),
+      keepalive: true,
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    const { ok, status } = response;
+    // A proxy's refusal need not be JSON; an acknowledgement must be.
+    const body = await response.json().catch((error) => {
+      if (ok) throw error;
+    });
+    return { ...body, ok, status, retry: Number(response.headers.get('retry-after')) * 1e3 };
+  } catch {
+    return { ok: false, status: 0, retry: 0 };
+  }
+}

@@ -1,0 +1,29 @@
+/** The longest key, in bytes of UTF-8. */
+const LONGEST = 256;
+
+/**
+ * The key of an element: what its `page` attribute says; else the canonical link's path and
+ * sorted query; else the location's path. Without trailing slash and index.html; the home
+ * page is `index`.
+ * @param {string | null} page
+ * @returns {string | undefined} undefined where that is no valid key
+ */
+export function keyOf(page) {
+  let key = page;
+  try {
+    if (key === null) {
+      /** @type {HTMLLinkElement | null} */
+      const canonical = document.querySelector('link[rel=canonical]');
+      const { pathname, searchParams } = new URL(canonical?.href || location.href);
+      searchParams.sort();
+      key = decodeURIComponent(pathname).replace(/(^|\/)index\.html$/, '/').replace(/^\/+|\/+$/g, '') || 'index';
+      if (canonical && searchParams.size) key += '?' + searchParams;
+    }
+    key = key.normalize().replace(/\/$/, '');
+    // No empty, . or .. segment, no control character, no brace.
+    if (new TextEncoder().encode(key).length <= LONGEST && !/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}]/u.test(key)) return key;
+  } catch {
+    // A path with a malformed escape.
+  }
+  return undefined;
+}
