@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/tallycast/tallycast/internal/hub"
 )
 
 // EventStream answers a request with Server-Sent Events. The status line and the

@@ -1,0 +1,409 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// line is the test's format: one frame a line.
+func line(dst, json []byte) []byte { return append(append(dst, json...), '\n') }
+
+// recordedFeed notes what is watched and settles nothing by itself.
+type recordedFeed struct {
+	mu      sync.Mutex
+	watched map[tally.Topic]int
+}
+
+func (f *recordedFeed) Watch(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watched[topic]++
+}
+
+func (f *recordedFeed) Unwatch(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watched[topic]--; f.watched[topic] == 0 {
+		delete(f.watched, topic)
+	}
+}
+
+func (f *recordedFeed) watching() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.watched)
+}
+
+func (f *recordedFeed) Broadcast([]byte) {}
+func (f *recordedFeed) Run(context.Context, tally.Sink, func([]byte)) error {
+	return nil
+}
+
+// pipe is a connection that takes room bytes in all and keeps what it took.
+type pipe struct {
+	Viewer
+	mu     sync.Mutex
+	room   int // negative: any number
+	taken  bytes.Buffer
+	writes int
+	closed []Reason
+}
+
+func (p *pipe) TryWrite(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writes++
+	n := len(b)
+	if p.room >= 0 {
+		n = min(n, p.room)
+		p.room -= n
+	}
+	p.taken.Write(b[:n])
+	return n, nil
+}
+
+func (p *pipe) Close(reason Reason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = append(p.closed, reason)
+}
+
+func (p *pipe) give(room int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.room = room
+}
+
+func (p *pipe) left() []Reason {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Reason(nil), p.closed...)
+}
+
+// frame is any frame.
+type frame struct {
+	Topic   string
+	Count   int64
+	Version int64
+	Event   string
+	Error   struct{ Code string }
+}
+
+func (f frame) String() string {
+	switch {
+	case f.Event != "":
+		return f.Event
+	case f.Error.Code != "":
+		return f.Topic + "!" + f.Error.Code
+	}
+	return fmt.Sprintf("%s=%d@%d", f.Topic, f.Count, f.Version)
+}
+
+// frames returns what the connection took, whole frames only.
+func (p *pipe) frames(t *testing.T) (frames []frame) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for text := range bytes.Lines(p.taken.Bytes()) {
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			break
+		}
+		var f frame
+		if err := json.Unmarshal(text, &f); err != nil {
+			t.Fatalf("frame %q: %v", text, err)
+		}
+		frames = append(frames, f)
+	}
+	return frames
+}
+
+// expect waits until the connection took these frames and no others.
+func (p *pipe) expect(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	eventually(t, func() bool {
+		got = got[:0]
+		for _, f := range p.frames(t) {
+			got = append(got, f.String())
+		}
+		return len(got) >= len(want)
+	}, func() string { return fmt.Sprintf("frames %q, want %q", got, want) })
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("frames %q, want %q", got, want)
+	}
+}
+
+func eventually(t *testing.T, done func() bool, why func() string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("gave up waiting: " + why())
+		}
+	}
+}
+
+// running returns a hub that runs until the test ends.
+func running(t *testing.T, options Options) (*Hub, *recordedFeed) {
+	t.Helper()
+	feed := &recordedFeed{watched: map[tally.Topic]int{}}
+	options.Formats = []Encoder{line}
+	h := New(feed, options)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }() // ends with ctx, waited for below
+	t.Cleanup(func() {
+		stop()
+		<-ended
+		if n := feed.watching(); n != 0 {
+			t.Errorf("%d topics are still watched after the end", n)
+		}
+	})
+	return h, feed
+}
+
+func topicOf(t *testing.T, text string) tally.Topic {
+	t.Helper()
+	topic, err := tally.ParseTopic(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}
+
+// viewer joins a viewer that watches topics.
+func viewer(h *Hub, room int, topics ...tally.Topic) *pipe {
+	p := &pipe{room: room}
+	h.Adopt(&p.Viewer, p, 0)
+	h.Subscribe(&p.Viewer, topics)
+	h.Join(&p.Viewer, nil)
+	return p
+}
+
+func change(topic tally.Topic, n int64) tally.Change {
+	return tally.Change{Topic: topic, Count: n, Version: n}
+}
+
+func TestSnapshotThenLiveThenChanges(t *testing.T) {
+	h, _ := running(t, Options{})
+	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
+	p := viewer(h, -1, a, b)
+	h.Settle(change(a, 1))
+	p.expect(t, "default/likes/a=1@1")
+	h.Settle(tally.Change{Topic: b})
+	p.expect(t, "default/likes/a=1@1", "default/likes/b=0@0", "live")
+	h.Push(change(b, 7))
+	p.expect(t, "default/likes/a=1@1", "default/likes/b=0@0", "live", "default/likes/b=7@7")
+
+	late := viewer(h, -1, b, a)
+	late.expect(t, "default/likes/b=7@7", "default/likes/a=1@1", "live")
+	late.mu.Lock()
+	defer late.mu.Unlock()
+	if late.writes != 1 {
+		t.Errorf("a snapshot of known topics took %d writes, want 1", late.writes)
+	}
+}
+
+func TestOlderAndEqualVersionsAreNotSent(t *testing.T) {
+	h, _ := running(t, Options{FlushInterval: time.Millisecond})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, -1, a)
+	h.Settle(change(a, 5))
+	p.expect(t, "default/likes/a=5@5", "live")
+	h.Push(change(a, 4))
+	if held := h.Settle(tally.Change{Topic: a, Count: 9, Version: 5}); held != change(a, 5) {
+		t.Errorf("Settle returned %v, want what is held", held)
+	}
+	h.Push(change(a, 6))
+	p.expect(t, "default/likes/a=5@5", "live", "default/likes/a=6@6")
+}
+
+func TestStormEndsInTheLastValueWithFewFrames(t *testing.T) {
+	h, _ := running(t, Options{FlushInterval: 20 * time.Millisecond})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, -1, a)
+	h.Settle(change(a, 0))
+	p.expect(t, "default/likes/a=0@0", "live")
+	began := time.Now()
+	const last = 20_000
+	for n := int64(1); n <= last; n++ {
+		h.Push(change(a, n))
+	}
+	eventually(t, func() bool {
+		frames := p.frames(t)
+		return frames[len(frames)-1].Count == last
+	}, func() string { return "last value" })
+	frames := p.frames(t)
+	most := 4 + int(time.Since(began)/(20*time.Millisecond))
+	if len(frames) > most {
+		t.Errorf("%d frames in %v, want at most %d", len(frames), time.Since(began), most)
+	}
+	for i := 2; i < len(frames); i++ {
+		if i > 2 && frames[i].Version <= frames[i-1].Version {
+			t.Errorf("frame %v follows %v", frames[i], frames[i-1])
+		}
+	}
+}
+
+func TestSlowViewerGetsTheRestOfItsFrameThenOnlyTheNewest(t *testing.T) {
+	h, _ := running(t, Options{FlushInterval: time.Millisecond})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, 30, a)
+	h.Settle(change(a, 1))
+	eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.taken.Len() == 30 }, func() string { return "cut" })
+	for n := int64(2); n <= 50; n++ {
+		h.Push(change(a, n))
+	}
+	p.give(-1)
+	p.expect(t, "default/likes/a=1@1", "default/likes/a=50@50", "live")
+}
+
+func TestViewerThatTakesNothingIsClosed(t *testing.T) {
+	h, _ := running(t, Options{WriteTimeout: time.Second})
+	a := topicOf(t, "default/likes/a")
+	slow, quick := viewer(h, 0, a), viewer(h, -1, a)
+	h.Settle(change(a, 1))
+	eventually(t, func() bool { return len(slow.left()) == 1 }, func() string { return "closing" })
+	if got := slow.left()[0]; got != ReasonWriteTimeout {
+		t.Errorf("closed for %v", got)
+	}
+	if len(quick.left()) != 0 {
+		t.Error("its neighbour was closed too")
+	}
+}
+
+func TestStaleIsToldOnceAndLiveComesAfterTheCorrectedNumbers(t *testing.T) {
+	h, _ := running(t, Options{FlushInterval: time.Hour})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, -1, a)
+	h.Settle(change(a, 1))
+	p.expect(t, "default/likes/a=1@1", "live")
+	h.Stale()
+	h.Stale()
+	p.expect(t, "default/likes/a=1@1", "live", "stale")
+	late := viewer(h, -1, a)
+	late.expect(t, "stale")
+	h.Settle(change(a, 2)) // not due for an hour, but live waits for it
+	h.Live()
+	p.expect(t, "default/likes/a=1@1", "live", "stale", "default/likes/a=2@2", "live")
+	late.expect(t, "stale", "default/likes/a=2@2", "live")
+}
+
+func TestSubscribingTwiceSendsOneSnapshot(t *testing.T) {
+	h, feed := running(t, Options{})
+	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
+	p := viewer(h, -1, a, a)
+	h.Settle(change(a, 1))
+	p.expect(t, "default/likes/a=1@1", "live")
+	h.Subscribe(&p.Viewer, []tally.Topic{a, b})
+	h.Settle(change(b, 2))
+	p.expect(t, "default/likes/a=1@1", "live", "default/likes/b=2@2", "live")
+	h.Unsubscribe(&p.Viewer, []tally.Topic{a})
+	eventually(t, func() bool { return feed.watching() == 1 }, func() string { return "a is left" })
+	if _, ok := h.Held(a); ok {
+		t.Error("a is still held")
+	}
+	h.Subscribe(&p.Viewer, []tally.Topic{a})
+	eventually(t, func() bool { return feed.watching() == 2 }, func() string { return "a is watched again" })
+	h.Settle(change(a, 3))
+	p.expect(t, "default/likes/a=1@1", "live", "default/likes/b=2@2", "live", "default/likes/a=3@3", "live")
+}
+
+func TestTooManyTopicsAreRefused(t *testing.T) {
+	h, _ := running(t, Options{MaxTopics: 3, MaxTopicsPerViewer: 2})
+	a, b, c := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b"), topicOf(t, "default/likes/c")
+	p := viewer(h, -1, a, b, c)
+	h.Settle(change(a, 1))
+	h.Settle(change(b, 1))
+	p.expect(t, "default/likes/c!too_many_topics", "default/likes/a=1@1", "default/likes/b=1@1", "live")
+	other := viewer(h, -1, c)
+	h.Settle(change(c, 1))
+	other.expect(t, "default/likes/c=1@1", "live")
+	if refused := h.Subscribe(&other.Viewer, []tally.Topic{topicOf(t, "default/likes/d")}); len(refused) != 1 {
+		t.Errorf("refused %v, want one: the hub is full", refused)
+	}
+}
+
+func TestManyTopicsGoInFewWrites(t *testing.T) {
+	h, _ := running(t, Options{})
+	var topics []tally.Topic
+	for i := range 900 {
+		topics = append(topics, topicOf(t, fmt.Sprintf("default/likes/page-%d", i)))
+	}
+	p := viewer(h, -1, topics...)
+	for i, topic := range topics {
+		h.Settle(change(topic, int64(i)))
+	}
+	eventually(t, func() bool { return len(p.frames(t)) == 901 }, func() string { return "snapshot" })
+	other := viewer(h, -1, topics...)
+	eventually(t, func() bool { return len(other.frames(t)) == 901 }, func() string { return "snapshot" })
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	if most := other.taken.Len()/maxWrite + 1; other.writes > most {
+		t.Errorf("%d writes, want at most %d", other.writes, most)
+	}
+}
+
+func TestFinishSendsTheLastWordAndCloses(t *testing.T) {
+	h, _ := running(t, Options{})
+	p := viewer(h, -1)
+	p.expect(t, "live")
+	h.Finish(&p.Viewer, line(nil, []byte(`{"event":"bye"}`)), ReasonDraining)
+	p.expect(t, "live", "bye")
+	eventually(t, func() bool { return len(p.left()) == 1 }, func() string { return "closed" })
+	h.Leave(&p.Viewer, ReasonGone)
+	h.Send(&p.Viewer, []byte("x\n"))
+	h.Subscribe(&p.Viewer, []tally.Topic{topicOf(t, "default/likes/a")})
+	p.expect(t, "live", "bye")
+}
+
+// A delivery to a viewer allocates nothing once its buffers have grown.
+func TestDeliveriesDoNotAllocate(t *testing.T) {
+	feed := &recordedFeed{watched: map[tally.Topic]int{}}
+	h := New(feed, Options{Formats: []Encoder{line}, Shards: 1, FlushInterval: 1})
+	s := h.shards[0]
+	a := topicOf(t, "default/likes/a")
+	const viewers = 1000
+	for range viewers {
+		p := &discard{}
+		h.Adopt(&p.Viewer, p, 0)
+		h.Subscribe(&p.Viewer, []tally.Topic{a})
+		h.Join(&p.Viewer, nil)
+	}
+	n := int64(0)
+	round := func() {
+		n++
+		h.Settle(change(a, n))
+		s.empty(s.now())
+		s.releaseAll()
+		for s.serveChunk() {
+		}
+	}
+	round()
+	before := h.stats.delivered.Load()
+	const rounds = 20
+	allocations := testing.AllocsPerRun(rounds, round)
+	if got := h.stats.delivered.Load() - before; got != (rounds+1)*viewers {
+		t.Fatalf("%d deliveries, want %d", got, (rounds+1)*viewers)
+	}
+	if perDelivery := allocations / viewers; perDelivery > 0.02 {
+		t.Errorf("%.3f allocations a delivery (%v a change)", perDelivery, allocations)
+	}
+	s.end()
+}
+
+// discard takes everything.
+type discard struct{ Viewer }
+
+func (*discard) TryWrite(p []byte) (int, error) { return len(p), nil }
+func (*discard) Close(Reason)                   {}
