@@ -62,6 +62,31 @@ func Run(t *testing.T, open Factory) {
 		run  func(t *testing.T, open Factory)
 	}{
 		{"rules", testRules},
+		{"a window ends", testWindowEnds},
+		{"what a rule forbids is not applied", testForbidden},
+		{"an unknown topic is read as nothing", testUnknownTopic},
+		{"keys of every kind", testKeys},
+		{"repeated batches count once", testRepeats},
+		{"many visitors at once", testManyVisitors},
+		{"one visitor toggling at once", testOneVisitorToggling},
+		{"many topics at once", testManyTopicsAtOnce},
+		{"a large topic", testLargeTopic},
+		{"model", testModel},
+		{"no call outlives its deadline", testDeadline},
+		{"a clock that goes back", testClockBack},
+		{"each change is pushed once", testPushedOnce},
+		{"watch settles, then pushes", testWatch},
+		{"watch and unwatch quickly", testWatchQuickly},
+		{"a settled value behind what is held is reissued", testSettleReissues},
+		{"reissue", testReissue},
+		{"many reissues at once", testReissueTogether},
+		{"presence", testPresence},
+		{"presence ends with its lease", testPresenceLease},
+		{"presence is reissued", testPresenceReissue},
+		{"top", testTop},
+		{"the secret is kept", testSecret},
+		{"broadcast", testBroadcast},
+		{"what was acknowledged is there after reopening", testReopen},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open) })
 	}
@@ -103,13 +128,19 @@ func (f *Fixture) other() Instance {
 
 var topicNumber atomic.Int64
 
+// tester is what the suite's helpers need of a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // newTopic returns a topic of the site default that no test used before.
-func newTopic(t testing.TB, metric string) tally.Topic {
+func newTopic(t tester, metric string) tally.Topic {
 	t.Helper()
 	return topic(t, "default", metric, fmt.Sprintf("page-%d", topicNumber.Add(1)))
 }
 
-func topic(t testing.TB, site, metric, key string) tally.Topic {
+func topic(t tester, site, metric, key string) tally.Topic {
 	t.Helper()
 	topic, err := tally.NewTopic(site, metric, key)
 	if err != nil {
@@ -125,7 +156,7 @@ func answerContext(t testing.TB) context.Context {
 }
 
 // apply applies the writes to topic and returns the batch, which has no error.
-func apply(t testing.TB, store tally.Store, topic tally.Topic, writes ...tally.Write) tally.Batch {
+func apply(t tester, store tally.Store, topic tally.Topic, writes ...tally.Write) tally.Batch {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
@@ -143,7 +174,7 @@ func assert(member tally.Member, amount int64) tally.Write {
 }
 
 // read returns the state of topic and the member's contribution.
-func read(t testing.TB, store tally.Store, topic tally.Topic, member tally.Member) tally.Reading {
+func read(t tester, store tally.Store, topic tally.Topic, member tally.Member) tally.Reading {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
@@ -161,12 +192,12 @@ func read(t testing.TB, store tally.Store, topic tally.Topic, member tally.Membe
 }
 
 // eventually waits until met, and fails t with what describe says otherwise.
-func eventually(t testing.TB, met func() bool, describe func() string) {
+func eventually(t tester, met func() bool, describe func() string) {
 	t.Helper()
 	within(t, patience, met, describe)
 }
 
-func within(t testing.TB, limit time.Duration, met func() bool, describe func() string) {
+func within(t tester, limit time.Duration, met func() bool, describe func() string) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for !met() {
