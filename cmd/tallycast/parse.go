@@ -179,7 +179,7 @@ func parsePrefix(text string) (string, error) {
 		ok = ok && strings.ContainsRune(pathRunes+":", c)
 	}
 	if !ok {
-		return "", fmt.Errorf("%q should be 1 to %d of letters, digits and - . _ ~ :", text, most)
+		return "", fmt.Errorf("%q should be 1 to %d of letters, digits and : - . _ ~", text, most)
 	}
 	return text, nil
 }
