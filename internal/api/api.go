@@ -1,0 +1,194 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// shareEvery is how often instances tell each other what client addresses used
+// of their limits; an address overshoots by at most what it sends meanwhile.
+const shareEvery = 100 * time.Millisecond
+
+// Holder knows the newest value of the topics that are watched here.
+type Holder interface {
+	Held(topic tally.Topic) (change tally.Change, ok bool)
+}
+
+// Streamer takes connections over. An error comes before anything was written.
+type Streamer interface {
+	EventStream(w http.ResponseWriter, r *http.Request, session push.Session) error
+	WebSocket(w http.ResponseWriter, r *http.Request, session push.Session) error
+}
+
+// Broadcaster carries a payload to the other instances; it does not block.
+type Broadcaster interface {
+	Broadcast(payload []byte)
+}
+
+// Options configure an [API]. Service, Hub, Push and Health are required.
+type Options struct {
+	Service *tally.Service
+	Hub     Holder
+	Push    Streamer
+	// Health tells of the store; it does no I/O.
+	Health func() tally.Health
+
+	// Feed and Secret let instances count limits together: Secret, the same on
+	// all of them, keys the hash under which client addresses are shared. Without
+	// either each instance counts alone.
+	Feed   Broadcaster
+	Secret func() ([]byte, error)
+
+	// Sites gives the origins allowed for each site beside the service's own, in
+	// the forms scheme://host[:port], scheme://*.host[:port] and *.
+	Sites map[string][]string
+	// TrustedProxies may say in X-Forwarded-For who the client is.
+	TrustedProxies []netip.Prefix
+	// Limits of one client address; the zero Limit is none.
+	WriteLimit, ReadLimit, NewTopicLimit Limit
+	// ServerToken lets one's own servers past address limits and origin checks.
+	ServerToken string
+	// BasePath is where everything is served below, such as /tally; or empty.
+	BasePath string
+	// WithoutDemo leaves out the demo pages.
+	WithoutDemo bool
+
+	// Instrumented are the parts whose figures stand in /metrics.
+	Instrumented []tally.Instrumented
+	Logger       *slog.Logger // slog.Default() when nil
+	Version      string       // shown in /metrics and /readyz
+}
+
+// API answers HTTP requests. It is safe for concurrent use.
+type API struct {
+	// Fixed after construction.
+	service   *tally.Service
+	catalog   *tally.Catalog
+	hub       Holder
+	push      Streamer
+	health    func() tally.Health
+	sites     map[string][]pattern
+	proxies   []netip.Prefix
+	token     []byte
+	basePath  string
+	logger    *slog.Logger
+	version   string
+	limits    *limiter
+	feed      Broadcaster
+	secret    func() ([]byte, error)
+	requests  requestStats
+	assets    map[string]*asset
+	idPrefix  string // of request ids, random
+	public    http.Handler
+	internal  http.Handler
+	parts     []tally.Instrumented
+	startedAt time.Time
+
+	nextID    atomic.Uint64
+	draining  atomic.Bool
+	forwarded atomic.Bool // whether the warning of an untrusted proxy was given
+}
+
+// New returns an API. It starts nothing; see [API.Run].
+func New(o Options) (*API, error) {
+	if o.Service == nil || o.Hub == nil || o.Push == nil || o.Health == nil {
+		return nil, errors.New("api: Service, Hub, Push and Health are required")
+	}
+	if o.BasePath != "" && (!strings.HasPrefix(o.BasePath, "/") || strings.HasSuffix(o.BasePath, "/") || strings.ContainsAny(o.BasePath, ":*")) {
+		return nil, errors.New("api: a base path begins with / and does not end with it, and has neither : nor *")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	a := &API{
+		service:   o.Service,
+		catalog:   o.Service.Catalog(),
+		hub:       o.Hub,
+		push:      o.Push,
+		health:    o.Health,
+		sites:     newPatterns(o.Sites),
+		proxies:   o.TrustedProxies,
+		token:     []byte(o.ServerToken),
+		basePath:  o.BasePath,
+		logger:    o.Logger,
+		version:   o.Version,
+		limits:    newLimiter(o.WriteLimit, o.ReadLimit, o.NewTopicLimit),
+		feed:      o.Feed,
+		secret:    o.Secret,
+		idPrefix:  newIDPrefix(),
+		parts:     o.Instrumented,
+		startedAt: time.Now(),
+	}
+	var err error
+	if a.assets, err = newAssets(o.WithoutDemo); err != nil {
+		return nil, err
+	}
+	a.public = a.newPublic(o.WithoutDemo)
+	if a.internal, err = a.newInternal(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Public returns the handler of the listener that everybody reaches.
+func (a *API) Public() http.Handler { return a.public }
+
+// Internal returns the handler of the operator's listener.
+func (a *API) Internal() http.Handler { return a.internal }
+
+// Drain makes the instance not ready, for good.
+func (a *API) Drain() { a.draining.Store(true) }
+
+// Receive takes what another instance broadcast.
+func (a *API) Receive(payload []byte) { a.limits.receive(payload, a.now()) }
+
+// Run shares with the other instances what client addresses used of their
+// limits, and forgets idle addresses, until ctx ends.
+func (a *API) Run(ctx context.Context) error {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			a.share()
+		}
+	}
+}
+
+// share does one round of [API.Run].
+func (a *API) share() {
+	a.limits.sweep(a.now())
+	if a.feed == nil || a.secret == nil {
+		return
+	}
+	secret, err := a.secret()
+	if err != nil {
+		return // the store was not reached yet; until then each counts alone
+	}
+	a.limits.rekey(secret)
+	a.limits.share(a.feed.Broadcast)
+}
+
+// now returns the time on the limits' clock: since the start, never going back.
+func (a *API) now() time.Duration { return time.Since(a.startedAt) }
+
+// newIDPrefix returns 8 random characters that tell request ids of one run of
+// one instance from others.
+func newIDPrefix() string {
+	var random [5]byte
+	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
+	return strings.ToLower(base32.StdEncoding.EncodeToString(random[:])) + "-"
+}

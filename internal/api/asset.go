@@ -1,0 +1,203 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/web"
+)
+
+//go:embed openapi.yaml
+var openAPIDocument []byte
+
+var (
+	forOneHour      = []string{"public, max-age=3600, must-revalidate"}
+	pagePolicy      = []string{web.Policy}
+	noReferrerAbove = []string{"strict-origin-when-cross-origin"}
+	gzipCoding      = []string{"gzip"}
+)
+
+// asset is a file that does not change while the process runs.
+type asset struct {
+	kind       []string // Content-Type
+	plain      []byte
+	packed     []byte // gzip; nil where it would not be smaller
+	tag        string // ETag of plain
+	packedTag  string // ETag of packed
+	everywhere bool   // may be loaded by pages of all origins
+	policy     []string
+}
+
+func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	tag := contentTag(content)
+	f := &asset{kind: []string{kind}, plain: content, tag: tag, everywhere: everywhere}
+	if packed.Len() < len(content) {
+		f.packed, f.packedTag = packed.Bytes(), strings.TrimSuffix(tag, `"`)+`-gzip"`
+	}
+	return f, nil
+}
+
+// newAssets returns the assets by their paths.
+func newAssets(withoutDemo bool) (map[string]*asset, error) {
+	script, _ := web.Script()
+	assets := map[string]*asset{}
+	add := func(at, kind string, content []byte, everywhere bool) error {
+		f, err := newAsset(kind, content, everywhere)
+		if err != nil {
+			return fmt.Errorf("compress %s: %w", at, err)
+		}
+		assets[at] = f
+		return nil
+	}
+	if err := add("/tally.js", "text/javascript; charset=utf-8", script, true); err != nil {
+		return nil, err
+	}
+	if err := add("/openapi.yaml", "application/yaml; charset=utf-8", openAPIDocument, true); err != nil {
+		return nil, err
+	}
+	if withoutDemo {
+		return assets, nil
+	}
+	err := fs.WalkDir(web.Assets, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(web.Assets, name)
+		if err != nil {
+			return err
+		}
+		return add("/demo/"+name, contentType(name), content, false)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the demo's assets: %w", err)
+	}
+	return assets, nil
+}
+
+// contentType tells the type of a file by its name. Those that the demo is made
+// of stand here: the system's own tables differ.
+func contentType(name string) string {
+	switch extension := path.Ext(name); extension {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml; charset=utf-8"
+	case ".png":
+		return "image/png"
+	case ".woff2":
+		return "font/woff2"
+	default:
+		if kind := mime.TypeByExtension(extension); kind != "" {
+			return kind
+		}
+		return "application/octet-stream"
+	}
+}
+
+// serve answers with f, good for an hour and then asked for again by its ETag.
+func (q *call) serve(f *asset) error {
+	h := q.w.Header()
+	h["Cache-Control"] = forOneHour
+	if f.everywhere {
+		h["Access-Control-Allow-Origin"] = anyOrigin
+		h["Cross-Origin-Resource-Policy"] = crossOrigin
+	}
+	h.Set("Vary", "Accept-Encoding")
+	content, tag := f.plain, f.tag
+	if f.packed != nil && acceptsGzip(q.r.Header["Accept-Encoding"]) {
+		content, tag = f.packed, f.packedTag
+		h["Content-Encoding"] = gzipCoding
+	}
+	if q.notModified(tag) {
+		return nil
+	}
+	h["Content-Type"] = f.kind
+	_, _ = q.w.Write(content) // the client may be gone; nobody is left to be told
+	return nil
+}
+
+// acceptsGzip reads Accept-Encoding as far as it concerns gzip.
+func acceptsGzip(headers []string) bool {
+	for _, header := range headers {
+		for coding := range strings.SplitSeq(header, ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			weight = strings.ReplaceAll(weight, " ", "")
+			return weight != "q=0" && !strings.HasPrefix(weight, "q=0.000") && weight != "q=0.0" && weight != "q=0.00"
+		}
+	}
+	return false
+}
+
+func (a *API) script(q *call) error  { return q.serve(a.assets["/tally.js"]) }
+func (a *API) openAPI(q *call) error { return q.serve(a.assets["/openapi.yaml"]) }
+
+// demo answers with a page of the demo, or with a file that one loads.
+func (a *API) demo(q *call) error {
+	at := strings.TrimPrefix(q.r.URL.Path, a.basePath)
+	for _, page := range web.Pages() {
+		if page.Path == at {
+			return a.demoPage(q, page)
+		}
+	}
+	if f := a.assets[at]; f != nil && strings.HasPrefix(at, "/demo/") {
+		return q.serve(f)
+	}
+	return notFound(q)
+}
+
+// demoPage answers with a page that shows the numbers of now before any script
+// runs; those that cannot be read now, its script will bring.
+func (a *API) demoPage(q *call, page web.Page) error {
+	counts := make(map[string]int64, len(page.Topics))
+	topics := make([]tally.Topic, 0, len(page.Topics))
+	for _, name := range page.Topics {
+		topic, err := a.catalog.Resolve(name)
+		if err != nil {
+			continue // a demo of metrics that were configured away
+		}
+		topics = append(topics, topic)
+	}
+	if readings, err := a.readAll(q.r.Context(), topics, ""); err == nil {
+		for i, reading := range readings {
+			if held, ok := a.held(topics[i], reading.Err); ok {
+				reading.Change = held
+			}
+			counts[topics[i].String()] = reading.Change.Count
+		}
+	}
+	body := bytes.NewBuffer(q.buffer[:0])
+	if err := page.Render(body, a.basePath, counts); err != nil {
+		return err
+	}
+	h := q.w.Header()
+	h["Content-Type"] = htmlType
+	h["Cache-Control"] = noCache
+	h["Content-Security-Policy"] = pagePolicy
+	h["Referrer-Policy"] = noReferrerAbove
+	q.answer(http.StatusOK, body.Bytes())
+	return nil
+}

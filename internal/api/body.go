@@ -1,0 +1,294 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// maxBody is the greatest size of a request's body, in bytes: 1,000 topics of
+// usual length, and what the contract says.
+const maxBody = 64 << 10
+
+// bodyKind is how a body is to be read.
+type bodyKind uint8
+
+const (
+	jsonBody bodyKind = iota
+	formBody
+)
+
+// kind tells how the body is written. JSON may be sent as text/plain, for which
+// browsers ask no permission beforehand, and without a type at all.
+// Errors: unsupported_media_type.
+func (q *call) kind() (bodyKind, error) {
+	text := q.r.Header.Get("Content-Type")
+	switch text { // what nearly all send
+	case "", "application/json", "text/plain;charset=UTF-8", "text/plain":
+		return jsonBody, nil
+	case "application/x-www-form-urlencoded":
+		return formBody, nil
+	}
+	kind, _, err := mime.ParseMediaType(text)
+	switch {
+	case err == nil && (kind == "application/json" || kind == "text/plain"):
+		return jsonBody, nil
+	case err == nil && kind == "application/x-www-form-urlencoded":
+		return formBody, nil
+	}
+	return 0, tally.Errorf(tally.CodeUnsupportedMediaType,
+		"a body of type %.80q is not understood; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
+}
+
+// read reads the body, good until the call ends.
+// Errors: body_too_large, bad_body.
+func (q *call) read() ([]byte, error) {
+	if q.r.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	q.body = q.body[:0]
+	for {
+		if len(q.body) == cap(q.body) {
+			q.body = slices.Grow(q.body, 512)
+		}
+		n, err := q.r.Body.Read(q.body[len(q.body):cap(q.body)])
+		q.body = q.body[:len(q.body)+n]
+		if len(q.body) > maxBody {
+			return nil, errTooLarge
+		}
+		if errors.Is(err, io.EOF) {
+			return q.body, nil
+		}
+		if err != nil {
+			return nil, tally.Errorf(tally.CodeBadBody, "the body ended before it was complete")
+		}
+	}
+}
+
+var errTooLarge = tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long", maxBody)
+
+// assertion is what a client says of itself.
+type assertion struct {
+	visitor string // empty: not named
+	amount  int64
+	amounts bool // whether the amount was given
+}
+
+// parseAssertion reads {"visitor":"…","amount":1}. Both fields may be left out or
+// null, and the body may be empty. Errors: bad_body, bad_visitor, bad_amount.
+func parseAssertion(body []byte) (a assertion, err error) {
+	if a, ok := parsePlainAssertion(body); ok {
+		return a, nil
+	}
+	fields, err := parseObject(body, `{"visitor":"…","amount":1}`)
+	if err != nil {
+		return assertion{}, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch raw := string(fields[name]); {
+		case name != "visitor" && name != "amount":
+			return assertion{}, unknownField(name, "visitor and amount")
+		case raw == "null":
+		case name == "visitor":
+			if a.visitor, err = parseVisitor(fields[name]); err != nil {
+				return assertion{}, err
+			}
+		default:
+			if a.amount, err = strconv.ParseInt(raw, 10, 64); err != nil {
+				return assertion{}, badAmount(raw)
+			}
+			a.amounts = true
+		}
+	}
+	return a, nil
+}
+
+func parseVisitor(raw json.RawMessage) (string, error) {
+	visitor, ok := parseString(raw)
+	if !ok {
+		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is a string")
+	}
+	return visitor, tally.CheckVisitor(visitor)
+}
+
+func badAmount(text string) error {
+	return tally.Errorf(tally.CodeBadAmount, "an amount is a whole number, not %.40s", text)
+}
+
+// parsePlainAssertion reads the bodies that scripts send: an object of the two
+// fields, once each, the visitor without escapes. It declines all others, and
+// agrees with [parseAssertion] on those that it reads.
+func parsePlainAssertion(body []byte) (a assertion, ok bool) {
+	if len(body) == 0 {
+		return a, true
+	}
+	s := scanner{body}
+	if !s.takes('{') {
+		return a, false
+	}
+	for first := true; !s.takes('}'); first = false {
+		if !first && !s.takes(',') {
+			return a, false
+		}
+		name, ok := s.word()
+		if !ok || !s.takes(':') {
+			return a, false
+		}
+		switch {
+		case string(name) == "visitor" && a.visitor == "":
+			visitor, ok := s.word()
+			if !ok || tally.CheckVisitor(string(visitor)) != nil {
+				return a, false
+			}
+			a.visitor = string(visitor)
+		case string(name) == "amount" && !a.amounts:
+			if a.amount, a.amounts = s.digits(); !a.amounts {
+				return a, false
+			}
+		default:
+			return a, false
+		}
+	}
+	s.skip()
+	return a, len(s.rest) == 0
+}
+
+// scanner reads the plainest JSON.
+type scanner struct{ rest []byte }
+
+func (s *scanner) skip() {
+	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\t' || s.rest[0] == '\r') {
+		s.rest = s.rest[1:]
+	}
+}
+
+// takes tells whether c comes next, and takes it.
+func (s *scanner) takes(c byte) bool {
+	s.skip()
+	if len(s.rest) == 0 || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+// word takes a string of A-Z, a-z, 0-9, _ and -.
+func (s *scanner) word() (word []byte, ok bool) {
+	if !s.takes('"') {
+		return nil, false
+	}
+	for i, c := range s.rest {
+		switch {
+		case c == '"':
+			word, s.rest = s.rest[:i], s.rest[i+1:]
+			return word, true
+		case (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-':
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// digits takes a whole number of at most nine digits without a sign.
+func (s *scanner) digits() (n int64, ok bool) {
+	s.skip()
+	i := 0
+	for ; i < len(s.rest) && s.rest[i] >= '0' && s.rest[i] <= '9'; i++ {
+		if i == 9 {
+			return 0, false
+		}
+		n = 10*n + int64(s.rest[i]-'0')
+	}
+	if i == 0 || i > 1 && s.rest[0] == '0' {
+		return 0, false
+	}
+	s.rest = s.rest[i:]
+	return n, true
+}
+
+// list is the body of calls for many topics.
+type list struct {
+	topics, present []string
+	visitor         string
+	hasTopics       bool
+}
+
+// parseList reads {"topics":[…]} and one field more, visitor or present. Errors: bad_body, bad_visitor.
+func parseList(body []byte, also string) (l list, err error) {
+	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
+	if err != nil {
+		return list{}, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		raw := fields[name]
+		switch {
+		case name != "topics" && name != also:
+			return list{}, unknownField(name, "topics and "+also)
+		case string(raw) == "null":
+		case name == "visitor":
+			l.visitor, err = parseVisitor(raw)
+		case name == "present":
+			l.present, err = parseStrings(name, raw)
+		default:
+			l.hasTopics = true
+			l.topics, err = parseStrings(name, raw)
+		}
+		if err != nil {
+			return list{}, err
+		}
+	}
+	return l, nil
+}
+
+// parseObject reads the fields of a JSON object that stands alone; none for an
+// empty body. Errors: bad_body.
+func parseObject(body []byte, example string) (map[string]json.RawMessage, error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if !utf8.Valid(body) {
+		return nil, tally.Errorf(tally.CodeBadBody, "the body is not UTF-8")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, tally.Errorf(tally.CodeBadBody, "the body is not JSON: %v, at byte %d", syntax, syntax.Offset)
+		}
+		return nil, tally.Errorf(tally.CodeBadBody, "the body is a JSON object such as %s", example)
+	}
+	return fields, nil
+}
+
+func parseString(raw json.RawMessage) (text string, ok bool) {
+	ok = len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &text) == nil
+	return text, ok
+}
+
+func parseStrings(name string, raw json.RawMessage) ([]string, error) {
+	var items []json.RawMessage
+	bad := tally.Errorf(tally.CodeBadBody, "%s is a list of strings", name)
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
+		return nil, bad
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		var ok bool
+		if texts[i], ok = parseString(item); !ok {
+			return nil, bad
+		}
+	}
+	return texts, nil
+}
+
+func unknownField(name, known string) error {
+	return tally.Errorf(tally.CodeBadBody, "there is no field %.60q here; there are %s", strings.ToValidUTF8(name, "\uFFFD"), known)
+}

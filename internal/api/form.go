@@ -1,0 +1,126 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// maxReturn bounds, in bytes, the address that a form goes back to: more than
+// any browser shows.
+const maxReturn = 2048
+
+// form is a like without JavaScript.
+type form struct {
+	amount int64
+	back   string // where to go then; checked
+}
+
+// parseForm reads the fields amount and return. Browsers send each once; whatever
+// else stands in it is refused, above all a visitor: a form on a page is the same
+// for everybody. Errors: bad_body, bad_amount, bad_visitor.
+func (a *API) parseForm(q *call, body []byte) (form, error) {
+	fields, err := url.ParseQuery(string(body))
+	if err != nil {
+		return form{}, tally.Errorf(tally.CodeBadBody, "the form's encoding is broken")
+	}
+	f := form{amount: 1}
+	// The way back first, so that the page of any other error has it.
+	back := fields["return"]
+	if len(back) != 1 || back[0] == "" {
+		return form{}, tally.Errorf(tally.CodeBadBody, "a form says once in its field return which page to go back to; other clients send JSON, with Content-Type: application/json")
+	}
+	if f.back, err = a.checkReturn(q, back[0]); err != nil {
+		return form{}, err
+	}
+	q.back = f.back
+	for name, values := range fields {
+		switch {
+		case name == "return":
+		case name == "visitor":
+			return form{}, tally.Errorf(tally.CodeBadVisitor, "a form names no visitor: it would be the same for everybody who loads the page")
+		case name != "amount":
+			return form{}, unknownField(name, "amount and return")
+		case len(values) != 1:
+			return form{}, tally.Errorf(tally.CodeBadBody, "a form has the field amount once")
+		default:
+			if f.amount, err = strconv.ParseInt(values[0], 10, 64); err != nil {
+				return form{}, badAmount(strconv.Quote(values[0]))
+			}
+		}
+	}
+	return f, nil
+}
+
+// checkReturn returns where a form may go back to: a page of the origin that the
+// form came from, which was found allowed for the site. A path is one of our own
+// pages. Without this the service would send people wherever a link says.
+// Errors: bad_body.
+func (a *API) checkReturn(q *call, back string) (string, error) {
+	bad := tally.Errorf(tally.CodeBadBody, "return is not a page of the origin that the form came from")
+	if len(back) > maxReturn || strings.ContainsAny(back, "\\") || strings.IndexFunc(back, isSpaceOrControl) >= 0 {
+		return "", bad
+	}
+	u, err := url.Parse(back)
+	if err != nil || u.User != nil || u.Opaque != "" {
+		return "", bad
+	}
+	if u.Scheme == "" && u.Host == "" {
+		// A path without a host, of our own pages; "//host" has one.
+		if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || q.page.origin != "" && !q.page.own {
+			return "", bad
+		}
+		return u.String(), nil
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", bad
+	}
+	target := u.Scheme + "://" + strings.ToLower(u.Host)
+	if q.page.origin != "" && !q.page.own {
+		if newOriginOf(target) != q.page.origin {
+			return "", bad
+		}
+		return u.String(), nil
+	}
+	host, _ := requestHost(q.r, q.from.viaProxy)
+	if !sameHost(target, host, false) && !sameHost(target, q.r.Host, false) {
+		return "", bad
+	}
+	return u.String(), nil
+}
+
+// newOriginOf leaves out the port that the scheme implies, as browsers do.
+func newOriginOf(target string) string {
+	if strings.HasPrefix(target, "https:") {
+		return strings.TrimSuffix(target, ":443")
+	}
+	return strings.TrimSuffix(target, ":80")
+}
+
+func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// likeByForm is [API.like] for a form.
+func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
+	f, err := a.parseForm(q, body)
+	if err != nil {
+		return err
+	}
+	if a.catalog.Rule(topic).Final() {
+		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form does not count visitors or views: whoever sends it has been counted, or was not asked; send JSON")
+	}
+	visitor, err := a.visitor(q, topic, "")
+	if err != nil {
+		return err
+	}
+	if _, err := a.assert(q, tally.Assertion{Topic: topic, Visitor: visitor, Amount: f.amount}); err != nil {
+		return err
+	}
+	h := q.w.Header()
+	h["Cache-Control"] = noStore
+	h.Set("Location", f.back)
+	q.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var (
+	noCache        = []string{"no-cache"}
+	privateNoStore = []string{"private, no-store"}
+)
+
+// topic reads the topic that the path names and checks that the page may use its
+// site. Errors: bad_topic, unknown_site, unknown_metric, origin_not_allowed,
+// not_found, method_not_allowed.
+func (q *call) topic() (tally.Topic, error) {
+	site, metric := q.c.Param("site"), q.c.Param("metric")
+	key := strings.TrimPrefix(q.c.Param("key"), "/")
+	if site == "top" {
+		// The router takes /v1/top/… for a topic where the call does not fit.
+		if !strings.Contains(key, "/") && key != "" && q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
+			return tally.Topic{}, tally.Errorf(tally.CodeMethodNotAllowed, "/v1/top is read only")
+		}
+		return tally.Topic{}, notFound(q)
+	}
+	topic, err := tally.NewTopic(site, metric, key)
+	if err != nil {
+		return tally.Topic{}, err
+	}
+	if err := q.api.catalog.Known(site, metric); err != nil {
+		return tally.Topic{}, err
+	}
+	if q.trusted {
+		return topic, nil
+	}
+	return topic, q.api.admits(q.page, site)
+}
+
+// namedVisitor returns the visitor that the request names, in its body or the
+// Tally-Visitor header; empty where it names none. Errors: bad_visitor.
+func (q *call) namedVisitor(inBody string) (string, error) {
+	if q.r.URL.RawQuery != "" {
+		if query, err := url.ParseQuery(q.r.URL.RawQuery); err == nil && query.Has("visitor") {
+			return "", tally.Errorf(tally.CodeBadVisitor, "a visitor does not stand in an address, which is logged; name it in the body or in the Tally-Visitor header")
+		}
+	}
+	headers := q.r.Header["Tally-Visitor"]
+	if len(headers) == 0 {
+		return inBody, nil
+	}
+	if inBody != "" && inBody != headers[0] {
+		return "", tally.Errorf(tally.CodeBadVisitor, "the body and the Tally-Visitor header name two visitors")
+	}
+	return headers[0], tally.CheckVisitor(headers[0])
+}
+
+// visitor returns the visitor that writes: named, or else derived from client
+// address and user agent. Errors: bad_visitor, store_unavailable.
+func (a *API) visitor(q *call, topic tally.Topic, inBody string) (string, error) {
+	visitor, err := q.namedVisitor(inBody)
+	switch {
+	case err != nil || visitor != "":
+		return visitor, err
+	case q.trusted:
+		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token names the visitor it speaks for: all calls come from the same server")
+	case q.from.unknown:
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and none can be told from the client address: a proxy that is not trusted stands before it; name a visitor, or the proxy with --trusted-proxy")
+	}
+	return a.service.DerivedVisitor(q.from.client, q.r.UserAgent(), topic)
+}
+
+// readTopic answers GET /v1/{site}/{metric}/{key}.
+func (a *API) readTopic(q *call) error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	visitor, err := q.namedVisitor("")
+	if err != nil {
+		return err
+	}
+	if err := a.mayRead(q, 1); err != nil {
+		return err
+	}
+	readings, err := a.service.Read(q.r.Context(), []tally.Topic{topic}, visitor)
+	if err == nil {
+		err = readings[0].Err
+	}
+	h := q.w.Header()
+	if err != nil {
+		held, ok := a.held(topic, err)
+		if !ok {
+			return err
+		}
+		h["Cache-Control"] = noStore // old news is not worth keeping
+		q.answerJSON(appendStale(q.buffer[:0], held))
+		return nil
+	}
+	if visitor != "" {
+		h["Cache-Control"] = privateNoStore
+		q.answerJSON(appendMine(q.buffer[:0], readings[0]))
+		return nil
+	}
+	h["Cache-Control"] = noCache
+	if q.notModified(`"` + strconv.FormatInt(readings[0].Change.Version, 10) + `"`) {
+		return nil
+	}
+	q.answerJSON(tally.AppendFrame(q.buffer[:0], readings[0].Change))
+	return nil
+}
+
+// held returns the newest value of a watched topic while the store is away.
+func (a *API) held(topic tally.Topic, err error) (tally.Change, bool) {
+	if !unavailable(err) {
+		return tally.Change{}, false
+	}
+	return a.hub.Held(topic)
+}
+
+// mayRead takes n topics from what the client address may read.
+// Errors: rate_limited.
+func (a *API) mayRead(q *call, n int) error {
+	if q.trusted {
+		return nil
+	}
+	if wait := a.limits.read(q.from.client, a.now(), n); wait > 0 {
+		return limited(wait, "this address read as many topics as it may (--read-limit)")
+	}
+	return nil
+}
+
+// like answers POST and DELETE /v1/{site}/{metric}/{key}.
+func (a *API) like(q *call) error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	kind, err := q.kind()
+	if err != nil {
+		return err
+	}
+	body, err := q.read()
+	if err != nil {
+		return err
+	}
+	withdraws := q.r.Method == http.MethodDelete
+	if kind == formBody && !withdraws {
+		return a.likeByForm(q, topic, body)
+	}
+	said, err := parseAssertion(body)
+	if err != nil {
+		return err
+	}
+	amount := int64(1)
+	switch {
+	case withdraws && said.amounts && said.amount != 0:
+		return tally.Errorf(tally.CodeBadAmount, "DELETE asserts the amount 0; POST asserts another")
+	case withdraws:
+		amount = 0
+	case said.amounts:
+		amount = said.amount
+	}
+	visitor, err := a.visitor(q, topic, said.visitor)
+	if err != nil {
+		return err
+	}
+	result, err := a.assert(q, tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount})
+	if err != nil {
+		return err
+	}
+	q.w.Header()["Cache-Control"] = privateNoStore
+	answer := appendMine(q.buffer[:0], tally.Reading{Change: result.Change, Mine: result.Mine})
+	answer = append(answer[:len(answer)-1], `,"changed":`...)
+	answer = strconv.AppendBool(answer, result.Changed)
+	q.answerJSON(append(answer, '}'))
+	return nil
+}
+
+// assert makes an assertion within the limits of the client address.
+// Errors: rate_limited and those of [tally.Service.Assert].
+func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
+	if q.trusted {
+		assertion.MayCreate = true
+		return a.service.Assert(q.r.Context(), assertion)
+	}
+	ok, mayCreate, wait := a.limits.write(q.from.client, a.now())
+	if !ok {
+		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")
+	}
+	assertion.MayCreate = mayCreate
+	result, err := a.service.Assert(q.r.Context(), assertion)
+	if mayCreate {
+		a.limits.settle(q.from.client, a.now(), result.Created)
+	}
+	if errors.Is(err, tally.ErrWouldCreate) {
+		a.limits.refused.topics.Add(1)
+		return result, limited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
+	}
+	return result, err
+}
+
+// appendMine appends a frame with the visitor's own contribution.
+func appendMine(dst []byte, reading tally.Reading) []byte {
+	dst = tally.AppendFrame(dst, reading.Change)
+	dst = append(dst[:len(dst)-1], `,"mine":`...)
+	dst = strconv.AppendInt(dst, reading.Mine, 10)
+	return append(dst, '}')
+}
+
+// appendStale appends the frame of a topic that was read from memory.
+func appendStale(dst []byte, held tally.Change) []byte {
+	dst = tally.AppendFrame(dst, held)
+	return append(dst[:len(dst)-1], `,"stale":true}`...)
+}
