@@ -201,7 +201,9 @@ func (s *shard) obey(c *command) {
 		s.queueAll()
 		return
 	case leave:
-		s.remove(v, c.reason)
+		if !v.is(closing) { // else its last word is on the way, and ends it
+			s.remove(v, c.reason)
+		}
 		return
 	}
 	if v.is(closed) {
@@ -236,7 +238,7 @@ func (s *shard) obey(c *command) {
 		v.own = append(v.own, c.bytes...)
 		v.last = c.reason
 		v.set(closing)
-		if v.is(blocked) {
+		if v.is(blocked) || !v.is(joined) {
 			s.remove(v, c.reason)
 			return
 		}

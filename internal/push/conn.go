@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,8 +28,8 @@ type conn struct {
 	// Fixed once the connection was taken over.
 	server *Server
 	client netip.Addr
-	net    net.Conn
-	fd     int // written to and closed by the viewer's shard alone
+	net    *net.TCPConn
+	fd     int // written to by the viewer's shard alone, until the hub calls Close
 
 	present []tally.Topic // what it is counted on; owned by the reader, or fixed
 	early   []byte        // what came with the handshake; owned by the reader
@@ -96,29 +97,52 @@ func (c *conn) TryWrite(p []byte) (n int, err error) {
 	}
 }
 
-// close implements hub.Conn for both transports.
-func (c *conn) close() {
-	c.server.forget(c)
-	_ = c.net.Close()
-}
-
 // streamConn is the connection of an event stream.
 type streamConn struct{ conn }
 
 // Close implements [hub.Conn].
 func (c *streamConn) Close(hub.Reason) {
 	c.server.readiness.forget(c.fd)
-	c.close()
+	c.server.forget(&c.conn)
+	_ = c.net.Close()
 	c.server.leave(c.present)
 }
 
-// socketConn is the connection of a WebSocket, and the net.Conn that the library
-// is given.
-type socketConn struct{ conn }
+// socketConn is the connection of a WebSocket. Its shard and its reader end
+// independently; who is last closes the descriptor, so that neither ever uses one
+// that belongs to somebody else by then.
+type socketConn struct {
+	conn
+	ended atomic.Bool // one of the two has ended
+}
 
-// Close implements [hub.Conn]. It unblocks the reader, which leaves the topics
-// that the connection was present on.
-func (c *socketConn) Close(hub.Reason) { c.close() }
+// lingerTime is how long a client has to take the server's last word. Closing
+// before what the client sent was read would reset the connection, and with it
+// the close frame under way.
+const lingerTime = time.Second
+
+// Close implements [hub.Conn]: nothing is written any more.
+func (c *socketConn) Close(hub.Reason) {
+	c.server.forget(&c.conn)
+	_ = c.net.CloseWrite()
+	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	c.end()
+}
+
+// linger reads what a client still sends until it hangs up, and ends the reader's
+// part.
+func (c *socketConn) linger() {
+	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, c.net)
+	c.end()
+}
+
+// end is called by the shard and by the reader, when each is done with the connection.
+func (c *socketConn) end() {
+	if c.ended.Swap(true) {
+		_ = c.net.Close()
+	}
+}
 
 // libraryConn is a socketConn as the WebSocket library sees it.
 type libraryConn struct{ *socketConn }
@@ -163,7 +187,7 @@ func (l libraryConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close implements net.Conn: reads end at once, the descriptor is the shard's.
+// Close implements net.Conn: reads end at once, the rest follows.
 func (l libraryConn) Close() error {
 	l.server.hub.Leave(&l.Viewer, hub.ReasonGone)
 	return l.net.SetReadDeadline(time.Unix(1, 0))

@@ -43,6 +43,7 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	}
 	s.readiness.watch(&c.conn)
 	s.hub.Join(&c.Viewer, head)
+	s.work.Done()
 	return nil
 }
 

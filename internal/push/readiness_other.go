@@ -18,7 +18,7 @@ func newReadiness(h *hub.Hub) (*readiness, error) { return &readiness{hub: h}, n
 
 // watch has the hub told when the client of c leaves.
 func (r *readiness) watch(c *conn) {
-	c.server.readers.Go(func() { // ends when the shard closes the connection
+	c.server.work.Go(func() { // ends when the shard closes the connection
 		_, _ = io.Copy(io.Discard, c.net)
 		r.hub.Leave(&c.Viewer, hub.ReasonGone)
 	})

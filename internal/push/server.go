@@ -48,13 +48,13 @@ type Server struct {
 	catalog   *tally.Catalog
 	options   Options
 	readiness *readiness
-	readers   sync.WaitGroup // goroutines that read WebSockets
+	work      sync.WaitGroup // calls under way, and readers of WebSockets
 
 	mu       sync.Mutex
 	conns    map[*conn]hub.Format
 	reserved int // places of connections that are being taken over
 	clients  map[netip.Addr]int
-	draining bool
+	draining bool // no connection is taken any more
 }
 
 // New returns a server whose viewers h serves.
@@ -77,10 +77,13 @@ func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Opt
 }
 
 // Run notices viewers that leave, until ctx ends. It returns when the last reader
-// ended, for which the hub must have closed their connections.
+// ended, for which the hub must have ended too.
 func (s *Server) Run(ctx context.Context) error {
 	err := s.readiness.run(ctx)
-	s.readers.Wait()
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.work.Wait()
 	return err
 }
 
@@ -89,7 +92,9 @@ func errFull(message string) error {
 	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
 }
 
-// reserve keeps a place for a connection of client, which adopt or cancel gives back.
+// reserve keeps a place for a connection of client and counts the call as work:
+// cancel takes both back; after adopt the place is held until forget, and who took
+// the connection over ends the work.
 func (s *Server) reserve(client netip.Addr) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +108,7 @@ func (s *Server) reserve(client netip.Addr) error {
 	}
 	s.reserved++
 	s.clients[client]++
+	s.work.Add(1)
 	return nil
 }
 
@@ -112,6 +118,7 @@ func (s *Server) cancel(client netip.Addr) {
 	defer s.mu.Unlock()
 	s.reserved--
 	s.leftLocked(client)
+	s.work.Done()
 }
 
 // adopt turns a reserved place into a held connection.

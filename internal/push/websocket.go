@@ -44,26 +44,25 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.reserve(session.Client); err != nil {
 		return err
 	}
-	c := &socketConn{conn{server: s, client: session.Client}}
+	c := &socketConn{conn: conn{server: s, client: session.Client}}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
 	reader := &reader{conn: c, session: session, budget: rate.NewLimiter(messageRate, messageBurst)}
 	library, err := websocket.Accept(takeover{w, c}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the edge knows each site's origins
 		OnPingReceived:     reader.ping,
 	})
-	if c.net == nil {
+	if err != nil {
+		if c.net != nil {
+			_ = c.net.Close()
+		}
 		s.cancel(session.Client)
 		return nil // the library answered, or the connection is lost
 	}
 	s.adopt(&c.conn, webSocket)
-	if err != nil {
-		s.hub.Leave(&c.Viewer, hub.ReasonGone)
-		return nil
-	}
 	library.SetReadLimit(maxMessage)
 	reader.library = library
 	reader.join()
-	s.readers.Go(reader.run) // ends when the shard closes the connection
+	go reader.run() // ends when the connection does; Run waits for it
 	return nil
 }
 
@@ -154,6 +153,8 @@ func (r *reader) run() {
 	}
 	_ = r.library.CloseNow() // leaves the hub
 	r.conn.server.leave(r.conn.present)
+	r.conn.linger()
+	r.conn.server.work.Done()
 }
 
 // ping is asked whether a ping is answered. Who floods is closed.
