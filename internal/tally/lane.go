@@ -19,17 +19,13 @@ type pendingWrite struct {
 	err    error
 }
 
-var pendingWrites = sync.Pool{New: func() any { return &pendingWrite{done: make(chan struct{}, 1)} }}
+func newPendingWrite() *pendingWrite { return &pendingWrite{done: make(chan struct{}, 1)} }
 
-func newPendingWrite(topic Topic, write Write) *pendingWrite {
-	p := pendingWrites.Get().(*pendingWrite)
+// begin makes p a write that has yet to be answered.
+func (p *pendingWrite) begin(topic Topic, write Write) {
 	p.topic, p.write, p.change, p.err = topic, write, Change{}, nil
 	p.deadline = time.Now().Add(answerWithin)
-	return p
 }
-
-// release gives the write back; nobody may hold it afterwards.
-func (p *pendingWrite) release() { pendingWrites.Put(p) }
 
 func (p *pendingWrite) answer(err error) {
 	p.err = err

@@ -55,6 +55,7 @@ type Service struct {
 	catalog  *Catalog
 	identity atomic.Pointer[identity] // nil until the store told the secret
 	writes   writeCounters
+	pending  sync.Pool // of *pendingWrite that nobody waits for
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -62,7 +63,9 @@ type Service struct {
 
 // NewService returns a service over store for the topics of catalog.
 func NewService(store Store, catalog *Catalog) *Service {
-	return &Service{store: store, catalog: catalog, lanes: map[string]*lane{}}
+	s := &Service{store: store, catalog: catalog, lanes: map[string]*lane{}}
+	s.pending.New = func() any { return newPendingWrite() }
+	return s
 }
 
 // Catalog returns the sites and metrics that the service knows.
@@ -86,12 +89,13 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	write := newPendingWrite(a.Topic, Write{
+	write := s.pending.Get().(*pendingWrite)
+	defer s.pending.Put(write)
+	write.begin(a.Topic, Write{
 		Member:    id.member(a.Topic, a.Visitor),
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
 	})
-	defer write.release()
 	s.lane(a.Topic).submit(write)
 	<-write.done
 	if write.err != nil {

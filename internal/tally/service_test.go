@@ -1,0 +1,245 @@
+package tally_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// slowStore takes a given time for each call of Apply, or until its deadline. It
+// stands for a store at its worst; stores at their best are tested by the suite
+// that real ones pass.
+type slowStore struct {
+	tally.Store
+	secret []byte
+
+	mu      sync.Mutex
+	takes   time.Duration
+	sizes   [][]int // of each call, the writes of each batch
+	members map[tally.Topic][]tally.Member
+}
+
+func newSlowStore(takes time.Duration) *slowStore {
+	return &slowStore{secret: []byte("0123456789abcdef"), takes: takes, members: map[tally.Topic][]tally.Member{}}
+}
+
+func (s *slowStore) Secret() ([]byte, error) {
+	if s.secret == nil {
+		return nil, tally.Unavailable(errors.New("never reached"))
+	}
+	return s.secret, nil
+}
+
+func (s *slowStore) Lane(topic tally.Topic) string { return topic.Site() }
+
+func (s *slowStore) Apply(ctx context.Context, batches []tally.Batch) {
+	s.mu.Lock()
+	takes := s.takes
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		err = tally.Unavailable(ctx.Err())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sizes []int
+	for i := range batches {
+		b := &batches[i]
+		sizes = append(sizes, len(b.Writes))
+		if b.Err = err; err != nil {
+			continue
+		}
+		for j := range b.Writes {
+			s.members[b.Topic] = append(s.members[b.Topic], b.Writes[j].Member)
+			b.Writes[j].Changed = true
+		}
+		b.Count = int64(len(s.members[b.Topic]))
+		b.Version = b.Count
+	}
+	s.sizes = append(s.sizes, sizes)
+}
+
+func newService(store tally.Store) *tally.Service {
+	return tally.NewService(store, tally.NewCatalog([]string{"blog"}, tally.DefaultMetrics()))
+}
+
+func like(service *tally.Service, text, visitor string) (tally.Result, error) {
+	topic, err := service.Catalog().Resolve(text)
+	if err != nil {
+		return tally.Result{}, err
+	}
+	return service.Assert(context.Background(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: 1, MayCreate: true})
+}
+
+func TestWritesInFlightTogetherShareABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSlowStore(10 * time.Millisecond)
+		service := newService(store)
+		var writers sync.WaitGroup
+		for i := range 1200 {
+			writers.Go(func() {
+				if _, err := like(service, "blog/likes/hot", fmt.Sprintf("visitor-%d", i)); err != nil {
+					t.Error(err)
+				}
+			})
+			if i == 0 {
+				synctest.Wait() // the first is under way, alone
+			}
+		}
+		writers.Wait()
+		if got, want := fmt.Sprint(store.sizes), "[[1] [512] [512] [175]]"; got != want {
+			t.Errorf("batches %s, want %s", got, want)
+		}
+	})
+}
+
+func TestManyTopicsAreDividedAmongRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSlowStore(10 * time.Millisecond)
+		service := newService(store)
+		var writers sync.WaitGroup
+		for i := range 600 {
+			writers.Go(func() {
+				if _, err := like(service, fmt.Sprintf("blog/likes/page-%d", i), "visitor-1"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		writers.Wait()
+		written := 0
+		for _, sizes := range store.sizes {
+			if len(sizes) > 256 {
+				t.Errorf("a round of %d topics", len(sizes))
+			}
+			written += len(sizes)
+		}
+		if written != 600 || len(store.sizes) > 5 {
+			t.Errorf("%d topics in %d rounds", written, len(store.sizes))
+		}
+	})
+}
+
+func TestHungStoreIsAnsweredForWithinThreeSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSlowStore(time.Hour)
+		service := newService(store)
+		var writers sync.WaitGroup
+		for i := range 50 {
+			time.Sleep(200 * time.Millisecond) // arrivals spread over 10 s
+			writers.Go(func() {
+				began := time.Now()
+				_, err := like(service, "blog/likes/a", fmt.Sprintf("visitor-%d", i))
+				if tally.AsError(err).Code != tally.CodeStoreUnavailable {
+					t.Errorf("write %d: %v", i, err)
+				}
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("write %d was answered after %v", i, took)
+				}
+			})
+		}
+		writers.Wait()
+		store.mu.Lock()
+		store.takes = 0
+		store.mu.Unlock()
+		if _, err := like(service, "blog/likes/a", "visitor-after"); err != nil {
+			t.Errorf("after the store woke: %v", err)
+		}
+	})
+}
+
+func TestHungNodeDoesNotStopTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSlowStore(time.Hour)
+		service := newService(store)
+		var writers sync.WaitGroup
+		writers.Go(func() { _, _ = like(service, "blog/likes/a", "visitor-1") })
+		synctest.Wait()
+		store.mu.Lock()
+		store.takes = 0
+		store.mu.Unlock()
+		began := time.Now()
+		if _, err := like(service, "default/likes/a", "visitor-1"); err != nil || time.Since(began) > time.Millisecond {
+			t.Errorf("the other lane: %v after %v", err, time.Since(began))
+		}
+		writers.Wait()
+	})
+}
+
+func TestMembersAreTheirTopicsAlone(t *testing.T) {
+	store := newSlowStore(0)
+	service := newService(store)
+	for _, text := range []string{"blog/likes/a", "blog/likes/b", "blog/heart/a", "default/likes/a"} {
+		for _, visitor := range []string{"visitor-1", "visitor-2", "visitor-1"} {
+			if _, err := like(service, text, visitor); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	seen := map[tally.Member]bool{}
+	for topic, members := range store.members {
+		if members[0] != members[2] || members[0] == members[1] {
+			t.Errorf("%s: members %x", topic, members)
+		}
+		for _, m := range members[:2] {
+			if seen[m] || m == 0 {
+				t.Errorf("%s: member %x is known from another topic", topic, m)
+			}
+			seen[m] = true
+		}
+	}
+}
+
+func TestNothingIsWrittenBeforeTheSecretIsKnown(t *testing.T) {
+	store := newSlowStore(0)
+	store.secret = nil
+	service := newService(store)
+	if _, err := like(service, "blog/likes/a", "visitor-1"); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("like: %v", err)
+	}
+	if len(store.sizes) != 0 {
+		t.Error("something was written")
+	}
+}
+
+func TestDerivedVisitors(t *testing.T) {
+	service := newService(newSlowStore(0))
+	derive := func(address, agent, text string) string {
+		t.Helper()
+		topic, err := service.Catalog().Resolve(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := service.DerivedVisitor(netip.MustParseAddr(address), agent, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tally.CheckVisitor(id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	base := derive("192.0.2.1", "curl", "blog/likes/a")
+	if base != derive("192.0.2.1", "curl", "blog/likes/b") {
+		t.Error("the same client is two visitors")
+	}
+	for _, other := range []string{
+		derive("192.0.2.2", "curl", "blog/likes/a"), derive("192.0.2.1", "wget", "blog/likes/a"), derive("192.0.2.1", "curl", "blog/visitors/a"),
+	} {
+		if other == base {
+			t.Error("two clients are one visitor")
+		}
+	}
+}
