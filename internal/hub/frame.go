@@ -2,8 +2,8 @@ package hub
 
 import "github.com/tallycast/tallycast/internal/tally"
 
-// Events that a viewer is sent beside changes, whatever its transport. None asks
-// it to reconnect; hearing nothing at all for 60 s does.
+// Events that a viewer is sent beside changes, whatever its transport. None but
+// full asks it to reconnect; hearing nothing at all for 60 s does.
 const (
 	// frameLive says that the snapshot is complete and numbers are current.
 	frameLive = `{"event":"live"}`
@@ -11,6 +11,9 @@ const (
 	frameStale = `{"event":"stale"}`
 	// frameBeat says that the connection lives though nothing changed.
 	frameBeat = `{"event":"beat"}`
+	// FrameFull says that the instance takes no more viewers. The stream ends after
+	// it; the browser comes back after the time that retry gave.
+	FrameFull = `{"event":"full"}`
 )
 
 // AppendRefusal appends the frame that stands for a topic that is refused. Where

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -365,6 +366,30 @@ func TestFinishSendsTheLastWordAndCloses(t *testing.T) {
 	h.Send(&p.Viewer, []byte("x\n"))
 	h.Subscribe(&p.Viewer, []tally.Topic{topicOf(t, "default/likes/a")})
 	p.expect(t, "live", "bye")
+}
+
+func TestSilentViewersGetABeatEvery25Seconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed := &recordedFeed{watched: map[tally.Topic]int{}}
+		h := New(feed, Options{Formats: []Encoder{line}, Shards: 2})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.Run(ctx) }() // ends with ctx, waited for below
+		a := topicOf(t, "default/likes/a")
+		silent, busy := viewer(h, -1), viewer(h, -1, a)
+		for n := range 90 {
+			h.Settle(change(a, int64(n)))
+			time.Sleep(time.Second)
+		}
+		silent.expect(t, "live", "beat", "beat", "beat")
+		for _, f := range busy.frames(t) {
+			if f.Event == "beat" {
+				t.Error("a viewer that hears of changes got a beat")
+			}
+		}
+		stop()
+		<-ended
+	})
 }
 
 // A delivery to a viewer allocates nothing once its buffers have grown.

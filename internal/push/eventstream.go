@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/hub"
 )
 
 // EventStream answers a request with Server-Sent Events. The status line and the
@@ -57,7 +59,7 @@ func (s *Server) sendFull(w http.ResponseWriter) error {
 	setStreamHeader(w.Header())
 	w.WriteHeader(http.StatusOK)
 	body := appendRetry(nil, between(fullRetry, 2*fullRetry))
-	_, _ = w.Write(appendEvent(body, []byte(frameFull))) // a client that is gone needs no answer
+	_, _ = w.Write(appendEvent(body, []byte(hub.FrameFull))) // a client that is gone needs no answer
 	return nil
 }
 

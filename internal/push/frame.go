@@ -35,10 +35,6 @@ func appendRetry(dst []byte, wait time.Duration) []byte {
 	return append(dst, "\n\n"...)
 }
 
-// frameFull tells a browser's EventSource that the instance holds as many viewers
-// as it may. The stream ends after it; the browser comes back after retry.
-const frameFull = `{"event":"full"}`
-
 // First bytes of unmasked, unfragmented frames (RFC 6455, section 5.2).
 const (
 	finalText  = 0x81

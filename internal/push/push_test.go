@@ -415,9 +415,9 @@ func TestFullInstance(t *testing.T) {
 	if response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d for a fetch, want 503", response.StatusCode)
 	}
-	_, refused, err := websocket.Dial(t.Context(), i.http.URL+"/ws", nil)
-	if err == nil || refused == nil || refused.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("a WebSocket was not refused with 503: %v", err)
+	refused, _ := i.socket("")
+	if _, err := refused.next(); websocket.CloseStatus(err) != websocket.StatusTryAgainLater {
+		t.Errorf("a WebSocket was closed with %v, want 1013", err)
 	}
 }
 

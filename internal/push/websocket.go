@@ -32,8 +32,10 @@ const (
 )
 
 // WebSocket upgrades a request (RFC 6455). An error is returned before anything
-// was written: [tally.CodeTooManyTopics], [tally.CodeTooManyViewers], and
-// [tally.CodeBadBody] for what is no handshake. The origin is the edge's to check.
+// was written: [tally.CodeTooManyTopics], and [tally.CodeBadBody] for what is no
+// handshake. A client that finds no place is upgraded and closed with 1013, since
+// browsers do not tell pages the status of a handshake that failed. The origin is
+// the edge's to check.
 func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Session) error {
 	if !isHandshake(r) {
 		return tally.Errorf(tally.CodeBadBody, "this call is a WebSocket handshake: GET with Upgrade: websocket, Sec-WebSocket-Version: 13 and a key")
@@ -42,7 +44,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		return err
 	}
 	if err := s.reserve(session.Client); err != nil {
-		return err
+		return refuse(w, r, err)
 	}
 	c := &socketConn{conn: conn{server: s, client: session.Client}}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
@@ -64,6 +66,16 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	reader.join()
 	go reader.run() // ends when the connection does; Run waits for it
 	return nil
+}
+
+// refuse upgrades a request only to say that there is no place.
+func refuse(w http.ResponseWriter, r *http.Request, why error) error {
+	library, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err == nil {
+		// Waits some seconds at most for the client's answer.
+		_ = library.Close(closeTryLater, tally.AsError(why).Message)
+	}
+	return nil // the library answered
 }
 
 // isHandshake tells whether the library will accept the request.

@@ -1,0 +1,66 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// The golden frames are read by the browser's tests too: what is sent here is what
+// pages understand.
+func TestGoldenFrames(t *testing.T) {
+	data, err := os.ReadFile("../push/testdata/frames.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden []struct {
+		Name  string
+		Frame json.RawMessage
+	}
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	checked := map[string]bool{}
+	for _, g := range golden {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, g.Frame); err != nil {
+			t.Fatal(err)
+		}
+		var f struct {
+			Topic          string
+			Count, Version int64
+			Event          string
+			Error          *tally.Error
+		}
+		if err := json.Unmarshal(g.Frame, &f); err != nil {
+			t.Fatalf("%s: %v", g.Name, err)
+		}
+		var got []byte
+		switch {
+		case f.Error != nil:
+			got = AppendRefusal(nil, f.Topic, f.Error)
+			checked["error"] = true
+		case f.Event == "":
+			got = tally.AppendFrame(nil, tally.Change{Topic: topicOf(t, f.Topic), Count: f.Count, Version: f.Version})
+			checked["change"] = true
+		default:
+			event := map[string]string{"live": frameLive, "stale": frameStale, "beat": frameBeat, "full": FrameFull}[f.Event]
+			if event == "" {
+				t.Errorf("%s: there is no event %q", g.Name, f.Event)
+			}
+			got = []byte(event)
+			checked[f.Event] = true
+		}
+		if string(got) != compact.String() {
+			t.Errorf("%s: sent as %s, want %s", g.Name, got, compact.String())
+		}
+	}
+	for _, kind := range []string{"change", "live", "stale", "beat", "full", "error"} {
+		if !checked[kind] {
+			t.Errorf("no golden frame of kind %s", kind)
+		}
+	}
+}
