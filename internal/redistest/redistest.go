@@ -252,9 +252,7 @@ func (s *Server) launch() error {
 	s.admin = s.client()
 	deadline := time.Now().Add(startWithin)
 	for {
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		err := s.admin.Ping(ctx).Err()
-		cancel()
+		err := s.ping(deadline)
 		if err == nil {
 			return nil
 		}
@@ -267,6 +265,19 @@ func (s *Server) launch() error {
 			return err
 		}
 	}
+}
+
+// ping asks whether the server answers. It looks whether anything listens first,
+// since go-redis writes its failures to standard error.
+func (s *Server) ping(deadline time.Time) error {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Until(deadline))
+	if err != nil {
+		return err
+	}
+	_ = conn.Close()
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	return s.admin.Ping(ctx).Err()
 }
 
 func (s *Server) client() *redis.Client {

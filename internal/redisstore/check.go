@@ -1,0 +1,202 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// conflictError says what in the configuration forbids to use the store.
+type conflictError struct{ text string }
+
+func conflictf(format string, args ...any) error {
+	return &conflictError{text: fmt.Sprintf(format, args...)}
+}
+
+func (e *conflictError) Error() string { return e.text }
+
+// Connect connects and checks once: secret, layout, rights, eviction, persistence.
+// [Store.Health] tells the result from then on.
+func (s *Store) Connect(ctx context.Context) error {
+	warnings, err := s.check(ctx)
+	if err != nil {
+		err = explain(err)
+		s.status.bad(err)
+		return err
+	}
+	s.status.good(warnings)
+	return nil
+}
+
+func (s *Store) check(ctx context.Context) (warnings []string, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.greet(ctx, s.client.Pipeline()); err != nil {
+		return nil, err
+	}
+	if _, err := s.deadline(ctx, true); err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	warnings, err = s.checkServer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return warnings, s.checkRights(ctx)
+}
+
+// greetConnection greets on each new connection, before anything else is sent on
+// it: whatever answers at that address now is not written to under another
+// secret or layout.
+func (s *Store) greetConnection(ctx context.Context, conn *redis.Conn) error {
+	err := s.greet(ctx, conn.Pipeline())
+	var conflict *conflictError
+	if errors.As(err, &conflict) {
+		s.status.bad(err)
+	}
+	return err
+}
+
+// greet offers layout and secret to a store that has none, and compares.
+func (s *Store) greet(ctx context.Context, pipe redis.Pipeliner) error {
+	result := s.offer(ctx, pipe)
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return result()
+}
+
+// offer adds to pipe what greets; result says, once it was executed, whether the
+// store is ours.
+func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
+	offerLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
+	offerSecret := pipe.Do(ctx, "set", s.names.secret(), s.key.get(), "nx")
+	layout := pipe.Get(ctx, s.names.layout())
+	secret := pipe.Get(ctx, s.names.secret())
+	return func() error {
+		if err := found(layout.Err(), offerLayout.Err()); err != nil {
+			return fmt.Errorf("offer the layout: %w", err)
+		}
+		if layout.Val() != layoutVersion {
+			return conflictf("the store has layout %q, this program knows %q: another version of it, or another prefix, is needed", layout.Val(), layoutVersion)
+		}
+		if err := found(secret.Err(), offerSecret.Err()); err != nil {
+			return fmt.Errorf("offer the secret: %w", err)
+		}
+		return s.key.meet([]byte(secret.Val()))
+	}
+}
+
+// found returns why a value that was offered cannot be read.
+func found(read, offered error) error {
+	if errors.Is(read, redis.Nil) && offered != nil && !errors.Is(offered, redis.Nil) {
+		return offered // such as a replica that takes no writes
+	}
+	return read
+}
+
+// Oldest Redis that has all that is used: 6.2.
+const leastMajor, leastMinor = 6, 2
+
+// checkServer reads what the server says of itself. Hosted ones may forbid it.
+func (s *Store) checkServer(ctx context.Context) (warnings []string, err error) {
+	text, err := s.client.Info(ctx).Result()
+	if err != nil {
+		var refused redis.Error
+		if !errors.As(err, &refused) {
+			return nil, fmt.Errorf("read INFO: %w", err)
+		}
+		return []string{"INFO is forbidden, so eviction policy and persistence were not checked: the policy must be noeviction, the append-only file on"}, nil
+	}
+	info := parseInfo(text)
+	if version := info["redis_version"]; tooOld(version) {
+		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, leastMajor, leastMinor)
+	}
+	if policy := info["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
+		if !s.options.AllowEviction {
+			return nil, conflictf("Redis's maxmemory-policy is %s, which forgets counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
+		}
+		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are forgotten when memory is short")
+	}
+	if info["aof_enabled"] == "0" {
+		warnings = append(warnings, "the append-only file is off: a restart of Redis may lose counts (set appendonly yes)")
+	}
+	return warnings, nil
+}
+
+func parseInfo(text string) map[string]string {
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info
+}
+
+func tooOld(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, err1 := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor)
+	if err1 != nil || err2 != nil {
+		return false // not for us to say
+	}
+	return a < leastMajor || a == leastMajor && b < leastMinor
+}
+
+// checkRights tries every command, in scripts and out of them, on names of the
+// instance's own, and names those that are refused. Whether subscribing is allowed
+// shows when the feed subscribes.
+func (s *Store) checkRights(ctx context.Context) error {
+	hash, sorted, channel := s.names.scratch(s.instance)
+	calls := []call{newCall(checkScript, false, hash, sorted)}
+	calls[0].args = append(calls[0].args, channel)
+	s.run(ctx, calls)
+	if calls[0].err != nil {
+		return fmt.Errorf("run scripts: %w", calls[0].err)
+	}
+	var refused []string
+	list, _ := calls[0].reply.([]any)
+	for _, item := range list {
+		refused = append(refused, fmt.Sprint(item))
+	}
+	pipe := s.client.Pipeline()
+	pipe.HMGet(ctx, hash, "n")
+	pipe.HGetAll(ctx, hash)
+	pipe.ZRange(ctx, sorted, 0, 0)
+	pipe.Scan(ctx, 0, s.names.countPattern(), 1)
+	pipe.Publish(ctx, s.names.gossip(), "")
+	pipe.Publish(ctx, s.names.probe(s.instance), "")
+	commands, err := pipe.Exec(ctx)
+	var answered redis.Error
+	if err != nil && !errors.As(err, &answered) {
+		return fmt.Errorf("try commands: %w", err)
+	}
+	for _, c := range commands {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			refused = append(refused, strings.ToUpper(c.Name())+": "+err.Error())
+		}
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("Redis refuses what is needed; %s", strings.Join(refused, "; "))
+	}
+	return nil
+}
+
+// explain adds what helps to errors that a person will read.
+func explain(err error) error {
+	switch {
+	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("the user or password in the URL of the store is refused: %w", err)
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
+	case redis.HasErrorPrefix(err, "LOADING"):
+		return fmt.Errorf("Redis is still reading its data: %w", err)
+	}
+	return err
+}

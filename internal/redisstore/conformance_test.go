@@ -1,0 +1,112 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/storetest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// place is a server and how a store is to reach it.
+type place struct {
+	server  *redistest.Server
+	url     string
+	options redisstore.Options
+}
+
+var prefixNumber atomic.Int64
+
+// open returns a store at the place that the test closes. Every store of one
+// prefix shares its data.
+func (p place) open(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
+	t.Helper()
+	options := p.options
+	options.Prefix = prefix
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	}
+	options.RootCAs = p.server.RootCAs
+	store, err := redisstore.Open(p.url, catalog, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// connected is open, and waits for the store to be usable.
+func (p place) connected(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
+	t.Helper()
+	store := p.open(t, catalog, prefix)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := store.Connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// testLog writes a store's log to the test's.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(text []byte) (int, error) {
+	l.t.Logf("%s", text)
+	return len(text), nil
+}
+
+// newPrefix returns a prefix that no test used before.
+func newPrefix() string { return fmt.Sprintf("test%d", prefixNumber.Add(1)) }
+
+// patience is how long a test waits for what must happen in the end; it costs
+// time only when it fails.
+const patience = 20 * time.Second
+
+func conforms(t *testing.T, p place) {
+	storetest.Run(t, func(t testing.TB, options storetest.Options) *storetest.Fixture {
+		prefix := newPrefix()
+		p := p
+		p.options.Secret = options.Secret
+		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
+		return &storetest.Fixture{
+			Instance: first,
+			Second:   second,
+			Reopen: func(t testing.TB) storetest.Instance {
+				if err := first.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if err := second.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return p.connected(t, options.Catalog, prefix)
+			},
+		}
+	})
+}
+
+func TestConformsOnAStandaloneRedis(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	conforms(t, place{server: server, url: server.URL(0)})
+}
+
+// rights is what README tells operators to grant, and nothing more.
+const rights = "-@all +evalsha +script|load +time +set +get +hmget +hgetall +hset +hdel +pexpire +pexpireat" +
+	" +zadd +zcard +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
+
+func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{
+		TLS: true, Password: "root",
+		Users: []string{"app on >a:p@ss ~test* &test* " + rights},
+	})
+	conforms(t, place{server: server, url: server.URLAs("app", "a:p@ss", 3)})
+}

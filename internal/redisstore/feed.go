@@ -1,0 +1,297 @@
+package redisstore
+
+import (
+	"sync"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// feed knows which topics are watched and how far following each has come. It
+// does no I/O: the goroutines of a session take work from it.
+type feed struct {
+	// Each holds at most one token, which says that there may be something to do.
+	changed chan struct{} // for the goroutine that subscribes
+	ready   chan struct{} // for the goroutine that settles
+
+	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
+
+	mu sync.Mutex
+	// Guarded by mu.
+	topics  map[string]*followed // by the topic's text
+	dirty   []*followed          // to be subscribed or unsubscribed, those with queued set
+	settle  []*followed          // confirmed, their state to be read, those with settling set
+	pending int                  // sum of all topics' pending
+	owed    int                  // topics with owed set
+	session bool                 // whether there is a session
+	live    bool                 // whether Sink.Live was the last that the sink heard
+	told    bool                 // whether the sink heard anything yet
+}
+
+// followed is a topic on its way from Watch to Settle, or back.
+type followed struct {
+	topic      tally.Topic
+	wanted     bool // between Watch and Unwatch
+	subscribed bool // what was sent to Redis last, in this session
+	queued     bool // stands in dirty
+	settling   bool // stands in settle
+	settled    bool // was settled in this session since it was subscribed
+	owed       bool // must be settled before the feed is live
+	pending    int32
+}
+
+// queuedBroadcasts is how many payloads wait for Redis: some seconds of them.
+const queuedBroadcasts = 256
+
+func newFeed() *feed {
+	return &feed{
+		changed:    make(chan struct{}, 1),
+		ready:      make(chan struct{}, 1),
+		broadcasts: make(chan []byte, queuedBroadcasts),
+		topics:     map[string]*followed{},
+	}
+}
+
+// poke leaves a token in c.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Watch implements [tally.Feed].
+func (s *Store) Watch(topic tally.Topic) { s.feed.watch(topic) }
+
+// Unwatch implements [tally.Feed].
+func (s *Store) Unwatch(topic tally.Topic) { s.feed.unwatch(topic) }
+
+func (f *feed) watch(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.topics[topic.String()]
+	if t == nil {
+		t = &followed{topic: topic}
+		f.topics[topic.String()] = t
+	}
+	t.wanted = true
+	if t.subscribed {
+		f.settleLocked(t) // again: whoever watches now knows nothing yet
+	} else {
+		f.queueLocked(t)
+	}
+}
+
+func (f *feed) unwatch(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.topics[topic.String()]
+	if t == nil {
+		return
+	}
+	t.wanted = false
+	f.paidLocked(t)
+	if t.subscribed {
+		f.queueLocked(t)
+	} else {
+		f.dropLocked(t)
+	}
+}
+
+// queueLocked has t's subscription looked at.
+func (f *feed) queueLocked(t *followed) {
+	if f.session && !t.queued {
+		t.queued = true
+		f.dirty = append(f.dirty, t)
+		poke(f.changed)
+	}
+}
+
+// settleLocked has t's state read, if its subscription stands and is confirmed.
+func (f *feed) settleLocked(t *followed) {
+	if t.wanted && t.subscribed && t.pending == 0 && !t.settling {
+		t.settling = true
+		f.settle = append(f.settle, t)
+		poke(f.ready)
+	}
+}
+
+// dropLocked forgets t, unless something about it is under way.
+func (f *feed) dropLocked(t *followed) {
+	if !t.wanted && !t.subscribed && t.pending == 0 && !t.queued {
+		delete(f.topics, t.topic.String())
+	}
+}
+
+func (f *feed) paidLocked(t *followed) {
+	if t.owed {
+		t.owed = false
+		f.owed--
+		if f.owed == 0 {
+			poke(f.ready) // the feed may be live now
+		}
+	}
+}
+
+// begin starts a session: nothing is subscribed, every watched topic is to be, and
+// to be settled before the feed is live.
+func (f *feed) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.session = true
+	f.dirty, f.settle, f.pending, f.owed = nil, nil, 0, 0
+	for text, t := range f.topics {
+		if !t.wanted {
+			delete(f.topics, text)
+			continue
+		}
+		*t = followed{topic: t.topic, wanted: true, owed: true}
+		f.owed++
+		f.queueLocked(t)
+	}
+	poke(f.ready)
+}
+
+// end ends a session.
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.session = false
+	for text, t := range f.topics {
+		if !t.wanted {
+			delete(f.topics, text)
+			continue
+		}
+		*t = followed{topic: t.topic, wanted: true}
+	}
+	f.dirty, f.settle, f.pending, f.owed = nil, nil, 0, 0
+}
+
+// takeDirty returns topics to subscribe and to unsubscribe, at most limit of them,
+// and none while the confirmations of more than limit are outstanding.
+func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pending > limit {
+		return nil, nil // the last confirmation pokes again
+	}
+	n := min(limit, len(f.dirty))
+	for _, t := range f.dirty[:n] {
+		t.queued = false
+		if t.wanted == t.subscribed {
+			f.dropLocked(t)
+			continue
+		}
+		t.subscribed, t.settled = t.wanted, false
+		t.pending++
+		f.pending++
+		if t.wanted {
+			subscribe = append(subscribe, t.topic)
+		} else {
+			unsubscribe = append(unsubscribe, t.topic)
+		}
+	}
+	if f.dirty = f.dirty[n:]; len(f.dirty) == 0 {
+		f.dirty = nil
+	} else {
+		poke(f.changed)
+	}
+	return subscribe, unsubscribe
+}
+
+// confirm notes that Redis carried out what was sent for a topic.
+func (f *feed) confirm(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.topics[text]
+	if t == nil || t.pending == 0 {
+		return
+	}
+	t.pending--
+	f.pending--
+	if len(f.dirty) > 0 {
+		poke(f.changed)
+	}
+	f.settleLocked(t)
+	f.dropLocked(t)
+}
+
+// takeSettle returns topics whose state is to be read, at most limit.
+func (f *feed) takeSettle(limit int) (topics []tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := min(limit, len(f.settle))
+	for _, t := range f.settle[:n] {
+		t.settling = false
+		if t.wanted && t.subscribed && t.pending == 0 {
+			topics = append(topics, t.topic)
+		}
+	}
+	if f.settle = f.settle[n:]; len(f.settle) == 0 {
+		f.settle = nil
+	} else {
+		poke(f.ready)
+	}
+	return topics
+}
+
+// settledAll notes that the topics were settled, and pays what they owed.
+func (f *feed) settledAll(topics []tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, topic := range topics {
+		if t := f.topics[topic.String()]; t != nil {
+			t.settled = t.subscribed
+			f.paidLocked(t)
+		}
+	}
+}
+
+// followedTopic returns the topic of that text, if somebody watches it.
+func (f *feed) followedTopic(text string) (tally.Topic, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.topics[text]
+	if t == nil || !t.wanted {
+		return tally.Topic{}, false
+	}
+	return t.topic, true
+}
+
+// settledTopics returns the settled topics that the sweep is to read.
+func (f *feed) settledTopics(of func(tally.Topic) bool) (topics []tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.topics {
+		if t.settled && t.wanted && of(t.topic) {
+			topics = append(topics, t.topic)
+		}
+	}
+	return topics
+}
+
+// becomeLive tells whether the sink is to hear that the feed is live now.
+func (f *feed) becomeLive() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.session || f.live || f.owed > 0 {
+		return false
+	}
+	f.live, f.told = true, true
+	return true
+}
+
+// becomeStale tells whether the sink is to hear that the feed is stale now, and
+// whether it was live before.
+func (f *feed) becomeStale() (tell, was bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	tell, was = f.live || !f.told, f.live
+	f.live, f.told = false, true
+	return tell, was
+}
+
+func (f *feed) size() (watched int64, live bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int64(len(f.topics)), f.live
+}

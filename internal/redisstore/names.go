@@ -1,0 +1,78 @@
+package redisstore
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// layoutVersion is the version of the layout that the package comment describes.
+// An instance refuses a store of another.
+const layoutVersion = "1"
+
+// validPrefix keeps braces, which make hash tags, and glob characters, which make
+// patterns, out of names.
+var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
+
+// names makes the names of keys and channels.
+type names struct {
+	prefix   string // ends in a colon
+	database string // begins with a colon; part of channels, since Pub/Sub ignores databases
+}
+
+func newNames(prefix string, database int) (names, error) {
+	if !validPrefix.MatchString(prefix) {
+		return names{}, fmt.Errorf("redis prefix %q: it is 1 to 64 of A-Z a-z 0-9 _ . : -", prefix)
+	}
+	return names{prefix: prefix + ":", database: ":" + strconv.Itoa(database)}, nil
+}
+
+func (n names) tagged(tag, kind string) string   { return n.prefix + "{" + tag + "}" + kind }
+func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(), countKind) }
+func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
+func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
+func (n names) channel(topic tally.Topic) string { return n.tagged(topic.String(), n.database) }
+
+const countKind = ":count"
+
+// channelTopic returns the text of the topic whose channel this is.
+func (n names) channelTopic(channel string) (text string, ok bool) {
+	return cutTag(channel, n.prefix, n.database)
+}
+
+// countTopic returns the text of the topic whose count is kept in key.
+func (n names) countTopic(key string) (text string, ok bool) {
+	return cutTag(key, n.prefix, countKind)
+}
+
+// countPattern matches the keys of all counts.
+func (n names) countPattern() string { return n.prefix + "{*}" + countKind }
+
+func cutTag(name, prefix, suffix string) (string, bool) {
+	name, ok := strings.CutPrefix(name, prefix+"{")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(name, "}"+suffix)
+}
+
+// board names a metric's leaderboard.
+type board struct{ site, metric string }
+
+func (n names) top(b board) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
+func (n names) topVersions(b board) string { return n.top(b) + ":versions" }
+
+func (n names) gossip() string { return n.prefix + "gossip" + n.database }
+func (n names) layout() string { return n.prefix + "layout" }
+func (n names) secret() string { return n.prefix + "secret" }
+
+func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }
+
+// scratch returns names that only the instance's check uses.
+func (n names) scratch(instance string) (hash, sorted, channel string) {
+	tag := "check/" + instance
+	return n.tagged(tag, ":hash"), n.tagged(tag, ":sorted"), n.tagged(tag, n.database)
+}

@@ -1,0 +1,224 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed script/*.lua
+var sources embed.FS
+
+// script is a Lua script that Redis keeps under the hash of its source.
+type script struct {
+	name   string
+	source string
+	hash   string
+}
+
+func newScript(name string) *script {
+	source, err := sources.ReadFile("script/" + name + ".lua")
+	if err != nil {
+		panic(err) // the file is part of the binary
+	}
+	sum := sha1.Sum(source)
+	return &script{name: name, source: string(source), hash: hex.EncodeToString(sum[:])}
+}
+
+var (
+	applyScript   = newScript("apply")
+	amountScript  = newScript("amount")
+	shareScript   = newScript("share")
+	reissueScript = newScript("reissue")
+	topScript     = newScript("top")
+	checkScript   = newScript("check")
+
+	allScripts = []*script{applyScript, amountScript, shareScript, reissueScript, topScript, checkScript}
+)
+
+// load hands all scripts to Redis.
+func (s *Store) load(ctx context.Context) error {
+	pipe := s.client.Pipeline()
+	for _, script := range allScripts {
+		pipe.ScriptLoad(ctx, script.source)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("load scripts: %w", err)
+	}
+	return nil
+}
+
+// call is one run of a script. Where it is fenced, its first argument is set to
+// the deadline.
+type call struct {
+	script *script
+	fenced bool
+	args   []any // "evalsha", hash, number of keys, keys…, arguments…
+	fence  int   // index in args of the first argument
+
+	// Set by run: one of them.
+	reply any
+	err   error
+}
+
+// newCall returns a call whose arguments, but for the deadline of a fenced one,
+// are appended to args.
+func newCall(script *script, fenced bool, keys ...string) call {
+	args := make([]any, 0, 3+len(keys)+8)
+	args = append(args, "evalsha", script.hash, len(keys))
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	c := call{script: script, fenced: fenced, fence: len(args)}
+	if fenced {
+		args = append(args, "")
+	}
+	c.args = args
+	return c
+}
+
+const (
+	// rounds is how often calls are sent that Redis neither ran nor refused: where it
+	// lost the scripts, its clock was set anew, or a connection could not be made in
+	// the time that one may take.
+	rounds = 4
+	// spare is what must be left of the time for a further round to be of use.
+	spare = 5 * time.Millisecond
+)
+
+var errLate = errors.New("the deadline passed in Redis's clock")
+
+// run sends the calls in one pipeline and fills in each one's reply or error. It
+// returns by ctx's deadline; no fenced call has an effect after it.
+func (s *Store) run(ctx context.Context, calls []call) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	todo := make([]int, len(calls))
+	for i := range todo {
+		todo[i] = i
+	}
+	fresh := false // whether the clock must be looked at anew
+	for round := 1; ; round++ {
+		todo, fresh = s.runOnce(ctx, calls, todo, fresh)
+		if len(todo) == 0 {
+			return
+		}
+		end, _ := ctx.Deadline()
+		if round == rounds || ctx.Err() != nil || time.Until(end) < spare {
+			return // each has the error of its last round
+		}
+	}
+}
+
+// runOnce sends those calls whose indexes are in todo and returns those that are
+// worth another round.
+func (s *Store) runOnce(ctx context.Context, calls []call, todo []int, fresh bool) (again []int, late bool) {
+	fail := func(err error) {
+		for _, i := range todo {
+			calls[i].err = err
+		}
+	}
+	deadline, err := s.deadline(ctx, fresh)
+	if err != nil {
+		fail(err)
+		if hasty(ctx, err) {
+			return todo, fresh
+		}
+		return nil, false
+	}
+	var fence any = strconv.FormatInt(deadline, 10)
+	pipe := s.client.Pipeline()
+	commands := make([]*redis.Cmd, len(todo))
+	for j, i := range todo {
+		c := &calls[i]
+		if c.fenced {
+			c.args[c.fence] = fence
+		}
+		commands[j] = pipe.Do(ctx, c.args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	lost := false
+	for j, i := range todo {
+		c := &calls[i]
+		c.reply, c.err = commands[j].Result()
+		switch {
+		case c.err != nil && redis.HasErrorPrefix(c.err, "NOSCRIPT"):
+			lost = true
+			again = append(again, i)
+		case hasty(ctx, c.err):
+			again = append(again, i)
+		case c.err == nil && c.fenced && tooLate(c.reply):
+			c.reply, c.err = nil, errLate
+			late = true
+			again = append(again, i)
+		}
+	}
+	if lost {
+		s.stats.scriptReloads.Add(1)
+		if err := s.load(ctx); err != nil {
+			for _, i := range again {
+				calls[i].err = err
+			}
+			return nil, false
+		}
+	}
+	return again, late
+}
+
+// hasty tells whether a part of the way had less time than ctx still has.
+func hasty(ctx context.Context, err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+}
+
+// tooLate tells whether a script answered that its deadline had passed.
+func tooLate(reply any) bool {
+	list, ok := reply.([]any)
+	if !ok || len(list) == 0 {
+		return false
+	}
+	first, ok := list[0].(int64)
+	return ok && first == -1
+}
+
+// bounded returns ctx with a deadline, its own or [patience].
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
+// state is what the scripts that write return: count and version, then a third
+// value of their own, and why the publication failed.
+type state struct {
+	count, version int64
+	third          any
+	unpublished    error
+}
+
+func (c *call) state() (state, error) {
+	if c.err != nil {
+		return state{}, c.err
+	}
+	list, ok := c.reply.([]any)
+	if !ok || len(list) < 3 {
+		return state{}, fmt.Errorf("script %s answered %v", c.script.name, c.reply)
+	}
+	count, ok1 := list[0].(int64)
+	version, ok2 := list[1].(int64)
+	if !ok1 || !ok2 {
+		return state{}, fmt.Errorf("script %s answered %v", c.script.name, list)
+	}
+	st := state{count: count, version: version, third: list[2]}
+	if len(list) > 3 {
+		st.unpublished = fmt.Errorf("stored, but Redis refused to publish it: %v", list[3])
+	}
+	return st, nil
+}

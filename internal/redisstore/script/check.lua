@@ -1,0 +1,30 @@
+-- Tries every command that the other scripts use, on keys of its own, and leaves
+-- nothing behind.
+--
+-- KEYS[1]  a hash that does not exist
+-- KEYS[2]  a sorted set that does not exist
+-- ARGV[1…] channels to publish on; nobody listens for this message
+--
+-- Returns a text for each command that was refused: the command, why.
+
+local refused = {}
+local function try(name, ...)
+  local reply = redis.pcall(name, ...)
+  if type(reply) == 'table' and reply.err then
+    refused[#refused + 1] = name .. ': ' .. reply.err
+  end
+end
+try('TIME')
+try('HSET', KEYS[1], 'a', '1')
+try('HMGET', KEYS[1], 'a')
+try('HGETALL', KEYS[1])
+try('PEXPIRE', KEYS[1], '60000')
+try('PEXPIREAT', KEYS[1], '33000000000000')
+try('PEXPIRE', KEYS[1], '60000')
+try('HDEL', KEYS[1], 'a')
+try('ZADD', KEYS[2], '1', 'a')
+try('ZCARD', KEYS[2])
+try('ZRANGE', KEYS[2], '0', '-1')
+try('ZREM', KEYS[2], 'a')
+for i = 1, #ARGV do try('PUBLISH', ARGV[i], '') end
+return refused

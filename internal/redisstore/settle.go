@@ -1,0 +1,145 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// sweepTicks is in how many parts the sweep reads all watched topics, a part a
+	// second: each at least once a minute, with time to spare.
+	sweepTicks = 45
+	// presenceTicks is the same for presence: when the last instance that held
+	// shares in a topic is gone, nobody but the sweep notices that they ended.
+	presenceTicks = 5
+	sweepTick     = time.Second
+)
+
+// settle reads the state of topics whose subscription was confirmed, and says so
+// when all that were watched when the session began have been read.
+func (n *session) settle() error {
+	s := n.store
+	for {
+		if topics := s.feed.takeSettle(readChunk); len(topics) > 0 {
+			if _, err := n.settleTopics(topics); err != nil {
+				return err
+			}
+			s.feed.settledAll(topics)
+			continue
+		}
+		if n.ctx.Err() == nil && s.feed.becomeLive() {
+			n.sink.Live()
+		}
+		select {
+		case <-n.ctx.Done():
+			return nil
+		case <-s.feed.ready:
+		}
+	}
+}
+
+// settleTopics reads topics, hands their state to the sink, and has reissued what
+// the sink holds otherwise. It returns how many were, and an error where Redis
+// does not answer; what is wrong with one topic alone does not concern the others.
+func (n *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
+	s := n.store
+	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	defer cancel()
+	queries := make([]tally.Query, len(topics))
+	for i, topic := range topics {
+		queries[i].Topic = topic
+	}
+	var differ []tally.Change
+	for _, r := range s.Read(ctx, queries) {
+		if r.Err != nil {
+			if peculiar(r.Err) {
+				s.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
+				continue
+			}
+			return 0, r.Err
+		}
+		if held := n.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
+			differ = append(differ, held)
+		}
+	}
+	if len(differ) == 0 {
+		return 0, nil
+	}
+	changes, err := s.reissue(ctx, differ)
+	for _, change := range changes {
+		n.sink.Settle(change) // before Live, though its publication may come after
+	}
+	if err != nil && !peculiar(err) {
+		return len(changes), err
+	}
+	return len(changes), nil
+}
+
+// peculiar tells whether an error is about a topic's own data, such as a key of
+// another type, rather than about Redis.
+func peculiar(err error) bool {
+	return errors.Is(err, errNoNumber) ||
+		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
+}
+
+// sweep reads all watched topics again and again, spread out: the last net under
+// publications that were lost.
+func (n *session) sweep() error {
+	presence := func(topic tally.Topic) bool { return n.store.catalog.Rule(topic).Kind == tally.Presence }
+	rounds := []*round{
+		{ticks: sweepTicks, of: func(topic tally.Topic) bool { return !presence(topic) }},
+		{ticks: presenceTicks, of: presence},
+	}
+	tick := time.NewTicker(sweepTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, r := range rounds {
+			if err := n.sweepPart(r.next(n.store.feed)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (n *session) sweepPart(topics []tally.Topic) error {
+	for len(topics) > 0 && n.ctx.Err() == nil {
+		chunk := topics[:min(len(topics), readChunk)]
+		topics = topics[len(chunk):]
+		mismatches, err := n.settleTopics(chunk)
+		n.store.stats.sweepMismatches.Add(int64(mismatches))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// round is one pass of the sweep over its topics.
+type round struct {
+	ticks int // in how many parts
+	of    func(tally.Topic) bool
+
+	left []tally.Topic // to be read in this pass
+	part int           // how many of them a tick
+}
+
+// next returns the topics of the next part, beginning anew after the last.
+func (r *round) next(f *feed) []tally.Topic {
+	if len(r.left) == 0 {
+		r.left = f.settledTopics(r.of)
+		r.part = (len(r.left) + r.ticks - 1) / r.ticks
+	}
+	part := r.left[:min(r.part, len(r.left))]
+	r.left = r.left[len(part):]
+	return part
+}

@@ -1,0 +1,195 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// topKept is how many topics a leaderboard holds.
+	topKept = 10_000
+	// topEvery is how long changes are gathered before they go to the leaderboards.
+	topEvery = time.Second
+	// topChunk is how many topics one script sets; Lua's stack bounds it.
+	topChunk = 200
+	// topGathered bounds the topics gathered while Redis is away, some 20 MB. What
+	// comes beyond is dropped, and repaired by the sweep.
+	topGathered = 100_000
+	// topSpare is how many topics are looked at beyond those asked for, in place of
+	// some whose count went down since.
+	topSpare = 16
+	// repairEvery and repairChunk are the pace of the sweep over all topics: enough
+	// for a million in three hours, and hardly anything for Redis.
+	repairEvery = 2 * time.Second
+	repairChunk = 200
+)
+
+// gathered holds the newest change of each topic that the leaderboards lack.
+type gathered struct {
+	mu     sync.Mutex
+	topics map[tally.Topic]tally.Change // guarded by mu
+}
+
+func (g *gathered) note(stats *counters, change tally.Change) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	old, ok := g.topics[change.Topic]
+	if !ok && len(g.topics) >= topGathered {
+		stats.leaderboardsDropped.Add(1)
+		return
+	}
+	if change.Version > old.Version {
+		g.topics[change.Topic] = change
+	}
+}
+
+// take returns what was gathered, by leaderboard, and begins anew.
+func (g *gathered) take() map[board][]tally.Change {
+	g.mu.Lock()
+	topics := g.topics
+	if len(topics) > 0 {
+		g.topics = make(map[tally.Topic]tally.Change, len(topics))
+	}
+	g.mu.Unlock()
+	boards := map[board][]tally.Change{}
+	for topic, change := range topics {
+		b := board{topic.Site(), topic.Metric()}
+		boards[b] = append(boards[b], change)
+	}
+	return boards
+}
+
+// rank brings the leaderboards up to date. What fails is gathered again.
+func (s *Store) rank(ctx context.Context) error {
+	var calls []call
+	var changes [][]tally.Change
+	for b, all := range s.top.take() {
+		for chunk := range slices.Chunk(all, topChunk) {
+			c := newCall(topScript, false, s.names.top(b), s.names.topVersions(b))
+			c.args = append(c.args, topKept)
+			for _, change := range chunk {
+				c.args = append(c.args, change.Topic.Key(), -change.Count, change.Version)
+			}
+			calls, changes = append(calls, c), append(changes, chunk)
+		}
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	s.run(ctx, calls)
+	var failed error
+	for i := range calls {
+		if calls[i].err == nil {
+			continue
+		}
+		failed = fmt.Errorf("leaderboard: %w", calls[i].err)
+		for _, change := range changes[i] {
+			s.top.note(&s.stats, change)
+		}
+	}
+	return failed
+}
+
+// Top implements [tally.Store]: the order is the leaderboard's, the counts are
+// the topics' own.
+func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		return nil, nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	ranked, err := s.client.ZRangeWithScores(ctx, s.names.top(board{site, metric}), 0, int64(limit+topSpare-1)).Result()
+	if err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
+	}
+	queries := make([]tally.Query, 0, len(ranked))
+	scores := make([]float64, 0, len(ranked))
+	for _, z := range ranked {
+		key, _ := z.Member.(string)
+		if topic, err := tally.NewTopic(site, metric, key); err == nil {
+			queries, scores = append(queries, tally.Query{Topic: topic}), append(scores, z.Score)
+		}
+	}
+	var top []tally.Change
+	for i, r := range s.Read(ctx, queries) {
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		if float64(-r.Change.Count) != scores[i] {
+			s.top.note(&s.stats, r.Change)
+		}
+		if r.Change.Count > 0 {
+			top = append(top, r.Change)
+		}
+	}
+	slices.SortFunc(top, func(a, b tally.Change) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Topic.String(), b.Topic.String()))
+	})
+	return top[:min(limit, len(top))], nil
+}
+
+// rankAll brings the leaderboards up to date every second until ctx ends.
+func (s *Store) rankAll(ctx context.Context) {
+	tick := time.NewTicker(topEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			// What the last second changed is not lost with the instance.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), topEvery)
+			defer cancel()
+			_ = s.rank(last)
+			return
+		case <-tick.C:
+			_ = s.rank(ctx) // gathered again; the probe tells of a Redis that is away
+		}
+	}
+}
+
+// repair goes over all topics, slowly and for ever, until ctx ends, and gives the
+// leaderboards what an instance that ended, or a Redis that forgot, owes them.
+func (s *Store) repair(ctx context.Context) {
+	var cursor uint64
+	for sleep(ctx, jitter(repairEvery)) {
+		next, err := s.repairSome(ctx, cursor)
+		if err == nil {
+			cursor = next
+		}
+	}
+}
+
+func (s *Store) repairSome(ctx context.Context, cursor uint64) (next uint64, err error) {
+	if err := s.usable(); err != nil {
+		return cursor, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	keys, next, err := s.client.Scan(ctx, cursor, s.names.countPattern(), repairChunk).Result()
+	if err != nil {
+		return cursor, err
+	}
+	var queries []tally.Query
+	for _, key := range keys {
+		if text, ok := s.names.countTopic(key); ok {
+			if topic, err := s.catalog.Resolve(text); err == nil {
+				queries = append(queries, tally.Query{Topic: topic})
+			}
+		}
+	}
+	for _, r := range s.Read(ctx, queries) {
+		if r.Err == nil && r.Change.Count > 0 {
+			s.top.note(&s.stats, r.Change)
+		}
+	}
+	return next, nil
+}
