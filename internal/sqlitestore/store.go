@@ -190,7 +190,7 @@ func (s *Store) shut() (err error) {
 		err = errors.Join(err, s.readers.Close())
 	}
 	if s.writer != nil {
-		err = errors.Join(err, s.writer.conn.Close())
+		err = errors.Join(err, s.writer.close())
 	}
 	if s.writers != nil {
 		err = errors.Join(err, s.writers.Close())

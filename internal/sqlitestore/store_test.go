@@ -7,14 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // catalog is that of a service without configuration.
 func catalog() *tally.Catalog { return tally.NewCatalog(nil, tally.DefaultMetrics()) }

@@ -70,6 +70,8 @@ type writer struct {
 	catalog *tally.Catalog
 	now     func() time.Time
 
+	prepared []*sql.Stmt // all that follow
+
 	begin, commit, rollback *sql.Stmt
 
 	findTopic, makeTopic, setTopic *sql.Stmt
@@ -106,8 +108,18 @@ func (w *writer) prepare(ctx context.Context) error {
 			return fmt.Errorf("prepare %q: %w", statement.query, err)
 		}
 		*statement.into = prepared
+		w.prepared = append(w.prepared, prepared)
 	}
 	return nil
+}
+
+// close closes the connection. Statements come first: one that is left keeps the
+// file open, and its log from being folded into it.
+func (w *writer) close() (err error) {
+	for _, statement := range w.prepared {
+		err = errors.Join(err, statement.Close())
+	}
+	return errors.Join(err, w.conn.Close())
 }
 
 // transact runs j in a transaction. Only its begin waits, for other programs'

@@ -123,12 +123,11 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 	}
 }
 
-// testLargeTopic fills a topic beyond every size at which a store might change
-// how it keeps members, and asks for each of them.
+// testLargeTopic fills topics beyond the sizes at which a store might change how
+// it keeps members, and asks for each of them.
 func testLargeTopic(t *testing.T, open Factory) {
-	const members = 20_000
 	f := fixture(t, open)
-	for _, metric := range []string{"likes", "claps", "visitors", "days"} {
+	for metric, members := range map[string]int{"likes": 20_000, "claps": 2000, "visitors": 2000, "days": 2000} {
 		t.Run(metric, func(t *testing.T) {
 			topic := newTopic(t, metric)
 			most := int64(1)
@@ -178,17 +177,19 @@ func testLargeTopic(t *testing.T, open Factory) {
 }
 
 // checkMembers compares the count and the contribution of each of n members, and
-// that of as many who never came.
+// asks for some who never came.
 func checkMembers(t *testing.T, store tally.Store, topic tally.Topic, n int, count int64, of func(i int) (tally.Member, int64)) {
 	t.Helper()
 	const atOnce = 1000
-	for from := 0; from < n; from += atOnce / 2 {
+	for from := 0; from < n; from += atOnce {
 		var queries []tally.Query
 		var want []int64
-		for i := from; i < min(from+atOnce/2, n); i++ {
+		for i := from; i < min(from+atOnce, n); i++ {
 			member, mine := of(i)
-			queries = append(queries, tally.Query{Topic: topic, Member: member}, tally.Query{Topic: topic, Member: member ^ 0x5555})
-			want = append(want, mine, 0)
+			queries, want = append(queries, tally.Query{Topic: topic, Member: member}), append(want, mine)
+			if i%20 == 0 {
+				queries, want = append(queries, tally.Query{Topic: topic, Member: member ^ 0x5555}), append(want, 0)
+			}
 		}
 		for i, reading := range store.Read(answerContext(t), queries) {
 			if reading.Err != nil || reading.Mine != want[i] || reading.Change.Count != count {

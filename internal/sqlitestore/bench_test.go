@@ -1,0 +1,76 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func mustTopic(t testing.TB, metric, key string) tally.Topic {
+	t.Helper()
+	topic, err := tally.NewTopic(tally.DefaultSite, metric, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}
+
+// BenchmarkApply tells what a durable like costs, by how many are in flight
+// together: one transaction a like, all on one topic, each on another.
+func BenchmarkApply(b *testing.B) {
+	for _, shape := range []struct {
+		name          string
+		topics, likes int // topics in a transaction, likes on each
+	}{{"alone", 1, 1}, {"64 on one topic", 1, 64}, {"64 topics", 64, 1}, {"512 on one topic", 1, 512}} {
+		b.Run(shape.name, func(b *testing.B) {
+			store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
+			batches := make([]tally.Batch, shape.topics)
+			for i := range batches {
+				batches[i] = tally.Batch{Topic: mustTopic(b, "likes", fmt.Sprint("page-", i)), Writes: make([]tally.Write, shape.likes)}
+			}
+			var member uint64
+			likes := 0
+			for b.Loop() {
+				for i := range batches {
+					for j := range batches[i].Writes {
+						member++
+						batches[i].Writes[j] = tally.Write{Member: tally.Member(member * 0x9e3779b97f4a7c15), Amount: 1, MayCreate: true}
+						likes++
+					}
+				}
+				store.Apply(context.Background(), batches)
+				if batches[0].Err != nil {
+					b.Fatal(batches[0].Err)
+				}
+			}
+			b.ReportMetric(float64(likes)/b.Elapsed().Seconds(), "likes/s")
+		})
+	}
+}
+
+// BenchmarkRead tells what a read costs, by how many topics are asked at once.
+func BenchmarkRead(b *testing.B) {
+	store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
+	queries := make([]tally.Query, 1000)
+	for i := range queries {
+		topic := mustTopic(b, "likes", fmt.Sprint("page-", i))
+		batches := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+		store.Apply(context.Background(), batches)
+		queries[i] = tally.Query{Topic: topic, Member: 1}
+	}
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprint(n, " topics"), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := store.Read(context.Background(), queries[:n]); got[n-1].Err != nil || got[n-1].Mine != 1 {
+					b.Fatal(got[n-1])
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/topic")
+		})
+	}
+}

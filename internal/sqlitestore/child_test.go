@@ -1,0 +1,222 @@
+package sqlitestore_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// The test binary runs itself as another process on the same file: what it then
+// does stands in childRole, and on which file in childPath.
+const (
+	childRole = "TALLYCAST_TEST_ROLE"
+	childPath = "TALLYCAST_TEST_PATH"
+
+	roleWrite   = "write"   // like until killed, telling of each acknowledgement
+	roleHold    = "hold"    // hold the file until stdin ends
+	roleNobody  = "nobody"  // open as a user without rights
+	roleLimited = "limited" // write beyond the process's limit of file size
+)
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(childRole)
+	if role == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	roles := map[string]func(path string) error{
+		roleWrite: writeForever, roleHold: hold, roleNobody: openAsNobody, roleLimited: writeLimited,
+	}
+	if err := roles[role](os.Getenv(childPath)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// child is another process of this test.
+type child struct {
+	*exec.Cmd
+	lines *bufio.Scanner // its output
+	stdin io.WriteCloser
+}
+
+// start starts a child, which is killed when the test ends.
+func start(t *testing.T, role, path string) *child {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), childRole+"="+role, childPath+"="+path)
+	command.Stderr = os.Stderr
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &child{command, bufio.NewScanner(stdout), stdin}
+	t.Cleanup(func() { c.kill() })
+	return c
+}
+
+// line returns the child's next line of output, "" at its end.
+func (c *child) line() string {
+	c.lines.Scan()
+	return c.lines.Text()
+}
+
+// kill ends the child as kill -9 does and waits for its end.
+func (c *child) kill() {
+	_ = c.Process.Kill()
+	for c.lines.Scan() {
+	}
+	_ = c.Wait()
+}
+
+// writers is how many goroutines of a child write at once.
+const writers = 8
+
+// memberOf is the visitor of the n-th like of one of the child's writers in the
+// round of the process pid.
+func memberOf(pid, writer, n int) tally.Member {
+	return tally.Member(uint64(pid)<<40 | uint64(writer)<<32 | uint64(n+1))
+}
+
+func childTopic() tally.Topic {
+	topic, err := tally.NewTopic(tally.DefaultSite, "likes", "killed")
+	if err != nil {
+		panic(err)
+	}
+	return topic
+}
+
+func writeForever(path string) error {
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+	if err != nil {
+		return err
+	}
+	var telling sync.Mutex
+	var failed atomic.Pointer[error]
+	var all sync.WaitGroup
+	for writer := range writers {
+		all.Go(func() {
+			for n := 0; failed.Load() == nil; n++ {
+				batches := []tally.Batch{{Topic: childTopic(), Writes: []tally.Write{
+					{Member: memberOf(os.Getpid(), writer, n), Amount: 1, MayCreate: true},
+				}}}
+				store.Apply(context.Background(), batches)
+				if batches[0].Err != nil {
+					failed.Store(&batches[0].Err)
+					return
+				}
+				telling.Lock()
+				fmt.Println(writer, n)
+				telling.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return *failed.Load()
+}
+
+func hold(path string) error {
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+	if err != nil {
+		return err
+	}
+	fmt.Println("open")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return store.Close()
+}
+
+// openAsNobody gives up the rights of root first, where it has them.
+func openAsNobody(path string) error {
+	const nobody = 65534
+	if os.Getuid() == 0 {
+		if err := errors.Join(syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+			return err
+		}
+	}
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}
+
+// writeLimited lets the kernel refuse to let files grow, sees writes fail, and
+// go on when it may again.
+func writeLimited(path string) error {
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+	if err != nil {
+		return err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	before := limit
+	limit.Cur = 1 << 20
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	acknowledged, failure := fill(store, 200)
+	if failure == nil {
+		return errors.New("no write failed")
+	}
+	if err := store.Health().Err; err == nil || !strings.Contains(err.Error(), path) {
+		return fmt.Errorf("health of a store that cannot write: %v", err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		return err
+	}
+	if _, err := fill(store, 1); err != nil {
+		return fmt.Errorf("after the limit was lifted: %w", err)
+	}
+	if err := store.Health().Err; err != nil {
+		return fmt.Errorf("health after the limit was lifted: %w", err)
+	}
+	reading := store.Read(context.Background(), []tally.Query{{Topic: childTopic()}})[0]
+	if want := int64(max(acknowledged, tally.MaxBatchWrites)); reading.Err != nil || reading.Change.Count != want {
+		return fmt.Errorf("%d were acknowledged, %d are counted, error %v", want, reading.Change.Count, reading.Err)
+	}
+	fmt.Println("failed with:", failure)
+	return store.Close()
+}
+
+// fill applies batches of likes, always of the same visitors, until one fails. It
+// returns how many likes were acknowledged.
+func fill(store *sqlitestore.Store, batches int) (acknowledged int, err error) {
+	for i := range batches {
+		batch := []tally.Batch{{Topic: childTopic(), Writes: make([]tally.Write, tally.MaxBatchWrites)}}
+		for j := range batch[0].Writes {
+			batch[0].Writes[j] = tally.Write{
+				Member: tally.Member(uint64(i*tally.MaxBatchWrites+j+1) * 0x9e3779b97f4a7c15), Amount: 1, MayCreate: true,
+			}
+		}
+		store.Apply(context.Background(), batch)
+		if err := batch[0].Err; err != nil {
+			return acknowledged, err
+		}
+		acknowledged += len(batch[0].Writes)
+	}
+	return acknowledged, nil
+}

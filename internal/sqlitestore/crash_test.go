@@ -1,0 +1,162 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// TestKilledInTheMiddleOfWritesLosesNothingAcknowledged kills a real process, and
+// the one that goes on after it, on one file.
+func TestKilledInTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
+	const rounds, likes = 3, 1000
+	path := filepath.Join(t.TempDir(), "tally.db")
+	var queries []tally.Query // of all that was acknowledged
+	written := 0              // at most, by all rounds
+	for round := range rounds {
+		c := start(t, roleWrite, path)
+		for n := range likes {
+			var writer, like int
+			if _, err := fmt.Sscan(c.line(), &writer, &like); err != nil {
+				t.Fatalf("round %d, like %d: %v", round, n, err)
+			}
+			queries = append(queries, tally.Query{Topic: childTopic(), Member: memberOf(c.Process.Pid, writer, like)})
+		}
+		_ = c.Process.Kill()
+		written += likes + writers // those in flight may have been applied
+		for c.line() != "" {       // told before the end
+			written++
+		}
+		_ = c.Wait()
+	}
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	for from := 0; from < len(queries); from += 1000 {
+		for i, reading := range store.Read(context.Background(), queries[from:min(from+1000, len(queries))]) {
+			if reading.Err != nil || reading.Mine != 1 {
+				t.Fatalf("acknowledged like %d is gone: %+v", from+i, reading)
+			}
+			if n := reading.Change.Count; n < int64(len(queries)) || n > int64(written) {
+				t.Fatalf("%d are counted; %d were acknowledged, %d begun", n, len(queries), written)
+			}
+		}
+	}
+	sum := query[int64](t, path, `SELECT sum(amount) FROM contributions`)
+	if count := query[int64](t, path, `SELECT count FROM topics`); count != sum {
+		t.Errorf("the count is %d, its contributions are %d", count, sum)
+	}
+	if got := query[string](t, path, `PRAGMA integrity_check`); got != "ok" {
+		t.Errorf("integrity check: %s", got)
+	}
+}
+
+// query asks the file as any SQLite tool does, while the store may be open.
+func query[T any](t *testing.T, path, question string) (answer T) {
+	t.Helper()
+	db := tool(t, path)
+	defer db.Close()
+	if err := db.QueryRow(question).Scan(&answer); err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	return answer
+}
+
+// tool opens the file as another program does.
+func tool(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+func TestOneProcessAtATimeHoldsTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	c := start(t, roleHold, path)
+	if line := c.line(); line != "open" {
+		t.Fatal(line)
+	}
+	link := filepath.Join(t.TempDir(), "another name of it")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, link} {
+		_, err := sqlitestore.Open(context.Background(), name, catalog(), sqlitestore.Options{})
+		if !errors.Is(err, sqlitestore.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", c.Process.Pid)) || !strings.Contains(err.Error(), path) {
+			t.Errorf("a second process was told %v", err)
+		}
+	}
+	query[int](t, path, `SELECT count(*) FROM topics`) // readers come in
+
+	c.kill() // the lock goes with the process
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	if _, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{}); !errors.Is(err, sqlitestore.ErrLocked) {
+		t.Errorf("a second store in one process was told %v", err)
+	}
+	if _, err := fill(store, 1); err != nil { // the refused one took nothing along
+		t.Error(err)
+	}
+}
+
+func TestAnotherProgramThatLocksTheFileIsWaitedForUntilTheDeadline(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	db := tool(t, path)
+	defer db.Close()
+	if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	batches := []tally.Batch{{Topic: childTopic(), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+	store.Apply(ctx, batches)
+	var coded *tally.Error
+	if !errors.As(batches[0].Err, &coded) || coded.Code != tally.CodeStoreUnavailable {
+		t.Errorf("apply to a locked file: %v", batches[0].Err)
+	}
+	if readings := store.Read(context.Background(), []tally.Query{{Topic: childTopic()}}); readings[0].Err != nil || readings[0].Change.Count != 0 {
+		t.Errorf("read of a locked file: %+v", readings[0])
+	}
+	health := func() error { return store.Health().Err }
+	until(t, func() bool { return health() != nil }, "health says nothing of the lock")
+	if err := health(); err != nil && !strings.Contains(err.Error(), "another program keeps the file locked") {
+		t.Errorf("health: %v", err)
+	}
+	if _, err := db.Exec(`ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	store.Apply(context.Background(), batches)
+	if batches[0].Err != nil || batches[0].Count != 1 || health() != nil {
+		t.Errorf("after the lock: count %d, error %v, health %v", batches[0].Count, batches[0].Err, health())
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, met func() bool, otherwise string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
+}
+
+func TestTheKernelRefusingToWriteIsToldAndSurvived(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	c := start(t, roleLimited, path)
+	line := c.line()
+	t.Log(line)
+	if err := c.Wait(); err != nil || !strings.Contains(line, "the disk failed") || !strings.Contains(line, path) {
+		t.Errorf("the process ended with %v and said %q", err, line)
+	}
+}

@@ -1,0 +1,17 @@
+package sqlitestore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// LimitPages lets the file grow to no more than n pages, as a full disk does:
+// SQLite answers SQLITE_FULL beyond. It returns how many there are at least.
+func (s *Store) LimitPages(ctx context.Context, n int) (pages int, err error) {
+	err = s.update(ctx, func(w *writer) ([]tally.Change, error) {
+		return nil, w.conn.QueryRowContext(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", n)).Scan(&pages)
+	})
+	return pages, err
+}
