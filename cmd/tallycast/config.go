@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/api"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -27,9 +28,9 @@ type config struct {
 	trustedProxies []netip.Prefix
 	serverToken    string
 
-	rateLimit            rate
-	readLimit            rate
-	newTopicLimit        rate
+	rateLimit            api.Limit
+	readLimit            api.Limit
+	newTopicLimit        api.Limit
 	maxViewers           int // 0: any number, as for the next two
 	maxViewersPerAddress int
 	maxWatchedTopics     int

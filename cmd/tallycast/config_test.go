@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/api"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -168,7 +169,7 @@ demo: false
 		t.Error(c.metrics)
 	case len(c.trustedProxies) != len(privateRanges)+1 || c.trustedProxies[len(privateRanges)].String() != "203.0.113.7/32":
 		t.Error(c.trustedProxies)
-	case c.rateLimit != rate{} || c.readLimit != rate{600, time.Minute} || c.newTopicLimit != rate{200, time.Hour}:
+	case c.rateLimit != api.Limit{} || c.readLimit != api.Limit{Count: 600, Per: time.Minute} || c.newTopicLimit != api.Limit{Count: 200, Per: time.Hour}:
 		t.Error(c.rateLimit, c.readLimit, c.newTopicLimit)
 	case c.maxViewers != 1000 || c.maxViewersPerAddress != 0 || c.maxWatchedTopics != 1_000_000:
 		t.Error(c.maxViewers, c.maxViewersPerAddress, c.maxWatchedTopics)

@@ -8,26 +8,22 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/api"
 )
 
-// rate is how often something may happen; the zero rate is no limit.
-type rate struct {
-	count int
-	per   time.Duration
-}
-
-// parseRate reads 20/s, 600/m, 200/h or off.
-func parseRate(text string) (rate, error) {
+// parseRate reads 20/s, 600/m, 200/h or off, which is the zero Limit.
+func parseRate(text string) (api.Limit, error) {
 	if text == "off" {
-		return rate{}, nil
+		return api.Limit{}, nil
 	}
 	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 	number, unit, _ := strings.Cut(text, "/")
 	count, err := strconv.Atoi(number)
 	if per := units[unit]; err == nil && per > 0 && count >= 1 && count <= maxLimit {
-		return rate{count, per}, nil
+		return api.Limit{Count: count, Per: per}, nil
 	}
-	return rate{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
+	return api.Limit{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
 }
 
 // maxLimit bounds the limits that are numbers; what is greater means off.

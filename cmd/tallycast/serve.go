@@ -1,14 +1,194 @@
 package main
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// finishWithin is how long requests that are being answered may take once no new
+// ones are taken: a write is answered within 3 s whatever the store does.
+const finishWithin = 5 * time.Second
+
 type serveCommand struct {
 	settings
 }
 
 func (serveCommand) run(p *process) int {
 	values, problems := p.resolve()
-	_, wrong := readConfig(values)
+	c, wrong := readConfig(values)
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return refuse(p.stderr, problems)
 	}
+	log, forPeople := newLogger(c, p.stderr)
+	c.maxViewers = fitViewers(c.maxViewers, log)
+	s, err := open(p.ctx, c, log)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	announcement{c, p.definitions, values, s.public.address(), s.internal.address()}.make(p.stderr, log, forPeople)
+	if err := s.serve(p.ctx); err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
 	return exitOK
+}
+
+// instance is everything that serves, wired and listening.
+type instance struct {
+	log      *slog.Logger
+	drain    time.Duration
+	store    store
+	hub      *hub.Hub
+	presence *hub.Presence
+	push     *push.Server
+	api      *api.API
+	public   *listener
+	internal *listener // nil where there is none
+}
+
+// open wires the parts together and listens. Nothing is answered before
+// [instance.serve]; what connects meanwhile waits in the kernel.
+func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err error) {
+	catalog := tally.NewCatalog(c.sites.names(), c.metrics)
+	i := &instance{log: log, drain: c.drain}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, i.close())
+		}
+	}()
+	if i.store, err = openStore(ctx, c, catalog, log); err != nil {
+		return nil, err
+	}
+	if i.public, err = listen("listen", c.listen, log); err != nil {
+		return nil, err
+	}
+	if c.internalListen != "" {
+		if i.internal, err = listen("internal-listen", c.internalListen, log); err != nil {
+			return nil, err
+		}
+	}
+	service := tally.NewService(i.store, catalog)
+	i.hub = hub.New(i.store, hub.Options{
+		FlushInterval: c.flushInterval,
+		WriteTimeout:  c.writeTimeout,
+		MaxTopics:     c.maxWatchedTopics,
+		Formats:       push.Formats(),
+	})
+	i.presence = hub.NewPresence(i.store)
+	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
+		MaxViewers:           c.maxViewers,
+		MaxViewersPerAddress: c.maxViewersPerAddress,
+		WriteTimeout:         c.writeTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare for viewers: %w", err)
+	}
+	version, _ := build()
+	i.api, err = api.New(api.Options{
+		Service:        service,
+		Hub:            i.hub,
+		Push:           i.push,
+		Health:         i.store.Health,
+		Feed:           i.store,
+		Secret:         i.store.Secret,
+		Sites:          c.sites,
+		TrustedProxies: c.trustedProxies,
+		WriteLimit:     c.rateLimit,
+		ReadLimit:      c.readLimit,
+		NewTopicLimit:  c.newTopicLimit,
+		ServerToken:    c.serverToken,
+		BasePath:       c.basePath,
+		WithoutDemo:    !c.demo,
+		Instrumented:   instrumented(service, i.hub, i.presence, i.push, i.store),
+		Logger:         log,
+		Version:        version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.public.server.Handler = i.api.Public()
+	i.public.server.ReadTimeout = bodyWithin
+	if i.internal != nil {
+		i.internal.server.Handler = i.api.Internal()
+	}
+	return i, nil
+}
+
+// instrumented returns those of the parts that have figures.
+func instrumented(parts ...any) (all []tally.Instrumented) {
+	for _, part := range parts {
+		if figures, ok := part.(tally.Instrumented); ok {
+			all = append(all, figures)
+		}
+	}
+	return all
+}
+
+// serve answers until ctx ends, and then ends in an order in which nobody loses
+// anything: the balancer is told, connections are closed one after the other,
+// requests in flight are answered, and the store closes last. A part that fails
+// ends the others.
+func (i *instance) serve(ctx context.Context) error {
+	// The parts outlive ctx: they are needed until the last request is answered.
+	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, failed := errgroup.WithContext(parts)
+	for name, run := range map[string]func(context.Context) error{
+		"store":    func(ctx context.Context) error { return i.store.Run(ctx, i.hub, i.api.Receive) },
+		"hub":      i.hub.Run,
+		"presence": i.presence.Run,
+		"push":     i.push.Run,
+		"api":      i.api.Run,
+	} {
+		group.Go(func() error { // ends with parts
+			if err := run(failed); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(i.public.serve) // ends with its shutdown
+	if i.internal != nil {
+		group.Go(i.internal.serve) // ends with its shutdown
+	}
+	select {
+	case <-ctx.Done():
+		i.log.Info("draining", "over", i.drain)
+		i.api.Drain()
+		i.push.Drain(failed, i.drain)
+	case <-failed.Done():
+	}
+	began := time.Now()
+	ending := i.public.shutdown()
+	stop()
+	if i.internal != nil {
+		ending = errors.Join(ending, i.internal.shutdown())
+	}
+	err := errors.Join(group.Wait(), ending, i.close())
+	if err == nil {
+		i.log.Info("ended", "finishing", time.Since(began).Round(time.Millisecond))
+	}
+	return err
+}
+
+// close closes what [open] opened and serve does not end.
+func (i *instance) close() (err error) {
+	for _, l := range []*listener{i.public, i.internal} {
+		if l != nil {
+			err = errors.Join(err, l.close())
+		}
+	}
+	if i.store != nil {
+		err = errors.Join(err, i.store.Close())
+	}
+	return err
 }

@@ -36,6 +36,9 @@ func parseStore(text string) (storeURL, error) {
 		if err != nil || u.Host == "" {
 			return storeURL{}, fmt.Errorf("should be %s://user:password@host:port/database", scheme)
 		}
+		if err := checkRedis(text); err != nil {
+			return storeURL{}, err
+		}
 		return storeURL{redisURL: text}, nil
 	case ok && laterSchemes[scheme] != "":
 		return storeURL{}, fmt.Errorf("%s:// is %s, which this build does not have yet; it takes redis:// and rediss://", scheme, laterSchemes[scheme])
