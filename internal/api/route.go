@@ -28,6 +28,10 @@ func notFound(q *call) error {
 	return tally.Errorf(tally.CodeNotFound, "there is nothing at this address; /openapi.yaml tells what is where")
 }
 
+func readOnly(*call) error {
+	return tally.Errorf(tally.CodeMethodNotAllowed, "this can be read only")
+}
+
 // mount is where routes are added.
 type mount struct {
 	api   *API
@@ -76,6 +80,13 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	at.get("/v1/counts", a.counts)
 	at.on(http.MethodPost, "/v1/counts", a.countsOfBody)
 	at.get("/v1/top/:site/:metric", a.top)
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		// Else the router would take it for a topic of a site named top.
+		at.on(method, "/v1/top/:site/:metric", readOnly)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		at.on(method, "/v1/top/:site/:metric/*key", notFound)
+	}
 	at.on(http.MethodGet, "/v1/stream", a.stream)
 	at.on(http.MethodPost, "/v1/stream", a.streamOfBody)
 	at.on(http.MethodGet, "/v1/ws", a.webSocket)

@@ -16,18 +16,10 @@ var (
 )
 
 // topic reads the topic that the path names and checks that the page may use its
-// site. Errors: bad_topic, unknown_site, unknown_metric, origin_not_allowed,
-// not_found, method_not_allowed.
+// site. Errors: bad_topic, unknown_site, unknown_metric, origin_not_allowed.
 func (q *call) topic() (tally.Topic, error) {
 	site, metric := q.c.Param("site"), q.c.Param("metric")
 	key := strings.TrimPrefix(q.c.Param("key"), "/")
-	if site == "top" {
-		// The router takes /v1/top/… for a topic where the call does not fit.
-		if !strings.Contains(key, "/") && key != "" && q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
-			return tally.Topic{}, tally.Errorf(tally.CodeMethodNotAllowed, "/v1/top is read only")
-		}
-		return tally.Topic{}, notFound(q)
-	}
 	topic, err := tally.NewTopic(site, metric, key)
 	if err != nil {
 		return tally.Topic{}, err

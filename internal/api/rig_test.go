@@ -1,0 +1,241 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a service as the command wires it: a real store, hub and listeners.
+type rig struct {
+	t        testing.TB
+	api      *API
+	store    *sqlitestore.Store
+	public   *httptest.Server
+	internal *httptest.Server
+	log      *logBook
+}
+
+// logBook keeps what is logged.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// private are the networks that tests send from.
+var private = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
+
+// newRig starts a service. change adapts the options; the defaults limit nothing.
+func newRig(t testing.TB, change func(*Options)) *rig {
+	t.Helper()
+	catalog := tally.NewCatalog([]string{"blog", "wiki", "topper", "to", "streams", "wsx", "c", "counts2"}, tally.DefaultMetrics())
+	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(store, hub.Options{Formats: push.Formats()})
+	presence := hub.NewPresence(store)
+	pusher, err := push.New(h, presence, catalog, push.Options{MaxViewersPerAddress: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	book := &logBook{}
+	options := Options{
+		Service: tally.NewService(store, catalog), Hub: h, Push: pusher, Health: store.Health, Feed: store, Secret: store.Secret,
+		Sites: map[string][]string{
+			"default": {"https://app.example"},
+			"blog":    {"https://blog.example", "https://*.pages.example"},
+			"wiki":    {"*"},
+		},
+		Instrumented: []tally.Instrumented{h, pusher},
+		Logger:       slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Version:      "test",
+	}
+	if change != nil {
+		change(&options)
+	}
+	a, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, api: a, store: store, log: book,
+		public: httptest.NewServer(a.Public()), internal: httptest.NewServer(a.Internal())}
+
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = store.Run(ctx, h, a.Receive) })
+	running.Go(func() { _ = h.Run(ctx) })
+	running.Go(func() { _ = presence.Run(ctx) })
+	running.Go(func() { _ = pusher.Run(ctx) })
+	running.Go(func() { _ = a.Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+		r.public.Close()
+		r.internal.Close()
+		_ = store.Close()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return r
+}
+
+// answer is what came back.
+type answer struct {
+	t      testing.TB
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ask is a request to come; pairs of header names and values.
+type ask struct {
+	method, path, body string
+	header             []string
+}
+
+// do sends a request to the public listener and holds request and answer against
+// the OpenAPI document.
+func (r *rig) do(method, path, body string, header ...string) answer {
+	r.t.Helper()
+	a := r.send(r.public.URL, ask{method, path, body, header})
+	holdAgainstDocument(r.t, strings.TrimPrefix(path, r.api.basePath), ask{method, path, body, header}, a)
+	return a
+}
+
+func (r *rig) send(base string, q ask) answer {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), q.method, base+q.path, strings.NewReader(q.body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if q.body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(q.header); i += 2 {
+		switch name, value := q.header[i], q.header[i+1]; name {
+		case "Host":
+			request.Host = value
+		case "Content-Type":
+			request.Header.Set(name, value)
+		default:
+			request.Header.Add(name, value)
+		}
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 20 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer{r.t, response.StatusCode, response.Header, content}
+}
+
+// wants fails the test unless the answer has the status.
+func (a answer) wants(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("status %d, want %d; body: %s", a.status, status, a.body)
+	}
+	return a
+}
+
+// refuses fails the test unless the answer is a problem of that code and the
+// contract's status.
+func (a answer) refuses(status int, code tally.Code) answer {
+	a.t.Helper()
+	a.wants(status)
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		a.t.Fatalf("a refusal of type %q: %s", got, a.body)
+	}
+	if got := a.field("code"); got != string(code) {
+		a.t.Fatalf("code %v, want %s: %s", got, code, a.body)
+	}
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		a.t.Fatalf("a refusal with Cache-Control %q", got)
+	}
+	return a
+}
+
+// says fails the test unless the body contains text.
+func (a answer) says(text string) answer {
+	a.t.Helper()
+	if !bytes.Contains(a.body, []byte(text)) {
+		a.t.Fatalf("the body lacks %q: %s", text, a.body)
+	}
+	return a
+}
+
+// has fails the test unless the header has the value.
+func (a answer) has(name, value string) answer {
+	a.t.Helper()
+	if got := strings.Join(a.header.Values(name), ", "); got != value {
+		a.t.Fatalf("%s is %q, want %q", name, got, value)
+	}
+	return a
+}
+
+func (a answer) field(name string) any {
+	a.t.Helper()
+	var fields map[string]any
+	if err := json.Unmarshal(a.body, &fields); err != nil {
+		a.t.Fatalf("%v: %s", err, a.body)
+	}
+	return fields[name]
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain: %s", what)
+		}
+		time.Sleep(time.Millisecond) // between two looks at the condition
+	}
+}
+
+func readFile(t testing.TB, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
