@@ -79,6 +79,10 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 	secret := pipe.Get(ctx, s.names.secret())
 	return func() error {
 		if err := found(layout.Err(), offerLayout.Err()); err != nil {
+			var conflict *conflictError
+			if errors.As(err, &conflict) {
+				return conflict // met when the connection was made
+			}
 			return fmt.Errorf("offer the layout: %w", err)
 		}
 		if layout.Val() != layoutVersion {

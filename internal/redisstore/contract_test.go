@@ -1,0 +1,316 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
+	for _, url := range []string{
+		"", "localhost:6379", "http://localhost", "redis://u:hunter2@host:port/0", "redis://u:hun%ter2@host/0",
+		"redis://u:hunter2@host/zero", "redis://u:hunter2@host/0?wait=1", "redis://u:hunter2@host/1/2",
+	} {
+		store, err := redisstore.Open(url, catalog(), redisstore.Options{})
+		if err == nil {
+			store.Close()
+			t.Errorf("%q was accepted", url)
+			continue
+		}
+		if contains(err.Error(), "hunter2") || contains(err.Error(), "ter2") {
+			t.Errorf("the error of %q tells the password: %v", url, err)
+		}
+	}
+	for _, prefix := range []string{"a{b", "a*", "a b", strings.Repeat("x", 65)} {
+		if _, err := redisstore.Open("redis://localhost", catalog(), redisstore.Options{Prefix: prefix}); err == nil {
+			t.Errorf("the prefix %q was accepted", prefix)
+		}
+	}
+}
+
+func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	server.Kill9()
+	store := p.open(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	if _, err := store.Secret(); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("secret: %v", err)
+	}
+	if b := try(store, patience, page, 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("like: %v", b.Err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := store.Connect(ctx); err == nil {
+		t.Error("connected to nothing")
+	}
+	if h := store.Health(); h.Reached || h.Err == nil {
+		t.Errorf("health %+v", h)
+	}
+	server.Restart()
+	v := watching(t, store, page)
+	like(t, store, page, 1)
+	v.converges(t, store, page, 1)
+}
+
+func TestAnotherSecretIsAConflict(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	first := place{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("the first secret")}}
+	store := first.connected(t, catalog(), prefix)
+	like(t, store, page, 1)
+
+	other := place{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("hunter2")}}.open(t, catalog(), prefix)
+	if err := other.Connect(context.Background()); err == nil || !contains(err.Error(), "--secret") || contains(err.Error(), "hunter2") {
+		t.Errorf("connected: %v", err)
+	}
+	if other.Health().Conflict == nil {
+		t.Error("there is no conflict")
+	}
+	if b := try(other, patience, page, 1, 2); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a like under another secret: %v", b.Err)
+	}
+	if _, err := other.Secret(); err == nil {
+		t.Error("the secret is told in a conflict")
+	}
+	// An instance without one takes what is there.
+	taker := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	if secret, err := taker.Secret(); err != nil || string(secret) != "the first secret" {
+		t.Errorf("secret %q: %v", secret, err)
+	}
+
+	// Mended, it is used by itself.
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	v := newViewer()
+	go func() { defer close(done); _ = other.Run(ctx, v, func([]byte) {}) }()
+	t.Cleanup(func() { cancel(); <-done })
+	server.Do("SET", prefix+":secret", "hunter2")
+	eventually(t, "the conflict is over", func() bool { return other.Health().Conflict == nil && v.isLive() })
+}
+
+func TestAnotherSecretAppearingLaterStopsTheInstance(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	server.Do("SET", prefix+":secret", "of somebody else")
+	eventually(t, "there is a conflict", func() bool { return store.Health().Conflict != nil })
+	eventually(t, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
+	if b := try(store, patience, page, 1, 1); b.Err == nil {
+		t.Error("a like was taken")
+	}
+}
+
+func TestAnotherLayoutAndAnEvictingRedisAreConflicts(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix := newPrefix()
+	server.Do("SET", prefix+":layout", "2")
+	store := p.open(t, catalog(), prefix)
+	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !contains(err.Error(), "layout") {
+		t.Errorf("another layout: %v", err)
+	}
+
+	server.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	store = p.open(t, catalog(), newPrefix())
+	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !contains(err.Error(), "--allow-eviction") {
+		t.Errorf("an evicting Redis: %v", err)
+	}
+	p.options.AllowEviction = true
+	store = p.connected(t, catalog(), newPrefix())
+	if warnings := store.Health().Warnings; len(warnings) != 2 {
+		t.Errorf("warnings of eviction and of no append-only file: %q", warnings)
+	}
+}
+
+func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	page, other := topic(t, "default/likes/page"), topic(t, "default/likes/other")
+	prefix := newPrefix()
+	stores := []*redisstore.Store{
+		place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix),
+		place{server: server, url: server.URL(5)}.connected(t, catalog(), prefix),
+		place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix+":top"),
+	}
+	var viewers []*viewer
+	for _, store := range stores {
+		viewers = append(viewers, watching(t, store, page, other))
+	}
+	for i, store := range stores {
+		for member := range i + 1 {
+			like(t, store, page, tally.Member(member+1))
+		}
+	}
+	for i, v := range viewers {
+		v.converges(t, stores[i], page, int64(i+1))
+		like(t, stores[i], other, 9) // in order behind whatever came on page
+		v.converges(t, stores[i], other, 1)
+		v.mu.Lock()
+		if v.pushes > i+2 {
+			t.Errorf("store %d heard %d changes, made %d", i, v.pushes, i+2)
+		}
+		v.mu.Unlock()
+	}
+}
+
+func TestAReadOvertakenByAPushReissuesNothing(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
+	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	v := watching(t, store, hot)
+	for member := tally.Member(1); member <= 500; member++ {
+		like(t, other, hot, member)
+		store.Watch(hot) // has it read and settled again
+	}
+	v.converges(t, store, hot, 500)
+	if n := store.Stats().Reissues; n != 0 {
+		t.Errorf("%d reissues of a topic that was only busy", n)
+	}
+}
+
+func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	viewers := []*viewer{watching(t, store, page), watching(t, other, page)}
+	shown := like(t, store, page, 1, 2)
+	for _, v := range viewers {
+		v.converges(t, store, page, 2)
+	}
+	// A failover lost the newest like, and another was made under its version.
+	server.Do("HSET", prefix+":{default/likes/page}:count", "n", 1)
+	store.Watch(page)
+	for _, v := range viewers {
+		v.converges(t, store, page, 1)
+		if v.of(page).Version <= shown.Version {
+			t.Errorf("version %d after %d", v.of(page).Version, shown.Version)
+		}
+	}
+	if n := store.Stats().Reissues + other.Stats().Reissues; n != 1 {
+		t.Errorf("%d reissues", n)
+	}
+}
+
+func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/readers/page")
+	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	// The only instance that held a share is gone; nobody publishes its end.
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := store.SetShares(ctx, 300*time.Millisecond, []tally.Share{{Topic: page, Pages: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "7 are present", func() bool { return v.of(page).Count == 7 })
+	v.converges(t, store, page, 0)
+	if store.Stats().SweepMismatches == 0 {
+		t.Error("what the sweep found is not counted")
+	}
+}
+
+func TestAMillionLikesTakeLittleMemory(t *testing.T) {
+	const likes, most = 1_000_000, 16 // bytes a like
+	server := redistest.Start(t, redistest.Options{})
+	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
+	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	random := rand.New(rand.NewPCG(1, 2))
+	began, cpu := time.Now(), server.CPU()
+	batch := tally.Batch{Topic: hot, Writes: make([]tally.Write, tally.MaxBatchWrites)}
+	members := make([]tally.Member, 0, likes)
+	for len(members) < likes {
+		batch.Writes = batch.Writes[:min(tally.MaxBatchWrites, likes-len(members))]
+		for i := range batch.Writes {
+			batch.Writes[i] = tally.Write{Member: tally.Member(random.Uint64()), Amount: 1, MayCreate: true}
+			members = append(members, batch.Writes[i].Member)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		b := []tally.Batch{batch}
+		store.Apply(ctx, b)
+		cancel()
+		if b[0].Err != nil {
+			t.Fatal(b[0].Err)
+		}
+	}
+	took := time.Since(began)
+	cpu = server.CPU() - cpu
+	if got := read(t, store, hot, 0).Change.Count; got != likes {
+		t.Fatalf("%d likes are counted", got)
+	}
+	for range 1000 {
+		if member := members[random.IntN(likes)]; read(t, store, hot, member).Mine != 1 {
+			t.Fatalf("member %x is not found", uint64(member))
+		}
+	}
+	bytes := server.Do("MEMORY", "USAGE", prefix+":{default/likes/hot}:members", "SAMPLES", 0).(int64)
+	t.Logf("%.2f bytes a like in %v buckets; %s in all, %.2f µs of Redis a like", float64(bytes)/likes,
+		server.Do("HLEN", prefix+":{default/likes/hot}:members"), took.Round(time.Millisecond), float64(cpu.Microseconds())/likes)
+	if bytes > most*likes {
+		t.Errorf("%.1f bytes a like, at most %d", float64(bytes)/likes, most)
+	}
+	// All take their like back, and nothing is left of them.
+	for from := 0; from < likes; from += tally.MaxBatchWrites {
+		b := try(store, patience, hot, 0, members[from:min(from+tally.MaxBatchWrites, likes)]...)
+		if b.Err != nil {
+			t.Fatal(b.Err)
+		}
+	}
+	if got := read(t, store, hot, 0).Change.Count; got != 0 {
+		t.Errorf("%d likes are left", got)
+	}
+}
+
+// BenchmarkRedis reports the processor time of redis-server a like.
+func BenchmarkRedis(b *testing.B) {
+	for _, shape := range []struct {
+		name           string
+		topics, writes int
+	}{
+		{"hot, 1 a batch", 1, 1}, {"hot, 30 a batch", 1, 30}, {"hot, 300 a batch", 1, 300},
+		{"1 topic a batch of 10000", -1, 1}, {"60 topics a batch of 10000", -60, 1},
+	} {
+		b.Run(shape.name, func(b *testing.B) {
+			server := redistest.Start(b, redistest.Options{})
+			store := place{server: server, url: server.URL(0)}.connected(b, catalog(), newPrefix())
+			var topics []tally.Topic
+			for i := range 10_000 {
+				topics = append(topics, topic(b, fmt.Sprintf("default/likes/page-%d", i)))
+			}
+			batches := make([]tally.Batch, max(1, -shape.topics))
+			cpu, likes := server.CPU(), 0
+			for b.Loop() {
+				for i := range batches {
+					batches[i] = tally.Batch{Topic: topics[0], Writes: make([]tally.Write, shape.writes)}
+					if shape.topics < 0 {
+						batches[i].Topic = topics[rand.IntN(len(topics))]
+					}
+					for j := range batches[i].Writes {
+						batches[i].Writes[j] = tally.Write{Member: tally.Member(rand.Uint64()), Amount: 1, MayCreate: true}
+					}
+					likes += shape.writes
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				store.Apply(ctx, batches)
+				cancel()
+				if batches[0].Err != nil {
+					b.Fatal(batches[0].Err)
+				}
+			}
+			b.ReportMetric(float64((server.CPU()-cpu).Nanoseconds())/float64(likes), "redis-ns/like")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

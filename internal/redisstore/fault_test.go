@@ -1,0 +1,320 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+func TestAKilledRedisLosesNothingThatWasAcknowledged(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Args: durable})
+	p := place{server: server, url: server.URL(0)}
+	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
+	store := p.connected(t, catalog(), prefix)
+	v := watching(t, store, hot)
+
+	var acknowledged sync.Map
+	var next, written atomic.Uint64
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 8 {
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				member := tally.Member(next.Add(1))
+				if b := try(store, 2*time.Second, hot, 1, member); b.Err == nil {
+					acknowledged.Store(member, true)
+					written.Add(1)
+				}
+			}
+		})
+	}
+	eventually(t, "300 likes are acknowledged", func() bool { return written.Load() >= 300 })
+	server.Kill9()
+	eventually(t, "the viewer hears that numbers are stale", func() bool { return v.said("stale") > 0 })
+	if err := store.Health().Err; err == nil {
+		t.Error("Health has no error while Redis is away")
+	}
+	server.Restart()
+	before := written.Load()
+	eventually(t, "likes are acknowledged again", func() bool { return written.Load() >= before+100 })
+	close(stop)
+	writers.Wait()
+
+	lost := 0
+	acknowledged.Range(func(member, _ any) bool {
+		if read(t, store, hot, member.(tally.Member)).Mine != 1 {
+			lost++
+		}
+		return true
+	})
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged likes are lost", lost, written.Load())
+	}
+	v.converges(t, store, hot, countMembers(t, store, hot, tally.Member(next.Load())))
+	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
+}
+
+// countMembers counts whose contributions are stored, of the members up to last.
+func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally.Member) (n int64) {
+	t.Helper()
+	var queries []tally.Query
+	for member := tally.Member(1); member <= last; member++ {
+		queries = append(queries, tally.Query{Topic: topic, Member: member})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, r := range store.Read(ctx, queries) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		n += r.Mine
+	}
+	return n
+}
+
+func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	viewers := []*viewer{watching(t, first, page), watching(t, second, page)}
+	before := like(t, first, page, 1, 2, 3)
+	for _, v := range viewers {
+		v.converges(t, first, page, 3)
+	}
+	secret, err := first.Secret()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	server.Kill9()
+	server.Empty()
+	server.Restart()
+	for _, v := range viewers {
+		v.converges(t, first, page, 0)
+		if now := v.of(page); now.Version <= before.Version {
+			t.Errorf("version %d after %d", now.Version, before.Version)
+		}
+	}
+	if again, err := second.Secret(); err != nil || string(again) != string(secret) {
+		t.Errorf("the secret became another: %v", err)
+	}
+	if got := server.Do("GET", prefix+":secret"); got != string(secret) {
+		t.Error("the empty Redis did not get the secret")
+	}
+	after := like(t, second, page, 1)
+	if after.Count != 1 || after.Version <= before.Version {
+		t.Errorf("after the loss a like gives %v", after)
+	}
+	for _, v := range viewers {
+		v.converges(t, second, page, 1)
+	}
+}
+
+func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	store := p.connected(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	v := watching(t, store, page)
+	like(t, store, page, 1)
+
+	server.Stop()
+	const limit = 700 * time.Millisecond
+	var callers sync.WaitGroup
+	for member := tally.Member(2); member < 12; member++ {
+		callers.Go(func() {
+			began := time.Now()
+			b := try(store, limit, page, 1, member)
+			if took := time.Since(began); took > limit+time.Second {
+				t.Errorf("a like waited %s for a Redis that hangs", took)
+			}
+			if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+				t.Errorf("a like while Redis hangs: %v", b.Err)
+			}
+		})
+	}
+	callers.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if r := store.Read(ctx, []tally.Query{{Topic: page}})[0]; tally.AsError(r.Err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a read while Redis hangs: %v", r.Err)
+	}
+	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") > 0 })
+	server.Cont()
+	eventually(t, "the viewer hears that they are current", v.isLive)
+
+	if got := read(t, store, page, 0).Change.Count; got != 1 {
+		t.Errorf("%d likes, though only 1 was acknowledged", got)
+	}
+	if b := try(store, patience, page, 1, 2); b.Err != nil || !b.Writes[0].Changed {
+		t.Errorf("a like that was refused cannot be repeated: %+v", b)
+	}
+	v.converges(t, store, page, 2)
+}
+
+func TestRedisForgetsScripts(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	store := p.connected(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	like(t, store, page, 1)
+	server.Do("SCRIPT", "FLUSH")
+	if got := like(t, store, page, 2).Count; got != 2 {
+		t.Errorf("count %d", got)
+	}
+	if n := store.Stats().ScriptReloads; n != 1 {
+		t.Errorf("%d reloads", n)
+	}
+}
+
+func TestASubscriptionThatIsKilledHeals(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	for member := tally.Member(1); member <= 3; member++ {
+		server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+		like(t, other, page, member)
+		v.converges(t, store, page, int64(member))
+	}
+	eventually(t, "the reconnects are counted", func() bool { return store.Stats().Reconnects == 3 })
+	if stale, live := v.said("stale"), v.said("live"); stale != 3 || live != 4 {
+		t.Errorf("heard stale %d times and live %d times", stale, live)
+	}
+}
+
+// A subscription on which nothing arrives, though its connection lives, is what a
+// demoted primary or a network that fails looks like.
+func TestASubscriptionThatFallsSilentIsReplaced(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	proxy := redistest.StartProxy(t, server.Addr)
+	p := place{server: server, url: "redis://" + proxy.Addr}
+	store := p.connected(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	v := watching(t, store, page)
+	proxy.Silence()
+	like(t, store, page, 1) // the way of writes is sound
+	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
+	v.converges(t, store, page, 1)
+	if n := store.Stats().ProbesLost; n != 1 {
+		t.Errorf("%d lost probes are counted", n)
+	}
+}
+
+func TestABlackHoleIsNoticedAndLeft(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	proxy := redistest.StartProxy(t, server.Addr)
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store := place{server: server, url: "redis://" + proxy.Addr}.connected(t, catalog(), prefix)
+	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	proxy.BlackHole(true)
+	const limit = time.Second
+	for member := tally.Member(1); member <= 3; member++ {
+		began := time.Now()
+		// It arrives and is applied, but the answer is lost.
+		if b := try(store, limit, page, 1, member); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+			t.Errorf("a like without an answer: %v", b.Err)
+		}
+		if took := time.Since(began); took > 2*limit {
+			t.Errorf("a like waited %s", took)
+		}
+	}
+	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
+	proxy.BlackHole(false)
+	v.converges(t, store, page, read(t, direct, page, 0).Change.Count)
+	like(t, store, page, 1, 2, 3) // in doubt, a client asserts again
+	v.converges(t, direct, page, 3)
+}
+
+func TestAUserWithoutPublishIsToldSo(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights + " -publish"}})
+	p := place{server: server, url: server.URLAs("app", "word", 0)}
+	store := p.open(t, catalog(), newPrefix())
+	err := store.Connect(context.Background())
+	if err == nil || !contains(err.Error(), "PUBLISH") {
+		t.Fatalf("connected: %v", err)
+	}
+	if h := store.Health(); h.Reached || h.Err == nil {
+		t.Errorf("health %+v", h)
+	}
+	if b := try(store, patience, topic(t, "default/likes/page"), 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a like: %v", b.Err)
+	}
+}
+
+func TestPublishTakenAwayLaterIsReportedAndMended(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
+	p := place{server: server, url: server.URLAs("app", "word", 0)}
+	store := p.connected(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	v := watching(t, store, page)
+	server.Do("ACL", "SETUSER", "app", "-publish")
+	b := try(store, patience, page, 1, 1)
+	if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || !contains(b.Err.Error(), "publish") {
+		t.Errorf("a like that cannot be published: %v", b.Err)
+	}
+	eventually(t, "Health names the right", func() bool {
+		h := store.Health()
+		return h.Err != nil && contains(h.Err.Error(), "PUBLISH")
+	})
+	if store.Stats().PublicationsFailed == 0 {
+		t.Error("failed publications are not counted")
+	}
+	server.Do("ACL", "SETUSER", "app", "+publish")
+	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
+	like(t, store, page, 1, 2) // in doubt, a client asserts again
+	v.converges(t, store, page, 2)
+}
+
+func TestAUserWithoutSubscribeIsToldSo(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* resetchannels &other* " + rights}})
+	p := place{server: server, url: server.URLAs("app", "word", 0)}
+	store := p.open(t, catalog(), newPrefix())
+	if err := store.Connect(context.Background()); err == nil || !contains(err.Error(), "channel") {
+		t.Fatalf("connected: %v", err)
+	}
+}
+
+func TestAKeyOfAnotherTypeHurtsItsTopicAlone(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	p := place{server: server, url: server.URL(0)}
+	prefix := newPrefix()
+	store := p.connected(t, catalog(), prefix)
+	bad, good := topic(t, "default/likes/bad"), topic(t, "default/likes/good")
+	server.Do("SET", prefix+":{default/likes/bad}:count", "42")
+	v := watching(t, store, bad, good)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	batches := []tally.Batch{
+		{Topic: bad, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}},
+		{Topic: good, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}},
+	}
+	store.Apply(ctx, batches)
+	var e *tally.Error
+	if !errors.As(batches[0].Err, &e) || e.Code != tally.CodeStoreUnavailable {
+		t.Errorf("the broken topic: %v", batches[0].Err)
+	}
+	if batches[1].Err != nil {
+		t.Errorf("the other topic: %v", batches[1].Err)
+	}
+	v.converges(t, store, good, 1)
+	if server.Do("EXISTS", prefix+":{default/likes/bad}:members") != int64(0) {
+		t.Error("a batch that failed wrote members")
+	}
+}
