@@ -15,3 +15,18 @@ func (s *Store) LimitPages(ctx context.Context, n int) (pages int, err error) {
 	})
 	return pages, err
 }
+
+// Occupy keeps the writer busy, as a disk that hangs does, until release is
+// called.
+func (s *Store) Occupy() (release func()) {
+	occupied, end := make(chan struct{}), make(chan struct{})
+	go func() { // ends with release
+		_ = s.update(context.Background(), func(*writer) ([]tally.Change, error) {
+			close(occupied)
+			<-end
+			return nil, nil
+		})
+	}()
+	<-occupied
+	return func() { close(end) }
+}

@@ -2,6 +2,8 @@ package sqlitestore
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,32 +152,30 @@ func (s *Store) settle(ctx context.Context, sink tally.Sink) {
 			}
 			continue
 		}
-		if s.settleTopics(ctx, sink, topics) {
-			continue
-		}
-		if ctx.Err() == nil && live {
-			live = false
-			sink.Stale()
-		}
-		s.feed.unsettle()
-		select {
-		case <-time.After(retryAfter):
-		case <-ctx.Done():
+		for portion := range slices.Chunk(topics, maxSettled) {
+			if s.settleTopics(ctx, sink, portion) {
+				continue
+			}
+			if live && ctx.Err() == nil {
+				live = false
+				sink.Stale()
+			}
+			s.feed.unsettle()
+			select {
+			case <-time.After(retryAfter):
+			case <-ctx.Done():
+			}
+			break
 		}
 	}
 }
 
-// toSettle takes some of the topics that are to be settled.
+// toSettle takes the topics that are to be settled.
 func (f *feed) toSettle() []tally.Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var topics []tally.Topic
-	for topic := range f.settling {
-		delete(f.settling, topic)
-		if topics = append(topics, topic); len(topics) == maxSettled {
-			break
-		}
-	}
+	topics := slices.Collect(maps.Keys(f.settling))
+	clear(f.settling)
 	return topics
 }
 

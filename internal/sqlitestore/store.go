@@ -26,6 +26,9 @@ const (
 	// busyMillis is how long SQLite itself waits while another program, such as a
 	// backup, keeps the file locked. Deadlines of calls end it earlier.
 	busyMillis = "5000"
+	// writerCache bounds the writer's page cache, in KiB (negative, as SQLite has
+	// it): room for the inner pages and some leaves of a million members.
+	writerCache = "-16384"
 	// maxIdleWAL is the size in bytes to which the write-ahead log is cut back
 	// after a reader of long duration let it grow.
 	maxIdleWAL = "67108864"
@@ -119,6 +122,8 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 		pragma("busy_timeout", busyMillis),
 		pragma("journal_mode", "wal"),
 		pragma("synchronous", "full"), // a commit is on disk when it returns
+		pragma("fullfsync", "on"),     // on macOS too, where fsync stops at the drive's cache
+		pragma("cache_size", writerCache),
 		pragma("foreign_keys", "on"),
 		pragma("journal_size_limit", maxIdleWAL),
 	))

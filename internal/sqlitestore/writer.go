@@ -130,9 +130,9 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 		return nil, err
 	}
 	if _, err := w.begin.ExecContext(j.ctx); err != nil {
+		// It may have begun nevertheless, just before the context ended.
+		_, _ = w.rollback.Exec()
 		if j.ctx.Err() != nil {
-			// It may have begun nevertheless, just before the context ended.
-			_, _ = w.rollback.Exec()
 			err = fmt.Errorf("%w: %w", errBusy, err)
 		}
 		return nil, fmt.Errorf("begin: %w", err)

@@ -1,0 +1,100 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestCallsReturnByTheirDeadlineThoughTheDiskHangs(t *testing.T) {
+	store := open(t, filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
+	release := store.Occupy()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	batches := []tally.Batch{{Topic: childTopic(), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+	store.Apply(ctx, batches)
+	for _, err := range []error{batches[0].Err, store.Reissue(ctx, []tally.Change{{Topic: childTopic(), Version: 1}})} {
+		var coded *tally.Error
+		if !errors.As(err, &coded) || coded.Code != tally.CodeStoreUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("behind a writer that hangs: %v", err)
+		}
+	}
+	release()
+	store.Apply(context.Background(), []tally.Batch{{Topic: mustTopic(t, "likes", "next"), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}})
+	if got := store.Read(context.Background(), []tally.Query{{Topic: childTopic()}})[0]; got.Err != nil || got.Change.Version != 0 {
+		t.Errorf("what was refused was applied when the disk came back: %+v", got)
+	}
+}
+
+// lagging is a sink that holds a value newer than the store's, and notes what it
+// is told of the feed's state.
+type lagging struct {
+	mu    sync.Mutex
+	held  tally.Change
+	state []string
+}
+
+func (l *lagging) Push(change tally.Change) { l.Settle(change) }
+
+func (l *lagging) Settle(read tally.Change) tally.Change {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if read.Version > l.held.Version {
+		l.held = read
+	}
+	return l.held
+}
+
+func (l *lagging) Stale() { l.note("stale") }
+func (l *lagging) Live()  { l.note("live") }
+
+func (l *lagging) note(state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state = append(l.state, state)
+}
+
+// told tells what the feed last said of itself, and whether the sink holds what
+// the store has.
+func (l *lagging) told(states int) (last string, healed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.state) == states {
+		last = l.state[states-1]
+	}
+	return last, l.held.Count == 0
+}
+
+func TestTheFeedTellsThatItIsStaleAndLiveAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	sink := &lagging{held: tally.Change{Topic: childTopic(), Count: 5, Version: 7}}
+	ctx, cancel := context.WithCancel(context.Background())
+	running := make(chan error, 1)
+	go func() { running <- store.Run(ctx, sink, nil) }() // ends with cancel
+	defer func() {
+		cancel()
+		if err := <-running; err != nil {
+			t.Error(err)
+		}
+	}()
+	until(t, func() bool { last, _ := sink.told(1); return last == "live" }, "not live at first")
+
+	db := tool(t, path) // keeps the store from reissuing
+	defer db.Close()
+	if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	store.Watch(childTopic())
+	until(t, func() bool { last, _ := sink.told(2); return last == "stale" }, "not stale while the file is locked")
+	if _, err := db.Exec(`ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { last, healed := sink.told(3); return last == "live" && healed }, "not live and current after the lock")
+}

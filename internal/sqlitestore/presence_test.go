@@ -1,0 +1,43 @@
+package sqlitestore
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestAPageWhereNobodyIsAnyMoreIsForgottenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPresence(time.Now, newFeed())
+		ctx, cancel := context.WithCancel(context.Background())
+		go p.expire(ctx) // ends with ctx; the bubble waits for it
+		defer cancel()
+		topic, err := tally.NewTopic(tally.DefaultSite, "readers", "page")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := func() int {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.shares)
+		}
+		p.set(10*time.Second, []tally.Share{{Topic: topic, Pages: 2}})
+		first := p.read(topic)
+		time.Sleep(11 * time.Second)
+		ended := p.read(topic)
+		if ended.Count != 0 || ended.Version <= first.Version || kept() != 1 {
+			t.Errorf("%v after %v, %d kept", ended, first, kept())
+		}
+		time.Sleep(forgetAfter)
+		if kept() != 0 {
+			t.Errorf("%d are kept for good", kept())
+		}
+		p.set(10*time.Second, []tally.Share{{Topic: topic, Pages: 1}})
+		if again := p.read(topic); again.Count != 1 || again.Version <= ended.Version {
+			t.Errorf("%v after %v was forgotten", again, ended)
+		}
+	})
+}
