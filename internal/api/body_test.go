@@ -1,0 +1,74 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var bodies = []string{
+	"", "{}", " { } ", `{"visitor":"ann-visitor","amount":1}`, `{"amount":0}`, `{"amount":007}`, `{"amount":-0}`, `{"amount":1.0}`,
+	`{"visitor":"ann-visitor",}`, `{,"amount":1}`, `{"amount":1,"amount":0}`, `{"visitor":"ann\u002dvisitor"}`, `{"visitor":null}`,
+	`{"amount":1}}`, `{"amount":123456789012}`, "[]", `"x"`, `{"visitor":"short"}`, "{\"amount\" :\t1\n}", `{"amount"1}`, `{"visitor":{}}`,
+}
+
+// The quick reading of plain bodies agrees with the one by encoding/json.
+func FuzzAssertion(f *testing.F) {
+	for _, body := range bodies {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := parseAssertion(body)
+		if err != nil {
+			var e *tally.Error
+			if !errors.As(err, &e) || statuses[e.Code] != 400 {
+				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		if got.visitor != "" && tally.CheckVisitor(got.visitor) != nil {
+			t.Fatalf("%q names %q", body, got.visitor)
+		}
+		if len(body) == 0 {
+			return
+		}
+		var want struct {
+			Visitor *string
+			Amount  *int64
+		}
+		if err := json.Unmarshal(body, &want); err != nil {
+			t.Fatalf("%q was taken, and is not JSON: %v", body, err)
+		}
+		if want.Visitor != nil && *want.Visitor != got.visitor || want.Amount != nil && *want.Amount != got.amount || (want.Amount != nil) != got.amounts {
+			t.Fatalf("%q is %+v", body, got)
+		}
+	})
+}
+
+func FuzzList(f *testing.F) {
+	for _, body := range append(bodies, `{"topics":["a/b/c"],"visitor":"ann-visitor"}`, `{"topics":[null]}`, `{"topics":[],"present":[]}`) {
+		f.Add([]byte(body), "visitor")
+		f.Add([]byte(body), "present")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, also string) {
+		if also != "visitor" && also != "present" {
+			return
+		}
+		l, err := parseList(body, also)
+		if err == nil && (l.visitor != "" && also != "visitor" || l.present != nil && also != "present") {
+			t.Fatalf("%q is %+v", body, l)
+		}
+	})
+}
+
+func TestPlainBodiesAreReadQuickly(t *testing.T) {
+	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
+	if _, ok := parsePlainAssertion(body); !ok {
+		t.Fatal("the usual body is not plain")
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = parseAssertion(body) }); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
