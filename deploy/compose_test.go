@@ -1,0 +1,122 @@
+package deploy_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+type compose struct {
+	Services map[string]struct {
+		Image       string
+		Environment map[string]string
+		Command     []string
+		Volumes     []string
+		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+	}
+}
+
+// settings checks an environment with the program itself and returns what holds.
+func settings(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	command := exec.Command(binary, append([]string{"check-config"}, args...)...)
+	command.Env = env
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if value != "" && !strings.Contains(string(out), "environment "+name) {
+			t.Errorf("%s is no setting", name)
+		}
+	}
+	return string(out)
+}
+
+// A variable as compose writes it, ${NAME:-default}.
+var variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
+
+func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
+	text, err := os.ReadFile("../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file compose
+	if err := yaml.Unmarshal([]byte(variable.ReplaceAllString(string(text), "$1")), &file); err != nil {
+		t.Fatal(err)
+	}
+	instances := 0
+	for name, service := range file.Services {
+		if service.Image == "tallycast" {
+			instances++
+			var env []string
+			for variable, value := range service.Environment {
+				env = append(env, variable+"="+value)
+			}
+			out := settings(t, env, service.Command...)
+			if !strings.Contains(out, "redis://redis:6379/0") {
+				t.Errorf("%s is not on the shared Redis:\n%s", name, out)
+			}
+			if _, ok := file.Services["nginx"].DependsOn[name]; !ok {
+				t.Errorf("nginx does not wait for %s", name)
+			}
+		}
+		for dependency := range service.DependsOn {
+			if _, ok := file.Services[dependency]; !ok {
+				t.Errorf("%s depends on %s, which is not there", name, dependency)
+			}
+		}
+		for _, volume := range service.Volumes {
+			if path, _, _ := strings.Cut(volume, ":"); strings.HasPrefix(path, "./") {
+				if _, err := os.Stat(filepath.Join("..", path)); err != nil {
+					t.Errorf("%s mounts what is not there: %v", name, err)
+				}
+			}
+		}
+	}
+	if instances != 3 {
+		t.Errorf("%d instances", instances)
+	}
+	upstream, err := os.ReadFile("nginx/instances.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= instances; i++ {
+		if want := fmt.Sprintf("\nserver tally-%d:8080;", i); !strings.Contains(string(upstream), want) {
+			t.Errorf("nginx does not know tally-%d", i)
+		}
+	}
+	if redis := strings.Join(file.Services["redis"].Command, " "); !strings.Contains(redis, "--appendonly yes") || !strings.Contains(redis, "noeviction") {
+		t.Errorf("Redis would lose counts: %s", redis)
+	}
+}
+
+func TestTheServiceUnitIsAcceptedByWhatItStarts(t *testing.T) {
+	text, err := os.ReadFile("tallycast.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env, args []string
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "Environment":
+			env = append(env, value)
+		case "ExecStart":
+			args = strings.Fields(value)[1:]
+		}
+	}
+	if len(args) == 0 || args[0] != "serve" {
+		t.Fatalf("it starts %q", args)
+	}
+	if out := settings(t, env, args[1:]...); !strings.Contains(out, "sqlite:/var/lib/tallycast/") {
+		t.Errorf("the counts are not in the state directory:\n%s", out)
+	}
+}
