@@ -194,6 +194,17 @@ func (d *document) checkBody(t testing.TB, n node, contentType string, body []by
 	}
 	var value any = string(body)
 	switch {
+	case kind == "text/event-stream":
+		for line := range strings.Lines(string(body)) {
+			if event, ok := strings.CutPrefix(line, "data:"); ok {
+				parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(event))
+				if err != nil {
+					t.Fatalf("%v: %s", err, event)
+				}
+				d.check(t, schema, parsed)
+			}
+		}
+		return
 	case kind == "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(body))
 		if err != nil {

@@ -1,0 +1,326 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// open begins a stream and returns its lines; it is closed with the test.
+func (r *rig) open(method, path, body string, header ...string) (*http.Response, *bufio.Scanner) {
+	r.t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	r.t.Cleanup(stop)
+	request, err := http.NewRequestWithContext(ctx, method, r.public.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { response.Body.Close() })
+	return response, bufio.NewScanner(response.Body)
+}
+
+// until reads lines up to one that contains text, and returns all of them.
+func until(t testing.TB, lines *bufio.Scanner, text string) string {
+	t.Helper()
+	var all strings.Builder
+	for lines.Scan() {
+		all.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), text) {
+			return all.String()
+		}
+	}
+	t.Fatalf("the stream ended without %q: %s %v", text, all.String(), lines.Err())
+	return ""
+}
+
+func TestAStreamTellsOfLikes(t *testing.T) {
+	r := newRig(t, nil)
+	response, lines := r.open("GET", "/v1/stream?topic=blog/likes/x&topic=default/likes/x&topic=bad", "", "Origin", "https://blog.example", "Accept", "text/event-stream")
+	if response.StatusCode != 200 || response.Header.Get("Access-Control-Allow-Origin") != "https://blog.example" || response.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%d %v", response.StatusCode, response.Header)
+	}
+	head := until(t, lines, `{"event":"live"}`)
+	for _, want := range []string{`"topic":"blog/likes/x","count":0`, `{"topic":"default/likes/x","error":{"code":"origin_not_allowed"`, `{"topic":"bad","error":{"code":"bad_topic"`} {
+		if !strings.Contains(head, want) {
+			t.Errorf("no %s in %s", want, head)
+		}
+	}
+	r.do("POST", "/v1/blog/likes/x", "").wants(200)
+	until(t, lines, `"topic":"blog/likes/x","count":1`)
+
+	_, lines = r.open("POST", "/v1/stream", `{"topics":["blog/likes/x"],"present":["blog/readers/x"]}`)
+	until(t, lines, `"topic":"blog/likes/x","count":1`)
+	eventually(t, "the reader is counted", func() bool {
+		return r.do("GET", "/v1/blog/readers/x", "").field("count") == 1.0
+	})
+}
+
+func TestAWebSocketAsksForEachTopic(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.ReadLimit = Limit{1, time.Hour} })
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	socket, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.public.URL, "http")+"/v1/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://blog.example"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.CloseNow() }()
+	if err := socket.Write(ctx, websocket.MessageText, []byte(`{"subscribe":["blog/likes/x","default/likes/x","blog/likes/2","blog/likes/3","blog/likes/4"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for !strings.Contains(all.String(), "live") {
+		_, message, err := socket.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(append(message, '\n'))
+	}
+	for _, want := range []string{`"topic":"blog/likes/x","count":0`, `{"topic":"default/likes/x","error":{"code":"origin_not_allowed"`, `{"topic":"blog/likes/4","error":{"code":"rate_limited"`} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %s in %s", want, all.String())
+		}
+	}
+	_, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.public.URL, "http")+"/v1/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"null"}}})
+	if err == nil || response.StatusCode != 403 {
+		t.Errorf("a page without an origin is let in: %v", err)
+	}
+}
+
+func TestWhereThereIsNoPlaceAViewerIsTold(t *testing.T) {
+	r := newRig(t, nil)
+	for range 3 {
+		_, lines := r.open("GET", "/v1/stream?topic=blog/likes/x", "")
+		until(t, lines, "live")
+	}
+	r.do("GET", "/v1/stream?topic=blog/likes/x", "").refuses(503, "too_many_viewers")
+	r.do("GET", "/v1/stream?topic=blog/likes/x", "", "Accept", "text/event-stream").wants(200).says(`{"event":"full"}`)
+}
+
+func TestWhileTheStoreIsAwayWatchedTopicsAreReadFromMemory(t *testing.T) {
+	r := newRig(t, nil)
+	r.do("POST", "/v1/blog/likes/x", "").wants(200)
+	_, lines := r.open("GET", "/v1/stream?topic=blog/likes/x", "")
+	until(t, lines, `"count":1`)
+	if err := r.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := r.do("GET", "/v1/blog/likes/x", "").wants(200).says(`"count":1`).says(`"stale":true`).has("Cache-Control", "no-store")
+	if a.header.Get("Etag") != "" {
+		t.Error("old news has an ETag")
+	}
+	r.do("GET", "/v1/blog/likes/y", "").refuses(503, "store_unavailable").has("Retry-After", "1")
+	r.do("POST", "/v1/blog/likes/x", "").refuses(503, "store_unavailable")
+	r.do("GET", "/v1/counts?topic=blog/likes/y&topic=blog/likes/x", "").wants(200).says(`"stale":true`).says(`"code":"store_unavailable"`)
+	r.do("GET", "/v1/counts?topic=blog/likes/y", "").refuses(503, "store_unavailable")
+	r.do("GET", "/badge/blog/likes/x.svg", "").wants(200)
+	r.do("GET", "/badge/blog/likes/y.svg", "").refuses(503, "store_unavailable")
+	r.do("GET", "/v1/top/blog/likes", "").refuses(503, "store_unavailable")
+	r.do("GET", "/", "").wants(200)
+	if strings.Contains(r.log.String(), "level=ERROR") {
+		t.Errorf("a store that is away floods the log: %s", r.log.String())
+	}
+}
+
+func TestABadgeShowsTheNumberEverywhere(t *testing.T) {
+	r := newRig(t, nil)
+	r.do("POST", "/v1/blog/likes/a/b", "").wants(200)
+	a := r.do("GET", "/badge/blog/likes/a/b.svg", "", "Origin", "https://evil.example").wants(200).
+		has("Content-Type", "image/svg+xml; charset=utf-8").has("Cache-Control", "public, max-age=60").
+		has("Access-Control-Allow-Origin", "*").has("Cross-Origin-Resource-Policy", "cross-origin").
+		says("<title>likes: 1</title>").says(`role="img"`)
+	wellFormed(t, a.body)
+	wellFormed(t, r.do("GET", "/badge/blog/likes/none.svg", "").wants(200).says("likes: 0").body)
+	hostile := r.do("GET", "/badge/blog/likes/x.svg?label=%3Cscript%3E%22%26%27%00%ff%01"+strings.Repeat("x", 100), "").wants(200)
+	wellFormed(t, hostile.body)
+	if bytes.Contains(hostile.body, []byte("<script>")) {
+		t.Error("a label is not escaped")
+	}
+	r.do("HEAD", "/badge/blog/likes/x.svg", "").wants(200)
+}
+
+func wellFormed(t *testing.T, text []byte) {
+	t.Helper()
+	decoder := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		if _, err := decoder.Token(); err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Fatalf("%v: %s", err, text)
+			}
+			return
+		}
+	}
+}
+
+func TestABadgeRoundsDownAndKeepsSmallNumbersExact(t *testing.T) {
+	for count, want := range map[int64]string{0: "0", 9999: "9999", 10_000: "10k", 12_399: "12.3k", 99_999: "99.9k", 100_999: "100k",
+		999_999: "999k", 1_000_000: "1M", 1_250_000: "1.2M", 2_000_000_000: "2G", 5_000_000_000_000: "5000G"} {
+		if got := shortCount(count); got != want {
+			t.Errorf("%d is %s, want %s", count, got, want)
+		}
+	}
+}
+
+func TestTheScriptIsLoadedFromEverywhereAndPacked(t *testing.T) {
+	r := newRig(t, nil)
+	for _, path := range []string{"/tally.js", "/openapi.yaml"} {
+		plain := r.do("GET", path, "", "Accept-Encoding", "identity").wants(200).has("Access-Control-Allow-Origin", "*").
+			has("Cross-Origin-Resource-Policy", "cross-origin").has("Cache-Control", "public, max-age=3600, must-revalidate").has("Vary", "Accept-Encoding").has("X-Content-Type-Options", "nosniff")
+		packed := r.send(r.public.URL, ask{"GET", path, "", []string{"Accept-Encoding", "br, gzip;q=0.5"}}).wants(200).has("Content-Encoding", "gzip")
+		reader, err := gzip.NewReader(bytes.NewReader(packed.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpacked, err := io.ReadAll(reader)
+		if err != nil || !bytes.Equal(unpacked, plain.body) {
+			t.Errorf("%s unpacks to something else: %v", path, err)
+		}
+		if packed.header.Get("Etag") == plain.header.Get("Etag") {
+			t.Error("one ETag for two encodings")
+		}
+		r.do("GET", path, "", "If-None-Match", plain.header.Get("Etag"), "Accept-Encoding", "identity").wants(304)
+	}
+	r.do("GET", "/tally.js", "", "Accept-Encoding", "gzip;q=0").wants(200).has("Content-Encoding", "")
+}
+
+func TestTheDemoIsThereUnlessTurnedOff(t *testing.T) {
+	r := newRig(t, nil)
+	r.do("POST", "/v1/default/likes/hello", "").wants(200)
+	a := r.do("GET", "/", "").wants(200).has("Content-Type", "text/html; charset=utf-8").says("/v1/default/likes/hello")
+	if !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'self'") {
+		t.Error("no policy")
+	}
+	r.do("GET", "/demo/", "").wants(200)
+	r.do("GET", "/demo/theme.js", "").wants(200).has("Content-Type", "text/javascript; charset=utf-8")
+	without := newRig(t, func(o *Options) { o.WithoutDemo = true })
+	for _, path := range []string{"/", "/demo/", "/demo/theme.js"} {
+		without.do("GET", path, "").refuses(404, "not_found")
+	}
+	without.do("GET", "/tally.js", "").wants(200)
+}
+
+func TestEverythingIsBelowTheBasePath(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.BasePath = "/tally" })
+	for _, path := range []string{"/v1/blog/likes/x", "/v1/counts?topic=blog/likes/x", "/tally.js", "/", "/demo/", "/demo/theme.js", "/healthz", "/readyz", "/badge/blog/likes/x.svg"} {
+		r.do("GET", "/tally"+path, "").wants(200)
+		r.send(r.public.URL, ask{"GET", path, "", nil}).refuses(404, "not_found")
+	}
+	r.do("GET", "/tally", "").wants(308).has("Location", "/tally/")
+	r.do("GET", "/tally/", "").says(`action="/tally/v1/default/likes/hello"`)
+}
+
+func TestReadiness(t *testing.T) {
+	health := tally.Health{}
+	r := newRig(t, func(o *Options) { o.Health = func() tally.Health { return health } })
+	r.do("GET", "/readyz", "").wants(503).says(`"status":"starting"`)
+	health = tally.Health{Reached: true}
+	r.do("GET", "/readyz", "").wants(200).says(`{"status":"ready","version":"test","store":{"status":"up"},"warnings":[]}`)
+	health = tally.Health{Reached: true, Err: errors.New("connection refused"), Warnings: []string{"no AOF", `"x"`}}
+	r.do("GET", "/readyz", "").wants(200).says(`"store":{"status":"away","error":"connection refused"}`).says(`"warnings":["no AOF","\"x\""]`)
+	health = tally.Health{Reached: true, Conflict: errors.New("another secret")}
+	r.do("GET", "/readyz", "").wants(503).says(`"status":"conflict"`)
+	health = tally.Health{Reached: true}
+	r.api.Drain()
+	r.do("GET", "/readyz", "").wants(503).says(`"status":"draining"`)
+	r.do("GET", "/healthz", "").wants(200).says(`{"status":"ok"}`)
+	r.send(r.internal.URL, ask{"GET", "/readyz", "", nil}).wants(503)
+	r.send(r.internal.URL, ask{"GET", "/healthz", "", nil}).wants(200)
+}
+
+func TestMetricsTellWhatHappened(t *testing.T) {
+	r := newRig(t, nil)
+	r.do("POST", "/v1/blog/likes/x", "").wants(200)
+	r.do("POST", "/v1/blog/likes/x", "{").wants(400)
+	a := r.send(r.internal.URL, ask{"GET", "/metrics", "", nil}).wants(200)
+	for _, want := range []string{
+		`tallycast_http_requests_total{code="200",route="/v1/:site/:metric/*key"} 1`,
+		`tallycast_http_requests_total{code="400",route="/v1/:site/:metric/*key"} 1`,
+		"tallycast_store_up 1", "tallycast_ready 1", `tallycast_info{version="test"} 1`, `tallycast_connections{transport="sse"} 0`,
+		`tallycast_rate_limited_total{limit="write"} 0`, "go_goroutines", "process_cpu_seconds_total",
+	} {
+		a.says(want)
+	}
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/", "", nil}).wants(200).says("goroutine")
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/cmdline", "", nil}).wants(200)
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/heap", "", nil}).wants(200)
+	r.send(r.internal.URL, ask{"GET", "/nosuch", "", nil}).refuses(404, "not_found")
+	r.do("GET", "/metrics", "").refuses(404, "not_found")
+	r.do("GET", "/debug/pprof/", "").refuses(404, "not_found")
+}
+
+// breaking fails in ways that must not reach the client.
+type breaking struct{ fails error }
+
+func (b breaking) EventStream(http.ResponseWriter, *http.Request, push.Session) error {
+	if b.fails != nil {
+		return b.fails
+	}
+	panic("the sky fell")
+}
+
+func (b breaking) WebSocket(http.ResponseWriter, *http.Request, push.Session) error { return nil }
+
+func TestWhatNobodyExpectedIsInternalAndLoggedOnce(t *testing.T) {
+	for _, b := range []breaking{{}, {errors.New("the hidden cause")}} {
+		r := newRig(t, func(o *Options) { o.Push = b })
+		a := r.do("GET", "/v1/stream?topic=blog/likes/x", "").refuses(500, "internal")
+		if strings.Contains(string(a.body), "sky") || strings.Contains(string(a.body), "hidden") {
+			t.Errorf("the client reads %s", a.body)
+		}
+		if text := r.log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, a.field("request_id").(string)) {
+			t.Errorf("logged: %s", text)
+		}
+	}
+}
+
+func TestAllocationsOfALikeAreFew(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.WriteLimit, o.ReadLimit, o.NewTopicLimit = Limit{1_000_000, time.Second}, Limit{500, time.Second}, Limit{200, time.Hour}
+	})
+	like := likeRequest(r)
+	like()
+	// Most are Gin's, the topic's, the store's and the recorder's own.
+	if n := testing.AllocsPerRun(200, like); n > 120 {
+		t.Errorf("%v allocations a like", n)
+	} else {
+		t.Logf("%v allocations a like", n)
+	}
+}
+
+// likeRequest returns a function that likes without a network.
+func likeRequest(r *rig) func() {
+	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
+	reader := bytes.NewReader(body)
+	request := httptest.NewRequest("POST", "/v1/blog/likes/x", nil)
+	request.Header.Set("Origin", "https://blog.example")
+	request.Header.Set("Content-Type", "application/json")
+	return func() {
+		reader.Reset(body)
+		request.Body = io.NopCloser(reader)
+		w := httptest.NewRecorder()
+		r.api.Public().ServeHTTP(w, request)
+		if w.Code != 200 {
+			r.t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+}
