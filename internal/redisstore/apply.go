@@ -112,7 +112,7 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
 	}
-	results, _ := st.third.(string)
+	results := st.third
 	if len(results) != len(b.Writes) {
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %d results for %d writes", b.Topic, len(results), len(b.Writes)))
 		return

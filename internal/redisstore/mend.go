@@ -49,7 +49,7 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 		for i := range calls {
 			st, e := s.written("reissue", chunk[i].Topic, &calls[i])
 			err = errors.Join(err, e)
-			if e == nil && st.third == int64(1) {
+			if e == nil && st.third == "1" {
 				s.stats.reissues.Add(1)
 				reissued = append(reissued, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
 			}
@@ -80,7 +80,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		for i := range calls {
 			st, err := s.written("set the share in", chunk[i].Topic, &calls[i])
 			failed = errors.Join(failed, err)
-			if err == nil && st.third == int64(1) {
+			if err == nil && st.third == "1" {
 				s.top.note(&s.stats, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
 			}
 		}

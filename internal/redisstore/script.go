@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -154,7 +155,7 @@ func (s *Store) runOnce(ctx context.Context, calls []call, todo []int, fresh boo
 			again = append(again, i)
 		case hasty(ctx, c.err):
 			again = append(again, i)
-		case c.err == nil && c.fenced && tooLate(c.reply):
+		case c.err == nil && c.fenced && c.reply == tooLate:
 			c.reply, c.err = nil, errLate
 			late = true
 			again = append(again, i)
@@ -177,15 +178,8 @@ func hasty(ctx context.Context, err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 }
 
-// tooLate tells whether a script answered that its deadline had passed.
-func tooLate(reply any) bool {
-	list, ok := reply.([]any)
-	if !ok || len(list) == 0 {
-		return false
-	}
-	first, ok := list[0].(int64)
-	return ok && first == -1
-}
+// tooLate is what a script answers when its deadline has passed.
+const tooLate = "-1"
 
 // bounded returns ctx with a deadline, its own or [patience].
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -199,26 +193,27 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 // value of their own, and why the publication failed.
 type state struct {
 	count, version int64
-	third          any
+	third          string
 	unpublished    error
 }
 
-func (c *call) state() (state, error) {
+func (c *call) state() (st state, err error) {
 	if c.err != nil {
 		return state{}, c.err
 	}
-	list, ok := c.reply.([]any)
-	if !ok || len(list) < 3 {
+	reply, _ := c.reply.(string)
+	count, rest, _ := strings.Cut(reply, " ")
+	version, rest, _ := strings.Cut(rest, " ")
+	third, why, failed := strings.Cut(rest, " ")
+	var err1, err2 error
+	st.count, err1 = strconv.ParseInt(count, 10, 64)
+	st.version, err2 = strconv.ParseInt(version, 10, 64)
+	st.third = third
+	if err1 != nil || err2 != nil || third == "" {
 		return state{}, fmt.Errorf("script %s answered %v", c.script.name, c.reply)
 	}
-	count, ok1 := list[0].(int64)
-	version, ok2 := list[1].(int64)
-	if !ok1 || !ok2 {
-		return state{}, fmt.Errorf("script %s answered %v", c.script.name, list)
-	}
-	st := state{count: count, version: version, third: list[2]}
-	if len(list) > 3 {
-		st.unpublished = fmt.Errorf("stored, but Redis refused to publish it: %v", list[3])
+	if failed {
+		st.unpublished = fmt.Errorf("stored, but Redis refused to publish it: %s", why)
 	}
 	return st, nil
 }

@@ -54,9 +54,7 @@ func (g *gathered) note(stats *counters, change tally.Change) {
 func (g *gathered) take() map[board][]tally.Change {
 	g.mu.Lock()
 	topics := g.topics
-	if len(topics) > 0 {
-		g.topics = make(map[tally.Topic]tally.Change, len(topics))
-	}
+	g.topics = make(map[tally.Topic]tally.Change, len(topics))
 	g.mu.Unlock()
 	boards := map[board][]tally.Change{}
 	for topic, change := range topics {

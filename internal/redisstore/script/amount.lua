@@ -17,7 +17,7 @@ local CHUNK = 500 -- fields a call
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-if now > tonumber(ARGV[1]) then return {-1, now} end
+if now > tonumber(ARGV[1]) then return '-1' end
 
 local state = redis.call('HMGET', KEYS[1], 'n', 'v')
 local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
@@ -62,10 +62,10 @@ for at = 1, #writes, 12 do
   results[#results + 1] = result
 end
 results = table.concat(results)
-if not changed then return {count, version, results} end
-
 if count < 0 then count = 0 end
-version = math.max(version + 1, now)
+local n = string.format('%.0f', count)
+if not changed then return n .. ' ' .. string.format('%.0f', version) .. ' ' .. results end
+
 local fields, gone = {}, {}
 for member in pairs(dirty) do
   if amounts[member] == 0 then
@@ -81,8 +81,8 @@ end
 for from = 1, #gone, CHUNK do
   redis.call('HDEL', KEYS[2], unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
 end
-local n, v = string.format('%.0f', count), string.format('%.0f', version)
+local v = string.format('%.0f', math.max(version + 1, now))
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 local said = redis.pcall('PUBLISH', ARGV[2], ARGV[3] .. n .. ',"version":' .. v .. '}')
-if type(said) == 'table' and said.err then return {count, version, results, said.err} end
-return {count, version, results}
+if type(said) == 'table' and said.err then return n .. ' ' .. v .. ' ' .. results .. ' ' .. said.err end
+return n .. ' ' .. v .. ' ' .. results

@@ -10,12 +10,12 @@
 -- ARGV[5]  channel
 -- ARGV[6]  head of the topic's frames
 --
--- Returns {count, version, whether it was reissued} and, where the publication
--- failed, why. Too late: {-1, clock}.
+-- Returns a text: count, version, 1 where it was reissued or else 0, and, where
+-- the publication failed, why. Too late: -1.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-if now > tonumber(ARGV[1]) then return {-1, now} end
+if now > tonumber(ARGV[1]) then return '-1' end
 
 local state = redis.call('HMGET', KEYS[1], 'n', 'v')
 local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
@@ -32,11 +32,13 @@ if ARGV[4] ~= '0' then
 end
 
 local held = tonumber(ARGV[2])
-if version > held or (version == held and count == tonumber(ARGV[3])) then return {count, version, 0} end
+if version > held or (version == held and count == tonumber(ARGV[3])) then
+  return string.format('%.0f %.0f 0', count, version)
+end
 version = math.max(version + 1, held + 1, now)
 local n, v = string.format('%.0f', count), string.format('%.0f', version)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 if ARGV[4] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 local said = redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. n .. ',"version":' .. v .. '}')
-if type(said) == 'table' and said.err then return {count, version, 1, said.err} end
-return {count, version, 1}
+if type(said) == 'table' and said.err then return n .. ' ' .. v .. ' 1 ' .. said.err end
+return n .. ' ' .. v .. ' 1'

@@ -11,12 +11,12 @@
 -- ARGV[6]  channel
 -- ARGV[7]  head of the topic's frames
 --
--- Returns {count, version, whether it changed} and, where the publication
--- failed, why. Too late: {-1, clock}.
+-- Returns a text: count, version, 1 where it changed or else 0, and, where the
+-- publication failed, why. Too late: -1.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-if now > tonumber(ARGV[1]) then return {-1, now} end
+if now > tonumber(ARGV[1]) then return '-1' end
 
 local state = redis.call('HMGET', KEYS[1], 'n', 'v')
 local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
@@ -47,12 +47,12 @@ end
 if sum > 0 then redis.call('PEXPIRE', KEYS[2], ARGV[5]) end
 if sum == count then
   if version > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-  return {count, version, 0}
+  return string.format('%.0f %.0f 0', count, version)
 end
 version = math.max(version + 1, now)
 local n, v = string.format('%.0f', sum), string.format('%.0f', version)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local said = redis.pcall('PUBLISH', ARGV[6], ARGV[7] .. n .. ',"version":' .. v .. '}')
-if type(said) == 'table' and said.err then return {sum, version, 1, said.err} end
-return {sum, version, 1}
+if type(said) == 'table' and said.err then return n .. ' ' .. v .. ' 1 ' .. said.err end
+return n .. ' ' .. v .. ' 1'
