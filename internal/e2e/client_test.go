@@ -1,0 +1,225 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// client sends requests to one listener of a service.
+type client struct {
+	t    testing.TB
+	url  string // with the base path
+	http *http.Client
+}
+
+func newClient(t testing.TB, url string) *client { return newClientFrom(t, url, "") }
+
+// newClientFrom returns a client that sends from an address of this machine.
+func newClientFrom(t testing.TB, url, from string) *client {
+	dialer := net.Dialer{}
+	if from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 64}
+	c := &client{t: t, url: url, http: &http.Client{
+		Transport: transport,
+		Timeout:   patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // where one is sent is what is tested
+		},
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return c
+}
+
+// from returns a client that sends from another loopback address.
+func (c *client) from(address string) *client { return newClientFrom(c.t, c.url, address) }
+
+// answer is what came back.
+type answer struct {
+	t       testing.TB
+	request string
+	status  int
+	header  http.Header
+	body    string
+}
+
+// count is a topic's state as the contract writes it.
+type count struct {
+	Topic   string
+	Count   int64
+	Version int64
+	Mine    *int64
+	Changed *bool
+	Stale   bool
+	Error   *struct{ Code, Message string }
+}
+
+// try sends a request whose header has the lines given.
+func (c *client) try(method, path, body string, lines ...string) (answer, error) {
+	request, err := http.NewRequest(method, c.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		if name == "Host" {
+			request.Host = value
+			continue
+		}
+		request.Header.Add(name, value)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return answer{c.t, method + " " + path + " " + strings.Join(lines, " ") + " " + clip(body), response.StatusCode, response.Header, string(text)}, err
+}
+
+// clip shortens what a failing test prints.
+func clip(text string) string {
+	if len(text) > 200 {
+		return text[:200] + "…"
+	}
+	return text
+}
+
+func (c *client) do(method, path, body string, lines ...string) answer {
+	c.t.Helper()
+	a, err := c.try(method, path, body, lines...)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+func (c *client) get(path string, lines ...string) answer {
+	c.t.Helper()
+	return c.do("GET", path, "", lines...)
+}
+
+// status returns the status of a GET; 0 where nobody answers.
+func (c *client) status(path string) int {
+	a, err := c.try("GET", path, "")
+	if err != nil {
+		return 0
+	}
+	return a.status
+}
+
+// like asserts what visitor contributes to topic, which must be acknowledged.
+func (c *client) like(topic, visitor, amount string) count {
+	c.t.Helper()
+	return c.do("POST", "/v1/"+topic, `{"visitor":"`+visitor+`","amount":`+amount+`}`).count()
+}
+
+// read reads a topic's state.
+func (c *client) read(topic string) count {
+	c.t.Helper()
+	return c.get("/v1/" + topic).count()
+}
+
+// is checks the status.
+func (a answer) is(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Errorf("%s: %d, want %d; %s", a.request, a.status, status, clip(a.body))
+	}
+	return a
+}
+
+// decode reads the body, which must be a 200 in JSON.
+func (a answer) decode(into any) {
+	a.t.Helper()
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" {
+		a.t.Errorf("%s: %d %s, want 200 application/json; %s", a.request, a.status, a.header.Get("Content-Type"), clip(a.body))
+		return
+	}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(a.body)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		a.t.Errorf("%s: %v in %s", a.request, err, clip(a.body))
+	}
+}
+
+// count reads the body as one topic's state.
+func (a answer) count() (c count) {
+	a.t.Helper()
+	a.decode(&c)
+	return c
+}
+
+// counts reads the body as a list of states, under counts or top.
+func (a answer) counts() []count {
+	a.t.Helper()
+	var list struct{ Counts, Top []count }
+	a.decode(&list)
+	return append(list.Counts, list.Top...)
+}
+
+// has checks a header's value.
+func (a answer) has(name, want string) answer {
+	a.t.Helper()
+	if got := strings.Join(a.header.Values(name), ", "); got != want {
+		a.t.Errorf("%s: %s: %q, want %q", a.request, name, got, want)
+	}
+	return a
+}
+
+// names checks that a header lists each of the words.
+func (a answer) names(name string, words ...string) answer {
+	a.t.Helper()
+	listed := map[string]bool{}
+	for word := range strings.SplitSeq(strings.Join(a.header.Values(name), ","), ",") {
+		listed[strings.ToLower(strings.TrimSpace(word))] = true
+	}
+	for _, word := range words {
+		if !listed[strings.ToLower(word)] {
+			a.t.Errorf("%s: %s lists %v, which lacks %s", a.request, name, a.header.Values(name), word)
+		}
+	}
+	return a
+}
+
+// says checks that the body holds a text.
+func (a answer) says(text string) answer {
+	a.t.Helper()
+	if !strings.Contains(a.body, text) {
+		a.t.Errorf("%s: does not say %q: %s", a.request, text, clip(a.body))
+	}
+	return a
+}
+
+// refused checks that the answer is a problem document with that status and code
+// (RFC 9457), which is never cached.
+func (a answer) refused(status int, code string) answer {
+	a.t.Helper()
+	var problem struct {
+		Type, Title, Code, Detail string
+		Status                    int
+	}
+	if a.status != status || a.header.Get("Content-Type") != "application/problem+json" {
+		a.t.Errorf("%s: %d %s, want %d application/problem+json; %s", a.request, a.status, a.header.Get("Content-Type"), status, clip(a.body))
+		return a
+	}
+	if err := json.Unmarshal([]byte(a.body), &problem); err != nil {
+		a.t.Errorf("%s: %v in %s", a.request, err, clip(a.body))
+	}
+	if problem.Code != code || problem.Status != status || problem.Title == "" || problem.Detail == "" || problem.Type == "" {
+		a.t.Errorf("%s: want code %s in %s", a.request, code, clip(a.body))
+	}
+	a.has("Cache-Control", "no-store")
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		if wait := a.header.Get("Retry-After"); wait == "" || wait == "0" || strings.Trim(wait, "0123456789") != "" {
+			a.t.Errorf("%s: Retry-After: %q, want whole seconds", a.request, wait)
+		}
+	}
+	return a
+}
