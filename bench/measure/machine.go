@@ -1,0 +1,43 @@
+package measure
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine describes where figures were taken, in one line.
+func Machine() string {
+	var name unix.Utsname
+	kernel := "unknown kernel"
+	if unix.Uname(&name) == nil {
+		kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	}
+	return fmt.Sprintf("%d cores of %s, %s of memory, %s, %s",
+		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), kernel, runtime.Version())
+}
+
+func memory() string {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return "unknown amount"
+	}
+	return fmt.Sprintf("%.0f GiB", float64(info.Totalram)*float64(info.Unit)/(1<<30))
+}
+
+// field returns the value of the first line of path that begins with name.
+func field(path, name string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "unknown make"
+	}
+	for line := range strings.Lines(string(data)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown make"
+}
