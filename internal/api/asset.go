@@ -33,7 +33,6 @@ type asset struct {
 	tag        string // ETag of plain
 	packedTag  string // ETag of packed
 	everywhere bool   // may be loaded by pages of all origins
-	policy     []string
 }
 
 func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {

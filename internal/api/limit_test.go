@@ -2,11 +2,15 @@ package api
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
 )
 
 var (
@@ -219,33 +223,39 @@ func TestLimitsAnswer429WithRetryAfter(t *testing.T) {
 	r.do("GET", "/badge/blog/likes/a.svg", "").refuses(429, "rate_limited")
 }
 
-// pipe hands what one instance broadcasts to another.
-type pipe struct{ to *API }
-
-func (p *pipe) Broadcast(payload []byte) {
-	if p.to != nil {
-		p.to.Receive(payload)
+func TestTwoInstancesOnRedisCountTogether(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	instance := func() *rig {
+		store, err := redisstore.Open(server.URL(0), catalog, redisstore.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRigOn(t, store, func(o *Options) { o.WriteLimit = Limit{10, time.Hour} })
+		eventually(t, "the store is reached", func() bool { return r.do("GET", "/readyz", "").status == 200 })
+		return r
 	}
-}
-
-func TestTwoInstancesCountTogether(t *testing.T) {
-	out := &pipe{}
-	secret := func() ([]byte, error) { return []byte("the same for both"), nil }
-	set := func(o *Options) {
-		o.WriteLimit, o.Secret = Limit{10, time.Hour}, secret
-	}
-	there := newRig(t, set)
-	there.api.limits.rekey([]byte("the same for both"))
-	out.to = there.api
-	here := newRig(t, func(o *Options) { set(o); o.Feed = out })
-	here.api.limits.rekey([]byte("the same for both"))
-	for range 30 {
-		here.do("POST", "/v1/blog/likes/x", "").wants(200)
-	}
-	here.do("POST", "/v1/blog/likes/x", "").refuses(429, "rate_limited")
-	eventually(t, "the other instance refuses too", func() bool {
-		return there.do("POST", "/v1/blog/likes/x", "").status == 429
+	here, there := instance(), instance()
+	// One write here, seen there: from now on they know each other.
+	eventually(t, "what is used here counts there", func() bool {
+		here.do("POST", "/v1/blog/likes/x", "")
+		return there.api.limits.Metrics()[3].Value == 1
 	})
+	for here.do("POST", "/v1/blog/likes/x", "").status != 429 {
+	}
+	// What was used before they knew each other may be lost, so: most of the bucket.
+	limits := there.api.limits
+	eventually(t, "the address is near its limit there too", func() bool {
+		key := limits.key(netip.MustParseAddr("127.0.0.1"))
+		shard := limits.shard(key)
+		shard.mu.Lock()
+		defer shard.mu.Unlock()
+		return shard.addresses[key].writes-there.api.now() > limits.writes.depth/2
+	})
+	for allowed := 1; there.do("POST", "/v1/blog/likes/x", "").status != 429; allowed++ {
+		if allowed > 15 {
+			t.Fatalf("%d writes were allowed there after 30 here", allowed)
+		}
+	}
 }
 
 func BenchmarkLimits(b *testing.B) {

@@ -85,8 +85,9 @@ func (a *API) page(r *http.Request, viaProxy bool) page {
 func requestHost(r *http.Request, viaProxy bool) (host string, secure bool) {
 	host, secure = r.Host, r.TLS != nil
 	if viaProxy {
-		if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" {
-			host = forwarded
+		// A chain of proxies lists them; the client's own request comes first.
+		if forwarded, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); forwarded != "" {
+			host = strings.TrimSpace(forwarded)
 		}
 		secure = secure || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,10 +29,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type rig struct {
 	t        testing.TB
 	api      *API
-	store    *sqlitestore.Store
+	store    storage
 	public   *httptest.Server
 	internal *httptest.Server
 	log      *logBook
+}
+
+// storage is what both stores are.
+type storage interface {
+	tally.Store
+	tally.Feed
+	Close() error
 }
 
 // logBook keeps what is logged.
@@ -57,14 +63,23 @@ func (l *logBook) String() string {
 // private are the networks that tests send from.
 var private = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 
-// newRig starts a service. change adapts the options; the defaults limit nothing.
+// catalog has sites that begin like the calls beside them.
+var catalog = tally.NewCatalog([]string{"blog", "wiki", "topper", "to", "streams", "wsx", "c", "counts2"}, tally.DefaultMetrics())
+
+// newRig starts a service on SQLite. change adapts the options; the defaults limit
+// nothing.
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
-	catalog := tally.NewCatalog([]string{"blog", "wiki", "topper", "to", "streams", "wsx", "c", "counts2"}, tally.DefaultMetrics())
 	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRigOn(t, store, change)
+}
+
+// newRigOn starts a service on a store, which it closes.
+func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
+	t.Helper()
 	h := hub.New(store, hub.Options{Formats: push.Formats()})
 	presence := hub.NewPresence(store)
 	pusher, err := push.New(h, presence, catalog, push.Options{MaxViewersPerAddress: 3})
@@ -229,13 +244,4 @@ func eventually(t testing.TB, what string, holds func() bool) {
 		}
 		time.Sleep(time.Millisecond) // between two looks at the condition
 	}
-}
-
-func readFile(t testing.TB, name string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
 }
