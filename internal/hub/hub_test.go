@@ -112,8 +112,16 @@ func (f frame) String() string {
 }
 
 // frames returns what the connection took, whole frames only.
-func (p *pipe) frames(t *testing.T) (frames []frame) {
+func (p *pipe) frames(t *testing.T) []frame {
 	t.Helper()
+	frames, err := p.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frames
+}
+
+func (p *pipe) read() (frames []frame, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for text := range bytes.Lines(p.taken.Bytes()) {
@@ -122,11 +130,11 @@ func (p *pipe) frames(t *testing.T) (frames []frame) {
 		}
 		var f frame
 		if err := json.Unmarshal(text, &f); err != nil {
-			t.Fatalf("frame %q: %v", text, err)
+			return nil, fmt.Errorf("frame %q: %w", text, err)
 		}
 		frames = append(frames, f)
 	}
-	return frames
+	return frames, nil
 }
 
 // expect waits until the connection took these frames and no others.

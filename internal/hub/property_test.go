@@ -1,0 +1,200 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Whatever happens in whatever order, with whatever connections: a topic's versions
+// only grow on each of them, every viewer ends on the newest value of what it
+// watches, live where the hub is live, and nothing is watched for nobody.
+func TestEveryViewerEndsOnTheNewestValues(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		script := drawScript(r)
+		var failure string
+		synctest.Test(t, func(*testing.T) { failure = script.play() })
+		if failure != "" {
+			r.Fatal(failure)
+		}
+	})
+}
+
+// step is one thing that happens.
+type step struct {
+	what, viewer, topic, room int
+}
+
+const (
+	stepJoin = iota
+	stepLeave
+	stepSubscribe
+	stepUnsubscribe
+	stepPush
+	stepSettle
+	stepRoom
+	stepStale
+	stepLive
+	stepWait
+	steps
+)
+
+type script struct {
+	topics []tally.Topic
+	steps  []step
+	shards int
+}
+
+func drawScript(r *rapid.T) (s script) {
+	for i := range 4 {
+		topic, err := tally.ParseTopic(fmt.Sprintf("default/likes/%d", i))
+		if err != nil {
+			r.Fatal(err)
+		}
+		s.topics = append(s.topics, topic)
+	}
+	s.shards = rapid.IntRange(1, 3).Draw(r, "shards")
+	s.steps = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) step {
+		return step{
+			what:   rapid.IntRange(0, steps-1).Draw(r, "what"),
+			viewer: rapid.IntRange(0, 5).Draw(r, "viewer"),
+			topic:  rapid.IntRange(0, len(s.topics)-1).Draw(r, "topic"),
+			room:   rapid.IntRange(0, 200).Draw(r, "room"),
+		}
+	}), 1, 80).Draw(r, "steps")
+	return s
+}
+
+// play returns what went wrong, or nothing.
+func (s script) play() string {
+	feed := &recordedFeed{watched: map[tally.Topic]int{}}
+	h := New(feed, Options{Formats: []Encoder{line}, Shards: s.shards})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }() // ends with ctx, waited for below
+	defer func() { <-ended }()
+	defer stop()
+
+	viewers := map[int]*pipe{}
+	watches := map[int]map[tally.Topic]bool{}
+	newest := map[tally.Topic]tally.Change{}
+	version, stale := int64(0), false
+	settle := func(topic tally.Topic) {
+		if newest[topic].Topic == (tally.Topic{}) {
+			newest[topic] = tally.Change{Topic: topic}
+		}
+		h.Settle(newest[topic])
+	}
+	for _, step := range s.steps {
+		topic, p := s.topics[step.topic], viewers[step.viewer]
+		switch step.what {
+		case stepJoin:
+			if p == nil {
+				viewers[step.viewer] = viewer(h, step.room, topic)
+				watches[step.viewer] = map[tally.Topic]bool{topic: true}
+			}
+		case stepLeave:
+			if p != nil {
+				h.Leave(&p.Viewer, ReasonGone)
+				delete(viewers, step.viewer)
+				delete(watches, step.viewer)
+			}
+		case stepSubscribe, stepUnsubscribe:
+			if p == nil {
+				continue
+			}
+			if step.what == stepSubscribe {
+				h.Subscribe(&p.Viewer, []tally.Topic{topic})
+				watches[step.viewer][topic] = true
+			} else {
+				h.Unsubscribe(&p.Viewer, []tally.Topic{topic})
+				delete(watches[step.viewer], topic)
+			}
+		case stepPush:
+			version++
+			newest[topic] = change(topic, version)
+			h.Push(newest[topic])
+		case stepSettle:
+			settle(topic)
+		case stepRoom:
+			if p != nil {
+				p.give(step.room)
+			}
+		case stepStale:
+			h.Stale()
+			stale = true
+		case stepLive:
+			for _, topic := range s.topics {
+				settle(topic)
+			}
+			h.Live()
+			stale = false
+		case stepWait:
+			time.Sleep(time.Duration(step.room) * time.Millisecond)
+		}
+	}
+	// In the end everything is settled, live, and takes what it is given.
+	for _, topic := range s.topics {
+		settle(topic)
+	}
+	if stale {
+		h.Live()
+	}
+	for _, p := range viewers {
+		p.give(-1)
+	}
+	time.Sleep(10 * time.Second)
+	synctest.Wait()
+	if failure := s.check(h, feed, viewers, watches, newest); failure != "" {
+		return failure
+	}
+	for _, p := range viewers {
+		h.Leave(&p.Viewer, ReasonGone)
+	}
+	synctest.Wait()
+	if n := feed.watching(); n != 0 {
+		return fmt.Sprintf("%d topics are watched for nobody", n)
+	}
+	return ""
+}
+
+func (s script) check(h *Hub, feed *recordedFeed, viewers map[int]*pipe, watches map[int]map[tally.Topic]bool, newest map[tally.Topic]tally.Change) string {
+	all := map[tally.Topic]bool{}
+	for n, p := range viewers {
+		frames, err := p.read()
+		if err != nil {
+			return err.Error()
+		}
+		last := map[string]frame{}
+		subscribed := false
+		for _, f := range frames {
+			if f.Event != "" {
+				subscribed = f.Event == "live" || subscribed && f.Event != "stale"
+				continue
+			}
+			if before, ok := last[f.Topic]; ok && f.Version < before.Version {
+				return fmt.Sprintf("viewer %d got %v after %v", n, f, before)
+			}
+			last[f.Topic] = f
+		}
+		if !subscribed {
+			return fmt.Sprintf("viewer %d is not live at the end: %v", n, frames)
+		}
+		for topic := range watches[n] {
+			all[topic] = true
+			if got := last[topic.String()]; got.Version != newest[topic].Version || got.Count != newest[topic].Count || got.Topic == "" {
+				return fmt.Sprintf("viewer %d ends on %v, want %v", n, got, newest[topic])
+			}
+		}
+	}
+	if feed.watching() != len(all) {
+		return fmt.Sprintf("%d topics are watched, want %d", feed.watching(), len(all))
+	}
+	return ""
+}
