@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // conflictError says what in the configuration forbids to use the store.
@@ -194,6 +196,10 @@ func (s *Store) checkRights(ctx context.Context) error {
 
 // explain adds what helps to errors that a person will read.
 func explain(err error) error {
+	var coded *tally.Error
+	if errors.As(err, &coded) && coded.Err != nil {
+		err = coded.Err // the rest is said by the health itself
+	}
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
 		return fmt.Errorf("the user or password in the URL of the store is refused: %w", err)

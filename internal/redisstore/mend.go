@@ -30,6 +30,8 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	calls := make([]call, 0, min(len(held), writeChunk))
 	for len(held) > 0 {
 		chunk := held[:min(len(held), writeChunk)]
@@ -63,6 +65,8 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	if err := s.usable(); err != nil {
 		return err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	keep := max(keepShares, 2*ttl).Milliseconds()
 	var failed error
 	calls := make([]call, 0, min(len(shares), writeChunk))

@@ -23,6 +23,9 @@ type Options struct {
 	Secret []byte
 	// AllowEviction permits a Redis that evicts any key when memory is short.
 	AllowEviction bool
+	// TopEvery is how long changes are gathered before they go to the leaderboards;
+	// 1 s when zero. With what writing them takes, Top is behind by that.
+	TopEvery time.Duration
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
 	// Logger is told of transitions; nil for the default one.
@@ -31,6 +34,9 @@ type Options struct {
 
 const (
 	defaultPrefix = "tally"
+	// defaultTopEvery makes a storm on a topic one update a second, and keeps Top
+	// well within the 2 s that it may be behind.
+	defaultTopEvery = time.Second
 
 	// patience is how long anything may wait for Redis that has no deadline of its
 	// own. It is below the 3 s in which a request must be answered.

@@ -54,7 +54,7 @@ func (n *session) probe() error {
 			if errors.As(failing, &conflict) {
 				return failing
 			}
-			if failing == nil && s.Health().Err != nil {
+			if h := s.Health(); failing == nil && (h.Err != nil || h.Conflict != nil) {
 				_ = s.Connect(n.ctx) // it may be mended; if not, this names why
 			}
 		}

@@ -44,6 +44,9 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Prefix == "" {
 		options.Prefix = defaultPrefix
 	}
+	if options.TopEvery == 0 {
+		options.TopEvery = defaultTopEvery
+	}
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
@@ -71,6 +74,9 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	s.client = redis.NewClient(settings)
 	return s, nil
 }
+
+// String names the store without telling its password.
+func (s *Store) String() string { return "redis at " + s.settings.Addr }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {

@@ -15,8 +15,8 @@ import (
 const (
 	// topKept is how many topics a leaderboard holds.
 	topKept = 10_000
-	// topEvery is how long changes are gathered before they go to the leaderboards.
-	topEvery = time.Second
+	// topLast is how long the last gathered changes may take when an instance ends.
+	topLast = time.Second
 	// topChunk is how many topics one script sets; Lua's stack bounds it.
 	topChunk = 200
 	// topGathered bounds the topics gathered while Redis is away, some 20 MB. What
@@ -136,15 +136,15 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return top[:min(limit, len(top))], nil
 }
 
-// rankAll brings the leaderboards up to date every second until ctx ends.
+// rankAll brings the leaderboards up to date again and again until ctx ends.
 func (s *Store) rankAll(ctx context.Context) {
-	tick := time.NewTicker(topEvery)
+	tick := time.NewTicker(s.options.TopEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			// What the last second changed is not lost with the instance.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), topEvery)
+			// What changed last is not lost with the instance.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), topLast)
 			defer cancel()
 			_ = s.rank(last)
 			return

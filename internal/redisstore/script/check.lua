@@ -16,6 +16,7 @@ local function try(name, ...)
 end
 try('TIME')
 try('HSET', KEYS[1], 'a', '1')
+try('HGET', KEYS[1], 'a')
 try('HMGET', KEYS[1], 'a')
 try('HGETALL', KEYS[1])
 try('PEXPIRE', KEYS[1], '60000')

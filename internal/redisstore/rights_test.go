@@ -1,0 +1,37 @@
+package redisstore_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What a script uses and the check does not try would be missed at start, and be
+// found by the first like.
+func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
+	paths, err := filepath.Glob("script/*.lua")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("scripts: %v, %v", paths, err)
+	}
+	check, err := os.ReadFile("script/check.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile(`redis\.p?call\('(\w+)'`)
+	for _, path := range paths {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range call.FindAllStringSubmatch(string(source), -1) {
+			if !strings.Contains(string(check), "try('"+match[1]+"'") {
+				t.Errorf("%s uses %s, which check.lua does not try", path, match[1])
+			}
+			if !strings.Contains(rights, "+"+strings.ToLower(match[1])) {
+				t.Errorf("%s uses %s, which the tests' user has no right to", path, match[1])
+			}
+		}
+	}
+}
