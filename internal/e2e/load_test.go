@@ -1,0 +1,51 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// likeAll lets n visitors like topic once each, over a number of connections; all
+// must be acknowledged.
+func (c *client) likeAll(topic string, n, connections int) {
+	c.t.Helper()
+	each(n, connections, func(i int) {
+		a, err := c.try("POST", "/v1/"+topic, "", fmt.Sprintf("Tally-Visitor: visitor-%d", i))
+		if err != nil || a.status != 200 {
+			c.t.Errorf("like %d: %d %v %s", i, a.status, err, a.body)
+		}
+	})
+}
+
+// each calls do with 0 to n-1, several at once, and waits for all.
+func each(n, at int, do func(i int)) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range at {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// metric returns the value of a line of /metrics, given with its labels; -1 where
+// it is not there.
+func (s *service) metric(name string) float64 {
+	s.client.t.Helper()
+	for line := range strings.Lines(s.operator.get("/metrics").is(200).body) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				s.client.t.Fatalf("%s: %v", line, err)
+			}
+			return value
+		}
+	}
+	return -1
+}

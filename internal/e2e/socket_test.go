@@ -1,0 +1,124 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+func TestASocketSubscribesAndUnsubscribesAtAnyTime(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.dial("")
+	v.say(`{"subscribe":["default/likes/a"]}`)
+	v.sawEvents("live", 1)
+	v.say(`{"subscribe":["default/likes/a","default/likes/b"]}`)
+	v.sawEvents("live", 2)
+	// Answered with the snapshot of what it added.
+	if got := v.transcript(); strings.Count(got, "likes/a") != 1 || strings.Count(got, "likes/b") != 1 {
+		t.Errorf("sent %s", got)
+	}
+	v.say(`{"unsubscribe":["default/likes/a","default/likes/never"]}`)
+	v.say(`{"subscribe":["default/likes/c"]}`) // once it is answered, what stands before it was done
+	v.sawEvents("live", 3)
+	s.like("default/likes/a", "visitor-1", "1")
+	s.like("default/likes/b", "visitor-1", "1")
+	v.sawCount("default/likes/b", 1)
+	if v.last("default/likes/a").Count != 0 {
+		t.Errorf("sent %s", v.transcript())
+	}
+	v.say(`{"subscribe":["default/likes/a"]}`)
+	v.sawCount("default/likes/a", 1)
+	v.sawEvents("live", 4)
+}
+
+func TestWhatASocketCannotReadIsAnsweredAndTheHostileAreClosed(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.dial("")
+	mistakes := []string{"", "x", "[]", `{}`, `{"subscribe":"default/likes/x"}`, `{"subscribe":["a/b/c"],"present":[]}`, `{"shout":["default/likes/x"]}`, `{"subscribe":[1]}`}
+	for i, text := range mistakes {
+		v.say(text)
+		eventually(t, "an answer to "+text, func() bool { return len(v.seen()) == i+1 })
+		if f := v.seen()[i]; f.Error == nil || f.Error.Code != "bad_body" || f.Topic != "" {
+			t.Errorf("%q: %s", text, f.raw)
+		}
+	}
+	many := `{"subscribe":["` + strings.Repeat(`x","`, 1000) + `x"]}`
+	v.say(many)
+	v.saw("too many topics", func(f frame) bool { return f.Error != nil && f.Error.Code == "too_many_topics" })
+	subscribed(v, "default/likes/still")
+	v.sawCount("default/likes/still", 0)
+
+	hostile := func(name string, code websocket.StatusCode, act func(*viewer)) {
+		t.Helper()
+		v := s.dial("?topic=default/likes/x")
+		v.sawEvents("live", 1)
+		act(v)
+		eventually(t, "the end of who sent "+name, v.hasEnded)
+		if v.code != code {
+			t.Errorf("%s: closed with %d, want %d", name, v.code, code)
+		}
+	}
+	send := func(v *viewer, kind websocket.MessageType, text string) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		return v.socket.Write(ctx, kind, []byte(text))
+	}
+	hostile("a binary message", 1008, func(v *viewer) { _ = send(v, websocket.MessageBinary, `{"subscribe":[]}`) })
+	hostile("what is not UTF-8", 1008, func(v *viewer) { _ = send(v, websocket.MessageText, "\xff") })
+	hostile("a message too large", 1009, func(v *viewer) { _ = send(v, websocket.MessageText, strings.Repeat("x", 64<<10+1)) })
+	hostile("many mistakes", 1008, func(v *viewer) {
+		for range 100 {
+			if send(v, websocket.MessageText, "x") != nil {
+				return
+			}
+		}
+	})
+	hostile("a flood", 1008, func(v *viewer) {
+		for i := range 1000 {
+			if send(v, websocket.MessageText, fmt.Sprintf(`{"subscribe":["default/likes/%d"]}`, i)) != nil {
+				return
+			}
+		}
+	})
+	// Neighbours did not notice.
+	s.like("default/likes/still", "visitor-1", "1")
+	v.sawCount("default/likes/still", 1)
+}
+
+func TestASocketAnswersPings(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.dial("?topic=default/likes/x")
+	v.sawEvents("live", 1)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for range 5 {
+		if err := v.socket.Ping(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := v.socket.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	eventually(t, "the place is free", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+}
+
+func TestATopicIsLimitedForOneSocketToAThousandPresences(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.dial("")
+	var list []string
+	for i := range 1000 {
+		list = append(list, fmt.Sprintf("default/readers/%d", i))
+	}
+	v.say(`{"present":["` + strings.Join(list, `","`) + `"]}`)
+	v.say(`{"present":["default/readers/more"]}`)
+	v.saw("a refusal", func(f frame) bool {
+		return f.Error != nil && f.Error.Code == "too_many_topics" && f.Topic == "default/readers/more"
+	})
+}
