@@ -189,7 +189,7 @@ func (s *Store) checkRights(ctx context.Context) error {
 		}
 	}
 	if len(refused) > 0 {
-		return fmt.Errorf("Redis refuses what is needed; %s", strings.Join(refused, "; "))
+		return fmt.Errorf("the store refuses what is needed; %s", strings.Join(refused, "; "))
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func explain(err error) error {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "LOADING"):
-		return fmt.Errorf("Redis is still reading its data: %w", err)
+		return fmt.Errorf("the store is still reading its data: %w", err)
 	}
 	return err
 }

@@ -29,7 +29,6 @@ type viewer struct {
 	held   map[tally.Topic]tally.Change
 	heard  []string // stale, live
 	pushes int
-	broken string // the first version that did not grow
 }
 
 func newViewer() *viewer { return &viewer{held: map[tally.Topic]tally.Change{}} }

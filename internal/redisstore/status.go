@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-var errNotReached = errors.New("Redis was not reached yet")
+var errNotReached = errors.New("the store was not reached yet")
 
 // status is what is known of the store's health. It logs transitions, not events.
 type status struct {
