@@ -1,14 +1,16 @@
+import { post } from './post.js';
+
 /**
  * One assertion over HTTP.
  *
  * @typedef {object} Answer
  * @property {boolean} ok the store has it
- * @property {number} status of HTTP; 0 where no answer came
+ * @property {number} status of a refusal; 0 where no answer came
  * @property {number} [count] with ok
  * @property {number} [version] with ok
  * @property {number} [mine] with ok
  * @property {string} [code] of a refusal, from the contract's table
- * @property {string} [detail] of a refusal, for people
+ * @property {string} [message] of a refusal, for people
  * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
  */
 
@@ -29,18 +31,13 @@ const PATIENCE = 10_000;
  */
 export async function assert(api, topic, visitor, amount) {
   try {
-    const response = await fetch(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), {
-      method: 'POST',
-      body: JSON.stringify({ visitor, amount }),
-      keepalive: true,
-      signal: AbortSignal.timeout(PATIENCE),
-    });
+    const url = api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/');
+    const init = { keepalive: true, signal: AbortSignal.timeout(PATIENCE) };
+    const { response, retry } = await post(url, { visitor, amount }, init);
     const { ok, status } = response;
     // A proxy's refusal need not be JSON; an acknowledgement must be.
-    const body = await response.json().catch((error) => {
-      if (ok) throw error;
-    });
-    return { ...body, ok, status, retry: Number(response.headers.get('retry-after')) * 1e3 };
+    const body = await response.json().catch(() => ({}));
+    return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry };
   } catch {
     return { ok: false, status: 0, retry: 0 };
   }

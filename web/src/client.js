@@ -1,5 +1,5 @@
 import { ENTRY, recall } from './memory.js';
-import { Topic } from './topic.js';
+import { makeTopic } from './topic.js';
 import { poll, socket, stream } from './transport.js';
 
 /** How long a hidden page stays connected, in milliseconds: a glance at another tab costs nothing. */
@@ -20,162 +20,154 @@ const SETTLED = 10_000;
 /** Pauses between attempts are random up to a bound that doubles from the first of these to the second, in milliseconds. */
 const [SHORTEST, LONGEST] = [1000, 30_000];
 
-/** A way that once worked is left for the next after so many attempts in a row. */
-const STUBBORN = 4;
-
 const ways = [socket, stream, poll];
 
 /**
- * What this page knows of one service, over one connection whatever the number of topics.
- * Nothing is opened, and no DOM is touched, before the first topic is watched.
+ * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service
+ *   lost its store; `away`, not connected. A change is told by `tally-status` on the document
+ * @typedef {object} Client what this page knows of one service, over one connection
+ * @property {Status} status
+ * @property {(name: string) => import('./topic.js').Topic} topic the state of site/metric/key
+ * @property {(name: string) => () => void} watch has the topic pushed until the function returned
+ *   is called. What is watched and left in one turn of the page reaches the service as one message
  */
-export class Client {
-  /** `live`, numbers are current; `stale`, the service lost its store; `away`, not connected. */
-  status = 'away';
 
-  /** @type {Map<string, Topic>} */
-  #topics = new Map();
+/**
+ * Nothing is opened, and no DOM is touched, before the first topic is watched.
+ * @param {string} api where the service is, with a slash at the end
+ * @returns {Client}
+ */
+export function connect(api) {
+  /** @type {Map<string, import('./topic.js').Topic>} */
+  const topics = new Map();
   /** @type {Map<string, number>} topic → how many elements want it pushed */
-  #watched = new Map();
-  /** What the link was asked for. */
-  #asked = new Set();
+  const watched = new Map();
+  /** @type {Set<string>} what the link was asked for */
+  let asked = new Set();
 
   /** @type {import('./transport.js').Link | undefined} */
-  #link;
-  #way = 0;
-  #worked = false; // this way has brought a frame on this page
-  #failed = 0; // attempts in a row that held for less than SETTLED
-  #heard = 0; // when the newest frame came, or the link was opened
-  #hidden = false;
-  #started = false;
-  #changing = false;
+  let link;
+  let way = 0;
+  let failed = 0; // attempts in a row that held for less than SETTLED
+  let hidden = false;
+  let started = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retry;
+  let retry;
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  #look;
+  let look;
 
-  /** @param {string} api where the service is, with a slash at the end */
-  constructor(api) {
-    this.api = api;
-  }
-
-  /** @param {string} name site/metric/key */
-  topic(name) {
-    let topic = this.#topics.get(name);
-    if (!topic) this.#topics.set(name, (topic = new Topic(name, this.api)));
-    return topic;
-  }
-
-  /**
-   * Has the topic pushed until the function returned is called. What elements do in one turn
-   * of the page reaches the service as one message.
-   * @param {string} name
-   */
-  watch(name) {
-    this.#start();
-    this.#count(name, 1);
-    return () => this.#count(name, -1);
-  }
+  /** @type {Client} */
+  const client = {
+    status: 'away',
+    topic(name) {
+      let topic = topics.get(name);
+      if (!topic) topics.set(name, (topic = makeTopic(name, api)));
+      return topic;
+    },
+    watch(name) {
+      start();
+      want(name, 1);
+      return () => want(name, -1);
+    },
+  };
 
   /**
    * @param {string} name
    * @param {number} more
    */
-  #count(name, more) {
-    const count = (this.#watched.get(name) ?? 0) + more;
-    if (count) this.#watched.set(name, count);
-    else this.#watched.delete(name);
-    if (!this.#changing) queueMicrotask(() => this.#change());
-    this.#changing = true;
-  }
+  const want = (name, more) => {
+    const count = (watched.get(name) ?? 0) + more;
+    if (count) watched.set(name, count);
+    else watched.delete(name);
+    queueMicrotask(change); // the first of several finds everything, the others nothing
+  };
 
-  #change() {
-    this.#changing = false;
-    const add = [...this.#watched.keys()].filter((name) => !this.#asked.has(name));
-    const drop = [...this.#asked].filter((name) => !this.#watched.has(name));
-    if (!this.#watched.size || (this.#link && !this.#link.change(add, drop))) this.#close();
-    this.#asked = new Set(this.#watched.keys());
-    this.#open();
-  }
+  const change = () => {
+    const before = asked;
+    asked = new Set(watched.keys());
+    const add = [...asked].filter((name) => !before.has(name));
+    const drop = [...before].filter((name) => !asked.has(name));
+    if (!asked.size || (link && !link.change(add, drop))) close();
+    open();
+  };
 
   /** Listens to what happens to the page; once. */
-  #start() {
-    if (this.#started) return;
-    this.#started = true;
+  const start = () => {
+    if (started) return;
+    started = true;
     /** @type {ReturnType<typeof setTimeout>} */
     let linger;
     const see = (/** @type {boolean} */ seen) => {
       clearTimeout(linger);
-      this.#hidden = !seen;
-      if (seen) this.#again();
-      else this.#close();
+      hidden = !seen;
+      if (seen) again();
+      else close();
     };
-    this.#hidden = document.hidden;
+    hidden = document.hidden;
     document.addEventListener('visibilitychange', () => {
       clearTimeout(linger);
       if (document.hidden) linger = setTimeout(see, LINGER, false);
-      else if (this.#hidden) see(true);
+      else if (hidden) see(true);
     });
     // An open link would keep the page out of the back/forward cache.
     addEventListener('pagehide', () => see(false));
     addEventListener('pageshow', ({ persisted }) => persisted && see(true));
     addEventListener('online', () => {
-      this.#close();
-      this.#again();
+      close();
+      again();
     });
     addEventListener('storage', ({ key }) => {
-      if (key === ENTRY) for (const topic of this.#topics.values()) topic.recall();
+      if (key === ENTRY) topics.forEach((topic) => topic.recall());
     });
-    for (const name in recall().wish) this.topic(name);
-    this.#wish();
-  }
+    Object.keys(recall().wish).forEach(client.topic);
+    flush();
+  };
 
   /** Sends what was pressed and never answered. */
-  #wish() {
-    for (const topic of this.#topics.values()) topic.flush();
-  }
+  const flush = () => topics.forEach((topic) => topic.flush());
 
-  #again() {
-    this.#failed = 0;
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    this.#wish();
-    this.#open();
-  }
+  const again = () => {
+    failed = way = 0;
+    clearTimeout(retry);
+    retry = undefined;
+    flush();
+    open();
+  };
 
-  #open() {
-    if (this.#link || this.#retry || this.#hidden || !this.#asked.size) return;
+  const open = () => {
+    if (link || retry || hidden || !asked.size) return;
     const opened = Date.now();
+    let heard = opened;
     let deaf = true;
-    this.#heard = opened;
     const ended = (/** @type {number} */ wait) => {
-      this.#close();
-      if (Date.now() - opened > SETTLED && !deaf) this.#failed = 0;
       let next = false;
-      if (deaf && (!this.#worked || this.#failed >= STUBBORN)) {
-        this.#worked = false;
-        this.#way = (this.#way + 1) % ways.length;
-        next = this.#way > 0;
-      }
-      const bound = Math.min(LONGEST, SHORTEST * 2 ** this.#failed++);
-      this.#retry = setTimeout(
+      close();
+      if (!deaf && Date.now() - opened > SETTLED) failed = 0;
+      // What brought a frame is tried again; else the next way, at once: what is wrong may be the way alone.
+      if (deaf) next = (way = (way + 1) % ways.length) > 0;
+      const bound = Math.min(LONGEST, SHORTEST * 2 ** failed++);
+      retry = setTimeout(
         () => {
-          this.#retry = undefined;
-          this.#open();
+          retry = undefined;
+          open();
         },
         next ? 0 : wait + Math.random() * bound,
       );
     };
     try {
-      this.#link = ways[this.#way](
-        this.api,
-        () => [...this.#asked],
+      link = ways[way](
+        api,
+        () => [...asked],
         (frame) => {
-          this.#heard = Date.now();
-          if (frame.error && !frame.topic) return console.warn('tallycast:', frame.error);
+          heard = Date.now();
+          const { topic, event, error } = frame;
+          if (error && !topic) return console.warn('tallycast:', error);
           deaf = false;
-          this.#worked = true;
-          this.#hear(frame);
+          if (topic) topics.get(topic)?.receive(frame);
+          else if (event === 'live' || event === 'stale') {
+            say(event);
+            flush();
+          }
         },
         ended,
       );
@@ -183,32 +175,21 @@ export class Client {
       // Forbidden by the page's policy, say: another way may not be.
       return ended(0);
     }
-    this.#look = setInterval(() => {
-      if (Date.now() - this.#heard > (deaf ? DEAF : SILENCE)) ended(0);
-    }, LOOK);
-  }
+    look = setInterval(() => Date.now() - heard > (deaf ? DEAF : SILENCE) && ended(0), LOOK);
+  };
 
-  #close() {
-    clearInterval(this.#look);
-    this.#link?.close();
-    this.#link = undefined;
-    this.#say('away');
-  }
+  const close = () => {
+    clearInterval(look);
+    link?.close();
+    link = undefined;
+    say('away');
+  };
 
-  /** @param {import('./transport.js').Frame} frame */
-  #hear(frame) {
-    if (frame.topic) this.#topics.get(frame.topic)?.receive(frame);
-    else if (frame.event === 'stale') this.#say('stale');
-    else if (frame.event === 'live') {
-      this.#say('live');
-      this.#wish();
-    }
-  }
-
-  /** @param {string} status */
-  #say(status) {
-    if (status === this.status) return;
-    this.status = status;
+  const say = (/** @type {Status} */ status) => {
+    if (status === client.status) return;
+    client.status = status;
     document.dispatchEvent(new CustomEvent('tally-status', { detail: status }));
-  }
+  };
+
+  return client;
 }

@@ -1,3 +1,4 @@
+import { write } from './dom.js';
 import { TallyElement } from './element.js';
 
 /** `<tally-count>`: a topic's number, inline. Until it is known the element's own text shows. */
@@ -13,11 +14,9 @@ export class Count extends TallyElement {
   paint(source) {
     super.paint(source);
     const { number, fallback } = this;
-    fallback.hidden = !number.hidden || this.moved;
+    write(fallback, { hidden: !number.hidden || this.moved });
     // What is shortened for the eye can be reached, and is read out, in full.
-    for (const [name, value] of Object.entries({ role: 'img', 'aria-label': number.title, tabindex: '0' })) {
-      if (number.title) number.setAttribute(name, value);
-      else number.removeAttribute(name);
-    }
+    const { title } = number;
+    write(number, title ? { role: 'img', ariaLabel: title, tabIndex: 0 } : { role: null, ariaLabel: null, tabIndex: -1 });
   }
 }

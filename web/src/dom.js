@@ -6,13 +6,21 @@
  * @returns {any}
  */
 export function make(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(
-    /svg|path/.test(tag) ? 'http://www.w3.org/2000/svg' : 'http://www.w3.org/1999/xhtml',
-    tag,
-  );
+  const element = /svg|path/.test(tag)
+    ? document.createElementNS('http://www.w3.org/2000/svg', tag)
+    : document.createElement(tag);
   for (const name in attributes) element.setAttribute(name, attributes[name]);
   element.append(...children);
   return element;
+}
+
+/**
+ * Writes a property where it has another value: the DOM is written only on change.
+ * @param {any} node
+ * @param {Record<string, unknown>} values
+ */
+export function write(node, values) {
+  for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
 }
 
 /** Tells whether the visitor asked for little motion. */

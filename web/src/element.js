@@ -23,9 +23,9 @@ let sheet;
 
 const styles =
   ':host{display:inline-block;position:relative}' +
-  ':host([hidden]),[hidden]{display:none!important}' +
+  '[hidden],:host([hidden]){display:none!important}' +
   '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
-  '.sr{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden;white-space:nowrap}';
+  '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}';
 
 /** Where there is no DOM, as on a server, the elements are classes that nobody makes. */
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
@@ -57,7 +57,9 @@ export class TallyElement extends Base {
   #fresh = false; // the count attribute was set for the topic that comes next
   #near = false;
   /** @type {(() => void) | undefined} ends the subscription */
-  #leave;
+  #end;
+  /** @type {import('./topic.js').Listener} */
+  #hear = (reason, failure) => this.hear(reason, failure);
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while the number rests */
   #rest;
 
@@ -78,7 +80,9 @@ export class TallyElement extends Base {
     viewport ??= new IntersectionObserver(
       (entries) => {
         for (const { target, isIntersecting } of entries) {
-          if (isIntersecting) /** @type {TallyElement} */ (target).#follow();
+          if (!isIntersecting) continue;
+          viewport?.unobserve(target);
+          /** @type {TallyElement} */ (target).#follow();
         }
       },
       { rootMargin: NEAR },
@@ -99,12 +103,12 @@ export class TallyElement extends Base {
   attributeChangedCallback(name) {
     this.#fresh ||= name === 'count';
     // Frameworks set several in a row; they count together.
-    if (present.has(this)) queueMicrotask(() => this.resolve());
+    queueMicrotask(() => this.resolve());
   }
 
   /** Finds the topic that the attributes and the page name now. */
   resolve() {
-    if (!present.has(this)) return;
+    if (!this.isConnected) return;
     const metric = this.getAttribute('metric') ?? /** @type {typeof TallyElement} */ (this.constructor).metric;
     const key = keyOf(this.getAttribute('page'));
     const name = key && `${this.getAttribute('site') ?? site}/${metric}/${key}`;
@@ -113,33 +117,25 @@ export class TallyElement extends Base {
       this.moved ||= !!this.topic;
       this.topic = name ? client.topic(name) : undefined;
       this.#shown = undefined;
-      if (!name) this.emit('error', { code: 'bad_topic', message: 'this page is no valid key' });
+      if (!name) this.emit('error', { code: 'bad_topic', message: 'no valid page' });
       if (this.#near) this.#follow();
     }
+    this.topic?.listeners.add(this.#hear);
     if (this.#fresh && this.hasAttribute('count')) this.topic?.seed(Number(this.getAttribute('count')));
     this.#fresh = false;
     this.paint();
   }
 
+  /** Has the topic pushed, once the element is near. */
   #follow() {
-    viewport?.unobserve(this);
     this.#near = true;
-    if (!this.topic || this.#leave) return;
-    const { listeners, name } = this.topic;
-    /** @type {import('./topic.js').Listener} */
-    const hear = (reason, failure) => this.hear(reason, failure);
-    const end = client.watch(name);
-    listeners.add(hear);
-    this.#leave = () => {
-      listeners.delete(hear);
-      end();
-    };
-    this.paint();
+    if (this.topic) this.#end ??= client.watch(this.topic.name);
   }
 
   #quit() {
-    this.#leave?.();
-    this.#leave = undefined;
+    this.topic?.listeners.delete(this.#hear);
+    this.#end?.();
+    this.#end = undefined;
   }
 
   /**

@@ -9,10 +9,7 @@ const LARGE = 10_000;
  * @returns {{ short: string, exact: string }}
  */
 export function format(count, lang) {
-  const exact = new Intl.NumberFormat(lang).format(count);
-  const short =
-    count < LARGE
-      ? exact
-      : new Intl.NumberFormat(lang, { notation: 'compact', maximumFractionDigits: 1 }).format(count);
-  return { short, exact };
+  const exact = count.toLocaleString(lang);
+  const compact = /** @type {const} */ ({ notation: 'compact', maximumFractionDigits: 1 });
+  return { exact, short: count < LARGE ? exact : count.toLocaleString(lang, compact) };
 }

@@ -1,14 +1,10 @@
-import { make, still } from './dom.js';
+import { make, write } from './dom.js';
 import { TallyElement } from './element.js';
 
 /** How long a message stays, in milliseconds: enough to read two lines slowly. */
 const MESSAGE = 10_000;
 
-/** How long the heart's leap takes, in milliseconds. */
-const LEAP = 350;
-
-const HEART =
-  'M12 20.7C5.4 16 2 12.5 2 8.6 2 5.5 4.4 3.2 7.3 3.2c1.9 0 3.7 1 4.7 2.6 1-1.6 2.8-2.6 4.7-2.6 2.9 0 5.3 2.3 5.3 5.4 0 3.9-3.4 7.4-10 12.100z';
+const HEART = 'M12 21C5 16 2 12 2 8.6a5 5 0 0 1 10-3 5 5 0 0 1 10 3c0 3.4-3 7.4-10 12.4z';
 
 /**
  * `<tally-like>`: a heart and its number. It answers in the frame of the press; what the server
@@ -19,36 +15,33 @@ const HEART =
  */
 export class Like extends TallyElement {
   static styles =
-    'button{all:unset;box-sizing:border-box;display:inline-flex;align-items:center;justify-content:center;' +
-    'gap:var(--tally-gap,.4em);padding:var(--tally-padding,.4em .8em);min-block-size:24px;' +
-    'color:var(--tally-color,inherit);background:var(--tally-background,transparent);' +
-    'border:1px solid var(--tally-border,color-mix(in srgb,currentColor 25%,transparent));' +
-    'border-radius:var(--tally-radius,2em);cursor:pointer;user-select:none;touch-action:manipulation;' +
-    '-webkit-tap-highlight-color:transparent}' +
-    'button:hover{border-color:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
-    'button:focus-visible{outline:2px solid var(--tally-accent,light-dark(#d81e5b,#ff6b93));outline-offset:2px}' +
-    '[part=icon]{display:inline-flex}' +
-    'svg{width:1.2em;height:1.2em;fill:transparent;stroke:currentColor;stroke-width:1.8;overflow:visible}' +
-    '[aria-pressed=true] [part=icon]{color:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
-    '[aria-pressed=true] svg{fill:currentColor;stroke:currentColor}' +
+    ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
+    'button{all:unset;display:inline-flex;align-items:center;gap:var(--tally-gap,.4em);' +
+    'padding:var(--tally-padding,.4em .8em);color:var(--tally-color,inherit);' +
+    'background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
+    'border-radius:var(--tally-radius,2em);cursor:pointer}' +
+    'button:hover{border-color:var(--a)}' +
+    'button:focus-visible{outline:2px solid var(--a)}' +
+    '[part=icon]{display:flex}button:active [part=icon]{scale:.8}' +
+    'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8;overflow:visible}' +
+    '[aria-pressed=true] [part=icon]{color:var(--a)}' +
+    '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-inline-size:1.2ch}' +
-    '[part=status]{position:absolute;z-index:1;inset-block-start:calc(100% + .5em);inset-inline-start:0;' +
-    'inline-size:max-content;max-inline-size:min(20em,80vw);padding:.5em .75em;border-radius:.5em;' +
-    'font-size:.875em;line-height:1.4;color:light-dark(#fff,#111);background:light-dark(#222,#eee)}' +
-    '[part=status]:empty{display:none}' +
-    '@media(forced-colors:active){[aria-pressed=true] [part=icon]{color:Highlight}[part=status]{border:1px solid}}';
+    '[part=status]{position:absolute;z-index:1;inset:100% auto auto 0;width:max-content;' +
+    'max-width:20em;padding:.4em .8em;' +
+    'font-size:.9em;color:Canvas;background:CanvasText}' +
+    '[part=status]:empty{display:none}';
 
-  #icon = make(
-    'span',
-    { part: 'icon', 'aria-hidden': 'true' },
-    make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, make('path', { d: HEART }))),
-  );
-  #label = make('span', { class: 'sr' });
+  #label = new Text();
   #button = make(
     'button',
     { part: 'button', type: 'button', 'aria-describedby': 'exact' },
-    this.#icon,
-    this.#label,
+    make(
+      'span',
+      { part: 'icon', 'aria-hidden': 'true' },
+      make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, make('path', { d: HEART }))),
+    ),
+    make('span', { class: 'sr' }, this.#label),
     this.number,
   );
   #status = make('span', { part: 'status', role: 'status' });
@@ -67,10 +60,8 @@ export class Like extends TallyElement {
     this.resolve(); // the page may have moved on without a word
     this.#say('');
     if (!this.topic) return;
-    const liked = !this.topic.own;
-    this.topic.press(liked ? 1 : 0);
+    this.topic.press(this.topic.own ? 0 : 1);
     this.paint('visitor'); // an element far from the viewport does not listen
-    if (liked && !still()) this.#icon.animate({ scale: [1, 0.8, 1.3, 1] }, LEAP);
   }
 
   /**
@@ -79,29 +70,24 @@ export class Like extends TallyElement {
    */
   hear(reason, failure) {
     super.hear(reason, failure);
-    if (reason === 'kept') {
-      this.#say(this.getAttribute('kept') ?? 'No connection. Your press is kept and will be sent.');
-    } else if (reason === 'refused') {
-      this.#say(this.getAttribute('refused') ?? `Not saved: ${failure?.message || 'the service did not answer.'}`);
-    }
+    const said = { kept: 'Offline: sent later', refused: 'Not saved: ' + (failure?.message ?? '') };
+    if (reason in said) this.#say(this.getAttribute(reason) ?? said[/** @type {keyof typeof said} */ (reason)]);
   }
 
   /** @param {import('./topic.js').Reason} [source] */
   paint(source) {
     super.paint(source);
-    const usable = this.topic && !this.topic.failure;
-    this.#button.hidden = !usable;
-    this.fallback.hidden = !!usable;
-    const pressed = String(!!this.topic?.own);
-    if (this.#button.ariaPressed !== pressed) this.#button.ariaPressed = pressed;
-    const label = this.getAttribute('label') ?? 'Like';
-    if (this.#label.textContent !== label) this.#label.textContent = label;
+    const { topic, fallback } = this;
+    const hidden = !topic || !!topic.failure;
+    write(this.#button, { hidden, ariaPressed: String(!!topic?.own) });
+    write(fallback, { hidden: !hidden });
+    write(this.#label, { nodeValue: this.getAttribute('label') ?? 'Like' });
   }
 
   /** @param {string} text */
   #say(text) {
     clearTimeout(this.#hush);
-    if (this.#status.textContent !== text) this.#status.textContent = text;
+    write(this.#status, { textContent: text });
     if (text) this.#hush = setTimeout(() => this.#say(''), MESSAGE);
   }
 }

@@ -12,23 +12,23 @@ const KEEP = 6048e5;
 /**
  * @typedef {object} Entry
  * @property {string} visitor the opaque id, 24 of [A-Za-z0-9-]; empty before the first press
- * @property {Record<string, number>} mine topic → what the server has of this visitor, where not 0
- * @property {Record<string, [amount: number, at: number]>} wish topic → an assertion the server has
+ * @property {Record<string, number | undefined>} mine topic → what the server has of this visitor, where not 0
+ * @property {Record<string, [amount: number, at: number] | undefined>} wish topic → an assertion the server has
  *   not answered yet, and when it was made (milliseconds since the epoch)
  */
 
-/** @type {string | null} */
-let spare = null;
+/** The entry as this page last wrote it, for where storage is refused. */
+let spare = '{}';
 
 /** @returns {Entry} */
 export function recall() {
-  let entry;
+  let text;
   try {
-    entry = JSON.parse(localStorage.getItem(ENTRY) ?? spare ?? '{}');
+    text = localStorage.getItem(ENTRY);
   } catch {
-    entry = JSON.parse(spare ?? '{}');
+    text = spare;
   }
-  return { visitor: '', mine: {}, wish: {}, ...entry };
+  return { visitor: '', mine: {}, wish: {}, ...JSON.parse(text ?? spare) };
 }
 
 /**
@@ -39,8 +39,8 @@ export function recall() {
  */
 export function recallTopic(topic) {
   const { mine, wish } = recall();
-  const [amount, at] = wish[topic] ?? [];
-  return { mine: mine[topic] ?? 0, wish: Date.now() - (at ?? 0) < KEEP ? amount : undefined };
+  const [amount, at = 0] = wish[topic] ?? [];
+  return { mine: mine[topic] ?? 0, wish: Date.now() - at < KEEP ? amount : undefined };
 }
 
 /**
@@ -53,10 +53,9 @@ export function recallTopic(topic) {
 export function remember(topic, mine, wish) {
   const entry = recall();
   entry.visitor ||= newVisitor();
-  if (mine) entry.mine[topic] = mine;
-  else delete entry.mine[topic];
-  if (wish === undefined) delete entry.wish[topic];
-  else if (entry.wish[topic]?.[0] !== wish) entry.wish[topic] = [wish, Date.now()];
+  // What is 0 or undefined is left out of the entry.
+  entry.mine[topic] = mine || undefined;
+  if (entry.wish[topic]?.[0] !== wish) entry.wish[topic] = wish === undefined ? wish : [wish, Date.now()];
   spare = JSON.stringify(entry);
   try {
     localStorage.setItem(ENTRY, spare);

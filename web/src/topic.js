@@ -16,8 +16,25 @@ const LONGEST_PAUSE = 30_000;
  * taken back; `error`, the server does not know such a topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number }} State
- * @typedef {{ code: string, message: string, retry?: number }} Failure
+ * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
+ */
+
+/**
+ * @typedef {object} Topic
+ * @property {string} name site/metric/key
+ * @property {number} own what the visitor sees as its own contribution
+ * @property {number | undefined} shown the number to show; undefined while nothing is known
+ * @property {Failure | undefined} failure why the server has no such topic
+ * @property {Set<Listener>} listeners
+ * @property {(count: number) => void} seed takes the number that the page was rendered with;
+ *   what the server pushes replaces it
+ * @property {(frame: State & { error?: Failure }) => void} receive takes a frame from the server
+ * @property {(amount: number) => void} press the visitor wants to contribute amount; listeners are
+ *   called before it returns
+ * @property {() => void} recall takes up what another tab wrote
+ * @property {() => Promise<void>} flush asserts the wish until the server agrees or refuses; where
+ *   that is under way, without further pause
  */
 
 /**
@@ -28,173 +45,135 @@ const LONGEST_PAUSE = 30_000;
  * wants and what the server has of it. At most one write is in flight; presses meanwhile change
  * the wish, and the next write carries the newest. While a wish is open frames are kept, not
  * shown: the answer's version tells whether they already contain it.
+ * @param {string} name site/metric/key
+ * @param {string} api where the service is, with a slash at the end
+ * @returns {Topic}
  */
-export class Topic {
+export function makeTopic(name, api) {
   /** @type {number | undefined} the server's count; undefined while nothing is known */
-  count;
-  /** Version of count; below 0 while count did not come from the server's frames. */
-  version = -1;
-  /** What the server has of this visitor. */
-  mine = 0;
+  let count;
+  /** Version of count; below 0 while count did not come from the server. */
+  let version = -1;
+  /** @type {number} what the server has of this visitor */
+  let mine;
   /** @type {number | undefined} what the visitor wants, until the server agrees */
-  wish;
-  /** @type {Failure | undefined} why the server has no such topic */
-  failure;
-  /** @type {Set<Listener>} */
-  listeners = new Set();
-
+  let wish;
   /** @type {State | undefined} the newest frame that came while a wish was open */
-  #held;
-  #busy = false;
-  #flying = false;
-  #wake = () => {};
+  let held;
+  let busy = false;
+  let flying = false;
+  let wake = () => {};
 
-  /**
-   * @param {string} name site/metric/key
-   * @param {string} api where the service is, with a slash at the end
-   */
-  constructor(name, api) {
-    this.name = name;
-    this.api = api;
-    this.recall();
-  }
-
-  /** What the visitor sees as its own contribution. */
-  get own() {
-    return this.wish ?? this.mine;
-  }
-
-  /** The number to show; undefined while nothing is known. */
-  get shown() {
-    return this.count === undefined ? undefined : Math.max(0, this.count + this.own - this.mine);
-  }
-
-  /**
-   * The number that the page was rendered with; what the server pushes replaces it.
-   * @param {number} count
-   */
-  seed(count) {
-    if (this.version < 0) this.count = count;
-  }
-
-  /**
-   * A frame from the server.
-   * @param {State & { error?: Failure }} frame
-   */
-  receive({ count, version, error }) {
-    if (error) {
-      this.failure = error;
-      this.#tell('error', error);
-    } else if (this.#flying || this.own !== this.mine) {
-      if (version > (this.#held?.version ?? -1)) this.#held = { count, version };
-    } else {
-      this.#take({ count, version });
-      this.#tell('server');
-    }
-  }
-
-  /**
-   * The visitor wants to contribute amount. Listeners are called before this returns.
-   * @param {number} amount
-   */
-  press(amount) {
-    this.wish = amount;
-    remember(this.name, this.mine, amount);
-    this.#tell('visitor');
-    this.flush();
-  }
-
-  /** Takes up what another tab wrote, or an earlier visit left; where that is a wish it is sent. */
-  recall() {
-    const { mine, wish } = recallTopic(this.name);
-    if (this.#flying) {
-      this.wish = wish ?? (mine === this.mine ? this.wish : mine);
-    } else {
-      this.mine = mine;
-      this.wish = wish;
-      this.#unhold();
-    }
-    this.#tell('server');
-  }
-
-  /** Asserts the wish until the server agrees or refuses; where that is under way, without further pause. */
-  async flush() {
-    this.#wake();
-    if (this.#busy) return;
-    this.#busy = true;
-    let tries = 0;
-    let since = 0; // when the attempt was sent that first met a store that is away; 0 without
-    /** @type {number | undefined} the wish that since belongs to */
-    let tried;
-    while (this.wish !== undefined) {
-      const amount = this.wish;
-      if (amount !== tried) since = 0;
-      tried = amount;
-      const sent = Date.now();
-      this.#flying = true;
-      const answer = await assert(this.api, this.name, remember(this.name, this.mine, amount), amount);
-      this.#flying = false;
-      if (answer.ok) {
-        tries = 0;
-        this.mine = answer.mine ?? amount;
-        this.#take(/** @type {State} */ (answer));
-        if (this.wish === amount) this.wish = undefined;
-        remember(this.name, this.mine, this.wish);
-        this.#unhold();
-        this.#tell('visitor');
-        continue;
+  /** @type {Topic} */
+  const topic = {
+    name,
+    failure: undefined,
+    listeners: new Set(),
+    get own() {
+      return wish ?? mine;
+    },
+    get shown() {
+      return count === undefined ? count : Math.max(0, count + topic.own - mine);
+    },
+    seed(seeded) {
+      if (version < 0) count = seeded;
+    },
+    receive(frame) {
+      if (frame.error) {
+        topic.failure = frame.error;
+        tell('error', frame.error);
+      } else {
+        if (frame.version > (held?.version ?? -1)) held = frame;
+        release();
+        tell('server');
       }
-      const pause = answer.retry + Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** tries++);
-      const failure = { code: answer.code ?? '', message: answer.detail ?? '', retry: answer.retry };
-      if (!answer.status) {
-        if (this.own !== this.mine) this.#tell('kept');
-      } else if (answer.status < 500) {
-        this.wish = undefined;
-        remember(this.name, this.mine, this.wish);
-        this.#unhold();
-        this.#tell('refused', failure);
-        continue;
-      } else if (Date.now() + pause - (since ||= sent) > PATIENCE && this.own !== this.mine) {
-        // A lost write may have been applied: what is shown from now on is asserted instead.
-        this.wish = this.mine;
-        remember(this.name, this.mine, this.wish);
-        this.#unhold();
-        this.#tell('refused', failure);
+    },
+    press(amount) {
+      note(amount);
+      tell('visitor');
+      topic.flush();
+    },
+    recall() {
+      const found = recallTopic(name);
+      if (flying) wish = found.wish ?? (found.mine === mine ? wish : found.mine);
+      else ({ mine, wish } = found);
+      release();
+      tell('server');
+    },
+    async flush() {
+      wake();
+      if (busy) return;
+      busy = true;
+      let tries = 0;
+      let since = 0; // when the attempt was sent that first met a store that is away; 0 without
+      /** @type {number | undefined} the wish that since belongs to */
+      let tried;
+      while (wish !== undefined) {
+        const amount = wish;
+        if (amount !== tried) since = 0;
+        tried = amount;
+        const sent = Date.now();
+        flying = true;
+        const answer = await assert(api, name, note(amount), amount);
+        flying = false;
+        const { ok, status } = answer;
+        if (ok) {
+          tries = 0;
+          mine = answer.mine ?? amount;
+          take(/** @type {State} */ (answer));
+          note(wish === amount ? undefined : wish);
+          tell('visitor');
+          continue;
+        }
+        const pause = answer.retry + Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** tries++);
+        // A write refused with 5xx may have been applied: then what is shown is asserted instead.
+        const away = status >= 500;
+        const open = topic.own !== mine;
+        if (away ? open && Date.now() + pause - (since ||= sent) > PATIENCE : status) {
+          note(away ? mine : undefined);
+          tell('refused', answer);
+        } else if (!status && open) {
+          tell('kept');
+        }
+        await new Promise((done) => {
+          wake = () => done(0);
+          // Another wish, or none, does not wait; what was taken back does.
+          if (wish !== amount && wish !== mine) wake();
+          setTimeout(done, pause);
+        });
       }
-      if (this.wish === amount || this.wish === this.mine) await this.#pause(pause);
-    }
-    this.#busy = false;
-  }
+      busy = false;
+    },
+  };
 
-  /** @param {number} milliseconds */
-  #pause(milliseconds) {
-    return new Promise((done) => {
-      this.#wake = () => done(0);
-      setTimeout(done, milliseconds);
-    });
-  }
-
-  /** @param {State} state */
-  #take({ count, version }) {
-    if (version >= this.version) {
-      this.count = count;
-      this.version = version;
-      this.failure = undefined;
+  const take = (/** @type {State} */ state) => {
+    if (state.version >= version) {
+      ({ count, version } = state);
+      topic.failure = undefined;
     }
-  }
+  };
 
-  #unhold() {
-    if (this.#held && this.own === this.mine) {
-      this.#take(this.#held);
-      this.#held = undefined;
+  /** Shows what was held, once it can be trusted to hold the visitor's contribution as mine says. */
+  const release = () => {
+    if (held && !flying && topic.own === mine) {
+      take(held);
+      held = undefined;
     }
-  }
+  };
 
   /**
-   * @param {Reason} reason
-   * @param {Failure} [failure]
+   * Notes the wish that is left.
+   * @param {number | undefined} left
    */
-  #tell(reason, failure) {
-    for (const listener of this.listeners) listener(reason, failure);
-  }
+  const note = (left) => {
+    wish = left;
+    release();
+    return remember(name, mine, wish);
+  };
+
+  /** @type {Listener} */
+  const tell = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
+
+  ({ mine, wish } = recallTopic(name));
+  return topic;
 }

@@ -1,3 +1,5 @@
+import { post } from './post.js';
+
 /**
  * The ways to hear of changes, best first. Each is a function that opens a link and reports
  * through two callbacks; a link that was closed by its owner reports nothing more.
@@ -50,59 +52,46 @@ export function socket(api, topics, hear, ended) {
 }
 
 /**
- * Opens a link whose course is an asynchronous function, which returns how long to stay away.
+ * Opens a link that asks with its topics in the body, as text/plain, which spares a preflight.
+ * @param {string} url
+ * @param {() => string[]} topics
  * @param {(wait: number) => void} ended
- * @param {(signal: AbortSignal) => Promise<number>} course
+ * @param {(response: Response) => Promise<number | void>} read takes what an answer brings, and
+ *   returns after how long to ask again, in milliseconds; nothing ends the link
  * @returns {Link}
  */
-function follow(ended, course) {
+function asking(url, topics, ended, read) {
   const stop = new AbortController();
-  course(stop.signal)
-    .catch(() => 0)
-    .then((wait) => stop.signal.aborted || ended(wait));
+  let wait = 0;
+  const ask = async () => {
+    const { response, retry } = await post(url, { topics: topics() }, { signal: stop.signal });
+    wait = retry;
+    const again = response.ok && (await read(response));
+    if (!again) throw 0;
+    setTimeout(course, again);
+  };
+  const course = () => ask().catch(() => stop.signal.aborted || ended(wait));
+  course();
   return { change: (add) => !add.length, close: () => stop.abort() };
 }
 
-/**
- * Asks with a list of topics in the body, as text/plain, which spares a preflight.
- * @param {string} url
- * @param {string[]} topics
- * @param {AbortSignal} signal
- */
-const ask = (url, topics, signal) =>
-  fetch(url, { method: 'POST', body: JSON.stringify({ topics }), signal });
-
 /** @type {Open} */
-export function stream(api, topics, hear, ended) {
-  return follow(ended, async (signal) => {
-    const response = await ask(api + 'v1/stream', topics(), signal);
-    let wait = Number(response.headers.get('retry-after')) * 1e3;
-    if (!response.ok) hear({ error: await response.json(), count: 0, version: 0 });
-    else if (response.body) {
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let rest = '', chunk; !(chunk = await reader.read()).done; ) {
-        const lines = (rest + chunk.value).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) {
-          if (line.startsWith('data:')) hear(JSON.parse(line.slice(5)));
-          else if (line.startsWith('retry:')) wait = Number(line.slice(6));
-        }
-      }
+export const stream = (api, topics, hear, ended) =>
+  asking(api + 'v1/stream', topics, ended, async ({ body }) => {
+    const reader = /** @type {ReadableStream} */ (body).pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = '', chunk; !(chunk = await reader.read()).done; ) {
+      const lines = (rest + chunk.value).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) if (line.startsWith('data:')) hear(JSON.parse(line.slice(5)));
     }
-    return wait;
   });
-}
 
 /** @type {Open} */
 export function poll(api, topics, hear, ended) {
-  return follow(ended, async (signal) => {
-    for (let i = 0; i < POLLS && !signal.aborted; i++) {
-      const response = await ask(api + 'v1/counts', topics(), signal);
-      if (!response.ok) return Number(response.headers.get('retry-after')) * 1e3;
-      for (const count of (await response.json()).counts) hear(count);
-      hear({ event: 'live', count: 0, version: 0 });
-      await new Promise((done) => setTimeout(done, POLL));
-    }
-    return 0;
+  let polls = 0;
+  return asking(api + 'v1/counts', topics, ended, async (response) => {
+    for (const count of (await response.json()).counts) hear(count);
+    hear(/** @type {Frame} */ ({ event: 'live' }));
+    return polls++ < POLLS ? POLL : 0;
   });
 }

@@ -79,7 +79,7 @@ function feed() {
         const when = document.createElement('time');
         const many = Math.abs(by);
         how.textContent = `${by > 0 ? '+' : '−'}${many}`;
-        what.append(how, ` ${own ? 'from you' : many > 1 ? 'from elsewhere, together' : 'from elsewhere'}, makes ${numbers.format(count)}`);
+        what.append(how, ` ${own ? 'from you' : 'from elsewhere'}, makes ${numbers.format(count)}`);
         const seconds = Math.round((Date.now() - at) / 1000);
         when.textContent = seconds < 2 ? 'just now' : seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
         line.append(what, when);

@@ -1,0 +1,69 @@
+/** A real Chromium, and what the tests look at in its pages. */
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+import { eventually } from './wait.js';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** As root Chromium runs without its sandbox; the rest keeps it from calling home. */
+const args = ['--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
+
+/**
+ * Opens a page of a visitor of its own and collects what the browser complains of.
+ * @param {import('playwright-core').Browser} browser
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+export async function newVisitor(browser, options) {
+  const context = await browser.newContext(options);
+  /** @type {string[]} */
+  const complaints = [];
+  /** @param {string} url */
+  const open = async (url) => {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+    });
+    await page.goto(url);
+    return page;
+  };
+  return { context, complaints, open };
+}
+
+/**
+ * Waits until an element shows a number.
+ * @param {Page} page
+ * @param {string} selector
+ * @param {number | string} count
+ * @param {number} [deadline] in milliseconds
+ */
+export const shows = (page, selector, count, deadline) =>
+  eventually(async () => assert.equal(await numberOf(page, selector), String(count)), deadline);
+
+/**
+ * @param {Page} page
+ * @param {string} selector
+ */
+export const numberOf = (page, selector) => page.locator(`${selector} [part=number]`).first().innerText({ timeout: 1000 });
+
+/**
+ * @param {Page} page
+ * @param {string} selector
+ */
+export const pressed = async (page, selector) =>
+  (await page.locator(`${selector} button[part=button]`).first().getAttribute('aria-pressed', { timeout: 1000 })) === 'true';
+
+/**
+ * @param {Page} page
+ * @param {string} selector
+ */
+export const press = (page, selector) => page.locator(`${selector} button[part=button]`).first().click();
+
+/**
+ * Waits until the page's numbers are live.
+ * @param {Page} page
+ */
+export const live = (page) =>
+  eventually(async () => assert.equal(await page.locator('#status').getAttribute('data-status'), 'live'));

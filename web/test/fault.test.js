@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
+import { assertLike, countOf, startRedis, startService } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/hello';
+const HEART = '.stage tally-like';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/** @param {import('node:test').TestContext} t */
+async function visitor(t) {
+  const made = await newVisitor(browser);
+  t.after(() => made.context.close());
+  return made;
+}
+
+test('a store that is down takes the heart back and says why, and heals', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const service = await startService({ store: redis.url });
+  t.after(() => service.stop());
+  const { open } = await visitor(t);
+  const page = await open(service.url);
+  await live(page);
+  await assertLike(service.url, TOPIC, 'somebody-else');
+  await shows(page, HEART, 1);
+
+  redis.signal('SIGSTOP');
+  /** @type {Promise<any>} */
+  const failure = page.evaluate(
+    () => new Promise((resolve) => document.addEventListener('tally-error', (event) => resolve(/** @type {CustomEvent} */ (event).detail), { once: true })),
+  );
+  await press(page, HEART);
+  assert.equal(await pressed(page, HEART), true, 'red at once');
+  await eventually(async () => assert.equal(await pressed(page, HEART), false), 15_000);
+  await shows(page, HEART, 1);
+  assert.match(await page.locator(`${HEART} [role=status]`).innerText(), /^Not saved: .*store/);
+  assert.equal((await failure).code, 'store_unavailable');
+
+  redis.signal('SIGCONT');
+  // What the page says now is what the store says: one like, from somebody else.
+  await eventually(
+    async () => assert.equal(await page.evaluate(() => Object.keys(JSON.parse(localStorage.getItem('tallycast:v1') ?? '{}').wish).length), 0),
+    30_000,
+  );
+  assert.equal(await countOf(service.url, TOPIC), 1);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2), 15_000);
+  await shows(page, HEART, 2);
+});
+
+test('pages come back to a service that was restarted, and keep what was pressed meanwhile', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const first = await startService({ store: redis.url });
+  t.after(() => first.stop());
+  const { open } = await visitor(t);
+  const page = await open(first.url);
+  await live(page);
+  await first.stop();
+  await eventually(async () => assert.equal(await page.locator('#status').getAttribute('data-status'), 'away'));
+  await press(page, HEART);
+  assert.equal(await pressed(page, HEART), true);
+  const second = await startService({ store: redis.url, port: first.port });
+  t.after(() => second.stop());
+  await eventually(() => live(page), 20_000);
+  await eventually(async () => assert.equal(await countOf(second.url, TOPIC), 1), 20_000);
+  await shows(page, HEART, 1);
+  assert.equal(await pressed(page, HEART), true);
+});
+
+test('where WebSockets are blocked a stream serves, and where streams are, questions', async (t) => {
+  const service = await startService();
+  t.after(() => service.stop());
+  for (const blocked of [['ws'], ['ws', 'stream']]) {
+    const { context } = await visitor(t);
+    // What a filter between page and service does: the connection ends before anything was said.
+    await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+    if (blocked.includes('stream')) await context.route('**/v1/stream', (route) => route.abort());
+    const page = await context.newPage();
+    /** @type {string[]} */
+    const asked = [];
+    page.on('request', (request) => request.method() === 'POST' && asked.push(new URL(request.url()).pathname));
+    await page.goto(service.url);
+    await live(page);
+    const way = blocked.includes('stream') ? '/v1/counts' : '/v1/stream';
+    assert.ok(asked.includes(way), `asked ${asked}`);
+    const count = await countOf(service.url, TOPIC);
+    await assertLike(service.url, TOPIC, `visitor-${blocked.length}`);
+    await shows(page, HEART, count + 1, 15_000);
+  }
+});
+
+test('a hidden page lets go after ten seconds and is current when it is seen again', async (t) => {
+  const service = await startService();
+  t.after(() => service.stop());
+  const { context } = await visitor(t);
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(service.url);
+  await live(page);
+  const hide = (/** @type {boolean} */ hidden) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  const status = () => page.locator('#status').getAttribute('data-status');
+  await hide(true);
+  await page.clock.runFor(9000);
+  assert.equal(await status(), 'live', 'a glance elsewhere costs nothing');
+  await page.clock.runFor(1500);
+  assert.equal(await status(), 'away');
+  await assertLike(service.url, TOPIC, 'somebody-else');
+  await hide(false);
+  await live(page);
+  await page.clock.runFor(1500);
+  await shows(page, HEART, 1);
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, shows } from './browser.js';
+import { startService } from './process.js';
+import { eventually } from './wait.js';
+
+/** The frames that the Go tests hold the service to. */
+const golden = /** @type {{ name: string, frame: any, meaning: string }[]} */ (
+  JSON.parse(readFileSync(join(import.meta.dirname, '../../internal/push/testdata/frames.json'), 'utf8'))
+);
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {Awaited<ReturnType<typeof startService>>} */
+let service;
+
+before(async () => {
+  [browser, service] = await Promise.all([launch(), startService()]);
+});
+after(async () => {
+  await browser?.close();
+  await service?.stop();
+});
+
+/**
+ * A page whose service sends the frames given: the bytes are the golden ones, the rest is real.
+ * @param {import('node:test').TestContext} t
+ * @param {string} topic
+ */
+async function pageOf(t, topic) {
+  const { context, complaints } = await newVisitor(browser);
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.on('console', (message) => complaints.push(message.text()));
+  /** @type {import('playwright-core').WebSocketRoute[]} */
+  const sockets = [];
+  await page.routeWebSocket(/\/v1\/ws$/, (socket) => {
+    sockets.push(socket);
+  });
+  await page.goto(service.url);
+  const [site, metric, ...key] = topic.split('/');
+  await page.evaluate(
+    ([site, metric, key]) => {
+      const count = document.createElement('tally-count');
+      count.id = 'golden';
+      count.textContent = 'fallback';
+      Object.assign(count, { site, metric, page: key });
+      const heard = /** @type {any} */ (window).heard = /** @type {any[]} */ ([]);
+      for (const name of ['tally-load', 'tally-change', 'tally-error']) {
+        count.addEventListener(name, (event) => heard.push([name, /** @type {CustomEvent} */ (event).detail]));
+      }
+      document.querySelector('main')?.prepend(count);
+    },
+    [site, metric, key.join('/')],
+  );
+  await eventually(() => assert.equal(sockets.length, 1));
+  return {
+    page,
+    complaints,
+    send: (/** @type {any} */ frame) => sockets[0].send(JSON.stringify(frame)),
+    status: () => page.locator('#status').getAttribute('data-status'),
+    heard: () => page.evaluate(() => /** @type {any} */ (window).heard),
+  };
+}
+
+for (const { name, frame } of golden) {
+  test(`golden frame: ${name}`, async (t) => {
+    const { page, send, status, heard, complaints } = await pageOf(t, frame.topic ?? 'default/likes/golden');
+    if (frame.error && frame.topic) {
+      send(frame);
+      await eventually(async () => assert.deepEqual((await heard()).at(-1), ['tally-error', frame.error]));
+      assert.equal(await page.locator('#golden').innerText(), 'fallback');
+    } else if (frame.error) {
+      send(frame);
+      await eventually(() => assert.ok(complaints.some((text) => text.startsWith('tallycast:'))));
+    } else if (frame.topic) {
+      send(frame);
+      await eventually(async () => assert.equal((await heard())[0]?.[1].count, frame.count));
+      // The past does not come back.
+      send({ ...frame, count: frame.count + 5, version: frame.version - 1 });
+      send({ event: 'live' });
+      await eventually(async () => assert.equal(await status(), 'live'));
+      assert.equal((await heard()).length, 1);
+    } else if (frame.event === 'live' || frame.event === 'stale') {
+      send({ event: frame.event === 'live' ? 'stale' : 'live' });
+      send(frame);
+      await eventually(async () => assert.equal(await status(), frame.event));
+    } else {
+      send({ event: 'live' });
+      send(frame);
+      send({ topic: 'default/likes/golden', count: 7, version: 9 });
+      await shows(page, '#golden', 7);
+      assert.equal(await status(), 'live', 'nothing else changes');
+    }
+  });
+}

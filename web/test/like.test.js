@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
+import { assertLike, countOf, startService } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/hello';
+const HEART = '.stage tally-like';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {Awaited<ReturnType<typeof startService>>} */
+let service;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * Starts a service for the test and opens its page as a first reader.
+ * @param {import('node:test').TestContext} t
+ */
+async function firstReader(t) {
+  service = await startService();
+  t.after(() => service.stop());
+  return reader(t);
+}
+
+/** @param {import('node:test').TestContext} t */
+async function reader(t) {
+  const visitor = await newVisitor(browser);
+  t.after(() => visitor.context.close());
+  const page = await visitor.open(service.url);
+  await live(page);
+  return { ...visitor, page };
+}
+
+test('two pages see each other’s like', async (t) => {
+  const a = await firstReader(t);
+  const b = await reader(t);
+  await shows(b.page, HEART, 0);
+  await press(a.page, HEART);
+  await shows(b.page, HEART, 1);
+  assert.equal(await pressed(a.page, HEART), true);
+  assert.equal(await pressed(b.page, HEART), false);
+  await press(b.page, HEART);
+  await shows(a.page, HEART, 2);
+  await shows(a.page, '.colophon tally-count', 2);
+  await press(a.page, HEART);
+  await shows(b.page, HEART, 1);
+  assert.deepEqual([...a.complaints, ...b.complaints], []);
+});
+
+test('the heart answers in the frame of the press', async (t) => {
+  const { page } = await firstReader(t);
+  await assertLike(service.url, TOPIC, 'somebody-else');
+  await shows(page, HEART, 1);
+  const seen = await page.evaluate((selector) => {
+    const root = document.querySelector(selector)?.shadowRoot;
+    const button = /** @type {HTMLButtonElement} */ (root?.querySelector('button'));
+    button.click();
+    return [button.ariaPressed, root?.querySelector('[part=number]')?.textContent];
+  }, HEART);
+  assert.deepEqual(seen, ['true', '2']);
+});
+
+test('a reload keeps the heart red', async (t) => {
+  const { page } = await firstReader(t);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await page.reload();
+  await live(page);
+  assert.equal(await pressed(page, HEART), true);
+  await shows(page, HEART, 1);
+});
+
+test('nothing is stored before a press, and one entry after', async (t) => {
+  const { page } = await firstReader(t);
+  const keys = () => page.evaluate(() => Object.keys(localStorage));
+  assert.deepEqual(await keys(), []);
+  await press(page, HEART);
+  assert.deepEqual(await keys(), ['tallycast:v1']);
+});
+
+test('quick presses settle on the last', async (t) => {
+  const { page, context } = await firstReader(t);
+  let inFlight = 0;
+  let most = 0;
+  const asserts = (/** @type {import('playwright-core').Request} */ request) => request.method() === 'POST';
+  context.on('request', (request) => asserts(request) && (most = Math.max(most, ++inFlight)));
+  context.on('requestfinished', (request) => asserts(request) && inFlight--);
+  for (const presses of [5, 4, 7]) {
+    await page.evaluate(
+      ([selector, times]) => {
+        const button = document.querySelector(String(selector))?.shadowRoot?.querySelector('button');
+        for (let i = 0; i < Number(times); i++) button?.click();
+      },
+      [HEART, presses],
+    );
+  }
+  // Sixteen presses of a heart that was not red.
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
+  assert.equal(await pressed(page, HEART), false);
+  assert.equal(await countOf(service.url, TOPIC), 0);
+  await shows(page, HEART, 0);
+  assert.equal(most, 1, 'one write in flight a topic');
+});
+
+test('an own press never moves the number twice', async (t) => {
+  const { page } = await firstReader(t);
+  await page.evaluate((selector) => {
+    const number = document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]');
+    const seen = /** @type {any} */ (window).seen = [number?.textContent];
+    new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true, characterData: true, subtree: true });
+  }, HEART);
+  await press(page, HEART);
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
+  await assertLike(service.url, TOPIC, 'somebody-else');
+  await shows(page, HEART, 2);
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['0', '1', '2']);
+});
+
+test('a press while offline is kept, and is sent later', async (t) => {
+  const { page, context } = await firstReader(t);
+  await context.setOffline(true);
+  await press(page, HEART);
+  await shows(page, HEART, 1);
+  await eventually(async () => assert.match(await page.locator(`${HEART} [role=status]`).innerText(), /sent later/));
+  assert.equal(await pressed(page, HEART), true);
+  assert.equal(await countOf(service.url, TOPIC), 0);
+  await context.setOffline(false);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  assert.equal(await pressed(page, HEART), true);
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
+  await shows(page, HEART, 1);
+});
+
+test('a press that the page was closed on is sent by the next visit', async (t) => {
+  const { page, context, open } = await firstReader(t);
+  await context.setOffline(true);
+  await press(page, HEART);
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 1));
+  await page.close();
+  await context.setOffline(false);
+  const next = await open(`${service.url}/demo/`);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await shows(next, '.colophon tally-count', 1);
+});
+
+test('tabs of one visitor agree on the heart', async (t) => {
+  const { page, open } = await firstReader(t);
+  const other = await open(service.url);
+  await live(other);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await pressed(other, HEART), true));
+  await shows(other, HEART, 1);
+  await press(other, HEART);
+  await eventually(async () => assert.equal(await pressed(page, HEART), false));
+  await shows(page, HEART, 0);
+});
+
+test('a refusal takes the press back and says why', async (t) => {
+  const { page } = await firstReader(t);
+  // A metric that the service was not told of refuses every press.
+  const { code, message } = await page.evaluate(async () => {
+    const heart = document.createElement('tally-like');
+    heart.setAttribute('page', 'refused');
+    heart.id = 'refused';
+    document.querySelector('main')?.prepend(heart);
+    const refused = new Promise((resolve) => heart.addEventListener('tally-error', (event) => resolve(/** @type {CustomEvent} */ (event).detail)));
+    heart.setAttribute('metric', 'cheers');
+    return refused;
+  });
+  assert.equal(code, 'unknown_metric');
+  assert.match(message, /cheers/);
+  assert.equal(await page.locator('#refused button[part=button]').isVisible(), false, 'what the server does not know is not offered');
+});
+
+/** @param {import('playwright-core').Page} page */
+const storedWishes = (page) =>
+  page.evaluate(() => Object.keys(JSON.parse(localStorage.getItem('tallycast:v1') ?? '{}').wish ?? {}));

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { mkdtemp } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, live, newVisitor, press, shows } from './browser.js';
+import { assertLike, countOf, startService } from './process.js';
+import { eventually } from './wait.js';
+
+const axe = createRequire(import.meta.url)('axe-core');
+const PAGES = ['/', '/demo/'];
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {Awaited<ReturnType<typeof startService>>} */
+let service;
+/** Where the screenshots of this run are. */
+let shots = '';
+
+before(async () => {
+  [browser, service] = await Promise.all([launch(), startService({ basePath: '/tally' })]);
+  shots = process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), 'tallycast-screenshots-')));
+});
+after(async () => {
+  await browser?.close();
+  await service?.stop();
+});
+
+const at = (/** @type {string} */ path) => service.url + path;
+
+test('fifty hearts share one connection', async (t) => {
+  const { context, open, complaints } = await newVisitor(browser, { viewport: { width: 1280, height: 4000 } });
+  t.after(() => context.close());
+  /** @type {string[]} */
+  const sockets = [];
+  /** @type {string[]} */
+  const sent = [];
+  context.on('page', (page) =>
+    page.on('websocket', (socket) => {
+      sockets.push(socket.url());
+      socket.on('framesent', ({ payload }) => sent.push(String(payload)));
+    }),
+  );
+  const page = await open(at('/demo/'));
+  await live(page);
+  assert.equal(await page.locator('.pleasures tally-like').count(), 50);
+  await assertLike(service.url, 'default/likes/pleasures/someone-else', 'somebody-else');
+  await shows(page, '.pleasures li:last-child tally-like', 1);
+  await assertLike(service.url, 'default/likes/pleasures/first-coffee', 'somebody-else');
+  await shows(page, '.pleasures li:first-child tally-like', 1);
+  assert.equal(sockets.length, 1);
+  assert.match(sockets[0], /\/tally\/v1\/ws$/, 'no topic in the URL');
+  assert.equal(sent.length, 1, 'all topics in one message');
+  assert.equal(JSON.parse(sent[0]).subscribe.length, 51);
+  assert.deepEqual(complaints, []);
+});
+
+test('hearts far from the viewport are not pushed to until they come near', async (t) => {
+  const { context } = await newVisitor(browser, { viewport: { width: 800, height: 400 } });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const asked = [];
+  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => asked.push(...(JSON.parse(String(payload)).subscribe ?? []))));
+  await page.goto(at('/demo/'));
+  await live(page);
+  assert.ok(asked.length < 50, `${asked.length} topics asked for`);
+  await page.locator('.pleasures li:last-child').scrollIntoViewIfNeeded();
+  await eventually(() => assert.ok(asked.includes('default/likes/pleasures/someone-else')));
+});
+
+test('without JavaScript the heart is a form that posts and comes back', async (t) => {
+  const { context, open } = await newVisitor(browser, { javaScriptEnabled: false });
+  t.after(() => context.close());
+  for (const path of PAGES) {
+    const page = await open(at(path));
+    const form = page.locator('tally-like form').first();
+    const topic = new URL((await form.getAttribute('action')) ?? '', service.url).pathname.slice('/tally/v1/'.length);
+    const count = await countOf(service.url, topic);
+    await form.locator('button').click();
+    await page.waitForURL(at(path));
+    await eventually(async () => assert.equal(await countOf(service.url, topic), count + 1));
+    await page.reload();
+    assert.match(await page.locator('tally-like form').first().innerText(), new RegExp(`${count + 1}$`));
+  }
+});
+
+test('axe finds nothing, light and dark, wide and narrow', async (t) => {
+  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+    for (const [width, height] of [[1280, 900], [390, 844]]) {
+      const { context, open } = await newVisitor(browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
+      t.after(() => context.close());
+      for (const path of PAGES) {
+        const page = await open(at(path));
+        await live(page);
+        await press(page, 'tally-like');
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
+        const found = violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
+        assert.deepEqual(found, [], `${path} ${colorScheme} ${width}`);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(overflow <= 0, `${path} is ${overflow} px wider than a screen of ${width}`);
+        await page.screenshot({ path: join(shots, `${path === '/' ? 'article' : 'listing'}-${colorScheme}-${width}.png`) });
+      }
+    }
+  }
+  t.diagnostic(`screenshots in ${shots}`);
+});
+
+test('the pages keep their own policy and ask nobody else', async (t) => {
+  for (const path of PAGES) {
+    const { context, complaints } = await newVisitor(browser);
+    t.after(() => context.close());
+    await context.addInitScript(() => {
+      const violations = /** @type {any} */ (window).violations = /** @type {string[]} */ ([]);
+      addEventListener('securitypolicyviolation', (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`), true);
+    });
+    /** @type {Set<string>} */
+    const origins = new Set();
+    context.on('request', (request) => origins.add(new URL(request.url()).origin));
+    const page = await context.newPage();
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    const response = await page.goto(at(path));
+    const policy = (await response?.headerValue('content-security-policy')) ?? '';
+    assert.match(policy, /default-src 'self'/);
+    assert.doesNotMatch(policy, /unsafe/);
+    await live(page);
+    await press(page, 'tally-like');
+    await page.locator('#theme').click();
+    await eventually(async () => assert.notEqual(await page.locator('tally-like [part=number]').first().innerText(), '0'));
+    assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).violations), []);
+    assert.deepEqual(complaints, []);
+    assert.deepEqual([...origins], [new URL(service.url).origin]);
+  }
+});
+
+test('the theme chosen is there again, and the second window shows the same page', async (t) => {
+  const { context, open } = await newVisitor(browser, { colorScheme: 'light' });
+  t.after(() => context.close());
+  const page = await open(at('/'));
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.locator('#theme').click();
+  const dark = await paper();
+  assert.notEqual(dark, light);
+  await page.reload();
+  assert.equal(await paper(), dark);
+  const [second] = await Promise.all([context.waitForEvent('page'), page.locator('.second').click()]);
+  await live(second);
+  assert.equal(new URL(second.url()).pathname, '/tally/');
+});

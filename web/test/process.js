@@ -1,0 +1,133 @@
+/** Real processes for the tests: the service and Redis, each on a free port, ended by pid. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from './wait.js';
+
+/** How long a process may take to end before it is killed, in milliseconds. */
+const GRACE = 5000;
+
+/** @returns {Promise<number>} */
+export const freePort = () =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
+function start(command, args) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (output += data));
+  /** @type {Error | undefined} */
+  let failure;
+  child.on('error', (error) => (failure = error));
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  // Whatever becomes of the tests, nothing outlives them.
+  process.on('exit', () => child.kill('SIGKILL'));
+  return {
+    child,
+    output: () => output,
+    /** Throws where the process is not running. */
+    check() {
+      if (failure) throw failure;
+      if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}:\n${output}`);
+    },
+    async stop() {
+      if (child.pid && child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGCONT');
+        child.kill('SIGTERM');
+        const late = setTimeout(() => child.kill('SIGKILL'), GRACE);
+        await ended;
+        clearTimeout(late);
+      }
+    },
+  };
+}
+
+/**
+ * Starts the service and waits until it is ready.
+ * @param {{ store?: string, port?: number, basePath?: string }} [options]
+ */
+export async function startService({ store, port, basePath = '' } = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'tallycast-service-'));
+  port ??= await freePort();
+  const url = `http://127.0.0.1:${port}${basePath}`;
+  const service = start(process.env.TALLYCAST_TEST_BINARY ?? 'tallycast', [
+    'serve',
+    `--listen=127.0.0.1:${port}`,
+    '--internal-listen=',
+    `--store=${store ?? `sqlite:${join(dir, 'tallycast.db')}`}`,
+    '--drain=0s',
+    `--base-path=${basePath}`,
+  ]);
+  await eventually(async () => {
+    service.check();
+    const response = await fetch(`${url}/readyz`);
+    if (!response.ok) throw new Error(`/readyz answers ${response.status}: ${await response.text()}`);
+  }, 15_000).catch(async (error) => {
+    await service.stop();
+    throw error;
+  });
+  return {
+    url,
+    port,
+    output: service.output,
+    async stop() {
+      await service.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Starts a Redis of its own. */
+export async function startRedis() {
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'tallycast-redis-'));
+  const redis = start('redis-server', [
+    '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no',
+  ]);
+  await eventually(() => {
+    redis.check();
+    if (!redis.output().includes('Ready to accept connections')) throw new Error(redis.output());
+  });
+  return {
+    url: `redis://127.0.0.1:${port}/0`,
+    /** @param {NodeJS.Signals} signal */
+    signal: (signal) => redis.child.kill(signal),
+    async stop() {
+      await redis.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * One assertion from outside the browser.
+ * @param {string} url of the service
+ * @param {string} topic
+ * @param {string} visitor
+ * @param {number} amount
+ */
+export async function assertLike(url, topic, visitor, amount = 1) {
+  const response = await fetch(`${url}/v1/${topic}`, { method: 'POST', body: JSON.stringify({ visitor, amount }) });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+/**
+ * @param {string} url of the service
+ * @param {string} topic
+ * @returns {Promise<number>}
+ */
+export const countOf = async (url, topic) => (await (await fetch(`${url}/v1/${topic}`)).json()).count;

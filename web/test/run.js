@@ -1,0 +1,30 @@
+/** Builds the service, runs the browser tests against it, and cleans up. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const here = import.meta.dirname;
+const dir = mkdtempSync(join(tmpdir(), 'tallycast-web-'));
+const binary = join(dir, 'tallycast');
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
+const run = (command, args) =>
+  spawnSync(command, args, {
+    cwd: join(here, '..'),
+    stdio: 'inherit',
+    env: { ...process.env, TALLYCAST_TEST_BINARY: binary },
+  }).status ?? 1;
+
+let status = run('go', ['build', '-o', binary, '../cmd/tallycast']);
+if (status === 0) {
+  const only = process.argv.slice(2);
+  const files = (only.length ? only : readdirSync(here).filter((name) => name.endsWith('.test.js'))).map((file) => join(here, file));
+  // One file after the other: each has a browser and a service of its own.
+  status = run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=120000', ...files.sort()]);
+}
+rmSync(dir, { recursive: true, force: true });
+process.exit(status);
