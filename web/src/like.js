@@ -4,7 +4,7 @@ import { TallyElement } from './element.js';
 /** How long a message stays, in milliseconds: enough to read two lines slowly. */
 const MESSAGE = 10_000;
 
-const HEART = 'M12 21C5 16 2 12 2 8.6a5 5 0 0 1 10-3 5 5 0 0 1 10 3c0 3.4-3 7.4-10 12.4z';
+const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4-10 12.4z';
 
 /**
  * `<tally-like>`: a heart and its number. It answers in the frame of the press; what the server

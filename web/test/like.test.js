@@ -161,8 +161,29 @@ test('tabs of one visitor agree on the heart', async (t) => {
 });
 
 test('a refusal takes the press back and says why', async (t) => {
+  // One new topic an hour: the second heart is refused.
+  service = await startService({ flags: ['--new-topic-limit=1/h'] });
+  t.after(() => service.stop());
+  const { context, open } = await newVisitor(browser);
+  t.after(() => context.close());
+  const page = await open(`${service.url}/demo/`);
+  await live(page);
+  const hearts = page.locator('.pleasures tally-like');
+  let refused = -1;
+  // The limit may allow a burst of a few.
+  for (let i = 0; i < 10 && refused < 0; i++) {
+    await hearts.nth(i).locator('button[part=button]').click();
+    await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
+    if ((await hearts.nth(i).locator('button[part=button]').getAttribute('aria-pressed')) === 'false') refused = i;
+  }
+  assert.ok(refused >= 0, 'none was refused');
+  assert.match(await hearts.nth(refused).locator('[role=status]').innerText(), /^Not saved: ./);
+  assert.equal(await hearts.nth(refused).locator('[part=number]').innerText(), '0');
+});
+
+test('a topic that the service does not know is told of, and not offered', async (t) => {
   const { page } = await firstReader(t);
-  // A metric that the service was not told of refuses every press.
+  // A metric that was not declared.
   const { code, message } = await page.evaluate(async () => {
     const heart = document.createElement('tally-like');
     heart.setAttribute('page', 'refused');

@@ -57,9 +57,9 @@ function start(command, args) {
 
 /**
  * Starts the service and waits until it is ready.
- * @param {{ store?: string, port?: number, basePath?: string }} [options]
+ * @param {{ store?: string, port?: number, basePath?: string, flags?: string[] }} [options]
  */
-export async function startService({ store, port, basePath = '' } = {}) {
+export async function startService({ store, port, basePath = '', flags = [] } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'tallycast-service-'));
   port ??= await freePort();
   const url = `http://127.0.0.1:${port}${basePath}`;
@@ -70,6 +70,7 @@ export async function startService({ store, port, basePath = '' } = {}) {
     `--store=${store ?? `sqlite:${join(dir, 'tallycast.db')}`}`,
     '--drain=0s',
     `--base-path=${basePath}`,
+    ...flags,
   ]);
   await eventually(async () => {
     service.check();
