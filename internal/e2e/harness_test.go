@@ -3,12 +3,14 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +25,12 @@ const (
 	patience = 30 * time.Second
 	// between is the pause between two looks at a condition.
 	between = 3 * time.Millisecond
+	// atOnce is how many tests run at the same time.
+	atOnce = 6
 )
+
+// raceOptions keep the race detector from waiting a second at each exit.
+const raceOptions = "atexit_sleep_ms=0"
 
 // binary is the path of the program under test, built by TestMain.
 var binary string
@@ -45,6 +52,11 @@ func testMain(m *testing.M) int {
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
+	}
+	// Most of the tests' time is waiting for beats, leases and lingering pages.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
 	}
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
@@ -115,7 +127,7 @@ func launch(t testing.TB, env []string, args ...string) *process {
 	p := &process{t: t, log: &book{}, out: &book{}, ended: make(chan struct{})}
 	p.command = exec.Command(binary, args...)
 	p.command.Dir = t.TempDir()
-	p.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.command.Dir}, env...)
+	p.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.command.Dir, "GORACE=" + raceOptions}, env...)
 	p.command.Stderr, p.command.Stdout = p.log, p.out
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
@@ -130,7 +142,7 @@ func launch(t testing.TB, env []string, args ...string) *process {
 		if strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") || strings.Contains(log, "fatal error:") {
 			t.Error("the process reported a race or a panic")
 		}
-		if t.Failed() {
+		if t.Failed() && p.command.ProcessState.ExitCode() == -1 { // it did not end by itself
 			t.Logf("%v said:\n%s", p.command.Args[1:], log)
 		}
 	})

@@ -1,0 +1,141 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+)
+
+// An address may send three seconds' worth at once, and others are not concerned.
+func TestTheRateLimitIsABurstOfThreeTimes(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--rate-limit", "5/h", "--new-topic-limit", "off")
+	for i := range 20 {
+		a := s.do("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", i))
+		if i < 15 {
+			a.is(200)
+		} else {
+			a.refused(429, "rate_limited")
+		}
+	}
+	s.do("DELETE", "/v1/default/likes/x", "", "Tally-Visitor: visitor-1").refused(429, "rate_limited")
+	s.post("default/likes/x", map[string][]string{"return": {"/"}}, "Origin: "+s.url).is(429).says("rate_limited")
+	s.get("/v1/default/likes/x").is(200)
+	s.do("POST", "/v1/counts", `{"topics":["default/likes/x"],"visitor":"visitor-1"}`).is(200) // not a write
+	if c := s.from("127.0.0.2").like("default/likes/x", "visitor-99", "1"); c.Count != 16 {
+		t.Errorf("another address: %+v", c)
+	}
+	s.do("POST", "/v1/default/likes/x", "", "Tally-Visitor: visitor-0", "Origin: https://page.example").is(403)
+	if got := s.metric(`tallycast_rate_limited_total{limit="write"}`); got < 7 {
+		t.Errorf("refused %v, says the metric", got)
+	}
+}
+
+func TestTheDefaultsLetAPersonThroughAndStopAFlood(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil)
+	refused := 0
+	each(300, 4, func(i int) {
+		a, err := s.try("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", i))
+		switch {
+		case err != nil:
+			t.Error(err)
+		case i < 50 && a.status != 200:
+			t.Errorf("like %d: %d", i, a.status)
+		}
+	})
+	for i := range 100 {
+		if s.do("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", 1000+i)).status == 429 {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("a flood of 400 likes was not stopped by 20/s")
+	}
+}
+
+func TestTheReadLimitCountsTopics(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--read-limit", "10/h") // 30 at once
+	list := func(n int) string {
+		topics := make([]string, n)
+		for i := range topics {
+			topics[i] = fmt.Sprintf("default/likes/%d", i)
+		}
+		body, _ := json.Marshal(map[string]any{"topics": topics})
+		return string(body)
+	}
+	s.do("POST", "/v1/counts", list(20)).is(200)
+	v := s.stream("POST", "/v1/stream", list(12))
+	v.sawEvents("live", 1)
+	refused := 0
+	for _, f := range v.seen() {
+		if f.Error != nil && f.Error.Code == "rate_limited" {
+			refused++
+		}
+	}
+	if refused != 2 {
+		t.Errorf("of 12 topics after 20 of 30, %d were refused: %s", refused, v.transcript())
+	}
+	s.get("/v1/default/likes/0").refused(429, "rate_limited")
+	s.get("/v1/counts?topic=default/likes/0").refused(429, "rate_limited")
+	s.get("/badge/default/likes/0.svg").refused(429, "rate_limited")
+	s.like("default/likes/0", "visitor-1", "1") // writes have a limit of their own
+	v.sawCount("default/likes/0", 1)
+	s.from("127.0.0.2").get("/v1/default/likes/0").is(200)
+}
+
+func TestAnAddressBringsSoManyTopicsIntoBeing(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--new-topic-limit", "3/h", "--rate-limit", "off")
+	for i := range 5 {
+		a := s.do("POST", fmt.Sprintf("/v1/default/likes/new-%d", i), `{"visitor":"visitor-1"}`)
+		if i < 3 {
+			a.is(200)
+		} else {
+			a.refused(429, "rate_limited")
+			if c := s.read(fmt.Sprintf("default/likes/new-%d", i)); c.Version != 0 {
+				t.Errorf("refused, and yet: %+v", c)
+			}
+		}
+	}
+	// What exists is not new.
+	for i := range 10 {
+		s.like("default/likes/new-0", fmt.Sprintf("visitor-%d", i), "1")
+	}
+	if c := s.from("127.0.0.2").like("default/likes/new-9", "visitor-1", "1"); c.Count != 1 {
+		t.Errorf("another address: %+v", c)
+	}
+}
+
+func TestViewersOfOneAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--max-viewers-per-address", "2")
+	first, second := s.watch("?topic=default/likes/x"), s.dial("?topic=default/likes/x")
+	first.sawEvents("live", 1)
+	second.sawEvents("live", 1)
+	s.get("/v1/stream?topic=default/likes/x").refused(503, "too_many_viewers")
+	third := s.dial("")
+	eventually(t, "the end", third.hasEnded)
+	if third.code != 1013 {
+		t.Errorf("closed with %d", third.code)
+	}
+	s.from("127.0.0.2").watch("?topic=default/likes/x").sawEvents("live", 1)
+	second.close()
+	eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+	s.dial("?topic=default/likes/x").sawEvents("live", 1)
+}
+
+func TestWatchedTopicsOfAnInstanceAreLimited(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--max-watched-topics", "2")
+	v := s.watch("?topic=default/likes/a&topic=default/likes/b&topic=default/likes/c")
+	v.sawEvents("live", 1)
+	f := v.saw("the refusal", func(f frame) bool { return f.Error != nil })
+	if f.Error.Code != "too_many_viewers" {
+		t.Errorf("%s", f.raw)
+	}
+	// What is watched already may be watched by everybody.
+	other := s.dial("?topic=default/likes/a")
+	other.sawCount("default/likes/a", 0)
+}
