@@ -37,6 +37,15 @@ type Ack struct {
 	Count    int64 // that the server answered; 0 where it answers none
 }
 
+// Final is the count that viewers show once the like reached them: the server's,
+// or, where that counts nothing, the like's own number.
+func (a Ack) Final() int64 {
+	if a.Count > 0 {
+		return a.Count
+	}
+	return a.N
+}
+
 // Likers press the heart over connections that are kept.
 type Likers struct {
 	address string

@@ -1,0 +1,71 @@
+package peer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// module is the first line of this module's go.mod.
+const module = "module github.com/tallycast/tallycast/bench\n"
+
+// Root returns the folder of this module: the working directory or one above it.
+var Root = sync.OnceValues(func() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		data, err := os.ReadFile(filepath.Join(at, "go.mod"))
+		if err == nil && bytes.HasPrefix(data, []byte(module)) {
+			return at, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("%s is not inside the bench: run it with go run -C bench", dir)
+		}
+	}
+})
+
+// builder builds each program once in a run of the bench.
+type builder struct {
+	mu    sync.Mutex
+	built map[string]string // by name
+}
+
+var programs = builder{built: map[string]string{}}
+
+// program builds the program below peer/ of that name and returns where it is.
+func program(name string) (string, error) {
+	return programs.build(name, ".", "./peer/"+name)
+}
+
+// Binary builds tallycast as it is released and returns where it is.
+func Binary() (string, error) {
+	return programs.build("tallycast", "..", "./cmd/tallycast")
+}
+
+func (b *builder) build(name, module, folder string) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if path, ok := b.built[name]; ok {
+		return path, nil
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, ".bin", name)
+	// All Go programs are built alike.
+	command := exec.Command("go", "build", "-buildvcs=false", "-tags", "nomsgpack", "-trimpath", "-ldflags", "-s -w", "-o", path, folder)
+	command.Dir = filepath.Join(root, module)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("build %s: %w", name, err), errors.New(string(out)))
+	}
+	b.built[name] = path
+	return path, nil
+}

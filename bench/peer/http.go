@@ -1,0 +1,47 @@
+package peer
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/tallycast/tallycast/bench/load"
+)
+
+// both are the transports of whoever has both.
+var both = []load.Transport{load.SSE, load.WebSocket}
+
+// live is what says that the snapshot is whole: tallycast's word, and that of the
+// peers written for this bench.
+const live = `{"event":"live"}`
+
+// postLike appends tallycast's call for a like. The peers written for this bench
+// take the same one. Each like is of another visitor.
+func postLike(dst []byte, topic string, n int64) []byte {
+	return appendPost(dst, "/v1/"+topic, func(body []byte) []byte {
+		body = append(body, `{"visitor":"bench-visitor-`...)
+		body = appendPadded(body, n)
+		return append(body, `","amount":1}`...)
+	})
+}
+
+// appendPadded appends n with leading zeros, so that all are of one length.
+func appendPadded(dst []byte, n int64) []byte {
+	for limit := int64(1_000_000_000); limit > n && limit > 1; limit /= 10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendInt(dst, n, 10)
+}
+
+// appendPost appends a POST whose body is what body appends: JSON of less than
+// 1,000 bytes.
+func appendPost(dst []byte, path string, body func([]byte) []byte) []byte {
+	dst = append(dst, "POST "...)
+	dst = append(dst, path...)
+	dst = append(dst, " HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "...)
+	at := len(dst)
+	dst = append(dst, "000\r\n\r\n"...)
+	from := len(dst)
+	dst = body(dst)
+	copy(dst[at:at+3], fmt.Appendf(nil, "%03d", len(dst)-from))
+	return dst
+}

@@ -1,0 +1,99 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tallycast/tallycast/bench/load"
+)
+
+// Unlimited are the arguments that turn tallycast's limits off.
+func Unlimited() []string {
+	return []string{
+		"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off",
+		"--max-viewers", "off", "--max-viewers-per-address", "off",
+	}
+}
+
+// Tallycast is what all this is about, with its limits off.
+func Tallycast() *Peer { return tallycast("tallycast", "limits off", Unlimited()) }
+
+// TallycastLimited has the limits that it has by default.
+func TallycastLimited() *Peer {
+	return tallycast("tallycast, limits on", "limits as by default", nil)
+}
+
+// TallycastSQLite keeps its counts in a file.
+func TallycastSQLite() *Peer {
+	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())
+	start := p.start
+	p.start = func(ctx context.Context, s *Server, o Options) error {
+		o.SQLite = true
+		return start(ctx, s, o)
+	}
+	return p
+}
+
+func tallycast(name, settings string, arguments []string) *Peer {
+	return &Peer{
+		Name:       name,
+		Settings:   "serve --demo=false; " + settings + "; the rest as by default",
+		Transports: both, Likes: true,
+		start: func(ctx context.Context, s *Server, o Options) error {
+			return startTallycast(ctx, s, o, arguments)
+		},
+		door: func(t load.Transport) load.Door {
+			path := "/v1/stream?{topics}"
+			if t == load.WebSocket {
+				path = "/v1/ws?{topics}"
+			}
+			return load.Door{Path: path, TopicParam: "topic={topic}", Ready: live}
+		},
+		like: postLike,
+	}
+}
+
+func startTallycast(ctx context.Context, s *Server, o Options, arguments []string) error {
+	name, err := Binary()
+	if err != nil {
+		return err
+	}
+	store := "sqlite:" + filepath.Join(s.dir, "tally.db")
+	if !o.SQLite {
+		if err := s.needRedis(ctx); err != nil {
+			return err
+		}
+		store = "redis://" + s.Redis.Address
+	}
+	internal, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	// The platform's own variables would be read as configuration.
+	for _, variable := range []string{"PORT", "REDIS_URL"} {
+		if err := os.Unsetenv(variable); err != nil {
+			return err
+		}
+	}
+	p, err := startProcess(filepath.Join(s.dir, "log"), name, append(append([]string{
+		"serve", "--listen", s.Address, "--internal-listen", internal, "--store", store, "--demo=false",
+		"--drain", "0s", // nobody reconnects here
+	}, arguments...), o.Arguments...)...)
+	if err != nil {
+		return err
+	}
+	s.closes = append(s.closes, p.stop)
+	s.Processes = append(s.Processes, p.pid())
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return p.until(ctx, "it is not ready", func() bool {
+		answer, err := client.Get(fmt.Sprintf("http://%s/readyz", s.Address))
+		if err != nil {
+			return false
+		}
+		return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
+	})
+}
