@@ -1,6 +1,8 @@
-// Package bundle makes one minified module of the widgets' sources. Building
-// and running the service do not need it: its result is committed, and a test
-// holds the two together.
+// Package bundle makes what browsers get of its sources: one minified module of
+// the widgets, and the demo's pages of their templates. Building and running the
+// service do not need it: its result is committed, and a test holds the two
+// together. The pages are rendered here because html/template, in a program,
+// makes the linker keep every exported method: megabytes of them.
 package bundle
 
 import (
@@ -19,8 +21,19 @@ const internal = `^(listeners|receive|recall|seed|failure|fallback|moved|exact|p
 // everything is the module that /tally.js is made of.
 const everything = `export * from "./src/index.js"`
 
-// Build bundles all widgets; dir is the directory of package web.
-func Build(dir string) ([]byte, error) { return Module(dir, everything) }
+// Files returns the files of dist by their names; dir is the directory of
+// package web.
+func Files(dir string) (map[string][]byte, error) {
+	script, err := Module(dir, everything)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"tally.js": script}
+	if err := addPages(files, dir); err != nil {
+		return nil, fmt.Errorf("render the demo: %w", err)
+	}
+	return files, nil
+}
 
 // Module bundles what the JavaScript module source imports, by paths relative to dir.
 func Module(dir, source string) ([]byte, error) {

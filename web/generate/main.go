@@ -1,10 +1,11 @@
-// Command generate bundles the widgets: src/index.js becomes dist/tally.js, one
-// minified module. It is run by `go generate ./web`.
+// Command generate makes the files of dist, which the service embeds: of src one
+// minified module, and of demo the pages. It is run by `go generate ./web`.
 package main
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/tallycast/tallycast/web/bundle"
 )
@@ -17,9 +18,14 @@ func main() {
 }
 
 func run() error {
-	script, err := bundle.Build(".")
+	files, err := bundle.Files(".")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("dist/tally.js", script, 0o644)
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join("dist", name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package web
+package bundle
 
 // pleasure is one entry of the demo's listing.
 type pleasure struct {
@@ -7,8 +7,11 @@ type pleasure struct {
 	Note  string
 }
 
+// pleasureTopics is what the topics of the entries begin with, and of no other.
+const pleasureTopics = "default/likes/pleasures/"
+
 // Topic returns the topic of the entry's heart.
-func (p pleasure) Topic() string { return "default/likes/" + p.Page() }
+func (p pleasure) Topic() string { return pleasureTopics + p.Slug }
 
 // Page returns the key of the entry's heart.
 func (p pleasure) Page() string { return "pleasures/" + p.Slug }

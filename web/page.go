@@ -1,0 +1,97 @@
+package web
+
+import (
+	_ "embed"
+	"fmt"
+	"html"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:embed dist/article.html
+var article string
+
+//go:embed dist/listing.html
+var listing string
+
+// Page is one page of the demo.
+type Page struct {
+	Path   string   // where it is served, below the base path: "/" or "/demo/"
+	Topics []string // whose counts it shows
+
+	parts []string // what it is made of: text and, in each second place, a mark
+}
+
+var pages = sync.OnceValue(func() []Page {
+	return []Page{newPage("/", article), newPage("/demo/", listing)}
+})
+
+// Pages returns the pages of the demo. Their topics must not be changed.
+func Pages() []Page { return slices.Clone(pages()) }
+
+func newPage(path, text string) Page {
+	p := Page{Path: path, parts: strings.Split(text, "~")}
+	for i := 1; i < len(p.parts); i += 2 {
+		kind, topic, _ := strings.Cut(p.parts[i], " ")
+		if kind == "count" && !slices.Contains(p.Topics, topic) {
+			p.Topics = append(p.Topics, topic)
+		}
+	}
+	return p
+}
+
+// Render writes the page as HTML. The base path is empty or begins with a slash
+// and does not end in one; counts holds the numbers of p.Topics, where those
+// that are missing count 0. Nothing is written when it fails.
+func (p Page) Render(w io.Writer, basePath string, counts map[string]int64) error {
+	var page strings.Builder
+	for i, part := range p.parts {
+		if i%2 == 0 {
+			page.WriteString(part)
+			continue
+		}
+		value, err := p.fill(part, basePath, counts)
+		if err != nil {
+			return fmt.Errorf("render the demo's %s: %w", p.Path, err)
+		}
+		page.WriteString(html.EscapeString(value))
+	}
+	_, err := io.WriteString(w, page.String())
+	return err
+}
+
+// fill returns what stands in the place of a mark, as text that is not escaped
+// yet. Package bundle says what the marks mean.
+func (p Page) fill(mark, basePath string, counts map[string]int64) (string, error) {
+	switch kind, topic, _ := strings.Cut(mark, " "); kind {
+	case "base":
+		return basePath, nil
+	case "path":
+		return basePath + p.Path, nil
+	case "count":
+		return strconv.FormatInt(counts[topic], 10), nil
+	case "grouped":
+		return grouped(counts[topic]), nil
+	case "sum":
+		var sum int64
+		for _, each := range p.Topics {
+			if strings.HasPrefix(each, topic) {
+				sum += counts[each]
+			}
+		}
+		return grouped(sum), nil
+	}
+	return "", fmt.Errorf("there is no mark ~%s~", mark)
+}
+
+// grouped writes n, which is not negative, as English does: 12,345.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
