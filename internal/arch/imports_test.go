@@ -32,6 +32,7 @@ var inward = map[string][]string{
 	// For tests alone.
 	"internal/storetest": {"internal/tally"},
 	"internal/redistest": {},
+	"internal/e2e":       {},
 }
 
 // owners lists who may import a library, by the beginning of its path.
@@ -39,7 +40,7 @@ var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
 	"github.com/redis/go-redis":      {"internal/redisstore", "internal/redistest"},
-	"modernc.org/":                   {"internal/sqlitestore"},
+	"modernc.org/":                   {"internal/sqlitestore", "internal/e2e"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},
 	"github.com/alecthomas/kong":     {"cmd/tallycast"},
