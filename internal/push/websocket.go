@@ -3,6 +3,7 @@ package push
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -80,9 +81,20 @@ func refuse(w http.ResponseWriter, r *http.Request, why error) error {
 
 // isHandshake tells whether the library will accept the request.
 func isHandshake(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
 		headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") &&
-		r.Header.Get("Sec-WebSocket-Version") == "13" && len(r.Header["Sec-Websocket-Key"]) == 1
+		r.Header.Get("Sec-WebSocket-Version") == "13" && hasKey(r.Header)
+}
+
+// hasKey tells whether the header holds one key, which is 16 bytes in base64
+// (RFC 6455, section 4.1).
+func hasKey(header http.Header) bool {
+	keys := header["Sec-Websocket-Key"]
+	if len(keys) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
+	return err == nil && len(key) == 16
 }
 
 func headerHas(header http.Header, name, token string) bool {
