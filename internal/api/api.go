@@ -130,6 +130,11 @@ func New(o Options) (*API, error) {
 		parts:     o.Instrumented,
 		startedAt: time.Now(),
 	}
+	if a.secret != nil {
+		if secret, err := a.secret(); err == nil {
+			a.limits.rekey(secret) // before anything is counted, since it forgets
+		}
+	}
 	var err error
 	if a.assets, err = newAssets(o.WithoutDemo); err != nil {
 		return nil, err
