@@ -147,3 +147,15 @@ func TestTheDemoIsAPageThatCanBeTurnedOff(t *testing.T) {
 	off.get("/").refused(404, "not_found")
 	off.get("/tally.js").is(200)
 }
+
+func TestBehindATrustedProxyTheServicesOwnOriginIsThatOfTheProxy(t *testing.T) {
+	t.Parallel()
+	trusting, other := serve(t, "--trusted-proxy", "127.0.0.0/8"), serve(t)
+	lines := []string{"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Host: tally.example", "X-Forwarded-Proto: https"}
+	trusting.get("/v1/default/likes/x", append(lines, "Origin: https://tally.example")...).is(200)
+	trusting.get("/v1/default/likes/x", append(lines, "Origin: http://tally.example")...).refused(403, "origin_not_allowed")
+	other.get("/v1/default/likes/x", append(lines, "Origin: https://tally.example")...).refused(403, "origin_not_allowed")
+	// A proxy that passes the host on needs no trust for that.
+	other.get("/v1/default/likes/x", "Host: tally.example", "Origin: https://tally.example").is(200)
+	other.get("/v1/default/likes/x", "Host: tally.example:8443", "Origin: https://tally.example").refused(403, "origin_not_allowed")
+}

@@ -139,3 +139,23 @@ func TestWatchedTopicsOfAnInstanceAreLimited(t *testing.T) {
 	other := s.dial("?topic=default/likes/a")
 	other.sawCount("default/likes/a", 0)
 }
+
+// An IPv6 customer has a /64 to send from.
+func TestIPv6AddressesAreLimitedByTheir64(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--rate-limit", "1/h", "--trusted-proxy", "127.0.0.0/8")
+	like := func(client string) answer {
+		return s.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`, "X-Forwarded-For: "+client)
+	}
+	for i := range 3 {
+		like(fmt.Sprintf("2001:db8:0:1::%d", i+1)).is(200)
+	}
+	like("2001:db8:0:1:ffff::9").refused(429, "rate_limited")
+	like("2001:db8:0:2::1").is(200)
+	like("::ffff:192.0.2.1").is(200)
+	for range 2 {
+		like("192.0.2.1").is(200)
+	}
+	like("192.0.2.1").refused(429, "rate_limited")
+	like("192.0.2.2").is(200)
+}

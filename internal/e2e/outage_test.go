@@ -63,7 +63,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 	}
 	a.like(topic, "visitor-1", "1")
 	for _, v := range []*viewer{stream, socket, late} {
-		if f := v.sawCount(topic, 2); f.at.Sub(woke) > 10*time.Second {
+		if f := v.sawCount(topic, 2); f.at.Sub(woke) > soon {
 			t.Errorf("current %s after Redis woke", f.at.Sub(woke))
 		}
 		v.onlyGrows()

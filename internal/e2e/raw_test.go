@@ -173,6 +173,7 @@ func TestOldAndUnusualHTTPIsUnderstood(t *testing.T) {
 	s.wire().send(request("POST", likeX, "x", "CONTENT-TYPE: APPLICATION/XML")).answer("POST").refused(415, "unsupported_media_type")
 	s.wire().send(request("GET", "http://elsewhere.example"+likeX, "")).answer("GET").is(200)
 	s.wire().send(request("OPTIONS", "*", "")).answer("OPTIONS")
+	s.wire().send(request("HEAD", "/v1/stream?topic=default/likes/x", "")).answer("HEAD").is(405)
 	// A client that is done writing is still answered.
 	w = s.wire().send(request("POST", likeX, `{"visitor":"visitor-2"}`))
 	_ = w.CloseWrite()

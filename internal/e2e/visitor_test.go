@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,9 +52,16 @@ func TestASecretOfOnesOwnMakesOtherVisitors(t *testing.T) {
 	if code == 0 || !strings.Contains(errors, "secret") || strings.Contains(errors, a) || strings.Contains(errors, b) {
 		t.Errorf("exit %d: %s", code, errors)
 	}
-	again := serveIn(t, []string{"TALLYCAST_SECRET=" + a}, "--store", store)
-	if c := again.like("default/likes/x", "visitor-1", "1"); c.Count != 1 || *c.Changed {
-		t.Errorf("%+v", c)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(a+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []struct{ env, args []string }{{[]string{"TALLYCAST_SECRET=" + a}, nil}, {nil, []string{"--secret-file", file}}, {nil, nil}} {
+		again := serveIn(t, call.env, append(call.args, "--store", store)...)
+		if c := again.like("default/likes/x", "visitor-1", "1"); c.Count != 1 || *c.Changed {
+			t.Errorf("%v: %+v", call, c)
+		}
+		again.kill9()
 	}
 }
 
