@@ -1,7 +1,6 @@
 package push
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +19,7 @@ import (
 // Left to itself it takes megabytes of numbers that are old when they are read.
 const sendBuffer = 16 << 10
 
-// conn is a connection that was taken over. It is a [hub.Conn] and, towards the
-// WebSocket library, a net.Conn whose writes and closing go through the hub.
+// conn is a connection that was taken over.
 type conn struct {
 	hub.Viewer
 
@@ -32,7 +30,7 @@ type conn struct {
 	fd     int // written to by the viewer's shard alone, until the hub calls Close
 
 	present []tally.Topic // what it is counted on; owned by the reader, or fixed
-	early   []byte        // what came with the handshake; owned by the reader
+	early   []byte        // what came with the handshake, until it is read
 }
 
 // take takes the connection over from net/http.
@@ -108,93 +106,59 @@ func (c *streamConn) Close(hub.Reason) {
 	c.server.leave(c.present)
 }
 
-// socketConn is the connection of a WebSocket. Its shard and its reader end
-// independently; who is last closes the descriptor, so that neither ever uses one
-// that belongs to somebody else by then.
+// socketConn is the connection of a WebSocket. Two use its descriptor
+// independently, the shard that writes and the reader; who is last closes it, so
+// that neither ever uses one that belongs to somebody else by then.
 type socketConn struct {
 	conn
-	ended atomic.Bool // one of the two has ended
+	over    atomic.Bool // one of the two has ended
+	retired atomic.Bool // the shard has
+	read    bool        // has a reader; guarded by its loop's mutex
+
+	// Owned by the reader.
+
+	admit    func(tally.Topic) error
+	inbound  inbound
+	budget   budget
+	mistakes uint8
+	deaf     bool // what the client says does not matter any more
+	left     bool // the reader has ended
 }
 
-// lingerTime is how long a client has to take the server's last word. Closing
-// before what the client sent was read would reset the connection, and with it
-// the close frame under way.
-const lingerTime = time.Second
+const (
+	// lingerTime is how long a client has to take the server's last word and to
+	// hang up. Closing before what the client sent was read would reset the
+	// connection, and with it the close frame under way.
+	lingerTime = time.Second
+	// messageTime is how long a message may take from its first byte to its last.
+	messageTime = 10 * time.Second
+)
 
 // Close implements [hub.Conn]: nothing is written any more.
 func (c *socketConn) Close(hub.Reason) {
 	c.server.forget(&c.conn)
 	_ = c.net.CloseWrite()
-	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	c.retired.Store(true)
+	c.server.readiness.retire(c)
 	c.end()
 }
 
-// linger reads what a client still sends until it hangs up, and ends the reader's
-// part.
-func (c *socketConn) linger() {
-	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.Copy(io.Discard, c.net)
+// leave ends the reader's part: the client hung up, or was given its time to.
+func (c *socketConn) leave() {
+	if c.left {
+		return
+	}
+	c.left = true
+	c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
+	c.server.leave(c.present)
+	c.present = nil
 	c.end()
 }
 
 // end is called by the shard and by the reader, when each is done with the connection.
 func (c *socketConn) end() {
-	if c.ended.Swap(true) {
+	if c.over.Swap(true) {
 		_ = c.net.Close()
+		c.server.work.Done()
 	}
 }
-
-// libraryConn is a socketConn as the WebSocket library sees it.
-type libraryConn struct{ *socketConn }
-
-// libraryBuffer sizes the library's buffers so that each of its control frames
-// (127 bytes at most) arrives as one Write.
-const libraryBuffer = 128
-
-// buffers returns the library's reader and writer.
-func (l libraryConn) buffers() *bufio.ReadWriter {
-	return bufio.NewReadWriter(bufio.NewReaderSize(l, 64), bufio.NewWriterSize(l, libraryBuffer))
-}
-
-// Read implements net.Conn.
-func (l libraryConn) Read(p []byte) (int, error) {
-	if len(l.early) > 0 {
-		n := copy(p, l.early)
-		if l.early = l.early[n:]; len(l.early) == 0 {
-			l.early = nil
-		}
-		return n, nil
-	}
-	return l.net.Read(p)
-}
-
-// Write implements net.Conn for the library's control frames: a pong is handed to
-// the hub, after a close nothing else is sent.
-func (l libraryConn) Write(p []byte) (int, error) {
-	frame := append([]byte(nil), p...)
-	if frame[0] == finalClose {
-		reason := hub.ReasonGone
-		if len(frame) >= 4 {
-			// 1002 to 1010 say that the library refused what it read.
-			if code := int(frame[2])<<8 | int(frame[3]); code >= 1002 && code <= 1010 {
-				reason = hub.ReasonPolicy
-			}
-		}
-		l.server.hub.Finish(&l.Viewer, frame, reason)
-	} else {
-		l.server.hub.Send(&l.Viewer, frame)
-	}
-	return len(p), nil
-}
-
-// Close implements net.Conn: reads end at once, the rest follows.
-func (l libraryConn) Close() error {
-	l.server.hub.Leave(&l.Viewer, hub.ReasonGone)
-	return l.net.SetReadDeadline(time.Unix(1, 0))
-}
-
-func (l libraryConn) LocalAddr() net.Addr                { return l.net.LocalAddr() }
-func (l libraryConn) RemoteAddr() net.Addr               { return l.net.RemoteAddr() }
-func (l libraryConn) SetDeadline(t time.Time) error      { return l.net.SetReadDeadline(t) }
-func (l libraryConn) SetReadDeadline(t time.Time) error  { return l.net.SetReadDeadline(t) }
-func (l libraryConn) SetWriteDeadline(_ time.Time) error { return nil } // writes never wait

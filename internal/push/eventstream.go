@@ -43,7 +43,7 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	for _, refusal := range refusals {
 		head = appendEvent(head, refusal)
 	}
-	s.readiness.watch(&c.conn)
+	s.readiness.watchStream(c)
 	s.hub.Join(&c.Viewer, head)
 	s.work.Done()
 	return nil

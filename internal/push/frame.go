@@ -39,6 +39,7 @@ func appendRetry(dst []byte, wait time.Duration) []byte {
 const (
 	finalText  = 0x81
 	finalClose = 0x88
+	finalPong  = 0x8A
 )
 
 // appendText appends json as one text message of a WebSocket.
@@ -57,10 +58,12 @@ func appendText(dst, json []byte) []byte {
 }
 
 // Why the server closes a WebSocket (RFC 6455, section 7.4, and the registry it
-// founded). After each of them but policy a client reconnects with full jitter.
+// founded). After draining and try-later a client reconnects with full jitter.
 const (
 	closeDraining = 1001 // the instance ends: reconnect
+	closeProtocol = 1002 // the client does not speak the protocol
 	closePolicy   = 1008 // the client was hostile: do not reconnect
+	closeTooLarge = 1009 // the client sent more than it may at once
 	closeTryLater = 1013 // the instance cannot serve it now: reconnect later
 )
 

@@ -5,34 +5,125 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/tallycast/tallycast/internal/hub"
 )
 
-// readiness tells of event streams whose clients left, for all of them with one
-// goroutine: an epoll set of its own beside the runtime's.
-type readiness struct {
+// readiness notices what viewers do, for all of them with a goroutine a processor:
+// epoll sets of its own beside the runtime's. Event streams are only watched for
+// their clients' hanging up, WebSockets are read too. A connection that nothing
+// happens on has no goroutine and no buffer.
+type readiness struct{ loops []*loop }
+
+func newReadiness(h *hub.Hub) (*readiness, error) {
+	r := &readiness{}
+	for range runtime.GOMAXPROCS(0) {
+		l, err := newLoop(h)
+		if err != nil {
+			return nil, err
+		}
+		r.loops = append(r.loops, l)
+	}
+	return r, nil
+}
+
+func (r *readiness) loop(fd int) *loop { return r.loops[fd%len(r.loops)] }
+
+// watchStream has the hub told when the client of c leaves.
+func (r *readiness) watchStream(c *streamConn) {
+	// Without EPOLLIN: what a client sends on an event stream is never read.
+	if err := r.loop(c.fd).watch(c.fd, c, unix.EPOLLRDHUP); err != nil {
+		c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
+	}
+}
+
+// watchSocket hands c to its reader.
+func (r *readiness) watchSocket(c *socketConn) {
+	l := r.loop(c.fd)
+	if err := l.watch(c.fd, c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
+		c.leave()
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.read = true
+	if c.retired.Load() {
+		l.retired = append(l.retired, c)
+	}
+}
+
+// forget is called before the descriptor of a stream is closed, which takes it out
+// of the set.
+func (r *readiness) forget(fd int) { r.loop(fd).forget(fd) }
+
+// retire has the reader of c end soon, whatever the client does.
+func (r *readiness) retire(c *socketConn) {
+	l := r.loop(c.fd)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.read { // else watchSocket does it
+		l.retired = append(l.retired, c)
+	}
+}
+
+// run serves until ctx ended and then finish returned.
+func (r *readiness) run(ctx context.Context, finish func()) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, failed := errgroup.WithContext(serving)
+	for _, l := range r.loops {
+		group.Go(func() error { return l.run(failed) }) // ends with failed
+	}
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	finish()
+	stop()
+	return group.Wait()
+}
+
+const (
+	// tickTime is how often a loop looks at what has a time limit.
+	tickTime = 250 * time.Millisecond
+	// maxReads is how often a socket is read before others have their turn.
+	maxReads = 2
+)
+
+// loop is one epoll set and the goroutine that serves it.
+type loop struct {
 	hub  *hub.Hub
-	file *os.File // of the epoll set; the runtime waits on it like on a socket
+	file *os.File // of the set; the runtime waits on it like on a socket
 	set  int
+
+	// Owned by the goroutine in run.
+	buffer  []byte
+	limited map[*socketConn]time.Time // incomplete messages and retired sockets: until when
+	again   []*socketConn             // may have more to read
 
 	mu       sync.Mutex
 	watching []watched // by descriptor
 	last     int32     // the newest generation
+	retired  []*socketConn
 }
 
 // watched is a connection and a number that tells it from those that had its
 // descriptor before.
 type watched struct {
-	conn       *conn
+	conn       readable
 	generation int32
 }
 
-func newReadiness(h *hub.Hub) (*readiness, error) {
+// readable is what is told, by its loop, that its descriptor is ready.
+type readable interface{ ready(l *loop) }
+
+func newLoop(h *hub.Hub) (*loop, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
 		err = unix.SetNonblock(set, true)
@@ -40,65 +131,149 @@ func newReadiness(h *hub.Hub) (*readiness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll set: %w", err)
 	}
-	return &readiness{hub: h, set: set, file: os.NewFile(uintptr(set), "epoll")}, nil
+	return &loop{
+		hub: h, set: set, file: os.NewFile(uintptr(set), "epoll"),
+		buffer:  make([]byte, maxMessage+maxHeader),
+		limited: map[*socketConn]time.Time{},
+	}, nil
 }
 
-// watch has the hub told when the client of c leaves.
-func (r *readiness) watch(c *conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.watching) <= c.fd {
-		r.watching = append(r.watching, watched{})
+// watch adds a descriptor to the set, edge-triggered.
+func (l *loop) watch(fd int, conn readable, events uint32) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.watching) <= fd {
+		l.watching = append(l.watching, watched{})
 	}
-	r.last++
-	r.watching[c.fd] = watched{c, r.last}
-	// Edge-triggered and without EPOLLIN: what a client sends on an event stream
-	// is never read, only that it hung up or that the connection failed.
-	event := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(c.fd), Pad: r.last}
-	if err := unix.EpollCtl(r.set, unix.EPOLL_CTL_ADD, c.fd, &event); err != nil {
-		r.hub.Leave(&c.Viewer, hub.ReasonGone)
+	l.last++
+	l.watching[fd] = watched{conn, l.last}
+	event := unix.EpollEvent{Events: events | unix.EPOLLET&0xffffffff, Fd: int32(fd), Pad: l.last}
+	return unix.EpollCtl(l.set, unix.EPOLL_CTL_ADD, fd, &event)
+}
+
+func (l *loop) forget(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if fd < len(l.watching) {
+		l.watching[fd] = watched{}
 	}
 }
 
-// forget is called before the descriptor is closed, which takes it out of the set.
-func (r *readiness) forget(fd int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if fd < len(r.watching) {
-		r.watching[fd] = watched{}
+// of returns the connection that an event is for, or nil.
+func (l *loop) of(event unix.EpollEvent) readable {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.watching[event.Fd]; w.generation == event.Pad {
+		return w.conn
 	}
+	return nil
 }
 
-// run tells the hub of clients that left until ctx ends.
-func (r *readiness) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = r.file.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	defer r.file.Close()
-	set, err := r.file.SyscallConn()
+// run serves the set until ctx ends.
+func (l *loop) run(ctx context.Context) error {
+	defer l.file.Close()
+	set, err := l.file.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("wait for viewers that leave: %w", err)
+		return fmt.Errorf("wait for viewers: %w", err)
 	}
 	events := make([]unix.EpollEvent, 256)
-	for {
-		var n int
+	for next := time.Now(); ctx.Err() == nil; {
+		if now := time.Now(); !now.Before(next) {
+			l.tick(now)
+			next = now.Add(tickTime)
+			_ = l.file.SetReadDeadline(next)
+		}
+		n := 0
 		var failed error
 		err := set.Read(func(fd uintptr) bool {
 			n, failed = unix.EpollWait(int(fd), events, 0)
-			return n != 0 && failed != unix.EINTR
+			return n > 0 || len(l.again) > 0 || failed != nil && failed != unix.EINTR
 		})
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
-			return nil
-		case err != nil || failed != nil:
-			return fmt.Errorf("wait for viewers that leave: %w", errors.Join(err, failed))
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || failed != nil && failed != unix.EINTR {
+			return fmt.Errorf("wait for viewers: %w", errors.Join(err, failed))
 		}
-		r.mu.Lock()
-		for _, event := range events[:n] {
-			if w := r.watching[event.Fd]; w.conn != nil && w.generation == event.Pad {
-				r.hub.Leave(&w.conn.Viewer, hub.ReasonGone)
+		again := l.again
+		l.again = nil
+		for _, event := range events[:max(n, 0)] {
+			if conn := l.of(event); conn != nil {
+				conn.ready(l)
 			}
 		}
-		r.mu.Unlock()
+		for _, c := range again {
+			c.ready(l)
+		}
+	}
+	return nil
+}
+
+// tick ends what has had its time.
+func (l *loop) tick(now time.Time) {
+	l.mu.Lock()
+	retired := l.retired
+	l.retired = nil
+	l.mu.Unlock()
+	for _, c := range retired {
+		if !c.left {
+			l.limited[c] = now.Add(lingerTime)
+		}
+	}
+	for c, until := range l.limited {
+		switch {
+		case now.Before(until):
+		case c.retired.Load():
+			l.end(c)
+		default:
+			delete(l.limited, c)
+			c.expel(&violation{closePolicy, "the message takes too long"})
+		}
+	}
+}
+
+// end ends the reading of c.
+func (l *loop) end(c *socketConn) {
+	delete(l.limited, c)
+	l.forget(c.fd)
+	c.leave()
+}
+
+// ready implements readable: a stream's client hung up.
+func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, hub.ReasonGone) }
+
+// ready implements readable: it reads what there is, in turn with others.
+func (c *socketConn) ready(l *loop) {
+	if c.left {
+		return
+	}
+	for range maxReads {
+		n, err := syscall.Read(c.fd, l.buffer)
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			l.limit(c)
+			return
+		case err != nil || n == 0:
+			l.end(c)
+			return
+		default:
+			c.receive(l.buffer[:n])
+		}
+	}
+	l.limit(c)
+	l.again = append(l.again, c)
+}
+
+// limit gives an incomplete message its time.
+func (l *loop) limit(c *socketConn) {
+	if c.deaf || c.retired.Load() {
+		return
+	}
+	if _, limited := l.limited[c]; limited == !c.inbound.complete() {
+		return
+	}
+	if c.inbound.complete() {
+		delete(l.limited, c)
+	} else {
+		l.limited[c] = time.Now().Add(messageTime)
 	}
 }
 

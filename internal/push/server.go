@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,8 @@ type Server struct {
 	catalog   *tally.Catalog
 	options   Options
 	readiness *readiness
-	work      sync.WaitGroup // calls under way, and readers of WebSockets
+	work      sync.WaitGroup // calls under way, and WebSockets
+	start     time.Time
 
 	mu       sync.Mutex
 	conns    map[*conn]hub.Format
@@ -70,22 +72,25 @@ func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Opt
 		return nil, err
 	}
 	return &Server{
-		hub: h, presence: presence, catalog: catalog, options: options, readiness: ready,
+		hub: h, presence: presence, catalog: catalog, options: options, readiness: ready, start: time.Now(),
 		conns:   map[*conn]hub.Format{},
 		clients: map[netip.Addr]int{},
 	}, nil
 }
 
-// Run notices viewers that leave, until ctx ends. It returns when the last reader
-// ended, for which the hub must have ended too.
+// Run notices what viewers do until ctx ends and the last WebSocket after it, for
+// which the hub must have ended too.
 func (s *Server) Run(ctx context.Context) error {
-	err := s.readiness.run(ctx)
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	s.work.Wait()
-	return err
+	return s.readiness.run(ctx, func() {
+		s.mu.Lock()
+		s.draining = true
+		s.mu.Unlock()
+		s.work.Wait()
+	})
 }
+
+// now returns the server's time: nanoseconds since it was made.
+func (s *Server) now() int64 { return int64(time.Since(s.start)) }
 
 // errFull is returned for clients that find no place.
 func errFull(message string) error {
@@ -198,15 +203,18 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 	return w.refusals
 }
 
-// presentOn returns where c notes that it is counted on topic, or -1.
-func (c *conn) presentOn(topic tally.Topic) int {
-	for i := range c.present {
-		if c.present[i] == topic {
-			return i
+// exit counts c no more on topics; those that it is not counted on are passed over.
+func (s *Server) exit(c *conn, topics []tally.Topic) {
+	for _, topic := range topics {
+		if i := c.presentOn(topic); i >= 0 {
+			c.present = slices.Delete(c.present, i, i+1)
+			s.presence.Leave(topic)
 		}
 	}
-	return -1
 }
+
+// presentOn returns where c notes that it is counted on topic, or -1.
+func (c *conn) presentOn(topic tally.Topic) int { return slices.Index(c.present, topic) }
 
 // leave counts a connection no more on topics.
 func (s *Server) leave(topics []tally.Topic) {

@@ -2,34 +2,15 @@ package push
 
 import (
 	"bufio"
-	"context"
-	"encoding/base64"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/tally"
-)
-
-const (
-	// maxMessage is the greatest size of a client's message, in bytes. The library
-	// closes with 1009 beyond it.
-	maxMessage = 64 << 10
-	// messageTime is how long a message may take from its first frame to its end.
-	messageTime = 10 * time.Second
-	// A client may send messageRate messages and pings a second, messageBurst at
-	// once; a page sends a handful in its life. Who sends more is closed.
-	messageRate  = 20
-	messageBurst = 100
-	// maxMistakes is how many messages a client may send that cannot be read.
-	maxMistakes = 8
 )
 
 // WebSocket upgrades a request (RFC 6455). An error is returned before anything
@@ -47,14 +28,9 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.reserve(session.Client); err != nil {
 		return refuse(w, r, err)
 	}
-	c := &socketConn{conn: conn{server: s, client: session.Client}}
+	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
-	reader := &reader{conn: c, session: session, budget: rate.NewLimiter(messageRate, messageBurst)}
-	library, err := websocket.Accept(takeover{w, c}, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // the edge knows each site's origins
-		OnPingReceived:     reader.ping,
-	})
-	if err != nil {
+	if _, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true}); err != nil {
 		if c.net != nil {
 			_ = c.net.Close()
 		}
@@ -62,10 +38,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		return nil // the library answered, or the connection is lost
 	}
 	s.adopt(&c.conn, webSocket)
-	library.SetReadLimit(maxMessage)
-	reader.library = library
-	reader.join()
-	go reader.run() // ends when the connection does; Run waits for it
+	c.begin(session.Topics, session.Present)
 	return nil
 }
 
@@ -81,20 +54,9 @@ func refuse(w http.ResponseWriter, r *http.Request, why error) error {
 
 // isHandshake tells whether the library will accept the request.
 func isHandshake(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
 		headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") &&
-		r.Header.Get("Sec-WebSocket-Version") == "13" && hasKey(r.Header)
-}
-
-// hasKey tells whether the header holds one key, which is 16 bytes in base64
-// (RFC 6455, section 4.1).
-func hasKey(header http.Header) bool {
-	keys := header["Sec-Websocket-Key"]
-	if len(keys) != 1 {
-		return false
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
-	return err == nil && len(key) == 16
+		r.Header.Get("Sec-WebSocket-Version") == "13" && len(r.Header["Sec-Websocket-Key"]) == 1
 }
 
 func headerHas(header http.Header, name, token string) bool {
@@ -108,10 +70,12 @@ func headerHas(header http.Header, name, token string) bool {
 	return false
 }
 
-// takeover is a ResponseWriter whose Hijack hands the library our connection.
+// takeover is a ResponseWriter through which the library makes the handshake and
+// gets nothing but that: the connection is ours. What the library makes of it is
+// thrown away.
 type takeover struct {
 	http.ResponseWriter
-	conn *socketConn
+	conn *conn
 }
 
 // WriteHeaderNow has the response sent by writers that put it off, as Gin's does.
@@ -126,139 +90,149 @@ func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := t.conn.take(t.ResponseWriter); err != nil {
 		return nil, nil, err
 	}
-	library := libraryConn{t.conn}
-	return library, library.buffers(), nil
+	unused := unusedConn{t.conn.net}
+	return unused, bufio.NewReadWriter(bufio.NewReaderSize(unused, 16), bufio.NewWriterSize(unused, 16)), nil
 }
 
-// reader reads what a client says on its WebSocket. Its goroutine owns it.
-type reader struct {
-	conn     *socketConn
-	library  *websocket.Conn
-	session  Session
-	budget   *rate.Limiter
-	mistakes int
-}
+// unusedConn is what the library holds: its finalizer may close it, to no effect.
+type unusedConn struct{ net.Conn }
 
-// join begins to serve the client. One that came with topics is owed a live event
-// for them; a bare one is not, until it subscribes.
-func (r *reader) join() {
-	s := r.conn.server
-	watch := s.resolve(r.session.Topics, r.session.Admit)
-	refusals := append(watch.refusals, s.enter(&r.conn.conn, r.session.Present, r.session.Admit)...)
-	for _, refusal := range refusals {
-		r.say(refusal)
-	}
-	if len(r.session.Topics) > 0 {
-		r.subscribe(watch.topics)
-	}
-	r.session.Topics, r.session.Present = nil, nil
-	s.hub.Join(&r.conn.Viewer, nil)
-}
+func (unusedConn) Close() error { return nil }
 
-func (r *reader) subscribe(topics []tally.Topic) {
-	for _, topic := range r.conn.server.hub.Subscribe(&r.conn.Viewer, topics) {
-		r.say(hub.AppendRefusal(nil, topic.String(), errWatched))
-	}
-}
+const (
+	// A client may send messageRate messages and pings a second, messageBurst at
+	// once; a page sends a handful in its life. Who sends more is closed.
+	messageRate  = 20
+	messageBurst = 100
+	// maxMistakes is how many messages a client may send that cannot be read.
+	maxMistakes = 8
+)
 
-// say sends the client a frame of its own.
-func (r *reader) say(json []byte) {
-	r.conn.server.hub.Send(&r.conn.Viewer, appendText(nil, json))
-}
+// budget is how much a client may still say: the time, in nanoseconds of the
+// server's, at which it will have said what it was allowed (GCRA, ITU-T I.371).
+type budget int64
 
-// expel closes the connection of a hostile client.
-func (r *reader) expel(reason string) {
-	r.conn.server.hub.Finish(&r.conn.Viewer, appendClose(nil, closePolicy, reason), hub.ReasonPolicy)
-}
-
-// run reads until the connection is closed, by whomever.
-func (r *reader) run() {
-	for r.next() {
-	}
-	_ = r.library.CloseNow() // leaves the hub
-	r.conn.server.leave(r.conn.present)
-	r.conn.linger()
-	r.conn.server.work.Done()
-}
-
-// ping is asked whether a ping is answered. Who floods is closed.
-func (r *reader) ping(context.Context, []byte) bool {
-	if r.budget.Allow() {
-		return true
-	}
-	r.expel("too many pings")
-	return false
-}
-
-// next reads and obeys one message; false when there will be no other.
-func (r *reader) next() bool {
-	kind, body, err := r.library.Reader(context.Background())
-	if err != nil {
+func (b *budget) allow(now int64) bool {
+	const interval = int64(time.Second) / messageRate
+	next := max(int64(*b), now)
+	if next-now > (messageBurst-1)*interval {
 		return false
 	}
-	_ = r.conn.net.SetReadDeadline(time.Now().Add(messageTime))
-	data, err := io.ReadAll(body)
-	if err != nil {
-		return false
-	}
-	_ = r.conn.net.SetReadDeadline(time.Time{})
-	switch {
-	case kind != websocket.MessageText:
-		r.expel("messages are text")
-		return false
-	case !utf8.Valid(data):
-		r.expel("messages are UTF-8")
-		return false
-	case !r.budget.Allow():
-		r.expel("too many messages")
-		return false
-	}
-	m, err := parseMessage(data)
-	if err != nil {
-		if r.mistakes++; r.mistakes > maxMistakes {
-			r.expel("too many messages that cannot be read")
-			return false
-		}
-		r.say(hub.AppendRefusal(nil, "", err))
-		return true
-	}
-	r.obey(m)
+	*b = budget(next + interval)
 	return true
 }
 
-// obey carries out a client's message.
-func (r *reader) obey(m message) {
-	s := r.conn.server
-	if len(m.topics) > s.options.MaxTopics {
-		r.say(hub.AppendRefusal(nil, "", tally.Errorf(tally.CodeTooManyTopics, "a message names at most %d topics", s.options.MaxTopics)))
+// begin serves the client. One that came with topics is owed a live event for
+// them; a bare one is not, until it subscribes.
+func (c *socketConn) begin(topics, present []string) {
+	s := c.server
+	watch := s.resolve(topics, c.admit)
+	c.sayAll(watch.refusals)
+	c.sayAll(s.enter(&c.conn, present, c.admit))
+	if len(topics) > 0 {
+		c.subscribe(watch.topics)
+	}
+	early := c.early
+	c.early = nil
+	c.receive(early)
+	s.hub.Join(&c.Viewer, nil)
+	s.readiness.watchSocket(c)
+}
+
+// receive takes what the client sent. Its reader calls it, and nobody else.
+func (c *socketConn) receive(data []byte) {
+	if c.deaf || len(data) == 0 {
 		return
 	}
-	var refusals [][]byte
+	if wrong := c.inbound.feed(data, c); wrong != nil {
+		c.expel(wrong)
+	}
+}
+
+// expel closes the connection of a client that does what it may not.
+func (c *socketConn) expel(why *violation) {
+	c.deaf = true
+	c.server.hub.Finish(&c.Viewer, appendClose(nil, why.code, why.reason), hub.ReasonPolicy)
+}
+
+// close implements receiver: the client wants to end, and gets its code back.
+func (c *socketConn) close(payload []byte) {
+	c.deaf = true
+	answer := append([]byte{finalClose, byte(len(payload))}, payload...)
+	c.server.hub.Finish(&c.Viewer, answer, hub.ReasonGone)
+}
+
+// ping implements receiver.
+func (c *socketConn) ping(payload []byte) *violation {
+	if !c.budget.allow(c.server.now()) {
+		return &violation{closePolicy, "too many pings"}
+	}
+	c.server.hub.Send(&c.Viewer, append([]byte{finalPong, byte(len(payload))}, payload...))
+	return nil
+}
+
+// pong implements receiver: nobody asked, which is allowed.
+func (c *socketConn) pong() *violation {
+	if !c.budget.allow(c.server.now()) {
+		return &violation{closePolicy, "too many pongs"}
+	}
+	return nil
+}
+
+// text implements receiver.
+func (c *socketConn) text(data []byte) *violation {
+	if !c.budget.allow(c.server.now()) {
+		return &violation{closePolicy, "too many messages"}
+	}
+	m, err := parseMessage(data)
+	if err != nil {
+		if c.mistakes++; c.mistakes > maxMistakes {
+			return &violation{closePolicy, "too many messages that cannot be read"}
+		}
+		c.say(hub.AppendRefusal(nil, "", err))
+		return nil
+	}
+	c.obey(m)
+	return nil
+}
+
+// obey carries out a client's message.
+func (c *socketConn) obey(m message) {
+	s := c.server
+	if len(m.topics) > s.options.MaxTopics {
+		c.say(hub.AppendRefusal(nil, "", tally.Errorf(tally.CodeTooManyTopics, "a message names at most %d topics", s.options.MaxTopics)))
+		return
+	}
 	switch m.verb {
 	case verbSubscribe:
-		watch := s.resolve(m.topics, r.session.Admit)
-		for _, refusal := range watch.refusals {
-			r.say(refusal)
-		}
-		r.subscribe(watch.topics)
+		watch := s.resolve(m.topics, c.admit)
+		c.sayAll(watch.refusals)
+		c.subscribe(watch.topics)
 	case verbUnsubscribe:
-		s.hub.Unsubscribe(&r.conn.Viewer, s.resolve(m.topics, admitAll).topics)
+		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll).topics)
 	case verbPresent:
-		refusals = s.enter(&r.conn.conn, m.topics, r.session.Admit)
+		c.sayAll(s.enter(&c.conn, m.topics, c.admit))
 	case verbAbsent:
-		for _, topic := range s.resolve(m.topics, admitAll).topics {
-			if i := r.conn.presentOn(topic); i >= 0 {
-				last := len(r.conn.present) - 1
-				r.conn.present[i] = r.conn.present[last]
-				r.conn.present = r.conn.present[:last]
-				s.presence.Leave(topic)
-			}
-		}
-	}
-	for _, refusal := range refusals {
-		r.say(refusal)
+		s.exit(&c.conn, s.resolve(m.topics, admitAll).topics)
 	}
 }
 
 // admitAll admits what a client wants to leave.
 func admitAll(tally.Topic) error { return nil }
+
+func (c *socketConn) subscribe(topics []tally.Topic) {
+	for _, topic := range c.server.hub.Subscribe(&c.Viewer, topics) {
+		c.say(hub.AppendRefusal(nil, topic.String(), errWatched))
+	}
+}
+
+// say sends the client a frame of its own.
+func (c *socketConn) say(json []byte) {
+	c.server.hub.Send(&c.Viewer, appendText(nil, json))
+}
+
+func (c *socketConn) sayAll(frames [][]byte) {
+	for _, json := range frames {
+		c.say(json)
+	}
+}
