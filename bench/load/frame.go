@@ -11,9 +11,6 @@ const (
 	frameVersion = `,"version":`
 )
 
-// maxFrame is more than a frame with the longest numbers has, in bytes.
-const maxFrame = 160
-
 // frame is what a frame says.
 type frame struct {
 	topic   int

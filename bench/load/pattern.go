@@ -202,7 +202,7 @@ func checkFault(ctx context.Context, f fault, transport Transport) (err error) {
 	err = crowd.until(ctx, func() (bool, string) {
 		seen := crowd.frames + crowd.strange + crowd.malformed
 		n := crowd.behind(finals)
-		return n == behind && seen >= expected.Frames && crowd.lost == expected.Lost && crowd.live == expected.Live,
+		return n == behind && seen == expected.Frames+expected.Strange+expected.Malformed && crowd.lost == expected.Lost && crowd.live == expected.Live,
 			fmt.Sprintf("%d are behind, %d frames, %d lost, want %+v", n, seen, crowd.lost, expected)
 	})
 	if err != nil {

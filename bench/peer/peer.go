@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tallycast/tallycast/bench/load"
 	"github.com/tallycast/tallycast/bench/measure"
@@ -27,6 +28,7 @@ type Peer struct {
 	// Likes says that it counts likes (and not only tells them).
 	Likes bool
 
+	read  bool // it has tallycast's call for a count
 	start func(ctx context.Context, s *Server, o Options) error
 	door  func(load.Transport) load.Door
 	like  load.Request
@@ -35,11 +37,16 @@ type Peer struct {
 // Serves says whether viewers can watch the peer on the transport.
 func (p *Peer) Serves(transport load.Transport) bool { return slices.Contains(p.Transports, transport) }
 
+// CanBeRead says whether the peer answers tallycast's call for a count.
+func (p *Peer) CanBeRead() bool { return p.read }
+
 // Options are how a peer is started.
 type Options struct {
 	// Redis is shared with other servers; nil where the peer starts its own if it
 	// needs one.
 	Redis *Redis
+	// Binary is the tallycast to start; empty for the one that is built from here.
+	Binary string
 	// SQLite has tallycast keep its counts in a file.
 	SQLite bool
 	// Arguments are added to tallycast's command line.
@@ -53,6 +60,8 @@ type Server struct {
 	// Processes are the server's own; Redis's are apart, and empty without one.
 	Processes measure.Processes
 	Redis     *Redis
+	// ReadyAfter is how long it took from its start until it was ready.
+	ReadyAfter time.Duration
 
 	dir    string // of its own, removed in the end
 	closes []func() error

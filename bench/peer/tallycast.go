@@ -42,7 +42,7 @@ func tallycast(name, settings string, arguments []string) *Peer {
 	return &Peer{
 		Name:       name,
 		Settings:   "serve --demo=false; " + settings + "; the rest as by default",
-		Transports: both, Likes: true,
+		Transports: both, Likes: true, read: true,
 		start: func(ctx context.Context, s *Server, o Options) error {
 			return startTallycast(ctx, s, o, arguments)
 		},
@@ -58,9 +58,12 @@ func tallycast(name, settings string, arguments []string) *Peer {
 }
 
 func startTallycast(ctx context.Context, s *Server, o Options, arguments []string) error {
-	name, err := Binary()
-	if err != nil {
-		return err
+	name := o.Binary
+	if name == "" {
+		var err error
+		if name, err = Binary(); err != nil {
+			return err
+		}
 	}
 	store := "sqlite:" + filepath.Join(s.dir, "tally.db")
 	if !o.SQLite {
@@ -79,6 +82,7 @@ func startTallycast(ctx context.Context, s *Server, o Options, arguments []strin
 			return err
 		}
 	}
+	began := time.Now()
 	p, err := startProcess(filepath.Join(s.dir, "log"), name, append(append([]string{
 		"serve", "--listen", s.Address, "--internal-listen", internal, "--store", store, "--demo=false",
 		"--drain", "0s", // nobody reconnects here
@@ -89,11 +93,13 @@ func startTallycast(ctx context.Context, s *Server, o Options, arguments []strin
 	s.closes = append(s.closes, p.stop)
 	s.Processes = append(s.Processes, p.pid())
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	return p.until(ctx, "it is not ready", func() bool {
+	err = p.until(ctx, "it is not ready", func() bool {
 		answer, err := client.Get(fmt.Sprintf("http://%s/readyz", s.Address))
 		if err != nil {
 			return false
 		}
 		return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
 	})
+	s.ReadyAfter = time.Since(began)
+	return err
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tallycast/tallycast/bench/measure"
+	"github.com/tallycast/tallycast/bench/peer"
+	"github.com/tallycast/tallycast/bench/report"
+)
+
+// fanoutTarget is how much a delivery may cost, in write(2)s.
+const fanoutTarget = 1.25
+
+type fanoutCase struct {
+	Viewers   int           `help:"Viewers of the one topic." default:"5000"`
+	Rate      float64       `help:"Changes a second." default:"10"`
+	Duration  time.Duration `help:"How long each run measures." default:"10s"`
+	Runs      int           `help:"Rounds; in each, every server runs once." default:"5"`
+	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
+	Peers     []string      `help:"Only these (by name, comma-separated)."`
+}
+
+// Run measures what a delivery costs.
+func (c *fanoutCase) Run(s *session) error {
+	peers, err := pick([]*peer.Peer{
+		peer.Floor(), peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
+	}, c.Peers)
+	if err != nil {
+		return err
+	}
+	title := fmt.Sprintf("CPU a delivery, %d viewers of one topic, %g changes a second, %d runs", c.Viewers, c.Rate, c.Runs)
+	return s.measured("fanout", title, func() error {
+		cost := figures{}
+		for round := range c.Runs {
+			for _, t := range transports(c.Transport) {
+				for _, p := range peers {
+					if !p.Serves(t) || s.ctx.Err() != nil {
+						continue
+					}
+					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
+					s.with(p, func(server *peer.Server) error {
+						d, err := s.deliver(server, t, delivery{c.Viewers, 1, 1, c.Rate, c.Duration}, false)
+						if d.Frames > 0 {
+							cost.add(name(p, t), d.PerDelivery)
+							s.say("%s", d)
+						}
+						return err
+					})
+				}
+			}
+		}
+		c.report(s, peers, cost)
+		return s.ctx.Err()
+	})
+}
+
+func (c *fanoutCase) report(s *session, peers []*peer.Peer, cost figures) {
+	table := s.report.Table("server", "transport", "µs a delivery (min / median / max)", "× write(2)")
+	var bars []report.Bar
+	for _, t := range transports(c.Transport) {
+		floor := name(peer.Floor(), t)
+		for _, p := range peers {
+			who := name(p, t)
+			if len(cost[who]) == 0 {
+				continue
+			}
+			summary := measure.Summarise(cost[who])
+			table.Row(p.Name, t, spread(summary), cost.ratio(who, floor))
+			bars = append(bars, report.Bar{Name: who, Summary: summary, Ours: p.Name == "tallycast"})
+		}
+		us := name(peer.Tallycast(), t)
+		s.report.Target(report.Target{What: fmt.Sprintf("a delivery on %s, beside write(2)", t), Figure: cost.ratio(us, floor), Limit: fanoutTarget, Unit: "×"})
+		for _, p := range peers {
+			if who := name(p, t); len(cost[who]) > 0 && who != us && who != floor {
+				s.report.Target(report.Target{What: fmt.Sprintf("a delivery on %s, beside %s", t, p.Name), Figure: cost.ratio(us, who), Limit: 1, Unit: "×"})
+			}
+		}
+	}
+	s.report.Bars("µs of CPU a delivery", bars)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/bench/load"
+	"github.com/tallycast/tallycast/bench/peer"
+	"github.com/tallycast/tallycast/bench/report"
+)
+
+// flatTarget is how far the costs may lie from those of the reference, as a share.
+const flatTarget = 0.2
+
+// busy is how many deliveries a second a server is given: what two cores deliver
+// in half of their time. Rates follow from it: at least changesLeast changes a
+// second, at most changesMost, which one liker can send, and of one topic at most
+// topicMost, twice as slow as frames of it may follow each other.
+const (
+	busy         = 45_000
+	changesLeast = 1.0
+	changesMost  = 1000.0
+	topicMost    = 10.0
+)
+
+type growthCase struct {
+	Viewers   []int         `help:"Numbers of viewers, on one topic." default:"1000,5000,18000"`
+	Topics    []int         `help:"Numbers of topics, with the middle number of viewers." default:"1,100,1000"`
+	PerViewer []int         `help:"Topics a viewer, with the middle number of viewers and the most topics." default:"1,50"`
+	Duration  time.Duration `help:"How long each run measures." default:"10s"`
+	Runs      int           `help:"Rounds." default:"3"`
+	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"sse"`
+}
+
+// size is what is measured once.
+type size struct {
+	viewers, topics, viewed int
+}
+
+// point is a size, and where in the plot it stands. A size may stand on several lines.
+type point struct {
+	size
+	line string
+	x    int
+}
+
+func (p size) String() string {
+	return fmt.Sprintf("%d viewers, %d topics, %d a viewer", p.viewers, p.topics, p.viewed)
+}
+
+// rate is how often something changes so that the server is busy and not swamped.
+func (p size) rate() float64 {
+	perChange := float64(p.viewers) * float64(p.viewed) / float64(p.topics)
+	return max(changesLeast, min(busy/perChange, changesMost, topicMost*float64(p.topics)))
+}
+
+func (c *growthCase) points() (all []point) {
+	middle := c.Viewers[len(c.Viewers)/2]
+	most := c.Topics[len(c.Topics)-1]
+	for _, n := range c.Viewers {
+		all = append(all, point{size{n, 1, 1}, "viewers", n})
+	}
+	for _, n := range c.Topics {
+		all = append(all, point{size{middle, n, 1}, "topics", n})
+	}
+	for _, n := range c.PerViewer {
+		all = append(all, point{size{middle, most, n}, "topics a viewer", n})
+	}
+	return all
+}
+
+// Run measures how costs grow.
+func (c *growthCase) Run(s *session) error {
+	if len(c.Viewers) == 0 || len(c.Topics) == 0 || len(c.PerViewer) == 0 {
+		return fmt.Errorf("--viewers, --topics and --per-viewer name at least one number each")
+	}
+	return s.measured("growth", "CPU a delivery as viewers, topics, and topics a viewer grow", func() error {
+		cpu, memory := figures{}, figures{}
+		key := func(t load.Transport, p size) string { return fmt.Sprintf("%s %s", t, p) }
+		sizes := []size{{c.Viewers[len(c.Viewers)/2], 1, 1}} // the first is the reference
+		for _, p := range c.points() {
+			if !slices.Contains(sizes, p.size) {
+				sizes = append(sizes, p.size)
+			}
+		}
+		for round := range c.Runs {
+			for _, t := range transports(c.Transport) {
+				for _, p := range sizes {
+					if s.ctx.Err() != nil {
+						break
+					}
+					s.say("round %d of %d: %s on %s", round+1, c.Runs, p, t)
+					s.with(peer.Tallycast(), func(server *peer.Server) error {
+						d, err := s.deliver(server, t, delivery{p.viewers, p.topics, p.viewed, p.rate(), c.Duration}, true)
+						if d.Frames > 0 {
+							cpu.add(key(t, p), d.Net)
+							memory.add(key(t, p), d.MemoryPerViewer()/1024)
+						}
+						return err
+					})
+				}
+			}
+		}
+		table := s.report.Table("transport", "viewers", "topics", "topics a viewer", "changes a second", "µs a delivery, less the changes' own", "KB a viewer")
+		lines := map[string]*report.Line{}
+		var plotted []report.Line
+		for _, t := range transports(c.Transport) {
+			reference := key(t, sizes[0])
+			for _, p := range sizes {
+				at := key(t, p)
+				if len(cpu[at]) == 0 {
+					continue
+				}
+				table.Row(t, p.viewers, p.topics, p.viewed, p.rate(), cpu.median(at), memory.median(at))
+				if at == reference {
+					continue
+				}
+				away := func(what string, f figures) {
+					s.report.Target(report.Target{
+						What:   fmt.Sprintf("%s on %s with %s, away from flat", what, t, p),
+						Figure: math.Abs(f.median(at)/f.median(reference) - 1), Limit: flatTarget, Unit: "as a share",
+					})
+				}
+				away("CPU a delivery", cpu)
+				away("memory a viewer", memory)
+			}
+			for _, p := range c.points() {
+				at, who := key(t, p.size), fmt.Sprintf("%s, %s", p.line, t)
+				if len(cpu[at]) == 0 {
+					continue
+				}
+				if lines[who] == nil {
+					lines[who] = &report.Line{Name: who}
+				}
+				lines[who].X = append(lines[who].X, float64(p.x))
+				lines[who].Y = append(lines[who].Y, cpu.median(at))
+			}
+			for _, line := range []string{"viewers", "topics", "topics a viewer"} {
+				if l := lines[fmt.Sprintf("%s, %s", line, t)]; l != nil {
+					plotted = append(plotted, *l)
+				}
+			}
+		}
+		s.report.Lines("how many", "µs of CPU a delivery", plotted)
+		return s.ctx.Err()
+	})
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tallycast/tallycast/bench/load"
+	"github.com/tallycast/tallycast/bench/measure"
+	"github.com/tallycast/tallycast/bench/peer"
+	"github.com/tallycast/tallycast/bench/report"
+)
+
+// What a like may cost beside naive's INCR and PUBLISH: of server and Redis, on
+// one topic and on many; of Redis alone on one; what limits that are on and never
+// reached may add; and how many more durable likes SQLite takes than with a
+// transaction a like.
+const (
+	hotTarget    = 0.55
+	spreadTarget = 0.75
+	redisTarget  = 0.4
+	limitsTarget = 0.1
+	sqliteTarget = 10.0
+)
+
+// checkedTopics is how many counts are compared with the likes that were sent.
+const checkedTopics = 200
+
+type likesCase struct {
+	Connections       int           `help:"Likes in flight." default:"64"`
+	Topics            int           `help:"Topics over which likes spread at random." default:"10000"`
+	Addresses         int           `help:"Client addresses from which they come where limits are on." default:"1000"`
+	Duration          time.Duration `help:"How long each run measures." default:"10s"`
+	Warm              time.Duration `help:"How long each run likes before." default:"2s"`
+	Runs              int           `help:"Rounds; in each, every server runs once." default:"5"`
+	SQLiteConnections int           `name:"sqlite-connections" help:"Likes in flight on SQLite." default:"256"`
+	Peers             []string      `help:"Only these (by name, comma-separated)."`
+}
+
+// liked is what likes cost.
+type liked struct {
+	Peer          string
+	Topics        int
+	Likes         int64
+	Rate          float64 // a second
+	Server, Redis float64 // µs of CPU a like
+	P50, P99      float64 // ms until a like was acknowledged
+}
+
+// Run measures what likes cost.
+func (c *likesCase) Run(s *session) error {
+	onRedis, err := pick([]*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}, c.Peers)
+	if err != nil {
+		return err
+	}
+	return s.measured("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
+		cost, ofRedis, rate := figures{}, figures{}, figures{}
+		slow := map[string]liked{}
+		take := func(p *peer.Peer, topics, connections int) {
+			s.with(p, func(server *peer.Server) error {
+				m, err := c.measure(s, server, topics, connections)
+				if m.Likes > 0 {
+					who := likedName(p, topics)
+					cost.add(who, m.Server+m.Redis)
+					ofRedis.add(who, m.Redis)
+					rate.add(who, m.Rate)
+					slow[who] = m
+					s.say("%s: %.1f µs a like, %.0f likes a second", who, m.Server+m.Redis, m.Rate)
+				}
+				return err
+			})
+		}
+		for round := range c.Runs {
+			for _, topics := range []int{1, c.Topics} {
+				for _, p := range onRedis {
+					if s.ctx.Err() == nil {
+						s.say("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
+						take(p, topics, c.Connections)
+					}
+				}
+			}
+			for _, p := range []*peer.Peer{peer.TallycastSQLite(), peer.PlainSQLite()} {
+				if s.ctx.Err() == nil && len(c.Peers) == 0 {
+					s.say("round %d of %d: %s", round+1, c.Runs, p.Name)
+					take(p, 1, c.SQLiteConnections)
+				}
+			}
+		}
+		c.report(s, onRedis, cost, ofRedis, rate, slow)
+		return s.ctx.Err()
+	})
+}
+
+// likedName is a peer and how its likes spread.
+func likedName(p *peer.Peer, topics int) string {
+	if topics == 1 {
+		return p.Name + ", hot"
+	}
+	return p.Name + ", spread"
+}
+
+func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate figures, last map[string]liked) {
+	table := s.report.Table("server and topics", "µs a like (min / median / max)", "of it Redis", "× naive", "likes a second", "p50 ms", "p99 ms")
+	var bars []report.Bar
+	row := func(p *peer.Peer, topics int) {
+		who, naive := likedName(p, topics), likedName(peer.Naive(), topics)
+		if len(cost[who]) == 0 {
+			return
+		}
+		summary := measure.Summarise(cost[who])
+		table.Row(who, spread(summary), ofRedis.median(who), cost.ratio(who, naive), rate.median(who), last[who].P50, last[who].P99)
+		bars = append(bars, report.Bar{Name: who, Summary: summary, Ours: p.Name == "tallycast"})
+	}
+	for _, topics := range []int{1, c.Topics} {
+		for _, p := range peers {
+			row(p, topics)
+		}
+	}
+	row(peer.TallycastSQLite(), 1)
+	row(peer.PlainSQLite(), 1)
+	s.report.Bars("µs of CPU a like", bars)
+
+	for _, topics := range []int{1, c.Topics} {
+		naive, limit := likedName(peer.Naive(), topics), hotTarget
+		if topics != 1 {
+			limit = spreadTarget
+		}
+		us := likedName(peer.Tallycast(), topics)
+		s.report.Target(report.Target{What: us + ", beside naive", Figure: cost.ratio(us, naive), Limit: limit, Unit: "×"})
+		limited := likedName(peer.TallycastLimited(), topics)
+		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(us, naive), Limit: limitsTarget, Unit: "×"})
+	}
+	us, naive := likedName(peer.Tallycast(), 1), likedName(peer.Naive(), 1)
+	s.report.Target(report.Target{What: us + ", Redis's own share, beside naive's", Figure: ofRedis.ratio(us, naive), Limit: redisTarget, Unit: "×"})
+	if len(c.Peers) == 0 {
+		durable, plain := likedName(peer.TallycastSQLite(), 1), likedName(peer.PlainSQLite(), 1)
+		s.report.Target(report.Target{What: "durable likes a second, beside a transaction each", Figure: rate.ratio(durable, plain), Limit: sqliteTarget, Unit: "×", AtLeast: true})
+	}
+}
+
+// measure measures what likes cost a server that was just started.
+func (c *likesCase) measure(s *session, server *peer.Server, topics, connections int) (m liked, err error) {
+	m = liked{Peer: server.Peer.Name, Topics: topics}
+	how := load.Concurrency{Loops: connections}
+	if server.Peer.Name == peer.TallycastLimited().Name {
+		how.Addresses = c.Addresses
+	}
+	likers, err := server.Likers(s.ctx, how)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, likers.Close()) }()
+	warm, err := likers.Run(s.ctx, load.Job{Topics: topics, For: c.Warm})
+	if err != nil {
+		return m, err
+	}
+	before, err := server.CPU()
+	if err != nil {
+		return m, err
+	}
+	result, err := likers.Run(s.ctx, load.Job{Topics: topics, For: c.Duration})
+	if err != nil {
+		return m, err
+	}
+	after, err := server.CPU()
+	if err != nil {
+		return m, err
+	}
+	cost := after.Sub(before)
+	m.Likes, m.Rate = result.Likes, result.Rate()
+	m.Server, m.Redis = micros(cost.Server)/float64(m.Likes), micros(cost.Redis)/float64(m.Likes)
+	m.P50 = float64(result.Latency.ValueAtQuantile(50)) / 1000
+	m.P99 = float64(result.Latency.ValueAtQuantile(99)) / 1000
+	for i, n := range warm.PerTopic {
+		result.PerTopic[i] += n
+	}
+	return m, errors.Join(checkCounts(server, result.PerTopic), s.report.Record(m))
+}
+
+// checkCounts asks tallycast for the counts of some topics, which must be those
+// of the likes that it acknowledged. Peers have no such call.
+func checkCounts(server *peer.Server, likes []int64) error {
+	if !server.Peer.CanBeRead() {
+		return nil
+	}
+	for topic, want := range likes[:min(checkedTopics, len(likes))] {
+		answer, err := http.Get(fmt.Sprintf("http://%s/v1/%s", server.Address, load.Topic(topic)))
+		if err != nil {
+			return err
+		}
+		var got struct{ Count int64 }
+		err = json.NewDecoder(answer.Body).Decode(&got)
+		if err := errors.Join(err, answer.Body.Close()); err != nil {
+			return fmt.Errorf("read a count: %w", err)
+		}
+		if got.Count != want {
+			return fmt.Errorf("%s has %d likes where %d were acknowledged", load.Topic(topic), got.Count, want)
+		}
+	}
+	return nil
+}
