@@ -11,11 +11,10 @@ import (
 // announcement is what is said at the start: what is served, where, from which
 // store, to which origins, and which source each of that came from.
 type announcement struct {
-	config      config
-	definitions []definition
-	values      map[string]value
-	public      string // addresses, as bound
-	internal    string
+	config   config
+	values   map[string]value
+	public   string // addresses, as bound
+	internal string
 }
 
 // make writes lines for people, or records for machines.
@@ -26,7 +25,7 @@ func (a announcement) make(out io.Writer, log *slog.Logger, forPeople bool) {
 	}
 	v, c := build()
 	var given []any
-	for _, d := range a.definitions {
+	for _, d := range settings {
 		given = append(given, slog.Group(d.name, "value", show(d, a.values[d.name]), "source", string(a.values[d.name].source)))
 	}
 	log.Info("configuration", given...)
@@ -65,7 +64,7 @@ func (a announcement) write(out io.Writer) {
 		line("site "+site, origins, setting)
 	}
 	shown := map[string]bool{"listen": true, "internal-listen": true, "store": true, "site": true, "allow-origin": true}
-	for _, d := range a.definitions {
+	for _, d := range settings {
 		if value := a.values[d.name]; value.source != fromDefault && !shown[d.name] {
 			line(d.name, show(d, value), d.name)
 		}

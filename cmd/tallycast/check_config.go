@@ -6,16 +6,12 @@ import (
 	"text/tabwriter"
 )
 
-type checkConfigCommand struct {
-	settings
-}
-
-func (checkConfigCommand) run(p *process) int {
+func checkConfig(p *process) int {
 	values, problems := p.resolve()
 	_, wrong := readConfig(values)
 	problems = append(problems, wrong...)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, d := range p.definitions {
+	for _, d := range settings {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", d.name, show(d, values[d.name]), values[d.name].source)
 	}
 	if err := table.Flush(); err != nil {

@@ -113,9 +113,7 @@ func one[T any](r *reader, name string, parse func(string) (T, error)) (zero T) 
 	if len(v.texts) == 0 {
 		return zero
 	}
-	// Kong keeps the last of a flag given twice; so do the other layers, which
-	// never hold more than one.
-	read, err := parse(v.texts[len(v.texts)-1])
+	read, err := parse(v.texts[0]) // no layer holds more than one
 	if err != nil {
 		r.refuse(name, err)
 		return zero

@@ -218,7 +218,6 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelpIsAsItWasReadLast(t *testing.T) {
-	t.Setenv("COLUMNS", "100") // kong asks the real environment for the terminal's width
 	for name, args := range map[string][]string{
 		"help.txt":              {"--help"},
 		"help-serve.txt":        {"serve", "--help"},
@@ -243,15 +242,9 @@ func TestVersionNamesTheBuild(t *testing.T) {
 // resolveFor resolves the settings of a command line, as serve does.
 func resolveFor(t *testing.T, env environment, args ...string) (map[string]value, []problem) {
 	t.Helper()
-	var values map[string]value
-	var problems []problem
-	code := runWith(context.Background(), append([]string{"check-config"}, args...), env, &bytes.Buffer{}, &bytes.Buffer{},
-		func(_ command, p *process) int {
-			values, problems = p.resolve()
-			return exitOK
-		})
-	if code != exitOK {
-		t.Fatalf("%v: exit %d", args, code)
+	_, flags, err := parse(append([]string{"serve"}, args...))
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
 	}
-	return values, problems
+	return (&process{env: env, flags: flags}).resolve()
 }

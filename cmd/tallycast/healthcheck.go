@@ -10,34 +10,39 @@ import (
 	"time"
 )
 
-type healthcheckCommand struct {
-	URL     string        `placeholder:"URL" help:"Ask this address instead."`
-	Live    bool          `help:"Ask /healthz, whether it is alive, instead of /readyz."`
-	Timeout time.Duration `default:"3s" placeholder:"TIME" help:"How long to wait for the answer."`
-
-	listeners
-	Config *string `group:"process" placeholder:"FILE" help:"The instance's configuration file."`
+// healthcheckFlags are its own; that they have no group keeps them from being
+// settings.
+var healthcheckFlags = []definition{
+	{name: "url", takes: "URL", help: "Ask this address instead."},
+	{name: "live", help: "Ask /healthz, whether it is alive, instead of /readyz."},
+	{name: "timeout", takes: "TIME", fallback: "3s", help: "How long to wait for the answer."},
 }
 
 // maxHealthBytes bounds what is shown of an answer.
 const maxHealthBytes = 4096
 
-// run asks and returns 0 or 1; containers keep 2 for themselves.
-func (c *healthcheckCommand) run(p *process) int {
-	url := c.URL
+// healthcheck asks and returns 0 or 1; containers keep 2 for themselves.
+func healthcheck(p *process) int {
+	r := &reader{values: layer(healthcheckFlags, p.flags, p.env, configFile{})}
+	url := one(r, "url", func(text string) (string, error) { return text, nil })
+	live := one(r, "live", parseBool)
+	timeout := one(r, "timeout", parseDuration(time.Millisecond, time.Hour))
 	if url == "" {
 		values, problems := p.resolve()
+		r.values = values
 		var found config
-		r := &reader{values: values}
 		r.readListeners(&found)
+		url = healthURL(found, live)
 		// What is wrong elsewhere in the file is for serve to say.
 		if len(r.problems) > 0 {
-			refuse(p.stderr, append(problems, r.problems...))
-			return exitFailure
+			r.problems = append(problems, r.problems...)
 		}
-		url = healthURL(found, c.Live)
 	}
-	if err := ask(p.ctx, url, c.Timeout, p.stdout); err != nil {
+	if len(r.problems) > 0 {
+		refuse(p.stderr, r.problems)
+		return exitFailure
+	}
+	if err := ask(p.ctx, url, timeout, p.stdout); err != nil {
 		return fail(p.stderr, exitFailure, fmt.Errorf("%s: %w", url, err))
 	}
 	return exitOK

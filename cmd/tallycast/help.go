@@ -2,101 +2,102 @@ package main
 
 import (
 	"fmt"
-
-	"github.com/alecthomas/kong"
+	"io"
+	"strings"
 )
 
-// groups are the headings of the settings, in the order of the help.
-var groups = []kong.Group{
-	{Key: "listen", Title: "Where it listens"},
-	{Key: "store", Title: "Where counts are kept"},
-	{Key: "sites", Title: "What is counted, and for whom"},
-	{Key: "trust", Title: "Who is trusted"},
-	{Key: "limits", Title: "Limits"},
-	{Key: "delivery", Title: "Delivery"},
-	{Key: "process", Title: "Process"},
-}
-
-const serveHelp = `Each --some-name may also be given as the environment variable ` +
-	`TALLYCAST_SOME_NAME (comma-separated where repeatable), or as some-name in the ` +
-	`YAML file of --config. A flag beats the environment, which beats the file, which ` +
-	`beats PORT and REDIS_URL. Defaults and variables stand in parentheses. Times are ` +
-	`written 50ms, 10s or 1m30s.`
+const serveDetails = `
+Each --some-name may also be given as the environment variable
+TALLYCAST_SOME_NAME (comma-separated where repeatable), or as some-name in the
+YAML file of --config. A flag beats the environment, which beats the file, which
+beats PORT and REDIS_URL. Defaults and variables stand in parentheses. Times are
+written 50ms, 10s or 1m30s.
+`
 
 const serveExamples = `
 Examples:
   tallycast
-      A blog on one machine: counts in data/tallycast.db, demo at http://localhost:8080/.
+      A blog on one machine: counts in data/tallycast.db, demo at
+      http://localhost:8080/.
 
   tallycast --allow-origin https://blog.example.com --trusted-proxy private
-      The same, embedded in a page of another origin, behind a proxy on this network.
+      The same, embedded in a page of another origin, behind a proxy on this
+      network.
 
   tallycast --store redis://cache.internal:6379/0 --site blog=https://blog.example.com
-      One of many instances that share a Redis.`
+      One of many instances that share a Redis.
+`
 
-const appHelp = `Usage: tallycast [command] [flags]
+const checkConfigDetails = `
+Takes the settings of serve. Nothing is started, no store is opened; exit code 2
+when something is wrong.
+`
+
+const healthcheckDetails = `
+Finds the instance by its own configuration: --config, environment and the flags
+below.
+`
+
+const programHelp = `Usage: tallycast [command] [flags]
 
 Live counts, pushed: likes, visitors and readers that move on every open page.
 
 Commands:
 `
 
-const appExamples = `
+const programExamples = `
 Examples:
-  tallycast                              serve a blog from data/tallycast.db, with a demo at http://localhost:8080/
-  tallycast --store redis://localhost    share the counts between instances
-  tallycast check-config                 what would hold, and where each value comes from
-  tallycast serve --help                 every setting, with its default
+  tallycast                            serve a blog; demo on http://localhost:8080/
+  tallycast --store redis://localhost  share the counts between instances
+  tallycast check-config               what would hold, and what says so
+  tallycast serve --help               every setting, with its default
 `
 
-// Help is printed by kong below the one line that says what serve does.
-func (serveCommand) Help() string { return serveHelp }
+// helpColumns is how wide help is: what every terminal shows.
+const helpColumns = 80
 
-// Help is printed by kong below the one line that says what check-config does.
-func (checkConfigCommand) Help() string {
-	return "Takes the settings of serve. Nothing is started, no store is opened; exit code 2 when something is wrong."
-}
-
-// Help is printed by kong below the one line that says what healthcheck does.
-func (healthcheckCommand) Help() string {
-	return "Finds the instance by its own configuration: --config, environment and the flags below."
-}
-
-// printHelp prints the page of the whole program by hand, since kong would list
-// the settings of each command, and leaves those of commands to kong.
-func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	selected := ctx.Selected()
-	if len(ctx.Args) > 0 && selected != nil && ctx.Args[0] == selected.Name {
-		options.WrapUpperBound = maxHelpColumns
-		if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
-			return err
+// printHelp prints the help of a command, or of the program where none is named.
+func printHelp(out io.Writer, c command) {
+	if c.name == "" {
+		fmt.Fprint(out, programHelp)
+		for _, each := range commands {
+			fmt.Fprintf(out, "  %-14s%s\n", each.name, each.about)
 		}
-		if selected.Name == "serve" {
-			fmt.Fprintln(ctx.Stdout, serveExamples)
+		fmt.Fprint(out, programExamples)
+		return
+	}
+	usage := c.name
+	if len(c.flags) > 0 {
+		usage += " [flags]"
+	}
+	fmt.Fprintf(out, "Usage: tallycast %s\n\n%s\n%s", usage, c.about, c.details)
+	for rest := c.flags; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].group == rest[0].group {
+			n++
 		}
-		return nil
+		title := rest[0].group
+		if title == "" {
+			title = "Flags"
+		}
+		fmt.Fprintf(out, "\n%s:\n%s", title, flagSet(rest[:n]).FlagUsagesWrapped(helpColumns))
+		rest = rest[n:]
 	}
-	fmt.Fprint(ctx.Stdout, appHelp)
-	for _, child := range ctx.Model.Children {
-		fmt.Fprintf(ctx.Stdout, "  %-14s%s\n", child.Name, child.Help)
-	}
-	fmt.Fprint(ctx.Stdout, appExamples)
-	return nil
+	fmt.Fprint(out, c.examples)
 }
 
-// maxHelpColumns keeps lines short enough to be read.
-const maxHelpColumns = 110
-
-// describe is a setting's help with its default and its variable.
-func describe(v *kong.Value) string {
-	text := v.Help
-	fallback := v.Tag.Get("fallback")
-	switch {
-	case v.Flag == nil || v.Flag.Group == nil:
-	case fallback != "":
-		text += " (" + fallback + "; " + envName(v.Name) + ")"
-	default:
-		text += " (" + envName(v.Name) + ")"
+// describe is the help of a flag and, on a line of their own, its default and its
+// variable.
+func (d definition) describe() string {
+	var more []string
+	if d.fallback != "" {
+		more = append(more, d.fallback)
 	}
-	return text
+	if env := d.env(); env != "" {
+		more = append(more, env)
+	}
+	if len(more) == 0 {
+		return d.help
+	}
+	return d.help + "\n(" + strings.Join(more, "; ") + ")"
 }

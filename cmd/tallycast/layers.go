@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/alecthomas/kong"
 )
 
 // value is what a setting was given as, before it is read, and by whom.
@@ -19,59 +16,6 @@ type value struct {
 type source string
 
 const fromDefault source = "default"
-
-// definition is a setting as its field in [settings] declares it.
-type definition struct {
-	name       string // as in --name and in the file
-	env        string
-	group      string
-	fallback   string
-	repeatable bool
-	secret     bool
-	empty      bool // an empty environment variable is a value
-}
-
-// define returns the settings among flags, in their order.
-func define(flags []*kong.Flag) []definition {
-	var all []definition
-	for _, flag := range flags {
-		if flag.Name == "help" {
-			continue
-		}
-		d := definition{
-			name:       flag.Name,
-			env:        envName(flag.Name),
-			fallback:   flag.Tag.Get("fallback"),
-			repeatable: flag.IsSlice(),
-			secret:     flag.Tag.Has("secret"),
-			empty:      flag.Tag.Has("empty"),
-		}
-		if flag.Group != nil {
-			d.group = flag.Group.Key
-		}
-		all = append(all, d)
-	}
-	return all
-}
-
-// envName returns the environment variable of the flag --name.
-func envName(name string) string {
-	return "TALLYCAST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
-// given returns what the command line gave, by the flag's name.
-func given(flags []*kong.Flag) map[string][]string {
-	texts := map[string][]string{}
-	for _, flag := range flags {
-		switch v := flag.Target; {
-		case v.Kind() == reflect.Pointer && !v.IsNil():
-			texts[flag.Name] = []string{fmt.Sprint(v.Elem().Interface())}
-		case v.Kind() == reflect.Slice && v.Len() > 0:
-			texts[flag.Name] = v.Interface().([]string)
-		}
-	}
-	return texts
-}
 
 // platform are the variables that hosting platforms set by themselves. They
 // stand below all of ours, and are turned into the form that the setting reads.
@@ -97,8 +41,8 @@ func layerOne(d definition, flag []string, env environment, file configFile) val
 	if flag != nil {
 		return value{flag, source("flag --" + d.name)}
 	}
-	if text, ok := env(d.env); ok && (text != "" || d.empty) {
-		return value{[]string{text}, source("environment " + d.env)}
+	if text, ok := env(d.env()); ok && (text != "" || d.empty) {
+		return value{[]string{text}, source("environment " + d.env())}
 	}
 	if entry, ok := file.entries[d.name]; ok {
 		return value{entry.texts, source(fmt.Sprintf("%s line %d", file.path, entry.line))}

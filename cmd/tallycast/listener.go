@@ -77,12 +77,18 @@ func (l *listener) serve() error {
 	return nil
 }
 
-// shutdown takes no more requests and waits for those that are being answered.
+// shutdown takes no more requests and waits for those that are being answered,
+// at most for [finishWithin]: who has not sent a whole request by then, or
+// connected without sending any, is cut off, which is no failure of ours.
 func (l *listener) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finishWithin)
 	defer cancel()
-	if err := l.server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("finish the requests on %s: %w", l.address(), errors.Join(err, l.server.Close()))
+	err := l.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = l.server.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("finish the requests on %s: %w", l.address(), err)
 	}
 	return nil
 }

@@ -1,8 +1,9 @@
 // Command tallycast broadcasts live counts.
 //
 // There is one file a subcommand. Configuration is read here and nowhere else:
-// settings.go declares it, layers.go decides which of flag, environment, file
-// and default holds, config.go and the files of its parsers read and check it.
+// settings.go declares it, command.go reads the command line, layers.go decides
+// which of flag, environment, file and default holds, config.go and the files of
+// its parsers read and check it.
 // What is left for the subcommands is to wire the parts together.
 package main
 
@@ -14,8 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/alecthomas/kong"
 )
 
 // Exit codes.
@@ -33,75 +32,26 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
 }
 
-// commandLine are the subcommands. A bare tallycast serves.
-type commandLine struct {
-	Serve       serveCommand       `cmd:"" default:"withargs" help:"Serve live counts. This is what a bare tallycast does."`
-	CheckConfig checkConfigCommand `cmd:"" help:"Print the configuration and where each value comes from, and all that is wrong with it."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running instance whether it is ready, for containers: exit 0 or 1."`
-	Version     versionCommand     `cmd:"" help:"Print version, commit and Go version."`
-}
-
 // process is what a subcommand knows of the process it runs in.
 type process struct {
 	ctx            context.Context // ends when the process should end
 	env            environment
 	stdout, stderr io.Writer
-	definitions    []definition        // of all settings
-	flags          map[string][]string // settings that the command line gave
+	flags          map[string][]string // what the command line gave, by name
 }
-
-// command is a subcommand; run returns the exit code.
-type command interface{ run(p *process) int }
 
 // run is the whole process. It returns the exit code.
 func run(ctx context.Context, args []string, env environment, stdout, stderr io.Writer) int {
-	return runWith(ctx, args, env, stdout, stderr, command.run)
-}
-
-// runWith parses args and hands the subcommand they choose to start.
-func runWith(ctx context.Context, args []string, env environment, stdout, stderr io.Writer, start func(command, *process) int) int {
-	var line commandLine
-	helped := false
-	parser, err := kong.New(&line,
-		kong.Name("tallycast"),
-		kong.Description("Live counts, pushed: likes, visitors and readers that move on every open page."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }), // kong exits after --help only
-		kong.ExplicitGroups(groups),
-		kong.Help(printHelp),
-		kong.ValueFormatter(describe),
-	)
-	if err != nil {
-		return fail(stderr, exitFailure, err) // the declarations are wrong; tests see to it that they are not
-	}
-	parsed, err := parser.Parse(args)
+	chosen, flags, err := parse(args)
 	switch {
-	case helped:
+	case errors.Is(err, errHelp):
+		printHelp(stdout, chosen)
 		return exitOK
 	case err != nil:
 		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast --help\" for what there is.\n", err)
 		return exitUsage
 	}
-	node := parsed.Selected()
-	chosen, ok := node.Target.Addr().Interface().(command)
-	if !ok {
-		return fail(stderr, exitFailure, errors.New(node.Name+" does nothing"))
-	}
-	return start(chosen, &process{
-		ctx: ctx, env: env, stdout: stdout, stderr: stderr,
-		definitions: define(settingFlags(parser.Model)),
-		flags:       given(node.Flags),
-	})
-}
-
-// settingFlags returns the flags of serve, which are all settings.
-func settingFlags(app *kong.Application) []*kong.Flag {
-	for _, child := range app.Children {
-		if child.Name == "serve" {
-			return child.Flags
-		}
-	}
-	return nil
+	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags})
 }
 
 // resolve returns the value of each setting, and what is wrong with the
@@ -109,16 +59,16 @@ func settingFlags(app *kong.Application) []*kong.Flag {
 func (p *process) resolve() (map[string]value, []problem) {
 	var file configFile
 	var problems []problem
-	path := layer(p.definitions, p.flags, p.env, file)["config"]
+	path := layer(settings, p.flags, p.env, file)["config"]
 	if path.texts != nil {
-		file, problems = loadFile(path.texts[0], p.definitions)
+		file, problems = loadFile(path.texts[0], settings)
 		for i := range problems {
 			if problems[i].source == "" {
 				problems[i].source = path.source
 			}
 		}
 	}
-	return layer(p.definitions, p.flags, p.env, file), problems
+	return layer(settings, p.flags, p.env, file), problems
 }
 
 // refuse says everything that is wrong with the configuration.

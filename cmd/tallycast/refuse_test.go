@@ -123,11 +123,34 @@ func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
 	}
 }
 
-func TestUnknownFlagsAndCommandsAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"--lissten", ":1"}, {"serv"}, {"serve", "extra"}, {"--max-viewers"}} {
-		code, _, errors := call(t, variables(), args...)
-		if code != exitUsage || !strings.HasPrefix(errors, "tallycast: ") {
-			t.Errorf("%v: exit %d, %q", args, code, errors)
+func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
+	for args, want := range map[string]string{
+		"--lissten :1":                    "unknown flag: --lissten; did you mean --listen?",
+		"--store=x.db --quux":             "unknown flag: --quux\n",
+		"version --listen :1":             "unknown flag: --listen\n",
+		"-x":                              "unknown shorthand flag: 'x'",
+		"serv":                            "there is no command serv; did you mean serve?",
+		"quux":                            "there is no command quux\n",
+		"serve extra":                     `unexpected argument "extra"`,
+		"--demo false":                    `unexpected argument "false"`,
+		"--listen :1 check-config":        "the command check-config stands before all flags",
+		"--max-viewers":                   "flag needs an argument: --max-viewers",
+		"--secret --server-token=hunter2": "--secret needs a value, and --server-token is a flag",
+	} {
+		code, out, errors := call(t, variables(), strings.Fields(args)...)
+		if code != exitUsage || out != "" || !strings.HasPrefix(errors, "tallycast: "+want) || strings.Contains(errors, "hunter2") {
+			t.Errorf("%s: exit %d, %q%q", args, code, out, errors)
+		}
+	}
+}
+
+func TestOfAFlagGivenTwiceTheLastHolds(t *testing.T) {
+	_, out, _ := call(t, variables(), "check-config", "--listen", ":1", "--listen=:2", "--secret=--not-a-flag-at-all", "--site", "a", "--site", "b")
+	for name, want := range map[string]string{
+		"listen": "listen :2 flag --listen", "site": "site a,b flag --site", "secret": "secret (set, 19 bytes) flag --secret",
+	} {
+		if got := line(t, out, name); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -19,11 +19,7 @@ import (
 // ones are taken: a write is answered within 3 s whatever the store does.
 const finishWithin = 5 * time.Second
 
-type serveCommand struct {
-	settings
-}
-
-func (serveCommand) run(p *process) int {
+func serve(p *process) int {
 	values, problems := p.resolve()
 	c, wrong := readConfig(values)
 	if problems = append(problems, wrong...); len(problems) > 0 {
@@ -35,7 +31,7 @@ func (serveCommand) run(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}
-	announcement{c, p.definitions, values, s.public.address(), s.internal.address()}.make(p.stderr, log, forPeople)
+	announcement{c, values, s.public.address(), s.internal.address()}.make(p.stderr, log, forPeople)
 	if err := s.serve(p.ctx); err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}

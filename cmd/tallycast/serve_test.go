@@ -251,7 +251,7 @@ func TestForPeopleTheStartIsAPageWithALinkToTheDemo(t *testing.T) {
 	var out bytes.Buffer
 	c := configOf(t, variables(), "", "--allow-origin", "https://blog.example.com")
 	values, _ := resolveFor(t, variables("TALLYCAST_DRAIN=5s"), "--allow-origin", "https://blog.example.com")
-	announcement{c, nil, values, "[::]:8080", "127.0.0.1:8081"}.make(&out, nil, true)
+	announcement{c, values, "[::]:8080", "127.0.0.1:8081"}.make(&out, nil, true)
 	for _, want := range []string{"http://localhost:8080/ ", "http://127.0.0.1:8081/metrics", "sqlite:data/tallycast.db", "https://blog.example.com", "flag --allow-origin"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("does not say %q:\n%s", want, out.String())

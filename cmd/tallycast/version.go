@@ -12,9 +12,7 @@ var (
 	commit  string
 )
 
-type versionCommand struct{}
-
-func (versionCommand) run(p *process) int {
+func printVersion(p *process) int {
 	v, c := build()
 	fmt.Fprintf(p.stdout, "tallycast %s\ncommit    %s\ngo        %s %s/%s\n", v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return exitOK

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// command is a subcommand.
+type command struct {
+	name     string
+	about    string // in one line
+	details  string // what else the help says before the flags,
+	examples string // and after them
+	flags    []definition
+	run      func(*process) int // returns the exit code
+}
+
+// commands are the subcommands. A bare tallycast is the first of them.
+var commands = []command{
+	{name: "serve", about: "Serve live counts. This is what a bare tallycast does.",
+		details: serveDetails, examples: serveExamples, flags: settings, run: serve},
+	{name: "check-config", about: "Print the configuration, its sources, and all that is wrong.",
+		details: checkConfigDetails, flags: settings, run: checkConfig},
+	{name: "healthcheck", about: "Ask a running instance whether it is ready, for containers: exit 0 or 1.",
+		details: healthcheckDetails, flags: slices.Concat(healthcheckFlags, listeners, []definition{fileSetting}), run: healthcheck},
+	{name: "version", about: "Print version, commit and Go version.", run: printVersion},
+}
+
+// errHelp says that help was asked for: of the program where no command was named.
+var errHelp = errors.New("help was asked for")
+
+// parse returns the command that args choose, and what they give each flag.
+// Whoever asks for help gets errHelp, with the command that was named if any.
+func parse(args []string) (c command, given map[string][]string, err error) {
+	c = commands[0]
+	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
+	if named {
+		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
+		if i < 0 {
+			return command{}, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], commandNames()))
+		}
+		c, args = commands[i], args[1:]
+	}
+	flags := flagSet(c.flags)
+	given = map[string][]string{}
+	err = flags.ParseAll(args, func(flag *pflag.Flag, text string) error {
+		if word, _, _ := strings.Cut(text, "="); strings.HasPrefix(word, "--") && flags.Lookup(word[2:]) != nil {
+			return fmt.Errorf("--%s needs a value, and %s is a flag", flag.Name, word)
+		}
+		if v, ok := flag.Value.(unread); !ok || !v.repeatable {
+			given[flag.Name] = nil // the last one holds
+		}
+		given[flag.Name] = append(given[flag.Name], text)
+		return nil
+	})
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.Is(err, pflag.ErrHelp) && named:
+		return c, nil, errHelp
+	case errors.Is(err, pflag.ErrHelp):
+		return command{}, nil, errHelp
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		return command{}, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
+	case err != nil:
+		return command{}, nil, err
+	case slices.Contains(commandNames(), flags.Arg(0)):
+		return command{}, nil, fmt.Errorf("the command %s stands before all flags", flags.Arg(0))
+	case flags.NArg() > 0:
+		return command{}, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return c, given, nil
+}
+
+// unread is the value of a flag that takes one: texts are kept as they are given,
+// and read when all layers are known.
+type unread struct{ definition }
+
+func (unread) String() string   { return "" }
+func (unread) Set(string) error { return nil }
+func (u unread) Type() string   { return u.takes } // what the help shows for the value
+
+// flagSet returns the flags of definitions.
+func flagSet(definitions []definition) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("tallycast", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Usage = func() {} // printHelp prints it
+	for _, d := range definitions {
+		if d.takes == "" {
+			flags.Bool(d.name, false, d.describe())
+		} else {
+			flags.Var(unread{d}, d.name, d.describe())
+		}
+	}
+	return flags
+}
+
+// didYouMean ends the refusal of a name with the one that it resembles, if any.
+func didYouMean(before, name string, names []string) string {
+	if near, ok := nearest(name, names); ok {
+		return "; did you mean " + before + near + "?"
+	}
+	return ""
+}
+
+func commandNames() (names []string) {
+	for _, c := range commands {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func (c command) flagNames() (names []string) {
+	for _, d := range c.flags {
+		names = append(names, d.name)
+	}
+	return names
+}
