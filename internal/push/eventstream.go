@@ -17,13 +17,14 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
+	w.Header().Set("Connection", "close") // the stream ends with the connection
 	if err := s.reserve(session.Client); err != nil {
+		// Whoever finds no place does not keep one of the process's open files either.
 		if isFull(err) && isEventSource(r) {
 			return s.sendFull(w)
 		}
 		return err
 	}
-	w.Header().Set("Connection", "close") // the stream ends with the connection
 	head := appendStreamHead(nil, w.Header())
 	head = appendRetry(head, between(time.Second, 5*time.Second))
 
