@@ -117,6 +117,20 @@ func TestALikeInFlightAtSIGTERMIsAnsweredOrNotTaken(t *testing.T) {
 	checkKept(t, serve(t, "--store", store), "default/likes/x", acknowledged)
 }
 
+// Browsers connect before they have anything to ask, and networks stall.
+func TestWhoIsSlowToAskDoesNotMakeTheEndAFailure(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--drain", "0s")
+	s.wire()
+	s.wire().send("GET / HTTP/1.1\r\nHost: h\r\nX: ")
+	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
+	s.alive()
+	s.terminate()
+	if code := s.exits(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "10m")

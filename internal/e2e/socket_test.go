@@ -90,6 +90,30 @@ func TestWhatASocketCannotReadIsAnsweredAndTheHostileAreClosed(t *testing.T) {
 	v.sawCount("default/likes/still", 1)
 }
 
+func TestWhatComesTogetherWithTheHandshakeIsRead(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	w := s.wire().send(request("GET", "/v1/ws", "", "Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==") +
+		"\x81\xa1\x00\x00\x00\x00" + `{"subscribe":["default/likes/x"]}`)
+	for line := w.line(); line != "\r\n"; line = w.line() {
+		if strings.Contains(strings.ToLower(line), "extensions") {
+			t.Errorf("frames are not compressed, and yet: %s", line)
+		}
+	}
+	var said strings.Builder
+	for !strings.Contains(said.String(), `{"event":"live"}`) {
+		c, err := w.reader.ReadByte()
+		if err != nil {
+			t.Fatalf("after %q: %v", said.String(), err)
+		}
+		said.WriteByte(c)
+	}
+	if !strings.Contains(said.String(), `{"topic":"default/likes/x","count":0,"version":0}`) {
+		t.Errorf("%q", said.String())
+	}
+}
+
 func TestASocketAnswersPings(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

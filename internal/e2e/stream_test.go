@@ -119,6 +119,11 @@ func TestAFullInstanceTellsAnEventSourceToComeBack(t *testing.T) {
 	}
 	s.do("POST", "/v1/stream", `{"topics":["default/likes/x"]}`).refused(503, "too_many_viewers")
 	s.get("/v1/stream?topic=default/likes/x").refused(503, "too_many_viewers")
+	// Nor do they keep one of the process's open files.
+	for _, accept := range []string{"text/event-stream", "*/*"} {
+		w := s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", "", "Accept: "+accept))
+		w.hangsUp(patience)
+	}
 	w := s.dial("?topic=default/likes/x")
 	eventually(t, "the end", w.hasEnded)
 	if w.code != 1013 {
