@@ -1,8 +1,8 @@
 package push
 
 import (
-	"bufio"
 	"encoding/base64"
+	"bufio"
 	"net"
 	"net/http"
 	"strings"
@@ -26,9 +26,8 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
-	full := s.reserve(session.Client)
-	if full != nil {
-		s.squeeze(session.Client)
+	if err := s.reserve(session.Client); err != nil {
+		return refuse(w, r, err)
 	}
 	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
@@ -39,15 +38,19 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		s.cancel(session.Client)
 		return nil // the library answered, or the connection is lost
 	}
-	if full != nil {
-		c.deaf = true
-		s.join(&c.conn, webSocket, nil)
-		s.hub.Finish(&c.Viewer, appendClose(nil, closeTryLater, tally.AsError(full).Message), hub.ReasonOverload)
-		s.readiness.watchSocket(c)
-		return nil
-	}
+	s.adopt(&c.conn, webSocket)
 	c.begin(session.Topics, session.Present)
 	return nil
+}
+
+// refuse upgrades a request only to say that there is no place.
+func refuse(w http.ResponseWriter, r *http.Request, why error) error {
+	library, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err == nil {
+		// Waits some seconds at most for the client's answer.
+		_ = library.Close(closeTryLater, tally.AsError(why).Message)
+	}
+	return nil // the library answered
 }
 
 // isHandshake tells whether the library will accept the request.
@@ -110,11 +113,9 @@ func (unusedConn) Close() error { return nil }
 
 const (
 	// A client may send messageRate messages and pings a second, messageBurst at
-	// once; a page sends a handful in its life. Who sends more is closed. A message
-	// weighs one more for each topicWeight topics that it names.
+	// once; a page sends a handful in its life. Who sends more is closed.
 	messageRate  = 20
 	messageBurst = 100
-	topicWeight  = 50
 	// maxMistakes is how many messages a client may send that cannot be read.
 	maxMistakes = 8
 )
@@ -123,13 +124,13 @@ const (
 // server's, at which it will have said what it was allowed (GCRA, ITU-T I.371).
 type budget int64
 
-func (b *budget) allow(now int64, weight int) bool {
+func (b *budget) allow(now int64) bool {
 	const interval = int64(time.Second) / messageRate
-	next := max(int64(*b), now) + int64(weight)*interval
-	if next-now > messageBurst*interval {
+	next := max(int64(*b), now)
+	if next-now > (messageBurst-1)*interval {
 		return false
 	}
-	*b = budget(next)
+	*b = budget(next + interval)
 	return true
 }
 
@@ -146,7 +147,7 @@ func (c *socketConn) begin(topics, present []string) {
 	early := c.early
 	c.early = nil
 	c.receive(early)
-	s.join(&c.conn, webSocket, nil)
+	s.hub.Join(&c.Viewer, nil)
 	s.readiness.watchSocket(c)
 }
 
@@ -175,7 +176,7 @@ func (c *socketConn) close(payload []byte) {
 
 // ping implements receiver.
 func (c *socketConn) ping(payload []byte) *violation {
-	if !c.budget.allow(c.server.now(), 1) {
+	if !c.budget.allow(c.server.now()) {
 		return &violation{closePolicy, "too many pings"}
 	}
 	c.server.hub.Send(&c.Viewer, append([]byte{finalPong, byte(len(payload))}, payload...))
@@ -184,7 +185,7 @@ func (c *socketConn) ping(payload []byte) *violation {
 
 // pong implements receiver: nobody asked, which is allowed.
 func (c *socketConn) pong() *violation {
-	if !c.budget.allow(c.server.now(), 1) {
+	if !c.budget.allow(c.server.now()) {
 		return &violation{closePolicy, "too many pongs"}
 	}
 	return nil
@@ -192,10 +193,10 @@ func (c *socketConn) pong() *violation {
 
 // text implements receiver.
 func (c *socketConn) text(data []byte) *violation {
-	m, err := parseMessage(data)
-	if !c.budget.allow(c.server.now(), 1+len(m.topics)/topicWeight) {
+	if !c.budget.allow(c.server.now()) {
 		return &violation{closePolicy, "too many messages"}
 	}
+	m, err := parseMessage(data)
 	if err != nil {
 		if c.mistakes++; c.mistakes > maxMistakes {
 			return &violation{closePolicy, "too many messages that cannot be read"}
