@@ -79,7 +79,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		MaxTopics:     c.maxWatchedTopics,
 		Formats:       push.Formats(),
 	})
-	i.presence = hub.NewPresence(i.store)
+	i.presence = hub.NewPresence(i.store, c.maxWatchedTopics)
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.maxViewers,
 		MaxViewersPerAddress: c.maxViewersPerAddress,

@@ -9,8 +9,12 @@ import (
 // needs more has its turn again after the others.
 const maxWrite = 16 << 10
 
-// costOver is over how many deliveries the cost of one is smoothed.
-const costOver = 1024
+const (
+	// costOver is over how many deliveries the cost of one is smoothed.
+	costOver = 1024
+	// costStep is what a delivery may seem to cost from a standing start.
+	costStep = 20 * time.Microsecond
+)
 
 // note takes up that the topic of l has another value: it is released at once,
 // or scheduled where the last one was released too recently.
@@ -27,11 +31,11 @@ func (s *shard) note(l *list, now int64) {
 // release lets the subscribers of l have the newest value.
 func (s *shard) release(l *list, now int64) {
 	l.released = l.topic.held.Load()
-	// Twice the time that the fan-out takes leaves half of it to others.
-	l.due = now + max(int64(s.hub.options.FlushInterval), 2*s.cost*int64(len(l.subscribers)))
 	for _, sub := range l.subscribers {
 		s.queue(sub.viewer)
 	}
+	// Twice the time that all that waits will take leaves half of it to others.
+	l.due = now + max(int64(s.hub.options.FlushInterval), 2*s.cost*int64(len(s.dirty)-s.served))
 }
 
 func (s *shard) releaseDue(now int64) {
@@ -84,12 +88,15 @@ func (s *shard) serveChunk() bool {
 		}
 	}
 	s.served += len(todo)
-	if s.served == len(s.dirty) {
-		s.dirty, s.served = s.dirty[:0], 0
+	if s.served > len(s.dirty)/2 { // what is served makes room, however long the list lasts
+		left := copy(s.dirty, s.dirty[s.served:])
+		clear(s.dirty[left:])
+		s.dirty, s.served = s.dirty[:left], 0
 	}
-	// Each delivery weighs the same, so that one that was preempted slows nobody.
-	taken := s.now() - began
-	s.cost += (taken - s.cost*int64(len(todo))) / costOver
+	// Each delivery weighs the same, and none as much as a pause of the machine.
+	n := int64(len(todo))
+	taken := min(s.now()-began, n*(4*s.cost+int64(costStep)))
+	s.cost += (taken - s.cost*n) / costOver
 	s.hub.stats.delivered.Add(s.delivered)
 	s.hub.stats.written.Add(s.written)
 	s.delivered, s.written = 0, 0
@@ -255,6 +262,9 @@ func (s *shard) block(v *Viewer, took bool) {
 	if !v.is(blocked) {
 		v.set(blocked)
 		v.heard = s.seconds // patience begins now
+	}
+	if !v.is(listed) {
+		v.set(listed)
 		s.blocked = append(s.blocked, v)
 	}
 }

@@ -1,6 +1,10 @@
 package hub
 
-import "github.com/tallycast/tallycast/internal/tally"
+import (
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
 
 // Events that a viewer is sent beside changes, whatever its transport. None but
 // full asks it to reconnect; hearing nothing at all for 60 s does.
@@ -25,7 +29,7 @@ func AppendRefusal(dst []byte, topic string, err error) []byte {
 	dst = append(dst, '{')
 	if topic != "" {
 		dst = append(dst, `"topic":`...)
-		dst = tally.AppendJSONString(dst, topic)
+		dst = tally.AppendJSONString(dst, strings.ToValidUTF8(topic, "\uFFFD"))
 		dst = append(dst, ',')
 	}
 	dst = append(dst, `"error":{"code":`...)

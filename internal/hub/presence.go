@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +21,9 @@ const (
 	shareTTL = 10 * time.Second
 	// renew is how often shares are set again. Two renewals may fail before one ends.
 	renew = 3 * time.Second
-	// shareTimeout bounds one call of the store.
+	// shareTimeout bounds one call of the store, with at most shareChunk shares.
 	shareTimeout = 3 * time.Second
+	shareChunk   = 1000
 	// withdrawTimeout bounds taking the shares back when the instance ends.
 	withdrawTimeout = time.Second
 )
@@ -31,6 +33,7 @@ const (
 // called concurrently.
 type Presence struct {
 	store    tally.Store
+	most     int           // topics; 0 means any number
 	wake     chan struct{} // holds one when a share changed
 	failures atomic.Int64
 
@@ -47,23 +50,29 @@ type departure struct {
 }
 
 // NewPresence returns a Presence that keeps its shares in store while
-// [Presence.Run] runs.
-func NewPresence(store tally.Store) *Presence {
+// [Presence.Run] runs, on at most maxTopics topics; 0 means any number.
+func NewPresence(store tally.Store, maxTopics int) *Presence {
 	return &Presence{
 		store:   store,
+		most:    maxTopics,
 		wake:    make(chan struct{}, 1),
 		pages:   map[tally.Topic]int64{},
 		changed: map[tally.Topic]bool{},
 	}
 }
 
-// Enter counts one more page on topic.
-func (p *Presence) Enter(topic tally.Topic) {
+// Enter counts one more page on topic. It is false when pages are present on as
+// many other topics as they may.
+func (p *Presence) Enter(topic tally.Topic) bool {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.pages[topic]; !ok && p.most > 0 && len(p.pages) >= p.most {
+		return false
+	}
 	p.pages[topic]++
 	p.changed[topic] = true
-	p.mu.Unlock()
 	p.rouse()
+	return true
 }
 
 // Leave counts one page less on topic, 3 s from now.
@@ -156,9 +165,12 @@ func (p *Presence) all() []tally.Share {
 // set sends shares to the store. What the store does not take goes with the next
 // renewal; what it took of a topic without pages is forgotten.
 func (p *Presence) set(ctx context.Context, shares []tally.Share) {
-	if len(shares) == 0 {
-		return
+	for chunk := range slices.Chunk(shares, shareChunk) {
+		p.setChunk(ctx, chunk)
 	}
+}
+
+func (p *Presence) setChunk(ctx context.Context, shares []tally.Share) {
 	ctx, cancel := context.WithTimeout(ctx, shareTimeout)
 	defer cancel()
 	if err := p.store.SetShares(ctx, shareTTL, shares); err != nil {

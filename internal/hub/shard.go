@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ const (
 	// tick is how often blocked viewers are looked at.
 	tick = 100 * time.Millisecond
 	// maxLives bounds the live events that a viewer is owed.
-	maxLives = 64
+	maxLives = 1 << 10
 	// maxBackoff bounds the wait of a blocked viewer: 2^3 ticks.
 	maxBackoff = 3
 	// beatAfter is after how many seconds of silence a viewer gets a beat: less
@@ -98,10 +99,10 @@ func (s *shard) send(c command) {
 	s.rouse()
 }
 
-// refuseLocked closes the viewer of a command that came after the end.
+// refuseLocked closes a viewer that joins after the end.
 func (s *shard) refuseLocked(c *command) {
 	s.releaseTopics(c)
-	if c.viewer != nil {
+	if c.kind == join {
 		s.remove(c.viewer, ReasonDraining)
 	}
 }
@@ -200,14 +201,17 @@ func (s *shard) obey(c *command) {
 		s.releaseAll()
 		s.queueAll()
 		return
-	case leave:
-		if !v.is(closing) { // else its last word is on the way, and ends it
-			s.remove(v, c.reason)
-		}
-		return
 	}
-	if v.is(closed) {
+	switch {
+	case v.is(closed):
 		s.releaseTopics(c)
+		return
+	case v.is(closing) && c.kind != join:
+		// Its last word is on the way, or it never joined: what comes ends it.
+		s.releaseTopics(c)
+		return
+	case c.kind == leave && v.is(joined):
+		s.remove(v, c.reason)
 		return
 	}
 	switch c.kind {
@@ -221,27 +225,22 @@ func (s *shard) obey(c *command) {
 	case subscribe:
 		s.subscribe(v, c.topics)
 	case unsubscribe:
-		for _, t := range c.topics {
-			s.unsubscribe(v, &t.lists[s.index])
-		}
+		s.unsubscribe(v, c.topics)
 		return
 	case send:
-		if v.is(closing) {
-			return
-		}
-		if len(v.own)+len(c.bytes) > maxOwn {
-			s.remove(v, ReasonOverflow)
-			return
-		}
 		v.own = append(v.own, c.bytes...)
-	case finish:
+	case finish, leave:
 		v.own = append(v.own, c.bytes...)
 		v.last = c.reason
 		v.set(closing)
-		if v.is(blocked) || !v.is(joined) {
+		if v.is(blocked) {
 			s.remove(v, c.reason)
 			return
 		}
+	}
+	if len(v.own) > maxOwn && v.is(joined) {
+		s.remove(v, ReasonOverflow)
+		return
 	}
 	s.queue(v)
 }
@@ -260,13 +259,13 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 	if v.lives < maxLives {
 		v.lives++
 	}
-	watched := v.watched(len(topics))
+	watches := v.watches(len(topics))
 	if cap(v.subscriptions) == 0 {
 		v.subscriptions = make([]subscription, 0, len(topics))
 	}
 	for _, t := range topics {
 		l := &t.lists[s.index]
-		if watched(l) {
+		if watches(l) {
 			s.hub.release(t)
 			continue
 		}
@@ -286,12 +285,15 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 	}
 }
 
-// watched returns a test for whether v, or the call's caller since, watches a
-// list: by looking through few, by a set for many.
-func (v *Viewer) watched(more int) func(*list) bool {
+// watches returns a test for whether v watches a list, to be asked about more of
+// them, each of which v watches once it was asked about: by looking through few
+// subscriptions, by a set of many.
+func (v *Viewer) watches(more int) func(*list) bool {
 	const few = 32
 	if len(v.subscriptions)+more <= few {
-		return func(l *list) bool { return v.slot(l) >= 0 }
+		return func(l *list) bool {
+			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.list == l })
+		}
 	}
 	set := make(map[*list]bool, len(v.subscriptions)+more)
 	for _, sub := range v.subscriptions {
@@ -304,31 +306,26 @@ func (v *Viewer) watched(more int) func(*list) bool {
 	}
 }
 
-// slot returns where v notes the list, or -1.
-func (v *Viewer) slot(l *list) int {
-	for i := range v.subscriptions {
-		if v.subscriptions[i].list == l {
-			return i
+// unsubscribe takes v from the lists of topics; it need not be on them.
+func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
+	gone := make(map[*list]bool, len(topics))
+	for _, t := range topics {
+		gone[&t.lists[s.index]] = true
+	}
+	for i := len(v.subscriptions) - 1; i >= 0; i-- {
+		if !gone[v.subscriptions[i].list] {
+			continue
 		}
+		s.strike(v.subscriptions[i])
+		last := len(v.subscriptions) - 1
+		if i < last {
+			moved := v.subscriptions[last]
+			v.subscriptions[i] = moved
+			moved.list.subscribers[moved.at].slot = int32(i)
+		}
+		v.subscriptions[last] = subscription{}
+		v.subscriptions = v.subscriptions[:last]
 	}
-	return -1
-}
-
-// unsubscribe takes v from the list; it need not be on it.
-func (s *shard) unsubscribe(v *Viewer, l *list) {
-	i := v.slot(l)
-	if i < 0 {
-		return
-	}
-	s.strike(v.subscriptions[i])
-	last := len(v.subscriptions) - 1
-	if i < last {
-		moved := v.subscriptions[last]
-		v.subscriptions[i] = moved
-		moved.list.subscribers[moved.at].slot = int32(i)
-	}
-	v.subscriptions[last] = subscription{}
-	v.subscriptions = v.subscriptions[:last]
 }
 
 // strike takes a subscription's viewer from its list.
@@ -381,6 +378,7 @@ func (s *shard) look(now int64) {
 		still := s.blocked[:0]
 		for _, v := range s.blocked {
 			if v.is(closed) || !v.is(blocked) {
+				v.unset(listed)
 				continue
 			}
 			still = append(still, v)
@@ -396,10 +394,10 @@ func (s *shard) look(now int64) {
 		return
 	}
 	s.beaten = seconds
-	patience := uint32(s.hub.options.WriteTimeout / time.Second)
+	patience := int32(s.hub.options.WriteTimeout / time.Second)
 	for i := len(s.viewers) - 1; i >= 0; i-- {
 		v := s.viewers[i]
-		silence := uint32(seconds) - v.heard
+		silence := int32(uint32(seconds) - v.heard) // below 0 for who joined since
 		switch {
 		case v.is(blocked) && silence >= patience:
 			s.remove(v, ReasonWriteTimeout)

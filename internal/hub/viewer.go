@@ -9,7 +9,7 @@ type Conn interface {
 	// TryWrite makes one attempt to write that does not wait. n below len(p)
 	// without an error means that the connection takes no more for now.
 	TryWrite(p []byte) (n int, err error)
-	// Close is called once, last.
+	// Close is called once, last. It takes no lock under which the hub is called.
 	Close(reason Reason)
 }
 
@@ -21,11 +21,12 @@ const (
 	ReasonWriteTimeout               // it took nothing for the write timeout
 	ReasonOverflow                   // it takes less than it asks for: answers piled up
 	ReasonPolicy                     // it was hostile
+	ReasonOverload                   // there was no place for it
 	ReasonDraining                   // the instance ends
 	reasons
 )
 
-var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy", "draining"}
+var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy", "overload", "draining"}
 
 func (r Reason) String() string { return reasonNames[r] }
 
@@ -68,6 +69,7 @@ const (
 	beating                     // heard nothing for long
 	closing                     // gets rest and own, nothing else, and is closed then
 	closed                      // gone
+	listed                      // in the shard's list of blocked viewers
 )
 
 func (v *Viewer) is(s state) bool { return v.state&s != 0 }
@@ -75,11 +77,11 @@ func (v *Viewer) set(s state)     { v.state |= s }
 func (v *Viewer) unset(s state)   { v.state &^= s }
 
 // Adopt prepares a viewer and divides it to a shard. From then on [Hub.Leave] may
-// be called; nothing is written before [Hub.Join]. A viewer that comes after the hub
-// ended is closed by the first call for it.
+// be called; nothing is written, and the connection is not closed, before [Hub.Join],
+// which must follow. Who joins after the hub ended is closed then.
 func (h *Hub) Adopt(v *Viewer, conn Conn, format Format) {
 	v.conn, v.format = conn, format
-	v.shard = h.shards[int(h.next.Add(1))%len(h.shards)]
+	v.shard = h.shards[h.next.Add(1)%uint32(len(h.shards))]
 }
 
 // Join makes the hub write to v: first head, bytes as they are, then all else. What

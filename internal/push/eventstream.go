@@ -34,7 +34,6 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		s.cancel(session.Client)
 		return err
 	}
-	s.adopt(&c.conn, eventStream)
 	c.early = nil // nothing that a client sends on a stream is read
 	watch := s.resolve(session.Topics, session.Admit)
 	for _, topic := range s.hub.Subscribe(&c.Viewer, watch.topics) {
@@ -45,7 +44,7 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		head = appendEvent(head, refusal)
 	}
 	s.readiness.watchStream(c)
-	s.hub.Join(&c.Viewer, head)
+	s.join(&c.conn, eventStream, head)
 	s.work.Done()
 	return nil
 }

@@ -161,7 +161,7 @@ func TestBudgetAllowsABurstAndThenTheRate(t *testing.T) {
 	var b budget
 	now := int64(time.Hour)
 	allowed := 0
-	for b.allow(now) {
+	for b.allow(now, 1) {
 		allowed++
 	}
 	if allowed != messageBurst {
@@ -170,7 +170,7 @@ func TestBudgetAllowsABurstAndThenTheRate(t *testing.T) {
 	allowed = 0
 	for range 100 {
 		now += int64(10 * time.Millisecond)
-		if b.allow(now) {
+		if b.allow(now, 1) {
 			allowed++
 		}
 	}

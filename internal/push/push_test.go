@@ -32,11 +32,13 @@ const patience = 10 * time.Second
 
 // instance is everything between the store and the network, without the edge.
 type instance struct {
-	t       *testing.T
-	service *tally.Service
-	hub     *hub.Hub
-	server  *push.Server
-	http    *httptest.Server
+	t        *testing.T
+	service  *tally.Service
+	hub      *hub.Hub
+	presence *hub.Presence
+	server   *push.Server
+	http     *httptest.Server
+	stop     func() // ends it, and waits
 }
 
 func start(t *testing.T, options push.Options) *instance {
@@ -47,12 +49,12 @@ func start(t *testing.T, options push.Options) *instance {
 		t.Fatal(err)
 	}
 	h := hub.New(store, hub.Options{Formats: push.Formats(), WriteTimeout: options.WriteTimeout})
-	presence := hub.NewPresence(store)
+	presence := hub.NewPresence(store, 0)
 	server, err := push.New(h, presence, catalog, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, server: server}
+	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, presence: presence, server: server}
 	i.http = httptest.NewServer(http.HandlerFunc(i.handle))
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -67,7 +69,7 @@ func start(t *testing.T, options push.Options) *instance {
 			}
 		})
 	}
-	t.Cleanup(func() {
+	i.stop = sync.OnceFunc(func() {
 		i.http.Close()
 		stop()
 		running.Wait()
@@ -75,6 +77,7 @@ func start(t *testing.T, options push.Options) *instance {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(i.stop)
 	return i
 }
 

@@ -47,6 +47,7 @@ func (r *readiness) watchStream(c *streamConn) {
 // watchSocket hands c to its reader.
 func (r *readiness) watchSocket(c *socketConn) {
 	l := r.loop(c.fd)
+	waiting := !c.inbound.complete() // for more than came with the handshake
 	if err := l.watch(c.fd, c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
 		c.leave()
 		return
@@ -54,8 +55,8 @@ func (r *readiness) watchSocket(c *socketConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.read = true
-	if c.retired.Load() {
-		l.retired = append(l.retired, c)
+	if waiting || c.retired.Load() {
+		l.pressed = append(l.pressed, c)
 	}
 }
 
@@ -69,7 +70,7 @@ func (r *readiness) retire(c *socketConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.read { // else watchSocket does it
-		l.retired = append(l.retired, c)
+		l.pressed = append(l.pressed, c)
 	}
 }
 
@@ -110,7 +111,7 @@ type loop struct {
 	mu       sync.Mutex
 	watching []watched // by descriptor
 	last     int32     // the newest generation
-	retired  []*socketConn
+	pressed  []*socketConn // get a time limit with the next tick
 }
 
 // watched is a connection and a number that tells it from those that had its
@@ -209,12 +210,16 @@ func (l *loop) run(ctx context.Context) error {
 // tick ends what has had its time.
 func (l *loop) tick(now time.Time) {
 	l.mu.Lock()
-	retired := l.retired
-	l.retired = nil
+	pressed := l.pressed
+	l.pressed = nil
 	l.mu.Unlock()
-	for _, c := range retired {
-		if !c.left {
+	for _, c := range pressed {
+		switch {
+		case c.left:
+		case c.retired.Load():
 			l.limited[c] = now.Add(lingerTime)
+		default:
+			l.limit(c)
 		}
 	}
 	for c, until := range l.limited {

@@ -92,13 +92,13 @@ func (s *Server) Run(ctx context.Context) error {
 // now returns the server's time: nanoseconds since it was made.
 func (s *Server) now() int64 { return int64(time.Since(s.start)) }
 
-// errFull is returned for clients that find no place.
+// errFull is why a client finds no place.
 func errFull(message string) error {
 	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
 }
 
 // reserve keeps a place for a connection of client and counts the call as work:
-// cancel takes both back; after adopt the place is held until forget, and who took
+// cancel takes both back; after join the place is held until forget, and who took
 // the connection over ends the work.
 func (s *Server) reserve(client netip.Addr) error {
 	s.mu.Lock()
@@ -111,10 +111,21 @@ func (s *Server) reserve(client netip.Addr) error {
 	case s.options.MaxViewersPerAddress > 0 && s.clients[client] >= s.options.MaxViewersPerAddress:
 		return errFull("this address holds as many connections as it may (--max-viewers-per-address)")
 	}
+	s.reserveLocked(client)
+	return nil
+}
+
+func (s *Server) reserveLocked(client netip.Addr) {
 	s.reserved++
 	s.clients[client]++
 	s.work.Add(1)
-	return nil
+}
+
+// squeeze keeps a place where there is none, for a connection that is only told so.
+func (s *Server) squeeze(client netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserveLocked(client)
 }
 
 // cancel gives back a place that was reserved and not taken.
@@ -126,12 +137,18 @@ func (s *Server) cancel(client netip.Addr) {
 	s.work.Done()
 }
 
-// adopt turns a reserved place into a held connection.
-func (s *Server) adopt(c *conn, format hub.Format) {
+// join has the hub serve c, which turns its reserved place into a held one. Who
+// comes while the others are told to go is told too.
+func (s *Server) join(c *conn, format hub.Format, head []byte) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.reserved--
 	s.conns[c] = format
+	draining := s.draining
+	s.mu.Unlock()
+	s.hub.Join(&c.Viewer, head)
+	if draining {
+		s.hub.Finish(&c.Viewer, farewell(format), hub.ReasonDraining)
+	}
 }
 
 // forget gives back the place of a held connection.
@@ -189,15 +206,22 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 		if s.catalog.Rule(topic).Kind != tally.Presence {
 			return tally.Errorf(tally.CodeBadTopic, "%s does not count presence; readers does", topic.Metric())
 		}
-		if len(c.present) >= s.options.MaxTopics {
-			return tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics)
-		}
 		return admit(topic)
 	})
+	present := make(map[tally.Topic]bool, len(c.present)+len(w.topics))
+	for _, topic := range c.present {
+		present[topic] = true
+	}
 	for _, topic := range w.topics {
-		if c.presentOn(topic) < 0 {
+		switch {
+		case present[topic]:
+		case len(c.present) >= s.options.MaxTopics:
+			w.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics))
+		case !s.presence.Enter(topic):
+			w.refuse(topic.String(), errWatched)
+		default:
+			present[topic] = true
 			c.present = append(c.present, topic)
-			s.presence.Enter(topic)
 		}
 	}
 	return w.refusals
@@ -205,16 +229,17 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 
 // exit counts c no more on topics; those that it is not counted on are passed over.
 func (s *Server) exit(c *conn, topics []tally.Topic) {
+	gone := make(map[tally.Topic]bool, len(topics))
 	for _, topic := range topics {
-		if i := c.presentOn(topic); i >= 0 {
-			c.present = slices.Delete(c.present, i, i+1)
+		gone[topic] = true
+	}
+	c.present = slices.DeleteFunc(c.present, func(topic tally.Topic) bool {
+		if gone[topic] {
 			s.presence.Leave(topic)
 		}
-	}
+		return gone[topic]
+	})
 }
-
-// presentOn returns where c notes that it is counted on topic, or -1.
-func (c *conn) presentOn(topic tally.Topic) int { return slices.Index(c.present, topic) }
 
 // leave counts a connection no more on topics.
 func (s *Server) leave(topics []tally.Topic) {

@@ -1,8 +1,8 @@
 package push
 
 import (
-	"encoding/base64"
 	"bufio"
+	"encoding/base64"
 	"net"
 	"net/http"
 	"strings"
@@ -26,8 +26,9 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
-	if err := s.reserve(session.Client); err != nil {
-		return refuse(w, r, err)
+	full := s.reserve(session.Client)
+	if full != nil {
+		s.squeeze(session.Client)
 	}
 	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
@@ -38,19 +39,15 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		s.cancel(session.Client)
 		return nil // the library answered, or the connection is lost
 	}
-	s.adopt(&c.conn, webSocket)
+	if full != nil {
+		c.deaf = true
+		s.join(&c.conn, webSocket, nil)
+		s.hub.Finish(&c.Viewer, appendClose(nil, closeTryLater, tally.AsError(full).Message), hub.ReasonOverload)
+		s.readiness.watchSocket(c)
+		return nil
+	}
 	c.begin(session.Topics, session.Present)
 	return nil
-}
-
-// refuse upgrades a request only to say that there is no place.
-func refuse(w http.ResponseWriter, r *http.Request, why error) error {
-	library, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err == nil {
-		// Waits some seconds at most for the client's answer.
-		_ = library.Close(closeTryLater, tally.AsError(why).Message)
-	}
-	return nil // the library answered
 }
 
 // isHandshake tells whether the library will accept the request.
@@ -113,9 +110,11 @@ func (unusedConn) Close() error { return nil }
 
 const (
 	// A client may send messageRate messages and pings a second, messageBurst at
-	// once; a page sends a handful in its life. Who sends more is closed.
+	// once; a page sends a handful in its life. Who sends more is closed. A message
+	// weighs one more for each topicWeight topics that it names.
 	messageRate  = 20
 	messageBurst = 100
+	topicWeight  = 50
 	// maxMistakes is how many messages a client may send that cannot be read.
 	maxMistakes = 8
 )
@@ -124,13 +123,13 @@ const (
 // server's, at which it will have said what it was allowed (GCRA, ITU-T I.371).
 type budget int64
 
-func (b *budget) allow(now int64) bool {
+func (b *budget) allow(now int64, weight int) bool {
 	const interval = int64(time.Second) / messageRate
-	next := max(int64(*b), now)
-	if next-now > (messageBurst-1)*interval {
+	next := max(int64(*b), now) + int64(weight)*interval
+	if next-now > messageBurst*interval {
 		return false
 	}
-	*b = budget(next + interval)
+	*b = budget(next)
 	return true
 }
 
@@ -147,7 +146,7 @@ func (c *socketConn) begin(topics, present []string) {
 	early := c.early
 	c.early = nil
 	c.receive(early)
-	s.hub.Join(&c.Viewer, nil)
+	s.join(&c.conn, webSocket, nil)
 	s.readiness.watchSocket(c)
 }
 
@@ -176,7 +175,7 @@ func (c *socketConn) close(payload []byte) {
 
 // ping implements receiver.
 func (c *socketConn) ping(payload []byte) *violation {
-	if !c.budget.allow(c.server.now()) {
+	if !c.budget.allow(c.server.now(), 1) {
 		return &violation{closePolicy, "too many pings"}
 	}
 	c.server.hub.Send(&c.Viewer, append([]byte{finalPong, byte(len(payload))}, payload...))
@@ -185,7 +184,7 @@ func (c *socketConn) ping(payload []byte) *violation {
 
 // pong implements receiver: nobody asked, which is allowed.
 func (c *socketConn) pong() *violation {
-	if !c.budget.allow(c.server.now()) {
+	if !c.budget.allow(c.server.now(), 1) {
 		return &violation{closePolicy, "too many pongs"}
 	}
 	return nil
@@ -193,10 +192,10 @@ func (c *socketConn) pong() *violation {
 
 // text implements receiver.
 func (c *socketConn) text(data []byte) *violation {
-	if !c.budget.allow(c.server.now()) {
+	m, err := parseMessage(data)
+	if !c.budget.allow(c.server.now(), 1+len(m.topics)/topicWeight) {
 		return &violation{closePolicy, "too many messages"}
 	}
-	m, err := parseMessage(data)
 	if err != nil {
 		if c.mistakes++; c.mistakes > maxMistakes {
 			return &violation{closePolicy, "too many messages that cannot be read"}

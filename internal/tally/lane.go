@@ -101,7 +101,11 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 	clear(r.place)
 	enough := time.Now().Add(leastTime)
 	left = queue[:0]
-	for _, p := range queue {
+	for i, p := range queue {
+		if i == maxScan {
+			left = append(left, queue[i:]...)
+			break
+		}
 		if p.deadline.Before(enough) {
 			r.late = append(r.late, p)
 			continue

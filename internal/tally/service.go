@@ -21,6 +21,9 @@ const (
 	// What comes when the queue is full is refused as store_unavailable.
 	maxBatchTopics = 256
 	maxQueued      = 1 << 16
+	// maxScan bounds how much of the queue is looked at to form a round, while
+	// those that submit wait.
+	maxScan = 4096
 )
 
 // MaxBatchWrites is the most writes that one [Batch] carries.

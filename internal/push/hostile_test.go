@@ -1,0 +1,153 @@
+package push_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tallycast/tallycast/internal/push"
+)
+
+const handshake = "GET /ws?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// dial sends text on a connection of its own.
+func (i *instance) dial(text string) *net.TCPConn {
+	i.t.Helper()
+	c, err := net.Dial("tcp", i.http.Listener.Addr().String())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	if _, err := io.WriteString(c, text); err != nil {
+		i.t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// masked returns a client's frame, masked with zeros.
+func masked(first byte, payload string) string {
+	return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload
+}
+
+func (i *instance) figure(name string) float64 {
+	for _, m := range append(i.server.Metrics(), i.presence.Metrics()...) {
+		if m.Name == name && m.Of != "sse" {
+			return m.Value
+		}
+	}
+	return -1
+}
+
+func TestWhatIsSaidAfterTheEndKeepsNothingAlive(t *testing.T) {
+	i := start(t, push.Options{})
+	c := i.dial(fmt.Sprintf(handshake, ""))
+	_, _ = io.WriteString(c, masked(0x01, `{"unsub`)+strings.Repeat(masked(0x89, ""), 150))
+	all, err := io.ReadAll(c) // up to the server's FIN
+	if err != nil || !strings.Contains(string(all), "too many pings") {
+		t.Fatalf("heard %q, %v", all, err)
+	}
+	_, _ = io.WriteString(c, masked(0x80, `scribe":[]}`)+masked(0x81, `{"present":["default/readers/ghost"]}`))
+	i.eventually("the server lets go", func() bool {
+		_, err := io.WriteString(c, masked(0x81, `{"unsubscribe":[]}`))
+		return err != nil
+	})
+	if n := i.figure("present_pages"); n != 0 {
+		t.Errorf("%v pages are present with no connection", n)
+	}
+}
+
+func TestMessageThatNeverEndsIsGivenUp(t *testing.T) {
+	i := start(t, push.Options{})
+	c := i.dial(fmt.Sprintf(handshake, ""))
+	_, _ = io.WriteString(c, masked(0x81, `{"subscribe":[]}`)[:9])
+	all, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(all), "takes too long") {
+		t.Fatalf("heard %q, %v", all, err)
+	}
+}
+
+func TestRefusalsAreUTF8(t *testing.T) {
+	i := start(t, push.Options{})
+	c := i.dial(fmt.Sprintf(handshake, "topic=default/likes/good&topic=default/likes/%FF"))
+	var all []byte
+	buffer := make([]byte, 4096)
+	for !strings.Contains(string(all), `"live"`) {
+		n, err := c.Read(buffer)
+		if err != nil {
+			t.Fatalf("after %q: %v", all, err)
+		}
+		all = append(all, buffer[:n]...)
+	}
+	_, frames, _ := strings.Cut(string(all), "\r\n\r\n")
+	for len(frames) > 0 {
+		n, at := int(frames[1]), 2
+		if n == 126 {
+			n, at = int(frames[2])<<8+int(frames[3]), 4
+		}
+		if payload := frames[at : at+n]; !utf8.ValidString(payload) {
+			t.Errorf("a text message is not UTF-8: %q", payload)
+		}
+		frames = frames[at+n:]
+	}
+}
+
+func TestInstanceEndsWhileClientsLeave(t *testing.T) {
+	for round := range 5 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			i := start(t, push.Options{})
+			var conns []*net.TCPConn
+			for range 200 {
+				conns = append(conns, i.dial("GET /?topic=default/likes/a&present=default/readers/a HTTP/1.1\r\nHost: x\r\n\r\n"))
+				conns = append(conns, i.dial(fmt.Sprintf(handshake, "topic=default/likes/a&present=default/readers/a")))
+			}
+			for _, c := range conns {
+				if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left := make(chan struct{})
+			go func() { // ends when all were closed
+				for n, c := range conns {
+					if n%3 == 0 {
+						_ = c.SetLinger(0) // a reset instead of an end
+					}
+					_ = c.Close()
+				}
+				close(left)
+			}()
+			time.Sleep(time.Duration(round) * 300 * time.Microsecond)
+			i.stop() // and wait, which a deadlock would never end
+			<-left
+		})
+	}
+}
+
+func TestFloodOfFramesDoesNotKeepOthersWaiting(t *testing.T) {
+	i := start(t, push.Options{})
+	flood := strings.Repeat(masked(0x8A, ""), 20_000)
+	done := make(chan struct{})
+	for range 4 {
+		c := i.dial(fmt.Sprintf(handshake, ""))
+		go func() { // ends when it is closed, or the test is
+			for {
+				if _, err := io.WriteString(c, flood); err != nil {
+					done <- struct{}{}
+					return
+				}
+			}
+		}()
+	}
+	neighbour, ws := i.socket("")
+	say(t, ws, `{"subscribe":["default/likes/a"]}`)
+	neighbour.expect("default/likes/a=0", "live")
+	for range 4 {
+		<-done
+	}
+}
