@@ -109,8 +109,8 @@ type loop struct {
 	again   []*socketConn             // may have more to read
 
 	mu       sync.Mutex
-	watching []watched // by descriptor
-	last     int32     // the newest generation
+	watching []watched     // by descriptor
+	last     int32         // the newest generation
 	pressed  []*socketConn // get a time limit with the next tick
 }
 
