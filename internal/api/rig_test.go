@@ -81,7 +81,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	t.Helper()
 	h := hub.New(store, hub.Options{Formats: push.Formats()})
-	presence := hub.NewPresence(store)
+	presence := hub.NewPresence(store, 0)
 	pusher, err := push.New(h, presence, catalog, push.Options{MaxViewersPerAddress: 3})
 	if err != nil {
 		t.Fatal(err)
