@@ -1,7 +1,8 @@
 // Package web holds what browsers get: the widgets as one script, and the demo's
 // pages with their assets, all embedded. It speaks no HTTP; the edge mounts it:
 //
-//   - GET /tally.js is [Script], loadable from everywhere.
+//   - GET /tally.js, and each other name of [Scripts], is a script, loadable from
+//     everywhere.
 //   - GET of each [Page]'s Path is its Render, under [Policy].
 //   - GET /demo/… are the files of [Assets], save that /demo/ itself is a Page.
 //
@@ -11,17 +12,11 @@
 package web
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"io/fs"
-	"sync"
 )
 
 //go:generate go run ./generate
-
-//go:embed dist/tally.js
-var script []byte
 
 //go:embed demo/assets
 var assets embed.FS
@@ -30,19 +25,6 @@ var assets embed.FS
 // nothing from elsewhere.
 const Policy = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'self'; require-trusted-types-for 'script'"
-
-// hashBytes is how much of the script's SHA-256 names a version: 64 bits, enough
-// for an ETag.
-const hashBytes = 8
-
-var scriptHash = sync.OnceValue(func() string {
-	sum := sha256.Sum256(script)
-	return hex.EncodeToString(sum[:hashBytes])
-})
-
-// Script returns the widgets as one JavaScript module, and a hash of it in hex
-// that can serve as its ETag. The body must not be changed.
-func Script() (body []byte, hash string) { return script, scriptHash() }
 
 // Assets are the files that the demo's pages load from below /demo/.
 var Assets = sub(assets, "demo/assets")

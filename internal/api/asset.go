@@ -20,6 +20,7 @@ var openAPIDocument []byte
 
 var (
 	forOneHour      = []string{"public, max-age=3600, must-revalidate"}
+	forEver         = []string{"public, max-age=31536000, immutable"} // a year is what caches take for ever
 	pagePolicy      = []string{web.Policy}
 	noReferrerAbove = []string{"strict-origin-when-cross-origin"}
 	gzipCoding      = []string{"gzip"}
@@ -33,6 +34,7 @@ type asset struct {
 	tag        string // ETag of plain
 	packedTag  string // ETag of packed
 	everywhere bool   // may be loaded by pages of all origins
+	lasting    bool   // its address belongs to this content, for good
 }
 
 func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
@@ -57,7 +59,6 @@ func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
 
 // newAssets returns the assets by their paths.
 func newAssets(withoutDemo bool) (map[string]*asset, error) {
-	script, _ := web.Script()
 	assets := map[string]*asset{}
 	add := func(at, kind string, content []byte, everywhere bool) error {
 		f, err := newAsset(kind, content, everywhere)
@@ -67,8 +68,11 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 		assets[at] = f
 		return nil
 	}
-	if err := add("/tally.js", "text/javascript; charset=utf-8", script, true); err != nil {
-		return nil, err
+	for name, script := range web.Scripts() {
+		if err := add("/"+name, contentType(name), script.Body, true); err != nil {
+			return nil, err
+		}
+		assets["/"+name].lasting = script.Lasting
 	}
 	if err := add("/openapi.yaml", "application/yaml; charset=utf-8", openAPIDocument, true); err != nil {
 		return nil, err
@@ -114,10 +118,14 @@ func contentType(name string) string {
 	}
 }
 
-// serve answers with f, good for an hour and then asked for again by its ETag.
+// serve answers with f, good for an hour and then asked for again by its ETag, or
+// good for ever.
 func (q *call) serve(f *asset) error {
 	h := q.w.Header()
 	h["Cache-Control"] = forOneHour
+	if f.lasting {
+		h["Cache-Control"] = forEver
+	}
 	if f.everywhere {
 		h["Access-Control-Allow-Origin"] = anyOrigin
 		h["Cross-Origin-Resource-Policy"] = crossOrigin
@@ -151,7 +159,12 @@ func acceptsGzip(headers []string) bool {
 	return false
 }
 
-func (a *API) script(q *call) error  { return q.serve(a.assets["/tally.js"]) }
+// script answers with the script of that name.
+func (a *API) script(name string) func(*call) error {
+	f := a.assets["/"+name]
+	return func(q *call) error { return q.serve(f) }
+}
+
 func (a *API) openAPI(q *call) error { return q.serve(a.assets["/openapi.yaml"]) }
 
 // demo answers with a page of the demo, or with a file that one loads.

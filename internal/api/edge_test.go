@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/web"
 )
 
 // open begins a stream and returns its lines; it is closed with the test.
@@ -201,6 +202,21 @@ func TestTheScriptIsLoadedFromEverywhereAndPacked(t *testing.T) {
 		r.do("GET", path, "", "If-None-Match", plain.header.Get("Etag"), "Accept-Encoding", "identity").wants(304)
 	}
 	r.do("GET", "/tally.js", "", "Accept-Encoding", "gzip;q=0").wants(200).has("Content-Encoding", "")
+}
+
+func TestAScriptNamedByItsHashIsGoodForEver(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.WithoutDemo = true })
+	name, _ := web.Pinned()
+	pinned := r.do("GET", "/"+name, "", "Accept-Encoding", "identity").wants(200).has("Access-Control-Allow-Origin", "*").
+		has("Cross-Origin-Resource-Policy", "cross-origin").has("Cache-Control", "public, max-age=31536000, immutable").
+		has("Content-Type", "text/javascript; charset=utf-8")
+	r.do("GET", "/"+name, "", "If-None-Match", pinned.header.Get("Etag"), "Accept-Encoding", "identity").wants(304)
+	for other := range web.Scripts() {
+		r.do("GET", "/"+other, "").wants(200)
+		r.do("HEAD", "/"+other, "").wants(200)
+		r.do("POST", "/"+other, "").refuses(405, "method_not_allowed")
+	}
+	r.do("GET", "/tally-0123456789abcdef.js", "").refuses(404, "not_found")
 }
 
 func TestTheDemoIsThereUnlessTurnedOff(t *testing.T) {

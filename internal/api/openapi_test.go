@@ -109,6 +109,8 @@ func pathOf(path string) (name string, ok bool) {
 	case path == "/v1/counts" || path == "/v1/stream" || path == "/v1/ws" || path == "/tally.js" || path == "/openapi.yaml" ||
 		path == "/healthz" || path == "/readyz" || path == "/":
 		return path, true
+	case strings.HasPrefix(path, "/tally-") && strings.HasSuffix(path, ".js"):
+		return "/tally-{hash}.js", true
 	case len(parts) == 5 && parts[1] == "v1" && parts[2] == "top" && !strings.Contains(parts[4], "/"):
 		return "/v1/top/{site}/{metric}", true
 	case len(parts) == 5 && parts[1] == "v1":

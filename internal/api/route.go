@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/web"
 )
 
 // newEngine returns a router that answers what it does not know with problems.
@@ -40,8 +41,11 @@ type mount struct {
 }
 
 // get answers GET and HEAD.
-func (m mount) get(path string, f func(*call) error) {
-	handler := m.api.handle(m.named+path, f)
+func (m mount) get(path string, f func(*call) error) { m.getAs(path, path, f) }
+
+// getAs is get for a path that goes by another name in metrics.
+func (m mount) getAs(name, path string, f func(*call) error) {
+	handler := m.api.handle(m.named+name, f)
 	m.group.GET(path, handler)
 	m.group.HEAD(path, handler)
 }
@@ -94,7 +98,13 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 
 	at.get("/badge/:site/:metric/*key", a.badge)
 	at.get("/openapi.yaml", a.openAPI)
-	at.get("/tally.js", a.script)
+	for name, script := range web.Scripts() {
+		route := "/" + name
+		if script.Lasting {
+			route = "/tally-{hash}.js" // one route in metrics, however many were released
+		}
+		at.getAs(route, "/"+name, a.script(name))
+	}
 	at.health()
 	if !withoutDemo {
 		at.get("/", a.demo)

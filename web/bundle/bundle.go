@@ -6,7 +6,12 @@
 package bundle
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -16,32 +21,82 @@ import (
 const banner = "/* tallycast */"
 
 // internal are properties that no page uses and no frame has: their names are shortened.
-const internal = `^(listeners|receive|recall|seed|failure|fallback|moved|exact|paint|hear|emit|flush|change|shown|own)$`
+const internal = `^(listeners|receive|recall|seed|failure|fallback|exact|paint|hear|emit|flush|change|shown|own|near|follow|lang_|number|resolve|styles|wide|icon|paused|called|mark|button)$`
 
-// everything is the module that /tally.js is made of.
-const everything = `export * from "./src/index.js"`
+const (
+	// everything is the module that /tally.js is made of.
+	everything = `export * from "./src/index.js"`
+	// rare is the module that the widgets load when they need it.
+	rare = `export * from "./src/fallback.js"`
+)
+
+// nameBytes is how much of a script's SHA-256 is in its name: 64 bits. The name
+// keeps versions apart; whom integrity concerns states the whole hash.
+const nameBytes = 8
+
+// Name returns the name under which a script is served for good.
+func Name(script []byte) string {
+	sum := sha256.Sum256(script)
+	return "tally-" + hex.EncodeToString(sum[:nameBytes]) + ".js"
+}
+
+// Integrity returns what a page states of a script so that no other runs in its place.
+func Integrity(script []byte) string {
+	sum := sha512.Sum384(script)
+	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+}
 
 // Files returns the files of dist by their names; dir is the directory of
 // package web.
+//
+// tally.js loads fallback.js when it needs it. whole.js is both in one: whoever
+// names a script by its hash may state its integrity, which an import could not.
 func Files(dir string) (map[string][]byte, error) {
-	script, err := Module(dir, everything)
+	part, err := Rare(dir)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"tally.js": script}
+	script, err := part.Module(dir, everything)
+	if err != nil {
+		return nil, err
+	}
+	whole, _, err := build(dir, everything, nil)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"tally.js": script, "fallback.js": part.script, "whole.js": whole}
 	if err := addPages(files, dir); err != nil {
 		return nil, fmt.Errorf("render the demo: %w", err)
 	}
 	return files, nil
 }
 
-// Module bundles what the JavaScript module source imports, by paths relative to dir.
-func Module(dir, source string) ([]byte, error) {
-	dir, err := filepath.Abs(dir)
+// Part is a script that others load by its name.
+type Part struct {
+	script []byte
+	// names are what internal properties are called on both sides.
+	names map[string]any
+}
+
+// Rare bundles what few pages need; dir is the directory of package web.
+func Rare(dir string) (*Part, error) {
+	script, names, err := build(dir, rare, nil)
+	return &Part{script, names}, err
+}
+
+// Module bundles what the JavaScript module source imports, by paths relative to
+// dir, save src/fallback.js, which it loads as p.
+func (p *Part) Module(dir, source string) ([]byte, error) {
+	script, _, err := build(dir, source, p)
+	return script, err
+}
+
+func build(dir, source string, part *Part) (script []byte, names map[string]any, err error) {
+	dir, err = filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("bundle %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("bundle %s: %w", dir, err)
 	}
-	result := api.Build(api.BuildOptions{
+	options := api.BuildOptions{
 		Stdin:             &api.StdinOptions{Contents: source, ResolveDir: dir},
 		Bundle:            true,
 		Format:            api.FormatESModule,
@@ -54,12 +109,26 @@ func Module(dir, source string) ([]byte, error) {
 		Banner:            map[string]string{"js": banner},
 		Charset:           api.CharsetUTF8,
 		LogLevel:          api.LogLevelSilent,
-	})
+	}
+	if part != nil {
+		options.MangleCache = maps.Clone(part.names)
+		options.Plugins = []api.Plugin{part.plugin()}
+	}
+	result := api.Build(options)
 	for _, message := range result.Errors {
-		return nil, fmt.Errorf("bundle: %s", message.Text)
+		return nil, nil, fmt.Errorf("bundle: %s", message.Text)
 	}
 	if len(result.OutputFiles) != 1 {
-		return nil, fmt.Errorf("bundle: %d files where one was expected", len(result.OutputFiles))
+		return nil, nil, fmt.Errorf("bundle: %d files where one was expected", len(result.OutputFiles))
 	}
-	return result.OutputFiles[0].Contents, nil
+	return result.OutputFiles[0].Contents, result.MangleCache, nil
+}
+
+// plugin puts the part's address, beside that of the script, in the place of its source.
+func (p *Part) plugin() api.Plugin {
+	return api.Plugin{Name: "part", Setup: func(b api.PluginBuild) {
+		b.OnResolve(api.OnResolveOptions{Filter: `^\./fallback\.js$`}, func(api.OnResolveArgs) (api.OnResolveResult, error) {
+			return api.OnResolveResult{Path: "./" + Name(p.script), External: true}, nil
+		})
+	}}
 }

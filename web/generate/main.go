@@ -1,23 +1,30 @@
-// Command generate makes the files of dist, which the service embeds: of src one
-// minified module, and of demo the pages. It is run by `go generate ./web`.
+// Command generate makes the files of dist, which the service embeds: of src the
+// minified scripts, and of demo the pages. It is run by `go generate ./web`.
+//
+// With -release, run by whoever makes a release, it also keeps the scripts in
+// released, from where later binaries serve them.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tallycast/tallycast/web/bundle"
 )
 
 func main() {
-	if err := run(); err != nil {
+	release := flag.Bool("release", false, "keep the scripts in released")
+	flag.Parse()
+	if err := run(*release); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(release bool) error {
 	files, err := bundle.Files(".")
 	if err != nil {
 		return err
@@ -27,5 +34,28 @@ func run() error {
 			return err
 		}
 	}
+	if release {
+		return keep(files["whole.js"], files["fallback.js"])
+	}
 	return nil
+}
+
+// keep adds scripts to released and to its list.
+func keep(scripts ...[]byte) error {
+	const list = "released/list.txt"
+	known, err := os.ReadFile(list)
+	if err != nil {
+		return err
+	}
+	for _, script := range scripts {
+		name := bundle.Name(script)
+		if strings.Contains(string(known), name) {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join("released", name), script, 0o644); err != nil {
+			return err
+		}
+		known = append(known, name+"\n"...)
+	}
+	return os.WriteFile(list, known, 0o644)
 }

@@ -1,10 +1,8 @@
-import { post } from './post.js';
-
 /**
  * One assertion over HTTP.
  *
  * @typedef {object} Answer
- * @property {boolean} ok the store has it
+ * @property {boolean} [ok] the store has it
  * @property {number} status of a refusal; 0 where no answer came
  * @property {number} [count] with ok
  * @property {number} [version] with ok
@@ -25,20 +23,24 @@ const PATIENCE = 10_000;
  * spares a preflight, and the request outlives the page.
  * @param {string} api where the service is, with a slash at the end
  * @param {string} topic
- * @param {string} visitor
+ * @param {string | undefined} visitor undefined where the server is to derive one, for a day
  * @param {number} amount
  * @returns {Promise<Answer>}
  */
 export async function assert(api, topic, visitor, amount) {
   try {
-    const url = api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/');
-    const init = { keepalive: true, signal: AbortSignal.timeout(PATIENCE) };
-    const { response, retry } = await post(url, { visitor, amount }, init);
-    const { ok, status } = response;
+    const response = await fetch(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), {
+      method: 'POST',
+      body: JSON.stringify({ visitor, amount }),
+      keepalive: true,
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    const { ok, status, headers } = response;
     // A proxy's refusal need not be JSON; an acknowledgement must be.
     const body = await response.json().catch(() => ({}));
+    const retry = Number(headers.get('retry-after')) * 1e3;
     return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry };
   } catch {
-    return { ok: false, status: 0, retry: 0 };
+    return { status: 0, retry: 0 };
   }
 }

@@ -1,6 +1,6 @@
 import { ENTRY, recall } from './memory.js';
 import { makeTopic } from './topic.js';
-import { poll, socket, stream } from './transport.js';
+import { rarely, socket } from './transport.js';
 
 /** How long a hidden page stays connected, in milliseconds: a glance at another tab costs nothing. */
 const LINGER = 10_000;
@@ -17,19 +17,29 @@ const LOOK = 5000;
 /** A link that held for so long was a good one: the next pause is a short one again, in milliseconds. */
 const SETTLED = 10_000;
 
-/** Pauses between attempts are random up to a bound that doubles from the first of these to the second, in milliseconds. */
-const [SHORTEST, LONGEST] = [1000, 30_000];
+/** Pauses between attempts are random up to a bound that doubles from here, in milliseconds, … */
+const SHORTEST = 1000;
 
-const ways = [socket, stream, poll];
+/** … to here. */
+const LONGEST = 30_000;
+
+/**
+ * @param {Set<string>} some
+ * @param {Set<string>} others
+ */
+const lacking = (some, others) => [...some].filter((name) => !others.has(name));
 
 /**
  * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service
  *   lost its store; `away`, not connected. A change is told by `tally-status` on the document
  * @typedef {object} Client what this page knows of one service, over one connection
+ * @property {string} api where the service is, with a slash at the end
  * @property {Status} status
  * @property {(name: string) => import('./topic.js').Topic} topic the state of site/metric/key
  * @property {(name: string) => () => void} watch has the topic pushed until the function returned
  *   is called. What is watched and left in one turn of the page reaches the service as one message
+ * @property {(name: string) => () => void} present makes this page one of the topic's readers, which
+ *   is to be watched too, until the function returned is called
  */
 
 /**
@@ -40,14 +50,19 @@ const ways = [socket, stream, poll];
 export function connect(api) {
   /** @type {Map<string, import('./topic.js').Topic>} */
   const topics = new Map();
-  /** @type {Map<string, number>} topic → how many elements want it pushed */
+  /** What is wanted pushed, and where to be present: topic → by how many. */
+  /** @type {Map<string, number>} */
   const watched = new Map();
-  /** @type {Set<string>} what the link was asked for */
-  let asked = new Set();
+  /** @type {Map<string, number>} */
+  const present = new Map();
+  /** What the link was asked for, in the same order. */
+  let asked = [new Set(), new Set()];
+  let due = false;
 
   /** @type {import('./transport.js').Link | undefined} */
   let link;
-  let way = 0;
+  /** Whether the best way was tried in vain. */
+  let second = false;
   let failed = 0; // attempts in a row that held for less than SETTLED
   let hidden = false;
   let started = false;
@@ -58,6 +73,7 @@ export function connect(api) {
 
   /** @type {Client} */
   const client = {
+    api,
     status: 'away',
     topic(name) {
       let topic = topics.get(name);
@@ -66,28 +82,36 @@ export function connect(api) {
     },
     watch(name) {
       start();
-      want(name, 1);
-      return () => want(name, -1);
+      return want(watched, name);
     },
+    present: (name) => want(present, name),
   };
 
   /**
+   * @param {Map<string, number>} map
    * @param {string} name
    * @param {number} more
    */
-  const want = (name, more) => {
-    const count = (watched.get(name) ?? 0) + more;
-    if (count) watched.set(name, count);
-    else watched.delete(name);
-    queueMicrotask(change); // the first of several finds everything, the others nothing
+  const want = (map, name, more = 1) => {
+    const count = (map.get(name) ?? 0) + more;
+    if (count) map.set(name, count);
+    else map.delete(name);
+    if (!due) queueMicrotask(adapt);
+    due = true;
+    return () => void want(map, name, -1);
   };
 
-  const change = () => {
+  const adapt = () => {
+    due = false;
     const before = asked;
-    asked = new Set(watched.keys());
-    const add = [...asked].filter((name) => !before.has(name));
-    const drop = [...before].filter((name) => !asked.has(name));
-    if (!asked.size || (link && !link.change(add, drop))) close();
+    asked = [new Set(watched.keys()), new Set(present.keys())];
+    const change = {
+      subscribe: lacking(asked[0], before[0]),
+      unsubscribe: lacking(before[0], asked[0]),
+      present: lacking(asked[1], before[1]),
+      absent: lacking(before[1], asked[1]),
+    };
+    if (!watched.size || (link && !link.change(change))) close();
     open();
   };
 
@@ -106,11 +130,16 @@ export function connect(api) {
     hidden = document.hidden;
     document.addEventListener('visibilitychange', () => {
       clearTimeout(linger);
-      if (document.hidden) linger = setTimeout(see, LINGER, false);
-      else if (hidden) see(true);
+      if (document.hidden) {
+        flush();
+        linger = setTimeout(see, LINGER, false);
+      } else if (hidden) see(true);
     });
     // An open link would keep the page out of the back/forward cache.
-    addEventListener('pagehide', () => see(false));
+    addEventListener('pagehide', () => {
+      flush();
+      see(false);
+    });
     addEventListener('pageshow', ({ persisted }) => persisted && see(true));
     addEventListener('online', () => {
       close();
@@ -127,7 +156,8 @@ export function connect(api) {
   const flush = () => topics.forEach((topic) => topic.flush());
 
   const again = () => {
-    failed = way = 0;
+    failed = 0;
+    second = false;
     clearTimeout(retry);
     retry = undefined;
     flush();
@@ -135,46 +165,39 @@ export function connect(api) {
   };
 
   const open = () => {
-    if (link || retry || hidden || !asked.size) return;
+    if (link || retry || hidden || !watched.size) return;
     const opened = Date.now();
     let heard = opened;
     let deaf = true;
     const ended = (/** @type {number} */ wait) => {
-      let next = false;
       close();
       if (!deaf && Date.now() - opened > SETTLED) failed = 0;
-      // What brought a frame is tried again; else the next way, at once: what is wrong may be the way alone.
-      if (deaf) next = (way = (way + 1) % ways.length) > 0;
-      const bound = Math.min(LONGEST, SHORTEST * 2 ** failed++);
+      // What is wrong may be the way alone: the other one, at once. After one that worked the best is due.
+      second = deaf && !second;
       retry = setTimeout(
         () => {
           retry = undefined;
           open();
         },
-        next ? 0 : wait + Math.random() * bound,
+        second ? 0 : wait + Math.random() * Math.min(LONGEST, SHORTEST * 2 ** failed++),
       );
     };
-    try {
-      link = ways[way](
-        api,
-        () => [...asked],
-        (frame) => {
-          heard = Date.now();
-          const { topic, event, error } = frame;
-          if (error && !topic) return console.warn('tallycast:', error);
-          deaf = false;
-          if (topic) topics.get(topic)?.receive(frame);
-          else if (event === 'live' || event === 'stale') {
-            say(event);
-            flush();
-          }
-        },
-        ended,
-      );
-    } catch {
-      // Forbidden by the page's policy, say: another way may not be.
-      return ended(0);
-    }
+    link = (second ? rarely : socket)(
+      api,
+      () => ({ subscribe: [...asked[0]], present: [...asked[1]] }),
+      (frame) => {
+        heard = Date.now();
+        const { topic, event, error } = frame;
+        if (error && !topic) return console.warn('tallycast:', error);
+        deaf = false;
+        if (topic) topics.get(topic)?.receive(frame);
+        else if (event === 'live' || event === 'stale') {
+          say(event);
+          flush();
+        }
+      },
+      ended,
+    );
     look = setInterval(() => Date.now() - heard > (deaf ? DEAF : SILENCE) && ended(0), LOOK);
   };
 

@@ -5,6 +5,9 @@ import { TallyElement } from './element.js';
 export class Count extends TallyElement {
   static styles = ':host{display:inline}';
 
+  /** @type {import('./topic.js').Topic | undefined} what the element's own text speaks of */
+  #first;
+
   constructor() {
     super();
     this.shadowRoot?.prepend(this.number);
@@ -13,10 +16,10 @@ export class Count extends TallyElement {
   /** @param {import('./topic.js').Reason} [source] */
   paint(source) {
     super.paint(source);
-    const { number, fallback } = this;
-    write(fallback, { hidden: !number.hidden || this.moved });
+    const { number, exact, fallback } = this;
+    this.#first ??= this.topic;
+    write(fallback, { hidden: !number.hidden || this.#first !== this.topic });
     // What is shortened for the eye can be reached, and is read out, in full.
-    const { title } = number;
-    write(number, title ? { role: 'img', ariaLabel: title, tabIndex: 0 } : { role: null, ariaLabel: null, tabIndex: -1 });
+    write(number, exact.className ? { role: 'img', ariaLabel: exact.textContent, tabIndex: 0 } : { role: null, ariaLabel: null, tabIndex: -1 });
   }
 }

@@ -1,7 +1,7 @@
 import { make, still } from './dom.js';
 import { format } from './format.js';
-import { keyOf } from './page.js';
-import { client, site } from './site.js';
+import { keyOf, leave } from './page.js';
+import { shared } from './site.js';
 
 /** Visible changes that others cause are at least so far apart, in milliseconds. */
 const PACE = 1000;
@@ -18,6 +18,9 @@ let viewport;
 /** @type {Set<TallyElement>} those that are in the document */
 const present = new Set();
 
+/** The visitor, or the page, wants no number to move by itself. */
+let paused = false;
+
 /** @type {CSSStyleSheet | undefined} */
 let sheet;
 
@@ -25,7 +28,13 @@ const styles =
   ':host{display:inline-block;position:relative}' +
   '[hidden],:host([hidden]){display:none!important}' +
   '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
-  '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}';
+  '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
+  '.note{position:absolute;z-index:1;inset:auto auto 100% 0;width:max-content;max-width:20em;padding:.4em .8em;' +
+  'font-size:.9rem;color:Canvas;background:CanvasText}' +
+  '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
+
+/** @param {TallyElement} element */
+const self = (element) => /** @type {typeof TallyElement} */ (element.constructor);
 
 /** Where there is no DOM, as on a server, the elements are classes that nobody makes. */
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
@@ -36,7 +45,7 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * nothing better.
  *
  * Subclasses have `static metric` and `static styles`, put `number` into the shadow tree, and
- * may extend `paint` and `hear`.
+ * may extend `paint`, `hear` and `join`.
  */
 export class TallyElement extends Base {
   static metric = 'likes';
@@ -47,17 +56,20 @@ export class TallyElement extends Base {
   topic;
   number = make('span', { part: 'number' });
   /** The number in full, for those who see it shortened or not at all. */
-  exact = make('span', { id: 'exact', hidden: '' });
+  exact = make('span', { id: 'exact', part: 'exact' });
   fallback = make('slot');
-  /** The page changed under the element: its children speak of another one. */
-  moved = false;
 
+  /** @type {string | null | undefined} of the topic; undefined where the page names none, null before */
+  #name = null;
   /** @type {number | undefined} the number on screen */
   #shown;
   #fresh = false; // the count attribute was set for the topic that comes next
-  #near = false;
+  /** The element has been near the viewport. */
+  near = false;
   /** @type {(() => void) | undefined} ends the subscription */
   #end;
+  /** @type {(() => void) | undefined} ends what join began */
+  #leave;
   /** @type {import('./topic.js').Listener} */
   #hear = (reason, failure) => this.hear(reason, failure);
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while the number rests */
@@ -65,11 +77,10 @@ export class TallyElement extends Base {
 
   constructor() {
     super();
-    const { styles: own } = /** @type {typeof TallyElement} */ (this.constructor);
     const root = this.attachShadow({ mode: 'open', delegatesFocus: true });
     const style = new CSSStyleSheet();
     if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(styles);
-    style.replaceSync(own);
+    style.replaceSync(self(this).styles);
     root.adoptedStyleSheets = [sheet, style];
     root.append(this.exact, this.fallback);
   }
@@ -82,7 +93,7 @@ export class TallyElement extends Base {
         for (const { target, isIntersecting } of entries) {
           if (!isIntersecting) continue;
           viewport?.unobserve(target);
-          /** @type {TallyElement} */ (target).#follow();
+          /** @type {TallyElement} */ (target).follow();
         }
       },
       { rootMargin: NEAR },
@@ -95,7 +106,7 @@ export class TallyElement extends Base {
     viewport?.unobserve(this);
     clearTimeout(this.#rest);
     this.#rest = undefined;
-    this.#near = false;
+    this.near = false;
     this.#quit();
   }
 
@@ -106,36 +117,54 @@ export class TallyElement extends Base {
     queueMicrotask(() => this.resolve());
   }
 
+  /** The key that is meant now; undefined where the page has none that is valid. */
+  key() {
+    return keyOf(this.getAttribute('page'));
+  }
+
+  /** The language that numbers are written in. */
+  get lang_() {
+    return /** @type {HTMLElement | null} */ (this.closest('[lang]'))?.lang || undefined;
+  }
+
+  get paused() {
+    return paused || this.getAttribute('live') === 'off';
+  }
+
   /** Finds the topic that the attributes and the page name now. */
   resolve() {
     if (!this.isConnected) return;
-    const metric = this.getAttribute('metric') ?? /** @type {typeof TallyElement} */ (this.constructor).metric;
-    const key = keyOf(this.getAttribute('page'));
-    const name = key && `${this.getAttribute('site') ?? site}/${metric}/${key}`;
-    if (!name || name !== this.topic?.name) {
+    const metric = this.getAttribute('metric') ?? self(this).metric;
+    const key = this.key();
+    const name = key && `${this.getAttribute('site') ?? shared.site}/${metric}/${key}`;
+    if (name !== this.#name) {
+      this.#name = name;
       this.#quit();
-      this.moved ||= !!this.topic;
-      this.topic = name ? client.topic(name) : undefined;
+      this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
       if (!name) this.emit('error', { code: 'bad_topic', message: 'no valid page' });
-      if (this.#near) this.#follow();
+      if (this.near) this.follow();
     }
-    this.topic?.listeners.add(this.#hear);
+    if (this.topic) {
+      this.topic.listeners.add(this.#hear);
+      this.#leave ??= this.join();
+    }
     if (this.#fresh && this.hasAttribute('count')) this.topic?.seed(Number(this.getAttribute('count')));
     this.#fresh = false;
     this.paint();
   }
 
   /** Has the topic pushed, once the element is near. */
-  #follow() {
-    this.#near = true;
-    if (this.topic) this.#end ??= client.watch(this.topic.name);
+  follow() {
+    this.near = true;
+    if (this.topic) this.#end ??= shared.client.watch(this.topic.name);
   }
 
   #quit() {
     this.topic?.listeners.delete(this.#hear);
     this.#end?.();
-    this.#end = undefined;
+    this.#leave?.();
+    this.#end = this.#leave = undefined;
   }
 
   /**
@@ -157,14 +186,13 @@ export class TallyElement extends Base {
     this.number.hidden = count === undefined;
     if (count === before || count === undefined) return;
     if (source === 'server' && before !== undefined) {
-      if (this.#rest || this.getAttribute('live') === 'off') return;
+      if (this.#rest || this.paused) return;
     }
     this.#shown = count;
-    const lang = /** @type {HTMLElement | null} */ (this.closest('[lang]'))?.lang || undefined;
-    const { short, exact } = format(count, lang);
+    const { short, exact } = format(count, this.lang_);
     this.number.textContent = short;
     this.exact.textContent = exact;
-    this.number.title = short === exact ? '' : exact;
+    this.exact.className = short === exact ? '' : 'note';
     const detail = { count, mine: this.topic?.own, source: source === 'server' ? source : 'visitor' };
     if (before === undefined) return this.emit('load', detail);
     this.emit('change', detail);
@@ -174,8 +202,16 @@ export class TallyElement extends Base {
       this.paint('server');
     }, PACE);
     if (!still()) {
-      this.number.animate?.({ translate: [`0 ${count > before ? '' : '-'}.5em`, '0'], opacity: [0, 1] }, ROLL);
+      this.number.animate({ translate: [`0 ${count > before ? '' : '-'}.5em`, '0'], opacity: [0, 1] }, ROLL);
     }
+  }
+
+  /**
+   * Begins what the element does for its topic beside showing it.
+   * @returns {(() => void) | undefined} what ends it
+   */
+  join() {
+    return undefined;
   }
 
   /**
@@ -195,7 +231,6 @@ export class TallyElement extends Base {
 export function define(name, element) {
   for (const attribute of element.observedAttributes) {
     Object.defineProperty(element.prototype, attribute, {
-      configurable: true,
       get() {
         return this.getAttribute(attribute);
       },
@@ -205,14 +240,30 @@ export function define(name, element) {
       },
     });
   }
-  const { customElements } = globalThis;
-  if (!customElements || customElements.get(name)) return;
-  customElements.define(name, element);
+  customElements.get(name) ?? customElements.define(name, element);
+}
+
+/**
+ * Numbers, and orders, stay as they are until the page goes on. The visitor's own presses show.
+ * @param {boolean} on
+ */
+export function pause(on) {
+  paused = on;
+  present.forEach((element) => element.paint('server'));
 }
 
 /** Elements without a page follow the address of a single-page site. */
 export function followNavigation() {
-  const resolve = () => present.forEach((element) => element.resolve());
-  globalThis.addEventListener?.('popstate', resolve);
-  /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', resolve);
+  const resolve = () => {
+    leave();
+    present.forEach((element) => element.resolve());
+  };
+  const moved = () => {
+    resolve();
+    // What a framework writes into the head may come after the address.
+    setTimeout(resolve, PACE);
+  };
+  leave();
+  addEventListener('popstate', moved);
+  /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', moved);
 }

@@ -1,10 +1,12 @@
 /** The elements, registered, and the client behind them. */
-import { Count } from './count.js';
-import { define, followNavigation } from './element.js';
-import { Like } from './like.js';
+import { configure, shared } from './site.js';
+import { defineAll } from './elements.js';
 
-define('tally-like', Like);
-define('tally-count', Count);
-followNavigation();
+// The script's own URL says where the service is and which site is meant: /tally.js?site=blog
+const here = new URL(import.meta.url);
+configure(new URL('.', here).href, here.searchParams.get('site'));
+defineAll();
 
-export { client } from './site.js';
+export const { client } = shared;
+export { pause } from './element.js';
+export { consent } from './visit.js';

@@ -16,9 +16,8 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
 export class Like extends TallyElement {
   static styles =
     ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
-    'button{all:unset;display:inline-flex;align-items:center;gap:var(--tally-gap,.4em);' +
-    'padding:var(--tally-padding,.4em .8em);color:var(--tally-color,inherit);' +
-    'background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
+    'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
+    'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
     'button:hover{border-color:var(--a)}' +
     'button:focus-visible{outline:2px solid var(--a)}' +
@@ -27,40 +26,44 @@ export class Like extends TallyElement {
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-inline-size:1.2ch}' +
-    '[part=status]{position:absolute;z-index:1;inset:100% auto auto 0;width:max-content;' +
-    'max-width:20em;padding:.4em .8em;' +
-    'font-size:.9em;color:Canvas;background:CanvasText}' +
-    '[part=status]:empty{display:none}';
+    '[part=status]{inset:100% auto auto 0}';
 
+  /** The button's name where the element gives none. */
+  called = 'Like';
   #label = new Text();
-  #button = make(
+  icon = make('path', { d: HEART });
+  button = make(
     'button',
     { part: 'button', type: 'button', 'aria-describedby': 'exact' },
     make(
       'span',
       { part: 'icon', 'aria-hidden': 'true' },
-      make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, make('path', { d: HEART }))),
+      make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, this.icon)),
     ),
     make('span', { class: 'sr' }, this.#label),
     this.number,
   );
-  #status = make('span', { part: 'status', role: 'status' });
+  #status = make('span', { part: 'status', role: 'status', class: 'note' });
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #hush;
 
   constructor() {
     super();
     this.number.ariaHidden = 'true';
-    this.#button.onclick = () => this.press();
-    this.shadowRoot?.prepend(this.#button, this.#status);
+    this.button.onclick = () => this.press();
+    this.shadowRoot?.prepend(this.button, this.#status);
   }
 
-  /** The visitor's press: a like, or its opposite. */
-  press() {
+  /**
+   * The visitor's press: a like, or its opposite.
+   * @param {number} [amount] what it is to contribute then
+   * @param {boolean} [later] more is to come
+   */
+  press(amount, later) {
     this.resolve(); // the page may have moved on without a word
     this.#say('');
     if (!this.topic) return;
-    this.topic.press(this.topic.own ? 0 : 1);
+    this.topic.press(amount ?? (this.topic.own ? 0 : 1), later);
     this.paint('visitor'); // an element far from the viewport does not listen
   }
 
@@ -79,9 +82,15 @@ export class Like extends TallyElement {
     super.paint(source);
     const { topic, fallback } = this;
     const hidden = !topic || !!topic.failure;
-    write(this.#button, { hidden, ariaPressed: String(!!topic?.own) });
+    write(this.button, { hidden });
+    this.mark(topic?.own);
     write(fallback, { hidden: !hidden });
-    write(this.#label, { nodeValue: this.getAttribute('label') ?? 'Like' });
+    write(this.#label, { nodeValue: this.getAttribute('label') ?? this.called });
+  }
+
+  /** @param {number | undefined} own what the visitor contributes */
+  mark(own) {
+    write(this.button, { ariaPressed: String(!!own) });
   }
 
   /** @param {string} text */

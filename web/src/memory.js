@@ -11,7 +11,7 @@ const KEEP = 6048e5;
 
 /**
  * @typedef {object} Entry
- * @property {string} visitor the opaque id, 24 of [A-Za-z0-9-]; empty before the first press
+ * @property {string} visitor the opaque id, up to 54 of [0-9-]; empty before the first press
  * @property {Record<string, number | undefined>} mine topic → what the server has of this visitor, where not 0
  * @property {Record<string, [amount: number, at: number] | undefined>} wish topic → an assertion the server has
  *   not answered yet, and when it was made (milliseconds since the epoch)
@@ -52,7 +52,8 @@ export function recallTopic(topic) {
  */
 export function remember(topic, mine, wish) {
   const entry = recall();
-  entry.visitor ||= newVisitor();
+  // 160 random bits; randomUUID would need a secure context.
+  entry.visitor ||= crypto.getRandomValues(new Uint32Array(5)).join('-');
   // What is 0 or undefined is left out of the entry.
   entry.mine[topic] = mine || undefined;
   if (entry.wish[topic]?.[0] !== wish) entry.wish[topic] = wish === undefined ? wish : [wish, Date.now()];
@@ -63,9 +64,4 @@ export function remember(topic, mine, wish) {
     // Refused or full: the copy above serves this page.
   }
   return entry.visitor;
-}
-
-/** 18 random bytes; randomUUID would need a secure context. */
-function newVisitor() {
-  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))).replace(/\W/g, '-');
 }

@@ -1,6 +1,22 @@
 /** The longest key, in bytes of UTF-8. */
 const LONGEST = 256;
 
+/** The path that the page had last. */
+let address = '';
+
+/** The canonical link of the page before, as long as nobody changes it. */
+let stale = '';
+
+/** @returns {string} the canonical link's address, empty where there is none */
+const canonicalLink = () => /** @type {HTMLLinkElement | null} */ (document.querySelector('link[rel=canonical]'))?.href ?? '';
+
+/** Notes that the page may be another one now: then a canonical link that did not change speaks of the one before. */
+export function leave() {
+  const { pathname } = location;
+  if (address && address !== pathname) stale = canonicalLink();
+  address = pathname;
+}
+
 /**
  * The key of an element: what its `page` attribute says; else the canonical link's path and
  * sorted query; else the location's path. Without trailing slash and index.html; the home
@@ -12,9 +28,9 @@ export function keyOf(page) {
   let key = page;
   try {
     if (key === null) {
-      /** @type {HTMLLinkElement | null} */
-      const canonical = document.querySelector('link[rel=canonical]');
-      const { pathname, searchParams } = new URL(canonical?.href || location.href);
+      const link = canonicalLink();
+      const canonical = link !== stale && link;
+      const { pathname, searchParams } = new URL(canonical || location.href);
       searchParams.sort();
       key = decodeURIComponent(pathname).replace(/(^|\/)index\.html$/, '/').replace(/^\/+|\/+$/g, '') || 'index';
       if (canonical && searchParams.size) key += '?' + searchParams;

@@ -1,10 +1,21 @@
 import { connect } from './client.js';
 
-/** The script's own URL says where the service is and which site is meant: /tally.js?site=blog */
-const here = new URL(import.meta.url);
+/**
+ * What all elements of a page share. The script sets it by its own URL, a program that bundles
+ * the elements by calling configure.
+ */
+export const shared = {
+  /** The one client; nothing is opened before an element is near the viewport. */
+  client: /** @type {import('./client.js').Client} */ ({}),
+  /** The site of elements that name none. */
+  site: 'default',
+};
 
-/** The client that all elements of the page share. */
-export const client = connect(new URL('.', here).href);
-
-/** The site of elements that name none. */
-export const site = here.searchParams.get('site') ?? 'default';
+/**
+ * @param {string} api where the service is, with a slash at the end
+ * @param {string | null} [site] of elements that name none
+ */
+export function configure(api, site) {
+  shared.client = connect(api);
+  if (site) shared.site = site;
+}

@@ -30,8 +30,8 @@ const LONGEST_PAUSE = 30_000;
  * @property {(count: number) => void} seed takes the number that the page was rendered with;
  *   what the server pushes replaces it
  * @property {(frame: State & { error?: Failure }) => void} receive takes a frame from the server
- * @property {(amount: number) => void} press the visitor wants to contribute amount; listeners are
- *   called before it returns
+ * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
+ *   listeners are called before it returns. Where more is to come, it is sent with the next flush
  * @property {() => void} recall takes up what another tab wrote
  * @property {() => Promise<void>} flush asserts the wish until the server agrees or refuses; where
  *   that is under way, without further pause
@@ -88,10 +88,10 @@ export function makeTopic(name, api) {
         tell('server');
       }
     },
-    press(amount) {
+    press(amount, later) {
       note(amount);
       tell('visitor');
-      topic.flush();
+      if (!later) topic.flush();
     },
     recall() {
       const found = recallTopic(name);
@@ -135,12 +135,13 @@ export function makeTopic(name, api) {
         } else if (!status && open) {
           tell('kept');
         }
-        await new Promise((done) => {
-          wake = () => done(0);
-          // Another wish, or none, does not wait; what was taken back does.
-          if (wish !== amount && wish !== mine) wake();
-          setTimeout(done, pause);
-        });
+        // Another wish, or none, does not wait; what was taken back does.
+        if (wish === amount || wish === mine) {
+          await new Promise((done) => {
+            wake = () => done(0);
+            setTimeout(done, pause);
+          });
+        }
       }
       busy = false;
     },

@@ -6,9 +6,16 @@ import { eventually } from './wait.js';
 /** @typedef {import('playwright-core').Page} Page */
 
 /** As root Chromium runs without its sandbox; the rest keeps it from calling home. */
-const args = ['--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const args = [
+  // Names that are not this machine's, so that pages are visited rather than made.
+  '--host-resolver-rules=MAP *.example 127.0.0.1',
+  '--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+];
 
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
+
+/** A browser that does not say that nobody looks. */
+export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
 
 /**
  * Opens a page of a visitor of its own and collects what the browser complains of.

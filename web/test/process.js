@@ -20,6 +20,11 @@ export const freePort = () =>
     });
   });
 
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+// Whatever becomes of the tests, nothing outlives them.
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 /**
  * @param {string} command
  * @param {string[]} args
@@ -32,9 +37,9 @@ function start(command, args) {
   /** @type {Error | undefined} */
   let failure;
   child.on('error', (error) => (failure = error));
+  running.add(child);
   const ended = new Promise((resolve) => child.on('close', resolve));
-  // Whatever becomes of the tests, nothing outlives them.
-  process.on('exit', () => child.kill('SIGKILL'));
+  ended.then(() => running.delete(child));
   return {
     child,
     output: () => output,

@@ -1,0 +1,95 @@
+import { make, write } from './dom.js';
+import { TallyElement } from './element.js';
+
+/** What the contract's metrics look like, and are called in English. */
+const known = /** @type {Record<string, [emoji: string, label: string]>} */ ({
+  heart: ['❤️', 'Heart'],
+  party: ['🎉', 'Party'],
+  rocket: ['🚀', 'Rocket'],
+  laugh: ['😄', 'Laugh'],
+  wow: ['😮', 'Wow'],
+  sad: ['😢', 'Sad'],
+});
+
+/**
+ * Reads `heart=Love it, party` as names with what stands behind them.
+ * @param {string | null} text
+ * @returns {Map<string, string | undefined>}
+ */
+const pairs = (text) => {
+  const found = new Map();
+  for (const part of text?.split(',') ?? []) {
+    const [name, ...rest] = part.split('=');
+    if (name.trim()) found.set(name.trim(), rest.length ? rest.join('=').trim() : undefined);
+  }
+  return found;
+};
+
+/**
+ * `<tally-reactions>`: a row of emoji, each a toggle metric that the site declares.
+ *
+ * Attributes beside those of all elements: `reactions`, the metrics by name, each with its label
+ * where one is given (`heart=Love it, party`); `count`, numbers by name (`heart=3,party=1`);
+ * `label`, the row's name. An emoji of one's own comes through the slot of the metric's name.
+ */
+export class Reactions extends TallyElement {
+  static observedAttributes = [...TallyElement.observedAttributes, 'reactions'];
+  static styles =
+    '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
+    '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
+
+  #row = make('span', { part: 'row', role: 'group' });
+  /** @type {Map<string, HTMLElement>} by name */
+  #made = new Map();
+
+  constructor() {
+    super();
+    this.shadowRoot?.prepend(this.#row);
+    // Outside, all events come from the row: they tell which of its metrics is meant.
+    const tell = (/** @type {any} */ { target, detail }) => (detail.metric = target.metric);
+    for (const name of ['load', 'change', 'error']) this.#row.addEventListener('tally-' + name, tell);
+  }
+
+  /** The row has one topic an emoji, and they look after themselves. */
+  resolve() {
+    if (!this.isConnected) return;
+    const hidden = !this.key();
+    write(this.#row, { hidden, ariaLabel: this.getAttribute('label') ?? 'Reactions' });
+    write(this.fallback, { hidden: !hidden });
+    if (hidden) return this.emit('error', { code: 'bad_topic', message: 'no valid page' });
+    const names = pairs(this.getAttribute('reactions') ?? Object.keys(known).join());
+    const counts = pairs(this.getAttribute('count'));
+    for (const [name, like] of this.#made) {
+      if (names.has(name)) continue;
+      like.remove();
+      this.#made.delete(name);
+    }
+    for (const [name, label] of names) {
+      const like = this.#made.get(name) ?? this.#make(name);
+      const [, english] = known[name] ?? [];
+      const attributes = { metric: name, label: label ?? english ?? name, count: counts.get(name), lang: this.lang_ };
+      for (const attribute of ['site', 'page', 'live', 'kept', 'refused']) {
+        Object.assign(attributes, { [attribute]: this.getAttribute(attribute) });
+      }
+      for (const [attribute, value] of Object.entries(attributes)) {
+        if (value == null) like.removeAttribute(attribute);
+        else if (like.getAttribute(attribute) !== value) like.setAttribute(attribute, value);
+      }
+      this.#row.append(like);
+    }
+  }
+
+  /** @param {string} name */
+  #make(name) {
+    const emoji = make('slot', { name }, known[name]?.[0] ?? name);
+    const like = make(
+      'tally-like',
+      { part: 'reaction', exportparts: 'button,icon,number,status,exact' },
+      make('span', { slot: 'icon', 'aria-hidden': 'true' }, emoji),
+    );
+    this.#made.set(name, like);
+    return like;
+  }
+
+  paint() {}
+}

@@ -1,0 +1,48 @@
+import { Count } from './count.js';
+import { keyOf } from './page.js';
+import { countable, activated, visit } from './visit.js';
+import { shared } from './site.js';
+
+/** An element that means the whole site unless `scope="page"`. */
+class Wide extends Count {
+  static observedAttributes = [...Count.observedAttributes, 'scope', 'consent', 'local'];
+
+  key() {
+    return keyOf(this.getAttribute('page') ?? (this.getAttribute('scope') === 'page' ? null : 'site'));
+  }
+}
+
+/**
+ * `<tally-visitors>`: counts this visitor once, of the whole site unless `scope="page"`, and
+ * shows the number. With `metric="views"` it counts views. `consent` says that the visitor may be
+ * recognised, `local` that localhost and tests count too.
+ */
+export class Visitors extends Wide {
+  static metric = 'visitors';
+
+  join() {
+    const { topic } = this;
+    // Attributes that are set in the same turn may name another topic.
+    queueMicrotask(() => topic && topic === this.topic && visit(topic, this));
+    return () => {};
+  }
+}
+
+/**
+ * `<tally-readers>`: makes this page present, on the whole site unless `scope="page"`, and shows
+ * how many are.
+ */
+export class Readers extends Wide {
+  static metric = 'readers';
+
+  join() {
+    const { name } = /** @type {import('./topic.js').Topic} */ (this.topic);
+    let leave = () => {};
+    let left = false;
+    if (countable(this)) activated().then(() => left || (leave = shared.client.present(name)));
+    return () => {
+      left = true;
+      leave();
+    };
+  }
+}

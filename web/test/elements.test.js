@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, numberOf, PERSON, shows } from './browser.js';
+import { startSite } from './host.js';
+import { assertLike, countOf } from './process.js';
+import { eventually } from './wait.js';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * @param {import('node:test').TestContext} t
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+async function visitor(t, options) {
+  const made = await newVisitor(browser, { userAgent: PERSON, ...options });
+  t.after(() => made.context.close());
+  return made;
+}
+
+/** @param {import('playwright-core').Page} page */
+const stored = (page) => page.evaluate(() => ({ ...localStorage }));
+
+test('claps: a press that lasts claps on, and all is sent at once after the pause', async (t) => {
+  const site = await startSite(t, { '/post': { body: '<p style="margin:4em"><tally-claps page="post"></tally-claps></p>' } });
+  const { open, context, complaints } = await visitor(t);
+  const page = await open(`${site.url}/post`);
+  await shows(page, 'tally-claps', 0);
+  /** @type {string[]} */
+  const sent = [];
+  context.on('request', (request) => request.method() === 'POST' && sent.push(request.postData() ?? ''));
+  const button = page.locator('tally-claps button[part=button]');
+  await button.hover();
+  await page.mouse.down();
+  await eventually(async () => assert.ok(Number(await numberOf(page, 'tally-claps')) >= 6));
+  await page.mouse.up();
+  await button.click();
+  const own = Number(await numberOf(page, 'tally-claps'));
+  assert.equal(sent.length, 0, 'nothing while it goes on');
+  assert.equal(await page.locator('tally-claps [part=own]').innerText(), `+${own}`);
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), own));
+  assert.equal(sent.length, 1);
+  assert.equal(JSON.parse(sent[0]).amount, own);
+  assert.equal(await button.getAttribute('aria-pressed'), null, 'claps are no switch');
+  assert.deepEqual(complaints, []);
+});
+
+test('claps: fifty at most, by keyboard too, and kept over a reload', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } });
+  const { open } = await visitor(t);
+  const page = await open(site.url);
+  await shows(page, 'tally-claps', 0);
+  await page.keyboard.press('Tab');
+  for (let i = 0; i < 53; i++) await page.keyboard.press('Enter');
+  assert.equal(await numberOf(page, 'tally-claps'), '50');
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), 50));
+  await page.reload();
+  await shows(page, 'tally-claps', 50);
+  await page.locator('tally-claps button').click();
+  assert.equal(await numberOf(page, 'tally-claps'), '50');
+});
+
+test('claps: a page that is left during the pause sends what it has', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' }, '/next': {} });
+  const { open } = await visitor(t);
+  const page = await open(site.url);
+  await shows(page, 'tally-claps', 0);
+  await page.locator('tally-claps button').click();
+  await page.goto(`${site.url}/next`);
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), 1));
+});
+
+test('reactions: a row of toggles by name, each live, each its own', async (t) => {
+  const site = await startSite(t, {
+    '/': { body: '<tally-reactions page="post" reactions="heart=Love it, rocket, wow" count="heart=3"><b>fallback</b><i slot="wow">W</i></tally-reactions>' },
+  });
+  const { open, complaints } = await visitor(t);
+  const page = await open(site.url);
+  const reaction = (/** @type {string} */ name) => page.locator(`tally-reactions tally-like[metric=${name}]`);
+  await shows(page, 'tally-reactions tally-like[metric=rocket]', 0);
+  const texts = () => page.locator('tally-reactions button').evaluateAll((all) => all.map((one) => one.textContent?.trim()));
+  await eventually(async () => assert.deepEqual(await texts(), ['Love it0', 'Rocket0', 'Wow0']));
+  await page.evaluate(() => {
+    const heard = /** @type {any} */ (window).heard = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-change', (event) => heard.push([/** @type {any} */ (event.target).localName, /** @type {CustomEvent} */ (event).detail]));
+  });
+  await reaction('heart').locator('button').click();
+  await reaction('wow').locator('button').click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/heart/post'), 1));
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/wow/post'), 1));
+  await reaction('wow').locator('button').click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/wow/post'), 0));
+  await assertLike(site.service.url, 'default/rocket/post', 'somebody-else');
+  await shows(page, 'tally-reactions tally-like[metric=rocket]', 1);
+  assert.equal(await reaction('heart').locator('button').getAttribute('aria-pressed'), 'true');
+  assert.equal(await reaction('rocket').locator('button').getAttribute('aria-pressed'), 'false');
+  assert.equal(await page.locator('tally-reactions b').isVisible(), false);
+  assert.equal(await page.locator('tally-reactions i').isVisible(), true, 'an emoji of one’s own');
+  const [[name, detail]] = await page.evaluate(() => /** @type {any} */ (window).heard);
+  assert.equal(name, 'tally-reactions');
+  assert.deepEqual(detail, { count: 1, mine: 1, source: 'visitor', metric: 'heart' });
+  // The order and the set follow the attribute; what stays keeps its state.
+  await page.evaluate(() => document.querySelector('tally-reactions')?.setAttribute('reactions', 'sad,heart'));
+  await eventually(async () => assert.equal(await page.locator('tally-reactions tally-like').count(), 2));
+  await shows(page, 'tally-reactions tally-like[metric=heart]', 1);
+  assert.deepEqual(complaints, []);
+});
+
+test('visitors: several on a page and on many pages count one, and nothing is stored', async (t) => {
+  const body = '<header><tally-visitors></tally-visitors></header><footer><tally-visitors></tally-visitors></footer>';
+  const site = await startSite(t, { '/': { body }, '/other': { body } });
+  const { open, context, complaints } = await visitor(t);
+  const posts = [];
+  context.on('request', (request) => request.method() === 'POST' && posts.push(request));
+  const page = await open(site.url);
+  await shows(page, 'header tally-visitors', 1);
+  await shows(page, 'footer tally-visitors', 1);
+  assert.equal(posts.length, 1);
+  const next = await open(`${site.url}/other`);
+  await shows(next, 'header tally-visitors', 1);
+  assert.equal(await countOf(site.service.url, 'default/visitors/site'), 1);
+  assert.deepEqual(await stored(next), {});
+  // Somebody else, whom the server tells apart by the browser.
+  const other = await visitor(t, { userAgent: PERSON + ' Edg/156' });
+  await other.open(site.url);
+  await shows(page, 'header tally-visitors', 2);
+  await shows(page, 'footer tally-visitors', 2);
+  assert.deepEqual(complaints, []);
+});
+
+test('visitors: with consent one entry is kept, and the visitor is counted once for good', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-visitors consent></tally-visitors>' }, '/page': { body: '<tally-visitors scope="page"></tally-visitors>' } });
+  const { open, context } = await visitor(t);
+  const page = await open(site.url);
+  await shows(page, 'tally-visitors', 1);
+  await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/site'], 1));
+  const posts = [];
+  context.on('request', (request) => request.method() === 'POST' && posts.push(request));
+  const again = await open(site.url);
+  await shows(again, 'tally-visitors', 1);
+  assert.equal(posts.length, 0, 'what is counted needs not be said again');
+  // The page's own number, with consent given by a call.
+  const other = await open(`${site.url}/page`);
+  await shows(other, 'tally-visitors', 1);
+  assert.equal(await countOf(site.service.url, 'default/visitors/page'), 1);
+});
+
+test('views: one in half an hour, by the same element', async (t) => {
+  const site = await startSite(t, { '/post': { body: '<tally-visitors metric="views" scope="page"></tally-visitors>' } });
+  const { open } = await visitor(t);
+  const page = await open(`${site.url}/post`);
+  await shows(page, 'tally-visitors', 1);
+  await page.reload();
+  await shows(page, 'tally-visitors', 1);
+  assert.equal(await countOf(site.service.url, 'default/views/post'), 1);
+});
+
+test('readers: pages that are open, and seen, count while they are', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
+  const { open, complaints } = await visitor(t);
+  const page = await open(site.url);
+  await shows(page, 'tally-readers', 1);
+  const second = await open(site.url);
+  await shows(page, 'tally-readers', 2);
+  await shows(second, 'tally-readers', 2);
+  await second.evaluate(() => document.querySelector('tally-readers')?.remove());
+  await shows(page, 'tally-readers', 1);
+  await second.evaluate(() => document.body.append(document.createElement('tally-readers')));
+  await shows(page, 'tally-readers', 2);
+  await second.close();
+  await shows(page, 'tally-readers', 1);
+  assert.deepEqual(complaints, []);
+});
+
+test('readers: where only a stream gets through, the page is present all the same', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
+  const { context } = await visitor(t);
+  await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-readers', 1);
+});
+
+test('who asks not to be counted, who is no person, and who is local, is not', async (t) => {
+  const body = '<tally-visitors></tally-visitors><tally-readers></tally-readers><tally-like page="post"></tally-like>';
+  const site = await startSite(t, { '/': { body } });
+  const local = site.url.replace('blog.example', 'localhost');
+  /** @type {[string, string, import('playwright-core').BrowserContextOptions, string][]} */
+  const cases = [
+    ['Global Privacy Control', site.url, {}, "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })"],
+    ['Do Not Track', site.url, {}, "Object.defineProperty(Navigator.prototype, 'doNotTrack', { get: () => '1' })"],
+    ['a bot', site.url, { userAgent: PERSON + ' (compatible; Examplebot/2.1)' }, ''],
+    ['localhost', local, {}, ''],
+  ];
+  for (const [why, url, options, script] of cases) {
+    const { context } = await visitor(t, options);
+    if (script) await context.addInitScript(script);
+    const page = await context.newPage();
+    /** @type {string[]} */
+    const said = [];
+    page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => said.push(String(payload))));
+    context.on('request', (request) => request.method() === 'POST' && said.push(request.url()));
+    await page.goto(url);
+    if (url === local) {
+      // Not an origin that the service knows: nothing is read from here at all.
+      await eventually(() => assert.ok(said.length > 0));
+    } else {
+      await shows(page, 'tally-visitors', 0);
+      await shows(page, 'tally-readers', 0);
+      assert.ok(!said.some((text) => text.includes('"present"') || text.includes('/v1/default/visitors')), why);
+      await page.locator('tally-like button').click();
+      await eventually(() => assert.ok(said.some((text) => text.includes('/v1/default/likes/post'))), 5000);
+    }
+    assert.equal(await countOf(site.service.url, 'default/visitors/site'), 0, why);
+    assert.equal(await countOf(site.service.url, 'default/readers/site'), 0, why);
+  }
+});
+
+test('top: the most liked in order, numbers live, the order asked again and rows moved', async (t) => {
+  const body = '<tally-top limit="3" href="/posts/{key}"><ol><li><a href="/posts/b" data-page="b">The second</a></li></ol></tally-top>';
+  const site = await startSite(t, { '/': { body } });
+  for (const [key, likes] of /** @type {[string, number][]} */ ([['a', 1], ['b', 3], ['c/d e', 2], ['z', 0]])) {
+    for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURI(key)}`, `visitor-${key.slice(0, 1)}-${i}`);
+  }
+  await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()).top.length, 3));
+  const { context, complaints } = await visitor(t);
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  const rows = () => page.locator('tally-top ol[part=list] li').evaluateAll((all) => all.map((row) => [row.querySelector('a')?.textContent, row.querySelector('a')?.getAttribute('href')?.replace(/^http:..[^/]*/, ''), row.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]')?.textContent]));
+  await eventually(async () => assert.deepEqual(await rows(), [['The second', '/posts/b', '3'], ['c/d e', '/posts/c/d%20e', '2'], ['a', '/posts/a', '1']]));
+  for (let i = 0; i < 4; i++) await assertLike(site.service.url, 'default/likes/a', `visitor-more-${i}`);
+  await page.clock.runFor(1500);
+  await eventually(async () => assert.equal((await rows())[2][2], '5'), 8000);
+  await eventually(async () => assert.match(JSON.stringify(await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()), /^{"top":\[{"topic":"default.likes.a"/));
+  await page.clock.runFor(15_000);
+  await eventually(async () => assert.deepEqual((await rows()).map(([name]) => name), ['a', 'The second', 'c/d e']));
+  assert.equal(await page.locator('tally-top ol[part=list]').getAttribute('aria-label'), 'Most liked');
+  assert.deepEqual(complaints, []);
+});

@@ -1,0 +1,41 @@
+/** The site of somebody who uses the widgets: a server of a few pages, on an origin of its own. */
+import { createServer } from 'node:http';
+import { startService } from './process.js';
+
+/**
+ * @typedef {object} Site
+ * @property {string} [body] what stands in the page's body
+ * @property {string} [head]
+ * @property {string} [tag] instead of the usual script element
+ * @property {string} [query] of the script's URL
+ * @property {string} [html] attributes of the document's element
+ * @property {Record<string, string>} [headers]
+ */
+
+/**
+ * Starts a service and a site that uses it; both are not local by their names.
+ * @param {import('node:test').TestContext} t
+ * @param {Record<string, Site>} pages by their paths
+ * @param {{ store?: string, flags?: string[] }} [options]
+ */
+export async function startSite(t, pages, options = {}) {
+  const server = createServer((request, response) => {
+    const page = pages[new URL(request.url ?? '', 'http://blog.example').pathname];
+    if (!page) return void response.writeHead(404).end();
+    const { body = '', head = '', query = '', html = 'lang="en"', headers = {} } = page;
+    const tag = page.tag ?? `<script type="module" src="${site.api}/tally.js${query}"></script>`;
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', ...headers });
+    response.end(`<!doctype html><html ${html}><head><title>A page</title><link rel="icon" href="data:,">${head}${tag}</head><body>${body}</body></html>`);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const url = `http://blog.example:${address.port}`;
+  const service = await startService({ ...options, flags: [`--allow-origin=${url}`, ...(options.flags ?? [])] });
+  t.after(() => service.stop());
+  const site = { url, api: `http://tally.example:${service.port}`, service, pages };
+  return site;
+}
