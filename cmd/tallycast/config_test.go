@@ -191,7 +191,7 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 	env := variables("TALLYCAST_SECRET=hunter2hunter2hunter2", "TALLYCAST_SERVER_TOKEN=hunter2hunter2hunter2")
 	for _, store := range []string{
 		"redis://:hunter2@h:1/2", "rediss://u:hunter2@h", "redis://hunter2@h", "redis://u:hunter2/@h", "redis://u:hunter2@@h",
-		"redis://u:hunter2%@h", "redis+cluster://u:hunter2@h", "redis://u:hunter2@", "rediss://u:hunter2@h:x",
+		"redis://u:hunter2%@h", "redis+cluster://u:hunter2@h,i", "redis+sentinel://u:hunter2@h:1,i:2/m/0?wait=1", "redis://u:hunter2@", "rediss://u:hunter2@h:x",
 	} {
 		_, out, errors := call(t, env, "check-config", "--store", store)
 		if strings.Contains(out+errors, "hunter2") {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 )
@@ -14,11 +13,14 @@ type storeURL struct {
 	redisURL   string
 }
 
-// laterSchemes are recognised, so that whoever asks for them learns that it is
-// this build that lacks them and not the URL that is wrong.
-var laterSchemes = map[string]string{
-	"redis+sentinel": "Redis behind Sentinel",
-	"redis+cluster":  "Redis Cluster",
+// redisForms are the schemes of a Redis, each with what follows it.
+var redisForms = map[string]string{
+	"redis":           "user:password@host:port/database",
+	"rediss":          "user:password@host:port/database",
+	"redis+sentinel":  "user:password@host:port,host:port/primary/database",
+	"rediss+sentinel": "user:password@host:port,host:port/primary/database",
+	"redis+cluster":   "user:password@host:port,host:port",
+	"rediss+cluster":  "user:password@host:port,host:port",
 }
 
 // parseStore reads the store's URL by its scheme. No error repeats a password.
@@ -31,19 +33,17 @@ func parseStore(text string) (storeURL, error) {
 			return storeURL{}, errors.New("should name a file, such as sqlite:data/tallycast.db")
 		}
 		return storeURL{sqlitePath: path}, nil
-	case ok && (scheme == "redis" || scheme == "rediss"):
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" {
-			return storeURL{}, fmt.Errorf("should be %s://user:password@host:port/database", scheme)
+	case ok && redisForms[scheme] != "":
+		authority, slashes := strings.CutPrefix(rest, "//")
+		if !slashes || authority == "" || authority[0] == '/' || authority[0] == '?' {
+			return storeURL{}, fmt.Errorf("should be %s://%s", scheme, redisForms[scheme])
 		}
 		if err := checkRedis(text); err != nil {
 			return storeURL{}, err
 		}
 		return storeURL{redisURL: text}, nil
-	case ok && laterSchemes[scheme] != "":
-		return storeURL{}, fmt.Errorf("%s:// is %s, which this build does not have yet; it takes redis:// and rediss://", scheme, laterSchemes[scheme])
 	}
-	return storeURL{}, errors.New("should begin with sqlite:, redis:// or rediss://")
+	return storeURL{}, errors.New("should begin with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://")
 }
 
 // redactStore returns a store's URL without its credentials.

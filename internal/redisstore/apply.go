@@ -10,7 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Apply implements [tally.Store]: one script a topic, all in one pipeline.
+// Apply implements [tally.Store]: one script a topic, all in one pipeline. Where
+// replicas are waited for, what they did not confirm in time is an error.
 func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	if err := s.usable(); err != nil {
 		for i := range batches {
@@ -24,7 +25,9 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 		b := &batches[i]
 		b.Err = s.allowed(b)
 		if b.Err == nil {
-			calls = append(calls, s.applyCall(b))
+			c := s.applyCall(b)
+			c.durable = true
+			calls = append(calls, c)
 			whose = append(whose, b)
 		}
 	}
@@ -109,6 +112,9 @@ func packAmounts(writes []tally.Write) []byte {
 func (s *Store) finish(b *tally.Batch, c *call) {
 	st, err := c.state()
 	if err != nil {
+		if refusesWrites(err) {
+			c.way.to.status.bad(explain(err)) // the probe tells when it is over
+		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
 	}
@@ -130,13 +136,13 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 		s.top.note(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
 	}
 	if st.unpublished != nil {
-		s.notPublished(st.unpublished)
+		c.way.to.notPublished(st.unpublished)
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, st.unpublished))
 	}
 }
 
 // notPublished counts, and shows in Health; the next probe has the rights checked.
-func (s *Store) notPublished(err error) {
-	s.stats.publicationsFailed.Add(1)
-	s.status.bad(err)
+func (n *node) notPublished(err error) {
+	n.store.stats.publicationsFailed.Add(1)
+	n.status.bad(err)
 }

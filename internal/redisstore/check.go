@@ -21,76 +21,103 @@ func conflictf(format string, args ...any) error {
 
 func (e *conflictError) Error() string { return e.text }
 
-// Connect connects and checks once: secret, layout, rights, eviction, persistence.
-// [Store.Health] tells the result from then on.
+// Connect learns who holds what, connects to all nodes and checks each once:
+// secret, layout, rights, eviction, persistence. [Store.Health] tells the result
+// from then on.
 func (s *Store) Connect(ctx context.Context) error {
-	warnings, err := s.check(ctx)
-	if err != nil {
-		err = explain(err)
-		s.status.bad(err)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.look(ctx); err != nil {
 		return err
 	}
-	s.status.good(warnings)
+	return everyNode(s.fleet.chart().nodes, func(n *node) error { return n.connect(ctx) })
+}
+
+// connect checks the node, and shows the result in Health.
+func (n *node) connect(ctx context.Context) error {
+	warnings, err := n.check(ctx)
+	if err != nil {
+		err = explain(err)
+		n.status.bad(err)
+		return err
+	}
+	n.usable(warnings)
 	return nil
 }
 
-func (s *Store) check(ctx context.Context) (warnings []string, err error) {
+// usable says that the node was found usable.
+func (n *node) usable(warnings []string) {
+	n.store.reached.Store(true)
+	n.status.good(warnings)
+}
+
+func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := s.greet(ctx, s.client.Pipeline()); err != nil {
+	if err := n.greet(ctx, n.client.Pipeline()); err != nil {
+		n.store.doubt(err)
 		return nil, err
 	}
-	if _, err := s.deadline(ctx, true); err != nil {
+	n.clock.forget()
+	if _, err := n.deadline(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.load(ctx); err != nil {
+	if err := n.load(ctx); err != nil {
 		return nil, err
 	}
-	warnings, err = s.checkServer(ctx)
+	warnings, err = n.checkServer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return warnings, s.checkRights(ctx)
+	return warnings, n.checkRights(ctx)
 }
 
 // greetConnection greets on each new connection, before anything else is sent on
 // it: whatever answers at that address now is not written to under another
-// secret or layout.
-func (s *Store) greetConnection(ctx context.Context, conn *redis.Conn) error {
-	err := s.greet(ctx, conn.Pipeline())
+// secret or layout, nor where it is a replica.
+func (n *node) greetConnection(ctx context.Context, conn *redis.Conn) error {
+	err := n.greet(ctx, conn.Pipeline())
 	var conflict *conflictError
 	if errors.As(err, &conflict) {
-		s.status.bad(err)
+		n.status.bad(err)
 	}
 	return err
 }
 
 // greet offers layout and secret to a store that has none, and compares.
-func (s *Store) greet(ctx context.Context, pipe redis.Pipeliner) error {
-	result := s.offer(ctx, pipe)
-	_, _ = pipe.Exec(ctx) // each command has its own error
+func (n *node) greet(ctx context.Context, pipe redis.Pipeliner) error {
+	result := n.store.offer(ctx, pipe)
+	_ = exec(ctx, pipe) // each command has its own error
 	return result()
 }
 
 // offer adds to pipe what greets; result says, once it was executed, whether the
-// store is ours.
+// store is ours. In a Cluster each of the two is kept by the node that has its slot,
+// and compared there.
 func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
 	offerLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
 	offerSecret := pipe.Do(ctx, "set", s.names.secret(), s.key.get(), "nx")
 	layout := pipe.Get(ctx, s.names.layout())
 	secret := pipe.Get(ctx, s.names.secret())
 	return func() error {
-		if err := found(layout.Err(), offerLayout.Err()); err != nil {
+		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
+			if redis.HasErrorPrefix(err, "READONLY") {
+				return err
+			}
+		}
+		if err := found(layout.Err(), offerLayout.Err()); err != nil && !isElsewhere(err) {
 			var conflict *conflictError
 			if errors.As(err, &conflict) {
 				return conflict // met when the connection was made
 			}
 			return fmt.Errorf("offer the layout: %w", err)
-		}
-		if layout.Val() != layoutVersion {
+		} else if err == nil && layout.Val() != layoutVersion {
 			return conflictf("the store has layout %q, this program knows %q: another version of it, or another prefix, is needed", layout.Val(), layoutVersion)
 		}
 		if err := found(secret.Err(), offerSecret.Err()); err != nil {
+			if isElsewhere(err) {
+				return nil
+			}
 			return fmt.Errorf("offer the secret: %w", err)
 		}
 		return s.key.meet([]byte(secret.Val()))
@@ -109,8 +136,8 @@ func found(read, offered error) error {
 const leastMajor, leastMinor = 6, 2
 
 // checkServer reads what the server says of itself. Hosted ones may forbid it.
-func (s *Store) checkServer(ctx context.Context) (warnings []string, err error) {
-	text, err := s.client.Info(ctx).Result()
+func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
+	text, err := n.client.Info(ctx).Result()
 	if err != nil {
 		var refused redis.Error
 		if !errors.As(err, &refused) {
@@ -123,7 +150,7 @@ func (s *Store) checkServer(ctx context.Context) (warnings []string, err error) 
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, leastMajor, leastMinor)
 	}
 	if policy := info["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
-		if !s.options.AllowEviction {
+		if !n.store.options.AllowEviction {
 			return nil, conflictf("Redis's maxmemory-policy is %s, which forgets counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
 		}
 		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are forgotten when memory is short")
@@ -158,11 +185,15 @@ func tooOld(version string) bool {
 // checkRights tries every command, in scripts and out of them, on names of the
 // instance's own, and names those that are refused. Whether subscribing is allowed
 // shows when the feed subscribes.
-func (s *Store) checkRights(ctx context.Context) error {
-	hash, sorted, channel := s.names.scratch(s.instance)
-	calls := []call{newCall(checkScript, false, hash, sorted)}
-	calls[0].args = append(calls[0].args, channel)
-	s.run(ctx, calls)
+func (n *node) checkRights(ctx context.Context) error {
+	s, scratch := n.store, n.scratch()
+	if scratch.hash == "" {
+		return nil // it holds no slots, so nothing is asked of it
+	}
+	calls := []call{newCall(checkScript, false, scratch.hash, scratch.sorted)}
+	calls[0].args = append(calls[0].args, scratch.channel)
+	calls[0].way.to = n
+	n.runOnce(ctx, calls, []int{0})
 	if calls[0].err != nil {
 		return fmt.Errorf("run scripts: %w", calls[0].err)
 	}
@@ -171,14 +202,18 @@ func (s *Store) checkRights(ctx context.Context) error {
 	for _, item := range list {
 		refused = append(refused, fmt.Sprint(item))
 	}
-	pipe := s.client.Pipeline()
-	pipe.HMGet(ctx, hash, "n")
-	pipe.HGetAll(ctx, hash)
-	pipe.ZRange(ctx, sorted, 0, 0)
+	pipe := n.client.Pipeline()
+	pipe.HMGet(ctx, scratch.hash, "n")
+	pipe.HGetAll(ctx, scratch.hash)
+	pipe.ZRange(ctx, scratch.sorted, 0, 0)
 	pipe.Scan(ctx, 0, s.names.countPattern(), 1)
 	pipe.Publish(ctx, s.names.gossip(), "")
 	pipe.Publish(ctx, s.names.probe(s.instance), "")
-	commands, err := pipe.Exec(ctx)
+	if s.target.wait > 0 {
+		pipe.Do(ctx, "wait", 0, 1) // for no replica, and no longer than a millisecond
+	}
+	commands := pipe.Cmds()
+	err := exec(ctx, pipe)
 	var answered redis.Error
 	if err != nil && !errors.As(err, &answered) {
 		return fmt.Errorf("try commands: %w", err)
@@ -194,6 +229,19 @@ func (s *Store) checkRights(ctx context.Context) error {
 	return nil
 }
 
+// scratch is names that only the instance's own checks use, in a slot of the node.
+func (n *node) scratch() scratch {
+	c := n.store.fleet.chart()
+	// Some of the node's slots is met after as many tries as there are nodes, on
+	// average; a node with few of them may have to do without.
+	for i := range 10_000 {
+		if names := n.store.names.scratch(n.store.instance, i); c.of(names.hash) == n {
+			return names
+		}
+	}
+	return scratch{}
+}
+
 // explain adds what helps to errors that a person will read.
 func explain(err error) error {
 	var coded *tally.Error
@@ -205,6 +253,16 @@ func explain(err error) error {
 		return fmt.Errorf("the user or password in the URL of the store is refused: %w", err)
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
+	case redis.HasErrorPrefix(err, "READONLY"):
+		return fmt.Errorf("this Redis is a read-only replica, or has become one: the URL of the store must name its primary, or redis+sentinel:// those who know which that is: %w", err)
+	case redis.HasErrorPrefix(err, "OOM"):
+		return fmt.Errorf("Redis is out of memory and takes no writes (raise maxmemory; the policy noeviction is right): %w", err)
+	case redis.HasErrorPrefix(err, "MISCONF"):
+		return fmt.Errorf("Redis cannot write to its disk and takes no writes: %w", err)
+	case redis.HasErrorPrefix(err, "NOREPLICAS"):
+		return fmt.Errorf("Redis takes no writes, since it has fewer good replicas than its min-replicas-to-write: %w", err)
+	case redis.HasErrorPrefix(err, "CLUSTERDOWN"):
+		return fmt.Errorf("the Cluster is incomplete and takes no writes: %w", err)
 	case redis.HasErrorPrefix(err, "LOADING"):
 		return fmt.Errorf("the store is still reading its data: %w", err)
 	}

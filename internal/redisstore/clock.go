@@ -16,7 +16,7 @@ const (
 	sampleOld = 30 * time.Second
 )
 
-// clock translates deadlines to Redis's clock. It does not look at the wall clock
+// clock translates deadlines to a node's clock. It does not look at the wall clock
 // of this machine.
 type clock struct {
 	mu     sync.Mutex
@@ -73,23 +73,20 @@ func (c *clock) at(t time.Time) (int64, bool) {
 	return c.sample.earliest(t), true
 }
 
-// deadline returns ctx's deadline in Redis's clock, never too late, and looks at
-// that clock first where it must or where anew is set.
-func (s *Store) deadline(ctx context.Context, anew bool) (int64, error) {
+// deadline returns ctx's deadline in the node's clock, never too late, and looks at
+// that clock first where it must.
+func (n *node) deadline(ctx context.Context) (int64, error) {
 	end, _ := ctx.Deadline()
-	if anew {
-		s.clock.forget()
-	}
-	if at, ok := s.clock.at(end); ok {
+	if at, ok := n.clock.at(end); ok {
 		return at, nil
 	}
 	sent := time.Now()
-	server, err := s.client.Time(ctx).Result()
+	server, err := n.client.Time(ctx).Result()
 	if err != nil {
 		return 0, fmt.Errorf("look at Redis's clock: %w", err)
 	}
-	s.clock.note(sample{server: server.UnixMicro(), sent: sent, received: time.Now()})
-	at, ok := s.clock.at(end)
+	n.clock.note(sample{server: server.UnixMicro(), sent: sent, received: time.Now()})
+	at, ok := n.clock.at(end)
 	if !ok {
 		return 0, fmt.Errorf("look at Redis's clock: %w", context.DeadlineExceeded)
 	}

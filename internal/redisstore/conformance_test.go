@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// place is a server and how a store is to reach it.
+// place is how a store is to be reached. server is nil where it is several.
 type place struct {
 	server  *redistest.Server
 	url     string
@@ -36,7 +36,9 @@ func (p place) open(t testing.TB, catalog *tally.Catalog, prefix string) *rediss
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	}
-	options.RootCAs = p.server.RootCAs
+	if p.server != nil {
+		options.RootCAs = p.server.RootCAs
+	}
 	store, err := redisstore.Open(p.url, catalog, options)
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +100,15 @@ func conforms(t *testing.T, p place) {
 func TestConformsOnAStandaloneRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	conforms(t, place{server: server, url: server.URL(0)})
+}
+
+func TestConformsBehindSentinels(t *testing.T) {
+	sentinels := redistest.StartSentinels(t)
+	conforms(t, place{url: sentinels.URL(2) + "?wait=1"})
+}
+
+func TestConformsOnACluster(t *testing.T) {
+	conforms(t, place{url: redistest.StartCluster(t, false).URL()})
 }
 
 // rights is all that a user needs.

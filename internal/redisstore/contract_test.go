@@ -18,7 +18,9 @@ func contains(text, part string) bool { return strings.Contains(text, part) }
 func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
 	for _, url := range []string{
 		"", "localhost:6379", "http://localhost", "redis://u:hunter2@host:port/0", "redis://u:hun%ter2@host/0",
-		"redis://u:hunter2@host/zero", "redis://u:hunter2@host/0?wait=1", "redis://u:hunter2@host/1/2",
+		"redis://u:hunter2@host/zero", "redis://u:hunter2@host/0?wait=x", "redis://u:hunter2@host/0?tls=x", "redis://u:hunter2@host/0?max=1",
+		"redis://u:hunter2@a:1,b:2", "redis+sentinel://u:hunter2@a:1,b:2", "redis+sentinel://u:hunter2@a:x/m", "redis+sentinel://u:hunter2@a,/m",
+		"redis+cluster://u:hunter2@a/1", "redis+cluster://u:hunter2@", "redis+ring://u:hunter2@a", "redis+sentinel://u:hunter2@a/m/x", "redis://u:hunter2@host/1/2",
 	} {
 		store, err := redisstore.Open(url, catalog(), redisstore.Options{})
 		if err == nil {

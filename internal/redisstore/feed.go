@@ -6,14 +6,12 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// feed knows which topics are watched and how far following each has come. It
-// does no I/O: the goroutines of a session take work from it.
+// feed knows which topics of a node are watched and how far following each has
+// come. It does no I/O: the goroutines of a session take work from it.
 type feed struct {
 	// Each holds at most one token, which says that there may be something to do.
 	changed chan struct{} // for the goroutine that subscribes
 	ready   chan struct{} // for the goroutine that settles
-
-	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -23,8 +21,7 @@ type feed struct {
 	pending int                  // sum of all topics' pending
 	owed    int                  // topics with owed set
 	session bool                 // whether there is a session
-	live    bool                 // whether Sink.Live was the last that the sink heard
-	told    bool                 // whether the sink heard anything yet
+	live    bool                 // whether all that was watched has been settled
 }
 
 // followed is a topic on its way from Watch to Settle, or back.
@@ -44,10 +41,9 @@ const queuedBroadcasts = 256
 
 func newFeed() *feed {
 	return &feed{
-		changed:    make(chan struct{}, 1),
-		ready:      make(chan struct{}, 1),
-		broadcasts: make(chan []byte, queuedBroadcasts),
-		topics:     map[string]*followed{},
+		changed: make(chan struct{}, 1),
+		ready:   make(chan struct{}, 1),
+		topics:  map[string]*followed{},
 	}
 }
 
@@ -58,12 +54,6 @@ func poke(c chan struct{}) {
 	default:
 	}
 }
-
-// Watch implements [tally.Feed].
-func (s *Store) Watch(topic tally.Topic) { s.feed.watch(topic) }
-
-// Unwatch implements [tally.Feed].
-func (s *Store) Unwatch(topic tally.Topic) { s.feed.unwatch(topic) }
 
 func (f *feed) watch(topic tally.Topic) {
 	f.mu.Lock()
@@ -269,29 +259,58 @@ func (f *feed) settledTopics(of func(tally.Topic) bool) (topics []tally.Topic) {
 	return topics
 }
 
-// becomeLive tells whether the sink is to hear that the feed is live now.
+// becomeLive tells whether the feed is live from now on.
 func (f *feed) becomeLive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.session || f.live || f.owed > 0 {
 		return false
 	}
-	f.live, f.told = true, true
+	f.live = true
 	return true
 }
 
-// becomeStale tells whether the sink is to hear that the feed is stale now, and
-// whether it was live before.
-func (f *feed) becomeStale() (tell, was bool) {
+// becomeStale ends that, and tells whether it was so.
+func (f *feed) becomeStale() (was bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	tell, was = f.live || !f.told, f.live
-	f.live, f.told = false, true
-	return tell, was
+	was, f.live = f.live, false
+	return was
 }
 
 func (f *feed) size() (watched int64, live bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return int64(len(f.topics)), f.live
+}
+
+func (f *feed) has(topic tally.Topic) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topics[topic.String()] != nil
+}
+
+// wantedTopics returns all topics between watch and unwatch.
+func (f *feed) wantedTopics() (topics []tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.topics {
+		if t.wanted {
+			topics = append(topics, t.topic)
+		}
+	}
+	return topics
+}
+
+// adopt watches a topic that nobody follows any more: the feed is not live until it
+// was settled here.
+func (f *feed) adopt(topic tally.Topic) {
+	f.watch(topic)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.topics[topic.String()]; t != nil && f.session && !t.owed {
+		t.owed = true
+		f.owed++
+		f.live = false
+	}
 }

@@ -71,8 +71,17 @@ func (n names) secret() string { return n.prefix + "secret" }
 
 func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }
 
-// scratch returns names that only the instance's check uses.
-func (n names) scratch(instance string) (hash, sorted, channel string) {
+// scratch is names for checks; all have one hash tag.
+type scratch struct{ hash, sorted, probe, channel string }
+
+// scratch returns the i-th scratch names of an instance.
+func (n names) scratch(instance string, i int) scratch {
 	tag := "check/" + instance
-	return n.tagged(tag, ":hash"), n.tagged(tag, ":sorted"), n.tagged(tag, n.database)
+	if i > 0 {
+		tag += "/" + strconv.Itoa(i)
+	}
+	return scratch{
+		hash: n.tagged(tag, ":hash"), sorted: n.tagged(tag, ":sorted"),
+		probe: n.tagged(tag, ":probe"), channel: n.tagged(tag, n.database),
+	}
 }

@@ -26,21 +26,22 @@ const (
 
 var errSilence = errors.New("what is published does not come back")
 
-// probe publishes to this instance and watches that it arrives. On the way it
-// looks at Redis's clock and offers the secret again, in case that Redis forgot it.
-func (n *session) probe() error {
-	s := n.store
+// probe publishes to this instance at the node and watches that it arrives. On the
+// way it looks at the node's clock, offers the secret again, in case that Redis
+// forgot it, and tries to write.
+func (e *session) probe() error {
+	s := e.store
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	watch := time.NewTicker(silence / 10)
 	defer watch.Stop()
-	failing := n.probeOnce(0)
+	failing := e.probeOnce(0)
 	for count := int64(1); ; {
 		select {
-		case <-n.ctx.Done():
+		case <-e.ctx.Done():
 			return nil
 		case <-watch.C:
-			if time.Since(n.begun)-time.Duration(n.heard.Load()) > silence {
+			if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
 				s.stats.probesLost.Add(1)
 				if failing != nil {
 					return failing
@@ -48,60 +49,67 @@ func (n *session) probe() error {
 				return errSilence
 			}
 		case <-tick.C:
-			failing = n.probeOnce(count)
+			failing = e.probeOnce(count)
 			count++
 			var conflict *conflictError
 			if errors.As(failing, &conflict) {
 				return failing
 			}
-			if h := s.Health(); failing == nil && (h.Err != nil || h.Conflict != nil) {
-				_ = s.Connect(n.ctx) // it may be mended; if not, this names why
+			if h := e.node.status.health(); failing == nil && (h.Err != nil || h.Conflict != nil) {
+				_ = e.node.connect(e.ctx) // it may be mended; if not, this names why
 			}
 		}
 	}
 }
 
-func (n *session) probeOnce(count int64) error {
-	s := n.store
-	ctx, cancel := context.WithTimeout(n.ctx, probeEvery)
+func (e *session) probeOnce(count int64) error {
+	s, n := e.store, e.node
+	ctx, cancel := context.WithTimeout(e.ctx, probeEvery)
 	defer cancel()
-	pipe := s.client.Pipeline()
+	pipe := n.client.Pipeline()
 	sent := time.Now()
 	clock := pipe.Time(ctx)
 	greeted := s.offer(ctx, pipe)
-	nonce := n.nonce + strconv.FormatInt(count, 10)
+	nonce := e.nonce + strconv.FormatInt(count, 10)
 	published := pipe.Publish(ctx, s.names.probe(s.instance), nonce)
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_ = exec(ctx, pipe) // each command has its own error
 	received := time.Now()
 	if server, err := clock.Result(); err == nil {
-		s.clock.note(sample{server: server.UnixMicro(), sent: sent, received: received})
+		n.clock.note(sample{server: server.UnixMicro(), sent: sent, received: received})
 	}
 	err := greeted()
 	if err == nil {
 		err = published.Err()
 	}
-	if err != nil && n.ctx.Err() == nil {
+	if err == nil {
+		err = n.tryWrite(ctx)
+	}
+	if err != nil && e.ctx.Err() == nil {
+		s.doubt(err)
 		err = fmt.Errorf("probe: %w", err)
-		s.status.bad(explain(err))
+		n.status.bad(explain(err))
 		return err
 	}
 	return nil
 }
 
 // control handles a message on one of the instance's own channels.
-func (n *session) control(m *redis.Message) {
-	s := n.store
+func (e *session) control(m *redis.Message) {
+	s := e.store
 	if m.Channel == s.names.probe(s.instance) {
-		if strings.HasPrefix(m.Payload, n.nonce) {
-			n.heard.Store(int64(time.Since(n.begun)))
+		if strings.HasPrefix(m.Payload, e.nonce) {
+			e.heard.Store(int64(time.Since(e.begun)))
 		}
 		return
 	}
-	if m.Channel != s.names.gossip() {
+	// Every node relays it; the one where it is published counts.
+	if m.Channel != s.names.gossip() || s.fleet.chart().of(m.Channel) != e.node {
 		return
 	}
 	if from, payload, ok := strings.Cut(m.Payload, " "); ok && from != s.instance {
-		n.received([]byte(payload))
+		s.hearing.Lock()
+		defer s.hearing.Unlock()
+		e.received([]byte(payload))
 	}
 }
 
@@ -110,7 +118,7 @@ func (s *Store) Broadcast(payload []byte) {
 	message := make([]byte, 0, len(s.instance)+1+len(payload))
 	message = append(append(append(message, s.instance...), ' '), payload...)
 	select {
-	case s.feed.broadcasts <- message:
+	case s.broadcasts <- message:
 	default:
 		s.stats.broadcastsDropped.Add(1)
 	}
@@ -122,7 +130,7 @@ func (s *Store) gossip(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case message := <-s.feed.broadcasts:
+		case message := <-s.broadcasts:
 			s.publish(ctx, message)
 		}
 	}
@@ -132,21 +140,26 @@ func (s *Store) gossip(ctx context.Context) {
 func (s *Store) publish(ctx context.Context, message []byte) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastWithin)
 	defer cancel()
-	pipe := s.client.Pipeline()
+	n := s.fleet.chart().of(s.names.gossip())
+	if n == nil {
+		s.stats.broadcastsDropped.Add(1)
+		return
+	}
+	pipe := n.client.Pipeline()
 	for {
 		pipe.Publish(ctx, s.names.gossip(), message)
 		if pipe.Len() == broadcastChunk {
 			break
 		}
 		select {
-		case message = <-s.feed.broadcasts:
+		case message = <-s.broadcasts:
 			continue
 		default:
 		}
 		break
 	}
 	sent := pipe.Len()
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := exec(ctx, pipe); err != nil {
 		s.stats.broadcastsDropped.Add(int64(sent))
 	}
 }

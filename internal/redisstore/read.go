@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -47,35 +48,76 @@ type lookup struct {
 	shares  *redis.MapStringStringCmd
 }
 
+// clocks are the looks at the clocks of the nodes that were asked for presence.
+type clocks struct {
+	mu   sync.Mutex
+	told map[*node]*redis.TimeCmd // guarded by mu
+}
+
 func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
-	pipe := s.client.Pipeline()
 	lookups := make([]lookup, len(queries))
-	var clock *redis.TimeCmd
+	requests := make([]request, len(queries))
+	var clocks *clocks
 	for i, q := range queries {
 		l := &lookups[i]
-		l.count = pipe.HMGet(ctx, s.names.count(q.Topic), "n", "v")
+		count := s.names.count(q.Topic)
+		l.count = redis.NewSliceCmd(ctx, "hmget", count, "n", "v")
+		r := request{key: count, commands: []redis.Cmder{l.count}}
 		switch rule := s.catalog.Rule(q.Topic); {
 		case rule.Kind == tally.Presence:
-			if clock == nil {
-				clock = pipe.Time(ctx)
-			}
-			l.shares = pipe.HGetAll(ctx, s.names.shares(q.Topic))
+			clocks = clocks.needed()
+			l.shares = redis.NewMapStringStringCmd(ctx, "hgetall", s.names.shares(q.Topic))
+			r.commands = append(r.commands, l.shares)
 		case q.Member == 0:
 		case rule.Kind == tally.Amount:
-			l.members = pipe.HMGet(ctx, s.names.members(q.Topic), rawMember(q.Member))
+			l.members = redis.NewSliceCmd(ctx, "hmget", s.names.members(q.Topic), rawMember(q.Member))
+			r.commands = append(r.commands, l.members)
 		default:
-			l.members = pipe.HMGet(ctx, s.names.members(q.Topic), paths(q.Member)...)
+			args := append(make([]any, 0, 2+pathDigits+1), "hmget", s.names.members(q.Topic))
+			for _, path := range paths(q.Member) {
+				args = append(args, path)
+			}
+			l.members = redis.NewSliceCmd(ctx, args...)
+			r.commands = append(r.commands, l.members)
 		}
+		requests[i] = r
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	s.send(ctx, requests, clocks.look(ctx))
 	for i, q := range queries {
-		if err := s.reading(q, &lookups[i], clock, &readings[i]); err != nil {
+		if err := s.reading(q, &lookups[i], clocks.of(requests[i].way.to), &readings[i]); err != nil {
 			readings[i] = tally.Reading{
 				Change: tally.Change{Topic: q.Topic},
 				Err:    tally.Unavailable(fmt.Errorf("read %s: %w", q.Topic, err)),
 			}
 		}
 	}
+}
+
+func (c *clocks) needed() *clocks {
+	if c == nil {
+		c = &clocks{told: map[*node]*redis.TimeCmd{}}
+	}
+	return c
+}
+
+// look has each node tell its clock; nil where that is not needed.
+func (c *clocks) look(ctx context.Context) func(*node, redis.Pipeliner) {
+	if c == nil {
+		return nil
+	}
+	return func(n *node, pipe redis.Pipeliner) {
+		told := pipe.Time(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.told[n] = told
+	}
+}
+
+func (c *clocks) of(n *node) *redis.TimeCmd {
+	if c == nil {
+		return nil
+	}
+	return c.told[n]
 }
 
 func (s *Store) reading(q tally.Query, l *lookup, clock *redis.TimeCmd, r *tally.Reading) error {

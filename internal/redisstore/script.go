@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -44,13 +45,13 @@ var (
 	allScripts = []*script{applyScript, amountScript, shareScript, reissueScript, topScript, checkScript}
 )
 
-// load hands all scripts to Redis.
-func (s *Store) load(ctx context.Context) error {
-	pipe := s.client.Pipeline()
+// load hands all scripts to the node.
+func (n *node) load(ctx context.Context) error {
+	pipe := n.client.Pipeline()
 	for _, script := range allScripts {
 		pipe.ScriptLoad(ctx, script.source)
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := exec(ctx, pipe); err != nil {
 		return fmt.Errorf("load scripts: %w", err)
 	}
 	return nil
@@ -59,10 +60,13 @@ func (s *Store) load(ctx context.Context) error {
 // call is one run of a script. Where it is fenced, its first argument is set to
 // the deadline.
 type call struct {
-	script *script
-	fenced bool
-	args   []any // "evalsha", hash, number of keys, keys…, arguments…
-	fence  int   // index in args of the first argument
+	script  *script
+	fenced  bool
+	durable bool   // acknowledged only when as many replicas have it as are waited for
+	key     string // the first of its keys
+	args    []any  // "evalsha", hash, number of keys, keys…, arguments…
+	fence   int    // index in args of the first argument
+	way     way    // set by run
 
 	// Set by run: one of them.
 	reply any
@@ -77,7 +81,7 @@ func newCall(script *script, fenced bool, keys ...string) call {
 	for _, key := range keys {
 		args = append(args, key)
 	}
-	c := call{script: script, fenced: fenced, fence: len(args)}
+	c := call{script: script, fenced: fenced, key: keys[0], fence: len(args)}
 	if fenced {
 		args = append(args, "")
 	}
@@ -96,81 +100,140 @@ const (
 
 var errLate = errors.New("the deadline passed in Redis's clock")
 
-// run sends the calls in one pipeline and fills in each one's reply or error. It
-// returns by ctx's deadline; no fenced call has an effect after it.
+// run sends the calls, in one pipeline to each node, and fills in each one's reply
+// or error. It returns by ctx's deadline; no fenced call has an effect after it.
 func (s *Store) run(ctx context.Context, calls []call) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	todo := make([]int, len(calls))
-	for i := range todo {
-		todo[i] = i
+	c := s.fleet.chart()
+	todo := make([]int, 0, len(calls))
+	for i := range calls {
+		if calls[i].way.to = c.of(calls[i].key); calls[i].way.to == nil {
+			calls[i].err = errNoNode
+			continue
+		}
+		todo = append(todo, i)
 	}
-	fresh := false // whether the clock must be looked at anew
-	for round := 1; ; round++ {
-		todo, fresh = s.runOnce(ctx, calls, todo, fresh)
-		if len(todo) == 0 {
+	for round := 1; len(todo) > 0; round++ {
+		var soon bool
+		if todo, soon = s.runRound(ctx, calls, todo); len(todo) == 0 {
 			return
 		}
 		end, _ := ctx.Deadline()
-		if round == rounds || ctx.Err() != nil || time.Until(end) < spare {
+		if round >= rounds && !soon || ctx.Err() != nil || time.Until(end) < spare {
 			return // each has the error of its last round
+		}
+		if soon && !sleep(ctx, betweenKeys) {
+			return
 		}
 	}
 }
 
-// runOnce sends those calls whose indexes are in todo and returns those that are
-// worth another round.
-func (s *Store) runOnce(ctx context.Context, calls []call, todo []int, fresh bool) (again []int, late bool) {
-	fail := func(err error) {
+// runRound sends those calls whose indexes are in todo, to all their nodes at the
+// same time, and returns those that are worth another round.
+func (s *Store) runRound(ctx context.Context, calls []call, todo []int) (again []int, soon bool) {
+	one, same := calls[todo[0]].way.to, true
+	for _, i := range todo {
+		same = same && calls[i].way.to == one
+	}
+	if same {
+		again = one.runOnce(ctx, calls, todo)
+	} else {
+		byNode := map[*node][]int{}
+		for _, i := range todo {
+			byNode[calls[i].way.to] = append(byNode[calls[i].way.to], i)
+		}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for n, its := range byNode {
+			all.Go(func() {
+				left := n.runOnce(ctx, calls, its)
+				mu.Lock()
+				defer mu.Unlock()
+				again = append(again, left...)
+			})
+		}
+		all.Wait()
+	}
+	for _, i := range again {
+		soon = soon || calls[i].way.soon
+	}
+	return again, soon
+}
+
+// runOnce sends calls to the node in one pipeline.
+func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []int) {
+	s := n.store
+	deadline, err := n.deadline(ctx)
+	if err != nil {
+		s.doubt(err)
 		for _, i := range todo {
 			calls[i].err = err
 		}
-	}
-	deadline, err := s.deadline(ctx, fresh)
-	if err != nil {
-		fail(err)
 		if hasty(ctx, err) {
-			return todo, fresh
+			return todo
 		}
-		return nil, false
+		return nil
 	}
 	var fence any = strconv.FormatInt(deadline, 10)
-	pipe := s.client.Pipeline()
+	pipe := n.client.Pipeline()
 	commands := make([]*redis.Cmd, len(todo))
+	durable := false
 	for j, i := range todo {
 		c := &calls[i]
 		if c.fenced {
 			c.args[c.fence] = fence
 		}
+		if c.way.asking {
+			pipe.Do(ctx, "asking")
+		}
 		commands[j] = pipe.Do(ctx, c.args...)
+		durable = durable || c.durable
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	lost := false
+	var replicated *redis.IntCmd
+	if durable && s.target.wait > 0 {
+		replicated = n.wait(ctx, pipe)
+	}
+	_ = exec(ctx, pipe) // each command has its own error
+	lost, late := false, false
 	for j, i := range todo {
 		c := &calls[i]
 		c.reply, c.err = commands[j].Result()
-		switch {
+		if c.err == nil && !c.fenced {
+			continue
+		}
+		switch w, sent := s.fleet.elsewhere(n, c.err); {
+		case sent:
+			c.way = w
+			again = append(again, i)
 		case c.err != nil && redis.HasErrorPrefix(c.err, "NOSCRIPT"):
 			lost = true
 			again = append(again, i)
 		case hasty(ctx, c.err):
 			again = append(again, i)
-		case c.err == nil && c.fenced && c.reply == tooLate:
+		case c.err == nil && c.reply == tooLate:
 			c.reply, c.err = nil, errLate
 			late = true
 			again = append(again, i)
+		case c.err != nil:
+			s.doubt(c.err)
+		case c.durable && replicated != nil:
+			c.err = s.replicated(replicated)
 		}
+	}
+	if late {
+		n.clock.forget()
 	}
 	if lost {
 		s.stats.scriptReloads.Add(1)
-		if err := s.load(ctx); err != nil {
+		if err := n.load(ctx); err != nil {
 			for _, i := range again {
 				calls[i].err = err
 			}
-			return nil, false
+			return nil
 		}
 	}
-	return again, late
+	return again
 }
 
 // hasty tells whether a part of the way had less time than ctx still has.

@@ -29,76 +29,80 @@ const (
 
 var errBroken = errors.New("the subscription's connection broke")
 
-// session is one subscription connection and the goroutines around it, from the
-// first check to the first doubt. What comes after it is a new session on a new
-// connection: nothing of an old one is ever mended.
+// session is one subscription connection to a node and the goroutines around it,
+// from the first check to the first doubt. What comes after it is a new session on a
+// new connection: nothing of an old one is ever mended.
 type session struct {
 	store    *Store
+	node     *node
+	feed     *feed // the node's
 	sink     tally.Sink
 	received func(payload []byte)
 
 	ctx    context.Context
-	cancel context.CancelCauseFunc
 	pubsub *redis.PubSub
 
 	heard    atomic.Int64  // when the last probe came back, nanoseconds since begun
 	begun    time.Time     // when the session began
 	warnings []string      // of the check at its beginning
+	scratch  string        // a channel that has the form of a topic's
 	controls chan struct{} // receives once for each control channel confirmed
 	nonce    string        // prefix of this session's probes
 }
 
-// Run implements [tally.Feed]. It returns nil when ctx ends.
-func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
-	var around sync.WaitGroup // all end with ctx
-	for _, work := range []func(context.Context){s.rankAll, s.repair, s.gossip} {
-		around.Go(func() { work(ctx) })
-	}
-	defer around.Wait()
+// keepFollowing runs one session after the other until ctx ends.
+func (n *node) keepFollowing(ctx context.Context, sink tally.Sink, received func(payload []byte)) {
+	s := n.store
 	pause := firstPause
 	for ctx.Err() == nil {
-		wasLive, err := s.follow(ctx, sink, received)
+		wasLive := n.follow(ctx, sink, received)
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		s.status.bad(explain(err))
 		if wasLive {
 			pause = firstPause
 			s.stats.reconnects.Add(1)
 		}
 		if !sleep(ctx, jitter(pause)) {
-			break
+			return
 		}
 		pause = min(2*pause, longestPause)
 	}
-	return nil
 }
 
-// follow runs one session and returns why it ended, and whether it had been live.
-func (s *Store) follow(ctx context.Context, sink tally.Sink, received func([]byte)) (wasLive bool, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// follow runs one session, and tells whether it had been live when it ended.
+func (n *node) follow(parent context.Context, sink tally.Sink, received func([]byte)) (wasLive bool) {
+	s := n.store
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	n := &session{
-		store: s, sink: sink, received: received, ctx: ctx, cancel: cancel,
+	e := &session{
+		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
 		controls: make(chan struct{}, 3), nonce: randomHex(4),
 	}
-	if n.warnings, err = s.check(ctx); err != nil {
-		n.stale()
-		return false, err
+	// Whoever hears that numbers are stale finds the reason in Health.
+	ended := func(err error) bool {
+		if parent.Err() == nil {
+			n.status.bad(explain(err))
+			s.fleet.doubted()
+		}
+		return e.stale()
 	}
-	client := s.subscriber()
+	var err error
+	if e.warnings, err = n.check(ctx); err != nil {
+		return ended(err)
+	}
+	client := n.subscriber()
 	defer client.Close()
-	n.pubsub = client.Subscribe(ctx) // connects with the first channel
+	e.pubsub = client.Subscribe(ctx) // connects with the first channel
 	// The third has the form of a topic's channel: it shows that those are allowed.
-	_, _, channel := s.names.scratch(s.instance)
-	if err := n.pubsub.Subscribe(ctx, s.names.gossip(), s.names.probe(s.instance), channel); err != nil {
-		n.stale()
-		return false, fmt.Errorf("subscribe: %w", err)
+	e.scratch = s.names.scratch(s.instance, 0).channel
+	if err := e.pubsub.Subscribe(ctx, s.names.gossip(), s.names.probe(s.instance), e.scratch); err != nil {
+		return ended(fmt.Errorf("subscribe: %w", err))
 	}
-	n.begun = time.Now()
-	s.feed.begin()
+	e.begun = time.Now()
+	n.feed.begin()
 	var parts sync.WaitGroup // all end with the session's context
-	for _, part := range []func() error{n.receive, n.subscribe, n.settle, n.probe, n.sweep} {
+	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.sweep} {
 		parts.Go(func() {
 			if err := part(); err != nil {
 				cancel(err)
@@ -106,27 +110,31 @@ func (s *Store) follow(ctx context.Context, sink tally.Sink, received func([]byt
 		})
 	}
 	<-ctx.Done()
-	wasLive = n.stale()
-	_ = n.pubsub.Close() // ends receive
+	wasLive = ended(context.Cause(ctx))
+	_ = e.pubsub.Close() // ends receive
 	parts.Wait()
-	s.feed.end()
-	return wasLive, context.Cause(ctx)
+	n.feed.end()
+	return wasLive
 }
 
-// stale tells the sink that changes may be missed, unless it knows.
-func (n *session) stale() (wasLive bool) {
-	tell, wasLive := n.store.feed.becomeStale()
-	if tell {
-		n.sink.Stale()
-	}
+// stale says that changes of the node may be missed.
+func (e *session) stale() (wasLive bool) {
+	wasLive = e.feed.becomeStale()
+	e.store.tell(e.sink, true)
 	return wasLive
+}
+
+// live says that none are missed any more.
+func (e *session) live() {
+	e.store.tell(e.sink, false)
+	poke(e.store.fleet.changed) // topics may wait to be followed here
 }
 
 // subscriber returns a client for one subscription. It connects once: go-redis
 // would otherwise reconnect by itself, and subscribe to everything, at a moment
 // that is not ours.
-func (s *Store) subscriber() *redis.Client {
-	settings := *s.settings
+func (n *node) subscriber() *redis.Client {
+	settings := *n.settings
 	var used atomic.Bool
 	dial := redis.NewDialer(&settings)
 	settings.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -139,43 +147,41 @@ func (s *Store) subscriber() *redis.Client {
 }
 
 // receive hands on what Redis sends, until the connection is closed.
-func (n *session) receive() error {
-	s := n.store
+func (e *session) receive() error {
+	s := e.store
 	for {
-		message, err := n.pubsub.Receive(n.ctx)
+		message, err := e.pubsub.Receive(e.ctx)
 		if err != nil {
-			if n.ctx.Err() != nil {
+			if e.ctx.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("SUBSCRIBE to %s*: %w", s.names.prefix, err)
 		}
 		switch m := message.(type) {
 		case *redis.Subscription:
-			n.confirmed(m.Channel)
+			e.confirmed(m.Channel)
 		case *redis.Message:
-			n.message(m)
+			e.message(m)
 		}
 	}
 }
 
-func (n *session) confirmed(channel string) {
-	names := n.store.names
-	_, _, scratch := names.scratch(n.store.instance)
-	if text, ok := names.channelTopic(channel); ok && channel != scratch {
-		n.store.feed.confirm(text)
+func (e *session) confirmed(channel string) {
+	if text, ok := e.store.names.channelTopic(channel); ok && channel != e.scratch {
+		e.feed.confirm(text)
 		return
 	}
-	n.controls <- struct{}{} // holds all three
+	e.controls <- struct{}{} // holds all three
 }
 
-func (n *session) message(m *redis.Message) {
-	s := n.store
+func (e *session) message(m *redis.Message) {
+	s := e.store
 	text, ok := s.names.channelTopic(m.Channel)
 	if !ok {
-		n.control(m)
+		e.control(m)
 		return
 	}
-	topic, ok := s.feed.followedTopic(text)
+	topic, ok := e.feed.followedTopic(text)
 	if !ok {
 		return // unwatched meanwhile
 	}
@@ -184,48 +190,47 @@ func (n *session) message(m *redis.Message) {
 		s.stats.payloadsUnreadable.Add(1)
 		return
 	}
-	n.sink.Push(change)
+	e.sink.Push(change)
 }
 
 // subscribe follows and leaves topics as they are watched and unwatched.
-func (n *session) subscribe() error {
-	s := n.store
-	for range cap(n.controls) {
+func (e *session) subscribe() error {
+	for range cap(e.controls) {
 		select {
-		case <-n.ctx.Done():
+		case <-e.ctx.Done():
 			return nil
-		case <-n.controls:
+		case <-e.controls:
 		}
 	}
-	s.status.good(n.warnings)
+	e.node.usable(e.warnings)
 	for {
-		begin, end := s.feed.takeDirty(subscribeChunk)
+		begin, end := e.feed.takeDirty(subscribeChunk)
 		if len(begin)+len(end) == 0 {
 			select {
-			case <-n.ctx.Done():
+			case <-e.ctx.Done():
 				return nil
-			case <-s.feed.changed:
+			case <-e.feed.changed:
 			}
 			continue
 		}
-		if err := n.send(n.pubsub.Subscribe, begin); err != nil {
+		if err := e.send(e.pubsub.Subscribe, begin); err != nil {
 			return err
 		}
-		if err := n.send(n.pubsub.Unsubscribe, end); err != nil {
+		if err := e.send(e.pubsub.Unsubscribe, end); err != nil {
 			return err
 		}
 	}
 }
 
-func (n *session) send(command func(context.Context, ...string) error, topics []tally.Topic) error {
+func (e *session) send(command func(context.Context, ...string) error, topics []tally.Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}
 	channels := make([]string, len(topics))
 	for i, topic := range topics {
-		channels[i] = n.store.names.channel(topic)
+		channels[i] = e.store.names.channel(topic)
 	}
-	if err := command(n.ctx, channels...); err != nil && n.ctx.Err() == nil {
+	if err := command(e.ctx, channels...); err != nil && e.ctx.Err() == nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil

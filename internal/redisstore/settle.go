@@ -22,23 +22,22 @@ const (
 
 // settle reads the state of topics whose subscription was confirmed, and says so
 // when all that were watched when the session began have been read.
-func (n *session) settle() error {
-	s := n.store
+func (e *session) settle() error {
 	for {
-		if topics := s.feed.takeSettle(readChunk); len(topics) > 0 {
-			if _, err := n.settleTopics(topics); err != nil {
+		if topics := e.feed.takeSettle(readChunk); len(topics) > 0 {
+			if _, err := e.settleTopics(topics); err != nil {
 				return err
 			}
-			s.feed.settledAll(topics)
+			e.feed.settledAll(topics)
 			continue
 		}
-		if n.ctx.Err() == nil && s.feed.becomeLive() {
-			n.sink.Live()
+		if e.ctx.Err() == nil && e.feed.becomeLive() {
+			e.live()
 		}
 		select {
-		case <-n.ctx.Done():
+		case <-e.ctx.Done():
 			return nil
-		case <-s.feed.ready:
+		case <-e.feed.ready:
 		}
 	}
 }
@@ -46,9 +45,9 @@ func (n *session) settle() error {
 // settleTopics reads topics, hands their state to the sink, and has reissued what
 // the sink holds otherwise. It returns how many were, and an error where Redis
 // does not answer; what is wrong with one topic alone does not concern the others.
-func (n *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
-	s := n.store
-	ctx, cancel := context.WithTimeout(n.ctx, patience)
+func (e *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
+	s := e.store
+	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
 	queries := make([]tally.Query, len(topics))
 	for i, topic := range topics {
@@ -58,12 +57,12 @@ func (n *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
 	for _, r := range s.Read(ctx, queries) {
 		if r.Err != nil {
 			if peculiar(r.Err) {
-				s.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
+				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
 				continue
 			}
 			return 0, r.Err
 		}
-		if held := n.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
+		if held := e.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
 			differ = append(differ, held)
 		}
 	}
@@ -72,7 +71,7 @@ func (n *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
 	}
 	changes, err := s.reissue(ctx, differ)
 	for _, change := range changes {
-		n.sink.Settle(change) // before Live, though its publication may come after
+		e.sink.Settle(change) // before Live, though its publication may come after
 	}
 	if err != nil && !peculiar(err) {
 		return len(changes), err
@@ -89,8 +88,8 @@ func peculiar(err error) bool {
 
 // sweep reads all watched topics again and again, spread out: the last net under
 // publications that were lost.
-func (n *session) sweep() error {
-	presence := func(topic tally.Topic) bool { return n.store.catalog.Rule(topic).Kind == tally.Presence }
+func (e *session) sweep() error {
+	presence := func(topic tally.Topic) bool { return e.store.catalog.Rule(topic).Kind == tally.Presence }
 	rounds := []*round{
 		{ticks: sweepTicks, of: func(topic tally.Topic) bool { return !presence(topic) }},
 		{ticks: presenceTicks, of: presence},
@@ -99,24 +98,24 @@ func (n *session) sweep() error {
 	defer tick.Stop()
 	for {
 		select {
-		case <-n.ctx.Done():
+		case <-e.ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 		for _, r := range rounds {
-			if err := n.sweepPart(r.next(n.store.feed)); err != nil {
+			if err := e.sweepPart(r.next(e.feed)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (n *session) sweepPart(topics []tally.Topic) error {
-	for len(topics) > 0 && n.ctx.Err() == nil {
+func (e *session) sweepPart(topics []tally.Topic) error {
+	for len(topics) > 0 && e.ctx.Err() == nil {
 		chunk := topics[:min(len(topics), readChunk)]
 		topics = topics[len(chunk):]
-		mismatches, err := n.settleTopics(chunk)
-		n.store.stats.sweepMismatches.Add(int64(mismatches))
+		mismatches, err := e.settleTopics(chunk)
+		e.store.stats.sweepMismatches.Add(int64(mismatches))
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,14 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,19 +19,27 @@ import (
 // [tally.Feed] and is safe for concurrent use.
 type Store struct {
 	// Fixed after Open.
-	client   redis.UniversalClient
-	settings *redis.Options
+	target   target
 	catalog  *tally.Catalog
 	options  Options
 	names    names
 	instance string // names this process in shares, gossip and probes
 	key      *key
 
-	clock  clock
-	status status
-	stats  counters
-	top    gathered
-	feed   *feed
+	fleet *fleet
+
+	stats      counters
+	top        gathered
+	reached    atomic.Bool // some node was found usable once
+	lost       ignorance
+	voice      voice
+	hearing    sync.Mutex  // held while a broadcast is handed over
+	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
+
+	homeless *feed // the topics whose slot nobody holds now
+
+	placing sync.RWMutex // whoever holds it for reading may place a topic in a feed
+	placed  []*feed      // guarded by placing: those of nodes that may hold topics, also of nodes that are gone
 }
 
 var (
@@ -37,9 +47,20 @@ var (
 	_ tally.Feed  = (*Store)(nil)
 )
 
-// Open returns a store at url, which is redis:// or rediss://, for the topics of
-// catalog. It refuses what can never work and does not wait for Redis: that is
-// for [Store.Connect], which [Store.Run] calls as often as it must. Close ends it.
+// Open returns a store at url for the topics of catalog. The URL is one of
+//
+//	redis://[user:password@]host[:port][/database]
+//	redis+sentinel://[user:password@]host[:port],host[:port]/primary[/database]
+//	redis+cluster://[user:password@]host[:port],host[:port]
+//
+// each with rediss in place of redis for TLS (or tls=true as a setting), and with
+// the settings wait=N, for what a write is acknowledged only when N replicas have
+// it, and skip_verify=true. User and password are those of Redis; a Sentinel is
+// offered them when it asks for some.
+//
+// Open refuses what can never work and does not wait for Redis: that is for
+// [Store.Connect], and for [Store.Run], which connects as often as it must. Close
+// ends it.
 func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Prefix == "" {
 		options.Prefix = defaultPrefix
@@ -50,44 +71,59 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	settings, err := parseURL(url, options)
+	target, err := parseURL(url, options)
 	if err != nil {
 		return nil, err
 	}
-	names, err := newNames(options.Prefix, settings.DB)
+	names, err := newNames(options.Prefix, target.settings.DB)
 	if err != nil {
 		return nil, err
 	}
 	quietLibrary()
 	s := &Store{
-		settings: settings,
-		catalog:  catalog,
-		options:  options,
-		names:    names,
-		instance: randomHex(8),
-		key:      newKey(options.Secret),
-		status:   status{log: options.Logger.With("store", settings.Addr)},
-		top:      gathered{topics: map[tally.Topic]tally.Change{}},
-		feed:     newFeed(),
+		target:     target,
+		catalog:    catalog,
+		options:    options,
+		names:      names,
+		instance:   randomHex(8),
+		key:        newKey(options.Secret),
+		top:        gathered{topics: map[tally.Topic]tally.Change{}},
+		broadcasts: make(chan []byte, queuedBroadcasts),
+		homeless:   newFeed(),
 	}
-	settings.OnConnect = s.greetConnection
-	s.client = redis.NewClient(settings)
+	switch target.shape {
+	case standalone:
+		s.fleet = newFleet(s.newNode, nil)
+		s.fleet.install(wholly(target.addrs[0]))
+	case sentinel:
+		s.fleet = newFleet(s.newNode, &sentinels{store: s, master: target.master, clients: map[string]*redis.SentinelClient{}})
+	case cluster:
+		s.fleet = newFleet(s.newNode, &members{store: s, clients: map[string]*redis.Client{}})
+	}
 	return s, nil
 }
 
 // String names the store without telling its password.
-func (s *Store) String() string { return "redis at " + s.settings.Addr }
+func (s *Store) String() string { return s.target.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
-	if err := s.client.Close(); err != nil {
-		return fmt.Errorf("close the Redis store: %w", err)
-	}
+	s.fleet.close()
 	return nil
 }
 
-// Lane implements [tally.Store]. A single Redis is one node.
-func (s *Store) Lane(tally.Topic) string { return s.settings.Addr }
+// Lane implements [tally.Store]: the address of the node that holds the topic, empty
+// where none is known.
+func (s *Store) Lane(topic tally.Topic) string {
+	c := s.fleet.chart()
+	if c.only != nil {
+		return c.only.addr
+	}
+	if n := c.of(s.names.count(topic)); n != nil {
+		return n.addr
+	}
+	return ""
+}
 
 // Secret implements [tally.Store].
 func (s *Store) Secret() ([]byte, error) {
@@ -97,20 +133,52 @@ func (s *Store) Secret() ([]byte, error) {
 	return s.key.get(), nil
 }
 
-// Health implements [tally.Store].
-func (s *Store) Health() tally.Health { return s.status.health() }
+// Health implements [tally.Store]. With several nodes, what is wrong with one of
+// them is said of the store, and names it.
+func (s *Store) Health() tally.Health {
+	c := s.fleet.chart()
+	if s.target.shape == standalone {
+		return c.only.status.health()
+	}
+	health := tally.Health{Reached: s.reached.Load()}
+	for _, n := range c.nodes {
+		h := n.status.health()
+		if h.Conflict != nil && health.Conflict == nil {
+			health.Conflict = fmt.Errorf("%s: %w", n.addr, h.Conflict)
+		}
+		if h.Err != nil && health.Err == nil {
+			health.Err = fmt.Errorf("%s: %w", n.addr, h.Err)
+		}
+		for _, warning := range h.Warnings {
+			health.Warnings = append(health.Warnings, n.addr+": "+warning)
+		}
+	}
+	if err := s.lost.get(); err != nil {
+		if len(c.nodes) == 0 {
+			health.Err = err
+		} else {
+			health.Warnings = append(health.Warnings, "nobody tells which node is the primary: "+err.Error())
+		}
+	}
+	return health
+}
 
 // usable returns why the store must not be used: it was never found usable, or
 // there is a conflict. A store that is away is tried.
 func (s *Store) usable() error {
-	health := s.status.health()
-	switch {
-	case health.Conflict != nil:
-		return tally.Unavailable(health.Conflict)
-	case !health.Reached && health.Err != nil:
-		return tally.Unavailable(health.Err)
-	case !health.Reached:
-		return tally.Unavailable(errNotReached)
+	nodes := s.fleet.chart().nodes
+	for _, n := range nodes {
+		health := n.status.health()
+		switch {
+		case health.Conflict != nil:
+			return tally.Unavailable(health.Conflict)
+		case s.reached.Load():
+		case health.Err != nil:
+			return tally.Unavailable(health.Err)
+		}
+	}
+	if !s.reached.Load() {
+		return tally.Unavailable(cmp.Or(s.lost.get(), errNotReached))
 	}
 	return nil
 }

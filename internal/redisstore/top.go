@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -106,7 +108,10 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	ranked, err := s.client.ZRangeWithScores(ctx, s.names.top(board{site, metric}), 0, int64(limit+topSpare-1)).Result()
+	name := s.names.top(board{site, metric})
+	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+topSpare-1, "withscores")
+	s.do(ctx, name, command)
+	ranked, err := command.Result()
 	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
 	}
@@ -157,22 +162,30 @@ func (s *Store) rankAll(ctx context.Context) {
 // repair goes over all topics, slowly and for ever, until ctx ends, and gives the
 // leaderboards what an instance that ended, or a Redis that forgot, owes them.
 func (s *Store) repair(ctx context.Context) {
-	var cursor uint64
+	cursors := map[*node]uint64{}
 	for sleep(ctx, jitter(repairEvery)) {
-		next, err := s.repairSome(ctx, cursor)
-		if err == nil {
-			cursor = next
+		nodes := s.fleet.chart().nodes
+		for n := range cursors {
+			if !slices.Contains(nodes, n) {
+				delete(cursors, n)
+			}
+		}
+		for _, n := range nodes {
+			if next, err := n.repairSome(ctx, cursors[n]); err == nil {
+				cursors[n] = next
+			}
 		}
 	}
 }
 
-func (s *Store) repairSome(ctx context.Context, cursor uint64) (next uint64, err error) {
+func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err error) {
+	s := n.store
 	if err := s.usable(); err != nil {
 		return cursor, err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	keys, next, err := s.client.Scan(ctx, cursor, s.names.countPattern(), repairChunk).Result()
+	keys, next, err := n.client.Scan(ctx, cursor, s.names.countPattern(), repairChunk).Result()
 	if err != nil {
 		return cursor, err
 	}

@@ -47,6 +47,10 @@ type Options struct {
 	Users []string
 	// TLS serves TLS alone, with a certificate for 127.0.0.1 made for the test.
 	TLS bool
+
+	// sentinel is the configuration of a Sentinel, beside where it listens; empty
+	// for a Redis.
+	sentinel string
 }
 
 // Server is a running redis-server. Its methods are for the test's goroutine.
@@ -198,6 +202,9 @@ func (s *Server) signal(signal syscall.Signal) {
 
 // args returns the command line of the server.
 func (s *Server) args() []string {
+	if s.options.sentinel != "" {
+		return append([]string{s.writeSentinel(), "--sentinel"}, s.options.Args...)
+	}
 	args := []string{
 		"--bind", "127.0.0.1", "--dir", s.Dir, "--logfile", filepath.Join(s.Dir, "redis.log"),
 		"--save", "", "--daemonize", "no",
@@ -217,6 +224,17 @@ func (s *Server) args() []string {
 		args = append(args, "--requirepass", s.options.Password)
 	}
 	return append(args, s.options.Args...)
+}
+
+// writeSentinel writes the configuration of a Sentinel, which keeps its state there.
+func (s *Server) writeSentinel() (path string) {
+	path = filepath.Join(s.Dir, "sentinel.conf")
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nlogfile %s\n%s",
+		s.port, s.Dir, filepath.Join(s.Dir, "redis.log"), s.options.sentinel)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
 }
 
 const usersFile = "users.acl"

@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -37,4 +38,19 @@ func TestAServerSpeaksTLSAndKnowsUsers(t *testing.T) {
 	if url := s.URLAs("app", "word", 3); !strings.HasPrefix(url, "rediss://app:word@127.0.0.1:") || !strings.HasSuffix(url, "/3") {
 		t.Fatalf("url %s", url)
 	}
+}
+
+func TestSentinelsAndAClusterStartWhole(t *testing.T) {
+	began := time.Now()
+	s := redistest.StartSentinels(t)
+	if got := s.Names(); got != s.Servers[0].Addr {
+		t.Errorf("the Sentinels name %q", got)
+	}
+	t.Logf("Sentinels after %s", time.Since(began))
+	began = time.Now()
+	c := redistest.StartCluster(t, true)
+	if len(c.Primaries) != 3 || len(c.Replicas) != 3 {
+		t.Errorf("%d primaries, %d replicas", len(c.Primaries), len(c.Replicas))
+	}
+	t.Logf("a cluster of six after %s", time.Since(began))
 }

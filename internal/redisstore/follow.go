@@ -1,0 +1,198 @@
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Each node has a subscription of its own, for the topics whose slots it holds, and
+// each topic is followed where it is written. That needs no relay between nodes,
+// tells of each node by itself whether its publications arrive, and lets those of
+// the others arrive while one hangs.
+//
+// It is the classic Pub/Sub, which a Cluster relays to all nodes, and not the
+// sharded one. While a slot is on its way to another node, keys that are there
+// already are written there, and sharded publications from there would not reach
+// those who subscribed at the old one, which is where sharded subscriptions have to
+// stay until the last key has moved. The classic ones do, by the relay. It also is
+// the same in a Redis that is no Cluster, and in version 6. Its price is that each
+// publication, of which there is one a topic a batch, costs every other node of the
+// Cluster some microseconds.
+
+// voice is what the sink heard last. Calls of the sink are made under the lock, so
+// that they are in order; they do not block.
+type voice struct {
+	mu   sync.Mutex
+	told bool // guarded by mu: it heard anything yet
+	live bool // guarded by mu: it heard Live last
+}
+
+// tell tells the sink that the feed is live where that of every node is, or, where
+// one failed, that it is stale; both unless it knows.
+func (s *Store) tell(sink tally.Sink, failed bool) {
+	v := &s.voice
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	live := s.allLive()
+	switch {
+	case live && !v.live:
+		v.told, v.live = true, true
+		sink.Live()
+	case !live && failed && (v.live || !v.told):
+		v.told, v.live = true, false
+		sink.Stale()
+	}
+}
+
+func (s *Store) allLive() bool {
+	nodes := s.fleet.chart().nodes
+	for _, n := range nodes {
+		if _, live := n.feed.size(); !live {
+			return false
+		}
+	}
+	homeless, _ := s.homeless.size()
+	return len(nodes) > 0 && homeless == 0
+}
+
+// Watch implements [tally.Feed].
+func (s *Store) Watch(topic tally.Topic) {
+	s.placing.RLock()
+	defer s.placing.RUnlock()
+	s.feedOf(topic).watch(topic)
+}
+
+// Unwatch implements [tally.Feed].
+func (s *Store) Unwatch(topic tally.Topic) {
+	s.placing.RLock()
+	defer s.placing.RUnlock()
+	// A topic whose slot moved may still be followed where it was.
+	f := s.feedOf(topic)
+	if c := s.fleet.chart(); c.only == nil || !f.has(topic) {
+		for _, other := range s.feedsLocked() {
+			if other != f {
+				other.unwatch(topic)
+			}
+		}
+	}
+	f.unwatch(topic)
+}
+
+// feedOf returns the feed that is to follow a topic.
+func (s *Store) feedOf(topic tally.Topic) *feed {
+	c := s.fleet.chart()
+	if c.only != nil {
+		return c.only.feed
+	}
+	if n := c.of(s.names.count(topic)); n != nil {
+		return n.feed
+	}
+	return s.homeless
+}
+
+// feedsLocked returns those that may hold topics: of all nodes, and of nodes that
+// went since topics were last rehomed.
+func (s *Store) feedsLocked() []*feed {
+	feeds := append([]*feed{s.homeless}, s.placed...)
+	for _, n := range s.fleet.chart().nodes {
+		if !slices.Contains(feeds, n.feed) {
+			feeds = append(feeds, n.feed)
+		}
+	}
+	return feeds
+}
+
+// Run implements [tally.Feed]. It returns nil when ctx ends.
+func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
+	var around sync.WaitGroup // all end with ctx
+	for _, work := range []func(context.Context){s.rankAll, s.repair, s.gossip, s.lookAround} {
+		around.Go(func() { work(ctx) })
+	}
+	defer around.Wait()
+	followed := following{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}
+	defer followed.all.Wait()
+	for {
+		followed.update(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.fleet.changed:
+		}
+	}
+}
+
+// following is the nodes that are followed. It is owned by Run.
+type following struct {
+	store    *Store
+	sink     tally.Sink
+	received func(payload []byte)
+
+	all   sync.WaitGroup
+	nodes map[*node]context.CancelFunc
+}
+
+// update follows the nodes of the chart, and no others, and has every topic followed
+// where it is held. Nodes that failed to be found at all are told by the one who
+// looks for them.
+func (f *following) update(ctx context.Context) {
+	s := f.store
+	c := s.fleet.chart()
+	gone := false
+	for n, cancel := range f.nodes {
+		if !c.has(n) {
+			cancel()
+			delete(f.nodes, n)
+			gone = true
+		}
+	}
+	s.rehome()
+	homeless, _ := s.homeless.size()
+	s.tell(f.sink, gone || len(c.nodes) > 0 && homeless > 0 || len(c.nodes) == 0 && s.lost.get() != nil)
+	for _, n := range c.nodes {
+		if f.nodes[n] == nil {
+			ctx, cancel := context.WithCancel(ctx)
+			f.nodes[n] = cancel
+			f.all.Go(func() { // ends with ctx
+				defer cancel()
+				n.keepFollowing(ctx, f.sink, f.received)
+			})
+		}
+	}
+}
+
+// rehome moves topics to the feeds of the nodes that hold them now: at once where
+// the old one is gone; else when the new one is live, since what is published there
+// is relayed to the old one.
+func (s *Store) rehome() {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	c := s.fleet.chart()
+	var present []*feed
+	for _, n := range c.nodes {
+		present = append(present, n.feed)
+	}
+	for _, from := range s.feedsLocked() {
+		if c.only != nil && from == c.only.feed {
+			continue
+		}
+		gone := !slices.Contains(present, from)
+		for _, topic := range from.wantedTopics() {
+			to := s.feedOf(topic)
+			if to == from {
+				continue
+			}
+			if gone {
+				to.adopt(topic)
+			} else if _, live := to.size(); live {
+				to.watch(topic)
+			} else {
+				continue
+			}
+			from.unwatch(topic)
+		}
+	}
+	s.placed = present
+}

@@ -1,0 +1,115 @@
+package redisstore_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// prompt does not wait for further replicas before it serves the first.
+var prompt = redistest.Options{Args: []string{"--repl-diskless-sync-delay", "0"}}
+
+// An assertion that is repeated changes nothing more, and must not be acknowledged
+// for that.
+func TestNothingIsAcknowledgedThatReplicasHaveNot(t *testing.T) {
+	t.Parallel()
+	server, replica := redistest.Start(t, prompt), redistest.Start(t, redistest.Options{})
+	var log diary
+	p := place{server: server, url: server.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store, fresh := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	const limit = 500 * time.Millisecond
+	for i, instance := range []*redisstore.Store{store, store, fresh} {
+		b := try(instance, limit, page, 1, 7)
+		if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || !contains(b.Err.Error(), "0 of the 1 replicas") {
+			t.Errorf("attempt %d, without a replica: %+v", i, b)
+		}
+	}
+	eventually(t, "Health says why", func() bool {
+		h := store.Health()
+		return h.Err != nil && contains(h.Err.Error(), "0 of the 1 replicas")
+	})
+	if !v.isLive() {
+		t.Error("viewers were told that numbers are stale")
+	}
+
+	host, port, _ := strings.Cut(server.Addr, ":")
+	replica.Do("REPLICAOF", host, port)
+	eventually(t, "a like is acknowledged", func() bool { return try(store, limit, page, 1, 7).Err == nil })
+	replica.Stop() // connected still, and confirms nothing
+	if b := try(fresh, limit, page, 1, 8); b.Err == nil {
+		t.Errorf("acknowledged, though the replica hangs: %+v", b)
+	}
+	replica.Cont()
+	eventually(t, "the other like is, too", func() bool { return try(fresh, limit, page, 1, 8).Err == nil })
+	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
+	v.converges(t, store, page, 2)
+	log.tells(t, "replicas")
+}
+
+func TestAReplicaInTheURLIsNamed(t *testing.T) {
+	t.Parallel()
+	server, replica := redistest.Start(t, prompt), redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	like(t, place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix), page, 1)
+	host, port, _ := strings.Cut(server.Addr, ":")
+	replica.Do("REPLICAOF", host, port)
+	eventually(t, "the replica has the data", func() bool { return replica.Do("EXISTS", prefix+":secret") == int64(1) })
+
+	store := place{server: replica, url: replica.URL(0)}.open(t, catalog(), prefix)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := store.Connect(ctx); err == nil || !contains(err.Error(), "read-only replica") {
+		t.Errorf("connected: %v", err)
+	}
+	if h := store.Health(); h.Reached || h.Err == nil || !contains(h.Err.Error(), "read-only replica") {
+		t.Errorf("health %+v", h)
+	}
+	if b := try(store, patience, page, 1, 2); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a like: %v", b.Err)
+	}
+}
+
+func TestARedisOutOfMemorySaysSoAndRecovers(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	var log diary
+	p := place{server: server, url: server.URL(0), options: redisstore.Options{Logger: log.logger()}}
+	page := topic(t, "default/likes/page")
+	store := p.connected(t, catalog(), newPrefix())
+	v := watching(t, store, page)
+	like(t, store, page, 1)
+
+	server.Do("CONFIG", "SET", "maxmemory", "1mb")
+	for range 3 {
+		if b := try(store, patience, page, 1, 2); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+			t.Errorf("a like without memory: %+v", b)
+		}
+		h := store.Health()
+		if h.Err == nil || !contains(h.Err.Error(), "out of memory") {
+			t.Errorf("health %+v", h)
+		}
+		// Longer than the probe takes to look again: it must not take it for mended.
+		failing := time.Now().Add(1500 * time.Millisecond)
+		within(t, patience, "time passes", func() bool { return time.Now().After(failing) })
+	}
+	if got := read(t, store, page, 2); got.Change.Count != 1 || got.Mine != 0 {
+		t.Errorf("read %+v: a like that was refused left something", got)
+	}
+	if v.said("stale") != 0 {
+		t.Error("viewers were told that numbers are stale, though none changed")
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	like(t, store, page, 2)
+	v.converges(t, store, page, 2)
+	within(t, afterFault, "Health is good again", func() bool { return store.Health().Err == nil })
+	if got := log.lines("ERROR", ""); len(got) != 1 || !contains(got[0], "out of memory") {
+		t.Errorf("logged: %q", got)
+	}
+}
