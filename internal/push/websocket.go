@@ -32,13 +32,15 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	}
 	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
-	if _, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true}); err != nil {
+	library, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
 		if c.net != nil {
 			_ = c.net.Close()
 		}
 		s.cancel(session.Client)
 		return nil // the library answered, or the connection is lost
 	}
+	_ = library.CloseNow() // takes its finalizer off, without which nothing of it would ever be freed
 	if full != nil {
 		c.deaf = true
 		s.join(&c.conn, webSocket, nil)
@@ -103,7 +105,7 @@ func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return unused, bufio.NewReadWriter(bufio.NewReaderSize(unused, 16), bufio.NewWriterSize(unused, 16)), nil
 }
 
-// unusedConn is what the library holds: its finalizer may close it, to no effect.
+// unusedConn is what the library holds and closes, to no effect.
 type unusedConn struct{ net.Conn }
 
 func (unusedConn) Close() error { return nil }
