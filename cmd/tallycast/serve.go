@@ -144,6 +144,7 @@ func (i *instance) serve(ctx context.Context) error {
 		"presence": i.presence.Run,
 		"push":     i.push.Run,
 		"api":      i.api.Run,
+		"memory":   trim,
 	} {
 		group.Go(func() error { // ends with parts
 			if err := run(failed); err != nil && !errors.Is(err, context.Canceled) {
