@@ -24,4 +24,4 @@ export function write(node, values) {
 }
 
 /** Tells whether the visitor asked for little motion. */
-export const still = () => matchMedia('(prefers-reduced-motion:reduce)').matches;
+export const still = () => matchMedia('(prefers-reduced-motion)').matches;

@@ -142,7 +142,7 @@ export class TallyElement extends Base {
       this.#quit();
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
-      if (!name) this.emit('error', { code: 'bad_topic', message: 'no valid page' });
+      if (!name) this.emit('error', { code: 'bad_topic' });
       if (this.near) this.follow();
     }
     if (this.topic) {

@@ -15,7 +15,7 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
  */
 export class Like extends TallyElement {
   static styles =
-    ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
+    ':host{vertical-align:middle;--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
     'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
@@ -34,7 +34,7 @@ export class Like extends TallyElement {
   icon = make('path', { d: HEART });
   button = make(
     'button',
-    { part: 'button', type: 'button', 'aria-describedby': 'exact' },
+    { part: 'button', 'aria-describedby': 'exact' },
     make(
       'span',
       { part: 'icon', 'aria-hidden': 'true' },

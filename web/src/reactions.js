@@ -36,17 +36,27 @@ export class Reactions extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'reactions'];
   static styles =
     '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
+    // An emoji has its own colours: what is pressed shows around it.
+    '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
+    '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}}' +
+    ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 
   #row = make('span', { part: 'row', role: 'group' });
   /** @type {Map<string, HTMLElement>} by name */
   #made = new Map();
 
+  /** The page was no valid one, and this was told. */
+  #refused = false;
+
   constructor() {
     super();
     this.shadowRoot?.prepend(this.#row);
     // Outside, all events come from the row: they tell which of its metrics is meant.
-    const tell = (/** @type {any} */ { target, detail }) => (detail.metric = target.metric);
+    const tell = (/** @type {any} */ { target, detail }) => {
+      detail.metric = target.metric;
+      target.classList.toggle('on', target.topic?.own > 0);
+    };
     for (const name of ['load', 'change', 'error']) this.#row.addEventListener('tally-' + name, tell);
   }
 
@@ -56,7 +66,9 @@ export class Reactions extends TallyElement {
     const hidden = !this.key();
     write(this.#row, { hidden, ariaLabel: this.getAttribute('label') ?? 'Reactions' });
     write(this.fallback, { hidden: !hidden });
-    if (hidden) return this.emit('error', { code: 'bad_topic', message: 'no valid page' });
+    if (hidden && !this.#refused) this.emit('error', { code: 'bad_topic' });
+    this.#refused = hidden;
+    if (hidden) return;
     const names = pairs(this.getAttribute('reactions') ?? Object.keys(known).join());
     const counts = pairs(this.getAttribute('count'));
     for (const [name, like] of this.#made) {

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { startSite } from './host.js';
+import { assertLike } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/post';
+const COUNT = { body: '<tally-count page="post">?</tally-count>' };
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  // Pages are to come back from the cache as they do for people.
+  browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+});
+after(() => browser?.close());
+
+/** @param {import('node:test').TestContext} t */
+async function visitor(t) {
+  const made = await newVisitor(browser, { userAgent: PERSON });
+  t.after(() => made.context.close());
+  return made;
+}
+
+/**
+ * Notes the statuses that the page's connection goes through, and when.
+ * @param {import('playwright-core').BrowserContext} context
+ */
+const noteStatus = (context) =>
+  context.addInitScript(() => {
+    const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
+  });
+
+/** @param {import('playwright-core').Page} page */
+const status = (page) => page.evaluate(() => /** @type {any} */ (window).statuses.at(-1));
+
+test('a policy that forbids the socket and lets requests through costs nothing but the socket', async (t) => {
+  const pages = { '/': { ...COUNT, headers: {} } };
+  const site = await startSite(t, pages);
+  const host = site.api.replace('http://', '');
+  pages['/'].headers = { 'content-security-policy': `default-src 'none'; img-src data:; script-src http://${host}; connect-src http://${host}; require-trusted-types-for 'script'` };
+  const { context } = await visitor(t);
+  await context.addInitScript(() => {
+    const since = performance.now();
+    document.addEventListener('tally-status', (event) => {
+      if (/** @type {CustomEvent} */ (event).detail === 'live') /** @type {any} */ (window).took ??= performance.now() - since;
+    });
+  });
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await page.clock.install();
+  // The clock of the page stands still: nothing that waits for a deadline gets anywhere.
+  await page.goto(site.url);
+  await page.clock.pauseAt(Date.now() + 1000);
+  await page.clock.runFor(100);
+  await eventually(async () => assert.ok(asked.includes('/v1/stream'), String(asked)));
+  await shows(page, 'tally-count', 0);
+  assert.ok(asked.some((path) => /^\/tally-[0-9a-f]{16}\.js$/.test(path)), 'the rarer ways are a script of their own');
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await page.clock.runFor(1500);
+  await shows(page, 'tally-count', 1);
+});
+
+test('a page that states the integrity of its script loads nothing else, and streams all the same', async (t) => {
+  const pages = { '/': { ...COUNT, tag: '', headers: {} } };
+  const site = await startSite(t, pages);
+  const gallery = await import('node:crypto');
+  // What the embed maker prints: the name and the hash of the script of now.
+  const { readFile } = await import('node:fs/promises');
+  const whole = await readFile(new URL('../dist/whole.js', import.meta.url));
+  const name = `tally-${gallery.createHash('sha256').update(whole).digest('hex').slice(0, 16)}.js`;
+  const integrity = `sha384-${gallery.createHash('sha384').update(whole).digest('base64')}`;
+  pages['/'].tag = `<script type="module" src="${site.api}/${name}?site=default" integrity="${integrity}" crossorigin></script>`;
+  const { context } = await visitor(t);
+  await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  const script = page.waitForResponse((response) => response.url().includes(name));
+  await page.goto(site.url);
+  await shows(page, 'tally-count', 0);
+  assert.equal(await (await script).headerValue('cache-control'), 'public, max-age=31536000, immutable');
+  assert.deepEqual(asked.filter((path) => path.endsWith('.js')), [`/${name}`]);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await shows(page, 'tally-count', 1);
+  // Changed content does not run.
+  pages['/'].tag = pages['/'].tag.replace('sha384-', 'sha384-AAAA');
+  await page.goto(site.url);
+  assert.equal(await page.evaluate(() => !!customElements.get('tally-count')), false);
+});
+
+test('a page on the second-best way tries the best again', async (t) => {
+  const site = await startSite(t, { '/': COUNT });
+  const { context } = await visitor(t);
+  await noteStatus(context);
+  let blocked = true;
+  let sockets = 0;
+  await context.routeWebSocket('**/v1/ws', (socket) => {
+    sockets++;
+    if (blocked) socket.close();
+    else socket.connectToServer();
+  });
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  assert.equal(sockets, 1);
+  blocked = false;
+  // Time passes quickly here, the service's beats do not: likes are what the page hears meanwhile.
+  for (let i = 1; i <= 11; i++) {
+    await assertLike(site.service.url, TOPIC, `visitor-${i}`);
+    await shows(page, 'tally-count', i);
+    await page.clock.runFor(26_000);
+  }
+  assert.equal(sockets, 1);
+  await page.clock.runFor(26_000);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  assert.equal(sockets, 2);
+});
+
+test('a stream that brings nothing is given up for questions, and these keep the number current', async (t) => {
+  const site = await startSite(t, { '/': COUNT });
+  const { context } = await visitor(t);
+  await noteStatus(context);
+  await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  // A proxy that keeps everything to itself.
+  await context.route('**/v1/stream', () => {});
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  const streams = page.waitForRequest('**/v1/stream');
+  await streams;
+  await page.clock.runFor(8500);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await page.clock.runFor(11_000);
+  await shows(page, 'tally-count', 1);
+});
+
+test('a page that comes back from the back/forward cache is current', async (t) => {
+  const site = await startSite(t, { '/': COUNT, '/next': {} });
+  const { context } = await visitor(t);
+  await noteStatus(context);
+  await context.addInitScript(() => addEventListener('pageshow', ({ persisted }) => persisted && (/** @type {any} */ (window).cameBack = true)));
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-count', 0);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  await page.goto(`${site.url}/next`);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await page.evaluate(() => history.back());
+  await page.waitForURL(`${site.url}/`, { waitUntil: 'commit' });
+  assert.equal(await page.evaluate(() => /** @type {any} */ (window).cameBack), true, 'not from the cache');
+  await shows(page, 'tally-count', 1);
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).statuses), ['live', 'away', 'live']);
+});
+
+test('nothing heard for a minute is a dead connection', async (t) => {
+  const site = await startSite(t, { '/': COUNT });
+  const { context } = await visitor(t);
+  await noteStatus(context);
+  let sockets = 0;
+  let dead = false;
+  await context.routeWebSocket('**/v1/ws', (socket) => {
+    sockets++;
+    const server = socket.connectToServer();
+    server.onMessage((message) => dead || socket.send(message));
+  });
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  dead = true;
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await page.clock.runFor(54_000);
+  assert.equal(sockets, 1);
+  dead = false;
+  await page.clock.runFor(15_000);
+  await shows(page, 'tally-count', 1);
+  assert.equal(sockets, 2);
+});
+
+test('a page that was hidden for an hour held nothing, and is current at once', async (t) => {
+  const site = await startSite(t, { '/': COUNT });
+  const { context } = await visitor(t);
+  await noteStatus(context);
+  let sockets = 0;
+  context.on('page', (page) => page.on('websocket', () => sockets++));
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  const hide = (/** @type {boolean} */ hidden) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  await hide(true);
+  await page.clock.fastForward('01:00:00');
+  assert.equal(await status(page), 'away');
+  assert.equal(sockets, 1);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await hide(false);
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  await page.clock.runFor(1500);
+  await shows(page, 'tally-count', 1);
+  assert.equal(sockets, 2);
+});
+
+test('a page that is rendered ahead connects, and counts, when it is looked at', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors><tally-readers></tally-readers>' } });
+  const { context } = await visitor(t);
+  await context.addInitScript(() => {
+    Object.defineProperty(document, 'prerendering', { value: true, configurable: true });
+    Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+  });
+  let sockets = 0;
+  let posts = 0;
+  context.on('page', (page) => page.on('websocket', () => sockets++));
+  context.on('request', (request) => request.method() === 'POST' && posts++);
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await page.waitForFunction(() => !!document.querySelector('tally-readers')?.shadowRoot);
+  await page.evaluate(() => new Promise((resolve) => requestIdleCallback(resolve)));
+  assert.equal(sockets + posts, 0);
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'prerendering', { value: false });
+    Object.defineProperty(document, 'hidden', { value: false });
+    document.dispatchEvent(new Event('prerenderingchange'));
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await shows(page, 'tally-visitors', 1);
+  await shows(page, 'tally-readers', 1);
+  assert.equal(posts, 1);
+});

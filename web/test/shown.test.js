@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, numberOf, PERSON, pressed, shows } from './browser.js';
+import { startSite } from './host.js';
+import { assertLike, countOf } from './process.js';
+import { eventually } from './wait.js';
+
+const axe = createRequire(import.meta.url)('axe-core');
+const TOPIC = 'default/likes/post';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * @param {import('node:test').TestContext} t
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+async function visitor(t, options) {
+  const made = await newVisitor(browser, { userAgent: PERSON, ...options });
+  t.after(() => made.context.close());
+  return made;
+}
+
+/** Every element once, with what shows before a script runs. */
+const ALL =
+  '<main><h1>A page</h1><p><tally-like page="post">12 likes</tally-like> <tally-claps page="post">3 claps</tally-claps></p>' +
+  '<p><tally-reactions page="post">reactions</tally-reactions></p><p><tally-count page="big">123</tally-count> likes, ' +
+  '<tally-visitors page="site">9</tally-visitors> visitors, <tally-readers>1</tally-readers> here</p><tally-top limit="3"><ol><li><a href="/post">A post</a></li></ol></tally-top></main>';
+
+test('a number that others move changes at most once a second, and ends on the newest', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-count page="post"></tally-count>' } });
+  const { context } = await visitor(t);
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  await shows(page, 'tally-count', 0);
+  await page.clock.pauseAt(Date.now() + 2000);
+  await page.evaluate(() => {
+    const number = /** @type {Element} */ (document.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]'));
+    const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
+    new MutationObserver(() => seen.push(number.textContent)).observe(number, { childList: true });
+  });
+  for (let i = 1; i <= 5; i++) {
+    await assertLike(site.service.url, TOPIC, `visitor-${i}`);
+    if (i === 1) await shows(page, 'tally-count', 1);
+  }
+  // The page has heard of the fifth when another element, which did not rest, shows it.
+  await page.evaluate(() => document.body.append(Object.assign(document.createElement('tally-count'), { page: 'post', id: 'late' })));
+  await shows(page, '#late', 5);
+  assert.equal(await numberOf(page, 'tally-count'), '1');
+  await page.clock.runFor(1000);
+  assert.equal(await numberOf(page, 'tally-count'), '5');
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['1', '5']);
+});
+
+test('live="off" and a page that is paused move for nobody but the visitor', async (t) => {
+  const body = '<tally-like id="off" page="post" live="off"></tally-like><tally-like id="on" page="post"></tally-like><tally-top limit="3"></tally-top>';
+  const site = await startSite(t, { '/': { body } });
+  const { open, context } = await visitor(t);
+  /** @type {string[]} */
+  const frames = [];
+  context.on('page', (page) => page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload)))));
+  const page = await open(site.url);
+  const pause = (/** @type {boolean} */ on) =>
+    page.evaluate(async ([api, on]) => (await import(`${api}/tally.js`)).pause(on), /** @type {const} */ ([site.api, on]));
+  await shows(page, '#off', 0);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await shows(page, '#on', 1);
+  assert.equal(await numberOf(page, '#off'), '0');
+  await page.locator('#off button').click();
+  await shows(page, '#off', 2);
+  await shows(page, '#on', 2);
+  await pause(true);
+  await assertLike(site.service.url, TOPIC, 'a-third-one');
+  await eventually(() => assert.ok(frames.some((frame) => frame.includes('"count":3'))));
+  assert.equal(await numberOf(page, '#on'), '2');
+  await pause(false);
+  await shows(page, '#on', 3);
+  assert.equal(await numberOf(page, '#off'), '2');
+  await page.evaluate(() => document.querySelector('#off')?.removeAttribute('live'));
+  await shows(page, '#off', 3);
+});
+
+test('a single-page site never shows the previous page’s number', async (t) => {
+  const head = '<link rel="canonical" href="/posts/one/?b=2&amp;a=1">';
+  const site = await startSite(t, { '/posts/one/': { head, body: '<tally-count id="here">one</tally-count><tally-count id="named" page="x"></tally-count>' } });
+  for (const [key, likes] of /** @type {[string, number][]} */ ([['posts/one?a=1&b=2', 1], ['posts/two', 2], ['posts/three?q=1', 3], ['x', 4], ['y', 5]])) {
+    for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURIComponent(key)}`, `visitor-${i}`);
+  }
+  const { open, complaints } = await visitor(t);
+  const page = await open(`${site.url}/posts/one/?utm=1`);
+  await shows(page, '#here', 1);
+  await shows(page, '#named', 4);
+  // Nothing of before is left in the very turn in which the address, or the attribute, changed.
+  const go = (/** @type {string} */ path) =>
+    page.evaluate(async (path) => {
+      await /** @type {any} */ (window).navigation.navigate(path, { history: 'push' }).committed;
+    }, path);
+  await page.evaluate(() => /** @type {any} */ (window).navigation.addEventListener('navigate', (/** @type {any} */ event) => event.intercept({ handler: async () => {} })));
+  await go('/posts/two/');
+  await eventually(async () => assert.notEqual(await page.locator('#here [part=number]').innerText(), '1'));
+  assert.equal(await page.locator('#here').evaluate((element) => element.shadowRoot?.querySelector('slot')?.hidden), true, 'nor the text of before');
+  await shows(page, '#here', 2);
+  // A framework that writes the canonical link after the address.
+  await go('/posts/3');
+  await page.evaluate(() => document.querySelector('link[rel=canonical]')?.setAttribute('href', '/posts/three?q=1'));
+  await shows(page, '#here', 3);
+  const named = await page.evaluate(async () => {
+    const count = /** @type {any} */ (document.querySelector('#named'));
+    count.page = 'y';
+    await 0;
+    return count.shadowRoot.querySelector('[part=number]').hidden;
+  });
+  assert.equal(named, true);
+  await shows(page, '#named', 5);
+  assert.deepEqual(complaints, []);
+});
+
+test('what is no valid page is told of once, and leaves the element’s own text', async (t) => {
+  const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions>' } });
+  const { open } = await visitor(t);
+  const page = await open(site.url);
+  await eventually(async () => assert.deepEqual(await page.evaluate('heard'), ['bad_topic', 'bad_topic']));
+  assert.equal((await page.locator('tally-like').innerText()).trim(), 'mine');
+  assert.equal((await page.locator('tally-reactions').innerText()).trim(), 'mine');
+  assert.equal(await page.locator('tally-like button').isVisible(), false);
+});
+
+test('a number that is shortened is within reach of pointer, keyboard and screen reader', async (t) => {
+  const site = await startSite(t, { '/': { body: '<p style="padding:4em"><tally-count page="post" count="9999"></tally-count> <tally-count id="big" page="big" count="12345"></tally-count> <tally-like page="big" count="12345"></tally-like></p>' } });
+  const { context } = await visitor(t, { offline: false });
+  // The numbers of the page alone.
+  await context.routeWebSocket('**/v1/ws', () => {});
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-count', '9,999');
+  await shows(page, '#big', '12.3K');
+  const exact = page.locator('#big [part=exact]');
+  assert.equal(await exact.isVisible(), false);
+  await page.locator('#big').hover();
+  assert.equal(await exact.isVisible(), true);
+  assert.equal(await exact.innerText(), '12,345');
+  await page.mouse.move(0, 0);
+  await page.keyboard.press('Tab');
+  assert.equal(await exact.isVisible(), true, 'by keyboard');
+  await page.keyboard.press('Tab');
+  assert.equal(await exact.isVisible(), false);
+  assert.equal(await page.locator('tally-like [part=exact]').isVisible(), true);
+  assert.equal(await page.getByRole('img', { name: '12,345' }).count(), 1);
+  await eventually(async () => assert.match(await page.locator('body').ariaSnapshot(), /button "Like"/));
+});
+
+test('numbers are written in the language around them', async (t) => {
+  const site = await startSite(t, { '/': { html: 'lang="de"', body: '<tally-count page="post" count="1234"></tally-count><p lang="en"><tally-count id="en" page="post" count="1234"></tally-count></p><tally-reactions page="post" count="heart=1234"></tally-reactions>' } });
+  const { context } = await visitor(t);
+  await context.routeWebSocket('**/v1/ws', () => {});
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-count', '1.234');
+  await shows(page, '#en', '1,234');
+  await shows(page, 'tally-reactions tally-like', '1.234');
+});
+
+test('the press answers in the frame it is made in, and words can be the owner’s', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-like page="post" label="Gefällt mir" kept="Später"><svg slot="icon" width="10" height="10"></svg></tally-like>' } });
+  const { open, context } = await visitor(t);
+  const page = await open(site.url);
+  await shows(page, 'tally-like', 0);
+  assert.equal(await page.getByRole('button', { name: 'Gefällt mir', exact: true }).count(), 1);
+  await context.setOffline(true);
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Space');
+  assert.equal(await pressed(page, 'tally-like'), true);
+  await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Später'));
+});
+
+test('elements leave their own children alone, and each attribute is a property', async (t) => {
+  const site = await startSite(t, { '/': { body: ALL } });
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await eventually(async () => assert.match(await (await fetch(`${site.service.url}/v1/top/default/likes`)).text(), /post/));
+  const { context } = await visitor(t);
+  await context.addInitScript(() => {
+    addEventListener('DOMContentLoaded', () => {
+      const changes = /** @type {any} */ (window).changes = /** @type {any[]} */ ([]);
+      new MutationObserver((records) => changes.push(...records.map(({ type, attributeName, target }) => `${type} ${attributeName} ${target.nodeName}`)))
+        .observe(document.body, { childList: true, attributes: true, characterData: true, subtree: true });
+    });
+  });
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-readers', 1);
+  await page.locator('tally-like button').first().click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 2));
+  await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).changes), []);
+  const missing = await page.evaluate(() => {
+    const names = ['like', 'claps', 'reactions', 'count', 'visitors', 'readers', 'top'];
+    return names.flatMap((name) => {
+      const element = /** @type {any} */ (document.createElement(`tally-${name}`));
+      return element.constructor.observedAttributes.filter((/** @type {string} */ attribute) => {
+        element[attribute] = 'x';
+        const set = element.getAttribute(attribute) === 'x' && element[attribute] === 'x';
+        element[attribute] = null;
+        return !set || element.hasAttribute(attribute);
+      });
+    });
+  });
+  assert.deepEqual(missing, []);
+});
+
+test('nothing shifts while numbers come in', async (t) => {
+  const site = await startSite(t, { '/': { body: ALL.replaceAll('page="post"', 'page="post" count="7"') } });
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  const { context } = await visitor(t);
+  await context.addInitScript(() => {
+    const w = /** @type {any} */ (window);
+    w.shift = [];
+    new PerformanceObserver((list) => w.shift.push(...list.getEntries().map((/** @type {any} */ entry) => [entry.value, ...entry.sources.map((/** @type {any} */ s) => s.node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });
+  });
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-like', 1);
+  for (let i = 0; i < 5; i++) await assertLike(site.service.url, TOPIC, `visitor-${i}`);
+  await shows(page, 'tally-like', 6);
+  const shifts = (await page.evaluate(() => /** @type {any} */ (window).shift)).filter((/** @type {[number]} */ [value]) => value > 0.01);
+  assert.deepEqual(shifts, []);
+});
+
+test('axe finds nothing in any element: light, dark, right to left, forced colours', async (t) => {
+  const pages = { '/': { body: ALL, head: '<meta name="color-scheme" content="light dark">' }, '/rtl': { body: ALL, html: 'lang="ar" dir="rtl"', head: '<meta name="color-scheme" content="light dark">' } };
+  const site = await startSite(t, pages);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  for (const [path, options] of /** @type {[string, any][]} */ ([['/', { colorScheme: 'light' }], ['/', { colorScheme: 'dark' }], ['/rtl', { colorScheme: 'light' }], ['/', { forcedColors: 'active' }]])) {
+    const { open, complaints } = await visitor(t, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
+    const page = await open(site.url + path);
+    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
+    await page.locator('tally-like button').first().click();
+    await page.locator('tally-claps button').click();
+    await page.locator('tally-reactions button').first().click();
+    await eventually(async () => assert.equal(await page.locator('tally-claps [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
+    assert.deepEqual(violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`), [], `${path} ${JSON.stringify(options)}`);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, 'wider than a phone');
+    assert.deepEqual(complaints, []);
+  }
+});
