@@ -17,7 +17,7 @@ BUILD := -tags nomsgpack -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X
 # A header a step, so that a log can be read.
 step = printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: build test tools lint test-go test-web test-bench generate fmt run clean help
+.PHONY: build test tools lint test-go test-web bench-tools test-bench generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -51,13 +51,12 @@ web/node_modules/.package-lock.json: web/package-lock.json web/package.json
 	npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
-test-bench: ## Check the bench, a module of its own.
-ifneq ($(wildcard bench/go.mod),)
+bench-tools: ## Install the peers that the bench measures and that are missing.
+	@bench/tools
+
+test-bench: bench-tools ## Check the bench, a module of its own.
 	go vet -C bench ./...
 	go test -C bench -timeout 5m ./...
-else
-	@echo 'there is none'
-endif
 
 generate: web/node_modules/.package-lock.json ## Bundle the widgets again.
 	go generate ./web
