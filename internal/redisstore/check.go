@@ -101,7 +101,7 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 	secret := pipe.Get(ctx, s.names.secret())
 	return func() error {
 		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
-			if redis.HasErrorPrefix(err, "READONLY") {
+			if redis.HasErrorPrefix(err, "READONLY") || isElsewhere(err) && !s.fleet.sends {
 				return err
 			}
 		}
@@ -255,12 +255,14 @@ func explain(err error) error {
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return fmt.Errorf("this Redis is a read-only replica, or has become one: the URL of the store must name its primary, or redis+sentinel:// those who know which that is: %w", err)
+	case isElsewhere(err):
+		return fmt.Errorf("this Redis is a node of a Cluster: the URL of the store must be redis+cluster://: %w", err)
 	case redis.HasErrorPrefix(err, "OOM"):
-		return fmt.Errorf("Redis is out of memory and takes no writes (raise maxmemory; the policy noeviction is right): %w", err)
+		return fmt.Errorf("the store is out of memory and takes no writes (raise maxmemory; the policy noeviction is right): %w", err)
 	case redis.HasErrorPrefix(err, "MISCONF"):
-		return fmt.Errorf("Redis cannot write to its disk and takes no writes: %w", err)
+		return fmt.Errorf("the store cannot write to its disk and takes no writes: %w", err)
 	case redis.HasErrorPrefix(err, "NOREPLICAS"):
-		return fmt.Errorf("Redis takes no writes, since it has fewer good replicas than its min-replicas-to-write: %w", err)
+		return fmt.Errorf("the store takes no writes, since it has fewer good replicas than its min-replicas-to-write: %w", err)
 	case redis.HasErrorPrefix(err, "CLUSTERDOWN"):
 		return fmt.Errorf("the Cluster is incomplete and takes no writes: %w", err)
 	case redis.HasErrorPrefix(err, "LOADING"):

@@ -96,6 +96,12 @@ const afterFault = 5 * time.Second
 // once; do the viewers show what is stored?
 func (c *crowd) counts(t testing.TB, viewers ...*viewer) {
 	t.Helper()
+	c.countsWith(t, 0, viewers...)
+}
+
+// countsWith is counts where one more liked each topic.
+func (c *crowd) countsWith(t testing.TB, more tally.Member, viewers ...*viewer) {
+	t.Helper()
 	c.disperse()
 	total := 0
 	for _, topic := range c.topics {
@@ -115,7 +121,11 @@ func (c *crowd) counts(t testing.TB, viewers ...*viewer) {
 		if lost > 0 {
 			t.Errorf("%d of %d acknowledged likes of %s are lost", lost, len(c.acknowledged[topic]), topic)
 		}
-		if stored, count := countMembers(t, c.store, topic, c.last), read(t, c.store, topic, 0).Change.Count; stored != count {
+		stored := countMembers(t, c.store, topic, c.last)
+		if more != 0 {
+			stored += read(t, c.store, topic, more).Mine
+		}
+		if count := read(t, c.store, topic, 0).Change.Count; stored != count {
 			t.Errorf("%d like %s, counted are %d", stored, topic, count)
 		}
 	}

@@ -10,8 +10,17 @@
 //     carries a deadline in Redis's own clock, after which it does nothing.
 //   - The version of a topic only grows, and each change of its count is published
 //     under a version of its own.
+//   - What is known of a node, its clock, its health and its subscription, is known
+//     of that node alone: one that hangs leaves the others as they were.
 //   - A topic is settled only after its subscription was confirmed, so that what
 //     the state read lacks arrives as a publication.
+//
+// # Shapes
+//
+// A single Redis, a primary that Sentinels name, and a Cluster differ in who holds
+// which slots, and in who is asked for that (see [locator]); a single Redis is a
+// fleet of one that never changes. Everything else goes by the slot's holder: a
+// lane, a pipeline and a subscription are those of one node.
 //
 // # Layout
 //
@@ -26,6 +35,7 @@
 //	tally:top:{site/metric}:versions hash: the version at which each key stands there
 //	tally:gossip:0                   Pub/Sub channel of Broadcast
 //	tally:probe:INSTANCE:0           Pub/Sub channel on which an instance hears itself
+//	tally:{check/INSTANCE}:probe     written again and again, to see that writes work
 //	tally:layout                     version of this layout
 //	tally:secret                     key of the visitor hash
 package redisstore

@@ -63,6 +63,7 @@ type fleet struct {
 	// Fixed after newFleet.
 	make    func(addr string) *node
 	locator locator // nil where it never changes
+	sends   bool    // its nodes send commands to each other: a Cluster
 	changed chan struct{}
 	doubt   chan struct{}
 
@@ -73,8 +74,9 @@ type fleet struct {
 }
 
 func newFleet(make_ func(string) *node, locator locator) *fleet {
+	_, sends := locator.(*members)
 	f := &fleet{
-		make: make_, locator: locator,
+		make: make_, locator: locator, sends: sends,
 		changed: make(chan struct{}, 1), doubt: make(chan struct{}, 1),
 		known: map[string]*node{},
 	}

@@ -18,9 +18,14 @@ import (
 // already are written there, and sharded publications from there would not reach
 // those who subscribed at the old one, which is where sharded subscriptions have to
 // stay until the last key has moved. The classic ones do, by the relay. It also is
-// the same in a Redis that is no Cluster, and in version 6. Its price is that each
-// publication, of which there is one a topic a batch, costs every other node of the
-// Cluster some microseconds.
+// the same in a Redis that is no Cluster, and in version 6.
+//
+// Its price is the relay: a publication, of which there is one a topic a batch,
+// costs 2 µs of each other node, replicas included, and some 2 µs more of its own
+// (measured on 7.0: of three nodes 6.4 µs in all, of six 13.8; sharded 0.6 and 3.8).
+// Beside the script that makes it that is little for a Cluster of some nodes. In
+// one of dozens it would be what bounds them, and sharded publication the better
+// choice.
 
 // voice is what the sink heard last. Calls of the sink are made under the lock, so
 // that they are in order; they do not block.

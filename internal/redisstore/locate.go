@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,7 @@ import (
 // node, and a publication is to come back from where it was made. So go-redis
 // makes the connections, and who holds what is asked here.
 type locator interface {
-	// locate asks. With doubt between answers, now counts. It is called by one
-	// goroutine at a time.
+	// locate asks. With doubt between answers, now counts.
 	locate(ctx context.Context, now *chart) ([]span, error)
 	close()
 }
@@ -166,10 +166,12 @@ func (l *members) ask(ctx context.Context, addr string) ([]span, error) {
 		l.clients[addr] = client
 	}
 	l.mu.Unlock()
-	held, err := client.ClusterSlots(ctx).Result()
-	if err != nil {
+	// What replaces it, CLUSTER SHARDS, is not in version 6.
+	command := redis.NewClusterSlotsCmd(ctx, "cluster", "slots")
+	if err := client.Process(ctx, command); err != nil {
 		return nil, err
 	}
+	held := command.Val()
 	var spans []span
 	for _, s := range held {
 		if len(s.Nodes) > 0 { // the first is the primary
@@ -201,8 +203,13 @@ func (l *members) close() {
 // most merges maps: a slot belongs to whom most of them say, to its holder of now
 // where as many say so as say otherwise.
 func most(maps [][]span, now *chart) []span {
-	if len(maps) == 1 {
-		return maps[0]
+	same := true
+	for _, spans := range maps {
+		slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+		same = same && slices.Equal(spans, maps[0])
+	}
+	if same {
+		return maps[0] // nearly always
 	}
 	expanded := make([][]string, len(maps))
 	for i, spans := range maps {

@@ -24,9 +24,10 @@ type way struct {
 	soon bool
 }
 
-// elsewhere tells where a node sent a command that it did not carry out, if it did.
+// elsewhere tells where a node of a Cluster sent a command that it did not carry
+// out, if it did.
 func (f *fleet) elsewhere(from *node, err error) (w way, sent bool) {
-	if err == nil {
+	if err == nil || !f.sends {
 		return way{}, false
 	}
 	switch {

@@ -12,8 +12,8 @@ import (
 // Primary is the name under which the Sentinels watch the primary.
 const Primary = "tally"
 
-// password is that of the user "default" of the primary and the replica.
-const password = "r:dis"
+// Password is that of the user "default" of the primary and the replica.
+const Password = "r:dis"
 
 // sentinelUser and sentinelPassword are what Sentinels log in with, so that a test
 // can cut them off from a server that goes on serving others.
@@ -32,7 +32,7 @@ type Sentinels struct {
 func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	t.Helper()
 	user := sentinelUser + " on >" + sentinelPassword + " ~* &* +@all"
-	options := Options{Password: password, Users: []string{user}, Args: append(append(replicated(), "--masterauth", password), args...)}
+	options := Options{Password: Password, Users: []string{user}, Args: append(append(replicated(), "--masterauth", Password), args...)}
 	primary := Start(t, options)
 	_, port, _ := strings.Cut(primary.Addr, ":")
 	options.Args = append(slices.Clone(options.Args), "--replicaof", "127.0.0.1", port)
@@ -69,7 +69,7 @@ func (s *Sentinels) URL(database int) string {
 	for _, w := range s.Watchers {
 		addrs = append(addrs, w.Addr)
 	}
-	return fmt.Sprintf("redis+sentinel://%s@%s/%s/%d", url.UserPassword("", password), strings.Join(addrs, ","), Primary, database)
+	return fmt.Sprintf("redis+sentinel://%s@%s/%s/%d", url.UserPassword("", Password), strings.Join(addrs, ","), Primary, database)
 }
 
 // Cut keeps the Sentinels away from a server that goes on serving others, or lets

@@ -1,0 +1,240 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// spread returns topics of which each primary of the cluster holds n.
+func spread(t testing.TB, store *redisstore.Store, c *redistest.Cluster, n int) (byNode map[string][]tally.Topic) {
+	t.Helper()
+	byNode = map[string][]tally.Topic{}
+	full := 0
+	for i := 0; full < len(c.Primaries); i++ {
+		topic := topic(t, fmt.Sprintf("default/likes/page-%d", i))
+		addr := store.Lane(topic)
+		if len(byNode[addr]) < n {
+			if byNode[addr] = append(byNode[addr], topic); len(byNode[addr]) == n {
+				full++
+			}
+		}
+	}
+	return byNode
+}
+
+func flat(byNode map[string][]tally.Topic) (all []tally.Topic) {
+	for _, topics := range byNode {
+		all = append(all, topics...)
+	}
+	return all
+}
+
+func TestALostPrimaryOfAClusterIsFollowedByItsReplica(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, true, "--appendonly", "yes")
+	var log diary
+	p := place{url: cluster.URL() + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
+	prefix := newPrefix()
+	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	byNode := spread(t, first, cluster, 1)
+	topics := flat(byNode)
+	viewers := []*viewer{watching(t, first, topics...), watching(t, second, topics...)}
+	likes := gather(t, first, topics...)
+	likes.goesOn(t, "at first", 50)
+
+	lost, heir := cluster.Primaries[0], cluster.Replicas[0]
+	orphan := byNode[lost.Addr][0]
+	lost.Kill9()
+	eventually(t, "viewers hear that numbers are stale", func() bool { return viewers[0].said("stale") > 0 && viewers[1].said("stale") > 0 })
+	eventually(t, "Health names the node", func() bool {
+		h := first.Health()
+		return h.Err != nil && contains(h.Err.Error(), lost.Addr)
+	})
+	for addr, its := range byNode {
+		if addr != lost.Addr {
+			before := likes.heard(its[0])
+			eventually(t, "likes on the other nodes go on", func() bool { return likes.heard(its[0]) >= before+50 })
+		}
+	}
+	eventually(t, "the stores follow", func() bool { return first.Lane(orphan) == heir.Addr && second.Lane(orphan) == heir.Addr })
+
+	lost.Restart() // and becomes the replica that wait=1 asks for
+	likes.goesOn(t, "when the lost node is back as a replica", 50)
+	likes.counts(t, viewers...)
+	eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
+	log.tells(t, lost.Addr)
+	if metric(t, first, "redis_reconnects_total") == 0 || metric(t, first, "redis_node_usable") != 3 {
+		t.Errorf("figures: %+v", first.Metrics())
+	}
+}
+
+func TestASlotMovesUnderLoad(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, false)
+	var log diary
+	p := place{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
+	prefix := newPrefix()
+	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	from, to := cluster.Primaries[0], cluster.Primaries[1]
+	moving := spread(t, first, cluster, 2)[from.Addr]
+	viewers := []*viewer{watching(t, first, moving...), watching(t, second, moving...)}
+	likes := gather(t, first, moving...)
+	likes.goesOn(t, "at first", 50)
+	for _, topic := range moving {
+		key := prefix + ":{" + topic.String() + "}:count"
+		slot := int(from.Do("CLUSTER", "KEYSLOT", key).(int64))
+		cluster.Move(slot, from, to, func() {
+			// Half the topic is here, half there: a like waits, and is not refused.
+			done := make(chan tally.Batch, 1)
+			go func() { done <- try(second, patience, topic, 1, 1<<50) }() // ends with its deadline
+			for _, keys := range from.Do("CLUSTER", "GETKEYSINSLOT", slot, 10).([]any) {
+				from.Do("MIGRATE", "127.0.0.1", portOf(to.Addr), keys, 0, 5000)
+			}
+			// All of it is there, and the slot is not yet: likes go on, and are seen.
+			if b := <-done; b.Err != nil {
+				t.Errorf("a like on a slot that moves: %v", b.Err)
+			}
+			before := likes.heard(topic)
+			eventually(t, "likes go on while the slot moves", func() bool { return likes.heard(topic) >= before+20 })
+			for _, v := range viewers {
+				seen := v.of(topic)
+				eventually(t, "viewers see them", func() bool { return v.of(topic).Count >= seen.Count+5 })
+			}
+		})
+		likes.goesOn(t, "after the move", 20)
+		eventually(t, "the stores know", func() bool { return first.Lane(topic) == to.Addr && second.Lane(topic) == to.Addr })
+	}
+	for _, topic := range moving { // the helper's own like
+		likes.mu.Lock()
+		likes.acknowledged[topic][1<<50] = true
+		likes.mu.Unlock()
+	}
+	likes.countsWith(t, 1<<50, viewers...)
+	for _, v := range viewers {
+		if v.said("stale") != 0 {
+			t.Error("viewers were told that numbers are stale, though nothing was away")
+		}
+	}
+	if n := first.Stats().SweepMismatches + second.Stats().SweepMismatches; n != 0 {
+		t.Errorf("the sweep found %d topics of which publications were missed", n)
+	}
+	if got := log.lines("ERROR", ""); len(got) != 0 {
+		t.Errorf("logged: %q", got)
+	}
+}
+
+func portOf(addr string) string { return addr[len("127.0.0.1:"):] }
+
+// A node that hangs takes 2.5 s to refuse a like. Those of the others must not wait
+// for it, though they come through the same service.
+func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, false)
+	var log diary
+	p := place{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
+	prefix := newPrefix()
+	store := p.connected(t, catalog(), prefix)
+	byNode := spread(t, store, cluster, 2)
+	topics := flat(byNode)
+	v := watching(t, store, topics...)
+	service := tally.NewService(store, catalog())
+	assert := func(topic tally.Topic, visitor int) error {
+		_, err := service.Assert(context.Background(), tally.Assertion{
+			Topic: topic, Visitor: fmt.Sprintf("visitor-%d", visitor), Amount: 1, MayCreate: true,
+		})
+		return err
+	}
+	for _, topic := range topics {
+		if err := assert(topic, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	hung := cluster.Primaries[1]
+	hung.Stop()
+	var stuck sync.WaitGroup
+	quit := make(chan struct{})
+	refused := make(chan error, 64)
+	for i, topic := range byNode[hung.Addr] {
+		stuck.Go(func() { // ends with quit
+			for n := 1; ; n++ {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				if err := assert(topic, 1000*i+n); err != nil {
+					select {
+					case refused <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	if err := <-refused; tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a like on the node that hangs: %v", err)
+	}
+	const likes = 300
+	for addr, its := range byNode {
+		if addr == hung.Addr {
+			continue
+		}
+		worst := time.Duration(0)
+		for _, topic := range its {
+			for visitor := 1; visitor <= likes; visitor++ {
+				began := time.Now()
+				if err := assert(topic, visitor); err != nil {
+					t.Fatalf("a like on a healthy node: %v", err)
+				}
+				worst = max(worst, time.Since(began))
+			}
+			eventually(t, "viewers see likes on the healthy nodes", func() bool { return v.of(topic).Count == likes+1 })
+		}
+		t.Logf("the slowest of %d likes on %s took %s", likes*len(its), addr, worst)
+		if worst > time.Second {
+			t.Errorf("a like on a healthy node waited %s, as for the one that hangs", worst)
+		}
+	}
+	eventually(t, "viewers hear that some numbers are stale", func() bool { return v.said("stale") == 1 })
+	eventually(t, "Health names the node", func() bool {
+		h := store.Health()
+		return h.Err != nil && contains(h.Err.Error(), hung.Addr)
+	})
+	close(quit)
+	stuck.Wait()
+	hung.Cont()
+	within(t, afterFault, "viewers hear that all is current", v.isLive)
+	for _, topic := range topics {
+		stored := read(t, store, topic, 0).Change
+		within(t, afterFault, "viewers show what is stored", func() bool { return v.of(topic) == stored })
+	}
+	within(t, afterFault, "Health is good again", func() bool { return store.Health().Err == nil })
+	log.tells(t, hung.Addr)
+}
+
+func TestANodeOfAClusterTakenForASingleRedisIsNamed(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, false)
+	for _, server := range cluster.Primaries {
+		store := place{server: server, url: server.URL(0)}.open(t, catalog(), "tally")
+		if err := store.Connect(t.Context()); err == nil || !contains(err.Error(), "redis+cluster://") {
+			t.Errorf("connected: %v", err)
+		}
+		if h := store.Health(); h.Reached || h.Err == nil {
+			t.Errorf("health %+v", h)
+		}
+	}
+	single := redistest.Start(t, redistest.Options{})
+	store := place{url: "redis+cluster://" + single.Addr}.open(t, catalog(), "tally")
+	if err := store.Connect(t.Context()); err == nil || !contains(err.Error(), "cluster support disabled") {
+		t.Errorf("connected: %v", err)
+	}
+}
