@@ -17,16 +17,19 @@ var article string
 //go:embed dist/listing.html
 var listing string
 
+//go:embed dist/gallery.html
+var gallery string
+
 // Page is one page of the demo.
 type Page struct {
-	Path   string   // where it is served, below the base path: "/" or "/demo/"
+	Path   string   // where it is served, below the base path: "/", "/demo/" or "/gallery"
 	Topics []string // whose counts it shows
 
 	parts []string // what it is made of: text and, in each second place, a mark
 }
 
 var pages = sync.OnceValue(func() []Page {
-	return []Page{newPage("/", article), newPage("/demo/", listing)}
+	return []Page{newPage("/", article), newPage("/demo/", listing), newPage("/gallery", gallery)}
 })
 
 // Pages returns the pages of the demo. Their topics must not be changed.

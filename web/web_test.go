@@ -24,7 +24,7 @@ func TestCommittedFilesAreWhatTheirSourcesGive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, committed := range map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "whole.js": string(whole), "article.html": article, "listing.html": listing} {
+	for name, committed := range map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "whole.js": string(whole), "article.html": article, "listing.html": listing, "gallery.html": gallery} {
 		if string(fresh[name]) != committed {
 			t.Errorf("dist/%s is older than its sources: run go generate ./web", name)
 		}
@@ -150,7 +150,7 @@ func TestAMarkThatIsUnknownWritesNothing(t *testing.T) {
 }
 
 func TestAssetsThatPagesNameExist(t *testing.T) {
-	for _, name := range []string{"demo.css", "demo.js", "theme.js", "icon.svg"} {
+	for _, name := range []string{"demo.css", "demo.js", "theme.js", "icon.svg", "gallery.css", "gallery.js"} {
 		if _, err := fs.Stat(Assets, name); err != nil {
 			t.Error(err)
 		}

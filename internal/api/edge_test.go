@@ -227,9 +227,10 @@ func TestTheDemoIsThereUnlessTurnedOff(t *testing.T) {
 		t.Error("no policy")
 	}
 	r.do("GET", "/demo/", "").wants(200)
+	r.do("GET", "/gallery", "").wants(200).has("Content-Type", "text/html; charset=utf-8")
 	r.do("GET", "/demo/theme.js", "").wants(200).has("Content-Type", "text/javascript; charset=utf-8")
 	without := newRig(t, func(o *Options) { o.WithoutDemo = true })
-	for _, path := range []string{"/", "/demo/", "/demo/theme.js"} {
+	for _, path := range []string{"/", "/demo/", "/demo/theme.js", "/gallery"} {
 		without.do("GET", path, "").refuses(404, "not_found")
 	}
 	without.do("GET", "/tally.js", "").wants(200)
@@ -237,7 +238,7 @@ func TestTheDemoIsThereUnlessTurnedOff(t *testing.T) {
 
 func TestEverythingIsBelowTheBasePath(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.BasePath = "/tally" })
-	for _, path := range []string{"/v1/blog/likes/x", "/v1/counts?topic=blog/likes/x", "/tally.js", "/", "/demo/", "/demo/theme.js", "/healthz", "/readyz", "/badge/blog/likes/x.svg"} {
+	for _, path := range []string{"/v1/blog/likes/x", "/v1/counts?topic=blog/likes/x", "/tally.js", "/", "/demo/", "/gallery", "/demo/theme.js", "/healthz", "/readyz", "/badge/blog/likes/x.svg"} {
 		r.do("GET", "/tally"+path, "").wants(200)
 		r.send(r.public.URL, ask{"GET", path, "", nil}).refuses(404, "not_found")
 	}

@@ -109,6 +109,7 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	if !withoutDemo {
 		at.get("/", a.demo)
 		at.get("/demo/*page", a.demo)
+		at.get("/gallery", a.demo)
 		if a.basePath != "" {
 			at.get("", func(q *call) error {
 				q.w.Header().Set("Location", a.basePath+"/")

@@ -24,6 +24,7 @@ import (
 var pages = map[string]string{
 	"article": "How a number travels",
 	"listing": "Fifty small pleasures",
+	"gallery": "Gallery",
 }
 
 // view is what the templates see.
@@ -35,6 +36,12 @@ type view struct {
 	Topic     string // the article's
 	Pleasures []pleasure
 	Total     string
+
+	// What the gallery shows.
+	Exhibits   []exhibit
+	Everywhere []attribute
+	Pinned     string // the script's name for good
+	Integrity  string // of it
 }
 
 // Count returns the mark of a topic's number.
@@ -55,6 +62,7 @@ func (v view) Form(topic, label string) form {
 
 // addPages renders the pages of dir/demo into files.
 func addPages(files map[string][]byte, dir string) error {
+	whole := files["whole.js"]
 	names, err := filepath.Glob(filepath.Join(dir, "demo", "*.html"))
 	if err != nil {
 		return err
@@ -77,6 +85,7 @@ func addPages(files map[string][]byte, dir string) error {
 		err := all.ExecuteTemplate(&page, name+".html", view{
 			Name: name, Title: title, Base: "~base~", Path: "~path~",
 			Topic: "default/likes/hello", Pleasures: pleasures, Total: "~sum " + pleasureTopics + "~",
+			Exhibits: exhibits, Everywhere: everywhere, Pinned: Name(whole), Integrity: Integrity(whole),
 		})
 		if err != nil {
 			return err

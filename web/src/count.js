@@ -3,7 +3,8 @@ import { TallyElement } from './element.js';
 
 /** `<tally-count>`: a topic's number, inline. Until it is known the element's own text shows. */
 export class Count extends TallyElement {
-  static styles = ':host{display:inline}';
+  // The width is reserved while nothing is known: what stands around does not jump.
+  static styles = ':host{min-inline-size:var(--tally-width,1ch)}';
 
   /** @type {import('./topic.js').Topic | undefined} what the element's own text speaks of */
   #first;

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, shows } from './browser.js';
+import { launch, live, newVisitor, PERSON, press, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
 const axe = createRequire(import.meta.url)('axe-core');
-const PAGES = ['/', '/demo/'];
+const PAGES = ['/', '/demo/', '/gallery'];
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -101,7 +102,7 @@ test('axe finds nothing, light and dark, wide and narrow', async (t) => {
         assert.deepEqual(found, [], `${path} ${colorScheme} ${width}`);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(overflow <= 0, `${path} is ${overflow} px wider than a screen of ${width}`);
-        await page.screenshot({ path: join(shots, `${path === '/' ? 'article' : 'listing'}-${colorScheme}-${width}.png`) });
+        await page.screenshot({ path: join(shots, `${path.replaceAll('/', '') || 'article'}-${colorScheme}-${width}.png`) });
       }
     }
   }
@@ -149,4 +150,53 @@ test('the theme chosen is there again, and the second window shows the same page
   const [second] = await Promise.all([context.waitForEvent('page'), page.locator('.second').click()]);
   await live(second);
   assert.equal(new URL(second.url()).pathname, '/tally/');
+});
+
+test('the gallery prints what a page, its policy and the service need, and it is true', async (t) => {
+  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON, permissions: ['clipboard-read', 'clipboard-write'] });
+  t.after(() => context.close());
+  const page = await open(at('/gallery'));
+  await live(page);
+  await page.locator('[name=element]').selectOption('claps');
+  await page.locator('[name=origin]').fill('https://example.org/some/post');
+  await page.locator('[name=site]').fill('example');
+  await page.locator('[name=page]').fill('a "page"');
+  const text = (/** @type {string} */ id) => page.locator(`#${id}`).textContent();
+  assert.equal(await text('tag'), `<script type="module" src="${service.url}/tally.js?site=example"></script>\n\n<tally-claps page="a &quot;page&quot;"></tally-claps>`);
+  assert.equal(await text('flag'), 'tallycast --site example=https://example.org');
+  const { origin } = new URL(service.url);
+  assert.equal(await text('policy'), `script-src ${origin};\nconnect-src ${origin} ${origin.replace('http', 'ws')};`);
+  await page.locator('[name=pin]').check();
+  const pinned = /src="([^"?]+)\?site=example"\n  integrity="([^"]+)" crossorigin/.exec((await text('tag')) ?? '');
+  assert.ok(pinned);
+  const script = Buffer.from(await (await fetch(pinned[1])).arrayBuffer());
+  assert.equal(pinned[2], `sha384-${createHash('sha384').update(script).digest('base64')}`);
+  await page.locator('.answers .embed').first().hover();
+  await page.locator('.answers .copy').first().click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text('tag'));
+  // The knobs dress the elements, and say how.
+  await page.locator('[name="--tally-radius"]').fill('3');
+  assert.match((await text('css')) ?? '', /--tally-radius: 3px;/);
+  const radius = () => page.locator('.works tally-claps button').evaluate((button) => getComputedStyle(button).borderRadius);
+  assert.equal(await radius(), '3px');
+  await page.locator('.theming [type=reset]').click();
+  assert.notEqual(await radius(), '3px');
+  assert.deepEqual(complaints, []);
+});
+
+test('the gallery has every element at work, and rests when it is asked to', async (t) => {
+  const { context, open } = await newVisitor(browser, { userAgent: PERSON, viewport: { width: 1280, height: 8000 } });
+  t.after(() => context.close());
+  const page = await open(at('/gallery'));
+  await live(page);
+  // Others of these tests may be there, too.
+  for (const name of ['readers', 'visitors']) {
+    await eventually(async () => assert.ok(Number(await page.locator(`.works tally-${name} [part=number]`).first().innerText()) >= 1));
+  }
+  await page.locator('#pause').click();
+  assert.equal(await page.locator('#pause').getAttribute('aria-pressed'), 'true');
+  const before = await page.locator('.works tally-count [part=number]').first().innerText();
+  await assertLike(service.url, 'default/likes/gallery', 'somebody-else');
+  await page.locator('#pause').click();
+  await shows(page, '.works tally-count', Number(before) + 1);
 });
