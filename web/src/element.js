@@ -235,7 +235,7 @@ export function define(name, element) {
         return this.getAttribute(attribute);
       },
       set(value) {
-        if (value == null) this.removeAttribute(attribute);
+        if (value == null || value === false) this.removeAttribute(attribute);
         else this.setAttribute(attribute, value);
       },
     });

@@ -1,0 +1,184 @@
+/** What npm is given: packed, installed, type-checked and run as somebody else would. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { startSite } from './host.js';
+import { assertLike, countOf } from './process.js';
+import { eventually } from './wait.js';
+
+const web = join(import.meta.dirname, '..');
+const TOPIC = 'default/likes/post';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** A project that has the package installed. */
+let project = '';
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {string} cwd
+ */
+const run = (command, args, cwd) => {
+  try {
+    return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    const { stdout, stderr } = /** @type {any} */ (error);
+    throw new Error(`${command} ${args.join(' ')}:\n${stdout}${stderr}`);
+  }
+};
+
+before(async () => {
+  browser = await launch();
+  project = await mkdtemp(join(tmpdir(), 'tallycast-project-'));
+  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--silent', '--pack-destination', project], web).replace(/^[^[]*/, ''));
+  const installed = join(project, 'node_modules/@tallycast');
+  await mkdir(installed, { recursive: true });
+  run('tar', ['-xzf', join(project, filename), '-C', installed], project);
+  run('mv', ['package', 'web'], installed);
+  for (const name of ['react', 'react-dom', 'scheduler', '@types']) await symlink(join(web, 'node_modules', name), join(project, 'node_modules', name));
+  await writeFile(join(project, 'package.json'), '{"type":"module"}');
+});
+after(async () => {
+  await browser?.close();
+  if (project) await rm(project, { recursive: true });
+});
+
+/**
+ * @param {string} name
+ * @param {string} text
+ * @param {string} api
+ */
+async function bundle(name, text, api) {
+  const path = join(project, name);
+  await writeFile(path, text);
+  const made = await build({ entryPoints: [path], bundle: true, write: false, format: 'iife', jsx: 'automatic', logLevel: 'silent', define: { API: JSON.stringify(api), 'process.env.NODE_ENV': '"development"' } });
+  return made.outputFiles[0].text.replaceAll('</script', '<\\/script');
+}
+
+test('its types let right use pass and catch wrong use', async () => {
+  await writeFile(
+    join(project, 'use.tsx'),
+    `import { connect, TallyError } from '@tallycast/web';
+import { consent, pause, register } from '@tallycast/web/elements';
+import { Like, TallyProvider, useTally } from '@tallycast/web/react';
+register({ api: 'https://tally.example.com', site: 'blog' });
+consent(true); pause(false);
+const topic = connect({ api: new URL('https://tally.example.com') }).topic('blog/likes/x');
+const end: () => void = topic.subscribe(({ count, mine }, source) => { const n: number | undefined = count; const m: number = mine; const s: 'server' | 'visitor' = source; void [n, m, s]; });
+topic.like().then(({ mine }) => mine.toFixed(), (error: unknown) => { if (error instanceof TallyError) error.code.toUpperCase(); });
+end();
+const heart = document.createElement('tally-like');
+heart.page = 'x';
+heart.addEventListener('tally-change', ({ detail }) => detail.count.toFixed());
+document.addEventListener('tally-status', ({ detail }) => detail === 'live');
+// @ts-expect-error a topic's name is a string
+connect({ api: '' }).topic(7);
+// @ts-expect-error there is no such property
+heart.pages = 'x';
+// @ts-expect-error where the service is must be said
+connect({});
+export function App() {
+  const { count, mine, like } = useTally('blog/likes/x', 3);
+  return <TallyProvider api="https://tally.example.com">
+    <Like page="x" count={count} onChange={({ detail }) => detail.mine} />
+    <tally-claps page="x" max={10} />
+    <tally-reactions reactions="heart" />
+    <button onClick={() => like()}>{mine}</button>
+    {/* @ts-expect-error there is no such attribute */}
+    <tally-top limits={3} />
+  </TallyProvider>;
+}
+`,
+  );
+  await writeFile(
+    join(project, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: { strict: true, noEmit: true, module: 'NodeNext', target: 'ES2023', lib: ['ES2024', 'DOM'], jsx: 'react-jsx', types: [], skipLibCheck: false }, files: ['use.tsx'] }),
+  );
+  run(join(web, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], project);
+});
+
+test('importing it on a server touches nothing', async () => {
+  await writeFile(join(project, 'server.js'), "import { connect } from '@tallycast/web'; import { register } from '@tallycast/web/elements'; import '@tallycast/web/react'; register({ api: 'http://tally.example' }); console.log(connect({ api: 'http://tally.example' }).topic('default/likes/x').state.mine, Object.keys(globalThis).filter((name) => /tally/i.test(name)).length);");
+  assert.equal(run(process.execPath, ['--no-warnings', 'server.js'], project), '0 0\n');
+});
+
+test('the client alone: subscribe, like, unlike, and a refusal with its code', async (t) => {
+  const pages = { '/': { tag: '', body: '' } };
+  const site = await startSite(t, pages, { flags: ['--new-topic-limit=1/h'] });
+  pages['/'].body = `<script>${await bundle(
+    'client.js',
+    "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const heard = window.heard = []; window.end = topic.subscribe(({ count, mine }, source) => heard.push([count, mine, source])); Object.assign(window, { topic, tally });",
+    site.api,
+  )}</script>`;
+  const { context, open } = await newVisitor(browser, { userAgent: PERSON });
+  t.after(() => context.close());
+  const page = await open(site.url);
+  const heard = () => page.evaluate('heard');
+  await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server']]));
+  assert.deepEqual(await page.evaluate('topic.like()'), { count: 1, mine: 1 });
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server'], [1, 1, 'visitor'], [2, 1, 'server']]));
+  assert.deepEqual(await page.evaluate('topic.unlike()'), { count: 1, mine: 0 });
+  assert.equal(await countOf(site.service.url, TOPIC), 1);
+  const codes = await page.evaluate(`(async () => {
+    const codes = [];
+    for (let i = 0; i < 10; i++) await tally.topic('default/likes/new-' + i).like().catch(({ name, code }) => codes.push(name + ' ' + code));
+    return [...new Set(codes)];
+  })()`);
+  assert.deepEqual(codes, ['TallyError rate_limited']);
+  await page.evaluate('end()');
+  await eventually(async () => assert.equal(await page.evaluate('tally.status'), 'away'));
+});
+
+test('React: rendered on a server, hydrated without a word, live after', async (t) => {
+  const app = `import { Like, TallyProvider, useTally } from '@tallycast/web/react';
+function Number() { const { count, mine, like } = useTally('default/likes/post', 41); return <button id="own" onClick={() => like()}>{count} of them {mine}</button>; }
+export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count={41} label="Love it" onChange={({ detail }) => (document.title = 'now ' + detail.count)}><b>41</b></Like><Number /><tally-visitors local={false} /></TallyProvider>;`;
+  await writeFile(join(project, 'app.jsx'), app);
+  const pages = { '/': { tag: '', body: '' } };
+  const site = await startSite(t, pages);
+  await writeFile(join(project, 'render.jsx'), `import { renderToString } from 'react-dom/server'; import { App } from './app.jsx'; export const html = renderToString(<App api="${site.api}" />);`);
+  await build({ entryPoints: [join(project, 'render.jsx')], outfile: join(project, 'render.mjs'), bundle: true, format: 'esm', platform: 'node', packages: 'external', jsx: 'automatic', logLevel: 'silent' });
+  const { html } = await import(pathToFileURL(join(project, 'render.mjs')).href);
+  assert.match(html, /<tally-like page="post" count="41" label="Love it"><b>41<\/b><\/tally-like><button id="own">41<!-- --> of them <!-- -->0<\/button>/);
+  const script = await bundle('hydrate.jsx', "import { hydrateRoot } from 'react-dom/client'; import { App } from './app.jsx'; hydrateRoot(document.getElementById('root'), <App api={API} />, { onRecoverableError: (error) => console.error('hydration: ' + error) });", site.api);
+  pages['/'].body = `<div id="root">${html}</div><script>${script}</script>`;
+  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
+  t.after(() => context.close());
+  let sockets = 0;
+  context.on('page', (page) => page.on('websocket', () => sockets++));
+  const page = await open(site.url);
+  await shows(page, 'tally-like', 0);
+  await eventually(async () => assert.equal(await page.locator('#own').innerText(), '0 of them 0'));
+  await page.locator('#own').click();
+  await shows(page, 'tally-like', 1);
+  await eventually(async () => assert.equal(await page.locator('#own').innerText(), '1 of them 1'));
+  await eventually(async () => assert.equal(await page.title(), 'now 1'));
+  assert.equal(await page.locator('tally-like button[part=button]').getAttribute('aria-pressed'), 'true');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  assert.equal(sockets, 1, 'the hook and the element share one connection');
+  assert.equal(await page.locator('tally-visitors').getAttribute('local'), null);
+  assert.deepEqual(complaints.filter((text) => !text.includes('React DevTools')), []);
+});
+
+test('the plain example runs as it stands', async (t) => {
+  const text = await readFile(join(web, 'examples/plain/index.html'), 'utf8');
+  const pages = { '/': { tag: '', body: '' } };
+  const site = await startSite(t, pages);
+  pages['/'].body = text.replace(/^[^]*<body>|<\/body>[^]*$/g, '').replaceAll('http://localhost:8080', site.api);
+  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
+  t.after(() => context.close());
+  const page = await open(site.url);
+  await shows(page, 'header tally-visitors', 1);
+  await shows(page, 'footer tally-visitors', 1);
+  await page.getByRole('button', { name: 'Like', exact: true }).click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/likes/my-first-post'), 1));
+  assert.deepEqual(complaints, []);
+});
