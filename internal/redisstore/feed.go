@@ -284,12 +284,6 @@ func (f *feed) size() (watched int64, live bool) {
 	return int64(len(f.topics)), f.live
 }
 
-func (f *feed) has(topic tally.Topic) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.topics[topic.String()] != nil
-}
-
 // wantedTopics returns all topics between watch and unwatch.
 func (f *feed) wantedTopics() (topics []tally.Topic) {
 	f.mu.Lock()

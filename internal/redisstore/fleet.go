@@ -69,8 +69,9 @@ type fleet struct {
 
 	now atomic.Pointer[chart]
 
-	mu    sync.Mutex
-	known map[string]*node // guarded by mu: holders of slots and guests, by address
+	mu     sync.Mutex
+	known  map[string]*node // guarded by mu: holders of slots and guests, by address
+	recent []*node          // guarded by mu: of all charts since the last that was taken
 }
 
 func newFleet(make_ func(string) *node, locator locator) *fleet {
@@ -85,6 +86,23 @@ func newFleet(make_ func(string) *node, locator locator) *fleet {
 }
 
 func (f *fleet) chart() *chart { return f.now.Load() }
+
+// take returns the chart, and the nodes of it and of all charts since it was called
+// last.
+func (f *fleet) take() (*chart, []*node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, recent := f.chart(), f.recent
+	f.recent = slices.Clone(c.nodes)
+	return c, recent
+}
+
+// lately returns the nodes of all charts since take was called last.
+func (f *fleet) lately() []*node {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.recent)
+}
 
 // doubted has who holds what looked at soon.
 func (f *fleet) doubted() { poke(f.doubt) }
@@ -159,6 +177,11 @@ func (f *fleet) storeLocked(held *[slots]*node) (changed bool) {
 	}
 	if c.only == before.only && (c.held == before.held || c.held != nil && before.held != nil && *c.held == *before.held) {
 		return false
+	}
+	for _, n := range c.nodes {
+		if !slices.Contains(f.recent, n) {
+			f.recent = append(f.recent, n)
+		}
 	}
 	f.now.Store(c)
 	for addr, n := range f.known {

@@ -163,3 +163,70 @@ func TestURLsOfEveryShape(t *testing.T) {
 		}
 	}
 }
+
+// However often slots change hands before anybody looks, a topic is followed by the
+// feed of its holder, once that is live, and by no other; one that was left by none.
+func TestTopicsFollowTheirSlots(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := somewhere(t)
+		watched := map[tally.Topic]bool{}
+		var topics []tally.Topic
+		for _, key := range []string{"a", "b", "c", "d"} {
+			topic, err := tally.NewTopic("default", "likes", key)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			topics = append(topics, topic)
+		}
+		holder := rapid.SampledFrom([]string{"10.0.0.1:1", "10.0.0.2:2", "10.0.0.3:3"})
+		rt.Repeat(map[string]func(*rapid.T){
+			"slots change hands": func(rt *rapid.T) {
+				cut := rapid.IntRange(1, slots-1).Draw(rt, "cut")
+				s.fleet.install([]span{{0, cut - 1, holder.Draw(rt, "low")}, {cut, slots - 1, holder.Draw(rt, "high")}})
+			},
+			"a slot moves": func(rt *rapid.T) {
+				topic := rapid.SampledFrom(topics).Draw(rt, "topic")
+				s.fleet.moved(slotOf(s.names.count(topic)), holder.Draw(rt, "holder"))
+			},
+			"watch": func(rt *rapid.T) {
+				topic := rapid.SampledFrom(topics).Draw(rt, "topic")
+				s.Watch(topic)
+				watched[topic] = true
+			},
+			"unwatch": func(rt *rapid.T) {
+				topic := rapid.SampledFrom(topics).Draw(rt, "topic")
+				s.Unwatch(topic)
+				delete(watched, topic)
+			},
+			"rehome": func(rt *rapid.T) {
+				for range 2 { // what was adopted makes a feed wait, and others for it
+					for _, n := range s.fleet.chart().nodes {
+						n.feed.begin() // as if it had a session that is live
+						n.feed.mu.Lock()
+						n.feed.live = true
+						n.feed.mu.Unlock()
+					}
+					s.rehome()
+				}
+				c := s.fleet.chart()
+				followers := map[tally.Topic]int{}
+				for _, n := range c.nodes {
+					for _, topic := range n.feed.wantedTopics() {
+						followers[topic]++
+						if s.feedOf(c, topic) != n.feed {
+							rt.Errorf("%s is followed by %s", topic, n.addr)
+						}
+					}
+				}
+				for _, topic := range s.homeless.wantedTopics() {
+					followers[topic]++
+				}
+				for _, topic := range topics {
+					if want := watched[topic]; followers[topic] != map[bool]int{true: 1}[want] {
+						rt.Errorf("%s has %d followers, watched is %t", topic, followers[topic], want)
+					}
+				}
+			},
+		})
+	})
+}

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -67,28 +66,22 @@ func (s *Store) allLive() bool {
 func (s *Store) Watch(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
-	s.feedOf(topic).watch(topic)
+	s.feedOf(s.fleet.chart(), topic).watch(topic)
 }
 
 // Unwatch implements [tally.Feed].
 func (s *Store) Unwatch(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
-	// A topic whose slot moved may still be followed where it was.
-	f := s.feedOf(topic)
-	if c := s.fleet.chart(); c.only == nil || !f.has(topic) {
-		for _, other := range s.feedsLocked() {
-			if other != f {
-				other.unwatch(topic)
-			}
-		}
+	// It may be followed where its slot was, too, until it is rehomed.
+	for _, n := range s.fleet.lately() {
+		n.feed.unwatch(topic)
 	}
-	f.unwatch(topic)
+	s.homeless.unwatch(topic)
 }
 
 // feedOf returns the feed that is to follow a topic.
-func (s *Store) feedOf(topic tally.Topic) *feed {
-	c := s.fleet.chart()
+func (s *Store) feedOf(c *chart, topic tally.Topic) *feed {
 	if c.only != nil {
 		return c.only.feed
 	}
@@ -96,18 +89,6 @@ func (s *Store) feedOf(topic tally.Topic) *feed {
 		return n.feed
 	}
 	return s.homeless
-}
-
-// feedsLocked returns those that may hold topics: of all nodes, and of nodes that
-// went since topics were last rehomed.
-func (s *Store) feedsLocked() []*feed {
-	feeds := append([]*feed{s.homeless}, s.placed...)
-	for _, n := range s.fleet.chart().nodes {
-		if !slices.Contains(feeds, n.feed) {
-			feeds = append(feeds, n.feed)
-		}
-	}
-	return feeds
 }
 
 // Run implements [tally.Feed]. It returns nil when ctx ends.
@@ -174,30 +155,29 @@ func (f *following) update(ctx context.Context) {
 func (s *Store) rehome() {
 	s.placing.Lock()
 	defer s.placing.Unlock()
-	c := s.fleet.chart()
-	var present []*feed
-	for _, n := range c.nodes {
-		present = append(present, n.feed)
+	c, recent := s.fleet.take()
+	s.rehomeFrom(c, s.homeless, true)
+	for _, n := range recent {
+		if n != c.only {
+			s.rehomeFrom(c, n.feed, !c.has(n))
+		}
 	}
-	for _, from := range s.feedsLocked() {
-		if c.only != nil && from == c.only.feed {
+	// What could not move yet is found again: its node is in the chart.
+}
+
+func (s *Store) rehomeFrom(c *chart, from *feed, gone bool) {
+	for _, topic := range from.wantedTopics() {
+		to := s.feedOf(c, topic)
+		if to == from {
 			continue
 		}
-		gone := !slices.Contains(present, from)
-		for _, topic := range from.wantedTopics() {
-			to := s.feedOf(topic)
-			if to == from {
-				continue
-			}
-			if gone {
-				to.adopt(topic)
-			} else if _, live := to.size(); live {
-				to.watch(topic)
-			} else {
-				continue
-			}
-			from.unwatch(topic)
+		if gone {
+			to.adopt(topic)
+		} else if _, live := to.size(); live {
+			to.watch(topic)
+		} else {
+			continue
 		}
+		from.unwatch(topic)
 	}
-	s.placed = present
 }

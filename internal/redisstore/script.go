@@ -96,6 +96,10 @@ const (
 	rounds = 4
 	// spare is what must be left of the time for a further round to be of use.
 	spare = 5 * time.Millisecond
+	// betweenRounds bounds it where keys of a topic are on their way to another node:
+	// half a second, so that a topic that is stuck between two does not hold up the
+	// lane that it shares.
+	betweenRounds = 50
 )
 
 var errLate = errors.New("the deadline passed in Redis's clock")
@@ -120,7 +124,7 @@ func (s *Store) run(ctx context.Context, calls []call) {
 			return
 		}
 		end, _ := ctx.Deadline()
-		if round >= rounds && !soon || ctx.Err() != nil || time.Until(end) < spare {
+		if round >= rounds && !soon || round >= betweenRounds || ctx.Err() != nil || time.Until(end) < spare {
 			return // each has the error of its last round
 		}
 		if soon && !sleep(ctx, betweenKeys) {

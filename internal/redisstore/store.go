@@ -39,7 +39,6 @@ type Store struct {
 	homeless *feed // the topics whose slot nobody holds now
 
 	placing sync.RWMutex // whoever holds it for reading may place a topic in a feed
-	placed  []*feed      // guarded by placing: those of nodes that may hold topics, also of nodes that are gone
 }
 
 var (
