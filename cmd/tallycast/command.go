@@ -15,6 +15,7 @@ type command struct {
 	about    string // in one line
 	details  string // what else the help says before the flags,
 	examples string // and after them
+	takes    string // what stands for its arguments in the help; none: it has none
 	flags    []definition
 	run      func(*process) int // returns the exit code
 }
@@ -27,21 +28,26 @@ var commands = []command{
 		details: checkConfigDetails, flags: settings, run: checkConfig},
 	{name: "healthcheck", about: "Ask a running instance whether it is ready, for containers: exit 0 or 1.",
 		details: healthcheckDetails, flags: slices.Concat(healthcheckFlags, listeners, []definition{fileSetting}), run: healthcheck},
+	{name: "watch", about: "Show topics' numbers as they change, in this terminal or as lines.",
+		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: []definition{atFlag}, run: watchTopics},
+	{name: "doctor", about: "Examine a page that uses the widgets, and say what keeps them from working.",
+		details: doctorDetails, takes: "PAGE", flags: doctorFlags, run: doctor},
 	{name: "version", about: "Print version, commit and Go version.", run: printVersion},
 }
 
 // errHelp says that help was asked for: of the program where no command was named.
 var errHelp = errors.New("help was asked for")
 
-// parse returns the command that args choose, and what they give each flag.
-// Whoever asks for help gets errHelp, with the command that was named if any.
-func parse(args []string) (c command, given map[string][]string, err error) {
+// parse returns the command that args choose, what they give each flag, and what
+// stands beside the flags. Whoever asks for help gets errHelp, with the command
+// that was named if any.
+func parse(args []string) (c command, given map[string][]string, rest []string, err error) {
 	c = commands[0]
 	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
 	if named {
 		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
 		if i < 0 {
-			return command{}, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], commandNames()))
+			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], commandNames()))
 		}
 		c, args = commands[i], args[1:]
 	}
@@ -60,19 +66,19 @@ func parse(args []string) (c command, given map[string][]string, err error) {
 	var unknown *pflag.NotExistError
 	switch {
 	case errors.Is(err, pflag.ErrHelp) && named:
-		return c, nil, errHelp
+		return c, nil, nil, errHelp
 	case errors.Is(err, pflag.ErrHelp):
-		return command{}, nil, errHelp
+		return command{}, nil, nil, errHelp
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		return command{}, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
+		return command{}, nil, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
 	case err != nil:
-		return command{}, nil, err
+		return command{}, nil, nil, err
 	case slices.Contains(commandNames(), flags.Arg(0)):
-		return command{}, nil, fmt.Errorf("the command %s stands before all flags", flags.Arg(0))
-	case flags.NArg() > 0:
-		return command{}, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return command{}, nil, nil, fmt.Errorf("the command %s stands before all flags", flags.Arg(0))
+	case flags.NArg() > 0 && c.takes == "":
+		return command{}, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	return c, given, nil
+	return c, given, flags.Args(), nil
 }
 
 // unread is the value of a flag that takes one: texts are kept as they are given,

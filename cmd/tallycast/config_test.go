@@ -223,6 +223,8 @@ func TestHelpIsAsItWasReadLast(t *testing.T) {
 		"help-serve.txt":        {"serve", "--help"},
 		"help-check-config.txt": {"check-config", "--help"},
 		"help-healthcheck.txt":  {"healthcheck", "-h"},
+		"help-watch.txt":        {"watch", "--help"},
+		"help-doctor.txt":       {"doctor", "--help"},
 	} {
 		code, out, errors := call(t, variables(), args...)
 		if code != exitOK || errors != "" {
@@ -242,7 +244,7 @@ func TestVersionNamesTheBuild(t *testing.T) {
 // resolveFor resolves the settings of a command line, as serve does.
 func resolveFor(t *testing.T, env environment, args ...string) (map[string]value, []problem) {
 	t.Helper()
-	_, flags, err := parse(append([]string{"serve"}, args...))
+	_, flags, _, err := parse(append([]string{"serve"}, args...))
 	if err != nil {
 		t.Fatalf("%v: %v", args, err)
 	}

@@ -70,6 +70,9 @@ func printHelp(out io.Writer, c command) {
 	if len(c.flags) > 0 {
 		usage += " [flags]"
 	}
+	if c.takes != "" {
+		usage += " " + c.takes
+	}
 	fmt.Fprintf(out, "Usage: tallycast %s\n\n%s\n%s", usage, c.about, c.details)
 	for rest := c.flags; len(rest) > 0; {
 		n := 1

@@ -38,11 +38,12 @@ type process struct {
 	env            environment
 	stdout, stderr io.Writer
 	flags          map[string][]string // what the command line gave, by name
+	args           []string            // and beside the flags
 }
 
 // run is the whole process. It returns the exit code.
 func run(ctx context.Context, args []string, env environment, stdout, stderr io.Writer) int {
-	chosen, flags, err := parse(args)
+	chosen, flags, rest, err := parse(args)
 	switch {
 	case errors.Is(err, errHelp):
 		printHelp(stdout, chosen)
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, env environment, stdout, stderr io.
 		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast --help\" for what there is.\n", err)
 		return exitUsage
 	}
-	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags})
+	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest})
 }
 
 // resolve returns the value of each setting, and what is wrong with the

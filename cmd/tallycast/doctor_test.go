@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// pageOf serves a page of that head, with headers in pairs.
+func pageOf(t *testing.T, head string, header ...string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		fmt.Fprintf(w, "<!doctype html><html><head>%s</head><body><tally-like></tally-like></body></html>", head)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
+	// Its origins are those of the pages below, whose ports are not known yet.
+	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
+		"--site", "blog=*", "--site", "closed=https://elsewhere.example")
+	service.awaitReady(t)
+	at := service.public
+	tag := `<script type="module" src="` + at + `/tally.js?site=blog"></script>`
+	for name, test := range map[string]struct {
+		page string
+		says []string
+		ill  bool
+	}{
+		"a page that works": {pageOf(t, "<!-- <script src=/tally.js> -->"+tag),
+			[]string{"ok    script", "ok    policy", "ok    origin", "ok    stream", "ok    socket", "ok    address"}, false},
+		"no script":        {pageOf(t, ""), []string{"FAIL  script", "needs <script"}, true},
+		"no module":        {pageOf(t, strings.Replace(tag, ` type="module"`, "", 1)), []string{"FAIL  script", `type="module"`}, true},
+		"a wrong address":  {pageOf(t, strings.Replace(tag, "/tally.js", "/nowhere/tally.js", 1)), []string{"FAIL  script", "404"}, true},
+		"an old integrity": {pageOf(t, strings.Replace(tag, "src", `integrity="sha384-old" src`, 1)), []string{"FAIL  script", "is not what its integrity says"}, true},
+		"an unknown site":  {pageOf(t, strings.Replace(tag, "blog", "nosuch", 1)), []string{"FAIL  service", "unknown_site"}, true},
+		"a foreign origin": {pageOf(t, strings.Replace(tag, "blog", "closed", 1)), []string{"FAIL  origin", "--site"}, true},
+		"a strict policy":  {pageOf(t, tag, "Content-Security-Policy", "default-src 'self'"), []string{"FAIL  policy", "to script-src", "to connect-src"}, true},
+		"a policy in HTML": {pageOf(t, `<meta http-equiv="Content-Security-Policy" content="script-src `+at+`; connect-src 'none'">`+tag), []string{"FAIL  policy", "to connect-src"}, true},
+		"a forgotten socket": {pageOf(t, tag, "Content-Security-Policy", "script-src "+at+"; connect-src "+at),
+			[]string{"hint  policy", "forbids the WebSocket", "ok    policy"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errors := call(t, variables(), "doctor", test.page)
+			if (code == exitFailure) != test.ill || code == exitUsage {
+				t.Errorf("exit %d %s", code, errors)
+			}
+			for _, want := range test.says {
+				if !strings.Contains(out, want) {
+					t.Errorf("does not say %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+	if found := say(t, "GET", at+"/v1/blog/likes/tallycast-doctor", ""); found.Count != 0 || found.Version != 0 {
+		t.Errorf("the doctor left a topic: %+v", found)
+	}
+}
+
+func TestTheDoctorSeesAProxyThatIsNotTrusted(t *testing.T) {
+	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
+	service.awaitReady(t)
+	target, err := url.Parse(service.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It forwards requests, as proxies do, and answers upgrades with a refusal.
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			http.Error(w, "no", http.StatusBadRequest)
+			return
+		}
+		forward(w, r, target)
+	}))
+	defer proxy.Close()
+	_, out, _ := call(t, variables(), "doctor", pageOf(t, `<script type="module" src="`+proxy.URL+`/tally.js"></script>`))
+	for _, want := range []string{"hint  socket", "streaming serves instead", "FAIL  address", "--trusted-proxy"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestPoliciesAreReadAsBrowsersDo(t *testing.T) {
+	parse := func(text string) *url.URL {
+		at, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	page, script := parse("https://blog.example.com/post"), parse("https://tally.example.com/tally.js")
+	for text, want := range map[string]bool{
+		"":                                  true,
+		"img-src 'none'":                    true,
+		"default-src 'self'":                false,
+		"default-src https:":                true,
+		"script-src *":                      true,
+		"script-src *.example.com":          true,
+		"script-src example.com":            false,
+		"script-src tally.example.com:443":  true,
+		"script-src tally.example.com:8443": false,
+		"script-src https://tally.example.com/tally.js":                 true,
+		"script-src https://tally.example.com/other/":                   false,
+		"script-src http://tally.example.com":                           true,
+		"script-src-elem 'none'; script-src *":                          false,
+		"script-src 'nonce-abc'":                                        true,
+		"script-src 'nonce-xyz' 'strict-dynamic' https:":                false,
+		"SCRIPT-SRC 'none'; script-src *":                               false,
+		"script-src 'unsafe-inline' https://tally.example.com/tally.js": true,
+	} {
+		if got := parsePolicy(text).allowsScript(page, script, "abc"); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	for source, want := range map[string]bool{"wss://tally.example.com": true, "https://tally.example.com": false, "wss:": true, "https:": false} {
+		if got := parsePolicy("connect-src "+source).allows("connect-src", page, parse("wss://tally.example.com/v1/ws")); got != want {
+			t.Errorf("%q for a socket: %v", source, got)
+		}
+	}
+	if !parsePolicy("default-src 'self'").allows("connect-src", page, parse("wss://blog.example.com/v1/ws")) {
+		t.Error("'self' does not allow the page's own socket")
+	}
+}
+
+// forward passes a request on and says for whom, as a proxy does.
+func forward(w http.ResponseWriter, r *http.Request, target *url.URL) {
+	proxy := httputil.NewSingleHostReverseProxy(target) // it sets X-Forwarded-For
+	proxy.FlushInterval = -1
+	proxy.ServeHTTP(w, r)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWatchWritesALineAChange(t *testing.T) {
+	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
+	service.awaitReady(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, errs lockedLog
+	ended := make(chan int, 1)
+	go func() { // ends with ctx
+		ended <- run(ctx, []string{"watch", "--url", service.public, "default/likes/hello/", "nosuch/likes/x"}, variables(), &out, &errs)
+	}()
+	eventually(t, "the number of now", func() bool { return strings.Contains(out.String(), " default/likes/hello 0\n") })
+	eventually(t, "what is refused", func() bool { return strings.Contains(out.String(), " nosuch/likes/x error unknown_site: ") })
+	say(t, "POST", service.public+"/v1/default/likes/hello", "visitor-1")
+	eventually(t, "the next", func() bool { return strings.Contains(out.String(), " default/likes/hello 1\n") })
+	cancel()
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}
+
+func TestWatchRefusesWhatItCannotWatch(t *testing.T) {
+	for _, args := range [][]string{{"watch"}, {"watch", "hello"}, {"watch", "--url", "nonsense", "default/likes/x"}} {
+		if code, _, errors := call(t, variables(), args...); code != exitUsage || errors == "" {
+			t.Errorf("%v: exit %d, %s", args, code, errors)
+		}
+	}
+	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
+	service.awaitReady(t)
+	if code, _, errors := call(t, variables(), "watch", "--url", service.public+"/elsewhere", "default/likes/x"); code != exitFailure || !strings.Contains(errors, "404") {
+		t.Errorf("exit %d, %s", code, errors)
+	}
+}
+
+func TestABoardWritesOverItselfAndCannotBeMovedByWhatItShows(t *testing.T) {
+	var out strings.Builder
+	b := newBoard(&out, []string{"default/likes/a", "default/likes/longer", "default/likes/a"})
+	b.hear(frame{Topic: "default/likes/a", Count: 1234567}, time.Now())
+	b.hear(frame{Topic: "default/likes/longer", Error: &refusal{"unknown_site", "no \x1b[2J here"}}, time.Now())
+	b.hear(frame{Event: "stale"}, time.Now())
+	b.tick()
+	lines := strings.Split(out.String(), "\n")
+	if want := "\x1b[2Fdefault/likes/a          1,234,567    (may be old: the service lost its store)\x1b[K"; lines[len(lines)-3] != want {
+		t.Errorf("got %q\nwant %q", lines[len(lines)-3], want)
+	}
+	if strings.Contains(out.String(), "\x1b[2J") {
+		t.Error("what a service says moves the cursor")
+	}
+}
+
+func TestASparklineShowsWhatWasAdded(t *testing.T) {
+	for want, samples := range map[string][]int64{
+		"":      nil,
+		"▁▁":    {5, 5, 5},
+		"▁▂█▁":  {0, 0, 1, 8, 8},
+		"▂▂ ▂":  {0, 1, 2, 0, 1},
+		"▂█":    {0, 1, 1_000_000_000},
+		"▁":     {7, 7},
+		"█▂":    {0, 100, 101},
+		"▁█▁▁▁": {0, 0, 3, 3, 3, 3},
+	} {
+		got := sparkline(samples)
+		if got != want {
+			t.Errorf("%v: %q, want %q", samples, got, want)
+		}
+	}
+}
