@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -98,6 +99,9 @@ type API struct {
 	nextID    atomic.Uint64
 	draining  atomic.Bool
 	forwarded atomic.Bool // whether the warning of an untrusted proxy was given
+
+	acquainted  atomic.Bool // whether the limits know addresses as all instances do
+	acquainting sync.Mutex  // held while they come to
 }
 
 // New returns an API. It starts nothing; see [API.Run].
@@ -130,11 +134,6 @@ func New(o Options) (*API, error) {
 		parts:     o.Instrumented,
 		startedAt: time.Now(),
 	}
-	if a.secret != nil {
-		if secret, err := a.secret(); err == nil {
-			a.limits.rekey(secret) // before anything is counted, since it forgets
-		}
-	}
 	var err error
 	if a.assets, err = newAssets(o.WithoutDemo); err != nil {
 		return nil, err
@@ -156,7 +155,10 @@ func (a *API) Internal() http.Handler { return a.internal }
 func (a *API) Drain() { a.draining.Store(true) }
 
 // Receive takes what another instance broadcast.
-func (a *API) Receive(payload []byte) { a.limits.receive(payload, a.now()) }
+func (a *API) Receive(payload []byte) {
+	a.acquaint()
+	a.limits.receive(payload, a.now())
+}
 
 // Run shares with the other instances what client addresses used of their
 // limits, and forgets idle addresses, until ctx ends.
@@ -176,15 +178,32 @@ func (a *API) Run(ctx context.Context) error {
 // share does one round of [API.Run].
 func (a *API) share() {
 	a.limits.sweep(a.now())
-	if a.feed == nil || a.secret == nil {
-		return
+	if a.feed != nil && a.acquaint() {
+		a.limits.share(a.feed.Broadcast)
+	}
+}
+
+// acquaint makes the limits know addresses as all instances do. It is false while
+// the store has not told its secret, without which nothing is written either; until
+// then each instance counts alone.
+func (a *API) acquaint() bool {
+	if a.acquainted.Load() {
+		return true
+	}
+	if a.secret == nil {
+		return false
 	}
 	secret, err := a.secret()
 	if err != nil {
-		return // the store was not reached yet; until then each counts alone
+		return false
 	}
-	a.limits.rekey(secret)
-	a.limits.share(a.feed.Broadcast)
+	a.acquainting.Lock()
+	defer a.acquainting.Unlock()
+	if !a.acquainted.Load() {
+		a.limits.rekey(secret)
+		a.acquainted.Store(true)
+	}
+	return true
 }
 
 // now returns the time on the limits' clock: since the start, never going back.

@@ -109,7 +109,7 @@ type limiter struct {
 	refused struct{ writes, reads, topics atomic.Int64 }
 	evicted atomic.Int64
 
-	// Owned by the goroutine that calls sweep, share and rekey.
+	// Owned by the goroutine that calls sweep and share.
 	nextSweep int
 }
 
@@ -236,17 +236,14 @@ func (s *limitShard) dropIdleLocked(now time.Duration) {
 // addressCipher turns addresses into keys: one AES block is a pseudo-random
 // function of the 16 bytes of an address. The key hides addresses from whoever
 // listens to what instances share, and keeps outsiders from making collisions.
-type addressCipher struct {
-	secret [sha256.Size]byte
-	block  cipher.Block
-}
+type addressCipher struct{ block cipher.Block }
 
 func newAddressCipher(sum [sha256.Size]byte) *addressCipher {
 	block, err := aes.NewCipher(sum[:])
 	if err != nil {
 		panic(err) // the length is a constant that AES takes
 	}
-	return &addressCipher{secret: sum, block: block}
+	return &addressCipher{block: block}
 }
 
 // blocks are scratch space for one encryption, so that it need not allocate.

@@ -180,6 +180,7 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 		assertion.MayCreate = true
 		return a.service.Assert(q.r.Context(), assertion)
 	}
+	a.acquaint() // before anything is counted, since it forgets
 	ok, mayCreate, wait := a.limits.write(q.from.client, a.now())
 	if !ok {
 		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")

@@ -27,9 +27,6 @@ const (
 // was counted under another key is forgotten: it happens once, at the start.
 func (l *limiter) rekey(secret []byte) {
 	key := sha256.Sum256(append([]byte("tallycast client addresses\x00"), secret...))
-	if l.cipher.Load().secret == key {
-		return
-	}
 	l.cipher.Store(newAddressCipher(key))
 	for i := range l.shards {
 		s := &l.shards[i]
