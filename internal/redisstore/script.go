@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,9 +69,12 @@ type call struct {
 	fence   int    // index in args of the first argument
 	way     way    // set by run
 
-	// Set by run: one of them.
+	// Set by run: one of the first two.
 	reply any
 	err   error
+	// unsure says that Redis may have the call, or get it yet, though it did not
+	// answer.
+	unsure bool
 }
 
 // newCall returns a call whose arguments, but for the deadline of a fenced one,
@@ -125,12 +129,34 @@ func (s *Store) run(ctx context.Context, calls []call) {
 		}
 		end, _ := ctx.Deadline()
 		if round >= rounds && !soon || round >= betweenRounds || ctx.Err() != nil || time.Until(end) < spare {
-			return // each has the error of its last round
+			break // each has the error of its last round
 		}
 		if soon && !sleep(ctx, betweenKeys) {
+			break
+		}
+	}
+	s.outlast(ctx, calls)
+}
+
+// outlast waits for the deadline where a call that failed may still be on its way:
+// once it has passed, the call has no effect any more, so that whoever is told of
+// the failure is told the truth.
+func (s *Store) outlast(ctx context.Context, calls []call) {
+	for i := range calls {
+		if calls[i].unsure && calls[i].err != nil {
+			<-ctx.Done()
 			return
 		}
 	}
+}
+
+// unanswered tells whether err leaves open if Redis got what was sent: it is
+// neither an answer nor a connection that could not be made.
+func unanswered(err error) bool {
+	var answered redis.Error
+	var network *net.OpError
+	return err != nil && !errors.As(err, &answered) &&
+		!(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // runRound sends those calls whose indexes are in todo, to all their nodes at the
@@ -203,6 +229,7 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 	for j, i := range todo {
 		c := &calls[i]
 		c.reply, c.err = commands[j].Result()
+		c.unsure = c.fenced && (c.unsure || unanswered(c.err))
 		if c.err == nil && !c.fenced {
 			continue
 		}
@@ -214,6 +241,10 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 			lost = true
 			again = append(again, i)
 		case hasty(ctx, c.err):
+			again = append(again, i)
+		case c.unsure && c.err != nil && ctx.Err() == nil:
+			s.doubt(c.err)
+			c.way.soon = true // it counts once however often it arrives
 			again = append(again, i)
 		case c.err == nil && c.reply == tooLate:
 			c.reply, c.err = nil, errLate

@@ -83,7 +83,7 @@ type Store interface {
 	// their results. What it reports without error is durable. A change is
 	// published once a batch, and only where a contribution changed. Nothing of
 	// a batch is applied after ctx's deadline, even by a store that wakes later;
-	// a batch whose Err is set may have been applied before it.
+	// a batch whose Err is set may have been applied, but not after Apply returned.
 	Apply(ctx context.Context, batches []Batch)
 
 	// Read answers the queries, one reading each in their order. It changes nothing.

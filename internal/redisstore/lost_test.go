@@ -1,0 +1,116 @@
+package redisstore_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// cutter forwards connections, and can cut the client's side of all while what the
+// client sent goes on to Redis.
+type cutter struct {
+	target   string
+	listener net.Listener
+
+	mu     sync.Mutex
+	conns  []net.Conn
+	cutNow bool
+}
+
+func startCutter(t *testing.T, target string) *cutter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{target: target, listener: listener}
+	var running sync.WaitGroup
+	running.Go(func() { // ends with the listener
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.forward(&running, client)
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		c.cut()
+		running.Wait()
+	})
+	return c
+}
+
+func (c *cutter) forward(running *sync.WaitGroup, client net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	server, err := net.Dial("tcp", c.target)
+	if c.cutNow || err != nil {
+		_ = client.Close()
+		if err == nil {
+			_ = server.Close()
+		}
+		return
+	}
+	c.conns = append(c.conns, client)
+	running.Go(func() { // ends with the client's side
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	})
+	running.Go(func() { // ends with the server's side
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	})
+}
+
+// cut resets the client's side of all connections, and of those that come.
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cutNow = true
+	for _, client := range c.conns {
+		_ = client.(*net.TCPConn).SetLinger(0)
+		_ = client.Close()
+	}
+	c.conns = nil
+}
+
+// What was sent to a Redis that hangs is applied when it wakes, unless its deadline
+// has passed by then. So the refusal of a like whose connection was lost meanwhile
+// waits for the deadline.
+func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	cutter := startCutter(t, server.Addr)
+	store := place{server: server, url: "redis://" + cutter.listener.Addr().String()}.connected(t, catalog(), prefix)
+	page := topic(t, "default/likes/page")
+	service := tally.NewService(store, catalog())
+	like(t, direct, page, 1)
+
+	server.Stop()
+	answered := make(chan error, 1)
+	began := time.Now()
+	go func() { // ends within 3 s
+		_, err := service.Assert(t.Context(), tally.Assertion{Topic: page, Visitor: "visitor-1", Amount: 1, MayCreate: true})
+		answered <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // until it is on its way
+	cutter.cut()
+	err := <-answered
+	took := time.Since(began)
+	server.Cont()
+	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
+		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
+	}
+	time.Sleep(300 * time.Millisecond) // in which it would be applied
+	if count := read(t, direct, page, 0).Change.Count; count != 1 {
+		t.Errorf("count %d, want 1: the like was applied after it was refused", count)
+	}
+}
