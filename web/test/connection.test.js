@@ -167,10 +167,11 @@ test('nothing heard for a minute is a dead connection', async (t) => {
   await noteStatus(context);
   let sockets = 0;
   let dead = false;
+  let lost = 0;
   await context.routeWebSocket('**/v1/ws', (socket) => {
     sockets++;
     const server = socket.connectToServer();
-    server.onMessage((message) => dead || socket.send(message));
+    server.onMessage((message) => (dead ? lost++ : socket.send(message)));
   });
   const page = await context.newPage();
   await page.clock.install();
@@ -178,6 +179,7 @@ test('nothing heard for a minute is a dead connection', async (t) => {
   await eventually(async () => assert.equal(await status(page), 'live'));
   dead = true;
   await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await eventually(async () => assert.equal(lost, 1));
   await page.clock.runFor(54_000);
   assert.equal(sockets, 1);
   dead = false;
