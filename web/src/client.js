@@ -8,14 +8,14 @@ const LINGER = 10_000;
 /** A link is given up after so long without a frame, in milliseconds; the server beats every 25 s. */
 const SILENCE = 60_000;
 
-/** A way that brings no first frame for so long does not work here, in milliseconds. */
+/**
+ * A way that brings no first frame for so long does not work here, in milliseconds; one that still
+ * brings frames after that is a good one, and the next pause a short one again.
+ */
 const DEAF = 10_000;
 
 /** How often silence is looked for, in milliseconds. */
 const LOOK = 5000;
-
-/** A link that held for so long was a good one: the next pause is a short one again, in milliseconds. */
-const SETTLED = 10_000;
 
 /** Pauses between attempts are random up to a bound that doubles from here, in milliseconds, … */
 const SHORTEST = 1000;
@@ -64,8 +64,8 @@ export function connect(api) {
   /** Whether the best way was tried in vain. */
   let second = false;
   let failed = 0; // attempts in a row that held for less than SETTLED
-  let hidden = false;
-  let started = false;
+  /** @type {boolean | undefined} whether nobody looks; undefined before anything was watched */
+  let hidden;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retry;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -117,8 +117,8 @@ export function connect(api) {
 
   /** Listens to what happens to the page; once. */
   const start = () => {
-    if (started) return;
-    started = true;
+    if (hidden !== undefined) return;
+    hidden = document.hidden;
     /** @type {ReturnType<typeof setTimeout>} */
     let linger;
     const see = (/** @type {boolean} */ seen) => {
@@ -127,7 +127,6 @@ export function connect(api) {
       if (seen) again();
       else close();
     };
-    hidden = document.hidden;
     document.addEventListener('visibilitychange', () => {
       clearTimeout(linger);
       if (document.hidden) {
@@ -171,7 +170,7 @@ export function connect(api) {
     let deaf = true;
     const ended = (/** @type {number} */ wait) => {
       close();
-      if (!deaf && Date.now() - opened > SETTLED) failed = 0;
+      if (heard - opened > DEAF) failed = 0;
       // What is wrong may be the way alone: the other one, at once. After one that worked the best is due.
       second = deaf && !second;
       retry = setTimeout(

@@ -23,5 +23,8 @@ export function write(node, values) {
   for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
 }
 
+/** @type {MediaQueryList | undefined} */
+let motion;
+
 /** Tells whether the visitor asked for little motion. */
-export const still = () => matchMedia('(prefers-reduced-motion)').matches;
+export const still = () => (motion ??= matchMedia('(prefers-reduced-motion)')).matches;

@@ -1,6 +1,3 @@
-/** The longest key, in bytes of UTF-8. */
-const LONGEST = 256;
-
 /** The path that the page had last. */
 let address = '';
 
@@ -36,8 +33,8 @@ export function keyOf(page) {
       if (canonical && searchParams.size) key += '?' + searchParams;
     }
     key = key.normalize().replace(/\/$/, '');
-    // No empty, . or .. segment, no control character, no brace.
-    if (new TextEncoder().encode(key).length <= LONGEST && !/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}]/u.test(key)) return key;
+    // No empty, . or .. segment, no control character, no brace. One that is too long the server refuses.
+    if (!/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}]/u.test(key)) return key;
   } catch {
     // A path with a malformed escape.
   }

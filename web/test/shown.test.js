@@ -123,10 +123,11 @@ test('a single-page site never shows the previous page’s number', async (t) =>
 });
 
 test('what is no valid page is told of once, and leaves the element’s own text', async (t) => {
-  const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions>' } });
+  const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions><tally-count page="' + 'x'.repeat(257) + '">mine</tally-count>' } });
   const { open } = await visitor(t);
   const page = await open(site.url);
-  await eventually(async () => assert.deepEqual(await page.evaluate('heard'), ['bad_topic', 'bad_topic']));
+  await eventually(async () => assert.deepEqual(await page.evaluate('heard'), ['bad_topic', 'bad_topic', 'bad_topic']));
+  assert.equal((await page.locator('tally-count').innerText()).trim(), 'mine');
   assert.equal((await page.locator('tally-like').innerText()).trim(), 'mine');
   assert.equal((await page.locator('tally-reactions').innerText()).trim(), 'mine');
   assert.equal(await page.locator('tally-like button').isVisible(), false);
