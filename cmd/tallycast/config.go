@@ -45,12 +45,15 @@ type config struct {
 
 // problem is one thing that is wrong with the configuration.
 type problem struct {
-	setting string // without --
+	setting string // without --; empty where the source alone is wrong
 	source  source // empty where the message says it
 	message string
 }
 
 func (p problem) String() string {
+	if p.setting == "" {
+		return fmt.Sprintf("%s: %s", p.source, p.message)
+	}
 	if p.source == "" {
 		return "--" + p.setting + ": " + p.message
 	}

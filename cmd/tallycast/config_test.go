@@ -18,16 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // variables is an environment of its own, so that the machine's cannot leak in.
-func variables(pairs ...string) environment {
-	return func(name string) (string, bool) {
-		for _, pair := range pairs {
-			if n, v, _ := strings.Cut(pair, "="); n == name {
-				return v, true
-			}
-		}
-		return "", false
-	}
-}
+func variables(pairs ...string) environment { return environmentOf(pairs) }
 
 // call runs the process to its end and returns what it said.
 func call(t *testing.T, env environment, args ...string) (code int, out, errors string) {

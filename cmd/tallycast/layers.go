@@ -41,14 +41,14 @@ func layerOne(d definition, flag []string, env environment, file configFile) val
 	if flag != nil {
 		return value{flag, source("flag --" + d.name)}
 	}
-	if text, ok := env(d.env()); ok && (text != "" || d.empty) {
+	if text, ok := env[d.env()]; ok && (text != "" || d.empty) {
 		return value{[]string{text}, source("environment " + d.env())}
 	}
 	if entry, ok := file.entries[d.name]; ok {
 		return value{entry.texts, source(fmt.Sprintf("%s line %d", file.path, entry.line))}
 	}
 	if p, ok := platform[d.name]; ok {
-		if text, ok := env(p.env); ok && text != "" {
+		if text, ok := env[p.env]; ok && text != "" {
 			return value{[]string{p.form(text)}, source("environment " + p.env)}
 		}
 	}
@@ -57,9 +57,6 @@ func layerOne(d definition, flag []string, env environment, file configFile) val
 	}
 	return value{[]string{d.fallback}, fromDefault}
 }
-
-// environment looks a variable up, as [os.LookupEnv] does.
-type environment func(name string) (string, bool)
 
 // nearest returns the name that name was probably meant to be, if any is near.
 func nearest(name string, names []string) (string, bool) {

@@ -29,7 +29,7 @@ func main() {
 	// The first signal begins the end; with the handler gone the second one ends
 	// the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], environmentOf(os.Environ()), os.Stdout, os.Stderr))
 }
 
 // process is what a subcommand knows of the process it runs in.
@@ -55,19 +55,21 @@ func run(ctx context.Context, args []string, env environment, stdout, stderr io.
 	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest})
 }
 
-// resolve returns the value of each setting, and what is wrong with the
-// configuration file.
+// resolve returns the value of each setting, and what is wrong with the names in
+// the environment and with the configuration file.
 func (p *process) resolve() (map[string]value, []problem) {
 	var file configFile
-	var problems []problem
+	problems := p.env.refuse(settings)
 	path := layer(settings, p.flags, p.env, file)["config"]
 	if path.texts != nil {
-		file, problems = loadFile(path.texts[0], settings)
-		for i := range problems {
-			if problems[i].source == "" {
-				problems[i].source = path.source
+		var wrong []problem
+		file, wrong = loadFile(path.texts[0], settings)
+		for i := range wrong {
+			if wrong[i].source == "" {
+				wrong[i].source = path.source
 			}
 		}
+		problems = append(problems, wrong...)
 	}
 	return layer(settings, p.flags, p.env, file), problems
 }

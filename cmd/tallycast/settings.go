@@ -25,7 +25,7 @@ func (d definition) env() string {
 	if d.group == "" {
 		return ""
 	}
-	return "TALLYCAST_" + strings.ToUpper(strings.ReplaceAll(d.name, "-", "_"))
+	return variable(d.name)
 }
 
 // The groups, in the order of the help.
