@@ -1,9 +1,6 @@
 package main
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // definition is a setting: a flag of serve and check-config, and with the same
 // name an environment variable and a key of the configuration file. The tables
