@@ -41,13 +41,14 @@ var errHelp = errors.New("help was asked for")
 // parse returns the command that args choose, what they give each flag, and what
 // stands beside the flags. Whoever asks for help gets errHelp, with the command
 // that was named if any.
+// With any other error comes the command whose help says what is right, if one.
 func parse(args []string) (c command, given map[string][]string, rest []string, err error) {
-	c = commands[0]
+	c, args = commands[0], ownForm(args)
 	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
 	if named {
 		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
 		if i < 0 {
-			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], commandNames()))
+			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], append(commandNames(), helpWord)))
 		}
 		c, args = commands[i], args[1:]
 	}
@@ -70,15 +71,34 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	case errors.Is(err, pflag.ErrHelp):
 		return command{}, nil, nil, errHelp
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		return command{}, nil, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
+		return c, nil, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
 	case err != nil:
-		return command{}, nil, nil, err
+		return c, nil, nil, err
 	case slices.Contains(commandNames(), flags.Arg(0)):
 		return command{}, nil, nil, fmt.Errorf("the command %s stands before all flags", flags.Arg(0))
 	case flags.NArg() > 0 && c.takes == "":
-		return command{}, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return c, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	return c, given, flags.Args(), nil
+}
+
+// helpWord asks for help as --help does, of the command that follows it if one does.
+const helpWord = "help"
+
+// ownForm returns args in the form that parse knows, where they ask for help or
+// the version as other programs are asked.
+func ownForm(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return nil
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	case args[0] != helpWord:
+		return args
+	case len(args) == 1 || args[1] == helpWord || strings.HasPrefix(args[1], "-"):
+		return []string{"--help"}
+	}
+	return []string{args[1], "--help"}
 }
 
 // unread is the value of a flag that takes one: texts are kept as they are given,

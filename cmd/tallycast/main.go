@@ -49,7 +49,11 @@ func run(ctx context.Context, args []string, env environment, stdout, stderr io.
 		printHelp(stdout, chosen)
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast --help\" for what there is.\n", err)
+		of := ""
+		if chosen.name != "" {
+			of = chosen.name + " "
+		}
+		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast %s--help\" for what there is.\n", err, of)
 		return exitUsage
 	}
 	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest})
