@@ -18,7 +18,17 @@ func newLogger(c config, out io.Writer) (log *slog.Logger, forPeople bool) {
 		options.ReplaceAttr = shortTime
 		return slog.New(slog.NewTextHandler(out, options)), true
 	}
+	options.ReplaceAttr = writtenDuration
 	return slog.New(slog.NewJSONHandler(out, options)), false
+}
+
+// writtenDuration writes a duration as text does and as the settings take it:
+// 10s, where JSON would have a number of nanoseconds that does not say so.
+func writtenDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // shortTime leaves out what whoever watches a terminal knows: the day and zone.
