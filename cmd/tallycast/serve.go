@@ -61,9 +61,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 			err = errors.Join(err, i.close())
 		}
 	}()
-	if i.store, err = openStore(ctx, c, catalog, log); err != nil {
-		return nil, err
-	}
+	// The store last of the three: an address that is taken leaves no new file behind.
 	if i.public, err = listen("listen", c.listen, log); err != nil {
 		return nil, err
 	}
@@ -71,6 +69,9 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		if i.internal, err = listen("internal-listen", c.internalListen, log); err != nil {
 			return nil, err
 		}
+	}
+	if i.store, err = openStore(ctx, c, catalog, log); err != nil {
+		return nil, err
 	}
 	service := tally.NewService(i.store, catalog)
 	i.hub = hub.New(i.store, hub.Options{

@@ -382,13 +382,14 @@ func TestWhatFailsSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	data := filepath.Join(t.TempDir(), "data")
 	notADatabase := writeFile(t, "this is no database, as everybody can see, however long it is")
 	for _, c := range []struct {
 		args []string
 		want []string
 	}{
-		{[]string{"--listen", taken.Addr().String(), "--store", sqlite(t)}, []string{"--listen " + taken.Addr().String(), "another process listens there"}},
-		{[]string{"--listen", "127.0.0.1:0", "--internal-listen", taken.Addr().String(), "--store", sqlite(t)}, []string{"--internal-listen", "another process"}},
+		{[]string{"--listen", taken.Addr().String(), "--store", "sqlite:" + filepath.Join(data, "x.db")}, []string{"--listen " + taken.Addr().String(), "another process listens there"}},
+		{[]string{"--listen", "127.0.0.1:0", "--internal-listen", taken.Addr().String(), "--store", "sqlite:" + filepath.Join(data, "y.db")}, []string{"--internal-listen", "another process"}},
 		{[]string{"--listen", "192.0.2.1:0", "--store", sqlite(t)}, []string{"this machine has no such address"}},
 		{[]string{"--listen", "127.0.0.1:0", "--store", "sqlite:" + notADatabase}, []string{notADatabase}},
 	} {
@@ -401,6 +402,9 @@ func TestWhatFailsSaysWhatToDo(t *testing.T) {
 				t.Errorf("%v does not say %q:\n%s", c.args, want, errors)
 			}
 		}
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("an address that was taken left a store behind")
 	}
 }
 
