@@ -21,6 +21,9 @@ const lockSuffix = ".lock"
 // maxNote bounds what is read of a lock file, in bytes; its note has less than 100.
 const maxNote = 256
 
+// noteForm begins the note: who holds the lock.
+const noteForm = "process %d,"
+
 // lock is held from open to close. The kernel gives it back when the process
 // ends, however it ends. The file stays, since removing it would let two
 // processes lock two files of the same name.
@@ -37,7 +40,7 @@ func acquire(path string) (*lock, error) {
 	if err == nil {
 		// The note is for people; what counts is the lock.
 		_ = file.Truncate(0)
-		_, _ = fmt.Fprintf(file, "process %d, since %s\n", os.Getpid(), time.Now().Format(time.RFC3339))
+		_, _ = fmt.Fprintf(file, noteForm+" since %s\n", os.Getpid(), time.Now().Format(time.RFC3339))
 		return &lock{file}, nil
 	}
 	defer file.Close()
@@ -49,8 +52,23 @@ func acquire(path string) (*lock, error) {
 	if holder == "" {
 		holder = "a process that has only begun"
 	}
-	return nil, fmt.Errorf("open %s: %w: %s holds %s; one process at a time writes an SQLite file, several instances share a Redis (--store redis://…)",
-		path, ErrLocked, holder, name)
+	return nil, fmt.Errorf("open %s: %w: %s holds %s%s; one process at a time writes an SQLite file, several instances share a Redis (--store redis://…)",
+		path, ErrLocked, holder, name, howToEnd(holder))
+}
+
+// howToEnd says how the holder of that note is ended, since what a terminal shows
+// is often its parent, such as go run, whose end leaves it running. It says nothing
+// of this process, of one that is not seen from here, or of process 1: the note of
+// a container has the number that counts inside.
+func howToEnd(holder string) string {
+	var pid int
+	if _, err := fmt.Sscanf(holder, noteForm, &pid); err != nil || pid <= 1 || pid == os.Getpid() {
+		return ""
+	}
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return ""
+	}
+	return fmt.Sprintf(" (kill %d ends it)", pid)
 }
 
 // release gives the lock back.

@@ -1,0 +1,35 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+)
+
+func TestWhoFindsTheFileInUseIsToldHowToEndItsHolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	c := start(t, roleHold, path)
+	if line := c.line(); line != "open" {
+		t.Fatal(line)
+	}
+	refused := func() string {
+		t.Helper()
+		_, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+		if err == nil {
+			t.Fatal("two hold one file")
+		}
+		return err.Error()
+	}
+	if said, want := refused(), fmt.Sprintf("(kill %d ends it)", c.Process.Pid); !strings.Contains(said, want) {
+		t.Errorf("does not say %q: %s", want, said)
+	}
+	c.kill()
+	open(t, path, catalog(), sqlitestore.Options{})
+	if said := refused(); strings.Contains(said, "kill") {
+		t.Errorf("whoever holds the file itself was told to kill: %s", said)
+	}
+}
