@@ -38,7 +38,7 @@ export async function assert(api, topic, visitor, amount) {
     const { ok, status, headers } = response;
     // A proxy's refusal need not be JSON; an acknowledgement must be.
     const body = await response.json().catch(() => ({}));
-    const retry = Number(headers.get('retry-after')) * 1e3;
+    const retry = /** @type {any} */ (headers.get('retry-after')) * 1e3;
     return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry };
   } catch {
     return { status: 0, retry: 0 };

@@ -1,4 +1,6 @@
+import { complain } from './dom.js';
 import { ENTRY, recall } from './memory.js';
+import { pauseAfter } from './pause.js';
 import { makeTopic } from './topic.js';
 import { rarely, socket } from './transport.js';
 
@@ -16,12 +18,6 @@ const DEAF = 10_000;
 
 /** How often silence is looked for, in milliseconds. */
 const LOOK = 5000;
-
-/** Pauses between attempts are random up to a bound that doubles from here, in milliseconds, … */
-const SHORTEST = 1000;
-
-/** … to here. */
-const LONGEST = 30_000;
 
 /**
  * @param {Set<string>} some
@@ -128,11 +124,10 @@ export function connect(api) {
       else close();
     };
     document.addEventListener('visibilitychange', () => {
-      clearTimeout(linger);
       if (document.hidden) {
         flush();
         linger = setTimeout(see, LINGER, false);
-      } else if (hidden) see(true);
+      } else see(true);
     });
     // An open link would keep the page out of the back/forward cache.
     addEventListener('pagehide', () => {
@@ -178,7 +173,7 @@ export function connect(api) {
           retry = undefined;
           open();
         },
-        second ? 0 : wait + Math.random() * Math.min(LONGEST, SHORTEST * 2 ** failed++),
+        second ? 0 : wait + pauseAfter(++failed),
       );
     };
     link = (second ? rarely : socket)(
@@ -186,12 +181,12 @@ export function connect(api) {
       () => ({ subscribe: [...asked[0]], present: [...asked[1]] }),
       (frame) => {
         heard = Date.now();
-        const { topic, event, error } = frame;
-        if (error && !topic) return console.warn('tallycast:', error);
+        const { topic, event = '', error } = frame;
+        if (error && !topic) return complain(error);
         deaf = false;
         if (topic) topics.get(topic)?.receive(frame);
-        else if (event === 'live' || event === 'stale') {
-          say(event);
+        else if (/live|stale/.test(event)) {
+          say(/** @type {Status} */ (event));
           flush();
         }
       },

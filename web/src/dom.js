@@ -23,8 +23,14 @@ export function write(node, values) {
   for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
 }
 
-/** @type {MediaQueryList | undefined} */
-let motion;
-
 /** Tells whether the visitor asked for little motion. */
-export const still = () => (motion ??= matchMedia('(prefers-reduced-motion)')).matches;
+export const still = () => matchMedia('(prefers-reduced-motion)').matches;
+
+/** @type {string | undefined} */
+let told;
+
+/**
+ * Tells the console what was refused: it is for whoever runs the site. The same reason is told once.
+ * @param {{ code?: string, message?: string }} failure
+ */
+export const complain = ({ code, message }) => told === (told = message) || console.warn('tallycast:', code, message);

@@ -1,4 +1,4 @@
-import { make, still } from './dom.js';
+import { complain, make, still } from './dom.js';
 import { format } from './format.js';
 import { keyOf, leave } from './page.js';
 import { shared } from './site.js';
@@ -172,7 +172,10 @@ export class TallyElement extends Base {
    * @param {import('./topic.js').Failure} [failure]
    */
   hear(reason, failure) {
-    if (failure) this.emit('error', failure);
+    if (failure) {
+      complain(failure);
+      this.emit('error', failure);
+    }
     this.paint(reason);
   }
 

@@ -5,6 +5,15 @@
 const POLL = 10_000;
 
 /**
+ * How long to stay away from a service that does not allow this page's origin, in milliseconds:
+ * asking again cannot help before somebody sets a flag. A page that is seen again asks at once.
+ */
+const FORBIDDEN = 3_600_000;
+
+/** @type {Set<string>} refusals that the console was told of, once each */
+const told = new Set();
+
+/**
  * Opens a link that asks with its topics in the body, as text/plain, which spares a preflight.
  * @param {string} url
  * @param {() => object} body
@@ -19,8 +28,13 @@ function asking(url, body, ended, read) {
   const ask = async () => {
     const response = await fetch(url, { method: 'POST', body: JSON.stringify(body()), signal: stop.signal });
     wait = Number(response.headers.get('retry-after')) * 1e3;
-    // A refusal names what would allow it, such as an origin's flag.
-    if (!response.ok) console.warn('tallycast:', (await response.json()).detail);
+    if (!response.ok) {
+      const { code, detail } = await response.json();
+      if (code === 'origin_not_allowed') wait = FORBIDDEN;
+      // It names what would allow it, such as an origin's flag.
+      if (!told.has(detail)) console.warn('tallycast:', code, detail);
+      told.add(detail);
+    }
     const again = response.ok && (await read(response));
     if (!again) throw 0;
     setTimeout(course, again);

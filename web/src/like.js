@@ -8,10 +8,11 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
 
 /**
  * `<tally-like>`: a heart and its number. It answers in the frame of the press; what the server
- * says afterwards corrects it silently, and a refusal takes it back and says why.
+ * says afterwards corrects it silently, and a refusal takes it back and says so: why is for the
+ * console and `tally-error`, since it speaks to whoever runs the service.
  *
  * Attributes beside those of all elements, each a text to translate: `label` (the button's
- * name), `kept` (the press waits for a connection), `refused` (instead of the server's reason).
+ * name), `kept` (the press waits for a connection), `refused` (it was taken back).
  */
 export class Like extends TallyElement {
   static styles =
@@ -61,10 +62,7 @@ export class Like extends TallyElement {
    */
   press(amount, later) {
     this.resolve(); // the page may have moved on without a word
-    this.#say('');
-    if (!this.topic) return;
-    this.topic.press(amount ?? (this.topic.own ? 0 : 1), later);
-    this.paint('visitor'); // an element far from the viewport does not listen
+    this.topic?.press(amount ?? (this.topic.own ? 0 : 1), later);
   }
 
   /**
@@ -73,8 +71,12 @@ export class Like extends TallyElement {
    */
   hear(reason, failure) {
     super.hear(reason, failure);
-    const said = { kept: 'Offline: sent later', refused: 'Not saved: ' + (failure?.message ?? '') };
-    if (reason in said) this.#say(this.getAttribute(reason) ?? said[/** @type {keyof typeof said} */ (reason)]);
+    // What was said of a press holds until the next one, or until the service has it.
+    const said = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
+    if (!(reason in said)) return;
+    clearTimeout(this.#hush);
+    this.#hush = setTimeout(write, MESSAGE, this.#status, { textContent: '' });
+    write(this.#status, { textContent: this.getAttribute(reason) ?? said[/** @type {keyof typeof said} */ (reason)] });
   }
 
   /** @param {import('./topic.js').Reason} [source] */
@@ -91,12 +93,5 @@ export class Like extends TallyElement {
   /** @param {number | undefined} own what the visitor contributes */
   mark(own) {
     write(this.button, { ariaPressed: String(!!own) });
-  }
-
-  /** @param {string} text */
-  #say(text) {
-    clearTimeout(this.#hush);
-    write(this.#status, { textContent: text });
-    if (text) this.#hush = setTimeout(() => this.#say(''), MESSAGE);
   }
 }

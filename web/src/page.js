@@ -1,11 +1,11 @@
 /** The path that the page had last. */
 let address = '';
 
-/** The canonical link of the page before, as long as nobody changes it. */
-let stale = '';
+/** @type {string | undefined} the canonical link of the page before, as long as nobody changes it */
+let stale;
 
-/** @returns {string} the canonical link's address, empty where there is none */
-const canonicalLink = () => /** @type {HTMLLinkElement | null} */ (document.querySelector('link[rel=canonical]'))?.href ?? '';
+/** @returns {string | undefined} the canonical link's address, where there is one */
+const canonicalLink = () => /** @type {HTMLLinkElement | null} */ (document.querySelector('link[rel=canonical]'))?.href;
 
 /** Notes that the page may be another one now: then a canonical link that did not change speaks of the one before. */
 export function leave() {

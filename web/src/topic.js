@@ -1,14 +1,12 @@
 import { assert } from './assert.js';
 import { recallTopic, remember } from './memory.js';
+import { pauseAfter } from './pause.js';
 
 /**
  * How long the server may answer that its store is away before a press is taken back, in
  * milliseconds: longer than a failover or a rolling restart, shorter than a visitor looks at a heart.
  */
 const PATIENCE = 4000;
-
-/** The longest pause between two attempts to send a kept press, in milliseconds. */
-const LONGEST_PAUSE = 30_000;
 
 /**
  * Why listeners are called: `server`, the number came from there; `visitor`, this page's
@@ -62,6 +60,7 @@ export function makeTopic(name, api) {
   let held;
   let busy = false;
   let flying = false;
+  /** @type {(value?: any) => void} ends the pause between two attempts */
   let wake = () => {};
 
   /** @type {Topic} */
@@ -83,7 +82,7 @@ export function makeTopic(name, api) {
         topic.failure = frame.error;
         tell('error', frame.error);
       } else {
-        if (frame.version > (held?.version ?? -1)) held = frame;
+        if (!held || frame.version > held.version) held = frame;
         release();
         tell('server');
       }
@@ -119,13 +118,15 @@ export function makeTopic(name, api) {
         const { ok, status } = answer;
         if (ok) {
           tries = 0;
+          // Where a press was taken back, its refusal is what the visitor is to read.
+          const reason = amount === mine ? 'server' : 'visitor';
           mine = answer.mine ?? amount;
           take(/** @type {State} */ (answer));
           note(wish === amount ? undefined : wish);
-          tell('visitor');
+          tell(reason);
           continue;
         }
-        const pause = answer.retry + Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** tries++);
+        const pause = answer.retry + pauseAfter(tries++);
         // A write refused with 5xx may have been applied: then what is shown is asserted instead.
         const away = status >= 500;
         const open = topic.own !== mine;
@@ -138,8 +139,7 @@ export function makeTopic(name, api) {
         // Another wish, or none, does not wait; what was taken back does.
         if (wish === amount || wish === mine) {
           await new Promise((done) => {
-            wake = () => done(0);
-            setTimeout(done, pause);
+            setTimeout((wake = done), pause);
           });
         }
       }

@@ -14,6 +14,9 @@ const BOT = /bot|crawl|spider|slurp|headless|lighthouse|preview/i;
 /** Where sites are made, and not visited. */
 const LOCAL = /^(localhost|127\..*|\[::1\]|)$|\.(localhost|local|test)$/;
 
+/** Whether the console was told that nobody is counted here. */
+let told = false;
+
 /** Whether the owner says that the visitor agrees to being recognised. */
 let agreed = false;
 
@@ -36,11 +39,13 @@ export const consent = (given) => {
  */
 export function countable(element) {
   const { globalPrivacyControl, doNotTrack, userAgent } = /** @type {any} */ (navigator);
-  return (
-    !globalPrivacyControl &&
-    doNotTrack !== '1' &&
-    (element.hasAttribute('local') || (!BOT.test(userAgent) && !LOCAL.test(location.hostname)))
-  );
+  if (globalPrivacyControl || doNotTrack === '1') return false;
+  if (element.hasAttribute('local')) return true;
+  if (BOT.test(userAgent)) return false;
+  if (!LOCAL.test(location.hostname)) return true;
+  if (!told) console.info(`tallycast: ${element.localName} counts nobody on ${location.hostname || 'a file'} unless it has the attribute "local"`);
+  told = true;
+  return false;
 }
 
 /** Resolves when the page is looked at rather than rendered ahead. */

@@ -241,3 +241,29 @@ test('a page that is rendered ahead connects, and counts, when it is looked at',
   await shows(page, 'tally-readers', 1);
   assert.equal(posts, 1);
 });
+
+test('an origin that is not allowed is told once, to the console, and does not ask again until the page is seen again', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
+  const { context, complaints, open } = await visitor(t);
+  const other = site.url.replace('blog.example', 'elsewhere.example');
+  let asked = 0;
+  context.on('request', (request) => request.method() === 'POST' && new URL(request.url()).pathname === '/v1/stream' && asked++);
+  await context.addInitScript(() => Object.defineProperty(document, 'hidden', { value: false, configurable: true, writable: true }));
+  await context.clock.install();
+  const page = await open(other);
+  const refusals = () => complaints.filter((text) => /^tallycast: origin_not_allowed .*--allow-origin/.test(text)).length;
+  await eventually(() => assert.equal(refusals(), 1));
+  await page.clock.runFor(120_000);
+  assert.equal(asked, 1);
+  for (let i = 0; i < 2; i++) {
+    const answered = page.waitForResponse((response) => response.url().endsWith('/v1/likes/post') || response.url().endsWith('/v1/default/likes/post'));
+    await page.locator('tally-like button').click();
+    await answered;
+    await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Not saved'));
+  }
+  // Once for the connection, once for the presses.
+  assert.equal(refusals(), 2);
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await eventually(() => assert.equal(asked, 2));
+  assert.equal(refusals(), 2);
+});

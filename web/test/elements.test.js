@@ -203,10 +203,14 @@ test('who asks not to be counted, who is no person, and who is local, is not', a
     const page = await context.newPage();
     /** @type {string[]} */
     const said = [];
+    /** @type {string[]} */
+    const told = [];
+    page.on('console', (message) => message.type() === 'info' && told.push(message.text()));
     page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => said.push(String(payload))));
     context.on('request', (request) => request.method() === 'POST' && said.push(request.url()));
     await page.goto(url);
     if (url === local) {
+      await eventually(() => assert.match(told.join(), /^tallycast: tally-\w+ counts nobody on localhost unless it has the attribute "local"$/));
       // Not an origin that the service knows: nothing is read from here at all.
       await eventually(() => assert.ok(said.length > 0));
     } else {

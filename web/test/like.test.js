@@ -164,7 +164,7 @@ test('a refusal takes the press back and says why', async (t) => {
   // One new topic an hour: the second heart is refused.
   service = await startService({ flags: ['--new-topic-limit=1/h'] });
   t.after(() => service.stop());
-  const { context, open } = await newVisitor(browser);
+  const { context, open, complaints } = await newVisitor(browser);
   t.after(() => context.close());
   const page = await open(`${service.url}/demo/`);
   await live(page);
@@ -177,7 +177,8 @@ test('a refusal takes the press back and says why', async (t) => {
     if ((await hearts.nth(i).locator('button[part=button]').getAttribute('aria-pressed')) === 'false') refused = i;
   }
   assert.ok(refused >= 0, 'none was refused');
-  assert.match(await hearts.nth(refused).locator('[role=status]').innerText(), /^Not saved: ./);
+  assert.equal(await hearts.nth(refused).locator('[role=status]').innerText(), 'Not saved');
+  assert.equal(complaints.filter((text) => /^tallycast: rate_limited ./.test(text)).length, 1, String(complaints));
   assert.equal(await hearts.nth(refused).locator('[part=number]').innerText(), '0');
 });
 
