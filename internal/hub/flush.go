@@ -12,6 +12,8 @@ const maxWrite = 16 << 10
 const (
 	// costOver is over how many deliveries the cost of one is smoothed.
 	costOver = 1024
+	// unnoticed is how old a number may be on a screen while nobody sees it lag.
+	unnoticed = 120 * time.Millisecond
 	// costStep is what a delivery may seem to cost from a standing start.
 	costStep = 20 * time.Microsecond
 )
@@ -34,8 +36,10 @@ func (s *shard) release(l *list, now int64) {
 	for _, sub := range l.subscribers {
 		s.queue(sub.viewer)
 	}
-	// Twice the time that all that waits will take leaves half of it to others.
-	l.due = now + max(int64(s.hub.options.FlushInterval), 2*s.cost*int64(len(s.dirty)-s.served))
+	// Of the time, four times what all that waits will take leaves three quarters to
+	// others. Where that would be noticed, twice leaves half of it.
+	work := s.cost * int64(len(s.dirty)-s.served)
+	l.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(unnoticed)))
 }
 
 func (s *shard) releaseDue(now int64) {
