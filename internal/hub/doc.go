@@ -13,6 +13,6 @@
 // newest values: one goroutine owns each shard's viewers and lists, makes all
 // writes to its viewers and closes their connections. Others reach it through
 // its inbox. A topic that changed is flushed at once and then not again within
-// the flush interval, nor within two to four times what all that waits in its shard will
-// take where that is longer, so that pushing leaves room for writing.
+// the flush interval, nor within two to four times what all that waits in its
+// shard will take where that is longer, so that pushing leaves room for writing.
 package hub

@@ -89,6 +89,9 @@ func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 		Topics:  query["topic"],
 		Present: query["present"],
 	}
+	if query.Has("trusted") {
+		session.Client = netip.Addr{}
+	}
 	serve := i.server.EventStream
 	if r.URL.Path == "/ws" {
 		serve = i.server.WebSocket
@@ -407,6 +410,8 @@ func TestFullInstance(t *testing.T) {
 	}
 	full := i.stream("topic=default/likes/a")
 	full.expect("full")
+	trusted := i.stream("trusted&topic=default/likes/a")
+	trusted.expect("default/likes/a=0", "live")
 	if _, err := full.next(); err == nil {
 		t.Error("the stream goes on after full")
 	}

@@ -22,10 +22,10 @@ import (
 // happens on has no goroutine and no buffer.
 type readiness struct{ loops []*loop }
 
-func newReadiness(h *hub.Hub) (*readiness, error) {
+func newReadiness() (*readiness, error) {
 	r := &readiness{}
 	for range runtime.GOMAXPROCS(0) {
-		l, err := newLoop(h)
+		l, err := newLoop()
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,6 @@ const (
 
 // loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	hub  *hub.Hub
 	file *os.File // of the set; the runtime waits on it like on a socket
 	set  int
 
@@ -124,7 +123,7 @@ type watched struct {
 // readable is what is told, by its loop, that its descriptor is ready.
 type readable interface{ ready(l *loop) }
 
-func newLoop(h *hub.Hub) (*loop, error) {
+func newLoop() (*loop, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
 		err = unix.SetNonblock(set, true)
@@ -133,7 +132,7 @@ func newLoop(h *hub.Hub) (*loop, error) {
 		return nil, fmt.Errorf("make an epoll set: %w", err)
 	}
 	return &loop{
-		hub: h, set: set, file: os.NewFile(uintptr(set), "epoll"),
+		set: set, file: os.NewFile(uintptr(set), "epoll"),
 		buffer:  make([]byte, maxMessage+maxHeader),
 		limited: map[*socketConn]time.Time{},
 	}, nil

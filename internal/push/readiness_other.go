@@ -14,7 +14,7 @@ import (
 // goroutine each that reads.
 type readiness struct{}
 
-func newReadiness(*hub.Hub) (*readiness, error) { return &readiness{}, nil }
+func newReadiness() (*readiness, error) { return &readiness{}, nil }
 
 // watchStream has the hub told when the client of c leaves.
 func (r *readiness) watchStream(c *streamConn) {

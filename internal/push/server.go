@@ -31,7 +31,7 @@ type Options struct {
 
 // Session is what the edge knows of a client that wants to watch.
 type Session struct {
-	// Client is the address by which viewers are limited.
+	// Client is the address by which viewers are limited; the zero Addr is not.
 	Client netip.Addr
 	// Admit says why a topic is refused to the client, or nil. It is asked for each
 	// topic, by a WebSocket also later, and may be called concurrently.
@@ -67,7 +67,7 @@ func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Opt
 	if options.WriteTimeout <= 0 {
 		options.WriteTimeout = 30 * time.Second
 	}
-	ready, err := newReadiness(h)
+	ready, err := newReadiness()
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Server) reserve(client netip.Addr) error {
 		return &tally.Error{Code: tally.CodeTooManyViewers, Message: "this instance is about to end; another will take the connection", RetryAfter: time.Second}
 	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
 		return errFull("this instance holds as many viewers as it may (--max-viewers)")
-	case s.options.MaxViewersPerAddress > 0 && s.clients[client] >= s.options.MaxViewersPerAddress:
+	case s.options.MaxViewersPerAddress > 0 && client.IsValid() && s.clients[client] >= s.options.MaxViewersPerAddress:
 		return errFull("this address holds as many connections as it may (--max-viewers-per-address)")
 	}
 	s.reserveLocked(client)
