@@ -28,6 +28,9 @@ const (
 	CodeRateLimited          Code = "rate_limited"
 	CodeStoreUnavailable     Code = "store_unavailable"
 	CodeTooManyViewers       Code = "too_many_viewers"
+	CodeBlocked              Code = "blocked"
+	CodeUnknownKey           Code = "unknown_key"
+	CodeNotAuthorized        Code = "not_authorized"
 	CodeInternal             Code = "internal"
 )
 

@@ -38,6 +38,9 @@ type Assertion struct {
 	Topic   Topic
 	Visitor string
 	Amount  int64
+	// Client is where it comes from, for the journal and the blocked ranges; the zero
+	// Addr for one's own servers.
+	Client netip.Addr
 	// MayCreate says that the assertion may bring its topic into being.
 	MayCreate bool
 }
@@ -57,6 +60,8 @@ type Service struct {
 	store    Store
 	catalog  *Catalog
 	identity atomic.Pointer[identity] // nil until the store told the secret
+	orders   atomic.Pointer[orders]
+	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
 	writes   writeCounters
 	pending  sync.Pool // of *pendingWrite that nobody waits for
 
@@ -66,7 +71,11 @@ type Service struct {
 
 // NewService returns a service over store for the topics of catalog.
 func NewService(store Store, catalog *Catalog) *Service {
-	s := &Service{store: store, catalog: catalog, lanes: map[string]*lane{}}
+	s := &Service{store: store, catalog: catalog, lanes: map[string]*lane{}, bySite: map[string]*atomic.Int64{}}
+	s.orders.Store(&orders{})
+	for _, site := range catalog.Sites() {
+		s.bySite[site] = &atomic.Int64{}
+	}
 	s.pending.New = func() any { return newPendingWrite() }
 	return s
 }
@@ -77,7 +86,7 @@ func (s *Service) Catalog() *Catalog { return s.catalog }
 // Assert makes an assertion and returns when the store has it, within 3 s. It
 // does not end early with ctx: an assertion that has begun is carried through.
 // Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
-// [CodeStoreUnavailable], [ErrWouldCreate].
+// [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err := s.catalog.Rule(a.Topic).Check(a.Amount); err != nil {
 		return Result{}, err
@@ -92,10 +101,19 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	orders := s.orders.Load()
+	if err := orders.forbids(id, a.Client, a.Visitor); err != nil {
+		return Result{}, err
+	}
+	member, err := s.member(ctx, id, orders.former[a.Topic], a.Topic, a.Visitor)
+	if err != nil {
+		return Result{}, err
+	}
 	write := s.pending.Get().(*pendingWrite)
 	defer s.pending.Put(write)
 	write.begin(a.Topic, Write{
-		Member:    id.member(a.Topic, a.Visitor),
+		Member:    member,
+		Source:    id.source(a.Client),
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
 	})
@@ -109,12 +127,48 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 		return Result{}, ErrWouldCreate
 	}
 	s.writes.acknowledged.Add(1)
+	if write.write.Changed {
+		s.bySite[a.Topic.Site()].Add(1)
+	}
 	return Result{
 		Change:  write.change,
 		Mine:    write.write.Amount,
 		Changed: write.write.Changed,
 		Created: write.write.Created,
 	}, nil
+}
+
+// member returns the visitor's member of topic: one under a former name of the topic
+// where that is the one which contributed.
+func (s *Service) member(ctx context.Context, id *identity, former []Topic, topic Topic, visitor string) (Member, error) {
+	own := id.member(topic, visitor)
+	if len(former) == 0 {
+		return own, nil
+	}
+	queries := make([]Query, len(former))
+	for i, name := range former {
+		queries[i] = Query{Topic: topic, Member: id.member(name, visitor)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	for i, reading := range s.store.Read(ctx, queries) {
+		if reading.Err != nil {
+			return 0, reading.Err
+		}
+		if reading.Mine > 0 {
+			return queries[i].Member, nil
+		}
+	}
+	return own, nil
+}
+
+// Changed returns how many contributions to each site changed through this service.
+func (s *Service) Changed() map[string]int64 {
+	changed := make(map[string]int64, len(s.bySite))
+	for site, n := range s.bySite {
+		changed[site] = n.Load()
+	}
+	return changed
 }
 
 // Read returns the state of each topic in the order asked and, where visitor is
@@ -125,6 +179,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	for i, topic := range topics {
 		queries[i].Topic = topic
 	}
+	var under []int // of the queries after those of topics, for former names: which topic
 	if visitor != "" {
 		if err := CheckVisitor(visitor); err != nil {
 			return nil, err
@@ -133,13 +188,24 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 		if err != nil {
 			return nil, err
 		}
+		orders := s.orders.Load()
 		for i, topic := range topics {
 			queries[i].Member = id.member(topic, visitor)
+			for _, former := range orders.former[topic] {
+				queries = append(queries, Query{Topic: topic, Member: id.member(former, visitor)})
+				under = append(under, i)
+			}
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	return s.store.Read(ctx, queries), nil
+	readings := s.store.Read(ctx, queries)
+	for i, former := range readings[len(topics):] {
+		if of := &readings[under[i]]; former.Err == nil {
+			of.Mine = max(of.Mine, former.Mine)
+		}
+	}
+	return readings[:len(topics)], nil
 }
 
 // Top returns the topics of a metric with the highest counts.

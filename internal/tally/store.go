@@ -12,7 +12,8 @@ type Member uint64
 // Write is one visitor's assertion within a [Batch].
 type Write struct {
 	Member Member
-	Amount int64 // the contribution asserted; allowed by the topic's rule
+	Source Source // for the journal
+	Amount int64  // the contribution asserted; allowed by the topic's rule
 	// MayCreate says that this write may bring its topic into being. One that may
 	// not, and would, is left out and marked WouldCreate.
 	MayCreate bool

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"net/netip"
 	"sync"
@@ -64,6 +65,47 @@ func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
 func (id *identity) member(topic Topic, visitor string) Member {
 	sum := id.sum("member", topic.String(), visitor)
 	return max(Member(binary.BigEndian.Uint64(sum[:8])), 1)
+}
+
+// source returns what stores know of the network that client is in.
+func (id *identity) source(client netip.Addr) Source {
+	if !client.IsValid() {
+		return 0
+	}
+	sum := id.sum("source", SourceRange(client).String())
+	return max(Source(binary.BigEndian.Uint32(sum[:4])), 1)
+}
+
+// SourceRange returns the network that stands for client in the journal: its IPv4
+// /24 or IPv6 /48.
+func SourceRange(client netip.Addr) netip.Prefix {
+	client = client.Unmap().WithZone("")
+	bits := 48
+	if client.Is4() {
+		bits = 24
+	}
+	network, _ := client.Prefix(bits) // fails for more bits than there are
+	return network
+}
+
+// Hasher turns visitors and addresses into what stores know of them, under a
+// secret. It is safe for concurrent use.
+type Hasher struct{ id *identity }
+
+// NewHasher returns the hasher under secret.
+func NewHasher(secret []byte) Hasher { return Hasher{newIdentity(secret)} }
+
+// Member returns what stores know of visitor on topic.
+func (h Hasher) Member(topic Topic, visitor string) Member { return h.id.member(topic, visitor) }
+
+// Source returns what stores know of the network that client is in.
+func (h Hasher) Source(client netip.Addr) Source { return h.id.source(client) }
+
+// Fingerprint returns a text of 16 hex digits that tells one secret from another
+// and does not reveal it.
+func (h Hasher) Fingerprint() string {
+	sum := h.id.sum("fingerprint")
+	return hex.EncodeToString(sum[:8])
 }
 
 // derived returns a visitor's id for somebody who named none. Where the rule is
