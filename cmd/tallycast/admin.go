@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// groupService is the heading of the flags that say which service is asked.
+const groupService = "The service that is asked"
+
+// adminFlags are those of every subcommand that does what an owner may do, through
+// a running service.
+var adminFlags = []definition{
+	{name: "at", group: groupService, takes: "URL", fallback: "http://127.0.0.1:8080",
+		help: "Where it is, with its base path."},
+	{name: "admin-token", group: groupService, takes: "TEXT", secret: true,
+		help: "Its --admin-token. In the environment or a file it is not seen by others on this machine."},
+	{name: "admin-token-file", group: groupService, takes: "FILE",
+		help: "File that holds it."},
+}
+
+// adminClient calls what stands below /admin/ of a running service. It is safe for
+// concurrent use.
+type adminClient struct {
+	at    string // without a slash at its end
+	token string
+	http  *http.Client
+}
+
+// adminClient returns the client that the flags describe. Its errors are those of
+// usage.
+func (p *process) adminClient() (*adminClient, error) {
+	values := layer(adminFlags, p.flags, p.env, configFile{})
+	r := &reader{values: values}
+	at := one(r, "at", parseServiceURL)
+	token := one(r, "admin-token", parseToken)
+	file := values["admin-token-file"]
+	switch {
+	case file.texts != nil && values["admin-token"].texts != nil:
+		r.refuse("admin-token-file", fmt.Errorf("the token is given by --admin-token (%s) too; it should be given once", values["admin-token"].source))
+	case file.texts != nil:
+		token = one(r, "admin-token-file", readTokenFile)
+	case values["admin-token"].texts == nil:
+		r.refuse("admin-token", fmt.Errorf("is missing; it should be what the service was started with. %s in the environment, or --admin-token-file, do as well", variable("admin-token")))
+	}
+	if len(r.problems) > 0 {
+		problems := make([]error, len(r.problems))
+		for i, each := range r.problems {
+			problems[i] = errors.New(each.String())
+		}
+		return nil, errors.Join(problems...)
+	}
+	return newAdminClient(at, token), nil
+}
+
+func newAdminClient(at, token string) *adminClient {
+	return &adminClient{at: at, token: token, http: &http.Client{
+		Transport: http.DefaultTransport.(*http.Transport).Clone(),
+		// The token goes where it was meant to go, and nowhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// readTokenFile reads a token from a file, without the line's end.
+func readTokenFile(path string) (string, error) {
+	text, err := readSecretFile(path)
+	if err != nil {
+		return "", err
+	}
+	token, err := parseToken(string(text))
+	if err != nil {
+		return "", fmt.Errorf("what %s holds %w", path, err)
+	}
+	return token, nil
+}
+
+// close lets connections go.
+func (c *adminClient) close() { c.http.CloseIdleConnections() }
+
+// call sends in, where not nil, as JSON, and reads the answer into out, where not
+// nil. path begins with /admin/v1/ and may have a query. What the service refuses is
+// an *adminError.
+func (c *adminClient) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	contentType := ""
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("write the request: %w", err)
+		}
+		body, contentType = bytes.NewReader(text), "application/json"
+	}
+	response, err := c.stream(ctx, method, path, body, contentType)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if out != nil {
+		if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+			return fmt.Errorf("the answer of %s cannot be read: %w", c.at, err)
+		}
+	}
+	// Read to its end, so that the connection serves the next call.
+	_, _ = io.Copy(io.Discard, response.Body)
+	return nil
+}
+
+// stream is [adminClient.call] for bodies of any length and form. The caller closes
+// the body of the response, whose status is one of success.
+func (c *adminClient) stream(ctx context.Context, method, path string, body io.Reader, contentType string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.at+path, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Accept", "application/json, application/problem+json, */*;q=0.5")
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if response.StatusCode >= 200 && response.StatusCode < 300 {
+		return response, nil
+	}
+	defer response.Body.Close()
+	return nil, c.refusal(response)
+}
+
+// explain says what to do where no service answers.
+func (c *adminClient) explain(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		err = e.Err // the method and the address say nothing to people
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("no service answers at %s; --at says where it is: %w", c.at, err)
+	}
+	return fmt.Errorf("ask the service at %s: %w", c.at, err)
+}
+
+// adminError is a refusal of the service.
+type adminError struct {
+	status     int
+	code       string // of a problem document; empty where something else answered
+	retryAfter time.Duration
+	message    string // for people
+}
+
+func (e *adminError) Error() string { return e.message }
+
+// refusal reads a response that is none of success.
+func (c *adminClient) refusal(response *http.Response) error {
+	e := &adminError{status: response.StatusCode}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.retryAfter = time.Duration(seconds) * time.Second
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
+	if err != nil {
+		return c.explain(err)
+	}
+	var problem struct{ Code, Detail string }
+	_ = json.Unmarshal(text, &problem) // what is no problem document has no code
+	e.code = problem.Code
+	detail := printable(problem.Detail)
+	switch {
+	case response.StatusCode >= 300 && response.StatusCode < 400:
+		e.message = fmt.Sprintf("%s leads on to %s; give that to --at, if it is yours", c.at, printable(response.Header.Get("Location")))
+	case e.code == "":
+		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.at, response.Status)
+	case e.code == "not_authorized":
+		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.at)
+	case e.code == "not_found":
+		e.message = fmt.Sprintf("%s does not let its numbers be mended: start it with --admin-token (%s)", c.at, detail)
+	default:
+		e.message = fmt.Sprintf("%s (%s)", detail, printable(e.code))
+	}
+	return e
+}
