@@ -6,73 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/tallycast/tallycast/internal/processtest"
 	"github.com/tallycast/tallycast/internal/redistest"
 )
-
-// nginx is a running nginx with the configuration that is shipped.
-type nginx struct {
-	*process
-	dir       string
-	instances []string
-	address   string
-}
-
-// startNginx starts nginx with nginx.conf as it is. Only the two files that it
-// includes are the test's own.
-func startNginx(t *testing.T, instances ...*instance) *nginx {
-	t.Helper()
-	if _, err := exec.LookPath("nginx"); err != nil {
-		t.Fatalf("this test runs a real nginx: apt-get install nginx-light (%v)", err)
-	}
-	n := &nginx{dir: t.TempDir(), address: freePort(t)}
-	for _, i := range instances {
-		n.instances = append(n.instances, "server "+i.address+";")
-	}
-	shipped, err := os.ReadFile("nginx.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.write(t, "nginx.conf", string(shipped))
-	n.write(t, "nginx/instances.conf", strings.Join(n.instances, "\n"))
-	n.write(t, "nginx/listen.conf", "listen "+n.address+";\n")
-	n.process = start(t, "nginx", "-p", n.dir, "-c", filepath.Join(n.dir, "nginx.conf"), "-e", "stderr",
-		"-g", "daemon off; pid "+filepath.Join(n.dir, "nginx.pid")+";")
-	n.awaitAt(t, n.address)
-	return n
-}
-
-func (n *nginx) awaitAt(t *testing.T, address string) {
-	t.Helper()
-	eventually(t, "nginx", func() bool {
-		if !n.running() {
-			t.Fatalf("nginx ended:\n%s", n.said())
-		}
-		status, _ := get("http://" + address + "/healthz")
-		return status == http.StatusOK
-	})
-}
-
-func (n *nginx) write(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join(n.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // page is an open page: what it was sent.
 type page struct {
@@ -101,7 +44,7 @@ func (p *page) awaitCount(t *testing.T, count int) {
 
 func (p *page) await(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, "a frame with "+text, func() bool {
+	processtest.Eventually(t, "a frame with "+text, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, frame := range p.frames {
@@ -205,15 +148,15 @@ func like(t *testing.T, by *http.Client, address, topic, visitor string, header 
 
 // three starts three instances that share a Redis, behind nginx. They trust the
 // address from which nginx comes, 127.0.0.1, and no other.
-func three(t *testing.T, args ...string) ([]*instance, *nginx) {
+func three(t *testing.T, args ...string) ([]*processtest.Instance, *processtest.Nginx) {
 	t.Helper()
 	server := redistest.Start(t, redistest.Options{})
 	args = append(args, "--store", server.URL(0), "--trusted-proxy", "127.0.0.1")
-	var all []*instance
+	var all []*processtest.Instance
 	for range 3 {
 		all = append(all, startInstance(t, args...))
 	}
-	return all, startNginx(t, all...)
+	return all, processtest.StartNginx(t, "nginx.conf", all...)
 }
 
 func TestThroughNginxEveryPageOnEveryInstanceSeesALike(t *testing.T) {
@@ -221,16 +164,15 @@ func TestThroughNginxEveryPageOnEveryInstanceSeesALike(t *testing.T) {
 	instances, nginx := three(t, "--drain", "0s")
 	var pages []*page
 	for range len(instances) {
-		pages = append(pages, openStream(t, nginx.address, topic), openSocket(t, nginx.address, topic))
+		pages = append(pages, openStream(t, nginx.Address, topic), openSocket(t, nginx.Address, topic))
 	}
 	for _, i := range instances {
-		_, metrics := get("http://" + i.internal + "/metrics")
-		if !strings.Contains(metrics, "tallycast_viewers") || strings.Contains(metrics, "\ntallycast_viewers 0\n") {
+		if i.Metric("tallycast_viewers") < 1 {
 			t.Error("the pages are not balanced: an instance has none")
 		}
 	}
 	for n := 1; n <= 3; n++ {
-		if status, count := like(t, client, nginx.address, topic, fmt.Sprintf("visitor-%d", n)); status != http.StatusOK || count != n {
+		if status, count := like(t, client, nginx.Address, topic, fmt.Sprintf("visitor-%d", n)); status != http.StatusOK || count != n {
 			t.Fatalf("a like: %d, count %d", status, count)
 		}
 		began := time.Now()
@@ -247,38 +189,35 @@ func TestThroughNginxTheClientsAddressIsKept(t *testing.T) {
 	one, other := clientFrom("127.0.0.2"), clientFrom("127.0.0.3")
 	// Who names no visitor is known by the address.
 	for range 2 {
-		if _, count := like(t, one, nginx.address, topic, ""); count != 1 {
+		if _, count := like(t, one, nginx.Address, topic, ""); count != 1 {
 			t.Errorf("the first address: count %d", count)
 		}
 	}
-	if _, count := like(t, other, nginx.address, topic, ""); count != 2 {
+	if _, count := like(t, other, nginx.Address, topic, ""); count != 2 {
 		t.Errorf("the second address: count %d", count)
 	}
-	if _, count := like(t, one, nginx.address, topic, "", "X-Forwarded-For", "203.0.113.9"); count != 2 {
+	if _, count := like(t, one, nginx.Address, topic, "", "X-Forwarded-For", "203.0.113.9"); count != 2 {
 		t.Errorf("an address that the client made up: count %d", count)
 	}
 	// Limits are of an address: 30 at once, and what instances did not know yet.
 	limited := false
 	for n := 0; n < 300 && !limited; n++ {
-		status, _ := like(t, one, nginx.address, topic, fmt.Sprintf("visitor-%d", n))
+		status, _ := like(t, one, nginx.Address, topic, fmt.Sprintf("visitor-%d", n))
 		limited = status == http.StatusTooManyRequests
 	}
 	if !limited {
 		t.Error("one address was never limited")
 	}
-	if status, _ := like(t, other, nginx.address, topic, "visitor-x"); status != http.StatusOK {
+	if status, _ := like(t, other, nginx.Address, topic, "visitor-x"); status != http.StatusOK {
 		t.Errorf("the other address was limited too: %d", status)
 	}
 }
 
 func TestAReloadOfNginxCutsNoPageOff(t *testing.T) {
 	const topic = "default/likes/reload"
-	_, nginx := three(t, "--drain", "0s")
-	pages := []*page{openStream(t, nginx.address, topic), openSocket(t, nginx.address, topic)}
-	more := freePort(t)
-	nginx.write(t, "nginx/listen.conf", "listen "+nginx.address+";\nlisten "+more+";\n")
-	nginx.signal(syscall.SIGHUP)
-	nginx.awaitAt(t, more)
+	instances, nginx := three(t, "--drain", "0s")
+	pages := []*page{openStream(t, nginx.Address, topic), openSocket(t, nginx.Address, topic)}
+	more := nginx.Reload(t, instances...)
 	if status, _ := like(t, client, more, topic, "visitor-1"); status != http.StatusOK {
 		t.Fatalf("a like: %d", status)
 	}
@@ -290,23 +229,22 @@ func TestAReloadOfNginxCutsNoPageOff(t *testing.T) {
 func TestNoLikeIsRefusedWhileAnInstanceEnds(t *testing.T) {
 	const topic = "default/likes/rolling"
 	instances, nginx := three(t, "--drain", "100ms", "--rate-limit", "off")
-	survivor := openStream(t, instances[2].address, topic)
+	survivor := openStream(t, instances[2].Address(), topic)
 	const likes = 150
 	for n := 1; n <= likes; n++ {
 		if n == likes/3 {
-			instances[0].signal(syscall.SIGTERM)
+			instances[0].Terminate()
 		}
 		if n == 2*likes/3 {
-			instances[1].signal(syscall.SIGTERM)
+			instances[1].Terminate()
 		}
-		if status, _ := like(t, client, nginx.address, topic, fmt.Sprintf("visitor-%d", n)); status != http.StatusOK {
+		if status, _ := like(t, client, nginx.Address, topic, fmt.Sprintf("visitor-%d", n)); status != http.StatusOK {
 			t.Fatalf("like %d: %d", n, status)
 		}
 	}
 	survivor.awaitCount(t, likes)
-	eventually(t, "the end of two instances", func() bool { return !instances[0].running() && !instances[1].running() })
 	for _, i := range instances[:2] {
-		if code := i.command.ProcessState.ExitCode(); code != 0 {
+		if code := i.Exits(); code != 0 {
 			t.Errorf("exit %d", code)
 		}
 	}

@@ -26,7 +26,6 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 	// Its origins are those of the pages below, whose ports are not known yet.
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
 		"--site", "blog=*", "--site", "closed=https://elsewhere.example")
-	service.awaitReady(t)
 	at := service.public
 	tag := `<script type="module" src="` + at + `/tally.js?site=blog"></script>`
 	for name, test := range map[string]struct {
@@ -66,7 +65,6 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 
 func TestTheDoctorSeesAProxyThatIsNotTrusted(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
-	service.awaitReady(t)
 	target, err := url.Parse(service.public)
 	if err != nil {
 		t.Fatal(err)

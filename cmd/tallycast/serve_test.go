@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/processtest"
 )
 
 // TestMain lets the test binary be the program itself, for the tests that need
@@ -30,65 +31,22 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const (
-	asProgram = "TALLYCAST_TEST_AS_PROGRAM"
-	// patience is how long anything may take here; it only costs time when it fails.
-	patience = 20 * time.Second
-)
+const asProgram = "TALLYCAST_TEST_AS_PROGRAM"
 
-// running is a service under test.
+// running is a service under test in this process.
 type running struct {
 	public, internal string // URLs
-	log              *lockedLog
+	log              *processtest.Book
 	stop             func()          // asks it to end, as SIGTERM does
 	ended            <-chan struct{} // closed when it did
 	code             *int            // of its exit, once ended
-}
-
-// lockedLog keeps what is logged.
-type lockedLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// record returns the first log record with that message; nil before it came.
-func (l *lockedLog) record(message string) map[string]any {
-	for line := range strings.Lines(l.String()) {
-		var record map[string]any
-		if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == message {
-			return record
-		}
-	}
-	return nil
-}
-
-// eventually waits until condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("in vain waited for: " + what)
-		}
-	}
 }
 
 // started runs the program in this process on free ports.
 func started(t *testing.T, env environment, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended, code, log := make(chan struct{}), new(int), &lockedLog{}
+	ended, code, log := make(chan struct{}), new(int), &processtest.Book{}
 	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
 	go func() { // ends by cancel; the cleanup waits for it
 		defer close(ended)
@@ -99,49 +57,29 @@ func started(t *testing.T, env environment, args ...string) *running {
 		cancel()
 		<-ended
 	})
-	r.awaitReady(t)
+	r.public, r.internal = processtest.Serving(t, log, func() bool {
+		select {
+		case <-ended:
+			t.Fatalf("it ended with %d:\n%s", *code, log)
+		default:
+		}
+		return false
+	})
+	eventually(t, "readiness", func() bool { return status(t, r.internal+"/readyz") == http.StatusOK })
 	return r
 }
 
-// launched runs the program as a process of its own.
-func launched(t *testing.T, env []string, args ...string) (*running, *exec.Cmd) {
+// launched runs the program as a process of its own, which is ready.
+func launched(t *testing.T, args ...string) *processtest.Instance {
 	t.Helper()
-	command := exec.Command(os.Args[0], append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")...)
-	command.Env = append(append(os.Environ(), asProgram+"=1"), env...)
-	ended, code, log := make(chan struct{}), new(int), &lockedLog{}
-	command.Stderr = log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { // ends with the process; the cleanup waits for it
-		defer close(ended)
-		_ = command.Wait()
-		*code = command.ProcessState.ExitCode()
-	}()
-	r := &running{log: log, ended: ended, code: code, stop: func() { _ = command.Process.Signal(syscall.SIGTERM) }}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		<-ended
-	})
-	r.awaitReady(t)
-	return r, command
+	i := processtest.Serve(t, os.Args[0], []string{asProgram + "=1"}, args...)
+	i.AwaitReady()
+	return i
 }
 
-func (r *running) awaitReady(t *testing.T) {
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	var record map[string]any
-	eventually(t, "the start", func() bool {
-		select {
-		case <-r.ended:
-			t.Fatalf("it ended with %d:\n%s", *r.code, r.log)
-		default:
-		}
-		record = r.log.record("serving")
-		return record != nil
-	})
-	r.public, _ = record["url"].(string)
-	r.internal = fmt.Sprintf("http://%s", record["internal"])
-	eventually(t, "readiness", func() bool { return status(t, r.internal+"/readyz") == http.StatusOK })
+	processtest.Eventually(t, what, condition)
 }
 
 // exits waits for the end and returns the exit code.
@@ -150,23 +88,19 @@ func (r *running) exits(t *testing.T) int {
 	select {
 	case <-r.ended:
 		return *r.code
-	case <-time.After(patience):
+	case <-time.After(processtest.Patience):
 		t.Fatalf("it does not end:\n%s", r.log)
 		return 0
 	}
 }
 
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Patience}
 
 // status returns the status of a GET; 0 where nobody answers.
 func status(t *testing.T, url string) int {
 	t.Helper()
-	response, err := client.Get(url)
-	if err != nil {
-		return 0
-	}
-	defer response.Body.Close()
-	return response.StatusCode
+	status, _ := processtest.Get(url)
+	return status
 }
 
 type answer struct {
@@ -229,14 +163,14 @@ func TestStartTellsWhatIsServedAndWhereThatComesFrom(t *testing.T) {
 	store := sqlite(t)
 	r := started(t, variables("TALLYCAST_STORE="+store, "TALLYCAST_SECRET=do-not-print-this-secret"), "--base-path", "tally",
 		"--site", "blog=https://blog.example.com", "--drain", "0s")
-	serving := r.log.record("serving")
+	serving := r.log.Record("serving")
 	if !strings.HasSuffix(r.public, "/tally") || serving["store"] != store {
 		t.Errorf("serving: %v", serving)
 	}
 	if got := status(t, r.public+"/v1/blog/likes/x"); got != http.StatusOK {
 		t.Errorf("below the base path: %d", got)
 	}
-	settings := r.log.record("configuration")
+	settings := r.log.Record("configuration")
 	for name, source := range map[string]string{"store": "environment TALLYCAST_STORE", "site": "flag --site", "drain": "flag --drain", "rate-limit": "default"} {
 		if got, _ := settings[name].(map[string]any); got["source"] != source {
 			t.Errorf("%s: %v, want from %s", name, got, source)
@@ -341,38 +275,30 @@ func (s *stream) awaitEnd(t *testing.T) {
 
 func TestKillKeepsTheNumber(t *testing.T) {
 	store := sqlite(t)
-	first, process := launched(t, nil, "--store", store)
+	first := launched(t, "--store", store)
 	for i := range 5 {
-		say(t, "POST", first.public+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
+		say(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
 	}
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	first.exits(t)
-	second, _ := launched(t, nil, "--store", store)
-	if a := say(t, "GET", second.public+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
+	first.Kill9()
+	second := launched(t, "--store", store)
+	if a := say(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
 		t.Errorf("after kill -9: %+v", a)
 	}
-	second.stop()
-	if code := second.exits(t); code != exitOK {
-		t.Errorf("exit %d:\n%s", code, second.log)
+	second.Terminate()
+	if code := second.Exits(); code != exitOK {
+		t.Errorf("exit %d:\n%s", code, second.Log)
 	}
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
-	r, process := launched(t, nil, "--store", sqlite(t), "--drain", "10m")
-	frames := watch(t, r.public+"/v1/stream?topic=default/likes/x")
+	i := launched(t, "--store", sqlite(t), "--drain", "10m")
+	frames := watch(t, i.URL+"/v1/stream?topic=default/likes/x")
 	frames.await(t, "live")
-	r.stop()
-	eventually(t, "draining", func() bool { return r.log.record("draining") != nil })
+	i.Terminate()
+	eventually(t, "draining", func() bool { return i.Log.Record("draining") != nil })
 	eventually(t, "the end", func() bool {
-		_ = process.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-r.ended:
-			return true
-		default:
-			return false
-		}
+		i.Signal(syscall.SIGTERM)
+		return i.HasEnded()
 	})
 }
 
@@ -416,7 +342,7 @@ func TestItListensWhileRedisIsAway(t *testing.T) {
 	away := nobody.Addr().String()
 	nobody.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	log, ended, code := &lockedLog{}, make(chan struct{}), 0
+	log, ended, code := &processtest.Book{}, make(chan struct{}), 0
 	go func() { // ends by cancel
 		defer close(ended)
 		code = run(ctx, []string{"--store", "redis://" + away, "--listen", "127.0.0.1:0", "--internal-listen", ""}, variables(), io.Discard, log)
@@ -428,8 +354,8 @@ func TestItListensWhileRedisIsAway(t *testing.T) {
 			t.Errorf("exit %d:\n%s", code, log)
 		}
 	}()
-	eventually(t, "the start", func() bool { return log.record("serving") != nil })
-	url, _ := log.record("serving")["url"].(string)
+	eventually(t, "the start", func() bool { return log.Record("serving") != nil })
+	url, _ := log.Record("serving")["url"].(string)
 	if got := status(t, url+"/readyz"); got != http.StatusServiceUnavailable {
 		t.Errorf("ready: %d", got)
 	}

@@ -5,14 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/processtest"
 )
 
 func TestWatchWritesALineAChange(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
-	service.awaitReady(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errs lockedLog
+	var out, errs processtest.Book
 	ended := make(chan int, 1)
 	go func() { // ends with ctx
 		ended <- run(ctx, []string{"watch", "--url", service.public, "default/likes/hello/", "nosuch/likes/x"}, variables(), &out, &errs)
@@ -34,7 +35,6 @@ func TestWatchRefusesWhatItCannotWatch(t *testing.T) {
 		}
 	}
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
-	service.awaitReady(t)
 	if code, _, errors := call(t, variables(), "watch", "--url", service.public+"/elsewhere", "default/likes/x"); code != exitFailure || !strings.Contains(errors, "404") {
 		t.Errorf("exit %d, %s", code, errors)
 	}

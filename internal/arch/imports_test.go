@@ -30,9 +30,10 @@ var inward = map[string][]string{
 	"cmd/tallycast": {"internal/api", "internal/hub", "internal/push", "internal/redisstore",
 		"internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
-	"internal/storetest": {"internal/tally"},
-	"internal/redistest": {},
-	"internal/e2e":       {},
+	"internal/storetest":   {"internal/tally"},
+	"internal/redistest":   {},
+	"internal/processtest": {},
+	"internal/e2e":         {},
 }
 
 // owners lists who may import a library, by the beginning of its path.
@@ -48,14 +49,15 @@ var owners = map[string][]string{
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
 	"golang.org/x/text/unicode/norm": {"internal/tally"},
 	// A template that is executed costs the binary megabytes: see TestTheBinaryStaysSmall.
-	"html/template":               {"web/bundle"},
-	"text/template":               {},
-	module + "internal/storetest": {},
-	module + "internal/redistest": {},
-	module + "internal/arch":      {},
-	"pgregory.net/rapid":          {"internal/storetest"},
-	"go.uber.org/goleak":          {},
-	"testing":                     {"internal/storetest", "internal/redistest"},
+	"html/template":                 {"web/bundle"},
+	"text/template":                 {},
+	module + "internal/storetest":   {},
+	module + "internal/redistest":   {},
+	module + "internal/processtest": {},
+	module + "internal/arch":        {},
+	"pgregory.net/rapid":            {"internal/storetest"},
+	"go.uber.org/goleak":            {},
+	"testing":                       {"internal/storetest", "internal/redistest", "internal/processtest"},
 }
 
 // inTests lists what tests too may import only where owners says: what would

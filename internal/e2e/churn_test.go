@@ -166,8 +166,8 @@ func TestReadersOfADrainedInstanceGoWithIt(t *testing.T) {
 	a.watch("?present="+readers).sawEvents("live", 1)
 	watcher.sawCount(readers, 1)
 	asked := time.Now()
-	a.terminate()
-	if code := a.exits(); code != 0 {
+	a.Terminate()
+	if code := a.Exits(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	f := watcher.saw("nobody", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })

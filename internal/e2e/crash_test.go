@@ -36,7 +36,7 @@ func TestAKillAmidALikeStormLosesNothingThatWasAcknowledged(t *testing.T) {
 		t.Parallel()
 		store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 		s := serve(t, "--store", store)
-		acknowledged := crashAmid(t, s, "default/likes/x", s.kill9)
+		acknowledged := crashAmid(t, s, "default/likes/x", s.Kill9)
 		checkKept(t, serve(t, "--store", store), "default/likes/x", acknowledged)
 	})
 	t.Run("Redis", func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestAKillAmidALikeStormLosesNothingThatWasAcknowledged(t *testing.T) {
 		s := serve(t, "--store", redis.URL(0))
 		acknowledged := crashAmid(t, s, "default/likes/x", func() {
 			redis.Kill9()
-			s.kill9()
+			s.Kill9()
 		})
 		redis.Restart()
 		checkKept(t, serve(t, "--store", redis.URL(0)), "default/likes/x", acknowledged)

@@ -126,7 +126,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
 	if n := redis.Do("EXISTS", "fromfile:{default/likes/x}:count"); fmt.Sprint(n) != "1" {
 		t.Errorf("Redis holds %v", redis.Do("KEYS", "*"))
 	}
-	settings := s.log.records("configuration")[0]
+	settings := s.Log.Records("configuration")[0]
 	for name, want := range map[string]string{"listen": "environment PORT", "store": "environment REDIS_URL", "base-path": "environment TALLYCAST_BASE_PATH",
 		"redis-prefix": file + " line 1", "drain": "flag --drain", "rate-limit": "default"} {
 		if got, _ := settings[name].(map[string]any); got["source"] != want {
@@ -145,10 +145,10 @@ func TestInvalidConfigurationIsRefusedBeforeAnythingListens(t *testing.T) {
 		"--write-timeout=0": "--write-timeout", "--read-limit=x": "--read-limit", "--new-topic-limit=x": "--new-topic-limit", "--internal-listen=x": "--internal-listen",
 	} {
 		p := launch(t, nil, arg)
-		if code := p.exits(); code != 2 || !strings.Contains(p.log.String(), want+" (flag "+want+"): ") {
-			t.Errorf("%s: exit %d, %s", arg, code, p.log)
+		if code := p.Exits(); code != 2 || !strings.Contains(p.Log.String(), want+" (flag "+want+"): ") {
+			t.Errorf("%s: exit %d, %s", arg, code, p.Log)
 		}
-		if files, _ := os.ReadDir(p.command.Dir); len(files) > 0 {
+		if files, _ := os.ReadDir(p.Command.Dir); len(files) > 0 {
 			t.Errorf("%s: something was made: %v", arg, files)
 		}
 		if code, _, _ := run(t, nil, "check-config", arg); code != 2 {

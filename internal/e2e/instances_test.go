@@ -94,7 +94,7 @@ func TestPresenceIsCountedAcrossInstancesAndEndsWithADeadOne(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	killed := time.Now()
-	a.kill9()
+	a.Kill9()
 	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool { return f.Count == 1 && f.at.After(killed) })
 	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
 	if after := f.at.Sub(killed); after > 15*time.Second {
@@ -142,7 +142,7 @@ func TestInstancesWithAnotherSecretAreNotReady(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for _, s := range []*service{first, second} {
-		if log := s.log.String(); strings.Contains(log, "-secret-of-16") {
+		if log := s.Log.String(); strings.Contains(log, "-secret-of-16") {
 			t.Error("a secret was logged")
 		}
 	}
@@ -168,7 +168,7 @@ func TestRedisMayAskForTLSUserAndPassword(t *testing.T) {
 		each.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).refused(503, "store_unavailable")
 	}
 	for _, each := range []*service{s, stranger, wrong} {
-		if strings.Contains(each.log.String(), "password-") {
+		if strings.Contains(each.Log.String(), "password-") {
 			t.Error("a password was logged")
 		}
 	}

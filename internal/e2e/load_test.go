@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -36,16 +34,4 @@ func each(n, at int, do func(i int)) {
 
 // metric returns the value of a line of /metrics, given with its labels; -1 where
 // it is not there.
-func (s *service) metric(name string) float64 {
-	s.client.t.Helper()
-	for line := range strings.Lines(s.operator.get("/metrics").is(200).body) {
-		if text, ok := strings.CutPrefix(line, name+" "); ok {
-			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			if err != nil {
-				s.client.t.Fatalf("%s: %v", line, err)
-			}
-			return value
-		}
-	}
-	return -1
-}
+func (s *service) metric(name string) float64 { return s.Metric(name) }

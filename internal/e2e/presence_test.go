@@ -79,7 +79,7 @@ func TestPresenceEndsWithTheInstance(t *testing.T) {
 	page := s.watch("?present=" + readers)
 	eventually(t, "a reader", func() bool { return s.read(readers).Count == 1 })
 	version := s.read(readers).Version
-	s.kill9()
+	s.Kill9()
 	page.close()
 	again := serve(t, "--store", store)
 	eventually(t, "nobody", func() bool { return again.read(readers).Count == 0 })

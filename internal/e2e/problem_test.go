@@ -140,7 +140,7 @@ func TestAStoreThatWasNeverReachedIsUnavailable(t *testing.T) {
 	if seen := v.seen(); len(seen) != 1 {
 		t.Errorf("without a store a viewer was sent %v", v.transcript())
 	}
-	if strings.Contains(s.log.String(), "pass-word-in-url") {
+	if strings.Contains(s.Log.String(), "pass-word-in-url") {
 		t.Error("the password was logged")
 	}
 }

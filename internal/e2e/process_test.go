@@ -14,15 +14,15 @@ func TestABareTallycastServesFromItsOwnFile(t *testing.T) {
 	t.Parallel()
 	// The listeners' defaults may be taken on this machine; the store's is not.
 	p := launch(t, []string{"TALLYCAST_LISTEN=127.0.0.1:0", "TALLYCAST_INTERNAL_LISTEN=127.0.0.1:0"})
-	eventually(t, "the start", func() bool { return len(p.log.records("serving")) > 0 })
-	url, _ := p.log.records("serving")[0]["url"].(string)
+	eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
+	url, _ := p.Log.Records("serving")[0]["url"].(string)
 	c := newClient(t, url)
 	c.like("default/likes/x", "visitor-1", "1")
-	if _, err := os.Stat(filepath.Join(p.command.Dir, "data", "tallycast.db")); err != nil {
+	if _, err := os.Stat(filepath.Join(p.Command.Dir, "data", "tallycast.db")); err != nil {
 		t.Error(err)
 	}
-	p.terminate()
-	if code := p.exits(); code != 0 {
+	p.Terminate()
+	if code := p.Exits(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -32,9 +32,9 @@ func TestTheStartTellsPeopleWhatIsServedWhereAndToWhom(t *testing.T) {
 	p := launch(t, []string{"TALLYCAST_ALLOW_ORIGIN=https://app.example"}, "--log-format", "text", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0",
 		"--store", "sqlite:here.db", "--site", "blog=https://blog.example.com", "--server-token", "token-not-to-be-printed")
 	for _, want := range []string{"http://127.0.0.1:", "/tally.js", "/metrics", "sqlite:here.db", "https://blog.example.com", "https://app.example", "flag --site", "environment TALLYCAST_ALLOW_ORIGIN", "flag --store"} {
-		eventually(t, "a line that says "+want, func() bool { return strings.Contains(p.log.String(), want) })
+		eventually(t, "a line that says "+want, func() bool { return strings.Contains(p.Log.String(), want) })
 	}
-	if strings.Contains(p.log.String(), "token-not-to-be-printed") {
+	if strings.Contains(p.Log.String(), "token-not-to-be-printed") {
 		t.Error("the token was printed")
 	}
 }
@@ -55,7 +55,7 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 		v.sawEvents("live", 1)
 	}
 	began := time.Now()
-	s.terminate()
+	s.Terminate()
 	// The balancer is told at once, on both listeners; who still asks is answered.
 	for _, listener := range []*client{s.client, s.operator} {
 		within(t, time.Second, "not ready", func() bool { return listener.status("/readyz") == 503 })
@@ -79,7 +79,7 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 			gone = append(gone, time.Since(began))
 		}
 	}
-	if code := s.exits(); code != 0 {
+	if code := s.Exits(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	if gone[n/2] < 300*time.Millisecond || gone[n-1]-gone[0] < 700*time.Millisecond {
@@ -109,8 +109,8 @@ func TestALikeInFlightAtSIGTERMIsAnsweredOrNotTaken(t *testing.T) {
 		})
 	}()
 	eventually(t, "some likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") > 200 })
-	s.terminate()
-	if code := s.exits(); code != 0 {
+	s.Terminate()
+	if code := s.Exits(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	<-done
@@ -125,8 +125,8 @@ func TestWhoIsSlowToAskDoesNotMakeTheEndAFailure(t *testing.T) {
 	s.wire().send("GET / HTTP/1.1\r\nHost: h\r\nX: ")
 	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
 	s.alive()
-	s.terminate()
-	if code := s.exits(); code != 0 {
+	s.Terminate()
+	if code := s.Exits(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -135,11 +135,11 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "10m")
 	s.watch("?topic=default/likes/x").sawEvents("live", 1)
-	s.terminate()
+	s.Terminate()
 	eventually(t, "draining", func() bool { return s.status("/readyz") == 503 })
 	eventually(t, "the end", func() bool {
-		_ = s.command.Process.Signal(syscall.SIGTERM)
-		return s.hasEnded()
+		_ = s.Command.Process.Signal(syscall.SIGTERM)
+		return s.HasEnded()
 	})
 }
 
@@ -189,9 +189,9 @@ func TestNoCredentialStandsInAnyLog(t *testing.T) {
 	s.do("POST", "/v1/nowhere/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).is(404)
 	s.get("/v1/default/likes/x?visitor="+visitorID, bearer).is(400)
 	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"`, "Authorization: Bearer wrong-"+token).is(403)
-	eventually(t, "the access log", func() bool { return len(s.log.records("request")) >= 5 })
+	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
 	for _, text := range []string{secret, token, visitorID} {
-		if strings.Contains(s.log.String()+s.out.String(), text) {
+		if strings.Contains(s.Log.String()+s.Out.String(), text) {
 			t.Errorf("%s was logged", text)
 		}
 	}

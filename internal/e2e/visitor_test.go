@@ -29,7 +29,7 @@ func TestWithoutANameAVisitorIsDerivedFromAddressAndAgent(t *testing.T) {
 		t.Errorf("taken back: %+v", c)
 	}
 	// The secret is in the store, so that a restart knows its visitors.
-	s.kill9()
+	s.Kill9()
 	again := serve(t, "--store", store)
 	if c := again.do("POST", "/v1/default/likes/derived", "", "User-Agent: two").count(); c.Count != 2 || *c.Changed {
 		t.Errorf("after a restart: %+v", c)
@@ -46,7 +46,7 @@ func TestASecretOfOnesOwnMakesOtherVisitors(t *testing.T) {
 	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 	first := serve(t, "--store", store, "--secret", a)
 	first.like("default/likes/x", "visitor-1", "1")
-	first.kill9()
+	first.Kill9()
 	// Another secret would count everybody anew: it is refused.
 	code, _, errors := run(t, nil, "--store", store, "--secret", b, "--listen", "127.0.0.1:0", "--internal-listen", "")
 	if code == 0 || !strings.Contains(errors, "secret") || strings.Contains(errors, a) || strings.Contains(errors, b) {
@@ -61,7 +61,7 @@ func TestASecretOfOnesOwnMakesOtherVisitors(t *testing.T) {
 		if c := again.like("default/likes/x", "visitor-1", "1"); c.Count != 1 || *c.Changed {
 			t.Errorf("%v: %+v", call, c)
 		}
-		again.kill9()
+		again.Kill9()
 	}
 }
 
@@ -75,7 +75,7 @@ func TestForwardingHeadersOfAStrangerDeriveNobody(t *testing.T) {
 		t.Errorf("named: %+v", c)
 	}
 	warned := 0
-	for line := range strings.Lines(s.log.String()) {
+	for line := range strings.Lines(s.Log.String()) {
 		if strings.Contains(line, "--trusted-proxy") && strings.Contains(line, `"WARN"`) {
 			warned++
 			if !strings.Contains(line, "127.0.0.1") {
@@ -106,8 +106,8 @@ func TestATrustedProxySaysWhoTheClientIs(t *testing.T) {
 				t.Errorf("%s, step %d, %s: %+v, want %d", flag, i, c.header, got, c.count)
 			}
 		}
-		if strings.Contains(s.log.String(), "forwards requests") || strings.Contains(s.log.String(), `"flag":"--trusted-proxy`) {
-			t.Errorf("warned: %s", s.log)
+		if strings.Contains(s.Log.String(), "forwards requests") || strings.Contains(s.Log.String(), `"flag":"--trusted-proxy`) {
+			t.Errorf("warned: %s", s.Log)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestTheServerTokenNamesVisitorsAndSkipsOriginsAndLimits(t *testing.T) {
 			t.Errorf("token %q: %d", wrong, a.status)
 		}
 	}
-	if strings.Contains(s.log.String(), token) {
+	if strings.Contains(s.Log.String(), token) {
 		t.Error("the token was logged")
 	}
 }

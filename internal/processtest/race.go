@@ -1,0 +1,6 @@
+//go:build race
+
+package processtest
+
+// buildFlags make the program that is tested look for races, as its tests do.
+var buildFlags = []string{"-race"}
