@@ -1,0 +1,231 @@
+package owner
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Store is what a [Desk] works on.
+type Store interface {
+	tally.Store
+	tally.Ledger
+}
+
+// Options configure a [Desk]. Each may be left out.
+type Options struct {
+	// Broadcast carries a payload to the other instances; it does not block. Without
+	// it they learn of orders within [rereadEvery].
+	Broadcast func(payload []byte)
+	// Status returns what this instance says of itself in its pulse, as JSON is made
+	// of it. It does no I/O.
+	Status func() any
+	Log    *slog.Logger     // slog.Default() when nil
+	Now    func() time.Time // time.Now when nil
+}
+
+// Desk is where an owner's work is done. It is safe for concurrent use.
+type Desk struct {
+	// fixed after construction
+	store     Store
+	service   *tally.Service
+	catalog   *tally.Catalog
+	broadcast func([]byte)
+	status    func() any
+	log       *slog.Logger
+	now       func() time.Time
+	instance  string // random, for the life of the process
+
+	told     chan struct{} // that the register is another; holds one
+	outdated chan struct{} // that the usage should be taken anew; holds one
+
+	orders ordersRead
+	usage  usageTaken
+
+	merging sync.Mutex // held while this instance merges; others may at the same time
+}
+
+// New returns a desk over store. service obeys the orders that are given at it, or
+// at the desks of other instances while [Desk.Run] runs.
+func New(store Store, service *tally.Service, o Options) *Desk {
+	d := &Desk{
+		store:     store,
+		service:   service,
+		catalog:   service.Catalog(),
+		broadcast: o.Broadcast,
+		status:    o.Status,
+		log:       o.Log,
+		now:       o.Now,
+		instance:  rand.Text(),
+		told:      make(chan struct{}, 1),
+		outdated:  make(chan struct{}, 1),
+	}
+	if d.broadcast == nil {
+		d.broadcast = func([]byte) {}
+	}
+	if d.status == nil {
+		d.status = func() any { return struct{}{} }
+	}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	return d
+}
+
+// ordersRead tells which reading of the register the service follows.
+type ordersRead struct {
+	begun atomic.Int64 // readings that were begun
+
+	mu        sync.Mutex
+	followed  int64  // number of the reading that the service follows
+	complaint string // what was last said of entries that cannot be read
+}
+
+// usageTaken is what each site takes up, as of a while ago.
+type usageTaken struct {
+	mu    sync.Mutex
+	sites []tally.SiteUsage
+	at    time.Time // zero: never yet
+}
+
+// greatest bounds what an owner may set a number to: what JSON's readers hold exactly.
+const greatest = 1<<53 - 1
+
+// Edit carries out the edits, and writes those that changed something to the audit
+// log. Each edit has its own error; the one returned is the first of them, or that
+// of the log. Errors: [tally.CodeReadOnlyMetric] of presence, [tally.CodeBadAmount],
+// both before anything is done; [tally.CodeStoreUnavailable].
+func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
+	for i := range edits {
+		if err := d.check(&edits[i]); err != nil {
+			return err
+		}
+	}
+	d.store.Edit(ctx, edits)
+	var first error
+	keep := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	for i := range edits {
+		e := &edits[i]
+		keep(e.Err)
+		if e.Err != nil || !e.Changed {
+			continue
+		}
+		keep(d.Audit(ctx, actor, editAction(e.Kind), e.Topic.String(), editDetail(e)))
+		if e.Kind == tally.EditDelete || e.Kind == tally.EditReset {
+			// Nobody's contribution is left that was made under another name.
+			keep(d.forgetFormer(ctx, e.Topic))
+		}
+	}
+	return first
+}
+
+// check refuses an edit that no store may be asked for.
+func (d *Desk) check(e *tally.Edit) error {
+	if err := d.countable(e.Topic); err != nil {
+		return err
+	}
+	least := int64(0)
+	switch e.Kind {
+	case tally.EditAdjustment:
+		least = -greatest
+	case tally.EditSeed, tally.EditCount:
+	default:
+		return nil
+	}
+	if e.Value < least || e.Value > greatest {
+		return tally.Errorf(tally.CodeBadAmount, "the number should be from %d to %d", least, int64(greatest))
+	}
+	return nil
+}
+
+// countable refuses topics whose numbers nobody can set.
+func (d *Desk) countable(topic tally.Topic) error {
+	if err := d.catalog.Known(topic.Site(), topic.Metric()); err != nil {
+		return err
+	}
+	if d.catalog.Rule(topic).Kind == tally.Presence {
+		return tally.Errorf(tally.CodeReadOnlyMetric, "%s is what open pages hold; nobody can set it", topic.Metric())
+	}
+	return nil
+}
+
+func editAction(kind tally.EditKind) string {
+	switch kind {
+	case tally.EditSeed:
+		return "seed"
+	case tally.EditAdjustment:
+		return "adjust"
+	case tally.EditCount:
+		return "set"
+	case tally.EditReset:
+		return "reset"
+	case tally.EditDelete:
+		return "delete"
+	default:
+		return "withdraw"
+	}
+}
+
+// editDetail says for people what an edit did.
+func editDetail(e *tally.Edit) string {
+	detail := fmt.Sprintf("count %d → %d", e.Before.Count, e.After.Count)
+	switch e.Kind {
+	case tally.EditSeed:
+		detail += fmt.Sprintf(", seed %d → %d", e.Before.Seed, e.After.Seed)
+	case tally.EditAdjustment:
+		detail += fmt.Sprintf(", adjustment %d → %d", e.Before.Adjustment, e.After.Adjustment)
+	}
+	return detail
+}
+
+// List returns a page of topics. Errors: [tally.CodeStoreUnavailable].
+func (d *Desk) List(ctx context.Context, listing tally.Listing) (tally.Page, error) {
+	return d.store.List(ctx, listing)
+}
+
+// Get returns the state of a topic; version 0 where nobody touched it.
+// Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
+// [tally.CodeReadOnlyMetric], [tally.CodeStoreUnavailable].
+func (d *Desk) Get(ctx context.Context, topic tally.Topic) (tally.State, error) {
+	if err := d.countable(topic); err != nil {
+		return tally.State{}, err
+	}
+	// By name the key itself precedes all that begin with it.
+	page, err := d.store.List(ctx, tally.Listing{
+		Scope: tally.Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key()},
+		Order: tally.ByTopic,
+		Limit: 1,
+	})
+	if err != nil {
+		return tally.State{}, err
+	}
+	if i := slices.IndexFunc(page.States, func(s tally.State) bool { return s.Topic == topic }); i >= 0 {
+		return page.States[i], nil
+	}
+	return tally.State{Change: tally.Change{Topic: topic}}, nil
+}
+
+// Audit writes an entry to the audit log. Errors: [tally.CodeStoreUnavailable].
+func (d *Desk) Audit(ctx context.Context, actor, action, target, detail string) error {
+	return d.store.Audit(ctx, tally.AuditEntry{At: d.now(), Actor: actor, Action: action, Target: target, Detail: detail})
+}
+
+// AuditLog returns entries of the audit log, the newest first, and what to pass as
+// before for those that precede them. Errors: [tally.CodeStoreUnavailable].
+func (d *Desk) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
+	return d.store.AuditLog(ctx, before, limit)
+}
