@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tallycast/tallycast/bench/load"
 	"github.com/tallycast/tallycast/bench/peer"
@@ -23,6 +26,9 @@ type delivery struct {
 	PerViewer int // how many of them a viewer watches
 	Rate      float64
 	Duration  time.Duration
+	// Settle is how long to wait before memory is read, for what is passing to be
+	// given back; 0 where memory is of no interest.
+	Settle time.Duration
 }
 
 // delivered is what it cost.
@@ -48,57 +54,84 @@ type delivered struct {
 // MemoryPerViewer is in bytes.
 func (d delivered) MemoryPerViewer() float64 { return float64(d.RSS-d.RSSBefore) / float64(d.Viewers) }
 
+// loopRate is how many changes a second one loop of likers can send.
+const loopRate = 1000
+
+// loops returns how many loops change topics at a rate: as few as can, each with
+// the same number of topics for itself.
+func (d delivery) loops() int {
+	for n := int(math.Ceil(d.Rate / loopRate)); n < d.Topics; n++ {
+		if d.Topics%n == 0 {
+			return n
+		}
+	}
+	return d.Topics
+}
+
 // pacer changes topics in turn at a steady rate.
 type pacer struct {
 	likers *load.Likers
+	loops  int // divides the number of topics
 	topics int
-	gap    time.Duration
+	gap    time.Duration // between two changes of one loop
 	next   int
 	finals []int64 // what each topic came to
 }
 
-func newPacer(likers *load.Likers, topics int, rate float64) *pacer {
-	return &pacer{likers: likers, topics: topics, gap: time.Duration(float64(time.Second) / rate), finals: make([]int64, topics)}
+func newPacer(likers *load.Likers, loops, topics int, rate float64) *pacer {
+	return &pacer{
+		likers: likers, loops: loops, topics: topics,
+		gap:    time.Duration(float64(time.Second) / rate * float64(loops)),
+		finals: make([]int64, topics),
+	}
 }
 
-// run makes n changes. Two changes are never nearer than the gap: one that is
-// late delays those after it.
+// run makes n changes, as near to it as loops divide it. Two changes of a loop are
+// never nearer than the gap: one that is late delays those after it.
 func (p *pacer) run(s *session, n int) error {
-	tick := time.NewTimer(p.gap)
-	defer tick.Stop()
-	for range n {
-		select {
-		case <-s.ctx.Done():
-			return s.ctx.Err()
-		case <-tick.C:
-		}
-		tick.Reset(p.gap)
-		topic := p.next % p.topics
-		p.next++
-		ack, err := p.likers.One(topic)
-		if err != nil {
-			return err
-		}
-		p.finals[topic] = ack.Final()
+	each := max(n/p.loops, 1)
+	loops, ctx := errgroup.WithContext(s.ctx)
+	for loop := range p.loops {
+		loops.Go(func() error {
+			tick := time.NewTimer(p.gap)
+			defer tick.Stop()
+			for i := range each {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-tick.C:
+				}
+				tick.Reset(p.gap)
+				topic := (p.next + i*p.loops + loop) % p.topics
+				ack, err := p.likers.OneOf(loop, topic)
+				if err != nil {
+					return err
+				}
+				p.finals[topic] = ack.Final()
+			}
+			return nil
+		})
 	}
-	return nil
+	err := loops.Wait()
+	p.next += each * p.loops
+	return err
 }
 
 // deliver measures what deliveries cost a server that was just started. bare also
 // measures the changes alone, before anybody watches.
 func (s *session) deliver(server *peer.Server, transport load.Transport, d delivery, bare bool) (out delivered, err error) {
 	out = delivered{delivery: d, Peer: server.Peer.Name, Transport: transport}
-	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: 1})
+	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: d.loops()})
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
-	pace := newPacer(likers, d.Topics, d.Rate)
+	pace := newPacer(likers, d.loops(), d.Topics, d.Rate)
 	changes := max(int(d.Rate*d.Duration.Seconds()), d.Topics)
 	changes -= changes % d.Topics // each topic changes as often as the others
 
 	// Every topic exists, and what is done once is done, before anything is measured.
-	warm := newPacer(likers, d.Topics, 1000)
+	warm := newPacer(likers, d.loops(), d.Topics, loopRate)
 	if err := warm.run(s, max(d.Topics, 20)); err != nil {
 		return out, err
 	}
@@ -117,6 +150,9 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 		}
 		cost := after.Sub(before)
 		out.PerChange = micros(cost.Server+cost.Redis) / float64(changes)
+	}
+	if err := s.wait(d.Settle); err != nil {
+		return out, err
 	}
 	empty, err := server.Processes.Usage()
 	if err != nil {
@@ -158,6 +194,9 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	missed := settle()
 	after, err := server.CPU()
 	if err != nil {
+		return out, err
+	}
+	if err := s.wait(d.Settle); err != nil {
 		return out, err
 	}
 	full, err := server.Processes.Usage()

@@ -40,7 +40,7 @@ func (c *fanoutCase) Run(s *session) error {
 					}
 					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
 					s.with(p, func(server *peer.Server) error {
-						d, err := s.deliver(server, t, delivery{c.Viewers, 1, 1, c.Rate, c.Duration}, false)
+						d, err := s.deliver(server, t, delivery{Viewers: c.Viewers, Topics: 1, PerViewer: 1, Rate: c.Rate, Duration: c.Duration}, false)
 						if d.Frames > 0 {
 							cost.add(name(p, t), d.PerDelivery)
 							s.say("%s", d)

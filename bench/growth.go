@@ -16,12 +16,12 @@ const flatTarget = 0.2
 
 // busy is how many deliveries a second a server is given: what two cores deliver
 // in half of their time. Rates follow from it: at least changesLeast changes a
-// second, at most changesMost, which one liker can send, and of one topic at most
+// second, at most changesMost, which leave it time to deliver, and of one topic at most
 // topicMost, twice as slow as frames of it may follow each other.
 const (
 	busy         = 45_000
 	changesLeast = 1.0
-	changesMost  = 1000.0
+	changesMost  = 4000.0
 	topicMost    = 10.0
 )
 
@@ -30,6 +30,7 @@ type growthCase struct {
 	Topics    []int         `help:"Numbers of topics, with the middle number of viewers." default:"1,100,1000"`
 	PerViewer []int         `help:"Topics a viewer, with the middle number of viewers and the most topics." default:"1,50"`
 	Duration  time.Duration `help:"How long each run measures." default:"10s"`
+	Settle    time.Duration `help:"How long to wait before memory is read." default:"15s"`
 	Runs      int           `help:"Rounds." default:"3"`
 	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"sse"`
 }
@@ -93,7 +94,7 @@ func (c *growthCase) Run(s *session) error {
 					}
 					s.say("round %d of %d: %s on %s", round+1, c.Runs, p, t)
 					s.with(peer.Tallycast(), func(server *peer.Server) error {
-						d, err := s.deliver(server, t, delivery{p.viewers, p.topics, p.viewed, p.rate(), c.Duration}, true)
+						d, err := s.deliver(server, t, delivery{p.viewers, p.topics, p.viewed, p.rate(), c.Duration, c.Settle}, true)
 						if d.Frames > 0 {
 							cpu.add(key(t, p), d.Net)
 							memory.add(key(t, p), d.MemoryPerViewer()/1024)

@@ -97,7 +97,7 @@ func (c *memoryCase) idle(s *session, server *peer.Server, t load.Transport) (i 
 		return i, err
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
-	pace := newPacer(likers, 1, 100)
+	pace := newPacer(likers, 1, 1, 100)
 	if err := pace.run(s, 100); err != nil { // what the first requests allocate is no viewer's
 		return i, err
 	}

@@ -186,8 +186,11 @@ func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 }
 
 // One sends one like of a topic and returns its acknowledgement.
-func (l *Likers) One(topic int) (Ack, error) {
-	return l.loops[0].like(l.request, Topic(topic), l.next.Add(1))
+func (l *Likers) One(topic int) (Ack, error) { return l.OneOf(0, topic) }
+
+// OneOf is One by the given loop. Different loops may be used at the same time.
+func (l *Likers) OneOf(loop, topic int) (Ack, error) {
+	return l.loops[loop].like(l.request, Topic(topic), l.next.Add(1))
 }
 
 // Close closes the connections.

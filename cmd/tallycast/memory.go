@@ -10,8 +10,8 @@ import (
 const (
 	// trimEvery is how often it is looked at whether memory lies idle.
 	trimEvery = 10 * time.Second
-	// trimLeast is how much must lie idle, in bytes, beside a quarter of the heap.
-	trimLeast = 8 << 20
+	// trimLeast is how much must lie idle, in bytes, beside an eighth of the heap.
+	trimLeast = 1 << 20
 )
 
 // trim gives memory back to the system when the process has become quiet, until
@@ -33,7 +33,7 @@ func trim(ctx context.Context) error {
 		runtime.ReadMemStats(&now)
 		quiet := now.NumGC == before.NumGC
 		idle := now.TotalAlloc - trimmed // at most this much is garbage since
-		if quiet && idle > trimLeast && idle > now.HeapAlloc/4 {
+		if quiet && idle > trimLeast && idle > now.HeapAlloc/8 {
 			debug.FreeOSMemory()
 			trimmed = now.TotalAlloc
 			runtime.ReadMemStats(&now)
