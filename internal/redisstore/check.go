@@ -190,7 +190,7 @@ func (n *node) checkRights(ctx context.Context) error {
 	if scratch.hash == "" {
 		return nil // it holds no slots, so nothing is asked of it
 	}
-	calls := []call{newCall(checkScript, false, scratch.hash, scratch.sorted)}
+	calls := []call{newCall(checkScript, false, scratch.hash, scratch.sorted, scratch.other)}
 	calls[0].args = append(calls[0].args, scratch.channel)
 	calls[0].way.to = n
 	n.runOnce(ctx, calls, []int{0})

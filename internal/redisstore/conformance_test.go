@@ -117,6 +117,7 @@ func TestConformsOnACluster(t *testing.T) {
 
 // rights is all that a user needs.
 const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetall +hset +hdel +pexpire +pexpireat" +
+	" +hincrby +unlink +append +getrange +setrange +xadd +xrevrange" +
 	" +zadd +zcard +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
 
 func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {

@@ -69,10 +69,17 @@ func (n names) gossip() string { return n.prefix + "gossip" + n.database }
 func (n names) layout() string { return n.prefix + "layout" }
 func (n names) secret() string { return n.prefix + "secret" }
 
+// register, audit and pulses belong to all instances; activity is of one day, and
+// in the slot of pulses, which one script writes with it.
+func (n names) register() string           { return n.prefix + "register" }
+func (n names) audit() string              { return n.prefix + "audit" }
+func (n names) pulses() string             { return n.prefix + "{pulses}" }
+func (n names) activity(day string) string { return n.prefix + "{pulses}:activity:" + day }
+
 func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }
 
 // scratch is names for checks; all have one hash tag.
-type scratch struct{ hash, sorted, probe, channel string }
+type scratch struct{ hash, sorted, other, probe, channel string }
 
 // scratch returns the i-th scratch names of an instance.
 func (n names) scratch(instance string, i int) scratch {
@@ -81,7 +88,7 @@ func (n names) scratch(instance string, i int) scratch {
 		tag += "/" + strconv.Itoa(i)
 	}
 	return scratch{
-		hash: n.tagged(tag, ":hash"), sorted: n.tagged(tag, ":sorted"),
+		hash: n.tagged(tag, ":hash"), sorted: n.tagged(tag, ":sorted"), other: n.tagged(tag, ":other"),
 		probe: n.tagged(tag, ":probe"), channel: n.tagged(tag, n.database),
 	}
 }

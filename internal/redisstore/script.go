@@ -43,7 +43,14 @@ var (
 	topScript     = newScript("top")
 	checkScript   = newScript("check")
 
-	allScripts = []*script{applyScript, amountScript, shareScript, reissueScript, topScript, checkScript}
+	registerScript = newScript("register")
+	auditScript    = newScript("audit")
+	pulseScript    = newScript("pulse")
+
+	allScripts = []*script{
+		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
+		registerScript, auditScript, pulseScript,
+	}
 )
 
 // load hands all scripts to the node.
@@ -67,7 +74,12 @@ type call struct {
 	key     string // the first of its keys
 	args    []any  // "evalsha", hash, number of keys, keys…, arguments…
 	fence   int    // index in args of the first argument
-	way     way    // set by run
+	// day, where not 0, is the index in args of a key that is dayOf and the number of
+	// a day, which run appends: today in the node's clock, or tomorrow for as long before
+	// midnight as the call may take.
+	day   int
+	dayOf string
+	way   way // set by run
 
 	// Set by run: one of the first two.
 	reply any
@@ -206,6 +218,7 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 		return nil
 	}
 	var fence any = strconv.FormatInt(deadline, 10)
+	today := strconv.FormatInt(dayOf(deadline), 10)
 	pipe := n.client.Pipeline()
 	commands := make([]*redis.Cmd, len(todo))
 	durable := false
@@ -213,6 +226,9 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 		c := &calls[i]
 		if c.fenced {
 			c.args[c.fence] = fence
+		}
+		if c.day != 0 {
+			c.args[c.day] = c.dayOf + today
 		}
 		if c.way.asking {
 			pipe.Do(ctx, "asking")

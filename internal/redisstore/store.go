@@ -30,6 +30,7 @@ type Store struct {
 
 	stats      counters
 	top        gathered
+	told       told
 	reached    atomic.Bool // some node was found usable once
 	lost       ignorance
 	voice      voice
@@ -42,8 +43,9 @@ type Store struct {
 }
 
 var (
-	_ tally.Store = (*Store)(nil)
-	_ tally.Feed  = (*Store)(nil)
+	_ tally.Store  = (*Store)(nil)
+	_ tally.Feed   = (*Store)(nil)
+	_ tally.Ledger = (*Store)(nil)
 )
 
 // Open returns a store at url for the topics of catalog. The URL is one of

@@ -3,6 +3,7 @@
 --
 -- KEYS[1]  a hash that does not exist
 -- KEYS[2]  a sorted set that does not exist
+-- KEYS[3]  a key that does not exist
 -- ARGV[1…] channels to publish on; nobody listens for this message
 --
 -- Returns a text for each command that was refused: the command, why.
@@ -22,10 +23,18 @@ try('HGETALL', KEYS[1])
 try('PEXPIRE', KEYS[1], '60000')
 try('PEXPIREAT', KEYS[1], '33000000000000')
 try('PEXPIRE', KEYS[1], '60000')
-try('HDEL', KEYS[1], 'a')
+try('HINCRBY', KEYS[1], 'b', '1')
+try('HDEL', KEYS[1], 'a', 'b')
 try('ZADD', KEYS[2], '1', 'a')
 try('ZCARD', KEYS[2])
 try('ZRANGE', KEYS[2], '0', '-1')
 try('ZREM', KEYS[2], 'a')
+try('APPEND', KEYS[3], 'a')
+try('SETRANGE', KEYS[3], '0', 'b')
+try('GETRANGE', KEYS[3], '0', '0')
+try('UNLINK', KEYS[3])
+try('XADD', KEYS[3], '*', 'a', '1')
+try('XREVRANGE', KEYS[3], '+', '-', 'COUNT', '1')
+try('UNLINK', KEYS[3])
 for i = 1, #ARGV do try('PUBLISH', ARGV[i], '') end
 return refused

@@ -1,0 +1,125 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// told is what instances told of their writes through this store, by instance and
+// site, in pulses that are known to be stored. There is one instance but in tests.
+type told struct {
+	mu     sync.Mutex
+	writes map[string]map[string]int64 // guarded by mu
+}
+
+// with returns what was told in all once pulse is.
+func (t *told) with(pulse tally.Pulse) map[string]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := map[string]int64{}
+	maps.Copy(all, t.writes[pulse.Instance])
+	for site, writes := range pulse.Writes {
+		all[site] += writes
+	}
+	return all
+}
+
+func (t *told) stored(instance string, all map[string]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.writes == nil {
+		t.writes = map[string]map[string]int64{}
+	}
+	t.writes[instance] = all
+}
+
+// Pulse implements [tally.Ledger].
+func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
+	all := s.told.with(pulse)
+	c := newCall(pulseScript, true, s.names.pulses(), "")
+	c.day, c.dayOf = len(c.args)-2, s.names.activity("")
+	c.args = append(c.args, pulse.Instance, pulse.Status, tally.PulseTTL.Milliseconds(), (tally.ActivityKept + day).Milliseconds())
+	for site, writes := range all {
+		c.args = append(c.args, site, writes, pulse.Writes[site])
+	}
+	if err := s.carryOut(ctx, c); err != nil {
+		return tally.Unavailable(fmt.Errorf("store a pulse: %w", err))
+	}
+	s.told.stored(pulse.Instance, all)
+	return nil
+}
+
+// Pulses implements [tally.Ledger].
+func (s *Store) Pulses(ctx context.Context) ([]tally.Pulse, error) {
+	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.pulses())
+	clock := redis.NewTimeCmd(ctx, "time")
+	if err := s.ask(ctx, s.names.pulses(), stored, clock); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read the pulses: %w", err))
+	}
+	var pulses []tally.Pulse
+	for instance, text := range stored.Val() {
+		expires, rest, _ := strings.Cut(text, " ")
+		_, status, _ := strings.Cut(rest, " ")
+		if until, err := strconv.ParseInt(expires, 10, 64); err == nil && until > clock.Val().UnixMilli() {
+			pulses = append(pulses, tally.Pulse{Instance: instance, Status: []byte(status)})
+		}
+	}
+	slices.SortFunc(pulses, func(a, b tally.Pulse) int { return strings.Compare(a.Instance, b.Instance) })
+	return pulses, nil
+}
+
+// Activity implements [tally.Ledger].
+func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, error) {
+	clock := redis.NewTimeCmd(ctx, "time")
+	if err := s.ask(ctx, s.names.pulses(), clock); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
+	}
+	now := clock.Val()
+	from = max(from, now.Add(-tally.ActivityKept).Unix()/60)
+	var days []*redis.MapStringStringCmd
+	var commands []redis.Cmder
+	// A day's hash has minutes of its neighbours: see call.day.
+	for d := from/minutesADay - 1; d <= now.Unix()/60/minutesADay+1; d++ {
+		command := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.activity(strconv.FormatInt(d, 10)))
+		days, commands = append(days, command), append(commands, command)
+	}
+	if err := s.ask(ctx, s.names.pulses(), commands...); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
+	}
+	type when struct {
+		minute int64
+		site   string
+	}
+	sums := map[when]int64{}
+	for _, d := range days {
+		for field, text := range d.Val() {
+			number, site, _ := strings.Cut(field, " ")
+			minute, err1 := strconv.ParseInt(number, 10, 64)
+			writes, err2 := strconv.ParseInt(text, 10, 64)
+			if err1 == nil && err2 == nil && minute >= from {
+				sums[when{minute, site}] += writes
+			}
+		}
+	}
+	activity := make([]tally.Activity, 0, len(sums))
+	for w, writes := range sums {
+		activity = append(activity, tally.Activity{Site: w.site, Minute: w.minute, Writes: writes})
+	}
+	slices.SortFunc(activity, func(a, b tally.Activity) int {
+		return cmp.Or(cmp.Compare(a.Minute, b.Minute), strings.Compare(a.Site, b.Site))
+	})
+	return activity, nil
+}
+
+const minutesADay = int64(day / time.Minute)

@@ -1,0 +1,73 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Register implements [tally.Ledger].
+func (s *Store) Register(ctx context.Context) (map[string]string, error) {
+	entries := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.register())
+	if err := s.ask(ctx, s.names.register(), entries); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read the register: %w", err))
+	}
+	return entries.Val(), nil
+}
+
+// SetRegister implements [tally.Ledger].
+func (s *Store) SetRegister(ctx context.Context, name, value string) error {
+	c := newCall(registerScript, true, s.names.register())
+	c.args = append(c.args, name, value)
+	if err := s.carryOut(ctx, c); err != nil {
+		return tally.Unavailable(fmt.Errorf("set %q in the register: %w", name, err))
+	}
+	return nil
+}
+
+// ask runs commands about one key at the node that holds it.
+func (s *Store) ask(ctx context.Context, key string, commands ...redis.Cmder) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	requests := []request{{key: key, commands: commands}}
+	s.send(ctx, requests, nil)
+	return requests[0].err()
+}
+
+// carryOut runs one call that is acknowledged as likes are.
+func (s *Store) carryOut(ctx context.Context, c call) error {
+	c.durable = true
+	calls := []call{c}
+	if err := s.carryOutAll(ctx, calls); err != nil {
+		return err
+	}
+	return calls[0].err
+}
+
+// carryOutAll runs calls, of which each has its own error, within [patience]: what
+// is done for an owner has no deadline of its own that would suit one round trip.
+func (s *Store) carryOutAll(ctx context.Context, calls []call) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.run(ctx, calls)
+	return nil
+}
+
+// day is what journals and activity are divided by.
+const day = 24 * time.Hour
+
+// dayOf returns the day of a time in microseconds since the Unix epoch.
+func dayOf(micros int64) int64 { return micros / day.Microseconds() }
