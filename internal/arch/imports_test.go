@@ -51,7 +51,8 @@ var owners = map[string][]string{
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},
 	"github.com/spf13/pflag":         {"cmd/tallycast"},
-	"github.com/goccy/go-yaml":       {"cmd/tallycast"},
+	"github.com/goccy/go-yaml":       {"cmd/tallycast", "internal/seed"},
+	"github.com/pelletier/go-toml":   {"internal/seed"},
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
 	"golang.org/x/text/unicode/norm": {"internal/tally"},
 	// A template that is executed costs the binary megabytes: see TestTheBinaryStaysSmall.

@@ -1,0 +1,233 @@
+package seed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// unsettled is for how long after it was modified a file may change again without
+// a new time: the coarsest clock of a file system in use (FAT, old NFS) ticks so.
+// Until then it is read again at each look.
+const unsettled = 2 * time.Second
+
+// pages are the names' ends of what a site generator makes pages of, in lower case.
+var pages = map[string]bool{".md": true, ".markdown": true, ".mdx": true, ".html": true, ".htm": true}
+
+// Folder reads the seeds of folders and files, and again what changes in them. It
+// compares times and sizes, which works on every file system and has no limit of
+// files. It is not safe for concurrent use.
+type Folder struct {
+	rules  Rules
+	paths  []string
+	files  map[string]*file
+	owners map[tally.Topic]string // which of files gives the topic its seed
+	gone   map[string]string      // paths and directories that cannot be read, and why
+}
+
+// file is what was last read of a file.
+type file struct {
+	size     int64
+	modified time.Time
+	readAt   time.Time
+	seeds    map[tally.Topic]Seed
+	problems []Problem
+	seen     bool // at the present look
+}
+
+// NewFolder returns a reader of paths, each a folder or a file, by rules, which are
+// good. In a folder pages are read, those with a name that begins with a dot and
+// node_modules left out; tables (.csv, .tsv) and documents (.json) only where a path
+// names them. A file that a path names is to its page a folder's top.
+func NewFolder(rules Rules, paths ...string) *Folder {
+	return &Folder{
+		rules: rules, paths: paths,
+		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{},
+	}
+}
+
+// Result is what a look found.
+type Result struct {
+	Seeds    []Seed
+	Problems []Problem
+	Files    int // how many there are
+	Read     int // how many of them were read
+}
+
+// Look reads what is new or changed since the last look, all at first. It returns
+// the seeds and problems that are new or other than before; those of a file that
+// went are not told. It ends early with ctx.
+func (f *Folder) Look(ctx context.Context) Result {
+	var result Result
+	for _, each := range f.files {
+		each.seen = false
+	}
+	for _, path := range f.paths {
+		f.walk(ctx, path, &result)
+	}
+	if ctx.Err() != nil {
+		return result
+	}
+	for path, each := range f.files {
+		if !each.seen {
+			f.disown(each)
+			delete(f.files, path)
+		}
+	}
+	result.Files = len(f.files)
+	return result
+}
+
+// walk looks at a path, and at what is below it in the order of names.
+func (f *Folder) walk(ctx context.Context, root string, result *Result) {
+	// A folder may be a link that is turned to the next release.
+	top, err := filepath.EvalSymlinks(root)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(top)
+	}
+	if !f.reachable(root, err, result) {
+		return
+	}
+	if !info.IsDir() {
+		f.look(root, top, filepath.Base(root), result)
+		return
+	}
+	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // ends early with ctx alone
+		below, _ := filepath.Rel(top, path) // path begins with top
+		shown := filepath.Join(root, below)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !f.reachable(shown, err, result) {
+			return fs.SkipDir
+		}
+		hidden := below != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules")
+		switch {
+		case hidden && entry.IsDir():
+			return fs.SkipDir
+		case !hidden && !entry.IsDir() && pages[strings.ToLower(filepath.Ext(path))]:
+			f.look(shown, path, filepath.ToSlash(below), result)
+		}
+		return nil
+	})
+}
+
+// reachable tells whether err is none, and says once that it is one.
+func (f *Folder) reachable(path string, err error, result *Result) bool {
+	if err == nil {
+		delete(f.gone, path)
+		return true
+	}
+	if reason := plain(err).Error(); f.gone[path] != reason {
+		f.gone[path] = reason
+		result.Problems = append(result.Problems, Problem{File: path, Reason: reason})
+	}
+	return false
+}
+
+// plain returns the reason of a file's error without the path.
+func plain(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// look reads a file if it is new or changed.
+func (f *Folder) look(shown, path, page string, result *Result) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return // a pipe would be waited for
+	}
+	if !f.reachable(shown, err, result) {
+		return
+	}
+	before := f.files[shown]
+	if before != nil {
+		before.seen = true
+		if before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= unsettled {
+			return
+		}
+	}
+	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), seen: true}
+	read := found{file: shown}
+	if err := read.read(f.rules, path, page); err != nil {
+		read.refuse(0, "%v", plain(err))
+	}
+	f.disown(before)
+	f.own(now, read)
+	f.files[shown] = now
+	result.Read++
+	if before == nil {
+		before = &file{}
+	}
+	for _, seed := range read.seeds {
+		was, known := before.seeds[seed.Topic]
+		if now.seeds[seed.Topic] == seed && (!known || was.Count != seed.Count) {
+			result.Seeds = append(result.Seeds, seed)
+		}
+	}
+	for _, problem := range now.problems {
+		if !slices.Contains(before.problems, problem) {
+			result.Problems = append(result.Problems, problem)
+		}
+	}
+}
+
+// read reads the file at path.
+func (f *found) read(r Rules, path, page string) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".csv", ".tsv":
+		return f.table(r, in)
+	case ".json":
+		return f.document(r, in)
+	}
+	return f.frontmatter(r, page, in)
+}
+
+// own keeps the seeds that are the file's to give, and what is wrong with it: of
+// several places that give a topic other seeds the first holds, as long as it does
+// not change.
+func (f *Folder) own(now *file, read found) {
+	now.seeds, now.problems = map[tally.Topic]Seed{}, read.problems
+	for _, seed := range read.seeds {
+		other, twice := now.seeds[seed.Topic]
+		if owner, owned := f.owners[seed.Topic]; owned && !twice {
+			other, twice = f.files[owner].seeds[seed.Topic], true
+		}
+		switch {
+		case !twice:
+			now.seeds[seed.Topic] = seed
+			f.owners[seed.Topic] = seed.File
+		case other.Count != seed.Count:
+			now.problems = append(now.problems, Problem{seed.File, seed.Line, fmt.Sprintf(
+				"gives %s the seed %d, and %s:%d gave it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
+		}
+	}
+	slices.SortStableFunc(now.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+}
+
+// disown forgets what a file gave.
+func (f *Folder) disown(was *file) {
+	if was == nil {
+		return
+	}
+	for topic := range was.seeds {
+		delete(f.owners, topic)
+	}
+}

@@ -1,0 +1,93 @@
+package seed
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// home is what the widgets call the page at the root of a site.
+const home = "index"
+
+// dated is how Jekyll begins the name of a post's file.
+var dated = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}-`)
+
+// keyOfPath returns the key of the page that a file becomes, by its path below
+// the folder, with slashes.
+func keyOfPath(name string) string {
+	name = strings.TrimSuffix(name, path.Ext(name))
+	if dir, last := path.Split(name); last == "index" || last == "_index" {
+		name = strings.TrimSuffix(dir, "/")
+	}
+	if name == "" {
+		return home
+	}
+	return name
+}
+
+// keyOfAddress returns the key of the page at an address, a path or a whole URL,
+// as the widgets derive it.
+func keyOfAddress(address string) (string, error) {
+	at, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || at.Opaque != "" {
+		return "", fmt.Errorf("%q is no address of a page", address)
+	}
+	for segment := range strings.SplitSeq(at.Path, "/") {
+		if strings.HasPrefix(segment, ":") {
+			return "", fmt.Errorf("%q is a pattern, not the address of this page", address)
+		}
+	}
+	name := at.Path
+	if dir, last := path.Split(name); last == "index.html" {
+		name = dir
+	}
+	if name = strings.Trim(name, "/"); name == "" {
+		name = home
+	}
+	if query := at.Query().Encode(); query != "" { // sorted
+		name += "?" + query
+	}
+	return name, nil
+}
+
+// key returns the key of a record, by the rules.
+func (r Rules) key(rec record) (key string, line int, err error) {
+	field := func(names ...string) (string, int, error) {
+		for _, name := range names {
+			value, line, ok := rec.field(name)
+			if text := textOf(value); ok && text != "" {
+				return text, line, nil
+			}
+		}
+		return "", rec.line, fmt.Errorf("there is no %s that says which page it is", strings.Join(names, " or "))
+	}
+	switch from := r.KeyFrom; {
+	case from == FromSlug:
+		if key, line, err = field("slug"); err != nil && rec.path != "" {
+			return dated.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
+		}
+		return strings.Trim(key, "/"), line, err
+	case from == FromPermalink:
+		key, line, err = field("permalink", "url")
+		if err == nil {
+			key, err = keyOfAddress(key)
+			return key, line, err
+		}
+		if rec.path != "" {
+			return keyOfPath(rec.path), rec.line, nil
+		}
+		return key, line, err
+	case (from == FromPath || from == "") && rec.path != "":
+		return keyOfPath(rec.path), rec.line, nil
+	case from == FromPath || from == "":
+		key, line, err = field("key", "slug", "page", "path")
+	default:
+		key, line, err = field(from)
+	}
+	if err == nil && (strings.HasPrefix(key, "/") || strings.Contains(key, "://")) {
+		key, err = keyOfAddress(key)
+	}
+	return key, line, err
+}

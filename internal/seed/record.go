@@ -1,0 +1,193 @@
+package seed
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// MaxCount is the greatest seed: with it there is room for as many contributions
+// again below 2^53, up to which a JSON number is exact.
+const MaxCount = 1_000_000_000_000_000
+
+// record is one thing with fields: a page's frontmatter, a line of a table, an
+// object of a document.
+type record struct {
+	file  string // as it is shown
+	path  string // of the page below its folder, with slashes; empty where it is no page
+	line  int    // where it begins
+	field func(name string) (value any, line int, ok bool)
+}
+
+// Seed is a number that a topic's count begins with, and where it stands.
+type Seed struct {
+	Topic tally.Topic
+	Count int64
+	File  string
+	Line  int
+}
+
+// Problem is what could not be read.
+type Problem struct {
+	File   string
+	Line   int // 0: the file as a whole
+	Reason string
+}
+
+func (p Problem) String() string {
+	if p.Line == 0 {
+		return p.File + ": " + p.Reason
+	}
+	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Reason
+}
+
+// found gathers what a file gives.
+type found struct {
+	file     string
+	seeds    []Seed
+	problems []Problem
+}
+
+func (f *found) refuse(line int, format string, args ...any) {
+	f.problems = append(f.problems, Problem{f.file, line, fmt.Sprintf(format, args...)})
+}
+
+// take adds what a record gives by the rules.
+func (f *found) take(r Rules, rec record) {
+	if name, line, ok := rec.field("topic"); ok && rec.path == "" {
+		f.takeTopic(rec, textOf(name), line)
+		return
+	}
+	type given struct {
+		field Field
+		count int64
+		line  int
+	}
+	var all []given
+	for _, field := range r.Fields {
+		value, line, ok := rec.field(field.Name)
+		if !ok {
+			continue
+		}
+		count, some, err := countOf(value)
+		switch {
+		case err != nil:
+			f.refuse(line, "%s %v", field.Name, err)
+		case some:
+			all = append(all, given{field, count, line})
+		}
+	}
+	if len(all) == 0 {
+		return // a page without a number needs no key
+	}
+	key, line, err := r.key(rec)
+	if err != nil {
+		f.refuse(line, "%v", err)
+		return
+	}
+	for _, each := range all {
+		topic, err := r.topic(each.field.Metric, key)
+		if err != nil {
+			f.refuse(line, "%q: %s", key, tally.AsError(err).Message)
+			return // it would be the same for each metric
+		}
+		f.seeds = append(f.seeds, Seed{topic, each.count, rec.file, each.line})
+	}
+}
+
+// takeTopic adds a record that names its topic: it has a count, or a seed, as our
+// own answers and exports have.
+func (f *found) takeTopic(rec record, name string, line int) {
+	topic, err := tally.ParseTopic(name)
+	if err != nil {
+		f.refuse(line, "%q: %s", name, tally.AsError(err).Message)
+		return
+	}
+	for _, field := range []string{"seed", "count"} {
+		value, line, ok := rec.field(field)
+		if !ok {
+			continue
+		}
+		count, some, err := countOf(value)
+		switch {
+		case err != nil:
+			f.refuse(line, "%s %v", field, err)
+		case some:
+			f.seeds = append(f.seeds, Seed{topic, count, rec.file, line})
+		default:
+			continue
+		}
+		return
+	}
+}
+
+// textOf returns a value that names something, as text.
+func textOf(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case int64, uint64, json.Number:
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+// countOf reads a value that should be a seed. Some is false where it is empty.
+func countOf(value any) (count int64, some bool, err error) {
+	wrong := func(what string) (int64, bool, error) {
+		return 0, false, fmt.Errorf("is %s; it should be a whole number from 0 to %d", what, int64(MaxCount))
+	}
+	switch v := value.(type) {
+	case nil:
+		return 0, false, nil
+	case int64:
+		count = v
+	case uint64:
+		count = int64(min(v, math.MaxInt64))
+	case float64:
+		if v != math.Trunc(v) || math.Abs(v) > MaxCount {
+			return wrong(strconv.FormatFloat(v, 'g', -1, 64))
+		}
+		count = int64(v)
+	case json.Number:
+		return countOfText(v.String(), wrong)
+	case string:
+		return countOfText(v, wrong)
+	case bool:
+		return wrong(strconv.FormatBool(v))
+	default:
+		return wrong("no number")
+	}
+	if count < 0 || count > MaxCount {
+		return wrong(strconv.FormatInt(count, 10))
+	}
+	return count, true, nil
+}
+
+func countOfText(text string, wrong func(string) (int64, bool, error)) (int64, bool, error) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0, false, nil
+	}
+	count, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(f) {
+			return countOf(f)
+		}
+		return wrong(strconv.Quote(shortened(text)))
+	}
+	return countOf(count)
+}
+
+// shortened returns the beginning of a text that is shown.
+func shortened(text string) string {
+	const most = 40 // characters: enough to find it
+	if short := []rune(text); len(short) > most {
+		return string(short[:most]) + "…"
+	}
+	return text
+}
