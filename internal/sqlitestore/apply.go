@@ -110,7 +110,7 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 				write.WouldCreate = true
 				continue
 			}
-			if r.id, err = w.create(b.Topic); err != nil {
+			if r, err = w.create(b.Topic); err != nil {
 				return false, err
 			}
 			write.Created = true
@@ -121,10 +121,16 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 		}
 		if delta != 0 {
 			write.Changed, changed = true, true
-			r.count = max(0, r.count+delta)
+			r.add(delta)
+		}
+		if delta > 0 && w.kept > 0 {
+			w.traces.note(write)
 		}
 	}
 	if changed {
+		if err := w.journal(r.id, now); err != nil {
+			return false, err
+		}
 		r.version = tally.NextVersion(r.version, now.UnixMicro())
 		if err := w.set(r); err != nil {
 			return false, err
@@ -141,11 +147,7 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	case rule.Kind == tally.Window:
 		return inserted(w.addSeen.Exec(windowEnd(rule, now), topic, member))
 	case write.Amount == 0:
-		var before int64
-		err := w.dropContribution.QueryRow(topic, member).Scan(&before)
-		if errors.Is(err, sql.ErrNoRows) {
-			return 0, nil
-		}
+		before, err := w.takeContribution(topic, member)
 		return -before, err
 	}
 	added, err := inserted(w.addContribution.Exec(topic, member, write.Amount))
@@ -160,7 +162,16 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	return write.Amount - before, err
 }
 
-// inserted returns how many rows a statement that inserts one or nothing did.
+// takeContribution removes a contribution and returns what it was.
+func (w *writer) takeContribution(topic, member int64) (before int64, err error) {
+	err = w.dropContribution.QueryRow(topic, member).Scan(&before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return before, err
+}
+
+// inserted returns how many rows a statement inserted or removed.
 func inserted(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err

@@ -8,8 +8,6 @@ import (
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
-
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
 var (
@@ -49,11 +47,6 @@ func explain(err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", meaning, err)
-}
-
-// unavailable returns the error of an operation on the file that failed.
-func (s *Store) unavailable(operation string, err error) error {
-	return tally.Unavailable(fmt.Errorf("%s %s: %w", operation, s.path, explain(err)))
 }
 
 // fault is why the last operation of one kind failed on the file; it is nil while

@@ -60,6 +60,11 @@ func screen(ctx context.Context, path string) error {
 	if !bytes.Equal(head, []byte(magic)) {
 		return fmt.Errorf("open %s: the file is no SQLite database", path)
 	}
+	return recognise(ctx, path)
+}
+
+// recognise tells why the database at path is not for us. It only reads.
+func recognise(ctx context.Context, path string) error {
 	scripts, err := migrations()
 	if err != nil {
 		return err

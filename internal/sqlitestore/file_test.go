@@ -261,7 +261,7 @@ func TestTheClosedFileStandsAloneAndIsReadByAnyTool(t *testing.T) {
 		t.Errorf("a log of %d bytes is left beside it", info.Size())
 	}
 	for question, want := range map[string]string{
-		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "1",
+		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "2",
 		`SELECT site || ' ' || metric || ' ' || key || ' ' || count FROM topics`: "default likes killed 2048",
 		`SELECT count(*) FROM contributions`:                                     "2048",
 		`PRAGMA integrity_check`:                                                 "ok",

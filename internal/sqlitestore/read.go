@@ -84,7 +84,7 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 	if len(places) == 0 {
 		return nil
 	}
-	rows, err := s.reading.read.QueryContext(ctx, string(append(asked, ']')))
+	rows, err := s.asked.read.QueryContext(ctx, string(append(asked, ']')))
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 }
 
 func (s *Store) topStored(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	rows, err := s.reading.top.QueryContext(ctx, site, metric, max(0, limit))
+	rows, err := s.asked.top.QueryContext(ctx, site, metric, max(0, limit))
 	if err != nil {
 		return nil, err
 	}

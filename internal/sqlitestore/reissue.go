@@ -30,7 +30,7 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 				continue
 			}
 			if r.id == 0 {
-				if r.id, err = w.create(h.Topic); err != nil {
+				if r, err = w.create(h.Topic); err != nil {
 					return nil, err
 				}
 			}

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,36 +44,41 @@ type Options struct {
 	// Now is the store's clock: versions follow it and windows begin by it. Nil
 	// is time.Now.
 	Now func() time.Time
+	// Journal is how long it is kept when and from where a contribution was made; 0
+	// keeps none.
+	Journal time.Duration
 }
 
-// Store is one open file. It implements [tally.Store] and [tally.Feed], and is
-// safe for concurrent use.
+// Store is one open file. It implements [tally.Store], [tally.Feed] and
+// [tally.Ledger], and is safe for concurrent use.
 type Store struct {
+	*Reader // what the owner reads
+
 	// fixed after Open
-	path    string
-	catalog *tally.Catalog
-	now     func() time.Time
-	secret  []byte
 	lock    *lock
 	writers *sql.DB // one connection, which writer owns
 	readers *sql.DB
-	reading statements
+	asked   statements
 	writer  *writer
 	jobs    chan *job
+	sweeps  chan struct{} // holds one: there may be something to remove
 	closing chan struct{} // closed by Close
 
 	feed     *feed
 	presence *presence
 
-	readFault, writeFault fault
+	pulses *pulses
 
-	working sync.WaitGroup // the writer's goroutine
+	writeFault fault
+
+	working sync.WaitGroup // the goroutines that write and sweep
 	close   func() error
 }
 
 var (
-	_ tally.Store = (*Store)(nil)
-	_ tally.Feed  = (*Store)(nil)
+	_ tally.Store  = (*Store)(nil)
+	_ tally.Feed   = (*Store)(nil)
+	_ tally.Ledger = (*Store)(nil)
 )
 
 // Open opens the database at path for the topics of catalog, and makes it if it
@@ -83,9 +87,9 @@ var (
 // naming the file.
 func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
 	s := &Store{
-		catalog: catalog,
-		now:     options.Now,
+		Reader:  &Reader{catalog: catalog, now: options.Now, kept: options.Journal},
 		jobs:    make(chan *job),
+		sweeps:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		feed:    newFeed(),
 	}
@@ -93,6 +97,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		s.now = time.Now
 	}
 	s.presence = newPresence(s.now, s.feed)
+	s.pulses = newPulses(s.now)
 	s.close = sync.OnceValue(s.shut)
 	if s.path, err = locate(path); err != nil {
 		return nil, err
@@ -111,7 +116,9 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	if err := s.connect(ctx, options.Secret); err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
 	}
-	s.working.Go(s.write) // ends with Close
+	// Both end with Close.
+	s.working.Go(s.write)
+	s.working.Go(s.sweep)
 	return s, nil
 }
 
@@ -124,7 +131,8 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 		pragma("synchronous", "full"), // a commit is on disk when it returns
 		pragma("fullfsync", "on"),     // on macOS too, where fsync stops at the drive's cache
 		pragma("cache_size", writerCache),
-		pragma("foreign_keys", "on"),
+		// What refers to a topic that goes is removed afterwards, in portions.
+		pragma("foreign_keys", "off"),
 		pragma("journal_size_limit", maxIdleWAL),
 	))
 	if err != nil {
@@ -135,7 +143,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept, sweeps: s.sweeps}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
@@ -159,7 +167,10 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	}
 	s.readers.SetMaxOpenConns(maxReaders)
 	s.readers.SetMaxIdleConns(maxReaders)
-	return s.reading.prepare(ctx, s.readers)
+	if err := s.asked.prepare(ctx, s.readers); err != nil {
+		return err
+	}
+	return s.open()
 }
 
 // keepSecret returns the file's secret, which becomes given, or a new one, where
@@ -191,6 +202,9 @@ func (s *Store) shut() (err error) {
 	close(s.closing)
 	s.working.Wait()
 	// The writer's connection is the last: it folds the log into the file.
+	if s.owners != nil {
+		err = errors.Join(err, s.owners.Close())
+	}
 	if s.readers != nil {
 		err = errors.Join(err, s.readers.Close())
 	}
@@ -205,9 +219,6 @@ func (s *Store) shut() (err error) {
 
 // Lane is the same for all topics: there is one writer.
 func (s *Store) Lane(tally.Topic) string { return "sqlite" }
-
-// Secret returns a copy of the key of the visitor hash.
-func (s *Store) Secret() ([]byte, error) { return slices.Clone(s.secret), nil }
 
 // Health tells whether the last operations on the file went well.
 func (s *Store) Health() tally.Health {

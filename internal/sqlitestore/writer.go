@@ -69,6 +69,11 @@ type writer struct {
 	conn    *sql.Conn
 	catalog *tally.Catalog
 	now     func() time.Time
+	kept    time.Duration // how long the journal is; 0: there is none
+	sweeps  chan<- struct{}
+
+	numbering
+	traces journalist
 
 	prepared []*sql.Stmt // all that follow
 
@@ -79,6 +84,8 @@ type writer struct {
 	addContribution, dropContribution *sql.Stmt
 	contributed, setContribution      *sql.Stmt
 	addSeen, dropSeen                 *sql.Stmt
+	takeSeen                          *sql.Stmt
+	addTraces, getTraces, setTraces   *sql.Stmt
 	probed                            *sql.Stmt
 }
 
@@ -91,9 +98,9 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.begin, `BEGIN IMMEDIATE`},
 		{&w.commit, `COMMIT`},
 		{&w.rollback, `ROLLBACK`},
-		{&w.findTopic, `SELECT id, count, version FROM topics WHERE site = ? AND metric = ? AND key = ?`},
-		{&w.makeTopic, `INSERT INTO topics (site, metric, key, count, version) VALUES (?, ?, ?, 0, 0)`},
-		{&w.setTopic, `UPDATE topics SET count = ?, version = ? WHERE id = ?`},
+		{&w.findTopic, `SELECT id, count, version, seed, adjustment FROM topics WHERE site = ? AND metric = ? AND key = ?`},
+		{&w.makeTopic, `INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`},
+		{&w.setTopic, `UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ? WHERE id = ?`},
 		{&w.addContribution, `INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.dropContribution, `DELETE FROM contributions WHERE topic = ? AND member = ? RETURNING amount`},
 		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},
@@ -101,6 +108,10 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.addSeen, `INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.dropSeen, `DELETE FROM seen WHERE (window_end, topic, member) IN
 			(SELECT window_end, topic, member FROM seen WHERE window_end <= ? ORDER BY window_end LIMIT ?)`},
+		{&w.addTraces, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
+		{&w.takeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
+		{&w.getTraces, `SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`},
+		{&w.setTraces, `UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`},
 		{&w.probed, `INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`},
 	} {
 		prepared, err := w.conn.PrepareContext(ctx, statement.query)
@@ -110,7 +121,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		*statement.into = prepared
 		w.prepared = append(w.prepared, prepared)
 	}
-	return nil
+	return w.number(ctx)
 }
 
 // close closes the connection. Statements come first: one that is left keeps the
@@ -153,36 +164,4 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	return changes, nil
-}
-
-// row is a topic as it is stored; its id is 0 where it is not.
-type row struct {
-	id, count, version int64
-}
-
-func (w *writer) find(topic tally.Topic) (r row, err error) {
-	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).Scan(&r.id, &r.count, &r.version)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return row{}, fmt.Errorf("find %s: %w", topic, err)
-	}
-	return r, nil
-}
-
-// create stores topic, which find did not find, with count and version 0.
-func (w *writer) create(topic tally.Topic) (id int64, err error) {
-	result, err := w.makeTopic.Exec(topic.Site(), topic.Metric(), topic.Key())
-	if err == nil {
-		id, err = result.LastInsertId()
-	}
-	if err != nil {
-		return 0, fmt.Errorf("create %s: %w", topic, err)
-	}
-	return id, nil
-}
-
-func (w *writer) set(r row) error {
-	if _, err := w.setTopic.Exec(r.count, r.version, r.id); err != nil {
-		return fmt.Errorf("set topic %d: %w", r.id, err)
-	}
-	return nil
 }

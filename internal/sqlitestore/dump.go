@@ -1,0 +1,129 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Dump reads one snapshot of the file, on a connection of its own. It keeps nobody
+// from writing; the log of writes is not folded into the file until it ends.
+func (r *Reader) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
+	var ended error // by each
+	err := r.reading(ctx, "all topics", func() error {
+		return r.snapshot(ctx, func(conn *sql.Conn) error {
+			d := &dump{reader: r, conn: conn, each: func(p tally.Portion) error {
+				ended = each(p)
+				return ended
+			}}
+			err := d.run(ctx, scope)
+			if ended != nil {
+				return nil
+			}
+			return err
+		})
+	})
+	if ended != nil {
+		return ended
+	}
+	return err
+}
+
+// dump is one under way.
+type dump struct {
+	reader *Reader
+	conn   *sql.Conn
+	each   func(tally.Portion) error
+
+	contributed, seen *sql.Stmt
+}
+
+// topicOf is a topic with the id under which its contributions stand.
+type topicOf struct {
+	id int64
+	tally.State
+}
+
+func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
+	if d.contributed, err = d.conn.PrepareContext(ctx, `SELECT member, amount FROM contributions WHERE topic = ? ORDER BY member`); err != nil {
+		return err
+	}
+	defer d.contributed.Close()
+	if d.seen, err = d.conn.PrepareContext(ctx, `SELECT member, 1 FROM seen WHERE topic = ? AND window_end = ? ORDER BY member`); err != nil {
+		return err
+	}
+	defer d.seen.Close()
+	var last tally.Topic
+	for {
+		page, err := d.page(ctx, scope, last)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, topic := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := d.topic(topic); err != nil {
+				return err
+			}
+		}
+		last = page[len(page)-1].Topic
+	}
+}
+
+// page returns the topics that follow last, which is none at first.
+func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (page []topicOf, err error) {
+	condition, args := where(scope, d.reader.presences())
+	if last != (tally.Topic{}) {
+		condition += " AND (site, metric, topics.key) > (?, ?, ?)"
+		args = append(args, last.Site(), last.Metric(), last.Key())
+	}
+	rows, err := d.conn.QueryContext(ctx, selectStates+"WHERE "+condition+" ORDER BY site, metric, topics.key LIMIT ?",
+		append(args, tally.MaxPortion)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		id, state, err := scanState(rows)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, topicOf{id, state})
+	}
+	return page, rows.Err()
+}
+
+// topic hands over the portions of one topic.
+func (d *dump) topic(t topicOf) (err error) {
+	var rows *sql.Rows
+	if rule := d.reader.catalog.Rule(t.Topic); rule.Kind == tally.Window {
+		rows, err = d.seen.Query(t.id, windowEnd(rule, d.reader.now()))
+	} else {
+		rows, err = d.contributed.Query(t.id)
+	}
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	portion := tally.Portion{State: t.State, Counted: t.Count - t.Seed - t.Adjustment, First: true}
+	for rows.Next() {
+		if len(portion.Contributions) == tally.MaxPortion {
+			if err := d.each(portion); err != nil {
+				return err
+			}
+			portion.First, portion.Contributions = false, nil
+		}
+		var member, amount int64
+		if err := rows.Scan(&member, &amount); err != nil {
+			return err
+		}
+		portion.Contributions = append(portion.Contributions, tally.Contribution{Member: tally.Member(member), Amount: amount})
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	portion.Last = true
+	return d.each(portion)
+}

@@ -1,0 +1,177 @@
+package sqlitestore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// maxValue bounds what an owner may set, either way, so that sums stay among the
+	// integers that a JSON number holds exactly (2^53).
+	maxValue = 1 << 51
+	// maxEdited bounds the edits and members of one transaction: some milliseconds.
+	maxEdited = 1024
+)
+
+// Edit carries out the edits, several in one transaction.
+func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
+	for len(edits) > 0 {
+		n, weight := 0, 0
+		for n < len(edits) && (n == 0 || weight+1+len(edits[n].Members) <= maxEdited) {
+			weight += 1 + len(edits[n].Members)
+			n++
+		}
+		s.editTogether(ctx, edits[:n])
+		edits = edits[n:]
+	}
+}
+
+func (s *Store) editTogether(ctx context.Context, edits []tally.Edit) {
+	// A copy for the writer, which may still be at work on it afterwards.
+	work := slices.Clone(edits)
+	for i := range work {
+		work[i].Members = slices.Clone(work[i].Members)
+	}
+	withdrawn, err := s.tracesOf(ctx, work)
+	if err == nil {
+		err = s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.edit(work, withdrawn) })
+	}
+	for i := range edits {
+		if err != nil {
+			edits[i].Err = err
+			continue
+		}
+		members := edits[i].Members
+		edits[i] = work[i]
+		edits[i].Members = members
+	}
+}
+
+// checkEdit tells why an edit is none.
+func checkEdit(rule tally.Rule, e *tally.Edit) error {
+	switch {
+	case rule.Kind == tally.Presence:
+		return tally.Errorf(tally.CodeReadOnlyMetric, "this metric counts open connections; there is nothing stored to edit")
+	case e.Kind == tally.EditSeed || e.Kind == tally.EditCount:
+		if e.Value < 0 || e.Value > maxValue {
+			return tally.Errorf(tally.CodeBadAmount, "a seed or a count is a whole number from 0 to %d", int64(maxValue))
+		}
+	case e.Kind == tally.EditAdjustment:
+		if e.Value < -maxValue || e.Value > maxValue {
+			return tally.Errorf(tally.CodeBadAmount, "an adjustment is a whole number from -%d to %d", int64(maxValue), int64(maxValue))
+		}
+	case e.Kind == tally.EditWithdraw:
+		if len(e.Members) > tally.MaxBatchWrites {
+			return tally.Errorf(tally.CodeInternal, "an edit withdraws at most %d members", tally.MaxBatchWrites)
+		}
+	case e.Kind != tally.EditReset && e.Kind != tally.EditDelete:
+		return tally.Errorf(tally.CodeInternal, "there is no edit of kind %d", e.Kind)
+	}
+	return nil
+}
+
+// edit carries out the edits and returns the changes to publish.
+func (w *writer) edit(edits []tally.Edit, withdrawn marks) (changes []tally.Change, err error) {
+	now := w.now()
+	if err := w.complete(&withdrawn); err != nil {
+		return nil, err
+	}
+	for i := range edits {
+		e := &edits[i]
+		e.Changed = false // another attempt may have filled it in
+		if e.Err = checkEdit(w.catalog.Rule(e.Topic), e); e.Err != nil {
+			continue
+		}
+		change, err := w.editTopic(e, withdrawn, now)
+		if err != nil {
+			return nil, err
+		}
+		if e.Changed {
+			changes = append(changes, change)
+		}
+	}
+	return changes, nil
+}
+
+// editTopic carries out one edit and fills in what became of it.
+func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (change tally.Change, err error) {
+	r, err := w.find(e.Topic)
+	if err != nil {
+		return change, err
+	}
+	e.Before = r.state(e.Topic)
+	e.After = e.Before
+	if e.IfVersion != 0 && e.IfVersion != r.version {
+		return change, nil
+	}
+	missing := r.id == 0
+	if missing {
+		if e.Kind != tally.EditSeed && e.Kind != tally.EditAdjustment && e.Kind != tally.EditCount {
+			return change, nil
+		}
+		if r, err = w.create(e.Topic); err != nil {
+			return change, err
+		}
+	}
+	before, counted := r, r.counted()
+	switch e.Kind {
+	case tally.EditSeed:
+		r.seed = e.Value
+	case tally.EditAdjustment:
+		r.adjustment = e.Value
+	case tally.EditCount:
+		r.adjustment = e.Value - r.seed - counted
+	case tally.EditReset, tally.EditDelete:
+		if err := w.empty(&r); err != nil {
+			return change, err
+		}
+		before.id, counted = r.id, 0
+	case tally.EditWithdraw:
+		taken, err := w.withdraw(r.id, e, now)
+		if err != nil {
+			return change, err
+		}
+		if err := w.forget(r.id, e.Members, withdrawn); err != nil {
+			return change, err
+		}
+		counted -= min(taken, counted)
+	}
+	r.sum(counted)
+	if r == before && !missing && e.Kind != tally.EditDelete {
+		return change, nil
+	}
+	r.version = tally.NextVersion(r.version, now.UnixMicro())
+	e.Changed = true
+	change = r.state(e.Topic).Change
+	if e.Kind == tally.EditDelete {
+		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
+		return change, w.remove(r)
+	}
+	e.After = r.state(e.Topic)
+	return change, w.set(r)
+}
+
+// withdraw removes what members contribute and returns how much it was.
+func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int64, err error) {
+	rule := w.catalog.Rule(e.Topic)
+	for _, member := range e.Members {
+		amount, err := w.takeMember(rule, topic, member, now)
+		if err != nil {
+			return 0, err
+		}
+		taken += amount
+	}
+	return taken, nil
+}
+
+// takeMember removes a member's contribution, or its being seen in the window of
+// that time, and returns what it was.
+func (w *writer) takeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
+	if rule.Kind == tally.Window {
+		return inserted(w.takeSeen.Exec(windowEnd(rule, at), topic, int64(member)))
+	}
+	return w.takeContribution(topic, int64(member))
+}

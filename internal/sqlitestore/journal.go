@@ -1,0 +1,139 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// traceBytes is the length of an entry: member and source.
+const traceBytes = 8 + 4
+
+// journalist gathers the traces of a batch, and numbers rows within a minute.
+type journalist struct {
+	entries []byte
+	minute  int64
+	n       int64 // of the next row in that minute
+}
+
+// note adds a trace.
+func (j *journalist) note(write *tally.Write) {
+	j.entries = binary.BigEndian.AppendUint64(j.entries, uint64(write.Member))
+	j.entries = binary.BigEndian.AppendUint32(j.entries, uint32(write.Source))
+}
+
+// journal stores what was noted, as done to the topic of that id.
+func (w *writer) journal(topic int64, now time.Time) error {
+	j := &w.traces
+	if len(j.entries) == 0 {
+		return nil
+	}
+	if minute := minuteOf(now); minute != j.minute {
+		// The clock may have gone back to a minute that has rows.
+		if err := w.conn.QueryRowContext(context.Background(),
+			`SELECT coalesce(max(n), -1) + 1 FROM journal WHERE minute = ?`, minute).Scan(&j.n); err != nil {
+			return fmt.Errorf("begin a minute of the journal: %w", err)
+		}
+		j.minute = minute
+	}
+	_, err := w.addTraces.Exec(j.minute, j.n, topic, j.entries)
+	j.n++
+	j.entries = j.entries[:0]
+	if err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	return nil
+}
+
+// place is where a trace stands.
+type place struct {
+	minute, n int64
+	index     int // of the entry
+}
+
+func (p place) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
+
+func parsePlace(text string) (p place, err error) {
+	if _, err = fmt.Sscanf(text, "%d.%d.%d", &p.minute, &p.n, &p.index); err == nil && (p.index < 0 || p.String() != text) {
+		err = errors.New("not of this form")
+	}
+	if err != nil {
+		return p, tally.Errorf(tally.CodeBadBody, "%q is no place in the journal of an SQLite file", text)
+	}
+	return p, nil
+}
+
+// trace returns the entry at index, 0 where there is none or none any more.
+func trace(entries []byte, index int) (tally.Member, tally.Source) {
+	at := index * traceBytes
+	if at+traceBytes > len(entries) {
+		return 0, 0
+	}
+	return tally.Member(binary.BigEndian.Uint64(entries[at:])), tally.Source(binary.BigEndian.Uint32(entries[at+8:]))
+}
+
+// Journal hands over traces of one snapshot.
+func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+	if r.kept > 0 {
+		from = max(from, r.journalBegin())
+	}
+	within, args := where(scope, nil)
+	var ended error // by each
+	err := r.reading(ctx, "the journal", func() error {
+		rows, err := r.owners.QueryContext(ctx, `SELECT minute, n, site, metric, key, entries
+			FROM journal JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND `+within+`
+			ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		ended, err = traces(rows, each)
+		return err
+	})
+	if ended != nil {
+		return ended
+	}
+	return err
+}
+
+// traces hands over what rows tell.
+func traces(rows *sql.Rows, each func([]tally.Trace) error) (ended, err error) {
+	var portion []tally.Trace
+	for rows.Next() {
+		var p place
+		var site, metric, key string
+		var entries sql.RawBytes
+		if err := rows.Scan(&p.minute, &p.n, &site, &metric, &key, &entries); err != nil {
+			return nil, err
+		}
+		topic, err := tally.NewTopic(site, metric, key)
+		if err != nil {
+			return nil, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
+		}
+		for p.index = range len(entries) / traceBytes {
+			member, source := trace(entries, p.index)
+			if member == 0 {
+				continue
+			}
+			portion = append(portion, tally.Trace{Topic: topic, Member: member, Minute: p.minute, Source: source, Place: p.String()})
+		}
+		if len(portion) >= tally.MaxPortion {
+			if err := each(portion); err != nil {
+				return err, nil
+			}
+			portion = nil
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(portion) > 0 {
+		return each(portion), nil
+	}
+	return nil, nil
+}

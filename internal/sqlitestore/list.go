@@ -1,0 +1,150 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// where returns the condition that topics are within scope, and of none of the
+// metrics that are left out.
+func where(scope tally.Scope, without []string) (condition string, args []any) {
+	parts := []string{"true"}
+	and := func(part string, values ...any) {
+		parts, args = append(parts, part), append(args, values...)
+	}
+	if scope.Site != "" {
+		and("site = ?", scope.Site)
+	}
+	if scope.Metric != "" {
+		and("metric = ?", scope.Metric)
+	}
+	if scope.Prefix != "" {
+		and("topics.key >= ?", scope.Prefix)
+		if end := prefixEnd(scope.Prefix); end != "" {
+			and("topics.key < ?", end)
+		}
+	}
+	for _, metric := range without {
+		and("metric <> ?", metric)
+	}
+	return strings.Join(parts, " AND "), args
+}
+
+// prefixEnd returns the least text above all that begin with prefix, compared by
+// bytes; empty where there is none.
+func prefixEnd(prefix string) string {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			return prefix[:i] + string([]byte{prefix[i] + 1})
+		}
+	}
+	return ""
+}
+
+// presences returns the metrics of pages that are open, of which nothing is stored
+// unless they once were something else.
+func (r *Reader) presences() (metrics []string) {
+	for _, metric := range r.catalog.Metrics() {
+		if any, err := tally.NewTopic(tally.DefaultSite, metric, "any"); err == nil && r.catalog.Rule(any).Kind == tally.Presence {
+			metrics = append(metrics, metric)
+		}
+	}
+	return metrics
+}
+
+// selectStates begins a statement whose rows scanState reads.
+const selectStates = `SELECT id, site, metric, topics.key, count, version, seed, adjustment FROM topics `
+
+func scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
+	var site, metric, key string
+	if err = rows.Scan(&id, &site, &metric, &key, &state.Count, &state.Version, &state.Seed, &state.Adjustment); err != nil {
+		return 0, state, err
+	}
+	if state.Topic, err = tally.NewTopic(site, metric, key); err != nil {
+		return 0, state, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
+	}
+	return id, state, nil
+}
+
+// List returns a page as of now. [tally.ByTopic] follows an index; the other orders
+// look at all topics of the scope, half a second for a million.
+func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Page, err error) {
+	condition, args := where(listing.Scope, r.presences())
+	if listing.Before != 0 {
+		condition, args = condition+" AND version < ?", append(args, listing.Before)
+	}
+	order := "site, metric, topics.key"
+	by := map[tally.Order]string{tally.ByNewest: "version", tally.ByCount: "count"}[listing.Order]
+	if by != "" {
+		order = by + " DESC, " + order
+	}
+	if listing.After != "" {
+		value, topic, err := parseCursor(listing.After, by != "")
+		if err != nil {
+			return tally.Page{}, err
+		}
+		after, name := "(site, metric, topics.key) > (?, ?, ?)", []any{topic.Site(), topic.Metric(), topic.Key()}
+		if by != "" {
+			after = "(" + by + " < ? OR " + by + " = ? AND " + after + ")"
+			args = append(args, value, value)
+		}
+		condition, args = condition+" AND "+after, append(args, name...)
+	}
+	limit := listing.Limit
+	if limit <= 0 || limit > tally.MaxPortion {
+		limit = tally.MaxPortion
+	}
+	err = r.reading(ctx, "a list of topics", func() error {
+		rows, err := r.owners.QueryContext(ctx,
+			selectStates+"WHERE "+condition+" ORDER BY "+order+" LIMIT ?", append(args, limit+1)...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			_, state, err := scanState(rows)
+			if err != nil {
+				return err
+			}
+			page.States = append(page.States, state)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return tally.Page{}, err
+	}
+	if len(page.States) > limit {
+		page.States = page.States[:limit]
+		last := page.States[limit-1]
+		switch listing.Order {
+		case tally.ByNewest:
+			page.Next = strconv.FormatInt(last.Version, 10) + " "
+		case tally.ByCount:
+			page.Next = strconv.FormatInt(last.Count, 10) + " "
+		}
+		page.Next += last.Topic.String()
+	}
+	return page, nil
+}
+
+// parseCursor reads a page's Next: a topic and, where the order is by one, a value.
+func parseCursor(text string, valued bool) (value int64, topic tally.Topic, err error) {
+	name := text
+	if valued {
+		var number string
+		number, name, _ = strings.Cut(text, " ")
+		value, err = strconv.ParseInt(number, 10, 64)
+	}
+	if err == nil {
+		topic, err = tally.ParseTopic(name)
+	}
+	if err != nil {
+		return 0, topic, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", text)
+	}
+	return value, topic, nil
+}

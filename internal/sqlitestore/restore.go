@@ -1,0 +1,188 @@
+package sqlitestore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// maxRestored bounds the portions and contributions of one transaction: some tens
+// of milliseconds, for which visitors wait.
+const maxRestored = 4 * tally.MaxPortion
+
+// Restore stores portions, some in one transaction.
+func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	for i := range portions {
+		if err := s.checkPortion(&portions[i]); err != nil {
+			return err
+		}
+	}
+	for len(portions) > 0 {
+		n, weight := 0, 0
+		for n < len(portions) && (n == 0 || weight+1+len(portions[n].Contributions) <= maxRestored) {
+			weight += 1 + len(portions[n].Contributions)
+			n++
+		}
+		// A copy for the writer, which may still be at work on it afterwards.
+		work := slices.Clone(portions[:n])
+		for i := range work {
+			work[i].Contributions = slices.Clone(work[i].Contributions)
+		}
+		if err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.restore(replace, work) }); err != nil {
+			return err
+		}
+		portions = portions[n:]
+	}
+	return nil
+}
+
+// checkPortion tells why a portion cannot be stored.
+func (s *Store) checkPortion(p *tally.Portion) error {
+	switch {
+	case p.Topic == (tally.Topic{}):
+		return tally.Errorf(tally.CodeBadTopic, "a portion has no topic")
+	case s.catalog.Rule(p.Topic).Kind == tally.Presence:
+		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open connections; there is nothing to store", p.Topic)
+	case len(p.Contributions) > tally.MaxPortion:
+		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
+	case p.Seed < 0 || p.Seed > maxValue || p.Adjustment < -maxValue || p.Adjustment > maxValue || p.Counted < 0 || p.Counted > maxValue:
+		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
+	case p.Version < 0 || p.Version > 4*maxValue:
+		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
+	}
+	for _, c := range p.Contributions {
+		if c.Member == 0 || c.Amount < 1 || c.Amount > maxValue {
+			return tally.Errorf(tally.CodeBadAmount, "%s: %d by member %d is no contribution", p.Topic, c.Amount, c.Member)
+		}
+	}
+	return nil
+}
+
+func (w *writer) restore(replace bool, portions []tally.Portion) (changes []tally.Change, err error) {
+	now := w.now()
+	for i := range portions {
+		p := &portions[i]
+		r, changed, err := w.restorePortion(replace, p, now)
+		if err != nil {
+			return nil, fmt.Errorf("restore %s: %w", p.Topic, err)
+		}
+		if changed {
+			changes = append(changes, r.state(p.Topic).Change)
+		}
+	}
+	return changes, nil
+}
+
+func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (r row, changed bool, err error) {
+	if r, err = w.find(p.Topic); err != nil {
+		return r, false, err
+	}
+	missing := r.id == 0
+	if missing {
+		if r, err = w.create(p.Topic); err != nil {
+			return r, false, err
+		}
+	} else if replace && p.First {
+		if err := w.empty(&r); err != nil {
+			return r, false, err
+		}
+		missing = true
+	}
+	before, counted := r, r.counted()
+	if err := w.restoreSeed(&r, p, missing || replace && p.First); err != nil {
+		return r, false, err
+	}
+	added, err := w.unite(r.id, p, now)
+	if err != nil {
+		return r, false, err
+	}
+	counted += added
+	if w.catalog.Rule(p.Topic).Kind == tally.Window && p.Last {
+		counted = max(counted, p.Counted)
+	}
+	r.sum(counted)
+	if r == before && !missing && r.version >= p.Version {
+		return r, false, nil
+	}
+	r.version = max(r.version+1, p.Version)
+	if p.Version == 0 {
+		r.version = tally.NextVersion(before.version, now.UnixMicro())
+	}
+	return r, true, w.set(r)
+}
+
+// restoreSeed gives the topic the seed and the adjustment of p, or the greater ones
+// where it was there before. An adjustment below 0 comes with a new topic's last
+// portion: before all contributions are there the sum might be below 0.
+func (w *writer) restoreSeed(r *row, p *tally.Portion, fresh bool) error {
+	awaited := false
+	if !fresh {
+		err := w.conn.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, r.id).Scan(&awaited)
+		if err != nil {
+			return err
+		}
+	}
+	r.seed = max(r.seed, p.Seed)
+	switch {
+	case !fresh && !awaited:
+		r.adjustment = max(r.adjustment, p.Adjustment)
+	case p.Last || p.Adjustment >= 0:
+		r.adjustment = p.Adjustment
+		if awaited {
+			return w.exec(`DELETE FROM restoring WHERE topic = ?`, r.id)
+		}
+	case fresh:
+		return w.exec(`INSERT INTO restoring (topic) VALUES (?)`, r.id)
+	}
+	return nil
+}
+
+// unite stores the contributions of p beside those that are there and returns what
+// they add.
+func (w *writer) unite(topic int64, p *tally.Portion, now time.Time) (added int64, err error) {
+	if len(p.Contributions) == 0 {
+		return 0, nil
+	}
+	ctx := context.Background()
+	list := appendContributions(nil, p.Contributions)
+	if rule := w.catalog.Rule(p.Topic); rule.Kind == tally.Window {
+		// They are of the window in which the topic last changed, at the latest.
+		end := windowEnd(rule, now)
+		if p.Version != 0 && windowEnd(rule, time.UnixMicro(p.Version)) < end {
+			return 0, nil
+		}
+		return 0, w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)
+			WHERE true ON CONFLICT DO NOTHING`, end, topic, list)
+	}
+	const sum = `SELECT coalesce(sum(amount), 0) FROM json_each(?) CROSS JOIN contributions ON topic = ? AND member = value ->> 0`
+	var before, after int64
+	if err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&before); err != nil {
+		return 0, err
+	}
+	if err := w.exec(`INSERT INTO contributions (topic, member, amount) SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)
+		WHERE true ON CONFLICT DO UPDATE SET amount = excluded.amount WHERE excluded.amount > amount`, topic, list); err != nil {
+		return 0, err
+	}
+	err = w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&after)
+	return after - before, err
+}
+
+// appendContributions appends them as a JSON array of [member, amount].
+func appendContributions(dst []byte, contributions []tally.Contribution) string {
+	dst = append(dst, '[')
+	for i, c := range contributions {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '[')
+		dst = strconv.AppendInt(dst, int64(c.Member), 10)
+		dst = append(dst, ',')
+		dst = strconv.AppendInt(dst, c.Amount, 10)
+		dst = append(dst, ']')
+	}
+	return string(append(dst, ']'))
+}

@@ -1,0 +1,64 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// What rows weigh against each other, in bytes, to tell how much of the file is
+	// whose: a topic beside its name, which stands in the table and two indexes, and a
+	// contribution or a visitor seen.
+	topicWeight, nameWeight, contributionWeight = 60, 3, 20
+)
+
+// Usage counts the rows of each site, and divides the file among the sites by the
+// weight of theirs. It reads all contributions.
+func (r *Reader) Usage(ctx context.Context) (usage []tally.SiteUsage, err error) {
+	err = r.reading(ctx, "what is used", func() error {
+		return r.snapshot(ctx, func(conn *sql.Conn) error {
+			usage, err = r.usage(ctx, conn)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return usage, nil
+}
+
+func (r *Reader) usage(ctx context.Context, conn *sql.Conn) (usage []tally.SiteUsage, err error) {
+	var used float64 // bytes of the file that are not free
+	if err := conn.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&used); err != nil {
+		return nil, err
+	}
+	// Each visitor that was seen in a window is one read of a topic's row; there are
+	// few of them beside the contributions that are for good.
+	rows, err := conn.QueryContext(ctx, `
+		SELECT site, count(*), sum(length(CAST(site || metric || topics.key AS BLOB))),
+			sum((SELECT count(*) FROM contributions WHERE topic = topics.id))
+			+ coalesce((SELECT count(*) FROM seen JOIN topics AS of ON of.id = seen.topic WHERE of.site = topics.site), 0)
+		FROM topics GROUP BY site ORDER BY site`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var weights []float64
+	var total float64
+	for rows.Next() {
+		var u tally.SiteUsage
+		var names int64
+		if err := rows.Scan(&u.Site, &u.Topics, &names, &u.Contributions); err != nil {
+			return nil, err
+		}
+		weight := float64(topicWeight*u.Topics + nameWeight*names + contributionWeight*u.Contributions)
+		usage, weights, total = append(usage, u), append(weights, weight), total+weight
+	}
+	for i, weight := range weights {
+		usage[i].Bytes = int64(used * weight / total)
+	}
+	return usage, rows.Err()
+}
