@@ -27,8 +27,11 @@ type Options struct {
 	// Status returns what this instance says of itself in its pulse, as JSON is made
 	// of it. It does no I/O.
 	Status func() any
-	Log    *slog.Logger     // slog.Default() when nil
-	Now    func() time.Time // time.Now when nil
+	// Kept is how long the store keeps its journal, against which spikes are told; 0
+	// stands for a week.
+	Kept time.Duration
+	Log  *slog.Logger     // slog.Default() when nil
+	Now  func() time.Time // time.Now when nil
 }
 
 // Desk is where an owner's work is done. It is safe for concurrent use.
@@ -39,6 +42,7 @@ type Desk struct {
 	catalog   *tally.Catalog
 	broadcast func([]byte)
 	status    func() any
+	kept      time.Duration
 	log       *slog.Logger
 	now       func() time.Time
 	instance  string // random, for the life of the process
@@ -49,7 +53,7 @@ type Desk struct {
 	orders ordersRead
 	usage  usageTaken
 
-	merging sync.Mutex // held while this instance merges; others may at the same time
+	merging chan struct{} // holds one while this instance merges; others may merge, too
 }
 
 // New returns a desk over store. service obeys the orders that are given at it, or
@@ -61,11 +65,13 @@ func New(store Store, service *tally.Service, o Options) *Desk {
 		catalog:   service.Catalog(),
 		broadcast: o.Broadcast,
 		status:    o.Status,
+		kept:      o.Kept,
 		log:       o.Log,
 		now:       o.Now,
 		instance:  rand.Text(),
 		told:      make(chan struct{}, 1),
 		outdated:  make(chan struct{}, 1),
+		merging:   make(chan struct{}, 1),
 	}
 	if d.broadcast == nil {
 		d.broadcast = func([]byte) {}
@@ -78,6 +84,9 @@ func New(store Store, service *tally.Service, o Options) *Desk {
 	}
 	if d.now == nil {
 		d.now = time.Now
+	}
+	if d.kept <= 0 {
+		d.kept = 7 * 24 * time.Hour
 	}
 	return d
 }

@@ -2,12 +2,155 @@ package owner
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Forget takes back what a visitor contributed within scope, final or not, and
-// returns how many contributions that were.
+// what the journal has of it, and returns how many contributions that were. A window
+// metric has forgotten by itself whose its older contributions are; they stay. The
+// audit log does not say who it was. It may be repeated. Errors:
+// [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
 func (d *Desk) Forget(ctx context.Context, actor, visitor string, scope tally.Scope) (int, error) {
-	return 0, tally.Errorf(tally.CodeInternal, "not built yet")
+	if err := tally.CheckVisitor(visitor); err != nil {
+		return 0, err
+	}
+	if _, err := d.obey(ctx); err != nil { // the names that topics had
+		return 0, err
+	}
+	secret, err := d.store.Secret()
+	if err != nil {
+		return 0, err
+	}
+	who := person{service: d.service, hasher: tally.NewHasher(secret), visitor: visitor}
+	if err := d.Audit(ctx, actor, "forget", describe(scope), "begins, for a visitor"); err != nil {
+		return 0, err
+	}
+	recent, err := d.forgetTraces(ctx, who, scope)
+	if err != nil {
+		return recent, err
+	}
+	older, err := d.forgetMembers(ctx, who, scope)
+	if err != nil {
+		return recent + older, err
+	}
+	return recent + older, d.Audit(ctx, actor, "forget", describe(scope), fmt.Sprintf("%d contributions of a visitor taken back", recent+older))
 }
+
+// person is a visitor, as the members that it may be of each topic.
+type person struct {
+	service *tally.Service
+	hasher  tally.Hasher
+	visitor string
+}
+
+func (p person) members(topic tally.Topic) []tally.Member {
+	members := []tally.Member{p.hasher.Member(topic, p.visitor)}
+	for _, former := range p.service.Former(topic) {
+		members = append(members, p.hasher.Member(former, p.visitor))
+	}
+	return members
+}
+
+// forgetTraces takes back what the journal has.
+func (d *Desk) forgetTraces(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
+	var topic tally.Topic
+	var members []tally.Member // of topic
+	counted := map[tally.Topic]map[tally.Member]bool{}
+	now := minute(d.now()) + clockSlack
+	err = d.takeBack(ctx, scope, 0, now, func(t tally.Trace) bool {
+		if t.Topic != topic {
+			topic, members = t.Topic, who.members(t.Topic)
+		}
+		return slices.Contains(members, t.Member)
+	}, func(t tally.Trace) {
+		// A member of a window metric contributed once for each of its traces; one
+		// of another metric has one contribution, however often it was raised.
+		if d.catalog.Rule(t.Topic).Kind == tally.Window {
+			n++
+			return
+		}
+		if counted[t.Topic] == nil {
+			counted[t.Topic] = map[tally.Member]bool{}
+		}
+		if !counted[t.Topic][t.Member] {
+			counted[t.Topic][t.Member] = true
+			n++
+		}
+	})
+	return n, err
+}
+
+// forgetMembers takes back what the journal does not have.
+func (d *Desk) forgetMembers(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
+	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion}
+	for {
+		page, err := d.store.List(ctx, listing)
+		if err != nil {
+			return n, err
+		}
+		var queries []tally.Query
+		for _, state := range page.States {
+			for _, member := range who.members(state.Topic) {
+				queries = append(queries, tally.Query{Topic: state.Topic, Member: member})
+			}
+		}
+		for some := range slices.Chunk(queries, tally.MaxPortion) {
+			withdrawn, err := d.withdraw(ctx, some)
+			if n += withdrawn; err != nil {
+				return n, err
+			}
+		}
+		if page.Next == "" {
+			return n, nil
+		}
+		listing.After = page.Next
+	}
+}
+
+// withdraw takes back those of the contributions asked for that are there.
+func (d *Desk) withdraw(ctx context.Context, queries []tally.Query) (n int, err error) {
+	var edits []tally.Edit
+	for i, reading := range d.store.Read(ctx, queries) {
+		if reading.Err != nil {
+			return 0, reading.Err
+		}
+		if reading.Mine > 0 {
+			edits = append(edits, tally.Edit{Topic: queries[i].Topic, Kind: tally.EditWithdraw, Members: []tally.Member{queries[i].Member}})
+		}
+	}
+	if len(edits) == 0 {
+		return 0, nil
+	}
+	d.store.Edit(ctx, edits)
+	for _, e := range edits {
+		switch {
+		case e.Err != nil && err == nil:
+			err = e.Err
+		case e.Changed:
+			n++
+		}
+	}
+	return n, err
+}
+
+// describe names a scope for the audit log.
+func describe(scope tally.Scope) string {
+	switch {
+	case scope.Site == "":
+		return "all sites"
+	case scope.Metric == "":
+		return scope.Site + "/*"
+	}
+	return scope.Site + "/" + scope.Metric + "/" + scope.Prefix + "*"
+}
+
+// clockSlack is how many minutes the store's clock may be before this machine's: as
+// many as still read all of the journal.
+const clockSlack = 5
+
+// minute returns the minutes since the Unix epoch.
+func minute(at time.Time) int64 { return at.Unix() / 60 }

@@ -3,15 +3,28 @@ package owner
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+const (
+	// activityShown is how far back the overview tells of writes: a day, so that the
+	// hours of it can be compared.
+	activityShown = 24 * time.Hour
+	// usageOld is the age from which on an overview has the usage taken anew, and
+	// usageEvery how often it is taken without anybody asking, for the metrics: it may
+	// take the store seconds. usageAgain is when to try again what failed.
+	usageOld   = 5 * time.Minute
+	usageEvery = 30 * time.Minute
+	usageAgain = time.Minute
+)
+
 // Overview is what an owner sees at a glance.
 type Overview struct {
-	Instances []json.RawMessage `json:"instances"` // what each says of itself, see Options.Status
-	Activity  []tally.Activity  `json:"activity"`  // of the last day, the oldest first
-	Usage     []tally.SiteUsage `json:"usage"`     // as of some minutes ago
+	Instances []json.RawMessage `json:"instances"` // what each says of itself, see [Options]
+	Activity  []tally.Activity  `json:"activity"`  // of a day, the oldest first
+	Usage     []tally.SiteUsage `json:"usage"`     // as of some minutes ago; none at first
 	Store     StoreHealth       `json:"store"`
 }
 
@@ -21,13 +34,70 @@ type StoreHealth struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// Overview returns what there is to see. Errors: [tally.CodeStoreUnavailable].
+// Overview returns what there is to see. Where the store is away that is its health.
 func (d *Desk) Overview(ctx context.Context) (Overview, error) {
-	return Overview{}, tally.Errorf(tally.CodeInternal, "not built yet")
+	health := d.store.Health()
+	o := Overview{
+		Instances: []json.RawMessage{},
+		Activity:  []tally.Activity{},
+		Usage:     d.usage.get(),
+		Store:     StoreHealth{Reached: health.Reached},
+	}
+	if d.usage.age(d.now()) > usageOld {
+		tell(d.outdated)
+	}
+	pulses, err := d.store.Pulses(ctx)
+	if err == nil {
+		for _, pulse := range pulses {
+			if json.Valid(pulse.Status) { // those of a later version may be something else
+				o.Instances = append(o.Instances, pulse.Status)
+			}
+		}
+		var activity []tally.Activity
+		activity, err = d.store.Activity(ctx, minute(d.now().Add(-activityShown)))
+		o.Activity = append(o.Activity, activity...)
+	}
+	for _, why := range []error{err, health.Err, health.Conflict} {
+		if why != nil {
+			o.Store.Error = why.Error()
+		}
+	}
+	return o, nil
 }
 
-// Run sends pulses and follows the register until ctx ends.
-func (d *Desk) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+func (u *usageTaken) get() []tally.SiteUsage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return append([]tally.SiteUsage{}, u.sites...)
+}
+
+func (u *usageTaken) set(sites []tally.SiteUsage, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sites, u.at = sites, at
+}
+
+func (u *usageTaken) age(now time.Time) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return now.Sub(u.at)
+}
+
+// Metrics implements [tally.Instrumented].
+func (d *Desk) Metrics() []tally.Metric {
+	var metrics []tally.Metric
+	sites := d.usage.get()
+	for _, figure := range []struct {
+		name, help string
+		of         func(tally.SiteUsage) int64
+	}{
+		{"site_topics", "Topics that a site has, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Topics }},
+		{"site_contributions", "Contributions that are kept for a site, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Contributions }},
+		{"site_bytes", "What a site takes up in the store, about, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Bytes }},
+	} {
+		for _, u := range sites {
+			metrics = append(metrics, tally.Metric{Name: figure.name, Help: figure.help, Label: "site", Of: u.Site, Value: float64(figure.of(u))})
+		}
+	}
+	return metrics
 }

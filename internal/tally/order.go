@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Names of the entries of [Ledger]'s register that a [Service] obeys. What follows
@@ -15,7 +16,12 @@ const (
 	orderFormer       = "former "
 	orderBlockRange   = "block range "
 	orderBlockVisitor = "block visitor "
+	orderPause        = "pause "
 )
+
+// pauseRetry is when to try again what a pause refused: pauses last as long as the
+// contributions of a topic take to be carried elsewhere, mostly some milliseconds.
+const pauseRetry = time.Second
 
 // FormerOrder returns the entry that says under which names the contributions of
 // topic were made, beside its own: those it had before it was renamed, and those
@@ -39,6 +45,12 @@ func BlockVisitorOrder(secret []byte, visitor string) string {
 	return orderBlockVisitor + hex.EncodeToString(sum[:8])
 }
 
+// PauseOrder returns the entry that lets topic take no contributions until then: they
+// are answered like those that a store cannot take just now.
+func PauseOrder(topic Topic, until time.Time) (name, value string) {
+	return orderPause + topic.String(), until.UTC().Format(time.RFC3339Nano)
+}
+
 // Blocks returns the entries of register that block somebody: what is blocked, as
 // "range 203.0.113.0/24" or "visitor 0123456789abcdef", and why.
 func Blocks(register map[string]string) map[string]string {
@@ -56,13 +68,14 @@ type orders struct {
 	former   map[Topic][]Topic
 	ranges   []netip.Prefix
 	visitors map[string]bool // names of entries
+	paused   map[Topic]time.Time
 }
 
 // Obey makes the service follow the orders in register from now on, and no others.
 // Entries of other names are left alone. It returns an error where an order cannot
 // be read, and follows the rest.
 func (s *Service) Obey(register map[string]string) (err error) {
-	o := &orders{former: map[Topic][]Topic{}, visitors: map[string]bool{}}
+	o := &orders{former: map[Topic][]Topic{}, visitors: map[string]bool{}, paused: map[Topic]time.Time{}}
 	for name, value := range register {
 		var wrong error
 		switch {
@@ -75,6 +88,8 @@ func (s *Service) Obey(register map[string]string) (err error) {
 			}
 		case strings.HasPrefix(name, orderBlockVisitor):
 			o.visitors[name] = true
+		case strings.HasPrefix(name, orderPause):
+			wrong = o.readPause(name[len(orderPause):], value)
 		}
 		if wrong != nil {
 			err = fmt.Errorf("register entry %q: %w", name, wrong)
@@ -89,23 +104,55 @@ func (o *orders) readFormer(name, value string) error {
 	if err != nil {
 		return err
 	}
+	o.former[topic], err = ReadFormer(value)
+	return err
+}
+
+// ReadFormer returns the topics in the value of a [FormerOrder], none for the empty
+// value, and with an error those before the one that cannot be read.
+func ReadFormer(value string) (former []Topic, err error) {
+	if value == "" {
+		return nil, nil
+	}
 	var names []string
 	if err := json.Unmarshal([]byte(value), &names); err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range names {
-		former, err := ParseTopic(name)
+		topic, err := ParseTopic(name)
 		if err != nil {
-			return err
+			return former, err
 		}
-		o.former[topic] = append(o.former[topic], former)
+		former = append(former, topic)
 	}
-	return nil
+	return former, nil
+}
+
+func (o *orders) readPause(name, value string) error {
+	topic, err := ParseTopic(name)
+	if err != nil {
+		return err
+	}
+	o.paused[topic], err = time.Parse(time.RFC3339Nano, value)
+	return err
 }
 
 // Former returns the names under which contributions of topic were made, beside
 // its own.
 func (s *Service) Former(topic Topic) []Topic { return slices.Clone(s.orders.Load().former[topic]) }
+
+// holdsUp tells whether topic takes no contributions just now.
+// Errors: [CodeStoreUnavailable].
+func (o *orders) holdsUp(topic Topic) error {
+	if until, ok := o.paused[topic]; ok && time.Now().Before(until) {
+		return &Error{
+			Code:       CodeStoreUnavailable,
+			Message:    "the owner is moving this count just now; the request was not acknowledged and may be repeated",
+			RetryAfter: pauseRetry,
+		}
+	}
+	return nil
+}
 
 // forbids tells whether somebody may not contribute. Errors: [CodeBlocked].
 func (o *orders) forbids(id *identity, client netip.Addr, visitor string) error {

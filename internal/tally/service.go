@@ -105,6 +105,9 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err := orders.forbids(id, a.Client, a.Visitor); err != nil {
 		return Result{}, err
 	}
+	if err := orders.holdsUp(a.Topic); err != nil {
+		return Result{}, err
+	}
 	member, err := s.member(ctx, id, orders.former[a.Topic], a.Topic, a.Visitor)
 	if err != nil {
 		return Result{}, err

@@ -1,0 +1,106 @@
+package owner
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// stepWithin bounds one look at the register and one pulse, so that a store which
+// hangs does not keep the next from being tried.
+const stepWithin = 3 * time.Second
+
+// Run sends pulses, follows the register and takes the usage until ctx ends. It is
+// called once.
+func (d *Desk) Run(ctx context.Context) error {
+	var parts sync.WaitGroup
+	parts.Go(func() { d.pulse(ctx) })
+	parts.Go(func() { d.follow(ctx) })
+	parts.Go(func() { d.measure(ctx) })
+	parts.Wait()
+	return nil
+}
+
+// follow reads the register every so often, and at once when told.
+func (d *Desk) follow(ctx context.Context) {
+	tick := time.NewTicker(rereadEvery)
+	defer tick.Stop()
+	for {
+		within, cancel := context.WithTimeout(ctx, stepWithin)
+		// What failed is tried again soon; that the store is away its health tells.
+		_, _ = d.obey(within)
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-d.told:
+		}
+	}
+}
+
+// pulse tells the others of this instance.
+func (d *Desk) pulse(ctx context.Context) {
+	tick := time.NewTicker(tally.PulseEvery)
+	defer tick.Stop()
+	stored := map[string]int64{} // of the service's figures, what pulses carried
+	for {
+		d.pulseOnce(ctx, stored)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
+	status, err := json.Marshal(d.status())
+	if err != nil {
+		d.log.Error("what this instance says of itself cannot be written", "error", err)
+		status = []byte("{}")
+	}
+	changed := d.service.Changed()
+	pulse := tally.Pulse{Instance: d.instance, Status: status, Writes: map[string]int64{}}
+	for site, n := range changed {
+		if n > stored[site] {
+			pulse.Writes[site] = n - stored[site]
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepWithin)
+	defer cancel()
+	if d.store.Pulse(ctx, pulse) != nil {
+		return // the next one carries these writes, too; health tells why
+	}
+	for site, n := range changed {
+		stored[site] = n
+	}
+}
+
+// measure takes the usage.
+func (d *Desk) measure(ctx context.Context) {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	<-next.C
+	for {
+		sites, err := d.store.Usage(ctx)
+		if err == nil {
+			d.usage.set(sites, d.now())
+			next.Reset(usageEvery)
+		} else {
+			next.Reset(usageAgain)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		case <-d.outdated:
+		}
+	}
+}
+
+// Instance is the name that this instance has in its pulse: random, for its life.
+func (d *Desk) Instance() string { return d.instance }
