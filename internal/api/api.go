@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -35,6 +36,12 @@ type Streamer interface {
 // Broadcaster carries a payload to the other instances; it does not block.
 type Broadcaster interface {
 	Broadcast(payload []byte)
+}
+
+// Administration answers what an owner asks, below /admin. Paths come without the
+// base path; limits of client addresses and origins of sites do not concern it.
+type Administration interface {
+	ServeAdmin(w http.ResponseWriter, r *http.Request, caller admin.Caller)
 }
 
 // Options configure an [API]. Service, Hub, Push and Health are required.
@@ -60,6 +67,10 @@ type Options struct {
 	WriteLimit, ReadLimit, NewTopicLimit Limit
 	// ServerToken lets one's own servers past address limits and origin checks.
 	ServerToken string
+	// Keys says which topics visitors may bring into being; nil admits all.
+	Keys *tally.Keys
+	// Admin answers what stands below /admin; nil: there is nothing.
+	Admin Administration
 	// BasePath is where everything is served below, such as /tally; or empty.
 	BasePath string
 	// WithoutDemo leaves out the demo pages.
@@ -82,6 +93,8 @@ type API struct {
 	sites     map[string][]pattern
 	proxies   []netip.Prefix
 	token     []byte
+	keys      *tally.Keys
+	admin     Administration // nil: there is none
 	basePath  string
 	logger    *slog.Logger
 	version   string
@@ -99,6 +112,8 @@ type API struct {
 	nextID    atomic.Uint64
 	draining  atomic.Bool
 	forwarded atomic.Bool // whether the warning of an untrusted proxy was given
+
+	unknownKeys atomic.Int64 // writes refused as unknown_key
 
 	acquainted  atomic.Bool // whether the limits know addresses as all instances do
 	acquainting sync.Mutex  // held while they come to
@@ -124,6 +139,8 @@ func New(o Options) (*API, error) {
 		sites:     newPatterns(o.Sites),
 		proxies:   o.TrustedProxies,
 		token:     []byte(o.ServerToken),
+		keys:      o.Keys,
+		admin:     o.Admin,
 		basePath:  o.BasePath,
 		logger:    o.Logger,
 		version:   o.Version,

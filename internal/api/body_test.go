@@ -2,9 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 
+	"github.com/tallycast/tallycast/internal/problem"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -22,8 +22,7 @@ func FuzzAssertion(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := parseAssertion(body)
 		if err != nil {
-			var e *tally.Error
-			if !errors.As(err, &e) || statuses[e.Code] != 400 {
+			if _, status := problem.Of(err); status != 400 {
 				t.Fatalf("%q: %v", body, err)
 			}
 			return

@@ -14,6 +14,8 @@ type origination struct {
 	// client is the address that limits count by and visitors are derived from:
 	// an IPv4 address or the first address of an IPv6 /64. Never the zero Addr.
 	client netip.Addr
+	// address is the client's own, of which client stands for all that its holder has.
+	address netip.Addr
 	// viaProxy says that the peer is a trusted proxy, whose headers count.
 	viaProxy bool
 	// unknown says that a proxy that is not trusted stands before the client: its
@@ -33,12 +35,13 @@ func (a *API) origination(r *http.Request) (from origination) {
 		for _, name := range forwardingHeaders {
 			if len(r.Header[name]) > 0 {
 				a.warnForwarded(name, peer)
-				return origination{client: limitedBy(peer), unknown: true}
+				return origination{client: limitedBy(peer), address: peer, unknown: true}
 			}
 		}
-		return origination{client: limitedBy(peer)}
+		return origination{client: limitedBy(peer), address: peer}
 	}
-	return origination{client: limitedBy(a.forwardedFor(r.Header["X-Forwarded-For"], peer)), viaProxy: true}
+	address := a.forwardedFor(r.Header["X-Forwarded-For"], peer)
+	return origination{client: limitedBy(address), address: address, viaProxy: true}
 }
 
 // forwardedFor follows the list from its end as long as proxies are trusted. It

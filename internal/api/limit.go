@@ -128,12 +128,13 @@ func newLimiter(writes, reads, topics Limit) *limiter {
 	return l
 }
 
-// write takes one write of client. mayCreate tells whether one new topic was
-// reserved; the caller settles it. wait is above 0 where the write is refused;
-// else it tells when a new topic would be allowed.
-func (l *limiter) write(client netip.Addr, now time.Duration) (ok, mayCreate bool, wait time.Duration) {
+// write takes one write of client, which may bring its topic into being where
+// creates says so. mayCreate tells whether one new topic was reserved; the caller
+// settles it. wait is above 0 where the write is refused; else it tells when a new
+// topic would be allowed.
+func (l *limiter) write(client netip.Addr, now time.Duration, creates bool) (ok, mayCreate bool, wait time.Duration) {
 	if l.writes.interval == 0 && l.topics.interval == 0 {
-		return true, true, 0
+		return true, creates, 0
 	}
 	key := l.key(client)
 	s := l.shard(key)
@@ -147,6 +148,9 @@ func (l *limiter) write(client netip.Addr, now time.Duration) (ok, mayCreate boo
 	if l.writes.interval != 0 {
 		e.newWrites++
 		s.useLocked(e)
+	}
+	if !creates {
+		return true, false, 0
 	}
 	wait = l.topics.take(&e.topics, now, 1)
 	return true, wait == 0, wait

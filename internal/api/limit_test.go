@@ -22,18 +22,18 @@ func TestAnAddressWritesInBurstsOfThreeSecondsWorth(t *testing.T) {
 	l := newLimiter(Limit{20, time.Second}, Limit{}, Limit{})
 	now := time.Hour
 	for i := range 60 {
-		if ok, _, _ := l.write(alice, now); !ok {
+		if ok, _, _ := l.write(alice, now, true); !ok {
 			t.Fatalf("write %d was refused", i)
 		}
 	}
-	ok, _, wait := l.write(alice, now)
+	ok, _, wait := l.write(alice, now, true)
 	if ok || wait != 50*time.Millisecond {
 		t.Fatalf("write 61: %v, wait %v", ok, wait)
 	}
-	if ok, _, _ := l.write(mallory, now); !ok {
+	if ok, _, _ := l.write(mallory, now, true); !ok {
 		t.Fatal("another address is refused too")
 	}
-	if ok, _, _ := l.write(alice, now+wait); !ok {
+	if ok, _, _ := l.write(alice, now+wait, true); !ok {
 		t.Fatal("refused after the wait that was named")
 	}
 }
@@ -58,16 +58,16 @@ func TestReadsCountTopics(t *testing.T) {
 func TestAReservedTopicIsGivenBackWhereNoneWasCreated(t *testing.T) {
 	l := newLimiter(Limit{}, Limit{}, Limit{3, time.Hour})
 	for range 100 {
-		if _, mayCreate, _ := l.write(alice, 0); !mayCreate {
+		if _, mayCreate, _ := l.write(alice, 0, true); !mayCreate {
 			t.Fatal("a like of what exists used up the limit")
 		}
 		l.settle(alice, 0, false)
 	}
 	for range 3 {
-		l.write(alice, 0)
+		l.write(alice, 0, true)
 		l.settle(alice, 0, true)
 	}
-	if ok, mayCreate, wait := l.write(alice, 0); !ok || mayCreate || wait != 20*time.Minute {
+	if ok, mayCreate, wait := l.write(alice, 0, true); !ok || mayCreate || wait != 20*time.Minute {
 		t.Fatalf("after three: %v %v %v", ok, mayCreate, wait)
 	}
 }
@@ -75,7 +75,7 @@ func TestAReservedTopicIsGivenBackWhereNoneWasCreated(t *testing.T) {
 func TestOffLimitsNothing(t *testing.T) {
 	l := newLimiter(Limit{}, Limit{}, Limit{})
 	for range 10_000 {
-		if ok, mayCreate, _ := l.write(alice, 0); !ok || !mayCreate || l.read(alice, 0, 1000) != 0 {
+		if ok, mayCreate, _ := l.write(alice, 0, true); !ok || !mayCreate || l.read(alice, 0, 1000) != 0 {
 			t.Fatal("refused")
 		}
 		l.settle(alice, 0, true)
@@ -113,24 +113,24 @@ func TestUsageElsewhereCounts(t *testing.T) {
 	here.rekey(secret)
 	there.rekey(secret)
 	for range 60 {
-		here.write(alice, 0)
+		here.write(alice, 0, true)
 		here.settle(alice, 0, false)
 	}
-	here.write(mallory, 0)
+	here.write(mallory, 0, true)
 	here.settle(mallory, 0, true)
 	sent := 0
 	send := func(payload []byte) { sent++; there.receive(payload, 0) }
 	here.share(send)
-	if ok, _, wait := there.write(alice, 0); ok || wait != 50*time.Millisecond {
+	if ok, _, wait := there.write(alice, 0, true); ok || wait != 50*time.Millisecond {
 		t.Fatalf("used up there, and here %v, wait %v", ok, wait)
 	}
-	if ok, _, _ := there.write(mallory, 0); !ok {
+	if ok, _, _ := there.write(mallory, 0, true); !ok {
 		t.Fatal("one write there is 60 here")
 	}
 	there.settle(mallory, 0, true)
-	there.write(mallory, 0)
+	there.write(mallory, 0, true)
 	there.settle(mallory, 0, true)
-	if _, mayCreate, _ := there.write(mallory, 0); mayCreate {
+	if _, mayCreate, _ := there.write(mallory, 0, true); mayCreate {
 		t.Fatal("a topic created there is not counted here")
 	}
 	here.share(send)
@@ -147,7 +147,7 @@ func TestUsageIsSentInBoundedPieces(t *testing.T) {
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	for i := range addresses {
 		for range 3 {
-			here.write(address(i), 0)
+			here.write(address(i), 0, true)
 		}
 	}
 	pieces := 0
@@ -158,7 +158,7 @@ func TestUsageIsSentInBoundedPieces(t *testing.T) {
 		there.receive(payload, 0)
 	})
 	for i := range addresses {
-		if ok, _, _ := there.write(address(i), 0); ok {
+		if ok, _, _ := there.write(address(i), 0, true); ok {
 			t.Fatalf("address %d is not known there", i)
 		}
 	}
@@ -168,7 +168,7 @@ func TestUsageIsSentInBoundedPieces(t *testing.T) {
 func TestTheLimiterForgetsAndIsBounded(t *testing.T) {
 	l := newLimiter(Limit{20, time.Second}, Limit{}, Limit{})
 	for i := range 400_000 {
-		l.write(netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), 0)
+		l.write(netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), 0, true)
 	}
 	most := float64(limitShards * maxShardAddresses)
 	if known := l.Metrics()[3].Value; known > most || known < most/2 {
@@ -185,7 +185,7 @@ func TestTheLimiterForgetsAndIsBounded(t *testing.T) {
 
 func FuzzUsage(f *testing.F) {
 	l := newLimiter(Limit{20, time.Second}, Limit{}, Limit{3, time.Hour})
-	l.write(alice, 0)
+	l.write(alice, 0, true)
 	l.share(func(payload []byte) { f.Add(payload) })
 	f.Add([]byte("u\x01\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"))
 	f.Add([]byte("u\x02anything"))
@@ -269,7 +269,7 @@ func BenchmarkLimits(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		address := addresses[i%len(addresses)]
-		if _, mayCreate, _ := l.write(address, time.Since(start)); mayCreate {
+		if _, mayCreate, _ := l.write(address, time.Since(start), true); mayCreate {
 			l.settle(address, time.Since(start), false)
 		}
 		if i%1000 == 999 {

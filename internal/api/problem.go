@@ -6,48 +6,15 @@ import (
 	"errors"
 	"html"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/problem"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// statuses is the one place where a code gets its HTTP status.
-var statuses = map[tally.Code]int{
-	tally.CodeBadTopic:             http.StatusBadRequest,
-	tally.CodeBadVisitor:           http.StatusBadRequest,
-	tally.CodeBadAmount:            http.StatusBadRequest,
-	tally.CodeBadBody:              http.StatusBadRequest,
-	tally.CodeTooManyTopics:        http.StatusBadRequest,
-	tally.CodeOriginNotAllowed:     http.StatusForbidden,
-	tally.CodeUnknownSite:          http.StatusNotFound,
-	tally.CodeUnknownMetric:        http.StatusNotFound,
-	tally.CodeNotFound:             http.StatusNotFound,
-	tally.CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
-	tally.CodeReadOnlyMetric:       http.StatusMethodNotAllowed,
-	tally.CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
-	tally.CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
-	tally.CodeRateLimited:          http.StatusTooManyRequests,
-	tally.CodeStoreUnavailable:     http.StatusServiceUnavailable,
-	tally.CodeTooManyViewers:       http.StatusServiceUnavailable,
-	tally.CodeInternal:             http.StatusInternalServerError,
-}
-
-// statusOf returns the status of a code, 500 for one that is not in the table.
-func statusOf(code tally.Code) int {
-	if status, ok := statuses[code]; ok {
-		return status
-	}
-	return http.StatusInternalServerError
-}
-
-// leastRetry is the Retry-After of a refusal that names none itself. The header
-// counts whole seconds.
-const leastRetry = time.Second
-
 var (
-	problemType = []string{"application/problem+json"}
+	problemType = []string{problem.Media}
 	jsonType    = []string{"application/json"}
 	htmlType    = []string{"text/html; charset=utf-8"}
 	noStore     = []string{"no-store"}
@@ -57,26 +24,12 @@ var (
 // refuse answers q with err: a problem document, or a small page where a browser
 // would show it to a person. What the service did not expect is logged here, once.
 func (q *call) refuse(err error) {
-	e := tally.AsError(err)
-	status := statusOf(e.Code)
+	e, status := problem.Of(err)
 	if status == http.StatusInternalServerError {
 		q.api.logger.Error("a request failed", "error", err, "method", q.r.Method, "route", q.stats.route, "request_id", q.requestID())
-		if _, known := statuses[e.Code]; !known {
-			e = &tally.Error{Code: tally.CodeInternal, Message: "something went wrong on the server"}
-		}
 	}
 	h := q.w.Header()
-	delete(h, "Etag")
-	h["Cache-Control"] = noStore
-	switch status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		wait := max(e.RetryAfter, leastRetry)
-		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
-	case http.StatusMethodNotAllowed:
-		if h.Get("Allow") == "" {
-			h.Set("Allow", "GET, HEAD, OPTIONS")
-		}
-	}
+	problem.SetHeader(h, e, status, "GET, HEAD, OPTIONS")
 	if strings.Contains(q.r.Header.Get("Accept"), "text/html") {
 		h["Content-Type"] = htmlType
 		h["Content-Security-Policy"] = errorPagePolicy
@@ -85,23 +38,7 @@ func (q *call) refuse(err error) {
 		return
 	}
 	h["Content-Type"] = problemType
-	q.answer(status, appendProblem(q.buffer[:0], status, e, q.requestID()))
-}
-
-// appendProblem appends a problem document. Its type is about:blank, which says
-// that the title is the status's own; what it is exactly, the code tells.
-func appendProblem(dst []byte, status int, e *tally.Error, requestID string) []byte {
-	dst = append(dst, `{"type":"about:blank","title":`...)
-	dst = tally.AppendJSONString(dst, http.StatusText(status))
-	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(status), 10)
-	dst = append(dst, `,"code":`...)
-	dst = tally.AppendJSONString(dst, string(e.Code))
-	dst = append(dst, `,"detail":`...)
-	dst = tally.AppendJSONString(dst, strings.ToValidUTF8(e.Message, "\uFFFD"))
-	dst = append(dst, `,"request_id":`...)
-	dst = tally.AppendJSONString(dst, requestID)
-	return append(dst, '}')
+	q.answer(status, problem.Append(q.buffer[:0], e, status, q.requestID()))
 }
 
 // appendRefusal appends the error object of lists: {"code":…,"message":…}.

@@ -106,6 +106,9 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 		at.getAs(route, "/"+name, a.script(name))
 	}
 	at.health()
+	if a.admin != nil {
+		at.administration()
+	}
 	if !withoutDemo {
 		at.get("/", a.demo)
 		at.get("/demo/*page", a.demo)

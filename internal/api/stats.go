@@ -15,7 +15,7 @@ import (
 // together under the last, so that counting is one addition.
 var countedStatuses = [...]int{
 	http.StatusOK, http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusSeeOther, http.StatusNotModified,
-	http.StatusPermanentRedirect, http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+	http.StatusPermanentRedirect, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
 	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 	http.StatusInternalServerError,
 }
@@ -113,6 +113,7 @@ func (s storeFigures) Metrics() []tally.Metric {
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
 		{Name: "store_conflict", Help: "1 while the configuration forbids to use the store.", Value: flag(health.Conflict != nil)},
 		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReady(health) == "")},
+		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
 		{Name: "info", Help: "The running version.", Label: "version", Of: s.api.version, Value: 1},
 	}
 }

@@ -173,24 +173,32 @@ func (a *API) like(q *call) error {
 	return nil
 }
 
-// assert makes an assertion within the limits of the client address.
-// Errors: rate_limited and those of [tally.Service.Assert].
+// assert makes an assertion within the limits of the client address, and brings
+// topics into being whose keys are known. What one's own servers assert comes from
+// no address, and under any key.
+// Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
 func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 	if q.trusted {
 		assertion.MayCreate = true
 		return a.service.Assert(q.r.Context(), assertion)
 	}
 	a.acquaint() // before anything is counted, since it forgets
-	ok, mayCreate, wait := a.limits.write(q.from.client, a.now())
+	known := a.keys.Admits(assertion.Topic)
+	ok, mayCreate, wait := a.limits.write(q.from.client, a.now(), known)
 	if !ok {
 		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")
 	}
-	assertion.MayCreate = mayCreate
+	assertion.MayCreate, assertion.Client = mayCreate, q.from.address
 	result, err := a.service.Assert(q.r.Context(), assertion)
 	if mayCreate {
 		a.limits.settle(q.from.client, a.now(), result.Created)
 	}
-	if errors.Is(err, tally.ErrWouldCreate) {
+	switch {
+	case errors.Is(err, tally.ErrWouldCreate) && !known:
+		a.unknownKeys.Add(1)
+		return result, tally.Errorf(tally.CodeUnknownKey,
+			"the site %q counts known pages only, and %.300q is none of them; seeding it, its site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
+	case errors.Is(err, tally.ErrWouldCreate):
 		a.limits.refused.topics.Add(1)
 		return result, limited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
 	}

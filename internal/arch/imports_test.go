@@ -29,7 +29,7 @@ var inward = map[string][]string{
 	"internal/sitemap":     {"internal/tally"},
 	"internal/problem":     {"internal/tally"},
 	"internal/admin":       {"internal/exchange", "internal/owner", "internal/problem", "internal/tally"},
-	"internal/api":         {"internal/hub", "internal/problem", "internal/push", "internal/tally", "web"},
+	"internal/api":         {"internal/admin", "internal/hub", "internal/problem", "internal/push", "internal/tally", "web"},
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
@@ -39,6 +39,7 @@ var inward = map[string][]string{
 	"internal/storetest":   {"internal/tally"},
 	"internal/redistest":   {},
 	"internal/processtest": {},
+	"internal/checker":     {},
 	"internal/e2e":         {},
 }
 
@@ -61,6 +62,7 @@ var owners = map[string][]string{
 	module + "internal/storetest":   {},
 	module + "internal/redistest":   {},
 	module + "internal/processtest": {},
+	module + "internal/checker":     {},
 	module + "internal/arch":        {},
 	"pgregory.net/rapid":            {"internal/storetest"},
 	"go.uber.org/goleak":            {},

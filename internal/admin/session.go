@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// cookieName is the cookie that who signed in has.
+	cookieName = "tally_admin"
+	// sessionLasts is how long a sign-in holds: a working day with some to spare.
+	sessionLasts = 12 * time.Hour
+	// nonceBytes tells sessions from each other.
+	nonceBytes = 16
+	// maxEnded bounds the sessions that are remembered as ended. Beyond it one is
+	// forgotten; whoever signs in so often has the token.
+	maxEnded = 4096
+)
+
+// sessions makes and reads cookies. A cookie is the time of its end, a nonce, and
+// their MAC under a key made of the token: it proves that its holder knew the token,
+// to every instance that has the same, and tells nobody what it is. Another token
+// ends all sessions. It is safe for concurrent use.
+type sessions struct {
+	key []byte // fixed after construction
+
+	mu    sync.Mutex
+	ended map[[nonceBytes]byte]time.Time // sessions that were signed out of, and when they would have ended
+}
+
+// session is a cookie that was found to be ours.
+type session struct {
+	nonce [nonceBytes]byte
+	until time.Time
+	csrf  string
+}
+
+func newSessions(token string) sessions {
+	mac := hmac.New(sha256.New, []byte(token))
+	mac.Write([]byte("tallycast admin session"))
+	return sessions{key: mac.Sum(nil), ended: map[[nonceBytes]byte]time.Time{}}
+}
+
+// cookieBytes is the length of a cookie's value before it is written as text.
+const cookieBytes = 8 + nonceBytes + sha256.Size
+
+// begin returns a cookie's value, good until the time returned.
+func (s *sessions) begin(now time.Time) (value string, until time.Time) {
+	until = now.Add(sessionLasts).Truncate(time.Second)
+	content := binary.BigEndian.AppendUint64(make([]byte, 0, cookieBytes), uint64(until.Unix()))
+	content = content[:8+nonceBytes]
+	_, _ = rand.Read(content[8:]) // never fails, see crypto/rand
+	return base64.RawURLEncoding.EncodeToString(append(content, s.sum("cookie", content)...)), until
+}
+
+// read returns the session that a cookie's value stands for.
+func (s *sessions) read(value string, now time.Time) (*session, bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(value)
+	if err != nil || len(raw) != cookieBytes {
+		return nil, false
+	}
+	content, mac := raw[:8+nonceBytes], raw[8+nonceBytes:]
+	if !hmac.Equal(mac, s.sum("cookie", content)) {
+		return nil, false
+	}
+	found := &session{until: time.Unix(int64(binary.BigEndian.Uint64(content)), 0).UTC()}
+	copy(found.nonce[:], content[8:])
+	found.csrf = base64.RawURLEncoding.EncodeToString(s.sum("csrf", content))
+	s.mu.Lock()
+	_, ended := s.ended[found.nonce]
+	s.mu.Unlock()
+	return found, !ended && now.Before(found.until)
+}
+
+// end makes a session's cookie worthless here. Where several instances serve, the
+// others know nothing of it: what counts there is that the browser drops it.
+func (s *sessions) end(which *session, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for nonce, until := range s.ended {
+		if !now.Before(until) || len(s.ended) >= maxEnded {
+			delete(s.ended, nonce)
+		}
+	}
+	s.ended[which.nonce] = which.until
+}
+
+func (s *sessions) sum(purpose string, content []byte) []byte {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(purpose))
+	mac.Write([]byte{0})
+	mac.Write(content)
+	return mac.Sum(nil)
+}
+
+// signIn answers POST /admin/v1/session.
+func (q *request) signIn() error {
+	var said struct {
+		Token string `json:"token"`
+	}
+	if err := q.decode(&said); err != nil {
+		return err
+	}
+	if err := q.s.try(q, said.Token); err != nil {
+		return err
+	}
+	value, _ := q.s.sessions.begin(q.s.now())
+	q.setCookie(value, int(sessionLasts/time.Second))
+	q.done()
+	return nil
+}
+
+// showSession answers GET /admin/v1/session.
+func (q *request) showSession() error {
+	if q.session == nil {
+		return unauthorized("this call came with the token itself, not with a session")
+	}
+	q.answer(struct {
+		CSRF  string    `json:"csrf"`
+		Until time.Time `json:"until"`
+	}{q.session.csrf, q.session.until})
+	return nil
+}
+
+// signOut answers DELETE /admin/v1/session.
+func (q *request) signOut() error {
+	if q.session != nil {
+		q.s.sessions.end(q.session, q.s.now())
+	}
+	q.setCookie("", -1)
+	q.done()
+	return nil
+}
+
+// setCookie sets the cookie for seconds, or with less than none drops it. Scripts do not
+// see it, and browsers send it from our own pages alone.
+func (q *request) setCookie(value string, seconds int) {
+	http.SetCookie(q.w, &http.Cookie{
+		Name:     cookieName,
+		Value:    value,
+		Path:     q.s.basePath + "/admin",
+		MaxAge:   seconds,
+		Secure:   q.caller.Secure,
+		HttpOnly: true,
+		SameSite: http.SameSiteStrictMode,
+	})
+}

@@ -1,0 +1,212 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// state is a topic as it is shown to its owner.
+type state struct {
+	Topic      string `json:"topic"`
+	Count      int64  `json:"count"`
+	Version    int64  `json:"version"`
+	Seed       int64  `json:"seed"`
+	Adjustment int64  `json:"adjustment"`
+	Changed    string `json:"changed,omitempty"` // RFC 3339; none where nobody touched it
+}
+
+func stateOf(s tally.State) state {
+	shown := state{Topic: s.Topic.String(), Count: s.Count, Version: s.Version, Seed: s.Seed, Adjustment: s.Adjustment}
+	if s.Version > 0 {
+		shown.Changed = time.UnixMicro(s.Version).UTC().Format(time.RFC3339)
+	}
+	return shown
+}
+
+func statesOf(states []tally.State) []state {
+	shown := make([]state, len(states))
+	for i, s := range states {
+		shown[i] = stateOf(s)
+	}
+	return shown
+}
+
+// edited is what a change to one topic did.
+type edited struct {
+	Before  state `json:"before"`
+	After   state `json:"after"`
+	Changed bool  `json:"changed"`
+}
+
+func editedOf(e tally.Edit) edited {
+	e.Before.Topic, e.After.Topic = e.Topic, e.Topic
+	return edited{stateOf(e.Before), stateOf(e.After), e.Changed}
+}
+
+// refusal stands in a list in the place of what was refused.
+type refusal struct {
+	Code    tally.Code `json:"code"`
+	Message string     `json:"message"`
+}
+
+func refusalOf(err error) *refusal {
+	e := tally.AsError(err)
+	return &refusal{e.Code, e.Message}
+}
+
+// The default and the greatest number of topics, or of entries, on a page.
+const defaultPage, maxPage = 100, tally.MaxPortion
+
+var orders = map[string]tally.Order{"": tally.ByTopic, "topic": tally.ByTopic, "newest": tally.ByNewest, "count": tally.ByCount}
+
+// listTopics answers GET /admin/v1/topics.
+func (q *request) listTopics() error {
+	values, err := q.query("site", "metric", "prefix", "order", "limit", "after")
+	if err != nil {
+		return err
+	}
+	listing := tally.Listing{After: values.Get("after")}
+	if listing.Scope, err = q.s.scope(values.Get("site"), values.Get("metric"), values.Get("prefix")); err != nil {
+		return err
+	}
+	if listing.Limit, err = limitOf(values, defaultPage, maxPage); err != nil {
+		return err
+	}
+	order, ok := orders[values.Get("order")]
+	if !ok {
+		return tally.Errorf(tally.CodeBadBody, "order is topic, newest or count")
+	}
+	listing.Order = order
+	page, err := q.s.desk.List(q.r.Context(), listing)
+	if err != nil {
+		return err
+	}
+	q.answer(struct {
+		Topics []state `json:"topics"`
+		Next   string  `json:"next"`
+	}{statesOf(page.States), page.Next})
+	return nil
+}
+
+// topic returns the topic that the path names.
+// Errors: bad_topic, unknown_site, unknown_metric.
+func (q *request) topic() (tally.Topic, error) {
+	topic, err := tally.NewTopic(q.r.PathValue("site"), q.r.PathValue("metric"), q.r.PathValue("key"))
+	if err != nil {
+		return tally.Topic{}, err
+	}
+	return topic, q.s.catalog.Known(topic.Site(), topic.Metric())
+}
+
+// showTopic answers GET /admin/v1/topics/{site}/{metric}/{key}.
+func (q *request) showTopic() error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	found, err := q.s.desk.Get(q.r.Context(), topic)
+	if err != nil {
+		return err
+	}
+	q.answer(stateOf(found))
+	return nil
+}
+
+// changeTopic answers PATCH /admin/v1/topics/{site}/{metric}/{key}.
+func (q *request) changeTopic() error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	var said struct {
+		Count      *int64 `json:"count"`
+		Seed       *int64 `json:"seed"`
+		Adjustment *int64 `json:"adjustment"`
+		IfVersion  int64  `json:"if_version"`
+	}
+	if err := q.decode(&said); err != nil {
+		return err
+	}
+	edit := tally.Edit{Topic: topic, IfVersion: said.IfVersion}
+	for kind, value := range map[tally.EditKind]*int64{tally.EditCount: said.Count, tally.EditSeed: said.Seed, tally.EditAdjustment: said.Adjustment} {
+		switch {
+		case value == nil:
+		case edit.Kind != 0:
+			return tally.Errorf(tally.CodeBadBody, "one of count, seed and adjustment is set at a time")
+		default:
+			edit.Kind, edit.Value = kind, *value
+		}
+	}
+	if edit.Kind == 0 {
+		return tally.Errorf(tally.CodeBadBody, `a change is one of {"count":N}, {"seed":N} and {"adjustment":N}`)
+	}
+	return q.edit(edit)
+}
+
+// deleteTopic answers DELETE /admin/v1/topics/{site}/{metric}/{key}.
+func (q *request) deleteTopic() error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	return q.edit(tally.Edit{Topic: topic, Kind: tally.EditDelete})
+}
+
+// edit does one edit and answers with what it did.
+func (q *request) edit(edit tally.Edit) error {
+	edits := []tally.Edit{edit}
+	if err := q.s.desk.Edit(q.carriedThrough(), q.actor(), edits); err != nil {
+		return err
+	}
+	q.answer(editedOf(edits[0]))
+	return nil
+}
+
+// reset answers POST /admin/v1/reset.
+func (q *request) reset() error {
+	var said struct {
+		Topics []string `json:"topics"`
+	}
+	if err := q.decode(&said); err != nil {
+		return err
+	}
+	if len(said.Topics) == 0 {
+		return tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
+	}
+	topics, err := q.s.resolve(said.Topics)
+	if err != nil {
+		return err
+	}
+	edits := make([]tally.Edit, len(topics))
+	for i, topic := range topics {
+		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditReset}
+	}
+	// What failed stands beside what did not, unless nothing was done.
+	err = q.s.desk.Edit(q.carriedThrough(), q.actor(), edits)
+	type item struct {
+		Topic string `json:"topic"`
+		*edited
+		Error *refusal `json:"error,omitempty"`
+	}
+	items, done := make([]item, len(edits)), 0
+	for i, e := range edits {
+		items[i].Topic = e.Topic.String()
+		if e.Err != nil {
+			items[i].Error = refusalOf(e.Err)
+			continue
+		}
+		did := editedOf(e)
+		items[i].edited = &did
+		if e.Changed {
+			done++
+		}
+	}
+	if err != nil && done == 0 {
+		return err
+	}
+	q.answer(struct {
+		Topics []item `json:"topics"`
+	}{items})
+	return nil
+}

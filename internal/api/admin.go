@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/tallycast/tallycast/internal/admin"
+)
+
+// administration answers what stands below /admin. Nothing of what pages and
+// visitors are given applies: no headers for other origins, no limits, no server
+// token; whoever answers decides.
+func (m mount) administration() {
+	handler := m.api.administer(m.api.requests.route("/admin"))
+	m.group.Any("/admin", handler)
+	m.group.Any("/admin/*path", handler)
+}
+
+func (a *API) administer(stats *routeStats) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		q := calls.Get().(*call)
+		q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
+		q.began = a.now()
+		defer q.end()
+		q.from = a.origination(q.r)
+		q.page = a.page(q.r, q.from.viaProxy)
+		h := q.w.Header()
+		h["X-Content-Type-Options"] = noSniff
+		h["X-Request-Id"] = []string{q.requestID()}
+		_, secure := requestHost(q.r, q.from.viaProxy)
+		a.admin.ServeAdmin(q.w, withoutBase(q.r, a.basePath), admin.Caller{
+			Address: q.from.address,
+			Holder:  q.from.client,
+			Origin:  q.page.origin,
+			Own:     q.page.own,
+			// A page of our own that says https came by it, whatever ends TLS before us.
+			Secure:    secure || q.page.own && strings.HasPrefix(q.page.origin, "https://"),
+			RequestID: q.requestID(),
+		})
+	}
+}
+
+// withoutBase returns r as it would be without a base path.
+func withoutBase(r *http.Request, base string) *http.Request {
+	if base == "" {
+		return r
+	}
+	shorter := new(http.Request)
+	*shorter = *r
+	shorter.URL = new(url.URL)
+	*shorter.URL = *r.URL
+	shorter.URL.Path = strings.TrimPrefix(r.URL.Path, base)
+	raw, ok := strings.CutPrefix(r.URL.RawPath, base)
+	if !ok {
+		raw = "" // what is then made of Path is the same place
+	}
+	shorter.URL.RawPath = raw
+	return shorter
+}
