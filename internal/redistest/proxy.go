@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between a client and a server and can lose what passes, while the
@@ -20,6 +21,9 @@ type Proxy struct {
 	mu    sync.Mutex
 	links map[*link]bool // guarded by mu
 	deaf  bool           // guarded by mu: new connections lose what comes back, too
+	mute  bool           // guarded by mu: new connections lose what is sent, too
+	delay time.Duration  // guarded by mu: how long each piece is held back
+	cuts  int            // guarded by mu: so many replies will break off in the middle
 }
 
 // link is one connection through the proxy.
@@ -29,6 +33,7 @@ type link struct {
 	mu         sync.Mutex
 	subscribes bool // guarded by mu: SUBSCRIBE passed
 	deaf       bool // guarded by mu: what the server sends is lost
+	mute       bool // guarded by mu: what the client sends is lost
 }
 
 // StartProxy starts a proxy to target that ends with the test.
@@ -69,6 +74,42 @@ func (p *Proxy) BlackHole(on bool) {
 	}
 }
 
+// Swallow loses, while on, what clients send on all connections, also on new ones.
+// Those that were lost stay so.
+func (p *Proxy) Swallow(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = on
+	for l := range p.links {
+		l.mu.Lock()
+		l.mute = l.mute || on
+		l.mu.Unlock()
+	}
+}
+
+// Delay holds back what passes in either direction for that long; 0 ends it.
+func (p *Proxy) Delay(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = by
+}
+
+// Cut ends all connections that are open.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.close()
+	}
+}
+
+// CutReplies ends connections in the middle of the next n replies.
+func (p *Proxy) CutReplies(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cuts = n
+}
+
 func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -82,58 +123,87 @@ func (p *Proxy) accept() {
 		}
 		l := &link{client: client, server: server}
 		p.mu.Lock()
-		l.deaf = p.deaf
+		l.deaf, l.mute = p.deaf, p.mute
 		p.links[l] = true
 		p.mu.Unlock()
 		// Both end when either connection does.
 		p.ended.Go(func() { p.forward(l, server, client, l.ask) })
-		p.ended.Go(func() { p.forward(l, client, server, l.answer) })
+		p.ended.Go(func() { p.forward(l, client, server, p.answer(l)) })
 	}
 }
 
-// ask looks at what the client sends; all of it passes.
-func (l *link) ask(data []byte) bool {
-	if bytes.Contains(bytes.ToLower(data), []byte("\r\nsubscribe\r\n")) {
-		l.mu.Lock()
-		l.subscribes = true
-		l.mu.Unlock()
-	}
-	return true
+func (l *link) close() {
+	_ = l.client.Close()
+	_ = l.server.Close()
 }
 
-// answer tells whether what the server sends passes.
-func (l *link) answer([]byte) bool {
+// ask returns what passes of what the client sends; all of it or nothing.
+func (l *link) ask(data []byte) (passes []byte, end bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.deaf
+	if bytes.Contains(bytes.ToLower(data), []byte("\r\nsubscribe\r\n")) {
+		l.subscribes = true
+	}
+	if l.mute {
+		return nil, false
+	}
+	return data, false
 }
 
-func (p *Proxy) forward(l *link, to, from net.Conn, pass func([]byte) bool) {
+// answer returns what tells what passes of what the server sends, and whether the
+// connection ends after it.
+func (p *Proxy) answer(l *link) func([]byte) ([]byte, bool) {
+	return func(data []byte) (passes []byte, end bool) {
+		l.mu.Lock()
+		deaf := l.deaf
+		l.mu.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch {
+		case deaf:
+			return nil, false
+		case p.cuts > 0 && len(data) > 0:
+			p.cuts--
+			return data[:len(data)/2], true
+		}
+		return data, false
+	}
+}
+
+func (p *Proxy) forward(l *link, to, from net.Conn, pass func([]byte) (passes []byte, end bool)) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 && pass(buffer[:n]) {
-			if _, err := to.Write(buffer[:n]); err != nil {
+		passes, end := pass(buffer[:n])
+		if len(passes) > 0 {
+			p.holdBack()
+			if _, err := to.Write(passes); err != nil {
 				break
 			}
 		}
-		if err != nil {
+		if err != nil || end {
 			break
 		}
 	}
-	_ = to.Close()
-	_ = from.Close()
+	l.close()
 	p.mu.Lock()
 	delete(p.links, l)
 	p.mu.Unlock()
+}
+
+// holdBack is the delay of what passes.
+func (p *Proxy) holdBack() {
+	p.mu.Lock()
+	delay := p.delay
+	p.mu.Unlock()
+	time.Sleep(delay)
 }
 
 func (p *Proxy) end() {
 	_ = p.listener.Close()
 	p.mu.Lock()
 	for l := range p.links {
-		_ = l.client.Close()
-		_ = l.server.Close()
+		l.close()
 	}
 	p.mu.Unlock()
 	p.ended.Wait()
