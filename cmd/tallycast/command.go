@@ -30,6 +30,8 @@ var commands = []command{
 		details: healthcheckDetails, flags: slices.Concat(healthcheckFlags, listeners, []definition{fileSetting}), run: healthcheck},
 	{name: "watch", about: "Show topics' numbers as they change, in this terminal or as lines.",
 		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: []definition{atFlag}, run: watchTopics},
+	{name: "seed", about: "Give counts the numbers that pages, tables or documents name.",
+		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", flags: seedFlags, run: seedTopics},
 	{name: "doctor", about: "Examine a page that uses the widgets, and say what keeps them from working.",
 		details: doctorDetails, takes: "PAGE", flags: doctorFlags, run: doctor},
 	{name: "version", about: "Print version, commit and Go version.", run: printVersion},

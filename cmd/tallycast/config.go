@@ -24,6 +24,7 @@ type config struct {
 	sites   sites
 	metrics map[string]tally.Rule // all of them
 	demo    bool
+	seeding seeding
 
 	trustedProxies []netip.Prefix
 	serverToken    string
@@ -95,6 +96,7 @@ func readConfig(values map[string]value) (config, []problem) {
 	}
 	r.readListeners(&c)
 	r.readSecret(&c)
+	r.readSeeding(&c)
 	return c, r.problems
 }
 

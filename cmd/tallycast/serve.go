@@ -46,6 +46,7 @@ type instance struct {
 	hub      *hub.Hub
 	presence *hub.Presence
 	push     *push.Server
+	seeder   *seeder // nil where no seeds are given
 	api      *api.API
 	public   *listener
 	internal *listener // nil where there is none
@@ -112,7 +113,8 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	if err != nil {
 		return nil, err
 	}
-	i.public.server.Handler = i.api.Public()
+	i.seeder = newSeeder(c.seeding, i.store, catalog, log)
+	i.public.server.Handler = i.seeder.gate(c.basePath, i.api.Public())
 	i.public.server.ReadTimeout = bodyWithin
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()
@@ -144,6 +146,7 @@ func (i *instance) serve(ctx context.Context) error {
 		"hub":      i.hub.Run,
 		"presence": i.presence.Run,
 		"push":     i.push.Run,
+		"seeder":   i.seeder.run,
 		"api":      i.api.Run,
 		"memory":   trim,
 	} {

@@ -71,7 +71,7 @@ var settings = slices.Concat(listeners, []definition{
 		help: "One more metric. Its rule is toggle, amount:50, once, window:30m or presence. Repeatable."},
 	{name: "demo", group: groupSites, fallback: "true",
 		help: "Serve the live demo page at /; --demo=false turns it off."},
-
+}, seedSettings, []definition{
 	{name: "trusted-proxy", group: groupTrust, takes: "CIDR", repeatable: true,
 		help: "Proxies that may say who the client is (X-Forwarded-For): address ranges, or private. Repeatable."},
 	{name: "server-token", group: groupTrust, takes: "TEXT", secret: true,

@@ -12,6 +12,7 @@ import (
 // store is where counts are kept, and what tells of their changes.
 type store interface {
 	tally.Store
+	tally.Ledger
 	tally.Feed
 	Close() error
 }

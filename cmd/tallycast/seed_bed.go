@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/seed"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// seedbed returns where the flags say that seeds are put. Its errors are those of
+// usage, and of a store that cannot be used.
+func (p *process) seedbed(rules seed.Rules, dry bool) (seedbed, error) {
+	if p.flags["store"] == nil {
+		client, err := p.adminClient()
+		if err != nil {
+			return nil, err
+		}
+		return servedBed{client}, nil
+	}
+	if p.flags["at"] != nil {
+		return nil, errors.New("--at names a running service and --store a store that none holds; it should be one of them")
+	}
+	return p.directBed(rules, dry)
+}
+
+// servedBed puts seeds through a running service.
+type servedBed struct{ client *adminClient }
+
+func (b servedBed) close() { b.client.close() }
+
+func (b servedBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]sown, error) {
+	type line struct {
+		Topic string `json:"topic"`
+		Seed  int64  `json:"seed"`
+	}
+	asked := struct {
+		Seeds   []line `json:"seeds"`
+		Preview bool   `json:"preview"`
+	}{Preview: preview}
+	for _, each := range seeds {
+		asked.Seeds = append(asked.Seeds, line{each.Topic.String(), each.Count})
+	}
+	var answer struct {
+		Seeds []struct {
+			Topic   string
+			Before  int64
+			Changed bool
+			Error   *refusal
+		}
+	}
+	if err := b.client.call(ctx, http.MethodPost, "/admin/v1/seeds", asked, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Seeds) != len(seeds) {
+		return nil, fmt.Errorf("%s answered of %d seeds where %d were sent", b.client.at, len(answer.Seeds), len(seeds))
+	}
+	done := make([]sown, len(seeds))
+	for i, each := range answer.Seeds {
+		done[i] = sown{Seed: seeds[i], before: each.Before, changed: each.Changed}
+		if each.Error != nil {
+			done[i].err = errors.New(each.Error.Message)
+		}
+	}
+	return done, nil
+}
+
+// directFlags are those of working on a store that no service holds.
+var directFlags = append([]definition{
+	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
+}, settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")...)
+
+// settingsNamed returns settings of serve as flags of another command.
+func settingsNamed(names ...string) (some []definition) {
+	for _, d := range settings {
+		if slices.Contains(names, d.name) {
+			d.group = "The store, where --store names one"
+			some = append(some, d)
+		}
+	}
+	return some
+}
+
+// directBed puts seeds straight into a store.
+type directBed struct {
+	store   ledger // what changes; nil where nothing is to be
+	shown   lister // nil: the store does not exist yet
+	catalog *tally.Catalog
+	ended   func() error
+}
+
+// lister is what previews ask.
+type lister interface {
+	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
+}
+
+// ledger is what seeds are put into.
+type ledger interface {
+	lister
+	Edit(ctx context.Context, edits []tally.Edit)
+	Audit(ctx context.Context, entry tally.AuditEntry) error
+}
+
+func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
+	values, problems := p.resolve()
+	c, wrong := readConfig(values)
+	if problems = append(problems, wrong...); len(problems) > 0 {
+		all := make([]error, len(problems))
+		for i, each := range problems {
+			all[i] = errors.New(each.String())
+		}
+		return nil, errors.Join(all...)
+	}
+	bed := &directBed{catalog: tally.NewCatalog(append(c.sites.names(), rules.Site), c.metrics), ended: func() error { return nil }}
+	if path := c.store.sqlitePath; path != "" && dry {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return bed, nil
+		}
+		// Beside a service that holds the file.
+		only, err := sqlitestore.OpenReader(p.ctx, path, bed.catalog)
+		if err != nil {
+			return nil, err
+		}
+		bed.shown, bed.ended = only, only.Close
+		return bed, nil
+	}
+	opened, err := openStore(p.ctx, c, bed.catalog, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if remote, ok := opened.(*redisstore.Store); ok {
+		if err := remote.Connect(p.ctx); err != nil {
+			return nil, errors.Join(err, opened.Close())
+		}
+	}
+	bed.store, bed.shown, bed.ended = opened, opened, opened.Close
+	return bed, nil
+}
+
+func (b *directBed) close() { _ = b.ended() } // what was set is durable already
+
+func (b *directBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]sown, error) {
+	if !preview {
+		return sowInto(ctx, b.store, b.catalog, "tallycast seed", seeds)
+	}
+	done := make([]sown, len(seeds))
+	for i, each := range seeds {
+		done[i] = sown{Seed: each, changed: true, err: seedable(b.catalog, each.Topic)}
+		if done[i].changed = done[i].err == nil; done[i].err != nil || b.shown == nil {
+			continue
+		}
+		// By name the key itself precedes all that begin with it.
+		page, err := b.shown.List(ctx, tally.Listing{
+			Scope: tally.Scope{Site: each.Topic.Site(), Metric: each.Topic.Metric(), Prefix: each.Topic.Key()},
+			Limit: 1,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(page.States) > 0 && page.States[0].Topic == each.Topic {
+			done[i].before = page.States[0].Seed
+			done[i].changed = done[i].before != each.Count
+		}
+	}
+	return done, nil
+}
+
+// seedable tells why a topic cannot have a seed.
+func seedable(catalog *tally.Catalog, topic tally.Topic) error {
+	if err := catalog.Known(topic.Site(), topic.Metric()); err != nil {
+		return errors.New(tally.AsError(err).Message)
+	}
+	if catalog.Rule(topic).Kind == tally.Presence {
+		return fmt.Errorf("%s is what open pages hold; nobody can set it", topic.Metric())
+	}
+	return nil
+}
+
+// sowInto sets seeds in a store, and writes what changed to its audit log. The
+// error is that of a store that cannot be reached; each seed has its own of
+// other kinds.
+func sowInto(ctx context.Context, store ledger, catalog *tally.Catalog, actor string, seeds []seed.Seed) ([]sown, error) {
+	done := make([]sown, len(seeds))
+	var edits []tally.Edit
+	var of []int // which of seeds an edit is of
+	for i, each := range seeds {
+		done[i] = sown{Seed: each, err: seedable(catalog, each.Topic)}
+		if done[i].err == nil {
+			edits = append(edits, tally.Edit{Topic: each.Topic, Kind: tally.EditSeed, Value: each.Count})
+			of = append(of, i)
+		}
+	}
+	store.Edit(ctx, edits)
+	var away error
+	var changed []tally.Edit
+	for i, edit := range edits {
+		if tally.AsError(edit.Err).Code == tally.CodeStoreUnavailable && edit.Err != nil {
+			away = edit.Err
+			continue
+		}
+		done[of[i]] = sown{Seed: seeds[of[i]], before: edit.Before.Seed, changed: edit.Changed, err: edit.Err}
+		if edit.Changed {
+			changed = append(changed, edit)
+		}
+	}
+	if len(changed) > 0 {
+		err := store.Audit(ctx, tally.AuditEntry{At: time.Now(), Actor: actor, Action: "seed", Target: seedTarget(changed), Detail: seedDetail(changed)})
+		if away == nil {
+			away = err
+		}
+	}
+	return done, away
+}
+
+// seedTarget and seedDetail say in the audit log what was seeded.
+func seedTarget(edits []tally.Edit) string {
+	if len(edits) == 1 {
+		return edits[0].Topic.String()
+	}
+	return edits[0].Topic.Site()
+}
+
+func seedDetail(edits []tally.Edit) string {
+	const most = 5 // topics that an entry names
+	detail := ""
+	for i, edit := range edits {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", detail, len(edits)-most)
+		}
+		if i > 0 {
+			detail += ", "
+		}
+		detail += fmt.Sprintf("%s %d → %d", edit.Topic, edit.Before.Seed, edit.Value)
+	}
+	return detail
+}
