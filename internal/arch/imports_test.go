@@ -25,6 +25,7 @@ var inward = map[string][]string{
 	"internal/push":        {"internal/hub", "internal/tally"},
 	"internal/owner":       {"internal/tally"},
 	"internal/exchange":    {"internal/tally"},
+	"internal/plainkeys":   {"internal/exchange"},
 	"internal/seed":        {"internal/tally"},
 	"internal/sitemap":     {"internal/tally"},
 	"internal/problem":     {"internal/tally"},
@@ -33,7 +34,7 @@ var inward = map[string][]string{
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
-	"cmd/tallycast": {"internal/admin", "internal/api", "internal/exchange", "internal/hub", "internal/owner", "internal/problem",
+	"cmd/tallycast": {"internal/admin", "internal/api", "internal/exchange", "internal/hub", "internal/owner", "internal/plainkeys", "internal/problem",
 		"internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/storetest":   {"internal/tally"},
@@ -47,7 +48,7 @@ var inward = map[string][]string{
 var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
-	"github.com/redis/go-redis":      {"internal/redisstore", "internal/redistest"},
+	"github.com/redis/go-redis":      {"internal/redisstore", "internal/redistest", "internal/plainkeys"},
 	"modernc.org/":                   {"internal/sqlitestore", "internal/e2e"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},

@@ -1,0 +1,150 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Key is a key of a key-value store that another program filled.
+type Key struct {
+	Name string
+	Type string // as Redis calls it, such as string or set
+	Text string // of a string
+	Size int64  // how many elements it has; below 0 for a string that counts none
+}
+
+// Keyspace is such a store.
+type Keyspace interface {
+	// Scan hands over the keys that match a glob, in any order, some maybe twice.
+	Scan(ctx context.Context, glob string, each func(Key) error) error
+}
+
+// PlainKeys says which keys are read, and how.
+type PlainKeys struct {
+	Counts Pattern  // of keys that hold a whole number
+	Topics Template // makes topics of what Counts matches
+	// Seen, where not nil, is the pattern of keys that hold a topic's visitors, in which
+	// each * stands for what the one in Counts does.
+	Seen *Pattern
+}
+
+// ReadPlainKeys reads counters that are kept as whole numbers in keys. Keys of another
+// type, or without a whole number, are refused. Who was seen is counted, and compared
+// with the number: see [Count].Seen.
+func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (Counts, error) {
+	a := newAdder("key")
+	known := map[string]bool{} // keys that were read
+	err := keyspace.Scan(ctx, options.Counts.Glob(), func(k Key) error {
+		parts, ok := options.Counts.Match(k.Name)
+		if !ok || known[k.Name] {
+			return nil
+		}
+		known[k.Name] = true
+		a.result.Entries++
+		if err := a.key(options.Topics, parts, k); err != nil {
+			a.refuse(a.result.Entries, fmt.Errorf("%.300q %w", k.Name, err))
+		}
+		return nil
+	})
+	if err != nil {
+		return Counts{}, fmt.Errorf("read the keys: %w", err)
+	}
+	if a.result.Entries == 0 {
+		return Counts{}, fmt.Errorf("no key matches %q", options.Counts.text)
+	}
+	if options.Seen == nil {
+		return a.counts(), nil
+	}
+	clear(known)
+	err = keyspace.Scan(ctx, options.Seen.Glob(), func(k Key) error {
+		parts, ok := options.Seen.Match(k.Name)
+		if !ok || known[k.Name] {
+			return nil
+		}
+		known[k.Name] = true
+		return a.seen(options.Topics, parts, k)
+	})
+	if err != nil {
+		return Counts{}, fmt.Errorf("read who was seen: %w", err)
+	}
+	return a.counts(), nil
+}
+
+// key adds the count of a key.
+func (a *adder) key(template Template, parts []string, k Key) error {
+	if k.Type != "string" {
+		return fmt.Errorf("is a %s and no number", k.Type)
+	}
+	topic, err := template.topic(parts...)
+	if err != nil {
+		return fmt.Errorf("names no topic: %w", err)
+	}
+	n, err := parseCount(k.Text)
+	if err != nil {
+		return fmt.Errorf("holds %.50q, which cannot be a count", k.Text)
+	}
+	a.add(topic, n)
+	return nil
+}
+
+// seen notes how many visitors a key holds.
+func (a *adder) seen(template Template, parts []string, k Key) error {
+	topic, err := template.topic(parts...)
+	switch {
+	case err != nil:
+		a.leaveOut("keys of who was seen, of no topic")
+	case k.Size < 0:
+		a.leaveOut("keys of who was seen that hold none")
+	case a.found[topic] == nil:
+		a.leaveOut("keys of who was seen, of topics without a count")
+	default:
+		c := a.found[topic]
+		c.Seen = max(0, c.Seen) + k.Size
+	}
+	return nil
+}
+
+// ParsePlainKeys reads the texts of [PlainKeys]; seen may be empty.
+func ParsePlainKeys(counts, topics, seen string) (PlainKeys, error) {
+	var p PlainKeys
+	var err error
+	if p.Counts, err = ParsePattern(counts); err != nil {
+		return p, err
+	}
+	if p.Topics, err = ParseTemplate(topics, p.Counts.Parts()); err != nil {
+		return p, err
+	}
+	if seen == "" {
+		return p, nil
+	}
+	pattern, err := ParsePattern(seen)
+	if err == nil && pattern.Parts() != p.Counts.Parts() {
+		err = errors.New("it should have as many * as the pattern of the counts")
+	}
+	if err != nil {
+		return p, fmt.Errorf("who was seen: %w", err)
+	}
+	p.Seen = &pattern
+	return p, nil
+}
+
+// Sum returns what the counts are together, and what [Count].Seen is, of those that have it.
+func (c Counts) Sum() (counts, seen int64) {
+	for _, each := range c.Counts {
+		counts += each.Count
+		seen += max(0, each.Seen)
+	}
+	return counts, seen
+}
+
+// Topics returns the topics of the counts.
+func (c Counts) Topics() []tally.Topic {
+	topics := make([]tally.Topic, len(c.Counts))
+	for i, each := range c.Counts {
+		topics[i] = each.Topic
+	}
+	return topics
+}

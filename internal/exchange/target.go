@@ -1,0 +1,140 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Target is where an import goes: a store, by [Into], or a running service.
+type Target interface {
+	// Store stores lines, in their order, and may be repeated. What it cannot take is
+	// left out and returned; the others are stored unless there is an error.
+	Store(ctx context.Context, replace bool, lines []Line) ([]Refusal, error)
+	// Order stores an order of the export.
+	Order(ctx context.Context, name, value string) error
+}
+
+// Sink is the part of a [tally.Ledger] that takes an import.
+type Sink interface {
+	Restore(ctx context.Context, replace bool, portions []tally.Portion) error
+	Register(ctx context.Context) (map[string]string, error)
+	SetRegister(ctx context.Context, name, value string) error
+}
+
+// Into returns the target that stores in sink what the metrics of catalog can hold.
+// Sites need not be known: they may be declared later.
+func Into(sink Sink, catalog *tally.Catalog) Target { return into{sink, catalog} }
+
+type into struct {
+	sink    Sink
+	catalog *tally.Catalog
+}
+
+func (t into) Store(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
+	portions := make([]tally.Portion, 0, len(lines))
+	for _, line := range lines {
+		rule := t.catalog.Rule(line.Topic)
+		if err := line.fits(rule); err != nil {
+			refused = append(refused, Refusal{Line: line.Number, Reason: fmt.Sprintf("%s: %v", line.Topic, err)})
+			continue
+		}
+		p := line.Portion
+		if now := time.Now(); rule.Kind == tally.Window && line.Until != windowEnd(rule, now) {
+			p.Contributions = nil // their window is over: they count, and may come again
+		}
+		portions = append(portions, p)
+	}
+	if len(portions) == 0 {
+		return refused, nil
+	}
+	return refused, t.sink.Restore(ctx, replace, portions)
+}
+
+// fits tells why a topic of a metric with that rule cannot hold the line.
+func (l Line) fits(rule tally.Rule) error {
+	if rule.Kind == 0 {
+		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
+	}
+	if rule.Kind == tally.Presence {
+		return errors.New("the metric counts open pages here, of which nothing is stored")
+	}
+	made, err := tally.ParseRule(l.Rule)
+	if err != nil && l.Rule != (tally.Rule{}).String() {
+		return fmt.Errorf("its rule: %w", err)
+	}
+	if (made.Kind == tally.Window) != (rule.Kind == tally.Window) {
+		return fmt.Errorf("the metric's rule is %s here and was %s: what one keeps means nothing to the other", rule, l.Rule)
+	}
+	if rule.Kind != tally.Amount && slices.ContainsFunc(l.Contributions, func(c tally.Contribution) bool { return c.Amount > 1 }) {
+		return fmt.Errorf("the metric's rule is %s here, under which nobody contributes more than 1", rule)
+	}
+	return nil
+}
+
+// formerPrefix begins the orders that name former names of a topic.
+const formerPrefix = "former "
+
+// Order unites former names with those that are known, and leaves a block as it is.
+func (t into) Order(ctx context.Context, name, value string) error {
+	register, err := t.sink.Register(ctx)
+	if err != nil {
+		return err
+	}
+	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
+		if value, err = unite(text, register[name], value); err != nil {
+			return err
+		}
+	}
+	if register[name] == value || (register[name] != "" && !strings.HasPrefix(name, formerPrefix)) {
+		return nil
+	}
+	return t.sink.SetRegister(ctx, name, value)
+}
+
+// unite returns the value of the order that names all former names of both values.
+func unite(of string, values ...string) (string, error) {
+	topic, err := tally.ParseTopic(of)
+	if err != nil {
+		return "", err
+	}
+	var former []tally.Topic
+	for _, value := range values {
+		var names []string
+		if value == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(value), &names); err != nil {
+			return "", fmt.Errorf("former names of %s: %w", topic, err)
+		}
+		for _, name := range names {
+			f, err := tally.ParseTopic(name)
+			if err != nil {
+				return "", fmt.Errorf("former names of %s: %w", topic, err)
+			}
+			if !slices.Contains(former, f) && f != topic {
+				former = append(former, f)
+			}
+		}
+	}
+	_, value := tally.FormerOrder(topic, former)
+	return value, nil
+}
+
+// checkOrder tells why an order of a file is none that an export carries.
+func checkOrder(name, value string) error {
+	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
+		_, err := unite(text, value)
+		return err
+	}
+	if !carried(name, tally.Scope{}) {
+		return fmt.Errorf("order %.100q is not known", name)
+	}
+	return nil
+}

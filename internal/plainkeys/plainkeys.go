@@ -1,0 +1,161 @@
+// Package plainkeys reads keys of a Redis that another program filled, such as the
+// counters of a system that is left behind. It implements [exchange.Keyspace] and writes
+// nothing. Only the command imports it.
+package plainkeys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+)
+
+// scanCount is how many keys a step of a scan looks at: what Redis does in less than a
+// millisecond, during which others wait.
+const scanCount = 500
+
+// Redis is a Redis that is read. It is safe for concurrent use.
+type Redis struct{ client *redis.Client }
+
+var _ exchange.Keyspace = (*Redis)(nil)
+
+// Open returns the Redis at redis://[user:password@]host[:port][/database], or rediss:// for
+// TLS. It does not wait for it. No error repeats the password.
+func Open(address string) (*Redis, error) {
+	scheme, _, _ := strings.Cut(address, "://")
+	if scheme != "redis" && scheme != "rediss" {
+		return nil, errors.New("it should be redis://host:port/database or rediss:// for TLS; of a cluster, one node after the other")
+	}
+	options, err := redis.ParseURL(address)
+	if err != nil {
+		var wrong *url.Error
+		if errors.As(err, &wrong) {
+			err = wrong.Err // without the address
+		}
+		return nil, fmt.Errorf("the address is malformed: %w", err)
+	}
+	options.ContextTimeoutEnabled = true
+	options.DisableIdentity = true // old servers know no CLIENT SETINFO
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	options.PoolSize = 2 // one goroutine reads
+	return &Redis{redis.NewClient(options)}, nil
+}
+
+// Close ends the connections.
+func (r *Redis) Close() error { return r.client.Close() }
+
+// Scan implements [exchange.Keyspace]. Keys that vanish, or become
+// another, meanwhile are left out.
+func (r *Redis) Scan(ctx context.Context, glob string, each func(exchange.Key) error) error {
+	for cursor := uint64(0); ; {
+		names, next, err := r.client.Scan(ctx, cursor, glob, scanCount).Result()
+		if err != nil {
+			return err
+		}
+		keys, err := r.read(ctx, names)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := each(key); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// read returns what the keys are and hold, in two round trips.
+func (r *Redis) read(ctx context.Context, names []string) ([]exchange.Key, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	types := make([]*redis.StatusCmd, len(names))
+	_, err := r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range names {
+			types[i] = p.Type(ctx, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	contents := make([]redis.Cmder, len(names))
+	_, err = r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range names {
+			contents[i] = ask(ctx, p, types[i].Val(), name)
+		}
+		return nil
+	})
+	if err != nil && !becameAnother(err) {
+		return nil, err
+	}
+	keys := make([]exchange.Key, 0, len(names))
+	for i, name := range names {
+		key := exchange.Key{Name: name, Type: types[i].Val(), Size: -1}
+		switch content := contents[i].(type) {
+		case *redis.StringCmd:
+			key.Text = content.Val()
+		case *redis.IntCmd:
+			key.Size = content.Val()
+		}
+		if key.Type == "none" || contents[i] != nil && contents[i].Err() != nil {
+			continue
+		}
+		if key.Type == "string" && strings.HasPrefix(key.Text, hyperLogLog) {
+			if err := r.estimate(ctx, &key); err != nil {
+				return nil, err
+			}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// ask asks for what a key of that type holds: a string's text, or its size.
+func ask(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder {
+	switch kind {
+	case "string":
+		// A number has 20 characters; of what is longer, its beginning says enough.
+		return p.GetRange(ctx, name, 0, 63)
+	case "set":
+		return p.SCard(ctx, name)
+	case "zset":
+		return p.ZCard(ctx, name)
+	case "hash":
+		return p.HLen(ctx, name)
+	case "list":
+		return p.LLen(ctx, name)
+	}
+	return nil
+}
+
+// hyperLogLog begins the strings in which Redis estimates how many were seen.
+const hyperLogLog = "HYLL"
+
+// estimate makes key a count of what a HyperLogLog saw.
+func (r *Redis) estimate(ctx context.Context, key *exchange.Key) error {
+	n, err := r.client.PFCount(ctx, key.Name).Result()
+	if err != nil {
+		if becameAnother(err) {
+			return nil // a text that only begins so
+		}
+		return err
+	}
+	key.Type, key.Text, key.Size = "hyperloglog", "", n
+	return nil
+}
+
+// becameAnother tells whether a key was not of the type that it had.
+func becameAnother(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "WRONGTYPE")
+}
