@@ -134,6 +134,9 @@ func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
 		return bed, nil
 	}
 	opened, err := openStore(p.ctx, c, bed.catalog, slog.New(slog.DiscardHandler))
+	if errors.Is(err, sqlitestore.ErrLocked) {
+		err = fmt.Errorf("%w. Where that is a service, without --store it is asked to seed", err)
+	}
 	if err != nil {
 		return nil, err
 	}
