@@ -1,23 +1,9 @@
 import { complain } from './dom.js';
 import { ENTRY, recall } from './memory.js';
+import { DEAF, LINGER, LOOK, SILENCE } from './patience.js';
 import { pauseAfter } from './pause.js';
 import { makeTopic } from './topic.js';
 import { rarely, socket } from './transport.js';
-
-/** How long a hidden page stays connected, in milliseconds: a glance at another tab costs nothing. */
-const LINGER = 10_000;
-
-/** A link is given up after so long without a frame, in milliseconds; the server beats every 25 s. */
-const SILENCE = 60_000;
-
-/**
- * A way that brings no first frame for so long does not work here, in milliseconds; one that still
- * brings frames after that is a good one, and the next pause a short one again.
- */
-const DEAF = 10_000;
-
-/** How often silence is looked for, in milliseconds. */
-const LOOK = 5000;
 
 /**
  * @param {Set<string>} some
@@ -181,11 +167,11 @@ export function connect(api) {
       () => ({ subscribe: [...asked[0]], present: [...asked[1]] }),
       (frame) => {
         heard = Date.now();
-        const { topic, event = '', error } = frame;
+        const { topic, event, error } = frame;
         if (error && !topic) return complain(error);
         deaf = false;
         if (topic) topics.get(topic)?.receive(frame);
-        else if (/live|stale/.test(event)) {
+        else if (/live|stale/.test(/** @type {string} */ (event))) {
           say(/** @type {Status} */ (event));
           flush();
         }

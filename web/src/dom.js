@@ -23,9 +23,6 @@ export function write(node, values) {
   for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
 }
 
-/** Tells whether the visitor asked for little motion. */
-export const still = () => matchMedia('(prefers-reduced-motion)').matches;
-
 /** @type {string | undefined} */
 let told;
 

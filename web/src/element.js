@@ -1,16 +1,11 @@
-import { complain, make, still } from './dom.js';
+import { complain, make } from './dom.js';
 import { format } from './format.js';
+import { BEAT, PACE, ROLL, still } from './motion.js';
 import { keyOf, leave } from './page.js';
 import { shared } from './site.js';
 
-/** Visible changes that others cause are at least so far apart, in milliseconds. */
-const PACE = 1000;
-
 /** How far from the viewport an element begins to be pushed to. */
 const NEAR = '300px';
-
-/** How long a number takes to roll in, in milliseconds. */
-const ROLL = 180;
 
 /** @type {IntersectionObserver | undefined} */
 let viewport;
@@ -21,17 +16,8 @@ const present = new Set();
 /** The visitor, or the page, wants no number to move by itself. */
 let paused = false;
 
-/** @type {CSSStyleSheet | undefined} */
-let sheet;
-
-const styles =
-  ':host{display:inline-block;position:relative}' +
-  '[hidden],:host([hidden]){display:none!important}' +
-  '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
-  '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
-  '.note{position:absolute;z-index:1;inset:auto auto 100% 0;width:max-content;max-width:20em;padding:.4em .8em;' +
-  'font-size:.9rem;color:Canvas;background:CanvasText}' +
-  '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
+/** By their text: elements share them. */
+const sheets = /** @type {Record<string, CSSStyleSheet>} */ ({});
 
 /** @param {TallyElement} element */
 const self = (element) => /** @type {typeof TallyElement} */ (element.constructor);
@@ -44,12 +30,19 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * The element's own children are never changed; they show through a slot while there is
  * nothing better.
  *
- * Subclasses have `static metric` and `static styles`, put `number` into the shadow tree, and
+ * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and
  * may extend `paint`, `hear` and `join`.
  */
 export class TallyElement extends Base {
   static metric = 'likes';
-  static styles = '';
+  static styles =
+    ':host{display:inline-block;position:relative}' +
+    '[hidden],:host([hidden]){display:none!important}' +
+    '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
+    '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
+    '.note{position:absolute;z-index:1;inset:auto auto 100% 0;width:max-content;max-width:20em;padding:.4em .8em;' +
+    'font-size:.9rem;color:Canvas;background:CanvasText}' +
+    '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];
 
   /** @type {import('./topic.js').Topic | undefined} */
@@ -74,14 +67,15 @@ export class TallyElement extends Base {
   #hear = (reason, failure) => this.hear(reason, failure);
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while the number rests */
   #rest;
+  /** @type {Animation[]} how the number rolls in, by its direction */
+  #rolls = [];
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: 'open', delegatesFocus: true });
-    const style = new CSSStyleSheet();
-    if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(styles);
-    style.replaceSync(self(this).styles);
-    root.adoptedStyleSheets = [sheet, style];
+    const { styles } = self(this);
+    if (!sheets[styles]) (sheets[styles] = new CSSStyleSheet()).replaceSync(styles);
+    root.adoptedStyleSheets = [sheets[styles]];
     root.append(this.exact, this.fallback);
   }
 
@@ -203,10 +197,10 @@ export class TallyElement extends Base {
     this.#rest = setTimeout(() => {
       this.#rest = undefined;
       this.paint('server');
-    }, PACE);
-    if (!still()) {
-      this.number.animate({ translate: [`0 ${count > before ? '' : '-'}.5em`, '0'], opacity: [0, 1] }, ROLL);
-    }
+    }, PACE + BEAT - (Date.now() % BEAT));
+    if (still()) return;
+    const up = +(count > before);
+    (this.#rolls[up] ??= this.number.animate({ translate: [`0 ${up - 0.5}em`, '0'], opacity: [0, 1] }, ROLL)).play();
   }
 
   /**

@@ -1,8 +1,6 @@
 import { make, write } from './dom.js';
 import { TallyElement } from './element.js';
-
-/** How long a message stays, in milliseconds: enough to read two lines slowly. */
-const MESSAGE = 10_000;
+import { MESSAGE } from './motion.js';
 
 const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4-10 12.4z';
 
@@ -16,6 +14,7 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
  */
 export class Like extends TallyElement {
   static styles =
+    TallyElement.styles +
     ':host{vertical-align:middle;--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
     'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +

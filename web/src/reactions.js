@@ -35,6 +35,7 @@ const pairs = (text) => {
 export class Reactions extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'reactions'];
   static styles =
+    TallyElement.styles +
     '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
     // An emoji has its own colours: what is pressed shows around it.
     '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +

@@ -1,13 +1,11 @@
-import { make, still, write } from './dom.js';
+import { make, write } from './dom.js';
 import { TallyElement } from './element.js';
+import { MOVE, still } from './motion.js';
 import { keyOf } from './page.js';
 import { shared } from './site.js';
 
 /** How often the order is asked for while it is seen, in milliseconds. */
 const ASK = 15_000;
-
-/** How long a row takes to its new place, in milliseconds. */
-const MOVE = 350;
 
 /** Rows where the element says nothing. */
 const ROWS = 10;
@@ -23,6 +21,7 @@ const ROWS = 10;
 export class Top extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href'];
   static styles =
+    TallyElement.styles +
     ':host{display:block}ol{margin:0;padding:0;list-style:none;counter-reset:row}' +
     'li{display:flex;align-items:baseline;gap:.75em;padding:var(--tally-padding,.4em 0);counter-increment:row}' +
     'li::before{content:counter(row);min-inline-size:1.6ch;text-align:end;font-variant-numeric:tabular-nums;opacity:.75}' +

@@ -1,12 +1,7 @@
 import { assert } from './assert.js';
 import { recallTopic, remember } from './memory.js';
+import { OUTAGE } from './patience.js';
 import { pauseAfter } from './pause.js';
-
-/**
- * How long the server may answer that its store is away before a press is taken back, in
- * milliseconds: longer than a failover or a rolling restart, shorter than a visitor looks at a heart.
- */
-const PATIENCE = 4000;
 
 /**
  * Why listeners are called: `server`, the number came from there; `visitor`, this page's
@@ -130,7 +125,7 @@ export function makeTopic(name, api) {
         // A write refused with 5xx may have been applied: then what is shown is asserted instead.
         const away = status >= 500;
         const open = topic.own !== mine;
-        if (away ? open && Date.now() + pause - (since ||= sent) > PATIENCE : status) {
+        if (away ? open && Date.now() + pause - (since ||= sent) > OUTAGE : status) {
           note(away ? mine : undefined);
           tell('refused', answer);
         } else if (!status && open) {

@@ -1,3 +1,4 @@
+import { FULL } from './patience.js';
 import { rare } from './rare.js';
 
 /**
@@ -20,9 +21,6 @@ import { rare } from './rare.js';
  * @param {(wait: number) => void} ended how long the server asks to stay away, in milliseconds
  * @returns {Link}
  */
-
-/** How long to stay away from an instance that is full (close code 1013), in milliseconds. */
-const FULL = 15_000;
 
 /** @type {Open} */
 export function socket(api, asked, hear, ended) {

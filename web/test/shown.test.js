@@ -54,7 +54,7 @@ test('a number that others move changes at most once a second, and ends on the n
   await page.evaluate(() => document.body.append(Object.assign(document.createElement('tally-count'), { page: 'post', id: 'late' })));
   await shows(page, '#late', 5);
   assert.equal(await numberOf(page, 'tally-count'), '1');
-  await page.clock.runFor(1000);
+  await page.clock.runFor(1200);
   assert.equal(await numberOf(page, 'tally-count'), '5');
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['1', '5']);
 });
