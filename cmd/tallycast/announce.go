@@ -30,7 +30,7 @@ func (a announcement) make(out io.Writer, log *slog.Logger, forPeople bool) {
 	}
 	log.Info("configuration", given...)
 	log.Info("serving", "version", v, "commit", c, "url", a.url(), "address", a.public, "internal", a.internal,
-		"store", a.store(), "sites", a.config.sites)
+		"store", a.store(), "sites", a.config.sites, "admin", a.config.adminToken != "")
 }
 
 func (a announcement) write(out io.Writer) {
@@ -48,6 +48,13 @@ func (a announcement) write(out io.Writer) {
 		line("demo", a.url()+"/", "listen")
 	}
 	line("script", a.url()+"/tally.js", "listen")
+	if a.config.adminToken != "" {
+		setting := "admin-token"
+		if a.values["admin-token-file"].texts != nil {
+			setting = "admin-token-file"
+		}
+		line("admin", a.url()+"/admin/", setting)
+	}
 	if a.internal != "" {
 		line("internal", localURL(a.internal)+"/metrics", "internal-listen")
 	}
@@ -61,9 +68,15 @@ func (a announcement) write(out io.Writer) {
 		if site == "default" && a.values["allow-origin"].source != fromDefault {
 			setting = "allow-origin"
 		}
+		if sitemaps, known := a.config.known[site]; known {
+			origins += "; topics of known keys alone"
+			if len(sitemaps) > 0 {
+				origins += ", those in " + strings.Join(sitemaps, " ") + " among them"
+			}
+		}
 		line("site "+site, origins, setting)
 	}
-	shown := map[string]bool{"listen": true, "internal-listen": true, "store": true, "site": true, "allow-origin": true}
+	shown := map[string]bool{"admin-token": true, "admin-token-file": true, "listen": true, "internal-listen": true, "store": true, "site": true, "allow-origin": true}
 	for _, d := range settings {
 		if value := a.values[d.name]; value.source != fromDefault && !shown[d.name] {
 			line(d.name, show(d, value), d.name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -19,15 +20,18 @@ type config struct {
 	store         storeURL
 	redisPrefix   string
 	allowEviction bool
-	secret        []byte // nil: the store's own
+	secret        []byte        // nil: the store's own
+	journal       time.Duration // 0: none is kept
 
 	sites   sites
+	known   knownSites
 	metrics map[string]tally.Rule // all of them
 	demo    bool
 	seeding seeding
 
 	trustedProxies []netip.Prefix
 	serverToken    string
+	adminToken     string // empty: nothing is below /admin/
 
 	rateLimit            api.Limit
 	readLimit            api.Limit
@@ -43,6 +47,10 @@ type config struct {
 	logLevel  string
 	logFormat string
 }
+
+// maxJournal bounds how long a journal is kept: it grows with each contribution, and a
+// spike that nobody noticed for so long is none.
+const maxJournal = 90 * 24 * time.Hour
 
 // problem is one thing that is wrong with the configuration.
 type problem struct {
@@ -65,6 +73,7 @@ func (p problem) String() string {
 // wrong with them, in the order of the settings.
 func readConfig(values map[string]value) (config, []problem) {
 	r := &reader{values: values}
+	ofSites := many(r, "site", parseSites)
 	c := config{
 		logLevel:  one(r, "log-level", parseChoice("debug", "info", "warn", "error")),
 		logFormat: one(r, "log-format", parseChoice("auto", "text", "json")),
@@ -73,8 +82,10 @@ func readConfig(values map[string]value) (config, []problem) {
 		store:         one(r, "store", parseStore),
 		redisPrefix:   one(r, "redis-prefix", parsePrefix),
 		allowEviction: one(r, "allow-eviction", parseBool),
+		journal:       one(r, "journal", parseOptionalDuration(time.Hour, maxJournal)),
 
-		sites:   many(r, "site", parseSites),
+		sites:   ofSites.origins,
+		known:   ofSites.known,
 		metrics: many(r, "metric", parseMetrics),
 		demo:    one(r, "demo", parseBool),
 
@@ -163,5 +174,25 @@ func (r *reader) readSecret(c *config) {
 	c.secret = one(r, "secret", checkSecret)
 	if file.texts != nil {
 		c.secret = one(r, "secret-file", readSecretFile)
+	}
+}
+
+// readAdminToken reads the two settings that may hold the owner's token.
+func (r *reader) readAdminToken(c *config) {
+	text, file := r.values["admin-token"], r.values["admin-token-file"]
+	if text.texts != nil && file.texts != nil {
+		r.refuse("admin-token-file", fmt.Errorf("the token is given by --admin-token (%s) too; it should be given once", text.source))
+		return
+	}
+	c.adminToken = one(r, "admin-token", parseToken)
+	if file.texts != nil {
+		c.adminToken = one(r, "admin-token-file", readTokenFile)
+	}
+	if c.adminToken != "" && c.adminToken == c.serverToken {
+		name := "admin-token"
+		if file.texts != nil {
+			name = "admin-token-file"
+		}
+		r.refuse(name, errors.New("is that of --server-token, too; whoever may like for visitors should not own the numbers"))
 	}
 }

@@ -52,6 +52,20 @@ func parseDuration(least, most time.Duration) func(string) (time.Duration, error
 	}
 }
 
+// parseOptionalDuration is [parseDuration], where off is 0.
+func parseOptionalDuration(least, most time.Duration) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		if text == "off" {
+			return 0, nil
+		}
+		d, err := parseDuration(least, most)(text)
+		if err != nil {
+			err = fmt.Errorf("%w, or off", err)
+		}
+		return d, err
+	}
+}
+
 // shortDuration writes 10m0s as 10m.
 func shortDuration(d time.Duration) string {
 	text := d.String()

@@ -9,9 +9,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/api"
 	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -44,7 +47,10 @@ type instance struct {
 	drain    time.Duration
 	store    store
 	hub      *hub.Hub
+	sink     *noticedSink // the hub
 	presence *hub.Presence
+	desk     *owner.Desk
+	sitemaps []func(context.Context) error // which follow them
 	push     *push.Server
 	seeder   *seeder // nil where no seeds are given
 	api      *api.API
@@ -81,6 +87,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		MaxTopics:     c.maxWatchedTopics,
 		Formats:       push.Formats(),
 	})
+	i.sink = newNoticedSink(i.hub)
 	i.presence = hub.NewPresence(i.store, c.maxWatchedTopics)
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.maxViewers,
@@ -91,6 +98,21 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		return nil, fmt.Errorf("prepare for viewers: %w", err)
 	}
 	version, _ := build()
+	report := &reporter{
+		started: time.Now().UTC(),
+		version: version,
+		parts:   []tally.Instrumented{i.hub, i.presence},
+		sink:    i.sink,
+		health:  i.store.Health,
+	}
+	i.desk = owner.New(i.store, service, owner.Options{
+		Broadcast: i.store.Broadcast,
+		Status:    report.status,
+		Kept:      c.journal,
+		Log:       log,
+	})
+	report.instance = i.desk.Instance()
+	keys := i.followSitemaps(c.known, version)
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
@@ -104,11 +126,20 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		ReadLimit:      c.readLimit,
 		NewTopicLimit:  c.newTopicLimit,
 		ServerToken:    c.serverToken,
-		BasePath:       c.basePath,
-		WithoutDemo:    !c.demo,
-		Instrumented:   instrumented(service, i.hub, i.presence, i.push, i.store),
-		Logger:         log,
-		Version:        version,
+		Keys:           keys,
+		Admin: admin.New(admin.Options{
+			Desk:     i.desk,
+			Store:    i.store,
+			Catalog:  catalog,
+			Token:    c.adminToken,
+			BasePath: c.basePath,
+			Logger:   log,
+		}),
+		BasePath:     c.basePath,
+		WithoutDemo:  !c.demo,
+		Instrumented: instrumented(service, i.hub, i.presence, i.push, i.store, i.desk),
+		Logger:       log,
+		Version:      version,
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +151,29 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		i.internal.server.Handler = i.api.Internal()
 	}
 	return i, nil
+}
+
+// followSitemaps returns the keys of the sites that have known keys, and prepares to
+// follow their site maps.
+func (i *instance) followSitemaps(known knownSites, version string) *tally.Keys {
+	keys := tally.NewKeys(known.names()...)
+	for _, site := range known.names() {
+		if len(known[site]) == 0 {
+			continue
+		}
+		options := sitemap.Options{Agent: "tallycast/" + version, Log: i.log.With("site", site)}
+		i.sitemaps = append(i.sitemaps, func(ctx context.Context) error {
+			return sitemap.Follow(ctx, known[site], options, func(all map[string]bool) { keys.Set(site, all) })
+		})
+	}
+	return keys
+}
+
+// receive takes what another instance broadcast.
+func (i *instance) receive(payload []byte) {
+	if !i.desk.Received(payload) {
+		i.api.Receive(payload)
+	}
 }
 
 // instrumented returns those of the parts that have figures.
@@ -142,12 +196,14 @@ func (i *instance) serve(ctx context.Context) error {
 	defer stop()
 	group, failed := errgroup.WithContext(parts)
 	for name, run := range map[string]func(context.Context) error{
-		"store":    func(ctx context.Context) error { return i.store.Run(ctx, i.hub, i.api.Receive) },
+		"store":    func(ctx context.Context) error { return i.store.Run(ctx, i.sink, i.receive) },
 		"hub":      i.hub.Run,
 		"presence": i.presence.Run,
 		"push":     i.push.Run,
 		"seeder":   i.seeder.run,
 		"api":      i.api.Run,
+		"owner":    i.desk.Run,
+		"sitemaps": i.runSitemaps,
 		"memory":   trim,
 	} {
 		group.Go(func() error { // ends with parts
@@ -179,6 +235,15 @@ func (i *instance) serve(ctx context.Context) error {
 		i.log.Info("ended", "finishing", time.Since(began).Round(time.Millisecond))
 	}
 	return err
+}
+
+// runSitemaps follows the site maps until ctx ends.
+func (i *instance) runSitemaps(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, follow := range i.sitemaps {
+		group.Go(func() error { return follow(ctx) }) // ends with ctx
+	}
+	return group.Wait()
 }
 
 // close closes what [open] opened and serve does not end.

@@ -62,9 +62,11 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Key of the visitor hash, 16 bytes or more, the same on all instances. Made at first start and kept in the store if left out."},
 	{name: "secret-file", group: groupStore, takes: "FILE",
 		help: "File that holds it."},
+	{name: "journal", group: groupStore, takes: "TIME", fallback: "168h",
+		help: "How long it is kept when and from which network, as a hash, a contribution was made, so that a spike can be undone; or off."},
 
 	{name: "site", group: groupSites, takes: "NAME=ORIGIN", fallback: "default", repeatable: true,
-		help: "A site and the origins of its pages, such as blog=https://blog.example.com,https://*.example.org. Repeatable."},
+		help: "A site and the origins of its pages, such as blog=https://blog.example.com,https://*.example.org. With blog=keys=known visitors may like only what was seeded or made with a token, and with blog=sitemap=https://blog.example.com/sitemap.xml what stands there, too. Repeatable."},
 	{name: "allow-origin", group: groupSites, takes: "ORIGIN", repeatable: true,
 		help: "An origin whose pages may use the site default; * is any. The service's own origin always may. Repeatable."},
 	{name: "metric", group: groupSites, takes: "NAME=RULE", repeatable: true,
@@ -76,6 +78,10 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Proxies that may say who the client is (X-Forwarded-For): address ranges, or private. Repeatable."},
 	{name: "server-token", group: groupTrust, takes: "TEXT", secret: true,
 		help: "Calls with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
+	{name: "admin-token", group: groupTrust, takes: "TEXT", secret: true,
+		help: "Opens /admin/, where the owner reads and mends the numbers. 16 bytes or more, such as openssl rand -hex 32 makes; without one nothing is there."},
+	{name: "admin-token-file", group: groupTrust, takes: "FILE",
+		help: "File that holds it."},
 
 	{name: "rate-limit", group: groupLimits, takes: "RATE", fallback: "20/s",
 		help: "Writes that one client address may make, across all instances, in bursts of three times that; or off."},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -28,16 +29,40 @@ func (s sites) names() []string {
 	return names
 }
 
+// siteSettings is what --site says.
+type siteSettings struct {
+	origins sites
+	known   knownSites
+}
+
+// knownSites are the sites that take new topics for known keys alone, with the
+// addresses of their site maps, which may be none.
+type knownSites map[string][]string
+
+// names returns the sites' names, sorted.
+func (k knownSites) names() []string { return slices.Sorted(maps.Keys(k)) }
+
+// What may follow a site's name beside an origin.
+const (
+	knownKeys   = "keys=known"
+	fromSitemap = "sitemap="
+)
+
 // parseSites reads items of the form name=origin, name, or origin; an origin
 // alone belongs to the site before it, so that blog=https://a,https://b is one
-// site whether it came as a flag, a variable or a list.
-func parseSites(items []string) (sites, error) {
+// site whether it came as a flag, a variable or a list. name=keys=known and
+// name=sitemap=https://… say which topics the site takes; keys=known alone belongs to
+// the site before it, too.
+func parseSites(items []string) (siteSettings, error) {
 	all := sites{tally.DefaultSite: nil}
+	known := knownSites{}
 	var problems []error
 	current := ""
 	for _, item := range items {
 		name, origin, hasOrigin := strings.Cut(item, "=")
 		switch {
+		case item == knownKeys && current != "":
+			origin = knownKeys
 		case hasOrigin:
 			current = name
 		case item == "*" || strings.Contains(item, "://"):
@@ -46,13 +71,25 @@ func parseSites(items []string) (sites, error) {
 			current = item
 		}
 		if !tally.ValidSite(current) {
-			problems = append(problems, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
+			problems = append(problems, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
 			continue
 		}
 		if _, ok := all[current]; !ok {
 			all[current] = nil
 		}
-		if !hasOrigin {
+		sitemap, isSitemap := strings.CutPrefix(origin, fromSitemap)
+		switch {
+		case !hasOrigin:
+			continue
+		case origin == knownKeys:
+			known[current] = append(known[current], nil...) // there, if without site maps
+			continue
+		case isSitemap:
+			at, err := parseSitemap(sitemap)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			known[current] = append(known[current], at)
 			continue
 		}
 		clean, err := parseOrigin(origin)
@@ -62,7 +99,16 @@ func parseSites(items []string) (sites, error) {
 		}
 		all.add(current, clean)
 	}
-	return all, errors.Join(problems...)
+	return siteSettings{all, known}, errors.Join(problems...)
+}
+
+// parseSitemap reads the address of a site map.
+func parseSitemap(text string) (string, error) {
+	at, err := url.Parse(text)
+	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" || at.User != nil || at.Fragment != "" {
+		return "", fmt.Errorf("%q should be the address of a site map, such as https://blog.example.com/sitemap.xml", text)
+	}
+	return at.String(), nil
 }
 
 // add appends an origin to a site unless it is there.

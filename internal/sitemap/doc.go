@@ -1,0 +1,6 @@
+// Package sitemap follows the site maps of a site (sitemaps.org), and makes of each
+// page the key that the widgets make of it: so that counts exist for pages that exist,
+// and for nothing that somebody made up.
+//
+// What cannot be fetched or read keeps what was known of it before.
+package sitemap
