@@ -51,6 +51,7 @@ func (m methods) handler(s *Server, signsIn bool) http.Handler {
 	allow := slices.Sorted(maps.Keys(m))
 	if m["GET"] != nil {
 		allow = append(allow, "HEAD")
+		slices.Sort(allow)
 	}
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		q, ok := r.Context().Value(requestKey{}).(*request)

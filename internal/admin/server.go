@@ -115,7 +115,7 @@ var headers = [][2]string{
 func (s *Server) serve(q *request) error {
 	if !s.open {
 		if s.noticed.CompareAndSwap(false, true) {
-			s.logger.Info("somebody asked for /admin/, where nothing is without a token; --admin-token or --admin-token-file gives one", "address", q.caller.Address.String())
+			s.logger.Info("somebody asked for /admin/, where nothing is without a token; --admin-token gives one", "address", q.caller.Address.String())
 		}
 		return errNotFound
 	}

@@ -1,0 +1,203 @@
+package admin_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/admin"
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	token = "admin-token-of-this-test"
+	// arriveWithin is how long a request may take to arrive at the servers of these tests.
+	arriveWithin = 300 * time.Millisecond
+	// patience is how long anything may take that is to come.
+	patience = 20 * time.Second
+)
+
+// slowStore is a real store that lets the owner wait.
+type slowStore struct {
+	*sqlitestore.Store
+	list func(context.Context) // before a List
+	edit func(context.Context) // before an Edit
+}
+
+func (s *slowStore) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
+	if s.list != nil {
+		s.list(ctx)
+	}
+	return s.Store.List(ctx, l)
+}
+
+func (s *slowStore) Edit(ctx context.Context, edits []tally.Edit) {
+	if s.edit != nil {
+		s.edit(ctx)
+	}
+	s.Store.Edit(ctx, edits)
+}
+
+// serve serves what is below /admin as a listener does that faces the public.
+func serve(t *testing.T, prepare func(*slowStore)) *httptest.Server {
+	t.Helper()
+	catalog := tally.NewCatalog([]string{"blog"}, tally.DefaultMetrics())
+	real, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &slowStore{Store: real}
+	if prepare != nil {
+		prepare(store)
+	}
+	a := admin.New(admin.Options{Desk: owner.New(store, tally.NewService(store, catalog), owner.Options{}), Store: store, Catalog: catalog, Token: token})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		here := netip.MustParseAddr("127.0.0.1")
+		a.ServeAdmin(w, r, admin.Caller{Address: here, Holder: here, RequestID: "id"})
+	}))
+	server.Config.ReadTimeout = arriveWithin
+	server.Start()
+	t.Cleanup(func() {
+		server.Close()
+		if err := real.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+func call(ctx context.Context, t *testing.T, server *httptest.Server, method, path, body string) (int, string, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, server.URL+"/admin/v1/"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+// An answer may take longer to make than a request may take to arrive.
+func TestWhatTakesLongIsNotCutOff(t *testing.T) {
+	linger := func(ctx context.Context) {
+		select {
+		case <-ctx.Done():
+			t.Errorf("cut off: %v", context.Cause(ctx))
+		case <-time.After(2 * arriveWithin): // passes the deadline of the request
+		}
+	}
+	server := serve(t, func(s *slowStore) { s.list, s.edit = linger, linger })
+	if status, text, err := call(t.Context(), t, server, "GET", "topics", ""); status != 200 {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+	if status, text, err := call(t.Context(), t, server, "PATCH", "topics/blog/likes/a", `{"count":1}`); status != 200 {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+}
+
+func TestWhoSendsABodySlowlyIsCutOff(t *testing.T) {
+	server := serve(t, nil)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /admin/v1/reset HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", token)
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if text, err := io.ReadAll(conn); err != nil {
+		t.Errorf("the connection stays open: %v, %s", err, text)
+	}
+}
+
+// Half of a merge is no merge: what was begun goes on without whoever asked for it.
+func TestAChangeIsCarriedThroughWhenTheAskerIsGone(t *testing.T) {
+	begun, gone := make(chan struct{}), make(chan struct{})
+	server := serve(t, func(s *slowStore) {
+		s.edit = func(ctx context.Context) {
+			close(begun)
+			<-gone
+			if ctx.Err() != nil {
+				t.Error(ctx.Err())
+			}
+			s.edit = nil
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
+	go func() { // ends with ctx
+		_, _, err := call(ctx, t, server, "PATCH", "topics/blog/likes/a", `{"count":7}`)
+		asked <- err
+	}()
+	<-begun
+	cancel()
+	if err := <-asked; err == nil {
+		t.Error("it was answered")
+	}
+	close(gone)
+	deadline := time.Now().Add(patience)
+	for {
+		_, text, err := call(t.Context(), t, server, "GET", "topics/blog/likes/a", "")
+		if strings.Contains(text, `"count":7`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s %v", text, err)
+		}
+		time.Sleep(time.Millisecond) // between two looks
+	}
+	_, log, _ := call(t.Context(), t, server, "GET", "audit", "")
+	if !strings.Contains(log, `"action":"set"`) {
+		t.Errorf("%s", log)
+	}
+}
+
+func TestWrongTokensSentAtOnceAreCountedOneByOne(t *testing.T) {
+	server := serve(t, nil)
+	var wrong, limited atomic.Int64
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			request, _ := http.NewRequest("GET", server.URL+"/admin/v1/topics", nil)
+			request.Header.Set("Authorization", "Bearer wrong")
+			response, err := server.Client().Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+			switch response.StatusCode {
+			case 401:
+				wrong.Add(1)
+			case 429:
+				limited.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if wrong.Load() != 10 || limited.Load() != 40 {
+		t.Errorf("%d were compared and %d refused, want 10 and 40", wrong.Load(), limited.Load())
+	}
+}

@@ -1,0 +1,202 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/admin"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// clean fails the test where an answer lets other pages in or may be kept.
+func (a answer) clean() answer {
+	a.t.Helper()
+	for name := range a.header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			a.t.Errorf("%s on an answer of /admin", name)
+		}
+	}
+	policy := a.header.Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+		a.t.Errorf("policy %q", policy)
+	}
+	return a.has("Cache-Control", "no-store").has("Cross-Origin-Resource-Policy", "same-origin").has("X-Content-Type-Options", "nosniff").
+		has("Referrer-Policy", "no-referrer").has("X-Frame-Options", "DENY")
+}
+
+func TestNobodyGetsInWithoutTheToken(t *testing.T) {
+	o := newOwnRig(t, nil)
+	for _, header := range [][]string{
+		nil, {"Authorization", "Bearer"}, {"Authorization", "Bearer "}, {"Authorization", "Bearer wrong"}, {"Authorization", "Basic " + adminToken},
+		{"Authorization", "Bearer " + serverToken}, {"Authorization", "Bearer " + adminToken + "x"}, {"Authorization", "Bearer " + adminToken[1:]},
+		{"Cookie", "tally_admin=" + adminToken}, {"Cookie", "tally_admin="}, {"Tally-Csrf", "x"}, {"X-Admin-Token", adminToken},
+	} {
+		for _, path := range []string{"/admin/v1/topics", "/admin/v1/session"} {
+			o.do("GET", path, "", append(header, "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", len(fmt.Sprint(header))))...).clean().refuses(401, tally.CodeNotAuthorized)
+		}
+	}
+	for _, query := range []string{"token=", "admin_token=", "admin-token=", "access_token="} {
+		o.do("GET", "/admin/v1/topics?"+query+adminToken, "").refuses(401, tally.CodeNotAuthorized).says("never sent in an address")
+		o.own("GET", "topics?"+query+adminToken, "").refuses(401, tally.CodeNotAuthorized)
+	}
+	o.own("GET", "topics", "").clean().wants(200)
+	o.do("GET", "/admin/v1/topics", "", "Authorization", "bearer "+adminToken).wants(200)
+	if log := o.log.String(); strings.Contains(log, adminToken) || !strings.Contains(log, "a wrong admin token was sent") {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+func TestWithoutATokenNothingIsThere(t *testing.T) {
+	o := newOwnRig(t, func(_ *Options, own *admin.Options) { own.Token = "" })
+	for _, path := range []string{"/admin", "/admin/", "/admin/app.js", "/admin/v1/topics", "/admin/v1/session"} {
+		o.do("GET", path, "", "Authorization", "Bearer ").clean().refuses(404, tally.CodeNotFound)
+	}
+	if n := strings.Count(o.log.String(), "--admin-token gives one"); n != 1 {
+		t.Errorf("the flag was named %d times", n)
+	}
+	newRig(t, nil).do("GET", "/admin/v1/topics", "").refuses(404, tally.CodeNotFound)
+}
+
+func TestWrongTokensAreLimitedByAddress(t *testing.T) {
+	o := newOwnRig(t, nil)
+	try := func(address, token string) answer {
+		return o.do("GET", "/admin/v1/topics", "", "Authorization", "Bearer "+token, "X-Forwarded-For", address)
+	}
+	for range 10 {
+		try("203.0.113.7", "wrong").refuses(401, tally.CodeNotAuthorized)
+	}
+	limited := try("203.0.113.7", "wrong").clean().refuses(429, tally.CodeRateLimited)
+	if limited.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	try("203.0.113.7", adminToken).refuses(429, tally.CodeRateLimited) // or it would tell which is right
+	o.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "X-Forwarded-For", "203.0.113.7").refuses(429, tally.CodeRateLimited)
+	try("203.0.113.8", adminToken).wants(200)
+	for i := range 10 { // one holder has all of a /64
+		o.do("POST", "/admin/v1/session", `{"token":"wrong"}`, "X-Forwarded-For", fmt.Sprintf("2001:db8::%d", i+1)).refuses(401, tally.CodeNotAuthorized)
+	}
+	try("2001:db8::ffff", adminToken).refuses(429, tally.CodeRateLimited)
+}
+
+// signIn returns the cookie, as a browser sends it back, and what changes carry.
+func (o *ownRig) signIn(header ...string) (cookie, csrf string) {
+	o.t.Helper()
+	a := o.do("POST", o.api.basePath+"/admin/v1/session", `{"token":"`+adminToken+`"}`, header...).clean().wants(204)
+	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	csrf, _ = o.do("GET", o.api.basePath+"/admin/v1/session", "", "Cookie", cookie).wants(200).field("csrf").(string)
+	return cookie, csrf
+}
+
+func TestASignInGivesACookieThatOnlyOurPagesCanUse(t *testing.T) {
+	o := newOwnRig(t, nil)
+	a := o.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`).wants(204)
+	set := a.header.Get("Set-Cookie")
+	for _, want := range []string{"; HttpOnly", "; SameSite=Strict", "; Path=/admin", "; Max-Age=43200"} {
+		if !strings.Contains(set+";", want+";") {
+			t.Errorf("%q lacks %q", set, want)
+		}
+	}
+	if strings.Contains(set, "Secure") || strings.Contains(set, adminToken) {
+		t.Errorf("%q", set)
+	}
+	for _, by := range [][]string{{"X-Forwarded-Proto", "https"}, {"Origin", "https://tally.example", "Host", "tally.example"}} {
+		if set := o.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, append(by, "X-Forwarded-For", "203.0.113.7")...).wants(204).header.Get("Set-Cookie"); !strings.Contains(set, "; Secure") {
+			t.Errorf("%v: %q", by, set)
+		}
+	}
+	cookie, csrf := o.signIn()
+	host := strings.TrimPrefix(o.public.URL, "http://")
+	own := "http://" + host
+	change := func(header ...string) answer {
+		return o.do("PATCH", "/admin/v1/topics/blog/likes/a", `{"count":1}`, append(header, "Cookie", cookie)...).clean()
+	}
+	change("Tally-Csrf", csrf, "Origin", own).wants(200)
+	change("Tally-Csrf", csrf, "Sec-Fetch-Site", "same-origin").wants(200)
+	for _, header := range [][]string{
+		nil, {"Origin", own}, {"Tally-Csrf", csrf}, {"Tally-Csrf", csrf + "x", "Origin", own}, {"Tally-Csrf", "", "Origin", own},
+		{"Tally-Csrf", csrf, "Origin", "https://evil.example"}, {"Tally-Csrf", csrf, "Origin", "null"}, {"Tally-Csrf", csrf, "Origin", "https://blog.example"},
+		{"Tally-Csrf", csrf, "Sec-Fetch-Site", "cross-site"}, {"Tally-Csrf", csrf, "Sec-Fetch-Site", "same-site"}, {"Tally-Csrf", csrf, "Sec-Fetch-Site", "none"},
+		{"Tally-Csrf", csrf, "Origin", own, "Sec-Fetch-Site", "cross-site"},
+	} {
+		change(header...).refuses(403, tally.CodeOriginNotAllowed)
+	}
+	_, other := o.signIn()
+	change("Tally-Csrf", other, "Origin", own).refuses(403, tally.CodeOriginNotAllowed)
+	o.do("GET", "/admin/v1/topics", "", "Cookie", cookie).wants(200)
+
+	// A cookie that somebody made or changed is none.
+	for _, bad := range []string{cookie + "A", cookie[:len(cookie)-3] + "AAA", "tally_admin=AAAA", strings.Replace(cookie, "=A", "=B", 1)} {
+		if bad != cookie {
+			o.do("GET", "/admin/v1/topics", "", "Cookie", bad).refuses(401, tally.CodeNotAuthorized)
+		}
+	}
+	out := o.do("DELETE", "/admin/v1/session", "", "Cookie", cookie, "Tally-Csrf", csrf, "Origin", own).wants(204)
+	if set := out.header.Get("Set-Cookie"); !strings.Contains(set, "Max-Age=0") {
+		t.Errorf("%q", set)
+	}
+	o.do("GET", "/admin/v1/topics", "", "Cookie", cookie).refuses(401, tally.CodeNotAuthorized)
+	o.own("GET", "session", "").refuses(401, tally.CodeNotAuthorized)
+}
+
+func TestASessionEndsByItselfAndWithItsToken(t *testing.T) {
+	var later time.Duration
+	o := newOwnRig(t, func(_ *Options, own *admin.Options) { own.Now = func() time.Time { return time.Now().Add(later) } })
+	cookie, _ := o.signIn()
+	other := newOwnRig(t, func(_ *Options, own *admin.Options) { own.Token = "another-token-entirely" })
+	other.do("GET", "/admin/v1/topics", "", "Cookie", cookie).refuses(401, tally.CodeNotAuthorized)
+	same := newOwnRig(t, nil) // another instance
+	same.do("GET", "/admin/v1/topics", "", "Cookie", cookie).wants(200)
+	later = 12*time.Hour - time.Minute
+	o.do("GET", "/admin/v1/topics", "", "Cookie", cookie).wants(200)
+	later = 12*time.Hour + time.Minute
+	o.do("GET", "/admin/v1/topics", "", "Cookie", cookie).refuses(401, tally.CodeNotAuthorized)
+}
+
+func TestPagesOfOtherOriginsReachNothingBelowAdmin(t *testing.T) {
+	o := newOwnRig(t, nil)
+	for _, origin := range []string{"https://evil.example", "https://blog.example", "null"} { // the second may use a site
+		o.own("GET", "topics", "", "Origin", origin).clean().refuses(403, tally.CodeOriginNotAllowed)
+		o.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Origin", origin).clean().refuses(403, tally.CodeOriginNotAllowed)
+	}
+	o.send(o.public.URL, ask{http.MethodOptions, "/admin/v1/topics", "", []string{"Origin", "https://evil.example",
+		"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization"}}).clean().refuses(403, tally.CodeOriginNotAllowed)
+	o.do("GET", "/admin/", "", "Origin", "https://evil.example").clean()
+}
+
+func TestThePagesOfTheDashboardAreServedStrictly(t *testing.T) {
+	o := newOwnRig(t, func(options *Options, _ *admin.Options) { options.BasePath = "/tally" })
+	page := o.do("GET", "/tally/admin/", "").clean().wants(200).has("Content-Type", "text/html; charset=utf-8")
+	for _, want := range []string{"script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'"} {
+		if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, want) {
+			t.Errorf("%q lacks %s", policy, want)
+		}
+	}
+	o.do("GET", "/tally/admin/app.js", "").clean().wants(200).has("Content-Type", "text/javascript; charset=utf-8")
+	o.do("GET", "/tally/admin", "").wants(308).has("Location", "/tally/admin/")
+	for _, path := range []string{"nothing", "nothing.js", "../go.mod", "%2e%2e/app.js", "a//app.js", "."} {
+		o.do("GET", "/tally/admin/"+path, "").clean().refuses(404, tally.CodeNotFound)
+	}
+	o.do("POST", "/tally/admin/", "").clean().refuses(405, tally.CodeMethodNotAllowed)
+	o.do("GET", "/admin/", "").refuses(404, tally.CodeNotFound)
+	// The calls too, and the cookie goes nowhere else.
+	a := o.do("POST", "/tally/admin/v1/session", `{"token":"`+adminToken+`"}`).wants(204)
+	if set := a.header.Get("Set-Cookie"); !strings.Contains(set, "; Path=/tally/admin;") {
+		t.Errorf("%q", set)
+	}
+	o.own("PATCH", "topics/blog/likes/a%2Fb%20c", `{"count":3}`).wants(200).says(`"topic":"blog/likes/a/b c"`)
+	o.do("GET", "/admin/v1/topics", "").refuses(404, tally.CodeNotFound)
+}
+
+func TestTheLimitsOfVisitorsDoNotConcernTheOwner(t *testing.T) {
+	o := newOwnRig(t, func(options *Options, _ *admin.Options) {
+		one := Limit{Count: 1, Per: time.Hour}
+		options.ReadLimit, options.WriteLimit, options.NewTopicLimit = one, one, one
+	})
+	for i := range 10 {
+		o.own("PATCH", fmt.Sprintf("topics/blog/likes/a%d", i), `{"count":1}`).wants(200)
+		o.own("GET", fmt.Sprintf("topics/blog/likes/a%d", i), "").wants(200)
+	}
+}
