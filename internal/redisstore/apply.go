@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -55,57 +56,63 @@ const (
 	// pathDigits is how deep the trie of members can be, in hex digits: 16 million
 	// buckets, of 128 members each before they grow.
 	pathDigits = 6
-	// Bytes of a packed write, see apply.lua and amount.lua.
-	memberWrite = 1 + 8 + pathDigits
-	amountWrite = 1 + 8 + 3
+	// Bytes of a packed write, see script/part/find.lua and amounts_find.lua.
+	memberWrite = 1 + 8 + 4 + pathDigits
+	amountWrite = 1 + 8 + 4 + 3
+	// Bytes of a trace in the journal, see script/part/journal.lua.
+	traceBytes = 8 + 4 + 4
 )
 
 func (s *Store) applyCall(b *tally.Batch) call {
 	rule := s.catalog.Rule(b.Topic)
-	channel := s.names.channel(b.Topic)
-	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), b.Topic)
 	count, members := s.names.count(b.Topic), s.names.members(b.Topic)
-	if rule.Kind == tally.Amount {
-		c := newCall(amountScript, true, count, members)
-		c.args = append(c.args, channel, head, packAmounts(b.Writes))
-		return c
+	var c call
+	if s.options.Journal > 0 {
+		c = newCall(applyScript, true, count, members, "")
+		c.day, c.dayOf = c.fence-1, s.names.journal(b.Topic)
+	} else {
+		c = newCall(applyScript, true, count, members, members)
 	}
-	c := newCall(applyScript, true, count, members)
-	window := strconv.FormatInt(rule.Window.Milliseconds(), 10)
-	c.args = append(c.args, window, channel, head, packMembers(b.Writes))
+	packed := c.of(s, b.Topic, rule, applyScript, amountScript, len(b.Writes))
+	for i := range b.Writes {
+		packed = appendWrite(packed, rule, &b.Writes[i])
+	}
+	c.args = append(c.args, packed, s.journalKept)
 	return c
 }
 
-func packMembers(writes []tally.Write) []byte {
-	packed := make([]byte, 0, len(writes)*memberWrite)
-	for i := range writes {
-		op := byte('0')
-		if writes[i].Amount != 0 {
-			op++
-		}
-		if writes[i].MayCreate {
-			op += 2
-		}
-		packed = append(packed, op)
-		packed = binary.BigEndian.AppendUint64(packed, uint64(writes[i].Member))
-		packed = hex.AppendEncode(packed, packed[len(packed)-8:len(packed)-8+pathDigits/2])
+// of makes c a call of one of two scripts, for members that contribute 0 or 1 and for
+// those that contribute amounts, and appends what both begin with. It returns room for
+// so many packed writes.
+func (c *call) of(s *Store, topic tally.Topic, rule tally.Rule, members, amounts *script, writes int) (packed []byte) {
+	channel := s.names.channel(topic)
+	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), topic)
+	size := memberWrite
+	c.script = members
+	if rule.Kind == tally.Amount {
+		c.script, size = amounts, amountWrite
 	}
-	return packed
+	c.args[1] = c.script.hash
+	c.args = append(c.args, strconv.FormatInt(rule.Window.Milliseconds(), 10), channel, head)
+	return make([]byte, 0, writes*size)
 }
 
-func packAmounts(writes []tally.Write) []byte {
-	packed := make([]byte, 0, len(writes)*amountWrite)
-	for i := range writes {
-		op := byte('0')
-		if writes[i].MayCreate {
-			op += 2
-		}
-		amount := writes[i].Amount
-		packed = append(packed, op)
-		packed = binary.BigEndian.AppendUint64(packed, uint64(writes[i].Member))
-		packed = append(packed, byte(amount>>16), byte(amount>>8), byte(amount))
+// appendWrite packs a write.
+func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
+	op := byte('0')
+	if w.MayCreate {
+		op += 2
 	}
-	return packed
+	if rule.Kind != tally.Amount && w.Amount != 0 {
+		op++
+	}
+	packed = append(packed, op)
+	packed = binary.BigEndian.AppendUint64(packed, uint64(w.Member))
+	packed = binary.BigEndian.AppendUint32(packed, uint32(w.Source))
+	if rule.Kind == tally.Amount {
+		return append(packed, byte(w.Amount>>16), byte(w.Amount>>8), byte(w.Amount))
+	}
+	return hex.AppendEncode(packed, packed[len(packed)-12:len(packed)-12+pathDigits/2])
 }
 
 // finish fills in the results of a batch.
@@ -118,7 +125,10 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
 	}
-	results := st.third
+	results, skipped := strings.CutSuffix(st.third, "j")
+	if skipped {
+		s.stats.journalSkipped.Add(1)
+	}
 	if len(results) != len(b.Writes) {
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %d results for %d writes", b.Topic, len(results), len(b.Writes)))
 		return

@@ -206,7 +206,12 @@ func (n *node) checkRights(ctx context.Context) error {
 	pipe.HMGet(ctx, scratch.hash, "n")
 	pipe.HGetAll(ctx, scratch.hash)
 	pipe.ZRange(ctx, scratch.sorted, 0, 0)
-	pipe.Scan(ctx, 0, s.names.countPattern(), 1)
+	pipe.ZCard(ctx, scratch.sorted)
+	pipe.ZRandMember(ctx, scratch.sorted, 1)
+	pipe.GetRange(ctx, scratch.other, 0, 0)
+	pipe.HLen(ctx, scratch.hash)
+	pipe.XRevRangeN(ctx, scratch.other, "+", "-", 1)
+	pipe.Scan(ctx, 0, s.names.countPattern(tally.Scope{}), 1)
 	pipe.Publish(ctx, s.names.gossip(), "")
 	pipe.Publish(ctx, s.names.probe(s.instance), "")
 	if s.target.wait > 0 {

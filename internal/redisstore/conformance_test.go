@@ -84,6 +84,7 @@ func conforms(t *testing.T, p place) {
 		p := p
 		p.options.Secret = options.Secret
 		p.options.TopEvery = 50 * time.Millisecond // the suite waits for it often
+		p.options.Journal = 7 * 24 * time.Hour
 		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
 		return &storetest.Fixture{
 			Instance: first,
@@ -117,8 +118,8 @@ func TestConformsOnACluster(t *testing.T) {
 
 // rights is all that a user needs.
 const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetall +hset +hdel +pexpire +pexpireat" +
-	" +hincrby +unlink +append +getrange +setrange +xadd +xrevrange" +
-	" +zadd +zcard +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
+	" +hincrby +hlen +hscan +exists +unlink +append +getrange +setrange +xadd +xrevrange" +
+	" +zadd +zcard +zscore +zrange +zrandmember +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
 
 func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{

@@ -34,9 +34,15 @@ func (n names) tagged(tag, kind string) string   { return n.prefix + "{" + tag +
 func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(), countKind) }
 func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
 func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
+
+// journal is what precedes the number of a day in the name of a topic's journal.
+func (n names) journal(topic tally.Topic) string { return n.tagged(topic.String(), journalKind) }
 func (n names) channel(topic tally.Topic) string { return n.tagged(topic.String(), n.database) }
 
-const countKind = ":count"
+const (
+	countKind   = ":count"
+	journalKind = ":journal:"
+)
 
 // channelTopic returns the text of the topic whose channel this is.
 func (n names) channelTopic(channel string) (text string, ok bool) {
@@ -48,8 +54,35 @@ func (n names) countTopic(key string) (text string, ok bool) {
 	return cutTag(key, n.prefix, countKind)
 }
 
-// countPattern matches the keys of all counts.
-func (n names) countPattern() string { return n.prefix + "{*}" + countKind }
+// countPattern matches the keys of the counts in scope, and maybe others.
+func (n names) countPattern(scope tally.Scope) string { return n.pattern(scope) + "}" + countKind }
+
+// journalPattern matches the keys of the journals in scope, and maybe others.
+func (n names) journalPattern(scope tally.Scope) string {
+	return n.pattern(scope) + "}" + journalKind + "*"
+}
+
+func (n names) pattern(scope tally.Scope) string {
+	pattern := n.prefix + "{"
+	if scope.Site != "" {
+		pattern += scope.Site + "/"
+		if scope.Metric != "" {
+			pattern += scope.Metric + "/" + globs.Replace(scope.Prefix)
+		}
+	}
+	return pattern + "*"
+}
+
+// globs takes from a text its meaning as a pattern.
+var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+
+// journalTopic returns the topic's text and the day of a journal's key.
+func (n names) journalTopic(key string) (text string, day int64, ok bool) {
+	at := strings.LastIndexByte(key, ':') + 1
+	day, err := strconv.ParseInt(key[at:], 10, 64)
+	text, ok = cutTag(key[:at], n.prefix, journalKind)
+	return text, day, ok && err == nil
+}
 
 func cutTag(name, prefix, suffix string) (string, bool) {
 	name, ok := strings.CutPrefix(name, prefix+"{")
@@ -64,6 +97,9 @@ type board struct{ site, metric string }
 
 func (n names) top(b board) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
 func (n names) topVersions(b board) string { return n.top(b) + ":versions" }
+
+// directory is of a site.
+func (n names) directory(site string) string { return n.prefix + "topics:{" + site + "}" }
 
 func (n names) gossip() string { return n.prefix + "gossip" + n.database }
 func (n names) layout() string { return n.prefix + "layout" }

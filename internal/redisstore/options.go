@@ -15,6 +15,9 @@ type Options struct {
 	Secret []byte
 	// AllowEviction permits a Redis that evicts any key when memory is short.
 	AllowEviction bool
+	// Journal is how long each contribution is kept with its minute and source, so that
+	// a spike can be undone; at most [MaxJournal], and not at all when zero.
+	Journal time.Duration
 	// TopEvery is how long changes are gathered before they go to the leaderboards;
 	// 1 s when zero. With what writing them takes, Top is behind by that.
 	TopEvery time.Duration
@@ -23,6 +26,10 @@ type Options struct {
 	// Logger is told of transitions; nil for the default one.
 	Logger *slog.Logger
 }
+
+// MaxJournal bounds [Options.Journal]: each day of it is a key of its own, of which
+// all are named to the scripts that drop a topic.
+const MaxJournal = 90 * day
 
 const (
 	defaultPrefix = "tally"

@@ -52,13 +52,14 @@ func (s *Store) carryOut(ctx context.Context, c call) error {
 }
 
 // carryOutAll runs calls, of which each has its own error, within [patience]: what
-// is done for an owner has no deadline of its own that would suit one round trip.
+// is done for an owner has no deadline of its own that would suit one round trip. Where
+// it returns an error none was run.
 func (s *Store) carryOutAll(ctx context.Context, calls []call) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return tally.Unavailable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

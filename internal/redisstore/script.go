@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed script/*.lua
+//go:embed script
 var sources embed.FS
 
 // script is a Lua script that Redis keeps under the hash of its source.
@@ -26,13 +27,24 @@ type script struct {
 	hash   string
 }
 
+// include is a line of a script in whose place a part stands, so that what several
+// scripts do is written once and costs no call.
+var include = regexp.MustCompile(`(?m)^-- include (\w+)$`)
+
 func newScript(name string) *script {
+	source := readSource(name)
+	sum := sha1.Sum([]byte(source))
+	return &script{name: name, source: source, hash: hex.EncodeToString(sum[:])}
+}
+
+func readSource(name string) string {
 	source, err := sources.ReadFile("script/" + name + ".lua")
 	if err != nil {
 		panic(err) // the file is part of the binary
 	}
-	sum := sha1.Sum(source)
-	return &script{name: name, source: string(source), hash: hex.EncodeToString(sum[:])}
+	return include.ReplaceAllStringFunc(string(source), func(line string) string {
+		return readSource("part/" + include.FindStringSubmatch(line)[1])
+	})
 }
 
 var (
@@ -43,13 +55,23 @@ var (
 	topScript     = newScript("top")
 	checkScript   = newScript("check")
 
+	editScript          = newScript("edit")
+	takeScript          = newScript("take")
+	takeAmountScript    = newScript("takeamount")
+	restoreScript       = newScript("restore")
+	restoreAmountScript = newScript("restoreamount")
+	walkScript          = newScript("walk")
+	walkAmountScript    = newScript("walkamount")
+	directoryScript     = newScript("directory")
+
 	registerScript = newScript("register")
 	auditScript    = newScript("audit")
 	pulseScript    = newScript("pulse")
 
 	allScripts = []*script{
 		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
-		registerScript, auditScript, pulseScript,
+		editScript, takeScript, takeAmountScript, restoreScript, restoreAmountScript, walkScript, walkAmountScript,
+		directoryScript, registerScript, auditScript, pulseScript,
 	}
 )
 
@@ -79,7 +101,9 @@ type call struct {
 	// midnight as the call may take.
 	day   int
 	dayOf string
-	way   way // set by run
+	// days is how many keys end in days: this and those before.
+	days int
+	way  way // set by run
 
 	// Set by run: one of the first two.
 	reply any
@@ -218,7 +242,8 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 		return nil
 	}
 	var fence any = strconv.FormatInt(deadline, 10)
-	today := strconv.FormatInt(dayOf(deadline), 10)
+	today := dayOf(deadline)
+	todayText := strconv.FormatInt(today, 10)
 	pipe := n.client.Pipeline()
 	commands := make([]*redis.Cmd, len(todo))
 	durable := false
@@ -228,7 +253,10 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 			c.args[c.fence] = fence
 		}
 		if c.day != 0 {
-			c.args[c.day] = c.dayOf + today
+			c.args[c.day] = c.dayOf + todayText
+			for back := 1; back < c.days; back++ {
+				c.args[c.day+back] = c.dayOf + strconv.FormatInt(today-int64(back), 10)
+			}
 		}
 		if c.way.asking {
 			pipe.Do(ctx, "asking")

@@ -72,6 +72,7 @@ type counters struct {
 	broadcastsDropped   atomic.Int64
 	payloadsUnreadable  atomic.Int64
 	leaderboardsDropped atomic.Int64
+	journalSkipped      atomic.Int64
 }
 
 // Stats are what an operator counts, each since the start but for Watched, Nodes
@@ -86,6 +87,7 @@ type Stats struct {
 	BroadcastsDropped   int64 // the queue was full, or Redis away
 	PayloadsUnreadable  int64 // publications on a topic's channel that are no frame of it
 	LeaderboardsDropped int64 // changes not gathered for leaderboards, which were full
+	JournalSkipped      int64 // batches whose contributions are not in the journal, which was full
 	Watched             int64 // topics followed now
 	Nodes               int64 // primaries known now
 	Live                bool  // no change can be missed now
@@ -112,6 +114,7 @@ func (s *Store) Stats() Stats {
 		BroadcastsDropped:   s.stats.broadcastsDropped.Load(),
 		PayloadsUnreadable:  s.stats.payloadsUnreadable.Load(),
 		LeaderboardsDropped: s.stats.leaderboardsDropped.Load(),
+		JournalSkipped:      s.stats.journalSkipped.Load(),
 		Watched:             watched,
 		Nodes:               int64(len(nodes)),
 		Live:                live,
@@ -137,6 +140,7 @@ func (s *Store) Metrics() []tally.Metric {
 		{Name: "redis_broadcasts_dropped_total", Counter: true, Help: "Messages between instances that were not sent.", Value: float64(stats.BroadcastsDropped)},
 		{Name: "redis_payloads_unreadable_total", Counter: true, Help: "Publications on a topic's channel that are no frame of it.", Value: float64(stats.PayloadsUnreadable)},
 		{Name: "redis_leaderboards_dropped_total", Counter: true, Help: "Changes that the leaderboards lack until the sweep.", Value: float64(stats.LeaderboardsDropped)},
+		{Name: "redis_journal_skipped_total", Counter: true, Help: "Batches whose contributions are not in the journal, since it was full.", Value: float64(stats.JournalSkipped)},
 		{Name: "redis_watched_topics", Help: "Topics followed now.", Value: float64(stats.Watched)},
 		{Name: "redis_feed_live", Help: "1 while no change can be missed, else 0.", Value: live},
 	}

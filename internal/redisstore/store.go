@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -24,13 +25,16 @@ type Store struct {
 	options  Options
 	names    names
 	instance string // names this process in shares, gossip and probes
-	key      *key
+	// journalKept is Options.Journal in milliseconds, as scripts read it.
+	journalKept string
+	key         *key
 
 	fleet *fleet
 
 	stats      counters
 	top        gathered
 	told       told
+	listed     lastListed
 	reached    atomic.Bool // some node was found usable once
 	lost       ignorance
 	voice      voice
@@ -72,6 +76,9 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
+	if options.Journal < 0 || options.Journal > MaxJournal {
+		return nil, fmt.Errorf("the journal of contributions is kept for 0 to %d days, not %s", MaxJournal/day, options.Journal)
+	}
 	target, err := parseURL(url, options)
 	if err != nil {
 		return nil, err
@@ -82,15 +89,16 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	}
 	quietLibrary()
 	s := &Store{
-		target:     target,
-		catalog:    catalog,
-		options:    options,
-		names:      names,
-		instance:   randomHex(8),
-		key:        newKey(options.Secret),
-		top:        gathered{topics: map[tally.Topic]tally.Change{}},
-		broadcasts: make(chan []byte, queuedBroadcasts),
-		homeless:   newFeed(),
+		target:      target,
+		catalog:     catalog,
+		options:     options,
+		names:       names,
+		instance:    randomHex(8),
+		journalKept: strconv.FormatInt(options.Journal.Milliseconds(), 10),
+		key:         newKey(options.Secret),
+		top:         gathered{topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
+		broadcasts:  make(chan []byte, queuedBroadcasts),
+		homeless:    newFeed(),
 	}
 	switch target.shape {
 	case standalone:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -28,15 +29,17 @@ const (
 	// some whose count went down since.
 	topSpare = 16
 	// repairEvery and repairChunk are the pace of the sweep over all topics: enough
-	// for a million in three hours, and hardly anything for Redis.
+	// for a million keys in half an hour, and hardly anything for Redis.
 	repairEvery = 2 * time.Second
-	repairChunk = 200
+	repairChunk = 1000
 )
 
-// gathered holds the newest change of each topic that the leaderboards lack.
+// gathered holds the newest change of each topic that the leaderboards and directories
+// lack.
 type gathered struct {
 	mu     sync.Mutex
 	topics map[tally.Topic]tally.Change // guarded by mu
+	ended  map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
 }
 
 func (g *gathered) note(stats *counters, change tally.Change) {
@@ -52,25 +55,44 @@ func (g *gathered) note(stats *counters, change tally.Change) {
 	}
 }
 
-// take returns what was gathered, by leaderboard, and begins anew.
-func (g *gathered) take() map[board][]tally.Change {
+// end notes that a topic ended with change, its last.
+func (g *gathered) end(change tally.Change) {
 	g.mu.Lock()
-	topics := g.topics
+	defer g.mu.Unlock()
+	if len(g.ended) < topGathered {
+		g.ended[change.Topic] = max(g.ended[change.Topic], change.Version)
+	}
+}
+
+// take returns what was gathered, by leaderboard, and begins anew.
+func (g *gathered) take() (boards map[board][]tally.Change, ended map[tally.Topic]int64) {
+	g.mu.Lock()
+	topics, ended := g.topics, g.ended
 	g.topics = make(map[tally.Topic]tally.Change, len(topics))
+	g.ended = map[tally.Topic]int64{}
 	g.mu.Unlock()
-	boards := map[board][]tally.Change{}
+	boards = map[board][]tally.Change{}
 	for topic, change := range topics {
 		b := board{topic.Site(), topic.Metric()}
 		boards[b] = append(boards[b], change)
 	}
-	return boards
+	return boards, ended
 }
 
-// rank brings the leaderboards up to date. What fails is gathered again.
+// rank brings leaderboards and directories up to date. What fails is gathered again.
 func (s *Store) rank(ctx context.Context) error {
 	var calls []call
 	var changes [][]tally.Change
-	for b, all := range s.top.take() {
+	boards, ended := s.top.take()
+	for site, args := range s.entries(boards, ended) {
+		for chunk := range slices.Chunk(args, 2*topChunk) {
+			c := newCall(directoryScript, false, s.names.directory(site))
+			c.args = append(c.args, chunk...)
+			calls, changes = append(calls, c), append(changes, nil)
+		}
+	}
+	listed := len(calls)
+	for b, all := range boards {
 		for chunk := range slices.Chunk(all, topChunk) {
 			c := newCall(topScript, false, s.names.top(b), s.names.topVersions(b))
 			c.args = append(c.args, topKept)
@@ -90,11 +112,41 @@ func (s *Store) rank(ctx context.Context) error {
 			continue
 		}
 		failed = fmt.Errorf("leaderboard: %w", calls[i].err)
-		for _, change := range changes[i] {
+		again := changes[i]
+		if i < listed { // which topics it was of is not worth remembering
+			again = slices.Concat(slices.Collect(maps.Values(boards))...)
+			for topic, version := range ended {
+				s.top.end(tally.Change{Topic: topic, Version: version})
+			}
+		}
+		for _, change := range again {
 			s.top.note(&s.stats, change)
 		}
 	}
 	return failed
+}
+
+// entries returns what the directories are told, by site: directory.lua's arguments.
+func (s *Store) entries(boards map[board][]tally.Change, ended map[tally.Topic]int64) map[string][]any {
+	sites := map[string][]any{}
+	add := func(topic tally.Topic, version int64) {
+		name := topic.Metric() + "/" + topic.Key()
+		sites[topic.Site()] = append(sites[topic.Site()], name, version)
+	}
+	for _, changes := range boards {
+		if len(changes) == 0 || s.catalog.Rule(changes[0].Topic).Kind == tally.Presence {
+			continue
+		}
+		for _, change := range changes {
+			if _, gone := ended[change.Topic]; !gone || change.Version > ended[change.Topic] {
+				add(change.Topic, change.Version)
+			}
+		}
+	}
+	for topic, version := range ended {
+		add(topic, -version)
+	}
+	return sites
 }
 
 // Top implements [tally.Store]: the order is the leaderboard's, the counts are
@@ -185,7 +237,7 @@ func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err 
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	keys, next, err := n.client.Scan(ctx, cursor, s.names.countPattern(), repairChunk).Result()
+	keys, next, err := n.client.Scan(ctx, cursor, s.names.countPattern(tally.Scope{}), repairChunk).Result()
 	if err != nil {
 		return cursor, err
 	}
@@ -198,7 +250,7 @@ func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err 
 		}
 	}
 	for _, r := range s.Read(ctx, queries) {
-		if r.Err == nil && r.Change.Count > 0 {
+		if r.Err == nil && r.Change.Version > 0 {
 			s.top.note(&s.stats, r.Change)
 		}
 	}

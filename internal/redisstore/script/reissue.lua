@@ -31,8 +31,9 @@ if ARGV[4] ~= '0' then
   end
 end
 
+-- A topic that ended is not brought into being for those who hold its last count, 0.
 local held = tonumber(ARGV[2])
-if version > held or (version == held and count == tonumber(ARGV[3])) then
+if version > held or (version == held or version == 0 and count == 0) and count == tonumber(ARGV[3]) then
   return string.format('%.0f %.0f 0', count, version)
 end
 version = math.max(version + 1, held + 1, now)

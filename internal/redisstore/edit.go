@@ -1,0 +1,207 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// maxNumber is the greatest integer up to which a JSON number, Lua and the scores of
+// sorted sets are exact: 2^53.
+const maxNumber = 1 << 53
+
+// maxValue bounds what an owner may set, either way, so that sums stay below that.
+const maxValue = maxNumber / 4
+
+// Edit implements [tally.Ledger]: one script an edit, those of one topic one after
+// the other. What drops contributions unlinks their keys, which takes no time.
+func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
+	todo := make([]int, 0, len(edits))
+	for i := range edits {
+		e := &edits[i]
+		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
+		if e.Err = s.editable(e.Topic); e.Err == nil {
+			e.Err = validEdit(e)
+		}
+		if e.Err == nil {
+			todo = append(todo, i)
+		}
+	}
+	s.inTurn(todo, func(i int) tally.Topic { return edits[i].Topic }, func(turn []int) {
+		calls := make([]call, len(turn))
+		for j, i := range turn {
+			calls[j] = s.editCall(&edits[i])
+			calls[j].durable = true
+		}
+		err := s.carryOutAll(ctx, calls)
+		for j, i := range turn {
+			e := &edits[i]
+			ed, failed := s.edited("edit", e.Topic, &calls[j], err)
+			if e.Err = failed; failed == nil {
+				e.Before, e.After, e.Changed = ed.before, ed.after, ed.changed
+				if e.Kind == tally.EditDelete && (ed.changed || ed.before.Version == 0) {
+					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
+					s.top.end(ed.published)
+				}
+			}
+		}
+	})
+}
+
+// inTurn calls work with the indexes of todo, at most writeChunk of them, no two of one
+// topic, and those of one topic in their order.
+func (s *Store) inTurn(todo []int, topicOf func(int) tally.Topic, work func(turn []int)) {
+	for len(todo) > 0 {
+		var turn, later []int
+		taken := map[tally.Topic]bool{}
+		for _, i := range todo {
+			if topic := topicOf(i); taken[topic] || len(turn) == writeChunk {
+				later = append(later, i)
+			} else {
+				taken[topic] = true
+				turn = append(turn, i)
+			}
+		}
+		work(turn)
+		todo = later
+	}
+}
+
+// editable tells why a topic cannot be edited.
+func (s *Store) editable(topic tally.Topic) error {
+	if err := s.catalog.Known(topic.Site(), topic.Metric()); err != nil {
+		return err
+	}
+	if s.catalog.Rule(topic).Kind == tally.Presence {
+		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open connections, which cannot be edited", topic)
+	}
+	return nil
+}
+
+func validEdit(e *tally.Edit) error {
+	least := int64(0)
+	switch e.Kind {
+	case tally.EditSeed, tally.EditCount:
+	case tally.EditAdjustment:
+		least = -maxValue
+	case tally.EditReset, tally.EditDelete:
+		return nil
+	case tally.EditWithdraw:
+		if len(e.Members) > tally.MaxBatchWrites {
+			return tally.Errorf(tally.CodeBadBody, "at most %d members are withdrawn at once", tally.MaxBatchWrites)
+		}
+		return nil
+	default:
+		return tally.Errorf(tally.CodeBadBody, "there is no edit of kind %d", e.Kind)
+	}
+	if e.Value < least || e.Value > maxValue {
+		return tally.Errorf(tally.CodeBadAmount, "the number is from %d to %d", least, int64(maxValue))
+	}
+	return nil
+}
+
+// kinds names what edit.lua does.
+var kinds = map[tally.EditKind]string{
+	tally.EditSeed: "seed", tally.EditAdjustment: "adjustment", tally.EditCount: "count",
+	tally.EditReset: "reset", tally.EditDelete: "delete",
+}
+
+func (s *Store) editCall(e *tally.Edit) call {
+	if e.Kind == tally.EditWithdraw {
+		traces := make([]tally.Trace, len(e.Members))
+		for i, member := range e.Members {
+			traces[i].Member = member
+		}
+		return s.takeCall(e.Topic, "", traces, nil, e.IfVersion)
+	}
+	var c call
+	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
+		c = s.wholeCall(editScript, e.Topic)
+	} else {
+		c = newCall(editScript, true, s.names.count(e.Topic))
+	}
+	c.args = append(c.args, kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion)
+	return c
+}
+
+// journals is how many keys a topic's journal may have: for each day that it is kept,
+// the day more that its first traces are kept, that of tomorrow (see call.day), and the
+// one that has begun.
+const journals = int(MaxJournal/day) + 3
+
+// wholeCall returns a call on all keys of a topic: count, members, and the journals of
+// all days that may be there.
+func (s *Store) wholeCall(script *script, topic tally.Topic) call {
+	keys := make([]string, 2+journals)
+	keys[0], keys[1] = s.names.count(topic), s.names.members(topic)
+	c := newCall(script, true, keys...)
+	c.day, c.dayOf, c.days = c.fence-journals, s.names.journal(topic), journals
+	return c
+}
+
+// takeCall takes back what members contributed; where journal is not empty, those whose
+// traces are in it at places.
+func (s *Store) takeCall(topic tally.Topic, journal string, traces []tally.Trace, places []uint32, version int64) call {
+	rule := s.catalog.Rule(topic)
+	members := s.names.members(topic)
+	if journal == "" {
+		journal = members
+	}
+	c := newCall(takeScript, true, s.names.count(topic), members, journal)
+	packed := c.of(s, topic, rule, takeScript, takeAmountScript, len(traces))
+	where := make([]byte, 0, 8*len(places))
+	for i := range traces {
+		packed = appendWrite(packed, rule, &tally.Write{Member: traces[i].Member, Source: traces[i].Source})
+		if places != nil {
+			where = appendPlace(where, places[i], traces[i].Minute)
+		}
+	}
+	c.args = append(c.args, packed, version, where)
+	return c
+}
+
+// edited is what the scripts that change a topic for its owner tell.
+type edited struct {
+	before, after tally.State
+	published     tally.Change // where changed
+	changed       bool
+}
+
+// edited reads the reply of a call, and gathers the change. err is why none of the
+// calls was made.
+func (s *Store) edited(what string, topic tally.Topic, c *call, err error) (edited, error) {
+	if err != nil {
+		return edited{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
+	}
+	st, err := s.written(what, topic, c)
+	if err != nil {
+		if c.way.to != nil && refusesWrites(err) {
+			c.way.to.status.bad(explain(err)) // the probe tells when it is over
+		}
+		return edited{}, tally.Unavailable(err)
+	}
+	var n [7]int64
+	texts := strings.Split(st.third, ",")
+	if len(texts) != len(n) {
+		return edited{}, tally.Unavailable(fmt.Errorf("script %s answered %v", c.script.name, c.reply))
+	}
+	for i, text := range texts {
+		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+			return edited{}, tally.Unavailable(fmt.Errorf("script %s answered %v", c.script.name, c.reply))
+		}
+	}
+	now := tally.Change{Topic: topic, Count: st.count, Version: st.version}
+	e := edited{
+		changed: n[0] == 1,
+		before:  tally.State{Change: tally.Change{Topic: topic, Count: n[1], Version: n[2]}, Seed: n[3], Adjustment: n[4]},
+		after:   tally.State{Change: now, Seed: n[5], Adjustment: n[6]},
+	}
+	if e.changed {
+		e.published = now
+		s.top.note(&s.stats, now)
+	}
+	return e, nil
+}

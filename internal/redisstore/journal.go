@@ -1,0 +1,152 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Journal implements [tally.Ledger]. It goes over all keys of every primary for the
+// journals in scope, as Dump does, and holds their names, some 100 bytes each.
+func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+	days := map[tally.Topic][]int64{}
+	err := s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
+		for _, key := range keys {
+			text, day, ok := s.names.journalTopic(key)
+			if !ok {
+				continue
+			}
+			// A day's journal has minutes of its neighbours: see call.day.
+			if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.editable(topic) == nil &&
+				day >= from/minutesADay-1 && day <= to/minutesADay+1 {
+				days[topic] = append(days[topic], day)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	topics := slices.SortedFunc(maps.Keys(days), func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
+	for _, topic := range topics {
+		for _, day := range slices.Compact(slices.Sorted(slices.Values(days[topic]))) {
+			if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// journalOf hands over the traces of a topic's journal of one day.
+func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.Trace) error) error {
+	const portion = tally.MaxPortion * traceBytes
+	number := strconv.FormatInt(day, 10)
+	for place := int64(0); ; place += portion {
+		part := redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+number, place, place+portion-1)
+		if err := s.ask(ctx, s.names.count(topic), part); err != nil {
+			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
+		}
+		packed := []byte(part.Val())
+		traces := make([]tally.Trace, 0, len(packed)/traceBytes)
+		for at := 0; at+traceBytes <= len(packed); at += traceBytes {
+			trace := tally.Trace{
+				Topic:  topic,
+				Member: tally.Member(binary.BigEndian.Uint64(packed[at:])),
+				Source: tally.Source(binary.BigEndian.Uint32(packed[at+8:])),
+				Minute: int64(binary.BigEndian.Uint32(packed[at+12:])),
+				Place:  number + ":" + strconv.FormatInt(place+int64(at), 10),
+			}
+			if trace.Minute >= max(from, 1) && trace.Minute <= to { // 0 was taken back
+				traces = append(traces, trace)
+			}
+		}
+		if len(traces) > 0 {
+			if err := each(traces); err != nil {
+				return err
+			}
+		}
+		if len(packed) < portion {
+			return nil
+		}
+	}
+}
+
+// TakeBack implements [tally.Ledger]. The traces of a topic and a day are taken back in
+// scripts of some hundreds, each of which looks whether a trace is there still.
+func (s *Store) TakeBack(ctx context.Context, traces []tally.Trace) ([]tally.Change, error) {
+	type journal struct {
+		topic tally.Topic
+		day   string
+	}
+	type taking struct {
+		journal
+		traces []tally.Trace
+		places []uint32
+	}
+	var takings []taking
+	open := map[journal]int{} // the taking that has room still
+	for _, trace := range traces {
+		if err := s.editable(trace.Topic); err != nil {
+			return nil, err
+		}
+		day, text, _ := strings.Cut(trace.Place, ":")
+		place, err := strconv.ParseUint(text, 10, 32)
+		if _, err2 := strconv.ParseUint(day, 10, 32); err != nil || err2 != nil {
+			return nil, tally.Errorf(tally.CodeBadBody, "%q is no place of a trace", trace.Place)
+		}
+		j := journal{trace.Topic, day}
+		i, ok := open[j]
+		if !ok || len(takings[i].traces) == tally.MaxBatchWrites {
+			i = len(takings)
+			takings = append(takings, taking{journal: j})
+			open[j] = i
+		}
+		takings[i].traces = append(takings[i].traces, trace)
+		takings[i].places = append(takings[i].places, uint32(place))
+	}
+	todo := make([]int, len(takings))
+	for i := range todo {
+		todo[i] = i
+	}
+	var changes []tally.Change
+	var failed error
+	s.inTurn(todo, func(i int) tally.Topic { return takings[i].topic }, func(turn []int) {
+		for chunk := range slices.Chunk(turn, dumpTopics) {
+			if failed != nil {
+				return
+			}
+			calls := make([]call, len(chunk))
+			for j, i := range chunk {
+				t := &takings[i]
+				calls[j] = s.takeCall(t.topic, s.names.journal(t.topic)+t.day, t.traces, t.places, 0)
+				calls[j].durable = true
+			}
+			err := s.carryOutAll(ctx, calls)
+			for j, i := range chunk {
+				e, err := s.edited("take back from", takings[i].topic, &calls[j], err)
+				switch {
+				case err != nil && failed == nil:
+					failed = err
+				case err == nil && e.changed:
+					changes = append(changes, e.published)
+				}
+			}
+		}
+	})
+	return changes, failed
+}
+
+// appendPlace packs the place of a trace, see take.lua.
+func appendPlace(packed []byte, place uint32, minute int64) []byte {
+	packed = binary.BigEndian.AppendUint32(packed, place)
+	return binary.BigEndian.AppendUint32(packed, uint32(minute))
+}

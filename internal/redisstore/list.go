@@ -1,0 +1,239 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// listChunk is how many entries of a directory or a leaderboard are looked at in one
+// step.
+const listChunk = 500
+
+// cursor is where a page ended: a topic, and what it was ordered by where that is not
+// its name.
+type cursor struct {
+	value int64
+	topic tally.Topic
+}
+
+func (c cursor) String() string { return strconv.FormatInt(c.value, 10) + " " + c.topic.String() }
+
+func parseCursor(text string) (c cursor, err error) {
+	number, name, _ := strings.Cut(text, " ")
+	if c.value, err = strconv.ParseInt(number, 10, 64); err == nil {
+		c.topic, err = tally.ParseTopic(name)
+	}
+	if err != nil {
+		return c, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", text)
+	}
+	return c, nil
+}
+
+// byName orders topics by site, metric and key.
+func byName(a, b tally.Topic) int {
+	return cmp.Or(strings.Compare(a.Site(), b.Site()), strings.Compare(a.Metric(), b.Metric()), strings.Compare(a.Key(), b.Key()))
+}
+
+// List implements [tally.Ledger]. ByTopic is exact, and goes over all keys of every
+// primary for a page; the other orders are those of the directories and leaderboards,
+// the numbers the topics' own.
+func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
+	if err := s.usable(); err != nil {
+		return tally.Page{}, err
+	}
+	if l.Limit <= 0 || l.Limit > tally.MaxPortion {
+		l.Limit = tally.MaxPortion
+	}
+	if l.Order == tally.ByTopic {
+		return s.listByTopic(ctx, l)
+	}
+	var after *cursor
+	if l.After != "" {
+		c, err := parseCursor(l.After)
+		if err != nil {
+			return tally.Page{}, err
+		}
+		after = &c
+	}
+	var sources []*ranking
+	for _, site := range s.catalog.Sites() {
+		if l.Scope.Site != "" && l.Scope.Site != site {
+			continue
+		}
+		if l.Order == tally.ByNewest {
+			sources = append(sources, s.newest(l, after, site))
+			continue
+		}
+		for _, metric := range s.catalog.Metrics() {
+			if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.editable(any) == nil &&
+				(l.Scope.Metric == "" || l.Scope.Metric == metric) {
+				sources = append(sources, s.highest(after, site, metric))
+			}
+		}
+	}
+	return s.merge(ctx, l, after, sources)
+}
+
+// ranking is one sorted set of topics, read by and by.
+type ranking struct {
+	name    string // of the key
+	args    []any  // ZRANGE's first and last
+	topicOf func(member string) (tally.Topic, error)
+	sign    int64 // what scores are multiplied by to give what topics are ordered by, highest first
+
+	offset int
+	ended  bool
+	ahead  []cursor // read, and not taken yet
+}
+
+func (s *Store) newest(l tally.Listing, after *cursor, site string) *ranking {
+	last := "+inf"
+	if l.Before != 0 {
+		last = "(" + strconv.FormatInt(l.Before, 10)
+	}
+	if after != nil && (l.Before == 0 || after.value < l.Before) {
+		last = strconv.FormatInt(after.value, 10)
+	}
+	return &ranking{
+		name: s.names.directory(site), args: []any{last, "-inf", "byscore", "rev"}, sign: 1,
+		topicOf: func(member string) (tally.Topic, error) { return tally.ParseTopic(site + "/" + member) },
+	}
+}
+
+func (s *Store) highest(after *cursor, site, metric string) *ranking {
+	first := "-inf"
+	if after != nil {
+		first = strconv.FormatInt(-after.value, 10)
+	}
+	return &ranking{
+		name: s.names.top(board{site, metric}), args: []any{first, "+inf", "byscore"}, sign: -1,
+		topicOf: func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
+	}
+}
+
+// fill reads on where nothing is ahead.
+func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
+	for len(r.ahead) == 0 && !r.ended {
+		args := append([]any{"zrange", r.name}, r.args...)
+		found := redis.NewZSliceCmd(ctx, append(args, "limit", r.offset, listChunk, "withscores")...)
+		if err := s.ask(ctx, r.name, found); err != nil {
+			return tally.Unavailable(fmt.Errorf("list %s: %w", r.name, err))
+		}
+		r.offset += listChunk
+		r.ended = len(found.Val()) < listChunk
+		for _, z := range found.Val() {
+			member, _ := z.Member.(string)
+			topic, err := r.topicOf(member)
+			if err == nil && l.Scope.Holds(topic) && s.editable(topic) == nil {
+				r.ahead = append(r.ahead, cursor{r.sign * int64(z.Score), topic})
+			}
+		}
+	}
+	return nil
+}
+
+// byRank orders the highest first, equal ones by name.
+func byRank(a, b cursor) int { return cmp.Or(cmp.Compare(b.value, a.value), byName(a.topic, b.topic)) }
+
+// merge returns a page of what the rankings give together.
+func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sources []*ranking) (page tally.Page, err error) {
+	for {
+		// One more than fits tells that there is more.
+		some, ended, err := s.highestOf(ctx, l, after, sources, l.Limit+1-len(page.States))
+		if err != nil {
+			return tally.Page{}, err
+		}
+		topics := make([]tally.Topic, len(some))
+		for i, c := range some {
+			topics[i] = c.topic
+		}
+		states, err := s.states(ctx, topics)
+		if err != nil {
+			return tally.Page{}, err
+		}
+		for i, state := range states {
+			if state.Version == 0 {
+				s.top.end(tally.Change{Topic: state.Topic, Version: max(some[i].value, 1)})
+			}
+			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
+				continue
+			}
+			if len(page.States) == l.Limit {
+				return page, nil
+			}
+			page.States = append(page.States, state)
+			page.Next = some[i].String()
+		}
+		if ended {
+			page.Next = ""
+			return page, nil
+		}
+	}
+}
+
+// highestOf takes some n or more cursors from the rankings, the highest first. Within
+// one score a sorted set goes by names in its own direction, hence those of one score
+// are taken together and put in order here.
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *cursor, sources []*ranking, n int) (some []cursor, ended bool, err error) {
+	var equal []cursor // of the score that is being taken
+	for {
+		var next *ranking
+		for _, r := range sources {
+			if err := r.fill(ctx, s, l); err != nil {
+				return nil, false, err
+			}
+			if len(r.ahead) > 0 && (next == nil || r.ahead[0].value > next.ahead[0].value) {
+				next = r
+			}
+		}
+		if next != nil && (len(equal) == 0 || next.ahead[0].value == equal[0].value) {
+			equal, next.ahead = append(equal, next.ahead[0]), next.ahead[1:]
+			continue
+		}
+		slices.SortFunc(equal, byRank)
+		if after != nil {
+			equal = slices.DeleteFunc(equal, func(c cursor) bool { return byRank(c, *after) <= 0 })
+		}
+		some, equal = append(some, equal...), equal[:0]
+		if next == nil || len(some) >= n {
+			return some, next == nil, nil
+		}
+	}
+}
+
+// states reads topics as they are stored.
+func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
+	states := make([]tally.State, 0, len(topics))
+	for chunk := range slices.Chunk(topics, readChunk) {
+		requests := make([]request, len(chunk))
+		commands := make([]*redis.SliceCmd, len(chunk))
+		for i, topic := range chunk {
+			key := s.names.count(topic)
+			commands[i] = redis.NewSliceCmd(ctx, "hmget", key, "n", "v", "s", "a")
+			requests[i] = request{key: key, commands: []redis.Cmder{commands[i]}}
+		}
+		step, cancel := context.WithTimeout(ctx, patience)
+		s.send(step, requests, nil)
+		cancel()
+		for i, topic := range chunk {
+			var n [4]int64
+			values, err := commands[i].Result()
+			for j := 0; j < len(n) && err == nil; j++ {
+				n[j], err = number(values, j)
+			}
+			if err != nil {
+				return nil, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
+			}
+			states = append(states, tally.State{Change: tally.Change{Topic: topic, Count: n[0], Version: n[1]}, Seed: n[2], Adjustment: n[3]})
+		}
+	}
+	return states, nil
+}

@@ -1,0 +1,115 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// restorePiece is how many contributions one script stores, which takes Redis a
+// millisecond or two, and restoreBytes about how much one pipeline carries.
+const (
+	restorePiece = tally.MaxBatchWrites
+	restoreBytes = 1 << 20
+)
+
+// piece is a part of a portion that one script stores.
+type piece struct {
+	tally.Portion
+	mode string // of restore.lua
+}
+
+// Restore implements [tally.Ledger]: a portion in pieces, each of which may be stored
+// again. Contributions of a window that ended are left out; Counted has them.
+func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	var pieces []piece
+	for i := range portions {
+		if err := s.restorable(&portions[i]); err != nil {
+			return err
+		}
+		pieces = append(pieces, cut(portions[i], replace)...)
+	}
+	var failed error
+	todo := make([]int, len(pieces))
+	for i := range todo {
+		todo[i] = i
+	}
+	s.inTurn(todo, func(i int) tally.Topic { return pieces[i].Topic }, func(turn []int) {
+		for len(turn) > 0 && failed == nil {
+			var calls []call
+			for bytes := 0; len(calls) < len(turn) && bytes < restoreBytes; {
+				p := &pieces[turn[len(calls)]]
+				calls = append(calls, s.restoreCall(p))
+				bytes += len(p.Contributions)*memberWrite + 4096 // the names of the journals, among others
+			}
+			err := s.carryOutAll(ctx, calls)
+			for j := range calls {
+				_, e := s.edited("restore", pieces[turn[j]].Topic, &calls[j], err)
+				failed = cmp.Or(failed, e)
+			}
+			turn = turn[len(calls):]
+		}
+	})
+	return failed
+}
+
+// restorable tells why a portion cannot be stored.
+func (s *Store) restorable(p *tally.Portion) error {
+	if err := s.editable(p.Topic); err != nil {
+		return err
+	}
+	rule := s.catalog.Rule(p.Topic)
+	within := func(n, least int64) bool { return n >= least && n <= maxValue }
+	switch {
+	case p.Version < 0 || p.Version > maxNumber, !within(p.Seed, 0), !within(p.Adjustment, -maxValue), !within(p.Counted, 0):
+		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
+	case len(p.Contributions) > tally.MaxPortion:
+		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
+	}
+	for _, c := range p.Contributions {
+		if c.Member == 0 || c.Amount < 1 || c.Amount > rule.Max {
+			return tally.Errorf(tally.CodeBadAmount, "%s: %d is no contribution to it; one is 1 to %d", p.Topic, c.Amount, rule.Max)
+		}
+	}
+	return nil
+}
+
+// cut cuts a portion into pieces, at least one.
+func cut(p tally.Portion, replace bool) (pieces []piece) {
+	rest := p.Contributions
+	for first := true; first || len(rest) > 0; first = false {
+		n := min(len(rest), restorePiece)
+		next := piece{Portion: p, mode: "merge"}
+		if replace && p.First && first {
+			next.mode = "first"
+		}
+		next.Contributions, rest = rest[:n], rest[n:]
+		next.Last = p.Last && len(rest) == 0
+		pieces = append(pieces, next)
+	}
+	return slices.Clip(pieces)
+}
+
+func (s *Store) restoreCall(p *piece) call {
+	rule := s.catalog.Rule(p.Topic)
+	var c call
+	if p.mode == "first" {
+		c = s.wholeCall(restoreScript, p.Topic)
+	} else {
+		c = newCall(restoreScript, true, s.names.count(p.Topic), s.names.members(p.Topic))
+	}
+	c.durable = true
+	packed := c.of(s, p.Topic, rule, restoreScript, restoreAmountScript, len(p.Contributions))
+	for _, given := range p.Contributions {
+		packed = appendWrite(packed, rule, &tally.Write{Member: given.Member, Amount: given.Amount, MayCreate: true})
+	}
+	c.args = append(c.args, packed, p.mode, p.Version, p.Seed, p.Adjustment)
+	if p.Last {
+		c.args = append(c.args, p.Counted)
+	} else {
+		c.args = append(c.args, "")
+	}
+	return c
+}

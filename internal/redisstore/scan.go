@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// scanChunk is how many keys of all kinds a step of a scan looks at: some tenths of
+	// a millisecond of Redis.
+	scanChunk = 1000
+	// scans is how often all is looked at anew when slots moved meanwhile.
+	scans = 5
+	// remembered bounds the keys of which a scan knows that it met them, some 20 MB. What
+	// is met beyond may be met again, where Redis makes its table of keys smaller
+	// meanwhile, or slots move.
+	remembered = 1 << 20
+)
+
+var errMoving = errors.New("slots move from node to node; try again when they have arrived")
+
+// scan hands all keys that match pattern and were there all the time to each, once
+// (but see remembered), from every primary. It goes over all keys that Redis holds,
+// of which a million take it a second or less in all, in steps that let others through.
+func (s *Store) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	met := meeting{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
+	for range scans {
+		c := s.fleet.chart()
+		if !c.whole() {
+			return tally.Unavailable(errNoNode)
+		}
+		moved := false
+		for _, n := range c.nodes {
+			err := n.scan(ctx, pattern, func(keys []string) error {
+				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return c.of(key) != n })
+				if keys = met.first(keys); len(keys) == 0 {
+					return nil
+				}
+				return each(keys)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if err := s.look(ctx); err != nil {
+			return tally.Unavailable(err)
+		}
+		if !moved && s.fleet.chart() == c {
+			return nil
+		}
+		if !sleep(ctx, lookSoon) {
+			return tally.Unavailable(ctx.Err())
+		}
+	}
+	return tally.Unavailable(errMoving)
+}
+
+// scan hands the keys of the node that match pattern to each, some more than once.
+func (n *node) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
+	for cursor := uint64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return tally.Unavailable(err)
+		}
+		step, cancel := context.WithTimeout(ctx, patience)
+		keys, next, err := n.client.Scan(step, cursor, pattern, scanChunk).Result()
+		cancel()
+		if err != nil {
+			n.store.doubt(err)
+			return tally.Unavailable(fmt.Errorf("scan %s: %w", n.addr, err))
+		}
+		if err := each(keys); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// whole tells whether somebody holds every slot.
+func (c *chart) whole() bool {
+	return c.only != nil || c.held != nil && !slices.Contains(c.held[:], nil)
+}
+
+// meeting knows which keys were met, by 64 bits of their hash: that two of a million
+// are taken for one happens once in 30 million scans.
+type meeting struct {
+	seed maphash.Seed
+	keys map[uint64]struct{}
+}
+
+// first returns the keys that are met for the first time.
+func (m *meeting) first(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool {
+		hash := maphash.String(m.seed, key)
+		if _, met := m.keys[hash]; met {
+			return true
+		}
+		if len(m.keys) < remembered {
+			m.keys[hash] = struct{}{}
+		}
+		return false
+	})
+}
+
+// scanTopics hands all topics of scope that have a count to each, as scan does,
+// presence left out, and topics of sites and metrics that are not declared.
+func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(topics []tally.Topic) error) error {
+	return s.scan(ctx, s.names.countPattern(scope), func(keys []string) error {
+		topics := make([]tally.Topic, 0, len(keys))
+		for _, key := range keys {
+			if text, ok := s.names.countTopic(key); ok {
+				if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.editable(topic) == nil {
+					topics = append(topics, topic)
+				}
+			}
+		}
+		if len(topics) == 0 {
+			return nil
+		}
+		return each(topics)
+	})
+}

@@ -1,0 +1,42 @@
+-- find.lua for members that contribute amounts. A write has 16 bytes: a digit (2: may
+-- create the topic, 0: may not), the member's 8 bytes, its source in 4, its amount in
+-- 3, the highest first. Where greatest is set, no amount becomes less.
+
+local CHUNK = 500 -- fields a call
+local amounts, members = {}, {}
+for at = 1, #writes, 16 do
+  local member = string.sub(writes, at + 1, at + 8)
+  if not amounts[member] then
+    amounts[member] = 0
+    members[#members + 1] = member
+  end
+end
+for from = 1, #members, CHUNK do
+  local found = redis.call('HMGET', KEYS[2], unpack(members, from, math.min(from + CHUNK - 1, #members)))
+  for i = 1, #found do
+    local amount = tonumber(found[i] or 0)
+    if not amount then return redis.error_reply('BADDATA an amount of this topic is not a number') end
+    amounts[members[from + i - 1]] = amount
+  end
+end
+
+local results, dirty, changed, traces = {}, {}, false, {}
+local exists = version > 0
+for at = 1, #writes, 16 do
+  local member = string.sub(writes, at + 1, at + 8)
+  local high, middle, low = string.byte(writes, at + 13, at + 15)
+  local amount, before = high * 65536 + middle * 256 + low, amounts[member]
+  local result = '0'
+  if greatest then amount = math.max(amount, before) end
+  if amount ~= before then
+    if exists or string.byte(writes, at) == 50 then
+      result = exists and '1' or '2'
+      exists, changed, count = true, true, count + amount - before
+      amounts[member], dirty[member] = amount, true
+      if journal and amount > before then traces[#traces + 1] = string.sub(writes, at + 1, at + 12) end
+    else
+      result = '3'
+    end
+  end
+  results[#results + 1] = result
+end

@@ -1,0 +1,5 @@
+-- Ends the script when it is too late. Gives now, microseconds of this server's clock.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+if now > tonumber(ARGV[1]) then return '-1' end

@@ -1,0 +1,85 @@
+-- Decides on writes to members that contribute 0 or 1: reads the bucket of each and
+-- carries the writes out in memory.
+--
+-- It wants KEYS[2], writes, count, version, stored (the depth), and journal (whether
+-- traces are kept); a write has 19 bytes: a digit (1: contributes, 2: may create the
+-- topic, added), the member's 8 bytes, its source in 4, its first 6 hex digits.
+-- It gives results (a digit a write: 0 unchanged, 1 changed, 2 changed and brought
+-- the topic into being, 3 left out because it would have), changed, count, traces, and
+-- what keep.lua wants.
+
+local MOST, DEEPEST, CHUNK = 1024, 6, 500 -- bytes of a bucket; digits of a path; fields a call
+local sub, byte, find = string.sub, string.byte, string.find
+local total = #writes / 19
+local depth = stored
+local buckets, homes = {}, {} -- path to members; write to the path of its bucket
+
+-- Read the bucket of each write, from the deepest level up.
+if total == 1 then
+  for level = depth, 0, -1 do
+    local path = sub(writes, 14, 13 + level)
+    local bucket = redis.call('HGET', KEYS[2], path)
+    if bucket then
+      buckets[path], homes[1] = bucket, path
+      break
+    end
+  end
+else
+  local waiting = {}
+  for i = 1, total do waiting[i] = i end
+  for level = depth, 0, -1 do
+    local fields, asked, missing = {}, {}, {}
+    for _, i in ipairs(waiting) do
+      local path = sub(writes, i * 19 - 5, i * 19 - 6 + level)
+      homes[i] = path
+      if not asked[path] then
+        asked[path] = true
+        fields[#fields + 1] = path
+      end
+    end
+    for from = 1, #fields, CHUNK do
+      local found = redis.call('HMGET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+      for i = 1, #found do buckets[fields[from + i - 1]] = found[i] or nil end
+    end
+    for _, i in ipairs(waiting) do
+      if not buckets[homes[i]] then
+        homes[i] = nil
+        missing[#missing + 1] = i
+      end
+    end
+    waiting = missing
+    if #waiting == 0 then break end
+  end
+end
+local fresh = total > 0 and not homes[1]
+if fresh then
+  buckets[''] = buckets[''] or ''
+  depth = 0
+end
+
+local results, dirty, traces = {}, {}, {}
+local exists, changed = version > 0, false
+for i = 1, total do
+  local at, path = i * 19 - 18, homes[i] or ''
+  local op, member, bucket = byte(writes, at) - 48, sub(writes, at + 1, at + 8), buckets[path]
+  local place = find(bucket, member, 1, true)
+  while place and place % 8 ~= 1 do place = find(bucket, member, place + 1, true) end
+  local result = '0'
+  if op % 2 == 1 then
+    if not place then
+      if exists or op >= 2 then
+        result = exists and '1' or '2'
+        exists, changed, count = true, true, count + 1
+        buckets[path], dirty[path] = bucket .. member, true
+        if journal then traces[#traces + 1] = sub(writes, at + 1, at + 12) end
+      else
+        result = '3'
+      end
+    end
+  elseif place then
+    result = '1'
+    changed, count = true, count - 1
+    buckets[path], dirty[path] = sub(bucket, 1, place - 1) .. sub(bucket, place + 8), true
+  end
+  results[i] = result
+end

@@ -1,0 +1,46 @@
+-- Writes what find.lua decided on. It wants ARGV[2], the window in milliseconds, 0
+-- where members stay, and now.
+
+-- Write the buckets that changed; those that hold too many give way to their children.
+local fields, gone, divide = {}, {}, nil
+for path in pairs(dirty) do
+  local bucket = buckets[path]
+  if #bucket > MOST and #path < DEEPEST then
+    divide = divide or function(path, bucket)
+      local place, parts = math.floor(#path / 2), {}
+      for digit = 0, 15 do parts[digit] = {} end
+      for at = 1, #bucket, 8 do
+        local digit = byte(bucket, at + place)
+        if #path % 2 == 0 then digit = math.floor(digit / 16) else digit = digit % 16 end
+        local part = parts[digit]
+        part[#part + 1] = sub(bucket, at, at + 7)
+      end
+      gone[#gone + 1] = path
+      depth = math.max(depth, #path + 1)
+      for digit = 0, 15 do
+        local child, members = path .. string.format('%x', digit), table.concat(parts[digit])
+        if #members > MOST and #child < DEEPEST then
+          divide(child, members)
+        else
+          fields[#fields + 1] = child
+          fields[#fields + 1] = members
+        end
+      end
+    end
+    divide(path, bucket)
+  elseif bucket == '' and path == '' then
+    gone[1] = path -- the last member went, and the key with it
+  else
+    fields[#fields + 1] = path
+    fields[#fields + 1] = bucket
+  end
+end
+for from = 1, #fields, CHUNK do
+  redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+end
+for i = 1, #gone do redis.call('HDEL', KEYS[2], gone[i]) end
+if fresh and ARGV[2] ~= '0' then
+  -- A key is gone when the clock is past its time, hence the last millisecond.
+  local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
+  redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', clock - clock % window + window - 1))
+end

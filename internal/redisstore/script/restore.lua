@@ -1,0 +1,37 @@
+-- Stores a portion of a topic whose members contribute 0 or 1.
+--
+-- KEYS[1]  hash, as in apply.lua
+-- KEYS[2]  members, as in apply.lua
+-- KEYS[3…] where the portion takes the place of what is stored, all else of the topic
+-- ARGV[1]  deadline, microseconds of this server's clock
+-- ARGV[2]  window, milliseconds; 0: members stay
+-- ARGV[3]  channel
+-- ARGV[4]  head of the topic's frames
+-- ARGV[5]  writes of the digit 3, see part/find.lua
+-- ARGV[6]  first where the portion takes the place of what is stored, else merge
+-- ARGV[7]  version; 0: as of now
+-- ARGV[8]  seed
+-- ARGV[9]  adjustment
+-- ARGV[10] what contributions add in all, for the last portion; else empty
+--
+-- Returns what edit.lua returns.
+
+-- include begin
+-- include topic
+local writes = ARGV[5]
+if ARGV[2] ~= '0' then
+  -- Members of a window that ended are not of this one.
+  local window = ARGV[2] * 1000 -- microseconds
+  if ARGV[7] ~= '0' and math.floor(ARGV[7] / window) < math.floor(now / window) then writes = '' end
+end
+-- include place
+
+local journal = false
+count = contributed
+-- include find
+if ARGV[2] ~= '0' then
+  count = contributed
+  if ARGV[10] ~= '' then count = math.max(count, tonumber(ARGV[10])) end
+end
+-- include keep
+-- include placed

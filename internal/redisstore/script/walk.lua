@@ -1,0 +1,35 @@
+-- Reads a topic and some of its members, in the order of their paths: whatever is
+-- divided meanwhile, each member is met once.
+--
+-- KEYS[1]  hash, as in apply.lua
+-- KEYS[2]  members, as in apply.lua
+-- ARGV[1]  the path of six digits from which on, as a number
+-- ARGV[2]  how many bytes of members are enough
+--
+-- Returns count, version, seed, adjustment, the path that comes next as a number, which
+-- is behind the last one at the end, and buckets, of which the first may begin before.
+
+local END = 16777216 -- 16 to the sixth
+
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 's', 'a', 'd')
+local at, depth, bytes = tonumber(ARGV[1]), tonumber(state[5] or 0), 0
+local reply = { state[1] or '0', state[2] or '0', state[3] or '0', state[4] or '0', '' }
+while at < END and bytes < tonumber(ARGV[2]) do
+  local path, paths = string.format('%06x', at), {}
+  for level = 0, depth do paths[level + 1] = string.sub(path, 1, level) end
+  local found, bucket, level = redis.call('HMGET', KEYS[2], unpack(paths)), nil, depth
+  while level > 0 and not found[level + 1] do level = level - 1 end
+  bucket = found[level + 1]
+  if not bucket then
+    at = END
+  else
+    if bucket ~= '' then
+      bytes = bytes + #bucket
+      reply[#reply + 1] = bucket
+    end
+    local wide = 16 ^ (6 - level)
+    at = (math.floor(at / wide) + 1) * wide
+  end
+end
+reply[5] = string.format('%.0f', at)
+return reply
