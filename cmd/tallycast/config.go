@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -48,10 +49,6 @@ type config struct {
 	logFormat string
 }
 
-// maxJournal bounds how long a journal is kept: it grows with each contribution, and a
-// spike that nobody noticed for so long is none.
-const maxJournal = 90 * 24 * time.Hour
-
 // problem is one thing that is wrong with the configuration.
 type problem struct {
 	setting string // without --; empty where the source alone is wrong
@@ -82,7 +79,7 @@ func readConfig(values map[string]value) (config, []problem) {
 		store:         one(r, "store", parseStore),
 		redisPrefix:   one(r, "redis-prefix", parsePrefix),
 		allowEviction: one(r, "allow-eviction", parseBool),
-		journal:       one(r, "journal", parseOptionalDuration(time.Hour, maxJournal)),
+		journal:       one(r, "journal", parseOptionalDuration(time.Hour, redisstore.MaxJournal)),
 
 		sites:   ofSites.origins,
 		known:   ofSites.known,

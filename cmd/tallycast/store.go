@@ -31,6 +31,7 @@ func openStore(ctx context.Context, c config, catalog *tally.Catalog, log *slog.
 		Prefix:        c.redisPrefix,
 		Secret:        c.secret,
 		AllowEviction: c.allowEviction,
+		Journal:       c.journal,
 		Logger:        log,
 	})
 	if err != nil {

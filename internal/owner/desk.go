@@ -107,16 +107,14 @@ type usageTaken struct {
 	at    time.Time // zero: never yet
 }
 
-// greatest bounds what an owner may set a number to: what JSON's readers hold exactly.
-const greatest = 1<<53 - 1
-
 // Edit carries out the edits, and writes those that changed something to the audit
 // log. Each edit has its own error; the one returned is the first of them, or that
-// of the log. Errors: [tally.CodeReadOnlyMetric] of presence, [tally.CodeBadAmount],
-// both before anything is done; [tally.CodeStoreUnavailable].
+// of the log. Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric] and, of
+// presence, [tally.CodeReadOnlyMetric], before anything is done;
+// [tally.CodeBadAmount], [tally.CodeStoreUnavailable].
 func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
 	for i := range edits {
-		if err := d.check(&edits[i]); err != nil {
+		if err := d.countable(edits[i].Topic); err != nil {
 			return err
 		}
 	}
@@ -140,25 +138,6 @@ func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error
 		}
 	}
 	return first
-}
-
-// check refuses an edit that no store may be asked for.
-func (d *Desk) check(e *tally.Edit) error {
-	if err := d.countable(e.Topic); err != nil {
-		return err
-	}
-	least := int64(0)
-	switch e.Kind {
-	case tally.EditAdjustment:
-		least = -greatest
-	case tally.EditSeed, tally.EditCount:
-	default:
-		return nil
-	}
-	if e.Value < least || e.Value > greatest {
-		return tally.Errorf(tally.CodeBadAmount, "the number should be from %d to %d", least, int64(greatest))
-	}
-	return nil
 }
 
 // countable refuses topics whose numbers nobody can set.

@@ -53,10 +53,11 @@ func readIntents(register map[string]string, from tally.Topic) (intents []intent
 // already, and is removed only after from is gone, which the third look finds out.
 // An adjustment that somebody else changed meanwhile changes the version of to.
 func (d *Desk) addSeed(ctx context.Context, from, to tally.Topic, carried tally.Portion, version int64) (unchanged bool, err error) {
-	add := carried.Seed + carried.Adjustment
+	counted := int64(0)
 	if d.catalog.Rule(from).Kind == tally.Window {
-		add += carried.Counted
+		counted = carried.Counted
 	}
+	add := carried.Seed + carried.Adjustment + counted
 	mine := intentPrefix(from) + d.instance
 	for attempt := 0; ; attempt++ {
 		if attempt >= beforePause {
@@ -74,7 +75,7 @@ func (d *Desk) addSeed(ctx context.Context, from, to tally.Topic, carried tally.
 		}
 		base := state.Adjustment
 		for _, i := range readIntents(register, from) {
-			if state.Adjustment == i.Target || state.Adjustment == i.Was {
+			if (state.Adjustment == i.Target || state.Adjustment == i.Was) && !bornSince(carried, counted, state.Adjustment-i.Base) {
 				base = i.Base
 			}
 		}
@@ -103,4 +104,12 @@ func (d *Desk) addSeed(ctx context.Context, from, to tally.Topic, carried tally.
 			return true, nil
 		}
 	}
+}
+
+// bornSince tells whether a topic is another than the one of the same name of which
+// added went elsewhere: a crash may leave an intent behind whose topic is gone, and
+// visitors may bring one of its name into being. That has neither seed nor
+// adjustment, and less counted than went.
+func bornSince(topic tally.Portion, counted, added int64) bool {
+	return topic.Seed == 0 && topic.Adjustment == 0 && added != 0 && (added < 0 || counted < added)
 }
