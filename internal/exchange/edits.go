@@ -20,12 +20,8 @@ type Numbers interface {
 type Planned struct {
 	Count
 	Before, After tally.State
+	Changed       bool
 	Err           error
-}
-
-// Changes tells whether anything becomes another number.
-func (p Planned) Changes() bool {
-	return p.Before.Count != p.After.Count || p.Before.Seed != p.After.Seed || p.Before.Adjustment != p.After.Adjustment || p.Before.Version == 0
 }
 
 // editsAtOnce is how many edits are carried out at once: what one call takes.
@@ -46,7 +42,8 @@ func Plan(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKin
 			return nil, err
 		}
 		for i, before := range states {
-			planned = append(planned, Planned{Count: some[i], Before: before, After: become(before, as, some[i].Count)})
+			after := become(before, as, some[i].Count)
+			planned = append(planned, Planned{Count: some[i], Before: before, After: after, Changed: before.Version == 0 || before != after})
 		}
 	}
 	return planned, nil
@@ -83,7 +80,7 @@ func Apply(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKi
 		}
 		numbers.Edit(ctx, edits)
 		for i, e := range edits {
-			applied = append(applied, Planned{Count: some[i], Before: e.Before, After: e.After, Err: e.Err})
+			applied = append(applied, Planned{Count: some[i], Before: e.Before, After: e.After, Changed: e.Changed, Err: e.Err})
 		}
 		if progress != nil {
 			progress(len(applied))

@@ -2,7 +2,9 @@ package exchange
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -33,7 +35,7 @@ const kind = "export"
 
 // maxExact bounds numbers in either direction: a JSON number holds every integer up
 // to it exactly (RFC 8259, section 6).
-const maxExact = 1 << 53
+const maxExact = 1<<53 - 1
 
 // hexDigits is how many stand for a member.
 const hexDigits = 16
@@ -97,6 +99,20 @@ type Line struct {
 	Until int64  // when the window of its members ends, in seconds since 1970; else 0
 	// Number is where it stands in its file, from 1.
 	Number int64
+}
+
+// Piece returns a header and lines as [Import] reads them with [ImportOptions].Piece.
+func Piece(h Header, lines []Line) []byte {
+	text := appendHeader(nil, h)
+	for _, line := range lines {
+		text = appendLine(text, line)
+	}
+	return text
+}
+
+// OrderPiece is [Piece] for an order.
+func OrderPiece(h Header, name, value string) []byte {
+	return appendOrder(appendHeader(nil, h), name, value)
 }
 
 // appendHeader, appendOrder, appendLine and appendTotals append a line with its end.
@@ -263,4 +279,14 @@ func parseMember(digits string) (member tally.Member, ok bool) {
 		member = member<<4 | tally.Member(c)
 	}
 	return member, member != 0
+}
+
+// ReadHeader reads the header of an export, and may read more of r than that.
+// Errors: [tally.CodeBadBody] for what is no export.
+func ReadHeader(r io.Reader) (Header, error) {
+	text, err := newLines(r).next()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
+		return Header{}, err
+	}
+	return readHeader(text)
 }

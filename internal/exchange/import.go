@@ -79,7 +79,7 @@ type ImportOptions struct {
 // target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
 	i := &importing{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
-	if err := i.begin(); err != nil {
+	if err := i.begin(ctx); err != nil {
 		return i.report, err
 	}
 	if err := i.all(ctx); err != nil {
@@ -104,7 +104,7 @@ type importing struct {
 }
 
 // begin reads the header and goes to where an earlier import ended.
-func (i *importing) begin() error {
+func (i *importing) begin(ctx context.Context) error {
 	text, err := i.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
 		return err
@@ -116,6 +116,9 @@ func (i *importing) begin() error {
 	if f := i.options.Fingerprint; f != "" && header.Fingerprint != f {
 		return &tally.Error{Code: tally.CodeBadBody, Err: ErrSecret, Message: fmt.Sprintf(
 			"the export was made under the secret with the fingerprint %.64q, the store has the one with %q: visitors would not be known again", header.Fingerprint, f)}
+	}
+	if err := i.patiently(ctx, func() error { return i.target.Begin(ctx, header) }); err != nil {
+		return err
 	}
 	if i.options.Position == nil {
 		return nil

@@ -14,6 +14,8 @@ import (
 
 // Target is where an import goes: a store, by [Into], or a running service.
 type Target interface {
+	// Begin is told the header before anything else.
+	Begin(ctx context.Context, header Header) error
 	// Store stores lines, in their order, and may be repeated. What it cannot take is
 	// left out and returned; the others are stored unless there is an error.
 	Store(ctx context.Context, replace bool, lines []Line) ([]Refusal, error)
@@ -37,8 +39,11 @@ type into struct {
 	catalog *tally.Catalog
 }
 
+func (t into) Begin(context.Context, Header) error { return nil }
+
 func (t into) Store(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
 	portions := make([]tally.Portion, 0, len(lines))
+	numbers := make([]int64, 0, len(lines))
 	for _, line := range lines {
 		rule := t.catalog.Rule(line.Topic)
 		if err := line.fits(rule); err != nil {
@@ -49,12 +54,37 @@ func (t into) Store(ctx context.Context, replace bool, lines []Line) (refused []
 		if now := time.Now(); rule.Kind == tally.Window && line.Until != windowEnd(rule, now) {
 			p.Contributions = nil // their window is over: they count, and may come again
 		}
-		portions = append(portions, p)
+		portions, numbers = append(portions, p), append(numbers, line.Number)
 	}
 	if len(portions) == 0 {
 		return refused, nil
 	}
-	return refused, t.sink.Restore(ctx, replace, portions)
+	err = t.sink.Restore(ctx, replace, portions)
+	if !isRefusal(err) {
+		return refused, err
+	}
+	// Which one the store cannot take is found by storing each by itself.
+	for i := range portions {
+		switch err := t.sink.Restore(ctx, replace, portions[i:i+1]); {
+		case isRefusal(err):
+			refused = append(refused, Refusal{Line: numbers[i], Reason: tally.AsError(err).Message})
+		case err != nil:
+			return refused, err
+		}
+	}
+	return refused, nil
+}
+
+// isRefusal tells whether a store refused what it was given, and would again.
+func isRefusal(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch tally.AsError(err).Code {
+	case tally.CodeBadTopic, tally.CodeBadAmount, tally.CodeBadBody, tally.CodeReadOnlyMetric:
+		return true
+	}
+	return false
 }
 
 // fits tells why a topic of a metric with that rule cannot hold the line.
