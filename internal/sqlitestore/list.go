@@ -23,7 +23,10 @@ func where(scope tally.Scope, without []string) (condition string, args []any) {
 	if scope.Metric != "" {
 		and("metric = ?", scope.Metric)
 	}
-	if scope.Prefix != "" {
+	switch {
+	case scope.Exact:
+		and("topics.key = ?", scope.Prefix)
+	case scope.Prefix != "":
 		and("topics.key >= ?", scope.Prefix)
 		if end := prefixEnd(scope.Prefix); end != "" {
 			and("topics.key < ?", end)

@@ -30,27 +30,29 @@ func open(t testing.TB, path string, catalog *tally.Catalog, options sqlitestore
 	return store
 }
 
-func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t testing.TB, options storetest.Options) *storetest.Fixture {
-		path := filepath.Join(t.TempDir(), "data", "tally.db")
-		var ahead atomic.Int64 // of the machine's clock, in nanoseconds
-		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-		again := func(t testing.TB) *sqlitestore.Store {
+func TestConformance(t *testing.T) { storetest.Run(t, openFixture) }
+
+func TestConformanceOfTheLedger(t *testing.T) { storetest.RunLedger(t, openFixture) }
+
+func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
+	path := filepath.Join(t.TempDir(), "data", "tally.db")
+	var ahead atomic.Int64 // of the machine's clock, in nanoseconds
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	again := func(t testing.TB) *sqlitestore.Store {
+		t.Helper()
+		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now, Journal: options.Journal})
+	}
+	store := again(t)
+	return &storetest.Fixture{
+		Instance: store,
+		Advance:  func(d time.Duration) { ahead.Add(int64(d)) },
+		Reopen: func(t testing.TB) storetest.Instance {
 			t.Helper()
-			return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now})
-		}
-		store := again(t)
-		return &storetest.Fixture{
-			Instance: store,
-			Advance:  func(d time.Duration) { ahead.Add(int64(d)) },
-			Reopen: func(t testing.TB) storetest.Instance {
-				t.Helper()
-				if err := store.Close(); err != nil {
-					t.Fatal(err)
-				}
-				store = again(t)
-				return store
-			},
-		}
-	})
+			if err := store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			store = again(t)
+			return store
+		},
+	}
 }

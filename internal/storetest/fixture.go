@@ -1,6 +1,7 @@
 // Package storetest is the conformance suite that every store passes. It knows
-// the contracts of [tally.Store] and [tally.Feed] and nothing of any store; a
-// store's own test hands [Run] a [Factory] and adds what is peculiar to it.
+// the contracts of [tally.Store], [tally.Feed] and [tally.Ledger] and nothing of any
+// store; a store's own test hands [Run] and [RunLedger] a [Factory] and adds what is
+// peculiar to it.
 package storetest
 
 import (
@@ -23,6 +24,8 @@ type Instance interface {
 type Options struct {
 	Catalog *tally.Catalog
 	Secret  []byte // nil: the store makes one
+	// Journal is how long the store keeps one; 0: none. Only [RunLedger] asks for it.
+	Journal time.Duration
 }
 
 // Fixture is data that was empty when the factory made it, and the instances on
