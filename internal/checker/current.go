@@ -20,13 +20,18 @@ func (c calm) due(at Moment) Moment {
 	return due
 }
 
+// near tells whether something was broken while w was under way, or just before.
+func (c calm) near(w Write) bool {
+	return slices.ContainsFunc(c, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+slack >= w.Called })
+}
+
 // judgeCurrency looks for viewers that were connected and not told.
 func judgeCurrency(h *History, complain complain) {
 	faults := slices.Clone(h.Faults)
 	slices.SortFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Began, b.Began) })
 	acknowledged := map[string][]Write{}
 	for _, w := range h.Writes {
-		if w.Outcome == Acknowledged && w.Changed {
+		if w.Outcome == Acknowledged {
 			acknowledged[w.Topic] = append(acknowledged[w.Topic], w)
 		}
 	}

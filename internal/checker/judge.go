@@ -62,7 +62,7 @@ func Judge(h *History) (found []Violation) {
 
 // judgeCounts compares what is stored with what was written.
 func judgeCounts(h *History, complain complain) {
-	contributions := possible(h.Writes, complain)
+	contributions := possible(h.Writes, h.Faults, complain)
 	finals := map[string]Final{}
 	for _, f := range h.Final {
 		finals[f.Topic] = f

@@ -124,8 +124,12 @@ func (s *Server) Do(args ...any) any {
 	return reply
 }
 
-// Try runs a command on database 0. A reply of nil is no error.
+// Try runs a command on database 0. A reply of nil is no error; a server that was
+// killed is one.
 func (s *Server) Try(args ...any) (any, error) {
+	if s.admin == nil {
+		return nil, errors.New("the server was killed")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	reply, err := s.admin.Do(ctx, args...).Result()

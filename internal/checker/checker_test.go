@@ -1,0 +1,101 @@
+package checker_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/redistest"
+)
+
+// What a person may set:
+const (
+	// seedVariable repeats the schedule of a run.
+	seedVariable = "TALLYCAST_CHECKER_SEED"
+	// timeVariable is how long things break, as a duration; a minute in all when both
+	// runs go on beside each other.
+	timeVariable = "TALLYCAST_CHECKER_TIME"
+	// historyVariable is a directory in which histories are kept, also of runs in which
+	// nothing was found.
+	historyVariable = "TALLYCAST_CHECKER_HISTORY"
+
+	defaultTime = 45 * time.Second
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tallycast-checker-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		binary, err = processtest.Build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// schedule returns the seed and how long a run lasts.
+func schedule(t *testing.T) (seed uint64, lasting time.Duration) {
+	t.Helper()
+	seed, lasting = uint64(time.Now().UnixNano()), defaultTime
+	var err error
+	if text := os.Getenv(seedVariable); text != "" {
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	if text := os.Getenv(timeVariable); text != "" {
+		if lasting, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("%s: %v", timeVariable, err)
+		}
+	}
+	t.Logf("%s=%d repeats the schedule", seedVariable, seed)
+	return seed, lasting
+}
+
+// durable are the arguments of a Redis that has on disk what it answered.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+func TestNothingIsLostWhateverFailsAroundOneRedis(t *testing.T) {
+	t.Parallel()
+	seed, lasting := schedule(t)
+	server := redistest.Start(t, redistest.Options{Args: durable})
+	var proxies []*redistest.Proxy
+	r := newRun(t, seed)
+	r.prepare(func(int) string {
+		p := redistest.StartProxy(t, server.Addr)
+		proxies = append(proxies, p)
+		return "redis://" + p.Addr + "/0"
+	})
+	r.stored = storedIn(func() *redistest.Server { return server })
+	r.play(&nemesis{run: r, faults: r.oneRedis(server, proxies), longest: 4 * time.Second}, lasting)
+}
+
+func TestNothingIsLostWhateverFailsBehindSentinels(t *testing.T) {
+	t.Parallel()
+	seed, lasting := schedule(t)
+	sentinels := redistest.StartSentinels(t, durable...)
+	r := newRun(t, seed)
+	r.prepare(func(int) string { return sentinels.URL(0) + "?wait=1" })
+	r.stored = storedIn(func() *redistest.Server {
+		primary, _ := roles(sentinels)
+		return primary
+	})
+	r.play(&nemesis{run: r, faults: r.behindSentinels(sentinels), longest: 2 * time.Second}, lasting)
+}
