@@ -194,7 +194,7 @@ func (d *Desk) Get(ctx context.Context, topic tally.Topic) (tally.State, error) 
 	}
 	// By name the key itself precedes all that begin with it.
 	page, err := d.store.List(ctx, tally.Listing{
-		Scope: tally.Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key()},
+		Scope: tally.ScopeOf(topic),
 		Order: tally.ByTopic,
 		Limit: 1,
 	})

@@ -144,6 +144,8 @@ func describe(scope tally.Scope) string {
 		return "all sites"
 	case scope.Metric == "":
 		return scope.Site + "/*"
+	case scope.Exact:
+		return scope.Site + "/" + scope.Metric + "/" + scope.Prefix
 	}
 	return scope.Site + "/" + scope.Metric + "/" + scope.Prefix + "*"
 }

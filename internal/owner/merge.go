@@ -2,7 +2,6 @@ package owner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -227,9 +226,6 @@ func (d *Desk) version(ctx context.Context, topic tally.Topic) (int64, error) {
 	return r.Change.Version, r.Err
 }
 
-// errCarried ends a dump when all of the one topic was seen.
-var errCarried = errors.New("all of the topic was carried")
-
 // carry makes the contributions of from ones of to, and returns the last portion of
 // from.
 func (d *Desk) carry(ctx context.Context, from, to tally.Topic) (last tally.Portion, err error) {
@@ -238,11 +234,7 @@ func (d *Desk) carry(ctx context.Context, from, to tally.Topic) (last tally.Port
 		return last, err
 	}
 	paused := d.now()
-	scope := tally.Scope{Site: from.Site(), Metric: from.Metric(), Prefix: from.Key()}
-	err = d.store.Dump(ctx, scope, func(p tally.Portion) error {
-		if p.Topic != from {
-			return nil // its name begins with that of from
-		}
+	err = d.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
 		last = p
 		last.Contributions = nil
 		moved := tally.Portion{
@@ -261,14 +253,8 @@ func (d *Desk) carry(ctx context.Context, from, to tally.Topic) (last tally.Port
 			}
 			paused = d.now()
 		}
-		if p.Last {
-			return errCarried
-		}
 		return nil
 	})
-	if errors.Is(err, errCarried) {
-		err = nil
-	}
 	return last, err
 }
 

@@ -66,9 +66,9 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 	found := tracesFound{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	if preview {
 		for _, scope := range scopes {
-			err := d.store.Journal(ctx, scope.scope, minute(spike.From), minute(to), func(traces []tally.Trace) error {
+			err := d.store.Journal(ctx, scope, minute(spike.From), minute(to), func(traces []tally.Trace) error {
 				for _, t := range traces {
-					if scope.holds(t.Topic) && suspect(t) {
+					if suspect(t) {
 						found.add(t)
 					}
 				}
@@ -85,8 +85,7 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 		return Undone{}, err
 	}
 	for _, scope := range scopes {
-		err := d.takeBack(ctx, scope.scope, minute(spike.From), minute(to),
-			func(t tally.Trace) bool { return scope.holds(t.Topic) && suspect(t) }, found.add)
+		err := d.takeBack(ctx, scope, minute(spike.From), minute(to), suspect, found.add)
 		if err != nil {
 			return found.sum(), err
 		}
@@ -117,22 +116,12 @@ func (d *Desk) sources(spike Undo) (map[tally.Source]bool, error) {
 	return sources, nil
 }
 
-// undoScope is a scope, or the one topic of it that is meant.
-type undoScope struct {
-	scope tally.Scope
-	topic tally.Topic // the zero Topic: all
-}
-
-func (s undoScope) holds(topic tally.Topic) bool {
-	return s.topic == (tally.Topic{}) || s.topic == topic
-}
-
-func scopesOf(spike Undo) (scopes []undoScope) {
+func scopesOf(spike Undo) (scopes []tally.Scope) {
 	if len(spike.Topics) == 0 {
-		return []undoScope{{scope: spike.Scope}}
+		return []tally.Scope{spike.Scope}
 	}
 	for _, topic := range spike.Topics {
-		scopes = append(scopes, undoScope{tally.Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key()}, topic})
+		scopes = append(scopes, tally.ScopeOf(topic))
 	}
 	return scopes
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,6 +18,9 @@ import (
 // Journal implements [tally.Ledger]. It goes over all keys of every primary for the
 // journals in scope, as Dump does, and holds their names, some 100 bytes each.
 func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+	if scope.Exact {
+		return s.journalExact(ctx, scope, from, to, each)
+	}
 	days := map[tally.Topic][]int64{}
 	err := s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
 		for _, key := range keys {
@@ -41,6 +45,23 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 			if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// journalExact hands over the traces of one topic, whose journals may be of any day.
+func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+	topic, err := s.exact(scope)
+	if err != nil {
+		return err
+	}
+	today := time.Now().Unix() / 60 / minutesADay
+	first := max(from/minutesADay, today-int64(MaxJournal/day)) - 1
+	last := min(to/minutesADay, today+1) + 1 // our clock may be behind
+	for day := first; day <= last; day++ {
+		if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
+			return err
 		}
 	}
 	return nil

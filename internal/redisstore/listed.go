@@ -33,7 +33,11 @@ type lastListed struct {
 	last *listed // guarded by mu; not changed once made
 }
 
+// set keeps what was gathered; one topic alone has no page that follows.
 func (k *lastListed) set(l *listed) {
+	if l != nil && l.scope.Exact {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.last = l
@@ -87,7 +91,9 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 			}
 		}
 		if !known.more {
-			s.listed.set(nil)
+			if !known.scope.Exact {
+				s.listed.set(nil)
+			}
 			page.Next = ""
 			return page, nil
 		}

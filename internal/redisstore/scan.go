@@ -114,6 +114,13 @@ func (m *meeting) first(keys []string) []string {
 // scanTopics hands all topics of scope that have a count to each, as scan does,
 // presence left out, and topics of sites and metrics that are not declared.
 func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(topics []tally.Topic) error) error {
+	if scope.Exact { // it may not be there: then it has no version
+		topic, err := s.exact(scope)
+		if err != nil {
+			return err
+		}
+		return each([]tally.Topic{topic})
+	}
 	return s.scan(ctx, s.names.countPattern(scope), func(keys []string) error {
 		topics := make([]tally.Topic, 0, len(keys))
 		for _, key := range keys {
@@ -128,4 +135,16 @@ func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(top
 		}
 		return each(topics)
 	})
+}
+
+// exact returns the one topic of scope.
+func (s *Store) exact(scope tally.Scope) (tally.Topic, error) {
+	if err := s.usable(); err != nil {
+		return tally.Topic{}, err
+	}
+	topic, err := tally.NewTopic(scope.Site, scope.Metric, scope.Prefix)
+	if err == nil {
+		err = s.editable(topic)
+	}
+	return topic, err
 }

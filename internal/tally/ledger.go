@@ -88,13 +88,22 @@ const MaxPortion = 1000
 // begin with Prefix. Each may be empty; what follows an empty one is empty.
 type Scope struct {
 	Site, Metric, Prefix string
+	// Exact narrows it to the one topic whose key Prefix is, which stores find without
+	// a look at others.
+	Exact bool
+}
+
+// ScopeOf returns the scope of one topic.
+func ScopeOf(topic Topic) Scope {
+	return Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key(), Exact: true}
 }
 
 // Holds tells whether topic is within the scope.
 func (s Scope) Holds(topic Topic) bool {
 	return (s.Site == "" || s.Site == topic.Site()) &&
 		(s.Metric == "" || s.Metric == topic.Metric()) &&
-		len(topic.Key()) >= len(s.Prefix) && topic.Key()[:len(s.Prefix)] == s.Prefix
+		len(topic.Key()) >= len(s.Prefix) && topic.Key()[:len(s.Prefix)] == s.Prefix &&
+		(!s.Exact || len(topic.Key()) == len(s.Prefix))
 }
 
 // Order is the order of a [Listing].
