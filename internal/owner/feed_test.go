@@ -1,0 +1,99 @@
+package owner_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// run runs a desk until the function that it returns is called.
+func run(t testing.TB, desk interface{ Run(context.Context) error }) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { // ends with ctx; stop waits for it
+		defer close(done)
+		if err := desk.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	return sync.OnceFunc(func() { cancel(); <-done })
+}
+
+func eventually(t testing.TB, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !met(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain waited for: %s", what)
+		}
+	}
+}
+
+// viewer is a sink that holds the newest value of each topic, as a page does.
+type viewer struct {
+	mu   sync.Mutex
+	held map[tally.Topic]tally.Change
+	live bool
+}
+
+func (v *viewer) take(change tally.Change) tally.Change {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held, ok := v.held[change.Topic]
+	if ok && held.Version >= change.Version {
+		return held
+	}
+	v.held[change.Topic] = change
+	return change
+}
+
+func (v *viewer) Push(change tally.Change)              { v.take(change) }
+func (v *viewer) Settle(read tally.Change) tally.Change { return v.take(read) }
+func (v *viewer) Stale()                                { v.setLive(false) }
+func (v *viewer) Live()                                 { v.setLive(true) }
+func (v *viewer) of(topic tally.Topic) (c tally.Change) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.held[topic]
+}
+func (v *viewer) setLive(live bool) { v.mu.Lock(); defer v.mu.Unlock(); v.live = live }
+func (v *viewer) isLive() bool      { v.mu.Lock(); defer v.mu.Unlock(); return v.live }
+
+// watch lets a viewer watch the topics until the test ends.
+func watch(t testing.TB, feed tally.Feed, topics ...tally.Topic) *viewer {
+	t.Helper()
+	v := &viewer{held: map[tally.Topic]tally.Change{}}
+	for _, topic := range topics {
+		feed.Watch(topic)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { // ends with ctx; the cleanup waits for it
+		defer close(done)
+		if err := feed.Run(ctx, v, func([]byte) {}); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	eventually(t, "the feed is live", v.isLive)
+	return v
+}
+
+// ends waits until the viewer shows what is stored.
+func (v *viewer) ends(t testing.TB, store owner.Store, topics ...tally.Topic) {
+	t.Helper()
+	for _, topic := range topics {
+		var stored tally.Change
+		eventually(t, "the viewer of "+topic.String()+" shows what is stored", func() bool {
+			reading := store.Read(context.Background(), []tally.Query{{Topic: topic}})[0]
+			if reading.Err != nil {
+				t.Fatal(reading.Err)
+			}
+			stored = reading.Change
+			return v.of(topic).Count == stored.Count
+		})
+	}
+}

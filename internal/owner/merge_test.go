@@ -1,0 +1,249 @@
+package owner_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o, other := t.Context(), open(w.first), open(w.second)
+		a, b, c := newTopic("likes"), newTopic("likes"), newTopic("likes")
+		for n := range 5 {
+			o.like(t, a, visitor(n))
+		}
+		o.edit(t, tally.Edit{Topic: a, Kind: tally.EditSeed, Value: 100})
+		o.edit(t, tally.Edit{Topic: a, Kind: tally.EditAdjustment, Value: -7})
+		change, err := o.Rename(ctx, "test", a, b)
+		if err != nil || change.Topic != b || change.Count != 98 {
+			t.Fatalf("renamed to %+v, %v", change, err)
+		}
+		if state := o.state(t, a); state.Version != 0 || state.Count != 0 {
+			t.Errorf("%s is there still: %+v", a, state)
+		}
+		// Another instance, which hears of it, knows them as well; and once more over.
+		if _, err := o.Rename(ctx, "test", b, c); err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, other)
+		defer stop()
+		eventually(t, "the other instance knows the former names", func() bool { return len(other.service.Former(c)) == 2 })
+		for _, o := range []*office{o, other} {
+			if got := o.mine(t, c, visitor(3)); got != 1 {
+				t.Errorf("a visitor who liked the page under its first name contributes %d", got)
+			}
+		}
+		if again := other.like(t, c, visitor(3)); again.Changed {
+			t.Error("who liked the page under its first name could like it again")
+		}
+		if taken := other.contribute(t, c, visitor(3), 0, home); !taken.Changed || taken.Change.Count != 97 {
+			t.Errorf("a like under the first name was taken back: %+v", taken)
+		}
+		if fresh := other.like(t, c, visitor(9)); !fresh.Changed || fresh.Change.Count != 98 {
+			t.Errorf("a new like: %+v", fresh)
+		}
+		// And back to its first name.
+		if _, err := o.Rename(ctx, "test", c, a); err != nil {
+			t.Fatal(err)
+		}
+		o.counts(t, a, 98)
+		if got := o.mine(t, a, visitor(1)); got != 1 {
+			t.Errorf("back under its first name a visitor contributes %d", got)
+		}
+		entries, _, err := o.AuditLog(ctx, "", 100)
+		if err != nil || len(entries) == 0 || entries[0].Action != "rename" || entries[0].Actor != "test" ||
+			entries[0].Target != c.String()+" → "+a.String() || entries[0].Detail != "count 0 → 98" {
+			t.Errorf("the audit log ends with %+v, %v", entries, err)
+		}
+		register, err := w.first.Register(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range register {
+			if name != "former "+a.String() {
+				t.Errorf("left in the register: %q", name)
+			}
+		}
+	})
+}
+
+func TestMergedTopicsCountTogether(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o := t.Context(), open(w.first)
+		t.Run("claps", func(t *testing.T) {
+			a, b, to := newTopic("claps"), newTopic("claps"), newTopic("claps")
+			o.contribute(t, a, visitor(1), 7, home)
+			o.contribute(t, b, visitor(1), 5, home)
+			o.contribute(t, to, visitor(1), 3, home)
+			o.contribute(t, b, visitor(2), 50, home)
+			change, err := o.Merge(ctx, "test", []tally.Topic{b, a, b}, to)
+			if err != nil || change.Count != 65 {
+				t.Fatalf("merged: %+v, %v", change, err)
+			}
+			if got := o.mine(t, to, visitor(2)); got != 50 {
+				t.Errorf("a visitor's claps are %d", got)
+			}
+			if raised := o.contribute(t, to, visitor(2), 10, home); raised.Change.Count != 25 {
+				t.Errorf("50 claps became 10: %+v", raised)
+			}
+		})
+		t.Run("visits, which are forgotten", func(t *testing.T) {
+			from, to := newTopic("visits"), newTopic("visits")
+			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 1000})
+			for n := range 4 {
+				o.like(t, from, visitor(n))
+			}
+			o.like(t, to, visitor(9))
+			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != 1005 {
+				t.Fatalf("merged: %+v, %v", change, err)
+			}
+			if again := o.like(t, to, visitor(2)); again.Changed {
+				t.Error("who visited within the window counted again")
+			}
+		})
+		t.Run("what nobody touched", func(t *testing.T) {
+			from, to := newTopic("likes"), newTopic("likes")
+			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditCount, Value: 12})
+			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != 12 {
+				t.Fatalf("merged: %+v, %v", change, err)
+			}
+			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != 12 {
+				t.Errorf("merged again: %+v, %v", change, err)
+			}
+		})
+		t.Run("of more than a portion", func(t *testing.T) {
+			from, near, to := topic("blog/likes/many"), topic("blog/likes/many-2"), newTopic("likes")
+			const many = 2500
+			restored := tally.Portion{State: tally.State{Change: tally.Change{Topic: from}}, First: true}
+			for n := range many {
+				if restored.Contributions = append(restored.Contributions, tally.Contribution{Member: tally.Member(n + 1), Amount: 1}); len(restored.Contributions) == tally.MaxPortion || n == many-1 {
+					restored.Last = n == many-1
+					if err := w.first.Restore(ctx, false, []tally.Portion{restored}); err != nil {
+						t.Fatal(err)
+					}
+					restored.First, restored.Contributions = false, nil
+				}
+			}
+			o.like(t, near, visitor(1))
+			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != many {
+				t.Fatalf("merged: %+v, %v", change, err)
+			}
+			o.counts(t, near, 1)
+		})
+	})
+}
+
+func TestWhatCannotBeMergedIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o := t.Context(), open(w.first)
+		likes, other, claps, missing := newTopic("likes"), newTopic("likes"), newTopic("claps"), newTopic("likes")
+		for _, topic := range []tally.Topic{likes, other, claps} {
+			o.like(t, topic, visitor(1))
+		}
+		merge := func(to tally.Topic, from ...tally.Topic) error {
+			_, err := o.Merge(ctx, "test", from, to)
+			return err
+		}
+		_, onto := o.Rename(ctx, "test", likes, other)
+		for name, refused := range map[string]struct {
+			err  error
+			want tally.Code
+		}{
+			"nothing into something":    {merge(likes), tally.CodeBadTopic},
+			"itself":                    {merge(likes, likes), tally.CodeBadTopic},
+			"another rule":              {merge(claps, likes), tally.CodeBadTopic},
+			"what does not exist":       {merge(likes, other, missing), tally.CodeNotFound},
+			"presence":                  {merge(topic("blog/readers/a"), topic("blog/readers/b")), tally.CodeReadOnlyMetric},
+			"a site that is not there":  {merge(topic("nowhere/likes/a"), likes), tally.CodeUnknownSite},
+			"renaming onto what exists": {onto, tally.CodeBadTopic},
+		} {
+			if code(refused.err) != refused.want {
+				t.Errorf("%s: %v", name, refused.err)
+			}
+		}
+		for _, topic := range []tally.Topic{likes, other, claps} {
+			o.counts(t, topic, 1)
+		}
+		if entries, _, err := o.AuditLog(ctx, "", 10); err != nil || len(entries) != 0 {
+			t.Errorf("audited: %+v, %v", entries, err)
+		}
+	})
+}
+
+func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o := t.Context(), open(w.first)
+		from, to := newTopic("likes"), newTopic("likes")
+		o.like(t, from, visitor(1))
+		name, _ := tally.FormerOrder(to, nil)
+		if err := w.first.SetRegister(ctx, name, `["blog/likes/old`); err != nil {
+			t.Fatal(err)
+		}
+		_, err := o.Merge(ctx, "test", []tally.Topic{from}, to)
+		if code(err) != tally.CodeInternal || !strings.Contains(tally.AsError(err).Message, to.String()) {
+			t.Errorf("merged with %v", err)
+		}
+		o.counts(t, from, 1)
+	})
+}
+
+// Likes go on at both topics while one is merged into the other, at two instances, of
+// which each merges. Visitors ask again until they are acknowledged, as pages do.
+func TestMergingUnderAStreamOfLikesLosesNone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		offices := []*office{open(w.first), open(w.second)}
+		for _, o := range offices {
+			defer run(t, o)()
+		}
+		from, to := newTopic("likes"), newTopic("likes")
+		offices[0].edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 1000})
+		watching := watch(t, w.first, from, to)
+		const writers, likes = 8, 150
+		var streams, merges sync.WaitGroup
+		begun := make(chan struct{}, 2*writers*likes)
+		for n := range writers {
+			streams.Go(func() {
+				for i := range likes {
+					on := from
+					if (n+i)%3 == 0 {
+						on = to
+					}
+					offices[n%2].like(t, on, visitor(n*likes+i))
+					begun <- struct{}{}
+				}
+			})
+		}
+		for _, o := range offices {
+			merges.Go(func() {
+				for range writers * likes / 5 { // in the middle of it
+					<-begun
+				}
+				if _, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
+					t.Errorf("merge: %v", err)
+				}
+			})
+		}
+		streams.Wait()
+		merges.Wait()
+		sum := offices[0].state(t, from).Count + offices[0].state(t, to).Count
+		if want := int64(1000 + writers*likes); sum != want {
+			t.Errorf("%d are counted, %d were acknowledged", sum, want)
+		}
+		// What came to the old page after it went is merged as well.
+		if offices[1].state(t, from).Version != 0 {
+			if _, err := offices[1].Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		offices[0].counts(t, to, 1000+writers*likes)
+		if _, err := offices[0].List(context.Background(), tally.Listing{}); err != nil {
+			t.Fatal(err)
+		}
+		watching.ends(t, w.second, from, to)
+	})
+}
