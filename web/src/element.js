@@ -40,8 +40,8 @@ export class TallyElement extends Base {
     '[hidden],:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
     '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
-    '.note{position:absolute;z-index:1;inset:auto auto 100% 0;width:max-content;max-width:20em;padding:.4em .8em;' +
-    'font-size:.9rem;color:Canvas;background:CanvasText}' +
+    '.note{position:absolute;z-index:1;bottom:100%;inset-inline:0;width:max-content;max-width:20em;padding:.4em .8em;' +
+    'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
     '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];
 
@@ -143,7 +143,8 @@ export class TallyElement extends Base {
       this.topic.listeners.add(this.#hear);
       this.#leave ??= this.join();
     }
-    if (this.#fresh && this.hasAttribute('count')) this.topic?.seed(Number(this.getAttribute('count')));
+    const count = this.getAttribute('count');
+    if (this.#fresh && count) this.topic?.seed(+count);
     this.#fresh = false;
     this.paint();
   }

@@ -25,8 +25,8 @@ export class Like extends TallyElement {
     'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8;overflow:visible}' +
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
-    '[part=number]{min-inline-size:1.2ch}' +
-    '[part=status]{inset:100% auto auto 0}';
+    '[part=number]{min-width:1.2ch}' +
+    '[part=status]{top:100%;bottom:auto}';
 
   /** The button's name where the element gives none. */
   called = 'Like';
@@ -91,6 +91,6 @@ export class Like extends TallyElement {
 
   /** @param {number | undefined} own what the visitor contributes */
   mark(own) {
-    write(this.button, { ariaPressed: String(!!own) });
+    write(this.button, { ariaPressed: `${!!own}` });
   }
 }

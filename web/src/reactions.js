@@ -39,7 +39,7 @@ export class Reactions extends TallyElement {
     '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
     // An emoji has its own colours: what is pressed shows around it.
     '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
-    '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}}' +
+    '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}.on::part(icon){color:HighlightText}}' +
     ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 

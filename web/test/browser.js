@@ -13,7 +13,7 @@ const args = [
 ];
 
 /** @param {import('playwright-core').LaunchOptions} [options] */
-export const launch = (options) => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args, ...options });
+export const launch = (options) => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', ...options, args: [...args, ...(options?.args ?? [])] });
 
 /** A browser that does not say that nobody looks. */
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';

@@ -1,0 +1,99 @@
+/** What every element looks like: light, dark, right to left, in forced colours, and at 400 %. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, PERSON } from './browser.js';
+import { startSite } from './host.js';
+import { differs, STEADY } from './picture.js';
+import { assertLike } from './process.js';
+import { eventually } from './wait.js';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch({ args: STEADY });
+});
+after(() => browser?.close());
+
+/**
+ * DejaVu Sans comes with the browser's packages. Emoji come from the machine: here, signs that the
+ * font has stand in their place, through the slots.
+ */
+const STYLE =
+  '<style>:root{color-scheme:light dark;font:16px/1.5 "DejaVu Sans"}body{margin:0}figure{box-sizing:border-box;width:440px;max-width:100%;margin:0;padding:3.2em 1em 2.8em}' +
+  'p{margin:0 0 .8em}.big{font-size:2em}</style>';
+const SIGNS = '<b slot="heart">♥</b><b slot="party">★</b><b slot="rocket">☀</b>';
+const STAR = '<svg slot="icon" viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor" stroke-width="2"><path d="M4 12h16M12 4v16"/></svg>';
+
+/** By element, what is shown of it; NAME is the page's own. */
+const ELEMENTS = /** @type {Record<string, string>} */ ({
+  like: `<p><tally-like page="post"></tally-like> <tally-like id="pressed" page="pressed"></tally-like> <tally-like page="post" label="Add">${STAR}</tally-like></p><p class="big"><tally-like page="pressed"></tally-like></p>`,
+  exact: '<p><tally-like id="large" page="large" count="123456" live="off"></tally-like></p>',
+  kept: '<p><tally-like id="kept" page="NAME/kept" kept="Offline: sent later"></tally-like></p>',
+  claps: '<p><tally-claps page="post"></tally-claps> <tally-claps id="clapped" page="NAME"></tally-claps></p>',
+  reactions: `<p><tally-reactions id="reacted" page="NAME" reactions="heart=Love it,party,rocket">${SIGNS}</tally-reactions></p>`,
+  count: '<p>Pressed <tally-count page="post"></tally-count> times, <tally-count page="large" count="123456" live="off"></tally-count> in all.</p>',
+  visitors: '<p>Visitors so far: <tally-visitors page="NAME"></tally-visitors></p>',
+  readers: '<p>Here now: <tally-readers page="NAME"></tally-readers></p>',
+  top: '<tally-top metric="wow" limit="3"><a href="/one" data-page="one">A title of its own</a></tally-top>',
+  fallback: '<p><tally-like page="no//page">Liked by <b>readers</b></tally-like></p>',
+});
+
+const all = (/** @type {string} */ name) =>
+  Object.entries(ELEMENTS).map(([element, body]) => `<figure id="of-${element}">${body.replaceAll('NAME', name)}</figure>`).join('');
+
+/** @type {[string, string, import('playwright-core').BrowserContextOptions][]} */
+const MODES = [
+  ['light', 'lang="en"', { colorScheme: 'light' }],
+  ['dark', 'lang="en"', { colorScheme: 'dark' }],
+  ['rtl', 'lang="ar" dir="rtl"', { colorScheme: 'light' }],
+  ['forced', 'lang="en"', { forcedColors: 'active', colorScheme: 'dark' }],
+  // What is left of a window of 1280 by 1024 pixels at 400 %.
+  ['zoomed', 'lang="en"', { colorScheme: 'light', viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 }],
+];
+
+test('every element looks as it did: light, dark, right to left, forced colours, zoomed to 400 %', async (t) => {
+  const site = await startSite(
+    t,
+    Object.fromEntries(MODES.map(([name, html]) => [`/${name}`, { html, head: `<meta name="viewport" content="width=device-width">${STYLE}`, body: all(name) }])),
+    { flags: ['--rate-limit=off'] },
+  );
+  const press = async (/** @type {string} */ topic, /** @type {number} */ times) => {
+    for (let i = 0; i < times; i++) await assertLike(site.service.url, topic, `visitor-${i}`);
+  };
+  for (const [topic, times] of /** @type {[string, number][]} */ ([['likes/post', 11], ['wow/one', 3], ['wow/two/parts', 2], ['wow/three', 1]])) await press(`default/${topic}`, times);
+  await assertLike(site.service.url, 'default/claps/post', 'somebody-else', 48);
+  await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow`)).json()).top.length, 3));
+  /** @type {(string | undefined)[]} */
+  const wrong = [];
+  for (const [name, , options] of MODES) {
+    const { context } = await newVisitor(browser, { userAgent: PERSON, viewport: { width: 440, height: 1600 }, reducedMotion: 'reduce', ...options });
+    await context.route('**/kept', (route) => route.abort());
+    const page = await context.newPage();
+    await page.goto(`${site.url}/${name}`);
+    const shown = (/** @type {string} */ selector) => page.locator(`${selector} [part=number]`).first();
+    await page.locator('#of-top').scrollIntoViewIfNeeded();
+    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 3), 12_000);
+    await page.locator('#clapped button').click();
+    await page.locator('#clapped button').click();
+    await page.locator('#reacted button').first().click();
+    await page.locator('#pressed button').click();
+    await eventually(async () => assert.deepEqual(await Promise.all(['#of-like tally-like', '#of-visitors tally-visitors', '#of-readers tally-readers'].map((selector) => shown(selector).isVisible())), [true, true, true]));
+    // The bubble of the claps has gone again.
+    await eventually(async () => assert.equal(await page.locator('#clapped [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${name}: wider than its window`);
+    await page.locator('#kept button').click();
+    await eventually(async () => assert.equal(await page.locator('#kept [part=status]').isVisible(), true));
+    await page.mouse.move(0, 0);
+    // By keyboard, as far as the button whose number is shortened: there the focus and the exact number show.
+    await page.locator('#of-like button').last().focus();
+    await page.keyboard.press('Tab');
+    await eventually(async () => assert.deepEqual(await Promise.all([page.locator('button:hover').count(), page.locator('#large [part=exact]').isVisible()]), [0, true]));
+    // In these, all at once: what matters is that nothing is lost.
+    const whole = name === 'forced' || name === 'zoomed';
+    if (whole) wrong.push(await differs(page, page.locator('body'), name));
+    else for (const element of Object.keys(ELEMENTS)) wrong.push(await differs(page, page.locator(`#of-${element}`), `${element}-${name}`));
+    await context.close();
+  }
+  assert.deepEqual(wrong.filter(Boolean), []);
+});
