@@ -98,6 +98,9 @@ func touch(path string) (head []byte, err error) {
 
 // dsn returns the driver's name of the file at path, with parameters.
 func dsn(path string, parameters ...string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute // of a relative one the first directory would be the URL's authority
+	}
 	name := url.URL{Scheme: "file", Path: path}
 	// _error_rc: no stale messages of earlier errors in later ones.
 	return name.String() + "?_error_rc=1&" + strings.Join(parameters, "&")

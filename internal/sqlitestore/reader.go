@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -81,9 +80,6 @@ func existing(ctx context.Context, path string) error {
 
 // open opens the connections that read for the owner.
 func (r *Reader) open() (err error) {
-	if r.path, err = filepath.Abs(r.path); err != nil { // a relative one is no URL
-		return err
-	}
 	r.owners, err = sql.Open("sqlite", dsn(r.path,
 		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
 	if err != nil {
