@@ -50,7 +50,7 @@ func (p *process) adminClient() (*adminClient, error) {
 	case file.texts != nil:
 		token = one(r, "admin-token-file", readTokenFile)
 	case values["admin-token"].texts == nil:
-		r.refuse("admin-token", fmt.Errorf("is missing; it should be what the service was started with. %s in the environment, or --admin-token-file, do as well", variable("admin-token")))
+		r.problems = append(r.problems, problem{"admin-token", "", fmt.Sprintf("is missing; it should be what the service was started with. %s in the environment, or --admin-token-file, do as well", variable("admin-token"))})
 	}
 	if len(r.problems) > 0 {
 		problems := make([]error, len(r.problems))
@@ -159,6 +159,9 @@ type adminError struct {
 
 func (e *adminError) Error() string { return e.message }
 
+// nothingThere is what the service says of an address without anything.
+const nothingThere = "there is nothing at this address"
+
 // refusal reads a response that is none of success.
 func (c *adminClient) refusal(response *http.Response) error {
 	e := &adminError{status: response.StatusCode}
@@ -180,8 +183,10 @@ func (c *adminClient) refusal(response *http.Response) error {
 		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.at, response.Status)
 	case e.code == "not_authorized":
 		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.at)
-	case e.code == "not_found":
-		e.message = fmt.Sprintf("%s does not let its numbers be mended: start it with --admin-token (%s)", c.at, detail)
+	case e.code == "origin_not_allowed":
+		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.at)
+	case e.code == "not_found" && problem.Detail == nothingThere:
+		e.message = fmt.Sprintf("%s does not let its numbers be mended: start it with --admin-token; or it has a base path, which --at needs, too", c.at)
 	default:
 		e.message = fmt.Sprintf("%s (%s)", detail, printable(e.code))
 	}

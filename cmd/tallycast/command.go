@@ -18,6 +18,7 @@ type command struct {
 	takes    string // what stands for its arguments in the help; none: it has none
 	flags    []definition
 	run      func(*process) int // returns the exit code
+	sub      []command          // in place of flags and run: the commands that follow its name
 }
 
 // commands are the subcommands. A bare tallycast is the first of them.
@@ -32,6 +33,9 @@ var commands = []command{
 		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: []definition{atFlag}, run: watchTopics},
 	{name: "seed", about: "Give counts the numbers that pages, tables or documents name.",
 		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", flags: seedFlags, run: seedTopics},
+	{name: "topics", about: "List, set, rename, merge or end topics; undo a spike; block or forget somebody.",
+		details: topicsDetails, examples: topicsExamples, sub: topicsCommands},
+	pruneCommand,
 	{name: "doctor", about: "Examine a page that uses the widgets, and say what keeps them from working.",
 		details: doctorDetails, takes: "PAGE", flags: doctorFlags, run: doctor},
 	{name: "version", about: "Print version, commit and Go version.", run: printVersion},
@@ -52,7 +56,9 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 		if i < 0 {
 			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], didYouMean("", args[0], append(commandNames(), helpWord)))
 		}
-		c, args = commands[i], args[1:]
+		if c, args, err = commands[i].follow(args[1:]); err != nil {
+			return c, nil, nil, err
+		}
 	}
 	flags := flagSet(c.flags)
 	given = map[string][]string{}
@@ -84,6 +90,27 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	return c, given, flags.Args(), nil
 }
 
+// follow returns the subcommand that args choose, by its whole name, and what follows
+// it; c itself where it has none.
+func (c command) follow(args []string) (command, []string, error) {
+	switch {
+	case c.sub == nil:
+		return c, args, nil
+	case len(args) > 0 && (args[0] == "--help" || args[0] == "-h"):
+		return c, nil, errHelp
+	case len(args) == 0 || strings.HasPrefix(args[0], "-"):
+		return c, nil, fmt.Errorf("%s what? Name one of its commands, before all flags", c.name)
+	}
+	names := make([]string, len(c.sub))
+	for i, each := range c.sub {
+		if names[i] = each.name; each.name == args[0] {
+			each.name = c.name + " " + each.name
+			return each, args[1:], nil
+		}
+	}
+	return c, nil, fmt.Errorf("there is no command %s %s%s", c.name, args[0], didYouMean(c.name+" ", args[0], names))
+}
+
 // helpWord asks for help as --help does, of the command that follows it if one does.
 const helpWord = "help"
 
@@ -100,7 +127,7 @@ func ownForm(args []string) []string {
 	case len(args) == 1 || args[1] == helpWord || strings.HasPrefix(args[1], "-"):
 		return []string{"--help"}
 	}
-	return []string{args[1], "--help"}
+	return append(slices.Clone(args[1:]), "--help")
 }
 
 // unread is the value of a flag that takes one: texts are kept as they are given,

@@ -104,6 +104,7 @@ func readConfig(values map[string]value) (config, []problem) {
 	}
 	r.readListeners(&c)
 	r.readSecret(&c)
+	r.readAdminToken(&c)
 	r.readSeeding(&c)
 	return c, r.problems
 }

@@ -67,6 +67,7 @@ func notMeant(name, text string) bool {
 	switch {
 	case strings.HasPrefix(name, "TEST_"): // says to tests what they run
 	case name == "URL": // says to pages and examples where the service is
+	case name == "AT": // says it to subcommands that ask one
 	case discovered.MatchString(name):
 	case strings.HasSuffix("_"+name, "_PORT") && discoveredAddress.MatchString(text):
 	default:

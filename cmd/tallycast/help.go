@@ -60,10 +60,14 @@ const helpColumns = 80
 func printHelp(out io.Writer, c command) {
 	if c.name == "" {
 		fmt.Fprint(out, programHelp)
-		for _, each := range commands {
-			fmt.Fprintf(out, "  %-14s%s\n", each.name, each.about)
-		}
+		listCommands(out, commands)
 		fmt.Fprint(out, programExamples)
+		return
+	}
+	if c.sub != nil {
+		fmt.Fprintf(out, "Usage: tallycast %s COMMAND [flags]\n\n%s\n%s\nCommands:\n", c.name, c.about, c.details)
+		listCommands(out, c.sub)
+		fmt.Fprintf(out, "%s\nRun \"tallycast %s COMMAND --help\" for its flags.\n", c.examples, c.name)
 		return
 	}
 	usage := c.name
@@ -87,6 +91,12 @@ func printHelp(out io.Writer, c command) {
 		rest = rest[n:]
 	}
 	fmt.Fprint(out, c.examples)
+}
+
+func listCommands(out io.Writer, all []command) {
+	for _, each := range all {
+		fmt.Fprintf(out, "  %-14s%s\n", each.name, each.about)
+	}
 }
 
 // describe is the help of a flag and, on a line of their own, its default and its
