@@ -206,8 +206,6 @@ func (n *node) checkRights(ctx context.Context) error {
 	pipe.HMGet(ctx, scratch.hash, "n")
 	pipe.HGetAll(ctx, scratch.hash)
 	pipe.ZRange(ctx, scratch.sorted, 0, 0)
-	pipe.ZCard(ctx, scratch.sorted)
-	pipe.ZRandMember(ctx, scratch.sorted, 1)
 	pipe.GetRange(ctx, scratch.other, 0, 0)
 	pipe.HLen(ctx, scratch.hash)
 	pipe.XRevRangeN(ctx, scratch.other, "+", "-", 1)

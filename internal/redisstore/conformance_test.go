@@ -79,12 +79,21 @@ func newPrefix() string { return fmt.Sprintf("test%d", prefixNumber.Add(1)) }
 const patience = 20 * time.Second
 
 func conforms(t *testing.T, p place) {
-	storetest.Run(t, func(t testing.TB, options storetest.Options) *storetest.Fixture {
+	storetest.Run(t, p.factory())
+}
+
+// owned runs the suite of what an owner may do.
+func owned(t *testing.T, p place) {
+	storetest.RunLedger(t, p.factory())
+}
+
+func (p place) factory() storetest.Factory {
+	return func(t testing.TB, options storetest.Options) *storetest.Fixture {
 		prefix := newPrefix()
 		p := p
 		p.options.Secret = options.Secret
 		p.options.TopEvery = 50 * time.Millisecond // the suite waits for it often
-		p.options.Journal = 7 * 24 * time.Hour
+		p.options.Journal = options.Journal
 		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
 		return &storetest.Fixture{
 			Instance: first,
@@ -99,12 +108,25 @@ func conforms(t *testing.T, p place) {
 				return p.connected(t, options.Catalog, prefix)
 			},
 		}
-	})
+	}
 }
 
 func TestConformsOnAStandaloneRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	conforms(t, place{server: server, url: server.URL(0)})
+}
+
+func TestAnOwnerOnAStandaloneRedis(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	owned(t, place{server: server, url: server.URL(0)})
+}
+
+func TestAnOwnerBehindSentinels(t *testing.T) {
+	owned(t, place{url: redistest.StartSentinels(t).URL(2) + "?wait=1"})
+}
+
+func TestAnOwnerOnACluster(t *testing.T) {
+	owned(t, place{url: redistest.StartCluster(t, false).URL()})
 }
 
 func TestConformsBehindSentinels(t *testing.T) {
@@ -118,8 +140,8 @@ func TestConformsOnACluster(t *testing.T) {
 
 // rights is all that a user needs.
 const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetall +hset +hdel +pexpire +pexpireat" +
-	" +hincrby +hlen +hscan +exists +unlink +append +getrange +setrange +xadd +xrevrange" +
-	" +zadd +zcard +zscore +zrange +zrandmember +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
+	" +hincrby +hlen +hscan +unlink +append +getrange +setrange +xadd +xrevrange" +
+	" +zadd +zcard +zscore +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
 
 func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{

@@ -234,9 +234,10 @@ func (u *unloading) hand(contributions []tally.Contribution, last bool) error {
 		u.sum += c.Amount
 	}
 	p := tally.Portion{State: u.state, Contributions: contributions, Counted: u.sum, First: u.first, Last: last}
-	if u.rule.Kind == tally.Window {
+	switch {
+	case u.rule.Kind == tally.Window:
 		p.Counted = p.Count - p.Seed - p.Adjustment
-	} else {
+	case last:
 		p.Adjustment = max(p.Adjustment, -p.Seed-p.Counted)
 		p.Count = p.Seed + p.Adjustment + p.Counted
 	}

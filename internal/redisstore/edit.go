@@ -40,6 +40,10 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 		for j, i := range turn {
 			e := &edits[i]
 			ed, failed := s.edited("edit", e.Topic, &calls[j], err)
+			if failed == nil && e.Kind == tally.EditWithdraw && len(e.Members) > 0 && ed.before.Version > 0 &&
+				(e.IfVersion == 0 || e.IfVersion == ed.before.Version) {
+				failed = s.forget(ctx, e.Topic, e.Members)
+			}
 			if e.Err = failed; failed == nil {
 				e.Before, e.After, e.Changed = ed.before, ed.after, ed.changed
 				if e.Kind == tally.EditDelete && (ed.changed || ed.before.Version == 0) {
@@ -132,11 +136,11 @@ func (s *Store) editCall(e *tally.Edit) call {
 // one that has begun.
 const journals = int(MaxJournal/day) + 3
 
-// wholeCall returns a call on all keys of a topic: count, members, and the journals of
-// all days that may be there.
+// wholeCall returns a call on all keys of a topic: count, members, end, and the journals
+// of all days that may be there.
 func (s *Store) wholeCall(script *script, topic tally.Topic) call {
-	keys := make([]string, 2+journals)
-	keys[0], keys[1] = s.names.count(topic), s.names.members(topic)
+	keys := make([]string, 3+journals)
+	keys[0], keys[1], keys[2] = s.names.count(topic), s.names.members(topic), s.names.ended(topic)
 	c := newCall(script, true, keys...)
 	c.day, c.dayOf, c.days = c.fence-journals, s.names.journal(topic), journals
 	return c

@@ -94,9 +94,10 @@ func (s *Store) feedOf(c *chart, topic tally.Topic) *feed {
 // Run implements [tally.Feed]. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
 	var around sync.WaitGroup // all end with ctx
-	for _, work := range []func(context.Context){s.rankAll, s.repair, s.gossip, s.lookAround} {
+	for _, work := range []func(context.Context){s.repair, s.gossip, s.lookAround} {
 		around.Go(func() { work(ctx) })
 	}
+	defer s.rankLast()
 	defer around.Wait()
 	followed := following{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}
 	defer followed.all.Wait()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +22,16 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	if scope.Exact {
 		return s.journalExact(ctx, scope, from, to, each)
 	}
+	now, err := s.minute(ctx)
+	if err != nil {
+		return err
+	}
+	// A day's journal ends as a whole, with its last.
+	if s.options.Journal > 0 {
+		from = max(from, now-int64(s.options.Journal/time.Minute))
+	}
 	days := map[tally.Topic][]int64{}
-	err := s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
+	err = s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
 		for _, key := range keys {
 			text, day, ok := s.names.journalTopic(key)
 			if !ok {
@@ -67,6 +76,15 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 	return nil
 }
 
+// minute returns what minute it is in the clock of Redis.
+func (s *Store) minute(ctx context.Context) (int64, error) {
+	clock := redis.NewTimeCmd(ctx, "time")
+	if err := s.ask(ctx, s.names.register(), clock); err != nil {
+		return 0, tally.Unavailable(fmt.Errorf("look at Redis's clock: %w", err))
+	}
+	return clock.Val().Unix() / 60, nil
+}
+
 // journalOf hands over the traces of a topic's journal of one day.
 func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.Trace) error) error {
 	const portion = tally.MaxPortion * traceBytes
@@ -99,6 +117,59 @@ func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to 
 			return nil
 		}
 	}
+}
+
+// forget removes from a topic's journal the traces of members that were withdrawn: one
+// that stayed could take back another time what a window counted.
+func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.Member) error {
+	now, err := s.minute(ctx)
+	if err != nil {
+		return err
+	}
+	gone := map[tally.Member]bool{}
+	for _, member := range members {
+		gone[member] = true
+	}
+	var days []int64
+	var commands []redis.Cmder
+	for d := now/minutesADay + 1; len(days) < journals; d-- {
+		days = append(days, d)
+		commands = append(commands, redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0))
+	}
+	if err := s.ask(ctx, s.names.count(topic), commands...); err != nil {
+		return tally.Unavailable(fmt.Errorf("look for the journals of %s: %w", topic, err))
+	}
+	for i, d := range days {
+		if commands[i].(*redis.StringCmd).Val() == "" {
+			continue
+		}
+		err := s.journalOf(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.Trace) error {
+			var packed []byte
+			for _, t := range traces {
+				if gone[t.Member] {
+					_, text, _ := strings.Cut(t.Place, ":")
+					place, _ := strconv.ParseUint(text, 10, 32) // written by journalOf
+					packed = binary.BigEndian.AppendUint32(packed, uint32(place))
+					packed = binary.BigEndian.AppendUint64(packed, uint64(t.Member))
+					packed = binary.BigEndian.AppendUint32(packed, uint32(t.Source))
+					packed = binary.BigEndian.AppendUint32(packed, uint32(t.Minute))
+				}
+			}
+			if packed == nil {
+				return nil
+			}
+			c := newCall(forgetScript, true, s.names.journal(topic)+strconv.FormatInt(d, 10))
+			c.args = append(c.args, packed)
+			if err := s.carryOut(ctx, c); err != nil {
+				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TakeBack implements [tally.Ledger]. The traces of a topic and a day are taken back in

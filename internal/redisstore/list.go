@@ -220,9 +220,7 @@ func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State
 			commands[i] = redis.NewSliceCmd(ctx, "hmget", key, "n", "v", "s", "a")
 			requests[i] = request{key: key, commands: []redis.Cmder{commands[i]}}
 		}
-		step, cancel := context.WithTimeout(ctx, patience)
-		s.send(step, requests, nil)
-		cancel()
+		s.sendWithin(ctx, requests)
 		for i, topic := range chunk {
 			var n [4]int64
 			values, err := commands[i].Result()

@@ -33,6 +33,7 @@ func newNames(prefix string, database int) (names, error) {
 func (n names) tagged(tag, kind string) string   { return n.prefix + "{" + tag + "}" + kind }
 func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(), countKind) }
 func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
+func (n names) ended(topic tally.Topic) string   { return n.tagged(topic.String(), ":ended") }
 func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
 
 // journal is what precedes the number of a day in the name of a topic's journal.

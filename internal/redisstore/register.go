@@ -34,11 +34,17 @@ func (s *Store) ask(ctx context.Context, key string, commands ...redis.Cmder) er
 	if err := s.usable(); err != nil {
 		return err
 	}
+	requests := []request{{key: key, commands: commands}}
+	s.sendWithin(ctx, requests)
+	return requests[0].err()
+}
+
+// sendWithin sends requests, of which each command has its own error, within
+// [patience].
+func (s *Store) sendWithin(ctx context.Context, requests []request) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	requests := []request{{key: key, commands: commands}}
 	s.send(ctx, requests, nil)
-	return requests[0].err()
 }
 
 // carryOut runs one call that is acknowledged as likes are.

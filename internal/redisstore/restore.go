@@ -98,7 +98,7 @@ func (s *Store) restoreCall(p *piece) call {
 	if p.mode == "first" {
 		c = s.wholeCall(restoreScript, p.Topic)
 	} else {
-		c = newCall(restoreScript, true, s.names.count(p.Topic), s.names.members(p.Topic))
+		c = newCall(restoreScript, true, s.names.count(p.Topic), s.names.members(p.Topic), s.names.ended(p.Topic))
 	}
 	c.durable = true
 	packed := c.of(s, p.Topic, rule, restoreScript, restoreAmountScript, len(p.Contributions))

@@ -63,6 +63,7 @@ var (
 	walkScript          = newScript("walk")
 	walkAmountScript    = newScript("walkamount")
 	directoryScript     = newScript("directory")
+	forgetScript        = newScript("forget")
 
 	registerScript = newScript("register")
 	auditScript    = newScript("audit")
@@ -71,7 +72,7 @@ var (
 	allScripts = []*script{
 		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
 		editScript, takeScript, takeAmountScript, restoreScript, restoreAmountScript, walkScript, walkAmountScript,
-		directoryScript, registerScript, auditScript, pulseScript,
+		directoryScript, forgetScript, registerScript, auditScript, pulseScript,
 	}
 )
 

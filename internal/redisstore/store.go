@@ -96,10 +96,11 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		instance:    randomHex(8),
 		journalKept: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		key:         newKey(options.Secret),
-		top:         gathered{topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
+		top:         gathered{every: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
 		broadcasts:  make(chan []byte, queuedBroadcasts),
 		homeless:    newFeed(),
 	}
+	s.top.write = s.rankSoon
 	switch target.shape {
 	case standalone:
 		s.fleet = newFleet(s.newNode, nil)
@@ -117,6 +118,8 @@ func (s *Store) String() string { return s.target.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
+	s.top.close()
+	s.rankLast()
 	s.fleet.close()
 	return nil
 }

@@ -37,9 +37,16 @@ const (
 // gathered holds the newest change of each topic that the leaderboards and directories
 // lack.
 type gathered struct {
-	mu     sync.Mutex
-	topics map[tally.Topic]tally.Change // guarded by mu
-	ended  map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
+	// every is how long changes are gathered; write writes them.
+	every time.Duration
+	write func()
+
+	writing sync.Mutex // held while write is under way
+	mu      sync.Mutex
+	timer   *time.Timer                  // guarded by mu; nil while nothing waits for it
+	closed  bool                         // guarded by mu
+	topics  map[tally.Topic]tally.Change // guarded by mu
+	ended   map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
 }
 
 func (g *gathered) note(stats *counters, change tally.Change) {
@@ -52,7 +59,37 @@ func (g *gathered) note(stats *counters, change tally.Change) {
 	}
 	if change.Version > old.Version {
 		g.topics[change.Topic] = change
+		g.scheduleLocked()
 	}
+}
+
+// scheduleLocked has what was gathered written in a while.
+func (g *gathered) scheduleLocked() {
+	if g.timer == nil && !g.closed {
+		g.timer = time.AfterFunc(g.every, func() { // ends with write; close waits for it
+			g.writing.Lock()
+			defer g.writing.Unlock()
+			g.mu.Lock()
+			closed := g.closed
+			g.timer = nil
+			g.mu.Unlock()
+			if !closed {
+				g.write()
+			}
+		})
+	}
+}
+
+// close ends the writing.
+func (g *gathered) close() {
+	g.mu.Lock()
+	g.closed = true
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	g.mu.Unlock()
+	g.writing.Lock()
+	defer g.writing.Unlock()
 }
 
 // end notes that a topic ended with change, its last.
@@ -61,6 +98,7 @@ func (g *gathered) end(change tally.Change) {
 	defer g.mu.Unlock()
 	if len(g.ended) < topGathered {
 		g.ended[change.Topic] = max(g.ended[change.Topic], change.Version)
+		g.scheduleLocked()
 	}
 }
 
@@ -193,22 +231,18 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return top[:min(limit, len(top))], nil
 }
 
-// rankAll brings the leaderboards up to date again and again until ctx ends.
-func (s *Store) rankAll(ctx context.Context) {
-	tick := time.NewTicker(s.options.TopEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			// What changed last is not lost with the instance.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), topLast)
-			defer cancel()
-			_ = s.rank(last)
-			return
-		case <-tick.C:
-			_ = s.rank(ctx) // gathered again; the probe tells of a Redis that is away
-		}
-	}
+// rankSoon brings the leaderboards and directories up to date, some time after a change.
+func (s *Store) rankSoon() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = s.rank(ctx) // gathered again; the probe tells of a Redis that is away
+}
+
+// rankLast sees to it that what changed last is not lost with the instance.
+func (s *Store) rankLast() {
+	ctx, cancel := context.WithTimeout(context.Background(), topLast)
+	defer cancel()
+	_ = s.rank(ctx) // the sweep of another instance repairs it
 }
 
 // repair goes over all topics, slowly and for ever, until ctx ends, and gives the

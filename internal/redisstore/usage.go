@@ -1,8 +1,11 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -11,130 +14,142 @@ import (
 )
 
 const (
-	// usageWeighed is how many topics of a site are weighed: all where there are no
-	// more, else the half of them with the highest counts, and as many at random for
-	// those that remain.
-	usageWeighed = 1000
+	// usageWeighed is how many topics of a site are weighed: those with the highest
+	// counts, and as many of the rest, at random, for all of it.
+	usageWeighed = 500
 	// Bytes of a topic and of a contribution where Redis does not tell, and of a topic's
 	// entries in directory and leaderboard.
 	topicBytes, contributionBytes, entryBytes = 400, 12, 300
 )
 
-// weight is what some topics take up.
-type weight struct {
-	topics               int64
-	contributions, bytes float64
-}
-
-// Usage implements [tally.Ledger]. Topics are those of the directories; the rest is an
-// estimate where a site has more than usageWeighed. The journals are not in it: they end
-// by themselves.
+// Usage implements [tally.Ledger]: it reads the counts of all topics, some microseconds
+// of Redis each, and estimates what they take from some of each site. The journals are
+// not in it: they end by themselves.
 func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
+	sites := map[string]*survey{}
+	err := s.scanTopics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
+		states, err := s.states(ctx, topics)
+		if err != nil {
+			return err
+		}
+		sized, err := s.sized(ctx, states)
+		if err != nil {
+			return err
+		}
+		for _, t := range sized {
+			site := sites[t.topic.Site()]
+			if site == nil {
+				site = &survey{}
+				sites[t.topic.Site()] = site
+			}
+			site.note(t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	var usage []tally.SiteUsage
-	for _, site := range s.catalog.Sites() {
-		u, err := s.usageOf(ctx, site)
+	for _, name := range slices.Sorted(maps.Keys(sites)) {
+		site := sites[name]
+		highest, err := s.weigh(ctx, site.highest)
 		if err != nil {
 			return nil, err
 		}
-		if u.Topics > 0 {
-			usage = append(usage, u)
+		others, err := s.weigh(ctx, site.others)
+		if err != nil {
+			return nil, err
 		}
+		if rest := site.topics - len(site.highest); rest > len(site.others) {
+			others = others * int64(rest) / int64(len(site.others))
+		}
+		usage = append(usage, tally.SiteUsage{
+			Site: name, Topics: int64(site.topics), Contributions: site.contributions, Bytes: highest + others,
+		})
 	}
 	return usage, nil
 }
 
-func (s *Store) usageOf(ctx context.Context, site string) (u tally.SiteUsage, err error) {
-	name := s.names.directory(site)
-	size := redis.NewIntCmd(ctx, "zcard", name)
-	random := redis.NewStringSliceCmd(ctx, "zrandmember", name, usageWeighed/2)
-	if err := s.ask(ctx, name, size, random); err != nil {
-		return u, tally.Unavailable(fmt.Errorf("usage of %s: %w", site, err))
-	}
-	highest := usageWeighed / 2
-	if size.Val() <= usageWeighed {
-		highest = usageWeighed
-	}
-	order := tally.Listing{Scope: tally.Scope{Site: site}, Order: tally.ByCount, Limit: highest}
-	if size.Val() <= usageWeighed {
-		order.Order = tally.ByNewest
-	}
-	page, err := s.List(ctx, order)
-	if err != nil {
-		return u, err
-	}
-	weighed := map[tally.Topic]bool{}
-	for _, state := range page.States {
-		weighed[state.Topic] = true
-	}
-	high, err := s.weigh(ctx, page.States)
-	if err != nil {
-		return u, err
-	}
-	u = tally.SiteUsage{Site: site, Topics: high.topics, Contributions: int64(high.contributions), Bytes: int64(high.bytes)}
-	if size.Val() <= usageWeighed {
-		return u, nil
-	}
-	var others []tally.Topic
-	for _, member := range random.Val() {
-		if topic, err := tally.ParseTopic(site + "/" + member); err == nil && !weighed[topic] && s.editable(topic) == nil {
-			others = append(others, topic)
-		}
-	}
-	states, err := s.states(ctx, others)
-	if err != nil {
-		return u, err
-	}
-	low, err := s.weigh(ctx, slices.DeleteFunc(states, func(state tally.State) bool { return state.Version == 0 }))
-	if err != nil {
-		return u, err
-	}
-	u.Topics = size.Val()
-	if low.topics > 0 {
-		times := float64(u.Topics-high.topics) / float64(low.topics)
-		u.Contributions += int64(low.contributions * times)
-		u.Bytes += int64(low.bytes * times)
-	}
-	return u, nil
+// sized is a topic and how many contributions it has.
+type sized struct {
+	topic         tally.Topic
+	contributions int64
 }
 
-// weigh has Redis say how much memory the keys of topics take.
-func (s *Store) weigh(ctx context.Context, states []tally.State) (w weight, err error) {
-	for chunk := range slices.Chunk(states, readChunk) {
-		requests := make([]request, len(chunk))
-		for i, state := range chunk {
-			requests[i].key = s.names.count(state.Topic)
-			// Where MEMORY is forbidden, as hosted ones may have it, that is no reason to fail.
-			for _, key := range []string{s.names.count(state.Topic), s.names.members(state.Topic)} {
-				requests[i].commands = append(requests[i].commands, redis.NewIntCmd(ctx, "memory", "usage", key))
-			}
-			if s.catalog.Rule(state.Topic).Kind == tally.Amount {
-				requests[i].commands = append(requests[i].commands, redis.NewIntCmd(ctx, "hlen", s.names.members(state.Topic)))
-			}
+// sized counts the contributions of the topics that are there.
+func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, err error) {
+	var requests []request
+	var which []int // of all, whose members are counted
+	for _, state := range states {
+		if state.Version == 0 {
+			continue
 		}
-		step, cancel := context.WithTimeout(ctx, patience)
-		s.send(step, requests, nil)
-		cancel()
-		for i, state := range chunk {
-			contributions := float64(state.Count - state.Seed - state.Adjustment)
-			commands := requests[i].commands
-			if len(commands) == 3 {
-				many, err := commands[2].(*redis.IntCmd).Result()
-				if err != nil {
-					return w, tally.Unavailable(fmt.Errorf("usage of %s: %w", state.Topic, err))
-				}
-				contributions = float64(many)
-			}
-			bytes := float64(0)
-			for _, command := range commands[:2] {
-				bytes += float64(command.(*redis.IntCmd).Val()) // 0 for a key that is missing
-			}
-			if bytes == 0 {
-				bytes = topicBytes + contributionBytes*contributions
-			}
-			w.topics++
-			w.contributions += contributions
-			w.bytes += bytes + entryBytes
+		if s.catalog.Rule(state.Topic).Kind == tally.Amount {
+			many := redis.NewIntCmd(ctx, "hlen", s.names.members(state.Topic))
+			requests = append(requests, request{key: s.names.count(state.Topic), commands: []redis.Cmder{many}})
+			which = append(which, len(all))
+		}
+		all = append(all, sized{state.Topic, state.Count - state.Seed - state.Adjustment})
+	}
+	s.sendWithin(ctx, requests)
+	for i, r := range requests {
+		t := &all[which[i]]
+		if t.contributions, err = r.commands[0].(*redis.IntCmd).Result(); err != nil {
+			return nil, tally.Unavailable(fmt.Errorf("usage of %s: %w", t.topic, err))
 		}
 	}
-	return w, nil
+	return all, nil
+}
+
+// survey is what is known of a site's topics.
+type survey struct {
+	topics        int
+	contributions int64
+	highest       []sized // those with most contributions, the most first
+	others        []sized // some of the rest
+}
+
+func (v *survey) note(t sized) {
+	v.topics++
+	v.contributions += t.contributions
+	at, _ := slices.BinarySearchFunc(v.highest, t, func(a, b sized) int { return cmp.Compare(b.contributions, a.contributions) })
+	if at < usageWeighed {
+		if v.highest = slices.Insert(v.highest, at, t); len(v.highest) <= usageWeighed {
+			return
+		}
+		t = v.highest[usageWeighed]
+		v.highest = v.highest[:usageWeighed]
+	}
+	// Each of the rest is among the others with the same chance (Vitter's algorithm R).
+	if len(v.others) < usageWeighed {
+		v.others = append(v.others, t)
+	} else if i := rand.IntN(v.topics - len(v.highest)); i < usageWeighed {
+		v.others[i] = t
+	}
+}
+
+// weigh has Redis say how much memory the topics take.
+func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err error) {
+	requests := make([]request, len(topics))
+	for i, t := range topics {
+		count, members := s.names.count(t.topic), s.names.members(t.topic)
+		requests[i] = request{key: count, commands: []redis.Cmder{
+			redis.NewIntCmd(ctx, "memory", "usage", count), redis.NewIntCmd(ctx, "memory", "usage", members),
+		}}
+	}
+	s.sendWithin(ctx, requests)
+	if err := ctx.Err(); err != nil {
+		return 0, tally.Unavailable(err)
+	}
+	for i, t := range topics {
+		told := int64(0)
+		for _, command := range requests[i].commands {
+			told += command.(*redis.IntCmd).Val() // 0 where the key is missing, and where Redis forbids MEMORY
+		}
+		if told == 0 {
+			told = topicBytes + contributionBytes*t.contributions
+		}
+		bytes += told + entryBytes
+	}
+	return bytes, nil
 }

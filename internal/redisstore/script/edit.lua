@@ -1,7 +1,8 @@
 -- Carries out what an owner does to a topic as a whole.
 --
 -- KEYS[1]  hash, as in apply.lua
--- KEYS[2…] all else that is kept of the topic; for what drops contributions alone
+-- KEYS[2…] for what drops contributions: members, the version at which the topic ended,
+--          and its journals
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  what: seed, adjustment, count, reset, delete
 -- ARGV[3]  channel
@@ -42,6 +43,7 @@ count = seed + adjustment + contributed
 if what == 'delete' then
   redis.call('UNLINK', KEYS[1])
   local v = string.format('%.0f', math.max(version + 1, now))
+  redis.call('SET', KEYS[3], v, 'PX', 3600000) -- see part/place.lua
   local said = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. '0,"version":' .. v .. '}')
   local reply = '0 ' .. v .. ' 1,' .. was .. ',0,0'
   if type(said) == 'table' and said.err then return reply .. ' ' .. said.err end

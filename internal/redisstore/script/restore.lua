@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
--- KEYS[3…] where the portion takes the place of what is stored, all else of the topic
+-- KEYS[3]  the version at which the topic ended
+-- KEYS[4…] where the portion takes the place of what is stored, all journals
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel

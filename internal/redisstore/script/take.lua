@@ -24,7 +24,7 @@ local journal, before = false, count
 -- include find
 if window > 0 and places then
   -- A window forgets its members, and each trace was counted.
-  count, changed = before - #places, #places > 0
+  count, changed, raised = before - #places, #places > 0, 0
 end
 -- include forget
 if not changed then
@@ -33,4 +33,5 @@ end
 
 -- include keep
 local least = 0
+adjustment = adjustment + raised
 -- include publish

@@ -18,4 +18,5 @@ end
 
 -- include amounts_keep
 local least = 0
+adjustment = adjustment + raised
 -- include publish

@@ -21,7 +21,7 @@ for from = 1, #members, CHUNK do
 end
 
 local results, dirty, changed, traces = {}, {}, false, {}
-local exists = version > 0
+local exists, raised = version > 0, 0
 for at = 1, #writes, 16 do
   local member = string.sub(writes, at + 1, at + 8)
   local high, middle, low = string.byte(writes, at + 13, at + 15)
@@ -32,6 +32,7 @@ for at = 1, #writes, 16 do
     if exists or string.byte(writes, at) == 50 then
       result = exists and '1' or '2'
       exists, changed, count = true, true, count + amount - before
+      if count < 0 then count, raised = 0, raised - count end
       amounts[member], dirty[member] = amount, true
       if journal and amount > before then traces[#traces + 1] = string.sub(writes, at + 1, at + 12) end
     else

@@ -5,8 +5,8 @@
 -- traces are kept); a write has 19 bytes: a digit (1: contributes, 2: may create the
 -- topic, added), the member's 8 bytes, its source in 4, its first 6 hex digits.
 -- It gives results (a digit a write: 0 unchanged, 1 changed, 2 changed and brought
--- the topic into being, 3 left out because it would have), changed, count, traces, and
--- what keep.lua wants.
+-- the topic into being, 3 left out because it would have), changed, count, which is
+-- never below 0, raised, by how much it would have been, traces, and what keep.lua wants.
 
 local MOST, DEEPEST, CHUNK = 1024, 6, 500 -- bytes of a bucket; digits of a path; fields a call
 local sub, byte, find = string.sub, string.byte, string.find
@@ -58,7 +58,7 @@ if fresh then
 end
 
 local results, dirty, traces = {}, {}, {}
-local exists, changed = version > 0, false
+local exists, changed, raised = version > 0, false, 0
 for i = 1, total do
   local at, path = i * 19 - 18, homes[i] or ''
   local op, member, bucket = byte(writes, at) - 48, sub(writes, at + 1, at + 8), buckets[path]
@@ -79,6 +79,7 @@ for i = 1, total do
   elseif place then
     result = '1'
     changed, count = true, count - 1
+    if count < 0 then count, raised = 0, raised + 1 end
     buckets[path], dirty[path] = sub(bucket, 1, place - 1) .. sub(bucket, place + 8), true
   end
   results[i] = result

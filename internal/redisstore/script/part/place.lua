@@ -3,6 +3,9 @@
 -- with this portion.
 
 local least, first, last = tonumber(ARGV[7]), version == 0, ARGV[10] ~= ''
+-- A topic that ended within the last hour, and is restored as old as it was, goes on from
+-- there: pages that show its end take what comes. Others have it reissued in a minute.
+if version == 0 then version = tonumber(redis.call('GET', KEYS[3]) or 0) end
 if ARGV[6] == 'first' then
   redis.call('HSET', KEYS[1], 'n', ARGV[8]) -- a server that takes no writes says so here
   redis.call('UNLINK', unpack(KEYS, 2))
