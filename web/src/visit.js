@@ -20,8 +20,15 @@ let told = false;
 /** Whether the owner says that the visitor agrees to being recognised. */
 let agreed = false;
 
-/** @type {Set<string>} topics for which this page counted its visitor */
-const counted = new Set();
+/** @type {Map<string, boolean>} topics for which this page counts its visitor, and whether the service has it */
+const counted = new Map();
+
+/**
+ * Notes that the visitor was counted, for good. One that was counted by the server's derived id is
+ * not counted again by its own.
+ * @param {string} name of the topic
+ */
+const keep = (name) => counted.get(name) && remember(name, 1, undefined);
 
 /**
  * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
@@ -30,6 +37,7 @@ const counted = new Set();
  */
 export const consent = (given) => {
   agreed = given;
+  if (given) [...counted.keys()].forEach(keep);
 };
 
 /**
@@ -63,17 +71,21 @@ export const activated = () =>
  */
 export async function visit(topic, element) {
   const { name } = topic;
-  if (counted.has(name) || !countable(element)) return;
-  counted.add(name);
+  const known = () => agreed || element.hasAttribute('consent');
+  if (!countable(element)) return;
+  if (counted.has(name)) return void (known() && keep(name));
+  counted.set(name, false);
   await activated();
-  const known = agreed || element.hasAttribute('consent');
   // Counted for good, and remembered: nothing is to be said again.
-  if (known && recall().mine[name] && name.split('/')[1] === 'visitors') return;
+  if (known() && recall().mine[name] && name.split('/')[1] === 'visitors') return;
+  // All attempts are the same visitor's: the first may have been counted, and its answer lost.
+  const visitor = known() ? remember(name, 0, undefined) : undefined;
   for (let tries = 0; tries < TRIES; tries++) {
-    const visitor = known ? remember(name, 0, undefined) : undefined;
     const answer = await assert(shared.client.api, name, visitor, 1);
     if (answer.ok) {
-      if (known) remember(name, 1, undefined);
+      counted.set(name, true);
+      // There may be consent by now.
+      if (known()) keep(name);
       return topic.receive(/** @type {import('./topic.js').State} */ (answer));
     }
     // A refusal will be one again.

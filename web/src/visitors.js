@@ -23,8 +23,19 @@ export class Visitors extends Wide {
   join() {
     const { topic } = this;
     // Attributes that are set in the same turn may name another topic.
-    queueMicrotask(() => topic && topic === this.topic && visit(topic, this));
+    queueMicrotask(() => topic === this.topic && this.#visit());
     return () => {};
+  }
+
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    super.attributeChangedCallback(name);
+    // Consent may come late.
+    if (name === 'consent' && this.isConnected) queueMicrotask(() => this.#visit());
+  }
+
+  #visit() {
+    if (this.topic) visit(this.topic, this);
   }
 }
 

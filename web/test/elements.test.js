@@ -150,6 +150,32 @@ test('visitors: with consent one entry is kept, and the visitor is counted once 
   assert.equal(await countOf(site.service.url, 'default/visitors/page'), 1);
 });
 
+test('visitors: who was counted before there was consent is not counted again after it', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors>' }, '/later': { body: '<tally-visitors consent></tally-visitors>' } });
+  /** @type {((page: import('playwright-core').Page) => Promise<unknown>)[]} */
+  const ways = [
+    (page) => page.evaluate(async (api) => (await import(`${api}/tally.js`)).consent(true), site.api),
+    (page) => page.evaluate(() => document.querySelector('tally-visitors')?.setAttribute('consent', '')),
+  ];
+  for (const [i, agree] of ways.entries()) {
+    const { open, context, complaints } = await visitor(t, { userAgent: `${PERSON} Edg/${i}` });
+    const page = await open(site.url);
+    await shows(page, 'tally-visitors', i + 1);
+    await eventually(async () => assert.equal(await countOf(site.service.url, 'default/visitors/site'), i + 1));
+    assert.deepEqual(await stored(page), {});
+    await agree(page);
+    await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/site'], 1));
+    /** @type {string[]} */
+    const posts = [];
+    context.on('request', (request) => request.method() === 'POST' && posts.push(request.url()));
+    // Any later day: nothing depends on what the service would derive then.
+    const later = await open(`${site.url}/later`);
+    await shows(later, 'tally-visitors', i + 1);
+    assert.deepEqual(posts, []);
+    assert.deepEqual(complaints, []);
+  }
+});
+
 test('views: one in half an hour, by the same element', async (t) => {
   const site = await startSite(t, { '/post': { body: '<tally-visitors metric="views" scope="page"></tally-visitors>' } });
   const { open } = await visitor(t);
