@@ -33,6 +33,8 @@ func (s *Server) newCalls() *http.ServeMux {
 		"undo":         {"POST": (*request).undo},
 		"prune":        {"POST": (*request).prune},
 		"seeds":        {"POST": (*request).seed},
+		"export":       {"GET": (*request).exportNumbers},
+		"import":       {"POST": (*request).importNumbers},
 		"overview":     {"GET": (*request).overview},
 		"audit":        {"GET": (*request).listAudit},
 		"{nothing...}": {},

@@ -33,11 +33,19 @@ const (
 	patience = 20 * time.Second
 )
 
-// slowStore is a real store that lets the owner wait.
+// slowStore is a real store that lets the owner wait, or goes away.
 type slowStore struct {
 	*sqlitestore.Store
-	list func(context.Context) // before a List
-	edit func(context.Context) // before an Edit
+	list func(context.Context)                      // before a List
+	edit func(context.Context)                      // before an Edit
+	dump func(each func(tally.Portion) error) error // instead of Dump
+}
+
+func (s *slowStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
+	if s.dump != nil {
+		return s.dump(each)
+	}
+	return s.Store.Dump(ctx, scope, each)
 }
 
 func (s *slowStore) List(ctx context.Context, l tally.Listing) (tally.Page, error) {

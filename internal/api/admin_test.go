@@ -30,7 +30,19 @@ type ownRig struct {
 
 func newOwnRig(t testing.TB, change func(*Options, *admin.Options)) *ownRig {
 	t.Helper()
-	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{Journal: 7 * 24 * time.Hour})
+	return newOwnRigOn(t, sqlitestore.Options{}, change)
+}
+
+// newOwnRigUnder starts a service with a secret of its own.
+func newOwnRigUnder(t testing.TB, secret string) *ownRig {
+	t.Helper()
+	return newOwnRigOn(t, sqlitestore.Options{Secret: []byte(secret)}, nil)
+}
+
+func newOwnRigOn(t testing.TB, own sqlitestore.Options, change func(*Options, *admin.Options)) *ownRig {
+	t.Helper()
+	own.Journal = 7 * 24 * time.Hour
+	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,4 +352,38 @@ func TestBodiesOfAnotherFormAreRefused(t *testing.T) {
 	o.own("DELETE", "topics/blog/likes/x/../a", "").refuses(400, tally.CodeBadTopic)
 	o.own("GET", "topics", "").wants(200).says(`{"topics":[],"next":""}`)
 	o.own(http.MethodHead, "topics", "").wants(200)
+}
+
+func TestNumbersAreTakenAlongAndBroughtBack(t *testing.T) {
+	const secret = "one secret of two services"
+	from, to := newOwnRigUnder(t, secret), newOwnRigUnder(t, secret)
+	from.likes("blog/likes/a", "203.0.113.7", 0, 3)
+	from.own("PATCH", "topics/blog/likes/a", `{"seed":40}`).wants(200)
+	from.likes("wiki/likes/b", "203.0.113.7", 0, 1)
+	export := from.own("GET", "export?site=blog", "").clean().wants(200).has("Content-Type", "application/jsonl").says(`"topic":"blog/likes/a"`)
+	if strings.Contains(string(export.body), secret) || strings.Contains(string(export.body), "wiki") {
+		t.Errorf("%s", export.body)
+	}
+	for _, mode := range []string{"", "?mode=merge", "?mode=replace"} {
+		to.own("POST", "import"+mode, string(export.body), "Content-Type", "application/jsonl").wants(200).says(`"topics":1,"contributions":3`)
+	}
+	if n := to.count("blog/likes/a"); n != 43 {
+		t.Errorf("%v", n)
+	}
+	to.likes("blog/likes/a", "203.0.113.7", 0, 1)
+	if n := to.count("blog/likes/a"); n != 43 {
+		t.Errorf("who was imported counts again: %v", n)
+	}
+	to.own("GET", "audit", "").wants(200).says(`"action":"import"`)
+	header, _, _ := strings.Cut(string(export.body), "\n")
+	to.own("POST", "import", header+"\nnonsense\n", "Content-Type", "application/jsonl").wants(200).says(`"refused":1`).says(`"line":2`)
+	to.own("POST", "import", "nonsense", "Content-Type", "application/jsonl").refuses(400, tally.CodeBadBody)
+	to.own("POST", "import?mode=both", header, "Content-Type", "application/jsonl").refuses(400, tally.CodeBadBody)
+	to.own("POST", "import", header).refuses(415, tally.CodeUnsupportedMediaType)
+	newOwnRigUnder(t, "another secret of theirs").own("POST", "import", string(export.body), "Content-Type", "application/jsonl").refuses(400, tally.CodeBadBody).says("secret")
+
+	from.own("GET", "export?format=csv", "").wants(200).has("Content-Type", "text/csv; charset=utf-8").says("blog/likes/a,43\n")
+	from.own("GET", "export?format=json&site=wiki", "").wants(200).says(`{"topic":"wiki/likes/b","count":1}`)
+	from.own("GET", "export?format=xls", "").refuses(400, tally.CodeBadBody)
+	from.own("GET", "export?site=nowhere", "").refuses(404, tally.CodeUnknownSite)
 }

@@ -1,0 +1,54 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// What breaks off in the middle must not look whole to whoever saves it.
+func TestAnExportThatBreaksOffEndsTheConnection(t *testing.T) {
+	server := serve(t, func(s *slowStore) {
+		s.dump = func(each func(tally.Portion) error) error {
+			for i := range 5000 { // far more than is sent at once
+				topic, err := tally.NewTopic("blog", "likes", fmt.Sprint("post-", i))
+				if err != nil {
+					return err
+				}
+				p := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Version: 1}}, First: true, Last: true}
+				if err := each(p); err != nil {
+					return err
+				}
+			}
+			return tally.Unavailable(errors.New("the store went away"))
+		}
+	})
+	request, err := http.NewRequestWithContext(context.Background(), "GET", server.URL+"/admin/v1/export", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil {
+		t.Errorf("an answer of %d bytes looks whole", len(text))
+	}
+}
+
+func TestAnExportThatCannotBeginIsRefused(t *testing.T) {
+	server := serve(t, func(s *slowStore) {
+		s.dump = func(func(tally.Portion) error) error { return tally.Unavailable(errors.New("the store is away")) }
+	})
+	if status, text, err := call(t.Context(), t, server, "GET", "export", ""); status != 503 {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+}
