@@ -27,7 +27,8 @@ type Planned struct {
 // editsAtOnce is how many edits are carried out at once: what one call takes.
 const editsAtOnce = 500
 
-// Plan says what [Apply] would do.
+// Plan says what [Apply] would do. What is refused says so by itself; the error is that
+// of numbers that cannot be read at all.
 func Plan(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKind) ([]Planned, error) {
 	planned := make([]Planned, 0, len(counts))
 	for rest := counts; len(rest) > 0; {
@@ -37,16 +38,36 @@ func Plan(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKin
 		for i, c := range some {
 			topics[i] = c.Topic
 		}
-		states, err := numbers.States(ctx, topics)
-		if err != nil {
-			return nil, err
+		states, errs := statesOf(ctx, numbers, topics)
+		if len(errs) > 0 && len(errs) == len(some) {
+			return nil, errs[topics[0]]
 		}
 		for i, before := range states {
 			after := become(before, as, some[i].Count)
-			planned = append(planned, Planned{Count: some[i], Before: before, After: after, Changed: before.Version == 0 || before != after})
+			planned = append(planned, Planned{Count: some[i], Before: before, After: after,
+				Changed: before.Version == 0 || before != after, Err: errs[topics[i]]})
 		}
 	}
 	return planned, nil
+}
+
+// statesOf returns the states of topics, and why some cannot be read.
+func statesOf(ctx context.Context, numbers Numbers, topics []tally.Topic) ([]tally.State, map[tally.Topic]error) {
+	states, err := numbers.States(ctx, topics)
+	if err == nil {
+		return states, nil
+	}
+	states = make([]tally.State, len(topics))
+	errs := map[tally.Topic]error{}
+	for i, topic := range topics {
+		one, err := numbers.States(ctx, topics[i:i+1])
+		if err != nil {
+			errs[topic] = err
+			continue
+		}
+		states[i] = one[0]
+	}
+	return states, errs
 }
 
 // become returns the state that an edit leaves.
@@ -101,16 +122,20 @@ func NumbersOf(editor Editor) Numbers { return numbers{editor} }
 type numbers struct{ Editor }
 
 func (n numbers) States(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
+	return States(ctx, n, topics)
+}
+
+// States returns the states of topics, in their order; the zero state, but for the
+// topic, of one that nobody touched.
+func States(ctx context.Context, lister Lister, topics []tally.Topic) ([]tally.State, error) {
 	states := make([]tally.State, len(topics))
 	for i, topic := range topics {
 		states[i].Topic = topic
-		// Of the keys that begin with this one it is the first.
-		scope := tally.Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key()}
-		page, err := n.List(ctx, tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: 1})
+		page, err := lister.List(ctx, tally.Listing{Scope: tally.ScopeOf(topic), Limit: 1})
 		if err != nil {
 			return nil, err
 		}
-		if len(page.States) > 0 && page.States[0].Topic == topic {
+		if len(page.States) > 0 {
 			states[i] = page.States[0]
 		}
 	}

@@ -14,47 +14,40 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Lister is the part of a [tally.Ledger] that plain counts come from.
+// Lister is the part of a [tally.Ledger] that lists topics.
 type Lister interface {
 	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
 }
 
 // ExportCounts writes topic and count of all topics of scope, as CSV with a header or
-// as a JSON array of objects, for spreadsheets and programs.
-func ExportCounts(ctx context.Context, lister Lister, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
-	var done Progress
-	text := []byte("topic,count\n")
+// as a JSON array of objects, for spreadsheets and programs. It reads all contributions
+// on the way: of a listing each page would cost a store without an order of names, such
+// as Redis, a look at all keys.
+func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
+	e := &exporting{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	begin, end := "topic,count\n", ""
 	if asJSON {
-		text = []byte("[")
+		begin, end = "[", "\n]\n"
 	}
-	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion}
-	for more := true; more; more = listing.After != "" {
-		page, err := lister.List(ctx, listing)
-		if err != nil {
-			return done.Totals, fmt.Errorf("list topics: %w", err)
+	e.buffer = append(e.buffer, begin...)
+	err := source.Dump(ctx, scope, func(p tally.Portion) error {
+		e.done.Contributions += int64(len(p.Contributions))
+		if !p.Last {
+			return nil
 		}
-		for _, state := range page.States {
-			if asJSON {
-				text = appendCountJSON(text, state.Change, done.Topics == 0)
-			} else {
-				text = appendCountCSV(text, state.Change)
-			}
-			done.Topics++
+		if asJSON {
+			e.buffer = appendCountJSON(e.buffer, p.Change, e.done.Topics == 0)
+		} else {
+			e.buffer = appendCountCSV(e.buffer, p.Change)
 		}
-		listing.After = page.Next
-		if asJSON && page.Next == "" {
-			text = append(text, "\n]\n"...)
-		}
-		n, err := w.Write(text)
-		if done.Bytes += int64(n); err != nil {
-			return done.Totals, fmt.Errorf("write the counts: %w", err)
-		}
-		text = text[:0]
-		if progress != nil {
-			progress(done)
-		}
+		e.done.Topics++
+		return e.flush(writeBytes)
+	})
+	if err != nil {
+		return e.done.Totals, fmt.Errorf("export: %w", err)
 	}
-	return done.Totals, nil
+	e.buffer = append(e.buffer, end...)
+	return e.done.Totals, e.flush(0)
 }
 
 func appendCountJSON(dst []byte, c tally.Change, first bool) []byte {

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const backupDetails = `
+Copies an SQLite store to FILE while the service goes on: everything that was
+acknowledged before it began is in it, the secret too. FILE is complete once it has
+its name, is read again before the command ends, and nothing is overwritten. To
+restore, end the service, put FILE in the place of the store (removing the files
+beside it that end in -wal and -shm), and start the service.
+
+Of Redis it says what to set instead.
+`
+
+const backupExamples = `
+Examples:
+  tallycast backup --store sqlite:data/tallycast.db backup-$(date +%F).db
+`
+
+// redisBackup says how a Redis keeps what it has.
+const redisBackup = `a Redis keeps its own backups:
+  appendonly yes             what was acknowledged survives a crash,
+  appendfsync everysec       save for the last second; always: all of it
+  save 3600 1                a snapshot (dump.rdb) each hour, to be copied elsewhere
+  maxmemory-policy noeviction
+and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
+copy that either store can be restored from.`
+
+var backupFlags = []definition{
+	{name: "store", takes: "URL", fallback: "sqlite:data/tallycast.db", help: "The store, in the forms of serve."},
+}
+
+// backup is the subcommand backup.
+func backup(p *process) int {
+	r := &reader{values: layer(backupFlags, p.flags, p.env, configFile{})}
+	store := one(r, "store", parseStore)
+	switch {
+	case len(r.problems) > 0:
+		return fail(p.stderr, exitUsage, r.problemsAsError())
+	case store.redisURL != "":
+		return fail(p.stderr, exitUsage, errors.New(redisBackup))
+	case len(p.args) != 1:
+		return fail(p.stderr, exitUsage, errors.New("name one file for the backup, such as backup.db"))
+	}
+	to := p.args[0]
+	m := p.meter("backup")
+	err := sqlitestore.Backup(p.ctx, store.sqlitePath, to, func(done, total int64) {
+		m.total = total
+		m.at(done, megabytes(done))
+	})
+	m.end()
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	totals, err := p.readBackup(to)
+	if err != nil {
+		return fail(p.stderr, exitFailure, fmt.Errorf("the backup was written and cannot be read: %w", err))
+	}
+	fmt.Fprintf(p.stdout, "%s and %s in %s.\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), to)
+	return exitOK
+}
+
+// readBackup reads the whole backup.
+func (p *process) readBackup(path string) (totals exchange.Totals, err error) {
+	catalog := tally.NewCatalog(nil, tally.DefaultMetrics())
+	reader, err := sqlitestore.OpenReader(p.ctx, path, catalog)
+	if err != nil {
+		return totals, err
+	}
+	m := p.meter("read it again")
+	defer func() {
+		m.end()
+		err = errors.Join(err, reader.Close())
+	}()
+	err = reader.Dump(p.ctx, tally.Scope{}, func(portion tally.Portion) error {
+		if portion.Last {
+			totals.Topics++
+		}
+		totals.Contributions += int64(len(portion.Contributions))
+		m.at(totals.Contributions, thousands(totals.Contributions)+" contributions")
+		return nil
+	})
+	return totals, err
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const copyDetails = `
+Copies all topics, seeds and contributions, who is blocked and former names from one
+store to another, and reads both again to compare them. A store that is new takes
+over the secret of the one that is copied, so that visitors are known again; one with
+another secret is refused. The source may be in use: what changes meanwhile is named,
+and copying again brings it over. An SQLite file that is copied to must not be held by
+a service.
+`
+
+const copyExamples = `
+Examples:
+  tallycast copy --from sqlite:data/tallycast.db --to redis://localhost:6379/0
+      From one machine to many; then start them with --store redis://…
+
+  tallycast copy --from redis://localhost:6379/0 --to sqlite:data/tallycast.db
+      And back.
+`
+
+var copyFlags = slices.Concat([]definition{
+	{name: "from", takes: "URL", help: "The store that is copied, in the forms of serve's --store."},
+	{name: "to", takes: "URL", help: "The store that it is copied to."},
+	{name: "mode", takes: "WORD", fallback: "merge", help: "merge unites contributions with what is there; replace puts topics in the place of those there."},
+	{name: "scope", takes: "SITE/METRIC/KEYS", help: "Only this: a site, a metric of it, and keys that begin so."},
+}, storeFlags)
+
+// maxNamed is how many topics a message names.
+const maxNamed = 20
+
+// copyStore is the subcommand copy.
+func copyStore(p *process) int {
+	r := &reader{values: layer(copyFlags, p.flags, p.env, configFile{})}
+	from, to := one(r, "from", parseStore), one(r, "to", parseStore)
+	replace := one(r, "mode", parseChoice("merge", "replace")) == "replace"
+	scope := one(r, "scope", parseScope)
+	switch none := (storeURL{}); {
+	case len(r.problems) > 0:
+		return fail(p.stderr, exitUsage, r.problemsAsError())
+	case len(p.args) > 0 || from == none || to == none:
+		return fail(p.stderr, exitUsage, errors.New("name two stores, such as --from sqlite:data/tallycast.db --to redis://localhost:6379/0"))
+	case from == to:
+		return fail(p.stderr, exitUsage, errors.New("--from and --to are the same store"))
+	}
+	stores, err := p.directStores()
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	copied, err := p.copyStore(stores, from, to, scope, replace)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	return p.tellCopied(copied, replace)
+}
+
+func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.Scope, replace bool) (copied exchange.Copied, err error) {
+	source, closeSource, err := stores.read(p.ctx, from)
+	if err != nil {
+		return copied, err
+	}
+	defer func() { err = errors.Join(err, closeSource()) }()
+	secret, err := source.Secret()
+	if err != nil {
+		return copied, err
+	}
+	target, err := stores.write(p.ctx, to, secret)
+	if err != nil {
+		return copied, fmt.Errorf("%w (the source's secret has the fingerprint %s)", err, tally.NewHasher(secret).Fingerprint())
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	meters := map[string]*meter{}
+	total := int64(0)
+	if isTerminal(p.stderr) {
+		total = sumOf(p.ctx, source, scope)
+	}
+	copied, err = exchange.Copy(p.ctx, source, target, stores.catalog, scope, replace, func(step string, done exchange.Progress) {
+		m := meters[step]
+		if m == nil {
+			m = p.meter(step)
+			m.total = total
+			meters[step] = m
+		}
+		m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
+	})
+	for _, m := range meters {
+		m.end()
+	}
+	if err != nil {
+		return copied, err
+	}
+	return copied, target.Audit(p.carriedThrough(), tally.AuditEntry{
+		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.name(),
+		Detail: fmt.Sprintf("%d topics with %d contributions", copied.Topics, copied.Contributions),
+	})
+}
+
+// tellCopied says what was copied and what differs, and returns the exit code.
+func (p *process) tellCopied(copied exchange.Copied, replace bool) int {
+	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"))
+	var differ, more []exchange.Difference
+	for _, d := range copied.Differences {
+		if d.More && copied.Held && !replace {
+			more = append(more, d)
+		} else {
+			differ = append(differ, d)
+		}
+	}
+	if len(more) > 0 {
+		fmt.Fprintf(p.stdout, "%s held something before and hold more now:\n", counted(len(more), "topic"))
+		p.nameDifferences(more)
+	}
+	if len(copied.Moving) > 0 {
+		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(copied.Moving), "topic"))
+		for i, topic := range copied.Moving {
+			if i == maxNamed {
+				fmt.Fprintf(p.stdout, "  and %d more\n", len(copied.Moving)-i)
+				break
+			}
+			fmt.Fprintf(p.stdout, "  %s\n", printable(topic.String()))
+		}
+	}
+	if len(differ) > 0 {
+		fmt.Fprintf(p.stdout, "%s not the same in both stores:\n", counted(len(differ), "topic"))
+		p.nameDifferences(differ)
+		return exitFailure
+	}
+	if len(more) == 0 {
+		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
+	}
+	return exitOK
+}
+
+func (p *process) nameDifferences(differences []exchange.Difference) {
+	for i, d := range differences {
+		if i == maxNamed {
+			fmt.Fprintf(p.stdout, "  and %d more\n", len(differences)-i)
+			return
+		}
+		fmt.Fprintf(p.stdout, "  %s  %s\n", printable(d.Topic.String()), d.What)
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const exportDetails = `
+Writes FILE, or standard output without one, while the service runs: topics, seeds,
+and contributions as hashes, as JSON Lines that tallycast import restores. Its last
+line has the totals, so that a file which was cut off is noticed. A name that ends in
+.csv or .json gets topic and count alone, for spreadsheets; one in .gz is compressed.
+
+It asks a running service, or reads a store with --store: an SQLite file also beside
+the service that holds it. Hashes mean something under the store's secret alone;
+--with-secret, which needs --store, puts it into the file, which then must be kept
+as carefully as the store.
+`
+
+const exportExamples = `
+Examples:
+  tallycast export --store sqlite:data/tallycast.db --with-secret numbers.jsonl
+      All there is, for another machine.
+
+  tallycast export --at https://tally.example.com --admin-token-file token blog.csv --scope blog/likes
+      Likes of a site by page, for a spreadsheet.
+`
+
+var exportFlags = slices.Concat([]definition{
+	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv or json; auto goes by the name of FILE, and is jsonl otherwise."},
+	{name: "scope", takes: "SITE/METRIC/KEYS", help: "Only this: a site, a metric of it, and keys that begin so."},
+	{name: "with-secret", help: "Put the secret of the store into the file."},
+	{name: "store", takes: "URL", help: "Read this store instead, in the forms of serve."},
+}, adminFlags, storeFlags)
+
+// exporting is what the flags of export say.
+type exporting struct {
+	format     string // jsonl, csv or json
+	scope      tally.Scope
+	withSecret bool
+	path       string // empty: standard output
+	compressed bool
+}
+
+// exportNumbers is the subcommand export.
+func exportNumbers(p *process) int {
+	e, url, err := p.readExport()
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	var totals exchange.Totals
+	m := p.meter("export")
+	if p.flags["store"] != nil {
+		totals, err = p.exportStore(e, url, m)
+	} else {
+		err = p.exportService(e, m)
+	}
+	m.end()
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	if e.path != "" && p.flags["store"] != nil {
+		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), e.path, m.rate(max(totals.Topics, totals.Contributions)))
+	} else if e.path != "" {
+		fmt.Fprintf(p.stderr, "Written to %s.\n", e.path)
+	}
+	return exitOK
+}
+
+func (p *process) readExport() (e exporting, url storeURL, err error) {
+	r := &reader{values: layer(exportFlags, p.flags, p.env, configFile{})}
+	e = exporting{
+		format:     one(r, "format", parseChoice("auto", "jsonl", "csv", "json")),
+		scope:      one(r, "scope", parseScope),
+		withSecret: one(r, "with-secret", parseBool),
+	}
+	url = one(r, "store", parseStore)
+	switch {
+	case len(r.problems) > 0:
+		return e, url, r.problemsAsError()
+	case len(p.args) > 1:
+		return e, url, errors.New("name one file, or none for standard output")
+	case p.flags["store"] != nil && p.flags["at"] != nil:
+		return e, url, errors.New("--at names a running service and --store a store; it should be one of them")
+	case e.withSecret && p.flags["store"] == nil:
+		return e, url, errors.New("--with-secret needs --store: a service does not tell its secret")
+	}
+	if len(p.args) == 1 && p.args[0] != "-" {
+		e.path = p.args[0]
+	}
+	name, compressed := strings.CutSuffix(e.path, ".gz")
+	e.compressed = compressed
+	if e.format == "auto" {
+		e.format = "jsonl"
+		if form := strings.TrimPrefix(filepath.Ext(name), "."); form == "csv" || form == "json" {
+			e.format = form
+		}
+	}
+	if e.withSecret && e.format != "jsonl" {
+		return e, url, errors.New("--with-secret is for jsonl: plain counts need no secret")
+	}
+	return e, url, nil
+}
+
+// problemsAsError returns everything that is wrong with flags.
+func (r *reader) problemsAsError() error {
+	all := make([]error, len(r.problems))
+	for i, each := range r.problems {
+		all[i] = errors.New(each.String())
+	}
+	return errors.Join(all...)
+}
+
+// exportStore writes what a store holds.
+func (p *process) exportStore(e exporting, url storeURL, m *meter) (totals exchange.Totals, err error) {
+	stores, err := p.directStores()
+	if err != nil {
+		return totals, err
+	}
+	source, closeIt, err := stores.read(p.ctx, url)
+	if err != nil {
+		return totals, err
+	}
+	defer func() { err = errors.Join(err, closeIt()) }()
+	if m.out != nil && e.format == "jsonl" {
+		m.total = sumOf(p.ctx, source, e.scope)
+	}
+	err = e.write(p.stdout, func(w io.Writer) error {
+		progress := func(done exchange.Progress) {
+			m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s, %s", thousands(done.Topics), thousands(done.Contributions), megabytes(done.Bytes), m.rate(max(done.Topics, done.Contributions))))
+		}
+		if e.format != "jsonl" {
+			totals, err = exchange.ExportCounts(p.ctx, source, e.scope, e.format == "json", w, progress)
+			return err
+		}
+		secret, err := source.Secret()
+		if err != nil {
+			return err
+		}
+		totals, err = exchange.Export(p.ctx, source, stores.catalog, exchange.NewHeader(secret, e.withSecret, time.Now()), e.scope, w, progress)
+		return err
+	})
+	return totals, err
+}
+
+// exportService writes what a running service hands out.
+func (p *process) exportService(e exporting, m *meter) error {
+	client, err := p.adminClient()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	query := url.Values{"format": {e.format}}
+	for name, value := range map[string]string{"site": e.scope.Site, "metric": e.scope.Metric, "prefix": e.scope.Prefix} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	response, err := client.stream(p.ctx, http.MethodGet, "/admin/v1/export?"+query.Encode(), nil, "")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return e.write(p.stdout, func(w io.Writer) error {
+		end := &lastLine{out: w, m: m}
+		if _, err := io.Copy(end, response.Body); err != nil {
+			return fmt.Errorf("%s ended the export early: %w", client.at, err)
+		}
+		if e.format == "jsonl" && !bytes.HasPrefix(end.line, []byte(`{"total":`)) {
+			return fmt.Errorf("%s ended the export early: its last line is missing", client.at)
+		}
+		return nil
+	})
+}
+
+// lastLine hands text on and knows its last line.
+type lastLine struct {
+	out   io.Writer
+	m     *meter
+	line  []byte // without its end, as far as it is not longer than a line of totals
+	ended bool
+	bytes int64
+}
+
+// maxLastLine bounds what is kept of a line: more than the totals have.
+const maxLastLine = 256
+
+func (l *lastLine) Write(text []byte) (int, error) {
+	for line := range bytes.Lines(text) {
+		if l.ended {
+			l.line = l.line[:0]
+		}
+		l.ended = line[len(line)-1] == '\n'
+		l.line = append(l.line, line[:min(len(line), max(0, maxLastLine-len(l.line)))]...)
+	}
+	l.bytes += int64(len(text))
+	l.m.at(l.bytes, megabytes(l.bytes))
+	return l.out.Write(text)
+}
+
+// write lets make write to where the export goes. A file gets its name when it is
+// complete: one that was there before stays until then.
+func (e exporting) write(stdout io.Writer, makeIt func(io.Writer) error) (err error) {
+	if e.path == "" {
+		return makeIt(stdout)
+	}
+	partial, err := os.CreateTemp(filepath.Dir(e.path), filepath.Base(e.path)+".*.partial") // its owner's alone
+	if err != nil {
+		return fmt.Errorf("write %s: %w", e.path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = partial.Close()
+			_ = os.Remove(partial.Name())
+		}
+	}()
+	if !e.compressed {
+		err = makeIt(partial)
+	} else {
+		packer := gzip.NewWriter(partial)
+		err = makeIt(packer)
+		if err == nil {
+			err = packer.Close()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := partial.Sync(); err != nil {
+		return fmt.Errorf("write %s: %w", e.path, err)
+	}
+	if err := partial.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", e.path, err)
+	}
+	return os.Rename(partial.Name(), e.path)
+}
+
+// carriedThrough is for what is to be done although the process should end.
+func (p *process) carriedThrough() context.Context { return context.WithoutCancel(p.ctx) }

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const importDetails = `
+Reads FILE, or standard input for -, which may be compressed (.gz). An export
+(jsonl) is restored: merged with what is there, or topic by topic in its place
+(--mode replace). It may be imported twice, and counts nobody twice; one that was
+ended by a crash goes on where it was when it is run again, by a file beside FILE
+that ends in .position. It is refused under another secret than it was made with; a
+store that does not exist yet takes the secret from the file (export --with-secret)
+or from --secret-file.
+
+All else is plain counts, which become seeds (or what --as says): csv and json with
+topic and count; and what other counters leave: goatcounter and umami (CSV exports),
+applause and busuanzi (JSON), and with --from and --pattern whole numbers in keys of
+a Redis. --dry-run shows a table and changes nothing.
+
+What cannot be read is named by line and reason, and the rest goes on; the exit code
+is 1 then. It asks a running service, or works on a store that no service holds with
+--store.
+`
+
+const importExamples = `
+Examples:
+  tallycast import --store sqlite:data/tallycast.db numbers.jsonl
+      Restore an export, before the service is started.
+
+  tallycast import --from redis://old:6379/0 --pattern 'adowise:blog:likes:*' \
+      --topic 'blog/likes/{1}' --dry-run
+      What a Redis with a number a page would become.
+
+  tallycast import --format goatcounter --site blog export.csv.gz
+      Views and visitors by page.
+`
+
+// groupOthers is the heading of the flags for what other counters leave.
+const groupOthers = "What other counters leave"
+
+var importFlags = slices.Concat([]definition{
+	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE, and is jsonl otherwise."},
+	{name: "mode", takes: "WORD", fallback: "merge", help: "For an export: merge or replace."},
+	{name: "as", takes: "WORD", fallback: "seed", help: "What a plain count becomes: seed, adjustment or count."},
+	{name: "dry-run", help: "Change nothing; show a table of what would change."},
+	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
+	{name: "site", takes: "NAME", fallback: tally.DefaultSite, help: "The site of the topics."},
+	{name: "take", takes: "FIGURE=METRIC", repeatable: true, help: "Take only these figures, for these metrics: views=views, visitors=visitors or claps=claps, whichever the format has. Repeatable."},
+	{name: "host", takes: "HOST", help: "Take only pages of this host, where a file has several."},
+	{name: "keep-query", help: "Make a page of each query, where the widgets make one of all."},
+	{name: "topic", takes: "TEMPLATE", help: "Makes topics of names: blog/likes/{1}, where {1} is what the first * of --pattern matched, or what stands in the file."},
+	{name: "from", takes: "URL", help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
+	{name: "pattern", takes: "KEYS", help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'."},
+	{name: "seen", takes: "KEYS", help: "Keys that hold who was counted, with the same *: shown beside the counts, for comparison."},
+}, adminFlags, storeFlags)
+
+// importing is what the flags of import say.
+type importing struct {
+	format  string
+	replace bool
+	as      tally.EditKind
+	dry     bool
+	direct  bool // on a store
+	store   storeURL
+	naming  exchange.Naming
+	path    string // - is standard input; empty with from
+
+	from, pattern, topic, seen string
+}
+
+// kinds are what plain counts may become.
+var kinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "count": tally.EditCount}
+
+// importNumbers is the subcommand import.
+func importNumbers(p *process) int {
+	i, err := p.readImport()
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	if i.format == "jsonl" {
+		return p.importExport(i)
+	}
+	counts, err := p.findCounts(i)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	return p.importCounts(i, counts)
+}
+
+func (p *process) readImport() (i importing, err error) {
+	r := &reader{values: layer(importFlags, p.flags, p.env, configFile{})}
+	text := func(name string) string {
+		return one(r, name, func(text string) (string, error) { return text, nil })
+	}
+	i = importing{
+		format:  one(r, "format", parseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
+		replace: one(r, "mode", parseChoice("merge", "replace")) == "replace",
+		as:      kinds[one(r, "as", parseChoice("seed", "adjustment", "count"))],
+		dry:     one(r, "dry-run", parseBool),
+		store:   one(r, "store", parseStore),
+		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
+	}
+	i.direct = p.flags["store"] != nil
+	i.naming = exchange.Naming{
+		Site:      one(r, "site", parseSiteName),
+		Metrics:   many(r, "take", parseTaken),
+		Host:      text("host"),
+		KeepQuery: one(r, "keep-query", parseBool),
+	}
+	switch {
+	case len(r.problems) > 0:
+		return i, r.problemsAsError()
+	case i.direct && p.flags["at"] != nil:
+		return i, errors.New("--at names a running service and --store a store that none holds; it should be one of them")
+	case i.from != "" && len(p.args) > 0:
+		return i, errors.New("--from reads the keys of a Redis, and takes no file")
+	case i.from != "":
+		i.format = "keys"
+		return i, nil
+	case len(p.args) != 1:
+		return i, errors.New("name one file, or - for standard input")
+	}
+	i.path = p.args[0]
+	if i.format == "auto" {
+		i.format = formatOf(i.path)
+	}
+	return i, nil
+}
+
+// importExport restores an export.
+func (p *process) importExport(i importing) int {
+	input, err := p.openInput(i.path)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	report, err := p.restore(i, input)
+	err = errors.Join(err, input.close())
+	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
+		return fail(p.stderr, exitFailure, err)
+	}
+	verb := "imported"
+	if i.dry {
+		verb = "would be imported"
+	}
+	fmt.Fprintf(p.stdout, "%s and %s %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb)
+	if report.Resumed {
+		fmt.Fprint(p.stdout, ", those of the import before included")
+	}
+	fmt.Fprintf(p.stdout, "; %s refused.\n", counted(int(report.Refused), "line"))
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	if report.Refused > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+// patience is how long an import waits for a store or a service that is away: longer
+// than a failover or a restart.
+const importPatience = time.Minute
+
+func (p *process) restore(i importing, in *input) (report exchange.Report, err error) {
+	m := p.meter("import")
+	m.total = in.size
+	defer m.end()
+	options := exchange.ImportOptions{
+		Replace:  i.replace,
+		Patience: importPatience,
+		Refused: func(r exchange.Refusal) {
+			m.end()
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(i.path), printable(r.String()))
+		},
+		Progress: func(done exchange.Progress) {
+			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
+		},
+	}
+	if i.dry {
+		return exchange.Import(p.ctx, nowhere{}, in, options)
+	}
+	target, closeIt, err := p.importTarget(i, in, &options)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, closeIt()) }()
+	if i.path != "-" {
+		position, err := exchange.OpenPosition(positionPath(i.path, options.Name))
+		switch {
+		case errors.Is(err, exchange.ErrUnderWay):
+			return report, err
+		case err != nil:
+			fmt.Fprintf(p.stderr, "tallycast: after a crash this import would begin anew: %v\n", err)
+		default:
+			options.Position = position
+		}
+	}
+	report, err = exchange.Import(p.ctx, target, in, options)
+	if position := options.Position; position != nil {
+		if err == nil || errors.Is(err, exchange.ErrIncomplete) {
+			err = errors.Join(err, position.Remove()) // nothing is left to go on with
+		} else {
+			err = errors.Join(err, position.Close())
+		}
+	}
+	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions > 0 {
+		err = errors.Join(err, direct.audit(p.carriedThrough(), i, report))
+	}
+	return report, err
+}
+
+// positionPath names the position of an import of a file into a store.
+func positionPath(path, store string) string {
+	sum := sha256.Sum256([]byte(store))
+	return path + "." + hex.EncodeToString(sum[:4]) + ".position"
+}
+
+// importTarget opens what is imported into, and completes the options.
+func (p *process) importTarget(i importing, in *input, options *exchange.ImportOptions) (exchange.Target, func() error, error) {
+	if !i.direct {
+		client, err := p.adminClient()
+		if err != nil {
+			return nil, nil, err
+		}
+		options.Name = client.at
+		return &servedTarget{client: client}, func() error { client.close(); return nil }, nil
+	}
+	stores, err := p.directStores()
+	if err != nil {
+		return nil, nil, err
+	}
+	header, err := in.header()
+	if err != nil {
+		return nil, nil, err
+	}
+	secret := stores.secret
+	if secret == nil {
+		secret = header.Secret
+	}
+	if secret == nil && isNew(i.store) {
+		return nil, nil, fmt.Errorf("%s does not exist yet, and neither the file nor --secret-file has the secret under which its contributions mean anything; export --with-secret puts it into the file", i.store.name())
+	}
+	s, err := stores.write(p.ctx, i.store, secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	kept, err := s.Secret()
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	options.Name, options.Fingerprint = i.store.name(), tally.NewHasher(kept).Fingerprint()
+	return &directTarget{Target: exchange.Into(s, stores.catalog), store: s}, s.Close, nil
+}
+
+// directTarget is a store that an export is imported into.
+type directTarget struct {
+	exchange.Target
+	store store
+}
+
+func (t *directTarget) audit(ctx context.Context, i importing, report exchange.Report) error {
+	way := "merge"
+	if i.replace {
+		way = "replace"
+	}
+	return t.store.Audit(ctx, tally.AuditEntry{
+		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
+		Detail: fmt.Sprintf("%d topics with %d contributions", report.Topics, report.Contributions),
+	})
+}
+
+// nowhere takes what a dry run reads.
+type nowhere struct{}
+
+func (nowhere) Begin(context.Context, exchange.Header) error { return nil }
+func (nowhere) Store(context.Context, bool, []exchange.Line) ([]exchange.Refusal, error) {
+	return nil, nil
+}
+func (nowhere) Order(context.Context, string, string) error { return nil }
+
+// input is a file that is read, decompressed where it must be.
+type input struct {
+	io.Reader
+	file *os.File // nil: standard input
+	size int64    // of the file; 0 while unknown
+	read int64    // of it
+}
+
+// openInput opens a file, or standard input.
+func (p *process) openInput(path string) (*input, error) {
+	in := &input{}
+	if path == "-" {
+		in.Reader = os.Stdin
+		return in, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", path, plainPathError(err))
+	}
+	in.file = file
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		in.size = info.Size()
+	}
+	return in, in.rewind()
+}
+
+// rewind begins anew.
+func (in *input) rewind() error {
+	if in.file == nil {
+		return nil
+	}
+	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	in.read = 0
+	raw := &readCounter{in}
+	head := make([]byte, 2)
+	n, err := io.ReadFull(in.file, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	in.Reader = raw
+	if n == 2 && head[0] == 0x1f && head[1] == 0x8b { // RFC 1952
+		unpacker, err := gzip.NewReader(raw)
+		if err != nil {
+			return fmt.Errorf("it cannot be decompressed: %w", err)
+		}
+		in.Reader = unpacker
+	}
+	return nil
+}
+
+// header reads the header of an export and begins anew. Standard input has none to
+// be read twice.
+func (in *input) header() (exchange.Header, error) {
+	if in.file == nil {
+		return exchange.Header{}, nil
+	}
+	header, err := exchange.ReadHeader(in.Reader)
+	if err != nil {
+		return header, err
+	}
+	return header, in.rewind()
+}
+
+func (in *input) close() error {
+	if in.file == nil {
+		return nil
+	}
+	return in.file.Close()
+}
+
+// readCounter counts what is read of the file, and skips to where it is told.
+type readCounter struct{ in *input }
+
+func (c *readCounter) Read(text []byte) (int, error) {
+	n, err := c.in.file.Read(text)
+	c.in.read += int64(n)
+	return n, err
+}

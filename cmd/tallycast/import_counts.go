@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/plainkeys"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// formatOf returns the format that the name of a file stands for.
+func formatOf(path string) string {
+	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
+	case ".csv":
+		return "csv"
+	case ".json":
+		return "json"
+	}
+	return "jsonl"
+}
+
+// parseTaken reads items of the form figure=metric.
+func parseTaken(items []string) (map[string]string, error) {
+	taken := map[string]string{}
+	var problems []error
+	for _, item := range items {
+		figure, metric, ok := strings.Cut(item, "=")
+		if !ok {
+			metric = figure
+		}
+		if !slices.Contains([]string{exchange.FigureViews, exchange.FigureVisitors, exchange.FigureClaps}, figure) || !tally.ValidMetric(metric) {
+			problems = append(problems, fmt.Errorf("%q should be views, visitors or claps, = and a metric, such as views=views", item))
+		}
+		taken[figure] = metric
+	}
+	return taken, errors.Join(problems...)
+}
+
+// figures are what each format has.
+var figures = map[string][]string{
+	"goatcounter": {exchange.FigureViews, exchange.FigureVisitors},
+	"umami":       {exchange.FigureViews, exchange.FigureVisitors},
+	"busuanzi":    {exchange.FigureViews, exchange.FigureVisitors},
+	"applause":    {exchange.FigureClaps},
+}
+
+// findCounts reads plain counts, from wherever they are.
+func (p *process) findCounts(i importing) (counts exchange.Counts, err error) {
+	if i.format == "keys" {
+		return p.findKeys(i)
+	}
+	in, err := p.openInput(i.path)
+	if err != nil {
+		return counts, err
+	}
+	defer func() {
+		if err = errors.Join(err, in.close()); err != nil {
+			err = fmt.Errorf("%s: %w", i.path, err)
+		}
+	}()
+	if known, ok := figures[i.format]; ok && len(i.naming.Metrics) == 0 {
+		for _, figure := range known {
+			i.naming.Metrics[figure] = figure
+		}
+	}
+	switch i.format {
+	case "goatcounter":
+		return exchange.ReadGoatCounter(in, i.naming)
+	case "umami":
+		return exchange.ReadUmami(in, i.naming)
+	case "applause":
+		return exchange.ReadApplause(in, i.naming)
+	case "busuanzi":
+		return exchange.ReadBusuanzi(in, i.naming)
+	}
+	var template exchange.Template
+	if i.topic != "" {
+		if template, err = exchange.ParseTemplate(i.topic, 1); err != nil {
+			return counts, fmt.Errorf("--topic: %w", err)
+		}
+	}
+	if i.format == "json" {
+		return exchange.ReadCountsJSON(in, template)
+	}
+	return exchange.ReadCountsCSV(in, template)
+}
+
+// findKeys reads the keys of a Redis.
+func (p *process) findKeys(i importing) (counts exchange.Counts, err error) {
+	options, err := exchange.ParsePlainKeys(i.pattern, i.topic, i.seen)
+	if err != nil {
+		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
+	}
+	redis, err := plainkeys.Open(i.from)
+	if err != nil {
+		return counts, fmt.Errorf("--from: %w", err)
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	return exchange.ReadPlainKeys(p.ctx, redis, options)
+}
+
+// importCounts makes plain counts seeds, or says what that would change.
+func (p *process) importCounts(i importing, found exchange.Counts) int {
+	for _, r := range found.Refused {
+		where := fmt.Sprintf("%s %d: ", found.Unit, r.Line)
+		if i.from != "" {
+			where = "" // the reason names the key
+		}
+		fmt.Fprintf(p.stderr, "%s%s\n", where, printable(r.Reason))
+	}
+	if more := found.RefusedEntries - int64(len(found.Refused)); more > 0 {
+		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
+	}
+	numbers, closeIt, err := p.importNumbers(i)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	planned, err := p.applyCounts(i, numbers, found.Counts)
+	if err = errors.Join(err, closeIt()); err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	failed := 0
+	for _, each := range planned {
+		if each.Err != nil {
+			failed++
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(each.Topic.String()), printable(reasonOf(each.Err)))
+		}
+	}
+	if err := tellCounts(p.stdout, i, found, planned); err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	if failed > 0 || found.RefusedEntries > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+// applyCounts makes the counts what they are to be, or finds out what that would change.
+func (p *process) applyCounts(i importing, numbers exchange.Numbers, counts []exchange.Count) ([]exchange.Planned, error) {
+	if !i.dry {
+		m := p.meter("import")
+		defer m.end()
+		m.total = int64(len(counts))
+		return exchange.Apply(p.ctx, numbers, counts, i.as, func(done int) { m.at(int64(done), counted(done, "topic")) }), nil
+	}
+	planned, err := exchange.Plan(p.ctx, numbers, counts, i.as)
+	if direct, ok := numbers.(*directNumbers); ok {
+		for n := range planned {
+			planned[n].Err = editable(direct.catalog, planned[n].Topic)
+		}
+	}
+	return planned, err
+}
+
+// reasonOf returns an error's message for people.
+func reasonOf(err error) string {
+	var e *tally.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// importNumbers opens what the counts go to.
+func (p *process) importNumbers(i importing) (exchange.Numbers, func() error, error) {
+	nothing := func() error { return nil }
+	if !i.direct {
+		client, err := p.adminClient()
+		if err != nil {
+			return nil, nil, err
+		}
+		return servedNumbers{client}, func() error { client.close(); return nil }, nil
+	}
+	stores, err := p.directStores()
+	if err != nil {
+		return nil, nil, err
+	}
+	if i.dry && isNew(i.store) {
+		return &directNumbers{catalog: stores.catalog}, nothing, nil
+	}
+	if i.dry {
+		source, closeIt, err := stores.read(p.ctx, i.store)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &directNumbers{catalog: stores.catalog, shown: source}, closeIt, nil
+	}
+	s, err := stores.write(p.ctx, i.store, stores.secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	from := i.path
+	if i.from != "" {
+		from = i.pattern
+	}
+	numbers := &directNumbers{catalog: stores.catalog, shown: s, store: s}
+	return numbers, func() error {
+		var err error
+		if numbers.changed > 0 {
+			err = s.Audit(p.carriedThrough(), tally.AuditEntry{
+				At: time.Now(), Actor: "tallycast import", Action: "import", Target: from,
+				Detail: fmt.Sprintf("%s of %s", nameOf(i.as), counted(numbers.changed, "topic")),
+			})
+		}
+		return errors.Join(err, s.Close())
+	}, nil
+}
+
+// nameOf is what --as calls a kind of edit.
+func nameOf(kind tally.EditKind) string {
+	for name, each := range kinds {
+		if each == kind {
+			return name
+		}
+	}
+	return ""
+}
+
+// directNumbers are those of a store that no service holds.
+type directNumbers struct {
+	catalog *tally.Catalog
+	shown   exchange.Lister // nil: the store does not exist yet
+	store   store           // nil: nothing is to be changed
+	changed int
+}
+
+// Edit refuses what the store's metrics cannot hold, and carries out the rest.
+func (n *directNumbers) Edit(ctx context.Context, edits []tally.Edit) {
+	var fit []tally.Edit
+	var of []int // which of edits each is
+	for i, e := range edits {
+		if edits[i].Err = editable(n.catalog, e.Topic); edits[i].Err == nil {
+			fit, of = append(fit, e), append(of, i)
+		}
+	}
+	n.store.Edit(ctx, fit)
+	for i, e := range fit {
+		edits[of[i]] = e
+		if e.Changed {
+			n.changed++
+		}
+	}
+}
+
+// States implements [exchange.Numbers].
+func (n *directNumbers) States(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
+	if n.shown != nil {
+		return exchange.States(ctx, n.shown, topics)
+	}
+	states := make([]tally.State, len(topics))
+	for i, topic := range topics {
+		states[i].Topic = topic
+	}
+	return states, nil
+}
+
+// editable tells why a topic's numbers cannot be set. Its site may be declared later.
+func editable(catalog *tally.Catalog, topic tally.Topic) error {
+	switch catalog.Rule(topic).Kind {
+	case 0:
+		return tally.Errorf(tally.CodeUnknownMetric, "there is no metric %q here; --metric declares one", topic.Metric())
+	case tally.Presence:
+		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open pages, which nobody can set", topic.Metric())
+	}
+	return nil
+}
+
+// tellCounts shows what would change, or in which topics others were seen than
+// counted, and says what was done.
+func tellCounts(out io.Writer, i importing, found exchange.Counts, planned []exchange.Planned) error {
+	changed := 0
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	head := "TOPIC\tCOUNT\tBECAME\tFOUND"
+	if i.dry {
+		head = "TOPIC\tCOUNT\tWOULD BE\tFOUND"
+	}
+	if i.seen != "" {
+		head += "\tSEEN"
+	}
+	rows := 0
+	for _, each := range planned {
+		if each.Changed && each.Err == nil {
+			changed++
+		}
+		differs := each.Seen >= 0 && each.Seen != each.Count.Count
+		if each.Err != nil || !differs && !(i.dry && each.Changed) {
+			continue
+		}
+		if rows++; rows == 1 {
+			fmt.Fprintln(table, head)
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d", printable(each.Topic.String()), each.Before.Count, each.After.Count, each.Count.Count)
+		if each.Seen >= 0 {
+			fmt.Fprintf(table, "\t%d", each.Seen)
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	verb := "changed"
+	if i.dry {
+		verb = "would change"
+	}
+	sum, seen := found.Sum()
+	fmt.Fprintf(out, "%s in %s, together %s; %d %s.\n", counted(len(found.Counts), "topic"), entriesOf(found), thousands(sum), changed, verb)
+	if i.seen != "" {
+		fmt.Fprintf(out, "%s were seen by the keys of who was counted. Where that is another number than the count, the count holds.\n", thousands(seen))
+	}
+	for _, why := range slices.Sorted(maps.Keys(found.LeftOut)) {
+		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.LeftOut[why]), why)
+	}
+	return nil
+}
+
+// entriesOf writes how many lines or keys were read.
+func entriesOf(c exchange.Counts) string {
+	unit := c.Unit + "s"
+	switch {
+	case c.Entries == 1:
+		unit = c.Unit
+	case c.Unit == "entry":
+		unit = "entries"
+	}
+	return thousands(c.Entries) + " " + unit
+}
