@@ -1,8 +1,6 @@
 /** What npm is given: packed, installed, type-checked and run as somebody else would. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -10,9 +8,9 @@ import { build } from 'esbuild';
 import { launch, newVisitor, PERSON, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
+import { makeProject, run, web } from './project.js';
 import { eventually } from './wait.js';
 
-const web = join(import.meta.dirname, '..');
 const TOPIC = 'default/likes/post';
 
 /** @type {import('playwright-core').Browser} */
@@ -20,30 +18,9 @@ let browser;
 /** A project that has the package installed. */
 let project = '';
 
-/**
- * @param {string} command
- * @param {string[]} args
- * @param {string} cwd
- */
-const run = (command, args, cwd) => {
-  try {
-    return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-  } catch (error) {
-    const { stdout, stderr } = /** @type {any} */ (error);
-    throw new Error(`${command} ${args.join(' ')}:\n${stdout}${stderr}`);
-  }
-};
-
 before(async () => {
   browser = await launch();
-  project = await mkdtemp(join(tmpdir(), 'tallycast-project-'));
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--silent', '--pack-destination', project], web).replace(/^[^[]*/, ''));
-  const installed = join(project, 'node_modules/@tallycast');
-  await mkdir(installed, { recursive: true });
-  run('tar', ['-xzf', join(project, filename), '-C', installed], project);
-  run('mv', ['package', 'web'], installed);
-  for (const name of ['react', 'react-dom', 'scheduler', '@types']) await symlink(join(web, 'node_modules', name), join(project, 'node_modules', name));
-  await writeFile(join(project, 'package.json'), '{"type":"module"}');
+  project = await makeProject(['react', 'react-dom', 'scheduler', '@types']);
 });
 after(async () => {
   await browser?.close();

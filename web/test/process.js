@@ -28,9 +28,12 @@ process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 /**
  * @param {string} command
  * @param {string[]} args
+ * @param {import('node:child_process').SpawnOptions} [options]
  */
-function start(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(command, args, options) {
+  const child = /** @type {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, import('node:stream').Readable>} */ (
+    spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  );
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));
