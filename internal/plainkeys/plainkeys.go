@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -43,9 +44,21 @@ func Open(address string) (*Redis, error) {
 	options.ContextTimeoutEnabled = true
 	options.DisableIdentity = true // old servers know no CLIENT SETINFO
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.PoolSize = 2 // one goroutine reads
+	options.DialerRetries = 1 // who gave the address waits for an answer
+	// More than are used, since one goroutine reads: as many failures as there may be
+	// connections would let the library try on in the background.
+	options.PoolSize = 8
+	quietLibrary()
 	return &Redis{redis.NewClient(options)}, nil
 }
+
+// quietLibrary keeps go-redis from writing to standard error on its own: what it
+// would say arrives as errors too.
+var quietLibrary = sync.OnceFunc(func() { redis.SetLogger(mute{}) })
+
+type mute struct{}
+
+func (mute) Printf(context.Context, string, ...any) {}
 
 // Close ends the connections.
 func (r *Redis) Close() error { return r.client.Close() }

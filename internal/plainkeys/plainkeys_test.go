@@ -1,0 +1,105 @@
+package plainkeys_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/plainkeys"
+	"github.com/tallycast/tallycast/internal/redistest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The counters of the article: a number a post, and who was seen beside them.
+func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Password: "a-password"})
+	const posts = 1200 // more than one step of a scan
+	for i := range posts {
+		server.Do("SET", fmt.Sprintf("adowise:blog:likes:post-%d", i), i)
+	}
+	server.Do("INCR", "adowise:blog:likes:posts/hello/")
+	server.Do("SET", "adowise:blog:likes:text", "many")
+	server.Do("SET", "adowise:blog:likes:negative", "-3")
+	server.Do("HSET", "adowise:blog:likes:hash", "a", "1")
+	server.Do("SADD", "adowise:blog:likes:set", "a", "b")
+	server.Do("SET", "adowise:blog:likes:a//b", "1")
+	server.Do("SET", "adowise:shop:likes:post-1", "1")
+	server.Do("SADD", "adowise:blog:visitors:post-2", "a", "b")
+	server.Do("SADD", "adowise:blog:visitors:post-3", "a", "b")
+	server.Do("PFADD", "adowise:blog:visitors:post-4", "a", "b", "c", "d")
+	server.Do("ZADD", "adowise:blog:visitors:post-5", "1", "a")
+	server.Do("HSET", "adowise:blog:visitors:post-6", "a", "1")
+	server.Do("SADD", "adowise:blog:visitors:elsewhere", "a")
+	server.Do("SET", "adowise:blog:visitors:post-7", "7")
+
+	redis, err := plainkeys.Open(server.URL(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redis.Close()
+	options, err := exchange.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := server.Do("DBSIZE")
+	found, err := exchange.ReadPlainKeys(context.Background(), redis, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, seen := found.Sum(); len(found.Counts) != posts+1 || sum != posts*(posts-1)/2+1 || seen != 2+2+4+1+1 {
+		t.Errorf("%d topics, together %d, and %d seen", len(found.Counts), sum, seen)
+	}
+	at := slices.IndexFunc(found.Counts, func(c exchange.Count) bool { return c.Topic.Key() == "post-3" })
+	if at < 0 || found.Counts[at].Count != 3 || found.Counts[at].Seen != 2 {
+		t.Errorf("post-3 is %+v", found.Counts[at])
+	}
+	if !slices.ContainsFunc(found.Counts, func(c exchange.Count) bool { return c.Topic.Key() == "posts/hello" && c.Seen < 0 }) {
+		t.Error("posts/hello/ is not posts/hello")
+	}
+	for _, reason := range []string{
+		`"adowise:blog:likes:text" holds "many"`, `"adowise:blog:likes:negative" holds "-3"`, `"adowise:blog:likes:hash" is a hash`,
+		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
+	} {
+		if !slices.ContainsFunc(found.Refused, func(r exchange.Refusal) bool { return strings.Contains(r.Reason, reason) }) {
+			t.Errorf("it does not say %s: %v", reason, found.Refused)
+		}
+	}
+	if found.RefusedEntries != 5 || found.LeftOut["keys of who was seen, of topics without a count"] != 1 || found.LeftOut["keys of who was seen that hold none"] != 1 {
+		t.Errorf("%d are refused, and left out: %v", found.RefusedEntries, found.LeftOut)
+	}
+	if after := server.Do("DBSIZE"); after != before {
+		t.Errorf("there were %v keys, and are %v", before, after)
+	}
+}
+
+func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Password: "a-password", Users: []string{"reader on >secret ~* +@connection +scan +type"}})
+	server.Do("SET", "likes:a", "1")
+	options, err := exchange.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{server.URLAs("", "wrong", 0), server.URLAs("reader", "secret", 0), "redis://127.0.0.1:1", server.URL(1)} {
+		redis, err := plainkeys.Open(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := exchange.ReadPlainKeys(context.Background(), redis, options); err == nil {
+			t.Errorf("%s: %+v", url, found)
+		}
+		if err := redis.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, url := range []string{"", "sqlite:x", "redis+cluster://a,b", "redis://user:secret@host:port:1/x"} {
+		if _, err := plainkeys.Open(url); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
