@@ -96,7 +96,11 @@ func (n *node) greet(ctx context.Context, pipe redis.Pipeliner) error {
 // and compared there.
 func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
 	offerLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
-	offerSecret := pipe.Do(ctx, "set", s.names.secret(), s.key.get(), "nx")
+	offer := []any{"set", s.names.secret(), s.key.get(), "nx"}
+	if s.options.SecretKept && len(s.options.Secret) == 0 {
+		offer = []any{"exists", s.names.secret()}
+	}
+	offerSecret := pipe.Do(ctx, offer...)
 	layout := pipe.Get(ctx, s.names.layout())
 	secret := pipe.Get(ctx, s.names.secret())
 	return func() error {
@@ -117,6 +121,9 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 		if err := found(secret.Err(), offerSecret.Err()); err != nil {
 			if isElsewhere(err) {
 				return nil
+			}
+			if s.options.SecretKept && errors.Is(err, redis.Nil) {
+				return conflictf("the store keeps no secret yet, and none is given")
 			}
 			return fmt.Errorf("offer the secret: %w", err)
 		}

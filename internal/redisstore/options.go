@@ -13,6 +13,9 @@ type Options struct {
 	// Secret is the key of the visitor hash. When empty, the one that the store
 	// keeps is taken, and made where there is none.
 	Secret []byte
+	// SecretKept refuses a store that keeps no secret yet, where Secret is empty too,
+	// instead of making one: for what means nothing under a new one.
+	SecretKept bool
 	// AllowEviction permits a Redis that evicts any key when memory is short.
 	AllowEviction bool
 	// Journal is how long each contribution is kept with its minute and source, so that
