@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
@@ -78,6 +79,10 @@ func (p *process) readBackup(path string) (totals exchange.Totals, err error) {
 	defer func() {
 		m.end()
 		err = errors.Join(err, reader.Close())
+		// What reading leaves beside it: an empty log and its index.
+		for _, suffix := range []string{"-wal", "-shm"} {
+			_ = os.Remove(path + suffix)
+		}
 	}()
 	err = reader.Dump(p.ctx, tally.Scope{}, func(portion tally.Portion) error {
 		if portion.Last {

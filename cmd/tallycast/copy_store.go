@@ -56,7 +56,7 @@ func (d directStores) read(ctx context.Context, url storeURL) (source numbersSou
 		}
 		return declared{reader, d.catalog}, reader.Close, nil
 	}
-	s, err := d.write(ctx, url, d.secret)
+	s, err := d.kept(ctx, url)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,14 +67,36 @@ func (d directStores) read(ctx context.Context, url storeURL) (source numbersSou
 func (d directStores) write(ctx context.Context, url storeURL, secret []byte) (store, error) {
 	c := d.config
 	c.store, c.secret = url, secret
-	s, err := openStore(ctx, c, d.catalog, slog.New(slog.DiscardHandler))
+	return d.open(ctx, c, false)
+}
+
+// kept opens a store to be written that has a secret already.
+func (d directStores) kept(ctx context.Context, url storeURL) (store, error) {
+	if isNew(url) {
+		return nil, fmt.Errorf("%s does not exist yet: %w", url.name(), errNoSecret)
+	}
+	c := d.config
+	c.store = url
+	return d.open(ctx, c, true)
+}
+
+// errNoSecret says that there is no secret under which contributions mean anything.
+var errNoSecret = errors.New("the contributions mean something under the secret alone that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
+
+// open opens a store. A Redis that keeps no secret yet is refused where it should.
+func (d directStores) open(ctx context.Context, c config, secretKept bool) (store, error) {
+	if c.store.sqlitePath != "" {
+		return openStore(ctx, c, d.catalog, slog.New(slog.DiscardHandler))
+	}
+	s, err := redisstore.Open(c.store.redisURL, d.catalog, redisstore.Options{
+		Prefix: c.redisPrefix, Secret: c.secret, SecretKept: secretKept, AllowEviction: c.allowEviction,
+		Journal: c.journal, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return nil, err
 	}
-	if remote, ok := s.(*redisstore.Store); ok {
-		if err := remote.Connect(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", remote, err), s.Close())
-		}
+	if err := s.Connect(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", s, err), s.Close())
 	}
 	return s, nil
 }

@@ -249,10 +249,12 @@ func (p *process) importTarget(i importing, in *input, options *exchange.ImportO
 	if secret == nil {
 		secret = header.Secret
 	}
-	if secret == nil && isNew(i.store) {
-		return nil, nil, fmt.Errorf("%s does not exist yet, and neither the file nor --secret-file has the secret under which its contributions mean anything; export --with-secret puts it into the file", i.store.name())
+	var s store
+	if secret == nil {
+		s, err = stores.kept(p.ctx, i.store)
+	} else {
+		s, err = stores.write(p.ctx, i.store, secret)
 	}
-	s, err := stores.write(p.ctx, i.store, secret)
 	if err != nil {
 		return nil, nil, err
 	}
