@@ -55,6 +55,7 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	now := w.now()
 	changes := make([]tally.Change, 0, len(batches))
 	windowed := 0
+	w.traces.begin()
 	for i := range batches {
 		b := &batches[i]
 		rule := w.catalog.Rule(b.Topic)
@@ -72,6 +73,9 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 		if rule.Kind == tally.Window {
 			windowed += len(b.Writes)
 		}
+	}
+	if err := w.storeTraces(); err != nil {
+		return nil, err
 	}
 	if windowed > 0 {
 		if _, err := w.dropSeen.Exec(now.Unix(), leastPruned+prunedPerWrite*windowed); err != nil {

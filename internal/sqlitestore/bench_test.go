@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -19,15 +20,28 @@ func mustTopic(t testing.TB, metric, key string) tally.Topic {
 	return topic
 }
 
+// week is how long a journal is by default.
+const week = 7 * 24 * time.Hour
+
 // BenchmarkApply tells what a durable like costs, by how many are in flight
 // together: one transaction a like, all on one topic, each on another.
 func BenchmarkApply(b *testing.B) {
 	for _, shape := range []struct {
 		name          string
 		topics, likes int // topics in a transaction, likes on each
-	}{{"alone", 1, 1}, {"64 on one topic", 1, 64}, {"64 topics", 64, 1}, {"512 on one topic", 1, 512}} {
+		journal       time.Duration
+	}{
+		{"alone", 1, 1, 0},
+		{"alone, with a journal", 1, 1, week},
+		{"64 on one topic", 1, 64, 0},
+		{"64 on one topic, with a journal", 1, 64, week},
+		{"64 topics", 64, 1, 0},
+		{"64 topics, with a journal", 64, 1, week},
+		{"512 on one topic", 1, 512, 0},
+		{"512 on one topic, with a journal", 1, 512, week},
+	} {
 		b.Run(shape.name, func(b *testing.B) {
-			store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
+			store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{Journal: shape.journal})
 			batches := make([]tally.Batch, shape.topics)
 			for i := range batches {
 				batches[i] = tally.Batch{Topic: mustTopic(b, "likes", fmt.Sprint("page-", i)), Writes: make([]tally.Write, shape.likes)}
@@ -38,7 +52,9 @@ func BenchmarkApply(b *testing.B) {
 				for i := range batches {
 					for j := range batches[i].Writes {
 						member++
-						batches[i].Writes[j] = tally.Write{Member: tally.Member(member * 0x9e3779b97f4a7c15), Amount: 1, MayCreate: true}
+						batches[i].Writes[j] = tally.Write{
+							Member: tally.Member(member * 0x9e3779b97f4a7c15), Source: tally.Source(member % 1000), Amount: 1, MayCreate: true,
+						}
 						likes++
 					}
 				}
@@ -73,4 +89,47 @@ func BenchmarkRead(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/topic")
 		})
 	}
+}
+
+// BenchmarkMove tells what it costs to restore contributions, and to dump them.
+func BenchmarkMove(b *testing.B) {
+	const portions = 100
+	topic := mustTopic(b, "likes", "page")
+	portion := func(i int) tally.Portion {
+		p := tally.Portion{First: i == 0, Last: i == portions-1, Contributions: make([]tally.Contribution, tally.MaxPortion)}
+		p.Topic, p.Version = topic, 1
+		for j := range p.Contributions {
+			// Members of a topic come in their order, as a dump hands them over.
+			p.Contributions[j] = tally.Contribution{Member: tally.Member((i*tally.MaxPortion + j + 1) << 40), Amount: 1}
+		}
+		return p
+	}
+	restored := func(b *testing.B) *sqlitestore.Store {
+		store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
+		for i := range portions {
+			if err := store.Restore(context.Background(), true, []tally.Portion{portion(i)}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return store
+	}
+	rate := func(b *testing.B) {
+		b.ReportMetric(float64(b.N*portions*tally.MaxPortion)/b.Elapsed().Seconds(), "contributions/s")
+	}
+	b.Run("restore", func(b *testing.B) {
+		for b.Loop() {
+			restored(b)
+		}
+		rate(b)
+	})
+	b.Run("dump", func(b *testing.B) {
+		store := restored(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := store.Dump(context.Background(), tally.Scope{}, func(tally.Portion) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rate(b)
+	})
 }

@@ -14,23 +14,35 @@ import (
 // traceBytes is the length of an entry: member and source.
 const traceBytes = 8 + 4
 
-// journalist gathers the traces of a batch, and numbers rows within a minute.
+// rowsAtOnce is how many rows one statement stores where many topics changed: a
+// statement costs more than a row.
+const rowsAtOnce = 16
+
+// journalist gathers the rows of a transaction, and numbers them within a minute.
 type journalist struct {
-	entries []byte
+	entries []byte // of all rows
+	row     int    // where those of the row to come begin
+	values  []any  // of the rows: minute, n, topic, entries
 	minute  int64
 	n       int64 // of the next row in that minute
 }
 
-// note adds a trace.
+// note adds a trace to the row to come.
 func (j *journalist) note(write *tally.Write) {
 	j.entries = binary.BigEndian.AppendUint64(j.entries, uint64(write.Member))
 	j.entries = binary.BigEndian.AppendUint32(j.entries, uint32(write.Source))
 }
 
-// journal stores what was noted, as done to the topic of that id.
+// begin forgets what a transaction left that was rolled back.
+func (j *journalist) begin() {
+	clear(j.values)
+	j.entries, j.row, j.values = j.entries[:0], 0, j.values[:0]
+}
+
+// journal makes a row of what was noted, as done to the topic of that id.
 func (w *writer) journal(topic int64, now time.Time) error {
 	j := &w.traces
-	if len(j.entries) == 0 {
+	if len(j.entries) == j.row {
 		return nil
 	}
 	if minute := minuteOf(now); minute != j.minute {
@@ -41,11 +53,24 @@ func (w *writer) journal(topic int64, now time.Time) error {
 		}
 		j.minute = minute
 	}
-	_, err := w.addTraces.Exec(j.minute, j.n, topic, j.entries)
+	j.values = append(j.values, j.minute, j.n, topic, j.entries[j.row:len(j.entries):len(j.entries)])
 	j.n++
-	j.entries = j.entries[:0]
-	if err != nil {
-		return fmt.Errorf("write the journal: %w", err)
+	j.row = len(j.entries)
+	return nil
+}
+
+// storeTraces stores the rows.
+func (w *writer) storeTraces() error {
+	const columns = 4
+	for values := w.traces.values; len(values) > 0; {
+		statement, n := w.addTraces, columns
+		if len(values) >= columns*rowsAtOnce {
+			statement, n = w.addManyTraces, columns*rowsAtOnce
+		}
+		if _, err := statement.Exec(values[:n]...); err != nil {
+			return fmt.Errorf("write the journal: %w", err)
+		}
+		values = values[n:]
 	}
 	return nil
 }

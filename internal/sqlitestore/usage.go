@@ -35,13 +35,12 @@ func (r *Reader) usage(ctx context.Context, conn *sql.Conn) (usage []tally.SiteU
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&used); err != nil {
 		return nil, err
 	}
-	// Each visitor that was seen in a window is one read of a topic's row; there are
-	// few of them beside the contributions that are for good.
 	rows, err := conn.QueryContext(ctx, `
-		SELECT site, count(*), sum(length(CAST(site || metric || topics.key AS BLOB))),
-			sum((SELECT count(*) FROM contributions WHERE topic = topics.id))
-			+ coalesce((SELECT count(*) FROM seen JOIN topics AS of ON of.id = seen.topic WHERE of.site = topics.site), 0)
-		FROM topics GROUP BY site ORDER BY site`)
+		WITH
+		kept AS (SELECT site, count(*) AS topics, sum(octet_length(site) + octet_length(metric) + octet_length(key)) AS names,
+			sum((SELECT count(*) FROM contributions WHERE topic = id)) AS contributions FROM topics GROUP BY site),
+		passing AS (SELECT site, count(*) AS seen FROM seen JOIN topics ON id = topic GROUP BY site)
+		SELECT site, topics, names, contributions + coalesce(seen, 0) FROM kept LEFT JOIN passing USING (site) ORDER BY site`)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -85,7 +86,8 @@ type writer struct {
 	contributed, setContribution      *sql.Stmt
 	addSeen, dropSeen                 *sql.Stmt
 	takeSeen                          *sql.Stmt
-	addTraces, getTraces, setTraces   *sql.Stmt
+	addTraces, addManyTraces          *sql.Stmt
+	getTraces, setTraces              *sql.Stmt
 	probed                            *sql.Stmt
 }
 
@@ -110,6 +112,8 @@ func (w *writer) prepare(ctx context.Context) error {
 			(SELECT window_end, topic, member FROM seen WHERE window_end <= ? ORDER BY window_end LIMIT ?)`},
 		{&w.addTraces, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
 		{&w.takeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
+		{&w.addManyTraces, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)` +
+			strings.Repeat(`, (?, ?, ?, ?)`, rowsAtOnce-1)},
 		{&w.getTraces, `SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`},
 		{&w.setTraces, `UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`},
 		{&w.probed, `INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`},

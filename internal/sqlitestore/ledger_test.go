@@ -1,0 +1,308 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// edit carries out an edit.
+func edit(t *testing.T, store *sqlitestore.Store, e tally.Edit) tally.Edit {
+	t.Helper()
+	edits := []tally.Edit{e}
+	store.Edit(context.Background(), edits)
+	if edits[0].Err != nil {
+		t.Fatal(edits[0].Err)
+	}
+	return edits[0]
+}
+
+// like applies one contribution.
+func like(t *testing.T, store *sqlitestore.Store, topic tally.Topic, member tally.Member) tally.Batch {
+	t.Helper()
+	batches := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: member, Source: 7, Amount: 1, MayCreate: true}}}}
+	store.Apply(context.Background(), batches)
+	if batches[0].Err != nil {
+		t.Fatal(batches[0].Err)
+	}
+	return batches[0]
+}
+
+// journal returns all traces.
+func journal(t *testing.T, reader interface {
+	Journal(context.Context, tally.Scope, int64, int64, func([]tally.Trace) error) error
+}) (traces []tally.Trace) {
+	t.Helper()
+	err := reader.Journal(context.Background(), tally.Scope{}, 0, 1<<40, func(some []tally.Trace) error {
+		traces = append(traces, some...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return traces
+}
+
+// madeByVersion1 returns the path of a file as the first release left it.
+func madeByVersion1(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "old.db")
+	script, err := os.ReadFile("migration/0001_topics.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, `PRAGMA journal_mode = wal`)
+	execute(t, path, string(script)+`
+		PRAGMA application_id = 1413565529;
+		PRAGMA user_version = 1;
+		INSERT INTO meta VALUES ('secret', x'00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff');
+		INSERT INTO topics VALUES (3, 'default', 'likes', 'page', 2, 1700000000000001), (9, 'default', 'claps', 'page', 7, 1700000000000002);
+		INSERT INTO contributions VALUES (3, 5, 1), (3, -6, 1), (9, 5, 7);`)
+	return path
+}
+
+func TestAFileOfTheFirstReleaseOpensAndKeepsEverything(t *testing.T) {
+	path := madeByVersion1(t)
+	store := open(t, path, catalog(), sqlitestore.Options{Journal: week})
+	if secret, err := store.Secret(); err != nil || secret[1] != 0x11 || len(secret) != 32 {
+		t.Errorf("the secret is %x, error %v", secret, err)
+	}
+	likes, claps := mustTopic(t, "likes", "page"), mustTopic(t, "claps", "page")
+	minus6 := ^tally.Member(5)
+	readings := store.Read(context.Background(), []tally.Query{{Topic: likes, Member: minus6}, {Topic: claps, Member: 5}})
+	for i, want := range []tally.Reading{
+		{Change: tally.Change{Topic: likes, Count: 2, Version: 1700000000000001}, Mine: 1},
+		{Change: tally.Change{Topic: claps, Count: 7, Version: 1700000000000002}, Mine: 7},
+	} {
+		if readings[i] != want {
+			t.Errorf("read %v, want %v", readings[i], want)
+		}
+	}
+	if got := like(t, store, likes, 5); got.Writes[0].Changed {
+		t.Error("who had liked liked again")
+	}
+	if got := edit(t, store, tally.Edit{Topic: likes, Kind: tally.EditSeed, Value: 40}); got.After.Count != 42 || got.Before.Seed != 0 || got.Before.Adjustment != 0 {
+		t.Errorf("seeded from %v to %v", got.Before, got.After)
+	}
+	if got := like(t, store, mustTopic(t, "likes", "new"), 1); got.Count != 1 {
+		t.Errorf("a new topic is %+v", got)
+	}
+	if version := query[int](t, path, `PRAGMA user_version`); version != 2 {
+		t.Errorf("its schema is %d", version)
+	}
+}
+
+// TestAnEmptiedTopicLeavesNothingBehind resets and deletes topics of more rows than
+// one portion of sweeping, and breaks off in the middle of it.
+func TestAnEmptiedTopicLeavesNothingBehind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []tally.EditKind{tally.EditReset, tally.EditDelete} {
+		if _, err := fill(store, 30); err != nil {
+			t.Fatal(err)
+		}
+		if got := edit(t, store, tally.Edit{Topic: childTopic(), Kind: kind}); got.Before.Count != 30*tally.MaxBatchWrites || got.After.Count != 0 {
+			t.Fatalf("emptied from %v to %v", got.Before, got.After)
+		}
+	}
+	if err := store.Close(); err != nil { // as far as it was
+		t.Fatal(err)
+	}
+	left := func() int { return query[int](t, path, `SELECT count(*) FROM contributions`) }
+	if n := left(); n == 0 {
+		t.Log("all was removed before the store was closed")
+	}
+	store = open(t, path, catalog(), sqlitestore.Options{})
+	until(t, func() bool { return left() == 0 }, "contributions of a topic that is gone stay")
+	until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM dropped`) == 0 }, "it is never done")
+	if n := query[int](t, path, `SELECT count(*) FROM pragma_foreign_key_check`); n != 0 {
+		t.Errorf("%d rows refer to what is gone", n)
+	}
+	if got := like(t, store, childTopic(), 1); got.Count != 1 || !got.Writes[0].Created {
+		t.Errorf("anew it is %+v", got)
+	}
+}
+
+// TestAnIDIsNotUsedAgain deletes the newest topic, whose id SQLite would give to the
+// next, while its journal and windows are still there.
+func TestAnIDIsNotUsedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	for round := range 3 {
+		store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: week})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range []string{"likes", "views"} {
+			topic := mustTopic(t, metric, fmt.Sprint(round))
+			if traces := journal(t, store); len(traces) != 0 {
+				t.Fatalf("round %d: the journal of topics that are gone is %v", round, traces)
+			}
+			if got := like(t, store, topic, 1); !got.Writes[0].Changed || got.Count != 1 {
+				t.Errorf("round %d: a new topic knows the visitor of another: %+v", round, got)
+			}
+			if traces := journal(t, store); len(traces) != 1 || traces[0].Topic != topic {
+				t.Errorf("round %d: the journal is %v", round, traces)
+			}
+			edit(t, store, tally.Edit{Topic: topic, Kind: tally.EditDelete})
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhatIsWithdrawnIsNotTakenBackAgain shows that traces go with contributions
+// that are withdrawn: what a window counted would be taken back twice.
+func TestWhatIsWithdrawnIsNotTakenBackAgain(t *testing.T) {
+	store := open(t, filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{Journal: week})
+	views := mustTopic(t, "views", "page")
+	for member := range tally.Member(5) {
+		like(t, store, views, member+1)
+	}
+	traces := journal(t, store)
+	if got := edit(t, store, tally.Edit{Topic: views, Kind: tally.EditWithdraw, Members: []tally.Member{2, 4}}); got.After.Count != 3 {
+		t.Fatalf("two of five withdrawn left %v", got.After)
+	}
+	if left := journal(t, store); len(left) != 3 {
+		t.Errorf("the journal is %v", left)
+	}
+	changes, err := store.TakeBack(context.Background(), traces[:2])
+	if err != nil || len(changes) != 1 || changes[0].Count != 2 {
+		t.Errorf("two traces, of which one was withdrawn, made %v, error %v", changes, err)
+	}
+}
+
+func TestTheJournalIsRemovedFromTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	now := time.Now()
+	for _, test := range []struct {
+		name    string
+		journal time.Duration
+		rows    int // that stay
+	}{{"kept", week, 300}, {"shorter", time.Hour, 100}, {"off", 0, 0}} {
+		store, err := sqlitestore.Open(context.Background(), path, catalog(),
+			sqlitestore.Options{Journal: test.journal, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.journal == week {
+			for hour := range 3 {
+				for member := range 100 {
+					like(t, store, mustTopic(t, "likes", fmt.Sprint(hour)), tally.Member(member+1))
+				}
+				if hour < 2 {
+					now = now.Add(2 * time.Hour)
+				}
+			}
+		}
+		if test.journal == 0 {
+			now = now.Add(time.Minute)
+			like(t, store, mustTopic(t, "likes", "without"), 1)
+		}
+		// The store looks at its start.
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		store = open(t, path, catalog(), sqlitestore.Options{Journal: test.journal, Now: func() time.Time { return now }})
+		until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM journal`) == test.rows }, test.name+": the file keeps too much or too little")
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheAuditLogCannotBeChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	if err := store.Audit(context.Background(), tally.AuditEntry{At: time.Now(), Actor: "a", Action: "set"}); err != nil {
+		t.Fatal(err)
+	}
+	db := tool(t, path)
+	defer db.Close()
+	for _, statement := range []string{`UPDATE audit SET actor = 'b'`, `DELETE FROM audit`} {
+		if _, err := db.Exec(statement); err == nil {
+			t.Errorf("%s was done", statement)
+		}
+	}
+}
+
+// TestALongReaderKeepsNobodyFromWriting stops in the middle of a dump. Its snapshot
+// stays, writes go on, and the log is folded into the file afterwards.
+func TestALongReaderKeepsNobodyFromWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	store := open(t, path, catalog(), sqlitestore.Options{})
+	if _, err := fill(store, 10); err != nil {
+		t.Fatal(err)
+	}
+	dumped := 0
+	err := store.Dump(context.Background(), tally.Scope{}, func(p tally.Portion) error {
+		if dumped == 0 {
+			for member := range tally.Member(100) {
+				like(t, store, childTopic(), member+1)
+			}
+			if got := edit(t, store, tally.Edit{Topic: childTopic(), Kind: tally.EditReset}); got.Before.Count != 10*tally.MaxBatchWrites+100 {
+				t.Errorf("while a dump is read it was %v", got.Before)
+			}
+		}
+		dumped += len(p.Contributions)
+		return nil
+	})
+	if err != nil || dumped != 10*tally.MaxBatchWrites {
+		t.Errorf("%d of %d contributions were dumped, error %v", dumped, 10*tally.MaxBatchWrites, err)
+	}
+	until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM contributions`) == 0 }, "the reset is not done")
+	db := tool(t, path)
+	defer db.Close()
+	var busy, pages, folded int
+	until(t, func() bool {
+		err := db.QueryRow(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &folded)
+		return err == nil && busy == 0
+	}, "the log is held by a reader that is gone")
+}
+
+// TestListsFollowIndexes asks SQLite how it finds what pages and dumps go through.
+func TestListsFollowIndexes(t *testing.T) {
+	db := tool(t, made(t))
+	defer db.Close()
+	for _, statement := range []string{
+		`SELECT id FROM topics WHERE true AND metric <> 'readers' AND (site, metric, topics.key) > ('a', 'b', 'c') ORDER BY site, metric, topics.key LIMIT 10`,
+		`SELECT id FROM topics WHERE true AND site = 'a' AND metric = 'b' AND topics.key >= 'x' AND topics.key < 'y' AND (site, metric, topics.key) > ('a', 'b', 'xx') ORDER BY site, metric, topics.key LIMIT 10`,
+		`SELECT member, amount FROM contributions WHERE topic = 7 ORDER BY member`,
+		`SELECT member, 1 FROM seen WHERE topic = 7 AND window_end = 8 ORDER BY member`,
+		`SELECT minute FROM journal WHERE minute < 7 ORDER BY minute LIMIT 10`,
+	} {
+		rows, err := db.Query(`EXPLAIN QUERY PLAN ` + statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := details(t, rows)
+		if slices.ContainsFunc(plan, func(step string) bool { return step[:4] == "SCAN" || step[:8] == "USE TEMP" }) {
+			t.Errorf("%s: %q", statement, plan)
+		}
+	}
+}
+
+func details(t *testing.T, rows *sql.Rows) (plan []string) {
+	t.Helper()
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, detail)
+	}
+	return plan
+}
