@@ -111,10 +111,14 @@ type usageTaken struct {
 // log. Each edit has its own error; the one returned is the first of them, or that
 // of the log. Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric] and, of
 // presence, [tally.CodeReadOnlyMetric], before anything is done;
-// [tally.CodeBadAmount], [tally.CodeStoreUnavailable].
+// [tally.CodeBadAmount], [tally.CodeStoreUnavailable], also while a topic is merged.
 func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
 	for i := range edits {
 		if err := d.countable(edits[i].Topic); err != nil {
+			return err
+		}
+		// What goes elsewhere just now should not come back under its old name.
+		if err := d.service.Paused(edits[i].Topic); err != nil {
 			return err
 		}
 	}

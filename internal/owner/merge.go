@@ -106,7 +106,7 @@ func (d *Desk) mergeable(ctx context.Context, from []tally.Topic, to tally.Topic
 			return nil, err
 		}
 	}
-	register, err := d.store.Register(ctx)
+	register, err := d.obey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +166,10 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic) error {
 		end := []tally.Edit{{Topic: from, Kind: tally.EditDelete, IfVersion: version}}
 		if d.store.Edit(ctx, end); end[0].Err != nil {
 			return end[0].Err
+		}
+		if end[0].Changed {
+			// What is brought into being under its name from now on is another.
+			return d.finish(ctx, from, to)
 		}
 	}
 }

@@ -48,8 +48,7 @@ type world struct {
 	first, second fullStore
 	// place is where another process finds the data, once let go.
 	place string
-	// letGo closes what holds the data; again opens it anew.
-	letGo func()
+	// again opens it anew, once it was closed.
 	again func(t testing.TB) fullStore
 }
 
@@ -71,7 +70,7 @@ func onSQLite(t testing.TB) *world {
 		return store
 	}
 	store := again(t)
-	return &world{first: store, second: store, place: path, again: again, letGo: func() { _ = store.Close() }}
+	return &world{first: store, second: store, place: path, again: again}
 }
 
 func openSQLite(path string) (fullStore, error) {
@@ -89,7 +88,7 @@ func onRedis(t testing.TB) *world {
 		t.Cleanup(func() { _ = store.Close() })
 		return store
 	}
-	return &world{first: again(t), second: again(t), place: url, again: again, letGo: func() {}}
+	return &world{first: again(t), second: again(t), place: url, again: again}
 }
 
 func openRedis(url string) (fullStore, error) {

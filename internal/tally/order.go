@@ -141,6 +141,10 @@ func (o *orders) readPause(name, value string) error {
 // its own.
 func (s *Service) Former(topic Topic) []Topic { return slices.Clone(s.orders.Load().former[topic]) }
 
+// Paused tells whether topic takes no contributions just now, see [PauseOrder].
+// Errors: [CodeStoreUnavailable].
+func (s *Service) Paused(topic Topic) error { return s.orders.Load().holdsUp(topic) }
+
 // holdsUp tells whether topic takes no contributions just now.
 // Errors: [CodeStoreUnavailable].
 func (o *orders) holdsUp(topic Topic) error {

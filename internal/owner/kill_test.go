@@ -1,0 +1,168 @@
+package owner_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// The test binary is the process that is killed, too, when it finds these in its
+// environment: what it does, with which data, and before which of its calls that
+// change something it dies.
+const (
+	childDoes  = "OWNER_TEST_CHILD_DOES"
+	childPlace = "OWNER_TEST_CHILD_PLACE"
+	childDies  = "OWNER_TEST_CHILD_DIES"
+	childFrom  = "OWNER_TEST_CHILD_FROM"
+	childTo    = "OWNER_TEST_CHILD_TO"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childDoes) != "" {
+		if err := child(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m, leaks)
+}
+
+// assassin ends the process before a call that changes something, as kill -9 does.
+type assassin struct{ left int }
+
+func (a *assassin) turn(what string) error {
+	for _, harmless := range []string{"read", "list", "register", "dump"} {
+		if strings.HasPrefix(what, harmless) {
+			return nil
+		}
+	}
+	if a.left--; a.left == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return nil
+}
+
+func child() error {
+	place := os.Getenv(childPlace)
+	openStore := openSQLite
+	if strings.HasPrefix(place, "redis://") {
+		openStore = openRedis
+	}
+	store, err := openStore(place)
+	if err != nil {
+		return err
+	}
+	dies, err := strconv.Atoi(os.Getenv(childDies))
+	if err != nil {
+		return err
+	}
+	o := open(steppedStore{store, &assassin{dies}})
+	from := topic(os.Getenv(childFrom))
+	if os.Getenv(childDoes) == "merge" {
+		_, err = o.Merge(context.Background(), "killed", []tally.Topic{from}, topic(os.Getenv(childTo)))
+	} else {
+		_, err = o.Undo(context.Background(), "killed", owner.Undo{Topics: []tally.Topic{from}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+	}
+	return err
+}
+
+// killed runs a child that dies before its nth call; false where it had no such.
+func killed(t *testing.T, w *world, does string, n int, from, to tally.Topic) bool {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0",
+		childDoes+"="+does, childPlace+"="+w.place, childDies+"="+strconv.Itoa(n),
+		childFrom+"="+from.String(), childTo+"="+to.String())
+	out, err := command.CombinedOutput()
+	if status, ok := command.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+		return true
+	}
+	if err != nil {
+		t.Fatalf("%s, to be killed before call %d: %v\n%s", does, n, err, out)
+	}
+	return false
+}
+
+func TestAMergeThatWasKilledAnywhereIsFinishedByRepeatingIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		store := w.first
+		for n := 1; ; n++ {
+			o := open(store)
+			from, to := newTopic("claps"), newTopic("claps")
+			for v := range 3 {
+				o.contribute(t, from, visitor(v), 5, home)
+				o.contribute(t, to, visitor(v), 7, home)
+			}
+			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 100})
+			o.edit(t, tally.Edit{Topic: to, Kind: tally.EditAdjustment, Value: 1000})
+			if err := store.Close(); err != nil { // one process at a time holds a file
+				t.Fatal(err)
+			}
+			died := killed(t, w, "merge", n, from, to)
+			store = w.again(t)
+			o = open(store)
+			// Whoever asks again meanwhile is answered, at the latest when the pause ends.
+			change, err := o.Merge(t.Context(), "again", []tally.Topic{from}, to)
+			if err != nil || change.Count != 3*5+3*7+1100 {
+				t.Fatalf("killed before call %d, then merged again: %+v, %v", n, change, err)
+			}
+			if state := o.state(t, from); state.Version != 0 {
+				t.Errorf("killed before call %d: %+v", n, state)
+			}
+			if got := o.mine(t, to, visitor(1)); got != 7 {
+				t.Errorf("killed before call %d: a visitor of both contributes %d at the one that is left", n, got)
+			}
+			if !died {
+				if n < 8 {
+					t.Errorf("a merge is over after %d calls", n)
+				}
+				return
+			}
+		}
+	})
+}
+
+// robot is an address that contributes in bulk.
+var robot = netip.MustParseAddr("203.0.113.99")
+
+func TestAnUndoThatWasKilledAnywhereIsFinishedByRepeatingIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		store := w.first
+		for n := 1; ; n++ {
+			o := open(store)
+			page := newTopic("likes")
+			o.like(t, page, visitor(1))
+			for v := range 30 {
+				o.contribute(t, page, visitor(100+v), 1, robot)
+			}
+			if err := store.Close(); err != nil { // one process at a time holds a file
+				t.Fatal(err)
+			}
+			died := killed(t, w, "undo", n, page, page)
+			store = w.again(t)
+			o = open(store)
+			_, err := o.Undo(t.Context(), "again", owner.Undo{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.counts(t, page, 1)
+			if !died {
+				return
+			}
+		}
+	})
+}
