@@ -16,6 +16,7 @@ import (
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/web"
 )
 
 // finishWithin is how long requests that are being answered may take once no new
@@ -133,6 +134,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 			Catalog:  catalog,
 			Token:    c.adminToken,
 			BasePath: c.basePath,
+			Pages:    web.Dashboard,
 			Logger:   log,
 		}),
 		BasePath:     c.basePath,

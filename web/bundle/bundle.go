@@ -68,6 +68,9 @@ func Files(dir string) (map[string][]byte, error) {
 	if err := addPages(files, dir); err != nil {
 		return nil, fmt.Errorf("render the demo: %w", err)
 	}
+	if err := addDashboard(files, dir); err != nil {
+		return nil, err
+	}
 	return files, nil
 }
 

@@ -1,5 +1,6 @@
 // Command generate makes the files of dist, which the service embeds: of src the
-// minified scripts, and of demo the pages. It is run by `go generate ./web`.
+// minified scripts, of demo the pages, and of admin the dashboard. It is run by
+// `go generate ./web`, once `npm ci` installed what the dashboard plots with.
 //
 // With -release, run by whoever makes a release, it also keeps the scripts in
 // released, from where later binaries serve them.
@@ -8,6 +9,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +31,11 @@ func run(release bool) error {
 	if err != nil {
 		return err
 	}
+	plot, err := bundle.Plot(".")
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, plot)
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join("dist", name), content, 0o644); err != nil {
 			return err

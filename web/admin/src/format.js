@@ -1,0 +1,50 @@
+/** Numbers and times as this page writes them, in the reader's language and zone. */
+
+const numbers = new Intl.NumberFormat();
+const times = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const minutes = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto', style: 'narrow' });
+
+/** @param {number} n */
+export const number = (n) => numbers.format(n);
+
+/** @param {number} n */
+export const signed = (n) => (n > 0 ? `+${number(n)}` : number(n));
+
+/**
+ * @param {number} n
+ * @param {string} one
+ * @param {string} [many]
+ */
+export const counted = (n, one, many = one + 's') => `${number(n)} ${n === 1 ? one : many}`;
+
+/** Units of sizes, each 1,000 of the one before. */
+const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+
+/** @param {number} n */
+export function bytes(n) {
+  let unit = 0;
+  for (; n >= 1000 && unit < UNITS.length - 1; unit++) n /= 1000;
+  return new Intl.NumberFormat(undefined, { style: 'unit', unit: UNITS[unit], unitDisplay: unit ? 'short' : 'long', maximumFractionDigits: n < 10 && unit ? 1 : 0 }).format(n);
+}
+
+/** @param {string} time in RFC 3339 */
+export const exactTime = (time) => times.format(new Date(time));
+
+/** @param {string} time in RFC 3339 */
+export const minuteTime = (time) => minutes.format(new Date(time));
+
+/** From how many seconds on a unit is used, and how many it has. */
+const STEPS = /** @type {[number, number, Intl.RelativeTimeFormatUnit][]} */ ([
+  [2 * 86_400, 86_400, 'day'],
+  [5400, 3600, 'hour'],
+  [90, 60, 'minute'],
+  [0, 1, 'second'],
+]);
+
+/** @param {string} time in RFC 3339 */
+export function ago(time) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
+  const [, length, unit] = STEPS.find(([from]) => seconds >= from) ?? STEPS[STEPS.length - 1];
+  return relative.format(-Math.round(seconds / length), unit);
+}
