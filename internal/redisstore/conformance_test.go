@@ -116,9 +116,9 @@ func TestConformsOnAStandaloneRedis(t *testing.T) {
 	conforms(t, place{server: server, url: server.URL(0)})
 }
 
-func TestAnOwnerOnAStandaloneRedis(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	owned(t, place{server: server, url: server.URL(0)})
+func TestAnOwnerOnAStandaloneRedisWithFewRights(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >secret ~test* &test* " + rights}})
+	owned(t, place{server: server, url: server.URLAs("app", "secret", 0)})
 }
 
 func TestAnOwnerBehindSentinels(t *testing.T) {

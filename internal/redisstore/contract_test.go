@@ -280,16 +280,21 @@ func TestLikesTakeLittleMemory(t *testing.T) {
 
 // BenchmarkRedis reports the processor time of redis-server a like.
 func BenchmarkRedis(b *testing.B) {
+	const week = 7 * 24 * time.Hour
 	for _, shape := range []struct {
 		name           string
 		topics, writes int
+		journal        time.Duration
 	}{
-		{"hot, 1 a batch", 1, 1}, {"hot, 30 a batch", 1, 30}, {"hot, 300 a batch", 1, 300},
-		{"1 topic a batch of 10000", -1, 1}, {"60 topics a batch of 10000", -60, 1},
+		{"hot, 1 a batch", 1, 1, 0}, {"hot, 30 a batch", 1, 30, 0}, {"hot, 300 a batch", 1, 300, 0},
+		{"1 topic a batch of 10000", -1, 1, 0}, {"60 topics a batch of 10000", -60, 1, 0},
+		{"hot, 1 a batch, journal", 1, 1, week}, {"hot, 30 a batch, journal", 1, 30, week}, {"hot, 300 a batch, journal", 1, 300, week},
+		{"1 topic a batch of 10000, journal", -1, 1, week}, {"60 topics a batch of 10000, journal", -60, 1, week},
 	} {
 		b.Run(shape.name, func(b *testing.B) {
 			server := redistest.Start(b, redistest.Options{})
-			store := place{server: server, url: server.URL(0)}.connected(b, catalog(), newPrefix())
+			p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: shape.journal, TopEvery: time.Hour}}
+			store := p.connected(b, catalog(), newPrefix())
 			var topics []tally.Topic
 			for i := range 10_000 {
 				topics = append(topics, topic(b, fmt.Sprintf("default/likes/page-%d", i)))
@@ -303,7 +308,7 @@ func BenchmarkRedis(b *testing.B) {
 						batches[i].Topic = topics[rand.IntN(len(topics))]
 					}
 					for j := range batches[i].Writes {
-						batches[i].Writes[j] = tally.Write{Member: tally.Member(rand.Uint64()), Amount: 1, MayCreate: true}
+						batches[i].Writes[j] = tally.Write{Member: tally.Member(rand.Uint64()), Source: tally.Source(rand.Uint32()), Amount: 1, MayCreate: true}
 					}
 					likes += shape.writes
 				}

@@ -26,16 +26,42 @@
 //
 // With the prefix "tally" and on database 0:
 //
-//	tally:{site/metric/key}:count    hash: n count, v version, d depth of members
+//	tally:{site/metric/key}:count    hash: n count, v version, d depth of members, and
+//	                                 where they are not 0 s seed and a adjustment; see
+//	                                 script/apply.lua
 //	tally:{site/metric/key}:members  who contributes: a trie of packed buckets, see
 //	                                 script/apply.lua; for amounts a hash of them
+//	tally:{site/metric/key}:journal:DAY
+//	                                 contributions of a day that became more, 16 bytes
+//	                                 each, see script/part/journal.lua; ends by itself
+//	tally:{site/metric/key}:ended    version at which the topic was deleted, for an hour
 //	tally:{site/metric/key}:shares   presence: hash of instance to "pages expires"
 //	tally:{site/metric/key}:0        Pub/Sub channel; the payload is the frame
 //	tally:top:{site/metric}          leaderboard, a projection: key by -count
 //	tally:top:{site/metric}:versions hash: the version at which each key stands there
+//	tally:topics:{site}              directory, a projection: metric/key by version
+//	tally:register                   hash: what owners ordered
+//	tally:audit                      stream: what owners did; never cut
+//	tally:{pulses}                   hash: instance to "expires writes status"
+//	tally:{pulses}:activity:DAY      hash: "minute site" to writes; ends by itself
 //	tally:gossip:0                   Pub/Sub channel of Broadcast
 //	tally:probe:INSTANCE:0           Pub/Sub channel on which an instance hears itself
 //	tally:{check/INSTANCE}:probe     written again and again, to see that writes work
 //	tally:layout                     version of this layout
 //	tally:secret                     key of the visitor hash
+//
+// DAY is days since the Unix epoch in the node's clock, give or take a few seconds: a
+// key has minutes of its neighbours.
+//
+// The count is seed + adjustment + what members contribute. Instances of before know
+// only n, v and d, which mean what they meant, so that they may run beside newer ones;
+// what is contributed through them is not in the journal.
+//
+// # Projections and the truth
+//
+// Leaderboards and directories follow the counts within 2 s, and a sweep repairs them.
+// What must be complete, a dump, a page by name, the usage of sites, goes over all keys
+// by SCAN instead, on every primary, and again where slots moved meanwhile. That costs
+// Redis a second or less for a million keys, of which a topic has two and one more for
+// each day of its journal.
 package redisstore

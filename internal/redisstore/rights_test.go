@@ -12,9 +12,11 @@ import (
 // found by the first like.
 func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
 	paths, err := filepath.Glob("script/*.lua")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("scripts: %v, %v", paths, err)
+	parts, err2 := filepath.Glob("script/part/*.lua")
+	if err != nil || err2 != nil || len(paths) == 0 || len(parts) == 0 {
+		t.Fatalf("scripts: %v, %v, %v, %v", paths, err, parts, err2)
 	}
+	paths = append(paths, parts...)
 	check, err := os.ReadFile("script/check.lua")
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +34,19 @@ func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
 			if !strings.Contains(rights, "+"+strings.ToLower(match[1])) {
 				t.Errorf("%s uses %s, which the tests' user has no right to", path, match[1])
 			}
+		}
+	}
+}
+
+// Who sets up a user goes by the README.
+func TestTheREADMEListsWhatAUserNeeds(t *testing.T) {
+	readme, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, right := range strings.Fields(rights) {
+		if !regexp.MustCompile(`(?m)\s` + regexp.QuoteMeta(right) + `(\s|$)`).Match(readme) {
+			t.Errorf("deploy/README.md does not list %s", right)
 		}
 	}
 }

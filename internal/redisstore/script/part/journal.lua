@@ -5,9 +5,8 @@
 
 if traces[1] then
   local FULL = 67108864 -- 64 MiB a topic and day, 4 million contributions
-  local m = math.floor(now / 60000000)
-  local minute = string.char(math.floor(m / 16777216), math.floor(m / 65536) % 256, math.floor(m / 256) % 256, m % 256)
-  local packed = table.concat(traces, minute) .. minute
+  local minute = struct.pack('>I4', math.floor(now / 60000000))
+  local packed = #traces == 1 and traces[1] .. minute or table.concat(traces, minute) .. minute
   local length = state[4] ~= KEYS[3] and redis.pcall('APPEND', KEYS[3], packed)
   if type(length) ~= 'number' then
     results = results .. 'j'

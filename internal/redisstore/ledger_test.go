@@ -1,0 +1,336 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// spreadMember returns the i-th of some members that are spread as hashes are.
+func spreadMember(i int) tally.Member { return tally.Member(uint64(i+1) * 0x9e3779b97f4a7c15) }
+
+// fill has members contribute 1 each, from one of two sources by turns.
+func fill(t testing.TB, store tally.Store, topic tally.Topic, from, to int) {
+	t.Helper()
+	for ; from < to; from += tally.MaxBatchWrites {
+		batch := []tally.Batch{{Topic: topic}}
+		for i := from; i < min(from+tally.MaxBatchWrites, to); i++ {
+			batch[0].Writes = append(batch[0].Writes, tally.Write{
+				Member: spreadMember(i), Source: tally.Source(1 + i%2), Amount: 1, MayCreate: true,
+			})
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		store.Apply(ctx, batch)
+		cancel()
+		if batch[0].Err != nil {
+			t.Fatal(batch[0].Err)
+		}
+	}
+}
+
+// stored is what a dump tells of a topic.
+type stored struct {
+	count, seed, adjustment, counted int64
+	members                          map[tally.Member]int64
+}
+
+func (s stored) equal(other stored) bool {
+	return s.count == other.count && s.seed == other.seed && s.adjustment == other.adjustment &&
+		s.counted == other.counted && maps.Equal(s.members, other.members)
+}
+
+func (s stored) String() string {
+	return fmt.Sprintf("%d = %d + %d + %d by %d members", s.count, s.seed, s.adjustment, s.counted, len(s.members))
+}
+
+// dump returns all topics, and fails where a member is handed over twice.
+func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Portion) {
+	t.Helper()
+	all := map[tally.Topic]stored{}
+	var portions []tally.Portion
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := store.Dump(ctx, tally.Scope{}, func(p tally.Portion) error {
+		s := all[p.Topic]
+		if p.First != (s.members == nil) {
+			t.Errorf("a portion of %s is first: %t", p.Topic, p.First)
+		}
+		if p.First {
+			s.members = map[tally.Member]int64{}
+		}
+		for _, c := range p.Contributions {
+			if s.members[c.Member] != 0 {
+				t.Errorf("%s: member %d is handed over twice", p.Topic, c.Member)
+			}
+			s.members[c.Member] = c.Amount
+		}
+		s.count, s.seed, s.adjustment, s.counted = p.Count, p.Seed, p.Adjustment, p.Counted
+		all[p.Topic] = s
+		portions = append(portions, p)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all, portions
+}
+
+func edit(t testing.TB, store tally.Ledger, e tally.Edit) tally.Edit {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	edits := []tally.Edit{e}
+	store.Edit(ctx, edits)
+	if edits[0].Err != nil {
+		t.Fatal(edits[0].Err)
+	}
+	return edits[0]
+}
+
+// killedAndRepeated does something again and again until it succeeds, and kills Redis
+// meanwhile, once progress tells that it is on its way.
+func killedAndRepeated(t *testing.T, server *redistest.Server, progress func() bool, work func(context.Context) error) {
+	t.Helper()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	go func() { done <- work(ctx) }() // ends with ctx; its end is received below
+	eventually(t, "it is on its way", progress)
+	server.Kill9()
+	if err := <-done; err == nil {
+		t.Log("it had ended when Redis was killed")
+	} else if tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("with Redis killed: %v", err)
+	}
+	server.Restart()
+	within(t, patience, "it succeeds when it is repeated", func() bool { return work(ctx) == nil })
+}
+
+func TestARestoreThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Args: durable})
+	p := place{server: server, url: server.URL(0)}
+	from := p.connected(t, catalog(), newPrefix())
+	likes, claps, views := topic(t, "default/likes/page"), topic(t, "default/claps/page"), topic(t, "default/visitors/page")
+	fill(t, from, likes, 0, 40_000)
+	fill(t, from, views, 0, 5_000)
+	for i := range 20 {
+		try(from, patience, claps, int64(1+i), spreadMember(i))
+	}
+	fill(t, from, claps, 100, 3_000)
+	edit(t, from, tally.Edit{Topic: likes, Kind: tally.EditSeed, Value: 1000})
+	edit(t, from, tally.Edit{Topic: likes, Kind: tally.EditCount, Value: 7})
+	want, portions := dump(t, from)
+	if got := want[likes]; got.count != 7 || got.counted != 40_000 || len(got.members) != 40_000 {
+		t.Fatalf("dumped: %v", got)
+	}
+	for _, replace := range []bool{true, false} {
+		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
+			to := p.connected(t, catalog(), newPrefix())
+			if replace {
+				fill(t, to, likes, 1_000_000, 1_003_000) // what is replaced
+			}
+			begun := func() bool {
+				reading := to.Read(context.Background(), []tally.Query{{Topic: likes, Member: spreadMember(0)}, {Topic: views}})
+				return reading[0].Mine == 1 || reading[1].Change.Version > 0
+			}
+			killedAndRepeated(t, server, begun, func(ctx context.Context) error { return to.Restore(ctx, replace, portions) })
+			got, _ := dump(t, to)
+			for topic, stored := range want {
+				if !got[topic].equal(stored) {
+					t.Errorf("%s became %v, was %v", topic, got[topic], stored)
+				}
+			}
+		})
+	}
+}
+
+func TestATakingBackThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Args: durable})
+	p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour}}
+	const each = 20_000
+	metrics := tally.DefaultMetrics()
+	metrics["days"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 24 * time.Hour}
+	store := p.connected(t, tally.NewCatalog(nil, metrics), newPrefix())
+	topics := []tally.Topic{topic(t, "default/likes/page"), topic(t, "default/claps/page"), topic(t, "default/days/page")}
+	for _, topic := range topics {
+		fill(t, store, topic, 0, each)
+	}
+	var spike []tally.Trace
+	err := store.Journal(t.Context(), tally.Scope{}, 0, 1<<40, func(traces []tally.Trace) error {
+		for _, trace := range traces {
+			if trace.Source == 1 {
+				spike = append(spike, trace)
+			}
+		}
+		return nil
+	})
+	if err != nil || len(spike) != len(topics)*each/2 {
+		t.Fatalf("%d traces: %v", len(spike), err)
+	}
+	begun := func() bool {
+		reading := store.Read(context.Background(), []tally.Query{{Topic: topics[0]}, {Topic: topics[1]}, {Topic: topics[2]}})
+		return slices.ContainsFunc(reading, func(r tally.Reading) bool { return r.Err == nil && r.Change.Count < each })
+	}
+	killedAndRepeated(t, server, begun, func(ctx context.Context) error {
+		_, err := store.TakeBack(ctx, spike)
+		return err
+	})
+	for _, topic := range topics {
+		if got := read(t, store, topic, spreadMember(0)); got.Change.Count != each/2 || got.Mine != 0 {
+			t.Errorf("%s became %+v, want %d", topic, got, each/2)
+		}
+		if got := read(t, store, topic, spreadMember(1)); got.Mine != 1 {
+			t.Errorf("%s: one of another source was taken back", topic)
+		}
+	}
+}
+
+// A dump goes on while a topic grows from one bucket to thousands under it.
+func TestADumpMeetsEachMemberOnceWhileBucketsDivide(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), newPrefix())
+	likes, claps := topic(t, "default/likes/page"), topic(t, "default/claps/page")
+	const before, steps = 12_000, 5
+	for _, topic := range []tally.Topic{likes, claps} {
+		fill(t, store, topic, 0, before)
+		met := map[tally.Member]bool{}
+		grown := before
+		err := store.Dump(t.Context(), tally.Scope{Site: topic.Site(), Metric: topic.Metric()}, func(p tally.Portion) error {
+			for _, c := range p.Contributions {
+				if met[c.Member] {
+					t.Errorf("%s: member %d is handed over twice", topic, c.Member)
+				}
+				met[c.Member] = true
+			}
+			if p.Last && p.Counted != int64(len(met)) {
+				t.Errorf("%s: %d counted, %d handed over", topic, p.Counted, len(met))
+			}
+			if grown < before*steps {
+				fill(t, store, topic, grown, grown+before/2)
+				grown += before / 2
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range before {
+			if !met[spreadMember(i)] {
+				t.Fatalf("%s: a member who had contributed before is missing", topic)
+			}
+		}
+		t.Logf("%s: %d of %d members handed over", topic, len(met), grown)
+	}
+}
+
+func TestAJournalEndsAndIsBounded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	const kept = 48 * time.Hour
+	p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: kept}}
+	store := p.connected(t, catalog(), prefix)
+	like(t, store, page, 1, 2)
+	keys, _ := server.Do("KEYS", prefix+":{default/likes/page}:journal:*").([]any)
+	if len(keys) != 1 {
+		t.Fatalf("journals: %q", keys)
+	}
+	left := time.Duration(server.Do("PTTL", keys[0]).(int64)) * time.Millisecond
+	if left < kept+23*time.Hour || left > kept+24*time.Hour+time.Second {
+		t.Errorf("a journal ends after %s", left)
+	}
+	const full = 64 << 20
+	server.Do("SETRANGE", keys[0], full-16, "0123456789abcdef")
+	like(t, store, page, 3) // which fills it
+	if got := like(t, store, page, 4, 5); got.Count != 5 {
+		t.Errorf("with a full journal %d likes are counted", got.Count)
+	}
+	if size := server.Do("STRLEN", keys[0]).(int64); size != full+16 {
+		t.Errorf("a full journal has %d bytes", size)
+	}
+	if n := store.Stats().JournalSkipped; n != 1 {
+		t.Errorf("%d batches are said to be missing in the journal", n)
+	}
+	for _, wrong := range []time.Duration{-1, redisstore.MaxJournal + 1} {
+		if _, err := redisstore.Open(server.URL(0), catalog(), redisstore.Options{Journal: wrong}); err == nil {
+			t.Errorf("a journal of %s was accepted", wrong)
+		}
+	}
+}
+
+// An instance of before knows neither seed nor adjustment nor journal, and counts on
+// from what it finds.
+func TestAnInstanceOfBeforeGoesOn(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	count, members := prefix+":{default/likes/page}:count", prefix+":{default/likes/page}:members"
+	server.Do("HSET", count, "n", 2, "v", 1_700_000_000_000_000)
+	server.Do("HSET", members, "", "\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02")
+	if got := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditSeed, Value: 10}); got.After.Count != 12 || !got.Changed {
+		t.Errorf("seeded: %+v", got.After)
+	}
+	server.Do("HSET", members, "", "\x00\x00\x00\x00\x00\x00\x00\x01")
+	server.Do("HINCRBY", count, "n", -1) // as that instance does
+	server.Do("HINCRBY", count, "v", 1)
+	if got := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditCount, Value: 50}); got.Before.Count != 11 || got.After.Adjustment != 39 {
+		t.Errorf("edited: %+v", got)
+	}
+	if got, _ := dump(t, store); got[page].counted != 1 || got[page].count != 50 {
+		t.Errorf("dumped: %v", got[page])
+	}
+	if got := server.Do("GET", prefix+":layout"); got != "1" {
+		t.Errorf("the layout is now %v, which an instance of before refuses", got)
+	}
+}
+
+// What a pulse tells is counted once though its answer was lost.
+func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	proxy := redistest.StartProxy(t, server.Addr)
+	store := place{url: "redis://" + proxy.Addr}.connected(t, catalog(), prefix)
+	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	pulse := func(writes int64) error {
+		return store.Pulse(t.Context(), tally.Pulse{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
+	}
+	sum := func() (sum int64) {
+		activity, err := direct.Activity(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range activity {
+			sum += a.Writes
+		}
+		return sum
+	}
+	if err := pulse(3); err != nil || sum() != 3 {
+		t.Fatalf("%d writes: %v", sum(), err)
+	}
+	proxy.BlackHole(true)
+	if err := pulse(4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a pulse whose answer was lost: %v", err)
+	}
+	eventually(t, "it arrived all the same", func() bool { return sum() == 7 })
+	proxy.BlackHole(false)
+	eventually(t, "the next is stored", func() bool { return pulse(4+2) == nil })
+	if got := sum(); got != 9 {
+		t.Errorf("%d writes are told, were 9", got)
+	}
+	pulses, err := direct.Pulses(t.Context())
+	if err != nil || len(pulses) != 1 || string(pulses[0].Status) != `{"a b":1}` {
+		t.Errorf("pulses %+v: %v", pulses, err)
+	}
+}
