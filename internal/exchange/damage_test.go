@@ -323,3 +323,30 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 		t.Errorf("without patience: %v", err)
 	}
 }
+
+// The last position is noted after the line of totals was read.
+func TestAnImportThatWasEndedAtItsVeryEndIsWhole(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	path := write(t, export(t, from, tally.Scope{}))
+	at, err := exchange.OpenPosition(path + ".position")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	options := exchange.ImportOptions{Position: at, Name: "store", Fingerprint: fingerprint()}
+	if _, err := exchange.Import(context.Background(), exchange.Into(to, catalog()), file, options); err != nil {
+		t.Fatal(err)
+	}
+	if err := at.Close(); err != nil { // the process ends here
+		t.Fatal(err)
+	}
+	report, err := importFile(t, to, path, path+".position", false)
+	if err != nil || !report.Resumed || report.Topics != 8 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	same(t, from, to)
+}

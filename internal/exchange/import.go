@@ -132,7 +132,7 @@ func (i *importing) begin(ctx context.Context) error {
 	i.report.Topics, i.report.Contributions = at.Report.Topics, at.Report.Contributions
 	i.report.Orders, i.report.Refused = at.Report.Orders, at.Report.Refused
 	i.report.Resumed = true
-	i.counted = at.Read
+	i.counted, i.total = at.Read, at.Total
 	if at.Topic != "" {
 		if i.topic, err = tally.ParseTopic(at.Topic); err != nil {
 			return fmt.Errorf("position of the import: %w", err)
@@ -240,7 +240,7 @@ func (i *importing) flush(ctx context.Context) error {
 	}
 	i.batch, i.contributions = i.batch[:0], 0
 	if p := i.options.Position; p != nil {
-		at := place{Import: i.name, Offset: i.lines.offset, Line: i.lines.number, Topic: i.topic.String(), Read: i.counted,
+		at := place{Import: i.name, Offset: i.lines.offset, Line: i.lines.number, Topic: i.topic.String(), Read: i.counted, Total: i.total,
 			Report: progress{i.report.Topics, i.report.Contributions, i.report.Orders, i.report.Refused}}
 		if err := p.save(at); err != nil {
 			return err

@@ -25,7 +25,8 @@ type Position struct {
 
 // place is what a position's file holds. All that precedes it is stored.
 type place struct {
-	Import string   `json:"import"` // identifies the file, the store and the way
+	Total  *Totals  `json:"total,omitempty"` // what the last line says, where it precedes it
+	Import string   `json:"import"`          // identifies the file, the store and the way
 	Offset int64    `json:"offset"`
 	Line   int64    `json:"line"`
 	Topic  string   `json:"topic"` // whose first line precedes it, and maybe not its last
