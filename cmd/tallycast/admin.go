@@ -31,9 +31,10 @@ var adminFlags = []definition{
 // adminClient calls what stands below /admin/ of a running service. It is safe for
 // concurrent use.
 type adminClient struct {
-	at    string // without a slash at its end
-	token string
-	http  *http.Client
+	at      string // without a slash at its end
+	token   string
+	http    *http.Client
+	release func() error // what else ends with it; nil: nothing
 }
 
 // adminClient returns the client that the flags describe. Its errors are those of
@@ -83,8 +84,13 @@ func readTokenFile(path string) (string, error) {
 	return token, nil
 }
 
-// close lets connections go.
-func (c *adminClient) close() { c.http.CloseIdleConnections() }
+// close lets go what is held. What was answered is durable already.
+func (c *adminClient) close() {
+	c.http.CloseIdleConnections()
+	if c.release != nil {
+		_ = c.release()
+	}
+}
 
 // call sends in, where not nil, as JSON, and reads the answer into out, where not
 // nil. path begins with /admin/v1/ and may have a query. What the service refuses is

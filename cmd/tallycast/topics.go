@@ -14,10 +14,11 @@ import (
 )
 
 const topicsDetails = `
-Each of these asks a running service, with the token that its --admin-token is. On
-a terminal it shows tables, elsewhere a line of JSON for each thing. What cannot be
-taken back is asked about first, or needs --yes where nobody can be asked. All of it
-can be called by HTTP below /admin/v1/, too.
+Each of these asks a running service, with the token that its --admin-token is, or
+with --store works on a store that no service holds. On a terminal it shows tables,
+elsewhere a line of JSON for each thing. What cannot be taken back is asked about
+first, or needs --yes where nobody can be asked. All of it can be called by HTTP
+below /admin/v1/, too.
 `
 
 const topicsExamples = `
@@ -83,8 +84,8 @@ var pruneCommand = func() command {
 
 // owning returns a subcommand that does what an owner may do.
 func owning(name, about, takes string, run func(*mending) error, flags ...definition) command {
-	flags = slices.Concat(flags, []definition{jsonFlag}, adminFlags)
-	return command{name: name, about: about, takes: takes, flags: flags, run: func(p *process) int { return mend(p, flags, run) }}
+	flags = slices.Concat(flags, []definition{jsonFlag}, adminFlags, mendingStoreFlags)
+	return command{name: name, about: about, takes: takes, flags: flags, run: func(p *process) int { return mend(p, name, flags, run) }}
 }
 
 // mending is one run of such a subcommand.
@@ -100,21 +101,19 @@ type mending struct {
 // usageError is what is wrong with a command line.
 type usageError struct{ error }
 
-func mend(p *process, flags []definition, run func(*mending) error) int {
+func mend(p *process, name string, flags []definition, run func(*mending) error) int {
 	values := layer(flags, p.flags, p.env, configFile{})
 	m := &mending{process: p, ctx: p.ctx, values: values, read: &reader{values: values}}
 	asJSON := one(m.read, "json", parseBool)
 	m.table = isTerminal(p.stdout) && !asJSON
-	client, err := p.adminClient()
-	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+	client, err := p.mendingClient(name)
+	if err == nil {
+		defer client.close()
+		m.client = client
+		err = run(m)
 	}
-	defer client.close()
-	m.client = client
-	err = run(m)
-	var usage usageError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, new(usageError)):
 		return fail(p.stderr, exitUsage, err)
 	case err != nil:
 		return fail(p.stderr, exitFailure, err)

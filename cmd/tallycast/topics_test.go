@@ -103,6 +103,20 @@ func TestTopicsAreMendedFromTheCommandLine(t *testing.T) {
 	})
 }
 
+func TestTheHelpOfTopicsListsWhatIsDoneToThem(t *testing.T) {
+	for _, args := range []string{"topics --help", "topics -h", "help topics"} {
+		code, out, errors := call(t, variables(), strings.Fields(args)...)
+		if code != exitOK || errors != "" {
+			t.Errorf("%s: exit %d, %s", args, code, errors)
+		}
+		golden(t, "help-topics.txt", out)
+	}
+	_, want, _ := call(t, variables(), "topics", "undo", "--help")
+	if code, out, _ := call(t, variables(), "help", "topics", "undo"); code != exitOK || out != want || !strings.Contains(out, "Usage: tallycast topics undo [flags] [TOPIC…]") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
 func TestWhatDestroysIsAskedAbout(t *testing.T) {
 	r, topics := owned(t)
 	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
@@ -208,5 +222,41 @@ func TestPeopleAreShownTables(t *testing.T) {
 	out.Reset()
 	if err := tabulate(m, stateHead, "none", func(func(json.RawMessage) error) error { return nil }, addState); err != nil || out.String() != "none\n" {
 		t.Errorf("%v %q", err, out.String())
+	}
+}
+
+func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
+	file := sqlite(t)
+	r := started(t, variables(), "--store", file, "--drain", "0s", "--site", "blog")
+	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
+	topics := func(args ...string) (int, string, string) {
+		t.Helper()
+		return call(t, variables(), append(append([]string{"topics"}, args...), "--store", file)...)
+	}
+	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "without --store it is asked") {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	r.stop()
+	if code := r.exits(t); code != exitOK {
+		t.Fatalf("exit %d", code)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"list --site blog --metric likes", `"topic":"blog/likes/x","count":1`},
+		{"set blog/likes/x 42", `"changed":true`},
+		{"rename --yes blog/likes/x blog/likes/y", `"count":42`},
+		{"undo --yes blog/likes/y --from 1h", `"undone":false`}, // the journal ended with the old name
+		{"audit --limit 1", `"actor":"tallycast rename"`},
+		{"block 192.0.2.0/24", ""},
+		{"delete --yes blog/likes/y", `"changed":true`},
+	} {
+		if code, out, errors := topics(strings.Fields(c.args)...); code != exitOK || !strings.Contains(out, c.want) {
+			t.Errorf("%s: exit %d, does not say %q: %s%s", c.args, code, c.want, out, errors)
+		}
+	}
+	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "one of them") {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist yet") {
+		t.Errorf("exit %d: %s", code, errors)
 	}
 }

@@ -62,6 +62,10 @@ func (q *request) exportNumbers() error {
 		return tally.Errorf(tally.CodeBadBody, "format is jsonl, csv or json")
 	}
 	w := &exportWriter{q: q, control: http.NewResponseController(q.w), form: form}
+	if q.r.Method == http.MethodHead {
+		w.begin() // nobody would read the rest
+		return nil
+	}
 	err = form.write(q.r.Context(), q, scope, w)
 	if err != nil && !w.begun {
 		return err
@@ -84,13 +88,18 @@ type exportWriter struct {
 	begun   bool
 }
 
+// begin sets what stands before the export, once it is known that there is one.
+func (w *exportWriter) begin() {
+	w.begun = true
+	h := w.q.w.Header()
+	h.Set("Content-Type", w.form.media)
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="tallycast-%s.%s"`, w.q.s.now().UTC().Format(time.DateOnly), w.form.extension))
+	h.Set("X-Accel-Buffering", "no") // proxies hand it on as it comes
+}
+
 func (w *exportWriter) Write(p []byte) (int, error) {
 	if !w.begun {
-		w.begun = true
-		h := w.q.w.Header()
-		h.Set("Content-Type", w.form.media)
-		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="tallycast-%s.%s"`, w.q.s.now().UTC().Format(time.DateOnly), w.form.extension))
-		h.Set("X-Accel-Buffering", "no")
+		w.begin()
 	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(takeWithin)) // where there are no deadlines, none is kept
 	return w.q.w.Write(p)
@@ -109,7 +118,7 @@ func (q *request) importNumbers() error {
 	if mode := values.Get("mode"); mode != "" && mode != "merge" && !replace {
 		return tally.Errorf(tally.CodeBadBody, "mode is merge or replace")
 	}
-	body, err := q.read(importKinds)
+	body, err := q.read(importKinds, maxBody)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,12 @@ func withRequest(ctx context.Context, q *request) context.Context {
 }
 
 // actor is who the audit log says did it.
-func (q *request) actor() string { return "admin " + q.caller.Address.String() }
+func (q *request) actor() string {
+	if q.caller.Actor != "" {
+		return q.caller.Actor
+	}
+	return "admin " + q.caller.Address.String()
+}
 
 // carriedThrough returns the context of a change: it does not end when the asker
 // goes away, since what takes several steps is better ended than left half done.
@@ -68,16 +73,17 @@ func (q *request) checkKind(kinds []string) error {
 	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s", text, strings.Join(kinds, " or "))
 }
 
-// read reads the body. Errors: body_too_large, bad_body, unsupported_media_type.
-func (q *request) read(kinds []string) ([]byte, error) {
+// read reads the body, of at most so many bytes.
+// Errors: body_too_large, bad_body, unsupported_media_type.
+func (q *request) read(kinds []string, most int64) ([]byte, error) {
 	if err := q.checkKind(kinds); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(q.w, q.r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(q.w, q.r.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long", maxBody)
+		return nil, tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long here", most)
 	case err != nil:
 		return nil, tally.Errorf(tally.CodeBadBody, "the body ended before it was complete")
 	}
@@ -87,8 +93,11 @@ func (q *request) read(kinds []string) ([]byte, error) {
 
 // decode reads a JSON object into the fields of a struct.
 // Errors: those of read.
-func (q *request) decode(into any) error {
-	body, err := q.read(jsonKind)
+func (q *request) decode(into any) error { return q.decodeUpTo(into, maxBody) }
+
+// decodeUpTo is decode for bodies of at most so many bytes.
+func (q *request) decodeUpTo(into any, most int64) error {
+	body, err := q.read(jsonKind, most)
 	if err != nil {
 		return err
 	}

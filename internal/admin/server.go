@@ -26,6 +26,8 @@ type Caller struct {
 	Own       bool   // Origin is the service's own
 	Secure    bool   // the request is known to have come by https
 	RequestID string
+	// Actor is who the audit log says it was; empty: the admin at Address.
+	Actor string
 }
 
 // Options configure a [Server]. Desk, Store and Catalog are required.

@@ -16,6 +16,8 @@ const (
 	cookieName = "tally_admin"
 	// sessionLasts is how long a sign-in holds: a working day with some to spare.
 	sessionLasts = 12 * time.Hour
+	// maxSignIn bounds, in bytes, the one body that anybody may send.
+	maxSignIn = 4 << 10
 	// nonceBytes tells sessions from each other.
 	nonceBytes = 16
 	// maxEnded bounds the sessions that are remembered as ended. Beyond it one is
@@ -104,7 +106,7 @@ func (q *request) signIn() error {
 	var said struct {
 		Token string `json:"token"`
 	}
-	if err := q.decode(&said); err != nil {
+	if err := q.decodeUpTo(&said, maxSignIn); err != nil {
 		return err
 	}
 	if err := q.s.try(q, said.Token); err != nil {

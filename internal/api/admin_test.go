@@ -346,6 +346,7 @@ func TestBodiesOfAnotherFormAreRefused(t *testing.T) {
 		o.own("PATCH", path, body).refuses(400, tally.CodeBadBody)
 	}
 	o.own("PATCH", path, `{"count":1`+strings.Repeat(" ", 4<<20)+`}`).refuses(413, tally.CodeBodyTooLarge)
+	o.do("POST", "/admin/v1/session", `{"token":"`+strings.Repeat("x", 4<<10)+`"}`).refuses(413, tally.CodeBodyTooLarge)
 	o.own("PUT", path, `{}`).refuses(405, tally.CodeMethodNotAllowed).has("Allow", "DELETE, GET, HEAD, PATCH")
 	o.own("GET", "nothing", "").refuses(404, tally.CodeNotFound)
 	o.own("DELETE", "topics/blog/likes//a", "").refuses(400, tally.CodeBadTopic)
@@ -384,6 +385,7 @@ func TestNumbersAreTakenAlongAndBroughtBack(t *testing.T) {
 
 	from.own("GET", "export?format=csv", "").wants(200).has("Content-Type", "text/csv; charset=utf-8").says("blog/likes/a,43\n")
 	from.own("GET", "export?format=json&site=wiki", "").wants(200).says(`{"topic":"wiki/likes/b","count":1}`)
+	from.own(http.MethodHead, "export", "").wants(200).has("Content-Type", "application/jsonl")
 	from.own("GET", "export?format=xls", "").refuses(400, tally.CodeBadBody)
 	from.own("GET", "export?site=nowhere", "").refuses(404, tally.CodeUnknownSite)
 }
