@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -18,6 +20,28 @@ func TestWhatWasReleasedGoesOnBeingServed(t *testing.T) {
 		if s, ok := Scripts()[name]; !ok || !s.Lasting {
 			t.Errorf("%s was released and is gone", name)
 		}
+	}
+}
+
+// What the package's README tells people to embed is what they go on getting.
+func TestTheReadmeEmbedsTheNewestRelease(t *testing.T) {
+	list, err := released.ReadFile("released/list.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A release notes the whole script, then its part.
+	names := strings.Fields(string(list))
+	if len(names) < 2 {
+		t.Fatal("nothing was released")
+	}
+	name := names[len(names)-2]
+	want := fmt.Sprintf("/%s\" integrity=%q", name, bundle.Integrity(Scripts()[name].Body))
+	if got := strings.Join(strings.Fields(string(readme)), " "); !strings.Contains(got, want) {
+		t.Errorf("README.md does not embed the newest release: %s", want)
 	}
 }
 

@@ -148,16 +148,89 @@ test('a press that the page was closed on is sent by the next visit', async (t) 
   await shows(next, '.colophon tally-count', 1);
 });
 
-test('tabs of one visitor agree on the heart', async (t) => {
+test('three tabs of one visitor agree on the heart', async (t) => {
   const { page, open } = await firstReader(t);
-  const other = await open(service.url);
-  await live(other);
+  const others = [await open(service.url), await open(service.url)];
+  for (const other of others) await live(other);
   await press(page, HEART);
-  await eventually(async () => assert.equal(await pressed(other, HEART), true));
-  await shows(other, HEART, 1);
-  await press(other, HEART);
-  await eventually(async () => assert.equal(await pressed(page, HEART), false));
-  await shows(page, HEART, 0);
+  for (const other of others) {
+    await eventually(async () => assert.equal(await pressed(other, HEART), true));
+    await shows(other, HEART, 1);
+  }
+  await press(others[0], HEART);
+  for (const other of [page, others[1]]) {
+    await eventually(async () => assert.equal(await pressed(other, HEART), false));
+    await shows(other, HEART, 0);
+  }
+});
+
+test('after a lost answer the wish is asserted until the service agrees, and counts once', async (t) => {
+  const { page, context } = await firstReader(t);
+  let asked = 0;
+  await context.route(`**/v1/${TOPIC}`, async (route) => {
+    // The service has it, and the page never hears so.
+    if (++asked > 2) return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  await press(page, HEART);
+  assert.equal(await pressed(page, HEART), true);
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 0), 20_000);
+  assert.equal(asked, 3);
+  assert.equal(await countOf(service.url, TOPIC), 1);
+  await shows(page, HEART, 1);
+  assert.equal(await pressed(page, HEART), true);
+});
+
+test('while a press is in flight frames are kept, and the answer decides', async (t) => {
+  const { page, context } = await firstReader(t);
+  /** @type {() => void} */
+  let answer = () => {};
+  /** @type {Promise<void>} */
+  const held = new Promise((resolve) => (answer = resolve));
+  await context.route(`**/v1/${TOPIC}`, async (route) => {
+    const response = await route.fetch();
+    await held;
+    await route.fulfill({ response });
+  });
+  /** @type {string[]} */
+  const frames = [];
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Network.enable');
+  cdp.on('Network.webSocketFrameReceived', ({ response }) => frames.push(response.payloadData));
+  await page.evaluate((selector) => {
+    const number = document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]');
+    const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
+    new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true });
+  }, HEART);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  for (let i = 0; i < 3; i++) await assertLike(service.url, TOPIC, `visitor-${i}`);
+  await eventually(() => assert.ok(frames.some((frame) => frame.includes('"count":4'))));
+  assert.deepEqual(await page.evaluate('seen'), ['1']);
+  answer();
+  await shows(page, HEART, 4);
+  const seen = await page.evaluate('seen');
+  assert.deepEqual([seen[0], seen.at(-1)], ['1', '4']);
+  assert.deepEqual([...seen].sort(), seen, 'it never moves back');
+});
+
+test('a press that could not be sent is kept for seven days, and no longer', async (t) => {
+  const { page, open } = await firstReader(t);
+  const day = 86_400_000;
+  for (const [age, count] of [[7 * day + 60_000, 0], [7 * day - 60_000, 1]]) {
+    await page.evaluate(
+      ([topic, age]) => localStorage.setItem('tallycast:v1', JSON.stringify({ visitor: 'somebody', mine: {}, wish: { [topic]: [1, Date.now() - Number(age)] } })),
+      /** @type {const} */ ([TOPIC, age]),
+    );
+    const next = await open(service.url);
+    await live(next);
+    if (count) await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+    await shows(next, HEART, count);
+    assert.equal(await pressed(next, HEART), !!count);
+    assert.equal(await countOf(service.url, TOPIC), count);
+    await next.close();
+  }
 });
 
 test('a refusal takes the press back and says why', async (t) => {

@@ -1,6 +1,6 @@
 /** What npm is given: packed, installed, type-checked and run as somebody else would. */
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -38,6 +38,19 @@ async function bundle(name, text, api) {
   const made = await build({ entryPoints: [path], bundle: true, write: false, format: 'iife', jsx: 'automatic', logLevel: 'silent', define: { API: JSON.stringify(api), 'process.env.NODE_ENV': '"development"' } });
   return made.outputFiles[0].text.replaceAll('</script', '<\\/script');
 }
+
+test('what npm would publish is what is used, and nothing else', async () => {
+  const installed = join(project, 'node_modules/@tallycast/web');
+  const { private: closed, license, exports, files, publishConfig } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
+  assert.equal(closed, undefined);
+  assert.equal(publishConfig.access, 'public');
+  assert.match(await readFile(join(installed, 'LICENSE'), 'utf8'), new RegExp(`^${license} License`));
+  assert.match(await readFile(join(installed, 'README.md'), 'utf8'), /^# @tallycast\/web/);
+  assert.deepEqual((await readdir(installed)).sort(), [...files, 'LICENSE', 'README.md', 'package.json'].sort());
+  for (const entry of Object.values(exports)) {
+    for (const path of typeof entry === 'string' ? [entry] : Object.values(entry)) assert.ok((await readFile(join(installed, path))).length, path);
+  }
+});
 
 test('its types let right use pass and catch wrong use', async () => {
   await writeFile(
@@ -143,6 +156,24 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   assert.equal(sockets, 1, 'the hook and the element share one connection');
   assert.equal(await page.locator('tally-visitors').getAttribute('local'), null);
   assert.deepEqual(complaints.filter((text) => !text.includes('React DevTools')), []);
+});
+
+test('what the README embeds is a released script, with its integrity', async (t) => {
+  const readme = await readFile(join(web, 'README.md'), 'utf8');
+  const [tag, name] = /<script [^>]*\/(tally-\w+\.js)"\s+integrity="[^>]*><\/script>/.exec(readme) ?? [];
+  assert.ok(tag && name);
+  const pages = { '/': { tag: '', body: '<tally-like page="post"></tally-like>' } };
+  const site = await startSite(t, pages);
+  pages['/'].tag = tag.replace('https://tally.example.com', site.api);
+  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
+  t.after(() => context.close());
+  const page = await open(site.url);
+  await shows(page, 'tally-like', 0);
+  await page.locator('tally-like button').click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  const { headers } = await fetch(`${site.service.url}/${name}`);
+  assert.equal(headers.get('cache-control'), 'public, max-age=31536000, immutable');
+  assert.deepEqual(complaints, []);
 });
 
 test('the plain example runs as it stands', async (t) => {

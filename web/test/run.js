@@ -9,6 +9,12 @@ const dir = mkdtempSync(join(tmpdir(), 'tallycast-web-'));
 const binary = join(dir, 'tallycast');
 
 /**
+ * How long a file of tests may take, in milliseconds: the longest takes a minute on a machine that has
+ * nothing else to do. Where a page's memory is watched for longer, so much more.
+ */
+const TIMEOUT = 300_000 + Number(process.env.MEMORY_SECONDS ?? 0) * 1000;
+
+/**
  * @param {string} command
  * @param {string[]} args
  */
@@ -24,7 +30,7 @@ if (status === 0) {
   const only = process.argv.slice(2);
   const files = (only.length ? only : readdirSync(here).filter((name) => name.endsWith('.test.js'))).map((file) => join(here, file));
   // One file after the other: each has a browser and a service of its own.
-  status = run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=120000', ...files.sort()]);
+  status = run(process.execPath, ['--test', '--test-concurrency=1', `--test-timeout=${TIMEOUT}`, ...files.sort()]);
 }
 rmSync(dir, { recursive: true, force: true });
 process.exit(status);

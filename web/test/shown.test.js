@@ -59,6 +59,29 @@ test('a number that others move changes at most once a second, and ends on the n
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['1', '5']);
 });
 
+test('a number rolls when others move it, unless motion is reduced, and only own presses are announced', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
+  for (const [reducedMotion, rolls] of /** @type {const} */ ([['no-preference', 1], ['reduce', 0]])) {
+    const { open } = await visitor(t, { reducedMotion });
+    const page = await open(site.url);
+    const before = await countOf(site.service.url, TOPIC);
+    await shows(page, 'tally-like', before);
+    await page.evaluate(() => {
+      const root = /** @type {ShadowRoot} */ (document.querySelector('tally-like')?.shadowRoot);
+      const w = /** @type {any} */ (window);
+      w.said = [];
+      new MutationObserver(() => w.said.push(root.querySelector('[role=status]')?.textContent)).observe(/** @type {Node} */ (root.querySelector('[role=status]')), { childList: true });
+      addEventListener('tally-change', () => queueMicrotask(() => (w.rolls = root.querySelector('[part=number]')?.getAnimations().length)));
+    });
+    await assertLike(site.service.url, TOPIC, `somebody-${reducedMotion}`);
+    await shows(page, 'tally-like', before + 1);
+    assert.equal(await page.evaluate('rolls'), rolls, reducedMotion);
+    assert.deepEqual(await page.evaluate('said'), []);
+    assert.equal(await page.locator('tally-like [aria-live]').count(), 0);
+    assert.equal(await page.locator('tally-like [part=number]').getAttribute('aria-hidden'), 'true');
+  }
+});
+
 test('live="off" and a page that is paused move for nobody but the visitor', async (t) => {
   const body = '<tally-like id="off" page="post" live="off"></tally-like><tally-like id="on" page="post"></tally-like><tally-top limit="3"></tally-top>';
   const site = await startSite(t, { '/': { body } });
