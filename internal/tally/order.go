@@ -3,7 +3,9 @@ package tally
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,7 +78,8 @@ type orders struct {
 // be read, and follows the rest.
 func (s *Service) Obey(register map[string]string) (err error) {
 	o := &orders{former: map[Topic][]Topic{}, visitors: map[string]bool{}, paused: map[Topic]time.Time{}}
-	for name, value := range register {
+	for _, name := range slices.Sorted(maps.Keys(register)) { // so that what is wrong is told the same each time
+		value := register[name]
 		var wrong error
 		switch {
 		case strings.HasPrefix(name, orderFormer):
@@ -92,7 +95,7 @@ func (s *Service) Obey(register map[string]string) (err error) {
 			wrong = o.readPause(name[len(orderPause):], value)
 		}
 		if wrong != nil {
-			err = fmt.Errorf("register entry %q: %w", name, wrong)
+			err = errors.Join(err, fmt.Errorf("register entry %q: %w", name, wrong))
 		}
 	}
 	s.orders.Store(o)

@@ -1,0 +1,156 @@
+package owner_test
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func hourAgo() time.Time { return time.Now().Add(-time.Hour) }
+
+func TestASpikeIsToldUndoneAndGone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o := t.Context(), open(w.first)
+		page, quiet := newTopic("likes"), newTopic("likes")
+		for n := range 5 {
+			from := netip.AddrFrom4([4]byte{192, 0, byte(n), 1})
+			o.contribute(t, page, visitor(n), 1, from)
+			o.contribute(t, quiet, visitor(n), 1, from)
+		}
+		for n := range 40 {
+			o.contribute(t, page, visitor(100+n), 1, robot)
+		}
+		watching := watch(t, w.first, page)
+		spikes, err := o.Spikes(ctx, tally.Scope{Site: "blog"}, time.Hour)
+		if err != nil || len(spikes) != 1 || spikes[0].Topic != page || spikes[0].Contributions < 40 || spikes[0].Usual != 0 || spikes[0].Sources[0].Contributions != 40 {
+			t.Fatalf("spikes: %+v, %v", spikes, err)
+		}
+		source := spikes[0].Sources[0].Source
+		undo := owner.Undo{Topics: []tally.Topic{page}, From: spikes[0].From, To: spikes[0].To, Sources: []tally.Source{source}}
+		would, err := o.Undo(ctx, "test", undo, true)
+		if err != nil || would.Traces != 40 || len(would.Topics) != 1 || would.Topics[0] != (owner.TopicTraces{Topic: page, Contributions: 40}) ||
+			len(would.Sources) != 1 || would.Sources[0] != (owner.SourceTraces{Source: source, Contributions: 40}) {
+			t.Fatalf("would undo %+v, %v", would, err)
+		}
+		o.counts(t, page, 45)
+		done, err := o.Undo(ctx, "test", undo, false)
+		if err != nil || fmt.Sprint(done) != fmt.Sprint(would) {
+			t.Fatalf("undid %+v, %v", done, err)
+		}
+		o.counts(t, page, 5)
+		watching.ends(t, w.second, page)
+		if again, err := o.Undo(ctx, "test", undo, false); err != nil || again.Traces != 0 {
+			t.Errorf("undid again: %+v, %v", again, err)
+		}
+		if spikes, err := o.Spikes(ctx, tally.Scope{}, time.Hour); err != nil || len(spikes) != 0 {
+			t.Errorf("spikes are left: %+v, %v", spikes, err)
+		}
+		entries, _, err := o.AuditLog(ctx, "", 1)
+		if err != nil || len(entries) != 1 || entries[0].Action != "undo" || entries[0].Detail != "0 contributions to 0 topics taken back" {
+			t.Errorf("audited: %+v, %v", entries, err)
+		}
+	})
+}
+
+func TestUndoTakesBackWhatCameFromAnAddressAndNothingElse(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		ctx, o := t.Context(), open(w.first)
+		a, b, other := topic("blog/claps/undo-a"), topic("blog/claps/undo-b"), topic("docs/claps/undo-a")
+		for _, page := range []tally.Topic{a, b, other} {
+			o.contribute(t, page, visitor(1), 50, robot)
+			o.contribute(t, page, visitor(2), 3, home)
+			o.contribute(t, page, visitor(3), 2, netip.Addr{}) // from an own server
+		}
+		undo := owner.Undo{Scope: tally.Scope{Site: "blog", Metric: "claps", Prefix: "undo-"}, From: hourAgo(),
+			Addresses: []netip.Addr{netip.MustParseAddr("::ffff:203.0.113.1")}}
+		if done, err := o.Undo(ctx, "test", undo, false); err != nil || done.Traces != 2 || len(done.Topics) != 2 {
+			t.Errorf("undid %+v, %v", done, err)
+		}
+		o.counts(t, a, 5)
+		o.counts(t, b, 5)
+		o.counts(t, other, 55)
+		for name, wrong := range map[string]owner.Undo{
+			"no time":               {Scope: undo.Scope},
+			"a time that goes back": {From: time.Now(), To: hourAgo()},
+		} {
+			if _, err := o.Undo(ctx, "test", wrong, true); code(err) != tally.CodeBadBody {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// A spike is undone while it goes on and others like: theirs stay, and every page ends
+// on what is stored.
+func TestUndoUnderAStreamOfLikesTakesNoneOfOthers(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		offices := []*office{open(w.first), open(w.second)}
+		page := newTopic("likes")
+		watching := watch(t, w.first, page)
+		undo := owner.Undo{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{robot}}
+		const writers, likes = 8, 100
+		var streams sync.WaitGroup
+		begun := make(chan struct{}, writers*likes)
+		for n := range writers {
+			streams.Go(func() {
+				for i := range likes {
+					from := home
+					if n%2 == 0 {
+						from = robot
+					}
+					offices[i%2].contribute(t, page, visitor(n*likes+i), 1, from)
+					begun <- struct{}{}
+				}
+			})
+		}
+		for n := range 6 {
+			for range writers * likes / 8 {
+				<-begun
+			}
+			if _, err := offices[n%2].Undo(t.Context(), "test", undo, false); err != nil {
+				t.Error(err)
+			}
+		}
+		streams.Wait()
+		if _, err := offices[0].Undo(t.Context(), "test", undo, false); err != nil {
+			t.Fatal(err)
+		}
+		offices[1].counts(t, page, writers*likes/2)
+		watching.ends(t, w.second, page)
+	})
+}
+
+func TestAPageThatIsFoundByManyIsNoSpike(t *testing.T) {
+	// A clock of its own tells minutes apart: traces are the journal's, by the store's
+	// clock, and what is looked at is by the desk's.
+	everywhere(t, func(t *testing.T, w *world) {
+		o := open(w.first)
+		page := newTopic("likes")
+		for n := range 19 { // fewer than are worth a look
+			o.contribute(t, page, visitor(n), 1, robot)
+		}
+		for n := range 40 { // servers of one's own
+			o.contribute(t, page, visitor(100+n), 1, netip.Addr{})
+		}
+		if spikes, err := o.Spikes(t.Context(), tally.ScopeOf(page), time.Hour); err != nil || len(spikes) != 0 {
+			t.Errorf("spikes: %+v, %v", spikes, err)
+		}
+		for n := range 60 { // in a minute or two, from everywhere
+			o.contribute(t, page, visitor(200+n), 1, netip.AddrFrom4([4]byte{192, 0, byte(n), 1}))
+		}
+		spikes, err := o.Spikes(t.Context(), tally.ScopeOf(page), time.Hour)
+		if err != nil || len(spikes) != 1 || len(spikes[0].Sources) != 0 || spikes[0].Contributions < 60 {
+			t.Errorf("a burst: %+v, %v", spikes, err)
+		}
+		// Seen from days later they are what is usual.
+		later := openWith(w.first, owner.Options{Kept: journal, Now: func() time.Time { return time.Now().Add(50 * time.Hour) }})
+		if spikes, err := later.Spikes(t.Context(), tally.ScopeOf(page), time.Hour); err != nil || len(spikes) != 0 {
+			t.Errorf("days later: %+v, %v", spikes, err)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+package tally_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestASiteWithKnownKeysAdmitsThemAlone(t *testing.T) {
+	keys := tally.NewKeys("blog")
+	admits := func(text string) bool { return keys.Admits(mustTopic(t, text)) }
+	for _, text := range []string{"default/likes/anything", "blog/likes/site", "blog/visitors/index"} {
+		if !admits(text) {
+			t.Errorf("%s is not admitted", text)
+		}
+	}
+	if admits("blog/likes/hello") {
+		t.Error("a key is admitted before any is known")
+	}
+	keys.Set("blog", map[string]bool{"hello": true, "a/b?c=d": true})
+	for text, want := range map[string]bool{
+		"blog/likes/hello": true, "blog/claps/hello": true, "blog/likes/a/b?c=d": true,
+		"blog/likes/Hello": false, "blog/likes/hello/x": false, "blog/likes/a/b": false,
+	} {
+		if admits(text) != want {
+			t.Errorf("%s is admitted: %t", text, !want)
+		}
+	}
+	keys.Set("blog", map[string]bool{"other": true})
+	if admits("blog/likes/hello") || !admits("blog/likes/other") || !admits("blog/likes/index") {
+		t.Error("the keys of before hold")
+	}
+	var none *tally.Keys
+	if !none.Admits(mustTopic(t, "blog/likes/hello")) {
+		t.Error("no keys at all do not admit everything")
+	}
+}
+
+func TestKeysAreSetWhileTheyAreAsked(t *testing.T) {
+	keys, topic := tally.NewKeys("blog"), mustTopic(t, "blog/likes/hello")
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for range 1000 {
+				keys.Admits(topic)
+			}
+		})
+	}
+	for range 1000 {
+		keys.Set("blog", map[string]bool{"hello": true})
+	}
+	asking.Wait()
+	if !keys.Admits(topic) {
+		t.Error("what was set last does not hold")
+	}
+}
