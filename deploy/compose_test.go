@@ -89,7 +89,7 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := 1; i <= instances; i++ {
-		if want := fmt.Sprintf("\nserver tally-%d:8080;", i); !strings.Contains(string(upstream), want) {
+		if want := fmt.Sprintf("\nserver tally-%d:8080 max_fails=0;", i); !strings.Contains(string(upstream), want) {
 			t.Errorf("nginx does not know tally-%d", i)
 		}
 	}

@@ -280,7 +280,7 @@ func TestKillKeepsTheNumber(t *testing.T) {
 		say(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
 	}
 	first.Kill9()
-	second := launched(t, "--store", store)
+	second := launched(t, "--store", store, "--drain", "0s")
 	if a := say(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
 		t.Errorf("after kill -9: %+v", a)
 	}

@@ -68,7 +68,7 @@ func (n *Nginx) writeInstances(t testing.TB, instances []*Instance) {
 	t.Helper()
 	var lines []string
 	for _, i := range instances {
-		lines = append(lines, "server "+i.Address()+";")
+		lines = append(lines, "server "+i.Address()+" max_fails=0;") // as it is shipped
 	}
 	n.write(t, "nginx/instances.conf", strings.Join(lines, "\n"))
 }

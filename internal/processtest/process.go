@@ -57,7 +57,7 @@ func Launch(t testing.TB, binary string, env []string, args ...string) *Process 
 		if strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") || strings.Contains(log, "fatal error:") {
 			t.Errorf("%s reported a race or a panic", binary)
 		}
-		if t.Failed() && p.Command.ProcessState.ExitCode() != 0 {
+		if t.Failed() {
 			t.Logf("%s %v said:\n%s", binary, p.Command.Args[1:], log)
 		}
 	})

@@ -1,7 +1,9 @@
 package processtest
 
 import (
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"testing"
@@ -48,13 +50,21 @@ func Get(url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// FreeAddress returns a loopback host:port on which nobody listens.
+// Ports that are given to servers; Linux takes those of outgoing connections from
+// 32768 to 60999, any of which may be taken while a server is restarted.
+const firstPort, ports = 12_000, 18_000
+
+// FreeAddress returns a loopback host:port on which nobody listens, and which no
+// outgoing connection will have.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }

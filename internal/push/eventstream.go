@@ -12,13 +12,16 @@ import (
 // headers of w are sent with the first frames. An error is returned before
 // anything was written: [tally.CodeTooManyTopics], [tally.CodeTooManyViewers]. A
 // browser's EventSource that finds no place is answered here, since it gives up for
-// good on any status but 200.
+// good on any status but 200. While draining nobody is answered: see hangUp.
 func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Session) error {
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
 	w.Header().Set("Connection", "close") // the stream ends with the connection
 	if err := s.reserve(session.Client); err != nil {
+		if err == errDraining {
+			return hangUp(w)
+		}
 		// Whoever finds no place does not keep one of the process's open files either.
 		if isFull(err) && isEventSource(r) {
 			return s.sendFull(w)

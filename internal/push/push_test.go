@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -456,7 +457,34 @@ func TestDrainClosesEverybodyOverTime(t *testing.T) {
 		t.Errorf("socket closed with %v, want 1001", err)
 	}
 	i.eventually("nobody is left", func() bool { return i.viewers() == 0 })
-	i.stream("topic=default/likes/a").expect("full")
+}
+
+// A proxy in front takes a request that was not answered to another instance.
+func TestWhoComesDuringADrainIsNotAnswered(t *testing.T) {
+	i := start(t, push.Options{})
+	i.server.Drain(t.Context(), 0)
+	for _, text := range []string{
+		"GET /?topic=default/likes/a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n",
+		"GET /?topic=default/likes/a HTTP/1.1\r\nHost: x\r\n\r\n",
+		fmt.Sprintf(handshake, "topic=default/likes/a"),
+	} {
+		if all, err := io.ReadAll(i.dial(text)); len(all) > 0 || err != nil {
+			t.Errorf("%q, %v", all, err)
+		}
+	}
+}
+
+func TestADrainTakesItsTimeWithoutViewers(t *testing.T) {
+	i := start(t, push.Options{})
+	const length = 120 * time.Millisecond
+	began := time.Now()
+	i.server.Drain(t.Context(), length)
+	if took := time.Since(began); took < length {
+		t.Errorf("it took %s of %s", took, length)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	i.server.Drain(ctx, time.Hour) // and none where everything ends
 }
 
 func TestHandshakeAndFirstMessageInOnePacket(t *testing.T) {

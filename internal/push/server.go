@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -97,6 +98,30 @@ func errFull(message string) error {
 	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
 }
 
+// errDraining is why a client finds no place on an instance that is about to end.
+var errDraining = &tally.Error{
+	Code:       tally.CodeTooManyViewers,
+	Message:    "this instance is about to end; another will take the connection",
+	RetryAfter: time.Second,
+}
+
+// hangUp ends a client's connection without an answer, since another instance is
+// what it needs: a proxy in front asks one at once, and chooses this one no more; a
+// browser comes back as after every connection that is lost. An answer, whatever it
+// said, would keep it away.
+func hangUp(w http.ResponseWriter) error {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return errDraining
+	}
+	raw, _, err := hijacker.Hijack()
+	if err != nil {
+		return errDraining
+	}
+	_ = raw.Close() // there is nothing more to be done for it
+	return nil
+}
+
 // reserve keeps a place for a connection of client and counts the call as work:
 // cancel takes both back; after join the place is held until forget, and who took
 // the connection over ends the work.
@@ -105,7 +130,7 @@ func (s *Server) reserve(client netip.Addr) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.draining:
-		return &tally.Error{Code: tally.CodeTooManyViewers, Message: "this instance is about to end; another will take the connection", RetryAfter: time.Second}
+		return errDraining
 	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
 		return errFull("this instance holds as many viewers as it may (--max-viewers)")
 	case s.options.MaxViewersPerAddress > 0 && client.IsValid() && s.clients[client] >= s.options.MaxViewersPerAddress:
@@ -257,9 +282,9 @@ func (s *Server) checkCount(session Session) error {
 }
 
 // Drain takes no new connections and closes those that are held, in random order
-// spread evenly over the time given, or at once when ctx ends. It returns when the
-// last was told.
-func (s *Server) Drain(ctx context.Context, over time.Duration) {
+// spread evenly over the time given, or at once when ctx ends. It takes that time
+// also where there are none: until a balancer notices it sends requests here.
+func (s *Server) Drain(ctx context.Context, length time.Duration) {
 	s.mu.Lock()
 	s.draining = true
 	conns := make([]*conn, 0, len(s.conns))
@@ -276,15 +301,17 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()
 	began := time.Now()
-	for told := 0; told < len(conns); {
+	for told := 0; ; {
+		passed := time.Since(began)
+		over := passed >= length || ctx.Err() != nil
 		due := len(conns)
-		if passed := time.Since(began); passed < over && ctx.Err() == nil {
-			due = int(int64(len(conns)) * int64(passed) / int64(over))
+		if !over {
+			due = int(float64(len(conns)) * float64(passed) / float64(length))
 		}
 		for ; told < due; told++ {
 			s.hub.Finish(&conns[told].Viewer, farewell(formats[told]), hub.ReasonDraining)
 		}
-		if told == len(conns) {
+		if over {
 			return
 		}
 		select {

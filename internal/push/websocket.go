@@ -17,8 +17,8 @@ import (
 // WebSocket upgrades a request (RFC 6455). An error is returned before anything
 // was written: [tally.CodeTooManyTopics], and [tally.CodeBadBody] for what is no
 // handshake. A client that finds no place is upgraded and closed with 1013, since
-// browsers do not tell pages the status of a handshake that failed. The origin is
-// the edge's to check.
+// browsers do not tell pages the status of a handshake that failed; while draining
+// nobody is answered, see hangUp. The origin is the edge's to check.
 func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Session) error {
 	if !isHandshake(r) {
 		return tally.Errorf(tally.CodeBadBody, "this call is a WebSocket handshake: GET with Upgrade: websocket, Sec-WebSocket-Version: 13 and a key")
@@ -27,6 +27,9 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		return err
 	}
 	full := s.reserve(session.Client)
+	if full == errDraining {
+		return hangUp(w)
+	}
 	if full != nil {
 		s.squeeze(session.Client)
 	}
