@@ -45,8 +45,10 @@ func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	for range 3 {
 		w := Start(t, Options{sentinel: config})
 		// They tell each other of themselves, and ask Redis for its replicas, more
-		// often than every 2 s and 10 s.
-		w.Do("SENTINEL", "DEBUG", "PUBLISH-PERIOD", "100", "INFO-PERIOD", "200", "PING-PERIOD", "100", "ASK-PERIOD", "100")
+		// often than every 2 s and 10 s. A replica of which they heard nothing for five
+		// times the ping period is not promoted, and while its primary is away they ask
+		// it once a second.
+		w.Do("SENTINEL", "DEBUG", "PUBLISH-PERIOD", "100", "INFO-PERIOD", "200", "PING-PERIOD", "250", "ASK-PERIOD", "100")
 		s.Watchers = append(s.Watchers, w)
 	}
 	for _, w := range s.Watchers {
