@@ -271,3 +271,29 @@ func TestTheTokenStandsInNoLogAndOpensNothingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestTopicsAreMendedInARedisBesideItsInstances(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	s := serve(t, "--store", redis.URL(0))
+	s.like("default/likes/a", visitor(1), "1")
+	v := s.watch("?topic=default/likes/a&topic=default/likes/b")
+	v.sawEvents("live", 1)
+	direct := func(args ...string) {
+		t.Helper()
+		if code, out, errors := run(t, nil, append(append([]string{"topics"}, args...), "--store", redis.URL(0))...); code != 0 {
+			t.Fatalf("%v: exit %d, %s%s", args, code, out, errors)
+		}
+	}
+	direct("set", "default/likes/a", "42")
+	v.sawCount("default/likes/a", 42)
+	direct("rename", "--yes", "default/likes/a", "default/likes/b")
+	v.sawCount("default/likes/b", 42)
+	within(t, 10*time.Second, "the former name is known", func() bool {
+		return strings.Contains(s.get("/v1/default/likes/b", "Tally-Visitor: "+visitor(1)).body, `"mine":1`)
+	})
+	direct("undo", "--yes", "default/likes/b", "--from", "1h")
+	direct("delete", "--yes", "default/likes/b")
+	eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+	v.onlyGrows()
+}
