@@ -208,6 +208,20 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 		h := store.Health()
 		return h.Err != nil && contains(h.Err.Error(), hung.Addr)
 	})
+	// Nor does a page that shows topics of all nodes wait for it.
+	var queries []tally.Query
+	for _, topic := range topics {
+		queries = append(queries, tally.Query{Topic: topic})
+	}
+	began := time.Now()
+	for _, r := range store.Read(t.Context(), queries) {
+		if there := store.Lane(r.Change.Topic) == hung.Addr; there != (r.Err != nil) {
+			t.Errorf("read %s, on the node that hangs: %t: %v", r.Change.Topic, there, r.Err)
+		}
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("a read of topics on all nodes took %s", took)
+	}
 	close(quit)
 	stuck.Wait()
 	hung.Cont()

@@ -16,6 +16,7 @@ type feed struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	topics  map[string]*followed // by the topic's text
+	watches uint64               // how many began
 	dirty   []*followed          // to be subscribed or unsubscribed, those with queued set
 	settle  []*followed          // confirmed, their state to be read, those with settling set
 	pending int                  // sum of all topics' pending
@@ -27,13 +28,21 @@ type feed struct {
 // followed is a topic on its way from Watch to Settle, or back.
 type followed struct {
 	topic      tally.Topic
-	wanted     bool // between Watch and Unwatch
-	subscribed bool // what was sent to Redis last, in this session
-	queued     bool // stands in dirty
-	settling   bool // stands in settle
-	settled    bool // was settled in this session since it was subscribed
-	owed       bool // must be settled before the feed is live
+	number     uint64 // of the watch, see watch
+	wanted     bool   // between Watch and Unwatch
+	subscribed bool   // what was sent to Redis last, in this session
+	queued     bool   // stands in dirty
+	settling   bool   // stands in settle
+	settled    bool   // was settled in this session since it was subscribed
+	owed       bool   // must be settled before the feed is live
 	pending    int32
+}
+
+// watch is a topic between Watch and Unwatch. Its number tells it from the next one: what
+// was read for a watch that ended is too old for one that began since.
+type watch struct {
+	topic  tally.Topic
+	number uint64
 }
 
 // queuedBroadcasts is how many payloads wait for Redis: some seconds of them.
@@ -63,7 +72,10 @@ func (f *feed) watch(topic tally.Topic) {
 		t = &followed{topic: topic}
 		f.topics[topic.String()] = t
 	}
-	t.wanted = true
+	if !t.wanted {
+		f.watches++
+		t.wanted, t.number = true, f.watches
+	}
 	if t.subscribed {
 		f.settleLocked(t) // again: whoever watches now knows nothing yet
 	} else {
@@ -134,7 +146,7 @@ func (f *feed) begin() {
 			delete(f.topics, text)
 			continue
 		}
-		*t = followed{topic: t.topic, wanted: true, owed: true}
+		*t = followed{topic: t.topic, number: t.number, wanted: true, owed: true}
 		f.owed++
 		f.queueLocked(t)
 	}
@@ -151,7 +163,7 @@ func (f *feed) end() {
 			delete(f.topics, text)
 			continue
 		}
-		*t = followed{topic: t.topic, wanted: true}
+		*t = followed{topic: t.topic, number: t.number, wanted: true}
 	}
 	f.dirty, f.settle, f.pending, f.owed = nil, nil, 0, 0
 }
@@ -206,14 +218,14 @@ func (f *feed) confirm(text string) {
 }
 
 // takeSettle returns topics whose state is to be read, at most limit.
-func (f *feed) takeSettle(limit int) (topics []tally.Topic) {
+func (f *feed) takeSettle(limit int) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := min(limit, len(f.settle))
 	for _, t := range f.settle[:n] {
 		t.settling = false
 		if t.wanted && t.subscribed && t.pending == 0 {
-			topics = append(topics, t.topic)
+			watches = append(watches, watch{t.topic, t.number})
 		}
 	}
 	if f.settle = f.settle[n:]; len(f.settle) == 0 {
@@ -221,15 +233,23 @@ func (f *feed) takeSettle(limit int) (topics []tally.Topic) {
 	} else {
 		poke(f.ready)
 	}
-	return topics
+	return watches
+}
+
+// lasts tells whether a watch has not ended yet.
+func (f *feed) lasts(w watch) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.topics[w.topic.String()]
+	return t != nil && t.wanted && t.number == w.number
 }
 
 // settledAll notes that the topics were settled, and pays what they owed.
-func (f *feed) settledAll(topics []tally.Topic) {
+func (f *feed) settledAll(watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, topic := range topics {
-		if t := f.topics[topic.String()]; t != nil {
+	for _, w := range watches {
+		if t := f.topics[w.topic.String()]; t != nil && t.number == w.number {
 			t.settled = t.subscribed
 			f.paidLocked(t)
 		}
@@ -248,15 +268,15 @@ func (f *feed) followedTopic(text string) (tally.Topic, bool) {
 }
 
 // settledTopics returns the settled topics that the sweep is to read.
-func (f *feed) settledTopics(of func(tally.Topic) bool) (topics []tally.Topic) {
+func (f *feed) settledTopics(of func(tally.Topic) bool) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range f.topics {
 		if t.settled && t.wanted && of(t.topic) {
-			topics = append(topics, t.topic)
+			watches = append(watches, watch{t.topic, t.number})
 		}
 	}
-	return topics
+	return watches
 }
 
 // becomeLive tells whether the feed is live from now on.

@@ -26,6 +26,11 @@ import (
 // one of dozens it would be what bounds them, and sharded publication the better
 // choice.
 
+// With one node away viewers hear stale whichever topics they watch. To tell only those
+// of that node's topics would take a word for it in the sink, the hub and the frames,
+// and leave pages that watch topics of several nodes with numbers of which some are
+// current: a page has one sign for all of its numbers. A node is away for seconds.
+
 // voice is what the sink heard last. Calls of the sink are made under the lock, so
 // that they are in order; they do not block.
 type voice struct {

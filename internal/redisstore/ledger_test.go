@@ -334,3 +334,39 @@ func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
 		t.Errorf("pulses %+v: %v", pulses, err)
 	}
 }
+
+// A topic that was deleted and comes back from an old export stands in the leaderboard
+// again, though it is older than when it ended.
+func TestATopicRestoredAfterItsEndIsListed(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix, page := newPrefix(), topic(t, "default/likes/page")
+	p := place{server: server, url: server.URL(0), options: redisstore.Options{TopEvery: 20 * time.Millisecond}}
+	store := p.connected(t, catalog(), prefix)
+	v := watching(t, store, page)
+	like(t, store, page, 1, 2)
+	_, old := dump(t, store)
+	listed := func() bool {
+		newest, err := store.List(t.Context(), tally.Listing{Order: tally.ByNewest})
+		top, err2 := store.Top(t.Context(), "default", "likes", 10)
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		return len(newest.States) == 1 && len(top) == 1 && top[0].Count == 2
+	}
+	ranked := func() any { return server.Do("ZCARD", prefix+":top:{default/likes}") }
+	eventually(t, "it is listed", listed)
+	like(t, store, page, 3)
+	ended := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditDelete}).Before
+	eventually(t, "it is not listed any more", func() bool { return !listed() && ranked() == int64(0) })
+	server.Do("DEL", prefix+":{default/likes/page}:ended") // an hour later
+	if err := store.Restore(t.Context(), false, old); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is listed again", listed)
+	store.Watch(page) // as the sweep looks at it within a minute
+	v.converges(t, store, page, 2)
+	if got := v.of(page); got.Version <= ended.Version {
+		t.Errorf("the viewer holds version %d after %d", got.Version, ended.Version)
+	}
+}

@@ -160,8 +160,8 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 			return tally.Page{}, err
 		}
 		for i, state := range states {
-			if state.Version == 0 {
-				s.top.end(tally.Change{Topic: state.Topic, Version: max(some[i].value, 1)})
+			if state.Version == 0 && l.Order == tally.ByNewest {
+				s.top.end(tally.Change{Topic: state.Topic, Version: some[i].value})
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue

@@ -99,7 +99,9 @@ func (s *Store) send(ctx context.Context, requests []request, first func(*node, 
 		return
 	}
 	for round := 1; len(todo) > 0 && round <= rounds && ctx.Err() == nil; round++ {
-		s.eachWay(todo, func(to *node, its []*request) {
+		s.eachWay(todo, func(to *node, its []*request, several bool) {
+			ctx, cancel := to.allowance(ctx, several)
+			defer cancel()
 			pipe := to.client.Pipeline()
 			if first != nil {
 				first(to, pipe)
@@ -156,16 +158,28 @@ func fail(r *request, err error) {
 	}
 }
 
+// ailing is how long a node that fails is given where others are asked with it, so
+// that their answers do not wait for it: time for one that has recovered.
+const ailing = 300 * time.Millisecond
+
+// allowance returns ctx for what is asked of a node, one of several or all.
+func (n *node) allowance(ctx context.Context, several bool) (context.Context, context.CancelFunc) {
+	if h := n.status.health(); several && h.Err != nil {
+		return context.WithTimeout(ctx, ailing)
+	}
+	return ctx, func() {}
+}
+
 // eachWay calls work for each node with the requests that go to it, at the same
-// time.
-func (s *Store) eachWay(todo []*request, work func(*node, []*request)) {
+// time, and tells it whether there are several.
+func (s *Store) eachWay(todo []*request, work func(to *node, its []*request, several bool)) {
 	one := todo[0].way.to
 	same := true
 	for _, r := range todo {
 		same = same && r.way.to == one
 	}
 	if same {
-		work(one, todo)
+		work(one, todo, false)
 		return
 	}
 	byNode := map[*node][]*request{}
@@ -174,7 +188,7 @@ func (s *Store) eachWay(todo []*request, work func(*node, []*request)) {
 	}
 	var all sync.WaitGroup
 	for to, its := range byNode {
-		all.Go(func() { work(to, its) })
+		all.Go(func() { work(to, its, true) })
 	}
 	all.Wait()
 }

@@ -24,11 +24,11 @@ const (
 // when all that were watched when the session began have been read.
 func (e *session) settle() error {
 	for {
-		if topics := e.feed.takeSettle(readChunk); len(topics) > 0 {
-			if _, err := e.settleTopics(topics); err != nil {
+		if watches := e.feed.takeSettle(readChunk); len(watches) > 0 {
+			if _, err := e.settleTopics(watches); err != nil {
 				return err
 			}
-			e.feed.settledAll(topics)
+			e.feed.settledAll(watches)
 			continue
 		}
 		if e.ctx.Err() == nil && e.feed.becomeLive() {
@@ -42,25 +42,28 @@ func (e *session) settle() error {
 	}
 }
 
-// settleTopics reads topics, hands their state to the sink, and has reissued what
+// settleTopics reads watched topics, hands their state to the sink, and has reissued what
 // the sink holds otherwise. It returns how many were, and an error where Redis
 // does not answer; what is wrong with one topic alone does not concern the others.
-func (e *session) settleTopics(topics []tally.Topic) (reissued int, err error) {
+func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	s := e.store
 	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
-	queries := make([]tally.Query, len(topics))
-	for i, topic := range topics {
-		queries[i].Topic = topic
+	queries := make([]tally.Query, len(watches))
+	for i, w := range watches {
+		queries[i].Topic = w.topic
 	}
 	var differ []tally.Change
-	for _, r := range s.Read(ctx, queries) {
+	for i, r := range s.Read(ctx, queries) {
 		if r.Err != nil {
 			if peculiar(r.Err) {
 				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
 				continue
 			}
 			return 0, r.Err
+		}
+		if !e.feed.lasts(watches[i]) {
+			continue
 		}
 		if held := e.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
 			differ = append(differ, held)
@@ -110,10 +113,10 @@ func (e *session) sweep() error {
 	}
 }
 
-func (e *session) sweepPart(topics []tally.Topic) error {
-	for len(topics) > 0 && e.ctx.Err() == nil {
-		chunk := topics[:min(len(topics), readChunk)]
-		topics = topics[len(chunk):]
+func (e *session) sweepPart(watches []watch) error {
+	for len(watches) > 0 && e.ctx.Err() == nil {
+		chunk := watches[:min(len(watches), readChunk)]
+		watches = watches[len(chunk):]
 		mismatches, err := e.settleTopics(chunk)
 		e.store.stats.sweepMismatches.Add(int64(mismatches))
 		if err != nil {
@@ -128,12 +131,12 @@ type round struct {
 	ticks int // in how many parts
 	of    func(tally.Topic) bool
 
-	left []tally.Topic // to be read in this pass
-	part int           // how many of them a tick
+	left []watch // to be read in this pass
+	part int     // how many of them a tick
 }
 
 // next returns the topics of the next part, beginning anew after the last.
-func (r *round) next(f *feed) []tally.Topic {
+func (r *round) next(f *feed) []watch {
 	if len(r.left) == 0 {
 		r.left = f.settledTopics(r.of)
 		r.part = (len(r.left) + r.ticks - 1) / r.ticks

@@ -135,7 +135,11 @@ func (s *Store) rank(ctx context.Context) error {
 			c := newCall(topScript, false, s.names.top(b), s.names.topVersions(b))
 			c.args = append(c.args, topKept)
 			for _, change := range chunk {
-				c.args = append(c.args, change.Topic.Key(), -change.Count, change.Version)
+				var score any = -change.Count
+				if version, gone := ended[change.Topic]; gone && version >= change.Version {
+					score = ""
+				}
+				c.args = append(c.args, change.Topic.Key(), score, change.Version)
 			}
 			calls, changes = append(calls, c), append(changes, chunk)
 		}
