@@ -21,9 +21,7 @@ export class Visitors extends Wide {
   static metric = 'visitors';
 
   join() {
-    const { topic } = this;
-    // Attributes that are set in the same turn may name another topic.
-    queueMicrotask(() => topic === this.topic && this.#visit());
+    this.#visit();
     return () => {};
   }
 
@@ -31,11 +29,13 @@ export class Visitors extends Wide {
   attributeChangedCallback(name) {
     super.attributeChangedCallback(name);
     // Consent may come late.
-    if (name === 'consent' && this.isConnected) queueMicrotask(() => this.#visit());
+    if (name === 'consent') this.#visit();
   }
 
+  /** Counts the visitor once this turn is over: attributes that are set in it may name another topic. */
   #visit() {
-    if (this.topic) visit(this.topic, this);
+    const { topic } = this;
+    setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this));
   }
 }
 

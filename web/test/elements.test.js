@@ -176,6 +176,24 @@ test('visitors: who was counted before there was consent is not counted again af
   }
 });
 
+test('visitors: an element that is told its page after it was put there counts for that page alone', async (t) => {
+  const site = await startSite(t, { '/': {} });
+  const { open, context } = await visitor(t);
+  /** @type {string[]} */
+  const posts = [];
+  context.on('request', (request) => request.method() === 'POST' && posts.push(new URL(request.url()).pathname));
+  const page = await open(site.url);
+  await page.evaluate(() => {
+    const counter = /** @type {any} */ (document.createElement('tally-visitors'));
+    document.body.append(counter);
+    counter.consent = true;
+    counter.page = 'named';
+  });
+  await shows(page, 'tally-visitors', 1);
+  await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/named'], 1));
+  assert.deepEqual(posts, ['/v1/default/visitors/named']);
+});
+
 test('views: one in half an hour, by the same element', async (t) => {
   const site = await startSite(t, { '/post': { body: '<tally-visitors metric="views" scope="page"></tally-visitors>' } });
   const { open } = await visitor(t);

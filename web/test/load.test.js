@@ -7,21 +7,24 @@ import { assertLike } from './process.js';
 import { storm } from './storm.js';
 import { eventually } from './wait.js';
 
-/** How long the cost of changes is measured, in milliseconds. */
-const MEASURED = 6000;
+/** Over how many updates their cost is measured. */
+const MEASURED = 5000;
 
 /** What scripts may take of a core, where a page of 500 elements gets 1,000 updates a second. */
 const SHARE = 0.1;
+
+/** How long a busy machine may take for what is to take seconds, in milliseconds. */
+const DEADLINE = 90_000;
 
 /** How many updates a page gets while it is watched for growth: ten minutes of 12 a second. */
 const UPDATES = 7200;
 
 /** Within how long it gets them, in seconds: MEMORY_SECONDS=600 takes the ten minutes themselves. */
-const WATCHED = Number(process.env.MEMORY_SECONDS ?? 24);
+const WATCHED = Number(process.env.MEMORY_SECONDS ?? 18);
 
 /**
  * What the heap may grow by while it is watched, in bytes: what caches and the engine's own tables
- * still take, 51 KiB in 24 s and 125 KiB in ten minutes. A leak of 40 bytes an update would be over it.
+ * still take, 51 KiB in half a minute and 125 KiB in ten minutes. A leak of 40 bytes an update would be over it.
  */
 const GROWTH = 262_144;
 
@@ -61,7 +64,7 @@ test('500 elements and 1,000 updates a second: scripts take less than a tenth of
   const pages = names(500);
   const site = await startSite(t, { '/': { body: pages.map((name) => `<tally-like page="${name}"></tally-like>`).join(' ') } }, { flags: UNLIMITED });
   const { page, cdp, complaints } = await openHigh(t, site.url);
-  await eventually(async () => assert.equal(await page.evaluate('loads'), 500));
+  await eventually(async () => assert.equal(await page.evaluate('loads'), 500), DEADLINE);
   // Processor time of the page's own thread: what else runs on this machine is not in it.
   await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
   const used = async () => {
@@ -72,21 +75,20 @@ test('500 elements and 1,000 updates a second: scripts take less than a tenth of
   const load = storm(site.service.url, pages.map((name) => `default/likes/${name}`), 1000);
   t.after(() => load.end());
   // Each element has changed, and what runs often is compiled.
-  await eventually(async () => assert.ok((await page.evaluate('changes')) > 1000));
-  const [before, updates, since] = [await used(), load.changed(), Date.now()];
-  await new Promise((resolve) => setTimeout(resolve, MEASURED));
-  const [now, seconds] = [await used(), (Date.now() - since) / 1000];
-  const rate = (load.changed() - updates) / seconds;
+  await eventually(async () => assert.ok((await page.evaluate('changes')) > 1000), DEADLINE);
+  const [before, first, since] = [await used(), load.changed(), Date.now()];
+  await eventually(() => assert.ok(load.changed() >= first + MEASURED), DEADLINE);
+  const [now, updates, seconds] = [await used(), load.changed() - first, (Date.now() - since) / 1000];
   load.end();
   assert.equal(load.failure(), undefined);
-  const share = (/** @type {number} */ from, /** @type {number} */ to) => (to - from) / seconds;
+  // Where the machine is busy updates come more slowly; what each costs is what counts.
+  const share = (/** @type {number} */ used) => (used / updates) * 1000;
   const percent = (/** @type {number} */ value) => `${(value * 100).toFixed(1)} %`;
   t.diagnostic(
-    `${rate.toFixed()} updates and ${share(before.changes, now.changes).toFixed()} visible changes a second: scripts ${percent(share(before.script, now.script))} of a core, with layout and painting ${percent(share(before.all, now.all))}`,
+    `${(updates / seconds).toFixed()} updates and ${((now.changes - before.changes) / seconds).toFixed()} visible changes a second; of a core, at 1,000 updates a second: scripts ${percent(share(now.script - before.script))}, with layout and painting ${percent(share(now.all - before.all))}`,
   );
-  assert.ok(rate > 900, `only ${rate} updates a second`);
-  assert.ok(share(before.changes, now.changes) > 250, 'the page shows them');
-  assert.ok(share(before.script, now.script) < SHARE);
+  assert.ok(now.changes - before.changes > 500, 'the page shows them');
+  assert.ok(share(now.script - before.script) < SHARE);
   assert.deepEqual(complaints, []);
 });
 
@@ -100,7 +102,7 @@ test('a page that is open for long under steady changes keeps its memory', async
   for (const topic of topics) await assertLike(site.service.url, topic, 'somebody-else');
   await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()).top.length, 10));
   const { page, cdp, complaints } = await openHigh(t, site.url);
-  await eventually(async () => assert.equal(await page.evaluate('loads'), pages.length * 5 + 12));
+  await eventually(async () => assert.equal(await page.evaluate('loads'), pages.length * 5 + 12), DEADLINE);
   await cdp.send('Performance.enable');
   const held = async () => {
     // Twice: what the first round finalises the second frees.
@@ -111,13 +113,13 @@ test('a page that is open for long under steady changes keeps its memory', async
   };
   const load = storm(site.service.url, topics, UPDATES / WATCHED);
   t.after(() => load.end());
-  await eventually(async () => assert.ok((await page.evaluate('changes')) > topics.length), 30_000);
+  await eventually(async () => assert.ok((await page.evaluate('changes')) > topics.length), DEADLINE);
   const first = await held();
   const before = load.changed();
   /** @type {string[]} */
   const seen = [];
   for (let part = 1; part <= 6; part++) {
-    await new Promise((resolve) => setTimeout(resolve, (WATCHED * 1000) / 6));
+    await eventually(() => assert.ok(load.changed() - before >= (UPDATES * part) / 6), WATCHED * 1000 + DEADLINE);
     const { heap } = await held();
     seen.push(`${Math.round((heap - first.heap) / 1024)}`);
   }
@@ -128,7 +130,6 @@ test('a page that is open for long under steady changes keeps its memory', async
   t.diagnostic(
     `${WATCHED} s, ${changed} updates: heap ${Math.round(first.heap / 1024)} KiB, then by KiB ${seen.join(', ')}; nodes ${first.nodes} to ${last.nodes}, listeners ${first.listeners} to ${last.listeners}`,
   );
-  assert.ok(changed > UPDATES * 0.8, `only ${changed} updates`);
   assert.ok(last.heap - first.heap < GROWTH, 'the heap grew');
   assert.ok(last.nodes <= first.nodes + 50, 'nodes were left behind');
   assert.ok(last.listeners <= first.listeners + 5, 'listeners were left behind');

@@ -71,6 +71,11 @@ test('every element looks as it did: light, dark, right to left, forced colours,
     await context.route('**/kept', (route) => route.abort());
     const page = await context.newPage();
     await page.goto(`${site.url}/${name}`);
+    const [named, other] = await page.evaluate(() => {
+      const drawing = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(1, 1).getContext('2d'));
+      return ['"DejaVu Sans",monospace', 'monospace'].map((font) => ((drawing.font = `16px ${font}`), drawing.measureText('mill').width));
+    });
+    assert.notEqual(named, other, 'DejaVu Sans is missing: apt-get install fonts-dejavu-core');
     const shown = (/** @type {string} */ selector) => page.locator(`${selector} [part=number]`).first();
     await page.locator('#of-top').scrollIntoViewIfNeeded();
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 3), 12_000);
