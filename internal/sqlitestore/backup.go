@@ -11,9 +11,9 @@ import (
 	"modernc.org/sqlite"
 )
 
-// copiedPages is how many pages a step of a backup copies: 1 MB, a millisecond or two,
+// copiedPages is how many pages a step of a backup copies: 256 KB, less than a millisecond,
 // after which it tells of its progress and heeds its context.
-const copiedPages = 256
+const copiedPages = 64
 
 // Backup copies the database at from to a new file, which holds everything that was
 // acknowledged before Backup was called, is complete when it gets its name, and may
@@ -49,7 +49,7 @@ func Backup(ctx context.Context, from, to string, progress func(done, total int6
 	if err = errors.Join(err, reader.Close()); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", from, to, explain(err))
 	}
-	if err := christen(partial, to); err != nil {
+	if err := finish(partial, to); err != nil {
 		return fmt.Errorf("back up to %s: %w", to, err)
 	}
 	return nil
@@ -104,9 +104,9 @@ func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(don
 	})
 }
 
-// christen gives the finished file its name, unless something has got it meanwhile,
+// finish gives the finished file its name, unless something has got it meanwhile,
 // and has both on disk when it returns.
-func christen(partial, to string) error {
+func finish(partial, to string) error {
 	if err := syncFile(partial); err != nil {
 		return err
 	}

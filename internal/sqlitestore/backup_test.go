@@ -21,7 +21,7 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fill(store, 200); err != nil { // several steps of a backup
+	if _, err := fill(store, 50); err != nil { // several steps of a backup
 		t.Fatal(err)
 	}
 	if err := store.Close(); err != nil {

@@ -44,7 +44,7 @@ func newFeed() *feed {
 }
 
 // signal wakes who waits for c; signals not yet seen are one.
-func signal(c chan<- struct{}) {
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

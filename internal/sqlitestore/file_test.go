@@ -275,8 +275,8 @@ func TestTheClosedFileStandsAloneAndIsReadByAnyTool(t *testing.T) {
 
 func TestEndedWindowsAreForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
-	now := time.Now()
-	store := open(t, path, catalog(), sqlitestore.Options{Now: func() time.Time { return now }})
+	now := newClock()
+	store := open(t, path, catalog(), sqlitestore.Options{Now: now.read})
 	topic := mustTopic(t, "views", "page")
 	for window := range 10 {
 		batch := []tally.Batch{{Topic: topic, Writes: make([]tally.Write, 300)}}
@@ -290,7 +290,7 @@ func TestEndedWindowsAreForgotten(t *testing.T) {
 		if got := query[int](t, path, `SELECT count(*) FROM seen`); got > 600 {
 			t.Fatalf("window %d: %d are remembered", window, got)
 		}
-		now = now.Add(30 * time.Minute)
+		now.advance(30 * time.Minute)
 	}
 }
 

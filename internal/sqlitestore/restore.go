@@ -51,7 +51,7 @@ func (s *Store) checkPortion(p *tally.Portion) error {
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
 	case p.Seed < 0 || p.Seed > maxValue || p.Adjustment < -maxValue || p.Adjustment > maxValue || p.Counted < 0 || p.Counted > maxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
-	case p.Version < 0 || p.Version > 4*maxValue:
+	case p.Version < 0 || p.Version > 2*maxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
 	}
 	for _, c := range p.Contributions {

@@ -143,7 +143,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept, sweeps: s.sweeps}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

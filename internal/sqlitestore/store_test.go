@@ -30,22 +30,29 @@ func open(t testing.TB, path string, catalog *tally.Catalog, options sqlitestore
 	return store
 }
 
+// clock is one that a test moves; the store reads it from its own goroutines.
+type clock struct{ ahead atomic.Int64 } // of the machine's, in nanoseconds
+
+func newClock() *clock { return &clock{} }
+
+func (c *clock) read() time.Time         { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
 func TestConformance(t *testing.T) { storetest.Run(t, openFixture) }
 
 func TestConformanceOfTheLedger(t *testing.T) { storetest.RunLedger(t, openFixture) }
 
 func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 	path := filepath.Join(t.TempDir(), "data", "tally.db")
-	var ahead atomic.Int64 // of the machine's clock, in nanoseconds
-	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	now := newClock()
 	again := func(t testing.TB) *sqlitestore.Store {
 		t.Helper()
-		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now, Journal: options.Journal})
+		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now.read, Journal: options.Journal})
 	}
 	store := again(t)
 	return &storetest.Fixture{
 		Instance: store,
-		Advance:  func(d time.Duration) { ahead.Add(int64(d)) },
+		Advance:  now.advance,
 		Reopen: func(t testing.TB) storetest.Instance {
 			t.Helper()
 			if err := store.Close(); err != nil {

@@ -119,7 +119,7 @@ func (w *writer) drop(former int64) error {
 	if err := w.exec(`INSERT INTO dropped (topic) VALUES (?)`, former); err != nil {
 		return err
 	}
-	signal(w.sweeps)
+	w.dropped = true
 	return w.exec(`DELETE FROM restoring WHERE topic = ?`, former)
 }
 

@@ -56,6 +56,10 @@ func (s *Store) write() {
 			if err == nil {
 				s.feed.publish(changes...)
 			}
+			if s.writer.dropped { // not before the commit, where there is nothing to see
+				s.writer.dropped = false
+				signal(s.sweeps)
+			}
 			j.done <- err
 		case <-s.closing:
 			return
@@ -71,8 +75,8 @@ type writer struct {
 	catalog *tally.Catalog
 	now     func() time.Time
 	kept    time.Duration // how long the journal is; 0: there is none
-	sweeps  chan<- struct{}
 
+	dropped bool // there may be something to sweep
 	numbering
 	traces journalist
 
