@@ -65,11 +65,10 @@ func (s *Store) walkCall(topic tally.Topic, from uint64) call {
 
 // walked is what walk.lua and walkamount.lua read.
 type walked struct {
-	state         tally.State
-	next          uint64
-	many          int64    // of amounts: how many there are
-	members       []string // buckets; or members and amounts by turns
-	contributions []tally.Contribution
+	state   tally.State
+	next    uint64
+	many    int64    // of amounts: how many there are
+	members []string // buckets; or members and amounts by turns
 }
 
 var errBadWalk = errors.New("a script that reads a topic answered what cannot be read")
