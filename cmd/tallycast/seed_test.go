@@ -90,6 +90,38 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 	}
 }
 
+func TestSeedingARunningServiceIsPushedAndWritten(t *testing.T) {
+	const token = "a-token-that-only-the-owner-knows"
+	dir := content(t, posts)
+	page(t, filepath.Join(dir, "readers.csv"), "topic,count\nblog/readers/x,1\nblog/likes/new,9\n")
+	r := started(t, variables(), "--store", sqlite(t), "--site", "blog", "--drain", "0s", "--base-path", "/tally", "--admin-token", token)
+	if a := say(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 1 {
+		t.Fatalf("a like: %+v", a)
+	}
+	frames := watch(t, r.public+"/v1/stream?topic=blog/likes/about")
+	frames.await(t, `"count":1,`)
+	env := variables("TALLYCAST_ADMIN_TOKEN=" + token)
+	args := []string{"seed", "--at", r.public, "--site", "blog", dir}
+	code, out, errors := call(t, env, append(args, "--dry-run")...)
+	if code != exitOK || !strings.Contains(out, "3 would change.") || !strings.HasPrefix(line(t, out, "blog/likes/about"), "blog/likes/about 0 3 ") {
+		t.Errorf("exit %d:\n%s%s", code, out, errors)
+	}
+	if code, out, errors = call(t, env, args...); code != exitOK || !strings.Contains(out, "; 3 changed.") {
+		t.Errorf("exit %d:\n%s%s", code, out, errors)
+	}
+	frames.await(t, `"count":4,`)
+	if code, out, _ = call(t, env, args...); code != exitOK || !strings.Contains(out, "; 0 changed.") {
+		t.Errorf("a second run: exit %d:\n%s", code, out)
+	}
+	code, out, errors = call(t, env, append(args, filepath.Join(dir, "readers.csv"))...)
+	if code != exitFailure || !strings.Contains(out, "; 1 changed.") || !strings.Contains(errors, "readers.csv:2: blog/readers/x: ") {
+		t.Errorf("what is refused in its place: exit %d:\n%s%s", code, out, errors)
+	}
+	if code, _, errors = call(t, variables("TALLYCAST_ADMIN_TOKEN=another-token-than-the-owners"), args...); code != exitFailure || !strings.Contains(errors, "does not take this token") {
+		t.Errorf("a wrong token: exit %d: %s", code, errors)
+	}
+}
+
 func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
 	dir := content(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: lots\n---\n", "likes.csv": "topic,count\nblog/likes/c,3\nblog/readers/d,4\nelse/likes/e,5\n"})
 	code, out, errors := call(t, variables(), "seed", "--store", sqlite(t), "--site", "blog", dir, filepath.Join(dir, "likes.csv"))
