@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { launch, newVisitor } from './browser.js';
-import { assertLike, countOf, startService } from './process.js';
+import { assertLike, countOf, startRedis, startService } from './process.js';
 import { eventually } from './wait.js';
 
 const axe = createRequire(import.meta.url)('axe-core');
@@ -50,12 +50,12 @@ async function owner(method, path, body) {
 /**
  * Opens the dashboard as somebody who is signed in, unless told otherwise.
  * @param {import('node:test').TestContext} t
- * @param {{ view?: string, token?: string, options?: import('playwright-core').BrowserContextOptions }} [how]
+ * @param {{ view?: string, token?: string, at?: string, options?: import('playwright-core').BrowserContextOptions }} [how]
  */
-async function openAdmin(t, { view = '', token = TOKEN, options } = {}) {
+async function openAdmin(t, { view = '', token = TOKEN, at = service.url, options } = {}) {
   const { context, open, complaints } = await newVisitor(browser, options);
   t.after(() => context.close());
-  const page = await open(`${service.url}/admin/#/${view}`);
+  const page = await open(`${at}/admin/#/${view}`);
   await page.getByLabel('Admin token').fill(token);
   await page.keyboard.press('Enter');
   if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|People|Log/ }).waitFor();
@@ -107,13 +107,29 @@ test('the overview shows who is here and what moves, as it moves', async (t) => 
   assert.deepEqual(complaints(), []);
 });
 
+test('an instance that falls silent is marked, and a store that is away is told', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const flags = [`--admin-token=${TOKEN}`];
+  const pair = await Promise.all([startService({ store: redis.url, flags }), startService({ store: redis.url, flags })]);
+  t.after(() => Promise.all(pair.map((each) => each.stop())));
+  const { page } = await openAdmin(t, { at: pair[0].url });
+  const states = page.locator('.badge');
+  await eventually(async () => assert.deepEqual(await states.allInnerTexts(), ['live', 'live']), 20_000);
+  await pair[1].stop();
+  await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,silent since /), 40_000);
+  await redis.stop();
+  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^The store: /), 20_000);
+});
+
 test('topics are searched, paged, and follow live', async (t) => {
   const seeds = Array.from({ length: 120 }, (_, i) => ({ topic: `blog/claps/paged/${String(i).padStart(3, '0')}`, seed: i }));
   await owner('POST', 'seeds', { seeds });
   const { page, complaints } = await openAdmin(t, { view: 'topics' });
-  await page.getByLabel('Site').fill('blog');
-  await page.getByLabel('Metric').fill('claps');
-  await page.getByLabel('Key begins with').fill('paged/');
+  const search = page.getByRole('search');
+  await search.getByLabel('Site').fill('blog');
+  await search.getByLabel('Metric').fill('claps');
+  await search.getByLabel('Key begins with').fill('paged/');
   await page.keyboard.press('Enter');
   await page.getByLabel('Order').selectOption('count');
   await eventually(async () => assert.equal(await page.getByRole('rowheader').first().innerText(), 'blog/claps/paged/119'));
@@ -128,6 +144,34 @@ test('topics are searched, paged, and follow live', async (t) => {
   await page.goBack();
   await eventually(async () => assert.equal(await page.getByLabel('Order').inputValue(), 'newest'));
   assert.equal(await page.getByLabel('Key begins with').inputValue(), 'paged/');
+  assert.deepEqual(complaints(), []);
+});
+
+test('topics that nobody touches are looked at and deleted, and all are exported', async (t) => {
+  await owner('POST', 'seeds', { seeds: [{ topic: 'default/wow/untouched', seed: 4 }] });
+  const { page, complaints } = await openAdmin(t, { view: 'topics?site=default&metric=wow' });
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'as CSV' }).click()]);
+  assert.match(await readFile(await download.path(), 'utf8'), /default\/wow\/untouched,4/);
+  await page.getByText('Delete what nobody touches').click();
+  const form = page.locator('details form');
+  await form.getByLabel('Site').fill('default');
+  await form.getByLabel('Metric').fill('wow');
+  const look = form.getByRole('button', { name: 'Look…' });
+  await form.getByLabel('Untouched since').fill('2020-01-01T00:00:00');
+  await look.click();
+  await page.locator('#said').filter({ hasText: 'There is no topic' }).waitFor();
+  const dialog = page.getByRole('dialog', { name: 'Delete 1 topic?' });
+  await eventually(async () => {
+    // What was touched in this very second is still touched.
+    const now = await page.evaluate(() => new Date(Date.now() - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 19));
+    await form.getByLabel('Untouched since').fill(now);
+    await look.click();
+    await dialog.waitFor({ timeout: 1000 });
+  });
+  await dialog.getByText('default/wow/untouched: 4').waitFor();
+  await dialog.getByRole('button', { name: 'Delete 1' }).click();
+  await page.locator('#said').filter({ hasText: '1 topic deleted.' }).waitFor();
+  await page.getByText('There is no such topic.').waitFor();
   assert.deepEqual(complaints(), []);
 });
 
@@ -251,7 +295,7 @@ test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
     assert.deepEqual(found, [], what);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${what} is ${overflow} px wider than its screen`);
-    await page.screenshot({ path: join(shots, `admin-${what}.png`), fullPage: true });
+    await page.screenshot({ path: join(shots, `admin-${what}.png`), fullPage: what.startsWith('overview') });
   };
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     for (const [width, height] of [[1280, 900], [390, 844]]) {

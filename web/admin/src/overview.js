@@ -81,7 +81,8 @@ export function showOverview(place, signal) {
       if (![...site.options].some(({ value }) => value === each)) site.append(make('option', { value: each }, each));
     }
     tiles.show(last);
-    instances.show(last.instances);
+    // What a store does not tell that is away, is not known.
+    if (!fault) instances.show(last.instances);
     usage.show(last.usage);
     draw();
   });
@@ -177,15 +178,16 @@ function makeInstances() {
   /** @type {Map<string, { last: Instance, at: number }>} those that were heard of, and when */
   const known = new Map();
   let shown = '';
+  let asked = 0;
   const state = (/** @type {Instance} */ i, /** @type {number} */ at) => {
-    if (at < Date.now() - EVERY * 2) return make('span', { class: 'badge bad' }, `silent since ${ago(new Date(at).toISOString())}`);
+    if (at < asked) return make('span', { class: 'badge bad' }, `silent since ${ago(new Date(at).toISOString())}`);
     if (i.store_fault) return make('span', { class: 'badge bad' }, `store: ${i.store_fault}`);
     if (i.stale_since) return make('span', { class: 'badge bad' }, `stale since ${ago(i.stale_since)}`);
     return make('span', { class: 'badge good' }, 'live');
   };
   /** @param {Instance[]} instances */
   const show = (instances) => {
-    const now = Date.now();
+    const now = (asked = Date.now());
     for (const each of instances) known.set(each.instance, { last: each, at: now });
     for (const [name, { at }] of known) if (at < now - REMEMBERED) known.delete(name);
     const rows = [...known.values()].sort((a, b) => a.last.started.localeCompare(b.last.started)).map(({ last, at }) =>

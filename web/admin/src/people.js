@@ -10,6 +10,7 @@ import { counted } from './format.js';
  */
 export function showPeople(place, signal) {
   const { table, body, row } = makeTable('Who is blocked', [{ name: 'Who' }, { name: 'Why' }, { name: 'Unblock', hidden: true }]);
+  table.classList.add('whole');
   const state = make('p', { class: 'hint', role: 'status' });
   const load = async () => {
     try {

@@ -1,12 +1,18 @@
 /** All topics: searched, paged, and mended. */
-import { read } from './call.js';
+import { call, read } from './call.js';
+import { ask } from './dialog.js';
 import { choice, field, find, make, makeTable, say } from './dom.js';
-import { ago, exactTime, number, signed } from './format.js';
+import { ago, counted, exactTime, minuteTime, number, signed } from './format.js';
 import { follow } from './live.js';
 import { mend } from './mend.js';
 
 /** How many topics a page of the list has. */
 const PAGE = 50;
+
+/** How many are followed live: the service takes 1,000 topics of a connection. */
+const FOLLOWED = 500;
+
+const FORMATS = [['csv', 'CSV'], ['json', 'JSON'], ['jsonl', 'JSON Lines, with contributions']];
 
 const ORDERS = /** @type {[string, string][]} */ ([['newest', 'changed last'], ['count', 'highest first'], ['topic', 'by name']]);
 
@@ -59,6 +65,7 @@ export function showTopics(place, signal, wanted) {
   const { table, body, row } = makeTable('Topics', [{ name: 'Topic' }, { name: 'Shows', number: true }, { name: 'Seed', number: true }, { name: 'Adjustment', number: true }, { name: 'Changed' }, { name: 'Mend', hidden: true }]);
   const more = make('button', { type: 'button', class: 'quiet', hidden: true, click: () => load() }, 'More');
   const state = make('p', { class: 'hint', role: 'status' });
+  const exports = FORMATS.map(([format, name]) => make('a', { 'data-format': format, download: '' }, `as ${name}`));
   let after = '';
   /** Ends what the present list follows. */
   let round = new AbortController();
@@ -68,7 +75,7 @@ export function showTopics(place, signal, wanted) {
   const show = (t) => {
     const count = make('output', {}, number(t.count));
     const changed = make('time', t.changed ? { datetime: t.changed, title: exactTime(t.changed) } : {}, t.changed ? ago(t.changed) : '');
-    follow(t.topic, round.signal, (now) => {
+    if (body.children.length < FOLLOWED) follow(t.topic, round.signal, (now) => {
       if (count.textContent === number(now)) return;
       count.textContent = number(now);
       count.classList.remove('moved');
@@ -105,6 +112,10 @@ export function showTopics(place, signal, wanted) {
     round = new AbortController();
     after = '';
     body.replaceChildren();
+    for (const link of exports) {
+      const scope = ['site', 'metric', 'prefix'].filter(get).map((name) => [name, get(name)]);
+      link.href = `v1/export?${new URLSearchParams([...scope, ['format', link.dataset.format ?? '']])}`;
+    }
     load();
   };
 
@@ -115,7 +126,7 @@ export function showTopics(place, signal, wanted) {
       const query = { site: get('site'), metric: get('metric'), prefix: get('prefix'), order: order.value, limit: PAGE, after };
       const { topics, next } = await read('topics', query, signal);
       if (signal.aborted) return;
-      body.append(...topics.map(show));
+      for (const topic of topics) body.append(show(topic));
       after = next;
       more.hidden = !next;
       state.textContent = body.children.length ? '' : 'There is no such topic.';
@@ -124,11 +135,63 @@ export function showTopics(place, signal, wanted) {
     }
   };
 
-  place.append(make('h1', {}, 'Topics'), form, make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, state, more));
-  load();
+  place.append(
+    make('h1', {}, 'Topics'),
+    form,
+    make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, state, more),
+    make('p', { class: 'foot hint' }, 'Take these with you:', ...exports),
+    pruning(search),
+  );
+  search();
   read('overview', {}, signal).then(
     ({ usage }) => sites.append(...usage.map((/** @type {{ site: string }} */ u) => make('option', { value: u.site }))),
     () => {}, // it only suggests
+  );
+}
+
+/**
+ * Ends topics that nobody touched for long.
+ * @param {() => void} done
+ */
+function pruning(done) {
+  const site = make('input', { required: true, list: 'sites', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+  const metric = make('input', { list: 'metrics', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+  const since = make('input', { type: 'datetime-local', step: 1, required: true });
+  const prune = async () => {
+    const what = { site: site.value.trim(), metric: metric.value.trim(), untouched_since: new Date(since.value).toISOString() };
+    const { topics } = await call('POST', 'prune', { ...what, preview: true });
+    if (!topics.length) return say('There is no topic that nobody touched since.');
+    const changed = await ask({
+      title: `Delete ${counted(topics.length, 'topic')}?`,
+      content: [
+        make('p', {}, `Nobody touched them since ${minuteTime(what.untouched_since)}:`),
+        make('ul', { class: 'found' }, ...topics.slice(0, PAGE).map((/** @type {any} */ t) => make('li', {}, t.topic, ': ', number(t.count))), topics.length > PAGE && make('li', {}, `and ${number(topics.length - PAGE)} more`)),
+        make('p', { class: 'says' }, 'Their numbers are gone then. It cannot be undone; an export can be imported again.'),
+      ],
+      verb: `Delete ${number(topics.length)}`,
+      danger: true,
+      act: async () => `${counted((await call('POST', 'prune', what)).topics.length, 'topic')} deleted.`,
+    }).done;
+    if (changed) done();
+  };
+  return make(
+    'details',
+    { class: 'sheet' },
+    make('summary', {}, 'Delete what nobody touches'),
+    make(
+      'form',
+      {
+        class: 'fields',
+        submit: (event) => {
+          event.preventDefault();
+          prune().catch((error) => say(error.message));
+        },
+      },
+      field('Site', site),
+      field('Metric', metric, 'Empty: all of them'),
+      field('Untouched since', since),
+      make('button', { class: 'danger' }, 'Look…'),
+    ),
   );
 }
 
