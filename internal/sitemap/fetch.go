@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// maxBytes bounds a file, unpacked, and maxPages the pages in it: what
+	// usualBytes bounds a file, unpacked, and maxPages the pages in it: what
 	// sitemaps.org allows.
-	maxBytes = 50 << 20
-	maxPages = 50_000
+	usualBytes = 50 << 20
+	maxPages   = 50_000
 	// maxFiles bounds the files of a site: a million pages at about 100 bytes are
 	// more than a site has whose numbers are worth guarding like this.
 	maxFiles = 200
@@ -34,9 +34,10 @@ type file struct {
 
 // fetcher fetches files, and keeps what it read of them.
 type fetcher struct {
-	client *http.Client
-	agent  string
-	files  map[string]*file // by URL
+	client   *http.Client
+	agent    string
+	maxBytes int64
+	files    map[string]*file // by URL
 }
 
 // fetch reads the file at a URL; changed is false where it is as it was.
@@ -69,7 +70,7 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	case response.StatusCode != http.StatusOK:
 		return false, fmt.Errorf("%s: %s", at, response.Status)
 	}
-	read, err := readFile(response.Body, response.Request.URL)
+	read, err := readFile(response.Body, response.Request.URL, f.maxBytes)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
@@ -79,8 +80,8 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 }
 
 // readFile reads a site map or an index of site maps, packed by gzip or not, that was
-// found at a URL.
-func readFile(packed io.Reader, at *url.URL) (*file, error) {
+// found at a URL, of at most so many bytes when unpacked.
+func readFile(packed io.Reader, at *url.URL, maxBytes int64) (*file, error) {
 	body := bufio.NewReader(packed)
 	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952, section 2.3.1
 		unpacked, err := gzip.NewReader(body)
@@ -102,7 +103,7 @@ func readXML(body io.Reader, at *url.URL) (*file, error) {
 	decoder := xml.NewDecoder(body)
 	var inside []string // names of the elements that are open
 	var text strings.Builder
-	pages := 0
+	pages, begun := 0, false
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -113,6 +114,7 @@ func readXML(body io.Reader, at *url.URL) (*file, error) {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
+			begun = true
 			if inside = append(inside, token.Name.Local); len(inside) == 1 && inside[0] != "urlset" && inside[0] != "sitemapindex" {
 				return nil, fmt.Errorf("it begins with <%s>; a site map begins with <urlset> or <sitemapindex>", inside[0])
 			}
@@ -139,7 +141,7 @@ func readXML(body io.Reader, at *url.URL) (*file, error) {
 			}
 		}
 	}
-	if len(inside) > 0 || decoder.InputOffset() == 0 {
+	if len(inside) > 0 || !begun {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return read, nil

@@ -13,10 +13,12 @@ type Options struct {
 	// Every is the time between two looks; 0 stands for 10 minutes. A page is mostly
 	// written long before somebody likes it, and asking costs the site nothing where
 	// nothing changed.
-	Every  time.Duration
-	Client *http.Client // one of its own when nil
-	Agent  string       // User-Agent
-	Log    *slog.Logger // slog.Default() when nil
+	Every time.Duration
+	// MaxBytes bounds a file, unpacked; 0 stands for 50 MB.
+	MaxBytes int64
+	Client   *http.Client // one of its own when nil
+	Agent    string       // User-Agent
+	Log      *slog.Logger // slog.Default() when nil
 }
 
 const (
@@ -33,6 +35,9 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 	if o.Every <= 0 {
 		o.Every = usualEvery
 	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = usualBytes
+	}
 	if o.Client == nil {
 		o.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 		defer o.Client.CloseIdleConnections()
@@ -42,7 +47,7 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 	}
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
-	f := fetcher{client: o.Client, agent: o.Agent, files: map[string]*file{}}
+	f := fetcher{client: o.Client, agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
 	said := ""
 	for {
 		within, cancel := context.WithTimeout(ctx, lookWithin)
