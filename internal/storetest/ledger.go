@@ -190,16 +190,11 @@ func dump(t tester, store tally.Ledger, scope tally.Scope) map[tally.Topic]dumpe
 // stateOf returns what is stored of one topic, which exists.
 func stateOf(t tester, store tally.Ledger, topic tally.Topic) dumped {
 	t.Helper()
-	d, ok := dump(t, store, only(topic))[topic]
+	d, ok := dump(t, store, tally.ScopeOf(topic))[topic]
 	if !ok {
 		t.Fatalf("there is no %s", topic)
 	}
 	return d
-}
-
-// only is the narrowest scope that holds topic.
-func only(topic tally.Topic) tally.Scope {
-	return tally.Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key()}
 }
 
 // restore stores portions without an error.

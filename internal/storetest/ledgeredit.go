@@ -225,7 +225,7 @@ func testDelete(t *testing.T, open Factory) {
 		if got := read(t, f.first, topic, 1); got != (tally.Reading{Change: tally.Change{Topic: topic}}) {
 			t.Errorf("%s: %v is read of a topic that was deleted", metric, got)
 		}
-		if exists(t, f.first, topic) || len(dump(t, f.first, only(topic))) > 0 {
+		if exists(t, f.first, topic) || len(dump(t, f.first, tally.ScopeOf(topic))) > 0 {
 			t.Errorf("%s: a deleted topic is there", metric)
 		}
 		if again := edit(t, f.first, tally.Edit{Topic: topic, Kind: tally.EditDelete}); again.Changed {

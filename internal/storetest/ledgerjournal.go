@@ -47,7 +47,7 @@ const everAfter = int64(1) << 40
 // recent returns all traces of one topic.
 func recent(t tester, store tally.Ledger, topic tally.Topic) []tally.Trace {
 	t.Helper()
-	return slices.DeleteFunc(traces(t, store, only(topic), 0, everAfter), func(trace tally.Trace) bool { return trace.Topic != topic })
+	return traces(t, store, tally.ScopeOf(topic), 0, everAfter)
 }
 
 // told are traces without their places and times.
@@ -90,7 +90,7 @@ func testJournal(t *testing.T, open Factory) {
 				t.Errorf("%s: minute %d, now it is %d", metric, trace.Minute, now)
 			}
 		}
-		minutes := func(first, last int64) int { return len(traces(t, f.first, only(topic), first, last)) }
+		minutes := func(first, last int64) int { return len(traces(t, f.first, tally.ScopeOf(topic), first, last)) }
 		first, last := got[0].Minute, got[0].Minute
 		for _, trace := range got {
 			first, last = min(first, trace.Minute), max(last, trace.Minute)
@@ -112,8 +112,10 @@ func testJournal(t *testing.T, open Factory) {
 		apply(t, f.first, blog, writes...)
 	}
 	apply(t, f.first, other, from(5, 1, 1))
+	apply(t, f.first, topic(t, "blog", "visitors", "a/b"), from(5, 1, 1))
 	for scope, n := range map[tally.Scope]int{
-		{Site: "blog"}: 2501, {Site: "blog", Metric: "likes", Prefix: "a"}: 2500, {Site: "blog", Metric: "claps"}: 0, {}: 2501,
+		{Site: "blog"}: 2502, {Site: "blog", Metric: "likes", Prefix: "a"}: 2500, {Site: "blog", Metric: "claps"}: 0, {}: 2502,
+		{Site: "blog", Metric: "visitors", Prefix: "a"}: 1, {Site: "blog", Metric: "visitors", Prefix: "a", Exact: true}: 0,
 	} {
 		if got := len(traces(t, f.other, scope, 0, everAfter)); got != n {
 			t.Errorf("%d traces of %+v, want %d", got, scope, n)

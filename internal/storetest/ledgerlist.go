@@ -59,6 +59,7 @@ func testLists(t *testing.T, open Factory) {
 		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: limit}, newest)
 		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: limit}, byCount)
 	}
+	reaches(t, f, tally.Listing{Scope: tally.ScopeOf(topic(t, "blog", "claps", "a")), Limit: 2}, []string{"a"})
 	beginsWithA := tally.Scope{Site: "blog", Metric: "claps", Prefix: "a"}
 	for order, want := range map[tally.Order][]string{
 		tally.ByTopic:  {"a", "a b", "a/b", "ab"},

@@ -188,7 +188,7 @@ func testLedgerModel(t *testing.T, open Factory) {
 			},
 			"look": func(rt *rapid.T) {
 				m, store := draw(rt)
-				d, exists := dump(rt, store, only(m.topic))[m.topic]
+				d, exists := dump(rt, store, tally.ScopeOf(m.topic))[m.topic]
 				m.check(rt, d, exists)
 			},
 		})
