@@ -65,17 +65,16 @@ func testDump(t *testing.T, open Factory) {
 		}
 	}
 	for scope, n := range map[tally.Scope]int{
-		{Site: "blog"}:                                             len(kinds)*5 + 3,
-		{Site: "blog", Metric: "likes"}:                            7,
-		{Site: "blog", Metric: "likes", Prefix: "a"}:               3,
-		{Site: "blog", Metric: "likes", Prefix: "a/"}:              1,
-		{Site: "blog", Metric: "likes", Prefix: "a", Exact: true}:  1,
-		{Site: "blog", Metric: "likes", Prefix: "a/", Exact: true}: 0,
-		{Site: "blog", Metric: "likes", Prefix: "\xc3"}:            1, // the first byte of é
-		{Site: "blog", Metric: "likes", Prefix: "b"}:               0,
-		{Site: "blog", Metric: "readers"}:                          0,
-		{Site: "default", Metric: "days", Prefix: `q"uote`}:        1,
-		{Site: "default", Metric: "days", Prefix: `q"uote and`}:    0,
+		{Site: "blog"}:                                            len(kinds)*5 + 3,
+		{Site: "blog", Metric: "likes"}:                           7,
+		{Site: "blog", Metric: "likes", Prefix: "a"}:              3,
+		{Site: "blog", Metric: "likes", Prefix: "a/"}:             1,
+		{Site: "blog", Metric: "likes", Prefix: "a", Exact: true}: 1,
+		{Site: "blog", Metric: "likes", Prefix: "\xc3"}:           1, // the first byte of é
+		{Site: "blog", Metric: "likes", Prefix: "b"}:              0,
+		{Site: "blog", Metric: "readers"}:                         0,
+		{Site: "default", Metric: "days", Prefix: `q"uote`}:       1,
+		{Site: "default", Metric: "days", Prefix: `q"uote and`}:   0,
 	} {
 		got := dump(t, f.other, scope)
 		if len(got) != n {
