@@ -2,6 +2,7 @@ package hub
 
 import (
 	"container/heap"
+	"errors"
 	"time"
 )
 
@@ -138,7 +139,7 @@ func (s *shard) serve(v *Viewer) {
 	}
 	n, err := v.conn.TryWrite(s.buffer)
 	if err != nil {
-		s.remove(v, ReasonGone)
+		s.remove(v, failureOf(err))
 		return
 	}
 	s.account(v, n)
@@ -158,6 +159,16 @@ func (s *shard) serve(v *Viewer) {
 			s.enqueue(v)
 		}
 	}
+}
+
+// failureOf returns why a viewer is gone to whom err kept the hub from writing. A
+// timeout is the network's, which knew before the hub that nothing is taken.
+func failureOf(err error) Reason {
+	var timed interface{ Timeout() bool }
+	if errors.As(err, &timed) && timed.Timeout() {
+		return ReasonWriteTimeout
+	}
+	return ReasonGone
 }
 
 // compose fills the buffer with what v lacks and notes its parts. more is true

@@ -143,13 +143,23 @@ func (c *socketConn) Close(hub.Reason) {
 	c.end()
 }
 
-// leave ends the reader's part: the client hung up, or was given its time to.
-func (c *socketConn) leave() {
+// departure returns why a viewer is gone whose connection ended with err. The kernel
+// may be the first to find that what was sent stays unacknowledged.
+func departure(err error) hub.Reason {
+	if errors.Is(err, syscall.ETIMEDOUT) {
+		return hub.ReasonWriteTimeout
+	}
+	return hub.ReasonGone
+}
+
+// leave ends the reader's part: the client hung up, or was given its time to, or the
+// connection ended with err.
+func (c *socketConn) leave(err error) {
 	if c.left {
 		return
 	}
 	c.left = true
-	c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
+	c.server.hub.Leave(&c.Viewer, departure(err))
 	c.server.leave(c.present)
 	c.present = nil
 	c.end()

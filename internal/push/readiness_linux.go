@@ -49,7 +49,7 @@ func (r *readiness) watchSocket(c *socketConn) {
 	l := r.loop(c.fd)
 	waiting := !c.inbound.complete() // for more than came with the handshake
 	if err := l.watch(c.fd, c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
-		c.leave()
+		c.leave(nil)
 		return
 	}
 	l.mu.Lock()
@@ -225,7 +225,7 @@ func (l *loop) tick(now time.Time) {
 		switch {
 		case now.Before(until):
 		case c.retired.Load():
-			l.end(c)
+			l.end(c, nil)
 		default:
 			delete(l.limited, c)
 			c.expel(&violation{closePolicy, "the message takes too long"})
@@ -233,15 +233,29 @@ func (l *loop) tick(now time.Time) {
 	}
 }
 
-// end ends the reading of c.
-func (l *loop) end(c *socketConn) {
+// end ends the reading of c, for err or because its client hung up.
+func (l *loop) end(c *socketConn, err error) {
 	delete(l.limited, c)
 	l.forget(c.fd)
-	c.leave()
+	c.leave(err)
 }
 
 // ready implements readable: a stream's client hung up.
-func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, hub.ReasonGone) }
+func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, departure(c.failure())) }
+
+// failure returns what ended the connection; nil where its client did.
+func (c *conn) failure() error {
+	raw, err := c.net.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var code int
+	// Control keeps the descriptor from becoming another connection's meanwhile.
+	if raw.Control(func(fd uintptr) { code, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) }) != nil || err != nil || code == 0 {
+		return nil
+	}
+	return syscall.Errno(code)
+}
 
 // ready implements readable: it reads what there is, in turn with others.
 func (c *socketConn) ready(l *loop) {
@@ -256,7 +270,7 @@ func (c *socketConn) ready(l *loop) {
 			l.limit(c)
 			return
 		case err != nil || n == 0:
-			l.end(c)
+			l.end(c, err)
 			return
 		default:
 			c.receive(l.buffer[:n])

@@ -6,8 +6,6 @@ import (
 	"context"
 	"io"
 	"time"
-
-	"github.com/tallycast/tallycast/internal/hub"
 )
 
 // readiness notices what viewers do: where the system has no epoll, with a
@@ -19,8 +17,8 @@ func newReadiness() (*readiness, error) { return &readiness{}, nil }
 // watchStream has the hub told when the client of c leaves.
 func (r *readiness) watchStream(c *streamConn) {
 	c.server.work.Go(func() { // ends when the shard closes the connection
-		_, _ = io.Copy(io.Discard, c.net)
-		c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
+		_, err := io.Copy(io.Discard, c.net)
+		c.server.hub.Leave(&c.Viewer, departure(err))
 	})
 }
 
@@ -42,7 +40,7 @@ func (r *readiness) watchSocket(c *socketConn) {
 			n, err := c.net.Read(buffer)
 			c.receive(buffer[:n])
 			if err != nil {
-				c.leave()
+				c.leave(err)
 				return
 			}
 		}
