@@ -87,6 +87,7 @@ func TestAViewerThatReadsNothingIsClosedAfterTheWriteTimeout(t *testing.T) {
 	if f := neighbour.sawCount("default/likes/x", 1); f.at.Sub(pressed) > time.Second {
 		t.Errorf("the neighbour waited %s", f.at.Sub(pressed))
 	}
+	within(t, 20*time.Second, "the reason", func() bool { return s.left("write_timeout") == 1 })
 	within(t, 20*time.Second, "the deaf viewer is closed", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 1 })
 	s.alive()
 }

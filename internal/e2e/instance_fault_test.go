@@ -1,0 +1,119 @@
+package e2e_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistest"
+)
+
+// faulty returns the log records that name something that went wrong.
+func (s *service) faulty() (found []string) {
+	for line := range strings.Lines(s.Log.String()) {
+		aboutTheTest := strings.Contains(line, "open enough files") || strings.Contains(line, "append-only file is off")
+		if (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`)) && !aboutTheTest {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.T) {
+	t.Parallel()
+	const topic, likes = "default/likes/x", 600
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	watcher := b.watch("?topic=" + topic + "&topic=" + readers + "&present=" + readers)
+	watcher.sawCount(readers, 1)
+	for range 3 {
+		a.watch("?present="+readers).sawEvents("live", 1)
+	}
+	watcher.sawCount(readers, 4)
+
+	var killed atomic.Int64 // when, in nanoseconds since the Unix epoch
+	each(likes, 8, func(i int) {
+		if i == likes/3 {
+			a.Kill9()
+			killed.Store(time.Now().UnixNano())
+		}
+		s := []*service{a, b}[i%2]
+		answer, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
+		if s == a && err != nil { // in doubt a client asserts again
+			answer, err = b.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
+		}
+		if err != nil || answer.status != 200 {
+			t.Errorf("like %d: %d %v", i, answer.status, err)
+		}
+	})
+	if c := b.read(topic); c.Count != likes {
+		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
+	}
+	within(t, soon, "the viewer of the other instance is current", func() bool { return watcher.last(topic).Count == likes })
+	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool {
+		return f.Topic == readers && f.Count == 1 && f.at.UnixNano() > killed.Load()
+	})
+	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
+	if after := f.at.UnixNano() - killed.Load(); time.Duration(after) > 15*time.Second {
+		t.Errorf("gone after %s", time.Duration(after))
+	}
+	watcher.onlyGrows()
+	if lines := b.faulty(); len(lines) > 0 || b.metric("tallycast_store_up") != 1 {
+		t.Errorf("the other instance complains: %v", lines)
+	}
+}
+
+func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
+	t.Parallel()
+	const topic = "default/likes/x"
+	redis := redistest.Start(t, redistest.Options{})
+	proxy := redistest.StartProxy(t, redis.Addr)
+	cut, sound := serve(t, "--store", "redis://"+proxy.Addr+"/0"), serve(t, "--store", redis.URL(0))
+	lonely, lucky := cut.watch("?topic="+topic), sound.dial("?topic="+topic)
+	lonely.sawEvents("live", 1)
+	lucky.sawEvents("live", 1)
+	cut.like(topic, "visitor-1", "1")
+
+	proxy.BlackHole(true)
+	proxy.Swallow(true)
+	began := time.Now()
+	answer := cut.do("POST", "/v1/"+topic, `{"visitor":"visitor-2"}`).refused(503, "store_unavailable")
+	if took := time.Since(began); took > 3500*time.Millisecond { // 3 s, and what this machine takes to say so
+		t.Errorf("%s was answered after %s", answer.request, took)
+	}
+	f := lonely.saw("stale", func(f frame) bool { return f.Event == "stale" })
+	if after := f.at.Sub(began); after > 10*time.Second {
+		t.Errorf("stale after %s", after)
+	}
+	cut.get("/readyz").is(200).says("away") // to take it out of the balancer would lose its pages
+	eventually(t, "the metric", func() bool { return cut.metric("tallycast_store_up") == 0 })
+	for i := range 5 { // the others go on
+		sound.like(topic, visitor(10+i), "1")
+	}
+	lucky.sawCount(topic, sound.read(topic).Count)
+
+	proxy.BlackHole(false)
+	proxy.Swallow(false)
+	proxy.Cut() // what was lost is lost
+	ended := time.Now()
+	stored := sound.read(topic)
+	within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
+	lonely.saw("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
+	// What was refused was not applied later.
+	if c := cut.read(topic); c.Count != stored.Count || c.Count != 6 {
+		t.Errorf("%+v, stored was %+v", c, stored)
+	}
+	lonely.onlyGrows()
+	lucky.onlyGrows()
+	for _, f := range lucky.seen() {
+		if f.Event == "stale" {
+			t.Error("the viewer of the sound instance was told that numbers may be old")
+		}
+	}
+	if lines := cut.faulty(); len(lines) == 0 || len(lines) > 3 {
+		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
+	}
+	if lines := sound.faulty(); len(lines) > 0 {
+		t.Errorf("the sound instance complains: %v", lines)
+	}
+}
