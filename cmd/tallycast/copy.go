@@ -11,12 +11,12 @@ import (
 )
 
 const copyDetails = `
-Copies all topics, seeds and contributions, who is blocked and former names from one
-store to another, and reads both again to compare them. A store that is new takes
-over the secret of the one that is copied, so that visitors are known again; one with
-another secret is refused. The source may be in use: what changes meanwhile is named,
-and copying again brings it over. An SQLite file that is copied to must not be held by
-a service.
+Copies all topics, seeds and contributions, who is blocked and former names from
+one store to another, and reads both again to compare them. A store that is new
+takes over the secret of the one that is copied, so that visitors are known
+again; one with another secret is refused. The source may be in use: what
+changes meanwhile is named, and copying again brings it over. An SQLite file
+that is copied to must not be held by a service.
 `
 
 const copyExamples = `

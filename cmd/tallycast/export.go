@@ -20,15 +20,16 @@ import (
 )
 
 const exportDetails = `
-Writes FILE, or standard output without one, while the service runs: topics, seeds,
-and contributions as hashes, as JSON Lines that tallycast import restores. Its last
-line has the totals, so that a file which was cut off is noticed. A name that ends in
-.csv or .json gets topic and count alone, for spreadsheets; one in .gz is compressed.
+Writes FILE, or standard output without one, while the service runs: topics,
+seeds, and contributions as hashes, as JSON Lines that tallycast import
+restores. Its last line has the totals, so that a file which was cut off is
+noticed. A name that ends in .csv or .json gets topic and count alone, for
+spreadsheets; one in .gz is compressed.
 
-It asks a running service, or reads a store with --store: an SQLite file also beside
-the service that holds it. Hashes mean something under the store's secret alone;
---with-secret, which needs --store, puts it into the file, which then must be kept
-as carefully as the store.
+It asks a running service, or reads a store with --store: an SQLite file also
+beside the service that holds it. Hashes mean something under the store's secret
+alone; --with-secret, which needs --store, puts it into the file, which then
+must be kept as carefully as the store.
 `
 
 const exportExamples = `
@@ -36,7 +37,8 @@ Examples:
   tallycast export --store sqlite:data/tallycast.db --with-secret numbers.jsonl
       All there is, for another machine.
 
-  tallycast export --at https://tally.example.com --admin-token-file token blog.csv --scope blog/likes
+  tallycast export --at https://tally.example.com --admin-token-file token \
+      --scope blog/likes blog.csv
       Likes of a site by page, for a spreadsheet.
 `
 

@@ -19,20 +19,20 @@ import (
 const importDetails = `
 Reads FILE, or standard input for -, which may be compressed (.gz). An export
 (jsonl) is restored: merged with what is there, or topic by topic in its place
-(--mode replace). It may be imported twice, and counts nobody twice; one that was
-ended by a crash goes on where it was when it is run again, by a file beside FILE
-that ends in .position. It is refused under another secret than it was made with; a
-store that does not exist yet takes the secret from the file (export --with-secret)
-or from --secret-file.
+(--mode replace). It may be imported twice, and counts nobody twice; one that
+was ended by a crash goes on where it was when it is run again, by a file beside
+FILE that ends in .position. It is refused under another secret than it was made
+with; a store that does not exist yet takes the secret from the file (export
+--with-secret) or from --secret-file.
 
-All else is plain counts, which become seeds (or what --as says): csv and json with
-topic and count; and what other counters leave: goatcounter and umami (CSV exports),
-applause and busuanzi (JSON), and with --from and --pattern whole numbers in keys of
-a Redis. --dry-run shows a table and changes nothing.
+All else is plain counts, which become seeds (or what --as says): csv and json
+with topic and count; and what other counters leave: goatcounter and umami (CSV
+exports), applause and busuanzi (JSON), and with --from and --pattern whole
+numbers in keys of a Redis. --dry-run shows a table and changes nothing.
 
-What cannot be read is named by line and reason, and the rest goes on; the exit code
-is 1 then. It asks a running service, or works on a store that no service holds with
---store.
+What cannot be read is named by line and reason, and the rest goes on; the exit
+code is 1 then. It asks a running service, or works on a store that no service
+holds with --store.
 `
 
 const importExamples = `
