@@ -216,6 +216,7 @@ func TestHelpIsAsItWasReadLast(t *testing.T) {
 		"help-healthcheck.txt":  {"healthcheck", "-h"},
 		"help-watch.txt":        {"watch", "--help"},
 		"help-doctor.txt":       {"doctor", "--help"},
+		"help-seed.txt":         {"seed", "--help"},
 	} {
 		code, out, errors := call(t, variables(), args...)
 		if code != exitOK || errors != "" {

@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -74,11 +70,6 @@ func (b servedBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]
 	return done, nil
 }
 
-// directFlags are those of working on a store that no service holds.
-var directFlags = append([]definition{
-	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
-}, settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")...)
-
 // settingsNamed returns settings of serve as flags of another command.
 func settingsNamed(names ...string) (some []definition) {
 	for _, d := range settings {
@@ -111,20 +102,18 @@ type ledger interface {
 }
 
 func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
-	values, problems := p.resolve()
-	c, wrong := readConfig(values)
-	if problems = append(problems, wrong...); len(problems) > 0 {
-		all := make([]error, len(problems))
-		for i, each := range problems {
-			all[i] = errors.New(each.String())
-		}
-		return nil, errors.Join(all...)
+	stores, err := p.directStores()
+	if err != nil {
+		return nil, err
 	}
-	bed := &directBed{catalog: tally.NewCatalog(append(c.sites.names(), rules.Site), c.metrics), ended: func() error { return nil }}
-	if path := c.store.sqlitePath; path != "" && dry {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return bed, nil
-		}
+	bed := &directBed{
+		catalog: tally.NewCatalog(append(stores.sites.names(), rules.Site), stores.metrics),
+		ended:   func() error { return nil },
+	}
+	if dry && isNew(stores.store) {
+		return bed, nil
+	}
+	if path := stores.store.sqlitePath; path != "" && dry {
 		// Beside a service that holds the file.
 		only, err := sqlitestore.OpenReader(p.ctx, path, bed.catalog)
 		if err != nil {
@@ -133,17 +122,12 @@ func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
 		bed.shown, bed.ended = only, only.Close
 		return bed, nil
 	}
-	opened, err := openStore(p.ctx, c, bed.catalog, slog.New(slog.DiscardHandler))
+	opened, err := stores.write(p.ctx, stores.store, stores.secret)
 	if errors.Is(err, sqlitestore.ErrLocked) {
 		err = fmt.Errorf("%w. Where that is a service, without --store it is asked to seed", err)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if remote, ok := opened.(*redisstore.Store); ok {
-		if err := remote.Connect(p.ctx); err != nil {
-			return nil, errors.Join(err, opened.Close())
-		}
 	}
 	bed.store, bed.shown, bed.ended = opened, opened, opened.Close
 	return bed, nil

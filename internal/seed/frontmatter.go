@@ -149,9 +149,7 @@ func yamlValue(node ast.Node) any {
 	case *ast.AnchorNode:
 		return yamlValue(n.Value)
 	case *ast.TagNode:
-		if value, ok := n.Value.(ast.Node); ok {
-			return yamlValue(value)
-		}
+		return yamlValue(n.Value)
 	}
 	return node
 }
