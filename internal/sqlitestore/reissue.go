@@ -45,7 +45,9 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 }
 
 // behind tells whether what is stored would not replace what is held, though it
-// is another.
+// is another. A topic that ended is not brought into being for those who hold its
+// last count, 0.
 func behind(stored, held tally.Change) bool {
-	return stored.Version <= held.Version && stored != held
+	ended := stored.Version == 0 && held.Count == 0
+	return stored.Version <= held.Version && stored != held && !ended
 }

@@ -214,6 +214,15 @@ func testReissue(t *testing.T, open Factory) {
 		}
 		checkReissued(t, f, recorders[:1], tally.Change{Topic: topic}, held, true)
 	})
+	t.Run("nothing is stored, and its last count is held", func(t *testing.T) {
+		topic := newTopic(t, "likes")
+		recorders[0].watch(t, f.Instance, topic)
+		held := tally.Change{Topic: topic, Version: time.Now().UnixMicro()}
+		if err := f.Instance.Reissue(answerContext(t), []tally.Change{held}); err != nil {
+			t.Fatal(err)
+		}
+		checkReissued(t, f, recorders[:1], tally.Change{Topic: topic}, held, false)
+	})
 }
 
 // checkReissued checks what became of stored when held was to be reissued.

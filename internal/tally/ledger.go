@@ -44,8 +44,8 @@ const (
 	// EditDelete is EditReset and the end of the topic: it is read afterwards as one
 	// that nobody touched. The count 0 is published before.
 	EditDelete
-	// EditWithdraw takes back what Members contributed, final or not. Members of a
-	// window are those of the present one.
+	// EditWithdraw takes back what Members contributed, final or not, and forgets their
+	// traces in the journal. Members of a window are those of the present one.
 	EditWithdraw
 )
 

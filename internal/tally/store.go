@@ -91,8 +91,9 @@ type Store interface {
 	Read(ctx context.Context, queries []Query) []Reading
 
 	// Reissue compares, atomically for each topic, what is stored with what is
-	// held. Where the stored version is above the held one, or both version and
-	// count are equal, it does nothing. Otherwise it stores the stored count
+	// held. Where the stored version is above the held one, where both version and
+	// count are equal, or where the topic does not exist and the held count is 0, it
+	// does nothing. Otherwise it stores the stored count
 	// under a version above both and publishes it.
 	Reissue(ctx context.Context, held []Change) error
 
