@@ -25,9 +25,7 @@ type crowd struct {
 
 	ended sync.WaitGroup
 	stop  context.CancelFunc
-
-	mu    sync.Mutex
-	pages []*page
+	pages []*page // fixed once all were gathered
 }
 
 // page is one of them.
