@@ -32,7 +32,7 @@ const redisBackup = `a Redis keeps its own backups:
   save 3600 1                a snapshot (dump.rdb) each hour, to be copied elsewhere
   maxmemory-policy noeviction
 and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
-copy that either store can be restored from.`
+copy that either store can be restored from`
 
 var backupFlags = []definition{
 	{name: "store", takes: "URL", fallback: "sqlite:data/tallycast.db", help: "The store, in the forms of serve."},

@@ -48,9 +48,6 @@ Examples:
       Views and visitors by page.
 `
 
-// groupOthers is the heading of the flags for what other counters leave.
-const groupOthers = "What other counters leave"
-
 var importFlags = slices.Concat([]definition{
 	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE, and is jsonl otherwise."},
 	{name: "mode", takes: "WORD", fallback: "merge", help: "For an export: merge or replace."},

@@ -25,7 +25,7 @@ func ReadUmami(r io.Reader, naming Naming) (Counts, error) {
 	}
 	at, err := columns(header, "session_id", "hostname", "url_path", "url_query", "event_type")
 	if err != nil {
-		return Counts{}, fmt.Errorf("Umami's export: %w; website_event.csv and pages.csv are understood", err)
+		return Counts{}, fmt.Errorf("an export of Umami is website_event.csv or pages.csv: %w", err)
 	}
 	width := max(at["session_id"], at["hostname"], at["url_path"], at["url_query"], at["event_type"]) + 1
 	ofPages, ofSite := newDistinct(), newDistinct()
