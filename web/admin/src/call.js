@@ -59,7 +59,14 @@ async function send(method, path, body, signal) {
  */
 export async function call(method, path, body, signal) {
   try {
-    return await send(method, path, body, signal);
+    try {
+      return await send(method, path, body, signal);
+    } catch (error) {
+      // Another tab signed in since: what proves this page's changes is another.
+      const before = csrf;
+      if (!(error instanceof Refusal && error.code === 'origin_not_allowed') || !(await resume()) || csrf === before) throw error;
+      return await send(method, path, body, signal);
+    }
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) ended();
     throw error;

@@ -152,7 +152,7 @@ function makeTop(signal) {
     const mine = (round = new AbortController());
     list.replaceChildren(
       ...found.topics.map((/** @type {any} */ t) => {
-        const count = make('output', { class: 'number' }, number(t.count));
+        const count = make('span', { class: 'count' }, number(t.count));
         follow(t.topic, mine.signal, (now) => {
           if (count.textContent !== number(now)) count.textContent = number(now);
         });

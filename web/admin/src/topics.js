@@ -73,7 +73,7 @@ export function showTopics(place, signal, wanted) {
 
   /** @param {import('./mend.js').State} t */
   const show = (t) => {
-    const count = make('output', {}, number(t.count));
+    const count = make('span', { class: 'count' }, number(t.count));
     const changed = make('time', t.changed ? { datetime: t.changed, title: exactTime(t.changed) } : {}, t.changed ? ago(t.changed) : '');
     if (body.children.length < FOLLOWED) follow(t.topic, round.signal, (now) => {
       if (count.textContent === number(now)) return;
