@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ type compose struct {
 		Environment map[string]string
 		Command     []string
 		Volumes     []string
+		Profiles    []string
 		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 	}
 }
@@ -93,8 +95,23 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 			t.Errorf("nginx does not know tally-%d", i)
 		}
 	}
-	if redis := strings.Join(file.Services["redis"].Command, " "); !strings.Contains(redis, "--appendonly yes") || !strings.Contains(redis, "noeviction") {
-		t.Errorf("Redis would lose counts: %s", redis)
+	if redis := file.Services["redis"]; !slices.Contains(redis.Volumes, "./deploy/redis/redis.conf:/etc/redis/redis.conf:ro") ||
+		!slices.Equal(redis.Command, []string{"redis-server", "/etc/redis/redis.conf"}) {
+		t.Errorf("Redis does not run with redis.conf: %v, %v", redis.Command, redis.Volumes)
+	}
+	scraped, err := os.ReadFile("prometheus/prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= instances; i++ {
+		if !strings.Contains(string(scraped), fmt.Sprintf(`"tally-%d:8081"`, i)) {
+			t.Errorf("Prometheus does not know tally-%d", i)
+		}
+	}
+	for _, name := range []string{"prometheus", "grafana"} {
+		if !slices.Equal(file.Services[name].Profiles, []string{"monitoring"}) {
+			t.Errorf("%s starts without being asked for", name)
+		}
 	}
 }
 
