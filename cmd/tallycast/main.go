@@ -24,11 +24,24 @@ const (
 	exitUsage   = 2 // it was asked for something impossible; nothing was started
 )
 
+// errInterrupted ends the process's context where somebody at a terminal ended it.
+var errInterrupted = errors.New("interrupted")
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// The first signal begins the end; with the handler gone the second one ends
-	// the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() { // ends with the first signal, or the process
+		first := <-signals
+		// The first signal begins the end; with the handler gone the second one ends
+		// the process at once.
+		signal.Stop(signals)
+		if first == syscall.SIGINT {
+			end(errInterrupted)
+		} else {
+			end(nil)
+		}
+	}()
 	os.Exit(run(ctx, os.Args[1:], environmentOf(os.Environ()), os.Stdout, os.Stderr))
 }
 

@@ -221,9 +221,13 @@ func (i *instance) serve(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		i.log.Info("draining", "over", i.drain)
+		over := i.drain
+		if errors.Is(context.Cause(ctx), errInterrupted) && i.hub.Viewers() == 0 {
+			over = 0 // at a terminal there is no balancer that would have to notice
+		}
+		i.log.Info("draining", "over", over)
 		i.api.Drain()
-		i.push.Drain(failed, i.drain)
+		i.push.Drain(failed, over)
 	case <-failed.Done():
 	}
 	began := time.Now()

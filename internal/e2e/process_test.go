@@ -39,6 +39,16 @@ func TestTheStartTellsPeopleWhatIsServedWhereAndToWhom(t *testing.T) {
 	}
 }
 
+func TestAnInterruptEndsAtOnceWhereNobodyWatches(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--drain", "10m")
+	s.Signal(os.Interrupt)
+	eventually(t, "the end", s.HasEnded)
+	if code := s.Exits(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "1500ms")

@@ -15,6 +15,9 @@ type stats struct {
 	left      [reasons]atomic.Int64
 }
 
+// Viewers returns how many viewers there are.
+func (h *Hub) Viewers() int64 { return h.stats.viewers.Load() }
+
 // Metrics implements [tally.Instrumented].
 func (h *Hub) Metrics() []tally.Metric {
 	metrics := []tally.Metric{
