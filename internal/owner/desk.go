@@ -105,6 +105,7 @@ type usageTaken struct {
 	mu    sync.Mutex
 	sites []tally.SiteUsage
 	at    time.Time // zero: never yet
+	took  time.Duration
 }
 
 // Edit carries out the edits, and writes those that changed something to the audit

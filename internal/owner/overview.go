@@ -12,9 +12,12 @@ const (
 	// activityShown is how far back the overview tells of writes: a day, so that the
 	// hours of it can be compared.
 	activityShown = 24 * time.Hour
-	// usageOld is the age from which on an overview has the usage taken anew, and
-	// usageEvery how often it is taken without anybody asking, for the metrics: it may
-	// take the store seconds. usageAgain is when to try again what failed.
+	// From an age of usageTimes the time that it took, but at least usageFresh and at
+	// most usageOld, an overview has the usage taken anew: that costs a small store
+	// nothing, and a large one seconds. usageEvery is how often it is taken without
+	// anybody asking, for the metrics, and usageAgain when to try again what failed.
+	usageTimes = 200
+	usageFresh = 10 * time.Second
 	usageOld   = 5 * time.Minute
 	usageEvery = 30 * time.Minute
 	usageAgain = time.Minute
@@ -24,7 +27,7 @@ const (
 type Overview struct {
 	Instances []json.RawMessage `json:"instances"` // what each says of itself, see [Options]
 	Activity  []tally.Activity  `json:"activity"`  // of a day, the oldest first
-	Usage     []tally.SiteUsage `json:"usage"`     // as of some minutes ago; none at first
+	Usage     []tally.SiteUsage `json:"usage"`     // as of up to some minutes ago; none at first
 	Store     StoreHealth       `json:"store"`
 }
 
@@ -43,7 +46,7 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 		Usage:     d.usage.get(),
 		Store:     StoreHealth{Reached: health.Reached},
 	}
-	if d.usage.age(d.now()) > usageOld {
+	if d.usage.old(d.now()) {
 		tell(d.outdated)
 	}
 	pulses, err := d.store.Pulses(ctx)
@@ -71,16 +74,17 @@ func (u *usageTaken) get() []tally.SiteUsage {
 	return append([]tally.SiteUsage{}, u.sites...)
 }
 
-func (u *usageTaken) set(sites []tally.SiteUsage, at time.Time) {
+func (u *usageTaken) set(sites []tally.SiteUsage, begun, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.sites, u.at = sites, at
+	u.sites, u.at, u.took = sites, at, at.Sub(begun)
 }
 
-func (u *usageTaken) age(now time.Time) time.Duration {
+// old tells whether it is time to take it anew.
+func (u *usageTaken) old(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return now.Sub(u.at)
+	return now.Sub(u.at) > min(max(usageTimes*u.took, usageFresh), usageOld)
 }
 
 // Metrics implements [tally.Instrumented].

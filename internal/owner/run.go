@@ -86,9 +86,10 @@ func (d *Desk) measure(ctx context.Context) {
 	defer next.Stop()
 	<-next.C
 	for {
+		begun := d.now()
 		sites, err := d.store.Usage(ctx)
 		if err == nil {
-			d.usage.set(sites, d.now())
+			d.usage.set(sites, begun, d.now())
 			next.Reset(usageEvery)
 		} else {
 			next.Reset(usageAgain)
