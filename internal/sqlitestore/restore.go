@@ -158,7 +158,9 @@ func (w *writer) unite(topic int64, p *tally.Portion, now time.Time) (added int6
 		return 0, w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)
 			WHERE true ON CONFLICT DO NOTHING`, end, topic, list)
 	}
-	const sum = `SELECT coalesce(sum(amount), 0) FROM json_each(?) CROSS JOIN contributions ON topic = ? AND member = value ->> 0`
+	// A member that stands in the list twice is one all the same.
+	const sum = `SELECT coalesce(sum(amount), 0) FROM (SELECT DISTINCT value ->> 0 AS given FROM json_each(?))
+		CROSS JOIN contributions ON topic = ? AND member = given`
 	var before, after int64
 	if err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&before); err != nil {
 		return 0, err

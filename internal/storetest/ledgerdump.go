@@ -320,6 +320,19 @@ func testUnite(t *testing.T, open Factory) {
 			}
 		})
 	}
+	t.Run("a member that stands there twice", func(t *testing.T) {
+		for metric, amount := range map[string]int64{"claps": 4, "likes": 1} {
+			topic := newTopic(t, metric)
+			portion := whole(topic, 0, 0, contributions{3: amount, 4: 1})
+			portion.Contributions = append(portion.Contributions, portion.Contributions...)
+			for _, replace := range []bool{false, true, false} {
+				restore(t, f.first, replace, portion)
+				if got := stateOf(t, f.other, topic); got.Count != amount+1 {
+					t.Errorf("replace %t: it became %v", replace, got)
+				}
+			}
+		}
+	})
 	t.Run("windows", func(t *testing.T) {
 		topic := newTopic(t, "days")
 		apply(t, f.first, topic, assert(1, 1), assert(2, 1))
@@ -381,6 +394,11 @@ func testForbiddenPortions(t *testing.T, open Factory) {
 	f := owned(t, open)
 	if err := f.first.Restore(answerContext(t), false, []tally.Portion{whole(newTopic(t, "readers"), 3, 0, nil)}); err == nil {
 		t.Error("open pages were restored")
+	}
+	last := whole(newTopic(t, "likes"), 3, 0, nil)
+	last.Version = 1<<53 - 1 // versions beyond are not exact
+	if err := f.first.Restore(answerContext(t), false, []tally.Portion{last}); err == nil {
+		t.Error("a topic was restored whose version cannot grow")
 	}
 	if all := dump(t, f.first, tally.Scope{}); len(all) != 0 {
 		t.Errorf("there is %v", all)
