@@ -108,6 +108,10 @@ func (w *exportWriter) Write(p []byte) (int, error) {
 // importKinds are the types that a piece of an export may have.
 var importKinds = []string{"application/jsonl", "application/x-ndjson", "application/x-jsonlines", "application/octet-stream"}
 
+// maxRefusals bounds the refusals that an answer names, the first: more than a piece
+// of an export has lines, while each byte of something else may be one.
+const maxRefusals = 10_000
+
 // importNumbers answers POST /admin/v1/import: a piece of an export, its header first.
 func (q *request) importNumbers() error {
 	values, err := q.query("mode")
@@ -126,12 +130,16 @@ func (q *request) importNumbers() error {
 	if err != nil {
 		return err
 	}
-	refused := []exchange.Refusal{} // all of them: the asker counts lines of a larger file
+	refused := []exchange.Refusal{} // the asker counts lines of a larger file
 	report, err := exchange.Import(q.carriedThrough(), exchange.Into(q.s.store, q.s.catalog), bytes.NewReader(body), exchange.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Piece:       true,
-		Refused:     func(r exchange.Refusal) { refused = append(refused, r) },
+		Refused: func(r exchange.Refusal) {
+			if len(refused) < maxRefusals {
+				refused = append(refused, r)
+			}
+		},
 	})
 	report.Refusals = refused
 	if err := errors.Join(err, q.auditImport(report, replace)); err != nil {

@@ -59,8 +59,9 @@ func (q *request) seed() error {
 	return nil
 }
 
-// maxSeed is the greatest seed: the greatest number that all readers of JSON hold exactly.
-const maxSeed = 1<<53 - 1
+// maxSeed is the greatest seed that stores take: sums stay among the numbers that all
+// readers of JSON hold exactly.
+const maxSeed = 1 << 51
 
 // seedable reads a topic that may have that seed.
 // Errors: bad_topic, unknown_site, unknown_metric, read_only_metric, bad_amount.

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -206,5 +207,46 @@ func TestWrongTokensSentAtOnceAreCountedOneByOne(t *testing.T) {
 	group.Wait()
 	if wrong.Load() != 10 || limited.Load() != 40 {
 		t.Errorf("%d were compared and %d refused, want 10 and 40", wrong.Load(), limited.Load())
+	}
+}
+
+// What a preview promises the stores keep.
+func TestASeedThatStoresRefuseIsRefusedInAPreview(t *testing.T) {
+	server := serve(t, nil)
+	for _, preview := range []string{"true", "false"} {
+		body := `{"seeds":[{"topic":"blog/likes/a","seed":2251799813685249},{"topic":"blog/likes/b","seed":2251799813685248}],"preview":` + preview + `}`
+		status, text, err := call(t.Context(), t, server, "POST", "seeds", body)
+		if err != nil || status != http.StatusOK || strings.Count(text, "bad_amount") != 1 || strings.Count(text, `"changed":true`) != 1 {
+			t.Errorf("preview %s: %d %s, error %v", preview, status, text, err)
+		}
+	}
+}
+
+// A file of something else than an export has as many wrong lines as bytes, nearly.
+func TestTheRefusalsOfAnImportAreBounded(t *testing.T) {
+	server := serve(t, nil)
+	_, export, err := call(t.Context(), t, server, "GET", "export", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, _, _ := strings.Cut(export, "\n")
+	const lines = 20_000
+	request, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/admin/v1/import", strings.NewReader(header+strings.Repeat("\nx", lines)+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", "application/jsonl")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var report struct {
+		Refused  int               `json:"refused"`
+		Refusals []json.RawMessage `json:"refusals"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&report); err != nil || report.Refused != lines || len(report.Refusals) != 10_000 {
+		t.Errorf("%d of %d refusals are named, error %v", len(report.Refusals), report.Refused, err)
 	}
 }
