@@ -50,12 +50,9 @@ func (s *Server) servePage(q *request) error {
 	if name == "" {
 		name = firstPage
 	}
-	content, err := fs.ReadFile(s.pages, name) // refuses names that lead elsewhere
+	content, err := readPage(s.pages, name)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || !strings.Contains(name, ".") {
-			return errNotFound
-		}
-		return fmt.Errorf("read the page %s: %w", name, err)
+		return err
 	}
 	kind, ok := pageTypes[path.Ext(name)]
 	if !ok {
@@ -67,4 +64,19 @@ func (s *Server) servePage(q *request) error {
 	q.unhurried()
 	_, _ = bytes.NewReader(content).WriteTo(q.w) // the client may be gone
 	return nil
+}
+
+// readPage returns what a file holds. Errors: not_found, also of a folder.
+func readPage(pages fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(pages, name) // refuses names that lead elsewhere
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || err == nil && info.IsDir() {
+		return nil, errNotFound
+	}
+	if err == nil {
+		var content []byte
+		if content, err = fs.ReadFile(pages, name); err == nil {
+			return content, nil
+		}
+	}
+	return nil, fmt.Errorf("read the page %s: %w", name, err)
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -248,5 +249,23 @@ func TestTheRefusalsOfAnImportAreBounded(t *testing.T) {
 	}
 	if err := json.NewDecoder(response.Body).Decode(&report); err != nil || report.Refused != lines || len(report.Refusals) != 10_000 {
 		t.Errorf("%d of %d refusals are named, error %v", len(report.Refusals), report.Refused, err)
+	}
+}
+
+// Anybody may ask for pages, and make nothing fail by it.
+func TestWhatIsNoPageIsNotFound(t *testing.T) {
+	pages := fstest.MapFS{"index.html": {Data: []byte("<p>hello")}, "part.d/a.js": {Data: []byte("1")}}
+	a := admin.New(admin.Options{Token: token, Pages: pages, Logger: slog.New(slog.DiscardHandler)})
+	for path, want := range map[string]int{
+		"/admin": 308, "/admin/": 200, "/admin/index.html": 200, "/admin/part.d/a.js": 200,
+		"/admin/.": 404, "/admin/..": 404, "/admin/part.d": 404, "/admin/part.d/": 404, "/admin//index.html": 404, "/admin/../index.html": 404, "/admin/none.js": 404,
+	} {
+		request := httptest.NewRequest("GET", "/", nil)
+		request.URL.Path = path
+		answer := httptest.NewRecorder()
+		a.ServeAdmin(answer, request, admin.Caller{})
+		if answer.Code != want {
+			t.Errorf("%s: %d, want %d", path, answer.Code, want)
+		}
 	}
 }
