@@ -37,8 +37,8 @@ type adminClient struct {
 	release func() error // what else ends with it; nil: nothing
 }
 
-// adminClient returns the client that the flags describe. Its errors are those of
-// usage.
+// adminClient returns the client that the flags describe. Its errors are each a
+// [usageError].
 func (p *process) adminClient() (*adminClient, error) {
 	values := layer(adminFlags, p.flags, p.env, configFile{})
 	r := &reader{values: values}
@@ -58,7 +58,7 @@ func (p *process) adminClient() (*adminClient, error) {
 		for i, each := range r.problems {
 			problems[i] = errors.New(each.String())
 		}
-		return nil, errors.Join(problems...)
+		return nil, usageError{errors.Join(problems...)}
 	}
 	return newAdminClient(at, token), nil
 }

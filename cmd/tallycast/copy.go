@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -78,6 +80,9 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 		return copied, fmt.Errorf("%w (the source's secret has the fingerprint %s)", err, tally.NewHasher(secret).Fingerprint())
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+	if err := differ(p.ctx, source, target); err != nil {
+		return copied, err
+	}
 	meters := map[string]*meter{}
 	total := int64(0)
 	if isTerminal(p.stderr) {
@@ -95,13 +100,31 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	for _, m := range meters {
 		m.end()
 	}
-	if err != nil {
+	if copied.Topics+copied.Contributions+copied.Orders == 0 {
 		return copied, err
 	}
-	return copied, target.Audit(p.carriedThrough(), tally.AuditEntry{
-		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.name(),
-		Detail: fmt.Sprintf("%d topics with %d contributions", copied.Topics, copied.Contributions),
-	})
+	detail := fmt.Sprintf("%d topics, %d contributions and %d orders", copied.Topics, copied.Contributions, copied.Orders)
+	if err != nil {
+		detail += ", cut off"
+	}
+	return copied, errors.Join(err, target.Audit(p.carriedThrough(), tally.AuditEntry{
+		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.name(), Detail: detail,
+	}))
+}
+
+// differ refuses two names of one store: a topic that took its own place while it is
+// read would lose what is not read yet.
+func differ(ctx context.Context, source exchange.Source, target store) (err error) {
+	mark := "copying " + rand.Text() // an entry that nobody obeys
+	if err := target.SetRegister(ctx, mark, "begins"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.SetRegister(context.WithoutCancel(ctx), mark, "")) }()
+	register, err := source.Register(ctx)
+	if err == nil && register[mark] != "" {
+		err = errors.New("--from and --to are the same store, by two names")
+	}
+	return err
 }
 
 // tellCopied says what was copied and what differs, and returns the exit code.

@@ -73,7 +73,7 @@ func exportNumbers(p *process) int {
 	}
 	m.end()
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return fail(p.stderr, exitOf(err), err)
 	}
 	if e.path != "" && p.flags["store"] != nil {
 		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), e.path, m.rate(max(totals.Topics, totals.Contributions)))

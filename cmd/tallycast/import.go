@@ -146,7 +146,7 @@ func (p *process) importExport(i importing) int {
 	report, err := p.restore(i, input)
 	err = errors.Join(err, input.close())
 	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
-		return fail(p.stderr, exitFailure, err)
+		return fail(p.stderr, exitOf(err), err)
 	}
 	verb := "imported"
 	if i.dry {
@@ -212,7 +212,7 @@ func (p *process) restore(i importing, in *input) (report exchange.Report, err e
 			err = errors.Join(err, position.Close())
 		}
 	}
-	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions > 0 {
+	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions+report.Orders > 0 {
 		err = errors.Join(err, direct.audit(p.carriedThrough(), i, report))
 	}
 	return report, err
@@ -276,7 +276,7 @@ func (t *directTarget) audit(ctx context.Context, i importing, report exchange.R
 	}
 	return t.store.Audit(ctx, tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
-		Detail: fmt.Sprintf("%d topics with %d contributions", report.Topics, report.Contributions),
+		Detail: fmt.Sprintf("%d topics, %d contributions and %d orders", report.Topics, report.Contributions, report.Orders),
 	})
 }
 

@@ -166,6 +166,16 @@ func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
 	}
 	succeeds(t, "copy", "--from", from, "--to", back, "--mode", "replace")
 	holds(t, back, want...)
+	// A store by another name would take its own place while it is read.
+	for store, alias := range map[string]string{redis.URL(0): strings.Replace(redis.URL(0), "127.0.0.1", "localhost", 1), back: strings.Replace(back, "/tally.db", "/./tally.db", 1)} {
+		if alias == store {
+			t.Fatalf("%s has no other name", store)
+		}
+		code, _, errors := call(t, variables(), "copy", "--from", store, "--to", alias, "--mode", "replace")
+		if code != exitFailure || !strings.Contains(errors, "the same store, by two names") {
+			t.Errorf("from %s to %s: exit %d, %s", store, alias, code, errors)
+		}
+	}
 	other := sqlite(t)
 	succeeds(t, "import", "--store", other, write(t, "x.csv", "topic,count\nblog/likes/a,5\n"))
 	if code, _, errors := call(t, variables(), "copy", "--from", from, "--to", other); code != exitFailure || !strings.Contains(errors, "secret") {

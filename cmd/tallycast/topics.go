@@ -112,13 +112,18 @@ func mend(p *process, name string, flags []definition, run func(*mending) error)
 		m.client = client
 		err = run(m)
 	}
-	switch {
-	case errors.As(err, new(usageError)):
-		return fail(p.stderr, exitUsage, err)
-	case err != nil:
-		return fail(p.stderr, exitFailure, err)
+	if err != nil {
+		return fail(p.stderr, exitOf(err), err)
 	}
 	return exitOK
+}
+
+// exitOf returns the exit code of an error.
+func exitOf(err error) int {
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailure
 }
 
 // flag returns the text of a flag that is read by the service; empty where it is not given.

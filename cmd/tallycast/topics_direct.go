@@ -29,11 +29,7 @@ var mendingStoreFlags = append([]definition{
 func (p *process) mendingClient(name string) (*adminClient, error) {
 	switch {
 	case p.flags["store"] == nil:
-		client, err := p.adminClient()
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return client, nil
+		return p.adminClient()
 	case p.flags["at"] != nil:
 		return nil, usageError{errors.New("--at names a running service and --store a store that none holds; it should be one of them")}
 	}

@@ -182,6 +182,7 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 		{nil, []string{"--at", r.public, "--admin-token-file", file + "x"}, exitUsage, "cannot be read"},
 		{nil, []string{"--at", r.public, "--admin-token-file", file, "--admin-token", ownerToken}, exitUsage, "given once"},
 		{nil, []string{"--at", "nonsense", "--admin-token", ownerToken}, exitUsage, "no address of a service"},
+		{nil, []string{"--at", "http://name:" + ownerToken + "@127.0.0.1:1", "--admin-token", ownerToken}, exitUsage, "has neither"},
 		{nil, []string{"--at", r.public, "--admin-token", "not-the-token-of-it"}, exitFailure, "does not take this token"},
 		{nil, []string{"--at", closed.public, "--admin-token", ownerToken}, exitFailure, "start it with --admin-token"},
 		{nil, []string{"--at", r.public + "/elsewhere", "--admin-token", ownerToken}, exitFailure, "--at says where"},
@@ -195,6 +196,11 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 		}
 		if strings.Contains(errors+out, ownerToken) {
 			t.Errorf("%v: shows the token", c.args)
+		}
+	}
+	for _, command := range []string{"topics list", "export", "import " + file, "seed " + file} {
+		if code, _, errors := call(t, variables(), strings.Fields(command)...); code != exitUsage || !strings.Contains(errors, "--admin-token: is missing") {
+			t.Errorf("%s without a token: exit %d, %s", command, code, errors)
 		}
 	}
 }
