@@ -42,7 +42,7 @@ type adminClient struct {
 func (p *process) adminClient() (*adminClient, error) {
 	values := layer(adminFlags, p.flags, p.env, configFile{})
 	r := &reader{values: values}
-	at := one(r, "at", parseServiceURL)
+	at := one(r, "at", parseAdminURL)
 	token := one(r, "admin-token", parseToken)
 	file := values["admin-token-file"]
 	switch {
@@ -69,6 +69,18 @@ func newAdminClient(at, token string) *adminClient {
 		// The token goes where it was meant to go, and nowhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// parseAdminURL is [parseServiceURL] for calls that come with the token.
+func parseAdminURL(text string) (string, error) {
+	at, err := parseServiceURL(text)
+	if err != nil {
+		return "", err
+	}
+	if u, err := url.Parse(at); err == nil && u.User != nil {
+		return "", fmt.Errorf("%q has a name or a password, which the token takes the place of; it should have neither", u.Redacted())
+	}
+	return at, nil
 }
 
 // readTokenFile reads a token from a file, without the line's end.

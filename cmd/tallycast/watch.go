@@ -114,9 +114,6 @@ func parseServiceURL(text string) (string, error) {
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 		return "", fmt.Errorf("%q is no address of a service, such as https://tally.example.com", text)
 	}
-	if at.User != nil {
-		return "", fmt.Errorf("%q has a name or a password, which are not sent; an address has neither", at.Redacted())
-	}
 	at.RawQuery, at.Fragment = "", ""
 	return strings.TrimRight(at.String(), "/"), nil
 }
