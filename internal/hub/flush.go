@@ -99,12 +99,14 @@ func (s *shard) serveChunk() bool {
 		s.dirty, s.served = s.dirty[:left], 0
 	}
 	// Each delivery weighs the same, and none as much as a pause of the machine.
-	n := int64(len(todo))
-	taken := min(s.now()-began, n*(4*s.cost+int64(costStep)))
+	n, ended := int64(len(todo)), s.now()
+	taken := min(ended-began, n*(4*s.cost+int64(costStep)))
 	s.cost += (taken - s.cost*n) / costOver
 	s.hub.stats.delivered.Add(s.delivered)
 	s.hub.stats.written.Add(s.written)
-	s.delivered, s.written = 0, 0
+	s.hub.stats.lagging.Add(s.lagging)
+	s.hub.stats.lag.Add(s.lagging*ended - s.heard)
+	s.delivered, s.written, s.lagging, s.heard = 0, 0, 0, 0
 	return true
 }
 
@@ -246,6 +248,10 @@ func (s *shard) account(v *Viewer, n int) {
 			v.own = nil
 		case partChange:
 			sub := &v.subscriptions[p.slot]
+			if sub.sent != unsent {
+				s.lagging++
+				s.heard += sub.list.released.heard
+			}
 			sub.sent = sub.list.released.change.Version
 			s.delivered++
 		case partStale:

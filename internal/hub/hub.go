@@ -85,7 +85,7 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) Push(change tally.Change) {
 	h.stats.heard.Add(1)
 	if t := h.topics.find(change.Topic); t != nil {
-		if _, taken := t.take(change); taken {
+		if _, taken := t.take(change, h.now()); taken {
 			h.changed(t)
 		}
 	}
@@ -97,7 +97,7 @@ func (h *Hub) Settle(read tally.Change) (held tally.Change) {
 	if t == nil {
 		return read
 	}
-	held, taken := t.take(read)
+	held, taken := t.take(read, h.now())
 	if taken {
 		h.changed(t)
 	}
@@ -109,6 +109,9 @@ func (h *Hub) Stale() { h.tell(command{kind: goStale}) }
 
 // Live implements [tally.Sink].
 func (h *Hub) Live() { h.tell(command{kind: goLive}) }
+
+// now returns nanoseconds since the hub was made.
+func (h *Hub) now() int64 { return int64(time.Since(h.start)) }
 
 func (h *Hub) tell(c command) {
 	for _, s := range h.shards {

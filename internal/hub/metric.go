@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -12,6 +13,8 @@ type stats struct {
 	heard     atomic.Int64
 	delivered atomic.Int64
 	written   atomic.Int64
+	lagging   atomic.Int64
+	lag       atomic.Int64 // nanoseconds, of all that lagged
 	left      [reasons]atomic.Int64
 }
 
@@ -27,6 +30,10 @@ func (h *Hub) Metrics() []tally.Metric {
 		{Name: "frames_delivered_total", Counter: true, Help: "Frames of changes that viewers took.", Value: float64(h.stats.delivered.Load())},
 		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
 	}
+	metrics = append(metrics,
+		tally.Metric{Name: "delivery_lag_seconds_total", Counter: true, Help: "From hearing a change to handing it to a viewer, summed over delivery_lag_frames_total.", Value: time.Duration(h.stats.lag.Load()).Seconds()},
+		tally.Metric{Name: "delivery_lag_frames_total", Counter: true, Help: "Frames of changes that viewers took, snapshots left out.", Value: float64(h.stats.lagging.Load())},
+	)
 	for reason := range reasons {
 		metrics = append(metrics, tally.Metric{
 			Name: "viewers_left_total", Counter: true, Help: "Viewers that are gone, by reason.",

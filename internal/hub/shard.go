@@ -75,15 +75,17 @@ type shard struct {
 	ticked   int64  // when blocked viewers were looked at, in ticks
 	beaten   int64  // when viewers were last looked through, in seconds
 
-	delivered, written int64 // frames and bytes, not yet in the hub's stats
+	// Not yet in the hub's stats: frames and bytes; frames that are no snapshots, and
+	// the sum of when their changes were heard.
+	delivered, written, lagging, heard int64
 }
 
 func newShard(h *Hub, index int) *shard {
 	return &shard{hub: h, index: index, wake: make(chan struct{}, 1)}
 }
 
-// now returns the time of the shard: nanoseconds since the hub was made.
-func (s *shard) now() int64 { return int64(time.Since(s.hub.start)) }
+// now returns the time of the hub: nanoseconds since it was made.
+func (s *shard) now() int64 { return s.hub.now() }
 
 func (s *shard) send(c command) {
 	s.mu.Lock()

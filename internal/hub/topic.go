@@ -11,6 +11,7 @@ import (
 // viewer needs them. It is shared by all shards and never altered.
 type update struct {
 	change tally.Change
+	heard  int64 // when, in the hub's time
 	once   sync.Once
 	frames [][]byte // by Format
 }
@@ -38,9 +39,10 @@ type topic struct {
 	lists []list // one a shard
 }
 
-// take makes change the one held if it is newer, and returns the one held then.
-func (t *topic) take(change tally.Change) (held tally.Change, taken bool) {
-	next := &update{change: change}
+// take makes change, heard now, the one held if it is newer, and returns the one
+// held then.
+func (t *topic) take(change tally.Change, now int64) (held tally.Change, taken bool) {
+	next := &update{change: change, heard: now}
 	for {
 		current := t.held.Load()
 		if current != nil && current.change.Version >= change.Version {
