@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // askCounts asks what the page's first number would ask, and so whether the
@@ -19,7 +21,11 @@ func (x *examination) askCounts() bool {
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		why := reason(response.Body)
-		if response.StatusCode == http.StatusForbidden {
+		switch {
+		case response.StatusCode == http.StatusForbidden && x.site != tally.DefaultSite:
+			// Who may use no site at all is told of the default one.
+			return x.fault("origin", "origin_not_allowed: pages of %q may not use the site %q; --site %s=%s allows them", x.origin(), x.site, x.site, x.origin())
+		case response.StatusCode == http.StatusForbidden:
 			return x.fault("origin", "%s", why)
 		}
 		return x.fault("service", "answers %s: %s", response.Status, why)

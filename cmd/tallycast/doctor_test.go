@@ -58,6 +58,11 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 			}
 		})
 	}
+	own := started(t, variables(), "--drain", "0s", "--store", sqlite(t), "--site", "blog=https://elsewhere.example")
+	page := pageOf(t, strings.Replace(tag, at, own.public, 1))
+	if _, out, _ := call(t, variables(), "doctor", page); !strings.Contains(out, "--site blog="+page) {
+		t.Errorf("where no site takes the page's origin, the one that the page uses is not named:\n%s", out)
+	}
 	if found := say(t, "GET", at+"/v1/blog/likes/tallycast-doctor", ""); found.Count != 0 || found.Version != 0 {
 		t.Errorf("the doctor left a topic: %+v", found)
 	}

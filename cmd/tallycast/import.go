@@ -25,7 +25,8 @@ FILE that ends in .position. It is refused under another secret than it was made
 with; a store that does not exist yet takes the secret from the file (export
 --with-secret) or from --secret-file.
 
-All else is plain counts, which become seeds (or what --as says): csv and json
+All else is plain counts, which become seeds, or what --as says: --as count where
+pages name seeds of their own, which would set these again. That is csv and json
 with topic and count; and what other counters leave: goatcounter and umami (CSV
 exports), applause and busuanzi (JSON), and with --from and --pattern whole
 numbers in keys of a Redis. --dry-run shows a table and changes nothing.

@@ -53,6 +53,10 @@ func (r *reader) readSeeding(c *config) {
 		return
 	}
 	catalog := tally.NewCatalog(c.sites.names(), c.metrics)
+	if site := c.seeding.rules.Site; !slices.Contains(catalog.Sites(), site) {
+		r.refuse("seed-site", fmt.Errorf("there is no site %q; --site declares one", site))
+		return
+	}
 	for _, field := range c.seeding.rules.Fields {
 		// Any key does: of the topic only site and metric are looked at.
 		topic, err := tally.NewTopic(c.seeding.rules.Site, field.Metric, "x")

@@ -97,7 +97,7 @@ func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
 	dir := content(t, posts)
 	for args, want := range map[string]string{
 		"--seed-from " + filepath.Join(dir, "absent"):             "should be a folder or a file: no such file",
-		"--seed-from " + dir + " --seed-site blog":                "there is no site \"blog\"",
+		"--seed-from " + dir + " --seed-site blog":                "--seed-site (flag --seed-site): there is no site \"blog\"",
 		"--seed-from " + dir + " --seed-field stars=likes":        "there is no metric \"stars\"",
 		"--seed-from " + dir + " --seed-field readers=likes":      "readers is what open pages hold",
 		"--seed-field likes":                                      "",

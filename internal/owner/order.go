@@ -44,6 +44,19 @@ func (d *Desk) order(ctx context.Context, name, value string) error {
 	return err
 }
 
+// Obeying returns the store, of which every instance obeys at once what is set in
+// the register.
+func (d *Desk) Obeying() Store { return obeying{d.store, d} }
+
+type obeying struct {
+	Store
+	desk *Desk
+}
+
+func (o obeying) SetRegister(ctx context.Context, name, value string) error {
+	return o.desk.order(ctx, name, value)
+}
+
 // obey reads the register, and makes the service follow it.
 func (d *Desk) obey(ctx context.Context) (map[string]string, error) {
 	number := d.orders.begun.Add(1)

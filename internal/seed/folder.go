@@ -23,6 +23,12 @@ const unsettled = 2 * time.Second
 // pages are the names' ends of what a site generator makes pages of, in lower case.
 var pages = map[string]bool{".md": true, ".markdown": true, ".mdx": true, ".html": true, ".htm": true}
 
+// numbers are the endings of the tables and documents that are read where they are
+// named themselves.
+var numbers = map[string]bool{".csv": true, ".tsv": true, ".json": true}
+
+var errOther = errors.New("is neither a page (.md, .html) nor a table (.csv, .tsv) nor a document (.json); exports are for tallycast import")
+
 // Folder reads the seeds of folders and files, and again what changes in them. It
 // compares times and sizes, which works on every file system and has no limit of
 // files. It is not safe for concurrent use.
@@ -99,6 +105,10 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 		return
 	}
 	if !info.IsDir() {
+		if ext := strings.ToLower(filepath.Ext(top)); !pages[ext] && !numbers[ext] {
+			_ = f.reachable(root, errOther, result) // it says so once
+			return
+		}
 		f.look(root, top, filepath.Base(root), result)
 		return
 	}

@@ -221,6 +221,16 @@ func TestWhatCannotBeReadIsNamedByLineAndReasonAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
+func TestAFileOfAnotherKindIsRefusedWhereItIsNamed(t *testing.T) {
+	dir := lay(t, map[string]string{"numbers.jsonl": `{"tallycast":"export"}`, "posts/a.md": "---\nlikes: 3\n---\n"})
+	expect(t, read(t, likes, dir), "blog/likes/posts/a=3")
+	r := read(t, likes, filepath.Join(dir, "numbers.jsonl"))
+	expect(t, r)
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "tallycast import") {
+		t.Errorf("problems are %v", r.Problems)
+	}
+}
+
 func TestOfTwoPlacesThatGiveOneTopicTheFirstHoldsAndTheOtherIsNamed(t *testing.T) {
 	dir := lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "a/index.md": "---\nlikes: 2\n---\n", "a/_index.md": "---\nlikes: 1\n---\n"})
 	folder := seed.NewFolder(likes, dir)
