@@ -43,7 +43,11 @@ func BlockRangeOrder(addresses netip.Prefix) string { return orderBlockRange + a
 
 // BlockVisitorOrder is like [BlockRangeOrder]; the visitor's id stays unknown to the store.
 func BlockVisitorOrder(secret []byte, visitor string) string {
-	sum := newIdentity(secret).sum("blocked", visitor)
+	return newIdentity(secret).blockOrder(visitor)
+}
+
+func (id *identity) blockOrder(visitor string) string {
+	sum := id.sum("blocked", visitor)
 	return orderBlockVisitor + hex.EncodeToString(sum[:8])
 }
 
@@ -165,7 +169,7 @@ func (o *orders) holdsUp(topic Topic) error {
 func (o *orders) forbids(id *identity, client netip.Addr, visitor string) error {
 	blocked := client.IsValid() && slices.ContainsFunc(o.ranges, func(p netip.Prefix) bool { return p.Contains(client) })
 	if !blocked && len(o.visitors) > 0 {
-		blocked = o.visitors[BlockVisitorOrder([]byte(id.secret), visitor)]
+		blocked = o.visitors[id.blockOrder(visitor)]
 	}
 	if blocked {
 		return Errorf(CodeBlocked, "contributions from here are not accepted")

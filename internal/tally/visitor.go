@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
+	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,10 +39,23 @@ func CheckVisitor(id string) error {
 type identity struct {
 	secret string
 	macs   sync.Pool // of hash.Hash keyed with secret, reset
+
+	// The sources of networks that were met lately, each in the one place where it may
+	// be: a network sends many contributions, and its hash is the same each time.
+	seed    maphash.Seed
+	sources [keptSources]atomic.Pointer[knownSource]
+}
+
+// keptSources bounds the sources that are kept, about 60 bytes each. A power of two.
+const keptSources = 4096
+
+type knownSource struct {
+	network netip.Prefix
+	source  Source
 }
 
 func newIdentity(secret []byte) *identity {
-	id := &identity{secret: string(secret)}
+	id := &identity{secret: string(secret), seed: maphash.MakeSeed()}
 	id.macs.New = func() any { return hmac.New(sha256.New, []byte(id.secret)) }
 	return id
 }
@@ -72,8 +87,15 @@ func (id *identity) source(client netip.Addr) Source {
 	if !client.IsValid() {
 		return 0
 	}
-	sum := id.sum("source", SourceRange(client).String())
-	return max(Source(binary.BigEndian.Uint32(sum[:4])), 1)
+	network := SourceRange(client)
+	place := &id.sources[maphash.Comparable(id.seed, network)%keptSources]
+	if known := place.Load(); known != nil && known.network == network {
+		return known.source
+	}
+	sum := id.sum("source", network.String())
+	source := max(Source(binary.BigEndian.Uint32(sum[:4])), 1)
+	place.Store(&knownSource{network, source})
+	return source
 }
 
 // SourceRange returns the network that stands for client in the journal: its IPv4
