@@ -50,7 +50,7 @@ func TestALatencyOfHalfASecondLosesNothing(t *testing.T) {
 	quick, slow := near.connected(t, catalog(), prefix), far.connected(t, catalog(), prefix)
 	v, w := watching(t, quick, page), watching(t, slow, page)
 
-	proxy.Delay(250 * time.Millisecond) // in each direction
+	proxy.Delay(250 * time.Millisecond)          // in each direction
 	const answerWithin = 2800 * time.Millisecond // what a like has until it is refused
 	for member := tally.Member(1); member <= 3; member++ {
 		if b := try(slow, answerWithin, page, 1, member); b.Err != nil {
