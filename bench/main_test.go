@@ -121,13 +121,23 @@ func TestPeersArePickedByName(t *testing.T) {
 	}
 }
 
+func TestLoopsShareTopicsEvenly(t *testing.T) {
+	for d, want := range map[delivery]int{
+		{Topics: 1, Rate: 10}: 1, {Topics: 100, Rate: 900}: 1, {Topics: 1000, Rate: 4000}: 4, {Topics: 7, Rate: 3000}: 7,
+	} {
+		if got := d.loops(); got != want {
+			t.Errorf("%d topics at %v a second: %d loops, want %d", d.Topics, d.Rate, got, want)
+		}
+	}
+}
+
 func TestRatesKeepChangesApart(t *testing.T) {
 	for _, c := range []struct {
 		size
 		want float64
 	}{
 		{size{1000, 1, 1}, 10}, {size{5000, 1, 1}, 9}, {size{18000, 1, 1}, 2.5},
-		{size{5000, 100, 1}, 900}, {size{5000, 1000, 1}, 1000}, {size{5000, 1000, 50}, 180}, {size{100000, 1, 1}, 1},
+		{size{5000, 100, 1}, 900}, {size{5000, 1000, 1}, 4000}, {size{5000, 1000, 50}, 180}, {size{100000, 1, 1}, 1},
 	} {
 		if got := c.rate(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.size, got, c.want)
