@@ -59,10 +59,6 @@ func (q *request) seed() error {
 	return nil
 }
 
-// maxSeed is the greatest seed that stores take: sums stay among the numbers that all
-// readers of JSON hold exactly.
-const maxSeed = 1 << 51
-
 // seedable reads a topic that may have that seed.
 // Errors: bad_topic, unknown_site, unknown_metric, read_only_metric, bad_amount.
 func (q *request) seedable(text string, seed int64) (tally.Topic, error) {
@@ -72,8 +68,8 @@ func (q *request) seedable(text string, seed int64) (tally.Topic, error) {
 		return tally.Topic{}, err
 	case q.s.catalog.Rule(topic).Kind == tally.Presence:
 		return tally.Topic{}, tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open pages, and has no seed", topic.Metric())
-	case seed < 0 || seed > maxSeed:
-		return tally.Topic{}, tally.Errorf(tally.CodeBadAmount, "a seed is a whole number from 0 to %d", int64(maxSeed))
+	case seed < 0 || seed > tally.MaxValue:
+		return tally.Topic{}, tally.Errorf(tally.CodeBadAmount, "a seed is a whole number from 0 to %d", int64(tally.MaxValue))
 	}
 	return topic, nil
 }

@@ -13,9 +13,6 @@ import (
 // sorted sets are exact: 2^53.
 const maxNumber = 1 << 53
 
-// maxValue bounds what an owner may set, either way, so that sums stay below that.
-const maxValue = maxNumber / 4
-
 // Edit implements [tally.Ledger]: one script an edit, those of one topic one after
 // the other. What drops contributions unlinks their keys, which takes no time.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
@@ -90,7 +87,7 @@ func validEdit(e *tally.Edit) error {
 	switch e.Kind {
 	case tally.EditSeed, tally.EditCount:
 	case tally.EditAdjustment:
-		least = -maxValue
+		least = -tally.MaxValue
 	case tally.EditReset, tally.EditDelete:
 		return nil
 	case tally.EditWithdraw:
@@ -101,8 +98,8 @@ func validEdit(e *tally.Edit) error {
 	default:
 		return tally.Errorf(tally.CodeBadBody, "there is no edit of kind %d", e.Kind)
 	}
-	if e.Value < least || e.Value > maxValue {
-		return tally.Errorf(tally.CodeBadAmount, "the number is from %d to %d", least, int64(maxValue))
+	if e.Value < least || e.Value > tally.MaxValue {
+		return tally.Errorf(tally.CodeBadAmount, "the number is from %d to %d", least, int64(tally.MaxValue))
 	}
 	return nil
 }

@@ -61,11 +61,11 @@ func (s *Store) restorable(p *tally.Portion) error {
 		return err
 	}
 	rule := s.catalog.Rule(p.Topic)
-	within := func(n, least int64) bool { return n >= least && n <= maxValue }
+	within := func(n, least int64) bool { return n >= least && n <= tally.MaxValue }
 	switch {
 	case p.Version < 0 || p.Version > maxNumber/2: // from there on it may grow
 		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
-	case !within(p.Seed, 0), !within(p.Adjustment, -maxValue), !within(p.Counted, 0):
+	case !within(p.Seed, 0), !within(p.Adjustment, -tally.MaxValue), !within(p.Counted, 0):
 		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
 	case len(p.Contributions) > tally.MaxPortion:
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)

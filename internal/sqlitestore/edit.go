@@ -8,13 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-const (
-	// maxValue bounds what an owner may set, either way, so that sums stay among the
-	// integers that a JSON number holds exactly (2^53).
-	maxValue = 1 << 51
-	// maxEdited bounds the edits and members of one transaction: some milliseconds.
-	maxEdited = 1024
-)
+// maxEdited bounds the edits and members of one transaction: some milliseconds.
+const maxEdited = 1024
 
 // Edit carries out the edits, several in one transaction.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
@@ -56,12 +51,12 @@ func checkEdit(rule tally.Rule, e *tally.Edit) error {
 	case rule.Kind == tally.Presence:
 		return tally.Errorf(tally.CodeReadOnlyMetric, "this metric counts open connections; there is nothing stored to edit")
 	case e.Kind == tally.EditSeed || e.Kind == tally.EditCount:
-		if e.Value < 0 || e.Value > maxValue {
-			return tally.Errorf(tally.CodeBadAmount, "a seed or a count is a whole number from 0 to %d", int64(maxValue))
+		if e.Value < 0 || e.Value > tally.MaxValue {
+			return tally.Errorf(tally.CodeBadAmount, "a seed or a count is a whole number from 0 to %d", int64(tally.MaxValue))
 		}
 	case e.Kind == tally.EditAdjustment:
-		if e.Value < -maxValue || e.Value > maxValue {
-			return tally.Errorf(tally.CodeBadAmount, "an adjustment is a whole number from -%d to %d", int64(maxValue), int64(maxValue))
+		if e.Value < -tally.MaxValue || e.Value > tally.MaxValue {
+			return tally.Errorf(tally.CodeBadAmount, "an adjustment is a whole number from -%d to %d", int64(tally.MaxValue), int64(tally.MaxValue))
 		}
 	case e.Kind == tally.EditWithdraw:
 		if len(e.Members) > tally.MaxBatchWrites {

@@ -49,13 +49,13 @@ func (s *Store) checkPortion(p *tally.Portion) error {
 		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open connections; there is nothing to store", p.Topic)
 	case len(p.Contributions) > tally.MaxPortion:
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
-	case p.Seed < 0 || p.Seed > maxValue || p.Adjustment < -maxValue || p.Adjustment > maxValue || p.Counted < 0 || p.Counted > maxValue:
+	case p.Seed < 0 || p.Seed > tally.MaxValue || p.Adjustment < -tally.MaxValue || p.Adjustment > tally.MaxValue || p.Counted < 0 || p.Counted > tally.MaxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
-	case p.Version < 0 || p.Version > 2*maxValue:
+	case p.Version < 0 || p.Version > 2*tally.MaxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
 	}
 	for _, c := range p.Contributions {
-		if c.Member == 0 || c.Amount < 1 || c.Amount > maxValue {
+		if c.Member == 0 || c.Amount < 1 || c.Amount > tally.MaxValue {
 			return tally.Errorf(tally.CodeBadAmount, "%s: %d by member %d is no contribution", p.Topic, c.Amount, c.Member)
 		}
 	}

@@ -49,6 +49,12 @@ const (
 	EditWithdraw
 )
 
+// MaxValue bounds what an owner may set, an adjustment either way, and what one
+// contribution and all of a topic add up to in a [Portion]: so sums stay among the
+// integers that a JSON number holds exactly (2^53). Beyond it stores answer
+// [CodeBadAmount].
+const MaxValue = 1 << 51
+
 // Edit is one thing that an owner does to one topic, which may not be of a
 // presence metric. EditSeed, EditAdjustment and EditCount bring a topic into being
 // where it is missing, even with the value 0; the others leave it missing.
