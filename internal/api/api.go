@@ -200,6 +200,13 @@ func (a *API) share() {
 	}
 }
 
+// counting returns the limits, acquainted where they can be before anything is
+// counted, since that forgets what was.
+func (a *API) counting() *limiter {
+	a.acquaint()
+	return a.limits
+}
+
 // acquaint makes the limits know addresses as all instances do. It is false while
 // the store has not told its secret, without which nothing is written either; until
 // then each instance counts alone.

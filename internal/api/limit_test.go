@@ -223,6 +223,16 @@ func TestLimitsAnswer429WithRetryAfter(t *testing.T) {
 	r.do("GET", "/badge/blog/likes/a.svg", "").refuses(429, "rate_limited")
 }
 
+// The first round of sharing comes while somebody reads already.
+func TestReadsBeforeTheFirstRoundOfSharingCount(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.ReadLimit = Limit{1, time.Hour} })
+	for range 3 {
+		r.do("GET", "/v1/blog/likes/x", "").wants(200)
+	}
+	r.api.share()
+	r.do("GET", "/v1/blog/likes/x", "").refuses(429, "rate_limited")
+}
+
 func TestTwoInstancesOnRedisCountTogether(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	instance := func() *rig {

@@ -120,7 +120,7 @@ func (a *API) mayRead(q *call, n int) error {
 	if q.trusted {
 		return nil
 	}
-	if wait := a.limits.read(q.from.client, a.now(), n); wait > 0 {
+	if wait := a.counting().read(q.from.client, a.now(), n); wait > 0 {
 		return limited(wait, "this address read as many topics as it may (--read-limit)")
 	}
 	return nil
@@ -182,9 +182,8 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 		assertion.MayCreate = true
 		return a.service.Assert(q.r.Context(), assertion)
 	}
-	a.acquaint() // before anything is counted, since it forgets
 	known := a.keys.Admits(assertion.Topic)
-	ok, mayCreate, wait := a.limits.write(q.from.client, a.now(), known)
+	ok, mayCreate, wait := a.counting().write(q.from.client, a.now(), known)
 	if !ok {
 		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")
 	}
