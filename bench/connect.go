@@ -86,7 +86,7 @@ func (c *connectCase) Run(s *session) error {
 
 func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport) (m connected, err error) {
 	m = connected{Peer: server.Peer.Name, Transport: t, Viewers: c.Viewers}
-	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: 1})
+	likers, err := server.Likers(load.Concurrency{Loops: 1})
 	if err != nil {
 		return m, err
 	}

@@ -126,7 +126,7 @@ func (p *pacer) run(s *session, n int) error {
 // measures the changes alone, before anybody watches.
 func (s *session) deliver(server *peer.Server, transport load.Transport, d delivery, bare bool) (out delivered, err error) {
 	out = delivered{delivery: d, Peer: server.Peer.Name, Transport: transport}
-	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: d.loops()})
+	likers, err := server.Likers(load.Concurrency{Loops: d.loops()})
 	if err != nil {
 		return out, err
 	}

@@ -78,7 +78,7 @@ func (c *instancesCase) measure(s *session) (err error) {
 	var final int64
 	began = time.Now()
 	for i, server := range servers {
-		likers, err := server.Likers(s.ctx, load.Concurrency{Loops: 8, First: i})
+		likers, err := server.Likers(load.Concurrency{Loops: 8, First: i})
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, second.Stop()) }()
-	likers, err := first.Likers(s.ctx, load.Concurrency{Loops: 1})
+	likers, err := first.Likers(load.Concurrency{Loops: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ const checkedTopics = 200
 type likesCase struct {
 	Connections       int           `help:"Likes in flight." default:"64"`
 	Topics            int           `help:"Topics over which likes spread at random." default:"10000"`
-	Addresses         int           `help:"Client addresses from which they come where limits are on; with 1000 two fast cores reach the limit of 20 a second each." default:"2000"`
+	Addresses         int           `help:"Client addresses from which they come where limits are on, and from many clients without; with 1000 two fast cores reach the limit of 20 a second each." default:"2000"`
 	Duration          time.Duration `help:"How long each run measures." default:"10s"`
 	Warm              time.Duration `help:"How long each run likes before." default:"2s"`
 	Runs              int           `help:"Rounds; in each, every server runs once." default:"5"`
@@ -51,7 +51,7 @@ type liked struct {
 
 // Run measures what likes cost.
 func (c *likesCase) Run(s *session) error {
-	onRedis, err := pick([]*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}, c.Peers)
+	onRedis, err := pick([]*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}, c.Peers)
 	if err != nil {
 		return err
 	}
@@ -129,8 +129,9 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 		}
 		us := likedName(peer.Tallycast(), topics)
 		s.report.Target(report.Target{What: us + ", beside naive", Figure: cost.ratio(us, naive), Limit: limit, Unit: "×"})
-		limited := likedName(peer.TallycastLimited(), topics)
-		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(us, naive), Limit: limitsTarget, Unit: "×"})
+		// The same clients without limits: more connections cost every server more.
+		limited, free := likedName(peer.TallycastLimited(), topics), likedName(peer.TallycastManyClients(), topics)
+		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(free, naive), Limit: limitsTarget, Unit: "×"})
 	}
 	us, naive := likedName(peer.Tallycast(), 1), likedName(peer.Naive(), 1)
 	s.report.Target(report.Target{What: us + ", Redis's own share, beside naive's", Figure: ofRedis.ratio(us, naive), Limit: redisTarget, Unit: "×"})
@@ -144,10 +145,11 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 func (c *likesCase) measure(s *session, server *peer.Server, topics, connections int) (m liked, err error) {
 	m = liked{Peer: server.Peer.Name, Topics: topics}
 	how := load.Concurrency{Loops: connections}
-	if server.Peer.Name == peer.TallycastLimited().Name {
+	switch server.Peer.Name {
+	case peer.TallycastLimited().Name, peer.TallycastManyClients().Name:
 		how.Addresses = c.Addresses
 	}
-	likers, err := server.Likers(s.ctx, how)
+	likers, err := server.Likers(how)
 	if err != nil {
 		return m, err
 	}

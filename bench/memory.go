@@ -92,7 +92,7 @@ func (c *memoryCase) aim(s *session, t load.Transport, i idling) {
 // idle measures idle viewers.
 func (c *memoryCase) idle(s *session, server *peer.Server, t load.Transport) (i idling, err error) {
 	i = idling{Peer: server.Peer.Name, Transport: t, Viewers: c.Viewers}
-	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: 1})
+	likers, err := server.Likers(load.Concurrency{Loops: 1})
 	if err != nil {
 		return i, err
 	}

@@ -32,7 +32,7 @@ func (c *memoryCase) store(s *session) error {
 	for _, topics := range []int{1, c.Topics} {
 		s.with(peer.Tallycast(), func(server *peer.Server) error {
 			s.say("storing %d likes on %d topics", c.Likes, topics)
-			likers, err := server.Likers(s.ctx, load.Concurrency{Loops: 64})
+			likers, err := server.Likers(load.Concurrency{Loops: 64})
 			if err != nil {
 				return err
 			}

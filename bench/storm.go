@@ -129,7 +129,7 @@ func (c *stormCase) report(s *session, peers []*peer.Peer, all map[string][]stor
 // measure lets one storm go over a server that was just started.
 func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (m stormed, err error) {
 	m = stormed{Peer: server.Peer.Name, Transport: t}
-	likers, err := server.Likers(s.ctx, load.Concurrency{Loops: c.Connections})
+	likers, err := server.Likers(load.Concurrency{Loops: c.Connections})
 	if err != nil {
 		return m, err
 	}

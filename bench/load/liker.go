@@ -1,18 +1,15 @@
 package load
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
-	"sync"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -48,21 +45,21 @@ func (a Ack) Final() int64 {
 
 // Likers press the heart over connections that are kept.
 type Likers struct {
-	address string
 	request Request
+	epoll   int
 	next    atomic.Int64 // number of the next like
 	loops   []*liker
 }
 
-// liker is one loop's connections. The loop owns it.
+// liker is one like in flight after the other, over connections in turn. One
+// goroutine at a time uses it.
 type liker struct {
-	conns    []net.Conn
-	readers  []*bufio.Reader
-	turn     int
-	request  []byte
-	latency  *hdrhistogram.Histogram
-	acks     []Ack
-	perTopic []int64
+	conns   []*httpConn
+	turn    int
+	request []byte
+	waits   bool // for the answer to what follows
+	ack     Ack
+	topic   int
 }
 
 // Concurrency says how likes are sent.
@@ -76,8 +73,15 @@ type Concurrency struct {
 }
 
 // NewLikers connects. [Likers.Close] ends it.
-func NewLikers(ctx context.Context, address string, request Request, how Concurrency) (_ *Likers, err error) {
-	l := &Likers{address: address, request: request}
+func NewLikers(address string, request Request, how Concurrency) (_ *Likers, err error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	l := &Likers{request: request}
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create an epoll set: %w", err)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -87,14 +91,16 @@ func NewLikers(ctx context.Context, address string, request Request, how Concurr
 		l.loops = append(l.loops, &liker{})
 	}
 	for i := range max(how.Addresses, how.Loops) {
-		from := &net.TCPAddr{IP: Source(how.First + i%max(how.Addresses, 1)).AsSlice()}
-		conn, err := (&net.Dialer{LocalAddr: from}).DialContext(ctx, "tcp4", address)
+		conn, err := dialHTTP(Source(how.First+i%max(how.Addresses, 1)), to)
 		if err != nil {
-			return l, fmt.Errorf("connect a liker: %w", err)
+			return l, fmt.Errorf("a liker: %w", err)
 		}
 		loop := l.loops[i%how.Loops]
 		loop.conns = append(loop.conns, conn)
-		loop.readers = append(loop.readers, bufio.NewReaderSize(conn, 4096))
+		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i % how.Loops)}
+		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, conn.fd, &event); err != nil {
+			return l, fmt.Errorf("wait for a liker: %w", err)
+		}
 	}
 	return l, nil
 }
@@ -148,41 +154,60 @@ func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 		names[i] = Topic(i)
 	}
 	began := time.Now()
-	errs := make([]error, len(l.loops))
-	var work sync.WaitGroup
-	for i, loop := range l.loops {
-		loop.latency, loop.acks, loop.perTopic = NewHistogram(), nil, make([]int64, job.Topics)
-		work.Go(func() { // ends with the job's time or count
-			for ctx.Err() == nil && errs[i] == nil {
-				n := l.next.Add(1)
-				if n > last {
-					return
-				}
-				topic := Spread(n, job.Topics)
-				ack, err := loop.like(l.request, names[topic], n)
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				loop.perTopic[topic]++
-				_ = loop.latency.RecordValue((ack.At - ack.Sent) / int64(time.Microsecond)) // within a minute, or like failed
-				if job.Keep {
-					loop.acks = append(loop.acks, ack)
-				}
-			}
-		})
+	result := Result{Latency: NewHistogram(), PerTopic: make([]int64, job.Topics)}
+	inFlight := 0
+	send := func(loop *liker) error {
+		if ctx.Err() != nil {
+			return nil
+		}
+		n := l.next.Add(1)
+		if n > last {
+			return nil
+		}
+		loop.topic = Spread(n, job.Topics)
+		inFlight++
+		return loop.send(l.request, names[loop.topic], n)
 	}
-	work.Wait()
-	result := Result{Elapsed: time.Since(began), Latency: NewHistogram(), PerTopic: make([]int64, job.Topics)}
+	take := func(loop *liker) error {
+		ack, ok, err := loop.take()
+		if err != nil || !ok {
+			return err
+		}
+		inFlight--
+		result.Likes++
+		result.PerTopic[loop.topic]++
+		if err := result.Latency.RecordValue((ack.At - ack.Sent) / int64(time.Microsecond)); err != nil {
+			return err
+		}
+		if job.Keep {
+			result.Acks = append(result.Acks, ack)
+		}
+		return send(loop)
+	}
 	for _, loop := range l.loops {
-		result.Latency.Merge(loop.latency)
-		result.Acks = append(result.Acks, loop.acks...)
-		for i, n := range loop.perTopic {
-			result.PerTopic[i] += n
-			result.Likes += n
+		if err := send(loop); err != nil {
+			return result, err
 		}
 	}
-	return result, errors.Join(errs...)
+	events := make([]unix.EpollEvent, len(l.loops))
+	for inFlight > 0 {
+		n, err := unix.EpollWait(l.epoll, events, int(likeTimeout/time.Millisecond))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return result, fmt.Errorf("wait for answers: %w", err)
+		case n == 0:
+			return result, fmt.Errorf("no answer within %v", likeTimeout)
+		}
+		for _, event := range events[:n] {
+			if err := take(l.loops[event.Fd]); err != nil {
+				return result, err
+			}
+		}
+	}
+	result.Elapsed = time.Since(began)
+	return result, nil
 }
 
 // One sends one like of a topic and returns its acknowledgement.
@@ -190,94 +215,56 @@ func (l *Likers) One(topic int) (Ack, error) { return l.OneOf(0, topic) }
 
 // OneOf is One by the given loop. Different loops may be used at the same time.
 func (l *Likers) OneOf(loop, topic int) (Ack, error) {
-	return l.loops[loop].like(l.request, Topic(topic), l.next.Add(1))
+	one := l.loops[loop]
+	if err := one.send(l.request, Topic(topic), l.next.Add(1)); err != nil {
+		return Ack{}, err
+	}
+	body, err := one.conns[one.turn].await(likeTimeout)
+	if err != nil {
+		return Ack{}, fmt.Errorf("like: %w", err)
+	}
+	return one.acknowledged(body), nil
 }
 
 // Close closes the connections.
 func (l *Likers) Close() error {
-	var errs []error
+	errs := []error{unix.Close(l.epoll)}
 	for _, loop := range l.loops {
 		for _, conn := range loop.conns {
-			errs = append(errs, conn.Close())
+			errs = append(errs, conn.close())
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// like sends a like over the next of the loop's connections and reads the answer.
-func (l *liker) like(request Request, topic string, n int64) (Ack, error) {
+// send sends a like over the next of the connections.
+func (l *liker) send(request Request, topic string, n int64) error {
 	l.turn = (l.turn + 1) % len(l.conns)
-	conn, reader := l.conns[l.turn], l.readers[l.turn]
-	if err := conn.SetDeadline(time.Now().Add(likeTimeout)); err != nil {
-		return Ack{}, fmt.Errorf("like: %w", err)
-	}
 	l.request = request(l.request[:0], topic, n)
-	ack := Ack{N: n, Sent: Clock()}
-	if _, err := conn.Write(l.request); err != nil {
-		return ack, fmt.Errorf("like: %w", err)
+	l.ack, l.waits = Ack{N: n, Sent: Clock()}, true
+	if err := l.conns[l.turn].send(l.request); err != nil {
+		return fmt.Errorf("like: %w", err)
 	}
-	body, err := readAnswer(reader)
-	if err != nil {
-		return ack, fmt.Errorf("like: %w", err)
-	}
-	ack.At = Clock()
-	ack.Count = number(body, `"count":`)
-	return ack, nil
+	return nil
 }
 
-// readAnswer reads one HTTP/1.1 answer and returns its body, which must say that
-// the request succeeded. The body is good until the next one.
-func readAnswer(reader *bufio.Reader) ([]byte, error) {
-	line, err := reader.ReadSlice('\n')
+// take takes the answer, if it is there by now.
+func (l *liker) take() (ack Ack, ok bool, err error) {
+	if !l.waits {
+		return ack, false, errors.New("like: the server said something unasked")
+	}
+	body, err := l.conns[l.turn].read()
 	if err != nil {
-		return nil, fmt.Errorf("read the status: %w", err)
+		return ack, false, fmt.Errorf("like: %w", err)
 	}
-	status := string(bytes.TrimSpace(line))
-	length, chunked := -1, false
-	for {
-		line, err = reader.ReadSlice('\n')
-		if err != nil {
-			return nil, fmt.Errorf("read the head: %w", err)
-		}
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 {
-			break
-		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		switch {
-		case bytes.EqualFold(name, []byte("Content-Length")):
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return nil, fmt.Errorf("Content-Length: %w", err)
-			}
-		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
-			chunked = true
-		}
+	if body == nil {
+		return ack, false, nil
 	}
-	if chunked || length < 0 || length > reader.Size() {
-		return nil, fmt.Errorf("%s: an answer without a length", status)
-	}
-	body, err := reader.Peek(length)
-	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
-	}
-	_, _ = reader.Discard(length) // it was peeked at
-	if len(status) < 12 || status[9] != '2' {
-		return nil, fmt.Errorf("%s: %.200s", status, body)
-	}
-	return body, nil
+	return l.acknowledged(body), true, nil
 }
 
-// number returns the integer that follows name in data, 0 if none does.
-func number(data []byte, name string) (n int64) {
-	at := bytes.Index(data, []byte(name))
-	if at < 0 {
-		return 0
-	}
-	for _, c := range data[at+len(name):] {
-		if c < '0' || c > '9' {
-			break
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n
+func (l *liker) acknowledged(body []byte) Ack {
+	l.waits = false
+	l.ack.At, l.ack.Count = Clock(), number(body, `"count":`)
+	return l.ack
 }

@@ -124,7 +124,7 @@ func TestLikersCountAndTimeWhatIsAnswered(t *testing.T) {
 	request := func(dst []byte, topic string, n int64) []byte {
 		return fmt.Appendf(dst, "POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d", topic, n%10)
 	}
-	l, err := NewLikers(t.Context(), server.Listener.Addr().String(), request, Concurrency{Loops: 8, Addresses: 20})
+	l, err := NewLikers(server.Listener.Addr().String(), request, Concurrency{Loops: 8, Addresses: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,8 +103,8 @@ func (s *Server) Door(transport load.Transport) load.Door {
 }
 
 // Likers connects to the server.
-func (s *Server) Likers(ctx context.Context, how load.Concurrency) (*load.Likers, error) {
-	return load.NewLikers(ctx, s.Address, s.Peer.like, how)
+func (s *Server) Likers(how load.Concurrency) (*load.Likers, error) {
+	return load.NewLikers(s.Address, s.Peer.like, how)
 }
 
 // CPU is the time that the server took up to now, and its Redis.

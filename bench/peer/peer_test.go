@@ -31,7 +31,7 @@ func TestPeersStartAndAnswer(t *testing.T) {
 			if p.Settings == "" {
 				t.Error("its settings are not written down")
 			}
-			likers, err := s.Likers(ctx, load.Concurrency{Loops: 8, Addresses: 500})
+			likers, err := s.Likers(load.Concurrency{Loops: 8, Addresses: 500})
 			if err != nil {
 				t.Fatal(err)
 			}

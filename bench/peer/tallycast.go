@@ -27,6 +27,12 @@ func TallycastLimited() *Peer {
 	return tallycast("tallycast, limits on", "limits as by default", nil)
 }
 
+// TallycastManyClients has its limits off as [Tallycast], and is asked from as many
+// addresses as [TallycastLimited]: the difference of these two is the limits' own.
+func TallycastManyClients() *Peer {
+	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", Unlimited())
+}
+
 // TallycastSQLite keeps its counts in a file.
 func TallycastSQLite() *Peer {
 	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())
