@@ -28,8 +28,9 @@ const (
 
 // listener is one address that is served.
 type listener struct {
-	net    net.Listener
-	server *http.Server
+	net        net.Listener
+	server     *http.Server
+	handshakes handshakes
 }
 
 // listen listens on address, the value of the setting that is named. What
@@ -39,13 +40,16 @@ func listen(setting, address string, log *slog.Logger) (*listener, error) {
 	if err != nil {
 		return nil, explainListen(setting, address, err)
 	}
-	return &listener{l, &http.Server{
+	opened := &listener{net: l}
+	opened.server = &http.Server{
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         opened.handshakes.note,
 		// What net/http says concerns single clients that misbehave.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}, nil
+	}
+	return opened, nil
 }
 
 // explainListen says what to do.

@@ -139,7 +139,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		}),
 		BasePath:     c.basePath,
 		WithoutDemo:  !c.demo,
-		Instrumented: instrumented(service, i.hub, i.presence, i.push, i.store, i.desk),
+		Instrumented: instrumented(service, i.hub, i.presence, i.push, &i.public.handshakes, i.store, i.desk),
 		Logger:       log,
 		Version:      version,
 	})

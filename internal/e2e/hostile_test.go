@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -72,15 +71,7 @@ func TestAViewerThatReadsNothingIsClosedAfterTheWriteTimeout(t *testing.T) {
 	s := serve(t, "--write-timeout", "1s")
 	neighbour := s.watch("?topic=default/likes/x")
 	neighbour.sawEvents("live", 1)
-	var query []string
-	for i := range 900 {
-		query = append(query, fmt.Sprintf("topic=default/likes/%04d%s", i, strings.Repeat("k", 240)))
-	}
-	deaf := s.wire()
-	if err := deaf.SetReadBuffer(4096); err != nil {
-		t.Fatal(err)
-	}
-	deaf.send(request("GET", "/v1/stream?"+strings.Join(query, "&"), ""))
+	s.deaf("/v1/stream")
 	eventually(t, "both viewers", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 2 })
 	pressed := time.Now()
 	s.like("default/likes/x", "visitor-1", "1")
@@ -103,7 +94,7 @@ func TestAFloodOfPingsIsClosed(t *testing.T) {
 		"noise":            strings.Repeat("\xde\xad\xbe\xef", 100),
 		"endless pieces":   "\x01\x80\x00\x00\x00\x00" + strings.Repeat("\x00\xfe\x40\x00\x00\x00\x00\x00"+strings.Repeat(" ", 0x4000), 8),
 	} {
-		w := s.wire().send(request("GET", "/v1/ws?topic=default/likes/x", "", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+		w := s.wire().send(handshake)
 		response, err := http.ReadResponse(w.reader, nil)
 		if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("%s: %v %v", name, response, err)
@@ -126,7 +117,7 @@ func TestViewersThatVanishAreForgotten(t *testing.T) {
 		if i%2 == 0 {
 			w.send(request("GET", "/v1/stream?topic=default/likes/x&present="+readers, ""))
 		} else {
-			w.send(request("GET", "/v1/ws?topic=default/likes/x", "", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+			w.send(handshake)
 		}
 		w.line()
 		wires = append(wires, w)

@@ -13,8 +13,11 @@ import (
 	"github.com/tallycast/tallycast/internal/processtest"
 )
 
+// upgrade are the lines that ask for a WebSocket.
+var upgrade = []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+
 // handshake asks for a WebSocket that watches x.
-var handshake = request("GET", "/v1/ws?topic=default/likes/x", "", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+var handshake = request("GET", "/v1/ws?topic=default/likes/x", "", upgrade...)
 
 // masked returns a client's frame, masked with zeros, of at most 125 bytes.
 func masked(first byte, payload string) string {
@@ -26,8 +29,9 @@ func (s *service) left(reason string) float64 {
 	return s.metric(`tallycast_viewers_left_total{reason="` + reason + `"}`)
 }
 
-// deaf opens a viewer that asks for more than all buffers hold and reads nothing.
-func (s *service) deaf() *wire {
+// deaf opens a viewer that asks for more than all buffers hold and reads nothing, by
+// Server-Sent Events or, with the lines of an upgrade, by WebSocket.
+func (s *service) deaf(path string, lines ...string) *wire {
 	var query []string
 	for i := range 900 {
 		query = append(query, fmt.Sprintf("topic=default/likes/%04d%s", i, strings.Repeat("k", 240)))
@@ -36,7 +40,7 @@ func (s *service) deaf() *wire {
 	if err := w.SetReadBuffer(4096); err != nil {
 		s.client.t.Fatal(err)
 	}
-	return w.send(request("GET", "/v1/stream?"+strings.Join(query, "&"), ""))
+	return w.send(request("GET", path+"?"+strings.Join(query, "&"), "", lines...))
 }
 
 func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.T) {
@@ -62,51 +66,56 @@ func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t)
-			stream, socket := s.watch("?topic=default/likes/x"), s.dial("?topic=default/likes/x")
-			stream.sawEvents("live", 1)
-			socket.sawEvents("live", 1)
+			beside := s.neighbours("default/likes/x")
 			const hostile = 3
+			var flooding sync.WaitGroup
 			for range hostile {
 				w := s.wire().send(handshake)
 				response, err := http.ReadResponse(w.reader, nil)
 				if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 					t.Fatalf("%v %v", response, err)
 				}
-				sent := make(chan struct{})
-				go func() { // ends with the connection, which the server closes
-					defer close(sent)
-					w.send(flood)
-				}()
-				w.hangsUp(processtest.Patience)
-				_ = w.Close()
-				<-sent
+				flooding.Go(func() { w.send(flood) }) // ends with the connection, which the server closes
+				flooding.Go(func() { w.hangsUp(processtest.Patience) })
 			}
+			for range 5 {
+				beside.press()
+			}
+			flooding.Wait()
 			eventually(t, "the reason", func() bool { return s.left("policy") == hostile })
 			eventually(t, "the neighbours alone", func() bool { return s.metric("tallycast_viewers") == 2 })
-			s.like("default/likes/x", "visitor-1", "1")
-			stream.sawCount("default/likes/x", 1)
-			socket.sawCount("default/likes/x", 1)
-			eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 0 })
-			if lines := strings.Count(s.Log.String(), "\n"); lines > 20 {
-				t.Errorf("%d lines in the log", lines)
-			}
+			beside.press()
+			eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 2 })
+			beside.sawReaders(2)
+			beside.unharmed()
 		})
 	}
 }
 
+// One page in a hundred never reads.
 func TestViewersThatReadNothingDoNotKeepTheOthersWaiting(t *testing.T) {
 	t.Parallel()
-	const pages, deaf, likes, topic = 297, 3, 300, "default/likes/x"
+	const pages, deaf, likes, topic = 396, 4, 300, "default/likes/x"
 	s := serve(t, "--write-timeout", "2s")
-	for range deaf {
-		s.deaf()
-	}
 	crowd := gatherCrowd(t, strings.TrimPrefix(s.url, "http://"), topic, pages)
+	for n := range deaf {
+		if n%2 == 0 {
+			s.deaf("/v1/stream")
+		} else {
+			s.deaf("/v1/ws", upgrade...)
+		}
+	}
 	s.likeAll(topic, likes, 8)
 	within(t, soon, "all others are current", func() bool { return crowd.show(likes) == pages })
+	if c := s.read(topic); c.Count != likes {
+		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
+	}
 	eventually(t, "the reason", func() bool { return s.left("write_timeout") == deaf })
 	if n := len(crowd.cuts(time.Time{})); n > 0 {
 		t.Errorf("%d of the others were cut off", n)
+	}
+	if lines := s.faulty(); len(lines) > 0 {
+		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
 	}
 }
 
