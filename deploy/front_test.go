@@ -75,15 +75,17 @@ func startHAProxy(t *testing.T, path string, own *certificate, instances ...*pro
 	}
 	loaded(1)
 	f.reload = func(t *testing.T) {
-		// As the signal USR2 would, which is lost while the master itself still starts.
-		connection, err := net.Dial("tcp", master)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer connection.Close()
-		if _, err := connection.Write([]byte("reload\n")); err != nil {
-			t.Fatal(err)
-		}
+		// As the signal USR2 would, which is lost while the master itself still starts:
+		// it answers here when it has.
+		processtest.Eventually(t, "HAProxy's master", func() bool {
+			connection, err := net.Dial("tcp", master)
+			if err != nil {
+				return false
+			}
+			defer connection.Close()
+			_, err = connection.Write([]byte("reload\n"))
+			return err == nil
+		})
 		loaded(2)
 	}
 	f.await(t, own)

@@ -4,9 +4,11 @@
 package deploy_test
 
 import (
+	"flag"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -17,6 +19,9 @@ import (
 // binary is the program under test, built once.
 var binary string
 
+// atOnce is how many tests run at the same time: most of their time is waiting.
+const atOnce = 4
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tallycast-deploy")
 	if err != nil {
@@ -24,6 +29,10 @@ func TestMain(m *testing.M) {
 	}
 	if binary, err = processtest.Build(dir); err != nil {
 		panic(err)
+	}
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
