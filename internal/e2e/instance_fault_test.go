@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/processtest"
 	"github.com/tallycast/tallycast/internal/redistest"
 )
 
@@ -63,6 +66,59 @@ func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.
 	}
 }
 
+// Behind a proxy pages find the other instances by themselves, and likes are not even
+// refused.
+func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
+	t.Parallel()
+	const pages, topic = 90, "default/likes/killed"
+	redis := redistest.Start(t, redistest.Options{})
+	args := append([]string{"--store", redis.URL(0), "--trusted-proxy", "127.0.0.1"}, unlimited...)
+	var all []*processtest.Instance
+	for range 3 {
+		all = append(all, processtest.Serve(t, binary, nil, args...))
+	}
+	for _, i := range all {
+		i.AwaitReady()
+	}
+	nginx := processtest.StartNginx(t, shippedNginx, all...)
+	crowd := gatherCrowd(t, nginx.Address, topic, pages)
+	likers := &likers{client: newClient(t, "http://"+nginx.Address), topic: topic}
+	ctx, stop := context.WithCancel(context.Background())
+	var liking sync.WaitGroup
+	likers.likeOn(ctx, 4, &liking)
+	defer func() {
+		stop()
+		liking.Wait()
+	}()
+	eventually(t, "likes", func() bool { return likers.count() > 20 })
+	held := int(all[0].Metric("tallycast_viewers"))
+	if held < pages/6 {
+		t.Errorf("the instance held %d of %d pages", held, pages)
+	}
+	all[0].Kill9()
+	eventually(t, "its pages know it", func() bool { return len(crowd.cuts(time.Time{})) >= held })
+	eventually(t, "they are back", func() bool { return crowd.current() == pages })
+	before := likers.count()
+	eventually(t, "more likes", func() bool { return likers.count() > before+20 })
+	stop()
+	liking.Wait()
+	within(t, soon, "every page shows what is stored", func() bool { return crowd.show(likers.acknowledged) == pages })
+	if n := len(crowd.cuts(time.Time{})); n != held {
+		t.Errorf("%d pages were cut off, and the instance held %d", n, held)
+	}
+	for _, i := range all[1:] {
+		if c := newClient(t, i.URL).read(topic); c.Count != likers.acknowledged {
+			t.Errorf("%d likes were acknowledged, %d are counted", likers.acknowledged, c.Count)
+		}
+		if up := i.Metric("tallycast_store_up"); up != 1 || strings.Contains(i.Log.String(), `"level":"ERROR"`) {
+			t.Errorf("the other instance complains: store_up %v", up)
+		}
+	}
+	if len(likers.wrong) > 0 {
+		t.Errorf("%d likes were refused: %s", len(likers.wrong), likers.wrong[0])
+	}
+}
+
 // Not beside other tests: what it holds the service to are seconds.
 func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
 	const topic = "default/likes/x"
@@ -113,6 +169,13 @@ func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
 	if lines := cut.faulty(); len(lines) == 0 || len(lines) > 3 {
 		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
 	}
+	away, back := cut.Log.Records("redis: cannot be used"), cut.Log.Records("redis: usable")
+	if len(away) != 1 || len(back) != 2 || away[0]["cause"] == nil { // usable at the start, too
+		t.Errorf("it was said %d times that Redis cannot be used, and why: %v; %d times that it can", len(away), away, len(back))
+	}
+	eventually(t, "metrics and readiness say that it is over", func() bool {
+		return cut.metric("tallycast_store_up") == 1 && strings.Contains(cut.get("/readyz").body, `"up"`)
+	})
 	if lines := sound.faulty(); len(lines) > 0 {
 		t.Errorf("the sound instance complains: %v", lines)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,13 @@ func (l *likers) like(visitor string) {
 	}
 }
 
+// count returns how many likes were acknowledged so far.
+func (l *likers) count() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acknowledged
+}
+
 // pause lets time pass between what a client sends.
 func pause(d time.Duration) {
 	timer := time.NewTimer(d)
@@ -106,6 +114,7 @@ func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 		held := int(all[i].Metric("tallycast_viewers"))
 		began := time.Now()
 		all[i].Terminate()
+		checkEnding(t, all[i], drain)
 		if code := all[i].Exits(); code != 0 {
 			t.Errorf("exit %d", code)
 		}
@@ -137,6 +146,28 @@ func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 	t.Logf("%d likes, of which %d were told to come again; %d times a page found no place", likers.acknowledged, likers.healed, refused)
 	if len(likers.wrong) > 0 || likers.acknowledged < 100 {
 		t.Errorf("%d likes acknowledged; %d refused: %v", likers.acknowledged, len(likers.wrong), likers.wrong[:min(3, len(likers.wrong))])
+	}
+}
+
+// checkEnding checks what the operator sees of an instance that was asked to end.
+func checkEnding(t *testing.T, i *processtest.Instance, drain time.Duration) {
+	t.Helper()
+	within(t, drain/2, "it says that it ends", func() bool {
+		status, body := processtest.Get(i.Internal + "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "draining")
+	})
+	if ready := i.Metric("tallycast_ready"); ready != 0 {
+		t.Errorf("ready is %v", ready)
+	}
+	within(t, drain, "its pages leave for a reason", func() bool {
+		return i.Metric(`tallycast_viewers_left_total{reason="draining"}`) > 0
+	})
+	eventually(t, "the end", i.HasEnded)
+	if begun, ended := len(i.Log.Records("draining")), len(i.Log.Records("ended")); begun != 1 || ended != 1 {
+		t.Errorf("%d lines say that it drains, %d that it ended", begun, ended)
+	}
+	if strings.Contains(i.Log.String(), `"level":"ERROR"`) {
+		t.Error("it complains of its end")
 	}
 }
 
