@@ -46,6 +46,7 @@ func settings(t *testing.T, env []string, args ...string) string {
 var variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
 
 func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docker-compose.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +117,7 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 }
 
 func TestTheServiceUnitIsAcceptedByWhatItStarts(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("tallycast.service")
 	if err != nil {
 		t.Fatal(err)
@@ -135,5 +137,28 @@ func TestTheServiceUnitIsAcceptedByWhatItStarts(t *testing.T) {
 	}
 	if out := settings(t, env, args[1:]...); !strings.Contains(out, "sqlite:/var/lib/tallycast/") {
 		t.Errorf("the counts are not in the state directory:\n%s", out)
+	}
+}
+
+// systemd's own opinion: it knows every line, and what is left open is little.
+func TestSystemdFindsTheServiceUnitSoundAndHardened(t *testing.T) {
+	t.Parallel()
+	needs(t, "systemd-analyze")
+	text, err := os.ReadFile("tallycast.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Where this place has the binary, which systemd looks for.
+	unit := filepath.Join(t.TempDir(), "tallycast.service")
+	here := strings.ReplaceAll(string(text), "/usr/local/bin/tallycast", binary)
+	if err := os.WriteFile(unit, []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	// Exposure in tenths, of 100: 12 today.
+	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", unit).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -143,7 +143,7 @@ func (f *front) await(t *testing.T, own *certificate) {
 func needs(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {
-		t.Fatalf("this test runs a real %s: apt-get install %s (%v)", tool, tool, err)
+		t.Fatalf("this test runs a real %s: .ci/tools installs it (%v)", tool, err)
 	}
 }
 

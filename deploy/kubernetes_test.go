@@ -133,6 +133,7 @@ func value(env []string, name string) string {
 }
 
 func TestThePodsSettingsAreAcceptedAndFitTheirEnd(t *testing.T) {
+	t.Parallel()
 	all := rendered(t)
 	var d deployment
 	all.read(t, "Deployment", &d)
@@ -163,6 +164,7 @@ func TestThePodsSettingsAreAcceptedAndFitTheirEnd(t *testing.T) {
 }
 
 func TestProbesAreAnsweredWhereTheyAsk(t *testing.T) {
+	t.Parallel()
 	all := rendered(t)
 	var d deployment
 	all.read(t, "Deployment", &d)
@@ -212,6 +214,7 @@ func TestProbesAreAnsweredWhereTheyAsk(t *testing.T) {
 }
 
 func TestServiceIngressAndBudgetMeanThePods(t *testing.T) {
+	t.Parallel()
 	all := rendered(t)
 	var d deployment
 	all.read(t, "Deployment", &d)

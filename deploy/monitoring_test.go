@@ -92,6 +92,7 @@ func expressions(t *testing.T) map[string]string {
 // A metric that was renamed leaves a panel empty and an alert silent, which nobody
 // would notice.
 func TestDashboardAndAlertsAskForWhatIsThere(t *testing.T) {
+	t.Parallel()
 	names, text := shownMetrics(t)
 	all := expressions(t)
 	if len(all) < 20 {
@@ -120,6 +121,7 @@ func TestDashboardAndAlertsAskForWhatIsThere(t *testing.T) {
 }
 
 func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("promtool"); err != nil {
 		t.Fatalf("this test asks Prometheus's own check: apt-get install prometheus (%v)", err)
 	}
@@ -130,6 +132,7 @@ func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 
 // Each alert is explained to who gets it.
 func TestTheREADMEExplainsEachAlert(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -58,10 +58,12 @@ func judge(t *testing.T, store string) {
 }
 
 func TestAnInstanceHasNothingAgainstTheRedisThatIsShipped(t *testing.T) {
+	t.Parallel()
 	judge(t, "redis://"+startRedis(t)+"/0")
 }
 
 func TestTheUserThatIsShippedMayDoWhatIsNeeded(t *testing.T) {
+	t.Parallel()
 	users, err := os.ReadFile("redis/users.acl")
 	if err != nil {
 		t.Fatal(err)
