@@ -20,7 +20,7 @@ import (
 var binary string
 
 // atOnce is how many tests run at the same time: most of their time is waiting.
-const atOnce = 4
+const atOnce = 6
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tallycast-deploy")
