@@ -54,8 +54,9 @@ func (n *neighbours) sawReaders(count int) {
 // operator was not told in the log what metrics tell.
 func (n *neighbours) unharmed() {
 	n.t.Helper()
+	// Milliseconds where this machine has nothing else to do; it may have a lot.
 	slices.Sort(n.took)
-	if median := n.took[len(n.took)/2]; median > 500*time.Millisecond {
+	if median := n.took[len(n.took)/2]; median > 2*time.Second {
 		n.t.Errorf("a like was with the neighbours after %s, as a median", median)
 	}
 	for _, v := range n.viewers {
