@@ -20,20 +20,39 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	links map[*link]bool // guarded by mu
-	deaf  bool           // guarded by mu: new connections lose what comes back, too
-	mute  bool           // guarded by mu: new connections lose what is sent, too
+	lost  map[Loss]bool  // guarded by mu: what is lost now
 	delay time.Duration  // guarded by mu: how long each piece is held back
 	cuts  int            // guarded by mu: so many replies will break off in the middle
 }
 
-// link is one connection through the proxy.
+// Direction is where what passes comes from.
+type Direction string
+
+// Traffic is what a connection is used for; before it subscribes it carries commands.
+type Traffic string
+
+const (
+	FromServer Direction = "what Redis sends"
+	ToServer   Direction = "what Redis is sent"
+
+	Commands Traffic = "commands"
+	PubSub   Traffic = "Pub/Sub"
+)
+
+// Loss is one kind of what passes that gets lost, while connections stay open.
+type Loss struct {
+	Direction
+	Traffic
+}
+
+// link is one connection through the proxy. A direction that lost something can
+// never be sound again.
 type link struct {
 	client, server net.Conn
 
-	mu         sync.Mutex
-	subscribes bool // guarded by mu: SUBSCRIBE passed
-	deaf       bool // guarded by mu: what the server sends is lost
-	mute       bool // guarded by mu: what the client sends is lost
+	mu      sync.Mutex
+	traffic Traffic            // guarded by mu
+	broken  map[Direction]bool // guarded by mu
 }
 
 // StartProxy starts a proxy to target that ends with the test.
@@ -43,7 +62,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}}
+	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}}
 	p.ended.Go(p.accept) // ends when the listener is closed
 	t.Cleanup(p.end)
 	return p
@@ -56,7 +75,7 @@ func (p *Proxy) Silence() {
 	defer p.mu.Unlock()
 	for l := range p.links {
 		l.mu.Lock()
-		l.deaf = l.deaf || l.subscribes
+		l.broken[FromServer] = l.broken[FromServer] || l.traffic == PubSub
 		l.mu.Unlock()
 	}
 }
@@ -64,27 +83,32 @@ func (p *Proxy) Silence() {
 // BlackHole loses, while on, what the server sends on all connections, also on new
 // ones. Those that were lost stay so.
 func (p *Proxy) BlackHole(on bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.deaf = on
-	for l := range p.links {
-		l.mu.Lock()
-		l.deaf = l.deaf || on
-		l.mu.Unlock()
-	}
+	p.Lose(on, Loss{FromServer, Commands}, Loss{FromServer, PubSub})
 }
 
 // Swallow loses, while on, what clients send on all connections, also on new ones.
 // Those that were lost stay so.
-func (p *Proxy) Swallow(on bool) {
+func (p *Proxy) Swallow(on bool) { p.Lose(on, Loss{ToServer, Commands}, Loss{ToServer, PubSub}) }
+
+// Lose loses such things from now on, or no more. Connections that lost some stay
+// broken until they are cut.
+func (p *Proxy) Lose(on bool, losses ...Loss) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mute = on
-	for l := range p.links {
-		l.mu.Lock()
-		l.mute = l.mute || on
-		l.mu.Unlock()
+	for _, loss := range losses {
+		p.lost[loss] = on
 	}
+}
+
+// passesLocked tells whether what goes in that direction passes now, and notes
+// where it does not.
+func (p *Proxy) passesLocked(l *link, direction Direction) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.lost[Loss{direction, l.traffic}] {
+		l.broken[direction] = true
+	}
+	return !l.broken[direction]
 }
 
 // Delay holds back what passes in either direction for that long; 0 ends it.
@@ -121,14 +145,13 @@ func (p *Proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		l := &link{client: client, server: server}
+		l := &link{client: client, server: server, traffic: Commands, broken: map[Direction]bool{}}
 		p.mu.Lock()
-		l.deaf, l.mute = p.deaf, p.mute
 		p.links[l] = true
 		p.mu.Unlock()
 		// Both end when either connection does.
-		p.ended.Go(func() { p.forward(l, server, client, l.ask) })
-		p.ended.Go(func() { p.forward(l, client, server, p.answer(l)) })
+		p.ended.Go(func() { p.forward(l, server, client, p.ask) })
+		p.ended.Go(func() { p.forward(l, client, server, p.answer) })
 	}
 }
 
@@ -138,43 +161,40 @@ func (l *link) close() {
 }
 
 // ask returns what passes of what the client sends; all of it or nothing.
-func (l *link) ask(data []byte) (passes []byte, end bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (p *Proxy) ask(l *link, data []byte) (passes []byte, end bool) {
 	if bytes.Contains(bytes.ToLower(data), []byte("\r\nsubscribe\r\n")) {
-		l.subscribes = true
+		l.mu.Lock()
+		l.traffic = PubSub
+		l.mu.Unlock()
 	}
-	if l.mute {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.passesLocked(l, ToServer) {
 		return nil, false
 	}
 	return data, false
 }
 
-// answer returns what tells what passes of what the server sends, and whether the
-// connection ends after it.
-func (p *Proxy) answer(l *link) func([]byte) ([]byte, bool) {
-	return func(data []byte) (passes []byte, end bool) {
-		l.mu.Lock()
-		deaf := l.deaf
-		l.mu.Unlock()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		switch {
-		case deaf:
-			return nil, false
-		case p.cuts > 0 && len(data) > 0:
-			p.cuts--
-			return data[:len(data)/2], true
-		}
-		return data, false
+// answer returns what passes of what the server sends, and whether the connection
+// ends after it.
+func (p *Proxy) answer(l *link, data []byte) (passes []byte, end bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.passesLocked(l, FromServer):
+		return nil, false
+	case p.cuts > 0 && len(data) > 0:
+		p.cuts--
+		return data[:len(data)/2], true
 	}
+	return data, false
 }
 
-func (p *Proxy) forward(l *link, to, from net.Conn, pass func([]byte) (passes []byte, end bool)) {
+func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		passes, end := pass(buffer[:n])
+		passes, end := pass(l, buffer[:n])
 		if len(passes) > 0 {
 			p.holdBack()
 			if _, err := to.Write(passes); err != nil {

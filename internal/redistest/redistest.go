@@ -47,6 +47,8 @@ type Options struct {
 	Users []string
 	// TLS serves TLS alone, with a certificate for 127.0.0.1 made for the test.
 	TLS bool
+	// Clock lets [Server.SetClock] set the server's clock.
+	Clock bool
 
 	// sentinel is the configuration of a Sentinel, beside where it listens; empty
 	// for a Redis.
@@ -81,6 +83,9 @@ func Start(t testing.TB, options Options) *Server {
 	}
 	if len(options.Users) > 0 {
 		s.writeUsers()
+	}
+	if options.Clock {
+		s.SetClock(0)
 	}
 	t.Cleanup(s.end)
 	for attempt := 1; ; attempt++ {
@@ -262,6 +267,9 @@ func (s *Server) writeUsers() {
 // launch starts the process and waits until it answers and its data is loaded.
 func (s *Server) launch() error {
 	s.command = exec.Command("redis-server", s.args()...)
+	if s.options.Clock {
+		s.command.Env = append(os.Environ(), s.ownClock()...)
+	}
 	if err := s.command.Start(); err != nil {
 		return err
 	}

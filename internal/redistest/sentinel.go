@@ -31,8 +31,21 @@ type Sentinels struct {
 // is silent for half a second is taken for dead.
 func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	t.Helper()
-	user := sentinelUser + " on >" + sentinelPassword + " ~* &* +@all"
-	options := Options{Password: Password, Users: []string{user}, Args: append(append(replicated(), "--masterauth", Password), args...)}
+	return startSentinels(t, Options{Args: args})
+}
+
+// StartSentinelsWithClocks is StartSentinels where the clocks of the primary and the
+// replica can be set.
+func StartSentinelsWithClocks(t testing.TB, args ...string) *Sentinels {
+	t.Helper()
+	return startSentinels(t, Options{Clock: true, Args: args})
+}
+
+func startSentinels(t testing.TB, options Options) *Sentinels {
+	t.Helper()
+	options.Password = Password
+	options.Users = []string{sentinelUser + " on >" + sentinelPassword + " ~* &* +@all"}
+	options.Args = append(append(replicated(), "--masterauth", Password), options.Args...)
 	primary := Start(t, options)
 	_, port, _ := strings.Cut(primary.Addr, ":")
 	options.Args = append(slices.Clone(options.Args), "--replicaof", "127.0.0.1", port)
