@@ -71,3 +71,24 @@ func judgeWatch(h *History, c Connection, topic string, since Moment, writes []W
 		}
 	}
 }
+
+// judgeDoubts looks for viewers who were told that numbers are current before they
+// were told the numbers.
+func judgeDoubts(h *History, complain complain) {
+	for _, c := range h.Connections {
+		for _, d := range c.Doubts {
+			shown := map[string]int64{}
+			for _, s := range c.Seen[:d.Seen] {
+				shown[s.Topic] = max(shown[s.Topic], s.Version)
+			}
+			for _, w := range h.Writes {
+				since := c.Watched[w.Topic]
+				if w.Outcome == Acknowledged && since != 0 && since <= d.Began && w.Returned < d.Began && shown[w.Topic] < w.Version {
+					complain(RuleLive, "%s, of instance %d, was told at %d that its numbers are current, and showed %s at version %d while %d was acknowledged at %d",
+						c.Name, c.Instance, d.Ended, w.Topic, shown[w.Topic], w.Version, w.Returned)
+					break
+				}
+			}
+		}
+	}
+}

@@ -55,7 +55,15 @@ type Connection struct {
 	Watched map[string]Moment
 	Seen    []Sighting // in the order in which they came
 	Stale   bool       // the last that it was told of its numbers is that they may be old
+	Doubts  []Doubt    // the times before, in their order
 	Ended   Moment     // 0 for a connection that was open to the end
+}
+
+// Doubt is a time between being told that numbers may be old and that they are
+// current again.
+type Doubt struct {
+	Began, Ended Moment
+	Seen         int // how many sightings came before its end
 }
 
 // Fault is something that was broken for a while.
@@ -65,6 +73,11 @@ type Fault struct {
 	// Split says that two stores may have answered until Ended, each for itself: what
 	// was seen of that time need not fit together.
 	Split bool
+	// Forgets says that the store itself lost some or all of what it had at Began or
+	// took until Ended.
+	Forgets bool
+	// Clock says that the store's clock was set: versions are no moments from Began on.
+	Clock bool
 }
 
 // Final is what is stored of a topic at the end, when nothing has been broken or

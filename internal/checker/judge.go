@@ -21,6 +21,8 @@ const (
 	// RuleCurrent: a connected viewer shows what was acknowledged, or newer, within
 	// [Soon] of the acknowledgement and of the end of every fault at that time.
 	RuleCurrent Rule = "current"
+	// RuleLive: who is told that numbers are current again was told the numbers first.
+	RuleLive Rule = "live"
 	// RuleEnds: a viewer that is connected at the end shows the stored number and
 	// was told that its numbers are current.
 	RuleEnds Rule = "ends"
@@ -56,13 +58,14 @@ func Judge(h *History) (found []Violation) {
 	judgeOrder(h, complain)
 	judgeExistence(h, complain)
 	judgeCurrency(h, complain)
+	judgeDoubts(h, complain)
 	judgeEnds(h, complain)
 	return found
 }
 
 // judgeCounts compares what is stored with what was written.
 func judgeCounts(h *History, complain complain) {
-	contributions := possible(h.Writes, h.Faults, complain)
+	contributions := possible(h.effects(), h.Faults, complain)
 	finals := map[string]Final{}
 	for _, f := range h.Final {
 		finals[f.Topic] = f
@@ -109,7 +112,16 @@ func judgeOrder(h *History, complain complain) {
 
 // judgeExistence compares what was seen with what can have been stored.
 func judgeExistence(h *History, complain complain) {
-	all := boundsOf(h.Writes)
+	var apart []Fault // of which what was seen need not fit together
+	for _, f := range h.Faults {
+		if f.Clock {
+			return
+		}
+		if f.Split || f.Forgets {
+			apart = append(apart, f)
+		}
+	}
+	all := boundsOf(h.effects())
 	type state struct {
 		topic   string
 		version int64
@@ -122,8 +134,8 @@ func judgeExistence(h *History, complain complain) {
 			}
 			return
 		}
-		for _, f := range h.Faults {
-			if f.Split && s.Version >= int64(f.Began) && s.Version <= int64(f.Ended) {
+		for _, f := range apart {
+			if s.Version >= int64(f.Began) && s.Version <= int64(f.Ended) {
 				return
 			}
 		}

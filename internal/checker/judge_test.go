@@ -108,6 +108,18 @@ func lastWord(h *checker.History) *checker.Write {
 	panic("no visitor has the last word")
 }
 
+// emptied lets the store forget all of claps after the last write, and viewers see it.
+func emptied(h *checker.History) *checker.Final {
+	f, at := &h.Final[1], h.Judged-9*second
+	h.Faults = append(h.Faults, checker.Fault{Began: at, Ended: at + second, Forgets: true})
+	f.Mine, f.Count, f.Version = map[string]int64{}, 0, int64(at+2*second)
+	for i := range 2 {
+		c := &h.Connections[i]
+		c.Seen = append(c.Seen, checker.Sighting{Topic: claps, Count: 0, Version: f.Version, At: at + 3*second})
+	}
+	return f
+}
+
 func TestWhatIsWrongIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*checker.History)
@@ -150,6 +162,19 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			forget(&h.Connections[0], middle(h), middle(h)+10*second)
 		}, checker.RuleCurrent},
 		"the last change never comes": {func(h *checker.History) {
+			seen := &h.Connections[0].Seen
+			*seen = (*seen)[:len(*seen)-1]
+		}, checker.RuleEnds},
+		"a viewer is told that it is current before it is": {func(h *checker.History) {
+			h.Connections[0].Doubts = []checker.Doubt{{Began: middle(h), Ended: middle(h) + second, Seen: 1}}
+		}, checker.RuleLive},
+		"a store that forgot makes something up": {func(h *checker.History) {
+			f := emptied(h)
+			f.Mine["visitor-1"], f.Count = 51, 51
+		}, checker.RuleKept},
+		"a store that forgot counts what nobody contributes": {func(h *checker.History) { emptied(h).Count++ }, checker.RuleOnce},
+		"a viewer shows what the store forgot": {func(h *checker.History) {
+			emptied(h)
 			seen := &h.Connections[0].Seen
 			*seen = (*seen)[:len(*seen)-1]
 		}, checker.RuleEnds},
@@ -199,6 +224,24 @@ func TestWhatIsAllowedIsNotFound(t *testing.T) {
 		},
 		"who was never told that numbers are current": func(h *checker.History) {
 			h.Connections = append(h.Connections, checker.Connection{Name: "waiting"})
+		},
+		"a store forgets all": func(h *checker.History) { emptied(h) },
+		"a store forgets what came last": func(h *checker.History) {
+			f := emptied(h)
+			w := h.Writes[slices.IndexFunc(h.Writes, func(w checker.Write) bool { return w.Topic == claps && w.Amount > 0 })]
+			f.Mine[w.Visitor], f.Count = w.Amount, w.Amount
+			for i := range 2 {
+				seen := h.Connections[i].Seen
+				seen[len(seen)-1].Count = f.Count
+			}
+		},
+		"the store's clock was set": func(h *checker.History) {
+			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, Clock: true}}
+			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1, Version: int64(h.Judged) + 3600*int64(second)})
+		},
+		"a viewer is told the numbers, then that they are current": func(h *checker.History) {
+			seen := h.Connections[0].Seen
+			h.Connections[0].Doubts = []checker.Doubt{{Began: middle(h), Ended: h.Judged - second, Seen: len(seen)}}
 		},
 		"two stores answered": func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, Split: true}}
