@@ -119,8 +119,11 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 func (s *Store) finish(b *tally.Batch, c *call) {
 	st, err := c.state()
 	if err != nil {
-		if refusesWrites(err) {
+		switch {
+		case refusesWrites(err):
 			c.way.to.status.bad(explain(err)) // the probe tells when it is over
+		case lacksRight(err):
+			poke(c.way.to.suspected)
 		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
@@ -146,13 +149,13 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 		s.top.note(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
 	}
 	if st.unpublished != nil {
-		c.way.to.notPublished(st.unpublished)
+		c.way.to.notPublished()
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, st.unpublished))
 	}
 }
 
-// notPublished counts, and shows in Health; the next probe has the rights checked.
-func (n *node) notPublished(err error) {
+// notPublished counts, and has the rights checked, which names the one that is missing.
+func (n *node) notPublished() {
 	n.store.stats.publicationsFailed.Add(1)
-	n.status.bad(err)
+	poke(n.suspected)
 }

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"sync"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -20,6 +21,7 @@ type feed struct {
 	dirty   []*followed          // to be subscribed or unsubscribed, those with queued set
 	settle  []*followed          // confirmed, their state to be read, those with settling set
 	pending int                  // sum of all topics' pending
+	waiting time.Time            // since when none of them was confirmed
 	owed    int                  // topics with owed set
 	session bool                 // whether there is a session
 	live    bool                 // whether all that was watched has been settled
@@ -184,6 +186,9 @@ func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 			continue
 		}
 		t.subscribed, t.settled = t.wanted, false
+		if f.pending == 0 {
+			f.waiting = time.Now()
+		}
 		t.pending++
 		f.pending++
 		if t.wanted {
@@ -210,11 +215,22 @@ func (f *feed) confirm(text string) {
 	}
 	t.pending--
 	f.pending--
+	f.waiting = time.Now()
 	if len(f.dirty) > 0 {
 		poke(f.changed)
 	}
 	f.settleLocked(t)
 	f.dropLocked(t)
+}
+
+// unconfirmed returns how long Redis has confirmed nothing of what was sent.
+func (f *feed) unconfirmed() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pending == 0 {
+		return 0
+	}
+	return time.Since(f.waiting)
 }
 
 // takeSettle returns topics whose state is to be read, at most limit.

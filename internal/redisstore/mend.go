@@ -96,7 +96,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 func (s *Store) written(what string, topic tally.Topic, c *call) (state, error) {
 	st, err := c.state()
 	if err == nil && st.unpublished != nil {
-		c.way.to.notPublished(st.unpublished)
+		c.way.to.notPublished()
 		err = st.unpublished
 	}
 	if err != nil {

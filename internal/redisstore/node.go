@@ -22,6 +22,8 @@ type node struct {
 	clock  clock
 	status status
 	feed   *feed
+	// suspected holds a token where the node's rights are to be checked soon.
+	suspected chan struct{}
 }
 
 func (s *Store) newNode(addr string) *node {
@@ -31,12 +33,13 @@ func (s *Store) newNode(addr string) *node {
 		settings.TLSConfig = settings.TLSConfig.Clone()
 	}
 	n := &node{
-		store:    s,
-		addr:     addr,
-		settings: &settings,
-		begun:    time.Now(),
-		status:   status{log: s.options.Logger.With("store", addr)},
-		feed:     newFeed(),
+		store:     s,
+		addr:      addr,
+		settings:  &settings,
+		begun:     time.Now(),
+		status:    newStatus(s.options.Logger.With("store", addr)),
+		feed:      newFeed(),
+		suspected: make(chan struct{}, 1),
 	}
 	settings.OnConnect = n.greetConnection
 	n.client = redis.NewClient(&settings)

@@ -24,7 +24,11 @@ const (
 	broadcastChunk = 64
 )
 
-var errSilence = errors.New("what is published does not come back")
+var (
+	errSilence = errors.New("what is published does not come back")
+	// Redis may send on what was subscribed before, and not hear what is to be.
+	errUnconfirmed = errors.New("SUBSCRIBE is not answered")
+)
 
 // probe publishes to this instance at the node and watches that it arrives. On the
 // way it looks at the node's clock, offers the secret again, in case that Redis
@@ -40,7 +44,14 @@ func (e *session) probe() error {
 		select {
 		case <-e.ctx.Done():
 			return nil
+		case <-e.node.suspected:
+			if e.node.status.health().Err == nil { // else it is checked with the next probe
+				_ = e.node.connect(e.ctx) // names what is missing
+			}
 		case <-watch.C:
+			if e.feed.unconfirmed() > silence {
+				return errUnconfirmed
+			}
 			if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
 				s.stats.probesLost.Add(1)
 				if failing != nil {
@@ -76,6 +87,7 @@ func (e *session) probeOnce(count int64) error {
 	received := time.Now()
 	if server, err := clock.Result(); err == nil {
 		n.clock.note(sample{server: server.UnixMicro(), sent: sent, received: received})
+		n.status.answered(received.Sub(sent))
 	}
 	err := greeted()
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -154,6 +155,9 @@ func (e *session) receive() error {
 		if err != nil {
 			if e.ctx.Err() != nil {
 				return nil
+			}
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("Redis closed the connection: it ended, was told to, or this subscriber was too slow for its client-output-buffer-limit: %w", err)
 			}
 			return fmt.Errorf("SUBSCRIBE to %s*: %w", s.names.prefix, err)
 		}

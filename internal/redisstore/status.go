@@ -2,28 +2,83 @@ package redisstore
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 var errNotReached = errors.New("the store was not reached yet")
 
-// status is what is known of a node's health. It logs transitions, not events.
-type status struct {
-	log *slog.Logger
+const (
+	// A node that comes and goes is told of so often, and then once in so long.
+	linesAtOnce = 3
+	linesEvery  = 10 * time.Second
+	// slowAnswer is what an operator should know of: a write takes two round trips and
+	// must be answered within 3 s. slowProbes of them in a row are no accident.
+	slowAnswer = 400 * time.Millisecond
+	slowProbes = 3
+)
 
-	mu      sync.Mutex
-	current tally.Health // guarded by mu
+// status is what is known of a node's health. It logs transitions, not events, and
+// not all of those where there are many.
+type status struct {
+	log   *slog.Logger
+	lines *rate.Limiter // of those that say that it cannot be used
+
+	mu sync.Mutex
+	// Guarded by mu.
+	current tally.Health
+	told    string        // the kind of the cause for which it cannot be used, as logged; empty where it can
+	took    time.Duration // until the last probe was answered
+	slow    int           // probes in a row that took slowAnswer or more
+}
+
+func newStatus(log *slog.Logger) status {
+	return status{log: log, lines: rate.NewLimiter(rate.Every(linesEvery), linesAtOnce)}
 }
 
 func (s *status) health() tally.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current
+	health := s.current
+	if s.slow >= slowProbes {
+		health.Warnings = append(slices.Clone(health.Warnings), fmt.Sprintf("the store is slow: it took %s to answer", s.took.Round(time.Millisecond)))
+	}
+	return health
+}
+
+// answered notes how long a probe took to be answered, and logs where it begins and
+// ends to be slow.
+func (s *status) answered(took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.took = took
+	if took < slowAnswer {
+		if s.slow >= slowProbes {
+			s.log.Info("redis: no longer slow")
+		}
+		s.slow = 0
+		return
+	}
+	if s.slow++; s.slow == slowProbes {
+		s.log.Warn("redis: slow, and so are likes and numbers", "round_trip", took.Round(time.Millisecond).String())
+	}
+}
+
+// roundTrip returns how long the last probe took to be answered.
+func (s *status) roundTrip() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.took
 }
 
 // good says that the store was found usable. Warnings are replaced.
@@ -32,8 +87,9 @@ func (s *status) good(warnings []string) {
 	defer s.mu.Unlock()
 	before := s.current
 	s.current = tally.Health{Reached: true, Warnings: warnings}
-	if !before.Reached || before.Err != nil || before.Conflict != nil {
+	if !before.Reached || s.told != "" {
 		s.log.Info("redis: usable")
+		s.told = ""
 	}
 	if !slices.Equal(before.Warnings, warnings) {
 		for _, warning := range warnings {
@@ -43,7 +99,7 @@ func (s *status) good(warnings []string) {
 }
 
 // bad says why the store cannot be used now. It is logged where the store could
-// be used before, and where it was never reached, when the reason is another.
+// be used before, and where the cause is of another kind.
 func (s *status) bad(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,14 +107,34 @@ func (s *status) bad(err error) {
 	if errors.As(err, &conflict) {
 		if s.current.Conflict == nil || s.current.Conflict.Error() != err.Error() {
 			s.log.Error("redis: refused, nothing is written until this is mended", "cause", err)
+			s.told = kindOf(err)
 		}
 		s.current.Conflict, s.current.Err = err, nil
 		return
 	}
-	if s.current.Err == nil {
+	if kind := kindOf(err); kind != s.told && s.lines.Allow() {
 		s.log.Error("redis: cannot be used", "cause", err)
+		s.told = kind
 	}
 	s.current.Err = err
+}
+
+// kindOf returns what is the same of causes that need not be told twice: how Redis
+// begins its answer, or that there was none.
+func kindOf(err error) string {
+	var answered redis.Error
+	var late *notReplicatedError
+	var conflict *conflictError
+	switch {
+	case errors.As(err, &conflict):
+		return "conflict"
+	case errors.As(err, &late):
+		return "replicas"
+	case errors.As(err, &answered):
+		kind, _, _ := strings.Cut(answered.Error(), " ")
+		return kind
+	}
+	return "no answer"
 }
 
 // counters count since the start.
@@ -150,7 +226,9 @@ func (s *Store) Metrics() []tally.Metric {
 			up = 0
 		}
 		all = append(all, tally.Metric{Name: "redis_node_usable", Label: "node", Of: n.addr,
-			Help: "1 for each primary that can be used, else 0.", Value: up})
+			Help: "1 for each primary that can be used, else 0.", Value: up},
+			tally.Metric{Name: "redis_round_trip_seconds", Label: "node", Of: n.addr,
+				Help: "How long each primary took to answer the last probe.", Value: n.status.roundTrip().Seconds()})
 	}
 	return all
 }

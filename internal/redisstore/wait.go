@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -69,6 +70,14 @@ func refusesWrites(err error) bool {
 		}
 	}
 	return false
+}
+
+// lacksRight tells whether err says that the user may not do something; within a
+// script Redis does not say what.
+func lacksRight(err error) bool {
+	var answered redis.Error
+	return redis.HasErrorPrefix(err, "NOPERM") || errors.As(err, &answered) &&
+		(strings.Contains(answered.Error(), "can't run this command") || strings.Contains(answered.Error(), "ACL failure"))
 }
 
 // tryWrite writes as likes do, to a slot of the node, and waits for the replicas as

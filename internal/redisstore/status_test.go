@@ -1,0 +1,69 @@
+package redisstore
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAStoreThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	for range 1000 {
+		s.bad(errors.New("EOF"))
+		s.good(nil)
+	}
+	if n := strings.Count(text.String(), "\n"); n > 2*linesAtOnce+1 {
+		t.Errorf("%d lines of a fault that came 1000 times:\n%s", n, text.String())
+	}
+	if h := s.health(); h.Err != nil || !h.Reached {
+		t.Errorf("health %+v", h)
+	}
+}
+
+func TestAnotherCauseIsToldAndTheSameIsNot(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	s.good(nil)
+	for range 10 {
+		s.bad(errors.New("read tcp: i/o timeout"))
+		s.bad(errors.New("connection refused"))
+	}
+	for range 10 {
+		s.bad(explain(answered("OOM command not allowed")))
+	}
+	if got := strings.Count(text.String(), "level=ERROR"); got != 2 || !strings.Contains(text.String(), "out of memory") {
+		t.Errorf("%d errors are logged:\n%s", got, text.String())
+	}
+}
+
+func TestASlowStoreIsWarnedOfOnce(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	s.good(nil)
+	s.answered(time.Second) // one is an accident
+	s.answered(time.Millisecond)
+	for range 10 {
+		if len(s.health().Warnings) > 0 {
+			break
+		}
+		s.answered(slowAnswer)
+	}
+	if w := s.health().Warnings; len(w) != 1 || !strings.Contains(w[0], slowAnswer.String()) {
+		t.Errorf("warnings %q", w)
+	}
+	s.answered(slowAnswer)
+	s.answered(time.Millisecond)
+	if w := s.health().Warnings; len(w) != 0 {
+		t.Errorf("warnings of a store that is slow no more: %q", w)
+	}
+	if got := text.String(); strings.Count(got, "level=WARN") != 1 || strings.Count(got, "no longer slow") != 1 {
+		t.Errorf("logged:\n%s", got)
+	}
+}
