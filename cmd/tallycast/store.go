@@ -21,7 +21,7 @@ type store interface {
 // is waited for later; an SQLite file has to be there now.
 func openStore(ctx context.Context, c config, catalog *tally.Catalog, log *slog.Logger) (store, error) {
 	if path := c.store.sqlitePath; path != "" {
-		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.secret, Journal: c.journal})
+		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.secret, Journal: c.journal, Logger: log})
 		if err != nil {
 			return nil, err // not s: a nil *Store is no nil store
 		}

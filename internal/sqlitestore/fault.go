@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"golang.org/x/time/rate"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 )
@@ -49,9 +53,30 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %w", meaning, err)
 }
 
+// A file that fails and works in turn, as on a disk that is nearly full, is told of so
+// often, and then once in so long.
+const (
+	linesAtOnce = 3
+	linesEvery  = 10 * time.Second
+)
+
 // fault is why the last operation of one kind failed on the file; it is nil while
-// they work.
-type fault struct{ last atomic.Pointer[error] }
+// they work. The zero fault logs nothing.
+type fault struct {
+	last atomic.Pointer[error]
+
+	log   *slog.Logger
+	what  string        // cannot be done while it fails
+	lines *rate.Limiter // of those that say so
+
+	mu   sync.Mutex
+	told bool // guarded by mu: that it fails was logged, and not yet that it works
+}
+
+// tell has the fault logged: what cannot be done while it lasts.
+func (f *fault) tell(log *slog.Logger, what string) {
+	f.log, f.what, f.lines = log, what, rate.NewLimiter(rate.Every(linesEvery), linesAtOnce)
+}
 
 // observe notes what became of an operation. That a caller gave up says nothing
 // about the file.
@@ -61,10 +86,29 @@ func (f *fault) observe(err error) {
 	case err == nil:
 		if f.last.Load() != nil {
 			f.last.Store(nil)
+			f.say(nil)
 		}
 	case !gaveUp || errors.Is(err, errBusy):
 		err = explain(err)
 		f.last.Store(&err)
+		f.say(err)
+	}
+}
+
+// say logs where err, or nil, is news.
+func (f *fault) say(err error) {
+	if f.log == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err == nil && f.told:
+		f.log.Info("sqlite: the file can be " + f.what + " again")
+		f.told = false
+	case err != nil && !f.told && f.lines.Allow():
+		f.log.Error("sqlite: the file cannot be "+f.what, "cause", err)
+		f.told = true
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -47,6 +48,8 @@ type Options struct {
 	// Journal is how long it is kept when and from where a contribution was made; 0
 	// keeps none.
 	Journal time.Duration
+	// Logger is told when the file begins and ceases to fail. Nil is slog.Default().
+	Logger *slog.Logger
 }
 
 // Store is one open file. It implements [tally.Store], [tally.Feed] and
@@ -96,6 +99,9 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
 	s.presence = newPresence(s.now, s.feed)
 	s.pulses = newPulses(s.now)
 	s.close = sync.OnceValue(s.shut)
@@ -116,6 +122,9 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	if err := s.connect(ctx, options.Secret); err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
 	}
+	log := options.Logger.With("file", s.path)
+	s.writeFault.tell(log, "written")
+	s.readFault.tell(log, "read")
 	// Both end with Close.
 	s.working.Go(s.write)
 	s.working.Go(s.sweep)
