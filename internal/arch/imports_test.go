@@ -49,7 +49,7 @@ var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
 	"github.com/redis/go-redis":      {"internal/redisstore", "internal/redistest", "internal/plainkeys"},
-	"modernc.org/":                   {"internal/sqlitestore", "internal/e2e"},
+	"modernc.org/":                   {"internal/sqlitestore", "internal/e2e", "internal/checker"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},
 	"github.com/spf13/pflag":         {"cmd/tallycast"},

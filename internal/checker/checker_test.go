@@ -1,8 +1,10 @@
 package checker_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +27,10 @@ const (
 	historyVariable = "TALLYCAST_CHECKER_HISTORY"
 
 	defaultTime = 45 * time.Second
+
+	// atOnce is how many tests run at the same time: most of their time is waiting for
+	// what must be noticed.
+	atOnce = 5
 )
 
 // binary is the program under test, built once.
@@ -38,9 +44,16 @@ func testMain(m *testing.M) int {
 		defer os.RemoveAll(dir)
 		binary, err = processtest.Build(dir)
 	}
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // some run it as a user without rights
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
 	}
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
@@ -72,30 +85,20 @@ func schedule(t *testing.T) (seed uint64, lasting time.Duration) {
 // durable are the arguments of a Redis that has on disk what it answered.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
+// many are as many as act beside each other while the nemesis rages.
+var many = crowd{visitors: 40, viewers: 24, pause: 250 * time.Millisecond}
+
 func TestNothingIsLostWhateverFailsAroundOneRedis(t *testing.T) {
 	t.Parallel()
 	seed, lasting := schedule(t)
-	server := redistest.Start(t, redistest.Options{Args: durable})
-	var proxies []*redistest.Proxy
-	r := newRun(t, seed)
-	r.prepare(func(int) string {
-		p := redistest.StartProxy(t, server.Addr)
-		proxies = append(proxies, p)
-		return "redis://" + p.Addr + "/0"
-	})
-	r.stored = storedIn(func() *redistest.Server { return server })
-	r.play(&nemesis{run: r, faults: r.oneRedis(server, proxies), longest: 4 * time.Second}, lasting)
+	r := newRun(t, seed, proxied(t, 3, durable...), many)
+	r.play(&nemesis{run: r, faults: slices.Concat(r.alone(), r.aroundOne(), []fault{r.killedInstance()}), longest: 4 * time.Second}, lasting)
 }
 
 func TestNothingIsLostWhateverFailsBehindSentinels(t *testing.T) {
 	t.Parallel()
 	seed, lasting := schedule(t)
 	sentinels := redistest.StartSentinels(t, durable...)
-	r := newRun(t, seed)
-	r.prepare(func(int) string { return sentinels.URL(0) + "?wait=1" })
-	r.stored = storedIn(func() *redistest.Server {
-		primary, _ := roles(sentinels)
-		return primary
-	})
-	r.play(&nemesis{run: r, faults: r.behindSentinels(sentinels), longest: 2 * time.Second}, lasting)
+	r := newRun(t, seed, watched(sentinels, 3, "?wait=1"), many)
+	r.play(&nemesis{run: r, faults: append(r.behind(sentinels), r.killedInstance()), longest: 2 * time.Second}, lasting)
 }

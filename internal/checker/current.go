@@ -8,6 +8,15 @@ import (
 // calm knows by when viewers must be current.
 type calm []Fault
 
+// slowed returns the faults as they are on a machine that takes longer for all.
+func slowed(faults []Fault, by Moment) calm {
+	all := slices.Clone(faults)
+	for i := range all {
+		all[i].Ended += by
+	}
+	return all
+}
+
 // due returns by when what is known at a moment must be seen: Soon after it, and
 // after the end of each fault that begins before that.
 func (c calm) due(at Moment) Moment {
@@ -25,9 +34,14 @@ func (c calm) near(w Write) bool {
 	return slices.ContainsFunc(c, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+slack >= w.Called })
 }
 
+// forget tells whether the store lost things while w was under way.
+func (c calm) forget(w Write) bool {
+	return slices.ContainsFunc(c, func(f Fault) bool { return f.Forgets && f.Began <= w.Returned && f.Ended >= w.Called })
+}
+
 // judgeCurrency looks for viewers that were connected and not told.
 func judgeCurrency(h *History, complain complain) {
-	faults := slices.Clone(h.Faults)
+	faults := slowed(h.Faults, h.Slowness)
 	slices.SortFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Began, b.Began) })
 	acknowledged := map[string][]Write{}
 	for _, w := range h.Writes {
@@ -55,7 +69,7 @@ func judgeWatch(h *History, c Connection, topic string, since Moment, writes []W
 	var shown int64 // the newest version by the time in question
 	next := 0       // in c.Seen
 	for _, w := range writes {
-		due := faults.due(max(w.Returned, since))
+		due := faults.due(max(w.Returned, since) + h.Slowness)
 		if due >= end {
 			return
 		}

@@ -98,4 +98,7 @@ type History struct {
 	Faults      []Fault    // by their beginnings
 	Final       []Final
 	Judged      Moment // until when connections were watched
+	// Slowness is what the machine itself took for what waits for nothing, at the worst:
+	// it comes on top of what the service may take.
+	Slowness Moment
 }

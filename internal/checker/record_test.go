@@ -68,7 +68,8 @@ func (r *record) history() *checker.History {
 type connection struct {
 	mu      sync.Mutex
 	told    checker.Connection
-	pending []string // topics that were asked for and not yet said to be current
+	pending []string       // topics that were asked for and not yet said to be current
+	doubted checker.Moment // when it was told that numbers may be old
 }
 
 func (c *connection) copy() checker.Connection {
@@ -92,11 +93,17 @@ func (c *connection) take(f frame) {
 	defer c.mu.Unlock()
 	switch {
 	case f.Event == "live":
+		if c.told.Stale {
+			c.told.Doubts = append(c.told.Doubts, checker.Doubt{Began: c.doubted, Ended: now(), Seen: len(c.told.Seen)})
+		}
 		for _, topic := range c.pending {
 			c.told.Watched[topic] = now()
 		}
 		c.pending, c.told.Stale = nil, false
 	case f.Event == "stale":
+		if !c.told.Stale {
+			c.doubted = now()
+		}
 		c.told.Stale = true
 	case f.Topic != "":
 		c.told.Seen = append(c.told.Seen, checker.Sighting{Topic: f.Topic, Count: f.Count, Version: f.Version, At: now()})

@@ -19,17 +19,21 @@ import (
 
 	"github.com/tallycast/tallycast/internal/checker"
 	"github.com/tallycast/tallycast/internal/processtest"
-	"github.com/tallycast/tallycast/internal/redistest"
 )
 
-const (
-	instances = 3
-	visitors  = 40
-	viewers   = 24
-)
+// crowd is how many there are, and what they do.
+type crowd struct {
+	visitors, viewers int
+	// pause is how long a visitor waits between two assertions on average.
+	pause time.Duration
+	// faithful viewers do not leave by themselves.
+	faithful bool
+}
 
 // run is one service under test, and what happens to it.
 type run struct {
+	*scene
+	crowd
 	t      *testing.T
 	seed   uint64
 	names  []string // of topics
@@ -37,76 +41,106 @@ type run struct {
 	http   *http.Client
 	calm   atomic.Bool // viewers leave no more by themselves
 
-	addresses []string                 // where the instances listen, over restarts
-	args      [][]string               // of each instance
-	instances []*processtest.Instance  // of the test's goroutine
-	stored    func(topic string) int64 // what the store itself says
+	addresses []string                // where the instances listen, over restarts
+	instances []*processtest.Instance // of the test's goroutine
+
+	stopActing func()       // ends the visitors, and waits for them
+	lastEffect atomic.Int64 // until when a lost assertion may be applied, µs
+	slowness   atomic.Int64 // see [checker.History.Slowness], µs
 }
 
-func newRun(t *testing.T, seed uint64) *run {
+func newRun(t *testing.T, seed uint64, scene *scene, crowd crowd) *run {
 	transport := &http.Transport{
-		MaxIdleConnsPerHost: visitors,
+		MaxIdleConnsPerHost: crowd.visitors,
 		DialContext:         (&net.Dialer{Timeout: answerWithin}).DialContext,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &run{
-		t: t, seed: seed, names: slices.Sorted(maps.Keys(topics)), http: &http.Client{Transport: transport},
-		instances: make([]*processtest.Instance, instances),
+	r := &run{
+		scene: scene, crowd: crowd, t: t, seed: seed, names: slices.Sorted(maps.Keys(topics)),
+		http: &http.Client{Transport: transport}, instances: make([]*processtest.Instance, len(scene.stores)),
 	}
+	for range scene.stores {
+		r.addresses = append(r.addresses, processtest.FreeAddress(t))
+	}
+	return r
 }
 
-// prepare says where the instances listen and which store each of them has.
-func (r *run) prepare(store func(i int) string) {
-	for i := range instances {
-		address := processtest.FreeAddress(r.t)
-		r.addresses = append(r.addresses, address)
-		r.args = append(r.args, []string{
-			"--listen", address, "--store", store(i), "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
-			"--new-topic-limit", "off", "--max-viewers-per-address", "off",
-		})
-	}
+// flags returns those of an instance.
+func (r *run) flags(i int) []string {
+	return append([]string{
+		"--listen", r.addresses[i], "--store", r.stores[i], "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
+		"--new-topic-limit", "off", "--max-viewers-per-address", "off",
+	}, r.args...)
 }
 
 // launch starts an instance, which need not become ready.
 func (r *run) launch(i int) {
 	r.t.Helper()
-	r.instances[i] = processtest.Serve(r.t, binary, nil, r.args[i]...)
+	r.instances[i] = processtest.Serve(r.t, binary, r.env, r.flags(i)...)
 }
 
 func (r *run) url(instance int) string { return "http://" + r.addresses[instance] }
 
-// play lets visitors and viewers act while the nemesis does its work, and judges.
-func (r *run) play(nemesis *nemesis, lasting time.Duration) {
-	for i := range instances {
+// source returns the randomness of one who acts.
+func (r *run) source(n int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(n))) }
+
+// start launches the instances and lets visitors and viewers act until the test
+// ends.
+func (r *run) start() {
+	r.t.Helper()
+	for i := range r.instances {
 		r.launch(i)
 	}
 	for _, i := range r.instances {
 		i.AwaitReady()
 	}
-	source := func(n int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(n))) }
+	r.calm.Store(r.faithful)
 	var writing, watching sync.WaitGroup
 	acting, stop := context.WithCancel(context.Background())
 	open, leave := context.WithCancel(context.Background())
-	defer func() {
+	r.stopActing = func() {
 		stop()
-		leave()
 		writing.Wait()
+	}
+	r.t.Cleanup(func() {
+		r.stopActing()
+		leave()
 		watching.Wait()
-	}()
-	for n := range viewers {
-		watching.Go(func() { r.watch(open, n, source(1000+n)) }) // ends with open
+	})
+	watching.Go(func() { r.measure(open) }) // ends with open
+	for n := range r.viewers {
+		watching.Go(func() { r.watch(open, n, r.source(1000+n)) }) // ends with open
 	}
-	for n := range visitors {
-		writing.Go(func() { r.visit(acting, visitor(n), source(2000+n)) }) // ends with acting
+	for n := range r.visitors {
+		writing.Go(func() { r.visit(acting, visitor(n), r.source(2000+n)) }) // ends with acting
 	}
-	nemesis.rage(source(1), lasting)
+}
+
+// measure asks one instance after the other for what waits for nothing, and notes how
+// long that takes, until ctx ends. A change passes through some processes more.
+func (r *run) measure(ctx context.Context) {
+	const hops = 3
+	for n := 0; ctx.Err() == nil; n++ {
+		began := now()
+		_, _, err := r.ask(try{instance: n % len(r.addresses), patience: answerWithin}, "GET", "/healthz", "", "")
+		if took := int64(now()-began) * hops; err == nil && took > r.slowness.Load() {
+			r.slowness.Store(took)
+		}
+		wait(50 * time.Millisecond)
+	}
+}
+
+// slow is what this machine took at the worst.
+func (r *run) slow() time.Duration { return time.Duration(r.slowness.Load()) * time.Microsecond }
+
+// play lets visitors and viewers act while the nemesis does its work, and judges.
+func (r *run) play(nemesis *nemesis, lasting time.Duration) {
+	r.start()
+	nemesis.rage(r.source(1), lasting)
 	r.calm.Store(true)
-	stop()
-	writing.Wait()
+	r.stopActing()
 	r.settle()
-	h := r.end()
-	h.Seed = r.seed
-	r.verdict(h)
+	r.verdict(r.end())
 }
 
 func visitor(n int) string { return fmt.Sprintf("visitor-%03d", n) }
@@ -114,20 +148,52 @@ func visitor(n int) string { return fmt.Sprintf("visitor-%03d", n) }
 // settle waits until nothing can have an effect any more and all viewers must be
 // current.
 func (r *run) settle() {
-	timer := time.NewTimer(effectWithin + checker.Soon*time.Microsecond)
-	defer timer.Stop()
-	<-timer.C
+	effect := time.UnixMicro(r.lastEffect.Load())
+	wait(time.Until(effect))
+	for deadline := time.Now().Add(checker.Soon*time.Microsecond + r.slow()); !r.current() && time.Now().Before(deadline); {
+		wait(20 * time.Millisecond)
+	}
+}
+
+// current tells whether all viewers are connected and show what is stored.
+func (r *run) current() bool {
+	stored := map[string]checker.Sighting{}
+	for _, name := range r.names {
+		n, version := r.count(name)
+		stored[name] = checker.Sighting{Count: n, Version: version}
+	}
+	open := 0
+	for _, c := range r.record.history().Connections {
+		if c.Ended != 0 {
+			continue
+		}
+		open++
+		last := map[string]checker.Sighting{}
+		for _, s := range c.Seen {
+			last[s.Topic] = s
+		}
+		for topic := range c.Watched {
+			if s, want := last[topic], stored[topic]; s.Count != want.Count || s.Version != want.Version {
+				return false
+			}
+		}
+		if c.Stale || len(c.Watched) == 0 {
+			return false
+		}
+	}
+	return open == r.viewers
 }
 
 // end reads what is stored, and returns all that happened.
 func (r *run) end() *checker.History {
 	h := r.record.history()
+	h.Seed, h.Slowness = r.seed, checker.Moment(r.slowness.Load())
 	asked := strings.Join(r.names, `","`)
 	for _, name := range r.names {
 		h.Final = append(h.Final, checker.Final{Topic: name, Mine: map[string]int64{}})
 	}
-	for n := range visitors {
-		for i := range instances {
+	for n := range r.visitors {
+		for i := range r.instances {
 			if n > 0 && i > 0 {
 				break // one instance tells of each visitor, all tell of one
 			}
@@ -152,8 +218,8 @@ func (r *run) end() *checker.History {
 		}
 	}
 	for _, f := range h.Final {
-		if stored := r.stored(f.Topic); stored != f.Count {
-			r.t.Errorf("%s reads as %d, and the store has %d", f.Topic, f.Count, stored)
+		if n, version := r.count(f.Topic); n != f.Count || version != f.Version {
+			r.t.Errorf("%s reads as %d at %d, and the store has %d at %d", f.Topic, f.Count, f.Version, n, version)
 		}
 	}
 	return h
@@ -161,6 +227,7 @@ func (r *run) end() *checker.History {
 
 // verdict judges what happened, and that enough did.
 func (r *run) verdict(h *checker.History) {
+	r.t.Helper()
 	outcomes := map[checker.Outcome]int{}
 	for _, w := range h.Writes {
 		outcomes[w.Outcome]++
@@ -172,11 +239,12 @@ func (r *run) verdict(h *checker.History) {
 			open++
 		}
 	}
+	r.t.Logf("this machine took up to %s more than it should", r.slow())
 	r.t.Logf("seed %d: writes %v, %d faults, %d connections that saw %d frames, %d reads", r.seed, outcomes, len(h.Faults), len(h.Connections), seen, len(h.Reads))
-	if open != viewers {
-		r.t.Errorf("at the end %d of %d viewers are connected and current", open, viewers)
+	if open != r.viewers {
+		r.t.Errorf("at the end %d of %d viewers are connected and current", open, r.viewers)
 	}
-	if outcomes[checker.Acknowledged] < 100 || outcomes[checker.Unknown] == 0 || len(h.Faults) == 0 || seen < 1000 {
+	if outcomes[checker.Acknowledged] < 2*r.visitors || len(h.Faults) == 0 || seen < 4*r.viewers {
 		r.t.Error("too little happened for a judgement")
 	}
 	for _, v := range checker.Judge(h) {
@@ -199,13 +267,4 @@ func (r *run) keep(h *checker.History) {
 		err = os.WriteFile(path, text, 0o600)
 	}
 	r.t.Logf("the history is in %s (%v)", path, err)
-}
-
-// storedIn returns what reads counts from a Redis itself.
-func storedIn(server func() *redistest.Server) func(string) int64 {
-	return func(topic string) int64 {
-		var n int64
-		_, _ = fmt.Sscan(fmt.Sprint(server().Do("HGET", "tally:{"+topic+"}:count", "n")), &n)
-		return n
-	}
 }

@@ -10,17 +10,16 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/checker"
 )
 
 const (
-	// pauseMean is how long a visitor waits between two assertions on average.
-	pauseMean = 250 * time.Millisecond
 	// answerWithin is longer than any answer takes: the contract's 3 s and what this
-	// machine needs.
-	answerWithin = 6 * time.Second
+	// machine needs when it does much else.
+	answerWithin = 12 * time.Second
 	// effectWithin is how long after it was sent an assertion whose answer was lost
 	// may be applied: the contract's 3 s and what the request took to arrive.
 	effectWithin = 4 * time.Second
@@ -52,8 +51,8 @@ type try struct {
 }
 
 // nextAssertion draws what a visitor does.
-func nextAssertion(random *rand.Rand, names []string, instances int) (a assertion) {
-	a.after = time.Duration(random.ExpFloat64() * float64(pauseMean))
+func nextAssertion(random *rand.Rand, names []string, instances int, pause time.Duration) (a assertion) {
+	a.after = time.Duration(random.ExpFloat64() * float64(pause))
 	a.topic = names[random.IntN(len(names))]
 	a.amount = random.Int64N(topics[a.topic] + 1)
 	if strings.Contains(a.topic, "/visitors/") {
@@ -74,7 +73,7 @@ func nextAssertion(random *rand.Rand, names []string, instances int) (a assertio
 func (r *run) visit(ctx context.Context, visitor string, random *rand.Rand) {
 	settled := map[string]time.Time{} // when the last assertion can have no effect any more
 	for {
-		a := nextAssertion(random, r.names, len(r.instances))
+		a := nextAssertion(random, r.names, len(r.instances), r.pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -87,7 +86,9 @@ func (r *run) visit(ctx context.Context, visitor string, random *rand.Rand) {
 			w, lost := r.assert(visitor, a, t)
 			r.record.wrote(w)
 			if lost {
-				settled[a.topic] = time.UnixMicro(int64(w.Called)).Add(effectWithin)
+				until := time.UnixMicro(int64(w.Called)).Add(effectWithin)
+				settled[a.topic] = until
+				r.maySettle(until)
 			}
 			if w.Outcome == checker.Acknowledged || !t.again || ctx.Err() != nil {
 				break
@@ -95,6 +96,16 @@ func (r *run) visit(ctx context.Context, visitor string, random *rand.Rand) {
 		}
 		if a.withRead {
 			r.look(a)
+		}
+	}
+}
+
+// maySettle notes until when an assertion may have its effect.
+func (r *run) maySettle(at time.Time) {
+	for {
+		known := r.lastEffect.Load()
+		if known >= at.UnixMicro() || r.lastEffect.CompareAndSwap(known, at.UnixMicro()) {
+			return
 		}
 	}
 }
@@ -132,6 +143,8 @@ func (r *run) assert(visitor string, a assertion, t try) (w checker.Write, lost 
 	case errors.As(err, &failed) && failed.Op == "dial":
 		w.Outcome, w.Answer = checker.Refused, "nobody listens"
 		return w, false
+	case errors.Is(err, context.DeadlineExceeded) && t.patience == answerWithin:
+		r.t.Errorf("%s was not answered within %s", a.topic, answerWithin)
 	}
 	w.Outcome, w.Answer = checker.Unknown, err.Error()
 	return w, true
@@ -164,4 +177,40 @@ func (r *run) ask(t try, method, path, body, visitor string) (status int, text [
 	defer response.Body.Close()
 	text, err = io.ReadAll(response.Body)
 	return response.StatusCode, text, err
+}
+
+// post likes as a visitor, without a body, and returns the status.
+func post(url, visitor string) (status int, err error) {
+	request, err := http.NewRequest("POST", url, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Tally-Visitor", visitor)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerWithin}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}
+
+// glance watches a topic through an instance, and looks at nothing, until leave.
+func (r *run) glance(instance int, topic string) (leave func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { // ends with ctx
+		request, err := http.NewRequestWithContext(ctx, "GET", r.url(instance)+"/v1/stream?topic="+topic, nil)
+		if err != nil {
+			r.t.Error(err)
+			return
+		}
+		if response, err := r.http.Transport.RoundTrip(request); err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+		}
+	})
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }
