@@ -10,6 +10,7 @@ import (
 // Whatever the network's delays, no deadline is later in Redis's clock than it is
 // here: what it fences off was refused before.
 func TestADeadlineIsNeverTooLate(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		begun := time.Now().Add(-20 * time.Second)
 		const ahead = 1_790_000_000_000_000 // Redis's clock when ours said begun, µs
@@ -32,6 +33,7 @@ func TestADeadlineIsNeverTooLate(t *testing.T) {
 }
 
 func TestAClockThatWasSetIsNoticed(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	look := func(server int64, took time.Duration) sample {
 		return sample{server: server, sent: now.Add(-took), received: now}

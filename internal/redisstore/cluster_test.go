@@ -36,45 +36,6 @@ func flat(byNode map[string][]tally.Topic) (all []tally.Topic) {
 	return all
 }
 
-func TestALostPrimaryOfAClusterIsFollowedByItsReplica(t *testing.T) {
-	t.Parallel()
-	cluster := redistest.StartCluster(t, true, "--appendonly", "yes")
-	var log diary
-	p := place{url: cluster.URL() + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
-	prefix := newPrefix()
-	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	byNode := spread(t, first, cluster, 1)
-	topics := flat(byNode)
-	viewers := []*viewer{watching(t, first, topics...), watching(t, second, topics...)}
-	likes := gather(t, first, topics...)
-	likes.goesOn(t, "at first", 50)
-
-	lost, heir := cluster.Primaries[0], cluster.Replicas[0]
-	orphan := byNode[lost.Addr][0]
-	lost.Kill9()
-	eventually(t, "viewers hear that numbers are stale", func() bool { return viewers[0].said("stale") > 0 && viewers[1].said("stale") > 0 })
-	eventually(t, "Health names the node", func() bool {
-		h := first.Health()
-		return h.Err != nil && contains(h.Err.Error(), lost.Addr)
-	})
-	for addr, its := range byNode {
-		if addr != lost.Addr {
-			before := likes.heard(its[0])
-			eventually(t, "likes on the other nodes go on", func() bool { return likes.heard(its[0]) >= before+50 })
-		}
-	}
-	eventually(t, "the stores follow", func() bool { return first.Lane(orphan) == heir.Addr && second.Lane(orphan) == heir.Addr })
-
-	lost.Restart() // and becomes the replica that wait=1 asks for
-	likes.goesOn(t, "when the lost node is back as a replica", 50)
-	likes.counts(t, viewers...)
-	eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
-	log.tells(t, lost.Addr)
-	if metric(t, first, "redis_reconnects_total") == 0 || metric(t, first, "redis_node_usable") != 3 {
-		t.Errorf("figures: %+v", first.Metrics())
-	}
-}
-
 func TestASlotMovesUnderLoad(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)

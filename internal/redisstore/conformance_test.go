@@ -2,8 +2,10 @@ package redisstore_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,9 +18,17 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// atOnce is how many tests run at the same time: most of their time is waiting for
+// Redis, for leases and for what has to be noticed.
+const atOnce = 4
+
 // The library's goroutine that looks out for a Redis that is away sleeps for a second
 // before it sees that its pool was closed.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
@@ -112,29 +122,35 @@ func (p place) factory() storetest.Factory {
 }
 
 func TestConformsOnAStandaloneRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	conforms(t, place{server: server, url: server.URL(0)})
 }
 
 func TestAnOwnerOnAStandaloneRedisWithFewRights(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >secret ~test* &test* " + rights}})
 	owned(t, place{server: server, url: server.URLAs("app", "secret", 0)})
 }
 
 func TestAnOwnerBehindSentinels(t *testing.T) {
+	t.Parallel()
 	owned(t, place{url: redistest.StartSentinels(t).URL(2) + "?wait=1"})
 }
 
 func TestAnOwnerOnACluster(t *testing.T) {
+	t.Parallel()
 	owned(t, place{url: redistest.StartCluster(t, false).URL()})
 }
 
 func TestConformsBehindSentinels(t *testing.T) {
+	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
 	conforms(t, place{url: sentinels.URL(2) + "?wait=1"})
 }
 
 func TestConformsOnACluster(t *testing.T) {
+	t.Parallel()
 	conforms(t, place{url: redistest.StartCluster(t, false).URL()})
 }
 
@@ -144,6 +160,7 @@ const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetal
 	" +zadd +zcard +zscore +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
 
 func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{
 		TLS: true, Password: "root",
 		Users: []string{"app on >a:p@ss ~test* &test* " + rights},

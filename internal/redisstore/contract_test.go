@@ -16,6 +16,7 @@ import (
 func contains(text, part string) bool { return strings.Contains(text, part) }
 
 func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{
 		"", "localhost:6379", "http://localhost", "redis://u:hunter2@host:port/0", "redis://u:hun%ter2@host/0",
 		"redis://u:hunter2@host/zero", "redis://u:hunter2@host/0?wait=x", "redis://u:hunter2@host/0?tls=x", "redis://u:hunter2@host/0?max=1",
@@ -40,6 +41,7 @@ func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
 }
 
 func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	server.Kill9()
@@ -66,6 +68,7 @@ func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
 }
 
 func TestAnotherSecretIsAConflict(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
 	first := place{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("the first secret")}}
@@ -102,6 +105,7 @@ func TestAnotherSecretIsAConflict(t *testing.T) {
 }
 
 func TestAnotherSecretAppearingLaterStopsTheInstance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
 	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
@@ -115,6 +119,7 @@ func TestAnotherSecretAppearingLaterStopsTheInstance(t *testing.T) {
 }
 
 func TestAnotherLayoutAndAnEvictingRedisAreConflicts(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	prefix := newPrefix()
@@ -137,6 +142,7 @@ func TestAnotherLayoutAndAnEvictingRedisAreConflicts(t *testing.T) {
 }
 
 func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	page, other := topic(t, "default/likes/page"), topic(t, "default/likes/other")
 	prefix := newPrefix()
@@ -167,6 +173,7 @@ func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
 }
 
 func TestAReadOvertakenByAPushReissuesNothing(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
@@ -183,6 +190,7 @@ func TestAReadOvertakenByAPushReissuesNothing(t *testing.T) {
 }
 
 func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
@@ -207,6 +215,7 @@ func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
 }
 
 func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/readers/page")
 	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
@@ -227,6 +236,7 @@ func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
 // Where most buckets have just been divided a like takes most: 14.4 bytes at 720,000.
 // A million take 12.2 each, 200,000 take 9.7.
 func TestLikesTakeLittleMemory(t *testing.T) {
+	t.Parallel()
 	const likes, most = 1400 * tally.MaxBatchWrites, 16 // bytes a like
 	server := redistest.Start(t, redistest.Options{})
 	prefix, hot := newPrefix(), topic(t, "default/likes/hot")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,59 +12,6 @@ import (
 )
 
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
-
-func TestAKilledRedisLosesNothingThatWasAcknowledged(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{Args: durable})
-	p := place{server: server, url: server.URL(0)}
-	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
-	store := p.connected(t, catalog(), prefix)
-	v := watching(t, store, hot)
-
-	var acknowledged sync.Map
-	var next, written atomic.Uint64
-	var writers sync.WaitGroup
-	stop := make(chan struct{})
-	for range 8 {
-		writers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				member := tally.Member(next.Add(1))
-				if b := try(store, 2*time.Second, hot, 1, member); b.Err == nil {
-					acknowledged.Store(member, true)
-					written.Add(1)
-				}
-			}
-		})
-	}
-	eventually(t, "300 likes are acknowledged", func() bool { return written.Load() >= 300 })
-	server.Kill9()
-	eventually(t, "the viewer hears that numbers are stale", func() bool { return v.said("stale") > 0 })
-	if err := store.Health().Err; err == nil {
-		t.Error("Health has no error while Redis is away")
-	}
-	server.Restart()
-	before := written.Load()
-	eventually(t, "likes are acknowledged again", func() bool { return written.Load() >= before+100 })
-	close(stop)
-	writers.Wait()
-
-	lost := 0
-	acknowledged.Range(func(member, _ any) bool {
-		if read(t, store, hot, member.(tally.Member)).Mine != 1 {
-			lost++
-		}
-		return true
-	})
-	if lost > 0 {
-		t.Errorf("%d of %d acknowledged likes are lost", lost, written.Load())
-	}
-	v.converges(t, store, hot, countMembers(t, store, hot, tally.Member(next.Load())))
-	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
-}
 
 // countMembers counts whose contributions are stored, of the members up to last.
 func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally.Member) (n int64) {
@@ -86,6 +32,7 @@ func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally
 }
 
 func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
@@ -125,6 +72,7 @@ func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
 }
 
 func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	store := p.connected(t, catalog(), newPrefix())
@@ -167,6 +115,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 }
 
 func TestRedisForgetsScripts(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	store := p.connected(t, catalog(), newPrefix())
@@ -181,68 +130,8 @@ func TestRedisForgetsScripts(t *testing.T) {
 	}
 }
 
-func TestASubscriptionThatIsKilledHeals(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
-	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
-	for member := tally.Member(1); member <= 3; member++ {
-		server.Do("CLIENT", "KILL", "TYPE", "pubsub")
-		like(t, other, page, member)
-		v.converges(t, store, page, int64(member))
-	}
-	eventually(t, "the reconnects are counted", func() bool { return store.Stats().Reconnects == 3 })
-	if stale, live := v.said("stale"), v.said("live"); stale != 3 || live != 4 {
-		t.Errorf("heard stale %d times and live %d times", stale, live)
-	}
-}
-
-// A subscription on which nothing arrives, though its connection lives, is what a
-// demoted primary or a network that fails looks like.
-func TestASubscriptionThatFallsSilentIsReplaced(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	proxy := redistest.StartProxy(t, server.Addr)
-	p := place{server: server, url: "redis://" + proxy.Addr}
-	store := p.connected(t, catalog(), newPrefix())
-	page := topic(t, "default/likes/page")
-	v := watching(t, store, page)
-	proxy.Silence()
-	like(t, store, page, 1) // the way of writes is sound
-	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
-	v.converges(t, store, page, 1)
-	if n := store.Stats().ProbesLost; n != 1 {
-		t.Errorf("%d lost probes are counted", n)
-	}
-}
-
-func TestABlackHoleIsNoticedAndLeft(t *testing.T) {
-	server := redistest.Start(t, redistest.Options{})
-	proxy := redistest.StartProxy(t, server.Addr)
-	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store := place{server: server, url: "redis://" + proxy.Addr}.connected(t, catalog(), prefix)
-	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
-	proxy.BlackHole(true)
-	const limit = time.Second
-	for member := tally.Member(1); member <= 3; member++ {
-		began := time.Now()
-		// It arrives and is applied, but the answer is lost.
-		if b := try(store, limit, page, 1, member); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
-			t.Errorf("a like without an answer: %v", b.Err)
-		}
-		if took := time.Since(began); took > 2*limit {
-			t.Errorf("a like waited %s", took)
-		}
-	}
-	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
-	proxy.BlackHole(false)
-	v.converges(t, store, page, read(t, direct, page, 0).Change.Count)
-	like(t, store, page, 1, 2, 3) // in doubt, a client asserts again
-	v.converges(t, direct, page, 3)
-}
-
 func TestAUserWithoutPublishIsToldSo(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights + " -publish"}})
 	p := place{server: server, url: server.URLAs("app", "word", 0)}
 	store := p.open(t, catalog(), newPrefix())
@@ -259,6 +148,7 @@ func TestAUserWithoutPublishIsToldSo(t *testing.T) {
 }
 
 func TestPublishTakenAwayLaterIsReportedAndMended(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
 	p := place{server: server, url: server.URLAs("app", "word", 0)}
 	store := p.connected(t, catalog(), newPrefix())
@@ -283,6 +173,7 @@ func TestPublishTakenAwayLaterIsReportedAndMended(t *testing.T) {
 }
 
 func TestAUserWithoutSubscribeIsToldSo(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* resetchannels &other* " + rights}})
 	p := place{server: server, url: server.URLAs("app", "word", 0)}
 	store := p.open(t, catalog(), newPrefix())
@@ -292,6 +183,7 @@ func TestAUserWithoutSubscribeIsToldSo(t *testing.T) {
 }
 
 func TestAKeyOfAnotherTypeHurtsItsTopicAlone(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	prefix := newPrefix()

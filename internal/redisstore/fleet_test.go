@@ -14,6 +14,7 @@ import (
 )
 
 func TestASlotIsWhereRedisSaysItIs(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Args: []string{"--cluster-enabled", "yes"}})
 	for _, key := range []string{
 		"", "a", "tally:layout", "tally:{default/likes/hello}:count", "{}x", "{a", "a}{b}", "{{a}}", "x{a}{b}", "日本{語/é}", "{\u2028}",
@@ -36,6 +37,7 @@ func somewhere(t testing.TB) *Store {
 
 // Whatever the nodes say, a slot belongs to one of those whom most of them name.
 func TestASlotBelongsToWhomMostNodesSay(t *testing.T) {
+	t.Parallel()
 	s := somewhere(t)
 	holders := []string{"a:1", "b:2", "c:3", ""}
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,6 +79,7 @@ func TestASlotBelongsToWhomMostNodesSay(t *testing.T) {
 }
 
 func TestANodeSaysWhereASlotWent(t *testing.T) {
+	t.Parallel()
 	s := somewhere(t)
 	s.fleet.install([]span{{0, 8191, "10.0.0.1:1"}, {8192, slots - 1, "10.0.0.2:2"}})
 	from := s.fleet.chart().at(0)
@@ -135,6 +138,7 @@ func FuzzStoreURL(f *testing.F) {
 }
 
 func TestURLsOfEveryShape(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]struct {
 		addrs  string
 		master string
@@ -167,6 +171,7 @@ func TestURLsOfEveryShape(t *testing.T) {
 // However often slots change hands before anybody looks, a topic is followed by the
 // feed of its holder, once that is live, and by no other; one that was left by none.
 func TestTopicsFollowTheirSlots(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := somewhere(t)
 		watched := map[tally.Topic]bool{}

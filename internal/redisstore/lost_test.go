@@ -85,6 +85,7 @@ func (c *cutter) cut() {
 // has passed by then. So the refusal of a like whose connection was lost meanwhile
 // waits for the deadline.
 func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
 	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)

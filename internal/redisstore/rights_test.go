@@ -11,6 +11,7 @@ import (
 // What a script uses and the check does not try would be missed at start, and be
 // found by the first like.
 func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
+	t.Parallel()
 	paths, err := filepath.Glob("script/*.lua")
 	parts, err2 := filepath.Glob("script/part/*.lua")
 	if err != nil || err2 != nil || len(paths) == 0 || len(parts) == 0 {
@@ -40,6 +41,7 @@ func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
 
 // Who sets up a user goes by the README.
 func TestTheREADMEListsWhatAUserNeeds(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -51,34 +51,6 @@ func TestASentinelFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 	}
 }
 
-func TestAPrimaryKilledBehindSentinelsIsFollowedByItsReplica(t *testing.T) {
-	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
-	old, next := sentinels.Servers[0], sentinels.Servers[1]
-	var log diary
-	p := place{url: sentinels.URL(3), options: redisstore.Options{Logger: log.logger()}}
-	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store := p.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
-	// Without wait=1 the failover might lose them.
-	before := like(t, place{url: sentinels.URL(3) + "?wait=1"}.connected(t, catalog(), prefix), page, 1, 2, 3)
-
-	old.Kill9()
-	eventually(t, "Health says so", func() bool { return store.Health().Err != nil })
-	eventually(t, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
-	eventually(t, "the replica is promoted", func() bool { return sentinels.Names() == next.Addr })
-	within(t, afterFault, "a like is acknowledged", func() bool { return try(store, patience/10, page, 1, 4).Err == nil })
-	v.converges(t, store, page, 4)
-	if now := v.of(page); now.Version <= before.Version {
-		t.Errorf("version %d after %d", now.Version, before.Version)
-	}
-	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
-	log.tells(t, old.Addr)
-	if metric(t, store, "redis_reconnects_total") > 1 || metric(t, store, "redis_node_usable") != 1 {
-		t.Errorf("figures: %+v", store.Metrics())
-	}
-}
-
 func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
