@@ -173,18 +173,3 @@ func (d *diary) tells(t testing.TB, parts ...string) {
 		}
 	}
 }
-
-// metric returns the value of a figure, summed over its labels.
-func metric(t testing.TB, store *redisstore.Store, name string) (sum float64) {
-	t.Helper()
-	found := false
-	for _, m := range store.Metrics() {
-		if m.Name == name {
-			found, sum = true, sum+m.Value
-		}
-	}
-	if !found {
-		t.Errorf("there is no figure %s", name)
-	}
-	return sum
-}

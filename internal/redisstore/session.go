@@ -157,7 +157,7 @@ func (e *session) receive() error {
 				return nil
 			}
 			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("Redis closed the connection: it ended, was told to, or this subscriber was too slow for its client-output-buffer-limit: %w", err)
+				err = fmt.Errorf("closed by Redis, which ended, was told to, or found this subscriber too slow for its client-output-buffer-limit: %w", err)
 			}
 			return fmt.Errorf("SUBSCRIBE to %s*: %w", s.names.prefix, err)
 		}
