@@ -21,7 +21,7 @@ import (
 const banner = "/* tallycast */"
 
 // internal are properties that no page uses and no frame has: their names are shortened.
-const internal = `^(listeners|receive|recall|seed|failure|fallback|exact|paint|hear|emit|flush|change|shown|own|near|follow|lang_|number|resolve|styles|wide|icon|paused|called|mark|button|press|retry|watch|api)$`
+const internal = `^(listeners|receive|recall|seed|failure|fallback|exact|paint|hear|emit|flush|change|shown|own|near|follow|lang_|number|resolve|styles|wide|icon|short|quit|paused|called|mark|button|press|retry|watch|api)$`
 
 const (
 	// everything is the module that /tally.js is made of.

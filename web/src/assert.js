@@ -19,6 +19,13 @@
 const PATIENCE = 10_000;
 
 /**
+ * How long an answer asks to stay away, in milliseconds, an hour at most: beyond 24 days a timer would
+ * run out at once. Some proxies name a date instead; that is no number, and 0.
+ * @param {Headers} headers
+ */
+export const afterOf = (headers) => Math.min(/** @type {any} */ (headers.get('retry-after')) * 1e3, 36e5) || 0;
+
+/**
  * Says that the visitor contributes amount to the topic. The body goes as text/plain, which
  * spares a preflight, and the request outlives the page.
  * @param {string} api where the service is, with a slash at the end
@@ -38,8 +45,7 @@ export async function assert(api, topic, visitor, amount) {
     const { ok, status, headers } = response;
     // A proxy's refusal need not be JSON; an acknowledgement must be.
     const body = await response.json().catch(() => ({}));
-    const retry = /** @type {any} */ (headers.get('retry-after')) * 1e3;
-    return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry };
+    return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry: afterOf(headers) };
   } catch {
     return { status: 0, retry: 0 };
   }

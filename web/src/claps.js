@@ -38,8 +38,10 @@ export class Claps extends Like {
   #own = make('span', { part: 'own', role: 'status' });
   /** @type {ReturnType<typeof setTimeout> | undefined} beats while the button is held */
   #beat;
-  /** @type {ReturnType<typeof setTimeout> | undefined} ends the bubble */
+  /** @type {ReturnType<typeof setTimeout> | undefined} runs until the presses end */
   #fade;
+  /** Ends the bubble, and sends what was pressed. */
+  #end = () => {};
   /** The click that ends a long press is none. */
   #held = false;
 
@@ -61,11 +63,11 @@ export class Claps extends Like {
     button.oncontextmenu = (/** @type {Event} */ event) => this.#held && event.preventDefault();
   }
 
-  disconnectedCallback() {
-    super.disconnectedCallback();
+  quit() {
+    super.quit();
     clearTimeout(this.#beat);
     clearTimeout(this.#fade);
-    this.topic?.flush();
+    this.#end();
   }
 
   #clapOn() {
@@ -76,16 +78,18 @@ export class Claps extends Like {
 
   /** One more clap, while there are any left. */
   press() {
-    super.press(Math.min((this.topic?.own ?? 0) + 1, Number(this.getAttribute('max') ?? MOST)), true);
+    const max = Number(this.getAttribute('max'));
+    super.press(Math.min((this.topic?.own ?? 0) + 1, max > 0 ? max : MOST), true);
     const { topic } = this;
     this.#own.classList.add('shown');
     clearTimeout(this.#fade);
-    this.#fade = setTimeout(() => {
+    this.#end = () => {
       // Said once, at the end: forty numbers in a row are no help to anybody.
       write(this.#own, { ariaBusy: 'false' });
       this.#own.classList.remove('shown');
       topic?.flush();
-    }, PAUSE);
+    };
+    this.#fade = setTimeout(this.#end, PAUSE);
     write(this.#own, { ariaBusy: 'true', textContent: '+' + topic?.own });
   }
 

@@ -5,11 +5,13 @@ import { pauseAfter } from './pause.js';
 import { makeTopic } from './topic.js';
 import { rarely, socket } from './transport.js';
 
+/** @typedef {Record<string, number>} Wants topic → by how many it is wanted, at least 1; a topic's name is no property of objects */
+
 /**
- * @param {Set<string>} some
- * @param {Set<string>} others
+ * @param {Wants} some
+ * @param {Wants} others
  */
-const lacking = (some, others) => [...some].filter((name) => !others.has(name));
+const lacking = (some, others) => Object.keys(some).filter((name) => !others[name]);
 
 /**
  * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service
@@ -30,15 +32,13 @@ const lacking = (some, others) => [...some].filter((name) => !others.has(name));
  * @returns {Client}
  */
 export function connect(api) {
-  /** @type {Map<string, import('./topic.js').Topic>} */
-  const topics = new Map();
-  /** What is wanted pushed, and where to be present: topic → by how many. */
-  /** @type {Map<string, number>} */
-  const watched = new Map();
-  /** @type {Map<string, number>} */
-  const present = new Map();
-  /** What the link was asked for, in the same order. */
-  let asked = [new Set(), new Set()];
+  const topics = /** @type {Record<string, import('./topic.js').Topic>} */ ({});
+  /** What is wanted pushed. */
+  const watched = /** @type {Wants} */ ({});
+  /** Where to be present. */
+  const present = /** @type {Wants} */ ({});
+  /** What of both the link was asked for. */
+  let asked = [{ ...watched }, { ...present }];
   let due = false;
 
   /** @type {import('./transport.js').Link | undefined} */
@@ -57,11 +57,7 @@ export function connect(api) {
   const client = {
     api,
     status: 'away',
-    topic(name) {
-      let topic = topics.get(name);
-      if (!topic) topics.set(name, (topic = makeTopic(name, api)));
-      return topic;
-    },
+    topic: (name) => (topics[name] ??= makeTopic(name, api)),
     watch(name) {
       start();
       return want(watched, name);
@@ -70,14 +66,13 @@ export function connect(api) {
   };
 
   /**
-   * @param {Map<string, number>} map
+   * @param {Wants} map
    * @param {string} name
    * @param {number} more
    */
   const want = (map, name, more = 1) => {
-    const count = (map.get(name) ?? 0) + more;
-    if (count) map.set(name, count);
-    else map.delete(name);
+    map[name] = (map[name] ?? 0) + more;
+    if (!map[name]) delete map[name];
     if (!due) queueMicrotask(adapt);
     due = true;
     return () => void want(map, name, -1);
@@ -86,16 +81,20 @@ export function connect(api) {
   const adapt = () => {
     due = false;
     const before = asked;
-    asked = [new Set(watched.keys()), new Set(present.keys())];
+    asked = [{ ...watched }, { ...present }];
     const change = {
       subscribe: lacking(asked[0], before[0]),
       unsubscribe: lacking(before[0], asked[0]),
       present: lacking(asked[1], before[1]),
       absent: lacking(before[1], asked[1]),
     };
-    if (!watched.size || (link && !link.change(change))) close();
+    if (!idle() && link?.change(change)) return;
+    close();
     open();
   };
+
+  /** Nothing is wanted pushed. */
+  const idle = () => !Object.keys(watched)[0];
 
   /** Listens to what happens to the page; once. */
   const start = () => {
@@ -105,47 +104,44 @@ export function connect(api) {
     let linger;
     const see = (/** @type {boolean} */ seen) => {
       clearTimeout(linger);
+      clearTimeout(retry);
+      retry = undefined;
       hidden = !seen;
-      if (seen) again();
-      else close();
+      second = false;
+      failed = 0;
+      flush();
+      if (hidden) close();
+      open();
     };
+    const show = () => see(!document.hidden);
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) {
         flush();
         linger = setTimeout(see, LINGER, false);
-      } else see(true);
+      } else show();
     });
     // An open link would keep the page out of the back/forward cache.
-    addEventListener('pagehide', () => {
-      flush();
-      see(false);
-    });
-    addEventListener('pageshow', ({ persisted }) => persisted && see(true));
+    addEventListener('pagehide', () => see(false));
+    addEventListener('pageshow', show);
     addEventListener('online', () => {
       close();
-      again();
+      show();
     });
     addEventListener('storage', ({ key }) => {
-      if (key === ENTRY) topics.forEach((topic) => topic.recall());
+      // None where everything was cleared.
+      if (!key || key === ENTRY) for (const name in topics) topics[name].recall();
     });
     Object.keys(recall().wish).forEach(client.topic);
     flush();
   };
 
   /** Sends what was pressed and never answered. */
-  const flush = () => topics.forEach((topic) => topic.flush());
-
-  const again = () => {
-    failed = 0;
-    second = false;
-    clearTimeout(retry);
-    retry = undefined;
-    flush();
-    open();
+  const flush = () => {
+    for (const name in topics) topics[name].flush();
   };
 
   const open = () => {
-    if (link || retry || hidden || !watched.size) return;
+    if (link || retry || hidden || idle()) return;
     const opened = Date.now();
     let heard = opened;
     let deaf = true;
@@ -164,13 +160,13 @@ export function connect(api) {
     };
     link = (second ? rarely : socket)(
       api,
-      () => ({ subscribe: [...asked[0]], present: [...asked[1]] }),
+      () => ({ subscribe: Object.keys(watched), present: Object.keys(present) }),
       (frame) => {
         heard = Date.now();
         const { topic, event, error } = frame;
         if (error && !topic) return complain(error);
         deaf = false;
-        if (topic) topics.get(topic)?.receive(frame);
+        if (topic) topics[topic]?.receive(frame);
         else if (/live|stale/.test(/** @type {string} */ (event))) {
           say(/** @type {Status} */ (event));
           flush();

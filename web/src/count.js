@@ -4,7 +4,7 @@ import { TallyElement } from './element.js';
 /** `<tally-count>`: a topic's number, inline. Until it is known the element's own text shows. */
 export class Count extends TallyElement {
   // The width is reserved while nothing is known: what stands around does not jump.
-  static styles = TallyElement.styles + ':host{min-inline-size:var(--tally-width,1ch)}';
+  static styles = TallyElement.styles + ':host{min-inline-size:var(--tally-width,1ch)}[part=number][hidden]{display:none}';
 
   /** @type {import('./topic.js').Topic | undefined} what the element's own text speaks of */
   #first;

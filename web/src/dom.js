@@ -5,7 +5,7 @@
  * @param {(Node | string)[]} children
  * @returns {any}
  */
-export function make(tag, attributes = {}, ...children) {
+export function make(tag, attributes, ...children) {
   const element = /svg|path/.test(tag)
     ? document.createElementNS('http://www.w3.org/2000/svg', tag)
     : document.createElement(tag);

@@ -31,26 +31,29 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * nothing better.
  *
  * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and
- * may extend `paint`, `hear` and `join`.
+ * may extend `resolve`, `paint`, `hear` and `quit`.
  */
 export class TallyElement extends Base {
   static metric = 'likes';
   static styles =
-    ':host{display:inline-block;position:relative}' +
-    '[hidden],:host([hidden]){display:none!important}' +
+    ':host{display:inline-block;position:relative;anchor-name:--t}' +
+    // A number that is not known yet leaves its place free.
+    '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
+    '[part=number][hidden]{visibility:hidden}' +
     '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
-    '.note{position:absolute;z-index:1;bottom:100%;inset-inline:0;width:max-content;max-width:20em;padding:.4em .8em;' +
+    // A browser without anchors shows it beside the element; the others above, and within the window.
+    '.note{position:fixed;position-anchor:--t;position-area:top;z-index:1;width:max-content;max-width:20em;padding:.4em .8em;' +
     'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
     '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];
 
   /** @type {import('./topic.js').Topic | undefined} */
   topic;
-  number = make('span', { part: 'number' });
+  number = make('span', { part: 'number' }, '0');
   /** The number in full, for those who see it shortened or not at all. */
   exact = make('span', { id: 'exact', part: 'exact' });
-  fallback = make('slot');
+  fallback = make('slot', {});
 
   /** @type {string | null | undefined} of the topic; undefined where the page names none, null before */
   #name = null;
@@ -61,8 +64,6 @@ export class TallyElement extends Base {
   near = false;
   /** @type {(() => void) | undefined} ends the subscription */
   #end;
-  /** @type {(() => void) | undefined} ends what join began */
-  #leave;
   /** @type {import('./topic.js').Listener} */
   #hear = (reason, failure) => this.hear(reason, failure);
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while the number rests */
@@ -77,31 +78,41 @@ export class TallyElement extends Base {
     if (!sheets[styles]) (sheets[styles] = new CSSStyleSheet()).replaceSync(styles);
     root.adoptedStyleSheets = [sheets[styles]];
     root.append(this.exact, this.fallback);
-  }
-
-  connectedCallback() {
-    present.add(this);
-    this.resolve();
     viewport ??= new IntersectionObserver(
       (entries) => {
-        for (const { target, isIntersecting } of entries) {
-          if (!isIntersecting) continue;
-          viewport?.unobserve(target);
-          /** @type {TallyElement} */ (target).follow();
-        }
+        for (const { target, isIntersecting } of entries) if (isIntersecting) /** @type {TallyElement} */ (target).follow();
       },
       { rootMargin: NEAR },
     );
     viewport.observe(this);
   }
 
+  connectedCallback() {
+    const own = /** @type {any} */ (this);
+    for (const name of self(own).observedAttributes) {
+      // What was set before the script ran stands in the way of the property that it defined.
+      if (Object.hasOwn(own, name)) {
+        const value = own[name];
+        delete own[name];
+        own[name] = value;
+      }
+    }
+    present.add(this);
+    this.resolve();
+  }
+
   disconnectedCallback() {
+    // What is only moved is back by then, and nobody was told.
+    queueMicrotask(() => this.isConnected || this.quit());
+  }
+
+  /** Ends all that the element did for its topic. */
+  quit() {
     present.delete(this);
-    viewport?.unobserve(this);
     clearTimeout(this.#rest);
-    this.#rest = undefined;
-    this.near = false;
-    this.#quit();
+    this.topic?.listeners.delete(this.#hear);
+    this.#end?.();
+    this.#rest = this.#end = undefined;
   }
 
   /** @param {string} name */
@@ -118,7 +129,7 @@ export class TallyElement extends Base {
 
   /** The language that numbers are written in. */
   get lang_() {
-    return /** @type {HTMLElement | null} */ (this.closest('[lang]'))?.lang || undefined;
+    return /** @type {HTMLElement | null} */ (this.closest('[lang]'))?.lang;
   }
 
   get paused() {
@@ -133,18 +144,15 @@ export class TallyElement extends Base {
     const name = key && `${this.getAttribute('site') ?? shared.site}/${metric}/${key}`;
     if (name !== this.#name) {
       this.#name = name;
-      this.#quit();
+      this.quit();
+      present.add(this);
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
       if (!name) this.emit('error', { code: 'bad_topic' });
-      if (this.near) this.follow();
     }
-    if (this.topic) {
-      this.topic.listeners.add(this.#hear);
-      this.#leave ??= this.join();
-    }
-    const count = this.getAttribute('count');
-    if (this.#fresh && count) this.topic?.seed(+count);
+    if (this.near) this.follow();
+    this.topic?.listeners.add(this.#hear);
+    if (this.#fresh) this.topic?.seed(this.getAttribute('count'));
     this.#fresh = false;
     this.paint();
   }
@@ -152,14 +160,7 @@ export class TallyElement extends Base {
   /** Has the topic pushed, once the element is near. */
   follow() {
     this.near = true;
-    if (this.topic) this.#end ??= shared.client.watch(this.topic.name);
-  }
-
-  #quit() {
-    this.topic?.listeners.delete(this.#hear);
-    this.#end?.();
-    this.#leave?.();
-    this.#end = this.#leave = undefined;
+    if (this.topic && this.isConnected) this.#end ??= shared.client.watch(this.topic.name);
   }
 
   /**
@@ -205,14 +206,6 @@ export class TallyElement extends Base {
   }
 
   /**
-   * Begins what the element does for its topic beside showing it.
-   * @returns {(() => void) | undefined} what ends it
-   */
-  join() {
-    return undefined;
-  }
-
-  /**
    * @param {string} name
    * @param {object} detail
    */
@@ -233,7 +226,7 @@ export function define(name, element) {
         return this.getAttribute(attribute);
       },
       set(value) {
-        if (value == null || value === false) this.removeAttribute(attribute);
+        if ((value ?? false) === false) this.removeAttribute(attribute);
         else this.setAttribute(attribute, value);
       },
     });
@@ -261,7 +254,6 @@ export function followNavigation() {
     // What a framework writes into the head may come after the address.
     setTimeout(resolve, PACE);
   };
-  leave();
   addEventListener('popstate', moved);
   /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', moved);
 }

@@ -1,4 +1,6 @@
 /** The ways to hear of changes where a WebSocket does not get through. */
+import { afterOf } from './assert.js';
+
 /** @typedef {import('./transport.js').Open} Open */
 
 /** Time between two questions when nothing can be pushed, in milliseconds. */
@@ -27,7 +29,7 @@ function asking(url, body, ended, read) {
   let wait = 0;
   const ask = async () => {
     const response = await fetch(url, { method: 'POST', body: JSON.stringify(body()), signal: stop.signal });
-    wait = Number(response.headers.get('retry-after')) * 1e3;
+    wait = afterOf(response.headers);
     if (!response.ok) {
       const { code, detail } = await response.json();
       if (code === 'origin_not_allowed') wait = FORBIDDEN;

@@ -8,11 +8,15 @@ const formats = /** @type {Record<string, Intl.NumberFormat>} */ ({});
 
 /**
  * @param {number} count
- * @param {string | undefined} lang a language tag
+ * @param {string} [lang] a language tag; the browser's own where it is none, such as `en_US`
  * @returns {{ short: string, exact: string }}
  */
 export function format(count, lang) {
-  const exact = (formats[lang + ''] ??= new Intl.NumberFormat(lang)).format(count);
-  const compact = /** @type {const} */ ({ notation: 'compact', maximumFractionDigits: 1 });
-  return { exact, short: count < LARGE ? exact : count.toLocaleString(lang, compact) };
+  try {
+    const exact = (formats[lang + ''] ??= new Intl.NumberFormat(lang)).format(count);
+    const compact = /** @type {const} */ ({ notation: 'compact', maximumFractionDigits: 1 });
+    return { exact, short: count < LARGE ? exact : count.toLocaleString(lang, compact) };
+  } catch {
+    return format(count);
+  }
 }

@@ -26,11 +26,11 @@ export class Like extends TallyElement {
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-width:1.2ch}' +
-    '[part=status]{top:100%;bottom:auto}';
+    '[part=status]{position-area:bottom}';
 
   /** The button's name where the element gives none. */
   called = 'Like';
-  #label = new Text();
+  #label = make('span', { class: 'sr' });
   icon = make('path', { d: HEART });
   button = make(
     'button',
@@ -40,7 +40,7 @@ export class Like extends TallyElement {
       { part: 'icon', 'aria-hidden': 'true' },
       make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, this.icon)),
     ),
-    make('span', { class: 'sr' }, this.#label),
+    this.#label,
     this.number,
   );
   #status = make('span', { part: 'status', role: 'status', class: 'note' });
@@ -86,7 +86,7 @@ export class Like extends TallyElement {
     write(this.button, { hidden });
     this.mark(topic?.own);
     write(fallback, { hidden: !hidden });
-    write(this.#label, { nodeValue: this.getAttribute('label') ?? this.called });
+    write(this.#label, { textContent: this.getAttribute('label') ?? this.called });
   }
 
   /** @param {number | undefined} own what the visitor contributes */

@@ -61,7 +61,9 @@ export function connect({ api }) {
     get status() {
       return client.status;
     },
-    topic(name) {
+    topic(asked) {
+      // As the service calls it: its frames name their topics so.
+      const name = asked.normalize().replace(/\/$/, '');
       let topic = made.get(name);
       if (!topic) made.set(name, (topic = wrap(client, name)));
       return topic;

@@ -11,24 +11,24 @@ const KEEP = 6048e5;
 
 /**
  * @typedef {object} Entry
- * @property {string} visitor the opaque id, up to 54 of [0-9-]; empty before the first press
+ * @property {string} [visitor] the opaque id, up to 54 of [0-9-]; none before the first press
  * @property {Record<string, number | undefined>} mine topic → what the server has of this visitor, where not 0
  * @property {Record<string, [amount: number, at: number] | undefined>} wish topic → an assertion the server has
  *   not answered yet, and when it was made (milliseconds since the epoch)
  */
 
-/** The entry as this page last wrote it, for where storage is refused. */
-let spare = '{}';
+/** @type {string | undefined} the entry as this page wrote it last, where storage did not take it */
+let spare;
 
 /** @returns {Entry} */
 export function recall() {
-  let text;
+  let entry;
   try {
-    text = localStorage.getItem(ENTRY);
+    entry = JSON.parse(spare ?? /** @type {string} */ (localStorage.getItem(ENTRY)));
   } catch {
-    text = spare;
+    // Refused, or spoiled by somebody else: as if there were none.
   }
-  return { visitor: '', mine: {}, wish: {}, ...JSON.parse(text ?? spare) };
+  return { mine: {}, wish: {}, ...entry };
 }
 
 /**
@@ -39,7 +39,7 @@ export function recall() {
  */
 export function recallTopic(topic) {
   const { mine, wish } = recall();
-  const [amount, at = 0] = wish[topic] ?? [];
+  const [amount, at] = wish[topic] ?? /** @type {any[]} */ ([]);
   return { mine: mine[topic] ?? 0, wish: Date.now() - at < KEEP ? amount : undefined };
 }
 
@@ -60,8 +60,9 @@ export function remember(topic, mine, wish) {
   spare = JSON.stringify(entry);
   try {
     localStorage.setItem(ENTRY, spare);
+    spare = undefined;
   } catch {
-    // Refused or full: the copy above serves this page.
+    // Refused or full: the copy serves this page.
   }
   return entry.visitor;
 }

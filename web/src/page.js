@@ -1,5 +1,5 @@
 /** The path that the page had last. */
-let address = '';
+let address = globalThis.location?.pathname;
 
 /** @type {string | undefined} the canonical link of the page before, as long as nobody changes it */
 let stale;
@@ -9,9 +9,7 @@ const canonicalLink = () => /** @type {HTMLLinkElement | null} */ (document.quer
 
 /** Notes that the page may be another one now: then a canonical link that did not change speaks of the one before. */
 export function leave() {
-  const { pathname } = location;
-  if (address && address !== pathname) stale = canonicalLink();
-  address = pathname;
+  if (address !== (address = location.pathname)) stale = canonicalLink();
 }
 
 /**
@@ -29,12 +27,13 @@ export function keyOf(page) {
       const canonical = link !== stale && link;
       const { pathname, searchParams } = new URL(canonical || location.href);
       searchParams.sort();
-      key = decodeURIComponent(pathname).replace(/(^|\/)index\.html$/, '/').replace(/^\/+|\/+$/g, '') || 'index';
+      key = decodeURIComponent(pathname).replace(/^\/+(index\.html$)?|\/+(index\.html)?$/g, '') || 'index';
       if (canonical && searchParams.size) key += '?' + searchParams;
     }
     key = key.normalize().replace(/\/$/, '');
-    // No empty, . or .. segment, no control character, no brace. One that is too long the server refuses.
-    if (!/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}]/u.test(key)) return key;
+    // No empty, . or .. segment, no control character, no half of one, no brace. One that is too long the
+    // server refuses.
+    if (!/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}\p{Cs}]/u.test(key)) return key;
   } catch {
     // A path with a malformed escape.
   }

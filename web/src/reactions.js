@@ -2,14 +2,16 @@ import { make, write } from './dom.js';
 import { TallyElement } from './element.js';
 
 /** What the contract's metrics look like, and are called in English. */
-const known = /** @type {Record<string, [emoji: string, label: string]>} */ ({
-  heart: ['❤️', 'Heart'],
-  party: ['🎉', 'Party'],
-  rocket: ['🚀', 'Rocket'],
-  laugh: ['😄', 'Laugh'],
-  wow: ['😮', 'Wow'],
-  sad: ['😢', 'Sad'],
-});
+const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
+  new Map([
+    ['heart', ['❤️', 'Heart']],
+    ['party', ['🎉', 'Party']],
+    ['rocket', ['🚀', 'Rocket']],
+    ['laugh', ['😄', 'Laugh']],
+    ['wow', ['😮', 'Wow']],
+    ['sad', ['😢', 'Sad']],
+  ])
+);
 
 /**
  * Reads `heart=Love it, party` as names with what stands behind them.
@@ -70,16 +72,17 @@ export class Reactions extends TallyElement {
     if (hidden && !this.#refused) this.emit('error', { code: 'bad_topic' });
     this.#refused = hidden;
     if (hidden) return;
-    const names = pairs(this.getAttribute('reactions') ?? Object.keys(known).join());
+    const names = pairs(this.getAttribute('reactions') ?? [...known.keys()].join());
     const counts = pairs(this.getAttribute('count'));
     for (const [name, like] of this.#made) {
       if (names.has(name)) continue;
       like.remove();
       this.#made.delete(name);
     }
+    let at = 0;
     for (const [name, label] of names) {
       const like = this.#made.get(name) ?? this.#make(name);
-      const [, english] = known[name] ?? [];
+      const [, english] = known.get(name) ?? [];
       const attributes = { metric: name, label: label ?? english ?? name, count: counts.get(name), lang: this.lang_ };
       for (const attribute of ['site', 'page', 'live', 'kept', 'refused']) {
         Object.assign(attributes, { [attribute]: this.getAttribute(attribute) });
@@ -88,13 +91,15 @@ export class Reactions extends TallyElement {
         if (value == null) like.removeAttribute(attribute);
         else if (like.getAttribute(attribute) !== value) like.setAttribute(attribute, value);
       }
-      this.#row.append(like);
+      // One that stands where it is to stand keeps the focus.
+      const there = this.#row.children[at++];
+      if (there !== like) this.#row.insertBefore(like, there ?? null);
     }
   }
 
   /** @param {string} name */
   #make(name) {
-    const emoji = make('slot', { name }, known[name]?.[0] ?? name);
+    const emoji = make('slot', { name }, known.get(name)?.[0] ?? name);
     const like = make(
       'tally-like',
       { part: 'reaction', exportparts: 'button,icon,number,status,exact' },

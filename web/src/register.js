@@ -1,6 +1,6 @@
 /** The elements, for programs that bundle them: `import { register } from '@tallycast/web/elements'`. */
 import { clientOf } from './clients.js';
-import { defineAll } from './elements.js';
+import { defineAll, inUse } from './elements.js';
 import { shared } from './site.js';
 
 /**
@@ -14,5 +14,14 @@ export function register({ api, site }) {
   defineAll();
 }
 
-export { pause } from './element.js';
-export { consent } from './visit.js';
+/**
+ * Numbers, and orders, stay as they are until the page goes on. The visitor's own presses show.
+ * @param {boolean} on
+ */
+export const pause = (on) => inUse().pause(on);
+
+/**
+ * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
+ * @param {boolean} given
+ */
+export const consent = (given) => inUse().consent(given);

@@ -47,8 +47,8 @@ export class Top extends TallyElement {
     document.addEventListener('visibilitychange', this.#see);
   }
 
-  disconnectedCallback() {
-    super.disconnectedCallback();
+  quit() {
+    super.quit();
     document.removeEventListener('visibilitychange', this.#see);
     this.#asked = '';
     this.#rest();

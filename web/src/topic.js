@@ -20,8 +20,8 @@ import { pauseAfter } from './pause.js';
  * @property {number | undefined} shown the number to show; undefined while nothing is known
  * @property {Failure | undefined} failure why the server has no such topic
  * @property {Set<Listener>} listeners
- * @property {(count: number) => void} seed takes the number that the page was rendered with;
- *   what the server pushes replaces it
+ * @property {(count: any) => void} seed takes the number that the page was rendered with, or its
+ *   digits; what the server pushes replaces it
  * @property {(frame: State & { error?: Failure }) => void} receive takes a frame from the server
  * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
  *   listeners are called before it returns. Where more is to come, it is sent with the next flush
@@ -70,7 +70,8 @@ export function makeTopic(name, api) {
       return count === undefined ? count : Math.max(0, count + topic.own - mine);
     },
     seed(seeded) {
-      if (version < 0) count = seeded;
+      // What is no number is nothing: the server's is on its way.
+      if (version < 0 && /^\s*\d+\s*$/.test(seeded)) count = +seeded;
     },
     receive(frame) {
       if (frame.error) {

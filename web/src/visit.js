@@ -8,8 +8,8 @@ const PAUSE = 5000;
 /** Attempts to count a visit: less than three minutes. A visit that nobody could take is not kept. */
 const TRIES = 6;
 
-/** Clients that say of themselves that nobody looks. */
-const BOT = /bot|crawl|spider|slurp|headless|lighthouse|preview/i;
+/** Clients that say of themselves that nobody looks; Cubot makes telephones. */
+const BOT = /(?<!cu)bot|crawl|spider|slurp|headless|lighthouse|preview/i;
 
 /** Where sites are made, and not visited. */
 const LOCAL = /^(localhost|127\..*|\[::1\]|)$|\.(localhost|local|test)$/;
@@ -41,6 +41,13 @@ export const consent = (given) => {
 };
 
 /**
+ * Tells whether an element has an attribute that stands for itself; frameworks write `false` for one that it has not.
+ * @param {HTMLElement} element
+ * @param {string} name
+ */
+const has = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
+
+/**
  * Tells whether this page may be counted: not for whom asks not to be, nor for programs, nor
  * on the machine on which the site is made.
  * @param {HTMLElement} element whose attribute `local` allows the latter
@@ -48,7 +55,7 @@ export const consent = (given) => {
 export function countable(element) {
   const { globalPrivacyControl, doNotTrack, userAgent } = /** @type {any} */ (navigator);
   if (globalPrivacyControl || doNotTrack === '1') return false;
-  if (element.hasAttribute('local')) return true;
+  if (has(element, 'local')) return true;
   if (BOT.test(userAgent)) return false;
   if (!LOCAL.test(location.hostname)) return true;
   if (!told) console.info(`tallycast: ${element.localName} counts nobody on ${location.hostname || 'a file'} unless it has the attribute "local"`);
@@ -71,7 +78,7 @@ export const activated = () =>
  */
 export async function visit(topic, element) {
   const { name } = topic;
-  const known = () => agreed || element.hasAttribute('consent');
+  const known = () => agreed || has(element, 'consent');
   if (!countable(element)) return;
   if (counted.has(name)) return void (known() && keep(name));
   counted.set(name, false);

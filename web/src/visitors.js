@@ -20,20 +20,9 @@ class Wide extends Count {
 export class Visitors extends Wide {
   static metric = 'visitors';
 
-  join() {
-    this.#visit();
-    return () => {};
-  }
-
-  /** @param {string} name */
-  attributeChangedCallback(name) {
-    super.attributeChangedCallback(name);
-    // Consent may come late.
-    if (name === 'consent') this.#visit();
-  }
-
   /** Counts the visitor once this turn is over: attributes that are set in it may name another topic. */
-  #visit() {
+  resolve() {
+    super.resolve();
     const { topic } = this;
     setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this));
   }
@@ -46,14 +35,25 @@ export class Visitors extends Wide {
 export class Readers extends Wide {
   static metric = 'readers';
 
-  join() {
-    const { name } = /** @type {import('./topic.js').Topic} */ (this.topic);
+  /** @type {(() => void) | undefined} ends the presence */
+  #leave;
+
+  resolve() {
+    super.resolve();
+    if (!this.topic || !this.isConnected || this.#leave || !countable(this)) return;
+    const { name } = this.topic;
     let leave = () => {};
     let left = false;
-    if (countable(this)) activated().then(() => left || (leave = shared.client.present(name)));
-    return () => {
+    activated().then(() => left || (leave = shared.client.present(name)));
+    this.#leave = () => {
       left = true;
       leave();
     };
+  }
+
+  quit() {
+    super.quit();
+    this.#leave?.();
+    this.#leave = undefined;
   }
 }

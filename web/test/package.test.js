@@ -104,7 +104,7 @@ test('the client alone: subscribe, like, unlike, and a refusal with its code', a
   const site = await startSite(t, pages, { flags: ['--new-topic-limit=1/h'] });
   pages['/'].body = `<script>${await bundle(
     'client.js',
-    "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const heard = window.heard = []; window.end = topic.subscribe(({ count, mine }, source) => heard.push([count, mine, source])); Object.assign(window, { topic, tally });",
+    "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const heard = window.heard = []; window.leave = tally.topic('default/likes/u\u0308ber/').subscribe(({ count }) => (window.other = count)); window.end = topic.subscribe(({ count, mine }, source) => heard.push([count, mine, source])); Object.assign(window, { topic, tally });",
     site.api,
   )}</script>`;
   const { context, open } = await newVisitor(browser, { userAgent: PERSON });
@@ -112,6 +112,7 @@ test('the client alone: subscribe, like, unlike, and a refusal with its code', a
   const page = await open(site.url);
   const heard = () => page.evaluate('heard');
   await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server']]));
+  await eventually(async () => assert.equal(await page.evaluate('window.other'), 0, 'a name as people write it'));
   assert.deepEqual(await page.evaluate('topic.like()'), { count: 1, mine: 1 });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server'], [1, 1, 'visitor'], [2, 1, 'server']]));
@@ -123,7 +124,7 @@ test('the client alone: subscribe, like, unlike, and a refusal with its code', a
     return [...new Set(codes)];
   })()`);
   assert.deepEqual(codes, ['TallyError rate_limited']);
-  await page.evaluate('end()');
+  await page.evaluate('end(), leave()');
   await eventually(async () => assert.equal(await page.evaluate('tally.status'), 'away'));
 });
 

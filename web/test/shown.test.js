@@ -256,6 +256,53 @@ test('nothing shifts while numbers come in', async (t) => {
   assert.deepEqual(shifts, []);
 });
 
+test('a heart keeps room for a number that is not known yet', async (t) => {
+  const site = await startSite(t, { '/': { body: '<p><tally-like page="post"></tally-like><i id="after">after</i></p><tally-claps page="post"></tally-claps><i id="next">next</i>' } });
+  const { context } = await visitor(t);
+  /** @type {(() => void)[]} */
+  const held = [];
+  let known = false;
+  await context.routeWebSocket('**/v1/ws', (socket) =>
+    socket.connectToServer().onMessage((message) => (known ? socket.send(message) : held.push(() => socket.send(message)))),
+  );
+  const page = await context.newPage();
+  await page.goto(site.url);
+  const places = () => page.evaluate(() => ['after', 'next'].map((id) => JSON.stringify(document.getElementById(id)?.getBoundingClientRect())));
+  await eventually(async () => assert.equal(await page.locator('tally-like button').isVisible(), true));
+  assert.equal(await page.locator('tally-like [part=number]').isVisible(), false);
+  const before = await places();
+  await eventually(() => assert.ok(held.length > 0));
+  known = true;
+  held.forEach((send) => send());
+  await shows(page, 'tally-like', 0);
+  await shows(page, 'tally-claps', 0);
+  assert.deepEqual(await places(), before);
+});
+
+test('what is said of a press, and the exact number, stay within a narrow window, at whichever edge', async (t) => {
+  const style = '<meta name="viewport" content="width=device-width"><style>body{margin:0}p{margin:4em 0;display:flex;justify-content:space-between}</style>';
+  const body = ['start', 'end'].map((id) => `<tally-like id="${id}" page="${id}" count="123456789" live="off"></tally-like>`).join('');
+  const page = { head: style, body: `<p>${body}</p>` };
+  const site = await startSite(t, { '/': page, '/rtl': { ...page, html: 'lang="ar" dir="rtl"' } });
+  for (const path of ['/', '/rtl']) {
+    const { context } = await visitor(t, { viewport: { width: 320, height: 400 } });
+    await context.routeWebSocket('**/v1/ws', () => {});
+    await context.route('**/v1/default/likes/*', (route) => route.abort());
+    const page = await context.newPage();
+    await page.goto(site.url + path);
+    for (const id of ['start', 'end']) {
+      await page.locator(`#${id} button`).click();
+      await eventually(async () => assert.equal(await page.locator(`#${id} [part=status]`).innerText(), 'Offline: sent later'));
+      const boxes = await Promise.all(['status', 'exact'].map((part) => page.locator(`#${id} [part=${part}]`).boundingBox()));
+      const button = await page.locator(`#${id} button`).boundingBox();
+      for (const box of boxes) assert.ok(box && box.x >= 0 && box.x + box.width <= 320, `${path} ${id}: ${JSON.stringify(boxes)}`);
+      const [status, exact] = /** @type {any[]} */ (boxes);
+      assert.ok(button && exact.y + exact.height <= button.y + 1 && status.y >= button.y + button.height - 1, 'one above, one below');
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+    }
+  }
+});
+
 test('axe finds nothing in any element: light, dark, right to left, forced colours', async (t) => {
   const pages = { '/': { body: ALL, head: '<meta name="color-scheme" content="light dark">' }, '/rtl': { body: ALL, html: 'lang="ar" dir="rtl"', head: '<meta name="color-scheme" content="light dark">' } };
   const site = await startSite(t, pages);
