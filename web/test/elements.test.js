@@ -286,8 +286,18 @@ test('top: the most liked in order, numbers live, the order asked again and rows
   await page.clock.runFor(1500);
   await eventually(async () => assert.equal((await rows())[2][2], '5'), 8000);
   await eventually(async () => assert.match(JSON.stringify(await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()), /^{"top":\[{"topic":"default.likes.a"/));
+  // Each row that changes its place begins at the one it had.
+  await page.evaluate(() => {
+    const moved = /** @type {any} */ (window).moved = /** @type {any[]} */ ([]);
+    const { animate } = Element.prototype;
+    Element.prototype.animate = function (frames, options) {
+      if (this.localName === 'li') moved.push([this.querySelector('a')?.textContent, Math.sign(parseFloat(/** @type {any} */ (frames).translate[0].split(' ')[1]))]);
+      return animate.call(this, frames, options);
+    };
+  });
   await page.clock.runFor(15_000);
   await eventually(async () => assert.deepEqual((await rows()).map(([name]) => name), ['a', 'The second', 'c/d e']));
+  assert.deepEqual(await page.evaluate('moved.sort()'), [['The second', -1], ['a', 1], ['c/d e', -1]]);
   assert.equal(await page.locator('tally-top ol[part=list]').getAttribute('aria-label'), 'Most liked');
   assert.deepEqual(complaints, []);
 });

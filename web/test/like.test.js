@@ -27,18 +27,23 @@ async function firstReader(t) {
   return reader(t);
 }
 
-/** @param {import('node:test').TestContext} t */
-async function reader(t) {
-  const visitor = await newVisitor(browser);
+/**
+ * @param {import('node:test').TestContext} t
+ * @param {import('playwright-core').Browser} [theirs]
+ */
+async function reader(t, theirs = browser) {
+  const visitor = await newVisitor(theirs);
   t.after(() => visitor.context.close());
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
 }
 
-test('two pages see each other’s like', async (t) => {
+test('two browsers see each other’s like', async (t) => {
   const a = await firstReader(t);
-  const b = await reader(t);
+  const another = await launch();
+  t.after(() => another.close());
+  const b = await reader(t, another);
   await shows(b.page, HEART, 0);
   await press(a.page, HEART);
   await shows(b.page, HEART, 1);

@@ -10,9 +10,9 @@ const binary = join(dir, 'tallycast');
 
 /**
  * How long a file of tests may take, in milliseconds: the longest takes a minute on a machine that has
- * nothing else to do. Where a page's memory is watched for longer, so much more.
+ * nothing else to do, and ten where others build on it. Where a page's memory is watched for longer, so much more.
  */
-const TIMEOUT = 300_000 + Number(process.env.MEMORY_SECONDS ?? 0) * 1000;
+const TIMEOUT = 600_000 + Number(process.env.MEMORY_SECONDS ?? 0) * 1000;
 
 /**
  * @param {string} command
