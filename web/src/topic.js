@@ -55,6 +55,7 @@ export function makeTopic(name, api) {
   let held;
   let busy = false;
   let flying = false;
+  let tries = 0; // attempts in a row that did not succeed
   /** @type {(value?: any) => void} ends the pause between two attempts */
   let wake = () => {};
 
@@ -96,10 +97,11 @@ export function makeTopic(name, api) {
       tell('server');
     },
     async flush() {
+      // Where an attempt is on its way, the pause after it is a short one, too.
+      tries = 0;
       wake();
       if (busy) return;
       busy = true;
-      let tries = 0;
       let since = 0; // when the attempt was sent that first met a store that is away; 0 without
       /** @type {number | undefined} the wish that since belongs to */
       let tried;
