@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -88,6 +89,32 @@ func TestTheDoctorSeesAProxyThatIsNotTrusted(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("does not say %q:\n%s", want, out)
 		}
+	}
+}
+
+func TestTheDoctorSeesAProxyThatBuffers(t *testing.T) {
+	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
+	target, err := url.Parse(service.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It keeps a stream to itself until it ends, which is never.
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/stream" {
+			// That the client left is noticed once its body was read.
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+			<-r.Context().Done()
+			return
+		}
+		forward(w, r, target)
+	}))
+	defer proxy.Close()
+	page := pageOf(t, `<script type="module" src="`+proxy.URL+`/tally.js"></script>`)
+	code, out, _ := call(t, variables(), "doctor", "--timeout", "2s", page)
+	if code != exitFailure || !strings.Contains(out, "FAIL  stream") || !strings.Contains(out, "proxy") {
+		t.Errorf("exit %d:\n%s", code, out)
 	}
 }
 
