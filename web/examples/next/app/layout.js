@@ -1,7 +1,7 @@
 import { TallyProvider } from '@tallycast/web/react';
 import { api } from '../tally.js';
 
-export const metadata = { title: 'A blog' };
+export const metadata = { title: 'A blog', icons: 'data:,' };
 
 export default function Layout({ children }) {
   return (
