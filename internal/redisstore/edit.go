@@ -20,8 +20,8 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 	for i := range edits {
 		e := &edits[i]
 		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
-		if e.Err = s.editable(e.Topic); e.Err == nil {
-			e.Err = validEdit(e)
+		if e.Err = s.catalog.Known(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
+			e.Err = e.Check(s.catalog.Rule(e.Topic))
 		}
 		if e.Err == nil {
 			todo = append(todo, i)
@@ -71,35 +71,13 @@ func (s *Store) inTurn(todo []int, topicOf func(int) tally.Topic, work func(turn
 	}
 }
 
-// editable tells why a topic cannot be edited.
+// editable tells why nothing is stored that could be edited of a topic.
 func (s *Store) editable(topic tally.Topic) error {
 	if err := s.catalog.Known(topic.Site(), topic.Metric()); err != nil {
 		return err
 	}
 	if s.catalog.Rule(topic).Kind == tally.Presence {
-		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open connections, which cannot be edited", topic)
-	}
-	return nil
-}
-
-func validEdit(e *tally.Edit) error {
-	least := int64(0)
-	switch e.Kind {
-	case tally.EditSeed, tally.EditCount:
-	case tally.EditAdjustment:
-		least = -tally.MaxValue
-	case tally.EditReset, tally.EditDelete:
-		return nil
-	case tally.EditWithdraw:
-		if len(e.Members) > tally.MaxBatchWrites {
-			return tally.Errorf(tally.CodeBadBody, "at most %d members are withdrawn at once", tally.MaxBatchWrites)
-		}
-		return nil
-	default:
-		return tally.Errorf(tally.CodeBadBody, "there is no edit of kind %d", e.Kind)
-	}
-	if e.Value < least || e.Value > tally.MaxValue {
-		return tally.Errorf(tally.CodeBadAmount, "the number is from %d to %d", least, int64(tally.MaxValue))
+		return tally.Errorf(tally.CodeReadOnlyMetric, "%s is what open pages hold; nothing of it is stored", topic)
 	}
 	return nil
 }
@@ -107,7 +85,7 @@ func validEdit(e *tally.Edit) error {
 // kinds names what edit.lua does.
 var kinds = map[tally.EditKind]string{
 	tally.EditSeed: "seed", tally.EditAdjustment: "adjustment", tally.EditCount: "count",
-	tally.EditReset: "reset", tally.EditDelete: "delete",
+	tally.EditBase: "base", tally.EditReset: "reset", tally.EditDelete: "delete",
 }
 
 func (s *Store) editCall(e *tally.Edit) call {

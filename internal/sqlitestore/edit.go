@@ -45,29 +45,6 @@ func (s *Store) editTogether(ctx context.Context, edits []tally.Edit) {
 	}
 }
 
-// checkEdit tells why an edit is none.
-func checkEdit(rule tally.Rule, e *tally.Edit) error {
-	switch {
-	case rule.Kind == tally.Presence:
-		return tally.Errorf(tally.CodeReadOnlyMetric, "this metric counts open connections; there is nothing stored to edit")
-	case e.Kind == tally.EditSeed || e.Kind == tally.EditCount:
-		if e.Value < 0 || e.Value > tally.MaxValue {
-			return tally.Errorf(tally.CodeBadAmount, "a seed or a count is a whole number from 0 to %d", int64(tally.MaxValue))
-		}
-	case e.Kind == tally.EditAdjustment:
-		if e.Value < -tally.MaxValue || e.Value > tally.MaxValue {
-			return tally.Errorf(tally.CodeBadAmount, "an adjustment is a whole number from -%d to %d", int64(tally.MaxValue), int64(tally.MaxValue))
-		}
-	case e.Kind == tally.EditWithdraw:
-		if len(e.Members) > tally.MaxBatchWrites {
-			return tally.Errorf(tally.CodeInternal, "an edit withdraws at most %d members", tally.MaxBatchWrites)
-		}
-	case e.Kind != tally.EditReset && e.Kind != tally.EditDelete:
-		return tally.Errorf(tally.CodeInternal, "there is no edit of kind %d", e.Kind)
-	}
-	return nil
-}
-
 // edit carries out the edits and returns the changes to publish.
 func (w *writer) edit(edits []tally.Edit, withdrawn marks) (changes []tally.Change, err error) {
 	now := w.now()
@@ -77,7 +54,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn marks) (changes []tally.Chan
 	for i := range edits {
 		e := &edits[i]
 		e.Changed = false // another attempt may have filled it in
-		if e.Err = checkEdit(w.catalog.Rule(e.Topic), e); e.Err != nil {
+		if e.Err = e.Check(w.catalog.Rule(e.Topic)); e.Err != nil {
 			continue
 		}
 		change, err := w.editTopic(e, withdrawn, now)
@@ -104,7 +81,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (chang
 	}
 	missing := r.id == 0
 	if missing {
-		if e.Kind != tally.EditSeed && e.Kind != tally.EditAdjustment && e.Kind != tally.EditCount {
+		if e.Kind == tally.EditReset || e.Kind == tally.EditDelete || e.Kind == tally.EditWithdraw {
 			return change, nil
 		}
 		if r, err = w.create(e.Topic); err != nil {
@@ -119,6 +96,8 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (chang
 		r.adjustment = e.Value
 	case tally.EditCount:
 		r.adjustment = e.Value - r.seed - counted
+	case tally.EditBase:
+		r.adjustment = e.Value - r.seed
 	case tally.EditReset, tally.EditDelete:
 		if err := w.empty(&r); err != nil {
 			return change, err

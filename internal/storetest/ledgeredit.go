@@ -36,6 +36,9 @@ func testEdits(t *testing.T, open Factory) {
 		{"count of nothing", tally.EditCount, 0, &numbers{0, 0, 0}, numbers{0, 10, -12}, true},
 		{"the count that is there", tally.EditCount, 9, &numbers{9, 0, 9}, numbers{9, 10, -3}, false},
 		{"a large count", tally.EditCount, 1 << 50, &numbers{1 << 50, 0, 1 << 50}, numbers{1 << 50, 10, 1<<50 - 12}, true},
+		{"base", tally.EditBase, 100, &numbers{100, 0, 100}, numbers{102, 10, 90}, true},
+		{"base of nothing", tally.EditBase, 0, &numbers{0, 0, 0}, numbers{2, 10, -10}, true},
+		{"the base that is there", tally.EditBase, 7, &numbers{7, 0, 7}, numbers{9, 10, -3}, false},
 		{"reset", tally.EditReset, 0, nil, numbers{0, 0, 0}, true},
 	} {
 		for _, metric := range kinds {
@@ -98,7 +101,7 @@ func testIfVersion(t *testing.T, open Factory) {
 	topic := newTopic(t, "likes")
 	first := apply(t, f.first, topic, assert(1, 1))
 	apply(t, f.first, topic, assert(2, 1))
-	for _, kind := range []tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditCount, tally.EditReset, tally.EditDelete, tally.EditWithdraw} {
+	for _, kind := range []tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditCount, tally.EditBase, tally.EditReset, tally.EditDelete, tally.EditWithdraw} {
 		got := edit(t, f.other, tally.Edit{Topic: topic, Kind: kind, Value: 7, Members: []tally.Member{1}, IfVersion: first.Version})
 		if got.Changed || got.After.Count != 2 {
 			t.Errorf("edit %d of a version that is gone: %v", kind, got.After)

@@ -73,6 +73,8 @@ func (m *ledgerModel) edit(e tally.Edit) {
 		m.adjustment, m.exists = e.Value, true
 	case tally.EditCount:
 		m.adjustment, m.exists = e.Value-m.seed-m.counted, true
+	case tally.EditBase:
+		m.adjustment, m.exists = e.Value-m.seed, true
 	case tally.EditReset:
 		m.empty()
 	case tally.EditDelete:
@@ -234,7 +236,7 @@ func (m *ledgerModel) applyTo(rt *rapid.T, store Owned, writes []tally.Write) {
 func drawEdit(rt *rapid.T, m *ledgerModel) tally.Edit {
 	e := tally.Edit{
 		Topic: m.topic,
-		Kind:  rapid.SampledFrom([]tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditCount, tally.EditReset, tally.EditDelete, tally.EditWithdraw}).Draw(rt, "kind"),
+		Kind:  rapid.SampledFrom([]tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditCount, tally.EditBase, tally.EditReset, tally.EditDelete, tally.EditWithdraw}).Draw(rt, "kind"),
 		Value: rapid.Int64Range(0, 12).Draw(rt, "value"),
 	}
 	switch e.Kind {

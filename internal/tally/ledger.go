@@ -47,6 +47,10 @@ const (
 	// EditWithdraw takes back what Members contributed, final or not, and forgets their
 	// traces in the journal. Members of a window are those of the present one.
 	EditWithdraw
+	// EditBase makes Value what seed and adjustment add up to, by the adjustment: what
+	// was counted before there were contributions, or elsewhere. No contribution is
+	// lost by it, however often it is said.
+	EditBase
 )
 
 // MaxValue bounds what an owner may set, an adjustment either way, and what one
@@ -56,8 +60,8 @@ const (
 const MaxValue = 1 << 51
 
 // Edit is one thing that an owner does to one topic, which may not be of a
-// presence metric. EditSeed, EditAdjustment and EditCount bring a topic into being
-// where it is missing, even with the value 0; the others leave it missing.
+// presence metric. EditSeed, EditAdjustment, EditCount and EditBase bring a topic into
+// being where it is missing, even with the value 0; the others leave it missing.
 type Edit struct {
 	Topic   Topic
 	Kind    EditKind
@@ -73,6 +77,39 @@ type Edit struct {
 	After   State // version 0 after EditDelete
 	Changed bool
 	Err     error
+}
+
+// Check tells why an edit of a topic with that rule is none: [CodeReadOnlyMetric],
+// [CodeBadAmount], or [CodeInternal] where no caller should have made it.
+func (e *Edit) Check(rule Rule) error {
+	least := int64(0)
+	switch e.Kind {
+	case EditSeed, EditCount, EditBase:
+	case EditAdjustment:
+		least = -MaxValue
+	case EditWithdraw:
+		if len(e.Members) > MaxBatchWrites {
+			return Errorf(CodeInternal, "an edit withdraws at most %d members", MaxBatchWrites)
+		}
+	case EditReset, EditDelete:
+	default:
+		return Errorf(CodeInternal, "there is no edit of kind %d", e.Kind)
+	}
+	switch {
+	case rule.Kind == Presence:
+		return Errorf(CodeReadOnlyMetric, "%s is what open pages hold; nobody can set it", e.Topic.Metric())
+	case e.sets() && (e.Value < least || e.Value > MaxValue):
+		return Errorf(CodeBadAmount, "%s is a whole number from %d to %d", editNames[e.Kind], least, int64(MaxValue))
+	}
+	return nil
+}
+
+// sets tells whether the edit makes something its Value.
+func (e *Edit) sets() bool { return editNames[e.Kind] != "" }
+
+// editNames is what each kind of edit sets, for messages.
+var editNames = map[EditKind]string{
+	EditSeed: "a seed", EditAdjustment: "an adjustment", EditCount: "a count", EditBase: "what was counted before",
 }
 
 // Portion is a topic's state and some of its contributions, at most

@@ -4,7 +4,7 @@
 -- KEYS[2…] for what drops contributions: members, the version at which the topic ended,
 --          and its journals
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  what: seed, adjustment, count, reset, delete
+-- ARGV[2]  what: seed, adjustment, count, base, reset, delete
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  value
@@ -31,6 +31,8 @@ elseif meant and not drops then
     seed = value
   elseif what == 'adjustment' then
     adjustment = math.max(value, -seed - contributed)
+  elseif what == 'base' then
+    adjustment = value - seed
   else
     adjustment = value - seed - contributed
   end
