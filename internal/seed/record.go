@@ -10,10 +10,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// MaxCount is the greatest seed: with it there is room for as many contributions
-// again below 2^53, up to which a JSON number is exact.
-const MaxCount = 1_000_000_000_000_000
-
 // record is one thing with fields: a page's frontmatter, a line of a table, an
 // object of a document.
 type record struct {
@@ -139,7 +135,7 @@ func textOf(value any) string {
 // countOf reads a value that should be a seed. Some is false where it is empty.
 func countOf(value any) (count int64, some bool, err error) {
 	wrong := func(what string) (int64, bool, error) {
-		return 0, false, fmt.Errorf("is %s; it should be a whole number from 0 to %d", what, int64(MaxCount))
+		return 0, false, fmt.Errorf("is %s; it should be a whole number from 0 to %d", what, int64(tally.MaxValue))
 	}
 	switch v := value.(type) {
 	case nil:
@@ -149,7 +145,7 @@ func countOf(value any) (count int64, some bool, err error) {
 	case uint64:
 		count = int64(min(v, math.MaxInt64))
 	case float64:
-		if v != math.Trunc(v) || math.Abs(v) > MaxCount {
+		if v != math.Trunc(v) || math.Abs(v) > tally.MaxValue {
 			return wrong(strconv.FormatFloat(v, 'g', -1, 64))
 		}
 		count = int64(v)
@@ -162,7 +158,7 @@ func countOf(value any) (count int64, some bool, err error) {
 	default:
 		return wrong("no number")
 	}
-	if count < 0 || count > MaxCount {
+	if count < 0 || count > tally.MaxValue {
 		return wrong(strconv.FormatInt(count, 10))
 	}
 	return count, true, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/seed"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 var likes = seed.Rules{Site: "blog", Fields: []seed.Field{{Metric: "likes", Name: "likes"}}}
@@ -361,7 +362,7 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 		}
 		r := seed.NewFolder(likes, path).Look(t.Context())
 		for _, s := range r.Seeds {
-			if s.Count < 0 || s.Count > seed.MaxCount || s.Topic.String() == "" {
+			if s.Count < 0 || s.Count > tally.MaxValue || s.Topic.String() == "" {
 				t.Errorf("%+v", s)
 			}
 		}
