@@ -52,6 +52,7 @@ type Desk struct {
 
 	orders ordersRead
 	usage  usageTaken
+	owed   owed
 
 	merging chan struct{} // holds one while this instance merges; others may merge, too
 }
@@ -98,6 +99,9 @@ type ordersRead struct {
 	mu        sync.Mutex
 	followed  int64  // number of the reading that the service follows
 	complaint string // what was last said of entries that cannot be read
+	// signedOut are the sessions that somebody signed out of, and when each would have
+	// ended by itself; nil: none.
+	signedOut map[string]time.Time
 }
 
 // usageTaken is what each site takes up, as of a while ago.
@@ -139,7 +143,7 @@ func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error
 		keep(d.Audit(ctx, actor, editAction(e.Kind), e.Topic.String(), editDetail(e)))
 		if e.Kind == tally.EditDelete || e.Kind == tally.EditReset {
 			// Nobody's contribution is left that was made under another name.
-			keep(d.forgetFormer(ctx, e.Topic))
+			keep(d.forgetFormer(ctx, e.Topic, e.After.Version))
 		}
 	}
 	return first
@@ -168,6 +172,8 @@ func editAction(kind tally.EditKind) string {
 		return "reset"
 	case tally.EditDelete:
 		return "delete"
+	case tally.EditBase:
+		return "base"
 	default:
 		return "withdraw"
 	}
@@ -179,7 +185,7 @@ func editDetail(e *tally.Edit) string {
 	switch e.Kind {
 	case tally.EditSeed:
 		detail += fmt.Sprintf(", seed %d → %d", e.Before.Seed, e.After.Seed)
-	case tally.EditAdjustment:
+	case tally.EditAdjustment, tally.EditBase:
 		detail += fmt.Sprintf(", adjustment %d → %d", e.Before.Adjustment, e.After.Adjustment)
 	}
 	return detail
@@ -210,15 +216,4 @@ func (d *Desk) Get(ctx context.Context, topic tally.Topic) (tally.State, error) 
 		return page.States[i], nil
 	}
 	return tally.State{Change: tally.Change{Topic: topic}}, nil
-}
-
-// Audit writes an entry to the audit log. Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) Audit(ctx context.Context, actor, action, target, detail string) error {
-	return d.store.Audit(ctx, tally.AuditEntry{At: d.now(), Actor: actor, Action: action, Target: target, Detail: detail})
-}
-
-// AuditLog returns entries of the audit log, the newest first, and what to pass as
-// before for those that precede them. Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
-	return d.store.AuditLog(ctx, before, limit)
 }

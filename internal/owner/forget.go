@@ -26,7 +26,7 @@ func (d *Desk) Forget(ctx context.Context, actor, visitor string, scope tally.Sc
 		return 0, err
 	}
 	who := person{service: d.service, hasher: tally.NewHasher(secret), visitor: visitor}
-	if err := d.Audit(ctx, actor, "forget", describe(scope), "begins, for a visitor"); err != nil {
+	if err := d.announce(ctx, actor, "forget", describe(scope), "begins, for a visitor"); err != nil {
 		return 0, err
 	}
 	recent, err := d.forgetTraces(ctx, who, scope)

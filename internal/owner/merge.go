@@ -81,7 +81,7 @@ func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Top
 	}
 	target := strings.Join(names, ", ") + " → " + to.String()
 	// First, so that the log has what a crash cuts off.
-	if err := d.Audit(ctx, actor, action, target, fmt.Sprintf("begins, at count %d", before.Count)); err != nil {
+	if err := d.announce(ctx, actor, action, target, fmt.Sprintf("begins, at count %d", before.Count)); err != nil {
 		return tally.Change{}, err
 	}
 	for _, topic := range left {
@@ -144,6 +144,9 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic) error {
 		if err := d.nameFormer(ctx, from, to); err != nil {
 			return err
 		}
+		if err := d.pause(ctx, from); err != nil {
+			return err
+		}
 		// Read before its contributions are: whatever changes later changes it, too.
 		version, err := d.version(ctx, from)
 		if err != nil {
@@ -168,6 +171,10 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic) error {
 			return end[0].Err
 		}
 		if end[0].Changed {
+			// Whoever emptied to meanwhile may have removed them, see forgetFormer.
+			if err := d.nameFormer(ctx, from, to); err != nil {
+				return err
+			}
 			// What is brought into being under its name from now on is another.
 			return d.finish(ctx, from, to)
 		}
@@ -175,13 +182,9 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic) error {
 }
 
 // nameFormer tells all instances that members of to may be known under the names of
-// from, and lets from take no contributions for a while.
+// from, and by those that from had before.
 func (d *Desk) nameFormer(ctx context.Context, from, to tally.Topic) error {
 	register, err := d.store.Register(ctx)
-	if err != nil {
-		return err
-	}
-	known, err := formerNames(register, to)
 	if err != nil {
 		return err
 	}
@@ -189,19 +192,30 @@ func (d *Desk) nameFormer(ctx context.Context, from, to tally.Topic) error {
 	if err != nil {
 		return err
 	}
+	return d.addFormer(ctx, to, append([]tally.Topic{from}, further...))
+}
+
+// addFormer adds names to those under which contributions of topic were made.
+func (d *Desk) addFormer(ctx context.Context, topic tally.Topic, former []tally.Topic) error {
+	register, err := d.store.Register(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := formerNames(register, topic)
+	if err != nil {
+		return err
+	}
 	names := slices.Clone(known)
-	for _, name := range append([]tally.Topic{from}, further...) {
-		if name != to && !slices.Contains(names, name) {
+	for _, name := range former {
+		if name != topic && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	if len(names) > len(known) {
-		name, value := tally.FormerOrder(to, names)
-		if err := d.order(ctx, name, value); err != nil {
-			return err
-		}
+	if len(names) == len(known) {
+		return nil
 	}
-	return d.pause(ctx, from)
+	name, value := tally.FormerOrder(topic, names)
+	return d.order(ctx, name, value)
 }
 
 func (d *Desk) pause(ctx context.Context, topic tally.Topic) error {

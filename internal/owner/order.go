@@ -70,6 +70,7 @@ func (d *Desk) obey(ctx context.Context) (map[string]string, error) {
 		return register, nil // one that was begun later is followed already
 	}
 	d.orders.followed = number
+	d.signOutLocked(register)
 	complaint := ""
 	if err := d.service.Obey(register); err != nil {
 		complaint = err.Error()
@@ -82,12 +83,29 @@ func (d *Desk) obey(ctx context.Context) (map[string]string, error) {
 }
 
 // forgetFormer removes the order that says under which names contributions of topic
-// were made.
-func (d *Desk) forgetFormer(ctx context.Context, topic tally.Topic) error {
+// were made, once it was emptied, which left it at that version.
+//
+// Contributions that are carried to it at the same time change its version, and may
+// have been made under these names: then they are kept, or named again. Whoever
+// carries names them once more at the end, see mergeOne, so that one of both is last.
+func (d *Desk) forgetFormer(ctx context.Context, topic tally.Topic, emptied int64) error {
 	name, _ := tally.FormerOrder(topic, nil)
 	register, err := d.store.Register(ctx)
 	if err != nil || register[name] == "" {
 		return err
 	}
-	return d.order(ctx, name, "")
+	if now, err := d.version(ctx, topic); err != nil || now != emptied {
+		return err
+	}
+	if err := d.order(ctx, name, ""); err != nil {
+		return err
+	}
+	if now, err := d.version(ctx, topic); err != nil || now == emptied {
+		return err
+	}
+	former, err := tally.ReadFormer(register[name])
+	if err != nil {
+		return nil // nobody could have read them before either
+	}
+	return d.addFormer(ctx, topic, former)
 }

@@ -2,10 +2,13 @@ package owner_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +119,66 @@ func TestEditsAreAuditedAndThoseOfPresenceRefused(t *testing.T) {
 			"test set " + page.String() + " count 0 → 12"
 		if got := strings.Join(told, "\n"); got != want {
 			t.Errorf("the log tells\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// forgetfulStore is a store whose audit log cannot be reached for a while.
+type forgetfulStore struct {
+	fullStore
+	away *atomic.Bool
+}
+
+func (s forgetfulStore) Audit(ctx context.Context, e tally.AuditEntry) error {
+	if s.away.Load() {
+		return tally.Unavailable(errors.New("away, says the test"))
+	}
+	return s.fullStore.Audit(ctx, e)
+}
+
+func TestWhatTheAuditLogDidNotTakeItTakesLater(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		var log lockedBuffer
+		away := &atomic.Bool{}
+		o := openWith(forgetfulStore{w.first, away}, owner.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		from, to := newTopic("likes"), newTopic("likes")
+		set := func(value int64) error {
+			return o.Edit(t.Context(), "test", []tally.Edit{{Topic: from, Kind: tally.EditCount, Value: value}})
+		}
+		away.Store(true)
+		for value := range int64(3) {
+			if err := set(value + 1); code(err) != tally.CodeStoreUnavailable {
+				t.Errorf("an edit that is not in the log: %v", err)
+			}
+		}
+		o.counts(t, from, 3)
+		// What takes several steps does not begin without it.
+		if _, err := o.Rename(t.Context(), "test", from, to); code(err) != tally.CodeStoreUnavailable {
+			t.Errorf("a rename that is not in the log: %v", err)
+		}
+		o.counts(t, from, 3)
+		if n := strings.Count(log.String(), "does not take an entry"); n != 3 || !strings.Contains(log.String(), "count 2 → 3") {
+			t.Errorf("the log of the process: %s", log.String())
+		}
+		away.Store(false)
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // Run ends at once, and writes what is owed before
+		if err := o.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := set(4); err != nil {
+			t.Fatal(err)
+		}
+		entries, _, err := o.AuditLog(t.Context(), "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, e := range entries {
+			told = append(told, e.Detail)
+		}
+		if got := strings.Join(told, ", "); got != "count 3 → 4, count 2 → 3, count 1 → 2, count 0 → 1" {
+			t.Errorf("the log tells %s", got)
 		}
 	})
 }

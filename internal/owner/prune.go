@@ -26,7 +26,7 @@ func (d *Desk) Prune(ctx context.Context, actor string, scope tally.Scope, untou
 	}
 	target := describe(scope) + " untouched since " + untouchedSince.UTC().Format(time.RFC3339)
 	if !preview {
-		if err := d.Audit(ctx, actor, "prune", target, "begins"); err != nil {
+		if err := d.announce(ctx, actor, "prune", target, "begins"); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +68,7 @@ func (d *Desk) prune(ctx context.Context, found []tally.State) (gone []tally.Sta
 			}
 		case e.Changed:
 			gone = append(gone, e.Before)
-			if formerErr := d.forgetFormer(ctx, e.Topic); formerErr != nil && err == nil {
+			if formerErr := d.forgetFormer(ctx, e.Topic, e.After.Version); formerErr != nil && err == nil {
 				err = formerErr
 			}
 		}

@@ -13,14 +13,17 @@ import (
 // hangs does not keep the next from being tried.
 const stepWithin = 3 * time.Second
 
-// Run sends pulses, follows the register and takes the usage until ctx ends. It is
-// called once.
+// Run sends pulses, follows the register, takes the usage and writes what is owed to the
+// audit log until ctx ends. It is called once.
 func (d *Desk) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { d.pulse(ctx) })
 	parts.Go(func() { d.follow(ctx) })
 	parts.Go(func() { d.measure(ctx) })
 	parts.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepWithin)
+	defer cancel()
+	_ = d.payOwed(last) // the log has what is left
 	return nil
 }
 
@@ -32,6 +35,7 @@ func (d *Desk) follow(ctx context.Context) {
 		within, cancel := context.WithTimeout(ctx, stepWithin)
 		// What failed is tried again soon; that the store is away its health tells.
 		_, _ = d.obey(within)
+		_ = d.payOwed(within)
 		cancel()
 		select {
 		case <-ctx.Done():

@@ -81,7 +81,7 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 		return found.sum(), nil
 	}
 	target := describeUndo(spike, sources, to)
-	if err := d.Audit(ctx, actor, "undo", target, "begins"); err != nil {
+	if err := d.announce(ctx, actor, "undo", target, "begins"); err != nil {
 		return Undone{}, err
 	}
 	for _, scope := range scopes {
