@@ -71,6 +71,50 @@ func (r *running) own(t *testing.T, method, path, body string, out any) int {
 	return response.StatusCode
 }
 
+// signIn signs in to the dashboard.
+func (r *running) signIn(t *testing.T) (cookie *http.Cookie, csrf string) {
+	t.Helper()
+	response, err := client.Post(r.public+"/admin/v1/session", "application/json", strings.NewReader(`{"token":"`+adminToken+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if len(response.Cookies()) != 1 {
+		t.Fatalf("signed in with %s", response.Status)
+	}
+	var session struct{ CSRF string }
+	r.withCookie(t, response.Cookies()[0], "", http.MethodGet, &session)
+	return response.Cookies()[0], session.CSRF
+}
+
+// signedIn asks for, or ends, the session that a cookie stands for.
+func (r *running) signedIn(t *testing.T, cookie *http.Cookie, csrf, method string) (status int) {
+	t.Helper()
+	return r.withCookie(t, cookie, csrf, method, nil)
+}
+
+func (r *running) withCookie(t *testing.T, cookie *http.Cookie, csrf, method string, out any) (status int) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.public+"/admin/v1/session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.AddCookie(cookie)
+	request.Header.Set("Tally-Csrf", csrf)
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if out != nil {
+		if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return response.StatusCode
+}
+
 func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	var all []*running
@@ -103,6 +147,17 @@ func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
 	}
 	eventually(t, "who was blocked at the other instance is blocked here", func() bool {
 		return say(t, http.MethodPost, all[0].public+"/v1/default/likes/new", "visitor-2").Code == "blocked"
+	})
+	// Who signs out at one is signed out at the other, whatever still has the cookie.
+	cookie, csrf := all[0].signIn(t)
+	if status := all[1].signedIn(t, cookie, "", http.MethodGet); status != http.StatusOK {
+		t.Fatalf("a session of the other instance is answered %d", status)
+	}
+	if status := all[0].signedIn(t, cookie, csrf, http.MethodDelete); status != http.StatusNoContent {
+		t.Fatalf("signed out with %d", status)
+	}
+	eventually(t, "the session is over everywhere", func() bool {
+		return all[0].signedIn(t, cookie, "", http.MethodGet) == http.StatusUnauthorized && all[1].signedIn(t, cookie, "", http.MethodGet) == http.StatusUnauthorized
 	})
 	eventually(t, "both tell of themselves", func() bool {
 		var seen struct{ Instances []instanceStatus }

@@ -148,7 +148,7 @@ func (s *Server) authorize(q *request) error {
 		return unauthorized("send the admin token as Authorization: Bearer, or sign in")
 	}
 	session, ok := s.sessions.read(cookie.Value, s.now())
-	if !ok {
+	if !ok || s.desk.SessionEnded(session.name) {
 		return unauthorized("the session is over; sign in again")
 	}
 	q.session = session

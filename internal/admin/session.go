@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -20,25 +20,17 @@ const (
 	maxSignIn = 4 << 10
 	// nonceBytes tells sessions from each other.
 	nonceBytes = 16
-	// maxEnded bounds the sessions that are remembered as ended. Beyond it one is
-	// forgotten; whoever signs in so often has the token.
-	maxEnded = 4096
 )
 
 // sessions makes and reads cookies. A cookie is the time of its end, a nonce, and
 // their MAC under a key made of the token: it proves that its holder knew the token,
 // to every instance that has the same, and tells nobody what it is. Another token
-// ends all sessions. It is safe for concurrent use.
-type sessions struct {
-	key []byte // fixed after construction
-
-	mu    sync.Mutex
-	ended map[[nonceBytes]byte]time.Time // sessions that were signed out of, and when they would have ended
-}
+// ends all sessions. Which were signed out of the desk knows.
+type sessions struct{ key []byte }
 
 // session is a cookie that was found to be ours.
 type session struct {
-	nonce [nonceBytes]byte
+	name  string // what the desk calls it: its nonce, which opens nothing by itself
 	until time.Time
 	csrf  string
 }
@@ -46,14 +38,14 @@ type session struct {
 func newSessions(token string) sessions {
 	mac := hmac.New(sha256.New, []byte(token))
 	mac.Write([]byte("tallycast admin session"))
-	return sessions{key: mac.Sum(nil), ended: map[[nonceBytes]byte]time.Time{}}
+	return sessions{key: mac.Sum(nil)}
 }
 
 // cookieBytes is the length of a cookie's value before it is written as text.
 const cookieBytes = 8 + nonceBytes + sha256.Size
 
 // begin returns a cookie's value, good until the time returned.
-func (s *sessions) begin(now time.Time) (value string, until time.Time) {
+func (s sessions) begin(now time.Time) (value string, until time.Time) {
 	until = now.Add(sessionLasts).Truncate(time.Second)
 	content := binary.BigEndian.AppendUint64(make([]byte, 0, cookieBytes), uint64(until.Unix()))
 	content = content[:8+nonceBytes]
@@ -62,7 +54,7 @@ func (s *sessions) begin(now time.Time) (value string, until time.Time) {
 }
 
 // read returns the session that a cookie's value stands for.
-func (s *sessions) read(value string, now time.Time) (*session, bool) {
+func (s sessions) read(value string, now time.Time) (*session, bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil || len(raw) != cookieBytes {
 		return nil, false
@@ -72,28 +64,12 @@ func (s *sessions) read(value string, now time.Time) (*session, bool) {
 		return nil, false
 	}
 	found := &session{until: time.Unix(int64(binary.BigEndian.Uint64(content)), 0).UTC()}
-	copy(found.nonce[:], content[8:])
+	found.name = hex.EncodeToString(content[8:])
 	found.csrf = base64.RawURLEncoding.EncodeToString(s.sum("csrf", content))
-	s.mu.Lock()
-	_, ended := s.ended[found.nonce]
-	s.mu.Unlock()
-	return found, !ended && now.Before(found.until)
+	return found, now.Before(found.until)
 }
 
-// end makes a session's cookie worthless here. Where several instances serve, the
-// others know nothing of it: what counts there is that the browser drops it.
-func (s *sessions) end(which *session, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for nonce, until := range s.ended {
-		if !now.Before(until) || len(s.ended) >= maxEnded {
-			delete(s.ended, nonce)
-		}
-	}
-	s.ended[which.nonce] = which.until
-}
-
-func (s *sessions) sum(purpose string, content []byte) []byte {
+func (s sessions) sum(purpose string, content []byte) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(purpose))
 	mac.Write([]byte{0})
@@ -130,12 +106,16 @@ func (q *request) showSession() error {
 	return nil
 }
 
-// signOut answers DELETE /admin/v1/session.
+// signOut answers DELETE /admin/v1/session. The browser drops the cookie in any case;
+// all instances refuse it from then on, unless the store is away: then this one does,
+// and the answer says so.
 func (q *request) signOut() error {
-	if q.session != nil {
-		q.s.sessions.end(q.session, q.s.now())
-	}
 	q.setCookie("", -1)
+	if q.session != nil {
+		if err := q.s.desk.EndSession(q.carriedThrough(), q.session.name, q.session.until); err != nil {
+			return err
+		}
+	}
 	q.done()
 	return nil
 }
