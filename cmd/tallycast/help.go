@@ -78,19 +78,28 @@ func printHelp(out io.Writer, c command) {
 		usage += " " + c.takes
 	}
 	fmt.Fprintf(out, "Usage: tallycast %s\n\n%s\n%s", usage, c.about, c.details)
-	for rest := c.flags; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].group == rest[0].group {
-			n++
-		}
-		title := rest[0].group
+	for _, group := range groupsOf(c.flags) {
+		title := group[0].group
 		if title == "" {
 			title = "Flags"
 		}
-		fmt.Fprintf(out, "\n%s:\n%s", title, flagSet(rest[:n]).FlagUsagesWrapped(helpColumns))
-		rest = rest[n:]
+		fmt.Fprintf(out, "\n%s:\n%s", title, flagSet(group).FlagUsagesWrapped(helpColumns))
 	}
 	fmt.Fprint(out, c.examples)
+}
+
+// groupsOf returns the flags of each heading together, in the order of their first.
+func groupsOf(flags []definition) (groups [][]definition) {
+	at := map[string]int{}
+	for _, d := range flags {
+		i, ok := at[d.group]
+		if !ok {
+			i = len(groups)
+			at[d.group], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], d)
+	}
+	return groups
 }
 
 func listCommands(out io.Writer, all []command) {

@@ -117,6 +117,26 @@ func TestTheHelpOfTopicsListsWhatIsDoneToThem(t *testing.T) {
 	}
 }
 
+func TestEachHeadingStandsOnceInAHelp(t *testing.T) {
+	var all [][]string
+	for _, c := range commands {
+		for _, sub := range c.sub {
+			all = append(all, []string{c.name, sub.name})
+		}
+		all = append(all, []string{c.name})
+	}
+	for _, args := range all {
+		_, out, _ := call(t, variables(), append(args, "--help")...)
+		seen := map[string]bool{}
+		for line := range strings.Lines(out) {
+			if line = strings.TrimSpace(line); strings.HasSuffix(line, ":") && seen[line] {
+				t.Errorf("%v: the heading %q stands twice", args, line)
+			}
+			seen[strings.TrimSpace(line)] = true
+		}
+	}
+}
+
 func TestWhatDestroysIsAskedAbout(t *testing.T) {
 	r, topics := owned(t)
 	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
