@@ -25,9 +25,10 @@ FILE that ends in .position. It is refused under another secret than it was made
 with; a store that does not exist yet takes the secret from the file (export
 --with-secret) or from --secret-file.
 
-All else is plain counts, which become seeds, or what --as says: --as count where
-pages name seeds of their own, which would set these again. That is csv and json
-with topic and count; and what other counters leave: goatcounter and umami (CSV
+All else is plain counts, which become seeds, or what --as says: --as base where
+pages name seeds of their own, which the old count includes and which would set
+these again. Neither touches what was liked here, however often it is run. That is
+csv and json with topic and count; and what other counters leave: goatcounter and umami (CSV
 exports), applause and busuanzi (JSON), and with --from and --pattern whole
 numbers in keys of a Redis. --dry-run shows a table and changes nothing.
 
@@ -52,7 +53,7 @@ Examples:
 var importFlags = slices.Concat([]definition{
 	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE, and is jsonl otherwise."},
 	{name: "mode", takes: "WORD", fallback: "merge", help: "For an export: merge or replace."},
-	{name: "as", takes: "WORD", fallback: "seed", help: "What a plain count becomes: seed, adjustment or count."},
+	{name: "as", takes: "WORD", fallback: "seed", help: "What a plain count becomes: seed, adjustment, base (what seed and adjustment add up to) or count (which takes in all that was liked here)."},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
 	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
 	{name: "site", takes: "NAME", fallback: tally.DefaultSite, help: "The site of the topics."},
@@ -80,7 +81,7 @@ type importing struct {
 }
 
 // kinds are what plain counts may become.
-var kinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "count": tally.EditCount}
+var kinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
 
 // importNumbers is the subcommand import.
 func importNumbers(p *process) int {
@@ -106,7 +107,7 @@ func (p *process) readImport() (i importing, err error) {
 	i = importing{
 		format:  one(r, "format", parseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
 		replace: one(r, "mode", parseChoice("merge", "replace")) == "replace",
-		as:      kinds[one(r, "as", parseChoice("seed", "adjustment", "count"))],
+		as:      kinds[one(r, "as", parseChoice("seed", "adjustment", "base", "count"))],
 		dry:     one(r, "dry-run", parseBool),
 		store:   one(r, "store", parseStore),
 		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),

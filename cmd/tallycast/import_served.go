@@ -109,15 +109,11 @@ func (n servedNumbers) Edit(ctx context.Context, edits []tally.Edit) {
 	}
 	for i := range edits {
 		e := &edits[i]
-		name := "count"
-		if e.Kind == tally.EditAdjustment {
-			name = "adjustment"
-		}
 		var answer struct {
 			Before, After servedState
 			Changed       bool
 		}
-		e.Err = n.client.call(ctx, http.MethodPatch, topicPath(e.Topic.String()), map[string]int64{name: e.Value}, &answer)
+		e.Err = n.client.call(ctx, http.MethodPatch, topicPath(e.Topic.String()), map[string]int64{nameOf(e.Kind): e.Value}, &answer)
 		e.Before, e.After, e.Changed = answer.Before.of(e.Topic), answer.After.of(e.Topic), answer.Changed
 	}
 }

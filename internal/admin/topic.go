@@ -123,23 +123,26 @@ func (q *request) changeTopic() error {
 		Count      *int64 `json:"count"`
 		Seed       *int64 `json:"seed"`
 		Adjustment *int64 `json:"adjustment"`
+		Base       *int64 `json:"base"`
 		IfVersion  int64  `json:"if_version"`
 	}
 	if err := q.decode(&said); err != nil {
 		return err
 	}
 	edit := tally.Edit{Topic: topic, IfVersion: said.IfVersion}
-	for kind, value := range map[tally.EditKind]*int64{tally.EditCount: said.Count, tally.EditSeed: said.Seed, tally.EditAdjustment: said.Adjustment} {
+	for kind, value := range map[tally.EditKind]*int64{
+		tally.EditCount: said.Count, tally.EditSeed: said.Seed, tally.EditAdjustment: said.Adjustment, tally.EditBase: said.Base,
+	} {
 		switch {
 		case value == nil:
 		case edit.Kind != 0:
-			return tally.Errorf(tally.CodeBadBody, "one of count, seed and adjustment is set at a time")
+			return tally.Errorf(tally.CodeBadBody, "one of count, seed, adjustment and base is set at a time")
 		default:
 			edit.Kind, edit.Value = kind, *value
 		}
 	}
 	if edit.Kind == 0 {
-		return tally.Errorf(tally.CodeBadBody, `a change is one of {"count":N}, {"seed":N} and {"adjustment":N}`)
+		return tally.Errorf(tally.CodeBadBody, `a change is one of {"count":N}, {"seed":N}, {"adjustment":N} and {"base":N}`)
 	}
 	return q.edit(edit)
 }

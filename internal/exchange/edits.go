@@ -80,6 +80,8 @@ func become(s tally.State, as tally.EditKind, value int64) tally.State {
 		s.Adjustment = value
 	case tally.EditCount:
 		s.Adjustment = value - s.Seed - counted
+	case tally.EditBase:
+		s.Adjustment = value - s.Seed
 	}
 	if s.Count = s.Seed + s.Adjustment + counted; s.Count < 0 {
 		s.Adjustment -= s.Count
@@ -88,7 +90,7 @@ func become(s tally.State, as tally.EditKind, value int64) tally.State {
 	return s
 }
 
-// Apply makes the counts seeds, adjustments or counts of their topics. Each topic
+// Apply makes the counts seeds, adjustments, bases or counts of their topics. Each topic
 // fails or succeeds by itself; it may be repeated.
 func Apply(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKind, progress func(done int)) []Planned {
 	applied := make([]Planned, 0, len(counts))
