@@ -3,6 +3,7 @@ package checker_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -92,6 +93,7 @@ func TestNothingIsLostWhateverFailsAroundOneRedis(t *testing.T) {
 	t.Parallel()
 	seed, lasting := schedule(t)
 	r := newRun(t, seed, proxied(t, 3, durable...), many)
+	r.owner = &owner{run: r, random: rand.New(rand.NewPCG(seed, 2))}
 	r.play(&nemesis{run: r, faults: slices.Concat(r.alone(), r.aroundOne(), []fault{r.killedInstance()}), longest: 4 * time.Second}, lasting)
 }
 

@@ -40,6 +40,7 @@ type run struct {
 	record record
 	http   *http.Client
 	calm   atomic.Bool // viewers leave no more by themselves
+	owner  *owner      // who exports, merges and undoes meanwhile; nil: nobody
 
 	addresses []string                // where the instances listen, over restarts
 	instances []*processtest.Instance // of the test's goroutine
@@ -70,6 +71,7 @@ func (r *run) flags(i int) []string {
 	return append([]string{
 		"--listen", r.addresses[i], "--store", r.stores[i], "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
 		"--new-topic-limit", "off", "--max-viewers-per-address", "off",
+		"--admin-token", ownerToken, "--trusted-proxy", "127.0.0.1/32",
 	}, r.args...)
 }
 
@@ -114,6 +116,9 @@ func (r *run) start() {
 	for n := range r.visitors {
 		writing.Go(func() { r.visit(acting, visitor(n), r.source(2000+n)) }) // ends with acting
 	}
+	if r.owner != nil {
+		writing.Go(func() { r.owner.act(acting) }) // ends with acting, and what it is at
+	}
 }
 
 // measure asks one instance after the other for what waits for nothing, and notes how
@@ -144,6 +149,17 @@ func (r *run) play(nemesis *nemesis, lasting time.Duration) {
 }
 
 func visitor(n int) string { return fmt.Sprintf("visitor-%03d", n) }
+
+// everybody are all who contributed.
+func (r *run) everybody() (names []string) {
+	for n := range r.visitors {
+		names = append(names, visitor(n))
+	}
+	if r.owner != nil {
+		names = append(names, r.owner.names...)
+	}
+	return names
+}
 
 // settle waits until nothing can have an effect any more and all viewers must be
 // current.
@@ -192,13 +208,13 @@ func (r *run) end() *checker.History {
 	for _, name := range r.names {
 		h.Final = append(h.Final, checker.Final{Topic: name, Mine: map[string]int64{}})
 	}
-	for n := range r.visitors {
+	for n, name := range r.everybody() {
 		for i := range r.instances {
 			if n > 0 && i > 0 {
 				break // one instance tells of each visitor, all tell of one
 			}
 			status, text, err := r.ask(try{instance: i, patience: answerWithin}, "POST", "/v1/counts",
-				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, asked, visitor(n)), "")
+				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, asked, name), "")
 			var answer struct {
 				Counts []struct{ Count, Version, Mine int64 }
 			}
@@ -213,7 +229,7 @@ func (r *run) end() *checker.History {
 				if f.Version != 0 && (f.Version != count.Version || f.Count != count.Count) {
 					r.t.Errorf("instance %d reads %s as %+v, another as %+v", i, f.Topic, count, f)
 				}
-				f.Count, f.Version, f.Mine[visitor(n)] = count.Count, count.Version, count.Mine
+				f.Count, f.Version, f.Mine[name] = count.Count, count.Version, count.Mine
 			}
 		}
 	}
@@ -246,6 +262,12 @@ func (r *run) verdict(h *checker.History) {
 	}
 	if outcomes[checker.Acknowledged] < 2*r.visitors || len(h.Faults) == 0 || seen < 4*r.viewers {
 		r.t.Error("too little happened for a judgement")
+	}
+	if o := r.owner; o != nil {
+		r.t.Logf("%d exports, %d merges, %d undos", o.exports, o.merges, o.undos)
+		if o.exports == 0 || o.merges == 0 || o.undos == 0 {
+			r.t.Error("the owner came to too little")
+		}
 	}
 	for _, v := range checker.Judge(h) {
 		r.t.Error(v)

@@ -48,6 +48,7 @@ type try struct {
 	patience time.Duration // until the answer counts as lost
 	again    bool          // try again where the outcome is unknown
 	asDelete bool          // an amount of 0 is asserted by DELETE
+	from     string        // the client's address, as a proxy tells it; empty: this machine's
 }
 
 // nextAssertion draws what a visitor does.
@@ -169,6 +170,9 @@ func (r *run) ask(t try, method, path, body, visitor string) (status int, text [
 	}
 	if visitor != "" {
 		request.Header.Set("Tally-Visitor", visitor)
+	}
+	if t.from != "" {
+		request.Header.Set("X-Forwarded-For", t.from)
 	}
 	response, err := r.http.Do(request)
 	if err != nil {
