@@ -189,14 +189,14 @@ func (s *seeder) complain(problems []seed.Problem) {
 }
 
 // gate lets requests through to next once every seed is stored that was there at
-// the start, so that nobody reads a number without it. Before, only what shows no
-// number is answered at once. base is the base path.
+// the start, so that nobody reads or sets a number without it. Before, only what needs
+// none is answered at once. base is the base path.
 func (s *seeder) gate(base string, next http.Handler) http.Handler {
 	if s == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.passed.Load() && !numberless(strings.TrimPrefix(r.URL.Path, base)) && !s.await(r.Context()) {
+		if !s.passed.Load() && needsSeeds(r.Method, strings.TrimPrefix(r.URL.Path, base)) && !s.await(r.Context()) {
 			s.refuse(w, r)
 			return
 		}
@@ -204,10 +204,16 @@ func (s *seeder) gate(base string, next http.Handler) http.Handler {
 	})
 }
 
-// numberless tells whether what is at path shows no count.
-func numberless(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/openapi.yaml" ||
-		strings.HasPrefix(path, "/admin") || strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".css")
+// needsSeeds tells whether a request shows readers a count, or sets what its seed is a
+// part of. An owner may look, and see what is there by now.
+func needsSeeds(method, path string) bool {
+	switch {
+	case path == "/healthz", path == "/readyz", path == "/openapi.yaml", strings.HasSuffix(path, ".js"), strings.HasSuffix(path, ".css"):
+		return false
+	case strings.HasPrefix(path, "/admin"):
+		return strings.HasPrefix(path, "/admin/v1/") && path != "/admin/v1/session" && method != http.MethodGet && method != http.MethodHead
+	}
+	return true
 }
 
 // await waits for the seeds, a while.
