@@ -14,8 +14,7 @@ const backupDetails = `
 Copies an SQLite store to FILE while the service goes on: everything that was
 acknowledged before it began is in it, the secret too. FILE is complete once it
 has its name, is read again before the command ends, and nothing is overwritten.
-To restore, end the service, put FILE in the place of the store (removing the
-files beside it that end in -wal and -shm), and start the service.
+To restore, end the service, run tallycast restore with FILE, and start the service.
 
 Of Redis it says what to set instead.
 `

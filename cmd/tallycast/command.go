@@ -41,6 +41,8 @@ var commands = []command{
 		details: copyDetails, examples: copyExamples, flags: copyFlags, run: copyStore},
 	{name: "backup", about: "Copy an SQLite store to a file, while the service runs.",
 		details: backupDetails, examples: backupExamples, takes: "FILE", flags: backupFlags, run: backup},
+	{name: "restore", about: "Put such a backup back in the place of a store.",
+		details: restoreDetails, examples: restoreExamples, takes: "FILE", flags: restoreFlags, run: restore},
 	{name: "topics", about: "List, set, rename, merge or end topics; undo a spike; block or forget somebody.",
 		details: topicsDetails, examples: topicsExamples, sub: topicsCommands},
 	pruneCommand,

@@ -322,6 +322,28 @@ func TestABackupIsAStore(t *testing.T) {
 	if code, _, errors := call(t, variables(), "backup", "--store", from, to); code != exitFailure || !strings.Contains(errors, "overwrites nothing") {
 		t.Errorf("a second time: exit %d, %s", code, errors)
 	}
+	if code, _, errors := call(t, variables(), "restore", "--store", from, to); code != exitFailure || !strings.Contains(errors, "in use") {
+		t.Errorf("over a store that is held: exit %d, %s", code, errors)
+	}
+	for i := range 3 {
+		say(t, "POST", r.public+"/v1/default/likes/b", fmt.Sprintf("visitor-%d", i))
+	}
+	r.stop()
+	r.exits(t)
+	if out := succeeds(t, "restore", "--store", from, to); !strings.Contains(out, "1 topic in ") || !strings.Contains(out, "What was there before is now ") {
+		t.Error(out)
+	}
+	holds(t, from, "default/likes/a,20")
+	before, _ := filepath.Glob(strings.TrimPrefix(from, "sqlite:") + ".before-*Z")
+	if len(before) != 1 {
+		t.Fatalf("before is %v", before)
+	}
+	holds(t, "sqlite:"+before[0], "default/likes/a,20", "default/likes/b,3")
+	for args, want := range map[string]string{"restore": "name the backup", "restore --store redis://a x.db": "tallycast import"} {
+		if code, _, errors := call(t, variables(), strings.Fields(args)...); code != exitUsage || !strings.Contains(errors, want) {
+			t.Errorf("%s: exit %d, does not say %q: %s", args, code, want, errors)
+		}
+	}
 	again := started(t, variables(), "--store", "sqlite:"+to, "--drain", "0s")
 	if a := say(t, "POST", again.public+"/v1/default/likes/a", "visitor-3"); a.Changed || a.Count != 20 {
 		t.Errorf("%+v", a)

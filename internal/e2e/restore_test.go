@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,13 +121,10 @@ func TestWhatWasAcknowledgedBeforeABackupIsThereAfterTheRestore(t *testing.T) {
 						if restored == "Redis" {
 							continue // a backup is a file of SQLite
 						}
-						text, err := os.ReadFile(backup)
-						if err != nil {
-							t.Fatal(err)
-						}
-						if err := os.WriteFile(into[len("sqlite:"):], text, 0o600); err != nil {
-							t.Fatal(err)
-						}
+						// In the place of what kill -9 left, its log included.
+						into = store
+						spoil(t, store)
+						ran(t, "restore", "--store", store, backup)
 					} else {
 						ran(t, "import", "--store", into, export)
 					}
@@ -134,6 +132,19 @@ func TestWhatWasAcknowledgedBeforeABackupIsThereAfterTheRestore(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// spoil destroys a database, and leaves the files beside it.
+func spoil(t *testing.T, store string) {
+	t.Helper()
+	path := store[len("sqlite:"):]
+	info, err := os.Stat(path + "-wal")
+	if err != nil || info.Size() == 0 {
+		t.Fatalf("kill -9 left no log: %v", err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("gone "), 20_000), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

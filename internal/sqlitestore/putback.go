@@ -1,0 +1,170 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// besideSuffixes are what SQLite keeps beside a database: the log of what is not in it
+// yet, and that log's index. Left beside another database it would be read as its own.
+var besideSuffixes = []string{"-wal", "-shm"}
+
+// Restored is what a [PutBack] did.
+type Restored struct {
+	Topics int64
+	Newest time.Time // when the topic that changed last did; zero: there is none
+	// Kept is the name that what was there before has now; empty: there was nothing.
+	Kept string
+}
+
+// PutBack puts a copy of the backup at from in the place of the database at to, which
+// nobody may hold. What was there stays beside it, with what belonged to it. Until the
+// copy is complete and was read, nothing is changed; what is cut off after that is
+// finished by repeating it.
+// progress, which may be nil, is told how many of how many bytes were copied.
+// Errors: [ErrLocked], [ErrNewer] and those of the file system, each naming the file.
+func PutBack(ctx context.Context, from, to string, progress func(done, total int64)) (done Restored, err error) {
+	if err := whole(ctx, from); err != nil {
+		return done, err
+	}
+	if to, err = locate(to); err != nil {
+		return done, err
+	}
+	if same(from, to) {
+		return done, fmt.Errorf("restore %s: it is the database itself", from)
+	}
+	held, err := acquire(to)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, held.release()) }()
+	partial, err := copyBeside(ctx, from, to, progress)
+	defer removeAll(partial)
+	if err == nil {
+		done, err = sound(ctx, partial)
+	}
+	if err != nil {
+		return done, fmt.Errorf("restore %s: %w", from, err)
+	}
+	done.Kept, err = setAside(to)
+	if err == nil {
+		err = os.Rename(partial, to)
+	}
+	if err == nil {
+		err = syncFile(filepath.Dir(to))
+	}
+	if err != nil {
+		return done, fmt.Errorf("restore %s to %s: %w", from, to, err)
+	}
+	return done, nil
+}
+
+// whole refuses what is not a database of ours, and one that has a part of itself in
+// its log: it is in use, or was copied from one that was.
+func whole(ctx context.Context, path string) error {
+	if info, err := os.Stat(path + besideSuffixes[0]); err == nil && info.Size() > 0 {
+		return fmt.Errorf("restore %s: a part of it is in %s; `tallycast backup` makes one file of both", path, path+besideSuffixes[0])
+	}
+	return existing(ctx, path)
+}
+
+func same(a, b string) bool {
+	one, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
+}
+
+// copyBeside copies the file at from to one beside to, which is on disk afterwards.
+func copyBeside(ctx context.Context, from, to string, progress func(done, total int64)) (partial string, err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return "", err
+	}
+	out, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".*.partial")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	const atOnce = 4 << 20 // bytes, after which progress is told and the context heeded
+	for done := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return out.Name(), err
+		}
+		n, err := io.CopyN(out, in, atOnce)
+		if done += n; progress != nil {
+			progress(done, max(done, info.Size()))
+		}
+		if errors.Is(err, io.EOF) {
+			return out.Name(), out.Sync()
+		}
+		if err != nil {
+			return out.Name(), err
+		}
+	}
+}
+
+// sound reads the whole database at path, and leaves nothing beside it.
+func sound(ctx context.Context, path string) (found Restored, err error) {
+	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
+	if err != nil {
+		return found, err
+	}
+	defer func() {
+		err = errors.Join(err, db.Close())
+		for _, suffix := range besideSuffixes {
+			_ = os.Remove(path + suffix)
+		}
+	}()
+	var check string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&check); err != nil {
+		return found, explain(err)
+	}
+	if check != "ok" {
+		return found, fmt.Errorf("the backup is damaged: %s", check)
+	}
+	var newest int64 // version: microseconds
+	if err := db.QueryRowContext(ctx, `SELECT count(*), coalesce(max(version), 0) FROM topics`).Scan(&found.Topics, &newest); err != nil {
+		return found, explain(err)
+	}
+	if newest > 0 {
+		found.Newest = time.UnixMicro(newest)
+	}
+	return found, nil
+}
+
+// setAside gives the database at path, if there is one, another name, and what is
+// beside it. The log goes first: it must never stand beside another database.
+func setAside(path string) (kept string, err error) {
+	kept = path + time.Now().UTC().Format(".before-20060102T150405.000Z")
+	for _, suffix := range besideSuffixes {
+		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	err = os.Link(path, kept) // the name is never without a database
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		err = os.Rename(path, kept) // a file system without links
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return kept, err
+}
+
+// removeAll removes a file that did not get its name, if it is there.
+func removeAll(partial string) {
+	if partial != "" {
+		_ = os.Remove(partial)
+	}
+}
