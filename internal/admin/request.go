@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,12 +109,38 @@ func (q *request) decodeUpTo(into any, most int64) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return tally.Errorf(tally.CodeBadBody, "the body is not the JSON object that is taken here: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return tally.Errorf(tally.CodeBadBody, "the body is not the JSON object that is taken here: %s", misread(err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return tally.Errorf(tally.CodeBadBody, "one JSON object is taken; something follows it")
 	}
 	return nil
+}
+
+// misread says for people what is wrong with a body.
+func misread(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	name := wrong.Field
+	if name == "" {
+		name = "it"
+	}
+	should := "another kind of value"
+	switch wrong.Type.Kind() {
+	case reflect.Int64:
+		should = "a whole number, in digits"
+	case reflect.String:
+		should = "a text"
+	case reflect.Bool:
+		should = "true or false"
+	case reflect.Slice:
+		should = "a list"
+	case reflect.Struct:
+		should = "an object"
+	}
+	return fmt.Sprintf("%s is %s, and should be %s", name, wrong.Value, should)
 }
 
 // answer answers with v as JSON.

@@ -345,6 +345,14 @@ func TestBodiesOfAnotherFormAreRefused(t *testing.T) {
 	for _, body := range []string{`{"count":`, `[]`, `{"count":1}{}`, `{"count":"1"}`, `{"likes":1}`, "{\"count\":1,\"\xff\":1}", `null {}`} {
 		o.own("PATCH", path, body).refuses(400, tally.CodeBadBody)
 	}
+	for body, says := range map[string]string{
+		`{"count":1.5}`: "count is number 1.5, and should be a whole number", `{"count":99999999999999999999}`: "a whole number", `"x"`: "it is string, and should be an object",
+		`{"count":true}`: "count is bool",
+	} {
+		if a := o.own("PATCH", path, body).refuses(400, tally.CodeBadBody).says(says); strings.Contains(string(a.body), "Go ") {
+			t.Errorf("%s tells of our types: %s", body, a.body)
+		}
+	}
 	o.own("PATCH", path, `{"count":1`+strings.Repeat(" ", 4<<20)+`}`).refuses(413, tally.CodeBodyTooLarge)
 	o.do("POST", "/admin/v1/session", `{"token":"`+strings.Repeat("x", 4<<10)+`"}`).refuses(413, tally.CodeBodyTooLarge)
 	o.own("PUT", path, `{}`).refuses(405, tally.CodeMethodNotAllowed).has("Allow", "DELETE, GET, HEAD, PATCH")
