@@ -144,6 +144,7 @@ func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
 		"of a spreadsheet":  {text: "topic,count\nblog/likes/a,3.00\nblog/likes/b,3.5\n\nblog/likes/c,1e3\n", want: []string{"blog/likes/a 3"}, refused: 2},
 		"slugs":             {text: "topic,count\n/a/,3\n", template: template, want: []string{want}},
 		"what cannot be":    {text: "topic,count\nblog/likes,3\nblog/likes/a\nblog/likes/a,-1\nblog/likes/a,9007199254740992\n", refused: 4},
+		"an open quote":     {text: "topic,count\nblog/likes/a,3\n\"blog/likes/b,4\nblog/likes/c,5\n\"blog/likes/d\",6\n", want: []string{"blog/likes/a 3", "blog/likes/c 5", "blog/likes/d 6"}, refused: 1},
 		"objects":           {text: `[{"topic":"blog/likes/a","count":3},{"topic":"","count":3},5]`, json: true, want: []string{"blog/likes/a 3"}, refused: 2},
 		"one object":        {text: `{"a":3,"b":"4","c":{}}`, json: true, template: template, want: []string{want, "blog/likes/posts/b 4"}, refused: 1},
 		"an empty list":     {text: `[]`, json: true},

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/quotes"
 )
 
 // byteOrderMark begins texts that some programs write.
@@ -21,7 +23,7 @@ func newRows(r io.Reader) *rows {
 	if head, err := buffered.Peek(len(byteOrderMark)); err == nil && string(head) == byteOrderMark {
 		_, _ = buffered.Discard(len(byteOrderMark)) // it was peeked
 	}
-	reader := csv.NewReader(buffered)
+	reader := csv.NewReader(quotes.Reader(buffered, ','))
 	reader.FieldsPerRecord = -1
 	reader.ReuseRecord = true
 	reader.LazyQuotes = true // a quote within a title costs no row
@@ -40,6 +42,9 @@ func (r *rows) next() (row []string, line int64, err error) {
 		return nil, 0, err
 	}
 	at, _ := r.reader.FieldPos(0)
+	if quotes.In(row) {
+		return nil, int64(at), &csv.ParseError{StartLine: at, Line: at, Err: quotes.ErrOpen}
+	}
 	return row, int64(at), nil
 }
 

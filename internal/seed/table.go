@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tallycast/tallycast/internal/quotes"
 )
 
 // table adds what a table gives: lines of values, of which the first names the
@@ -20,8 +22,9 @@ func (f *found) table(r Rules, in io.Reader) error {
 		_, _ = buffered.Discard(len(byteOrderMark)) // it was just peeked at
 	}
 	head, _ := buffered.Peek(buffered.Size())
-	rows := csv.NewReader(buffered)
-	rows.Comma = separator(head)
+	comma := separator(head)
+	rows := csv.NewReader(quotes.Reader(buffered, byte(comma)))
+	rows.Comma = comma
 	rows.FieldsPerRecord = -1 // said with the line, below
 	columns, err := rows.Read()
 	if errors.Is(err, io.EOF) {
@@ -49,6 +52,10 @@ func (f *found) table(r Rules, in io.Reader) error {
 			return err
 		}
 		line, _ := rows.FieldPos(0)
+		if quotes.In(row) {
+			f.refuse(line, "%v", quotes.ErrOpen)
+			continue
+		}
 		if len(row) != len(columns) {
 			f.refuse(line, "has %d values, and the first line %d columns", len(row), len(columns))
 			continue

@@ -1,0 +1,80 @@
+package quotes_test
+
+import (
+	"encoding/csv"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/quotes"
+)
+
+func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
+	long := strings.Repeat("x,1\n", 300)
+	for text, want := range map[string]string{
+		"a,1\nb,2\n":                      "",
+		"\"a\",1\n\"b\"\"c\",2\n":         "",
+		"\"two\nlines\",1\nb,2\n":         "",
+		"1,\"two\r\nlines\"\r\nb,2\r\n":   "",
+		"a \"quoted\" title,1\n5\" b,2\n": "",
+		"\"he said \"so\" to\",1\nb,2":    "",
+		"\"a,1\nb,2\nc,3\n":               "\x00a,1\nb,2\nc,3\n",
+		"\"a,1\n\"b\",2\nc,3\n":           "\x00a,1\n\"b\",2\nc,3\n",
+		"x,\"a\n\"b\",\"c\n":              "x,\x00a\n\"b\",\x00c\n",
+		"\"a,1":                           "\x00a,1",
+		"\"a,1\n" + long + "\",2\n":       "\x00a,1\n" + long + "\x00,2\n",
+		"\"":                              "\x00",
+		"":                                "",
+	} {
+		if want == "" {
+			want = text
+		}
+		got, err := io.ReadAll(quotes.Reader(strings.NewReader(text), ','))
+		if err != nil || string(got) != want {
+			t.Errorf("%.60q became %.60q, want %.60q, %v", text, got, want, err)
+		}
+	}
+}
+
+// Whatever stands in a table, no row has more lines than a value may have, lines stay
+// where they are, and nothing changes but quotes that were spoiled.
+func FuzzReader(f *testing.F) {
+	for _, seed := range []string{"a,1\n", "\"a\nb\",1\n\"c,2\n", "\"\"\"\n\"", "\r\n\"\r\n\"", "a;\"b\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := io.ReadAll(quotes.Reader(iotestByte{strings.NewReader(text)}, ','))
+		if err != nil || len(got) != len(text) {
+			t.Fatalf("%q became %q, %v", text, got, err)
+		}
+		for i := range got {
+			if got[i] != text[i] && (got[i] != quotes.Spoiled || text[i] != '"') {
+				t.Fatalf("%q became %q", text, got)
+			}
+		}
+		again, _ := io.ReadAll(quotes.Reader(strings.NewReader(string(got)), ','))
+		if string(again) != string(got) {
+			t.Fatalf("%q became %q, and that %q", text, got, again)
+		}
+		rows := csv.NewReader(strings.NewReader(string(got)))
+		rows.FieldsPerRecord, rows.LazyQuotes = -1, true
+		for {
+			row, err := rows.Read()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if lines := strings.Count(strings.Join(row, ""), "\n"); lines > 100 {
+				t.Fatalf("a row of %d lines", lines)
+			}
+			if err != nil {
+				t.Fatalf("%q: %v", got, err)
+			}
+		}
+	})
+}
+
+// iotestByte hands over a byte at a time.
+type iotestByte struct{ io.Reader }
+
+func (r iotestByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }
