@@ -19,6 +19,9 @@ takes over the secret of the one that is copied, so that visitors are known
 again; one with another secret is refused. The source may be in use: what
 changes meanwhile is named, and copying again brings it over. An SQLite file
 that is copied to must not be held by a service.
+
+The exit code is 0 when nothing differs that was copied, 3 when that is so and the
+source changed meanwhile, and 1 when something is missing.
 `
 
 const copyExamples = `
@@ -36,6 +39,10 @@ var copyFlags = slices.Concat([]definition{
 	{name: "mode", takes: "WORD", fallback: "merge", help: "merge unites contributions with what is there; replace puts topics in the place of those there."},
 	{name: "scope", takes: "SITE/METRIC/KEYS", help: "Only this: a site, a metric of it, and keys that begin so."},
 }, storeFlags)
+
+// exitChanged is the exit code of a copy that is whole, of a source that is another by
+// now: whoever moves for good copies until it is 0.
+const exitChanged = 3
 
 // maxNamed is how many topics a message names.
 const maxNamed = 20
@@ -159,6 +166,9 @@ func (p *process) tellCopied(copied exchange.Copied, replace bool) int {
 	}
 	if len(more) == 0 {
 		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
+	}
+	if len(copied.Moving) > 0 {
+		return exitChanged
 	}
 	return exitOK
 }
