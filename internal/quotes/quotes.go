@@ -89,7 +89,9 @@ func (r *reader) closed(line []byte) []byte {
 			return joined
 		}
 	}
-	line[at] = Spoiled
+	for ; at >= 0; at = opened(line, r.separator, false) { // what was within it may open others
+		line[at] = Spoiled
+	}
 	return line
 }
 

@@ -25,6 +25,7 @@ func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
 		"\"a,1":                           "\x00a,1",
 		"\"a,1\n" + long + "\",2\n":       "\x00a,1\n" + long + "\x00,2\n",
 		"\"":                              "\x00",
+		"\",\"00\nb,2\n":                  "\x00,\x0000\nb,2\n",
 		"":                                "",
 	} {
 		if want == "" {
@@ -40,7 +41,7 @@ func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
 // Whatever stands in a table, no row has more lines than a value may have, lines stay
 // where they are, and nothing changes but quotes that were spoiled.
 func FuzzReader(f *testing.F) {
-	for _, seed := range []string{"a,1\n", "\"a\nb\",1\n\"c,2\n", "\"\"\"\n\"", "\r\n\"\r\n\"", "a;\"b\n"} {
+	for _, seed := range []string{"a,1\n", "\"a\nb\",1\n\"c,2\n", "\"\"\"\n\"", "\r\n\"\r\n\"", "\",\"00", "a;\"b\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
