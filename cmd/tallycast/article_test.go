@@ -47,6 +47,7 @@ func (a article) count(slug string) int64 {
 // and again once it is closed; two do so at once. Not a like is lost, of either, then
 // or after the store has been copied to a Redis.
 func TestTheBlogOfTheArticleMovesOverWithoutLosingALike(t *testing.T) {
+	t.Parallel()
 	old := article{t, redistest.Start(t, redistest.Options{}), map[string]int64{}}
 	pages := map[string]string{}
 	var slugs []string
@@ -136,6 +137,7 @@ func TestTheBlogOfTheArticleMovesOverWithoutLosingALike(t *testing.T) {
 }
 
 func TestWhatIsSetWaitsForTheSeedsThatItBuildsOn(t *testing.T) {
+	t.Parallel()
 	for call, waits := range map[string]bool{
 		"GET /v1/blog/likes/a": true, "GET /healthz": false, "GET /tally.js": false, "GET /admin/": false, "GET /admin/v1/overview": false,
 		"POST /admin/v1/session": false, "POST /admin/v1/seeds": true, "PATCH /admin/v1/topics/blog/likes/a": true, "POST /admin/v1/merge": true,

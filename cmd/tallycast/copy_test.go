@@ -10,6 +10,7 @@ import (
 )
 
 func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
+	t.Parallel()
 	from, back := sqlite(t), sqlite(t)
 	redis := redistest.Start(t, redistest.Options{})
 	text := "topic,count\n"
@@ -62,6 +63,7 @@ func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
 }
 
 func TestACopyTellsScriptsThatItsSourceWentOn(t *testing.T) {
+	t.Parallel()
 	from, to := sqlite(t), sqlite(t)
 	text := "topic,count\n"
 	for i := range 500 {
@@ -88,6 +90,7 @@ func TestACopyTellsScriptsThatItsSourceWentOn(t *testing.T) {
 }
 
 func TestABackupIsAStore(t *testing.T) {
+	t.Parallel()
 	from, to := sqlite(t), beside(t, "backup.db")
 	r := started(t, variables(), "--store", from, "--drain", "0s")
 	for i := range 20 {

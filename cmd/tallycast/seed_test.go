@@ -41,6 +41,7 @@ var posts = map[string]string{
 }
 
 func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
+	t.Parallel()
 	dir, store := content(t, posts), sqlite(t)
 	args := []string{"seed", "--store", store, "--site", "blog", "--field", "likes=likes", "--field", "claps=applause", dir}
 	expect := func(wantCode int, args []string, want ...string) string {
@@ -91,6 +92,7 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 }
 
 func TestSeedingARunningServiceIsPushedAndWritten(t *testing.T) {
+	t.Parallel()
 	const token = "a-token-that-only-the-owner-knows"
 	dir := content(t, posts)
 	page(t, filepath.Join(dir, "readers.csv"), "topic,count\nblog/readers/x,1\nblog/likes/new,9\n")
@@ -123,6 +125,7 @@ func TestSeedingARunningServiceIsPushedAndWritten(t *testing.T) {
 }
 
 func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
+	t.Parallel()
 	dir := content(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: lots\n---\n", "likes.csv": "topic,count\nblog/likes/c,3\nblog/readers/d,4\nelse/likes/e,5\n"})
 	code, out, errors := call(t, variables(), "seed", "--store", sqlite(t), "--site", "blog", dir, filepath.Join(dir, "likes.csv"))
 	if code != exitFailure || !strings.Contains(out, "; 2 changed.") {
@@ -136,6 +139,7 @@ func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
 }
 
 func TestSeedingRefusesWhatItCannotUnderstand(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
 		"seed": "name at least one folder",
 		"seed --store sqlite:x.db --at http://h x": "one of them",

@@ -14,6 +14,7 @@ import (
 )
 
 func TestSitesMayKnowTheirKeysHoweverTheyAreGiven(t *testing.T) {
+	t.Parallel()
 	const sitemap = "https://a.example/sitemap.xml"
 	for name, c := range map[string]config{
 		"flags":       configOf(t, variables(), "", "--site", "blog=https://a.example", "--site", "blog=sitemap="+sitemap, "--site", "docs=*,keys=known"),
@@ -30,6 +31,7 @@ func TestSitesMayKnowTheirKeysHoweverTheyAreGiven(t *testing.T) {
 }
 
 func TestASiteMapSaysWhichPagesMayBeLiked(t *testing.T) {
+	t.Parallel()
 	blog := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `<urlset><url><loc>https://blog.example/hello/</loc></url></urlset>`)
 	}))
@@ -116,6 +118,7 @@ func (r *running) withCookie(t *testing.T, cookie *http.Cookie, csrf, method str
 }
 
 func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
+	t.Parallel()
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	var all []*running
 	for range 2 {
@@ -173,6 +176,7 @@ func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
 }
 
 func TestWithoutATokenNothingIsBelowAdmin(t *testing.T) {
+	t.Parallel()
 	r := started(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json")
 	if status := r.own(t, http.MethodGet, "/admin/v1/overview", "", nil); status != http.StatusNotFound {
 		t.Errorf("answered %d", status)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	dir := content(t, posts)
 	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--new-topic-limit", "off"}
@@ -71,6 +72,7 @@ func begun(t *testing.T, args ...string) *running {
 }
 
 func TestWhileTheStoreIsAwayAtTheStartNothingIsAnsweredWithoutItsSeed(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill9()
 	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))

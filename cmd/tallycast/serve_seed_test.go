@@ -9,6 +9,7 @@ import (
 )
 
 func TestNobodyReadsANumberWithoutItsSeedAndAChangedPageIsPushed(t *testing.T) {
+	t.Parallel()
 	dir, store := content(t, posts), sqlite(t)
 	args := []string{"--store", store, "--site", "blog", "--drain", "0s", "--seed-from", dir, "--seed-site", "blog", "--seed-strip-prefix", "posts"}
 	r := started(t, variables(), args...)
@@ -76,6 +77,7 @@ func likesWhile(t *testing.T, topic string, stop <-chan struct{}, urls ...string
 }
 
 func TestLikesThatComeWhileAPageIsSeededAreAllCounted(t *testing.T) {
+	t.Parallel()
 	dir := content(t, posts)
 	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off")
 	frames := watch(t, r.public+"/v1/stream?topic=default/likes/about")
@@ -94,6 +96,7 @@ func TestLikesThatComeWhileAPageIsSeededAreAllCounted(t *testing.T) {
 }
 
 func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
+	t.Parallel()
 	dir := content(t, posts)
 	for args, want := range map[string]string{
 		"--seed-from " + filepath.Join(dir, "absent"):             "should be a folder or a file: no such file",

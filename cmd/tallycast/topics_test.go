@@ -40,6 +40,7 @@ func jsonLines(t *testing.T, out string) (all []map[string]any) {
 }
 
 func TestTopicsAreMendedFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	r, topics := owned(t, "--base-path", "/tally")
 	does := func(want string, args ...string) string {
 		t.Helper()
@@ -104,6 +105,7 @@ func TestTopicsAreMendedFromTheCommandLine(t *testing.T) {
 }
 
 func TestTheHelpOfTopicsListsWhatIsDoneToThem(t *testing.T) {
+	t.Parallel()
 	for _, args := range []string{"topics --help", "topics -h", "help topics"} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
 		if code != exitOK || errors != "" {
@@ -118,6 +120,7 @@ func TestTheHelpOfTopicsListsWhatIsDoneToThem(t *testing.T) {
 }
 
 func TestEachHeadingStandsOnceInAHelp(t *testing.T) {
+	t.Parallel()
 	var all [][]string
 	for _, c := range commands {
 		for _, sub := range c.sub {
@@ -138,6 +141,7 @@ func TestEachHeadingStandsOnceInAHelp(t *testing.T) {
 }
 
 func TestWhatDestroysIsAskedAbout(t *testing.T) {
+	t.Parallel()
 	r, topics := owned(t)
 	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
 	for _, args := range []string{
@@ -154,6 +158,7 @@ func TestWhatDestroysIsAskedAbout(t *testing.T) {
 }
 
 func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
+	t.Parallel()
 	_, topics := owned(t)
 	for _, args := range []string{
 		"topics", "topics nonsense", "topics --json list", "topics show", "topics show x", "topics set blog/likes/x", "topics set blog/likes/x -1", "topics set blog/likes/x many",
@@ -175,6 +180,7 @@ func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
 }
 
 func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
+	t.Parallel()
 	r, _ := owned(t)
 	closed := started(t, variables(), "--store", sqlite(t), "--drain", "0s")
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -226,6 +232,7 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 }
 
 func TestPeopleAreShownTables(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	m := &mending{process: &process{stdout: &out}, table: true}
 	m.tellEdit(nil, "blog/likes/x", shownEdit{Before: shownState{Count: 1234}, After: shownState{Count: 5}, Changed: true})
@@ -252,6 +259,7 @@ func TestPeopleAreShownTables(t *testing.T) {
 }
 
 func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
+	t.Parallel()
 	file := sqlite(t)
 	r := started(t, variables(), "--store", file, "--drain", "0s", "--site", "blog")
 	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
