@@ -28,7 +28,8 @@ type Sentinels struct {
 }
 
 // StartSentinels starts them, and waits until they know each other. A primary that
-// is silent for half a second is taken for dead.
+// is silent for two seconds is taken for dead: on a machine that does much else a
+// live one may well be for less.
 func StartSentinels(t testing.TB, args ...string) *Sentinels {
 	t.Helper()
 	return startSentinels(t, Options{Args: args})
@@ -53,7 +54,7 @@ func startSentinels(t testing.TB, options Options) *Sentinels {
 	s := &Sentinels{Servers: []*Server{primary, replica}}
 	wait(t, "the replica follows", replica.follows)
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
-		"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 3000\n"+
+		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 3000\n"+
 		"sentinel auth-user %[1]s %[3]s\nsentinel auth-pass %[1]s %[4]s\n", Primary, port, sentinelUser, sentinelPassword)
 	for range 3 {
 		w := Start(t, Options{sentinel: config})
