@@ -51,25 +51,37 @@ func (n *node) usable(warnings []string) {
 	n.status.good(warnings)
 }
 
+// check has the time for a few round trips for each of its steps: over a slow network
+// all of them would not fit, and a node that was lost would not be found again.
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
+	for _, step := range []func(context.Context) error{
+		n.meet,
+		n.load,
+		func(ctx context.Context) (err error) {
+			warnings, err = n.checkServer(ctx)
+			return err
+		},
+		n.checkRights,
+	} {
+		ctx, cancel := bounded(ctx)
+		err := step(ctx)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return warnings, nil
+}
+
+// meet greets the node and looks at its clock.
+func (n *node) meet(ctx context.Context) error {
 	if err := n.greet(ctx, n.client.Pipeline()); err != nil {
 		n.store.doubt(err)
-		return nil, err
+		return err
 	}
 	n.clock.forget()
-	if _, err := n.deadline(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.load(ctx); err != nil {
-		return nil, err
-	}
-	warnings, err = n.checkServer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return warnings, n.checkRights(ctx)
+	_, err := n.deadline(ctx)
+	return err
 }
 
 // greetConnection greets on each new connection, before anything else is sent on
