@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 )
 
@@ -34,7 +35,6 @@ func TestTheRateLimitIsABurstOfThreeTimes(t *testing.T) {
 func TestTheDefaultsLetAPersonThroughAndStopAFlood(t *testing.T) {
 	t.Parallel()
 	s := serveIn(t, nil)
-	refused := 0
 	each(300, 4, func(i int) {
 		a, err := s.try("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", i))
 		switch {
@@ -44,14 +44,16 @@ func TestTheDefaultsLetAPersonThroughAndStopAFlood(t *testing.T) {
 			t.Errorf("like %d: %d", i, a.status)
 		}
 	})
-	for i := range 100 {
-		if s.do("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", 1000+i)).status == 429 {
-			refused++
-		}
-	}
-	if refused == 0 {
-		t.Error("a flood of 400 likes was not stopped by 20/s")
-	}
+	// A loaded machine may take a while to be faster than a person.
+	refused := atomic.Int64{}
+	within(t, patience, "a like that is too many", func() bool {
+		each(200, 8, func(i int) {
+			if a, err := s.try("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", 1000+i)); err == nil && a.status == 429 {
+				refused.Add(1)
+			}
+		})
+		return refused.Load() > 0
+	})
 }
 
 func TestTheReadLimitCountsTopics(t *testing.T) {
