@@ -142,7 +142,11 @@ func (n *node) subscriber() *redis.Client {
 		if used.Swap(true) {
 			return nil, errBroken
 		}
-		return dial(ctx, network, address)
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &gatheringConn{Conn: conn}, nil
 	}
 	return redis.NewClient(&settings)
 }
