@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tallycast/tallycast/bench/load"
@@ -51,9 +52,13 @@ type liked struct {
 
 // Run measures what likes cost.
 func (c *likesCase) Run(s *session) error {
-	onRedis, err := pick([]*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}, c.Peers)
+	onRedis := []*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}
+	picked, err := pick(append(onRedis, onSQLite()...), c.Peers)
 	if err != nil {
 		return err
+	}
+	durable := func(p *peer.Peer) bool {
+		return slices.ContainsFunc(onSQLite(), func(d *peer.Peer) bool { return d.Name == p.Name })
 	}
 	return s.measured("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
 		cost, ofRedis, rate := figures{}, figures{}, figures{}
@@ -74,24 +79,27 @@ func (c *likesCase) Run(s *session) error {
 		}
 		for round := range c.Runs {
 			for _, topics := range []int{1, c.Topics} {
-				for _, p := range onRedis {
+				for _, p := range picked {
+					connections := c.Connections
+					if durable(p) {
+						if connections = c.SQLiteConnections; topics > 1 {
+							continue
+						}
+					}
 					if s.ctx.Err() == nil {
 						s.say("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
-						take(p, topics, c.Connections)
+						take(p, topics, connections)
 					}
 				}
 			}
-			for _, p := range []*peer.Peer{peer.TallycastSQLite(), peer.PlainSQLite()} {
-				if s.ctx.Err() == nil && len(c.Peers) == 0 {
-					s.say("round %d of %d: %s", round+1, c.Runs, p.Name)
-					take(p, 1, c.SQLiteConnections)
-				}
-			}
 		}
-		c.report(s, onRedis, cost, ofRedis, rate, slow)
+		c.report(s, picked, cost, ofRedis, rate, slow)
 		return s.ctx.Err()
 	})
 }
+
+// onSQLite are those that keep likes in a file.
+func onSQLite() []*peer.Peer { return []*peer.Peer{peer.TallycastSQLite(), peer.PlainSQLite()} }
 
 // likedName is a peer and how its likes spread.
 func likedName(p *peer.Peer, topics int) string {
@@ -118,8 +126,6 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 			row(p, topics)
 		}
 	}
-	row(peer.TallycastSQLite(), 1)
-	row(peer.PlainSQLite(), 1)
 	s.report.Bars("µs of CPU a like", bars)
 
 	for _, topics := range []int{1, c.Topics} {
@@ -135,7 +141,7 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 	}
 	us, naive := likedName(peer.Tallycast(), 1), likedName(peer.Naive(), 1)
 	s.report.Target(report.Target{What: us + ", Redis's own share, beside naive's", Figure: ofRedis.ratio(us, naive), Limit: redisTarget, Unit: "×"})
-	if len(c.Peers) == 0 {
+	if len(rate[likedName(peer.TallycastSQLite(), 1)]) > 0 {
 		durable, plain := likedName(peer.TallycastSQLite(), 1), likedName(peer.PlainSQLite(), 1)
 		s.report.Target(report.Target{What: "durable likes a second, beside a transaction each", Figure: rate.ratio(durable, plain), Limit: sqliteTarget, Unit: "×", AtLeast: true})
 	}
