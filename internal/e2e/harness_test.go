@@ -103,6 +103,12 @@ func serveIn(t testing.TB, env []string, args ...string) *service {
 // begin is [serveIn] for a service that need not become ready.
 func begin(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
+	return beginOf(t, binary, env, args...)
+}
+
+// beginOf is [begin] of another build of the program.
+func beginOf(t testing.TB, binary string, env []string, args ...string) *service {
+	t.Helper()
 	s := &service{Instance: processtest.Serve(t, binary, env, args...)}
 	s.client = newClient(t, s.URL)
 	if s.Internal != "" {

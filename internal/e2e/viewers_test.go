@@ -149,7 +149,12 @@ func TestPagesOf200TopicsEachAreCurrentInAll(t *testing.T) {
 func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	const waves, viewers, topics = 50, 20, 1000
-	s := serve(t)
+	plain, err := processtest.BuildPlain(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := beginOf(t, plain, nil, unlimited...)
+	s.AwaitReady()
 	neighbour := s.watch("?topic=default/likes/x")
 	neighbour.sawEvents("live", 1)
 	heap := func() float64 { // in MB, without garbage and what pools keep over one collection

@@ -16,8 +16,17 @@ const raceOptions = "GORACE=atexit_sleep_ms=0"
 // Build builds the program into dir, with the race detector where the test has it.
 // It is for TestMain.
 func Build(dir string) (binary string, err error) {
-	binary = filepath.Join(dir, "tallycast")
-	args := append([]string{"build", "-tags", "nomsgpack", "-o", binary}, buildFlags...)
+	return build(filepath.Join(dir, "tallycast"), buildFlags)
+}
+
+// BuildPlain builds the program that people run, for tests of what it takes: the race
+// detector takes ten times as much of everything.
+func BuildPlain(dir string) (binary string, err error) {
+	return build(filepath.Join(dir, "tallycast-plain"), nil)
+}
+
+func build(binary string, flags []string) (string, error) {
+	args := append([]string{"build", "-tags", "nomsgpack", "-o", binary}, flags...)
 	out, err := exec.Command("go", append(args, "github.com/tallycast/tallycast/cmd/tallycast")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
