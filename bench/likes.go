@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/tallycast/tallycast/bench/load"
@@ -52,20 +51,19 @@ type liked struct {
 
 // Run measures what likes cost.
 func (c *likesCase) Run(s *session) error {
-	onRedis := []*peer.Peer{peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO()}
-	picked, err := pick(append(onRedis, onSQLite()...), c.Peers)
+	picked, err := pick([]*peer.Peer{
+		peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
+		peer.TallycastSQLite(), peer.PlainSQLite(),
+	}, c.Peers)
 	if err != nil {
 		return err
-	}
-	durable := func(p *peer.Peer) bool {
-		return slices.ContainsFunc(onSQLite(), func(d *peer.Peer) bool { return d.Name == p.Name })
 	}
 	return s.measured("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
 		cost, ofRedis, rate := figures{}, figures{}, figures{}
 		slow := map[string]liked{}
-		take := func(p *peer.Peer, topics, connections int) {
+		take := func(p *peer.Peer, topics int, how load.Concurrency) {
 			s.with(p, func(server *peer.Server) error {
-				m, err := c.measure(s, server, topics, connections)
+				m, err := c.measure(s, server, topics, how)
 				if m.Likes > 0 {
 					who := likedName(p, topics)
 					cost.add(who, m.Server+m.Redis)
@@ -80,15 +78,9 @@ func (c *likesCase) Run(s *session) error {
 		for round := range c.Runs {
 			for _, topics := range []int{1, c.Topics} {
 				for _, p := range picked {
-					connections := c.Connections
-					if durable(p) {
-						if connections = c.SQLiteConnections; topics > 1 {
-							continue
-						}
-					}
-					if s.ctx.Err() == nil {
+					if how, ok := c.concurrency(p, topics); ok && s.ctx.Err() == nil {
 						s.say("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
-						take(p, topics, connections)
+						take(p, topics, how)
 					}
 				}
 			}
@@ -98,8 +90,17 @@ func (c *likesCase) Run(s *session) error {
 	})
 }
 
-// onSQLite are those that keep likes in a file.
-func onSQLite() []*peer.Peer { return []*peer.Peer{peer.TallycastSQLite(), peer.PlainSQLite()} }
+// concurrency returns how likes are sent to a peer; false where it is not measured on
+// so many topics.
+func (c *likesCase) concurrency(p *peer.Peer, topics int) (how load.Concurrency, ok bool) {
+	switch p.Name {
+	case peer.TallycastSQLite().Name, peer.PlainSQLite().Name:
+		return load.Concurrency{Loops: c.SQLiteConnections}, topics == 1
+	case peer.TallycastLimited().Name, peer.TallycastManyClients().Name:
+		return load.Concurrency{Loops: c.Connections, Addresses: c.Addresses}, true
+	}
+	return load.Concurrency{Loops: c.Connections}, true
+}
 
 // likedName is a peer and how its likes spread.
 func likedName(p *peer.Peer, topics int) string {
@@ -148,13 +149,8 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 }
 
 // measure measures what likes cost a server that was just started.
-func (c *likesCase) measure(s *session, server *peer.Server, topics, connections int) (m liked, err error) {
+func (c *likesCase) measure(s *session, server *peer.Server, topics int, how load.Concurrency) (m liked, err error) {
 	m = liked{Peer: server.Peer.Name, Topics: topics}
-	how := load.Concurrency{Loops: connections}
-	switch server.Peer.Name {
-	case peer.TallycastLimited().Name, peer.TallycastManyClients().Name:
-		how.Addresses = c.Addresses
-	}
 	likers, err := server.Likers(how)
 	if err != nil {
 		return m, err
