@@ -1,9 +1,7 @@
 package e2e_test
 
 import (
-	"context"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,14 +80,7 @@ func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
 	}
 	nginx := processtest.StartNginx(t, shippedNginx, all...)
 	crowd := gatherCrowd(t, nginx.Address, topic, pages)
-	likers := &likers{client: newClient(t, "http://"+nginx.Address), topic: topic}
-	ctx, stop := context.WithCancel(context.Background())
-	var liking sync.WaitGroup
-	likers.likeOn(ctx, 4, &liking)
-	defer func() {
-		stop()
-		liking.Wait()
-	}()
+	likers := startLikers(t, nginx.Address, topic)
 	eventually(t, "likes", func() bool { return likers.count() > 20 })
 	held := int(all[0].Metric("tallycast_viewers"))
 	if held < pages/6 {
@@ -100,8 +91,7 @@ func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
 	eventually(t, "they are back", func() bool { return crowd.current() == pages })
 	before := likers.count()
 	eventually(t, "more likes", func() bool { return likers.count() > before+20 })
-	stop()
-	liking.Wait()
+	likers.end()
 	within(t, soon, "every page shows what is stored", func() bool { return crowd.show(likers.acknowledged) == pages })
 	if n := len(crowd.cuts(time.Time{})); n != held {
 		t.Errorf("%d pages were cut off, and the instance held %d", n, held)

@@ -21,6 +21,8 @@ const shippedNginx = "../../deploy/nginx.conf"
 type likers struct {
 	client *client
 	topic  string
+	stop   context.CancelFunc
+	liking sync.WaitGroup
 
 	mu           sync.Mutex
 	acknowledged int64
@@ -28,11 +30,17 @@ type likers struct {
 	wrong        []string // what else they were answered
 }
 
-// likeOn sends likes until ctx ends, several at once; wait until they are done.
-func (l *likers) likeOn(ctx context.Context, at int, wait *sync.WaitGroup) {
+// startLikers sends likes at an address, several at once, until [likers.end], at the
+// latest that of the test.
+func startLikers(t testing.TB, address, topic string) *likers {
+	const at = 4
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	l := &likers{client: newClient(t, "http://"+address), topic: topic, stop: stop}
+	t.Cleanup(l.end)
 	var next int
 	for range at {
-		wait.Go(func() { // ends with ctx
+		l.liking.Go(func() { // ends with ctx
 			for ctx.Err() == nil {
 				l.mu.Lock()
 				n := next
@@ -43,6 +51,13 @@ func (l *likers) likeOn(ctx context.Context, at int, wait *sync.WaitGroup) {
 			}
 		})
 	}
+	return l
+}
+
+// end waits for the likes that are in flight.
+func (l *likers) end() {
+	l.stop()
+	l.liking.Wait()
 }
 
 // like sends one like until it is acknowledged.
@@ -101,14 +116,7 @@ func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 	}
 	nginx := processtest.StartNginx(t, shippedNginx, all...)
 	crowd := gatherCrowd(t, nginx.Address, topic, pages)
-	likers := &likers{client: newClient(t, "http://"+nginx.Address), topic: topic}
-	ctx, stop := context.WithCancel(context.Background())
-	var liking sync.WaitGroup
-	likers.likeOn(ctx, 4, &liking)
-	defer func() {
-		stop()
-		liking.Wait()
-	}()
+	likers := startLikers(t, nginx.Address, topic)
 
 	for i := range all {
 		held := int(all[i].Metric("tallycast_viewers"))
@@ -127,8 +135,7 @@ func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 	restarted := time.Now()
 	eventually(t, "every page is back", func() bool { return crowd.current() == pages })
 	t.Logf("all pages were back %s after the last restart", time.Since(restarted).Round(10*time.Millisecond))
-	stop()
-	liking.Wait()
+	likers.end()
 	within(t, soon, "every page shows what is stored", func() bool { return crowd.show(likers.acknowledged) == pages })
 	for _, i := range all {
 		if c := newClient(t, i.URL).read(topic); c.Count != likers.acknowledged {
