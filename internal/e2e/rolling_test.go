@@ -102,12 +102,15 @@ func pause(d time.Duration) {
 func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 	t.Parallel()
 	const pages, drain, topic = 2000, 10 * time.Second, "default/likes/rolling"
+	// 20 changes a second on each page would be a test of what a fan-out costs.
+	const flush = "500ms"
 	redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 	var all []*processtest.Instance
 	var args [][]string
 	for i := range 3 {
 		args = append(args, append([]string{
-			"--listen", processtest.FreeAddress(t), "--store", redis.URL(0), "--trusted-proxy", "127.0.0.1", "--drain", drain.String(),
+			"--listen", processtest.FreeAddress(t), "--store", redis.URL(0), "--trusted-proxy", "127.0.0.1",
+			"--drain", drain.String(), "--flush-interval", flush,
 		}, unlimited...))
 		all = append(all, processtest.Serve(t, binary, nil, args[i]...))
 	}

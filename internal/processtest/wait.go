@@ -13,8 +13,10 @@ import (
 const (
 	// Patience is how long anything may take; it only costs time when it fails.
 	Patience = 30 * time.Second
-	// between is the pause between two looks at a condition.
-	between = 3 * time.Millisecond
+	// soonest and latest bound the pause between two looks at a condition. It is a
+	// share of what was waited for so far: a look at a program's metrics costs more than
+	// what most tests do, where the program looks for races.
+	soonest, latest, share = 3 * time.Millisecond, 200 * time.Millisecond, 16
 )
 
 // Eventually waits until condition holds, at most for [Patience].
@@ -26,10 +28,12 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 // Within waits until condition holds, at most for limit.
 func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !condition(); time.Sleep(between) {
-		if time.Now().After(deadline) {
+	for began := time.Now(); !condition(); {
+		waited := time.Since(began)
+		if waited > limit {
 			t.Fatalf("waited in vain for %s: %s", limit, what)
 		}
+		time.Sleep(max(soonest, min(waited/share, latest)))
 	}
 }
 

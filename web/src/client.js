@@ -88,12 +88,15 @@ export function connect(api) {
       present: lacking(asked[1], before[1]),
       absent: lacking(before[1], asked[1]),
     };
-    if (!idle() && link?.change(change)) return;
+    if (link?.change(change)) return;
     close();
     open();
   };
 
-  /** Nothing is wanted pushed. */
+  /**
+   * Nothing is wanted pushed. The link is let go when it is next looked at: on a site of one page the
+   * next elements come soon, and a socket closed while it connects is a warning on the console.
+   */
   const idle = () => !Object.keys(watched)[0];
 
   /** Listens to what happens to the page; once. */
@@ -174,7 +177,10 @@ export function connect(api) {
       },
       ended,
     );
-    look = setInterval(() => Date.now() - heard > (deaf ? DEAF : SILENCE) && ended(0), LOOK);
+    look = setInterval(() => {
+      if (idle()) close();
+      else if (Date.now() - heard > (deaf ? DEAF : SILENCE)) ended(0);
+    }, LOOK);
   };
 
   const close = () => {

@@ -15,7 +15,7 @@ export const SILENCE = 60_000;
  */
 export const DEAF = 10_000;
 
-/** How often silence is looked for, in milliseconds. */
+/** How often a link is looked at, in milliseconds: is it silent, does anybody want it? */
 export const LOOK = 5000;
 
 /** How long to stay away from an instance that is full (close code 1013), in milliseconds. */

@@ -1,7 +1,7 @@
 /** Which thing an element counts, where nobody says so. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { launch, newVisitor, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -27,8 +27,7 @@ const CASES = /** @type {[path: string, head: string, key: string][]} */ ([
 test('an element is named by its page: canonical link, path, no trailing slash, index', async (t) => {
   const pages = Object.fromEntries(CASES.map(([path, head]) => [new URL(path, 'http://blog.example').pathname, { head, body: '<tally-like></tally-like>' }]));
   const site = await startSite(t, pages);
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   for (const [path, , key] of CASES) {
     // The home page is met twice.
     const topic = `default/likes/${key.split('/').map(encodeURIComponent).join('/')}`;
@@ -46,8 +45,7 @@ test('the script’s own address names the site, and an element may name another
   const pages = { '/': { query: '?site=blog', body } };
   const site = await startSite(t, pages, { flags: ['--site=blog=*'] });
   for (let i = 0; i < 2; i++) await assertLike(site.service.url, 'blog/likes/post', `visitor-${i}`);
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 2);
   await shows(page, '#other', 0);

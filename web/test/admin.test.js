@@ -53,8 +53,7 @@ async function owner(method, path, body) {
  * @param {{ view?: string, token?: string, at?: string, options?: import('playwright-core').BrowserContextOptions }} [how]
  */
 async function openAdmin(t, { view = '', token = TOKEN, at = service.url, options } = {}) {
-  const { context, open, complaints } = await newVisitor(browser, options);
-  t.after(() => context.close());
+  const { context, open, complaints } = await newVisitor(t, browser, options);
   const page = await open(`${at}/admin/#/${view}`);
   await page.getByLabel('Admin token').fill(token);
   await page.keyboard.press('Enter');
@@ -246,8 +245,6 @@ test('a topic is set, renamed, merged, reset and deleted, each said before it ha
 
 test('a spike is looked at, undone, and every open page follows', async (t) => {
   await likes('blog/likes/spiked', 30, 'machine');
-  const reader = await newVisitor(browser);
-  t.after(() => reader.context.close());
   const { page, complaints } = await openAdmin(t, { view: 'spikes' });
   const watching = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=spiked' });
   const shown = watching.page.getByRole('row', { name: 'blog/likes/spiked' }).locator('.count');
@@ -307,8 +304,7 @@ test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     for (const [width, height] of [[1280, 900], [390, 844]]) {
       const options = { colorScheme, viewport: { width, height }, reducedMotion: /** @type {const} */ ('reduce') };
-      const { context, open } = await newVisitor(browser, options);
-      t.after(() => context.close());
+      const { open } = await newVisitor(t, browser, options);
       const page = await open(`${service.url}/admin/`);
       await page.getByLabel('Admin token').waitFor();
       await examine(page, `signin-${colorScheme}-${width}`);
@@ -331,8 +327,7 @@ test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
 });
 
 test('the page keeps its own policy and asks nobody else', async (t) => {
-  const { context, open } = await newVisitor(browser);
-  t.after(() => context.close());
+  const { context, open } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const violations = /** @type {any} */ (window).violations = /** @type {string[]} */ ([]);
     addEventListener('securitypolicyviolation', (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`), true);

@@ -19,12 +19,14 @@ export const launch = (options) => chromium.launch({ executablePath: process.env
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
 
 /**
- * Opens a page of a visitor of its own and collects what the browser complains of.
+ * Somebody who visits while the test lasts, and what the browser complains of meanwhile.
+ * @param {import('node:test').TestContext} t
  * @param {import('playwright-core').Browser} browser
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
-export async function newVisitor(browser, options) {
-  const context = await browser.newContext(options);
+export async function newVisitor(t, browser, options) {
+  const context = await browser.newContext({ userAgent: PERSON, ...options });
+  t.after(() => context.close());
   /** @type {string[]} */
   const complaints = [];
   /** @param {string} url */

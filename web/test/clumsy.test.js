@@ -19,16 +19,6 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/**
- * @param {import('node:test').TestContext} t
- * @param {import('playwright-core').BrowserContextOptions} [options]
- */
-async function visitor(t, options) {
-  const made = await newVisitor(browser, { userAgent: PERSON, ...options });
-  t.after(() => made.context.close());
-  return made;
-}
-
 test('attributes that make no sense are passed over, and nothing else is', async (t) => {
   const body =
     ['1,234', 'abc', '-5', '1e999', '0x10', ''].map((count, i) => `<tally-count class="bad" page="bad-${i}" count="${count}">none</tally-count>`).join(' ') +
@@ -37,7 +27,7 @@ test('attributes that make no sense are passed over, and nothing else is', async
     '<tally-claps page="post" max="many" count="3"></tally-claps><tally-reactions page="post" reactions="constructor,heart" count="heart=x"></tally-reactions>' +
     '<tally-top limit="many"></tally-top>';
   const site = await startSite(t, { '/': { body } });
-  const { context, open, complaints } = await visitor(t);
+  const { context, open, complaints } = await newVisitor(t, browser);
   // The numbers of the page alone.
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await open(site.url);
@@ -72,7 +62,7 @@ const STORAGES = {
 for (const [how, script] of Object.entries(STORAGES)) {
   test(`storage that is ${how} keeps nobody from pressing`, async (t) => {
     const site = await startSite(t, { '/': HEART });
-    const { context, open, complaints } = await visitor(t);
+    const { context, open, complaints } = await newVisitor(t, browser);
     await context.addInitScript(script);
     const page = await open(site.url);
     await shows(page, 'tally-like', 0);
@@ -88,7 +78,7 @@ for (const [how, script] of Object.entries(STORAGES)) {
 
 test('what another tab clears is forgotten here, too', async (t) => {
   const site = await startSite(t, { '/': HEART, '/other': {} });
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
   await press(page, 'tally-like');
@@ -105,7 +95,7 @@ test('a frame without an origin shows its number, and says what is refused', asy
   const site = await startSite(t, pages);
   const inner = `<script type=module src=${site.api}/tally.js></script><tally-like page=post count=3></tally-like>`;
   pages['/'].body = `<iframe sandbox="allow-scripts" width="400" height="200" srcdoc="${inner}"></iframe>`;
-  const { context, complaints } = await visitor(t);
+  const { context, complaints } = await newVisitor(t, browser);
   const page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(String(error)));
   /** @type {string[]} */
@@ -124,7 +114,7 @@ test('a frame without an origin shows its number, and says what is refused', asy
 
 test('a service that is away from the start leaves the page’s number, and gets the press later', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post" count="41"></tally-like>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   let away = true;
   await context.routeWebSocket('**/v1/ws', (socket) => (away ? socket.close() : void socket.connectToServer()));
   await context.route(/\/v1\/|\/tally-/, (route) => (away ? route.abort() : route.continue()));
@@ -142,7 +132,7 @@ test('a service that is away from the start leaves the page’s number, and gets
 
 test('the second-best way is loaded again where it could not be loaded at first', async (t) => {
   const site = await startSite(t, { '/': HEART });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   let tries = 0;
   await context.route(/\/tally-/, (route) => (++tries === 1 ? route.abort() : route.continue()));
@@ -154,7 +144,7 @@ test('the second-best way is loaded again where it could not be loaded at first'
 
 test('a proxy that names a date to come back at is not asked without end', async (t) => {
   const site = await startSite(t, { '/': HEART });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   let asked = 0;
   await context.route('**/v1/default/likes/post', (route) => {
     asked++;
@@ -174,7 +164,7 @@ test('elements that are moved stay what they are, and the service hears nothing 
   const names = ['a', 'b', 'c'];
   const body = `<main>${names.map((name) => `<tally-like page="${name}"></tally-like>`).join('')}</main><tally-readers page="here"></tally-readers><tally-reactions page="post" reactions="heart,party"></tally-reactions>`;
   const site = await startSite(t, { '/': { body } });
-  const { context, open, complaints } = await visitor(t);
+  const { context, open, complaints } = await newVisitor(t, browser);
   /** @type {string[]} */
   const said = [];
   let sockets = 0;
@@ -217,7 +207,7 @@ test('elements that are moved stay what they are, and the service hears nothing 
 
 test('an element that is removed while its press is on its way comes back pressed', async (t) => {
   const site = await startSite(t, { '/': HEART });
-  const { context, open, complaints } = await visitor(t);
+  const { context, open, complaints } = await newVisitor(t, browser);
   /** @type {() => void} */
   let answer = () => {};
   const held = new Promise((resolve) => (answer = () => resolve(undefined)));
@@ -244,7 +234,7 @@ test('an element that is removed while its press is on its way comes back presse
 test('attributes that change in quick succession end on the last, by whatever way an element was made', async (t) => {
   const site = await startSite(t, { '/': { body: '<div id="made"></div><template><tally-like id="cloned" page="c"></tally-like></template>' } });
   for (const [i, key] of ['a', 'b', 'c'].entries()) for (let n = 0; n <= i; n++) await assertLike(site.service.url, `default/likes/${key}`, `visitor-${n}`);
-  const { open, complaints } = await visitor(t);
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   await page.evaluate(async () => {
     const made = /** @type {Element} */ (document.querySelector('#made'));
@@ -269,7 +259,7 @@ test('attributes that change in quick succession end on the last, by whatever wa
 test('properties that were set before the script ran count', async (t) => {
   const early = "<script>Object.assign(document.querySelector('tally-like'), { page: 'named', count: 7, label: 'Love it' })</script>";
   const site = await startSite(t, { '/': { body: `<tally-like></tally-like>${early}` } });
-  const { context, open, complaints } = await visitor(t);
+  const { context, open, complaints } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await open(site.url);
   await shows(page, 'tally-like', 7);
@@ -293,7 +283,7 @@ test('the script twice, in two versions, by two addresses: one of them works, an
     [['tally.js', `../${new URL(other.url).host}`], [/are those of http:\/\/tally.example.* came later and is not used/]],
   ])) {
     pages['/'].tag = names.map((name) => (name.startsWith('..') ? `<script type="module" src="${other.url}/tally.js"></script>` : script(name))).join('');
-    const { open, complaints } = await visitor(t, { userAgent: `${PERSON} Edg/${names.join('').length}` });
+    const { open, complaints } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${names.join('').length}` });
     const page = await open(site.url);
     const before = await countOf(site.service.url, TOPIC);
     await shows(page, 'tally-like', before);
@@ -312,12 +302,12 @@ test('the script twice, in two versions, by two addresses: one of them works, an
 
 test('what frameworks write for no is no, and a telephone is no bot', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors consent="false"></tally-visitors>' }, '/local': { body: '<tally-visitors local="false"></tally-visitors>' } });
-  const { open } = await visitor(t, { userAgent: `${PERSON} CUBOT NOTE 20` });
+  const { open } = await newVisitor(t, browser, { userAgent: `${PERSON} CUBOT NOTE 20` });
   const page = await open(site.url);
   await shows(page, 'tally-visitors', 1);
   await eventually(async () => assert.equal(await countOf(site.service.url, 'default/visitors/site'), 1));
   assert.equal(await page.evaluate(() => localStorage.length), 0);
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   /** @type {string[]} */
   const told = [];
   context.on('console', (message) => told.push(message.text()));

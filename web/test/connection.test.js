@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { launch, newVisitor, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
@@ -16,13 +16,6 @@ before(async () => {
   browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 });
 after(() => browser?.close());
-
-/** @param {import('node:test').TestContext} t */
-async function visitor(t) {
-  const made = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => made.context.close());
-  return made;
-}
 
 /**
  * Notes the statuses that the page's connection goes through, and when.
@@ -42,7 +35,7 @@ test('a policy that forbids the socket and lets requests through costs nothing b
   const site = await startSite(t, pages);
   const host = site.api.replace('http://', '');
   pages['/'].headers = { 'content-security-policy': `default-src 'none'; img-src data:; script-src http://${host}; connect-src http://${host}; require-trusted-types-for 'script'` };
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const since = performance.now();
     document.addEventListener('tally-status', (event) => {
@@ -76,7 +69,7 @@ test('a page that states the integrity of its script loads nothing else, and str
   const name = `tally-${gallery.createHash('sha256').update(whole).digest('hex').slice(0, 16)}.js`;
   const integrity = `sha384-${gallery.createHash('sha384').update(whole).digest('base64')}`;
   pages['/'].tag = `<script type="module" src="${site.api}/${name}?site=default" integrity="${integrity}" crossorigin></script>`;
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   const page = await context.newPage();
   /** @type {string[]} */
@@ -97,7 +90,7 @@ test('a page that states the integrity of its script loads nothing else, and str
 
 test('a page on the second-best way tries the best again', async (t) => {
   const site = await startSite(t, { '/': COUNT });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await noteStatus(context);
   let blocked = true;
   let sockets = 0;
@@ -126,7 +119,7 @@ test('a page on the second-best way tries the best again', async (t) => {
 
 test('a stream that brings nothing is given up for questions, and these keep the number current', async (t) => {
   const site = await startSite(t, { '/': COUNT });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await noteStatus(context);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   // A proxy that keeps everything to itself.
@@ -145,7 +138,7 @@ test('a stream that brings nothing is given up for questions, and these keep the
 
 test('a page that comes back from the back/forward cache is current', async (t) => {
   const site = await startSite(t, { '/': COUNT, '/next': {} });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await noteStatus(context);
   await context.addInitScript(() => addEventListener('pageshow', ({ persisted }) => persisted && (/** @type {any} */ (window).cameBack = true)));
   const page = await context.newPage();
@@ -163,7 +156,7 @@ test('a page that comes back from the back/forward cache is current', async (t) 
 
 test('nothing heard for a minute is a dead connection', async (t) => {
   const site = await startSite(t, { '/': COUNT });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await noteStatus(context);
   let sockets = 0;
   let dead = false;
@@ -190,7 +183,7 @@ test('nothing heard for a minute is a dead connection', async (t) => {
 
 test('a page that was hidden for an hour held nothing, and is current at once', async (t) => {
   const site = await startSite(t, { '/': COUNT });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await noteStatus(context);
   let sockets = 0;
   context.on('page', (page) => page.on('websocket', () => sockets++));
@@ -215,9 +208,36 @@ test('a page that was hidden for an hour held nothing, and is current at once', 
   assert.equal(sockets, 2);
 });
 
+test('a page that leaves all it followed has its connection for what comes next, and lets it go when nothing does', async (t) => {
+  const site = await startSite(t, { '/': COUNT });
+  const { context, complaints, open } = await newVisitor(t, browser);
+  await noteStatus(context);
+  await context.clock.install();
+  /** @type {import('playwright-core').WebSocket[]} */
+  const sockets = [];
+  context.on('page', (page) => page.on('websocket', (socket) => sockets.push(socket)));
+  const page = await open(site.url);
+  /** @param {string} key */
+  const turn = (key) => page.evaluate((key) => (document.body.innerHTML = key && `<tally-count page="${key}">?</tally-count>`), key);
+  // Left while the socket is still on its way, too: closing it then is a warning on the console.
+  for (const key of ['', 'other', '', 'post']) await turn(key);
+  await assertLike(site.service.url, TOPIC, 'somebody-else');
+  await eventually(async () => assert.equal(await status(page), 'live'));
+  await page.clock.runFor(2000);
+  await shows(page, 'tally-count', 1);
+  await turn('');
+  await page.clock.runFor(6000);
+  await eventually(() => assert.deepEqual(sockets.map((socket) => socket.isClosed()), [true]));
+  assert.equal(await status(page), 'away');
+  await turn('post');
+  await shows(page, 'tally-count', 1);
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(complaints, []);
+});
+
 test('a page that is rendered ahead connects, and counts, when it is looked at', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors><tally-readers></tally-readers>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     Object.defineProperty(document, 'prerendering', { value: true, configurable: true });
     Object.defineProperty(document, 'hidden', { value: true, configurable: true });
@@ -244,7 +264,7 @@ test('a page that is rendered ahead connects, and counts, when it is looked at',
 
 test('an origin that is not allowed is told once, to the console, and does not ask again until the page is seen again', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
-  const { context, complaints, open } = await visitor(t);
+  const { context, complaints, open } = await newVisitor(t, browser);
   const other = site.url.replace('blog.example', 'elsewhere.example');
   let asked = 0;
   context.on('request', (request) => request.method() === 'POST' && new URL(request.url()).pathname === '/v1/stream' && asked++);

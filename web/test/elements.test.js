@@ -13,22 +13,12 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/**
- * @param {import('node:test').TestContext} t
- * @param {import('playwright-core').BrowserContextOptions} [options]
- */
-async function visitor(t, options) {
-  const made = await newVisitor(browser, { userAgent: PERSON, ...options });
-  t.after(() => made.context.close());
-  return made;
-}
-
 /** @param {import('playwright-core').Page} page */
 const stored = (page) => page.evaluate(() => ({ ...localStorage }));
 
 test('claps: a press that lasts claps on, and all is sent at once after the pause', async (t) => {
   const site = await startSite(t, { '/post': { body: '<p style="margin:4em"><tally-claps page="post"></tally-claps></p>' } });
-  const { open, context, complaints } = await visitor(t);
+  const { open, context, complaints } = await newVisitor(t, browser);
   const page = await open(`${site.url}/post`);
   await shows(page, 'tally-claps', 0);
   /** @type {string[]} */
@@ -52,7 +42,7 @@ test('claps: a press that lasts claps on, and all is sent at once after the paus
 
 test('claps: fifty at most, by keyboard too, and kept over a reload', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } });
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-claps', 0);
   await page.keyboard.press('Tab');
@@ -67,7 +57,7 @@ test('claps: fifty at most, by keyboard too, and kept over a reload', async (t) 
 
 test('claps: a page that is left during the pause sends what it has', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' }, '/next': {} });
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-claps', 0);
   await page.locator('tally-claps button').click();
@@ -79,7 +69,7 @@ test('reactions: a row of toggles by name, each live, each its own', async (t) =
   const site = await startSite(t, {
     '/': { body: '<tally-reactions page="post" reactions="heart=Love it, rocket, wow" count="heart=3"><b>fallback</b><i slot="wow">W</i></tally-reactions>' },
   });
-  const { open, complaints } = await visitor(t);
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   const reaction = (/** @type {string} */ name) => page.locator(`tally-reactions tally-like[metric=${name}]`);
   await shows(page, 'tally-reactions tally-like[metric=rocket]', 0);
@@ -114,7 +104,7 @@ test('reactions: a row of toggles by name, each live, each its own', async (t) =
 test('visitors: several on a page and on many pages count one, and nothing is stored', async (t) => {
   const body = '<header><tally-visitors></tally-visitors></header><footer><tally-visitors></tally-visitors></footer>';
   const site = await startSite(t, { '/': { body }, '/other': { body } });
-  const { open, context, complaints } = await visitor(t);
+  const { open, context, complaints } = await newVisitor(t, browser);
   const posts = [];
   context.on('request', (request) => request.method() === 'POST' && posts.push(request));
   const page = await open(site.url);
@@ -126,7 +116,7 @@ test('visitors: several on a page and on many pages count one, and nothing is st
   assert.equal(await countOf(site.service.url, 'default/visitors/site'), 1);
   assert.deepEqual(await stored(next), {});
   // Somebody else, whom the server tells apart by the browser.
-  const other = await visitor(t, { userAgent: PERSON + ' Edg/156' });
+  const other = await newVisitor(t, browser, { userAgent: PERSON + ' Edg/156' });
   await other.open(site.url);
   await shows(page, 'header tally-visitors', 2);
   await shows(page, 'footer tally-visitors', 2);
@@ -135,7 +125,7 @@ test('visitors: several on a page and on many pages count one, and nothing is st
 
 test('visitors: with consent one entry is kept, and the visitor is counted once for good', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors consent></tally-visitors>' }, '/page': { body: '<tally-visitors scope="page"></tally-visitors>' } });
-  const { open, context } = await visitor(t);
+  const { open, context } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-visitors', 1);
   await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/site'], 1));
@@ -158,7 +148,7 @@ test('visitors: who was counted before there was consent is not counted again af
     (page) => page.evaluate(() => document.querySelector('tally-visitors')?.setAttribute('consent', '')),
   ];
   for (const [i, agree] of ways.entries()) {
-    const { open, context, complaints } = await visitor(t, { userAgent: `${PERSON} Edg/${i}` });
+    const { open, context, complaints } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${i}` });
     const page = await open(site.url);
     await shows(page, 'tally-visitors', i + 1);
     await eventually(async () => assert.equal(await countOf(site.service.url, 'default/visitors/site'), i + 1));
@@ -178,7 +168,7 @@ test('visitors: who was counted before there was consent is not counted again af
 
 test('visitors: an element that is told its page after it was put there counts for that page alone', async (t) => {
   const site = await startSite(t, { '/': {} });
-  const { open, context } = await visitor(t);
+  const { open, context } = await newVisitor(t, browser);
   /** @type {string[]} */
   const posts = [];
   context.on('request', (request) => request.method() === 'POST' && posts.push(new URL(request.url()).pathname));
@@ -196,7 +186,7 @@ test('visitors: an element that is told its page after it was put there counts f
 
 test('views: one in half an hour, by the same element', async (t) => {
   const site = await startSite(t, { '/post': { body: '<tally-visitors metric="views" scope="page"></tally-visitors>' } });
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(`${site.url}/post`);
   await shows(page, 'tally-visitors', 1);
   await page.reload();
@@ -206,7 +196,7 @@ test('views: one in half an hour, by the same element', async (t) => {
 
 test('readers: pages that are open, and seen, count while they are', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
-  const { open, complaints } = await visitor(t);
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-readers', 1);
   const second = await open(site.url);
@@ -223,7 +213,7 @@ test('readers: pages that are open, and seen, count while they are', async (t) =
 
 test('readers: where only a stream gets through, the page is present all the same', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   const page = await context.newPage();
   await page.goto(site.url);
@@ -242,7 +232,7 @@ test('who asks not to be counted, who is no person, and who is local, is not', a
     ['localhost', local, {}, ''],
   ];
   for (const [why, url, options, script] of cases) {
-    const { context } = await visitor(t, options);
+    const { context } = await newVisitor(t, browser, options);
     if (script) await context.addInitScript(script);
     const page = await context.newPage();
     /** @type {string[]} */
@@ -276,7 +266,7 @@ test('top: the most liked in order, numbers live, the order asked again and rows
     for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURI(key)}`, `visitor-${key.slice(0, 1)}-${i}`);
   }
   await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()).top.length, 3));
-  const { context, complaints } = await visitor(t);
+  const { context, complaints } = await newVisitor(t, browser);
   const page = await context.newPage();
   await page.clock.install();
   await page.goto(site.url);

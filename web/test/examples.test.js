@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON, press, pressed, shows } from './browser.js';
+import { launch, newVisitor, press, pressed, shows } from './browser.js';
 import { assertLike, countOf, freePort, start, startService } from './process.js';
 import { makeProject, run, web } from './project.js';
 import { eventually } from './wait.js';
@@ -45,8 +45,7 @@ for (const name of ['vue', 'svelte']) {
     const html = await (await fetch(`http://127.0.0.1:${port}`)).text();
     assert.match(html, /<tally-like page="posts\/hello" count="3"[^>]*>/);
     assert.match(html, /Like \((<!--.*?-->)?3(<!--.*?-->)?\)/);
-    const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-    t.after(() => context.close());
+    const { context, open, complaints } = await newVisitor(t, browser);
     // The heart that the server rendered, to be recognised.
     await context.addInitScript(() =>
       addEventListener('DOMContentLoaded', () => (/** @type {any} */ (window).rendered = document.querySelector('tally-like'))),

@@ -15,19 +15,12 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** @param {import('node:test').TestContext} t */
-async function visitor(t) {
-  const made = await newVisitor(browser);
-  t.after(() => made.context.close());
-  return made;
-}
-
 test('a store that is down takes the heart back and says why, and heals', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const service = await startService({ store: redis.url });
   t.after(() => service.stop());
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(service.url);
   await live(page);
   await assertLike(service.url, TOPIC, 'somebody-else');
@@ -62,7 +55,7 @@ test('pages come back to a service that was restarted, and keep what was pressed
   t.after(() => redis.stop());
   const first = await startService({ store: redis.url });
   t.after(() => first.stop());
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(first.url);
   await live(page);
   await first.stop();
@@ -83,7 +76,7 @@ test('where WebSockets are blocked a stream serves, and where streams are, quest
   const service = await startService();
   t.after(() => service.stop());
   for (const blocked of [['ws'], ['ws', 'stream']]) {
-    const { context } = await visitor(t);
+    const { context } = await newVisitor(t, browser);
     // What a filter between page and service does: the connection ends before anything was said.
     await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
     if (blocked.includes('stream')) await context.route('**/v1/stream', (route) => route.abort());
@@ -104,7 +97,7 @@ test('where WebSockets are blocked a stream serves, and where streams are, quest
 test('a hidden page lets go after ten seconds and is current when it is seen again', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   const page = await context.newPage();
   await page.clock.install();
   await page.goto(service.url);

@@ -30,8 +30,7 @@ after(async () => {
  * @param {string} topic
  */
 async function pageOf(t, topic) {
-  const { context, complaints } = await newVisitor(browser);
-  t.after(() => context.close());
+  const { context, complaints } = await newVisitor(t, browser);
   const page = await context.newPage();
   page.on('console', (message) => complaints.push(message.text()));
   /** @type {import('playwright-core').WebSocketRoute[]} */

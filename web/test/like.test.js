@@ -32,8 +32,7 @@ async function firstReader(t) {
  * @param {import('playwright-core').Browser} [theirs]
  */
 async function reader(t, theirs = browser) {
-  const visitor = await newVisitor(theirs);
-  t.after(() => visitor.context.close());
+  const visitor = await newVisitor(t, theirs);
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
@@ -242,8 +241,7 @@ test('a refusal takes the press back and says why', async (t) => {
   // One new topic an hour: the second heart is refused.
   service = await startService({ flags: ['--new-topic-limit=1/h'] });
   t.after(() => service.stop());
-  const { context, open, complaints } = await newVisitor(browser);
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(`${service.url}/demo/`);
   await live(page);
   const hearts = page.locator('.pleasures tally-like');

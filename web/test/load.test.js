@@ -1,7 +1,7 @@
 /** Pages with much to show: what they cost, and that it does not grow. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON } from './browser.js';
+import { launch, newVisitor } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike } from './process.js';
 import { storm } from './storm.js';
@@ -45,8 +45,7 @@ after(() => browser?.close());
  * @param {string} url
  */
 async function openHigh(t, url) {
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON, viewport: { width: 1280, height: 3000 } });
-  t.after(() => context.close());
+  const { context, open, complaints } = await newVisitor(t, browser, { viewport: { width: 1280, height: 3000 } });
   await context.addInitScript(() => {
     const w = /** @type {any} */ (window);
     Object.assign(w, { loads: 0, changes: 0, messages: 0 });

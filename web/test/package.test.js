@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { launch, newVisitor, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { makeProject, run, web } from './project.js';
@@ -107,8 +107,7 @@ test('the client alone: subscribe, like, unlike, and a refusal with its code', a
     "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const heard = window.heard = []; window.leave = tally.topic('default/likes/u\u0308ber/').subscribe(({ count }) => (window.other = count)); window.end = topic.subscribe(({ count, mine }, source) => heard.push([count, mine, source])); Object.assign(window, { topic, tally });",
     site.api,
   )}</script>`;
-  const { context, open } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
   const heard = () => page.evaluate('heard');
   await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server']]));
@@ -141,8 +140,7 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   assert.match(html, /<tally-like page="post" count="41" label="Love it"><b>41<\/b><\/tally-like><button id="own">41<!-- --> of them <!-- -->0<\/button>/);
   const script = await bundle('hydrate.jsx', "import { hydrateRoot } from 'react-dom/client'; import { App } from './app.jsx'; hydrateRoot(document.getElementById('root'), <App api={API} />, { onRecoverableError: (error) => console.error('hydration: ' + error) });", site.api);
   pages['/'].body = `<div id="root">${html}</div><script>${script}</script>`;
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { context, open, complaints } = await newVisitor(t, browser);
   let sockets = 0;
   context.on('page', (page) => page.on('websocket', () => sockets++));
   const page = await open(site.url);
@@ -166,8 +164,7 @@ test('what the README embeds is a released script, with its integrity', async (t
   const pages = { '/': { tag: '', body: '<tally-like page="post"></tally-like>' } };
   const site = await startSite(t, pages);
   pages['/'].tag = tag.replace('https://tally.example.com', site.api);
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
   await page.locator('tally-like button').click();
@@ -182,8 +179,7 @@ test('the plain example runs as it stands', async (t) => {
   const pages = { '/': { tag: '', body: '' } };
   const site = await startSite(t, pages);
   pages['/'].body = text.replace(/^[^]*<body>|<\/body>[^]*$/g, '').replaceAll('http://localhost:8080', site.api);
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'header tally-visitors', 1);
   await shows(page, 'footer tally-visitors', 1);

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, PERSON, press, shows } from './browser.js';
+import { launch, live, newVisitor, press, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -31,8 +31,7 @@ after(async () => {
 const at = (/** @type {string} */ path) => service.url + path;
 
 test('fifty hearts share one connection', async (t) => {
-  const { context, open, complaints } = await newVisitor(browser, { viewport: { width: 1280, height: 4000 } });
-  t.after(() => context.close());
+  const { context, open, complaints } = await newVisitor(t, browser, { viewport: { width: 1280, height: 4000 } });
   /** @type {string[]} */
   const sockets = [];
   /** @type {string[]} */
@@ -58,8 +57,7 @@ test('fifty hearts share one connection', async (t) => {
 });
 
 test('hearts far from the viewport are not pushed to until they come near', async (t) => {
-  const { context } = await newVisitor(browser, { viewport: { width: 800, height: 400 } });
-  t.after(() => context.close());
+  const { context } = await newVisitor(t, browser, { viewport: { width: 800, height: 400 } });
   const page = await context.newPage();
   /** @type {string[]} */
   const asked = [];
@@ -72,8 +70,7 @@ test('hearts far from the viewport are not pushed to until they come near', asyn
 });
 
 test('without JavaScript the heart is a form that posts and comes back', async (t) => {
-  const { context, open } = await newVisitor(browser, { javaScriptEnabled: false });
-  t.after(() => context.close());
+  const { open } = await newVisitor(t, browser, { javaScriptEnabled: false });
   for (const path of PAGES) {
     const page = await open(at(path));
     const form = page.locator('tally-like form').first();
@@ -90,8 +87,7 @@ test('without JavaScript the heart is a form that posts and comes back', async (
 test('axe finds nothing, light and dark, wide and narrow', async (t) => {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     for (const [width, height] of [[1280, 900], [390, 844]]) {
-      const { context, open } = await newVisitor(browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
-      t.after(() => context.close());
+      const { open } = await newVisitor(t, browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
       for (const path of PAGES) {
         const page = await open(at(path));
         await live(page);
@@ -111,8 +107,7 @@ test('axe finds nothing, light and dark, wide and narrow', async (t) => {
 
 test('the pages keep their own policy and ask nobody else', async (t) => {
   for (const path of PAGES) {
-    const { context, complaints } = await newVisitor(browser);
-    t.after(() => context.close());
+    const { context, complaints } = await newVisitor(t, browser);
     await context.addInitScript(() => {
       const violations = /** @type {any} */ (window).violations = /** @type {string[]} */ ([]);
       addEventListener('securitypolicyviolation', (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`), true);
@@ -137,8 +132,7 @@ test('the pages keep their own policy and ask nobody else', async (t) => {
 });
 
 test('the theme chosen is there again, and the second window shows the same page', async (t) => {
-  const { context, open } = await newVisitor(browser, { colorScheme: 'light' });
-  t.after(() => context.close());
+  const { context, open } = await newVisitor(t, browser, { colorScheme: 'light' });
   const page = await open(at('/'));
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
@@ -153,8 +147,7 @@ test('the theme chosen is there again, and the second window shows the same page
 });
 
 test('the gallery prints what a page, its policy and the service need, and it is true', async (t) => {
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON, permissions: ['clipboard-read', 'clipboard-write'] });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser, { permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await open(at('/gallery'));
   await live(page);
   await page.locator('[name=element]').selectOption('claps');
@@ -185,8 +178,7 @@ test('the gallery prints what a page, its policy and the service need, and it is
 });
 
 test('the gallery has every element at work, and rests when it is asked to', async (t) => {
-  const { context, open } = await newVisitor(browser, { userAgent: PERSON, viewport: { width: 1280, height: 8000 } });
-  t.after(() => context.close());
+  const { open } = await newVisitor(t, browser, { viewport: { width: 1280, height: 8000 } });
   const page = await open(at('/gallery'));
   await live(page);
   // Others of these tests may be there, too.

@@ -1,7 +1,7 @@
 /** How soon a press is answered, by the browser's own clock, and on a network that is no help. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON, shows } from './browser.js';
+import { launch, newVisitor, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -28,8 +28,7 @@ after(() => browser?.close());
  * @param {object} [network]
  */
 async function openOn(t, url, network) {
-  const { context, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { context, complaints } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const w = /** @type {any} */ (window);
     Object.assign(w, { entries: [], statuses: [] });

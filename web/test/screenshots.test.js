@@ -1,7 +1,7 @@
 /** What every element looks like: light, dark, right to left, in forced colours, and at 400 %. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON } from './browser.js';
+import { launch, newVisitor } from './browser.js';
 import { startSite } from './host.js';
 import { differs, STEADY } from './picture.js';
 import { assertLike } from './process.js';
@@ -67,7 +67,7 @@ test('every element looks as it did: light, dark, right to left, forced colours,
   /** @type {(string | undefined)[]} */
   const wrong = [];
   for (const [name, , options] of MODES) {
-    const { context } = await newVisitor(browser, { userAgent: PERSON, viewport: { width: 440, height: 1600 }, reducedMotion: 'reduce', ...options });
+    const { context } = await newVisitor(t, browser, { viewport: { width: 440, height: 1600 }, reducedMotion: 'reduce', ...options });
     await context.route('**/kept', (route) => route.abort());
     const page = await context.newPage();
     await page.goto(`${site.url}/${name}`);

@@ -1,7 +1,7 @@
 /** What every element is where no script runs: a form that posts and comes back, or the number as a picture. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON } from './browser.js';
+import { launch, newVisitor } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -28,8 +28,7 @@ test('without a script each element is a form or a badge', async (t) => {
     `<tally-count>${badge(badges[0])}</tally-count><tally-visitors>${badge(badges[1])}</tally-visitors><tally-readers>${badge(badges[2])}</tally-readers>` +
     '<tally-top><ol><li><a href="/post">A post</a></li></ol></tally-top>';
   await assertLike(site.service.url, 'default/visitors/site', 'somebody-else');
-  const { context, open } = await newVisitor(browser, { userAgent: PERSON, javaScriptEnabled: false });
-  t.after(() => context.close());
+  const { open } = await newVisitor(t, browser, { javaScriptEnabled: false });
   const page = await open(`${site.url}/post`);
   for (const topic of forms) {
     await page.getByRole('button', { name: topic }).click();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, PERSON, pressed, shows } from './browser.js';
+import { launch, newVisitor, numberOf, pressed, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -17,16 +17,6 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/**
- * @param {import('node:test').TestContext} t
- * @param {import('playwright-core').BrowserContextOptions} [options]
- */
-async function visitor(t, options) {
-  const made = await newVisitor(browser, { userAgent: PERSON, ...options });
-  t.after(() => made.context.close());
-  return made;
-}
-
 /** Every element once, with what shows before a script runs. */
 const ALL =
   '<main><h1>A page</h1><p><tally-like page="post">12 likes</tally-like> <tally-claps page="post">3 claps</tally-claps></p>' +
@@ -35,7 +25,7 @@ const ALL =
 
 test('a number that others move changes at most once a second, and ends on the newest', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-count page="post"></tally-count>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   const page = await context.newPage();
   await page.clock.install();
   await page.goto(site.url);
@@ -62,7 +52,7 @@ test('a number that others move changes at most once a second, and ends on the n
 test('a number rolls when others move it, unless motion is reduced, and only own presses are announced', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
   for (const [reducedMotion, rolls] of /** @type {const} */ ([['no-preference', 1], ['reduce', 0]])) {
-    const { open } = await visitor(t, { reducedMotion });
+    const { open } = await newVisitor(t, browser, { reducedMotion });
     const page = await open(site.url);
     const before = await countOf(site.service.url, TOPIC);
     await shows(page, 'tally-like', before);
@@ -85,7 +75,7 @@ test('a number rolls when others move it, unless motion is reduced, and only own
 test('live="off" and a page that is paused move for nobody but the visitor', async (t) => {
   const body = '<tally-like id="off" page="post" live="off"></tally-like><tally-like id="on" page="post"></tally-like><tally-top limit="3"></tally-top>';
   const site = await startSite(t, { '/': { body } });
-  const { open, context } = await visitor(t);
+  const { open, context } = await newVisitor(t, browser);
   /** @type {string[]} */
   const frames = [];
   context.on('page', (page) => page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload)))));
@@ -116,7 +106,7 @@ test('a single-page site never shows the previous page’s number', async (t) =>
   for (const [key, likes] of /** @type {[string, number][]} */ ([['posts/one?a=1&b=2', 1], ['posts/two', 2], ['posts/three?q=1', 3], ['x', 4], ['y', 5]])) {
     for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURIComponent(key)}`, `visitor-${i}`);
   }
-  const { open, complaints } = await visitor(t);
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(`${site.url}/posts/one/?utm=1`);
   await shows(page, '#here', 1);
   await shows(page, '#named', 4);
@@ -147,7 +137,7 @@ test('a single-page site never shows the previous page’s number', async (t) =>
 
 test('what is no valid page is told of once, and leaves the element’s own text', async (t) => {
   const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions><tally-count page="' + 'x'.repeat(257) + '">mine</tally-count>' } });
-  const { open } = await visitor(t);
+  const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
   await eventually(async () => assert.deepEqual(await page.evaluate('heard'), ['bad_topic', 'bad_topic', 'bad_topic']));
   assert.equal((await page.locator('tally-count').innerText()).trim(), 'mine');
@@ -158,7 +148,7 @@ test('what is no valid page is told of once, and leaves the element’s own text
 
 test('a number that is shortened is within reach of pointer, keyboard and screen reader', async (t) => {
   const site = await startSite(t, { '/': { body: '<p style="padding:4em"><tally-count page="post" count="9999"></tally-count> <tally-count id="big" page="big" count="12345"></tally-count> <tally-like page="big" count="12345"></tally-like></p>' } });
-  const { context } = await visitor(t, { offline: false });
+  const { context } = await newVisitor(t, browser, { offline: false });
   // The numbers of the page alone.
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await context.newPage();
@@ -182,7 +172,7 @@ test('a number that is shortened is within reach of pointer, keyboard and screen
 
 test('numbers are written in the language around them', async (t) => {
   const site = await startSite(t, { '/': { html: 'lang="de"', body: '<tally-count page="post" count="1234"></tally-count><p lang="en"><tally-count id="en" page="post" count="1234"></tally-count></p><tally-reactions page="post" count="heart=1234"></tally-reactions>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await context.newPage();
   await page.goto(site.url);
@@ -193,7 +183,7 @@ test('numbers are written in the language around them', async (t) => {
 
 test('the press answers in the frame it is made in, and words can be the owner’s', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post" label="Gefällt mir" kept="Später"><svg slot="icon" width="10" height="10"></svg></tally-like>' } });
-  const { open, context } = await visitor(t);
+  const { open, context } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
   assert.equal(await page.getByRole('button', { name: 'Gefällt mir', exact: true }).count(), 1);
@@ -208,7 +198,7 @@ test('elements leave their own children alone, and each attribute is a property'
   const site = await startSite(t, { '/': { body: ALL } });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await eventually(async () => assert.match(await (await fetch(`${site.service.url}/v1/top/default/likes`)).text(), /post/));
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     addEventListener('DOMContentLoaded', () => {
       const changes = /** @type {any} */ (window).changes = /** @type {any[]} */ ([]);
@@ -241,7 +231,7 @@ test('elements leave their own children alone, and each attribute is a property'
 test('nothing shifts while numbers come in', async (t) => {
   const site = await startSite(t, { '/': { body: ALL.replaceAll('page="post"', 'page="post" count="7"') } });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const w = /** @type {any} */ (window);
     w.shift = [];
@@ -258,7 +248,7 @@ test('nothing shifts while numbers come in', async (t) => {
 
 test('a heart keeps room for a number that is not known yet', async (t) => {
   const site = await startSite(t, { '/': { body: '<p><tally-like page="post"></tally-like><i id="after">after</i></p><tally-claps page="post"></tally-claps><i id="next">next</i>' } });
-  const { context } = await visitor(t);
+  const { context } = await newVisitor(t, browser);
   /** @type {(() => void)[]} */
   const held = [];
   let known = false;
@@ -285,7 +275,7 @@ test('what is said of a press, and the exact number, stay within a narrow window
   const page = { head: style, body: `<p>${body}</p>` };
   const site = await startSite(t, { '/': page, '/rtl': { ...page, html: 'lang="ar" dir="rtl"' } });
   for (const path of ['/', '/rtl']) {
-    const { context } = await visitor(t, { viewport: { width: 320, height: 400 } });
+    const { context } = await newVisitor(t, browser, { viewport: { width: 320, height: 400 } });
     await context.routeWebSocket('**/v1/ws', () => {});
     await context.route('**/v1/default/likes/*', (route) => route.abort());
     const page = await context.newPage();
@@ -308,7 +298,7 @@ test('axe finds nothing in any element: light, dark, right to left, forced colou
   const site = await startSite(t, pages);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   for (const [path, options] of /** @type {[string, any][]} */ ([['/', { colorScheme: 'light' }], ['/', { colorScheme: 'dark' }], ['/rtl', { colorScheme: 'light' }], ['/', { forcedColors: 'active' }]])) {
-    const { open, complaints } = await visitor(t, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
+    const { open, complaints } = await newVisitor(t, browser, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
     const page = await open(site.url + path);
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
     await page.locator('tally-like button').first().click();

@@ -49,8 +49,7 @@ async function build(name, env) {
 async function look(t, url, api) {
   const html = await (await fetch(`${url.replace('blog.example', '127.0.0.1')}/posts/hello/`)).text();
   assert.match(html, /<tally-like page="posts\/hello" count="3"[^>]*>/);
-  const { context, open, complaints } = await newVisitor(browser, { userAgent: PERSON });
-  t.after(() => context.close());
+  const { open, complaints } = await newVisitor(t, browser);
   const page = await open(`${url}/`);
   await shows(page, 'tally-like', 3);
   await shows(page, 'header tally-visitors', 1);
@@ -74,8 +73,7 @@ async function look(t, url, api) {
  * @param {string} api
  */
 async function pressWithoutScript(t, url, api) {
-  const { context, open } = await newVisitor(browser, { javaScriptEnabled: false, userAgent: `${PERSON} Edg/1` });
-  t.after(() => context.close());
+  const { open } = await newVisitor(t, browser, { javaScriptEnabled: false, userAgent: `${PERSON} Edg/1` });
   const page = await open(`${url}/posts/hello/`);
   await page.locator('tally-like button').click();
   await eventually(async () => assert.equal(await countOf(api, TOPIC), 6));
