@@ -15,6 +15,12 @@ const args = [
 /** @param {import('playwright-core').LaunchOptions} [options] */
 export const launch = (options) => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', ...options, args: [...args, ...(options?.args ?? [])] });
 
+/** The screens that pages are examined on: colours do not depend on widths, nor widths on colours. */
+export const SCREENS = /** @type {const} */ ([
+  { colorScheme: 'light', width: 1280, height: 900 },
+  { colorScheme: 'dark', width: 390, height: 844 },
+]);
+
 /** A browser that does not say that nobody looks. */
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
 

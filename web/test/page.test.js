@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, shows } from './browser.js';
+import { launch, live, newVisitor, press, SCREENS, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -84,22 +84,20 @@ test('without JavaScript the heart is a form that posts and comes back', async (
   }
 });
 
-test('axe finds nothing, light and dark, wide and narrow', async (t) => {
-  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-    for (const [width, height] of [[1280, 900], [390, 844]]) {
-      const { open } = await newVisitor(t, browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
-      for (const path of PAGES) {
-        const page = await open(at(path));
-        await live(page);
-        await press(page, 'tally-like');
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
-        const found = violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
-        assert.deepEqual(found, [], `${path} ${colorScheme} ${width}`);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(overflow <= 0, `${path} is ${overflow} px wider than a screen of ${width}`);
-        await page.screenshot({ path: join(shots, `${path.replaceAll('/', '') || 'article'}-${colorScheme}-${width}.png`) });
-      }
+test('axe finds nothing, light and wide, dark and narrow', async (t) => {
+  for (const { colorScheme, width, height } of SCREENS) {
+    const { open } = await newVisitor(t, browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
+    for (const path of PAGES) {
+      const page = await open(at(path));
+      await live(page);
+      await press(page, 'tally-like');
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
+      const found = violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
+      assert.deepEqual(found, [], `${path} ${colorScheme} ${width}`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(overflow <= 0, `${path} is ${overflow} px wider than a screen of ${width}`);
+      await page.screenshot({ path: join(shots, `${path.replaceAll('/', '') || 'article'}-${colorScheme}-${width}.png`) });
     }
   }
   t.diagnostic(`screenshots in ${shots}`);

@@ -29,8 +29,11 @@ let status = run('go', ['build', '-o', binary, '../cmd/tallycast']);
 if (status === 0) {
   const only = process.argv.slice(2);
   const files = (only.length ? only : readdirSync(here).filter((name) => name.endsWith('.test.js'))).map((file) => join(here, file));
-  // One file after the other: each has a browser and a service of its own.
-  status = run(process.execPath, ['--test', '--test-concurrency=1', `--test-timeout=${TIMEOUT}`, ...files.sort()]);
+  const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
+    files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
+  // Each file has a browser and a service of its own. What looks at frames, tasks or pictures has the machine too.
+  const alone = (/** @type {string} */ file) => /(load|press|screenshots)\.test\.js$/.test(file);
+  status = test(2, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
 }
 rmSync(dir, { recursive: true, force: true });
 process.exit(status);
