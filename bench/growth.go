@@ -30,7 +30,7 @@ type growthCase struct {
 	Topics    []int         `help:"Numbers of topics, with the middle number of viewers." default:"1,100,1000"`
 	PerViewer []int         `help:"Topics a viewer, with the middle number of viewers and the most topics." default:"1,50"`
 	Duration  time.Duration `help:"How long each run measures." default:"10s"`
-	Settle    time.Duration `help:"How long to wait before memory is read." default:"15s"`
+	Settle    time.Duration `help:"How long to wait before memory is read, for what is passing to be given back." default:"25s"`
 	Runs      int           `help:"Rounds." default:"3"`
 	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"sse"`
 }

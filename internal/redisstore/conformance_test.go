@@ -25,7 +25,9 @@ const atOnce = 4
 // The library's goroutine that looks out for a Redis that is away sleeps for a second
 // before it sees that its pool was closed.
 func TestMain(m *testing.M) {
-	flag.Parse()
+	if err := storetest.Checks(30); err != nil { // on each of four shapes
+		panic(err)
+	}
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
 	}

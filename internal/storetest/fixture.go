@@ -6,7 +6,9 @@ package storetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,6 +45,17 @@ type Fixture struct {
 	// Reopen closes Instance and Second and returns an instance on the same data;
 	// nil where the suite need not try.
 	Reopen func(t testing.TB) Instance
+}
+
+// Checks has every model of a package's tests compared in n random runs, unless
+// -rapid.checks says how many: the same models are run on each kind of store and each
+// shape of Redis. It is for TestMain.
+func Checks(n int) error {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		return flag.Set("rapid.checks", strconv.Itoa(n))
+	}
+	return nil
 }
 
 // Factory opens a fixture. It fails t when it cannot.

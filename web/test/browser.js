@@ -10,6 +10,8 @@ const args = [
   // Names that are not this machine's, so that pages are visited rather than made.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
   '--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  // Half of the time of a window would go to pages of the browser's own, below an address bar that nobody sees.
+  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup',
 ];
 
 /** @param {import('playwright-core').LaunchOptions} [options] */

@@ -231,7 +231,7 @@ test('a page that leaves all it followed has its connection for what comes next,
   assert.equal(await status(page), 'away');
   await turn('post');
   await shows(page, 'tally-count', 1);
-  assert.equal(sockets.length, 2);
+  await eventually(() => assert.equal(sockets.length, 2));
   assert.deepEqual(complaints, []);
 });
 
