@@ -27,7 +27,7 @@ const (
 	// nothing was found.
 	historyVariable = "TALLYCAST_CHECKER_HISTORY"
 
-	defaultTime = 30 * time.Second
+	defaultTime = 20 * time.Second
 
 	// atOnce is how many tests run at the same time: most of their time is waiting for
 	// what must be noticed.
