@@ -287,7 +287,7 @@ test('somebody is blocked and unblocked, and a visitor forgotten', async (t) => 
   assert.deepEqual(complaints(), []);
 });
 
-test('axe finds nothing, light and wide, dark and on a phone', async (t) => {
+test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
   await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 25, 'machine');
   await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A farm of clicks' });
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));

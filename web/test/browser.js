@@ -17,9 +17,11 @@ const args = [
 /** @param {import('playwright-core').LaunchOptions} [options] */
 export const launch = (options) => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', ...options, args: [...args, ...(options?.args ?? [])] });
 
-/** The screens that pages are examined on: colours do not depend on widths, nor widths on colours. */
+/** The screens that pages are examined on. */
 export const SCREENS = /** @type {const} */ ([
   { colorScheme: 'light', width: 1280, height: 900 },
+  { colorScheme: 'light', width: 390, height: 844 },
+  { colorScheme: 'dark', width: 1280, height: 900 },
   { colorScheme: 'dark', width: 390, height: 844 },
 ]);
 

@@ -84,7 +84,7 @@ test('without JavaScript the heart is a form that posts and comes back', async (
   }
 });
 
-test('axe finds nothing, light and wide, dark and narrow', async (t) => {
+test('axe finds nothing, light and dark, wide and narrow', async (t) => {
   for (const { colorScheme, width, height } of SCREENS) {
     const { open } = await newVisitor(t, browser, { colorScheme, viewport: { width, height }, reducedMotion: 'reduce' });
     for (const path of PAGES) {
