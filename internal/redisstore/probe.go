@@ -14,10 +14,12 @@ import (
 const (
 	// probeEvery is how often an instance publishes a message to itself, on the way
 	// that writes take.
-	probeEvery = 2 * time.Second
-	// silence is how long nothing may come back. With what ending a session takes,
-	// viewers know within 10 s.
-	silence = 5 * time.Second
+	probeEvery = time.Second
+	// probeWithin is how long that may take.
+	probeWithin = 2 * time.Second
+	// silence is how long nothing may come back. Subscriptions can die while Redis is
+	// well: that the truth is shown within 5 s has to hold from the moment they do.
+	silence = 3500 * time.Millisecond
 	// broadcastWithin is how long a broadcast may take; after it, it is old news.
 	broadcastWithin = time.Second
 	// broadcastChunk is how many go in one pipeline.
@@ -37,7 +39,7 @@ func (e *session) probe() error {
 	s := e.store
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
-	watch := time.NewTicker(silence / 10)
+	watch := time.NewTicker(silence / 20)
 	defer watch.Stop()
 	failing := e.probeOnce(0)
 	for count := int64(1); ; {
@@ -75,7 +77,7 @@ func (e *session) probe() error {
 
 func (e *session) probeOnce(count int64) error {
 	s, n := e.store, e.node
-	ctx, cancel := context.WithTimeout(e.ctx, probeEvery)
+	ctx, cancel := context.WithTimeout(e.ctx, probeWithin)
 	defer cancel()
 	pipe := n.client.Pipeline()
 	sent := time.Now()

@@ -33,8 +33,6 @@ local writes, journal = ARGV[5], ARGV[6] ~= '0'
 results = total == 1 and results[1] or table.concat(results)
 if not changed then return string.format('%.0f %.0f ', math.max(count, 0), version) .. results end
 
--- The last member goes by HDEL alone: a missing right to HSET is met before it.
-if count < tonumber(state[1] or 0) then redis.call('HSET', KEYS[1], 'v', state[2]) end
 -- include keep
 -- include journal
 -- include below

@@ -18,10 +18,12 @@
 -- include topic
 local what, value, depth, least = ARGV[2], tonumber(ARGV[5]), stored, 0
 local drops, meant = what == 'reset' or what == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
-local changed = false
+local changed, ended = false, string.format('%.0f', math.max(version + 1, now)) -- its version, where it ends
 if meant and drops and version > 0 then
-  redis.call('HSET', KEYS[1], 'v', state[2]) -- a server that takes no writes says so here
-  redis.call('UNLINK', unpack(KEYS, 2))
+-- include rights
+  redis.call('UNLINK', KEYS[3]) -- there is none yet: as part/rights.lua
+  if what == 'delete' then redis.call('SET', KEYS[3], ended, 'PX', 3600000) end -- see part/place.lua
+  redis.call('UNLINK', KEYS[2], unpack(KEYS, 4))
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
   changed = what == 'delete' or count ~= 0 or seed ~= 0 or adjustment ~= 0
   seed, adjustment, contributed, depth = 0, 0, 0, stored
@@ -44,10 +46,8 @@ end
 count = seed + adjustment + contributed
 if what == 'delete' then
   redis.call('UNLINK', KEYS[1])
-  local v = string.format('%.0f', math.max(version + 1, now))
-  redis.call('SET', KEYS[3], v, 'PX', 3600000) -- see part/place.lua
-  local said = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. '0,"version":' .. v .. '}')
-  local reply = '0 ' .. v .. ' 1,' .. was .. ',0,0'
+  local said = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. '0,"version":' .. ended .. '}')
+  local reply = '0 ' .. ended .. ' 1,' .. was .. ',0,0'
   if type(said) == 'table' and said.err then return reply .. ' ' .. said.err end
   return reply
 end

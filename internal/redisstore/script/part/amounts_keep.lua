@@ -9,6 +9,9 @@ for member in pairs(dirty) do
     fields[#fields + 1] = string.format('%.0f', amounts[member])
   end
 end
+if gone[1] then
+-- include rights
+end
 for from = 1, #fields, CHUNK do
   redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
 end

@@ -12,7 +12,8 @@ if traces[1] then
     results = results .. 'j'
   elseif length == #packed then
     -- The last of its day are kept as long as it says, the first a day longer.
-    redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', now / 1000 + ARGV[6] + 86400000))
+    local set = redis.pcall('PEXPIREAT', KEYS[3], string.format('%.0f', now / 1000 + ARGV[6] + 86400000))
+    if type(set) ~= 'number' then results = results .. 'j' end
   elseif length >= FULL then
     redis.call('HSET', KEYS[1], 'j', KEYS[3])
   end

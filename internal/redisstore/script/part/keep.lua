@@ -35,12 +35,18 @@ for path in pairs(dirty) do
     fields[#fields + 1] = bucket
   end
 end
+if gone[1] then
+-- include rights
+end
+local windowed, ends = fresh and ARGV[2] ~= '0', nil
+if windowed then
+  -- A key is gone when the clock is past its time, hence the last millisecond.
+  local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
+  ends = string.format('%.0f', clock - clock % window + window - 1)
+  redis.call('PEXPIREAT', KEYS[2], ends) -- there is no key yet: only a missing right shows
+end
 for from = 1, #fields, CHUNK do
   redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
 end
 for i = 1, #gone do redis.call('HDEL', KEYS[2], gone[i]) end
-if fresh and ARGV[2] ~= '0' then
-  -- A key is gone when the clock is past its time, hence the last millisecond.
-  local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
-  redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', clock - clock % window + window - 1))
-end
+if windowed then redis.call('PEXPIREAT', KEYS[2], ends) end

@@ -2,12 +2,12 @@
 -- what topic.lua gives. Gives least, the version, and fresh, whether the topic begins
 -- with this portion.
 
+-- include rights
 local least, first, last = tonumber(ARGV[7]), version == 0, ARGV[10] ~= ''
 -- A topic that ended within the last hour, and is restored as old as it was, goes on from
 -- there: pages that show its end take what comes. Others have it reissued in a minute.
 if version == 0 then version = tonumber(redis.call('GET', KEYS[3]) or 0) end
 if ARGV[6] == 'first' then
-  redis.call('HSET', KEYS[1], 'n', ARGV[8]) -- a server that takes no writes says so here
   redis.call('UNLINK', unpack(KEYS, 2))
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
   contributed, stored, seed, adjustment, first, state[4] = 0, 0, 0, 0, true, false

@@ -2,6 +2,7 @@
 -- and publishes them. It wants count, version, stored, depth, seed, adjustment, was, now,
 -- least, and ARGV[3] and ARGV[4], channel and head of the frames.
 
+-- include rights
 if count < 0 then
   adjustment, count = adjustment - count, 0
 end

@@ -1,0 +1,163 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// deed is something that a script does to a topic: what comes before it, and the deed.
+type deed struct {
+	name, topic string
+	before, do  func(t testing.TB, store *redisstore.Store, topic tally.Topic) error
+}
+
+// asserts returns a step of a deed: members from one to another contribute amount.
+func asserts(amount int64, from, to int) func(testing.TB, *redisstore.Store, tally.Topic) error {
+	return func(_ testing.TB, store *redisstore.Store, topic tally.Topic) error {
+		b := tally.Batch{Topic: topic}
+		for i := from; i < to; i++ {
+			b.Writes = append(b.Writes, tally.Write{Member: spreadMember(i), Source: 1, Amount: amount, MayCreate: true})
+		}
+		batches := []tally.Batch{b}
+		store.Apply(context.Background(), batches)
+		return batches[0].Err
+	}
+}
+
+func edits(kind tally.EditKind, value int64) func(testing.TB, *redisstore.Store, tally.Topic) error {
+	return func(_ testing.TB, store *redisstore.Store, topic tally.Topic) error {
+		edits := []tally.Edit{{Topic: topic, Kind: kind, Value: value}}
+		store.Edit(context.Background(), edits)
+		return edits[0].Err
+	}
+}
+
+func takesBack(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
+	var all []tally.Trace
+	if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(traces []tally.Trace) error {
+		all = append(all, traces...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	_, err := store.TakeBack(context.Background(), all)
+	return err
+}
+
+func restores(replace bool) func(testing.TB, *redisstore.Store, tally.Topic) error {
+	return func(_ testing.TB, store *redisstore.Store, topic tally.Topic) error {
+		amount := int64(1)
+		if topic.Metric() == "claps" {
+			amount = 9
+		}
+		portion := tally.Portion{
+			First: true, Last: true,
+			State: tally.State{Change: tally.Change{Topic: topic}, Seed: 30, Adjustment: -2},
+		}
+		for i := range 200 {
+			portion.Contributions = append(portion.Contributions, tally.Contribution{Member: spreadMember(i), Amount: amount})
+			portion.Counted += amount
+		}
+		portion.Count = portion.Seed + portion.Adjustment + portion.Counted
+		return store.Restore(context.Background(), replace, []tally.Portion{portion})
+	}
+}
+
+func deeds() []deed {
+	const likes, claps, views = "default/likes/page", "default/claps/page", "default/views/page"
+	return []deed{
+		{"the first like", likes, nil, asserts(1, 0, 1)},
+		{"another like", likes, asserts(1, 0, 1), asserts(1, 1, 2)},
+		{"the last like is taken back", likes, asserts(1, 0, 1), asserts(0, 0, 1)},
+		{"one of two likes is taken back", likes, asserts(1, 0, 2), asserts(0, 0, 1)},
+		{"so many likes that they are divided", likes, asserts(1, 0, 120), asserts(1, 100, 300)},
+		{"so many first likes that they are divided", likes, nil, asserts(1, 0, 300)},
+		{"the first view", views, nil, asserts(1, 0, 1)},
+		{"the first views, divided", views, nil, asserts(1, 0, 200)},
+		{"the first claps", claps, nil, asserts(5, 0, 3)},
+		{"more claps", claps, asserts(5, 0, 3), asserts(7, 1, 4)},
+		{"the last claps are taken back", claps, asserts(5, 0, 3), asserts(0, 0, 3)},
+		{"a seed", likes, asserts(1, 0, 3), edits(tally.EditSeed, 100)},
+		{"a count below", likes, asserts(1, 0, 3), edits(tally.EditCount, 1)},
+		{"a seed of 0", likes, edits(tally.EditSeed, 100), edits(tally.EditSeed, 0)},
+		{"a reset", likes, asserts(1, 0, 300), edits(tally.EditReset, 0)},
+		{"a deletion", likes, asserts(1, 0, 300), edits(tally.EditDelete, 0)},
+		{"a deletion of claps", claps, asserts(5, 0, 3), edits(tally.EditDelete, 0)},
+		{"a spike is taken back", likes, asserts(1, 0, 3), takesBack},
+		{"claps are taken back", claps, asserts(5, 0, 3), takesBack},
+		{"views are taken back", views, asserts(1, 0, 3), takesBack},
+		{"a replacement", likes, asserts(1, 100, 400), restores(true)},
+		{"a replacement of claps", claps, asserts(5, 150, 250), restores(true)},
+		{"a union", likes, asserts(1, 100, 400), restores(false)},
+		{"a union of claps", claps, asserts(5, 150, 250), restores(false)},
+	}
+}
+
+// Redis does not roll scripts back: one that meets what it may not do has to meet it
+// before its first write, or have all of it done.
+func TestARightThatIsTakenAwayLeavesNothingHalfDone(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
+	p := place{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour}}
+	// keys returns what is stored under the prefix.
+	keys := func(prefix string) map[string]string {
+		all := map[string]string{}
+		for _, key := range server.Do("KEYS", "*"+prefix+":*").([]any) {
+			dumped, _ := server.Do("DUMP", key).(string)
+			all[key.(string)] = fmt.Sprintf("%t %x", server.Do("PTTL", key).(int64) > 0, dumped)
+		}
+		return all
+	}
+	for _, right := range []string{"hset", "hdel", "pexpireat", "append", "setrange", "unlink", "set", "publish"} {
+		refused := 0
+		for _, deed := range deeds() {
+			what := deed.name + " without " + right
+			page := topic(t, deed.topic)
+			prefix, twins := newPrefix(), newPrefix()
+			store, twin := p.connected(t, catalog(), prefix), p.connected(t, catalog(), twins)
+			for _, store := range []*redisstore.Store{store, twin} {
+				if deed.before != nil {
+					if err := deed.before(t, store, page); err != nil {
+						t.Fatalf("before %s: %v", what, err)
+					}
+				}
+			}
+			if err := deed.do(t, twin, page); err != nil {
+				t.Fatalf("%s: %v", deed.name, err)
+			}
+			before := keys(prefix)
+			server.Do("ACL", "SETUSER", "app", "-"+right)
+			err := deed.do(t, store, page)
+			server.Do("ACL", "SETUSER", "app", "+"+right)
+			after := keys(prefix)
+			if err != nil {
+				refused++
+				if tally.AsError(err).Code != tally.CodeStoreUnavailable || !strings.Contains(err.Error(), "run this command") {
+					t.Errorf("%s: %v", what, err)
+				}
+				if right != "publish" && !maps.Equal(before, after) {
+					t.Errorf("%s was refused and is half done:\n%q\n%q", what, before, after)
+				}
+				if err := deed.do(t, store, page); err != nil {
+					t.Errorf("%s, and with it: %v", what, err)
+				}
+			}
+			got, _ := dump(t, store)
+			want, _ := dump(t, twin)
+			if !maps.EqualFunc(got, want, stored.equal) {
+				t.Errorf("%s, then with it, gives %v instead of %v", what, got, want)
+			}
+		}
+		if refused == 0 && right != "append" {
+			t.Errorf("nothing needs %s", right)
+		}
+	}
+}
