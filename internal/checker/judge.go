@@ -1,6 +1,9 @@
 package checker
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Rule names a promise.
 type Rule string
@@ -91,10 +94,16 @@ func judgeCounts(h *History, complain complain) {
 		}
 	}
 	for _, w := range h.Writes {
-		if f, read := finals[w.Topic]; w.Outcome == Acknowledged && read && w.Version > f.Version {
+		if f, read := finals[w.Topic]; w.Outcome == Acknowledged && read && w.Version > f.Version && !h.forgotten(f) {
 			complain(RuleKept, "%s was acknowledged at version %d and is stored at %d", w.Topic, w.Version, f.Version)
 		}
 	}
+}
+
+// forgotten tells whether a store that forgot lost the topic: there is no version that
+// a viewer who shows 0 could lack, and the next one is above all.
+func (h *History) forgotten(f Final) bool {
+	return f.Version == 0 && slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.Forgets })
 }
 
 // judgeOrder looks for versions that go back.
@@ -183,7 +192,7 @@ func judgeEnds(h *History, complain complain) {
 			if c.Watched[f.Topic] == 0 {
 				continue
 			}
-			if s := last[f.Topic]; s.Count != f.Count || s.Version != f.Version {
+			if s := last[f.Topic]; s.Count != f.Count || s.Version != f.Version && !h.forgotten(f) {
 				complain(RuleEnds, "%s shows %s at %d, version %d; stored is %d, version %d", c.Name, f.Topic, s.Count, s.Version, f.Count, f.Version)
 			}
 		}

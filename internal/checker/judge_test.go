@@ -120,6 +120,31 @@ func emptied(h *checker.History) *checker.Final {
 	return f
 }
 
+// vanished lets somebody write to a topic of its own, which all viewers see at count,
+// and then the store forget that there was one.
+func vanished(h *checker.History, count int64) {
+	const topic = "default/claps/vanished"
+	at := h.Judged - 12*second
+	write := func(at checker.Moment, amount int64) {
+		h.Writes = append(h.Writes, checker.Write{
+			Visitor: "visitor-9", Topic: topic, Amount: amount, Outcome: checker.Acknowledged, Called: at, Returned: at + 10_000,
+			Changed: true, Mine: amount, Count: amount, Version: int64(at) + 5_000,
+		})
+	}
+	write(at-second, 3)
+	write(at, count)
+	h.Faults = append(h.Faults, checker.Fault{Began: at + second, Ended: at + 2*second, Forgets: true})
+	h.Final = append(h.Final, checker.Final{Topic: topic, Mine: map[string]int64{}})
+	for i := range h.Connections {
+		c := &h.Connections[i]
+		if c.Ended != 0 {
+			continue
+		}
+		c.Watched[topic] = at - second
+		c.Seen = append(c.Seen, checker.Sighting{Topic: topic, Count: count, Version: int64(at) + 5_000, At: at + 20_000})
+	}
+}
+
 func TestWhatIsWrongIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*checker.History)
@@ -178,6 +203,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			seen := &h.Connections[0].Seen
 			*seen = (*seen)[:len(*seen)-1]
 		}, checker.RuleEnds},
+		"a viewer shows a topic that the store forgot": {func(h *checker.History) { vanished(h, 1) }, checker.RuleEnds},
 		"a viewer believes for good that it is stale": {func(h *checker.History) {
 			h.Connections[1].Stale = true
 		}, checker.RuleEnds},
@@ -235,6 +261,7 @@ func TestWhatIsAllowedIsNotFound(t *testing.T) {
 				seen[len(seen)-1].Count = f.Count
 			}
 		},
+		"a store forgets what was at 0": func(h *checker.History) { vanished(h, 0) },
 		"the store's clock was set": func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, Clock: true}}
 			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1, Version: int64(h.Judged) + 3600*int64(second)})
