@@ -19,8 +19,8 @@ func pair(t *testing.T, redis *redistest.Server, args ...string) (a, b *service)
 	return serve(t, args...), serve(t, args...)
 }
 
-// It runs by itself. What other packages' tests take of the machine still makes numbers
-// come late, but not all of them; a flush or a feed that waits does.
+// It runs by itself: beside the package's other tests the median was 0.6 s, since there
+// is no core left.
 func TestALikeOnOneInstanceIsSeenOnTheOtherWithin100Milliseconds(t *testing.T) {
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	stream, socket := b.watch("?topic=default/likes/x"), b.dial("?topic=default/likes/x")
@@ -36,8 +36,8 @@ func TestALikeOnOneInstanceIsSeenOnTheOtherWithin100Milliseconds(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("median %s, most %s", took[len(took)/2], took[len(took)-1])
-	if tenth := took[len(took)/10]; tenth > 100*time.Millisecond {
-		t.Errorf("a tenth within %s of %v", tenth, took)
+	if median := took[len(took)/2]; median > 100*time.Millisecond {
+		t.Errorf("median %s of %v", median, took)
 	}
 }
 
