@@ -19,7 +19,7 @@ const (
 	probeWithin = 2 * time.Second
 	// silence is how long nothing may come back. Subscriptions can die while Redis is
 	// well: that the truth is shown within 5 s has to hold from the moment they do.
-	silence = 3500 * time.Millisecond
+	silence = 4 * time.Second
 	// broadcastWithin is how long a broadcast may take; after it, it is old news.
 	broadcastWithin = time.Second
 	// broadcastChunk is how many go in one pipeline.
