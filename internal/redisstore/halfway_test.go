@@ -156,7 +156,7 @@ func TestARightThatIsTakenAwayLeavesNothingHalfDone(t *testing.T) {
 				t.Errorf("%s, then with it, gives %v instead of %v", what, got, want)
 			}
 		}
-		if refused == 0 && right != "append" {
+		if refused == 0 && right != "append" { // without which likes are stored and not in the journal
 			t.Errorf("nothing needs %s", right)
 		}
 	}

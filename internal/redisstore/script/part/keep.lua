@@ -38,8 +38,8 @@ end
 if gone[1] then
 -- include rights
 end
-local windowed, ends = fresh and ARGV[2] ~= '0', nil
-if windowed then
+local ends -- of the window, where it begins
+if fresh and ARGV[2] ~= '0' then
   -- A key is gone when the clock is past its time, hence the last millisecond.
   local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
   ends = string.format('%.0f', clock - clock % window + window - 1)
@@ -49,4 +49,4 @@ for from = 1, #fields, CHUNK do
   redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
 end
 for i = 1, #gone do redis.call('HDEL', KEYS[2], gone[i]) end
-if windowed then redis.call('PEXPIREAT', KEYS[2], ends) end
+if ends then redis.call('PEXPIREAT', KEYS[2], ends) end
