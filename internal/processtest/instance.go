@@ -70,11 +70,30 @@ func (i *Instance) Metric(name string) float64 {
 	if status != http.StatusOK {
 		i.t.Fatalf("metrics: %d %s", status, body)
 	}
-	for line := range strings.Lines(body) {
+	return Value(i.t, body, name)
+}
+
+// LastScrape waits for the end of an instance that drains, and returns the last page of
+// metrics that it gave until then.
+func (i *Instance) LastScrape() (page string) {
+	i.t.Helper()
+	Eventually(i.t, "the end of "+i.Command.Path, func() bool {
+		if status, body := Get(i.Internal + "/metrics"); status == http.StatusOK {
+			page = body
+		}
+		return i.HasEnded()
+	})
+	return page
+}
+
+// Value returns what a page of metrics says of one, with its labels; -1 where nothing.
+func Value(t testing.TB, page, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(page) {
 		if text, ok := strings.CutPrefix(line, name+" "); ok {
 			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			if err != nil {
-				i.t.Fatalf("%s: %v", line, err)
+				t.Fatalf("%s: %v", line, err)
 			}
 			return value
 		}
