@@ -7,8 +7,8 @@ import (
 	"github.com/tallycast/tallycast/internal/redistest"
 )
 
+// Not beside other tests: what it holds the service to are seconds.
 func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"

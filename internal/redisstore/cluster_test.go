@@ -160,7 +160,7 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 			eventually(t, "viewers see likes on the healthy nodes", func() bool { return v.of(topic).Count == likes+1 })
 		}
 		t.Logf("the slowest of %d likes on %s took %s", likes*len(its), addr, worst)
-		if worst > time.Second {
+		if worst > 2*time.Second {
 			t.Errorf("a like on a healthy node waited %s, as for the one that hangs", worst)
 		}
 	}

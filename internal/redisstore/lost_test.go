@@ -107,8 +107,8 @@ func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.
 	err := <-answered
 	took := time.Since(began)
 	server.Cont()
-	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
-		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
+	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3500*time.Millisecond { // 2.8 s, and what this machine takes to say so
+		t.Fatalf("answered %v after %v, want store_unavailable within 3.5 s", err, took)
 	}
 	time.Sleep(300 * time.Millisecond) // in which it would be applied
 	if count := read(t, direct, page, 0).Change.Count; count != 1 {
