@@ -19,7 +19,7 @@ const (
 	probeWithin = 2 * time.Second
 	// silence is how long nothing may come back. Subscriptions can die while Redis is
 	// well: that the truth is shown within 5 s has to hold from the moment they do.
-	silence = 4 * time.Second
+	silence = 3500 * time.Millisecond
 	// broadcastWithin is how long a broadcast may take; after it, it is old news.
 	broadcastWithin = time.Second
 	// broadcastChunk is how many go in one pipeline.
@@ -32,46 +32,71 @@ var (
 	errUnconfirmed = errors.New("SUBSCRIBE is not answered")
 )
 
-// probe publishes to this instance at the node and watches that it arrives. On the
-// way it looks at the node's clock, offers the secret again, in case that Redis
-// forgot it, and tries to write.
+// probe publishes to this instance at the node. On the way it looks at the node's clock,
+// offers the secret again, in case that Redis forgot it, and tries to write.
 func (e *session) probe() error {
-	s := e.store
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
+	for count := int64(0); ; count++ {
+		err := e.probeOnce(count)
+		e.failing.Store(&err)
+		var conflict *conflictError
+		if errors.As(err, &conflict) {
+			return err
+		}
+		if err == nil {
+			poke(e.passed)
+		}
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// notice waits until what is published does not come back, or what is sent is not
+// confirmed, though other answers may take their time.
+func (e *session) notice() error {
 	watch := time.NewTicker(silence / 20)
 	defer watch.Stop()
-	failing := e.probeOnce(0)
-	for count := int64(1); ; {
+	for {
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case <-watch.C:
+		}
+		if e.feed.unconfirmed() > silence {
+			return errUnconfirmed
+		}
+		if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
+			e.store.stats.probesLost.Add(1)
+			if failing := e.failing.Load(); failing != nil && *failing != nil {
+				return *failing
+			}
+			return errSilence
+		}
+	}
+}
+
+// examine checks the node again when something was refused though it seemed well, or a
+// probe passed though it did not: it may be mended; if not, this names what is missing.
+// That takes many round trips, for which no probe waits.
+func (e *session) examine() error {
+	for {
 		select {
 		case <-e.ctx.Done():
 			return nil
 		case <-e.node.suspected:
-			if e.node.status.health().Err == nil { // else it is checked with the next probe
-				_ = e.node.connect(e.ctx) // names what is missing
+			if e.node.status.health().Err != nil {
+				continue // the next probe that passes has it checked
 			}
-		case <-watch.C:
-			if e.feed.unconfirmed() > silence {
-				return errUnconfirmed
-			}
-			if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
-				s.stats.probesLost.Add(1)
-				if failing != nil {
-					return failing
-				}
-				return errSilence
-			}
-		case <-tick.C:
-			failing = e.probeOnce(count)
-			count++
-			var conflict *conflictError
-			if errors.As(failing, &conflict) {
-				return failing
-			}
-			if h := e.node.status.health(); failing == nil && (h.Err != nil || h.Conflict != nil) {
-				_ = e.node.connect(e.ctx) // it may be mended; if not, this names why
+		case <-e.passed:
+			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil {
+				continue
 			}
 		}
+		_ = e.node.connect(e.ctx)
 	}
 }
 

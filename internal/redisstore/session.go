@@ -43,12 +43,14 @@ type session struct {
 	ctx    context.Context
 	pubsub *redis.PubSub
 
-	heard    atomic.Int64  // when the last probe came back, nanoseconds since begun
-	begun    time.Time     // when the session began
-	warnings []string      // of the check at its beginning
-	scratch  string        // a channel that has the form of a topic's
-	controls chan struct{} // receives once for each control channel confirmed
-	nonce    string        // prefix of this session's probes
+	failing  atomic.Pointer[error] // why the last probe failed, nil within where it did not
+	passed   chan struct{}         // holds a token after a probe that did not
+	heard    atomic.Int64          // when the last probe came back, nanoseconds since begun
+	begun    time.Time             // when the session began
+	warnings []string              // of the check at its beginning
+	scratch  string                // a channel that has the form of a topic's
+	controls chan struct{}         // receives once for each control channel confirmed
+	nonce    string                // prefix of this session's probes
 }
 
 // keepFollowing runs one session after the other until ctx ends.
@@ -78,7 +80,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	defer cancel(nil)
 	e := &session{
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
-		controls: make(chan struct{}, 3), nonce: randomHex(4),
+		controls: make(chan struct{}, 3), passed: make(chan struct{}, 1), nonce: randomHex(4),
 	}
 	// Whoever hears that numbers are stale finds the reason in Health.
 	ended := func(err error) bool {
@@ -103,7 +105,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	e.begun = time.Now()
 	n.feed.begin()
 	var parts sync.WaitGroup // all end with the session's context
-	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.sweep} {
+	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.notice, e.examine, e.sweep} {
 		parts.Go(func() {
 			if err := part(); err != nil {
 				cancel(err)

@@ -84,8 +84,6 @@ func lacksRight(err error) bool {
 // they do: what keeps the node from taking writes is known before a like is
 // refused, and is known to be over.
 func (n *node) tryWrite(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeReplicas+replyTime)
-	defer cancel()
 	key := n.scratch().probe
 	if key == "" {
 		return nil // it holds no slots
@@ -94,7 +92,9 @@ func (n *node) tryWrite(ctx context.Context) error {
 	wrote := pipe.Set(ctx, key, "", time.Minute) // gone with the instance
 	var replicated *redis.IntCmd
 	if n.store.target.wait > 0 {
-		replicated = n.wait(ctx, pipe)
+		waited, cancel := context.WithTimeout(ctx, probeReplicas+replyTime)
+		defer cancel()
+		replicated = n.wait(waited, pipe)
 	}
 	_ = exec(ctx, pipe) // each command has its own error
 	if err := wrote.Err(); err != nil {
