@@ -28,12 +28,14 @@ import (
 const (
 	// startWithin is how long a server may take until it answers; it only costs
 	// time when it fails.
-	startWithin = 20 * time.Second
+	startWithin = 60 * time.Second
 	// between is the pause between two attempts to reach a server.
 	between = 5 * time.Millisecond
 	// binds is how often a port is chosen anew when another process took it
 	// between our look and the server's.
 	binds = 5
+	// lastWords is how many bytes of a server's log are shown of a test that failed.
+	lastWords = 2000
 )
 
 // Options say what kind of server is started. The zero value is a server without
@@ -297,8 +299,9 @@ func (s *Server) launch() error {
 	}
 }
 
-// ping asks whether the server answers. It looks whether anything listens first,
-// since go-redis writes its failures to standard error.
+// ping asks whether the server answers, and not another one that was faster to take the
+// port. It looks whether anything listens first, since go-redis writes its failures to
+// standard error.
 func (s *Server) ping(deadline time.Time) error {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Until(deadline))
 	if err != nil {
@@ -307,7 +310,13 @@ func (s *Server) ping(deadline time.Time) error {
 	_ = conn.Close()
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	return s.admin.Ping(ctx).Err()
+	if err := s.admin.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	if answers := s.info("server")["process_id"]; answers != strconv.Itoa(s.Pid()) {
+		return fmt.Errorf("process %s answers at %s, not %d", answers, s.Addr, s.Pid())
+	}
+	return nil
 }
 
 func (s *Server) client() *redis.Client {
@@ -336,7 +345,14 @@ func (s *Server) kill() {
 	}
 }
 
-func (s *Server) end() { s.kill() }
+// end ends the server with the test, and shows what it said last where that failed.
+func (s *Server) end() {
+	s.kill()
+	if s.t.Failed() {
+		log := s.Log()
+		s.t.Logf("the redis-server at %s said last:\n%s", s.Addr, log[max(0, len(log)-lastWords):])
+	}
+}
 
 func freePort(t testing.TB) string {
 	t.Helper()
