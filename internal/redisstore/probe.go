@@ -74,15 +74,26 @@ func (e *session) notice() error {
 			if failing := e.failing.Load(); failing != nil && *failing != nil {
 				return *failing
 			}
-			return errSilence
+			select {
+			case <-e.standing:
+				return errSilence
+			default:
+				return errUnconfirmed
+			}
 		}
 	}
 }
 
 // examine checks the node again when something was refused though it seemed well, or a
 // probe passed though it did not: it may be mended; if not, this names what is missing.
-// That takes many round trips, for which no probe waits.
+// That takes many round trips, for which no probe waits. A node whose subscription does
+// not stand is not well, whatever else it does.
 func (e *session) examine() error {
+	select {
+	case <-e.ctx.Done():
+		return nil
+	case <-e.standing:
+	}
 	for {
 		select {
 		case <-e.ctx.Done():

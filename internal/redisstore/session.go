@@ -50,6 +50,7 @@ type session struct {
 	warnings []string              // of the check at its beginning
 	scratch  string                // a channel that has the form of a topic's
 	controls chan struct{}         // receives once for each control channel confirmed
+	standing chan struct{}         // closed when all of them are
 	nonce    string                // prefix of this session's probes
 }
 
@@ -80,7 +81,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	defer cancel(nil)
 	e := &session{
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
-		controls: make(chan struct{}, 3), passed: make(chan struct{}, 1), nonce: randomHex(4),
+		controls: make(chan struct{}, 3), standing: make(chan struct{}), passed: make(chan struct{}, 1), nonce: randomHex(4),
 	}
 	// Whoever hears that numbers are stale finds the reason in Health.
 	ended := func(err error) bool {
@@ -213,6 +214,7 @@ func (e *session) subscribe() error {
 		}
 	}
 	e.node.usable(e.warnings)
+	close(e.standing)
 	for {
 		begin, end := e.feed.takeDirty(subscribeChunk)
 		if len(begin)+len(end) == 0 {
