@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tallycast/tallycast/bench/load"
+	"github.com/tallycast/tallycast/bench/measure"
 	"github.com/tallycast/tallycast/bench/peer"
 )
 
@@ -43,11 +44,15 @@ type delivered struct {
 	Transport load.Transport
 	Changes   int
 	Frames    int64
-	// PerDelivery is the CPU time of server and Redis for a frame that a viewer
-	// got, PerChange what a change takes with nobody watching; both in µs.
-	PerDelivery, PerChange float64
-	// Net is PerDelivery less the changes' own share.
-	Net             float64
+	// PerDelivery is the CPU time of server and Redis for a frame that a viewer got, in µs.
+	PerDelivery float64
+	// Few are the frames of the same changes where every topic is watched by one viewer,
+	// FewCPU what those took of server and Redis; 0 where that was not measured.
+	Few    int64
+	FewCPU time.Duration
+	// Further is what each further delivery of a change takes, in µs: what a change takes
+	// by itself, watched as it is, is in both and falls out.
+	Further         float64
 	RSSBefore, RSS  int64 // bytes, before the viewers came and after all was delivered
 	PSSBefore, PSS  int64
 	Enter           time.Duration // until all viewers were let in
@@ -122,9 +127,9 @@ func (p *pacer) run(s *session, n int) error {
 	return err
 }
 
-// deliver measures what deliveries cost a server that was just started. bare also
-// measures the changes alone, before anybody watches.
-func (s *session) deliver(server *peer.Server, transport load.Transport, d delivery, bare bool) (out delivered, err error) {
+// deliver measures what deliveries cost a server that was just started. few also
+// measures, before, what the changes cost where each topic has one viewer.
+func (s *session) deliver(server *peer.Server, transport load.Transport, d delivery, few bool) (out delivered, err error) {
 	out = delivered{delivery: d, Peer: server.Peer.Name, Transport: transport}
 	likers, err := server.Likers(load.Concurrency{Loops: d.loops()})
 	if err != nil {
@@ -132,8 +137,8 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
 	pace := newPacer(likers, d.loops(), d.Topics, d.Rate)
-	changes := max(int(d.Rate*d.Duration.Seconds()), d.Topics)
-	changes -= changes % d.Topics // each topic changes as often as the others
+	out.Changes = max(int(d.Rate*d.Duration.Seconds()), d.Topics)
+	out.Changes -= out.Changes % d.Topics // each topic changes as often as the others
 
 	// Every topic exists, and what is done once is done, before anything is measured.
 	warm := newPacer(likers, d.loops(), d.Topics, loopRate)
@@ -141,20 +146,14 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 		return out, err
 	}
 	pace.finals = warm.finals
-	if bare {
-		before, err := server.CPU()
-		if err == nil {
-			err = pace.run(s, changes)
-		}
+	if few {
+		one := d
+		one.Viewers, one.Settle = max(d.Topics/d.PerViewer, 1), 0
+		w, err := s.watch(server, transport, one, pace, out.Changes)
 		if err != nil {
-			return out, err
+			return out, fmt.Errorf("with a viewer a topic: %w", err)
 		}
-		after, err := server.CPU()
-		if err != nil {
-			return out, err
-		}
-		cost := after.Sub(before)
-		out.PerChange = micros(cost.Server+cost.Redis) / float64(changes)
+		out.Few, out.FewCPU = w.frames, w.cost.Server+w.cost.Redis
 	}
 	if err := s.wait(d.Settle); err != nil {
 		return out, err
@@ -163,20 +162,45 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	if err != nil {
 		return out, err
 	}
-	out.RSSBefore, out.PSSBefore = empty.RSS, empty.PSS
+	w, missed := s.watch(server, transport, d, pace, out.Changes)
+	if w.frames == 0 {
+		return out, missed
+	}
+	out.Enter, out.Frames, out.FewestPerViewer = w.enter, w.frames, w.fewest
+	out.ServerCPU, out.RedisCPU = w.cost.Server, w.cost.Redis
+	out.RSSBefore, out.PSSBefore, out.RSS, out.PSS = empty.RSS, empty.PSS, w.usage.RSS, w.usage.PSS
+	cost := w.cost.Server + w.cost.Redis
+	out.PerDelivery = micros(cost) / float64(w.frames)
+	if few {
+		out.Further = micros(cost-out.FewCPU) / float64(w.frames-out.Few)
+	}
+	return out, errors.Join(missed, s.report.Record(out))
+}
 
+// watched is what changes cost while viewers watch.
+type watched struct {
+	enter  time.Duration // until all viewers were let in
+	cost   peer.CPU
+	frames int64
+	fewest int           // frames that a viewer got
+	usage  measure.Usage // while they watch, and nothing has changed for a while
+}
+
+// watch lets viewers in, measures changes, and lets the viewers go. Viewers that fell
+// short are an error beside the figures.
+func (s *session) watch(server *peer.Server, transport load.Transport, d delivery, pace *pacer, changes int) (w watched, err error) {
 	audience, err := load.NewAudience(load.Plan{Door: server.Door(transport), Viewers: d.Viewers, Topics: d.Topics, PerViewer: d.PerViewer})
 	if err != nil {
-		return out, err
+		return w, err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
 	ctx, cancel := s.within(enterWithin)
 	defer cancel()
 	began := time.Now()
 	if err := audience.Open(ctx); err != nil {
-		return out, err
+		return w, err
 	}
-	out.Enter = time.Since(began)
+	w.enter = time.Since(began)
 	settle := func() error {
 		ctx, cancel := s.within(settleWithin)
 		defer cancel()
@@ -184,41 +208,35 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	}
 	// The first round of deliveries grows buffers and warms caches.
 	if err := pace.run(s, max(d.Topics, int(d.Rate))); err != nil {
-		return out, err
+		return w, err
 	}
 	if err := errors.Join(settle(), audience.Reset(s.ctx)); err != nil {
-		return out, err
+		return w, err
 	}
 	before, err := server.CPU()
 	if err != nil {
-		return out, err
+		return w, err
 	}
 	if err := pace.run(s, changes); err != nil {
-		return out, err
+		return w, err
 	}
 	missed := settle()
 	after, err := server.CPU()
 	if err != nil {
-		return out, err
+		return w, err
 	}
 	if err := s.wait(d.Settle); err != nil {
-		return out, err
+		return w, err
 	}
-	full, err := server.Processes.Usage()
-	if err != nil {
-		return out, err
+	if w.usage, err = server.Processes.Usage(); err != nil {
+		return w, err
 	}
 	got, err := audience.Report(s.ctx)
 	if err != nil {
-		return out, err
+		return w, err
 	}
-	cost := after.Sub(before)
-	out.Changes, out.Frames, out.FewestPerViewer = changes, got.Frames, got.Fewest
-	out.ServerCPU, out.RedisCPU = cost.Server, cost.Redis
-	out.RSS, out.PSS = full.RSS, full.PSS
-	out.PerDelivery = micros(cost.Server+cost.Redis) / float64(got.Frames)
-	out.Net = out.PerDelivery - out.PerChange*float64(changes)/float64(got.Frames)
-	return out, errors.Join(missed, got.Check(changes/d.Topics*d.PerViewer*leastShare/100), s.report.Record(out))
+	w.cost, w.frames, w.fewest = after.Sub(before), got.Frames, got.Fewest
+	return w, errors.Join(missed, got.Check(changes/d.Topics*d.PerViewer*leastShare/100))
 }
 
 func (d delivered) String() string {

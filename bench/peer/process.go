@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -30,13 +31,24 @@ func (c CPU) Sub(before CPU) CPU {
 	return CPU{Server: c.Server - before.Server, Redis: c.Redis - before.Redis}
 }
 
+// given are the addresses that freeAddress returned: a server may be given two before it
+// listens on the first.
+var given sync.Map
+
 // freeAddress returns a loopback address on which nothing listens.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	for {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("find a free port: %w", err)
+		}
+		if err := l.Close(); err != nil {
+			return "", err
+		}
+		if _, taken := given.LoadOrStore(l.Addr().String(), true); !taken {
+			return l.Addr().String(), nil
+		}
 	}
-	return l.Addr().String(), l.Close()
 }
 
 // process is a program that runs.
