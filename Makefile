@@ -48,9 +48,11 @@ GO_TEST := go test -vet=off -race -gcflags='modernc.org/sqlite/lib=-race=false' 
 
 # Tests of whole topologies keep every core busy. Beside another package they would
 # measure that one.
+TOPOLOGIES := ./internal/checker ./internal/e2e
+
 test-go: ## Run the Go tests with the race detector.
-	$(GO_TEST) $$(go list ./... | grep -vE '/internal/(checker|e2e)$$')
-	$(GO_TEST) -p 1 ./internal/checker ./internal/e2e
+	$(GO_TEST) $$(go list ./... | grep -vxF "$$(go list $(TOPOLOGIES))")
+	$(GO_TEST) -p 1 $(TOPOLOGIES)
 
 test-web: web/node_modules/.package-lock.json ## Check the types of the widgets and run them in Chromium.
 	npm --prefix web test

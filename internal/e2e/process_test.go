@@ -68,7 +68,7 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 	s.Terminate()
 	// The balancer is told at once, on both listeners; who still asks is answered.
 	for _, listener := range []*client{s.client, s.operator} {
-		within(t, soon, "not ready", func() bool { return listener.status("/readyz") == 503 })
+		within(t, time.Second, "not ready", func() bool { return listener.status("/readyz") == 503 })
 		listener.get("/readyz").is(503).says("draining")
 		listener.get("/healthz").is(200)
 	}

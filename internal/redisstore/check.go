@@ -35,7 +35,11 @@ func (s *Store) Connect(ctx context.Context) error {
 
 // connect checks the node, and shows the result in Health.
 func (n *node) connect(ctx context.Context) error {
-	warnings, err := n.check(ctx)
+	return n.checked(n.check(ctx))
+}
+
+// checked shows the result of a check.
+func (n *node) checked(warnings []string, err error) error {
 	if err != nil {
 		err = explain(err)
 		n.status.bad(err)

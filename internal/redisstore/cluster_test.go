@@ -95,8 +95,8 @@ func portOf(addr string) string { return addr[len("127.0.0.1:"):] }
 
 // A node that hangs takes 2.5 s to refuse a like. Those of the others must not wait
 // for it, though they come through the same service.
+// Not beside other tests of the package: what it holds the store to are seconds.
 func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
-	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	var log diary
 	p := place{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
@@ -160,7 +160,7 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 			eventually(t, "viewers see likes on the healthy nodes", func() bool { return v.of(topic).Count == likes+1 })
 		}
 		t.Logf("the slowest of %d likes on %s took %s", likes*len(its), addr, worst)
-		if worst > 2*time.Second {
+		if worst > time.Second {
 			t.Errorf("a like on a healthy node waited %s, as for the one that hangs", worst)
 		}
 	}

@@ -71,8 +71,8 @@ func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
 	}
 }
 
+// Not beside other tests of the package: what it holds the store to are seconds.
 func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
 	store := p.connected(t, catalog(), newPrefix())
@@ -87,7 +87,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 		callers.Go(func() {
 			began := time.Now()
 			b := try(store, limit, page, 1, member)
-			if took := time.Since(began); took > limit+2*time.Second {
+			if took := time.Since(began); took > limit+time.Second {
 				t.Errorf("a like waited %s for a Redis that hangs", took)
 			}
 			if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {

@@ -84,8 +84,8 @@ func (c *cutter) cut() {
 // What was sent to a Redis that hangs is applied when it wakes, unless its deadline
 // has passed by then. So the refusal of a like whose connection was lost meanwhile
 // waits for the deadline.
+// It does not run beside other tests of the package.
 func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
 	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
@@ -107,8 +107,8 @@ func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.
 	err := <-answered
 	took := time.Since(began)
 	server.Cont()
-	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3500*time.Millisecond { // 2.8 s, and what this machine takes to say so
-		t.Fatalf("answered %v after %v, want store_unavailable within 3.5 s", err, took)
+	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
+		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
 	}
 	time.Sleep(300 * time.Millisecond) // in which it would be applied
 	if count := read(t, direct, page, 0).Change.Count; count != 1 {

@@ -39,7 +39,7 @@ func (e *session) probe() error {
 	defer tick.Stop()
 	for count := int64(0); ; count++ {
 		err := e.probeOnce(count)
-		e.failing.Store(&err)
+		e.outcome.Store(&err)
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
 			return err
@@ -55,8 +55,8 @@ func (e *session) probe() error {
 	}
 }
 
-// notice waits until what is published does not come back, or what is sent is not
-// confirmed, though other answers may take their time.
+// notice waits until what is published does not come back, or a SUBSCRIBE is not confirmed,
+// for as long as silence.
 func (e *session) notice() error {
 	watch := time.NewTicker(silence / 20)
 	defer watch.Stop()
@@ -71,8 +71,8 @@ func (e *session) notice() error {
 		}
 		if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
 			e.store.stats.probesLost.Add(1)
-			if failing := e.failing.Load(); failing != nil && *failing != nil {
-				return *failing
+			if err := e.failing(); err != nil {
+				return err
 			}
 			select {
 			case <-e.standing:
@@ -103,12 +103,24 @@ func (e *session) examine() error {
 				continue // the next probe that passes has it checked
 			}
 		case <-e.passed:
-			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil {
+			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil || e.failing() != nil {
 				continue
 			}
 		}
-		_ = e.node.connect(e.ctx)
+		warnings, err := e.node.check(e.ctx)
+		if e.ctx.Err() != nil {
+			return nil // why is known; that a check was broken off is not
+		}
+		_ = e.node.checked(warnings, err)
 	}
+}
+
+// failing returns why the last probe failed, nil where it did not.
+func (e *session) failing() error {
+	if err := e.outcome.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (e *session) probeOnce(count int64) error {

@@ -43,8 +43,8 @@ type session struct {
 	ctx    context.Context
 	pubsub *redis.PubSub
 
-	failing  atomic.Pointer[error] // why the last probe failed, nil within where it did not
-	passed   chan struct{}         // holds a token after a probe that did not
+	outcome  atomic.Pointer[error] // of the last probe, see failing
+	passed   chan struct{}         // holds a token after a probe that did not fail
 	heard    atomic.Int64          // when the last probe came back, nanoseconds since begun
 	begun    time.Time             // when the session began
 	warnings []string              // of the check at its beginning
