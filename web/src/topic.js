@@ -5,8 +5,8 @@ import { pauseAfter } from './pause.js';
 
 /**
  * Why listeners are called: `server`, the number came from there; `visitor`, this page's
- * visitor pressed; `kept`, no answer came and the press will be sent later; `refused`, it was
- * taken back; `error`, the server does not know such a topic.
+ * visitor pressed, or the server has what was pressed; `kept`, no answer came and the press
+ * will be sent later; `refused`, it was taken back; `error`, the server does not know such a topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
@@ -116,12 +116,13 @@ export function makeTopic(name, api) {
         const { ok, status } = answer;
         if (ok) {
           tries = 0;
-          // Where a press was taken back, its refusal is what the visitor is to read.
-          const reason = amount === mine ? 'server' : 'visitor';
+          // What was pressed is counted already; what else the number is now, others did. Where a
+          // press was taken back, its refusal is what the visitor is to read.
+          if (amount !== mine) tell('visitor');
           mine = answer.mine ?? amount;
           take(/** @type {State} */ (answer));
           note(wish === amount ? undefined : wish);
-          tell(reason);
+          tell('server');
           continue;
         }
         const pause = answer.retry + pauseAfter(tries++);

@@ -206,6 +206,8 @@ test('while a press is in flight frames are kept, and the answer decides', async
     const number = document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]');
     const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
     new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true });
+    const told = /** @type {any} */ (window).told = /** @type {any[]} */ ([]);
+    document.querySelector(selector)?.addEventListener('tally-change', ({ detail }) => told.push([detail.count, detail.source]));
   }, HEART);
   await press(page, HEART);
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
@@ -217,6 +219,8 @@ test('while a press is in flight frames are kept, and the answer decides', async
   const seen = await page.evaluate('seen');
   assert.deepEqual([seen[0], seen.at(-1)], ['1', '4']);
   assert.deepEqual([...seen].sort(), seen, 'it never moves back');
+  const told = await page.evaluate('told');
+  assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'what others did is not called the visitor’s');
 });
 
 test('a press that could not be sent is kept for seven days, and no longer', async (t) => {
