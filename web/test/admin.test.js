@@ -1,16 +1,15 @@
 /** The owner's dashboard, in a browser and against the real service. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { launch, newVisitor, SCREENS } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
+import { assertUsable } from './usable.js';
 import { eventually } from './wait.js';
 
-const axe = createRequire(import.meta.url)('axe-core');
 const TOKEN = 'a-token-that-only-the-owner-knows';
 const VIEWS = ['', 'topics', 'spikes', 'people', 'log'];
 
@@ -293,12 +292,7 @@ test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));
   /** @param {import('playwright-core').Page} page @param {string} what */
   const examine = async (page, what) => {
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
-    const found = violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
-    assert.deepEqual(found, [], what);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overflow <= 0, `${what} is ${overflow} px wider than its screen`);
+    await assertUsable(page, what);
     await page.screenshot({ path: join(shots, `admin-${what}.png`), fullPage: what.startsWith('overview') });
   };
   for (const { colorScheme, width, height } of SCREENS) {

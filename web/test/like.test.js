@@ -207,7 +207,10 @@ test('while a press is in flight frames are kept, and the answer decides', async
     const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
     new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true });
     const told = /** @type {any} */ (window).told = /** @type {any[]} */ ([]);
-    document.querySelector(selector)?.addEventListener('tally-change', ({ detail }) => told.push([detail.count, detail.source]));
+    document.querySelector(selector)?.addEventListener('tally-change', (event) => {
+      const { count, source } = /** @type {CustomEvent} */ (event).detail;
+      told.push([count, source]);
+    });
   }, HEART);
   await press(page, HEART);
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));

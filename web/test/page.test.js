@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, live, newVisitor, press, SCREENS, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
+import { assertUsable } from './usable.js';
 import { eventually } from './wait.js';
 
-const axe = createRequire(import.meta.url)('axe-core');
 const PAGES = ['/', '/demo/', '/gallery'];
 
 /** @type {import('playwright-core').Browser} */
@@ -91,12 +90,7 @@ test('axe finds nothing, light and dark, wide and narrow', async (t) => {
       const page = await open(at(path));
       await live(page);
       await press(page, 'tally-like');
-      await page.evaluate(axe.source);
-      const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
-      const found = violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`);
-      assert.deepEqual(found, [], `${path} ${colorScheme} ${width}`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(overflow <= 0, `${path} is ${overflow} px wider than a screen of ${width}`);
+      await assertUsable(page, `${path} ${colorScheme} ${width}`);
       await page.screenshot({ path: join(shots, `${path.replaceAll('/', '') || 'article'}-${colorScheme}-${width}.png`) });
     }
   }

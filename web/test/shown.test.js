@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, numberOf, pressed, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
+import { assertUsable } from './usable.js';
 import { eventually } from './wait.js';
 
-const axe = createRequire(import.meta.url)('axe-core');
 const TOPIC = 'default/likes/post';
 
 /** @type {import('playwright-core').Browser} */
@@ -311,10 +310,7 @@ test('axe finds nothing in any element: light, dark, right to left, forced colou
     await page.locator('tally-claps button').click();
     await page.locator('tally-reactions button').first().click();
     await eventually(async () => assert.equal(await page.locator('tally-claps [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run());
-    assert.deepEqual(violations.map((/** @type {any} */ v) => `${v.id}: ${v.nodes.map((/** @type {any} */ n) => n.target.join(' ')).join(', ')}`), [], `${path} ${JSON.stringify(options)}`);
-    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, 'wider than a phone');
+    await assertUsable(page, `${path} ${JSON.stringify(options)}`);
     assert.deepEqual(complaints, []);
   }
 });
