@@ -39,7 +39,7 @@ var inward = map[string][]string{
 		"internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/storetest":   {"internal/tally"},
-	"internal/redistest":   {},
+	"internal/redistest":   {"internal/processtest"},
 	"internal/processtest": {},
 	"internal/checker":     {},
 	"internal/e2e":         {},
@@ -63,7 +63,7 @@ var owners = map[string][]string{
 	"text/template":                 {},
 	module + "internal/storetest":   {},
 	module + "internal/redistest":   {},
-	module + "internal/processtest": {},
+	module + "internal/processtest": {"internal/redistest"},
 	module + "internal/checker":     {},
 	module + "internal/arch":        {},
 	"pgregory.net/rapid":            {"internal/storetest"},

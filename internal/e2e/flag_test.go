@@ -2,12 +2,12 @@ package e2e_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/tallycast/tallycast/internal/processtest"
 	"github.com/tallycast/tallycast/internal/redistest"
 )
 
@@ -98,21 +98,10 @@ func TestEachFlagHasAVariableAndALineInTheFile(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
-	port := freePort(t)
+	port := processtest.FreePort(t)
 	file := filepath.Join(t.TempDir(), "tallycast.yaml")
 	if err := os.WriteFile(file, []byte("redis-prefix: fromfile\nbase-path: /file\ndrain: 1s\n"), 0o600); err != nil {
 		t.Fatal(err)

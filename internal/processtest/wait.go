@@ -1,11 +1,11 @@
 package processtest
 
 import (
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -58,17 +58,23 @@ func Get(url string) (status int, body string) {
 // 32768 to 60999, any of which may be taken while a server is restarted.
 const firstPort, ports = 12_000, 18_000
 
-// FreeAddress returns a loopback host:port on which nobody listens, and which no
-// outgoing connection will have.
-func FreeAddress(t testing.TB) string {
+// FreePort returns a port of 127.0.0.1 on which nobody listens, and which no outgoing
+// connection will have.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	for range ports {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
-		if l, err := net.Listen("tcp", address); err == nil {
+		port := strconv.Itoa(firstPort + rand.IntN(ports))
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
 			_ = l.Close()
-			return address
+			return port
 		}
 	}
 	t.Fatal("there is no free port")
 	return ""
+}
+
+// FreeAddress returns 127.0.0.1 with a [FreePort].
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", FreePort(t))
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tallycast/tallycast/internal/processtest"
 )
 
 // primaries is how many a cluster has: the fewest that can elect.
@@ -34,7 +36,7 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 	var all []*Server
 	var buses []string
 	for range n {
-		bus := freePort(t)
+		bus := processtest.FreePort(t)
 		buses = append(buses, bus)
 		all = append(all, Start(t, Options{Args: append(append(replicated(),
 			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", bus,

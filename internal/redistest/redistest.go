@@ -23,6 +23,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/tallycast/tallycast/internal/processtest"
 )
 
 const (
@@ -91,7 +93,7 @@ func Start(t testing.TB, options Options) *Server {
 	}
 	t.Cleanup(s.end)
 	for attempt := 1; ; attempt++ {
-		s.port = freePort(t)
+		s.port = processtest.FreePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", s.port)
 		err := s.launch()
 		if err == nil {
@@ -352,18 +354,4 @@ func (s *Server) end() {
 		log := s.Log()
 		s.t.Logf("the redis-server at %s said last:\n%s", s.Addr, log[max(0, len(log)-lastWords):])
 	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

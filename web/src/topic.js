@@ -81,12 +81,12 @@ export function makeTopic(name, api) {
       } else {
         if (!held || frame.version > held.version) held = frame;
         release();
-        tell('server');
       }
     },
     press(amount, later) {
       note(amount);
       tell('visitor');
+      release();
       if (!later) topic.flush();
     },
     recall() {
@@ -94,7 +94,6 @@ export function makeTopic(name, api) {
       if (flying) wish = found.wish ?? (found.mine === mine ? wish : found.mine);
       else ({ mine, wish } = found);
       release();
-      tell('server');
     },
     async flush() {
       // Where an attempt is on its way, the pause after it is a short one, too.
@@ -122,7 +121,7 @@ export function makeTopic(name, api) {
           mine = answer.mine ?? amount;
           take(/** @type {State} */ (answer));
           note(wish === amount ? undefined : wish);
-          tell('server');
+          release();
           continue;
         }
         const pause = answer.retry + pauseAfter(tries++);
@@ -132,6 +131,7 @@ export function makeTopic(name, api) {
         if (away ? open && Date.now() + pause - (since ||= sent) > OUTAGE : status) {
           note(away ? mine : undefined);
           tell('refused', answer);
+          release();
         } else if (!status && open) {
           tell('kept');
         }
@@ -159,6 +159,7 @@ export function makeTopic(name, api) {
       take(held);
       held = undefined;
     }
+    tell('server');
   };
 
   /**
@@ -167,7 +168,6 @@ export function makeTopic(name, api) {
    */
   const note = (left) => {
     wish = left;
-    release();
     return remember(name, mine, wish);
   };
 
