@@ -27,8 +27,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	// What people run: here proxies are looked at; e2e and checker look for races.
-	if binary, err = processtest.BuildPlain(dir); err != nil {
+	if binary, err = processtest.Build(dir); err != nil {
 		panic(err)
 	}
 	flag.Parse()

@@ -19,8 +19,8 @@ func Build(dir string) (binary string, err error) {
 	return build(filepath.Join(dir, "tallycast"), buildFlags)
 }
 
-// BuildPlain builds the program that people run, for tests of what it takes, or of what
-// stands around it: the race detector takes ten times as much of everything.
+// BuildPlain builds the program that people run, for tests of what it takes: the race
+// detector takes ten times as much of everything.
 func BuildPlain(dir string) (binary string, err error) {
 	return build(filepath.Join(dir, "tallycast-plain"), nil)
 }

@@ -153,7 +153,7 @@ export function makeTopic(name, api) {
     }
   };
 
-  /** Shows what was held, once it can be trusted to hold the visitor's contribution as mine says. */
+  /** Shows what came from the server: what was held, once it can be trusted to hold the visitor's contribution as mine says. */
   const release = () => {
     if (held && !flying && topic.own === mine) {
       take(held);

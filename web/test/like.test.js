@@ -186,16 +186,23 @@ test('after a lost answer the wish is asserted until the service agrees, and cou
   assert.equal(await pressed(page, HEART), true);
 });
 
-test('while a press is in flight frames are kept, and the answer decides', async (t) => {
+/**
+ * A press that is not answered yet, while three others like too: its page holds what they did.
+ * @param {import('node:test').TestContext} t
+ * @param {(route: import('playwright-core').Route) => Promise<object>} respond what the answer will be
+ */
+async function pressInFlight(t, respond) {
   const { page, context } = await firstReader(t);
   /** @type {() => void} */
   let answer = () => {};
   /** @type {Promise<void>} */
   const held = new Promise((resolve) => (answer = resolve));
+  let asked = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
-    const response = await route.fetch();
+    const response = await respond(route);
+    asked++;
     await held;
-    await route.fulfill({ response });
+    await route.fulfill(response);
   });
   /** @type {string[]} */
   const frames = [];
@@ -213,17 +220,33 @@ test('while a press is in flight frames are kept, and the answer decides', async
     });
   }, HEART);
   await press(page, HEART);
-  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await eventually(() => assert.equal(asked, 1));
+  const before = await countOf(service.url, TOPIC);
   for (let i = 0; i < 3; i++) await assertLike(service.url, TOPIC, `visitor-${i}`);
-  await eventually(() => assert.ok(frames.some((frame) => frame.includes('"count":4'))));
+  await eventually(() => assert.ok(frames.some((frame) => frame.includes(`"count":${before + 3}`))));
   assert.deepEqual(await page.evaluate('seen'), ['1']);
   answer();
-  await shows(page, HEART, 4);
+  await shows(page, HEART, before + 3);
+  return { page, before };
+}
+
+test('while a press is in flight frames are kept, and the answer decides', async (t) => {
+  const { page, before } = await pressInFlight(t, async (route) => ({ response: await route.fetch() }));
+  assert.equal(before, 1);
   const seen = await page.evaluate('seen');
   assert.deepEqual([seen[0], seen.at(-1)], ['1', '4']);
   assert.deepEqual([...seen].sort(), seen, 'it never moves back');
   const told = await page.evaluate('told');
   assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'what others did is not called the visitor’s');
+});
+
+test('of a press that is refused the visitor takes back its own, and others did the rest', async (t) => {
+  const { page, before } = await pressInFlight(t, async () => ({
+    status: 429, contentType: 'application/problem+json', headers: { 'Retry-After': '1' }, body: '{"code":"rate_limited","message":"Too many."}',
+  }));
+  assert.equal(before, 0);
+  assert.equal(await pressed(page, HEART), false);
+  assert.deepEqual(await page.evaluate('told'), [[1, 'visitor'], [0, 'visitor'], [3, 'server']]);
 });
 
 test('a press that could not be sent is kept for seven days, and no longer', async (t) => {

@@ -12,7 +12,7 @@ const { source } = createRequire(import.meta.url)('axe-core');
 export async function assertUsable(page, what) {
   // To load axe takes longer than what it does.
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(source);
-  // Of what passes it need not name every node: that is most of the time.
+  // Of what passes it need not name every node.
   const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run({ resultTypes: ['violations'] }));
   const found = violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.target.join(' ')).join(', ')}`);
   assert.deepEqual(found, [], what);
