@@ -47,13 +47,11 @@ lint: ## Check format, vet and staticcheck.
 GO_TEST := go test -vet=off -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on -timeout 12m
 
 # Tests of whole topologies keep every core busy. Beside another package they would
-# measure that one. Others wait for a good part of their time: one more than there are
-# cores at once, and those that take longest first.
+# measure that one.
 TOPOLOGIES := ./internal/checker ./internal/e2e
-LONGEST    := ./internal/redisstore ./deploy
 
 test-go: ## Run the Go tests with the race detector.
-	$(GO_TEST) -p $$(($$(nproc) + 1)) $(LONGEST) $$(go list ./... | grep -vxF "$$(go list $(LONGEST) $(TOPOLOGIES))")
+	$(GO_TEST) $$(go list ./... | grep -vxF "$$(go list $(TOPOLOGIES))")
 	$(GO_TEST) -p 1 $(TOPOLOGIES)
 
 test-web: web/node_modules/.package-lock.json ## Check the types of the widgets and run them in Chromium.
