@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -85,6 +86,29 @@ var errNoSecret = errors.New("the contributions mean something under the secret 
 
 // open opens a store. A Redis that keeps no secret yet is refused where it should.
 func (d directStores) open(ctx context.Context, c config, secretKept bool) (store, error) {
+	s, err := d.openQuiet(ctx, c, secretKept)
+	if err != nil {
+		return nil, err
+	}
+	return notifying{s}, nil
+}
+
+// notifying is a store that tells the instances which share it that settings changed.
+type notifying struct{ store }
+
+func (n notifying) SetRegister(ctx context.Context, name, value string) error {
+	err := n.store.SetRegister(ctx, name, value)
+	n.Broadcast(owner.SettingsChanged())
+	return err
+}
+
+func (n notifying) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	swapped, err := n.store.SwapRegister(ctx, expected, entries)
+	n.Broadcast(owner.SettingsChanged())
+	return swapped, err
+}
+
+func (d directStores) openQuiet(ctx context.Context, c config, secretKept bool) (store, error) {
 	if c.store.sqlitePath != "" {
 		return openStore(ctx, c, d.catalog, slog.New(slog.DiscardHandler))
 	}

@@ -51,7 +51,6 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	}
 	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), stores.metrics)
 	log := slog.New(slog.DiscardHandler)
-	// Instances that share the store read new orders by themselves.
 	desk := owner.New(opened, tally.NewService(opened, catalog), owner.Options{Kept: stores.journal, Log: log})
 	token := rand.Text()
 	handler := admin.New(admin.Options{Desk: desk, Store: opened, Catalog: catalog, Token: token, Logger: log})

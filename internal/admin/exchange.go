@@ -131,7 +131,7 @@ func (q *request) importNumbers() error {
 		return err
 	}
 	refused := []exchange.Refusal{} // the asker counts lines of a larger file
-	report, err := exchange.Import(q.carriedThrough(), exchange.Into(q.s.desk.Obeying(), q.s.catalog), bytes.NewReader(body), exchange.ImportOptions{
+	report, err := exchange.Import(q.carriedThrough(), exchange.Into(q.s.desk.WithReload(), q.s.catalog), bytes.NewReader(body), exchange.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Piece:       true,

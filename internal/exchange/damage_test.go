@@ -124,7 +124,7 @@ func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
 		`{"topic":"blog/likes/x","rule":"toggle","counted":-5}`:                                                             "counted is -5",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"` + strings.Repeat("0000000000000001", 1001) + `","counted":0}`: "at most 1000",
 		`{"order":"former blog/likes","value":"[]"}`:                                                                        "site/metric/key",
-		`{"order":"former blog/likes/x","value":"{}"}`:                                                                      "former names",
+		`{"order":"former blog/likes/x","value":"{}"}`:                                                                      "aliases of",
 		`{"order":"merging blog/likes/x","value":"[]"}`:                                                                     "not known",
 		`[]`:     "no JSON object",
 		`"text"`: "no JSON object",

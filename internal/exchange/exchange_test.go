@@ -65,7 +65,11 @@ func topic(t testing.TB, text string) tally.Topic {
 func contribute(t testing.TB, s *sqlitestore.Store, name string, first, n int, amount int64) {
 	t.Helper()
 	for n > 0 {
-		batch := tally.Batch{Topic: topic(t, name)}
+		mark, err := s.Mark(context.Background(), topic(t, name), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := tally.Batch{Topic: topic(t, name), Mark: mark}
 		for ; n > 0 && len(batch.Writes) < tally.MaxBatchWrites; n-- {
 			// Spread as hashes are.
 			member := tally.Member(uint64(first+n) * 0x9e3779b97f4a7c15)
@@ -106,7 +110,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 	edit(t, s, "blog/days/hello", tally.EditAdjustment, 100)
 	edit(t, s, "blog/likes/seeded", tally.EditSeed, 9)
 	edit(t, s, "blog/likes/zero", tally.EditSeed, 0)
-	name, value := tally.FormerOrder(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
+	name, value := tally.AliasEntry(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
 	for name, value := range map[string]string{name: value, "block range 203.0.113.0/24": "spam", "merging blog/likes/x": "not for others"} {
 		if err := s.SetRegister(context.Background(), name, value); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +25,7 @@ type Target interface {
 // Sink is the part of a [tally.Ledger] that takes an import.
 type Sink interface {
 	Restore(ctx context.Context, replace bool, portions []tally.Portion) error
-	Register(ctx context.Context) (map[string]string, error)
+	tally.AliasStore
 	SetRegister(ctx context.Context, name, value string) error
 }
 
@@ -108,59 +107,56 @@ func (l Line) fits(rule tally.Rule) error {
 	return nil
 }
 
-// formerPrefix begins the orders that name former names of a topic.
+// formerPrefix begins the orders that list aliases of a topic.
 const formerPrefix = "former "
 
-// Order unites former names with those that are known, and leaves a block as it is.
+// Order adds aliases to those that are known, and leaves a block as it is.
 func (t into) Order(ctx context.Context, name, value string) error {
-	register, err := t.sink.Register(ctx)
-	if err != nil {
-		return err
-	}
 	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
-		if value, err = unite(text, register[name], value); err != nil {
-			return err
-		}
+		return t.addAliases(ctx, text, value)
 	}
-	if register[name] == value || (register[name] != "" && !strings.HasPrefix(name, formerPrefix)) {
-		return nil
+	register, err := t.sink.Register(ctx)
+	if err != nil || register[name] != "" {
+		return err
 	}
 	return t.sink.SetRegister(ctx, name, value)
 }
 
-// unite returns the value of the order that names all former names of both values.
-func unite(of string, values ...string) (string, error) {
-	topic, err := tally.ParseTopic(of)
+// addAliases adds aliases of a topic, and gives the topic the mark by which instances
+// that do not know them yet are told.
+func (t into) addAliases(ctx context.Context, of, value string) error {
+	topic, aliases, err := parseAliases(of, value)
 	if err != nil {
-		return "", err
+		return err
 	}
-	var former []tally.Topic
-	for _, value := range values {
-		var names []string
-		if value == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(value), &names); err != nil {
-			return "", fmt.Errorf("former names of %s: %w", topic, err)
-		}
-		for _, name := range names {
-			f, err := tally.ParseTopic(name)
-			if err != nil {
-				return "", fmt.Errorf("former names of %s: %w", topic, err)
-			}
-			if !slices.Contains(former, f) && f != topic {
-				former = append(former, f)
-			}
-		}
+	mark, err := tally.AddAliases(ctx, t.sink, topic, aliases)
+	if err != nil {
+		return err
 	}
-	_, value := tally.FormerOrder(topic, former)
-	return value, nil
+	for expected := ""; ; {
+		current, err := t.sink.Mark(ctx, topic, expected, mark)
+		if err != nil || current == mark || tally.Frozen(current) { // a merge marks it at its end
+			return err
+		}
+		expected = current
+	}
+}
+
+// parseAliases parses an order that lists aliases.
+func parseAliases(of, value string) (topic tally.Topic, aliases []tally.Topic, err error) {
+	if topic, err = tally.ParseTopic(of); err == nil {
+		aliases, err = tally.ParseAliases(value)
+	}
+	if err != nil {
+		err = fmt.Errorf("aliases of %s: %w", of, err)
+	}
+	return topic, aliases, err
 }
 
 // checkOrder tells why an order of a file is none that an export carries.
 func checkOrder(name, value string) error {
 	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
-		_, err := unite(text, value)
+		_, _, err := parseAliases(text, value)
 		return err
 	}
 	if !carried(name, tally.Scope{}) {

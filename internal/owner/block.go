@@ -36,7 +36,7 @@ type Block struct {
 // Errors: [tally.CodeBadBody] where nobody or everybody is named, or too many are;
 // [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
 func (d *Desk) Block(ctx context.Context, actor string, who Blocked, reason string) error {
-	name, target, err := d.blockOrder(who)
+	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (d *Desk) Block(ctx context.Context, actor string, who Blocked, reason stri
 	if reason == "" {
 		reason = noReason
 	}
-	if err := d.order(ctx, name, reason); err != nil {
+	if err := d.set(ctx, name, reason); err != nil {
 		return err
 	}
 	return d.Audit(ctx, actor, "block", target, reason)
@@ -59,7 +59,7 @@ func (d *Desk) Block(ctx context.Context, actor string, who Blocked, reason stri
 // Unblock ends a Block; a visitor may be named by its id or by the hash that Blocks
 // shows. Errors: those of Block, and [tally.CodeNotFound].
 func (d *Desk) Unblock(ctx context.Context, actor string, who Blocked) error {
-	name, target, err := d.blockOrder(who)
+	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (d *Desk) Unblock(ctx context.Context, actor string, who Blocked) error {
 	if register[name] == "" {
 		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", target)
 	}
-	if err := d.order(ctx, name, ""); err != nil {
+	if err := d.set(ctx, name, ""); err != nil {
 		return err
 	}
 	return d.Audit(ctx, actor, "unblock", target, "")
@@ -92,7 +92,7 @@ func (d *Desk) Blocks(ctx context.Context) ([]Block, error) {
 		b := Block{Reason: orders[what]}
 		if text, ok := strings.CutPrefix(what, "range "); ok {
 			if b.Addresses, err = netip.ParsePrefix(text); err != nil {
-				continue // the log says so, see obey
+				continue // the log says so, see loadSettings
 			}
 		} else if b.Visitor, ok = strings.CutPrefix(what, "visitor "); !ok {
 			continue
@@ -102,9 +102,9 @@ func (d *Desk) Blocks(ctx context.Context) ([]Block, error) {
 	return blocks, nil
 }
 
-// blockOrder returns the name of the register's entry, and how the audit log calls
+// blockEntry returns the name of the register's entry, and how the audit log calls
 // who is blocked.
-func (d *Desk) blockOrder(who Blocked) (name, target string, err error) {
+func (d *Desk) blockEntry(who Blocked) (name, target string, err error) {
 	switch {
 	case who.Addresses.IsValid() == (who.Visitor != ""):
 		return "", "", tally.Errorf(tally.CodeBadBody, "an address range, such as 203.0.113.0/24, or a visitor should be named")
@@ -116,14 +116,14 @@ func (d *Desk) blockOrder(who Blocked) (name, target string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		name = tally.BlockVisitorOrder(secret, who.Visitor)
+		name = tally.BlockVisitorEntry(secret, who.Visitor)
 		return name, strings.TrimPrefix(name, "block "), nil
 	}
 	addresses := plain(who.Addresses)
 	if addresses.Bits() == 0 {
 		return "", "", tally.Errorf(tally.CodeBadBody, "%s is everybody", addresses)
 	}
-	return tally.BlockRangeOrder(addresses), "range " + addresses.String(), nil
+	return tally.BlockRangeEntry(addresses), "range " + addresses.String(), nil
 }
 
 // plain returns the range as clients' addresses are compared with it: IPv4 as such,

@@ -3,11 +3,11 @@ package owner
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -22,7 +22,7 @@ type Store interface {
 // Options configure a [Desk]. Each may be left out.
 type Options struct {
 	// Broadcast carries a payload to the other instances; it does not block. Without
-	// it they learn of orders within [rereadEvery].
+	// it they learn of settings within [rereadEvery].
 	Broadcast func(payload []byte)
 	// Status returns what this instance says of itself in its pulse, as JSON is made
 	// of it. It does no I/O.
@@ -30,8 +30,11 @@ type Options struct {
 	// Kept is how long the store keeps its journal, against which spikes are told; 0
 	// stands for a week.
 	Kept time.Duration
-	Log  *slog.Logger     // slog.Default() when nil
-	Now  func() time.Time // time.Now when nil
+	// LeaseTime is how long a merge that is not carried on stays with its instance; 0
+	// stands for [leaseTime].
+	LeaseTime time.Duration
+	Log       *slog.Logger     // slog.Default() when nil
+	Now       func() time.Time // time.Now when nil
 }
 
 // Desk is where an owner's work is done. It is safe for concurrent use.
@@ -46,18 +49,19 @@ type Desk struct {
 	log       *slog.Logger
 	now       func() time.Time
 	instance  string // random, for the life of the process
+	leaseTime time.Duration
 
-	told     chan struct{} // that the register is another; holds one
-	outdated chan struct{} // that the usage should be taken anew; holds one
+	told       chan struct{} // that the settings changed; holds one
+	outdated   chan struct{} // that the usage should be measured again; holds one
+	unfinished chan []string // values of claims that were abandoned; holds one
 
-	orders ordersRead
-	usage  usageTaken
-	owed   owed
-
-	merging chan struct{} // holds one while this instance merges; others may merge, too
+	settings settingsRead
+	claims   claims
+	usage    usageTaken
+	owed     owed
 }
 
-// New returns a desk over store. service obeys the orders that are given at it, or
+// New returns a desk over store. service follows the settings that are changed at it, or
 // at the desks of other instances while [Desk.Run] runs.
 func New(store Store, service *tally.Service, o Options) *Desk {
 	d := &Desk{
@@ -70,9 +74,14 @@ func New(store Store, service *tally.Service, o Options) *Desk {
 		log:       o.Log,
 		now:       o.Now,
 		instance:  rand.Text(),
-		told:      make(chan struct{}, 1),
-		outdated:  make(chan struct{}, 1),
-		merging:   make(chan struct{}, 1),
+		leaseTime: o.LeaseTime,
+
+		told:       make(chan struct{}, 1),
+		outdated:   make(chan struct{}, 1),
+		unfinished: make(chan []string, 1),
+	}
+	if d.leaseTime <= 0 {
+		d.leaseTime = leaseTime
 	}
 	if d.broadcast == nil {
 		d.broadcast = func([]byte) {}
@@ -92,13 +101,10 @@ func New(store Store, service *tally.Service, o Options) *Desk {
 	return d
 }
 
-// ordersRead tells which reading of the register the service follows.
-type ordersRead struct {
-	begun atomic.Int64 // readings that were begun
-
+// settingsRead is what the desk keeps of the settings that were read last.
+type settingsRead struct {
 	mu        sync.Mutex
-	followed  int64  // number of the reading that the service follows
-	complaint string // what was last said of entries that cannot be read
+	complaint string // what was last logged of entries that cannot be parsed
 	// signedOut are the sessions that somebody signed out of, and when each would have
 	// ended by itself; nil: none.
 	signedOut map[string]time.Time
@@ -112,6 +118,9 @@ type usageTaken struct {
 	took  time.Duration
 }
 
+// frozenWait is how long an edit waits for a merge of its topic: most are over sooner.
+const frozenWait = time.Second
+
 // Edit carries out the edits, and writes those that changed something to the audit
 // log. Each edit has its own error; the one returned is the first of them, or that
 // of the log. Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric] and, of
@@ -122,12 +131,8 @@ func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error
 		if err := d.countable(edits[i].Topic); err != nil {
 			return err
 		}
-		// What goes elsewhere just now should not come back under its old name.
-		if err := d.service.Paused(edits[i].Topic); err != nil {
-			return err
-		}
 	}
-	d.store.Edit(ctx, edits)
+	d.editThawed(ctx, edits)
 	var first error
 	keep := func(err error) {
 		if first == nil {
@@ -142,11 +147,33 @@ func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error
 		}
 		keep(d.Audit(ctx, actor, editAction(e.Kind), e.Topic.String(), editDetail(e)))
 		if e.Kind == tally.EditDelete || e.Kind == tally.EditReset {
-			// Nobody's contribution is left that was made under another name.
-			keep(d.forgetFormer(ctx, e.Topic, e.After.Version))
+			keep(d.forgetAliases(ctx, e.Topic, e.After.Version))
 		}
 	}
 	return first
+}
+
+// editThawed carries out the edits; those of topics that are being merged it repeats
+// until the merge is over, for at most [frozenWait].
+func (d *Desk) editThawed(ctx context.Context, edits []tally.Edit) {
+	d.store.Edit(ctx, edits)
+	for end := time.Now().Add(frozenWait); time.Now().Before(end) && ctx.Err() == nil; {
+		var again []int
+		var frozen []tally.Edit
+		for i := range edits {
+			if errors.Is(edits[i].Err, tally.ErrFrozen) {
+				again, frozen = append(again, i), append(frozen, edits[i])
+			}
+		}
+		if len(again) == 0 {
+			return
+		}
+		time.Sleep(claimPoll)
+		d.store.Edit(ctx, frozen)
+		for j, i := range again {
+			edits[i] = frozen[j]
+		}
+	}
 }
 
 // countable refuses topics whose numbers nobody can set.

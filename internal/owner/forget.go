@@ -18,7 +18,7 @@ func (d *Desk) Forget(ctx context.Context, actor, visitor string, scope tally.Sc
 	if err := tally.CheckVisitor(visitor); err != nil {
 		return 0, err
 	}
-	if _, err := d.obey(ctx); err != nil { // the names that topics had
+	if _, err := d.loadSettings(ctx); err != nil { // the aliases of topics
 		return 0, err
 	}
 	secret, err := d.store.Secret()
@@ -49,8 +49,8 @@ type person struct {
 
 func (p person) members(topic tally.Topic) []tally.Member {
 	members := []tally.Member{p.hasher.Member(topic, p.visitor)}
-	for _, former := range p.service.Former(topic) {
-		members = append(members, p.hasher.Member(former, p.visitor))
+	for _, alias := range p.service.Aliases(topic) {
+		members = append(members, p.hasher.Member(alias, p.visitor))
 	}
 	return members
 }

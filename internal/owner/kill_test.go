@@ -97,39 +97,89 @@ func killed(t *testing.T, w *world, does string, n int, from, to tally.Topic) bo
 	return false
 }
 
-func TestAMergeThatWasKilledAnywhereIsFinishedByRepeatingIt(t *testing.T) {
+// killedMerge has a child that dies before its nth call merge two topics, and returns the
+// store, opened again, and the sum that the topics had; died is false if the merge ended.
+func killedMerge(t *testing.T, w *world, store fullStore, metric string, n int) (reopened fullStore, from, to tally.Topic, sum int64, died bool) {
+	t.Helper()
+	o := open(store)
+	from, to = newTopic(metric), newTopic(metric)
+	amount := int64(5)
+	if metric == "visits" {
+		amount = 1
+	}
+	for v := range 3 {
+		o.contribute(t, from, visitor(v), amount, home)
+		o.contribute(t, to, visitor(v), amount, home)
+	}
+	o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 100})
+	o.edit(t, tally.Edit{Topic: to, Kind: tally.EditAdjustment, Value: 1000})
+	if err := store.Close(); err != nil { // one process at a time holds a file
+		t.Fatal(err)
+	}
+	died = killed(t, w, "merge", n, from, to)
+	return w.again(t), from, to, 6*amount + 1100, died
+}
+
+// A merge that was killed before any of its calls is finished by repeating it.
+func TestMerge_KilledAndRepeated(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		store := w.first
 		for n := 1; ; n++ {
+			reopened, from, to, sum, died := killedMerge(t, w, store, "claps", n)
+			store = reopened
 			o := open(store)
-			from, to := newTopic("claps"), newTopic("claps")
-			for v := range 3 {
-				o.contribute(t, from, visitor(v), 5, home)
-				o.contribute(t, to, visitor(v), 7, home)
-			}
-			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 100})
-			o.edit(t, tally.Edit{Topic: to, Kind: tally.EditAdjustment, Value: 1000})
-			if err := store.Close(); err != nil { // one process at a time holds a file
-				t.Fatal(err)
-			}
-			died := killed(t, w, "merge", n, from, to)
-			store = w.again(t)
-			o = open(store)
-			// Whoever asks again meanwhile is answered, at the latest when the pause ends.
 			change, err := o.Merge(t.Context(), "again", []tally.Topic{from}, to)
-			if err != nil || change.Count != 3*5+3*7+1100 {
-				t.Fatalf("killed before call %d, then merged again: %+v, %v", n, change, err)
+			if err != nil || change.Count != sum {
+				t.Fatalf("killed before call %d, then repeated: %+v, %v; want %d", n, change, err, sum)
 			}
 			if state := o.state(t, from); state.Version != 0 {
 				t.Errorf("killed before call %d: %+v", n, state)
 			}
-			if got := o.mine(t, to, visitor(1)); got != 7 {
+			if got := o.mine(t, to, visitor(1)); got != 5 {
 				t.Errorf("killed before call %d: a visitor of both contributes %d at the one that is left", n, got)
 			}
 			if !died {
 				if n < 8 {
-					t.Errorf("a merge is over after %d calls", n)
+					t.Errorf("a merge has only %d calls", n)
 				}
+				return
+			}
+		}
+	})
+}
+
+// A running instance finishes a merge that was killed, also where the target is merged
+// with others and edited before: nothing is added twice.
+func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		store := w.first
+		for n := 1; ; n++ {
+			reopened, from, to, sum, died := killedMerge(t, w, store, []string{"claps", "visits"}[n%2], n)
+			store = reopened
+			o := openWith(store, owner.Options{LeaseTime: shortLease / 2})
+			stop := run(t, o)
+			if n%3 == 0 {
+				other := newTopic(to.Metric())
+				o.contribute(t, other, visitor(1), 1, home)
+				if _, err := o.Merge(t.Context(), "another", []tally.Topic{other}, to); err != nil {
+					t.Fatal(err)
+				}
+				sum++
+			}
+			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
+			eventually(t, "the topic takes edits", func() bool {
+				o.Received(owner.SettingsChanged()) // so that they are read now
+				return o.Edit(t.Context(), "test", edits) == nil
+			})
+			sum += edits[0].After.Count - edits[0].Before.Count
+			if _, err := o.Merge(t.Context(), "again", []tally.Topic{from}, to); err != nil {
+				t.Fatalf("killed before call %d: %v", n, err)
+			}
+			stop()
+			if got := o.state(t, to).Count; got != sum {
+				t.Errorf("killed before call %d: count %d, want %d", n, got, sum)
+			}
+			if !died {
 				return
 			}
 		}
@@ -139,7 +189,7 @@ func TestAMergeThatWasKilledAnywhereIsFinishedByRepeatingIt(t *testing.T) {
 // robot is an address that contributes in bulk.
 var robot = netip.MustParseAddr("203.0.113.99")
 
-func TestAnUndoThatWasKilledAnywhereIsFinishedByRepeatingIt(t *testing.T) {
+func TestUndo_KilledAndRepeated(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		store := w.first
 		for n := 1; ; n++ {

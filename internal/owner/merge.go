@@ -2,72 +2,48 @@ package owner
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-const (
-	// pauseFor is how long a topic takes no contributions while it is carried to
-	// another, unless that is said again or ended before. What a crash leaves behind
-	// ends after it.
-	pauseFor = 10 * time.Second
-	// beforePause is how often the topic that others go into may change under an
-	// adjustment before it is paused, too.
-	beforePause = 3
-)
-
-// Merge makes the contributions of each from ones of to, adds their seeds and
-// adjustments to the adjustment of to, and ends them. Visitors who contributed to
-// one of them are known as such at to. Whoever contributed to several counts as
-// often as before: the store does not know that it is one visitor.
+// Merge moves the contributions of the topics from to the topic to, whose count grows
+// by theirs, and deletes them. Their names become aliases of to: a visitor who
+// contributed to one of them is known as such at to. A visitor of several counts as
+// often as before.
 //
-// Each contribution that was acknowledged counts afterwards. While one of from is
-// carried over it takes no contributions (store_unavailable, for mostly some
-// milliseconds); what is taken back at that moment may be counted all the same. The
-// recent contributions of from cannot be undone any more: their journal ends.
+// While a topic is moved neither it nor to takes contributions (store_unavailable, for
+// some milliseconds in most cases). The journal of from ends: its recent contributions
+// cannot be reverted any more.
 //
-// A Merge that was cut off is finished by repeating it, at any instance; several may
-// be at it at once. Errors: [tally.CodeBadTopic] where the topics cannot be merged,
-// [tally.CodeNotFound] where one of from does not exist, before anything was done;
+// A merge that was interrupted is finished by repeating it at any instance, or by a
+// running one within [leaseTime] and a few seconds. Errors: [tally.CodeBadTopic] if the
+// topics cannot be merged, [tally.CodeNotFound] if one of from does not exist,
+// [tally.CodeBadAmount] if the sum would be too large, each before anything was done;
 // [tally.CodeStoreUnavailable].
 func (d *Desk) Merge(ctx context.Context, actor string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
 	return d.merge(ctx, actor, "merge", from, to)
 }
 
-// Rename is Merge of one topic into one that does not exist, or that a Rename which
-// was cut off made.
+// Rename is Merge of one topic into one that does not exist.
 func (d *Desk) Rename(ctx context.Context, actor string, from, to tally.Topic) (tally.Change, error) {
-	there, err := d.Get(ctx, to)
-	if err != nil {
-		return tally.Change{}, err
-	}
-	if there.Version != 0 {
-		register, err := d.store.Register(ctx)
-		if err != nil {
-			return tally.Change{}, err
-		}
-		if len(readIntents(register, from)) == 0 {
-			return tally.Change{}, tally.Errorf(tally.CodeBadTopic, "%s exists already; merging adds one topic to another", to)
-		}
-	}
 	return d.merge(ctx, actor, "rename", []tally.Topic{from}, to)
 }
 
 func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
-	select {
-	case d.merging <- struct{}{}:
-		defer func() { <-d.merging }()
-	case <-ctx.Done():
-		return tally.Change{}, tally.Unavailable(ctx.Err())
-	}
 	from = slices.Clone(from)
 	slices.SortFunc(from, func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
 	from = slices.Compact(from)
-	left, err := d.mergeable(ctx, from, to)
+	rename := action == "rename"
+	if err := d.mergeable(from, to); err != nil {
+		return tally.Change{}, err
+	}
+	left, err := d.unmerged(ctx, from, to, rename)
 	if err != nil {
 		return tally.Change{}, err
 	}
@@ -80,13 +56,13 @@ func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Top
 		names[i] = topic.String()
 	}
 	target := strings.Join(names, ", ") + " → " + to.String()
-	// First, so that the log has what a crash cuts off.
+	// First, so that the log has what a crash interrupts.
 	if err := d.announce(ctx, actor, action, target, fmt.Sprintf("begins, at count %d", before.Count)); err != nil {
 		return tally.Change{}, err
 	}
 	for _, topic := range left {
-		if err := d.mergeOne(ctx, topic, to); err != nil {
-			return tally.Change{}, fmt.Errorf("merge %s into %s: %w", topic, to, err)
+		if err := d.mergeOne(ctx, topic, to, rename); err != nil {
+			return tally.Change{}, fmt.Errorf("%s %s into %s: %w", action, topic, to, err)
 		}
 	}
 	after, err := d.Get(ctx, to)
@@ -96,198 +72,338 @@ func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Top
 	return after.Change, d.Audit(ctx, actor, action, target, fmt.Sprintf("count %d → %d", before.Count, after.Count))
 }
 
-// mergeable returns those of from that have yet to be merged into to.
-func (d *Desk) mergeable(ctx context.Context, from []tally.Topic, to tally.Topic) (left []tally.Topic, err error) {
+// mergeable reports whether topics may be merged at all. Errors: [tally.CodeBadTopic],
+// [tally.CodeReadOnlyMetric], [tally.CodeUnknownSite], [tally.CodeUnknownMetric].
+func (d *Desk) mergeable(from []tally.Topic, to tally.Topic) error {
 	if len(from) == 0 {
-		return nil, tally.Errorf(tally.CodeBadTopic, "a topic should be named that goes into %s", to)
+		return tally.Errorf(tally.CodeBadTopic, "no topic is named that is to be merged into %s", to)
 	}
 	for _, topic := range append(slices.Clone(from), to) {
 		if err := d.countable(topic); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	register, err := d.obey(ctx)
+	for _, topic := range from {
+		switch {
+		case topic == to:
+			return tally.Errorf(tally.CodeBadTopic, "%s cannot be merged into itself", to)
+		case d.catalog.Rule(topic) != d.catalog.Rule(to):
+			return tally.Errorf(tally.CodeBadTopic, "%s and %s cannot be merged: their metrics have different rules", topic, to)
+		}
+	}
+	return nil
+}
+
+// unmerged returns those of from that are still to be merged into to.
+func (d *Desk) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic, rename bool) (left []tally.Topic, err error) {
+	if err := d.rejectOlderInstances(ctx); err != nil {
+		return nil, err
+	}
+	register, err := d.loadSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	former, err := formerNames(register, to)
+	aliases, err := tally.RegisteredAliases(register, to)
 	if err != nil {
 		return nil, err
 	}
 	for _, topic := range from {
-		intents := readIntents(register, topic)
-		switch i := slices.IndexFunc(intents, func(i intent) bool { return i.To != to.String() }); {
-		case topic == to:
-			return nil, tally.Errorf(tally.CodeBadTopic, "%s cannot go into itself", to)
-		case d.catalog.Rule(topic) != d.catalog.Rule(to):
-			return nil, tally.Errorf(tally.CodeBadTopic, "%s counts by another rule than %s", topic.Metric(), to.Metric())
-		case i >= 0:
-			return nil, tally.Errorf(tally.CodeBadTopic, "%s is on its way into %s; repeat that, which finishes it", topic, intents[i].To)
-		}
 		state, err := d.Get(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
 		switch {
-		case state.Version != 0 || len(intents) > 0:
+		case err != nil:
+			return nil, err
+		case state.Version != 0 || register[tally.ClaimName(topic)] != "":
 			left = append(left, topic)
-		case !slices.Contains(former, topic): // where it is there, it went into to before
-			return nil, tally.Errorf(tally.CodeNotFound, "nobody has touched %s", topic)
+		case !slices.Contains(aliases, topic): // else it was merged before
+			return nil, tally.Errorf(tally.CodeNotFound, "%s does not exist", topic)
 		}
+	}
+	if rename && len(left) > 0 && register[tally.ClaimName(to)] == "" {
+		return left, d.rejectExisting(ctx, to)
 	}
 	return left, nil
 }
 
-// mergeOne carries one topic into another, or finishes that.
-func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic) error {
-	for {
-		if err := d.nameFormer(ctx, from, to); err != nil {
-			return err
+// rejectExisting reports whether a topic may get the name of to.
+func (d *Desk) rejectExisting(ctx context.Context, to tally.Topic) error {
+	state, err := d.Get(ctx, to)
+	if err == nil && state.Version != 0 {
+		err = tally.Errorf(tally.CodeBadTopic, "%s exists already; merging adds one topic to another", to)
+	}
+	return err
+}
+
+// statusFormat is the version of what instances promise to each other, in the heartbeat
+// of each. From 2 on an instance heeds the marks of topics.
+const statusFormat = 2
+
+// rejectOlderInstances refuses to merge while an instance of a release runs that does
+// not heed marks: it would count visitors twice.
+func (d *Desk) rejectOlderInstances(ctx context.Context) error {
+	pulses, err := d.store.Pulses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pulse := range pulses {
+		var status struct {
+			Format  int    `json:"format"`
+			Version string `json:"version"`
 		}
-		if err := d.pause(ctx, from); err != nil {
-			return err
-		}
-		// Read before its contributions are: whatever changes later changes it, too.
-		version, err := d.version(ctx, from)
-		if err != nil {
-			return err
-		}
-		if version == 0 {
-			return d.finish(ctx, from, to)
-		}
-		carried, err := d.carry(ctx, from, to)
-		if err != nil {
-			return err
-		}
-		unchanged, err := d.addSeed(ctx, from, to, carried, version)
-		if err != nil {
-			return err
-		}
-		if !unchanged {
-			continue
-		}
-		end := []tally.Edit{{Topic: from, Kind: tally.EditDelete, IfVersion: version}}
-		if d.store.Edit(ctx, end); end[0].Err != nil {
-			return end[0].Err
-		}
-		if end[0].Changed {
-			// Whoever emptied to meanwhile may have removed them, see forgetFormer.
-			if err := d.nameFormer(ctx, from, to); err != nil {
-				return err
+		if json.Unmarshal(pulse.Status, &status) == nil && status.Format < statusFormat {
+			return &tally.Error{
+				Code: tally.CodeStoreUnavailable,
+				Message: fmt.Sprintf("an instance of an older release (%s) uses this store and would count visitors of a merged topic twice; "+
+					"try again when it was replaced", status.Version),
+				RetryAfter: tally.PulseTTL,
 			}
-			// What is brought into being under its name from now on is another.
-			return d.finish(ctx, from, to)
 		}
 	}
+	return nil
 }
 
-// nameFormer tells all instances that members of to may be known under the names of
-// from, and by those that from had before.
-func (d *Desk) nameFormer(ctx context.Context, from, to tally.Topic) error {
-	register, err := d.store.Register(ctx)
+// mergeOne merges one topic into another.
+func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic, rename bool) error {
+	l, err := d.acquire(ctx, claim{From: from.String(), To: to.String(), Rename: rename})
 	if err != nil {
 		return err
 	}
-	further, err := formerNames(register, from)
-	if err != nil {
-		return err
-	}
-	return d.addFormer(ctx, to, append([]tally.Topic{from}, further...))
-}
-
-// addFormer adds names to those under which contributions of topic were made.
-func (d *Desk) addFormer(ctx context.Context, topic tally.Topic, former []tally.Topic) error {
-	register, err := d.store.Register(ctx)
-	if err != nil {
-		return err
-	}
-	known, err := formerNames(register, topic)
-	if err != nil {
-		return err
-	}
-	names := slices.Clone(known)
-	for _, name := range former {
-		if name != topic && !slices.Contains(names, name) {
-			names = append(names, name)
+	err = l.merge(ctx)
+	l.end(ctx, err)
+	d.notify(ctx)
+	if errors.Is(err, errNothingToMerge) {
+		err = nil
+		register, registerErr := d.store.Register(ctx)
+		if aliases, aliasErr := tally.RegisteredAliases(register, to); registerErr != nil || aliasErr != nil || !slices.Contains(aliases, from) {
+			err = errors.Join(registerErr, aliasErr)
+			if err == nil {
+				err = tally.Errorf(tally.CodeNotFound, "%s does not exist", from)
+			}
 		}
 	}
-	if len(names) == len(known) {
+	return err
+}
+
+var errNothingToMerge = errors.New("the topic does not exist")
+
+// merge carries out the claim, from wherever an instance before left it. Its steps are
+// facts, so that repeating one changes nothing:
+//
+//  1. Freeze both topics.
+//  2. Add the aliases of to, and store in its mark the count that it had.
+//  3. Copy the contributions; of a member that is in both the greater amount remains.
+//  4. Set the count of to to the sum of what it had and what from has, by its adjustment.
+//  5. Delete from, and with it its mark.
+//  6. Release to.
+//
+// From is frozen before to, and to until the end: if to is frozen and from is not, then
+// from was deleted.
+func (l *lease) merge(ctx context.Context) error {
+	if l.From == "" {
 		return nil
 	}
-	name, value := tally.FormerOrder(topic, names)
-	return d.order(ctx, name, value)
-}
-
-func (d *Desk) pause(ctx context.Context, topic tally.Topic) error {
-	name, value := tally.PauseOrder(topic, d.now().Add(pauseFor))
-	return d.order(ctx, name, value)
-}
-
-// formerNames returns the names under which contributions of topic were made,
-// beside its own.
-func formerNames(register map[string]string, topic tally.Topic) ([]tally.Topic, error) {
-	name, _ := tally.FormerOrder(topic, nil)
-	former, err := tally.ReadFormer(register[name])
+	from, err := tally.ParseTopic(l.From)
 	if err != nil {
-		return nil, &tally.Error{
-			Code:    tally.CodeInternal,
-			Message: fmt.Sprintf("the names that %s had before cannot be read; nothing is done that would lose them", topic),
-			Err:     fmt.Errorf("register entry %q: %w", name, err),
+		return err
+	}
+	to, err := tally.ParseTopic(l.To)
+	if err != nil {
+		return err
+	}
+	begun, err := l.hasFrozen(ctx, to)
+	if err != nil {
+		return err
+	}
+	left := true
+	if begun {
+		left, err = l.hasFrozen(ctx, from)
+	} else {
+		err = l.freeze(ctx, from, to)
+	}
+	if err != nil {
+		return err
+	}
+	if left {
+		p, err := l.prepare(ctx, from, to)
+		if err != nil && !retryable(err) {
+			// The merge is refused; from last, see freeze.
+			return errors.Join(err, l.release(ctx, to), l.release(ctx, from))
+		}
+		if err == nil {
+			err = l.move(ctx, from, to, p)
+		}
+		if err != nil {
+			return tally.Unavailable(err) // has to be carried on, whatever it was
 		}
 	}
-	return former, nil
-}
-
-// version returns the version of a topic, 0 where it does not exist.
-func (d *Desk) version(ctx context.Context, topic tally.Topic) (int64, error) {
-	r := d.store.Read(ctx, []tally.Query{{Topic: topic}})[0]
-	return r.Change.Version, r.Err
-}
-
-// carry makes the contributions of from ones of to, and returns the last portion of
-// from.
-func (d *Desk) carry(ctx context.Context, from, to tally.Topic) (last tally.Portion, err error) {
-	state, err := d.Get(ctx, to)
-	if err != nil {
-		return last, err
+	if err := l.release(ctx, to); err != nil {
+		return err
 	}
-	paused := d.now()
-	err = d.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
-		last = p
-		last.Contributions = nil
+	return l.forgetName(ctx, from)
+}
+
+// hasFrozen reports whether the topic has the mark of this merge.
+func (l *lease) hasFrozen(ctx context.Context, topic tally.Topic) (bool, error) {
+	mark, err := l.desk.store.Mark(ctx, topic, "", "")
+	id, _, ok := tally.ParseFrozenMark(mark)
+	return ok && id == l.ID, err
+}
+
+// freeze gives both topics the mark of this merge, from first. Where from does not
+// exist it is [errNothingToMerge], and no topic is frozen.
+func (l *lease) freeze(ctx context.Context, from, to tally.Topic) error {
+	frozen := tally.FrozenMark(l.ID, "")
+	if err := l.mark(ctx, from, frozen); err != nil {
+		return err
+	}
+	state, err := l.desk.Get(ctx, from)
+	if err != nil {
+		return err
+	}
+	if state.Version == 0 {
+		return errors.Join(errNothingToMerge, l.release(ctx, from))
+	}
+	return l.mark(ctx, to, frozen)
+}
+
+// mark sets the mark of a topic that this merge has claimed, whatever it is.
+func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error {
+	return l.step(ctx, func(ctx context.Context) error {
+		for expected := ""; ; {
+			current, err := l.desk.store.Mark(ctx, topic, expected, mark)
+			if err != nil || current == mark {
+				return err
+			}
+			expected = current
+		}
+	})
+}
+
+// release ends the freezing of a topic: it gets the mark of its aliases.
+func (l *lease) release(ctx context.Context, topic tally.Topic) error {
+	register, err := l.desk.store.Register(ctx)
+	if err != nil {
+		return err
+	}
+	name, _ := tally.AliasEntry(topic, nil)
+	return l.mark(ctx, topic, tally.AliasMark(register[name]))
+}
+
+// prepared is what a merge knows before it copies anything.
+type prepared struct {
+	mark string // of the topic into which the other is merged
+	sum  int64  // the count that it is to have
+}
+
+// prepare decides what the merge makes of to, both topics being frozen, and adds its
+// aliases. It refuses a rename to a topic that exists, and a sum that is too large.
+func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, err error) {
+	d := l.desk
+	source, err := d.Get(ctx, from)
+	if err != nil {
+		return p, err
+	}
+	if p.mark, err = d.store.Mark(ctx, to, "", ""); err != nil {
+		return p, err
+	}
+	count, detail := int64(0), ""
+	if _, detail, _ = tally.ParseFrozenMark(p.mark); detail != "" {
+		if count, err = strconv.ParseInt(detail, 10, 64); err != nil {
+			return p, tally.Unavailable(fmt.Errorf("mark of %s: %w", to, err))
+		}
+	} else if count, err = l.countBefore(ctx, to, source.Count); err != nil {
+		return p, err
+	}
+	p.sum = count + source.Count
+	register, err := d.store.Register(ctx)
+	if err != nil {
+		return p, err
+	}
+	aliases, err := tally.RegisteredAliases(register, from)
+	if err != nil {
+		return p, err
+	}
+	err = l.step(ctx, func(ctx context.Context) error {
+		_, err := tally.AddAliases(ctx, d.store, to, append([]tally.Topic{from}, aliases...))
+		return err
+	})
+	if err != nil || detail != "" {
+		return p, err
+	}
+	p.mark = tally.FrozenMark(l.ID, strconv.FormatInt(count, 10))
+	return p, l.mark(ctx, to, p.mark)
+}
+
+// countBefore returns the count of to, which this merge has just frozen.
+func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (int64, error) {
+	if l.Rename {
+		if err := l.desk.rejectExisting(ctx, to); err != nil {
+			return 0, err
+		}
+	}
+	state, err := l.desk.Get(ctx, to)
+	if err == nil && state.Count+added > tally.MaxValue {
+		err = tally.Errorf(tally.CodeBadAmount, "%s would count %d; at most %d can be stored", to, state.Count+added, int64(tally.MaxValue))
+	}
+	return state.Count, err
+}
+
+// move copies from into to, sets the count and deletes from.
+func (l *lease) move(ctx context.Context, from, to tally.Topic, p prepared) error {
+	if err := l.copy(ctx, from, to, p.mark); err != nil {
+		return err
+	}
+	if err := l.edit(ctx, tally.Edit{Topic: to, Kind: tally.EditCount, Value: p.sum, Mark: p.mark}); err != nil {
+		return err
+	}
+	return l.edit(ctx, tally.Edit{Topic: from, Kind: tally.EditDelete, Mark: tally.FrozenMark(l.ID, "")})
+}
+
+// copy stores the contributions of from at to.
+func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) error {
+	state, err := l.desk.Get(ctx, to)
+	if err != nil {
+		return err
+	}
+	most := l.desk.catalog.Rule(to).Max
+	return l.desk.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
+		for i := range p.Contributions { // the rule may have allowed more once; the sum stays
+			p.Contributions[i].Amount = min(p.Contributions[i].Amount, most)
+		}
 		moved := tally.Portion{
-			// The greater of seeds and adjustments holds, and so does what is there.
+			// The greater of seeds and adjustments remains: those that are stored.
 			State:         tally.State{Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment},
 			Contributions: p.Contributions,
 			First:         p.First,
 			Last:          p.Last,
+			Mark:          mark,
 		}
-		if err := d.store.Restore(ctx, false, []tally.Portion{moved}); err != nil {
-			return err
-		}
-		if d.now().Sub(paused) > pauseFor/2 {
-			if err := d.pause(ctx, from); err != nil {
-				return err
-			}
-			paused = d.now()
-		}
-		return nil
+		return l.step(ctx, func(ctx context.Context) error {
+			return l.desk.store.Restore(ctx, false, []tally.Portion{moved})
+		})
 	})
-	return last, err
 }
 
-// finish removes what the merging of a topic that is gone left in the register.
-func (d *Desk) finish(ctx context.Context, from, to tally.Topic) error {
-	register, err := d.store.Register(ctx)
+// edit carries out one edit.
+func (l *lease) edit(ctx context.Context, edit tally.Edit) error {
+	return l.step(ctx, func(ctx context.Context) error {
+		edits := []tally.Edit{edit}
+		l.desk.store.Edit(ctx, edits)
+		return edits[0].Err
+	})
+}
+
+// forgetName removes what the register has of a topic that was merged: its aliases, and
+// entries of releases that merged without claims.
+func (l *lease) forgetName(ctx context.Context, topic tally.Topic) error {
+	register, err := l.desk.store.Register(ctx)
 	if err != nil {
 		return err
 	}
-	former, _ := tally.FormerOrder(from, nil)
-	pauseFrom, _ := tally.PauseOrder(from, time.Time{})
-	pauseTo, _ := tally.PauseOrder(to, time.Time{})
+	aliases, _ := tally.AliasEntry(topic, nil)
 	for name := range register {
-		if name == former || name == pauseFrom || name == pauseTo || strings.HasPrefix(name, intentPrefix(from)) {
-			if err := d.order(ctx, name, ""); err != nil {
+		if name == aliases || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
+			err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.SetRegister(ctx, name, "") })
+			if err != nil {
 				return err
 			}
 		}

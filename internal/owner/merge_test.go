@@ -31,7 +31,7 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 		}
 		stop := run(t, other)
 		defer stop()
-		eventually(t, "the other instance knows the former names", func() bool { return len(other.service.Former(c)) == 2 })
+		eventually(t, "the other instance knows the former names", func() bool { return len(other.service.Aliases(c)) == 2 })
 		for _, o := range []*office{o, other} {
 			if got := o.mine(t, c, visitor(3)); got != 1 {
 				t.Errorf("a visitor who liked the page under its first name contributes %d", got)
@@ -179,7 +179,7 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 		ctx, o := t.Context(), open(w.first)
 		from, to := newTopic("likes"), newTopic("likes")
 		o.like(t, from, visitor(1))
-		name, _ := tally.FormerOrder(to, nil)
+		name, _ := tally.AliasEntry(to, nil)
 		if err := w.first.SetRegister(ctx, name, `["blog/likes/old`); err != nil {
 			t.Fatal(err)
 		}

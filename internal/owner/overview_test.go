@@ -201,7 +201,7 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-func TestAnOrderThatCannotBeReadIsToldOnceAndTheOthersAreFollowed(t *testing.T) {
+func TestSettings_InvalidEntry(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		var log lockedBuffer
@@ -218,9 +218,9 @@ func TestAnOrderThatCannotBeReadIsToldOnceAndTheOthersAreFollowed(t *testing.T) 
 		}
 		_, err := o.service.Assert(ctx, tally.Assertion{Topic: newTopic("likes"), Visitor: "someone-1", Amount: 1, MayCreate: true})
 		if code(err) != tally.CodeBlocked {
-			t.Errorf("the order that can be read is not followed: %v", err)
+			t.Errorf("the setting that can be parsed is not followed: %v", err)
 		}
-		if text := log.String(); !strings.Contains(text, "cannot be read") || strings.Count(text, "\n") > 1 {
+		if text := log.String(); !strings.Contains(text, "cannot be parsed") || strings.Count(text, "\n") > 1 {
 			t.Errorf("the log says:\n%s", text)
 		}
 		if blocks, err := o.Blocks(ctx); err != nil || len(blocks) != 1 {

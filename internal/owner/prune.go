@@ -68,8 +68,8 @@ func (d *Desk) prune(ctx context.Context, found []tally.State) (gone []tally.Sta
 			}
 		case e.Changed:
 			gone = append(gone, e.Before)
-			if formerErr := d.forgetFormer(ctx, e.Topic, e.After.Version); formerErr != nil && err == nil {
-				err = formerErr
+			if aliasErr := d.forgetAliases(ctx, e.Topic, e.After.Version); aliasErr != nil && err == nil {
+				err = aliasErr
 			}
 		}
 	}

@@ -52,10 +52,16 @@ type world struct {
 	again func(t testing.TB) fullStore
 }
 
-// everywhere runs a test on data of both kinds.
+// everywhere runs a test on data of both kinds, at once.
 func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, onSQLite(t)) })
-	t.Run("Redis", func(t *testing.T) { test(t, onRedis(t)) })
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, onSQLite(t))
+	})
+	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, onRedis(t))
+	})
 }
 
 func onSQLite(t testing.TB) *world {
@@ -101,7 +107,7 @@ func openRedis(url string) (fullStore, error) {
 	return store, store.Connect(ctx)
 }
 
-// office is a desk, and the service that obeys it.
+// office is a desk, and the service that follows its settings.
 type office struct {
 	*owner.Desk
 	service *tally.Service
@@ -111,6 +117,9 @@ type office struct {
 func open(store owner.Store) *office { return openWith(store, owner.Options{}) }
 
 func openWith(store owner.Store, o owner.Options) *office {
+	if o.LeaseTime == 0 {
+		o.LeaseTime = time.Second // what was killed is carried on after it
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,8 +1,10 @@
 package owner
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,13 +15,15 @@ import (
 // hangs does not keep the next from being tried.
 const stepWithin = 3 * time.Second
 
-// Run sends pulses, follows the register, takes the usage and writes what is owed to the
-// audit log until ctx ends. It is called once.
+// Run sends pulses, follows the settings, finishes merges that others left unfinished,
+// measures the usage and writes pending entries of the audit log until ctx ends. It is
+// called once.
 func (d *Desk) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { d.pulse(ctx) })
 	parts.Go(func() { d.follow(ctx) })
 	parts.Go(func() { d.measure(ctx) })
+	parts.Go(func() { d.resumeAbandoned(ctx) })
 	parts.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepWithin)
 	defer cancel()
@@ -27,14 +31,21 @@ func (d *Desk) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow reads the register every so often, and at once when told.
+// follow reads the settings every so often, and at once when told.
 func (d *Desk) follow(ctx context.Context) {
 	tick := time.NewTicker(rereadEvery)
 	defer tick.Stop()
 	for {
 		within, cancel := context.WithTimeout(ctx, stepWithin)
 		// What failed is tried again soon; that the store is away its health tells.
-		_, _ = d.obey(within)
+		if register, err := d.loadSettings(within); err == nil {
+			if values := d.abandoned(register); len(values) > 0 {
+				select {
+				case d.unfinished <- values:
+				default: // others are at it; they are met again
+				}
+			}
+		}
 		_ = d.payOwed(within)
 		cancel()
 		select {
@@ -67,6 +78,7 @@ func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
 		d.log.Error("what this instance says of itself cannot be written", "error", err)
 		status = []byte("{}")
 	}
+	status = withFormat(status)
 	changed := d.service.Changed()
 	pulse := tally.Pulse{Instance: d.instance, Status: status, Writes: map[string]int64{}}
 	for site, n := range changed {
@@ -82,6 +94,19 @@ func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
 	for site, n := range changed {
 		stored[site] = n
 	}
+}
+
+// withFormat adds [statusFormat] to a JSON object.
+func withFormat(status []byte) []byte {
+	rest, isObject := bytes.CutPrefix(status, []byte("{"))
+	if !isObject {
+		return status
+	}
+	object := fmt.Appendf(nil, `{"format":%d`, statusFormat)
+	if !bytes.HasPrefix(rest, []byte("}")) {
+		object = append(object, ',')
+	}
+	return append(object, rest...)
 }
 
 // measure takes the usage.

@@ -15,12 +15,12 @@ const sessionPrefix = "session "
 // instances within [rereadEvery]. Entries that nobody needs any more go.
 // Errors: [tally.CodeStoreUnavailable], where others may still accept it.
 func (d *Desk) EndSession(ctx context.Context, name string, until time.Time) error {
-	d.orders.mu.Lock()
-	if d.orders.signedOut == nil {
-		d.orders.signedOut = map[string]time.Time{}
+	d.settings.mu.Lock()
+	if d.settings.signedOut == nil {
+		d.settings.signedOut = map[string]time.Time{}
 	}
-	d.orders.signedOut[name] = until
-	d.orders.mu.Unlock()
+	d.settings.signedOut[name] = until
+	d.settings.mu.Unlock()
 	register, err := d.store.Register(ctx)
 	if err != nil {
 		return err
@@ -32,32 +32,32 @@ func (d *Desk) EndSession(ctx context.Context, name string, until time.Time) err
 			}
 		}
 	}
-	return d.order(ctx, sessionPrefix+name, until.UTC().Format(time.RFC3339))
+	return d.set(ctx, sessionPrefix+name, until.UTC().Format(time.RFC3339))
 }
 
 // SessionEnded tells whether somebody signed out of the session of that name.
 func (d *Desk) SessionEnded(name string) bool {
-	d.orders.mu.Lock()
-	defer d.orders.mu.Unlock()
-	_, ended := d.orders.signedOut[name]
+	d.settings.mu.Lock()
+	defer d.settings.mu.Unlock()
+	_, ended := d.settings.signedOut[name]
 	return ended
 }
 
 // signOutLocked takes over which sessions the register says were ended, and drops
-// those that ended by themselves. The caller holds the mutex of orders.
+// those that ended by themselves. The caller holds the mutex of settings.
 func (d *Desk) signOutLocked(register map[string]string) {
 	now := d.now()
-	for name, until := range d.orders.signedOut {
+	for name, until := range d.settings.signedOut {
 		if now.After(until) {
-			delete(d.orders.signedOut, name)
+			delete(d.settings.signedOut, name)
 		}
 	}
 	for name, value := range register {
 		if session, ok := strings.CutPrefix(name, sessionPrefix); ok && !now.After(sessionEnd(value)) {
-			if d.orders.signedOut == nil {
-				d.orders.signedOut = map[string]time.Time{}
+			if d.settings.signedOut == nil {
+				d.settings.signedOut = map[string]time.Time{}
 			}
-			d.orders.signedOut[session] = sessionEnd(value)
+			d.settings.signedOut[session] = sessionEnd(value)
 		}
 	}
 }

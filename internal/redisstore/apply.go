@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func (s *Store) applyCall(b *tally.Batch) call {
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
-	c.args = append(c.args, packed, s.journalKept)
+	c.args = append(c.args, packed, s.journalKept, b.Mark)
 	return c
 }
 
@@ -118,6 +119,11 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 // finish fills in the results of a batch.
 func (s *Store) finish(b *tally.Batch, c *call) {
 	st, err := c.state()
+	var marked *tally.MarkError
+	if errors.As(err, &marked) {
+		b.Err = marked
+		return
+	}
 	if err != nil {
 		switch {
 		case refusesWrites(err):

@@ -20,7 +20,7 @@ func (s *Store) Audit(ctx context.Context, entry tally.AuditEntry) error {
 	}
 	c := newCall(auditScript, true, s.names.audit())
 	c.args = append(c.args, randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
-	if err := s.carryOut(ctx, c); err != nil {
+	if _, err := s.carryOut(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
 	}
 	return nil

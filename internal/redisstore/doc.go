@@ -27,8 +27,8 @@
 // With the prefix "tally" and on database 0:
 //
 //	tally:{site/metric/key}:count    hash: n count, v version, d depth of members, and
-//	                                 where they are not 0 s seed and a adjustment; see
-//	                                 script/apply.lua
+//	                                 where they are not 0 s seed and a adjustment; e the
+//	                                 mark; see script/apply.lua and script/mark.lua
 //	tally:{site/metric/key}:members  who contributes: a trie of packed buckets, see
 //	                                 script/apply.lua; for amounts a hash of them
 //	tally:{site/metric/key}:journal:DAY
@@ -40,7 +40,7 @@
 //	tally:top:{site/metric}          leaderboard, a projection: key by -count
 //	tally:top:{site/metric}:versions hash: the version at which each key stands there
 //	tally:topics:{site}              directory, a projection: metric/key by version
-//	tally:register                   hash: what owners ordered
+//	tally:register                   hash: settings, and claims of merges under way
 //	tally:audit                      stream: what owners did; never cut
 //	tally:{pulses}                   hash: instance to "expires writes status"
 //	tally:{pulses}:activity:DAY      hash: "minute site" to writes; ends by itself

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -102,7 +103,7 @@ func (s *Store) editCall(e *tally.Edit) call {
 	} else {
 		c = newCall(editScript, true, s.names.count(e.Topic))
 	}
-	c.args = append(c.args, kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion)
+	c.args = append(c.args, kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
 	return c
 }
 
@@ -156,6 +157,10 @@ func (s *Store) edited(what string, topic tally.Topic, c *call, err error) (edit
 		return edited{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
 	}
 	st, err := s.written(what, topic, c)
+	var marked *tally.MarkError
+	if errors.As(err, &marked) {
+		return edited{}, tally.ErrFrozen
+	}
 	if err != nil {
 		if c.way.to != nil && refusesWrites(err) {
 			c.way.to.status.bad(explain(err)) // the probe tells when it is over

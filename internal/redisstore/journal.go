@@ -160,7 +160,7 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 			}
 			c := newCall(forgetScript, true, s.names.journal(topic)+strconv.FormatInt(d, 10))
 			c.args = append(c.args, packed)
-			if err := s.carryOut(ctx, c); err != nil {
+			if _, err := s.carryOut(ctx, c); err != nil {
 				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
 			}
 			return nil

@@ -198,6 +198,19 @@ func (s *Store) gossip(ctx context.Context) {
 	}
 }
 
+// broadcastLast publishes what is still queued, for a store that closes: commands that
+// change settings do not run long enough for gossip.
+func (s *Store) broadcastLast() {
+	for {
+		select {
+		case message := <-s.broadcasts:
+			s.publish(context.Background(), message)
+		default:
+			return
+		}
+	}
+}
+
 // publish publishes a message and those that wait behind it.
 func (s *Store) publish(ctx context.Context, message []byte) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastWithin)

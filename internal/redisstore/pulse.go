@@ -53,7 +53,7 @@ func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
 	for site, writes := range all {
 		c.args = append(c.args, site, writes, pulse.Writes[site])
 	}
-	if err := s.carryOut(ctx, c); err != nil {
+	if _, err := s.carryOut(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("store a pulse: %w", err))
 	}
 	s.told.stored(pulse.Instance, all)

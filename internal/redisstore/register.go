@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,12 +22,35 @@ func (s *Store) Register(ctx context.Context) (map[string]string, error) {
 
 // SetRegister implements [tally.Ledger].
 func (s *Store) SetRegister(ctx context.Context, name, value string) error {
+	_, err := s.SwapRegister(ctx, nil, map[string]string{name: value})
+	return err
+}
+
+// SwapRegister implements [tally.Ledger].
+func (s *Store) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	c := newCall(registerScript, true, s.names.register())
-	c.args = append(c.args, name, value)
-	if err := s.carryOut(ctx, c); err != nil {
-		return tally.Unavailable(fmt.Errorf("set %q in the register: %w", name, err))
+	c.args = append(c.args, len(entries))
+	for _, pairs := range []map[string]string{entries, expected} {
+		for name, value := range pairs {
+			c.args = append(c.args, name, value)
+		}
 	}
-	return nil
+	reply, err := s.carryOut(ctx, c)
+	if err != nil {
+		return false, tally.Unavailable(fmt.Errorf("set entries of the register: %w", err))
+	}
+	return reply == "1", nil
+}
+
+// Mark implements [tally.Ledger].
+func (s *Store) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+	c := newCall(markScript, true, s.names.count(topic))
+	c.args = append(c.args, from, to)
+	reply, err := s.carryOut(ctx, c)
+	if err != nil {
+		return "", tally.Unavailable(fmt.Errorf("mark %s: %w", topic, err))
+	}
+	return strings.TrimPrefix(reply, "="), nil
 }
 
 // ask runs commands about one key at the node that holds it.
@@ -47,14 +71,14 @@ func (s *Store) sendWithin(ctx context.Context, requests []request) {
 	s.send(ctx, requests, nil)
 }
 
-// carryOut runs one call that is acknowledged as likes are.
-func (s *Store) carryOut(ctx context.Context, c call) error {
+// carryOut runs one call that is acknowledged as likes are, and returns its reply.
+func (s *Store) carryOut(ctx context.Context, c call) (reply string, err error) {
 	c.durable = true
 	calls := []call{c}
 	if err := s.carryOutAll(ctx, calls); err != nil {
-		return err
+		return "", err
 	}
-	return calls[0].err
+	return replyText(calls[0].reply), calls[0].err
 }
 
 // carryOutAll runs calls, of which each has its own error, within [patience]: what

@@ -113,5 +113,6 @@ func (s *Store) restoreCall(p *piece) call {
 	} else {
 		c.args = append(c.args, "")
 	}
+	c.args = append(c.args, p.Mark)
 	return c
 }

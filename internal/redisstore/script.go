@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 //go:embed script
@@ -65,6 +67,7 @@ var (
 	directoryScript     = newScript("directory")
 	forgetScript        = newScript("forget")
 
+	markScript     = newScript("mark")
 	registerScript = newScript("register")
 	auditScript    = newScript("audit")
 	pulseScript    = newScript("pulse")
@@ -72,7 +75,7 @@ var (
 	allScripts = []*script{
 		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
 		editScript, takeScript, takeAmountScript, restoreScript, restoreAmountScript, walkScript, walkAmountScript,
-		directoryScript, forgetScript, registerScript, auditScript, pulseScript,
+		directoryScript, forgetScript, markScript, registerScript, auditScript, pulseScript,
 	}
 )
 
@@ -297,6 +300,8 @@ func (n *node) runOnce(ctx context.Context, calls []call, todo []int) (again []i
 			again = append(again, i)
 		case c.err != nil:
 			s.doubt(c.err)
+		case strings.HasPrefix(replyText(c.reply), otherMark):
+			c.reply, c.err = nil, &tally.MarkError{Mark: replyText(c.reply)[len(otherMark):]}
 		case c.durable && replicated != nil:
 			c.err = s.replicated(replicated)
 		}
@@ -323,6 +328,16 @@ func hasty(ctx context.Context, err error) bool {
 
 // tooLate is what a script answers when its deadline has passed.
 const tooLate = "-1"
+
+// otherMark begins what a script answers when the topic has another mark; the mark
+// follows.
+const otherMark = "-2"
+
+// replyText returns a reply that is a text, and else the empty text.
+func replyText(reply any) string {
+	text, _ := reply.(string)
+	return text
+}
 
 // bounded returns ctx with a deadline, its own or [patience].
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -118,6 +118,7 @@ func (s *Store) String() string { return s.target.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
+	s.broadcastLast()
 	s.top.close()
 	s.rankLast()
 	s.fleet.close()

@@ -45,7 +45,7 @@ func cloneBatches(batches []tally.Batch) []tally.Batch {
 	for i := range batches {
 		begin := len(writes)
 		writes = append(writes, batches[i].Writes...)
-		clones[i] = tally.Batch{Topic: batches[i].Topic, Writes: writes[begin:len(writes):len(writes)]}
+		clones[i] = tally.Batch{Topic: batches[i].Topic, Mark: batches[i].Mark, Writes: writes[begin:len(writes):len(writes)]}
 	}
 	return clones
 }
@@ -101,6 +101,10 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 	r, err := w.find(b.Topic)
 	if err != nil {
 		return false, err
+	}
+	if !tally.AdmitsWrites(r.mark, b.Mark) {
+		b.Err = &tally.MarkError{Mark: r.mark}
+		return false, nil
 	}
 	for i := range b.Writes {
 		write := &b.Writes[i]

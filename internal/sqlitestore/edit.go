@@ -79,6 +79,10 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (chang
 	if e.IfVersion != 0 && e.IfVersion != r.version {
 		return change, nil
 	}
+	if !tally.AdmitsEdits(r.mark, e.Mark) {
+		e.Err = tally.ErrFrozen
+		return change, nil
+	}
 	missing := r.id == 0
 	if missing {
 		if e.Kind == tally.EditReset || e.Kind == tally.EditDelete || e.Kind == tally.EditWithdraw {
@@ -122,7 +126,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (chang
 	change = r.state(e.Topic).Change
 	if e.Kind == tally.EditDelete {
 		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-		return change, w.remove(r)
+		return change, w.remove(e.Topic, r)
 	}
 	e.After = r.state(e.Topic)
 	return change, w.set(r)

@@ -2,17 +2,20 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"maps"
 	"strconv"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Register returns all entries.
+// Register returns all entries but the marks of topics.
 func (r *Reader) Register(ctx context.Context) (entries map[string]string, err error) {
 	entries = map[string]string{}
 	err = r.reading(ctx, "the register", func() error {
-		rows, err := r.owners.QueryContext(ctx, `SELECT name, value FROM register`)
+		rows, err := r.owners.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
 		if err != nil {
 			return err
 		}
@@ -34,12 +37,82 @@ func (r *Reader) Register(ctx context.Context) (entries map[string]string, err e
 
 // SetRegister sets or removes one entry.
 func (s *Store) SetRegister(ctx context.Context, name, value string) error {
-	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
-		if value == "" {
-			return nil, w.exec(`DELETE FROM register WHERE name = ?`, name)
-		}
-		return nil, w.exec(`INSERT INTO register (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setRegister(name, value) })
+}
+
+func (w *writer) setRegister(name, value string) error {
+	if value == "" {
+		return w.exec(`DELETE FROM register WHERE name = ?`, name)
+	}
+	return w.exec(`INSERT INTO register (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+}
+
+// SwapRegister sets entries if the expected ones are there.
+func (s *Store) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	expected, entries = maps.Clone(expected), maps.Clone(entries)
+	result := make(chan bool, 1)
+	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
+		swapped, err := w.swapRegister(expected, entries)
+		result <- swapped
+		return nil, err
 	})
+	return err == nil && <-result, err
+}
+
+func (w *writer) swapRegister(expected, entries map[string]string) (swapped bool, err error) {
+	done, err := w.registered(entries)
+	if err != nil || done {
+		return done, err
+	}
+	if meets, err := w.registered(expected); err != nil || !meets {
+		return false, err
+	}
+	for name, value := range entries {
+		if err := w.setRegister(name, value); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// registered reports whether all entries have these values.
+func (w *writer) registered(entries map[string]string) (bool, error) {
+	for name, value := range entries {
+		if stored, err := w.registerEntry(name); err != nil || stored != value {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// registerEntry returns the value of an entry, empty if there is none.
+func (w *writer) registerEntry(name string) (value string, err error) {
+	err = w.conn.QueryRowContext(context.Background(), `SELECT value FROM register WHERE name = ?`, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+// markPrefix begins the names of the entries that hold the marks of topics.
+const markPrefix = "mark "
+
+// Mark replaces the mark of a topic if it is from.
+func (s *Store) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+	result := make(chan string, 1)
+	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
+		name := markPrefix + topic.String()
+		current, err := w.registerEntry(name)
+		if err == nil && current == from && from != to {
+			current, err = to, w.setRegister(name, to)
+		}
+		result <- current
+		return nil, err
+	})
+	if err != nil {
+		return "", err
+	}
+	return <-result, nil
 }
 
 // Audit appends an entry; its time is kept to the microsecond.

@@ -81,6 +81,9 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	if r, err = w.find(p.Topic); err != nil {
 		return r, false, err
 	}
+	if !tally.AdmitsEdits(r.mark, p.Mark) {
+		return r, false, tally.ErrFrozen
+	}
 	missing := r.id == 0
 	if missing {
 		if r, err = w.create(p.Topic); err != nil {

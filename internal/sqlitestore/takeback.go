@@ -53,6 +53,9 @@ func (w *writer) takeBack(traces []tally.Trace, places []place) (changes []tally
 			if err != nil {
 				return nil, err
 			}
+			if !tally.AdmitsEdits(found.mark, "") {
+				return nil, tally.ErrFrozen
+			}
 			r = &found
 			topics[t.Topic], before[t.Topic] = r, found
 			order = append(order, t.Topic)

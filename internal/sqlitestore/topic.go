@@ -2,8 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -13,6 +11,7 @@ import (
 type row struct {
 	id, count, version int64
 	seed, adjustment   int64
+	mark               string // see [tally.Ledger.Mark]
 }
 
 // counted returns what the topic's contributions add in all.
@@ -65,8 +64,9 @@ func (n *numbering) id() int64 {
 }
 
 func (w *writer) find(topic tally.Topic) (r row, err error) {
-	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).Scan(&r.id, &r.count, &r.version, &r.seed, &r.adjustment)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).
+		Scan(&r.id, &r.count, &r.version, &r.seed, &r.adjustment, &r.mark)
+	if err != nil {
 		return row{}, fmt.Errorf("find %s: %w", topic, err)
 	}
 	return r, nil
@@ -94,7 +94,7 @@ func (w *writer) set(r row) error {
 // removed afterwards.
 func (w *writer) empty(r *row) error {
 	former := r.id
-	*r = row{id: w.id(), version: r.version}
+	*r = row{id: w.id(), version: r.version, mark: r.mark}
 	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0 WHERE id = ?`, r.id, former); err != nil {
 		return err
 	}
@@ -102,7 +102,10 @@ func (w *writer) empty(r *row) error {
 }
 
 // remove removes a topic, after its count 0 was issued under r.version.
-func (w *writer) remove(r row) error {
+func (w *writer) remove(topic tally.Topic, r row) error {
+	if err := w.exec(`DELETE FROM register WHERE name = ?`, markPrefix+topic.String()); err != nil {
+		return err
+	}
 	w.highest = max(w.highest, r.version)
 	if err := w.exec(`DELETE FROM topics WHERE id = ?`, r.id); err != nil {
 		return err

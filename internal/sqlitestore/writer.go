@@ -37,6 +37,9 @@ func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change,
 	}
 	select {
 	case err := <-j.done:
+		if errors.Is(err, tally.ErrFrozen) {
+			return tally.ErrFrozen
+		}
 		if err != nil {
 			return s.unavailable("write", err)
 		}
@@ -52,7 +55,9 @@ func (s *Store) write() {
 		select {
 		case j := <-s.jobs:
 			changes, err := s.writer.transact(j)
-			s.writeFault.observe(err)
+			if !errors.Is(err, tally.ErrFrozen) { // the file is well
+				s.writeFault.observe(err)
+			}
 			if err == nil {
 				s.feed.publish(changes...)
 			}
@@ -104,7 +109,11 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.begin, `BEGIN IMMEDIATE`},
 		{&w.commit, `COMMIT`},
 		{&w.rollback, `ROLLBACK`},
-		{&w.findTopic, `SELECT id, count, version, seed, adjustment FROM topics WHERE site = ? AND metric = ? AND key = ?`},
+		// One row in any case, of zeros for a topic that is not there, which may have a mark.
+		{&w.findTopic, `SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(value, '')
+			FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
+			LEFT JOIN topics USING (site, metric, key)
+			LEFT JOIN register ON name = '` + markPrefix + `' || asked.site || '/' || asked.metric || '/' || asked.key`},
 		{&w.makeTopic, `INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`},
 		{&w.setTopic, `UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ? WHERE id = ?`},
 		{&w.addContribution, `INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},

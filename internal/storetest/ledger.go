@@ -51,6 +51,8 @@ func RunLedger(t *testing.T, open Factory) {
 		{"the journal ends", testJournalEnds},
 		{"traces are taken back", testTakeBack},
 		{"the register", testRegister},
+		{"entries of the register are swapped", testSwapRegister},
+		{"marks of topics", testMark},
 		{"the audit log", testAudit},
 		{"pulses and activity", testPulses},
 		{"usage", testUsage},

@@ -10,6 +10,7 @@ import (
 // pendingWrite is a write on its way through a lane.
 type pendingWrite struct {
 	topic    Topic
+	mark     string    // see [Batch]
 	deadline time.Time // when it must have been answered
 	done     chan struct{}
 
@@ -22,9 +23,9 @@ type pendingWrite struct {
 func newPendingWrite() *pendingWrite { return &pendingWrite{done: make(chan struct{}, 1)} }
 
 // begin makes p a write that has yet to be answered.
-func (p *pendingWrite) begin(topic Topic, write Write) {
-	p.topic, p.write, p.change, p.err = topic, write, Change{}, nil
-	p.deadline = time.Now().Add(answerWithin)
+func (p *pendingWrite) begin(topic Topic, mark string, deadline time.Time, write Write) {
+	p.topic, p.mark, p.deadline = topic, mark, deadline
+	p.write, p.change, p.err = write, Change{}, nil
 }
 
 func (p *pendingWrite) answer(err error) {
@@ -92,7 +93,8 @@ type round struct {
 }
 
 // take forms the next round from queue and returns what is left of it, in order.
-// A topic that is full keeps its later writes for the next round.
+// A topic that is full keeps its later writes for the next round, and so does one of
+// which writes carry different marks.
 func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 	r.batches, r.writers, r.late = nil, nil, r.late[:0]
 	if r.place == nil {
@@ -118,10 +120,10 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 			}
 			i = len(r.batches)
 			r.place[p.topic] = i
-			r.batches = append(r.batches, Batch{Topic: p.topic})
+			r.batches = append(r.batches, Batch{Topic: p.topic, Mark: p.mark})
 			r.writers = append(r.writers, nil)
 		}
-		if len(r.writers[i]) == MaxBatchWrites {
+		if len(r.writers[i]) == MaxBatchWrites || r.batches[i].Mark != p.mark {
 			left = append(left, p)
 			continue
 		}

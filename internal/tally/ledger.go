@@ -70,6 +70,9 @@ type Edit struct {
 	// IfVersion, where not 0, is the version that the topic must have; the edit does
 	// nothing (and Changed is false) where it has another.
 	IfVersion int64
+	// Mark is that of the merge whose step the edit is; else empty. Where the topic does
+	// not admit it, see [AdmitsEdits], Err is [ErrFrozen].
+	Mark string
 
 	// Filled in by Ledger.Edit. Where Err is set nothing else is.
 
@@ -122,6 +125,8 @@ type Portion struct {
 	Counted       int64
 	Contributions []Contribution
 	First, Last   bool
+	// Mark is that of the merge whose step it is to store the portion, as in [Edit].
+	Mark string
 }
 
 // MaxPortion is the most contributions that one [Portion] carries.
@@ -250,7 +255,8 @@ type Ledger interface {
 	// repeated. With replace, a portion that is First takes the place of what was
 	// there. Without, contributions are united, the greater amount of a member holding,
 	// and of seed, of adjustment, and of a window metric's Counted the greater holds.
-	// Versions end above the stored one and at least at the portion's.
+	// Versions end above the stored one and at least at the portion's. A portion whose
+	// topic does not admit its mark is [ErrFrozen].
 	Restore(ctx context.Context, replace bool, portions []Portion) error
 
 	// List returns a page of topics. ByNewest and ByCount may be 2 s behind, and
@@ -264,14 +270,22 @@ type Ledger interface {
 	// TakeBack takes back the contributions of traces that Journal gave, whatever
 	// they are by now, and forgets the traces; those of window metrics count 1 each.
 	// A trace that is gone changes nothing, so that it can be repeated. It returns the
-	// changes that it published.
+	// changes that it published. Traces of a frozen topic are [ErrFrozen].
 	TakeBack(ctx context.Context, traces []Trace) ([]Change, error)
 
 	// Register returns the entries of a small map that all instances share, and
 	// SetRegister sets one; an empty value removes it. SetRegister calls do not undo
-	// each other unless they are of one name.
+	// each other unless they are of one name. SwapRegister sets entries if, at the same
+	// moment, the expected ones have the values given (empty: there is none), and reports
+	// whether it did. Repeating a swap that was made reports true.
 	Register(ctx context.Context) (map[string]string, error)
 	SetRegister(ctx context.Context, name, value string) error
+	SwapRegister(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
+
+	// Mark replaces the mark of a topic, which need not exist, if it is from, and returns
+	// what it is then: to, or the one that is stored instead. The empty mark is none. A
+	// mark ends with its topic.
+	Mark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 
 	// Audit appends to the audit log; AuditLog returns its entries, the newest first,
 	// at most limit, and what to pass as before for those that precede them, empty at

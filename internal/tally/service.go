@@ -60,10 +60,11 @@ type Service struct {
 	store    Store
 	catalog  *Catalog
 	identity atomic.Pointer[identity] // nil until the store told the secret
-	orders   atomic.Pointer[orders]
-	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
-	writes   writeCounters
-	pending  sync.Pool // of *pendingWrite that nobody waits for
+	settings atomic.Pointer[settings] // nil until they were read
+	settingsReader
+	bySite  map[string]*atomic.Int64 // contributions that changed; fixed
+	writes  writeCounters
+	pending sync.Pool // of *pendingWrite that nobody waits for
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -72,7 +73,8 @@ type Service struct {
 // NewService returns a service over store for the topics of catalog.
 func NewService(store Store, catalog *Catalog) *Service {
 	s := &Service{store: store, catalog: catalog, lanes: map[string]*lane{}, bySite: map[string]*atomic.Int64{}}
-	s.orders.Store(&orders{})
+	s.settingsReader = settingsReader{reading: make(chan struct{}, 1)}
+	s.settingsReader.store, _ = store.(SettingsStore)
 	for _, site := range catalog.Sites() {
 		s.bySite[site] = &atomic.Int64{}
 	}
@@ -101,30 +103,13 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	orders := s.orders.Load()
-	if err := orders.forbids(id, a.Client, a.Visitor); err != nil {
-		return Result{}, err
-	}
-	if err := orders.holdsUp(a.Topic); err != nil {
-		return Result{}, err
-	}
-	member, err := s.member(ctx, id, orders.former[a.Topic], a.Topic, a.Visitor)
-	if err != nil {
-		return Result{}, err
-	}
 	write := s.pending.Get().(*pendingWrite)
 	defer s.pending.Put(write)
-	write.begin(a.Topic, Write{
-		Member:    member,
-		Source:    id.source(a.Client),
-		Amount:    a.Amount,
-		MayCreate: a.MayCreate,
-	})
-	s.lane(a.Topic).submit(write)
-	<-write.done
-	if write.err != nil {
-		s.writes.failed.Add(1)
-		return Result{}, write.err
+	if err := s.carryThrough(ctx, id, a, write); err != nil {
+		if AsError(err).Code == CodeStoreUnavailable {
+			s.writes.failed.Add(1)
+		}
+		return Result{}, err
 	}
 	if write.write.WouldCreate {
 		return Result{}, ErrWouldCreate
@@ -141,19 +126,72 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	}, nil
 }
 
-// member returns the visitor's member of topic: one under a former name of the topic
-// where that is the one which contributed.
-func (s *Service) member(ctx context.Context, id *identity, former []Topic, topic Topic, visitor string) (Member, error) {
+// carryThrough sends the assertion until the store takes it, under settings that are
+// current there, or answerWithin is over.
+func (s *Service) carryThrough(ctx context.Context, id *identity, a Assertion, write *pendingWrite) error {
+	deadline := time.Now().Add(answerWithin)
+	current := s.settings.Load()
+	var marked *MarkError
+	if current != nil && current.aliases[a.Topic].mark == "" { // no other read, no timer
+		if err := current.blocks(id, a.Client, a.Visitor); err != nil {
+			return err
+		}
+		err := s.send(id, a, write, id.member(a.Topic, a.Visitor), "", deadline)
+		if !errors.As(err, &marked) {
+			return err
+		}
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	for {
+		var err error
+		if marked != nil {
+			current, err = s.catchUp(ctx, a.Topic, s.begun.Load(), marked.Mark)
+		} else {
+			current, err = s.currentSettings(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := current.blocks(id, a.Client, a.Visitor); err != nil {
+			return err
+		}
+		aliases := current.aliases[a.Topic]
+		member, err := s.member(ctx, id, aliases.topics, a.Topic, a.Visitor)
+		if err != nil {
+			return err
+		}
+		err = s.send(id, a, write, member, aliases.mark, deadline)
+		if !errors.As(err, &marked) {
+			return err
+		}
+	}
+}
+
+// send has one lane apply the assertion, and waits for the answer, which is in write.
+func (s *Service) send(id *identity, a Assertion, write *pendingWrite, member Member, mark string, deadline time.Time) error {
+	write.begin(a.Topic, mark, deadline, Write{
+		Member:    member,
+		Source:    id.source(a.Client),
+		Amount:    a.Amount,
+		MayCreate: a.MayCreate,
+	})
+	s.lane(a.Topic).submit(write)
+	<-write.done
+	return write.err
+}
+
+// member returns the visitor's member of topic: that of an alias if the visitor
+// contributed under it.
+func (s *Service) member(ctx context.Context, id *identity, aliases []Topic, topic Topic, visitor string) (Member, error) {
 	own := id.member(topic, visitor)
-	if len(former) == 0 {
+	if len(aliases) == 0 {
 		return own, nil
 	}
-	queries := make([]Query, len(former))
-	for i, name := range former {
-		queries[i] = Query{Topic: topic, Member: id.member(name, visitor)}
+	queries := make([]Query, len(aliases))
+	for i, alias := range aliases {
+		queries[i] = Query{Topic: topic, Member: id.member(alias, visitor)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	for i, reading := range s.store.Read(ctx, queries) {
 		if reading.Err != nil {
 			return 0, reading.Err
@@ -178,11 +216,13 @@ func (s *Service) Changed() map[string]int64 {
 // not empty, that visitor's contributions. Each reading has its own error.
 // Errors: [CodeBadVisitor], [CodeStoreUnavailable] for all.
 func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	queries := make([]Query, len(topics))
 	for i, topic := range topics {
 		queries[i].Topic = topic
 	}
-	var under []int // of the queries after those of topics, for former names: which topic
+	var topicOf []int // index in topics of each query after the first len(topics), which are for aliases
 	if visitor != "" {
 		if err := CheckVisitor(visitor); err != nil {
 			return nil, err
@@ -191,21 +231,22 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 		if err != nil {
 			return nil, err
 		}
-		orders := s.orders.Load()
+		current, err := s.currentSettings(ctx)
+		if err != nil {
+			return nil, err
+		}
 		for i, topic := range topics {
 			queries[i].Member = id.member(topic, visitor)
-			for _, former := range orders.former[topic] {
-				queries = append(queries, Query{Topic: topic, Member: id.member(former, visitor)})
-				under = append(under, i)
+			for _, alias := range current.aliases[topic].topics {
+				queries = append(queries, Query{Topic: topic, Member: id.member(alias, visitor)})
+				topicOf = append(topicOf, i)
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
 	readings := s.store.Read(ctx, queries)
-	for i, former := range readings[len(topics):] {
-		if of := &readings[under[i]]; former.Err == nil {
-			of.Mine = max(of.Mine, former.Mine)
+	for i, alias := range readings[len(topics):] {
+		if own := &readings[topicOf[i]]; alias.Err == nil {
+			own.Mine = max(own.Mine, alias.Mine)
 		}
 	}
 	return readings[:len(topics)], nil

@@ -29,9 +29,11 @@ type Write struct {
 // size is bounded by [MaxBatchWrites].
 type Batch struct {
 	Topic  Topic
+	Mark   string // of the alias list under which the members were found, see [AliasMark]
 	Writes []Write
 
-	// Filled in by Store.Apply. Where Err is set nothing else is.
+	// Filled in by Store.Apply. Where Err is set nothing else is. It is a [MarkError] if
+	// the topic does not admit the mark, see [AdmitsWrites]: nothing was applied.
 
 	Count   int64
 	Version int64

@@ -12,11 +12,13 @@
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes, see part/amounts_find.lua
 -- ARGV[6]  how long the journal is kept, milliseconds; 0: there is none
+-- ARGV[7]  mark that the topic has if it has one
 --
 -- Returns what apply.lua returns.
 
 -- include begin
-local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j')
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j', 'e')
+if state[5] and state[5] ~= ARGV[7] then return '-2' .. state[5] end
 local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
 if not (count and version) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')

@@ -9,12 +9,15 @@
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  value
 -- ARGV[6]  version that the topic must have; 0: any
+-- ARGV[7]  mark of the merge whose step this is, or empty
 --
 -- Returns a text: count, version and six numbers between commas: 1 where it changed,
 -- else 0; count, version, seed and adjustment before; seed and adjustment after. Then,
 -- where the publication failed, why. Too late: -1.
+-- Frozen: -2 and the mark.
 
 -- include begin
+local mark = ARGV[7]
 -- include topic
 local what, value, depth, least = ARGV[2], tonumber(ARGV[5]), stored, 0
 local drops, meant = what == 'reset' or what == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version

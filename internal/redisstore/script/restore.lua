@@ -14,10 +14,12 @@
 -- ARGV[8]  seed
 -- ARGV[9]  adjustment
 -- ARGV[10] what contributions add in all, for the last portion; else empty
+-- ARGV[11] mark of the merge whose step this is, or empty
 --
 -- Returns what edit.lua returns.
 
 -- include begin
+local mark = ARGV[11]
 -- include topic
 local writes = ARGV[5]
 if ARGV[2] ~= '0' then

@@ -5,6 +5,7 @@
 -- Returns what edit.lua returns.
 
 -- include begin
+local mark = ARGV[11]
 -- include topic
 local writes = ARGV[5]
 -- include place

@@ -16,6 +16,7 @@
 -- Returns what edit.lua returns.
 
 -- include begin
+local mark = ''
 -- include topic
 local writes, size, window = ARGV[5], 19, tonumber(ARGV[2])
 -- include traces

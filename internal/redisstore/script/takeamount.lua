@@ -5,6 +5,7 @@
 -- Returns what edit.lua returns.
 
 -- include begin
+local mark = ''
 -- include topic
 local writes, size, window = ARGV[5], 16, 0
 -- include traces

@@ -1,7 +1,11 @@
--- What is stored of a topic. Gives state, count, version, stored (the depth), seed,
--- adjustment, contributed (what contributions add), and was, these numbers as text.
+-- Reads a topic. Ends the script for a frozen one, see mark.lua, and for a step of a merge
+-- that has not frozen it. It wants mark, that of the merge, or ''. It gives state, count,
+-- version, stored (the depth), seed, adjustment, contributed (the sum of contributions),
+-- and was, these numbers as text.
 
-local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a')
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e')
+local frozen = state[7] and string.byte(state[7]) == 33
+if mark == '' and frozen or mark ~= '' and state[7] ~= mark then return '-2' .. (state[7] or '') end
 local count, version, stored = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
 local seed, adjustment = tonumber(state[5] or 0), tonumber(state[6] or 0)
 if not (count and version and stored and seed and adjustment) then

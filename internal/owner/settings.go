@@ -1,0 +1,131 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// rereadEvery is how often the settings are read without a message that they
+	// changed: a lost message delays them by that much.
+	rereadEvery = 5 * time.Second
+	// registerFormat is the payload of the broadcast that settings changed. Payloads of
+	// other kinds begin with other bytes.
+	registerFormat = "o\x01"
+)
+
+// SettingsChanged returns the payload that tells other instances to read the settings.
+func SettingsChanged() []byte { return []byte(registerFormat) }
+
+// Received takes what another instance broadcast; false for a payload of another kind.
+func (d *Desk) Received(payload []byte) bool {
+	if string(payload) != registerFormat {
+		return false
+	}
+	tell(d.told)
+	return true
+}
+
+// tell leaves a word in a channel that holds one.
+func tell(channel chan struct{}) {
+	select {
+	case channel <- struct{}{}:
+	default: // it is there already
+	}
+}
+
+// set sets an entry of the register, and has all instances follow it.
+func (d *Desk) set(ctx context.Context, name, value string) error {
+	if err := d.store.SetRegister(ctx, name, value); err != nil {
+		return err
+	}
+	d.broadcast(SettingsChanged())
+	_, err := d.loadSettings(ctx)
+	return err
+}
+
+// notify has all instances read the settings. Where this one cannot, it does so soon.
+func (d *Desk) notify(ctx context.Context) {
+	d.broadcast(SettingsChanged())
+	if _, err := d.loadSettings(ctx); err != nil {
+		tell(d.told)
+	}
+}
+
+// WithReload returns the store; every instance reads the settings after an entry of the
+// register was set in it.
+func (d *Desk) WithReload() Store { return reloading{d.store, d} }
+
+type reloading struct {
+	Store
+	desk *Desk
+}
+
+func (r reloading) SetRegister(ctx context.Context, name, value string) error {
+	return r.desk.set(ctx, name, value)
+}
+
+func (r reloading) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	swapped, err := r.Store.SwapRegister(ctx, expected, entries)
+	if swapped {
+		r.desk.notify(ctx)
+	}
+	return swapped, err
+}
+
+// loadSettings reads the register, makes the service follow it, and returns it.
+func (d *Desk) loadSettings(ctx context.Context) (map[string]string, error) {
+	register, invalid, err := d.service.LoadSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.settings.mu.Lock()
+	defer d.settings.mu.Unlock()
+	d.signOutLocked(register)
+	complaint := ""
+	if invalid != nil {
+		complaint = invalid.Error()
+	}
+	if complaint != "" && complaint != d.settings.complaint {
+		d.log.Error("settings cannot be parsed; the others are followed", "error", errors.New(complaint))
+	}
+	d.settings.complaint = complaint
+	return register, nil
+}
+
+// forgetAliases removes the aliases of topic, once it was reset or deleted, which left
+// it at version emptied: no contribution under them is left. Where contributions came
+// since it does nothing. A claim keeps merges away meanwhile.
+func (d *Desk) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
+	name, _ := tally.AliasEntry(topic, nil)
+	register, err := d.store.Register(ctx)
+	if err != nil || register[name] == "" {
+		return err
+	}
+	l, err := d.acquire(ctx, claim{To: topic.String()})
+	if err != nil {
+		return err
+	}
+	err = l.forgetAliases(ctx, topic, emptied)
+	l.end(ctx, err)
+	d.notify(ctx)
+	return err
+}
+
+func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
+	reading := l.desk.store.Read(ctx, []tally.Query{{Topic: topic}})[0]
+	if reading.Err != nil || reading.Change.Version != emptied {
+		return reading.Err
+	}
+	// A topic without a mark takes contributions of instances that know the aliases too.
+	if err := l.mark(ctx, topic, ""); err != nil {
+		return err
+	}
+	return l.step(ctx, func(ctx context.Context) error {
+		name, _ := tally.AliasEntry(topic, nil)
+		return l.desk.store.SetRegister(ctx, name, "")
+	})
+}

@@ -1,0 +1,167 @@
+package tally
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A mark is a short text that a store keeps with a topic and compares, in the same
+// script or transaction, with the mark that each change of the topic carries. It makes
+// the store, which alone sees everything in order, refuse what an instance sends that
+// has not learnt of a setting yet.
+//
+// There are two kinds. The mark of an alias list says under which names members of the
+// topic may be stored: a contribution by an instance that does not know these names
+// would count its visitor twice. A frozen topic takes part in a merge or rename: only
+// the steps of that merge may change it.
+
+// frozenPrefix begins the marks of frozen topics.
+const frozenPrefix = "!"
+
+// AliasMark returns the mark of a topic whose [AliasEntry] has value: empty for an
+// empty list, else 64 bits of a hash.
+func AliasMark(value string) string {
+	if aliases, err := ParseAliases(value); err == nil && len(aliases) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(value))
+	return hex.EncodeToString(sum[:8])
+}
+
+// FrozenMark returns the mark of a topic that the merge of that id has frozen. Detail
+// is the merge's own; neither has a space.
+func FrozenMark(id, detail string) string { return frozenPrefix + id + " " + detail }
+
+// ParseFrozenMark returns the parts of a [FrozenMark]; ok is false for another mark.
+func ParseFrozenMark(mark string) (id, detail string, ok bool) {
+	rest, ok := strings.CutPrefix(mark, frozenPrefix)
+	id, detail, _ = strings.Cut(rest, " ")
+	return id, detail, ok
+}
+
+// Frozen reports whether mark is that of a frozen topic.
+func Frozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
+
+// AdmitsWrites reports whether a topic with the stored mark takes contributions that
+// carry the other. A topic without a mark takes all: it has no members of other names.
+func AdmitsWrites(stored, carried string) bool { return stored == "" || stored == carried }
+
+// AdmitsEdits reports whether a topic with the stored mark takes an owner's change that
+// carries the other: the step of a merge while that merge has the topic frozen, any other
+// change while no merge has.
+func AdmitsEdits(stored, carried string) bool {
+	if carried != "" {
+		return stored == carried
+	}
+	return !Frozen(stored)
+}
+
+// MarkError is the error of a [Batch] whose mark the store did not admit: the instance
+// has to read the settings again. Mark is what is stored.
+type MarkError struct{ Mark string }
+
+func (e *MarkError) Error() string { return fmt.Sprintf("the topic has the mark %q", e.Mark) }
+
+// frozenRetry is when to try again what a merge or rename refused: most take some
+// milliseconds.
+const frozenRetry = time.Second
+
+// ErrFrozen is the error of an owner's change to a frozen topic.
+var ErrFrozen error = &Error{
+	Code:       CodeStoreUnavailable,
+	Message:    "the owner is merging or renaming this topic now; the request was not acknowledged and may be repeated",
+	RetryAfter: frozenRetry,
+}
+
+// betweenAttempts is how long a contribution to a frozen topic waits before it is sent
+// again: a rename of a small topic is over by then.
+const betweenAttempts = 20 * time.Millisecond
+
+// catchUp reads the settings again after the store refused a contribution to topic
+// that was made under the settings of begun reads, since it has another mark. It
+// returns settings under which the contribution may be sent again. Errors:
+// [CodeStoreUnavailable], also for a topic that stays frozen until ctx ends.
+func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored string) (*settings, error) {
+	current, err := s.settingsSince(ctx, begun)
+	if err != nil {
+		return nil, err
+	}
+	expected := current.aliases[topic].mark
+	switch {
+	case stored == expected:
+		return current, nil
+	case current.claimed[ClaimName(topic)]:
+		select {
+		case <-time.After(betweenAttempts):
+			return current, nil
+		case <-ctx.Done():
+			return nil, ErrFrozen
+		}
+	}
+	// The register was read after the mark and says otherwise: the mark is left over, of
+	// data that was restored without its register for example.
+	if _, err := s.settingsReader.store.Mark(ctx, topic, stored, expected); err != nil {
+		return nil, err
+	}
+	return current, nil
+}
+
+// AliasStore is the part of a store in which [AddAliases] works.
+type AliasStore interface {
+	SettingsStore
+	SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error)
+}
+
+// AddAliases adds names under which contributions of topic were made, and returns the
+// mark that the topic is to have. It leaves out the topic's own name. Several may be at
+// it at once. Errors: [CodeInternal] if the aliases that are stored cannot be parsed;
+// [CodeStoreUnavailable].
+func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []Topic) (mark string, err error) {
+	name, _ := AliasEntry(topic, nil)
+	for {
+		register, err := store.Register(ctx)
+		if err != nil {
+			return "", err
+		}
+		known, err := RegisteredAliases(register, topic)
+		if err != nil {
+			return "", err
+		}
+		all := slices.Clone(known)
+		for _, alias := range aliases {
+			if alias != topic && !slices.Contains(all, alias) {
+				all = append(all, alias)
+			}
+		}
+		if len(all) == len(known) {
+			return AliasMark(register[name]), nil
+		}
+		_, value := AliasEntry(topic, all)
+		swapped, err := store.SwapRegister(ctx, map[string]string{name: register[name]}, map[string]string{name: value})
+		if err != nil {
+			return "", err
+		}
+		if swapped {
+			return AliasMark(value), nil
+		}
+	}
+}
+
+// RegisteredAliases returns the aliases of topic in register. Errors: [CodeInternal].
+func RegisteredAliases(register map[string]string, topic Topic) ([]Topic, error) {
+	name, _ := AliasEntry(topic, nil)
+	aliases, err := ParseAliases(register[name])
+	if err != nil {
+		return nil, &Error{
+			Code:    CodeInternal,
+			Message: fmt.Sprintf("the stored aliases of %s cannot be parsed; nothing is changed, so that they are not lost", topic),
+			Err:     fmt.Errorf("register entry %q: %w", name, err),
+		}
+	}
+	return aliases, nil
+}

@@ -1,0 +1,110 @@
+package tally_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func mustTopic(t *testing.T, text string) tally.Topic {
+	t.Helper()
+	topic, err := tally.ParseTopic(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}
+
+// serviceWith returns a service that follows the settings in register, and the error of
+// those that cannot be parsed.
+func serviceWith(register map[string]string) (*tally.Service, error) {
+	service := newService(newSlowStore(0))
+	return service, service.UseSettings(register)
+}
+
+func codeOf(err error) tally.Code {
+	if err == nil {
+		return ""
+	}
+	return tally.AsError(err).Code
+}
+
+func assertFrom(t *testing.T, service *tally.Service, visitor, client string) tally.Code {
+	t.Helper()
+	a := tally.Assertion{Topic: mustTopic(t, "blog/likes/a"), Visitor: visitor, Amount: 1, MayCreate: true}
+	if client != "" {
+		a.Client = netip.MustParseAddr(client)
+	}
+	_, err := service.Assert(t.Context(), a)
+	return codeOf(err)
+}
+
+func TestService_Blocks(t *testing.T) {
+	secret := []byte("0123456789abcdef")
+	register := map[string]string{
+		tally.BlockRangeEntry(netip.MustParsePrefix("203.0.113.0/24")): "robots",
+		tally.BlockRangeEntry(netip.MustParsePrefix("2001:db8::/32")):  "robots",
+		tally.BlockVisitorEntry(secret, "someone-1"):                   "a robot",
+	}
+	service, err := serviceWith(register)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, try := range []struct {
+		visitor, client string
+		want            tally.Code
+	}{
+		{"someone-2", "203.0.113.255", tally.CodeBlocked},
+		{"someone-2", "203.0.114.0", ""},
+		{"someone-2", "2001:db8:ffff::1", tally.CodeBlocked},
+		{"someone-2", "", ""}, // an own server
+		{"someone-1", "192.0.2.1", tally.CodeBlocked},
+		{"someone-1", "", tally.CodeBlocked},
+		{"someone-11", "192.0.2.1", ""},
+	} {
+		if got := assertFrom(t, service, try.visitor, try.client); got != try.want {
+			t.Errorf("%s from %q is told %q, want %q", try.visitor, try.client, got, try.want)
+		}
+	}
+	blocks := tally.Blocks(register)
+	if len(blocks) != 3 || blocks["range 203.0.113.0/24"] != "robots" {
+		t.Errorf("blocks: %v", blocks)
+	}
+	for name := range register {
+		if strings.Contains(name, "someone") {
+			t.Errorf("the register tells who is blocked: %q", name)
+		}
+	}
+	if err := service.UseSettings(nil); err != nil || assertFrom(t, service, "someone-1", "203.0.113.1") != "" {
+		t.Errorf("settings that were removed are followed (%v)", err)
+	}
+}
+
+// One entry that cannot be parsed does not keep the service from following the others.
+func TestService_InvalidSettings(t *testing.T) {
+	name, value := tally.AliasEntry(mustTopic(t, "blog/likes/new"), []tally.Topic{mustTopic(t, "blog/likes/old")})
+	service, err := serviceWith(map[string]string{
+		"block range 203.0.113.0": "no range",
+		"former nothing":          "[]",
+		"former blog/likes/x":     "{}",
+		"former blog/likes/y":     `["blog/likes/old","nothing"]`,
+		"merging a":               "of an older release", "": "", "seed": "1",
+		name: value,
+	})
+	if err == nil {
+		t.Fatal("no error names the entries that cannot be parsed")
+	}
+	for _, name := range []string{"203.0.113.0", "former nothing", "likes/x", "likes/y"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%q is not named in: %v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "merging") {
+		t.Errorf("an entry of another kind is named: %v", err)
+	}
+	if got := service.Aliases(mustTopic(t, "blog/likes/new")); len(got) != 1 || got[0] != mustTopic(t, "blog/likes/old") {
+		t.Errorf("aliases: %v", got)
+	}
+}
