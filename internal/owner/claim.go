@@ -26,7 +26,7 @@ import (
 const (
 	// leaseTime is how long a claim must have been seen unchanged before another
 	// instance carries it out. It bounds how long topics stay frozen after a crash.
-	leaseTime = 10 * time.Second
+	leaseTime = 5 * time.Second
 	// claimPoll is how often somebody looks who waits for a claim.
 	claimPoll = 50 * time.Millisecond
 	// claimWait is how many leases a merge waits for another that has one of its topics.

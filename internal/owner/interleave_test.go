@@ -48,7 +48,7 @@ func (u *unreliable) turn(string) error {
 	case dead:
 		return errKilled
 	case suspended:
-		time.Sleep(5 * shortLease / 2)
+		time.Sleep(3 * shortLease / 2)
 	default:
 		time.Sleep(delay)
 	}
@@ -63,7 +63,7 @@ func (u *unreliable) killed() bool {
 }
 
 // shortLease is long enough for a step on a busy machine.
-const shortLease = 600 * time.Millisecond
+const shortLease = time.Second
 
 // steppedStore is a real store that asks its instance before each call, which may
 // delay the call or refuse it.

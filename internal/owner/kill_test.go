@@ -128,9 +128,8 @@ func TestMerge_KilledAndRepeated(t *testing.T) {
 			reopened, from, to, sum, died := killedMerge(t, w, store, "claps", n)
 			store = reopened
 			o := open(store)
-			change, err := o.Merge(t.Context(), "again", []tally.Topic{from}, to)
-			if err != nil || change.Count != sum {
-				t.Fatalf("killed before call %d, then repeated: %+v, %v; want %d", n, change, err, sum)
+			if change := o.mergeAll(t, to, from); change.Count != sum {
+				t.Fatalf("killed before call %d, then repeated: %+v; want %d", n, change, sum)
 			}
 			if state := o.state(t, from); state.Version != 0 {
 				t.Errorf("killed before call %d: %+v", n, state)
@@ -161,9 +160,7 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 			if n%3 == 0 {
 				other := newTopic(to.Metric())
 				o.contribute(t, other, visitor(1), 1, home)
-				if _, err := o.Merge(t.Context(), "another", []tally.Topic{other}, to); err != nil {
-					t.Fatal(err)
-				}
+				o.mergeAll(t, to, other)
 				sum++
 			}
 			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
@@ -172,9 +169,7 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 				return o.Edit(t.Context(), "test", edits) == nil
 			})
 			sum += edits[0].After.Count - edits[0].Before.Count
-			if _, err := o.Merge(t.Context(), "again", []tally.Topic{from}, to); err != nil {
-				t.Fatalf("killed before call %d: %v", n, err)
-			}
+			o.mergeAll(t, to, from)
 			stop()
 			if got := o.state(t, to).Count; got != sum {
 				t.Errorf("killed before call %d: count %d, want %d", n, got, sum)

@@ -284,8 +284,7 @@ func (l *lease) release(ctx context.Context, topic tally.Topic) error {
 	if err != nil {
 		return err
 	}
-	name, _ := tally.AliasEntry(topic, nil)
-	return l.mark(ctx, topic, tally.AliasMark(register[name]))
+	return l.mark(ctx, topic, tally.AliasMark(register, topic))
 }
 
 // prepared is what a merge knows before it copies anything.
@@ -399,9 +398,9 @@ func (l *lease) forgetName(ctx context.Context, topic tally.Topic) error {
 	if err != nil {
 		return err
 	}
-	aliases, _ := tally.AliasEntry(topic, nil)
+	aliases := tally.AliasEntries(topic)
 	for name := range register {
-		if name == aliases || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
+		if slices.Contains(aliases, name) || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
 			err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.SetRegister(ctx, name, "") })
 			if err != nil {
 				return err

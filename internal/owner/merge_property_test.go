@@ -55,7 +55,7 @@ func forSeeds(t *testing.T, test func(t *testing.T, w *world, seed uint64) (judg
 }
 
 // atOnce is how many runs go on at once, since each waits for leases most of the time.
-const atOnce = 6
+const atOnce = 4
 
 // finishMerges carries on what killed instances left unfinished of topics.
 func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {

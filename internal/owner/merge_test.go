@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +65,7 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range register {
-			if name != "former "+a.String() {
+			if !slices.Contains(tally.AliasEntries(a), name) {
 				t.Errorf("left in the register: %q", name)
 			}
 		}
@@ -188,6 +189,69 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 			t.Errorf("merged with %v", err)
 		}
 		o.counts(t, from, 1)
+	})
+}
+
+// While an instance of a release runs that does not heed marks, nothing is merged.
+func TestMerge_OlderInstanceRuns(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		o := open(w.first)
+		defer run(t, o)() // sends a heartbeat of its own, which is current
+		from, to := newTopic("likes"), newTopic("likes")
+		o.like(t, from, visitor(1))
+		if change := o.mergeAll(t, to, from); change.Count != 1 {
+			t.Fatalf("%+v", change)
+		}
+		older := tally.Pulse{Instance: "older", Status: []byte(`{"instance":"older","version":"v0.1.0"}`)}
+		if err := w.second.Pulse(t.Context(), older); err != nil {
+			t.Fatal(err)
+		}
+		_, err := o.Rename(t.Context(), "test", to, from)
+		if code(err) != tally.CodeStoreUnavailable || !strings.Contains(tally.AsError(err).Message, "v0.1.0") {
+			t.Errorf("beside an older instance: %v", err)
+		}
+		o.counts(t, to, 1)
+	})
+}
+
+// hooked calls a function before each call of a store.
+type hooked func(what string)
+
+func (h hooked) turn(what string) error {
+	h(what)
+	return nil
+}
+
+// A topic is renamed and gets its name back while a like is between two calls of its
+// instance: it has the aliases that the instance knows, and yet another mark.
+func TestRename_BackDuringALike(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		o := open(w.first)
+		a, b := newTopic("likes"), newTopic("likes")
+		rename := func(from, to tally.Topic) {
+			t.Helper()
+			if _, err := o.Rename(t.Context(), "test", from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.like(t, a, visitor(1))
+		rename(a, b)
+		away, back := false, false
+		other := open(steppedStore{w.second, hooked(func(what string) {
+			if what == "read" && !away { // the settings are known
+				away = true
+				rename(b, a)
+			}
+			if what == "apply" && away && !back {
+				back = true
+				rename(a, b)
+			}
+		})})
+		result, err := other.service.Assert(t.Context(), tally.Assertion{Topic: b, Visitor: visitor(1), Amount: 1, Client: home})
+		if err != nil || result.Changed || !back {
+			t.Errorf("the like is answered %+v, %v; renamed back: %t", result, err, back)
+		}
+		o.counts(t, b, 1)
 	})
 }
 

@@ -196,6 +196,20 @@ func (o *office) counts(t testing.TB, topic tally.Topic, want int64) {
 	}
 }
 
+// mergeAll merges topics into another, again and again while the store does not answer.
+func (o *office) mergeAll(t testing.TB, to tally.Topic, from ...tally.Topic) tally.Change {
+	t.Helper()
+	for deadline := time.Now().Add(2 * patience); ; {
+		change, err := o.Merge(t.Context(), "test", from, to)
+		if err == nil {
+			return change
+		}
+		if code(err) != tally.CodeStoreUnavailable || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // edit carries out one edit, which must succeed.
 func (o *office) edit(t testing.TB, edit tally.Edit) tally.Edit {
 	t.Helper()

@@ -125,7 +125,11 @@ func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied in
 		return err
 	}
 	return l.step(ctx, func(ctx context.Context) error {
-		name, _ := tally.AliasEntry(topic, nil)
-		return l.desk.store.SetRegister(ctx, name, "")
+		removed := map[string]string{}
+		for _, name := range tally.AliasEntries(topic) {
+			removed[name] = ""
+		}
+		_, err := l.desk.store.SwapRegister(ctx, nil, removed)
+		return err
 	})
 }

@@ -51,6 +51,8 @@ type Options struct {
 	Users []string
 	// TLS serves TLS alone, with a certificate for 127.0.0.1 made for the test.
 	TLS bool
+	// Data is the path of a dump (RDB) of which the server loads a copy; empty for none.
+	Data string
 	// Clock lets [Server.SetClock] set the server's clock.
 	Clock bool
 
@@ -84,6 +86,15 @@ func Start(t testing.TB, options Options) *Server {
 	s := &Server{t: t, options: options, Dir: t.TempDir()}
 	if options.TLS {
 		s.RootCAs = writeCertificate(t, s.Dir)
+	}
+	if options.Data != "" {
+		dump, err := os.ReadFile(options.Data)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.Dir, "dump.rdb"), dump, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(options.Users) > 0 {
 		s.writeUsers()

@@ -2,8 +2,7 @@ package tally
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,14 +22,24 @@ import (
 // frozenPrefix begins the marks of frozen topics.
 const frozenPrefix = "!"
 
-// AliasMark returns the mark of a topic whose [AliasEntry] has value: empty for an
-// empty list, else 64 bits of a hash.
-func AliasMark(value string) string {
-	if aliases, err := ParseAliases(value); err == nil && len(aliases) == 0 {
+// AliasMark returns the mark that topic has for its aliases in register: empty without
+// aliases. Each merge into the topic gives it another mark, even if the aliases are those
+// of an earlier time: members may have left and returned meanwhile.
+func AliasMark(register map[string]string, topic Topic) string {
+	name, _ := AliasEntry(topic, nil)
+	if aliases, err := ParseAliases(register[name]); err == nil && len(aliases) == 0 {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(value))
-	return hex.EncodeToString(sum[:8])
+	if mark := register[aliasMarkPrefix+topic.String()]; mark != "" {
+		return mark
+	}
+	return "unmarked" // by a release that merged without marks
+}
+
+// AliasEntries returns the names of the entries about the aliases of topic.
+func AliasEntries(topic Topic) []string {
+	name, _ := AliasEntry(topic, nil)
+	return []string{name, aliasMarkPrefix + topic.String()}
 }
 
 // FrozenMark returns the mark of a topic that the merge of that id has frozen. Detail
@@ -117,12 +126,13 @@ type AliasStore interface {
 	SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error)
 }
 
-// AddAliases adds names under which contributions of topic were made, and returns the
-// mark that the topic is to have. It leaves out the topic's own name. Several may be at
-// it at once. Errors: [CodeInternal] if the aliases that are stored cannot be parsed;
-// [CodeStoreUnavailable].
+// AddAliases adds names under which contributions of topic were made or will be, and
+// returns the mark that the topic is to have, which is a new one. It leaves out the
+// topic's own name. Several may be at it at once. Errors: [CodeInternal] if the aliases
+// that are stored cannot be parsed; [CodeStoreUnavailable].
 func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []Topic) (mark string, err error) {
 	name, _ := AliasEntry(topic, nil)
+	markName := aliasMarkPrefix + topic.String()
 	for {
 		register, err := store.Register(ctx)
 		if err != nil {
@@ -138,16 +148,16 @@ func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []To
 				all = append(all, alias)
 			}
 		}
-		if len(all) == len(known) {
-			return AliasMark(register[name]), nil
+		if len(all) == 0 {
+			return "", nil
 		}
 		_, value := AliasEntry(topic, all)
-		swapped, err := store.SwapRegister(ctx, map[string]string{name: register[name]}, map[string]string{name: value})
-		if err != nil {
-			return "", err
-		}
-		if swapped {
-			return AliasMark(value), nil
+		mark := rand.Text()
+		swapped, err := store.SwapRegister(ctx,
+			map[string]string{name: register[name], markName: register[markName]},
+			map[string]string{name: value, markName: mark})
+		if err != nil || swapped {
+			return mark, err
 		}
 	}
 }

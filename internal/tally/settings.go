@@ -17,6 +17,7 @@ import (
 // name is a topic, an address range, or the keyed hash of a visitor.
 const (
 	aliasPrefix        = "former "
+	aliasMarkPrefix    = "alias mark "
 	blockRangePrefix   = "block range "
 	blockVisitorPrefix = "block visitor "
 )
@@ -94,11 +95,10 @@ func (s *Service) UseSettings(register map[string]string) error {
 func parseSettings(register map[string]string) (parsed *settings, err error) {
 	parsed = &settings{aliases: map[Topic]aliasList{}, visitors: map[string]bool{}, claimed: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(register)) { // so that the error is the same each time
-		value := register[name]
 		var invalid error
 		switch {
 		case strings.HasPrefix(name, aliasPrefix):
-			invalid = parsed.addAliases(name[len(aliasPrefix):], value)
+			invalid = parsed.addAliases(name[len(aliasPrefix):], register)
 		case strings.HasPrefix(name, blockRangePrefix):
 			var addresses netip.Prefix
 			if addresses, invalid = netip.ParsePrefix(name[len(blockRangePrefix):]); invalid == nil {
@@ -116,13 +116,13 @@ func parseSettings(register map[string]string) (parsed *settings, err error) {
 	return parsed, err
 }
 
-func (s *settings) addAliases(name, value string) error {
+func (s *settings) addAliases(name string, register map[string]string) error {
 	topic, err := ParseTopic(name)
 	if err != nil {
 		return err
 	}
-	topics, err := ParseAliases(value)
-	s.aliases[topic] = aliasList{topics: topics, mark: AliasMark(value)}
+	topics, err := ParseAliases(register[aliasPrefix+name])
+	s.aliases[topic] = aliasList{topics: topics, mark: AliasMark(register, topic)}
 	return err
 }
 
