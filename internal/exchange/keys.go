@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -18,8 +19,8 @@ type Key struct {
 
 // Keyspace is such a store.
 type Keyspace interface {
-	// Scan hands over the keys that match a glob, in any order, some maybe twice.
-	Scan(ctx context.Context, glob string, each func(Key) error) error
+	// Scan passes the keys that match a pattern to each, in any order, some maybe twice.
+	Scan(ctx context.Context, pattern Pattern, each func(Key) error) error
 }
 
 // PlainKeys says which keys are read, and how.
@@ -37,17 +38,17 @@ type PlainKeys struct {
 func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (Counts, error) {
 	a := newAdder("key")
 	known := map[string]bool{} // keys that were read
-	err := keyspace.Scan(ctx, options.Counts.Glob(), func(k Key) error {
+	err := keyspace.Scan(ctx, options.Counts, func(k Key) error {
 		parts, ok := options.Counts.Match(k.Name)
 		if !ok || known[k.Name] {
 			return nil
 		}
 		known[k.Name] = true
-		a.result.Entries++
-		if err := a.key(options.Topics, parts, k); err != nil {
-			a.refuse(a.result.Entries, fmt.Errorf("%.300q %w", k.Name, err))
+		err := a.key(options.Topics, parts, k)
+		if err != nil {
+			err = fmt.Errorf("%.300q %w", k.Name, err)
 		}
-		return nil
+		return a.used("", 0, err)
 	})
 	if err != nil {
 		return Counts{}, fmt.Errorf("read the keys: %w", err)
@@ -59,7 +60,7 @@ func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (C
 		return a.counts(), nil
 	}
 	clear(known)
-	err = keyspace.Scan(ctx, options.Seen.Glob(), func(k Key) error {
+	err = keyspace.Scan(ctx, *options.Seen, func(k Key) error {
 		parts, ok := options.Seen.Match(k.Name)
 		if !ok || known[k.Name] {
 			return nil
@@ -82,9 +83,9 @@ func (a *adder) key(template Template, parts []string, k Key) error {
 	if err != nil {
 		return fmt.Errorf("names no topic: %w", err)
 	}
-	n, err := parseCount(k.Text)
+	n, err := numeral.Parse(k.Text)
 	if err != nil {
-		return fmt.Errorf("holds %.50q, which cannot be a count", k.Text)
+		return fmt.Errorf("holds no count: %w", err)
 	}
 	a.add(topic, n)
 	return nil
