@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/exchange"
@@ -129,6 +131,9 @@ func importNumbers(p *process) int {
 	if i.format == "auto" {
 		i.format = formatOf(i.path)
 	}
+	if err := i.checkFlags(p.flags); err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
 	if i.format == "jsonl" {
 		return p.importExport(i)
 	}
@@ -176,6 +181,33 @@ func (p *process) readImport() (i importing, err error) {
 	}
 	i.path = p.args[0]
 	return i, nil
+}
+
+// flagFormats names the formats of a flag that says what is counted where.
+var flagFormats = map[string][]string{
+	"host":    {"csv", "json", "goatcounter", "umami", "applause", "busuanzi", "keys"},
+	"website": {"umami"},
+	"columns": {"csv", "json"},
+	"topic":   {"csv", "json", "keys"},
+	"pattern": {"keys"},
+	"seen":    {"keys"},
+}
+
+// checkFlags refuses flags that mean nothing for the format, since they would be
+// ignored silently.
+func (i importing) checkFlags(flags map[string][]string) error {
+	for _, name := range slices.Sorted(maps.Keys(flagFormats)) {
+		formats := flagFormats[name]
+		if _, given := flags[name]; !given || slices.Contains(formats, i.format) {
+			continue
+		}
+		of := "the format is " + i.format
+		if i.format == "keys" {
+			of = "--from reads keys of a Redis"
+		}
+		return fmt.Errorf("--%s is for %s, and %s", name, strings.ReplaceAll(strings.Join(formats, ", "), "keys", "--from"), of)
+	}
+	return nil
 }
 
 // importExport restores an export.

@@ -105,6 +105,7 @@ func (p *process) findCounts(i importing) (counts exchange.Counts, err error) {
 	case "busuanzi":
 		return exchange.ReadBusuanzi(file, i.naming)
 	}
+	i.layout.Hosts = i.naming.Hosts
 	if i.topic != "" {
 		if i.layout.Template, err = exchange.ParseTemplate(i.topic, 1); err != nil {
 			return counts, fmt.Errorf("--topic: %w", err)
@@ -153,6 +154,7 @@ func (p *process) findKeys(i importing) (counts exchange.Counts, err error) {
 	if err != nil {
 		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
+	options.Hosts = i.naming.Hosts
 	redis, err := plainkeys.Open(i.from)
 	if err != nil {
 		return counts, fmt.Errorf("--from: %w", err)

@@ -99,6 +99,29 @@ func TestImport_ColumnsAndNumbers(t *testing.T) {
 	}
 }
 
+// A flag that means nothing for a format is refused.
+func TestImport_FlagsOfOtherFormats(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"--format umami --topic a/b/{1} x":                                "--topic is for csv, json, --from, and the format is umami",
+		"--format goatcounter --columns topic=a x":                        "--columns is for csv, json",
+		"--website a --format goatcounter x":                              "--website is for umami",
+		"--host a x.jsonl":                                                "--host is for",
+		"--from redis://a --pattern a* --topic a/b/{1} --columns topic=a": "--columns is for csv, json, and --from reads keys of a Redis",
+		"--pattern a* x.csv":                                              "--pattern is for --from",
+	} {
+		code, _, errors := call(t, variables(), append([]string{"import"}, strings.Fields(args)...)...)
+		if code != exitUsage || !strings.Contains(errors, want) {
+			t.Errorf("%s: exit %d, %s", args, code, errors)
+		}
+	}
+	for header, want := range map[string]string{"2Path,Title\n": "--format goatcounter", "session_id,url_path\n": "--format umami"} {
+		if code, _, errors := call(t, variables(), "import", "--store", sqlite(t), write(t, "x.csv", header)); code != exitFailure || !strings.Contains(errors, want) {
+			t.Errorf("%s: exit %d, %s", header, code, errors)
+		}
+	}
+}
+
 // The visitors of the second article stand in one key without a page.
 func TestImport_OneKeyOfRedis(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,7 @@ const (
 type adder struct {
 	found  map[tally.Topic]*Count
 	result Counts
+	full   error // why no more can be kept
 }
 
 func newAdder(unit string) *adder {
@@ -86,7 +87,7 @@ func (a *adder) atLeast(topic tally.Topic, n int64) {
 var errSkip = errors.New("it holds no entry")
 
 // used counts an entry, which was left out or refused if err is not nil. It returns an
-// error if there are too many topics.
+// error if there is too much to keep.
 func (a *adder) used(file string, line int64, err error) error {
 	if errors.Is(err, errSkip) {
 		return nil
@@ -101,9 +102,9 @@ func (a *adder) used(file string, line int64, err error) error {
 		a.refuse(file, line, err)
 	}
 	if len(a.found) > maxTopics {
-		return fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
+		a.full = fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
 	}
-	return nil
+	return a.full
 }
 
 // refuse notes that an entry was not understood.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 
@@ -23,7 +24,7 @@ func ReadGoatCounter(file File, naming Naming) (Counts, error) {
 }
 
 // errNoViews says that a CSV export has no rows.
-const noViews = "the export has no pageviews. GoatCounter writes them as CSV only while it collects individual pageviews; its JSON export, a zip file, has all counts"
+var errNoViews = errors.New("the export has no pageviews. GoatCounter writes them as CSV only while it collects individual pageviews; its JSON export, a zip file, has all counts")
 
 // goatRows is a CSV export of GoatCounter, a row a view.
 type goatRows struct {
@@ -80,7 +81,7 @@ func readGoatCSV(file File, naming Naming) (Counts, error) {
 		return Counts{}, err
 	}
 	if scan.result.Entries == 0 {
-		return Counts{}, fmt.Errorf("%s", noViews)
+		return Counts{}, errNoViews
 	}
 	chosen, err := paths.choose(naming.Hosts)
 	if err != nil {
@@ -91,7 +92,7 @@ func readGoatCSV(file File, naming Naming) (Counts, error) {
 		return Counts{}, err
 	}
 	a := newAdder("line")
-	sessions := newDistinct()
+	sessions := a.newDistinct()
 	err = again.each(a, func(path, session string, isFirst bool) error {
 		host, path := paths.split(path)
 		if err := chosen.check(host); err != nil {
@@ -137,13 +138,13 @@ func (g *goatHosts) add(path string, wanted []string) {
 	}
 	switch host, rest := firstOf(path); {
 	case slices.Contains(wanted, host):
-		g.wanted[host]++
+		g.wanted.add(host)
 	case !hostName.MatchString(host):
 		g.plain++
 	case strings.HasPrefix(rest, "/"):
-		g.folders[host]++
+		g.folders.add(host)
 	default:
-		g.single[host]++
+		g.single.add(host)
 	}
 }
 
@@ -221,12 +222,16 @@ func (a *adder) view(naming Naming, key string, newToPage, newToSite bool) error
 // hash: a million of them take some 40 MB less than their texts would, and one of a
 // million is mistaken with a chance of less than one in ten million.
 type distinct struct {
-	seed maphash.Seed
-	seen map[uint64]struct{}
+	adder *adder // is told if there are too many
+	seed  maphash.Seed
+	seen  map[uint64]struct{}
 }
 
-func newDistinct() distinct {
-	return distinct{maphash.MakeSeed(), map[uint64]struct{}{}}
+// maxDistinct bounds how many texts are told apart: some GiB of memory.
+const maxDistinct = 100_000_000
+
+func (a *adder) newDistinct() distinct {
+	return distinct{a, maphash.MakeSeed(), map[uint64]struct{}{}}
 }
 
 // add reports whether these parts are new. Empty ones are nobody.
@@ -242,6 +247,10 @@ func (d distinct) add(parts ...string) bool {
 	}
 	sum := h.Sum64()
 	if _, ok := d.seen[sum]; ok {
+		return false
+	}
+	if len(d.seen) >= maxDistinct {
+		d.adder.full = fmt.Errorf("it has more than %d sessions; import it in parts", maxDistinct)
 		return false
 	}
 	d.seen[sum] = struct{}{}

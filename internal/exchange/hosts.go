@@ -14,6 +14,9 @@ var (
 	errNoHost    = errors.New("it names no host, and the file has hosts that are not taken")
 )
 
+// maxHosts bounds how many hosts of a file are kept. No site has as many.
+const maxHosts = 1_000_000
+
 // maxHostsNamed is how many hosts a message names.
 const maxHostsNamed = 20
 
@@ -42,8 +45,9 @@ func hostOf(text string) string {
 // hosts counts the entries of each host that a file names.
 type hosts map[string]int64
 
+// add counts an entry of a host.
 func (h hosts) add(host string) {
-	if host != "" {
+	if _, known := h[host]; host != "" && (known || len(h) < maxHosts) {
 		h[host]++
 	}
 }

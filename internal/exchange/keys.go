@@ -30,6 +30,18 @@ type PlainKeys struct {
 	// Seen, where not nil, is the pattern of keys that hold a topic's visitors, in which
 	// each * stands for what the one in Counts does.
 	Seen *Pattern
+	// Hosts, if not empty, are those whose pages are taken where Counts matches URLs.
+	Hosts []string
+}
+
+// hostOfParts returns the host of the first part that is a URL.
+func hostOfParts(parts []string) string {
+	for _, part := range parts {
+		if host := hostOfURL(part); host != "" {
+			return host
+		}
+	}
+	return ""
 }
 
 // ReadPlainKeys reads counters that are kept as whole numbers in keys. Keys of another
@@ -37,25 +49,48 @@ type PlainKeys struct {
 // with the number: see [Count].Seen.
 func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (Counts, error) {
 	a := newAdder("key")
+	type match struct {
+		key   Key
+		parts []string
+		host  string
+	}
 	known := map[string]bool{} // keys that were read
+	named := hosts{}
+	var matches []match
 	err := keyspace.Scan(ctx, options.Counts, func(k Key) error {
 		parts, ok := options.Counts.Match(k.Name)
 		if !ok || known[k.Name] {
 			return nil
 		}
 		known[k.Name] = true
-		err := a.key(options.Topics, parts, k)
-		if err != nil {
-			err = fmt.Errorf("%.300q %w", k.Name, err)
-		}
-		return a.used("", 0, err)
+		host := hostOfParts(parts)
+		named.add(host)
+		matches = append(matches, match{k, parts, host})
+		return nil
 	})
 	if err != nil {
 		return Counts{}, fmt.Errorf("read the keys: %w", err)
 	}
-	if a.result.Entries == 0 {
+	if len(matches) == 0 {
 		return Counts{}, fmt.Errorf("no key matches %q", options.Counts.text)
 	}
+	chosen, err := named.choose(options.Hosts)
+	if err != nil {
+		return Counts{}, err
+	}
+	for _, each := range matches {
+		err := chosen.check(each.host)
+		if err == nil {
+			err = a.key(options.Topics, each.parts, each.key)
+		}
+		if err != nil {
+			err = fmt.Errorf("%.300q %w", each.key.Name, err)
+		}
+		if err := a.used("", 0, err); err != nil {
+			return Counts{}, err
+		}
+	}
+	a.noteHosts(chosen)
 	if options.Seen == nil {
 		return a.counts(), nil
 	}
@@ -66,6 +101,9 @@ func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (C
 			return nil
 		}
 		known[k.Name] = true
+		if chosen.check(hostOfParts(parts)) != nil {
+			return nil
+		}
 		return a.seen(options.Topics, parts, k)
 	})
 	if err != nil {

@@ -40,6 +40,18 @@ func splitAddress(address string) (host, path string, err error) {
 	return host, path, nil
 }
 
+// hostOfURL returns the host of a URL; it is empty for a path and other names.
+func hostOfURL(text string) string {
+	if !strings.HasPrefix(text, "//") && !strings.Contains(text, "://") {
+		return ""
+	}
+	host, _, err := splitAddress(text)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
 // Naming says how what another counter counted is called here.
 type Naming struct {
 	Site string

@@ -75,6 +75,8 @@ type Layout struct {
 	Topic, Count string
 	// Template makes topics of what Topic holds, if it is not empty; see [Template].
 	Template Template
+	// Hosts, if not empty, are those whose pages are taken where Topic holds URLs.
+	Hosts []string
 }
 
 // ParseColumns reads the columns of a layout from texts such as topic=path and count=views.
@@ -105,33 +107,72 @@ func (l Layout) names() (topic, count string) {
 // of layout they may stand anywhere, beside others; if layout names none they may also be
 // the first two of a table without a header.
 func ReadCountsCSV(file File, layout Layout) (Counts, error) {
-	text, err := file.open()
-	if err != nil {
-		return Counts{}, err
+	return layout.read("line", func(a *adder, use func(name string, number attribute) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
+		}
+		first, rows, err := openRows(text)
+		if err != nil {
+			return err
+		}
+		topicName, countName := layout.names()
+		topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
+		switch headed := topicAt >= 0 && countAt >= 0; {
+		case headed && (table.Column(first[topicAt+1:], topicName) >= 0 || table.Column(first[countAt+1:], countName) >= 0):
+			return fmt.Errorf("its first line names two columns %s or %s", topicName, countName)
+		case headed:
+		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
+			topicAt, countAt = 0, 1
+			if err := a.used("", 1, use(first[0], attribute{text: first[1]})); err != nil {
+				return err
+			}
+		default:
+			return errNoColumns(first, topicName, countName)
+		}
+		return a.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
+			return use(row[topicAt], attribute{text: row[countAt]})
+		})
+	})
+}
+
+// errNoColumns says that a table lacks the columns that are read, and what to do.
+func errNoColumns(first []string, topic, count string) error {
+	advice := "--columns names other columns, such as topic=path,count=views, and --topic makes topics of paths, such as blog/views/{1}"
+	switch {
+	case first[0] == "1Path" || first[0] == "2Path":
+		advice = "it looks like GoatCounter's export: --format goatcounter"
+	case table.Column(first, "url_path") >= 0 && table.Column(first, "session_id") >= 0:
+		advice = "it looks like Umami's export: --format umami"
 	}
-	first, rows, err := openRows(text)
-	if err != nil {
-		return Counts{}, err
-	}
-	a := newAdder("line")
-	topicName, countName := layout.names()
-	topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
-	switch headed := topicAt >= 0 && countAt >= 0; {
-	case headed && (table.Column(first[topicAt+1:], topicName) >= 0 || table.Column(first[countAt+1:], countName) >= 0):
-		return Counts{}, fmt.Errorf("its first line names two columns %s or %s", topicName, countName)
-	case headed:
-	case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
-		topicAt, countAt = 0, 1
-		if err := a.used("", 1, a.addText(layout.Template, first[0], attribute{text: first[1]})); err != nil {
+	return fmt.Errorf("its first line names no columns %s and %s, and is no topic and count: it is %.300q. %s", topic, count, strings.Join(first, ", "), advice)
+}
+
+// read returns the counts that each passes on. Where topics are made of URLs, it reads
+// twice: first to learn which hosts there are.
+func (l Layout) read(unit string, each func(a *adder, use func(name string, number attribute) error) error) (Counts, error) {
+	named := hosts{}
+	madeOfNames := l.Template != Template{}
+	if madeOfNames {
+		err := each(newAdder(unit), func(name string, _ attribute) error { named.add(hostOfURL(name)); return nil })
+		if err != nil {
 			return Counts{}, err
 		}
-	default:
-		return Counts{}, fmt.Errorf("its first line names no columns %s and %s, and is no topic and count: it is %.300q. "+
-			"--columns names other columns, such as topic=path,count=views, and --topic makes topics of paths, such as blog/views/{1}", topicName, countName, strings.Join(first, ", "))
 	}
-	err = a.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
-		return a.addText(layout.Template, row[topicAt], attribute{text: row[countAt]})
+	chosen, err := named.choose(l.Hosts)
+	if err != nil {
+		return Counts{}, err
+	}
+	a := newAdder(unit)
+	err = each(a, func(name string, number attribute) error {
+		if madeOfNames {
+			if err := chosen.check(hostOfURL(name)); err != nil {
+				return err
+			}
+		}
+		return a.addText(l.Template, name, number)
 	})
+	a.noteHosts(chosen)
 	return a.counts(), err
 }
 
@@ -158,26 +199,26 @@ func (a *adder) addText(template Template, name string, number attribute) error 
 // ReadCountsJSON reads an array of objects with topic and count, or one object of
 // counts by topic.
 func ReadCountsJSON(file File, layout Layout) (Counts, error) {
-	text, err := file.open()
-	if err != nil {
-		return Counts{}, err
-	}
-	a := newAdder("entry")
 	topicName, countName := layout.names()
-	err = eachJSON(text, func(line int64, name string, text json.RawMessage) error {
-		var number attribute
-		if name == "" {
-			var object map[string]json.RawMessage
-			var topic string
-			if json.Unmarshal(text, &object) != nil || json.Unmarshal(object[topicName], &topic) != nil || topic == "" {
-				return a.used("", line, fmt.Errorf("it is no object with %s and %s", topicName, countName))
+	return layout.read("entry", func(a *adder, use func(name string, number attribute) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
+		}
+		return eachJSON(text, func(line int64, name string, text json.RawMessage) error {
+			var number attribute
+			if name == "" {
+				var object map[string]json.RawMessage
+				var topic string
+				if json.Unmarshal(text, &object) != nil || json.Unmarshal(object[topicName], &topic) != nil || topic == "" {
+					return a.used("", line, fmt.Errorf("it is no object with %s and %s", topicName, countName))
+				}
+				name, text = topic, object[countName]
 			}
-			name, text = topic, object[countName]
-		}
-		if len(text) == 0 || text[0] == '{' || json.Unmarshal(text, &number) != nil {
-			return a.used("", line, fmt.Errorf("%.300s: its count is no number", name))
-		}
-		return a.used("", line, a.addText(layout.Template, name, number))
+			if len(text) == 0 || text[0] == '{' || json.Unmarshal(text, &number) != nil {
+				return a.used("", line, fmt.Errorf("%.300s: its count is no number", name))
+			}
+			return a.used("", line, use(name, number))
+		})
 	})
-	return a.counts(), err
 }

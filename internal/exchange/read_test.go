@@ -435,6 +435,47 @@ func TestImporters_AmbiguousNumbers(t *testing.T) {
 	}
 }
 
+// URLs of several hosts in a plain table are not added up unless that is said.
+func TestPlainCounts_Hosts(t *testing.T) {
+	template, err := exchange.ParseTemplate("blog/views/{1}", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern, err := exchange.ParsePlainKeys("v:*", "blog/views/{1}", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"https://a.example/x", "https://www.a.example/x?a=1", "//B.example/x", "/x"}
+	table, object, keys := "topic,count\n", "{", some{}
+	for i, name := range names {
+		table += fmt.Sprintf("%s,%d\n", name, 1<<i)
+		object += fmt.Sprintf("%q:%d,", name, 1<<i)
+		keys = append(keys, exchange.Key{Name: "v:" + name, Type: "string", Text: fmt.Sprint(1 << i)})
+	}
+	object = strings.TrimSuffix(object, ",") + "}"
+	for kind, read := range map[string]func(hosts []string) (exchange.Counts, error){
+		"CSV": func(hosts []string) (exchange.Counts, error) {
+			return exchange.ReadCountsCSV(file(table), exchange.Layout{Template: template, Hosts: hosts})
+		},
+		"JSON": func(hosts []string) (exchange.Counts, error) {
+			return exchange.ReadCountsJSON(file(object), exchange.Layout{Template: template, Hosts: hosts})
+		},
+		"keys": func(hosts []string) (exchange.Counts, error) {
+			options := pattern
+			options.Hosts = hosts
+			return exchange.ReadPlainKeys(t.Context(), keys, options)
+		},
+	} {
+		if found, err := read(nil); err == nil || !strings.Contains(err.Error(), "several hosts: a.example (1), b.example (1), www.a.example (1)") {
+			t.Errorf("%s: %q, %v", kind, texts(found), err)
+		}
+		found, err := read([]string{"a.example", "b.example"})
+		if err != nil || !slices.Equal(texts(found), []string{"blog/views/x 5"}) || !strings.Contains(strings.Join(found.Notes, ""), "www.a.example (1)") {
+			t.Errorf("%s: %q, %q, %v", kind, texts(found), found.Notes, err)
+		}
+	}
+}
+
 // Objects within a member are read one at a time.
 func TestApplause_LargeMember(t *testing.T) {
 	var text strings.Builder

@@ -61,10 +61,15 @@ func (a *adder) eachRow(rows *table.Reader, member string, width int, use func(r
 	}
 }
 
-// lineCounter tells on which line an offset of a text that is read ahead stands.
+// maxJSONBytes bounds a value of a JSON text, in bytes, since memory holds one at a time.
+const maxJSONBytes = 64 << 20
+
+// lineCounter tells on which line an offset of a text that is read ahead stands. It
+// fails if too much is read before it is asked again.
 type lineCounter struct {
 	io.Reader
 	read  int64
+	asked int64   // the last offset
 	ahead []int64 // offsets of line feeds that were read and not asked for
 	line  int64   // before the first of ahead
 }
@@ -72,6 +77,9 @@ type lineCounter struct {
 func newLineCounter(r io.Reader) *lineCounter { return &lineCounter{Reader: r, line: 1} }
 
 func (l *lineCounter) Read(p []byte) (int, error) {
+	if l.read-l.asked > maxJSONBytes {
+		return 0, fmt.Errorf("a value has more than %d bytes", maxJSONBytes)
+	}
 	n, err := l.Reader.Read(p)
 	for i, c := range p[:n] {
 		if c == '\n' {
@@ -90,6 +98,7 @@ func (l *lineCounter) at(offset int64) int64 {
 	}
 	l.ahead = append(l.ahead[:0], l.ahead[n:]...)
 	l.line += int64(n)
+	l.asked = offset
 	return l.line
 }
 

@@ -156,7 +156,7 @@ func readUmamiEvents(source umamiSource, naming Naming) (Counts, error) {
 		return Counts{}, errors.New("the file has no page of the website that --website names")
 	}
 	a := newAdder("line")
-	ofPages, ofSite := newDistinct(), newDistinct()
+	ofPages, ofSite := a.newDistinct(), a.newDistinct()
 	err = source.each(a, func(v umamiView) error {
 		if !wantsWebsite(naming, v.website) {
 			a.leaveOut("views of other websites")
