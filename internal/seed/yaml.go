@@ -13,9 +13,37 @@ import (
 // maxAliases bounds how many aliases lead to a value, since they may form a circle.
 const maxAliases = 100
 
+// nestsTooDeep reports whether lists and mappings stand within each other so deep that
+// the parser would take minutes.
+func nestsTooDeep(text []byte) bool {
+	const most = 500
+	depth, dashes := 0, 0
+	for i, c := range text {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case '\n':
+			dashes = 0
+		case '-', '?':
+			if i+1 < len(text) && text[i+1] == ' ' {
+				dashes++
+			}
+		}
+		if depth > most || dashes > most {
+			return true
+		}
+	}
+	return false
+}
+
 // yamlFields reads YAML. It looks values up without expanding aliases, of which a few
 // lines could make gigabytes.
 func yamlFields(text []byte) (fields, int, error) {
+	if nestsTooDeep(text) {
+		return nil, 0, errors.New("its lists and mappings are nested too deep")
+	}
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		var e yaml.Error
@@ -113,6 +141,11 @@ func (d *yamlDocument) lookup(node ast.Node, name string, visited map[ast.Node]b
 		return nil, false
 	}
 	visited[mapping] = true
+	for _, pair := range pairs {
+		if pair.Key.GetToken().Value == name {
+			return pair.Value, true
+		}
+	}
 	head, rest, dotted := strings.Cut(name, ".")
 	for _, pair := range pairs {
 		key := pair.Key.GetToken().Value
