@@ -116,7 +116,8 @@ func (s *seeder) run(ctx context.Context) error {
 		return nil
 	}
 	pending := map[tally.Topic]seed.Seed{}
-	total := 0 // seeds that changed before the gate opened
+	total := 0    // seeds that changed before the gate opened
+	skipped := "" // what was last logged of files that are not read
 	for {
 		began := time.Now()
 		found := s.folder.Look(ctx)
@@ -125,6 +126,10 @@ func (s *seeder) run(ctx context.Context) error {
 		}
 		looked := time.Since(began)
 		s.complain(found.Problems)
+		if now := found.Skipped(); now != skipped {
+			skipped = now
+			s.log.Info("files of --seed-from were not read", "which", skipped)
+		}
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each
 		}
