@@ -57,7 +57,7 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":       {"cmd/tallycast", "internal/seed"},
 	"github.com/pelletier/go-toml":   {"internal/seed"},
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
-	"golang.org/x/text/unicode/norm": {"internal/tally"},
+	"golang.org/x/text/unicode/norm": {"internal/tally", "internal/seed"},
 	// A template that is executed costs the binary megabytes: see TestTheBinaryStaysSmall.
 	"html/template":                 {"web/bundle"},
 	"text/template":                 {},

@@ -56,6 +56,9 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		return "", rec.line, fmt.Errorf("there is no %s that says which page it is", strings.Join(names, " or "))
 	}
 	switch from := r.KeyFrom; {
+	case r.derive != nil && rec.path != "":
+		key, err = r.derive(rec.path, rec.field)
+		return key, rec.line, err
 	case from == FromSlug:
 		if key, line, err = field("slug"); err != nil && rec.path != "" {
 			return dated.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
@@ -73,7 +76,7 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		return key, line, err
 	case (from == FromPath || from == "") && rec.path != "":
 		return keyOfPath(rec.path), rec.line, nil
-	case from == FromPath || from == "":
+	case from == FromPath || from == "" || from == FromHugo || from == FromJekyll:
 		key, line, err = field("key", "slug", "page", "path")
 	default:
 		key, line, err = field(from)

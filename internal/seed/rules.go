@@ -19,6 +19,10 @@ const (
 	FromSlug = "slug"
 	// FromPermalink is the path of the field permalink, else of url, else FromPath.
 	FromPermalink = "permalink"
+	// FromHugo and FromJekyll apply the rules by which these site generators make the
+	// addresses of pages, with the settings of the site.
+	FromHugo   = "hugo"
+	FromJekyll = "jekyll"
 )
 
 // Field says which field of a page holds the seed of which metric.
@@ -43,12 +47,16 @@ func ParseField(text string) (Field, error) {
 type Rules struct {
 	Site   string  // of topics that are named by their key alone
 	Fields []Field // one or more
-	// KeyFrom is FromPath, FromSlug, FromPermalink, or the name of a field. Empty is
-	// FromPath.
+	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, or the name of
+	// a field. Empty is FromPath.
 	KeyFrom string
 	// StripPrefix is taken from the beginning of a key, whole segments of it, where it
 	// is there; AddPrefix then put before.
 	StripPrefix, AddPrefix string
+
+	// derive returns the key of the page at a path, by the rules of a site generator. A
+	// [Folder] sets it.
+	derive func(name string, field fields) (string, error)
 }
 
 // Check tells what is wrong with the rules.
