@@ -102,7 +102,7 @@ func (r *reader) readRules(prefix string) seed.Rules {
 	rules := seed.Rules{
 		Site:        one(r, prefix+"site", parseSiteName),
 		Fields:      many(r, prefix+"field", parseFields),
-		KeyFrom:     one(r, prefix+"key-from", func(text string) (string, error) { return text, nil }),
+		KeyFrom:     one(r, prefix+"key-from", seed.ParseKeyFrom),
 		StripPrefix: one(r, prefix+"strip-prefix", parseKeyPrefix),
 		AddPrefix:   one(r, prefix+"add-prefix", parseKeyPrefix),
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -39,7 +40,8 @@ type Folder struct {
 	owners map[tally.Topic]string // which of files gives the topic its seed
 	gone   map[string]string      // paths and directories that cannot be read, and why
 	// projects holds the site of each path that was looked for.
-	projects map[string]*project
+	projects      map[string]*project
+	installedHugo func() int
 }
 
 // file is what was last read of a file.
@@ -62,7 +64,8 @@ type file struct {
 func NewFolder(rules Rules, paths ...string) *Folder {
 	return &Folder{
 		rules: rules, paths: paths,
-		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{}, projects: map[string]*project{},
+		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{},
+		projects: map[string]*project{}, installedHugo: sync.OnceValue(installedHugo),
 	}
 }
 

@@ -143,6 +143,7 @@ var hugoPages = map[string]string{
 	"content/posts/url.md":                      matter("title: URL", "url: /Somewhere/Else/"),
 	"content/posts/url-relative.md":             matter("title: URL", "url: below/it"),
 	"content/posts/url-file.md":                 matter("title: URL", "url: /file.html"),
+	"content/posts/url-index.md":                matter("title: URL", "url: /indexed/index.html"),
 	"content/posts/url-escaped.md":              matter("title: URL", "url: /caf%C3%A9/x y/"),
 	"content/posts/url-bundle/index.md":         matter("title: URL", "url: /moved-bundle"),
 	"content/posts/draft.md":                    matter("title: Draft", "draft: true"),
@@ -152,13 +153,15 @@ var hugoPages = map[string]string{
 	"content/posts/expired.md":                  matter("title: Expired", "expiryDate: 2001-01-01"),
 	"content/posts/headless/index.md":           matter("title: Headless", "headless: true"),
 	"content/posts/not-headless.md":             matter("title: Not headless", "headless: true"),
+	"content/posts/Dogs & Cats - both.md":       matter("title: Dogs"),
+	"content/Signs & More/x - y/index.md":       matter("title: Signs"),
 	"content/posts/unrendered.md":               matter("title: Unrendered", "_build:", "  render: never"),
 	"content/posts/2024/nested.md":              matter("title: Nested", "date: 2024-05-06"),
 	"content/posts/series/_index.md":            matter("title: Series"),
 	"content/posts/series/Part One.md":          matter("title: Part One", "date: 2024-05-06"),
 	"content/posts/series/2/lot/index.md":       matter("title: Deep", "date: 2024-05-06"),
 	"content/posts/2024-03-04-dated.md":         matter("title: Dated"),
-	"content/docs/_index.md":                    matter("title: Docs", "url: /documentation/"),
+	"content/docs/_index.md":                    matter("title: Docs", "url: /Documentation/"),
 	"content/docs/toml.md":                      "+++\nlikes = LIKES\ntitle = 'TOML'\nslug = 'in-toml'\ndate = 2024-07-08\n+++\n",
 	"content/docs/page.html":                    matter("title: HTML"),
 	"content/tags/_index.md":                    matter("title: Tags"),
@@ -192,8 +195,8 @@ func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"defaults":        with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n"}),
 		"below a path":    with(map[string]string{"hugo.yaml": "baseURL: https://blog.example/My/Blog/\n"}),
-		"ugly":            with(map[string]string{"config.json": `{"baseURL": "https://blog.example/", "uglyURLs": true}`, "content/_index.md": "", "content/posts/_index.md": "", "content/docs/_index.md": "", "content/posts/series/_index.md": "", "content/tags/_index.md": "", "content/tags/go/_index.md": ""}),
-		"ugly posts":      with(map[string]string{"config.toml": "baseURL = 'https://blog.example/'\n[uglyURLs]\ndocs = true\n", "content/docs/_index.md": ""}),
+		"ugly":            with(map[string]string{"config.json": `{"baseURL": "https://blog.example/", "uglyURLs": true}`}),
+		"ugly posts":      with(map[string]string{"config.toml": "baseURL = 'https://blog.example/'\n[uglyURLs]\ndocs = true\n"}),
 		"accents removed": with(map[string]string{"config.yml": "baseURL: https://blog.example/\nremovePathAccents: true\n"}),
 		"case is kept":    with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\ndisablePathToLower = true\n"}),
 		"languages": with(merged(french, map[string]string{
@@ -210,7 +213,7 @@ func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
 		"drafts are built": with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\nbuildDrafts = true\nbuildFuture = true\nbuildExpired = true\n"}),
 		"dates in names":   with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n[frontmatter]\ndate = [':filename', ':default']\n[permalinks]\nposts = '/:year/:month/:day/:slug/'\n"}),
 		"permalinks": with(map[string]string{
-			"hugo.toml": "baseURL = 'https://blog.example/'\n[permalinks]\nposts = '/:year/:month/:title/'\ndocs = '/:section/:slug'\ndeep = '/:sections/:filename/'\n\"/\" = '/top/:filename/'\n"}),
+			"hugo.toml": "baseURL = 'https://blog.example/'\n[permalinks]\nposts = '/:year/:month/:title/'\ndocs = '/:section/:slug'\ndeep = '/:sections/:filename/'\ntags = '/topics/:slug/'\n\"/\" = '/top/:filename/'\n"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,13 +1,17 @@
 package seed
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -20,9 +24,9 @@ import (
 // hugoExtensions are those of which Hugo makes pages.
 var hugoExtensions = []string{".md", ".markdown", ".mdown", ".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".rest", ".pandoc", ".pdc"}
 
-// hugo derives keys by Hugo's rules. It was compared with Hugo 0.111 and 0.152; where they
-// differ it does what the later one does.
+// hugo derives keys by Hugo's rules. It was compared with Hugo 0.111 and 0.152.
 type hugo struct {
+	minor     int    // of Hugo's version: 152 for 0.152.2
 	dir       string // of the project
 	settings  settings
 	mounts    []mount
@@ -39,6 +43,40 @@ type mount struct {
 	source   string // below the project
 	target   string // below the content
 	language string // empty: as the file's name says
+}
+
+const (
+	// currentHugo stands for the newest version.
+	currentHugo = 9999
+	// newPaths is the version from which file names are normalised first, headless is for
+	// all pages, and lists are index.html in sites with ugly URLs; newURLs the one from
+	// which the field url may have tokens.
+	newPaths, newURLs = 123, 131
+)
+
+// versionOfHugo matches a version as hugo version shows it, and as people write it.
+var versionOfHugo = regexp.MustCompile(`(?:^|hugo )v?0\.(\d{1,4})(?:\.|\b)`)
+
+// installedHugo returns the minor version of the hugo that is installed here, since that
+// one probably builds the site; [currentHugo] if there is none.
+func installedHugo() int {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // it answers in 0.1 s
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "hugo", "version").Output()
+	if err != nil {
+		return currentHugo
+	}
+	return minorOf(string(out))
+}
+
+// minorOf returns the minor version in text; [currentHugo] if there is none.
+func minorOf(text string) int {
+	if found := versionOfHugo.FindStringSubmatch(text); found != nil {
+		if minor, err := strconv.Atoi(found[1]); err == nil {
+			return minor
+		}
+	}
+	return currentHugo
 }
 
 // hugoFiles implements kind.files: hugo.toml and the like, then config/_default/ and
@@ -181,7 +219,7 @@ func (h *hugo) key(name string, field fields) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return pagekey.OfPath(joinPath(p.basePath(), address))
+	return pagekey.OfPath(joinPath(p.basePath()) + "/" + strings.TrimLeft(address, "/"))
 }
 
 // page returns the page that a file may become.
@@ -205,9 +243,18 @@ func (h *hugo) page(name string, field fields) (hugoPage, bool) {
 		if p.language == "" {
 			p.language = h.fallback
 		}
+		p.dir = p.normal(p.dir)
 		return p, true
 	}
 	return hugoPage{}, false
+}
+
+// normal returns a path of files as new versions of Hugo take it.
+func (p hugoPage) normal(path string) string {
+	if p.minor >= newPaths && !isTrue(p.setting("disablePathToLower")) {
+		return strings.ReplaceAll(path, " ", "-")
+	}
+	return path
 }
 
 // setting returns a setting of the page's language, else of the site.
@@ -246,7 +293,7 @@ func (p hugoPage) published() error {
 	case p.text("published") == "false" && !p.settings.isTrue("buildDrafts"):
 		return &unpublished{reason: "is not published"}
 	}
-	if p.base == "index" && isTrue(p.value("headless")) {
+	if (p.base == "index" || p.minor >= newPaths) && isTrue(p.value("headless")) {
 		return &unpublished{reason: "is headless"}
 	}
 	for _, name := range []string{"build.render", "_build.render"} {
@@ -262,6 +309,26 @@ func (p hugoPage) published() error {
 		return &unpublished{reason: "expired at " + at.Format(time.RFC3339)}
 	}
 	return nil
+}
+
+// kind returns what Hugo calls the kind of the page: page, section, taxonomy or term, the
+// home page being a section.
+func (p hugoPage) kind() string {
+	if p.base != "_index" {
+		return "page"
+	}
+	taxonomies := p.settings.table("taxonomies")
+	if taxonomies == nil {
+		taxonomies = settings{"tag": "tags", "category": "categories"}
+	}
+	for _, plural := range taxonomies {
+		if rest, ok := strings.CutPrefix(p.dir+"/", plainText(plural)+"/"); ok && rest == "" {
+			return "taxonomy"
+		} else if ok {
+			return "term"
+		}
+	}
+	return "section"
 }
 
 // bundle returns the folder below the content of the leaf bundle that holds the page as
@@ -317,7 +384,7 @@ func parent(dir string) string {
 // fileName returns what the file is called, a bundle by its folder.
 func (p hugoPage) fileName() string {
 	if p.base == "index" || p.base == "_index" {
-		return path.Base("/" + p.dir)
+		return path.Base(p.folder)
 	}
 	return p.base
 }
@@ -400,7 +467,7 @@ func (p hugoPage) prefix() string {
 		}
 	}
 	inSubdir := p.settings.isTrue("defaultContentLanguageInSubdir")
-	if p.multihost || p.language == p.fallback && !inSubdir || enabled < 2 {
+	if p.multihost || p.language == p.fallback && !inSubdir || enabled < 2 && p.minor < newPaths {
 		return ""
 	}
 	return p.language
@@ -419,16 +486,13 @@ func joinPath(parts ...string) string {
 
 // address returns the escaped path of the page.
 func (p hugoPage) address() (string, error) {
-	isBranch := p.base == "_index"
+	kind := p.kind()
+	isBranch := kind != "page"
 	if given := p.text("url"); given != "" && !(isBranch && p.dir == "") {
 		return p.given(given)
 	}
-	where := "page"
-	if isBranch {
-		where = "section"
-	}
 	expanded := ""
-	if pattern := p.permalink(where); pattern != "" {
+	if pattern := p.permalink(kind); pattern != "" {
 		var err error
 		if expanded, err = p.expand(pattern); err != nil {
 			return "", err
@@ -443,13 +507,17 @@ func (p hugoPage) address() (string, error) {
 	case p.base == "index":
 		name = joinPath(parent(p.dir), orElse(p.slug(), path.Base("/"+p.dir)))
 	default:
-		name = joinPath(p.dir, orElse(p.slug(), p.base))
+		name = joinPath(p.dir, orElse(p.slug(), p.normal(p.base)))
 	}
 	name = joinPath(p.prefix(), path.Join("/", name))
-	if p.isUgly() && !isBranch && name != "" {
+	if p.isUgly() && name != "" && !(isBranch && kind != "term" && (p.dir == "" || p.minor >= newPaths)) {
 		name += ".html"
 	}
-	return strings.ReplaceAll(p.sanitize(name), "#", "%23"), nil
+	name = p.sanitize(name)
+	if p.minor >= newPaths { // older versions leave # as it is, which ends the path
+		name = strings.ReplaceAll(name, "#", "%23")
+	}
+	return name, nil
 }
 
 // given returns the path that the field url says. Without a leading slash it is below the
@@ -458,12 +526,20 @@ func (p hugoPage) given(address string) (string, error) {
 	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
 		return "", fmt.Errorf("url is %q; Hugo takes paths alone", address)
 	}
-	if strings.Contains(address, ":") {
+	if strings.Contains(address, ":") && p.minor >= newURLs {
 		expanded, err := p.expand(address)
 		if err != nil {
 			return "", err
 		}
 		address = expanded
+	}
+	if p.minor < newPaths {
+		if strings.HasSuffix(address, "/index.html") {
+			address += "/" // as these versions write it
+		}
+		if p.base == "_index" {
+			address = p.sanitize(address)
+		}
 	}
 	if prefix := p.prefix(); !strings.HasPrefix(address, "/") && prefix != "" {
 		address = prefix + "/" + address

@@ -13,8 +13,8 @@ import (
 // hugoToken matches a part of a pattern that is replaced.
 var hugoToken = regexp.MustCompile(`:\w+(\[.+?\])?`)
 
-// permalink returns the pattern of the settings for pages of that kind (page or section)
-// in the page's section; empty if there is none.
+// permalink returns the pattern of the settings for pages of that kind in the page's
+// section; empty if there is none.
 func (p hugoPage) permalink(kind string) string {
 	patterns, _ := p.setting("permalinks").(map[string]any)
 	for _, table := range []settings{settings(patterns).table(kind), patterns} {
@@ -23,8 +23,8 @@ func (p hugoPage) permalink(kind string) string {
 				return text
 			}
 		}
-		if kind != "page" {
-			break // patterns without a kind are those of pages
+		if kind != "page" && kind != "term" {
+			break // patterns without a kind are for these two
 		}
 	}
 	return ""

@@ -44,6 +44,12 @@ func keyOfAddress(address string) (string, error) {
 	return pagekey.Of(address)
 }
 
+// derivesKeys reports whether keys come from the rules of a site generator.
+func (r Rules) derivesKeys() bool {
+	word, _, _ := strings.Cut(r.KeyFrom, "@")
+	return word == FromHugo || word == FromJekyll
+}
+
 // key returns the key of a record, by the rules.
 func (r Rules) key(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
@@ -76,7 +82,7 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		return key, line, err
 	case (from == FromPath || from == "") && rec.path != "":
 		return keyOfPath(rec.path), rec.line, nil
-	case from == FromPath || from == "" || from == FromHugo || from == FromJekyll:
+	case from == FromPath || from == "" || r.derivesKeys():
 		key, line, err = field("key", "slug", "page", "path")
 	default:
 		key, line, err = field(from)

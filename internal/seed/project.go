@@ -119,7 +119,8 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 	if err != nil {
 		return rules, "", err
 	}
-	k, known := kinds[rules.KeyFrom]
+	word, version, _ := strings.Cut(rules.KeyFrom, "@")
+	k, known := kinds[word]
 	if !known {
 		f.hint(root, path, result)
 		return rules, "", nil
@@ -136,6 +137,9 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 	}
 	if h, ok := p.generator.(*hugo); ok {
 		clear(h.bundles) // files may have come and gone
+		if h.minor = minorOf(version); version == "" {
+			h.minor = f.installedHugo()
+		}
 	}
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		path = filepath.Dir(path)

@@ -20,7 +20,8 @@ const (
 	// FromPermalink is the path of the field permalink, else of url, else FromPath.
 	FromPermalink = "permalink"
 	// FromHugo and FromJekyll apply the rules by which these site generators make the
-	// addresses of pages, with the settings of the site.
+	// addresses of pages, with the settings of the site. hugo@0.111 names the version of
+	// Hugo; otherwise it is the installed one, else the current one.
 	FromHugo   = "hugo"
 	FromJekyll = "jekyll"
 )
@@ -41,6 +42,15 @@ func ParseField(text string) (Field, error) {
 		return Field{}, fmt.Errorf("%q should be metric=field, such as likes=likes or claps=params.applause", text)
 	}
 	return Field{metric, name}, nil
+}
+
+// ParseKeyFrom reads a value of [Rules.KeyFrom].
+func ParseKeyFrom(text string) (string, error) {
+	word, version, given := strings.Cut(text, "@")
+	if given && (word == FromHugo && minorOf(version) == currentHugo || word == FromJekyll) {
+		return "", fmt.Errorf("%q should be %s, or hugo with a version such as hugo@0.111", text, word)
+	}
+	return text, nil
 }
 
 // Rules say which topic a number belongs to.
