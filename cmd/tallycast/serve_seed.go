@@ -90,21 +90,24 @@ type seeder struct {
 	folder  *seed.Folder // used by run alone
 	store   ledger
 	catalog *tally.Catalog
+	keys    *tally.Keys // known from site maps
 	log     *slog.Logger
+	seeded  pageSeeds // used by run alone
 
-	set    chan struct{} // closed when every seed that was there at the start is stored
-	passed atomic.Bool   // the same, for requests
+	changed atomic.Bool   // other keys are known
+	set     chan struct{} // closed when every seed that was there at the start is stored
+	passed  atomic.Bool   // the same, for requests
 }
 
 // newSeeder returns nil where nothing is asked for, which all methods take.
-func newSeeder(s seeding, store ledger, catalog *tally.Catalog, log *slog.Logger) *seeder {
+func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.Keys, log *slog.Logger) *seeder {
 	if len(s.paths) == 0 {
 		return nil
 	}
 	return &seeder{
 		paths:  s.paths,
 		folder: seed.NewFolder(s.rules, s.paths...),
-		store:  store, catalog: catalog, log: log,
+		store:  store, catalog: catalog, keys: keys, log: log,
 		set: make(chan struct{}),
 	}
 }
@@ -125,8 +128,18 @@ func (s *seeder) run(ctx context.Context) error {
 		}
 		looked := time.Since(began)
 		s.complain(found.Problems)
+		for i, note := range found.Notes {
+			if i == maxProblemsLogged {
+				break // tallycast seed --dry-run names all
+			}
+			s.log.Info("note on seeds", "at", note.String())
+		}
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each
+			s.seeded.add(each)
+		}
+		if s.changed.Swap(false) || len(found.Seeds) > 0 {
+			s.warnUnlisted()
 		}
 		changed, err := s.sow(ctx, pending)
 		total += changed
@@ -146,6 +159,26 @@ func (s *seeder) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
+		}
+	}
+}
+
+// checkKeys has the seeds compared with the site maps soon.
+func (s *seeder) checkKeys() {
+	if s != nil {
+		s.changed.Store(true)
+	}
+}
+
+// warnUnlisted says which seeded keys are not in the site map of their site.
+func (s *seeder) warnUnlisted() {
+	for site, keys := range s.seeded.bySite() {
+		missing := slices.DeleteFunc(slices.Clone(keys), func(each seed.Seed) bool {
+			isListed, isKnown := s.keys.Lists(each.Topic)
+			return isListed || !isKnown
+		})
+		if len(missing) > 0 {
+			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(keys), "examples", examples(missing))
 		}
 	}
 }

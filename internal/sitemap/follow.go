@@ -2,10 +2,14 @@ package sitemap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -142,4 +146,35 @@ func orElse(first, second error) error {
 		return first
 	}
 	return second
+}
+
+// Read returns the keys of the pages in the site map at address, a URL or the path of a
+// file in a built site, and logs what is skipped. Files that an index in such a site names
+// are those of the site, whatever its host.
+func Read(ctx context.Context, address string, o Options) (map[string]bool, error) {
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = usualBytes
+	}
+	f := fetcher{agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	dir := ""
+	if u, err := url.Parse(address); err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+		f.reach = newReach([]string{address}, o.Origins)
+	} else {
+		dir = filepath.Dir(address)
+		f.reach = newLocalReach(dir)
+		address = localOrigin + "/" + (&url.URL{Path: filepath.Base(address)}).EscapedPath()
+	}
+	defer f.reach.close()
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	keys, left, _, err := f.look(ctx, []string{address})
+	switch {
+	case err != nil && dir != "":
+		return nil, errors.New(strings.ReplaceAll(err.Error(), localOrigin, dir))
+	case err != nil:
+		return nil, err
+	case o.Log != nil:
+		left.log(o.Log)
+	}
+	return keys, nil
 }

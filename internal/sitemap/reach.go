@@ -22,6 +22,8 @@ type reach struct {
 	// below holds ".example.com:443" for origins such as https://*.example.com. What is
 	// there must have public addresses.
 	below []string
+	// everywhere is set for a site that is read from a folder, of any host.
+	everywhere bool
 	// open connects to every address, guarded to public ones alone.
 	open, guarded *http.Client
 }
@@ -85,7 +87,7 @@ func (r *reach) allows(u *url.URL) bool {
 		return false
 	}
 	place := places(u)[0]
-	if r.named[place] {
+	if r.everywhere || r.named[place] {
 		return true
 	}
 	for _, suffix := range r.below {

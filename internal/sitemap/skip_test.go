@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +204,40 @@ func TestFollow_ContentEncodings(t *testing.T) {
 	mentions(t, log, "Content-Encoding", "br", "only gzip is")
 	_, log = readOnce(t, encoded("gzip", packed("<urlset>"+strings.Repeat("<!-- x -->", 1<<20)+"</urlset>")))
 	mentions(t, log, "it has more than 5242880 bytes")
+}
+
+// A built site is read from its folder, whatever host its index names and below whatever
+// path it is served.
+func TestRead_BuiltSite(t *testing.T) {
+	dir := t.TempDir()
+	for name, body := range map[string]string{
+		"sitemap.xml":    "<sitemapindex><sitemap><loc>https://blog.example/base/fr/sitemap.xml</loc></sitemap><sitemap><loc>/pages.txt</loc></sitemap></sitemapindex>",
+		"fr/sitemap.xml": packed("<urlset><url><loc>https://blog.example/base/fr/hello/</loc></url></urlset>"),
+		"pages.txt":      "https://blog.example/base/about/\nmailto:x\n",
+		"broken.xml":     "<sitemapindex><sitemap><loc>https://blog.example/missing.xml</loc></sitemap></sitemapindex>",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	keys, err := sitemap.Read(t.Context(), filepath.Join(dir, "sitemap.xml"), sitemap.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil || len(keys) != 2 || !keys["base/fr/hello"] || !keys["base/about"] {
+		t.Errorf("keys %v, error %v", keys, err)
+	}
+	mentions(t, log.String(), "mailto:x")
+	for name, want := range map[string]string{"broken.xml": "https://blog.example/missing.xml: 404", "absent.xml": filepath.Join(dir, "absent.xml") + ": 404"} {
+		if _, err := sitemap.Read(t.Context(), filepath.Join(dir, name), sitemap.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	url := serve(t, text("<urlset><url><loc>https://blog.example/hello/</loc></url></urlset>"))
+	if keys, err = sitemap.Read(t.Context(), url, sitemap.Options{}); err != nil || !keys["hello"] {
+		t.Errorf("keys %v, error %v", keys, err)
+	}
 }
 
 // Joining the names of all open elements at each end took 33 s for this file.
