@@ -16,7 +16,7 @@ const seedDetails = `
 A seed is what a topic's count begins with, beside what visitors contribute: it
 never overwrites a like. In a folder each page's frontmatter (YAML or TOML) gives
 the seeds, and the page's path its key: posts/hello.md and posts/hello/index.md are
-posts/hello, as the widgets call the page. With --key-from hugo or jekyll it is the
+posts/hello, as the widgets call the page. With --key-from hugo, jekyll or astro it is the
 key of the page that the site generator makes. A table (.csv, .tsv) has columns of these
 names, or topic and count; a document (.json) is {"hello": 12}, a list of objects
 with these fields, or an answer of the service.
@@ -45,7 +45,7 @@ Examples:
 // seed-.
 const (
 	fieldHelp   = "Which field holds the seed of which metric; a dot leads into a table: claps=params.applause. Repeatable."
-	keyFromHelp = "Where a page's key comes from: path, slug, permalink, hugo (or hugo@0.111), jekyll or the name of a field. hugo and jekyll apply the rules of the site generator, with the settings of the site around the folder."
+	keyFromHelp = "Where a page's key comes from: path, slug, permalink, hugo (or hugo@0.111), jekyll, astro or the name of a field. The generators' rules are applied with the settings of the site around the folder."
 	stripHelp   = "Taken from the beginning of keys, such as posts."
 	addHelp     = "Put before keys, such as blog."
 )

@@ -21,7 +21,7 @@ import (
 // shownLikes and canonicalLink match what the layouts of these tests write.
 var (
 	shownLikes    = regexp.MustCompile(`<b>(\d+)</b>`)
-	canonicalLink = regexp.MustCompile(`<link rel="?canonical"? href="?([^">]*)"?>`)
+	canonicalLink = regexp.MustCompile(`<link rel="?canonical"? href="?([^">]*?)"?\s*/?>`)
 )
 
 // build runs a site generator in dir, and returns the keys that widgets use on the pages

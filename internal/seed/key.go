@@ -47,7 +47,8 @@ func keyOfAddress(address string) (string, error) {
 // derivesKeys reports whether keys come from the rules of a site generator.
 func (r Rules) derivesKeys() bool {
 	word, _, _ := strings.Cut(r.KeyFrom, "@")
-	return word == FromHugo || word == FromJekyll
+	_, ok := kinds[word]
+	return ok
 }
 
 // key returns the key of a record, by the rules.

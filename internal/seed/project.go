@@ -3,8 +3,10 @@ package seed
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,6 +45,7 @@ type kind struct {
 var kinds = map[string]kind{
 	FromHugo:   {"Hugo", hugoFiles, readHugo, assumeHugo},
 	FromJekyll: {"Jekyll", jekyllFiles, readJekyll, assumeJekyll},
+	FromAstro:  {"Astro", astroFiles, readAstro, assumeAstro},
 }
 
 // project is a site with a generator.
@@ -155,7 +158,8 @@ func (f *Folder) hint(root, path string, result *Result) {
 		return
 	}
 	f.projects[root] = &project{}
-	for word, k := range kinds {
+	for _, word := range slices.Sorted(maps.Keys(kinds)) {
+		k := kinds[word]
 		if p, err := findProject(k, path); err == nil && len(p.files) > 0 {
 			result.Notes = append(result.Notes, Problem{File: root, Reason: fmt.Sprintf(
 				"belongs to a %s site (%s), whose pages may have other keys than their paths; %s as the source of keys applies its rules", k.name, p.files[0], word)})

@@ -19,11 +19,12 @@ const (
 	FromSlug = "slug"
 	// FromPermalink is the path of the field permalink, else of url, else FromPath.
 	FromPermalink = "permalink"
-	// FromHugo and FromJekyll apply the rules by which these site generators make the
+	// FromHugo, FromJekyll and FromAstro apply the rules by which these site generators make the
 	// addresses of pages, with the settings of the site. hugo@0.111 names the version of
 	// Hugo; otherwise it is the installed one, else the current one.
 	FromHugo   = "hugo"
 	FromJekyll = "jekyll"
+	FromAstro  = "astro"
 )
 
 // Field says which field of a page holds the seed of which metric.
@@ -47,7 +48,7 @@ func ParseField(text string) (Field, error) {
 // ParseKeyFrom reads a value of [Rules.KeyFrom].
 func ParseKeyFrom(text string) (string, error) {
 	word, version, given := strings.Cut(text, "@")
-	if given && (word == FromHugo && minorOf(version) == currentHugo || word == FromJekyll) {
+	if given && (word == FromHugo && minorOf(version) == currentHugo || word == FromJekyll || word == FromAstro) {
 		return "", fmt.Errorf("%q should be %s, or hugo with a version such as hugo@0.111", text, word)
 	}
 	return text, nil
@@ -57,8 +58,8 @@ func ParseKeyFrom(text string) (string, error) {
 type Rules struct {
 	Site   string  // of topics that are named by their key alone
 	Fields []Field // one or more
-	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, or the name of
-	// a field. Empty is FromPath.
+	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, FromAstro, or the
+	// name of a field. Empty is FromPath.
 	KeyFrom string
 	// StripPrefix is taken from the beginning of a key, whole segments of it, where it
 	// is there; AddPrefix then put before.
