@@ -222,15 +222,25 @@ func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
 			same(t, numbered, seeded(t, seed.Rules{KeyFrom: seed.FromHugo}, dir), want)
 		})
 	}
+}
+
+// Each section has a pattern of its own.
+func TestHugo_Permalinks(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n[permalinks]\n"}
 	for i, pattern := range []string{
-		"/:sections/:slug", "/:sections[1:]/:slugorfilename/", "/:sections[last]/:filename", "/x/:monthname/:weekday-:weekdayname-:yearday/:filename/", "/:2006-:Jan/:title", "Plain/:filename/",
+		"/:sections/:slug", "/s1/:sections[1:]/:slugorfilename/", "/s2/:sections[last]/:filename", "/s3/:monthname/:weekday-:weekdayname-:yearday/:filename/", "/s4/:2006-:Jan/:title", "S5/:filename/",
 	} {
-		t.Run(fmt.Sprintf("permalink %d", i), func(t *testing.T) {
-			t.Parallel()
-			dir, numbered := hugoSite(t, with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n[permalinks]\nposts = '" + pattern + "'\n"}))
-			same(t, numbered, seeded(t, seed.Rules{KeyFrom: seed.FromHugo}, filepath.Join(dir, "content")), build(t, dir, "public", "hugo", "--quiet"))
-		})
+		section := fmt.Sprintf("s%d", i)
+		files["hugo.toml"] += section + " = '" + pattern + "'\n"
+		for name, text := range hugoPages {
+			if rest, ok := strings.CutPrefix(name, "content/posts/"); ok && !strings.Contains(text, "\nurl:") {
+				files["content/"+section+"/"+rest] = text
+			}
+		}
 	}
+	dir, numbered := hugoSite(t, files)
+	same(t, numbered, seeded(t, seed.Rules{KeyFrom: seed.FromHugo}, filepath.Join(dir, "content")), build(t, dir, "public", "hugo", "--quiet"))
 }
 
 func merged(all ...map[string]string) map[string]string {
