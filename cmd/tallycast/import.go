@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/exchange"
@@ -27,14 +29,32 @@ with; a store that does not exist yet takes the secret from the file (export
 
 All else is plain counts, which become seeds, or what --as says: --as base where
 pages name seeds of their own, which the old count includes and which would set
-these again. Neither touches what was liked here, however often it is run. That is
-csv and json with topic and count; and what other counters leave: goatcounter and umami (CSV
-exports), applause and busuanzi (JSON), and with --from and --pattern whole
-numbers in keys of a Redis. --dry-run shows a table and changes nothing.
+these again. Neither touches what was liked here. A run sets what its file says,
+however often it is run: it does not add to the run before.
 
-What cannot be read is named by line and reason, and the rest goes on; the exit
-code is 1 then. It asks a running service, or works on a store that no service
-holds with --store.
+Formats:
+  jsonl        what tallycast export writes
+  csv          a table with the columns topic and count, or those that --columns
+               names, separated by commas, semicolons or tabs
+  json         [{"topic":"blog/likes/a","count":3}], or {"blog/likes/a":3}
+  goatcounter  its JSON export (a zip file), or its CSV export (gzip)
+  umami        website_event.csv or pages.csv, or a zip file with one of them
+  applause     [{"url":"blog.example.com/a","claps":3}], or its DynamoDB table
+  busuanzi     [{"url":"/a","page_pv":3}], or an answer of it
+  redis        no file: --from and --pattern name keys that hold whole numbers
+
+Text may be UTF-8 or UTF-16. A number is accepted only if there is one way to
+read it: 2000, 2,000,000, 2 000 and 2.0 are, 2.000 (2 or 2000), 1,234 (1234 or a
+fraction) and 0042 (42 or, in octal, 34) are not.
+
+GoatCounter's JSON export counts visits, which become visitors; --take
+visitors=views makes them views. A file with pages of several hosts needs --host.
+Several --host add up in one run, such as www.example.com and example.com; the
+second of two runs would replace what the first has set.
+
+What cannot be read is named by file, line and reason, and the rest goes on; the
+exit code is 1 then. --dry-run shows a table and changes nothing. It asks a
+running service, or works on a store that no service holds with --store.
 `
 
 const importExamples = `
@@ -42,27 +62,45 @@ Examples:
   tallycast import --store sqlite:data/tallycast.db numbers.jsonl
       Restore an export, before the service is started.
 
+  tallycast import --columns topic=path,count=views --topic 'blog/views/{1}' views.csv
+      A table of any spreadsheet.
+
+  tallycast import --topic 'blog/likes/{1}' likes.json
+      Counts by page: {"/posts/hello/": 12}.
+
+  tallycast import --format goatcounter --site blog goatcounter-export.zip
+      Visitors by page.
+
+  tallycast import --format umami --site blog --host example.com --host www.example.com website_event.csv
+      Views and visitors by page, of both hosts together.
+
+  tallycast import --format applause --site blog claps.json
+  tallycast import --format busuanzi --site blog answers.json
+      Claps by page; views and visitors by page.
+
   tallycast import --from redis://old:6379/0 --pattern 'adowise:blog:likes:*' \
       --topic 'blog/likes/{1}' --dry-run
       What a Redis with a number a page would become.
 
-  tallycast import --format goatcounter --site blog export.csv.gz
-      Views and visitors by page.
+  tallycast import --from redis://old:6379/0 --pattern visitors:count --topic blog/visitors/site
+      One key that counts the visitors of the whole site.
 `
 
 var importFlags = slices.Concat([]definition{
-	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE, and is jsonl otherwise."},
+	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE and what is in a zip file, and is jsonl otherwise."},
 	{name: "mode", takes: "WORD", fallback: "merge", help: "For an export: merge or replace."},
 	{name: "as", takes: "WORD", fallback: "seed", help: "What a plain count becomes: seed, adjustment, base (what seed and adjustment add up to) or count (which takes in all that was liked here)."},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
 	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
 	{name: "site", takes: "NAME", fallback: tally.DefaultSite, help: "The site of the topics."},
 	{name: "take", takes: "FIGURE=METRIC", repeatable: true, help: "Take only these figures, for these metrics: views=views, visitors=visitors or claps=claps, whichever the format has. Repeatable."},
-	{name: "host", takes: "HOST", help: "Take only pages of this host, where a file has several."},
+	{name: "host", takes: "HOST", repeatable: true, help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
+	{name: "website", takes: "ID", repeatable: true, help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
 	{name: "keep-query", help: "Make a page of each query, where the widgets make one of all."},
+	{name: "columns", takes: "topic=COLUMN,count=COLUMN", repeatable: true, help: "For csv and json: which columns or members hold the topic and the count, if they are called otherwise."},
 	{name: "topic", takes: "TEMPLATE", help: "Makes topics of names: blog/likes/{1}, where {1} is what the first * of --pattern matched, or what stands in the file."},
 	{name: "from", takes: "URL", help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
-	{name: "pattern", takes: "KEYS", help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'."},
+	{name: "pattern", takes: "KEYS", help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
 	{name: "seen", takes: "KEYS", help: "Keys that hold who was counted, with the same *: shown beside the counts, for comparison."},
 }, adminFlags, storeFlags)
 
@@ -75,6 +113,7 @@ type importing struct {
 	direct  bool // on a store
 	store   storeURL
 	naming  exchange.Naming
+	layout  exchange.Layout
 	path    string // - is standard input; empty with from
 
 	from, pattern, topic, seen string
@@ -87,6 +126,12 @@ var kinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tall
 func importNumbers(p *process) int {
 	i, err := p.readImport()
 	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	if i.format == "auto" {
+		i.format = formatOf(i.path)
+	}
+	if err := i.checkFlags(p.flags); err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
 	if i.format == "jsonl" {
@@ -116,9 +161,11 @@ func (p *process) readImport() (i importing, err error) {
 	i.naming = exchange.Naming{
 		Site:      one(r, "site", parseSiteName),
 		Metrics:   many(r, "take", parseTaken),
-		Host:      text("host"),
+		Hosts:     many(r, "host", parseHosts),
+		Websites:  many(r, "website", func(items []string) ([]string, error) { return items, nil }),
 		KeepQuery: one(r, "keep-query", parseBool),
 	}
+	i.layout = many(r, "columns", exchange.ParseColumns)
 	switch {
 	case len(r.problems) > 0:
 		return i, r.problemsAsError()
@@ -133,10 +180,34 @@ func (p *process) readImport() (i importing, err error) {
 		return i, errors.New("name one file, or - for standard input")
 	}
 	i.path = p.args[0]
-	if i.format == "auto" {
-		i.format = formatOf(i.path)
-	}
 	return i, nil
+}
+
+// flagFormats names the formats of a flag that says what is counted where.
+var flagFormats = map[string][]string{
+	"host":    {"csv", "json", "goatcounter", "umami", "applause", "busuanzi", "keys"},
+	"website": {"umami"},
+	"columns": {"csv", "json"},
+	"topic":   {"csv", "json", "keys"},
+	"pattern": {"keys"},
+	"seen":    {"keys"},
+}
+
+// checkFlags refuses flags that mean nothing for the format, since they would be
+// ignored silently.
+func (i importing) checkFlags(flags map[string][]string) error {
+	for _, name := range slices.Sorted(maps.Keys(flagFormats)) {
+		formats := flagFormats[name]
+		if _, given := flags[name]; !given || slices.Contains(formats, i.format) {
+			continue
+		}
+		of := "the format is " + i.format
+		if i.format == "keys" {
+			of = "--from reads keys of a Redis"
+		}
+		return fmt.Errorf("--%s is for %s, and %s", name, strings.ReplaceAll(strings.Join(formats, ", "), "keys", "--from"), of)
+	}
+	return nil
 }
 
 // importExport restores an export.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,15 +19,36 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// formatOf returns the format that the name of a file stands for.
+// formatOf returns the format that the name of a file stands for, or what is in it if it
+// is a zip archive.
 func formatOf(path string) string {
-	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
-	case ".csv":
+	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(path, ".gz"))) {
+	case ".csv", ".tsv":
 		return "csv"
 	case ".json":
 		return "json"
+	case ".zip":
+		if in, err := os.Open(path); err == nil {
+			defer in.Close()
+			if info, err := in.Stat(); err == nil {
+				return cmp.Or(exchange.FormatOf(exchange.NewFile(in, info.Size())), "jsonl")
+			}
+		}
 	}
 	return "jsonl"
+}
+
+// parseHosts reads hosts, or URLs of sites.
+func parseHosts(items []string) (hosts []string, err error) {
+	var problems []error
+	for _, item := range items {
+		host, err := exchange.ParseHost(item)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, errors.Join(problems...)
 }
 
 // parseTaken reads items of the form figure=metric.
@@ -58,12 +81,12 @@ func (p *process) findCounts(i importing) (counts exchange.Counts, err error) {
 	if i.format == "keys" {
 		return p.findKeys(i)
 	}
-	in, err := p.openInput(i.path)
+	file, closeIt, err := openCounts(i.path)
 	if err != nil {
 		return counts, err
 	}
 	defer func() {
-		if err = errors.Join(err, in.close()); err != nil {
+		if err = errors.Join(err, closeIt()); err != nil {
 			err = fmt.Errorf("%s: %w", i.path, err)
 		}
 	}()
@@ -74,24 +97,55 @@ func (p *process) findCounts(i importing) (counts exchange.Counts, err error) {
 	}
 	switch i.format {
 	case "goatcounter":
-		return exchange.ReadGoatCounter(in, i.naming)
+		return exchange.ReadGoatCounter(file, i.naming)
 	case "umami":
-		return exchange.ReadUmami(in, i.naming)
+		return exchange.ReadUmami(file, i.naming)
 	case "applause":
-		return exchange.ReadApplause(in, i.naming)
+		return exchange.ReadApplause(file, i.naming)
 	case "busuanzi":
-		return exchange.ReadBusuanzi(in, i.naming)
+		return exchange.ReadBusuanzi(file, i.naming)
 	}
-	var template exchange.Template
+	i.layout.Hosts = i.naming.Hosts
 	if i.topic != "" {
-		if template, err = exchange.ParseTemplate(i.topic, 1); err != nil {
+		if i.layout.Template, err = exchange.ParseTemplate(i.topic, 1); err != nil {
 			return counts, fmt.Errorf("--topic: %w", err)
 		}
 	}
 	if i.format == "json" {
-		return exchange.ReadCountsJSON(in, template)
+		return exchange.ReadCountsJSON(file, i.layout)
 	}
-	return exchange.ReadCountsCSV(in, template)
+	return exchange.ReadCountsCSV(file, i.layout)
+}
+
+// openCounts opens a file of plain counts, or a copy of standard input, since importers
+// read a file more than once.
+func openCounts(path string) (file exchange.File, closeIt func() error, err error) {
+	var in *os.File
+	if path == "-" {
+		if in, err = os.CreateTemp("", "tallycast-import-"); err != nil {
+			return file, nil, fmt.Errorf("keep standard input: %w", err)
+		}
+		err = errors.Join(os.Remove(in.Name())) // it stays until it is closed
+		if err == nil {
+			_, err = io.Copy(in, os.Stdin)
+		}
+	} else {
+		in, err = os.Open(path)
+	}
+	if err != nil {
+		if in != nil {
+			err = errors.Join(err, in.Close())
+		}
+		return file, nil, fmt.Errorf("%s cannot be read: %w", path, plainPathError(err))
+	}
+	info, err := in.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is no regular file; pass - for standard input")
+	}
+	if err != nil {
+		return file, nil, errors.Join(fmt.Errorf("%s: %w", path, err), in.Close())
+	}
+	return exchange.NewFile(in, info.Size()), in.Close, nil
 }
 
 // findKeys reads the keys of a Redis.
@@ -100,6 +154,7 @@ func (p *process) findKeys(i importing) (counts exchange.Counts, err error) {
 	if err != nil {
 		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
+	options.Hosts = i.naming.Hosts
 	redis, err := plainkeys.Open(i.from)
 	if err != nil {
 		return counts, fmt.Errorf("--from: %w", err)
@@ -111,11 +166,7 @@ func (p *process) findKeys(i importing) (counts exchange.Counts, err error) {
 // importCounts makes plain counts seeds, or says what that would change.
 func (p *process) importCounts(i importing, found exchange.Counts) int {
 	for _, r := range found.Refused {
-		where := fmt.Sprintf("%s %d: ", found.Unit, r.Line)
-		if i.from != "" {
-			where = "" // the reason names the key
-		}
-		fmt.Fprintf(p.stderr, "%s%s\n", where, printable(r.Reason))
+		fmt.Fprintln(p.stderr, printable(whereRefused(i.path, r)+r.Reason))
 	}
 	if more := found.RefusedEntries - int64(len(found.Refused)); more > 0 {
 		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
@@ -142,6 +193,17 @@ func (p *process) importCounts(i importing, found exchange.Counts) int {
 		return exitFailure
 	}
 	return exitOK
+}
+
+// whereRefused names the line of an entry. The reason names a key of a Redis.
+func whereRefused(path string, r exchange.CountRefusal) string {
+	switch {
+	case r.Line == 0:
+		return ""
+	case r.File != "":
+		path += "/" + r.File
+	}
+	return fmt.Sprintf("%s:%d: ", path, r.Line)
 }
 
 // applyCounts makes the counts what they are to be, or finds out what that would change.
@@ -318,6 +380,9 @@ func tellCounts(out io.Writer, i importing, found exchange.Counts, planned []exc
 	}
 	for _, why := range slices.Sorted(maps.Keys(found.LeftOut)) {
 		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.LeftOut[why]), why)
+	}
+	for _, note := range found.Notes {
+		fmt.Fprintln(out, printable(note))
 	}
 	return nil
 }

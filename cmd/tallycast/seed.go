@@ -14,12 +14,17 @@ import (
 
 const seedDetails = `
 A seed is what a topic's count begins with, beside what visitors contribute: it
-never overwrites a like. In a folder each page's frontmatter (YAML or TOML) gives
-the seeds, and the page's path its key: posts/hello.md and posts/hello/index.md are
-posts/hello, as the widgets call the page. With --key-from hugo, jekyll or astro it is the
-key of the page that the site generator makes. A table (.csv, .tsv) has columns of these
-names, or topic and count; a document (.json) is {"hello": 12}, a list of objects
-with these fields, or an answer of the service.
+never overwrites a like. In a folder each page's frontmatter (YAML between lines ---,
+TOML between +++, a JSON object, keywords of Org) gives the seeds, and the page's
+path its key: posts/hello.md and posts/hello/index.md are posts/hello, as the widgets
+call the page. With --key-from hugo, jekyll or astro it is the key of the page that the
+site generator makes. A table (.csv, .tsv) has columns of these names, or topic and count; a
+document (.json) is {"hello": 12}, a list of objects with these fields, or an answer of
+the service. All may be UTF-8 or UTF-16.
+
+A number is accepted only if there is one way to read it: 2000, 2,000,000, 2 000 and
+2.0 are, 2.000 (2 or 2000) and 0042 (42 or 34) are not. Files of a folder that are no
+pages are listed in one message.
 
 What cannot be read is named by file, line and reason, and the rest goes on; the
 exit code is 1 then. Run again, it changes what changed. It asks a running service,
@@ -88,6 +93,9 @@ func seedTopics(p *process) int {
 	}
 	for _, note := range found.Notes {
 		fmt.Fprintln(p.stderr, "note: "+printable(note.String()))
+	}
+	if skipped := found.Skipped(); skipped != "" {
+		fmt.Fprintln(p.stderr, printable(skipped))
 	}
 	done, err := sow(p.ctx, bench, found.Seeds, dry)
 	if err := (report{found, done, dry}).write(p.stdout); err != nil {

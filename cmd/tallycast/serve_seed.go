@@ -119,7 +119,8 @@ func (s *seeder) run(ctx context.Context) error {
 		return nil
 	}
 	pending := map[tally.Topic]seed.Seed{}
-	total := 0 // seeds that changed before the gate opened
+	total := 0    // seeds that changed before the gate opened
+	skipped := "" // what was last logged of files that are not read
 	for {
 		began := time.Now()
 		found := s.folder.Look(ctx)
@@ -133,6 +134,10 @@ func (s *seeder) run(ctx context.Context) error {
 				break // tallycast seed --dry-run names all
 			}
 			s.log.Info("note on seeds", "at", note.String())
+		}
+		if now := found.Skipped(); now != skipped {
+			skipped = now
+			s.log.Info("files of --seed-from were not read", "which", skipped)
 		}
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each

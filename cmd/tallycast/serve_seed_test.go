@@ -30,7 +30,7 @@ func TestNobodyReadsANumberWithoutItsSeedAndAChangedPageIsPushed(t *testing.T) {
 	eventually(t, "what is wrong", func() bool {
 		record := r.log.Record("a seed cannot be read; the others are")
 		at, _ := record["at"].(string)
-		return strings.Contains(at, "posts/second/index.mdx:2: likes is \"oops\"")
+		return strings.Contains(at, "posts/second/index.mdx:2: likes: \"oops\" is not a number")
 	})
 	before := say(t, "GET", r.public+"/v1/blog/likes/about", "")
 	r.stop()

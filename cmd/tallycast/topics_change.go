@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/numeral"
 )
 
 // shownEdit is what a change to one topic did.
@@ -47,9 +48,9 @@ func (m *mending) setNumber(name string) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(m.args[1], 10, 64)
-	if err != nil || n < 0 {
-		return usageError{fmt.Errorf("%q should be a whole number from 0", m.args[1])}
+	n, err := numeral.Parse(m.args[1])
+	if err != nil {
+		return usageError{err}
 	}
 	var done shownEdit
 	raw, err := m.call("PATCH", topicPath(topics[0]), map[string]int64{name: n}, &done)

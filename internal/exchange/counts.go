@@ -2,48 +2,67 @@ package exchange
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// Figures that importers find.
+const (
+	FigureViews    = "views"
+	FigureVisitors = "visitors"
+	FigureClaps    = "claps"
+)
+
 // Count is a topic's count, without who contributed.
 type Count struct {
 	Topic tally.Topic
 	Count int64
-	// Seen is how many visitors the other counter remembers; below 0 where it does not.
+	// Seen is how many visitors the other counter remembers; below 0 if it does not.
 	Seen int64
 }
 
 // Counts are what an importer found.
 type Counts struct {
-	Counts  []Count   // sorted by topic, each topic once
-	Refused []Refusal // what was not understood, the first maxRefusals
+	Counts  []Count        // sorted by topic, each topic once
+	Refused []CountRefusal // what was not understood, the first maxRefusals
 	// LeftOut says how much was left out on purpose, by why, such as "of bots".
 	LeftOut map[string]int64
+	// Notes are what the owner should know of the file.
+	Notes []string
 	// Entries are how many rows, objects or keys were read, and how many of them refused.
 	Entries, RefusedEntries int64
 	// Unit is what an entry is called, such as "line".
 	Unit string
 }
 
-// maxRefusals bounds what is kept of refusals; all are counted.
-const maxRefusals = 1000
+// CountRefusal is an entry that was not understood.
+type CountRefusal struct {
+	File   string // within an archive; empty otherwise
+	Line   int64  // 0 if there are no lines
+	Reason string
+}
+
+const (
+	// maxRefusals bounds what is kept of refusals; all are counted.
+	maxRefusals = 1000
+	// maxTopics bounds how many topics an import finds: some GiB of memory.
+	maxTopics = 4_000_000
+)
 
 // adder gathers counts by topic.
 type adder struct {
 	found  map[tally.Topic]*Count
 	result Counts
-	hosts  map[string]int64 // how many entries each host has
+	full   error // why no more can be kept
 }
 
 func newAdder(unit string) *adder {
 	return &adder{
 		found:  map[tally.Topic]*Count{},
-		hosts:  map[string]int64{},
 		result: Counts{LeftOut: map[string]int64{}, Unit: unit},
 	}
 }
@@ -64,15 +83,53 @@ func (a *adder) atLeast(topic tally.Topic, n int64) {
 	}
 }
 
-// refuse notes that an entry was not understood. Entries are counted from 1.
-func (a *adder) refuse(entry int64, err error) {
+// errSkip says that a line holds no entry.
+var errSkip = errors.New("it holds no entry")
+
+// used counts an entry, which was left out or refused if err is not nil. It returns an
+// error if there is too much to keep.
+func (a *adder) used(file string, line int64, err error) error {
+	if errors.Is(err, errSkip) {
+		return nil
+	}
+	a.result.Entries++
+	switch {
+	case errors.Is(err, errOtherHost):
+		a.leaveOut("entries of other hosts")
+	case errors.Is(err, errNoHost):
+		a.leaveOut("entries without a host")
+	case err != nil:
+		a.refuse(file, line, err)
+	}
+	if len(a.found) > maxTopics {
+		a.full = fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
+	}
+	return a.full
+}
+
+// refuse notes that an entry was not understood.
+func (a *adder) refuse(file string, line int64, err error) {
 	a.result.RefusedEntries++
 	if len(a.result.Refused) < maxRefusals {
-		a.result.Refused = append(a.result.Refused, Refusal{Line: entry, Reason: err.Error()})
+		a.result.Refused = append(a.result.Refused, CountRefusal{file, line, err.Error()})
 	}
 }
 
 func (a *adder) leaveOut(why string) { a.result.LeftOut[why]++ }
+
+func (a *adder) note(format string, args ...any) {
+	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// noteHosts tells which hosts were left out or not found.
+func (a *adder) noteHosts(chosen chosenHosts) {
+	if others := chosen.others(); others != "" {
+		a.note("Pages of other hosts were left out: %s. To add hosts up, name them in one run: --host A --host B.", others)
+	}
+	if absent := chosen.absent(); len(absent) > 0 {
+		a.note("No page is of %s.", strings.Join(absent, " or "))
+	}
+}
 
 // counts returns what was found.
 func (a *adder) counts() Counts {
@@ -82,32 +139,4 @@ func (a *adder) counts() Counts {
 	}
 	slices.SortFunc(a.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
 	return a.result
-}
-
-// oneHost refuses entries of several hosts of which none was chosen: their pages
-// would be counted together.
-func (a *adder) oneHost(naming Naming) error {
-	if naming.Host != "" || len(a.hosts) < 2 {
-		return nil
-	}
-	var names []string
-	for _, host := range slices.Sorted(maps.Keys(a.hosts)) {
-		if len(names) == maxHostsNamed {
-			names = append(names, "…")
-			break
-		}
-		names = append(names, fmt.Sprintf("%s (%d)", host, a.hosts[host]))
-	}
-	return fmt.Errorf("the file has pages of several hosts: %s; say with --host whose pages to take", strings.Join(names, ", "))
-}
-
-// maxHostsNamed is how many hosts a message names.
-const maxHostsNamed = 20
-
-// checkCount tells why n cannot be a count.
-func checkCount(n int64) error {
-	if n < 0 || n > maxExact {
-		return fmt.Errorf("%d cannot be a count", n)
-	}
-	return nil
 }

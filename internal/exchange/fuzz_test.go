@@ -3,11 +3,9 @@ package exchange_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -93,17 +91,18 @@ func FuzzImporters(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
-	plain := func(read func(io.Reader, exchange.Template) (exchange.Counts, error)) func(io.Reader, exchange.Naming) (exchange.Counts, error) {
-		return func(r io.Reader, _ exchange.Naming) (exchange.Counts, error) { return read(r, exchange.Template{}) }
+	f.Add(goatArchive(f, "x/", nil))
+	plain := func(read func(exchange.File, exchange.Layout) (exchange.Counts, error)) func(exchange.File, exchange.Naming) (exchange.Counts, error) {
+		return func(r exchange.File, _ exchange.Naming) (exchange.Counts, error) { return read(r, exchange.Layout{}) }
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, read := range []func(io.Reader, exchange.Naming) (exchange.Counts, error){
+		for _, read := range []func(exchange.File, exchange.Naming) (exchange.Counts, error){
 			exchange.ReadGoatCounter, exchange.ReadUmami, exchange.ReadApplause, exchange.ReadBusuanzi,
 			plain(exchange.ReadCountsCSV), plain(exchange.ReadCountsJSON),
 		} {
 			how := naming()
 			how.KeepQuery = len(text)%2 == 0
-			found, _ := read(strings.NewReader(text), how)
+			found, _ := read(file(text), how)
 			for _, c := range found.Counts {
 				if c.Count < 0 || c.Topic == (tally.Topic{}) {
 					t.Errorf("it found %+v", c)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -18,8 +19,8 @@ type Key struct {
 
 // Keyspace is such a store.
 type Keyspace interface {
-	// Scan hands over the keys that match a glob, in any order, some maybe twice.
-	Scan(ctx context.Context, glob string, each func(Key) error) error
+	// Scan passes the keys that match a pattern to each, in any order, some maybe twice.
+	Scan(ctx context.Context, pattern Pattern, each func(Key) error) error
 }
 
 // PlainKeys says which keys are read, and how.
@@ -29,6 +30,18 @@ type PlainKeys struct {
 	// Seen, where not nil, is the pattern of keys that hold a topic's visitors, in which
 	// each * stands for what the one in Counts does.
 	Seen *Pattern
+	// Hosts, if not empty, are those whose pages are taken where Counts matches URLs.
+	Hosts []string
+}
+
+// hostOfParts returns the host of the first part that is a URL.
+func hostOfParts(parts []string) string {
+	for _, part := range parts {
+		if host := hostOfURL(part); host != "" {
+			return host
+		}
+	}
+	return ""
 }
 
 // ReadPlainKeys reads counters that are kept as whole numbers in keys. Keys of another
@@ -36,35 +49,61 @@ type PlainKeys struct {
 // with the number: see [Count].Seen.
 func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (Counts, error) {
 	a := newAdder("key")
+	type match struct {
+		key   Key
+		parts []string
+		host  string
+	}
 	known := map[string]bool{} // keys that were read
-	err := keyspace.Scan(ctx, options.Counts.Glob(), func(k Key) error {
+	named := hosts{}
+	var matches []match
+	err := keyspace.Scan(ctx, options.Counts, func(k Key) error {
 		parts, ok := options.Counts.Match(k.Name)
 		if !ok || known[k.Name] {
 			return nil
 		}
 		known[k.Name] = true
-		a.result.Entries++
-		if err := a.key(options.Topics, parts, k); err != nil {
-			a.refuse(a.result.Entries, fmt.Errorf("%.300q %w", k.Name, err))
-		}
+		host := hostOfParts(parts)
+		named.add(host)
+		matches = append(matches, match{k, parts, host})
 		return nil
 	})
 	if err != nil {
 		return Counts{}, fmt.Errorf("read the keys: %w", err)
 	}
-	if a.result.Entries == 0 {
+	if len(matches) == 0 {
 		return Counts{}, fmt.Errorf("no key matches %q", options.Counts.text)
 	}
+	chosen, err := named.choose(options.Hosts)
+	if err != nil {
+		return Counts{}, err
+	}
+	for _, each := range matches {
+		err := chosen.check(each.host)
+		if err == nil {
+			err = a.key(options.Topics, each.parts, each.key)
+		}
+		if err != nil {
+			err = fmt.Errorf("%.300q %w", each.key.Name, err)
+		}
+		if err := a.used("", 0, err); err != nil {
+			return Counts{}, err
+		}
+	}
+	a.noteHosts(chosen)
 	if options.Seen == nil {
 		return a.counts(), nil
 	}
 	clear(known)
-	err = keyspace.Scan(ctx, options.Seen.Glob(), func(k Key) error {
+	err = keyspace.Scan(ctx, *options.Seen, func(k Key) error {
 		parts, ok := options.Seen.Match(k.Name)
 		if !ok || known[k.Name] {
 			return nil
 		}
 		known[k.Name] = true
+		if chosen.check(hostOfParts(parts)) != nil {
+			return nil
+		}
 		return a.seen(options.Topics, parts, k)
 	})
 	if err != nil {
@@ -82,9 +121,9 @@ func (a *adder) key(template Template, parts []string, k Key) error {
 	if err != nil {
 		return fmt.Errorf("names no topic: %w", err)
 	}
-	n, err := parseCount(k.Text)
+	n, err := numeral.Parse(k.Text)
 	if err != nil {
-		return fmt.Errorf("holds %.50q, which cannot be a count", k.Text)
+		return fmt.Errorf("holds no count: %w", err)
 	}
 	a.add(topic, n)
 	return nil

@@ -1,23 +1,24 @@
 package exchange
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/numeral"
 )
 
 // ReadApplause reads claps by page as the server of applause-button answers them to
 // POST /get-multiple, [{"url":"blog.example.com/post","claps":12}], and as its table is
 // exported from DynamoDB: an object a line, {"Item":{"url":{"S":"…"},"claps":{"N":"12"}}}, or
 // {"Items":[…]} of such. (https://github.com/ColinEberhardt/applause-button-server)
-func ReadApplause(r io.Reader, naming Naming) (Counts, error) {
-	a := newAdder("entry")
-	err := eachObject(r, "Items", func(entry int64, text json.RawMessage) {
-		a.result.Entries++
+func ReadApplause(file File, naming Naming) (Counts, error) {
+	return readPages(file, naming, "Items", func(_ *adder, text json.RawMessage) (page, error) {
 		var o struct {
 			URL   attribute `json:"url"`
 			Claps attribute `json:"claps"`
@@ -30,38 +31,44 @@ func ReadApplause(r io.Reader, naming Naming) (Counts, error) {
 		if o.Item != nil {
 			o.URL, o.Claps = o.Item.URL, o.Item.Claps
 		}
-		if err != nil || o.URL == "" || o.Claps == "" {
-			a.refuse(entry, errors.New("it is no object with url and claps"))
-			return
+		if err != nil || o.URL.text == "" || o.Claps.text == "" {
+			return page{}, errors.New("it is no object with url and claps")
 		}
-		a.entry(entry, naming, string(o.URL), map[string]string{FigureClaps: string(o.Claps)})
+		return page{o.URL.text, map[string]attribute{FigureClaps: o.Claps}}, nil
 	})
-	if err != nil {
-		return Counts{}, fmt.Errorf("read claps: %w", err)
-	}
-	return a.counts(), a.oneHost(naming)
 }
 
 // attribute is a text or a number, as such or in the form of DynamoDB, {"S":"…"}.
-type attribute string
+type attribute struct {
+	text     string
+	isNumber bool
+}
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (a *attribute) UnmarshalJSON(text []byte) error {
-	if len(text) > 0 && text[0] == '{' {
+	switch {
+	case bytes.Equal(text, []byte("null")):
+		return nil
+	case text[0] == '{':
 		var typed struct{ S, N string }
 		if err := json.Unmarshal(text, &typed); err != nil {
 			return err
 		}
-		*a = attribute(typed.S + typed.N)
+		a.text = typed.S + typed.N
 		return nil
+	case text[0] == '"':
+		return json.Unmarshal(text, &a.text)
 	}
-	if len(text) > 0 && text[0] == '"' {
-		return json.Unmarshal(text, (*string)(a))
-	}
-	if !bytes.Equal(text, []byte("null")) {
-		*a = attribute(text)
-	}
+	a.text, a.isNumber = string(text), true
 	return nil
+}
+
+// count returns the count that the attribute holds.
+func (a attribute) count() (int64, error) {
+	if a.isNumber {
+		return numeral.ParseJSON(a.text)
+	}
+	return numeral.Parse(a.text)
 }
 
 // ReadBusuanzi reads what busuanzi and its successors answer for pages: objects with
@@ -69,133 +76,230 @@ func (a *attribute) UnmarshalJSON(text []byte) error {
 // "url" for the page (such as https://github.com/uuanqin/busuanzi2waline writes). One answer
 // may also stand alone, as JSON, in "data", or as JSONP; without its page's address it tells of the
 // site alone. Figures of the site stand in each object: the greatest holds.
-func ReadBusuanzi(r io.Reader, naming Naming) (Counts, error) {
-	a := newAdder("entry")
-	err := eachObject(r, "data", func(entry int64, text json.RawMessage) {
-		a.result.Entries++
+func ReadBusuanzi(file File, naming Naming) (Counts, error) {
+	return readPages(file, naming, "data", func(a *adder, text json.RawMessage) (page, error) {
 		var o struct {
-			URL    string `json:"url"`
-			PagePV *int64 `json:"page_pv"`
-			PageUV *int64 `json:"page_uv"`
-			SitePV *int64 `json:"site_pv"`
-			SiteUV *int64 `json:"site_uv"`
+			URL    string    `json:"url"`
+			PagePV attribute `json:"page_pv"`
+			PageUV attribute `json:"page_uv"`
+			SitePV attribute `json:"site_pv"`
+			SiteUV attribute `json:"site_uv"`
 		}
-		if err := json.Unmarshal(text, &o); err != nil || (o.PagePV == nil && o.SitePV == nil) {
-			a.refuse(entry, errors.New("it is no object with page_pv or site_pv, each a whole number"))
-			return
+		if err := json.Unmarshal(text, &o); err != nil || o.PagePV.text == "" && o.SitePV.text == "" {
+			return page{}, errors.New("it is no object with page_pv or site_pv")
 		}
-		for figure, n := range map[string]*int64{FigureViews: o.SitePV, FigureVisitors: o.SiteUV} {
-			if n == nil {
+		if o.URL == "" && o.PagePV.text != "" {
+			a.leaveOut("pages without address")
+		}
+		site := map[string]int64{}
+		for figure, n := range map[string]attribute{FigureViews: o.SitePV, FigureVisitors: o.SiteUV} {
+			if n.text == "" {
 				continue
 			}
-			err := checkCount(*n)
-			topic, wanted, wrong := naming.topic(figure, wholeSite)
-			if err = errors.Join(err, wrong); err != nil {
-				a.refuse(entry, err)
-				return
+			count, err := n.count()
+			if err != nil {
+				return page{}, err
+			}
+			site[figure] = count
+		}
+		for figure, n := range site {
+			topic, wanted, err := naming.topic(figure, wholeSite)
+			if err != nil {
+				return page{}, err
 			}
 			if wanted {
-				a.atLeast(topic, *n)
+				a.atLeast(topic, n)
 			}
 		}
-		if o.URL == "" {
-			if o.PagePV != nil {
-				a.leaveOut("pages without address")
-			}
-			return
+		return page{o.URL, map[string]attribute{FigureViews: o.PagePV, FigureVisitors: o.PageUV}}, nil
+	})
+}
+
+// page is what an object tells of a page.
+type page struct {
+	address string // empty: nothing of a page
+	figures map[string]attribute
+}
+
+// readPages reads the objects of a file, each of which tells of a page.
+func readPages(file File, naming Naming, within string, read func(a *adder, text json.RawMessage) (page, error)) (Counts, error) {
+	named := hosts{}
+	scan := newAdder("entry")
+	err := file.eachObject(within, func(_ int64, text json.RawMessage) error {
+		p, err := read(scan, text)
+		if host, _, wrong := splitAddress(p.address); err == nil && wrong == nil {
+			named.add(host)
 		}
-		figures := map[string]string{}
-		for figure, n := range map[string]*int64{FigureViews: o.PagePV, FigureVisitors: o.PageUV} {
-			if n != nil {
-				figures[figure] = fmt.Sprint(*n)
-			}
-		}
-		a.entry(entry, naming, o.URL, figures)
+		return nil
 	})
 	if err != nil {
-		return Counts{}, fmt.Errorf("read busuanzi's answers: %w", err)
+		return Counts{}, err
 	}
-	return a.counts(), a.oneHost(naming)
-}
-
-// entry adds the figures of a page that is named by its address.
-func (a *adder) entry(entry int64, naming Naming, address string, figures map[string]string) {
-	host, path, err := splitAddress(address)
-	if err == nil && host != "" {
-		a.hosts[host]++
-	}
-	key := ""
-	if err == nil {
-		key, err = naming.page(host, path)
-	}
-	if errors.Is(err, errOtherHost) {
-		a.leaveOut("pages of other hosts")
-		return
-	}
-	for figure, text := range figures {
-		if err != nil {
-			break
-		}
-		var n int64
-		if n, err = parseCount(text); err == nil {
-			err = a.figure(naming, figure, key, n)
-		}
-	}
+	chosen, err := named.choose(naming.Hosts)
 	if err != nil {
-		a.refuse(entry, fmt.Errorf("%.300s: %w", address, err))
+		return Counts{}, err
 	}
+	a := newAdder("entry")
+	err = file.eachObject(within, func(line int64, text json.RawMessage) error {
+		p, err := read(a, text)
+		if err == nil && p.address != "" {
+			err = a.page(naming, chosen, p)
+		}
+		return a.used("", line, err)
+	})
+	if err == nil && a.result.Entries == 0 {
+		err = errors.New("the file has no entries")
+	}
+	a.noteHosts(chosen)
+	return a.counts(), err
 }
 
-// jsonp is what stands before the value in an answer that calls a function.
+// page adds the figures of a page, all of them or none.
+func (a *adder) page(naming Naming, chosen chosenHosts, p page) error {
+	host, path, err := splitAddress(p.address)
+	if err != nil {
+		return err
+	}
+	if err := chosen.check(host); err != nil {
+		return err
+	}
+	key, err := naming.page(path)
+	if err != nil {
+		return err
+	}
+	counts := map[string]int64{}
+	for _, figure := range slices.Sorted(maps.Keys(p.figures)) {
+		if p.figures[figure].text == "" {
+			continue
+		}
+		if counts[figure], err = p.figures[figure].count(); err != nil {
+			return fmt.Errorf("%.300s: %w", p.address, err)
+		}
+	}
+	for figure, n := range counts {
+		if err := a.figure(naming, figure, key, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jsonp is what precedes the value in an answer that calls a function.
 var jsonp = regexp.MustCompile(`^\s*(try\s*\{)?\s*[\w$.]+\s*\(`)
 
-// eachObject hands over objects with their numbers from 1: the elements of an array, those
-// of the member that is named within, objects that follow each other, or a single one. A
-// function that is called with the value is left out.
-func eachObject(r io.Reader, within string, each func(entry int64, text json.RawMessage)) error {
-	buffered := bufio.NewReaderSize(r, readBytes)
-	head, err := buffered.Peek(256) // the name of a function is shorter
+// eachObject passes objects to each, with the lines on which they begin: the elements of an
+// array, those of the member that is named within, objects that follow each other, or a
+// single one. A function that is called with the value is left out.
+func (f File) eachObject(within string, each func(line int64, text json.RawMessage) error) error {
+	text, err := f.open()
+	if err != nil {
+		return err
+	}
+	head, err := text.Peek(256) // the name of a function is shorter
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if called := jsonp.Find(head); called != nil {
-		_, _ = buffered.Discard(len(called)) // it was peeked
-		var text json.RawMessage
-		if err := json.NewDecoder(buffered).Decode(&text); err != nil {
-			return fmt.Errorf("it is no JSON: %w", err)
-		}
-		each(1, text)
-		return nil
+	called := jsonp.Find(head)
+	_, _ = text.Discard(len(called)) // it was peeked
+	lines := newLineCounter(text)
+	lines.line += int64(bytes.Count(called, []byte("\n")))
+	decoder := json.NewDecoder(lines)
+	if trimmed := bytes.TrimLeft(head, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+		return eachElement(decoder, lines, func(line int64, _ string, text json.RawMessage) error { return each(line, text) })
 	}
-	if text := bytes.TrimLeft(head, " \t\r\n"); len(text) > 0 && text[0] == '[' {
-		return eachJSON(buffered, func(entry int64, _ string, text json.RawMessage) { each(entry, text) })
-	}
-	decoder := json.NewDecoder(buffered)
-	for entry := int64(1); ; {
-		var text json.RawMessage
-		if err := decoder.Decode(&text); errors.Is(err, io.EOF) && entry > 1 {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("entry %d: %w", entry, err)
-		}
-		var members map[string]json.RawMessage
-		_ = json.Unmarshal(text, &members) // what is no object is refused by each
-		inner := bytes.TrimSpace(members[within])
+	for first := true; ; first = false {
+		err := eachWithin(decoder, lines, within, each)
 		switch {
-		case len(inner) > 0 && inner[0] == '[':
-			err := eachJSON(bytes.NewReader(inner), func(_ int64, _ string, text json.RawMessage) {
-				each(entry, text)
-				entry++
-			})
+		case errors.Is(err, io.EOF) && !first:
+			return nil
+		case err != nil:
+			return fmt.Errorf("line %d: it is no JSON: %w", lines.at(decoder.InputOffset()), err)
+		case called != nil:
+			return nil
+		}
+	}
+}
+
+// eachWithin passes on what the next value of a text holds in the member that is named
+// within, else the value itself.
+func eachWithin(decoder *json.Decoder, lines *lineCounter, within string, each func(line int64, text json.RawMessage) error) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	begin := lines.at(decoder.InputOffset())
+	if token != json.Delim('{') {
+		return errors.New("an object should stand here")
+	}
+	outer := map[string]json.RawMessage{}
+	object := outer // what is passed on: outer, or what is within it; nil if that is a list
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		if name == within {
+			value, err := decoder.Token()
 			if err != nil {
 				return err
 			}
-		case len(inner) > 0 && inner[0] == '{':
-			each(entry, inner)
-			entry++
-		default:
-			each(entry, text)
-			entry++
+			if value != json.Delim('[') {
+				if object, err = members(decoder, value); err != nil {
+					return err
+				}
+				continue
+			}
+			for decoder.More() {
+				var text json.RawMessage
+				if err := decoder.Decode(&text); err != nil {
+					return err
+				}
+				if err := each(lines.at(decoder.InputOffset()-int64(len(text))), text); err != nil {
+					return err
+				}
+			}
+			if _, err := decoder.Token(); err != nil {
+				return err
+			}
+			object = nil
+			continue
 		}
+		var text json.RawMessage
+		if err := decoder.Decode(&text); err != nil {
+			return err
+		}
+		key, _ := name.(string) // names of members are strings
+		outer[key] = text
 	}
+	if _, err := decoder.Token(); err != nil || object == nil {
+		return err
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	return each(begin, text)
+}
+
+// members returns the members of an object whose first token was read; none for another
+// value.
+func members(decoder *json.Decoder, first json.Token) (map[string]json.RawMessage, error) {
+	object := map[string]json.RawMessage{}
+	if first != json.Delim('{') {
+		return object, nil
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var text json.RawMessage
+		if err := decoder.Decode(&text); err != nil {
+			return nil, err
+		}
+		key, _ := name.(string) // names of members are strings
+		object[key] = text
+	}
+	_, err := decoder.Token()
+	return object, err
 }

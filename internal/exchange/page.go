@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -34,11 +33,23 @@ func splitAddress(address string) (host, path string, err error) {
 	} else {
 		host = rest
 	}
-	host = strings.ToLower(host)
+	host = hostOf(host)
 	if host == "" || strings.ContainsAny(host, " \t@\\") {
 		return "", "", fmt.Errorf("%.300q is no address of a page", address)
 	}
 	return host, path, nil
+}
+
+// hostOfURL returns the host of a URL; it is empty for a path and other names.
+func hostOfURL(text string) string {
+	if !strings.HasPrefix(text, "//") && !strings.Contains(text, "://") {
+		return ""
+	}
+	host, _, err := splitAddress(text)
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // Naming says how what another counter counted is called here.
@@ -47,8 +58,10 @@ type Naming struct {
 	// Metrics names the metric for each figure that a format has, such as views; a
 	// figure without one is left out.
 	Metrics map[string]string
-	// Host, where not empty, is the only one whose pages are taken.
-	Host string
+	// Hosts, if not empty, are those whose pages are taken and added up; see [ParseHost].
+	Hosts []string
+	// Websites, if not empty, are the ids of Umami's websites that are taken.
+	Websites []string
 	// KeepQuery makes pages of one path and several queries several.
 	KeepQuery bool
 }
@@ -56,18 +69,10 @@ type Naming struct {
 // wholeSite is the key of what is counted of a site as a whole.
 const wholeSite = "site"
 
-// errOtherHost says that a page belongs to another host than the one that is taken.
-var errOtherHost = errors.New("it is of another host")
+// page returns the key of the page at a path.
+func (n Naming) page(path string) (string, error) { return pageKey(path, n.KeepQuery) }
 
-// page returns the key of a page that is named by its address, or by host and path.
-func (n Naming) page(host, path string) (string, error) {
-	if n.Host != "" && host != "" && !strings.EqualFold(host, n.Host) {
-		return "", errOtherHost
-	}
-	return pageKey(path, n.KeepQuery)
-}
-
-// topic returns the topic of a figure; false where that is left out.
+// topic returns the topic of a figure; false if that is left out.
 func (n Naming) topic(figure, key string) (topic tally.Topic, wanted bool, err error) {
 	metric := n.Metrics[figure]
 	if metric == "" {

@@ -1,16 +1,15 @@
 package exchange
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/table"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -70,92 +69,156 @@ func appendCountCSV(dst []byte, c tally.Change) []byte {
 	return append(strconv.AppendInt(dst, c.Count, 10), '\n')
 }
 
-// ReadCountsCSV reads rows of a topic and its count. Where the first row names columns
-// topic and count they may stand anywhere, beside others; where it names none they are
-// the first two. Topics pass through template, if that is not empty; see [Template].
-func ReadCountsCSV(r io.Reader, template Template) (Counts, error) {
-	a := newAdder("line")
-	rows := newRows(r)
-	topicAt, countAt := 0, 1
-	for first := true; ; first = false {
-		row, line, err := rows.next()
+// Layout says where a table or document of counts holds what.
+type Layout struct {
+	// Topic and Count are the names of the columns or members; empty is topic and count.
+	Topic, Count string
+	// Template makes topics of what Topic holds, if it is not empty; see [Template].
+	Template Template
+	// Hosts, if not empty, are those whose pages are taken where Topic holds URLs.
+	Hosts []string
+}
+
+// ParseColumns reads the columns of a layout from texts such as topic=path and count=views.
+func ParseColumns(items []string) (layout Layout, err error) {
+	for _, item := range items {
+		name, column, ok := strings.Cut(item, "=")
+		column = strings.TrimSpace(column)
 		switch {
-		case errors.Is(err, io.EOF):
-			return a.counts(), nil
-		case errors.As(err, new(*csv.ParseError)):
-			a.result.Entries++
-			a.refuse(line, err)
-			continue
-		case err != nil:
-			return Counts{}, fmt.Errorf("read the counts: %w", err)
+		case ok && column != "" && name == "topic":
+			layout.Topic = column
+		case ok && column != "" && name == "count":
+			layout.Count = column
+		default:
+			return layout, fmt.Errorf("%q should be topic=COLUMN or count=COLUMN, such as topic=path,count=views", item)
 		}
-		if first {
-			named, err := columns(row, "topic", "count")
-			if err == nil {
-				topicAt, countAt = named["topic"], named["count"]
-				continue
-			}
-			if len(row) < 2 || !isNumber(row[1]) {
-				return Counts{}, fmt.Errorf("the first line names no columns topic and count, and is no topic and count")
-			}
-		}
-		a.result.Entries++
-		if len(row) <= max(topicAt, countAt) {
-			a.refuse(line, fmt.Errorf("it has %d columns", len(row)))
-			continue
-		}
-		a.addText(line, template, row[topicAt], row[countAt])
 	}
+	if layout.Topic != "" && strings.EqualFold(layout.Topic, layout.Count) {
+		return layout, fmt.Errorf("topic and count both come from the column %s", layout.Topic)
+	}
+	return layout, nil
 }
 
-func isNumber(text string) bool {
-	_, err := parseCount(text)
-	return err == nil
+func (l Layout) names() (topic, count string) {
+	return cmp.Or(l.Topic, "topic"), cmp.Or(l.Count, "count")
 }
 
-// parseCount reads a whole number, which spreadsheets may have written as 12.0.
-func parseCount(text string) (int64, error) {
-	text = strings.TrimSpace(text)
-	whole, fraction, _ := strings.Cut(text, ".")
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || strings.Trim(fraction, "0") != "" {
-		return 0, fmt.Errorf("%.100q is no whole number", text)
+// ReadCountsCSV reads rows of a topic and its count. If the first row names the columns
+// of layout they may stand anywhere, beside others; if layout names none they may also be
+// the first two of a table without a header.
+func ReadCountsCSV(file File, layout Layout) (Counts, error) {
+	return layout.read("line", func(a *adder, use func(name string, number attribute) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
+		}
+		first, rows, err := openRows(text)
+		if err != nil {
+			return err
+		}
+		topicName, countName := layout.names()
+		topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
+		switch headed := topicAt >= 0 && countAt >= 0; {
+		case headed && (table.Column(first[topicAt+1:], topicName) >= 0 || table.Column(first[countAt+1:], countName) >= 0):
+			return fmt.Errorf("its first line names two columns %s or %s", topicName, countName)
+		case headed:
+		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
+			topicAt, countAt = 0, 1
+			if err := a.used("", 1, use(first[0], attribute{text: first[1]})); err != nil {
+				return err
+			}
+		default:
+			return errNoColumns(first, topicName, countName)
+		}
+		return a.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
+			return use(row[topicAt], attribute{text: row[countAt]})
+		})
+	})
+}
+
+// errNoColumns says that a table lacks the columns that are read, and what to do.
+func errNoColumns(first []string, topic, count string) error {
+	advice := "--columns names other columns, such as topic=path,count=views, and --topic makes topics of paths, such as blog/views/{1}"
+	switch {
+	case first[0] == "1Path" || first[0] == "2Path":
+		advice = "it looks like GoatCounter's export: --format goatcounter"
+	case table.Column(first, "url_path") >= 0 && table.Column(first, "session_id") >= 0:
+		advice = "it looks like Umami's export: --format umami"
 	}
-	return n, checkCount(n)
+	return fmt.Errorf("its first line names no columns %s and %s, and is no topic and count: it is %.300q. %s", topic, count, strings.Join(first, ", "), advice)
+}
+
+// read returns the counts that each passes on. Where topics are made of URLs, it reads
+// twice: first to learn which hosts there are.
+func (l Layout) read(unit string, each func(a *adder, use func(name string, number attribute) error) error) (Counts, error) {
+	named := hosts{}
+	madeOfNames := l.Template != Template{}
+	if madeOfNames {
+		err := each(newAdder(unit), func(name string, _ attribute) error { named.add(hostOfURL(name)); return nil })
+		if err != nil {
+			return Counts{}, err
+		}
+	}
+	chosen, err := named.choose(l.Hosts)
+	if err != nil {
+		return Counts{}, err
+	}
+	a := newAdder(unit)
+	err = each(a, func(name string, number attribute) error {
+		if madeOfNames {
+			if err := chosen.check(hostOfURL(name)); err != nil {
+				return err
+			}
+		}
+		return a.addText(l.Template, name, number)
+	})
+	a.noteHosts(chosen)
+	return a.counts(), err
+}
+
+// isNumeral reports whether text is written as a number, though maybe as one that can
+// be read in two ways.
+func isNumeral(text string) bool {
+	return strings.ContainsAny(text, "0123456789") && strings.Trim(text, "0123456789.,_:+-'\u2019 \u00a0\u202fxXeE") == ""
 }
 
 // addText adds an entry whose parts are texts.
-func (a *adder) addText(entry int64, template Template, name, number string) {
+func (a *adder) addText(template Template, name string, number attribute) error {
 	topic, err := template.topic(name)
 	if err != nil {
-		a.refuse(entry, err)
-		return
+		return err
 	}
-	n, err := parseCount(number)
+	n, err := number.count()
 	if err != nil {
-		a.refuse(entry, fmt.Errorf("%s: %w", topic, err))
-		return
+		return fmt.Errorf("%s: %w", topic, err)
 	}
 	a.add(topic, n)
+	return nil
 }
 
 // ReadCountsJSON reads an array of objects with topic and count, or one object of
-// counts by topic. Topics pass through template, if that is not empty.
-func ReadCountsJSON(r io.Reader, template Template) (Counts, error) {
-	a := newAdder("entry")
-	err := eachJSON(r, func(entry int64, name string, text json.RawMessage) {
-		a.result.Entries++
-		var o struct {
-			Topic string
-			Count json.Number
+// counts by topic.
+func ReadCountsJSON(file File, layout Layout) (Counts, error) {
+	topicName, countName := layout.names()
+	return layout.read("entry", func(a *adder, use func(name string, number attribute) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
 		}
-		if name != "" {
-			o.Topic, o.Count = name, json.Number(bytes.Trim(text, `"`))
-		} else if err := json.Unmarshal(text, &o); err != nil || o.Topic == "" {
-			a.refuse(entry, errors.New("it is no object with topic and count"))
-			return
-		}
-		a.addText(entry, template, o.Topic, o.Count.String())
+		return eachJSON(text, func(line int64, name string, text json.RawMessage) error {
+			var number attribute
+			if name == "" {
+				var object map[string]json.RawMessage
+				var topic string
+				if json.Unmarshal(text, &object) != nil || json.Unmarshal(object[topicName], &topic) != nil || topic == "" {
+					return a.used("", line, fmt.Errorf("it is no object with %s and %s", topicName, countName))
+				}
+				name, text = topic, object[countName]
+			}
+			if len(text) == 0 || text[0] == '{' || json.Unmarshal(text, &number) != nil {
+				return a.used("", line, fmt.Errorf("%.300s: its count is no number", name))
+			}
+			return a.used("", line, use(name, number))
+		})
 	})
-	return a.counts(), err
 }

@@ -1,74 +1,117 @@
 package exchange
 
 import (
-	"bufio"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
-	"github.com/tallycast/tallycast/internal/quotes"
+	"github.com/tallycast/tallycast/internal/table"
 )
 
-// byteOrderMark begins texts that some programs write.
-const byteOrderMark = "\ufeff"
-
-// rows reads CSV. Rows may have any number of columns.
-type rows struct{ reader *csv.Reader }
-
-func newRows(r io.Reader) *rows {
-	buffered := bufio.NewReaderSize(r, readBytes)
-	if head, err := buffered.Peek(len(byteOrderMark)); err == nil && string(head) == byteOrderMark {
-		_, _ = buffered.Discard(len(byteOrderMark)) // it was peeked
-	}
-	reader := csv.NewReader(quotes.Reader(buffered, ','))
-	reader.FieldsPerRecord = -1
-	reader.ReuseRecord = true
-	reader.LazyQuotes = true // a quote within a title costs no row
-	return &rows{reader}
-}
-
-// next returns a row, which is good until the next call, and the line it begins on.
-// An error of one row is a *csv.ParseError; the next row may follow.
-func (r *rows) next() (row []string, line int64, err error) {
-	row, err = r.reader.Read()
+// openRows returns the rows of a text: their header and the rest.
+func openRows(r io.Reader) (header []string, rows *table.Reader, err error) {
+	rows, err = table.NewReader(r, false) // a quote within a title costs no row
 	if err != nil {
-		var wrong *csv.ParseError
-		if errors.As(err, &wrong) {
-			return nil, int64(wrong.StartLine), err
-		}
-		return nil, 0, err
+		return nil, nil, err
 	}
-	at, _ := r.reader.FieldPos(0)
-	if quotes.In(row) {
-		return nil, int64(at), &csv.ParseError{StartLine: at, Line: at, Err: quotes.ErrOpen}
+	header, _, err = rows.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, nil, errors.New("it is empty")
 	}
-	return row, int64(at), nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("its first line cannot be read: %w", err)
+	}
+	return slices.Clone(header), rows, nil
 }
 
-// columns returns where the columns that are named stand in a header.
+// columns returns where the columns of those names stand in a header.
+// An error names those that are missing.
 func columns(header []string, names ...string) (map[string]int, error) {
 	at := map[string]int{}
-	for i, name := range header {
-		name = strings.ToLower(strings.TrimSpace(name))
-		if _, twice := at[name]; !twice {
-			at[name] = i
-		}
-	}
 	for _, name := range names {
-		if _, ok := at[name]; !ok {
-			return nil, fmt.Errorf("there is no column %q", name)
+		if at[name] = table.Column(header, name); at[name] < 0 {
+			return nil, fmt.Errorf("its first line names no column %q; it names %.300q", name, strings.Join(header, ", "))
 		}
 	}
 	return at, nil
 }
 
-// eachJSON hands over the elements of an array, with their numbers from 1, or the
-// members of an object with their names. Memory holds one at a time.
-func eachJSON(r io.Reader, each func(entry int64, name string, text json.RawMessage)) error {
-	decoder := json.NewDecoder(r)
+// eachRow passes the remaining rows of at least width columns to use. What use does not
+// understand is refused. member names the file within an archive.
+func (a *adder) eachRow(rows *table.Reader, member string, width int, use func(row []string) error) error {
+	for {
+		row, line, err := rows.Read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, new(*table.RowError)):
+		case err != nil:
+			return fmt.Errorf("read the rows: %w", err)
+		case len(row) < width:
+			err = fmt.Errorf("it has %d columns of %d", len(row), width)
+		default:
+			err = use(row)
+		}
+		if err := a.used(member, int64(line), err); err != nil {
+			return err
+		}
+	}
+}
+
+// maxJSONBytes bounds a value of a JSON text, in bytes, since memory holds one at a time.
+const maxJSONBytes = 64 << 20
+
+// lineCounter tells on which line an offset of a text that is read ahead stands. It
+// fails if too much is read before it is asked again.
+type lineCounter struct {
+	io.Reader
+	read  int64
+	asked int64   // the last offset
+	ahead []int64 // offsets of line feeds that were read and not asked for
+	line  int64   // before the first of ahead
+}
+
+func newLineCounter(r io.Reader) *lineCounter { return &lineCounter{Reader: r, line: 1} }
+
+func (l *lineCounter) Read(p []byte) (int, error) {
+	if l.read-l.asked > maxJSONBytes {
+		return 0, fmt.Errorf("a value has more than %d bytes", maxJSONBytes)
+	}
+	n, err := l.Reader.Read(p)
+	for i, c := range p[:n] {
+		if c == '\n' {
+			l.ahead = append(l.ahead, l.read+int64(i))
+		}
+	}
+	l.read += int64(n)
+	return n, err
+}
+
+// at returns the line of an offset that is not before the last one.
+func (l *lineCounter) at(offset int64) int64 {
+	n := 0
+	for n < len(l.ahead) && l.ahead[n] < offset {
+		n++
+	}
+	l.ahead = append(l.ahead[:0], l.ahead[n:]...)
+	l.line += int64(n)
+	l.asked = offset
+	return l.line
+}
+
+// eachJSON passes the elements of an array, or the members of an object with their
+// names, to each, with the line on which they begin. Memory holds one at a time.
+func eachJSON(r io.Reader, each func(line int64, name string, text json.RawMessage) error) error {
+	lines := newLineCounter(r)
+	decoder := json.NewDecoder(lines)
+	return eachElement(decoder, lines, each)
+}
+
+func eachElement(decoder *json.Decoder, lines *lineCounter, each func(line int64, name string, text json.RawMessage) error) error {
+	line := func() int64 { return lines.at(decoder.InputOffset()) }
 	start, err := decoder.Token()
 	if err != nil {
 		return fmt.Errorf("it is no JSON: %w", err)
@@ -77,20 +120,22 @@ func eachJSON(r io.Reader, each func(entry int64, name string, text json.RawMess
 	if delimiter != '[' && delimiter != '{' {
 		return errors.New("it is neither a JSON array nor an object")
 	}
-	for entry := int64(1); decoder.More(); entry++ {
+	for decoder.More() {
 		name := ""
 		if delimiter == '{' {
 			token, err := decoder.Token()
 			if err != nil {
-				return fmt.Errorf("after entry %d: %w", entry-1, err)
+				return fmt.Errorf("line %d: %w", line(), err)
 			}
 			name, _ = token.(string) // names of members are strings
 		}
 		var text json.RawMessage
 		if err := decoder.Decode(&text); err != nil {
-			return fmt.Errorf("entry %d: %w", entry, err)
+			return fmt.Errorf("line %d: %w", line(), err)
 		}
-		each(entry, name, text)
+		if err := each(lines.at(decoder.InputOffset()-int64(len(text))), name, text); err != nil {
+			return err
+		}
 	}
 	if _, err := decoder.Token(); err != nil {
 		return fmt.Errorf("its end is missing: %w", err)

@@ -1,11 +1,13 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/pagekey"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -34,7 +36,7 @@ func ParseTemplate(text string, parts int) (Template, error) {
 	}
 	for _, number := range placeholder.FindAllStringSubmatch(key, -1) {
 		if n, _ := strconv.Atoi(number[1]); n > parts {
-			return Template{}, fmt.Errorf("%q: there is no %s, since there are %d parts to choose from", text, number[0], parts)
+			return Template{}, fmt.Errorf("%q: there is no %s, since the names have %d parts that differ", text, number[0], parts)
 		}
 	}
 	if filled == key && parts > 0 {
@@ -54,7 +56,7 @@ func (t Template) topic(parts ...string) (tally.Topic, error) {
 	}
 	var wrong error
 	key := placeholder.ReplaceAllStringFunc(t.key, func(place string) string {
-		part, err := pageKey(parts[place[1]-'1'], true)
+		part, err := pagekey.Of(parts[place[1]-'1'])
 		if err != nil {
 			wrong = err
 		}
@@ -77,11 +79,14 @@ type Pattern struct {
 	parts int
 }
 
-// ParsePattern reads a pattern, in which there is at least one *.
+// ParsePattern reads a pattern of one or more *, or the name of a single key.
 func ParsePattern(text string) (Pattern, error) {
 	parts := strings.Count(text, "*")
-	if parts < 1 || parts > 9 {
-		return Pattern{}, fmt.Errorf("%q should have a * for what differs between keys, and at most nine", text)
+	if text == "" {
+		return Pattern{}, errors.New("it should be the name of a key, or a pattern with a * for what differs between keys")
+	}
+	if parts > 9 {
+		return Pattern{}, fmt.Errorf("%q should have at most nine *", text)
 	}
 	// The last * takes as much as it can, those before it as little.
 	expression := strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, `(.*?)`)
@@ -94,6 +99,14 @@ func ParsePattern(text string) (Pattern, error) {
 
 // Parts is how many * there are.
 func (p Pattern) Parts() int { return p.parts }
+
+// Name returns the name of the only key that matches; it is empty if there is a *.
+func (p Pattern) Name() string {
+	if p.parts > 0 {
+		return ""
+	}
+	return p.text
+}
 
 // Glob returns the pattern in the form that Redis understands, for keys with it.
 func (p Pattern) Glob() string {

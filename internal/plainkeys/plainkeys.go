@@ -65,7 +65,15 @@ func (r *Redis) Close() error { return r.client.Close() }
 
 // Scan implements [exchange.Keyspace]. Keys that vanish, or become
 // another, meanwhile are left out.
-func (r *Redis) Scan(ctx context.Context, glob string, each func(exchange.Key) error) error {
+func (r *Redis) Scan(ctx context.Context, pattern exchange.Pattern, each func(exchange.Key) error) error {
+	if name := pattern.Name(); name != "" {
+		keys, err := r.read(ctx, []string{name})
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		return each(keys[0])
+	}
+	glob := pattern.Glob()
 	for cursor := uint64(0); ; {
 		names, next, err := r.client.Scan(ctx, cursor, glob, scanCount).Result()
 		if err != nil {

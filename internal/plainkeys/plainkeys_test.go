@@ -63,10 +63,10 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 		t.Error("posts/hello/ is not posts/hello")
 	}
 	for _, reason := range []string{
-		`"adowise:blog:likes:text" holds "many"`, `"adowise:blog:likes:negative" holds "-3"`, `"adowise:blog:likes:hash" is a hash`,
+		`"adowise:blog:likes:text" holds no count: "many"`, `"adowise:blog:likes:negative" holds no count: "-3"`, `"adowise:blog:likes:hash" is a hash`,
 		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
 	} {
-		if !slices.ContainsFunc(found.Refused, func(r exchange.Refusal) bool { return strings.Contains(r.Reason, reason) }) {
+		if !slices.ContainsFunc(found.Refused, func(r exchange.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
 			t.Errorf("it does not say %s: %v", reason, found.Refused)
 		}
 	}
@@ -75,6 +75,42 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 	}
 	if after := server.Do("DBSIZE"); after != before {
 		t.Errorf("there were %v keys, and are %v", before, after)
+	}
+}
+
+// One key without a placeholder, such as the visitors of a whole site, is read by its name.
+func TestScan_OneKey(t *testing.T) {
+	server := redistest.Start(t, redistest.Options{})
+	server.Do("SET", "visitors:count", "1234")
+	server.Do("SET", "visitors:count2", "1")
+	server.Do("SADD", "visitors:seen", "a", "b")
+	server.Do("PFADD", "visitors:hll", "a", "b", "c")
+	server.Do("SET", "likes:{x}", "2.000")
+	redis, err := plainkeys.Open(server.URL(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redis.Close()
+	read := func(pattern, topic, seen string) (exchange.Counts, error) {
+		t.Helper()
+		options, err := exchange.ParsePlainKeys(pattern, topic, seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return exchange.ReadPlainKeys(t.Context(), redis, options)
+	}
+	found, err := read("visitors:count", "blog/visitors/site", "visitors:seen")
+	if err != nil || len(found.Counts) != 1 || found.Counts[0].Topic.String() != "blog/visitors/site" || found.Counts[0].Count != 1234 || found.Counts[0].Seen != 2 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := read("visitors:none", "blog/visitors/site", ""); err == nil || !strings.Contains(err.Error(), `no key matches "visitors:none"`) {
+		t.Error(err)
+	}
+	if found, err := read("visitors:seen", "blog/visitors/site", ""); err != nil || found.RefusedEntries != 1 || !strings.Contains(found.Refused[0].Reason, "is a set") {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if found, err := read("likes:{x}", "blog/likes/x", ""); err != nil || found.RefusedEntries != 1 || !strings.Contains(found.Refused[0].Reason, "can be read as 2000") {
+		t.Errorf("%+v, %v", found, err)
 	}
 }
 

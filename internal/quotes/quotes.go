@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -16,12 +17,17 @@ const (
 	// What would be longer was not closed.
 	maxLines = 100
 	maxBytes = 1 << 20
+	// maxLine bounds a line, in bytes; the reader keeps a line in memory.
+	maxLine = 4 << 20
 	// Spoiled takes the place of a quote that was not closed. It stands in no text.
 	Spoiled = '\x00'
 )
 
 // ErrOpen is what is wrong with a row that In finds.
 var ErrOpen = errors.New("a quote is opened and not closed, or there is a NUL in it")
+
+// ErrLong says that a line is too long for a table. Nothing behind it is read.
+var ErrLong = fmt.Errorf("a line is longer than %d bytes", maxLine)
 
 // In tells whether a row has a quote that was Spoiled.
 func In(row []string) bool {
@@ -65,11 +71,24 @@ func (r *reader) line(n int) ([]byte, bool) {
 			return nil, false
 		}
 		var line []byte
-		if line, r.err = r.lines.ReadBytes('\n'); len(line) > 0 {
+		if line, r.err = r.next(); len(line) > 0 {
 			r.ahead = append(r.ahead, line)
 		}
 	}
 	return r.ahead[n], true
+}
+
+// next reads a line with its end.
+func (r *reader) next() (line []byte, err error) {
+	for {
+		part, err := r.lines.ReadSlice('\n')
+		if line = append(line, part...); len(line) > maxLine {
+			return nil, ErrLong
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
 }
 
 // closed returns a line and those that its last value goes on in, or it alone, spoiled.

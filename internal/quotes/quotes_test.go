@@ -38,6 +38,26 @@ func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
 	}
 }
 
+// A line without end takes no more memory than a line may have.
+func TestReader_LongLine(t *testing.T) {
+	for _, begin := range []string{"", "\"", "a,1\n\"b\nx"} {
+		endless := io.MultiReader(strings.NewReader(begin), io.LimitReader(zeros{}, 1<<40))
+		if got, err := io.ReadAll(quotes.Reader(endless, ',')); !errors.Is(err, quotes.ErrLong) || len(got) > 16 {
+			t.Errorf("%q: %d bytes, %v", begin, len(got), err)
+		}
+	}
+}
+
+// zeros is a text of zeros.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '0'
+	}
+	return len(p), nil
+}
+
 // Whatever stands in a table, no row has more lines than a value may have, lines stay
 // where they are, and nothing changes but quotes that were spoiled.
 func FuzzReader(f *testing.F) {

@@ -1,6 +1,6 @@
 // Package seed reads the numbers that counts begin with out of what a site is made
-// of: the frontmatter of its pages (YAML or TOML), tables (CSV) and documents
-// (JSON). It knows files and the rules by which they name topics; who stores the
+// of: the frontmatter of its pages (YAML, TOML, JSON or keywords of Org), tables (CSV)
+// and documents (JSON). It knows files and the rules by which they name topics; who stores the
 // seeds is for the caller.
 //
 // Three invariants: what cannot be read is named by file, line and reason, and

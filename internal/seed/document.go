@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
 // maxDocument bounds a JSON document, in bytes, which is read at once: about a
@@ -19,7 +21,11 @@ const maxDocument = 64 << 20
 //	[{"slug": "hello", "likes": 12}]                  objects with fields
 //	{"counts": [{"topic": "blog/likes/hello", "count": 12}]}   as the service answers
 func (f *found) document(r Rules, in io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
+	decoded, err := plaintext.NewReader(in)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(decoded, maxDocument+1))
 	if err != nil {
 		return err
 	}
@@ -27,8 +33,7 @@ func (f *found) document(r Rules, in io.Reader) error {
 		return fmt.Errorf("has more than %d bytes; as CSV it may have any number", maxDocument)
 	}
 	d := document{found: f, rules: r, text: text, line: 1}
-	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
-	return d.read(text, int64(len(d.text)-len(text)))
+	return d.read(text, 0)
 }
 
 // document is a JSON document that is being read.
@@ -96,38 +101,40 @@ func (d *document) read(text []byte, base int64) error {
 
 // entry takes one entry of an object, or one object of a list, which has no key.
 func (d *document) entry(key string, text json.RawMessage, line int) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		d.refuse(line, "%v", err) // numbers that no float64 holds
-		return
-	}
-	values, isObject := value.(map[string]any)
+	field := fields(func(string) (any, int, bool) { return nil, 0, false })
+	isObject := text[0] == '{'
 	switch {
-	case isObject && key == "":
-		d.take(d.rules, record{file: d.file, line: line, field: func(name string) (any, int, bool) {
-			value, ok := valueOf(values, name)
-			return value, line, ok
-		}})
-		return
+	case isObject:
+		var err error
+		if field, _, err = jsonFields(text); err != nil {
+			d.refuse(line, "%v", err)
+			return
+		}
 	case key == "":
 		d.refuse(line, `should be an object such as {"slug": "hello", "likes": 12}`)
 		return
-	case !isObject && len(d.rules.Fields) > 1:
+	case len(d.rules.Fields) > 1:
 		d.refuse(line, "%s: one number could be of any metric; it should be an object with the fields", shortened(key))
 		return
-	case !isObject:
-		values = map[string]any{d.rules.Fields[0].Name: value}
+	default:
+		field = func(name string) (any, int, bool) {
+			decoder := json.NewDecoder(bytes.NewReader(text))
+			decoder.UseNumber()
+			var value any
+			_ = decoder.Decode(&value) // it was decoded once
+			return value, 1, name == d.rules.Fields[0].Name
+		}
 	}
 	rules := d.rules
-	rules.KeyFrom = keyOfEntry
+	if key != "" {
+		rules.KeyFrom = keyOfEntry
+	}
 	d.take(rules, record{file: d.file, line: line, field: func(name string) (any, int, bool) {
 		if name == keyOfEntry {
 			return key, line, true
 		}
-		value, ok := valueOf(values, name)
-		return value, line, ok
+		value, below, ok := field(name)
+		return value, line + max(0, below-1), ok
 	}})
 }
 

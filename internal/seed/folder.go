@@ -21,12 +21,22 @@ import (
 // Until then it is read again at each look.
 const unsettled = 2 * time.Second
 
-// pages are the names' ends of what a site generator makes pages of, in lower case.
-var pages = map[string]bool{".md": true, ".markdown": true, ".mdx": true, ".html": true, ".htm": true}
+// pages are the extensions of the files from which Hugo, Jekyll, Eleventy, Astro, Quarto
+// and Pandoc make pages with frontmatter, in lower case.
+var pages = extensions(".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
+	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid")
 
-// numbers are the endings of the tables and documents that are read where they are
-// named themselves.
-var numbers = map[string]bool{".csv": true, ".tsv": true, ".json": true}
+// numbers are the extensions of the tables and documents that are read if a path names
+// them.
+var numbers = extensions(".csv", ".tsv", ".json")
+
+func extensions(all ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, each := range all {
+		set[each] = true
+	}
+	return set
+}
 
 var errOther = errors.New("is neither a page (.md, .html) nor a table (.csv, .tsv) nor a document (.json); exports are for tallycast import")
 
@@ -76,6 +86,8 @@ type Result struct {
 	Notes    []Problem // what is not read on purpose, such as drafts, and advice
 	Files    int       // how many there are
 	Read     int       // how many of them were read
+
+	skipped map[string]*skipped // by extension
 }
 
 // Look reads what is new or changed since the last look, all at first. It returns
@@ -139,8 +151,11 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 		switch {
 		case hidden && entry.IsDir():
 			return fs.SkipDir
-		case !hidden && !entry.IsDir() && pages[strings.ToLower(filepath.Ext(path))]:
+		case hidden || entry.IsDir():
+		case pages[strings.ToLower(filepath.Ext(path))]:
 			f.look(rules, stamp, shown, path, filepath.ToSlash(below), result)
+		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
+			result.skip(shown)
 		}
 		return nil
 	})

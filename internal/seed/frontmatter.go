@@ -3,202 +3,256 @@ package seed
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"regexp"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/pelletier/go-toml/v2"
+	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
-// maxFrontmatter bounds a page's frontmatter, in bytes: a thousand times what one
-// has. What follows it is not read at all.
+// maxFrontmatter bounds a page's frontmatter, in bytes: a thousand times the size of a
+// usual one. The reader stops behind it.
 const maxFrontmatter = 1 << 20
 
-// byteOrderMark is what some editors begin a file with.
-const byteOrderMark = "\ufeff"
+// language is a notation of frontmatter.
+type language string
 
-// fences begin and end a frontmatter.
 const (
-	yamlFence = "---"
-	tomlFence = "+++"
+	noFrontmatter language = ""
+	inYAML        language = "yaml"
+	inTOML        language = "toml"
+	inJSON        language = "json"
+	inOrg         language = "org"
 )
+
+// languages maps what may follow the first --- in Eleventy and other tools.
+var languages = map[string]language{"": inYAML, "yaml": inYAML, "yml": inYAML, "toml": inTOML, "json": inJSON}
+
+// fields looks a field up by its name. A dot leads into tables. Case does not matter, as
+// in site generators.
+type fields func(name string) (value any, line int, ok bool)
 
 // frontmatter adds what a page's frontmatter gives.
 func (f *found) frontmatter(r Rules, name string, in io.Reader) error {
-	fence, text, err := cutFrontmatter(in)
-	if err != nil || fence == "" {
+	text, err := plaintext.NewReader(in)
+	if err != nil {
 		return err
 	}
-	read := yamlFields
-	if fence == tomlFence {
-		read = tomlFields
-	}
-	field, line, err := read(text)
+	head := &headReader{Reader: bufio.NewReader(io.LimitReader(text, maxFrontmatter)), line: 1}
+	written, body, before, err := head.frontmatter(strings.EqualFold(path.Ext(name), ".org"))
 	if err != nil {
-		f.refuse(line+1, "%v", err) // the fence is a line, too
+		return err
+	}
+	read := map[language]func([]byte) (fields, int, error){
+		inYAML: yamlFields, inTOML: tomlFields, inJSON: jsonFields, inOrg: orgFields,
+	}[written]
+	if read == nil {
+		f.findOverlooked(r, head)
 		return nil
 	}
-	f.take(r, record{file: f.file, path: name, line: 1, field: func(name string) (any, int, bool) {
+	field, line, err := read(body)
+	if err != nil {
+		f.refuse(line+before, "%v", err)
+		return nil
+	}
+	f.take(r, record{file: f.file, path: name, line: max(1, before), field: func(name string) (any, int, bool) {
 		value, line, ok := field(name)
-		return value, line + 1, ok
+		return value, line + before, ok
 	}})
 	return nil
 }
 
-// cutFrontmatter returns the text between the fences at the beginning of a page,
-// and an empty fence where it has none.
-func cutFrontmatter(in io.Reader) (fence string, text []byte, err error) {
-	lines := bufio.NewReader(io.LimitReader(in, maxFrontmatter))
-	first, err := lines.ReadString('\n')
-	if fence = strings.TrimRight(strings.TrimPrefix(first, byteOrderMark), " \t\r\n"); fence != yamlFence && fence != tomlFence {
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return "", nil, err
+// headReader reads the beginning of a page.
+type headReader struct {
+	*bufio.Reader
+	line int // of what is read next
+}
+
+// frontmatter returns the notation and the text of the frontmatter, and how many lines
+// precede the text. Without frontmatter it leaves the first line that is not blank to be
+// read. As Hugo does, it skips blank lines first.
+func (h *headReader) frontmatter(isOrg bool) (written language, text []byte, before int, err error) {
+	if err := h.skipBlank(); err != nil {
+		return noFrontmatter, nil, 0, ignoreEnd(err)
 	}
+	start, _ := h.Peek(256) // an error returns with the next read
+	switch first, _, _ := bytes.Cut(start, []byte("\n")); {
+	case bytes.HasPrefix(first, []byte("+++")) && len(bytes.TrimSpace(first)) == 3:
+		text, before, err = h.fenced("+++")
+		return inTOML, text, before, err
+	case bytes.HasPrefix(first, []byte("---")) && !bytes.HasPrefix(first, []byte("----")):
+		name := strings.ToLower(strings.TrimSpace(string(first[3:])))
+		written, known := languages[name]
+		if !known {
+			return noFrontmatter, nil, 0, nil
+		}
+		text, before, err = h.fenced("---")
+		return written, text, before, err
+	case isJSONObject(start):
+		before = h.line - 1
+		var object json.RawMessage
+		if err := json.NewDecoder(h).Decode(&object); err != nil {
+			return noFrontmatter, nil, 0, fmt.Errorf("its frontmatter, from line %d on, is not JSON: %w", before+1, err)
+		}
+		return inJSON, object, before, nil
+	case isOrg && bytes.HasPrefix(first, []byte("#+")):
+		before = h.line - 1
+		text, err = h.keywords()
+		return inOrg, text, before, err
+	}
+	return noFrontmatter, nil, 0, nil
+}
+
+// isJSONObject reports whether text begins with a JSON object. Templates and MDX
+// begin with a brace too.
+func isJSONObject(text []byte) bool {
+	inner, ok := bytes.CutPrefix(text, []byte("{"))
+	inner = bytes.TrimLeft(inner, " \t\r\n")
+	return ok && len(inner) > 0 && (inner[0] == '"' || inner[0] == '}')
+}
+
+func ignoreEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// skipBlank skips blank lines.
+func (h *headReader) skipBlank() error {
+	for {
+		c, err := h.ReadByte()
+		if err != nil {
+			return err
+		}
+		switch c {
+		case '\n':
+			h.line++
+		case ' ', '\t', '\r':
+		default:
+			return h.UnreadByte()
+		}
+	}
+}
+
+// fenced returns the text between two lines of a fence, of which the first is read
+// next, and how many lines precede it. YAML may also end with three points.
+func (h *headReader) fenced(fence string) (text []byte, before int, err error) {
+	_, err = h.ReadBytes('\n')
+	before = h.line
 	for err == nil {
 		var line []byte
-		line, err = lines.ReadBytes('\n')
-		if string(bytes.TrimRight(line, " \t\r\n")) == fence {
-			return fence, text, nil
+		line, err = h.ReadBytes('\n')
+		if end := string(bytes.TrimRight(line, " \t\r\n")); end == fence || end == "..." && fence == "---" {
+			return text, before, nil
 		}
 		text = append(text, line...)
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("its frontmatter does not end: there is no second line %s within %d bytes", fence, maxFrontmatter)
 	}
-	return "", nil, err
+	return nil, 0, err
 }
 
-// fields looks a field up by its name, where dots lead into tables, and in any
-// case of letters, as site generators do.
-type fields func(name string) (value any, line int, ok bool)
-
-// yamlFields reads YAML without expanding its aliases, of which a few lines could
-// make gigabytes.
-func yamlFields(text []byte) (fields, int, error) {
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		var e yaml.Error
-		if errors.As(err, &e) && e.GetToken() != nil {
-			return nil, e.GetToken().Position.Line, fmt.Errorf("is not YAML: %s", e.GetMessage())
+// keywords returns the lines of an Org file up to the first that is neither a keyword,
+// #+title: Hello, nor a comment nor blank.
+func (h *headReader) keywords() (text []byte, err error) {
+	for err == nil {
+		var line []byte
+		line, err = h.ReadBytes('\n')
+		if start := bytes.TrimSpace(line); len(start) > 0 && start[0] != '#' {
+			return text, nil
 		}
-		return nil, 0, fmt.Errorf("is not YAML: %w", err)
+		text = append(text, line...)
 	}
-	if len(tree.Docs) == 0 {
-		return func(string) (any, int, bool) { return nil, 0, false }, 0, nil
-	}
-	body := tree.Docs[0].Body
-	switch body.(type) {
-	case nil, *ast.NullNode, *ast.CommentGroupNode, *ast.MappingNode, *ast.MappingValueNode:
-	default:
-		return nil, 1, errors.New("is no frontmatter: it should hold lines such as likes: 12")
-	}
-	return func(name string) (any, int, bool) {
-		node, ok := yamlNode(body, name)
-		if !ok {
-			return nil, 0, false
-		}
-		return yamlValue(node), node.GetToken().Position.Line, true
-	}, 0, nil
+	return text, ignoreEnd(err)
 }
 
-// yamlNode finds the value of a name below node.
-func yamlNode(node ast.Node, name string) (ast.Node, bool) {
-	var pairs []*ast.MappingValueNode
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	}
-	head, rest, dotted := strings.Cut(name, ".")
-	for _, pair := range pairs {
-		key := pair.Key.GetToken().Value
-		if strings.EqualFold(key, name) {
-			return pair.Value, true
+// orgKeyword matches a line such as #+likes: 12.
+var orgKeyword = regexp.MustCompile(`^\s*#\+([^\s:]+):[ \t]*(.*?)\s*$`)
+
+// orgFields reads keywords of Org, as Hugo does.
+func orgFields(text []byte) (fields, int, error) {
+	var all entries
+	line := 0
+	for each := range bytes.Lines(text) {
+		line++
+		if found := orgKeyword.FindSubmatch(each); found != nil {
+			all.add(string(found[1]), string(found[2]), line)
 		}
-		if dotted && strings.EqualFold(key, head) {
-			if below, ok := yamlNode(pair.Value, rest); ok {
-				return below, true
+	}
+	return all.find, 0, nil
+}
+
+// entry is a field with the names of the tables around it, joined by dots.
+type entry struct {
+	name  string
+	value any
+	line  int
+}
+
+// entries are all fields of a frontmatter.
+type entries []entry
+
+func (e *entries) add(name string, value any, line int) {
+	*e = append(*e, entry{name, value, line})
+}
+
+// find implements [fields]. The name as it is written precedes names in other case.
+func (e entries) find(name string) (any, int, bool) {
+	for _, each := range e {
+		if each.name == name {
+			return each.value, each.line, true
+		}
+	}
+	for _, each := range e {
+		if strings.EqualFold(each.name, name) {
+			return each.value, each.line, true
+		}
+	}
+	return nil, 0, false
+}
+
+const (
+	// Fields that a page without frontmatter seems to have are looked for in its first
+	// block of lines, of which an attribute of AsciiDoc or a header of Pelican has fewer.
+	maxBlockLines = 60
+	maxBlockBytes = 8 << 10
+)
+
+// findOverlooked names a field at the beginning of a page that has no frontmatter known
+// here, so that it is not left out silently.
+func (f *found) findOverlooked(r Rules, head *headReader) {
+	text := bufio.NewReader(io.LimitReader(head, maxBlockBytes))
+	for n := range maxBlockLines {
+		line, err := text.ReadString('\n')
+		if strings.TrimSpace(line) == "" {
+			return
+		}
+		for _, field := range r.Fields {
+			if seemsToGive(line, field.Name) {
+				f.refuse(head.line+n, "%s stands in no frontmatter that is read: YAML between lines ---, TOML between lines +++, a JSON object, or keywords of Org", field.Name)
+				return
 			}
 		}
-	}
-	return nil, false
-}
-
-// yamlValue returns a scalar; what is none is the node itself, which is no number.
-func yamlValue(node ast.Node) any {
-	switch n := node.(type) {
-	case *ast.IntegerNode:
-		return n.Value
-	case *ast.FloatNode:
-		return n.Value
-	case *ast.StringNode:
-		return n.Value
-	case *ast.LiteralNode:
-		return n.Value.Value
-	case *ast.BoolNode:
-		return n.Value
-	case *ast.NullNode:
-		return nil
-	case *ast.AnchorNode:
-		return yamlValue(n.Value)
-	case *ast.TagNode:
-		return yamlValue(n.Value)
-	}
-	return node
-}
-
-func tomlFields(text []byte) (fields, int, error) {
-	var values map[string]any
-	if err := toml.Unmarshal(text, &values); err != nil {
-		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-			line, _ := e.Position()
-			return nil, line, fmt.Errorf("is not TOML: %s", strings.TrimPrefix(e.Error(), "toml: "))
-		}
-		return nil, 0, fmt.Errorf("is not TOML: %w", err)
-	}
-	return func(name string) (any, int, bool) {
-		value, ok := valueOf(values, name)
-		return value, tomlLine(text, name), ok
-	}, 0, nil
-}
-
-// valueOf finds the value of a name in a table.
-func valueOf(values map[string]any, name string) (any, bool) {
-	if value, ok := values[name]; ok {
-		return value, true
-	}
-	head, rest, dotted := strings.Cut(name, ".")
-	for key, value := range values {
-		if strings.EqualFold(key, name) {
-			return value, true
-		}
-		if below, ok := value.(map[string]any); ok && dotted && strings.EqualFold(key, head) {
-			if value, ok := valueOf(below, rest); ok {
-				return value, true
-			}
+		if err != nil {
+			return
 		}
 	}
-	return nil, false
 }
 
-// tomlLine returns the first line that gives a value to the last part of name: the
-// decoder keeps no positions of what it could read.
-func tomlLine(text []byte, name string) int {
-	last := name[strings.LastIndexByte(name, '.')+1:]
-	n := 0
-	for line := range bytes.Lines(text) {
-		n++
-		key, _, ok := bytes.Cut(line, []byte("="))
-		if ok && strings.EqualFold(strings.Trim(string(key), " \t\"'"), last) {
-			return n
-		}
+// seemsToGive reports whether a line gives a field a value, such as :likes: 12.
+func seemsToGive(line, name string) bool {
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	line = strings.TrimLeft(line, " \t:;#+.\"'<!/*-{")
+	line = strings.TrimPrefix(line, "page-")
+	if len(line) <= len(name) || !strings.EqualFold(line[:len(name)], name) {
+		return false
 	}
-	return 0
+	rest := strings.TrimLeft(line[len(name):], " \t\"'")
+	return rest != "" && (rest[0] == ':' || rest[0] == '=') && strings.ContainsAny(rest, "0123456789")
 }

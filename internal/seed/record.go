@@ -2,12 +2,13 @@ package seed
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -87,7 +88,7 @@ func (f *found) take(r Rules, rec record) {
 		count, some, err := countOf(value)
 		switch {
 		case err != nil:
-			f.refuse(line, "%s %v", field.Name, err)
+			f.refuse(line, "%s: %v", field.Name, err)
 		case some:
 			all = append(all, given{field, count, line})
 		}
@@ -126,7 +127,7 @@ func (f *found) takeTopic(rec record, name string, line int) {
 		count, some, err := countOf(value)
 		switch {
 		case err != nil:
-			f.refuse(line, "%s %v", field, err)
+			f.refuse(line, "%s: %v", field, err)
 		case some:
 			f.seeds = append(f.seeds, Seed{topic, count, rec.file, line})
 		default:
@@ -141,57 +142,32 @@ func textOf(value any) string {
 	switch v := value.(type) {
 	case string:
 		return v
-	case int64, uint64, json.Number:
-		return fmt.Sprint(v)
+	case json.Number:
+		return v.String()
 	}
 	return ""
 }
 
-// countOf reads a value that should be a seed. Some is false where it is empty.
+// countOf reads a value that should be a seed. Some is false if it is empty.
 func countOf(value any) (count int64, some bool, err error) {
-	wrong := func(what string) (int64, bool, error) {
-		return 0, false, fmt.Errorf("is %s; it should be a whole number from 0 to %d", what, int64(tally.MaxValue))
-	}
 	switch v := value.(type) {
 	case nil:
 		return 0, false, nil
-	case int64:
-		count = v
-	case uint64:
-		count = int64(min(v, math.MaxInt64))
-	case float64:
-		if v != math.Trunc(v) || math.Abs(v) > tally.MaxValue {
-			return wrong(strconv.FormatFloat(v, 'g', -1, 64))
-		}
-		count = int64(v)
 	case json.Number:
-		return countOfText(v.String(), wrong)
+		count, err = numeral.ParseJSON(v.String())
 	case string:
-		return countOfText(v, wrong)
-	case bool:
-		return wrong(strconv.FormatBool(v))
-	default:
-		return wrong("no number")
-	}
-	if count < 0 || count > tally.MaxValue {
-		return wrong(strconv.FormatInt(count, 10))
-	}
-	return count, true, nil
-}
-
-func countOfText(text string, wrong func(string) (int64, bool, error)) (int64, bool, error) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return 0, false, nil
-	}
-	count, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(f) {
-			return countOf(f)
+		if strings.TrimSpace(v) == "" {
+			return 0, false, nil
 		}
-		return wrong(strconv.Quote(shortened(text)))
+		count, err = numeral.Parse(v)
+	case bool:
+		err = fmt.Errorf("%t is not a number", v)
+	case unknownAlias:
+		err = errors.New("the alias leads to no value")
+	default:
+		err = errors.New("a list or table is not a number")
 	}
-	return countOf(count)
+	return count, err == nil, err
 }
 
 // shortened returns the beginning of a text that is shown.

@@ -199,11 +199,11 @@ func TestWhatCannotBeReadIsNamedByLineAndReasonAndTheRestGoesOn(t *testing.T) {
 	expect(t, r, "blog/likes/a-good=1", "blog/likes/z-good=2", "blog/likes/z/z-good=3", "blog/likes/x=1", "blog/likes/x4=4", "blog/likes/y2=2", "blog/likes/y3=3", "blog/likes/y4=4",
 		"blog/likes/x5=5", "blog/likes/x6=6", "blog/likes/x7=7", "blog/likes/x8=8", "blog/likes/x9=9")
 	wanted := []string{
-		"b-text.md:3: likes is \"many\"", "c-list.md:3: likes is no number", "d-below.md:3: likes is -1", "e-part.md:2: likes is 1.5",
-		"f-open.md: its frontmatter does not end", "g-yaml.md:3: is not YAML", "h-toml.md:3: is not TOML", "i-great.md:2: likes is 9007199254740993",
-		"j-twice.md:3: is not YAML", "k-{x}.md:1: \"k-{x}\": a key has", "l-alias.md:3: likes is no number", "m-truth.md:2: likes is true", "n-words.md:2: is no frontmatter",
-		"table.csv:3: likes is \"many\"", "table.csv:4: a quote is opened and not closed", "short.csv:2: has 1 values", "latin.csv:2: is not UTF-8", "quote.csv:2: ", "columns.csv: its first line should name", "empty.csv: is empty",
-		"cut.json:3: is not JSON: it ends", "kinds.json:2: likes is \"many\"", "kinds.json:3: should be an object", "kinds.json:4: likes is true",
+		"b-text.md:3: likes: \"many\" is not a number", "c-list.md:3: likes: a list or table is not a number", "d-below.md:3: likes: \"-1\" is out of range", "e-part.md:2: likes: \"1.5\" is 1.5 and not whole",
+		"f-open.md: its frontmatter does not end", "g-yaml.md:3: is not YAML", "h-toml.md:3: is not TOML", "i-great.md:2: likes: \"9007199254740993\" is out of range",
+		"j-twice.md:3: is not YAML", "k-{x}.md:1: \"k-{x}\": a key has", "l-alias.md:3: likes: a list or table is not a number", "m-truth.md:2: likes: true is not a number", "n-words.md:2: is no frontmatter",
+		"table.csv:3: likes: \"many\" is not a number", "table.csv:4: a quote is opened and not closed", "short.csv:2: has 1 values", "latin.csv:2: is not UTF-8", "quote.csv:2: ", "columns.csv: its first line should name", "empty.csv: is empty",
+		"cut.json:3: is not JSON: it ends", "kinds.json:2: likes: \"many\" is not a number", "kinds.json:3: should be an object", "kinds.json:4: likes: true is not a number",
 		"list.json:2: should be an object", "list.json:3: there is no key or slug", "number.json: should be", "bad.json:2: is not JSON",
 		"topics.csv:2: \"blog/likes\": a topic is", "columns2.csv: its first line names a column topic", "missing: no such file",
 	}
