@@ -92,7 +92,8 @@ type seeder struct {
 	catalog *tally.Catalog
 	keys    *tally.Keys // known from site maps
 	log     *slog.Logger
-	seeded  pageSeeds // used by run alone
+	seeded  pageSeeds         // used by run alone, as the next
+	said    map[string]string // what was last logged of each site's keys
 
 	changed atomic.Bool   // other keys are known
 	set     chan struct{} // closed when every seed that was there at the start is stored
@@ -108,7 +109,8 @@ func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.Keys
 		paths:  s.paths,
 		folder: seed.NewFolder(s.rules, s.paths...),
 		store:  store, catalog: catalog, keys: keys, log: log,
-		set: make(chan struct{}),
+		said: map[string]string{},
+		set:  make(chan struct{}),
 	}
 }
 
@@ -133,7 +135,11 @@ func (s *seeder) run(ctx context.Context) error {
 			if i == maxProblemsLogged {
 				break // tallycast seed --dry-run names all
 			}
-			s.log.Info("note on seeds", "at", note.String())
+			if note.Line == 0 {
+				s.log.Warn("seeds may have keys that no page has", "at", note.String())
+				continue
+			}
+			s.log.Info("a page is not seeded", "at", note.String())
 		}
 		if now := found.Skipped(); now != skipped {
 			skipped = now
@@ -182,7 +188,9 @@ func (s *seeder) warnUnlisted() {
 			isListed, isKnown := s.keys.Lists(each.Topic)
 			return isListed || !isKnown
 		})
-		if len(missing) > 0 {
+		said := fmt.Sprint(len(missing), len(keys), examples(missing))
+		if len(missing) > 0 && s.said[site] != said {
+			s.said[site] = said
 			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(keys), "examples", examples(missing))
 		}
 	}

@@ -51,6 +51,7 @@ type Folder struct {
 	gone   map[string]string      // paths and directories that cannot be read, and why
 	// projects holds the site of each path that was looked for.
 	projects      map[string]*project
+	comparisons   map[string]*comparison // of paths whose site generator is not named
 	installedHugo func() int
 }
 
@@ -75,7 +76,7 @@ func NewFolder(rules Rules, paths ...string) *Folder {
 	return &Folder{
 		rules: rules, paths: paths,
 		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{},
-		projects: map[string]*project{}, installedHugo: sync.OnceValue(installedHugo),
+		projects: map[string]*project{}, comparisons: map[string]*comparison{}, installedHugo: sync.OnceValue(installedHugo),
 	}
 }
 
@@ -127,14 +128,14 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	if err == nil {
 		rules, stamp, err = f.rulesFor(root, result)
 	}
+	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pages[ext] && !numbers[ext] {
+		err = errOther
+	}
 	if !f.reachable(root, err, result) {
 		return
 	}
+	defer f.compared(root, result)
 	if !info.IsDir() {
-		if ext := strings.ToLower(filepath.Ext(top)); !pages[ext] && !numbers[ext] {
-			_ = f.reachable(root, errOther, result) // it says so once
-			return
-		}
 		f.look(rules, stamp, root, top, filepath.Base(root), result)
 		return
 	}

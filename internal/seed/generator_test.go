@@ -163,6 +163,8 @@ var hugoPages = map[string]string{
 	"content/posts/2024-03-04-dated.md":         matter("title: Dated"),
 	"content/docs/_index.md":                    matter("title: Docs", "url: /Documentation/"),
 	"content/docs/toml.md":                      "+++\nlikes = LIKES\ntitle = 'TOML'\nslug = 'in-toml'\ndate = 2024-07-08\n+++\n",
+	"content/docs/json.md":                      "{\"likes\": LIKES, \"title\": \"JSON\", \"slug\": \"in-json\", \"date\": \"2024-07-09\"}\n",
+	"content/docs/org.org":                      "#+likes: LIKES\n#+title: Org\n#+slug: in-org\n#+date: 2024-07-10\n",
 	"content/docs/page.html":                    matter("title: HTML"),
 	"content/tags/_index.md":                    matter("title: Tags"),
 	"content/tags/go/_index.md":                 matter("title: Go"),
@@ -210,6 +212,7 @@ func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
 		"another folder": {"hugo.toml": "baseURL = 'https://blog.example/'\ncontentDir = 'src/pages'\n", "src/pages/posts/A B.md": matter("title: A"), "content/no.md": matter("title: No"), "README.md": matter("title: No")},
 		"mounts": {"hugo.toml": "baseURL = 'https://blog.example/'\n[module]\n[[module.mounts]]\nsource = 'articles'\ntarget = 'content/posts'\n[[module.mounts]]\nsource = 'main'\ntarget = 'content'\n",
 			"articles/A B.md": matter("title: A"), "main/about.md": matter("title: About"), "content/no.md": matter("title: No")},
+		"ignored":          with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\nignoreFiles = ['slugged', '\\.html$']\ndisableKinds = ['section', 'home', 'term']\n"}),
 		"drafts are built": with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\nbuildDrafts = true\nbuildFuture = true\nbuildExpired = true\n"}),
 		"dates in names":   with(map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n[frontmatter]\ndate = [':filename', ':default']\n[permalinks]\nposts = '/:year/:month/:day/:slug/'\n"}),
 		"permalinks": with(map[string]string{

@@ -203,7 +203,8 @@ type hugoPage struct {
 	language string
 	folder   string // on disk, below the project
 	dir      string // below the content
-	base     string // the file's name without language and extension; index and _index are bundles
+	file     string // its name
+	base     string // the name without language and extension; index and _index are bundles
 	field    fields
 }
 
@@ -233,7 +234,7 @@ func (h *hugo) page(name string, field fields) (hugoPage, bool) {
 			}
 		}
 		dir, file := path.Split(joined(m.target, rest))
-		p := hugoPage{hugo: h, language: m.language, folder: path.Dir(name), dir: strings.Trim(dir, "/"), field: field}
+		p := hugoPage{hugo: h, language: m.language, folder: path.Dir(name), dir: strings.Trim(dir, "/"), file: file, field: field}
 		p.base = strings.TrimSuffix(file, path.Ext(file))
 		if suffix := path.Ext(p.base); suffix != "" {
 			if _, known := h.languages[strings.ToLower(suffix[1:])]; known {
@@ -281,6 +282,16 @@ func (p hugoPage) isSet(name string) bool {
 func (p hugoPage) published() error {
 	if bundle := p.bundle(); bundle != "" {
 		return &unpublished{reason: fmt.Sprintf("is a resource of the bundle %s, not a page", bundle)}
+	}
+	for _, pattern := range p.settings.list("ignoreFiles") {
+		if ignored, err := regexp.Compile(pattern); err == nil && ignored.MatchString(filepath.Join(p.dirOf(p.folder), p.file)) {
+			return &unpublished{reason: "is ignored by the settings (ignoreFiles)"}
+		}
+	}
+	if kind := p.kind(); slices.ContainsFunc(p.settings.list("disableKinds"), func(each string) bool {
+		return strings.EqualFold(each, kind) || kind == "section" && p.dir == "" && strings.EqualFold(each, "home")
+	}) {
+		return &unpublished{reason: "is of a kind that is disabled, " + kind}
 	}
 	if p.languages[p.language] {
 		return &unpublished{reason: fmt.Sprintf("is in the language %s, which is disabled", p.language)}

@@ -74,6 +74,7 @@ func TestJekyll_KeysAreThoseOfItsPages(t *testing.T) {
 		"a pattern":            "permalink: /:categories/:short_year-:short_month-:short_day-:long_month-:long_day-:y_day/:hour:minute:second/:slug\n",
 		"another pattern":      "permalink: /:slugified_categories/:w_year/:week/:w_day/:name:output_ext\n",
 		"of collections":       "", // replaced below
+		"in folders":           "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,8 +86,15 @@ func TestJekyll_KeysAreThoseOfItsPages(t *testing.T) {
 					"defaults:\n  - scope: {path: ''}\n    values: {layout: default}\n  - scope: {path: '', type: posts}\n    values: {categories: [all]}\n" +
 					"  - scope: {path: docs, type: pages}\n    values: {permalink: '/d/:basename/'}\n  - scope: {path: travel}\n    values: {published: false}\n  - scope: {path: '_posts/sub', type: posts}\n    values: {permalink: '/s/:title/'}\n"
 			}
+			if name == "in folders" {
+				files = map[string]string{
+					"_config.yml": strings.Replace(common, "recipes", "guides", 1) + "source: src\ncollections_dir: all\ndestination: out/_site\n", "src/_layouts/default.html": jekyllLayout,
+					"src/about.md": matter("title: A"), "src/all/_posts/2024-01-02-a.md": matter("title: A"), "src/all/sub/_posts/2024-01-03-b.md": matter("title: B"),
+					"src/_posts/2024-01-04-not.md": matter("title: No"), "src/all/_guides/x y.md": matter("title: X"), "src/all/page.md": matter("title: P"), "README.md": matter("title: No"),
+				}
+			}
 			dir, numbered := site(t, files)
-			want := build(t, dir, "_site", "jekyll", "build", "--quiet", "--disable-disk-cache")
+			want := build(t, dir, map[bool]string{true: "out/_site", false: "_site"}[name == "in folders"], "jekyll", "build", "--quiet", "--disable-disk-cache")
 			same(t, numbered, seeded(t, seed.Rules{KeyFrom: seed.FromJekyll}, dir), want)
 		})
 	}

@@ -53,6 +53,16 @@ func (r Rules) derivesKeys() bool {
 
 // key returns the key of a record, by the rules.
 func (r Rules) key(rec record) (key string, line int, err error) {
+	key, line, err = r.find(rec)
+	if err == nil && r.compare != nil && rec.path != "" {
+		if topic, err := r.topic(r.Fields[0].Metric, key); err == nil {
+			r.compare(topic.Key(), rec)
+		}
+	}
+	return key, line, err
+}
+
+func (r Rules) find(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
 		for _, name := range names {
 			value, line, ok := rec.field(name)

@@ -125,7 +125,10 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 	word, version, _ := strings.Cut(rules.KeyFrom, "@")
 	k, known := kinds[word]
 	if !known {
-		f.hint(root, path, result)
+		f.startComparison(root, path)
+		if c := f.comparisons[root]; c != nil {
+			rules.compare = c.compare
+		}
 		return rules, "", nil
 	}
 	p := f.projects[root]
@@ -152,18 +155,71 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 	return rules, p.stamp, nil
 }
 
-// hint notes once that root belongs to a site generator whose rules are not used.
-func (f *Folder) hint(root, path string, result *Result) {
-	if f.projects[root] != nil || f.rules.KeyFrom != "" && f.rules.KeyFrom != FromPath {
+// comparison counts the pages whose keys are other than those that their site generator
+// gives them, since its rules are not used.
+type comparison struct {
+	*project
+	name, word string
+	at         string            // below the project
+	pages      map[string]string // by file: how its key differs; empty if it does not
+	changed    bool              // since the last note
+	said       string            // the last note
+}
+
+// startComparison prepares to compare the keys of what is below root, if it belongs to a
+// site generator and keys come from paths, slugs or permalinks.
+func (f *Folder) startComparison(root, path string) {
+	if _, started := f.comparisons[root]; started || !slices.Contains([]string{"", FromPath, FromSlug, FromPermalink}, f.rules.KeyFrom) {
 		return
 	}
-	f.projects[root] = &project{}
-	for _, word := range slices.Sorted(maps.Keys(kinds)) {
-		k := kinds[word]
-		if p, err := findProject(k, path); err == nil && len(p.files) > 0 {
-			result.Notes = append(result.Notes, Problem{File: root, Reason: fmt.Sprintf(
-				"belongs to a %s site (%s), whose pages may have other keys than their paths; %s as the source of keys applies its rules", k.name, p.files[0], word)})
+	f.comparisons[root] = nil
+	for _, word := range []string{FromHugo, FromJekyll} { // a site of Astro chooses its paths itself
+		p, err := findProject(kinds[word], path)
+		if err != nil || len(p.files) == 0 {
+			continue
 		}
+		if h, ok := p.generator.(*hugo); ok {
+			h.minor = f.installedHugo()
+		}
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			path = filepath.Dir(path)
+		}
+		f.comparisons[root] = &comparison{project: p, name: kinds[word].name, word: word, at: below(p.dir, path), pages: map[string]string{}}
+	}
+}
+
+func (c *comparison) compare(key string, rec record) {
+	c.changed = true
+	real, err := c.key(joined(c.at, rec.path), rec.field)
+	switch {
+	case err != nil:
+		c.pages[rec.file] = key + " is no page"
+	case real != key:
+		c.pages[rec.file] = key + " is " + real
+	default:
+		c.pages[rec.file] = ""
+	}
+}
+
+// compared notes how many keys differ, if that is other than before.
+func (f *Folder) compared(root string, result *Result) {
+	c := f.comparisons[root]
+	if c == nil || !c.changed {
+		return
+	}
+	c.changed = false
+	var differing []string
+	for _, file := range slices.Sorted(maps.Keys(c.pages)) {
+		if c.pages[file] != "" {
+			differing = append(differing, c.pages[file])
+		}
+	}
+	n := len(differing)
+	note := fmt.Sprintf("%d of %d keys are other than those of the pages that %s makes, such as: %s. Take %s as the source of keys for its rules",
+		n, len(c.pages), c.name, strings.Join(differing[:min(n, 3)], ", "), c.word)
+	if n > 0 && note != c.said {
+		c.said = note
+		result.Notes = append(result.Notes, Problem{File: root, Reason: note})
 	}
 }
 

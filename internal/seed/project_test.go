@@ -109,13 +109,21 @@ func TestFolder_ScheduledPage(t *testing.T) {
 	})
 }
 
-// Keys that are the pages' paths are probably wrong in a folder of Hugo or Jekyll.
-func TestFolder_HintAtGenerator(t *testing.T) {
-	dir := lay(t, map[string]string{"h/hugo.toml": "", "h/content/a.md": "---\nlikes: 1\n---\n", "j/_config.yml": "", "j/_posts/2024-01-02-a.md": "---\nlikes: 2\n---\n", "p/a.md": "---\nlikes: 3\n---\n"})
-	for name, want := range map[string]string{"h/content": "belongs to a Hugo site", "j/_posts": "belongs to a Jekyll site", "p": ""} {
+// Keys that come from paths although the site generator makes others of them are noted.
+func TestFolder_KeysThatAreNotTheGenerators(t *testing.T) {
+	dir := lay(t, map[string]string{
+		"h/hugo.toml": "", "h/content/a.md": "---\nlikes: 1\n---\n", "h/content/A b.md": "---\nlikes: 1\n---\n", "h/content/d.md": "---\nlikes: 1\ndraft: true\n---\n",
+		"j/_config.yml": "", "j/_posts/2024-01-02-a.md": "---\nlikes: 2\n---\n", "p/a.md": "---\nlikes: 3\n---\n",
+		"same/hugo.toml": "", "same/content/posts/a.md": "---\nlikes: 1\n---\n", "one.jsonl": "",
+	})
+	for name, want := range map[string]string{
+		"h/content": "2 of 3 keys are other than those of the pages that Hugo makes, such as: A b is a-b, d is no page. Take hugo",
+		"j/_posts":  "1 of 1 keys are other than those of the pages that Jekyll makes, such as: 2024-01-02-a is 2024/01/02/a.html",
+		"p":         "", "same/content": "",
+	} {
 		folder := seed.NewFolder(likes, filepath.Join(dir, name))
 		r := folder.Look(t.Context())
-		if len(r.Seeds) != 1 || want != "" && !noted(r.Notes, name, want) || want == "" && len(r.Notes) > 0 {
+		if len(r.Seeds) == 0 || want != "" && !noted(r.Notes, name, want) || want == "" && len(r.Notes) > 0 {
 			t.Errorf("%s: %+v", name, r)
 		}
 		if r = folder.Look(t.Context()); len(r.Notes) > 0 {
@@ -123,9 +131,20 @@ func TestFolder_HintAtGenerator(t *testing.T) {
 		}
 	}
 	rules := likes
-	rules.KeyFrom = "id"
+	rules.KeyFrom = "likes"
 	if r := seed.NewFolder(rules, filepath.Join(dir, "h")).Look(t.Context()); len(r.Notes) > 0 {
 		t.Error("a field was chosen:", r.Notes)
+	}
+	rules.KeyFrom, rules.StripPrefix, rules.AddPrefix = "", "posts", "posts"
+	if r := seed.NewFolder(rules, filepath.Join(dir, "same/content")).Look(t.Context()); len(r.Notes) > 0 {
+		t.Error("prefixes make the same key:", r.Notes)
+	}
+	folder := seed.NewFolder(likes, filepath.Join(dir, "one.jsonl"))
+	if r := folder.Look(t.Context()); len(r.Problems) != 1 {
+		t.Error(r.Problems)
+	}
+	if r := folder.Look(t.Context()); len(r.Problems) > 0 {
+		t.Error("told twice:", r.Problems)
 	}
 }
 

@@ -68,6 +68,8 @@ type Rules struct {
 	// derive returns the key of the page at a path, by the rules of a site generator. A
 	// [Folder] sets it.
 	derive func(name string, field fields) (string, error)
+	// compare takes notice of the key that another rule gave to a page.
+	compare func(key string, rec record)
 }
 
 // Check tells what is wrong with the rules.

@@ -88,7 +88,7 @@ func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 			return nil, err
 		}
 		target := response.Header.Get("Location")
-		if response.StatusCode < 300 || response.StatusCode > 399 || target == "" {
+		if response.StatusCode < 300 || response.StatusCode > 399 || response.StatusCode == http.StatusNotModified || target == "" {
 			return response, nil
 		}
 		_ = response.Body.Close() // nothing in it is needed
