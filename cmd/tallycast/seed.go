@@ -17,7 +17,8 @@ A seed is what a topic's count begins with, beside what visitors contribute: it
 never overwrites a like. In a folder each page's frontmatter (YAML between lines ---,
 TOML between +++, a JSON object, keywords of Org) gives the seeds, and the page's
 path its key: posts/hello.md and posts/hello/index.md are posts/hello, as the widgets
-call the page. A table (.csv, .tsv) has columns of these names, or topic and count; a
+call the page. With --key-from hugo, jekyll or astro it is the key of the page that the
+site generator makes. A table (.csv, .tsv) has columns of these names, or topic and count; a
 document (.json) is {"hello": 12}, a list of objects with these fields, or an answer of
 the service. All may be UTF-8 or UTF-16.
 
@@ -38,6 +39,9 @@ Examples:
   tallycast seed --site blog --field likes=likes --field claps=params.applause content/
       Two metrics, each from its field.
 
+  tallycast seed --key-from hugo --sitemap public/sitemap.xml content/
+      The keys of Hugo's pages, compared with those of the built site.
+
   tallycast seed --store sqlite:data/tallycast.db likes.csv
       Before the first start: a table with the columns slug and likes, or topic and count.
 `
@@ -46,7 +50,7 @@ Examples:
 // seed-.
 const (
 	fieldHelp   = "Which field holds the seed of which metric; a dot leads into a table: claps=params.applause. Repeatable."
-	keyFromHelp = "Where a page's key comes from: path, slug, permalink or the name of a field."
+	keyFromHelp = "Where a page's key comes from: path, slug, permalink, hugo (or hugo@0.111), jekyll, astro or the name of a field. The generators' rules are applied with the settings of the site around the folder."
 	stripHelp   = "Taken from the beginning of keys, such as posts."
 	addHelp     = "Put before keys, such as blog."
 )
@@ -57,6 +61,7 @@ var seedFlags = slices.Concat([]definition{
 	{name: "key-from", takes: "WORD", fallback: seed.FromPath, help: keyFromHelp},
 	{name: "strip-prefix", takes: "PATH", help: stripHelp},
 	{name: "add-prefix", takes: "PATH", help: addHelp},
+	{name: "sitemap", takes: "URL|FILE", repeatable: true, help: "A site map, to warn of keys that no page in it has; the service's own is compared in any case. Repeatable."},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
 	{name: "store", takes: "URL", help: "Work straight on this store, in the forms of serve, instead of asking a service: an SQLite file that none holds, or a Redis."},
 }, adminFlags, storeFlags)
@@ -66,6 +71,7 @@ func seedTopics(p *process) int {
 	r := &reader{values: layer(seedFlags, p.flags, p.env, configFile{})}
 	rules := r.readRules("")
 	dry := one(r, "dry-run", parseBool)
+	sitemaps := many(r, "sitemap", parseSitemapPlaces)
 	if len(r.problems) > 0 {
 		return refuse(p.stderr, r.problems)
 	}
@@ -77,9 +83,16 @@ func seedTopics(p *process) int {
 		return fail(p.stderr, exitUsage, err)
 	}
 	defer bench.close()
+	known, err := p.readSitemaps(sitemaps)
+	if err != nil {
+		return fail(p.stderr, exitFailure, fmt.Errorf("the site map cannot be read: %w", err))
+	}
 	found := seed.NewFolder(rules, p.args...).Look(p.ctx)
 	for _, problem := range found.Problems {
 		fmt.Fprintln(p.stderr, printable(problem.String()))
+	}
+	for _, note := range found.Notes {
+		fmt.Fprintln(p.stderr, "note: "+printable(note.String()))
 	}
 	if skipped := found.Skipped(); skipped != "" {
 		fmt.Fprintln(p.stderr, printable(skipped))
@@ -91,6 +104,7 @@ func seedTopics(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitFailure, fmt.Errorf("%w; what was set stays, and running this again does the rest", err))
 	}
+	warnUnlisted(p.stderr, done, known)
 	refused := 0
 	for _, each := range done {
 		if each.err != nil {
@@ -110,7 +124,7 @@ func (r *reader) readRules(prefix string) seed.Rules {
 	rules := seed.Rules{
 		Site:        one(r, prefix+"site", parseSiteName),
 		Fields:      many(r, prefix+"field", parseFields),
-		KeyFrom:     one(r, prefix+"key-from", func(text string) (string, error) { return text, nil }),
+		KeyFrom:     one(r, prefix+"key-from", seed.ParseKeyFrom),
 		StripPrefix: one(r, prefix+"strip-prefix", parseKeyPrefix),
 		AddPrefix:   one(r, prefix+"add-prefix", parseKeyPrefix),
 	}
@@ -155,7 +169,9 @@ type sown struct {
 	seed.Seed
 	before  int64 // the seed that was there
 	changed bool  // or would have been
-	err     error // why nothing became of it
+	// unlisted says that the service knows a site map that lacks the key.
+	unlisted bool
+	err      error // why nothing became of it
 }
 
 // seedbed is where seeds are put: a running service, or a store.

@@ -48,10 +48,11 @@ func (b servedBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]
 	}
 	var answer struct {
 		Seeds []struct {
-			Topic   string
-			Before  int64
-			Changed bool
-			Error   *refusal
+			Topic    string
+			Before   int64
+			Changed  bool
+			Unlisted bool
+			Error    *refusal
 		}
 	}
 	if err := b.client.call(ctx, http.MethodPost, "/admin/v1/seeds", asked, &answer); err != nil {
@@ -62,7 +63,7 @@ func (b servedBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]
 	}
 	done := make([]sown, len(seeds))
 	for i, each := range answer.Seeds {
-		done[i] = sown{Seed: seeds[i], before: each.Before, changed: each.Changed}
+		done[i] = sown{Seed: seeds[i], before: each.Before, changed: each.Changed, unlisted: each.Unlisted}
 		if each.Error != nil {
 			done[i].err = errors.New(each.Error.Message)
 		}

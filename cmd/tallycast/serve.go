@@ -113,7 +113,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		Log:       log,
 	})
 	report.instance = i.desk.Instance()
-	keys := i.followSitemaps(c.known, version)
+	keys := i.followSitemaps(c, version)
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
@@ -132,6 +132,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 			Desk:     i.desk,
 			Store:    i.store,
 			Catalog:  catalog,
+			Keys:     keys,
 			Token:    c.adminToken,
 			BasePath: c.basePath,
 			Pages:    web.Dashboard,
@@ -146,7 +147,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	if err != nil {
 		return nil, err
 	}
-	i.seeder = newSeeder(c.seeding, i.store, catalog, log)
+	i.seeder = newSeeder(c.seeding, i.store, catalog, keys, log)
 	i.public.server.Handler = i.seeder.gate(c.basePath, i.api.Public())
 	i.public.server.ReadTimeout = bodyWithin
 	if i.internal != nil {
@@ -157,15 +158,19 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 
 // followSitemaps returns the keys of the sites that have known keys, and prepares to
 // follow their site maps.
-func (i *instance) followSitemaps(known knownSites, version string) *tally.Keys {
+func (i *instance) followSitemaps(c config, version string) *tally.Keys {
+	known := c.known
 	keys := tally.NewKeys(known.names()...)
 	for _, site := range known.names() {
 		if len(known[site]) == 0 {
 			continue
 		}
-		options := sitemap.Options{Agent: "tallycast/" + version, Log: i.log.With("site", site)}
+		options := sitemap.Options{Origins: c.sites[site], Agent: "tallycast/" + version, Log: i.log.With("site", site)}
 		i.sitemaps = append(i.sitemaps, func(ctx context.Context) error {
-			return sitemap.Follow(ctx, known[site], options, func(all map[string]bool) { keys.Set(site, all) })
+			return sitemap.Follow(ctx, known[site], options, func(all map[string]bool) {
+				keys.Set(site, all)
+				i.seeder.checkKeys()
+			})
 		})
 	}
 	return keys

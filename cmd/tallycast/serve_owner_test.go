@@ -49,6 +49,27 @@ func TestASiteMapSaysWhichPagesMayBeLiked(t *testing.T) {
 	}
 }
 
+// An index may lead to the origins of its site, and says what it may not lead to.
+func TestServe_SitemapIndexThatNamesOtherHosts(t *testing.T) {
+	t.Parallel()
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `<urlset><url><loc>https://blog.example/hello/</loc></url></urlset>`)
+	}))
+	t.Cleanup(pages.Close)
+	index := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `<sitemapindex><sitemap><loc>`+pages.URL+`/pages.xml</loc></sitemap><sitemap><loc>https://other.example/x.xml</loc></sitemap></sitemapindex>`)
+	}))
+	t.Cleanup(index.Close)
+	r := started(t, variables(), "--store", sqlite(t), "--site", "blog="+pages.URL, "--site", "blog=sitemap="+index.URL+"/index.xml")
+	eventually(t, "a page of the site map may be liked", func() bool {
+		return say(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
+	})
+	eventually(t, "what is skipped", func() bool {
+		record := r.log.Record("addresses in the site map are skipped")
+		return record["skipped"] == 1.0 && record["site"] == "blog" && strings.Contains(fmt.Sprint(record["examples"]), "https://other.example/x.xml")
+	})
+}
+
 const adminToken = "0123456789abcdef-of-the-owner"
 
 // own calls what the owner may, and reads the answer into out.

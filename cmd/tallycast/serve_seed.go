@@ -90,22 +90,27 @@ type seeder struct {
 	folder  *seed.Folder // used by run alone
 	store   ledger
 	catalog *tally.Catalog
+	keys    *tally.Keys // known from site maps
 	log     *slog.Logger
+	seeded  pageSeeds         // used by run alone, as the next
+	said    map[string]string // what was last logged of each site's keys
 
-	set    chan struct{} // closed when every seed that was there at the start is stored
-	passed atomic.Bool   // the same, for requests
+	changed atomic.Bool   // other keys are known
+	set     chan struct{} // closed when every seed that was there at the start is stored
+	passed  atomic.Bool   // the same, for requests
 }
 
 // newSeeder returns nil where nothing is asked for, which all methods take.
-func newSeeder(s seeding, store ledger, catalog *tally.Catalog, log *slog.Logger) *seeder {
+func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.Keys, log *slog.Logger) *seeder {
 	if len(s.paths) == 0 {
 		return nil
 	}
 	return &seeder{
 		paths:  s.paths,
 		folder: seed.NewFolder(s.rules, s.paths...),
-		store:  store, catalog: catalog, log: log,
-		set: make(chan struct{}),
+		store:  store, catalog: catalog, keys: keys, log: log,
+		said: map[string]string{},
+		set:  make(chan struct{}),
 	}
 }
 
@@ -126,12 +131,26 @@ func (s *seeder) run(ctx context.Context) error {
 		}
 		looked := time.Since(began)
 		s.complain(found.Problems)
+		for i, note := range found.Notes {
+			if i == maxProblemsLogged {
+				break // tallycast seed --dry-run names all
+			}
+			if note.Line == 0 {
+				s.log.Warn("seeds may have keys that no page has", "at", note.String())
+				continue
+			}
+			s.log.Info("a page is not seeded", "at", note.String())
+		}
 		if now := found.Skipped(); now != skipped {
 			skipped = now
 			s.log.Info("files of --seed-from were not read", "which", skipped)
 		}
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each
+			s.seeded.add(each)
+		}
+		if s.changed.Swap(false) || len(found.Seeds) > 0 {
+			s.warnUnlisted()
 		}
 		changed, err := s.sow(ctx, pending)
 		total += changed
@@ -151,6 +170,28 @@ func (s *seeder) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
+		}
+	}
+}
+
+// checkKeys has the seeds compared with the site maps soon.
+func (s *seeder) checkKeys() {
+	if s != nil {
+		s.changed.Store(true)
+	}
+}
+
+// warnUnlisted says which seeded keys are not in the site map of their site.
+func (s *seeder) warnUnlisted() {
+	for site, keys := range s.seeded.bySite() {
+		missing := slices.DeleteFunc(slices.Clone(keys), func(each seed.Seed) bool {
+			isListed, isKnown := s.keys.Lists(each.Topic)
+			return isListed || !isKnown
+		})
+		said := fmt.Sprint(len(missing), len(keys), examples(missing))
+		if len(missing) > 0 && s.said[site] != said {
+			s.said[site] = said
+			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(keys), "examples", examples(missing))
 		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 
 // seeding is one topic's seed, as asked for and as answered.
 type seeding struct {
-	Topic   string   `json:"topic"`
-	Seed    int64    `json:"seed"`
-	Before  int64    `json:"before"`
-	Changed bool     `json:"changed"`
-	Error   *refusal `json:"error,omitempty"`
+	Topic   string `json:"topic"`
+	Seed    int64  `json:"seed"`
+	Before  int64  `json:"before"`
+	Changed bool   `json:"changed"`
+	// Unlisted says that the site has a site map, and that the key is not in it.
+	Unlisted bool     `json:"unlisted,omitempty"`
+	Error    *refusal `json:"error,omitempty"`
 }
 
 // seed answers POST /admin/v1/seeds. A topic that is refused is so in its place, and
@@ -40,6 +42,8 @@ func (q *request) seed() error {
 			continue
 		}
 		items[i].Topic = topic.String()
+		isListed, isKnown := q.s.keys.Lists(topic)
+		items[i].Unlisted = isKnown && !isListed
 		edits, of = append(edits, tally.Edit{Topic: topic, Kind: tally.EditSeed, Value: each.Seed}), append(of, i)
 	}
 	if err := q.carryOut(edits, said.Preview); err != nil {

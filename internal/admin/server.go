@@ -35,6 +35,7 @@ type Options struct {
 	Desk    *owner.Desk
 	Store   owner.Store // what is exported and imported
 	Catalog *tally.Catalog
+	Keys    *tally.Keys // known keys of sites; may be nil
 	// Token opens everything below /admin; without one nothing is there.
 	Token string
 	// BasePath is where the service is served below, such as /tally; or empty.
@@ -51,6 +52,7 @@ type Server struct {
 	desk     *owner.Desk
 	store    owner.Store
 	catalog  *tally.Catalog
+	keys     *tally.Keys
 	open     bool // there is a token
 	token    [sha256.Size]byte
 	basePath string
@@ -70,6 +72,7 @@ func New(o Options) *Server {
 		desk:     o.Desk,
 		store:    o.Store,
 		catalog:  o.Catalog,
+		keys:     o.Keys,
 		open:     o.Token != "",
 		token:    sha256.Sum256([]byte(o.Token)),
 		basePath: o.BasePath,

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -48,6 +49,10 @@ type Folder struct {
 	files  map[string]*file
 	owners map[tally.Topic]string // which of files gives the topic its seed
 	gone   map[string]string      // paths and directories that cannot be read, and why
+	// projects holds the site of each path that was looked for.
+	projects      map[string]*project
+	comparisons   map[string]*comparison // of paths whose site generator is not named
+	installedHugo func() int
 }
 
 // file is what was last read of a file.
@@ -57,7 +62,10 @@ type file struct {
 	readAt   time.Time
 	seeds    map[tally.Topic]Seed
 	problems []Problem
-	seen     bool // at the present look
+	notes    []Problem
+	stamp    string    // of the settings of the site generator
+	due      time.Time // when the page is published; zero if that does not change
+	seen     bool      // at the present look
 }
 
 // NewFolder returns a reader of paths, each a folder or a file, by rules, which are
@@ -68,6 +76,7 @@ func NewFolder(rules Rules, paths ...string) *Folder {
 	return &Folder{
 		rules: rules, paths: paths,
 		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{},
+		projects: map[string]*project{}, comparisons: map[string]*comparison{}, installedHugo: sync.OnceValue(installedHugo),
 	}
 }
 
@@ -75,8 +84,9 @@ func NewFolder(rules Rules, paths ...string) *Folder {
 type Result struct {
 	Seeds    []Seed
 	Problems []Problem
-	Files    int // how many there are
-	Read     int // how many of them were read
+	Notes    []Problem // what is not read on purpose, such as drafts, and advice
+	Files    int       // how many there are
+	Read     int       // how many of them were read
 
 	skipped map[string]*skipped // by extension
 }
@@ -113,15 +123,20 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	if err == nil {
 		info, err = os.Stat(top)
 	}
+	var rules Rules
+	var stamp string
+	if err == nil {
+		rules, stamp, err = f.rulesFor(root, result)
+	}
+	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pages[ext] && !numbers[ext] {
+		err = errOther
+	}
 	if !f.reachable(root, err, result) {
 		return
 	}
+	defer f.compared(root, result)
 	if !info.IsDir() {
-		if ext := strings.ToLower(filepath.Ext(top)); !pages[ext] && !numbers[ext] {
-			_ = f.reachable(root, errOther, result) // it says so once
-			return
-		}
-		f.look(root, top, filepath.Base(root), result)
+		f.look(rules, stamp, root, top, filepath.Base(root), result)
 		return
 	}
 	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // ends early with ctx alone
@@ -139,7 +154,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 			return fs.SkipDir
 		case hidden || entry.IsDir():
 		case pages[strings.ToLower(filepath.Ext(path))]:
-			f.look(shown, path, filepath.ToSlash(below), result)
+			f.look(rules, stamp, shown, path, filepath.ToSlash(below), result)
 		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
 			result.skip(shown)
 		}
@@ -169,7 +184,7 @@ func plain(err error) error {
 }
 
 // look reads a file if it is new or changed.
-func (f *Folder) look(shown, path, page string, result *Result) {
+func (f *Folder) look(rules Rules, stamp, shown, path, page string, result *Result) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return // a pipe would be waited for
@@ -180,13 +195,14 @@ func (f *Folder) look(shown, path, page string, result *Result) {
 	before := f.files[shown]
 	if before != nil {
 		before.seen = true
-		if before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= unsettled {
+		isDue := !before.due.IsZero() && time.Now().After(before.due)
+		if !isDue && before.stamp == stamp && before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= unsettled {
 			return
 		}
 	}
-	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), seen: true}
+	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, seen: true}
 	read := found{file: shown}
-	if err := read.read(f.rules, path, page); err != nil {
+	if err := read.read(rules, path, page); err != nil {
 		read.refuse(0, "%v", plain(err))
 	}
 	f.disown(before)
@@ -205,6 +221,11 @@ func (f *Folder) look(shown, path, page string, result *Result) {
 	for _, problem := range now.problems {
 		if !slices.Contains(before.problems, problem) {
 			result.Problems = append(result.Problems, problem)
+		}
+	}
+	for _, note := range now.notes {
+		if !slices.Contains(before.notes, note) {
+			result.Notes = append(result.Notes, note)
 		}
 	}
 }
@@ -229,7 +250,7 @@ func (f *found) read(r Rules, path, page string) error {
 // several places that give a topic other seeds the first holds, as long as it does
 // not change.
 func (f *Folder) own(now *file, read found) {
-	now.seeds, now.problems = map[tally.Topic]Seed{}, read.problems
+	now.seeds, now.problems, now.notes, now.due = map[tally.Topic]Seed{}, read.problems, read.notes, read.due
 	for _, seed := range read.seeds {
 		other, twice := now.seeds[seed.Topic]
 		if owner, owned := f.owners[seed.Topic]; owned && !twice {

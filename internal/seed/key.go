@@ -44,8 +44,25 @@ func keyOfAddress(address string) (string, error) {
 	return pagekey.Of(address)
 }
 
+// derivesKeys reports whether keys come from the rules of a site generator.
+func (r Rules) derivesKeys() bool {
+	word, _, _ := strings.Cut(r.KeyFrom, "@")
+	_, ok := kinds[word]
+	return ok
+}
+
 // key returns the key of a record, by the rules.
 func (r Rules) key(rec record) (key string, line int, err error) {
+	key, line, err = r.find(rec)
+	if err == nil && r.compare != nil && rec.path != "" {
+		if topic, err := r.topic(r.Fields[0].Metric, key); err == nil {
+			r.compare(topic.Key(), rec)
+		}
+	}
+	return key, line, err
+}
+
+func (r Rules) find(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
 		for _, name := range names {
 			value, line, ok := rec.field(name)
@@ -56,6 +73,9 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		return "", rec.line, fmt.Errorf("there is no %s that says which page it is", strings.Join(names, " or "))
 	}
 	switch from := r.KeyFrom; {
+	case r.derive != nil && rec.path != "":
+		key, err = r.derive(rec.path, rec.field)
+		return key, rec.line, err
 	case from == FromSlug:
 		if key, line, err = field("slug"); err != nil && rec.path != "" {
 			return dated.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
@@ -73,7 +93,7 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		return key, line, err
 	case (from == FromPath || from == "") && rec.path != "":
 		return keyOfPath(rec.path), rec.line, nil
-	case from == FromPath || from == "":
+	case from == FromPath || from == "" || r.derivesKeys():
 		key, line, err = field("key", "slug", "page", "path")
 	default:
 		key, line, err = field(from)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -47,6 +48,20 @@ type found struct {
 	file     string
 	seeds    []Seed
 	problems []Problem
+	notes    []Problem
+	due      time.Time // when the page is published
+}
+
+// refuseKey adds why a page has no key. A page that is not published is none by intent.
+func (f *found) refuseKey(line int, err error) {
+	hidden, ok := asUnpublished(err)
+	switch {
+	case !ok:
+		f.refuse(line, "%v", err)
+	case hidden.reason != "":
+		f.notes = append(f.notes, Problem{f.file, line, "is not seeded: it " + hidden.reason})
+		f.due = hidden.until
+	}
 }
 
 func (f *found) refuse(line int, format string, args ...any) {
@@ -83,7 +98,7 @@ func (f *found) take(r Rules, rec record) {
 	}
 	key, line, err := r.key(rec)
 	if err != nil {
-		f.refuse(line, "%v", err)
+		f.refuseKey(line, err)
 		return
 	}
 	for _, each := range all {

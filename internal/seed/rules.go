@@ -19,6 +19,12 @@ const (
 	FromSlug = "slug"
 	// FromPermalink is the path of the field permalink, else of url, else FromPath.
 	FromPermalink = "permalink"
+	// FromHugo, FromJekyll and FromAstro apply the rules by which these site generators make the
+	// addresses of pages, with the settings of the site. hugo@0.111 names the version of
+	// Hugo; otherwise it is the installed one, else the current one.
+	FromHugo   = "hugo"
+	FromJekyll = "jekyll"
+	FromAstro  = "astro"
 )
 
 // Field says which field of a page holds the seed of which metric.
@@ -39,16 +45,31 @@ func ParseField(text string) (Field, error) {
 	return Field{metric, name}, nil
 }
 
+// ParseKeyFrom reads a value of [Rules.KeyFrom].
+func ParseKeyFrom(text string) (string, error) {
+	word, version, given := strings.Cut(text, "@")
+	if given && (word == FromHugo && minorOf(version) == currentHugo || word == FromJekyll || word == FromAstro) {
+		return "", fmt.Errorf("%q should be %s, or hugo with a version such as hugo@0.111", text, word)
+	}
+	return text, nil
+}
+
 // Rules say which topic a number belongs to.
 type Rules struct {
 	Site   string  // of topics that are named by their key alone
 	Fields []Field // one or more
-	// KeyFrom is FromPath, FromSlug, FromPermalink, or the name of a field. Empty is
-	// FromPath.
+	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, FromAstro, or the
+	// name of a field. Empty is FromPath.
 	KeyFrom string
 	// StripPrefix is taken from the beginning of a key, whole segments of it, where it
 	// is there; AddPrefix then put before.
 	StripPrefix, AddPrefix string
+
+	// derive returns the key of the page at a path, by the rules of a site generator. A
+	// [Folder] sets it.
+	derive func(name string, field fields) (string, error)
+	// compare takes notice of the key that another rule gave to a page.
+	compare func(key string, rec record)
 }
 
 // Check tells what is wrong with the rules.

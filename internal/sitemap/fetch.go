@@ -1,65 +1,31 @@
 package sitemap
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
-const (
-	// usualBytes bounds a file, unpacked, and maxPages the pages in it: what
-	// sitemaps.org allows.
-	usualBytes = 50 << 20
-	maxPages   = 50_000
-	// maxFiles bounds the files of a site: a million pages at about 100 bytes are
-	// more than a site has whose numbers are worth guarding like this.
-	maxFiles = 200
-)
-
-var errTooManyFiles = fmt.Errorf("there are more than %d files", maxFiles)
-
-// file is what is known of one that was read.
-type file struct {
-	etag, modified string // of the answer, to ask by
-	keys           map[string]bool
-	further        []string // the files that it names
-}
+// maxRedirects bounds the redirects of one file: http to https to a host with www, and
+// one to spare.
+const maxRedirects = 4
 
 // fetcher fetches files, and keeps what it read of them.
 type fetcher struct {
-	client   *http.Client
+	reach    *reach
 	agent    string
 	maxBytes int64
 	files    map[string]*file // by URL
 }
 
-// fetch reads the file at a URL; changed is false where it is as it was.
+// fetch reads the file at a URL. changed is false if it is as it was.
 func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return false, err
-	}
-	if f.agent != "" {
-		request.Header.Set("User-Agent", f.agent)
-	}
-	if known := f.files[at]; known != nil {
-		if known.etag != "" {
-			request.Header.Set("If-None-Match", known.etag)
-		}
-		if known.modified != "" {
-			request.Header.Set("If-Modified-Since", known.modified)
-		}
-	}
-	response, err := f.client.Do(request)
+	response, err := f.get(ctx, at)
 	if err != nil {
 		return false, err
 	}
@@ -70,90 +36,68 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	case response.StatusCode != http.StatusOK:
 		return false, fmt.Errorf("%s: %s", at, response.Status)
 	}
-	read, err := readFile(response.Body, response.Request.URL, f.maxBytes)
+	// The transport unpacks gzip, which it asked for, and removes the header.
+	if coding := response.Header.Get("Content-Encoding"); coding != "" && !slices.Contains([]string{"identity", "gzip", "x-gzip"}, strings.ToLower(coding)) {
+		return false, fmt.Errorf("%s: the server sends it with Content-Encoding %.40q, which was not asked for; only gzip is", at, coding)
+	}
+	read, err := f.readFile(response.Body, response.Request.URL)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
+	}
+	if f.keysBeside(at)+len(read.keys) > maxKeys {
+		return false, fmt.Errorf("%s: %w", at, errTooManyKeys)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read
 	return true, nil
 }
 
-// readFile reads a site map or an index of site maps, packed by gzip or not, that was
-// found at a URL, of at most so many bytes when unpacked.
-func readFile(packed io.Reader, at *url.URL, maxBytes int64) (*file, error) {
-	body := bufio.NewReader(packed)
-	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952, section 2.3.1
-		unpacked, err := gzip.NewReader(body)
+// keysBeside returns how many keys are known of other files than that at a URL.
+func (f *fetcher) keysBeside(at string) (n int) {
+	for other, known := range f.files {
+		if other != at {
+			n += len(known.keys)
+		}
+	}
+	return n
+}
+
+// get asks for the file at a URL and follows redirects to hosts within reach.
+func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
+	known := f.files[at]
+	next, err := url.Parse(at)
+	if err != nil {
+		return nil, err
+	}
+	for range maxRedirects + 1 {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil)
 		if err != nil {
 			return nil, err
 		}
-		body = bufio.NewReader(unpacked)
-	}
-	bounded := &io.LimitedReader{R: body, N: maxBytes + 1}
-	read, err := readXML(bounded, at)
-	if bounded.N == 0 {
-		return nil, fmt.Errorf("it has more than %d bytes", maxBytes)
-	}
-	return read, err
-}
-
-func readXML(body io.Reader, at *url.URL) (*file, error) {
-	read := &file{keys: map[string]bool{}}
-	decoder := xml.NewDecoder(body)
-	var inside []string // names of the elements that are open
-	var text strings.Builder
-	pages, begun := 0, false
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			break
+		if f.agent != "" {
+			request.Header.Set("User-Agent", f.agent)
 		}
+		if known != nil && known.etag != "" {
+			request.Header.Set("If-None-Match", known.etag)
+		}
+		if known != nil && known.modified != "" {
+			request.Header.Set("If-Modified-Since", known.modified)
+		}
+		response, err := f.reach.client(request).Do(request)
 		if err != nil {
 			return nil, err
 		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			begun = true
-			if inside = append(inside, token.Name.Local); len(inside) == 1 && inside[0] != "urlset" && inside[0] != "sitemapindex" {
-				return nil, fmt.Errorf("it begins with <%s>; a site map begins with <urlset> or <sitemapindex>", inside[0])
-			}
-			text.Reset()
-		case xml.CharData:
-			text.Write(token)
-		case xml.EndElement:
-			place := strings.Join(inside, "/")
-			inside = inside[:len(inside)-1]
-			location := strings.TrimSpace(text.String())
-			text.Reset()
-			switch place {
-			case "urlset/url/loc":
-				if pages++; pages > maxPages {
-					return nil, fmt.Errorf("it has more than %d pages", maxPages)
-				}
-				if key, ok := KeyOf(location); ok {
-					read.keys[key] = true
-				}
-			case "sitemapindex/sitemap/loc":
-				if further, ok := within(at, location); ok && len(read.further) < maxFiles {
-					read.further = append(read.further, further)
-				}
-			}
+		target := response.Header.Get("Location")
+		if response.StatusCode < 300 || response.StatusCode > 399 || response.StatusCode == http.StatusNotModified || target == "" {
+			return response, nil
+		}
+		_ = response.Body.Close() // nothing in it is needed
+		if next, err = next.Parse(target); err != nil {
+			return nil, fmt.Errorf("%s: it redirects to %.200q, which is no address", at, target)
+		}
+		if !f.reach.allows(next) {
+			return nil, fmt.Errorf("%s: it redirects to %.200q, which is not followed: %s", at, target, outOfReach)
 		}
 	}
-	if len(inside) > 0 || !begun {
-		return nil, io.ErrUnexpectedEOF
-	}
-	return read, nil
-}
-
-// within returns the address of a file that an index names, which is to be of the
-// same site: whoever may write into the index does not choose what is fetched inside
-// of our network.
-func within(index *url.URL, location string) (string, bool) {
-	at, err := index.Parse(location)
-	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host != index.Host {
-		return "", false
-	}
-	return at.String(), true
+	return nil, fmt.Errorf("%s: it redirects more than %d times", at, maxRedirects)
 }

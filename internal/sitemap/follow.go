@@ -2,9 +2,14 @@ package sitemap
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,9 +21,12 @@ type Options struct {
 	Every time.Duration
 	// MaxBytes bounds a file, unpacked; 0 stands for 50 MB.
 	MaxBytes int64
-	Client   *http.Client // one of its own when nil
-	Agent    string       // User-Agent
-	Log      *slog.Logger // slog.Default() when nil
+	// Origins are those of the site's pages, in the forms scheme://host[:port],
+	// scheme://*.host[:port] and *. Redirects and indexes may lead to their hosts, and to
+	// those of the site maps; to no other.
+	Origins []string
+	Agent   string       // User-Agent
+	Log     *slog.Logger // slog.Default() when nil
 }
 
 const (
@@ -26,6 +34,15 @@ const (
 	// fetchWithin bounds the fetching of one file, and lookWithin that of all.
 	fetchWithin = 30 * time.Second
 	lookWithin  = 5 * time.Minute
+	// maxFiles bounds the files of a site, and maxKeys its pages: more than a site has
+	// whose numbers are worth guarding like this, in about 200 MB.
+	maxFiles = 200
+	maxKeys  = 1_000_000
+)
+
+var (
+	errTooManyFiles = fmt.Errorf("there are more than %d files", maxFiles)
+	errTooManyKeys  = fmt.Errorf("with this file there are more than %d pages; it is not read", maxKeys)
 )
 
 // Follow fetches the site maps at urls, and those that they name, at once and then every
@@ -38,20 +55,17 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = usualBytes
 	}
-	if o.Client == nil {
-		o.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-		defer o.Client.CloseIdleConnections()
-	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
-	f := fetcher{client: o.Client, agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	f := fetcher{reach: newReach(urls, o.Origins), agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	defer f.reach.close()
 	said := ""
 	for {
 		within, cancel := context.WithTimeout(ctx, lookWithin)
-		keys, changed, err := f.look(within, urls)
+		keys, left, changed, err := f.look(within, urls)
 		cancel()
 		if changed {
 			set(keys)
@@ -60,13 +74,18 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-			if changed {
+			if changed && len(keys) == 0 {
+				o.Log.Warn("the site map has no pages: likes for keys that were not seeded are refused", "from", urls)
+			} else if changed {
 				o.Log.Info("read the site map", "pages", len(keys), "from", urls)
 			}
 			said = ""
 		case err.Error() != said:
 			said = err.Error()
 			o.Log.Warn("the site map cannot be read; what was known of it before holds", "error", err, "pages", len(keys), "next", o.Every)
+		}
+		if changed {
+			left.log(o.Log)
 		}
 		select {
 		case <-ctx.Done():
@@ -76,9 +95,16 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 	}
 }
 
-// look fetches all files and returns the keys of their pages, and whether they may be
-// others than those of the look before.
-func (f *fetcher) look(ctx context.Context, urls []string) (keys map[string]bool, changed bool, err error) {
+// log tells what was skipped and why.
+func (s skipped) log(log *slog.Logger) {
+	for _, reason := range slices.Sorted(maps.Keys(s)) {
+		log.Warn("addresses in the site map are skipped", "skipped", s[reason].count, "why", reason, "examples", s[reason].examples)
+	}
+}
+
+// look fetches all files and returns the keys of their pages, which addresses were
+// skipped, and whether either may be other than at the look before.
+func (f *fetcher) look(ctx context.Context, urls []string) (keys map[string]bool, left skipped, changed bool, err error) {
 	seen := map[string]bool{}
 	var first error
 	queue := append([]string(nil), urls...)
@@ -104,11 +130,15 @@ func (f *fetcher) look(ctx context.Context, urls []string) (keys map[string]bool
 			changed = true
 		}
 	}
-	keys = map[string]bool{}
-	for _, known := range f.files {
+	keys, left = map[string]bool{}, skipped{}
+	for _, at := range slices.Sorted(maps.Keys(f.files)) {
+		known := f.files[at]
 		maps.Copy(keys, known.keys)
+		for reason, addresses := range known.skipped {
+			left.add(reason, addresses.count, addresses.examples...)
+		}
 	}
-	return keys, changed, first
+	return keys, left, changed, first
 }
 
 func orElse(first, second error) error {
@@ -116,4 +146,35 @@ func orElse(first, second error) error {
 		return first
 	}
 	return second
+}
+
+// Read returns the keys of the pages in the site map at address, a URL or the path of a
+// file in a built site, and logs what is skipped. Files that an index in such a site names
+// are those of the site, whatever its host.
+func Read(ctx context.Context, address string, o Options) (map[string]bool, error) {
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = usualBytes
+	}
+	f := fetcher{agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	dir := ""
+	if u, err := url.Parse(address); err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+		f.reach = newReach([]string{address}, o.Origins)
+	} else {
+		dir = filepath.Dir(address)
+		f.reach = newLocalReach(dir)
+		address = localOrigin + "/" + (&url.URL{Path: filepath.Base(address)}).EscapedPath()
+	}
+	defer f.reach.close()
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	keys, left, _, err := f.look(ctx, []string{address})
+	switch {
+	case err != nil && dir != "":
+		return nil, errors.New(strings.ReplaceAll(err.Error(), localOrigin, dir))
+	case err != nil:
+		return nil, err
+	case o.Log != nil:
+		left.log(o.Log)
+	}
+	return keys, nil
 }

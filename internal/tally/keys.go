@@ -27,6 +27,16 @@ func NewKeys(sites ...string) *Keys {
 // changed afterwards.
 func (k *Keys) Set(site string, keys map[string]bool) { k.sites[site].Store(&keys) }
 
+// Lists reports whether the known keys of the topic's site, which a site map gives, have
+// its key. isKnown is false if no keys are known of the site.
+func (k *Keys) Lists(topic Topic) (isListed, isKnown bool) {
+	if k == nil || k.sites[topic.Site()] == nil {
+		return false, false
+	}
+	known := k.sites[topic.Site()].Load()
+	return alwaysKnown[topic.Key()] || known != nil && (*known)[topic.Key()], known != nil
+}
+
 // Admits tells whether a visitor may bring topic into being.
 func (k *Keys) Admits(topic Topic) bool {
 	if k == nil {

@@ -7,6 +7,21 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+func TestKeys_Lists(t *testing.T) {
+	keys := tally.NewKeys("blog", "docs")
+	keys.Set("blog", map[string]bool{"hello": true})
+	for text, want := range map[string][2]bool{
+		"blog/likes/hello": {true, true}, "blog/likes/index": {true, true}, "blog/likes/other": {false, true}, "docs/likes/hello": {false, false}, "default/likes/hello": {false, false},
+	} {
+		if isListed, isKnown := keys.Lists(mustTopic(t, text)); isKnown != want[1] || isKnown && isListed != want[0] {
+			t.Errorf("%s: listed %t, known %t", text, isListed, isKnown)
+		}
+	}
+	if _, isKnown := (*tally.Keys)(nil).Lists(mustTopic(t, "blog/likes/hello")); isKnown {
+		t.Error("no keys know a site")
+	}
+}
+
 func TestASiteWithKnownKeysAdmitsThemAlone(t *testing.T) {
 	keys := tally.NewKeys("blog")
 	admits := func(text string) bool { return keys.Admits(mustTopic(t, text)) }

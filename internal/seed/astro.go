@@ -1,0 +1,65 @@
+package seed
+
+import (
+	"path"
+	"strings"
+	"unicode"
+
+	"github.com/tallycast/tallycast/internal/pagekey"
+)
+
+// astro derives keys by the conventions of Astro: a file in src/pages is the page at its
+// path, and an entry of a collection in src/content the page at the collection's name and
+// the entry's id. Its settings are a program, which is not read.
+type astro struct{}
+
+// astroFiles implements kind.files.
+func astroFiles(dir string) []string {
+	files := existing(dir, "astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs")
+	return files[:min(1, len(files))]
+}
+
+func readAstro(string, []string) (generator, error) { return astro{}, nil }
+
+// assumeAstro takes path for the folder of the collections.
+func assumeAstro(path string) (string, generator) { return path, astro{} }
+
+func (astro) contains(string) bool { return true }
+
+func (astro) key(name string, field fields) (string, error) {
+	if rest, ok := strings.CutPrefix(name, "src/pages/"); ok {
+		for segment := range strings.SplitSeq(rest, "/") {
+			if strings.HasPrefix(segment, "_") {
+				return "", &unpublished{} // Astro leaves it out
+			}
+		}
+		return pagekey.OfPath("/" + escapeValue(keyOfPath(rest)))
+	}
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "src/"), "content/")
+	if value, _, ok := field("slug"); ok && plainText(value) != "" {
+		collection, _, _ := strings.Cut(name, "/")
+		return pagekey.OfPath(joinPath(collection, escapeValue(plainText(value))))
+	}
+	segments := strings.Split(strings.TrimSuffix(name, path.Ext(name)), "/")
+	for i, segment := range segments {
+		segments[i] = githubSlug(segment)
+	}
+	if last := len(segments) - 1; last > 1 && segments[last] == "index" {
+		segments = segments[:last]
+	}
+	return pagekey.OfPath("/" + strings.Join(segments, "/"))
+}
+
+// githubSlug is the slug of a heading on GitHub, which Astro makes of names: in lower
+// case, without signs, with a hyphen for each space.
+func githubSlug(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-', unicode.IsLetter(r), unicode.IsMark(r), unicode.Is(unicode.Nd, r), unicode.Is(unicode.Nl, r), unicode.Is(unicode.Pc, r), unicode.Is(unicode.Other_Alphabetic, r):
+			return r
+		}
+		return -1
+	}, strings.ToLower(text))
+}

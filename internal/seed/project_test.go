@@ -1,0 +1,199 @@
+package seed_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/seed"
+)
+
+func hugoRules() seed.Rules {
+	rules := likes
+	rules.KeyFrom = seed.FromHugo
+	return rules
+}
+
+// noted reports whether one of the notes names a file and says text.
+func noted(notes []seed.Problem, file, text string) bool {
+	for _, note := range notes {
+		if strings.Contains(note.File, file) && strings.Contains(note.Reason, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestFolder_PagesOfOneSection(t *testing.T) {
+	dir := lay(t, map[string]string{
+		"config.toml": "baseURL = 'https://blog.example/x/'\n[languages.en]\n[languages.fr]\n", "content/posts/My Post.fr.md": "---\nlikes: 1\n---\n",
+		"content/posts/b/index.md": "---\nlikes: 2\n---\n", "content/about.md": "---\nlikes: 3\n---\n",
+	})
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "content/posts")), "blog/likes/x/fr/posts/my-post=1", "blog/likes/x/posts/b=2")
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "content/posts/b")), "blog/likes/x/posts/b=2")
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "content/about.md")), "blog/likes/x/about=3")
+	t.Chdir(filepath.Join(dir, "content"))
+	expect(t, read(t, hugoRules(), "posts"), "blog/likes/x/fr/posts/my-post=1", "blog/likes/x/posts/b=2")
+	expect(t, read(t, hugoRules(), "."), "blog/likes/x/fr/posts/my-post=1", "blog/likes/x/posts/b=2", "blog/likes/x/about=3")
+}
+
+// Without settings the defaults are assumed, which a note says.
+func TestFolder_HugoPagesWithoutSettings(t *testing.T) {
+	dir := lay(t, map[string]string{"content/posts/My Post.md": "---\nlikes: 1\n---\n", "other/My Page.md": "---\nlikes: 2\n---\n"})
+	r := read(t, hugoRules(), filepath.Join(dir, "content/posts"))
+	expect(t, r, "blog/likes/posts/my-post=1")
+	if !noted(r.Notes, "content/posts", "no settings of Hugo") {
+		t.Error(r.Notes)
+	}
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "other")), "blog/likes/my-page=2")
+}
+
+func TestFolder_ChangedGeneratorSettings(t *testing.T) {
+	dir := lay(t, map[string]string{"hugo.toml": "", "content/posts/A b.md": "---\nlikes: 1\n---\n"})
+	old := time.Now().Add(-time.Hour)
+	page := filepath.Join(dir, "content/posts/A b.md")
+	if err := os.Chtimes(page, old, old); err != nil {
+		t.Fatal(err)
+	}
+	folder := seed.NewFolder(hugoRules(), filepath.Join(dir, "content"))
+	expect(t, folder.Look(t.Context()), "blog/likes/posts/a-b=1")
+	if r := folder.Look(t.Context()); r.Read != 0 {
+		t.Errorf("%d files read again", r.Read)
+	}
+	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/p/:filename/'\n")
+	expect(t, folder.Look(t.Context()), "blog/likes/p/a-b=1")
+	// Settings that cannot be read are named once. Nothing is seeded by other rules.
+	write(t, filepath.Join(dir, "hugo.toml"), "= broken")
+	r := folder.Look(t.Context())
+	expect(t, r)
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "hugo.toml cannot be read") {
+		t.Error(r.Problems)
+	}
+	if r = folder.Look(t.Context()); len(r.Problems) > 0 {
+		t.Error("told twice:", r.Problems)
+	}
+	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/q/:filename/'\n")
+	expect(t, folder.Look(t.Context()), "blog/likes/q/a-b=1")
+}
+
+// A page that is not published has no seed, until it is.
+func TestFolder_ScheduledPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := lay(t, map[string]string{
+			"content/later.md": "---\nlikes: 1\ndate: " + time.Now().Add(time.Minute).Format(time.RFC3339) + "\n---\n",
+			"content/draft.md": "---\nlikes: 2\ndraft: true\n---\n",
+		})
+		for _, name := range []string{"later.md", "draft.md"} {
+			old := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(filepath.Join(dir, "content", name), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		folder := seed.NewFolder(hugoRules(), filepath.Join(dir, "content"))
+		r := folder.Look(t.Context())
+		expect(t, r)
+		if !noted(r.Notes, "later.md", "is published at") || !noted(r.Notes, "draft.md", "is a draft") || len(r.Problems) > 0 {
+			t.Error(r.Notes, r.Problems)
+		}
+		if r = folder.Look(t.Context()); len(r.Notes) > 0 || r.Read > 0 {
+			t.Error("said twice:", r)
+		}
+		time.Sleep(2 * time.Minute)
+		expect(t, folder.Look(t.Context()), "blog/likes/later=1")
+		if r = folder.Look(t.Context()); r.Read > 0 {
+			t.Error("read again:", r)
+		}
+	})
+}
+
+// Keys that come from paths although the site generator makes others of them are noted.
+func TestFolder_KeysThatAreNotTheGenerators(t *testing.T) {
+	dir := lay(t, map[string]string{
+		"h/hugo.toml": "", "h/content/a.md": "---\nlikes: 1\n---\n", "h/content/A b.md": "---\nlikes: 1\n---\n", "h/content/d.md": "---\nlikes: 1\ndraft: true\n---\n",
+		"j/_config.yml": "", "j/_posts/2024-01-02-a.md": "---\nlikes: 2\n---\n", "p/a.md": "---\nlikes: 3\n---\n",
+		"same/hugo.toml": "", "same/content/posts/a.md": "---\nlikes: 1\n---\n", "one.jsonl": "",
+	})
+	for name, want := range map[string]string{
+		"h/content": "2 of 3 keys are other than those of the pages that Hugo makes, such as: A b is a-b, d is no page. Take hugo",
+		"j/_posts":  "1 of 1 keys are other than those of the pages that Jekyll makes, such as: 2024-01-02-a is 2024/01/02/a.html",
+		"p":         "", "same/content": "",
+	} {
+		folder := seed.NewFolder(likes, filepath.Join(dir, name))
+		r := folder.Look(t.Context())
+		if len(r.Seeds) == 0 || want != "" && !noted(r.Notes, name, want) || want == "" && len(r.Notes) > 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if r = folder.Look(t.Context()); len(r.Notes) > 0 {
+			t.Errorf("%s: said twice: %v", name, r.Notes)
+		}
+	}
+	rules := likes
+	rules.KeyFrom = "likes"
+	if r := seed.NewFolder(rules, filepath.Join(dir, "h")).Look(t.Context()); len(r.Notes) > 0 {
+		t.Error("a field was chosen:", r.Notes)
+	}
+	rules.KeyFrom, rules.StripPrefix, rules.AddPrefix = "", "posts", "posts"
+	if r := seed.NewFolder(rules, filepath.Join(dir, "same/content")).Look(t.Context()); len(r.Notes) > 0 {
+		t.Error("prefixes make the same key:", r.Notes)
+	}
+	folder := seed.NewFolder(likes, filepath.Join(dir, "one.jsonl"))
+	if r := folder.Look(t.Context()); len(r.Problems) != 1 {
+		t.Error(r.Problems)
+	}
+	if r := folder.Look(t.Context()); len(r.Problems) > 0 {
+		t.Error("told twice:", r.Problems)
+	}
+}
+
+// Tables and documents name their keys themselves.
+func TestFolder_TableBesideGenerator(t *testing.T) {
+	dir := lay(t, map[string]string{"hugo.toml": "", "likes.csv": "slug,likes\nposts/My Post,1\n/posts/x/,2\n"})
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "likes.csv")), "blog/likes/posts/My Post=1", "blog/likes/posts/x=2")
+}
+
+func TestFolder_PatternThatIsNone(t *testing.T) {
+	dir := lay(t, map[string]string{
+		"hugo.toml": "[permalinks]\nposts = '/:nonsense/'\ndocs = '/:sectionslug/x'\n", "content/posts/a.md": "---\nlikes: 1\n---\n",
+		"content/docs/a.md": "---\nlikes: 1\n---\n", "content/url.md": "---\nlikes: 1\nurl: https://blog.example/x\n---\n", "content/braces.md": "---\nlikes: 1\nurl: /{x}/\n---\n",
+	})
+	r := read(t, hugoRules(), dir)
+	expect(t, r)
+	for _, want := range []string{":nonsense is no token of Hugo", ":sectionslug takes the slug of another page", "Hugo takes paths alone", "a key has"} {
+		found := false
+		for _, problem := range r.Problems {
+			found = found || strings.Contains(problem.Reason, want)
+		}
+		if !found {
+			t.Errorf("nobody says %q: %v", want, r.Problems)
+		}
+	}
+}
+
+func FuzzGeneratorKeys(f *testing.F) {
+	for _, seeded := range []string{"posts/My First Post.md", "a/index.fr.md", "_posts/2024-01-02-x.md", "_index.md", "x/..md", "/", "a//b.html"} {
+		f.Add(seeded, "permalink: /:year/:title/", "url: /x")
+	}
+	f.Fuzz(func(t *testing.T, name, config, matter string) {
+		if strings.Contains(name, "\x00") || len(name) > 100 || strings.Contains(name, "..") {
+			return
+		}
+		dir := t.TempDir()
+		path := filepath.Join(dir, "content", name)
+		if os.MkdirAll(filepath.Dir(path), 0o700) != nil || os.WriteFile(path, []byte("---\nlikes: 1\n"+matter+"\n---\n"), 0o600) != nil {
+			return // no name of a file
+		}
+		for _, settings := range []string{"_config.yml", "hugo.yaml"} {
+			if err := os.WriteFile(filepath.Join(dir, settings), []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, from := range []string{seed.FromHugo, seed.FromJekyll} {
+			rules := likes
+			rules.KeyFrom = from
+			seed.NewFolder(rules, dir).Look(t.Context())
+		}
+	})
+}

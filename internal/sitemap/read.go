@@ -1,0 +1,270 @@
+package sitemap
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// usualBytes bounds a file, unpacked, and maxPages the pages in it: what
+	// sitemaps.org allows.
+	usualBytes = 50 << 20
+	maxPages   = 50_000
+	// maxDepth bounds the elements that are open at once. Site maps with all known
+	// extensions (images, videos, news) have 5.
+	maxDepth = 32
+	// maxToken bounds one tag, text or comment, in bytes: the decoder keeps it whole,
+	// and takes ten times as much for attributes. Addresses have at most 2,048.
+	maxToken = 1 << 20
+	// maxExamples bounds the skipped addresses that a report shows.
+	maxExamples = 3
+)
+
+// file is what is known of one that was read.
+type file struct {
+	etag, modified string // of the answer, to ask by
+	keys           map[string]bool
+	further        []string // the files that it names
+	skipped        skipped
+}
+
+// Reasons why an address in a site map is skipped.
+const (
+	outOfReach = "its host is neither that of a configured site map nor an origin of the site; if it is yours, add it with --site"
+	noPage     = "it is no address of a page whose key is valid"
+)
+
+// skipped holds the addresses that were skipped, by reason.
+type skipped map[string]*skippedAddresses
+
+type skippedAddresses struct {
+	count    int
+	examples []string // the first ones
+}
+
+func (s skipped) add(reason string, count int, examples ...string) {
+	if s[reason] == nil {
+		s[reason] = &skippedAddresses{}
+	}
+	s[reason].count += count
+	for _, each := range examples {
+		if len(s[reason].examples) < maxExamples {
+			s[reason].examples = append(s[reason].examples, shortened(each))
+		}
+	}
+}
+
+// shortened returns the beginning of an address that is shown.
+func shortened(address string) string {
+	const most = 200 // bytes
+	if len(address) > most {
+		return strings.ToValidUTF8(address[:most], "") + "…"
+	}
+	return address
+}
+
+// readFile reads a file, packed by gzip or not, that was found at a URL: a site map or
+// an index of site maps in XML, or a list of addresses.
+func (f *fetcher) readFile(packed io.Reader, at *url.URL) (*file, error) {
+	body := bufio.NewReader(packed)
+	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952, section 2.3.1
+		unpacked, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, err
+		}
+		body = bufio.NewReader(unpacked)
+	}
+	bounded := &io.LimitedReader{R: body, N: f.maxBytes + 1}
+	read, err := f.readText(bufio.NewReader(bounded), at)
+	if bounded.N == 0 {
+		return nil, fmt.Errorf("it has more than %d bytes", f.maxBytes)
+	}
+	return read, err
+}
+
+// readText reads an unpacked file.
+func (f *fetcher) readText(body *bufio.Reader, at *url.URL) (*file, error) {
+	begin, _ := body.Peek(64)
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "<\x00", "\x00<"} { // the byte order marks, or none
+		if bytes.HasPrefix(begin, []byte(mark)) {
+			return nil, unsupportedEncoding("UTF-16")
+		}
+	}
+	if rest, ok := bytes.CutPrefix(begin, []byte("\ufeff")); ok {
+		_, _ = body.Discard(len(begin) - len(rest)) // it was just peeked at
+		begin = rest
+	}
+	read := &file{keys: map[string]bool{}, skipped: skipped{}}
+	var err error
+	if begin = bytes.TrimLeft(begin, " \t\r\n"); len(begin) == 0 || begin[0] == '<' {
+		err = f.readXML(read, body, at)
+	} else {
+		err = readLines(read, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return read, nil
+}
+
+// unsupportedEncoding is the error of a file in another encoding than UTF-8.
+type unsupportedEncoding string
+
+func (e unsupportedEncoding) Error() string {
+	return fmt.Sprintf("it is written in %.40s; site maps are read in UTF-8 alone, as sitemaps.org asks for", string(e))
+}
+
+// tokenReader bounds what the decoder reads for one token. The decoder takes single
+// bytes of what has ReadByte.
+type tokenReader struct {
+	*bufio.Reader
+	left int
+}
+
+var errLongToken = fmt.Errorf("it has a tag, a text or a comment of more than %d bytes", maxToken)
+
+func (r *tokenReader) ReadByte() (byte, error) {
+	if r.left--; r.left < 0 {
+		return 0, errLongToken
+	}
+	return r.Reader.ReadByte()
+}
+
+// readXML reads a site map or an index of site maps.
+func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
+	bounded := &tokenReader{Reader: body}
+	decoder := xml.NewDecoder(bounded)
+	decoder.CharsetReader = func(name string, in io.Reader) (io.Reader, error) {
+		if slices.Contains([]string{"utf8", "us-ascii", "ascii"}, strings.ToLower(name)) {
+			return in, nil
+		}
+		return nil, unsupportedEncoding(name)
+	}
+	var inside []string // names of the elements that are open
+	var text strings.Builder
+	pages, begun := 0, false
+	for {
+		bounded.left = maxToken
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return plainError(err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			begun = true
+			if inside = append(inside, token.Name.Local); len(inside) == 1 && inside[0] != "urlset" && inside[0] != "sitemapindex" {
+				return fmt.Errorf("it begins with <%.40s>; a site map begins with <urlset> or <sitemapindex>", inside[0])
+			}
+			if len(inside) > maxDepth {
+				return fmt.Errorf("its elements are nested more than %d deep", maxDepth)
+			}
+			text.Reset()
+		case xml.CharData:
+			if len(inside) == 3 { // only loc's is of interest
+				text.Write(token)
+			}
+		case xml.EndElement:
+			isLocation := len(inside) == 3 && inside[2] == "loc"
+			location := strings.TrimSpace(text.String())
+			text.Reset()
+			switch {
+			case isLocation && inside[0] == "urlset" && inside[1] == "url":
+				if pages++; pages > maxPages {
+					return fmt.Errorf("it has more than %d pages", maxPages)
+				}
+				read.addPage(at, location)
+			case isLocation && inside[0] == "sitemapindex" && inside[1] == "sitemap":
+				f.addFile(read, at, location)
+			}
+			inside = inside[:len(inside)-1]
+		}
+	}
+	if len(inside) > 0 || !begun {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// plainError returns the decoder's error as people should read it.
+func plainError(err error) error {
+	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
+		if syntax.Msg == "invalid UTF-8" {
+			return fmt.Errorf("line %d is not UTF-8; site maps are read in UTF-8 alone, as sitemaps.org asks for", syntax.Line)
+		}
+		return fmt.Errorf("line %d: is not XML: %s", syntax.Line, syntax.Msg)
+	}
+	if encoding, ok := errors.AsType[unsupportedEncoding](err); ok {
+		return encoding
+	}
+	return err
+}
+
+// addPage takes the address of a page. Generators that do not know their host write it
+// without one.
+func (read *file) addPage(at *url.URL, location string) {
+	address, err := at.Parse(location)
+	if err == nil && location != "" {
+		if key, ok := KeyOf(address.String()); ok {
+			read.keys[key] = true
+			return
+		}
+	}
+	read.skipped.add(noPage, 1, location)
+}
+
+// addFile takes the address of a further file, which an index names.
+func (f *fetcher) addFile(read *file, at *url.URL, location string) {
+	further, err := at.Parse(location)
+	switch {
+	case err != nil || location == "" || !f.reach.allows(further):
+		read.skipped.add(outOfReach, 1, location)
+	case len(read.further) >= maxFiles:
+		read.skipped.add(errTooManyFiles.Error(), 1, location)
+	default:
+		further.Fragment = ""
+		read.further = append(read.further, further.String())
+	}
+}
+
+// readLines reads a list of addresses, one a line.
+func readLines(read *file, body *bufio.Reader) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxToken)
+	pages := 0
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		if !utf8.ValidString(line) {
+			return fmt.Errorf("line %d is not UTF-8; site maps are read in UTF-8 alone, as sitemaps.org asks for", n)
+		}
+		if pages++; pages > maxPages {
+			return fmt.Errorf("it has more than %d pages", maxPages)
+		}
+		if key, ok := KeyOf(line); ok {
+			read.keys[key] = true
+		} else {
+			read.skipped.add(noPage, 1, line)
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return errLongToken
+	}
+	if lines.Err() == nil && len(read.keys) == 0 {
+		return errors.New("it is neither XML nor a list of addresses, one a line")
+	}
+	return lines.Err()
+}
