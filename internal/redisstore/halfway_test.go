@@ -48,7 +48,7 @@ func takesBack(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
 	}); err != nil {
 		return err
 	}
-	_, err := store.TakeBack(context.Background(), all)
+	_, _, err := store.Revert(context.Background(), all, false)
 	return err
 }
 
