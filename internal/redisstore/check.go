@@ -66,6 +66,7 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 			return err
 		},
 		n.checkRights,
+		n.settleRules,
 	} {
 		ctx, cancel := bounded(ctx)
 		err := step(ctx)
@@ -119,6 +120,7 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 	offerSecret := pipe.Do(ctx, offer...)
 	layout := pipe.Get(ctx, s.names.layout())
 	secret := pipe.Get(ctx, s.names.secret())
+	rules := pipe.HGetAll(ctx, s.names.rules())
 	return func() error {
 		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
 			if redis.HasErrorPrefix(err, "READONLY") || isElsewhere(err) && !s.fleet.sends {
@@ -133,6 +135,13 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 			return fmt.Errorf("offer the layout: %w", err)
 		} else if err == nil && layout.Val() != layoutVersion {
 			return conflictf("the store has layout %q, this program knows %q: another version of it, or another prefix, is needed", layout.Val(), layoutVersion)
+		}
+		if kept, err := rules.Result(); err == nil {
+			if err := s.rules.compare(s.catalog, kept); err != nil {
+				return err
+			}
+		} else if !isElsewhere(err) {
+			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
 		if err := found(secret.Err(), offerSecret.Err()); err != nil {
 			if isElsewhere(err) {

@@ -23,6 +23,9 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 		if e.Err = s.catalog.Known(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
 			e.Err = e.Check(s.catalog.Rule(e.Topic))
 		}
+		if e.Err == nil && e.Creates() {
+			e.Err = s.keepRule(ctx, e.Topic)
+		}
 		if e.Err == nil {
 			todo = append(todo, i)
 		}

@@ -65,6 +65,7 @@ var (
 	directoryScript     = newScript("directory")
 	forgetScript        = newScript("forget")
 
+	ruleScript     = newScript("rule")
 	registerScript = newScript("register")
 	auditScript    = newScript("audit")
 	pulseScript    = newScript("pulse")
@@ -72,7 +73,7 @@ var (
 	allScripts = []*script{
 		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
 		editScript, takeScript, takeAmountScript, restoreScript, restoreAmountScript, walkScript, walkAmountScript,
-		directoryScript, forgetScript, registerScript, auditScript, pulseScript,
+		directoryScript, forgetScript, ruleScript, registerScript, auditScript, pulseScript,
 	}
 )
 

@@ -28,6 +28,7 @@ type Store struct {
 	// journalKept is Options.Journal in milliseconds, as scripts read it.
 	journalKept string
 	key         *key
+	rules       ruleBook
 
 	fleet *fleet
 

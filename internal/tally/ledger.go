@@ -104,6 +104,9 @@ func (e *Edit) Check(rule Rule) error {
 	return nil
 }
 
+// Creates reports whether the edit creates a topic that does not exist.
+func (e *Edit) Creates() bool { return e.sets() }
+
 // sets tells whether the edit makes something its Value.
 func (e *Edit) sets() bool { return editNames[e.Kind] != "" }
 
