@@ -69,8 +69,8 @@ func (b *ruleBook) note(metric string, rule tally.Rule, kept bool, stored string
 }
 
 // settleRules compares the catalog's rules with those in the store when the instance
-// starts, at the node that has them. Rules that are missing though there is data, and ones
-// that allow more than the stored one, are stored.
+// starts, at the node that has them. Without a conflict, rules that are missing though
+// there is data, and ones that allow more than the stored one, are stored.
 func (n *node) settleRules(ctx context.Context) error {
 	s := n.store
 	if s.rules.settled.Load() || s.fleet.chart().of(s.names.rules()) != n {
@@ -81,12 +81,14 @@ func (n *node) settleRules(ctx context.Context) error {
 		return err
 	}
 	s.catalog.Learn(stored)
-	for _, metric := range s.catalog.Metrics() {
-		var conflict *conflictError
-		if err := s.settleRule(ctx, metric, stored, false); errors.As(err, &conflict) {
-			return err
+	for _, how := range []settling{comparing, storing} {
+		for _, metric := range s.catalog.Metrics() {
+			var conflict *conflictError
+			if err := s.settleRule(ctx, metric, stored, how); errors.As(err, &conflict) {
+				return err
+			}
+			// Other errors are of nodes that have some of the data: the first write tries again.
 		}
-		// Other errors are of nodes that have some of the data: the first write tries again.
 	}
 	s.rules.settled.Store(true)
 	return nil
@@ -101,7 +103,7 @@ func (s *Store) keepRule(ctx context.Context, topic tally.Topic) error {
 	}
 	stored, err := s.storedRules(ctx)
 	if err == nil {
-		err = s.settleRule(ctx, metric, stored, true)
+		err = s.settleRule(ctx, metric, stored, writing)
 	}
 	if err != nil {
 		return tally.Unavailable(err)
@@ -117,10 +119,19 @@ func (s *Store) storedRules(ctx context.Context) (tally.KeptRules, error) {
 	return all.Val(), nil
 }
 
+// settling is what settleRule does.
+type settling int
+
+const (
+	comparing settling = iota // stores nothing
+	storing                   // stores the rule of a metric that has data
+	writing                   // stores it for one that is about to get some, too
+)
+
 // settleRule has the store keep the rule of a metric that has data, or is about to get
 // some. A rule that allows more than the stored one is adopted, and so is any other once
 // the metric's topics were deleted.
-func (s *Store) settleRule(ctx context.Context, metric string, stored tally.KeptRules, writes bool) error {
+func (s *Store) settleRule(ctx context.Context, metric string, stored tally.KeptRules, how settling) error {
 	rule := s.catalog.Metric(metric)
 	if rule.Kind == 0 {
 		return nil // an open catalog was not told of it
@@ -149,9 +160,12 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Kept
 			if conflict := rule.Conflict(metric, possible...); conflict != nil {
 				return s.conflict(conflict)
 			}
-			if len(possible) == 0 && !writes {
+			if len(possible) == 0 && how != writing {
 				return nil
 			}
+		}
+		if how == comparing {
+			return nil
 		}
 		c := newCall(ruleScript, true, s.names.rules())
 		c.args = append(c.args, metric, stored[metric], rule.String())

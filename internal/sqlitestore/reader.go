@@ -79,7 +79,7 @@ func (r *Reader) checkRules(ctx context.Context) error {
 	r.catalog.Learn(kept)
 	for _, metric := range r.catalog.Metrics() {
 		if _, conflict := kept.Conflict(metric, r.catalog.Metric(metric), true); conflict != nil {
-			return fmt.Errorf("%w: %w", ErrRule, conflict)
+			return conflict
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -11,9 +10,6 @@ import (
 
 // The table meta keeps each metric's rule under "rule:" and its name, from its first data
 // on. Files of earlier releases have none; the rule is deduced when they are opened.
-
-// ErrRule says that the rule of a metric is another than the one of its data.
-var ErrRule = errors.New("conflict of configuration")
 
 // keptRules reads the rules in the file.
 func keptRules(ctx context.Context, db interface {
@@ -72,7 +68,8 @@ func (w *writer) setRule(ctx context.Context, metric string, rule tally.Rule) er
 }
 
 // settleRules compares the catalog's rules with those in the file, when it is opened. It
-// returns the first conflict; rules that are missing and ones that allow more are stored.
+// returns the first conflict. Without one, rules that are missing and ones that allow more
+// are stored.
 func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 	kept, err := keptRules(ctx, w.conn)
 	if err != nil {
@@ -80,6 +77,7 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 	}
 	w.catalog.Learn(kept)
 	w.rules.kept = map[string]bool{}
+	var missing []string
 	for _, metric := range w.catalog.Metrics() {
 		rule := w.catalog.Metric(metric)
 		found, conflict := kept.Conflict(metric, rule, true)
@@ -101,14 +99,17 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 			}
 		}
 		if conflict != nil {
-			return fmt.Errorf("%w: %w", ErrRule, conflict), nil
+			return conflict, nil
 		}
 		if kept[metric] != rule.String() {
-			if err := w.setRule(ctx, metric, rule); err != nil {
-				return nil, err
-			}
+			missing = append(missing, metric)
 		}
 		w.rules.kept[metric] = true
+	}
+	for _, metric := range missing {
+		if err := w.setRule(ctx, metric, w.catalog.Metric(metric)); err != nil {
+			return nil, err
+		}
 	}
 	return nil, nil
 }

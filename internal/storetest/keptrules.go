@@ -128,6 +128,20 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 			}
 		})
 	}
+	t.Run("an instance with a conflict stores no rule", func(t *testing.T) {
+		p := newPlace(t)
+		store := opened(t, p, withRule(t, "stars", "toggle"))
+		assert(t, store, topic(t, "blog", "stars", "page"), 1, 1)
+		assert(t, store, topic(t, "blog", "heart", "page"), 1, 1)
+		assert(t, store, topic(t, "blog", "wow", "page"), 1, 1)
+		assert(t, store, topic(t, "blog", "claps", "page"), 1, 30)
+		closed(t, store)
+		p.Forget(t)
+		metrics := tally.DefaultMetrics()
+		metrics["claps"], metrics["heart"], metrics["wow"] = tally.Rule{Kind: tally.Amount, Max: 20}, tally.Rule{Kind: tally.Once, Max: 1}, tally.Rule{Kind: tally.Once, Max: 1}
+		refused(t, p, tally.NewCatalog([]string{"blog"}, metrics), "claps")
+		closed(t, opened(t, p, withRule(t, "stars", "toggle")))
+	})
 	t.Run("a larger maximum stays", func(t *testing.T) {
 		p := newPlace(t)
 		page := topic(t, "blog", "stars", "page")
