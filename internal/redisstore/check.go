@@ -41,7 +41,7 @@ func (n *node) connect(ctx context.Context) error {
 // checked shows the result of a check.
 func (n *node) checked(warnings []string, err error) error {
 	if err != nil {
-		err = explain(err)
+		err = n.explain(err)
 		n.status.bad(err)
 		return err
 	}
@@ -277,6 +277,14 @@ func (n *node) scratch() scratch {
 	return scratch{}
 }
 
+// explain is [explain], with what the node was offered where it refuses that.
+func (n *node) explain(err error) error {
+	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
+		return fmt.Errorf("%s refuses %s: %w", n.addr, n.store.target.own(), err)
+	}
+	return explain(err)
+}
+
 // explain adds what helps to errors that a person will read.
 func explain(err error) error {
 	var coded *tally.Error
@@ -284,8 +292,6 @@ func explain(err error) error {
 		err = coded.Err // the rest is said by the health itself
 	}
 	switch {
-	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
-		return fmt.Errorf("the user or password in the URL of the store is refused: %w", err)
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "READONLY"):
