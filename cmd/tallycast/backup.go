@@ -69,7 +69,7 @@ func backup(p *process) int {
 
 // readBackup reads the whole backup.
 func (p *process) readBackup(path string) (totals exchange.Totals, err error) {
-	catalog := tally.NewCatalog(nil, tally.DefaultMetrics())
+	catalog := tally.NewOpenCatalog(tally.DefaultMetrics())
 	reader, err := sqlitestore.OpenReader(p.ctx, path, catalog)
 	if err != nil {
 		return totals, err

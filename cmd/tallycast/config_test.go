@@ -183,6 +183,7 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 	for _, store := range []string{
 		"redis://:hunter2@h:1/2", "rediss://u:hunter2@h", "redis://hunter2@h", "redis://u:hunter2/@h", "redis://u:hunter2@@h",
 		"redis://u:hunter2%@h", "redis+cluster://u:hunter2@h,i", "redis+sentinel://u:hunter2@h:1,i:2/m/0?wait=1", "redis://u:hunter2@", "rediss://u:hunter2@h:x",
+		"redis+sentinel://h/m?sentinel_password=hunter2", "redis+sentinel://h/m?sentinel_password=hunter2%zz", "redis://h?sentinel_password=hunter2",
 	} {
 		_, out, errors := call(t, env, "check-config", "--store", store)
 		if strings.Contains(out+errors, "hunter2") {
@@ -241,4 +242,20 @@ func resolveFor(t *testing.T, env environment, args ...string) (map[string]value
 		t.Fatalf("%v: %v", args, err)
 	}
 	return (&process{env: env, flags: flags}).resolve()
+}
+
+// A store's URL is shown without any of its passwords.
+func TestRedactStore(t *testing.T) {
+	for text, want := range map[string]string{
+		"redis://host/1":                 "redis://host/1",
+		"redis://:hunter2@host/1?wait=1": "redis://:***@host/1?wait=1",
+		"redis://u:hun/ter?2@host":       "redis://u:***@host",
+		"redis+sentinel://u:hunter2@a,b/m?sentinel_user=w&sentinel_password=hunter2&wait=1": "redis+sentinel://u:***@a,b/m?sentinel_user=w&sentinel_password=***&wait=1",
+		"redis+sentinel://a,b/m?sentinel_password=hun@ter2":                                 "redis+sentinel://a,b/m?sentinel_password=***",
+		"redis+sentinel://a,b/m?sentinel%5Fpassword=hunter2":                                "redis+sentinel://a,b/m?sentinel%5Fpassword=***",
+	} {
+		if got := redactStore(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
 }

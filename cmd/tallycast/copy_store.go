@@ -110,7 +110,14 @@ func (n notifying) SwapRegister(ctx context.Context, expected, entries map[strin
 
 func (d directStores) openQuiet(ctx context.Context, c config, secretKept bool) (store, error) {
 	if c.store.sqlitePath != "" {
-		return openStore(ctx, c, d.catalog, slog.New(slog.DiscardHandler))
+		s, err := openStore(ctx, c, d.catalog, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return nil, err
+		}
+		if conflict := s.Health().Conflict; conflict != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", c.store.name(), conflict), s.Close())
+		}
+		return s, nil
 	}
 	s, err := redisstore.Open(c.store.redisURL, d.catalog, redisstore.Options{
 		Prefix: c.redisPrefix, Secret: c.secret, SecretKept: secretKept, AllowEviction: c.allowEviction,

@@ -53,7 +53,7 @@ var fileSetting = definition{name: "config", group: groupProcess, takes: "FILE",
 // settings are all settings, in the order in which they are shown.
 var settings = slices.Concat(listeners, []definition{
 	{name: "store", group: groupStore, takes: "URL", fallback: "sqlite:data/tallycast.db",
-		help: "Where counts are kept: sqlite:PATH, redis://HOST:PORT/DB, rediss:// (TLS), redis+sentinel://HOST,HOST/MASTER/DB or redis+cluster://HOST,HOST. With ?wait=N a write is acknowledged when N replicas have it. REDIS_URL is honoured."},
+		help: "Where counts are kept: sqlite:PATH, redis://HOST:PORT/DB, rediss:// (TLS), redis+sentinel://HOST,HOST/MASTER/DB or redis+cluster://HOST,HOST. With ?wait=N a write is acknowledged when N replicas have it; sentinel_user and sentinel_password are for Sentinels with a password of their own. REDIS_URL is honoured."},
 	{name: "redis-prefix", group: groupStore, takes: "NAME", fallback: "tally",
 		help: "Stands before every key and channel in Redis."},
 	{name: "allow-eviction", group: groupStore, fallback: "false",

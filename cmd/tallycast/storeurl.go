@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 )
@@ -52,10 +53,20 @@ func redactStore(text string) string {
 	if !ok {
 		return text
 	}
+	if address, query, ok := strings.Cut(rest, "?"); ok {
+		settings := strings.Split(query, "&")
+		for i, setting := range settings {
+			name, _, _ := strings.Cut(setting, "=")
+			if plain, err := url.QueryUnescape(name); err != nil || plain == "sentinel_password" {
+				settings[i] = name + "=***"
+			}
+		}
+		rest = address + "?" + strings.Join(settings, "&")
+	}
 	authority, _, _ := strings.Cut(rest, "/")
 	at := strings.LastIndex(rest, "@")
 	if at < 0 {
-		return text
+		return scheme + "://" + rest
 	}
 	user, _, hasPassword := strings.Cut(authority, ":")
 	if !hasPassword || strings.Contains(user, "@") {

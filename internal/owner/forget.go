@@ -59,28 +59,13 @@ func (p person) members(topic tally.Topic) []tally.Member {
 func (d *Desk) forgetTraces(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
 	var topic tally.Topic
 	var members []tally.Member // of topic
-	counted := map[tally.Topic]map[tally.Member]bool{}
 	now := minute(d.now()) + clockSlack
-	err = d.takeBack(ctx, scope, 0, now, func(t tally.Trace) bool {
+	err = d.revert(ctx, scope, 0, now, func(t tally.Trace) bool {
 		if t.Topic != topic {
 			topic, members = t.Topic, who.members(t.Topic)
 		}
 		return slices.Contains(members, t.Member)
-	}, func(t tally.Trace) {
-		// A member of a window metric contributed once for each of its traces; one
-		// of another metric has one contribution, however often it was raised.
-		if d.catalog.Rule(t.Topic).Kind == tally.Window {
-			n++
-			return
-		}
-		if counted[t.Topic] == nil {
-			counted[t.Topic] = map[tally.Member]bool{}
-		}
-		if !counted[t.Topic][t.Member] {
-			counted[t.Topic][t.Member] = true
-			n++
-		}
-	})
+	}, false, func(tally.Trace) { n++ })
 	return n, err
 }
 

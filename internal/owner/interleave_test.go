@@ -159,11 +159,11 @@ func (s steppedStore) Mark(ctx context.Context, topic tally.Topic, from, to stri
 	return s.fullStore.Mark(ctx, topic, from, to)
 }
 
-func (s steppedStore) TakeBack(ctx context.Context, traces []tally.Trace) ([]tally.Change, error) {
-	if err := s.actor.turn("take back"); err != nil {
-		return nil, err
+func (s steppedStore) Revert(ctx context.Context, traces []tally.Trace, preview bool) ([]tally.Trace, []tally.Change, error) {
+	if err := s.actor.turn("revert"); err != nil {
+		return nil, nil, err
 	}
-	return s.fullStore.TakeBack(ctx, traces)
+	return s.fullStore.Revert(ctx, traces, preview)
 }
 
 func (s steppedStore) Audit(ctx context.Context, entry tally.AuditEntry) error {

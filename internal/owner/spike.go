@@ -27,7 +27,7 @@ const (
 )
 
 // Spike is contributions to a topic that look unlike those of readers. An [Undo] of
-// its topic, time and sources takes back as many.
+// its topic, time and sources reverts them, as far as none is newer.
 type Spike struct {
 	Topic         tally.Topic
 	From, To      time.Time // the first and the last minute

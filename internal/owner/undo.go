@@ -3,7 +3,6 @@ package owner
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -37,18 +36,19 @@ type SourceTraces struct {
 	Contributions int
 }
 
-// Undone is what [Desk.Undo] took back, or would; in both lists the most first.
+// Undone is what [Desk.Undo] reverted, or would; in both lists the most first.
 type Undone struct {
-	Traces  int
+	Traces  int // journal entries that took back contributions
 	Topics  []TopicTraces
 	Sources []SourceTraces
 }
 
-// Undo takes back recent contributions, as far back as the journal reaches, whatever
-// they are by now; open pages follow. With preview it changes nothing and says
-// what it would. It may be cut off and repeated. Errors: [tally.CodeBadBody] where
-// the time is not named, [tally.CodeStoreUnavailable], with what was taken back
-// until then.
+// Undo reverts the selected journal entries: it takes back the contribution of each
+// visitor whose newest entry is selected, whatever it is by now, and in a window each
+// selected entry. What a visitor contributed later, from elsewhere or outside of the
+// time, stays. Open pages follow. With preview it changes nothing and returns what it
+// would revert. It may be cut off and repeated. Errors: [tally.CodeBadBody] where the time
+// is not named, [tally.CodeStoreUnavailable], with what was reverted until then.
 func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool) (Undone, error) {
 	to := spike.To
 	if to.IsZero() {
@@ -62,33 +62,20 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 		return Undone{}, err
 	}
 	suspect := func(t tally.Trace) bool { return len(sources) == 0 || sources[t.Source] }
-	scopes := scopesOf(spike)
 	found := tracesFound{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
-	if preview {
-		for _, scope := range scopes {
-			err := d.store.Journal(ctx, scope, minute(spike.From), minute(to), func(traces []tally.Trace) error {
-				for _, t := range traces {
-					if suspect(t) {
-						found.add(t)
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return Undone{}, err
-			}
-		}
-		return found.sum(), nil
-	}
 	target := describeUndo(spike, sources, to)
-	if err := d.announce(ctx, actor, "undo", target, "begins"); err != nil {
-		return Undone{}, err
+	if !preview {
+		if err := d.announce(ctx, actor, "undo", target, "begins"); err != nil {
+			return Undone{}, err
+		}
 	}
-	for _, scope := range scopes {
-		err := d.takeBack(ctx, scope, minute(spike.From), minute(to), suspect, found.add)
-		if err != nil {
+	for _, scope := range scopesOf(spike) {
+		if err := d.revert(ctx, scope, minute(spike.From), minute(to), suspect, preview, found.add); err != nil {
 			return found.sum(), err
 		}
+	}
+	if preview {
+		return found.sum(), nil
 	}
 	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%d contributions to %d topics taken back", found.traces, len(found.topics)))
 }
@@ -126,53 +113,78 @@ func scopesOf(spike Undo) (scopes []tally.Scope) {
 	return scopes
 }
 
-// takenAtOnce is how many traces are held in memory, about 100 bytes each, between
-// reading them and taking them back.
-const takenAtOnce = 10_000
+// revertedAtOnce is how many journal entries are held in memory, about 100 bytes each,
+// between reading and reverting them. The journal is read again for the next ones.
+const revertedAtOnce = 50_000
 
-var (
-	errEnough  = errors.New("enough traces for once")
-	errNotGone = errors.New("a trace that was taken back is still there")
-)
-
-// takeBack takes back the contributions of the journal's traces that are suspect, and
-// hands each to taken. Reading ends before traces are taken back, and begins anew after:
-// those that are gone are not met again.
-func (d *Desk) takeBack(ctx context.Context, scope tally.Scope, from, to int64, suspect func(tally.Trace) bool, taken func(tally.Trace)) error {
-	var before tally.Trace
+// revert reverts the journal's entries that are suspect and hands to reverted each that
+// took back something. It goes through them by ranges of members, so that all entries
+// of a member are in one call, and entries that come or go meanwhile move no other.
+func (d *Desk) revert(ctx context.Context, scope tally.Scope, from, to int64, suspect func(tally.Trace) bool, preview bool, reverted func(tally.Trace)) error {
+	part := memberRange{most: revertedAtOnce}
 	for {
-		var some []tally.Trace
 		err := d.store.Journal(ctx, scope, from, to, func(traces []tally.Trace) error {
 			for _, t := range traces {
 				if suspect(t) {
-					some = append(some, t)
+					part.add(t)
 				}
-			}
-			if len(some) >= takenAtOnce {
-				return errEnough
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil {
 			return err
 		}
-		if len(some) == 0 {
-			return nil
+		done, _, err := d.store.Revert(ctx, part.traces, preview)
+		for _, t := range done {
+			reverted(t)
 		}
-		if some[0] == before {
-			return fmt.Errorf("%w: %s at minute %d", errNotGone, before.Topic, before.Minute)
-		}
-		before = some[0]
-		if _, err := d.store.TakeBack(ctx, some); err != nil {
+		if err != nil || !part.next() {
 			return err
-		}
-		for _, t := range some {
-			taken(t)
-		}
-		if err == nil {
-			return nil // all were read
 		}
 	}
+}
+
+// memberRange holds the entries of members from first on to the one before end, at most
+// most of them: the range becomes narrower while more are added.
+type memberRange struct {
+	most       int
+	first, end tally.Member // end 0: no end
+	traces     []tally.Trace
+}
+
+func (r *memberRange) add(t tally.Trace) {
+	if t.Member < r.first || r.end != 0 && t.Member >= r.end {
+		return
+	}
+	r.traces = append(r.traces, t)
+	if len(r.traces) > r.most {
+		r.narrow()
+	}
+}
+
+// narrow halves the range, unless it is of one member.
+func (r *memberRange) narrow() {
+	members := make([]tally.Member, len(r.traces))
+	for i, t := range r.traces {
+		members[i] = t.Member
+	}
+	slices.Sort(members)
+	middle := members[len(members)/2:]
+	i := slices.IndexFunc(middle, func(m tally.Member) bool { return m > members[0] })
+	if i < 0 {
+		return
+	}
+	r.end = middle[i]
+	r.traces = slices.DeleteFunc(r.traces, func(t tally.Trace) bool { return t.Member >= r.end })
+}
+
+// next begins the range after this one. It reports whether there is one.
+func (r *memberRange) next() bool {
+	if r.end == 0 {
+		return false
+	}
+	r.first, r.end, r.traces = r.end, 0, nil
+	return true
 }
 
 // tracesFound counts traces.

@@ -25,7 +25,9 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	whose := make([]*tally.Batch, 0, len(batches))
 	for i := range batches {
 		b := &batches[i]
-		b.Err = s.allowed(b)
+		if b.Err = s.allowed(b); b.Err == nil {
+			b.Err = s.keepRule(ctx, b.Topic)
+		}
 		if b.Err == nil {
 			c := s.applyCall(b)
 			c.durable = true

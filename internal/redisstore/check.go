@@ -41,7 +41,7 @@ func (n *node) connect(ctx context.Context) error {
 // checked shows the result of a check.
 func (n *node) checked(warnings []string, err error) error {
 	if err != nil {
-		err = explain(err)
+		err = n.explain(err)
 		n.status.bad(err)
 		return err
 	}
@@ -66,6 +66,7 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 			return err
 		},
 		n.checkRights,
+		n.settleRules,
 	} {
 		ctx, cancel := bounded(ctx)
 		err := step(ctx)
@@ -119,6 +120,7 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 	offerSecret := pipe.Do(ctx, offer...)
 	layout := pipe.Get(ctx, s.names.layout())
 	secret := pipe.Get(ctx, s.names.secret())
+	rules := pipe.HGetAll(ctx, s.names.rules())
 	return func() error {
 		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
 			if redis.HasErrorPrefix(err, "READONLY") || isElsewhere(err) && !s.fleet.sends {
@@ -133,6 +135,13 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 			return fmt.Errorf("offer the layout: %w", err)
 		} else if err == nil && layout.Val() != layoutVersion {
 			return conflictf("the store has layout %q, this program knows %q: another version of it, or another prefix, is needed", layout.Val(), layoutVersion)
+		}
+		if kept, err := rules.Result(); err == nil {
+			if err := s.rules.compare(s.catalog, kept); err != nil {
+				return err
+			}
+		} else if !isElsewhere(err) {
+			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
 		if err := found(secret.Err(), offerSecret.Err()); err != nil {
 			if isElsewhere(err) {
@@ -268,6 +277,14 @@ func (n *node) scratch() scratch {
 	return scratch{}
 }
 
+// explain is [explain], with what the node was offered where it refuses that.
+func (n *node) explain(err error) error {
+	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
+		return fmt.Errorf("%s refuses %s: %w", n.addr, n.store.target.own(), err)
+	}
+	return explain(err)
+}
+
 // explain adds what helps to errors that a person will read.
 func explain(err error) error {
 	var coded *tally.Error
@@ -275,8 +292,6 @@ func explain(err error) error {
 		err = coded.Err // the rest is said by the health itself
 	}
 	switch {
-	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"):
-		return fmt.Errorf("the user or password in the URL of the store is refused: %w", err)
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "READONLY"):

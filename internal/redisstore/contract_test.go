@@ -22,6 +22,9 @@ func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
 		"redis://u:hunter2@host/zero", "redis://u:hunter2@host/0?wait=x", "redis://u:hunter2@host/0?tls=x", "redis://u:hunter2@host/0?max=1",
 		"redis://u:hunter2@a:1,b:2", "redis+sentinel://u:hunter2@a:1,b:2", "redis+sentinel://u:hunter2@a:x/m", "redis+sentinel://u:hunter2@a,/m",
 		"redis+cluster://u:hunter2@a/1", "redis+cluster://u:hunter2@", "redis+ring://u:hunter2@a", "redis+sentinel://u:hunter2@a/m/x", "redis://u:hunter2@host/1/2",
+		"redis://host?sentinel_password=hunter2", "redis+cluster://host?sentinel_password=hunter2", "redis+sentinel://host/m?sentinel_user=hunter2",
+		"redis+sentinel://host/m?sentinel_password=a%hunter2", "redis+sentinel://host/m?sentinel_password=a&hunter2", "redis+sentinel://host/m?sentinel_password=a#hunter2",
+		"redis+sentinel://host/m?sentinel_password=a;hunter2",
 	} {
 		store, err := redisstore.Open(url, catalog(), redisstore.Options{})
 		if err == nil {

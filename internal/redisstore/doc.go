@@ -49,6 +49,7 @@
 //	tally:{check/INSTANCE}:probe     written again and again, to see that writes work
 //	tally:layout                     version of this layout
 //	tally:secret                     key of the visitor hash
+//	tally:rules                      hash: metric to the rule of its data; see rule.go
 //
 // DAY is days since the Unix epoch in the node's clock, give or take a few seconds: a
 // key has minutes of its neighbours.

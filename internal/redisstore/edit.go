@@ -24,6 +24,9 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 		if e.Err = s.catalog.Known(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
 			e.Err = e.Check(s.catalog.Rule(e.Topic))
 		}
+		if e.Err == nil && e.Creates() {
+			e.Err = s.keepRule(ctx, e.Topic)
+		}
 		if e.Err == nil {
 			todo = append(todo, i)
 		}
@@ -95,7 +98,7 @@ func (s *Store) editCall(e *tally.Edit) call {
 		for i, member := range e.Members {
 			traces[i].Member = member
 		}
-		return s.takeCall(e.Topic, "", traces, nil, e.IfVersion)
+		return s.takeCall(e.Topic, traces, e.IfVersion, nil)
 	}
 	var c call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
@@ -122,24 +125,31 @@ func (s *Store) wholeCall(script *script, topic tally.Topic) call {
 	return c
 }
 
-// takeCall takes back what members contributed; where journal is not empty, those whose
-// traces are in it at places.
-func (s *Store) takeCall(topic tally.Topic, journal string, traces []tally.Trace, places []uint32, version int64) call {
+// takeCall takes back what members contributed; where in is not nil, those of traces that
+// are in a journal.
+func (s *Store) takeCall(topic tally.Topic, traces []tally.Trace, version int64, in *revertedJournal) call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
-	if journal == "" {
-		journal = members
+	keys := []string{s.names.count(topic), members, members}
+	if in != nil {
+		keys[2] = in.key
+		keys = append(keys, in.later...)
 	}
-	c := newCall(takeScript, true, s.names.count(topic), members, journal)
+	c := newCall(takeScript, true, keys...)
 	packed := c.of(s, topic, rule, takeScript, takeAmountScript, len(traces))
-	where := make([]byte, 0, 8*len(places))
+	var where []byte
 	for i := range traces {
 		packed = appendWrite(packed, rule, &tally.Write{Member: traces[i].Member, Source: traces[i].Source})
-		if places != nil {
-			where = appendPlace(where, places[i], traces[i].Minute)
+		if in != nil {
+			where = appendPlace(where, in.places[i], traces[i].Minute)
 		}
 	}
 	c.args = append(c.args, packed, version, where)
+	if in != nil {
+		for _, length := range in.lengths {
+			c.args = append(c.args, length)
+		}
+	}
 	return c
 }
 

@@ -117,6 +117,7 @@ func FuzzStoreURL(f *testing.F) {
 	for _, seed := range []string{
 		"redis://h", "rediss://u:hunter2@h:1/2?wait=1", "redis+sentinel://:hunter2@a,b:2/m/3", "redis+cluster://[::1]:1,b",
 		"redis+cluster://u:hunter2@a,b?tls=true", "redis+sentinel://a:1/", "redis://u:hunter2/@h", "redis+x://", "redis://h?wait=101", "redis+sentinel://a/m%2F",
+		"redis+sentinel://u:p@a/m?sentinel_user=w&sentinel_password=p%40", "redis+sentinel://a/m?sentinel_password=%zz",
 	} {
 		f.Add(seed)
 	}
@@ -165,6 +166,10 @@ func TestURLsOfEveryShape(t *testing.T) {
 			got.settings.Password != want.word || got.settings.DB != want.db || got.wait != want.wait || (got.settings.TLSConfig != nil) != want.tls {
 			t.Errorf("%s became %+v, user %q, database %d", text, got, got.settings.Username, got.settings.DB)
 		}
+	}
+	got, err := parseURL("redis+sentinel://u:p@a/m/1?sentinel_user=w%40tch&sentinel_password=%26%2B%23%25&wait=1", Options{})
+	if err != nil || got.watcher.user != "w@tch" || got.watcher.password != "&+#%" || got.settings.Password != "p" || got.wait != 1 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

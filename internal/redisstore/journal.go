@@ -87,29 +87,44 @@ func (s *Store) minute(ctx context.Context) (int64, error) {
 
 // journalOf hands over the traces of a topic's journal of one day.
 func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.Trace) error) error {
-	const portion = tally.MaxPortion * traceBytes
 	number := strconv.FormatInt(day, 10)
-	for place := int64(0); ; place += portion {
-		part := redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+number, place, place+portion-1)
-		if err := s.ask(ctx, s.names.count(topic), part); err != nil {
-			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
-		}
-		packed := []byte(part.Val())
+	return s.readJournal(ctx, topic, day, 0, func(place int64, packed []byte) error {
 		traces := make([]tally.Trace, 0, len(packed)/traceBytes)
 		for at := 0; at+traceBytes <= len(packed); at += traceBytes {
-			trace := tally.Trace{
-				Topic:  topic,
-				Member: tally.Member(binary.BigEndian.Uint64(packed[at:])),
-				Source: tally.Source(binary.BigEndian.Uint32(packed[at+8:])),
-				Minute: int64(binary.BigEndian.Uint32(packed[at+12:])),
-				Place:  number + ":" + strconv.FormatInt(place+int64(at), 10),
-			}
+			trace := unpackTrace(topic, packed[at:])
+			trace.Place = number + ":" + strconv.FormatInt(place+int64(at), 10)
 			if trace.Minute >= max(from, 1) && trace.Minute <= to { // 0 was taken back
 				traces = append(traces, trace)
 			}
 		}
-		if len(traces) > 0 {
-			if err := each(traces); err != nil {
+		if len(traces) == 0 {
+			return nil
+		}
+		return each(traces)
+	})
+}
+
+func unpackTrace(topic tally.Topic, packed []byte) tally.Trace {
+	return tally.Trace{
+		Topic:  topic,
+		Member: tally.Member(binary.BigEndian.Uint64(packed)),
+		Source: tally.Source(binary.BigEndian.Uint32(packed[8:])),
+		Minute: int64(binary.BigEndian.Uint32(packed[12:])),
+	}
+}
+
+// readJournal hands over a topic's journal of one day from a place on, in portions.
+func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day, place int64, each func(place int64, packed []byte) error) error {
+	const portion = tally.MaxPortion * traceBytes
+	key := s.names.journal(topic) + strconv.FormatInt(day, 10)
+	for ; ; place += portion {
+		part := redis.NewStringCmd(ctx, "getrange", key, place, place+portion-1)
+		if err := s.ask(ctx, s.names.count(topic), part); err != nil {
+			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
+		}
+		packed := []byte(part.Val())
+		if len(packed) > 0 {
+			if err := each(place, packed); err != nil {
 				return err
 			}
 		}
@@ -130,40 +145,14 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 	for _, member := range members {
 		gone[member] = true
 	}
-	var days []int64
-	var commands []redis.Cmder
-	for d := now/minutesADay + 1; len(days) < journals; d-- {
-		days = append(days, d)
-		commands = append(commands, redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0))
+	tomorrow := now/minutesADay + 1
+	days, err := s.journalDays(ctx, topic, tomorrow-int64(journals)+1, tomorrow)
+	if err != nil {
+		return err
 	}
-	if err := s.ask(ctx, s.names.count(topic), commands...); err != nil {
-		return tally.Unavailable(fmt.Errorf("look for the journals of %s: %w", topic, err))
-	}
-	for i, d := range days {
-		if commands[i].(*redis.StringCmd).Val() == "" {
-			continue
-		}
+	for _, d := range days {
 		err := s.journalOf(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.Trace) error {
-			var packed []byte
-			for _, t := range traces {
-				if gone[t.Member] {
-					_, text, _ := strings.Cut(t.Place, ":")
-					place, _ := strconv.ParseUint(text, 10, 32) // written by journalOf
-					packed = binary.BigEndian.AppendUint32(packed, uint32(place))
-					packed = binary.BigEndian.AppendUint64(packed, uint64(t.Member))
-					packed = binary.BigEndian.AppendUint32(packed, uint32(t.Source))
-					packed = binary.BigEndian.AppendUint32(packed, uint32(t.Minute))
-				}
-			}
-			if packed == nil {
-				return nil
-			}
-			c := newCall(forgetScript, true, s.names.journal(topic)+strconv.FormatInt(d, 10))
-			c.args = append(c.args, packed)
-			if _, err := s.carryOut(ctx, c); err != nil {
-				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
-			}
-			return nil
+			return s.forgetTraces(ctx, topic, slices.DeleteFunc(traces, func(t tally.Trace) bool { return !gone[t.Member] }))
 		})
 		if err != nil {
 			return err
@@ -172,72 +161,50 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 	return nil
 }
 
-// TakeBack implements [tally.Ledger]. The traces of a topic and a day are taken back in
-// scripts of some hundreds, each of which looks whether a trace is there still.
-func (s *Store) TakeBack(ctx context.Context, traces []tally.Trace) ([]tally.Change, error) {
-	type journal struct {
-		topic tally.Topic
-		day   string
-	}
-	type taking struct {
-		journal
-		traces []tally.Trace
-		places []uint32
-	}
-	var takings []taking
-	open := map[journal]int{} // the taking that has room still
-	for _, trace := range traces {
-		if err := s.editable(trace.Topic); err != nil {
-			return nil, err
+// forgetTraces removes those of traces that are in the topic's journals still.
+func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []tally.Trace) error {
+	byDay := map[int64][]byte{}
+	for _, t := range traces {
+		place, err := parseJournalPlace(t.Place)
+		if err != nil {
+			return err
 		}
-		day, text, _ := strings.Cut(trace.Place, ":")
-		place, err := strconv.ParseUint(text, 10, 32)
-		if _, err2 := strconv.ParseUint(day, 10, 32); err != nil || err2 != nil {
-			return nil, tally.Errorf(tally.CodeBadBody, "%q is no place of a trace", trace.Place)
-		}
-		j := journal{trace.Topic, day}
-		i, ok := open[j]
-		if !ok || len(takings[i].traces) == tally.MaxBatchWrites {
-			i = len(takings)
-			takings = append(takings, taking{journal: j})
-			open[j] = i
-		}
-		takings[i].traces = append(takings[i].traces, trace)
-		takings[i].places = append(takings[i].places, uint32(place))
+		packed := binary.BigEndian.AppendUint32(byDay[place.day], uint32(place.byte))
+		packed = binary.BigEndian.AppendUint64(packed, uint64(t.Member))
+		packed = binary.BigEndian.AppendUint32(packed, uint32(t.Source))
+		byDay[place.day] = binary.BigEndian.AppendUint32(packed, uint32(t.Minute))
 	}
-	todo := make([]int, len(takings))
-	for i := range todo {
-		todo[i] = i
-	}
-	var changes []tally.Change
-	var failed error
-	s.inTurn(todo, func(i int) tally.Topic { return takings[i].topic }, func(turn []int) {
-		for chunk := range slices.Chunk(turn, dumpTopics) {
-			if failed != nil {
-				return
-			}
-			calls := make([]call, len(chunk))
-			for j, i := range chunk {
-				t := &takings[i]
-				calls[j] = s.takeCall(t.topic, s.names.journal(t.topic)+t.day, t.traces, t.places, 0)
-				calls[j].durable = true
-			}
-			err := s.carryOutAll(ctx, calls)
-			for j, i := range chunk {
-				e, err := s.edited("take back from", takings[i].topic, &calls[j], err)
-				switch {
-				case err != nil && failed == nil:
-					failed = err
-				case err == nil && e.changed:
-					changes = append(changes, e.published)
-				}
+	const size = 4 + traceBytes
+	for day, packed := range byDay {
+		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
+			c := newCall(forgetScript, true, s.names.journal(topic)+strconv.FormatInt(day, 10))
+			c.args = append(c.args, some)
+			if _, err := s.carryOut(ctx, c); err != nil {
+				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
 			}
 		}
-	})
-	return changes, failed
+	}
+	return nil
 }
 
-// appendPlace packs the place of a trace, see take.lua.
+// journalDays returns the days from first to last of which the topic has a journal.
+func (s *Store) journalDays(ctx context.Context, topic tally.Topic, first, last int64) (days []int64, err error) {
+	commands := make([]redis.Cmder, 0, max(last-first+1, 0))
+	for d := first; d <= last; d++ {
+		commands = append(commands, redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0))
+	}
+	if err := s.ask(ctx, s.names.count(topic), commands...); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("look for the journals of %s: %w", topic, err))
+	}
+	for i, command := range commands {
+		if command.(*redis.StringCmd).Val() != "" {
+			days = append(days, first+int64(i))
+		}
+	}
+	return days, nil
+}
+
+// appendPlace packs the place of a trace, see part/traces.lua.
 func appendPlace(packed []byte, place uint32, minute int64) []byte {
 	packed = binary.BigEndian.AppendUint32(packed, place)
 	return binary.BigEndian.AppendUint32(packed, uint32(minute))

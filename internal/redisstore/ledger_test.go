@@ -181,7 +181,7 @@ func TestATakingBackThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
 		return slices.ContainsFunc(reading, func(r tally.Reading) bool { return r.Err == nil && r.Change.Count < each })
 	}
 	killedAndRepeated(t, server, begun, func(ctx context.Context) error {
-		_, err := store.TakeBack(ctx, spike)
+		_, _, err := store.Revert(ctx, spike, false)
 		return err
 	})
 	for _, topic := range topics {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -35,7 +36,13 @@ type sentinels struct {
 	master string
 
 	mu      sync.Mutex
-	clients map[string]*redis.SentinelClient // guarded by mu, by address
+	clients map[string]sentinelClient // guarded by mu, by address
+}
+
+// sentinelClient is a client, and which of the credentials it offers.
+type sentinelClient struct {
+	*redis.SentinelClient
+	with int
 }
 
 // locate goes by what most of the Sentinels that answer say: one that was cut off
@@ -68,39 +75,67 @@ func (l *sentinels) locate(ctx context.Context, now *chart) ([]span, error) {
 	return wholly(best), nil
 }
 
+// ask asks the Sentinel at addr, with the credentials that it took last, and with the
+// others if it refuses them.
 func (l *sentinels) ask(ctx context.Context, addr string) (string, error) {
+	all := l.store.target.forSentinels()
+	var tried []string
+	for {
+		client := l.client(addr, all)
+		says, err := client.GetMasterAddrByName(ctx, l.master).Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			return "", fmt.Errorf("it watches no primary of the name %q", l.master)
+		case refusesCredentials(err):
+			l.refused(addr, client, len(all))
+			if tried = append(tried, all[client.with].String()); len(tried) == len(all) {
+				return "", fmt.Errorf("it refuses %s: %w (for Sentinels with a password of their own, add ?sentinel_password=… to the URL of the store, and &sentinel_user=… where the user is not \"default\")",
+					strings.Join(tried, ", and "), err)
+			}
+			continue
+		case err != nil:
+			return "", err
+		case len(says) != 2:
+			return "", fmt.Errorf("it answered %q", says)
+		}
+		return net.JoinHostPort(says[0], says[1]), nil
+	}
+}
+
+// refusesCredentials reports whether whoever answered wants another user or password.
+func refusesCredentials(err error) bool {
+	return redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
+}
+
+// client returns the client for the Sentinel at addr.
+func (l *sentinels) client(addr string, all []credentials) sentinelClient {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	client := l.clients[addr]
-	if client == nil {
-		client = l.store.sentinelClient(addr, false)
+	if client.SentinelClient == nil {
+		client.SentinelClient = l.store.sentinelClient(addr, all[client.with])
 		l.clients[addr] = client
 	}
-	l.mu.Unlock()
-	says, err := client.GetMasterAddrByName(ctx, l.master).Result()
-	if redis.HasErrorPrefix(err, "NOAUTH") && l.store.target.settings.Password != "" {
-		other := l.store.sentinelClient(addr, true)
-		l.mu.Lock()
-		l.clients[addr] = other
-		l.mu.Unlock()
+	return client
+}
+
+// refused ends a client, so that the next one offers the next credentials.
+func (l *sentinels) refused(addr string, client sentinelClient, all int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[addr] == client {
+		l.clients[addr] = sentinelClient{with: (client.with + 1) % all}
 		_ = client.Close()
-		says, err = other.GetMasterAddrByName(ctx, l.master).Result()
 	}
-	switch {
-	case errors.Is(err, redis.Nil):
-		return "", fmt.Errorf("it watches no primary of the name %q", l.master)
-	case err != nil:
-		return "", err
-	case len(says) != 2:
-		return "", fmt.Errorf("it answered %q", says)
-	}
-	return net.JoinHostPort(says[0], says[1]), nil
 }
 
 func (l *sentinels) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, client := range l.clients {
-		_ = client.Close()
+		if client.SentinelClient != nil {
+			_ = client.Close()
+		}
 	}
 }
 

@@ -67,6 +67,11 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	for _, share := range shares {
+		if err := s.keepRule(ctx, share.Topic); err != nil {
+			return err
+		}
+	}
 	keep := max(keepShares, 2*ttl).Milliseconds()
 	var failed error
 	calls := make([]call, 0, min(len(shares), writeChunk))

@@ -105,6 +105,7 @@ func (n names) directory(site string) string { return n.prefix + "topics:{" + si
 func (n names) gossip() string { return n.prefix + "gossip" + n.database }
 func (n names) layout() string { return n.prefix + "layout" }
 func (n names) secret() string { return n.prefix + "secret" }
+func (n names) rules() string  { return n.prefix + "rules" }
 
 // register, audit and pulses belong to all instances; activity is of one day, and
 // in the slot of pulses, which one script writes with it.

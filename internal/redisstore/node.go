@@ -59,15 +59,12 @@ func (s *Store) plainClient(addr string) *redis.Client {
 	return redis.NewClient(&settings)
 }
 
-// sentinelClient returns a client for a Sentinel. The user and password of the URL
-// are for Redis; they are offered to a Sentinel only where asks is set.
-func (s *Store) sentinelClient(addr string, asks bool) *redis.SentinelClient {
+// sentinelClient returns a client for a Sentinel that offers it credentials.
+func (s *Store) sentinelClient(addr string, with credentials) *redis.SentinelClient {
 	settings := s.target.settings
 	settings.Addr = addr
 	settings.DB = 0
-	if !asks {
-		settings.Username, settings.Password = "", ""
-	}
+	settings.Username, settings.Password = with.user, with.password
 	var encrypted *tls.Config
 	if settings.TLSConfig != nil {
 		encrypted = settings.TLSConfig.Clone()

@@ -149,7 +149,7 @@ func (e *session) probeOnce(count int64) error {
 	if err != nil && e.ctx.Err() == nil {
 		s.doubt(err)
 		err = fmt.Errorf("probe: %w", err)
-		n.status.bad(explain(err))
+		n.status.bad(n.explain(err))
 		return err
 	}
 	return nil

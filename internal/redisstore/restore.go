@@ -29,6 +29,9 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 		if err := s.restorable(&portions[i]); err != nil {
 			return err
 		}
+		if err := s.keepRule(ctx, portions[i].Topic); err != nil {
+			return err
+		}
 		pieces = append(pieces, cut(portions[i], replace)...)
 	}
 	var failed error

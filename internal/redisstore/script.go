@@ -68,6 +68,7 @@ var (
 	forgetScript        = newScript("forget")
 
 	markScript     = newScript("mark")
+	ruleScript     = newScript("rule")
 	registerScript = newScript("register")
 	auditScript    = newScript("audit")
 	pulseScript    = newScript("pulse")
@@ -75,7 +76,7 @@ var (
 	allScripts = []*script{
 		applyScript, amountScript, shareScript, reissueScript, topScript, checkScript,
 		editScript, takeScript, takeAmountScript, restoreScript, restoreAmountScript, walkScript, walkAmountScript,
-		directoryScript, forgetScript, markScript, registerScript, auditScript, pulseScript,
+		directoryScript, forgetScript, ruleScript, markScript, registerScript, auditScript, pulseScript,
 	}
 )
 

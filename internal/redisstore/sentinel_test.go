@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"errors"
+	"net/url"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
@@ -93,12 +94,104 @@ func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
 	}
 }
 
-func TestASentinelWithAPasswordIsOfferedThatOfTheURL(t *testing.T) {
+// Sentinels may have a password, or users, of their own.
+func TestSentinel_Credentials(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
-	for _, w := range sentinels.Watchers {
-		w.Do("ACL", "SETUSER", "default", "resetpass", ">"+redistest.Password)
+	const word, user = "w:tch/ ?&=%+@#é", "wat@ch+er"
+	set := func(rules ...any) {
+		t.Helper()
+		for _, w := range sentinels.Watchers {
+			w.Do(append([]any{"ACL", "SETUSER"}, rules...)...)
+		}
 	}
+	with := func(name, password string) string {
+		query := url.Values{}
+		if name != "" {
+			query.Set("sentinel_user", name)
+		}
+		if password != "" {
+			query.Set("sentinel_password", password)
+		}
+		return sentinels.URL(0) + "?" + query.Encode()
+	}
+	works := func(what, url string) {
+		t.Helper()
+		store := place{url: url}.connected(t, catalog(), newPrefix())
+		like(t, store, topic(t, "default/likes/page"), 1)
+		if err := store.Close(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused := func(what, url string, parts ...string) {
+		t.Helper()
+		store := place{url: url}.open(t, catalog(), newPrefix())
+		err := store.Connect(t.Context())
+		if err == nil {
+			t.Errorf("%s: connected", what)
+			return
+		}
+		for _, part := range append(parts, sentinels.Watchers[0].Addr) {
+			if !contains(err.Error(), part) {
+				t.Errorf("%s: %q lacks %q", what, err, part)
+			}
+		}
+		for _, secret := range []string{redistest.Password, word, "wrong-word"} {
+			if contains(err.Error(), secret) {
+				t.Errorf("%s: %q has the password %q", what, err, secret)
+			}
+		}
+	}
+	works("a password that Sentinels do not ask for", with("", word))
+
+	set("default", "resetpass", ">"+redistest.Password)
+	works("the password of Redis", sentinels.URL(0))
+
+	set("default", "resetpass", ">"+word)
+	works("a password of their own", with("", word))
+	works("the user default", with("default", word))
+	refused("the password of Redis", sentinels.URL(0), "refuses no password, and the user \"default\" with the password in front of the @", "sentinel_password")
+	refused("a wrong password", with("", "wrong-word"), "the user \"default\" with the password of sentinel_password")
+
+	set(user, "on", ">"+word, "+@all")
+	set("default", "off")
+	works("a user", with(user, word))
+	refused("a user with a wrong password", with(user, "wrong-word"), "the user \"wat@ch+er\" with the password of sentinel_password")
+	refused("no user", with("", word), "the user \"default\"")
+	set(user, "-@all", "+auth", "+hello")
+	refused("a user without rights", with(user, word), "NOPERM", "the user \"wat@ch+er\"")
+	set(user, "+sentinel|get-master-addr-by-name")
+	works("a user with the rights that are needed", with(user, word))
+}
+
+// A Sentinel whose password changes is offered what the URL has again.
+func TestSentinel_PasswordChanges(t *testing.T) {
+	t.Parallel()
+	sentinels := redistest.StartSentinels(t)
 	store := place{url: sentinels.URL(0)}.connected(t, catalog(), newPrefix())
-	like(t, store, topic(t, "default/likes/page"), 1)
+	for _, rule := range []string{">" + redistest.Password, "nopass", ">" + redistest.Password} {
+		for _, w := range sentinels.Watchers {
+			w.Do("ACL", "SETUSER", "default", "resetpass", rule)
+			w.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		}
+		// Connections that were killed are noticed with the next question.
+		eventually(t, "the Sentinels answer", func() bool { return store.Connect(t.Context()) == nil })
+	}
+}
+
+// An error of Redis itself names the node and what was offered.
+func TestConnect_RefusedCredentials(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Password: "right-word", Users: []string{"app on >app-word ~* &* +@all"}})
+	for url, part := range map[string]string{
+		"redis://" + server.Addr:                   "no password",
+		"redis://:wrong-word@" + server.Addr:       "the user \"default\" with the password in front of the @",
+		"redis://app:wrong-word@" + server.Addr:    "the user \"app\" with the password in front of the @",
+		"redis://nobody:wrong-word@" + server.Addr: "the user \"nobody\"",
+	} {
+		err := place{url: url}.open(t, catalog(), newPrefix()).Connect(t.Context())
+		if err == nil || !contains(err.Error(), part) || !contains(err.Error(), server.Addr) || contains(err.Error(), "wrong-word") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
 }

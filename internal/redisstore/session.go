@@ -86,7 +86,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	// Whoever hears that numbers are stale finds the reason in Health.
 	ended := func(err error) bool {
 		if parent.Err() == nil {
-			n.status.bad(explain(err))
+			n.status.bad(n.explain(err))
 			s.fleet.doubted()
 		}
 		return e.stale()

@@ -28,6 +28,7 @@ type Store struct {
 	// journalKept is Options.Journal in milliseconds, as scripts read it.
 	journalKept string
 	key         *key
+	rules       ruleBook
 
 	fleet *fleet
 
@@ -60,8 +61,9 @@ var (
 //
 // each with rediss in place of redis for TLS (or tls=true as a setting), and with
 // the settings wait=N, for what a write is acknowledged only when N replicas have
-// it, and skip_verify=true. User and password are those of Redis; a Sentinel is
-// offered them when it asks for some.
+// it, and skip_verify=true. User and password are those of Redis. A Sentinel is offered
+// sentinel_user and sentinel_password, both settings; without them nothing, and those of
+// Redis when it asks for some.
 //
 // Open refuses what can never work and does not wait for Redis: that is for
 // [Store.Connect], and for [Store.Run], which connects as often as it must. Close
@@ -106,7 +108,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		s.fleet = newFleet(s.newNode, nil)
 		s.fleet.install(wholly(target.addrs[0]))
 	case sentinel:
-		s.fleet = newFleet(s.newNode, &sentinels{store: s, master: target.master, clients: map[string]*redis.SentinelClient{}})
+		s.fleet = newFleet(s.newNode, &sentinels{store: s, master: target.master, clients: map[string]sentinelClient{}})
 	case cluster:
 		s.fleet = newFleet(s.newNode, &members{store: s, clients: map[string]*redis.Client{}})
 	}

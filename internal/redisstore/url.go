@@ -30,6 +30,44 @@ type target struct {
 	master   string   // for sentinel, the name of the primary
 	wait     int      // how many replicas confirm a write before it is acknowledged
 	settings redis.Options
+	// watcher is what Sentinels are offered, of the settings of the URL; zero: nothing of
+	// their own.
+	watcher credentials
+}
+
+// credentials are a user and its password, and where the URL has them, for messages.
+type credentials struct {
+	user, password string
+	where          string
+}
+
+// String names credentials without the password.
+func (c credentials) String() string {
+	if c.password == "" {
+		return "no password"
+	}
+	user := c.user
+	if user == "" {
+		user = "default"
+	}
+	return fmt.Sprintf("the user %q with the password %s", user, c.where)
+}
+
+// own are the credentials for Redis itself.
+func (t *target) own() credentials {
+	return credentials{t.settings.Username, t.settings.Password, "in front of the @ of the URL"}
+}
+
+// forSentinels returns what a Sentinel is offered, one after the other: what the URL has
+// for it, or else nothing and then what the URL has for Redis.
+func (t *target) forSentinels() []credentials {
+	switch {
+	case t.watcher.password != "":
+		return []credentials{t.watcher}
+	case t.settings.Password != "":
+		return []credentials{{}, t.own()}
+	}
+	return []credentials{{}}
 }
 
 func (t *target) String() string {
@@ -88,6 +126,9 @@ func parseURL(text string, options Options) (target, error) {
 	first, err := t.hosts(hosts)
 	if err != nil {
 		return target{}, err
+	}
+	if strings.Contains(path, "#") {
+		return target{}, errors.New("the URL of the Redis store has a #; in a password it is written %23")
 	}
 	u, err := url.Parse(protocol + "://" + user + first + path)
 	if err != nil {
@@ -175,11 +216,22 @@ func (t *target) path(u *url.URL) error {
 
 // query takes from u the settings that are not the library's.
 func (t *target) query(u *url.URL) error {
-	query := u.Query()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil { // which quotes what may be a password
+		return errors.New("the URL of the Redis store has settings that cannot be read; special characters in them are percent-encoded")
+	}
 	for name := range query {
-		if known := []string{"db", "skip_verify", "tls", "wait"}; !slices.Contains(known, name) {
+		known := []string{"db", "sentinel_password", "sentinel_user", "skip_verify", "tls", "wait"}
+		switch {
+		case slices.Contains(known, name):
+		case query.Has("sentinel_password"): // of which the name may be a part
+			return fmt.Errorf("the URL of the Redis store has an unknown setting; known are %s, and an & in a password is written %%26", strings.Join(known, ", "))
+		default:
 			return fmt.Errorf("the URL of the Redis store has an unknown setting %q; known are %s", name, strings.Join(known, ", "))
 		}
+	}
+	if err := t.sentinelQuery(query); err != nil {
+		return err
 	}
 	if text := query.Get("wait"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -201,6 +253,20 @@ func (t *target) query(u *url.URL) error {
 	query.Del("wait")
 	query.Del("tls")
 	u.RawQuery = query.Encode()
+	return nil
+}
+
+// sentinelQuery takes what Sentinels are offered.
+func (t *target) sentinelQuery(query url.Values) error {
+	t.watcher = credentials{query.Get("sentinel_user"), query.Get("sentinel_password"), "of sentinel_password"}
+	switch {
+	case (query.Has("sentinel_user") || query.Has("sentinel_password")) && t.shape != sentinel:
+		return fmt.Errorf("the URL of the Redis store has credentials for Sentinels and names none; with Sentinels it is %s", forms[sentinel])
+	case t.watcher.user != "" && t.watcher.password == "":
+		return errors.New("the URL of the Redis store has a sentinel_user and no sentinel_password")
+	}
+	query.Del("sentinel_user")
+	query.Del("sentinel_password")
 	return nil
 }
 

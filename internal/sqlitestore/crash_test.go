@@ -70,7 +70,7 @@ func query[T any](t *testing.T, path, question string) (answer T) {
 }
 
 // tool opens the file as another program does.
-func tool(t *testing.T, path string) *sql.DB {
+func tool(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {

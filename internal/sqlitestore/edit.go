@@ -46,9 +46,9 @@ func (s *Store) editTogether(ctx context.Context, edits []tally.Edit) {
 }
 
 // edit carries out the edits and returns the changes to publish.
-func (w *writer) edit(edits []tally.Edit, withdrawn marks) (changes []tally.Change, err error) {
+func (w *writer) edit(edits []tally.Edit, withdrawn *marks) (changes []tally.Change, err error) {
 	now := w.now()
-	if err := w.complete(&withdrawn); err != nil {
+	if err := w.complete(withdrawn); err != nil {
 		return nil, err
 	}
 	for i := range edits {
@@ -69,7 +69,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn marks) (changes []tally.Chan
 }
 
 // editTopic carries out one edit and fills in what became of it.
-func (w *writer) editTopic(e *tally.Edit, withdrawn marks, now time.Time) (change tally.Change, err error) {
+func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (change tally.Change, err error) {
 	r, err := w.find(e.Topic)
 	if err != nil {
 		return change, err

@@ -50,7 +50,7 @@ func made(t *testing.T) string {
 	return path
 }
 
-func execute(t *testing.T, path, statement string) {
+func execute(t testing.TB, path, statement string) {
 	t.Helper()
 	db := tool(t, path)
 	defer db.Close()

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -82,6 +83,11 @@ type place struct {
 }
 
 func (p place) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
+
+// compare orders places by age, the oldest first.
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.minute, q.minute), cmp.Compare(p.n, q.n), p.index-q.index)
+}
 
 func parsePlace(text string) (p place, err error) {
 	if _, err = fmt.Sscanf(text, "%d.%d.%d", &p.minute, &p.n, &p.index); err == nil && (p.index < 0 || p.String() != text) {

@@ -174,7 +174,7 @@ func TestWhatIsWithdrawnIsNotTakenBackAgain(t *testing.T) {
 	if left := journal(t, store); len(left) != 3 {
 		t.Errorf("the journal is %v", left)
 	}
-	changes, err := store.TakeBack(context.Background(), traces[:2])
+	_, changes, err := store.Revert(context.Background(), traces[:2], false)
 	if err != nil || len(changes) != 1 || changes[0].Count != 2 {
 		t.Errorf("two traces, of which one was withdrawn, made %v, error %v", changes, err)
 	}

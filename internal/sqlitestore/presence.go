@@ -50,7 +50,7 @@ func newPresence(now func() time.Time, feed *feed) *presence {
 
 // SetShares sets shares that end after ttl.
 func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(s.conflict, ctx.Err()); err != nil {
 		return s.unavailable("hold present", err)
 	}
 	for _, set := range shares {

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -43,7 +44,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
 // Read answers all queries from one snapshot of the file.
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
 	readings := make([]tally.Reading, len(queries))
-	err := ctx.Err()
+	err := cmp.Or(s.conflict, ctx.Err())
 	if err == nil {
 		err = s.read(ctx, queries, readings)
 		s.readFault.observe(err)
@@ -116,7 +117,7 @@ func appendQuery(dst []byte, query tally.Query, windowEnd int64) []byte {
 
 // Top returns the highest counts by an index, as of now.
 func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(s.conflict, ctx.Err()); err != nil {
 		return nil, s.unavailable("read", err)
 	}
 	if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.catalog.Rule(any).Kind == tally.Presence {

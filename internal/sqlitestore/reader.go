@@ -30,13 +30,16 @@ type Reader struct {
 	secret  []byte
 	kept    time.Duration // how long the journal is; 0 shows all there is
 	owners  *sql.DB
+	// conflict is between the catalog's rules and those in the file: nothing is read and
+	// nothing written. Nil: there is none.
+	conflict error
 
 	readFault fault
 }
 
 // OpenReader opens the database at path to be read, beside a service that may hold
 // it. It changes nothing and makes nothing.
-// Errors: [ErrNewer], [ErrOlder] and those of the file system, each naming the file.
+// Errors: [ErrNewer], [ErrOlder], [ErrRule] and those of the file system, each naming the file.
 func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Reader, err error) {
 	if err := existing(ctx, path); err != nil {
 		return nil, err
@@ -61,7 +64,25 @@ func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Re
 	if version < len(scripts) {
 		return nil, ErrOlder
 	}
+	if err := r.checkRules(ctx); err != nil {
+		return nil, err
+	}
 	return r, r.owners.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&r.secret)
+}
+
+// checkRules compares the catalog's rules with those in the file.
+func (r *Reader) checkRules(ctx context.Context) error {
+	kept, err := keptRules(ctx, r.owners)
+	if err != nil {
+		return err
+	}
+	r.catalog.Learn(kept)
+	for _, metric := range r.catalog.Metrics() {
+		if _, conflict := kept.Conflict(metric, r.catalog.Metric(metric), true); conflict != nil {
+			return conflict
+		}
+	}
+	return nil
 }
 
 // existing refuses what is not there, or is not for us.
@@ -99,6 +120,9 @@ func (r *Reader) Secret() ([]byte, error) { return slices.Clone(r.secret), nil }
 // reading runs what reads for the owner, and makes of its error what the caller is
 // told.
 func (r *Reader) reading(ctx context.Context, what string, read func() error) error {
+	if r.conflict != nil {
+		return tally.Unavailable(r.conflict)
+	}
 	err := ctx.Err()
 	if err == nil {
 		err = read()

@@ -85,7 +85,8 @@ var (
 )
 
 // Open opens the database at path for the topics of catalog, and makes it if it
-// is missing. The file is held against other writers until Close.
+// is missing. The file is held against other writers until Close. If the rule of a metric
+// is another than the one of its data, Health tells the conflict, and nothing else works.
 // Errors: [ErrLocked], [ErrNewer], [ErrSecret] and those of the file system, each
 // naming the file.
 func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
@@ -123,6 +124,9 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
 	}
 	log := options.Logger.With("file", s.path)
+	if s.conflict != nil {
+		log.Error("sqlite: refused, nothing is written until this is mended", "cause", s.conflict)
+	}
 	s.writeFault.tell(log, "written")
 	s.readFault.tell(log, "read")
 	// Both end with Close.
@@ -167,6 +171,9 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 		return err
 	}
 	if err := s.writer.prepare(ctx); err != nil {
+		return err
+	}
+	if s.conflict, err = s.writer.settleRules(ctx); err != nil {
 		return err
 	}
 	s.readers, err = sql.Open("sqlite", dsn(s.path,
@@ -229,11 +236,19 @@ func (s *Store) shut() (err error) {
 // Lane is the same for all topics: there is one writer.
 func (s *Store) Lane(tally.Topic) string { return "sqlite" }
 
+// Secret implements [tally.Store].
+func (s *Store) Secret() ([]byte, error) {
+	if s.conflict != nil {
+		return nil, tally.Unavailable(s.conflict)
+	}
+	return s.Reader.Secret()
+}
+
 // Health tells whether the last operations on the file went well.
 func (s *Store) Health() tally.Health {
 	err := errors.Join(s.writeFault.err(), s.readFault.err())
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.path, err)
 	}
-	return tally.Health{Reached: true, Err: err}
+	return tally.Health{Reached: true, Err: err, Conflict: s.conflict}
 }

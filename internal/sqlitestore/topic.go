@@ -76,6 +76,9 @@ func (w *writer) find(topic tally.Topic) (r row, err error) {
 // that it returns is one to go on from.
 func (w *writer) create(topic tally.Topic) (row, error) {
 	r := row{id: w.id(), version: w.highest}
+	if err := w.keepRule(topic); err != nil {
+		return row{}, err
+	}
 	if _, err := w.makeTopic.Exec(r.id, topic.Site(), topic.Metric(), topic.Key()); err != nil {
 		return row{}, fmt.Errorf("create %s: %w", topic, err)
 	}

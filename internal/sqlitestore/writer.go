@@ -27,6 +27,9 @@ func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change,
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("write", err)
 	}
+	if s.conflict != nil {
+		return tally.Unavailable(s.conflict)
+	}
 	j := &job{ctx: ctx, run: run, done: make(chan error, 1)}
 	select {
 	case s.jobs <- j:
@@ -84,6 +87,7 @@ type writer struct {
 	dropped bool // there may be something to sweep
 	numbering
 	traces journalist
+	rules  ruleKeeper
 
 	prepared []*sql.Stmt // all that follow
 
@@ -171,6 +175,7 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 			_, _ = w.rollback.Exec()
 		}
 	}()
+	w.rules.added = nil
 	if changes, err = j.run(w); err != nil {
 		return nil, err
 	}
@@ -180,5 +185,6 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	if _, err := w.commit.Exec(); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
+	w.rules.committed()
 	return changes, nil
 }

@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,14 +160,27 @@ func testJournalEnds(t *testing.T, open Factory) {
 	}
 }
 
-// takeBack takes back traces and returns the last change of each topic.
-func takeBack(t tester, store tally.Ledger, traces []tally.Trace) map[tally.Topic]tally.Change {
+// revert reverts journal entries and returns the last change of each topic. Its preview
+// must announce what it does.
+func revert(t tester, store tally.Ledger, traces []tally.Trace) map[tally.Topic]tally.Change {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
-	changes, err := store.TakeBack(ctx, traces)
+	would, none, err := store.Revert(ctx, traces, true)
+	if err != nil || len(none) > 0 {
+		t.Fatalf("preview of a revert of %d entries: %v, %v", len(traces), none, err)
+	}
+	reverted, changes, err := store.Revert(ctx, traces, false)
 	if err != nil {
-		t.Fatalf("take back %d traces: %v", len(traces), err)
+		t.Fatalf("revert %d entries: %v", len(traces), err)
+	}
+	byPlace := func(a, b tally.Trace) int {
+		return cmp.Or(strings.Compare(a.Topic.String(), b.Topic.String()), strings.Compare(a.Place, b.Place))
+	}
+	slices.SortFunc(would, byPlace)
+	slices.SortFunc(reverted, byPlace)
+	if !slices.Equal(would, reverted) {
+		t.Fatalf("reverted %v, announced %v", reverted, would)
 	}
 	last := map[tally.Topic]tally.Change{}
 	for _, change := range changes {
@@ -177,7 +192,7 @@ func takeBack(t tester, store tally.Ledger, traces []tally.Trace) map[tally.Topi
 	return last
 }
 
-func testTakeBack(t *testing.T, open Factory) {
+func testRevert(t *testing.T, open Factory) {
 	f := owned(t, open)
 	recorders := runAll(t, f.Fixture)
 	for _, metric := range kinds {
@@ -188,7 +203,7 @@ func testTakeBack(t *testing.T, open Factory) {
 		apply(t, f.first, topic, from(7, 1, 1), from(8, 2, 1), from(7, 3, 1), from(0, 4, 1))
 		edit(t, f.first, tally.Edit{Topic: topic, Kind: tally.EditSeed, Value: 10})
 		spike := slices.DeleteFunc(recent(t, f.other, topic), func(trace tally.Trace) bool { return trace.Source != 7 })
-		change := takeBack(t, f.other, spike)[topic]
+		change := revert(t, f.other, spike)[topic]
 		if got := read(t, f.first, topic, 0).Change; got != change || got.Count != 12 {
 			t.Errorf("%s: two of four taken back told %v and left %v", metric, change, got)
 		}
@@ -201,7 +216,7 @@ func testTakeBack(t *testing.T, open Factory) {
 			r.reaches(t, change)
 			r.grows(t, topic)
 		}
-		if again := takeBack(t, f.first, spike); len(again) > 0 {
+		if again := revert(t, f.first, spike); len(again) > 0 {
 			t.Errorf("%s: taken back again it told %v", metric, again)
 		}
 		if left := told(recent(t, f.first, topic)); !slices.Equal(left, []string{"2 from 8", "4 from 0"}) {
@@ -211,31 +226,30 @@ func testTakeBack(t *testing.T, open Factory) {
 		if got := apply(t, f.first, topic, from(7, 1, 1)); !got.Writes[0].Changed || got.Count != 13 {
 			t.Errorf("%s: again it is %+v", metric, got)
 		}
-		if again := takeBack(t, f.other, spike); len(again) > 0 {
+		if again := revert(t, f.other, spike); len(again) > 0 {
 			t.Errorf("%s: traces of before took back what came after: %v", metric, again)
 		}
 	}
-	if got := takeBack(t, f.first, nil); len(got) > 0 {
+	if got := revert(t, f.first, nil); len(got) > 0 {
 		t.Errorf("no traces told %v", got)
 	}
 
 	t.Run("whatever they are by now", func(t *testing.T) {
 		claps := newTopic(t, "claps")
 		apply(t, f.first, claps, from(7, 1, 3), from(7, 2, 4), from(7, 3, 5))
-		spike := recent(t, f.first, claps)
-		apply(t, f.first, claps, from(9, 1, 50), from(9, 2, 0))
-		if got := takeBack(t, f.first, spike)[claps]; got.Count != 0 {
-			t.Errorf("%v is left of more, of none and of 5", got)
+		apply(t, f.first, claps, from(7, 1, 50), from(9, 2, 0), from(9, 3, 2))
+		if got := revert(t, f.first, recent(t, f.first, claps))[claps]; got.Count != 0 {
+			t.Errorf("%v is left of 50, of none and of 2", got)
 		}
-		if left := told(recent(t, f.first, claps)); !slices.Equal(left, []string{"1 from 9"}) {
-			t.Errorf("the journal tells %q", left)
+		if left := recent(t, f.first, claps); len(left) > 0 {
+			t.Errorf("the journal tells %v", left)
 		}
 	})
 	t.Run("below zero", func(t *testing.T) {
 		likes := newTopic(t, "likes")
 		apply(t, f.first, likes, from(7, 1, 1), from(7, 2, 1), from(8, 3, 1))
 		edit(t, f.first, tally.Edit{Topic: likes, Kind: tally.EditCount, Value: 1})
-		takeBack(t, f.first, recent(t, f.first, likes)[:2])
+		revert(t, f.first, recent(t, f.first, likes)[:2])
 		if d := stateOf(t, f.first, likes); d.Count != 0 || d.counted != 1 || d.Adjustment != -1 {
 			t.Errorf("two of three, of which one is shown, taken back left %v", d)
 		}
@@ -247,7 +261,7 @@ func testTakeBack(t *testing.T, open Factory) {
 			spike := recent(t, f.first, topic)
 			edit(t, f.first, tally.Edit{Topic: topic, Kind: kind})
 			apply(t, f.first, topic, from(8, 1, 1))
-			if got := takeBack(t, f.first, spike); len(got) > 0 {
+			if got := revert(t, f.first, spike); len(got) > 0 {
 				t.Errorf("traces of before took back what came after: %v", got)
 			}
 		}
@@ -265,10 +279,10 @@ func testTakeBack(t *testing.T, open Factory) {
 		if len(spike) != 3 {
 			t.Fatalf("three windows left the traces %v", spike)
 		}
-		if got := takeBack(t, f.first, spike[:2])[topic]; got.Count != 1 {
+		if got := revert(t, f.first, spike[:2])[topic]; got.Count != 1 {
 			t.Errorf("two of three taken back left %v", got)
 		}
-		if got := takeBack(t, f.first, spike)[topic]; got.Count != 0 {
+		if got := revert(t, f.first, spike)[topic]; got.Count != 0 {
 			t.Errorf("three of three taken back left %v", got)
 		}
 	})
@@ -284,7 +298,7 @@ func testTakeBack(t *testing.T, open Factory) {
 		}
 		spike := slices.DeleteFunc(append(recent(t, f.first, one), recent(t, f.first, two)...),
 			func(trace tally.Trace) bool { return trace.Source == 2 })
-		last := takeBack(t, f.other, spike)
+		last := revert(t, f.other, spike)
 		for _, topic := range []tally.Topic{one, two} {
 			if got := read(t, f.first, topic, 0).Change; got.Count != 1250 || last[topic] != got {
 				t.Errorf("half of 2500 taken back told %v and left %v", last[topic], got)

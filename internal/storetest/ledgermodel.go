@@ -109,8 +109,8 @@ func (m *ledgerModel) restore(replace bool, p tally.Portion) {
 	m.add(added)
 }
 
-// takeBack takes back one trace.
-func (m *ledgerModel) takeBack(t tally.Trace) {
+// revert takes back what an entry counts for.
+func (m *ledgerModel) revert(t tally.Trace) {
 	amount := m.mine[t.Member]
 	if m.windowed {
 		amount = 1
@@ -184,9 +184,9 @@ func testLedgerModel(t *testing.T, open Factory) {
 				}
 				m.observe(rt, now.Count, now.Version)
 			},
-			"take back": func(rt *rapid.T) {
+			"revert": func(rt *rapid.T) {
 				m, store := draw(rt)
-				m.takeBackIn(rt, store)
+				m.revertIn(rt, store)
 			},
 			"look": func(rt *rapid.T) {
 				m, store := draw(rt)
@@ -304,32 +304,47 @@ func drawPortion(rt *rapid.T, m *ledgerModel) tally.Portion {
 	return p
 }
 
-// takeBackIn takes back some traces that the journal tells of.
-func (m *ledgerModel) takeBackIn(rt *rapid.T, store Owned) {
-	told := recent(rt, store, m.topic)
+// revertIn reverts some entries of the journal, of which the newest of a member counts;
+// in a window, each.
+func (m *ledgerModel) revertIn(rt *rapid.T, store Owned) {
+	journal := recent(rt, store, m.topic)
 	var known []tally.Trace // by the model, with their places
+	others := slices.Clone(journal)
 	for _, trace := range m.traces {
-		at := slices.IndexFunc(told, func(t tally.Trace) bool { return t.Member == trace.Member && t.Source == trace.Source })
+		at := slices.IndexFunc(others, func(t tally.Trace) bool { return t.Member == trace.Member && t.Source == trace.Source })
 		if at < 0 {
 			rt.Fatalf("the journal of %s tells nothing of %d from %d", m.topic, trace.Member, trace.Source)
 		}
-		known = append(known, told[at])
-		told = slices.Delete(told, at, at+1)
+		known = append(known, others[at])
+		others = slices.Delete(others, at, at+1)
 	}
-	// A trace whose member has others too is not alone: take all or none of a member.
-	members := rapid.SliceOfDistinct(rapid.Uint64Range(1, 6), rapid.ID).Draw(rt, "members")
-	taken := func(t tally.Trace) bool { return slices.Contains(members, uint64(t.Member)) }
-	spike := slices.DeleteFunc(slices.Clone(known), func(t tally.Trace) bool { return !taken(t) })
-	changed := takeBack(rt, store, spike)
-	before := m.count()
-	for _, trace := range spike {
-		m.takeBack(trace)
+	candidates := journal
+	if m.windowed {
+		candidates = known // who else was counted, the model does not know
 	}
-	m.traces = slices.DeleteFunc(m.traces, taken)
+	newest := map[tally.Member]string{}
+	for _, t := range journal {
+		newest[t.Member] = t.Place
+	}
+	var selected []tally.Trace
+	for _, t := range candidates {
+		if rapid.Bool().Draw(rt, "selected") {
+			selected = append(selected, t)
+		}
+	}
+	changed := revert(rt, store, selected)
+	before, places := m.count(), map[string]bool{}
+	for _, t := range selected {
+		places[t.Place] = true
+		if m.windowed || newest[t.Member] == t.Place {
+			m.revert(t)
+		}
+	}
+	m.traces = slices.DeleteFunc(known, func(t tally.Trace) bool { return places[t.Place] })
 	if now, ok := changed[m.topic]; ok {
-		m.changes += len(spike)
+		m.changes += len(selected)
 		m.observe(rt, now.Count, now.Version)
 	} else if m.count() != before {
-		rt.Fatalf("%d traces taken back changed nothing; want %d after %d", len(spike), m.count(), before)
+		rt.Fatalf("%d entries reverted changed nothing; want %d after %d", len(selected), m.count(), before)
 	}
 }

@@ -230,8 +230,8 @@ func testOwnersDeadline(t *testing.T, open Factory) {
 	_, err := f.first.List(ended, tally.Listing{Limit: 1})
 	unavailable("List", err)
 	unavailable("Journal", f.first.Journal(ended, tally.Scope{}, 0, everAfter, func([]tally.Trace) error { return nil }))
-	_, err = f.first.TakeBack(ended, spike)
-	unavailable("TakeBack", err)
+	_, _, err = f.first.Revert(ended, spike, false)
+	unavailable("Revert", err)
 	_, err = f.first.Register(ended)
 	unavailable("Register", err)
 	unavailable("SetRegister", f.first.SetRegister(ended, "a", "b"))
@@ -288,7 +288,7 @@ func testOwnersReopen(t *testing.T, open Factory) {
 	if got, err := again.Activity(answerContext(t), 0); err != nil || len(got) != 1 || got[0].Writes != 5 {
 		t.Errorf("the activity is %v, error %v", got, err)
 	}
-	if got := takeBack(t, again, spike)[likes]; got.Count != 0 {
+	if got := revert(t, again, spike)[likes]; got.Count != 0 {
 		t.Errorf("traces of before left %v", got)
 	}
 }

@@ -126,7 +126,7 @@ func testMarkOf(t *testing.T, f *ledgers, metric string) {
 		edits("", tally.ErrFrozen, topic)
 		edits(tally.FrozenMark("another", ""), tally.ErrFrozen, topic)
 	}
-	if _, err := f.first.TakeBack(answerContext(t), spike); !errors.Is(err, tally.ErrFrozen) {
+	if _, _, err := f.first.Revert(answerContext(t), spike, false); !errors.Is(err, tally.ErrFrozen) {
 		t.Errorf("reverting contributions to a frozen topic: %v", err)
 	}
 	if r := read(t, f.first, other, 0); r.Change.Version != 0 {

@@ -3,6 +3,8 @@ package tally
 import (
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // DefaultSite exists in every catalog.
@@ -21,11 +23,15 @@ func DefaultMetrics() map[string]Rule {
 	}
 }
 
-// Catalog knows which sites and metrics exist. It is fixed after construction.
+// Catalog knows which sites and metrics exist. It is fixed after construction, but for
+// what [Catalog.Learn] adds to an open one.
 type Catalog struct {
 	sites   map[string]bool
 	metrics map[string]Rule
 	open    bool // knows all names
+
+	learning sync.Mutex // held while learnt is replaced
+	learnt   atomic.Pointer[map[string]Rule]
 }
 
 // NewCatalog returns a catalog of [DefaultSite] and the sites given, and of the
@@ -40,7 +46,7 @@ func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
 
 // NewOpenCatalog returns a catalog that knows all sites and metrics, and the rules of
 // the metrics given: for reading a store without having been told what was declared
-// for it. [Catalog.Sites] and [Catalog.Metrics] name those that are known by name.
+// for it, see [Catalog.Learn]. [Catalog.Sites] and [Catalog.Metrics] name those that are known by name.
 func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	c := NewCatalog(nil, metrics)
 	c.open = true
@@ -73,10 +79,27 @@ func (c *Catalog) Known(site, metric string) error {
 }
 
 // Rule returns the rule of a topic that was resolved, the zero Rule for others.
-func (c *Catalog) Rule(topic Topic) Rule { return c.metrics[topic.Metric()] }
+func (c *Catalog) Rule(topic Topic) Rule { return c.Metric(topic.Metric()) }
+
+// Metric returns the rule of a metric, the zero Rule of an unknown one.
+func (c *Catalog) Metric(name string) Rule {
+	if learnt := c.learnt.Load(); learnt != nil {
+		if rule, ok := (*learnt)[name]; ok {
+			return rule
+		}
+	}
+	return c.metrics[name]
+}
 
 // Sites returns the names of all sites, sorted.
 func (c *Catalog) Sites() []string { return slices.Sorted(maps.Keys(c.sites)) }
 
 // Metrics returns the names of all metrics, sorted.
-func (c *Catalog) Metrics() []string { return slices.Sorted(maps.Keys(c.metrics)) }
+func (c *Catalog) Metrics() []string {
+	names := slices.Collect(maps.Keys(c.metrics))
+	if learnt := c.learnt.Load(); learnt != nil {
+		names = slices.AppendSeq(names, maps.Keys(*learnt))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

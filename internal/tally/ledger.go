@@ -107,6 +107,9 @@ func (e *Edit) Check(rule Rule) error {
 	return nil
 }
 
+// Creates reports whether the edit creates a topic that does not exist.
+func (e *Edit) Creates() bool { return e.sets() }
+
 // sets tells whether the edit makes something its Value.
 func (e *Edit) sets() bool { return editNames[e.Kind] != "" }
 
@@ -186,7 +189,7 @@ type Trace struct {
 	Member Member
 	Minute int64 // minutes since the Unix epoch, of the store's clock
 	Source Source
-	// Place is where the store finds the trace again, for TakeBack; opaque.
+	// Place is where the store finds the trace again, for Revert; opaque.
 	Place string
 }
 
@@ -264,14 +267,18 @@ type Ledger interface {
 	List(ctx context.Context, listing Listing) (Page, error)
 
 	// Journal hands over the traces of scope from one minute to another, both
-	// included, in portions, topic by topic.
+	// included, in portions, topic by topic, the oldest of a topic first.
 	Journal(ctx context.Context, scope Scope, from, to int64, each func([]Trace) error) error
 
-	// TakeBack takes back the contributions of traces that Journal gave, whatever
-	// they are by now, and forgets the traces; those of window metrics count 1 each.
-	// A trace that is gone changes nothing, so that it can be repeated. It returns the
-	// changes that it published. Traces of a frozen topic are [ErrFrozen].
-	TakeBack(ctx context.Context, traces []Trace) ([]Change, error)
+	// Revert takes back the contributions of journal entries that Journal gave, and
+	// forgets the entries. Each entry of a window metric counts 1. In other metrics the
+	// newest entry of a member counts for all that the member contributes by now; an entry
+	// with a newer one, whatever its source and time, takes back nothing. An entry that is
+	// gone changes nothing, so that a revert can be repeated. It returns the entries that
+	// counted and the changes that it published, also with an error. With preview nothing
+	// changes, and it returns the entries that would count. Entries of a frozen topic are
+	// [ErrFrozen].
+	Revert(ctx context.Context, traces []Trace, preview bool) (reverted []Trace, changes []Change, err error)
 
 	// Register returns the entries of a small map that all instances share, and
 	// SetRegister sets one; an empty value removes it. SetRegister calls do not undo

@@ -4,6 +4,8 @@
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
 -- KEYS[3]  journal of the traces, where there are some
+-- KEYS[4…] unless each trace counts, as in a window, the journals that may have become
+--          longer since the caller read them
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel
@@ -12,6 +14,7 @@
 -- ARGV[6]  version that the topic must have; 0: any
 -- ARGV[7]  empty, or of each write the place of its trace in the journal in 4 bytes and
 --          its minute in 4
+-- ARGV[8…] length of each of KEYS[4…] as far as the caller read it
 --
 -- Returns what edit.lua returns.
 

@@ -1,9 +1,18 @@
 -- Leaves of writes, of size bytes each, those whose traces are in the journal still;
--- none where the topic is not the one that was meant. It wants version, window, now, KEYS[3],
--- ARGV[6] and ARGV[7], see take.lua. Gives places, where the traces are; nil without any.
+-- none where the topic is not the one that was meant. A trace whose member has a newer one
+-- in a journal of KEYS[4…] is forgotten, and takes back nothing. It wants version, window,
+-- now, KEYS and ARGV, see take.lua. Gives places, where the traces are; nil without any.
 
 local places
-if version == 0 or ARGV[6] ~= '0' and tonumber(ARGV[6]) ~= version then
+local newer, meant = {}, version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
+for k = 4, #KEYS do
+  local length = tonumber(ARGV[k + 4])
+  local last = math.min(length, 16) -- what was read and is not there any more: a reset
+  local tail = redis.call('GETRANGE', KEYS[k], length - last, -1)
+  meant = meant and #tail >= last
+  for at = last + 1, #tail, 16 do newer[string.sub(tail, at, at + 7)] = true end
+end
+if not meant then
   writes = ''
 elseif ARGV[7] ~= '' then
   local there, once = {}, {}
@@ -19,7 +28,8 @@ elseif ARGV[7] ~= '' then
       local e, f, g, h = string.byte(ARGV[7], i * 8 - 3, i * 8)
       local ended = (((e * 256 + f) * 256 + g) * 256 + h + 1) * 60000 - 1 -- its minute, milliseconds
       -- Members of a window that ended are forgotten.
-      if window == 0 or math.floor(ended / window) >= math.floor(now / 1000 / window) then
+      local lasts = window == 0 or math.floor(ended / window) >= math.floor(now / 1000 / window)
+      if lasts and not newer[string.sub(trace, 1, 8)] then
         there[#there + 1] = string.sub(writes, at + 1, at + size)
       end
     end

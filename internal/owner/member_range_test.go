@@ -1,0 +1,54 @@
+package owner
+
+import (
+	"maps"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Going through a journal by ranges meets each entry once, all of a member in one range,
+// and no range is much larger than asked for, except one of a single member.
+func TestMemberRange_Partition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		journal := rapid.SliceOf(rapid.Custom(func(t *rapid.T) tally.Trace {
+			member := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(1, 4), rapid.Uint64Min(1<<64-3)).Draw(t, "member")
+			return tally.Trace{Member: tally.Member(member), Minute: int64(rapid.Uint32().Draw(t, "minute"))}
+		})).Draw(t, "journal")
+		r := memberRange{most: rapid.IntRange(1, 6).Draw(t, "most")}
+		met := map[tally.Trace]int{}
+		ranges := map[tally.Member]int{}
+		for n := 1; ; n++ {
+			for _, entry := range journal {
+				r.add(entry)
+			}
+			members := map[tally.Member]bool{}
+			for _, entry := range r.traces {
+				met[entry]++
+				members[entry.Member] = true
+				if before := ranges[entry.Member]; before != 0 && before != n {
+					t.Fatalf("member %d is in ranges %d and %d", entry.Member, before, n)
+				}
+				ranges[entry.Member] = n
+			}
+			if len(r.traces) > r.most && len(members) > 1 {
+				t.Fatalf("a range of %d members has %d entries", len(members), len(r.traces))
+			}
+			if !r.next() {
+				break
+			}
+			if n > len(journal) {
+				t.Fatalf("more than %d ranges", n)
+			}
+		}
+		want := map[tally.Trace]int{}
+		for _, entry := range journal {
+			want[entry]++
+		}
+		if !maps.Equal(met, want) {
+			t.Fatalf("met %v, want %v", met, want)
+		}
+	})
+}

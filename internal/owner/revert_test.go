@@ -1,0 +1,66 @@
+package owner_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// step is a contribution in a case of TestRevert_NewestEntry.
+type step struct {
+	visitor int
+	amount  int64
+	from    netip.Addr
+}
+
+// A revert takes back a contribution only if the newest journal entry of its visitor is
+// selected, and its preview announces exactly that.
+func TestRevert_NewestEntry(t *testing.T) {
+	x, y := robot, home
+	for name, test := range map[string]struct {
+		metric   string
+		steps    []step
+		reverted int // contributions
+		count    int64
+	}{
+		"like, unlike, like from elsewhere":     {"likes", []step{{1, 1, x}, {1, 0, x}, {1, 1, y}}, 0, 1},
+		"like from elsewhere, unlike, like":     {"likes", []step{{1, 1, y}, {1, 0, x}, {1, 1, x}}, 1, 0},
+		"like twice from the same network":      {"likes", []step{{1, 1, x}, {1, 0, x}, {1, 1, x}}, 1, 0},
+		"one clap, then 40 from elsewhere":      {"claps", []step{{1, 1, x}, {1, 40, y}}, 0, 40},
+		"40 claps from elsewhere, then 41":      {"claps", []step{{1, 40, y}, {1, 41, x}}, 1, 0},
+		"more, elsewhere, less":                 {"claps", []step{{1, 30, x}, {1, 40, y}, {1, 20, x}}, 0, 20},
+		"x, y, x":                               {"claps", []step{{1, 1, x}, {1, 2, y}, {1, 3, x}}, 1, 0},
+		"x, y, x, y":                            {"claps", []step{{1, 1, x}, {1, 2, y}, {1, 3, x}, {1, 4, y}}, 0, 4},
+		"a server of the owner asserts more":    {"claps", []step{{1, 1, x}, {1, 2, netip.Addr{}}}, 0, 2},
+		"other visitors of the same network":    {"likes", []step{{1, 1, x}, {2, 1, x}, {1, 0, x}, {1, 1, y}, {3, 1, y}}, 1, 2},
+		"a final contribution":                  {"visitors", []step{{1, 1, x}, {1, 1, y}}, 1, 0},
+		"a window counts each entry separately": {"visits", []step{{1, 1, x}, {1, 1, y}, {2, 1, y}}, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, w *world) {
+				o := open(w.first)
+				page := newTopic(test.metric)
+				for _, s := range test.steps {
+					o.contribute(t, page, visitor(s.visitor), s.amount, s.from)
+				}
+				undo := owner.Undo{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{x}}
+				would, err := o.Undo(t.Context(), "test", undo, true)
+				if err != nil || would.Traces != test.reverted {
+					t.Errorf("the preview announces %+v, %v; want %d", would, err, test.reverted)
+				}
+				done, err := o.Undo(t.Context(), "test", undo, false)
+				if err != nil || fmt.Sprint(done) != fmt.Sprint(would) {
+					t.Errorf("reverted %+v, %v; announced %+v", done, err, would)
+				}
+				o.counts(t, page, test.count)
+				if again, err := o.Undo(t.Context(), "test", undo, false); err != nil || again.Traces != 0 {
+					t.Errorf("reverted again: %+v, %v", again, err)
+				}
+				o.counts(t, page, test.count)
+			})
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package redisstore
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// revertFixture is a store whose clock can be set, with one topic.
+type revertFixture struct {
+	*Store
+	server *redistest.Server
+	topic  tally.Topic
+}
+
+func newRevertFixture(t *testing.T, metric string) *revertFixture {
+	server := redistest.Start(t, redistest.Options{Clock: true})
+	store, err := Open(server.URL(0), tally.NewCatalog(nil, tally.DefaultMetrics()),
+		Options{Journal: 7 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := store.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	topic, err := tally.NewTopic(tally.DefaultSite, metric, "page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &revertFixture{store, server, topic}
+}
+
+func (f *revertFixture) assert(t *testing.T, source tally.Source, member tally.Member, amount int64) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		batches := []tally.Batch{{Topic: f.topic, Writes: []tally.Write{{Member: member, Source: source, Amount: amount, MayCreate: true}}}}
+		f.Apply(context.Background(), batches)
+		if batches[0].Err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(batches[0].Err) // until the store has seen that the clock was set
+		}
+	}
+}
+
+func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally.Trace) {
+	t.Helper()
+	err := f.Journal(context.Background(), tally.ScopeOf(f.topic), 0, 1<<40, func(traces []tally.Trace) error {
+		for _, trace := range traces {
+			if trace.Source == source {
+				some = append(some, trace)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return some
+}
+
+func (f *revertFixture) wants(t *testing.T, count int64, mine map[tally.Member]int64) {
+	t.Helper()
+	for member, want := range mine {
+		reading := f.Read(context.Background(), []tally.Query{{Topic: f.topic, Member: member}})[0]
+		if reading.Err != nil || reading.Mine != want || reading.Change.Count != count {
+			t.Errorf("member %d: %+v, want %d of %d", member, reading, want, count)
+		}
+	}
+}
+
+// A newer entry in the journal of a later day protects a contribution, also if that day
+// is outside of what is selected.
+func TestRevert_NewestEntryOfLaterDay(t *testing.T) {
+	t.Parallel()
+	for _, metric := range []string{"likes", "claps"} {
+		f := newRevertFixture(t, metric)
+		f.assert(t, 7, 1, 1)
+		f.assert(t, 7, 2, 1)
+		f.assert(t, 8, 3, 1)
+		f.server.SetClock(25 * time.Hour)
+		f.assert(t, 8, 1, 0)
+		f.assert(t, 8, 1, 1)
+		f.assert(t, 7, 3, 0)
+		f.assert(t, 7, 3, 1)
+		spike := f.entries(t, 7)
+		if len(spike) != 3 || spike[0].Minute >= spike[2].Minute-60 {
+			t.Fatalf("%s: the journal is %v", metric, spike)
+		}
+		first, _, err := f.Revert(t.Context(), spike[:2], false)
+		if err != nil || len(first) != 1 || first[0] != spike[1] {
+			t.Errorf("%s: the first day reverted %v, %v", metric, first, err)
+		}
+		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 0, 3: 1})
+		second, _, err := f.Revert(t.Context(), spike, false)
+		if err != nil || len(second) != 1 || second[0] != spike[2] {
+			t.Errorf("%s: both days reverted %v, %v", metric, second, err)
+		}
+		f.wants(t, 1, map[tally.Member]int64{1: 1, 2: 0, 3: 0})
+	}
+}
+
+// Entries that are made after the journal was read and before the script runs count as
+// newer, in the same day's journal and in one that did not exist.
+func TestRevert_EntryAfterReading(t *testing.T) {
+	t.Parallel()
+	for _, metric := range []string{"likes", "claps"} {
+		f := newRevertFixture(t, metric)
+		for member := range tally.Member(4) {
+			f.assert(t, 7, member+1, 1)
+		}
+		r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
+		for _, trace := range r.traces {
+			place, err := parseJournalPlace(trace.Place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.places = append(r.places, place)
+		}
+		now, err := f.minute(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.examine(t.Context(), r, now/minutesADay+1); err != nil {
+			t.Fatal(err)
+		}
+		f.assert(t, 8, 1, 0)
+		f.assert(t, 8, 1, 1)
+		f.server.SetClock(24 * time.Hour)
+		f.assert(t, 8, 2, 0)
+		f.assert(t, 8, 2, 1)
+		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, now/minutesADay); err != nil {
+			t.Fatal(err)
+		}
+		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 1, 3: 0, 4: 0})
+		if left := f.entries(t, 7); len(left) > 0 {
+			t.Errorf("%s: left %v", metric, left)
+		}
+	}
+}
+
+// After a reset, entries of before revert nothing, whatever the new journal has.
+func TestRevert_ResetAfterReading(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.assert(t, 7, 1, 1)
+	f.assert(t, 7, 2, 1)
+	r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
+	for _, trace := range r.traces {
+		place, _ := parseJournalPlace(trace.Place)
+		r.places = append(r.places, place)
+	}
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.examine(t.Context(), r, now/minutesADay+1); err != nil {
+		t.Fatal(err)
+	}
+	edits := []tally.Edit{{Topic: f.topic, Kind: tally.EditReset}}
+	f.Edit(t.Context(), edits)
+	if edits[0].Err != nil {
+		t.Fatal(edits[0].Err)
+	}
+	f.assert(t, 7, 1, 1)
+	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, now/minutesADay); err != nil || len(changes) > 0 {
+		t.Errorf("published %v, %v", changes, err)
+	}
+	f.wants(t, 1, map[tally.Member]int64{1: 1})
+}

@@ -1,0 +1,333 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// sampledTopics and sampledMembers are how much of a metric's data is read to deduce
+	// its rule: the topics with the highest counts of each site, and some members of each.
+	sampledTopics, sampledMembers = 3, 100
+	// dataKnown is how long it is known that a metric has data, which may take going over
+	// all keys.
+	dataKnown = time.Minute
+	// ruleRounds bounds how often a rule is read again that others set at the same time.
+	ruleRounds = 4
+)
+
+// ruleBook is what this instance knows of the rules that the store keeps, a hash of
+// metric to rule. A metric's rule is stored before its first data is. It is compared when
+// the instance starts, and with each probe, since another instance may be the first to
+// store one. Writes ask the ruleBook alone.
+type ruleBook struct {
+	settled atomic.Bool // the rules were compared, and there was no conflict
+	kept    sync.Map    // metrics whose rule is stored as it is here, or allows more
+
+	mu sync.Mutex
+	// hadData is when it was last seen that a metric with a conflict has data. Guarded by mu.
+	hadData map[string]time.Time
+}
+
+// compare returns the conflict between the catalog and the rules in the store, once the
+// instance has started. A rule that allows more than here is another instance's new
+// configuration: it is a conflict for those that start.
+func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.KeptRules) error {
+	if !b.settled.Load() {
+		return nil // see settleRules
+	}
+	for _, metric := range catalog.Metrics() {
+		rule := catalog.Metric(metric)
+		kept, err := stored.Conflict(metric, rule, false)
+		if err != nil {
+			return conflictf("%v", err)
+		}
+		b.note(metric, rule, kept, stored[metric])
+	}
+	return nil
+}
+
+// note notes whether the rule that is stored of a metric needs no change.
+func (b *ruleBook) note(metric string, rule tally.Rule, kept bool, stored string) {
+	if !kept {
+		b.kept.Delete(metric) // Redis has lost it
+		return
+	}
+	if known, err := tally.ParseRule(stored); stored == rule.String() || err == nil && known.Max >= rule.Max {
+		b.kept.Store(metric, true)
+	}
+}
+
+// settleRules compares the catalog's rules with those in the store when the instance
+// starts, at the node that has them. Without a conflict, rules that are missing though
+// there is data, and ones that allow more than the stored one, are stored.
+func (n *node) settleRules(ctx context.Context) error {
+	s := n.store
+	if s.rules.settled.Load() || s.fleet.chart().of(s.names.rules()) != n {
+		return nil
+	}
+	stored, err := s.storedRules(ctx)
+	if err != nil {
+		return err
+	}
+	s.catalog.Learn(stored)
+	for _, how := range []settling{comparing, storing} {
+		for _, metric := range s.catalog.Metrics() {
+			var conflict *conflictError
+			if err := s.settleRule(ctx, metric, stored, how); errors.As(err, &conflict) {
+				return err
+			}
+			// Other errors are of nodes that have some of the data: the first write tries again.
+		}
+	}
+	s.rules.settled.Store(true)
+	return nil
+}
+
+// keepRule stores the rule of a topic's metric, unless that is done: it precedes the
+// first data. Once it is stored, this takes no round trip.
+func (s *Store) keepRule(ctx context.Context, topic tally.Topic) error {
+	metric := topic.Metric()
+	if _, ok := s.rules.kept.Load(metric); ok {
+		return nil
+	}
+	stored, err := s.storedRules(ctx)
+	if err == nil {
+		err = s.settleRule(ctx, metric, stored, writing)
+	}
+	if err != nil {
+		return tally.Unavailable(err)
+	}
+	return nil
+}
+
+func (s *Store) storedRules(ctx context.Context) (tally.KeptRules, error) {
+	all := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.rules())
+	if err := s.do(ctx, s.names.rules(), all); err != nil {
+		return nil, fmt.Errorf("read the rules of metrics: %w", err)
+	}
+	return all.Val(), nil
+}
+
+// settling is what settleRule does.
+type settling int
+
+const (
+	comparing settling = iota // stores nothing
+	storing                   // stores the rule of a metric that has data
+	writing                   // stores it for one that is about to get some, too
+)
+
+// settleRule has the store keep the rule of a metric that has data, or is about to get
+// some. A rule that allows more than the stored one is adopted, and so is any other once
+// the metric's topics were deleted.
+func (s *Store) settleRule(ctx context.Context, metric string, stored tally.KeptRules, how settling) error {
+	rule := s.catalog.Metric(metric)
+	if rule.Kind == 0 {
+		return nil // an open catalog was not told of it
+	}
+	strict := !s.rules.settled.Load()
+	stored = maps.Clone(stored)
+	for range ruleRounds {
+		kept, conflict := stored.Conflict(metric, rule, strict)
+		if conflict != nil {
+			some, err := s.hasData(ctx, metric)
+			if err != nil {
+				return err
+			}
+			if some {
+				return s.conflict(conflict)
+			}
+		} else if kept {
+			if s.rules.note(metric, rule, true, stored[metric]); s.rules.has(metric) {
+				return nil
+			}
+		} else {
+			possible, err := s.deduceRules(ctx, metric)
+			if err != nil {
+				return err
+			}
+			if conflict := rule.Conflict(metric, possible...); conflict != nil {
+				return s.conflict(conflict)
+			}
+			if len(possible) == 0 && how != writing {
+				return nil
+			}
+		}
+		if how == comparing {
+			return nil
+		}
+		c := newCall(ruleScript, true, s.names.rules())
+		c.args = append(c.args, metric, stored[metric], rule.String())
+		calls := []call{c}
+		calls[0].durable = true
+		s.run(ctx, calls)
+		if calls[0].err != nil {
+			return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].err)
+		}
+		if now, _ := calls[0].reply.(string); now != "" {
+			stored[metric] = now
+		} else {
+			delete(stored, metric)
+		}
+	}
+	return fmt.Errorf("store the rule of the metric %s: others change it all the time", metric)
+}
+
+// has reports whether a metric's rule needs no change.
+func (b *ruleBook) has(metric string) bool {
+	_, ok := b.kept.Load(metric)
+	return ok
+}
+
+// conflict shows a conflict in Health, at the node that has the rules.
+func (s *Store) conflict(cause error) error {
+	err := conflictf("%v", cause)
+	if n := s.fleet.chart().of(s.names.rules()); n != nil {
+		n.status.bad(err)
+	}
+	return err
+}
+
+var errEnoughKeys = errors.New("one key is enough")
+
+// hasData reports whether there is a topic of the metric.
+func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
+	s.rules.mu.Lock()
+	at := s.rules.hadData[metric]
+	s.rules.mu.Unlock()
+	if time.Since(at) < dataKnown {
+		return true, nil
+	}
+	topics, err := s.sampleTopics(ctx, metric)
+	if err != nil {
+		return false, err
+	}
+	found := len(topics) > 0
+	for _, n := range s.fleet.chart().nodes {
+		if found {
+			break
+		}
+		err := n.scan(ctx, s.names.prefix+"{*/"+metric+"/*}"+countKind, func(keys []string) error {
+			for _, key := range keys {
+				text, ok := s.names.countTopic(key)
+				if topic, err := tally.ParseTopic(text); ok && err == nil && topic.Metric() == metric {
+					found = true
+					return errEnoughKeys
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnoughKeys) {
+			return false, err
+		}
+	}
+	if found {
+		s.rules.mu.Lock()
+		defer s.rules.mu.Unlock()
+		if s.rules.hadData == nil {
+			s.rules.hadData = map[string]time.Time{}
+		}
+		s.rules.hadData[metric] = time.Now()
+	}
+	return found, nil
+}
+
+// sampleTopics returns the topics of a metric with the highest counts, of each site.
+func (s *Store) sampleTopics(ctx context.Context, metric string) (topics []tally.Topic, err error) {
+	sites := s.catalog.Sites()
+	requests := make([]request, len(sites))
+	for i, site := range sites {
+		name := s.names.top(board{site, metric})
+		requests[i] = request{key: name, commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}}
+	}
+	s.send(ctx, requests, nil)
+	for i, site := range sites {
+		keys, err := requests[i].commands[0].(*redis.StringSliceCmd).Result()
+		if err != nil {
+			return nil, fmt.Errorf("look for topics of the metric %s: %w", metric, err)
+		}
+		for _, key := range keys {
+			if topic, err := tally.NewTopic(site, metric, key); err == nil {
+				topics = append(topics, topic)
+			}
+		}
+	}
+	return topics, nil
+}
+
+// deduceRules returns the rules under which a metric's data may have been counted by a
+// release that did not store them; none where there is no data, or it tells nothing.
+func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
+	topics, err := s.sampleTopics(ctx, metric)
+	if err != nil || len(topics) == 0 {
+		return nil, err
+	}
+	requests := make([]request, len(topics))
+	for i, topic := range topics {
+		requests[i] = request{key: s.names.count(topic), commands: []redis.Cmder{
+			redis.NewSliceCmd(ctx, "hmget", s.names.count(topic), "n", "s", "a"),
+			redis.NewScanCmd(ctx, nil, "hscan", s.names.members(topic), 0, "count", sampledMembers),
+			redis.NewIntCmd(ctx, "hlen", s.names.shares(topic)),
+		}}
+	}
+	s.send(ctx, requests, nil)
+	amount, toggled, windowed, present := int64(0), false, false, false
+	for i := range requests {
+		commands := requests[i].commands
+		if err := requests[i].err(); peculiar(err) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
+		}
+		members, _ := commands[1].(*redis.ScanCmd).Val()
+		for at := 0; at+1 < len(members); at += 2 {
+			if len(members[at]) == memberBytes {
+				given, _ := strconv.ParseInt(members[at+1], 10, 64)
+				amount = max(amount, given)
+			} else {
+				toggled = true
+			}
+		}
+		present = present || commands[2].(*redis.IntCmd).Val() > 0
+		if len(members) == 0 && contributed(commands[0].(*redis.SliceCmd).Val()) > 0 {
+			windowed = true // who was counted is forgotten
+		}
+	}
+	if amount > 0 {
+		possible = append(possible, tally.Rule{Kind: tally.Amount, Max: amount})
+	}
+	if toggled {
+		possible = append(possible, tally.Rule{Kind: tally.Toggle, Max: 1}, tally.Rule{Kind: tally.Once, Max: 1})
+	}
+	if toggled || windowed {
+		possible = append(possible, tally.Rule{Kind: tally.Window, Max: 1})
+	}
+	if present || windowed {
+		possible = append(possible, tally.Rule{Kind: tally.Presence})
+	}
+	return possible, nil
+}
+
+// memberBytes is the length of a field that is a member; paths of buckets are shorter.
+const memberBytes = 8
+
+// contributed returns what contributions add to a count, of its fields n, s and a.
+func contributed(fields []any) int64 {
+	var numbers [3]int64
+	for i := range min(len(fields), len(numbers)) {
+		text, _ := fields[i].(string)
+		numbers[i], _ = strconv.ParseInt(text, 10, 64)
+	}
+	return numbers[0] - numbers[1] - numbers[2]
+}

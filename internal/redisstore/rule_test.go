@@ -1,0 +1,177 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/storetest"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+func TestRules(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	storetest.RunRules(t, func(t testing.TB) storetest.RulePlace {
+		prefix := newPrefix()
+		return storetest.RulePlace{
+			Open: func(t testing.TB, catalog *tally.Catalog) storetest.RuleStore {
+				return opened(t, server.URL(0), prefix, catalog)
+			},
+			Forget:    func(t testing.TB) { server.Do("del", prefix+":rules") },
+			Structure: true,
+		}
+	})
+}
+
+// opened returns a store after its first look at Redis, whatever that found.
+func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstore.Store {
+	t.Helper()
+	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = store.Connect(ctx) // Health tells
+	return store
+}
+
+func starsAs(t testing.TB, text string) *tally.Catalog {
+	t.Helper()
+	rule, err := tally.ParseRule(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := tally.DefaultMetrics()
+	metrics["stars"] = rule
+	return tally.NewCatalog(nil, metrics)
+}
+
+func assertStar(store *redisstore.Store, topic tally.Topic, member tally.Member) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	batches := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: member, Amount: 1, MayCreate: true}}}}
+	store.Apply(ctx, batches)
+	return batches[0].Err
+}
+
+// Of two instances that start on an empty Redis with different rules, the first that
+// writes decides; the other writes nothing and tells the conflict.
+func TestRules_TwoInstances(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	for name, wait := range map[string]bool{"at once": false, "later": true} {
+		prefix := newPrefix()
+		page := topic(t, "default/stars/page")
+		first := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
+		second := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
+		watching(t, first)
+		watching(t, second)
+		if err := assertStar(first, page, 1); err != nil {
+			t.Fatal(err)
+		}
+		if wait {
+			eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
+		}
+		if err := assertStar(second, page, 1); err == nil || !strings.Contains(err.Error(), "stars") {
+			t.Errorf("%s: the other instance wrote: %v", name, err)
+		}
+		eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
+		if h := first.Health(); h.Conflict != nil || assertStar(first, page, 2) != nil {
+			t.Errorf("%s: the first instance: %+v", name, h)
+		}
+		if third := opened(t, server.URL(0), prefix, starsAs(t, "amount:5")); third.Health().Conflict == nil {
+			t.Errorf("%s: an instance that starts while others run has no conflict", name)
+		}
+		if got := read(t, first, page, 1); got.Change.Count != 2 || got.Mine != 1 {
+			t.Errorf("%s: the page has %+v", name, got)
+		}
+	}
+}
+
+// While an instance runs, another one may begin to allow more.
+func TestRules_LargerMaximumElsewhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	page := topic(t, "default/stars/page")
+	before := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
+	if err := assertStar(before, page, 1); err != nil {
+		t.Fatal(err)
+	}
+	watching(t, before)
+	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:9"))
+	if err := assertStar(after, page, 2); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second) // two probes
+	if err := assertStar(before, page, 3); err != nil || before.Health().Conflict != nil {
+		t.Errorf("the running instance: %v, %+v", err, before.Health())
+	}
+	if late := opened(t, server.URL(0), prefix, starsAs(t, "amount:5")); late.Health().Conflict == nil {
+		t.Error("an instance that starts with the smaller maximum has no conflict")
+	}
+}
+
+// Redis that came back empty gets the rule again, with the next write.
+func TestRules_RedisCameBackEmpty(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	page := topic(t, "default/stars/page")
+	store := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
+	watching(t, store)
+	if err := assertStar(store, page, 1); err != nil {
+		t.Fatal(err)
+	}
+	server.Do("flushall")
+	eventually(t, "the rule is stored again", func() bool {
+		if err := assertStar(store, page, 1); err != nil {
+			t.Fatal(err)
+		}
+		return server.Do("hget", prefix+":rules", "stars") == "toggle"
+	})
+}
+
+// Once a metric's rule is stored, a write asks for nothing but its own script.
+func TestRules_NoRoundTripForWrites(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	store := opened(t, server.URL(0), newPrefix(), catalog())
+	page := topic(t, "default/likes/page")
+	if err := assertStar(store, page, 1); err != nil {
+		t.Fatal(err)
+	}
+	before := commandsOf(t, server, "hgetall")
+	for member := range tally.Member(50) {
+		if err := assertStar(store, page, member+2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := commandsOf(t, server, "hgetall"); after != before {
+		t.Errorf("50 writes read the rules %d times", after-before)
+	}
+}
+
+func commandsOf(t testing.TB, server *redistest.Server, name string) int {
+	t.Helper()
+	for line := range strings.Lines(fmt.Sprint(server.Do("info", "commandstats"))) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_"+name+":calls="); ok {
+			n := 0
+			for _, digit := range rest {
+				if digit < '0' || digit > '9' {
+					return n
+				}
+				n = 10*n + int(digit-'0')
+			}
+		}
+	}
+	return 0
+}

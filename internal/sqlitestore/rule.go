@@ -1,0 +1,150 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// The table meta keeps each metric's rule under "rule:" and its name, from its first data
+// on. Files of earlier releases have none; the rule is deduced when they are opened.
+
+// keptRules reads the rules in the file.
+func keptRules(ctx context.Context, db interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}) (tally.KeptRules, error) {
+	rows, err := db.QueryContext(ctx, `SELECT substr(name, 6), value FROM meta WHERE name >= 'rule:' AND name < 'rule;'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	kept := tally.KeptRules{}
+	for rows.Next() {
+		var metric, rule string
+		if err := rows.Scan(&metric, &rule); err != nil {
+			return nil, err
+		}
+		kept[metric] = rule
+	}
+	return kept, rows.Err()
+}
+
+// ruleKeeper knows which metrics have their rule in the file.
+type ruleKeeper struct {
+	kept map[string]bool
+	// added by the present transaction
+	added []string
+}
+
+// committed notes that what was added is in the file.
+func (k *ruleKeeper) committed() {
+	for _, metric := range k.added {
+		k.kept[metric] = true
+	}
+	k.added = nil
+}
+
+// keepRule stores the rule of a topic's metric, which gets its first data.
+func (w *writer) keepRule(topic tally.Topic) error {
+	metric, rule := topic.Metric(), w.catalog.Rule(topic)
+	if w.rules.kept[metric] || rule.Kind == 0 {
+		return nil
+	}
+	if err := w.setRule(context.Background(), metric, rule); err != nil {
+		return err
+	}
+	w.rules.added = append(w.rules.added, metric)
+	return nil
+}
+
+func (w *writer) setRule(ctx context.Context, metric string, rule tally.Rule) error {
+	if _, err := w.conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
+		"rule:"+metric, rule.String()); err != nil {
+		return fmt.Errorf("keep the rule of the metric %s: %w", metric, err)
+	}
+	return nil
+}
+
+// settleRules compares the catalog's rules with those in the file, when it is opened. It
+// returns the first conflict. Without one, rules that are missing and ones that allow more
+// are stored.
+func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
+	kept, err := keptRules(ctx, w.conn)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules of metrics: %w", err)
+	}
+	w.catalog.Learn(kept)
+	w.rules.kept = map[string]bool{}
+	var missing []string
+	for _, metric := range w.catalog.Metrics() {
+		rule := w.catalog.Metric(metric)
+		found, conflict := kept.Conflict(metric, rule, true)
+		if conflict != nil || !found {
+			some, err := w.hasData(ctx, metric)
+			switch {
+			case err != nil:
+				return nil, err
+			case !some && found:
+				conflict = nil // its topics were deleted
+			case !some:
+				continue
+			case !found:
+				possible, err := w.deduceRules(ctx, metric)
+				if err != nil {
+					return nil, err
+				}
+				conflict = rule.Conflict(metric, possible...)
+			}
+		}
+		if conflict != nil {
+			return conflict, nil
+		}
+		if kept[metric] != rule.String() {
+			missing = append(missing, metric)
+		}
+		w.rules.kept[metric] = true
+	}
+	for _, metric := range missing {
+		if err := w.setRule(ctx, metric, w.catalog.Metric(metric)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (w *writer) hasData(ctx context.Context, metric string) (some bool, err error) {
+	err = w.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM topics WHERE metric = ?)`, metric).Scan(&some)
+	if err != nil {
+		return false, fmt.Errorf("look for topics of the metric %s: %w", metric, err)
+	}
+	return some, nil
+}
+
+// deduced bounds the contributions that are read to deduce a rule: some milliseconds.
+const deduced = 100_000
+
+// deduceRules returns the rules under which a metric's data may have been counted by a
+// release that did not store them; none where the data tells nothing.
+func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
+	var most sql.NullInt64
+	var windowed bool
+	err = w.conn.QueryRowContext(ctx, `SELECT
+		(SELECT max(amount) FROM (SELECT amount FROM topics JOIN contributions ON topic = id WHERE metric = ?1 LIMIT ?2)),
+		EXISTS (SELECT 1 FROM topics WHERE metric = ?1 AND count > seed + adjustment
+			AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, deduced).Scan(&most, &windowed)
+	if err != nil {
+		return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
+	}
+	if most.Valid && most.Int64 == 1 {
+		possible = append(possible, tally.Rule{Kind: tally.Toggle, Max: 1}, tally.Rule{Kind: tally.Once, Max: 1})
+	}
+	if most.Valid {
+		possible = append(possible, tally.Rule{Kind: tally.Amount, Max: most.Int64})
+	}
+	if windowed {
+		possible = append(possible, tally.Rule{Kind: tally.Window, Max: 1})
+	}
+	return possible, nil
+}
