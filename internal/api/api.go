@@ -61,7 +61,8 @@ type Options struct {
 	// Sites gives the origins allowed for each site beside the service's own, in
 	// the forms scheme://host[:port], scheme://*.host[:port] and *.
 	Sites map[string][]string
-	// TrustedProxies may say in X-Forwarded-For who the client is.
+	// TrustedProxies may say who the client is: in X-Forwarded-For, else in
+	// Forwarded, else in X-Real-IP.
 	TrustedProxies []netip.Prefix
 	// Limits of one client address; the zero Limit is none.
 	WriteLimit, ReadLimit, NewTopicLimit Limit
@@ -111,7 +112,9 @@ type API struct {
 
 	nextID    atomic.Uint64
 	draining  atomic.Bool
-	forwarded atomic.Bool // whether the warning of an untrusted proxy was given
+	untrusted atomic.Bool // whether the warning of an untrusted proxy was given
+	unusable  atomic.Bool // and that of a trusted one's unusable header
+	crowds    crowds
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
 

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/http/pprof"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -67,7 +68,11 @@ func (a *API) readyz(q *call) error {
 		body = tally.AppendJSONString(body, cause.Error())
 	}
 	body = append(body, `},"warnings":[`...)
-	for i, warning := range health.Warnings {
+	warnings := health.Warnings
+	if a.crowds.found.Load() {
+		warnings = append(slices.Clone(warnings), crowdWarning)
+	}
+	for i, warning := range warnings {
 		if i > 0 {
 			body = append(body, ',')
 		}

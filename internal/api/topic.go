@@ -60,8 +60,10 @@ func (a *API) visitor(q *call, topic tally.Topic, inBody string) (string, error)
 		return visitor, err
 	case q.trusted:
 		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token names the visitor it speaks for: all calls come from the same server")
-	case q.from.unknown:
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and none can be told from the client address: a proxy that is not trusted stands before it; name a visitor, or the proxy with --trusted-proxy")
+	case q.from.hiddenBy != "" && q.from.viaProxy:
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header of a proxy named in --trusted-proxy holds none; name a visitor, or have the proxy send the address", q.from.hiddenBy)
+	case q.from.hiddenBy != "":
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.from.hiddenBy)
 	}
 	return a.service.DerivedVisitor(q.from.client, q.r.UserAgent(), topic)
 }
