@@ -75,7 +75,7 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Serve the live demo page at /; --demo=false turns it off."},
 }, seedSettings, []definition{
 	{name: "trusted-proxy", group: groupTrust, takes: "CIDR", repeatable: true,
-		help: "Proxies that may say who the client is (X-Forwarded-For): address ranges, or private. Repeatable."},
+		help: "Proxies that may say who the client is: address ranges, or private. The first of X-Forwarded-For, Forwarded and X-Real-IP that a request has decides. Repeatable."},
 	{name: "server-token", group: groupTrust, takes: "TEXT", secret: true,
 		help: "Calls with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
 	{name: "admin-token", group: groupTrust, takes: "TEXT", secret: true,

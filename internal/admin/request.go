@@ -181,7 +181,7 @@ func (q *request) query(names ...string) (url.Values, error) {
 	return values, nil
 }
 
-// limitOf reads ?limit=. Errors: bad_amount.
+// limitOf reads ?limit=. Errors: bad_body.
 func limitOf(values url.Values, otherwise, most int) (int, error) {
 	text := values.Get("limit")
 	if text == "" {
@@ -189,7 +189,7 @@ func limitOf(values url.Values, otherwise, most int) (int, error) {
 	}
 	limit, err := strconv.Atoi(text)
 	if err != nil || limit < 1 || limit > most {
-		return 0, tally.Errorf(tally.CodeBadAmount, "limit is a whole number from 1 to %d", most)
+		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it should be a whole number from 1 to %d", text, most)
 	}
 	return limit, nil
 }

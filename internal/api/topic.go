@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -36,10 +35,8 @@ func (q *call) topic() (tally.Topic, error) {
 // namedVisitor returns the visitor that the request names, in its body or the
 // Tally-Visitor header; empty where it names none. Errors: bad_visitor.
 func (q *call) namedVisitor(inBody string) (string, error) {
-	if q.r.URL.RawQuery != "" {
-		if query, err := url.ParseQuery(q.r.URL.RawQuery); err == nil && query.Has("visitor") {
-			return "", tally.Errorf(tally.CodeBadVisitor, "a visitor does not stand in an address, which is logged; name it in the body or in the Tally-Visitor header")
-		}
+	if q.hasParameter("visitor") {
+		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is never named in an address, which is logged; name it in the body or in the Tally-Visitor header")
 	}
 	headers := q.r.Header["Tally-Visitor"]
 	if len(headers) == 0 {

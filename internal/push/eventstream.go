@@ -42,6 +42,9 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	for _, topic := range s.hub.Subscribe(&c.Viewer, watch.topics) {
 		watch.refuse(topic.String(), errWatched)
 	}
+	for _, refused := range session.Refused {
+		watch.refuse(refused.Name, refused.Err)
+	}
 	refusals := append(watch.refusals, s.enter(&c.conn, session.Present, session.Admit)...)
 	for _, refusal := range refusals {
 		head = appendEvent(head, refusal)

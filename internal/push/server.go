@@ -40,6 +40,15 @@ type Session struct {
 	// Topics and Present are what the request itself asks for.
 	Topics  []string
 	Present []string
+	// Refused are topics that the request asks for and that the edge refuses: the
+	// client gets the error in their place.
+	Refused []Refusal
+}
+
+// Refusal is a topic, as a client named it, and why it is refused.
+type Refusal struct {
+	Name string
+	Err  error
 }
 
 // Server takes connections over and holds them. All methods may be called
@@ -275,7 +284,7 @@ func (s *Server) leave(topics []tally.Topic) {
 
 // checkCount refuses a call that names more topics than it may.
 func (s *Server) checkCount(session Session) error {
-	if len(session.Topics) > s.options.MaxTopics || len(session.Present) > s.options.MaxTopics {
+	if len(session.Topics)+len(session.Refused) > s.options.MaxTopics || len(session.Present)+len(session.Refused) > s.options.MaxTopics {
 		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics", s.options.MaxTopics)
 	}
 	return nil

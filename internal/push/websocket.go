@@ -51,7 +51,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		s.readiness.watchSocket(c)
 		return nil
 	}
-	c.begin(session.Topics, session.Present)
+	c.begin(session)
 	return nil
 }
 
@@ -140,12 +140,15 @@ func (b *budget) allow(now int64, weight int) bool {
 
 // begin serves the client. One that came with topics is owed a live event for
 // them; a bare one is not, until it subscribes.
-func (c *socketConn) begin(topics, present []string) {
+func (c *socketConn) begin(session Session) {
 	s := c.server
-	watch := s.resolve(topics, c.admit)
+	watch := s.resolve(session.Topics, c.admit)
+	for _, refused := range session.Refused {
+		watch.refuse(refused.Name, refused.Err)
+	}
 	c.sayAll(watch.refusals)
-	c.sayAll(s.enter(&c.conn, present, c.admit))
-	if len(topics) > 0 {
+	c.sayAll(s.enter(&c.conn, session.Present, c.admit))
+	if len(session.Topics)+len(session.Refused) > 0 {
 		c.subscribe(watch.topics)
 	}
 	early := c.early
