@@ -158,23 +158,20 @@ func (s *Server) authorize(q *request) error {
 	return q.checkForgery()
 }
 
-// try compares token with ours, as one attempt of the caller's address.
-// Errors: not_authorized, rate_limited.
+// try compares token with ours. Wrong tokens are counted by the caller's address.
+// Errors: not_authorized, rate_limited after too many wrong tokens.
 func (s *Server) try(q *request, token string) error {
 	sum := sha256.Sum256([]byte(token)) // so that the comparison tells nothing of the length either
-	right, wait := s.attempts.try(q.caller.Holder, s.now(), func() bool {
-		return subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
-	})
-	if wait > 0 {
-		e := tally.Errorf(tally.CodeRateLimited, "too many wrong tokens came from this address; wait before the next attempt")
+	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
+		return nil
+	}
+	if wait := s.attempts.wrong(q.caller.Holder, s.now()); wait > 0 {
+		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and too many wrong ones came from this address")
 		e.RetryAfter = wait
 		return e
 	}
-	if !right {
-		s.logger.Warn("a wrong admin token was sent", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
-		return unauthorized("this is not the admin token")
-	}
-	return nil
+	s.logger.Warn("a wrong admin token was sent", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
+	return unauthorized("this is not the admin token")
 }
 
 func unauthorized(message string) error { return tally.Errorf(tally.CodeNotAuthorized, "%s", message) }
