@@ -47,6 +47,8 @@ type config struct {
 	drain     time.Duration
 	logLevel  string
 	logFormat string
+
+	commandLine []string // without credentials
 }
 
 // problem is one thing that is wrong with the configuration.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,6 +26,9 @@ import (
 const finishWithin = 5 * time.Second
 
 func serve(p *process) int {
+	// A log that nobody reads any more ends no service. Other commands end, as any
+	// program in a pipe does.
+	signal.Ignore(syscall.SIGPIPE)
 	values, problems := p.resolve()
 	c, wrong := readConfig(values)
 	if problems = append(problems, wrong...); len(problems) > 0 {
@@ -31,6 +36,7 @@ func serve(p *process) int {
 	}
 	log, forPeople := newLogger(c, p.stderr)
 	c.maxViewers = fitViewers(c.maxViewers, log)
+	c.commandLine = commandLine(p)
 	s, err := open(p.ctx, c, log)
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
@@ -142,6 +148,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		Instrumented: instrumented(service, i.hub, i.presence, i.push, &i.public.handshakes, i.store, i.desk),
 		Logger:       log,
 		Version:      version,
+		CommandLine:  c.commandLine,
 	})
 	if err != nil {
 		return nil, err

@@ -107,5 +107,5 @@ var settings = slices.Concat(listeners, []definition{
 	{name: "log-format", group: groupProcess, takes: "FORM", fallback: "auto",
 		help: "auto, text or json. auto is text on a terminal."},
 	{name: "drain", group: groupProcess, takes: "TIME", fallback: "10s",
-		help: "On SIGTERM, the time over which connections are closed, in random order."},
+		help: "On SIGTERM or SIGHUP, the time over which connections are closed, in random order."},
 })

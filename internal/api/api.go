@@ -81,6 +81,9 @@ type Options struct {
 	Instrumented []tally.Instrumented
 	Logger       *slog.Logger // slog.Default() when nil
 	Version      string       // shown in /metrics and /readyz
+	// CommandLine is what /debug/pprof/cmdline shows: the process's own arguments may
+	// hold credentials.
+	CommandLine []string
 }
 
 // API answers HTTP requests. It is safe for concurrent use.
@@ -159,7 +162,7 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a.public = a.newPublic(o.WithoutDemo)
-	if a.internal, err = a.newInternal(); err != nil {
+	if a.internal, err = a.newInternal(o.CommandLine); err != nil {
 		return nil, err
 	}
 	return a, nil
