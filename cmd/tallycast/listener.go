@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/connlimit"
 )
 
 const (
@@ -28,9 +30,8 @@ const (
 
 // listener is one address that is served.
 type listener struct {
-	net        net.Listener
-	server     *http.Server
-	handshakes handshakes
+	net    net.Listener
+	server *http.Server
 }
 
 // listen listens on address, the value of the setting that is named. What
@@ -45,7 +46,6 @@ func listen(setting, address string, log *slog.Logger) (*listener, error) {
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
-		ConnState:         opened.handshakes.note,
 		// What net/http says concerns single clients that misbehave.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -71,6 +71,11 @@ func (l *listener) address() string {
 		return ""
 	}
 	return l.net.Addr().String()
+}
+
+// limit has limiter admit the connections.
+func (l *listener) limit(limiter *connlimit.Limiter) {
+	l.net, l.server.ConnState = limiter.Listener(l.net), limiter.Note
 }
 
 // serve answers until shutdown.

@@ -35,7 +35,7 @@ func serve(p *process) int {
 		return refuse(p.stderr, problems)
 	}
 	log, forPeople := newLogger(c, p.stderr)
-	c.maxViewers = fitViewers(c.maxViewers, log)
+	c.maxViewers, c.files = fitViewers(c.maxViewers, log)
 	c.commandLine = commandLine(p)
 	s, err := open(p.ctx, c, log)
 	if err != nil {
@@ -120,6 +120,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	})
 	report.instance = i.desk.Instance()
 	keys := i.followSitemaps(c.known, version)
+	connections := limitConnections(c, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
@@ -145,7 +146,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		}),
 		BasePath:     c.basePath,
 		WithoutDemo:  !c.demo,
-		Instrumented: instrumented(service, i.hub, i.presence, i.push, &i.public.handshakes, i.store, i.desk),
+		Instrumented: instrumented(service, i.hub, i.presence, i.push, connections, i.store, i.desk),
 		Logger:       log,
 		Version:      version,
 		CommandLine:  c.commandLine,
@@ -156,6 +157,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	i.seeder = newSeeder(c.seeding, i.store, catalog, log)
 	i.public.server.Handler = i.seeder.gate(c.basePath, i.api.Public())
 	i.public.server.ReadTimeout = bodyWithin
+	i.public.limit(connections)
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()
 	}

@@ -92,7 +92,7 @@ var settings = slices.Concat(listeners, []definition{
 	{name: "max-viewers", group: groupLimits, takes: "N", fallback: "100000",
 		help: "Connections that this instance holds; or off."},
 	{name: "max-viewers-per-address", group: groupLimits, takes: "N", fallback: "200",
-		help: "Of them, from one client address; or off."},
+		help: "Of them, from one client address, which may have as many connections (256 at least) that hold no viewer and watch a twentieth of --max-watched-topics; or off."},
 	{name: "max-watched-topics", group: groupLimits, takes: "N", fallback: "1000000",
 		help: "Distinct topics that this instance's viewers watch; or off."},
 

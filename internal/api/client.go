@@ -43,7 +43,7 @@ func (a *API) origination(r *http.Request) origination {
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = p.Addr().Unmap().WithZone("")
 	}
-	from := origination{client: limitedBy(peer), address: peer, viaProxy: a.trusts(peer)}
+	from := origination{client: HolderAddress(peer), address: peer, viaProxy: a.trusts(peer)}
 	header, values := forwardingHeader(r.Header)
 	switch {
 	case header == "":
@@ -60,7 +60,7 @@ func (a *API) origination(r *http.Request) origination {
 		from.hiddenBy = header
 		return from
 	}
-	from.client, from.address, from.atProxy = limitedBy(address), address, a.trusts(address)
+	from.client, from.address, from.atProxy = HolderAddress(address), address, a.trusts(address)
 	return from
 }
 
@@ -259,9 +259,9 @@ func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
 	}
 }
 
-// limitedBy returns the address that stands for everything its holder can send
-// from: an IPv6 customer has a /64.
-func limitedBy(address netip.Addr) netip.Addr {
+// HolderAddress returns the address that stands for everything that the holder of an address
+// can send from: an IPv6 customer has a /64. Limits count by it.
+func HolderAddress(address netip.Addr) netip.Addr {
 	if address.Is4() {
 		return address
 	}
