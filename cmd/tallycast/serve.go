@@ -99,6 +99,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.maxViewers,
 		MaxViewersPerAddress: c.maxViewersPerAddress,
+		MaxTopicsPerAddress:  topicsPerAddress(c),
 		WriteTimeout:         c.writeTimeout,
 	})
 	if err != nil {

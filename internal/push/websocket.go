@@ -26,21 +26,21 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
-	full := s.reserve(session.Client)
+	client, full := s.reserve(session.Client)
 	if full == errDraining {
 		return hangUp(w)
 	}
 	if full != nil {
-		s.squeeze(session.Client)
+		client = s.squeeze(session.Client)
 	}
-	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
+	c := &socketConn{conn: s.newConn(client), admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
 	library, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		if c.net != nil {
 			_ = c.net.Close()
 		}
-		s.cancel(session.Client)
+		s.cancel(client)
 		return nil // the library answered, or the connection is lost
 	}
 	_ = library.CloseNow() // takes its finalizer off, without which nothing of it would ever be freed
@@ -240,9 +240,7 @@ func (c *socketConn) obey(m message) {
 func admitAll(tally.Topic) error { return nil }
 
 func (c *socketConn) subscribe(topics []tally.Topic) {
-	for _, topic := range c.server.hub.Subscribe(&c.Viewer, topics) {
-		c.say(hub.AppendRefusal(nil, topic.String(), errWatched))
-	}
+	c.sayAll(c.server.subscribe(&c.conn, topics))
 }
 
 // say sends the client a frame of its own.
