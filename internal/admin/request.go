@@ -72,7 +72,11 @@ func (q *request) checkKind(kinds []string) error {
 			return nil
 		}
 	}
-	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s", text, strings.Join(kinds, " or "))
+	curl := ""
+	if kinds[0] == jsonKind[0] {
+		curl = " (curl --json does)"
+	}
+	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s%s", text, strings.Join(kinds, " or "), curl)
 }
 
 // read reads the body, of at most so many bytes.

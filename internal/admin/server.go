@@ -119,7 +119,7 @@ func (s *Server) serve(q *request) error {
 		if s.noticed.CompareAndSwap(false, true) {
 			s.logger.Info("somebody asked for /admin/, where nothing is without a token; --admin-token gives one", "address", q.caller.Address.String())
 		}
-		return errNotFound
+		return errNoToken
 	}
 	if !strings.HasPrefix(q.r.URL.Path, callsBelow) {
 		return s.servePage(q)
@@ -133,6 +133,9 @@ func (s *Server) serve(q *request) error {
 	s.calls.ServeHTTP(q.w, q.r.WithContext(withRequest(q.r.Context(), q)))
 	return nil
 }
+
+// errNoToken is the answer to everything below /admin of a service without a token.
+var errNoToken = tally.Errorf(tally.CodeNotFound, "this service has no dashboard: it was started without --admin-token")
 
 var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this address")
 
@@ -186,6 +189,12 @@ func (q *request) refuse(err error) {
 	problem.SetHeader(h, e, status, "")
 	if status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="tallycast"`)
+	}
+	if problem.WantsPage(q.r) {
+		problem.SetPageHeader(h)
+		q.w.WriteHeader(status)
+		_, _ = q.w.Write(problem.AppendPage(nil, e, status, "")) // the client may be gone
+		return
 	}
 	h.Set("Content-Type", problem.Media)
 	q.w.WriteHeader(status)

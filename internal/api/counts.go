@@ -55,7 +55,7 @@ func (q *call) list(also string) (list, error) {
 		return list{}, err
 	}
 	if kind == formBody {
-		return list{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, as application/json or text/plain")
+		return list{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
 	}
 	body, err := q.read()
 	if err != nil {
