@@ -21,6 +21,10 @@ const (
 	// bodyWithin is how long the whole request may take to arrive; bodies have
 	// 64 KiB at most. It does not concern connections that are taken over.
 	bodyWithin = 30 * time.Second
+	// answerWithin is how long a request may take from its header's arrival until its
+	// client took the answer: its body, and 10 s more. What takes longer by its nature,
+	// such as an export, lifts it.
+	answerWithin = bodyWithin + 10*time.Second
 	// idleFor is how long a connection is kept for the next request. Longer than
 	// the 60 to 75 s of common proxies, so that it is they who close.
 	idleFor = 2 * time.Minute

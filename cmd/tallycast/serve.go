@@ -157,7 +157,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	}
 	i.seeder = newSeeder(c.seeding, i.store, catalog, log)
 	i.public.server.Handler = i.seeder.gate(c.basePath, i.api.Public())
-	i.public.server.ReadTimeout = bodyWithin
+	i.public.server.ReadTimeout, i.public.server.WriteTimeout = bodyWithin, answerWithin
 	i.public.limit(connections)
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()

@@ -52,11 +52,14 @@ func (q *request) actor() string {
 // goes away, since what takes several steps is better ended than left half done.
 func (q *request) carriedThrough() context.Context { return context.WithoutCancel(q.r.Context()) }
 
-// unhurried takes away the time that a request has to arrive, once it has: left
-// there, it would end the context of whatever takes longer to answer.
+// unhurried lifts the limits on how long the request may take, once it has arrived and
+// its sender is known to be the owner: the read deadline would end the context of
+// whatever takes longer to answer, the write deadline the answer itself.
 func (q *request) unhurried() {
-	// Where the connection knows no deadlines, it has none that could strike.
-	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{})
+	connection := http.NewResponseController(q.w)
+	// A connection that knows no deadlines has none that could end anything.
+	_ = connection.SetReadDeadline(time.Time{})
+	_ = connection.SetWriteDeadline(time.Time{})
 }
 
 // jsonKind is the type of body that nearly all calls take.

@@ -72,6 +72,10 @@ const (
 	// descriptors run short, so that not every new connection looks at all others.
 	shedShare = 16
 	minShed   = 8
+	// stuckAfter is after what time a request that is still being answered counts as
+	// stuck: its client sends its body, or takes its answer, more slowly than any that
+	// is not attacking. The service itself answers within 3 s.
+	stuckAfter = 5 * time.Second
 )
 
 // New returns a limiter.
@@ -157,7 +161,7 @@ func (l *Limiter) Note(c net.Conn, state http.ConnState) {
 		if s, since := unpack(entry.state.Load()); s == fresh && l.now()-since >= l.options.HeaderTimeout {
 			l.slow.Add(1)
 		}
-		entry.state.Store(pack(active, 0))
+		entry.state.Store(pack(active, l.now()))
 	case http.StateIdle:
 		entry.state.Store(pack(idle, l.now()))
 	case http.StateHijacked, http.StateClosed:
@@ -203,8 +207,7 @@ func descriptor(c net.Conn) (n int) {
 }
 
 // list counts a connection for its holder. A holder with as many as it may have loses
-// the one that has been idle longest, or else the oldest that has sent no request. It is
-// false if a request is being answered on all of them.
+// one in exchange, see candidate. It is false if none can be closed.
 func (l *Limiter) list(entry *conn) bool {
 	if entry.isExempt || l.options.PerAddress == 0 {
 		return true
@@ -237,7 +240,7 @@ func (l *Limiter) closeOneLocked(all []*conn) *conn {
 	for range len(all) { // a connection may become active meanwhile
 		var best candidate
 		for _, c := range all {
-			if next, ok := c.candidate(); ok && (best.conn == nil || next.before(best) < 0) {
+			if next, ok := c.candidate(l.now()); ok && (best.conn == nil || next.before(best) < 0) {
 				best = next
 			}
 		}
@@ -269,46 +272,51 @@ func (l *Limiter) unlistLocked(c *conn) {
 	l.holders[c.holder] = all[:last]
 }
 
-// candidate is a connection that may be closed, as it was looked at.
+// candidate is a connection that may be closed, as it was looked at: one that is idle,
+// has sent no request, or is stuck with one.
 type candidate struct {
 	*conn
 	state int64
+	rank  int // the lowest is closed first
+	since time.Duration
 }
 
-func (c *conn) candidate() (candidate, bool) {
-	state := c.state.Load()
-	s, _ := unpack(state)
-	return candidate{c, state}, s == idle || s == fresh
+func (c *conn) candidate(now time.Duration) (candidate, bool) {
+	found := candidate{conn: c, state: c.state.Load()}
+	s, since := unpack(found.state)
+	found.since = since
+	switch {
+	case s == idle: // its client expects it
+		found.rank = 0
+	case s == fresh:
+		found.rank = 1
+	case s == active && now-since > stuckAfter:
+		found.rank = 2
+	default:
+		return candidate{}, false
+	}
+	if c.isExempt { // it carries many clients
+		found.rank += 3
+	}
+	return found, true
 }
 
-// before orders candidates by who is closed first: not those of exempt peers, which
-// carry many clients; idle ones, since their clients expect it; what waits longest.
+// before orders candidates by who is closed first: of one rank what waits longest.
 func (c candidate) before(other candidate) int {
-	if c.isExempt != other.isExempt {
-		if c.isExempt {
-			return 1
-		}
-		return -1
-	}
-	mine, since := unpack(c.state)
-	its, itsSince := unpack(other.state)
-	if mine != its {
-		return cmp.Compare(its, mine) // idle is greater than fresh
-	}
-	return cmp.Compare(since, itsSince)
+	return cmp.Or(cmp.Compare(c.rank, other.rank), cmp.Compare(c.since, other.since))
 }
 
 // mark makes the connection one that is closed here, unless it changed.
 func (c candidate) mark() bool { return c.conn.state.CompareAndSwap(c.state, pack(closing, 0)) }
 
-// shed closes a share of the connections on which no request is being answered. It
-// reports whether there were any.
+// shed closes a share of the connections, see candidate. It reports whether there were
+// any to close.
 func (l *Limiter) shed() bool {
 	var all []candidate
-	total := 0
+	total, now := 0, l.now()
 	l.conns.Range(func(_, value any) bool {
 		total++
-		if c, ok := value.(*conn).candidate(); ok {
+		if c, ok := value.(*conn).candidate(now); ok {
 			all = append(all, c)
 		}
 		return true
@@ -329,7 +337,7 @@ func (l *Limiter) shed() bool {
 	}
 	l.shedByFiles.Add(int64(closed))
 	if l.hasWarnedOfFiles.CompareAndSwap(false, true) {
-		l.options.Log.Warn("open files run short: idle connections are closed, and others refused where that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
+		l.options.Log.Warn("open files run short: idle connections are closed, and others if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
 			"files", l.options.Files, "connections", total, "closed", closed)
 	}
 	return closed > 0

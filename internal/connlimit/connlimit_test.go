@@ -63,6 +63,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	}
 	change(&options)
 	r.limiter = New(options)
+	r.limiter.start = time.Now().Add(-time.Hour) // so that what happened long ago has a time
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +240,28 @@ func TestLimiter_RequestsUnderWayAreNotEnded(t *testing.T) {
 		if !c.isAnswered() {
 			t.Error("a request was ended")
 		}
+	}
+}
+
+// A request that its client keeps from being answered is ended when room is short.
+func TestLimiter_StuckRequestsMakeRoom(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.PerAddress = 2 })
+	stuck, busy := r.from("127.0.0.1").send("/wait"), r.from("127.0.0.1").send("/wait")
+	<-r.asked
+	<-r.asked
+	r.limiter.conns.Range(func(key, value any) bool {
+		if key.(net.Conn).RemoteAddr().String() == stuck.LocalAddr().String() {
+			value.(*conn).state.Store(pack(active, r.limiter.now()-2*stuckAfter))
+		}
+		return true
+	})
+	r.from("127.0.0.1").asks()
+	if !stuck.isClosed() {
+		t.Error("the request that is stuck is being answered")
+	}
+	close(r.proceed)
+	if !busy.isAnswered() {
+		t.Error("the other request was ended")
 	}
 }
 

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -115,7 +116,7 @@ func TestConnections_ManyAddresses(t *testing.T) {
 			}
 			s.isAnswered("127.0.0.7")
 			v.sawCount("default/likes/x", 1)
-			if n := len(s.Log.Records("open files run short: idle connections are closed, and others refused where that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
+			if n := len(s.Log.Records("open files run short: idle connections are closed, and others if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
 				t.Errorf("%d warnings of open files", n)
 			}
 			if n := s.metric("process_open_fds"); n >= fewFiles {
@@ -139,4 +140,46 @@ func TestConnections_TrustedProxy(t *testing.T) {
 	if n := s.metric(`tallycast_connections_shed_total{reason="address"}`); n != 0 {
 		t.Errorf("%v connections were shed", n)
 	}
+}
+
+// A client that does not take its answers is given up.
+func TestConnections_SlowReader(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--admin-token", adminToken)
+	var wires []*wire
+	ended := make(chan error, 3)
+	for _, path := range []string{"/openapi.yaml", "/tally.js", "/admin/admin.js"} {
+		w := s.wire()
+		_ = w.SetReadBuffer(4096)
+		_ = w.SetDeadline(time.Now().Add(time.Minute))
+		wires = append(wires, w)
+		go func() { // ends with the connection
+			_, err := io.WriteString(w, strings.Repeat(request("GET", path, ""), 400_000))
+			ended <- err
+		}()
+	}
+	for range wires {
+		if err := <-ended; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a client that takes nothing was kept: %v", err)
+		}
+	}
+	s.alive()
+}
+
+// Requests that their clients keep from being answered, from many addresses, do not
+// keep others away.
+func TestConnections_StuckRequests(t *testing.T) {
+	t.Parallel()
+	s := serveWithFiles(t, fewFiles)
+	const body = "POST /v1/default/likes/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{"
+	for i := range 5 {
+		s.hold(fmt.Sprintf("127.0.0.%d", i+2), 200, body)
+	}
+	within(t, 20*time.Second, "an answer", func() bool {
+		c := newClientFrom(t, s.url, "127.0.0.9")
+		_, err := c.try("GET", "/v1/default/likes/x", "")
+		return err == nil
+	})
+	newClient(t, s.operator.url).get("/readyz").is(200)
+	s.isAnswered("127.0.0.10")
 }
