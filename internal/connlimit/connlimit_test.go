@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +54,8 @@ func (l *logBuffer) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-func newRig(t *testing.T, change func(*Options)) *rig {
+// newRig serves within limits. prepare may change the limiter before.
+func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &logBuffer{}, asked: make(chan struct{}, 1000), proceed: make(chan struct{})}
 	options := Options{
@@ -64,6 +67,9 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	change(&options)
 	r.limiter = New(options)
 	r.limiter.start = time.Now().Add(-time.Hour) // so that what happened long ago has a time
+	for _, each := range prepare {
+		each(r.limiter)
+	}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -308,8 +314,7 @@ func TestLimiter_FilesRunShort(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.Files = files
 		o.IsExempt = func(a netip.Addr) bool { return a.String() == "127.0.0.9" }
-	})
-	r.limiter.descriptor = r.limiter.open
+	}, func(l *Limiter) { l.descriptor = l.open })
 	proxy := r.from("127.0.0.9").asks()
 	unused := r.from("127.0.0.1")
 	old := r.from("127.0.0.1").asks()
@@ -356,6 +361,28 @@ func (c *client) closed() <-chan struct{} {
 		close(done)
 	}()
 	return done
+}
+
+// exhausted is a listener of a process without a free descriptor.
+type exhausted struct{ net.Listener }
+
+func (exhausted) Accept() (net.Conn, error) {
+	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+}
+
+// Others of the process may take the last descriptors.
+func TestLimiter_NoFileLeft(t *testing.T) {
+	r := newRig(t, func(*Options) {})
+	old := r.from("127.0.0.1").asks()
+	if _, err := r.limiter.Listener(exhausted{}).Accept(); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("error %v; net/http has to wait", err)
+	}
+	if !old.isClosed() {
+		t.Error("an idle connection is open although no file is left")
+	}
+	if n := r.log.count("open files run short"); n != 1 {
+		t.Errorf("%d warnings", n)
+	}
 }
 
 func TestLimiter_SlowHandshakesAreCounted(t *testing.T) {
