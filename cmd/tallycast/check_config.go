@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 )
@@ -34,7 +35,21 @@ func show(d definition, v value) string {
 	case d.secret:
 		return fmt.Sprintf("(set, %d bytes)", len(text))
 	case d.name == "store":
-		return redactStore(text)
+		return urlPasswords.ReplaceAllString(redactStore(text), "$1***")
 	}
 	return text
 }
+
+// commandLine returns the arguments of serve as show writes them.
+func commandLine(p *process) []string {
+	line := []string{"tallycast", "serve"}
+	for _, d := range settings {
+		for _, text := range p.flags[d.name] {
+			line = append(line, "--"+d.name+"="+show(d, value{texts: []string{text}}))
+		}
+	}
+	return line
+}
+
+// urlPasswords are the parameters of a URL that are named as passwords.
+var urlPasswords = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*`)

@@ -47,6 +47,11 @@ type config struct {
 	drain     time.Duration
 	logLevel  string
 	logFormat string
+
+	// Of the process, not of a setting.
+
+	commandLine []string // without credentials
+	files       int      // that may be open; 0: any number
 }
 
 // problem is one thing that is wrong with the configuration.

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // askCounts asks what the page's first number would ask, and so whether the
@@ -21,11 +19,7 @@ func (x *examination) askCounts() bool {
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		why := reason(response.Body)
-		switch {
-		case response.StatusCode == http.StatusForbidden && x.site != tally.DefaultSite:
-			// Who may use no site at all is told of the default one.
-			return x.fault("origin", "origin_not_allowed: pages of %q may not use the site %q; --site %s=%s allows them", x.origin(), x.site, x.site, x.origin())
-		case response.StatusCode == http.StatusForbidden:
+		if response.StatusCode == http.StatusForbidden {
 			return x.fault("origin", "%s", why)
 		}
 		return x.fault("service", "answers %s: %s", response.Status, why)
@@ -115,10 +109,31 @@ func (x *examination) askAddress() {
 	why := reason(response.Body)
 	switch code, _, _ := strings.Cut(why, ":"); {
 	case code == "bad_amount":
+		if warning := x.proxyWarning(); warning != "" {
+			x.fault("address", "all visitors look the same: %s", warning)
+			return
+		}
 		x.well("address", "visitors are told apart")
 	case code == "bad_visitor":
-		x.fault("address", "all visitors look the same: %s; name the proxy with --trusted-proxy", why)
+		x.fault("address", "all visitors look the same: %s", why)
 	default:
 		x.fault("address", "a write answers %s: %s", response.Status, why)
 	}
+}
+
+// proxyWarning returns what the service itself noticed of a trusted proxy that does not
+// say who its clients are, or "". Not every proxy passes /readyz on.
+func (x *examination) proxyWarning() string {
+	response, body, err := x.get(x.api.String()+"readyz", maxReasonBytes)
+	if err != nil || response.Header.Get("Content-Type") != "application/json" {
+		return ""
+	}
+	var ready struct{ Warnings []string }
+	_ = json.Unmarshal(body, &ready) // something else answers: there are no warnings
+	for _, warning := range ready.Warnings {
+		if strings.Contains(warning, "--trusted-proxy") {
+			return warning
+		}
+	}
+	return ""
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/connlimit"
 )
 
 const (
@@ -19,6 +21,10 @@ const (
 	// bodyWithin is how long the whole request may take to arrive; bodies have
 	// 64 KiB at most. It does not concern connections that are taken over.
 	bodyWithin = 30 * time.Second
+	// answerWithin is how long a request may take from its header's arrival until its
+	// client took the answer: its body, and 10 s more. What takes longer by its nature,
+	// such as an export, lifts it.
+	answerWithin = bodyWithin + 10*time.Second
 	// idleFor is how long a connection is kept for the next request. Longer than
 	// the 60 to 75 s of common proxies, so that it is they who close.
 	idleFor = 2 * time.Minute
@@ -28,9 +34,8 @@ const (
 
 // listener is one address that is served.
 type listener struct {
-	net        net.Listener
-	server     *http.Server
-	handshakes handshakes
+	net    net.Listener
+	server *http.Server
 }
 
 // listen listens on address, the value of the setting that is named. What
@@ -45,7 +50,6 @@ func listen(setting, address string, log *slog.Logger) (*listener, error) {
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleFor,
 		MaxHeaderBytes:    maxHeader,
-		ConnState:         opened.handshakes.note,
 		// What net/http says concerns single clients that misbehave.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -71,6 +75,11 @@ func (l *listener) address() string {
 		return ""
 	}
 	return l.net.Addr().String()
+}
+
+// limit has limiter admit the connections.
+func (l *listener) limit(limiter *connlimit.Limiter) {
+	l.net, l.server.ConnState = limiter.Listener(l.net), limiter.Note
 }
 
 // serve answers until shutdown.

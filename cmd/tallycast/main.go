@@ -31,6 +31,9 @@ func main() {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored: the process outlives its terminal
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() { // ends with the first signal, or the process
 		first := <-signals
 		// The first signal begins the end; with the handler gone the second one ends

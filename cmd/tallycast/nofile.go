@@ -8,15 +8,15 @@ import (
 // spareFiles are kept for what is no viewer: the store, requests, listeners.
 const spareFiles = 512
 
-// fitViewers raises the limit of open files as far as this process may, and
-// returns how many viewers then fit: most, or fewer where each viewer's
-// connection would not find a file. An instance that is full says so to whoever
-// comes; one without files can say nothing.
-func fitViewers(most int, log *slog.Logger) int {
+// fitViewers raises the limit of open files as far as this process may. It returns how
+// many viewers then fit, which is most or as many as find a file each, and the limit, 0
+// for none. An instance that is full says so to its clients; one without files can say
+// nothing.
+func fitViewers(most int, log *slog.Logger) (fit, files int) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		log.Warn("the limit of open files is unknown", "error", err)
-		return most
+		return most, 0
 	}
 	if limit.Cur < limit.Max {
 		raised := limit
@@ -26,18 +26,23 @@ func fitViewers(most int, log *slog.Logger) int {
 		}
 	}
 	fit, ok := viewersWithin(most, limit.Cur)
+	if limit.Cur < unlimitedFiles {
+		files = int(limit.Cur)
+	}
 	if !ok {
 		log.Warn("this process may not open enough files for --max-viewers; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=) or lower --max-viewers",
 			"files", limit.Cur, "max-viewers", most, "holding", fit)
 	}
-	return fit
+	return fit, files
 }
+
+// unlimitedFiles is above every limit that is one; RLIM_INFINITY differs between systems.
+const unlimitedFiles = 1 << 40
 
 // viewersWithin returns how many of most viewers, 0 being any number, fit into
 // so many files, and whether all do.
 func viewersWithin(most int, files uint64) (fit int, ok bool) {
-	const unlimited = 1 << 40 // RLIM_INFINITY differs between systems
-	if files >= unlimited {
+	if files >= unlimitedFiles {
 		return most, true
 	}
 	room := int(files) - spareFiles

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,13 +26,17 @@ import (
 const finishWithin = 5 * time.Second
 
 func serve(p *process) int {
+	// A log that nobody reads any more ends no service. Other commands end, as any
+	// program in a pipe does.
+	signal.Ignore(syscall.SIGPIPE)
 	values, problems := p.resolve()
 	c, wrong := readConfig(values)
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return refuse(p.stderr, problems)
 	}
 	log, forPeople := newLogger(c, p.stderr)
-	c.maxViewers = fitViewers(c.maxViewers, log)
+	c.maxViewers, c.files = fitViewers(c.maxViewers, log)
+	c.commandLine = commandLine(p)
 	s, err := open(p.ctx, c, log)
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
@@ -93,6 +99,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.maxViewers,
 		MaxViewersPerAddress: c.maxViewersPerAddress,
+		MaxTopicsPerAddress:  topicsPerAddress(c),
 		WriteTimeout:         c.writeTimeout,
 	})
 	if err != nil {
@@ -114,6 +121,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	})
 	report.instance = i.desk.Instance()
 	keys := i.followSitemaps(c, version)
+	connections := limitConnections(c, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
@@ -140,16 +148,18 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		}),
 		BasePath:     c.basePath,
 		WithoutDemo:  !c.demo,
-		Instrumented: instrumented(service, i.hub, i.presence, i.push, &i.public.handshakes, i.store, i.desk),
+		Instrumented: instrumented(service, i.hub, i.presence, i.push, connections, i.store, i.desk),
 		Logger:       log,
 		Version:      version,
+		CommandLine:  c.commandLine,
 	})
 	if err != nil {
 		return nil, err
 	}
 	i.seeder = newSeeder(c.seeding, i.store, catalog, keys, log)
 	i.public.server.Handler = i.seeder.gate(c.basePath, i.api.Public())
-	i.public.server.ReadTimeout = bodyWithin
+	i.public.server.ReadTimeout, i.public.server.WriteTimeout = bodyWithin, answerWithin
+	i.public.limit(connections)
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()
 	}

@@ -75,7 +75,7 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Serve the live demo page at /; --demo=false turns it off."},
 }, seedSettings, []definition{
 	{name: "trusted-proxy", group: groupTrust, takes: "CIDR", repeatable: true,
-		help: "Proxies that may say who the client is (X-Forwarded-For): address ranges, or private. Repeatable."},
+		help: "Proxies that may say who the client is: address ranges, or private. The first of X-Forwarded-For, Forwarded and X-Real-IP that a request has decides. Repeatable."},
 	{name: "server-token", group: groupTrust, takes: "TEXT", secret: true,
 		help: "Calls with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
 	{name: "admin-token", group: groupTrust, takes: "TEXT", secret: true,
@@ -92,7 +92,7 @@ var settings = slices.Concat(listeners, []definition{
 	{name: "max-viewers", group: groupLimits, takes: "N", fallback: "100000",
 		help: "Connections that this instance holds; or off."},
 	{name: "max-viewers-per-address", group: groupLimits, takes: "N", fallback: "200",
-		help: "Of them, from one client address; or off."},
+		help: "Of them, from one client address, which may have as many connections (256 at least) that hold no viewer and watch a twentieth of --max-watched-topics; or off."},
 	{name: "max-watched-topics", group: groupLimits, takes: "N", fallback: "1000000",
 		help: "Distinct topics that this instance's viewers watch; or off."},
 
@@ -107,5 +107,5 @@ var settings = slices.Concat(listeners, []definition{
 	{name: "log-format", group: groupProcess, takes: "FORM", fallback: "auto",
 		help: "auto, text or json. auto is text on a terminal."},
 	{name: "drain", group: groupProcess, takes: "TIME", fallback: "10s",
-		help: "On SIGTERM, the time over which connections are closed, in random order."},
+		help: "On SIGTERM or SIGHUP, the time over which connections are closed, in random order."},
 })

@@ -7,16 +7,19 @@ import (
 )
 
 const (
-	// maxWrong is how many wrong tokens an address may send in wrongWithin: more than
-	// anybody mistypes.
+	// maxWrong is how many wrong tokens of an address are each logged and answered as
+	// such in wrongWithin: more than anybody mistypes.
 	maxWrong    = 10
 	wrongWithin = time.Minute
 	// maxHolders bounds of how many addresses wrong tokens are remembered. Beyond it
-	// one is forgotten: a token cannot be guessed by who begins anew either.
+	// one is forgotten.
 	maxHolders = 4096
 )
 
-// attempts counts wrong tokens by address. It is safe for concurrent use.
+// attempts counts wrong tokens by address, so that guessing neither fills the log nor
+// goes unanswered. The right token is never counted and never has to wait: a stranger
+// behind the same proxy as the owner would otherwise lock the owner out, and a token
+// has 16 bytes or more against guessing. It is safe for concurrent use.
 type attempts struct {
 	mu       sync.Mutex
 	byHolder map[netip.Addr]*spell // those with a wrong one
@@ -28,29 +31,21 @@ type spell struct {
 	wrong int
 }
 
-// try carries an attempt out, unless the address has to wait first. The comparison
-// stands within the lock, so that no more are made at once than are allowed.
-func (a *attempts) try(holder netip.Addr, now time.Time, right func() bool) (ok bool, wait time.Duration) {
+// wrong counts a wrong token. wait is above 0 if the address sent too many.
+func (a *attempts) wrong(holder netip.Addr, now time.Time) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.byHolder[holder]
-	if s != nil && !now.Before(s.until) {
-		delete(a.byHolder, holder)
-		s = nil
-	}
-	if s != nil && s.wrong >= maxWrong {
-		return false, s.until.Sub(now)
-	}
-	if right() {
-		return true, 0
-	}
-	if s == nil {
+	if s == nil || !now.Before(s.until) {
 		a.makeRoomLocked(now)
 		s = &spell{until: now.Add(wrongWithin)}
 		a.byHolder[holder] = s
 	}
+	if s.wrong >= maxWrong {
+		return s.until.Sub(now)
+	}
 	s.wrong++
-	return false, 0
+	return 0
 }
 
 func (a *attempts) makeRoomLocked(now time.Time) {

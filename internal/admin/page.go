@@ -61,7 +61,6 @@ func (s *Server) servePage(q *request) error {
 	h := q.w.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Content-Type", kind)
-	q.unhurried()
 	_, _ = bytes.NewReader(content).WriteTo(q.w) // the client may be gone
 	return nil
 }

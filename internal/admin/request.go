@@ -52,11 +52,14 @@ func (q *request) actor() string {
 // goes away, since what takes several steps is better ended than left half done.
 func (q *request) carriedThrough() context.Context { return context.WithoutCancel(q.r.Context()) }
 
-// unhurried takes away the time that a request has to arrive, once it has: left
-// there, it would end the context of whatever takes longer to answer.
+// unhurried lifts the limits on how long the request may take, once it has arrived and
+// its sender is known to be the owner: the read deadline would end the context of
+// whatever takes longer to answer, the write deadline the answer itself.
 func (q *request) unhurried() {
-	// Where the connection knows no deadlines, it has none that could strike.
-	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{})
+	connection := http.NewResponseController(q.w)
+	// A connection that knows no deadlines has none that could end anything.
+	_ = connection.SetReadDeadline(time.Time{})
+	_ = connection.SetWriteDeadline(time.Time{})
 }
 
 // jsonKind is the type of body that nearly all calls take.
@@ -72,7 +75,11 @@ func (q *request) checkKind(kinds []string) error {
 			return nil
 		}
 	}
-	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s", text, strings.Join(kinds, " or "))
+	curl := ""
+	if kinds[0] == jsonKind[0] {
+		curl = " (curl --json does)"
+	}
+	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s%s", text, strings.Join(kinds, " or "), curl)
 }
 
 // read reads the body, of at most so many bytes.
@@ -181,7 +188,7 @@ func (q *request) query(names ...string) (url.Values, error) {
 	return values, nil
 }
 
-// limitOf reads ?limit=. Errors: bad_amount.
+// limitOf reads ?limit=. Errors: bad_body.
 func limitOf(values url.Values, otherwise, most int) (int, error) {
 	text := values.Get("limit")
 	if text == "" {
@@ -189,7 +196,7 @@ func limitOf(values url.Values, otherwise, most int) (int, error) {
 	}
 	limit, err := strconv.Atoi(text)
 	if err != nil || limit < 1 || limit > most {
-		return 0, tally.Errorf(tally.CodeBadAmount, "limit is a whole number from 1 to %d", most)
+		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it should be a whole number from 1 to %d", text, most)
 	}
 	return limit, nil
 }

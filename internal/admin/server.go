@@ -122,7 +122,7 @@ func (s *Server) serve(q *request) error {
 		if s.noticed.CompareAndSwap(false, true) {
 			s.logger.Info("somebody asked for /admin/, where nothing is without a token; --admin-token gives one", "address", q.caller.Address.String())
 		}
-		return errNotFound
+		return errNoToken
 	}
 	if !strings.HasPrefix(q.r.URL.Path, callsBelow) {
 		return s.servePage(q)
@@ -136,6 +136,9 @@ func (s *Server) serve(q *request) error {
 	s.calls.ServeHTTP(q.w, q.r.WithContext(withRequest(q.r.Context(), q)))
 	return nil
 }
+
+// errNoToken is the answer to everything below /admin of a service without a token.
+var errNoToken = tally.Errorf(tally.CodeNotFound, "this service has no dashboard: it was started without --admin-token")
 
 var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this address")
 
@@ -161,23 +164,20 @@ func (s *Server) authorize(q *request) error {
 	return q.checkForgery()
 }
 
-// try compares token with ours, as one attempt of the caller's address.
-// Errors: not_authorized, rate_limited.
+// try compares token with ours. Wrong tokens are counted by the caller's address.
+// Errors: not_authorized, rate_limited after too many wrong tokens.
 func (s *Server) try(q *request, token string) error {
 	sum := sha256.Sum256([]byte(token)) // so that the comparison tells nothing of the length either
-	right, wait := s.attempts.try(q.caller.Holder, s.now(), func() bool {
-		return subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
-	})
-	if wait > 0 {
-		e := tally.Errorf(tally.CodeRateLimited, "too many wrong tokens came from this address; wait before the next attempt")
+	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
+		return nil
+	}
+	if wait := s.attempts.wrong(q.caller.Holder, s.now()); wait > 0 {
+		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and too many wrong ones came from this address")
 		e.RetryAfter = wait
 		return e
 	}
-	if !right {
-		s.logger.Warn("a wrong admin token was sent", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
-		return unauthorized("this is not the admin token")
-	}
-	return nil
+	s.logger.Warn("a wrong admin token was sent", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
+	return unauthorized("this is not the admin token")
 }
 
 func unauthorized(message string) error { return tally.Errorf(tally.CodeNotAuthorized, "%s", message) }
@@ -192,6 +192,12 @@ func (q *request) refuse(err error) {
 	problem.SetHeader(h, e, status, "")
 	if status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="tallycast"`)
+	}
+	if problem.WantsPage(q.r) {
+		problem.SetPageHeader(h)
+		q.w.WriteHeader(status)
+		_, _ = q.w.Write(problem.AppendPage(nil, e, status, "")) // the client may be gone
+		return
 	}
 	h.Set("Content-Type", problem.Media)
 	q.w.WriteHeader(status)

@@ -82,7 +82,7 @@ func serve(t *testing.T, prepare func(*slowStore)) *httptest.Server {
 		here := netip.MustParseAddr("127.0.0.1")
 		a.ServeAdmin(w, r, admin.Caller{Address: here, Holder: here, RequestID: "id"})
 	}))
-	server.Config.ReadTimeout = arriveWithin
+	server.Config.ReadTimeout, server.Config.WriteTimeout = arriveWithin, arriveWithin
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()

@@ -163,7 +163,7 @@ func TestTopicsAreListedInPagesAndOrders(t *testing.T) {
 		return strings.Contains(string(first.body), "wiki/likes/elsewhere")
 	})
 	for query, code := range map[string]tally.Code{
-		"order=best": tally.CodeBadBody, "limit=0": tally.CodeBadAmount, "limit=1001": tally.CodeBadAmount, "limit=x": tally.CodeBadAmount,
+		"order=best": tally.CodeBadBody, "limit=0": tally.CodeBadBody, "limit=1001": tally.CodeBadBody, "limit=x": tally.CodeBadBody,
 		"sites=blog": tally.CodeBadBody, "metric=likes": tally.CodeBadBody, "site=blog&prefix=x": tally.CodeBadBody,
 		"site=blog&site=wiki": tally.CodeBadBody, "%zz": tally.CodeBadBody,
 	} {

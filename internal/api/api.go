@@ -61,7 +61,8 @@ type Options struct {
 	// Sites gives the origins allowed for each site beside the service's own, in
 	// the forms scheme://host[:port], scheme://*.host[:port] and *.
 	Sites map[string][]string
-	// TrustedProxies may say in X-Forwarded-For who the client is.
+	// TrustedProxies may say who the client is: in X-Forwarded-For, else in
+	// Forwarded, else in X-Real-IP.
 	TrustedProxies []netip.Prefix
 	// Limits of one client address; the zero Limit is none.
 	WriteLimit, ReadLimit, NewTopicLimit Limit
@@ -80,6 +81,9 @@ type Options struct {
 	Instrumented []tally.Instrumented
 	Logger       *slog.Logger // slog.Default() when nil
 	Version      string       // shown in /metrics and /readyz
+	// CommandLine is what /debug/pprof/cmdline shows: the process's own arguments may
+	// hold credentials.
+	CommandLine []string
 }
 
 // API answers HTTP requests. It is safe for concurrent use.
@@ -111,7 +115,9 @@ type API struct {
 
 	nextID    atomic.Uint64
 	draining  atomic.Bool
-	forwarded atomic.Bool // whether the warning of an untrusted proxy was given
+	untrusted atomic.Bool // whether the warning of an untrusted proxy was given
+	unusable  atomic.Bool // and that of a trusted one's unusable header
+	crowds    crowds
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
 
@@ -156,7 +162,7 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a.public = a.newPublic(o.WithoutDemo)
-	if a.internal, err = a.newInternal(); err != nil {
+	if a.internal, err = a.newInternal(o.CommandLine); err != nil {
 		return nil, err
 	}
 	return a, nil

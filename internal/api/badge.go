@@ -41,8 +41,8 @@ func (a *API) badge(q *call) error {
 		return err
 	}
 	label := topic.Metric()
-	if labels, err := q.queried("label"); err == nil && len(labels) > 0 && labels[0] != "" {
-		label = cleanLabel(labels[0])
+	if text, _, err := q.parameter("label"); err == nil && text != "" {
+		label = cleanLabel(text)
 	}
 	if err := a.mayRead(q, 1); err != nil {
 		return err

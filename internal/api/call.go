@@ -74,7 +74,13 @@ func (q *call) begin() error {
 	allowReading(h, q.page)
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}
-	return q.checkToken()
+	if err := q.checkToken(); err != nil {
+		return err
+	}
+	if q.from.atProxy && !q.trusted {
+		q.api.observeCrowd(q)
+	}
+	return nil
 }
 
 // checkToken tells one's own servers from others. A token that is wrong is

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -20,23 +19,10 @@ const (
 	defaultTop, maxTop = 10, 100
 )
 
-// queried returns the values of a repeatable parameter of the address.
-// Errors: bad_topic.
-func (q *call) queried(name string) ([]string, error) {
-	query, err := url.ParseQuery(q.r.URL.RawQuery)
-	if err != nil {
-		return nil, tally.Errorf(tally.CodeBadTopic, "the query's encoding is broken")
-	}
-	return query[name], nil
-}
-
 // counts answers GET /v1/counts.
 func (a *API) counts(q *call) error {
-	topics, err := q.queried("topic")
-	if err != nil {
-		return err
-	}
-	if len(topics) == 0 {
+	topics := q.named("topic")
+	if len(topics.texts) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "name at least one topic: ?topic=site/metric/key")
 	}
 	visitor, err := q.namedVisitor("")
@@ -59,7 +45,7 @@ func (a *API) countsOfBody(q *call) error {
 	if err != nil {
 		return err
 	}
-	return a.answerCounts(q, l.topics, visitor)
+	return a.answerCounts(q, names{texts: l.topics}, visitor)
 }
 
 // list reads the body of a call for many topics.
@@ -69,7 +55,7 @@ func (q *call) list(also string) (list, error) {
 		return list{}, err
 	}
 	if kind == formBody {
-		return list{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, as application/json or text/plain")
+		return list{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
 	}
 	body, err := q.read()
 	if err != nil {
@@ -84,19 +70,19 @@ type item struct {
 	err error
 }
 
-func (a *API) answerCounts(q *call, names []string, visitor string) error {
-	if len(names) > maxTopics {
-		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics; this one names %d", maxTopics, len(names))
+func (a *API) answerCounts(q *call, named names, visitor string) error {
+	if len(named.texts) > maxTopics {
+		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics; this one names %d", maxTopics, len(named.texts))
 	}
 	if !q.trusted {
-		if err := a.admitsAnywhere(q.page); err != nil {
+		if err := a.admitsAnywhere(q.page, named.texts); err != nil {
 			return err
 		}
 	}
-	if err := a.mayRead(q, len(names)); err != nil {
+	if err := a.mayRead(q, len(named.texts)); err != nil {
 		return err
 	}
-	items, topics := a.resolve(q, names)
+	items, topics := a.resolve(q, named)
 	readings, err := a.readAll(q.r.Context(), topics, visitor)
 	if err != nil {
 		return err
@@ -117,7 +103,7 @@ func (a *API) answerCounts(q *call, names []string, visitor string) error {
 		case item.err != nil:
 			stale = stale || unavailable(item.err)
 			answer = append(answer, `{"topic":`...)
-			answer = tally.AppendJSONString(answer, strings.ToValidUTF8(names[i], "\uFFFD"))
+			answer = tally.AppendJSONString(answer, strings.ToValidUTF8(named.texts[i], "\uFFFD"))
 			answer = append(answer, `,"error":`...)
 			answer = append(appendRefusal(answer, tally.AsError(item.err)), '}')
 		case visitor != "":
@@ -132,10 +118,13 @@ func (a *API) answerCounts(q *call, names []string, visitor string) error {
 }
 
 // resolve finds the topics that may be read among those named.
-func (a *API) resolve(q *call, names []string) (items []item, topics []tally.Topic) {
-	items, topics = make([]item, len(names)), make([]tally.Topic, 0, len(names))
-	for i, name := range names {
+func (a *API) resolve(q *call, named names) (items []item, topics []tally.Topic) {
+	items, topics = make([]item, len(named.texts)), make([]tally.Topic, 0, len(named.texts))
+	for i, name := range named.texts {
 		topic, err := a.catalog.Resolve(name)
+		if named.broken[i] {
+			err = errBrokenName
+		}
 		if err == nil && !q.trusted {
 			err = a.admits(q.page, topic.Site())
 		}
@@ -243,16 +232,15 @@ func (a *API) top(q *call) error {
 	return nil
 }
 
-// limit reads ?limit=. One that is wrong is bad_amount, the code for a number
-// that is not one of those allowed. Errors: bad_amount, bad_topic.
+// limit reads ?limit=. Errors: bad_body.
 func (q *call) limit() (int, error) {
-	values, err := q.queried("limit")
-	if err != nil || len(values) == 0 {
+	text, found, err := q.parameter("limit")
+	if err != nil || !found {
 		return defaultTop, err
 	}
-	limit, err := strconv.Atoi(values[0])
-	if err != nil || len(values) > 1 || limit < 1 || limit > maxTop {
-		return 0, tally.Errorf(tally.CodeBadAmount, "limit is a whole number from 1 to %d", maxTop)
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > maxTop {
+		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it should be a whole number from 1 to %d", text, maxTop)
 	}
 	return limit, nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,6 +24,9 @@ type form struct {
 // else stands in it is refused, above all a visitor: a form on a page is the same
 // for everybody. Errors: bad_body, bad_amount, bad_visitor.
 func (a *API) parseForm(q *call, body []byte) (form, error) {
+	if text := bytes.TrimLeft(body, " \t\r\n"); len(text) > 0 && (text[0] == '{' || text[0] == '[') {
+		return form{}, tally.Errorf(tally.CodeBadBody, "the body is JSON, but it is sent as a form (curl -d does that): send it with Content-Type: application/json, such as curl --json '{\"amount\":1}'")
+	}
 	fields, err := url.ParseQuery(string(body))
 	if err != nil {
 		return form{}, tally.Errorf(tally.CodeBadBody, "the form's encoding is broken")

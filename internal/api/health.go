@@ -1,8 +1,11 @@
 package api
 
 import (
+	"io"
 	"net/http"
 	"net/http/pprof"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -67,7 +70,11 @@ func (a *API) readyz(q *call) error {
 		body = tally.AppendJSONString(body, cause.Error())
 	}
 	body = append(body, `},"warnings":[`...)
-	for i, warning := range health.Warnings {
+	warnings := health.Warnings
+	if a.crowds.found.Load() {
+		warnings = append(slices.Clone(warnings), crowdWarning)
+	}
+	for i, warning := range warnings {
 		if i > 0 {
 			body = append(body, ',')
 		}
@@ -82,7 +89,7 @@ func (a *API) readyz(q *call) error {
 }
 
 // newInternal returns the handler of the operator's listener.
-func (a *API) newInternal() (http.Handler, error) {
+func (a *API) newInternal(commandLine []string) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{newCollector(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
@@ -94,22 +101,26 @@ func (a *API) newInternal() (http.Handler, error) {
 	at := mount{a, &engine.RouterGroup, "internal "}
 	at.health()
 	at.foreign("/metrics", metrics)
-	at.foreign("/debug/pprof/*profile", http.HandlerFunc(servePprof))
+	at.foreign("/debug/pprof/*profile", profiles(commandLine))
 	return engine, nil
 }
 
-// servePprof shows the profiles; those that run by themselves have own handlers.
-func servePprof(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/debug/pprof/cmdline":
-		pprof.Cmdline(w, r)
-	case "/debug/pprof/profile":
-		pprof.Profile(w, r)
-	case "/debug/pprof/symbol":
-		pprof.Symbol(w, r)
-	case "/debug/pprof/trace":
-		pprof.Trace(w, r)
-	default:
-		pprof.Index(w, r)
-	}
+// profiles serves net/http/pprof, with commandLine instead of the process's arguments.
+func profiles(commandLine []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/debug/pprof/cmdline":
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.Header()["X-Content-Type-Options"] = noSniff
+			_, _ = io.WriteString(w, strings.Join(commandLine, "\x00")) // the client may be gone
+		case "/debug/pprof/profile":
+			pprof.Profile(w, r)
+		case "/debug/pprof/symbol":
+			pprof.Symbol(w, r)
+		case "/debug/pprof/trace":
+			pprof.Trace(w, r)
+		default:
+			pprof.Index(w, r)
+		}
+	})
 }

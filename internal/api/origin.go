@@ -123,8 +123,10 @@ func (a *API) admits(p page, site string) error {
 	return refuseOrigin(p.origin, site)
 }
 
-// admitsAnywhere is [API.admits] for a call that names its sites later.
-func (a *API) admitsAnywhere(p page) error {
+// admitsAnywhere refuses a page that may use no site, before any of the topics that it
+// names are looked at. Its error concerns the site of the first of these topics; a page
+// that names none yet, as on a WebSocket, hears how any site is opened.
+func (a *API) admitsAnywhere(p page, topics ...[]string) error {
 	if p.origin == "" || p.own {
 		return nil
 	}
@@ -133,13 +135,21 @@ func (a *API) admitsAnywhere(p page) error {
 			return nil
 		}
 	}
-	return refuseOrigin(p.origin, tally.DefaultSite)
+	for _, names := range topics {
+		for _, name := range names {
+			if topic, err := a.catalog.Resolve(name); err == nil {
+				return refuseOrigin(p.origin, topic.Site())
+			}
+		}
+	}
+	return refuseOrigin(p.origin, "")
 }
 
 // maxShownOrigin bounds, in bytes, an origin that a message repeats: longer than
 // any name in the DNS with scheme and port.
 const maxShownOrigin = 280
 
+// refuseOrigin names the flag that would allow origin to use site; any site if empty.
 func refuseOrigin(origin, site string) error {
 	if origin == nullOrigin {
 		return tally.Errorf(tally.CodeOriginNotAllowed,
@@ -149,7 +159,10 @@ func refuseOrigin(origin, site string) error {
 	if u, err := url.Parse(origin); err == nil && len(origin) <= maxShownOrigin && u.Scheme != "" && origin == u.Scheme+"://"+u.Host {
 		shown = origin
 	}
-	if site == tally.DefaultSite {
+	switch site {
+	case "":
+		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may use no site here; --site NAME=%s allows them to use one, --allow-origin %s the site %q", origin, shown, shown, tally.DefaultSite)
+	case tally.DefaultSite:
 		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --allow-origin %s allows them", origin, site, shown)
 	}
 	return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --site %s=%s allows them", origin, site, site, shown)

@@ -31,65 +31,60 @@ func (w *watcher) admit(topic tally.Topic) error {
 	return nil
 }
 
-// session describes the client to those who will hold its connection.
-func (q *call) session(topics, present []string) push.Session {
+// session describes the client to the server that will hold its connection.
+func (q *call) session(topics, present names) push.Session {
 	w := &watcher{api: q.api, client: q.from.client, page: q.page, trusted: q.trusted}
-	session := push.Session{Client: q.from.client, Admit: w.admit, Topics: topics, Present: present}
+	session := push.Session{Client: q.from.client, Admit: w.admit, Topics: topics.valid(), Present: present.valid()}
+	for _, name := range append(topics.invalid(), present.invalid()...) {
+		session.Refused = append(session.Refused, push.Refusal{Name: name, Err: errBrokenName})
+	}
 	if q.trusted {
 		session.Client = netip.Addr{} // one's own servers skip address limits
 	}
 	return session
 }
 
-// watched reads what the address asks to watch and checks the origin.
-// Errors: bad_topic, bad_visitor, origin_not_allowed.
-func (q *call) watched() (topics, present []string, err error) {
+// watch checks the origin of a client that asks to watch, by any way, the topics given,
+// and returns what is known of it. Errors: origin_not_allowed.
+func (q *call) watch(topics, present names) (push.Session, error) {
 	if !q.trusted {
-		if err := q.api.admitsAnywhere(q.page); err != nil {
-			return nil, nil, err
+		if err := q.api.admitsAnywhere(q.page, topics.texts, present.texts); err != nil {
+			return push.Session{}, err
 		}
 	}
-	if topics, err = q.queried("topic"); err != nil {
-		return nil, nil, err
-	}
-	present, err = q.queried("present")
-	return topics, present, err
+	return q.session(topics, present), nil
 }
 
 var errNothingToWatch = tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 
 // stream answers GET /v1/stream.
-func (a *API) stream(q *call) error {
-	topics, present, err := q.watched()
-	if err != nil {
-		return err
-	}
-	if len(topics)+len(present) == 0 {
-		return errNothingToWatch
-	}
-	return a.push.EventStream(q.w, q.r, q.session(topics, present))
-}
+func (a *API) stream(q *call) error { return a.eventStream(q, q.named("topic"), q.named("present")) }
 
 // streamOfBody answers POST /v1/stream.
 func (a *API) streamOfBody(q *call) error {
-	if _, _, err := q.watched(); err != nil {
-		return err
-	}
 	l, err := q.list("present")
 	if err != nil {
 		return err
 	}
-	if len(l.topics)+len(l.present) == 0 {
+	return a.eventStream(q, names{texts: l.topics}, names{texts: l.present})
+}
+
+func (a *API) eventStream(q *call, topics, present names) error {
+	session, err := q.watch(topics, present)
+	if err != nil {
+		return err
+	}
+	if len(topics.texts)+len(present.texts) == 0 {
 		return errNothingToWatch
 	}
-	return a.push.EventStream(q.w, q.r, q.session(l.topics, l.present))
+	return a.push.EventStream(q.w, q.r, session)
 }
 
 // webSocket answers GET /v1/ws.
 func (a *API) webSocket(q *call) error {
-	topics, present, err := q.watched()
+	session, err := q.watch(q.named("topic"), q.named("present"))
 	if err != nil {
 		return err
 	}
-	return a.push.WebSocket(q.w, q.r, q.session(topics, present))
+	return a.push.WebSocket(q.w, q.r, session)
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -36,10 +35,8 @@ func (q *call) topic() (tally.Topic, error) {
 // namedVisitor returns the visitor that the request names, in its body or the
 // Tally-Visitor header; empty where it names none. Errors: bad_visitor.
 func (q *call) namedVisitor(inBody string) (string, error) {
-	if q.r.URL.RawQuery != "" {
-		if query, err := url.ParseQuery(q.r.URL.RawQuery); err == nil && query.Has("visitor") {
-			return "", tally.Errorf(tally.CodeBadVisitor, "a visitor does not stand in an address, which is logged; name it in the body or in the Tally-Visitor header")
-		}
+	if q.hasParameter("visitor") {
+		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is never named in an address, which is logged; name it in the body or in the Tally-Visitor header")
 	}
 	headers := q.r.Header["Tally-Visitor"]
 	if len(headers) == 0 {
@@ -60,8 +57,10 @@ func (a *API) visitor(q *call, topic tally.Topic, inBody string) (string, error)
 		return visitor, err
 	case q.trusted:
 		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token names the visitor it speaks for: all calls come from the same server")
-	case q.from.unknown:
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and none can be told from the client address: a proxy that is not trusted stands before it; name a visitor, or the proxy with --trusted-proxy")
+	case q.from.hiddenBy != "" && q.from.viaProxy:
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header of a proxy named in --trusted-proxy holds none; name a visitor, or have the proxy send the address", q.from.hiddenBy)
+	case q.from.hiddenBy != "":
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.from.hiddenBy)
 	}
 	return a.service.DerivedVisitor(q.from.client, q.r.UserAgent(), topic)
 }

@@ -23,6 +23,7 @@ var inward = map[string][]string{
 	"internal/redisstore":  {"internal/tally"},
 	"internal/hub":         {"internal/tally"},
 	"internal/push":        {"internal/hub", "internal/tally"},
+	"internal/connlimit":   {"internal/tally"},
 	"internal/owner":       {"internal/tally"},
 	"internal/numeral":     {"internal/tally"},
 	"internal/pagekey":     {"internal/tally"},
@@ -39,7 +40,7 @@ var inward = map[string][]string{
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
-	"cmd/tallycast": {"internal/admin", "internal/api", "internal/exchange", "internal/hub", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
+	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/exchange", "internal/hub", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
 		"internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/storetest":   {"internal/tally"},

@@ -161,3 +161,68 @@ func TestIPv6AddressesAreLimitedByTheir64(t *testing.T) {
 	like("192.0.2.1").refused(429, "rate_limited")
 	like("192.0.2.2").is(200)
 }
+
+// One client address cannot use up what all may watch.
+func TestWatchedTopics_OneAddress(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--max-watched-topics", "3000", "--read-limit", "off", "--server-token", "0123456789abcdef")
+	watch := func(c *client, from, n int, header ...string) (v *viewer, refused int) {
+		topics := make([]string, n)
+		for i := range topics {
+			topics[i] = fmt.Sprintf("default/likes/%d", from+i)
+		}
+		body, _ := json.Marshal(map[string]any{"topics": topics})
+		v = c.stream("POST", "/v1/stream", string(body), header...)
+		v.sawEvents("live", 1)
+		for _, f := range v.seen() {
+			if f.Error != nil && f.Error.Code == "too_many_viewers" {
+				refused++
+			}
+		}
+		return v, refused
+	}
+	var held []*viewer
+	refused := 0
+	for i := range 5 {
+		v, n := watch(s.client, 1000*i, 1000)
+		held, refused = append(held, v), refused+n
+	}
+	if refused != 4000 {
+		t.Errorf("of 5,000 topics %d were refused, want 4,000", refused)
+	}
+	v := s.dial("")
+	v.say(`{"subscribe":["default/likes/other"]}`)
+	v.saw("the refusal", func(f frame) bool { return f.Error != nil && f.Error.Code == "too_many_viewers" })
+	v.say(`{"present":["default/readers/other"]}`)
+	v.saw("the refusal of presence", func(f frame) bool {
+		return f.Topic == "default/readers/other" && f.Error != nil && f.Error.Code == "too_many_viewers"
+	})
+	if _, n := watch(s.from("127.0.0.2"), 10_000, 500); n != 0 {
+		t.Errorf("another address is refused %d topics", n)
+	}
+	if _, n := watch(s.client, 20_000, 1000, "Authorization: Bearer 0123456789abcdef"); n != 0 {
+		t.Errorf("one's own server is refused %d topics", n)
+	}
+	held[0].close()
+	eventually(t, "room again", func() bool {
+		v, n := watch(s.client, 30_000, 200)
+		v.close()
+		return n == 0
+	})
+}
+
+// An IPv6 customer has a /64 to watch from.
+func TestWatchedTopics_IPv6(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, nil, "--max-watched-topics", "4", "--trusted-proxy", "127.0.0.1")
+	watch := func(address, key string) *viewer {
+		v := s.watch("?topic=default/likes/"+key, "X-Forwarded-For: "+address)
+		v.sawEvents("live", 1)
+		return v
+	}
+	for i, key := range []string{"a", "b"} {
+		watch(fmt.Sprintf("2001:db8:0:1::%d", i+1), key).sawCount("default/likes/"+key, 0)
+	}
+	watch("2001:db8:0:1:ffff::1", "c").saw("the refusal", func(f frame) bool { return f.Error != nil })
+	watch("2001:db8:0:2::1", "c").sawCount("default/likes/c", 0)
+}

@@ -338,8 +338,8 @@ func TestTooManyTopicsAreRefused(t *testing.T) {
 	other := viewer(h, -1, c)
 	h.Settle(change(c, 1))
 	other.expect(t, "default/likes/c=1@1", "live")
-	if refused := h.Subscribe(&other.Viewer, []tally.Topic{topicOf(t, "default/likes/d")}); len(refused) != 1 {
-		t.Errorf("refused %v, want one: the hub is full", refused)
+	if full, overQuota := h.Subscribe(&other.Viewer, []tally.Topic{topicOf(t, "default/likes/d")}); len(full) != 1 || len(overQuota) != 0 {
+		t.Errorf("refused %v and %v, want one: the hub is full", full, overQuota)
 	}
 }
 
@@ -440,3 +440,52 @@ type discard struct{ Viewer }
 
 func (*discard) TryWrite(p []byte) (int, error) { return len(p), nil }
 func (*discard) Close(Reason)                   {}
+
+// What viewers of one quota watch is counted until they watch it no more, however that
+// comes about.
+func TestQuota_CountsWhatIsWatched(t *testing.T) {
+	h, _ := running(t, Options{MaxTopicsPerViewer: 3})
+	a, b, c, d := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b"), topicOf(t, "default/likes/c"), topicOf(t, "default/likes/d")
+	quota := NewQuota(4)
+	join := func(topics ...tally.Topic) (p *pipe, overQuota []tally.Topic) {
+		p = &pipe{room: -1}
+		p.Quota = quota
+		h.Adopt(&p.Viewer, p, 0)
+		_, overQuota = h.Subscribe(&p.Viewer, topics)
+		h.Join(&p.Viewer, nil)
+		return p, overQuota
+	}
+	used := func(want int64) {
+		t.Helper()
+		eventually(t, func() bool { return quota.used.Load() == want }, func() string { return fmt.Sprintf("%d are counted, want %d", quota.used.Load(), want) })
+	}
+	first, overQuota := join(a, a, b) // one of them twice
+	used(2)
+	if len(overQuota) != 0 {
+		t.Errorf("refused %v", overQuota)
+	}
+	second, overQuota := join(a, c, d)
+	if len(overQuota) != 1 || overQuota[0] != d {
+		t.Errorf("refused %v, want %s", overQuota, d)
+	}
+	used(4)
+	h.Unsubscribe(&second.Viewer, []tally.Topic{a, d})
+	used(3)
+	h.Leave(&first.Viewer, ReasonGone)
+	used(1)
+	h.Subscribe(&first.Viewer, []tally.Topic{b}) // it is gone
+	used(1)
+	h.Subscribe(&second.Viewer, []tally.Topic{a, b, d}) // one more than a viewer may watch
+	used(3)
+	h.Leave(&second.Viewer, ReasonGone)
+	used(0)
+	if viewer, overQuota := join(a, b, c, d); len(overQuota) != 0 {
+		t.Errorf("refused %v after all have left", overQuota)
+		h.Leave(&viewer.Viewer, ReasonGone)
+	}
+	for range 10 {
+		if !(*Quota)(nil).Take() || !NewQuota(0).Take() {
+			t.Error("no quota is one")
+		}
+	}
+}

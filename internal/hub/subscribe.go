@@ -10,9 +10,15 @@ import (
 func (s *shard) releaseTopics(c *command) {
 	if c.kind == subscribe {
 		for _, t := range c.topics {
-			s.hub.release(t)
+			s.releaseTopic(c.viewer, t)
 		}
 	}
+}
+
+// releaseTopic gives back a topic that v holds, or was about to.
+func (s *shard) releaseTopic(v *Viewer, t *topic) {
+	s.hub.release(t)
+	v.Quota.Put()
 }
 
 // subscribe adds topics to v, in their order, and owes it a live event.
@@ -27,14 +33,14 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 	for _, t := range topics {
 		l := &t.lists[s.index]
 		if watches(l) {
-			s.hub.release(t)
+			s.releaseTopic(v, t)
 			continue
 		}
 		if len(v.subscriptions) >= s.hub.options.MaxTopicsPerViewer {
 			refusal := AppendRefusal(nil, t.name.String(), tally.Errorf(tally.CodeTooManyTopics,
 				"a connection watches at most %d topics", s.hub.options.MaxTopicsPerViewer))
 			v.own = s.hub.options.Formats[v.format](v.own, refusal)
-			s.hub.release(t)
+			s.releaseTopic(v, t)
 			continue
 		}
 		if len(l.subscribers) == 0 {
@@ -92,6 +98,7 @@ func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
 // strike takes a subscription's viewer from its list.
 func (s *shard) strike(sub subscription) {
 	l := sub.list
+	v := l.subscribers[sub.at].viewer
 	last := len(l.subscribers) - 1
 	if int(sub.at) < last {
 		moved := l.subscribers[last]
@@ -105,5 +112,5 @@ func (s *shard) strike(sub subscription) {
 		l.subscribers, l.released = nil, nil
 		s.schedule.remove(l)
 	}
-	s.hub.release(l.topic)
+	s.releaseTopic(v, l.topic)
 }

@@ -38,6 +38,10 @@ const maxOwn = 1 << 19
 // connection, so that both are one allocation. Its zero value must be given to
 // [Hub.Adopt] before anything else.
 type Viewer struct {
+	// Quota bounds what the viewer and others watch together; nil for none. It is set
+	// before Adopt.
+	Quota *Quota
+
 	// Fixed by Adopt.
 	conn   Conn
 	shard  *shard
@@ -90,20 +94,23 @@ func (h *Hub) Join(v *Viewer, head []byte) {
 	v.shard.send(command{kind: join, viewer: v, bytes: head})
 }
 
-// Subscribe adds topics to what v watches. It is answered with the snapshot of
-// those that are new, and live. It returns the topics that are refused because the
-// hub watches as many as it may.
-func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (refused []tally.Topic) {
+// Subscribe adds topics to what v watches. It is answered with the snapshot of those
+// that are new, and live. It returns the topics that are refused: because the hub
+// watches as many as it may, and because v's quota is used up.
+func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tally.Topic) {
 	held := make([]*topic, 0, len(topics))
 	for _, name := range topics {
-		if t := h.acquire(name); t != nil {
+		if !v.Quota.Take() {
+			overQuota = append(overQuota, name)
+		} else if t := h.acquire(name); t != nil {
 			held = append(held, t)
 		} else {
-			refused = append(refused, name)
+			v.Quota.Put()
+			full = append(full, name)
 		}
 	}
 	v.shard.send(command{kind: subscribe, viewer: v, topics: held})
-	return refused
+	return full, overQuota
 }
 
 // Unsubscribe ends watching topics; those that v does not watch are passed over.

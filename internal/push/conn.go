@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,7 +24,7 @@ type conn struct {
 
 	// Fixed once the connection was taken over.
 	server *Server
-	client netip.Addr
+	client *clientAddress
 	net    *net.TCPConn
 	fd     int // written to by the viewer's shard alone, until the hub calls Close
 
@@ -58,6 +57,11 @@ func (c *conn) take(w http.ResponseWriter) error {
 	}
 	c.net = tcp
 	return nil
+}
+
+// newConn returns a connection of a client, which is to be taken over.
+func (s *Server) newConn(c *clientAddress) conn {
+	return conn{Viewer: hub.Viewer{Quota: c.quota}, server: s, client: c}
 }
 
 // tune sets the socket's options and notes its descriptor.
@@ -103,7 +107,7 @@ func (c *streamConn) Close(hub.Reason) {
 	c.server.readiness.forget(c.fd)
 	c.server.forget(&c.conn)
 	_ = c.net.Close()
-	c.server.leave(c.present)
+	c.server.leaveAll(&c.conn)
 }
 
 // socketConn is the connection of a WebSocket. Two use its descriptor
@@ -160,8 +164,7 @@ func (c *socketConn) leave(err error) {
 	}
 	c.left = true
 	c.server.hub.Leave(&c.Viewer, departure(err))
-	c.server.leave(c.present)
-	c.present = nil
+	c.server.leaveAll(&c.conn)
 	c.end()
 }
 

@@ -2,6 +2,7 @@ package push
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		return err
 	}
 	w.Header().Set("Connection", "close") // the stream ends with the connection
-	if err := s.reserve(session.Client); err != nil {
+	client, err := s.reserve(session.Client)
+	if err != nil {
 		if err == errDraining {
 			return hangUp(w)
 		}
@@ -31,18 +33,18 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	head := appendStreamHead(nil, w.Header())
 	head = appendRetry(head, between(time.Second, 5*time.Second))
 
-	c := &streamConn{conn{server: s, client: session.Client}}
+	c := &streamConn{s.newConn(client)}
 	s.hub.Adopt(&c.Viewer, c, eventStream)
 	if err := c.take(w); err != nil {
-		s.cancel(session.Client)
+		s.cancel(client)
 		return err
 	}
 	c.early = nil // nothing that a client sends on a stream is read
 	watch := s.resolve(session.Topics, session.Admit)
-	for _, topic := range s.hub.Subscribe(&c.Viewer, watch.topics) {
-		watch.refuse(topic.String(), errWatched)
+	for _, refused := range session.Refused {
+		watch.refuse(refused.Name, refused.Err)
 	}
-	refusals := append(watch.refusals, s.enter(&c.conn, session.Present, session.Admit)...)
+	refusals := slices.Concat(watch.refusals, s.subscribe(&c.conn, watch.topics), s.enter(&c.conn, session.Present, session.Admit))
 	for _, refusal := range refusals {
 		head = appendEvent(head, refusal)
 	}

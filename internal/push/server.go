@@ -24,6 +24,9 @@ type Options struct {
 	// MaxViewersPerAddress is how many of them one client address may hold; 0
 	// means any number.
 	MaxViewersPerAddress int
+	// MaxTopicsPerAddress is how many topics the connections of one client address may
+	// watch, and be present on, together; 0 means any number.
+	MaxTopicsPerAddress int
 	// MaxTopics is how many topics one call or connection may name. 0 stands for 1,000.
 	MaxTopics int
 	// WriteTimeout is how long sent bytes may stay unacknowledged. 0 stands for 30 s.
@@ -40,6 +43,15 @@ type Session struct {
 	// Topics and Present are what the request itself asks for.
 	Topics  []string
 	Present []string
+	// Refused are topics that the request asks for and that the edge refuses: the
+	// client gets the error in their place.
+	Refused []Refusal
+}
+
+// Refusal is a topic, as a client named it, and why it is refused.
+type Refusal struct {
+	Name string
+	Err  error
 }
 
 // Server takes connections over and holds them. All methods may be called
@@ -56,8 +68,15 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[*conn]hub.Format
 	reserved int // places of connections that are being taken over
-	clients  map[netip.Addr]int
+	clients  map[netip.Addr]*clientAddress
 	draining bool // no connection is taken any more
+}
+
+// clientAddress is an address that connections come from.
+type clientAddress struct {
+	address netip.Addr // fixed; the zero Addr is not limited
+	quota   *hub.Quota // fixed; of the topics that its connections watch
+	conns   int        // held or reserved; guarded by the mutex of Server
 }
 
 // New returns a server whose viewers h serves.
@@ -75,7 +94,7 @@ func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Opt
 	return &Server{
 		hub: h, presence: presence, catalog: catalog, options: options, readiness: ready, start: time.Now(),
 		conns:   map[*conn]hub.Format{},
-		clients: map[netip.Addr]int{},
+		clients: map[netip.Addr]*clientAddress{},
 	}, nil
 }
 
@@ -122,43 +141,55 @@ func hangUp(w http.ResponseWriter) error {
 	return nil
 }
 
-// reserve keeps a place for a connection of client and counts the call as work:
-// cancel takes both back; after join the place is held until forget, and who took
+// reserve keeps a place for a connection of the client at address and counts the call as
+// work: cancel takes both back; after join the place is held until forget, and who took
 // the connection over ends the work.
-func (s *Server) reserve(client netip.Addr) error {
+func (s *Server) reserve(address netip.Addr) (*clientAddress, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	held := 0
+	if c := s.clients[address]; c != nil {
+		held = c.conns
+	}
 	switch {
 	case s.draining:
-		return errDraining
+		return nil, errDraining
 	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
-		return errFull("this instance holds as many viewers as it may (--max-viewers)")
-	case s.options.MaxViewersPerAddress > 0 && client.IsValid() && s.clients[client] >= s.options.MaxViewersPerAddress:
-		return errFull("this address holds as many connections as it may (--max-viewers-per-address)")
+		return nil, errFull("this instance holds as many viewers as it may (--max-viewers)")
+	case s.options.MaxViewersPerAddress > 0 && address.IsValid() && held >= s.options.MaxViewersPerAddress:
+		return nil, errFull("this address holds as many connections as it may (--max-viewers-per-address)")
 	}
-	s.reserveLocked(client)
-	return nil
+	return s.reserveLocked(address), nil
 }
 
-func (s *Server) reserveLocked(client netip.Addr) {
+func (s *Server) reserveLocked(address netip.Addr) *clientAddress {
+	c := s.clients[address]
+	if c == nil {
+		c = &clientAddress{address: address}
+		if address.IsValid() && s.options.MaxTopicsPerAddress > 0 {
+			c.quota = hub.NewQuota(s.options.MaxTopicsPerAddress)
+		}
+		s.clients[address] = c
+	}
 	s.reserved++
-	s.clients[client]++
+	c.conns++
 	s.work.Add(1)
+	return c
 }
 
 // squeeze keeps a place where there is none, for a connection that is only told so.
-func (s *Server) squeeze(client netip.Addr) {
+func (s *Server) squeeze(address netip.Addr) *clientAddress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reserveLocked(client)
+	return s.reserveLocked(address)
 }
 
 // cancel gives back a place that was reserved and not taken.
-func (s *Server) cancel(client netip.Addr) {
+func (s *Server) cancel(c *clientAddress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved--
-	s.leftLocked(client)
+	s.leftLocked(c)
 	s.work.Done()
 }
 
@@ -184,9 +215,9 @@ func (s *Server) forget(c *conn) {
 	s.leftLocked(c.client)
 }
 
-func (s *Server) leftLocked(client netip.Addr) {
-	if s.clients[client]--; s.clients[client] == 0 {
-		delete(s.clients, client)
+func (s *Server) leftLocked(c *clientAddress) {
+	if c.conns--; c.conns == 0 {
+		delete(s.clients, c.address)
 	}
 }
 
@@ -224,6 +255,25 @@ var errWatched = &tally.Error{
 	RetryAfter: fullRetry,
 }
 
+// errQuota is why a topic is refused to an address that watches as many as it may.
+var errQuota = &tally.Error{
+	Code:       tally.CodeTooManyViewers,
+	Message:    "this address watches as many topics as it may, which is a share of --max-watched-topics",
+	RetryAfter: fullRetry,
+}
+
+// subscribe has c watch topics, and returns the refusals.
+func (s *Server) subscribe(c *conn, topics []tally.Topic) (refusals [][]byte) {
+	full, overQuota := s.hub.Subscribe(&c.Viewer, topics)
+	for _, topic := range full {
+		refusals = append(refusals, hub.AppendRefusal(nil, topic.String(), errWatched))
+	}
+	for _, topic := range overQuota {
+		refusals = append(refusals, hub.AppendRefusal(nil, topic.String(), errQuota))
+	}
+	return refusals
+}
+
 // enter counts c on the topics named, but not twice on one, and returns the
 // refusals.
 func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (refusals [][]byte) {
@@ -242,7 +292,10 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 		case present[topic]:
 		case len(c.present) >= s.options.MaxTopics:
 			w.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics))
+		case !c.Quota.Take():
+			w.refuse(topic.String(), errQuota)
 		case !s.presence.Enter(topic):
+			c.Quota.Put()
 			w.refuse(topic.String(), errWatched)
 		default:
 			present[topic] = true
@@ -260,22 +313,28 @@ func (s *Server) exit(c *conn, topics []tally.Topic) {
 	}
 	c.present = slices.DeleteFunc(c.present, func(topic tally.Topic) bool {
 		if gone[topic] {
-			s.presence.Leave(topic)
+			s.leave(c, topic)
 		}
 		return gone[topic]
 	})
 }
 
-// leave counts a connection no more on topics.
-func (s *Server) leave(topics []tally.Topic) {
-	for _, topic := range topics {
-		s.presence.Leave(topic)
+// leaveAll counts c no more on any topic.
+func (s *Server) leaveAll(c *conn) {
+	for _, topic := range c.present {
+		s.leave(c, topic)
 	}
+	c.present = nil
+}
+
+func (s *Server) leave(c *conn, topic tally.Topic) {
+	s.presence.Leave(topic)
+	c.Quota.Put()
 }
 
 // checkCount refuses a call that names more topics than it may.
 func (s *Server) checkCount(session Session) error {
-	if len(session.Topics) > s.options.MaxTopics || len(session.Present) > s.options.MaxTopics {
+	if len(session.Topics)+len(session.Refused) > s.options.MaxTopics || len(session.Present)+len(session.Refused) > s.options.MaxTopics {
 		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics", s.options.MaxTopics)
 	}
 	return nil

@@ -26,21 +26,21 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if err := s.checkCount(session); err != nil {
 		return err
 	}
-	full := s.reserve(session.Client)
+	client, full := s.reserve(session.Client)
 	if full == errDraining {
 		return hangUp(w)
 	}
 	if full != nil {
-		s.squeeze(session.Client)
+		client = s.squeeze(session.Client)
 	}
-	c := &socketConn{conn: conn{server: s, client: session.Client}, admit: session.Admit}
+	c := &socketConn{conn: s.newConn(client), admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
 	library, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		if c.net != nil {
 			_ = c.net.Close()
 		}
-		s.cancel(session.Client)
+		s.cancel(client)
 		return nil // the library answered, or the connection is lost
 	}
 	_ = library.CloseNow() // takes its finalizer off, without which nothing of it would ever be freed
@@ -51,7 +51,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		s.readiness.watchSocket(c)
 		return nil
 	}
-	c.begin(session.Topics, session.Present)
+	c.begin(session)
 	return nil
 }
 
@@ -140,12 +140,15 @@ func (b *budget) allow(now int64, weight int) bool {
 
 // begin serves the client. One that came with topics is owed a live event for
 // them; a bare one is not, until it subscribes.
-func (c *socketConn) begin(topics, present []string) {
+func (c *socketConn) begin(session Session) {
 	s := c.server
-	watch := s.resolve(topics, c.admit)
+	watch := s.resolve(session.Topics, c.admit)
+	for _, refused := range session.Refused {
+		watch.refuse(refused.Name, refused.Err)
+	}
 	c.sayAll(watch.refusals)
-	c.sayAll(s.enter(&c.conn, present, c.admit))
-	if len(topics) > 0 {
+	c.sayAll(s.enter(&c.conn, session.Present, c.admit))
+	if len(session.Topics)+len(session.Refused) > 0 {
 		c.subscribe(watch.topics)
 	}
 	early := c.early
@@ -237,9 +240,7 @@ func (c *socketConn) obey(m message) {
 func admitAll(tally.Topic) error { return nil }
 
 func (c *socketConn) subscribe(topics []tally.Topic) {
-	for _, topic := range c.server.hub.Subscribe(&c.Viewer, topics) {
-		c.say(hub.AppendRefusal(nil, topic.String(), errWatched))
-	}
+	c.sayAll(c.server.subscribe(&c.conn, topics))
 }
 
 // say sends the client a frame of its own.

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"iter"
+	"net/url"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// pairs returns the parameters of a query. Unlike [url.ParseQuery] it separates them
+// at & alone and does not stop at what it cannot decode: value is then as it was sent,
+// and valid false. So one broken parameter concerns no other.
+func pairs(query string) iter.Seq2[string, queryValue] {
+	return func(yield func(string, queryValue) bool) {
+		for query != "" {
+			var pair string
+			pair, query, _ = strings.Cut(query, "&")
+			if pair == "" {
+				continue
+			}
+			name, text, _ := strings.Cut(pair, "=")
+			if decoded, err := url.QueryUnescape(name); err == nil {
+				name = decoded
+			}
+			value := queryValue{text: text}
+			if decoded, err := url.QueryUnescape(text); err == nil {
+				value = queryValue{text: decoded, valid: true}
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// queryValue is the value of a parameter.
+type queryValue struct {
+	text  string
+	valid bool // its encoding is; otherwise text is as it was sent
+}
+
+// hasParameter reports whether the address has a parameter of that name.
+func (q *call) hasParameter(name string) bool {
+	if q.r.URL.RawQuery == "" {
+		return false
+	}
+	for each := range pairs(q.r.URL.RawQuery) {
+		if each == name {
+			return true
+		}
+	}
+	return false
+}
+
+// parameter returns the value of a parameter that is given at most once.
+// Errors: bad_body, for several and for a broken encoding.
+func (q *call) parameter(name string) (text string, found bool, err error) {
+	for each, value := range pairs(q.r.URL.RawQuery) {
+		switch {
+		case each != name:
+		case found:
+			return "", false, tally.Errorf(tally.CodeBadBody, "the parameter %s is given twice", name)
+		case !value.valid:
+			return "", false, tally.Errorf(tally.CodeBadBody, "%s=%.40q has a broken percent-encoding", name, value.text)
+		default:
+			text, found = value.text, true
+		}
+	}
+	return text, found, nil
+}
+
+// names are topics as a client names them, in its order.
+type names struct {
+	texts []string
+	// broken are those whose encoding is: they name nothing. nil for none.
+	broken map[int]bool
+}
+
+var errBrokenName = tally.Errorf(tally.CodeBadTopic, "the percent-encoding is broken; a %% is written %%25")
+
+// named returns the topics that a repeatable parameter names.
+func (q *call) named(parameter string) (n names) {
+	for name, value := range pairs(q.r.URL.RawQuery) {
+		if name != parameter {
+			continue
+		}
+		if !value.valid {
+			if n.broken == nil {
+				n.broken = map[int]bool{}
+			}
+			n.broken[len(n.texts)] = true
+		}
+		n.texts = append(n.texts, value.text)
+	}
+	return n
+}
+
+// valid returns the names that can be read.
+func (n names) valid() []string {
+	if n.broken == nil {
+		return n.texts
+	}
+	var texts []string
+	for i, text := range n.texts {
+		if !n.broken[i] {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// invalid returns the others.
+func (n names) invalid() (texts []string) {
+	for i, text := range n.texts {
+		if n.broken[i] {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}

@@ -1,0 +1,46 @@
+package e2e_test
+
+import "testing"
+
+// One topic whose encoding is broken is answered in its place, and the others go on.
+func TestQuery_OneBrokenTopic(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.like("default/likes/hello", "visitor-1", "1")
+	s.like("default/likes/a;b", "visitor-1", "1")
+	const query = "?topic=default/likes/hello&topic=default/likes/a;b&topic=default/likes/100%&topic=default/likes/%zz%20&topic=;&topic=default/likes/100%25"
+	list := s.get("/v1/counts" + query).counts()
+	for i, want := range []struct {
+		topic string
+		count int64
+		code  string
+	}{
+		{"default/likes/hello", 1, ""}, {"default/likes/a;b", 1, ""}, {"default/likes/100%", 0, "bad_topic"}, {"default/likes/%zz%20", 0, "bad_topic"},
+		{";", 0, "bad_topic"}, {"default/likes/100%", 0, ""},
+	} {
+		code := ""
+		if got := list[i]; got.Error != nil {
+			code = got.Error.Code
+		}
+		if got := list[i]; got.Topic != want.topic || got.Count != want.count || code != want.code {
+			t.Errorf("place %d: %+v, want %+v", i, got, want)
+		}
+	}
+	for name, v := range map[string]*viewer{"stream": s.watch(query + "&present=default/readers/%&present=default/readers/r;s"), "socket": s.dial(query + "&present=default/readers/%&present=default/readers/r;s")} {
+		v.sawEvents("live", 1)
+		v.sawCount("default/likes/hello", 1)
+		v.sawCount("default/likes/a;b", 1)
+		v.sawCount("default/likes/100%", 0)
+		for _, topic := range []string{"default/likes/100%", "default/likes/%zz%20", ";", "default/readers/%"} {
+			v.saw(name+": the refusal of "+topic, func(f frame) bool { return f.Topic == topic && f.Error != nil && f.Error.Code == "bad_topic" })
+		}
+		s.like("default/likes/hello", "visitor-"+name, "1")
+	}
+	eventually(t, "both readers", func() bool { return s.read("default/readers/r%3Bs").Count == 2 })
+	// A stream of which every topic is broken stays open, as one of bad topics does.
+	v := s.watch("?topic=%")
+	v.sawEvents("live", 1)
+	s.get("/v1/top/default/likes?limit=1&x=a;b&y=%").is(200)
+	s.get("/v1/top/default/likes?limit=abc").refused(400, "bad_body").says("abc").says("1 to 100")
+	s.get("/badge/default/likes/hello.svg?label=%&x=;").is(200)
+}
