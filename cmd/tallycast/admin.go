@@ -24,7 +24,7 @@ var adminFlags = []definition{
 		help: "Where it is, with its base path."},
 	{name: "admin-token", group: groupService, takes: "TEXT", secret: true,
 		help: "Its --admin-token. In the environment or a file it is not seen by others on this machine."},
-	{name: "admin-token-file", group: groupService, takes: "FILE",
+	{name: "admin-token-file", group: groupService, takes: "FILE", alternative: "admin-token",
 		help: "File that holds it."},
 }
 
