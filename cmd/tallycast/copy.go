@@ -65,6 +65,7 @@ func copyStore(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
+	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(from.name()), printable(to.name()))
 	copied, err := p.copyStore(stores, from, to, scope, replace)
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)

@@ -53,7 +53,7 @@ var seedFlags = slices.Concat([]definition{
 	{name: "strip-prefix", takes: "PATH", help: stripHelp},
 	{name: "add-prefix", takes: "PATH", help: addHelp},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
-	{name: "store", takes: "URL", help: "Work straight on this store, in the forms of serve, instead of asking a service: an SQLite file that none holds, or a Redis."},
+	{name: "store", group: groupDirect, takes: "URL", help: "Work straight on this store, in the forms of serve, instead of asking a service: an SQLite file that none holds, or a Redis."},
 }, adminFlags, storeFlags)
 
 // seedTopics is the subcommand seed.
