@@ -69,8 +69,10 @@ test-bench: bench-tools ## Check the bench, a module of its own.
 	go vet -C bench ./...
 	go test -C bench -timeout 5m ./...
 
-generate: web/node_modules/.package-lock.json ## Bundle the widgets again.
+generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web
+	rm -rf web/types
+	npm --prefix web run types
 
 fmt: ## Format the Go code.
 	find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -w

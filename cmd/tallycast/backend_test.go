@@ -82,14 +82,14 @@ func TestBackend_Contradictions(t *testing.T) {
 		{"both variables, seed", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"seed", "--dry-run", write(t, "y.csv", "topic,count\ndefault/likes/a,5\n")}, exitUsage, "one of them"},
 		{"both variables, backup", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"backup", beside(t, "a.db")}, exitUsage, "one of them"},
 		{"a flag beats a variable", env("TALLYCAST_AT=http://127.0.0.1:1"), append(export, "--store", store), exitOK, "store: " + store + " (flag --store)"},
-		{"a flag beats a variable, the other way", env("TALLYCAST_STORE="+store), append(export, "--at", "http://127.0.0.1:1", "--admin-token", ownerToken), exitFailure, "no service answers at http://127.0.0.1:1"},
-		{"a variable that is mistyped", env("TALLYCAST_STOR="+store), export, exitUsage, "did you mean TALLYCAST_STORE?"},
+		{"a flag beats a variable, the other way", env("TALLYCAST_STORE=" + store), append(export, "--at", "http://127.0.0.1:1", "--admin-token", ownerToken), exitFailure, "no service answers at http://127.0.0.1:1"},
+		{"a variable that is mistyped", env("TALLYCAST_STOR=" + store), export, exitUsage, "did you mean TALLYCAST_STORE?"},
 		{"a store that is none", env("TALLYCAST_STORE=mysql://x"), export, exitUsage, "--store (environment TALLYCAST_STORE): should begin with"},
 		{"a config that is absent", env("TALLYCAST_CONFIG=/absent.yaml"), export, exitUsage, "cannot be read"},
 		{"backup of a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", beside(t, "b.db")}, exitUsage, "environment TALLYCAST_AT names a running service, and backup works on the file"},
 		{"restore over a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"restore", beside(t, "b.db")}, exitUsage, "restore works on the file"},
-		{"backup of a Redis by its variable", env("TALLYCAST_STORE="+redis.URL(0)), []string{"backup", beside(t, "c.db")}, exitUsage, "appendonly yes"},
-		{"backup of a Redis of the platform", env("REDIS_URL="+redis.URL(0)), []string{"backup", beside(t, "d.db")}, exitUsage, "appendonly yes"},
+		{"backup of a Redis by its variable", env("TALLYCAST_STORE=" + redis.URL(0)), []string{"backup", beside(t, "c.db")}, exitUsage, "appendonly yes"},
+		{"backup of a Redis of the platform", env("REDIS_URL=" + redis.URL(0)), []string{"backup", beside(t, "d.db")}, exitUsage, "appendonly yes"},
 		{"backup beside a service, of a named store", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", "--store", store, beside(t, "e.db")}, exitOK, "store: " + store + " (flag --store)"},
 	} {
 		code, out, errors := call(t, c.env, c.args...)
