@@ -35,6 +35,9 @@ func serve(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}
+	for _, m := range replacedMetrics(c.metrics) {
+		log.Warn("--metric replaces the rule of a default metric", "metric", m.name, "rule", m.rule.String(), "default", m.before.String())
+	}
 	announcement{c, values, s.public.address(), s.internal.address()}.make(p.stderr, log, forPeople)
 	if err := s.serve(p.ctx); err != nil {
 		return fail(p.stderr, exitFailure, err)
