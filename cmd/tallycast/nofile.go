@@ -25,10 +25,11 @@ func fitViewers(most int, log *slog.Logger) int {
 			limit = raised
 		}
 	}
-	fit, ok := viewersWithin(most, limit.Cur)
+	files := uint64(limit.Cur) // FreeBSD has a signed one
+	fit, ok := viewersWithin(most, files)
 	if !ok {
 		log.Warn("this process may not open enough files for --max-viewers; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=) or lower --max-viewers",
-			"files", limit.Cur, "max-viewers", most, "holding", fit)
+			"files", files, "max-viewers", most, "holding", fit)
 	}
 	return fit
 }
