@@ -111,7 +111,7 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	if copied.Topics+copied.Contributions+copied.Orders == 0 {
 		return copied, err
 	}
-	detail := fmt.Sprintf("%d topics, %d contributions and %d orders", copied.Topics, copied.Contributions, copied.Orders)
+	detail := fmt.Sprintf("%s, %s and %s", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"), counted(int(copied.Orders), "order"))
 	if err != nil {
 		detail += ", cut off"
 	}

@@ -280,7 +280,7 @@ func (t *directTarget) audit(ctx context.Context, i importing, report exchange.R
 	}
 	return t.store.Audit(ctx, tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
-		Detail: fmt.Sprintf("%d topics, %d contributions and %d orders", report.Topics, report.Contributions, report.Orders),
+		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Orders), "order")),
 	})
 }
 
