@@ -17,7 +17,7 @@ BUILD := -tags nomsgpack -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X
 # A header a step, so that a log can be read.
 step = printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: build test test-all tools lint test-go test-web test-frameworks bench-tools test-bench generate fmt run clean help
+.PHONY: build test test-all test-platforms tools lint test-go test-web test-frameworks bench-tools test-bench generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -31,9 +31,18 @@ test: ## Install what the tests lack, then check and test everything.
 	@$(step) 'bench'      && $(MAKE) --no-print-directory test-bench
 	@$(step) 'all passed'
 
-test-all: test ## Run what takes longer, too: sites built with Astro and Next.js.
+test-all: test ## Run what takes longer, too: sites built with Astro and Next.js, builds for every system.
 	@$(step) 'frameworks' && $(MAKE) --no-print-directory test-frameworks
+	@$(step) 'platforms'  && $(MAKE) --no-print-directory test-platforms
 	@$(step) 'all passed'
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
+
+test-platforms: ## Build for every supported system; Windows must end with a message that says so.
+	@for platform in $(PLATFORMS); do echo "$$platform"; \
+	CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build $(BUILD) -o /dev/null ./cmd/tallycast; done
+	@echo windows/amd64; if message=$$(GOOS=windows GOARCH=amd64 go build -o /dev/null ./internal/tally 2>&1); then exit 1; fi; \
+	echo "$$message" | grep 'runs on Linux, macOS and FreeBSD'
 
 tools: ## Install the programs that the tests run and that are missing.
 	@.ci/tools
@@ -76,8 +85,10 @@ test-bench: bench-tools ## Check the bench, a module of its own.
 	go vet -C bench ./...
 	go test -C bench -timeout 5m ./...
 
-generate: web/node_modules/.package-lock.json ## Bundle the widgets again.
+generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web
+	rm -rf web/types
+	npm --prefix web run types
 
 fmt: ## Format the Go code.
 	find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -w
@@ -89,4 +100,4 @@ clean: ## Remove what was built and installed here. Counts in data/ stay.
 	rm -rf tallycast .ci/node_modules web/node_modules web/test-results
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -10,21 +10,27 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/admin"
 )
 
 // groupService is the heading of the flags that say which service is asked.
 const groupService = "The service that is asked"
 
+// defaultService is where a service on this machine listens if it was told nothing else.
+const defaultService = "http://127.0.0.1:8080"
+
 // adminFlags are those of every subcommand that does what an owner may do, through
 // a running service.
 var adminFlags = []definition{
-	{name: "at", group: groupService, takes: "URL", fallback: "http://127.0.0.1:8080",
+	{name: "at", group: groupService, takes: "URL", fallback: defaultService,
 		help: "Where it is, with its base path."},
 	{name: "admin-token", group: groupService, takes: "TEXT", secret: true,
 		help: "Its --admin-token. In the environment or a file it is not seen by others on this machine."},
-	{name: "admin-token-file", group: groupService, takes: "FILE",
+	{name: "admin-token-file", group: groupService, takes: "FILE", alternative: "admin-token",
 		help: "File that holds it."},
 }
 
@@ -35,6 +41,10 @@ type adminClient struct {
 	token   string
 	http    *http.Client
 	release func() error // what else ends with it; nil: nothing
+	// printBackend tells people, with the first answer, whose store was worked on; nil:
+	// they know. answered guards it.
+	printBackend func(store string)
+	answered     sync.Once
 }
 
 // adminClient returns the client that the flags describe. Its errors are each a
@@ -54,13 +64,16 @@ func (p *process) adminClient() (*adminClient, error) {
 		r.problems = append(r.problems, problem{"admin-token", "", fmt.Sprintf("is missing; it should be what the service was started with. %s in the environment, or --admin-token-file, do as well", variable("admin-token"))})
 	}
 	if len(r.problems) > 0 {
-		problems := make([]error, len(r.problems))
-		for i, each := range r.problems {
-			problems[i] = errors.New(each.String())
-		}
-		return nil, usageError{errors.Join(problems...)}
+		return nil, usageError{r.problemsAsError()}
 	}
-	return newAdminClient(at, token), nil
+	client := newAdminClient(at, token)
+	client.printBackend = func(store string) {
+		if store != "" {
+			store = ", whose store is " + printable(store)
+		}
+		fmt.Fprintf(p.stderr, "service: %s (%s)%s\n", at, values["at"].source, store)
+	}
+	return client, nil
 }
 
 func newAdminClient(at, token string) *adminClient {
@@ -148,7 +161,11 @@ func (c *adminClient) stream(ctx context.Context, method, path string, body io.R
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	if response.StatusCode >= 200 && response.StatusCode < 300 {
+	success := response.StatusCode >= 200 && response.StatusCode < 300
+	if store := response.Header.Get(admin.StoreHeader); c.printBackend != nil && (success || store != "") {
+		c.answered.Do(func() { c.printBackend(store) })
+	}
+	if success {
 		return response, nil
 	}
 	defer response.Body.Close()

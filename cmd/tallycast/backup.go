@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
@@ -13,7 +15,8 @@ import (
 const backupDetails = `
 Copies an SQLite store to FILE while the service goes on: everything that was
 acknowledged before it began is in it, the secret too. FILE is complete once it
-has its name, is read again before the command ends, and nothing is overwritten.
+has its name, and is read again before the command ends. A file that is there is
+kept unless --force is given.
 To restore, end the service, run tallycast restore with FILE, and start the service.
 
 Of Redis it says what to set instead.
@@ -33,31 +36,39 @@ const redisBackup = `a Redis keeps its own backups:
 and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
 copy that either store can be restored from`
 
-var backupFlags = []definition{
-	{name: "store", takes: "URL", fallback: "sqlite:data/tallycast.db", help: "The store, in the forms of serve."},
-}
+// storeFileFlags name the SQLite store whose file a command works on.
+var storeFileFlags = slices.Concat([]definition{
+	{name: "store", group: groupStore, takes: "URL", fallback: "sqlite:data/tallycast.db", help: "The store, in the forms of serve. It must be an SQLite file."},
+}, []definition{fileSetting})
+
+// forceFlag is that of all commands that write a file.
+var forceFlag = definition{name: "force", help: "Replace FILE if it exists."}
+
+var backupFlags = append([]definition{forceFlag}, storeFileFlags...)
 
 // backup is the subcommand backup.
 func backup(p *process) int {
+	path, err := p.storeFile("backup", redisBackup)
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
 	r := &reader{values: layer(backupFlags, p.flags, p.env, configFile{})}
-	store := one(r, "store", parseStore)
+	force := one(r, "force", parseBool)
 	switch {
 	case len(r.problems) > 0:
 		return fail(p.stderr, exitUsage, r.problemsAsError())
-	case store.redisURL != "":
-		return fail(p.stderr, exitUsage, errors.New(redisBackup))
 	case len(p.args) != 1:
 		return fail(p.stderr, exitUsage, errors.New("name one file for the backup, such as backup.db"))
 	}
 	to := p.args[0]
 	m := p.meter("backup")
-	err := sqlitestore.Backup(p.ctx, store.sqlitePath, to, func(done, total int64) {
+	err = sqlitestore.Backup(p.ctx, path, to, force, func(done, total int64) {
 		m.total = total
 		m.at(done, megabytes(done))
 	})
 	m.end()
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return fail(p.stderr, exitFailure, adviseForce(err))
 	}
 	totals, err := p.readBackup(to)
 	if err != nil {
@@ -65,6 +76,14 @@ func backup(p *process) int {
 	}
 	fmt.Fprintf(p.stdout, "%s and %s in %s.\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), to)
 	return exitOK
+}
+
+// adviseForce says how a file that exists can be replaced.
+func adviseForce(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w; --force replaces it", err)
+	}
+	return err
 }
 
 // readBackup reads the whole backup.

@@ -9,7 +9,7 @@ import (
 
 func checkConfig(p *process) int {
 	values, problems := p.resolve()
-	_, wrong := readConfig(values)
+	c, wrong := readConfig(values)
 	problems = append(problems, wrong...)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, d := range settings {
@@ -21,6 +21,9 @@ func checkConfig(p *process) int {
 	if len(problems) > 0 {
 		fmt.Fprintln(p.stdout)
 		return refuse(p.stderr, problems)
+	}
+	for _, m := range replacedMetrics(c.metrics) {
+		fmt.Fprintf(p.stdout, "\n--metric %s=%s replaces the rule of a default metric, which is %s.\n", m.name, m.rule, m.before)
 	}
 	fmt.Fprintln(p.stdout, "\nThe configuration is good.")
 	return exitOK

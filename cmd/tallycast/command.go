@@ -30,7 +30,7 @@ var commands = []command{
 	{name: "healthcheck", about: "Ask a running instance whether it is ready, for containers: exit 0 or 1.",
 		details: healthcheckDetails, flags: slices.Concat(healthcheckFlags, listeners, []definition{fileSetting}), run: healthcheck},
 	{name: "watch", about: "Show topics' numbers as they change, in this terminal or as lines.",
-		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: []definition{atFlag}, run: watchTopics},
+		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: watchFlags, run: watchTopics},
 	{name: "seed", about: "Give counts the numbers that pages, tables or documents name.",
 		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", flags: seedFlags, run: seedTopics},
 	{name: "export", about: "Write the numbers to a file, while the service runs.",

@@ -259,3 +259,17 @@ func TestRedactStore(t *testing.T) {
 		}
 	}
 }
+
+// Every duration, whichever flag or rule takes it, may be written in days.
+func TestSettings_Durations(t *testing.T) {
+	c := configOf(t, variables("TALLYCAST_WRITE_TIMEOUT=0.001d"), "journal: 7d\n", "--drain", "0d", "--metric", "daily=window:1d,weekly=window:1w")
+	if c.journal != 7*24*time.Hour || c.drain != 0 || c.writeTimeout != 86400*time.Millisecond || c.metrics["daily"].Window != 24*time.Hour || c.metrics["weekly"].Window != 7*24*time.Hour {
+		t.Errorf("%+v", c)
+	}
+	for _, args := range []string{"topics spikes --since 1w", "topics undo default/likes/x --from 1d12h", "prune --site blog --untouched 2w"} {
+		_, _, errors := call(t, variables(), append(strings.Fields(args), "--store", "sqlite:"+beside(t, "absent.db"))...)
+		if !strings.Contains(errors, "does not exist") {
+			t.Errorf("%s: %s", args, errors)
+		}
+	}
+}

@@ -65,6 +65,7 @@ func copyStore(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
+	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(from.name()), printable(to.name()))
 	copied, err := p.copyStore(stores, from, to, scope, replace)
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
@@ -110,7 +111,7 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	if copied.Topics+copied.Contributions+copied.Orders == 0 {
 		return copied, err
 	}
-	detail := fmt.Sprintf("%d topics, %d contributions and %d orders", copied.Topics, copied.Contributions, copied.Orders)
+	detail := fmt.Sprintf("%s, %s and %s", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"), counted(int(copied.Orders), "order"))
 	if err != nil {
 		detail += ", cut off"
 	}

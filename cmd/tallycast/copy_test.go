@@ -102,7 +102,7 @@ func TestABackupIsAStore(t *testing.T) {
 	if left, _ := filepath.Glob(to + "-*"); len(left) > 0 {
 		t.Errorf("%v is left", left)
 	}
-	if code, _, errors := call(t, variables(), "backup", "--store", from, to); code != exitFailure || !strings.Contains(errors, "overwrites nothing") {
+	if code, _, errors := call(t, variables(), "backup", "--store", from, to); code != exitFailure || !strings.Contains(errors, "--force replaces it") {
 		t.Errorf("a second time: exit %d, %s", code, errors)
 	}
 	if code, _, errors := call(t, variables(), "restore", "--store", from, to); code != exitFailure || !strings.Contains(errors, "in use") {

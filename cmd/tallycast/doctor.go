@@ -18,9 +18,10 @@ import (
 )
 
 const doctorDetails = `
-Reads the page as a browser would, finds the script, and asks the service what a
-page of that origin would ask. Nothing is counted. Exit code 1 when something
-keeps the widgets from working.
+Reads the page as a browser would, finds the script and the elements, and asks the
+service what a page of that origin would ask: whether it allows the page, and has
+the sites and metrics that the elements name. Nothing is counted. Exit code 1 when
+something keeps the widgets from working. Elements that scripts add are not seen.
 `
 
 var doctorFlags = []definition{
@@ -44,12 +45,13 @@ type examination struct {
 	out    io.Writer
 	ill    bool // something keeps the widgets from working
 
-	page   *url.URL // after redirects
-	header http.Header
-	html   string
-	script script
-	api    *url.URL // the service, with a slash at the end
-	site   string
+	page     *url.URL // after redirects
+	header   http.Header
+	html     string
+	script   script
+	elements []element
+	api      *url.URL // the service, with a slash at the end
+	site     string
 }
 
 // script is the element that loads the widgets.
@@ -100,6 +102,7 @@ func (x *examination) examine(page string) {
 		x.askStream()
 		x.askSocket()
 		x.askAddress()
+		x.askElements(x.elements)
 	}
 }
 
@@ -158,7 +161,6 @@ var (
 	metaElements   = regexp.MustCompile(`(?is)<meta\b([^>]*)>`)
 	attributes     = regexp.MustCompile(`(?s)([a-zA-Z-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?`)
 	scriptNames    = regexp.MustCompile(`(?:^|/)(tally(?:-[0-9a-f]{16})?\.js)$`)
-	widgetElements = regexp.MustCompile(`<(tally-[a-z]+)[\s>]`)
 )
 
 // attributesOf reads what stands in a tag.
@@ -198,9 +200,11 @@ func (x *examination) findScript() bool {
 	if x.page.Scheme == "https" && x.script.url.Scheme == "http" {
 		return x.fault("script", "%s is not loaded by a page of https: give the service a certificate", x.script.url)
 	}
-	if !widgetElements.MatchString(text) {
+	if x.elements = elementsOf(text); len(x.elements) == 0 {
 		x.hint("elements", "the page has none yet; scripts may add them")
 	}
+	x.site = siteOf(x.elements, x.site)
+	x.checkElements(x.elements)
 	return true
 }
 
@@ -268,8 +272,11 @@ func (x *examination) checkPolicies() {
 	}
 }
 
-// probe is the topic that is read and never written.
-func (x *examination) probe() string { return x.site + "/likes/tallycast-doctor" }
+// probeKey is the key of the topics that are read and never written.
+const probeKey = "tallycast-doctor"
+
+// probe is such a topic.
+func (x *examination) probe() string { return x.site + "/likes/" + probeKey }
 
 // post asks the service as a page of the origin would; the body goes as browsers
 // send it.

@@ -7,17 +7,24 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// pageOf serves a page of that head, with headers in pairs.
+// pageOf serves a page of that head with one heart, with headers in pairs.
 func pageOf(t *testing.T, head string, header ...string) string {
+	return servePage(t, head, "<tally-like></tally-like>", header...)
+}
+
+func servePage(t *testing.T, head, body string, header ...string) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
 		}
-		fmt.Fprintf(w, "<!doctype html><html><head>%s</head><body><tally-like></tally-like></body></html>", head)
+		fmt.Fprintf(w, "<!doctype html><html><head>%s</head><body>%s</body></html>", head, body)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -66,6 +73,89 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 	}
 	if found := say(t, "GET", at+"/v1/blog/likes/tallycast-doctor", ""); found.Count != 0 || found.Version != 0 {
 		t.Errorf("the doctor left a topic: %+v", found)
+	}
+}
+
+// The doctor asks for every site and metric that the page's elements name, and knows the
+// elements and their attributes.
+func TestDoctor_Elements(t *testing.T) {
+	service := started(t, variables(), "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*", "--site", "blog=*", "--site", "closed=https://elsewhere.example", "--metric", "stars=amount:5")
+	script := `<script type="module" src="` + service.public + `/tally.js"></script>`
+	for _, c := range []struct {
+		name, body string
+		says       []string
+		ill        bool
+	}{
+		{"all elements", `<tally-like page="a"></tally-like><TALLY-Count></TALLY-Count><tally-claps max=10></tally-claps><tally-reactions></tally-reactions><tally-visitors local></tally-visitors><tally-readers local=""/><tally-top limit="3" href='/{key}>'></tally-top>`,
+			[]string{"ok    elements     7 elements, whose sites and metrics exist"}, false},
+		{"one element", `<tally-like></tally-like>`, []string{"1 element, whose"}, false},
+		{"a declared metric", `<tally-like metric="stars"></tally-like>`, []string{"ok    elements"}, false},
+		{"an undeclared metric", `<tally-like metric="moons"></tally-like>`, []string{"FAIL  elements", "<tally-like> of default/moons: unknown_metric", "--metric"}, true},
+		{"an undeclared metric of a count", `<p><tally-count page='x' metric=moons></tally-count>`, []string{"<tally-count> of default/moons: unknown_metric"}, true},
+		{"a metric that cannot be one", `<tally-like metric="St*rs"></tally-like>`, []string{"FAIL  elements", "bad_topic"}, true},
+		{"an undeclared reaction", `<tally-reactions reactions="heart=Love it, cheers"></tally-reactions>`, []string{"<tally-reactions> of default/cheers: unknown_metric"}, true},
+		{"an unknown site", `<tally-like site="shop"></tally-like>`, []string{"unknown_site", "no site \"shop\""}, true},
+		{"a closed site", `<tally-like></tally-like><tally-like site="closed"></tally-like>`, []string{"<tally-like> of closed/likes: origin_not_allowed"}, true},
+		{"a metric that visitors cannot change", `<tally-claps metric="readers"></tally-claps>`, []string{"<tally-claps> of default/readers: read_only_metric"}, true},
+		{"sites of elements alone", `<tally-like site="blog"></tally-like>`, []string{"may read and write site blog"}, false},
+		{"a misspelt element", `<tally-lke></tally-lke>`, []string{"FAIL  elements", "there is no <tally-lke>; did you mean tally-like?"}, true},
+		{"another misspelt element", `<tally_visitor></tally_visitor>`, []string{"there is no <tally_visitor>; did you mean tally-visitors?"}, true},
+		{"an invented element", `<tally-thermometer></tally-thermometer>`, []string{"there is no <tally-thermometer>"}, true},
+		{"a misspelt attribute", `<tally-like pge="x" id="counter" data-page="y"></tally-like>`, []string{"hint  elements", "<tally-like> has no attribute pge; did you mean page?"}, false},
+		{"elements in a comment, a script and code", `<!-- <tally-lke> --><script>"<tally-lke>"</script><code>&lt;tally-lke&gt;</code><tally-like></tally-like>`, []string{"ok    elements     1 element,"}, false},
+		{"visitors on localhost", `<tally-visitors></tally-visitors>`, []string{"hint  visitors", "not counted on 127.0.0.1", "attribute local"}, false},
+		{"readers on localhost, one local", `<tally-visitors local></tally-visitors><tally-readers local="false"></tally-readers>`, []string{"not counted on 127.0.0.1"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, errors := call(t, variables(), "doctor", servePage(t, script, c.body))
+			if (code == exitFailure) != c.ill || code == exitUsage {
+				t.Errorf("exit %d %s\n%s", code, errors, out)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(out, want) {
+					t.Errorf("does not say %q:\n%s", want, out)
+				}
+			}
+			if strings.Contains(c.body, " local") && strings.Contains(out, "hint  visitors") == strings.Contains(c.body, `local=""`) {
+				t.Errorf("visitors on localhost:\n%s", out)
+			}
+		})
+	}
+	for _, site := range []string{"default", "blog"} {
+		for _, metric := range []string{"likes", "stars", "claps", "visitors"} {
+			if found := say(t, "GET", service.public+"/v1/"+site+"/"+metric+"/"+probeKey, ""); found.Version != 0 {
+				t.Errorf("the doctor left a topic of %s/%s: %+v", site, metric, found)
+			}
+		}
+	}
+}
+
+// The doctor's table of elements is that of the package.
+func TestDoctor_WidgetsAreThoseOfThePackage(t *testing.T) {
+	text, err := os.ReadFile("../../web/elements.d.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	interfaces := map[string][]string{}
+	for _, m := range regexp.MustCompile(`(?s)interface (\w+) extends (\w+) \{(.*?)\n\}`).FindAllStringSubmatch(string(text), -1) {
+		own := append([]string{}, interfaces[m[2]]...)
+		for _, attribute := range regexp.MustCompile(`(?m)^  (\w+):`).FindAllStringSubmatch(m[3], -1) {
+			own = append(own, attribute[1])
+		}
+		interfaces[m[1]] = own
+	}
+	names := regexp.MustCompile(`'(tally-\w+)': (Tally\w*);`).FindAllStringSubmatch(string(text), -1)
+	if len(names) != len(widgets) {
+		t.Errorf("the package has %d elements, the doctor knows %d", len(names), len(widgets))
+	}
+	for _, m := range names {
+		known := append(append([]string{}, commonAttributes...), widgets[m[1]].attributes...)
+		want := interfaces[m[2]]
+		slices.Sort(known)
+		slices.Sort(want)
+		if !slices.Equal(known, want) {
+			t.Errorf("<%s> has %v, the doctor knows %v", m[1], want, known)
+		}
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/newfile"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -24,11 +25,13 @@ Writes FILE, or standard output without one, while the service runs: topics,
 seeds, and contributions as hashes, as JSON Lines that tallycast import
 restores. Its last line has the totals, so that a file which was cut off is
 noticed. A name that ends in .csv or .json gets topic and count alone, for
-spreadsheets; one in .gz is compressed.
+spreadsheets; one in .gz is compressed. A file that is there is kept unless
+--force is given.
 
-It asks a running service, or reads a store with --store: an SQLite file also
-beside the service that holds it. Hashes mean something under the store's secret
-alone; --with-secret, which needs --store, puts it into the file, which then
+It asks a running service, or reads the store that --store, TALLYCAST_STORE or
+the configuration file names: an SQLite file also beside the service that holds
+it. Hashes mean something under the store's secret
+alone; --with-secret, which needs a store, puts it into the file, which then
 must be kept as carefully as the store.
 `
 
@@ -46,7 +49,8 @@ var exportFlags = slices.Concat([]definition{
 	{name: "format", takes: "FORM", fallback: "auto", help: "jsonl, csv or json; auto goes by the name of FILE, and is jsonl otherwise."},
 	{name: "scope", takes: "SITE/METRIC/KEYS", help: "Only this: a site, a metric of it, and keys that begin so."},
 	{name: "with-secret", help: "Put the secret of the store into the file."},
-	{name: "store", takes: "URL", help: "Read this store instead, in the forms of serve."},
+	forceFlag,
+	{name: "store", group: groupDirect, takes: "URL", help: "Read this store instead, in the forms of serve."},
 }, adminFlags, storeFlags)
 
 // exporting is what the flags of export say.
@@ -54,28 +58,31 @@ type exporting struct {
 	format     string // jsonl, csv or json
 	scope      tally.Scope
 	withSecret bool
-	path       string // empty: standard output
+	path       string   // empty: standard output
+	force      bool     // replace what is there
+	store      storeURL // the zero value: the service is asked
 	compressed bool
 }
 
 // exportNumbers is the subcommand export.
 func exportNumbers(p *process) int {
-	e, url, err := p.readExport()
+	e, err := p.readExport()
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
 	var totals exchange.Totals
 	m := p.meter("export")
-	if p.flags["store"] != nil {
-		totals, err = p.exportStore(e, url, m)
+	direct := e.store != storeURL{}
+	if direct {
+		totals, err = p.exportStore(e, m)
 	} else {
 		err = p.exportService(e, m)
 	}
 	m.end()
 	if err != nil {
-		return fail(p.stderr, exitOf(err), err)
+		return fail(p.stderr, exitOf(err), adviseForce(err))
 	}
-	if e.path != "" && p.flags["store"] != nil {
+	if e.path != "" && direct {
 		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), e.path, m.rate(max(totals.Topics, totals.Contributions)))
 	} else if e.path != "" {
 		fmt.Fprintf(p.stderr, "Written to %s.\n", e.path)
@@ -83,23 +90,25 @@ func exportNumbers(p *process) int {
 	return exitOK
 }
 
-func (p *process) readExport() (e exporting, url storeURL, err error) {
+func (p *process) readExport() (e exporting, err error) {
 	r := &reader{values: layer(exportFlags, p.flags, p.env, configFile{})}
 	e = exporting{
 		format:     one(r, "format", parseChoice("auto", "jsonl", "csv", "json")),
 		scope:      one(r, "scope", parseScope),
 		withSecret: one(r, "with-secret", parseBool),
+		force:      one(r, "force", parseBool),
 	}
-	url = one(r, "store", parseStore)
+	b, err := p.backend(false)
+	e.store = b.store
 	switch {
 	case len(r.problems) > 0:
-		return e, url, r.problemsAsError()
+		return e, r.problemsAsError()
+	case err != nil:
+		return e, err
 	case len(p.args) > 1:
-		return e, url, errors.New("name one file, or none for standard output")
-	case p.flags["store"] != nil && p.flags["at"] != nil:
-		return e, url, errors.New("--at names a running service and --store a store; it should be one of them")
-	case e.withSecret && p.flags["store"] == nil:
-		return e, url, errors.New("--with-secret needs --store: a service does not tell its secret")
+		return e, errors.New("name one file, or none for standard output")
+	case e.withSecret && b.isService():
+		return e, errors.New("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
 	}
 	if len(p.args) == 1 && p.args[0] != "-" {
 		e.path = p.args[0]
@@ -113,27 +122,21 @@ func (p *process) readExport() (e exporting, url storeURL, err error) {
 		}
 	}
 	if e.withSecret && e.format != "jsonl" {
-		return e, url, errors.New("--with-secret is for jsonl: plain counts need no secret")
+		return e, errors.New("--with-secret is for jsonl: plain counts need no secret")
 	}
-	return e, url, nil
-}
-
-// problemsAsError returns everything that is wrong with flags.
-func (r *reader) problemsAsError() error {
-	all := make([]error, len(r.problems))
-	for i, each := range r.problems {
-		all[i] = errors.New(each.String())
+	if !b.isService() {
+		p.printStore(b)
 	}
-	return errors.Join(all...)
+	return e, nil
 }
 
 // exportStore writes what a store holds.
-func (p *process) exportStore(e exporting, url storeURL, m *meter) (totals exchange.Totals, err error) {
+func (p *process) exportStore(e exporting, m *meter) (totals exchange.Totals, err error) {
 	stores, err := p.directStores()
 	if err != nil {
 		return totals, err
 	}
-	source, closeIt, err := stores.read(p.ctx, url)
+	source, closeIt, err := stores.read(p.ctx, e.store)
 	if err != nil {
 		return totals, err
 	}
@@ -214,41 +217,40 @@ func (l *lastLine) Write(text []byte) (int, error) {
 	return l.out.Write(text)
 }
 
-// write lets make write to where the export goes. A file gets its name when it is
-// complete: one that was there before stays until then.
-func (e exporting) write(stdout io.Writer, makeIt func(io.Writer) error) (err error) {
+// write calls produce with where the export goes. A file gets its name when it is
+// complete.
+// Errors: [fs.ErrExist] if the file exists and is not to be replaced.
+func (e exporting) write(stdout io.Writer, produce func(io.Writer) error) error {
 	if e.path == "" {
-		return makeIt(stdout)
+		return produce(stdout)
 	}
-	partial, err := os.CreateTemp(filepath.Dir(e.path), filepath.Base(e.path)+".*.partial") // its owner's alone
+	file, err := newfile.Create(e.path, e.fileOptions())
 	if err != nil {
-		return fmt.Errorf("write %s: %w", e.path, err)
+		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = partial.Close()
-			_ = os.Remove(partial.Name())
-		}
-	}()
-	if !e.compressed {
-		err = makeIt(partial)
-	} else {
-		packer := gzip.NewWriter(partial)
-		err = makeIt(packer)
+	defer file.Discard()
+	if e.compressed {
+		packer := gzip.NewWriter(file)
+		err = produce(packer)
 		if err == nil {
 			err = packer.Close()
 		}
+	} else {
+		err = produce(file)
 	}
 	if err != nil {
 		return err
 	}
-	if err := partial.Sync(); err != nil {
-		return fmt.Errorf("write %s: %w", e.path, err)
+	return file.Commit()
+}
+
+// fileOptions keep the store that is read from being replaced.
+func (e exporting) fileOptions() newfile.Options {
+	o := newfile.Options{Replace: e.force}
+	if e.store.sqlitePath != "" {
+		o.Keep = sqlitestore.Files(e.store.sqlitePath)
 	}
-	if err := partial.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", e.path, err)
-	}
-	return os.Rename(partial.Name(), e.path)
+	return o
 }
 
 // carriedThrough is for what is to be done although the process should end.

@@ -91,7 +91,7 @@ var importFlags = slices.Concat([]definition{
 	{name: "mode", takes: "WORD", fallback: "merge", help: "For an export: merge or replace."},
 	{name: "as", takes: "WORD", fallback: "seed", help: "What a plain count becomes: seed, adjustment, base (what seed and adjustment add up to) or count (which takes in all that was liked here)."},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
-	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
+	{name: "store", group: groupDirect, takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
 	{name: "site", takes: "NAME", fallback: tally.DefaultSite, help: "The site of the topics."},
 	{name: "take", takes: "FIGURE=METRIC", repeatable: true, help: "Take only these figures, for these metrics: views=views, visitors=visitors or claps=claps, whichever the format has. Repeatable."},
 	{name: "host", takes: "HOST", repeatable: true, help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
@@ -110,8 +110,7 @@ type importing struct {
 	replace bool
 	as      tally.EditKind
 	dry     bool
-	direct  bool // on a store
-	store   storeURL
+	store   storeURL // the zero value: the service is asked
 	naming  exchange.Naming
 	layout  exchange.Layout
 	path    string // - is standard input; empty with from
@@ -136,6 +135,13 @@ func importNumbers(p *process) int {
 	if err := i.checkFlags(p.flags); err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
+	b, err := p.backend(false)
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	if i.store = b.store; !b.isService() {
+		p.printStore(b)
+	}
 	if i.format == "jsonl" {
 		return p.importExport(i)
 	}
@@ -156,10 +162,8 @@ func (p *process) readImport() (i importing, err error) {
 		replace: one(r, "mode", parseChoice("merge", "replace")) == "replace",
 		as:      kinds[one(r, "as", parseChoice("seed", "adjustment", "base", "count"))],
 		dry:     one(r, "dry-run", parseBool),
-		store:   one(r, "store", parseStore),
 		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
 	}
-	i.direct = p.flags["store"] != nil
 	i.naming = exchange.Naming{
 		Site:      one(r, "site", parseSiteName),
 		Metrics:   many(r, "take", parseTaken),
@@ -171,8 +175,6 @@ func (p *process) readImport() (i importing, err error) {
 	switch {
 	case len(r.problems) > 0:
 		return i, r.problemsAsError()
-	case i.direct && p.flags["at"] != nil:
-		return i, errors.New("--at names a running service and --store a store that none holds; it should be one of them")
 	case i.from != "" && len(p.args) > 0:
 		return i, errors.New("--from reads the keys of a Redis, and takes no file")
 	case i.from != "":
@@ -301,7 +303,7 @@ func positionPath(path, store string) string {
 
 // importTarget opens what is imported into, and completes the options.
 func (p *process) importTarget(i importing, in *input, options *exchange.ImportOptions) (exchange.Target, func() error, error) {
-	if !i.direct {
+	if i.store == (storeURL{}) {
 		client, err := p.adminClient()
 		if err != nil {
 			return nil, nil, err
@@ -328,7 +330,7 @@ func (p *process) importTarget(i importing, in *input, options *exchange.ImportO
 		s, err = stores.write(p.ctx, i.store, secret)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, adviseLocked(err)
 	}
 	kept, err := s.Secret()
 	if err != nil {
@@ -351,7 +353,7 @@ func (t *directTarget) audit(ctx context.Context, i importing, report exchange.R
 	}
 	return t.store.Audit(ctx, tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
-		Detail: fmt.Sprintf("%d topics, %d contributions and %d orders", report.Topics, report.Contributions, report.Orders),
+		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Orders), "order")),
 	})
 }
 

@@ -238,7 +238,7 @@ func reasonOf(err error) string {
 // importNumbers opens what the counts go to.
 func (p *process) importNumbers(i importing) (exchange.Numbers, func() error, error) {
 	nothing := func() error { return nil }
-	if !i.direct {
+	if i.store == (storeURL{}) {
 		client, err := p.adminClient()
 		if err != nil {
 			return nil, nil, err
@@ -261,7 +261,7 @@ func (p *process) importNumbers(i importing) (exchange.Numbers, func() error, er
 	}
 	s, err := stores.write(p.ctx, i.store, stores.secret)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, adviseLocked(err)
 	}
 	from := i.path
 	if i.from != "" {

@@ -39,7 +39,7 @@ func (t *servedTarget) Store(ctx context.Context, replace bool, lines []exchange
 		}
 	}
 	if int64(len(refused)) < report.Refused {
-		return refused, fmt.Errorf("the service refused %d lines and named %d", report.Refused, len(refused))
+		return refused, fmt.Errorf("the service refused %s and named %d", counted(int(report.Refused), "line"), len(refused))
 	}
 	return refused, nil
 }

@@ -270,7 +270,7 @@ func TestWhatCannotBeMovedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	for args, want := range map[string]string{
 		"export a b":                                           "one file",
 		"export --store redis://a --at http://b":               "one of them",
-		"export --with-secret x.jsonl":                         "needs --store",
+		"export --with-secret x.jsonl":                         "needs a store",
 		"export --with-secret --store sqlite:x x.csv":          "plain counts",
 		"export --scope Blog --store sqlite:x":                 "site/metric",
 		"export --format xml --store sqlite:x":                 "json",

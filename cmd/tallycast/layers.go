@@ -10,7 +10,19 @@ import (
 type value struct {
 	texts  []string // one, or any number where the setting is repeatable
 	source source
+	rank   rank
 }
+
+// rank orders the layers: a value of a higher rank holds.
+type rank int
+
+const (
+	rankDefault rank = iota
+	rankPlatform
+	rankFile
+	rankEnvironment
+	rankFlag
+)
 
 // source says which layer a value came from. The zero source is the default.
 type source string
@@ -28,34 +40,46 @@ var platform = map[string]struct {
 }
 
 // layer decides for each setting which value holds:
-// flag, environment, file, the platform's own variables, default.
+// flag, environment, file, the platform's own variables, default. Of two settings that
+// are alternatives only the one of the higher layer has a value; if one layer gives
+// both, both have theirs.
 func layer(definitions []definition, flags map[string][]string, env environment, file configFile) map[string]value {
 	values := make(map[string]value, len(definitions))
 	for _, d := range definitions {
 		values[d.name] = layerOne(d, flags[d.name], env, file)
+	}
+	for _, d := range definitions {
+		one, other := values[d.name], values[d.alternative]
+		switch {
+		case d.alternative == "":
+		case one.rank > other.rank:
+			values[d.alternative] = value{source: fromDefault}
+		case one.rank < other.rank:
+			values[d.name] = value{source: fromDefault}
+		}
 	}
 	return values
 }
 
 func layerOne(d definition, flag []string, env environment, file configFile) value {
 	if flag != nil {
-		return value{flag, source("flag --" + d.name)}
+		return value{flag, source("flag --" + d.name), rankFlag}
 	}
 	if text, ok := env[d.env()]; ok && (text != "" || d.empty) {
-		return value{[]string{text}, source("environment " + d.env())}
+		return value{[]string{text}, source("environment " + d.env()), rankEnvironment}
 	}
 	if entry, ok := file.entries[d.name]; ok {
-		return value{entry.texts, source(fmt.Sprintf("%s line %d", file.path, entry.line))}
+		return value{entry.texts, source(fmt.Sprintf("%s line %d", file.path, entry.line)), rankFile}
 	}
 	if p, ok := platform[d.name]; ok {
 		if text, ok := env[p.env]; ok && text != "" {
-			return value{[]string{p.form(text)}, source("environment " + p.env)}
+			return value{[]string{p.form(text)}, source("environment " + p.env), rankPlatform}
 		}
 	}
 	if d.fallback == "" {
-		return value{nil, fromDefault}
+		return value{source: fromDefault}
 	}
-	return value{[]string{d.fallback}, fromDefault}
+	return value{texts: []string{d.fallback}, source: fromDefault}
 }
 
 // nearest returns the name that name was probably meant to be, if any is near.

@@ -78,20 +78,24 @@ func run(ctx context.Context, args []string, env environment, stdout, stderr io.
 // resolve returns the value of each setting, and what is wrong with the names in
 // the environment and with the configuration file.
 func (p *process) resolve() (map[string]value, []problem) {
-	var file configFile
-	problems := p.env.refuse(settings)
-	path := layer(settings, p.flags, p.env, file)["config"]
-	if path.texts != nil {
-		var wrong []problem
-		file, wrong = loadFile(path.texts[0], settings)
-		for i := range wrong {
-			if wrong[i].source == "" {
-				wrong[i].source = path.source
-			}
-		}
-		problems = append(problems, wrong...)
+	file, problems := p.configFile()
+	return layer(settings, p.flags, p.env, file), append(p.env.refuse(settings), problems...)
+}
+
+// configFile reads the configuration file, if one is named, and returns what is wrong
+// with it.
+func (p *process) configFile() (file configFile, problems []problem) {
+	path := layerOne(fileSetting, p.flags[fileSetting.name], p.env, configFile{})
+	if path.texts == nil {
+		return file, nil
 	}
-	return layer(settings, p.flags, p.env, file), problems
+	file, problems = loadFile(path.texts[0], settings)
+	for i := range problems {
+		if problems[i].source == "" {
+			problems[i].source = path.source
+		}
+	}
+	return file, problems
 }
 
 // refuse says everything that is wrong with the configuration.

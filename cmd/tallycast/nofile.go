@@ -25,13 +25,14 @@ func fitViewers(most int, log *slog.Logger) (fit, files int) {
 			limit = raised
 		}
 	}
-	fit, ok := viewersWithin(most, limit.Cur)
-	if limit.Cur < unlimitedFiles {
-		files = int(limit.Cur)
+	current := uint64(limit.Cur) // FreeBSD has a signed one
+	fit, ok := viewersWithin(most, current)
+	if current < unlimitedFiles {
+		files = int(current)
 	}
 	if !ok {
 		log.Warn("this process may not open enough files for --max-viewers; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=) or lower --max-viewers",
-			"files", limit.Cur, "max-viewers", most, "holding", fit)
+			"files", current, "max-viewers", most, "holding", fit)
 	}
 	return fit, files
 }

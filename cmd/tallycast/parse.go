@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // parseRate reads 20/s, 600/m, 200/h or off, which is the zero Limit.
@@ -44,9 +45,9 @@ func parseLimit(text string) (int, error) {
 // parseDuration returns a reader of durations from least to most.
 func parseDuration(least, most time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
-		d, err := time.ParseDuration(text)
+		d, err := tally.ParseDuration(text)
 		if err != nil || d < least || d > most {
-			return 0, fmt.Errorf("%q should be a time from %s to %s, such as 50ms, 10s or 1m30s", text, shortDuration(least), shortDuration(most))
+			return 0, fmt.Errorf("%q should be a time from %s to %s, such as 50ms, 10s, 1m30s or 7d", text, tally.FormatDuration(least), tally.FormatDuration(most))
 		}
 		return d, nil
 	}
@@ -64,18 +65,6 @@ func parseOptionalDuration(least, most time.Duration) func(string) (time.Duratio
 		}
 		return d, err
 	}
-}
-
-// shortDuration writes 10m0s as 10m.
-func shortDuration(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 func parseBool(text string) (bool, error) {

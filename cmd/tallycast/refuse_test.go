@@ -44,7 +44,7 @@ func TestWhatIsWrongIsRefusedByNameSourceAndForm(t *testing.T) {
 		{args: "--admin-token-file " + absent, want: []string{"--admin-token-file", "cannot be read: no such file"}},
 		{args: "--admin-token 0123456789abcdef --admin-token-file " + absent, want: []string{"--admin-token-file", "given by --admin-token (flag --admin-token) too"}},
 		{args: "--admin-token 0123456789abcdef --server-token 0123456789abcdef", want: []string{"--admin-token", "is that of --server-token, too"}},
-		{args: "--journal 5m", want: []string{"--journal", "should be a time from 1h to 2160h", "or off"}},
+		{args: "--journal 5m", want: []string{"--journal", "should be a time from 1h to 90d", "or off"}},
 		{args: "--site blog=keys=unknown", want: []string{"--site", "should be an origin"}},
 		{args: "--site keys=known", want: []string{"--site", "should be an origin"}},
 		{args: "--site blog=sitemap=/sitemap.xml", want: []string{"--site", "should be the address of a site map"}},

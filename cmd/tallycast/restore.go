@@ -22,22 +22,19 @@ Examples:
   tallycast restore --store sqlite:data/tallycast.db backup-2026-11-22.db
 `
 
-var restoreFlags = backupFlags
+var restoreFlags = storeFileFlags
 
 // restore is the subcommand restore.
 func restore(p *process) int {
-	r := &reader{values: layer(restoreFlags, p.flags, p.env, configFile{})}
-	store := one(r, "store", parseStore)
-	switch {
-	case len(r.problems) > 0:
-		return fail(p.stderr, exitUsage, r.problemsAsError())
-	case store.redisURL != "":
-		return fail(p.stderr, exitUsage, errors.New("a Redis is restored from its own files, or from an export by tallycast import"))
-	case len(p.args) != 1:
+	path, err := p.storeFile("restore", "a Redis is restored from its own files, or from an export by tallycast import")
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	if len(p.args) != 1 {
 		return fail(p.stderr, exitUsage, errors.New("name the backup, such as backup.db"))
 	}
 	m := p.meter("restore")
-	done, err := sqlitestore.PutBack(p.ctx, p.args[0], store.sqlitePath, func(done, total int64) {
+	done, err := sqlitestore.PutBack(p.ctx, p.args[0], path, func(done, total int64) {
 		m.total = total
 		m.at(done, megabytes(done))
 	})
@@ -49,7 +46,7 @@ func restore(p *process) int {
 	if !done.Newest.IsZero() {
 		newest = ", the newest change of " + done.Newest.Format(time.DateTime)
 	}
-	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(int(done.Topics), "topic"), store.sqlitePath, newest)
+	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(int(done.Topics), "topic"), path, newest)
 	if done.Kept != "" {
 		fmt.Fprintf(p.stdout, "What was there before is now %s.\n", done.Kept)
 	}

@@ -63,7 +63,7 @@ var seedFlags = slices.Concat([]definition{
 	{name: "add-prefix", takes: "PATH", help: addHelp},
 	{name: "sitemap", takes: "URL|FILE", repeatable: true, help: "A site map, to warn of keys that no page in it has; the service's own is compared in any case. Repeatable."},
 	{name: "dry-run", help: "Change nothing; show a table of what would change."},
-	{name: "store", takes: "URL", help: "Work straight on this store, in the forms of serve, instead of asking a service: an SQLite file that none holds, or a Redis."},
+	{name: "store", group: groupDirect, takes: "URL", help: "Work straight on this store, in the forms of serve, instead of asking a service: an SQLite file that none holds, or a Redis."},
 }, adminFlags, storeFlags)
 
 // seedTopics is the subcommand seed.
@@ -233,9 +233,4 @@ func (r report) write(out io.Writer) error {
 }
 
 // counted writes "1 file" and "2 files".
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
+func counted(n int, what string) string { return tally.Counted(n, what) }

@@ -16,17 +16,19 @@ import (
 // seedbed returns where the flags say that seeds are put. Its errors are those of
 // usage, and of a store that cannot be used.
 func (p *process) seedbed(rules seed.Rules, dry bool) (seedbed, error) {
-	if p.flags["store"] == nil {
+	b, err := p.backend(false)
+	if err != nil {
+		return nil, err
+	}
+	if b.isService() {
 		client, err := p.adminClient()
 		if err != nil {
 			return nil, err
 		}
 		return servedBed{client}, nil
 	}
-	if p.flags["at"] != nil {
-		return nil, errors.New("--at names a running service and --store a store that none holds; it should be one of them")
-	}
-	return p.directBed(rules, dry)
+	p.printStore(b)
+	return p.directBed(b.store, rules, dry)
 }
 
 // servedBed puts seeds through a running service.
@@ -75,7 +77,7 @@ func (b servedBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([]
 func settingsNamed(names ...string) (some []definition) {
 	for _, d := range settings {
 		if slices.Contains(names, d.name) {
-			d.group = "The store, where --store names one"
+			d.group = groupDirect
 			some = append(some, d)
 		}
 	}
@@ -102,7 +104,7 @@ type ledger interface {
 	Audit(ctx context.Context, entry tally.AuditEntry) error
 }
 
-func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
+func (p *process) directBed(url storeURL, rules seed.Rules, dry bool) (*directBed, error) {
 	stores, err := p.directStores()
 	if err != nil {
 		return nil, err
@@ -111,10 +113,10 @@ func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
 		catalog: tally.NewCatalog(append(stores.sites.names(), rules.Site), stores.metrics),
 		ended:   func() error { return nil },
 	}
-	if dry && isNew(stores.store) {
+	if dry && isNew(url) {
 		return bed, nil
 	}
-	if path := stores.store.sqlitePath; path != "" && dry {
+	if path := url.sqlitePath; path != "" && dry {
 		// Beside a service that holds the file.
 		only, err := sqlitestore.OpenReader(p.ctx, path, bed.catalog)
 		if err != nil {
@@ -123,12 +125,9 @@ func (p *process) directBed(rules seed.Rules, dry bool) (*directBed, error) {
 		bed.shown, bed.ended = only, only.Close
 		return bed, nil
 	}
-	opened, err := stores.write(p.ctx, stores.store, stores.secret)
-	if errors.Is(err, sqlitestore.ErrLocked) {
-		err = fmt.Errorf("%w. Where that is a service, without --store it is asked to seed", err)
-	}
+	opened, err := stores.write(p.ctx, url, stores.secret)
 	if err != nil {
-		return nil, err
+		return nil, adviseLocked(err)
 	}
 	bed.store, bed.shown, bed.ended = opened, opened, opened.Close
 	return bed, nil

@@ -41,6 +41,9 @@ func serve(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}
+	for _, m := range replacedMetrics(c.metrics) {
+		log.Warn("--metric replaces the rule of a default metric", "metric", m.name, "rule", m.rule.String(), "default", m.before.String())
+	}
 	announcement{c, values, s.public.address(), s.internal.address()}.make(p.stderr, log, forPeople)
 	if err := s.serve(p.ctx); err != nil {
 		return fail(p.stderr, exitFailure, err)
@@ -137,14 +140,15 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		ServerToken:    c.serverToken,
 		Keys:           keys,
 		Admin: admin.New(admin.Options{
-			Desk:     i.desk,
-			Store:    i.store,
-			Catalog:  catalog,
-			Keys:     keys,
-			Token:    c.adminToken,
-			BasePath: c.basePath,
-			Pages:    web.Dashboard,
-			Logger:   log,
+			Desk:      i.desk,
+			Store:     i.store,
+			Catalog:   catalog,
+			Keys:      keys,
+			Token:     c.adminToken,
+			StoreName: c.store.name(),
+			BasePath:  c.basePath,
+			Pages:     web.Dashboard,
+			Logger:    log,
 		}),
 		BasePath:     c.basePath,
 		WithoutDemo:  !c.demo,

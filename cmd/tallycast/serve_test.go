@@ -181,6 +181,23 @@ func TestStartTellsWhatIsServedAndWhereThatComesFrom(t *testing.T) {
 	}
 }
 
+// A metric that replaces a default one is allowed, and reported.
+func TestServe_ReplacedMetric(t *testing.T) {
+	args := []string{"--metric", "likes=once,claps=amount:50,stars=amount:5"}
+	r := started(t, variables(), append(args, "--store", sqlite(t), "--drain", "0s")...)
+	const message = "--metric replaces the rule of a default metric"
+	if warning := r.log.Record(message); warning["level"] != "WARN" || warning["metric"] != "likes" || warning["rule"] != "once" || warning["default"] != "toggle" {
+		t.Errorf("%v", warning)
+	}
+	if n := strings.Count(r.log.String(), message); n != 1 {
+		t.Errorf("%d warnings, want that of likes alone: claps has the default rule", n)
+	}
+	code, out, errors := call(t, variables(), append([]string{"check-config"}, args...)...)
+	if code != exitOK || !strings.Contains(out, "--metric likes=once replaces the rule of a default metric, which is toggle.") || strings.Contains(out, "which is amount") {
+		t.Errorf("exit %d: %s%s", code, out, errors)
+	}
+}
+
 func TestForPeopleTheStartIsAPageWithALinkToTheDemo(t *testing.T) {
 	var out bytes.Buffer
 	c := configOf(t, variables(), "", "--allow-origin", "https://blog.example.com")

@@ -15,6 +15,9 @@ type definition struct {
 	repeatable bool
 	secret     bool // keeps the value from being printed
 	empty      bool // an empty environment variable is a value, not the absence of one
+	// alternative is another setting that says the same thing in another way. Of the two
+	// the one from the higher layer holds; one layer may give only one of them.
+	alternative string
 }
 
 // env returns the environment variable of the setting.
@@ -60,7 +63,7 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Use a Redis whose maxmemory-policy may throw counts away."},
 	{name: "secret", group: groupStore, takes: "TEXT", secret: true,
 		help: "Key of the visitor hash, 16 bytes or more, the same on all instances. Made at first start and kept in the store if left out."},
-	{name: "secret-file", group: groupStore, takes: "FILE",
+	{name: "secret-file", group: groupStore, takes: "FILE", alternative: "secret",
 		help: "File that holds it."},
 	{name: "journal", group: groupStore, takes: "TIME", fallback: "168h",
 		help: "How long it is kept when and from which network, as a hash, a contribution was made, so that a spike can be undone; or off."},
@@ -80,7 +83,7 @@ var settings = slices.Concat(listeners, []definition{
 		help: "Calls with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
 	{name: "admin-token", group: groupTrust, takes: "TEXT", secret: true,
 		help: "Opens /admin/, where the owner reads and mends the numbers. 16 bytes or more, such as openssl rand -hex 32 makes; without one nothing is there."},
-	{name: "admin-token-file", group: groupTrust, takes: "FILE",
+	{name: "admin-token-file", group: groupTrust, takes: "FILE", alternative: "admin-token",
 		help: "File that holds it."},
 
 	{name: "rate-limit", group: groupLimits, takes: "RATE", fallback: "20/s",

@@ -182,6 +182,23 @@ func parseOrigin(text string) (string, error) {
 	return u.Scheme + "://" + host, nil
 }
 
+// replacedMetric is a default metric whose rule the configuration replaces.
+type replacedMetric struct {
+	name         string
+	rule, before tally.Rule
+}
+
+// replacedMetrics returns the default metrics that have another rule in metrics, by name.
+func replacedMetrics(metrics map[string]tally.Rule) (all []replacedMetric) {
+	defaults := tally.DefaultMetrics()
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
+		if rule := metrics[name]; rule != defaults[name] {
+			all = append(all, replacedMetric{name, rule, defaults[name]})
+		}
+	}
+	return all
+}
+
 // parseMetrics reads items of the form name=rule and returns all metrics, those
 // that exist by default included.
 func parseMetrics(items []string) (map[string]tally.Rule, error) {

@@ -15,10 +15,10 @@ import (
 
 const topicsDetails = `
 Each of these asks a running service, with the token that its --admin-token is, or
-with --store works on a store that no service holds. On a terminal it shows tables,
-elsewhere a line of JSON for each thing. What cannot be taken back is asked about
-first, or needs --yes where nobody can be asked. All of it can be called by HTTP
-below /admin/v1/, too.
+works on a store that --store, TALLYCAST_STORE or the configuration file names and
+that no service holds. On a terminal it shows tables, elsewhere a line of JSON for
+each thing. What cannot be taken back is asked about first, or needs --yes where
+nobody can be asked. All of it can be called by HTTP below /admin/v1/, too.
 `
 
 const topicsExamples = `

@@ -21,18 +21,20 @@ import (
 // mendingStoreFlags let topics be mended without a service. The setting metric is left
 // to the environment and the file: --metric names one here.
 var mendingStoreFlags = append([]definition{
-	{name: "store", takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
+	{name: "store", group: groupDirect, takes: "URL", help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
 }, settingsNamed("redis-prefix", "secret", "secret-file", "config")...)
 
 // mendingClient returns what the flags name: a running service, or one made of a store
 // for as long as the command, called name, runs.
 func (p *process) mendingClient(name string) (*adminClient, error) {
-	switch {
-	case p.flags["store"] == nil:
-		return p.adminClient()
-	case p.flags["at"] != nil:
-		return nil, usageError{errors.New("--at names a running service and --store a store that none holds; it should be one of them")}
+	b, err := p.backend(false)
+	if err != nil {
+		return nil, err
 	}
+	if b.isService() {
+		return p.adminClient()
+	}
+	p.printStore(b)
 	with := *p
 	with.flags = maps.Clone(p.flags)
 	delete(with.flags, "site") // which name what is meant here, and declare nothing
@@ -42,12 +44,9 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	opened, err := stores.kept(p.ctx, stores.store)
-	if errors.Is(err, sqlitestore.ErrLocked) {
-		err = fmt.Errorf("%w. Where that is a service, without --store it is asked", err)
-	}
+	opened, err := stores.kept(p.ctx, b.store)
 	if err != nil {
-		return nil, err
+		return nil, adviseLocked(err)
 	}
 	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), stores.metrics)
 	log := slog.New(slog.DiscardHandler)
@@ -58,6 +57,14 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	return &adminClient{at: "http://" + withinHost, token: token, release: opened.Close, http: &http.Client{Transport: within(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeAdmin(w, r, admin.Caller{Actor: actor})
 	})}}, nil
+}
+
+// adviseLocked says what to do about a store that a service holds.
+func adviseLocked(err error) error {
+	if errors.Is(err, sqlitestore.ErrLocked) {
+		return fmt.Errorf("%w. If that is a service, ask it instead: --at URL", err)
+	}
+	return err
 }
 
 // withinHost stands for the service that is made of a store.

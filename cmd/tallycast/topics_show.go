@@ -246,20 +246,11 @@ func listAudit(m *mending) error {
 	})
 }
 
-// parseSpan reads how long something is: 90m, 24h or 7d.
-func parseSpan(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= maxSpanDays {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	} else if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return d, nil
-	}
-	return 0, fmt.Errorf("%q should be a time such as 90m, 24h or 7d", text)
-}
+// maxSpan is how far back a command looks at most: a hundred years.
+const maxSpan = 36_500 * 24 * time.Hour
 
-// maxSpanDays keeps a span within what a duration holds: a hundred years.
-const maxSpanDays = 36_500
+// parseSpan reads how long something is: 90m, 24h or 7d.
+var parseSpan = parseDuration(time.Nanosecond, maxSpan)
 
 // parseMoment reads a time, or how long ago it was.
 func parseMoment(text string) (time.Time, error) {

@@ -267,7 +267,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 		t.Helper()
 		return call(t, variables(), append(append([]string{"topics"}, args...), "--store", file)...)
 	}
-	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "without --store it is asked") {
+	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "ask it instead: --at URL") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 	r.stop()

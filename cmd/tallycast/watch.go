@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -30,8 +31,11 @@ Examples:
   tallycast watch --url https://tally.example.com blog/likes/hello | tee likes.log
 `
 
-// atFlag says which service is meant.
-var atFlag = definition{name: "url", takes: "URL", fallback: "http://localhost:8080", help: "Where the service is, with its base path."}
+// watchFlags name the service in the way of watch, and in that of all other commands.
+var watchFlags = []definition{
+	{name: "url", takes: "URL", fallback: "http://localhost:8080", help: "Where the service is, with its base path."},
+	{name: "at", group: groupService, takes: "URL", alternative: "url", help: "The same, as other commands call it."},
+}
 
 const (
 	// watchSilence ends a stream that says nothing: the service beats every 25 s.
@@ -63,8 +67,15 @@ type refusal struct {
 
 // watchTopics shows the numbers of topics until the process is to end.
 func watchTopics(p *process) int {
-	r := &reader{values: layer([]definition{atFlag}, p.flags, p.env, configFile{})}
-	at := one(r, "url", parseServiceURL)
+	values := layer(watchFlags, p.flags, p.env, configFile{})
+	r := &reader{values: values}
+	at, named := one(r, "url", parseServiceURL), values["url"]
+	if other := values["at"]; other.texts != nil {
+		if named.texts != nil {
+			r.refuse("at", fmt.Errorf("the service is given by --url (%s) too; it should be given once", named.source))
+		}
+		at, named = one(r, "at", parseServiceURL), other
+	}
 	if len(r.problems) > 0 {
 		return refuse(p.stderr, r.problems)
 	}
@@ -79,6 +90,7 @@ func watchTopics(p *process) int {
 		}
 		topics[i] = topic.String() // as the service calls it
 	}
+	fmt.Fprintf(p.stderr, "service: %s (%s)\n", printable(at), named.source)
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	frames := make(chan frame)
@@ -179,6 +191,10 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		}
 		return false, err
 	}
+	watched := map[string]*refusal{} // why a topic has no number; nil: it may have one
+	for _, topic := range topics {
+		watched[topic] = nil
+	}
 	scanner := bufio.NewScanner(response.Body)
 	scanner.Buffer(nil, maxFrameBytes)
 	for scanner.Scan() {
@@ -197,11 +213,44 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		case <-ctx.Done():
 			return heard, ctx.Err()
 		}
+		if f.Topic == "" {
+			continue
+		}
+		watched[f.Topic] = f.Error
+		if err := allRefused(watched); err != nil {
+			return false, err
+		}
 	}
 	if err := scanner.Err(); err != nil {
 		return heard, fmt.Errorf("the stream broke off: %w", err)
 	}
 	return heard, errors.New("the stream ended")
+}
+
+// temporary are the codes of refusals that may not be repeated if the topic is asked for
+// again.
+var temporary = map[string]bool{
+	string(tally.CodeStoreUnavailable): true, string(tally.CodeRateLimited): true, string(tally.CodeInternal): true,
+}
+
+// allRefused returns an error if no topic is left to watch: errRefused, unless one of
+// the refusals is temporary.
+func allRefused(watched map[string]*refusal) error {
+	permanent := true
+	var reasons []string
+	for topic, why := range watched {
+		if why == nil {
+			return nil
+		}
+		permanent = permanent && !temporary[why.Code]
+		reasons = append(reasons, printable(fmt.Sprintf("%s: %s: %s", topic, why.Code, why.Message)))
+	}
+	slices.Sort(reasons)
+	err := fmt.Errorf("no topic is left to watch: %s", strings.Join(reasons, "; "))
+	if permanent {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return err
 }
 
 // reason returns what a problem says to people, else the beginning of its text.

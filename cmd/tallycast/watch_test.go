@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,48 @@ func TestWatchRefusesWhatItCannotWatch(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
 	if code, _, errors := call(t, variables(), "watch", "--url", service.public+"/elsewhere", "default/likes/x"); code != exitFailure || !strings.Contains(errors, "404") {
 		t.Errorf("exit %d, %s", code, errors)
+	}
+}
+
+// Watch ends when every topic is refused for good, and goes on as long as one is not.
+func TestWatch_AllTopicsRefused(t *testing.T) {
+	service := started(t, variables(), "--drain", "0s", "--store", sqlite(t))
+	for _, topics := range [][]string{
+		{"nosite/likes/x"}, {"default/nometric/x"}, {"nosite/likes/x", "nosite/likes/x/"}, {"nosite/likes/x", "default/nometric/x"},
+	} {
+		code, out, errors := call(t, variables("TALLYCAST_AT="+service.public), append([]string{"watch"}, topics...)...)
+		if code != exitFailure || !strings.Contains(out, topics[0]+" error unknown_") || !strings.Contains(errors, "no topic is left to watch: ") || !strings.Contains(errors, topics[0]) {
+			t.Errorf("%v: exit %d, %s%s", topics, code, out, errors)
+		}
+	}
+	if err := allRefused(map[string]*refusal{"a": {Code: "unknown_site"}, "b": {Code: "store_unavailable"}}); err == nil || errors.Is(err, errRefused) {
+		t.Errorf("a refusal that is temporary: %v", err)
+	}
+	if err := allRefused(map[string]*refusal{"a": {Code: "unknown_site"}, "b": nil}); err != nil {
+		t.Errorf("a topic that may have a number: %v", err)
+	}
+}
+
+// Watch finds the service as all other commands do.
+func TestWatch_Service(t *testing.T) {
+	for _, c := range []struct {
+		env, args []string
+		want      string
+	}{
+		{nil, nil, "service: http://localhost:8080 (default)"},
+		{[]string{"TALLYCAST_AT=http://127.0.0.1:1/a/"}, nil, "service: http://127.0.0.1:1/a (environment TALLYCAST_AT)"},
+		{[]string{"TALLYCAST_AT=http://127.0.0.1:1"}, []string{"--url", "http://127.0.0.1:2"}, "service: http://127.0.0.1:2 (flag --url)"},
+		{nil, []string{"--at", "http://127.0.0.1:2"}, "service: http://127.0.0.1:2 (flag --at)"},
+		{nil, []string{"--at", "http://127.0.0.1:2", "--url", "http://127.0.0.1:1"}, "--at (flag --at): the service is given by --url (flag --url) too"},
+		{[]string{"TALLYCAST_AT=nonsense"}, nil, "--at (environment TALLYCAST_AT): \"nonsense\" is no address"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // it ends before it asks
+		var out, errs processtest.Book
+		run(ctx, append(append([]string{"watch"}, c.args...), "default/likes/x"), variables(c.env...), &out, &errs)
+		if !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%v %v: does not say %q: %s", c.env, c.args, c.want, errs.String())
+		}
 	}
 }
 

@@ -159,5 +159,5 @@ func (q *request) auditImport(report exchange.Report, replace bool) error {
 		target = "replace"
 	}
 	return q.s.desk.Audit(q.carriedThrough(), q.actor(), "import", target,
-		fmt.Sprintf("a piece of an export with %d topics, %d contributions and %d orders", report.Topics, report.Contributions, report.Orders))
+		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Counted(int(report.Topics), "topic"), tally.Counted(int(report.Contributions), "contribution"), tally.Counted(int(report.Orders), "order")))
 }

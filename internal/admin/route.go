@@ -77,6 +77,9 @@ func (m methods) call(s *Server, q *request, signsIn bool, allow []string) error
 		if err := s.authorize(q); err != nil {
 			return err
 		}
+		if s.storeName != "" {
+			q.w.Header().Set(StoreHeader, s.storeName)
+		}
 	}
 	f := m[method]
 	switch {

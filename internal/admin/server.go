@@ -38,6 +38,9 @@ type Options struct {
 	Keys    *tally.Keys // known keys of sites; may be nil
 	// Token opens everything below /admin; without one nothing is there.
 	Token string
+	// StoreName is how the store is called, without credentials: the answers to the owner
+	// carry it as [StoreHeader].
+	StoreName string
 	// BasePath is where the service is served below, such as /tally; or empty.
 	BasePath string
 	// Pages are the dashboard's files, index.html among them; nil: there is none.
@@ -46,20 +49,25 @@ type Options struct {
 	Now    func() time.Time // time.Now when nil
 }
 
+// StoreHeader names the store in the answers to the owner, so that commands can print
+// which one they changed.
+const StoreHeader = "Tally-Store"
+
 // Server answers what stands below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
-	desk     *owner.Desk
-	store    owner.Store
-	catalog  *tally.Catalog
-	keys     *tally.Keys
-	open     bool // there is a token
-	token    [sha256.Size]byte
-	basePath string
-	pages    fs.FS
-	logger   *slog.Logger
-	now      func() time.Time
-	calls    *http.ServeMux
+	desk      *owner.Desk
+	store     owner.Store
+	catalog   *tally.Catalog
+	keys      *tally.Keys
+	open      bool // there is a token
+	token     [sha256.Size]byte
+	storeName string
+	basePath  string
+	pages     fs.FS
+	logger    *slog.Logger
+	now       func() time.Time
+	calls     *http.ServeMux
 
 	attempts attempts
 	sessions sessions
@@ -69,18 +77,19 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(o Options) *Server {
 	s := &Server{
-		desk:     o.Desk,
-		store:    o.Store,
-		catalog:  o.Catalog,
-		keys:     o.Keys,
-		open:     o.Token != "",
-		token:    sha256.Sum256([]byte(o.Token)),
-		basePath: o.BasePath,
-		pages:    o.Pages,
-		logger:   o.Logger,
-		now:      o.Now,
-		attempts: attempts{byHolder: map[netip.Addr]*spell{}},
-		sessions: newSessions(o.Token),
+		desk:      o.Desk,
+		store:     o.Store,
+		catalog:   o.Catalog,
+		keys:      o.Keys,
+		open:      o.Token != "",
+		token:     sha256.Sum256([]byte(o.Token)),
+		storeName: o.StoreName,
+		basePath:  o.BasePath,
+		pages:     o.Pages,
+		logger:    o.Logger,
+		now:       o.Now,
+		attempts:  attempts{byHolder: map[netip.Addr]*spell{}},
+		sessions:  newSessions(o.Token),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

@@ -60,8 +60,8 @@ func (q *request) listSpikes() error {
 	}
 	since := defaultSince
 	if text := values.Get("since"); text != "" {
-		if since, err = time.ParseDuration(text); err != nil || since < time.Minute || since > maxSince {
-			return tally.Errorf(tally.CodeBadBody, "since is a time such as 1h, from 1m to %dh", maxSince/time.Hour)
+		if since, err = tally.ParseDuration(text); err != nil || since < time.Minute || since > maxSince {
+			return tally.Errorf(tally.CodeBadBody, "since is a time such as 1h or 7d, from 1m to %s", tally.FormatDuration(maxSince))
 		}
 	}
 	spikes, err := q.s.desk.Spikes(q.r.Context(), scope, since)

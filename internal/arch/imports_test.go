@@ -19,7 +19,8 @@ const module = "github.com/tallycast/tallycast/"
 // outside of its tests. A package that is not listed may be imported by nobody.
 var inward = map[string][]string{
 	"internal/tally":       {},
-	"internal/sqlitestore": {"internal/tally"},
+	"internal/newfile":     {},
+	"internal/sqlitestore": {"internal/newfile", "internal/tally"},
 	"internal/redisstore":  {"internal/tally"},
 	"internal/hub":         {"internal/tally"},
 	"internal/push":        {"internal/hub", "internal/tally"},
@@ -40,7 +41,7 @@ var inward = map[string][]string{
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
-	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/exchange", "internal/hub", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
+	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/exchange", "internal/hub", "internal/newfile", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
 		"internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/storetest":   {"internal/tally"},

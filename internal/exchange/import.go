@@ -308,8 +308,8 @@ func (i *importing) end() error {
 	case i.total == nil:
 		return fmt.Errorf("%w: its last line is missing, so it was cut off after line %d", ErrIncomplete, i.lines.number)
 	case *i.total != i.counted && i.report.Refused == 0:
-		return fmt.Errorf("%w: it was made with %d topics and %d contributions, and has %d and %d",
-			ErrIncomplete, i.total.Topics, i.total.Contributions, i.counted.Topics, i.counted.Contributions)
+		return fmt.Errorf("%w: it was made with %s and %s, and has %d and %d",
+			ErrIncomplete, tally.Counted(int(i.total.Topics), "topic"), tally.Counted(int(i.total.Contributions), "contribution"), i.counted.Topics, i.counted.Contributions)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package owner
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -37,7 +36,7 @@ func (d *Desk) Forget(ctx context.Context, actor, visitor string, scope tally.Sc
 	if err != nil {
 		return recent + older, err
 	}
-	return recent + older, d.Audit(ctx, actor, "forget", describe(scope), fmt.Sprintf("%d contributions of a visitor taken back", recent+older))
+	return recent + older, d.Audit(ctx, actor, "forget", describe(scope), tally.Counted(recent+older, "contribution")+" of a visitor taken back")
 }
 
 // person is a visitor, as the members that it may be of each topic.

@@ -2,7 +2,6 @@ package owner
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -50,7 +49,7 @@ func (d *Desk) Prune(ctx context.Context, actor string, scope tally.Scope, untou
 	if preview {
 		return pruned, nil
 	}
-	return pruned, d.Audit(ctx, actor, "prune", target, fmt.Sprintf("%d topics deleted", len(pruned)))
+	return pruned, d.Audit(ctx, actor, "prune", target, tally.Counted(len(pruned), "topic")+" deleted")
 }
 
 // prune deletes the topics that are still as they were found, and returns them.

@@ -3,6 +3,7 @@ package owner
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,21 +40,23 @@ type Spike struct {
 // Spikes returns what stands out within the time since in scope, the most first: a
 // topic that got [spikeLeast] contributions or more, [spikeTimes] times what it
 // usually gets in as much time, half of them from at most [spikeSources] sources or
-// within [spikeBurst] minutes. What one's own servers contributed for visitors is
-// left out. Usual is what the rest of the journal says. Errors:
-// [tally.CodeStoreUnavailable].
+// within [spikeBurst] minutes. Of each visitor only the newest entry counts, and only if
+// the contribution is still there: what was reverted or withdrawn is no spike. What one's
+// own servers contributed for visitors is left out. Usual is what the rest of the journal
+// says. Errors: [tally.CodeStoreUnavailable].
 func (d *Desk) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := d.now()
 	begin := minute(now.Add(-since))
 	kept := max(d.kept, since)
 	w := watch{begin: begin, share: since.Minutes() / max((kept-since).Minutes(), 1)}
-	var spikes []Spike
+	var candidates []watch // by all entries
 	note := func() {
-		if spike, ok := w.judge(); ok {
-			spikes = append(spikes, spike)
+		if _, ok := w.judge(); ok {
+			candidates = append(candidates, watch{begin: begin, topic: w.topic, recent: w.recent, usual: w.usual})
 		}
 	}
-	err := d.store.Journal(ctx, scope, minute(now.Add(-kept)), minute(now)+clockSlack, func(traces []tally.Trace) error {
+	end := minute(now) + clockSlack
+	err := d.store.Journal(ctx, scope, minute(now.Add(-kept)), end, func(traces []tally.Trace) error {
 		for _, t := range traces {
 			if t.Topic != w.topic {
 				note()
@@ -67,10 +70,69 @@ func (d *Desk) Spikes(ctx context.Context, scope tally.Scope, since time.Duratio
 		return nil, err
 	}
 	note()
+	var spikes []Spike
+	for _, candidate := range candidates {
+		spike, ok, err := d.currentSpike(ctx, candidate, end)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			spikes = append(spikes, spike)
+		}
+	}
 	slices.SortFunc(spikes, func(a, b Spike) int {
 		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return spikes, nil
+}
+
+// readAtOnce is how many contributions are read in one call.
+const readAtOnce = 1000
+
+// currentSpike reports whether candidate is a spike by the contributions that are still
+// there, each by the newest entry of its visitor.
+func (d *Desk) currentSpike(ctx context.Context, candidate watch, end int64) (Spike, bool, error) {
+	topic := candidate.topic
+	w := candidate
+	w.reset(topic)
+	// In a window every entry is a contribution of its own; a reverted one is erased.
+	isWindow := d.catalog.Rule(topic).Kind == tally.Window
+	newest := map[tally.Member]tally.Trace{} // about 100 bytes for each visitor of the spike
+	err := d.store.Journal(ctx, tally.ScopeOf(topic), candidate.begin, end, func(traces []tally.Trace) error {
+		for _, t := range traces {
+			switch {
+			case isWindow:
+				w.add(t)
+			case t.Minute >= newest[t.Member].Minute:
+				newest[t.Member] = t
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Spike{}, false, err
+	}
+	// A visitor with several entries counts once here: so should what is usual.
+	w.usual = candidate.usual
+	if !isWindow {
+		w.usual = int(float64(candidate.usual)*min(1, float64(len(newest))/float64(candidate.recent)) + 0.5)
+	}
+	for members := range slices.Chunk(slices.Collect(maps.Keys(newest)), readAtOnce) {
+		queries := make([]tally.Query, len(members))
+		for i, member := range members {
+			queries[i] = tally.Query{Topic: topic, Member: member}
+		}
+		for i, reading := range d.store.Read(ctx, queries) {
+			if reading.Err != nil {
+				return Spike{}, false, reading.Err
+			}
+			if reading.Mine > 0 {
+				w.add(newest[members[i]])
+			}
+		}
+	}
+	spike, ok := w.judge()
+	return spike, ok, nil
 }
 
 // watch looks at the traces of one topic.
@@ -80,6 +142,7 @@ type watch struct {
 
 	topic  tally.Topic
 	before int // traces before begin
+	usual  int // what before means for as much time as is looked at
 	recent int
 	// Of the recent ones. At most as many as the journal has for one topic.
 	sources map[tally.Source]*stretch
@@ -101,7 +164,7 @@ func (s *stretch) add(minute int64) {
 }
 
 func (w *watch) reset(topic tally.Topic) {
-	w.topic, w.before, w.recent = topic, 0, 0
+	w.topic, w.before, w.usual, w.recent = topic, 0, 0, 0
 	w.sources, w.minutes = map[tally.Source]*stretch{}, map[int64]int{}
 }
 
@@ -111,6 +174,7 @@ func (w *watch) add(t tally.Trace) {
 		return
 	case t.Minute < w.begin:
 		w.before++
+		w.usual = int(float64(w.before)*w.share + 0.5)
 		return
 	}
 	w.recent++
@@ -123,11 +187,10 @@ func (w *watch) add(t tally.Trace) {
 
 // judge tells whether the topic has a spike.
 func (w *watch) judge() (Spike, bool) {
-	usual := int(float64(w.before)*w.share + 0.5)
-	if w.recent < spikeLeast || w.recent < spikeTimes*usual {
+	if w.recent < spikeLeast || w.recent < spikeTimes*w.usual {
 		return Spike{}, false
 	}
-	spike := Spike{Topic: w.topic, Usual: usual}
+	spike := Spike{Topic: w.topic, Usual: w.usual}
 	if of, sources := w.most(); 2*of.n >= w.recent {
 		spike.From, spike.To, spike.Contributions, spike.Sources = at(of.from), at(of.to), of.n, sources
 		return spike, true

@@ -154,3 +154,65 @@ func TestAPageThatIsFoundByManyIsNoSpike(t *testing.T) {
 		}
 	})
 }
+
+// A spike whose contributions are gone is listed no longer, whoever took them back, and
+// each visitor counts once.
+func TestSpikes_RevertedContributions(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		o := open(w.first)
+		spiked := func(t *testing.T, page tally.Topic) int {
+			t.Helper()
+			spikes, err := o.Spikes(t.Context(), tally.ScopeOf(page), time.Hour)
+			if err != nil || len(spikes) > 1 {
+				t.Fatalf("spikes: %+v, %v", spikes, err)
+			}
+			if len(spikes) == 0 {
+				return 0
+			}
+			return spikes[0].Contributions
+		}
+		withdrawn, claps, moved, window, partly := newTopic("likes"), newTopic("claps"), newTopic("likes"), newTopic("visits"), newTopic("likes")
+		for n := range 30 {
+			o.contribute(t, withdrawn, visitor(n), 1, robot)
+			o.contribute(t, withdrawn, visitor(n), 0, robot)
+			o.contribute(t, claps, visitor(n), 1, robot)
+			o.contribute(t, claps, visitor(n), 3, robot)
+			o.contribute(t, claps, visitor(n), 2, robot)
+			o.contribute(t, moved, visitor(n), 1, robot)
+			o.contribute(t, moved, visitor(n), 0, robot)
+			o.contribute(t, moved, visitor(n), 1, netip.AddrFrom4([4]byte{192, 0, byte(n), 1}))
+			o.contribute(t, window, visitor(n), 1, robot)
+			o.contribute(t, partly, visitor(n), 1, robot)
+			if n < 11 {
+				o.contribute(t, partly, visitor(n), 0, home)
+			}
+		}
+		for _, c := range []struct {
+			what string
+			page tally.Topic
+			want int
+		}{
+			{"likes that their visitors took back", withdrawn, 0},
+			{"claps in several presses", claps, 30},
+			{"contributions of a window", window, 30},
+			{"fewer likes than are worth a look", partly, 0},
+		} {
+			if n := spiked(t, c.page); n != c.want {
+				t.Errorf("%s: a spike of %d, want %d", c.what, n, c.want)
+			}
+		}
+		// The newest entries came from everywhere, within a minute or two.
+		spikes, err := o.Spikes(t.Context(), tally.ScopeOf(moved), time.Hour)
+		if err != nil || len(spikes) != 1 || len(spikes[0].Sources) != 0 {
+			t.Errorf("likes that moved: %+v, %v", spikes, err)
+		}
+		for _, page := range []tally.Topic{claps, window} {
+			if _, err := o.Undo(t.Context(), "test", owner.Undo{Topics: []tally.Topic{page}, From: hourAgo()}, false); err != nil {
+				t.Fatal(err)
+			}
+			if n := spiked(t, page); n != 0 {
+				t.Errorf("a spike of %d is left of %s", n, page)
+			}
+		}
+	})
+}

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"modernc.org/sqlite"
+
+	"github.com/tallycast/tallycast/internal/newfile"
 )
 
 // copiedPages is how many pages a step of a backup copies: 256 KB, less than a millisecond,
@@ -18,53 +19,40 @@ const copiedPages = 64
 // Backup copies the database at from to a new file, which holds everything that was
 // acknowledged before Backup was called, is complete when it gets its name, and may
 // be opened as it is. It may be called beside a service that holds the file and
-// goes on writing; it refuses to overwrite. progress, which may be nil, is told how
-// many of how many bytes were copied.
-func Backup(ctx context.Context, from, to string, progress func(done, total int64)) (err error) {
+// goes on writing. With replace a file that is called to is replaced, unless it belongs
+// to from. progress, which may be nil, is told how many of how many bytes were copied.
+// Errors: [os.ErrExist] without replace, and those of the file system.
+func Backup(ctx context.Context, from, to string, replace bool, progress func(done, total int64)) (err error) {
 	if err := existing(ctx, from); err != nil {
 		return err
 	}
-	if err := vacant(to); err != nil {
+	if info, err := os.Stat(to + besideSuffixes[0]); err == nil && info.Size() > 0 {
+		return fmt.Errorf("back up to %s: %s is there and would be read as a part of the backup; choose another name", to, to+besideSuffixes[0])
+	}
+	file, err := newfile.Create(to, newfile.Options{Replace: replace, Keep: Files(from)})
+	if err != nil {
 		return err
 	}
-	// What is in it is nobody else's business: the file is its owner's alone.
-	file, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".*.partial")
-	if err != nil {
-		return fmt.Errorf("back up to %s: %w", to, err)
-	}
-	partial := file.Name()
-	defer func() {
-		if err != nil {
-			_ = os.Remove(partial)
-		}
-	}()
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("back up to %s: %w", to, err)
-	}
+	defer file.Discard()
 	reader := &Reader{path: from}
 	if err := reader.open(); err != nil {
 		return fmt.Errorf("back up %s: %w", from, err)
 	}
-	err = reader.snapshot(ctx, func(conn *sql.Conn) error { return copyPages(ctx, conn, partial, progress) })
+	err = reader.snapshot(ctx, func(conn *sql.Conn) error { return copyPages(ctx, conn, file.Name(), progress) })
 	if err = errors.Join(err, reader.Close()); err != nil {
 		return fmt.Errorf("back up %s to %s: %w", from, to, explain(err))
 	}
-	if err := finish(partial, to); err != nil {
-		return fmt.Errorf("back up to %s: %w", to, err)
-	}
-	return nil
+	return file.Commit()
 }
 
-// vacant tells whether nothing has that name yet.
-func vacant(to string) error {
-	_, err := os.Lstat(to)
-	switch {
-	case err == nil:
-		return fmt.Errorf("back up to %s: %w; a backup overwrites nothing", to, os.ErrExist)
-	case !errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("back up: %w", err)
+// Files returns the names of the files that a database at path consists of, whether
+// they exist or not.
+func Files(path string) []string {
+	files := []string{path, path + lockSuffix}
+	for _, suffix := range besideSuffixes {
+		files = append(files, path+suffix)
 	}
-	return nil
+	return files
 }
 
 // copyPages copies what the transaction of conn sees. Since that is of one moment,
@@ -102,28 +90,6 @@ func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(don
 		}
 		return nil
 	})
-}
-
-// finish gives the finished file its name, unless something has got it meanwhile,
-// and has both on disk when it returns.
-func finish(partial, to string) error {
-	if err := syncFile(partial); err != nil {
-		return err
-	}
-	if err := os.Link(partial, to); err == nil {
-		if err := os.Remove(partial); err != nil {
-			return err
-		}
-	} else {
-		// A file system without links, such as that of a memory stick.
-		if err := vacant(to); err != nil {
-			return err
-		}
-		if err := os.Rename(partial, to); err != nil {
-			return err
-		}
-	}
-	return syncFile(filepath.Dir(to))
 }
 
 // syncFile has a file, or the names in a directory, written to the disk.

@@ -44,7 +44,7 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 	}()
 	to := filepath.Join(t.TempDir(), "backup of 100%.db")
 	steps, last := 0, int64(0)
-	err = sqlitestore.Backup(context.Background(), path, to, func(done, total int64) {
+	err = sqlitestore.Backup(context.Background(), path, to, false, func(done, total int64) {
 		if done < last || done > total {
 			t.Errorf("%d of %d after %d", done, total, last)
 		}
@@ -87,13 +87,13 @@ func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
 	if err := os.WriteFile(taken, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := sqlitestore.Backup(context.Background(), path, taken, nil); !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), taken) {
+	if err := sqlitestore.Backup(context.Background(), path, taken, false, nil); !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), taken) {
 		t.Errorf("a backup over a file: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	to := filepath.Join(directory, "ended.db")
 	calls := 0
-	err := sqlitestore.Backup(ctx, path, to, func(int64, int64) {
+	err := sqlitestore.Backup(ctx, path, to, false, func(int64, int64) {
 		calls++
 		cancel()
 		// Somebody else takes the name, too.
@@ -108,9 +108,9 @@ func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
 		}
 	}
 	for what, err := range map[string]error{
-		"of nothing":               sqlitestore.Backup(context.Background(), filepath.Join(directory, "missing.db"), filepath.Join(directory, "a"), nil),
-		"of a text":                sqlitestore.Backup(context.Background(), taken, filepath.Join(directory, "a"), nil),
-		"into a missing directory": sqlitestore.Backup(context.Background(), path, filepath.Join(directory, "no", "a"), nil),
+		"of nothing":               sqlitestore.Backup(context.Background(), filepath.Join(directory, "missing.db"), filepath.Join(directory, "a"), false, nil),
+		"of a text":                sqlitestore.Backup(context.Background(), taken, filepath.Join(directory, "a"), false, nil),
+		"into a missing directory": sqlitestore.Backup(context.Background(), path, filepath.Join(directory, "no", "a"), false, nil),
 	} {
 		if err == nil {
 			t.Errorf("a backup %s was made", what)

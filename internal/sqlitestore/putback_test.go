@@ -28,7 +28,7 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup, to := filepath.Join(directory, "backup.db"), filepath.Join(directory, "tally.db")
-	if err := sqlitestore.Backup(context.Background(), path, backup, nil); err != nil {
+	if err := sqlitestore.Backup(context.Background(), path, backup, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := query[int64](t, backup, `SELECT sum(count) FROM topics`)
@@ -79,7 +79,7 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup, to := filepath.Join(directory, "backup.db"), filepath.Join(directory, "tally.db")
-	if err := sqlitestore.Backup(context.Background(), path, backup, nil); err != nil {
+	if err := sqlitestore.Backup(context.Background(), path, backup, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	copyFile(t, backup, to)

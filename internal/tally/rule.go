@@ -56,9 +56,9 @@ func ParseRule(text string) (Rule, error) {
 		}
 		return Rule{Kind: Amount, Max: most}, nil
 	case name == "window" && has:
-		window, err := time.ParseDuration(argument)
+		window, err := ParseDuration(argument)
 		if err != nil || window < time.Second || window > maxWindow || window%time.Second != 0 {
-			return Rule{}, fmt.Errorf("window:%s: a window is a duration in whole seconds from 1s to %s", argument, maxWindow)
+			return Rule{}, fmt.Errorf("window:%s: a window is a duration in whole seconds from 1s to %s, such as 30m or 1d", argument, FormatDuration(maxWindow))
 		}
 		return Rule{Kind: Window, Max: 1, Window: window}, nil
 	}

@@ -52,6 +52,13 @@ test('what npm would publish is what is used, and nothing else', async () => {
   }
 });
 
+test('its types are those of its sources', async () => {
+  run(join(web, 'node_modules/.bin/tsc'), ['-p', join(web, 'tsconfig.types.json'), '--outDir', join(project, 'types')], project);
+  const made = (await readdir(join(project, 'types'))).sort();
+  assert.deepEqual((await readdir(join(web, 'types'))).sort(), made, 'run make generate');
+  for (const name of made) assert.equal(await readFile(join(web, 'types', name), 'utf8'), await readFile(join(project, 'types', name), 'utf8'), `${name}: run make generate`);
+});
+
 test('its types let right use pass and catch wrong use', async () => {
   await writeFile(
     join(project, 'use.tsx'),
@@ -87,11 +94,16 @@ export function App() {
 }
 `,
   );
-  await writeFile(
-    join(project, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: { strict: true, noEmit: true, module: 'NodeNext', target: 'ES2023', lib: ['ES2024', 'DOM'], jsx: 'react-jsx', types: [], skipLibCheck: false }, files: ['use.tsx'] }),
-  );
-  run(join(web, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], project);
+  // As Node and as bundlers find modules.
+  for (const options of [{ module: 'NodeNext' }, { module: 'ESNext', moduleResolution: 'Bundler' }]) {
+    await writeFile(
+      join(project, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: { strict: true, noEmit: true, target: 'ES2023', lib: ['ES2024', 'DOM'], jsx: 'react-jsx', types: [], skipLibCheck: false, ...options }, files: ['use.tsx'] }),
+    );
+    run(join(web, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], project);
+  }
+  const made = await build({ entryPoints: [join(project, 'use.tsx')], bundle: true, write: false, format: 'esm', jsx: 'automatic', logLevel: 'silent' });
+  assert.match(made.outputFiles[0].text, /customElements\.define/);
 });
 
 test('importing it on a server touches nothing', async () => {

@@ -1,8 +1,8 @@
-/** A project of somebody else's that has the package installed, as npm gives it. */
+/** Somebody else's project that has the package installed, as npm gives it. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /** The package's own directory. */
 export const web = join(import.meta.dirname, '..');
@@ -24,22 +24,22 @@ export const run = (command, args, cwd, env) => {
 };
 
 /**
- * Packs the package and installs it into a new directory.
+ * Packs the package as a new clone has it, where nothing is installed, and installs it into
+ * an empty project. Nothing is downloaded.
  * @param {string[]} others packages that the project has beside it, as the lock file names them
  * @returns {Promise<string>} the directory, which is the caller's to remove
  */
 export async function makeProject(others) {
   const project = await mkdtemp(join(tmpdir(), 'tallycast-project-'));
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--silent', '--pack-destination', project], web).replace(/^[^[]*/, ''));
-  const installed = join(project, 'node_modules/@tallycast');
-  await mkdir(installed, { recursive: true });
-  run('tar', ['-xzf', join(project, filename), '-C', installed], project);
-  run('mv', ['package', 'web'], installed);
+  const clone = join(project, 'clone');
+  await cp(web, clone, { recursive: true, filter: (path) => !['node_modules', 'test', 'examples'].includes(basename(path)) });
+  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', project], clone));
+  await writeFile(join(project, 'package.json'), '{"private":true,"type":"module"}');
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', filename], project);
   for (const name of others) {
     const link = join(project, 'node_modules', name);
     await mkdir(dirname(link), { recursive: true });
     await symlink(join(web, 'node_modules', name), link);
   }
-  await writeFile(join(project, 'package.json'), '{"type":"module"}');
   return project;
 }

@@ -1,0 +1,12 @@
+package tally
+
+import "strconv"
+
+// Counted writes a number of things, such as "1 topic" and "2 topics", for nouns whose
+// plural ends in s.
+func Counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}

@@ -1,0 +1,22 @@
+/**
+ * Makes an element of HTML or, where the tag is svg or path, of SVG.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string)[]} children
+ * @returns {any}
+ */
+export declare function make(tag: string, attributes: Record<string, string>, ...children: (Node | string)[]): any;
+/**
+ * Writes a property where it has another value: the DOM is written only on change.
+ * @param {any} node
+ * @param {Record<string, unknown>} values
+ */
+export declare function write(node: any, values: Record<string, unknown>): void;
+/**
+ * Tells the console what was refused: it is for whoever runs the site. The same reason is told once.
+ * @param {{ code?: string, message?: string }} failure
+ */
+export declare const complain: ({ code, message }: {
+    code?: string;
+    message?: string;
+}) => void | true;

@@ -1,0 +1,1 @@
+export type Open = import('./transport.js').Open;
