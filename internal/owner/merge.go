@@ -240,8 +240,8 @@ func formerNames(register map[string]string, topic tally.Topic) ([]tally.Topic, 
 
 // version returns the version of a topic, 0 where it does not exist.
 func (d *Desk) version(ctx context.Context, topic tally.Topic) (int64, error) {
-	r := d.store.Read(ctx, []tally.Query{{Topic: topic}})[0]
-	return r.Change.Version, r.Err
+	state, err := d.Get(ctx, topic) // not Store.Read, which also answers the end of a topic
+	return state.Version, err
 }
 
 // carry makes the contributions of from ones of to, and returns the last portion of

@@ -69,6 +69,7 @@ type Store struct {
 
 	feed     *feed
 	presence *presence
+	ends     *ends
 
 	pulses *pulses
 
@@ -95,6 +96,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		sweeps:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		feed:    newFeed(),
+		ends:    &ends{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -152,7 +154,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept, ends: s.ends}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

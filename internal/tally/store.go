@@ -87,7 +87,9 @@ type Store interface {
 	// a batch whose Err is set may have been applied, but not after Apply returned.
 	Apply(ctx context.Context, batches []Batch)
 
-	// Read answers the queries, one reading each in their order. It changes nothing.
+	// Read answers the queries, one reading each in their order. It changes nothing. A
+	// topic that was deleted has count 0 and its final version while that is known, one
+	// that is missing otherwise version 0.
 	Read(ctx context.Context, queries []Query) []Reading
 
 	// Reissue compares, atomically for each topic, what is stored with what is
