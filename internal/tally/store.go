@@ -137,6 +137,13 @@ type Feed interface {
 	Broadcast(payload []byte)
 }
 
+// Rereader is a [Feed] that reads a watched topic again when it is asked to.
+type Rereader interface {
+	// ReadAgain has the state of topic read and handed to [Sink.Settle] once more, if it
+	// is watched. It does not block.
+	ReadAgain(topic Topic)
+}
+
 // Sink is where a [Feed] delivers. Its methods do not block.
 type Sink interface {
 	// Push hands over a change as it was published.
