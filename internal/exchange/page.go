@@ -3,38 +3,19 @@ package exchange
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/pagekey"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// indexFile is what the widgets take for its directory.
-var indexFile = regexp.MustCompile(`(^|/)index\.html$`)
-
-// pageKey returns the key that the widgets give to a page: its path, decoded, without
-// index.html and outer slashes; the home page is index. Its query names the same page,
-// unless keepQuery says otherwise.
+// pageKey returns the key that the widgets give to the page at path. Its query names the
+// same page, unless keepQuery says otherwise.
 func pageKey(path string, keepQuery bool) (string, error) {
-	path, _, _ = strings.Cut(path, "#")
-	path, query, _ := strings.Cut(path, "?")
-	key, err := url.PathUnescape(path)
-	if err != nil {
-		return "", fmt.Errorf("the path %.300q has a malformed escape", path)
+	if !keepQuery {
+		path, _, _ = strings.Cut(path, "?")
 	}
-	key = strings.Trim(indexFile.ReplaceAllString(key, "$1"), "/")
-	if key == "" {
-		key = "index"
-	}
-	if keepQuery && query != "" {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			return "", fmt.Errorf("the query of %.300q is malformed", path)
-		}
-		key += "?" + values.Encode() // sorted by name
-	}
-	return key, nil
+	return pagekey.OfPath(path)
 }
 
 // splitAddress returns host and path of a page's address, with or without its scheme,

@@ -6,6 +6,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
 // home is what the widgets call the page at the root of a site.
@@ -39,17 +41,7 @@ func keyOfAddress(address string) (string, error) {
 			return "", fmt.Errorf("%q is a pattern, not the address of this page", address)
 		}
 	}
-	name := at.Path
-	if dir, last := path.Split(name); last == "index.html" {
-		name = dir
-	}
-	if name = strings.Trim(name, "/"); name == "" {
-		name = home
-	}
-	if query := at.Query().Encode(); query != "" { // sorted
-		name += "?" + query
-	}
-	return name, nil
+	return pagekey.Of(address)
 }
 
 // key returns the key of a record, by the rules.

@@ -1,5 +1,5 @@
 import { complain } from './dom.js';
-import { ENTRY, recall } from './memory.js';
+import { entryName, recall } from './memory.js';
 import { DEAF, LINGER, LOOK, SILENCE } from './patience.js';
 import { pauseAfter } from './pause.js';
 import { makeTopic } from './topic.js';
@@ -132,9 +132,9 @@ export function connect(api) {
     });
     addEventListener('storage', ({ key }) => {
       // None where everything was cleared.
-      if (!key || key === ENTRY) for (const name in topics) topics[name].recall();
+      if (!key || key === entryName(api)) for (const name in topics) topics[name].recall();
     });
-    Object.keys(recall().wish).forEach(client.topic);
+    Object.keys(recall(api).wish).forEach(client.topic);
     flush();
   };
 

@@ -1,7 +1,7 @@
 import { complain, make } from './dom.js';
 import { format } from './format.js';
 import { BEAT, PACE, ROLL, still } from './motion.js';
-import { keyOf, leave } from './page.js';
+import { address, keyOf, look } from './page.js';
 import { shared } from './site.js';
 
 /** How far from the viewport an element begins to be pushed to. */
@@ -148,13 +148,25 @@ export class TallyElement extends Base {
       present.add(this);
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
-      if (!name) this.emit('error', { code: 'bad_topic' });
+      if (!name) this.refuse();
     }
     if (this.near) this.follow();
     this.topic?.listeners.add(this.#hear);
     if (this.#fresh) this.topic?.seed(this.getAttribute('count'));
     this.#fresh = false;
     this.paint();
+  }
+
+  /** Reports that the element's page has no key. */
+  refuse() {
+    const failure = {
+      code: 'bad_topic',
+      message:
+        `${this.localName}: ${JSON.stringify(this.getAttribute('page') ?? address().href)} cannot be a page. It should be a path or a URL of this site, ` +
+        'of at most 256 bytes, without empty, . or .. segments, braces and control characters; a percent sign is written %25',
+    };
+    complain(failure);
+    this.emit('error', failure);
   }
 
   /** Has the topic pushed, once the element is near. */
@@ -243,17 +255,18 @@ export function pause(on) {
   present.forEach((element) => element.paint('server'));
 }
 
-/** Elements without a page follow the address of a single-page site. */
+/** Resolves the elements again after client-side navigation: those without a page mean another one then. */
 export function followNavigation() {
-  const resolve = () => {
-    leave();
-    present.forEach((element) => element.resolve());
+  let last = address().href;
+  const check = (/** @type {boolean} */ written) => {
+    look(written);
+    if (last !== (last = address().href)) present.forEach((element) => element.resolve());
   };
-  const moved = () => {
-    resolve();
-    // What a framework writes into the head may come after the address.
-    setTimeout(resolve, PACE);
-  };
-  addEventListener('popstate', moved);
-  /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', moved);
+  // Later than the router's own turn, which may write the canonical link after the address.
+  const soon = () => queueMicrotask(() => check(false));
+  addEventListener('popstate', soon);
+  /** @type {any} */ (globalThis).navigation?.addEventListener('currententrychange', soon);
+  new MutationObserver(soon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
+  // Routers that replace the document keep a link that is the same in both pages.
+  for (const event of ['astro:after-swap', 'turbo:render']) document.addEventListener(event, () => check(true));
 }

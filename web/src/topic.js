@@ -90,7 +90,7 @@ export function makeTopic(name, api) {
       if (!later) topic.flush();
     },
     recall() {
-      const found = recallTopic(name);
+      const found = recallTopic(api, name);
       if (flying) wish = found.wish ?? (found.mine === mine ? wish : found.mine);
       else ({ mine, wish } = found);
       release();
@@ -168,12 +168,12 @@ export function makeTopic(name, api) {
    */
   const note = (left) => {
     wish = left;
-    return remember(name, mine, wish);
+    return remember(api, name, mine, wish);
   };
 
   /** @type {Listener} */
   const tell = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
 
-  ({ mine, wish } = recallTopic(name));
+  ({ mine, wish } = recallTopic(api, name));
   return topic;
 }
