@@ -59,6 +59,8 @@ export class TallyElement extends Base {
   #name = null;
   /** @type {number | undefined} the number on screen */
   #shown;
+  /** @type {number | undefined} the visitor's contribution that was told with it */
+  #own;
   #fresh = false; // the count attribute was set for the topic that comes next
   /** The element has been near the viewport. */
   near = false;
@@ -194,19 +196,22 @@ export class TallyElement extends Base {
   paint(source) {
     const count = this.topic?.failure ? undefined : this.topic?.shown;
     const before = this.#shown;
+    const own = this.topic?.own;
     this.number.hidden = count === undefined;
-    if (count === before || count === undefined) return;
-    if (source === 'server' && before !== undefined) {
+    if (count === undefined || (count === before && own === this.#own)) return;
+    if (source === 'server' && before !== undefined && count !== before) {
       if (this.#rest || this.paused) return;
     }
     this.#shown = count;
+    this.#own = own;
     const { short, exact } = format(count, this.lang_);
     this.number.textContent = short;
     this.exact.textContent = exact;
     this.exact.className = short === exact ? '' : 'note';
-    const detail = { count, mine: this.topic?.own, source: source === 'server' ? source : 'visitor' };
+    const detail = { count, mine: own, source: source === 'server' ? source : 'visitor' };
     if (before === undefined) return this.emit('load', detail);
     this.emit('change', detail);
+    if (count === before) return;
     clearTimeout(this.#rest);
     this.#rest = setTimeout(() => {
       this.#rest = undefined;

@@ -37,7 +37,21 @@ export async function startSite(t, pages, { local = false, ...options } = {}) {
   const [page, api] = local ? ['127.0.0.1', '127.0.0.1'] : ['blog.example', 'tally.example'];
   const url = `http://${page}:${address.port}`;
   const service = await startService({ ...options, flags: [`--allow-origin=${url}`, ...(options.flags ?? [])] });
-  t.after(() => service.stop());
-  const site = { url, api: `http://${api}:${service.port}`, service, pages };
+  const site = {
+    url,
+    api: `http://${api}:${service.port}`,
+    service,
+    pages,
+    /**
+     * Ends the service and starts it again at the same address.
+     * @param {() => Promise<unknown>} [meanwhile]
+     */
+    async restart(meanwhile) {
+      await site.service.stop();
+      await meanwhile?.();
+      site.service = await startService({ ...options, port: service.port, flags: [`--allow-origin=${url}`, ...(options.flags ?? [])] });
+    },
+  };
+  t.after(() => site.service.stop());
   return site;
 }
