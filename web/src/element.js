@@ -163,9 +163,7 @@ export class TallyElement extends Base {
   refuse() {
     const failure = {
       code: 'bad_topic',
-      message:
-        `${this.localName}: ${JSON.stringify(this.getAttribute('page') ?? address().href)} cannot be a page. It should be a path or a URL of this site, ` +
-        'of at most 256 bytes, without empty, . or .. segments, braces and control characters; a percent sign is written %25',
+      message: `${this.localName}: "${this.getAttribute('page') ?? address().href}" is not a percent-encoded path or URL of a page on this site`,
     };
     complain(failure);
     this.emit('error', failure);
@@ -270,7 +268,18 @@ export function followNavigation() {
   // Later than the router's own turn, which may write the canonical link after the address.
   const soon = () => queueMicrotask(() => check(false));
   addEventListener('popstate', soon);
-  /** @type {any} */ (globalThis).navigation?.addEventListener('currententrychange', soon);
+  const { navigation, history } = /** @type {any} */ (globalThis);
+  if (navigation) navigation.addEventListener('currententrychange', soon);
+  else {
+    // Nothing else tells Firefox before 147 and Safari before 26.2 of a router's navigation.
+    for (const name of ['pushState', 'replaceState']) {
+      const original = history[name];
+      history[name] = (/** @type {any[]} */ ...args) => {
+        original.apply(history, args);
+        soon();
+      };
+    }
+  }
   new MutationObserver(soon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
   // Routers that replace the document keep a link that is the same in both pages.
   for (const event of ['astro:after-swap', 'turbo:render']) document.addEventListener(event, () => check(true));

@@ -3,9 +3,6 @@
  * file tests both. An address is a URL of this site, a path with a leading slash, or a path without one.
  */
 
-/** The greatest length of a key, in bytes of UTF-8. */
-const LONGEST = 256;
-
 /**
  * How far apart a navigation and the change of the canonical link that belongs to it may be, in
  * milliseconds: some routers write the head before the address.
@@ -75,8 +72,9 @@ function keyOfPath(escaped, query) {
   query?.sort();
   if (`${query ?? ''}`) key += '?' + query;
   key = key.normalize();
-  // No empty, . or .. segment, no control character, no half of a surrogate pair, no brace.
-  if (/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}\p{Cs}]/u.test(key) || new TextEncoder().encode(key).length > LONGEST) throw key;
+  // No empty, . or .. segment, no control character, no half of a surrogate pair, no brace. The
+  // server refuses one that is too long.
+  if (/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}\p{Cs}]/u.test(key)) throw key;
   return key;
 }
 

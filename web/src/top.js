@@ -137,7 +137,8 @@ export class Top extends TallyElement {
     const [site, metric, ...segments] = topic.split('/');
     const key = segments.join('/');
     const known = [...this.querySelectorAll('a')].find(({ dataset: { page }, href, pathname }) =>
-      (page === undefined ? [href, pathname || ''] : [page]).some((address) => keyOf(address) === key),
+      // mailto: and SVG links have no such path.
+      (page !== undefined ? [page] : pathname?.[0] === '/' ? [href, pathname] : []).some((address) => keyOf(address) === key),
     );
     const href = known?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
     const number = make('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.lang_ && { lang: this.lang_ }) });

@@ -83,16 +83,8 @@ export async function visit(topic, element) {
   if (counted.has(name)) return void (known() && keep(name));
   counted.set(name, false);
   await activated();
-  // Counted for good, and remembered: nothing is to be said again, unless the service has lost it.
-  if (known() && recall(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') {
-    const again = () => {
-      if (topic.own) return;
-      topic.listeners.delete(again);
-      counted.delete(name);
-      visit(topic, element);
-    };
-    return void topic.listeners.add(again);
-  }
+  // Counted for good, and remembered: nothing is to be said again.
+  if (known() && recall(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') return;
   // All attempts are the same visitor's: the first may have been counted, and its answer lost.
   const visitor = known() ? remember(shared.client.api, name, 0, undefined) : undefined;
   for (let tries = 0; tries < TRIES; tries++) {

@@ -304,22 +304,6 @@ test('a row of reactions shows none as pressed after a reset', async (t) => {
   await eventually(async () => assert.equal(await on(page), 0));
 });
 
-test('a visitor who was counted for good is counted again once all were reset', async (t) => {
-  const topic = 'default/visitors/site';
-  const site = await startSite(t, { '/': { body: '<tally-visitors consent></tally-visitors>' } }, { flags: [OWNED] });
-  const { context, open } = await newVisitor(t, browser);
-  let posts = 0;
-  context.on('request', (request) => request.url().endsWith('/v1/' + topic) && request.method() === 'POST' && posts++);
-  await shows(await open(site.url), 'tally-visitors', 1);
-  const known = await open(site.url);
-  await shows(known, 'tally-visitors', 1);
-  await known.waitForTimeout(500);
-  assert.equal(posts, 1);
-  await edit(site.service.url, 'POST', 'reset', { topics: [topic] });
-  assert.equal(await countOf(site.service.url, topic), 0);
-  await shows(await open(site.url), 'tally-visitors', 1);
-});
-
 test('a Redis that lost everything, or came back older, shows on open pages and their hearts', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
