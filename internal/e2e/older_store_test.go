@@ -118,3 +118,42 @@ func TestImport_OlderExportIntoEmptiedRedis(t *testing.T) {
 		v.onlyGrows()
 	}
 }
+
+// After a restore every number has a version above all that were sent before, also one that
+// is not in the backup and is liked again.
+func TestRestore_RaisesVersions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, backup := "sqlite:"+filepath.Join(dir, "tally.db"), filepath.Join(dir, "backup.db")
+	const kept, late = "default/likes/kept", "default/likes/late"
+	s := serve(t, "--store", store)
+	for i := range 3 {
+		s.like(kept, visitor(i), "1")
+	}
+	ran(t, "backup", "--store", store, backup)
+	for i := range 10 {
+		s.like(kept, visitor(i), "1")
+		s.like(late, visitor(i), "1")
+	}
+	v := s.watch("?topic=" + kept + "&topic=" + late)
+	before := v.sawCount(kept, 10)
+	lost := v.sawCount(late, 10)
+	s.Kill9()
+	ran(t, "restore", "--store", store, backup)
+	s = serve(t, "--store", store)
+	again := s.watch("?topic=" + kept)
+	if f := again.sawCount(kept, 3); f.Version <= max(before.Version, lost.Version) {
+		t.Errorf("%s after %s", f.raw, before.raw)
+	}
+	if c := s.like(late, visitor(0), "1"); c.Count != 1 || c.Version <= lost.Version {
+		t.Errorf("%+v after %s", c, lost.raw)
+	}
+	// Restored once more, over the restored one.
+	newest := s.like(kept, visitor(9), "1").Version
+	s.Kill9()
+	ran(t, "restore", "--store", store, backup)
+	s = serve(t, "--store", store)
+	if c := s.read(kept); c.Count != 3 || c.Version <= newest {
+		t.Errorf("%+v after version %d", c, newest)
+	}
+}
