@@ -153,10 +153,11 @@ func sound(ctx context.Context, path string) (found Restored, err error) {
 // it cannot be read. A damaged file does not spoil what takes its place: what cannot be a
 // version is left out.
 func newestVersion(ctx context.Context, path string) (newest int64) {
-	if existing(ctx, path) != nil {
-		return 0
+	access := "mode=ro"
+	if info, err := os.Stat(path + besideSuffixes[0]); err != nil || info.Size() == 0 {
+		access = "mode=ro&immutable=1" // leaves no files beside it
 	}
-	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
+	db, err := sql.Open("sqlite", dsn(path, access))
 	if err != nil {
 		return 0
 	}

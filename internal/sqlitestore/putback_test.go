@@ -176,6 +176,9 @@ func TestPutBack_RaisesVersions(t *testing.T) {
 			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); done.Newest.UnixMicro() != newest {
 				t.Errorf("the newest change of the backup is told as %v, not as %v", done.Newest, time.UnixMicro(newest))
 			}
+			if _, err := os.Stat(done.Kept + "-shm"); done.Kept != "" && !strings.HasPrefix(name, "one that changed and was killed") && err == nil {
+				t.Error("an index of a log is left that was not there")
+			}
 			if lowest := query[int64](t, to, `SELECT min(version) FROM topics`); lowest <= least {
 				t.Errorf("version %d, at most %d was pushed", lowest, least)
 			}
