@@ -325,3 +325,30 @@ test('a Redis that lost everything, or came back older, shows on open pages and 
   await press(page, 'tally-like');
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 4));
 });
+
+test('a Redis that came back with nothing shows on a page that stayed connected, and on its heart', async (t) => {
+  const first = await startRedis();
+  t.after(() => first.stop());
+  const site = await startSite(t, { '/': HEART }, { store: first.url });
+  const { context, open } = await newVisitor(t, browser);
+  await hurry(context);
+  await context.addInitScript(() => {
+    const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
+  });
+  await likes(site.service.url, TOPIC, 0, 10);
+  const page = await open(site.url);
+  await press(page, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 11));
+  await first.stop();
+  const statuses = () => page.evaluate(() => /** @type {any} */ (window).statuses);
+  await eventually(async () => assert.deepEqual(await statuses(), ['live', 'stale']), SOON);
+  const second = await startRedis(first.port);
+  t.after(() => second.stop());
+  await staysAt(page, 'tally-like', 0);
+  await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
+  assert.deepEqual(await statuses(), ['live', 'stale', 'live']);
+  await press(page, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  await shows(page, 'tally-like', 1);
+});

@@ -131,9 +131,12 @@ export async function runCommand(...args) {
   if (code) throw new Error(`tallycast ${args.join(' ')}: exit ${code}\n${command.output()}`);
 }
 
-/** Starts a Redis of its own. */
-export async function startRedis() {
-  const port = await freePort();
+/**
+ * Starts a Redis of its own.
+ * @param {number} [port] that of one that ended: it comes back with nothing
+ */
+export async function startRedis(port) {
+  port ??= await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'tallycast-redis-'));
   const redis = start('redis-server', [
     '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no',
@@ -144,6 +147,7 @@ export async function startRedis() {
   });
   return {
     url: `redis://127.0.0.1:${port}/0`,
+    port,
     /** @param {NodeJS.Signals} signal */
     signal: (signal) => redis.child.kill(signal),
     /** Loses everything. */
