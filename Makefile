@@ -17,7 +17,7 @@ BUILD := -tags nomsgpack -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X
 # A header a step, so that a log can be read.
 step = printf '\n\033[1m==> %s\033[0m\n'
 
-.PHONY: build test test-all test-platforms tools lint test-go test-web test-frameworks bench-tools test-bench generate fmt run clean help
+.PHONY: build test test-all test-platforms tools lint test-go test-web test-engines test-frameworks bench-tools test-bench generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -31,8 +31,9 @@ test: ## Install what the tests lack, then check and test everything.
 	@$(step) 'bench'      && $(MAKE) --no-print-directory test-bench
 	@$(step) 'all passed'
 
-test-all: test ## Run what takes longer, too: sites built with Astro and Next.js, builds for every system.
+test-all: test ## Run what takes longer, too: sites built with Astro and Next.js, builds for every system, Firefox and WebKit.
 	@$(step) 'frameworks' && $(MAKE) --no-print-directory test-frameworks
+	@$(step) 'engines'    && $(MAKE) --no-print-directory test-engines
 	@$(step) 'platforms'  && $(MAKE) --no-print-directory test-platforms
 	@$(step) 'all passed'
 
@@ -67,11 +68,14 @@ test-go: ## Run the Go tests with the race detector.
 	$(GO_TEST) $$(go list ./... | grep -vxF "$$(go list $(TOPOLOGIES))")
 	$(GO_TEST) -p 1 $(TOPOLOGIES)
 
-test-web: web/node_modules/.package-lock.json ## Check the types of the widgets and run them in Chromium.
+test-web: web/node_modules/.package-lock.json ## Check the types of the widgets and run them in Chromium; a smoke test in Firefox and WebKit.
 	npm --prefix web test
 
 test-frameworks: ## Compare the keys of seeds with the pages that Astro and Next.js build.
 	go test -tags frameworks -timeout 30m -run 'Astro|Next' ./internal/seed
+
+test-engines: web/node_modules/.package-lock.json ## Run the main browser tests in Firefox and WebKit.
+	npm --prefix web run test:engines
 
 # npm writes this file when it has installed what the lock file says.
 web/node_modules/.package-lock.json: web/package-lock.json web/package.json

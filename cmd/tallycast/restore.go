@@ -12,7 +12,8 @@ const restoreDetails = `
 Puts a copy of a backup in the place of an SQLite store that no service holds: end
 the service before, and start it again after. The backup is read as a whole first,
 and a damaged one changes nothing. What was there stays beside it, with the files
-that end in -wal and -shm, which would spoil the backup if they were left.
+that end in -wal and -shm, which would spoil the backup if they were left. All topics
+get new versions, above those that open pages may show.
 
 An export (jsonl) is restored by tallycast import.
 `

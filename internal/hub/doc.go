@@ -9,6 +9,10 @@
 // released; a value that a newer one replaces is never sent, the last one always
 // is. Hence a slow viewer costs no more than a fast one.
 //
+// On one connection the versions of a topic only grow. A viewer remembers the versions of
+// topics that it unsubscribed from; if it subscribes again and the store has an older
+// version, the store reissues its value before the viewer is sent one.
+//
 // Viewers are divided among shards, one a processor, that share nothing but the
 // newest values: one goroutine owns each shard's viewers and lists, makes all
 // writes to its viewers and closes their connections. Others reach it through

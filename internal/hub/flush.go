@@ -194,11 +194,11 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	for i := range v.subscriptions {
 		sub := &v.subscriptions[i]
 		u := sub.list.released
-		if u == nil || s.stale && sub.sent == unsent {
+		if u == nil || sub.sent < 0 && (s.stale || !sub.lacks(u.change.Version)) {
 			complete = false
 			continue
 		}
-		if sub.sent < u.change.Version {
+		if sub.lacks(u.change.Version) {
 			if len(s.buffer) >= maxWrite {
 				return true
 			}
@@ -248,7 +248,7 @@ func (s *shard) account(v *Viewer, n int) {
 			v.own = nil
 		case partChange:
 			sub := &v.subscriptions[p.slot]
-			if sub.sent != unsent {
+			if sub.sent >= 0 {
 				s.lagging++
 				s.heard += sub.list.released.heard
 			}

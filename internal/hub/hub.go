@@ -85,8 +85,11 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) Push(change tally.Change) {
 	h.stats.heard.Add(1)
 	if t := h.topics.find(change.Topic); t != nil {
-		if _, taken := t.take(change, h.now()); taken {
+		switch held, taken := t.take(change, h.now()); {
+		case taken:
 			h.changed(t)
+		case change.Version < held.Version: // the store went back
+			h.readAgain(t)
 		}
 	}
 }
@@ -97,11 +100,48 @@ func (h *Hub) Settle(read tally.Change) (held tally.Change) {
 	if t == nil {
 		return read
 	}
-	held, taken := t.take(read, h.now())
-	if taken {
-		h.changed(t)
+	for {
+		floor := t.floor.Load()
+		settled := read
+		switch {
+		case read.Version >= floor:
+		case read.Version == 0:
+			// Nothing is stored that could be reissued.
+			settled.Version = floor + 1
+		default:
+			// It is reissued, and published under a version above.
+			settled.Version = floor
+			return settled
+		}
+		held, taken := t.take(settled, h.now())
+		if taken {
+			h.changed(t)
+		}
+		if t.floor.Load() == floor {
+			return held
+		}
 	}
-	return held
+}
+
+// raise makes version the least that is released of t.
+func (h *Hub) raise(t *topic, version int64) {
+	for {
+		floor := t.floor.Load()
+		if version <= floor || t.floor.CompareAndSwap(floor, version) {
+			break
+		}
+	}
+	// Settle looks at the floor after it stored what is held: one sees the other.
+	if held := t.held.Load(); held != nil && held.change.Version < version {
+		h.readAgain(t)
+	}
+}
+
+// readAgain has t settled again, if the feed can.
+func (h *Hub) readAgain(t *topic) {
+	if feed, ok := h.feed.(tally.Rereader); ok {
+		feed.ReadAgain(t.name)
+	}
 }
 
 // Stale implements [tally.Sink].

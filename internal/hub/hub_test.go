@@ -24,6 +24,23 @@ func line(dst, json []byte) []byte { return append(append(dst, json...), '\n') }
 type recordedFeed struct {
 	mu      sync.Mutex
 	watched map[tally.Topic]int
+	again   map[tally.Topic]int
+}
+
+func (f *recordedFeed) ReadAgain(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.again == nil {
+		f.again = map[tally.Topic]int{}
+	}
+	f.again[topic]++
+}
+
+// asked returns how often a topic was to be read again.
+func (f *recordedFeed) asked(topic tally.Topic) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.again[topic]
 }
 
 func (f *recordedFeed) Watch(topic tally.Topic) {

@@ -254,7 +254,7 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	for _, sub := range v.subscriptions {
 		s.strike(sub)
 	}
-	v.subscriptions, v.rest, v.own = nil, nil, nil
+	v.subscriptions, v.left, v.rest, v.own = nil, nil, nil, nil
 	if v.is(joined) {
 		last := len(s.viewers) - 1
 		s.viewers[v.at] = s.viewers[last]

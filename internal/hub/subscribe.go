@@ -47,8 +47,13 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 			l.watched.Store(true)
 			l.released = t.held.Load()
 		}
+		least := v.left[t.name]
+		delete(v.left, t.name)
 		l.subscribers = append(l.subscribers, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
-		v.subscriptions = append(v.subscriptions, subscription{list: l, sent: unsent, at: int32(len(l.subscribers) - 1)})
+		v.subscriptions = append(v.subscriptions, subscription{list: l, sent: unsent(least), at: int32(len(l.subscribers) - 1)})
+		if least > 0 {
+			s.hub.raise(t, least)
+		}
 	}
 }
 
@@ -83,6 +88,7 @@ func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
 		if !gone[v.subscriptions[i].list] {
 			continue
 		}
+		s.remember(v, &v.subscriptions[i])
 		s.strike(v.subscriptions[i])
 		last := len(v.subscriptions) - 1
 		if i < last {
@@ -93,6 +99,24 @@ func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
 		v.subscriptions[last] = subscription{}
 		v.subscriptions = v.subscriptions[:last]
 	}
+}
+
+// remember notes up to which version v was sent the topic that it leaves.
+func (s *shard) remember(v *Viewer, sub *subscription) {
+	least := sub.least()
+	if least == 0 {
+		return
+	}
+	if v.left == nil {
+		v.left = map[tally.Topic]int64{}
+	}
+	for topic := range v.left {
+		if len(v.left) < s.hub.options.MaxTopicsPerViewer {
+			break
+		}
+		delete(v.left, topic)
+	}
+	v.left[sub.list.topic.name] = least
 }
 
 // strike takes a subscription's viewer from its list.

@@ -32,6 +32,9 @@ func (u *update) frame(format Format, formats []Encoder) []byte {
 type topic struct {
 	name tally.Topic
 	held atomic.Pointer[update] // the newest known; nil until it was settled
+	// floor is the highest version that a viewer was sent who left the topic and came
+	// back: what is older does not settle the topic.
+	floor atomic.Int64
 
 	// Guarded by the mutex of the topic's stripe.
 	refs int // subscriptions, and those on their way to a shard
@@ -82,11 +85,29 @@ type subscriber struct {
 // subscription is a list in a viewer, and where the list notes the viewer.
 type subscription struct {
 	list *list
-	sent int64 // version that the viewer was sent last, or unsent
+	sent int64 // version that the viewer was sent last, or unsent(least)
 	at   int32 // in list.subscribers
 }
 
-const unsent = -1
+// unsent stands for the version last sent while nothing was sent. The first must be least
+// at least: the viewer was sent that one before it left the topic and came back.
+func unsent(least int64) int64 { return -1 - least }
+
+// lacks reports whether the viewer is to be sent a topic at version.
+func (s *subscription) lacks(version int64) bool {
+	if s.sent < 0 {
+		return version >= s.least()
+	}
+	return version > s.sent
+}
+
+// least returns the lowest version that may be sent.
+func (s *subscription) least() int64 {
+	if s.sent < 0 {
+		return -1 - s.sent
+	}
+	return s.sent
+}
 
 // stripes divide the watched topics so that feeds and viewers that come and go
 // seldom wait for each other. A power of two.

@@ -57,9 +57,10 @@ type Viewer struct {
 	heard         uint32 // when it last took something or began to be blocked, in seconds of the shard's time
 	retry         uint32 // when it is tried again while blocked, in ticks of the shard's time
 	subscriptions []subscription
-	rest          []byte // what is left of a frame that was cut
-	own           []byte // encoded frames for this viewer alone
-	last          Reason // why it is closed, while closing
+	left          map[tally.Topic]int64 // topics unsubscribed from, to the version sent last; as many as one may watch
+	rest          []byte                // what is left of a frame that was cut
+	own           []byte                // encoded frames for this viewer alone
+	last          Reason                // why it is closed, while closing
 }
 
 // state is a set of what is true of a viewer.

@@ -116,9 +116,9 @@ func (d *Desk) forgetAliases(ctx context.Context, topic tally.Topic, emptied int
 }
 
 func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
-	reading := l.desk.store.Read(ctx, []tally.Query{{Topic: topic}})[0]
-	if reading.Err != nil || reading.Change.Version != emptied {
-		return reading.Err
+	state, err := l.desk.Get(ctx, topic)
+	if err != nil || state.Version != emptied {
+		return err
 	}
 	// A topic without a mark takes contributions of instances that know the aliases too.
 	if err := l.mark(ctx, topic, ""); err != nil {

@@ -85,6 +85,15 @@ func (f *feed) watch(topic tally.Topic) {
 	}
 }
 
+// readAgain has a topic settled again. One that is not subscribed yet will be settled.
+func (f *feed) readAgain(topic tally.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.topics[topic.String()]; t != nil {
+		f.settleLocked(t)
+	}
+}
+
 func (f *feed) unwatch(topic tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

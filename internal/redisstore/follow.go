@@ -85,6 +85,15 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	s.homeless.unwatch(topic)
 }
 
+// ReadAgain implements [tally.Rereader].
+func (s *Store) ReadAgain(topic tally.Topic) {
+	s.placing.RLock()
+	defer s.placing.RUnlock()
+	for _, n := range s.fleet.lately() {
+		n.feed.readAgain(topic)
+	}
+}
+
 // feedOf returns the feed that is to follow a topic.
 func (s *Store) feedOf(c *chart, topic tally.Topic) *feed {
 	if c.only != nil {

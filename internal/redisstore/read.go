@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +21,48 @@ import (
 const readChunk = 500
 
 // Read implements [tally.Store]. The count is read before the contribution, so
-// that what the latter has in advance arrives as a publication.
+// that what the latter has in advance arrives as a publication. Of topics that are missing
+// it reads the end afterwards.
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	readings := s.readStored(ctx, queries)
+	var missing []int
+	for i, r := range readings {
+		if r.Err == nil && r.Change.Version == 0 && s.catalog.Rule(r.Change.Topic).Kind != tally.Presence {
+			missing = append(missing, i)
+		}
+	}
+	for chunk := range slices.Chunk(missing, readChunk) {
+		s.readEnds(ctx, readings, chunk)
+	}
+	return readings
+}
+
+// readEnds reads the final versions of the topics whose readings are at missing.
+func (s *Store) readEnds(ctx context.Context, readings []tally.Reading, missing []int) {
+	ends := make([]*redis.StringCmd, len(missing))
+	requests := make([]request, len(missing))
+	for i, at := range missing {
+		key := s.names.ended(readings[at].Change.Topic)
+		ends[i] = redis.NewStringCmd(ctx, "get", key)
+		requests[i] = request{key: key, commands: []redis.Cmder{ends[i]}}
+	}
+	s.send(ctx, requests, nil)
+	for i, at := range missing {
+		version, err := ends[i].Int64()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			topic := readings[at].Change.Topic
+			readings[at] = tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read the end of %s: %w", topic, err))}
+			continue
+		}
+		readings[at].Change.Version = version
+	}
+}
+
+// readStored answers the queries as [Store.Read] does, but version 0 for every topic
+// that is missing.
+func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
 	readings := make([]tally.Reading, len(queries))
 	for i := range queries {
 		readings[i].Change.Topic = queries[i].Topic

@@ -218,7 +218,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 		}
 	}
 	var top []tally.Change
-	for i, r := range s.Read(ctx, queries) {
+	for i, r := range s.readStored(ctx, queries) {
 		if r.Err != nil {
 			return nil, r.Err
 		}
@@ -287,7 +287,7 @@ func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err 
 			}
 		}
 	}
-	for _, r := range s.Read(ctx, queries) {
+	for _, r := range s.readStored(ctx, queries) {
 		if r.Err == nil && r.Change.Version > 0 {
 			s.top.note(&s.stats, r.Change)
 		}

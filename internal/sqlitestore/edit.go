@@ -126,6 +126,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (chan
 	change = r.state(e.Topic).Change
 	if e.Kind == tally.EditDelete {
 		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
+		w.ends.add(e.Topic, r.version, now)
 		return change, w.remove(e.Topic, r)
 	}
 	e.After = r.state(e.Topic)

@@ -80,6 +80,17 @@ func (s *Store) Watch(topic tally.Topic) {
 	signal(f.unsettled)
 }
 
+// ReadAgain implements [tally.Rereader].
+func (s *Store) ReadAgain(topic tally.Topic) {
+	f := s.feed
+	f.mu.Lock()
+	if _, ok := f.watched[topic]; ok {
+		f.settling[topic] = struct{}{}
+	}
+	f.mu.Unlock()
+	signal(f.unsettled)
+}
+
 // Unwatch ends what Watch began.
 func (s *Store) Unwatch(topic tally.Topic) {
 	f := s.feed

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // besideSuffixes are what SQLite keeps beside a database: the log of what is not in it
@@ -26,7 +28,8 @@ type Restored struct {
 // PutBack puts a copy of the backup at from in the place of the database at to, which
 // nobody may hold. What was there stays beside it, with what belonged to it. Until the
 // copy is complete and was read, nothing is changed; what is cut off after that is
-// finished by repeating it.
+// finished by repeating it. All versions become higher than those that the database had:
+// what it counted after the backup may still be shown somewhere.
 // progress, which may be nil, is told how many of how many bytes were copied.
 // Errors: [ErrLocked], [ErrNewer] and those of the file system, each naming the file.
 func PutBack(ctx context.Context, from, to string, progress func(done, total int64)) (done Restored, err error) {
@@ -48,6 +51,9 @@ func PutBack(ctx context.Context, from, to string, progress func(done, total int
 	defer removeAll(partial)
 	if err == nil {
 		done, err = sound(ctx, partial)
+	}
+	if err == nil {
+		err = raiseVersions(ctx, partial, max(time.Now().UnixMicro(), newestVersion(ctx, partial), newestVersion(ctx, to)))
 	}
 	if err != nil {
 		return done, fmt.Errorf("restore %s: %w", from, err)
@@ -141,6 +147,57 @@ func sound(ctx context.Context, path string) (found Restored, err error) {
 		found.Newest = time.UnixMicro(newest)
 	}
 	return found, nil
+}
+
+// newestVersion returns the highest version that the database at path ever gave, or 0 if
+// it cannot be read. A damaged file does not spoil what takes its place: what cannot be a
+// version is left out.
+func newestVersion(ctx context.Context, path string) (newest int64) {
+	access := "mode=ro"
+	if info, err := os.Stat(path + besideSuffixes[0]); err != nil || info.Size() == 0 {
+		access = "mode=ro&immutable=1" // leaves no files beside it
+	}
+	db, err := sql.Open("sqlite", dsn(path, access))
+	if err != nil {
+		return 0
+	}
+	defer db.Close()
+	const most = 2 * tally.MaxValue
+	_ = db.QueryRowContext(ctx, `SELECT max(
+		coalesce((SELECT max(version) FROM topics WHERE version <= ?1), 0),
+		coalesce((SELECT value FROM meta WHERE name = 'last_version' AND value <= ?1), 0))`, int64(most)).Scan(&newest)
+	return newest
+}
+
+// raiseVersions gives all topics of the database at path versions above least, in the
+// order that they had, and makes new topics begin above these.
+func raiseVersions(ctx context.Context, path string, least int64) (err error) {
+	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", pragma("journal_mode", "delete")))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(explain(err), tx.Rollback())
+		}
+	}()
+	result, err := tx.ExecContext(ctx, `UPDATE topics SET version = ? + place
+		FROM (SELECT id AS ordered, row_number() OVER (ORDER BY version, id) AS place FROM topics) WHERE id = ordered`, least)
+	raised, err := inserted(result, err)
+	if err != nil {
+		return err
+	}
+	if _, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('last_version', ?)
+		ON CONFLICT DO UPDATE SET value = excluded.value`, least+raised); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // setAside gives the database at path, if there is one, another name, and what is

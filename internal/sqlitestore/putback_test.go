@@ -5,11 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // copyFile copies a file as a person does.
@@ -116,5 +118,83 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(filepath.Join(directory, "*.before-*")); len(names) > 0 {
 		t.Errorf("%v was set aside", names)
+	}
+}
+
+// Pages may show any version that the database had before, so a restore puts every topic above all
+// of them, and above the time of the restore: what was replaced may not be readable.
+func TestPutBack_RaisesVersions(t *testing.T) {
+	path := made(t)
+	directory := t.TempDir()
+	backup := filepath.Join(directory, "backup.db")
+	if err := sqlitestore.Backup(context.Background(), path, backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	const order = `SELECT group_concat(site || '/' || metric || '/' || key, ' ') FROM (SELECT * FROM topics ORDER BY version)`
+	inOrder := query[string](t, backup, order)
+	later := time.Now().Add(time.Hour).UnixMicro()
+	for name, replaced := range map[string]func(path string){
+		"nothing":   func(string) {},
+		"a damaged": func(path string) { copyFile(t, backup, path); _ = os.Truncate(path, 8192) },
+		"one that changed after the backup": func(path string) {
+			copyFile(t, backup, path)
+			execute(t, path, `UPDATE topics SET version = `+strconv.FormatInt(later, 10)+` WHERE id = (SELECT max(id) FROM topics)`)
+		},
+		"one that changed and was killed": func(path string) {
+			// A second connection keeps the log from being folded into the file.
+			copyFile(t, backup, path)
+			held := tool(t, path)
+			t.Cleanup(func() { held.Close() })
+			if _, err := held.Exec(`PRAGMA journal_mode = wal; UPDATE topics SET version = ` + strconv.FormatInt(later, 10)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"one of which a topic was deleted": func(path string) {
+			copyFile(t, backup, path)
+			execute(t, path, `INSERT INTO meta VALUES ('last_version', `+strconv.FormatInt(later, 10)+`), ('last_topic', 1)`)
+		},
+		"one with a version that is none": func(path string) {
+			copyFile(t, backup, path)
+			execute(t, path, `UPDATE topics SET version = 9000000000000000000 WHERE id = 1`)
+		},
+		"nothing, by a clock that goes behind": func(string) { execute(t, backup, `UPDATE topics SET version = version + 3600000000`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := filepath.Join(t.TempDir(), "tally.db")
+			replaced(to)
+			least := time.Now().UnixMicro()
+			if strings.HasPrefix(name, "one that changed") || strings.HasPrefix(name, "one of which") {
+				least = later
+			}
+			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); newest > least {
+				least = newest
+			}
+			done, err := sqlitestore.PutBack(context.Background(), backup, to, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); done.Newest.UnixMicro() != newest {
+				t.Errorf("the newest change of the backup is told as %v, not as %v", done.Newest, time.UnixMicro(newest))
+			}
+			if _, err := os.Stat(done.Kept + "-shm"); done.Kept != "" && !strings.HasPrefix(name, "one that changed and was killed") && err == nil {
+				t.Error("an index of a log is left that was not there")
+			}
+			if lowest := query[int64](t, to, `SELECT min(version) FROM topics`); lowest <= least {
+				t.Errorf("version %d, at most %d was pushed", lowest, least)
+			}
+			if got := query[string](t, to, order); got != inOrder {
+				t.Errorf("in the order of their changes %s, want %s", got, inOrder)
+			}
+			highest := query[int64](t, to, `SELECT max(version) FROM topics`)
+			if highest > later+int64(2*time.Hour/time.Microsecond) {
+				t.Errorf("version %d", highest)
+			}
+			// A topic that is not in the backup begins above what it had before.
+			store := open(t, to, catalog(), sqlitestore.Options{})
+			batch := []tally.Batch{{Topic: mustTopic(t, "likes", "not-in-the-backup"), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+			if store.Apply(context.Background(), batch); batch[0].Err != nil || batch[0].Version <= least {
+				t.Errorf("a new topic has version %d, %v; at most %d was pushed", batch[0].Version, batch[0].Err, least)
+			}
+		})
 	}
 }

@@ -57,6 +57,9 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 			readings[i] = tally.Reading{Err: err}
 		}
 		readings[i].Change.Topic = query.Topic
+		if err == nil && readings[i].Change.Version == 0 {
+			readings[i].Change.Version = s.ends.of(query.Topic)
+		}
 	}
 	return readings
 }

@@ -69,6 +69,7 @@ type Store struct {
 
 	feed     *feed
 	presence *presence
+	ends     *ends
 
 	pulses *pulses
 
@@ -79,9 +80,10 @@ type Store struct {
 }
 
 var (
-	_ tally.Store  = (*Store)(nil)
-	_ tally.Feed   = (*Store)(nil)
-	_ tally.Ledger = (*Store)(nil)
+	_ tally.Store    = (*Store)(nil)
+	_ tally.Feed     = (*Store)(nil)
+	_ tally.Rereader = (*Store)(nil)
+	_ tally.Ledger   = (*Store)(nil)
 )
 
 // Open opens the database at path for the topics of catalog, and makes it if it
@@ -96,6 +98,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		sweeps:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		feed:    newFeed(),
+		ends:    &ends{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -156,7 +159,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept, ends: s.ends}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

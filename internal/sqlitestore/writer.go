@@ -83,6 +83,7 @@ type writer struct {
 	catalog *tally.Catalog
 	now     func() time.Time
 	kept    time.Duration // how long the journal is; 0: there is none
+	ends    *ends
 
 	dropped bool // there may be something to sweep
 	numbering

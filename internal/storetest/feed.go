@@ -137,6 +137,31 @@ func testSettleReissues(t *testing.T, open Factory) {
 	}
 }
 
+// testReadAgain asks for a watched topic to be read again, while a newer value is held than
+// the store has.
+func testReadAgain(t *testing.T, open Factory) {
+	f := fixture(t, open)
+	recorders := runAll(t, f)
+	topic, unwatched := newTopic(t, "likes"), newTopic(t, "likes")
+	stored := apply(t, f.Instance, topic, assert(1, 1))
+	for i, r := range recorders {
+		r.watch(t, f.instances()[i], topic)
+		r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: stored.Version})
+		r.hold(tally.Change{Topic: topic, Count: 5, Version: stored.Version + 1_000_000})
+		feed := f.instances()[i].(tally.Rereader)
+		feed.ReadAgain(unwatched)
+		feed.ReadAgain(topic)
+		eventually(t, func() bool { return r.heldOf(topic).Count == 1 && r.heldOf(topic).Version > stored.Version+1_000_000 }, func() string {
+			return fmt.Sprintf("%s holds %v, though 1 is stored", r.name, r.heldOf(topic))
+		})
+		if n := r.settles(unwatched); n > 0 {
+			t.Errorf("%s was told %d times of a topic that nobody watches", r.name, n)
+		}
+		stored = apply(t, f.Instance, topic, assert(2, 1), assert(2, 0), assert(1, 0), assert(1, 1))
+		stored.Version = read(t, f.Instance, topic, 0).Change.Version
+	}
+}
+
 // testBroadcast sends a payload to the other instances, where there are any.
 func testBroadcast(t *testing.T, open Factory) {
 	f := fixture(t, open)

@@ -94,6 +94,7 @@ func Run(t *testing.T, open Factory) {
 		{"watch settles, then pushes", testWatch},
 		{"watch and unwatch quickly", testWatchQuickly},
 		{"a settled value behind what is held is reissued", testSettleReissues},
+		{"a watched topic is read again", testReadAgain},
 		{"reissue", testReissue},
 		{"many reissues at once", testReissueTogether},
 		{"presence", testPresence},

@@ -41,8 +41,9 @@ const (
 	// EditReset drops seed, adjustment and all contributions: the count is 0, and
 	// everybody may contribute anew. Its journal ends with it.
 	EditReset
-	// EditDelete is EditReset and the end of the topic: it is read afterwards as one
-	// that nobody touched. The count 0 is published before.
+	// EditDelete is EditReset and the end of the topic: it is missing afterwards, and
+	// Store.Read answers its final version while that is known. The count 0 is published
+	// under that version.
 	EditDelete
 	// EditWithdraw takes back what Members contributed, final or not, and forgets their
 	// traces in the journal. Members of a window are those of the present one.

@@ -89,7 +89,9 @@ type Store interface {
 	// a batch whose Err is set may have been applied, but not after Apply returned.
 	Apply(ctx context.Context, batches []Batch)
 
-	// Read answers the queries, one reading each in their order. It changes nothing.
+	// Read answers the queries, one reading each in their order. It changes nothing. A
+	// topic that was deleted has count 0 and its final version while that is known, one
+	// that is missing otherwise version 0.
 	Read(ctx context.Context, queries []Query) []Reading
 
 	// Reissue compares, atomically for each topic, what is stored with what is
@@ -135,6 +137,13 @@ type Feed interface {
 	// Broadcast sends payload to all other instances, at most once and without
 	// guarantee. It does not block.
 	Broadcast(payload []byte)
+}
+
+// Rereader is a [Feed] that reads a watched topic again when it is asked to.
+type Rereader interface {
+	// ReadAgain has the state of topic read and handed to [Sink.Settle] once more, if it
+	// is watched. It does not block.
+	ReadAgain(topic Topic)
 }
 
 // Sink is where a [Feed] delivers. Its methods do not block.

@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"path/filepath"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -19,9 +18,6 @@ import (
 
 // banner is the first line of the bundle.
 const banner = "/* tallycast */"
-
-// internal are properties that no page uses and no frame has: their names are shortened.
-const internal = `^(listeners|receive|recall|seed|failure|fallback|exact|paint|hear|emit|flush|change|shown|own|near|follow|lang_|number|resolve|styles|wide|icon|short|quit|paused|called|mark|button|press|retry|watch|api)$`
 
 const (
 	// everything is the module that /tally.js is made of.
@@ -60,7 +56,7 @@ func Files(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, _, err := build(dir, everything, nil)
+	whole, err := build(dir, everything, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -75,29 +71,26 @@ func Files(dir string) (map[string][]byte, error) {
 }
 
 // Part is a script that others load by its name.
-type Part struct {
-	script []byte
-	// names are what internal properties are called on both sides.
-	names map[string]any
-}
+type Part struct{ script []byte }
 
 // Rare bundles what few pages need; dir is the directory of package web.
 func Rare(dir string) (*Part, error) {
-	script, names, err := build(dir, rare, nil)
-	return &Part{script, names}, err
+	script, err := build(dir, rare, nil)
+	return &Part{script}, err
 }
 
 // Module bundles what the JavaScript module source imports, by paths relative to
 // dir, save src/fallback.js, which it loads as p.
 func (p *Part) Module(dir, source string) ([]byte, error) {
-	script, _, err := build(dir, source, p)
-	return script, err
+	return build(dir, source, p)
 }
 
-func build(dir, source string, part *Part) (script []byte, names map[string]any, err error) {
-	dir, err = filepath.Abs(dir)
+// build bundles source. Names of properties stay as they are: a name that the minifier
+// chose could be another one in the next bundle, and objects pass between them.
+func build(dir, source string, part *Part) ([]byte, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bundle %s: %w", dir, err)
+		return nil, fmt.Errorf("bundle %s: %w", dir, err)
 	}
 	options := api.BuildOptions{
 		Stdin:             &api.StdinOptions{Contents: source, ResolveDir: dir},
@@ -107,24 +100,22 @@ func build(dir, source string, part *Part) (script []byte, names map[string]any,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
 		MinifySyntax:      true,
-		MangleProps:       internal,
 		LegalComments:     api.LegalCommentsNone,
 		Banner:            map[string]string{"js": banner},
 		Charset:           api.CharsetUTF8,
 		LogLevel:          api.LogLevelSilent,
 	}
 	if part != nil {
-		options.MangleCache = maps.Clone(part.names)
 		options.Plugins = []api.Plugin{part.plugin()}
 	}
 	result := api.Build(options)
 	for _, message := range result.Errors {
-		return nil, nil, fmt.Errorf("bundle: %s", message.Text)
+		return nil, fmt.Errorf("bundle: %s", message.Text)
 	}
 	if len(result.OutputFiles) != 1 {
-		return nil, nil, fmt.Errorf("bundle: %d files where one was expected", len(result.OutputFiles))
+		return nil, fmt.Errorf("bundle: %d files where one was expected", len(result.OutputFiles))
 	}
-	return result.OutputFiles[0].Contents, result.MangleCache, nil
+	return result.OutputFiles[0].Contents, nil
 }
 
 // plugin puts the part's address, beside that of the script, in the place of its source.

@@ -1,12 +1,13 @@
 /**
- * One assertion over HTTP.
+ * What a visitor's contributions are: asserted, and asked for, over HTTP.
  *
  * @typedef {object} Answer
- * @property {boolean} [ok] the store has it
+ * @property {boolean} [ok] the store has it, or told it
  * @property {number} status of a refusal; 0 where no answer came
  * @property {number} [count] with ok
  * @property {number} [version] with ok
  * @property {number} [mine] with ok
+ * @property {Contribution[]} [counts] with ok, of {@link ask}
  * @property {string} [code] of a refusal, from the contract's table
  * @property {string} [message] of a refusal, for people
  * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
@@ -26,27 +27,48 @@ const PATIENCE = 10_000;
 export const afterOf = (headers) => Math.min(/** @type {any} */ (headers.get('retry-after')) * 1e3, 36e5) || 0;
 
 /**
- * Says that the visitor contributes amount to the topic. The body goes as text/plain, which
- * spares a preflight, and the request outlives the page.
- * @param {string} api where the service is, with a slash at the end
- * @param {string} topic
- * @param {string | undefined} visitor undefined where the server is to derive one, for a day
- * @param {number} amount
+ * @typedef {{ topic: string, count: number, version: number, mine?: number, error?: object }} Contribution
+ *   a topic's number and what the visitor contributes to it; without mine the store is away
+ */
+
+/**
+ * Sends a body as text/plain, which spares a preflight. The request outlives the page.
+ * @param {string} url
+ * @param {object} body
+ * @param {string} proof what an answer has that is one: a proxy's need not be
  * @returns {Promise<Answer>}
  */
-export async function assert(api, topic, visitor, amount) {
+const post = async (url, body, proof) => {
   try {
-    const response = await fetch(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), {
+    const response = await fetch(url, {
       method: 'POST',
-      body: JSON.stringify({ visitor, amount }),
+      body: JSON.stringify(body),
       keepalive: true,
       signal: AbortSignal.timeout(PATIENCE),
     });
     const { ok, status, headers } = response;
     // A proxy's refusal need not be JSON; an acknowledgement must be.
-    const body = await response.json().catch(() => ({}));
-    return { ...body, message: body.detail, ok: ok && 'version' in body, status: ok ? 0 : status, retry: afterOf(headers) };
+    const answer = await response.json().catch(() => ({}));
+    return { ...answer, message: answer.detail, ok: ok && proof in answer, status: ok ? 0 : status, retry: afterOf(headers) };
   } catch {
     return { status: 0, retry: 0 };
   }
-}
+};
+
+/**
+ * Says that the visitor contributes amount to the topic.
+ * @param {string} api where the service is, with a slash at the end
+ * @param {string} topic
+ * @param {string | undefined} visitor undefined where the server is to derive one, for a day
+ * @param {number} amount
+ */
+export const assert = (api, topic, visitor, amount) =>
+  post(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), { visitor, amount }, 'version');
+
+/**
+ * Asks what the visitor contributes to topics.
+ * @param {string} api where the service is, with a slash at the end
+ * @param {string[]} topics
+ * @param {string | undefined} visitor
+ */
+export const ask = (api, topics, visitor) => post(api + 'v1/counts', { topics, visitor }, 'counts');

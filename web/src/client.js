@@ -1,6 +1,7 @@
+import { ask } from './assert.js';
 import { complain } from './dom.js';
-import { ENTRY, recall } from './memory.js';
-import { DEAF, LINGER, LOOK, SILENCE } from './patience.js';
+import { entryName, recall } from './memory.js';
+import { DEAF, DOUBT, LINGER, LOOK, SILENCE } from './patience.js';
 import { pauseAfter } from './pause.js';
 import { makeTopic } from './topic.js';
 import { rarely, socket } from './transport.js';
@@ -52,6 +53,9 @@ export function connect(api) {
   let retry;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let look;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let inquiry;
+  let inquires = Infinity; // how long it was to wait; nothing else does
 
   /** @type {Client} */
   const client = {
@@ -88,6 +92,7 @@ export function connect(api) {
       present: lacking(asked[1], before[1]),
       absent: lacking(before[1], asked[1]),
     };
+    renew(change.subscribe);
     if (link?.change(change)) return;
     close();
     open();
@@ -132,15 +137,48 @@ export function connect(api) {
     });
     addEventListener('storage', ({ key }) => {
       // None where everything was cleared.
-      if (!key || key === ENTRY) for (const name in topics) topics[name].recall();
+      if (!key || key === entryName(api)) for (const name in topics) topics[name].recall();
     });
-    Object.keys(recall().wish).forEach(client.topic);
+    Object.keys(recall(api).wish).forEach(client.topic);
     flush();
   };
 
   /** Sends what was pressed and never answered. */
   const flush = () => {
     for (const name in topics) topics[name].flush();
+  };
+
+  /**
+   * Notes that the connection ended, or snapshots are asked for.
+   * @param {string[]} names of topics
+   * @param {boolean} [lost] the store was away
+   */
+  const renew = (names, lost) => {
+    for (const name of names) topics[name]?.renew(lost);
+    return names;
+  };
+
+  /**
+   * Asks the server for the visitor's contributions that it may have otherwise than is remembered.
+   * @param {number} wait in milliseconds
+   */
+  const inquire = (wait) => {
+    if (wait >= inquires) return;
+    inquires = wait;
+    clearTimeout(inquiry);
+    inquiry = setTimeout(async () => {
+      inquires = Infinity;
+      /** @type {Record<string, import('./topic.js').Confirm>} */
+      const asked = {};
+      for (const name in watched) {
+        const confirm = topics[name]?.ask();
+        if (confirm) asked[name] = confirm;
+      }
+      const names = Object.keys(asked);
+      if (!names[0]) return;
+      const { counts } = await ask(api, names, recall(api).visitor);
+      counts?.forEach((count) => asked[count.topic]?.(count));
+    }, wait);
   };
 
   const open = () => {
@@ -163,14 +201,18 @@ export function connect(api) {
     };
     link = (second ? rarely : socket)(
       api,
-      () => ({ subscribe: Object.keys(watched), present: Object.keys(present) }),
+      () => ({ subscribe: renew(Object.keys(watched)), present: Object.keys(present) }),
       (frame) => {
         heard = Date.now();
         const { topic, event, error } = frame;
         if (error && !topic) return complain(error);
         deaf = false;
-        if (topic) topics[topic]?.receive(frame);
-        else if (/live|stale/.test(/** @type {string} */ (event))) {
+        if (topic) {
+          const state = topics[topic];
+          if (state?.receive(frame) && client.status === 'live') inquire(Math.random() * (frame.count < state.own ? DOUBT : 10 * DOUBT));
+        } else if (/live|stale/.test(/** @type {string} */ (event))) {
+          if (event === 'stale') renew(Object.keys(watched), true);
+          else inquire(client.status === 'stale' ? Math.random() * DOUBT : 0);
           say(/** @type {Status} */ (event));
           flush();
         }
@@ -187,6 +229,7 @@ export function connect(api) {
     clearInterval(look);
     link?.close();
     link = undefined;
+    renew(Object.keys(watched));
     say('away');
   };
 

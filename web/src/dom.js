@@ -23,11 +23,14 @@ export function write(node, values) {
   for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
 }
 
-/** @type {string | undefined} */
-let told;
+/** @type {Set<string | undefined>} */
+const told = new Set();
 
 /**
  * Tells the console what was refused: it is for whoever runs the site. The same reason is told once.
  * @param {{ code?: string, message?: string }} failure
  */
-export const complain = ({ code, message }) => told === (told = message) || console.warn('tallycast:', code, message);
+export function complain({ code, message }) {
+  if (!told.has(message)) console.warn('tallycast:', code, message);
+  told.add(message);
+}

@@ -1,7 +1,7 @@
 import { complain, make } from './dom.js';
 import { format } from './format.js';
 import { BEAT, PACE, ROLL, still } from './motion.js';
-import { keyOf, leave } from './page.js';
+import { address, keyOf, look } from './page.js';
 import { shared } from './site.js';
 
 /** How far from the viewport an element begins to be pushed to. */
@@ -59,6 +59,8 @@ export class TallyElement extends Base {
   #name = null;
   /** @type {number | undefined} the number on screen */
   #shown;
+  /** @type {number | undefined} the visitor's contribution that was told with it */
+  #own;
   #fresh = false; // the count attribute was set for the topic that comes next
   /** The element has been near the viewport. */
   near = false;
@@ -148,13 +150,23 @@ export class TallyElement extends Base {
       present.add(this);
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
-      if (!name) this.emit('error', { code: 'bad_topic' });
+      if (!name) this.refuse();
     }
     if (this.near) this.follow();
     this.topic?.listeners.add(this.#hear);
     if (this.#fresh) this.topic?.seed(this.getAttribute('count'));
     this.#fresh = false;
     this.paint();
+  }
+
+  /** Reports that the element's page has no key. */
+  refuse() {
+    const failure = {
+      code: 'bad_topic',
+      message: `${this.localName}: "${this.getAttribute('page') ?? address().href}" is not a percent-encoded path or URL of a page on this site`,
+    };
+    complain(failure);
+    this.emit('error', failure);
   }
 
   /** Has the topic pushed, once the element is near. */
@@ -182,19 +194,22 @@ export class TallyElement extends Base {
   paint(source) {
     const count = this.topic?.failure ? undefined : this.topic?.shown;
     const before = this.#shown;
+    const own = this.topic?.own;
     this.number.hidden = count === undefined;
-    if (count === before || count === undefined) return;
-    if (source === 'server' && before !== undefined) {
+    if (count === undefined || (count === before && own === this.#own)) return;
+    if (source === 'server' && before !== undefined && count !== before) {
       if (this.#rest || this.paused) return;
     }
     this.#shown = count;
+    this.#own = own;
     const { short, exact } = format(count, this.lang_);
     this.number.textContent = short;
     this.exact.textContent = exact;
     this.exact.className = short === exact ? '' : 'note';
-    const detail = { count, mine: this.topic?.own, source: source === 'server' ? source : 'visitor' };
+    const detail = { count, mine: own, source: source === 'server' ? source : 'visitor' };
     if (before === undefined) return this.emit('load', detail);
     this.emit('change', detail);
+    if (count === before) return;
     clearTimeout(this.#rest);
     this.#rest = setTimeout(() => {
       this.#rest = undefined;
@@ -243,17 +258,29 @@ export function pause(on) {
   present.forEach((element) => element.paint('server'));
 }
 
-/** Elements without a page follow the address of a single-page site. */
+/** Resolves the elements again after client-side navigation: those without a page mean another one then. */
 export function followNavigation() {
-  const resolve = () => {
-    leave();
-    present.forEach((element) => element.resolve());
+  let last = address().href;
+  const check = (/** @type {boolean} */ written) => {
+    look(written);
+    if (last !== (last = address().href)) present.forEach((element) => element.resolve());
   };
-  const moved = () => {
-    resolve();
-    // What a framework writes into the head may come after the address.
-    setTimeout(resolve, PACE);
-  };
-  addEventListener('popstate', moved);
-  /** @type {any} */ (globalThis).navigation?.addEventListener('navigatesuccess', moved);
+  // Later than the router's own turn, which may write the canonical link after the address.
+  const soon = () => queueMicrotask(() => check(false));
+  addEventListener('popstate', soon);
+  const { navigation, history } = /** @type {any} */ (globalThis);
+  if (navigation) navigation.addEventListener('currententrychange', soon);
+  else {
+    // Nothing else tells Firefox before 147 and Safari before 26.2 of a router's navigation.
+    for (const name of ['pushState', 'replaceState']) {
+      const original = history[name];
+      history[name] = (/** @type {any[]} */ ...args) => {
+        original.apply(history, args);
+        soon();
+      };
+    }
+  }
+  new MutationObserver(soon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
+  // Routers that replace the document keep a link that is the same in both pages.
+  for (const event of ['astro:after-swap', 'turbo:render']) document.addEventListener(event, () => check(true));
 }

@@ -114,7 +114,7 @@ function wrap(client, name) {
       /** @type {import('./topic.js').Listener} */
       const hear = (reason, failure) => {
         if (reason === 'refused' && failure) reject(failed(failure));
-        else if (recallTopic(name).wish === undefined) resolve(current());
+        else if (recallTopic(client.api, name).wish === undefined) resolve(current());
         else return;
         inner.listeners.delete(hear);
       };

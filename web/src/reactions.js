@@ -69,7 +69,7 @@ export class Reactions extends TallyElement {
     const hidden = !this.key();
     write(this.#row, { hidden, ariaLabel: this.getAttribute('label') ?? 'Reactions' });
     write(this.fallback, { hidden: !hidden });
-    if (hidden && !this.#refused) this.emit('error', { code: 'bad_topic' });
+    if (hidden && !this.#refused) this.refuse();
     this.#refused = hidden;
     if (hidden) return;
     const names = pairs(this.getAttribute('reactions') ?? [...known.keys()].join());

@@ -10,6 +10,23 @@ const ASK = 15_000;
 /** Rows where the element says nothing. */
 const ROWS = 10;
 
+/** A key, divided into the path and the query that it was made of. */
+const KEY = /^(.*?)(\?[\w*.+%&-]*=[\w*.+%=&-]*)?$/s;
+
+/** The place of the key in `href` if it is the last segment of the path. */
+const LAST = /(?<=^|\/)\{key\}\/?(?=$|[?#])/;
+
+/**
+ * The address of the page with a key.
+ * @param {string} key
+ * @param {string} template with {key} for the path
+ */
+function addressOf(key, template) {
+  const [, path, query = ''] = /** @type {RegExpExecArray} */ (KEY.exec(key));
+  const escaped = path.split('/').map(encodeURIComponent).join('/');
+  return (path === 'index' ? template.replace(LAST, query) : template).replace('{key}', escaped + query) || '.';
+}
+
 /**
  * `<tally-top>`: the topics of a metric with the highest counts, their numbers live.
  *
@@ -119,17 +136,15 @@ export class Top extends TallyElement {
   #row(topic, count) {
     const [site, metric, ...segments] = topic.split('/');
     const key = segments.join('/');
-    const known = [...this.querySelectorAll('a')].find(
-      (link) => (link.dataset.page ?? keyOf(link.pathname.replace(/^\/|\/$/g, '') || 'index')) === key,
+    const known = [...this.querySelectorAll('a')].find(({ dataset: { page }, href, pathname }) =>
+      // mailto: and SVG links have no such path.
+      (page !== undefined ? [page] : pathname?.[0] === '/' ? [href, pathname] : []).some((address) => keyOf(address) === key),
     );
-    const path = segments.map(encodeURIComponent).join('/');
-    const href = known?.href ?? (this.getAttribute('href') ?? '/{key}').replace('{key}', path);
-    return make(
-      'li',
-      { part: 'row' },
-      make('a', { part: 'link', href }, known?.textContent?.trim() || key),
-      make('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.lang_ && { lang: this.lang_ }) }),
-    );
+    const href = known?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
+    const number = make('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.lang_ && { lang: this.lang_ }) });
+    // The key is the service's own: it is not decoded again.
+    number.key = () => key;
+    return make('li', { part: 'row' }, make('a', { part: 'link', href }, known?.textContent?.trim() || key), number);
   }
 
   paint() {}

@@ -1,5 +1,5 @@
-import { assert } from './assert.js';
-import { recallTopic, remember } from './memory.js';
+import { ask, assert } from './assert.js';
+import { recall, recallTopic, remember } from './memory.js';
 import { OUTAGE } from './patience.js';
 import { pauseAfter } from './pause.js';
 
@@ -11,6 +11,7 @@ import { pauseAfter } from './pause.js';
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
+ * @typedef {(answer: import('./assert.js').Contribution) => void} Confirm
  */
 
 /**
@@ -22,7 +23,12 @@ import { pauseAfter } from './pause.js';
  * @property {Set<Listener>} listeners
  * @property {(count: any) => void} seed takes the number that the page was rendered with, or its
  *   digits; what the server pushes replaces it
- * @property {(frame: State & { error?: Failure }) => void} receive takes a frame from the server
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame from the server;
+ *   true where its visitor's contribution may have gone, and is to be asked for
+ * @property {(lost?: boolean) => void} renew says that the connection ended, or a snapshot was asked for: the
+ *   next frame is taken whatever its version, since the store may have become older. lost says that it was away
+ * @property {() => Confirm | false} ask returns what takes the
+ *   server's answer to what the visitor contributes; false where it need not be asked
  * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
  *   listeners are called before it returns. Where more is to come, it is sent with the next flush
  * @property {() => void} recall takes up what another tab wrote
@@ -37,7 +43,8 @@ import { pauseAfter } from './pause.js';
  * anything: what is shown is the server's count, plus the difference between what the visitor
  * wants and what the server has of it. At most one write is in flight; presses meanwhile change
  * the wish, and the next write carries the newest. While a wish is open frames are kept, not
- * shown: the answer's version tells whether they already contain it.
+ * shown: the answer's version tells whether they already contain it. Versions are compared from
+ * one snapshot to the next: the store behind a new connection may be an older one.
  * @param {string} name site/metric/key
  * @param {string} api where the service is, with a slash at the end
  * @returns {Topic}
@@ -53,6 +60,11 @@ export function makeTopic(name, api) {
   let wish;
   /** @type {State | undefined} the newest frame that came while a wish was open */
   let held;
+  /** Whatever its version, the next frame is taken: the connection is another one. */
+  let due = false;
+  /** The server may have another contribution than mine. */
+  let unsure = !!recall(api).visitor;
+  let turn = 0; // of what the server tells of mine: what it was asked for in an earlier one is old
   let busy = false;
   let flying = false;
   let tries = 0; // attempts in a row that did not succeed
@@ -79,18 +91,36 @@ export function makeTopic(name, api) {
         topic.failure = frame.error;
         tell('error', frame.error);
       } else {
+        if (due && !frame.stale) {
+          unsure ||= version >= 0 && frame.version !== version;
+          due = false;
+          held = undefined;
+          version = 0;
+        } else if (frame.version > version && frame.count < /** @type {number} */ (count)) {
+          // What went may be this visitor's. Where a wish is open the answer to it tells.
+          unsure ||= wish === undefined;
+        }
         if (!held || frame.version > held.version) held = frame;
         release();
       }
+      return unsure && mine > 0;
     },
+    renew(lost = false) {
+      due = true;
+      unsure ||= lost;
+    },
+    // Visitors may have been counted by an id that the server derived: it does not know them by theirs.
+    ask: () => unsure && !flying && mine > 0 && !/^[^/]+\/visitors\//.test(name) && asking(),
     press(amount, later) {
+      extra = later ? extra + 1 : 0;
       note(amount);
       tell('visitor');
       release();
       if (!later) topic.flush();
     },
     recall() {
-      const found = recallTopic(name);
+      turn++;
+      const found = recallTopic(api, name);
       if (flying) wish = found.wish ?? (found.mine === mine ? wish : found.mine);
       else ({ mine, wish } = found);
       release();
@@ -109,17 +139,28 @@ export function makeTopic(name, api) {
         if (amount !== tried) since = 0;
         tried = amount;
         const sent = Date.now();
-        flying = true;
-        const answer = await assert(api, name, note(amount), amount);
+        const visitor = note(amount);
+        const confirm = asking();
+        flying = !((unsure || due) && extra);
+        let answer = await (flying ? assert(api, name, visitor, amount) : ask(api, [name], visitor));
+        if (!flying && answer.ok) {
+          const [found] = /** @type {import('./assert.js').Contribution[]} */ (answer.counts);
+          confirm(found);
+          if (found.error) unsure = false; // the assertion will be refused as well
+          if (found.error || 'mine' in found) continue;
+          answer = { status: 503, retry: 0 }; // it is remembered while the store is away
+        }
         flying = false;
         const { ok, status } = answer;
         if (ok) {
+          unsure = false;
+          extra = Math.max(0, /** @type {number} */ (wish) - amount) || 0;
           tries = 0;
           // What was pressed is counted already; what else the number is now, others did. Where a
           // press was taken back, its refusal is what the visitor is to read.
           if (amount !== mine) tell('visitor');
           mine = answer.mine ?? amount;
-          take(/** @type {State} */ (answer));
+          if (take(/** @type {State} */ (answer))) due = false;
           note(wish === amount ? undefined : wish);
           release();
           continue;
@@ -127,6 +168,7 @@ export function makeTopic(name, api) {
         const pause = answer.retry + pauseAfter(tries++);
         // A write refused with 5xx may have been applied: then what is shown is asserted instead.
         const away = status >= 500;
+        unsure ||= away || !status;
         const open = topic.own !== mine;
         if (away ? open && Date.now() + pause - (since ||= sent) > OUTAGE : status) {
           note(away ? mine : undefined);
@@ -146,11 +188,29 @@ export function makeTopic(name, api) {
     },
   };
 
+  /** Returns what takes the server's answer to what it has of this visitor, unless another became due meanwhile. */
+  const asking = () => {
+    const asked = ++turn;
+    /** @type {Confirm} */
+    return ({ mine: amount, ...state }) => {
+      if (asked !== turn || amount === undefined) return;
+      if (amount !== mine) {
+        // So much more was pressed; what the server has lost is not given once more.
+        if (extra && wish !== undefined) wish = Math.max(amount, Math.min(wish, amount + extra));
+        mine = amount;
+        note(wish);
+      }
+      topic.receive(state);
+      unsure = false;
+    };
+  };
+
+  /** Returns whether the state is not older than the one known. */
   const take = (/** @type {State} */ state) => {
-    if (state.version >= version) {
-      ({ count, version } = state);
-      topic.failure = undefined;
-    }
+    if (state.version < version) return false;
+    ({ count, version } = state);
+    topic.failure = undefined;
+    return true;
   };
 
   /** Shows what came from the server: what was held, once it can be trusted to hold the visitor's contribution as mine says. */
@@ -168,12 +228,14 @@ export function makeTopic(name, api) {
    */
   const note = (left) => {
     wish = left;
-    return remember(name, mine, wish);
+    return remember(api, name, mine, wish);
   };
 
   /** @type {Listener} */
   const tell = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
 
-  ({ mine, wish } = recallTopic(name));
+  ({ mine, wish } = recallTopic(api, name));
+  /** How often more was pressed than the server knows, where the wish is a sum and not an amount: claps. */
+  let extra = wish !== undefined && Math.max(mine, wish) > 1 ? Math.max(1, wish - mine) : 0;
   return topic;
 }

@@ -28,7 +28,7 @@ const counted = new Map();
  * not counted again by its own.
  * @param {string} name of the topic
  */
-const keep = (name) => counted.get(name) && remember(name, 1, undefined);
+const keep = (name) => counted.get(name) && remember(shared.client.api, name, 1, undefined);
 
 /**
  * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
@@ -84,9 +84,9 @@ export async function visit(topic, element) {
   counted.set(name, false);
   await activated();
   // Counted for good, and remembered: nothing is to be said again.
-  if (known() && recall().mine[name] && name.split('/')[1] === 'visitors') return;
+  if (known() && recall(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') return;
   // All attempts are the same visitor's: the first may have been counted, and its answer lost.
-  const visitor = known() ? remember(name, 0, undefined) : undefined;
+  const visitor = known() ? remember(shared.client.api, name, 0, undefined) : undefined;
   for (let tries = 0; tries < TRIES; tries++) {
     const answer = await assert(shared.client.api, name, visitor, 1);
     if (answer.ok) {

@@ -1,5 +1,5 @@
 import { Count } from './count.js';
-import { keyOf } from './page.js';
+import { keyOf, unsettled } from './page.js';
 import { countable, activated, visit } from './visit.js';
 import { shared } from './site.js';
 
@@ -20,11 +20,11 @@ class Wide extends Count {
 export class Visitors extends Wide {
   static metric = 'visitors';
 
-  /** Counts the visitor once this turn is over: attributes that are set in it may name another topic. */
+  /** Counts the visitor once this turn is over and the page is settled: until then another topic may be meant. */
   resolve() {
     super.resolve();
     const { topic } = this;
-    setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this));
+    setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this), unsettled());
   }
 }
 

@@ -87,3 +87,11 @@ export const press = (page, selector) => page.locator(`${selector} button[part=b
  */
 export const live = (page) =>
   eventually(async () => assert.equal(await page.locator('#status').getAttribute('data-status'), 'live'));
+
+/**
+ * What the browser remembers of its visitor; nothing before the first press.
+ * @param {Page} page of an origin on which one service is used
+ * @returns {Promise<{ visitor?: string, mine?: Record<string, number>, wish?: Record<string, [number, number]> }>}
+ */
+export const remembered = (page) =>
+  page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([name]) => name.startsWith('tallycast:v1:'))?.[1] ?? '{}'));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, PERSON, press, pressed, shows } from './browser.js';
+import { launch, newVisitor, numberOf, PERSON, press, pressed, remembered, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf, startService } from './process.js';
 import { web } from './project.js';
@@ -83,7 +83,7 @@ test('what another tab clears is forgotten here, too', async (t) => {
   await shows(page, 'tally-like', 0);
   await press(page, 'tally-like');
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
-  await eventually(async () => assert.equal(await page.evaluate(() => Object.keys(JSON.parse(localStorage['tallycast:v1']).wish).length), 0));
+  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
   const other = await open(`${site.url}/other`);
   await other.evaluate(() => localStorage.clear());
   await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
@@ -292,7 +292,7 @@ test('the script twice, in two versions, by two addresses: one of them works, an
     // Consent reaches the elements by whatever address the script is imported.
     if (names[0] === 'tally.js') {
       await page.evaluate(async (api) => (await import(`${api}/tally.js?by=another`)).consent(true), site.api);
-      await eventually(async () => assert.equal(await page.evaluate(() => JSON.parse(localStorage['tallycast:v1']).mine['default/visitors/site']), 1));
+      await eventually(async () => assert.equal((await remembered(page)).mine?.['default/visitors/site'], 1));
     }
     assert.equal(complaints.length, warned.length, `${names}: ${complaints}`);
     warned.forEach((pattern, i) => assert.match(complaints[i], pattern));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, PERSON, shows } from './browser.js';
+import { launch, newVisitor, numberOf, PERSON, remembered, shows } from './browser.js';
 import { startSite } from './host.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -128,7 +128,7 @@ test('visitors: with consent one entry is kept, and the visitor is counted once 
   const { open, context } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-visitors', 1);
-  await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/site'], 1));
+  await eventually(async () => assert.equal((await remembered(page)).mine?.['default/visitors/site'], 1));
   const posts = [];
   context.on('request', (request) => request.method() === 'POST' && posts.push(request));
   const again = await open(site.url);
@@ -154,7 +154,7 @@ test('visitors: who was counted before there was consent is not counted again af
     await eventually(async () => assert.equal(await countOf(site.service.url, 'default/visitors/site'), i + 1));
     assert.deepEqual(await stored(page), {});
     await agree(page);
-    await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/site'], 1));
+    await eventually(async () => assert.equal((await remembered(page)).mine?.['default/visitors/site'], 1));
     /** @type {string[]} */
     const posts = [];
     context.on('request', (request) => request.method() === 'POST' && posts.push(request.url()));
@@ -180,7 +180,7 @@ test('visitors: an element that is told its page after it was put there counts f
     counter.page = 'named';
   });
   await shows(page, 'tally-visitors', 1);
-  await eventually(async () => assert.equal(JSON.parse((await stored(page))['tallycast:v1']).mine['default/visitors/named'], 1));
+  await eventually(async () => assert.equal((await remembered(page)).mine?.['default/visitors/named'], 1));
   assert.deepEqual(posts, ['/v1/default/visitors/named']);
 });
 

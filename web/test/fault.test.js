@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
+import { launch, live, newVisitor, press, pressed, remembered, shows } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -41,7 +41,7 @@ test('a store that is down takes the heart back and says why, and heals', async 
   redis.signal('SIGCONT');
   // What the page says now is what the store says: one like, from somebody else.
   await eventually(
-    async () => assert.equal(await page.evaluate(() => Object.keys(JSON.parse(localStorage.getItem('tallycast:v1') ?? '{}').wish).length), 0),
+    async () => assert.deepEqual((await remembered(page)).wish, {}),
     30_000,
   );
   assert.equal(await countOf(service.url, TOPIC), 1);

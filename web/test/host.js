@@ -16,9 +16,10 @@ import { startService } from './process.js';
  * Starts a service and a site that uses it; both are not local by their names.
  * @param {import('node:test').TestContext} t
  * @param {Record<string, Site>} pages by their paths
- * @param {{ store?: string, flags?: string[] }} [options]
+ * @param {{ store?: string, flags?: string[], local?: boolean }} [options] local gives both the name of this
+ *   machine, for a browser that cannot be told other names
  */
-export async function startSite(t, pages, options = {}) {
+export async function startSite(t, pages, { local = false, ...options } = {}) {
   const server = createServer((request, response) => {
     const page = pages[new URL(request.url ?? '', 'http://blog.example').pathname];
     if (!page) return void response.writeHead(404).end();
@@ -33,9 +34,24 @@ export async function startSite(t, pages, options = {}) {
     server.close();
   });
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
-  const url = `http://blog.example:${address.port}`;
+  const [page, api] = local ? ['127.0.0.1', '127.0.0.1'] : ['blog.example', 'tally.example'];
+  const url = `http://${page}:${address.port}`;
   const service = await startService({ ...options, flags: [`--allow-origin=${url}`, ...(options.flags ?? [])] });
-  t.after(() => service.stop());
-  const site = { url, api: `http://tally.example:${service.port}`, service, pages };
+  const site = {
+    url,
+    api: `http://${api}:${service.port}`,
+    service,
+    pages,
+    /**
+     * Ends the service and starts it again at the same address.
+     * @param {() => Promise<unknown>} [meanwhile]
+     */
+    async restart(meanwhile) {
+      await site.service.stop();
+      await meanwhile?.();
+      site.service = await startService({ ...options, port: service.port, flags: [`--allow-origin=${url}`, ...(options.flags ?? [])] });
+    },
+  };
+  t.after(() => site.service.stop());
   return site;
 }

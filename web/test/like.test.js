@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
+import { launch, live, newVisitor, press, pressed, remembered, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -84,7 +84,7 @@ test('nothing is stored before a press, and one entry after', async (t) => {
   const keys = () => page.evaluate(() => Object.keys(localStorage));
   assert.deepEqual(await keys(), []);
   await press(page, HEART);
-  assert.deepEqual(await keys(), ['tallycast:v1']);
+  assert.deepEqual(await keys(), [`tallycast:v1:${service.url}/`]);
 });
 
 test('quick presses settle on the last', async (t) => {
@@ -254,7 +254,7 @@ test('a press that could not be sent is kept for seven days, and no longer', asy
   const day = 86_400_000;
   for (const [age, count] of [[7 * day + 60_000, 0], [7 * day - 60_000, 1]]) {
     await page.evaluate(
-      ([topic, age]) => localStorage.setItem('tallycast:v1', JSON.stringify({ visitor: 'somebody', mine: {}, wish: { [topic]: [1, Date.now() - Number(age)] } })),
+      ([topic, age]) => localStorage.setItem(`tallycast:v1:${location.origin}/`, JSON.stringify({ visitor: 'somebody', mine: {}, wish: { [topic]: [1, Date.now() - Number(age)] } })),
       /** @type {const} */ ([TOPIC, age]),
     );
     const next = await open(service.url);
@@ -306,5 +306,4 @@ test('a topic that the service does not know is told of, and not offered', async
 });
 
 /** @param {import('playwright-core').Page} page */
-const storedWishes = (page) =>
-  page.evaluate(() => Object.keys(JSON.parse(localStorage.getItem('tallycast:v1') ?? '{}').wish ?? {}));
+const storedWishes = async (page) => Object.keys((await remembered(page)).wish ?? {});

@@ -1,7 +1,7 @@
 /** Real processes for the tests: the service and Redis, each on a free port, ended by pid. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './wait.js';
@@ -99,9 +99,44 @@ export async function startService({ store, port, basePath = '', flags = [] } = 
   };
 }
 
-/** Starts a Redis of its own. */
-export async function startRedis() {
-  const port = await freePort();
+/** What the tests' owner shows. */
+const ADMIN_TOKEN = 'admin-token-of-the-tests';
+
+/** The flag that lets the owner in. */
+export const OWNED = `--admin-token=${ADMIN_TOKEN}`;
+
+/**
+ * What an owner does, see {@link OWNED}.
+ * @param {string} url of the service
+ * @param {string} method
+ * @param {string} path below /admin/v1/
+ * @param {object} [body]
+ */
+export async function edit(url, method, path, body) {
+  const response = await fetch(`${url}/admin/v1/${path}`, {
+    method,
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+}
+
+/**
+ * Runs a subcommand of the program to its end.
+ * @param {string[]} args
+ */
+export async function runCommand(...args) {
+  const command = start(process.env.TALLYCAST_TEST_BINARY ?? 'tallycast', args);
+  const code = await new Promise((resolve) => command.child.on('close', resolve));
+  if (code) throw new Error(`tallycast ${args.join(' ')}: exit ${code}\n${command.output()}`);
+}
+
+/**
+ * Starts a Redis of its own.
+ * @param {number} [port] that of one that ended: it comes back with nothing
+ */
+export async function startRedis(port) {
+  port ??= await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'tallycast-redis-'));
   const redis = start('redis-server', [
     '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no',
@@ -112,8 +147,20 @@ export async function startRedis() {
   });
   return {
     url: `redis://127.0.0.1:${port}/0`,
+    port,
     /** @param {NodeJS.Signals} signal */
     signal: (signal) => redis.child.kill(signal),
+    /** Loses everything. */
+    flush: () =>
+      new Promise((resolve, reject) => {
+        const connection = connect(port, '127.0.0.1', () => connection.write('FLUSHALL\r\n'));
+        connection.on('error', reject);
+        connection.once('data', (reply) => {
+          connection.destroy();
+          if (String(reply).startsWith('+OK')) resolve(undefined);
+          else reject(new Error(String(reply)));
+        });
+      }),
     async stop() {
       await redis.stop();
       await rm(dir, { recursive: true, force: true });

@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// On one connection a topic's versions only grow, also when the connection left the topic
+// and the store has older data since, or none.
+func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
+	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
+	begin := func(t *testing.T) (*Hub, *pipe, []string) {
+		h, _ := running(t, Options{})
+		p := viewer(h, -1, a)
+		h.Settle(change(a, 50))
+		seen := []string{"default/likes/a=50@50", "live"}
+		p.expect(t, seen...)
+		return h, p, seen
+	}
+	again := func(t *testing.T, h *Hub, p *pipe) {
+		t.Helper()
+		h.Unsubscribe(&p.Viewer, []tally.Topic{a})
+		eventually(t, func() bool { return h.topics.find(a) == nil }, func() string { return "the topic is still watched" })
+		h.Subscribe(&p.Viewer, []tally.Topic{a})
+		eventually(t, func() bool { return h.topics.find(a).floor.Load() == 50 }, func() string { return "what was sent is not remembered" })
+	}
+
+	t.Run("unchanged", func(t *testing.T) {
+		h, p, seen := begin(t)
+		again(t, h, p)
+		if held := h.Settle(change(a, 50)); held != change(a, 50) {
+			t.Errorf("held %v", held)
+		}
+		p.expect(t, append(seen, "default/likes/a=50@50", "live")...)
+	})
+	t.Run("newer", func(t *testing.T) {
+		h, p, seen := begin(t)
+		again(t, h, p)
+		h.Settle(change(a, 60))
+		p.expect(t, append(seen, "default/likes/a=60@60", "live")...)
+	})
+	t.Run("older", func(t *testing.T) {
+		h, p, seen := begin(t)
+		again(t, h, p)
+		// The feed compares and asks the store to reissue.
+		if held := h.Settle(change(a, 3)); held.Version != 50 || held.Count != 3 {
+			t.Errorf("held %v, want the count that was read under the version that was sent", held)
+		}
+		h.Push(tally.Change{Topic: a, Count: 3, Version: 70})
+		p.expect(t, append(seen, "default/likes/a=3@70", "live")...)
+	})
+	t.Run("missing", func(t *testing.T) {
+		h, p, seen := begin(t)
+		again(t, h, p)
+		if held := h.Settle(tally.Change{Topic: a}); held.Count != 0 || held.Version <= 50 {
+			t.Errorf("held %v", held)
+		}
+		p.expect(t, append(seen, "default/likes/a=0@51", "live")...)
+		h.Push(tally.Change{Topic: a, Count: 1, Version: 90})
+		p.expect(t, append(seen, "default/likes/a=0@51", "live", "default/likes/a=1@90")...)
+	})
+	t.Run("left again before it was settled", func(t *testing.T) {
+		h, p, _ := begin(t)
+		again(t, h, p)
+		again(t, h, p)
+		h.Settle(tally.Change{Topic: a})
+		// The first live may be sent while nothing is watched.
+		count := func(text string) (n int) {
+			for _, f := range p.frames(t) {
+				if f.String() == text {
+					n++
+				}
+			}
+			return n
+		}
+		eventually(t, func() bool { return count("live") == 3 && count("default/likes/a=0@51") == 1 },
+			func() string { return fmt.Sprint(p.frames(t)) })
+	})
+	t.Run("others watch it", func(t *testing.T) {
+		h, p, seen := begin(t)
+		h.Unsubscribe(&p.Viewer, []tally.Topic{a})
+		eventually(t, func() bool { return h.topics.find(a) == nil }, func() string { return "the topic is still watched" })
+		other := viewer(h, -1, a)
+		h.Settle(change(a, 3))
+		other.expect(t, "default/likes/a=3@3", "live")
+		h.Subscribe(&p.Viewer, []tally.Topic{a})
+		eventually(t, func() bool { return h.feed.(*recordedFeed).asked(a) == 1 }, func() string { return "the feed is not asked to read it again" })
+		h.Settle(change(a, 3))
+		h.Push(tally.Change{Topic: a, Count: 3, Version: 70})
+		p.expect(t, append(seen, "default/likes/a=3@70", "live")...)
+		other.expect(t, "default/likes/a=3@3", "live", "default/likes/a=3@70")
+	})
+	t.Run("another topic", func(t *testing.T) {
+		h, p, seen := begin(t)
+		h.Unsubscribe(&p.Viewer, []tally.Topic{a})
+		h.Subscribe(&p.Viewer, []tally.Topic{b})
+		eventually(t, func() bool { return h.topics.find(b) != nil }, func() string { return "the topic is not watched" })
+		h.Settle(tally.Change{Topic: b})
+		p.expect(t, append(seen, "default/likes/b=0@0", "live")...)
+	})
+}
+
+// What a connection remembers of topics that it left is bounded.
+func TestUnsubscribe_RemembersBounded(t *testing.T) {
+	h, _ := running(t, Options{MaxTopicsPerViewer: 3})
+	p := viewer(h, -1)
+	for i := range 10 {
+		topic := topicOf(t, fmt.Sprintf("default/likes/%d", i))
+		h.Subscribe(&p.Viewer, []tally.Topic{topic})
+		eventually(t, func() bool { return h.topics.find(topic) != nil }, func() string { return "the topic is not watched" })
+		h.Settle(change(topic, 5))
+		eventually(t, func() bool {
+			frames := p.frames(t)
+			return len(frames) > 0 && frames[len(frames)-1].Event == "live" && len(frames) >= 2*(i+1)
+		}, func() string { return "no snapshot" })
+		h.Unsubscribe(&p.Viewer, []tally.Topic{topic})
+		eventually(t, func() bool { return h.topics.find(topic) == nil }, func() string { return "the topic is still watched" })
+	}
+	h.Leave(&p.Viewer, ReasonGone)
+	eventually(t, func() bool { return len(p.left()) == 1 }, func() string { return "the viewer is not closed" })
+}
+
+// A publication that is older than what is held says that the store went back: the topic is
+// read again at once, and not with the next sweep.
+func TestPush_OlderIsReadAgain(t *testing.T) {
+	h, feed := running(t, Options{})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, -1, a)
+	h.Settle(change(a, 50))
+	p.expect(t, "default/likes/a=50@50", "live")
+	h.Push(change(a, 50))
+	if n := feed.asked(a); n != 0 {
+		t.Errorf("read again %d times after a publication that was known", n)
+	}
+	h.Push(change(a, 3))
+	if n := feed.asked(a); n != 1 {
+		t.Errorf("read again %d times", n)
+	}
+	h.Push(change(topicOf(t, "default/likes/b"), 3)) // nobody watches it
+}

@@ -1,0 +1,47 @@
+package bundle_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/tallycast/tallycast/web/bundle"
+)
+
+// property matches the access to a property, and no spread.
+var property = regexp.MustCompile(`[^.]\.([A-Za-z_$][\w$]*)`)
+
+// Objects pass between the two scripts of a page. A name that the minifier chose could be
+// another one in each: all properties in them are called as in their sources.
+func TestFiles_PropertyNames(t *testing.T) {
+	sources, err := filepath.Glob("../src/*.js")
+	if err != nil || len(sources) == 0 {
+		t.Fatal(sources, err)
+	}
+	written := map[string]bool{}
+	for _, name := range sources {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range property.FindAllSubmatch(text, -1) {
+			written[string(match[1])] = true
+		}
+	}
+	files, err := bundle.Files("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tally.js", "fallback.js", "whole.js"} {
+		matches := property.FindAllSubmatch(files[name], -1)
+		if len(matches) == 0 {
+			t.Errorf("%s accesses no property", name)
+		}
+		for _, match := range matches {
+			if !written[string(match[1])] {
+				t.Errorf("%s has the property %s, which is in no source", name, match[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,110 @@
+/**
+ * Chromium, Firefox and WebKit behind one interface, so that one test runs in each of them. ENGINES
+ * names those that a run uses, separated by commas.
+ */
+import assert from 'node:assert/strict';
+import { chromiumEngine } from './chromium.js';
+import { firefoxEngine } from './firefox.js';
+import { eventually } from './wait.js';
+import { webkitEngine } from './webkit.js';
+
+/**
+ * @typedef {object} Tab a page of one visitor, with storage of its own
+ * @property {(url: string) => Promise<void>} goto resolves when the page is loaded
+ * @property {() => Promise<void>} reload
+ * @property {<A extends any[], R>(script: (...args: A) => R | Promise<R>, ...args: A) => Promise<R>} evaluate
+ *   runs a function that refers to nothing outside itself in the page
+ * @property {(x: number, y: number) => Promise<void>} move moves the pointer, in CSS pixels of the viewport
+ * @property {() => Promise<void>} down presses the pointer's first button
+ * @property {() => Promise<void>} up
+ * @property {(text: string) => Promise<void>} type types text; \n is Enter, \t is Tab
+ * @property {(width: number, height: number) => Promise<void>} resize resizes the window; WebKit's has at
+ *   least 447 pixels
+ * @property {() => Promise<Buffer>} screenshot of the viewport, a PNG
+ * @property {() => Promise<void>} close
+ *
+ * @typedef {object} TabOptions
+ * @property {string} [lang] LANG of the browser's process, in WebKit alone
+ * @property {boolean} [anchors] false disables CSS anchor positioning, in WebKit alone
+ *
+ * @typedef {object} Engine
+ * @property {string} name
+ * @property {(options?: TabOptions) => Promise<Tab>} open
+ * @property {() => Promise<void>} close
+ */
+
+/** @type {Record<string, () => Promise<Engine>>} */
+const launchers = { chromium: chromiumEngine, firefox: firefoxEngine, webkit: webkitEngine };
+
+/**
+ * The names of the engines to test in.
+ * @param {string[]} usual those that are used when ENGINES names none
+ */
+export const enginesOr = (...usual) => process.env.ENGINES?.split(',') ?? usual;
+
+/**
+ * Starts an engine that ends with the test.
+ * @param {string} name
+ * @param {import('node:test').TestContext} t
+ */
+export async function startEngine(name, t) {
+  const launcher = launchers[name];
+  if (!launcher) throw new Error(`ENGINES: ${name} is not one of ${Object.keys(launchers)}`);
+  const engine = await launcher();
+  t.after(() => engine.close());
+  return engine;
+}
+
+/**
+ * The number that an element shows.
+ * @param {Tab} tab
+ * @param {string} selector
+ */
+export const numberIn = (tab, selector) =>
+  tab.evaluate((selector) => {
+    const number = /** @type {HTMLElement | null | undefined} */ (document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]'));
+    return number?.hidden === false ? number.textContent : undefined;
+  }, selector);
+
+/**
+ * Waits until an element shows a number.
+ * @param {Tab} tab
+ * @param {string} selector
+ * @param {number | string} count
+ */
+export const showsIn = (tab, selector, count) => eventually(async () => assert.equal(await numberIn(tab, selector), String(count)));
+
+/**
+ * Whether the element's button is pressed, as assistive technology is told.
+ * @param {Tab} tab
+ * @param {string} selector
+ */
+export const pressedIn = (tab, selector) =>
+  tab.evaluate((selector) => document.querySelector(selector)?.shadowRoot?.querySelector('[part=button]')?.getAttribute('aria-pressed') === 'true', selector);
+
+/**
+ * Moves the pointer to the middle of an element, or of the button in its shadow tree.
+ * @param {Tab} tab
+ * @param {string} selector
+ */
+export async function hoverIn(tab, selector) {
+  const { x, y } = await tab.evaluate((selector) => {
+    const host = document.querySelector(selector);
+    const target = host?.shadowRoot?.querySelector('[part=button]') ?? host;
+    target?.scrollIntoView({ block: 'nearest' });
+    const { x = 0, y = 0, width = 0, height = 0 } = target?.getBoundingClientRect() ?? {};
+    return { x: Math.round(x + width / 2), y: Math.round(y + height / 2) };
+  }, selector);
+  await tab.move(x, y);
+}
+
+/**
+ * Clicks an element, or the button in its shadow tree, as a person does.
+ * @param {Tab} tab
+ * @param {string} selector
+ */
+export async function clickIn(tab, selector) {
+  await hoverIn(tab, selector);
+  await tab.down();
+  await tab.up();
+}

@@ -1,0 +1,35 @@
+/** Firefox, driven over WebDriver BiDi. */
+import puppeteer from 'puppeteer-core';
+
+/** @returns {Promise<import('./engines.js').Engine>} */
+export async function firefoxEngine() {
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+    // Names that are not this machine's, so that pages are visited and not developed.
+    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example' },
+  });
+  return {
+    name: 'firefox',
+    async open() {
+      const context = await browser.createBrowserContext();
+      const page = await context.newPage();
+      await page.setViewport({ width: 1280, height: 900 });
+      return {
+        goto: async (url) => void (await page.goto(url)),
+        reload: async () => void (await page.reload()),
+        evaluate: (script, ...args) => /** @type {any} */ (page.evaluate(/** @type {any} */ (script), ...args)),
+        move: (x, y) => page.mouse.move(x, y),
+        down: () => page.mouse.down(),
+        up: () => page.mouse.up(),
+        type: async (text) => {
+          for (const key of text) await page.keyboard.press(/** @type {any} */ ({ '\n': 'Enter', '\t': 'Tab' }[key] ?? key));
+        },
+        resize: (width, height) => page.setViewport({ width, height }),
+        screenshot: async () => Buffer.from(await page.screenshot()),
+        close: () => context.close(),
+      };
+    },
+    close: () => browser.close(),
+  };
+}

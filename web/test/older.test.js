@@ -1,0 +1,354 @@
+/** The store becomes older, or loses what it had, while pages are open and visitors are away. */
+import assert from 'node:assert/strict';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, numberOf, press, pressed, shows } from './browser.js';
+import { startSite } from './host.js';
+import { OWNED, assertLike, countOf, edit, runCommand, startRedis } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/post';
+const HEART = { body: '<tally-like page="post"></tally-like>' };
+
+/** How long a page may take to show what is stored, in milliseconds; a question is asked every 10 s. */
+const SOON = 20_000;
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * @param {string} url of the service
+ * @param {string} topic
+ * @param {number} from
+ * @param {number} to
+ */
+const likes = async (url, topic, from, to) => {
+  for (let i = from; i < to; i++) await assertLike(url, topic, `somebody-${i}`);
+};
+
+/** A store in a file, removed with the test. */
+const newStore = async (/** @type {import('node:test').TestContext} */ t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'tallycast-older-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return { file: join(dir, 'tally.db'), backup: join(dir, 'backup.db') };
+};
+
+/** Blocks the ways to hear of changes, best first. */
+const block = async (/** @type {import('playwright-core').BrowserContext} */ context, /** @type {number} */ ways) => {
+  if (ways > 0) await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  if (ways > 1) await context.route('**/v1/stream', (route) => route.abort());
+};
+
+/**
+ * The number of the page's only element, for good: not one that only passes by.
+ * @param {import('playwright-core').Page} page
+ * @param {string} selector
+ * @param {number} count
+ */
+const staysAt = async (page, selector, count) => {
+  await shows(page, selector, count, SOON);
+  await page.waitForTimeout(1500);
+  assert.equal(await numberOf(page, selector), String(count));
+};
+
+/**
+ * Makes pages wait no longer than they must before they ask for what is their own.
+ * @param {import('playwright-core').BrowserContext} context
+ */
+const hurry = (context) => context.addInitScript(() => (Math.random = () => 0.05));
+
+test('an older backup that is restored shows on open pages', async (t) => {
+  const { file, backup } = await newStore(t);
+  const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}` });
+  const { open } = await newVisitor(t, browser);
+  await likes(site.service.url, TOPIC, 0, 3);
+  await runCommand('backup', '--store', `sqlite:${file}`, backup);
+  await likes(site.service.url, TOPIC, 3, 10);
+  const page = await open(site.url);
+  await shows(page, 'tally-like', 10);
+  await site.restart(() => runCommand('restore', '--store', `sqlite:${file}`, backup));
+  await staysAt(page, 'tally-like', 3);
+  await likes(site.service.url, TOPIC, 20, 21);
+  await shows(page, 'tally-like', 4);
+});
+
+for (const [way, name] of ['a socket', 'a stream', 'questions'].entries()) {
+  test(`a database that is replaced by an older one, then lost, shows on open pages, by ${name}`, async (t) => {
+    const { file, backup } = await newStore(t);
+    const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}` });
+    const { context } = await newVisitor(t, browser);
+    await block(context, way);
+    await likes(site.service.url, TOPIC, 0, 3);
+    await runCommand('backup', '--store', `sqlite:${file}`, backup);
+    await likes(site.service.url, TOPIC, 3, 10);
+    const page = await context.newPage();
+    await page.goto(site.url);
+    await shows(page, 'tally-like', 10, SOON);
+    const remove = async () => {
+      for (const part of ['', '-wal', '-shm']) await rm(file + part, { force: true });
+    };
+    // Its versions stay as old as they are: a copy by hand raises none.
+    await site.restart(async () => {
+      await remove();
+      await copyFile(backup, file);
+    });
+    await staysAt(page, 'tally-like', 3);
+    await site.restart(remove);
+    await staysAt(page, 'tally-like', 0);
+  });
+}
+
+for (const restarted of [false, true]) {
+  test(`a topic that was deleted while the page was cut off is at 0${restarted ? ', also after a restart' : ''}`, async (t) => {
+    const { file } = await newStore(t);
+    const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}`, flags: [OWNED] });
+    const { context } = await newVisitor(t, browser);
+    let cut = false;
+    /** @type {Set<import('playwright-core').WebSocketRoute>} */
+    const sockets = new Set();
+    await context.routeWebSocket('**/v1/ws', (socket) => {
+      if (cut) return void socket.close();
+      sockets.add(socket);
+      socket.connectToServer();
+    });
+    await context.route(/\/v1\/(stream|counts)$/, (route) => (cut ? route.abort() : route.continue()));
+    await likes(site.service.url, TOPIC, 0, 7);
+    const page = await context.newPage();
+    await page.goto(site.url);
+    await shows(page, 'tally-like', 7);
+    cut = true;
+    for (const socket of sockets) await socket.close();
+    await edit(site.service.url, 'DELETE', `topics/${TOPIC}`);
+    if (restarted) await site.restart(); // nobody knows of the end any more
+    cut = false;
+    await staysAt(page, 'tally-like', 0);
+  });
+}
+
+test('a topic that was deleted while its element was away is at 0 on the same socket', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-count page="other">?</tally-count><tally-like page="post"></tally-like>' } }, { flags: [OWNED] });
+  const { context } = await newVisitor(t, browser);
+  let sockets = 0;
+  context.on('page', (page) => page.on('websocket', () => sockets++));
+  await likes(site.service.url, TOPIC, 0, 7);
+  const page = await context.newPage();
+  await page.goto(site.url);
+  await shows(page, 'tally-like', 7);
+  await page.evaluate(() => {
+    const heart = /** @type {any} */ (document.querySelector('tally-like'));
+    /** @type {any} */ (window).heart = heart;
+    heart.remove();
+  });
+  // Its message was sent once this is heard.
+  await page.evaluate(() => (document.body.insertAdjacentHTML('beforeend', '<tally-count page="third">?</tally-count>')));
+  await shows(page, 'tally-count[page=third]', 0);
+  await edit(site.service.url, 'DELETE', `topics/${TOPIC}`);
+  await page.evaluate(() => document.body.append(/** @type {any} */ (window).heart));
+  await staysAt(page, 'tally-like', 0);
+  assert.equal(sockets, 1);
+});
+
+/** How a store loses what a visitor gave. */
+const losses = {
+  reset: { act: (/** @type {string} */ url, /** @type {string} */ topic) => edit(url, 'POST', 'reset', { topics: [topic] }), others: 0 },
+  'reset, and liked by others': {
+    async act(/** @type {string} */ url, /** @type {string} */ topic) {
+      await edit(url, 'POST', 'reset', { topics: [topic] });
+      await likes(url, topic, 0, 2);
+    },
+    others: 2,
+  },
+  deleted: { act: (/** @type {string} */ url, /** @type {string} */ topic) => edit(url, 'DELETE', `topics/${topic}`), others: 0 },
+};
+
+for (const [name, { act, others }] of Object.entries(losses)) {
+  test(`a visitor who returns to a topic that was ${name} sees no pressed heart, and one press is enough`, async (t) => {
+    const site = await startSite(t, { '/': HEART }, { flags: [OWNED] });
+    const { open } = await newVisitor(t, browser);
+    const first = await open(site.url);
+    await press(first, 'tally-like');
+    await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+    await first.close();
+    await act(site.service.url, TOPIC);
+    const page = await open(site.url);
+    await shows(page, 'tally-like', others);
+    await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
+    await press(page, 'tally-like');
+    await shows(page, 'tally-like', others + 1);
+    assert.equal(await pressed(page, 'tally-like'), true);
+    await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), others + 1));
+  });
+
+  test(`the heart of a page that is open is not pressed any more once its topic was ${name}`, async (t) => {
+    const site = await startSite(t, { '/': HEART }, { flags: [OWNED] });
+    const { context, open } = await newVisitor(t, browser);
+    await hurry(context);
+    const page = await open(site.url);
+    await likes(site.service.url, TOPIC, 10, 15);
+    await press(page, 'tally-like');
+    await shows(page, 'tally-like', 6);
+    await act(site.service.url, TOPIC);
+    await shows(page, 'tally-like', others);
+    await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
+    await press(page, 'tally-like');
+    await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), others + 1));
+    assert.equal(await pressed(page, 'tally-like'), true);
+  });
+}
+
+test('a heart that was pressed elsewhere in time stays pressed when others take theirs back', async (t) => {
+  const site = await startSite(t, { '/': HEART });
+  const { context, open } = await newVisitor(t, browser);
+  await hurry(context);
+  let asked = 0;
+  context.on('request', (request) => request.url().endsWith('/v1/counts') && asked++);
+  const page = await open(site.url);
+  await likes(site.service.url, TOPIC, 0, 5);
+  await press(page, 'tally-like');
+  await shows(page, 'tally-like', 6);
+  assert.equal(asked, 0, 'nothing is asked of a visitor who gave nothing before');
+  for (let i = 0; i < 5; i++) await assertLike(site.service.url, TOPIC, `somebody-${i}`, 0);
+  await shows(page, 'tally-like', 1);
+  await eventually(() => assert.equal(asked, 1));
+  assert.equal(await pressed(page, 'tally-like'), true);
+  await shows(page, 'tally-like', 1);
+  await page.close();
+  // A visitor who returns asks once.
+  const again = await open(site.url);
+  await eventually(() => assert.equal(asked, 2));
+  await shows(again, 'tally-like', 1);
+  assert.equal(await pressed(again, 'tally-like'), true);
+});
+
+for (const given of [50, 20]) {
+  for (const late of [false, true]) {
+    test(`one clap of a visitor whose ${given} were reset is one, ${late ? 'after' : 'before'} the page knows`, async (t) => {
+      const topic = 'default/claps/post';
+      const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } }, { flags: [OWNED] });
+      const { context, open } = await newVisitor(t, browser);
+      const first = await open(site.url);
+      await press(first, 'tally-claps');
+      await eventually(async () => assert.equal(await countOf(site.service.url, topic), 1));
+      const [key, entry] = await first.evaluate(() => /** @type {[string, string]} */ (Object.entries(localStorage).find(([name]) => name.startsWith('tallycast'))));
+      const visitor = JSON.parse(entry).visitor;
+      await assertLike(site.service.url, topic, visitor, given);
+      await first.evaluate(([key, given]) => localStorage.setItem(String(key), /** @type {string} */ (localStorage.getItem(String(key))).replace(/:1\b/, `:${given}`)), [key, given]);
+      await first.close();
+      await edit(site.service.url, 'POST', 'reset', { topics: [topic] });
+      let hold = !late;
+      await context.route('**/v1/counts', async (route) => {
+        while (hold) await new Promise((resolve) => setTimeout(resolve, 50));
+        await route.continue();
+      });
+      const page = await open(site.url);
+      await shows(page, 'tally-claps', 0);
+      if (late) await eventually(async () => assert.match(String(await page.evaluate((key) => localStorage.getItem(key), key)), /"mine":\{\}/));
+      await press(page, 'tally-claps');
+      await page.waitForTimeout(1500); // until the pause after presses is over
+      hold = false;
+      await eventually(async () => assert.equal(await countOf(site.service.url, topic), 1));
+      await shows(page, 'tally-claps', 1);
+    });
+  }
+}
+
+for (const when of ['while the service was away', 'before the page was connected again']) {
+  test(`a clap that was pressed ${when} is one, though what was given before is lost`, async (t) => {
+    const topic = 'default/claps/post';
+    const { file } = await newStore(t);
+    const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } }, { store: `sqlite:${file}` });
+    const { context, open } = await newVisitor(t, browser);
+    let cut = false;
+    await context.routeWebSocket('**/v1/ws', (socket) => void (cut ? socket.close() : socket.connectToServer()));
+    await context.route('**/v1/stream', (route) => (cut ? route.abort() : route.continue()));
+    const page = await open(site.url);
+    for (let i = 0; i < 5; i++) await press(page, 'tally-claps');
+    await eventually(async () => assert.equal(await countOf(site.service.url, topic), 5));
+    const back = when.startsWith('before');
+    const clap = async () => {
+      await press(page, 'tally-claps');
+      await page.waitForTimeout(1500);
+    };
+    cut = back;
+    await site.restart(async () => {
+      if (!back) await clap();
+      for (const part of ['', '-wal', '-shm']) await rm(file + part, { force: true });
+    });
+    if (back) await clap();
+    cut = false;
+    await eventually(async () => assert.equal(await countOf(site.service.url, topic), 1), SOON);
+    await staysAt(page, 'tally-claps', 1);
+    assert.equal(await countOf(site.service.url, topic), 1);
+  });
+}
+
+test('a row of reactions shows none as pressed after a reset', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-reactions page="post" reactions="heart,party"></tally-reactions>' } }, { flags: [OWNED] });
+  const { open } = await newVisitor(t, browser);
+  const on = (/** @type {import('playwright-core').Page} */ page) => page.locator('tally-reactions tally-like.on').count();
+  const first = await open(site.url);
+  await first.locator('tally-reactions tally-like').first().click();
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/heart/post'), 1));
+  assert.equal(await on(first), 1);
+  await first.close();
+  await edit(site.service.url, 'POST', 'reset', { topics: ['default/heart/post'] });
+  const page = await open(site.url);
+  await eventually(async () => assert.equal(await page.locator('tally-reactions [part=number]').first().innerText(), '0'));
+  await eventually(async () => assert.equal(await on(page), 0));
+});
+
+test('a Redis that lost everything, or came back older, shows on open pages and their hearts', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const site = await startSite(t, { '/': HEART }, { store: redis.url, flags: [OWNED] });
+  const dir = await mkdtemp(join(tmpdir(), 'tallycast-older-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  await likes(site.service.url, TOPIC, 0, 3);
+  await runCommand('export', '--store', redis.url, '--with-secret', join(dir, 'numbers.jsonl'));
+  await likes(site.service.url, TOPIC, 3, 10);
+  const { context, open } = await newVisitor(t, browser);
+  await hurry(context);
+  const page = await open(site.url);
+  await press(page, 'tally-like');
+  await shows(page, 'tally-like', 11);
+  await redis.flush();
+  await runCommand('import', '--store', redis.url, join(dir, 'numbers.jsonl'));
+  await staysAt(page, 'tally-like', 3);
+  await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
+  await press(page, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 4));
+});
+
+test('a Redis that came back with nothing shows on a page that stayed connected, and on its heart', async (t) => {
+  const first = await startRedis();
+  t.after(() => first.stop());
+  const site = await startSite(t, { '/': HEART }, { store: first.url });
+  const { context, open } = await newVisitor(t, browser);
+  await hurry(context);
+  await context.addInitScript(() => {
+    const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
+  });
+  await likes(site.service.url, TOPIC, 0, 10);
+  const page = await open(site.url);
+  await press(page, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 11));
+  await first.stop();
+  const statuses = () => page.evaluate(() => /** @type {any} */ (window).statuses);
+  await eventually(async () => assert.deepEqual(await statuses(), ['live', 'stale']), SOON);
+  const second = await startRedis(first.port);
+  t.after(() => second.stop());
+  await staysAt(page, 'tally-like', 0);
+  await eventually(async () => assert.equal(await pressed(page, 'tally-like'), false));
+  assert.deepEqual(await statuses(), ['live', 'stale', 'live']);
+  await press(page, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  await shows(page, 'tally-like', 1);
+});

@@ -1,0 +1,80 @@
+/** What the browser remembers where two services are used on one origin, and what former releases remembered. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, press, pressed, shows } from './browser.js';
+import { startSite } from './host.js';
+import { countOf, startService } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/post';
+const HEART = '<tally-like page="post"></tally-like>';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * A site whose page / uses one service, and /other another one.
+ * @param {import('node:test').TestContext} t
+ */
+async function startTwo(t) {
+  const pages = { '/': { body: HEART }, '/other': { body: HEART, tag: '' }, '/empty': {} };
+  const site = await startSite(t, pages);
+  const other = await startService({ flags: [`--allow-origin=${site.url}`] });
+  t.after(() => other.stop());
+  pages['/other'].tag = `<script type="module" src="http://other.example:${other.port}/tally.js"></script>`;
+  return { site, other };
+}
+
+test('a like at one service is none at another of the same origin', async (t) => {
+  const { site, other } = await startTwo(t);
+  const { open, complaints } = await newVisitor(t, browser);
+  const here = await open(site.url);
+  await shows(here, 'tally-like', 0);
+  await press(here, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  const there = await open(`${site.url}/other`);
+  await shows(there, 'tally-like', 0);
+  assert.equal(await pressed(there, 'tally-like'), false);
+  for (const count of [1, 0]) {
+    await press(there, 'tally-like');
+    await eventually(async () => assert.equal(await countOf(other.url, TOPIC), count));
+    await shows(there, 'tally-like', count);
+    assert.equal(await pressed(here, 'tally-like'), true);
+  }
+  await here.reload();
+  await shows(here, 'tally-like', 1);
+  assert.equal(await pressed(here, 'tally-like'), true);
+  assert.equal(await countOf(site.service.url, TOPIC), 1);
+  assert.deepEqual(complaints, []);
+});
+
+test('what a former release remembered is still known, and its unsent presses reach one service', async (t) => {
+  const { site, other } = await startTwo(t);
+  const { context, open } = await newVisitor(t, browser);
+  const visitor = 'somebody-of-before';
+  const response = await fetch(`${site.service.url}/v1/${TOPIC}`, { method: 'POST', body: JSON.stringify({ visitor, amount: 1 }) });
+  assert.equal(response.status, 200);
+  const empty = await open(`${site.url}/empty`);
+  const entry = { visitor, mine: { [TOPIC]: 1 }, wish: { 'default/likes/unsent': [1, Date.now()] } };
+  await empty.evaluate((entry) => localStorage.setItem('tallycast:v1', JSON.stringify(entry)), entry);
+  const here = await open(site.url);
+  await shows(here, 'tally-like', 1);
+  assert.equal(await pressed(here, 'tally-like'), true);
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/likes/unsent'), 1));
+  const there = await open(`${site.url}/other`);
+  await shows(there, 'tally-like', 0);
+  assert.equal(await countOf(other.url, 'default/likes/unsent'), 0);
+  // The same visitor as before: the like is taken back, not doubled.
+  await press(here, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 0));
+  const entries = await here.evaluate(() => ({ ...localStorage }));
+  assert.equal(JSON.parse(entries[`tallycast:v1:${site.api}/`]).visitor, visitor);
+  // A page that names a former release's script by its hash reads the entry of before.
+  assert.deepEqual(JSON.parse(entries['tallycast:v1']), { ...entry, wish: {} });
+  await context.close();
+});
