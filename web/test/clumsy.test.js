@@ -49,7 +49,7 @@ test('attributes that make no sense are passed over, and nothing else is', async
       }),
   );
   assert.equal(code, 'bad_topic');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(complaints, ['tallycast: bad_topic tally-like: "cut \ud83d" is not a percent-encoded path or URL of a page on this site']);
 });
 
 /** How storage fails, as scripts that run before the page's. */
