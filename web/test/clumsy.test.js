@@ -313,5 +313,5 @@ test('what frameworks write for no is no, and a telephone is no bot', async (t) 
   context.on('console', (message) => told.push(message.text()));
   const local = await context.newPage();
   await local.goto(`${site.url.replace('blog.example', 'localhost')}/local`);
-  await eventually(() => assert.ok(told.some((text) => text.includes('counts nobody on localhost')), String(told)));
+  await eventually(() => assert.ok(told.some((text) => text.includes('counts nobody: localhost')), String(told)));
 });
