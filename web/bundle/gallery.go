@@ -23,7 +23,7 @@ type attribute struct{ Name, Meaning string }
 
 // everywhere are the attributes that all elements have.
 var everywhere = []attribute{
-	{"page", "The thing that is counted. Without it: the canonical link’s path and sorted query, else the address’s path; the home page is index."},
+	{"page", "The page that is counted: its path, or a URL of this site; the home page is / or index. Without it: the canonical link’s path and sorted query, else the address’s path."},
 	{"site", "The site, where the script’s own address (?site=blog) does not say it."},
 	{"metric", "What is counted, where it is not the element’s usual metric."},
 	{"count", "The number that the page was rendered with; it shows at once and holds until the service knows better."},

@@ -54,13 +54,17 @@ const has = (element, name) => (element.getAttribute(name) ?? 'false') !== 'fals
  */
 export function countable(element) {
   const { globalPrivacyControl, doNotTrack, userAgent } = /** @type {any} */ (navigator);
-  if (globalPrivacyControl || doNotTrack === '1') return false;
-  if (has(element, 'local')) return true;
-  if (BOT.test(userAgent)) return false;
-  if (!LOCAL.test(location.hostname)) return true;
-  if (!told) console.info(`tallycast: ${element.localName} counts nobody on ${location.hostname || 'a file'} unless it has the attribute "local"`);
-  told = true;
-  return false;
+  const local = LOCAL.test(location.hostname);
+  let reason;
+  if (globalPrivacyControl || doNotTrack === '1') reason = 'this browser asks not to be tracked';
+  else if (!has(element, 'local')) {
+    if (local) reason = `${location.hostname || 'a file'} is where a site is made. To count here, write <${element.localName} local>`;
+    else if (BOT.test(userAgent)) reason = 'this browser is a program';
+  }
+  // Whoever makes the site is told why the number stays 0; its visitors are not.
+  if (reason && local && !told) console.info(`tallycast: ${element.localName} counts nobody: ${reason}`);
+  told ||= !!reason;
+  return !reason;
 }
 
 /** Resolves when the page is looked at rather than rendered ahead. */

@@ -244,7 +244,8 @@ test('who asks not to be counted, who is no person, and who is local, is not', a
     context.on('request', (request) => request.method() === 'POST' && said.push(request.url()));
     await page.goto(url);
     if (url === local) {
-      await eventually(() => assert.match(told.join(), /^tallycast: tally-\w+ counts nobody on localhost unless it has the attribute "local"$/));
+      await eventually(() => assert.match(told.join(), /^tallycast: (tally-\w+) counts nobody: localhost is where a site is made. To count here, write <\1 local>$/));
+      assert.equal(told.length, 1, 'once');
       // Not an origin that the service knows: nothing is read from here at all.
       await eventually(() => assert.ok(said.length > 0));
     } else {
@@ -257,6 +258,18 @@ test('who asks not to be counted, who is no person, and who is local, is not', a
     assert.equal(await countOf(site.service.url, 'default/visitors/site'), 0, why);
     assert.equal(await countOf(site.service.url, 'default/readers/site'), 0, why);
   }
+});
+
+test('on localhost, too, a browser that asks not to be tracked is not counted, and the console says so', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-visitors local></tally-visitors><tally-readers local></tally-readers>' } });
+  const { context } = await newVisitor(t, browser);
+  await context.addInitScript("Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })");
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const told = [];
+  page.on('console', (message) => message.type() === 'info' && told.push(message.text()));
+  await page.goto(site.url.replace('blog.example', 'localhost'));
+  await eventually(() => assert.match(told.join(), /^tallycast: tally-\w+ counts nobody: this browser asks not to be tracked$/));
 });
 
 test('top: the most liked in order, numbers live, the order asked again and rows moved', async (t) => {

@@ -9,11 +9,11 @@ export default function Layout({ children }) {
       <body>
         <TallyProvider api={api}>
           <header>
-            <tally-visitors /> visitors so far
+            <tally-visitors local /> visitors so far
           </header>
           {children}
           <footer>
-            <tally-visitors /> visitors, <tally-readers /> here now
+            <tally-visitors local /> visitors, <tally-readers local /> here now
           </footer>
         </TallyProvider>
       </body>
