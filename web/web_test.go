@@ -14,9 +14,9 @@ import (
 
 const (
 	// likeLimit is what <tally-like> and its client may weigh after gzip -9, in bytes.
-	likeLimit = 5120
+	likeLimit = 6144
 	// scriptLimit is what all widgets together may weigh after gzip -9, in bytes.
-	scriptLimit = 12288
+	scriptLimit = 14336
 )
 
 func TestCommittedFilesAreWhatTheirSourcesGive(t *testing.T) {

@@ -21,6 +21,6 @@ export class Count extends TallyElement {
     this.#first ??= this.topic;
     write(fallback, { hidden: !number.hidden || this.#first !== this.topic });
     // What is shortened for the eye can be reached, and is read out, in full.
-    write(number, exact.className ? { role: 'img', ariaLabel: exact.textContent, tabIndex: 0 } : { role: null, ariaLabel: null, tabIndex: -1 });
+    write(number, exact.className ? { role: 'img', 'aria-label': exact.textContent, tabIndex: 0 } : { role: null, 'aria-label': null, tabIndex: -1 });
   }
 }

@@ -36,7 +36,9 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
 export class TallyElement extends Base {
   static metric = 'likes';
   static styles =
-    ':host{display:inline-block;position:relative;anchor-name:--t}' +
+    ':host{display:inline-block;position:relative;anchor-name:--t;--a:var(--tally-accent,#d81e5b)}' +
+    // A browser without light-dark() has the one that can be seen on light and on dark.
+    '@supports(color:light-dark(#000,#000)){:host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}}' +
     // A number that is not known yet leaves its place free.
     '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +

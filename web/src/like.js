@@ -15,7 +15,7 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
 export class Like extends TallyElement {
   static styles =
     TallyElement.styles +
-    ':host{vertical-align:middle;--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
+    ':host{vertical-align:middle}' +
     'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
     'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
@@ -49,7 +49,7 @@ export class Like extends TallyElement {
 
   constructor() {
     super();
-    this.number.ariaHidden = 'true';
+    write(this.number, { 'aria-hidden': 'true' });
     this.button.onclick = () => this.press();
     this.shadowRoot?.prepend(this.button, this.#status);
   }
@@ -91,6 +91,6 @@ export class Like extends TallyElement {
 
   /** @param {number | undefined} own what the visitor contributes */
   mark(own) {
-    write(this.button, { ariaPressed: `${!!own}` });
+    write(this.button, { 'aria-pressed': `${!!own}` });
   }
 }

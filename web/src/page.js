@@ -28,7 +28,8 @@ export function keyOf(page) {
       const { pathname, searchParams } = new URL(canonical || location.href);
       searchParams.sort();
       key = decodeURIComponent(pathname).replace(/^\/+(index\.html$)?|\/+(index\.html)?$/g, '') || 'index';
-      if (canonical && searchParams.size) key += '?' + searchParams;
+      // Safari before 17 does not know searchParams.size.
+      if (canonical && searchParams.toString()) key += '?' + searchParams;
     }
     key = key.normalize().replace(/\/$/, '');
     // No empty, . or .. segment, no control character, no half of one, no brace. One that is too long the

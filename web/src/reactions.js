@@ -42,7 +42,6 @@ export class Reactions extends TallyElement {
     // An emoji has its own colours: what is pressed shows around it.
     '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
     '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}.on::part(icon){color:HighlightText}}' +
-    ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 
   #row = make('span', { part: 'row', role: 'group' });
@@ -67,7 +66,7 @@ export class Reactions extends TallyElement {
   resolve() {
     if (!this.isConnected) return;
     const hidden = !this.key();
-    write(this.#row, { hidden, ariaLabel: this.getAttribute('label') ?? 'Reactions' });
+    write(this.#row, { hidden, 'aria-label': this.getAttribute('label') ?? 'Reactions' });
     write(this.fallback, { hidden: !hidden });
     if (hidden && !this.#refused) this.emit('error', { code: 'bad_topic' });
     this.#refused = hidden;

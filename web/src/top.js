@@ -56,7 +56,7 @@ export class Top extends TallyElement {
 
   /** The list has one topic a row, and these look after themselves. */
   resolve() {
-    write(this.#list, { ariaLabel: this.getAttribute('label') ?? 'Most liked' });
+    write(this.#list, { 'aria-label': this.getAttribute('label') ?? 'Most liked' });
     if (this.near) this.#ask();
   }
 
