@@ -26,7 +26,9 @@ export class Like extends TallyElement {
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-width:1.2ch}' +
-    '[part=status]{position-area:bottom}';
+    '[part=status]{top:100%;bottom:auto}@supports(position-area:top){[part=status]{top:auto;position-area:bottom}}' +
+    // WebKit does not count the scroll offset when it keeps the note within the window.
+    '@supports(-webkit-hyphens:none){[part=status]{align-self:unsafe start}}';
 
   /** The button's name where the element gives none. */
   called = 'Like';
