@@ -6,6 +6,8 @@ import (
 	"html"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -170,6 +172,28 @@ func TestEveryElementIsRegistered(t *testing.T) {
 	for _, name := range []string{"like", "claps", "reactions", "count", "visitors", "readers", "top"} {
 		if !bytes.Contains(source, []byte("'tally-"+name+"'")) {
 			t.Errorf("tally-%s is not registered", name)
+		}
+	}
+}
+
+// What follows a number must be right for one, too, and a page's words cannot follow it: they are static.
+func TestPages_NoPluralAfterNumber(t *testing.T) {
+	plural := regexp.MustCompile(`(?s)(?:</(?:tally-count|tally-visitors|tally-readers|strong|b)>|<tally-(?:count|visitors|readers)[^>]*/>)\s*(?:<[^>]*>\s*)*((?:[a-z]+s|have|were|are)\b[^<]{0,20})`)
+	files := []string{"../README.md", "README.md", "bundle/gallery.go"}
+	for _, pattern := range []string{"demo/*.html", "examples/*/*.html", "examples/*/*.svelte", "examples/*/*.vue", "examples/next/app/*.js", "examples/next/app/*/*/*.js", "examples/astro/src/*/*.astro"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Errorf("%s matches nothing (%v)", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range plural.FindAllStringSubmatch(string(text), -1) {
+			t.Errorf("%s: a number of 1 would be followed by %q", name, match[1])
 		}
 	}
 }

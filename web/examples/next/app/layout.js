@@ -9,11 +9,11 @@ export default function Layout({ children }) {
       <body>
         <TallyProvider api={api}>
           <header>
-            <tally-visitors /> visitors so far
+            Visitors so far: <tally-visitors />
           </header>
           {children}
           <footer>
-            <tally-visitors /> visitors, <tally-readers /> here now
+            Visitors: <tally-visitors />, here now: <tally-readers />
           </footer>
         </TallyProvider>
       </body>
