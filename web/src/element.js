@@ -201,12 +201,14 @@ export class TallyElement extends Base {
     const detail = { count, mine: this.topic?.own, source: source === 'server' ? source : 'visitor' };
     if (before === undefined) return this.emit('load', detail);
     this.emit('change', detail);
-    clearTimeout(this.#rest);
+    const rolled = this.#rest;
+    clearTimeout(rolled);
     this.#rest = setTimeout(() => {
       this.#rest = undefined;
       this.paint('server');
     }, PACE + BEAT - (Date.now() % BEAT));
-    if (still()) return;
+    // Presses in quick succession would make the number flicker.
+    if (rolled || still()) return;
     const up = +(count > before);
     (this.#rolls[up] ??= this.number.animate({ translate: [`0 ${up - 0.5}em`, '0'], opacity: [0, 1] }, ROLL)).play();
   }

@@ -17,9 +17,10 @@ export class Like extends TallyElement {
     TallyElement.styles +
     ':host{vertical-align:middle}' +
     'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
-    'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
+    'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#888);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
     'button:hover{border-color:var(--a)}' +
+    '@media(prefers-contrast:more){button{border-color:currentColor}[aria-pressed=true]{box-shadow:inset 0 0 0 1px}}' +
     'button:focus-visible{outline:2px solid var(--a)}' +
     '[part=icon]{display:flex}button:active [part=icon]{scale:.8}' +
     'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8;overflow:visible}' +

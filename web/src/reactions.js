@@ -4,7 +4,7 @@ import { TallyElement } from './element.js';
 /** What the contract's metrics look like, and are called in English. */
 const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
   new Map([
-    ['heart', ['❤️', 'Heart']],
+    ['heart', ['❤', 'Heart']],
     ['party', ['🎉', 'Party']],
     ['rocket', ['🚀', 'Rocket']],
     ['laugh', ['😄', 'Laugh']],
@@ -12,6 +12,9 @@ const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
     ['sad', ['😢', 'Sad']],
   ])
 );
+
+/** Variation selector 16: in colour, even if a font for text has the sign. */
+const COLOUR = '\uFE0F';
 
 /**
  * Reads `heart=Love it, party` as names with what stands behind them.
@@ -98,7 +101,8 @@ export class Reactions extends TallyElement {
 
   /** @param {string} name */
   #make(name) {
-    const emoji = make('slot', { name }, known.get(name)?.[0] ?? name);
+    const [sign] = known.get(name) ?? [];
+    const emoji = make('slot', { name }, sign ? sign + COLOUR : name);
     const like = make(
       'tally-like',
       { part: 'reaction', exportparts: 'button,icon,number,status,exact' },
