@@ -1,13 +1,16 @@
 /** Firefox, driven over WebDriver BiDi. */
 import puppeteer from 'puppeteer-core';
 
-/** @returns {Promise<import('./engines.js').Engine>} */
-export async function firefoxEngine() {
+/**
+ * @param {import('./engines.js').EngineOptions} options
+ * @returns {Promise<import('./engines.js').Engine>}
+ */
+export async function firefoxEngine({ anchors = true }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
     // Names that are not this machine's, so that pages are visited and not developed.
-    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example' },
+    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example', 'layout.css.anchor-positioning.enabled': anchors },
   });
   return {
     name: 'firefox',
