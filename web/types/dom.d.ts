@@ -7,7 +7,8 @@
  */
 export declare function make(tag: string, attributes: Record<string, string>, ...children: (Node | string)[]): any;
 /**
- * Writes a property where it has another value: the DOM is written only on change.
+ * Sets properties that have another value: the DOM is written only on change. Names with a hyphen, and
+ * role, are attributes, removed by null: Firefox before 119 does not reflect them.
  * @param {any} node
  * @param {Record<string, unknown>} values
  */
@@ -16,7 +17,7 @@ export declare function write(node: any, values: Record<string, unknown>): void;
  * Tells the console what was refused: it is for whoever runs the site. The same reason is told once.
  * @param {{ code?: string, message?: string }} failure
  */
-export declare const complain: ({ code, message }: {
+export declare function complain({ code, message }: {
     code?: string;
     message?: string;
-}) => void | true;
+}): void;

@@ -35,6 +35,8 @@ export declare class TallyElement extends Base {
     get paused(): boolean;
     /** Finds the topic that the attributes and the page name now. */
     resolve(): void;
+    /** Reports that the element's page has no key. */
+    refuse(): void;
     /** Has the topic pushed, once the element is near. */
     follow(): void;
     /**
@@ -64,6 +66,6 @@ export declare function define(name: string, element: typeof TallyElement): void
  * @param {boolean} on
  */
 export declare function pause(on: boolean): void;
-/** Elements without a page follow the address of a single-page site. */
+/** Resolves the elements again after client-side navigation: those without a page mean another one then. */
 export declare function followNavigation(): void;
 export {};

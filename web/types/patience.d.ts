@@ -20,3 +20,8 @@ export declare const FULL = 15000;
  * milliseconds: longer than a failover or a rolling restart, shorter than a visitor looks at a heart.
  */
 export declare const OUTAGE = 4000;
+/**
+ * Over how long the pages that show a number are spread, in milliseconds, when each asks whether its
+ * visitor's contribution is still there: ten times as long where most likely it is.
+ */
+export declare const DOUBT = 3000;

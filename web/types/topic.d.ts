@@ -9,6 +9,7 @@ export type Failure = {
     retry?: number;
 };
 export type Listener = (reason: Reason, failure?: Failure) => void;
+export type Confirm = (answer: import('./assert.js').Contribution) => void;
 export type Topic = {
     /**
      * site/metric/key
@@ -33,11 +34,23 @@ export type Topic = {
      */
     seed: (count: any) => void;
     /**
-     * takes a frame from the server
+     * takes a frame from the server;
+     * true where its visitor's contribution may have gone, and is to be asked for
      */
     receive: (frame: State & {
         error?: Failure;
-    }) => void;
+        stale?: boolean;
+    }) => boolean;
+    /**
+     * says that the connection ended, or a snapshot was asked for: the
+     * next frame is taken whatever its version, since the store may have become older. lost says that it was away
+     */
+    renew: (lost?: boolean) => void;
+    /**
+     * returns what takes the
+     * server's answer to what the visitor contributes; false where it need not be asked
+     */
+    ask: () => Confirm | false;
     /**
      * the visitor wants to contribute amount;
      * listeners are called before it returns. Where more is to come, it is sent with the next flush
@@ -61,6 +74,7 @@ export type Topic = {
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
+ * @typedef {(answer: import('./assert.js').Contribution) => void} Confirm
  */
 /**
  * @typedef {object} Topic
@@ -71,7 +85,12 @@ export type Topic = {
  * @property {Set<Listener>} listeners
  * @property {(count: any) => void} seed takes the number that the page was rendered with, or its
  *   digits; what the server pushes replaces it
- * @property {(frame: State & { error?: Failure }) => void} receive takes a frame from the server
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame from the server;
+ *   true where its visitor's contribution may have gone, and is to be asked for
+ * @property {(lost?: boolean) => void} renew says that the connection ended, or a snapshot was asked for: the
+ *   next frame is taken whatever its version, since the store may have become older. lost says that it was away
+ * @property {() => Confirm | false} ask returns what takes the
+ *   server's answer to what the visitor contributes; false where it need not be asked
  * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
  *   listeners are called before it returns. Where more is to come, it is sent with the next flush
  * @property {() => void} recall takes up what another tab wrote
@@ -85,7 +104,8 @@ export type Topic = {
  * anything: what is shown is the server's count, plus the difference between what the visitor
  * wants and what the server has of it. At most one write is in flight; presses meanwhile change
  * the wish, and the next write carries the newest. While a wish is open frames are kept, not
- * shown: the answer's version tells whether they already contain it.
+ * shown: the answer's version tells whether they already contain it. Versions are compared from
+ * one snapshot to the next: the store behind a new connection may be an older one.
  * @param {string} name site/metric/key
  * @param {string} api where the service is, with a slash at the end
  * @returns {Topic}

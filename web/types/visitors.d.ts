@@ -11,7 +11,7 @@ declare class Wide extends Count {
  */
 export declare class Visitors extends Wide {
     static metric: string;
-    /** Counts the visitor once this turn is over: attributes that are set in it may name another topic. */
+    /** Counts the visitor once this turn is over and the page is settled: until then another topic may be meant. */
     resolve(): void;
 }
 /**
