@@ -127,7 +127,7 @@ func TestPutBack_RaisesVersions(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup := filepath.Join(directory, "backup.db")
-	if err := sqlitestore.Backup(context.Background(), path, backup, nil); err != nil {
+	if err := sqlitestore.Backup(context.Background(), path, backup, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	const order = `SELECT group_concat(site || '/' || metric || '/' || key, ' ') FROM (SELECT * FROM topics ORDER BY version)`
