@@ -84,11 +84,21 @@ const (
 	maxProblemsLogged = 50
 )
 
+// seedMarker is implemented by stores that may lose data while they are open. A mark that
+// is lower than before, or missing, tells that the seeds of after it are lost too.
+type seedMarker interface {
+	SeedMark(ctx context.Context) (int64, error)
+	SetSeedMark(ctx context.Context, mark int64) error
+}
+
 // seeder sets the seeds that --seed-from gives, and follows their changes.
 type seeder struct {
 	paths   []string
 	folder  *seed.Folder // used by run alone
+	rules   seed.Rules
 	store   ledger
+	marks   seedMarker // nil: the store loses nothing while it is open
+	mark    int64      // the highest mark that was seen; used by run alone
 	catalog *tally.Catalog
 	log     *slog.Logger
 
@@ -101,16 +111,19 @@ func newSeeder(s seeding, store ledger, catalog *tally.Catalog, log *slog.Logger
 	if len(s.paths) == 0 {
 		return nil
 	}
+	marks, _ := store.(seedMarker)
 	return &seeder{
 		paths:  s.paths,
 		folder: seed.NewFolder(s.rules, s.paths...),
-		store:  store, catalog: catalog, log: log,
+		rules:  s.rules, marks: marks,
+		store: store, catalog: catalog, log: log,
 		set: make(chan struct{}),
 	}
 }
 
 // run sets the seeds, and those that change, until ctx ends. What a store that is
-// away did not take waits here, the newest of each topic.
+// away did not take waits here, the newest of each topic. All are set again when the store
+// has lost some.
 func (s *seeder) run(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -118,6 +131,7 @@ func (s *seeder) run(ctx context.Context) error {
 	pending := map[tally.Topic]seed.Seed{}
 	total := 0 // seeds that changed before the gate opened
 	for {
+		s.checkMark(ctx)
 		began := time.Now()
 		found := s.folder.Look(ctx)
 		if ctx.Err() != nil {
@@ -128,7 +142,10 @@ func (s *seeder) run(ctx context.Context) error {
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each
 		}
-		changed, err := s.sow(ctx, pending)
+		changed, err := 0, s.raiseMark(ctx, len(pending) > 0)
+		if err == nil {
+			changed, err = s.sow(ctx, pending)
+		}
 		total += changed
 		pause := min(max(shortestLook, lookShare*looked), longestLook)
 		switch {
@@ -148,6 +165,37 @@ func (s *seeder) run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// checkMark has all seeds read again if the store has lost data since they were set: it
+// came back empty, or older than it was.
+func (s *seeder) checkMark(ctx context.Context) {
+	if s.marks == nil {
+		return
+	}
+	mark, err := s.marks.SeedMark(ctx)
+	if err != nil {
+		return // the store's own log and health tell
+	}
+	if mark < s.mark {
+		s.log.Warn("the store has lost data; all seeds are set again", "from", s.paths)
+		s.folder = seed.NewFolder(s.rules, s.paths...)
+	}
+	s.mark = mark
+}
+
+// raiseMark stores a higher mark before seeds are set: seeds that are lost are lost with it,
+// or were set after it.
+func (s *seeder) raiseMark(ctx context.Context, sets bool) error {
+	if s.marks == nil || !sets {
+		return nil
+	}
+	mark := max(s.mark+1, time.Now().UnixMicro())
+	if err := s.marks.SetSeedMark(ctx, mark); err != nil {
+		return err
+	}
+	s.mark = mark
+	return nil
 }
 
 // sow stores what is pending, and drops from it what is stored or never will be.
@@ -208,6 +256,8 @@ func (s *seeder) gate(base string, next http.Handler) http.Handler {
 // part of. An owner may look, and see what is there by now.
 func needsSeeds(method, path string) bool {
 	switch {
+	case strings.HasPrefix(path, "/v1/"), strings.HasPrefix(path, "/badge/"):
+		return true // whatever the topic's key ends with
 	case path == "/healthz", path == "/readyz", path == "/openapi.yaml", strings.HasSuffix(path, ".js"), strings.HasSuffix(path, ".css"):
 		return false
 	case strings.HasPrefix(path, "/admin"):
