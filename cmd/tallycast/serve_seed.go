@@ -84,11 +84,21 @@ const (
 	maxProblemsLogged = 50
 )
 
+// seedMarker is implemented by stores that may lose data while they are open. A mark that
+// is lower than before, or missing, tells that the seeds of after it are lost too.
+type seedMarker interface {
+	SeedMark(ctx context.Context) (int64, error)
+	SetSeedMark(ctx context.Context, mark int64) error
+}
+
 // seeder sets the seeds that --seed-from gives, and follows their changes.
 type seeder struct {
 	paths   []string
 	folder  *seed.Folder // used by run alone
+	rules   seed.Rules
 	store   ledger
+	marks   seedMarker // nil: the store loses nothing while it is open
+	mark    int64      // the highest mark that was seen; used by run alone
 	catalog *tally.Catalog
 	keys    *tally.Keys // known from site maps
 	log     *slog.Logger
@@ -105,17 +115,20 @@ func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.Keys
 	if len(s.paths) == 0 {
 		return nil
 	}
+	marks, _ := store.(seedMarker)
 	return &seeder{
 		paths:  s.paths,
 		folder: seed.NewFolder(s.rules, s.paths...),
-		store:  store, catalog: catalog, keys: keys, log: log,
+		rules:  s.rules, marks: marks,
+		store: store, catalog: catalog, keys: keys, log: log,
 		said: map[string]string{},
 		set:  make(chan struct{}),
 	}
 }
 
 // run sets the seeds, and those that change, until ctx ends. What a store that is
-// away did not take waits here, the newest of each topic.
+// away did not take waits here, the newest of each topic. All are set again when the store
+// has lost some.
 func (s *seeder) run(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -124,6 +137,7 @@ func (s *seeder) run(ctx context.Context) error {
 	total := 0    // seeds that changed before the gate opened
 	skipped := "" // what was last logged of files that are not read
 	for {
+		s.checkMark(ctx)
 		began := time.Now()
 		found := s.folder.Look(ctx)
 		if ctx.Err() != nil {
@@ -152,7 +166,10 @@ func (s *seeder) run(ctx context.Context) error {
 		if s.changed.Swap(false) || len(found.Seeds) > 0 {
 			s.warnUnlisted()
 		}
-		changed, err := s.sow(ctx, pending)
+		changed, err := 0, s.raiseMark(ctx, len(pending) > 0)
+		if err == nil {
+			changed, err = s.sow(ctx, pending)
+		}
 		total += changed
 		pause := min(max(shortestLook, lookShare*looked), longestLook)
 		switch {
@@ -174,26 +191,10 @@ func (s *seeder) run(ctx context.Context) error {
 	}
 }
 
-// checkKeys has the seeds compared with the site maps soon.
-func (s *seeder) checkKeys() {
-	if s != nil {
-		s.changed.Store(true)
-	}
-}
-
-// warnUnlisted says which seeded keys are not in the site map of their site.
-func (s *seeder) warnUnlisted() {
-	for site, keys := range s.seeded.bySite() {
-		missing := slices.DeleteFunc(slices.Clone(keys), func(each seed.Seed) bool {
-			isListed, isKnown := s.keys.Lists(each.Topic)
-			return isListed || !isKnown
-		})
-		said := fmt.Sprint(len(missing), len(keys), examples(missing))
-		if len(missing) > 0 && s.said[site] != said {
-			s.said[site] = said
-			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(keys), "examples", examples(missing))
-		}
-	}
+		rules:  s.rules, marks: marks,
+		store: store, catalog: catalog, keys: keys, log: log,
+		said: map[string]string{},
+		set:  make(chan struct{}),
 }
 
 // sow stores what is pending, and drops from it what is stored or never will be.
@@ -254,6 +255,8 @@ func (s *seeder) gate(base string, next http.Handler) http.Handler {
 // part of. An owner may look, and see what is there by now.
 func needsSeeds(method, path string) bool {
 	switch {
+	case strings.HasPrefix(path, "/v1/"), strings.HasPrefix(path, "/badge/"):
+		return true // whatever the topic's key ends with
 	case path == "/healthz", path == "/readyz", path == "/openapi.yaml", strings.HasSuffix(path, ".js"), strings.HasSuffix(path, ".css"):
 		return false
 	case strings.HasPrefix(path, "/admin"):

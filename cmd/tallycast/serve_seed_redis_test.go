@@ -96,3 +96,76 @@ func TestWhileTheStoreIsAwayAtTheStartNothingIsAnsweredWithoutItsSeed(t *testing
 		return a.Code == ""
 	})
 }
+
+// A topic waits for its seed whatever its key ends with.
+func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"main.js", "posts/app.css", "healthz", "readyz", "openapi.yaml", "tally.js"} {
+		if !needsSeeds("GET", "/v1/default/likes/"+key) || !needsSeeds("GET", "/badge/default/likes/"+key) {
+			t.Errorf("%s needs no seeds", key)
+		}
+	}
+	redis := redistest.Start(t, redistest.Options{})
+	redis.Kill9()
+	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
+	if a := say(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
+		t.Errorf("GET: %+v", a)
+	}
+	if a := say(t, "POST", r.public+"/v1/default/likes/posts/app.css", "visitor-1"); a.Code != "store_unavailable" {
+		t.Errorf("POST: %+v", a)
+	}
+	if got := status(t, r.public+"/badge/default/likes/main.js"); got != http.StatusServiceUnavailable {
+		t.Errorf("the badge: %d", got)
+	}
+	if got := status(t, r.public+"/tally.js"); got != http.StatusOK {
+		t.Errorf("the script: %d", got)
+	}
+	redis.Restart()
+	eventually(t, "the first number", func() bool { return say(t, "GET", r.public+"/v1/default/likes/about", "").Count == 3 })
+}
+
+// Seeds come back when Redis came back empty or older, though no file changed. What an
+// owner changed meanwhile stays as long as nothing is lost.
+func TestServe_SeedsAfterRedisLostData(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	dir := content(t, posts)
+	const token = "an-admin-token-of-some-length"
+	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--admin-token", token}
+	pair := []*running{started(t, variables(), args...), started(t, variables(), args...)}
+	topic := "/v1/default/likes/posts/second"
+	counts := func(what string, want int64) {
+		t.Helper()
+		for _, r := range pair {
+			eventually(t, what, func() bool { return say(t, "GET", r.public+topic, "").Count == want })
+		}
+	}
+	counts("the seed", 7)
+	redis.Do("flushall")
+	counts("the seed after a flush", 7)
+	redis.Kill9()
+	redis.Empty()
+	redis.Restart()
+	counts("the seed after an empty restart", 7)
+	if a := say(t, "POST", pair[0].public+topic, "visitor-1"); a.Count != 8 {
+		t.Errorf("a like: %+v", a)
+	}
+
+	// Older: the seed that the file has now is not in what is restored.
+	redis.Do("save")
+	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
+	counts("the new seed", 71)
+	redis.Kill9()
+	redis.Restart()
+	counts("the new seed over older data", 71)
+
+	if code, out, errors := call(t, variables(), "topics", "seed", "default/likes/posts/second", "500", "--at", pair[0].public, "--admin-token", token); code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, errors)
+	}
+	counts("what the owner set", 501)
+	page(t, filepath.Join(dir, "about.md"), "---\nlikes: 4000\n---\n")
+	eventually(t, "another page's seed", func() bool {
+		return say(t, "GET", pair[0].public+"/v1/default/likes/about", "").Count == 4000
+	})
+	counts("what the owner set, still", 501)
+}

@@ -50,6 +50,8 @@
 //	tally:layout                     version of this layout
 //	tally:secret                     key of the visitor hash
 //	tally:rules                      hash: metric to the rule of its data; see rule.go
+//	tally:seeded                     sorted set of one score, which rises when seeds are set;
+//	                                 see seedmark.go
 //
 // DAY is days since the Unix epoch in the node's clock, give or take a few seconds: a
 // key has minutes of its neighbours.

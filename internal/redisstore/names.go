@@ -106,6 +106,7 @@ func (n names) gossip() string { return n.prefix + "gossip" + n.database }
 func (n names) layout() string { return n.prefix + "layout" }
 func (n names) secret() string { return n.prefix + "secret" }
 func (n names) rules() string  { return n.prefix + "rules" }
+func (n names) seeded() string { return n.prefix + "seeded" }
 
 // register, audit and pulses belong to all instances; activity is of one day, and
 // in the slot of pulses, which one script writes with it.

@@ -33,6 +33,9 @@ const (
 type ruleBook struct {
 	settled atomic.Bool // the rules were compared, and there was no conflict
 	kept    sync.Map    // metrics whose rule is stored as it is here, or allows more
+	// vacant are metrics without data whose stored rule is another one, which is of data
+	// that was deleted: metric to that rule. The first that writes decides.
+	vacant sync.Map
 
 	mu sync.Mutex
 	// hadData is when it was last seen that a metric with a conflict has data. Guarded by mu.
@@ -49,6 +52,9 @@ func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.KeptRules) error
 	for _, metric := range catalog.Metrics() {
 		rule := catalog.Metric(metric)
 		kept, err := stored.Conflict(metric, rule, false)
+		if vacant, ok := b.vacant.Load(metric); ok && vacant == stored[metric] {
+			continue
+		}
 		if err != nil {
 			return conflictf("%v", err)
 		}
@@ -105,6 +111,10 @@ func (s *Store) keepRule(ctx context.Context, topic tally.Topic) error {
 	if err == nil {
 		err = s.settleRule(ctx, metric, stored, writing)
 	}
+	var conflict *conflictError
+	if errors.As(err, &conflict) {
+		s.rules.settled.Store(false) // checks of the node find it until it is mended
+	}
 	if err != nil {
 		return tally.Unavailable(err)
 	}
@@ -129,8 +139,8 @@ const (
 )
 
 // settleRule has the store keep the rule of a metric that has data, or is about to get
-// some. A rule that allows more than the stored one is adopted, and so is any other once
-// the metric's topics were deleted.
+// some. A rule that allows more than the stored one is adopted. Any other is once the metric's
+// topics were deleted, with the first write.
 func (s *Store) settleRule(ctx context.Context, metric string, stored tally.KeptRules, how settling) error {
 	rule := s.catalog.Metric(metric)
 	if rule.Kind == 0 {
@@ -141,12 +151,12 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Kept
 	for range ruleRounds {
 		kept, conflict := stored.Conflict(metric, rule, strict)
 		if conflict != nil {
-			some, err := s.hasData(ctx, metric)
-			if err != nil {
-				return err
+			if some, err := s.hasData(ctx, metric); some || err != nil {
+				return s.conflict(conflict) // unless there is certainly none
 			}
-			if some {
-				return s.conflict(conflict)
+			if how != writing {
+				s.rules.vacant.Store(metric, stored[metric])
+				return nil
 			}
 		} else if kept {
 			if s.rules.note(metric, rule, true, stored[metric]); s.rules.has(metric) {

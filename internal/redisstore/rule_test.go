@@ -16,14 +16,30 @@ import (
 
 func TestRules(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
+	server := redistest.Start(t, redistest.Options{Users: []string{"app on >secret ~test* &test* " + rights}})
+	runRules(t, server.URLAs("app", "secret", 0), server)
+}
+
+func TestRules_Cluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, false)
+	runRules(t, cluster.URL(), cluster.Primaries...)
+}
+
+func runRules(t *testing.T, url string, servers ...*redistest.Server) {
 	storetest.RunRules(t, func(t testing.TB) storetest.RulePlace {
 		prefix := newPrefix()
 		return storetest.RulePlace{
 			Open: func(t testing.TB, catalog *tally.Catalog) storetest.RuleStore {
-				return opened(t, server.URL(0), prefix, catalog)
+				return opened(t, url, prefix, catalog)
 			},
-			Forget:    func(t testing.TB) { server.Do("del", prefix+":rules") },
+			Forget: func(t testing.TB) {
+				for _, server := range servers {
+					if _, err := server.Try("del", prefix+":rules"); err != nil && !strings.HasPrefix(err.Error(), "MOVED") && !strings.HasPrefix(err.Error(), "READONLY") {
+						t.Error(err)
+					}
+				}
+			},
 			Structure: true,
 		}
 	})
@@ -93,6 +109,43 @@ func TestRules_TwoInstances(t *testing.T) {
 		if got := read(t, first, page, 1); got.Change.Count != 2 || got.Mine != 1 {
 			t.Errorf("%s: the page has %+v", name, got)
 		}
+	}
+}
+
+// A rule of data that was deleted is replaced by the first write, not by an instance that
+// starts: one that runs under it goes on.
+func TestRules_DeletedDataElsewhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	page := topic(t, "default/stars/page")
+	before := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
+	watching(t, before)
+	if err := assertStar(before, page, 1); err != nil {
+		t.Fatal(err)
+	}
+	edits := []tally.Edit{{Topic: page, Kind: tally.EditDelete}}
+	if before.Edit(t.Context(), edits); edits[0].Err != nil {
+		t.Fatal(edits[0].Err)
+	}
+	eventually(t, "the leaderboard forgets it", func() bool {
+		top, err := before.Top(t.Context(), "default", "stars", 1)
+		return err == nil && len(top) == 0 && server.Do("zcard", prefix+":top:{default/stars}") == int64(0)
+	})
+	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
+	watching(t, after)
+	time.Sleep(2 * time.Second) // two probes
+	for name, store := range map[string]*redisstore.Store{"running": before, "started": after} {
+		if h := store.Health(); h.Conflict != nil {
+			t.Errorf("the instance that was %s: %+v", name, h)
+		}
+	}
+	if err := assertStar(after, page, 1); err != nil {
+		t.Errorf("the first write: %v", err)
+	}
+	eventually(t, "the other instance has the conflict", func() bool { return before.Health().Conflict != nil })
+	if err := assertStar(after, page, 2); err != nil || after.Health().Conflict != nil {
+		t.Errorf("the second write: %v, %+v", err, after.Health())
 	}
 }
 

@@ -32,6 +32,9 @@ func explain(err error) error {
 		return err
 	}
 	var meaning string
+	if failed.Code() == lib.SQLITE_IOERR_SHMSIZE {
+		return fmt.Errorf("there is no room on the disk for the files beside it: %w", err)
+	}
 	switch failed.Code() & primaryCode {
 	case lib.SQLITE_FULL:
 		meaning = "there is no room for it on the disk"

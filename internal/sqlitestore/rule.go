@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -75,6 +76,10 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
 	}
+	some, err := w.metricsWithData(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w.catalog.Learn(kept)
 	w.rules.kept = map[string]bool{}
 	var missing []string
@@ -82,13 +87,10 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 		rule := w.catalog.Metric(metric)
 		found, conflict := kept.Conflict(metric, rule, true)
 		if conflict != nil || !found {
-			some, err := w.hasData(ctx, metric)
 			switch {
-			case err != nil:
-				return nil, err
-			case !some && found:
+			case !some[metric] && found:
 				conflict = nil // its topics were deleted
-			case !some:
+			case !some[metric]:
 				continue
 			case !found:
 				possible, err := w.deduceRules(ctx, metric)
@@ -114,15 +116,23 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 	return nil, nil
 }
 
-func (w *writer) hasData(ctx context.Context, metric string) (some bool, err error) {
-	err = w.conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM topics WHERE metric = ?)`, metric).Scan(&some)
-	if err != nil {
-		return false, fmt.Errorf("look for topics of the metric %s: %w", metric, err)
+// metricsWithData returns the metrics that have topics, by steps from one to the next in
+// the index of topics.
+func (w *writer) metricsWithData(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	for site, metric := "", ""; ; all[metric] = true {
+		err := w.conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE (site, metric) > (?, ?) ORDER BY site, metric LIMIT 1`,
+			site, metric).Scan(&site, &metric)
+		if errors.Is(err, sql.ErrNoRows) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for metrics with data: %w", err)
+		}
 	}
-	return some, nil
 }
 
-// deduced bounds the contributions that are read to deduce a rule: some milliseconds.
+// deduced bounds the contributions and topics that are read to deduce a rule: some milliseconds.
 const deduced = 100_000
 
 // deduceRules returns the rules under which a metric's data may have been counted by a
@@ -132,8 +142,8 @@ func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tal
 	var windowed bool
 	err = w.conn.QueryRowContext(ctx, `SELECT
 		(SELECT max(amount) FROM (SELECT amount FROM topics JOIN contributions ON topic = id WHERE metric = ?1 LIMIT ?2)),
-		EXISTS (SELECT 1 FROM topics WHERE metric = ?1 AND count > seed + adjustment
-			AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, deduced).Scan(&most, &windowed)
+		EXISTS (SELECT 1 FROM (SELECT id, count, seed, adjustment FROM topics WHERE metric = ?1 LIMIT ?2)
+			WHERE count > seed + adjustment AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, deduced).Scan(&most, &windowed)
 	if err != nil {
 		return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
 	}
