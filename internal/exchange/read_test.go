@@ -476,6 +476,38 @@ func TestPlainCounts_Hosts(t *testing.T) {
 	}
 }
 
+// Figures of a site count only with the pages of a host that is taken, and addresses
+// of several hosts are not added up unless that is said.
+func TestObjects_Hosts(t *testing.T) {
+	const busuanzi = `[{"url":"https://a.example/x","page_pv":1,"site_pv":10},{"url":"https://b.example/x","page_pv":2,"site_pv":99},{"url":"/y","page_pv":4,"site_pv":5}]`
+	const applause = `[{"url":"a.example/x","claps":1},{"url":"b.example/x","claps":2},{"url":"WWW.a.example:443/x","claps":4}]`
+	for name, test := range map[string]struct {
+		text  string
+		read  func(exchange.File, exchange.Naming) (exchange.Counts, error)
+		hosts []string
+		want  []string
+	}{
+		"a host":            {busuanzi, exchange.ReadBusuanzi, []string{"a.example"}, []string{"blog/views/site 10", "blog/views/x 1"}},
+		"all hosts":         {busuanzi, exchange.ReadBusuanzi, []string{"a.example", "b.example"}, []string{"blog/views/site 99", "blog/views/x 3", "blog/views/y 4"}},
+		"several, busuanzi": {busuanzi, exchange.ReadBusuanzi, nil, nil},
+		"www and apex":      {applause, exchange.ReadApplause, []string{"www.a.example", "a.example"}, []string{"blog/claps/x 5"}},
+		"several, applause": {applause, exchange.ReadApplause, nil, nil},
+	} {
+		how := naming()
+		how.Hosts = test.hosts
+		found, err := test.read(file(test.text), how)
+		if test.want == nil {
+			if err == nil || !strings.Contains(err.Error(), "several hosts: a.example (1), b.example (1)") {
+				t.Errorf("%s: %q, %v", name, texts(found), err)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(texts(found), test.want) || found.RefusedEntries > 0 {
+			t.Errorf("%s: %q, %v, %v", name, texts(found), found.Refused, err)
+		}
+	}
+}
+
 // Objects within a member are read one at a time.
 func TestApplause_LargeMember(t *testing.T) {
 	var text strings.Builder
