@@ -172,6 +172,24 @@ func TestFolder_PatternThatIsNone(t *testing.T) {
 	}
 }
 
+// Frontmatter and settings of 160 KB took gigabytes.
+func TestFolder_DeeplyNestedYAML(t *testing.T) {
+	const depth = 10_000
+	for name, value := range map[string]string{
+		"brackets": strings.Repeat("[", depth) + strings.Repeat("]", depth), "lines": strings.Repeat("[\n ", depth) + strings.Repeat("]\n ", depth),
+		"braces": strings.Repeat("{a: ", depth) + strings.Repeat("}", depth), "dashes": "\n  " + strings.Repeat("- ", depth) + "1", "bare dashes": "\n  " + strings.Repeat("- ", depth), "questions": "\n  " + strings.Repeat("? ", depth) + "1",
+	} {
+		dir := lay(t, map[string]string{"hugo.yaml": "x: " + value + "\n", "content/a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 1\nx: " + value + "\n---\n"})
+		for _, r := range []seed.Result{read(t, hugoRules(), filepath.Join(dir, "content")), read(t, likes, filepath.Join(dir, "b.md"))} {
+			if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "is nested too deep") {
+				t.Errorf("%s: %v", name, r.Problems)
+			}
+		}
+	}
+	ruler := "---\nlikes: 1\ntitle: x # " + strings.Repeat("-", 2000) + "\n" + "#" + strings.Repeat("-", 2000) + "\n---\n"
+	expect(t, read(t, likes, filepath.Join(lay(t, map[string]string{"c.md": ruler}), "c.md")), "blog/likes/c=1")
+}
+
 func FuzzGeneratorKeys(f *testing.F) {
 	for _, seeded := range []string{"posts/My First Post.md", "a/index.fr.md", "_posts/2024-01-02-x.md", "_index.md", "x/..md", "/", "a//b.html"} {
 		f.Add(seeded, "permalink: /:year/:title/", "url: /x")

@@ -16,6 +16,9 @@ const maxAliases = 100
 // yamlFields reads YAML. It looks values up without expanding aliases, of which a few
 // lines could make gigabytes.
 func yamlFields(text []byte) (fields, int, error) {
+	if err := checkNesting(text); err != nil {
+		return nil, 0, err
+	}
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		var e yaml.Error
