@@ -163,6 +163,12 @@ func yamlText(node ast.Node) string {
 // path of each: 80,000 brackets took it more than 4 GB.
 const maxNesting = 500
 
+// maxMerged bounds how many values all << of a file add: each may add those of another
+// table, so that a few lines could make gigabytes.
+const maxMerged = 100_000
+
+var errTooMuchMerged = fmt.Errorf("merges more than %d values", maxMerged)
+
 var errTooDeep = errors.New("is nested too deep")
 
 // checkNesting refuses YAML that is nested too deep: by brackets, or by dashes in a line.
@@ -205,6 +211,7 @@ func yamlTree(text []byte) (map[string]any, error) {
 		return nil, nil
 	}
 	anchors := map[string]any{}
+	added := 0
 	var read func(ast.Node) any
 	pairs := func(all []*ast.MappingValueNode) any {
 		table := map[string]any{}
@@ -220,7 +227,8 @@ func yamlTree(text []byte) (map[string]any, error) {
 				list = []any{value}
 			}
 			for _, each := range list {
-				if below, ok := each.(map[string]any); ok {
+				if below, ok := each.(map[string]any); ok && added <= maxMerged {
+					added += len(below)
 					for name, value := range below {
 						if _, set := merged[name]; !set {
 							merged[name] = value
@@ -261,7 +269,11 @@ func yamlTree(text []byte) (map[string]any, error) {
 		}
 		return yamlText(node)
 	}
-	switch value := read(file.Docs[0].Body).(type) {
+	value := read(file.Docs[0].Body)
+	if added > maxMerged {
+		return nil, errTooMuchMerged
+	}
+	switch value := value.(type) {
 	case map[string]any:
 		return value, nil
 	case nil:
