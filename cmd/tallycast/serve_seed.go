@@ -191,10 +191,35 @@ func (s *seeder) run(ctx context.Context) error {
 	}
 }
 
-		rules:  s.rules, marks: marks,
-		store: store, catalog: catalog, keys: keys, log: log,
-		said: map[string]string{},
-		set:  make(chan struct{}),
+// checkMark has all seeds read again if the store has lost data since they were set: it
+// came back empty, or older than it was.
+func (s *seeder) checkMark(ctx context.Context) {
+	if s.marks == nil {
+		return
+	}
+	mark, err := s.marks.SeedMark(ctx)
+	if err != nil {
+		return // the store's own log and health tell
+	}
+	if mark < s.mark {
+		s.log.Warn("the store has lost data; all seeds are set again", "from", s.paths)
+		s.folder = seed.NewFolder(s.rules, s.paths...)
+	}
+	s.mark = mark
+}
+
+// raiseMark stores a higher mark before seeds are set: seeds that are lost are lost with it,
+// or were set after it.
+func (s *seeder) raiseMark(ctx context.Context, sets bool) error {
+	if s.marks == nil || !sets {
+		return nil
+	}
+	mark := max(s.mark+1, time.Now().UnixMicro())
+	if err := s.marks.SetSeedMark(ctx, mark); err != nil {
+		return err
+	}
+	s.mark = mark
+	return nil
 }
 
 // sow stores what is pending, and drops from it what is stored or never will be.

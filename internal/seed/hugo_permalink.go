@@ -33,13 +33,16 @@ func (p hugoPage) permalink(kind string) string {
 // expand replaces the tokens of a pattern. A backslash keeps a colon.
 func (p hugoPage) expand(pattern string) (string, error) {
 	const kept = "\x00"
+	if len(pattern) > maxPattern {
+		return "", errLongPattern
+	}
 	var wrong error
 	text := hugoToken.ReplaceAllStringFunc(strings.ReplaceAll(pattern, `\:`, kept), func(token string) string {
 		value, err := p.token(token[1:])
 		if err != nil {
 			wrong = fmt.Errorf("the pattern %q: %w", pattern, err)
 		}
-		return value
+		return cut(value)
 	})
 	text = strings.ReplaceAll(text, kept, ":")
 	if plain, err := url.QueryUnescape(text); err == nil {
@@ -51,7 +54,7 @@ func (p hugoPage) expand(pattern string) (string, error) {
 // token returns the value of a token without its colon.
 func (p hugoPage) token(name string) (string, error) {
 	slugElse := func(other string) (string, error) {
-		return url.PathEscape(p.sanitize(orElse(p.slug(), other))), nil
+		return url.PathEscape(p.sanitize(cut(orElse(p.slug(), other)))), nil
 	}
 	at, _, _ := p.date("date", "date", "publishdate", "lastmod")
 	switch name {
@@ -74,7 +77,7 @@ func (p hugoPage) token(name string) (string, error) {
 	case "sections":
 		return path.Join(p.sections()...), nil
 	case "title":
-		return url.PathEscape(p.sanitize(p.text("title"))), nil
+		return url.PathEscape(p.sanitize(cut(p.text("title")))), nil
 	case "slug":
 		return slugElse(p.text("title"))
 	case "slugorfilename", "slugorcontentbasename":

@@ -294,13 +294,18 @@ func (p jekyllPage) address() (string, error) {
 	if p.collection == "" {
 		address = p.expandPage
 	}
+	if len(pattern) > maxPattern {
+		return "", errLongPattern
+	}
 	text, err := address(pattern)
 	if err != nil {
 		return "", err
 	}
 	text = strings.ReplaceAll(strings.ReplaceAll("/"+text, "..", "/"), "./", "")
-	return regexp.MustCompile(`/{2,}`).ReplaceAllString(text, "/"), nil
+	return slashes.ReplaceAllString(text, "/"), nil
 }
+
+var slashes = regexp.MustCompile(`/{2,}`)
 
 // pattern returns the pattern of the settings.
 func (p jekyllPage) pattern() string {
@@ -360,7 +365,7 @@ func (p jekyllPage) expand(pattern string) (string, error) {
 		if !ok {
 			wrong = fmt.Errorf("the pattern %q: :%s is no token of Jekyll", pattern, name)
 		}
-		return escapeValue(value) + rest
+		return cut(escapeValue(value)) + rest
 	}), wrong
 }
 

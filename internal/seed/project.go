@@ -223,6 +223,15 @@ func (f *Folder) compared(root string, result *Result) {
 	}
 }
 
+// maxPattern bounds a pattern of addresses, and what replaces one of its tokens, in bytes.
+// Keys have 256 at most; without a bound one pattern could repeat a title for gigabytes.
+const maxPattern = 2048
+
+var errLongPattern = fmt.Errorf("the pattern of its address has more than %d bytes", maxPattern)
+
+// cut returns at most maxPattern bytes of a value: a key with more is refused.
+func cut(value string) string { return value[:min(len(value), maxPattern)] }
+
 // joined joins a folder and a path with slashes.
 func joined(dir, name string) string {
 	if dir == "." || dir == "" {

@@ -1,6 +1,7 @@
 package seed_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,6 +169,50 @@ func TestFolder_PatternThatIsNone(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("nobody says %q: %v", want, r.Problems)
+		}
+	}
+}
+
+// Frontmatter and settings of 160 KB took gigabytes.
+func TestFolder_DeeplyNestedYAML(t *testing.T) {
+	const depth = 10_000
+	for name, value := range map[string]string{
+		"brackets": strings.Repeat("[", depth) + strings.Repeat("]", depth), "lines": strings.Repeat("[\n ", depth) + strings.Repeat("]\n ", depth),
+		"braces": strings.Repeat("{a: ", depth) + strings.Repeat("}", depth), "dashes": "\n  " + strings.Repeat("- ", depth) + "1", "bare dashes": "\n  " + strings.Repeat("- ", depth), "questions": "\n  " + strings.Repeat("? ", depth) + "1",
+	} {
+		dir := lay(t, map[string]string{"hugo.yaml": "x: " + value + "\n", "content/a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 1\nx: " + value + "\n---\n"})
+		for _, r := range []seed.Result{read(t, hugoRules(), filepath.Join(dir, "content")), read(t, likes, filepath.Join(dir, "b.md"))} {
+			if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "is nested too deep") {
+				t.Errorf("%s: %v", name, r.Problems)
+			}
+		}
+	}
+	ruler := "---\nlikes: 1\ntitle: x # " + strings.Repeat("-", 2000) + "\n" + "#" + strings.Repeat("-", 2000) + "\n---\n"
+	expect(t, read(t, likes, filepath.Join(lay(t, map[string]string{"c.md": ruler}), "c.md")), "blog/likes/c=1")
+}
+
+// A pattern that repeats a title, and tables that repeat each other, stay small.
+func TestFolder_PatternsAndMergesThatGrow(t *testing.T) {
+	long, title := strings.Repeat("/:title", 50_000), "title: "+strings.Repeat("x", 500_000)+"\n"
+	merges := "base: &base {"
+	for i := range 500 {
+		merges += fmt.Sprintf("k%d: 1, ", i)
+	}
+	merges += "last: 1}\n"
+	for i := range 300 {
+		merges += fmt.Sprintf("m%d: {<<: *base}\n", i)
+	}
+	for name, c := range map[string]struct{ from, file, config, page, want string }{
+		"hugo":   {seed.FromHugo, "hugo.yaml", "permalinks: {posts: '" + long + "'}", "content/posts/a.md", "has more than 2048 bytes"},
+		"title":  {seed.FromHugo, "hugo.yaml", "permalinks: {posts: '" + strings.Repeat("/:title", 200) + "'}", "content/posts/a.md", "a key is at most 25"},
+		"jekyll": {seed.FromJekyll, "_config.yml", "permalink: '" + long + "'", "_posts/2024-01-02-a.md", "has more than 2048 bytes"},
+		"merges": {seed.FromHugo, "hugo.yaml", merges, "content/posts/a.md", "merges more than 100000 values"},
+	} {
+		dir := lay(t, map[string]string{c.file: c.config, c.page: "---\nlikes: 1\n" + title + "---\n"})
+		rules := likes
+		rules.KeyFrom = c.from
+		if r := read(t, rules, dir); len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, c.want) {
+			t.Errorf("%s: %.400v", name, r.Problems)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package seed
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -13,36 +12,11 @@ import (
 // maxAliases bounds how many aliases lead to a value, since they may form a circle.
 const maxAliases = 100
 
-// nestsTooDeep reports whether lists and mappings stand within each other so deep that
-// the parser would take minutes.
-func nestsTooDeep(text []byte) bool {
-	const most = 500
-	depth, dashes := 0, 0
-	for i, c := range text {
-		switch c {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth--
-		case '\n':
-			dashes = 0
-		case '-', '?':
-			if i+1 < len(text) && text[i+1] == ' ' {
-				dashes++
-			}
-		}
-		if depth > most || dashes > most {
-			return true
-		}
-	}
-	return false
-}
-
 // yamlFields reads YAML. It looks values up without expanding aliases, of which a few
 // lines could make gigabytes.
 func yamlFields(text []byte) (fields, int, error) {
-	if nestsTooDeep(text) {
-		return nil, 0, errors.New("its lists and mappings are nested too deep")
+	if err := checkNesting(text); err != nil {
+		return nil, 0, err
 	}
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {

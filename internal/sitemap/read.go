@@ -214,14 +214,17 @@ func plainError(err error) error {
 // addPage takes the address of a page. Generators that do not know their host write it
 // without one.
 func (read *file) addPage(at *url.URL, location string) {
-	address, err := at.Parse(location)
-	if err == nil && location != "" {
-		if key, ok := KeyOf(address.String()); ok {
-			read.keys[key] = true
-			return
+	key, ok := KeyOf(location)
+	if !ok && location != "" {
+		if address, err := at.Parse(location); err == nil {
+			key, ok = KeyOf(address.String())
 		}
 	}
-	read.skipped.add(noPage, 1, location)
+	if !ok {
+		read.skipped.add(noPage, 1, location)
+		return
+	}
+	read.keys[key] = true
 }
 
 // addFile takes the address of a further file, which an index names.
