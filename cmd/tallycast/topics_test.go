@@ -290,7 +290,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "one of them") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
-	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist yet") {
+	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 }
