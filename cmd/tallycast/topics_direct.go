@@ -66,7 +66,7 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 // adviseLocked says what to do about a store that a service holds.
 func adviseLocked(err error) error {
 	if errors.Is(err, sqlitestore.ErrLocked) {
-		return fmt.Errorf("%w. If that is a service, ask it instead: --at URL", err)
+		return fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
 	}
 	return err
 }

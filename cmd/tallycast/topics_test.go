@@ -267,7 +267,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 		t.Helper()
 		return call(t, variables(), append(append([]string{"topics"}, args...), "--store", file)...)
 	}
-	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "ask it instead: --at URL") {
+	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "ask it instead: --at http://127.0.0.1:8080") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 	r.stop()
