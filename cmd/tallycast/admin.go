@@ -159,7 +159,7 @@ func (c *adminClient) stream(ctx context.Context, method, path string, body io.R
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, explainNoAnswer(c.at, err)
 	}
 	success := response.StatusCode >= 200 && response.StatusCode < 300
 	if store := response.Header.Get(admin.StoreHeader); c.printBackend != nil && (success || store != "") {
@@ -172,16 +172,16 @@ func (c *adminClient) stream(ctx context.Context, method, path string, body io.R
 	return nil, c.refusal(response)
 }
 
-// explain says what to do where no service answers.
-func (c *adminClient) explain(err error) error {
+// explainNoAnswer says what to do if no service answers at the address at.
+func explainNoAnswer(at string, err error) error {
 	var e *url.Error
 	if errors.As(err, &e) {
 		err = e.Err // the method and the address say nothing to people
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("no service answers at %s; --at says where it is: %w", c.at, err)
+		return fmt.Errorf("no service answers at %s; --at says where it is: %w", at, err)
 	}
-	return fmt.Errorf("ask the service at %s: %w", c.at, err)
+	return fmt.Errorf("ask the service at %s: %w", at, err)
 }
 
 // adminError is a refusal of the service.
@@ -205,7 +205,7 @@ func (c *adminClient) refusal(response *http.Response) error {
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
 	if err != nil {
-		return c.explain(err)
+		return explainNoAnswer(c.at, err)
 	}
 	var problem struct{ Code, Detail string }
 	_ = json.Unmarshal(text, &problem) // what is no problem document has no code

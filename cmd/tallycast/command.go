@@ -90,6 +90,8 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 		return command{}, nil, nil, errHelp
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		return c, nil, nil, fmt.Errorf("%w%s", err, didYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
+	case errors.As(err, &unknown) && strings.ContainsAny(unknown.GetSpecifiedName(), "0123456789"):
+		return c, nil, nil, fmt.Errorf("-%s is no flag, and no number below 0 is taken", unknown.GetSpecifiedShortnames())
 	case err != nil:
 		return c, nil, nil, err
 	case slices.Contains(commandNames(), flags.Arg(0)):

@@ -65,13 +65,13 @@ func doctor(p *process) int {
 	r := &reader{values: layer(doctorFlags, p.flags, p.env, configFile{})}
 	timeout := one(r, "timeout", parseDuration(time.Millisecond, time.Hour))
 	if len(r.problems) > 0 {
-		return refuse(p.stderr, r.problems)
+		return fail(p.stderr, exitUsage, r.problemsAsError())
 	}
 	if len(p.args) != 1 {
 		return fail(p.stderr, exitUsage, errors.New("name one page, such as https://blog.example.com/post"))
 	}
 	if _, err := parseServiceURL(p.args[0]); err != nil {
-		return fail(p.stderr, exitUsage, fmt.Errorf("%q is no address of a page, such as https://blog.example.com/post", p.args[0]))
+		return fail(p.stderr, exitUsage, fmt.Errorf("%q is no address of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0])))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()

@@ -33,6 +33,10 @@ var widgets = map[string]widget{
 	"tally-top":       {metric: "likes", attributes: []string{"limit", "href"}},
 }
 
+// maxTopicsAsked bounds the pairs of site and metric that are asked for: each may cost a
+// request, and a page has a handful.
+const maxTopicsAsked = 50
+
 // defaultReactions are the metrics of a <tally-reactions> that names none.
 var defaultReactions = []string{"heart", "party", "rocket", "laugh", "wow", "sad"}
 
@@ -164,6 +168,7 @@ func (x *examination) askElements(found []element) {
 	if len(topics) == 0 {
 		return
 	}
+	topics = topics[:min(len(topics), maxTopicsAsked)]
 	response, err := x.post("v1/counts", map[string]any{"topics": topics})
 	if err != nil {
 		x.fault("elements", "the service does not answer: %v", err)

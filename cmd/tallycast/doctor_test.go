@@ -103,6 +103,7 @@ func TestDoctor_Elements(t *testing.T) {
 		{"an invented element", `<tally-thermometer></tally-thermometer>`, []string{"there is no <tally-thermometer>"}, true},
 		{"a misspelt attribute", `<tally-like pge="x" id="counter" data-page="y"></tally-like>`, []string{"hint  elements", "<tally-like> has no attribute pge; did you mean page?"}, false},
 		{"elements in a comment, a script and code", `<!-- <tally-lke> --><script>"<tally-lke>"</script><code>&lt;tally-lke&gt;</code><tally-like></tally-like>`, []string{"ok    elements     1 element,"}, false},
+		{"more elements than are asked for", strings.Repeat(`<tally-like></tally-like>`, 1100) + manyMetrics(1100), []string{"FAIL  elements", "default/m1: unknown_metric"}, true},
 		{"visitors on localhost", `<tally-visitors></tally-visitors>`, []string{"hint  visitors", "not counted on 127.0.0.1", "attribute local"}, false},
 		{"readers on localhost, one local", `<tally-visitors local></tally-visitors><tally-readers local="false"></tally-readers>`, []string{"not counted on 127.0.0.1"}, false},
 	} {
@@ -128,6 +129,15 @@ func TestDoctor_Elements(t *testing.T) {
 			}
 		}
 	}
+}
+
+// manyMetrics returns n elements, each of a metric that is not declared.
+func manyMetrics(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, `<tally-like metric="m%d"></tally-like>`, i)
+	}
+	return text.String()
 }
 
 // The doctor's table of elements is that of the package.

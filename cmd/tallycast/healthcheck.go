@@ -24,10 +24,13 @@ const maxHealthBytes = 4096
 // healthcheck asks and returns 0 or 1; containers keep 2 for themselves.
 func healthcheck(p *process) int {
 	r := &reader{values: layer(healthcheckFlags, p.flags, p.env, configFile{})}
-	url := one(r, "url", func(text string) (string, error) { return text, nil })
+	url := one(r, "url", func(text string) (string, error) {
+		_, err := parseServiceURL(text)
+		return text, err
+	})
 	live := one(r, "live", parseBool)
 	timeout := one(r, "timeout", parseDuration(time.Millisecond, time.Hour))
-	if url == "" {
+	if r.values["url"].texts == nil {
 		values, problems := p.resolve()
 		r.values = values
 		var found config

@@ -79,7 +79,7 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 	if got := line(t, out, "blog/likes/about"); !strings.Contains(got, " 3 4 ") {
 		t.Error(got)
 	}
-	expect(exitUsage, args, "the database is in use", "ask it instead: --at URL")
+	expect(exitUsage, args, "the database is in use", "ask it instead: --at http://127.0.0.1:8080")
 	r.stop()
 	r.exits(t)
 	expect(exitOK, args, "; 1 changed.")

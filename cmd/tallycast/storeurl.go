@@ -44,7 +44,11 @@ func parseStore(text string) (storeURL, error) {
 		}
 		return storeURL{redisURL: text}, nil
 	}
-	return storeURL{}, errors.New("should begin with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://")
+	hint := ""
+	if !ok && text != "" {
+		hint = fmt.Sprintf("; the file %s is sqlite:%s", text, text)
+	}
+	return storeURL{}, errors.New("should begin with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://" + hint)
 }
 
 // redactStore returns a store's URL without its credentials.

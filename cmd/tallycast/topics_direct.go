@@ -35,6 +35,9 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 		return p.adminClient()
 	}
 	p.printStore(b)
+	if isNew(b.store) {
+		return nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", b.store.name())
+	}
 	with := *p
 	with.flags = maps.Clone(p.flags)
 	delete(with.flags, "site") // which name what is meant here, and declare nothing
@@ -62,7 +65,7 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 // adviseLocked says what to do about a store that a service holds.
 func adviseLocked(err error) error {
 	if errors.Is(err, sqlitestore.ErrLocked) {
-		return fmt.Errorf("%w. If that is a service, ask it instead: --at URL", err)
+		return fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
 	}
 	return err
 }

@@ -267,7 +267,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 		t.Helper()
 		return call(t, variables(), append(append([]string{"topics"}, args...), "--store", file)...)
 	}
-	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "ask it instead: --at URL") {
+	if code, _, errors := topics("list", "--site", "blog"); code != exitFailure || !strings.Contains(errors, "ask it instead: --at http://127.0.0.1:8080") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 	r.stop()
@@ -290,7 +290,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "one of them") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
-	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist yet") {
+	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 }

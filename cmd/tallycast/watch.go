@@ -77,7 +77,7 @@ func watchTopics(p *process) int {
 		at, named = one(r, "at", parseServiceURL), other
 	}
 	if len(r.problems) > 0 {
-		return refuse(p.stderr, r.problems)
+		return fail(p.stderr, exitUsage, r.problemsAsError())
 	}
 	if len(p.args) == 0 {
 		return fail(p.stderr, exitUsage, errors.New("name at least one topic, such as default/likes/hello"))
@@ -124,10 +124,22 @@ func watchTopics(p *process) int {
 func parseServiceURL(text string) (string, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return "", fmt.Errorf("%q is no address of a service, such as https://tally.example.com", text)
+		return "", fmt.Errorf("%q is no address of a service, such as https://tally.example.com%s", text, schemeHint(text))
 	}
 	at.RawQuery, at.Fragment = "", ""
 	return strings.TrimRight(at.String(), "/"), nil
+}
+
+// schemeHint says how text, which is no URL, is written as one; empty if it lacks more
+// than a scheme.
+func schemeHint(text string) string {
+	if strings.Contains(text, "://") {
+		return ""
+	}
+	if at, err := url.Parse("http://" + text); err != nil || at.Host == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean http://%s?", text)
 }
 
 // shower shows frames as they come.
@@ -181,11 +193,14 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return false, err
+		return false, explainNoAnswer(at, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		err := fmt.Errorf("%s answered %s: %s", at, response.Status, reason(response.Body))
+		if response.StatusCode == http.StatusNotFound {
+			err = fmt.Errorf("%w. --at says where the service is, with its base path", err)
+		}
 		if response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {
 			err = fmt.Errorf("%w: %w", errRefused, err)
 		}

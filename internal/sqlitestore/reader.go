@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -88,9 +89,12 @@ func (r *Reader) checkRules(ctx context.Context) error {
 // existing refuses what is not there, or is not for us.
 func existing(ctx context.Context, path string) error {
 	info, err := os.Stat(path)
+	var failed *fs.PathError
 	switch {
+	case errors.As(err, &failed):
+		return fmt.Errorf("open %s: %w", path, failed.Err)
 	case err != nil:
-		return fmt.Errorf("open: %w", err)
+		return fmt.Errorf("open %s: %w", path, err)
 	case info.IsDir():
 		return fmt.Errorf("open %s: it is a directory", path)
 	case info.Size() == 0:
