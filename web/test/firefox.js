@@ -16,7 +16,8 @@ export async function firefoxEngine({ anchors = true }) {
     name: 'firefox',
     async open() {
       const context = await browser.createBrowserContext();
-      const page = await context.newPage();
+      // In a window of its own each page is visible.
+      const page = await context.newPage({ type: 'window' });
       await page.setViewport({ width: 1280, height: 900 });
       return {
         goto: async (url) => void (await page.goto(url)),

@@ -91,6 +91,54 @@ for (const name of enginesOr('chromium')) {
     }
   });
 
+  test(`${name}: the list of the most liked keeps its numbers beside its titles, and its neighbour beside it`, async (t) => {
+    const rows = LAYOUTS.map((style) => `<div style="${style}"><tally-top metric="wow" limit="9"></tally-top><span>${TEXT}</span></div>`).join('');
+    const list = { head: '<style>body{margin:0;font:16px/1.4 sans-serif}main{padding:8px;box-sizing:border-box}</style>', body: `<main>${rows}</main>` };
+    const site = await startSite(t, { '/ltr': list, '/rtl': { ...list, html: 'lang="en" dir="rtl"' } }, { local: true, flags: [`--admin-token=${TOKEN}`] });
+    const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((digits) => ({ topic: `default/wow/a-post-with-a-name-of-its-own-${digits}`, seed: Number(numberOf(digits)) }));
+    const response = await fetch(`${site.service.url}/admin/v1/seeds`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ seeds }),
+    });
+    assert.ok(response.ok, await response.text());
+    const engine = await startEngine(name, t);
+    const tab = await engine.open();
+    for (const path of ['/ltr', '/rtl']) {
+      await tab.goto(site.url + path);
+      await eventually(
+        async () =>
+          assert.equal(
+            await tab.evaluate(() => {
+              // Lists are filled once they are near the viewport.
+              const empty = [...document.querySelectorAll('tally-top')].filter((top) => top.shadowRoot?.querySelectorAll('li').length !== 9);
+              empty[0]?.scrollIntoView();
+              return empty.length;
+            }),
+            0,
+          ),
+        20_000,
+      );
+      for (const width of [390, 1280]) {
+        const found = await tab.evaluate((width) => {
+          /** @type {HTMLElement} */ (document.querySelector('main')).style.inlineSize = `${width}px`;
+          const apart = (/** @type {DOMRect} */ a, /** @type {DOMRect} */ b) => a.right <= b.left + 0.5 || b.right <= a.left + 0.5 || a.bottom <= b.top + 0.5 || b.bottom <= a.top + 0.5;
+          return [...document.querySelectorAll('tally-top')].flatMap((top) => {
+            const neighbour = /** @type {Element} */ (top.nextElementSibling).getBoundingClientRect();
+            return [.../** @type {ShadowRoot} */ (top.shadowRoot).querySelectorAll('li')].flatMap((row) => {
+              const number = /** @type {Element} */ (row.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]')).getBoundingClientRect();
+              const range = document.createRange();
+              range.selectNodeContents(/** @type {Element} */ (row.querySelector('a')));
+              const title = range.getBoundingClientRect();
+              return apart(number, title) && apart(number, neighbour) && apart(title, neighbour) ? [] : [`${top.parentElement?.getAttribute('style')}: ${row.textContent}`];
+            });
+          });
+        }, width);
+        assert.deepEqual(found, [], `${path}, ${width} px`);
+      }
+    }
+  });
+
   test(`${name}: the numbers at the foot of the demo's pages have their place`, async (t) => {
     const site = await startSite(t, {}, { local: true, flags: ['--demo', `--admin-token=${TOKEN}`] });
     const engine = await startEngine(name, t);
