@@ -16,7 +16,7 @@ import (
 
 const (
 	// likeLimit is what <tally-like> and its client may weigh after gzip -9, in bytes.
-	likeLimit = 6144
+	likeLimit = 6656
 	// scriptLimit is what all widgets together may weigh after gzip -9, in bytes.
 	scriptLimit = 14336
 )
