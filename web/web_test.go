@@ -6,6 +6,8 @@ import (
 	"html"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -172,4 +174,46 @@ func TestEveryElementIsRegistered(t *testing.T) {
 			t.Errorf("tally-%s is not registered", name)
 		}
 	}
+}
+
+// What follows a number must be right for one, too, and a page's words cannot follow it: they are static.
+func TestPages_NoPluralAfterNumber(t *testing.T) {
+	plural := regexp.MustCompile(`(?s)(?:</(?:tally-count|tally-visitors|tally-readers|strong|b)>|<tally-(?:count|visitors|readers)[^>]*/>)\s*(?:<[^>]*>\s*)*((?:[a-z]+s|have|were|are)\b[^<]{0,20})`)
+	for name, text := range authored(t) {
+		for _, match := range plural.FindAllStringSubmatch(text, -1) {
+			t.Errorf("%s: a number of 1 would be followed by %q", name, match[1])
+		}
+	}
+}
+
+// The HTML parser ends a paragraph where a form or a list begins, and moves it out of the element.
+func TestPages_NoFormInParagraph(t *testing.T) {
+	block := regexp.MustCompile(`(?s)<p[ >][^<]*(?:<(?:/?[a-oq-z-][^>]*|/?p[a-z][^>]*)>[^<]*)*?<(form|ol|ul)[ >]`)
+	for name, text := range authored(t) {
+		for _, match := range block.FindAllString(text, -1) {
+			t.Errorf("%s: a form or a list in a paragraph: %q", name, match)
+		}
+	}
+}
+
+// authored returns the pages and documents that show how elements are written, by their paths.
+func authored(t *testing.T) map[string]string {
+	t.Helper()
+	files := []string{"../README.md", "README.md", "bundle/gallery.go"}
+	for _, pattern := range []string{"demo/*.html", "examples/*/*.html", "examples/next/*.js", "examples/*/*.svelte", "examples/*/*.vue", "examples/next/app/*.js", "examples/next/app/*/*/*.js", "examples/astro/src/*/*.astro"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Errorf("%s matches nothing (%v)", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	texts := map[string]string{}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	return texts
 }

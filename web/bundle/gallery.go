@@ -57,7 +57,7 @@ var exhibits = []exhibit{
 	},
 	{
 		Name: "count", Title: "A number", Says: "Any topic’s number, inline, in the language of the text around it.",
-		Embed:  `<p>Pressed <tally-count page="gallery"></tally-count> times so far.</p>`,
+		Embed:  `<p>Pressed so far: <tally-count page="gallery"></tally-count></p>`,
 		States: []state{{"In German", `<p lang="de">Schon <tally-count page="gallery/german" count="1234" live="off"></tally-count> Mal.</p>`}, {"Right to left", `<p lang="ar" dir="rtl">عدد الإعجابات <tally-count page="gallery"></tally-count></p>`}},
 	},
 	{

@@ -26,7 +26,7 @@ export class Claps extends Like {
   static observedAttributes = [...Like.observedAttributes, 'max'];
   static styles =
     Like.styles +
-    'button{touch-action:manipulation;-webkit-touch-callout:none;user-select:none}.on [part=icon]{color:var(--a)}' +
+    'button{touch-action:manipulation;-webkit-touch-callout:none;-webkit-user-select:none;user-select:none}.on [part=icon]{color:var(--a)}' +
     '[part=own]{position:absolute;inset:auto 0 calc(100% + .3em);margin-inline:auto;width:max-content;padding:.3em .6em;' +
     'border-radius:2em;font-size:.8em;font-variant-numeric:tabular-nums;color:Canvas;background:var(--a);forced-color-adjust:none;opacity:0;pointer-events:none;transition:opacity .4s .6s}' +
     '[part=own].shown{opacity:1;transition:none}' +
@@ -85,12 +85,12 @@ export class Claps extends Like {
     clearTimeout(this.#fade);
     this.#end = () => {
       // Said once, at the end: forty numbers in a row are no help to anybody.
-      write(this.#own, { ariaBusy: 'false' });
+      write(this.#own, { 'aria-busy': 'false' });
       this.#own.classList.remove('shown');
       topic?.flush();
     };
     this.#fade = setTimeout(this.#end, PAUSE);
-    write(this.#own, { ariaBusy: 'true', textContent: '+' + topic?.own });
+    write(this.#own, { 'aria-busy': 'true', textContent: '+' + topic?.own });
   }
 
   /** @param {number | undefined} own */

@@ -15,12 +15,19 @@ export function make(tag, attributes, ...children) {
 }
 
 /**
- * Writes a property where it has another value: the DOM is written only on change.
+ * Sets properties that have another value: the DOM is written only on change. Names with a hyphen, and
+ * role, are attributes, removed by null: Firefox before 119 does not reflect them.
  * @param {any} node
  * @param {Record<string, unknown>} values
  */
 export function write(node, values) {
-  for (const name in values) if (node[name] !== values[name]) node[name] = values[name];
+  for (const name in values) {
+    const value = values[name];
+    if (!/-|role/.test(name)) {
+      if (node[name] !== value) node[name] = value;
+    } else if (value === null) node.removeAttribute(name);
+    else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  }
 }
 
 /** @type {Set<string | undefined>} */

@@ -36,16 +36,22 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
 export class TallyElement extends Base {
   static metric = 'likes';
   static styles =
-    ':host{display:inline-block;position:relative;anchor-name:--t}' +
+    ':host{display:inline-block;position:relative;anchor-name:--t;--a:var(--tally-accent,#d81e5b)}' +
+    // A browser without light-dark() has the one that can be seen on light and on dark.
+    '@supports(color:light-dark(#000,#000)){:host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}}' +
     // A number that is not known yet leaves its place free.
     '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
     '[part=number][hidden]{visibility:hidden}' +
     '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
-    // A browser without anchors shows it beside the element; the others above, and within the window.
-    '.note{position:fixed;position-anchor:--t;position-area:top;z-index:1;width:max-content;max-width:20em;padding:.4em .8em;' +
+    // Notes are above the element. Without anchors (Safari before 26, Firefox before 147, Chrome before 125)
+    // nothing keeps them within the window: there they are narrow.
+    '.note{position:absolute;bottom:100%;inset-inline:-9em;margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
     'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
-    '.note:empty,:host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
+    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:top}}' +
+    // A live region has to be rendered before its text comes, or the text is not announced.
+    '.note:empty{padding:0;clip-path:inset(50%)}' +
+    ':host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];
 
   /** @type {import('./topic.js').Topic | undefined} */
@@ -205,12 +211,14 @@ export class TallyElement extends Base {
     const detail = { count, mine: this.topic?.own, source: source === 'server' ? source : 'visitor' };
     if (before === undefined) return this.emit('load', detail);
     this.emit('change', detail);
-    clearTimeout(this.#rest);
+    const rolled = this.#rest;
+    clearTimeout(rolled);
     this.#rest = setTimeout(() => {
       this.#rest = undefined;
       this.paint('server');
     }, PACE + BEAT - (Date.now() % BEAT));
-    if (still()) return;
+    // Presses in quick succession would make the number flicker.
+    if (rolled || still()) return;
     const up = +(count > before);
     (this.#rolls[up] ??= this.number.animate({ translate: [`0 ${up - 0.5}em`, '0'], opacity: [0, 1] }, ROLL)).play();
   }

@@ -15,18 +15,21 @@ const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4
 export class Like extends TallyElement {
   static styles =
     TallyElement.styles +
-    ':host{vertical-align:middle;--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
+    ':host{vertical-align:middle}' +
     'button{all:unset;display:inline-flex;align-items:center;gap:.4em;' +
-    'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#8886);' +
+    'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#888);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
     'button:hover{border-color:var(--a)}' +
+    '@media(prefers-contrast:more){button{border-color:currentColor}[aria-pressed=true]{box-shadow:inset 0 0 0 1px}}' +
     'button:focus-visible{outline:2px solid var(--a)}' +
     '[part=icon]{display:flex}button:active [part=icon]{scale:.8}' +
     'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8;overflow:visible}' +
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-width:1.2ch}' +
-    '[part=status]{position-area:bottom}';
+    '[part=status]{top:100%;bottom:auto}@supports(position-area:top){[part=status]{top:auto;position-area:bottom}}' +
+    // WebKit does not count the scroll offset when it keeps the note within the window.
+    '@supports(-webkit-hyphens:none){[part=status]{align-self:unsafe start}}';
 
   /** The button's name where the element gives none. */
   called = 'Like';
@@ -49,7 +52,7 @@ export class Like extends TallyElement {
 
   constructor() {
     super();
-    this.number.ariaHidden = 'true';
+    write(this.number, { 'aria-hidden': 'true' });
     this.button.onclick = () => this.press();
     this.shadowRoot?.prepend(this.button, this.#status);
   }
@@ -91,6 +94,6 @@ export class Like extends TallyElement {
 
   /** @param {number | undefined} own what the visitor contributes */
   mark(own) {
-    write(this.button, { ariaPressed: `${!!own}` });
+    write(this.button, { 'aria-pressed': `${!!own}` });
   }
 }

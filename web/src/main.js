@@ -110,17 +110,17 @@ function wrap(client, name) {
       };
     },
     contribute(amount) {
-      const { promise, resolve, reject } = Promise.withResolvers();
-      /** @type {import('./topic.js').Listener} */
-      const hear = (reason, failure) => {
-        if (reason === 'refused' && failure) reject(failed(failure));
-        else if (recallTopic(client.api, name).wish === undefined) resolve(current());
-        else return;
-        inner.listeners.delete(hear);
-      };
-      inner.press(amount);
-      inner.listeners.add(hear);
-      return promise;
+      return new Promise((resolve, reject) => {
+        /** @type {import('./topic.js').Listener} */
+        const hear = (reason, failure) => {
+          if (reason === 'refused' && failure) reject(failed(failure));
+          else if (recallTopic(client.api, name).wish === undefined) resolve(current());
+          else return;
+          inner.listeners.delete(hear);
+        };
+        inner.press(amount);
+        inner.listeners.add(hear);
+      });
     },
     like: () => topic.contribute(1),
     unlike: () => topic.contribute(0),

@@ -4,7 +4,7 @@ import { TallyElement } from './element.js';
 /** What the contract's metrics look like, and are called in English. */
 const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
   new Map([
-    ['heart', ['❤️', 'Heart']],
+    ['heart', ['❤', 'Heart']],
     ['party', ['🎉', 'Party']],
     ['rocket', ['🚀', 'Rocket']],
     ['laugh', ['😄', 'Laugh']],
@@ -12,6 +12,9 @@ const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
     ['sad', ['😢', 'Sad']],
   ])
 );
+
+/** Variation selector 16: in colour, even if a font for text has the sign. */
+const COLOUR = '\uFE0F';
 
 /**
  * Reads `heart=Love it, party` as names with what stands behind them.
@@ -42,7 +45,6 @@ export class Reactions extends TallyElement {
     // An emoji has its own colours: what is pressed shows around it.
     '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
     '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}.on::part(icon){color:HighlightText}}' +
-    ':host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 
   #row = make('span', { part: 'row', role: 'group' });
@@ -67,7 +69,7 @@ export class Reactions extends TallyElement {
   resolve() {
     if (!this.isConnected) return;
     const hidden = !this.key();
-    write(this.#row, { hidden, ariaLabel: this.getAttribute('label') ?? 'Reactions' });
+    write(this.#row, { hidden, 'aria-label': this.getAttribute('label') ?? 'Reactions' });
     write(this.fallback, { hidden: !hidden });
     if (hidden && !this.#refused) this.refuse();
     this.#refused = hidden;
@@ -99,7 +101,8 @@ export class Reactions extends TallyElement {
 
   /** @param {string} name */
   #make(name) {
-    const emoji = make('slot', { name }, known.get(name)?.[0] ?? name);
+    const [sign] = known.get(name) ?? [];
+    const emoji = make('slot', { name }, sign ? sign + COLOUR : name);
     const like = make(
       'tally-like',
       { part: 'reaction', exportparts: 'button,icon,number,status,exact' },

@@ -41,7 +41,7 @@ export class Top extends TallyElement {
     TallyElement.styles +
     ':host{display:block}ol{margin:0;padding:0;list-style:none;counter-reset:row}' +
     'li{display:flex;align-items:baseline;gap:.75em;padding:var(--tally-padding,.4em 0);counter-increment:row}' +
-    'li::before{content:counter(row);min-inline-size:1.6ch;text-align:end;font-variant-numeric:tabular-nums;opacity:.75}' +
+    'li::before{content:counter(row);min-inline-size:1.6ch;text-align:end;font-variant-numeric:tabular-nums;opacity:.75}@media(prefers-contrast:more){li::before{opacity:1}}' +
     'a{color:inherit;flex:1;min-inline-size:0;overflow-wrap:anywhere}tally-count{font-weight:600}';
 
   #list = make('ol', { part: 'list' });
@@ -73,7 +73,7 @@ export class Top extends TallyElement {
 
   /** The list has one topic a row, and these look after themselves. */
   resolve() {
-    write(this.#list, { ariaLabel: this.getAttribute('label') ?? 'Most liked' });
+    write(this.#list, { 'aria-label': this.getAttribute('label') ?? 'Most liked' });
     if (this.near) this.#ask();
   }
 

@@ -112,6 +112,38 @@ test('the overview shows who is here and what moves, as it moves', async (t) => 
   assert.deepEqual(complaints(), []);
 });
 
+test('a plot that cannot be drawn hides nothing but itself', async (t) => {
+  /** @type {Record<string, (context: import('playwright-core').BrowserContext) => Promise<unknown>>} */
+  const faults = {
+    'a language that is no language tag': (context) => context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'language', { get: () => 'C' })),
+    'no answer': (context) => context.route('**/plot.js', (route) => route.abort()),
+    'a script that throws': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'throw new Error("broken")' })),
+    'a library that throws when it draws': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default class { constructor() { throw new Error("broken"); } }' })),
+    'a library that throws when it redraws': (context) =>
+      context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default class { setData() { throw new Error("broken"); } destroy() { throw new Error("broken"); } }' })),
+  };
+  for (const [name, prepare] of Object.entries(faults)) {
+    const { context } = await newVisitor(t, browser);
+    await prepare(context);
+    const page = await context.newPage();
+    /** @type {string[]} */
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.goto(`${service.url}/admin/`);
+    await page.getByLabel('Admin token').fill(TOKEN);
+    await page.keyboard.press('Enter');
+    await page.getByText(/contributions? changed in this time|Nothing changed in this time/).waitFor();
+    await page.getByLabel('Over').selectOption('1440');
+    await page.locator('.plot').waitFor({ state: 'hidden' });
+    await page.getByRole('link', { name: 'Topics' }).click();
+    await page.getByRole('heading', { name: 'Topics' }).waitFor();
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.getByRole('heading', { name: 'Highest counts' }).waitFor();
+    assert.deepEqual(errors, [], name);
+    await context.close();
+  }
+});
+
 test('an instance that falls silent is marked, and a store that is away is told', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

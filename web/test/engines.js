@@ -25,7 +25,9 @@ import { webkitEngine } from './webkit.js';
  *
  * @typedef {object} TabOptions
  * @property {string} [lang] LANG of the browser's process, in WebKit alone
- * @property {boolean} [anchors] false disables CSS anchor positioning, in WebKit alone
+ *
+ * @typedef {object} EngineOptions
+ * @property {boolean} [anchors] false disables CSS anchor positioning
  *
  * @typedef {object} Engine
  * @property {string} name
@@ -33,7 +35,7 @@ import { webkitEngine } from './webkit.js';
  * @property {() => Promise<void>} close
  */
 
-/** @type {Record<string, () => Promise<Engine>>} */
+/** @type {Record<string, (options: EngineOptions) => Promise<Engine>>} */
 const launchers = { chromium: chromiumEngine, firefox: firefoxEngine, webkit: webkitEngine };
 
 /**
@@ -46,11 +48,12 @@ export const enginesOr = (...usual) => process.env.ENGINES?.split(',') ?? usual;
  * Starts an engine that ends with the test.
  * @param {string} name
  * @param {import('node:test').TestContext} t
+ * @param {EngineOptions} [options]
  */
-export async function startEngine(name, t) {
+export async function startEngine(name, t, options = {}) {
   const launcher = launchers[name];
   if (!launcher) throw new Error(`ENGINES: ${name} is not one of ${Object.keys(launchers)}`);
-  const engine = await launcher();
+  const engine = await launcher(options);
   t.after(() => engine.close());
   return engine;
 }

@@ -1,19 +1,23 @@
 /** Firefox, driven over WebDriver BiDi. */
 import puppeteer from 'puppeteer-core';
 
-/** @returns {Promise<import('./engines.js').Engine>} */
-export async function firefoxEngine() {
+/**
+ * @param {import('./engines.js').EngineOptions} options
+ * @returns {Promise<import('./engines.js').Engine>}
+ */
+export async function firefoxEngine({ anchors = true }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
     // Names that are not this machine's, so that pages are visited and not developed.
-    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example' },
+    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example', 'layout.css.anchor-positioning.enabled': anchors },
   });
   return {
     name: 'firefox',
     async open() {
       const context = await browser.createBrowserContext();
-      const page = await context.newPage();
+      // In a window of its own each page is visible.
+      const page = await context.newPage({ type: 'window' });
       await page.setViewport({ width: 1280, height: 900 });
       return {
         goto: async (url) => void (await page.goto(url)),

@@ -150,7 +150,7 @@ test('the gallery prints what a page, its policy and the service need, and it is
   await page.locator('[name=page]').fill('a "page"');
   const text = (/** @type {string} */ id) => page.locator(`#${id}`).textContent();
   assert.equal(await text('tag'), `<script type="module" src="${service.url}/tally.js?site=example"></script>\n\n<tally-claps page="a &quot;page&quot;"></tally-claps>`);
-  assert.equal(await text('flag'), 'tallycast --site example=https://example.org');
+  assert.equal(await text('flag'), 'tallycast --site example=https://example.org --demo=false');
   const { origin } = new URL(service.url);
   assert.equal(await text('policy'), `script-src ${origin};\nconnect-src ${origin} ${origin.replace('http', 'ws')};`);
   await page.locator('[name=pin]').check();
@@ -158,17 +158,102 @@ test('the gallery prints what a page, its policy and the service need, and it is
   assert.ok(pinned);
   const script = Buffer.from(await (await fetch(pinned[1])).arrayBuffer());
   assert.equal(pinned[2], `sha384-${createHash('sha384').update(script).digest('base64')}`);
-  await page.locator('.answers .embed').first().hover();
   await page.locator('.answers .copy').first().click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text('tag'));
   // The knobs dress the elements, and say how.
   await page.locator('[name="--tally-radius"]').fill('3');
   assert.match((await text('css')) ?? '', /--tally-radius: 3px;/);
-  const radius = () => page.locator('.works tally-claps button').evaluate((button) => getComputedStyle(button).borderRadius);
+  const radius = () => page.locator('.works tally-claps button').first().evaluate((button) => getComputedStyle(button).borderRadius);
   assert.equal(await radius(), '3px');
   await page.locator('.theming [type=reset]').click();
   assert.notEqual(await radius(), '3px');
   assert.deepEqual(complaints, []);
+});
+
+test('the gallery’s maker refuses what the service would refuse', async (t) => {
+  const { open, complaints } = await newVisitor(t, browser);
+  const page = await open(at('/gallery'));
+  const field = (/** @type {string} */ name) => page.locator(`#maker [name=${name}]`);
+  const wrong = page.locator('#wrong');
+  const usual = { origin: 'https://blog.example.com', site: 'blog', page: '' };
+  for (const [name, value, why] of /** @type {[keyof typeof usual, string, RegExp][]} */ ([
+    ['site', 'My Blog!', /site’s name/],
+    ['site', 'blog=x', /site’s name/],
+    ['site', '-blog', /site’s name/],
+    ['site', 'admin', /site’s name/],
+    ['site', 'b'.repeat(33), /site’s name/],
+    ['origin', 'blog.example.com', /address such as/],
+    ['origin', 'javascript:alert(1)', /address such as/],
+    ['origin', '', /address such as/],
+    ['page', 'a//b', /empty part/],
+    ['page', '../a', /empty part/],
+    ['page', 'a/{b}', /brace/],
+    ['page', 'a\u0007', /control/],
+    ['page', 'caf%E9', /percent/],
+    ['page', 'é'.repeat(129), /256 bytes/],
+    ['page', 'https://other.example/a', /not on https:\/\/blog\.example\.com/],
+  ])) {
+    await field(name).fill(value);
+    await eventually(async () => assert.match(await wrong.innerText(), why, value));
+    assert.equal(await field(name).getAttribute('aria-invalid'), 'true', value);
+    assert.equal(await page.locator('.answers').isVisible(), false, value);
+    await field(name).fill(usual[name]);
+    assert.equal(await wrong.innerText(), '', value);
+    assert.equal(await page.locator('.answers').isVisible(), true, value);
+  }
+  for (const [name, value, shown] of /** @type {[keyof typeof usual, string, string][]} */ ([
+    ['page', 'posts/café', '<tally-like page="posts/café">'],
+    ['page', 'https://blog.example.com/posts/caf%C3%A9/', '<tally-like page="https://blog.example.com/posts/caf%C3%A9/">'],
+    ['page', '<b>&"', '<tally-like page="&lt;b>&amp;&quot;">'],
+    ['site', 'default', 'tally.js"></script>'],
+    ['site', '', 'tally.js"></script>'],
+  ])) {
+    await field(name).fill(value);
+    assert.ok((await page.locator('#tag').innerText()).includes(shown), value);
+    await field(name).fill(usual[name]);
+  }
+  await field('site').fill('');
+  assert.equal(await page.locator('#flag').innerText(), 'tallycast --allow-origin https://blog.example.com --demo=false');
+  assert.deepEqual(complaints, []);
+});
+
+test('the gallery’s maker shows the element, and says where the audience is counted', async (t) => {
+  const { open } = await newVisitor(t, browser);
+  const page = await open(at('/gallery'));
+  const element = page.locator('#maker [name=element]');
+  const preview = page.locator('#preview > *');
+  for (const name of ['like', 'claps', 'reactions', 'count', 'visitors', 'readers', 'top']) {
+    await element.selectOption(name);
+    assert.equal(await preview.evaluate((shown) => shown.localName), `tally-${name}`);
+    await page.locator('#preview').scrollIntoViewIfNeeded();
+    await eventually(async () => assert.ok(await preview.evaluate((shown) => !!shown.shadowRoot?.querySelector('ol,[part=row],[part=number]:not([hidden])'))));
+    const audience = name === 'visitors' || name === 'readers';
+    for (const each of await page.locator('#maker .only-audience').all()) assert.equal(await each.isVisible(), audience, name);
+    if (!audience) continue;
+    await page.locator('#maker [name=local]').check();
+    await page.locator('#maker [name=scope]').selectOption('page');
+    assert.match(await page.locator('#tag').innerText(), new RegExp(`<tally-${name} scope="page" local></tally-${name}>`));
+    await page.locator('#maker [name=local]').uncheck();
+    await page.locator('#maker [name=scope]').selectOption('');
+  }
+  assert.match(await page.locator('.answers').innerText(), /--demo=false takes this gallery/);
+});
+
+test('the gallery’s copy buttons are seen, and hide no code', async (t) => {
+  for (const { width, height } of SCREENS) {
+    const { open } = await newVisitor(t, browser, { viewport: { width, height }, hasTouch: width < 500 });
+    const page = await open(at('/gallery'));
+    const covered = await page.evaluate(() =>
+      [...document.querySelectorAll('.copy')].map((button) => {
+        const box = button.getBoundingClientRect();
+        const range = document.createRange();
+        range.selectNodeContents(/** @type {Element} */ (button.parentElement?.querySelector('code')));
+        const over = [...range.getClientRects()].some((line) => line.left < box.right && line.right > box.left && line.top < box.bottom && line.bottom > box.top);
+        return !over && box.height >= 24 && getComputedStyle(button).opacity === '1';
+      }),
+    );
+    assert.ok(covered.length > 5 && covered.every(Boolean), `${width} px: ${covered}`);
+  }
 });
 
 test('the gallery has every element at work, and rests when it is asked to', async (t) => {

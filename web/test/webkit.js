@@ -17,8 +17,11 @@ const START = 15_000;
 /** Keys that have no character, as WebDriver names them. */
 const KEYS = /** @type {Record<string, string>} */ ({ '\n': '\uE007', '\t': '\uE004' });
 
-/** @returns {Promise<import('./engines.js').Engine>} */
-export async function webkitEngine() {
+/**
+ * @param {import('./engines.js').EngineOptions} options
+ * @returns {Promise<import('./engines.js').Engine>}
+ */
+export async function webkitEngine({ anchors = true }) {
   const screen = start('Xvfb', ['-displayfd', '1', '-screen', '0', SCREEN, '-nolisten', 'tcp']);
   const display = await eventually(() => {
     screen.check();
@@ -30,7 +33,7 @@ export async function webkitEngine() {
   const open = new Set();
   return {
     name: 'webkit',
-    async open({ lang = 'en_US.UTF-8', anchors = true } = {}) {
+    async open({ lang = 'en_US.UTF-8' } = {}) {
       const port = await freePort();
       // A driver has one session.
       const driver = start('WebKitWebDriver', [`--port=${port}`], { env: { ...process.env, DISPLAY: display, LANG: lang, LC_ALL: '' } });

@@ -1,6 +1,7 @@
-/** The plot of contributions a minute. */
-// Not bundled: it stands beside this script.
-import Plot from './plot.js';
+/**
+ * The plot of contributions a minute. The library that draws is a script of its own, loaded with the
+ * first plot. If it fails to load, or throws, the page shows the summary alone.
+ */
 import { make } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
 
@@ -28,10 +29,14 @@ export function minutesOf(activity, site, span, now) {
 export function makeActivity() {
   const canvas = make('div', { class: 'plot', role: 'img', 'aria-label': 'Contributions a minute' });
   const summary = make('p', { class: 'hint' });
+  /** @type {any} the library's class, once it is loaded */
+  let Plot;
   /** @type {any} */
   let plot;
+  /** @type {[times: number[], writes: number[]] | undefined} */
+  let data;
 
-  const build = (/** @type {[number[], number[]]} */ data) => {
+  const build = () => {
     const { color, borderTopColor: line, outlineColor: soft, fontFamily } = getComputedStyle(canvas);
     const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: `12px ${fontFamily}` };
     plot?.destroy();
@@ -50,10 +55,37 @@ export function makeActivity() {
     );
   };
 
-  const rebuild = () => plot && build(plot.data);
+  /**
+   * Runs what uses the library. After its first error nothing is drawn again.
+   * @param {() => void} work
+   */
+  const guard = (work) => {
+    if (canvas.hidden) return;
+    try {
+      work();
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const fail = (/** @type {unknown} */ error) => {
+    canvas.hidden = true;
+    console.warn('The plot cannot be drawn:', error);
+  };
+
+  const draw = () => {
+    if (!Plot || !data) return;
+    if (plot) plot.setData(data);
+    else if (canvas.clientWidth) build();
+  };
+  import('./plot.js').then((library) => {
+    Plot = library.default;
+    guard(draw);
+  }, fail);
+
+  const rebuild = () => guard(() => plot && build());
   const scheme = matchMedia('(prefers-color-scheme: dark)');
   scheme.addEventListener('change', rebuild);
-  const size = new ResizeObserver(() => plot && canvas.clientWidth && plot.setSize({ width: canvas.clientWidth, height: HEIGHT }));
+  const size = new ResizeObserver(() => guard(() => plot && canvas.clientWidth && plot.setSize({ width: canvas.clientWidth, height: HEIGHT })));
   size.observe(canvas);
 
   return {
@@ -66,18 +98,20 @@ export function makeActivity() {
      */
     show(activity, site, span) {
       const { times, writes } = minutesOf(activity, site, span, Math.floor(Date.now() / 60_000));
-      if (plot) plot.setData([times, writes]);
-      else if (canvas.clientWidth) build([times, writes]);
+      data = [times, writes];
+      guard(draw);
       const most = Math.max(...writes);
       const text = most
-        ? `${counted(writes.reduce((a, b) => a + b), 'contribution')} changed in this time; the most in a minute were ${number(most)}, at ${minuteTime(new Date(times[writes.indexOf(most)] * 1000).toISOString())}.`
+        ? `${counted(writes.reduce((a, b) => a + b), 'contribution')} changed in this time; the most in a minute ${most === 1 ? 'was' : 'were'} ${number(most)}, at ${minuteTime(new Date(times[writes.indexOf(most)] * 1000).toISOString())}.`
         : 'Nothing changed in this time.';
       if (summary.textContent !== text) summary.textContent = text;
     },
     end() {
       size.disconnect();
       scheme.removeEventListener('change', rebuild);
-      plot?.destroy();
+      guard(() => plot?.destroy());
+      // A library that is loaded later draws nothing.
+      canvas.hidden = true;
     },
   };
 }

@@ -28,7 +28,7 @@ export const find = (id) => /** @type {HTMLElement} */ (document.getElementById(
  * @typedef {object} Column
  * @property {string} name
  * @property {boolean} [number] is set to the right, in figures of one width
- * @property {boolean} [hidden] has a name for those who do not see the table's shape alone
+ * @property {boolean} [hidden] has a name for those who do not see the table's shape alone: its cells have buttons
  */
 
 /**
@@ -39,8 +39,9 @@ export const find = (id) => /** @type {HTMLElement} */ (document.getElementById(
  */
 export function makeTable(caption, columns) {
   const body = make('tbody', { role: 'rowgroup' });
-  const head = columns.map(({ name, number, hidden }) =>
-    make('th', { scope: 'col', role: 'columnheader', class: number && 'number' }, hidden ? make('span', { class: 'unseen' }, name) : name),
+  const classes = columns.map(({ number, hidden }, i) => (number ? `number ${columns[i + 1] && !columns[i + 1].number ? 'last' : ''}` : hidden && 'actions'));
+  const head = columns.map(({ name, hidden }, i) =>
+    make('th', { scope: 'col', role: 'columnheader', class: classes[i] }, hidden ? make('span', { class: 'unseen' }, name) : name),
   );
   const table = make(
     'table',
@@ -55,8 +56,8 @@ export function makeTable(caption, columns) {
       'tr',
       { role: 'row' },
       ...cells.map((cell, i) => {
-        const { name, number, hidden } = columns[i];
-        const shown = { class: number && 'number', 'data-name': hidden ? undefined : name };
+        const { name, hidden } = columns[i];
+        const shown = { class: classes[i], 'data-name': hidden ? undefined : name };
         return i === 0
           ? make('th', { scope: 'row', role: 'rowheader', ...shown }, cell)
           : make('td', { role: 'cell', ...shown }, cell);

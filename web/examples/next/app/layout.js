@@ -9,11 +9,11 @@ export default function Layout({ children }) {
       <body>
         <TallyProvider api={api}>
           <header>
-            <tally-visitors local /> visitors so far
+            Visitors so far: <tally-visitors local />
           </header>
           {children}
           <footer>
-            <tally-visitors local /> visitors, <tally-readers local /> here now
+            Visitors: <tally-visitors local />, here now: <tally-readers local />
           </footer>
         </TallyProvider>
       </body>

@@ -1,0 +1,121 @@
+/** What elements say beside them: where it is, and that screen readers hear of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { launch, newVisitor } from './browser.js';
+import { clickIn, enginesOr, hoverIn, showsIn, startEngine } from './engines.js';
+import { startSite } from './host.js';
+import { startService } from './process.js';
+import { eventually } from './wait.js';
+
+/** No press gets through, so that each is kept and said to be. */
+const OFFLINE = '<script>fetch = () => Promise.reject(new Error("offline"))</script>';
+
+const STYLE = '<style>body{margin:0;font:16px/1.5 sans-serif}p{margin:0;padding:0 16px}main{padding:1400px 0}#end{text-align:end}#box{block-size:300px;overflow:auto}#box p{padding-block:400px}</style>';
+
+/** @param {string} key that the keys begin with */
+const bodyOf = (key) => {
+  const row = (/** @type {string} */ place) =>
+    `<p id="${place}"><tally-like page="${key}/${place}" live="off" count="123456"></tally-like> <tally-count page="${key}/${place}/count" live="off" count="1234567"></tally-count></p>`;
+  return `<main>${row('start')}${row('end')}<div id="box">${row('inner')}</div></main>`;
+};
+
+/**
+ * Runs in the page: how far a note is from its element.
+ * @param {string} selector
+ * @param {string} part
+ */
+function placeOf(selector, part) {
+  const host = /** @type {Element} */ (document.querySelector(selector));
+  const note = host.shadowRoot?.querySelector(`[part=${part}]`);
+  if (!note?.textContent || getComputedStyle(note).display === 'none') return undefined;
+  const [box, other] = [note, host].map((each) => each.getBoundingClientRect());
+  return {
+    above: Math.round(other.top - box.bottom),
+    below: Math.round(box.top - other.bottom),
+    beside: box.right < other.left || box.left > other.right,
+    outside: Math.round(Math.max(-box.left, box.right - document.documentElement.clientWidth, 0)),
+  };
+}
+
+for (const name of enginesOr('chromium')) {
+  for (const anchors of [true, false]) {
+    test(`${name}: notes are at their element, wherever the page is scrolled to, ${anchors ? 'with' : 'without'} anchor positioning`, async (t) => {
+      const head = STYLE + OFFLINE;
+      const site = await startSite(t, { '/ltr': { head, body: bodyOf('ltr') }, '/rtl': { html: 'lang="en" dir="rtl"', head, body: bodyOf('rtl') } }, { local: true });
+      const engine = await startEngine(name, t, { anchors });
+      const tab = await engine.open();
+      await tab.resize(600, 700);
+      for (const path of ['/ltr', '/rtl']) {
+        await tab.goto(site.url + path);
+        assert.equal(await tab.evaluate(() => CSS.supports('position-area', 'top')), anchors);
+        await tab.evaluate(() => {
+          document.querySelector('#box')?.scrollTo(0, 300);
+          scrollTo(0, 1150);
+        });
+        for (const place of ['start', 'end', 'inner']) {
+          for (const [selector, part, below] of /** @type {[string, string, boolean][]} */ ([[`#${place} tally-like`, 'exact', false], [`#${place} tally-count`, 'exact', false], [`#${place} tally-like`, 'status', true]])) {
+            await eventually(async () => assert.notEqual(await tab.evaluate((selector) => document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]')?.hasAttribute('hidden'), selector), true));
+            if (part === 'status') await clickIn(tab, selector);
+            else await hoverIn(tab, selector);
+            const found = await eventually(async () => {
+              const found = await tab.evaluate(placeOf, selector, part);
+              assert.ok(found, `${selector}: no ${part}`);
+              return found;
+            });
+            const what = `${path} ${selector} ${part}: ${JSON.stringify(found)}`;
+            const distance = below ? found.below : found.above;
+            assert.ok(distance >= -1 && distance <= 24, what);
+            assert.equal(found.beside, false, what);
+            assert.ok(found.outside <= (anchors ? 0 : 14), what);
+          }
+        }
+      }
+    });
+  }
+
+  test(`${name}: what is announced is rendered before it has text`, async (t) => {
+    const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like> <tally-claps page="post"></tally-claps>' } }, { local: true });
+    const engine = await startEngine(name, t);
+    const tab = await engine.open();
+    await tab.goto(site.url);
+    await showsIn(tab, 'tally-like', 0);
+    const regions = () =>
+      tab.evaluate(() =>
+        [...document.querySelectorAll('tally-like,tally-claps')].flatMap((element) =>
+          [.../** @type {ShadowRoot} */ (element.shadowRoot).querySelectorAll('[role=status]')].map((region) => {
+            const { display, visibility } = getComputedStyle(region);
+            return [region.textContent, display !== 'none' && visibility === 'visible'];
+          }),
+        ),
+      );
+    assert.deepEqual(await regions(), [['', true], ['', true], ['', true]]);
+  });
+}
+
+test('the accessibility tree has each live region before it has text', async (t) => {
+  const token = 'a-token-that-only-the-owner-knows';
+  const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like><tally-claps page="post"></tally-claps>' } });
+  const service = await startService({ flags: [`--admin-token=${token}`] });
+  t.after(() => service.stop());
+  const browser = await launch();
+  t.after(() => browser.close());
+  const { open, context } = await newVisitor(t, browser);
+  /** @param {import('playwright-core').Page} page @param {string} role */
+  const count = async (page, role) => {
+    const session = await context.newCDPSession(page);
+    const { nodes } = await session.send('Accessibility.getFullAXTree');
+    return nodes.filter((node) => !node.ignored && node.role?.value === role).length;
+  };
+  const page = await open(site.url);
+  await page.locator('tally-like [part=number]').waitFor();
+  // The heart's, and of the claps the message and the visitor's own total.
+  assert.equal(await count(page, 'status'), 3);
+  const admin = await open(`${service.url}/admin/`);
+  await admin.getByLabel('Admin token').waitFor();
+  assert.deepEqual([await count(admin, 'alert'), await count(admin, 'status')], [1, 1]);
+  // Empty ones take no room.
+  const height = () => admin.locator('.signin').evaluate((form) => form.getBoundingClientRect().height);
+  const before = await height();
+  await admin.locator('.wrong').evaluate((wrong) => wrong.remove());
+  assert.equal(await height(), before);
+});
