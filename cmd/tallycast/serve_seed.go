@@ -191,6 +191,28 @@ func (s *seeder) run(ctx context.Context) error {
 	}
 }
 
+// checkKeys has the seeds compared with the site maps soon.
+func (s *seeder) checkKeys() {
+	if s != nil {
+		s.changed.Store(true)
+	}
+}
+
+// warnUnlisted says which seeded keys are not in the site map of their site.
+func (s *seeder) warnUnlisted() {
+	for site, keys := range s.seeded.bySite() {
+		missing := slices.DeleteFunc(slices.Clone(keys), func(each seed.Seed) bool {
+			isListed, isKnown := s.keys.Lists(each.Topic)
+			return isListed || !isKnown
+		})
+		said := fmt.Sprint(len(missing), len(keys), examples(missing))
+		if len(missing) > 0 && s.said[site] != said {
+			s.said[site] = said
+			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(keys), "examples", examples(missing))
+		}
+	}
+}
+
 // checkMark has all seeds read again if the store has lost data since they were set: it
 // came back empty, or older than it was.
 func (s *seeder) checkMark(ctx context.Context) {

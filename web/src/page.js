@@ -70,6 +70,7 @@ export function address() {
 function keyOfPath(escaped, query) {
   let key = decodeURIComponent(escaped).replace(/^\/*(index\.html$)?|\/+(index\.html)?$/g, '') || 'index';
   query?.sort();
+  // Safari before 17 does not know URLSearchParams.size.
   if (`${query ?? ''}`) key += '?' + query;
   key = key.normalize();
   // No empty, . or .. segment, no control character, no half of a surrogate pair, no brace. The
