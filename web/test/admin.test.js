@@ -292,6 +292,14 @@ test('a spike is looked at, undone, and every open page follows', async (t) => {
   await eventually(async () => assert.equal(await shown.innerText(), '0'));
   assert.equal(await countOf(service.url, 'blog/likes/spiked'), 0);
   await card.waitFor({ state: 'detached' });
+  // One that is reverted elsewhere is listed no longer either.
+  await likes('blog/likes/reverted', 30, 'machine');
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  const other = page.getByRole('listitem').filter({ hasText: 'blog/likes/reverted' });
+  await other.waitFor();
+  await owner('POST', 'undo', { topics: ['blog/likes/reverted'], from: new Date(Date.now() - 3_600_000).toISOString() });
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await other.waitFor({ state: 'detached' });
   assert.deepEqual(complaints(), []);
 });
 

@@ -1,11 +1,14 @@
 /** What looks unlike readers, and how it is taken back. */
 import { call, read } from './call.js';
 import { ask } from './dialog.js';
-import { choice, field, make, say } from './dom.js';
+import { choice, field, make, repeat, say } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
 import { linkTo } from './overview.js';
 
 const SINCE = /** @type {[string, string][]} */ ([['1h', 'an hour'], ['6h', 'six hours'], ['24h', 'a day'], ['168h', 'a week']]);
+
+/** The pause between two looks, in milliseconds: another owner may revert a spike meanwhile. */
+const EVERY = 60_000;
 
 /** How many topics a preview names. */
 const NAMED = 8;
@@ -22,10 +25,16 @@ const NAMED = 8;
 export function showSpikes(place, signal) {
   const list = make('ul', { class: 'spikes' });
   const state = make('p', { class: 'hint', role: 'status' }, 'Looking…');
+  let shown = '';
+  let asked = 0;
   const load = async () => {
+    const turn = ++asked;
     try {
       const { spikes } = await read('spikes', { since: since.value }, signal);
-      list.replaceChildren(...spikes.map(card));
+      if (turn !== asked) return; // a newer answer is on its way
+      const text = since.value + JSON.stringify(spikes);
+      if (text !== shown) list.replaceChildren(...spikes.map(card));
+      shown = text;
       state.textContent = spikes.length ? '' : 'Nothing looks odd in this time.';
     } catch (error) {
       if (!signal.aborted) state.textContent = /** @type {Error} */ (error).message;
@@ -61,7 +70,7 @@ export function showSpikes(place, signal) {
     list,
     byHand(load),
   );
-  load();
+  repeat(EVERY, signal, load);
 }
 
 const complain = (/** @type {Error} */ error) => say(error.message);
