@@ -73,6 +73,12 @@ func TestCopy_KeptRules(t *testing.T) {
 	succeeds(t, "copy", "--from", url, "--to", file)
 	holds(t, file, "default/likes/page,2", "default/stars/page,2")
 
+	for _, store := range []string{url, file} {
+		succeeds(t, "topics", "seed", "default/stars/page", "7", "--store", store)
+		if out := succeeds(t, "topics", "show", "default/stars/page", "--store", store, "--json"); !strings.Contains(out, `"count":9`) {
+			t.Errorf("%s shows %s", store, out)
+		}
+	}
 	path := strings.TrimPrefix(file, "sqlite:")
 	exported, backup := beside(t, "all.jsonl"), beside(t, "backup.db")
 	succeeds(t, "export", "--store", file, "--with-secret", exported)

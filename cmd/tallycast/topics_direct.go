@@ -51,7 +51,11 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	if err != nil {
 		return nil, adviseLocked(err)
 	}
-	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), stores.metrics)
+	metrics := map[string]tally.Rule{} // with those that the store keeps the rules of
+	for _, metric := range stores.catalog.Metrics() {
+		metrics[metric] = stores.catalog.Metric(metric)
+	}
+	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), metrics)
 	log := slog.New(slog.DiscardHandler)
 	desk := owner.New(opened, tally.NewService(opened, catalog), owner.Options{Kept: stores.journal, Log: log})
 	token := rand.Text()

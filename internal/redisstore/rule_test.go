@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/redistest"
@@ -134,7 +133,7 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	})
 	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
 	watching(t, after)
-	time.Sleep(2 * time.Second) // two probes
+	awaitProbes(t, server, 2)
 	for name, store := range map[string]*redisstore.Store{"running": before, "started": after} {
 		if h := store.Health(); h.Conflict != nil {
 			t.Errorf("the instance that was %s: %+v", name, h)
@@ -161,10 +160,11 @@ func TestRules_LargerMaximumElsewhere(t *testing.T) {
 	}
 	watching(t, before)
 	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:9"))
+	watching(t, after)
 	if err := assertStar(after, page, 2); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second) // two probes
+	awaitProbes(t, server, 2)
 	if err := assertStar(before, page, 3); err != nil || before.Health().Conflict != nil {
 		t.Errorf("the running instance: %v, %+v", err, before.Health())
 	}
@@ -211,6 +211,14 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 	if after := commandsOf(t, server, "hgetall"); after != before {
 		t.Errorf("50 writes read the rules %d times", after-before)
 	}
+}
+
+// awaitProbes waits until so many instances on the server have probed it, each of which
+// reads the rules, and have taken in what they read.
+func awaitProbes(t testing.TB, server *redistest.Server, instances int) {
+	t.Helper()
+	before := commandsOf(t, server, "hgetall")
+	eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+3*instances })
 }
 
 func commandsOf(t testing.TB, server *redistest.Server, name string) int {

@@ -127,8 +127,8 @@ func parseURL(text string, options Options) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	if strings.Contains(path, "#") {
-		return target{}, errors.New("the URL of the Redis store has a #; in a password it is written %23")
+	if strings.Contains(path, "#") && strings.Contains(path, "sentinel_") {
+		return target{}, errors.New("the URL of the Redis store has a # in its settings; in a password it is written %23")
 	}
 	u, err := url.Parse(protocol + "://" + user + first + path)
 	if err != nil {
