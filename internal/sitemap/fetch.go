@@ -18,6 +18,7 @@ type fetcher struct {
 	reach    *reach
 	agent    string
 	maxBytes int64
+	maxPages int
 	files    map[string]*file // by URL
 }
 
@@ -44,8 +45,8 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
-	if f.keysBeside(at)+len(read.keys) > maxKeys {
-		return false, fmt.Errorf("%s: %w", at, errTooManyKeys)
+	if f.keysBeside(at)+len(read.keys) > f.maxPages {
+		return false, fmt.Errorf("%s: with this file there are more than %d pages; it is not read", at, f.maxPages)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read

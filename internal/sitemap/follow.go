@@ -21,6 +21,9 @@ type Options struct {
 	Every time.Duration
 	// MaxBytes bounds a file, unpacked; 0 stands for 50 MB.
 	MaxBytes int64
+	// MaxPages bounds the pages of all files; 0 stands for a million, in about 200 MB: more
+	// than a site has whose numbers are worth guarding like this.
+	MaxPages int
 	// Origins are those of the site's pages, in the forms scheme://host[:port],
 	// scheme://*.host[:port] and *. Redirects and indexes may lead to their hosts, and to
 	// those of the site maps; to no other.
@@ -34,16 +37,24 @@ const (
 	// fetchWithin bounds the fetching of one file, and lookWithin that of all.
 	fetchWithin = 30 * time.Second
 	lookWithin  = 5 * time.Minute
-	// maxFiles bounds the files of a site, and maxKeys its pages: more than a site has
-	// whose numbers are worth guarding like this, in about 200 MB.
+	// maxFiles bounds the files of a site, of which each may have 50,000 pages.
 	maxFiles = 200
-	maxKeys  = 1_000_000
+	allPages = 1_000_000
 )
 
-var (
-	errTooManyFiles = fmt.Errorf("there are more than %d files", maxFiles)
-	errTooManyKeys  = fmt.Errorf("with this file there are more than %d pages; it is not read", maxKeys)
-)
+var errTooManyFiles = fmt.Errorf("there are more than %d files", maxFiles)
+
+// fetcher returns a fetcher that has no reach yet.
+func (o Options) fetcher() fetcher {
+	f := fetcher{agent: o.Agent, maxBytes: o.MaxBytes, maxPages: o.MaxPages, files: map[string]*file{}}
+	if f.maxBytes <= 0 {
+		f.maxBytes = usualBytes
+	}
+	if f.maxPages <= 0 {
+		f.maxPages = allPages
+	}
+	return f
+}
 
 // Follow fetches the site maps at urls, and those that they name, at once and then every
 // so often until ctx ends, and hands the keys of all their pages to set when they may be
@@ -52,15 +63,13 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 	if o.Every <= 0 {
 		o.Every = usualEvery
 	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = usualBytes
-	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
-	f := fetcher{reach: newReach(urls, o.Origins), agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	f := o.fetcher()
+	f.reach = newReach(urls, o.Origins)
 	defer f.reach.close()
 	said := ""
 	for {
@@ -152,10 +161,7 @@ func orElse(first, second error) error {
 // file in a built site, and logs what is skipped. Files that an index in such a site names
 // are those of the site, whatever its host.
 func Read(ctx context.Context, address string, o Options) (map[string]bool, error) {
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = usualBytes
-	}
-	f := fetcher{agent: o.Agent, maxBytes: o.MaxBytes, files: map[string]*file{}}
+	f := o.fetcher()
 	dir := ""
 	if u, err := url.Parse(address); err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
 		f.reach = newReach([]string{address}, o.Origins)

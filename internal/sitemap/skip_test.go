@@ -240,6 +240,25 @@ func TestRead_BuiltSite(t *testing.T) {
 	}
 }
 
+// An index may name files with more pages together than are kept.
+func TestRead_TooManyPages(t *testing.T) {
+	dir := t.TempDir()
+	for name, body := range map[string]string{
+		"sitemap.xml": "<sitemapindex><sitemap><loc>/a.txt</loc></sitemap><sitemap><loc>/b.txt</loc></sitemap></sitemapindex>",
+		"a.txt":       "https://blog.example/1\nhttps://blog.example/2\n", "b.txt": "https://blog.example/3\nhttps://blog.example/4\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for most, want := range map[int]string{3: "b.txt: with this file there are more than 3 pages", 4: ""} {
+		keys, err := sitemap.Read(t.Context(), filepath.Join(dir, "sitemap.xml"), sitemap.Options{MaxPages: most})
+		if want == "" && (err != nil || len(keys) != 4) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("at most %d: keys %v, error %v", most, keys, err)
+		}
+	}
+}
+
 // Joining the names of all open elements at each end took 33 s for this file.
 func TestFollow_DeepElements(t *testing.T) {
 	const depth = 80_000
