@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -70,6 +71,8 @@ const shortLease = time.Second
 type steppedStore struct {
 	fullStore
 	actor interface{ turn(what string) error }
+	// unclear is set when the store leaves open whether it did what it was asked; may be nil.
+	unclear *atomic.Bool
 }
 
 func (s steppedStore) Apply(ctx context.Context, batches []tally.Batch) {
@@ -80,6 +83,12 @@ func (s steppedStore) Apply(ctx context.Context, batches []tally.Batch) {
 		return
 	}
 	s.fullStore.Apply(ctx, batches)
+	for i := range batches {
+		var marked *tally.MarkError
+		if s.unclear != nil && batches[i].Err != nil && !errors.As(batches[i].Err, &marked) {
+			s.unclear.Store(true)
+		}
+	}
 }
 
 func (s steppedStore) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
@@ -97,6 +106,11 @@ func (s steppedStore) Edit(ctx context.Context, edits []tally.Edit) {
 		return
 	}
 	s.fullStore.Edit(ctx, edits)
+	for i := range edits {
+		if err := edits[i].Err; s.unclear != nil && code(err) == tally.CodeStoreUnavailable && !errors.Is(err, tally.ErrFrozen) {
+			s.unclear.Store(true)
+		}
+	}
 }
 
 // Dump reads all first, so that a delay of what is done with a portion delays nothing else.

@@ -70,7 +70,7 @@ func child() error {
 	if err != nil {
 		return err
 	}
-	o := open(steppedStore{store, &assassin{dies}})
+	o := open(steppedStore{store, &assassin{dies}, nil})
 	from := topic(os.Getenv(childFrom))
 	if os.Getenv(childDoes) == "merge" {
 		_, err = o.Merge(context.Background(), "killed", []tally.Topic{from}, topic(os.Getenv(childTo)))

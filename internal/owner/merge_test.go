@@ -246,7 +246,7 @@ func TestRename_BackDuringALike(t *testing.T) {
 				back = true
 				rename(a, b)
 			}
-		})})
+		}), nil})
 		result, err := other.service.Assert(t.Context(), tally.Assertion{Topic: b, Visitor: visitor(1), Amount: 1, Client: home})
 		if err != nil || result.Changed || !back {
 			t.Errorf("the like is answered %+v, %v; renamed back: %t", result, err, back)

@@ -24,7 +24,7 @@ func resetDuringMerge(t *testing.T, w *world, seed uint64) bool {
 		t.Fatal(err)
 	}
 	instance := func(store fullStore, n uint64) *office {
-		return openWith(steppedStore{store, newUnreliable(seed*8+n, 30)}, owner.Options{LeaseTime: shortLease})
+		return openWith(steppedStore{store, newUnreliable(seed*8+n, 30), nil}, owner.Options{LeaseTime: shortLease})
 	}
 	var work sync.WaitGroup
 	work.Go(func() { _, _ = instance(w.first, 1).Merge(t.Context(), "merger", []tally.Topic{from}, to) })
