@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,8 +88,16 @@ func (n *node) settleRules(ctx context.Context) error {
 		return err
 	}
 	s.catalog.Learn(stored)
+	metrics := s.catalog.Metrics()
+	if sampled, err := s.sampleTopics(ctx, metrics...); err == nil {
+		// Most metrics have neither a rule nor data, and take no round trip of their own.
+		metrics = slices.DeleteFunc(metrics, func(metric string) bool {
+			_, kept := stored[metric]
+			return !kept && len(sampled[metric]) == 0
+		})
+	}
 	for _, how := range []settling{comparing, storing} {
-		for _, metric := range s.catalog.Metrics() {
+		for _, metric := range metrics {
 			var conflict *conflictError
 			if err := s.settleRule(ctx, metric, stored, how); errors.As(err, &conflict) {
 				return err
@@ -219,11 +228,11 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 	if time.Since(at) < dataKnown {
 		return true, nil
 	}
-	topics, err := s.sampleTopics(ctx, metric)
+	sampled, err := s.sampleTopics(ctx, metric)
 	if err != nil {
 		return false, err
 	}
-	found := len(topics) > 0
+	found := len(sampled) > 0
 	for _, n := range s.fleet.chart().nodes {
 		if found {
 			break
@@ -253,23 +262,27 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 	return found, nil
 }
 
-// sampleTopics returns the topics of a metric with the highest counts, of each site.
-func (s *Store) sampleTopics(ctx context.Context, metric string) (topics []tally.Topic, err error) {
-	sites := s.catalog.Sites()
-	requests := make([]request, len(sites))
-	for i, site := range sites {
-		name := s.names.top(board{site, metric})
-		requests[i] = request{key: name, commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}}
+// sampleTopics returns the topics of metrics with the highest counts, of each site.
+func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
+	var boards []board
+	var requests []request
+	for _, metric := range metrics {
+		for _, site := range s.catalog.Sites() {
+			name := s.names.top(board{site, metric})
+			boards = append(boards, board{site, metric})
+			requests = append(requests, request{key: name, commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}})
+		}
 	}
 	s.send(ctx, requests, nil)
-	for i, site := range sites {
+	topics := map[string][]tally.Topic{}
+	for i, b := range boards {
 		keys, err := requests[i].commands[0].(*redis.StringSliceCmd).Result()
 		if err != nil {
-			return nil, fmt.Errorf("look for topics of the metric %s: %w", metric, err)
+			return nil, fmt.Errorf("look for topics of the metric %s: %w", b.metric, err)
 		}
 		for _, key := range keys {
-			if topic, err := tally.NewTopic(site, metric, key); err == nil {
-				topics = append(topics, topic)
+			if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
+				topics[b.metric] = append(topics[b.metric], topic)
 			}
 		}
 	}
@@ -279,7 +292,8 @@ func (s *Store) sampleTopics(ctx context.Context, metric string) (topics []tally
 // deduceRules returns the rules under which a metric's data may have been counted by a
 // release that did not store them; none where there is no data, or it tells nothing.
 func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
-	topics, err := s.sampleTopics(ctx, metric)
+	sampled, err := s.sampleTopics(ctx, metric)
+	topics := sampled[metric]
 	if err != nil || len(topics) == 0 {
 		return nil, err
 	}
