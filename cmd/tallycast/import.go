@@ -129,7 +129,9 @@ func importNumbers(p *process) int {
 		return fail(p.stderr, exitUsage, err)
 	}
 	if i.format == "auto" {
-		i.format = formatOf(i.path)
+		if i.format = formatOf(i.path); i.format == unknownArchive {
+			return fail(p.stderr, exitFailure, fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import what is in it", i.path))
+		}
 	}
 	if err := i.checkFlags(p.flags); err != nil {
 		return fail(p.stderr, exitUsage, err)

@@ -19,6 +19,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// unknownArchive stands for a zip archive of no format that is known.
+const unknownArchive = "zip"
+
 // formatOf returns the format that the name of a file stands for, or what is in it if it
 // is a zip archive.
 func formatOf(path string) string {
@@ -31,7 +34,7 @@ func formatOf(path string) string {
 		if in, err := os.Open(path); err == nil {
 			defer in.Close()
 			if info, err := in.Stat(); err == nil {
-				return cmp.Or(exchange.FormatOf(exchange.NewFile(in, info.Size())), "jsonl")
+				return cmp.Or(exchange.FormatOf(exchange.NewFile(in, info.Size())), unknownArchive)
 			}
 		}
 	}

@@ -115,6 +115,9 @@ func TestImport_FlagsOfOtherFormats(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", args, code, errors)
 		}
 	}
+	if code, _, errors := call(t, variables(), "import", write(t, "x.zip", zipped(t, map[string]string{"a": "x"}))); code != exitFailure || !strings.Contains(errors, "no export of GoatCounter or Umami") {
+		t.Errorf("exit %d, %s", code, errors)
+	}
 	for header, want := range map[string]string{"2Path,Title\n": "--format goatcounter", "session_id,url_path\n": "--format umami"} {
 		if code, _, errors := call(t, variables(), "import", "--store", sqlite(t), write(t, "x.csv", header)); code != exitFailure || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, %s", header, code, errors)

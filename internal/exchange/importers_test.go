@@ -153,6 +153,7 @@ func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
 		"an open quote":     {text: "topic,count\nblog/likes/a,3\n\"blog/likes/b,4\nblog/likes/c,5\n\"blog/likes/d\",6\n", want: []string{"blog/likes/a 3", "blog/likes/c 5", "blog/likes/d 6"}, refused: 1},
 		"objects":           {text: `[{"topic":"blog/likes/a","count":3},{"topic":"","count":3},5]`, json: true, want: []string{"blog/likes/a 3"}, refused: 2},
 		"one object":        {text: `{"a":3,"b":"4","c":{}}`, json: true, template: template, want: []string{want, "blog/likes/posts/b 4"}, refused: 1},
+		"named twice":       {text: `{"a":3,"a":4}`, json: true, template: template, want: []string{want}, refused: 1},
 		"an empty list":     {text: `[]`, json: true},
 	} {
 		read := exchange.ReadCountsCSV

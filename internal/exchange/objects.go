@@ -18,7 +18,7 @@ import (
 // exported from DynamoDB: an object a line, {"Item":{"url":{"S":"…"},"claps":{"N":"12"}}}, or
 // {"Items":[…]} of such. (https://github.com/ColinEberhardt/applause-button-server)
 func ReadApplause(file File, naming Naming) (Counts, error) {
-	return readPages(file, naming, "Items", func(_ *adder, text json.RawMessage) (page, error) {
+	return readPages(file, naming, "Items", func(text json.RawMessage) (page, error) {
 		var o struct {
 			URL   attribute `json:"url"`
 			Claps attribute `json:"claps"`
@@ -34,7 +34,7 @@ func ReadApplause(file File, naming Naming) (Counts, error) {
 		if err != nil || o.URL.text == "" || o.Claps.text == "" {
 			return page{}, errors.New("it is no object with url and claps")
 		}
-		return page{o.URL.text, map[string]attribute{FigureClaps: o.Claps}}, nil
+		return page{address: o.URL.text, figures: map[string]attribute{FigureClaps: o.Claps}}, nil
 	})
 }
 
@@ -77,7 +77,7 @@ func (a attribute) count() (int64, error) {
 // may also stand alone, as JSON, in "data", or as JSONP; without its page's address it tells of the
 // site alone. Figures of the site stand in each object: the greatest holds.
 func ReadBusuanzi(file File, naming Naming) (Counts, error) {
-	return readPages(file, naming, "data", func(a *adder, text json.RawMessage) (page, error) {
+	return readPages(file, naming, "data", func(text json.RawMessage) (page, error) {
 		var o struct {
 			URL    string    `json:"url"`
 			PagePV attribute `json:"page_pv"`
@@ -88,45 +88,25 @@ func ReadBusuanzi(file File, naming Naming) (Counts, error) {
 		if err := json.Unmarshal(text, &o); err != nil || o.PagePV.text == "" && o.SitePV.text == "" {
 			return page{}, errors.New("it is no object with page_pv or site_pv")
 		}
-		if o.URL == "" && o.PagePV.text != "" {
-			a.leaveOut("pages without address")
-		}
-		site := map[string]int64{}
-		for figure, n := range map[string]attribute{FigureViews: o.SitePV, FigureVisitors: o.SiteUV} {
-			if n.text == "" {
-				continue
-			}
-			count, err := n.count()
-			if err != nil {
-				return page{}, err
-			}
-			site[figure] = count
-		}
-		for figure, n := range site {
-			topic, wanted, err := naming.topic(figure, wholeSite)
-			if err != nil {
-				return page{}, err
-			}
-			if wanted {
-				a.atLeast(topic, n)
-			}
-		}
-		return page{o.URL, map[string]attribute{FigureViews: o.PagePV, FigureVisitors: o.PageUV}}, nil
+		return page{
+			address: o.URL,
+			figures: map[string]attribute{FigureViews: o.PagePV, FigureVisitors: o.PageUV},
+			site:    map[string]attribute{FigureViews: o.SitePV, FigureVisitors: o.SiteUV},
+		}, nil
 	})
 }
 
-// page is what an object tells of a page.
+// page is what an object tells of a page and of its site.
 type page struct {
-	address string // empty: nothing of a page
-	figures map[string]attribute
+	address       string // empty: of the site alone
+	figures, site map[string]attribute
 }
 
 // readPages reads the objects of a file, each of which tells of a page.
-func readPages(file File, naming Naming, within string, read func(a *adder, text json.RawMessage) (page, error)) (Counts, error) {
+func readPages(file File, naming Naming, within string, read func(text json.RawMessage) (page, error)) (Counts, error) {
 	named := hosts{}
-	scan := newAdder("entry")
 	err := file.eachObject(within, func(_ int64, text json.RawMessage) error {
-		p, err := read(scan, text)
+		p, err := read(text)
 		if host, _, wrong := splitAddress(p.address); err == nil && wrong == nil {
 			named.add(host)
 		}
@@ -141,8 +121,8 @@ func readPages(file File, naming Naming, within string, read func(a *adder, text
 	}
 	a := newAdder("entry")
 	err = file.eachObject(within, func(line int64, text json.RawMessage) error {
-		p, err := read(a, text)
-		if err == nil && p.address != "" {
+		p, err := read(text)
+		if err == nil {
 			err = a.page(naming, chosen, p)
 		}
 		return a.used("", line, err)
@@ -154,34 +134,68 @@ func readPages(file File, naming Naming, within string, read func(a *adder, text
 	return a.counts(), err
 }
 
-// page adds the figures of a page, all of them or none.
+// page adds the figures of a page and of its site, all of them or none.
 func (a *adder) page(naming Naming, chosen chosenHosts, p page) error {
-	host, path, err := splitAddress(p.address)
-	if err != nil {
-		return err
+	host, path, key := "", "", ""
+	var err error
+	if p.address != "" {
+		if host, path, err = splitAddress(p.address); err != nil {
+			return err
+		}
 	}
 	if err := chosen.check(host); err != nil {
 		return err
 	}
-	key, err := naming.page(path)
+	if p.address != "" {
+		if key, err = naming.page(path); err != nil {
+			return err
+		}
+	}
+	figures, err := countsOf(p.figures)
+	if err != nil {
+		return fmt.Errorf("%.300s: %w", p.address, err)
+	}
+	site, err := countsOf(p.site)
 	if err != nil {
 		return err
 	}
-	counts := map[string]int64{}
-	for _, figure := range slices.Sorted(maps.Keys(p.figures)) {
-		if p.figures[figure].text == "" {
-			continue
+	if p.address == "" {
+		if len(figures) > 0 {
+			a.leaveOut("pages without address")
 		}
-		if counts[figure], err = p.figures[figure].count(); err != nil {
-			return fmt.Errorf("%.300s: %w", p.address, err)
-		}
+		figures = nil
 	}
-	for figure, n := range counts {
+	for figure, n := range figures {
 		if err := a.figure(naming, figure, key, n); err != nil {
 			return err
 		}
 	}
+	for figure, n := range site {
+		topic, wanted, err := naming.topic(figure, wholeSite)
+		if err != nil {
+			return err
+		}
+		if wanted {
+			a.atLeast(topic, n)
+		}
+	}
 	return nil
+}
+
+// countsOf returns the counts of the attributes that are not empty.
+func countsOf(figures map[string]attribute) (map[string]int64, error) {
+	counts := map[string]int64{}
+	for _, figure := range slices.Sorted(maps.Keys(figures)) {
+		if figures[figure].text == "" {
+			continue
+		}
+		n, err := figures[figure].count()
+		if err != nil {
+			return nil, err
+		}
+		counts[figure] = n
+	}
+	return counts, nil
 }
 
 // jsonp is what precedes the value in an answer that calls a function.

@@ -205,8 +205,13 @@ func ReadCountsJSON(file File, layout Layout) (Counts, error) {
 		if err != nil {
 			return err
 		}
+		names := map[string]bool{}
 		return eachJSON(text, func(line int64, name string, text json.RawMessage) error {
 			var number attribute
+			if names[name] {
+				return a.used("", line, fmt.Errorf("%.300s: it is named twice", name))
+			}
+			names[name] = name != ""
 			if name == "" {
 				var object map[string]json.RawMessage
 				var topic string

@@ -56,8 +56,9 @@ var want = fmt.Sprintf("a whole number from 0 to %d", int64(tally.MaxValue))
 
 // reading is one way to read a text.
 type reading struct {
-	value string // in digits, with a point if it is not whole
-	how   string
+	value   string // in digits, with a point if it is not whole
+	how     string // the notation
+	instead string // what else the text could be, if that is no number
 }
 
 // read returns the count if all readings agree on one.
@@ -74,9 +75,8 @@ func read(text string, readings []reading) (int64, error) {
 	switch value := readings[0].value; {
 	case strings.Contains(value, "."):
 		return 0, fmt.Errorf("%q is %s and not whole; it should be %s", text, value, want)
-	case readings[0].how != "":
-		// Another notation could also be plain text.
-		return 0, fmt.Errorf("%q could be %s (%s) or no number at all; write all digits, without exponent, prefix or colon", text, value, readings[0].how)
+	case readings[0].instead != "":
+		return 0, fmt.Errorf("%q can be read as %s (%s) or as %s; write the digits alone", text, value, readings[0].how, readings[0].instead)
 	default:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 0 || n > tally.MaxValue {
@@ -103,6 +103,7 @@ func ambiguous(text string, readings []reading) error {
 var (
 	digits      = regexp.MustCompile(`^[0-9]+$`)
 	prefixed    = regexp.MustCompile(`^0[xXoObB][0-9a-fA-F_]+$`)
+	hexadecimal = regexp.MustCompile(`^0[xX][0-9a-fA-F]+(\.[0-9a-fA-F]*)?[pP][+-]?[0-9]{1,3}$`)
 	exponent    = regexp.MustCompile(`^[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+$`)
 	sexagesimal = regexp.MustCompile(`^[0-9]{1,9}(:[0-5]?[0-9]){1,3}$`)
 )
@@ -119,11 +120,16 @@ func readingsOf(text string) []reading {
 		all = wholeReadings(plain)
 	case prefixed.MatchString(plain):
 		if n, err := strconv.ParseUint(strings.ReplaceAll(plain, "_", ""), 0, 64); err == nil {
-			all = []reading{{strconv.FormatUint(n, 10), map[byte]string{'x': "hexadecimal", 'o': "octal", 'b': "binary"}[plain[1]|0x20]}}
+			how := map[byte]string{'x': "hexadecimal", 'o': "octal", 'b': "binary"}[plain[1]|0x20]
+			all = []reading{{strconv.FormatUint(n, 10), how, "text"}}
+		}
+	case hexadecimal.MatchString(plain):
+		if f, err := strconv.ParseFloat(plain, 64); err == nil {
+			all = []reading{{strconv.FormatFloat(f, 'f', -1, 64), "hexadecimal, with an exponent", "text"}}
 		}
 	case exponent.MatchString(plain):
 		if value, ok := expand(strings.Replace(plain, ",", ".", 1)); ok {
-			all = []reading{{value.value, "as a spreadsheet shortens a longer number"}}
+			all = []reading{{value.value, "with an exponent", "a longer number that a spreadsheet shortened"}}
 		}
 	case sexagesimal.MatchString(plain):
 		n := int64(0)
@@ -131,7 +137,7 @@ func readingsOf(text string) []reading {
 			digit, _ := strconv.ParseInt(part, 10, 64) // the expression bounds it
 			n = n*60 + digit
 		}
-		all = []reading{{strconv.FormatInt(n, 10), "minutes and seconds, or to base 60 in YAML 1.1"}}
+		all = []reading{{strconv.FormatInt(n, 10), "to base 60, in YAML 1.1", "a time"}}
 	default:
 		all = separatedReadings(plain)
 	}
@@ -153,7 +159,7 @@ func wholeReadings(text string) []reading {
 	}
 	if n, err := strconv.ParseUint(text, 8, 64); err == nil && strconv.FormatUint(n, 10) != value {
 		all[0].how = "decimal"
-		all = append(all, reading{strconv.FormatUint(n, 10), "octal"})
+		all = append(all, reading{value: strconv.FormatUint(n, 10), how: "octal"})
 	}
 	return all
 }
@@ -175,7 +181,7 @@ func separatedReadings(text string) []reading {
 	last := len(separators) - 1
 	var all []reading
 	if grouped(parts, separators) {
-		all = append(all, reading{withoutZeros(strings.Join(parts, "")), "groups of digits"})
+		all = append(all, reading{value: withoutZeros(strings.Join(parts, "")), how: "groups of digits"})
 	}
 	if decimal := separators[last]; decimal == ',' || decimal == '.' {
 		whole, fraction := parts[:last+1], strings.TrimRight(parts[last+1], "0")
@@ -184,7 +190,7 @@ func separatedReadings(text string) []reading {
 			if fraction != "" {
 				value += "." + fraction
 			}
-			all = append(all, reading{value, "decimal fraction"})
+			all = append(all, reading{value: value, how: "decimal fraction"})
 		}
 	}
 	if len(all) == 1 || len(all) == 2 && all[0].value == all[1].value {

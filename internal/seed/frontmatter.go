@@ -14,9 +14,9 @@ import (
 	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
-// maxFrontmatter bounds a page's frontmatter, in bytes: a thousand times the size of a
-// usual one. The reader stops behind it.
-const maxFrontmatter = 1 << 20
+// maxFrontmatter bounds a page's frontmatter, in bytes: hundreds of times the size of a
+// usual one, and what the parsers read in seconds. The reader stops behind it.
+const maxFrontmatter = 256 << 10
 
 // language is a notation of frontmatter.
 type language string

@@ -28,7 +28,7 @@ func utf16(t *testing.T, text string, order unicode.Endianness) string {
 func TestNumbers_AmbiguousInEachNotation(t *testing.T) {
 	for number, readings := range map[string]string{
 		"2.000": "2000 (groups of digits) or as 2 (decimal fraction)", "1,234": "1234 (groups of digits) or as 1.234", "0042": "42 (decimal) or as 34 (octal)",
-		"0x10": "16 (hexadecimal)", "1:30": "90 (minutes", "0o17": "15 (octal)", "0x1p10": "not a number", "1.5e3": "1500",
+		"0x10": "16 (hexadecimal)", "1:30": "90 (to base 60", "0o17": "15 (octal)", "0x1p10": "1024 (hexadecimal", "1.5e3": "1500",
 		"1.000.5": "not a number", ".inf": "not a number", "Infinity": "not a number", "\uff11\uff12": "not a number",
 	} {
 		files := map[string]string{
@@ -87,6 +87,8 @@ func TestFrontmatter_Forms(t *testing.T) {
 		"an own key before a merged one":  {"x.md", yaml("base: &base {likes: 99}\n<<: *base\nlikes: 12\n")},
 		"the first of merged keys":        {"x.md", yaml("a: &a {likes: 12}\nb: &b {likes: 99}\n<<: [*a, *b]\n")},
 		"a merge of a flow mapping":       {"x.md", yaml("<<: {likes: 12}\n")},
+		"the name as it is written":       {"x.md", yaml("Likes: 99\nlikes: 12\n")},
+		"the name in other case":          {"x.md", yaml("LIKES: 12\n")},
 		"an alias":                        {"x.md", yaml("n: &n 12\nlikes: *n\n")},
 		"an alias of an anchor set again": {"x.md", yaml("n: &n 99\nm: &n 12\nlikes: *n\n")},
 		"an alias of a tagged value":      {"x.md", yaml("n: &n !!int \"12\"\nlikes: *n\n")},
@@ -152,8 +154,8 @@ func TestFrontmatter_UnknownFormsAreNamed(t *testing.T) {
 	}
 }
 
-// Merges of merges take no longer than they are long.
-func TestFrontmatter_MergeBombs(t *testing.T) {
+// Frontmatter made to take long is read in seconds, or refused.
+func TestFrontmatter_Bombs(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("---\na0: &a0 {x: 1}\n")
 	for i := 1; i < 60; i++ {
@@ -162,15 +164,21 @@ func TestFrontmatter_MergeBombs(t *testing.T) {
 	text.WriteString("<<: *a59\n---\n")
 	dir := lay(t, map[string]string{
 		"merge.md": text.String(), "circle.md": "---\na: &a\n  <<: *b\nb: &b\n  <<: *a\n<<: *a\n---\n",
-		"deep.md": "{" + strings.Repeat("\"a\":{", 100) + strings.Repeat("}", 100) + "}",
+		"deep.md":     "{" + strings.Repeat("\"a\":{", 100) + strings.Repeat("}", 100) + "}",
+		"brackets.md": "---\na: " + strings.Repeat("[", 200_000) + "\n---\n",
+		"braces.md":   "---\na: " + strings.Repeat("{a: ", 60_000) + "\n---\n",
+		"dashes.md":   "---\n" + strings.Repeat("- ", 100_000) + "\n---\n",
+		"open.md":     "---\n" + strings.Repeat("likes: 1\n", 1<<20),
 	})
 	began := time.Now()
 	r := read(t, likes, dir)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].String(), "deep.md:1: its objects are nested too deep") {
-		t.Error(r.Problems)
+	for _, want := range []string{"deep.md:1: its objects are nested too deep", "brackets.md:1: its lists", "braces.md:1: its lists", "dashes.md:1: its lists", "open.md: its frontmatter does not end"} {
+		if !slices.ContainsFunc(r.Problems, func(p seed.Problem) bool { return strings.Contains(p.String(), want) }) {
+			t.Errorf("nobody says %s: %v", want, r.Problems)
+		}
 	}
 }
 

@@ -346,10 +346,11 @@ func TestRulesThatNameNoTopicAreRefused(t *testing.T) {
 }
 
 func FuzzAnyFileIsReadOrRefused(f *testing.F) {
-	for _, name := range []string{"a.md", "a.csv", "a.json"} {
+	for _, name := range []string{"a.md", "a.csv", "a.json", "a.org"} {
 		for _, text := range []string{
 			"---\nlikes: 1\n---\n", "+++\nlikes = 1\n[params]\nx=2\n+++\n", "slug,likes\nx,1\n", "topic;count\na/b/c;1\n",
 			`{"a": 1}`, `[{"slug":"a","likes":1}]`, `{"counts":[{"topic":"a/b/c","count":1}]}`, "---\n- &a [*a]\n? x\n---\n", "{\"\":[[[",
+			"{\"likes\": 2.000}", "\n---\nb: &b {likes: 0042}\n<<: *b\n---\n", "---json\n{}\n---", "#+likes: 1\n", "\xff\xfe-\x00", "sep=;\nslug;likes\n",
 		} {
 			f.Add(name, []byte(text))
 		}

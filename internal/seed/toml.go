@@ -2,6 +2,7 @@ package seed
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 func tomlFields(text []byte) (fields, int, error) {
 	var checked map[string]any
 	if err := toml.Unmarshal(text, &checked); err != nil {
-		if e, ok := err.(*toml.DecodeError); ok { //nolint:errorlint // returned as it is
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 			line, _ := e.Position()
 			return nil, line, fmt.Errorf("is not TOML: %s", strings.TrimPrefix(e.Error(), "toml: "))
 		}
