@@ -1,7 +1,6 @@
 package seed
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,43 +158,11 @@ func yamlText(node ast.Node) string {
 	return ""
 }
 
-// maxNesting bounds how deep values of YAML stand within each other. The parser keeps the
-// path of each: 80,000 brackets took it more than 4 GB.
-const maxNesting = 500
-
 // maxMerged bounds how many values all << of a file add: each may add those of another
 // table, so that a few lines could make gigabytes.
 const maxMerged = 100_000
 
 var errTooMuchMerged = fmt.Errorf("merges more than %d values", maxMerged)
-
-var errTooDeep = errors.New("is nested too deep")
-
-// checkNesting refuses YAML that is nested too deep: by brackets, or by dashes in a line.
-// Depth by indentation is bounded by the size of the text.
-func checkNesting(text []byte) error {
-	brackets := 0
-	for line := range bytes.Lines(text) {
-		dashes, begins := 0, true
-		for i, c := range line {
-			switch c {
-			case '[', '{':
-				brackets++
-			case ']', '}':
-				brackets = max(0, brackets-1)
-			case '-', '?':
-				if begins && i+1 < len(line) && bytes.IndexByte([]byte(" \t\r\n"), line[i+1]) >= 0 {
-					dashes++
-				}
-			}
-			begins = begins && (c == '-' || c == '?' || c == ' ' || c == '\t')
-			if brackets > maxNesting || dashes > maxNesting {
-				return errTooDeep
-			}
-		}
-	}
-	return nil
-}
 
 // yamlTree reads YAML. An alias is the value of its anchor, not a copy, so that a few
 // lines cannot make gigabytes.

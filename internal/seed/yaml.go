@@ -13,6 +13,37 @@ import (
 // maxAliases bounds how many aliases lead to a value, since they may form a circle.
 const maxAliases = 100
 
+// maxNesting bounds how deep lists and mappings stand within each other. The parser keeps
+// the path of each value: 80,000 brackets took it minutes and more than 4 GB.
+const maxNesting = 500
+
+var errTooDeep = errors.New("its lists and mappings are nested too deep")
+
+// checkNesting refuses YAML with too many brackets within each other, or dashes in a line.
+// Depth by indentation is bounded by the size of the text. A bracket that only closes, as in
+// a comment, does not count against later ones.
+func checkNesting(text []byte) error {
+	brackets, dashes := 0, 0
+	for i, c := range text {
+		switch c {
+		case '[', '{':
+			brackets++
+		case ']', '}':
+			brackets = max(0, brackets-1)
+		case '\n':
+			dashes = 0
+		case '-', '?':
+			if i+1 < len(text) && strings.IndexByte(" \t\r\n", text[i+1]) >= 0 {
+				dashes++
+			}
+		}
+		if brackets > maxNesting || dashes > maxNesting {
+			return errTooDeep
+		}
+	}
+	return nil
+}
+
 // yamlFields reads YAML. It looks values up without expanding aliases, of which a few
 // lines could make gigabytes.
 func yamlFields(text []byte) (fields, int, error) {
