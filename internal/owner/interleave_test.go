@@ -56,13 +56,6 @@ func (u *unreliable) turn(string) error {
 	return nil
 }
 
-// killed reports whether the instance was killed.
-func (u *unreliable) killed() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.killedAt > 0 && u.calls >= u.killedAt
-}
-
 // shortLease is long enough for a step on a busy machine.
 const shortLease = time.Second
 
