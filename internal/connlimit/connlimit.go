@@ -143,7 +143,7 @@ func (a *listener) Accept() (net.Conn, error) {
 		if a.limiter.admit(c) {
 			return c, nil
 		}
-		_ = c.Close() // nothing was sent; there is nobody to tell
+		_ = c.Close() // nothing was sent
 	}
 }
 

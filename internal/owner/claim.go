@@ -27,7 +27,7 @@ const (
 	// leaseTime is how long a claim must have been seen unchanged before another
 	// instance carries it out. It bounds how long topics stay frozen after a crash.
 	leaseTime = 5 * time.Second
-	// claimPoll is how often somebody looks who waits for a claim.
+	// claimPoll is how often a waiting merge looks whether a claim is free.
 	claimPoll = 50 * time.Millisecond
 	// claimWait is how many leases a merge waits for another that has one of its topics.
 	claimWait = 3
@@ -105,7 +105,7 @@ var errLeaseLost = tally.Unavailable(errors.New("another instance carries out th
 
 // acquire reserves the topics of c for this instance, under an id of its own. Where
 // another merge has one of them it waits, or finishes that if it was abandoned. Errors:
-// [tally.CodeStoreUnavailable], also if it waited in vain.
+// [tally.CodeStoreUnavailable], also if the topics are not free in time.
 func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 	end := time.Now().Add(claimWait * d.leaseTime)
 	c.ID, c.Holder = rand.Text(), d.instance
@@ -168,8 +168,8 @@ func (d *Desk) resume(ctx context.Context, value string) error {
 	return err
 }
 
-// hold returns ctx with the deadline up to which the lease surely lasts, and renews it
-// before where little is left.
+// hold returns ctx with a deadline before which no other instance takes the claim over. It
+// renews the lease first if a third of it has passed.
 func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if time.Since(l.renewed) > l.desk.leaseTime/3 {
 		now, next := time.Now(), l.claim
@@ -197,8 +197,7 @@ func (l *lease) step(ctx context.Context, run func(ctx context.Context) error) e
 	return run(ctx)
 }
 
-// end removes the claim, or leaves it to whoever comes next where the merge has to be
-// finished still.
+// end removes the claim, or gives it up to another instance if the merge is not finished.
 func (l *lease) end(ctx context.Context, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepWithin)
 	defer cancel()

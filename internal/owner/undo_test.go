@@ -155,7 +155,7 @@ func TestAPageThatIsFoundByManyIsNoSpike(t *testing.T) {
 	})
 }
 
-// A spike whose contributions are gone is listed no longer, whoever took them back, and
+// A spike is no longer listed when its contributions are gone, and
 // each visitor counts once.
 func TestSpikes_RevertedContributions(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {

@@ -233,7 +233,7 @@ func (s *Service) settingsSince(ctx context.Context, begun int64) (*settings, er
 	fresh := r.read.Load() > begun
 	<-r.reading
 	if !fresh {
-		// The entries that cannot be parsed are logged by whoever reads periodically.
+		// The owner service logs entries that cannot be parsed.
 		if _, _, err := s.LoadSettings(ctx); err != nil {
 			return nil, err
 		}
