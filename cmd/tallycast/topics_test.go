@@ -171,7 +171,7 @@ func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"topics set nowhere/likes/x 1": "unknown_site", "topics block 0.0.0.0/0": "everybody", "topics rename --yes blog/likes/x blog/likes/y": "nobody has touched",
+		"topics set nowhere/likes/x 1": "unknown_site", "topics block 0.0.0.0/0": "everybody", "topics rename --yes blog/likes/x blog/likes/y": "blog/likes/x does not exist",
 	} {
 		if code, _, errors := topics(strings.Fields(args)...); code != exitFailure || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, does not say %q: %s", args, code, want, errors)

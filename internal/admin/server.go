@@ -147,7 +147,7 @@ func (s *Server) serve(q *request) error {
 }
 
 // errNoToken is the answer to everything below /admin of a service without a token.
-var errNoToken = tally.Errorf(tally.CodeNotFound, "this service has no dashboard: it was started without --admin-token")
+var errNoToken = tally.Errorf(tally.CodeNotFound, "this service has no dashboard and takes no calls of an owner; start it with --admin-token")
 
 var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this address")
 
