@@ -29,6 +29,9 @@ const (
 	leaseTime = 5 * time.Second
 	// claimPoll is how often a waiting merge looks whether a claim is free.
 	claimPoll = 50 * time.Millisecond
+	// claimReread is how soon the settings are read again while there are claims, so that
+	// one which is abandoned is noticed.
+	claimReread = time.Second
 	// claimWait is how many leases a merge waits for another that has one of its topics.
 	claimWait = 3
 )
@@ -39,7 +42,7 @@ type claim struct {
 	From   string `json:"from,omitempty"`   // empty: only the aliases of To are edited
 	To     string `json:"to"`               //
 	Rename bool   `json:"rename,omitempty"` // To may not exist
-	Holder string `json:"holder,omitempty"` // instance; empty: it gave up
+	Holder string `json:"holder,omitempty"` // random, for each attempt; empty: it gave up
 	Beat   int64  `json:"beat,omitempty"`   // renewals
 }
 
@@ -61,8 +64,9 @@ func (c claim) text() string {
 
 // claims remembers since when the claims in the register are unchanged.
 type claims struct {
-	mu    sync.Mutex
-	since map[string]time.Time // by value; guarded by mu
+	mu      sync.Mutex
+	since   map[string]time.Time // by value; guarded by mu
+	foreign map[string]bool      // values that this instance cannot carry out; guarded by mu
 }
 
 // observe notes what is in register.
@@ -78,6 +82,13 @@ func (c *claims) observe(register map[string]string) {
 		}
 	}
 	c.since = since
+}
+
+// any reports whether there were claims.
+func (c *claims) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.since) > 0
 }
 
 // abandoned returns the claims in register whose holder gave up or is gone.
@@ -108,7 +119,7 @@ var errLeaseLost = tally.Unavailable(errors.New("another instance carries out th
 // [tally.CodeStoreUnavailable], also if the topics are not free in time.
 func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 	end := time.Now().Add(claimWait * d.leaseTime)
-	c.ID, c.Holder = rand.Text(), d.instance
+	c.ID, c.Holder = rand.Text(), rand.Text()
 	for {
 		register, err := d.store.Register(ctx)
 		if err != nil {
@@ -152,26 +163,66 @@ func (d *Desk) resume(ctx context.Context, value string) error {
 	if err := json.Unmarshal([]byte(value), &c); err != nil {
 		return fmt.Errorf("claim %q: %w", value, err)
 	}
+	from, to, err := c.topics()
+	if err == nil && c.From != "" {
+		err = d.mergeable([]tally.Topic{from}, to)
+	}
+	if err != nil {
+		return d.leaveAlone(value, err)
+	}
 	before := c.entries(value)
-	c.Holder = d.instance
+	c.Holder = rand.Text() // two attempts of one instance are two holders
 	c.Beat++
 	l := &lease{claim: c, desk: d, renewed: time.Now()}
 	if swapped, err := d.store.SwapRegister(ctx, before, c.entries(c.text())); err != nil || !swapped {
 		return err
 	}
-	err := l.merge(ctx)
+	err = l.merge(ctx)
 	l.end(ctx, err)
-	d.log.Warn("finished a merge that another instance left unfinished", "from", c.From, "to", c.To, "error", err)
-	if err != nil && !retryable(err) {
-		return nil // it could not be carried out; its topics are free again
+	d.notify(ctx)
+	switch {
+	case retryable(err):
+		return err
+	case err != nil:
+		d.log.Warn("a merge that another instance left unfinished was refused", "from", c.From, "to", c.To, "error", err)
+		return nil // its topics are free again
 	}
-	return err
+	d.log.Warn("finished a merge that another instance left unfinished", "from", c.From, "to", c.To)
+	return d.Audit(ctx, "tallycast serve", "merge", c.From+" → "+c.To, "finished what another instance left unfinished")
+}
+
+// leaveAlone reports that this instance cannot carry out the claim of that value, since
+// it does not know the site or the metric for example; it logs a claim once.
+func (d *Desk) leaveAlone(value string, err error) error {
+	d.claims.mu.Lock()
+	logged := d.claims.foreign[value]
+	if d.claims.foreign == nil || len(d.claims.foreign) > maxBlocks {
+		d.claims.foreign = map[string]bool{}
+	}
+	d.claims.foreign[value] = true
+	d.claims.mu.Unlock()
+	if !logged {
+		d.log.Error("an unfinished merge waits for an instance whose configuration knows its topics", "claim", value, "error", err)
+	}
+	return tally.ErrFrozen
+}
+
+// topics returns the topics of the claim; From is the zero Topic if it has none.
+func (c claim) topics() (from, to tally.Topic, err error) {
+	if c.From != "" {
+		from, err = tally.ParseTopic(c.From)
+	}
+	if err == nil {
+		to, err = tally.ParseTopic(c.To)
+	}
+	return from, to, err
 }
 
 // hold returns ctx with a deadline before which no other instance takes the claim over. It
 // renews the lease first if a third of it has passed.
 func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if time.Since(l.renewed) > l.desk.leaseTime/3 {
+	// The monotonic clock stands still while the machine sleeps, the wall clock does not.
+	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.desk.leaseTime/3 {
 		now, next := time.Now(), l.claim
 		next.Beat++
 		swapped, err := l.desk.store.SwapRegister(ctx, l.entries(l.text()), next.entries(next.text()))

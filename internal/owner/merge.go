@@ -201,11 +201,7 @@ func (l *lease) merge(ctx context.Context) error {
 	if l.From == "" {
 		return nil
 	}
-	from, err := tally.ParseTopic(l.From)
-	if err != nil {
-		return err
-	}
-	to, err := tally.ParseTopic(l.To)
+	from, to, err := l.topics()
 	if err != nil {
 		return err
 	}
@@ -225,8 +221,7 @@ func (l *lease) merge(ctx context.Context) error {
 	if left {
 		p, err := l.prepare(ctx, from, to)
 		if err != nil && !retryable(err) {
-			// The merge is refused; from last, see freeze.
-			return errors.Join(err, l.release(ctx, to), l.release(ctx, from))
+			return l.refuse(ctx, err, to, from) // from last, see freeze
 		}
 		if err == nil {
 			err = l.move(ctx, from, to, p)
@@ -257,12 +252,23 @@ func (l *lease) freeze(ctx context.Context, from, to tally.Topic) error {
 	}
 	state, err := l.desk.Get(ctx, from)
 	if err != nil {
-		return err
+		return tally.Unavailable(err)
 	}
 	if state.Version == 0 {
-		return errors.Join(errNothingToMerge, l.release(ctx, from))
+		return l.refuse(ctx, errNothingToMerge, from)
 	}
 	return l.mark(ctx, to, frozen)
+}
+
+// refuse ends a merge before anything was copied: it releases the topics and returns the
+// reason. Where that fails the merge is not over: the error is one to be repeated.
+func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic) error {
+	for _, topic := range frozen {
+		if err := l.release(ctx, topic); err != nil {
+			return tally.Unavailable(err)
+		}
+	}
+	return reason
 }
 
 // mark sets the mark of a topic that this merge has claimed, whatever it is.
@@ -298,6 +304,9 @@ type prepared struct {
 func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, err error) {
 	d := l.desk
 	source, err := d.Get(ctx, from)
+	if err == nil && source.Version == 0 {
+		err = tally.Unavailable(errors.New("another instance deleted the topic")) // it has the claim by now
+	}
 	if err != nil {
 		return p, err
 	}

@@ -38,12 +38,16 @@ func (d *Desk) follow(ctx context.Context) {
 	for {
 		within, cancel := context.WithTimeout(ctx, stepWithin)
 		// What failed is tried again soon; that the store is away its health tells.
+		var soon <-chan time.Time
 		if register, err := d.loadSettings(within); err == nil {
 			if values := d.abandoned(register); len(values) > 0 {
 				select {
 				case d.unfinished <- values:
 				default: // others are at it; they are met again
 				}
+			}
+			if d.claims.any() {
+				soon = time.After(claimReread)
 			}
 		}
 		_ = d.payOwed(within)
@@ -52,6 +56,7 @@ func (d *Desk) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-soon:
 		case <-d.told:
 		}
 	}

@@ -87,15 +87,16 @@ var ErrFrozen error = &Error{
 	RetryAfter: frozenRetry,
 }
 
-// betweenAttempts is how long a contribution to a frozen topic waits before it is sent
-// again: a rename of a small topic is over by then.
-const betweenAttempts = 20 * time.Millisecond
+// firstPause is how long a contribution to a frozen topic waits before it is sent again: a
+// rename of a small topic is over by then. Each further pause is twice as long.
+const firstPause = 20 * time.Millisecond
 
 // catchUp reads the settings again after the store refused a contribution to topic
 // that was made under the settings of begun reads, since it has another mark. It
-// returns settings under which the contribution may be sent again. Errors:
+// returns settings under which the contribution may be sent again, after pause if the
+// topic is frozen. Errors:
 // [CodeStoreUnavailable], also for a topic that stays frozen until ctx ends.
-func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored string) (*settings, error) {
+func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored string, pause time.Duration) (*settings, error) {
 	current, err := s.settingsSince(ctx, begun)
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 		return current, nil
 	case current.claimed[ClaimName(topic)]:
 		select {
-		case <-time.After(betweenAttempts):
+		case <-time.After(pause):
 			return current, nil
 		case <-ctx.Done():
 			return nil, ErrFrozen

@@ -131,22 +131,33 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 func (s *Service) carryThrough(ctx context.Context, id *identity, a Assertion, write *pendingWrite) error {
 	deadline := time.Now().Add(answerWithin)
 	current := s.settings.Load()
-	var marked *MarkError
 	if current != nil && current.aliases[a.Topic].mark == "" { // no other read, no timer
 		if err := current.blocks(id, a.Client, a.Visitor); err != nil {
 			return err
 		}
 		err := s.send(id, a, write, id.member(a.Topic, a.Visitor), "", deadline)
-		if !errors.As(err, &marked) {
+		if _, refused := err.(*MarkError); !refused { // stores do not wrap it
 			return err
 		}
+		return s.carryThroughMarks(ctx, id, a, write, deadline, err)
 	}
+	return s.carryThroughMarks(ctx, id, a, write, deadline, nil)
+}
+
+// carryThroughMarks is carryThrough for a topic with aliases, or one that refused the
+// assertion with a [MarkError], and for an instance that has no settings yet.
+func (s *Service) carryThroughMarks(ctx context.Context, id *identity, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
+	var current *settings
+	var marked *MarkError
+	errors.As(refused, &marked)
+	pause := firstPause
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	for {
 		var err error
 		if marked != nil {
-			current, err = s.catchUp(ctx, a.Topic, s.begun.Load(), marked.Mark)
+			current, err = s.catchUp(ctx, a.Topic, s.begun.Load(), marked.Mark, pause)
+			pause *= 2
 		} else {
 			current, err = s.currentSettings(ctx)
 		}

@@ -190,12 +190,28 @@ func (s *Service) LoadSettings(ctx context.Context) (register map[string]string,
 	if r.store == nil {
 		return nil, s.UseSettings(nil), nil
 	}
+	if err := r.acquire(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer r.release()
+	return s.readSettings(ctx)
+}
+
+// acquire waits until no other read is under way.
+func (r *settingsReader) acquire(ctx context.Context) error {
 	select {
 	case r.reading <- struct{}{}:
-		defer func() { <-r.reading }()
+		return nil
 	case <-ctx.Done():
-		return nil, nil, Unavailable(ctx.Err())
+		return Unavailable(ctx.Err())
 	}
+}
+
+func (r *settingsReader) release() { <-r.reading }
+
+// readSettings is [Service.LoadSettings] for a caller that acquired the reader.
+func (s *Service) readSettings(ctx context.Context) (register map[string]string, invalid, err error) {
+	r := &s.settingsReader
 	number := r.begun.Add(1)
 	if register, err = r.store.Register(ctx); err != nil {
 		return nil, nil, err
@@ -225,16 +241,13 @@ func (s *Service) settingsSince(ctx context.Context, begun int64) (*settings, er
 		}
 		return s.settings.Load(), nil
 	}
-	select {
-	case r.reading <- struct{}{}:
-	case <-ctx.Done():
-		return nil, Unavailable(ctx.Err())
+	if err := r.acquire(ctx); err != nil {
+		return nil, err
 	}
-	fresh := r.read.Load() > begun
-	<-r.reading
-	if !fresh {
+	defer r.release()
+	if r.read.Load() <= begun {
 		// The owner service logs entries that cannot be parsed.
-		if _, _, err := s.LoadSettings(ctx); err != nil {
+		if _, _, err := s.readSettings(ctx); err != nil {
 			return nil, err
 		}
 	}
