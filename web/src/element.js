@@ -1,7 +1,7 @@
 import { complain, make } from './dom.js';
 import { format } from './format.js';
 import { BEAT, PACE, ROLL, still } from './motion.js';
-import { address, keyOf, look } from './page.js';
+import { address, keyOf, written } from './page.js';
 import { shared } from './site.js';
 
 /** How far from the viewport an element begins to be pushed to. */
@@ -43,12 +43,11 @@ export class TallyElement extends Base {
     '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
     '[part=number][hidden]{visibility:hidden}' +
-    '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
     // Notes are above the element. Without anchors (Safari before 26, Firefox before 147, Chrome before 125)
     // nothing keeps them within the window: there they are narrow.
-    '.note{position:absolute;bottom:100%;inset-inline:-9em;margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
+    '.note{position:absolute;inset:var(--i,auto -9em 100%);margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
     'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
-    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:top}}' +
+    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:var(--s,top)}}' +
     // A live region has to be rendered before its text comes, or the text is not announced.
     '.note:empty{padding:0;clip-path:inset(50%)}' +
     ':host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
@@ -111,12 +110,15 @@ export class TallyElement extends Base {
 
   disconnectedCallback() {
     // What is only moved is back by then, and nobody was told.
-    queueMicrotask(() => this.isConnected || this.quit());
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      present.delete(this);
+      this.quit();
+    });
   }
 
   /** Ends all that the element did for its topic. */
   quit() {
-    present.delete(this);
     clearTimeout(this.#rest);
     this.topic?.listeners.delete(this.#hear);
     this.#end?.();
@@ -153,7 +155,6 @@ export class TallyElement extends Base {
     if (name !== this.#name) {
       this.#name = name;
       this.quit();
-      present.add(this);
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
       if (!name) this.refuse();
@@ -167,12 +168,10 @@ export class TallyElement extends Base {
 
   /** Reports that the element's page has no key. */
   refuse() {
-    const failure = {
+    this.hear('error', {
       code: 'bad_topic',
       message: `${this.localName}: "${this.getAttribute('page') ?? address().href}" is not a percent-encoded path or URL of a page on this site`,
-    };
-    complain(failure);
-    this.emit('error', failure);
+    });
   }
 
   /** Has the topic pushed, once the element is near. */
@@ -269,12 +268,11 @@ export function pause(on) {
 /** Resolves the elements again after client-side navigation: those without a page mean another one then. */
 export function followNavigation() {
   let last = address().href;
-  const check = (/** @type {boolean} */ written) => {
-    look(written);
+  const check = () => {
     if (last !== (last = address().href)) present.forEach((element) => element.resolve());
   };
   // Later than the router's own turn, which may write the canonical link after the address.
-  const soon = () => queueMicrotask(() => check(false));
+  const soon = () => queueMicrotask(check);
   addEventListener('popstate', soon);
   const { navigation, history } = /** @type {any} */ (globalThis);
   if (navigation) navigation.addEventListener('currententrychange', soon);
@@ -290,5 +288,10 @@ export function followNavigation() {
   }
   new MutationObserver(soon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
   // Routers that replace the document keep a link that is the same in both pages.
-  for (const event of ['astro:after-swap', 'turbo:render']) document.addEventListener(event, () => check(true));
+  for (const event of ['astro:after-swap', 'turbo:render']) {
+    document.addEventListener(event, () => {
+      written();
+      check();
+    });
+  }
 }
