@@ -43,11 +43,12 @@ export class TallyElement extends Base {
     '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
     '[part=number][hidden]{visibility:hidden}' +
+    '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
     // Notes are above the element. Without anchors (Safari before 26, Firefox before 147, Chrome before 125)
     // nothing keeps them within the window: there they are narrow.
-    '.note{position:absolute;inset:var(--i,auto -9em 100%);margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
+    '.note{position:absolute;bottom:100%;inset-inline:-9em;margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
     'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
-    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:var(--s,top)}}' +
+    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:top}}' +
     // A live region has to be rendered before its text comes, or the text is not announced.
     '.note:empty{padding:0;clip-path:inset(50%)}' +
     ':host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';

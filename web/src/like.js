@@ -27,12 +27,13 @@ export class Like extends TallyElement {
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-width:1.2ch}' +
-    '[part=status]{--i:100% -9em auto;--s:bottom}' +
+    '[part=status]{top:100%;bottom:auto}@supports(position-area:top){[part=status]{top:auto;position-area:bottom}}' +
     // WebKit does not count the scroll offset when it keeps the note within the window.
     '@supports(-webkit-hyphens:none){[part=status]{align-self:unsafe start}}';
 
   /** The button's name where the element gives none. */
   called = 'Like';
+  #label = make('span', { class: 'sr' });
   icon = make('path', { d: HEART });
   button = make(
     'button',
@@ -42,6 +43,7 @@ export class Like extends TallyElement {
       { part: 'icon', 'aria-hidden': 'true' },
       make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, this.icon)),
     ),
+    this.#label,
     this.number,
   );
   #status = make('span', { part: 'status', role: 'status', class: 'note' });
@@ -84,9 +86,10 @@ export class Like extends TallyElement {
     super.paint(source);
     const { topic, fallback } = this;
     const hidden = !topic || !!topic.failure;
-    write(this.button, { hidden, 'aria-label': this.getAttribute('label') ?? this.called });
+    write(this.button, { hidden });
     this.mark(topic?.own);
     write(fallback, { hidden: !hidden });
+    write(this.#label, { textContent: this.getAttribute('label') ?? this.called });
   }
 
   /** @param {number | undefined} own what the visitor contributes */
