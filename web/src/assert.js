@@ -1,5 +1,5 @@
 /**
- * What a visitor's contributions are: asserted, and asked for, over HTTP.
+ * What a visitor contributes: said to the service over HTTP.
  *
  * @typedef {object} Answer
  * @property {boolean} [ok] the store has it, or told it
@@ -7,7 +7,7 @@
  * @property {number} [count] with ok
  * @property {number} [version] with ok
  * @property {number} [mine] with ok
- * @property {Contribution[]} [counts] with ok, of {@link ask}
+ * @property {object[]} [counts] with ok, of a question
  * @property {string} [code] of a refusal, from the contract's table
  * @property {string} [message] of a refusal, for people
  * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
@@ -27,18 +27,13 @@ const PATIENCE = 10_000;
 export const afterOf = (headers) => Math.min(/** @type {any} */ (headers.get('retry-after')) * 1e3, 36e5) || 0;
 
 /**
- * @typedef {{ topic: string, count: number, version: number, mine?: number, error?: object }} Contribution
- *   a topic's number and what the visitor contributes to it; without mine the store is away
- */
-
-/**
  * Sends a body as text/plain, which spares a preflight. The request outlives the page.
  * @param {string} url
  * @param {object} body
  * @param {string} proof what an answer has that is one: a proxy's need not be
  * @returns {Promise<Answer>}
  */
-const post = async (url, body, proof) => {
+export const post = async (url, body, proof) => {
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -64,11 +59,3 @@ const post = async (url, body, proof) => {
  */
 export const assert = (api, topic, visitor, amount) =>
   post(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), { visitor, amount }, 'version');
-
-/**
- * Asks what the visitor contributes to topics.
- * @param {string} api where the service is, with a slash at the end
- * @param {string[]} topics
- * @param {string | undefined} visitor
- */
-export const ask = (api, topics, visitor) => post(api + 'v1/counts', { topics, visitor }, 'counts');

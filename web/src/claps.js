@@ -1,5 +1,6 @@
 import { make, write } from './dom.js';
 import { Like } from './like.js';
+import { rare } from './rare.js';
 
 /** The most that one visitor contributes where the element says nothing: the contract's rule of claps. */
 const MOST = 50;
@@ -44,6 +45,8 @@ export class Claps extends Like {
   #end = () => {};
   /** The click that ends a long press is none. */
   #held = false;
+  /** @type {Promise<unknown> | undefined} loads what asks for claps: later the service may be away */
+  #loaded;
 
   constructor() {
     super();
@@ -81,6 +84,7 @@ export class Claps extends Like {
     const max = Number(this.getAttribute('max'));
     super.press(Math.min((this.topic?.own ?? 0) + 1, max > 0 ? max : MOST), true);
     const { topic } = this;
+    this.#loaded ??= rare().catch(() => {});
     this.#own.classList.add('shown');
     clearTimeout(this.#fade);
     this.#end = () => {

@@ -1,8 +1,8 @@
-import { ask } from './assert.js';
 import { complain } from './dom.js';
 import { entryName, recall } from './memory.js';
 import { DEAF, DOUBT, LINGER, LOOK, SILENCE } from './patience.js';
 import { pauseAfter } from './pause.js';
+import { rare } from './rare.js';
 import { makeTopic } from './topic.js';
 import { rarely, socket } from './transport.js';
 
@@ -166,7 +166,7 @@ export function connect(api) {
     if (wait >= inquires) return;
     inquires = wait;
     clearTimeout(inquiry);
-    inquiry = setTimeout(async () => {
+    inquiry = setTimeout(() => {
       inquires = Infinity;
       /** @type {Record<string, import('./topic.js').Confirm>} */
       const asked = {};
@@ -174,10 +174,8 @@ export function connect(api) {
         const confirm = topics[name]?.ask();
         if (confirm) asked[name] = confirm;
       }
-      const names = Object.keys(asked);
-      if (!names[0]) return;
-      const { counts } = await ask(api, names, recall(api).visitor);
-      counts?.forEach((count) => asked[count.topic]?.(count));
+      // Where the script that asks cannot be loaded, what is remembered holds.
+      if (Object.keys(asked)[0]) rare().then(({ ask }) => ask(api, asked, recall(api).visitor), () => {});
     }, wait);
   };
 

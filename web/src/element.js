@@ -1,7 +1,7 @@
 import { complain, make } from './dom.js';
 import { format } from './format.js';
 import { BEAT, PACE, ROLL, still } from './motion.js';
-import { address, keyOf, look } from './page.js';
+import { address, keyOf, written } from './page.js';
 import { shared } from './site.js';
 
 /** How far from the viewport an element begins to be pushed to. */
@@ -111,12 +111,15 @@ export class TallyElement extends Base {
 
   disconnectedCallback() {
     // What is only moved is back by then, and nobody was told.
-    queueMicrotask(() => this.isConnected || this.quit());
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      present.delete(this);
+      this.quit();
+    });
   }
 
   /** Ends all that the element did for its topic. */
   quit() {
-    present.delete(this);
     clearTimeout(this.#rest);
     this.topic?.listeners.delete(this.#hear);
     this.#end?.();
@@ -153,7 +156,6 @@ export class TallyElement extends Base {
     if (name !== this.#name) {
       this.#name = name;
       this.quit();
-      present.add(this);
       this.topic = name ? shared.client.topic(name) : undefined;
       this.#shown = undefined;
       if (!name) this.refuse();
@@ -167,12 +169,10 @@ export class TallyElement extends Base {
 
   /** Reports that the element's page has no key. */
   refuse() {
-    const failure = {
+    this.hear('error', {
       code: 'bad_topic',
       message: `${this.localName}: "${this.getAttribute('page') ?? address().href}" is not a percent-encoded path or URL of a page on this site`,
-    };
-    complain(failure);
-    this.emit('error', failure);
+    });
   }
 
   /** Has the topic pushed, once the element is near. */
@@ -269,12 +269,11 @@ export function pause(on) {
 /** Resolves the elements again after client-side navigation: those without a page mean another one then. */
 export function followNavigation() {
   let last = address().href;
-  const check = (/** @type {boolean} */ written) => {
-    look(written);
+  const check = () => {
     if (last !== (last = address().href)) present.forEach((element) => element.resolve());
   };
   // Later than the router's own turn, which may write the canonical link after the address.
-  const soon = () => queueMicrotask(() => check(false));
+  const soon = () => queueMicrotask(check);
   addEventListener('popstate', soon);
   const { navigation, history } = /** @type {any} */ (globalThis);
   if (navigation) navigation.addEventListener('currententrychange', soon);
@@ -290,5 +289,10 @@ export function followNavigation() {
   }
   new MutationObserver(soon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
   // Routers that replace the document keep a link that is the same in both pages.
-  for (const event of ['astro:after-swap', 'turbo:render']) document.addEventListener(event, () => check(true));
+  for (const event of ['astro:after-swap', 'turbo:render']) {
+    document.addEventListener(event, () => {
+      written();
+      check();
+    });
+  }
 }

@@ -1,5 +1,7 @@
-/** The ways to hear of changes where a WebSocket does not get through. */
+/** What few pages need. Below, the ways to hear of changes where a WebSocket does not get through. */
 import { afterOf } from './assert.js';
+
+export { ask } from './ask.js';
 
 /** @typedef {import('./transport.js').Open} Open */
 

@@ -9,8 +9,8 @@
  */
 const SETTLE = 1000;
 
-/** @type {{ link?: HTMLLinkElement | null, href?: string, path?: string }} what the last look at the page found */
-let seen = {};
+/** @type {{ link: HTMLLinkElement | null, href?: string, path: string } | undefined} what the last look at the page found */
+let seen;
 
 /** @type {string | undefined} the path of the page that the canonical link speaks of */
 let owner;
@@ -24,23 +24,24 @@ const here = () => location.pathname.replace(/\/(index\.html)?$/, '');
 /** @returns {HTMLLinkElement | null} */
 const canonicalLink = () => document.querySelector('link[rel~=canonical]');
 
+/** Notes that the router wrote the whole head for this page, the canonical link even if it is the same. */
+export const written = () => void (changed = Date.now());
+
 /**
  * Looks at the path and the canonical link, and decides of which page the link speaks: of the one on
  * which it was written, or of the one that the router was about to show.
- * @param {boolean} [written] whether the router wrote the whole head for this page
  */
-export function look(written) {
+function look() {
   const link = canonicalLink();
   const href = link?.href;
   const path = here();
   const now = Date.now();
-  if (document.readyState === 'loading' || seen.path === undefined) owner = path;
-  else if (written || link !== seen.link || href !== seen.href) {
-    changed = now;
-    owner = path;
-  } else if (path !== seen.path && now - changed < SETTLE) owner = path;
-  if (seen.path !== undefined && path !== seen.path) moved = now;
+  const before = seen;
   seen = { link, href, path };
+  if (before && path !== before.path) moved = now;
+  if (!before || document.readyState === 'loading') owner = path;
+  else if (link !== before.link || href !== before.href) changed = now;
+  if (now - changed < SETTLE) owner = path;
 }
 
 /**

@@ -1,7 +1,8 @@
-import { ask, assert } from './assert.js';
+import { assert } from './assert.js';
 import { recall, recallTopic, remember } from './memory.js';
 import { OUTAGE } from './patience.js';
 import { pauseAfter } from './pause.js';
+import { rare } from './rare.js';
 
 /**
  * Why listeners are called: `server`, the number came from there; `visitor`, this page's
@@ -11,7 +12,7 @@ import { pauseAfter } from './pause.js';
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
- * @typedef {(answer: import('./assert.js').Contribution) => void} Confirm
+ * @typedef {(answer: import('./ask.js').Contribution) => void} Confirm
  */
 
 /**
@@ -132,6 +133,7 @@ export function makeTopic(name, api) {
       if (busy) return;
       busy = true;
       let since = 0; // when the attempt was sent that first met a store that is away; 0 without
+      let blind = false; // nobody could tell what the server has: the next attempt asserts
       /** @type {number | undefined} the wish that since belongs to */
       let tried;
       while (wish !== undefined) {
@@ -141,16 +143,17 @@ export function makeTopic(name, api) {
         const sent = Date.now();
         const visitor = note(amount);
         const confirm = asking();
-        flying = !((unsure || due) && extra);
-        let answer = await (flying ? assert(api, name, visitor, amount) : ask(api, [name], visitor));
-        if (!flying && answer.ok) {
-          const [found] = /** @type {import('./assert.js').Contribution[]} */ (answer.counts);
-          confirm(found);
-          if (found.error) unsure = false; // the assertion will be refused as well
-          if (found.error || 'mine' in found) continue;
-          answer = { status: 503, retry: 0 }; // it is remembered while the store is away
-        }
+        flying = blind || !((unsure || due) && extra);
+        /** @type {import('./assert.js').Answer | boolean} */
+        const answer = await (flying
+          ? assert(api, name, visitor, amount)
+          : rare().then(
+              ({ ask }) => ask(api, { [name]: confirm }, visitor),
+              () => false,
+            ));
         flying = false;
+        blind = answer === false;
+        if (typeof answer === 'boolean') continue;
         const { ok, status } = answer;
         if (ok) {
           unsure = false;

@@ -1,5 +1,5 @@
 /**
- * What a visitor's contributions are: asserted, and asked for, over HTTP.
+ * What a visitor contributes: said to the service over HTTP.
  *
  * @typedef {object} Answer
  * @property {boolean} [ok] the store has it, or told it
@@ -7,7 +7,7 @@
  * @property {number} [count] with ok
  * @property {number} [version] with ok
  * @property {number} [mine] with ok
- * @property {Contribution[]} [counts] with ok, of {@link ask}
+ * @property {object[]} [counts] with ok, of a question
  * @property {string} [code] of a refusal, from the contract's table
  * @property {string} [message] of a refusal, for people
  * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
@@ -34,9 +34,9 @@ export type Answer = {
      */
     mine?: number;
     /**
-     * with ok, of {@link ask}
+     * with ok, of a question
      */
-    counts?: Contribution[];
+    counts?: object[];
     /**
      * of a refusal, from the contract's table
      */
@@ -56,13 +56,14 @@ export type Answer = {
  * @param {Headers} headers
  */
 export declare const afterOf: (headers: Headers) => number;
-export type Contribution = {
-    topic: string;
-    count: number;
-    version: number;
-    mine?: number;
-    error?: object;
-};
+/**
+ * Sends a body as text/plain, which spares a preflight. The request outlives the page.
+ * @param {string} url
+ * @param {object} body
+ * @param {string} proof what an answer has that is one: a proxy's need not be
+ * @returns {Promise<Answer>}
+ */
+export declare const post: (url: string, body: object, proof: string) => Promise<Answer>;
 /**
  * Says that the visitor contributes amount to the topic.
  * @param {string} api where the service is, with a slash at the end
@@ -71,10 +72,3 @@ export type Contribution = {
  * @param {number} amount
  */
 export declare const assert: (api: string, topic: string, visitor: string | undefined, amount: number) => Promise<Answer>;
-/**
- * Asks what the visitor contributes to topics.
- * @param {string} api where the service is, with a slash at the end
- * @param {string[]} topics
- * @param {string | undefined} visitor
- */
-export declare const ask: (api: string, topics: string[], visitor: string | undefined) => Promise<Answer>;

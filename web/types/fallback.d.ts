@@ -1,1 +1,2 @@
+export { ask } from './ask.js';
 export type Open = import('./transport.js').Open;

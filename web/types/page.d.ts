@@ -2,12 +2,8 @@
  * How the address of a page becomes the key of its topics: the rule of internal/pagekey, whose golden
  * file tests both. An address is a URL of this site, a path with a leading slash, or a path without one.
  */
-/**
- * Looks at the path and the canonical link, and decides of which page the link speaks: of the one on
- * which it was written, or of the one that the router was about to show.
- * @param {boolean} [written] whether the router wrote the whole head for this page
- */
-export declare function look(written?: boolean): void;
+/** Notes that the router wrote the whole head for this page, the canonical link even if it is the same. */
+export declare const written: () => undefined;
 /**
  * For how many milliseconds {@link address} may still change although nobody navigates: the router may not
  * have written the canonical link yet.

@@ -9,7 +9,7 @@ export type Failure = {
     retry?: number;
 };
 export type Listener = (reason: Reason, failure?: Failure) => void;
-export type Confirm = (answer: import('./assert.js').Contribution) => void;
+export type Confirm = (answer: import('./ask.js').Contribution) => void;
 export type Topic = {
     /**
      * site/metric/key
@@ -74,7 +74,7 @@ export type Topic = {
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
- * @typedef {(answer: import('./assert.js').Contribution) => void} Confirm
+ * @typedef {(answer: import('./ask.js').Contribution) => void} Confirm
  */
 /**
  * @typedef {object} Topic

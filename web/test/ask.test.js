@@ -1,0 +1,79 @@
+/** What a page asks the service of its visitor before claps are sent, and what it does where it cannot ask. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, newVisitor, press, shows } from './browser.js';
+import { startSite } from './host.js';
+import { countOf } from './process.js';
+import { eventually } from './wait.js';
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/**
+ * A page of a visitor who pressed before.
+ * @param {import('node:test').TestContext} t
+ * @param {string} body
+ * @param {{ mine?: Record<string, number>, wish?: Record<string, [number, number]> }} remembered
+ */
+async function startReturning(t, body, remembered) {
+  const site = await startSite(t, { '/': { body } });
+  const visitor = await newVisitor(t, browser);
+  const entry = { visitor: '11-22-33-44-55', mine: {}, wish: {}, ...remembered };
+  const name = `tallycast:v1:${site.api}/`;
+  await visitor.context.addInitScript(([name, text]) => (localStorage[name] ??= text), [name, JSON.stringify(entry)]);
+  const entryOf = async (/** @type {import('playwright-core').Page} */ page) => JSON.parse(await page.evaluate((name) => localStorage[name], name));
+  return { site, ...visitor, entryOf };
+}
+
+test('claps are sent, and hearts shown, where the second script cannot be loaded', async (t) => {
+  const body = '<tally-claps page="post"></tally-claps><tally-like page="post"></tally-like>';
+  const { site, context, open, complaints, entryOf } = await startReturning(t, body, { mine: { 'default/likes/post': 1 } });
+  await context.route('**/tally-*.js', (route) => route.abort());
+  const page = await open(site.url);
+  await shows(page, 'tally-claps', 0);
+  for (let i = 0; i < 3; i++) await press(page, 'tally-claps');
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), 3));
+  await shows(page, 'tally-claps', 3);
+  await eventually(async () => assert.deepEqual((await entryOf(page)).wish, {}));
+  assert.deepEqual(complaints.filter((text) => !text.includes('ERR_FAILED')), []);
+});
+
+test('the second script is loaded by who contributed, and by nobody else', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
+  const { context, open } = await newVisitor(t, browser);
+  let loaded = 0;
+  context.on('request', (request) => loaded += +/tally-\w+\.js$/.test(request.url()));
+  const first = await open(site.url);
+  await shows(first, 'tally-like', 0);
+  await press(first, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(site.service.url, 'default/likes/post'), 1));
+  await first.waitForTimeout(500);
+  assert.equal(loaded, 0);
+  const again = await open(site.url);
+  await shows(again, 'tally-like', 1);
+  await eventually(() => assert.equal(loaded, 1));
+});
+
+test('claps for a topic that the service does not have are dropped, and not asked for over and over', async (t) => {
+  const topic = 'default/nowhere/post';
+  const { site, context, open, entryOf } = await startReturning(t, '<tally-claps metric="nowhere" page="post"></tally-claps>', { wish: { [topic]: [5, Date.now()] } });
+  let asked = 0;
+  let hold = true;
+  context.on('request', (request) => asked += +request.url().endsWith('/v1/counts'));
+  // Until the topic is watched, so that its first frame is due.
+  await context.route('**/v1/counts', async (route) => {
+    while (hold) await new Promise((resolve) => setTimeout(resolve, 50));
+    await route.continue();
+  });
+  const page = await open(site.url);
+  await page.waitForTimeout(1000);
+  hold = false;
+  await eventually(async () => assert.deepEqual((await entryOf(page)).wish, {}));
+  await page.waitForTimeout(1000);
+  assert.ok(asked < 5, `asked ${asked} times`);
+});
