@@ -141,7 +141,8 @@ test('the demo works in the baseline, light and dark', async (t) => {
     const maker = await open(`${site.service.url}/gallery`);
     await maker.locator('#maker').waitFor();
     assert.match(await maker.locator('#tag').innerText(), /<tally-like/);
-    assert.deepEqual(complaints, []);
+    // The gallery shows an element whose page cannot be one, and the console says so.
+    assert.deepEqual(complaints.filter((text) => !text.includes('"no//page"')), []);
   }
 });
 

@@ -36,7 +36,8 @@ async function pageOf(t, topic) {
   /** @type {import('playwright-core').WebSocketRoute[]} */
   const sockets = [];
   await page.routeWebSocket(/\/v1\/ws$/, (socket) => {
-    sockets.push(socket);
+    // No service sends frames before the page has subscribed.
+    socket.onMessage(() => sockets.includes(socket) || sockets.push(socket));
   });
   await page.goto(service.url);
   const [site, metric, ...key] = topic.split('/');
