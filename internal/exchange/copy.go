@@ -47,7 +47,17 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	if c.Orders, err = copyOrders(ctx, source, target, scope); err != nil {
 		return c, fmt.Errorf("copy what was ordered: %w", err)
 	}
+	register, err := source.Register(ctx)
+	if err == nil && tally.MergeUnderWay(register) {
+		err = errMerging
+	}
+	if err != nil {
+		return c, err
+	}
 	copied, err := c.portions(ctx, source, target, catalog, scope, replace, tell("copy"))
+	if err == nil {
+		err = unmerged(ctx, source, register)
+	}
 	if err != nil {
 		return c, fmt.Errorf("copy: %w", err)
 	}

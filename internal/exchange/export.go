@@ -37,6 +37,9 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("read the register: %w", err)
 	}
+	if tally.MergeUnderWay(register) {
+		return e.done.Totals, errMerging
+	}
 	for _, name := range slices.Sorted(maps.Keys(register)) {
 		if carried(name, scope) {
 			e.buffer = appendOrder(e.buffer, name, register[name])
@@ -55,11 +58,31 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 		e.done.Contributions += int64(len(p.Contributions))
 		return e.flush(writeBytes)
 	})
+	if err == nil {
+		err = unmerged(ctx, source, register)
+	}
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("export: %w", err)
 	}
 	e.buffer = appendTotals(e.buffer, e.done.Totals)
 	return e.done.Totals, e.flush(0)
+}
+
+// errMerging is the error of what would count contributions twice: while a topic is merged
+// into another both hold some of them.
+var errMerging error = &tally.Error{
+	Code:       tally.CodeStoreUnavailable,
+	Message:    "topics are being merged or renamed; export or copy again when that is over",
+	RetryAfter: time.Second,
+}
+
+// unmerged reports whether topics were merged since the register was read.
+func unmerged(ctx context.Context, source Source, before map[string]string) error {
+	register, err := source.Register(ctx)
+	if err == nil && tally.MergeState(register) != tally.MergeState(before) {
+		err = errMerging
+	}
+	return err
 }
 
 // exporting is an export under way.

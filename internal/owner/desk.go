@@ -169,9 +169,26 @@ func (d *Desk) editThawed(ctx context.Context, edits []tally.Edit) {
 			return
 		}
 		time.Sleep(claimPoll)
+		d.releaseUnclaimed(ctx, frozen)
 		d.store.Edit(ctx, frozen)
 		for j, i := range again {
 			edits[i] = frozen[j]
+		}
+	}
+}
+
+// releaseUnclaimed releases topics that are frozen though no merge has claimed them, as in
+// data that was restored without its settings.
+func (d *Desk) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
+	for _, e := range frozen {
+		mark, err := d.store.Mark(ctx, e.Topic, "", "")
+		if err != nil || !tally.Frozen(mark) {
+			continue
+		}
+		// Read after the mark: the merge that set it has its claim, or is over.
+		register, err := d.store.Register(ctx)
+		if err == nil && register[tally.ClaimName(e.Topic)] == "" {
+			_, _ = d.store.Mark(ctx, e.Topic, mark, tally.AliasMark(register, e.Topic))
 		}
 	}
 }

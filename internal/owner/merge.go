@@ -191,27 +191,28 @@ var errNothingToMerge = errors.New("the topic does not exist")
 //  1. Freeze both topics.
 //  2. Add the aliases of to, and store in its mark the count that it had.
 //  3. Copy the contributions; of a member that is in both the greater amount remains.
-//  4. Set the count of to to the sum of what it had and what from has, by its adjustment.
+//  4. Set the count of to to the sum of what it had and what from has, by its adjustment,
+//     and note in its mark that it was set.
 //  5. Delete from, and with it its mark.
 //  6. Release to.
 //
-// From is frozen before to, and to until the end: if to is frozen and from is not, then
-// from was deleted.
+// From is frozen before to, and to until the end: if the count was set and from is not
+// frozen, then from was deleted.
 func (l *lease) merge(ctx context.Context) error {
-	if l.From == "" {
-		return nil
-	}
 	from, to, err := l.topics()
 	if err != nil {
 		return err
 	}
-	begun, err := l.hasFrozen(ctx, to)
+	if l.From == "" {
+		return l.release(ctx, to) // the aliases were to be forgotten; they stay
+	}
+	found, err := l.frozen(ctx, to)
 	if err != nil {
 		return err
 	}
 	left := true
-	if begun {
-		left, err = l.hasFrozen(ctx, from)
+	if found.isFrozen {
+		left, err = l.frozenAgain(ctx, from, found)
 	} else {
 		err = l.freeze(ctx, from, to)
 	}
@@ -220,7 +221,7 @@ func (l *lease) merge(ctx context.Context) error {
 	}
 	if left {
 		p, err := l.prepare(ctx, from, to)
-		if err != nil && !retryable(err) {
+		if err != nil && !retryable(err) && !p.hasBegun {
 			return l.refuse(ctx, err, to, from) // from last, see freeze
 		}
 		if err == nil {
@@ -236,11 +237,62 @@ func (l *lease) merge(ctx context.Context) error {
 	return l.forgetName(ctx, from)
 }
 
-// hasFrozen reports whether the topic has the mark of this merge.
-func (l *lease) hasFrozen(ctx context.Context, topic tally.Topic) (bool, error) {
+// progress is what the mark of a topic says of this merge.
+type progress struct {
+	isFrozen bool
+	hasCount bool  // count is known; something may have been copied
+	count    int64 // that the topic had before
+	isSet    bool  // the sum was set
+}
+
+// countSet ends the detail of the mark once the sum was set.
+const countSet = ":set"
+
+// frozen returns the progress that the mark of a topic tells.
+func (l *lease) frozen(ctx context.Context, topic tally.Topic) (p progress, err error) {
 	mark, err := l.desk.store.Mark(ctx, topic, "", "")
-	id, _, ok := tally.ParseFrozenMark(mark)
-	return ok && id == l.ID, err
+	if err != nil {
+		return p, err
+	}
+	id, detail, ok := tally.ParseFrozenMark(mark)
+	if p.isFrozen = ok && id == l.ID; !p.isFrozen || detail == "" {
+		return p, nil
+	}
+	detail, p.isSet = strings.CutSuffix(detail, countSet)
+	p.hasCount = true
+	if p.count, err = strconv.ParseInt(detail, 10, 64); err != nil {
+		return p, tally.Unavailable(fmt.Errorf("mark of %s: %w", topic, err))
+	}
+	return p, nil
+}
+
+// markOf returns the mark of the target at that progress.
+func (l *lease) markOf(p progress) string {
+	detail := ""
+	if p.hasCount {
+		detail = strconv.FormatInt(p.count, 10)
+	}
+	if p.isSet {
+		detail += countSet
+	}
+	return tally.FrozenMark(l.ID, detail)
+}
+
+// frozenAgain reports whether from is still to be moved, and freezes it again if a
+// failover of the store lost its mark.
+func (l *lease) frozenAgain(ctx context.Context, from tally.Topic, target progress) (left bool, err error) {
+	source, err := l.frozen(ctx, from)
+	if err != nil || source.isFrozen || target.isSet {
+		return source.isFrozen, err
+	}
+	if err := l.mark(ctx, from, tally.FrozenMark(l.ID, "")); err != nil {
+		return false, err
+	}
+	state, err := l.desk.Get(ctx, from)
+	if err == nil && state.Version == 0 { // lost with its mark
+		return false, l.release(ctx, from)
+	}
+	return true, err
 }
 
 // freeze gives both topics the mark of this merge, from first. Where from does not
@@ -295,8 +347,9 @@ func (l *lease) release(ctx context.Context, topic tally.Topic) error {
 
 // prepared is what a merge knows before it copies anything.
 type prepared struct {
-	mark string // of the topic into which the other is merged
-	sum  int64  // the count that it is to have
+	progress       // of the target
+	sum      int64 // the count that it is to have
+	hasBegun bool  // something may have been copied
 }
 
 // prepare decides what the merge makes of to, both topics being frozen, and adds its
@@ -310,18 +363,15 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, 
 	if err != nil {
 		return p, err
 	}
-	if p.mark, err = d.store.Mark(ctx, to, "", ""); err != nil {
+	if p.progress, err = l.frozen(ctx, to); err != nil {
 		return p, err
 	}
-	count, detail := int64(0), ""
-	if _, detail, _ = tally.ParseFrozenMark(p.mark); detail != "" {
-		if count, err = strconv.ParseInt(detail, 10, 64); err != nil {
-			return p, tally.Unavailable(fmt.Errorf("mark of %s: %w", to, err))
+	if p.hasBegun = p.hasCount; !p.hasBegun {
+		if p.count, err = l.countBefore(ctx, to, source.Count); err != nil {
+			return p, err
 		}
-	} else if count, err = l.countBefore(ctx, to, source.Count); err != nil {
-		return p, err
 	}
-	p.sum = count + source.Count
+	p.sum = p.count + source.Count
 	register, err := d.store.Register(ctx)
 	if err != nil {
 		return p, err
@@ -334,11 +384,11 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, 
 		_, err := tally.AddAliases(ctx, d.store, to, append([]tally.Topic{from}, aliases...))
 		return err
 	})
-	if err != nil || detail != "" {
+	if err != nil || p.hasBegun {
 		return p, err
 	}
-	p.mark = tally.FrozenMark(l.ID, strconv.FormatInt(count, 10))
-	return p, l.mark(ctx, to, p.mark)
+	p.hasCount = true
+	return p, l.mark(ctx, to, l.markOf(p.progress))
 }
 
 // countBefore returns the count of to, which this merge has just frozen.
@@ -357,14 +407,28 @@ func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (i
 
 // move copies from into to, sets the count and deletes from.
 func (l *lease) move(ctx context.Context, from, to tally.Topic, p prepared) error {
-	if err := l.copy(ctx, from, to, p.mark); err != nil {
+	mark := l.markOf(p.progress)
+	if err := l.copy(ctx, from, to, mark); err != nil {
 		return err
 	}
-	if err := l.edit(ctx, tally.Edit{Topic: to, Kind: tally.EditCount, Value: p.sum, Mark: p.mark}); err != nil {
+	if err := l.edit(ctx, tally.Edit{Topic: to, Kind: tally.EditCount, Value: p.sum, Mark: mark}); err != nil {
 		return err
 	}
-	return l.edit(ctx, tally.Edit{Topic: from, Kind: tally.EditDelete, Mark: tally.FrozenMark(l.ID, "")})
+	p.isSet = true
+	if err := l.mark(ctx, to, l.markOf(p.progress)); err != nil {
+		return err
+	}
+	err := l.edit(ctx, tally.Edit{Topic: from, Kind: tally.EditDelete, Mark: tally.FrozenMark(l.ID, "")})
+	if errors.Is(err, tally.ErrFrozen) { // it may have been deleted by a call whose reply was lost
+		if source, frozenErr := l.frozen(ctx, from); frozenErr == nil && !source.isFrozen {
+			return nil
+		}
+	}
+	return err
 }
+
+// copiedAtOnce is how many portions one step copies: some tens of milliseconds.
+const copiedAtOnce = 4
 
 // copy stores the contributions of from at to.
 func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) error {
@@ -372,22 +436,29 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 	if err != nil {
 		return err
 	}
-	most := l.desk.catalog.Rule(to).Max
+	rule := l.desk.catalog.Rule(to)
+	var batch []tally.Portion
 	return l.desk.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
 		for i := range p.Contributions { // the rule may have allowed more once; the sum stays
-			p.Contributions[i].Amount = min(p.Contributions[i].Amount, most)
+			p.Contributions[i].Amount = min(p.Contributions[i].Amount, rule.Max)
 		}
 		moved := tally.Portion{
 			// The greater of seeds and adjustments remains: those that are stored.
 			State:         tally.State{Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment},
-			Contributions: p.Contributions,
+			Contributions: slices.Clone(p.Contributions), // the store may use them again
 			First:         p.First,
 			Last:          p.Last,
 			Mark:          mark,
 		}
-		return l.step(ctx, func(ctx context.Context) error {
-			return l.desk.store.Restore(ctx, false, []tally.Portion{moved})
-		})
+		if rule.Kind == tally.Window {
+			moved.Version = p.Version // members of a window that ends meanwhile are not of the next
+		}
+		if batch = append(batch, moved); len(batch) < copiedAtOnce && !p.Last {
+			return nil
+		}
+		err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.Restore(ctx, false, batch) })
+		batch = batch[:0]
+		return err
 	})
 }
 

@@ -116,14 +116,22 @@ func (d *Desk) forgetAliases(ctx context.Context, topic tally.Topic, emptied int
 }
 
 func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
+	// Frozen, so that no contribution under an alias comes in between.
+	if err := l.mark(ctx, topic, tally.FrozenMark(l.ID, "")); err != nil {
+		return err
+	}
 	state, err := l.desk.Get(ctx, topic)
-	if err != nil || state.Version != emptied {
-		return err
+	if err == nil && state.Version == emptied {
+		err = l.removeAliases(ctx, topic)
 	}
-	// A topic without a mark takes contributions of instances that know the aliases too.
-	if err := l.mark(ctx, topic, ""); err != nil {
-		return err
+	if err != nil {
+		return tally.Unavailable(errors.Join(err, l.release(ctx, topic)))
 	}
+	return l.release(ctx, topic)
+}
+
+// removeAliases removes the aliases of topic from the register.
+func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		removed := map[string]string{}
 		for _, name := range tally.AliasEntries(topic) {

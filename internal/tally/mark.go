@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -161,6 +162,29 @@ func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []To
 			return mark, err
 		}
 	}
+}
+
+// MergeState returns what in register changes with each merge: two equal states, one from
+// before and one from after something was read, mean that no merge was under way between,
+// provided that [MergeUnderWay] reports false for the first.
+func MergeState(register map[string]string) string {
+	var state strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(register)) {
+		if strings.HasPrefix(name, aliasMarkPrefix) || strings.HasPrefix(name, ClaimPrefix) {
+			fmt.Fprintf(&state, "%q=%q ", name, register[name])
+		}
+	}
+	return state.String()
+}
+
+// MergeUnderWay reports whether a merge has claimed topics.
+func MergeUnderWay(register map[string]string) bool {
+	for name := range register {
+		if strings.HasPrefix(name, ClaimPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // RegisteredAliases returns the aliases of topic in register. Errors: [CodeInternal].
