@@ -77,7 +77,7 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 	if preview {
 		return found.sum(), nil
 	}
-	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%d contributions to %d topics taken back", found.traces, len(found.topics)))
+	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%s to %s taken back", tally.Counted(found.traces, "contribution"), tally.Counted(len(found.topics), "topic")))
 }
 
 // sources returns those that spike names; none where it names no source.
