@@ -3,9 +3,11 @@ package owner_test
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -48,12 +50,17 @@ func abandonMerge(t *testing.T, w *world, call string, n int) (from, to tally.To
 // one of them carries it out.
 func TestMerge_TakenOverOnceByOneInstance(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		for round := range 4 {
+		slow := hooked(func(string) { // some calls take as long as many others
+			if rand.IntN(8) == 0 {
+				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+			}
+		})
+		for round := range 12 {
 			from, to := abandonMerge(t, w, []string{"mark", "restore"}[round%2], 1)
-			o := openWith(w.second, owner.Options{LeaseTime: shortLease / 2})
+			o := openWith(steppedStore{w.second, slow, nil}, owner.Options{LeaseTime: shortLease / 4})
 			stop := run(t, o)
 			var merges sync.WaitGroup
-			for range 4 {
+			for range 6 {
 				merges.Go(func() {
 					_, _ = o.Merge(context.Background(), "test", []tally.Topic{from}, to)
 				})
