@@ -123,7 +123,7 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 // differ refuses two names of one store: a topic that took its own place while it is
 // read would lose what is not read yet.
 func differ(ctx context.Context, source exchange.Source, target store) (err error) {
-	mark := "copying " + rand.Text() // an entry that nobody obeys
+	mark := "copying " + rand.Text() // an entry that is no setting
 	if err := target.SetRegister(ctx, mark, "begins"); err != nil {
 		return err
 	}

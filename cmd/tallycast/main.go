@@ -31,7 +31,7 @@ func main() {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored: the process outlives its terminal
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores the signal, so that the process outlives its terminal
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	go func() { // ends with the first signal, or the process

@@ -83,7 +83,7 @@ func TestSocket_SubscribeAgainAfterRedisWentBack(t *testing.T) {
 	restored, restoredWas := left(b, other, 10)
 	redis.Do("FLUSHALL")
 	again(gone, topic, goneWas, 0)
-	// Left again before there is anything: the version that stands for nothing counts, too.
+	// The page leaves again before the topic exists: the version of the missing topic counts.
 	nothing := gone.last(topic)
 	gone.say(`{"unsubscribe":["` + topic + `"]}`)
 	ran(t, "import", "--store", redis.URL(0), export)

@@ -102,7 +102,7 @@ func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
 	})
 }
 
-// What a connection remembers of topics that it left is bounded.
+// A connection remembers a bounded number of topics that it left.
 func TestUnsubscribe_RemembersBounded(t *testing.T) {
 	h, _ := running(t, Options{MaxTopicsPerViewer: 3})
 	p := viewer(h, -1)

@@ -114,8 +114,8 @@ type lease struct {
 
 var errLeaseLost = tally.Unavailable(errors.New("another instance carries out the merge"))
 
-// acquire reserves the topics of c for this instance, under an id of its own. Where
-// another merge has one of them it waits, or finishes that if it was abandoned. Errors:
+// acquire reserves the topics of c under a new id. If another merge has claimed one of
+// them it waits, or finishes that merge if it was abandoned. Errors:
 // [tally.CodeStoreUnavailable], also if the topics are not free in time.
 func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 	end := time.Now().Add(claimWait * d.leaseTime)
@@ -156,8 +156,8 @@ func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 	}
 }
 
-// resume carries out what an instance abandoned that had the claim of that value. It
-// does nothing if another instance was faster.
+// resume takes over the abandoned claim of that value and carries out its merge. It does
+// nothing if another instance was faster.
 func (d *Desk) resume(ctx context.Context, value string) error {
 	var c claim
 	if err := json.Unmarshal([]byte(value), &c); err != nil {
@@ -181,7 +181,7 @@ func (d *Desk) resume(ctx context.Context, value string) error {
 	l.end(ctx, err)
 	d.notify(ctx)
 	switch {
-	case retryable(err):
+	case retryable(err) || c.From == "":
 		return err
 	case err != nil:
 		d.log.Warn("a merge that another instance left unfinished was refused", "from", c.From, "to", c.To, "error", err)
@@ -259,7 +259,7 @@ func (l *lease) end(ctx context.Context, err error) {
 		left.Beat++
 		next = left.text()
 	}
-	// Where this fails the claim is abandoned once nobody renews it.
+	// If this fails, others take the claim over when it was not renewed for a lease.
 	_, _ = l.desk.store.SwapRegister(ctx, l.entries(l.text()), l.entries(next))
 }
 

@@ -171,22 +171,29 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic, rename bool) 
 	l.end(ctx, err)
 	d.notify(ctx)
 	if errors.Is(err, errNothingToMerge) {
-		err = nil
-		register, registerErr := d.store.Register(ctx)
-		if aliases, aliasErr := tally.RegisteredAliases(register, to); registerErr != nil || aliasErr != nil || !slices.Contains(aliases, from) {
-			err = errors.Join(registerErr, aliasErr)
-			if err == nil {
-				err = tally.Errorf(tally.CodeNotFound, "%s does not exist", from)
-			}
-		}
+		return d.checkMerged(ctx, from, to)
+	}
+	return err
+}
+
+// checkMerged reports whether from, which does not exist, was merged into to before.
+// Errors: [tally.CodeNotFound] if not.
+func (d *Desk) checkMerged(ctx context.Context, from, to tally.Topic) error {
+	register, err := d.store.Register(ctx)
+	if err != nil {
+		return err
+	}
+	aliases, err := tally.RegisteredAliases(register, to)
+	if err == nil && !slices.Contains(aliases, from) {
+		err = tally.Errorf(tally.CodeNotFound, "%s does not exist", from)
 	}
 	return err
 }
 
 var errNothingToMerge = errors.New("the topic does not exist")
 
-// merge carries out the claim, from wherever an instance before left it. Its steps are
-// facts, so that repeating one changes nothing:
+// merge carries out the claim, from the step that an instance before it reached. Its steps
+// are facts, so that repeating one changes nothing:
 //
 //  1. Freeze both topics.
 //  2. Add the aliases of to, and store in its mark the count that it had.
@@ -227,8 +234,11 @@ func (l *lease) merge(ctx context.Context) error {
 		if err == nil {
 			err = l.move(ctx, from, to, p)
 		}
+		if err != nil && !retryable(err) {
+			err = tally.Unavailable(err) // contributions may be in both topics: the merge must go on
+		}
 		if err != nil {
-			return tally.Unavailable(err) // has to be carried on, whatever it was
+			return err
 		}
 	}
 	if err := l.release(ctx, to); err != nil {

@@ -192,6 +192,29 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 	})
 }
 
+// Names of all forms can be renamed and renamed back.
+func TestRename_KeysOfAllForms(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		o := open(w.first)
+		for _, key := range []string{"100% sure", "a%2Fb", "!x y", "grüße/日本", "p?a=1&b=2", `quote"\\`, "claim x"} {
+			from, err := tally.NewTopic("blog", "likes", key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := newTopic("likes")
+			o.like(t, from, visitor(1))
+			for _, pair := range [][2]tally.Topic{{from, to}, {to, from}} {
+				if _, err := o.Rename(t.Context(), "test", pair[0], pair[1]); err != nil {
+					t.Fatalf("%q: %v", key, err)
+				}
+				if again := o.like(t, pair[1], visitor(1)); again.Changed || again.Change.Count != 1 {
+					t.Errorf("%q: a visitor counts again: %+v", key, again)
+				}
+			}
+		}
+	})
+}
+
 // While an instance of a release runs that does not heed marks, nothing is merged.
 func TestMerge_OlderInstanceRuns(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {

@@ -46,7 +46,7 @@ type mount struct {
 }
 
 const (
-	// currentHugo stands for the newest version.
+	// currentHugo means the newest version.
 	currentHugo = 9999
 	// newPaths is the version from which file names are normalised first, headless is for
 	// all pages, and lists are index.html in sites with ugly URLs; newURLs the one from

@@ -3,7 +3,7 @@
 // and for nothing that somebody made up.
 //
 // A site map is hostile input: redirects and indexes lead to the site's own hosts alone,
-// and files, tokens, depth and pages are bounded. What is skipped is reported.
+// and files, tokens, depth and pages are bounded. The fetcher reports every address that it skips.
 //
 // What cannot be fetched or read keeps what was known of it before.
 package sitemap

@@ -28,7 +28,7 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
-// What is written is read again as what it was.
+// A duration that was formatted parses to the same value.
 func TestFormatDuration_Parse(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"0s": 0, "1s": time.Second, "10m": 10 * time.Minute, "1m30s": 90 * time.Second, "24h": 24 * time.Hour, "36h": 36 * time.Hour, "90d": 2160 * time.Hour, "1h0m1s": time.Hour + time.Second,
