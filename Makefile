@@ -62,7 +62,7 @@ GO_TEST := go test -vet=off -race -gcflags='modernc.org/sqlite/lib=-race=false' 
 
 # Tests of whole topologies keep every core busy. Beside another package they would
 # measure that one.
-TOPOLOGIES := ./internal/checker ./internal/e2e
+TOPOLOGIES := ./internal/testkit/checker ./internal/testkit/e2e
 
 test-go: ## Run the Go tests with the race detector.
 	$(GO_TEST) $$(go list ./... | grep -vxF "$$(go list $(TOPOLOGIES))")

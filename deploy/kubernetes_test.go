@@ -12,8 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/tallycast/tallycast/internal/processtest"
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 type labels map[string]string

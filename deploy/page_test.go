@@ -15,7 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // visit is a way to watch a topic: it hands each frame to note until the connection

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // startRedis starts redis-server with the configuration that is shipped, and

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // presser likes through one address until it is stopped, each time as another visitor.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // startPrometheus starts Prometheus with the configuration that is shipped, of which
@@ -126,6 +126,6 @@ func TestPrometheusFillsTheDashboardAndNoticesADeadInstance(t *testing.T) {
 	if states := alerting(t, prometheus); len(states) > 0 {
 		t.Errorf("nothing is wrong, and there are alerts: %v", states)
 	}
-	instances[1].Kill9()
+	instances[1].Kill()
 	processtest.Eventually(t, "an alert", func() bool { return alerting(t, prometheus)["TallycastInstanceGone"] != "" })
 }

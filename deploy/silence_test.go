@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // behindAll opens a page by each transport behind every proxy, all of them in front of

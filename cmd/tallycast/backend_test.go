@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // storeWith makes an SQLite store that holds one topic, and returns its URL.

@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 const backupDetails = `
@@ -87,7 +87,7 @@ func adviseForce(err error) error {
 }
 
 // readBackup reads the whole backup.
-func (p *process) readBackup(path string) (totals exchange.Totals, err error) {
+func (p *process) readBackup(path string) (totals transfer.Totals, err error) {
 	catalog := tally.NewOpenCatalog(tally.DefaultMetrics())
 	reader, err := sqlitestore.OpenReader(p.ctx, path, catalog)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 const copyDetails = `
@@ -73,7 +73,7 @@ func copyStore(p *process) int {
 	return p.tellCopied(copied, replace)
 }
 
-func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.Scope, replace bool) (copied exchange.Copied, err error) {
+func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.Scope, replace bool) (copied transfer.Copied, err error) {
 	source, closeSource, err := stores.read(p.ctx, from)
 	if err != nil {
 		return copied, err
@@ -96,7 +96,7 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	if isTerminal(p.stderr) {
 		total = sumOf(p.ctx, source, scope)
 	}
-	copied, err = exchange.Copy(p.ctx, source, target, stores.catalog, scope, replace, func(step string, done exchange.Progress) {
+	copied, err = transfer.Copy(p.ctx, source, target, stores.catalog, scope, replace, func(step string, done transfer.Progress) {
 		m := meters[step]
 		if m == nil {
 			m = p.meter(step)
@@ -122,13 +122,13 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 
 // differ refuses two names of one store: a topic that took its own place while it is
 // read would lose what is not read yet.
-func differ(ctx context.Context, source exchange.Source, target store) (err error) {
+func differ(ctx context.Context, source transfer.Source, target store) (err error) {
 	mark := "copying " + rand.Text() // an entry that is no setting
-	if err := target.SetRegister(ctx, mark, "begins"); err != nil {
+	if err := target.SetSetting(ctx, mark, "begins"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.SetRegister(context.WithoutCancel(ctx), mark, "")) }()
-	register, err := source.Register(ctx)
+	defer func() { err = errors.Join(err, target.SetSetting(context.WithoutCancel(ctx), mark, "")) }()
+	register, err := source.Settings(ctx)
 	if err == nil && register[mark] != "" {
 		err = errors.New("--from and --to are the same store, by two names")
 	}
@@ -136,9 +136,9 @@ func differ(ctx context.Context, source exchange.Source, target store) (err erro
 }
 
 // tellCopied says what was copied and what differs, and returns the exit code.
-func (p *process) tellCopied(copied exchange.Copied, replace bool) int {
+func (p *process) tellCopied(copied transfer.Copied, replace bool) int {
 	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"))
-	var differ, more []exchange.Difference
+	var differ, more []transfer.Difference
 	for _, d := range copied.Differences {
 		if d.More && copied.Held && !replace {
 			more = append(more, d)
@@ -174,7 +174,7 @@ func (p *process) tellCopied(copied exchange.Copied, replace bool) int {
 	return exitOK
 }
 
-func (p *process) nameDifferences(differences []exchange.Difference) {
+func (p *process) nameDifferences(differences []transfer.Difference) {
 	for i, d := range differences {
 		if i == maxNamed {
 			fmt.Fprintf(p.stdout, "  and %d more\n", len(differences)-i)

@@ -9,17 +9,17 @@ import (
 	"os"
 	"strings"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // numbersSource is a store that is read.
 type numbersSource interface {
-	exchange.Source
-	exchange.Lister
+	transfer.Source
+	transfer.Lister
 	Secret() ([]byte, error)
 	Usage(ctx context.Context) ([]tally.SiteUsage, error)
 }
@@ -96,14 +96,14 @@ func (d directStores) open(ctx context.Context, c config, secretKept bool) (stor
 // notifying is a store that tells the instances which share it that settings changed.
 type notifying struct{ store }
 
-func (n notifying) SetRegister(ctx context.Context, name, value string) error {
-	err := n.store.SetRegister(ctx, name, value)
+func (n notifying) SetSetting(ctx context.Context, name, value string) error {
+	err := n.store.SetSetting(ctx, name, value)
 	n.Broadcast(owner.SettingsChanged())
 	return err
 }
 
-func (n notifying) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	swapped, err := n.store.SwapRegister(ctx, expected, entries)
+func (n notifying) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	swapped, err := n.store.SwapSettings(ctx, expected, entries)
 	n.Broadcast(owner.SettingsChanged())
 	return swapped, err
 }

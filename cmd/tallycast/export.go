@@ -14,10 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/newfile"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 const exportDetails = `
@@ -70,7 +70,7 @@ func exportNumbers(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
-	var totals exchange.Totals
+	var totals transfer.Totals
 	m := p.meter("export")
 	direct := e.store != storeURL{}
 	if direct {
@@ -131,7 +131,7 @@ func (p *process) readExport() (e exporting, err error) {
 }
 
 // exportStore writes what a store holds.
-func (p *process) exportStore(e exporting, m *meter) (totals exchange.Totals, err error) {
+func (p *process) exportStore(e exporting, m *meter) (totals transfer.Totals, err error) {
 	stores, err := p.directStores()
 	if err != nil {
 		return totals, err
@@ -145,18 +145,18 @@ func (p *process) exportStore(e exporting, m *meter) (totals exchange.Totals, er
 		m.total = sumOf(p.ctx, source, e.scope)
 	}
 	err = e.write(p.stdout, func(w io.Writer) error {
-		progress := func(done exchange.Progress) {
+		progress := func(done transfer.Progress) {
 			m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s, %s", thousands(done.Topics), thousands(done.Contributions), megabytes(done.Bytes), m.rate(max(done.Topics, done.Contributions))))
 		}
 		if e.format != "jsonl" {
-			totals, err = exchange.ExportCounts(p.ctx, source, e.scope, e.format == "json", w, progress)
+			totals, err = transfer.ExportCounts(p.ctx, source, e.scope, e.format == "json", w, progress)
 			return err
 		}
 		secret, err := source.Secret()
 		if err != nil {
 			return err
 		}
-		totals, err = exchange.Export(p.ctx, source, stores.catalog, exchange.NewHeader(secret, e.withSecret, time.Now()), e.scope, w, progress)
+		totals, err = transfer.Export(p.ctx, source, stores.catalog, transfer.NewHeader(secret, e.withSecret, time.Now()), e.scope, w, progress)
 		return err
 	})
 	return totals, err

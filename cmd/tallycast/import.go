@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 const importDetails = `
@@ -111,8 +111,8 @@ type importing struct {
 	as      tally.EditKind
 	dry     bool
 	store   storeURL // the zero value: the service is asked
-	naming  exchange.Naming
-	layout  exchange.Layout
+	naming  transfer.Naming
+	layout  transfer.Layout
 	path    string // - is standard input; empty with from
 
 	from, pattern, topic, seen string
@@ -164,14 +164,14 @@ func (p *process) readImport() (i importing, err error) {
 		dry:     one(r, "dry-run", parseBool),
 		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
 	}
-	i.naming = exchange.Naming{
+	i.naming = transfer.Naming{
 		Site:      one(r, "site", parseSiteName),
 		Metrics:   many(r, "take", parseTaken),
 		Hosts:     many(r, "host", parseHosts),
 		Websites:  many(r, "website", func(items []string) ([]string, error) { return items, nil }),
 		KeepQuery: one(r, "keep-query", parseBool),
 	}
-	i.layout = many(r, "columns", exchange.ParseColumns)
+	i.layout = many(r, "columns", transfer.ParseColumns)
 	switch {
 	case len(r.problems) > 0:
 		return i, r.problemsAsError()
@@ -247,23 +247,23 @@ func (p *process) importExport(i importing) int {
 // than a failover or a restart.
 const importPatience = time.Minute
 
-func (p *process) restore(i importing, in *input) (report exchange.Report, err error) {
+func (p *process) restore(i importing, in *input) (report transfer.Report, err error) {
 	m := p.meter("import")
 	m.total = in.size
 	defer m.end()
-	options := exchange.ImportOptions{
+	options := transfer.ImportOptions{
 		Replace:  i.replace,
 		Patience: importPatience,
-		Refused: func(r exchange.Refusal) {
+		Refused: func(r transfer.Refusal) {
 			m.end()
 			fmt.Fprintf(p.stderr, "%s: %s\n", printable(i.path), printable(r.String()))
 		},
-		Progress: func(done exchange.Progress) {
+		Progress: func(done transfer.Progress) {
 			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
 		},
 	}
 	if i.dry {
-		return exchange.Import(p.ctx, nowhere{}, in, options)
+		return transfer.Import(p.ctx, nowhere{}, in, options)
 	}
 	target, closeIt, err := p.importTarget(i, in, &options)
 	if err != nil {
@@ -271,9 +271,9 @@ func (p *process) restore(i importing, in *input) (report exchange.Report, err e
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
 	if i.path != "-" {
-		position, err := exchange.OpenPosition(positionPath(i.path, options.Name))
+		position, err := transfer.OpenPosition(positionPath(i.path, options.Name))
 		switch {
-		case errors.Is(err, exchange.ErrUnderWay):
+		case errors.Is(err, transfer.ErrUnderWay):
 			return report, err
 		case err != nil:
 			fmt.Fprintf(p.stderr, "tallycast: after a crash this import would begin anew: %v\n", err)
@@ -281,9 +281,9 @@ func (p *process) restore(i importing, in *input) (report exchange.Report, err e
 			options.Position = position
 		}
 	}
-	report, err = exchange.Import(p.ctx, target, in, options)
+	report, err = transfer.Import(p.ctx, target, in, options)
 	if position := options.Position; position != nil {
-		if err == nil || errors.Is(err, exchange.ErrIncomplete) {
+		if err == nil || errors.Is(err, transfer.ErrIncomplete) {
 			err = errors.Join(err, position.Remove()) // nothing is left to go on with
 		} else {
 			err = errors.Join(err, position.Close())
@@ -302,7 +302,7 @@ func positionPath(path, store string) string {
 }
 
 // importTarget opens what is imported into, and completes the options.
-func (p *process) importTarget(i importing, in *input, options *exchange.ImportOptions) (exchange.Target, func() error, error) {
+func (p *process) importTarget(i importing, in *input, options *transfer.ImportOptions) (transfer.Target, func() error, error) {
 	if i.store == (storeURL{}) {
 		client, err := p.adminClient()
 		if err != nil {
@@ -337,16 +337,16 @@ func (p *process) importTarget(i importing, in *input, options *exchange.ImportO
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	options.Name, options.Fingerprint = i.store.name(), tally.NewHasher(kept).Fingerprint()
-	return &directTarget{Target: exchange.Into(s, stores.catalog), store: s}, s.Close, nil
+	return &directTarget{Target: transfer.Into(s, stores.catalog), store: s}, s.Close, nil
 }
 
 // directTarget is a store that an export is imported into.
 type directTarget struct {
-	exchange.Target
+	transfer.Target
 	store store
 }
 
-func (t *directTarget) audit(ctx context.Context, i importing, report exchange.Report) error {
+func (t *directTarget) audit(ctx context.Context, i importing, report transfer.Report) error {
 	way := "merge"
 	if i.replace {
 		way = "replace"
@@ -360,8 +360,8 @@ func (t *directTarget) audit(ctx context.Context, i importing, report exchange.R
 // nowhere takes what a dry run reads.
 type nowhere struct{}
 
-func (nowhere) Begin(context.Context, exchange.Header) error { return nil }
-func (nowhere) Store(context.Context, bool, []exchange.Line) ([]exchange.Refusal, error) {
+func (nowhere) Begin(context.Context, transfer.Header) error { return nil }
+func (nowhere) Store(context.Context, bool, []transfer.Line) ([]transfer.Refusal, error) {
 	return nil, nil
 }
 func (nowhere) Order(context.Context, string, string) error { return nil }
@@ -423,11 +423,11 @@ func (in *input) rewind() error {
 
 // header reads the header of an export and begins anew. Standard input has none to
 // be read twice.
-func (in *input) header() (exchange.Header, error) {
+func (in *input) header() (transfer.Header, error) {
 	if in.file == nil {
-		return exchange.Header{}, nil
+		return transfer.Header{}, nil
 	}
-	header, err := exchange.ReadHeader(in.Reader)
+	header, err := transfer.ReadHeader(in.Reader)
 	if err != nil {
 		return header, err
 	}

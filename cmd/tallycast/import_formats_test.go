@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // zipped returns a zip archive of files by their names.

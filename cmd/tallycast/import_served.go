@@ -8,26 +8,26 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // servedTarget imports through a running service, portion by portion.
 type servedTarget struct {
 	client *adminClient
-	header exchange.Header
+	header transfer.Header
 }
 
 // Begin lets the service compare the secrets before anything is sent.
-func (t *servedTarget) Begin(ctx context.Context, header exchange.Header) error {
+func (t *servedTarget) Begin(ctx context.Context, header transfer.Header) error {
 	t.header = header
 	t.header.Secret = nil // is the service's own, or it refuses
-	_, err := t.send(ctx, false, exchange.Piece(t.header, nil))
+	_, err := t.send(ctx, false, transfer.Piece(t.header, nil))
 	return err
 }
 
-func (t *servedTarget) Store(ctx context.Context, replace bool, lines []exchange.Line) ([]exchange.Refusal, error) {
-	report, err := t.send(ctx, replace, exchange.Piece(t.header, lines))
+func (t *servedTarget) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+	report, err := t.send(ctx, replace, transfer.Piece(t.header, lines))
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +45,11 @@ func (t *servedTarget) Store(ctx context.Context, replace bool, lines []exchange
 }
 
 func (t *servedTarget) Order(ctx context.Context, name, value string) error {
-	_, err := t.send(ctx, false, exchange.OrderPiece(t.header, name, value))
+	_, err := t.send(ctx, false, transfer.OrderPiece(t.header, name, value))
 	return err
 }
 
-func (t *servedTarget) send(ctx context.Context, replace bool, piece []byte) (report exchange.Report, err error) {
+func (t *servedTarget) send(ctx context.Context, replace bool, piece []byte) (report transfer.Report, err error) {
 	mode := "merge"
 	if replace {
 		mode = "replace"

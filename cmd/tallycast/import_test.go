@@ -13,10 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/processtest"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // beside returns the path of a file of the test.
@@ -270,7 +270,7 @@ func TestAnImportThatIsKilledGoesOnWhereItWas(t *testing.T) {
 				}
 				break
 			}
-			p.Kill9()
+			p.Kill()
 			kills++
 		}
 		if kills < 2 {

@@ -59,7 +59,7 @@ type instance struct {
 	hub      *hub.Hub
 	sink     *noticedSink // the hub
 	presence *hub.Presence
-	desk     *owner.Desk
+	desk     *owner.Service
 	sitemaps []func(context.Context) error // which follow them
 	push     *push.Server
 	seeder   *seeder // nil where no seeds are given

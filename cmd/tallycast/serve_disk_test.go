@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // On a full disk likes are answered 503. Pages go on, open and new ones, and are not marked

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 func TestSitesMayKnowTheirKeysHoweverTheyAreGiven(t *testing.T) {

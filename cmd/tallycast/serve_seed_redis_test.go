@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/processtest"
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
@@ -49,7 +49,7 @@ func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
 func begun(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended, code, log := make(chan struct{}), new(int), &processtest.Book{}
+	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
 	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
 	go func() { // ends by cancel; the cleanup waits for it
 		defer close(ended)
@@ -74,7 +74,7 @@ func begun(t *testing.T, args ...string) *running {
 func TestWhileTheStoreIsAwayAtTheStartNothingIsAnsweredWithoutItsSeed(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
-	redis.Kill9()
+	redis.Kill()
 	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
 	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable, "/tally.js": http.StatusOK, "/openapi.yaml": http.StatusOK} {
 		if got := status(t, r.public+path); got != want {
@@ -106,7 +106,7 @@ func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
 		}
 	}
 	redis := redistest.Start(t, redistest.Options{})
-	redis.Kill9()
+	redis.Kill()
 	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
 	if a := say(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
 		t.Errorf("GET: %+v", a)
@@ -143,7 +143,7 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	counts("the seed", 7)
 	redis.Do("flushall")
 	counts("the seed after a flush", 7)
-	redis.Kill9()
+	redis.Kill()
 	redis.Empty()
 	redis.Restart()
 	counts("the seed after an empty restart", 7)
@@ -155,7 +155,7 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	redis.Do("save")
 	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
 	counts("the new seed", 71)
-	redis.Kill9()
+	redis.Kill()
 	redis.Restart()
 	counts("the new seed over older data", 71)
 

@@ -19,7 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // TestMain lets the test binary be the program itself, for the tests that need
@@ -36,7 +36,7 @@ const asProgram = "TALLYCAST_TEST_AS_PROGRAM"
 // running is a service under test in this process.
 type running struct {
 	public, internal string // URLs
-	log              *processtest.Book
+	log              *processtest.LogBuffer
 	stop             func()          // asks it to end, as SIGTERM does
 	ended            <-chan struct{} // closed when it did
 	code             *int            // of its exit, once ended
@@ -46,7 +46,7 @@ type running struct {
 func started(t *testing.T, env environment, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended, code, log := make(chan struct{}), new(int), &processtest.Book{}
+	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
 	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
 	go func() { // ends by cancel; the cleanup waits for it
 		defer close(ended)
@@ -296,7 +296,7 @@ func TestKillKeepsTheNumber(t *testing.T) {
 	for i := range 5 {
 		say(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
 	}
-	first.Kill9()
+	first.Kill()
 	second := launched(t, "--store", store, "--drain", "0s")
 	if a := say(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
 		t.Errorf("after kill -9: %+v", a)
@@ -359,7 +359,7 @@ func TestItListensWhileRedisIsAway(t *testing.T) {
 	away := nobody.Addr().String()
 	nobody.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	log, ended, code := &processtest.Book{}, make(chan struct{}), 0
+	log, ended, code := &processtest.LogBuffer{}, make(chan struct{}), 0
 	go func() { // ends by cancel
 		defer close(ended)
 		code = run(ctx, []string{"--store", "redis://" + away, "--listen", "127.0.0.1:0", "--internal-listen", ""}, variables(), io.Discard, log)

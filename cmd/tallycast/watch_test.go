@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestWatchWritesALineAChange(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errs processtest.Book
+	var out, errs processtest.LogBuffer
 	ended := make(chan int, 1)
 	go func() { // ends with ctx
 		ended <- run(ctx, []string{"watch", "--url", service.public, "default/likes/hello/", "nosuch/likes/x"}, variables(), &out, &errs)
@@ -75,7 +75,7 @@ func TestWatch_Service(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // it ends before it asks
-		var out, errs processtest.Book
+		var out, errs processtest.LogBuffer
 		run(ctx, append(append([]string{"watch"}, c.args...), "default/likes/x"), variables(c.env...), &out, &errs)
 		if !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%v %v: does not say %q: %s", c.env, c.args, c.want, errs.String())

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // takeWithin is how long who reads an export may take for one write of it, so that
@@ -29,7 +29,7 @@ var exportForms = map[string]exportForm{
 		if err != nil {
 			return err
 		}
-		_, err = exchange.Export(ctx, q.s.store, q.s.catalog, exchange.NewHeader(secret, false, q.s.now()), scope, w, nil)
+		_, err = transfer.Export(ctx, q.s.store, q.s.catalog, transfer.NewHeader(secret, false, q.s.now()), scope, w, nil)
 		return err
 	}},
 	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},
@@ -38,7 +38,7 @@ var exportForms = map[string]exportForm{
 
 func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exportWriter) error {
 	return func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		_, err := exchange.ExportCounts(ctx, q.s.store, scope, asJSON, w, nil)
+		_, err := transfer.ExportCounts(ctx, q.s.store, scope, asJSON, w, nil)
 		return err
 	}
 }
@@ -130,12 +130,12 @@ func (q *request) importNumbers() error {
 	if err != nil {
 		return err
 	}
-	refused := []exchange.Refusal{} // the asker counts lines of a larger file
-	report, err := exchange.Import(q.carriedThrough(), exchange.Into(q.s.desk.WithReload(), q.s.catalog), bytes.NewReader(body), exchange.ImportOptions{
+	refused := []transfer.Refusal{} // the asker counts lines of a larger file
+	report, err := transfer.Import(q.carriedThrough(), transfer.Into(q.s.desk.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Piece:       true,
-		Refused: func(r exchange.Refusal) {
+		Refused: func(r transfer.Refusal) {
 			if len(refused) < maxRefusals {
 				refused = append(refused, r)
 			}
@@ -150,7 +150,7 @@ func (q *request) importNumbers() error {
 }
 
 // auditImport notes what an import stored, if anything.
-func (q *request) auditImport(report exchange.Report, replace bool) error {
+func (q *request) auditImport(report transfer.Report, replace bool) error {
 	if report.Topics+report.Contributions+report.Orders == 0 {
 		return nil
 	}

@@ -32,7 +32,7 @@ type Caller struct {
 
 // Options configure a [Server]. Desk, Store and Catalog are required.
 type Options struct {
-	Desk    *owner.Desk
+	Desk    *owner.Service
 	Store   owner.Store // what is exported and imported
 	Catalog *tally.Catalog
 	Keys    *tally.Keys // known keys of sites; may be nil
@@ -56,7 +56,7 @@ const StoreHeader = "Tally-Store"
 // Server answers what stands below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
-	desk      *owner.Desk
+	desk      *owner.Service
 	store     owner.Store
 	catalog   *tally.Catalog
 	keys      *tally.Keys

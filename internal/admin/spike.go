@@ -34,7 +34,7 @@ type (
 	}
 )
 
-func sourceShares(sources []owner.SourceTraces) []sourceShare {
+func sourceShares(sources []owner.SourceJournal) []sourceShare {
 	shares := make([]sourceShare, len(sources))
 	for i, s := range sources {
 		shares[i] = sourceShare{sourceText(s.Source), s.Contributions}

@@ -25,7 +25,7 @@ const (
 // ownRig is a rig with an owner's desk.
 type ownRig struct {
 	*rig
-	desk *owner.Desk
+	desk *owner.Service
 }
 
 func newOwnRig(t testing.TB, change func(*Options, *admin.Options)) *ownRig {

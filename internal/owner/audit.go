@@ -24,7 +24,7 @@ type owed struct {
 // Audit writes to the audit log what was done. What the store does not take it takes
 // later, while [Desk.Run] runs or when the next is written, and the process's log has
 // it meanwhile. Errors: [tally.CodeStoreUnavailable], where it is owed.
-func (d *Desk) Audit(ctx context.Context, actor, action, target, detail string) error {
+func (d *Service) Audit(ctx context.Context, actor, action, target, detail string) error {
 	entry := d.entry(actor, action, target, detail)
 	err := d.payOwed(ctx) // in the order in which things were done
 	if err == nil {
@@ -38,15 +38,15 @@ func (d *Desk) Audit(ctx context.Context, actor, action, target, detail string) 
 
 // announce writes to the audit log what is about to be done, which is not done where
 // the log does not take it.
-func (d *Desk) announce(ctx context.Context, actor, action, target, detail string) error {
+func (d *Service) announce(ctx context.Context, actor, action, target, detail string) error {
 	return d.store.Audit(ctx, d.entry(actor, action, target, detail))
 }
 
-func (d *Desk) entry(actor, action, target, detail string) tally.AuditEntry {
+func (d *Service) entry(actor, action, target, detail string) tally.AuditEntry {
 	return tally.AuditEntry{At: d.now(), Actor: actor, Action: action, Target: target, Detail: detail}
 }
 
-func (d *Desk) owe(e tally.AuditEntry, why error) {
+func (d *Service) owe(e tally.AuditEntry, why error) {
 	d.owed.mu.Lock()
 	kept := len(d.owed.entries) < maxOwed
 	if kept {
@@ -59,7 +59,7 @@ func (d *Desk) owe(e tally.AuditEntry, why error) {
 
 // payOwed writes what is owed, the first first, and ends with the first that is not
 // taken.
-func (d *Desk) payOwed(ctx context.Context) error {
+func (d *Service) payOwed(ctx context.Context) error {
 	d.owed.paying.Lock()
 	defer d.owed.paying.Unlock()
 	for {
@@ -81,6 +81,6 @@ func (d *Desk) payOwed(ctx context.Context) error {
 
 // AuditLog returns entries of the audit log, the newest first, and what to pass as
 // before for those that precede them. Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
+func (d *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	return d.store.AuditLog(ctx, before, limit)
 }

@@ -35,12 +35,12 @@ type Block struct {
 // Block keeps somebody from contributing from now on. What was contributed stays.
 // Errors: [tally.CodeBadBody] where nobody or everybody is named, or too many are;
 // [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
-func (d *Desk) Block(ctx context.Context, actor string, who Blocked, reason string) error {
+func (d *Service) Block(ctx context.Context, actor string, who Blocked, reason string) error {
 	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
 	}
-	register, err := d.store.Register(ctx)
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,12 +58,12 @@ func (d *Desk) Block(ctx context.Context, actor string, who Blocked, reason stri
 
 // Unblock ends a Block; a visitor may be named by its id or by the hash that Blocks
 // shows. Errors: those of Block, and [tally.CodeNotFound].
-func (d *Desk) Unblock(ctx context.Context, actor string, who Blocked) error {
+func (d *Service) Unblock(ctx context.Context, actor string, who Blocked) error {
 	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
 	}
-	register, err := d.store.Register(ctx)
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func (d *Desk) Unblock(ctx context.Context, actor string, who Blocked) error {
 
 // Blocks returns who is blocked, address ranges first.
 // Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) Blocks(ctx context.Context) ([]Block, error) {
-	register, err := d.store.Register(ctx)
+func (d *Service) Blocks(ctx context.Context) ([]Block, error) {
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (d *Desk) Blocks(ctx context.Context) ([]Block, error) {
 
 // blockEntry returns the name of the register's entry, and how the audit log calls
 // who is blocked.
-func (d *Desk) blockEntry(who Blocked) (name, target string, err error) {
+func (d *Service) blockEntry(who Blocked) (name, target string, err error) {
 	switch {
 	case who.Addresses.IsValid() == (who.Visitor != ""):
 		return "", "", tally.Errorf(tally.CodeBadBody, "an address range, such as 203.0.113.0/24, or a visitor should be named")

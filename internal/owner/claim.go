@@ -92,7 +92,7 @@ func (c *claims) any() bool {
 }
 
 // abandoned returns the claims in register whose holder gave up or is gone.
-func (d *Desk) abandoned(register map[string]string) (values []string) {
+func (d *Service) abandoned(register map[string]string) (values []string) {
 	d.claims.observe(register)
 	d.claims.mu.Lock()
 	defer d.claims.mu.Unlock()
@@ -108,7 +108,7 @@ func (d *Desk) abandoned(register map[string]string) (values []string) {
 // lease is a claim that this instance holds. One goroutine uses it.
 type lease struct {
 	claim
-	desk    *Desk
+	desk    *Service
 	renewed time.Time
 }
 
@@ -117,11 +117,11 @@ var errLeaseLost = tally.Unavailable(errors.New("another instance carries out th
 // acquire reserves the topics of c under a new id. If another merge has claimed one of
 // them it waits, or finishes that merge if it was abandoned. Errors:
 // [tally.CodeStoreUnavailable], also if the topics are not free in time.
-func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
+func (d *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 	end := time.Now().Add(claimWait * d.leaseTime)
 	c.ID, c.Holder = rand.Text(), rand.Text()
 	for {
-		register, err := d.store.Register(ctx)
+		register, err := d.store.Settings(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,7 @@ func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 		}
 		if other == "" {
 			l := &lease{claim: c, desk: d, renewed: time.Now()}
-			if swapped, err := d.store.SwapRegister(ctx, c.entries(""), c.entries(c.text())); err != nil || swapped {
+			if swapped, err := d.store.SwapSettings(ctx, c.entries(""), c.entries(c.text())); err != nil || swapped {
 				return l, err
 			}
 			continue
@@ -158,7 +158,7 @@ func (d *Desk) acquire(ctx context.Context, c claim) (*lease, error) {
 
 // resume takes over the abandoned claim of that value and carries out its merge. It does
 // nothing if another instance was faster.
-func (d *Desk) resume(ctx context.Context, value string) error {
+func (d *Service) resume(ctx context.Context, value string) error {
 	var c claim
 	if err := json.Unmarshal([]byte(value), &c); err != nil {
 		return fmt.Errorf("claim %q: %w", value, err)
@@ -174,7 +174,7 @@ func (d *Desk) resume(ctx context.Context, value string) error {
 	c.Holder = rand.Text() // two attempts of one instance are two holders
 	c.Beat++
 	l := &lease{claim: c, desk: d, renewed: time.Now()}
-	if swapped, err := d.store.SwapRegister(ctx, before, c.entries(c.text())); err != nil || !swapped {
+	if swapped, err := d.store.SwapSettings(ctx, before, c.entries(c.text())); err != nil || !swapped {
 		return err
 	}
 	err = l.merge(ctx)
@@ -193,7 +193,7 @@ func (d *Desk) resume(ctx context.Context, value string) error {
 
 // leaveAlone reports that this instance cannot carry out the claim of that value, since
 // it does not know the site or the metric for example; it logs a claim once.
-func (d *Desk) leaveAlone(value string, err error) error {
+func (d *Service) leaveAlone(value string, err error) error {
 	d.claims.mu.Lock()
 	logged := d.claims.foreign[value]
 	if d.claims.foreign == nil || len(d.claims.foreign) > maxBlocks {
@@ -225,7 +225,7 @@ func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, 
 	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.desk.leaseTime/3 {
 		now, next := time.Now(), l.claim
 		next.Beat++
-		swapped, err := l.desk.store.SwapRegister(ctx, l.entries(l.text()), next.entries(next.text()))
+		swapped, err := l.desk.store.SwapSettings(ctx, l.entries(l.text()), next.entries(next.text()))
 		if err == nil && !swapped {
 			err = errLeaseLost
 		}
@@ -260,7 +260,7 @@ func (l *lease) end(ctx context.Context, err error) {
 		next = left.text()
 	}
 	// If this fails, others take the claim over when it was not renewed for a lease.
-	_, _ = l.desk.store.SwapRegister(ctx, l.entries(l.text()), l.entries(next))
+	_, _ = l.desk.store.SwapSettings(ctx, l.entries(l.text()), l.entries(next))
 }
 
 // retryable reports whether a merge that ended with err has to be carried on.
@@ -269,7 +269,7 @@ func retryable(err error) bool {
 }
 
 // resumeAbandoned finishes what other instances left unfinished, until ctx ends.
-func (d *Desk) resumeAbandoned(ctx context.Context) {
+func (d *Service) resumeAbandoned(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -13,13 +13,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Store is what a [Desk] works on.
+// Store is what a [Service] works on.
 type Store interface {
 	tally.Store
 	tally.Ledger
 }
 
-// Options configure a [Desk]. Each may be left out.
+// Options configure a [Service]. Each may be left out.
 type Options struct {
 	// Broadcast carries a payload to the other instances; it does not block. Without
 	// it they learn of settings within [rereadEvery].
@@ -37,8 +37,8 @@ type Options struct {
 	Now       func() time.Time // time.Now when nil
 }
 
-// Desk is where an owner's work is done. It is safe for concurrent use.
-type Desk struct {
+// Service is where an owner's work is done. It is safe for concurrent use.
+type Service struct {
 	// fixed after construction
 	store     Store
 	service   *tally.Service
@@ -63,8 +63,8 @@ type Desk struct {
 
 // New returns a desk over store. service follows the settings that are changed at it, or
 // at the desks of other instances while [Desk.Run] runs.
-func New(store Store, service *tally.Service, o Options) *Desk {
-	d := &Desk{
+func New(store Store, service *tally.Service, o Options) *Service {
+	d := &Service{
 		store:     store,
 		service:   service,
 		catalog:   service.Catalog(),
@@ -126,7 +126,7 @@ const frozenWait = time.Second
 // of the log. Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric] and, of
 // presence, [tally.CodeReadOnlyMetric], before anything is done;
 // [tally.CodeBadAmount], [tally.CodeStoreUnavailable], also while a topic is merged.
-func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
+func (d *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
 	for i := range edits {
 		if err := d.countable(edits[i].Topic); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (d *Desk) Edit(ctx context.Context, actor string, edits []tally.Edit) error
 
 // editThawed carries out the edits; those of topics that are being merged it repeats
 // until the merge is over, for at most [frozenWait].
-func (d *Desk) editThawed(ctx context.Context, edits []tally.Edit) {
+func (d *Service) editThawed(ctx context.Context, edits []tally.Edit) {
 	d.store.Edit(ctx, edits)
 	for end := time.Now().Add(frozenWait); time.Now().Before(end) && ctx.Err() == nil; {
 		var again []int
@@ -179,14 +179,14 @@ func (d *Desk) editThawed(ctx context.Context, edits []tally.Edit) {
 
 // releaseUnclaimed releases topics that are frozen though no merge has claimed them, as in
 // data that was restored without its settings.
-func (d *Desk) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
+func (d *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 	for _, e := range frozen {
 		mark, err := d.store.Mark(ctx, e.Topic, "", "")
 		if err != nil || !tally.Frozen(mark) {
 			continue
 		}
 		// Read after the mark: the merge that set it has its claim, or is over.
-		register, err := d.store.Register(ctx)
+		register, err := d.store.Settings(ctx)
 		if err == nil && register[tally.ClaimName(e.Topic)] == "" {
 			_, _ = d.store.Mark(ctx, e.Topic, mark, tally.AliasMark(register, e.Topic))
 		}
@@ -194,7 +194,7 @@ func (d *Desk) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 }
 
 // countable refuses topics whose numbers nobody can set.
-func (d *Desk) countable(topic tally.Topic) error {
+func (d *Service) countable(topic tally.Topic) error {
 	if err := d.catalog.Known(topic.Site(), topic.Metric()); err != nil {
 		return err
 	}
@@ -236,14 +236,14 @@ func editDetail(e *tally.Edit) string {
 }
 
 // List returns a page of topics. Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) List(ctx context.Context, listing tally.Listing) (tally.Page, error) {
+func (d *Service) List(ctx context.Context, listing tally.Listing) (tally.Page, error) {
 	return d.store.List(ctx, listing)
 }
 
 // Get returns the state of a topic; version 0 where nobody touched it.
 // Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
 // [tally.CodeReadOnlyMetric], [tally.CodeStoreUnavailable].
-func (d *Desk) Get(ctx context.Context, topic tally.Topic) (tally.State, error) {
+func (d *Service) Get(ctx context.Context, topic tally.Topic) (tally.State, error) {
 	if err := d.countable(topic); err != nil {
 		return tally.State{}, err
 	}

@@ -13,7 +13,7 @@ import (
 // metric has forgotten by itself whose its older contributions are; they stay. The
 // audit log does not say who it was. It may be repeated. Errors:
 // [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
-func (d *Desk) Forget(ctx context.Context, actor, visitor string, scope tally.Scope) (int, error) {
+func (d *Service) Forget(ctx context.Context, actor, visitor string, scope tally.Scope) (int, error) {
 	if err := tally.CheckVisitor(visitor); err != nil {
 		return 0, err
 	}
@@ -55,21 +55,21 @@ func (p person) members(topic tally.Topic) []tally.Member {
 }
 
 // forgetTraces takes back what the journal has.
-func (d *Desk) forgetTraces(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
+func (d *Service) forgetTraces(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
 	var topic tally.Topic
 	var members []tally.Member // of topic
 	now := minute(d.now()) + clockSlack
-	err = d.revert(ctx, scope, 0, now, func(t tally.Trace) bool {
+	err = d.revert(ctx, scope, 0, now, func(t tally.JournalEntry) bool {
 		if t.Topic != topic {
 			topic, members = t.Topic, who.members(t.Topic)
 		}
 		return slices.Contains(members, t.Member)
-	}, false, func(tally.Trace) { n++ })
+	}, false, func(tally.JournalEntry) { n++ })
 	return n, err
 }
 
 // forgetMembers takes back what the journal does not have.
-func (d *Desk) forgetMembers(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
+func (d *Service) forgetMembers(ctx context.Context, who person, scope tally.Scope) (n int, err error) {
 	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion}
 	for {
 		page, err := d.store.List(ctx, listing)
@@ -96,7 +96,7 @@ func (d *Desk) forgetMembers(ctx context.Context, who person, scope tally.Scope)
 }
 
 // withdraw takes back those of the contributions asked for that are there.
-func (d *Desk) withdraw(ctx context.Context, queries []tally.Query) (n int, err error) {
+func (d *Service) withdraw(ctx context.Context, queries []tally.Query) (n int, err error) {
 	var edits []tally.Edit
 	for i, reading := range d.store.Read(ctx, queries) {
 		if reading.Err != nil {

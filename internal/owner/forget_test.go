@@ -34,7 +34,7 @@ func TestAVisitorIsForgottenUnderEveryNameOfAPage(t *testing.T) {
 		o.counts(t, once, 1)
 		o.counts(t, topic("docs/likes/x"), 2)
 		// Nothing of the visitor is in the journal; of others all is.
-		err := w.first.Journal(ctx, tally.ScopeOf(claps), 0, time.Now().Unix()/60+1, func(traces []tally.Trace) error {
+		err := w.first.Journal(ctx, tally.ScopeOf(claps), 0, time.Now().Unix()/60+1, func(traces []tally.JournalEntry) error {
 			secret, err := w.first.Secret()
 			for _, trace := range traces {
 				if trace.Member != tally.NewHasher(secret).Member(claps, other) {

@@ -138,25 +138,25 @@ func (s steppedStore) List(ctx context.Context, listing tally.Listing) (tally.Pa
 	return s.fullStore.List(ctx, listing)
 }
 
-func (s steppedStore) Register(ctx context.Context) (map[string]string, error) {
+func (s steppedStore) Settings(ctx context.Context) (map[string]string, error) {
 	if err := s.actor.turn("register"); err != nil {
 		return nil, err
 	}
-	return s.fullStore.Register(ctx)
+	return s.fullStore.Settings(ctx)
 }
 
-func (s steppedStore) SetRegister(ctx context.Context, name, value string) error {
+func (s steppedStore) SetSetting(ctx context.Context, name, value string) error {
 	if err := s.actor.turn("set"); err != nil {
 		return err
 	}
-	return s.fullStore.SetRegister(ctx, name, value)
+	return s.fullStore.SetSetting(ctx, name, value)
 }
 
-func (s steppedStore) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+func (s steppedStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	if err := s.actor.turn("swap"); err != nil {
 		return false, err
 	}
-	return s.fullStore.SwapRegister(ctx, expected, entries)
+	return s.fullStore.SwapSettings(ctx, expected, entries)
 }
 
 func (s steppedStore) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
@@ -166,7 +166,7 @@ func (s steppedStore) Mark(ctx context.Context, topic tally.Topic, from, to stri
 	return s.fullStore.Mark(ctx, topic, from, to)
 }
 
-func (s steppedStore) Revert(ctx context.Context, traces []tally.Trace, preview bool) ([]tally.Trace, []tally.Change, error) {
+func (s steppedStore) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
 	if err := s.actor.turn("revert"); err != nil {
 		return nil, nil, err
 	}

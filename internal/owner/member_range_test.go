@@ -13,12 +13,12 @@ import (
 // and no range is much larger than asked for, except one of a single member.
 func TestMemberRange_Partition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		journal := rapid.SliceOf(rapid.Custom(func(t *rapid.T) tally.Trace {
+		journal := rapid.SliceOf(rapid.Custom(func(t *rapid.T) tally.JournalEntry {
 			member := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(1, 4), rapid.Uint64Min(1<<64-3)).Draw(t, "member")
-			return tally.Trace{Member: tally.Member(member), Minute: int64(rapid.Uint32().Draw(t, "minute"))}
+			return tally.JournalEntry{Member: tally.Member(member), Minute: int64(rapid.Uint32().Draw(t, "minute"))}
 		})).Draw(t, "journal")
 		r := memberRange{most: rapid.IntRange(1, 6).Draw(t, "most")}
-		met := map[tally.Trace]int{}
+		met := map[tally.JournalEntry]int{}
 		ranges := map[tally.Member]int{}
 		for n := 1; ; n++ {
 			for _, entry := range journal {
@@ -43,7 +43,7 @@ func TestMemberRange_Partition(t *testing.T) {
 				t.Fatalf("more than %d ranges", n)
 			}
 		}
-		want := map[tally.Trace]int{}
+		want := map[tally.JournalEntry]int{}
 		for _, entry := range journal {
 			want[entry]++
 		}

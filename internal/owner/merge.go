@@ -26,16 +26,16 @@ import (
 // topics cannot be merged, [tally.CodeNotFound] if one of from does not exist,
 // [tally.CodeBadAmount] if the sum would be too large, each before anything was done;
 // [tally.CodeStoreUnavailable].
-func (d *Desk) Merge(ctx context.Context, actor string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
+func (d *Service) Merge(ctx context.Context, actor string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
 	return d.merge(ctx, actor, "merge", from, to)
 }
 
 // Rename is Merge of one topic into one that does not exist.
-func (d *Desk) Rename(ctx context.Context, actor string, from, to tally.Topic) (tally.Change, error) {
+func (d *Service) Rename(ctx context.Context, actor string, from, to tally.Topic) (tally.Change, error) {
 	return d.merge(ctx, actor, "rename", []tally.Topic{from}, to)
 }
 
-func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
+func (d *Service) merge(ctx context.Context, actor, action string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
 	from = slices.Clone(from)
 	slices.SortFunc(from, func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
 	from = slices.Compact(from)
@@ -74,7 +74,7 @@ func (d *Desk) merge(ctx context.Context, actor, action string, from []tally.Top
 
 // mergeable reports whether topics may be merged at all. Errors: [tally.CodeBadTopic],
 // [tally.CodeReadOnlyMetric], [tally.CodeUnknownSite], [tally.CodeUnknownMetric].
-func (d *Desk) mergeable(from []tally.Topic, to tally.Topic) error {
+func (d *Service) mergeable(from []tally.Topic, to tally.Topic) error {
 	if len(from) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "no topic is named that is to be merged into %s", to)
 	}
@@ -95,7 +95,7 @@ func (d *Desk) mergeable(from []tally.Topic, to tally.Topic) error {
 }
 
 // unmerged returns those of from that are still to be merged into to.
-func (d *Desk) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic, rename bool) (left []tally.Topic, err error) {
+func (d *Service) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic, rename bool) (left []tally.Topic, err error) {
 	if err := d.rejectOlderInstances(ctx); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (d *Desk) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic,
 	if err != nil {
 		return nil, err
 	}
-	aliases, err := tally.RegisteredAliases(register, to)
+	aliases, err := tally.TopicAliases(register, to)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (d *Desk) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic,
 }
 
 // rejectExisting reports whether a topic may get the name of to.
-func (d *Desk) rejectExisting(ctx context.Context, to tally.Topic) error {
+func (d *Service) rejectExisting(ctx context.Context, to tally.Topic) error {
 	state, err := d.Get(ctx, to)
 	if err == nil && state.Version != 0 {
 		err = tally.Errorf(tally.CodeBadTopic, "%s exists already; merging adds one topic to another", to)
@@ -139,8 +139,8 @@ const statusFormat = 2
 
 // rejectOlderInstances refuses to merge while an instance of a release runs that does
 // not heed marks: it would count visitors twice.
-func (d *Desk) rejectOlderInstances(ctx context.Context) error {
-	pulses, err := d.store.Pulses(ctx)
+func (d *Service) rejectOlderInstances(ctx context.Context) error {
+	pulses, err := d.store.Heartbeats(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (d *Desk) rejectOlderInstances(ctx context.Context) error {
 }
 
 // mergeOne merges one topic into another.
-func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic, rename bool) error {
+func (d *Service) mergeOne(ctx context.Context, from, to tally.Topic, rename bool) error {
 	l, err := d.acquire(ctx, claim{From: from.String(), To: to.String(), Rename: rename})
 	if err != nil {
 		return err
@@ -178,12 +178,12 @@ func (d *Desk) mergeOne(ctx context.Context, from, to tally.Topic, rename bool) 
 
 // checkMerged reports whether from, which does not exist, was merged into to before.
 // Errors: [tally.CodeNotFound] if not.
-func (d *Desk) checkMerged(ctx context.Context, from, to tally.Topic) error {
-	register, err := d.store.Register(ctx)
+func (d *Service) checkMerged(ctx context.Context, from, to tally.Topic) error {
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	aliases, err := tally.RegisteredAliases(register, to)
+	aliases, err := tally.TopicAliases(register, to)
 	if err == nil && !slices.Contains(aliases, from) {
 		err = tally.Errorf(tally.CodeNotFound, "%s does not exist", from)
 	}
@@ -348,7 +348,7 @@ func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error 
 
 // release ends the freezing of a topic: it gets the mark of its aliases.
 func (l *lease) release(ctx context.Context, topic tally.Topic) error {
-	register, err := l.desk.store.Register(ctx)
+	register, err := l.desk.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -382,11 +382,11 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, 
 		}
 	}
 	p.sum = p.count + source.Count
-	register, err := d.store.Register(ctx)
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return p, err
 	}
-	aliases, err := tally.RegisteredAliases(register, from)
+	aliases, err := tally.TopicAliases(register, from)
 	if err != nil {
 		return p, err
 	}
@@ -484,14 +484,14 @@ func (l *lease) edit(ctx context.Context, edit tally.Edit) error {
 // forgetName removes what the register has of a topic that was merged: its aliases, and
 // entries of releases that merged without claims.
 func (l *lease) forgetName(ctx context.Context, topic tally.Topic) error {
-	register, err := l.desk.store.Register(ctx)
+	register, err := l.desk.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
 	aliases := tally.AliasEntries(topic)
 	for name := range register {
 		if slices.Contains(aliases, name) || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
-			err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.SetRegister(ctx, name, "") })
+			err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.SetSetting(ctx, name, "") })
 			if err != nil {
 				return err
 			}

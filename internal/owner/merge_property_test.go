@@ -63,7 +63,7 @@ func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
 	stop := run(t, o)
 	defer stop()
 	eventually(t, "no merge is left unfinished", func() bool {
-		register, err := w.second.Register(t.Context())
+		register, err := w.second.Settings(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

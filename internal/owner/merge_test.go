@@ -60,7 +60,7 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 			entries[0].Target != c.String()+" → "+a.String() || entries[0].Detail != "count 0 → 98" {
 			t.Errorf("the audit log ends with %+v, %v", entries, err)
 		}
-		register, err := w.first.Register(ctx)
+		register, err := w.first.Settings(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 		from, to := newTopic("likes"), newTopic("likes")
 		o.like(t, from, visitor(1))
 		name, _ := tally.AliasEntry(to, nil)
-		if err := w.first.SetRegister(ctx, name, `["blog/likes/old`); err != nil {
+		if err := w.first.SetSetting(ctx, name, `["blog/likes/old`); err != nil {
 			t.Fatal(err)
 		}
 		_, err := o.Merge(ctx, "test", []tally.Topic{from}, to)
@@ -225,8 +225,8 @@ func TestMerge_OlderInstanceRuns(t *testing.T) {
 		if change := o.mergeAll(t, to, from); change.Count != 1 {
 			t.Fatalf("%+v", change)
 		}
-		older := tally.Pulse{Instance: "older", Status: []byte(`{"instance":"older","version":"v0.1.0"}`)}
-		if err := w.second.Pulse(t.Context(), older); err != nil {
+		older := tally.Heartbeat{Instance: "older", Status: []byte(`{"instance":"older","version":"v0.1.0"}`)}
+		if err := w.second.WriteHeartbeat(t.Context(), older); err != nil {
 			t.Fatal(err)
 		}
 		_, err := o.Rename(t.Context(), "test", to, from)

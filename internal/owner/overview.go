@@ -38,7 +38,7 @@ type StoreHealth struct {
 }
 
 // Overview returns what there is to see. Where the store is away that is its health.
-func (d *Desk) Overview(ctx context.Context) (Overview, error) {
+func (d *Service) Overview(ctx context.Context) (Overview, error) {
 	health := d.store.Health()
 	o := Overview{
 		Instances: []json.RawMessage{},
@@ -49,7 +49,7 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	if d.usage.old(d.now()) {
 		tell(d.outdated)
 	}
-	pulses, err := d.store.Pulses(ctx)
+	pulses, err := d.store.Heartbeats(ctx)
 	if err == nil {
 		for _, pulse := range pulses {
 			if json.Valid(pulse.Status) { // those of a later version may be something else
@@ -88,7 +88,7 @@ func (u *usageTaken) old(now time.Time) bool {
 }
 
 // Metrics implements [tally.Instrumented].
-func (d *Desk) Metrics() []tally.Metric {
+func (d *Service) Metrics() []tally.Metric {
 	var metrics []tally.Metric
 	sites := d.usage.get()
 	for _, figure := range []struct {

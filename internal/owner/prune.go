@@ -16,7 +16,7 @@ const maxPruned = 10_000
 // cut off and repeated. Errors: [tally.CodeBadBody] where no site or no time that
 // has passed is named; [tally.CodeStoreUnavailable], with what was deleted until
 // then.
-func (d *Desk) Prune(ctx context.Context, actor string, scope tally.Scope, untouchedSince time.Time, preview bool) (pruned []tally.State, err error) {
+func (d *Service) Prune(ctx context.Context, actor string, scope tally.Scope, untouchedSince time.Time, preview bool) (pruned []tally.State, err error) {
 	switch {
 	case scope.Site == "":
 		return nil, tally.Errorf(tally.CodeBadBody, "the site should be named whose topics go")
@@ -53,7 +53,7 @@ func (d *Desk) Prune(ctx context.Context, actor string, scope tally.Scope, untou
 }
 
 // prune deletes the topics that are still as they were found, and returns them.
-func (d *Desk) prune(ctx context.Context, found []tally.State) (gone []tally.State, err error) {
+func (d *Service) prune(ctx context.Context, found []tally.State) (gone []tally.State, err error) {
 	edits := make([]tally.Edit, len(found))
 	for i, state := range found {
 		edits[i] = tally.Edit{Topic: state.Topic, Kind: tally.EditDelete, IfVersion: state.Version}

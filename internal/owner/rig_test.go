@@ -15,9 +15,9 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // patience is how long anything may take; it costs time only when a test fails.
@@ -109,7 +109,7 @@ func openRedis(url string) (fullStore, error) {
 
 // office is a desk, and the service that follows its settings.
 type office struct {
-	*owner.Desk
+	*owner.Service
 	service *tally.Service
 	store   owner.Store
 }

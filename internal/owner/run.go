@@ -18,7 +18,7 @@ const stepWithin = 3 * time.Second
 // Run sends pulses, follows the settings, finishes merges that others left unfinished,
 // measures the usage and writes pending entries of the audit log until ctx ends. It is
 // called once.
-func (d *Desk) Run(ctx context.Context) error {
+func (d *Service) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { d.pulse(ctx) })
 	parts.Go(func() { d.follow(ctx) })
@@ -32,7 +32,7 @@ func (d *Desk) Run(ctx context.Context) error {
 }
 
 // follow reads the settings every so often, and at once when told.
-func (d *Desk) follow(ctx context.Context) {
+func (d *Service) follow(ctx context.Context) {
 	tick := time.NewTicker(rereadEvery)
 	defer tick.Stop()
 	for {
@@ -63,8 +63,8 @@ func (d *Desk) follow(ctx context.Context) {
 }
 
 // pulse tells the others of this instance.
-func (d *Desk) pulse(ctx context.Context) {
-	tick := time.NewTicker(tally.PulseEvery)
+func (d *Service) pulse(ctx context.Context) {
+	tick := time.NewTicker(tally.HeartbeatInterval)
 	defer tick.Stop()
 	stored := map[string]int64{} // of the service's figures, what pulses carried
 	for {
@@ -77,7 +77,7 @@ func (d *Desk) pulse(ctx context.Context) {
 	}
 }
 
-func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
+func (d *Service) pulseOnce(ctx context.Context, stored map[string]int64) {
 	status, err := json.Marshal(d.status())
 	if err != nil {
 		d.log.Error("what this instance says of itself cannot be written", "error", err)
@@ -85,7 +85,7 @@ func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
 	}
 	status = withFormat(status)
 	changed := d.service.Changed()
-	pulse := tally.Pulse{Instance: d.instance, Status: status, Writes: map[string]int64{}}
+	pulse := tally.Heartbeat{Instance: d.instance, Status: status, Writes: map[string]int64{}}
 	for site, n := range changed {
 		if n > stored[site] {
 			pulse.Writes[site] = n - stored[site]
@@ -93,7 +93,7 @@ func (d *Desk) pulseOnce(ctx context.Context, stored map[string]int64) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepWithin)
 	defer cancel()
-	if d.store.Pulse(ctx, pulse) != nil {
+	if d.store.WriteHeartbeat(ctx, pulse) != nil {
 		return // the next one carries these writes, too; health tells why
 	}
 	for site, n := range changed {
@@ -115,7 +115,7 @@ func withFormat(status []byte) []byte {
 }
 
 // measure takes the usage.
-func (d *Desk) measure(ctx context.Context) {
+func (d *Service) measure(ctx context.Context) {
 	next := time.NewTimer(0)
 	defer next.Stop()
 	<-next.C
@@ -138,4 +138,4 @@ func (d *Desk) measure(ctx context.Context) {
 }
 
 // Instance is the name that this instance has in its pulse: random, for its life.
-func (d *Desk) Instance() string { return d.instance }
+func (d *Service) Instance() string { return d.instance }

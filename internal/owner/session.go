@@ -14,20 +14,20 @@ const sessionPrefix = "session "
 // EndSession keeps a session of that name from being used: here from now on, at other
 // instances within [rereadEvery]. Entries that nobody needs any more go.
 // Errors: [tally.CodeStoreUnavailable], where others may still accept it.
-func (d *Desk) EndSession(ctx context.Context, name string, until time.Time) error {
+func (d *Service) EndSession(ctx context.Context, name string, until time.Time) error {
 	d.settings.mu.Lock()
 	if d.settings.signedOut == nil {
 		d.settings.signedOut = map[string]time.Time{}
 	}
 	d.settings.signedOut[name] = until
 	d.settings.mu.Unlock()
-	register, err := d.store.Register(ctx)
+	register, err := d.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
 	for old, value := range register {
 		if strings.HasPrefix(old, sessionPrefix) && d.now().After(sessionEnd(value)) {
-			if err := d.store.SetRegister(ctx, old, ""); err != nil {
+			if err := d.store.SetSetting(ctx, old, ""); err != nil {
 				return err
 			}
 		}
@@ -36,7 +36,7 @@ func (d *Desk) EndSession(ctx context.Context, name string, until time.Time) err
 }
 
 // SessionEnded tells whether somebody signed out of the session of that name.
-func (d *Desk) SessionEnded(name string) bool {
+func (d *Service) SessionEnded(name string) bool {
 	d.settings.mu.Lock()
 	defer d.settings.mu.Unlock()
 	_, ended := d.settings.signedOut[name]
@@ -45,7 +45,7 @@ func (d *Desk) SessionEnded(name string) bool {
 
 // signOutLocked takes over which sessions the register says were ended, and drops
 // those that ended by themselves. The caller holds the mutex of settings.
-func (d *Desk) signOutLocked(register map[string]string) {
+func (d *Service) signOutLocked(register map[string]string) {
 	now := d.now()
 	for name, until := range d.settings.signedOut {
 		if now.After(until) {

@@ -21,7 +21,7 @@ const (
 func SettingsChanged() []byte { return []byte(registerFormat) }
 
 // Received takes what another instance broadcast; false for a payload of another kind.
-func (d *Desk) Received(payload []byte) bool {
+func (d *Service) Received(payload []byte) bool {
 	if string(payload) != registerFormat {
 		return false
 	}
@@ -38,8 +38,8 @@ func tell(channel chan struct{}) {
 }
 
 // set sets an entry of the register, and has all instances follow it.
-func (d *Desk) set(ctx context.Context, name, value string) error {
-	if err := d.store.SetRegister(ctx, name, value); err != nil {
+func (d *Service) set(ctx context.Context, name, value string) error {
+	if err := d.store.SetSetting(ctx, name, value); err != nil {
 		return err
 	}
 	d.broadcast(SettingsChanged())
@@ -48,7 +48,7 @@ func (d *Desk) set(ctx context.Context, name, value string) error {
 }
 
 // notify has all instances read the settings. Where this one cannot, it does so soon.
-func (d *Desk) notify(ctx context.Context) {
+func (d *Service) notify(ctx context.Context) {
 	d.broadcast(SettingsChanged())
 	if _, err := d.loadSettings(ctx); err != nil {
 		tell(d.told)
@@ -57,19 +57,19 @@ func (d *Desk) notify(ctx context.Context) {
 
 // WithReload returns the store; every instance reads the settings after an entry of the
 // register was set in it.
-func (d *Desk) WithReload() Store { return reloading{d.store, d} }
+func (d *Service) WithReload() Store { return reloading{d.store, d} }
 
 type reloading struct {
 	Store
-	desk *Desk
+	desk *Service
 }
 
-func (r reloading) SetRegister(ctx context.Context, name, value string) error {
+func (r reloading) SetSetting(ctx context.Context, name, value string) error {
 	return r.desk.set(ctx, name, value)
 }
 
-func (r reloading) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	swapped, err := r.Store.SwapRegister(ctx, expected, entries)
+func (r reloading) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	swapped, err := r.Store.SwapSettings(ctx, expected, entries)
 	if swapped {
 		r.desk.notify(ctx)
 	}
@@ -77,7 +77,7 @@ func (r reloading) SwapRegister(ctx context.Context, expected, entries map[strin
 }
 
 // loadSettings reads the register, makes the service follow it, and returns it.
-func (d *Desk) loadSettings(ctx context.Context) (map[string]string, error) {
+func (d *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 	register, invalid, err := d.service.LoadSettings(ctx)
 	if err != nil {
 		return nil, err
@@ -99,9 +99,9 @@ func (d *Desk) loadSettings(ctx context.Context) (map[string]string, error) {
 // forgetAliases removes the aliases of topic, once it was reset or deleted, which left
 // it at version emptied: no contribution under them is left. Where contributions came
 // since it does nothing. A claim keeps merges away meanwhile.
-func (d *Desk) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
+func (d *Service) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
 	name, _ := tally.AliasEntry(topic, nil)
-	register, err := d.store.Register(ctx)
+	register, err := d.store.Settings(ctx)
 	if err != nil || register[name] == "" {
 		return err
 	}
@@ -137,7 +137,7 @@ func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
 		for _, name := range tally.AliasEntries(topic) {
 			removed[name] = ""
 		}
-		_, err := l.desk.store.SwapRegister(ctx, nil, removed)
+		_, err := l.desk.store.SwapSettings(ctx, nil, removed)
 		return err
 	})
 }

@@ -33,8 +33,8 @@ type Spike struct {
 	Topic         tally.Topic
 	From, To      time.Time // the first and the last minute
 	Contributions int
-	Usual         int            // what the topic gets in as much time as was looked at
-	Sources       []SourceTraces // the most first; empty where they are many
+	Usual         int             // what the topic gets in as much time as was looked at
+	Sources       []SourceJournal // the most first; empty where they are many
 }
 
 // Spikes returns what stands out within the time since in scope, the most first: a
@@ -44,7 +44,7 @@ type Spike struct {
 // the contribution is still there: what was reverted or withdrawn is no spike. What one's
 // own servers contributed for visitors is left out. Usual is what the rest of the journal
 // says. Errors: [tally.CodeStoreUnavailable].
-func (d *Desk) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
+func (d *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := d.now()
 	begin := minute(now.Add(-since))
 	kept := max(d.kept, since)
@@ -56,7 +56,7 @@ func (d *Desk) Spikes(ctx context.Context, scope tally.Scope, since time.Duratio
 		}
 	}
 	end := minute(now) + clockSlack
-	err := d.store.Journal(ctx, scope, minute(now.Add(-kept)), end, func(traces []tally.Trace) error {
+	err := d.store.Journal(ctx, scope, minute(now.Add(-kept)), end, func(traces []tally.JournalEntry) error {
 		for _, t := range traces {
 			if t.Topic != w.topic {
 				note()
@@ -91,14 +91,14 @@ const readAtOnce = 1000
 
 // currentSpike reports whether candidate is a spike by the contributions that are still
 // there, each by the newest entry of its visitor.
-func (d *Desk) currentSpike(ctx context.Context, candidate watch, end int64) (Spike, bool, error) {
+func (d *Service) currentSpike(ctx context.Context, candidate watch, end int64) (Spike, bool, error) {
 	topic := candidate.topic
 	w := candidate
 	w.reset(topic)
 	// In a window every entry is a contribution of its own; a reverted one is erased.
 	isWindow := d.catalog.Rule(topic).Kind == tally.Window
-	newest := map[tally.Member]tally.Trace{} // about 100 bytes for each visitor of the spike
-	err := d.store.Journal(ctx, tally.ScopeOf(topic), candidate.begin, end, func(traces []tally.Trace) error {
+	newest := map[tally.Member]tally.JournalEntry{} // about 100 bytes for each visitor of the spike
+	err := d.store.Journal(ctx, tally.ScopeOf(topic), candidate.begin, end, func(traces []tally.JournalEntry) error {
 		for _, t := range traces {
 			switch {
 			case isWindow:
@@ -168,7 +168,7 @@ func (w *watch) reset(topic tally.Topic) {
 	w.sources, w.minutes = map[tally.Source]*stretch{}, map[int64]int{}
 }
 
-func (w *watch) add(t tally.Trace) {
+func (w *watch) add(t tally.JournalEntry) {
 	switch {
 	case t.Source == 0: // one's own servers
 		return
@@ -203,7 +203,7 @@ func (w *watch) judge() (Spike, bool) {
 }
 
 // most returns the traces of the few sources that have the most.
-func (w *watch) most() (of stretch, sources []SourceTraces) {
+func (w *watch) most() (of stretch, sources []SourceJournal) {
 	counts := make(map[tally.Source]int, len(w.sources))
 	for source, s := range w.sources {
 		counts[source] = s.n

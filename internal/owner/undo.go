@@ -24,14 +24,14 @@ type Undo struct {
 	Addresses []netip.Addr
 }
 
-// TopicTraces is how many contributions to a topic there were.
-type TopicTraces struct {
+// TopicJournal is how many contributions to a topic there were.
+type TopicJournal struct {
 	Topic         tally.Topic
 	Contributions int
 }
 
-// SourceTraces is how many contributions from a source there were.
-type SourceTraces struct {
+// SourceJournal is how many contributions from a source there were.
+type SourceJournal struct {
 	Source        tally.Source
 	Contributions int
 }
@@ -39,8 +39,8 @@ type SourceTraces struct {
 // Undone is what [Desk.Undo] reverted, or would; in both lists the most first.
 type Undone struct {
 	Traces  int // journal entries that took back contributions
-	Topics  []TopicTraces
-	Sources []SourceTraces
+	Topics  []TopicJournal
+	Sources []SourceJournal
 }
 
 // Undo reverts the selected journal entries: it takes back the contribution of each
@@ -49,7 +49,7 @@ type Undone struct {
 // time, stays. Open pages follow. With preview it changes nothing and returns what it
 // would revert. It may be cut off and repeated. Errors: [tally.CodeBadBody] where the time
 // is not named, [tally.CodeStoreUnavailable], with what was reverted until then.
-func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool) (Undone, error) {
+func (d *Service) Undo(ctx context.Context, actor string, spike Undo, preview bool) (Undone, error) {
 	to := spike.To
 	if to.IsZero() {
 		to = d.now().Add(clockSlack * time.Minute)
@@ -61,7 +61,7 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 	if err != nil {
 		return Undone{}, err
 	}
-	suspect := func(t tally.Trace) bool { return len(sources) == 0 || sources[t.Source] }
+	suspect := func(t tally.JournalEntry) bool { return len(sources) == 0 || sources[t.Source] }
 	found := tracesFound{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	target := describeUndo(spike, sources, to)
 	if !preview {
@@ -81,7 +81,7 @@ func (d *Desk) Undo(ctx context.Context, actor string, spike Undo, preview bool)
 }
 
 // sources returns those that spike names; none where it names no source.
-func (d *Desk) sources(spike Undo) (map[tally.Source]bool, error) {
+func (d *Service) sources(spike Undo) (map[tally.Source]bool, error) {
 	sources := map[tally.Source]bool{}
 	for _, source := range spike.Sources {
 		sources[source] = true
@@ -120,10 +120,10 @@ const revertedAtOnce = 50_000
 // revert reverts the journal's entries that are suspect and hands to reverted each that
 // took back something. It goes through them by ranges of members, so that all entries
 // of a member are in one call, and entries that come or go meanwhile move no other.
-func (d *Desk) revert(ctx context.Context, scope tally.Scope, from, to int64, suspect func(tally.Trace) bool, preview bool, reverted func(tally.Trace)) error {
+func (d *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, suspect func(tally.JournalEntry) bool, preview bool, reverted func(tally.JournalEntry)) error {
 	part := memberRange{most: revertedAtOnce}
 	for {
-		err := d.store.Journal(ctx, scope, from, to, func(traces []tally.Trace) error {
+		err := d.store.Journal(ctx, scope, from, to, func(traces []tally.JournalEntry) error {
 			for _, t := range traces {
 				if suspect(t) {
 					part.add(t)
@@ -149,10 +149,10 @@ func (d *Desk) revert(ctx context.Context, scope tally.Scope, from, to int64, su
 type memberRange struct {
 	most       int
 	first, end tally.Member // end 0: no end
-	traces     []tally.Trace
+	traces     []tally.JournalEntry
 }
 
-func (r *memberRange) add(t tally.Trace) {
+func (r *memberRange) add(t tally.JournalEntry) {
 	if t.Member < r.first || r.end != 0 && t.Member >= r.end {
 		return
 	}
@@ -175,7 +175,7 @@ func (r *memberRange) narrow() {
 		return
 	}
 	r.end = middle[i]
-	r.traces = slices.DeleteFunc(r.traces, func(t tally.Trace) bool { return t.Member >= r.end })
+	r.traces = slices.DeleteFunc(r.traces, func(t tally.JournalEntry) bool { return t.Member >= r.end })
 }
 
 // next begins the range after this one. It reports whether there is one.
@@ -194,7 +194,7 @@ type tracesFound struct {
 	sources map[tally.Source]int
 }
 
-func (f *tracesFound) add(t tally.Trace) {
+func (f *tracesFound) add(t tally.JournalEntry) {
 	f.traces++
 	f.topics[t.Topic]++
 	f.sources[t.Source]++
@@ -203,21 +203,21 @@ func (f *tracesFound) add(t tally.Trace) {
 func (f *tracesFound) sum() Undone {
 	u := Undone{Traces: f.traces, Sources: mostSources(f.sources)}
 	for topic, n := range f.topics {
-		u.Topics = append(u.Topics, TopicTraces{topic, n})
+		u.Topics = append(u.Topics, TopicJournal{topic, n})
 	}
-	slices.SortFunc(u.Topics, func(a, b TopicTraces) int {
+	slices.SortFunc(u.Topics, func(a, b TopicJournal) int {
 		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return u
 }
 
 // mostSources returns the sources, the most first.
-func mostSources(counts map[tally.Source]int) []SourceTraces {
-	sources := make([]SourceTraces, 0, len(counts))
+func mostSources(counts map[tally.Source]int) []SourceJournal {
+	sources := make([]SourceJournal, 0, len(counts))
 	for source, n := range counts {
-		sources = append(sources, SourceTraces{source, n})
+		sources = append(sources, SourceJournal{source, n})
 	}
-	slices.SortFunc(sources, func(a, b SourceTraces) int {
+	slices.SortFunc(sources, func(a, b SourceJournal) int {
 		return cmp.Or(b.Contributions-a.Contributions, cmp.Compare(a.Source, b.Source))
 	})
 	return sources

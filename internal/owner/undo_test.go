@@ -33,8 +33,8 @@ func TestASpikeIsToldUndoneAndGone(t *testing.T) {
 		source := spikes[0].Sources[0].Source
 		undo := owner.Undo{Topics: []tally.Topic{page}, From: spikes[0].From, To: spikes[0].To, Sources: []tally.Source{source}}
 		would, err := o.Undo(ctx, "test", undo, true)
-		if err != nil || would.Traces != 40 || len(would.Topics) != 1 || would.Topics[0] != (owner.TopicTraces{Topic: page, Contributions: 40}) ||
-			len(would.Sources) != 1 || would.Sources[0] != (owner.SourceTraces{Source: source, Contributions: 40}) {
+		if err != nil || would.Traces != 40 || len(would.Topics) != 1 || would.Topics[0] != (owner.TopicJournal{Topic: page, Contributions: 40}) ||
+			len(would.Sources) != 1 || would.Sources[0] != (owner.SourceJournal{Source: source, Contributions: 40}) {
 			t.Fatalf("would undo %+v, %v", would, err)
 		}
 		o.counts(t, page, 45)

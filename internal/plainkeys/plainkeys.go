@@ -1,5 +1,5 @@
 // Package plainkeys reads keys of a Redis that another program filled, such as the
-// counters of a system that is left behind. It implements [exchange.Keyspace] and writes
+// counters of a system that is left behind. It implements [transfer.Keyspace] and writes
 // nothing. Only the command imports it.
 package plainkeys
 
@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/tallycast/tallycast/internal/exchange"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // scanCount is how many keys a step of a scan looks at: what Redis does in less than a
@@ -24,7 +24,7 @@ const scanCount = 500
 // Redis is a Redis that is read. It is safe for concurrent use.
 type Redis struct{ client *redis.Client }
 
-var _ exchange.Keyspace = (*Redis)(nil)
+var _ transfer.Keyspace = (*Redis)(nil)
 
 // Open returns the Redis at redis://[user:password@]host[:port][/database], or rediss:// for
 // TLS. It does not wait for it. No error repeats the password.
@@ -63,9 +63,9 @@ func (mute) Printf(context.Context, string, ...any) {}
 // Close ends the connections.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Scan implements [exchange.Keyspace]. Keys that vanish, or become
+// Scan implements [transfer.Keyspace]. Keys that vanish, or become
 // another, meanwhile are left out.
-func (r *Redis) Scan(ctx context.Context, pattern exchange.Pattern, each func(exchange.Key) error) error {
+func (r *Redis) Scan(ctx context.Context, pattern transfer.Pattern, each func(transfer.Key) error) error {
 	if name := pattern.Name(); name != "" {
 		keys, err := r.read(ctx, []string{name})
 		if err != nil || len(keys) == 0 {
@@ -95,7 +95,7 @@ func (r *Redis) Scan(ctx context.Context, pattern exchange.Pattern, each func(ex
 }
 
 // read returns what the keys are and hold, in two round trips.
-func (r *Redis) read(ctx context.Context, names []string) ([]exchange.Key, error) {
+func (r *Redis) read(ctx context.Context, names []string) ([]transfer.Key, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -119,9 +119,9 @@ func (r *Redis) read(ctx context.Context, names []string) ([]exchange.Key, error
 	if err != nil && !becameAnother(err) {
 		return nil, err
 	}
-	keys := make([]exchange.Key, 0, len(names))
+	keys := make([]transfer.Key, 0, len(names))
 	for i, name := range names {
-		key := exchange.Key{Name: name, Type: types[i].Val(), Size: -1}
+		key := transfer.Key{Name: name, Type: types[i].Val(), Size: -1}
 		switch content := contents[i].(type) {
 		case *redis.StringCmd:
 			key.Text = content.Val()
@@ -163,7 +163,7 @@ func ask(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder 
 const hyperLogLog = "HYLL"
 
 // estimate makes key a count of what a HyperLogLog saw.
-func (r *Redis) estimate(ctx context.Context, key *exchange.Key) error {
+func (r *Redis) estimate(ctx context.Context, key *transfer.Key) error {
 	n, err := r.client.PFCount(ctx, key.Name).Result()
 	if err != nil {
 		if becameAnother(err) {

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/tallycast/tallycast/internal/exchange"
 	"github.com/tallycast/tallycast/internal/plainkeys"
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,30 +43,30 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	options, err := exchange.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
+	options, err := transfer.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := server.Do("DBSIZE")
-	found, err := exchange.ReadPlainKeys(context.Background(), redis, options)
+	found, err := transfer.ReadPlainKeys(context.Background(), redis, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if sum, seen := found.Sum(); len(found.Counts) != posts+1 || sum != posts*(posts-1)/2+1 || seen != 2+2+4+1+1 {
 		t.Errorf("%d topics, together %d, and %d seen", len(found.Counts), sum, seen)
 	}
-	at := slices.IndexFunc(found.Counts, func(c exchange.Count) bool { return c.Topic.Key() == "post-3" })
+	at := slices.IndexFunc(found.Counts, func(c transfer.Count) bool { return c.Topic.Key() == "post-3" })
 	if at < 0 || found.Counts[at].Count != 3 || found.Counts[at].Seen != 2 {
 		t.Errorf("post-3 is %+v", found.Counts[at])
 	}
-	if !slices.ContainsFunc(found.Counts, func(c exchange.Count) bool { return c.Topic.Key() == "posts/hello" && c.Seen < 0 }) {
+	if !slices.ContainsFunc(found.Counts, func(c transfer.Count) bool { return c.Topic.Key() == "posts/hello" && c.Seen < 0 }) {
 		t.Error("posts/hello/ is not posts/hello")
 	}
 	for _, reason := range []string{
 		`"adowise:blog:likes:text" holds no count: "many"`, `"adowise:blog:likes:negative" holds no count: "-3"`, `"adowise:blog:likes:hash" is a hash`,
 		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
 	} {
-		if !slices.ContainsFunc(found.Refused, func(r exchange.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
+		if !slices.ContainsFunc(found.Refused, func(r transfer.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
 			t.Errorf("it does not say %s: %v", reason, found.Refused)
 		}
 	}
@@ -91,13 +91,13 @@ func TestScan_OneKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	read := func(pattern, topic, seen string) (exchange.Counts, error) {
+	read := func(pattern, topic, seen string) (transfer.Counts, error) {
 		t.Helper()
-		options, err := exchange.ParsePlainKeys(pattern, topic, seen)
+		options, err := transfer.ParsePlainKeys(pattern, topic, seen)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return exchange.ReadPlainKeys(t.Context(), redis, options)
+		return transfer.ReadPlainKeys(t.Context(), redis, options)
 	}
 	found, err := read("visitors:count", "blog/visitors/site", "visitors:seen")
 	if err != nil || len(found.Counts) != 1 || found.Counts[0].Topic.String() != "blog/visitors/site" || found.Counts[0].Count != 1234 || found.Counts[0].Seen != 2 {
@@ -117,7 +117,7 @@ func TestScan_OneKey(t *testing.T) {
 func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: "a-password", Users: []string{"reader on >secret ~* +@connection +scan +type"}})
 	server.Do("SET", "likes:a", "1")
-	options, err := exchange.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
+	options, err := transfer.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := exchange.ReadPlainKeys(context.Background(), redis, options); err == nil {
+		if found, err := transfer.ReadPlainKeys(context.Background(), redis, options); err == nil {
 			t.Errorf("%s: %+v", url, found)
 		}
 		if err := redis.Close(); err != nil {

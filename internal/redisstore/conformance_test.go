@@ -13,9 +13,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
-	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
 // atOnce is how many tests run at the same time: most of their time is waiting for

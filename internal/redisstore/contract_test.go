@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
@@ -47,7 +47,7 @@ func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	p := place{server: server, url: server.URL(0)}
-	server.Kill9()
+	server.Kill()
 	store := p.open(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
 	if _, err := store.Secret(); tally.AsError(err).Code != tally.CodeStoreUnavailable {

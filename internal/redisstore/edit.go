@@ -94,7 +94,7 @@ var kinds = map[tally.EditKind]string{
 
 func (s *Store) editCall(e *tally.Edit) call {
 	if e.Kind == tally.EditWithdraw {
-		traces := make([]tally.Trace, len(e.Members))
+		traces := make([]tally.JournalEntry, len(e.Members))
 		for i, member := range e.Members {
 			traces[i].Member = member
 		}
@@ -127,7 +127,7 @@ func (s *Store) wholeCall(script *script, topic tally.Topic) call {
 
 // takeCall takes back what members contributed; where in is not nil, those of traces that
 // are in a journal.
-func (s *Store) takeCall(topic tally.Topic, traces []tally.Trace, version int64, in *revertedJournal) call {
+func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
 	keys := []string{s.names.count(topic), members, members}

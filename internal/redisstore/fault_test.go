@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
@@ -47,7 +47,7 @@ func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	server.Kill9()
+	server.Kill()
 	server.Empty()
 	server.Restart()
 	for _, v := range viewers {

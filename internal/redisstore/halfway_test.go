@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // deed is something that a script does to a topic: what comes before it, and the deed.
@@ -41,8 +41,8 @@ func edits(kind tally.EditKind, value int64) func(testing.TB, *redisstore.Store,
 }
 
 func takesBack(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
-	var all []tally.Trace
-	if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(traces []tally.Trace) error {
+	var all []tally.JournalEntry
+	if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(traces []tally.JournalEntry) error {
 		all = append(all, traces...)
 		return nil
 	}); err != nil {

@@ -18,7 +18,7 @@ import (
 
 // Journal implements [tally.Ledger]. It goes over all keys of every primary for the
 // journals in scope, as Dump does, and holds their names, some 100 bytes each.
-func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	if scope.Exact {
 		return s.journalExact(ctx, scope, from, to, each)
 	}
@@ -60,7 +60,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 }
 
 // journalExact hands over the traces of one topic, whose journals may be of any day.
-func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	topic, err := s.exact(scope)
 	if err != nil {
 		return err
@@ -86,10 +86,10 @@ func (s *Store) minute(ctx context.Context) (int64, error) {
 }
 
 // journalOf hands over the traces of a topic's journal of one day.
-func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.Trace) error) error {
+func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.JournalEntry) error) error {
 	number := strconv.FormatInt(day, 10)
 	return s.readJournal(ctx, topic, day, 0, func(place int64, packed []byte) error {
-		traces := make([]tally.Trace, 0, len(packed)/traceBytes)
+		traces := make([]tally.JournalEntry, 0, len(packed)/traceBytes)
 		for at := 0; at+traceBytes <= len(packed); at += traceBytes {
 			trace := unpackTrace(topic, packed[at:])
 			trace.Place = number + ":" + strconv.FormatInt(place+int64(at), 10)
@@ -104,8 +104,8 @@ func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to 
 	})
 }
 
-func unpackTrace(topic tally.Topic, packed []byte) tally.Trace {
-	return tally.Trace{
+func unpackTrace(topic tally.Topic, packed []byte) tally.JournalEntry {
+	return tally.JournalEntry{
 		Topic:  topic,
 		Member: tally.Member(binary.BigEndian.Uint64(packed)),
 		Source: tally.Source(binary.BigEndian.Uint32(packed[8:])),
@@ -151,8 +151,8 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 		return err
 	}
 	for _, d := range days {
-		err := s.journalOf(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.Trace) error {
-			return s.forgetTraces(ctx, topic, slices.DeleteFunc(traces, func(t tally.Trace) bool { return !gone[t.Member] }))
+		err := s.journalOf(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.JournalEntry) error {
+			return s.forgetTraces(ctx, topic, slices.DeleteFunc(traces, func(t tally.JournalEntry) bool { return !gone[t.Member] }))
 		})
 		if err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 }
 
 // forgetTraces removes those of traces that are in the topic's journals still.
-func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []tally.Trace) error {
+func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []tally.JournalEntry) error {
 	byDay := map[int64][]byte{}
 	for _, t := range traces {
 		place, err := parseJournalPlace(t.Place)

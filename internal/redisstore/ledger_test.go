@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // spreadMember returns the i-th of some members that are spread as hashes are.
@@ -103,7 +103,7 @@ func killedAndRepeated(t *testing.T, server *redistest.Server, progress func() b
 	defer cancel()
 	go func() { done <- work(ctx) }() // ends with ctx; its end is received below
 	eventually(t, "it is on its way", progress)
-	server.Kill9()
+	server.Kill()
 	if err := <-done; err == nil {
 		t.Log("it had ended when Redis was killed")
 	} else if tally.AsError(err).Code != tally.CodeStoreUnavailable {
@@ -164,8 +164,8 @@ func TestATakingBackThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
 	for _, topic := range topics {
 		fill(t, store, topic, 0, each)
 	}
-	var spike []tally.Trace
-	err := store.Journal(t.Context(), tally.Scope{}, 0, 1<<40, func(traces []tally.Trace) error {
+	var spike []tally.JournalEntry
+	err := store.Journal(t.Context(), tally.Scope{}, 0, 1<<40, func(traces []tally.JournalEntry) error {
 		for _, trace := range traces {
 			if trace.Source == 1 {
 				spike = append(spike, trace)
@@ -304,7 +304,7 @@ func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
 	store := place{url: "redis://" + proxy.Addr}.connected(t, catalog(), prefix)
 	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
 	pulse := func(writes int64) error {
-		return store.Pulse(t.Context(), tally.Pulse{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
+		return store.WriteHeartbeat(t.Context(), tally.Heartbeat{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
 	}
 	sum := func() (sum int64) {
 		activity, err := direct.Activity(t.Context(), 0)
@@ -329,7 +329,7 @@ func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
 	if got := sum(); got != 9 {
 		t.Errorf("%d writes are told, were 9", got)
 	}
-	pulses, err := direct.Pulses(t.Context())
+	pulses, err := direct.Heartbeats(t.Context())
 	if err != nil || len(pulses) != 1 || string(pulses[0].Status) != `{"a b":1}` {
 		t.Errorf("pulses %+v: %v", pulses, err)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // cutter forwards connections, and can cut the client's side of all while what the

@@ -24,7 +24,7 @@ type told struct {
 }
 
 // with returns what was told in all once pulse is.
-func (t *told) with(pulse tally.Pulse) map[string]int64 {
+func (t *told) with(pulse tally.Heartbeat) map[string]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := map[string]int64{}
@@ -44,12 +44,12 @@ func (t *told) stored(instance string, all map[string]int64) {
 	t.writes[instance] = all
 }
 
-// Pulse implements [tally.Ledger].
-func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
+// WriteHeartbeat implements [tally.Ledger].
+func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error {
 	all := s.told.with(pulse)
 	c := newCall(pulseScript, true, s.names.pulses(), "")
 	c.day, c.dayOf = len(c.args)-2, s.names.activity("")
-	c.args = append(c.args, pulse.Instance, pulse.Status, tally.PulseTTL.Milliseconds(), (tally.ActivityKept + day).Milliseconds())
+	c.args = append(c.args, pulse.Instance, pulse.Status, tally.PulseTTL.Milliseconds(), (tally.ActivityRetention + day).Milliseconds())
 	for site, writes := range all {
 		c.args = append(c.args, site, writes, pulse.Writes[site])
 	}
@@ -60,22 +60,22 @@ func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
 	return nil
 }
 
-// Pulses implements [tally.Ledger].
-func (s *Store) Pulses(ctx context.Context) ([]tally.Pulse, error) {
+// Heartbeats implements [tally.Ledger].
+func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.pulses())
 	clock := redis.NewTimeCmd(ctx, "time")
 	if err := s.ask(ctx, s.names.pulses(), stored, clock); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the pulses: %w", err))
 	}
-	var pulses []tally.Pulse
+	var pulses []tally.Heartbeat
 	for instance, text := range stored.Val() {
 		expires, rest, _ := strings.Cut(text, " ")
 		_, status, _ := strings.Cut(rest, " ")
 		if until, err := strconv.ParseInt(expires, 10, 64); err == nil && until > clock.Val().UnixMilli() {
-			pulses = append(pulses, tally.Pulse{Instance: instance, Status: []byte(status)})
+			pulses = append(pulses, tally.Heartbeat{Instance: instance, Status: []byte(status)})
 		}
 	}
-	slices.SortFunc(pulses, func(a, b tally.Pulse) int { return strings.Compare(a.Instance, b.Instance) })
+	slices.SortFunc(pulses, func(a, b tally.Heartbeat) int { return strings.Compare(a.Instance, b.Instance) })
 	return pulses, nil
 }
 
@@ -86,7 +86,7 @@ func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, err
 		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
 	}
 	now := clock.Val()
-	from = max(from, now.Add(-tally.ActivityKept).Unix()/60)
+	from = max(from, now.Add(-tally.ActivityRetention).Unix()/60)
 	var days []*redis.MapStringStringCmd
 	var commands []redis.Cmder
 	// A day's hash has minutes of its neighbours: see call.day.

@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Register implements [tally.Ledger].
-func (s *Store) Register(ctx context.Context) (map[string]string, error) {
+// Settings implements [tally.Ledger].
+func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 	entries := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.register())
 	if err := s.ask(ctx, s.names.register(), entries); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the register: %w", err))
@@ -20,14 +20,14 @@ func (s *Store) Register(ctx context.Context) (map[string]string, error) {
 	return entries.Val(), nil
 }
 
-// SetRegister implements [tally.Ledger].
-func (s *Store) SetRegister(ctx context.Context, name, value string) error {
-	_, err := s.SwapRegister(ctx, nil, map[string]string{name: value})
+// SetSetting implements [tally.Ledger].
+func (s *Store) SetSetting(ctx context.Context, name, value string) error {
+	_, err := s.SwapSettings(ctx, nil, map[string]string{name: value})
 	return err
 }
 
-// SwapRegister implements [tally.Ledger].
-func (s *Store) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+// SwapSettings implements [tally.Ledger].
+func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	c := newCall(registerScript, true, s.names.register())
 	c.args = append(c.args, len(entries))
 	for _, pairs := range []map[string]string{entries, expected} {

@@ -30,7 +30,7 @@ func parseJournalPlace(text string) (p journalPlace, err error) {
 // topicRevert is the part of a revert that concerns one topic.
 type topicRevert struct {
 	topic  tally.Topic
-	traces []tally.Trace
+	traces []tally.JournalEntry
 	places []journalPlace
 
 	// Set by examine: of each trace, and of each day how much of its journal was read.
@@ -51,7 +51,7 @@ type revertedJournal struct {
 // Revert implements [tally.Ledger]. It reads the journals of each topic from the first
 // of its traces on to find the newest entry of each member. The scripts then look whether
 // an entry is still there, and whether its member has one that came since.
-func (s *Store) Revert(ctx context.Context, traces []tally.Trace, preview bool) (reverted []tally.Trace, changes []tally.Change, err error) {
+func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	var reverts []*topicRevert
 	byTopic := map[tally.Topic]*topicRevert{}
 	for _, trace := range traces {
@@ -99,7 +99,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.Trace, preview bool) 
 	return reverted, changes, nil
 }
 
-func (r *topicRevert) selected(which []bool) (some []tally.Trace) {
+func (r *topicRevert) selected(which []bool) (some []tally.JournalEntry) {
 	for i, t := range r.traces {
 		if which[i] {
 			some = append(some, t)
@@ -155,17 +155,17 @@ func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
 
 // revert carries out what was examined, in scripts of some hundred entries of a topic and
 // a day.
-func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64) (reverted []tally.Trace, changes []tally.Change, failed error) {
+func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64) (reverted []tally.JournalEntry, changes []tally.Change, failed error) {
 	type portion struct {
 		*topicRevert
 		day    int64
-		traces []tally.Trace
+		traces []tally.JournalEntry
 		places []uint32
 	}
 	var portions []*portion
 	for _, r := range reverts {
 		open := map[int64]*portion{} // the portion of a day that has room still
-		var superseded []tally.Trace
+		var superseded []tally.JournalEntry
 		for i, t := range r.traces {
 			if !r.effective[i] {
 				if r.present[i] {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // revertFixture is a store whose clock can be set, with one topic.
@@ -49,9 +49,9 @@ func (f *revertFixture) assert(t *testing.T, source tally.Source, member tally.M
 	}
 }
 
-func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally.Trace) {
+func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally.JournalEntry) {
 	t.Helper()
-	err := f.Journal(context.Background(), tally.ScopeOf(f.topic), 0, 1<<40, func(traces []tally.Trace) error {
+	err := f.Journal(context.Background(), tally.ScopeOf(f.topic), 0, 1<<40, func(traces []tally.JournalEntry) error {
 		for _, trace := range traces {
 			if trace.Source == source {
 				some = append(some, trace)

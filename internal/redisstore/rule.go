@@ -46,7 +46,7 @@ type ruleBook struct {
 // compare returns the conflict between the catalog and the rules in the store, once the
 // instance has started. A rule that allows more than here is another instance's new
 // configuration: it is a conflict for those that start.
-func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.KeptRules) error {
+func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.StoredRules) error {
 	if !b.settled.Load() {
 		return nil // see settleRules
 	}
@@ -130,7 +130,7 @@ func (s *Store) keepRule(ctx context.Context, topic tally.Topic) error {
 	return nil
 }
 
-func (s *Store) storedRules(ctx context.Context) (tally.KeptRules, error) {
+func (s *Store) storedRules(ctx context.Context) (tally.StoredRules, error) {
 	all := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.rules())
 	if err := s.do(ctx, s.names.rules(), all); err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
@@ -150,7 +150,7 @@ const (
 // settleRule has the store keep the rule of a metric that has data, or is about to get
 // some. A rule that allows more than the stored one is adopted. Any other is once the metric's
 // topics were deleted, with the first write.
-func (s *Store) settleRule(ctx context.Context, metric string, stored tally.KeptRules, how settling) error {
+func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, how settling) error {
 	rule := s.catalog.Metric(metric)
 	if rule.Kind == 0 {
 		return nil // an open catalog was not told of it

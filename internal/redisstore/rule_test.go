@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
-	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
 func TestRules(t *testing.T) {

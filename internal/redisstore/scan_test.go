@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // Whoever turns pages by name while topics come and go meets each that stays.

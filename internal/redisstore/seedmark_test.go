@@ -3,7 +3,7 @@ package redisstore_test
 import (
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/redistest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // The mark of seeds only rises, in whatever order instances set it, until Redis loses it.

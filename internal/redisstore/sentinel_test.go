@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // The Sentinels lose sight of the primary, which goes on answering, and promote its
@@ -74,7 +74,7 @@ func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
 	page := topic(t, "default/likes/page")
 	v := watching(t, store, page)
 	for _, w := range sentinels.Watchers {
-		w.Kill9()
+		w.Kill()
 	}
 	eventually(t, "Health warns", func() bool {
 		h := store.Health()

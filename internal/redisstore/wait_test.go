@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/redistest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // prompt does not wait for further replicas before it serves the first.

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
-	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
 // The test binary runs itself as another process on the same file: what it then

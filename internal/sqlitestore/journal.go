@@ -109,7 +109,7 @@ func trace(entries []byte, index int) (tally.Member, tally.Source) {
 }
 
 // Journal hands over traces of one snapshot.
-func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.Trace) error) error {
+func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	if r.kept > 0 {
 		from = max(from, r.journalBegin())
 	}
@@ -133,8 +133,8 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 }
 
 // traces hands over what rows tell.
-func traces(rows *sql.Rows, each func([]tally.Trace) error) (ended, err error) {
-	var portion []tally.Trace
+func traces(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err error) {
+	var portion []tally.JournalEntry
 	for rows.Next() {
 		var p place
 		var site, metric, key string
@@ -151,7 +151,7 @@ func traces(rows *sql.Rows, each func([]tally.Trace) error) (ended, err error) {
 			if member == 0 {
 				continue
 			}
-			portion = append(portion, tally.Trace{Topic: topic, Member: member, Minute: p.minute, Source: source, Place: p.String()})
+			portion = append(portion, tally.JournalEntry{Topic: topic, Member: member, Minute: p.minute, Source: source, Place: p.String()})
 		}
 		if len(portion) >= tally.MaxPortion {
 			if err := each(portion); err != nil {

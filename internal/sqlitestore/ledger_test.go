@@ -38,10 +38,10 @@ func like(t *testing.T, store *sqlitestore.Store, topic tally.Topic, member tall
 
 // journal returns all traces.
 func journal(t *testing.T, reader interface {
-	Journal(context.Context, tally.Scope, int64, int64, func([]tally.Trace) error) error
-}) (traces []tally.Trace) {
+	Journal(context.Context, tally.Scope, int64, int64, func([]tally.JournalEntry) error) error
+}) (traces []tally.JournalEntry) {
 	t.Helper()
-	err := reader.Journal(context.Background(), tally.Scope{}, 0, 1<<40, func(some []tally.Trace) error {
+	err := reader.Journal(context.Background(), tally.Scope{}, 0, 1<<40, func(some []tally.JournalEntry) error {
 		traces = append(traces, some...)
 		return nil
 	})

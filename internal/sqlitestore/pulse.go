@@ -34,20 +34,20 @@ func (p *pulses) note(instance string, status []byte) {
 }
 
 // alive returns those that are, and forgets the others.
-func (p *pulses) alive() (alive []tally.Pulse) {
+func (p *pulses) alive() (alive []tally.Heartbeat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	maps.DeleteFunc(p.last, func(_ string, last pulse) bool { return now.Sub(last.at) >= tally.PulseTTL })
 	for instance, last := range p.last {
-		alive = append(alive, tally.Pulse{Instance: instance, Status: slices.Clone(last.status)})
+		alive = append(alive, tally.Heartbeat{Instance: instance, Status: slices.Clone(last.status)})
 	}
-	slices.SortFunc(alive, func(a, b tally.Pulse) int { return cmp.Compare(a.Instance, b.Instance) })
+	slices.SortFunc(alive, func(a, b tally.Heartbeat) int { return cmp.Compare(a.Instance, b.Instance) })
 	return alive
 }
 
-// Pulse stores a pulse; the file is written where there were writes.
-func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
+// WriteHeartbeat stores a pulse; the file is written where there were writes.
+func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error {
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("tell a pulse to", err)
 	}
@@ -72,8 +72,8 @@ func (s *Store) Pulse(ctx context.Context, pulse tally.Pulse) error {
 	return nil
 }
 
-// Pulses returns the pulses of this process.
-func (s *Store) Pulses(ctx context.Context) ([]tally.Pulse, error) {
+// Heartbeats returns the pulses of this process.
+func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, s.unavailable("read pulses of", err)
 	}

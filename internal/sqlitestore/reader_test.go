@@ -37,7 +37,7 @@ func TestAReaderComesInBesideAService(t *testing.T) {
 	like(t, store, topic, 1)
 	ctx := context.Background()
 	err := errors.Join(
-		store.SetRegister(ctx, "name", "value"),
+		store.SetSetting(ctx, "name", "value"),
 		store.Audit(ctx, tally.AuditEntry{At: time.Now(), Actor: "a", Action: "b"}))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestAReaderComesInBesideAService(t *testing.T) {
 	if traces := journal(t, reader); len(traces) != 2 {
 		t.Errorf("the journal is %v", traces)
 	}
-	if register, err := reader.Register(ctx); err != nil || register["name"] != "value" {
+	if register, err := reader.Settings(ctx); err != nil || register["name"] != "value" {
 		t.Errorf("the register is %v, error %v", register, err)
 	}
 	if entries, _, err := reader.AuditLog(ctx, "", 5); err != nil || len(entries) != 1 {

@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Register returns all entries but the marks of topics.
-func (r *Reader) Register(ctx context.Context) (entries map[string]string, err error) {
+// Settings returns all entries but the marks of topics.
+func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err error) {
 	entries = map[string]string{}
 	err = r.reading(ctx, "the register", func() error {
 		rows, err := r.owners.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
@@ -35,8 +35,8 @@ func (r *Reader) Register(ctx context.Context) (entries map[string]string, err e
 	return entries, nil
 }
 
-// SetRegister sets or removes one entry.
-func (s *Store) SetRegister(ctx context.Context, name, value string) error {
+// SetSetting sets or removes one entry.
+func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setRegister(name, value) })
 }
 
@@ -47,8 +47,8 @@ func (w *writer) setRegister(name, value string) error {
 	return w.exec(`INSERT INTO register (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
 }
 
-// SwapRegister sets entries if the expected ones are there.
-func (s *Store) SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error) {
+// SwapSettings sets entries if the expected ones are there.
+func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	expected, entries = maps.Clone(expected), maps.Clone(entries)
 	result := make(chan bool, 1)
 	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {

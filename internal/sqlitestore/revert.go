@@ -15,7 +15,7 @@ import (
 const maxReverted = 1000
 
 // Revert implements [tally.Ledger], in transactions of [maxReverted] entries.
-func (s *Store) Revert(ctx context.Context, traces []tally.Trace, preview bool) (reverted []tally.Trace, changes []tally.Change, err error) {
+func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	places := make([]place, len(traces))
 	for i := range traces {
 		if places[i], err = parsePlace(traces[i].Place); err != nil {
@@ -34,7 +34,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.Trace, preview bool) 
 		// A copy for the writer, which may still be at work on it afterwards.
 		some := slices.Clone(traces[begin:end])
 		type result struct {
-			reverted []tally.Trace
+			reverted []tally.JournalEntry
 			changes  []tally.Change
 		}
 		told := make(chan result, 1)
@@ -54,7 +54,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.Trace, preview bool) 
 
 // entriesOf finds the entries of the traces' members in the journal, from the first of
 // the traces on: those that say which is the newest of each.
-func (s *Store) entriesOf(ctx context.Context, traces []tally.Trace, places []place) (*marks, error) {
+func (s *Store) entriesOf(ctx context.Context, traces []tally.JournalEntry, places []place) (*marks, error) {
 	m := newMarks()
 	for i := range traces {
 		m.want(traces[i].Topic, traces[i].Member)
@@ -71,7 +71,7 @@ func (s *Store) entriesOf(ctx context.Context, traces []tally.Trace, places []pl
 }
 
 // effective returns those of traces whose revert takes something back.
-func (m *marks) effective(catalog *tally.Catalog, traces []tally.Trace, places []place) (some []tally.Trace) {
+func (m *marks) effective(catalog *tally.Catalog, traces []tally.JournalEntry, places []place) (some []tally.JournalEntry) {
 	ids := map[tally.Topic]int64{}
 	for id, topic := range m.ids {
 		ids[topic] = id
@@ -95,7 +95,7 @@ func (m *marks) takes(rule tally.Rule, of mark, p place) bool {
 }
 
 // revert reverts some entries, those of a topic in one change.
-func (w *writer) revert(traces []tally.Trace, places []place, entries *marks) (reverted []tally.Trace, changes []tally.Change, err error) {
+func (w *writer) revert(traces []tally.JournalEntry, places []place, entries *marks) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	// A topic that was reset meanwhile has another id, under which none of the entries is.
 	if err := entries.read(context.Background(), w.conn); err != nil {
 		return nil, nil, fmt.Errorf("read the journal: %w", err)

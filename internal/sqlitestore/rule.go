@@ -15,13 +15,13 @@ import (
 // keptRules reads the rules in the file.
 func keptRules(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}) (tally.KeptRules, error) {
+}) (tally.StoredRules, error) {
 	rows, err := db.QueryContext(ctx, `SELECT substr(name, 6), value FROM meta WHERE name >= 'rule:' AND name < 'rule;'`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	kept := tally.KeptRules{}
+	kept := tally.StoredRules{}
 	for rows.Next() {
 		var metric, rule string
 		if err := rows.Scan(&metric, &rule); err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
-	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
 func TestRules(t *testing.T) {

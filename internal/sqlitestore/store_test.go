@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
-	"github.com/tallycast/tallycast/internal/storetest"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
 // catalog is that of a service without configuration.

@@ -58,7 +58,7 @@ func (s *Store) sweepSome() (more bool) {
 func (r *Reader) journalBegin() int64 { return minuteOf(r.now().Add(-r.kept)) }
 
 // activityBegin returns the first minute of which writes are kept.
-func (r *Reader) activityBegin() int64 { return minuteOf(r.now().Add(-tally.ActivityKept)) }
+func (r *Reader) activityBegin() int64 { return minuteOf(r.now().Add(-tally.ActivityRetention)) }
 
 // minuteOf returns the minutes from 1970 to t.
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }

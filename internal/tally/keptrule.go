@@ -41,14 +41,14 @@ func (r Rule) extends(stored Rule) bool {
 	return r.Kind == stored.Kind && (anyLength || r.Window == stored.Window) && r.Max >= stored.Max
 }
 
-// KeptRules are the rules that a store keeps, by metric, as text: a later release may know
+// StoredRules are the rules that a store keeps, by metric, as text: a later release may know
 // more kinds.
-type KeptRules map[string]string
+type StoredRules map[string]string
 
 // Conflict returns the conflict of a metric's rule with the one that is kept, and whether
 // one is kept. The rule of a metric that allows less than the kept one is a conflict only
 // where strict is set.
-func (k KeptRules) Conflict(metric string, r Rule, strict bool) (kept bool, err error) {
+func (k StoredRules) Conflict(metric string, r Rule, strict bool) (kept bool, err error) {
 	text, kept := k[metric]
 	if !kept || text == r.String() {
 		return kept, nil
@@ -66,7 +66,7 @@ func (k KeptRules) Conflict(metric string, r Rule, strict bool) (kept bool, err 
 // Learn has an open catalog take the rules that a store keeps, but for metrics that were
 // declared otherwise than by default, and those that it learnt before. It does nothing to
 // other catalogs.
-func (c *Catalog) Learn(kept KeptRules) {
+func (c *Catalog) Learn(kept StoredRules) {
 	if !c.open {
 		return
 	}

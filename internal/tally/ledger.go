@@ -183,9 +183,9 @@ type Page struct {
 	Next   string
 }
 
-// Trace is a contribution of the last days, as the journal keeps it: one for each
+// JournalEntry is a contribution of the last days, as the journal keeps it: one for each
 // time a member's contribution to a topic became more than it was.
-type Trace struct {
+type JournalEntry struct {
 	Topic  Topic
 	Member Member
 	Minute int64 // minutes since the Unix epoch, of the store's clock
@@ -212,8 +212,8 @@ type SiteUsage struct {
 	Bytes         int64  `json:"bytes"`
 }
 
-// Pulse is what an instance tells the others of itself, every [PulseEvery].
-type Pulse struct {
+// Heartbeat is what an instance tells the others of itself, every [HeartbeatInterval].
+type Heartbeat struct {
 	Instance string // random, for the life of the process
 	Status   []byte // JSON; the store does not read it
 	// Writes are the contributions that changed through this instance, by site,
@@ -222,12 +222,12 @@ type Pulse struct {
 }
 
 const (
-	// PulseEvery is the time between two pulses of an instance.
-	PulseEvery = 5 * time.Second
+	// HeartbeatInterval is the time between two pulses of an instance.
+	HeartbeatInterval = 5 * time.Second
 	// PulseTTL is how long an instance is listed after its last pulse.
-	PulseTTL = 3 * PulseEvery
-	// ActivityKept is how long the writes of each minute are kept.
-	ActivityKept = 48 * time.Hour
+	PulseTTL = 3 * HeartbeatInterval
+	// ActivityRetention is how long the writes of each minute are kept.
+	ActivityRetention = 48 * time.Hour
 )
 
 // Activity is how many contributions to a site changed within a minute.
@@ -269,7 +269,7 @@ type Ledger interface {
 
 	// Journal hands over the traces of scope from one minute to another, both
 	// included, in portions, topic by topic, the oldest of a topic first.
-	Journal(ctx context.Context, scope Scope, from, to int64, each func([]Trace) error) error
+	Journal(ctx context.Context, scope Scope, from, to int64, each func([]JournalEntry) error) error
 
 	// Revert takes back the contributions of journal entries that Journal gave, and
 	// forgets the entries. Each entry of a window metric counts 1. In other metrics the
@@ -279,16 +279,16 @@ type Ledger interface {
 	// counted and the changes that it published, also with an error. With preview nothing
 	// changes, and it returns the entries that would count. Entries of a frozen topic are
 	// [ErrFrozen].
-	Revert(ctx context.Context, traces []Trace, preview bool) (reverted []Trace, changes []Change, err error)
+	Revert(ctx context.Context, traces []JournalEntry, preview bool) (reverted []JournalEntry, changes []Change, err error)
 
-	// Register returns the entries of a small map that all instances share, and
+	// Settings returns the entries of a small map that all instances share, and
 	// SetRegister sets one; an empty value removes it. SetRegister calls do not undo
 	// each other unless they are of one name. SwapRegister sets entries if, at the same
 	// moment, the expected ones have the values given (empty: there is none), and reports
 	// whether it did. Repeating a swap that was made reports true.
-	Register(ctx context.Context) (map[string]string, error)
-	SetRegister(ctx context.Context, name, value string) error
-	SwapRegister(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
+	Settings(ctx context.Context) (map[string]string, error)
+	SetSetting(ctx context.Context, name, value string) error
+	SwapSettings(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
 
 	// Mark replaces the mark of a topic, which need not exist, if it is from, and returns
 	// what it is then: to, or the one that is stored instead. The empty mark is none. A
@@ -304,9 +304,9 @@ type Ledger interface {
 	// Usage returns what each site takes up. It may take seconds.
 	Usage(ctx context.Context) ([]SiteUsage, error)
 
-	// Pulse stores a pulse, Pulses returns those of the instances that are alive, and
+	// WriteHeartbeat stores a pulse, Pulses returns those of the instances that are alive, and
 	// Activity the writes of each minute since from, the oldest first.
-	Pulse(ctx context.Context, pulse Pulse) error
-	Pulses(ctx context.Context) ([]Pulse, error)
+	WriteHeartbeat(ctx context.Context, pulse Heartbeat) error
+	Heartbeats(ctx context.Context) ([]Heartbeat, error)
 	Activity(ctx context.Context, from int64) ([]Activity, error)
 }

@@ -125,7 +125,7 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 // AliasStore is the part of a store in which [AddAliases] works.
 type AliasStore interface {
 	SettingsStore
-	SwapRegister(ctx context.Context, expected, entries map[string]string) (bool, error)
+	SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error)
 }
 
 // AddAliases adds names under which contributions of topic were made or will be, and
@@ -136,11 +136,11 @@ func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []To
 	name, _ := AliasEntry(topic, nil)
 	markName := aliasMarkPrefix + topic.String()
 	for {
-		register, err := store.Register(ctx)
+		register, err := store.Settings(ctx)
 		if err != nil {
 			return "", err
 		}
-		known, err := RegisteredAliases(register, topic)
+		known, err := TopicAliases(register, topic)
 		if err != nil {
 			return "", err
 		}
@@ -155,7 +155,7 @@ func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []To
 		}
 		_, value := AliasEntry(topic, all)
 		mark := rand.Text()
-		swapped, err := store.SwapRegister(ctx,
+		swapped, err := store.SwapSettings(ctx,
 			map[string]string{name: register[name], markName: register[markName]},
 			map[string]string{name: value, markName: mark})
 		if err != nil || swapped {
@@ -187,8 +187,8 @@ func MergeUnderWay(register map[string]string) bool {
 	return false
 }
 
-// RegisteredAliases returns the aliases of topic in register. Errors: [CodeInternal].
-func RegisteredAliases(register map[string]string, topic Topic) ([]Topic, error) {
+// TopicAliases returns the aliases of topic in register. Errors: [CodeInternal].
+func TopicAliases(register map[string]string, topic Topic) ([]Topic, error) {
 	name, _ := AliasEntry(topic, nil)
 	aliases, err := ParseAliases(register[name])
 	if err != nil {

@@ -170,7 +170,7 @@ func (s *Service) Aliases(topic Topic) []Topic {
 // SettingsStore is the part of a store that a [Service] follows its settings from. A
 // store without it has no settings.
 type SettingsStore interface {
-	Register(ctx context.Context) (map[string]string, error)
+	Settings(ctx context.Context) (map[string]string, error)
 	Mark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 }
 
@@ -213,7 +213,7 @@ func (r *settingsReader) release() { <-r.reading }
 func (s *Service) readSettings(ctx context.Context) (register map[string]string, invalid, err error) {
 	r := &s.settingsReader
 	number := r.begun.Add(1)
-	if register, err = r.store.Register(ctx); err != nil {
+	if register, err = r.store.Settings(ctx); err != nil {
 		return nil, nil, err
 	}
 	invalid = s.UseSettings(register)

@@ -1,0 +1,149 @@
+package checker_test
+
+import (
+	"bytes"
+	"database/sql"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite" // reads the file as any tool would
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+)
+
+// openFile opens a database as another program does.
+func openFile(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// refused ends the one instance, spoils its file and has it start: it must say why it
+// does not, in one line that names the file, and change nothing. At the end the file
+// is what it was.
+func (r *run) refused(name, path, why string, spoil func(), as ...string) fault {
+	return fault{name: name, sign: sign{by: func() []*processtest.Instance { return nil }}, begin: func(*rand.Rand) func() {
+		r.instances[0].Kill()
+		info, err := os.Stat(path)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		kept := map[string][]byte{path: readFile(r.t, path), path + "-wal": readFile(r.t, path+"-wal")}
+		spoil()
+		spoiled := readFile(r.t, path)
+		command := append(as, binary)
+		p := processtest.Launch(r.t, command[0], r.env, append(append(command[1:], r.flags(0)...), "--internal-listen=")...)
+		if code := p.Exits(); code != 1 {
+			r.t.Errorf("it ended with %d", code)
+		}
+		said := 0
+		for line := range strings.Lines(p.Log.String()) {
+			if strings.Contains(line, path) && strings.Contains(line, why) {
+				said++
+			}
+		}
+		if said != 1 {
+			r.t.Errorf("%d lines name the file and say %q:\n%s", said, why, p.Log)
+		}
+		if !bytes.Equal(readFile(r.t, path), spoiled) {
+			r.t.Error("the file was changed")
+		}
+		return func() {
+			for name, content := range kept {
+				if err := os.WriteFile(name, content, info.Mode()); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			_ = os.Remove(path + "-shm") // an index of what the log was
+			r.launch(0)
+			r.instances[0].AwaitReady()
+		}
+	}}
+}
+
+// full lets the kernel refuse to let the instance's files grow, as a full disk does.
+func (r *run) full() fault {
+	limit := func(size string) {
+		pid := strconv.Itoa(r.instances[0].Command.Process.Pid)
+		if out, err := exec.Command("prlimit", "--pid", pid, "--fsize="+size+":unlimited").CombinedOutput(); err != nil {
+			r.t.Fatalf("prlimit: %v: %s", err, out)
+		}
+	}
+	told := sign{ready: `"store":{"status":"away"`, figure: falls(storeUp), log: "sqlite: the file cannot be written"}
+	return fault{name: "the disk is full", sign: told, begin: func(*rand.Rand) func() {
+		limit("1024")
+		return func() { limit("unlimited") }
+	}}
+}
+
+// contested starts a second process on the file.
+func (r *run) contested(path string) fault {
+	all := func() []*processtest.Instance { return nil }
+	return fault{name: "a second process wants the file", sign: sign{by: all}, begin: func(*rand.Rand) func() {
+		flags := append(r.flags(0), "--listen", "127.0.0.1:0", "--internal-listen=")
+		p := processtest.Launch(r.t, binary, r.env, flags...)
+		if code, log := p.Exits(), p.Log.String(); code != 1 || !strings.Contains(log, path) ||
+			!strings.Contains(log, "process "+strconv.Itoa(r.instances[0].Command.Process.Pid)) {
+			r.t.Errorf("it ended with %d and said:\n%s", code, log)
+		}
+		return nil
+	}}
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	trials := map[string]trial{}
+	try := func(name string, make func(r *run, path string) fault) {
+		var path string
+		trials[name] = trial{func(t *testing.T) (s *scene) {
+			s, path = filed(t)
+			return s
+		}, func(r *run) fault { return make(r, path) }}
+	}
+	try("the disk is full", func(r *run, _ string) fault { return r.full() })
+	try("two processes on one file", (*run).contested)
+	try("the file is corrupt", func(r *run, path string) fault {
+		return r.refused("the file is corrupt", path, "corrupt", func() {
+			if err := os.Remove(path + "-wal"); err != nil {
+				r.t.Fatal(err)
+			}
+			if err := os.WriteFile(path, append([]byte("SQLite format 3\x00"), bytes.Repeat([]byte("garbage!"), 2000)...), 0o600); err != nil {
+				r.t.Fatal(err)
+			}
+		})
+	})
+	try("the file is of a newer version", func(r *run, path string) fault {
+		return r.refused("the file is newer", path, "newer", func() {
+			db := openFile(r.t, path)
+			defer db.Close()
+			if _, err := db.Exec(`PRAGMA user_version = 99`); err != nil {
+				r.t.Fatal(err)
+			}
+		})
+	})
+	try("the file is read-only", func(r *run, path string) fault {
+		var as []string
+		if os.Getuid() == 0 { // who may write everything
+			as = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"}
+		}
+		return r.refused("the file is read-only", path, "permission denied", func() {
+			for dir := filepath.Dir(path); dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
+				if err := os.Chmod(dir, 0o755); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(path, 0o444); err != nil {
+				r.t.Fatal(err)
+			}
+		}, as...)
+	})
+	stand(t, trials)
+}

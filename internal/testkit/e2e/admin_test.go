@@ -1,0 +1,299 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+const adminToken = "admin-token-of-the-tests"
+
+// owner asks a service as the owner of its numbers.
+type owner struct {
+	*service
+	url string // below which the calls are
+}
+
+func (s *service) owner() owner { return owner{s, "/admin/v1/"} }
+
+func (o owner) ask(method, path, body string) answer {
+	o.t.Helper()
+	lines := []string{"Authorization: Bearer " + adminToken}
+	if body != "" {
+		lines = append(lines, "Content-Type: application/json")
+	}
+	return o.do(method, o.url+path, body, lines...)
+}
+
+// command runs a subcommand that asks the service, which must succeed, and returns
+// what it says.
+func (o owner) command(args ...string) string {
+	o.t.Helper()
+	code, out, errors := run(o.t, []string{"TALLYCAST_AT=" + o.URL, "TALLYCAST_ADMIN_TOKEN=" + adminToken}, args...)
+	if code != 0 {
+		o.t.Fatalf("%v: exit %d, %s%s", args, code, out, errors)
+	}
+	return out
+}
+
+// mended is a store under one or two instances that an owner mends: what is done at
+// the first is seen at the last.
+type mended struct {
+	first, last *service
+}
+
+// onEachStore runs a test on SQLite, and on Redis with two instances.
+func onEachStore(t *testing.T, test func(*testing.T, mended), args ...string) {
+	t.Parallel()
+	args = append(args, "--admin-token", adminToken, "--trusted-proxy", "127.0.0.0/8")
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, args...)
+		test(t, mended{s, s})
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		a, b := pair(t, redistest.Start(t, redistest.Options{}), args...)
+		test(t, mended{a, b})
+	})
+}
+
+// likesFrom makes n visitors like a topic from an address.
+func (s *service) likesFrom(address, topic string, first, n int) {
+	s.t.Helper()
+	each(n, 8, func(i int) {
+		a, err := s.try("POST", "/v1/"+topic, `{"visitor":"`+visitor(first+i)+`"}`, "X-Forwarded-For: "+address)
+		if err != nil || a.status != 200 {
+			s.t.Errorf("a like: %d %s %v", a.status, a.body, err)
+		}
+	})
+}
+
+func TestOpenPagesFollowWhatAnOwnerSetsResetsAndEnds(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		const topic = "default/likes/posts/hello"
+		stream, socket := m.last.watch("?topic="+topic), m.last.dial("?topic="+topic)
+		viewers := []*viewer{stream, socket}
+		saw := func(n int64) {
+			t.Helper()
+			for _, v := range viewers {
+				eventually(t, fmt.Sprintf("%s at %d last", topic, n), func() bool { f := v.last(topic); return f.Topic == topic && f.Count == n })
+			}
+		}
+		stream.sawEvents("live", 1)
+		socket.sawEvents("live", 1)
+		m.first.likesFrom("203.0.113.7", topic, 0, 3)
+		saw(3)
+		o := m.first.owner()
+		o.ask("PATCH", "topics/"+topic, `{"count":100}`).is(200)
+		saw(100)
+		o.ask("PATCH", "topics/"+topic, `{"seed":7}`).is(200)
+		saw(107)
+		m.last.likesFrom("203.0.113.7", topic, 3, 1)
+		saw(108)
+		o.ask("POST", "reset", `{"topics":["`+topic+`"]}`).is(200)
+		saw(0)
+		m.last.likesFrom("203.0.113.7", topic, 0, 2) // they may again
+		saw(2)
+		o.ask("DELETE", "topics/"+topic, "").is(200).says(`"changed":true`)
+		saw(0)
+		m.first.likesFrom("203.0.113.7", topic, 0, 1)
+		saw(1)
+		for _, v := range viewers {
+			v.onlyGrows()
+		}
+		m.last.owner().ask("GET", "audit", "").is(200).says(`"action":"delete"`).says(`"action":"reset"`).says(`"action":"set"`).says(`"action":"seed"`)
+	})
+}
+
+func TestOpenPagesFollowARenameAndAMergeWhichLoseNobody(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		const old, renamed, other = "default/likes/old", "default/likes/new", "default/likes/other"
+		v := m.last.watch("?topic=" + old + "&topic=" + renamed + "&topic=" + other)
+		v.sawEvents("live", 1)
+		m.first.likesFrom("203.0.113.7", old, 0, 5)
+		m.first.likesFrom("203.0.113.7", other, 100, 4)
+		o := m.first.owner()
+		o.ask("POST", "rename", `{"from":"`+old+`","to":"`+renamed+`"}`).is(200).says(`"count":5`)
+		v.sawCount(renamed, 5)
+		eventually(t, "the old name at 0", func() bool { return v.last(old).Count == 0 })
+		// Whoever liked under the old name is known under the new one, on each instance.
+		for i, s := range []*service{m.first, m.last} {
+			eventually(t, "the former name is known", func() bool {
+				a := s.get("/v1/"+renamed, "Tally-Visitor: "+visitor(i))
+				return strings.Contains(a.body, `"mine":1`)
+			})
+			s.likesFrom("203.0.113.7", renamed, i, 1)
+		}
+		if c := m.last.read(renamed); c.Count != 5 {
+			t.Errorf("%+v", c)
+		}
+		o.ask("POST", "merge", `{"from":["`+other+`"],"to":"`+renamed+`"}`).is(200).says(`"count":9`)
+		v.sawCount(renamed, 9)
+		eventually(t, "the merged one at 0", func() bool { return v.last(other).Count == 0 })
+		m.last.do("DELETE", "/v1/"+renamed, "", "Tally-Visitor: "+visitor(0)).is(200)
+		v.sawCount(renamed, 8)
+		v.onlyGrows()
+	})
+}
+
+func TestOpenPagesFollowAnUndoneSpike(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		const topic = "default/likes/hello"
+		v := m.last.watch("?topic=" + topic)
+		v.sawEvents("live", 1)
+		m.first.likesFrom("203.0.113.7", topic, 0, 5)
+		m.last.likesFrom("198.51.100.9", topic, 1000, 200)
+		v.sawCount(topic, 205)
+		o := m.first.owner()
+		var spikes struct {
+			Spikes []struct {
+				Topic   string
+				Sources []struct {
+					Source        string
+					Contributions int
+				}
+				Contributions int
+				Usual         int
+				From, To      time.Time
+			}
+		}
+		o.ask("GET", "spikes?since=1h", "").decode(&spikes)
+		if len(spikes.Spikes) != 1 || spikes.Spikes[0].Topic != topic || len(spikes.Spikes[0].Sources) == 0 {
+			t.Fatalf("%+v", spikes)
+		}
+		undo, _ := json.Marshal(map[string]any{"topics": []string{topic}, "from": time.Now().Add(-time.Hour), "addresses": []string{"198.51.100.1"}})
+		preview := strings.TrimSuffix(string(undo), "}") + `,"preview":true}`
+		o.ask("POST", "undo", preview).is(200).says(`"contributions":200`).says(`"source":"` + spikes.Spikes[0].Sources[0].Source + `"`).says(`"undone":false`)
+		if c := m.last.read(topic); c.Count != 205 {
+			t.Errorf("%+v", c)
+		}
+		o.ask("POST", "undo", string(undo)).is(200).says(`"contributions":200`).says(`"undone":true`)
+		eventually(t, "the count without the spike", func() bool { return v.last(topic).Count == 5 })
+		o.ask("POST", "undo", string(undo)).is(200).says(`"contributions":0`)
+		m.last.likesFrom("198.51.100.9", topic, 1000, 1) // they may again, until they are blocked
+		eventually(t, "one more", func() bool { return v.last(topic).Count == 6 })
+		v.onlyGrows()
+	})
+}
+
+func TestWhoIsBlockedOrForgottenIsSoOnEveryInstance(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		const topic = "default/likes/hello"
+		v := m.last.watch("?topic=" + topic)
+		v.sawEvents("live", 1)
+		m.first.likesFrom("203.0.113.7", topic, 0, 3)
+		v.sawCount(topic, 3)
+		o := m.first.owner()
+		o.ask("POST", "forget", `{"visitor":"`+visitor(1)+`"}`).is(200).says(`{"contributions":1}`)
+		eventually(t, "one less", func() bool { return v.last(topic).Count == 2 })
+		o.ask("POST", "blocks", `{"range":"198.51.100.0/24","reason":"a flood"}`).is(204)
+		o.ask("POST", "blocks", `{"visitor":"`+visitor(9)+`"}`).is(204)
+		like := func(s *service, who, address string) answer {
+			return s.do("POST", "/v1/"+topic, `{"visitor":"`+who+`"}`, "X-Forwarded-For: "+address)
+		}
+		for _, s := range []*service{m.first, m.last} {
+			within(t, 7*time.Second, "the range is blocked", func() bool { return like(s, visitor(2), "198.51.100.200").status == 403 })
+			like(s, visitor(2), "198.51.100.200").refused(403, "blocked")
+			within(t, 7*time.Second, "the visitor is blocked", func() bool { return like(s, visitor(9), "203.0.113.7").status == 403 })
+			like(s, visitor(2), "203.0.113.7").is(200)
+		}
+		o.ask("DELETE", "blocks", `{"range":"198.51.100.0/24"}`).is(204)
+		for _, s := range []*service{m.first, m.last} {
+			within(t, 7*time.Second, "the range is free", func() bool { return like(s, visitor(2), "198.51.100.200").status == 200 })
+		}
+		v.onlyGrows()
+	})
+}
+
+func TestTheCommandsDoTheSameAsTheCalls(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		o := m.first.owner()
+		m.first.likesFrom("203.0.113.7", "default/likes/a", 0, 2)
+		v := m.last.watch("?topic=default/likes/a&topic=default/likes/b")
+		v.sawEvents("live", 1)
+		o.command("topics", "set", "default/likes/a", "42")
+		v.sawCount("default/likes/a", 42)
+		o.command("topics", "rename", "--yes", "default/likes/a", "default/likes/b")
+		v.sawCount("default/likes/b", 42)
+		o.command("topics", "undo", "--yes", "--site", "default", "--from", "1h", "--address", "192.0.2.1")
+		if out := o.command("topics", "list", "--site", "default"); !strings.Contains(out, `"topic":"default/likes/b","count":42`) || strings.Contains(out, "likes/a") {
+			t.Errorf("%s", out)
+		}
+		if out := m.last.owner().command("topics", "audit"); !strings.Contains(out, `"action":"rename"`) {
+			t.Errorf("%s", out)
+		}
+		if out := o.command("prune", "--site", "default", "--untouched", "1h"); out != "" {
+			t.Errorf("%s", out)
+		}
+		o.command("topics", "delete", "--yes", "default/likes/b")
+		eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+	})
+}
+
+func TestKnownKeysAloneTakeLikesOfVisitors(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m mended) {
+		like := func(key string, lines ...string) answer {
+			return m.last.do("POST", "/v1/blog/likes/"+key, `{"visitor":"visitor-1"}`, lines...)
+		}
+		like("unknown").refused(404, "unknown_key")
+		m.first.owner().ask("PATCH", "topics/blog/likes/seeded", `{"seed":0}`).is(200)
+		like("seeded").is(200)
+		like("made", "Authorization: Bearer server-token-of-tests").is(200)
+		like("made").is(200)
+		like("unknown").refused(404, "unknown_key")
+		within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
+			return len(m.last.get("/v1/top/blog/likes").counts()) == 2
+		})
+	}, "--site", "blog=keys=known", "--server-token", "server-token-of-tests")
+}
+
+func TestTheTokenStandsInNoLogAndOpensNothingElse(t *testing.T) {
+	t.Parallel()
+	s := serveIn(t, []string{"TALLYCAST_ADMIN_TOKEN=" + adminToken}, "--log-level", "debug", "--base-path", "/tally")
+	o := s.owner()
+	o.ask("GET", "topics", "").is(200)
+	s.get("/admin/v1/topics?token="+adminToken).refused(401, "not_authorized")
+	s.get("/admin/v1/topics", "Authorization: Bearer wrong-"+adminToken).refused(401, "not_authorized")
+	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").is(204)
+	s.get("/v1/default/likes/x", "Authorization: Bearer "+adminToken).refused(403, "origin_not_allowed")
+	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
+	if strings.Contains(s.Log.String()+s.Out.String(), adminToken) {
+		t.Error("the token was logged")
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/cmdline", "/readyz"} {
+		if strings.Contains(s.operator.get(path).body, adminToken) {
+			t.Errorf("%s shows the token", path)
+		}
+	}
+}
+
+func TestTopicsAreMendedInARedisBesideItsInstances(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	s := serve(t, "--store", redis.URL(0))
+	s.like("default/likes/a", visitor(1), "1")
+	v := s.watch("?topic=default/likes/a&topic=default/likes/b")
+	v.sawEvents("live", 1)
+	direct := func(args ...string) {
+		t.Helper()
+		if code, out, errors := run(t, nil, append(append([]string{"topics"}, args...), "--store", redis.URL(0))...); code != 0 {
+			t.Fatalf("%v: exit %d, %s%s", args, code, out, errors)
+		}
+	}
+	direct("set", "default/likes/a", "42")
+	v.sawCount("default/likes/a", 42)
+	direct("rename", "--yes", "default/likes/a", "default/likes/b")
+	v.sawCount("default/likes/b", 42)
+	within(t, 10*time.Second, "the former name is known", func() bool {
+		return strings.Contains(s.get("/v1/default/likes/b", "Tally-Visitor: "+visitor(1)).body, `"mine":1`)
+	})
+	direct("undo", "--yes", "default/likes/b", "--from", "1h")
+	direct("delete", "--yes", "default/likes/b")
+	eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+	v.onlyGrows()
+}

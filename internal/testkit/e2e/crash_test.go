@@ -1,0 +1,120 @@
+package e2e_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	_ "modernc.org/sqlite" // reads the file as any tool would
+
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// crashAmid sends likes of 1,000 visitors and calls crash when some of them were
+// acknowledged. It returns which were.
+func crashAmid(t *testing.T, s *service, topic string, crash func()) (acknowledged []bool) {
+	t.Helper()
+	acknowledged = make([]bool, 1000)
+	done := make(chan struct{})
+	go func() { // ends with its likes, which fail once nobody answers; waited for below
+		defer close(done)
+		each(len(acknowledged), 8, func(i int) {
+			a, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
+			acknowledged[i] = err == nil && a.status == 200
+		})
+	}()
+	eventually(t, "the middle of the likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") >= 300 })
+	crash()
+	<-done
+	return acknowledged
+}
+
+func TestAKillAmidALikeStormLosesNothingThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
+		s := serve(t, "--store", store)
+		acknowledged := crashAmid(t, s, "default/likes/x", s.Kill)
+		checkKept(t, serve(t, "--store", store), "default/likes/x", acknowledged)
+	})
+	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
+		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
+		s := serve(t, "--store", redis.URL(0))
+		acknowledged := crashAmid(t, s, "default/likes/x", func() {
+			redis.Kill()
+			s.Kill()
+		})
+		redis.Restart()
+		checkKept(t, serve(t, "--store", redis.URL(0)), "default/likes/x", acknowledged)
+	})
+	t.Run("Redis alone", func(t *testing.T) {
+		t.Parallel()
+		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
+		s := serve(t, "--store", redis.URL(0))
+		v := s.watch("?topic=default/likes/x")
+		acknowledged := crashAmid(t, s, "default/likes/x", redis.Kill)
+		redis.Restart()
+		eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.metric("tallycast_store_up") == 1 })
+		checkKept(t, s, "default/likes/x", acknowledged)
+		s.like("default/likes/x", "visitor-last", "1")
+		v.sawCount("default/likes/x", s.read("default/likes/x").Count)
+		v.onlyGrows()
+	})
+}
+
+// The file belongs to the owner of the site, who may open it with any tool.
+func TestTheDatabaseIsReadableByAPerson(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tally.db")
+	s := serve(t, "--store", "sqlite:"+path)
+	s.like("default/likes/posts/hello", "visitor-1", "1")
+	s.like("default/likes/posts/hello", "visitor-2", "1")
+	s.like("default/claps/posts/hello", "visitor-1", "7")
+	want := s.read("default/likes/posts/hello")
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro") // while the service runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n, version, contributions int64
+	if err := db.QueryRow(`SELECT count, version FROM topics WHERE site = 'default' AND metric = 'likes' AND key = 'posts/hello'`).Scan(&n, &version); err != nil || n != 2 || version != want.Version {
+		t.Errorf("count %d, version %d, %v; want %+v", n, version, err, want)
+	}
+	if err := db.QueryRow(`SELECT sum(amount) FROM contributions JOIN topics ON topic = id WHERE key = 'posts/hello'`).Scan(&contributions); err != nil || contributions != 9 {
+		t.Errorf("contributions %d, %v", contributions, err)
+	}
+	// What is stored of a visitor is a keyed hash.
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wal, _ := os.ReadFile(path + "-wal")
+	for _, text := range [][]byte{content, wal} {
+		if containsText(text, "visitor-1") {
+			t.Error("the visitor's id is stored")
+		}
+	}
+}
+
+func containsText(content []byte, text string) bool {
+	for i := 0; i+len(text) <= len(content); i++ {
+		if string(content[i:i+len(text)]) == text {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAFileHeldByAnotherProcessIsRefusedClearly(t *testing.T) {
+	t.Parallel()
+	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
+	first := serve(t, "--store", store)
+	code, _, errors := run(t, nil, "--store", store, "--listen", "127.0.0.1:0", "--internal-listen=")
+	if code != 1 || errors == "" {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	first.like("default/likes/x", "visitor-1", "1")
+}

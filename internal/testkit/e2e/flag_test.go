@@ -1,0 +1,201 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// defaults are those of the contract, as check-config shows them.
+var defaults = map[string]string{
+	"listen": ":8080", "internal-listen": "127.0.0.1:8081", "base-path": "(none)", "store": "sqlite:data/tallycast.db", "site": "default",
+	"allow-origin": "(none)", "metric": "(none)", "trusted-proxy": "(none)", "flush-interval": "50ms", "read-limit": "500/s", "rate-limit": "20/s",
+	"new-topic-limit": "200/h", "max-viewers": "100000", "max-viewers-per-address": "200", "max-watched-topics": "1000000", "write-timeout": "30s",
+	"server-token": "(none)", "secret": "(none)", "secret-file": "(none)", "redis-prefix": "tally", "drain": "10s", "demo": "true", "allow-eviction": "false",
+}
+
+// shown returns what check-config shows of a setting: value and source.
+func shown(t *testing.T, out, name string) (value, source string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		if words := strings.Fields(line); len(words) > 2 && words[0] == name {
+			return words[1], strings.Join(words[2:], " ")
+		}
+	}
+	t.Errorf("no line %s in:\n%s", name, out)
+	return "", ""
+}
+
+func TestFlagsHaveTheirDefaults(t *testing.T) {
+	t.Parallel()
+	code, out, errors := run(t, nil, "check-config")
+	if code != 0 || errors != "" {
+		t.Errorf("exit %d: %s", code, errors)
+	}
+	_, help, _ := run(t, nil, "serve", "--help")
+	for name, want := range defaults {
+		if value, source := shown(t, out, name); value != want && !(name == "site" && value == "(none)") || source != "default" {
+			t.Errorf("%s: %s from %s, want %s by default", name, value, source, want)
+		}
+		if !strings.Contains(help, "--"+name) || !strings.Contains(help, "TALLYCAST_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))) {
+			t.Errorf("the help does not name --%s and its variable", name)
+		}
+	}
+}
+
+func TestEachFlagHasAVariableAndALineInTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	secret, file := filepath.Join(dir, "secret"), filepath.Join(dir, "tallycast.yaml")
+	settings := [][2]string{
+		{"listen", ":9"}, {"internal-listen", ":10"}, {"base-path", "/tally"}, {"store", "redis://h:1/2"}, {"site", "blog=https://b.example"}, {"allow-origin", "https://a.example"},
+		{"metric", "stars=amount:5"}, {"trusted-proxy", "10.0.0.0/8"}, {"flush-interval", "20ms"}, {"read-limit", "off"}, {"rate-limit", "5/m"}, {"new-topic-limit", "7/h"},
+		{"max-viewers", "12"}, {"max-viewers-per-address", "off"}, {"max-watched-topics", "99"}, {"write-timeout", "5s"}, {"secret-file", secret},
+		{"server-token", "0123456789abcdef"}, {"redis-prefix", "mine"}, {"drain", "1s"}, {"demo", "false"}, {"allow-eviction", "true"},
+	}
+	var env, args []string
+	var lines strings.Builder
+	for _, setting := range settings {
+		env = append(env, "TALLYCAST_"+strings.ToUpper(strings.ReplaceAll(setting[0], "-", "_"))+"="+setting[1])
+		args = append(args, "--"+setting[0]+"="+setting[1])
+		fmt.Fprintf(&lines, "%s: %q\n", setting[0], setting[1])
+	}
+	for path, text := range map[string]string{secret: "0123456789abcdef\n", file: lines.String()} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for layer, call := range map[string]struct{ env, args []string }{
+		"flag --": {nil, args}, "environment TALLYCAST_": {env, nil}, file + " line ": {nil, []string{"--config", file}},
+	} {
+		code, out, errors := run(t, call.env, append([]string{"check-config"}, call.args...)...)
+		if code != 0 {
+			t.Errorf("%s: exit %d: %s", layer, code, errors)
+		}
+		for i, setting := range settings {
+			source := map[string]string{
+				"flag --":                layer + setting[0],
+				"environment TALLYCAST_": strings.SplitN("environment "+env[i], "=", 2)[0],
+			}[layer]
+			if source == "" {
+				source = fmt.Sprintf("%s%d", layer, i+1)
+			}
+			got, from := shown(t, out, setting[0])
+			switch {
+			case setting[0] == "server-token": // is shown as set, and never printed
+				if strings.Contains(out, setting[1]) || !strings.Contains(from, source) {
+					t.Errorf("%s from %s", got, from)
+				}
+			case got != setting[1] || from != source:
+				t.Errorf("%s: %s from %s, want %s from %s", setting[0], got, from, setting[1], source)
+			}
+		}
+	}
+}
+
+func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	port := processtest.FreePort(t)
+	file := filepath.Join(t.TempDir(), "tallycast.yaml")
+	if err := os.WriteFile(file, []byte("redis-prefix: fromfile\nbase-path: /file\ndrain: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// What hosting platforms set by themselves is enough to serve.
+	s := serveIn(t, []string{"PORT=" + port, "REDIS_URL=" + redis.URL(0), "TALLYCAST_CONFIG=" + file, "TALLYCAST_BASE_PATH=/environment", "TALLYCAST_DRAIN=2s"}, "--drain", "3s")
+	if !strings.HasSuffix(s.url, ":"+port+"/environment") {
+		t.Errorf("serves at %s", s.url)
+	}
+	s.like("default/likes/x", "visitor-1", "1")
+	if n := redis.Do("EXISTS", "fromfile:{default/likes/x}:count"); fmt.Sprint(n) != "1" {
+		t.Errorf("Redis holds %v", redis.Do("KEYS", "*"))
+	}
+	settings := s.Log.Records("configuration")[0]
+	for name, want := range map[string]string{"listen": "environment PORT", "store": "environment REDIS_URL", "base-path": "environment TALLYCAST_BASE_PATH",
+		"redis-prefix": file + " line 1", "drain": "flag --drain", "rate-limit": "default"} {
+		if got, _ := settings[name].(map[string]any); got["source"] != want {
+			t.Errorf("%s: %v, want from %s", name, got, want)
+		}
+	}
+}
+
+func TestInvalidConfigurationIsRefusedBeforeAnythingListens(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{
+		"--listen=nonsense": "--listen", "--store=mysql://h": "--store", "--site=Blog=https://a.example": "--site", "--site=counts": "--site", "--metric=stars=many": "--metric",
+		"--allow-origin=a.example": "--allow-origin", "--trusted-proxy=10.0.0.0/99": "--trusted-proxy", "--rate-limit=20": "--rate-limit", "--max-viewers=0": "--max-viewers",
+		"--flush-interval=50": "--flush-interval", "--server-token=short": "--server-token", "--secret=short": "--secret", "--drain=soon": "--drain",
+		"--base-path=a?b": "--base-path", "--redis-prefix={}": "--redis-prefix", "--config=/does/not/exist": "--config",
+		"--write-timeout=0": "--write-timeout", "--read-limit=x": "--read-limit", "--new-topic-limit=x": "--new-topic-limit", "--internal-listen=x": "--internal-listen",
+	} {
+		p := launch(t, nil, arg)
+		if code := p.Exits(); code != 2 || !strings.Contains(p.Log.String(), want+" (flag "+want+"): ") {
+			t.Errorf("%s: exit %d, %s", arg, code, p.Log)
+		}
+		if files, _ := os.ReadDir(p.Command.Dir); len(files) > 0 {
+			t.Errorf("%s: something was made: %v", arg, files)
+		}
+		if code, _, _ := run(t, nil, "check-config", arg); code != 2 {
+			t.Errorf("check-config %s: exit %d", arg, code)
+		}
+	}
+}
+
+func TestEverythingIsServedBelowTheBasePath(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--base-path", "/tally")
+	s.like("default/likes/x", "visitor-1", "1")
+	for _, path := range []string{"/", "/tally.js", "/openapi.yaml", "/healthz", "/readyz", "/v1/counts?topic=default/likes/x", "/v1/top/default/likes", "/badge/default/likes/x.svg"} {
+		s.get(path).is(200)
+	}
+	s.watch("?topic=default/likes/x").sawCount("default/likes/x", 1)
+	s.dial("?topic=default/likes/x").sawCount("default/likes/x", 1)
+	if a := s.get(""); a.status != 308 || a.header.Get("Location") != "/tally/" {
+		t.Errorf("/tally: %d %s", a.status, a.header.Get("Location"))
+	}
+	root := newClient(t, strings.TrimSuffix(s.url, "/tally"))
+	for _, path := range []string{"/", "/tally.js", "/v1/default/likes/x"} {
+		root.get(path).refused(404, "not_found")
+	}
+	s.post("default/likes/x", map[string][]string{"return": {"/tally/"}}, "Origin: "+root.url).is(303)
+}
+
+func TestTheInternalListenerCanBeTurnedOff(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
+		s.operator.get(path).is(200)
+	}
+	s.operator.get("/v1/default/likes/x").is(404)
+	s.get("/healthz").is(200)
+	s.get("/readyz").is(200).says(`"ready"`)
+	off := serve(t, "--internal-listen=")
+	if off.operator != nil {
+		t.Error("there is one")
+	}
+	eventually(t, "readiness", func() bool { return off.status("/readyz") == 200 })
+}
+
+func TestMetricsShowWhatHappens(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.like("default/likes/x", "visitor-1", "1")
+	s.watch("?topic=default/likes/x").sawEvents("live", 1)
+	s.dial("").say(`{"subscribe":["default/likes/x"]}`)
+	eventually(t, "the viewers", func() bool {
+		return s.metric(`tallycast_connections{transport="sse"}`) == 1 && s.metric(`tallycast_connections{transport="websocket"}`) == 1
+	})
+	for name, least := range map[string]float64{
+		"tallycast_ready": 1, "tallycast_store_up": 1, "tallycast_writes_acknowledged_total": 1, "tallycast_write_batches_total": 1,
+		`tallycast_http_requests_total{code="200",route="/v1/:site/:metric/*key"}`: 1, "go_goroutines": 1, "process_open_fds": 1,
+	} {
+		if got := s.metric(name); got < least {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package e2e_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// faulty returns the log records that name something that went wrong.
+func (s *service) faulty() (found []string) {
+	for line := range strings.Lines(s.Log.String()) {
+		aboutTheTest := strings.Contains(line, "open enough files") || strings.Contains(line, "append-only file is off")
+		if (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`)) && !aboutTheTest {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.T) {
+	t.Parallel()
+	const topic, likes = "default/likes/x", 600
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	watcher := b.watch("?topic=" + topic + "&topic=" + readers + "&present=" + readers)
+	watcher.sawCount(readers, 1)
+	for range 3 {
+		a.watch("?present="+readers).sawEvents("live", 1)
+	}
+	watcher.sawCount(readers, 4)
+
+	var killed atomic.Int64 // when, in nanoseconds since the Unix epoch
+	each(likes, 8, func(i int) {
+		if i == likes/3 {
+			a.Kill()
+			killed.Store(time.Now().UnixNano())
+		}
+		s := []*service{a, b}[i%2]
+		answer, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
+		if s == a && err != nil { // in doubt a client asserts again
+			answer, err = b.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
+		}
+		if err != nil || answer.status != 200 {
+			t.Errorf("like %d: %d %v", i, answer.status, err)
+		}
+	})
+	if c := b.read(topic); c.Count != likes {
+		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
+	}
+	within(t, soon, "the viewer of the other instance is current", func() bool { return watcher.last(topic).Count == likes })
+	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool {
+		return f.Topic == readers && f.Count == 1 && f.at.UnixNano() > killed.Load()
+	})
+	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
+	if after := f.at.UnixNano() - killed.Load(); time.Duration(after) > 15*time.Second {
+		t.Errorf("gone after %s", time.Duration(after))
+	}
+	watcher.onlyGrows()
+	if lines := b.faulty(); len(lines) > 0 || b.metric("tallycast_store_up") != 1 {
+		t.Errorf("the other instance complains: %v", lines)
+	}
+}
+
+// Behind a proxy pages find the other instances by themselves, and likes are not even
+// refused.
+func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
+	t.Parallel()
+	const pages, topic = 90, "default/likes/killed"
+	redis := redistest.Start(t, redistest.Options{})
+	args := append([]string{"--store", redis.URL(0), "--trusted-proxy", "127.0.0.1"}, unlimited...)
+	var all []*processtest.Instance
+	for range 3 {
+		all = append(all, processtest.Serve(t, binary, nil, args...))
+	}
+	for _, i := range all {
+		i.AwaitReady()
+	}
+	nginx := processtest.StartNginx(t, shippedNginx, all...)
+	crowd := gatherCrowd(t, nginx.Address, topic, pages)
+	likers := startLikers(t, nginx.Address, topic)
+	eventually(t, "likes", func() bool { return likers.count() > 20 })
+	held := int(all[0].Metric("tallycast_viewers"))
+	if held < pages/6 {
+		t.Errorf("the instance held %d of %d pages", held, pages)
+	}
+	all[0].Kill()
+	eventually(t, "its pages know it", func() bool { return len(crowd.cuts(time.Time{})) >= held })
+	eventually(t, "they are back", func() bool { return crowd.current() == pages })
+	before := likers.count()
+	eventually(t, "more likes", func() bool { return likers.count() > before+20 })
+	likers.end()
+	within(t, soon, "every page shows what is stored", func() bool { return crowd.show(likers.acknowledged) == pages })
+	if n := len(crowd.cuts(time.Time{})); n != held {
+		t.Errorf("%d pages were cut off, and the instance held %d", n, held)
+	}
+	for _, i := range all[1:] {
+		if c := newClient(t, i.URL).read(topic); c.Count != likers.acknowledged {
+			t.Errorf("%d likes were acknowledged, %d are counted", likers.acknowledged, c.Count)
+		}
+		if up := i.Metric("tallycast_store_up"); up != 1 || strings.Contains(i.Log.String(), `"level":"ERROR"`) {
+			t.Errorf("the other instance complains: store_up %v", up)
+		}
+	}
+	if len(likers.wrong) > 0 {
+		t.Errorf("%d likes were refused: %s", len(likers.wrong), likers.wrong[0])
+	}
+}
+
+// Not beside other tests: what it holds the service to are seconds.
+func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
+	const topic = "default/likes/x"
+	redis := redistest.Start(t, redistest.Options{})
+	proxy := redistest.StartProxy(t, redis.Addr)
+	cut, sound := serve(t, "--store", "redis://"+proxy.Addr+"/0"), serve(t, "--store", redis.URL(0))
+	lonely, lucky := cut.watch("?topic="+topic), sound.dial("?topic="+topic)
+	lonely.sawEvents("live", 1)
+	lucky.sawEvents("live", 1)
+	cut.like(topic, "visitor-1", "1")
+
+	proxy.BlackHole(true)
+	proxy.Swallow(true)
+	began := time.Now()
+	answer := cut.do("POST", "/v1/"+topic, `{"visitor":"visitor-2"}`).refused(503, "store_unavailable")
+	if took := time.Since(began); took > 3500*time.Millisecond { // 3 s, and what this machine takes to say so
+		t.Errorf("%s was answered after %s", answer.request, took)
+	}
+	f := lonely.saw("stale", func(f frame) bool { return f.Event == "stale" })
+	if after := f.at.Sub(began); after > 10*time.Second {
+		t.Errorf("stale after %s", after)
+	}
+	cut.get("/readyz").is(200).says("away") // to take it out of the balancer would lose its pages
+	eventually(t, "the metric", func() bool { return cut.metric("tallycast_store_up") == 0 })
+	for i := range 5 { // the others go on
+		sound.like(topic, visitor(10+i), "1")
+	}
+	lucky.sawCount(topic, sound.read(topic).Count)
+
+	proxy.BlackHole(false)
+	proxy.Swallow(false)
+	proxy.Cut() // what was lost is lost
+	ended := time.Now()
+	stored := sound.read(topic)
+	within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
+	lonely.saw("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
+	// What was refused was not applied later.
+	if c := cut.read(topic); c.Count != stored.Count || c.Count != 6 {
+		t.Errorf("%+v, stored was %+v", c, stored)
+	}
+	lonely.onlyGrows()
+	lucky.onlyGrows()
+	for _, f := range lucky.seen() {
+		if f.Event == "stale" {
+			t.Error("the viewer of the sound instance was told that numbers may be old")
+		}
+	}
+	if lines := cut.faulty(); len(lines) == 0 || len(lines) > 3 {
+		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
+	}
+	away, back := cut.Log.Records("redis: cannot be used"), cut.Log.Records("redis: usable")
+	if len(away) != 1 || len(back) != 2 || away[0]["cause"] == nil { // usable at the start, too
+		t.Errorf("it was said %d times that Redis cannot be used, and why: %v; %d times that it can", len(away), away, len(back))
+	}
+	eventually(t, "metrics and readiness say that it is over", func() bool {
+		return cut.metric("tallycast_store_up") == 1 && strings.Contains(cut.get("/readyz").body, `"up"`)
+	})
+	if lines := sound.faulty(); len(lines) > 0 {
+		t.Errorf("the sound instance complains: %v", lines)
+	}
+}

@@ -1,0 +1,187 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// pair starts two instances on one Redis.
+func pair(t *testing.T, redis *redistest.Server, args ...string) (a, b *service) {
+	t.Helper()
+	args = append([]string{"--store", redis.URL(0)}, args...)
+	return serve(t, args...), serve(t, args...)
+}
+
+// It runs by itself: beside the package's other tests the median was 0.6 s, since there
+// is no core left.
+func TestALikeOnOneInstanceIsSeenOnTheOtherWithin100Milliseconds(t *testing.T) {
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	stream, socket := b.watch("?topic=default/likes/x"), b.dial("?topic=default/likes/x")
+	stream.sawEvents("live", 1)
+	socket.sawEvents("live", 1)
+	var took []time.Duration
+	for i := range int64(15) {
+		pressed := time.Now()
+		a.like("default/likes/x", visitor(int(i)), "1")
+		for _, v := range []*viewer{stream, socket} {
+			took = append(took, v.sawCount("default/likes/x", i+1).at.Sub(pressed))
+		}
+	}
+	slices.Sort(took)
+	t.Logf("median %s, most %s", took[len(took)/2], took[len(took)-1])
+	if median := took[len(took)/2]; median > 100*time.Millisecond {
+		t.Errorf("median %s of %v", median, took)
+	}
+}
+
+func TestLikesSentTwiceToBothInstancesCountOnce(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	va, vb := a.watch("?topic=default/likes/x"), b.watch("?topic=default/likes/x")
+	va.sawEvents("live", 1)
+	vb.sawEvents("live", 1)
+	const likes = 1000
+	each(4*likes, 32, func(i int) {
+		s := []*service{a, b}[i%2]
+		if answer, err := s.try("POST", "/v1/default/likes/x", "", "Tally-Visitor: "+visitor(i/4)); err != nil || answer.status != 200 {
+			t.Errorf("like %d: %d %v %s", i, answer.status, err, answer.body)
+		}
+	})
+	for _, s := range []*service{a, b} {
+		if c := s.read("default/likes/x"); c.Count != likes {
+			t.Errorf("%+v", c)
+		}
+	}
+	for _, v := range []*viewer{va, vb} {
+		v.sawCount("default/likes/x", likes)
+		v.onlyGrows()
+	}
+}
+
+func TestTheRateLimitIsCountedAcrossInstances(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	args := []string{"--store", redis.URL(0), "--rate-limit", "10/h", "--new-topic-limit", "3/h"} // 30 at once
+	a, b := serveIn(t, nil, args...), serveIn(t, nil, args...)
+	for i := range 30 {
+		a.like("default/likes/x", visitor(i), "1")
+	}
+	// What one instance took the other knows 100 ms later; until then it may let
+	// through what it takes itself.
+	within(t, 5*time.Second, "the other instance refuses", func() bool {
+		return b.do("POST", "/v1/default/likes/x", "", "Tally-Visitor: visitor-0").status == 429
+	})
+	b.from("127.0.0.2").like("default/likes/x", "visitor-99", "1")
+	b.get("/v1/default/likes/x").is(200)
+}
+
+func TestPresenceIsCountedAcrossInstancesAndEndsWithADeadOne(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	watcher := b.watch("?topic=" + readers + "&present=" + readers)
+	watcher.sawCount(readers, 1)
+	for range 3 {
+		a.watch("?present="+readers).sawEvents("live", 1)
+	}
+	watcher.sawCount(readers, 4)
+	if c := a.read(readers); c.Count != 4 {
+		t.Errorf("%+v", c)
+	}
+	killed := time.Now()
+	a.Kill()
+	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool { return f.Count == 1 && f.at.After(killed) })
+	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
+	if after := f.at.Sub(killed); after > 15*time.Second {
+		t.Errorf("gone after %s", after)
+	}
+	watcher.onlyGrows()
+}
+
+func TestTopIsTheSameOnAllInstances(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	for i := range 5 {
+		for n := range i + 1 {
+			[]*service{a, b}[n%2].like(fmt.Sprintf("default/likes/page-%d", i), visitor(n), "1")
+		}
+	}
+	for _, s := range []*service{a, b} {
+		within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
+			top := s.get("/v1/top/default/likes").counts()
+			if len(top) != 5 {
+				return false
+			}
+			for i, c := range top {
+				if c.Topic != fmt.Sprintf("default/likes/page-%d", 4-i) || c.Count != int64(5-i) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestInstancesWithAnotherSecretAreNotReady(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	first := serve(t, "--store", redis.URL(0), "--secret", "first-secret-of-16")
+	first.like("default/likes/x", "visitor-1", "1")
+	second := begin(t, nil, "--store", redis.URL(0), "--secret", "other-secret-of-16")
+	eventually(t, "the conflict", func() bool { return strings.Contains(second.operator.get("/readyz").body, "conflict") })
+	second.operator.get("/readyz").is(503).says("secret")
+	second.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).refused(503, "store_unavailable")
+	// Without one of its own an instance takes the store's.
+	third := serve(t, "--store", redis.URL(0))
+	if c := third.like("default/likes/x", "visitor-1", "1"); c.Count != 1 || *c.Changed {
+		t.Errorf("%+v", c)
+	}
+	for _, s := range []*service{first, second} {
+		if log := s.Log.String(); strings.Contains(log, "-secret-of-16") {
+			t.Error("a secret was logged")
+		}
+	}
+}
+
+func TestRedisMayAskForTLSUserAndPassword(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{TLS: true, Password: "password-of-default", Users: []string{"app on >password-of-app ~* &* +@all"}})
+	// The certificate signs itself; the system's list of those to trust is replaced.
+	certificates, err := filepath.Glob(filepath.Join(redis.Dir, "*.crt"))
+	if err != nil || len(certificates) != 1 {
+		t.Fatalf("certificates: %v, %v", certificates, err)
+	}
+	s := serveIn(t, []string{"SSL_CERT_FILE=" + certificates[0], "REDIS_URL=" + redis.URLAs("app", "password-of-app", 0)}, unlimited...)
+	v := s.watch("?topic=default/likes/x")
+	v.sawEvents("live", 1)
+	s.like("default/likes/x", "visitor-1", "1")
+	v.sawCount("default/likes/x", 1)
+	stranger := begin(t, []string{"SSL_CERT_FILE=" + os.DevNull, "REDIS_URL=" + redis.URLAs("app", "password-of-app", 0)})
+	wrong := begin(t, []string{"SSL_CERT_FILE=" + certificates[0], "REDIS_URL=" + redis.URLAs("app", "password-that-is-wrong", 0)})
+	for _, each := range []*service{stranger, wrong} {
+		eventually(t, "why the store cannot be used", func() bool { return strings.Contains(each.operator.get("/readyz").body, `"error"`) })
+		each.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).refused(503, "store_unavailable")
+	}
+	for _, each := range []*service{s, stranger, wrong} {
+		if strings.Contains(each.Log.String(), "password-") {
+			t.Error("a password was logged")
+		}
+	}
+}
+
+func TestARedisThatThrowsCountsAwayIsRefusedUnlessAllowed(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}})
+	s := begin(t, nil, "--store", redis.URL(0))
+	eventually(t, "the refusal", func() bool { return strings.Contains(s.operator.get("/readyz").body, "allkeys-lru") })
+	s.operator.get("/readyz").is(503)
+	allowed := serve(t, "--store", redis.URL(0), "--allow-eviction")
+	allowed.like("default/likes/x", "visitor-1", "1")
+	allowed.operator.get("/readyz").is(200).says("warnings")
+}

@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"testing"
+	"time"
+)
+
+const readers = "default/readers/page"
+
+func TestPresenceCountsOpenPagesAndThoseThatWentForThreeSecondsMore(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	watcher := s.watch("?topic=" + readers)
+	watcher.sawEvents("live", 1)
+
+	inQuery := s.watch("?topic=default/likes/x&present=" + readers)
+	watcher.sawCount(readers, 1)
+	inBody := s.stream("POST", "/v1/stream", `{"present":["`+readers+`"]}`)
+	watcher.sawCount(readers, 2)
+	socket := s.dial("?present=" + readers)
+	watcher.sawCount(readers, 3)
+	inFrame := s.dial("")
+	inFrame.say(`{"present":["` + readers + `"]}`)
+	watcher.sawCount(readers, 4)
+	inFrame.say(`{"present":["` + readers + `"]}`) // said twice counts once
+	if c := s.read(readers); c.Count != 4 || c.Version == 0 {
+		t.Errorf("read: %+v", c)
+	}
+	// Watching alone counts nobody; metrics that are no presence count no pages.
+	bystander := s.dial("?topic=" + readers + "&present=default/likes/x")
+	bystander.saw("the refusal", func(f frame) bool { return f.Error != nil && f.Topic == "default/likes/x" })
+	if c := s.read(readers); c.Count != 4 {
+		t.Errorf("with a bystander: %+v", c)
+	}
+
+	left := time.Now()
+	inFrame.say(`{"absent":["` + readers + `"]}`)
+	f := watcher.saw("one less", func(f frame) bool { return f.Topic == readers && f.Count == 3 && f.at.After(left) })
+	if after := f.at.Sub(left); after < 3*time.Second {
+		t.Errorf("a page that went counted for %s more, want 3 s", after)
+	}
+	left = time.Now()
+	inQuery.close()
+	inBody.close()
+	socket.close()
+	f = watcher.saw("nobody", func(f frame) bool { return f.Topic == readers && f.Count == 0 && f.at.After(left) })
+	if after := f.at.Sub(left); after < 3*time.Second {
+		t.Errorf("pages that went counted for %s more, want 3 s", after)
+	}
+	watcher.onlyGrows()
+}
+
+func TestAReloadDoesNotFlicker(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	watcher := s.watch("?topic=" + readers)
+	page := s.watch("?present=" + readers)
+	watcher.sawCount(readers, 1)
+	for range 5 {
+		page.close()
+		page = s.watch("?present=" + readers)
+		page.sawEvents("live", 1)
+	}
+	// The pages before the reloads go on counting for 3 s, and then one is left.
+	watcher.saw("more than one", func(f frame) bool { return f.Count > 1 })
+	eventually(t, "one page", func() bool { return watcher.last(readers).Count == 1 })
+	for i, f := range watcher.seen() {
+		if i > 0 && f.Topic == readers && f.Count < 1 && watcher.seen()[i-1].Count > 0 {
+			t.Errorf("flickered: %s", watcher.transcript())
+		}
+	}
+}
+
+func TestPresenceEndsWithTheInstance(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store := "sqlite:" + dir + "/tally.db"
+	s := serve(t, "--store", store)
+	page := s.watch("?present=" + readers)
+	eventually(t, "a reader", func() bool { return s.read(readers).Count == 1 })
+	version := s.read(readers).Version
+	s.Kill()
+	page.close()
+	again := serve(t, "--store", store)
+	eventually(t, "nobody", func() bool { return again.read(readers).Count == 0 })
+	next := again.watch("?topic=" + readers + "&present=" + readers)
+	if f := next.sawCount(readers, 1); f.Version <= version {
+		t.Errorf("version %d after a restart, %d before", f.Version, version)
+	}
+}

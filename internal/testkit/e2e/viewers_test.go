@@ -1,0 +1,212 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+)
+
+// upgrade are the lines that ask for a WebSocket.
+var upgrade = []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+
+// handshake asks for a WebSocket that watches x.
+var handshake = request("GET", "/v1/ws?topic=default/likes/x", "", upgrade...)
+
+// masked returns a client's frame, masked with zeros, of at most 125 bytes.
+func masked(first byte, payload string) string {
+	return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload
+}
+
+// left returns how many viewers are gone for a reason.
+func (s *service) left(reason string) float64 {
+	return s.metric(`tallycast_viewers_left_total{reason="` + reason + `"}`)
+}
+
+// deaf opens a viewer that asks for more than all buffers hold and reads nothing, by
+// Server-Sent Events or, with the lines of an upgrade, by WebSocket.
+func (s *service) deaf(path string, lines ...string) *wire {
+	var query []string
+	for i := range 900 {
+		query = append(query, fmt.Sprintf("topic=default/likes/%04d%s", i, strings.Repeat("k", 240)))
+	}
+	w := s.wire()
+	if err := w.SetReadBuffer(4096); err != nil {
+		s.client.t.Fatal(err)
+	}
+	return w.send(request("GET", path+"?"+strings.Join(query, "&"), "", lines...))
+}
+
+func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.T) {
+	t.Parallel()
+	for name, flood := range map[string]string{
+		"pings without end":        strings.Repeat(masked(0x89, ""), 5000),
+		"pongs without end":        strings.Repeat(masked(0x8a, ""), 5000),
+		"a frame that is unmasked": "\x81\x02{}",
+		"a reserved bit":           masked(0xf1, ""),
+		"an unknown opcode":        masked(0x83, "x"),
+		"a frame that is too long": "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00",
+		"fragments without end":    masked(0x01, "") + strings.Repeat("\x00\xfe\x40\x00\x00\x00\x00\x00"+strings.Repeat(" ", 0x4000), 8),
+		"a fragment of nothing":    masked(0x80, "x"),
+		"a fragmented ping":        masked(0x09, ""),
+		"a message in bytes":       masked(0x82, "{}"),
+		"text that is not UTF-8":   masked(0x81, "{\"subscribe\":[\"\xff\xfe\"]}"),
+		"nonsense without end":     strings.Repeat(masked(0x81, "nonsense"), 200),
+		"subscribing as fast as it can": strings.Repeat(
+			masked(0x81, `{"subscribe":["default/likes/y"]}`)+masked(0x81, `{"unsubscribe":["default/likes/y"]}`), 3000),
+		"presence as fast as it can": strings.Repeat(
+			masked(0x81, `{"present":["`+readers+`"]}`)+masked(0x81, `{"absent":["`+readers+`"]}`), 3000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t)
+			beside := s.neighbours("default/likes/x")
+			const hostile = 3
+			var flooding sync.WaitGroup
+			for range hostile {
+				w := s.wire().send(handshake)
+				response, err := http.ReadResponse(w.reader, nil)
+				if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+					t.Fatalf("%v %v", response, err)
+				}
+				flooding.Go(func() { w.send(flood) }) // ends with the connection, which the server closes
+				flooding.Go(func() { w.hangsUp(processtest.Patience) })
+			}
+			for range 5 {
+				beside.press()
+			}
+			flooding.Wait()
+			eventually(t, "the reason", func() bool { return s.left("policy") == hostile })
+			eventually(t, "the neighbours alone", func() bool { return s.metric("tallycast_viewers") == 2 })
+			beside.press()
+			eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 2 })
+			beside.sawReaders(2)
+			beside.unharmed()
+		})
+	}
+}
+
+// One page in a hundred never reads.
+func TestViewersThatReadNothingDoNotKeepTheOthersWaiting(t *testing.T) {
+	t.Parallel()
+	const pages, deaf, likes, topic = 396, 4, 300, "default/likes/x"
+	s := serve(t, "--write-timeout", "2s")
+	crowd := gatherCrowd(t, strings.TrimPrefix(s.url, "http://"), topic, pages)
+	for n := range deaf {
+		if n%2 == 0 {
+			s.deaf("/v1/stream")
+		} else {
+			s.deaf("/v1/ws", upgrade...)
+		}
+	}
+	s.likeAll(topic, likes, 8)
+	within(t, soon, "all others are current", func() bool { return crowd.show(likes) == pages })
+	if c := s.read(topic); c.Count != likes {
+		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
+	}
+	eventually(t, "the reason", func() bool { return s.left("write_timeout") == deaf })
+	if n := len(crowd.cuts(time.Time{})); n > 0 {
+		t.Errorf("%d of the others were cut off", n)
+	}
+	if lines := s.faulty(); len(lines) > 0 {
+		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
+	}
+}
+
+func TestPagesOf200TopicsEachAreCurrentInAll(t *testing.T) {
+	t.Parallel()
+	const topics, pages = 200, 40
+	s := serve(t)
+	var names []string
+	for i := range topics {
+		names = append(names, fmt.Sprintf("default/likes/page-%d", i))
+	}
+	message, _ := json.Marshal(map[string][]string{"subscribe": names}) // strings cannot fail
+	var viewers []*viewer
+	for range pages {
+		v := s.dial("")
+		v.say(string(message))
+		viewers = append(viewers, v)
+	}
+	for _, v := range viewers {
+		v.sawEvents("live", 1)
+	}
+	each(topics, 4, func(i int) { s.like(names[i], "visitor-1", "1") })
+	for _, v := range viewers {
+		for _, name := range names {
+			v.sawCount(name, 1)
+		}
+		v.onlyGrows()
+	}
+}
+
+func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
+	t.Parallel()
+	const waves, viewers, topics = 50, 20, 1000
+	plain, err := processtest.BuildPlain(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := beginOf(t, plain, nil, unlimited...)
+	s.AwaitReady()
+	neighbour := s.watch("?topic=default/likes/x")
+	neighbour.sawEvents("live", 1)
+	heap := func() float64 { // in MB, without garbage and what pools keep over one collection
+		for range 2 {
+			s.operator.get("/debug/pprof/heap?gc=1").is(200)
+		}
+		return s.metric("go_memstats_heap_alloc_bytes") / (1 << 20)
+	}
+	var after []float64 // each wave
+	for wave := range waves {
+		ctx, leave := context.WithCancel(context.Background())
+		var watching sync.WaitGroup
+		for n := range viewers {
+			var names []string
+			for i := range topics {
+				names = append(names, fmt.Sprintf(`"default/likes/wave-%d/viewer-%d/topic-%d"`, wave, n, i))
+			}
+			body := `{"topics":[` + strings.Join(names, ",") + `]}`
+			watching.Go(func() { s.sip(ctx, body) }) // ends with ctx
+		}
+		eventually(t, "all topics are watched", func() bool { return s.metric("tallycast_watched_topics") == viewers*topics+1 })
+		leave()
+		watching.Wait()
+		eventually(t, "all topics are left", func() bool { return s.metric("tallycast_watched_topics") == 1 })
+		after = append(after, heap())
+	}
+	t.Logf("after each %d topics: %.1f MB", viewers*topics, after)
+	// Tables keep the size that one wave gave them; 8 bytes a topic would show.
+	if grown := after[waves-1] - after[2]; grown > 7 {
+		t.Errorf("%.1f MB are left of %d topics", grown, (waves-3)*viewers*topics)
+	}
+	s.like("default/likes/x", "visitor-1", "1")
+	neighbour.sawCount("default/likes/x", 1)
+}
+
+// sip watches what body names until ctx ends, and looks at nothing.
+func (s *service) sip(ctx context.Context, body string) {
+	request, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/stream", strings.NewReader(body))
+	if err != nil {
+		s.client.t.Error(err)
+		return
+	}
+	response, err := s.client.http.Transport.RoundTrip(request)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.client.t.Errorf("a stream of many topics: %v", err)
+		}
+		return
+	}
+	defer response.Body.Close()
+	buffer := make([]byte, 32<<10)
+	for err == nil {
+		_, err = response.Body.Read(buffer)
+	}
+}

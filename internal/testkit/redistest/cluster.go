@@ -1,0 +1,133 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+)
+
+// primaries is how many a cluster has: the fewest that can elect.
+const primaries = 3
+
+// clusterSlots is how many slots they share.
+const clusterSlots = 16384
+
+// Cluster is three primaries and, where asked for, a replica of each.
+type Cluster struct {
+	// Primaries hold the slots at the start, in order: the first a third, and so on.
+	Primaries []*Server
+	// Replicas are theirs, in the same order; empty where none were asked for.
+	Replicas []*Server
+}
+
+// StartCluster starts a cluster and waits until all of it agrees. A node that is
+// silent for a second is taken for dead; the others go on without it.
+func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
+	t.Helper()
+	c := &Cluster{}
+	n := primaries
+	if withReplicas {
+		n *= 2
+	}
+	var all []*Server
+	var buses []string
+	for range n {
+		bus := processtest.FreePort(t)
+		buses = append(buses, bus)
+		all = append(all, Start(t, Options{Args: append(append(replicated(),
+			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", bus,
+			"--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"), args...)}))
+	}
+	c.Primaries, c.Replicas = all[:primaries], all[primaries:]
+	for i, s := range all {
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		if i < primaries {
+			s.Do("CLUSTER", "ADDSLOTSRANGE", i*clusterSlots/primaries, (i+1)*clusterSlots/primaries-1)
+		}
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(s.Addr)
+			all[0].Do("CLUSTER", "MEET", host, port, buses[i])
+		}
+	}
+	for _, s := range all {
+		wait(t, "the nodes of the cluster know each other", func() bool {
+			return s.clusterInfo("cluster_known_nodes") == strconv.Itoa(n) &&
+				s.clusterInfo("cluster_slots_assigned") == strconv.Itoa(clusterSlots) &&
+				!strings.Contains(fmt.Sprint(s.Do("CLUSTER", "NODES")), "handshake")
+		})
+	}
+	for i, s := range c.Replicas {
+		s.Do("CLUSTER", "REPLICATE", c.Primaries[i].NodeID())
+	}
+	for _, s := range c.Replicas {
+		wait(t, "the replica follows", s.follows)
+	}
+	for _, s := range all {
+		wait(t, "the cluster is whole", func() bool {
+			return s.clusterInfo("cluster_state") == "ok" && strings.Count(fmt.Sprint(s.Do("CLUSTER", "NODES")), "slave ") == len(c.Replicas)
+		})
+	}
+	return c
+}
+
+// URL returns the URL of the cluster.
+func (c *Cluster) URL() string {
+	var addrs []string
+	for _, s := range c.Primaries {
+		addrs = append(addrs, s.Addr)
+	}
+	return "redis+cluster://" + strings.Join(addrs, ",")
+}
+
+// NodeID returns what the server is called in its cluster.
+func (s *Server) NodeID() string {
+	s.t.Helper()
+	return fmt.Sprint(s.Do("CLUSTER", "MYID"))
+}
+
+func (s *Server) clusterInfo(name string) string {
+	reply, err := s.Try("CLUSTER", "INFO")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(fmt.Sprint(reply)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Move moves a slot and its keys from one primary to another, as redis-cli does,
+// and calls during, where it is not nil, when some of the keys have moved.
+func (c *Cluster) Move(slot int, from, to *Server, during func()) {
+	from.t.Helper()
+	c.BeginMove(slot, from, to)
+	host, port, _ := net.SplitHostPort(to.Addr)
+	for {
+		keys, _ := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 1).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		from.Do("MIGRATE", host, port, keys[0], 0, startWithin.Milliseconds())
+		if during != nil {
+			during()
+			during = nil
+		}
+	}
+	if during != nil {
+		during()
+	}
+	to.Do("CLUSTER", "SETSLOT", slot, "NODE", to.NodeID())
+	from.Do("CLUSTER", "SETSLOT", slot, "NODE", to.NodeID())
+}
+
+// BeginMove says that a slot is on its way.
+func (c *Cluster) BeginMove(slot int, from, to *Server) {
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.NodeID())
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.NodeID())
+}

@@ -1,0 +1,368 @@
+// Package redistest starts real Redis servers for tests. Each listens on a free
+// loopback port, keeps its data in a directory of the test, and ends with it. A
+// server can be killed, restarted on the same data, and made to hang. Tests of
+// every package use it; nothing else does.
+package redistest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+)
+
+const (
+	// startWithin is how long a server may take until it answers; it only costs
+	// time when it fails.
+	startWithin = 60 * time.Second
+	// between is the pause between two attempts to reach a server.
+	between = 5 * time.Millisecond
+	// binds is how often a port is chosen anew when another process took it
+	// between our look and the server's.
+	binds = 5
+	// lastWords is how many bytes of a server's log are shown of a test that failed.
+	lastWords = 2000
+)
+
+// Options say what kind of server is started. The zero value is a server without
+// persistence, passwords or TLS.
+type Options struct {
+	// Args are further arguments, such as "--appendonly", "yes".
+	Args []string
+	// Password is the one of the user "default", whom Do uses; empty for none.
+	Password string
+	// Users are further users, each as ACL SETUSER takes it: "app on >secret ~* &* +@all".
+	Users []string
+	// TLS serves TLS alone, with a certificate for 127.0.0.1 made for the test.
+	TLS bool
+	// Data is the path of a dump (RDB) of which the server loads a copy; empty for none.
+	Data string
+	// Clock lets [Server.SetClock] set the server's clock.
+	Clock bool
+
+	// sentinel is the configuration of a Sentinel, beside where it listens; empty
+	// for a Redis.
+	sentinel string
+}
+
+// Server is a running redis-server. Its methods are for the test's goroutine.
+type Server struct {
+	// Addr is host:port; Dir holds its data. Both stay over restarts.
+	Addr string
+	Dir  string
+	// RootCAs trust the server's certificate; nil without TLS.
+	RootCAs *x509.CertPool
+
+	t       testing.TB
+	options Options
+	port    string
+	admin   *redis.Client
+	command *exec.Cmd
+	ended   chan struct{} // closed when the process was waited for
+}
+
+// Start starts a server that ends with the test, and waits until it answers.
+func Start(t testing.TB, options Options) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatalf("this test runs a real Redis: apt-get install redis-server (%v)", err)
+	}
+	s := &Server{t: t, options: options, Dir: t.TempDir()}
+	if options.TLS {
+		s.RootCAs = writeCertificate(t, s.Dir)
+	}
+	if options.Data != "" {
+		dump, err := os.ReadFile(options.Data)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.Dir, "dump.rdb"), dump, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(options.Users) > 0 {
+		s.writeUsers()
+	}
+	if options.Clock {
+		s.SetClock(0)
+	}
+	t.Cleanup(s.end)
+	for attempt := 1; ; attempt++ {
+		s.port = processtest.FreePort(t)
+		s.Addr = net.JoinHostPort("127.0.0.1", s.port)
+		err := s.launch()
+		if err == nil {
+			break
+		}
+		if attempt == binds {
+			t.Fatalf("redis-server does not start: %v\n%s", err, s.Log())
+		}
+	}
+	return s
+}
+
+// URL returns the server's URL for the user "default" and a database.
+func (s *Server) URL(database int) string {
+	return s.URLAs("", s.options.Password, database)
+}
+
+// URLAs returns the server's URL for a user and a database.
+func (s *Server) URLAs(user, password string, database int) string {
+	u := url.URL{Scheme: "redis", Host: s.Addr, Path: "/" + strconv.Itoa(database)}
+	if s.options.TLS {
+		u.Scheme = "rediss"
+	}
+	if user != "" || password != "" {
+		u.User = url.UserPassword(user, password)
+	}
+	return u.String()
+}
+
+// Do runs a command on database 0 and returns its reply; an error fails the test.
+func (s *Server) Do(args ...any) any {
+	s.t.Helper()
+	reply, err := s.Try(args...)
+	if err != nil {
+		s.t.Fatalf("redis %v: %v", args, err)
+	}
+	return reply
+}
+
+// Try runs a command on database 0. A reply of nil is no error; a server that was
+// killed is one.
+func (s *Server) Try(args ...any) (any, error) {
+	if s.admin == nil {
+		return nil, errors.New("the server was killed")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	reply, err := s.admin.Do(ctx, args...).Result()
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	return reply, err
+}
+
+// Kill ends the server at once, as a crash does.
+func (s *Server) Kill() {
+	s.t.Helper()
+	s.kill()
+}
+
+// Restart starts the server that was killed again, on the same port and data.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.kill()
+	if err := s.launch(); err != nil {
+		s.t.Fatalf("redis-server does not start again: %v\n%s", err, s.Log())
+	}
+}
+
+// Empty removes the data of a server that was killed.
+func (s *Server) Empty() {
+	s.t.Helper()
+	for _, pattern := range []string{"appendonlydir", "*.aof", "*.rdb"} {
+		paths, _ := filepath.Glob(filepath.Join(s.Dir, pattern))
+		for _, path := range paths {
+			if err := os.RemoveAll(path); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Stop makes the server hang; Cont lets it go on.
+func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
+
+// Cont ends what Stop began.
+func (s *Server) Cont() { s.signal(syscall.SIGCONT) }
+
+// Pid returns the id of the server's process.
+func (s *Server) Pid() int { return s.command.Process.Pid }
+
+// CPU returns the processor time that the server's process used so far.
+func (s *Server) CPU() time.Duration {
+	s.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.Pid()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// proc(5): utime and stime are fields 14 and 15, in ticks of 1/100 s; the name
+	// before them stands in parentheses and may hold spaces.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// Log returns what the server wrote to its log.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.Dir, "redis.log"))
+	return string(text)
+}
+
+func (s *Server) signal(signal syscall.Signal) {
+	s.t.Helper()
+	if err := s.command.Process.Signal(signal); err != nil {
+		s.t.Fatalf("signal %v: %v", signal, err)
+	}
+}
+
+// args returns the command line of the server.
+func (s *Server) args() []string {
+	if s.options.sentinel != "" {
+		return append([]string{s.writeSentinel(), "--sentinel"}, s.options.Args...)
+	}
+	args := []string{
+		"--bind", "127.0.0.1", "--dir", s.Dir, "--logfile", filepath.Join(s.Dir, "redis.log"),
+		"--save", "", "--daemonize", "no",
+	}
+	if s.options.TLS {
+		args = append(args, "--port", "0", "--tls-port", s.port, "--tls-auth-clients", "no",
+			"--tls-cert-file", filepath.Join(s.Dir, certificateFile),
+			"--tls-key-file", filepath.Join(s.Dir, keyFile),
+			"--tls-ca-cert-file", filepath.Join(s.Dir, certificateFile))
+	} else {
+		args = append(args, "--port", s.port)
+	}
+	switch {
+	case len(s.options.Users) > 0:
+		args = append(args, "--aclfile", filepath.Join(s.Dir, usersFile))
+	case s.options.Password != "":
+		args = append(args, "--requirepass", s.options.Password)
+	}
+	return append(args, s.options.Args...)
+}
+
+// writeSentinel writes the configuration of a Sentinel, which keeps its state there.
+func (s *Server) writeSentinel() (path string) {
+	path = filepath.Join(s.Dir, "sentinel.conf")
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nlogfile %s\n%s",
+		s.port, s.Dir, filepath.Join(s.Dir, "redis.log"), s.options.sentinel)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+const usersFile = "users.acl"
+
+// writeUsers writes the ACL file, the user "default" included.
+func (s *Server) writeUsers() {
+	password := "nopass"
+	if s.options.Password != "" {
+		password = ">" + s.options.Password
+	}
+	lines := []string{"user default on " + password + " ~* &* +@all"}
+	for _, user := range s.options.Users {
+		lines = append(lines, "user "+user)
+	}
+	path := filepath.Join(s.Dir, usersFile)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// launch starts the process and waits until it answers and its data is loaded.
+func (s *Server) launch() error {
+	s.command = exec.Command("redis-server", s.args()...)
+	if s.options.Clock {
+		s.command.Env = append(os.Environ(), s.ownClock()...)
+	}
+	if err := s.command.Start(); err != nil {
+		return err
+	}
+	command, ended := s.command, make(chan struct{})
+	s.ended = ended
+	go func() { // ends with the process; kill waits for it
+		_ = command.Wait()
+		close(ended)
+	}()
+	s.admin = s.client()
+	deadline := time.Now().Add(startWithin)
+	for {
+		err := s.ping(deadline)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+			return errors.New("it ended at once")
+		case <-time.After(between):
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// ping asks whether the server answers, and not another one that was faster to take the
+// port. It looks whether anything listens first, since go-redis writes its failures to
+// standard error.
+func (s *Server) ping(deadline time.Time) error {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Until(deadline))
+	if err != nil {
+		return err
+	}
+	_ = conn.Close()
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if err := s.admin.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	if answers := s.info("server")["process_id"]; answers != strconv.Itoa(s.Pid()) {
+		return fmt.Errorf("process %s answers at %s, not %d", answers, s.Addr, s.Pid())
+	}
+	return nil
+}
+
+func (s *Server) client() *redis.Client {
+	options := &redis.Options{
+		Addr: s.Addr, Password: s.options.Password,
+		ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: 2,
+		DialerRetries: 1, MaxRetries: -1,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if s.options.TLS {
+		options.TLSConfig = &tls.Config{RootCAs: s.RootCAs, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+	}
+	return redis.NewClient(options)
+}
+
+// kill ends the process by its id, also while it hangs, and waits for its end.
+func (s *Server) kill() {
+	if s.command == nil || s.command.Process == nil {
+		return
+	}
+	_ = s.command.Process.Kill()
+	<-s.ended
+	if s.admin != nil {
+		_ = s.admin.Close()
+		s.admin = nil
+	}
+}
+
+// end ends the server with the test, and shows what it said last where that failed.
+func (s *Server) end() {
+	s.kill()
+	if s.t.Failed() {
+		log := s.Log()
+		s.t.Logf("the redis-server at %s said last:\n%s", s.Addr, log[max(0, len(log)-lastWords):])
+	}
+}

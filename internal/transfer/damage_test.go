@@ -1,0 +1,364 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+func TestAFileThatWasCutOffIsNoticedAndWhatItHasIsImported(t *testing.T) {
+	from := filled(t)
+	text := export(t, from, tally.Scope{})
+	whole := digests(t, from, tally.Scope{})
+	lines := linesOf(text)
+	for name, cut := range map[string][]byte{
+		"after a line":  joined(lines[:len(lines)-1]),
+		"within a line": text[:len(text)-len(lines[len(lines)-1])-30],
+	} {
+		to := open(t, secret)
+		report, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), bytes.NewReader(cut), transfer.ImportOptions{})
+		if !errors.Is(err, transfer.ErrIncomplete) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if report.Topics < 7 || len(transfer.Compare(whole, digests(t, to, tally.Scope{}))) > 1 {
+			t.Errorf("%s: %d topics were imported", name, report.Topics)
+		}
+	}
+}
+
+func TestLinesThatWereTakenOutAreNoticed(t *testing.T) {
+	lines := linesOf(export(t, filled(t), tally.Scope{}))
+	to := open(t, secret)
+	for i, line := range lines {
+		if !strings.Contains(line, "members") {
+			continue
+		}
+		_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()),
+			bytes.NewReader(joined(without(lines, i))), transfer.ImportOptions{})
+		if !errors.Is(err, transfer.ErrIncomplete) {
+			t.Errorf("without line %d: %v", i+1, err)
+		}
+	}
+}
+
+// Lines are damaged in turn: each is refused by its number, and all others arrive.
+func TestADamagedLineCostsNothingButItself(t *testing.T) {
+	from := filled(t)
+	whole := digests(t, from, tally.Scope{})
+	lines := linesOf(export(t, from, tally.Scope{}))
+	damages := []func(line string) string{
+		func(string) string { return "{broken" },
+		func(string) string { return strings.Repeat("x", 3<<20) },
+		func(line string) string { return strings.Replace(line, `"version":`, `"version":"x`, 1) },
+	}
+	for i, line := range lines {
+		if !strings.Contains(line, "members") {
+			continue
+		}
+		damaged := slices.Clone(lines)
+		damaged[i] = damages[i%len(damages)](line)
+		to := open(t, secret)
+		report := imported(t, to, joined(damaged), transfer.ImportOptions{})
+		if report.Refused != 1 || report.Refusals[0].Line != int64(i+1) || report.Refusals[0].Reason == "" {
+			t.Errorf("line %d: it reports %+v", i+1, report)
+		}
+		lost := transfer.Compare(whole, digests(t, to, tally.Scope{}))
+		if len(lost) != 1 || !strings.Contains(line, fmt.Sprintf("%q", lost[0].Topic)) {
+			t.Errorf("line %d: it cost %v", i+1, lost)
+		}
+	}
+}
+
+// Under replace the first line of a topic is what takes away what was there. Where it
+// is lost, the next one does.
+func TestATopicWhoseFirstLineIsDamagedIsReplacedAllTheSame(t *testing.T) {
+	from := filled(t)
+	lines := linesOf(export(t, from, tally.Scope{Site: "blog", Metric: "likes", Prefix: "hello"}))
+	for i, line := range lines {
+		if !strings.Contains(line, `"first":true`) {
+			continue
+		}
+		to := open(t, secret)
+		contribute(t, to, "blog/likes/hello", 5000, 10, 1) // what replacing takes away
+		damaged := slices.Clone(lines)
+		damaged[i] = line[:len(line)/2]
+		imported(t, to, joined(damaged), transfer.ImportOptions{Replace: true})
+		if got := digests(t, to, tally.Scope{})[topic(t, "blog/likes/hello")].Contributions; got != 1500 {
+			t.Errorf("%d contributions, want 1500", got)
+		}
+		return
+	}
+	t.Fatal("there is no first line")
+}
+
+func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
+	header, _, _ := strings.Cut(string(export(t, open(t, secret), tally.Scope{})), "\n")
+	text, reasons := []string{header}, []string{""}
+	for line, reason := range map[string]string{
+		`{"topic":"blog/likes","rule":"toggle","counted":0}`:                                                                "site/metric/key",
+		`{"topic":"blog/likes/a//b","rule":"toggle","counted":0}`:                                                           "segment",
+		`{"topic":"blog/nothing/x","rule":"toggle","counted":0}`:                                                            "--metric nothing=toggle",
+		`{"topic":"blog/readers/x","rule":"presence","counted":0}`:                                                          "open pages",
+		`{"topic":"blog/views/x","rule":"toggle","counted":0}`:                                                              "window:30m",
+		`{"topic":"blog/likes/x","rule":"window:1h","counted":0}`:                                                           "was window:1h",
+		`{"topic":"blog/likes/x","rule":"whatever","counted":0}`:                                                            "no rule",
+		`{"topic":"blog/likes/x","rule":"amount:5","members":"0000000000000001","amounts":[2],"counted":2}`:                 "more than 1",
+		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000","counted":0}`:                                  "multiple of 16",
+		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000g","counted":0}`:                                 "hex digits",
+		`{"topic":"blog/likes/x","rule":"toggle","members":"0000000000000000","counted":0}`:                                 "nobody",
+		`{"topic":"blog/claps/x","rule":"amount:50","members":"0000000000000001","amounts":[],"counted":0}`:                 "0 amounts",
+		`{"topic":"blog/claps/x","rule":"amount:50","members":"0000000000000001","amounts":[0],"counted":0}`:                "is 0",
+		`{"topic":"blog/likes/x","rule":"toggle","seed":-1,"counted":0}`:                                                    "seed is -1",
+		`{"topic":"blog/likes/x","rule":"toggle","seed":9007199254740992,"counted":0}`:                                      "cannot be",
+		`{"topic":"blog/likes/x","rule":"toggle","count":1e400,"counted":0}`:                                                "no JSON object",
+		`{"topic":"blog/likes/x","rule":"toggle","counted":-5}`:                                                             "counted is -5",
+		`{"topic":"blog/likes/x","rule":"toggle","members":"` + strings.Repeat("0000000000000001", 1001) + `","counted":0}`: "at most 1000",
+		`{"order":"former blog/likes","value":"[]"}`:                                                                        "site/metric/key",
+		`{"order":"former blog/likes/x","value":"{}"}`:                                                                      "aliases of",
+		`{"order":"merging blog/likes/x","value":"[]"}`:                                                                     "not known",
+		`[]`:     "no JSON object",
+		`"text"`: "no JSON object",
+		`{"topic":"blog/likes/x","rule":"toggle","adjustment":9007199254740991,"first":true,"counted":0}`: "out of range",
+	} {
+		text, reasons = append(text, line), append(reasons, reason)
+	}
+	text = append(text, `{"topic":"blog/likes/after","rule":"toggle","count":1,"version":5,"first":true,"members":"00000000000000ff","counted":1}`, `{"total":{"topics":1,"contributions":1}}`)
+	to := open(t, secret)
+	report := imported(t, to, joined(text), transfer.ImportOptions{})
+	if int(report.Refused) != len(reasons)-1 {
+		t.Errorf("%d of %d are refused", report.Refused, len(reasons)-1)
+	}
+	said := map[int64]string{}
+	for _, r := range report.Refusals {
+		said[r.Line] = r.Reason
+	}
+	for i, reason := range reasons {
+		if !strings.Contains(said[int64(i+1)], reason) {
+			t.Errorf("%.120s: %q, want %q", text[i], said[int64(i+1)], reason)
+		}
+	}
+	if found := digests(t, to, tally.Scope{}); len(found) != 1 || found[topic(t, "blog/likes/after")].Count != 1 {
+		t.Errorf("then there is %v", found)
+	}
+}
+
+func TestWhatIsNoExportOrANewerOneIsRefusedAtOnce(t *testing.T) {
+	to := open(t, secret)
+	for text, reason := range map[string]string{
+		"": "header", "topic,count\n": "header", "{}\n": "header", strings.Repeat("x", 3<<20): "header",
+		`{"tallycast":"export"}` + "\n":                              "no format",
+		`{"tallycast":"export","format":2,"fingerprint":"x"}` + "\n": "format 2",
+	} {
+		_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), strings.NewReader(text), transfer.ImportOptions{})
+		if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%.40q: %v, want %q", text, err, reason)
+		}
+	}
+}
+
+func TestWhatALaterVersionAddsIsIgnored(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	lines := linesOf(export(t, from, tally.Scope{}))
+	for i, line := range lines {
+		lines[i] = strings.TrimSuffix(line, "}") + `,"later":{"x":[1,2]}}`
+	}
+	lines = append(lines[:2], append([]string{`{"later":"a kind of line"}`, ""}, lines[2:]...)...)
+	if report := imported(t, to, joined(lines), transfer.ImportOptions{}); report.Refused != 0 {
+		t.Errorf("it refuses %+v", report)
+	}
+	same(t, from, to)
+}
+
+func TestLinesMayEndAsOnWindows(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	imported(t, to, []byte(strings.Join(linesOf(export(t, from, tally.Scope{})), "\r\n")+"\r\n"), transfer.ImportOptions{})
+	same(t, from, to)
+}
+
+// failing is a store that goes away after some batches.
+type failing struct {
+	transfer.Sink
+	left int
+}
+
+var errGone = errors.New("the process is no more")
+
+func (f *failing) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	if f.left--; f.left < 0 {
+		return errGone
+	}
+	return f.Sink.Restore(ctx, replace, portions)
+}
+
+func TestAnImportThatWasEndedGoesOnWhereItWas(t *testing.T) {
+	for _, replace := range []bool{false, true} {
+		from, to := open(t, secret), open(t, secret)
+		large := portions{}
+		for i := range 12 { // more than a batch: one ends in the midst of the topic
+			p := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic(t, "blog/likes/first"), Version: 5}}, First: i == 0, Last: i == 11}
+			for n := range 1000 {
+				p.Contributions = append(p.Contributions, tally.Contribution{Member: tally.Member(uint64(i*1000+n+1) * 0x9e3779b97f4a7c15), Amount: 1})
+			}
+			large = append(large, p)
+		}
+		if err := from.Restore(context.Background(), false, large); err != nil {
+			t.Fatal(err)
+		}
+		edits := make([]tally.Edit, 1100)
+		for i := range edits {
+			edits[i] = tally.Edit{Topic: topic(t, fmt.Sprintf("blog/likes/page-%d", i)), Kind: tally.EditSeed, Value: int64(i)}
+		}
+		from.Edit(context.Background(), edits)
+		path := write(t, export(t, from, tally.Scope{}))
+		position := path + ".position"
+		attempts, began := 0, int64(0)
+		for {
+			attempts++
+			report, err := importFile(t, &failing{to, 1}, path, position, replace)
+			if err == nil {
+				if report.Topics != 1101 || report.Contributions != 12_000 || !report.Resumed {
+					t.Errorf("after %d attempts: %+v", attempts, report)
+				}
+				break
+			}
+			if !errors.Is(err, errGone) || attempts > 20 {
+				t.Fatalf("attempt %d: %v", attempts, err)
+			}
+			if report.Contributions+report.Topics <= began {
+				t.Fatalf("attempt %d went no further than %d", attempts, began)
+			}
+			began = report.Contributions + report.Topics
+		}
+		if attempts < 4 {
+			t.Errorf("it took %d attempts", attempts)
+		}
+		same(t, from, to)
+		if _, err := os.Stat(position); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the position is still there: %v", err)
+		}
+	}
+}
+
+func importFile(t *testing.T, sink transfer.Sink, path, position string, replace bool) (transfer.Report, error) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	at, err := transfer.OpenPosition(position)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := transfer.Import(context.Background(), transfer.Into(sink, catalog()), file,
+		transfer.ImportOptions{Replace: replace, Position: at, Name: "store", Fingerprint: fingerprint()})
+	if err != nil {
+		if err := at.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return report, err
+	}
+	return report, at.Remove()
+}
+
+func TestAPositionIsOfOneImportAlone(t *testing.T) {
+	from := filled(t)
+	path := write(t, export(t, from, tally.Scope{}))
+	position := path + ".position"
+	if _, err := importFile(t, &failing{open(t, secret), 0}, path, position, false); !errors.Is(err, errGone) {
+		t.Fatal(err)
+	}
+	for name, prepare := range map[string]func(){
+		"torn by a crash":  func() { _ = os.WriteFile(position, []byte(`{"import":"ab`), 0o600) },
+		"of another way":   func() {},
+		"of another file":  func() { _ = os.WriteFile(position, []byte(`{"import":"ab","offset":100,"line":2}`), 0o600) },
+		"of nothing known": func() { _ = os.WriteFile(position, []byte(`null`), 0o600) },
+	} {
+		prepare()
+		to := open(t, secret)
+		report, err := importFile(t, to, path, position, true)
+		if err != nil || report.Resumed {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+		same(t, from, to)
+	}
+}
+
+func TestASecondImportOfAFileIsRefusedWhileOneIsUnderWay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.position")
+	first, err := transfer.OpenPosition(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transfer.OpenPosition(path); !errors.Is(err, transfer.ErrUnderWay) {
+		t.Errorf("it is not: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a position that holds nothing stays: %v", err)
+	}
+}
+
+// away is a store that answers again after some attempts.
+type away struct {
+	transfer.Sink
+	refusals int
+}
+
+func (a *away) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	if a.refusals > 0 {
+		a.refusals--
+		return tally.Unavailable(errGone)
+	}
+	return a.Sink.Restore(ctx, replace, portions)
+}
+
+func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	text := export(t, from, tally.Scope{})
+	imported(t, &away{to, 2}, text, transfer.ImportOptions{Patience: time.Minute})
+	same(t, from, to)
+	_, err := transfer.Import(context.Background(), transfer.Into(&away{to, 2}, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
+	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("without patience: %v", err)
+	}
+}
+
+// The last position is noted after the line of totals was read.
+func TestAnImportThatWasEndedAtItsVeryEndIsWhole(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	path := write(t, export(t, from, tally.Scope{}))
+	at, err := transfer.OpenPosition(path + ".position")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	options := transfer.ImportOptions{Position: at, Name: "store", Fingerprint: fingerprint()}
+	if _, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), file, options); err != nil {
+		t.Fatal(err)
+	}
+	if err := at.Close(); err != nil { // the process ends here
+		t.Fatal(err)
+	}
+	report, err := importFile(t, to, path, path+".position", false)
+	if err != nil || !report.Resumed || report.Topics != 8 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	same(t, from, to)
+}

@@ -1,0 +1,165 @@
+package transfer
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/plaintext"
+)
+
+// maxUnpacked bounds what one file or one member of an archive has when it is
+// unpacked, in bytes: hundreds of millions of rows.
+const maxUnpacked = 32 << 30
+
+// File is a file of another counter, maybe compressed. Importers read it more than
+// once: which hosts it names is known at its end.
+type File struct {
+	data io.ReaderAt
+	size int64
+}
+
+// NewFile returns the file that data holds in its first size bytes.
+func NewFile(data io.ReaderAt, size int64) File { return File{data, size} }
+
+// Magic numbers of compressed files.
+const (
+	gzipMagic = "\x1f\x8b"   // RFC 1952
+	zipMagic  = "PK\x03\x04" // APPNOTE.TXT, section 4.3.7
+	emptyZip  = "PK\x05\x06"
+)
+
+// isArchive reports whether the file is a zip archive.
+func (f File) isArchive() bool {
+	head := make([]byte, len(zipMagic))
+	n, _ := f.data.ReadAt(head, 0) // an error returns with the next read
+	return string(head[:n]) == zipMagic || string(head[:n]) == emptyZip
+}
+
+// open returns the text of the file from its beginning, decompressed.
+func (f File) open() (*bufio.Reader, error) {
+	if f.isArchive() {
+		return nil, errors.New("is a zip archive, which holds no file of this format")
+	}
+	raw := bufio.NewReaderSize(io.NewSectionReader(f.data, 0, f.size), readBytes)
+	if head, _ := raw.Peek(len(gzipMagic)); string(head) != gzipMagic {
+		return plaintext.NewReader(raw)
+	}
+	unpacker, err := gzip.NewReader(raw)
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be decompressed: %w", err)
+	}
+	return plaintext.NewReader(&bounded{unpacker, maxUnpacked})
+}
+
+// bounded fails instead of reading more than so many bytes.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("it has more than %d bytes when it is unpacked", int64(maxUnpacked))
+	}
+	return n, err
+}
+
+// archive is a zip archive, by the names of its members without their folders.
+type archive map[string]*zip.File
+
+// archive returns the members of the file, which is an archive.
+func (f File) archive() (archive, error) {
+	reader, err := zip.NewReader(f.data, f.size)
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be read as a zip archive: %w", err)
+	}
+	members := archive{}
+	for _, each := range reader.File {
+		name := strings.ToLower(path.Base(each.Name))
+		if each.FileInfo().IsDir() || strings.HasPrefix(name, ".") || strings.HasPrefix(each.Name, "__MACOSX/") {
+			continue
+		}
+		if members[name] != nil {
+			return nil, fmt.Errorf("the archive has two files %s", name)
+		}
+		members[name] = each
+	}
+	return members, nil
+}
+
+// has reports whether the archive has all of the names.
+func (a archive) has(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return a[name] == nil })
+}
+
+// open returns the text of a member.
+func (a archive) open(name string) (*bufio.Reader, io.Closer, error) {
+	member := a[name]
+	if member == nil {
+		return nil, nil, fmt.Errorf("the archive lacks %s", name)
+	}
+	if member.Flags&1 != 0 { // APPNOTE.TXT, section 4.4.4
+		return nil, nil, fmt.Errorf("%s is encrypted; unpack the archive and import what is in it", name)
+	}
+	unpacked, err := member.Open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s cannot be read: %w", name, err)
+	}
+	text, err := plaintext.NewReader(&bounded{unpacked, maxUnpacked})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s %w", name, err)
+	}
+	return text, unpacked, nil
+}
+
+// FormatOf returns the format of an archive, goatcounter or umami; it is empty if the
+// file is none of them.
+func FormatOf(f File) string {
+	if !f.isArchive() {
+		return ""
+	}
+	members, err := f.archive()
+	switch {
+	case err != nil:
+	case members.has(goatPaths), members.has(goatHits):
+		return "goatcounter"
+	case members.has(umamiEvents), members.has(umamiPages):
+		return "umami"
+	}
+	return ""
+}
+
+// eachLine passes the lines of a member with their numbers to use. Blank lines are left out.
+// What use does not understand is refused.
+func (a archive) eachLine(add *adder, name string, use func(text []byte) error) (err error) {
+	text, closer, err := a.open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	for lines := newLines(text); ; {
+		line, err := lines.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errTooLong):
+			return fmt.Errorf("%s line %d: %w", name, lines.number, err)
+		case err != nil:
+			return fmt.Errorf("%s after line %d: %w", name, lines.number, err)
+		case len(bytes.TrimSpace(line)) == 0:
+			continue
+		}
+		if err := add.used(name, lines.number, use(line)); err != nil {
+			return err
+		}
+	}
+}

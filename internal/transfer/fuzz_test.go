@@ -1,0 +1,113 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
+
+// portions is a store of portions that were made beforehand.
+type portions []tally.Portion
+
+func (p portions) Settings(context.Context) (map[string]string, error) { return nil, nil }
+
+func (p portions) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion) error) error {
+	for _, portion := range p {
+		if err := each(portion); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// taking keeps the lines that are imported.
+type taking struct{ lines []transfer.Line }
+
+func (*taking) Begin(context.Context, transfer.Header) error { return nil }
+
+func (s *taking) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+	s.lines = append(s.lines, lines...)
+	return nil, nil
+}
+
+func (*taking) Order(context.Context, string, string) error { return nil }
+
+// Whatever is read, nothing panics; and what is read is written and read again as the same.
+func FuzzImport(f *testing.F) {
+	f.Add([]byte(`{"tallycast":"export","format":1,"fingerprint":"x","made":"2026-11-22T20:30:00Z"}
+{"order":"former blog/likes/a","value":"[\"blog/likes/b\"]"}
+{"topic":"blog/likes/a","rule":"toggle","count":2,"version":5,"seed":1,"first":true,"members":"00000000000000ff","counted":1}
+{"topic":"blog/claps/a","rule":"amount:50","count":2,"version":5,"adjustment":-1,"first":true,"members":"00000000000000ff0000000000000001","amounts":[2,3]}
+{"topic":"blog/claps/a","rule":"amount:50","count":2,"version":5,"until":77,"counted":4}
+{"total":{"topics":1,"contributions":1}}
+`))
+	f.Add([]byte(`{"tallycast":"export","format":1}` + "\n\n{}\n[]\nnull"))
+	f.Add([]byte("\xff\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		first := &taking{}
+		report, err := transfer.Import(context.Background(), first, bytes.NewReader(text), transfer.ImportOptions{})
+		if err != nil && len(first.lines) == 0 {
+			return
+		}
+		if report.Contributions < 0 || report.Topics > int64(len(first.lines)) {
+			t.Errorf("it reports %+v of %d lines", report, len(first.lines))
+		}
+		again := &taking{}
+		header := transfer.NewHeader([]byte("any"), false, time.Unix(0, 0))
+		if _, err := transfer.Import(context.Background(), again, bytes.NewReader(transfer.Piece(header, first.lines)), transfer.ImportOptions{Piece: true}); err != nil {
+			t.Fatal(err)
+		}
+		if len(again.lines) != len(first.lines) {
+			t.Fatalf("of %d lines %d were read again", len(first.lines), len(again.lines))
+		}
+		for i, line := range first.lines {
+			line.Number = again.lines[i].Number
+			if got, want := transfer.Piece(header, again.lines[i:i+1]), transfer.Piece(header, []transfer.Line{line}); !bytes.Equal(got, want) {
+				t.Errorf("%s became %s", want, got)
+			}
+		}
+	})
+}
+
+// Whatever other counters are said to have left, nothing panics and no count is none.
+func FuzzImporters(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.*")
+	if err != nil || len(files) < 8 {
+		f.Fatalf("there are %d samples: %v", len(files), err)
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add(goatArchive(f, "x/", nil))
+	plain := func(read func(transfer.File, transfer.Layout) (transfer.Counts, error)) func(transfer.File, transfer.Naming) (transfer.Counts, error) {
+		return func(r transfer.File, _ transfer.Naming) (transfer.Counts, error) { return read(r, transfer.Layout{}) }
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, read := range []func(transfer.File, transfer.Naming) (transfer.Counts, error){
+			transfer.ReadGoatCounter, transfer.ReadUmami, transfer.ReadApplause, transfer.ReadBusuanzi,
+			plain(transfer.ReadCountsCSV), plain(transfer.ReadCountsJSON),
+		} {
+			how := naming()
+			how.KeepQuery = len(text)%2 == 0
+			found, _ := read(file(text), how)
+			for _, c := range found.Counts {
+				if c.Count < 0 || c.Topic == (tally.Topic{}) {
+					t.Errorf("it found %+v", c)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,260 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+// sample opens a file of testdata.
+func sample(t testing.TB, name string) transfer.File {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file(string(text))
+}
+
+// file is a file with that text.
+func file(text string) transfer.File {
+	return transfer.NewFile(strings.NewReader(text), int64(len(text)))
+}
+
+// naming is how the tests call what importers find.
+func naming() transfer.Naming {
+	return transfer.Naming{Site: "blog", Metrics: map[string]string{"views": "views", "visitors": "visitors", "claps": "claps"}}
+}
+
+// texts are counts as text, in their order.
+func texts(c transfer.Counts) (texts []string) {
+	for _, each := range c.Counts {
+		texts = append(texts, each.Topic.String()+" "+string(appendInt(nil, each.Count)))
+	}
+	return texts
+}
+
+func TestWhatOtherCountersLeaveIsUnderstood(t *testing.T) {
+	for _, test := range []struct {
+		file    string
+		read    func(transfer.File, transfer.Naming) (transfer.Counts, error)
+		host    string
+		want    []string
+		refused []int64 // lines or entries
+		leftOut map[string]int64
+	}{
+		{file: "goatcounter-v2.csv", read: transfer.ReadGoatCounter, refused: []int64{9, 10, 11},
+			leftOut: map[string]int64{"events": 1, "views of bots": 1},
+			want: []string{"blog/views/index 1", "blog/views/posts/hello 3", "blog/views/posts/über 1", "blog/views/site 5",
+				"blog/visitors/index 1", "blog/visitors/posts/hello 2", "blog/visitors/posts/über 1", "blog/visitors/site 2"}},
+		{file: "goatcounter-v1.csv", read: transfer.ReadGoatCounter,
+			want: []string{"blog/views/a.html 2", "blog/views/site 2", "blog/visitors/a.html 1", "blog/visitors/site 1"}},
+		{file: "umami-website_event.csv", read: transfer.ReadUmami, host: "blog.example.com",
+			leftOut: map[string]int64{"events": 1, "entries of other hosts": 1},
+			want: []string{"blog/views/index 1", "blog/views/posts/hello 3", "blog/views/site 4",
+				"blog/visitors/index 1", "blog/visitors/posts/hello 2", "blog/visitors/site 2"}},
+		{file: "umami-pages.csv", read: transfer.ReadUmami, refused: []int64{5},
+			want: []string{"blog/views/index 120", "blog/views/posts/hello 40"}},
+		{file: "applause.json", read: transfer.ReadApplause, refused: []int64{6, 7},
+			want: []string{"blog/claps/index 1", "blog/claps/posts/hello 15", "blog/claps/posts/two 7"}},
+		{file: "applause-dynamodb.json", read: transfer.ReadApplause,
+			want: []string{"blog/claps/posts/hello 12", "blog/claps/posts/two 7"}},
+		{file: "busuanzi.json", read: transfer.ReadBusuanzi, refused: []int64{16},
+			want: []string{"blog/views/p/d4bc55f2 2", "blog/views/p/e1ee5eca 5", "blog/views/site 435", "blog/visitors/site 420"}},
+		{file: "busuanzi.jsonp", read: transfer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
+			want: []string{"blog/views/site 434", "blog/visitors/site 419"}},
+		{file: "busuanzi-data.json", read: transfer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
+			want: []string{"blog/views/site 434", "blog/visitors/site 419"}},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			how := naming()
+			if test.host != "" {
+				how.Hosts = []string{test.host}
+			}
+			found, err := test.read(sample(t, test.file), how)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := texts(found); !slices.Equal(got, test.want) {
+				t.Errorf("it found\n%q, want\n%q", got, test.want)
+			}
+			var refused []int64
+			for _, r := range found.Refused {
+				refused = append(refused, r.Line)
+			}
+			if !slices.Equal(refused, test.refused) || found.RefusedEntries != int64(len(refused)) {
+				t.Errorf("it refused %v", found.Refused)
+			}
+			if len(test.leftOut)+len(found.LeftOut) > 0 && !maps.Equal(found.LeftOut, test.leftOut) {
+				t.Errorf("it left out %v", found.LeftOut)
+			}
+		})
+	}
+}
+
+func TestPagesOfSeveralHostsAreNotCountedTogether(t *testing.T) {
+	_, err := transfer.ReadUmami(sample(t, "umami-website_event.csv"), naming())
+	if err == nil || !strings.Contains(err.Error(), "blog.example.com (4), localhost (1)") || !strings.Contains(err.Error(), "--host") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestOnlyTheFiguresThatAreTakenCount(t *testing.T) {
+	how := transfer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "people"}}
+	found, err := transfer.ReadGoatCounter(sample(t, "goatcounter-v1.csv"), how)
+	if got := texts(found); err != nil || !slices.Equal(got, []string{"blog/people/a.html 1", "blog/people/site 1"}) {
+		t.Errorf("it found %q, %v", got, err)
+	}
+}
+
+func TestAnotherFileThanWasSaidIsRefused(t *testing.T) {
+	for name, read := range map[string]func(transfer.File, transfer.Naming) (transfer.Counts, error){
+		"goatcounter": transfer.ReadGoatCounter, "umami": transfer.ReadUmami, "applause": transfer.ReadApplause, "busuanzi": transfer.ReadBusuanzi,
+	} {
+		for _, text := range []string{"", "\x00\xff", "topic,count\na,1\n", "3Path,Title\n", `"`, "[", `[{"url":`, "f(", `{"Items":[1,`} {
+			found, err := read(file(text), naming())
+			if err == nil && len(found.Counts) > 0 {
+				t.Errorf("%s of %q: %v", name, text, found)
+			}
+			if err == nil && found.RefusedEntries == 0 {
+				t.Errorf("%s of %q: it says nothing", name, text)
+			}
+		}
+	}
+}
+
+func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
+	template, err := transfer.ParseTemplate("blog/likes/posts/{1}", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "blog/likes/posts/a 3"
+	for name, test := range map[string]struct {
+		text     string
+		template transfer.Template
+		json     bool
+		want     []string
+		refused  int64
+	}{
+		"with a header":     {text: "topic,count\nblog/likes/a,3\n", want: []string{"blog/likes/a 3"}},
+		"columns elsewhere": {text: "\ufeffTitle,Count,Topic\r\n\"x, y\",3,blog/likes/a\r\n", want: []string{"blog/likes/a 3"}},
+		"without a header":  {text: "blog/likes/a,3\nblog/likes/a,4\n", want: []string{"blog/likes/a 7"}},
+		"of a spreadsheet":  {text: "topic,count\nblog/likes/a,3.00\nblog/likes/b,3.5\n\nblog/likes/c,1e3\n", want: []string{"blog/likes/a 3"}, refused: 2},
+		"slugs":             {text: "topic,count\n/a/,3\n", template: template, want: []string{want}},
+		"what cannot be":    {text: "topic,count\nblog/likes,3\nblog/likes/a\nblog/likes/a,-1\nblog/likes/a,9007199254740992\n", refused: 4},
+		"an open quote":     {text: "topic,count\nblog/likes/a,3\n\"blog/likes/b,4\nblog/likes/c,5\n\"blog/likes/d\",6\n", want: []string{"blog/likes/a 3", "blog/likes/c 5", "blog/likes/d 6"}, refused: 1},
+		"objects":           {text: `[{"topic":"blog/likes/a","count":3},{"topic":"","count":3},5]`, json: true, want: []string{"blog/likes/a 3"}, refused: 2},
+		"one object":        {text: `{"a":3,"b":"4","c":{}}`, json: true, template: template, want: []string{want, "blog/likes/posts/b 4"}, refused: 1},
+		"named twice":       {text: `{"a":3,"a":4}`, json: true, template: template, want: []string{want}, refused: 1},
+		"an empty list":     {text: `[]`, json: true},
+	} {
+		read := transfer.ReadCountsCSV
+		if test.json {
+			read = transfer.ReadCountsJSON
+		}
+		found, err := read(file(test.text), transfer.Layout{Template: test.template})
+		if got := texts(found); err != nil || !slices.Equal(got, test.want) || found.RefusedEntries != test.refused {
+			t.Errorf("%s: %q, %+v, %v", name, got, found.Refused, err)
+		}
+	}
+}
+
+func TestPlainCountsGoOutAndComeInAgain(t *testing.T) {
+	from := filled(t)
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		totals, err := transfer.ExportCounts(context.Background(), from, tally.Scope{}, asJSON, &out, nil)
+		if err != nil || totals.Topics != 8 {
+			t.Fatalf("%+v, %v", totals, err)
+		}
+		read := transfer.ReadCountsCSV
+		if asJSON {
+			read = transfer.ReadCountsJSON
+		}
+		found, err := read(file(out.String()), transfer.Layout{})
+		if err != nil || found.RefusedEntries > 0 {
+			t.Fatalf("%+v, %v", found.Refused, err)
+		}
+		to := transfer.NumbersOf(open(t, secret))
+		for _, as := range []tally.EditKind{tally.EditSeed, tally.EditCount, tally.EditAdjustment} {
+			plan, err := transfer.Plan(context.Background(), to, found.Counts, as)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Each says before what it does then; twice it changes nothing.
+			for _, again := range []bool{false, true} {
+				for i, done := range transfer.Apply(context.Background(), to, found.Counts, as, nil) {
+					if done.Err != nil {
+						t.Fatal(done.Err)
+					}
+					if !again && (done.After.Count != plan[i].After.Count || done.Changed != plan[i].Changed) {
+						t.Errorf("as %d, %s: %+v was planned and %+v done", as, done.Topic, plan[i].After, done.After)
+					}
+					if as != tally.EditAdjustment && done.After.Count != done.Count.Count || again && done.Changed {
+						t.Errorf("as %d, again %t: %+v", as, again, done)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestKeysBecomeTopicsByPattern(t *testing.T) {
+	for _, test := range []struct{ pattern, topic, key, want string }{
+		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:likes:hello-world", "blog/likes/hello-world"},
+		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:likes:a:b", "blog/likes/a:b"},
+		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:shop:likes:a", ""},
+		{"*:likes:*", "blog/likes/{1}/{2}", "a:likes:b", "blog/likes/a/b"},
+		{"*:likes:*", "blog/likes/{2}", "a:likes:b", "blog/likes/b"},
+		{"page?[x]:*", "blog/likes/{1}", "page?[x]:/posts/hello/index.html", "blog/likes/posts/hello"},
+		{"page?[x]:*", "blog/likes/{1}", "pages[x]:a", ""},
+	} {
+		keys, err := transfer.ParsePlainKeys(test.pattern, test.topic, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyspace := some{{Name: test.key, Type: "string", Text: "5"}}
+		found, err := transfer.ReadPlainKeys(context.Background(), keyspace, keys)
+		if test.want == "" {
+			if err == nil {
+				t.Errorf("%s matched %q", test.pattern, test.key)
+			}
+			continue
+		}
+		if got := texts(found); err != nil || !slices.Equal(got, []string{test.want + " 5"}) {
+			t.Errorf("%s of %q: %q, %v, %v", test.pattern, test.key, got, found.Refused, err)
+		}
+	}
+}
+
+// some are keys that a test has at hand; the real Redis stands in the tests of the
+// package that reads one.
+type some []transfer.Key
+
+func (s some) Scan(_ context.Context, _ transfer.Pattern, each func(transfer.Key) error) error {
+	for _, key := range append(s, s...) { // twice, as a scan may
+		if err := each(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestPatternsAndTemplatesThatCannotBeAreRefused(t *testing.T) {
+	for _, test := range [][3]string{
+		{"likes", "blog/likes/{1}", ""}, {"", "blog/likes/x", ""}, {"likes", "blog/likes", ""}, {"likes", "blog/likes/x", "seen:*"}, {"likes:*", "blog/likes", ""}, {"likes:*", "blog/likes/{2}", ""}, {"likes:*", "blog/likes/all", ""},
+		{"likes:*", "Blog/likes/{1}", ""}, {"likes:*", "blog/likes/{x}", ""}, {"likes:*", "blog/likes/{1}", "seen"}, {"likes:*", "blog/likes/{1}", "*:seen:*"},
+	} {
+		if _, err := transfer.ParsePlainKeys(test[0], test[1], test[2]); err == nil {
+			t.Errorf("%q is accepted", test)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package transfer_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+// generated is a store of so many contributions, spread over topics of 2,500.
+type generated struct{ portions, n int }
+
+func (generated) Settings(context.Context) (map[string]string, error) { return nil, nil }
+
+func (g *generated) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion) error) error {
+	const ofTopic = 2500
+	for topics := 0; g.n > 0; topics++ {
+		topic, err := tally.ParseTopic(fmt.Sprintf("blog/likes/page-%d", topics))
+		if err != nil {
+			return err
+		}
+		left := min(ofTopic, g.n)
+		g.n -= left
+		portion := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Count: int64(left), Version: 1}}, Counted: int64(left), First: true}
+		for left > 0 {
+			portion.Contributions = make([]tally.Contribution, min(left, tally.MaxPortion))
+			left -= len(portion.Contributions)
+			for i := range portion.Contributions {
+				portion.Contributions[i] = tally.Contribution{Member: tally.Member(left + i + 1), Amount: 1}
+			}
+			portion.Last = left == 0
+			if g.portions++; g.portions%100 == 0 {
+				runtime.GC()
+			}
+			if err := each(portion); err != nil {
+				return err
+			}
+			portion.First = false
+		}
+	}
+	return nil
+}
+
+// counting counts what is imported and forgets it.
+type counting struct{ contributions int }
+
+func (*counting) Begin(context.Context, transfer.Header) error { return nil }
+
+func (c *counting) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+	for _, line := range lines {
+		c.contributions += len(line.Contributions)
+	}
+	return nil, nil
+}
+
+func (*counting) Order(context.Context, string, string) error { return nil }
+
+// Exporting and importing ten times as much takes no more memory: what is held at once
+// is a batch.
+func TestMemoryDoesNotGrowWithContributions(t *testing.T) {
+	highest := func(n int) uint64 {
+		read, write := io.Pipe()
+		done := make(chan error, 1)
+		go func() { // ends with the export, which is waited for
+			_, err := transfer.Export(context.Background(), &generated{n: n}, catalog(), transfer.NewHeader(secret, false, time.Now()), tally.Scope{}, write, nil)
+			write.CloseWithError(err)
+			done <- err
+		}()
+		var most uint64
+		target := &counting{}
+		_, err := transfer.Import(context.Background(), target, read, transfer.ImportOptions{Progress: func(transfer.Progress) {
+			var now runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if target.contributions != n {
+			t.Fatalf("%d of %d contributions arrived", target.contributions, n)
+		}
+		return most
+	}
+	few, many := highest(100_000), highest(1_000_000)
+	// What a batch takes may be met before or after it is let go.
+	const more = 2 << 20 // bytes
+	if t.Logf("%d and %d bytes", few, many); many > few+more {
+		t.Errorf("the heap has %d bytes with ten times as many contributions, and %d before", many, few)
+	}
+}
+
+// A copy is compared: what it lacks is named.
+func TestACopyIsComparedWithItsSource(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
+	if err != nil || len(copied.Differences) > 0 || len(copied.Moving) > 0 || copied.Topics != 8 || copied.Held {
+		t.Errorf("%+v, %v", copied, err)
+	}
+	same(t, from, to)
+	// One that loses portions on the way is found out.
+	lossy := &losing{Store: open(t, secret)}
+	copied, err = transfer.Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
+	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].More {
+		t.Errorf("%+v, %v", copied.Differences, err)
+	}
+	// And one that held something before may hold more.
+	held := open(t, secret)
+	contribute(t, held, "blog/likes/hello", 9000, 5, 1)
+	copied, err = transfer.Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
+	if err != nil || len(copied.Differences) != 1 || !copied.Differences[0].More || !copied.Held {
+		t.Errorf("%+v, %v", copied.Differences, err)
+	}
+}
+
+func TestWhatChangesInTheSourceMeanwhileIsNamed(t *testing.T) {
+	from, to := filled(t), open(t, secret)
+	once := true
+	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, func(step string, _ transfer.Progress) {
+		if step == "copy" && once {
+			once = false
+			contribute(t, from, "blog/likes/hello", 7000, 1, 1)
+		}
+	})
+	if err != nil || len(copied.Differences) > 0 || len(copied.Moving) != 1 || copied.Moving[0] != topic(t, "blog/likes/hello") {
+		t.Errorf("%+v, %v", copied, err)
+	}
+}
