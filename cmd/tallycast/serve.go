@@ -15,6 +15,7 @@ import (
 	"github.com/tallycast/tallycast/internal/api"
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -58,7 +59,7 @@ type instance struct {
 	store    store
 	hub      *hub.Hub
 	sink     *noticedSink // the hub
-	presence *hub.Presence
+	presence *presence.Tracker
 	desk     *owner.Service
 	sitemaps []func(context.Context) error // which follow them
 	push     *push.Server
@@ -98,7 +99,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		Formats:       push.Formats(),
 	})
 	i.sink = newNoticedSink(i.hub)
-	i.presence = hub.NewPresence(i.store, c.maxWatchedTopics)
+	i.presence = presence.New(i.store, c.maxWatchedTopics)
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.maxViewers,
 		MaxViewersPerAddress: c.maxViewersPerAddress,

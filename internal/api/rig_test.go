@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -81,8 +82,8 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	t.Helper()
 	h := hub.New(store, hub.Options{Formats: push.Formats()})
-	presence := hub.NewPresence(store, 0)
-	pusher, err := push.New(h, presence, catalog, push.Options{MaxViewersPerAddress: 3})
+	tracker := presence.New(store, 0)
+	pusher, err := push.New(h, tracker, catalog, push.Options{MaxViewersPerAddress: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	var running sync.WaitGroup
 	running.Go(func() { _ = store.Run(ctx, h, a.Receive) })
 	running.Go(func() { _ = h.Run(ctx) })
-	running.Go(func() { _ = presence.Run(ctx) })
+	running.Go(func() { _ = tracker.Run(ctx) })
 	running.Go(func() { _ = pusher.Run(ctx) })
 	running.Go(func() { _ = a.Run(ctx) })
 	t.Cleanup(func() {

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -36,7 +37,7 @@ type instance struct {
 	t        *testing.T
 	service  *tally.Service
 	hub      *hub.Hub
-	presence *hub.Presence
+	presence *presence.Tracker
 	server   *push.Server
 	http     *httptest.Server
 	stop     func() // ends it, and waits
@@ -50,18 +51,18 @@ func start(t *testing.T, options push.Options) *instance {
 		t.Fatal(err)
 	}
 	h := hub.New(store, hub.Options{Formats: push.Formats(), WriteTimeout: options.WriteTimeout})
-	presence := hub.NewPresence(store, 0)
-	server, err := push.New(h, presence, catalog, options)
+	tracker := presence.New(store, 0)
+	server, err := push.New(h, tracker, catalog, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, presence: presence, server: server}
+	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, presence: tracker, server: server}
 	i.http = httptest.NewServer(http.HandlerFunc(i.handle))
 
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{
-		h.Run, presence.Run, server.Run,
+		h.Run, tracker.Run, server.Run,
 		func(ctx context.Context) error { return store.Run(ctx, h, func([]byte) {}) },
 	} {
 		running.Go(func() {

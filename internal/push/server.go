@@ -54,11 +54,19 @@ type Refusal struct {
 	Err  error
 }
 
+// Presence counts the pages that connections hold present.
+type Presence interface {
+	// Enter counts one more page on topic. It returns false if that is a topic too many.
+	Enter(topic tally.Topic) bool
+	// Leave counts one page less.
+	Leave(topic tally.Topic)
+}
+
 // Server takes connections over and holds them. All methods may be called
 // concurrently.
 type Server struct {
 	hub       *hub.Hub
-	presence  *hub.Presence
+	presence  Presence
 	catalog   *tally.Catalog
 	options   Options
 	readiness *readiness
@@ -80,7 +88,7 @@ type clientAddress struct {
 }
 
 // New returns a server whose viewers h serves.
-func New(h *hub.Hub, presence *hub.Presence, catalog *tally.Catalog, options Options) (*Server, error) {
+func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options) (*Server, error) {
 	if options.MaxTopics <= 0 {
 		options.MaxTopics = 1000
 	}

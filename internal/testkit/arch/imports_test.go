@@ -23,6 +23,7 @@ var inward = map[string][]string{
 	"internal/sqlitestore": {"internal/newfile", "internal/tally"},
 	"internal/redisstore":  {"internal/tally"},
 	"internal/hub":         {"internal/tally"},
+	"internal/presence":    {"internal/tally"},
 	"internal/push":        {"internal/hub", "internal/tally"},
 	"internal/connlimit":   {"internal/tally"},
 	"internal/owner":       {"internal/tally"},
@@ -42,7 +43,7 @@ var inward = map[string][]string{
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
 	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/transfer", "internal/hub", "internal/newfile", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
-		"internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
+		"internal/presence", "internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/testkit/storetest":   {"internal/tally"},
 	"internal/testkit/redistest":   {"internal/testkit/processtest"},

@@ -1,0 +1,223 @@
+// Package presence counts the pages that the connections of this instance hold
+// present, and keeps the instance's share of each topic's presence in the store.
+// A share expires in the store unless it is renewed, so an instance that dies
+// takes its readers with it. Package push reports the pages.
+package presence
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// leaveDelay is how long a page still counts after it left, so that the count does
+	// not fall during a reload.
+	leaveDelay = 3 * time.Second
+	// batchDelay is how long a changed share waits for others to be stored with it.
+	batchDelay = 100 * time.Millisecond
+	// shareTTL is how long the store counts a share after it was last set.
+	shareTTL = 10 * time.Second
+	// renewInterval is how often shares are set again. Two renewals may fail before a
+	// share expires.
+	renewInterval = 3 * time.Second
+	// storeTimeout bounds one call of the store, which sets at most batchSize shares.
+	storeTimeout = 3 * time.Second
+	batchSize    = 1000
+	// withdrawTimeout bounds setting all shares to 0 when the instance ends.
+	withdrawTimeout = time.Second
+)
+
+// Store keeps the shares of all instances.
+type Store interface {
+	// SetShares sets this instance's shares, which expire after ttl.
+	SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error
+}
+
+// Tracker counts present pages by topic. All methods may be called concurrently.
+type Tracker struct {
+	store     Store
+	maxTopics int           // 0 means any number
+	wake      chan struct{} // holds one value when a share changed
+	failures  atomic.Int64
+
+	mu      sync.Mutex
+	pages   map[tally.Topic]int64 // by topic; 0 until the store has taken the 0
+	changed map[tally.Topic]bool  // shares that the store does not have yet
+	leaving []departure           // oldest first
+}
+
+// departure is a page that left and counts until the time given.
+type departure struct {
+	until time.Time
+	topic tally.Topic
+}
+
+// New returns a Tracker that keeps shares of at most maxTopics topics in store while
+// [Tracker.Run] runs; 0 means any number.
+func New(store Store, maxTopics int) *Tracker {
+	return &Tracker{
+		store:     store,
+		maxTopics: maxTopics,
+		wake:      make(chan struct{}, 1),
+		pages:     map[tally.Topic]int64{},
+		changed:   map[tally.Topic]bool{},
+	}
+}
+
+// Enter counts one more page on topic. It returns false, and counts nothing, if
+// that is one topic too many.
+func (t *Tracker) Enter(topic tally.Topic) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.pages[topic]; !ok && t.maxTopics > 0 && len(t.pages) >= t.maxTopics {
+		return false
+	}
+	t.pages[topic]++
+	t.changed[topic] = true
+	t.notify()
+	return true
+}
+
+// Leave counts one page less on topic after the leave delay.
+func (t *Tracker) Leave(topic tally.Topic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaving = append(t.leaving, departure{time.Now().Add(leaveDelay), topic})
+	t.notify()
+}
+
+func (t *Tracker) notify() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run stores the shares until ctx ends, and then sets them to 0.
+func (t *Tracker) Run(ctx context.Context) error {
+	renewal := time.NewTicker(renewInterval)
+	defer renewal.Stop()
+	timer := time.NewTimer(renewInterval)
+	defer timer.Stop()
+	next := time.Now().Add(renewInterval) // when timer fires
+	for {
+		select {
+		case <-ctx.Done():
+			t.withdraw(context.WithoutCancel(ctx))
+			return nil
+		case <-renewal.C:
+			t.expire(time.Now())
+			t.set(ctx, t.allShares())
+		case <-t.wake:
+			if soon := time.Now().Add(batchDelay); soon.Before(next) {
+				next = soon
+				timer.Reset(batchDelay)
+			}
+		case <-timer.C:
+			wait := t.expire(time.Now())
+			t.set(ctx, t.changedShares())
+			next = time.Now().Add(wait)
+			timer.Reset(wait)
+		}
+	}
+}
+
+// expire takes off the pages whose leave delay is over. It returns how long to wait
+// for the next one.
+func (t *Tracker) expire(now time.Time) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.leaving) > 0 {
+		d := t.leaving[0]
+		if d.until.After(now) {
+			return d.until.Sub(now) + batchDelay
+		}
+		t.pages[d.topic]--
+		t.changed[d.topic] = true
+		t.leaving = t.leaving[1:]
+	}
+	t.leaving = nil
+	return renewInterval
+}
+
+// changedShares returns the shares that changed since they were last returned.
+func (t *Tracker) changedShares() []tally.Share {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	shares := make([]tally.Share, 0, len(t.changed))
+	for topic := range t.changed {
+		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic]})
+	}
+	clear(t.changed)
+	return shares
+}
+
+// allShares returns every share.
+func (t *Tracker) allShares() []tally.Share {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	shares := make([]tally.Share, 0, len(t.pages))
+	for topic, pages := range t.pages {
+		shares = append(shares, tally.Share{Topic: topic, Pages: pages})
+	}
+	clear(t.changed)
+	return shares
+}
+
+// set stores shares in batches. The next renewal sets again what the store refuses.
+func (t *Tracker) set(ctx context.Context, shares []tally.Share) {
+	for batch := range slices.Chunk(shares, batchSize) {
+		t.setBatch(ctx, batch)
+	}
+}
+
+// setBatch stores shares, and forgets the topics of those that are 0.
+func (t *Tracker) setBatch(ctx context.Context, shares []tally.Share) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := t.store.SetShares(ctx, shareTTL, shares); err != nil {
+		t.failures.Add(1)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, share := range shares {
+		if share.Pages == 0 && t.pages[share.Topic] == 0 {
+			delete(t.pages, share.Topic)
+		}
+	}
+}
+
+// withdraw sets all shares to 0, so that readers disappear before shares expire.
+func (t *Tracker) withdraw(ctx context.Context) {
+	t.mu.Lock()
+	for topic := range t.pages {
+		t.pages[topic] = 0
+	}
+	t.leaving = nil
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, withdrawTimeout)
+	defer cancel()
+	t.set(ctx, t.allShares())
+}
+
+// Metrics implements [tally.Instrumented].
+func (t *Tracker) Metrics() []tally.Metric {
+	t.mu.Lock()
+	topics := len(t.pages)
+	var pages int64
+	for _, n := range t.pages {
+		pages += n
+	}
+	t.mu.Unlock()
+	return []tally.Metric{
+		{Name: "present_topics", Help: "Topics on which this instance holds pages present.", Value: float64(topics)},
+		{Name: "present_pages", Help: "Pages that this instance holds present.", Value: float64(pages)},
+		{Name: "presence_failures_total", Counter: true, Help: "Times the store did not take this instance's shares.", Value: float64(t.failures.Load())},
+	}
+}
