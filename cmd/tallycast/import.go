@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/importer"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
 )
@@ -111,8 +112,8 @@ type importing struct {
 	as      tally.EditKind
 	dry     bool
 	store   storeURL // the zero value: the service is asked
-	naming  transfer.Naming
-	layout  transfer.Layout
+	naming  importer.Naming
+	layout  importer.Layout
 	path    string // - is standard input; empty with from
 
 	from, pattern, topic, seen string
@@ -164,14 +165,14 @@ func (p *process) readImport() (i importing, err error) {
 		dry:     one(r, "dry-run", parseBool),
 		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
 	}
-	i.naming = transfer.Naming{
+	i.naming = importer.Naming{
 		Site:      one(r, "site", parseSiteName),
 		Metrics:   many(r, "take", parseTaken),
 		Hosts:     many(r, "host", parseHosts),
 		Websites:  many(r, "website", func(items []string) ([]string, error) { return items, nil }),
 		KeepQuery: one(r, "keep-query", parseBool),
 	}
-	i.layout = many(r, "columns", transfer.ParseColumns)
+	i.layout = many(r, "columns", importer.ParseColumns)
 	switch {
 	case len(r.problems) > 0:
 		return i, r.problemsAsError()

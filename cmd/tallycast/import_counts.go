@@ -14,9 +14,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/plainkeys"
+	"github.com/tallycast/tallycast/internal/importer"
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // unknownArchive stands for a zip archive of no format that is known.
@@ -34,7 +33,7 @@ func formatOf(path string) string {
 		if in, err := os.Open(path); err == nil {
 			defer in.Close()
 			if info, err := in.Stat(); err == nil {
-				return cmp.Or(transfer.FormatOf(transfer.NewFile(in, info.Size())), unknownArchive)
+				return cmp.Or(importer.FormatOf(importer.NewFile(in, info.Size())), unknownArchive)
 			}
 		}
 	}
@@ -45,7 +44,7 @@ func formatOf(path string) string {
 func parseHosts(items []string) (hosts []string, err error) {
 	var problems []error
 	for _, item := range items {
-		host, err := transfer.ParseHost(item)
+		host, err := importer.ParseHost(item)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -63,7 +62,7 @@ func parseTaken(items []string) (map[string]string, error) {
 		if !ok {
 			metric = figure
 		}
-		if !slices.Contains([]string{transfer.FigureViews, transfer.FigureVisitors, transfer.FigureClaps}, figure) || !tally.ValidMetric(metric) {
+		if !slices.Contains([]string{importer.FigureViews, importer.FigureVisitors, importer.FigureClaps}, figure) || !tally.ValidMetric(metric) {
 			problems = append(problems, fmt.Errorf("%q should be views, visitors or claps, = and a metric, such as views=views", item))
 		}
 		taken[figure] = metric
@@ -73,14 +72,14 @@ func parseTaken(items []string) (map[string]string, error) {
 
 // figures are what each format has.
 var figures = map[string][]string{
-	"goatcounter": {transfer.FigureViews, transfer.FigureVisitors},
-	"umami":       {transfer.FigureViews, transfer.FigureVisitors},
-	"busuanzi":    {transfer.FigureViews, transfer.FigureVisitors},
-	"applause":    {transfer.FigureClaps},
+	"goatcounter": {importer.FigureViews, importer.FigureVisitors},
+	"umami":       {importer.FigureViews, importer.FigureVisitors},
+	"busuanzi":    {importer.FigureViews, importer.FigureVisitors},
+	"applause":    {importer.FigureClaps},
 }
 
 // findCounts reads plain counts, from wherever they are.
-func (p *process) findCounts(i importing) (counts transfer.Counts, err error) {
+func (p *process) findCounts(i importing) (counts importer.Counts, err error) {
 	if i.format == "keys" {
 		return p.findKeys(i)
 	}
@@ -100,29 +99,29 @@ func (p *process) findCounts(i importing) (counts transfer.Counts, err error) {
 	}
 	switch i.format {
 	case "goatcounter":
-		return transfer.ReadGoatCounter(file, i.naming)
+		return importer.ReadGoatCounter(file, i.naming)
 	case "umami":
-		return transfer.ReadUmami(file, i.naming)
+		return importer.ReadUmami(file, i.naming)
 	case "applause":
-		return transfer.ReadApplause(file, i.naming)
+		return importer.ReadApplause(file, i.naming)
 	case "busuanzi":
-		return transfer.ReadBusuanzi(file, i.naming)
+		return importer.ReadBusuanzi(file, i.naming)
 	}
 	i.layout.Hosts = i.naming.Hosts
 	if i.topic != "" {
-		if i.layout.Template, err = transfer.ParseTemplate(i.topic, 1); err != nil {
+		if i.layout.Template, err = importer.ParseTemplate(i.topic, 1); err != nil {
 			return counts, fmt.Errorf("--topic: %w", err)
 		}
 	}
 	if i.format == "json" {
-		return transfer.ReadCountsJSON(file, i.layout)
+		return importer.ReadCountsJSON(file, i.layout)
 	}
-	return transfer.ReadCountsCSV(file, i.layout)
+	return importer.ReadCountsCSV(file, i.layout)
 }
 
 // openCounts opens a file of plain counts, or a copy of standard input, since importers
 // read a file more than once.
-func openCounts(path string) (file transfer.File, closeIt func() error, err error) {
+func openCounts(path string) (file importer.File, closeIt func() error, err error) {
 	var in *os.File
 	if path == "-" {
 		if in, err = os.CreateTemp("", "tallycast-import-"); err != nil {
@@ -148,26 +147,26 @@ func openCounts(path string) (file transfer.File, closeIt func() error, err erro
 	if err != nil {
 		return file, nil, errors.Join(fmt.Errorf("%s: %w", path, err), in.Close())
 	}
-	return transfer.NewFile(in, info.Size()), in.Close, nil
+	return importer.NewFile(in, info.Size()), in.Close, nil
 }
 
 // findKeys reads the keys of a Redis.
-func (p *process) findKeys(i importing) (counts transfer.Counts, err error) {
-	options, err := transfer.ParsePlainKeys(i.pattern, i.topic, i.seen)
+func (p *process) findKeys(i importing) (counts importer.Counts, err error) {
+	options, err := importer.ParsePlainKeys(i.pattern, i.topic, i.seen)
 	if err != nil {
 		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
 	options.Hosts = i.naming.Hosts
-	redis, err := plainkeys.Open(i.from)
+	redis, err := importer.OpenRedis(i.from)
 	if err != nil {
 		return counts, fmt.Errorf("--from: %w", err)
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	return transfer.ReadPlainKeys(p.ctx, redis, options)
+	return importer.ReadPlainKeys(p.ctx, redis, options)
 }
 
 // importCounts makes plain counts seeds, or says what that would change.
-func (p *process) importCounts(i importing, found transfer.Counts) int {
+func (p *process) importCounts(i importing, found importer.Counts) int {
 	for _, r := range found.Refused {
 		fmt.Fprintln(p.stderr, printable(whereRefused(i.path, r)+r.Reason))
 	}
@@ -199,7 +198,7 @@ func (p *process) importCounts(i importing, found transfer.Counts) int {
 }
 
 // whereRefused names the line of an entry. The reason names a key of a Redis.
-func whereRefused(path string, r transfer.CountRefusal) string {
+func whereRefused(path string, r importer.CountRefusal) string {
 	switch {
 	case r.Line == 0:
 		return ""
@@ -210,14 +209,14 @@ func whereRefused(path string, r transfer.CountRefusal) string {
 }
 
 // applyCounts makes the counts what they are to be, or finds out what that would change.
-func (p *process) applyCounts(i importing, numbers transfer.Numbers, counts []transfer.Count) ([]transfer.Planned, error) {
+func (p *process) applyCounts(i importing, numbers importer.Numbers, counts []importer.Count) ([]importer.Planned, error) {
 	if !i.dry {
 		m := p.meter("import")
 		defer m.end()
 		m.total = int64(len(counts))
-		return transfer.Apply(p.ctx, numbers, counts, i.as, func(done int) { m.at(int64(done), counted(done, "topic")) }), nil
+		return importer.Apply(p.ctx, numbers, counts, i.as, func(done int) { m.at(int64(done), counted(done, "topic")) }), nil
 	}
-	planned, err := transfer.Plan(p.ctx, numbers, counts, i.as)
+	planned, err := importer.Plan(p.ctx, numbers, counts, i.as)
 	if direct, ok := numbers.(*directNumbers); ok {
 		for n := range planned {
 			planned[n].Err = editable(direct.catalog, planned[n].Topic)
@@ -236,7 +235,7 @@ func reasonOf(err error) string {
 }
 
 // importNumbers opens what the counts go to.
-func (p *process) importNumbers(i importing) (transfer.Numbers, func() error, error) {
+func (p *process) importNumbers(i importing) (importer.Numbers, func() error, error) {
 	nothing := func() error { return nil }
 	if i.store == (storeURL{}) {
 		client, err := p.adminClient()
@@ -293,7 +292,7 @@ func nameOf(kind tally.EditKind) string {
 // directNumbers are those of a store that no service holds.
 type directNumbers struct {
 	catalog *tally.Catalog
-	shown   transfer.Lister // nil: the store does not exist yet
+	shown   importer.Lister // nil: the store does not exist yet
 	store   store           // nil: nothing is to be changed
 	changed int
 }
@@ -316,10 +315,10 @@ func (n *directNumbers) Edit(ctx context.Context, edits []tally.Edit) {
 	}
 }
 
-// States implements [transfer.Numbers].
+// States implements [importer.Numbers].
 func (n *directNumbers) States(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
 	if n.shown != nil {
-		return transfer.States(ctx, n.shown, topics)
+		return importer.States(ctx, n.shown, topics)
 	}
 	states := make([]tally.State, len(topics))
 	for i, topic := range topics {
@@ -341,7 +340,7 @@ func editable(catalog *tally.Catalog, topic tally.Topic) error {
 
 // tellCounts shows what would change, or in which topics others were seen than
 // counted, and says what was done.
-func tellCounts(out io.Writer, i importing, found transfer.Counts, planned []transfer.Planned) error {
+func tellCounts(out io.Writer, i importing, found importer.Counts, planned []importer.Planned) error {
 	changed := 0
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	head := "TOPIC\tCOUNT\tBECAME\tFOUND"
@@ -391,7 +390,7 @@ func tellCounts(out io.Writer, i importing, found transfer.Counts, planned []tra
 }
 
 // entriesOf writes how many lines or keys were read.
-func entriesOf(c transfer.Counts) string {
+func entriesOf(c importer.Counts) string {
 	unit := c.Unit + "s"
 	switch {
 	case c.Entries == 1:

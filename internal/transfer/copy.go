@@ -20,6 +20,11 @@ type Copied struct {
 	Held bool
 }
 
+// Lister is the part of a [tally.Ledger] that lists topics.
+type Lister interface {
+	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
+}
+
 // CopyTarget is a store that is copied to.
 type CopyTarget interface {
 	Source

@@ -1,142 +1,62 @@
 package transfer
 
 import (
-	"cmp"
-	"errors"
+	"context"
 	"fmt"
-	"slices"
+	"io"
+	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Figures that importers find.
-const (
-	FigureViews    = "views"
-	FigureVisitors = "visitors"
-	FigureClaps    = "claps"
-)
-
-// Count is a topic's count, without who contributed.
-type Count struct {
-	Topic tally.Topic
-	Count int64
-	// Seen is how many visitors the other counter remembers; below 0 if it does not.
-	Seen int64
-}
-
-// Counts are what an importer found.
-type Counts struct {
-	Counts  []Count        // sorted by topic, each topic once
-	Refused []CountRefusal // what was not understood, the first maxRefusals
-	// LeftOut says how much was left out on purpose, by why, such as "of bots".
-	LeftOut map[string]int64
-	// Notes are what the owner should know of the file.
-	Notes []string
-	// Entries are how many rows, objects or keys were read, and how many of them refused.
-	Entries, RefusedEntries int64
-	// Unit is what an entry is called, such as "line".
-	Unit string
-}
-
-// CountRefusal is an entry that was not understood.
-type CountRefusal struct {
-	File   string // within an archive; empty otherwise
-	Line   int64  // 0 if there are no lines
-	Reason string
-}
-
-const (
-	// maxRefusals bounds what is kept of refusals; all are counted.
-	maxRefusals = 1000
-	// maxTopics bounds how many topics an import finds: some GiB of memory.
-	maxTopics = 4_000_000
-)
-
-// adder gathers counts by topic.
-type adder struct {
-	found  map[tally.Topic]*Count
-	result Counts
-	full   error // why no more can be kept
-}
-
-func newAdder(unit string) *adder {
-	return &adder{
-		found:  map[tally.Topic]*Count{},
-		result: Counts{LeftOut: map[string]int64{}, Unit: unit},
+// ExportCounts writes topic and count of all topics of scope, as CSV with a header or
+// as a JSON array of objects, for spreadsheets and programs. It reads all contributions
+// on the way: of a listing each page would cost a store without an order of names, such
+// as Redis, a look at all keys.
+func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
+	e := &exporting{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	begin, end := "topic,count\n", ""
+	if asJSON {
+		begin, end = "[", "\n]\n"
 	}
+	e.buffer = append(e.buffer, begin...)
+	err := source.Dump(ctx, scope, func(p tally.Portion) error {
+		e.done.Contributions += int64(len(p.Contributions))
+		if !p.Last {
+			return nil
+		}
+		if asJSON {
+			e.buffer = appendCountJSON(e.buffer, p.Change, e.done.Topics == 0)
+		} else {
+			e.buffer = appendCountCSV(e.buffer, p.Change)
+		}
+		e.done.Topics++
+		return e.flush(writeBytes)
+	})
+	if err != nil {
+		return e.done.Totals, fmt.Errorf("export: %w", err)
+	}
+	e.buffer = append(e.buffer, end...)
+	return e.done.Totals, e.flush(0)
 }
 
-// add adds to a topic's count.
-func (a *adder) add(topic tally.Topic, n int64) {
-	if c := a.found[topic]; c != nil {
-		c.Count = min(c.Count+n, maxExact)
-		return
+func appendCountJSON(dst []byte, c tally.Change, first bool) []byte {
+	if !first {
+		dst = append(dst, ',')
 	}
-	a.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+	dst = tally.AppendJSONString(append(dst, "\n{\"topic\":"...), c.Topic.String())
+	dst = strconv.AppendInt(append(dst, `,"count":`...), c.Count, 10)
+	return append(dst, '}')
 }
 
-// atLeast raises a topic's count: for figures that several entries repeat.
-func (a *adder) atLeast(topic tally.Topic, n int64) {
-	if c := a.found[topic]; c == nil || c.Count < n {
-		a.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+// appendCountCSV appends a row (RFC 4180). No topic looks like a formula to a
+// spreadsheet, since it begins with the name of a site.
+func appendCountCSV(dst []byte, c tally.Change) []byte {
+	topic := c.Topic.String()
+	if strings.ContainsAny(topic, `",`) {
+		topic = `"` + strings.ReplaceAll(topic, `"`, `""`) + `"`
 	}
-}
-
-// errSkip says that a line holds no entry.
-var errSkip = errors.New("it holds no entry")
-
-// used counts an entry, which was left out or refused if err is not nil. It returns an
-// error if there is too much to keep.
-func (a *adder) used(file string, line int64, err error) error {
-	if errors.Is(err, errSkip) {
-		return nil
-	}
-	a.result.Entries++
-	switch {
-	case errors.Is(err, errOtherHost):
-		a.leaveOut("entries of other hosts")
-	case errors.Is(err, errNoHost):
-		a.leaveOut("entries without a host")
-	case err != nil:
-		a.refuse(file, line, err)
-	}
-	if len(a.found) > maxTopics {
-		a.full = fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
-	}
-	return a.full
-}
-
-// refuse notes that an entry was not understood.
-func (a *adder) refuse(file string, line int64, err error) {
-	a.result.RefusedEntries++
-	if len(a.result.Refused) < maxRefusals {
-		a.result.Refused = append(a.result.Refused, CountRefusal{file, line, err.Error()})
-	}
-}
-
-func (a *adder) leaveOut(why string) { a.result.LeftOut[why]++ }
-
-func (a *adder) note(format string, args ...any) {
-	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
-}
-
-// noteHosts tells which hosts were left out or not found.
-func (a *adder) noteHosts(chosen chosenHosts) {
-	if others := chosen.others(); others != "" {
-		a.note("Pages of other hosts were left out: %s. To add hosts up, name them in one run: --host A --host B.", others)
-	}
-	if absent := chosen.absent(); len(absent) > 0 {
-		a.note("No page is of %s.", strings.Join(absent, " or "))
-	}
-}
-
-// counts returns what was found.
-func (a *adder) counts() Counts {
-	a.result.Counts = make([]Count, 0, len(a.found))
-	for _, c := range a.found {
-		a.result.Counts = append(a.result.Counts, *c)
-	}
-	slices.SortFunc(a.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
-	return a.result
+	dst = append(append(dst, topic...), ',')
+	return append(strconv.AppendInt(dst, c.Count, 10), '\n')
 }

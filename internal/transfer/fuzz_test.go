@@ -3,17 +3,12 @@ package transfer_test
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
 )
-
-func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
 
 // portions is a store of portions that were made beforehand.
 type portions []tally.Portion
@@ -73,40 +68,6 @@ func FuzzImport(f *testing.F) {
 			line.Number = again.lines[i].Number
 			if got, want := transfer.Piece(header, again.lines[i:i+1]), transfer.Piece(header, []transfer.Line{line}); !bytes.Equal(got, want) {
 				t.Errorf("%s became %s", want, got)
-			}
-		}
-	})
-}
-
-// Whatever other counters are said to have left, nothing panics and no count is none.
-func FuzzImporters(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.*")
-	if err != nil || len(files) < 8 {
-		f.Fatalf("there are %d samples: %v", len(files), err)
-	}
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(text))
-	}
-	f.Add(goatArchive(f, "x/", nil))
-	plain := func(read func(transfer.File, transfer.Layout) (transfer.Counts, error)) func(transfer.File, transfer.Naming) (transfer.Counts, error) {
-		return func(r transfer.File, _ transfer.Naming) (transfer.Counts, error) { return read(r, transfer.Layout{}) }
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, read := range []func(transfer.File, transfer.Naming) (transfer.Counts, error){
-			transfer.ReadGoatCounter, transfer.ReadUmami, transfer.ReadApplause, transfer.ReadBusuanzi,
-			plain(transfer.ReadCountsCSV), plain(transfer.ReadCountsJSON),
-		} {
-			how := naming()
-			how.KeepQuery = len(text)%2 == 0
-			found, _ := read(file(text), how)
-			for _, c := range found.Counts {
-				if c.Count < 0 || c.Topic == (tally.Topic{}) {
-					t.Errorf("it found %+v", c)
-				}
 			}
 		}
 	})

@@ -32,8 +32,8 @@ var inward = map[string][]string{
 	"internal/plaintext":   {},
 	"internal/quotes":      {},
 	"internal/table":       {"internal/plaintext", "internal/quotes"},
-	"internal/transfer":    {"internal/numeral", "internal/pagekey", "internal/plaintext", "internal/table", "internal/tally"},
-	"internal/plainkeys":   {"internal/transfer"},
+	"internal/transfer":    {"internal/tally"},
+	"internal/importer":    {"internal/numeral", "internal/pagekey", "internal/plaintext", "internal/table", "internal/tally"},
 	"internal/seed":        {"internal/numeral", "internal/pagekey", "internal/plaintext", "internal/table", "internal/tally"},
 	"internal/sitemap":     {"internal/pagekey"},
 	"internal/problem":     {"internal/tally"},
@@ -42,7 +42,7 @@ var inward = map[string][]string{
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
-	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/transfer", "internal/hub", "internal/newfile", "internal/numeral", "internal/owner", "internal/plainkeys", "internal/problem",
+	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/transfer", "internal/hub", "internal/importer", "internal/newfile", "internal/numeral", "internal/owner", "internal/problem",
 		"internal/presence", "internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
 	// For tests alone.
 	"internal/testkit/storetest":   {"internal/tally"},
@@ -56,7 +56,7 @@ var inward = map[string][]string{
 var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
-	"github.com/redis/go-redis":      {"internal/redisstore", "internal/testkit/redistest", "internal/plainkeys"},
+	"github.com/redis/go-redis":      {"internal/importer", "internal/redisstore", "internal/testkit/redistest"},
 	"modernc.org/":                   {"internal/sqlitestore", "internal/testkit/e2e", "internal/testkit/checker"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},

@@ -1,10 +1,15 @@
-package transfer
+package importer
 
 import (
 	"context"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
+
+// Lister is the part of a [tally.Ledger] that lists topics.
+type Lister interface {
+	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
+}
 
 // Numbers is where counts without contributions go: a store, by [NumbersOf], or a
 // running service.

@@ -1,8 +1,8 @@
-package transfer_test
+package importer_test
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,12 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
+	"github.com/tallycast/tallycast/internal/importer"
 )
 
 // sample opens a file of testdata.
-func sample(t testing.TB, name string) transfer.File {
+func sample(t testing.TB, name string) importer.File {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
@@ -25,19 +24,19 @@ func sample(t testing.TB, name string) transfer.File {
 }
 
 // file is a file with that text.
-func file(text string) transfer.File {
-	return transfer.NewFile(strings.NewReader(text), int64(len(text)))
+func file(text string) importer.File {
+	return importer.NewFile(strings.NewReader(text), int64(len(text)))
 }
 
 // naming is how the tests call what importers find.
-func naming() transfer.Naming {
-	return transfer.Naming{Site: "blog", Metrics: map[string]string{"views": "views", "visitors": "visitors", "claps": "claps"}}
+func naming() importer.Naming {
+	return importer.Naming{Site: "blog", Metrics: map[string]string{"views": "views", "visitors": "visitors", "claps": "claps"}}
 }
 
 // texts are counts as text, in their order.
-func texts(c transfer.Counts) (texts []string) {
+func texts(c importer.Counts) (texts []string) {
 	for _, each := range c.Counts {
-		texts = append(texts, each.Topic.String()+" "+string(appendInt(nil, each.Count)))
+		texts = append(texts, fmt.Sprintf("%s %d", each.Topic, each.Count))
 	}
 	return texts
 }
@@ -45,33 +44,33 @@ func texts(c transfer.Counts) (texts []string) {
 func TestWhatOtherCountersLeaveIsUnderstood(t *testing.T) {
 	for _, test := range []struct {
 		file    string
-		read    func(transfer.File, transfer.Naming) (transfer.Counts, error)
+		read    func(importer.File, importer.Naming) (importer.Counts, error)
 		host    string
 		want    []string
 		refused []int64 // lines or entries
 		leftOut map[string]int64
 	}{
-		{file: "goatcounter-v2.csv", read: transfer.ReadGoatCounter, refused: []int64{9, 10, 11},
+		{file: "goatcounter-v2.csv", read: importer.ReadGoatCounter, refused: []int64{9, 10, 11},
 			leftOut: map[string]int64{"events": 1, "views of bots": 1},
 			want: []string{"blog/views/index 1", "blog/views/posts/hello 3", "blog/views/posts/über 1", "blog/views/site 5",
 				"blog/visitors/index 1", "blog/visitors/posts/hello 2", "blog/visitors/posts/über 1", "blog/visitors/site 2"}},
-		{file: "goatcounter-v1.csv", read: transfer.ReadGoatCounter,
+		{file: "goatcounter-v1.csv", read: importer.ReadGoatCounter,
 			want: []string{"blog/views/a.html 2", "blog/views/site 2", "blog/visitors/a.html 1", "blog/visitors/site 1"}},
-		{file: "umami-website_event.csv", read: transfer.ReadUmami, host: "blog.example.com",
+		{file: "umami-website_event.csv", read: importer.ReadUmami, host: "blog.example.com",
 			leftOut: map[string]int64{"events": 1, "entries of other hosts": 1},
 			want: []string{"blog/views/index 1", "blog/views/posts/hello 3", "blog/views/site 4",
 				"blog/visitors/index 1", "blog/visitors/posts/hello 2", "blog/visitors/site 2"}},
-		{file: "umami-pages.csv", read: transfer.ReadUmami, refused: []int64{5},
+		{file: "umami-pages.csv", read: importer.ReadUmami, refused: []int64{5},
 			want: []string{"blog/views/index 120", "blog/views/posts/hello 40"}},
-		{file: "applause.json", read: transfer.ReadApplause, refused: []int64{6, 7},
+		{file: "applause.json", read: importer.ReadApplause, refused: []int64{6, 7},
 			want: []string{"blog/claps/index 1", "blog/claps/posts/hello 15", "blog/claps/posts/two 7"}},
-		{file: "applause-dynamodb.json", read: transfer.ReadApplause,
+		{file: "applause-dynamodb.json", read: importer.ReadApplause,
 			want: []string{"blog/claps/posts/hello 12", "blog/claps/posts/two 7"}},
-		{file: "busuanzi.json", read: transfer.ReadBusuanzi, refused: []int64{16},
+		{file: "busuanzi.json", read: importer.ReadBusuanzi, refused: []int64{16},
 			want: []string{"blog/views/p/d4bc55f2 2", "blog/views/p/e1ee5eca 5", "blog/views/site 435", "blog/visitors/site 420"}},
-		{file: "busuanzi.jsonp", read: transfer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
+		{file: "busuanzi.jsonp", read: importer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
 			want: []string{"blog/views/site 434", "blog/visitors/site 419"}},
-		{file: "busuanzi-data.json", read: transfer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
+		{file: "busuanzi-data.json", read: importer.ReadBusuanzi, leftOut: map[string]int64{"pages without address": 1},
 			want: []string{"blog/views/site 434", "blog/visitors/site 419"}},
 	} {
 		t.Run(test.file, func(t *testing.T) {
@@ -101,23 +100,23 @@ func TestWhatOtherCountersLeaveIsUnderstood(t *testing.T) {
 }
 
 func TestPagesOfSeveralHostsAreNotCountedTogether(t *testing.T) {
-	_, err := transfer.ReadUmami(sample(t, "umami-website_event.csv"), naming())
+	_, err := importer.ReadUmami(sample(t, "umami-website_event.csv"), naming())
 	if err == nil || !strings.Contains(err.Error(), "blog.example.com (4), localhost (1)") || !strings.Contains(err.Error(), "--host") {
 		t.Errorf("it says %v", err)
 	}
 }
 
 func TestOnlyTheFiguresThatAreTakenCount(t *testing.T) {
-	how := transfer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "people"}}
-	found, err := transfer.ReadGoatCounter(sample(t, "goatcounter-v1.csv"), how)
+	how := importer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "people"}}
+	found, err := importer.ReadGoatCounter(sample(t, "goatcounter-v1.csv"), how)
 	if got := texts(found); err != nil || !slices.Equal(got, []string{"blog/people/a.html 1", "blog/people/site 1"}) {
 		t.Errorf("it found %q, %v", got, err)
 	}
 }
 
 func TestAnotherFileThanWasSaidIsRefused(t *testing.T) {
-	for name, read := range map[string]func(transfer.File, transfer.Naming) (transfer.Counts, error){
-		"goatcounter": transfer.ReadGoatCounter, "umami": transfer.ReadUmami, "applause": transfer.ReadApplause, "busuanzi": transfer.ReadBusuanzi,
+	for name, read := range map[string]func(importer.File, importer.Naming) (importer.Counts, error){
+		"goatcounter": importer.ReadGoatCounter, "umami": importer.ReadUmami, "applause": importer.ReadApplause, "busuanzi": importer.ReadBusuanzi,
 	} {
 		for _, text := range []string{"", "\x00\xff", "topic,count\na,1\n", "3Path,Title\n", `"`, "[", `[{"url":`, "f(", `{"Items":[1,`} {
 			found, err := read(file(text), naming())
@@ -132,14 +131,14 @@ func TestAnotherFileThanWasSaidIsRefused(t *testing.T) {
 }
 
 func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
-	template, err := transfer.ParseTemplate("blog/likes/posts/{1}", 1)
+	template, err := importer.ParseTemplate("blog/likes/posts/{1}", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = "blog/likes/posts/a 3"
 	for name, test := range map[string]struct {
 		text     string
-		template transfer.Template
+		template importer.Template
 		json     bool
 		want     []string
 		refused  int64
@@ -156,53 +155,13 @@ func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
 		"named twice":       {text: `{"a":3,"a":4}`, json: true, template: template, want: []string{want}, refused: 1},
 		"an empty list":     {text: `[]`, json: true},
 	} {
-		read := transfer.ReadCountsCSV
+		read := importer.ReadCountsCSV
 		if test.json {
-			read = transfer.ReadCountsJSON
+			read = importer.ReadCountsJSON
 		}
-		found, err := read(file(test.text), transfer.Layout{Template: test.template})
+		found, err := read(file(test.text), importer.Layout{Template: test.template})
 		if got := texts(found); err != nil || !slices.Equal(got, test.want) || found.RefusedEntries != test.refused {
 			t.Errorf("%s: %q, %+v, %v", name, got, found.Refused, err)
-		}
-	}
-}
-
-func TestPlainCountsGoOutAndComeInAgain(t *testing.T) {
-	from := filled(t)
-	for _, asJSON := range []bool{false, true} {
-		var out bytes.Buffer
-		totals, err := transfer.ExportCounts(context.Background(), from, tally.Scope{}, asJSON, &out, nil)
-		if err != nil || totals.Topics != 8 {
-			t.Fatalf("%+v, %v", totals, err)
-		}
-		read := transfer.ReadCountsCSV
-		if asJSON {
-			read = transfer.ReadCountsJSON
-		}
-		found, err := read(file(out.String()), transfer.Layout{})
-		if err != nil || found.RefusedEntries > 0 {
-			t.Fatalf("%+v, %v", found.Refused, err)
-		}
-		to := transfer.NumbersOf(open(t, secret))
-		for _, as := range []tally.EditKind{tally.EditSeed, tally.EditCount, tally.EditAdjustment} {
-			plan, err := transfer.Plan(context.Background(), to, found.Counts, as)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Each says before what it does then; twice it changes nothing.
-			for _, again := range []bool{false, true} {
-				for i, done := range transfer.Apply(context.Background(), to, found.Counts, as, nil) {
-					if done.Err != nil {
-						t.Fatal(done.Err)
-					}
-					if !again && (done.After.Count != plan[i].After.Count || done.Changed != plan[i].Changed) {
-						t.Errorf("as %d, %s: %+v was planned and %+v done", as, done.Topic, plan[i].After, done.After)
-					}
-					if as != tally.EditAdjustment && done.After.Count != done.Count.Count || again && done.Changed {
-						t.Errorf("as %d, again %t: %+v", as, again, done)
-					}
-				}
-			}
 		}
 	}
 }
@@ -217,12 +176,12 @@ func TestKeysBecomeTopicsByPattern(t *testing.T) {
 		{"page?[x]:*", "blog/likes/{1}", "page?[x]:/posts/hello/index.html", "blog/likes/posts/hello"},
 		{"page?[x]:*", "blog/likes/{1}", "pages[x]:a", ""},
 	} {
-		keys, err := transfer.ParsePlainKeys(test.pattern, test.topic, "")
+		keys, err := importer.ParsePlainKeys(test.pattern, test.topic, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		keyspace := some{{Name: test.key, Type: "string", Text: "5"}}
-		found, err := transfer.ReadPlainKeys(context.Background(), keyspace, keys)
+		found, err := importer.ReadPlainKeys(context.Background(), keyspace, keys)
 		if test.want == "" {
 			if err == nil {
 				t.Errorf("%s matched %q", test.pattern, test.key)
@@ -237,9 +196,9 @@ func TestKeysBecomeTopicsByPattern(t *testing.T) {
 
 // some are keys that a test has at hand; the real Redis stands in the tests of the
 // package that reads one.
-type some []transfer.Key
+type some []importer.Key
 
-func (s some) Scan(_ context.Context, _ transfer.Pattern, each func(transfer.Key) error) error {
+func (s some) Scan(_ context.Context, _ importer.Pattern, each func(importer.Key) error) error {
 	for _, key := range append(s, s...) { // twice, as a scan may
 		if err := each(key); err != nil {
 			return err
@@ -253,7 +212,7 @@ func TestPatternsAndTemplatesThatCannotBeAreRefused(t *testing.T) {
 		{"likes", "blog/likes/{1}", ""}, {"", "blog/likes/x", ""}, {"likes", "blog/likes", ""}, {"likes", "blog/likes/x", "seen:*"}, {"likes:*", "blog/likes", ""}, {"likes:*", "blog/likes/{2}", ""}, {"likes:*", "blog/likes/all", ""},
 		{"likes:*", "Blog/likes/{1}", ""}, {"likes:*", "blog/likes/{x}", ""}, {"likes:*", "blog/likes/{1}", "seen"}, {"likes:*", "blog/likes/{1}", "*:seen:*"},
 	} {
-		if _, err := transfer.ParsePlainKeys(test[0], test[1], test[2]); err == nil {
+		if _, err := importer.ParsePlainKeys(test[0], test[1], test[2]); err == nil {
 			t.Errorf("%q is accepted", test)
 		}
 	}

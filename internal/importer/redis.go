@@ -1,7 +1,4 @@
-// Package plainkeys reads keys of a Redis that another program filled, such as the
-// counters of a system that is left behind. It implements [transfer.Keyspace] and writes
-// nothing. Only the command imports it.
-package plainkeys
+package importer
 
 import (
 	"context"
@@ -13,8 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // scanCount is how many keys a step of a scan looks at: what Redis does in less than a
@@ -24,11 +19,11 @@ const scanCount = 500
 // Redis is a Redis that is read. It is safe for concurrent use.
 type Redis struct{ client *redis.Client }
 
-var _ transfer.Keyspace = (*Redis)(nil)
+var _ Keyspace = (*Redis)(nil)
 
-// Open returns the Redis at redis://[user:password@]host[:port][/database], or rediss:// for
+// OpenRedis returns the Redis at redis://[user:password@]host[:port][/database], or rediss:// for
 // TLS. It does not wait for it. No error repeats the password.
-func Open(address string) (*Redis, error) {
+func OpenRedis(address string) (*Redis, error) {
 	scheme, _, _ := strings.Cut(address, "://")
 	if scheme != "redis" && scheme != "rediss" {
 		return nil, errors.New("it should be redis://host:port/database or rediss:// for TLS; of a cluster, one node after the other")
@@ -63,9 +58,9 @@ func (mute) Printf(context.Context, string, ...any) {}
 // Close ends the connections.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Scan implements [transfer.Keyspace]. Keys that vanish, or become
+// Scan implements [Keyspace]. Keys that vanish, or become
 // another, meanwhile are left out.
-func (r *Redis) Scan(ctx context.Context, pattern transfer.Pattern, each func(transfer.Key) error) error {
+func (r *Redis) Scan(ctx context.Context, pattern Pattern, each func(Key) error) error {
 	if name := pattern.Name(); name != "" {
 		keys, err := r.read(ctx, []string{name})
 		if err != nil || len(keys) == 0 {
@@ -95,7 +90,7 @@ func (r *Redis) Scan(ctx context.Context, pattern transfer.Pattern, each func(tr
 }
 
 // read returns what the keys are and hold, in two round trips.
-func (r *Redis) read(ctx context.Context, names []string) ([]transfer.Key, error) {
+func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -119,9 +114,9 @@ func (r *Redis) read(ctx context.Context, names []string) ([]transfer.Key, error
 	if err != nil && !becameAnother(err) {
 		return nil, err
 	}
-	keys := make([]transfer.Key, 0, len(names))
+	keys := make([]Key, 0, len(names))
 	for i, name := range names {
-		key := transfer.Key{Name: name, Type: types[i].Val(), Size: -1}
+		key := Key{Name: name, Type: types[i].Val(), Size: -1}
 		switch content := contents[i].(type) {
 		case *redis.StringCmd:
 			key.Text = content.Val()
@@ -163,7 +158,7 @@ func ask(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder 
 const hyperLogLog = "HYLL"
 
 // estimate makes key a count of what a HyperLogLog saw.
-func (r *Redis) estimate(ctx context.Context, key *transfer.Key) error {
+func (r *Redis) estimate(ctx context.Context, key *Key) error {
 	n, err := r.client.PFCount(ctx, key.Name).Result()
 	if err != nil {
 		if becameAnother(err) {

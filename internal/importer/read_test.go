@@ -1,4 +1,4 @@
-package transfer_test
+package importer_test
 
 import (
 	"archive/zip"
@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/text/encoding/unicode"
 
-	"github.com/tallycast/tallycast/internal/transfer"
+	"github.com/tallycast/tallycast/internal/importer"
 )
 
 // archived returns a zip archive of files by their names.
@@ -77,20 +77,20 @@ func TestGoatCounter_JSONExport(t *testing.T) {
 	want := []string{"blog/visitors/index 4", "blog/visitors/posts/café 1000", "blog/visitors/posts/hello 6"}
 	for _, folder := range []string{"", "goatcounter-export-x-20260307T164927Z/"} {
 		text := goatArchive(t, folder, nil)
-		found, err := transfer.ReadGoatCounter(file(text), naming())
+		found, err := importer.ReadGoatCounter(file(text), naming())
 		if err != nil || !slices.Equal(texts(found), want) || found.RefusedEntries != 0 || found.Entries != 6 || found.LeftOut["events"] != 1 {
 			t.Errorf("%q: %q, %+v, %v", folder, texts(found), found, err)
 		}
 		if len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "--take visitors=views") {
 			t.Errorf("notes are %q", found.Notes)
 		}
-		if format := transfer.FormatOf(file(text)); format != "goatcounter" {
+		if format := importer.FormatOf(file(text)); format != "goatcounter" {
 			t.Errorf("the format is %q", format)
 		}
 	}
 	asViews := naming()
 	asViews.Metrics = map[string]string{"visitors": "views"}
-	if found, err := transfer.ReadGoatCounter(file(goatArchive(t, "", nil)), asViews); err != nil || texts(found)[0] != "blog/views/index 4" {
+	if found, err := importer.ReadGoatCounter(file(goatArchive(t, "", nil)), asViews); err != nil || texts(found)[0] != "blog/views/index 4" {
 		t.Errorf("%q, %v", texts(found), err)
 	}
 }
@@ -103,7 +103,7 @@ func TestGoatCounter_JSONExportInvalidLines(t *testing.T) {
 		"hit_stats.jsonl": "{\"path_id\":1,\"count\":5}\n{\"path_id\":9,\"count\":5}\n{\"path_id\":1,\"count\":-1}\n{\"path_id\":1,\"count\":1.5}\n{\"path_id\":1}\n[]\nx\n" +
 			"{\"path_id\":3,\"count\":1}\n{\"path_id\":1,\"count\":\"7\"}\n{\"path_id\":4,\"count\":7}\n{\"path_id\":1,\"count\":99999999999999999999}\n{\"path_id\":1,\"count\":2}",
 	})
-	found, err := transfer.ReadGoatCounter(file(text), naming())
+	found, err := importer.ReadGoatCounter(file(text), naming())
 	var refused []string
 	for _, r := range found.Refused {
 		refused = append(refused, fmt.Sprintf("%s:%d", r.File, r.Line))
@@ -132,14 +132,14 @@ func TestGoatCounter_JSONExportRefused(t *testing.T) {
 		"twice":           {archived(t, map[string]string{"a/info.json": "{}", "b/info.json": "{}"}), "two files info.json"},
 		"a long line":     {goatArchive(t, "", map[string]string{"hit_stats.jsonl": "{\"path_id\":1,\"count\":1}\n" + strings.Repeat(" ", 2<<20)}), "hit_stats.jsonl line 2: the line is longer"},
 	} {
-		found, err := transfer.ReadGoatCounter(file(test.text), naming())
+		found, err := importer.ReadGoatCounter(file(test.text), naming())
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
 	}
 	how := naming()
 	how.Metrics = map[string]string{"views": "views"}
-	if _, err := transfer.ReadGoatCounter(file(goatArchive(t, "", nil)), how); err == nil || !strings.Contains(err.Error(), "--take visitors=") {
+	if _, err := importer.ReadGoatCounter(file(goatArchive(t, "", nil)), how); err == nil || !strings.Contains(err.Error(), "--take visitors=") {
 		t.Error(err)
 	}
 }
@@ -175,7 +175,7 @@ func TestGoatCounter_ZipBombs(t *testing.T) {
 	} {
 		text := goatArchive(t, "", map[string]string{test.file: test.text()})
 		var err error
-		taken := memoryOf(func() { _, err = transfer.ReadGoatCounter(file(text), naming()) })
+		taken := memoryOf(func() { _, err = importer.ReadGoatCounter(file(text), naming()) })
 		if (err == nil) != test.isGood {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -188,7 +188,7 @@ func TestGoatCounter_ZipBombs(t *testing.T) {
 func TestGoatCounter_CSVWithoutViews(t *testing.T) {
 	const header = "2Path,Title,Event,UserAgent,Browser,System,Session,Bot,Referrer,Referrer scheme,Screen size,Location,FirstVisit,Date\n"
 	for _, text := range []string{header, header + "\n\n", strings.TrimSpace(header)} {
-		if found, err := transfer.ReadGoatCounter(file(text), naming()); err == nil || !strings.Contains(err.Error(), "no pageviews") {
+		if found, err := importer.ReadGoatCounter(file(text), naming()); err == nil || !strings.Contains(err.Error(), "no pageviews") {
 			t.Errorf("%q: %v, %v", text, found, err)
 		}
 	}
@@ -237,8 +237,8 @@ func TestGoatCounter_Hosts(t *testing.T) {
 		"localhost and a real host": {[]string{"/localhost:1313/x", "/a.example/x"}, []string{"a.example"}, []string{"x 1"}, "", "localhost (1)"},
 	} {
 		for kind, text := range map[string]string{"CSV": csv(test.paths...), "JSON": json(test.paths...)} {
-			how := transfer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "visitors"}, Hosts: test.hosts}
-			found, err := transfer.ReadGoatCounter(file(text), how)
+			how := importer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "visitors"}, Hosts: test.hosts}
+			found, err := importer.ReadGoatCounter(file(text), how)
 			var got []string
 			for _, each := range texts(found) {
 				if short := strings.TrimPrefix(each, "blog/visitors/"); !strings.HasPrefix(short, "site ") {
@@ -278,7 +278,7 @@ func TestUmami_Columns(t *testing.T) {
 		"the cloud's archive": {archived(t, map[string]string{"website_event.csv": "session_id,url_path,event_type\ns1,/x,1\n", "session.csv": "x\n", "event_data.csv": "x\n"}), []string{"views/site 1", "views/x 1", "visitors/site 1", "visitors/x 1"}},
 		"the overview's":      {archived(t, map[string]string{"pages.csv": "x,y\r\n/x,\"1,234,567\"\r\n", "events.csv": "x,y\r\n"}), []string{"views/x 1234567"}},
 	} {
-		found, err := transfer.ReadUmami(file(test.text), naming())
+		found, err := importer.ReadUmami(file(test.text), naming())
 		var got []string
 		for _, each := range texts(found) {
 			got = append(got, strings.TrimPrefix(each, "blog/"))
@@ -300,25 +300,25 @@ func TestUmami_Hosts(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		text string
-		how  transfer.Naming
+		how  importer.Naming
 		want string // of views/x
 		err  string
 	}{
-		"an empty host beside one":  {events("w|a.example", "w|", "w|A.EXAMPLE.", "w|a.example:443"), transfer.Naming{}, "4", ""},
-		"an empty host beside two":  {events("w|a.example", "w|", "w|b.example"), transfer.Naming{}, "", "several hosts: a.example (1), b.example (1)"},
-		"of two, one with an empty": {events("w|a.example", "w|", "w|b.example"), transfer.Naming{Hosts: []string{"a.example"}}, "1", ""},
-		"both, with an empty":       {events("w|a.example", "w|", "w|b.example"), transfer.Naming{Hosts: []string{"a.example", "b.example"}}, "3", ""},
-		"www and apex":              {events("w|www.a.example", "w|a.example", "w|b.example"), transfer.Naming{Hosts: []string{"a.example", "www.a.example"}}, "2", ""},
-		"a host that is not there":  {events("w|a.example"), transfer.Naming{Hosts: []string{"c.example"}}, "", "no page of c.example; it has pages of a.example (1)"},
-		"hosts, and none is named":  {events("w|", "w|"), transfer.Naming{Hosts: []string{"c.example"}}, "2", ""},
-		"several websites":          {events("v|", "w|", "w|"), transfer.Naming{}, "", "several websites: w (2), v (1); say with --website"},
-		"one of several websites":   {events("v|", "w|", "w|"), transfer.Naming{Websites: []string{"w"}}, "2", ""},
-		"websites by their hosts":   {events("v|b.example", "w|a.example"), transfer.Naming{Hosts: []string{"a.example"}}, "1", ""},
-		"a website not there":       {events("v|"), transfer.Naming{Websites: []string{"w"}}, "", "no page of the website"},
-		"no rows":                   {events(), transfer.Naming{}, "", "has no rows"},
+		"an empty host beside one":  {events("w|a.example", "w|", "w|A.EXAMPLE.", "w|a.example:443"), importer.Naming{}, "4", ""},
+		"an empty host beside two":  {events("w|a.example", "w|", "w|b.example"), importer.Naming{}, "", "several hosts: a.example (1), b.example (1)"},
+		"of two, one with an empty": {events("w|a.example", "w|", "w|b.example"), importer.Naming{Hosts: []string{"a.example"}}, "1", ""},
+		"both, with an empty":       {events("w|a.example", "w|", "w|b.example"), importer.Naming{Hosts: []string{"a.example", "b.example"}}, "3", ""},
+		"www and apex":              {events("w|www.a.example", "w|a.example", "w|b.example"), importer.Naming{Hosts: []string{"a.example", "www.a.example"}}, "2", ""},
+		"a host that is not there":  {events("w|a.example"), importer.Naming{Hosts: []string{"c.example"}}, "", "no page of c.example; it has pages of a.example (1)"},
+		"hosts, and none is named":  {events("w|", "w|"), importer.Naming{Hosts: []string{"c.example"}}, "2", ""},
+		"several websites":          {events("v|", "w|", "w|"), importer.Naming{}, "", "several websites: w (2), v (1); say with --website"},
+		"one of several websites":   {events("v|", "w|", "w|"), importer.Naming{Websites: []string{"w"}}, "2", ""},
+		"websites by their hosts":   {events("v|b.example", "w|a.example"), importer.Naming{Hosts: []string{"a.example"}}, "1", ""},
+		"a website not there":       {events("v|"), importer.Naming{Websites: []string{"w"}}, "", "no page of the website"},
+		"no rows":                   {events(), importer.Naming{}, "", "has no rows"},
 	} {
 		test.how.Site, test.how.Metrics = "blog", map[string]string{"views": "views"}
-		found, err := transfer.ReadUmami(file(test.text), test.how)
+		found, err := importer.ReadUmami(file(test.text), test.how)
 		switch {
 		case test.err != "":
 			if err == nil || !strings.Contains(err.Error(), test.err) {
@@ -329,12 +329,12 @@ func TestUmami_Hosts(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{"Blog.Example.COM": "blog.example.com", "https://a.example/x": "a.example", "a.example.": "a.example", "a.example:8080": "a.example", "[::1]:80": "[::1]"} {
-		if got, err := transfer.ParseHost(text); err != nil || got != want {
+		if got, err := importer.ParseHost(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "a.example/x", "*.example", "a b", "https://"} {
-		if got, err := transfer.ParseHost(text); err == nil {
+		if got, err := importer.ParseHost(text); err == nil {
 			t.Errorf("%q: %q", text, got)
 		}
 	}
@@ -342,7 +342,7 @@ func TestUmami_Hosts(t *testing.T) {
 
 // Plain counts are read in the dialects of spreadsheets, from columns of any name.
 func TestPlainCounts_DialectsAndColumns(t *testing.T) {
-	template, err := transfer.ParseTemplate("blog/views/{1}", 1)
+	template, err := importer.ParseTemplate("blog/views/{1}", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,30 +361,30 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 		}
 		return out.String()
 	}
-	mapped := transfer.Layout{Topic: "path", Count: "views", Template: template}
+	mapped := importer.Layout{Topic: "path", Count: "views", Template: template}
 	for name, test := range map[string]struct {
 		text   string
-		layout transfer.Layout
+		layout importer.Layout
 		json   bool
 	}{
-		"semicolons":        {"topic;count\r\nblog/views/x;3\r\n", transfer.Layout{}, false},
-		"tabs":              {"topic\tcount\nblog/views/x\t3\n", transfer.Layout{}, false},
-		"sep":               {"sep=;\r\ntopic;count\r\nblog/views/x;3\r\n", transfer.Layout{}, false},
-		"no header":         {"blog/views/x;3\n", transfer.Layout{}, false},
-		"UTF-16":            {wide("topic\tcount\r\nblog/views/x\t3\r\n", unicode.LittleEndian), transfer.Layout{}, false},
-		"UTF-16 big endian": {wide("topic;count\r\nblog/views/x;3\r\n", unicode.BigEndian), transfer.Layout{}, false},
-		"a mark":            {"\ufefftopic,count\nblog/views/x,3\n", transfer.Layout{}, false},
-		"gzip":              {packed("\ufeffsep=;\ntopic;count\nblog/views/x;3\n"), transfer.Layout{}, false},
+		"semicolons":        {"topic;count\r\nblog/views/x;3\r\n", importer.Layout{}, false},
+		"tabs":              {"topic\tcount\nblog/views/x\t3\n", importer.Layout{}, false},
+		"sep":               {"sep=;\r\ntopic;count\r\nblog/views/x;3\r\n", importer.Layout{}, false},
+		"no header":         {"blog/views/x;3\n", importer.Layout{}, false},
+		"UTF-16":            {wide("topic\tcount\r\nblog/views/x\t3\r\n", unicode.LittleEndian), importer.Layout{}, false},
+		"UTF-16 big endian": {wide("topic;count\r\nblog/views/x;3\r\n", unicode.BigEndian), importer.Layout{}, false},
+		"a mark":            {"\ufefftopic,count\nblog/views/x,3\n", importer.Layout{}, false},
+		"gzip":              {packed("\ufeffsep=;\ntopic;count\nblog/views/x;3\n"), importer.Layout{}, false},
 		"columns":           {"path,title,views\n/x/,\"Hello, world\",3\n", mapped, false},
-		"columns in UTF-16": {wide("Views;Path\r\n\"3,0\";https://a.example/x\r\n", unicode.LittleEndian), transfer.Layout{Topic: "path", Count: "views", Template: template}, false},
-		"one column":        {"page,count\n/x,3\n", transfer.Layout{Topic: "page", Template: template}, false},
+		"columns in UTF-16": {wide("Views;Path\r\n\"3,0\";https://a.example/x\r\n", unicode.LittleEndian), importer.Layout{Topic: "path", Count: "views", Template: template}, false},
+		"one column":        {"page,count\n/x,3\n", importer.Layout{Topic: "page", Template: template}, false},
 		"JSON":              {`[{"path":"/x","views":3}]`, mapped, true},
-		"JSON in UTF-16":    {wide(`{"/x": "3"}`, unicode.LittleEndian), transfer.Layout{Template: template}, true},
-		"JSON with a mark":  {"\ufeff" + `{"/x": 3}`, transfer.Layout{Template: template}, true},
+		"JSON in UTF-16":    {wide(`{"/x": "3"}`, unicode.LittleEndian), importer.Layout{Template: template}, true},
+		"JSON with a mark":  {"\ufeff" + `{"/x": 3}`, importer.Layout{Template: template}, true},
 	} {
-		read := transfer.ReadCountsCSV
+		read := importer.ReadCountsCSV
 		if test.json {
-			read = transfer.ReadCountsJSON
+			read = importer.ReadCountsJSON
 		}
 		found, err := read(file(test.text), test.layout)
 		if err != nil || !slices.Equal(texts(found), []string{"blog/views/x 3"}) || found.RefusedEntries > 0 {
@@ -395,7 +395,7 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 		"path,views\n/x,3\n": "--columns names other columns", "path,path,views\n/x,/y,3\n": "--columns", "": "is empty", "\xff\xfe\x00\x00t\x00\x00\x00": "UTF-32", "sep=;;\n": "sep=",
 		"topic,count,count\nblog/views/x,3,4\n": "two columns", "topic,2024\nx,3\n": "", archived(t, nil): "zip archive",
 	} {
-		found, err := transfer.ReadCountsCSV(file(text), transfer.Layout{})
+		found, err := importer.ReadCountsCSV(file(text), importer.Layout{})
 		if want == "" && found.RefusedEntries > 0 {
 			continue // the first line is taken as a row, and refused
 		}
@@ -404,7 +404,7 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 		}
 	}
 	for _, items := range [][]string{{"topic"}, {"x=y"}, {"topic="}, {"topic=a", "count=A"}} {
-		if layout, err := transfer.ParseColumns(items); err == nil {
+		if layout, err := importer.ParseColumns(items); err == nil {
 			t.Errorf("%q: %+v", items, layout)
 		}
 	}
@@ -413,29 +413,29 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 // A number that can be read in two ways is refused by each importer, which names the
 // line and shows both readings.
 func TestImporters_AmbiguousNumbers(t *testing.T) {
-	slug, err := transfer.ParseTemplate("blog/likes/{1}", 1)
+	slug, err := importer.ParseTemplate("blog/likes/{1}", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := func(read func(transfer.File, transfer.Layout) (transfer.Counts, error)) func(transfer.File, transfer.Naming) (transfer.Counts, error) {
-		return func(f transfer.File, _ transfer.Naming) (transfer.Counts, error) {
-			return read(f, transfer.Layout{Template: slug})
+	plain := func(read func(importer.File, importer.Layout) (importer.Counts, error)) func(importer.File, importer.Naming) (importer.Counts, error) {
+		return func(f importer.File, _ importer.Naming) (importer.Counts, error) {
+			return read(f, importer.Layout{Template: slug})
 		}
 	}
 	for number, readings := range map[string]string{"2.000": "2000", "1.234": "1.234", "0042": "34 (octal)", "1,234": "1234 (groups of digits)"} {
 		for name, test := range map[string]struct {
 			text string
 			line int64
-			read func(transfer.File, transfer.Naming) (transfer.Counts, error)
+			read func(importer.File, importer.Naming) (importer.Counts, error)
 		}{
-			"CSV":           {"topic;count\nx;" + number + "\n", 2, plain(transfer.ReadCountsCSV)},
-			"CSV no header": {"x;" + number + "\n", 1, plain(transfer.ReadCountsCSV)},
-			"JSON":          {"[\n{\"topic\":\"x\",\"count\":\"" + number + "\"}\n]", 2, plain(transfer.ReadCountsJSON)},
-			"JSON object":   {"{\n\n\"x\":\"" + number + "\"}", 3, plain(transfer.ReadCountsJSON)},
-			"Umami":         {"x;y\n/x;" + number + "\n", 2, transfer.ReadUmami},
-			"applause":      {"[\n{\"url\":\"/x\",\"claps\":\"" + number + "\"}]", 2, transfer.ReadApplause},
-			"DynamoDB":      {"\n{\"Item\":{\"url\":{\"S\":\"/x\"},\"claps\":{\"N\":\"" + number + "\"}}}", 2, transfer.ReadApplause},
-			"busuanzi":      {"[\n\n{\"url\":\"/x\",\"page_pv\":\"" + number + "\"}, {\"url\":\"/y\",\"page_pv\":1}]", 3, transfer.ReadBusuanzi},
+			"CSV":           {"topic;count\nx;" + number + "\n", 2, plain(importer.ReadCountsCSV)},
+			"CSV no header": {"x;" + number + "\n", 1, plain(importer.ReadCountsCSV)},
+			"JSON":          {"[\n{\"topic\":\"x\",\"count\":\"" + number + "\"}\n]", 2, plain(importer.ReadCountsJSON)},
+			"JSON object":   {"{\n\n\"x\":\"" + number + "\"}", 3, plain(importer.ReadCountsJSON)},
+			"Umami":         {"x;y\n/x;" + number + "\n", 2, importer.ReadUmami},
+			"applause":      {"[\n{\"url\":\"/x\",\"claps\":\"" + number + "\"}]", 2, importer.ReadApplause},
+			"DynamoDB":      {"\n{\"Item\":{\"url\":{\"S\":\"/x\"},\"claps\":{\"N\":\"" + number + "\"}}}", 2, importer.ReadApplause},
+			"busuanzi":      {"[\n\n{\"url\":\"/x\",\"page_pv\":\"" + number + "\"}, {\"url\":\"/y\",\"page_pv\":1}]", 3, importer.ReadBusuanzi},
 		} {
 			if name == "busuanzi" {
 				test.text = strings.ReplaceAll(test.text, "\"page_pv\"", "\"site_pv\":1,\"page_pv\"")
@@ -450,11 +450,11 @@ func TestImporters_AmbiguousNumbers(t *testing.T) {
 
 // URLs of several hosts in a plain table are not added up unless that is said.
 func TestPlainCounts_Hosts(t *testing.T) {
-	template, err := transfer.ParseTemplate("blog/views/{1}", 1)
+	template, err := importer.ParseTemplate("blog/views/{1}", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, err := transfer.ParsePlainKeys("v:*", "blog/views/{1}", "")
+	pattern, err := importer.ParsePlainKeys("v:*", "blog/views/{1}", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,20 +463,20 @@ func TestPlainCounts_Hosts(t *testing.T) {
 	for i, name := range names {
 		table += fmt.Sprintf("%s,%d\n", name, 1<<i)
 		object += fmt.Sprintf("%q:%d,", name, 1<<i)
-		keys = append(keys, transfer.Key{Name: "v:" + name, Type: "string", Text: fmt.Sprint(1 << i)})
+		keys = append(keys, importer.Key{Name: "v:" + name, Type: "string", Text: fmt.Sprint(1 << i)})
 	}
 	object = strings.TrimSuffix(object, ",") + "}"
-	for kind, read := range map[string]func(hosts []string) (transfer.Counts, error){
-		"CSV": func(hosts []string) (transfer.Counts, error) {
-			return transfer.ReadCountsCSV(file(table), transfer.Layout{Template: template, Hosts: hosts})
+	for kind, read := range map[string]func(hosts []string) (importer.Counts, error){
+		"CSV": func(hosts []string) (importer.Counts, error) {
+			return importer.ReadCountsCSV(file(table), importer.Layout{Template: template, Hosts: hosts})
 		},
-		"JSON": func(hosts []string) (transfer.Counts, error) {
-			return transfer.ReadCountsJSON(file(object), transfer.Layout{Template: template, Hosts: hosts})
+		"JSON": func(hosts []string) (importer.Counts, error) {
+			return importer.ReadCountsJSON(file(object), importer.Layout{Template: template, Hosts: hosts})
 		},
-		"keys": func(hosts []string) (transfer.Counts, error) {
+		"keys": func(hosts []string) (importer.Counts, error) {
 			options := pattern
 			options.Hosts = hosts
-			return transfer.ReadPlainKeys(t.Context(), keys, options)
+			return importer.ReadPlainKeys(t.Context(), keys, options)
 		},
 	} {
 		if found, err := read(nil); err == nil || !strings.Contains(err.Error(), "several hosts: a.example (1), b.example (1), www.a.example (1)") {
@@ -496,15 +496,15 @@ func TestObjects_Hosts(t *testing.T) {
 	const applause = `[{"url":"a.example/x","claps":1},{"url":"b.example/x","claps":2},{"url":"WWW.a.example:443/x","claps":4}]`
 	for name, test := range map[string]struct {
 		text  string
-		read  func(transfer.File, transfer.Naming) (transfer.Counts, error)
+		read  func(importer.File, importer.Naming) (importer.Counts, error)
 		hosts []string
 		want  []string
 	}{
-		"a host":            {busuanzi, transfer.ReadBusuanzi, []string{"a.example"}, []string{"blog/views/site 10", "blog/views/x 1"}},
-		"all hosts":         {busuanzi, transfer.ReadBusuanzi, []string{"a.example", "b.example"}, []string{"blog/views/site 99", "blog/views/x 3", "blog/views/y 4"}},
-		"several, busuanzi": {busuanzi, transfer.ReadBusuanzi, nil, nil},
-		"www and apex":      {applause, transfer.ReadApplause, []string{"www.a.example", "a.example"}, []string{"blog/claps/x 5"}},
-		"several, applause": {applause, transfer.ReadApplause, nil, nil},
+		"a host":            {busuanzi, importer.ReadBusuanzi, []string{"a.example"}, []string{"blog/views/site 10", "blog/views/x 1"}},
+		"all hosts":         {busuanzi, importer.ReadBusuanzi, []string{"a.example", "b.example"}, []string{"blog/views/site 99", "blog/views/x 3", "blog/views/y 4"}},
+		"several, busuanzi": {busuanzi, importer.ReadBusuanzi, nil, nil},
+		"www and apex":      {applause, importer.ReadApplause, []string{"www.a.example", "a.example"}, []string{"blog/claps/x 5"}},
+		"several, applause": {applause, importer.ReadApplause, nil, nil},
 	} {
 		how := naming()
 		how.Hosts = test.hosts
@@ -538,8 +538,8 @@ func TestApplause_LargeMember(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var found transfer.Counts
-	taken := memoryOf(func() { found, err = transfer.ReadApplause(transfer.NewFile(large, 1<<40), naming()) })
+	var found importer.Counts
+	taken := memoryOf(func() { found, err = importer.ReadApplause(importer.NewFile(large, 1<<40), naming()) })
 	if err != nil || !slices.Equal(texts(found), []string{"blog/claps/x 2000"}) {
 		t.Errorf("%q, %v", texts(found), err)
 	}

@@ -1,4 +1,4 @@
-package plainkeys_test
+package importer_test
 
 import (
 	"context"
@@ -9,9 +9,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/tallycast/tallycast/internal/plainkeys"
+	"github.com/tallycast/tallycast/internal/importer"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,35 +37,35 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 	server.Do("SADD", "adowise:blog:visitors:elsewhere", "a")
 	server.Do("SET", "adowise:blog:visitors:post-7", "7")
 
-	redis, err := plainkeys.Open(server.URL(0))
+	redis, err := importer.OpenRedis(server.URL(0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	options, err := transfer.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
+	options, err := importer.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := server.Do("DBSIZE")
-	found, err := transfer.ReadPlainKeys(context.Background(), redis, options)
+	found, err := importer.ReadPlainKeys(context.Background(), redis, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if sum, seen := found.Sum(); len(found.Counts) != posts+1 || sum != posts*(posts-1)/2+1 || seen != 2+2+4+1+1 {
 		t.Errorf("%d topics, together %d, and %d seen", len(found.Counts), sum, seen)
 	}
-	at := slices.IndexFunc(found.Counts, func(c transfer.Count) bool { return c.Topic.Key() == "post-3" })
+	at := slices.IndexFunc(found.Counts, func(c importer.Count) bool { return c.Topic.Key() == "post-3" })
 	if at < 0 || found.Counts[at].Count != 3 || found.Counts[at].Seen != 2 {
 		t.Errorf("post-3 is %+v", found.Counts[at])
 	}
-	if !slices.ContainsFunc(found.Counts, func(c transfer.Count) bool { return c.Topic.Key() == "posts/hello" && c.Seen < 0 }) {
+	if !slices.ContainsFunc(found.Counts, func(c importer.Count) bool { return c.Topic.Key() == "posts/hello" && c.Seen < 0 }) {
 		t.Error("posts/hello/ is not posts/hello")
 	}
 	for _, reason := range []string{
 		`"adowise:blog:likes:text" holds no count: "many"`, `"adowise:blog:likes:negative" holds no count: "-3"`, `"adowise:blog:likes:hash" is a hash`,
 		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
 	} {
-		if !slices.ContainsFunc(found.Refused, func(r transfer.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
+		if !slices.ContainsFunc(found.Refused, func(r importer.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
 			t.Errorf("it does not say %s: %v", reason, found.Refused)
 		}
 	}
@@ -86,18 +85,18 @@ func TestScan_OneKey(t *testing.T) {
 	server.Do("SADD", "visitors:seen", "a", "b")
 	server.Do("PFADD", "visitors:hll", "a", "b", "c")
 	server.Do("SET", "likes:{x}", "2.000")
-	redis, err := plainkeys.Open(server.URL(0))
+	redis, err := importer.OpenRedis(server.URL(0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	read := func(pattern, topic, seen string) (transfer.Counts, error) {
+	read := func(pattern, topic, seen string) (importer.Counts, error) {
 		t.Helper()
-		options, err := transfer.ParsePlainKeys(pattern, topic, seen)
+		options, err := importer.ParsePlainKeys(pattern, topic, seen)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return transfer.ReadPlainKeys(t.Context(), redis, options)
+		return importer.ReadPlainKeys(t.Context(), redis, options)
 	}
 	found, err := read("visitors:count", "blog/visitors/site", "visitors:seen")
 	if err != nil || len(found.Counts) != 1 || found.Counts[0].Topic.String() != "blog/visitors/site" || found.Counts[0].Count != 1234 || found.Counts[0].Seen != 2 {
@@ -117,16 +116,16 @@ func TestScan_OneKey(t *testing.T) {
 func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: "a-password", Users: []string{"reader on >secret ~* +@connection +scan +type"}})
 	server.Do("SET", "likes:a", "1")
-	options, err := transfer.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
+	options, err := importer.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, url := range []string{server.URLAs("", "wrong", 0), server.URLAs("reader", "secret", 0), "redis://127.0.0.1:1", server.URL(1)} {
-		redis, err := plainkeys.Open(url)
+		redis, err := importer.OpenRedis(url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := transfer.ReadPlainKeys(context.Background(), redis, options); err == nil {
+		if found, err := importer.ReadPlainKeys(context.Background(), redis, options); err == nil {
 			t.Errorf("%s: %+v", url, found)
 		}
 		if err := redis.Close(); err != nil {
@@ -134,7 +133,7 @@ func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"", "sqlite:x", "redis+cluster://a,b", "redis://user:secret@host:port:1/x"} {
-		if _, err := plainkeys.Open(url); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := importer.OpenRedis(url); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package transfer
+package importer
 
 import (
 	"archive/zip"
@@ -18,6 +18,14 @@ import (
 // maxUnpacked bounds what one file or one member of an archive has when it is
 // unpacked, in bytes: hundreds of millions of rows.
 const maxUnpacked = 32 << 30
+
+const (
+	// maxLineBytes bounds a line of an archive's member. Lines of GoatCounter have less
+	// than 4 KiB.
+	maxLineBytes = 1 << 20
+	// readBytes is the size of the buffer that files are read through.
+	readBytes = 64 << 10
+)
 
 // File is a file of another counter, maybe compressed. Importers read it more than
 // once: which hosts it names is known at its end.
@@ -146,20 +154,21 @@ func (a archive) eachLine(add *adder, name string, use func(text []byte) error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	for lines := newLines(text); ; {
-		line, err := lines.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, errTooLong):
-			return fmt.Errorf("%s line %d: %w", name, lines.number, err)
-		case err != nil:
-			return fmt.Errorf("%s after line %d: %w", name, lines.number, err)
-		case len(bytes.TrimSpace(line)) == 0:
+	lines := bufio.NewScanner(text)
+	lines.Buffer(nil, maxLineBytes)
+	number := int64(1)
+	for ; lines.Scan(); number++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		if err := add.used(name, lines.number, use(line)); err != nil {
+		if err := add.used(name, number, use(lines.Bytes())); err != nil {
 			return err
 		}
 	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("%s line %d: the line is longer than %d bytes", name, number, maxLineBytes)
+	} else if err != nil {
+		return fmt.Errorf("%s line %d: %w", name, number, err)
+	}
+	return nil
 }
