@@ -3,8 +3,6 @@ package main
 import (
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +20,9 @@ import (
 const importDetails = `
 Reads FILE, or standard input for -, which may be compressed (.gz). An export
 (jsonl) is restored: merged with what is there, or topic by topic in its place
-(--mode replace). It may be imported twice, and counts nobody twice; one that
-was ended by a crash goes on where it was when it is run again, by a file beside
-FILE that ends in .position. It is refused under another secret than it was made
-with; a store that does not exist yet takes the secret from the file (export
+(--mode replace). It may be imported twice, and counts nobody twice; after a crash
+run the import again. It is refused under another secret than it was made with; a
+store that does not exist yet takes the secret from the file (export
 --with-secret) or from --secret-file.
 
 All else is plain counts, which become seeds, or what --as says: --as base where
@@ -231,9 +228,6 @@ func (p *process) importExport(i importing) int {
 		verb = "would be imported"
 	}
 	fmt.Fprintf(p.stdout, "%s and %s %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb)
-	if report.Resumed {
-		fmt.Fprint(p.stdout, ", those of the import before included")
-	}
 	fmt.Fprintf(p.stdout, "; %s refused.\n", counted(int(report.Refused), "line"))
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
@@ -271,35 +265,11 @@ func (p *process) restore(i importing, in *input) (report transfer.Report, err e
 		return report, err
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
-	if i.path != "-" {
-		position, err := transfer.OpenPosition(positionPath(i.path, options.Name))
-		switch {
-		case errors.Is(err, transfer.ErrUnderWay):
-			return report, err
-		case err != nil:
-			fmt.Fprintf(p.stderr, "tallycast: after a crash this import would begin anew: %v\n", err)
-		default:
-			options.Position = position
-		}
-	}
 	report, err = transfer.Import(p.ctx, target, in, options)
-	if position := options.Position; position != nil {
-		if err == nil || errors.Is(err, transfer.ErrIncomplete) {
-			err = errors.Join(err, position.Remove()) // nothing is left to go on with
-		} else {
-			err = errors.Join(err, position.Close())
-		}
-	}
 	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions+report.Orders > 0 {
 		err = errors.Join(err, direct.audit(p.carriedThrough(), i, report))
 	}
 	return report, err
-}
-
-// positionPath names the position of an import of a file into a store.
-func positionPath(path, store string) string {
-	sum := sha256.Sum256([]byte(store))
-	return path + "." + hex.EncodeToString(sum[:4]) + ".position"
 }
 
 // importTarget opens what is imported into, and completes the options.
@@ -309,7 +279,6 @@ func (p *process) importTarget(i importing, in *input, options *transfer.ImportO
 		if err != nil {
 			return nil, nil, err
 		}
-		options.Name = client.at
 		return &servedTarget{client: client}, func() error { client.close(); return nil }, nil
 	}
 	stores, err := p.directStores()
@@ -337,7 +306,7 @@ func (p *process) importTarget(i importing, in *input, options *transfer.ImportO
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())
 	}
-	options.Name, options.Fingerprint = i.store.name(), tally.NewHasher(kept).Fingerprint()
+	options.Fingerprint = tally.NewHasher(kept).Fingerprint()
 	return &directTarget{Target: transfer.Into(s, stores.catalog), store: s}, s.Close, nil
 }
 

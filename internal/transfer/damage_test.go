@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -200,114 +198,32 @@ func (f *failing) Restore(ctx context.Context, replace bool, portions []tally.Po
 	return f.Sink.Restore(ctx, replace, portions)
 }
 
-func TestAnImportThatWasEndedGoesOnWhereItWas(t *testing.T) {
+// An import that fails amid a topic can be repeated.
+func TestImport_AgainAfterFailure(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		from, to := open(t, secret), open(t, secret)
 		large := portions{}
-		for i := range 12 { // more than a batch: one ends in the midst of the topic
+		for i := range 12 { // more than a batch
 			p := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic(t, "blog/likes/first"), Version: 5}}, First: i == 0, Last: i == 11}
 			for n := range 1000 {
 				p.Contributions = append(p.Contributions, tally.Contribution{Member: tally.Member(uint64(i*1000+n+1) * 0x9e3779b97f4a7c15), Amount: 1})
 			}
 			large = append(large, p)
 		}
-		if err := from.Restore(context.Background(), false, large); err != nil {
+		if err := from.Restore(t.Context(), false, large); err != nil {
 			t.Fatal(err)
 		}
-		edits := make([]tally.Edit, 1100)
-		for i := range edits {
-			edits[i] = tally.Edit{Topic: topic(t, fmt.Sprintf("blog/likes/page-%d", i)), Kind: tally.EditSeed, Value: int64(i)}
+		edit(t, from, "blog/likes/page", tally.EditSeed, 7)
+		text := export(t, from, tally.Scope{})
+		options := transfer.ImportOptions{Replace: replace, Fingerprint: fingerprint()}
+		report, err := transfer.Import(t.Context(), transfer.Into(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
+		if !errors.Is(err, errGone) || report.Contributions != 10_000 {
+			t.Fatalf("%+v, %v", report, err)
 		}
-		from.Edit(context.Background(), edits)
-		path := write(t, export(t, from, tally.Scope{}))
-		position := path + ".position"
-		attempts, began := 0, int64(0)
-		for {
-			attempts++
-			report, err := importFile(t, &failing{to, 1}, path, position, replace)
-			if err == nil {
-				if report.Topics != 1101 || report.Contributions != 12_000 || !report.Resumed {
-					t.Errorf("after %d attempts: %+v", attempts, report)
-				}
-				break
-			}
-			if !errors.Is(err, errGone) || attempts > 20 {
-				t.Fatalf("attempt %d: %v", attempts, err)
-			}
-			if report.Contributions+report.Topics <= began {
-				t.Fatalf("attempt %d went no further than %d", attempts, began)
-			}
-			began = report.Contributions + report.Topics
-		}
-		if attempts < 4 {
-			t.Errorf("it took %d attempts", attempts)
+		if report := imported(t, to, text, options); report.Topics != 2 || report.Contributions != 12_000 {
+			t.Errorf("again: %+v", report)
 		}
 		same(t, from, to)
-		if _, err := os.Stat(position); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the position is still there: %v", err)
-		}
-	}
-}
-
-func importFile(t *testing.T, sink transfer.Sink, path, position string, replace bool) (transfer.Report, error) {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	at, err := transfer.OpenPosition(position)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := transfer.Import(context.Background(), transfer.Into(sink, catalog()), file,
-		transfer.ImportOptions{Replace: replace, Position: at, Name: "store", Fingerprint: fingerprint()})
-	if err != nil {
-		if err := at.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return report, err
-	}
-	return report, at.Remove()
-}
-
-func TestAPositionIsOfOneImportAlone(t *testing.T) {
-	from := filled(t)
-	path := write(t, export(t, from, tally.Scope{}))
-	position := path + ".position"
-	if _, err := importFile(t, &failing{open(t, secret), 0}, path, position, false); !errors.Is(err, errGone) {
-		t.Fatal(err)
-	}
-	for name, prepare := range map[string]func(){
-		"torn by a crash":  func() { _ = os.WriteFile(position, []byte(`{"import":"ab`), 0o600) },
-		"of another way":   func() {},
-		"of another file":  func() { _ = os.WriteFile(position, []byte(`{"import":"ab","offset":100,"line":2}`), 0o600) },
-		"of nothing known": func() { _ = os.WriteFile(position, []byte(`null`), 0o600) },
-	} {
-		prepare()
-		to := open(t, secret)
-		report, err := importFile(t, to, path, position, true)
-		if err != nil || report.Resumed {
-			t.Errorf("%s: %+v, %v", name, report, err)
-		}
-		same(t, from, to)
-	}
-}
-
-func TestASecondImportOfAFileIsRefusedWhileOneIsUnderWay(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.position")
-	first, err := transfer.OpenPosition(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := transfer.OpenPosition(path); !errors.Is(err, transfer.ErrUnderWay) {
-		t.Errorf("it is not: %v", err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a position that holds nothing stays: %v", err)
 	}
 }
 
@@ -334,31 +250,4 @@ func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("without patience: %v", err)
 	}
-}
-
-// The last position is noted after the line of totals was read.
-func TestAnImportThatWasEndedAtItsVeryEndIsWhole(t *testing.T) {
-	from, to := filled(t), open(t, secret)
-	path := write(t, export(t, from, tally.Scope{}))
-	at, err := transfer.OpenPosition(path + ".position")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	options := transfer.ImportOptions{Position: at, Name: "store", Fingerprint: fingerprint()}
-	if _, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), file, options); err != nil {
-		t.Fatal(err)
-	}
-	if err := at.Close(); err != nil { // the process ends here
-		t.Fatal(err)
-	}
-	report, err := importFile(t, to, path, path+".position", false)
-	if err != nil || !report.Resumed || report.Topics != 8 {
-		t.Errorf("%+v, %v", report, err)
-	}
-	same(t, from, to)
 }

@@ -2,8 +2,6 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +47,6 @@ type Report struct {
 	Orders        int64     `json:"orders"`   // former names and blocks
 	Refused       int64     `json:"refused"`  // how many lines
 	Refusals      []Refusal `json:"refusals"` // the first of them
-	Resumed       bool      `json:"resumed,omitempty"`
 }
 
 // ImportOptions are the options of [Import]; the zero value merges a whole export.
@@ -61,10 +58,6 @@ type ImportOptions struct {
 	// Piece says that the input is a piece of an export: a header and some of its lines,
 	// maybe of a topic that began in the piece before.
 	Piece bool
-	// Position, where not nil, is where to go on, and is kept up. Name identifies the
-	// store for it.
-	Position *Position
-	Name     string
 	// Patience is how long to try again while the store cannot be reached.
 	Patience time.Duration
 	// Refused, where not nil, is told each refusal.
@@ -93,7 +86,6 @@ type importing struct {
 	target  Target
 	options ImportOptions
 	lines   *lines
-	name    string // of the import, for its position
 	report  Report
 
 	batch         []Line
@@ -103,7 +95,7 @@ type importing struct {
 	total         *Totals     // what the last line says
 }
 
-// begin reads the header and goes to where an earlier import ended.
+// begin reads and checks the header.
 func (i *importing) begin(ctx context.Context) error {
 	text, err := i.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
@@ -117,28 +109,7 @@ func (i *importing) begin(ctx context.Context) error {
 		return &tally.Error{Code: tally.CodeBadBody, Err: ErrSecret, Message: fmt.Sprintf(
 			"the export was made under the secret with the fingerprint %.64q, the store has the one with %q: visitors would not be known again", header.Fingerprint, f)}
 	}
-	if err := i.patiently(ctx, func() error { return i.target.Begin(ctx, header) }); err != nil {
-		return err
-	}
-	if i.options.Position == nil {
-		return nil
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%t", text, i.options.Name, i.options.Replace))
-	i.name = hex.EncodeToString(sum[:])
-	at, ok := i.options.Position.load(i.name)
-	if !ok {
-		return nil
-	}
-	i.report.Topics, i.report.Contributions = at.Report.Topics, at.Report.Contributions
-	i.report.Orders, i.report.Refused = at.Report.Orders, at.Report.Refused
-	i.report.Resumed = true
-	i.counted, i.total = at.Read, at.Total
-	if at.Topic != "" {
-		if i.topic, err = tally.ParseTopic(at.Topic); err != nil {
-			return fmt.Errorf("position of the import: %w", err)
-		}
-	}
-	return i.lines.skipTo(at.Offset, at.Line)
+	return i.patiently(ctx, func() error { return i.target.Begin(ctx, header) })
 }
 
 // all reads the lines and stores them batch by batch.
@@ -239,13 +210,6 @@ func (i *importing) flush(ctx context.Context) error {
 		i.note(refused)
 	}
 	i.batch, i.contributions = i.batch[:0], 0
-	if p := i.options.Position; p != nil {
-		at := place{Import: i.name, Offset: i.lines.offset, Line: i.lines.number, Topic: i.topic.String(), Read: i.counted, Total: i.total,
-			Report: progress{i.report.Topics, i.report.Contributions, i.report.Orders, i.report.Refused}}
-		if err := p.save(at); err != nil {
-			return err
-		}
-	}
 	if i.options.Progress != nil {
 		i.options.Progress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}, Bytes: i.lines.offset})
 	}

@@ -20,7 +20,6 @@ var errTooLong = fmt.Errorf("the line is longer than %d bytes", maxLineBytes)
 
 // lines reads a text line by line, and knows where it is.
 type lines struct {
-	source io.Reader
 	reader *bufio.Reader
 	buffer []byte // of a line that does not fit into the reader's
 	number int64  // of the line read last, from 1
@@ -29,7 +28,7 @@ type lines struct {
 }
 
 func newLines(r io.Reader) *lines {
-	return &lines{source: r, reader: bufio.NewReaderSize(r, readBytes)}
+	return &lines{reader: bufio.NewReaderSize(r, readBytes)}
 }
 
 // next returns the next line without its end; it is good until the next call. A
@@ -69,23 +68,4 @@ func (l *lines) next() ([]byte, error) {
 		}
 		return part, nil
 	}
-}
-
-// skipTo goes on at a place that was reached before, behind a line's end.
-func (l *lines) skipTo(offset, number int64) error {
-	if seeker, ok := l.source.(io.Seeker); ok {
-		if _, err := seeker.Seek(offset, io.SeekStart); err == nil {
-			l.reader.Reset(l.source)
-			l.offset, l.number = offset, number
-			return nil
-		}
-	}
-	// A stream, such as a file that is being decompressed.
-	n, err := io.CopyN(io.Discard, l.reader, offset-l.offset)
-	l.offset += n
-	if err != nil {
-		return fmt.Errorf("skip what was imported before: %w", err)
-	}
-	l.number = number
-	return nil
 }

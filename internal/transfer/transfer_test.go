@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -300,15 +299,6 @@ func TestLargeTopicsComeInLinesOfAThousand(t *testing.T) {
 }
 
 // write writes text to a file of the test.
-func write(t testing.TB, text []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "export.jsonl")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // linesOf returns the lines of text without their ends.
 func linesOf(text []byte) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
