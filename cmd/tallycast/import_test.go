@@ -192,7 +192,7 @@ func TestKeysOfAnotherSystemBecomeSeedsAndLikesGoOn(t *testing.T) {
 
 func TestWhatOtherCountersExportIsImported(t *testing.T) {
 	t.Parallel()
-	samples := filepath.Join("..", "..", "internal", "exchange", "testdata")
+	samples := filepath.Join("..", "..", "internal", "importer", "testdata")
 	for format, test := range map[string]struct {
 		file string
 		args []string
