@@ -118,10 +118,10 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		health:  i.store.Health,
 	}
 	i.desk = owner.New(i.store, service, owner.Options{
-		Broadcast: i.store.Broadcast,
-		Status:    report.status,
-		Kept:      c.journal,
-		Log:       log,
+		Broadcast:        i.store.Broadcast,
+		Status:           report.status,
+		JournalRetention: c.journal,
+		Log:              log,
 	})
 	report.instance = i.desk.Instance()
 	keys := i.followSitemaps(c, version)
@@ -141,7 +141,7 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		ServerToken:    c.serverToken,
 		Keys:           keys,
 		Admin: admin.New(admin.Options{
-			Desk:      i.desk,
+			Owner:     i.desk,
 			Store:     i.store,
 			Catalog:   catalog,
 			Keys:      keys,
@@ -193,7 +193,7 @@ func (i *instance) followSitemaps(c config, version string) *tally.Keys {
 
 // receive takes what another instance broadcast.
 func (i *instance) receive(payload []byte) {
-	if !i.desk.Received(payload) {
+	if !i.desk.Receive(payload) {
 		i.api.Receive(payload)
 	}
 }

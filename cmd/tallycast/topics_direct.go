@@ -57,9 +57,9 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	}
 	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), metrics)
 	log := slog.New(slog.DiscardHandler)
-	desk := owner.New(opened, tally.NewService(opened, catalog), owner.Options{Kept: stores.journal, Log: log})
+	desk := owner.New(opened, tally.NewService(opened, catalog), owner.Options{JournalRetention: stores.journal, Log: log})
 	token := rand.Text()
-	handler := admin.New(admin.Options{Desk: desk, Store: opened, Catalog: catalog, Token: token, Logger: log})
+	handler := admin.New(admin.Options{Owner: desk, Store: opened, Catalog: catalog, Token: token, Logger: log})
 	actor := "tallycast " + name
 	return &adminClient{at: "http://" + withinHost, token: token, release: opened.Close, http: &http.Client{Transport: within(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeAdmin(w, r, admin.Caller{Actor: actor})

@@ -131,7 +131,7 @@ func (q *request) importNumbers() error {
 		return err
 	}
 	refused := []transfer.Refusal{} // the asker counts lines of a larger file
-	report, err := transfer.Import(q.carriedThrough(), transfer.Into(q.s.desk.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
+	report, err := transfer.Import(q.carriedThrough(), transfer.Into(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Piece:       true,
@@ -158,6 +158,6 @@ func (q *request) auditImport(report transfer.Report, replace bool) error {
 	if replace {
 		target = "replace"
 	}
-	return q.s.desk.Audit(q.carriedThrough(), q.actor(), "import", target,
+	return q.s.owner.Audit(q.carriedThrough(), q.actor(), "import", target,
 		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Counted(int(report.Topics), "topic"), tally.Counted(int(report.Contributions), "contribution"), tally.Counted(int(report.Orders), "order")))
 }

@@ -24,7 +24,7 @@ func (q *request) rename() error {
 	if err != nil {
 		return err
 	}
-	change, err := q.s.desk.Rename(q.carriedThrough(), q.actor(), topics[0], topics[1])
+	change, err := q.s.owner.Rename(q.carriedThrough(), q.actor(), topics[0], topics[1])
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (q *request) merge() error {
 	if err != nil {
 		return err
 	}
-	change, err := q.s.desk.Merge(q.carriedThrough(), q.actor(), from, to[0])
+	change, err := q.s.owner.Merge(q.carriedThrough(), q.actor(), from, to[0])
 	if err != nil {
 		return err
 	}

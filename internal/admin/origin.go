@@ -14,7 +14,7 @@ import (
 // Errors: origin_not_allowed.
 func (q *request) refuseForeign() error {
 	switch site := q.r.Header.Get("Sec-Fetch-Site"); {
-	case q.caller.Origin != "" && !q.caller.Own:
+	case q.caller.Origin != "" && !q.caller.SameOrigin:
 	case site == "cross-site" || site == "same-site":
 	default:
 		return nil
@@ -26,7 +26,7 @@ func (q *request) refuseForeign() error {
 // been made by our own page: the browser says so, and the page knows what the
 // cookie's owner alone was told. Errors: origin_not_allowed.
 func (q *request) checkForgery() error {
-	if !q.caller.Own && q.r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+	if !q.caller.SameOrigin && q.r.Header.Get("Sec-Fetch-Site") != "same-origin" {
 		return tally.Errorf(tally.CodeOriginNotAllowed, "with a cookie, a change comes from a page of this origin")
 	}
 	given := q.r.Header.Get("Tally-Csrf")

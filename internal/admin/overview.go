@@ -6,7 +6,7 @@ import (
 
 // overview answers GET /admin/v1/overview.
 func (q *request) overview() error {
-	found, err := q.s.desk.Overview(q.r.Context())
+	found, err := q.s.owner.Overview(q.r.Context())
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (q *request) listAudit() error {
 	if err != nil {
 		return err
 	}
-	entries, next, err := q.s.desk.AuditLog(q.r.Context(), values.Get("before"), limit)
+	entries, next, err := q.s.owner.AuditLog(q.r.Context(), values.Get("before"), limit)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (q *request) forget() error {
 	if err != nil {
 		return err
 	}
-	n, err := q.s.desk.Forget(q.carriedThrough(), q.actor(), said.Visitor, scope)
+	n, err := q.s.owner.Forget(q.carriedThrough(), q.actor(), said.Visitor, scope)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (q *request) block() error {
 	if len(reason) > maxReason {
 		return tally.Errorf(tally.CodeBadBody, "a reason is at most %d bytes long", maxReason)
 	}
-	if err := q.s.desk.Block(q.carriedThrough(), q.actor(), who, reason); err != nil {
+	if err := q.s.owner.Block(q.carriedThrough(), q.actor(), who, reason); err != nil {
 		return err
 	}
 	q.done()
@@ -58,7 +58,7 @@ func (q *request) unblock() error {
 	if err != nil {
 		return err
 	}
-	if err := q.s.desk.Unblock(q.carriedThrough(), q.actor(), who); err != nil {
+	if err := q.s.owner.Unblock(q.carriedThrough(), q.actor(), who); err != nil {
 		return err
 	}
 	q.done()
@@ -66,7 +66,7 @@ func (q *request) unblock() error {
 }
 
 // blocked reads who is meant. Errors: bad_body.
-func (q *request) blocked() (who owner.Blocked, reason string, err error) {
+func (q *request) blocked() (who owner.BlockTarget, reason string, err error) {
 	var said struct {
 		Range   string `json:"range"`
 		Visitor string `json:"visitor"`
@@ -98,7 +98,7 @@ func parseRange(text string) (netip.Prefix, error) {
 
 // listBlocks answers GET /admin/v1/blocks.
 func (q *request) listBlocks() error {
-	blocks, err := q.s.desk.Blocks(q.r.Context())
+	blocks, err := q.s.owner.Blocks(q.r.Context())
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (q *request) prune() error {
 	case said.UntouchedSince.IsZero():
 		return tally.Errorf(tally.CodeBadBody, "say since when nobody touched it: untouched_since is a time such as 2026-11-22T10:00:00Z")
 	}
-	pruned, err := q.s.desk.Prune(q.carriedThrough(), q.actor(), scope, said.UntouchedSince, said.Preview)
+	pruned, err := q.s.owner.Prune(q.carriedThrough(), q.actor(), scope, said.UntouchedSince, said.Preview)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (q *request) carryOut(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {
 			e := &edits[i]
-			if e.Before, e.Err = q.s.desk.Get(q.r.Context(), e.Topic); e.Err != nil {
+			if e.Before, e.Err = q.s.owner.Get(q.r.Context(), e.Topic); e.Err != nil {
 				return e.Err
 			}
 			e.Changed = e.Before.Version == 0 || e.Before.Seed != e.Value
@@ -94,7 +94,7 @@ func (q *request) carryOut(edits []tally.Edit, preview bool) error {
 	if len(edits) == 0 {
 		return nil
 	}
-	err := q.s.desk.Edit(q.carriedThrough(), q.actor(), edits)
+	err := q.s.owner.Edit(q.carriedThrough(), q.actor(), edits)
 	for _, e := range edits {
 		if e.Err == nil {
 			return nil // what failed says so in its place

@@ -21,18 +21,18 @@ type Caller struct {
 	Address netip.Addr // the client's, with trusted proxies seen through
 	// Holder stands for all addresses that the client's holder has; attempts to guess
 	// the token are counted by it.
-	Holder    netip.Addr
-	Origin    string // as the browser sent it; empty where it sent none
-	Own       bool   // Origin is the service's own
-	Secure    bool   // the request is known to have come by https
-	RequestID string
+	Holder     netip.Addr
+	Origin     string // as the browser sent it; empty where it sent none
+	SameOrigin bool   // Origin is the service's own
+	Secure     bool   // the request is known to have come by https
+	RequestID  string
 	// Actor is who the audit log says it was; empty: the admin at Address.
 	Actor string
 }
 
 // Options configure a [Server]. Desk, Store and Catalog are required.
 type Options struct {
-	Desk    *owner.Service
+	Owner   *owner.Service
 	Store   owner.Store // what is exported and imported
 	Catalog *tally.Catalog
 	Keys    *tally.Keys // known keys of sites; may be nil
@@ -56,7 +56,7 @@ const StoreHeader = "Tally-Store"
 // Server answers what stands below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
-	desk      *owner.Service
+	owner     *owner.Service
 	store     owner.Store
 	catalog   *tally.Catalog
 	keys      *tally.Keys
@@ -77,7 +77,7 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(o Options) *Server {
 	s := &Server{
-		desk:      o.Desk,
+		owner:     o.Owner,
 		store:     o.Store,
 		catalog:   o.Catalog,
 		keys:      o.Keys,
@@ -163,7 +163,7 @@ func (s *Server) authorize(q *request) error {
 		return unauthorized("send the admin token as Authorization: Bearer, or sign in")
 	}
 	session, ok := s.sessions.read(cookie.Value, s.now())
-	if !ok || s.desk.SessionEnded(session.name) {
+	if !ok || s.owner.SessionEnded(session.name) {
 		return unauthorized("the session is over; sign in again")
 	}
 	q.session = session

@@ -112,7 +112,7 @@ func (q *request) showSession() error {
 func (q *request) signOut() error {
 	q.setCookie("", -1)
 	if q.session != nil {
-		if err := q.s.desk.EndSession(q.carriedThrough(), q.session.name, q.session.until); err != nil {
+		if err := q.s.owner.EndSession(q.carriedThrough(), q.session.name, q.session.until); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,7 @@ type (
 	}
 )
 
-func sourceShares(sources []owner.SourceJournal) []sourceShare {
+func sourceShares(sources []owner.SourceContributions) []sourceShare {
 	shares := make([]sourceShare, len(sources))
 	for i, s := range sources {
 		shares[i] = sourceShare{sourceText(s.Source), s.Contributions}
@@ -64,7 +64,7 @@ func (q *request) listSpikes() error {
 			return tally.Errorf(tally.CodeBadBody, "since is a time such as 1h or 7d, from 1m to %s", tally.FormatDuration(maxSince))
 		}
 	}
-	spikes, err := q.s.desk.Spikes(q.r.Context(), scope, since)
+	spikes, err := q.s.owner.Spikes(q.r.Context(), scope, since)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (q *request) undo() error {
 	if err := q.decode(&said); err != nil {
 		return err
 	}
-	spike := owner.Undo{From: said.From, To: said.To}
+	spike := owner.Selection{From: said.From, To: said.To}
 	var err error
 	if spike.Scope, err = q.s.scope(said.Site, said.Metric, said.Prefix); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (q *request) undo() error {
 	if spike.Sources, spike.Addresses, err = parseOrigins(said.Sources, said.Addresses); err != nil {
 		return err
 	}
-	undone, err := q.s.desk.Undo(q.carriedThrough(), q.actor(), spike, said.Preview)
+	undone, err := q.s.owner.Revert(q.carriedThrough(), q.actor(), spike, said.Preview)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (q *request) undo() error {
 		Topics        []topicShare  `json:"topics"`
 		Sources       []sourceShare `json:"sources"`
 		Undone        bool          `json:"undone"`
-	}{undone.Traces, topics, sourceShares(undone.Sources), !said.Preview})
+	}{undone.Entries, topics, sourceShares(undone.Sources), !said.Preview})
 	return nil
 }
 

@@ -78,7 +78,7 @@ func (q *request) listTopics() error {
 		return tally.Errorf(tally.CodeBadBody, "order is topic, newest or count")
 	}
 	listing.Order = order
-	page, err := q.s.desk.List(q.r.Context(), listing)
+	page, err := q.s.owner.List(q.r.Context(), listing)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (q *request) showTopic() error {
 	if err != nil {
 		return err
 	}
-	found, err := q.s.desk.Get(q.r.Context(), topic)
+	found, err := q.s.owner.Get(q.r.Context(), topic)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (q *request) deleteTopic() error {
 // edit does one edit and answers with what it did.
 func (q *request) edit(edit tally.Edit) error {
 	edits := []tally.Edit{edit}
-	if err := q.s.desk.Edit(q.carriedThrough(), q.actor(), edits); err != nil {
+	if err := q.s.owner.Edit(q.carriedThrough(), q.actor(), edits); err != nil {
 		return err
 	}
 	q.answer(editedOf(edits[0]))
@@ -186,7 +186,7 @@ func (q *request) reset() error {
 		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditReset}
 	}
 	// What failed stands beside what did not, unless nothing was done.
-	err = q.s.desk.Edit(q.carriedThrough(), q.actor(), edits)
+	err = q.s.owner.Edit(q.carriedThrough(), q.actor(), edits)
 	type item struct {
 		Topic string `json:"topic"`
 		*edited

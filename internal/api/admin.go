@@ -32,10 +32,10 @@ func (a *API) administer(stats *routeStats) gin.HandlerFunc {
 		h["X-Request-Id"] = []string{q.requestID()}
 		_, secure := requestHost(q.r, q.from.viaProxy)
 		a.admin.ServeAdmin(q.w, withoutBase(q.r, a.basePath), admin.Caller{
-			Address: q.from.address,
-			Holder:  q.from.client,
-			Origin:  q.page.origin,
-			Own:     q.page.own,
+			Address:    q.from.address,
+			Holder:     q.from.client,
+			Origin:     q.page.origin,
+			SameOrigin: q.page.own,
 			// A page of our own that says https came by it, whatever ends TLS before us.
 			Secure:    secure || q.page.own && strings.HasPrefix(q.page.origin, "https://"),
 			RequestID: q.requestID(),

@@ -49,7 +49,7 @@ func newOwnRigOn(t testing.TB, own sqlitestore.Options, change func(*Options, *a
 	o := &ownRig{}
 	o.rig = newRigOn(t, store, func(options *Options) {
 		o.desk = owner.New(store, options.Service, owner.Options{Status: func() any { return map[string]any{"name": "here"} }})
-		own := admin.Options{Desk: o.desk, Store: store, Catalog: catalog, Token: adminToken, Logger: options.Logger,
+		own := admin.Options{Owner: o.desk, Store: store, Catalog: catalog, Token: adminToken, Logger: options.Logger,
 			Pages: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, "app.js": {Data: []byte("1")}}}
 		options.TrustedProxies = private
 		options.ServerToken = serverToken

@@ -85,7 +85,7 @@ func TestMerge_TakenOverByInstanceThatKnowsTheSite(t *testing.T) {
 		ignorant := owner.New(w.second, service, owner.Options{LeaseTime: shortLease / 4, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		stop := run(t, ignorant)
 		eventually(t, "the instance has tried", func() bool {
-			ignorant.Received(owner.SettingsChanged())
+			ignorant.Receive(owner.SettingsChanged())
 			return strings.Contains(log.String(), "an unfinished merge waits")
 		})
 		finishing := openWith(w.first, owner.Options{LeaseTime: shortLease})

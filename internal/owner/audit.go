@@ -12,9 +12,9 @@ import (
 // them memory. What is beyond it stands in the process's log alone.
 const maxOwed = 1000
 
-// owed are entries of the audit log on things that were done, and that the store did
+// pendingAudit are entries of the audit log on things that were done, and that the store did
 // not take when they were.
-type owed struct {
+type pendingAudit struct {
 	paying sync.Mutex // held while they are written: each is once
 
 	mu      sync.Mutex
@@ -26,12 +26,12 @@ type owed struct {
 // it meanwhile. Errors: [tally.CodeStoreUnavailable], where it is owed.
 func (d *Service) Audit(ctx context.Context, actor, action, target, detail string) error {
 	entry := d.entry(actor, action, target, detail)
-	err := d.payOwed(ctx) // in the order in which things were done
+	err := d.writePendingAudit(ctx) // in the order in which things were done
 	if err == nil {
 		err = d.store.Audit(ctx, entry)
 	}
 	if err != nil {
-		d.owe(entry, err)
+		d.queueAudit(entry, err)
 	}
 	return err
 }
@@ -46,36 +46,36 @@ func (d *Service) entry(actor, action, target, detail string) tally.AuditEntry {
 	return tally.AuditEntry{At: d.now(), Actor: actor, Action: action, Target: target, Detail: detail}
 }
 
-func (d *Service) owe(e tally.AuditEntry, why error) {
-	d.owed.mu.Lock()
-	kept := len(d.owed.entries) < maxOwed
+func (d *Service) queueAudit(e tally.AuditEntry, why error) {
+	d.pendingAudit.mu.Lock()
+	kept := len(d.pendingAudit.entries) < maxOwed
 	if kept {
-		d.owed.entries = append(d.owed.entries, e)
+		d.pendingAudit.entries = append(d.pendingAudit.entries, e)
 	}
-	d.owed.mu.Unlock()
+	d.pendingAudit.mu.Unlock()
 	d.log.Warn("the audit log does not take an entry", "error", why, "kept for later", kept,
 		"at", e.At, "actor", e.Actor, "action", e.Action, "target", e.Target, "detail", e.Detail)
 }
 
-// payOwed writes what is owed, the first first, and ends with the first that is not
+// writePendingAudit writes what is owed, the first first, and ends with the first that is not
 // taken.
-func (d *Service) payOwed(ctx context.Context) error {
-	d.owed.paying.Lock()
-	defer d.owed.paying.Unlock()
+func (d *Service) writePendingAudit(ctx context.Context) error {
+	d.pendingAudit.paying.Lock()
+	defer d.pendingAudit.paying.Unlock()
 	for {
-		d.owed.mu.Lock()
-		if len(d.owed.entries) == 0 {
-			d.owed.mu.Unlock()
+		d.pendingAudit.mu.Lock()
+		if len(d.pendingAudit.entries) == 0 {
+			d.pendingAudit.mu.Unlock()
 			return nil
 		}
-		entry := d.owed.entries[0]
-		d.owed.mu.Unlock()
+		entry := d.pendingAudit.entries[0]
+		d.pendingAudit.mu.Unlock()
 		if err := d.store.Audit(ctx, entry); err != nil {
 			return err
 		}
-		d.owed.mu.Lock()
-		d.owed.entries = slices.Delete(d.owed.entries, 0, 1)
-		d.owed.mu.Unlock()
+		d.pendingAudit.mu.Lock()
+		d.pendingAudit.entries = slices.Delete(d.pendingAudit.entries, 0, 1)
+		d.pendingAudit.mu.Unlock()
 	}
 }
 

@@ -18,8 +18,8 @@ const (
 	noReason = "(no reason given)"
 )
 
-// Blocked is who may not contribute: an address range, or else a visitor.
-type Blocked struct {
+// BlockTarget is who may not contribute: an address range, or else a visitor.
+type BlockTarget struct {
 	Addresses netip.Prefix
 	Visitor   string
 }
@@ -35,7 +35,7 @@ type Block struct {
 // Block keeps somebody from contributing from now on. What was contributed stays.
 // Errors: [tally.CodeBadBody] where nobody or everybody is named, or too many are;
 // [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
-func (d *Service) Block(ctx context.Context, actor string, who Blocked, reason string) error {
+func (d *Service) Block(ctx context.Context, actor string, who BlockTarget, reason string) error {
 	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (d *Service) Block(ctx context.Context, actor string, who Blocked, reason s
 
 // Unblock ends a Block; a visitor may be named by its id or by the hash that Blocks
 // shows. Errors: those of Block, and [tally.CodeNotFound].
-func (d *Service) Unblock(ctx context.Context, actor string, who Blocked) error {
+func (d *Service) Unblock(ctx context.Context, actor string, who BlockTarget) error {
 	name, target, err := d.blockEntry(who)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (d *Service) Blocks(ctx context.Context) ([]Block, error) {
 
 // blockEntry returns the name of the register's entry, and how the audit log calls
 // who is blocked.
-func (d *Service) blockEntry(who Blocked) (name, target string, err error) {
+func (d *Service) blockEntry(who BlockTarget) (name, target string, err error) {
 	switch {
 	case who.Addresses.IsValid() == (who.Visitor != ""):
 		return "", "", tally.Errorf(tally.CodeBadBody, "an address range, such as 203.0.113.0/24, or a visitor should be named")

@@ -108,7 +108,7 @@ func (d *Service) abandoned(register map[string]string) (values []string) {
 // lease is a claim that this instance holds. One goroutine uses it.
 type lease struct {
 	claim
-	desk    *Service
+	service *Service
 	renewed time.Time
 }
 
@@ -132,7 +132,7 @@ func (d *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 			}
 		}
 		if other == "" {
-			l := &lease{claim: c, desk: d, renewed: time.Now()}
+			l := &lease{claim: c, service: d, renewed: time.Now()}
 			if swapped, err := d.store.SwapSettings(ctx, c.entries(""), c.entries(c.text())); err != nil || swapped {
 				return l, err
 			}
@@ -173,13 +173,13 @@ func (d *Service) resume(ctx context.Context, value string) error {
 	before := c.entries(value)
 	c.Holder = rand.Text() // two attempts of one instance are two holders
 	c.Beat++
-	l := &lease{claim: c, desk: d, renewed: time.Now()}
+	l := &lease{claim: c, service: d, renewed: time.Now()}
 	if swapped, err := d.store.SwapSettings(ctx, before, c.entries(c.text())); err != nil || !swapped {
 		return err
 	}
 	err = l.merge(ctx)
 	l.end(ctx, err)
-	d.notify(ctx)
+	d.reload(ctx)
 	switch {
 	case retryable(err) || c.From == "":
 		return err
@@ -222,10 +222,10 @@ func (c claim) topics() (from, to tally.Topic, err error) {
 // renews the lease first if a third of it has passed.
 func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	// The monotonic clock stands still while the machine sleeps, the wall clock does not.
-	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.desk.leaseTime/3 {
+	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.service.leaseTime/3 {
 		now, next := time.Now(), l.claim
 		next.Beat++
-		swapped, err := l.desk.store.SwapSettings(ctx, l.entries(l.text()), next.entries(next.text()))
+		swapped, err := l.service.store.SwapSettings(ctx, l.entries(l.text()), next.entries(next.text()))
 		if err == nil && !swapped {
 			err = errLeaseLost
 		}
@@ -234,7 +234,7 @@ func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, 
 		}
 		l.claim, l.renewed = next, now
 	}
-	ctx, cancel := context.WithDeadline(ctx, l.renewed.Add(l.desk.leaseTime*2/3))
+	ctx, cancel := context.WithDeadline(ctx, l.renewed.Add(l.service.leaseTime*2/3))
 	return ctx, cancel, nil
 }
 
@@ -260,7 +260,7 @@ func (l *lease) end(ctx context.Context, err error) {
 		next = left.text()
 	}
 	// If this fails, others take the claim over when it was not renewed for a lease.
-	_, _ = l.desk.store.SwapSettings(ctx, l.entries(l.text()), l.entries(next))
+	_, _ = l.service.store.SwapSettings(ctx, l.entries(l.text()), l.entries(next))
 }
 
 // retryable reports whether a merge that ended with err has to be carried on.
@@ -274,7 +274,7 @@ func (d *Service) resumeAbandoned(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case values := <-d.unfinished:
+		case values := <-d.abandonedClaims:
 			for _, value := range values {
 				// What failed is met again when the settings are read next.
 				_ = d.resume(ctx, value)

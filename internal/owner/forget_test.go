@@ -60,7 +60,7 @@ func TestWhoIsBlockedMayNotContributeAtAnyInstance(t *testing.T) {
 		ctx := t.Context()
 		other := open(w.second)
 		o := openWith(w.first, owner.Options{Broadcast: func(payload []byte) {
-			if !other.Received(payload) || other.Received([]byte("u\x01")) {
+			if !other.Receive(payload) || other.Receive([]byte("u\x01")) {
 				t.Errorf("another instance does not know what %q is", payload)
 			}
 		}})
@@ -70,8 +70,8 @@ func TestWhoIsBlockedMayNotContributeAtAnyInstance(t *testing.T) {
 			_, err := o.service.Assert(ctx, tally.Assertion{Topic: page, Visitor: visitor, Amount: 1, Client: from, MayCreate: true})
 			return code(err)
 		}
-		network := owner.Blocked{Addresses: netip.MustParsePrefix("::ffff:203.0.113.77/120")}
-		for who, reason := range map[owner.Blocked]string{network: "", {Visitor: "someone-1"}: "a robot"} {
+		network := owner.BlockTarget{Addresses: netip.MustParsePrefix("::ffff:203.0.113.77/120")}
+		for who, reason := range map[owner.BlockTarget]string{network: "", {Visitor: "someone-1"}: "a robot"} {
 			if err := o.Block(ctx, "test", who, reason); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func TestWhoIsBlockedMayNotContributeAtAnyInstance(t *testing.T) {
 			t.Fatalf("blocks: %+v, %v", blocks, err)
 		}
 		// By what the list shows.
-		for _, who := range []owner.Blocked{{Addresses: blocks[0].Addresses}, {Visitor: blocks[1].Visitor}} {
+		for _, who := range []owner.BlockTarget{{Addresses: blocks[0].Addresses}, {Visitor: blocks[1].Visitor}} {
 			if err := o.Unblock(ctx, "test", who); err != nil {
 				t.Error(err)
 			}
@@ -98,7 +98,7 @@ func TestWhoIsBlockedMayNotContributeAtAnyInstance(t *testing.T) {
 		eventually(t, "nobody is blocked at the other instance", func() bool {
 			return try(other, "someone-1", home) == "" && try(other, "someone-2", robot) == ""
 		})
-		for name, who := range map[string]owner.Blocked{
+		for name, who := range map[string]owner.BlockTarget{
 			"nobody":    {},
 			"both":      {Addresses: blocks[0].Addresses, Visitor: "someone-1"},
 			"everybody": {Addresses: netip.MustParsePrefix("0.0.0.0/0")},

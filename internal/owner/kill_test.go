@@ -75,7 +75,7 @@ func child() error {
 	if os.Getenv(childDoes) == "merge" {
 		_, err = o.Merge(context.Background(), "killed", []tally.Topic{from}, topic(os.Getenv(childTo)))
 	} else {
-		_, err = o.Undo(context.Background(), "killed", owner.Undo{Topics: []tally.Topic{from}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+		_, err = o.Revert(context.Background(), "killed", owner.Selection{Topics: []tally.Topic{from}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
 	}
 	return err
 }
@@ -165,7 +165,7 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 			}
 			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
 			eventually(t, "the topic takes edits", func() bool {
-				o.Received(owner.SettingsChanged()) // so that they are read now
+				o.Receive(owner.SettingsChanged()) // so that they are read now
 				return o.Edit(t.Context(), "test", edits) == nil
 			})
 			sum += edits[0].After.Count - edits[0].Before.Count
@@ -200,7 +200,7 @@ func TestUndo_KilledAndRepeated(t *testing.T) {
 			died := killed(t, w, "undo", n, page, page)
 			store = w.again(t)
 			o = open(store)
-			_, err := o.Undo(t.Context(), "again", owner.Undo{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+			_, err := o.Revert(t.Context(), "again", owner.Selection{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -79,7 +79,7 @@ func (d *Service) mergeable(from []tally.Topic, to tally.Topic) error {
 		return tally.Errorf(tally.CodeBadTopic, "no topic is named that is to be merged into %s", to)
 	}
 	for _, topic := range append(slices.Clone(from), to) {
-		if err := d.countable(topic); err != nil {
+		if err := d.checkEditable(topic); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (d *Service) mergeOne(ctx context.Context, from, to tally.Topic, rename boo
 	}
 	err = l.merge(ctx)
 	l.end(ctx, err)
-	d.notify(ctx)
+	d.reload(ctx)
 	if errors.Is(err, errNothingToMerge) {
 		return d.checkMerged(ctx, from, to)
 	}
@@ -260,7 +260,7 @@ const countSet = ":set"
 
 // frozen returns the progress that the mark of a topic tells.
 func (l *lease) frozen(ctx context.Context, topic tally.Topic) (p progress, err error) {
-	mark, err := l.desk.store.Mark(ctx, topic, "", "")
+	mark, err := l.service.store.Mark(ctx, topic, "", "")
 	if err != nil {
 		return p, err
 	}
@@ -298,7 +298,7 @@ func (l *lease) frozenAgain(ctx context.Context, from tally.Topic, target progre
 	if err := l.mark(ctx, from, tally.FrozenMark(l.ID, "")); err != nil {
 		return false, err
 	}
-	state, err := l.desk.Get(ctx, from)
+	state, err := l.service.Get(ctx, from)
 	if err == nil && state.Version == 0 { // lost with its mark
 		return false, l.release(ctx, from)
 	}
@@ -312,7 +312,7 @@ func (l *lease) freeze(ctx context.Context, from, to tally.Topic) error {
 	if err := l.mark(ctx, from, frozen); err != nil {
 		return err
 	}
-	state, err := l.desk.Get(ctx, from)
+	state, err := l.service.Get(ctx, from)
 	if err != nil {
 		return tally.Unavailable(err)
 	}
@@ -337,7 +337,7 @@ func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic)
 func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		for expected := ""; ; {
-			current, err := l.desk.store.Mark(ctx, topic, expected, mark)
+			current, err := l.service.store.Mark(ctx, topic, expected, mark)
 			if err != nil || current == mark {
 				return err
 			}
@@ -348,7 +348,7 @@ func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error 
 
 // release ends the freezing of a topic: it gets the mark of its aliases.
 func (l *lease) release(ctx context.Context, topic tally.Topic) error {
-	register, err := l.desk.store.Settings(ctx)
+	register, err := l.service.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -365,7 +365,7 @@ type prepared struct {
 // prepare decides what the merge makes of to, both topics being frozen, and adds its
 // aliases. It refuses a rename to a topic that exists, and a sum that is too large.
 func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, err error) {
-	d := l.desk
+	d := l.service
 	source, err := d.Get(ctx, from)
 	if err == nil && source.Version == 0 {
 		err = tally.Unavailable(errors.New("another instance deleted the topic")) // it has the claim by now
@@ -404,11 +404,11 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (p prepared, 
 // countBefore returns the count of to, which this merge has just frozen.
 func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (int64, error) {
 	if l.Rename {
-		if err := l.desk.rejectExisting(ctx, to); err != nil {
+		if err := l.service.rejectExisting(ctx, to); err != nil {
 			return 0, err
 		}
 	}
-	state, err := l.desk.Get(ctx, to)
+	state, err := l.service.Get(ctx, to)
 	if err == nil && state.Count+added > tally.MaxValue {
 		err = tally.Errorf(tally.CodeBadAmount, "%s would count %d; at most %d can be stored", to, state.Count+added, int64(tally.MaxValue))
 	}
@@ -442,13 +442,13 @@ const copiedAtOnce = 4
 
 // copy stores the contributions of from at to.
 func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) error {
-	state, err := l.desk.Get(ctx, to)
+	state, err := l.service.Get(ctx, to)
 	if err != nil {
 		return err
 	}
-	rule := l.desk.catalog.Rule(to)
+	rule := l.service.catalog.Rule(to)
 	var batch []tally.Portion
-	return l.desk.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
+	return l.service.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
 		for i := range p.Contributions { // the rule may have allowed more once; the sum stays
 			p.Contributions[i].Amount = min(p.Contributions[i].Amount, rule.Max)
 		}
@@ -466,7 +466,7 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 		if batch = append(batch, moved); len(batch) < copiedAtOnce && !p.Last {
 			return nil
 		}
-		err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.Restore(ctx, false, batch) })
+		err := l.step(ctx, func(ctx context.Context) error { return l.service.store.Restore(ctx, false, batch) })
 		batch = batch[:0]
 		return err
 	})
@@ -476,7 +476,7 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 func (l *lease) edit(ctx context.Context, edit tally.Edit) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		edits := []tally.Edit{edit}
-		l.desk.store.Edit(ctx, edits)
+		l.service.store.Edit(ctx, edits)
 		return edits[0].Err
 	})
 }
@@ -484,14 +484,14 @@ func (l *lease) edit(ctx context.Context, edit tally.Edit) error {
 // forgetName removes what the register has of a topic that was merged: its aliases, and
 // entries of releases that merged without claims.
 func (l *lease) forgetName(ctx context.Context, topic tally.Topic) error {
-	register, err := l.desk.store.Settings(ctx)
+	register, err := l.service.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
 	aliases := tally.AliasEntries(topic)
 	for name := range register {
 		if slices.Contains(aliases, name) || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
-			err := l.step(ctx, func(ctx context.Context) error { return l.desk.store.SetSetting(ctx, name, "") })
+			err := l.step(ctx, func(ctx context.Context) error { return l.service.store.SetSetting(ctx, name, "") })
 			if err != nil {
 				return err
 			}

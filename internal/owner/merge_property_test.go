@@ -69,7 +69,7 @@ func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
 		}
 		for _, topic := range topics {
 			if register[tally.ClaimName(topic)] != "" {
-				o.Received(owner.SettingsChanged()) // read them now, not in some seconds
+				o.Receive(owner.SettingsChanged()) // read them now, not in some seconds
 				return false
 			}
 		}

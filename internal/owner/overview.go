@@ -47,7 +47,7 @@ func (d *Service) Overview(ctx context.Context) (Overview, error) {
 		Store:     StoreHealth{Reached: health.Reached},
 	}
 	if d.usage.old(d.now()) {
-		tell(d.outdated)
+		notify(d.usageOutdated)
 	}
 	pulses, err := d.store.Heartbeats(ctx)
 	if err == nil {
@@ -68,20 +68,20 @@ func (d *Service) Overview(ctx context.Context) (Overview, error) {
 	return o, nil
 }
 
-func (u *usageTaken) get() []tally.SiteUsage {
+func (u *usageSnapshot) get() []tally.SiteUsage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return append([]tally.SiteUsage{}, u.sites...)
 }
 
-func (u *usageTaken) set(sites []tally.SiteUsage, begun, at time.Time) {
+func (u *usageSnapshot) set(sites []tally.SiteUsage, begun, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sites, u.at, u.took = sites, at, at.Sub(begun)
 }
 
 // old tells whether it is time to take it anew.
-func (u *usageTaken) old(now time.Time) bool {
+func (u *usageSnapshot) old(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return now.Sub(u.at) > min(max(usageTimes*u.took, usageFresh), usageOld)

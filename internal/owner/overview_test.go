@@ -212,7 +212,7 @@ func TestSettings_InvalidEntry(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := o.Block(ctx, "test", owner.Blocked{Visitor: "someone-1"}, "a robot"); err != nil {
+			if err := o.Block(ctx, "test", owner.BlockTarget{Visitor: "someone-1"}, "a robot"); err != nil {
 				t.Fatal(err)
 			}
 		}

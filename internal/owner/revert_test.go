@@ -46,17 +46,17 @@ func TestRevert_NewestEntry(t *testing.T) {
 				for _, s := range test.steps {
 					o.contribute(t, page, visitor(s.visitor), s.amount, s.from)
 				}
-				undo := owner.Undo{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{x}}
-				would, err := o.Undo(t.Context(), "test", undo, true)
-				if err != nil || would.Traces != test.reverted {
+				undo := owner.Selection{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{x}}
+				would, err := o.Revert(t.Context(), "test", undo, true)
+				if err != nil || would.Entries != test.reverted {
 					t.Errorf("the preview announces %+v, %v; want %d", would, err, test.reverted)
 				}
-				done, err := o.Undo(t.Context(), "test", undo, false)
+				done, err := o.Revert(t.Context(), "test", undo, false)
 				if err != nil || fmt.Sprint(done) != fmt.Sprint(would) {
 					t.Errorf("reverted %+v, %v; announced %+v", done, err, would)
 				}
 				o.counts(t, page, test.count)
-				if again, err := o.Undo(t.Context(), "test", undo, false); err != nil || again.Traces != 0 {
+				if again, err := o.Revert(t.Context(), "test", undo, false); err != nil || again.Entries != 0 {
 					t.Errorf("reverted again: %+v, %v", again, err)
 				}
 				o.counts(t, page, test.count)

@@ -27,7 +27,7 @@ func (d *Service) Run(ctx context.Context) error {
 	parts.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepWithin)
 	defer cancel()
-	_ = d.payOwed(last) // the log has what is left
+	_ = d.writePendingAudit(last) // the log has what is left
 	return nil
 }
 
@@ -42,7 +42,7 @@ func (d *Service) follow(ctx context.Context) {
 		if register, err := d.loadSettings(within); err == nil {
 			if values := d.abandoned(register); len(values) > 0 {
 				select {
-				case d.unfinished <- values:
+				case d.abandonedClaims <- values:
 				default: // others are at it; they are met again
 				}
 			}
@@ -50,14 +50,14 @@ func (d *Service) follow(ctx context.Context) {
 				soon = time.After(claimReread)
 			}
 		}
-		_ = d.payOwed(within)
+		_ = d.writePendingAudit(within)
 		cancel()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-soon:
-		case <-d.told:
+		case <-d.settingsChanged:
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (d *Service) measure(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-next.C:
-		case <-d.outdated:
+		case <-d.usageOutdated:
 		}
 	}
 }

@@ -20,17 +20,17 @@ const (
 // SettingsChanged returns the payload that tells other instances to read the settings.
 func SettingsChanged() []byte { return []byte(registerFormat) }
 
-// Received takes what another instance broadcast; false for a payload of another kind.
-func (d *Service) Received(payload []byte) bool {
+// Receive takes what another instance broadcast; false for a payload of another kind.
+func (d *Service) Receive(payload []byte) bool {
 	if string(payload) != registerFormat {
 		return false
 	}
-	tell(d.told)
+	notify(d.settingsChanged)
 	return true
 }
 
-// tell leaves a word in a channel that holds one.
-func tell(channel chan struct{}) {
+// notify leaves a word in a channel that holds one.
+func notify(channel chan struct{}) {
 	select {
 	case channel <- struct{}{}:
 	default: // it is there already
@@ -47,11 +47,11 @@ func (d *Service) set(ctx context.Context, name, value string) error {
 	return err
 }
 
-// notify has all instances read the settings. Where this one cannot, it does so soon.
-func (d *Service) notify(ctx context.Context) {
+// reload has all instances read the settings. Where this one cannot, it does so soon.
+func (d *Service) reload(ctx context.Context) {
 	d.broadcast(SettingsChanged())
 	if _, err := d.loadSettings(ctx); err != nil {
-		tell(d.told)
+		notify(d.settingsChanged)
 	}
 }
 
@@ -61,17 +61,17 @@ func (d *Service) WithReload() Store { return reloading{d.store, d} }
 
 type reloading struct {
 	Store
-	desk *Service
+	service *Service
 }
 
 func (r reloading) SetSetting(ctx context.Context, name, value string) error {
-	return r.desk.set(ctx, name, value)
+	return r.service.set(ctx, name, value)
 }
 
 func (r reloading) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	swapped, err := r.Store.SwapSettings(ctx, expected, entries)
 	if swapped {
-		r.desk.notify(ctx)
+		r.service.reload(ctx)
 	}
 	return swapped, err
 }
@@ -111,7 +111,7 @@ func (d *Service) forgetAliases(ctx context.Context, topic tally.Topic, emptied 
 	}
 	err = l.forgetAliases(ctx, topic, emptied)
 	l.end(ctx, err)
-	d.notify(ctx)
+	d.reload(ctx)
 	return err
 }
 
@@ -120,7 +120,7 @@ func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied in
 	if err := l.mark(ctx, topic, tally.FrozenMark(l.ID, "")); err != nil {
 		return err
 	}
-	state, err := l.desk.Get(ctx, topic)
+	state, err := l.service.Get(ctx, topic)
 	if err == nil && state.Version == emptied {
 		err = l.removeAliases(ctx, topic)
 	}
@@ -137,7 +137,7 @@ func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
 		for _, name := range tally.AliasEntries(topic) {
 			removed[name] = ""
 		}
-		_, err := l.desk.store.SwapSettings(ctx, nil, removed)
+		_, err := l.service.store.SwapSettings(ctx, nil, removed)
 		return err
 	})
 }

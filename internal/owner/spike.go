@@ -27,14 +27,14 @@ const (
 	spikeBurst   = 2
 )
 
-// Spike is contributions to a topic that look unlike those of readers. An [Undo] of
+// Spike is contributions to a topic that look unlike those of readers. An [Selection] of
 // its topic, time and sources reverts them, as far as none is newer.
 type Spike struct {
 	Topic         tally.Topic
 	From, To      time.Time // the first and the last minute
 	Contributions int
-	Usual         int             // what the topic gets in as much time as was looked at
-	Sources       []SourceJournal // the most first; empty where they are many
+	Usual         int                   // what the topic gets in as much time as was looked at
+	Sources       []SourceContributions // the most first; empty where they are many
 }
 
 // Spikes returns what stands out within the time since in scope, the most first: a
@@ -47,7 +47,7 @@ type Spike struct {
 func (d *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := d.now()
 	begin := minute(now.Add(-since))
-	kept := max(d.kept, since)
+	kept := max(d.journalRetention, since)
 	w := watch{begin: begin, share: since.Minutes() / max((kept-since).Minutes(), 1)}
 	var candidates []watch // by all entries
 	note := func() {
@@ -203,7 +203,7 @@ func (w *watch) judge() (Spike, bool) {
 }
 
 // most returns the traces of the few sources that have the most.
-func (w *watch) most() (of stretch, sources []SourceJournal) {
+func (w *watch) most() (of stretch, sources []SourceContributions) {
 	counts := make(map[tally.Source]int, len(w.sources))
 	for source, s := range w.sources {
 		counts[source] = s.n

@@ -27,9 +27,9 @@ type Options struct {
 	// Status returns what this instance says of itself in its pulse, as JSON is made
 	// of it. It does no I/O.
 	Status func() any
-	// Kept is how long the store keeps its journal, against which spikes are told; 0
+	// JournalRetention is how long the store keeps its journal, against which spikes are told; 0
 	// stands for a week.
-	Kept time.Duration
+	JournalRetention time.Duration
 	// LeaseTime is how long a merge that is not carried on stays with its instance; 0
 	// stands for [leaseTime].
 	LeaseTime time.Duration
@@ -40,45 +40,45 @@ type Options struct {
 // Service is where an owner's work is done. It is safe for concurrent use.
 type Service struct {
 	// fixed after construction
-	store     Store
-	service   *tally.Service
-	catalog   *tally.Catalog
-	broadcast func([]byte)
-	status    func() any
-	kept      time.Duration
-	log       *slog.Logger
-	now       func() time.Time
-	instance  string // random, for the life of the process
-	leaseTime time.Duration
+	store            Store
+	service          *tally.Service
+	catalog          *tally.Catalog
+	broadcast        func([]byte)
+	status           func() any
+	journalRetention time.Duration
+	log              *slog.Logger
+	now              func() time.Time
+	instance         string // random, for the life of the process
+	leaseTime        time.Duration
 
-	told       chan struct{} // that the settings changed; holds one
-	outdated   chan struct{} // that the usage should be measured again; holds one
-	unfinished chan []string // values of claims that were abandoned; holds one
+	settingsChanged chan struct{} // that the settings changed; holds one
+	usageOutdated   chan struct{} // that the usage should be measured again; holds one
+	abandonedClaims chan []string // values of claims that were abandoned; holds one
 
-	settings settingsRead
-	claims   claims
-	usage    usageTaken
-	owed     owed
+	settings     followedSettings
+	claims       claims
+	usage        usageSnapshot
+	pendingAudit pendingAudit
 }
 
 // New returns a desk over store. service follows the settings that are changed at it, or
 // at the desks of other instances while [Desk.Run] runs.
 func New(store Store, service *tally.Service, o Options) *Service {
 	d := &Service{
-		store:     store,
-		service:   service,
-		catalog:   service.Catalog(),
-		broadcast: o.Broadcast,
-		status:    o.Status,
-		kept:      o.Kept,
-		log:       o.Log,
-		now:       o.Now,
-		instance:  rand.Text(),
-		leaseTime: o.LeaseTime,
+		store:            store,
+		service:          service,
+		catalog:          service.Catalog(),
+		broadcast:        o.Broadcast,
+		status:           o.Status,
+		journalRetention: o.JournalRetention,
+		log:              o.Log,
+		now:              o.Now,
+		instance:         rand.Text(),
+		leaseTime:        o.LeaseTime,
 
-		told:       make(chan struct{}, 1),
-		outdated:   make(chan struct{}, 1),
-		unfinished: make(chan []string, 1),
+		settingsChanged: make(chan struct{}, 1),
+		usageOutdated:   make(chan struct{}, 1),
+		abandonedClaims: make(chan []string, 1),
 	}
 	if d.leaseTime <= 0 {
 		d.leaseTime = leaseTime
@@ -95,14 +95,14 @@ func New(store Store, service *tally.Service, o Options) *Service {
 	if d.now == nil {
 		d.now = time.Now
 	}
-	if d.kept <= 0 {
-		d.kept = 7 * 24 * time.Hour
+	if d.journalRetention <= 0 {
+		d.journalRetention = 7 * 24 * time.Hour
 	}
 	return d
 }
 
-// settingsRead is what the desk keeps of the settings that were read last.
-type settingsRead struct {
+// followedSettings is what the desk keeps of the settings that were read last.
+type followedSettings struct {
 	mu        sync.Mutex
 	complaint string // what was last logged of entries that cannot be parsed
 	// signedOut are the sessions that somebody signed out of, and when each would have
@@ -110,8 +110,8 @@ type settingsRead struct {
 	signedOut map[string]time.Time
 }
 
-// usageTaken is what each site takes up, as of a while ago.
-type usageTaken struct {
+// usageSnapshot is what each site takes up, as of a while ago.
+type usageSnapshot struct {
 	mu    sync.Mutex
 	sites []tally.SiteUsage
 	at    time.Time // zero: never yet
@@ -128,7 +128,7 @@ const frozenWait = time.Second
 // [tally.CodeBadAmount], [tally.CodeStoreUnavailable], also while a topic is merged.
 func (d *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
 	for i := range edits {
-		if err := d.countable(edits[i].Topic); err != nil {
+		if err := d.checkEditable(edits[i].Topic); err != nil {
 			return err
 		}
 	}
@@ -193,8 +193,8 @@ func (d *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 	}
 }
 
-// countable refuses topics whose numbers nobody can set.
-func (d *Service) countable(topic tally.Topic) error {
+// checkEditable refuses topics whose numbers nobody can set.
+func (d *Service) checkEditable(topic tally.Topic) error {
 	if err := d.catalog.Known(topic.Site(), topic.Metric()); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (d *Service) List(ctx context.Context, listing tally.Listing) (tally.Page, 
 // Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
 // [tally.CodeReadOnlyMetric], [tally.CodeStoreUnavailable].
 func (d *Service) Get(ctx context.Context, topic tally.Topic) (tally.State, error) {
-	if err := d.countable(topic); err != nil {
+	if err := d.checkEditable(topic); err != nil {
 		return tally.State{}, err
 	}
 	// By name the key itself precedes all that begin with it.

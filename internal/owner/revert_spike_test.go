@@ -31,20 +31,20 @@ func TestASpikeIsToldUndoneAndGone(t *testing.T) {
 			t.Fatalf("spikes: %+v, %v", spikes, err)
 		}
 		source := spikes[0].Sources[0].Source
-		undo := owner.Undo{Topics: []tally.Topic{page}, From: spikes[0].From, To: spikes[0].To, Sources: []tally.Source{source}}
-		would, err := o.Undo(ctx, "test", undo, true)
-		if err != nil || would.Traces != 40 || len(would.Topics) != 1 || would.Topics[0] != (owner.TopicJournal{Topic: page, Contributions: 40}) ||
-			len(would.Sources) != 1 || would.Sources[0] != (owner.SourceJournal{Source: source, Contributions: 40}) {
+		undo := owner.Selection{Topics: []tally.Topic{page}, From: spikes[0].From, To: spikes[0].To, Sources: []tally.Source{source}}
+		would, err := o.Revert(ctx, "test", undo, true)
+		if err != nil || would.Entries != 40 || len(would.Topics) != 1 || would.Topics[0] != (owner.TopicContributions{Topic: page, Contributions: 40}) ||
+			len(would.Sources) != 1 || would.Sources[0] != (owner.SourceContributions{Source: source, Contributions: 40}) {
 			t.Fatalf("would undo %+v, %v", would, err)
 		}
 		o.counts(t, page, 45)
-		done, err := o.Undo(ctx, "test", undo, false)
+		done, err := o.Revert(ctx, "test", undo, false)
 		if err != nil || fmt.Sprint(done) != fmt.Sprint(would) {
 			t.Fatalf("undid %+v, %v", done, err)
 		}
 		o.counts(t, page, 5)
 		watching.ends(t, w.second, page)
-		if again, err := o.Undo(ctx, "test", undo, false); err != nil || again.Traces != 0 {
+		if again, err := o.Revert(ctx, "test", undo, false); err != nil || again.Entries != 0 {
 			t.Errorf("undid again: %+v, %v", again, err)
 		}
 		if spikes, err := o.Spikes(ctx, tally.Scope{}, time.Hour); err != nil || len(spikes) != 0 {
@@ -66,19 +66,19 @@ func TestUndoTakesBackWhatCameFromAnAddressAndNothingElse(t *testing.T) {
 			o.contribute(t, page, visitor(2), 3, home)
 			o.contribute(t, page, visitor(3), 2, netip.Addr{}) // from an own server
 		}
-		undo := owner.Undo{Scope: tally.Scope{Site: "blog", Metric: "claps", Prefix: "undo-"}, From: hourAgo(),
+		undo := owner.Selection{Scope: tally.Scope{Site: "blog", Metric: "claps", Prefix: "undo-"}, From: hourAgo(),
 			Addresses: []netip.Addr{netip.MustParseAddr("::ffff:203.0.113.1")}}
-		if done, err := o.Undo(ctx, "test", undo, false); err != nil || done.Traces != 2 || len(done.Topics) != 2 {
+		if done, err := o.Revert(ctx, "test", undo, false); err != nil || done.Entries != 2 || len(done.Topics) != 2 {
 			t.Errorf("undid %+v, %v", done, err)
 		}
 		o.counts(t, a, 5)
 		o.counts(t, b, 5)
 		o.counts(t, other, 55)
-		for name, wrong := range map[string]owner.Undo{
+		for name, wrong := range map[string]owner.Selection{
 			"no time":               {Scope: undo.Scope},
 			"a time that goes back": {From: time.Now(), To: hourAgo()},
 		} {
-			if _, err := o.Undo(ctx, "test", wrong, true); code(err) != tally.CodeBadBody {
+			if _, err := o.Revert(ctx, "test", wrong, true); code(err) != tally.CodeBadBody {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -92,7 +92,7 @@ func TestUndoUnderAStreamOfLikesTakesNoneOfOthers(t *testing.T) {
 		offices := []*office{open(w.first), open(w.second)}
 		page := newTopic("likes")
 		watching := watch(t, w.first, page)
-		undo := owner.Undo{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{robot}}
+		undo := owner.Selection{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{robot}}
 		const writers, likes = 8, 100
 		var streams sync.WaitGroup
 		begun := make(chan struct{}, writers*likes)
@@ -112,12 +112,12 @@ func TestUndoUnderAStreamOfLikesTakesNoneOfOthers(t *testing.T) {
 			for range writers * likes / 8 {
 				<-begun
 			}
-			if _, err := offices[n%2].Undo(t.Context(), "test", undo, false); err != nil {
+			if _, err := offices[n%2].Revert(t.Context(), "test", undo, false); err != nil {
 				t.Error(err)
 			}
 		}
 		streams.Wait()
-		if _, err := offices[0].Undo(t.Context(), "test", undo, false); err != nil {
+		if _, err := offices[0].Revert(t.Context(), "test", undo, false); err != nil {
 			t.Fatal(err)
 		}
 		offices[1].counts(t, page, writers*likes/2)
@@ -148,7 +148,7 @@ func TestAPageThatIsFoundByManyIsNoSpike(t *testing.T) {
 			t.Errorf("a burst: %+v, %v", spikes, err)
 		}
 		// Seen from days later they are what is usual.
-		later := openWith(w.first, owner.Options{Kept: journal, Now: func() time.Time { return time.Now().Add(50 * time.Hour) }})
+		later := openWith(w.first, owner.Options{JournalRetention: journal, Now: func() time.Time { return time.Now().Add(50 * time.Hour) }})
 		if spikes, err := later.Spikes(t.Context(), tally.ScopeOf(page), time.Hour); err != nil || len(spikes) != 0 {
 			t.Errorf("days later: %+v, %v", spikes, err)
 		}
@@ -207,7 +207,7 @@ func TestSpikes_RevertedContributions(t *testing.T) {
 			t.Errorf("likes that moved: %+v, %v", spikes, err)
 		}
 		for _, page := range []tally.Topic{claps, window} {
-			if _, err := o.Undo(t.Context(), "test", owner.Undo{Topics: []tally.Topic{page}, From: hourAgo()}, false); err != nil {
+			if _, err := o.Revert(t.Context(), "test", owner.Selection{Topics: []tally.Topic{page}, From: hourAgo()}, false); err != nil {
 				t.Fatal(err)
 			}
 			if n := spiked(t, page); n != 0 {

@@ -12,11 +12,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Undo says which contributions are taken back: those to Topics, or where there are
+// Selection says which contributions are taken back: those to Topics, or where there are
 // none to all of Scope, made in the minutes from From to To, both included, from one of
 // Sources or of the networks that Addresses are in, or where there is neither from
 // anywhere.
-type Undo struct {
+type Selection struct {
 	Scope     tally.Scope
 	Topics    []tally.Topic
 	From, To  time.Time // To zero: now
@@ -24,49 +24,49 @@ type Undo struct {
 	Addresses []netip.Addr
 }
 
-// TopicJournal is how many contributions to a topic there were.
-type TopicJournal struct {
+// TopicContributions is how many contributions to a topic there were.
+type TopicContributions struct {
 	Topic         tally.Topic
 	Contributions int
 }
 
-// SourceJournal is how many contributions from a source there were.
-type SourceJournal struct {
+// SourceContributions is how many contributions from a source there were.
+type SourceContributions struct {
 	Source        tally.Source
 	Contributions int
 }
 
-// Undone is what [Desk.Undo] reverted, or would; in both lists the most first.
-type Undone struct {
-	Traces  int // journal entries that took back contributions
-	Topics  []TopicJournal
-	Sources []SourceJournal
+// Reverted is what [Desk.Undo] reverted, or would; in both lists the most first.
+type Reverted struct {
+	Entries int // journal entries that took back contributions
+	Topics  []TopicContributions
+	Sources []SourceContributions
 }
 
-// Undo reverts the selected journal entries: it takes back the contribution of each
+// Revert reverts the selected journal entries: it takes back the contribution of each
 // visitor whose newest entry is selected, whatever it is by now, and in a window each
 // selected entry. What a visitor contributed later, from elsewhere or outside of the
 // time, stays. Open pages follow. With preview it changes nothing and returns what it
 // would revert. It may be cut off and repeated. Errors: [tally.CodeBadBody] where the time
 // is not named, [tally.CodeStoreUnavailable], with what was reverted until then.
-func (d *Service) Undo(ctx context.Context, actor string, spike Undo, preview bool) (Undone, error) {
+func (d *Service) Revert(ctx context.Context, actor string, spike Selection, preview bool) (Reverted, error) {
 	to := spike.To
 	if to.IsZero() {
 		to = d.now().Add(clockSlack * time.Minute)
 	}
 	if spike.From.IsZero() || to.Before(spike.From) {
-		return Undone{}, tally.Errorf(tally.CodeBadBody, "a time from which and one until which contributions are taken back should be named, in their order")
+		return Reverted{}, tally.Errorf(tally.CodeBadBody, "a time from which and one until which contributions are taken back should be named, in their order")
 	}
 	sources, err := d.sources(spike)
 	if err != nil {
-		return Undone{}, err
+		return Reverted{}, err
 	}
 	suspect := func(t tally.JournalEntry) bool { return len(sources) == 0 || sources[t.Source] }
 	found := tracesFound{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	target := describeUndo(spike, sources, to)
 	if !preview {
 		if err := d.announce(ctx, actor, "undo", target, "begins"); err != nil {
-			return Undone{}, err
+			return Reverted{}, err
 		}
 	}
 	for _, scope := range scopesOf(spike) {
@@ -81,7 +81,7 @@ func (d *Service) Undo(ctx context.Context, actor string, spike Undo, preview bo
 }
 
 // sources returns those that spike names; none where it names no source.
-func (d *Service) sources(spike Undo) (map[tally.Source]bool, error) {
+func (d *Service) sources(spike Selection) (map[tally.Source]bool, error) {
 	sources := map[tally.Source]bool{}
 	for _, source := range spike.Sources {
 		sources[source] = true
@@ -103,7 +103,7 @@ func (d *Service) sources(spike Undo) (map[tally.Source]bool, error) {
 	return sources, nil
 }
 
-func scopesOf(spike Undo) (scopes []tally.Scope) {
+func scopesOf(spike Selection) (scopes []tally.Scope) {
 	if len(spike.Topics) == 0 {
 		return []tally.Scope{spike.Scope}
 	}
@@ -200,31 +200,31 @@ func (f *tracesFound) add(t tally.JournalEntry) {
 	f.sources[t.Source]++
 }
 
-func (f *tracesFound) sum() Undone {
-	u := Undone{Traces: f.traces, Sources: mostSources(f.sources)}
+func (f *tracesFound) sum() Reverted {
+	u := Reverted{Entries: f.traces, Sources: mostSources(f.sources)}
 	for topic, n := range f.topics {
-		u.Topics = append(u.Topics, TopicJournal{topic, n})
+		u.Topics = append(u.Topics, TopicContributions{topic, n})
 	}
-	slices.SortFunc(u.Topics, func(a, b TopicJournal) int {
+	slices.SortFunc(u.Topics, func(a, b TopicContributions) int {
 		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return u
 }
 
 // mostSources returns the sources, the most first.
-func mostSources(counts map[tally.Source]int) []SourceJournal {
-	sources := make([]SourceJournal, 0, len(counts))
+func mostSources(counts map[tally.Source]int) []SourceContributions {
+	sources := make([]SourceContributions, 0, len(counts))
 	for source, n := range counts {
-		sources = append(sources, SourceJournal{source, n})
+		sources = append(sources, SourceContributions{source, n})
 	}
-	slices.SortFunc(sources, func(a, b SourceJournal) int {
+	slices.SortFunc(sources, func(a, b SourceContributions) int {
 		return cmp.Or(b.Contributions-a.Contributions, cmp.Compare(a.Source, b.Source))
 	})
 	return sources
 }
 
 // describeUndo names what is undone for the audit log.
-func describeUndo(spike Undo, sources map[tally.Source]bool, to time.Time) string {
+func describeUndo(spike Selection, sources map[tally.Source]bool, to time.Time) string {
 	const shown = 10 // of each, so that an entry stays a line
 	var parts []string
 	for i, topic := range spike.Topics {
