@@ -329,13 +329,11 @@ func (n *directNumbers) States(ctx context.Context, topics []tally.Topic) ([]tal
 
 // editable tells why a topic's numbers cannot be set. Its site may be declared later.
 func editable(catalog *tally.Catalog, topic tally.Topic) error {
-	switch catalog.Rule(topic).Kind {
-	case 0:
+	rule := catalog.Rule(topic)
+	if rule.Kind == 0 {
 		return tally.Errorf(tally.CodeUnknownMetric, "there is no metric %q here; --metric declares one", topic.Metric())
-	case tally.Presence:
-		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open pages, which nobody can set", topic.Metric())
 	}
-	return nil
+	return rule.CheckEditable(topic.Metric())
 }
 
 // tellCounts shows what would change, or in which topics others were seen than

@@ -163,11 +163,8 @@ func (b *directBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([
 
 // seedable tells why a topic cannot have a seed.
 func seedable(catalog *tally.Catalog, topic tally.Topic) error {
-	if err := catalog.Known(topic.Site(), topic.Metric()); err != nil {
+	if err := catalog.CheckEditable(topic); err != nil {
 		return errors.New(tally.AsError(err).Message)
-	}
-	if catalog.Rule(topic).Kind == tally.Presence {
-		return fmt.Errorf("%s is what open pages hold; nobody can set it", topic.Metric())
 	}
 	return nil
 }

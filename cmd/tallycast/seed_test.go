@@ -131,7 +131,7 @@ func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
 	if code != exitFailure || !strings.Contains(out, "; 2 changed.") {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	for _, want := range []string{"b.md:2: likes: \"lots\" is not a number", "likes.csv:3: blog/readers/d: readers is what open pages hold", "likes.csv:4: else/likes/e: there is no site \"else\""} {
+	for _, want := range []string{"b.md:2: likes: \"lots\" is not a number", "likes.csv:3: blog/readers/d: readers counts open pages", "likes.csv:4: else/likes/e: there is no site \"else\""} {
 		if !strings.Contains(errors, filepath.Join(dir, want)) {
 			t.Errorf("does not say %q:\n%s", want, errors)
 		}

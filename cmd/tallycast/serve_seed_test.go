@@ -102,7 +102,7 @@ func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
 		"--seed-from " + filepath.Join(dir, "absent"):             "should be a folder or a file: no such file",
 		"--seed-from " + dir + " --seed-site blog":                "--seed-site (flag --seed-site): there is no site \"blog\"",
 		"--seed-from " + dir + " --seed-field stars=likes":        "there is no metric \"stars\"",
-		"--seed-from " + dir + " --seed-field readers=likes":      "readers is what open pages hold",
+		"--seed-from " + dir + " --seed-field readers=likes":      "readers counts open pages",
 		"--seed-field likes":                                      "",
 		"--seed-from " + dir + " --seed-field likes=a,likes=b":    "likes is to come from",
 		"--seed-from " + dir + " --seed-strip-prefix ../posts":    "should be the beginning of a key",

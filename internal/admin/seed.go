@@ -67,11 +67,12 @@ func (q *request) seed() error {
 // Errors: bad_topic, unknown_site, unknown_metric, read_only_metric, bad_amount.
 func (q *request) seedable(text string, seed int64) (tally.Topic, error) {
 	topic, err := q.s.catalog.Resolve(text)
+	if err == nil {
+		err = q.s.catalog.CheckEditable(topic)
+	}
 	switch {
 	case err != nil:
 		return tally.Topic{}, err
-	case q.s.catalog.Rule(topic).Kind == tally.Presence:
-		return tally.Topic{}, tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open pages, and has no seed", topic.Metric())
 	case seed < 0 || seed > tally.MaxValue:
 		return tally.Topic{}, tally.Errorf(tally.CodeBadAmount, "a seed is a whole number from 0 to %d", int64(tally.MaxValue))
 	}

@@ -79,7 +79,7 @@ func (d *Service) mergeable(from []tally.Topic, to tally.Topic) error {
 		return tally.Errorf(tally.CodeBadTopic, "no topic is named that is to be merged into %s", to)
 	}
 	for _, topic := range append(slices.Clone(from), to) {
-		if err := d.checkEditable(topic); err != nil {
+		if err := d.catalog.CheckEditable(topic); err != nil {
 			return err
 		}
 	}

@@ -128,7 +128,7 @@ const frozenWait = time.Second
 // [tally.CodeBadAmount], [tally.CodeStoreUnavailable], also while a topic is merged.
 func (d *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
 	for i := range edits {
-		if err := d.checkEditable(edits[i].Topic); err != nil {
+		if err := d.catalog.CheckEditable(edits[i].Topic); err != nil {
 			return err
 		}
 	}
@@ -193,17 +193,6 @@ func (d *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 	}
 }
 
-// checkEditable refuses topics whose numbers nobody can set.
-func (d *Service) checkEditable(topic tally.Topic) error {
-	if err := d.catalog.Known(topic.Site(), topic.Metric()); err != nil {
-		return err
-	}
-	if d.catalog.Rule(topic).Kind == tally.Presence {
-		return tally.Errorf(tally.CodeReadOnlyMetric, "%s is what open pages hold; nobody can set it", topic.Metric())
-	}
-	return nil
-}
-
 func editAction(kind tally.EditKind) string {
 	switch kind {
 	case tally.EditSeed:
@@ -244,7 +233,7 @@ func (d *Service) List(ctx context.Context, listing tally.Listing) (tally.Page, 
 // Errors: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
 // [tally.CodeReadOnlyMetric], [tally.CodeStoreUnavailable].
 func (d *Service) Get(ctx context.Context, topic tally.Topic) (tally.State, error) {
-	if err := d.checkEditable(topic); err != nil {
+	if err := d.catalog.CheckEditable(topic); err != nil {
 		return tally.State{}, err
 	}
 	// By name the key itself precedes all that begin with it.

@@ -75,17 +75,6 @@ func (s *Store) inTurn(todo []int, topicOf func(int) tally.Topic, work func(turn
 	}
 }
 
-// editable tells why nothing is stored that could be edited of a topic.
-func (s *Store) editable(topic tally.Topic) error {
-	if err := s.catalog.Known(topic.Site(), topic.Metric()); err != nil {
-		return err
-	}
-	if s.catalog.Rule(topic).Kind == tally.Presence {
-		return tally.Errorf(tally.CodeReadOnlyMetric, "%s is what open pages hold; nothing of it is stored", topic)
-	}
-	return nil
-}
-
 // kinds names what edit.lua does.
 var kinds = map[tally.EditKind]string{
 	tally.EditSeed: "seed", tally.EditAdjustment: "adjustment", tally.EditCount: "count",

@@ -38,7 +38,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 				continue
 			}
 			// A day's journal has minutes of its neighbours: see call.day.
-			if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.editable(topic) == nil &&
+			if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil &&
 				day >= from/minutesADay-1 && day <= to/minutesADay+1 {
 				days[topic] = append(days[topic], day)
 			}

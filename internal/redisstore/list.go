@@ -73,7 +73,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 			continue
 		}
 		for _, metric := range s.catalog.Metrics() {
-			if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.editable(any) == nil &&
+			if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.catalog.CheckEditable(any) == nil &&
 				(l.Scope.Metric == "" || l.Scope.Metric == metric) {
 				sources = append(sources, s.highest(after, site, metric))
 			}
@@ -132,7 +132,7 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 		for _, z := range found.Val() {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
-			if err == nil && l.Scope.Holds(topic) && s.editable(topic) == nil {
+			if err == nil && l.Scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil {
 				r.ahead = append(r.ahead, cursor{r.sign * int64(z.Score), topic})
 			}
 		}

@@ -60,7 +60,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 
 // restorable tells why a portion cannot be stored.
 func (s *Store) restorable(p *tally.Portion) error {
-	if err := s.editable(p.Topic); err != nil {
+	if err := s.catalog.CheckEditable(p.Topic); err != nil {
 		return err
 	}
 	rule := s.catalog.Rule(p.Topic)

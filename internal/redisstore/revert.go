@@ -55,7 +55,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 	var reverts []*topicRevert
 	byTopic := map[tally.Topic]*topicRevert{}
 	for _, trace := range traces {
-		if err := s.editable(trace.Topic); err != nil {
+		if err := s.catalog.CheckEditable(trace.Topic); err != nil {
 			return nil, nil, err
 		}
 		place, err := parseJournalPlace(trace.Place)

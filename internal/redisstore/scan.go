@@ -125,7 +125,7 @@ func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(top
 		topics := make([]tally.Topic, 0, len(keys))
 		for _, key := range keys {
 			if text, ok := s.names.countTopic(key); ok {
-				if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.editable(topic) == nil {
+				if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil {
 					topics = append(topics, topic)
 				}
 			}
@@ -144,7 +144,7 @@ func (s *Store) exact(scope tally.Scope) (tally.Topic, error) {
 	}
 	topic, err := tally.NewTopic(scope.Site, scope.Metric, scope.Prefix)
 	if err == nil {
-		err = s.editable(topic)
+		err = s.catalog.CheckEditable(topic)
 	}
 	return topic, err
 }

@@ -42,11 +42,13 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 
 // checkPortion tells why a portion cannot be stored.
 func (s *Store) checkPortion(p *tally.Portion) error {
-	switch {
-	case p.Topic == (tally.Topic{}):
+	if p.Topic == (tally.Topic{}) {
 		return tally.Errorf(tally.CodeBadTopic, "a portion has no topic")
-	case s.catalog.Rule(p.Topic).Kind == tally.Presence:
-		return tally.Errorf(tally.CodeReadOnlyMetric, "%s counts open connections; there is nothing to store", p.Topic)
+	}
+	if err := s.catalog.Rule(p.Topic).CheckEditable(p.Topic.Metric()); err != nil {
+		return err
+	}
+	switch {
 	case len(p.Contributions) > tally.MaxPortion:
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
 	case p.Seed < 0 || p.Seed > tally.MaxValue || p.Adjustment < -tally.MaxValue || p.Adjustment > tally.MaxValue || p.Counted < 0 || p.Counted > tally.MaxValue:

@@ -78,6 +78,15 @@ func (c *Catalog) Known(site, metric string) error {
 	return nil
 }
 
+// CheckEditable reports whether the numbers of topic can be set.
+// Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeReadOnlyMetric].
+func (c *Catalog) CheckEditable(topic Topic) error {
+	if err := c.Known(topic.Site(), topic.Metric()); err != nil {
+		return err
+	}
+	return c.Rule(topic).CheckEditable(topic.Metric())
+}
+
 // Rule returns the rule of a topic that was resolved, the zero Rule for others.
 func (c *Catalog) Rule(topic Topic) Rule { return c.Metric(topic.Metric()) }
 

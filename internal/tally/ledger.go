@@ -99,10 +99,10 @@ func (e *Edit) Check(rule Rule) error {
 	default:
 		return Errorf(CodeInternal, "there is no edit of kind %d", e.Kind)
 	}
-	switch {
-	case rule.Kind == Presence:
-		return Errorf(CodeReadOnlyMetric, "%s is what open pages hold; nobody can set it", e.Topic.Metric())
-	case e.sets() && (e.Value < least || e.Value > MaxValue):
+	if err := rule.CheckEditable(e.Topic.Metric()); err != nil {
+		return err
+	}
+	if e.sets() && (e.Value < least || e.Value > MaxValue) {
 		return Errorf(CodeBadAmount, "%s is a whole number from %d to %d", editNames[e.Kind], least, int64(MaxValue))
 	}
 	return nil

@@ -85,6 +85,15 @@ func (r Rule) String() string {
 // Final tells whether a contribution, once made, cannot be taken back.
 func (r Rule) Final() bool { return r.Kind == Once || r.Kind == Window }
 
+// CheckEditable reports whether the numbers of a metric with rule r can be set. The
+// error is [CodeReadOnlyMetric] for presence, of which nothing is stored.
+func (r Rule) CheckEditable(metric string) error {
+	if r.Kind == Presence {
+		return Errorf(CodeReadOnlyMetric, "%s counts open pages; its numbers cannot be set", metric)
+	}
+	return nil
+}
+
 // Check tells why a visitor may not assert amount: [CodeReadOnlyMetric] or [CodeBadAmount].
 func (r Rule) Check(amount int64) error {
 	switch {

@@ -91,8 +91,8 @@ func (l Line) fits(rule tally.Rule) error {
 	if rule.Kind == 0 {
 		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
 	}
-	if rule.Kind == tally.Presence {
-		return errors.New("the metric counts open pages here, of which nothing is stored")
+	if err := rule.CheckEditable(l.Topic.Metric()); err != nil {
+		return errors.New(tally.AsError(err).Message)
 	}
 	made, err := tally.ParseRule(l.Rule)
 	if err != nil && l.Rule != (tally.Rule{}).String() {
