@@ -115,7 +115,7 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	if err != nil {
 		detail += ", cut off"
 	}
-	return copied, errors.Join(err, target.Audit(p.carriedThrough(), tally.AuditEntry{
+	return copied, errors.Join(err, target.AppendAudit(p.carriedThrough(), tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.name(), Detail: detail,
 	}))
 }

@@ -321,7 +321,7 @@ func (t *directTarget) audit(ctx context.Context, i importing, report transfer.R
 	if i.replace {
 		way = "replace"
 	}
-	return t.store.Audit(ctx, tally.AuditEntry{
+	return t.store.AppendAudit(ctx, tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
 		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Orders), "order")),
 	})

@@ -270,7 +270,7 @@ func (p *process) importNumbers(i importing) (importer.Numbers, func() error, er
 	return numbers, func() error {
 		var err error
 		if numbers.changed > 0 {
-			err = s.Audit(p.carriedThrough(), tally.AuditEntry{
+			err = s.AppendAudit(p.carriedThrough(), tally.AuditEntry{
 				At: time.Now(), Actor: "tallycast import", Action: "import", Target: from,
 				Detail: fmt.Sprintf("%s of %s", nameOf(i.as), counted(numbers.changed, "topic")),
 			})

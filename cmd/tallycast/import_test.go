@@ -229,7 +229,7 @@ func TestImport_AgainAfterKill(t *testing.T) {
 	var portions []tally.Portion
 	for i := range 30 { // three batches of an import
 		topic, _ := tally.ParseTopic(fmt.Sprintf("blog/likes/page-%d", i))
-		p := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Count: 1000, Version: 5}}, Counted: 1000, First: true, Last: true}
+		p := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Count: 1000, Version: 5}}, Sum: 1000, First: true, Last: true}
 		for member := range 1000 {
 			p.Contributions = append(p.Contributions, tally.Contribution{Member: tally.Member(uint64(member+1) * 0x9e3779b97f4a7c15), Amount: 1})
 		}

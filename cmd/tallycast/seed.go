@@ -233,4 +233,4 @@ func (r report) write(out io.Writer) error {
 }
 
 // counted writes "1 file" and "2 files".
-func counted(n int, what string) string { return tally.Counted(n, what) }
+func counted(n int, what string) string { return tally.Quantity(n, what) }

@@ -101,7 +101,7 @@ type lister interface {
 type ledger interface {
 	lister
 	Edit(ctx context.Context, edits []tally.Edit)
-	Audit(ctx context.Context, entry tally.AuditEntry) error
+	AppendAudit(ctx context.Context, entry tally.AuditEntry) error
 }
 
 func (p *process) directBed(url storeURL, rules seed.Rules, dry bool) (*directBed, error) {
@@ -197,7 +197,7 @@ func sowInto(ctx context.Context, store ledger, catalog *tally.Catalog, actor st
 		}
 	}
 	if len(changed) > 0 {
-		err := store.Audit(ctx, tally.AuditEntry{At: time.Now(), Actor: actor, Action: "seed", Target: seedTarget(changed), Detail: seedDetail(changed)})
+		err := store.AppendAudit(ctx, tally.AuditEntry{At: time.Now(), Actor: actor, Action: "seed", Target: seedTarget(changed), Detail: seedDetail(changed)})
 		if away == nil {
 			away = err
 		}

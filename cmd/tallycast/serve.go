@@ -173,9 +173,9 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 
 // followSitemaps returns the keys of the sites that have known keys, and prepares to
 // follow their site maps.
-func (i *instance) followSitemaps(c config, version string) *tally.Keys {
+func (i *instance) followSitemaps(c config, version string) *tally.KnownKeys {
 	known := c.known
-	keys := tally.NewKeys(known.names()...)
+	keys := tally.NewKnownKeys(known.names()...)
 	for _, site := range known.names() {
 		if len(known[site]) == 0 {
 			continue

@@ -100,7 +100,7 @@ type seeder struct {
 	marks   seedMarker // nil: the store loses nothing while it is open
 	mark    int64      // the highest mark that was seen; used by run alone
 	catalog *tally.Catalog
-	keys    *tally.Keys // known from site maps
+	keys    *tally.KnownKeys // known from site maps
 	log     *slog.Logger
 	seeded  pageSeeds         // used by run alone, as the next
 	said    map[string]string // what was last logged of each site's keys
@@ -111,7 +111,7 @@ type seeder struct {
 }
 
 // newSeeder returns nil where nothing is asked for, which all methods take.
-func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.Keys, log *slog.Logger) *seeder {
+func newSeeder(s seeding, store ledger, catalog *tally.Catalog, keys *tally.KnownKeys, log *slog.Logger) *seeder {
 	if len(s.paths) == 0 {
 		return nil
 	}
@@ -202,7 +202,7 @@ func (s *seeder) checkKeys() {
 func (s *seeder) warnUnlisted() {
 	for site, keys := range s.seeded.bySite() {
 		missing := slices.DeleteFunc(slices.Clone(keys), func(each seed.Seed) bool {
-			isListed, isKnown := s.keys.Lists(each.Topic)
+			isListed, isKnown := s.keys.Contains(each.Topic)
 			return isListed || !isKnown
 		})
 		said := fmt.Sprint(len(missing), len(keys), examples(missing))

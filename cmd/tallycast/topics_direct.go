@@ -53,7 +53,7 @@ func (p *process) mendingClient(name string) (*adminClient, error) {
 	}
 	metrics := map[string]tally.Rule{} // with those that the store keeps the rules of
 	for _, metric := range stores.catalog.Metrics() {
-		metrics[metric] = stores.catalog.Metric(metric)
+		metrics[metric] = stores.catalog.MetricRule(metric)
 	}
 	catalog := tally.NewCatalog(append(stores.sites.names(), p.sitesNamed()...), metrics)
 	log := slog.New(slog.DiscardHandler)

@@ -13,7 +13,7 @@ func forgetVisitor(m *mending) error {
 	if err := m.exactly(1, "one visitor, by the id that its browser keeps"); err != nil {
 		return err
 	}
-	if err := tally.CheckVisitor(m.args[0]); err != nil {
+	if err := tally.ValidateVisitor(m.args[0]); err != nil {
 		return usageError{errors.New(tally.AsError(err).Message)}
 	}
 	body := map[string]string{"visitor": m.args[0]}

@@ -159,5 +159,5 @@ func (q *request) auditImport(report transfer.Report, replace bool) error {
 		target = "replace"
 	}
 	return q.s.owner.Audit(q.carriedThrough(), q.actor(), "import", target,
-		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Counted(int(report.Topics), "topic"), tally.Counted(int(report.Contributions), "contribution"), tally.Counted(int(report.Orders), "order")))
+		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Orders), "order")))
 }

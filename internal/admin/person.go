@@ -16,7 +16,7 @@ func (q *request) forget() error {
 	if err := q.decode(&said); err != nil {
 		return err
 	}
-	if err := tally.CheckVisitor(said.Visitor); err != nil {
+	if err := tally.ValidateVisitor(said.Visitor); err != nil {
 		return err
 	}
 	scope, err := q.s.scope(said.Site, "", "")

@@ -212,7 +212,7 @@ func (s *Server) scope(site, metric, prefix string) (tally.Scope, error) {
 	case len(prefix) > tally.MaxKeyBytes:
 		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix is at most %d bytes long", tally.MaxKeyBytes)
 	case site != "" && metric != "":
-		if err := s.catalog.Known(site, metric); err != nil {
+		if err := s.catalog.Validate(site, metric); err != nil {
 			return tally.Scope{}, err
 		}
 	case site != "" && !slices.Contains(s.catalog.Sites(), site):

@@ -42,7 +42,7 @@ func (q *request) seed() error {
 			continue
 		}
 		items[i].Topic = topic.String()
-		isListed, isKnown := q.s.keys.Lists(topic)
+		isListed, isKnown := q.s.keys.Contains(topic)
 		items[i].Unlisted = isKnown && !isListed
 		edits, of = append(edits, tally.Edit{Topic: topic, Kind: tally.EditSeed, Value: each.Seed}), append(of, i)
 	}

@@ -35,7 +35,7 @@ type Options struct {
 	Owner   *owner.Service
 	Store   owner.Store // what is exported and imported
 	Catalog *tally.Catalog
-	Keys    *tally.Keys // known keys of sites; may be nil
+	Keys    *tally.KnownKeys // known keys of sites; may be nil
 	// Token opens everything below /admin; without one nothing is there.
 	Token string
 	// StoreName is how the store is called, without credentials: the answers to the owner
@@ -59,7 +59,7 @@ type Server struct {
 	owner     *owner.Service
 	store     owner.Store
 	catalog   *tally.Catalog
-	keys      *tally.Keys
+	keys      *tally.KnownKeys
 	open      bool // there is a token
 	token     [sha256.Size]byte
 	storeName string

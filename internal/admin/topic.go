@@ -96,7 +96,7 @@ func (q *request) topic() (tally.Topic, error) {
 	if err != nil {
 		return tally.Topic{}, err
 	}
-	return topic, q.s.catalog.Known(topic.Site(), topic.Metric())
+	return topic, q.s.catalog.Validate(topic.Site(), topic.Metric())
 }
 
 // showTopic answers GET /admin/v1/topics/{site}/{metric}/{key}.

@@ -306,7 +306,7 @@ func TestTheOverviewShowsInstancesAndActivity(t *testing.T) {
 
 // On a site with known keys visitors make no topics, and waste nobody's limit by trying.
 func TestUnknownKeysAreRefusedUntilTheyAreKnown(t *testing.T) {
-	keys := tally.NewKeys("blog")
+	keys := tally.NewKnownKeys("blog")
 	keys.Set("blog", map[string]bool{"known": true})
 	o := newOwnRig(t, func(options *Options, _ *admin.Options) {
 		options.Keys = keys

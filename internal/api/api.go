@@ -69,7 +69,7 @@ type Options struct {
 	// ServerToken lets one's own servers past address limits and origin checks.
 	ServerToken string
 	// Keys says which topics visitors may bring into being; nil admits all.
-	Keys *tally.Keys
+	Keys *tally.KnownKeys
 	// Admin answers what stands below /admin; nil: there is nothing.
 	Admin Administration
 	// BasePath is where everything is served below, such as /tally; or empty.
@@ -97,7 +97,7 @@ type API struct {
 	sites     map[string][]pattern
 	proxies   []netip.Prefix
 	token     []byte
-	keys      *tally.Keys
+	keys      *tally.KnownKeys
 	admin     Administration // nil: there is none
 	basePath  string
 	logger    *slog.Logger

@@ -35,7 +35,7 @@ func (a *API) badge(q *call) error {
 	}
 	topic, err := tally.NewTopic(q.c.Param("site"), q.c.Param("metric"), key)
 	if err == nil {
-		err = a.catalog.Known(topic.Site(), topic.Metric())
+		err = a.catalog.Validate(topic.Site(), topic.Metric())
 	}
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func parseVisitor(raw json.RawMessage) (string, error) {
 	if !ok {
 		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is a string")
 	}
-	return visitor, tally.CheckVisitor(visitor)
+	return visitor, tally.ValidateVisitor(visitor)
 }
 
 func badAmount(text string) error {
@@ -145,7 +145,7 @@ func parsePlainAssertion(body []byte) (a assertion, ok bool) {
 		switch {
 		case string(name) == "visitor" && a.visitor == "":
 			visitor, ok := s.word()
-			if !ok || tally.CheckVisitor(string(visitor)) != nil {
+			if !ok || tally.ValidateVisitor(string(visitor)) != nil {
 				return a, false
 			}
 			a.visitor = string(visitor)

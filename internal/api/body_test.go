@@ -27,7 +27,7 @@ func FuzzAssertion(f *testing.F) {
 			}
 			return
 		}
-		if got.visitor != "" && tally.CheckVisitor(got.visitor) != nil {
+		if got.visitor != "" && tally.ValidateVisitor(got.visitor) != nil {
 			t.Fatalf("%q names %q", body, got.visitor)
 		}
 		if len(body) == 0 {

@@ -202,7 +202,7 @@ func contentTag(content []byte) string {
 // top answers GET /v1/top/{site}/{metric}.
 func (a *API) top(q *call) error {
 	site, metric := q.c.Param("site"), q.c.Param("metric")
-	if err := a.catalog.Known(site, metric); err != nil {
+	if err := a.catalog.Validate(site, metric); err != nil {
 		return err
 	}
 	if !q.trusted {

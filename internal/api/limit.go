@@ -263,10 +263,10 @@ func (l *limiter) key(client netip.Addr) addressKey {
 }
 
 // Metrics implements [tally.Instrumented].
-func (l *limiter) Metrics() []tally.Metric {
+func (l *limiter) Metrics() []tally.Sample {
 	const help = "Requests or topics refused with rate_limited, by limit."
-	refused := func(limit string, n *atomic.Int64) tally.Metric {
-		return tally.Metric{Name: "rate_limited_total", Help: help, Counter: true, Label: "limit", Of: limit, Value: float64(n.Load())}
+	refused := func(limit string, n *atomic.Int64) tally.Sample {
+		return tally.Sample{Name: "rate_limited_total", Help: help, Counter: true, Label: "limit", LabelValue: limit, Value: float64(n.Load())}
 	}
 	known := 0
 	for i := range l.shards {
@@ -275,7 +275,7 @@ func (l *limiter) Metrics() []tally.Metric {
 		known += len(s.addresses)
 		s.mu.Unlock()
 	}
-	return []tally.Metric{
+	return []tally.Sample{
 		refused("write", &l.refused.writes), refused("read", &l.refused.reads), refused("new_topic", &l.refused.topics),
 		{Name: "limited_addresses", Help: "Client addresses that limits remember.", Value: float64(known)},
 		{Name: "limited_addresses_evicted_total", Counter: true, Help: "Client addresses forgotten before their time, because there were too many.", Value: float64(l.evicted.Load())},

@@ -86,7 +86,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func constMetric(m tally.Metric) prometheus.Metric {
+func constMetric(m tally.Sample) prometheus.Metric {
 	kind := prometheus.GaugeValue
 	if m.Counter {
 		kind = prometheus.CounterValue
@@ -94,14 +94,14 @@ func constMetric(m tally.Metric) prometheus.Metric {
 	if m.Label == "" {
 		return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, nil, nil), kind, m.Value)
 	}
-	return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, []string{m.Label}, nil), kind, m.Value, m.Of)
+	return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, []string{m.Label}, nil), kind, m.Value, m.LabelValue)
 }
 
 // storeFigures shows the store's health and the instance's own state as figures.
 type storeFigures struct{ api *API }
 
 // Metrics implements [tally.Instrumented].
-func (s storeFigures) Metrics() []tally.Metric {
+func (s storeFigures) Metrics() []tally.Sample {
 	flag := func(b bool) float64 {
 		if b {
 			return 1
@@ -109,11 +109,11 @@ func (s storeFigures) Metrics() []tally.Metric {
 		return 0
 	}
 	health := s.api.health()
-	return []tally.Metric{
+	return []tally.Sample{
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
 		{Name: "store_conflict", Help: "1 while the configuration forbids to use the store.", Value: flag(health.Conflict != nil)},
 		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReady(health) == "")},
 		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
-		{Name: "info", Help: "The running version.", Label: "version", Of: s.api.version, Value: 1},
+		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.version, Value: 1},
 	}
 }

@@ -23,7 +23,7 @@ func (q *call) topic() (tally.Topic, error) {
 	if err != nil {
 		return tally.Topic{}, err
 	}
-	if err := q.api.catalog.Known(site, metric); err != nil {
+	if err := q.api.catalog.Validate(site, metric); err != nil {
 		return tally.Topic{}, err
 	}
 	if q.trusted {
@@ -45,7 +45,7 @@ func (q *call) namedVisitor(inBody string) (string, error) {
 	if inBody != "" && inBody != headers[0] {
 		return "", tally.Errorf(tally.CodeBadVisitor, "the body and the Tally-Visitor header name two visitors")
 	}
-	return headers[0], tally.CheckVisitor(headers[0])
+	return headers[0], tally.ValidateVisitor(headers[0])
 }
 
 // visitor returns the visitor that writes: named, or else derived from client
@@ -181,7 +181,7 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 		assertion.MayCreate = true
 		return a.service.Assert(q.r.Context(), assertion)
 	}
-	known := a.keys.Admits(assertion.Topic)
+	known := a.keys.MayCreate(assertion.Topic)
 	ok, mayCreate, wait := a.counting().write(q.from.client, a.now(), known)
 	if !ok {
 		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")

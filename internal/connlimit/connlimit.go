@@ -351,11 +351,11 @@ func (l *Limiter) warnOfAddress(c *conn) {
 }
 
 // Metrics implements [tally.Instrumented].
-func (l *Limiter) Metrics() []tally.Metric {
+func (l *Limiter) Metrics() []tally.Sample {
 	const help = "Connections that were closed while idle, or refused, to make room for others."
-	return []tally.Metric{
-		{Name: "handshakes_dropped_total", Help: "Connections that were closed before their first request had come.", Counter: true, Label: "reason", Of: "slow", Value: float64(l.slow.Load())},
-		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", Of: "address", Value: float64(l.shedByAddress.Load())},
-		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", Of: "files", Value: float64(l.shedByFiles.Load())},
+	return []tally.Sample{
+		{Name: "handshakes_dropped_total", Help: "Connections that were closed before their first request had come.", Counter: true, Label: "reason", LabelValue: "slow", Value: float64(l.slow.Load())},
+		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", LabelValue: "address", Value: float64(l.shedByAddress.Load())},
+		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", LabelValue: "files", Value: float64(l.shedByFiles.Load())},
 	}
 }

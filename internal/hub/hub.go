@@ -139,8 +139,8 @@ func (h *Hub) raise(t *topic, version int64) {
 
 // readAgain has t settled again, if the feed can.
 func (h *Hub) readAgain(t *topic) {
-	if feed, ok := h.feed.(tally.Rereader); ok {
-		feed.ReadAgain(t.name)
+	if feed, ok := h.feed.(tally.Refresher); ok {
+		feed.Refresh(t.name)
 	}
 }
 

@@ -27,7 +27,7 @@ type recordedFeed struct {
 	again   map[tally.Topic]int
 }
 
-func (f *recordedFeed) ReadAgain(topic tally.Topic) {
+func (f *recordedFeed) Refresh(topic tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.again == nil {

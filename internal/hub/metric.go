@@ -22,8 +22,8 @@ type stats struct {
 func (h *Hub) Viewers() int64 { return h.stats.viewers.Load() }
 
 // Metrics implements [tally.Instrumented].
-func (h *Hub) Metrics() []tally.Metric {
-	metrics := []tally.Metric{
+func (h *Hub) Metrics() []tally.Sample {
+	metrics := []tally.Sample{
 		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.stats.viewers.Load())},
 		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.topics.count.Load())},
 		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.heard.Load())},
@@ -31,13 +31,13 @@ func (h *Hub) Metrics() []tally.Metric {
 		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
 	}
 	metrics = append(metrics,
-		tally.Metric{Name: "delivery_lag_seconds_total", Counter: true, Help: "From hearing a change to handing it to a viewer, summed over delivery_lag_frames_total.", Value: time.Duration(h.stats.lag.Load()).Seconds()},
-		tally.Metric{Name: "delivery_lag_frames_total", Counter: true, Help: "Frames of changes that viewers took, snapshots left out.", Value: float64(h.stats.lagging.Load())},
+		tally.Sample{Name: "delivery_lag_seconds_total", Counter: true, Help: "From hearing a change to handing it to a viewer, summed over delivery_lag_frames_total.", Value: time.Duration(h.stats.lag.Load()).Seconds()},
+		tally.Sample{Name: "delivery_lag_frames_total", Counter: true, Help: "Frames of changes that viewers took, snapshots left out.", Value: float64(h.stats.lagging.Load())},
 	)
 	for reason := range reasons {
-		metrics = append(metrics, tally.Metric{
+		metrics = append(metrics, tally.Sample{
 			Name: "viewers_left_total", Counter: true, Help: "Viewers that are gone, by reason.",
-			Label: "reason", Of: reason.String(), Value: float64(h.stats.left[reason].Load()),
+			Label: "reason", LabelValue: reason.String(), Value: float64(h.stats.left[reason].Load()),
 		})
 	}
 	return metrics

@@ -122,7 +122,7 @@ func TestRename_RefusedDuringFault(t *testing.T) {
 			}
 			finishMerges(t, w, from, to)
 			for _, topic := range []tally.Topic{from, to} {
-				if mark, err := w.first.Mark(t.Context(), topic, "", ""); err != nil || strings.HasPrefix(mark, "!") {
+				if mark, err := w.first.SwapMark(t.Context(), topic, "", ""); err != nil || strings.HasPrefix(mark, "!") {
 					t.Errorf("a fault at mark %d: %s is frozen by %q (%v)", n, topic, mark, err)
 				}
 				o.counts(t, topic, 1)

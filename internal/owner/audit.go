@@ -28,7 +28,7 @@ func (d *Service) Audit(ctx context.Context, actor, action, target, detail strin
 	entry := d.entry(actor, action, target, detail)
 	err := d.writePendingAudit(ctx) // in the order in which things were done
 	if err == nil {
-		err = d.store.Audit(ctx, entry)
+		err = d.store.AppendAudit(ctx, entry)
 	}
 	if err != nil {
 		d.queueAudit(entry, err)
@@ -39,7 +39,7 @@ func (d *Service) Audit(ctx context.Context, actor, action, target, detail strin
 // announce writes to the audit log what is about to be done, which is not done where
 // the log does not take it.
 func (d *Service) announce(ctx context.Context, actor, action, target, detail string) error {
-	return d.store.Audit(ctx, d.entry(actor, action, target, detail))
+	return d.store.AppendAudit(ctx, d.entry(actor, action, target, detail))
 }
 
 func (d *Service) entry(actor, action, target, detail string) tally.AuditEntry {
@@ -70,7 +70,7 @@ func (d *Service) writePendingAudit(ctx context.Context) error {
 		}
 		entry := d.pendingAudit.entries[0]
 		d.pendingAudit.mu.Unlock()
-		if err := d.store.Audit(ctx, entry); err != nil {
+		if err := d.store.AppendAudit(ctx, entry); err != nil {
 			return err
 		}
 		d.pendingAudit.mu.Lock()

@@ -109,21 +109,21 @@ func (d *Service) blockEntry(who BlockTarget) (name, target string, err error) {
 	case who.Addresses.IsValid() == (who.Visitor != ""):
 		return "", "", tally.Errorf(tally.CodeBadBody, "an address range, such as 203.0.113.0/24, or a visitor should be named")
 	case who.Visitor != "":
-		if err := tally.CheckVisitor(who.Visitor); err != nil {
+		if err := tally.ValidateVisitor(who.Visitor); err != nil {
 			return "", "", err
 		}
 		secret, err := d.store.Secret()
 		if err != nil {
 			return "", "", err
 		}
-		name = tally.BlockVisitorEntry(secret, who.Visitor)
+		name = tally.BlockVisitorSetting(secret, who.Visitor)
 		return name, strings.TrimPrefix(name, "block "), nil
 	}
 	addresses := plain(who.Addresses)
 	if addresses.Bits() == 0 {
 		return "", "", tally.Errorf(tally.CodeBadBody, "%s is everybody", addresses)
 	}
-	return tally.BlockRangeEntry(addresses), "range " + addresses.String(), nil
+	return tally.BlockRangeSetting(addresses), "range " + addresses.String(), nil
 }
 
 // plain returns the range as clients' addresses are compared with it: IPv4 as such,

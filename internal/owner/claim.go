@@ -51,7 +51,7 @@ func (c claim) entries(value string) map[string]string {
 	entries := map[string]string{}
 	for _, name := range []string{c.From, c.To} {
 		if topic, err := tally.ParseTopic(name); err == nil {
-			entries[tally.ClaimName(topic)] = value
+			entries[tally.ClaimSetting(topic)] = value
 		}
 	}
 	return entries

@@ -14,7 +14,7 @@ import (
 // audit log does not say who it was. It may be repeated. Errors:
 // [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
 func (d *Service) Forget(ctx context.Context, actor, visitor string, scope tally.Scope) (int, error) {
-	if err := tally.CheckVisitor(visitor); err != nil {
+	if err := tally.ValidateVisitor(visitor); err != nil {
 		return 0, err
 	}
 	if _, err := d.loadSettings(ctx); err != nil { // the aliases of topics
@@ -36,7 +36,7 @@ func (d *Service) Forget(ctx context.Context, actor, visitor string, scope tally
 	if err != nil {
 		return recent + older, err
 	}
-	return recent + older, d.Audit(ctx, actor, "forget", describe(scope), tally.Counted(recent+older, "contribution")+" of a visitor taken back")
+	return recent + older, d.Audit(ctx, actor, "forget", describe(scope), tally.Quantity(recent+older, "contribution")+" of a visitor taken back")
 }
 
 // person is a visitor, as the members that it may be of each topic.

@@ -159,11 +159,11 @@ func (s steppedStore) SwapSettings(ctx context.Context, expected, entries map[st
 	return s.fullStore.SwapSettings(ctx, expected, entries)
 }
 
-func (s steppedStore) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+func (s steppedStore) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	if err := s.actor.turn("mark"); err != nil {
 		return "", err
 	}
-	return s.fullStore.Mark(ctx, topic, from, to)
+	return s.fullStore.SwapMark(ctx, topic, from, to)
 }
 
 func (s steppedStore) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
@@ -173,9 +173,9 @@ func (s steppedStore) Revert(ctx context.Context, traces []tally.JournalEntry, p
 	return s.fullStore.Revert(ctx, traces, preview)
 }
 
-func (s steppedStore) Audit(ctx context.Context, entry tally.AuditEntry) error {
+func (s steppedStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	if err := s.actor.turn("audit"); err != nil {
 		return err
 	}
-	return s.fullStore.Audit(ctx, entry)
+	return s.fullStore.AppendAudit(ctx, entry)
 }

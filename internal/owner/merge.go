@@ -112,13 +112,13 @@ func (d *Service) unmerged(ctx context.Context, from []tally.Topic, to tally.Top
 		switch {
 		case err != nil:
 			return nil, err
-		case state.Version != 0 || register[tally.ClaimName(topic)] != "":
+		case state.Version != 0 || register[tally.ClaimSetting(topic)] != "":
 			left = append(left, topic)
 		case !slices.Contains(aliases, topic): // else it was merged before
 			return nil, tally.Errorf(tally.CodeNotFound, "%s does not exist", topic)
 		}
 	}
-	if rename && len(left) > 0 && register[tally.ClaimName(to)] == "" {
+	if rename && len(left) > 0 && register[tally.ClaimSetting(to)] == "" {
 		return left, d.rejectExisting(ctx, to)
 	}
 	return left, nil
@@ -154,7 +154,7 @@ func (d *Service) rejectOlderInstances(ctx context.Context) error {
 				Code: tally.CodeStoreUnavailable,
 				Message: fmt.Sprintf("an instance of an older release (%s) uses this store and would count visitors of a merged topic twice; "+
 					"try again when it was replaced", status.Version),
-				RetryAfter: tally.PulseTTL,
+				RetryAfter: tally.HeartbeatTTL,
 			}
 		}
 	}
@@ -260,7 +260,7 @@ const countSet = ":set"
 
 // frozen returns the progress that the mark of a topic tells.
 func (l *lease) frozen(ctx context.Context, topic tally.Topic) (p progress, err error) {
-	mark, err := l.service.store.Mark(ctx, topic, "", "")
+	mark, err := l.service.store.SwapMark(ctx, topic, "", "")
 	if err != nil {
 		return p, err
 	}
@@ -337,7 +337,7 @@ func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic)
 func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		for expected := ""; ; {
-			current, err := l.service.store.Mark(ctx, topic, expected, mark)
+			current, err := l.service.store.SwapMark(ctx, topic, expected, mark)
 			if err != nil || current == mark {
 				return err
 			}
@@ -488,7 +488,7 @@ func (l *lease) forgetName(ctx context.Context, topic tally.Topic) error {
 	if err != nil {
 		return err
 	}
-	aliases := tally.AliasEntries(topic)
+	aliases := tally.AliasSettings(topic)
 	for name := range register {
 		if slices.Contains(aliases, name) || name == "pause "+topic.String() || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
 			err := l.step(ctx, func(ctx context.Context) error { return l.service.store.SetSetting(ctx, name, "") })

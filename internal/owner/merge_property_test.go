@@ -68,7 +68,7 @@ func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
 			t.Fatal(err)
 		}
 		for _, topic := range topics {
-			if register[tally.ClaimName(topic)] != "" {
+			if register[tally.ClaimSetting(topic)] != "" {
 				o.Receive(owner.SettingsChanged()) // read them now, not in some seconds
 				return false
 			}

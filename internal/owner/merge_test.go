@@ -65,7 +65,7 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range register {
-			if !slices.Contains(tally.AliasEntries(a), name) {
+			if !slices.Contains(tally.AliasSettings(a), name) {
 				t.Errorf("left in the register: %q", name)
 			}
 		}
@@ -180,7 +180,7 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 		ctx, o := t.Context(), open(w.first)
 		from, to := newTopic("likes"), newTopic("likes")
 		o.like(t, from, visitor(1))
-		name, _ := tally.AliasEntry(to, nil)
+		name, _ := tally.AliasSetting(to, nil)
 		if err := w.first.SetSetting(ctx, name, `["blog/likes/old`); err != nil {
 			t.Fatal(err)
 		}

@@ -88,8 +88,8 @@ func (u *usageSnapshot) old(now time.Time) bool {
 }
 
 // Metrics implements [tally.Instrumented].
-func (d *Service) Metrics() []tally.Metric {
-	var metrics []tally.Metric
+func (d *Service) Metrics() []tally.Sample {
+	var metrics []tally.Sample
 	sites := d.usage.get()
 	for _, figure := range []struct {
 		name, help string
@@ -100,7 +100,7 @@ func (d *Service) Metrics() []tally.Metric {
 		{"site_bytes", "What a site takes up in the store, about, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Bytes }},
 	} {
 		for _, u := range sites {
-			metrics = append(metrics, tally.Metric{Name: figure.name, Help: figure.help, Label: "site", Of: u.Site, Value: float64(figure.of(u))})
+			metrics = append(metrics, tally.Sample{Name: figure.name, Help: figure.help, Label: "site", LabelValue: u.Site, Value: float64(figure.of(u))})
 		}
 	}
 	return metrics

@@ -51,7 +51,7 @@ func TestAnOverviewShowsAllInstancesAndWhatSitesTakeUp(t *testing.T) {
 		})
 		figures := map[string]float64{}
 		for _, metric := range offices[1].Metrics() {
-			figures[metric.Name+"{"+metric.Of+"}"] = metric.Value
+			figures[metric.Name+"{"+metric.LabelValue+"}"] = metric.Value
 		}
 		if figures["site_topics{blog}"] != 6 || figures["site_contributions{blog}"] != 6 || figures["site_bytes{blog}"] <= 0 {
 			t.Errorf("metrics: %v", figures)
@@ -129,11 +129,11 @@ type forgetfulStore struct {
 	away *atomic.Bool
 }
 
-func (s forgetfulStore) Audit(ctx context.Context, e tally.AuditEntry) error {
+func (s forgetfulStore) AppendAudit(ctx context.Context, e tally.AuditEntry) error {
 	if s.away.Load() {
 		return tally.Unavailable(errors.New("away, says the test"))
 	}
-	return s.fullStore.Audit(ctx, e)
+	return s.fullStore.AppendAudit(ctx, e)
 }
 
 func TestWhatTheAuditLogDidNotTakeItTakesLater(t *testing.T) {

@@ -49,7 +49,7 @@ func (d *Service) Prune(ctx context.Context, actor string, scope tally.Scope, un
 	if preview {
 		return pruned, nil
 	}
-	return pruned, d.Audit(ctx, actor, "prune", target, tally.Counted(len(pruned), "topic")+" deleted")
+	return pruned, d.Audit(ctx, actor, "prune", target, tally.Quantity(len(pruned), "topic")+" deleted")
 }
 
 // prune deletes the topics that are still as they were found, and returns them.

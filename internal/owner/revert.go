@@ -77,7 +77,7 @@ func (d *Service) Revert(ctx context.Context, actor string, spike Selection, pre
 	if preview {
 		return found.sum(), nil
 	}
-	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%s to %s taken back", tally.Counted(found.traces, "contribution"), tally.Counted(len(found.topics), "topic")))
+	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%s to %s taken back", tally.Quantity(found.traces, "contribution"), tally.Quantity(len(found.topics), "topic")))
 }
 
 // sources returns those that spike names; none where it names no source.

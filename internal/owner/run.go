@@ -84,7 +84,7 @@ func (d *Service) pulseOnce(ctx context.Context, stored map[string]int64) {
 		status = []byte("{}")
 	}
 	status = withFormat(status)
-	changed := d.service.Changed()
+	changed := d.service.ChangesBySite()
 	pulse := tally.Heartbeat{Instance: d.instance, Status: status, Writes: map[string]int64{}}
 	for site, n := range changed {
 		if n > stored[site] {

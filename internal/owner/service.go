@@ -181,14 +181,14 @@ func (d *Service) editThawed(ctx context.Context, edits []tally.Edit) {
 // data that was restored without its settings.
 func (d *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 	for _, e := range frozen {
-		mark, err := d.store.Mark(ctx, e.Topic, "", "")
-		if err != nil || !tally.Frozen(mark) {
+		mark, err := d.store.SwapMark(ctx, e.Topic, "", "")
+		if err != nil || !tally.IsFrozen(mark) {
 			continue
 		}
 		// Read after the mark: the merge that set it has its claim, or is over.
 		register, err := d.store.Settings(ctx)
-		if err == nil && register[tally.ClaimName(e.Topic)] == "" {
-			_, _ = d.store.Mark(ctx, e.Topic, mark, tally.AliasMark(register, e.Topic))
+		if err == nil && register[tally.ClaimSetting(e.Topic)] == "" {
+			_, _ = d.store.SwapMark(ctx, e.Topic, mark, tally.AliasMark(register, e.Topic))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (d *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 // it at version emptied: no contribution under them is left. Where contributions came
 // since it does nothing. A claim keeps merges away meanwhile.
 func (d *Service) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
-	name, _ := tally.AliasEntry(topic, nil)
+	name, _ := tally.AliasSetting(topic, nil)
 	register, err := d.store.Settings(ctx)
 	if err != nil || register[name] == "" {
 		return err
@@ -134,7 +134,7 @@ func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied in
 func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		removed := map[string]string{}
-		for _, name := range tally.AliasEntries(topic) {
+		for _, name := range tally.AliasSettings(topic) {
 			removed[name] = ""
 		}
 		_, err := l.service.store.SwapSettings(ctx, nil, removed)

@@ -207,7 +207,7 @@ func (t *Tracker) withdraw(ctx context.Context) {
 }
 
 // Metrics implements [tally.Instrumented].
-func (t *Tracker) Metrics() []tally.Metric {
+func (t *Tracker) Metrics() []tally.Sample {
 	t.mu.Lock()
 	topics := len(t.pages)
 	var pages int64
@@ -215,7 +215,7 @@ func (t *Tracker) Metrics() []tally.Metric {
 		pages += n
 	}
 	t.mu.Unlock()
-	return []tally.Metric{
+	return []tally.Sample{
 		{Name: "present_topics", Help: "Topics on which this instance holds pages present.", Value: float64(topics)},
 		{Name: "present_pages", Help: "Pages that this instance holds present.", Value: float64(pages)},
 		{Name: "presence_failures_total", Counter: true, Help: "Times the store did not take this instance's shares.", Value: float64(t.failures.Load())},

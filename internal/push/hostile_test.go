@@ -38,7 +38,7 @@ func masked(first byte, payload string) string {
 
 func (i *instance) figure(name string) float64 {
 	for _, m := range append(i.server.Metrics(), i.presence.Metrics()...) {
-		if m.Name == name && m.Of != "sse" {
+		if m.Name == name && m.LabelValue != "sse" {
 			return m.Value
 		}
 	}

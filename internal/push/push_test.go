@@ -535,7 +535,7 @@ func TestViewerThatNeverReadsIsDroppedAndItsNeighboursNotice(t *testing.T) {
 	neighbour.expect("default/likes/a=0", "live")
 	i.eventually("the slow one is dropped", func() bool {
 		for _, m := range i.hub.Metrics() {
-			if m.Name == "viewers_left_total" && m.Of == "write_timeout" && m.Value == 1 {
+			if m.Name == "viewers_left_total" && m.LabelValue == "write_timeout" && m.Value == 1 {
 				return true
 			}
 		}

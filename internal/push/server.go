@@ -402,7 +402,7 @@ func between(low, high time.Duration) time.Duration {
 }
 
 // Metrics implements [tally.Instrumented].
-func (s *Server) Metrics() []tally.Metric {
+func (s *Server) Metrics() []tally.Sample {
 	var held [2]int
 	s.mu.Lock()
 	for _, format := range s.conns {
@@ -411,9 +411,9 @@ func (s *Server) Metrics() []tally.Metric {
 	addresses := len(s.clients)
 	s.mu.Unlock()
 	const help = "Connections held, by transport."
-	return []tally.Metric{
-		{Name: "connections", Help: help, Label: "transport", Of: "sse", Value: float64(held[eventStream])},
-		{Name: "connections", Help: help, Label: "transport", Of: "websocket", Value: float64(held[webSocket])},
+	return []tally.Sample{
+		{Name: "connections", Help: help, Label: "transport", LabelValue: "sse", Value: float64(held[eventStream])},
+		{Name: "connections", Help: help, Label: "transport", LabelValue: "websocket", Value: float64(held[webSocket])},
 		{Name: "client_addresses", Help: "Addresses that connections come from.", Value: float64(addresses)},
 	}
 }

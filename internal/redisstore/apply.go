@@ -48,7 +48,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 func (s *Store) allowed(b *tally.Batch) error {
 	rule := s.catalog.Rule(b.Topic)
 	for i := range b.Writes {
-		if err := rule.Check(b.Writes[i].Amount); err != nil {
+		if err := rule.Validate(b.Writes[i].Amount); err != nil {
 			return err
 		}
 	}

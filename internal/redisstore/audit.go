@@ -12,8 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Audit implements [tally.Ledger].
-func (s *Store) Audit(ctx context.Context, entry tally.AuditEntry) error {
+// AppendAudit implements [tally.Ledger].
+func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	at := int64(0)
 	if !entry.At.IsZero() {
 		at = entry.At.UnixMicro()

@@ -232,13 +232,13 @@ func (u *unloading) hand(contributions []tally.Contribution, last bool) error {
 	for _, c := range contributions {
 		u.sum += c.Amount
 	}
-	p := tally.Portion{State: u.state, Contributions: contributions, Counted: u.sum, First: u.first, Last: last}
+	p := tally.Portion{State: u.state, Contributions: contributions, Sum: u.sum, First: u.first, Last: last}
 	switch {
 	case u.rule.Kind == tally.Window:
-		p.Counted = p.Count - p.Seed - p.Adjustment
+		p.Sum = p.Count - p.Seed - p.Adjustment
 	case last:
-		p.Adjustment = max(p.Adjustment, -p.Seed-p.Counted)
-		p.Count = p.Seed + p.Adjustment + p.Counted
+		p.Adjustment = max(p.Adjustment, -p.Seed-p.Sum)
+		p.Count = p.Seed + p.Adjustment + p.Sum
 	}
 	u.first = false
 	return u.each(p)

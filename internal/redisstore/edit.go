@@ -21,8 +21,8 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 	for i := range edits {
 		e := &edits[i]
 		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
-		if e.Err = s.catalog.Known(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
-			e.Err = e.Check(s.catalog.Rule(e.Topic))
+		if e.Err = s.catalog.Validate(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
+			e.Err = e.Validate(s.catalog.Rule(e.Topic))
 		}
 		if e.Err == nil && e.Creates() {
 			e.Err = s.keepRule(ctx, e.Topic)

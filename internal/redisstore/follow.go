@@ -85,8 +85,8 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	s.homeless.unwatch(topic)
 }
 
-// ReadAgain implements [tally.Rereader].
-func (s *Store) ReadAgain(topic tally.Topic) {
+// Refresh implements [tally.Refresher].
+func (s *Store) Refresh(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
 	for _, n := range s.fleet.lately() {

@@ -64,9 +64,9 @@ func restores(replace bool) func(testing.TB, *redisstore.Store, tally.Topic) err
 		}
 		for i := range 200 {
 			portion.Contributions = append(portion.Contributions, tally.Contribution{Member: spreadMember(i), Amount: amount})
-			portion.Counted += amount
+			portion.Sum += amount
 		}
-		portion.Count = portion.Seed + portion.Adjustment + portion.Counted
+		portion.Count = portion.Seed + portion.Adjustment + portion.Sum
 		return store.Restore(context.Background(), replace, []tally.Portion{portion})
 	}
 }

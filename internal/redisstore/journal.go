@@ -38,7 +38,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 				continue
 			}
 			// A day's journal has minutes of its neighbours: see call.day.
-			if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil &&
+			if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil &&
 				day >= from/minutesADay-1 && day <= to/minutesADay+1 {
 				days[topic] = append(days[topic], day)
 			}
@@ -92,7 +92,7 @@ func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to 
 		traces := make([]tally.JournalEntry, 0, len(packed)/traceBytes)
 		for at := 0; at+traceBytes <= len(packed); at += traceBytes {
 			trace := unpackTrace(topic, packed[at:])
-			trace.Place = number + ":" + strconv.FormatInt(place+int64(at), 10)
+			trace.Position = number + ":" + strconv.FormatInt(place+int64(at), 10)
 			if trace.Minute >= max(from, 1) && trace.Minute <= to { // 0 was taken back
 				traces = append(traces, trace)
 			}
@@ -165,7 +165,7 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []tally.JournalEntry) error {
 	byDay := map[int64][]byte{}
 	for _, t := range traces {
-		place, err := parseJournalPlace(t.Place)
+		place, err := parseJournalPlace(t.Position)
 		if err != nil {
 			return err
 		}

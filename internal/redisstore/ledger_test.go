@@ -71,7 +71,7 @@ func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Por
 			}
 			s.members[c.Member] = c.Amount
 		}
-		s.count, s.seed, s.adjustment, s.counted = p.Count, p.Seed, p.Adjustment, p.Counted
+		s.count, s.seed, s.adjustment, s.counted = p.Count, p.Seed, p.Adjustment, p.Sum
 		all[p.Topic] = s
 		portions = append(portions, p)
 		return nil
@@ -212,8 +212,8 @@ func TestADumpMeetsEachMemberOnceWhileBucketsDivide(t *testing.T) {
 				}
 				met[c.Member] = true
 			}
-			if p.Last && p.Counted != int64(len(met)) {
-				t.Errorf("%s: %d counted, %d handed over", topic, p.Counted, len(met))
+			if p.Last && p.Sum != int64(len(met)) {
+				t.Errorf("%s: %d counted, %d handed over", topic, p.Sum, len(met))
 			}
 			if grown < before*steps {
 				fill(t, store, topic, grown, grown+before/2)

@@ -132,7 +132,7 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 		for _, z := range found.Val() {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
-			if err == nil && l.Scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil {
+			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
 				r.ahead = append(r.ahead, cursor{r.sign * int64(z.Score), topic})
 			}
 		}

@@ -49,7 +49,7 @@ func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error
 	all := s.told.with(pulse)
 	c := newCall(pulseScript, true, s.names.pulses(), "")
 	c.day, c.dayOf = len(c.args)-2, s.names.activity("")
-	c.args = append(c.args, pulse.Instance, pulse.Status, tally.PulseTTL.Milliseconds(), (tally.ActivityRetention + day).Milliseconds())
+	c.args = append(c.args, pulse.Instance, pulse.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + day).Milliseconds())
 	for site, writes := range all {
 		c.args = append(c.args, site, writes, pulse.Writes[site])
 	}

@@ -42,8 +42,8 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 	return reply == "1", nil
 }
 
-// Mark implements [tally.Ledger].
-func (s *Store) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+// SwapMark implements [tally.Ledger].
+func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	c := newCall(markScript, true, s.names.count(topic))
 	c.args = append(c.args, from, to)
 	reply, err := s.carryOut(ctx, c)

@@ -68,7 +68,7 @@ func (s *Store) restorable(p *tally.Portion) error {
 	switch {
 	case p.Version < 0 || p.Version > maxNumber/2: // from there on it may grow
 		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
-	case !within(p.Seed, 0), !within(p.Adjustment, -tally.MaxValue), !within(p.Counted, 0):
+	case !within(p.Seed, 0), !within(p.Adjustment, -tally.MaxValue), !within(p.Sum, 0):
 		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
 	case len(p.Contributions) > tally.MaxPortion:
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
@@ -112,7 +112,7 @@ func (s *Store) restoreCall(p *piece) call {
 	}
 	c.args = append(c.args, packed, p.mode, p.Version, p.Seed, p.Adjustment)
 	if p.Last {
-		c.args = append(c.args, p.Counted)
+		c.args = append(c.args, p.Sum)
 	} else {
 		c.args = append(c.args, "")
 	}

@@ -58,7 +58,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 		if err := s.catalog.CheckEditable(trace.Topic); err != nil {
 			return nil, nil, err
 		}
-		place, err := parseJournalPlace(trace.Place)
+		place, err := parseJournalPlace(trace.Position)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -135,7 +135,7 @@ func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
 				newest[member] = p
 				if i, ok := wanted[p]; ok {
 					found := unpackTrace(r.topic, packed[at:])
-					found.Place = r.traces[i].Place
+					found.Position = r.traces[i].Position
 					r.present[i] = found == r.traces[i]
 				}
 			}

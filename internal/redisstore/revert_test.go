@@ -117,7 +117,7 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		}
 		r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
 		for _, trace := range r.traces {
-			place, err := parseJournalPlace(trace.Place)
+			place, err := parseJournalPlace(trace.Position)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	f.assert(t, 7, 2, 1)
 	r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
 	for _, trace := range r.traces {
-		place, _ := parseJournalPlace(trace.Place)
+		place, _ := parseJournalPlace(trace.Position)
 		r.places = append(r.places, place)
 	}
 	now, err := f.minute(t.Context())

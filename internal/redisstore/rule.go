@@ -51,7 +51,7 @@ func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.StoredRules) err
 		return nil // see settleRules
 	}
 	for _, metric := range catalog.Metrics() {
-		rule := catalog.Metric(metric)
+		rule := catalog.MetricRule(metric)
 		kept, err := stored.Conflict(metric, rule, false)
 		if vacant, ok := b.vacant.Load(metric); ok && vacant == stored[metric] {
 			continue
@@ -87,7 +87,7 @@ func (n *node) settleRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.catalog.Learn(stored)
+	s.catalog.AdoptRules(stored)
 	metrics := s.catalog.Metrics()
 	if sampled, err := s.sampleTopics(ctx, metrics...); err == nil {
 		// Most metrics have neither a rule nor data, and take no round trip of their own.
@@ -151,7 +151,7 @@ const (
 // some. A rule that allows more than the stored one is adopted. Any other is once the metric's
 // topics were deleted, with the first write.
 func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, how settling) error {
-	rule := s.catalog.Metric(metric)
+	rule := s.catalog.MetricRule(metric)
 	if rule.Kind == 0 {
 		return nil // an open catalog was not told of it
 	}

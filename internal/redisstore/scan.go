@@ -125,7 +125,7 @@ func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(top
 		topics := make([]tally.Topic, 0, len(keys))
 		for _, key := range keys {
 			if text, ok := s.names.countTopic(key); ok {
-				if topic, err := s.catalog.Resolve(text); err == nil && scope.Holds(topic) && s.catalog.CheckEditable(topic) == nil {
+				if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
 					topics = append(topics, topic)
 				}
 			}

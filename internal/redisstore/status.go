@@ -200,13 +200,13 @@ func (s *Store) Stats() Stats {
 var _ tally.Instrumented = (*Store)(nil)
 
 // Metrics implements [tally.Instrumented].
-func (s *Store) Metrics() []tally.Metric {
+func (s *Store) Metrics() []tally.Sample {
 	stats := s.Stats()
 	live := 0.0
 	if stats.Live {
 		live = 1
 	}
-	all := []tally.Metric{
+	all := []tally.Sample{
 		{Name: "redis_reconnects_total", Counter: true, Help: "Subscriptions rebuilt after they had been live.", Value: float64(stats.Reconnects)},
 		{Name: "redis_probes_lost_total", Counter: true, Help: "Of them, because what was published did not come back.", Value: float64(stats.ProbesLost)},
 		{Name: "redis_reissues_total", Counter: true, Help: "Topics whose shown state was not the stored one.", Value: float64(stats.Reissues)},
@@ -225,9 +225,9 @@ func (s *Store) Metrics() []tally.Metric {
 		if h := n.status.health(); !h.Reached || h.Err != nil || h.Conflict != nil {
 			up = 0
 		}
-		all = append(all, tally.Metric{Name: "redis_node_usable", Label: "node", Of: n.addr,
+		all = append(all, tally.Sample{Name: "redis_node_usable", Label: "node", LabelValue: n.addr,
 			Help: "1 for each primary that can be used, else 0.", Value: up},
-			tally.Metric{Name: "redis_round_trip_seconds", Label: "node", Of: n.addr,
+			tally.Sample{Name: "redis_round_trip_seconds", Label: "node", LabelValue: n.addr,
 				Help: "How long each primary took to answer the last probe.", Value: n.status.roundTrip().Seconds()})
 	}
 	return all

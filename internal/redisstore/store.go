@@ -48,10 +48,10 @@ type Store struct {
 }
 
 var (
-	_ tally.Store    = (*Store)(nil)
-	_ tally.Feed     = (*Store)(nil)
-	_ tally.Rereader = (*Store)(nil)
-	_ tally.Ledger   = (*Store)(nil)
+	_ tally.Store     = (*Store)(nil)
+	_ tally.Feed      = (*Store)(nil)
+	_ tally.Refresher = (*Store)(nil)
+	_ tally.Ledger    = (*Store)(nil)
 )
 
 // Open returns a store at url for the topics of catalog. The URL is one of

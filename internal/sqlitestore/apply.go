@@ -88,7 +88,7 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 // check tells whether the writes are what the topic's rule allows.
 func check(rule tally.Rule, b *tally.Batch) error {
 	for i := range b.Writes {
-		if err := rule.Check(b.Writes[i].Amount); err != nil {
+		if err := rule.Validate(b.Writes[i].Amount); err != nil {
 			return err
 		}
 	}

@@ -107,7 +107,7 @@ func (d *dump) topic(t topicOf) (err error) {
 		return err
 	}
 	defer rows.Close()
-	portion := tally.Portion{State: t.State, Counted: t.Count - t.Seed - t.Adjustment, First: true}
+	portion := tally.Portion{State: t.State, Sum: t.Count - t.Seed - t.Adjustment, First: true}
 	for rows.Next() {
 		if len(portion.Contributions) == tally.MaxPortion {
 			if err := d.each(portion); err != nil {

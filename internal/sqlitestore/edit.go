@@ -54,7 +54,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *marks) (changes []tally.Cha
 	for i := range edits {
 		e := &edits[i]
 		e.Changed = false // another attempt may have filled it in
-		if e.Err = e.Check(w.catalog.Rule(e.Topic)); e.Err != nil {
+		if e.Err = e.Validate(w.catalog.Rule(e.Topic)); e.Err != nil {
 			continue
 		}
 		change, err := w.editTopic(e, withdrawn, now)

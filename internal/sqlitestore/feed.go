@@ -80,8 +80,8 @@ func (s *Store) Watch(topic tally.Topic) {
 	signal(f.unsettled)
 }
 
-// ReadAgain implements [tally.Rereader].
-func (s *Store) ReadAgain(topic tally.Topic) {
+// Refresh implements [tally.Refresher].
+func (s *Store) Refresh(topic tally.Topic) {
 	f := s.feed
 	f.mu.Lock()
 	if _, ok := f.watched[topic]; ok {

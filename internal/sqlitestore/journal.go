@@ -151,7 +151,7 @@ func traces(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err e
 			if member == 0 {
 				continue
 			}
-			portion = append(portion, tally.JournalEntry{Topic: topic, Member: member, Minute: p.minute, Source: source, Place: p.String()})
+			portion = append(portion, tally.JournalEntry{Topic: topic, Member: member, Minute: p.minute, Source: source, Position: p.String()})
 		}
 		if len(portion) >= tally.MaxPortion {
 			if err := each(portion); err != nil {

@@ -222,7 +222,7 @@ func TestTheJournalIsRemovedFromTheFile(t *testing.T) {
 func TestTheAuditLogCannotBeChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
-	if err := store.Audit(context.Background(), tally.AuditEntry{At: time.Now(), Actor: "a", Action: "set"}); err != nil {
+	if err := store.AppendAudit(context.Background(), tally.AuditEntry{At: time.Now(), Actor: "a", Action: "set"}); err != nil {
 		t.Fatal(err)
 	}
 	db := tool(t, path)

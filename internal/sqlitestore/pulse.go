@@ -38,7 +38,7 @@ func (p *pulses) alive() (alive []tally.Heartbeat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	maps.DeleteFunc(p.last, func(_ string, last pulse) bool { return now.Sub(last.at) >= tally.PulseTTL })
+	maps.DeleteFunc(p.last, func(_ string, last pulse) bool { return now.Sub(last.at) >= tally.HeartbeatTTL })
 	for instance, last := range p.last {
 		alive = append(alive, tally.Heartbeat{Instance: instance, Status: slices.Clone(last.status)})
 	}

@@ -77,9 +77,9 @@ func (r *Reader) checkRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.catalog.Learn(kept)
+	r.catalog.AdoptRules(kept)
 	for _, metric := range r.catalog.Metrics() {
-		if _, conflict := kept.Conflict(metric, r.catalog.Metric(metric), true); conflict != nil {
+		if _, conflict := kept.Conflict(metric, r.catalog.MetricRule(metric), true); conflict != nil {
 			return conflict
 		}
 	}

@@ -38,7 +38,7 @@ func TestAReaderComesInBesideAService(t *testing.T) {
 	ctx := context.Background()
 	err := errors.Join(
 		store.SetSetting(ctx, "name", "value"),
-		store.Audit(ctx, tally.AuditEntry{At: time.Now(), Actor: "a", Action: "b"}))
+		store.AppendAudit(ctx, tally.AuditEntry{At: time.Now(), Actor: "a", Action: "b"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,8 +97,8 @@ func (w *writer) registerEntry(name string) (value string, err error) {
 // markPrefix begins the names of the entries that hold the marks of topics.
 const markPrefix = "mark "
 
-// Mark replaces the mark of a topic if it is from.
-func (s *Store) Mark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+// SwapMark replaces the mark of a topic if it is from.
+func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	result := make(chan string, 1)
 	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
 		name := markPrefix + topic.String()
@@ -115,8 +115,8 @@ func (s *Store) Mark(ctx context.Context, topic tally.Topic, from, to string) (s
 	return <-result, nil
 }
 
-// Audit appends an entry; its time is kept to the microsecond.
-func (s *Store) Audit(ctx context.Context, entry tally.AuditEntry) error {
+// AppendAudit appends an entry; its time is kept to the microsecond.
+func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
 		return nil, w.exec(`INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)`,
 			entry.At.UnixMicro(), entry.Actor, entry.Action, entry.Target, entry.Detail)

@@ -51,7 +51,7 @@ func (s *Store) checkPortion(p *tally.Portion) error {
 	switch {
 	case len(p.Contributions) > tally.MaxPortion:
 		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
-	case p.Seed < 0 || p.Seed > tally.MaxValue || p.Adjustment < -tally.MaxValue || p.Adjustment > tally.MaxValue || p.Counted < 0 || p.Counted > tally.MaxValue:
+	case p.Seed < 0 || p.Seed > tally.MaxValue || p.Adjustment < -tally.MaxValue || p.Adjustment > tally.MaxValue || p.Sum < 0 || p.Sum > tally.MaxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
 	case p.Version < 0 || p.Version > 2*tally.MaxValue:
 		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
@@ -107,7 +107,7 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	}
 	counted += added
 	if w.catalog.Rule(p.Topic).Kind == tally.Window && p.Last {
-		counted = max(counted, p.Counted)
+		counted = max(counted, p.Sum)
 	}
 	r.sum(counted)
 	if r == before && !missing && r.version >= p.Version {

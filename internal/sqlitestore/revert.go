@@ -18,7 +18,7 @@ const maxReverted = 1000
 func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	places := make([]place, len(traces))
 	for i := range traces {
-		if places[i], err = parsePlace(traces[i].Place); err != nil {
+		if places[i], err = parsePlace(traces[i].Position); err != nil {
 			return nil, nil, err
 		}
 	}

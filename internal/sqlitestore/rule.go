@@ -80,11 +80,11 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.catalog.Learn(kept)
+	w.catalog.AdoptRules(kept)
 	w.rules.kept = map[string]bool{}
 	var missing []string
 	for _, metric := range w.catalog.Metrics() {
-		rule := w.catalog.Metric(metric)
+		rule := w.catalog.MetricRule(metric)
 		found, conflict := kept.Conflict(metric, rule, true)
 		if conflict != nil || !found {
 			switch {
@@ -109,7 +109,7 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 		w.rules.kept[metric] = true
 	}
 	for _, metric := range missing {
-		if err := w.setRule(ctx, metric, w.catalog.Metric(metric)); err != nil {
+		if err := w.setRule(ctx, metric, w.catalog.MetricRule(metric)); err != nil {
 			return nil, err
 		}
 	}

@@ -80,10 +80,10 @@ type Store struct {
 }
 
 var (
-	_ tally.Store    = (*Store)(nil)
-	_ tally.Feed     = (*Store)(nil)
-	_ tally.Rereader = (*Store)(nil)
-	_ tally.Ledger   = (*Store)(nil)
+	_ tally.Store     = (*Store)(nil)
+	_ tally.Feed      = (*Store)(nil)
+	_ tally.Refresher = (*Store)(nil)
+	_ tally.Ledger    = (*Store)(nil)
 )
 
 // Open opens the database at path for the topics of catalog, and makes it if it

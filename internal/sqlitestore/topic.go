@@ -11,7 +11,7 @@ import (
 type row struct {
 	id, count, version int64
 	seed, adjustment   int64
-	mark               string // see [tally.Ledger.Mark]
+	mark               string // see [tally.Ledger.SwapMark]
 }
 
 // counted returns what the topic's contributions add in all.

@@ -24,7 +24,7 @@ func DefaultMetrics() map[string]Rule {
 }
 
 // Catalog knows which sites and metrics exist. It is fixed after construction, but for
-// what [Catalog.Learn] adds to an open one.
+// what [Catalog.AdoptRules] adds to an open one.
 type Catalog struct {
 	sites   map[string]bool
 	metrics map[string]Rule
@@ -46,7 +46,7 @@ func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
 
 // NewOpenCatalog returns a catalog that knows all sites and metrics, and the rules of
 // the metrics given: for reading a store without having been told what was declared
-// for it, see [Catalog.Learn]. [Catalog.Sites] and [Catalog.Metrics] name those that are known by name.
+// for it, see [Catalog.AdoptRules]. [Catalog.Sites] and [Catalog.Metrics] name those that are known by name.
 func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	c := NewCatalog(nil, metrics)
 	c.open = true
@@ -60,12 +60,12 @@ func (c *Catalog) Resolve(text string) (Topic, error) {
 	if err != nil {
 		return Topic{}, err
 	}
-	return topic, c.Known(topic.Site(), topic.Metric())
+	return topic, c.Validate(topic.Site(), topic.Metric())
 }
 
-// Known tells whether site and metric exist.
+// Validate tells whether site and metric exist.
 // Errors: [CodeUnknownSite], [CodeUnknownMetric].
-func (c *Catalog) Known(site, metric string) error {
+func (c *Catalog) Validate(site, metric string) error {
 	if c.open {
 		return nil
 	}
@@ -81,17 +81,17 @@ func (c *Catalog) Known(site, metric string) error {
 // CheckEditable reports whether the numbers of topic can be set.
 // Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeReadOnlyMetric].
 func (c *Catalog) CheckEditable(topic Topic) error {
-	if err := c.Known(topic.Site(), topic.Metric()); err != nil {
+	if err := c.Validate(topic.Site(), topic.Metric()); err != nil {
 		return err
 	}
 	return c.Rule(topic).CheckEditable(topic.Metric())
 }
 
 // Rule returns the rule of a topic that was resolved, the zero Rule for others.
-func (c *Catalog) Rule(topic Topic) Rule { return c.Metric(topic.Metric()) }
+func (c *Catalog) Rule(topic Topic) Rule { return c.MetricRule(topic.Metric()) }
 
-// Metric returns the rule of a metric, the zero Rule of an unknown one.
-func (c *Catalog) Metric(name string) Rule {
+// MetricRule returns the rule of a metric, the zero Rule of an unknown one.
+func (c *Catalog) MetricRule(name string) Rule {
 	if learnt := c.learnt.Load(); learnt != nil {
 		if rule, ok := (*learnt)[name]; ok {
 			return rule

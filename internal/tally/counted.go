@@ -2,9 +2,9 @@ package tally
 
 import "strconv"
 
-// Counted writes a number of things, such as "1 topic" and "2 topics", for nouns whose
+// Quantity writes a number of things, such as "1 topic" and "2 topics", for nouns whose
 // plural ends in s.
-func Counted(n int, noun string) string {
+func Quantity(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}

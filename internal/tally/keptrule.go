@@ -63,10 +63,10 @@ func (k StoredRules) Conflict(metric string, r Rule, strict bool) (kept bool, er
 	return true, r.Conflict(metric, stored)
 }
 
-// Learn has an open catalog take the rules that a store keeps, but for metrics that were
+// AdoptRules has an open catalog take the rules that a store keeps, but for metrics that were
 // declared otherwise than by default, and those that it learnt before. It does nothing to
 // other catalogs.
-func (c *Catalog) Learn(kept StoredRules) {
+func (c *Catalog) AdoptRules(kept StoredRules) {
 	if !c.open {
 		return
 	}

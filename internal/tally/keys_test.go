@@ -8,23 +8,23 @@ import (
 )
 
 func TestKeys_Lists(t *testing.T) {
-	keys := tally.NewKeys("blog", "docs")
+	keys := tally.NewKnownKeys("blog", "docs")
 	keys.Set("blog", map[string]bool{"hello": true})
 	for text, want := range map[string][2]bool{
 		"blog/likes/hello": {true, true}, "blog/likes/index": {true, true}, "blog/likes/other": {false, true}, "docs/likes/hello": {false, false}, "default/likes/hello": {false, false},
 	} {
-		if isListed, isKnown := keys.Lists(mustTopic(t, text)); isKnown != want[1] || isKnown && isListed != want[0] {
+		if isListed, isKnown := keys.Contains(mustTopic(t, text)); isKnown != want[1] || isKnown && isListed != want[0] {
 			t.Errorf("%s: listed %t, known %t", text, isListed, isKnown)
 		}
 	}
-	if _, isKnown := (*tally.Keys)(nil).Lists(mustTopic(t, "blog/likes/hello")); isKnown {
+	if _, isKnown := (*tally.KnownKeys)(nil).Contains(mustTopic(t, "blog/likes/hello")); isKnown {
 		t.Error("no keys know a site")
 	}
 }
 
 func TestASiteWithKnownKeysAdmitsThemAlone(t *testing.T) {
-	keys := tally.NewKeys("blog")
-	admits := func(text string) bool { return keys.Admits(mustTopic(t, text)) }
+	keys := tally.NewKnownKeys("blog")
+	admits := func(text string) bool { return keys.MayCreate(mustTopic(t, text)) }
 	for _, text := range []string{"default/likes/anything", "blog/likes/site", "blog/visitors/index"} {
 		if !admits(text) {
 			t.Errorf("%s is not admitted", text)
@@ -46,19 +46,19 @@ func TestASiteWithKnownKeysAdmitsThemAlone(t *testing.T) {
 	if admits("blog/likes/hello") || !admits("blog/likes/other") || !admits("blog/likes/index") {
 		t.Error("the keys of before hold")
 	}
-	var none *tally.Keys
-	if !none.Admits(mustTopic(t, "blog/likes/hello")) {
+	var none *tally.KnownKeys
+	if !none.MayCreate(mustTopic(t, "blog/likes/hello")) {
 		t.Error("no keys at all do not admit everything")
 	}
 }
 
 func TestKeysAreSetWhileTheyAreAsked(t *testing.T) {
-	keys, topic := tally.NewKeys("blog"), mustTopic(t, "blog/likes/hello")
+	keys, topic := tally.NewKnownKeys("blog"), mustTopic(t, "blog/likes/hello")
 	var asking sync.WaitGroup
 	for range 4 {
 		asking.Go(func() {
 			for range 1000 {
-				keys.Admits(topic)
+				keys.MayCreate(topic)
 			}
 		})
 	}
@@ -66,7 +66,7 @@ func TestKeysAreSetWhileTheyAreAsked(t *testing.T) {
 		keys.Set("blog", map[string]bool{"hello": true})
 	}
 	asking.Wait()
-	if !keys.Admits(topic) {
+	if !keys.MayCreate(topic) {
 		t.Error("what was set last does not hold")
 	}
 }

@@ -83,9 +83,9 @@ type Edit struct {
 	Err     error
 }
 
-// Check tells why an edit of a topic with that rule is none: [CodeReadOnlyMetric],
+// Validate tells why an edit of a topic with that rule is none: [CodeReadOnlyMetric],
 // [CodeBadAmount], or [CodeInternal] where no caller should have made it.
-func (e *Edit) Check(rule Rule) error {
+func (e *Edit) Validate(rule Rule) error {
 	least := int64(0)
 	switch e.Kind {
 	case EditSeed, EditCount, EditBase:
@@ -124,9 +124,9 @@ var editNames = map[EditKind]string{
 // stand on the first and the last, which may be the same.
 type Portion struct {
 	State
-	// Counted is what contributions add in all, those included that a window metric
+	// Sum is what contributions add in all, those included that a window metric
 	// has forgotten: Count - Seed - Adjustment. Only that of the last portion holds.
-	Counted       int64
+	Sum           int64
 	Contributions []Contribution
 	First, Last   bool
 	// Mark is that of the merge whose step it is to store the portion, as in [Edit].
@@ -150,8 +150,8 @@ func ScopeOf(topic Topic) Scope {
 	return Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key(), Exact: true}
 }
 
-// Holds tells whether topic is within the scope.
-func (s Scope) Holds(topic Topic) bool {
+// Contains tells whether topic is within the scope.
+func (s Scope) Contains(topic Topic) bool {
 	return (s.Site == "" || s.Site == topic.Site()) &&
 		(s.Metric == "" || s.Metric == topic.Metric()) &&
 		len(topic.Key()) >= len(s.Prefix) && topic.Key()[:len(s.Prefix)] == s.Prefix &&
@@ -190,8 +190,8 @@ type JournalEntry struct {
 	Member Member
 	Minute int64 // minutes since the Unix epoch, of the store's clock
 	Source Source
-	// Place is where the store finds the trace again, for Revert; opaque.
-	Place string
+	// Position is where the store finds the trace again, for Revert; opaque.
+	Position string
 }
 
 // AuditEntry is one line of what was done to the numbers.
@@ -224,8 +224,8 @@ type Heartbeat struct {
 const (
 	// HeartbeatInterval is the time between two pulses of an instance.
 	HeartbeatInterval = 5 * time.Second
-	// PulseTTL is how long an instance is listed after its last pulse.
-	PulseTTL = 3 * HeartbeatInterval
+	// HeartbeatTTL is how long an instance is listed after its last pulse.
+	HeartbeatTTL = 3 * HeartbeatInterval
 	// ActivityRetention is how long the writes of each minute are kept.
 	ActivityRetention = 48 * time.Hour
 )
@@ -290,15 +290,15 @@ type Ledger interface {
 	SetSetting(ctx context.Context, name, value string) error
 	SwapSettings(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
 
-	// Mark replaces the mark of a topic, which need not exist, if it is from, and returns
+	// SwapMark replaces the mark of a topic, which need not exist, if it is from, and returns
 	// what it is then: to, or the one that is stored instead. The empty mark is none. A
 	// mark ends with its topic.
-	Mark(ctx context.Context, topic Topic, from, to string) (current string, err error)
+	SwapMark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 
-	// Audit appends to the audit log; AuditLog returns its entries, the newest first,
+	// AppendAudit appends to the audit log; AuditLog returns its entries, the newest first,
 	// at most limit, and what to pass as before for those that precede them, empty at
 	// the end. Entries are never changed or removed.
-	Audit(ctx context.Context, entry AuditEntry) error
+	AppendAudit(ctx context.Context, entry AuditEntry) error
 	AuditLog(ctx context.Context, before string, limit int) (entries []AuditEntry, next string, err error)
 
 	// Usage returns what each site takes up. It may take seconds.

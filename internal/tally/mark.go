@@ -27,7 +27,7 @@ const frozenPrefix = "!"
 // aliases. Each merge into the topic gives it another mark, even if the aliases are those
 // of an earlier time: members may have left and returned meanwhile.
 func AliasMark(register map[string]string, topic Topic) string {
-	name, _ := AliasEntry(topic, nil)
+	name, _ := AliasSetting(topic, nil)
 	if aliases, err := ParseAliases(register[name]); err == nil && len(aliases) == 0 {
 		return ""
 	}
@@ -37,9 +37,9 @@ func AliasMark(register map[string]string, topic Topic) string {
 	return "unmarked" // by a release that merged without marks
 }
 
-// AliasEntries returns the names of the entries about the aliases of topic.
-func AliasEntries(topic Topic) []string {
-	name, _ := AliasEntry(topic, nil)
+// AliasSettings returns the names of the entries about the aliases of topic.
+func AliasSettings(topic Topic) []string {
+	name, _ := AliasSetting(topic, nil)
 	return []string{name, aliasMarkPrefix + topic.String()}
 }
 
@@ -54,8 +54,8 @@ func ParseFrozenMark(mark string) (id, detail string, ok bool) {
 	return id, detail, ok
 }
 
-// Frozen reports whether mark is that of a frozen topic.
-func Frozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
+// IsFrozen reports whether mark is that of a frozen topic.
+func IsFrozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
 
 // AdmitsWrites reports whether a topic with the stored mark takes contributions that
 // carry the other. A topic without a mark takes all: it has no members of other names.
@@ -68,7 +68,7 @@ func AdmitsEdits(stored, carried string) bool {
 	if carried != "" {
 		return stored == carried
 	}
-	return !Frozen(stored)
+	return !IsFrozen(stored)
 }
 
 // MarkError is the error of a [Batch] whose mark the store did not admit: the instance
@@ -106,7 +106,7 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	switch {
 	case stored == expected:
 		return current, nil
-	case current.claimed[ClaimName(topic)]:
+	case current.claimed[ClaimSetting(topic)]:
 		select {
 		case <-time.After(pause):
 			return current, nil
@@ -116,7 +116,7 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	}
 	// The register was read after the mark and says otherwise: the mark is left over, of
 	// data that was restored without its register for example.
-	if _, err := s.settingsReader.store.Mark(ctx, topic, stored, expected); err != nil {
+	if _, err := s.settingsReader.store.SwapMark(ctx, topic, stored, expected); err != nil {
 		return nil, err
 	}
 	return current, nil
@@ -133,7 +133,7 @@ type AliasStore interface {
 // topic's own name. Several may be at it at once. Errors: [CodeInternal] if the aliases
 // that are stored cannot be parsed; [CodeStoreUnavailable].
 func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []Topic) (mark string, err error) {
-	name, _ := AliasEntry(topic, nil)
+	name, _ := AliasSetting(topic, nil)
 	markName := aliasMarkPrefix + topic.String()
 	for {
 		register, err := store.Settings(ctx)
@@ -153,7 +153,7 @@ func AddAliases(ctx context.Context, store AliasStore, topic Topic, aliases []To
 		if len(all) == 0 {
 			return "", nil
 		}
-		_, value := AliasEntry(topic, all)
+		_, value := AliasSetting(topic, all)
 		mark := rand.Text()
 		swapped, err := store.SwapSettings(ctx,
 			map[string]string{name: register[name], markName: register[markName]},
@@ -189,7 +189,7 @@ func MergeUnderWay(register map[string]string) bool {
 
 // TopicAliases returns the aliases of topic in register. Errors: [CodeInternal].
 func TopicAliases(register map[string]string, topic Topic) ([]Topic, error) {
-	name, _ := AliasEntry(topic, nil)
+	name, _ := AliasSetting(topic, nil)
 	aliases, err := ParseAliases(register[name])
 	if err != nil {
 		return nil, &Error{

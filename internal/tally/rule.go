@@ -94,8 +94,8 @@ func (r Rule) CheckEditable(metric string) error {
 	return nil
 }
 
-// Check tells why a visitor may not assert amount: [CodeReadOnlyMetric] or [CodeBadAmount].
-func (r Rule) Check(amount int64) error {
+// Validate tells why a visitor may not assert amount: [CodeReadOnlyMetric] or [CodeBadAmount].
+func (r Rule) Validate(amount int64) error {
 	switch {
 	case r.Kind == Presence:
 		return Errorf(CodeReadOnlyMetric, "this metric counts open connections; hold one with present= instead of writing")

@@ -36,7 +36,7 @@ func TestWhatARuleAllows(t *testing.T) {
 		{"views", 1, ""}, {"views", 0, tally.CodeBadAmount},
 		{"readers", 1, tally.CodeReadOnlyMetric}, {"readers", 0, tally.CodeReadOnlyMetric},
 	} {
-		err := tally.DefaultMetrics()[c.metric].Check(c.amount)
+		err := tally.DefaultMetrics()[c.metric].Validate(c.amount)
 		if err == nil != (c.want == "") || err != nil && tally.AsError(err).Code != c.want {
 			t.Errorf("%s %d: %v, want %q", c.metric, c.amount, err, c.want)
 		}
@@ -48,7 +48,7 @@ func TestVisitorsThatMayBe(t *testing.T) {
 		"12345678": true, "a_b-C9zz": true, strings.Repeat("x", 64): true,
 		"": false, "1234567": false, strings.Repeat("x", 65): false, "12345678 ": false, "1234567ü": false, "1234567+": false,
 	} {
-		if err := tally.CheckVisitor(id); (err == nil) != ok {
+		if err := tally.ValidateVisitor(id); (err == nil) != ok {
 			t.Errorf("%q: %v", id, err)
 		}
 	}

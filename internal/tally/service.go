@@ -90,10 +90,10 @@ func (s *Service) Catalog() *Catalog { return s.catalog }
 // Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
 // [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
-	if err := s.catalog.Rule(a.Topic).Check(a.Amount); err != nil {
+	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
 		return Result{}, err
 	}
-	if err := CheckVisitor(a.Visitor); err != nil {
+	if err := ValidateVisitor(a.Visitor); err != nil {
 		return Result{}, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -214,8 +214,8 @@ func (s *Service) member(ctx context.Context, id *identity, aliases []Topic, top
 	return own, nil
 }
 
-// Changed returns how many contributions to each site changed through this service.
-func (s *Service) Changed() map[string]int64 {
+// ChangesBySite returns how many contributions to each site changed through this service.
+func (s *Service) ChangesBySite() map[string]int64 {
 	changed := make(map[string]int64, len(s.bySite))
 	for site, n := range s.bySite {
 		changed[site] = n.Load()
@@ -235,7 +235,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	}
 	var topicOf []int // index in topics of each query after the first len(topics), which are for aliases
 	if visitor != "" {
-		if err := CheckVisitor(visitor); err != nil {
+		if err := ValidateVisitor(visitor); err != nil {
 			return nil, err
 		}
 		id, err := s.identify()
@@ -266,7 +266,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 // Top returns the topics of a metric with the highest counts.
 // Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeStoreUnavailable].
 func (s *Service) Top(ctx context.Context, site, metric string, limit int) ([]Change, error) {
-	if err := s.catalog.Known(site, metric); err != nil {
+	if err := s.catalog.Validate(site, metric); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)

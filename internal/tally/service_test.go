@@ -226,7 +226,7 @@ func TestDerivedVisitors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tally.CheckVisitor(id); err != nil {
+		if err := tally.ValidateVisitor(id); err != nil {
 			t.Fatal(err)
 		}
 		return id

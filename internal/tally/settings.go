@@ -22,16 +22,16 @@ const (
 	blockVisitorPrefix = "block visitor "
 )
 
-// ClaimPrefix begins the names of the entries that [ClaimName] returns.
+// ClaimPrefix begins the names of the entries that [ClaimSetting] returns.
 const ClaimPrefix = "claim "
 
-// ClaimName returns the name of the entry that reserves topic for one merge or rename.
-// While it is set and the topic is frozen, contributions wait, see [Frozen].
-func ClaimName(topic Topic) string { return ClaimPrefix + topic.String() }
+// ClaimSetting returns the name of the entry that reserves topic for one merge or rename.
+// While it is set and the topic is frozen, contributions wait, see [IsFrozen].
+func ClaimSetting(topic Topic) string { return ClaimPrefix + topic.String() }
 
-// AliasEntry returns the entry that lists the aliases of topic: the names under which
+// AliasSetting returns the entry that lists the aliases of topic: the names under which
 // some of its contributions were made.
-func AliasEntry(topic Topic, aliases []Topic) (name, value string) {
+func AliasSetting(topic Topic, aliases []Topic) (name, value string) {
 	names := make([]string, len(aliases))
 	for i, alias := range aliases {
 		names[i] = alias.String()
@@ -40,13 +40,13 @@ func AliasEntry(topic Topic, aliases []Topic) (name, value string) {
 	return aliasPrefix + topic.String(), string(text)
 }
 
-// BlockRangeEntry and BlockVisitorEntry return the name of the entry that blocks an
+// BlockRangeSetting and BlockVisitorEntry return the name of the entry that blocks an
 // address range or a visitor; its value is the reason. The store does not learn the
 // visitor's id.
-func BlockRangeEntry(addresses netip.Prefix) string { return blockRangePrefix + addresses.String() }
+func BlockRangeSetting(addresses netip.Prefix) string { return blockRangePrefix + addresses.String() }
 
-// BlockVisitorEntry is described at [BlockRangeEntry].
-func BlockVisitorEntry(secret []byte, visitor string) string {
+// BlockVisitorSetting is described at [BlockRangeSetting].
+func BlockVisitorSetting(secret []byte, visitor string) string {
 	return newIdentity(secret).blockEntry(visitor)
 }
 
@@ -126,7 +126,7 @@ func (s *settings) addAliases(name string, register map[string]string) error {
 	return err
 }
 
-// ParseAliases returns the topics in the value of an [AliasEntry], none for the empty
+// ParseAliases returns the topics in the value of an [AliasSetting], none for the empty
 // value. With an error it returns those before the one that cannot be parsed.
 func ParseAliases(value string) (aliases []Topic, err error) {
 	if value == "" {
@@ -171,7 +171,7 @@ func (s *Service) Aliases(topic Topic) []Topic {
 // store without it has no settings.
 type SettingsStore interface {
 	Settings(ctx context.Context) (map[string]string, error)
-	Mark(ctx context.Context, topic Topic, from, to string) (current string, err error)
+	SwapMark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 }
 
 // settingsReader reads the settings of a service, one read at a time.

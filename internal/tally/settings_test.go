@@ -44,9 +44,9 @@ func assertFrom(t *testing.T, service *tally.Service, visitor, client string) ta
 func TestService_Blocks(t *testing.T) {
 	secret := []byte("0123456789abcdef")
 	register := map[string]string{
-		tally.BlockRangeEntry(netip.MustParsePrefix("203.0.113.0/24")): "robots",
-		tally.BlockRangeEntry(netip.MustParsePrefix("2001:db8::/32")):  "robots",
-		tally.BlockVisitorEntry(secret, "someone-1"):                   "a robot",
+		tally.BlockRangeSetting(netip.MustParsePrefix("203.0.113.0/24")): "robots",
+		tally.BlockRangeSetting(netip.MustParsePrefix("2001:db8::/32")):  "robots",
+		tally.BlockVisitorSetting(secret, "someone-1"):                   "a robot",
 	}
 	service, err := serviceWith(register)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestService_Blocks(t *testing.T) {
 
 // One entry that cannot be parsed does not keep the service from following the others.
 func TestService_InvalidSettings(t *testing.T) {
-	name, value := tally.AliasEntry(mustTopic(t, "blog/likes/new"), []tally.Topic{mustTopic(t, "blog/likes/old")})
+	name, value := tally.AliasSetting(mustTopic(t, "blog/likes/new"), []tally.Topic{mustTopic(t, "blog/likes/old")})
 	service, err := serviceWith(map[string]string{
 		"block range 203.0.113.0": "no range",
 		"former nothing":          "[]",

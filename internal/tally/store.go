@@ -139,11 +139,11 @@ type Feed interface {
 	Broadcast(payload []byte)
 }
 
-// Rereader is a [Feed] that reads a watched topic again when it is asked to.
-type Rereader interface {
-	// ReadAgain has the state of topic read and handed to [Sink.Settle] once more, if it
+// Refresher is a [Feed] that reads a watched topic again when it is asked to.
+type Refresher interface {
+	// Refresh has the state of topic read and handed to [Sink.Settle] once more, if it
 	// is watched. It does not block.
-	ReadAgain(topic Topic)
+	Refresh(topic Topic)
 }
 
 // Sink is where a [Feed] delivers. Its methods do not block.

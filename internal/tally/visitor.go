@@ -20,9 +20,9 @@ const (
 	maxVisitor = 64
 )
 
-// CheckVisitor tells whether id is 8 to 64 of A-Z, a-z, 0-9, _ and -.
+// ValidateVisitor tells whether id is 8 to 64 of A-Z, a-z, 0-9, _ and -.
 // Errors: [CodeBadVisitor].
-func CheckVisitor(id string) error {
+func ValidateVisitor(id string) error {
 	ok := len(id) >= minVisitor && len(id) <= maxVisitor
 	for i := 0; ok && i < len(id); i++ {
 		c := id[i]
@@ -87,7 +87,7 @@ func (id *identity) source(client netip.Addr) Source {
 	if !client.IsValid() {
 		return 0
 	}
-	network := SourceRange(client)
+	network := SourceNetwork(client)
 	place := &id.sources[maphash.Comparable(id.seed, network)%keptSources]
 	if known := place.Load(); known != nil && known.network == network {
 		return known.source
@@ -98,9 +98,9 @@ func (id *identity) source(client netip.Addr) Source {
 	return source
 }
 
-// SourceRange returns the network that stands for client in the journal: its IPv4
+// SourceNetwork returns the network that stands for client in the journal: its IPv4
 // /24 or IPv6 /48.
-func SourceRange(client netip.Addr) netip.Prefix {
+func SourceNetwork(client netip.Addr) netip.Prefix {
 	client = client.Unmap().WithZone("")
 	bits := 48
 	if client.Is4() {

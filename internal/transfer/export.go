@@ -123,7 +123,7 @@ func windowEnd(rule tally.Rule, now time.Time) int64 {
 func carried(name string, scope tally.Scope) bool {
 	if text, ok := strings.CutPrefix(name, "former "); ok {
 		topic, err := tally.ParseTopic(text)
-		return err == nil && scope.Holds(topic)
+		return err == nil && scope.Contains(topic)
 	}
 	return strings.HasPrefix(name, "block ") && scope == tally.Scope{}
 }

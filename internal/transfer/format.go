@@ -146,7 +146,7 @@ func appendLine(dst []byte, l Line) []byte {
 	}
 	dst = appendContributions(dst, l.Contributions)
 	if l.Last {
-		dst = strconv.AppendInt(append(dst, `,"counted":`...), l.Counted, 10)
+		dst = strconv.AppendInt(append(dst, `,"counted":`...), l.Sum, 10)
 	}
 	return append(dst, "}\n"...)
 }
@@ -225,7 +225,7 @@ func (r *record) portion() (Line, error) {
 		if *r.Counted < 0 || *r.Counted > maxExact {
 			return Line{}, fmt.Errorf("%s: counted is %d, which cannot be", topic, *r.Counted)
 		}
-		l.Last, l.Counted = true, *r.Counted
+		l.Last, l.Sum = true, *r.Counted
 	}
 	if l.Contributions, err = r.contributions(); err != nil {
 		return Line{}, fmt.Errorf("%s: %w", topic, err)

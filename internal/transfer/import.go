@@ -273,7 +273,7 @@ func (i *importing) end() error {
 		return fmt.Errorf("%w: its last line is missing, so it was cut off after line %d", ErrIncomplete, i.lines.number)
 	case *i.total != i.counted && i.report.Refused == 0:
 		return fmt.Errorf("%w: it was made with %s and %s, and has %d and %d",
-			ErrIncomplete, tally.Counted(int(i.total.Topics), "topic"), tally.Counted(int(i.total.Contributions), "contribution"), i.counted.Topics, i.counted.Contributions)
+			ErrIncomplete, tally.Quantity(int(i.total.Topics), "topic"), tally.Quantity(int(i.total.Contributions), "contribution"), i.counted.Topics, i.counted.Contributions)
 	}
 	return nil
 }

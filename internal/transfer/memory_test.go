@@ -26,7 +26,7 @@ func (g *generated) Dump(_ context.Context, _ tally.Scope, each func(tally.Porti
 		}
 		left := min(ofTopic, g.n)
 		g.n -= left
-		portion := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Count: int64(left), Version: 1}}, Counted: int64(left), First: true}
+		portion := tally.Portion{State: tally.State{Change: tally.Change{Topic: topic, Count: int64(left), Version: 1}}, Sum: int64(left), First: true}
 		for left > 0 {
 			portion.Contributions = make([]tally.Contribution, min(left, tally.MaxPortion))
 			left -= len(portion.Contributions)

@@ -31,7 +31,7 @@ func TestExport_DuringMerge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	claim := tally.ClaimName(topic(t, "blog/likes/hello"))
+	claim := tally.ClaimSetting(topic(t, "blog/likes/hello"))
 	for name, test := range map[string]struct {
 		before, during func(s *sqlitestore.Store)
 		refused        bool

@@ -134,8 +134,8 @@ func (t into) addAliases(ctx context.Context, of, value string) error {
 		return err
 	}
 	for expected := ""; ; {
-		current, err := t.sink.Mark(ctx, topic, expected, mark)
-		if err != nil || current == mark || tally.Frozen(current) { // a merge marks it at its end
+		current, err := t.sink.SwapMark(ctx, topic, expected, mark)
+		if err != nil || current == mark || tally.IsFrozen(current) { // a merge marks it at its end
 			return err
 		}
 		expected = current

@@ -64,7 +64,7 @@ func topic(t testing.TB, text string) tally.Topic {
 func contribute(t testing.TB, s *sqlitestore.Store, name string, first, n int, amount int64) {
 	t.Helper()
 	for n > 0 {
-		mark, err := s.Mark(context.Background(), topic(t, name), "", "")
+		mark, err := s.SwapMark(context.Background(), topic(t, name), "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 	edit(t, s, "blog/days/hello", tally.EditAdjustment, 100)
 	edit(t, s, "blog/likes/seeded", tally.EditSeed, 9)
 	edit(t, s, "blog/likes/zero", tally.EditSeed, 0)
-	name, value := tally.AliasEntry(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
+	name, value := tally.AliasSetting(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
 	for name, value := range map[string]string{name: value, "block range 203.0.113.0/24": "spam", "merging blog/likes/x": "not for others"} {
 		if err := s.SetSetting(context.Background(), name, value); err != nil {
 			t.Fatal(err)

@@ -59,7 +59,7 @@ func (g gathering) add(p tally.Portion) {
 	}
 	d.Count, d.Seed, d.Adjustment, d.Version = p.Count, p.Seed, p.Adjustment, p.Version
 	if p.Last {
-		d.Counted = p.Counted
+		d.Counted = p.Sum
 	}
 	g.digests[p.Topic] = d
 }

@@ -148,9 +148,9 @@ func testReadAgain(t *testing.T, open Factory) {
 		r.watch(t, f.instances()[i], topic)
 		r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: stored.Version})
 		r.hold(tally.Change{Topic: topic, Count: 5, Version: stored.Version + 1_000_000})
-		feed := f.instances()[i].(tally.Rereader)
-		feed.ReadAgain(unwatched)
-		feed.ReadAgain(topic)
+		feed := f.instances()[i].(tally.Refresher)
+		feed.Refresh(unwatched)
+		feed.Refresh(topic)
 		eventually(t, func() bool { return r.heldOf(topic).Count == 1 && r.heldOf(topic).Version > stored.Version+1_000_000 }, func() string {
 			return fmt.Sprintf("%s holds %v, though 1 is stored", r.name, r.heldOf(topic))
 		})

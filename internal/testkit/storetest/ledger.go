@@ -157,7 +157,7 @@ func gather(t tester, all []tally.Portion) map[tally.Topic]dumped {
 		if i+1 == len(all) && !p.Last || i+1 < len(all) && p.Last != all[i+1].First {
 			t.Fatalf("portion %d, of %s, is followed by another topic's: last is %t", i, p.Topic, p.Last)
 		}
-		d := dumped{p.State, p.Counted, map[tally.Member]int64{}}
+		d := dumped{p.State, p.Sum, map[tally.Member]int64{}}
 		if begun {
 			d.contributions = topics[p.Topic].contributions
 		}
@@ -216,9 +216,9 @@ func whole(topic tally.Topic, seed, adjustment int64, contributions map[tally.Me
 	p.Topic, p.Seed, p.Adjustment, p.Version = topic, seed, adjustment, 1
 	for _, member := range slices.Sorted(maps.Keys(contributions)) {
 		p.Contributions = append(p.Contributions, tally.Contribution{Member: member, Amount: contributions[member]})
-		p.Counted += contributions[member]
+		p.Sum += contributions[member]
 	}
-	p.Count = seed + adjustment + p.Counted
+	p.Count = seed + adjustment + p.Sum
 	return p
 }
 

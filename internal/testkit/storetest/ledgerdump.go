@@ -81,7 +81,7 @@ func testDump(t *testing.T, open Factory) {
 			t.Errorf("a dump of %+v tells of %d topics, want %d", scope, len(got), n)
 		}
 		for topic, d := range got {
-			if !scope.Holds(topic) || d.State != all[topic].State || !maps.Equal(d.contributions, all[topic].contributions) {
+			if !scope.Contains(topic) || d.State != all[topic].State || !maps.Equal(d.contributions, all[topic].contributions) {
 				t.Errorf("a dump of %+v tells %v of %s", scope, d, topic)
 			}
 		}
@@ -339,14 +339,14 @@ func testUnite(t *testing.T, open Factory) {
 		portion := whole(topic, 0, 0, contributions{2: 1, 3: 1})
 		portion.Version = read(t, f.first, topic, 0).Change.Version
 		for _, counted := range []int64{3, 30} {
-			portion.Counted, portion.Count = counted, counted
+			portion.Sum, portion.Count = counted, counted
 			restore(t, f.first, counted == 30, portion)
 			d := stateOf(t, f.first, topic)
 			if d.counted < counted || d.contributions[2] != 1 || d.contributions[3] != 1 || d.contributions[1] == 1 && counted == 30 {
 				t.Errorf("two beside %d counted are %v", counted, d)
 			}
 		}
-		portion.Counted, portion.Count = 20, 20
+		portion.Sum, portion.Count = 20, 20
 		restore(t, f.first, false, portion)
 		if d := stateOf(t, f.first, topic); d.counted != 30 {
 			t.Errorf("20 beside 30 counted are %v", d)

@@ -36,7 +36,7 @@ func traces(t tester, store tally.Ledger, scope tally.Scope, first, last int64) 
 		if i > 0 && all[i-1].Topic != trace.Topic {
 			ended[all[i-1].Topic] = true
 		}
-		if ended[trace.Topic] || !scope.Holds(trace.Topic) || trace.Minute < first || trace.Minute > last || trace.Place == "" {
+		if ended[trace.Topic] || !scope.Contains(trace.Topic) || trace.Minute < first || trace.Minute > last || trace.Position == "" {
 			t.Fatalf("trace %d is %+v, of %v from %d to %d", i, trace, scope, first, last)
 		}
 	}
@@ -175,7 +175,7 @@ func revert(t tester, store tally.Ledger, traces []tally.JournalEntry) map[tally
 		t.Fatalf("revert %d entries: %v", len(traces), err)
 	}
 	byPlace := func(a, b tally.JournalEntry) int {
-		return cmp.Or(strings.Compare(a.Topic.String(), b.Topic.String()), strings.Compare(a.Place, b.Place))
+		return cmp.Or(strings.Compare(a.Topic.String(), b.Topic.String()), strings.Compare(a.Position, b.Position))
 	}
 	slices.SortFunc(would, byPlace)
 	slices.SortFunc(reverted, byPlace)

@@ -21,7 +21,7 @@ func pages(t *testing.T, f *ledgers, listing tally.Listing) (keys []string) {
 		}
 		for _, s := range page.States {
 			keys = append(keys, s.Topic.Key())
-			if !listing.Scope.Holds(s.Topic) {
+			if !listing.Scope.Contains(s.Topic) {
 				t.Fatalf("%s is not of %+v", s.Topic, listing.Scope)
 			}
 		}

@@ -104,7 +104,7 @@ func (m *ledgerModel) restore(replace bool, p tally.Portion) {
 		m.mine[c.Member] = max(m.mine[c.Member], c.Amount)
 	}
 	if m.windowed {
-		added = max(0, p.Counted-m.counted)
+		added = max(0, p.Sum-m.counted)
 	}
 	m.add(added)
 }
@@ -293,10 +293,10 @@ func drawPortion(rt *rapid.T, m *ledgerModel) tally.Portion {
 			return tally.Member(rapid.Uint64Range(1, 6).Draw(rt, "member"))
 		}), rapid.Int64Range(1, most), 0, 6).Draw(rt, "contributions"))
 	if m.windowed {
-		p.Counted = rapid.Int64Range(6, 12).Draw(rt, "counted")
+		p.Sum = rapid.Int64Range(6, 12).Draw(rt, "counted")
 	}
-	p.Adjustment = max(p.Adjustment, -p.Seed-p.Counted)
-	p.Count = p.Seed + p.Adjustment + p.Counted
+	p.Adjustment = max(p.Adjustment, -p.Seed-p.Sum)
+	p.Count = p.Seed + p.Adjustment + p.Sum
 	p.Version = m.version + rapid.Int64Range(-3, 3).Draw(rt, "version")
 	if m.version == 0 { // a window's members are of the present one
 		p.Version = time.Now().UnixMicro()
@@ -324,7 +324,7 @@ func (m *ledgerModel) revertIn(rt *rapid.T, store Owned) {
 	}
 	newest := map[tally.Member]string{}
 	for _, t := range journal {
-		newest[t.Member] = t.Place
+		newest[t.Member] = t.Position
 	}
 	var selected []tally.JournalEntry
 	for _, t := range candidates {
@@ -335,12 +335,12 @@ func (m *ledgerModel) revertIn(rt *rapid.T, store Owned) {
 	changed := revert(rt, store, selected)
 	before, places := m.count(), map[string]bool{}
 	for _, t := range selected {
-		places[t.Place] = true
-		if m.windowed || newest[t.Member] == t.Place {
+		places[t.Position] = true
+		if m.windowed || newest[t.Member] == t.Position {
 			m.revert(t)
 		}
 	}
-	m.traces = slices.DeleteFunc(known, func(t tally.JournalEntry) bool { return places[t.Place] })
+	m.traces = slices.DeleteFunc(known, func(t tally.JournalEntry) bool { return places[t.Position] })
 	if now, ok := changed[m.topic]; ok {
 		m.changes += len(selected)
 		m.observe(rt, now.Count, now.Version)

@@ -70,7 +70,7 @@ func testAudit(t *testing.T, open Factory) {
 		if i == 7 {
 			entry.Target, entry.Detail = "", ""
 		}
-		if err := f.instances()[i%len(f.instances())].(Owned).Audit(answerContext(t), entry); err != nil {
+		if err := f.instances()[i%len(f.instances())].(Owned).AppendAudit(answerContext(t), entry); err != nil {
 			t.Fatal(err)
 		}
 		want = slices.Insert(want, 0, entry)
@@ -153,7 +153,7 @@ func testPulses(t *testing.T, open Factory) {
 		t.Errorf("the activity of times to come is %v", got)
 	}
 	// One of them goes on.
-	end := time.Now().Add(tally.PulseTTL + patience)
+	end := time.Now().Add(tally.HeartbeatTTL + patience)
 	for {
 		if f.Advance != nil {
 			f.Advance(tally.HeartbeatInterval)
@@ -237,9 +237,9 @@ func testOwnersDeadline(t *testing.T, open Factory) {
 	unavailable("SetRegister", f.first.SetSetting(ended, "a", "b"))
 	_, err = f.first.SwapSettings(ended, nil, map[string]string{"a": "b"})
 	unavailable("SwapRegister", err)
-	_, err = f.first.Mark(ended, likes, "", "x")
+	_, err = f.first.SwapMark(ended, likes, "", "x")
 	unavailable("Mark", err)
-	unavailable("Audit", f.first.Audit(ended, tally.AuditEntry{At: time.Now()}))
+	unavailable("Audit", f.first.AppendAudit(ended, tally.AuditEntry{At: time.Now()}))
 	_, _, err = f.first.AuditLog(ended, "", 1)
 	unavailable("AuditLog", err)
 	_, err = f.first.Usage(ended)
@@ -270,7 +270,7 @@ func testOwnersReopen(t *testing.T, open Factory) {
 	entry := tally.AuditEntry{At: time.Now().Truncate(time.Millisecond), Actor: "a", Action: "b", Target: "c", Detail: "d"}
 	err := errors.Join(
 		f.first.SetSetting(answerContext(t), "name", "value"),
-		f.first.Audit(answerContext(t), entry),
+		f.first.AppendAudit(answerContext(t), entry),
 		f.first.WriteHeartbeat(answerContext(t), tally.Heartbeat{Instance: "ann", Writes: map[string]int64{"blog": 5}}),
 	)
 	if err != nil {

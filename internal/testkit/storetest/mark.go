@@ -69,7 +69,7 @@ func testMarkOf(t *testing.T, f *ledgers, metric string) {
 	spike := recent(t, f.first, touched)
 	mark := func(topic tally.Topic, from, to, want string) {
 		t.Helper()
-		if got, err := f.other.Mark(answerContext(t), topic, from, to); err != nil || got != want {
+		if got, err := f.other.SwapMark(answerContext(t), topic, from, to); err != nil || got != want {
 			t.Fatalf("the mark of %s from %q to %q is %q, error %v; want %q", topic, from, to, got, err, want)
 		}
 	}
