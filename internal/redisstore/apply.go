@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -21,7 +22,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 		}
 		return
 	}
-	calls := make([]call, 0, len(batches))
+	calls := make([]redistopology.Call, 0, len(batches))
 	whose := make([]*tally.Batch, 0, len(batches))
 	for i := range batches {
 		b := &batches[i]
@@ -30,7 +31,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 		}
 		if b.Err == nil {
 			c := s.applyCall(b)
-			c.durable = true
+			c.Durable = true
 			calls = append(calls, c)
 			whose = append(whose, b)
 		}
@@ -38,7 +39,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	if len(calls) == 0 {
 		return
 	}
-	s.run(ctx, calls)
+	s.topology.Call(ctx, calls)
 	for i := range calls {
 		s.finish(whose[i], &calls[i])
 	}
@@ -66,37 +67,42 @@ const (
 	traceBytes = 8 + 4 + 4
 )
 
-func (s *Store) applyCall(b *tally.Batch) call {
+func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	rule := s.catalog.Rule(b.Topic)
 	count, members := s.names.count(b.Topic), s.names.members(b.Topic)
-	var c call
+	script := forRule(rule, applyScript, amountScript)
+	var c redistopology.Call
 	if s.options.Journal > 0 {
-		c = newCall(applyScript, true, count, members, "")
-		c.day, c.dayOf = c.fence-1, s.names.journal(b.Topic)
+		c = redistopology.NewDayCall(script, s.names.journal(b.Topic), 1, count, members)
 	} else {
-		c = newCall(applyScript, true, count, members, members)
+		c = redistopology.NewCall(script, count, members, members)
 	}
-	packed := c.of(s, b.Topic, rule, applyScript, amountScript, len(b.Writes))
+	packed := s.appendHead(&c, b.Topic, rule, len(b.Writes))
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
-	c.args = append(c.args, packed, s.journalKept, b.Mark)
+	c.Append(packed, s.journalKept, b.Mark)
 	return c
 }
 
-// of makes c a call of one of two scripts, for members that contribute 0 or 1 and for
-// those that contribute amounts, and appends what both begin with. It returns room for
-// so many packed writes.
-func (c *call) of(s *Store, topic tally.Topic, rule tally.Rule, members, amounts *script, writes int) (packed []byte) {
+// forRule returns the script for members that contribute 0 or 1, or the one for amounts.
+func forRule(rule tally.Rule, members, amounts *redistopology.Script) *redistopology.Script {
+	if rule.Kind == tally.Amount {
+		return amounts
+	}
+	return members
+}
+
+// appendHead appends to c the arguments that precede the packed writes: window, channel
+// and head of the topic's frames. It returns room for the packed writes.
+func (s *Store) appendHead(c *redistopology.Call, topic tally.Topic, rule tally.Rule, writes int) (packed []byte) {
 	channel := s.names.channel(topic)
 	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), topic)
+	c.Append(strconv.FormatInt(rule.Window.Milliseconds(), 10), channel, head)
 	size := memberWrite
-	c.script = members
 	if rule.Kind == tally.Amount {
-		c.script, size = amounts, amountWrite
+		size = amountWrite
 	}
-	c.args[1] = c.script.hash
-	c.args = append(c.args, strconv.FormatInt(rule.Window.Milliseconds(), 10), channel, head)
 	return make([]byte, 0, writes*size)
 }
 
@@ -119,8 +125,8 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 }
 
 // finish fills in the results of a batch.
-func (s *Store) finish(b *tally.Batch, c *call) {
-	st, err := c.state()
+func (s *Store) finish(b *tally.Batch, c *redistopology.Call) {
+	st, err := parseState(c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
 		b.Err = marked
@@ -128,10 +134,10 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 	}
 	if err != nil {
 		switch {
-		case refusesWrites(err):
-			c.way.to.status.bad(explain(err)) // the probe tells when it is over
+		case redistopology.RefusesWrites(err):
+			stateOf(c.Node()).status.bad(explain(err)) // the probe tells when it is over
 		case lacksRight(err):
-			poke(c.way.to.suspected)
+			poke(stateOf(c.Node()).suspected)
 		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
@@ -157,7 +163,7 @@ func (s *Store) finish(b *tally.Batch, c *call) {
 		s.top.note(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
 	}
 	if st.unpublished != nil {
-		c.way.to.notPublished()
+		stateOf(c.Node()).notPublished()
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, st.unpublished))
 	}
 }

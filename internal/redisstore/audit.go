@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -18,8 +19,8 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	if !entry.At.IsZero() {
 		at = entry.At.UnixMicro()
 	}
-	c := newCall(auditScript, true, s.names.audit())
-	c.args = append(c.args, randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
+	c := redistopology.NewCall(auditScript, s.names.audit())
+	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
 	if _, err := s.carryOut(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
 	}

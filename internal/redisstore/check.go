@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -25,12 +26,12 @@ func (e *conflictError) Error() string { return e.text }
 // secret, layout, rights, eviction, persistence. [Store.Health] tells the result
 // from then on.
 func (s *Store) Connect(ctx context.Context) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	if err := s.look(ctx); err != nil {
+	if err := s.topology.Refresh(ctx); err != nil {
 		return err
 	}
-	return everyNode(s.fleet.chart().nodes, func(n *node) error { return n.connect(ctx) })
+	return everyNode(s.nodes(), func(n *node) error { return n.connect(ctx) })
 }
 
 // connect checks the node, and shows the result in Health.
@@ -60,7 +61,7 @@ func (n *node) usable(warnings []string) {
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	for _, step := range []func(context.Context) error{
 		n.meet,
-		n.load,
+		n.LoadScripts,
 		func(ctx context.Context) (err error) {
 			warnings, err = n.checkServer(ctx)
 			return err
@@ -68,7 +69,7 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 		n.checkRights,
 		n.settleRules,
 	} {
-		ctx, cancel := bounded(ctx)
+		ctx, cancel := redistopology.WithDeadline(ctx)
 		err := step(ctx)
 		cancel()
 		if err != nil {
@@ -80,20 +81,19 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 
 // meet greets the node and looks at its clock.
 func (n *node) meet(ctx context.Context) error {
-	if err := n.greet(ctx, n.client.Pipeline()); err != nil {
-		n.store.doubt(err)
+	if err := n.greet(ctx, n.Client.Pipeline()); err != nil {
+		n.store.topology.Suspect(err)
 		return err
 	}
-	n.clock.forget()
-	_, err := n.deadline(ctx)
-	return err
+	return n.SampleClock(ctx)
 }
 
-// greetConnection greets on each new connection, before anything else is sent on
-// it: whatever answers at that address now is not written to under another
-// secret or layout, nor where it is a replica.
-func (n *node) greetConnection(ctx context.Context, conn *redis.Conn) error {
-	err := n.greet(ctx, conn.Pipeline())
+// verifyConnection verifies a new connection before anything else is sent on it: whatever
+// server is at that address now, nothing is written there under another secret or layout,
+// or to a replica.
+func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
+	n := stateOf(at)
+	err := n.greet(ctx, pipe)
 	var conflict *conflictError
 	if errors.As(err, &conflict) {
 		n.status.bad(err)
@@ -104,7 +104,7 @@ func (n *node) greetConnection(ctx context.Context, conn *redis.Conn) error {
 // greet offers layout and secret to a store that has none, and compares.
 func (n *node) greet(ctx context.Context, pipe redis.Pipeliner) error {
 	result := n.store.offer(ctx, pipe)
-	_ = exec(ctx, pipe) // each command has its own error
+	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	return result()
 }
 
@@ -123,11 +123,11 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 	rules := pipe.HGetAll(ctx, s.names.rules())
 	return func() error {
 		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
-			if redis.HasErrorPrefix(err, "READONLY") || isElsewhere(err) && !s.fleet.sends {
+			if redis.HasErrorPrefix(err, "READONLY") || redistopology.IsRedirect(err) && !s.topology.IsCluster() {
 				return err
 			}
 		}
-		if err := found(layout.Err(), offerLayout.Err()); err != nil && !isElsewhere(err) {
+		if err := found(layout.Err(), offerLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
 			var conflict *conflictError
 			if errors.As(err, &conflict) {
 				return conflict // met when the connection was made
@@ -140,11 +140,11 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 			if err := s.rules.compare(s.catalog, kept); err != nil {
 				return err
 			}
-		} else if !isElsewhere(err) {
+		} else if !redistopology.IsRedirect(err) {
 			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
 		if err := found(secret.Err(), offerSecret.Err()); err != nil {
-			if isElsewhere(err) {
+			if redistopology.IsRedirect(err) {
 				return nil
 			}
 			if s.options.SecretKept && errors.Is(err, redis.Nil) {
@@ -169,7 +169,7 @@ const leastMajor, leastMinor = 6, 2
 
 // checkServer reads what the server says of itself. Hosted ones may forbid it.
 func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
-	text, err := n.client.Info(ctx).Result()
+	text, err := n.Client.Info(ctx).Result()
 	if err != nil {
 		var refused redis.Error
 		if !errors.As(err, &refused) {
@@ -222,19 +222,18 @@ func (n *node) checkRights(ctx context.Context) error {
 	if scratch.hash == "" {
 		return nil // it holds no slots, so nothing is asked of it
 	}
-	calls := []call{newCall(checkScript, false, scratch.hash, scratch.sorted, scratch.other)}
-	calls[0].args = append(calls[0].args, scratch.channel)
-	calls[0].way.to = n
-	n.runOnce(ctx, calls, []int{0})
-	if calls[0].err != nil {
-		return fmt.Errorf("run scripts: %w", calls[0].err)
+	calls := []redistopology.Call{redistopology.NewCall(checkScript, scratch.hash, scratch.sorted, scratch.other)}
+	calls[0].Append(scratch.channel)
+	s.topology.Call(ctx, calls)
+	if calls[0].Err != nil {
+		return fmt.Errorf("run scripts: %w", calls[0].Err)
 	}
 	var refused []string
-	list, _ := calls[0].reply.([]any)
+	list, _ := calls[0].Reply.([]any)
 	for _, item := range list {
 		refused = append(refused, fmt.Sprint(item))
 	}
-	pipe := n.client.Pipeline()
+	pipe := n.Client.Pipeline()
 	pipe.HMGet(ctx, scratch.hash, "n")
 	pipe.HGetAll(ctx, scratch.hash)
 	pipe.ZRange(ctx, scratch.sorted, 0, 0)
@@ -244,11 +243,11 @@ func (n *node) checkRights(ctx context.Context) error {
 	pipe.Scan(ctx, 0, s.names.countPattern(tally.Scope{}), 1)
 	pipe.Publish(ctx, s.names.gossip(), "")
 	pipe.Publish(ctx, s.names.probe(s.instance), "")
-	if s.target.wait > 0 {
+	if s.topology.Replicas() > 0 {
 		pipe.Do(ctx, "wait", 0, 1) // for no replica, and no longer than a millisecond
 	}
 	commands := pipe.Cmds()
-	err := exec(ctx, pipe)
+	err := redistopology.Exec(ctx, pipe)
 	var answered redis.Error
 	if err != nil && !errors.As(err, &answered) {
 		return fmt.Errorf("try commands: %w", err)
@@ -266,11 +265,11 @@ func (n *node) checkRights(ctx context.Context) error {
 
 // scratch is names that only the instance's own checks use, in a slot of the node.
 func (n *node) scratch() scratch {
-	c := n.store.fleet.chart()
+	c := n.store.topology.SlotMap()
 	// Some of the node's slots is met after as many tries as there are nodes, on
 	// average; a node with few of them may have to do without.
 	for i := range 10_000 {
-		if names := n.store.names.scratch(n.store.instance, i); c.of(names.hash) == n {
+		if names := n.store.names.scratch(n.store.instance, i); c.Node(names.hash) == n.Node {
 			return names
 		}
 	}
@@ -280,7 +279,7 @@ func (n *node) scratch() scratch {
 // explain is [explain], with what the node was offered where it refuses that.
 func (n *node) explain(err error) error {
 	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
-		return fmt.Errorf("%s refuses %s: %w", n.addr, n.store.target.own(), err)
+		return fmt.Errorf("%s refuses %s: %w", n.Addr, n.store.topology.Login(), err)
 	}
 	return explain(err)
 }
@@ -296,7 +295,7 @@ func explain(err error) error {
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return fmt.Errorf("this Redis is a read-only replica, or has become one: the URL of the store must name its primary, or redis+sentinel:// those who know which that is: %w", err)
-	case isElsewhere(err):
+	case redistopology.IsRedirect(err):
 		return fmt.Errorf("this Redis is a node of a Cluster: the URL of the store must be redis+cluster://: %w", err)
 	case redis.HasErrorPrefix(err, "OOM"):
 		return fmt.Errorf("the store is out of memory and takes no writes (raise maxmemory; the policy noeviction is right): %w", err)
@@ -310,4 +309,12 @@ func explain(err error) error {
 		return fmt.Errorf("the store is still reading its data: %w", err)
 	}
 	return err
+}
+
+// lacksRight reports whether err says that the user may not do something. Within a script
+// Redis does not say what.
+func lacksRight(err error) bool {
+	var answered redis.Error
+	return redis.HasErrorPrefix(err, "NOPERM") || errors.As(err, &answered) &&
+		(strings.Contains(answered.Error(), "can't run this command") || strings.Contains(answered.Error(), "ACL failure"))
 }

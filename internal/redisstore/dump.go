@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -34,7 +35,7 @@ const (
 func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	return s.scanTopics(ctx, scope, func(topics []tally.Topic) error {
 		for chunk := range slices.Chunk(topics, dumpTopics) {
-			calls := make([]call, len(chunk))
+			calls := make([]redistopology.Call, len(chunk))
 			for i, topic := range chunk {
 				calls[i] = s.walkCall(topic, 0)
 			}
@@ -53,13 +54,13 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 
 // walkCall reads a topic's state, and its members from somewhere on: a path, or for
 // amounts a cursor.
-func (s *Store) walkCall(topic tally.Topic, from uint64) call {
+func (s *Store) walkCall(topic tally.Topic, from uint64) redistopology.Call {
 	script, enough := walkScript, walkBytes
 	if s.catalog.Rule(topic).Kind == tally.Amount {
 		script, enough = walkAmountScript, walkMembers
 	}
-	c := newCall(script, false, s.names.count(topic), s.names.members(topic))
-	c.args = append(c.args, from, enough)
+	c := redistopology.NewCall(script, s.names.count(topic), s.names.members(topic))
+	c.Append(from, enough)
 	return c
 }
 
@@ -73,11 +74,11 @@ type walked struct {
 
 var errBadWalk = errors.New("a script that reads a topic answered what cannot be read")
 
-func (c *call) walked(topic tally.Topic, amounts bool) (w walked, err error) {
-	if c.err != nil {
-		return walked{}, c.err
+func parseWalked(c *redistopology.Call, topic tally.Topic, amounts bool) (w walked, err error) {
+	if c.Err != nil {
+		return walked{}, c.Err
 	}
-	list, _ := c.reply.([]any)
+	list, _ := c.Reply.([]any)
 	texts := make([]string, len(list))
 	for i, item := range list {
 		texts[i], _ = item.(string)
@@ -106,10 +107,10 @@ func (c *call) walked(topic tally.Topic, amounts bool) (w walked, err error) {
 }
 
 // unload hands over a topic whose first members were read.
-func (s *Store) unload(ctx context.Context, topic tally.Topic, first *call, each func(tally.Portion) error) error {
+func (s *Store) unload(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
 	amounts := rule.Kind == tally.Amount
-	w, err := first.walked(topic, amounts)
+	w, err := parseWalked(first, topic, amounts)
 	if err != nil {
 		return tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
@@ -130,12 +131,12 @@ func (s *Store) unload(ctx context.Context, topic tally.Topic, first *call, each
 // step reads on.
 func (s *Store) step(ctx context.Context, u *unloading, from uint64) (walked, error) {
 	topic := u.state.Topic
-	calls := []call{s.walkCall(topic, from)}
+	calls := []redistopology.Call{s.walkCall(topic, from)}
 	err := s.carryOutAll(ctx, calls)
 	if err != nil {
 		return walked{}, err
 	}
-	w, err := calls[0].walked(topic, u.rule.Kind == tally.Amount)
+	w, err := parseWalked(&calls[0], topic, u.rule.Kind == tally.Amount)
 	if err != nil {
 		return walked{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}

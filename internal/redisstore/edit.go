@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -32,10 +33,10 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 		}
 	}
 	s.inTurn(todo, func(i int) tally.Topic { return edits[i].Topic }, func(turn []int) {
-		calls := make([]call, len(turn))
+		calls := make([]redistopology.Call, len(turn))
 		for j, i := range turn {
 			calls[j] = s.editCall(&edits[i])
-			calls[j].durable = true
+			calls[j].Durable = true
 		}
 		err := s.carryOutAll(ctx, calls)
 		for j, i := range turn {
@@ -81,7 +82,7 @@ var kinds = map[tally.EditKind]string{
 	tally.EditBase: "base", tally.EditReset: "reset", tally.EditDelete: "delete",
 }
 
-func (s *Store) editCall(e *tally.Edit) call {
+func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	if e.Kind == tally.EditWithdraw {
 		traces := make([]tally.JournalEntry, len(e.Members))
 		for i, member := range e.Members {
@@ -89,34 +90,31 @@ func (s *Store) editCall(e *tally.Edit) call {
 		}
 		return s.takeCall(e.Topic, traces, e.IfVersion, nil)
 	}
-	var c call
+	var c redistopology.Call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
 		c = s.wholeCall(editScript, e.Topic)
 	} else {
-		c = newCall(editScript, true, s.names.count(e.Topic))
+		c = redistopology.NewCall(editScript, s.names.count(e.Topic))
 	}
-	c.args = append(c.args, kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
+	c.Append(kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
 	return c
 }
 
 // journals is how many keys a topic's journal may have: for each day that it is kept,
 // the day more that its first traces are kept, that of tomorrow (see call.day), and the
 // one that has begun.
-const journals = int(MaxJournal/day) + 3
+const journals = int(MaxJournal/redistopology.Day) + 3
 
 // wholeCall returns a call on all keys of a topic: count, members, end, and the journals
 // of all days that may be there.
-func (s *Store) wholeCall(script *script, topic tally.Topic) call {
-	keys := make([]string, 3+journals)
-	keys[0], keys[1], keys[2] = s.names.count(topic), s.names.members(topic), s.names.ended(topic)
-	c := newCall(script, true, keys...)
-	c.day, c.dayOf, c.days = c.fence-journals, s.names.journal(topic), journals
-	return c
+func (s *Store) wholeCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
+	return redistopology.NewDayCall(script, s.names.journal(topic), journals,
+		s.names.count(topic), s.names.members(topic), s.names.ended(topic))
 }
 
 // takeCall takes back what members contributed; where in is not nil, those of traces that
 // are in a journal.
-func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) call {
+func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) redistopology.Call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
 	keys := []string{s.names.count(topic), members, members}
@@ -124,8 +122,8 @@ func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version
 		keys[2] = in.key
 		keys = append(keys, in.later...)
 	}
-	c := newCall(takeScript, true, keys...)
-	packed := c.of(s, topic, rule, takeScript, takeAmountScript, len(traces))
+	c := redistopology.NewCall(forRule(rule, takeScript, takeAmountScript), keys...)
+	packed := s.appendHead(&c, topic, rule, len(traces))
 	var where []byte
 	for i := range traces {
 		packed = appendWrite(packed, rule, &tally.Write{Member: traces[i].Member, Source: traces[i].Source})
@@ -133,10 +131,10 @@ func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version
 			where = appendPlace(where, in.places[i], traces[i].Minute)
 		}
 	}
-	c.args = append(c.args, packed, version, where)
+	c.Append(packed, version, where)
 	if in != nil {
 		for _, length := range in.lengths {
-			c.args = append(c.args, length)
+			c.Append(length)
 		}
 	}
 	return c
@@ -151,7 +149,7 @@ type edited struct {
 
 // edited reads the reply of a call, and gathers the change. err is why none of the
 // calls was made.
-func (s *Store) edited(what string, topic tally.Topic, c *call, err error) (edited, error) {
+func (s *Store) edited(what string, topic tally.Topic, c *redistopology.Call, err error) (edited, error) {
 	if err != nil {
 		return edited{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
 	}
@@ -161,19 +159,19 @@ func (s *Store) edited(what string, topic tally.Topic, c *call, err error) (edit
 		return edited{}, tally.ErrFrozen
 	}
 	if err != nil {
-		if c.way.to != nil && refusesWrites(err) {
-			c.way.to.status.bad(explain(err)) // the probe tells when it is over
+		if c.Node() != nil && redistopology.RefusesWrites(err) {
+			stateOf(c.Node()).status.bad(explain(err)) // the probe tells when it is over
 		}
 		return edited{}, tally.Unavailable(err)
 	}
 	var n [7]int64
 	texts := strings.Split(st.third, ",")
 	if len(texts) != len(n) {
-		return edited{}, tally.Unavailable(fmt.Errorf("script %s answered %v", c.script.name, c.reply))
+		return edited{}, tally.Unavailable(unexpectedReply(c))
 	}
 	for i, text := range texts {
 		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
-			return edited{}, tally.Unavailable(fmt.Errorf("script %s answered %v", c.script.name, c.reply))
+			return edited{}, tally.Unavailable(unexpectedReply(c))
 		}
 	}
 	now := tally.Change{Topic: topic, Count: st.count, Version: st.version}

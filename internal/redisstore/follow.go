@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -57,9 +58,9 @@ func (s *Store) tell(sink tally.Sink, failed bool) {
 }
 
 func (s *Store) allLive() bool {
-	nodes := s.fleet.chart().nodes
+	nodes := s.topology.SlotMap().Nodes()
 	for _, n := range nodes {
-		if _, live := n.feed.size(); !live {
+		if _, live := stateOf(n).feed.size(); !live {
 			return false
 		}
 	}
@@ -71,7 +72,7 @@ func (s *Store) allLive() bool {
 func (s *Store) Watch(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
-	s.feedOf(s.fleet.chart(), topic).watch(topic)
+	s.feedOf(s.topology.SlotMap(), topic).watch(topic)
 }
 
 // Unwatch implements [tally.Feed].
@@ -79,8 +80,8 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
 	// It may be followed where its slot was, too, until it is rehomed.
-	for _, n := range s.fleet.lately() {
-		n.feed.unwatch(topic)
+	for _, n := range s.topology.RecentNodes() {
+		stateOf(n).feed.unwatch(topic)
 	}
 	s.homeless.unwatch(topic)
 }
@@ -89,18 +90,18 @@ func (s *Store) Unwatch(topic tally.Topic) {
 func (s *Store) Refresh(topic tally.Topic) {
 	s.placing.RLock()
 	defer s.placing.RUnlock()
-	for _, n := range s.fleet.lately() {
-		n.feed.readAgain(topic)
+	for _, n := range s.topology.RecentNodes() {
+		stateOf(n).feed.readAgain(topic)
 	}
 }
 
 // feedOf returns the feed that is to follow a topic.
-func (s *Store) feedOf(c *chart, topic tally.Topic) *feed {
-	if c.only != nil {
-		return c.only.feed
+func (s *Store) feedOf(c *redistopology.SlotMap, topic tally.Topic) *feed {
+	if n := c.Single(); n != nil {
+		return stateOf(n).feed
 	}
-	if n := c.of(s.names.count(topic)); n != nil {
-		return n.feed
+	if n := c.Node(s.names.count(topic)); n != nil {
+		return stateOf(n).feed
 	}
 	return s.homeless
 }
@@ -108,7 +109,7 @@ func (s *Store) feedOf(c *chart, topic tally.Topic) *feed {
 // Run implements [tally.Feed]. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
 	var around sync.WaitGroup // all end with ctx
-	for _, work := range []func(context.Context){s.repair, s.gossip, s.lookAround} {
+	for _, work := range []func(context.Context){s.repair, s.gossip, s.topology.Run} {
 		around.Go(func() { work(ctx) })
 	}
 	defer s.rankLast()
@@ -120,7 +121,8 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.fleet.changed:
+		case <-s.topology.Changed():
+		case <-s.feedLive:
 		}
 	}
 }
@@ -140,10 +142,10 @@ type following struct {
 // looks for them.
 func (f *following) update(ctx context.Context) {
 	s := f.store
-	c := s.fleet.chart()
+	c := s.topology.SlotMap()
 	gone := false
 	for n, cancel := range f.nodes {
-		if !c.has(n) {
+		if !c.Has(n.Node) {
 			cancel()
 			delete(f.nodes, n)
 			gone = true
@@ -151,8 +153,9 @@ func (f *following) update(ctx context.Context) {
 	}
 	s.rehome()
 	homeless, _ := s.homeless.size()
-	s.tell(f.sink, gone || len(c.nodes) > 0 && homeless > 0 || len(c.nodes) == 0 && s.lost.get() != nil)
-	for _, n := range c.nodes {
+	s.tell(f.sink, gone || len(c.Nodes()) > 0 && homeless > 0 || len(c.Nodes()) == 0 && s.topology.LocateErr() != nil)
+	for _, held := range c.Nodes() {
+		n := stateOf(held)
 		if f.nodes[n] == nil {
 			ctx, cancel := context.WithCancel(ctx)
 			f.nodes[n] = cancel
@@ -170,17 +173,17 @@ func (f *following) update(ctx context.Context) {
 func (s *Store) rehome() {
 	s.placing.Lock()
 	defer s.placing.Unlock()
-	c, recent := s.fleet.take()
+	c, recent := s.topology.TakeSlotMap()
 	s.rehomeFrom(c, s.homeless, true)
 	for _, n := range recent {
-		if n != c.only {
-			s.rehomeFrom(c, n.feed, !c.has(n))
+		if n != c.Single() {
+			s.rehomeFrom(c, stateOf(n).feed, !c.Has(n))
 		}
 	}
 	// What could not move yet is found again: its node is in the chart.
 }
 
-func (s *Store) rehomeFrom(c *chart, from *feed, gone bool) {
+func (s *Store) rehomeFrom(c *redistopology.SlotMap, from *feed, gone bool) {
 	for _, topic := range from.wantedTopics() {
 		to := s.feedOf(c, topic)
 		if to == from {

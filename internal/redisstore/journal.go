@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -66,7 +67,7 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 		return err
 	}
 	today := time.Now().Unix() / 60 / minutesADay
-	first := max(from/minutesADay, today-int64(MaxJournal/day)) - 1
+	first := max(from/minutesADay, today-int64(MaxJournal/redistopology.Day)) - 1
 	last := min(to/minutesADay, today+1) + 1 // our clock may be behind
 	for day := first; day <= last; day++ {
 		if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
@@ -177,8 +178,8 @@ func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []ta
 	const size = 4 + traceBytes
 	for day, packed := range byDay {
 		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
-			c := newCall(forgetScript, true, s.names.journal(topic)+strconv.FormatInt(day, 10))
-			c.args = append(c.args, some)
+			c := redistopology.NewCall(forgetScript, s.names.journal(topic)+strconv.FormatInt(day, 10))
+			c.Append(some)
 			if _, err := s.carryOut(ctx, c); err != nil {
 				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -213,12 +214,12 @@ func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *cursor, s
 func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
 	states := make([]tally.State, 0, len(topics))
 	for chunk := range slices.Chunk(topics, readChunk) {
-		requests := make([]request, len(chunk))
+		requests := make([]redistopology.Request, len(chunk))
 		commands := make([]*redis.SliceCmd, len(chunk))
 		for i, topic := range chunk {
 			key := s.names.count(topic)
 			commands[i] = redis.NewSliceCmd(ctx, "hmget", key, "n", "v", "s", "a")
-			requests[i] = request{key: key, commands: []redis.Cmder{commands[i]}}
+			requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{commands[i]}}
 		}
 		s.sendWithin(ctx, requests)
 		for i, topic := range chunk {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -30,9 +31,9 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	calls := make([]call, 0, min(len(held), writeChunk))
+	calls := make([]redistopology.Call, 0, min(len(held), writeChunk))
 	for len(held) > 0 {
 		chunk := held[:min(len(held), writeChunk)]
 		held = held[len(chunk):]
@@ -42,12 +43,12 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 			if s.catalog.Rule(change.Topic).Kind == tally.Presence {
 				keep = keepShares.Milliseconds()
 			}
-			c := newCall(reissueScript, true, s.names.count(change.Topic), s.names.shares(change.Topic))
-			c.args = append(c.args, change.Version, change.Count, strconv.FormatInt(keep, 10),
+			c := redistopology.NewCall(reissueScript, s.names.count(change.Topic), s.names.shares(change.Topic))
+			c.Append(change.Version, change.Count, strconv.FormatInt(keep, 10),
 				s.names.channel(change.Topic), tally.AppendFrameHead(nil, change.Topic))
 			calls = append(calls, c)
 		}
-		s.run(ctx, calls)
+		s.topology.Call(ctx, calls)
 		for i := range calls {
 			st, e := s.written("reissue", chunk[i].Topic, &calls[i])
 			err = errors.Join(err, e)
@@ -65,7 +66,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	if err := s.usable(); err != nil {
 		return err
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	for _, share := range shares {
 		if err := s.keepRule(ctx, share.Topic); err != nil {
@@ -74,18 +75,18 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	}
 	keep := max(keepShares, 2*ttl).Milliseconds()
 	var failed error
-	calls := make([]call, 0, min(len(shares), writeChunk))
+	calls := make([]redistopology.Call, 0, min(len(shares), writeChunk))
 	for len(shares) > 0 {
 		chunk := shares[:min(len(shares), writeChunk)]
 		shares = shares[len(chunk):]
 		calls = calls[:0]
 		for _, share := range chunk {
-			c := newCall(shareScript, true, s.names.count(share.Topic), s.names.shares(share.Topic))
-			c.args = append(c.args, s.instance, share.Pages, ttl.Milliseconds(), keep,
+			c := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic))
+			c.Append(s.instance, share.Pages, ttl.Milliseconds(), keep,
 				s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic))
 			calls = append(calls, c)
 		}
-		s.run(ctx, calls)
+		s.topology.Call(ctx, calls)
 		for i := range calls {
 			st, err := s.written("set the share in", chunk[i].Topic, &calls[i])
 			failed = errors.Join(failed, err)
@@ -98,10 +99,10 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 }
 
 // written returns what a script stored, and an error where it was not published.
-func (s *Store) written(what string, topic tally.Topic, c *call) (state, error) {
-	st, err := c.state()
+func (s *Store) written(what string, topic tally.Topic, c *redistopology.Call) (state, error) {
+	st, err := parseState(c)
 	if err == nil && st.unpublished != nil {
-		c.way.to.notPublished()
+		stateOf(c.Node()).notPublished()
 		err = st.unpublished
 	}
 	if err != nil {

@@ -1,87 +1,61 @@
 package redisstore
 
 import (
-	"context"
-	"crypto/tls"
-	"time"
+	"cmp"
+	"fmt"
+	"sync"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
-// node is one Redis that holds slots: the only one there is, the primary that the
-// Sentinels name, or a primary of a Cluster. A primary that is replaced becomes a
-// node that is gone; its successor is another.
+// node is what the store keeps for a node of the topology.
 type node struct {
+	*redistopology.Node
 	// Fixed after newNode.
-	store    *Store
-	addr     string // host:port; names the lane
-	settings *redis.Options
-	client   *redis.Client
-	begun    time.Time
+	store *Store
 
-	clock  clock
 	status status
 	feed   *feed
-	// suspected holds a token where the node's rights are to be checked soon.
+	// suspected holds a token if the node is to be checked again.
 	suspected chan struct{}
 }
 
-func (s *Store) newNode(addr string) *node {
-	settings := s.target.settings
-	settings.Addr = addr
-	if settings.TLSConfig != nil {
-		settings.TLSConfig = settings.TLSConfig.Clone()
-	}
-	n := &node{
+func (s *Store) newNode(n *redistopology.Node) any {
+	return &node{
+		Node:      n,
 		store:     s,
-		addr:      addr,
-		settings:  &settings,
-		begun:     time.Now(),
-		status:    newStatus(s.options.Logger.With("store", addr)),
+		status:    newStatus(s.options.Logger.With("store", n.Addr)),
 		feed:      newFeed(),
 		suspected: make(chan struct{}, 1),
 	}
-	settings.OnConnect = n.greetConnection
-	n.client = redis.NewClient(&settings)
-	return n
 }
 
-// plainClient returns a client for questions about who holds what: it does not
-// greet, and asks one thing at a time.
-func (s *Store) plainClient(addr string) *redis.Client {
-	settings := s.target.settings
-	settings.Addr = addr
-	if settings.TLSConfig != nil {
-		settings.TLSConfig = settings.TLSConfig.Clone()
+func stateOf(n *redistopology.Node) *node { return n.State.(*node) }
+
+// nodes returns the nodes that hold slots, by address.
+func (s *Store) nodes() []*node {
+	var all []*node
+	for _, n := range s.topology.SlotMap().Nodes() {
+		all = append(all, stateOf(n))
 	}
-	settings.PoolSize, settings.MaxActiveConns = 1, 1
-	settings.MaxRetries = -1
-	return redis.NewClient(&settings)
+	return all
 }
 
-// sentinelClient returns a client for a Sentinel that offers it credentials.
-func (s *Store) sentinelClient(addr string, with credentials) *redis.SentinelClient {
-	settings := s.target.settings
-	settings.Addr = addr
-	settings.DB = 0
-	settings.Username, settings.Password = with.user, with.password
-	var encrypted *tls.Config
-	if settings.TLSConfig != nil {
-		encrypted = settings.TLSConfig.Clone()
+// everyNode calls work for each node at the same time and returns the first of
+// their errors, by address.
+func everyNode(nodes []*node, work func(*node) error) error {
+	if len(nodes) == 1 {
+		return work(nodes[0])
 	}
-	settings.TLSConfig = encrypted
-	settings.PoolSize, settings.MaxActiveConns = 1, 1
-	settings.MaxRetries = -1
-	return redis.NewSentinelClient(&settings)
-}
-
-// close ends the node's connections; what waits on them fails at once.
-func (n *node) close() { _ = n.client.Close() }
-
-// do runs one command about key at the node that holds it, and follows where it is
-// sent.
-func (s *Store) do(ctx context.Context, key string, command redis.Cmder) error {
-	r := request{key: key, commands: []redis.Cmder{command}}
-	s.send(ctx, []request{r}, nil)
-	return command.Err()
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() {
+			if err := work(n); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", n.Addr, err)
+			}
+		})
+	}
+	all.Wait()
+	return cmp.Or(errs...)
 }

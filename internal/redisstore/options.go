@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
 // Options are the settings of a store; the zero value is useful.
@@ -32,7 +34,7 @@ type Options struct {
 
 // MaxJournal bounds [Options.Journal]: each day of it is a key of its own, of which
 // all are named to the scripts that drop a topic.
-const MaxJournal = 90 * day
+const MaxJournal = 90 * redistopology.Day
 
 const (
 	defaultPrefix = "tally"
@@ -40,22 +42,6 @@ const (
 	// well within the 2 s that it may be behind.
 	defaultTopEvery = time.Second
 
-	// patience is how long anything may wait for Redis that has no deadline of its
-	// own. It is below the 3 s in which a request must be answered.
-	patience = 2500 * time.Millisecond
-	// dialPatience is how long a connection may take. A black hole must leave time
-	// for a second attempt.
-	dialPatience = 2 * time.Second
-
-	// Connections to a node: a lane has one batch under way at a time, the rest is for reads,
-	// which hold one for a round trip. A read beyond them waits for its turn.
-	poolSize = 8
-	// Bytes of the buffers of a connection, each way. A pipeline of 500 reads or a
-	// batch of 500 writes fits.
-	bufferBytes = 32 << 10
-	// idleFor is how long a connection is kept unused; below what firewalls allow.
-	idleFor = 5 * time.Minute
-	// retries of a command whose connection broke. Every command may be repeated
-	// safely; one that fails three times is a Redis that is away.
-	retries = 2
+	// timeout bounds what has no deadline of its own.
+	timeout = redistopology.Timeout
 )

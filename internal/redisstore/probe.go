@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	probeEvery = time.Second
 	// probeWithin is how long that may take.
 	probeWithin = 2 * time.Second
+	// replicaTimeout is how long replicas may take to confirm its write.
+	replicaTimeout = 1100 * time.Millisecond
 	// silence is how long nothing may come back. Subscriptions can die while Redis is
 	// well: that the truth is shown within 5 s has to hold from the moment they do.
 	silence = 3500 * time.Millisecond
@@ -127,16 +131,16 @@ func (e *session) probeOnce(count int64) error {
 	s, n := e.store, e.node
 	ctx, cancel := context.WithTimeout(e.ctx, probeWithin)
 	defer cancel()
-	pipe := n.client.Pipeline()
+	pipe := n.Client.Pipeline()
 	sent := time.Now()
 	clock := pipe.Time(ctx)
 	greeted := s.offer(ctx, pipe)
 	nonce := e.nonce + strconv.FormatInt(count, 10)
 	published := pipe.Publish(ctx, s.names.probe(s.instance), nonce)
-	_ = exec(ctx, pipe) // each command has its own error
+	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	received := time.Now()
 	if server, err := clock.Result(); err == nil {
-		n.clock.note(sample{server: server.UnixMicro(), sent: sent, received: received})
+		n.AddClockSample(server, sent, received)
 		n.status.answered(received.Sub(sent))
 	}
 	err := greeted()
@@ -147,12 +151,36 @@ func (e *session) probeOnce(count int64) error {
 		err = n.tryWrite(ctx)
 	}
 	if err != nil && e.ctx.Err() == nil {
-		s.doubt(err)
+		s.topology.Suspect(err)
 		err = fmt.Errorf("probe: %w", err)
 		n.status.bad(n.explain(err))
 		return err
 	}
 	return nil
+}
+
+// tryWrite writes to a slot of the node and waits for the replicas, as likes do: so the
+// instance knows that the node takes no writes before it refuses a like, and when that is
+// over.
+func (n *node) tryWrite(ctx context.Context) error {
+	key := n.scratch().probe
+	if key == "" {
+		return nil // it holds no slots
+	}
+	pipe := n.Client.Pipeline()
+	set := pipe.Set(ctx, key, "", time.Minute) // the key ends with the instance
+	waitCtx, cancel := context.WithTimeout(ctx, replicaTimeout)
+	defer cancel()
+	confirmed := n.AppendWait(waitCtx, pipe)
+	_ = redistopology.Exec(ctx, pipe) // each command has its own error
+	if err := set.Err(); err != nil {
+		n.store.topology.Suspect(err)
+		if redistopology.IsRedirect(err) {
+			return nil // the slot moved just now
+		}
+		return fmt.Errorf("try to write: %w", err)
+	}
+	return confirmed()
 }
 
 // control handles a message on one of the instance's own channels.
@@ -165,7 +193,7 @@ func (e *session) control(m *redis.Message) {
 		return
 	}
 	// Every node relays it; the one where it is published counts.
-	if m.Channel != s.names.gossip() || s.fleet.chart().of(m.Channel) != e.node {
+	if m.Channel != s.names.gossip() || s.topology.SlotMap().Node(m.Channel) != e.node.Node {
 		return
 	}
 	if from, payload, ok := strings.Cut(m.Payload, " "); ok && from != s.instance {
@@ -215,12 +243,12 @@ func (s *Store) broadcastLast() {
 func (s *Store) publish(ctx context.Context, message []byte) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastWithin)
 	defer cancel()
-	n := s.fleet.chart().of(s.names.gossip())
+	n := s.topology.SlotMap().Node(s.names.gossip())
 	if n == nil {
 		s.stats.broadcastsDropped.Add(1)
 		return
 	}
-	pipe := n.client.Pipeline()
+	pipe := n.Client.Pipeline()
 	for {
 		pipe.Publish(ctx, s.names.gossip(), message)
 		if pipe.Len() == broadcastChunk {
@@ -234,7 +262,7 @@ func (s *Store) publish(ctx context.Context, message []byte) {
 		break
 	}
 	sent := pipe.Len()
-	if err := exec(ctx, pipe); err != nil {
+	if err := redistopology.Exec(ctx, pipe); err != nil {
 		s.stats.broadcastsDropped.Add(int64(sent))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -47,11 +48,10 @@ func (t *told) stored(instance string, all map[string]int64) {
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error {
 	all := s.told.with(pulse)
-	c := newCall(pulseScript, true, s.names.pulses(), "")
-	c.day, c.dayOf = len(c.args)-2, s.names.activity("")
-	c.args = append(c.args, pulse.Instance, pulse.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + day).Milliseconds())
+	c := redistopology.NewDayCall(pulseScript, s.names.activity(""), 1, s.names.pulses())
+	c.Append(pulse.Instance, pulse.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
 	for site, writes := range all {
-		c.args = append(c.args, site, writes, pulse.Writes[site])
+		c.Append(site, writes, pulse.Writes[site])
 	}
 	if _, err := s.carryOut(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("store a pulse: %w", err))
@@ -122,4 +122,4 @@ func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, err
 	return activity, nil
 }
 
-const minutesADay = int64(day / time.Minute)
+const minutesADay = int64(redistopology.Day / time.Minute)

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -24,7 +24,7 @@ const readChunk = 500
 // that what the latter has in advance arrives as a publication. Of topics that are missing
 // it reads the end afterwards.
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	readings := s.readStored(ctx, queries)
 	var missing []int
@@ -42,13 +42,13 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 // readEnds reads the final versions of the topics whose readings are at missing.
 func (s *Store) readEnds(ctx context.Context, readings []tally.Reading, missing []int) {
 	ends := make([]*redis.StringCmd, len(missing))
-	requests := make([]request, len(missing))
+	requests := make([]redistopology.Request, len(missing))
 	for i, at := range missing {
 		key := s.names.ended(readings[at].Change.Topic)
 		ends[i] = redis.NewStringCmd(ctx, "get", key)
-		requests[i] = request{key: key, commands: []redis.Cmder{ends[i]}}
+		requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{ends[i]}}
 	}
-	s.send(ctx, requests, nil)
+	s.topology.Send(ctx, requests)
 	for i, at := range missing {
 		version, err := ends[i].Int64()
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -73,7 +73,7 @@ func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.R
 		}
 		return readings
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	for from := 0; from < len(queries); from += readChunk {
 		to := min(from+readChunk, len(queries))
@@ -87,45 +87,39 @@ type lookup struct {
 	count   *redis.SliceCmd
 	members *redis.SliceCmd
 	shares  *redis.MapStringStringCmd
-}
-
-// clocks are the looks at the clocks of the nodes that were asked for presence.
-type clocks struct {
-	mu   sync.Mutex
-	told map[*node]*redis.TimeCmd // guarded by mu
+	clock   *redis.TimeCmd // of the node that has the shares
 }
 
 func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
 	lookups := make([]lookup, len(queries))
-	requests := make([]request, len(queries))
-	var clocks *clocks
+	requests := make([]redistopology.Request, len(queries))
 	for i, q := range queries {
 		l := &lookups[i]
 		count := s.names.count(q.Topic)
 		l.count = redis.NewSliceCmd(ctx, "hmget", count, "n", "v")
-		r := request{key: count, commands: []redis.Cmder{l.count}}
+		r := redistopology.Request{Key: count, Commands: []redis.Cmder{l.count}}
 		switch rule := s.catalog.Rule(q.Topic); {
 		case rule.Kind == tally.Presence:
-			clocks = clocks.needed()
 			l.shares = redis.NewMapStringStringCmd(ctx, "hgetall", s.names.shares(q.Topic))
-			r.commands = append(r.commands, l.shares)
+			l.clock = redis.NewTimeCmd(ctx, "time")
+			r.Commands = append(r.Commands, l.shares, l.clock)
 		case q.Member == 0:
 		case rule.Kind == tally.Amount:
 			l.members = redis.NewSliceCmd(ctx, "hmget", s.names.members(q.Topic), rawMember(q.Member))
-			r.commands = append(r.commands, l.members)
+			r.Commands = append(r.Commands, l.members)
 		default:
 			args := append(make([]any, 0, 2+pathDigits+1), "hmget", s.names.members(q.Topic))
 			for _, path := range paths(q.Member) {
 				args = append(args, path)
 			}
 			l.members = redis.NewSliceCmd(ctx, args...)
-			r.commands = append(r.commands, l.members)
+			r.Commands = append(r.Commands, l.members)
 		}
 		requests[i] = r
 	}
-	s.send(ctx, requests, clocks.look(ctx))
+	s.topology.Send(ctx, requests)
 	for i, q := range queries {
-		if err := s.reading(q, &lookups[i], clocks.of(requests[i].way.to), &readings[i]); err != nil {
+		if err := s.reading(q, &lookups[i], &readings[i]); err != nil {
 			readings[i] = tally.Reading{
 				Change: tally.Change{Topic: q.Topic},
 				Err:    tally.Unavailable(fmt.Errorf("read %s: %w", q.Topic, err)),
@@ -134,34 +128,7 @@ func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings [
 	}
 }
 
-func (c *clocks) needed() *clocks {
-	if c == nil {
-		c = &clocks{told: map[*node]*redis.TimeCmd{}}
-	}
-	return c
-}
-
-// look has each node tell its clock; nil where that is not needed.
-func (c *clocks) look(ctx context.Context) func(*node, redis.Pipeliner) {
-	if c == nil {
-		return nil
-	}
-	return func(n *node, pipe redis.Pipeliner) {
-		told := pipe.Time(ctx)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.told[n] = told
-	}
-}
-
-func (c *clocks) of(n *node) *redis.TimeCmd {
-	if c == nil {
-		return nil
-	}
-	return c.told[n]
-}
-
-func (s *Store) reading(q tally.Query, l *lookup, clock *redis.TimeCmd, r *tally.Reading) error {
+func (s *Store) reading(q tally.Query, l *lookup, r *tally.Reading) error {
 	values, err := l.count.Result()
 	if err != nil {
 		return err
@@ -173,7 +140,7 @@ func (s *Store) reading(q tally.Query, l *lookup, clock *redis.TimeCmd, r *tally
 		return err
 	}
 	if l.shares != nil {
-		now, err := clock.Result()
+		now, err := l.clock.Result()
 		if err != nil {
 			return err
 		}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -28,11 +28,11 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 
 // SwapSettings implements [tally.Ledger].
 func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	c := newCall(registerScript, true, s.names.register())
-	c.args = append(c.args, len(entries))
+	c := redistopology.NewCall(registerScript, s.names.register())
+	c.Append(len(entries))
 	for _, pairs := range []map[string]string{entries, expected} {
 		for name, value := range pairs {
-			c.args = append(c.args, name, value)
+			c.Append(name, value)
 		}
 	}
 	reply, err := s.carryOut(ctx, c)
@@ -44,8 +44,8 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 
 // SwapMark implements [tally.Ledger].
 func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
-	c := newCall(markScript, true, s.names.count(topic))
-	c.args = append(c.args, from, to)
+	c := redistopology.NewCall(markScript, s.names.count(topic))
+	c.Append(from, to)
 	reply, err := s.carryOut(ctx, c)
 	if err != nil {
 		return "", tally.Unavailable(fmt.Errorf("mark %s: %w", topic, err))
@@ -58,47 +58,48 @@ func (s *Store) ask(ctx context.Context, key string, commands ...redis.Cmder) er
 	if err := s.usable(); err != nil {
 		return err
 	}
-	requests := []request{{key: key, commands: commands}}
-	s.sendWithin(ctx, requests)
-	return requests[0].err()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return s.do(ctx, key, commands...)
+}
+
+// do is ask for a store that is not usable yet; it returns by ctx's deadline.
+func (s *Store) do(ctx context.Context, key string, commands ...redis.Cmder) error {
+	requests := []redistopology.Request{{Key: key, Commands: commands}}
+	s.topology.Send(ctx, requests)
+	return requests[0].Err()
 }
 
 // sendWithin sends requests, of which each command has its own error, within
-// [patience].
-func (s *Store) sendWithin(ctx context.Context, requests []request) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// [timeout].
+func (s *Store) sendWithin(ctx context.Context, requests []redistopology.Request) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	s.send(ctx, requests, nil)
+	s.topology.Send(ctx, requests)
 }
 
 // carryOut runs one call that is acknowledged as likes are, and returns its reply.
-func (s *Store) carryOut(ctx context.Context, c call) (reply string, err error) {
-	c.durable = true
-	calls := []call{c}
+func (s *Store) carryOut(ctx context.Context, c redistopology.Call) (reply string, err error) {
+	c.Durable = true
+	calls := []redistopology.Call{c}
 	if err := s.carryOutAll(ctx, calls); err != nil {
 		return "", err
 	}
-	return replyText(calls[0].reply), calls[0].err
+	return calls[0].Text(), calls[0].Err
 }
 
-// carryOutAll runs calls, of which each has its own error, within [patience]: what
+// carryOutAll runs calls, of which each has its own error, within [timeout]: what
 // is done for an owner has no deadline of its own that would suit one round trip. Where
 // it returns an error none was run.
-func (s *Store) carryOutAll(ctx context.Context, calls []call) error {
+func (s *Store) carryOutAll(ctx context.Context, calls []redistopology.Call) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return tally.Unavailable(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	s.run(ctx, calls)
+	s.topology.Call(ctx, calls)
 	return nil
 }
-
-// day is what journals and activity are divided by.
-const day = 24 * time.Hour
-
-// dayOf returns the day of a time in microseconds since the Unix epoch.
-func dayOf(micros int64) int64 { return micros / day.Microseconds() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -41,7 +42,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 	}
 	s.inTurn(todo, func(i int) tally.Topic { return pieces[i].Topic }, func(turn []int) {
 		for len(turn) > 0 && failed == nil {
-			var calls []call
+			var calls []redistopology.Call
 			for bytes := 0; len(calls) < len(turn) && bytes < restoreBytes; {
 				p := &pieces[turn[len(calls)]]
 				calls = append(calls, s.restoreCall(p))
@@ -97,25 +98,26 @@ func cut(p tally.Portion, replace bool) (pieces []piece) {
 	return slices.Clip(pieces)
 }
 
-func (s *Store) restoreCall(p *piece) call {
+func (s *Store) restoreCall(p *piece) redistopology.Call {
 	rule := s.catalog.Rule(p.Topic)
-	var c call
+	script := forRule(rule, restoreScript, restoreAmountScript)
+	var c redistopology.Call
 	if p.mode == "first" {
-		c = s.wholeCall(restoreScript, p.Topic)
+		c = s.wholeCall(script, p.Topic)
 	} else {
-		c = newCall(restoreScript, true, s.names.count(p.Topic), s.names.members(p.Topic), s.names.ended(p.Topic))
+		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.ended(p.Topic))
 	}
-	c.durable = true
-	packed := c.of(s, p.Topic, rule, restoreScript, restoreAmountScript, len(p.Contributions))
+	c.Durable = true
+	packed := s.appendHead(&c, p.Topic, rule, len(p.Contributions))
 	for _, given := range p.Contributions {
 		packed = appendWrite(packed, rule, &tally.Write{Member: given.Member, Amount: given.Amount, MayCreate: true})
 	}
-	c.args = append(c.args, packed, p.mode, p.Version, p.Seed, p.Adjustment)
+	c.Append(packed, p.mode, p.Version, p.Seed, p.Adjustment)
 	if p.Last {
-		c.args = append(c.args, p.Sum)
+		c.Append(p.Sum)
 	} else {
-		c.args = append(c.args, "")
+		c.Append("")
 	}
-	c.args = append(c.args, p.Mark)
+	c.Append(p.Mark)
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -194,7 +195,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 		if failed != nil {
 			return
 		}
-		calls := make([]call, len(turn))
+		calls := make([]redistopology.Call, len(turn))
 		for j, i := range turn {
 			p := portions[i]
 			journal := &revertedJournal{key: s.names.journal(p.topic) + strconv.FormatInt(p.day, 10), places: p.places}
@@ -206,7 +207,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 				}
 			}
 			calls[j] = s.takeCall(p.topic, p.traces, 0, journal)
-			calls[j].durable = true
+			calls[j].Durable = true
 		}
 		err := s.carryOutAll(ctx, calls)
 		for j, i := range turn {

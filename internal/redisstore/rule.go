@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -80,7 +81,7 @@ func (b *ruleBook) note(metric string, rule tally.Rule, kept bool, stored string
 // there is data, and ones that allow more than the stored one, are stored.
 func (n *node) settleRules(ctx context.Context) error {
 	s := n.store
-	if s.rules.settled.Load() || s.fleet.chart().of(s.names.rules()) != n {
+	if s.rules.settled.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
 		return nil
 	}
 	stored, err := s.storedRules(ctx)
@@ -186,15 +187,15 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Stor
 		if how == comparing {
 			return nil
 		}
-		c := newCall(ruleScript, true, s.names.rules())
-		c.args = append(c.args, metric, stored[metric], rule.String())
-		calls := []call{c}
-		calls[0].durable = true
-		s.run(ctx, calls)
-		if calls[0].err != nil {
-			return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].err)
+		c := redistopology.NewCall(ruleScript, s.names.rules())
+		c.Append(metric, stored[metric], rule.String())
+		calls := []redistopology.Call{c}
+		calls[0].Durable = true
+		s.topology.Call(ctx, calls)
+		if calls[0].Err != nil {
+			return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].Err)
 		}
-		if now, _ := calls[0].reply.(string); now != "" {
+		if now := calls[0].Text(); now != "" {
 			stored[metric] = now
 		} else {
 			delete(stored, metric)
@@ -212,8 +213,8 @@ func (b *ruleBook) has(metric string) bool {
 // conflict shows a conflict in Health, at the node that has the rules.
 func (s *Store) conflict(cause error) error {
 	err := conflictf("%v", cause)
-	if n := s.fleet.chart().of(s.names.rules()); n != nil {
-		n.status.bad(err)
+	if n := s.topology.SlotMap().Node(s.names.rules()); n != nil {
+		stateOf(n).status.bad(err)
 	}
 	return err
 }
@@ -233,7 +234,7 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 		return false, err
 	}
 	found := len(sampled) > 0
-	for _, n := range s.fleet.chart().nodes {
+	for _, n := range s.nodes() {
 		if found {
 			break
 		}
@@ -265,18 +266,18 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 // sampleTopics returns the topics of metrics with the highest counts, of each site.
 func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
 	var boards []board
-	var requests []request
+	var requests []redistopology.Request
 	for _, metric := range metrics {
 		for _, site := range s.catalog.Sites() {
 			name := s.names.top(board{site, metric})
 			boards = append(boards, board{site, metric})
-			requests = append(requests, request{key: name, commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}})
+			requests = append(requests, redistopology.Request{Key: name, Commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}})
 		}
 	}
-	s.send(ctx, requests, nil)
+	s.topology.Send(ctx, requests)
 	topics := map[string][]tally.Topic{}
 	for i, b := range boards {
-		keys, err := requests[i].commands[0].(*redis.StringSliceCmd).Result()
+		keys, err := requests[i].Commands[0].(*redis.StringSliceCmd).Result()
 		if err != nil {
 			return nil, fmt.Errorf("look for topics of the metric %s: %w", b.metric, err)
 		}
@@ -297,19 +298,19 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 	if err != nil || len(topics) == 0 {
 		return nil, err
 	}
-	requests := make([]request, len(topics))
+	requests := make([]redistopology.Request, len(topics))
 	for i, topic := range topics {
-		requests[i] = request{key: s.names.count(topic), commands: []redis.Cmder{
+		requests[i] = redistopology.Request{Key: s.names.count(topic), Commands: []redis.Cmder{
 			redis.NewSliceCmd(ctx, "hmget", s.names.count(topic), "n", "s", "a"),
 			redis.NewScanCmd(ctx, nil, "hscan", s.names.members(topic), 0, "count", sampledMembers),
 			redis.NewIntCmd(ctx, "hlen", s.names.shares(topic)),
 		}}
 	}
-	s.send(ctx, requests, nil)
+	s.topology.Send(ctx, requests)
 	amount, toggled, windowed, present := int64(0), false, false, false
 	for i := range requests {
-		commands := requests[i].commands
-		if err := requests[i].err(); peculiar(err) {
+		commands := requests[i].Commands
+		if err := requests[i].Err(); peculiar(err) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -22,6 +23,11 @@ const (
 	remembered = 1 << 20
 )
 
+// rescanPause lets the slot map change before all is looked at again.
+const rescanPause = 100 * time.Millisecond
+
+var errIncomplete = errors.New("the Cluster does not cover all slots, or its primaries are not known")
+
 var errMoving = errors.New("slots move from node to node; try again when they have arrived")
 
 // scan hands all keys that match pattern and were there all the time to each, once
@@ -33,14 +39,14 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 	}
 	met := meeting{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
 	for range scans {
-		c := s.fleet.chart()
-		if !c.whole() {
-			return tally.Unavailable(errNoNode)
+		c := s.topology.SlotMap()
+		if !c.Complete() {
+			return tally.Unavailable(errIncomplete)
 		}
 		moved := false
-		for _, n := range c.nodes {
-			err := n.scan(ctx, pattern, func(keys []string) error {
-				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return c.of(key) != n })
+		for _, n := range c.Nodes() {
+			err := stateOf(n).scan(ctx, pattern, func(keys []string) error {
+				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return c.Node(key) != n })
 				if keys = met.first(keys); len(keys) == 0 {
 					return nil
 				}
@@ -50,13 +56,13 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 				return err
 			}
 		}
-		if err := s.look(ctx); err != nil {
+		if err := s.topology.Refresh(ctx); err != nil {
 			return tally.Unavailable(err)
 		}
-		if !moved && s.fleet.chart() == c {
+		if !moved && s.topology.SlotMap() == c {
 			return nil
 		}
-		if !sleep(ctx, lookSoon) {
+		if !sleep(ctx, rescanPause) {
 			return tally.Unavailable(ctx.Err())
 		}
 	}
@@ -69,12 +75,12 @@ func (n *node) scan(ctx context.Context, pattern string, each func(keys []string
 		if err := ctx.Err(); err != nil {
 			return tally.Unavailable(err)
 		}
-		step, cancel := context.WithTimeout(ctx, patience)
-		keys, next, err := n.client.Scan(step, cursor, pattern, scanChunk).Result()
+		step, cancel := context.WithTimeout(ctx, timeout)
+		keys, next, err := n.Client.Scan(step, cursor, pattern, scanChunk).Result()
 		cancel()
 		if err != nil {
-			n.store.doubt(err)
-			return tally.Unavailable(fmt.Errorf("scan %s: %w", n.addr, err))
+			n.store.topology.Suspect(err)
+			return tally.Unavailable(fmt.Errorf("scan %s: %w", n.Addr, err))
 		}
 		if err := each(keys); err != nil {
 			return err
@@ -83,11 +89,6 @@ func (n *node) scan(ctx context.Context, pattern string, each func(keys []string
 			return nil
 		}
 	}
-}
-
-// whole tells whether somebody holds every slot.
-func (c *chart) whole() bool {
-	return c.only != nil || c.held != nil && !slices.Contains(c.held[:], nil)
 }
 
 // meeting knows which keys were met, by 64 bits of their hash: that two of a million

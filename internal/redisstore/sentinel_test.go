@@ -47,7 +47,7 @@ func TestASentinelFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 	}
 	eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
 	log.tells(t, "replicas")
-	if got := log.lines("INFO", "primaries now"); len(got) != 4 { // each store, at the start and now
+	if got := log.lines("INFO", "primaries changed"); len(got) != 4 { // each store, at the start and now
 		t.Errorf("the change of primary is logged as %q", got)
 	}
 }
@@ -57,7 +57,7 @@ func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
 	sentinels := redistest.StartSentinels(t)
 	url := sentinels.URL(0)
 	wrong := place{url: "redis+sentinel://" + sentinels.Watchers[0].Addr + "/nobody"}.open(t, catalog(), newPrefix())
-	if err := wrong.Connect(t.Context()); err == nil || !contains(err.Error(), `watches no primary of the name "nobody"`) {
+	if err := wrong.Connect(t.Context()); err == nil || !contains(err.Error(), `monitors no primary named "nobody"`) {
 		t.Errorf("connected: %v", err)
 	}
 	if h := wrong.Health(); h.Reached || h.Err == nil {
@@ -78,17 +78,17 @@ func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
 	}
 	eventually(t, "Health warns", func() bool {
 		h := store.Health()
-		return h.Err == nil && len(h.Warnings) > 0 && contains(h.Warnings[len(h.Warnings)-1], "nobody tells which node is the primary")
+		return h.Err == nil && len(h.Warnings) > 0 && contains(h.Warnings[len(h.Warnings)-1], "cannot find the primary")
 	})
 	like(t, store, page, 1) // the primary is there
 	v.converges(t, store, page, 1)
-	if got := log.lines("WARN", "nobody tells"); len(got) != 1 {
+	if got := log.lines("WARN", "cannot find"); len(got) != 1 {
 		t.Errorf("logged: %q", got)
 	}
 	for _, w := range sentinels.Watchers {
 		w.Restart()
 	}
-	eventually(t, "it is over", func() bool { return len(log.lines("INFO", "told again")) == 1 })
+	eventually(t, "it is over", func() bool { return len(log.lines("INFO", "found the primary again")) == 1 })
 	if v.said("stale") != 0 {
 		t.Error("viewers were told that numbers are stale, though nothing was missed")
 	}

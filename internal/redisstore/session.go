@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +26,6 @@ const (
 	// unconfirmed, so that confirmations never fill Redis's output buffer.
 	subscribeChunk = 500
 )
-
-var errBroken = errors.New("the subscription's connection broke")
 
 // session is one subscription connection to a node and the goroutines around it,
 // from the first check to the first doubt. What comes after it is a new session on a
@@ -87,7 +84,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	ended := func(err error) bool {
 		if parent.Err() == nil {
 			n.status.bad(n.explain(err))
-			s.fleet.doubted()
+			s.topology.RefreshSoon()
 		}
 		return e.stale()
 	}
@@ -95,7 +92,7 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	if e.warnings, err = n.check(ctx); err != nil {
 		return ended(err)
 	}
-	client := n.subscriber()
+	client := n.NewSubscriber()
 	defer client.Close()
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
 	// The third has the form of a topic's channel: it shows that those are allowed.
@@ -131,27 +128,7 @@ func (e *session) stale() (wasLive bool) {
 // live says that none are missed any more.
 func (e *session) live() {
 	e.store.tell(e.sink, false)
-	poke(e.store.fleet.changed) // topics may wait to be followed here
-}
-
-// subscriber returns a client for one subscription. It connects once: go-redis
-// would otherwise reconnect by itself, and subscribe to everything, at a moment
-// that is not ours.
-func (n *node) subscriber() *redis.Client {
-	settings := *n.settings
-	var used atomic.Bool
-	dial := redis.NewDialer(&settings)
-	settings.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if used.Swap(true) {
-			return nil, errBroken
-		}
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &gatheringConn{Conn: conn}, nil
-	}
-	return redis.NewClient(&settings)
+	poke(e.store.feedLive) // topics may wait to be followed here
 }
 
 // receive hands on what Redis sends, until the connection is closed.

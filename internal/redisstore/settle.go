@@ -47,7 +47,7 @@ func (e *session) settle() error {
 // does not answer; what is wrong with one topic alone does not concern the others.
 func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	s := e.store
-	ctx, cancel := context.WithTimeout(e.ctx, patience)
+	ctx, cancel := context.WithTimeout(e.ctx, timeout)
 	defer cancel()
 	queries := make([]tally.Query, len(watches))
 	for i, w := range watches {

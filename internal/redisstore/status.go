@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -123,7 +124,7 @@ func (s *status) bad(err error) {
 // begins its answer, or that there was none.
 func kindOf(err error) string {
 	var answered redis.Error
-	var late *notReplicatedError
+	var late *redistopology.NotReplicatedError
 	var conflict *conflictError
 	switch {
 	case errors.As(err, &conflict):
@@ -144,7 +145,6 @@ type counters struct {
 	reissues            atomic.Int64
 	sweepMismatches     atomic.Int64
 	publicationsFailed  atomic.Int64
-	scriptReloads       atomic.Int64
 	broadcastsDropped   atomic.Int64
 	payloadsUnreadable  atomic.Int64
 	leaderboardsDropped atomic.Int64
@@ -171,7 +171,7 @@ type Stats struct {
 
 // Stats returns the counters.
 func (s *Store) Stats() Stats {
-	nodes := s.fleet.chart().nodes
+	nodes := s.nodes()
 	watched, _ := s.homeless.size()
 	for _, n := range nodes {
 		its, _ := n.feed.size()
@@ -186,7 +186,7 @@ func (s *Store) Stats() Stats {
 		Reissues:            s.stats.reissues.Load(),
 		SweepMismatches:     s.stats.sweepMismatches.Load(),
 		PublicationsFailed:  s.stats.publicationsFailed.Load(),
-		ScriptReloads:       s.stats.scriptReloads.Load(),
+		ScriptReloads:       s.topology.ScriptReloads(),
 		BroadcastsDropped:   s.stats.broadcastsDropped.Load(),
 		PayloadsUnreadable:  s.stats.payloadsUnreadable.Load(),
 		LeaderboardsDropped: s.stats.leaderboardsDropped.Load(),
@@ -220,14 +220,14 @@ func (s *Store) Metrics() []tally.Sample {
 		{Name: "redis_watched_topics", Help: "Topics followed now.", Value: float64(stats.Watched)},
 		{Name: "redis_feed_live", Help: "1 while no change can be missed, else 0.", Value: live},
 	}
-	for _, n := range s.fleet.chart().nodes {
+	for _, n := range s.nodes() {
 		up := 1.0
 		if h := n.status.health(); !h.Reached || h.Err != nil || h.Conflict != nil {
 			up = 0
 		}
-		all = append(all, tally.Sample{Name: "redis_node_usable", Label: "node", LabelValue: n.addr,
+		all = append(all, tally.Sample{Name: "redis_node_usable", Label: "node", LabelValue: n.Addr,
 			Help: "1 for each primary that can be used, else 0.", Value: up},
-			tally.Sample{Name: "redis_round_trip_seconds", Label: "node", LabelValue: n.addr,
+			tally.Sample{Name: "redis_round_trip_seconds", Label: "node", LabelValue: n.Addr,
 				Help: "How long each primary took to answer the last probe.", Value: n.status.roundTrip().Seconds()})
 	}
 	return all

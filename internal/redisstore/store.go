@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -11,8 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -20,7 +18,6 @@ import (
 // [tally.Feed] and is safe for concurrent use.
 type Store struct {
 	// Fixed after Open.
-	target   target
 	catalog  *tally.Catalog
 	options  Options
 	names    names
@@ -30,19 +27,19 @@ type Store struct {
 	key         *key
 	rules       ruleBook
 
-	fleet *fleet
+	topology *redistopology.Topology
 
 	stats      counters
 	top        gathered
 	told       told
 	listed     lastListed
 	reached    atomic.Bool // some node was found usable once
-	lost       ignorance
 	voice      voice
 	hearing    sync.Mutex  // held while a broadcast is handed over
 	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
 
-	homeless *feed // the topics whose slot nobody holds now
+	feedLive chan struct{} // holds a token after the feed of a node became live
+	homeless *feed         // the topics whose slot nobody holds now
 
 	placing sync.RWMutex // whoever holds it for reading may place a topic in a feed
 }
@@ -80,63 +77,57 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		options.Logger = slog.Default()
 	}
 	if options.Journal < 0 || options.Journal > MaxJournal {
-		return nil, fmt.Errorf("the journal of contributions is kept for 0 to %d days, not %s", MaxJournal/day, options.Journal)
+		return nil, fmt.Errorf("the journal of contributions is kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
 	}
-	target, err := parseURL(url, options)
-	if err != nil {
-		return nil, err
-	}
-	names, err := newNames(options.Prefix, target.settings.DB)
-	if err != nil {
-		return nil, err
-	}
-	quietLibrary()
 	s := &Store{
-		target:      target,
 		catalog:     catalog,
 		options:     options,
-		names:       names,
 		instance:    randomHex(8),
 		journalKept: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		key:         newKey(options.Secret),
 		top:         gathered{every: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
 		broadcasts:  make(chan []byte, queuedBroadcasts),
 		homeless:    newFeed(),
+		feedLive:    make(chan struct{}, 1),
 	}
 	s.top.write = s.rankSoon
-	switch target.shape {
-	case standalone:
-		s.fleet = newFleet(s.newNode, nil)
-		s.fleet.install(wholly(target.addrs[0]))
-	case sentinel:
-		s.fleet = newFleet(s.newNode, &sentinels{store: s, master: target.master, clients: map[string]sentinelClient{}})
-	case cluster:
-		s.fleet = newFleet(s.newNode, &members{store: s, clients: map[string]*redis.Client{}})
+	var err error
+	s.topology, err = redistopology.Open(url, redistopology.Options{
+		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
+		NewNode: s.newNode, Verify: s.verifyConnection,
+		Failing: func(n *redistopology.Node) bool { return stateOf(n).status.health().Err != nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.names, err = newNames(options.Prefix, s.topology.Database()); err != nil {
+		s.topology.Close()
+		return nil, err
 	}
 	return s, nil
 }
 
 // String names the store without telling its password.
-func (s *Store) String() string { return s.target.String() }
+func (s *Store) String() string { return s.topology.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
 	s.broadcastLast()
 	s.top.close()
 	s.rankLast()
-	s.fleet.close()
+	s.topology.Close()
 	return nil
 }
 
 // Lane implements [tally.Store]: the address of the node that holds the topic, empty
 // where none is known.
 func (s *Store) Lane(topic tally.Topic) string {
-	c := s.fleet.chart()
-	if c.only != nil {
-		return c.only.addr
+	m := s.topology.SlotMap()
+	if n := m.Single(); n != nil {
+		return n.Addr
 	}
-	if n := c.of(s.names.count(topic)); n != nil {
-		return n.addr
+	if n := m.Node(s.names.count(topic)); n != nil {
+		return n.Addr
 	}
 	return ""
 }
@@ -152,28 +143,28 @@ func (s *Store) Secret() ([]byte, error) {
 // Health implements [tally.Store]. With several nodes, what is wrong with one of
 // them is said of the store, and names it.
 func (s *Store) Health() tally.Health {
-	c := s.fleet.chart()
-	if s.target.shape == standalone {
-		return c.only.status.health()
+	nodes := s.nodes()
+	if s.topology.IsStandalone() {
+		return nodes[0].status.health()
 	}
 	health := tally.Health{Reached: s.reached.Load()}
-	for _, n := range c.nodes {
+	for _, n := range nodes {
 		h := n.status.health()
 		if h.Conflict != nil && health.Conflict == nil {
-			health.Conflict = fmt.Errorf("%s: %w", n.addr, h.Conflict)
+			health.Conflict = fmt.Errorf("%s: %w", n.Addr, h.Conflict)
 		}
 		if h.Err != nil && health.Err == nil {
-			health.Err = fmt.Errorf("%s: %w", n.addr, h.Err)
+			health.Err = fmt.Errorf("%s: %w", n.Addr, h.Err)
 		}
 		for _, warning := range h.Warnings {
-			health.Warnings = append(health.Warnings, n.addr+": "+warning)
+			health.Warnings = append(health.Warnings, n.Addr+": "+warning)
 		}
 	}
-	if err := s.lost.get(); err != nil {
-		if len(c.nodes) == 0 {
+	if err := s.topology.LocateErr(); err != nil {
+		if len(nodes) == 0 {
 			health.Err = err
 		} else {
-			health.Warnings = append(health.Warnings, "nobody tells which node is the primary: "+err.Error())
+			health.Warnings = append(health.Warnings, "cannot find the primary: "+err.Error())
 		}
 	}
 	return health
@@ -182,9 +173,8 @@ func (s *Store) Health() tally.Health {
 // usable returns why the store must not be used: it was never found usable, or
 // there is a conflict. A store that is away is tried.
 func (s *Store) usable() error {
-	nodes := s.fleet.chart().nodes
-	for _, n := range nodes {
-		health := n.status.health()
+	for _, n := range s.topology.SlotMap().Nodes() {
+		health := stateOf(n).status.health()
 		switch {
 		case health.Conflict != nil:
 			return tally.Unavailable(health.Conflict)
@@ -194,7 +184,7 @@ func (s *Store) usable() error {
 		}
 	}
 	if !s.reached.Load() {
-		return tally.Unavailable(cmp.Or(s.lost.get(), errNotReached))
+		return tally.Unavailable(cmp.Or(s.topology.LocateErr(), errNotReached))
 	}
 	return nil
 }
@@ -205,11 +195,3 @@ func randomHex(n int) string {
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }
-
-// quietLibrary keeps go-redis from writing to standard error on its own: what it
-// would say arrives as errors too.
-var quietLibrary = sync.OnceFunc(func() { redis.SetLogger(mute{}) })
-
-type mute struct{}
-
-func (mute) Printf(context.Context, string, ...any) {}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -119,27 +120,27 @@ func (g *gathered) take() (boards map[board][]tally.Change, ended map[tally.Topi
 
 // rank brings leaderboards and directories up to date. What fails is gathered again.
 func (s *Store) rank(ctx context.Context) error {
-	var calls []call
+	var calls []redistopology.Call
 	var changes [][]tally.Change
 	boards, ended := s.top.take()
 	for site, args := range s.entries(boards, ended) {
 		for chunk := range slices.Chunk(args, 2*topChunk) {
-			c := newCall(directoryScript, false, s.names.directory(site))
-			c.args = append(c.args, chunk...)
+			c := redistopology.NewCall(directoryScript, s.names.directory(site))
+			c.Append(chunk...)
 			calls, changes = append(calls, c), append(changes, nil)
 		}
 	}
 	listed := len(calls)
 	for b, all := range boards {
 		for chunk := range slices.Chunk(all, topChunk) {
-			c := newCall(topScript, false, s.names.top(b), s.names.topVersions(b))
-			c.args = append(c.args, topKept)
+			c := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
+			c.Append(topKept)
 			for _, change := range chunk {
 				var score any = -change.Count
 				if version, gone := ended[change.Topic]; gone && version >= change.Version {
 					score = ""
 				}
-				c.args = append(c.args, change.Topic.Key(), score, change.Version)
+				c.Append(change.Topic.Key(), score, change.Version)
 			}
 			calls, changes = append(calls, c), append(changes, chunk)
 		}
@@ -147,13 +148,13 @@ func (s *Store) rank(ctx context.Context) error {
 	if len(calls) == 0 {
 		return nil
 	}
-	s.run(ctx, calls)
+	s.topology.Call(ctx, calls)
 	var failed error
 	for i := range calls {
-		if calls[i].err == nil {
+		if calls[i].Err == nil {
 			continue
 		}
-		failed = fmt.Errorf("leaderboard: %w", calls[i].err)
+		failed = fmt.Errorf("leaderboard: %w", calls[i].Err)
 		again := changes[i]
 		if i < listed { // which topics it was of is not worth remembering
 			again = slices.Concat(slices.Collect(maps.Values(boards))...)
@@ -200,7 +201,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	if limit <= 0 {
 		return nil, nil
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	name := s.names.top(board{site, metric})
 	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+topSpare-1, "withscores")
@@ -237,7 +238,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 
 // rankSoon brings the leaderboards and directories up to date, some time after a change.
 func (s *Store) rankSoon() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	_ = s.rank(ctx) // gathered again; the probe tells of a Redis that is away
 }
@@ -254,7 +255,7 @@ func (s *Store) rankLast() {
 func (s *Store) repair(ctx context.Context) {
 	cursors := map[*node]uint64{}
 	for sleep(ctx, jitter(repairEvery)) {
-		nodes := s.fleet.chart().nodes
+		nodes := s.nodes()
 		for n := range cursors {
 			if !slices.Contains(nodes, n) {
 				delete(cursors, n)
@@ -273,9 +274,9 @@ func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err 
 	if err := s.usable(); err != nil {
 		return cursor, err
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	keys, next, err := n.client.Scan(ctx, cursor, s.names.countPattern(tally.Scope{}), repairChunk).Result()
+	keys, next, err := n.Client.Scan(ctx, cursor, s.names.countPattern(tally.Scope{}), repairChunk).Result()
 	if err != nil {
 		return cursor, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -78,7 +79,7 @@ type sized struct {
 
 // sized counts the contributions of the topics that are there.
 func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, err error) {
-	var requests []request
+	var requests []redistopology.Request
 	var which []int // of all, whose members are counted
 	for _, state := range states {
 		if state.Version == 0 {
@@ -86,7 +87,7 @@ func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, e
 		}
 		if s.catalog.Rule(state.Topic).Kind == tally.Amount {
 			many := redis.NewIntCmd(ctx, "hlen", s.names.members(state.Topic))
-			requests = append(requests, request{key: s.names.count(state.Topic), commands: []redis.Cmder{many}})
+			requests = append(requests, redistopology.Request{Key: s.names.count(state.Topic), Commands: []redis.Cmder{many}})
 			which = append(which, len(all))
 		}
 		all = append(all, sized{state.Topic, state.Count - state.Seed - state.Adjustment})
@@ -94,7 +95,7 @@ func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, e
 	s.sendWithin(ctx, requests)
 	for i, r := range requests {
 		t := &all[which[i]]
-		if t.contributions, err = r.commands[0].(*redis.IntCmd).Result(); err != nil {
+		if t.contributions, err = r.Commands[0].(*redis.IntCmd).Result(); err != nil {
 			return nil, tally.Unavailable(fmt.Errorf("usage of %s: %w", t.topic, err))
 		}
 	}
@@ -130,10 +131,10 @@ func (v *survey) note(t sized) {
 
 // weigh has Redis say how much memory the topics take.
 func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err error) {
-	requests := make([]request, len(topics))
+	requests := make([]redistopology.Request, len(topics))
 	for i, t := range topics {
 		count, members := s.names.count(t.topic), s.names.members(t.topic)
-		requests[i] = request{key: count, commands: []redis.Cmder{
+		requests[i] = redistopology.Request{Key: count, Commands: []redis.Cmder{
 			redis.NewIntCmd(ctx, "memory", "usage", count), redis.NewIntCmd(ctx, "memory", "usage", members),
 		}}
 	}
@@ -143,7 +144,7 @@ func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err err
 	}
 	for i, t := range topics {
 		told := int64(0)
-		for _, command := range requests[i].commands {
+		for _, command := range requests[i].Commands {
 			told += command.(*redis.IntCmd).Val() // 0 where the key is missing, and where Redis forbids MEMORY
 		}
 		if told == 0 {

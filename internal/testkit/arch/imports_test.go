@@ -21,7 +21,7 @@ var inward = map[string][]string{
 	"internal/tally":       {},
 	"internal/newfile":     {},
 	"internal/sqlitestore": {"internal/newfile", "internal/tally"},
-	"internal/redisstore":  {"internal/tally"},
+	"internal/redisstore":  {"internal/redistopology", "internal/tally"},
 	"internal/hub":         {"internal/tally"},
 	"internal/presence":    {"internal/tally"},
 	"internal/push":        {"internal/hub", "internal/tally"},
@@ -44,6 +44,7 @@ var inward = map[string][]string{
 	"web/generate":         {"web/bundle"},
 	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/transfer", "internal/hub", "internal/importer", "internal/newfile", "internal/numeral", "internal/owner", "internal/problem",
 		"internal/presence", "internal/push", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
+	"internal/redistopology": {},
 	// For tests alone.
 	"internal/testkit/storetest":   {"internal/tally"},
 	"internal/testkit/redistest":   {"internal/testkit/processtest"},
@@ -56,7 +57,7 @@ var inward = map[string][]string{
 var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
-	"github.com/redis/go-redis":      {"internal/importer", "internal/redisstore", "internal/testkit/redistest"},
+	"github.com/redis/go-redis":      {"internal/importer", "internal/redisstore", "internal/redistopology", "internal/testkit/redistest"},
 	"modernc.org/":                   {"internal/sqlitestore", "internal/testkit/e2e", "internal/testkit/checker"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},

@@ -30,7 +30,7 @@ func (r *run) behind(s *redistest.Sentinels) []fault {
 
 // failover is a fault after which the other server is the primary.
 func (r *run) failover(s *redistest.Sentinels, name string, begin, end func(primary *redistest.Server)) fault {
-	told := sign{stale: always, log: "redis: these are the primaries now"}
+	told := sign{stale: always, log: "redis: primaries changed"}
 	if _, heir := roles(s); heir != nil {
 		told.figure = grows(usable(heir))
 	}

@@ -1,4 +1,4 @@
-package redisstore
+package redistopology
 
 import (
 	"net"
@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-func TestASubscriptionIsReadAtOnceWhereLittleComesAndGatheredWhereMuchDoes(t *testing.T) {
+func TestPacedConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer here.Close()
-		conn := &gatheringConn{Conn: here}
+		conn := &pacedConn{Conn: here}
 		const messages = 20
 		go func() { // ends with its messages
 			defer there.Close()
@@ -31,10 +31,10 @@ func TestASubscriptionIsReadAtOnceWhereLittleComesAndGatheredWhereMuchDoes(t *te
 		if took := read(); took != 0 {
 			t.Errorf("the first message waited for %s", took)
 		}
-		if took := read(); took != gatherFor {
+		if took := read(); took != subscriberReadInterval {
 			t.Errorf("one that came at once after it was read after %s", took)
 		}
-		time.Sleep(10 * gatherFor)
+		time.Sleep(10 * subscriberReadInterval)
 		if took := read(); took != 0 {
 			t.Errorf("one that came later waited for %s", took)
 		}
@@ -42,7 +42,7 @@ func TestASubscriptionIsReadAtOnceWhereLittleComesAndGatheredWhereMuchDoes(t *te
 		for range messages - 3 {
 			read()
 		}
-		if took := time.Since(began); took != (messages-3)*gatherFor {
+		if took := time.Since(began); took != (messages-3)*subscriberReadInterval {
 			t.Errorf("the rest took %s", took)
 		}
 	})

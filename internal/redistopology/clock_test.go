@@ -1,0 +1,53 @@
+package redistopology
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// With any delays of the network, a deadline in Redis's clock is never later than here:
+// a script may write only before its caller was told that it failed.
+func TestClock_DeadlineNeverLate(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		begun := time.Now().Add(-20 * time.Second)
+		const ahead = 1_790_000_000_000_000 // Redis's clock when ours said begun, µs
+		var c clock
+		at := begun
+		for range rapid.IntRange(1, 10).Draw(t, "samples") {
+			at = at.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "pause")))
+			there := at.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "delay there")))
+			back := there.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "delay back")))
+			c.add(clockSample{server: ahead + there.Sub(begun).Microseconds(), sent: at, received: back})
+			at = back
+		}
+		end := at.Add(3 * time.Second)
+		got, ok := c.at(end)
+		truth := ahead + end.Sub(begun).Microseconds()
+		if !ok || got > truth+1 || got < truth-time.Second.Microseconds()-1 { // 1 for rounding
+			t.Fatalf("deadline %d, true %d, known %t", got, truth, ok)
+		}
+	})
+}
+
+func TestClock_WasSet(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	taken := func(server int64, took time.Duration) clockSample {
+		return clockSample{server: server, sent: now.Add(-took), received: now}
+	}
+	for name, jump := range map[string]int64{"back": -3_600_000_000, "forward": 3_600_000_000} {
+		var c clock
+		c.add(taken(1_790_000_000_000_000, time.Millisecond))
+		c.add(taken(1_790_000_000_000_000, 500*time.Millisecond))
+		if got, _ := c.at(now); got != 1_790_000_000_000_000 || c.sample.roundTrip() != time.Millisecond {
+			t.Errorf("a slow sample replaced a quick one: %+v", c.sample)
+		}
+		c.add(taken(1_790_000_000_000_000+jump, 500*time.Millisecond))
+		if got, _ := c.at(now); got != 1_790_000_000_000_000+jump {
+			t.Errorf("the clock was set %s, and the old sample is used", name)
+		}
+	}
+}

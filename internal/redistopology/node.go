@@ -1,0 +1,165 @@
+package redistopology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// dialTimeout leaves time for a second attempt if packets are dropped.
+	dialTimeout = 2 * time.Second
+	// poolSize is the number of connections to a node. Writes use few, since there is one
+	// batch at a time; each read holds one for a round trip. More reads wait.
+	poolSize = 8
+	// bufferBytes is the size of a connection's buffers, each way: a pipeline of 500 reads
+	// or a batch of 500 writes fits.
+	bufferBytes = 32 << 10
+	// idleTimeout closes unused connections before firewalls do.
+	idleTimeout = 5 * time.Minute
+	// maxRetries is how often go-redis repeats a command whose connection broke. Every
+	// command may be repeated safely.
+	maxRetries = 2
+)
+
+// Node is one primary: the standalone Redis, the one that the Sentinels name, or one of a
+// Cluster. A failover replaces the node by another.
+type Node struct {
+	// Fixed after creation.
+	Addr   string // host:port
+	Client *redis.Client
+	State  any // the result of Options.NewNode
+
+	topology *Topology
+	settings *redis.Options
+	created  time.Time
+	clock    clock
+}
+
+func (t *Topology) newNode(addr string) *Node {
+	n := &Node{Addr: addr, topology: t, settings: t.settingsFor(addr), created: time.Now()}
+	if t.options.NewNode != nil {
+		n.State = t.options.NewNode(n)
+	}
+	n.settings.OnConnect = func(ctx context.Context, conn *redis.Conn) error {
+		if t.options.Verify == nil {
+			return nil
+		}
+		return t.options.Verify(ctx, n, conn.Pipeline())
+	}
+	n.Client = redis.NewClient(n.settings)
+	return n
+}
+
+func (t *Topology) settingsFor(addr string) *redis.Options {
+	settings := t.url.settings
+	settings.Addr = addr
+	if settings.TLSConfig != nil {
+		settings.TLSConfig = settings.TLSConfig.Clone()
+	}
+	return &settings
+}
+
+// newLocatorClient returns a client for CLUSTER SLOTS, with one connection that is not
+// verified.
+func (t *Topology) newLocatorClient(addr string) *redis.Client {
+	settings := t.settingsFor(addr)
+	settings.PoolSize, settings.MaxActiveConns = 1, 1
+	settings.MaxRetries = -1
+	return redis.NewClient(settings)
+}
+
+func (t *Topology) newSentinelClient(addr string, login credentials) *redis.SentinelClient {
+	settings := t.settingsFor(addr)
+	settings.DB = 0
+	settings.Username, settings.Password = login.user, login.password
+	settings.PoolSize, settings.MaxActiveConns = 1, 1
+	settings.MaxRetries = -1
+	return redis.NewSentinelClient(settings)
+}
+
+// subscriberReadInterval is the least time between two reads of a subscription's
+// connection. Most of what a change costs an instance is waking goroutines for it. If
+// changes of many topics come at a high rate they are read together; a reader of a page
+// does not perceive the delay. At lower rates each is read at once.
+const subscriberReadInterval = time.Millisecond
+
+var errBroken = errors.New("the connection of the subscription broke")
+
+// NewSubscriber returns a client for one subscription. It connects only once: go-redis
+// would otherwise reconnect and resubscribe at a time that the caller does not know.
+func (n *Node) NewSubscriber() *redis.Client {
+	settings := *n.settings
+	var used atomic.Bool
+	dial := redis.NewDialer(&settings)
+	settings.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if used.Swap(true) {
+			return nil, errBroken
+		}
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &pacedConn{Conn: conn}, nil
+	}
+	return redis.NewClient(&settings)
+}
+
+// pacedConn is a connection that is read at most once in subscriberReadInterval. One
+// goroutine reads.
+type pacedConn struct {
+	net.Conn
+	lastRead time.Time
+}
+
+func (c *pacedConn) Read(p []byte) (int, error) {
+	if wait := subscriberReadInterval - time.Since(c.lastRead); wait > 0 {
+		time.Sleep(wait)
+	}
+	n, err := c.Conn.Read(p)
+	c.lastRead = time.Now()
+	return n, err
+}
+
+// LoadScripts loads all scripts into the node's cache.
+func (n *Node) LoadScripts(ctx context.Context) error {
+	pipe := n.Client.Pipeline()
+	for _, script := range n.topology.options.Scripts {
+		pipe.ScriptLoad(ctx, script.source)
+	}
+	if err := Exec(ctx, pipe); err != nil {
+		return fmt.Errorf("load scripts: %w", err)
+	}
+	return nil
+}
+
+// Exec executes a pipeline and returns its first error. If no connection could be made,
+// go-redis leaves the commands without an error, like empty answers; Exec sets it.
+func Exec(ctx context.Context, pipe redis.Pipeliner) error {
+	commands, err := pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	for _, c := range commands {
+		if c.Err() != nil {
+			return err
+		}
+	}
+	for _, c := range commands {
+		c.SetErr(err)
+	}
+	return err
+}
+
+// WithDeadline returns ctx with a deadline: its own, or after [Timeout].
+func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, Timeout)
+}

@@ -1,0 +1,67 @@
+package redistopology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// With wait=N in the URL, a write is acknowledged only when N replicas have it in memory:
+// WAIT follows the scripts on their connection. It covers everything that the primary did
+// before. So an assertion that is repeated because the first was not confirmed changes
+// nothing, and is acknowledged only when the first is confirmed.
+//
+// If N is the number of all replicas that may be promoted, a failover loses nothing that
+// was acknowledged. Otherwise it loses what the promoted replica had not received: usually
+// some milliseconds of writes, and all that a primary took while it was cut off and not
+// yet demoted. If fewer than N replicas answer, writes are refused (503).
+
+// replyTime is the part of the time of a batch that is kept for the reply.
+const replyTime = 100 * time.Millisecond
+
+// NotReplicatedError is the error of a write that too few replicas confirmed in time.
+type NotReplicatedError struct{ Confirmed, Wanted int64 }
+
+func (e *NotReplicatedError) Error() string {
+	return fmt.Sprintf("%d of the %d replicas that the store's URL waits for confirmed in time: writes are not acknowledged until they do", e.Confirmed, e.Wanted)
+}
+
+// AppendWait adds to pipe a WAIT for the replicas, if the URL says so. After the pipeline
+// was executed, confirmed returns why the writes before must not be acknowledged.
+func (n *Node) AppendWait(ctx context.Context, pipe redis.Pipeliner) (confirmed func() error) {
+	wanted := int64(n.topology.Replicas())
+	if wanted == 0 {
+		return func() error { return nil }
+	}
+	end, _ := ctx.Deadline()
+	timeout := max(time.Until(end)-replyTime, time.Millisecond) // 0 would wait for ever
+	wait := redis.NewIntCmd(ctx, "wait", wanted, timeout.Milliseconds())
+	_ = pipe.Process(ctx, wait) // queued
+	return func() error {
+		have, err := wait.Result()
+		if err != nil {
+			return fmt.Errorf("wait for replicas: %w", err)
+		}
+		if have < wanted {
+			return &NotReplicatedError{have, wanted}
+		}
+		return nil
+	}
+}
+
+// RefusesWrites reports whether err says that the node takes no writes at present.
+func RefusesWrites(err error) bool {
+	var late *NotReplicatedError
+	if errors.As(err, &late) {
+		return true
+	}
+	for _, prefix := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}

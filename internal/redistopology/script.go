@@ -1,0 +1,188 @@
+package redistopology
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Script is a Lua script, which Redis caches under the hash of its source.
+//
+// Its replies are texts. One that begins with "-" means that the script wrote nothing;
+// "-1" that its deadline had passed.
+type Script struct {
+	Name string
+
+	source   string
+	hash     string
+	deadline bool
+}
+
+// NewScript returns a script. If it has a deadline, its first argument is the time until
+// which it may write, in microseconds of the node's clock.
+func NewScript(name, source string, deadline bool) *Script {
+	sum := sha1.Sum([]byte(source))
+	return &Script{Name: name, source: source, hash: hex.EncodeToString(sum[:]), deadline: deadline}
+}
+
+// lateReply is the reply of a script whose deadline had passed.
+const lateReply = "-1"
+
+var errLate = errors.New("the deadline had passed in Redis's clock")
+
+// Call is one call of a script.
+type Call struct {
+	route
+
+	// Durable calls succeed only if as many replicas as the URL says confirm the write.
+	Durable bool
+
+	// Set by [Topology.Call].
+	Reply any
+	Err   error
+
+	script   *Script
+	key      string // the first key
+	args     []any  // EVALSHA, hash, number of keys, keys, arguments
+	firstArg int    // index in args of the first argument
+
+	// The last days keys are dayPrefix and the number of a day.
+	days      int
+	dayPrefix string
+
+	command *redis.Cmd
+	// ambiguous says that Redis may have got the call, or may still get it, though its
+	// reply was lost.
+	ambiguous bool
+}
+
+// NewCall returns a call of script with keys of one slot. Add its arguments with
+// [Call.Append], without the deadline.
+func NewCall(script *Script, keys ...string) Call { return NewDayCall(script, "", 0, keys...) }
+
+// NewDayCall is NewCall for a script whose keys end with one for each of the last days:
+// dayPrefix and the number of days since the Unix epoch in the node's clock, today first.
+// Shortly before midnight, the first may be tomorrow's.
+func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call {
+	args := make([]any, 0, 3+len(keys)+days+8)
+	args = append(args, "evalsha", script.hash, len(keys)+days)
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	for range days {
+		args = append(args, nil)
+	}
+	c := Call{script: script, key: keys[0], firstArg: len(args), days: days, dayPrefix: dayPrefix}
+	if script.deadline {
+		args = append(args, nil)
+	}
+	c.args = args
+	return c
+}
+
+// Append adds arguments.
+func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
+
+// Script returns the script.
+func (c *Call) Script() *Script { return c.script }
+
+// Text returns the reply if it is a text, else "".
+func (c *Call) Text() string {
+	text, _ := c.Reply.(string)
+	return text
+}
+
+// Day is what days are counted in.
+const Day = 24 * time.Hour
+
+// Call sends calls as [Topology.Send] sends requests, and fills in each one's reply or
+// error. It returns by ctx's deadline, or after [Timeout] if it has none. No script with
+// a deadline has an effect after that, nor after Call returned an error for it.
+func (t *Topology) Call(ctx context.Context, calls []Call) {
+	ctx, cancel := WithDeadline(ctx)
+	defer cancel()
+	all := make([]operation, len(calls))
+	for i := range calls {
+		all[i] = &calls[i]
+	}
+	t.run(ctx, all, true)
+	for i := range calls {
+		if calls[i].ambiguous && calls[i].Err != nil {
+			<-ctx.Done() // from here on it can have no effect
+			return
+		}
+	}
+}
+
+func (c *Call) slotKey() string { return c.key }
+func (c *Call) fail(err error)  { c.Reply, c.Err = nil, err }
+
+func (c *Call) queue(ctx context.Context, a *attempt) {
+	if c.script.deadline {
+		c.args[c.firstArg] = a.deadline
+	}
+	for i := range c.days {
+		day := a.todayText
+		if i > 0 {
+			day = strconv.FormatInt(a.today-int64(i), 10)
+		}
+		c.args[c.firstArg-c.days+i] = c.dayPrefix + day
+	}
+	if c.asking {
+		a.pipe.Do(ctx, "asking")
+	}
+	c.command = a.pipe.Do(ctx, c.args...)
+	a.durable = a.durable || c.Durable
+}
+
+func (c *Call) review(ctx context.Context, a *attempt) (again bool) {
+	c.Reply, c.Err = c.command.Result()
+	if !c.script.deadline && c.Err == nil {
+		return false
+	}
+	c.ambiguous = c.script.deadline && (c.ambiguous || isAmbiguous(c.Err))
+	t := a.node.topology
+	switch {
+	case t.redirect(&c.route, c.Err):
+		return true
+	case redis.HasErrorPrefix(c.Err, "NOSCRIPT"):
+		a.scriptsMissing = true
+		return true
+	case timedOutEarly(ctx, c.Err):
+		return true
+	case c.ambiguous && c.Err != nil && ctx.Err() == nil:
+		t.Suspect(c.Err)
+		c.pause = true // it counts once however often it arrives
+		return true
+	case c.Err != nil:
+		t.Suspect(c.Err)
+	case c.Reply == lateReply:
+		c.fail(errLate)
+		a.clockWrong = true
+		return true
+	case c.Durable && !strings.HasPrefix(c.Text(), "-"):
+		c.Err = a.confirmed()
+	}
+	return false
+}
+
+// isAmbiguous reports whether Redis may have got what failed with err: err is neither an
+// answer nor a failure to connect.
+func isAmbiguous(err error) bool {
+	var answered redis.Error
+	var network *net.OpError
+	return err != nil && !errors.As(err, &answered) &&
+		!(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
+}
+
+// timedOutEarly reports whether err is a timeout of a single step, before ctx's deadline.
+func timedOutEarly(ctx context.Context, err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+}

@@ -1,0 +1,318 @@
+// Package redistopology connects to a Redis, or to those that Sentinels or a Cluster
+// name: it knows which node holds which keys, and sends commands and script calls there.
+// It knows nothing about counts; internal/redisstore alone imports it.
+//
+// Its invariants:
+//
+//   - Requests for one node go in one pipeline, and nodes do not wait for each other.
+//   - A script with a deadline has no effect after the deadline of its context. A call
+//     that fails returns only when it can have no effect any more.
+//   - Each new connection is verified before anything else is sent on it.
+//   - Clock, connections and state of a node belong to that node alone.
+//
+// A standalone Redis, a primary behind Sentinels, and a Cluster differ in the slot map
+// and in how it is refreshed (see [locator]). Everything else goes by the slot map.
+package redistopology
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Options are the settings of a topology.
+type Options struct {
+	// RootCAs are trusted for rediss://; nil for those of the system.
+	RootCAs *x509.CertPool
+	// Scripts are all that calls use; [Node.LoadScripts] loads them.
+	Scripts []*Script
+	Logger  *slog.Logger
+
+	// NewNode returns the caller's state of a node, see [Node.State].
+	NewNode func(*Node) any
+	// Verify checks each new connection before anything else is sent on it.
+	Verify func(context.Context, *Node, redis.Pipeliner) error
+	// Failing reports whether a node failed lately: then reads of several nodes wait
+	// less for it.
+	Failing func(*Node) bool
+}
+
+const (
+	// Timeout bounds what has no deadline of its own. It is below the 3 s within which a
+	// request must be answered.
+	Timeout = 2500 * time.Millisecond
+
+	// refreshInterval is how often the slot map is refreshed, which bounds how late a
+	// failover is noticed; minRefreshInterval applies if it may be out of date.
+	refreshInterval    = time.Second
+	minRefreshInterval = 100 * time.Millisecond
+	// importingRetention is how long a node without slots is kept: one that imports a
+	// slot receives commands before it holds it.
+	importingRetention = time.Minute
+)
+
+// errNoNode is the error of a key whose slot is unassigned: the slot map is not known
+// yet, or the Cluster does not cover all slots.
+var errNoNode = errors.New("no primary is known for this key")
+
+// Topology is the nodes of a store and the slots that they hold. It is safe for
+// concurrent use.
+type Topology struct {
+	// Fixed after Open.
+	url     storeURL
+	options Options
+	locator locator       // nil if the slot map never changes
+	changed chan struct{} // holds a token after the slot map or LocateErr changed
+	stale   chan struct{} // holds a token if the slot map may be out of date
+
+	slotMap       atomic.Pointer[SlotMap]
+	scriptReloads atomic.Int64
+
+	mu sync.Mutex
+	// Guarded by mu.
+	nodes     map[string]*Node // by address: those with slots, and those that import some
+	recent    []*Node          // of all slot maps since the last TakeSlotMap
+	locateErr error            // of the last refresh
+}
+
+// Open returns the topology of the store at url. It does not connect. Its errors do not
+// contain the URL's passwords.
+func Open(url string, options Options) (*Topology, error) {
+	parsed, err := parseURL(url, options.RootCAs)
+	if err != nil {
+		return nil, err
+	}
+	silenceLibrary()
+	t := &Topology{
+		url: parsed, options: options, nodes: map[string]*Node{},
+		changed: make(chan struct{}, 1), stale: make(chan struct{}, 1),
+	}
+	t.slotMap.Store(&SlotMap{})
+	switch parsed.mode {
+	case standalone:
+		t.Assign(allSlots(parsed.addrs[0]))
+	case sentinel:
+		t.locator = &sentinels{topology: t, clients: map[string]sentinelClient{}}
+	case cluster:
+		t.locator = &clusterNodes{topology: t, clients: map[string]*redis.Client{}}
+	}
+	return t, nil
+}
+
+// String describes the store without its passwords.
+func (t *Topology) String() string { return t.url.String() }
+
+// Login describes the user for Redis and where the URL has its password.
+func (t *Topology) Login() string { return t.url.redisLogin().String() }
+
+// Database returns the number of the database.
+func (t *Topology) Database() int { return t.url.settings.DB }
+
+// Replicas returns how many replicas must confirm a durable call: wait=N of the URL.
+func (t *Topology) Replicas() int { return t.url.replicas }
+
+// IsStandalone reports whether the store is one Redis with a fixed address.
+func (t *Topology) IsStandalone() bool { return t.url.mode == standalone }
+
+// IsCluster reports whether the nodes redirect commands to each other.
+func (t *Topology) IsCluster() bool { return t.url.mode == cluster }
+
+// SlotMap returns the current slot map.
+func (t *Topology) SlotMap() *SlotMap { return t.slotMap.Load() }
+
+// Changed receives a token after the slot map or the result of [Topology.LocateErr]
+// changed.
+func (t *Topology) Changed() <-chan struct{} { return t.changed }
+
+// LocateErr returns why the last refresh failed.
+func (t *Topology) LocateErr() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.locateErr
+}
+
+// ScriptReloads returns how often Redis had lost the scripts.
+func (t *Topology) ScriptReloads() int64 { return t.scriptReloads.Load() }
+
+// TakeSlotMap returns the slot map, and the nodes of it and of all slot maps since the
+// last call.
+func (t *Topology) TakeSlotMap() (*SlotMap, []*Node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m, recent := t.SlotMap(), t.recent
+	t.recent = slices.Clone(m.nodes)
+	return m, recent
+}
+
+// RecentNodes returns the nodes of all slot maps since the last [Topology.TakeSlotMap].
+func (t *Topology) RecentNodes() []*Node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.recent)
+}
+
+// RefreshSoon has [Topology.Run] refresh the slot map without waiting for its interval.
+func (t *Topology) RefreshSoon() { notify(t.stale) }
+
+// Refresh asks the Sentinels or cluster nodes for the slot map.
+func (t *Topology) Refresh(ctx context.Context) error {
+	if t.locator == nil {
+		return nil
+	}
+	ranges, err := t.locator.locate(ctx, t.SlotMap())
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	t.recordLookup(err)
+	if err != nil {
+		return err
+	}
+	before := t.SlotMap().nodes
+	t.Assign(ranges)
+	if nodes := t.SlotMap().nodes; !slices.Equal(before, nodes) {
+		addrs := make([]string, len(nodes))
+		for i, n := range nodes {
+			addrs[i] = n.Addr
+		}
+		t.options.Logger.Info("redis: primaries changed", "store", t.String(), "primaries", addrs)
+	}
+	return nil
+}
+
+// Run refreshes the slot map until ctx ends.
+func (t *Topology) Run(ctx context.Context) {
+	if t.locator == nil {
+		return
+	}
+	for {
+		_ = t.Refresh(ctx) // recordLookup reports its error
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(minRefreshInterval):
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.stale:
+		case <-time.After(refreshInterval/2 + rand.N(refreshInterval/2)):
+		}
+	}
+}
+
+// recordLookup stores the result of a refresh and logs transitions.
+func (t *Topology) recordLookup(err error) {
+	t.mu.Lock()
+	before := t.locateErr
+	t.locateErr = err
+	t.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		notify(t.changed)
+		t.options.Logger.Warn("redis: cannot find the primary", "store", t.String(), "cause", err)
+	case err == nil && before != nil:
+		t.options.Logger.Info("redis: found the primary again", "store", t.String())
+	}
+}
+
+// Assign replaces the slot map and closes nodes that hold nothing any more. Refresh calls
+// it, and tests that need a certain slot map.
+func (t *Topology) Assign(ranges []SlotRange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var owners [slotCount]*Node
+	for _, r := range ranges {
+		n := t.nodeLocked(r.Addr)
+		for slot := max(r.First, 0); slot <= min(r.Last, slotCount-1); slot++ {
+			owners[slot] = n
+		}
+	}
+	t.storeLocked(newSlotMap(&owners))
+}
+
+// assignSlot assigns one slot to the node at addr, and returns that node.
+func (t *Topology) assignSlot(slot int, addr string) *Node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodeLocked(addr)
+	var owners [slotCount]*Node
+	m := t.SlotMap()
+	for i := range owners {
+		owners[i] = m.owner(i)
+	}
+	owners[slot] = n
+	t.storeLocked(newSlotMap(&owners))
+	return n
+}
+
+// node returns the node at addr, which need not hold slots.
+func (t *Topology) node(addr string) *Node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.nodeLocked(addr)
+}
+
+func (t *Topology) nodeLocked(addr string) *Node {
+	n := t.nodes[addr]
+	if n == nil {
+		n = t.newNode(addr)
+		t.nodes[addr] = n
+	}
+	return n
+}
+
+func (t *Topology) storeLocked(m *SlotMap) {
+	before := t.SlotMap()
+	if m.equal(before) {
+		return
+	}
+	for _, n := range m.nodes {
+		if !slices.Contains(t.recent, n) {
+			t.recent = append(t.recent, n)
+		}
+	}
+	t.slotMap.Store(m)
+	for addr, n := range t.nodes {
+		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
+			delete(t.nodes, addr)
+			_ = n.Client.Close()
+		}
+	}
+	notify(t.changed)
+}
+
+// Close closes all connections. Run must have returned.
+func (t *Topology) Close() {
+	if t.locator != nil {
+		t.locator.close()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.nodes {
+		_ = n.Client.Close()
+	}
+}
+
+// notify leaves a token in c, which has room for one.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// silenceLibrary keeps go-redis from writing to standard error: its log lines repeat
+// errors that it also returns.
+var silenceLibrary = sync.OnceFunc(func() { redis.SetLogger(silentLogger{}) })
+
+type silentLogger struct{}
+
+func (silentLogger) Printf(context.Context, string, ...any) {}
