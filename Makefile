@@ -1,4 +1,4 @@
-# What people and continuous integration run. `make help` lists the targets.
+# The commands of this repository. `make help` lists them.
 
 SHELL       := /bin/sh
 .SHELLFLAGS := -eu -c
@@ -7,46 +7,72 @@ export PATH := $(CURDIR)/.ci/node_modules/.bin:$(PATH):/usr/local/go/bin:/usr/sb
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-# The linker is told the commit; asking version control once more would only fail
-# where somebody else owns the checkout.
-export GOFLAGS ?= -buildvcs=false
+# All Go commands use the same flags, so that each package is compiled once, and once
+# more with the race detector. nomsgpack leaves out an encoding of Gin that nothing here
+# uses (6.5 MB). The commit comes from COMMIT, not from version control.
+export GOFLAGS := $(sort $(GOFLAGS) -buildvcs=false -tags=nomsgpack -trimpath)
+export CGO_ENABLED := 0
 
-# nomsgpack leaves out an encoding of Gin's that nothing here speaks: 6.5 MB.
-BUILD := -tags nomsgpack -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
+LINK := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# A header a step, so that a log can be read.
+# SQLite is C that was translated to Go, with locks of its own: the race detector finds
+# nothing in it and makes it ten times slower. SQLite instantiates no generic code that
+# other packages share, so it can be left out.
+RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
+
+# Tests of several packages start the program. They use these builds instead of building
+# it themselves. The linker also writes which symbol needs which (-dumpdep).
+BINARIES := .ci/bin
+export TALLYCAST_TEST_BINARIES := $(CURDIR)/$(BINARIES)
+
+# A headline for each step of a log.
 step = printf '\n\033[1m==> %s\033[0m\n'
+sub  = $(MAKE) --no-print-directory
 
-.PHONY: build test test-all test-platforms tools lint test-go test-web test-engines test-frameworks bench-tools test-bench generate fmt run clean help
+.PHONY: build check test test-all tools binaries $(BINARIES)/tallycast lint types test-go test-units test-processes test-long test-web \
+	test-engines test-frameworks test-platforms bench-tools test-bench test-peers generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
-	CGO_ENABLED=0 go build $(BUILD) -o tallycast ./cmd/tallycast
+	go build -ldflags "$(LINK)" -o tallycast ./cmd/tallycast
 
-test: ## Install what the tests lack, then check and test everything.
-	@$(step) 'tools'      && $(MAKE) --no-print-directory tools
-	@$(step) 'lint'       && $(MAKE) --no-print-directory lint
-	@$(step) 'go test'    && $(MAKE) --no-print-directory test-go
-	@$(step) 'web'        && $(MAKE) --no-print-directory test-web
-	@$(step) 'bench'      && $(MAKE) --no-print-directory test-bench
+check: lint types ## Check format, vet, staticcheck and types; run the unit tests, SQLite and one Redis. Under 2 minutes.
+	go test -vet=off -skip '$(NOT_IN_CHECK)' $(UNITS)
+
+test: ## Install what the tests need; run all contracts on every store, and the web tests in Chromium.
+	@$(step) tools && $(sub) tools web/node_modules/.package-lock.json
+	@$(step) 'lint, unit tests, bench' && $(sub) -j2 --output-sync=target lint test-units test-bench
+	@$(step) 'tests with processes' && $(sub) test-processes
+	@$(step) web && $(sub) test-web
 	@$(step) 'all passed'
 
-test-all: test ## Run what takes longer, too: sites built with Astro and Next.js, builds for every system, Firefox and WebKit.
-	@$(step) 'frameworks' && $(MAKE) --no-print-directory test-frameworks
-	@$(step) 'engines'    && $(MAKE) --no-print-directory test-engines
-	@$(step) 'platforms'  && $(MAKE) --no-print-directory test-platforms
+test-all: test ## Run everything else: all browsers, site generators, every platform, bench peers, long tests.
+	@$(step) long       && $(sub) test-long
+	@$(step) engines    && $(sub) test-engines
+	@$(step) frameworks && $(sub) test-frameworks
+	@$(step) peers      && $(sub) test-peers
+	@$(step) platforms  && $(sub) test-platforms
 	@$(step) 'all passed'
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
 
-test-platforms: ## Build for every supported system; Windows must end with a message that says so.
+test-platforms: ## Build for every supported system. Windows must fail with a message that says so.
 	@for platform in $(PLATFORMS); do echo "$$platform"; \
-	CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build $(BUILD) -o /dev/null ./cmd/tallycast; done
+	GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -ldflags "$(LINK)" -o /dev/null ./cmd/tallycast; done
 	@echo windows/amd64; if message=$$(GOOS=windows GOARCH=amd64 go build -o /dev/null ./internal/tally 2>&1); then exit 1; fi; \
 	echo "$$message" | grep 'runs on Linux, macOS and FreeBSD'
 
-tools: ## Install the programs that the tests run and that are missing.
+tools: ## Install the missing programs that the tests run.
 	@.ci/tools
+
+binaries: $(BINARIES)/tallycast ## Build the program for the tests: as released, and with the race detector.
+	CGO_ENABLED=1 go build $(RACE) -o $(BINARIES)/tallycast-race ./cmd/tallycast
+
+# The linker does not run, and writes nothing, if the binary is up to date.
+$(BINARIES)/tallycast:
+	@mkdir -p $(BINARIES); [ -e $(BINARIES)/dependencies ] || rm -f $@
+	@go build -ldflags "-dumpdep $(LINK)" -o $@ ./cmd/tallycast 2>$(BINARIES)/new || { tail -n 20 $(BINARIES)/new; exit 1; }
+	@[ ! -s $(BINARIES)/new ] || mv $(BINARIES)/new $(BINARIES)/dependencies
 
 lint: ## Check format, vet and staticcheck.
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l); \
@@ -54,27 +80,41 @@ lint: ## Check format, vet and staticcheck.
 	go vet ./...
 	go tool staticcheck ./...
 
-# SQLite is C that was translated to Go, with locks of its own: the race detector finds
-# nothing in it and makes it ten times slower. All other code is looked at. That package
-# can be left out since it instantiates no generic code: what it did would be shared.
-# Vet has seen the tests before.
-GO_TEST := go test -vet=off -race -gcflags='modernc.org/sqlite/lib=-race=false' -shuffle=on -timeout 12m
+types: web/node_modules/.package-lock.json ## Check the types of the widgets.
+	npm --prefix web run check
 
-# Tests of whole topologies keep every core busy. Beside another package they would
-# measure that one.
-TOPOLOGIES := ./internal/testkit/checker ./internal/testkit/e2e
+# Packages that start several processes for each test. They keep every core busy and
+# measure latency, so they run one after the other.
+PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
+UNITS      = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
 
-test-go: ## Run the Go tests with the race detector.
-	$(GO_TEST) $$(go list ./... | grep -vxF "$$(go list $(TOPOLOGIES))")
-	$(GO_TEST) -p 1 $(TOPOLOGIES)
+# Tests of stores of several Redis processes: make check leaves them to make test.
+# The size of the binary, too.
+NOT_IN_CHECK := Cluster|Sentinel|ASlotMoves|WhileASlotMoves|ReplicasHaveNot|TestBinary
 
-test-web: web/node_modules/.package-lock.json ## Check the types of the widgets and run them in Chromium; a smoke test in Firefox and WebKit.
+RACE_TEST := CGO_ENABLED=1 go test -vet=off $(RACE) -shuffle=on -timeout 12m
+
+test-go: test-units test-processes ## Run the Go tests with the race detector.
+
+test-units: binaries
+	$(RACE_TEST) $(UNITS)
+
+test-processes: binaries
+	$(RACE_TEST) -p 1 $(PROCESSES)
+
+# Schedules of faults and property tests run longer, timeouts have their real lengths.
+test-long: binaries ## Run the Go tests that have a long form, in that form.
+	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES)
+	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
+	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
+
+test-web: web/node_modules/.package-lock.json binaries ## Run the widgets in Chromium; a smoke test in Firefox and WebKit.
 	npm --prefix web test
 
 test-frameworks: ## Compare the keys of seeds with the pages that Astro and Next.js build.
-	go test -tags frameworks -timeout 30m -run 'Astro|Next' ./internal/seed
+	go test -tags nomsgpack,frameworks -timeout 30m -run 'Astro|Next' ./internal/seed
 
-test-engines: web/node_modules/.package-lock.json ## Run the main browser tests in Firefox and WebKit.
+test-engines: web/node_modules/.package-lock.json binaries ## Run the main browser tests in Firefox and WebKit.
 	npm --prefix web run test:engines
 
 # npm writes this file when it has installed what the lock file says.
@@ -82,12 +122,15 @@ web/node_modules/.package-lock.json: web/package-lock.json web/package.json
 	npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
-bench-tools: ## Install the peers that the bench measures and that are missing.
+bench-tools: ## Install the missing servers that the bench compares with.
 	@bench/tools
 
-test-bench: bench-tools ## Check the bench, a module of its own.
+test-bench: ## Check the bench, a module of its own, without the servers that it compares with.
 	go vet -C bench ./...
-	go test -C bench -timeout 5m ./...
+	go test -C bench -vet=off -timeout 5m -skip TestPeersStartAndAnswer ./...
+
+test-peers: bench-tools ## Start each server that the bench compares with.
+	go test -C bench -vet=off -timeout 5m -run TestPeersStartAndAnswer ./peer
 
 generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web
@@ -101,7 +144,7 @@ run: build ## Build and serve from data/tallycast.db.
 	./tallycast
 
 clean: ## Remove what was built and installed here. Counts in data/ stay.
-	rm -rf tallycast .ci/node_modules web/node_modules web/test-results
+	rm -rf tallycast .ci/bin .ci/node_modules web/node_modules web/test-results
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

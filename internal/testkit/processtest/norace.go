@@ -2,5 +2,4 @@
 
 package processtest
 
-// buildFlags make the program that is tested the one that people run.
-var buildFlags []string
+const raceEnabled = false

@@ -10,25 +10,51 @@ import (
 	"testing"
 )
 
-// raceOptions keep the race detector from waiting a second at each exit.
-const raceOptions = "GORACE=atexit_sleep_ms=0"
+const (
+	// raceOptions keep the race detector from waiting a second at each exit.
+	raceOptions = "GORACE=atexit_sleep_ms=0"
 
-// Build builds the program into dir, with the race detector where the test has it.
-// It is for TestMain.
+	// binariesVariable names the directory in which the Makefile built the program for
+	// all packages: plainName, and raceName with the race detector.
+	binariesVariable = "TALLYCAST_TEST_BINARIES"
+	plainName        = "tallycast"
+	raceName         = "tallycast-race"
+
+	// longVariable selects the long form of tests that have one: make test-long sets it.
+	longVariable = "TALLYCAST_TEST_LONG"
+)
+
+// Long reports whether tests that have a long form use it.
+func Long() bool { return os.Getenv(longVariable) != "" }
+
+// Build puts the program into dir and returns its path. The program has the race
+// detector if the test has it. Build is for TestMain.
 func Build(dir string) (binary string, err error) {
-	return build(filepath.Join(dir, "tallycast"), buildFlags)
+	if raceEnabled {
+		return build(dir, raceName, "CGO_ENABLED=1", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false") // as in the Makefile
+	}
+	return BuildPlain(dir)
 }
 
-// BuildPlain builds the program that people run, for tests of what it takes: the race
-// detector takes ten times as much of everything.
+// BuildPlain puts the program without the race detector into dir and returns its path.
+// It is for tests that measure memory: the race detector uses ten times as much.
 func BuildPlain(dir string) (binary string, err error) {
-	return build(filepath.Join(dir, "tallycast-plain"), nil)
+	return build(dir, plainName, "CGO_ENABLED=0")
 }
 
-func build(binary string, flags []string) (string, error) {
-	args := append([]string{"build", "-tags", "nomsgpack", "-o", binary}, flags...)
-	out, err := exec.Command("go", append(args, "github.com/tallycast/tallycast/cmd/tallycast")...).CombinedOutput()
-	if err != nil {
+// build copies the program from the Makefile's directory, or builds it. The copy can be
+// run by users who may not read the checkout.
+func build(dir, name, env string, flags ...string) (binary string, err error) {
+	binary = filepath.Join(dir, name)
+	if binaries := os.Getenv(binariesVariable); binaries != "" {
+		if program, err := os.ReadFile(filepath.Join(binaries, name)); err == nil {
+			return binary, os.WriteFile(binary, program, 0o755)
+		}
+	}
+	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-tags", "nomsgpack", "-o", binary}, flags...)
+	command := exec.Command("go", append(args, "github.com/tallycast/tallycast/cmd/tallycast")...)
+	command.Env = append(os.Environ(), env)
+	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return binary, nil
