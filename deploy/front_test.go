@@ -62,8 +62,8 @@ func startHAProxy(t *testing.T, path string, own *certificate, instances ...*pro
 		i := instances[(n-1)%len(instances)]
 		env = append(env, fmt.Sprintf("TALLYCAST_%d=%s", n, i.Address()))
 	}
-	f.Process = processtest.Launch(t, "haproxy", env, "-W", "-S", master, "-f", absolute(t, path))
-	f.EndGently() // its workers would outlive a kill
+	f.Process = processtest.Start(t, "haproxy", env, "-W", "-S", master, "-f", absolute(t, path))
+	f.TerminateAtEnd() // its workers would outlive a kill
 	loaded := func(times int) {
 		t.Helper()
 		processtest.Eventually(t, "HAProxy", func() bool {
@@ -112,10 +112,10 @@ func startCaddy(t *testing.T, path string, own *certificate, instances ...*proce
 	}
 	env = append(env, "TALLYCAST_ADDRESS="+f.url)
 	arguments := []string{"--config", absolute(t, path), "--adapter", "caddyfile"}
-	f.Process = processtest.Launch(t, "caddy", env, append([]string{"run"}, arguments...)...)
+	f.Process = processtest.Start(t, "caddy", env, append([]string{"run"}, arguments...)...)
 	f.reload = func(t *testing.T) {
-		again := processtest.Launch(t, "caddy", env, append([]string{"reload", "--force", "--address", admin}, arguments...)...)
-		if code := again.Exits(); code != 0 {
+		again := processtest.Start(t, "caddy", env, append([]string{"reload", "--force", "--address", admin}, arguments...)...)
+		if code := again.ExitCode(); code != 0 {
 			t.Fatalf("caddy reload: exit %d\n%s", code, again.Log)
 		}
 	}
@@ -193,7 +193,7 @@ func (c *certificate) client() *http.Client {
 		return client
 	}
 	return &http.Client{
-		Timeout:   processtest.Patience,
+		Timeout:   processtest.Timeout,
 		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: c.trusted}},
 	}
 }

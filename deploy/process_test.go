@@ -48,13 +48,13 @@ func startInstance(t *testing.T, args ...string) *processtest.Instance {
 	return i
 }
 
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Patience}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Timeout}
 
 // clientFrom returns a client whose requests come from that loopback address.
 func clientFrom(address string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &http.Client{
 		Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true},
-		Timeout:   processtest.Patience,
+		Timeout:   processtest.Timeout,
 	}
 }

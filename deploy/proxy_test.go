@@ -125,7 +125,7 @@ func TestNoLikeIsRefusedWhileAnInstanceEnds(t *testing.T) {
 			for !i.HasEnded() {
 				press()
 			}
-			if code := i.Exits(); code != 0 {
+			if code := i.ExitCode(); code != 0 {
 				t.Errorf("exit %d", code)
 			}
 		}

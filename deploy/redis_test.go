@@ -19,7 +19,7 @@ func startRedis(t *testing.T, args ...string) (address string) {
 	needs(t, "redis-server")
 	address = processtest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
-	server := processtest.Launch(t, "redis-server", nil, append([]string{absolute(t, "redis/redis.conf"),
+	server := processtest.Start(t, "redis-server", nil, append([]string{absolute(t, "redis/redis.conf"),
 		"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir()}, args...)...)
 	processtest.Eventually(t, "Redis", func() bool {
 		if server.HasEnded() {

@@ -33,7 +33,7 @@ func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
 			t.Fatal(err)
 		}
 	}
-	server := processtest.Launch(t, "prometheus", nil, "--config.file", filepath.Join(dir, "prometheus.yml"),
+	server := processtest.Start(t, "prometheus", nil, "--config.file", filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
 	processtest.Eventually(t, "Prometheus", func() bool {
 		if server.HasEnded() {

@@ -242,7 +242,7 @@ func TestImport_AgainAfterKill(t *testing.T) {
 	succeeds(t, "export", "--store", from, "--with-secret", path)
 	for _, mode := range []string{"merge", "replace"} {
 		to := beside(t, "to.db")
-		p := processtest.Launch(t, os.Args[0], []string{asProgram + "=1"}, "import", "--store", "sqlite:"+to, "--mode", mode, path)
+		p := processtest.Start(t, os.Args[0], []string{asProgram + "=1"}, "import", "--store", "sqlite:"+to, "--mode", mode, path)
 		eventually(t, "a stored batch", func() bool {
 			wal, err := os.Stat(to + "-wal")
 			return err == nil && wal.Size() > 1<<18 || p.HasEnded() // a batch has 10,000 contributions

@@ -56,11 +56,11 @@ func TestServe_FullDisk(t *testing.T) {
 		}
 	}
 	i.Terminate()
-	i.Exits()
+	i.ExitCode()
 
-	started := processtest.Launch(t, "prlimit", []string{asProgram + "=1"}, "--fsize=1024:unlimited", os.Args[0],
+	started := processtest.Start(t, "prlimit", []string{asProgram + "=1"}, "--fsize=1024:unlimited", os.Args[0],
 		"serve", "--store", store, "--listen", "127.0.0.1:0", "--internal-listen=")
-	if code, log := started.Exits(), started.Log.String(); code != exitFailure || !strings.Contains(log, "no room on the disk") {
+	if code, log := started.ExitCode(), started.Log.String(); code != exitFailure || !strings.Contains(log, "no room on the disk") {
 		t.Errorf("a start on a full disk ended with %d and said:\n%s", code, log)
 	}
 }

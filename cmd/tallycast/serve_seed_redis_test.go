@@ -60,7 +60,7 @@ func begun(t *testing.T, args ...string) *running {
 		<-ended
 	})
 	r := &running{log: log, stop: cancel, ended: ended, code: code}
-	r.public, r.internal = processtest.Serving(t, log, func() bool {
+	r.public, r.internal = processtest.AwaitServing(t, log, func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("it ended with %d:\n%s", *code, log)

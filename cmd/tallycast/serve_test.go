@@ -57,7 +57,7 @@ func started(t *testing.T, env environment, args ...string) *running {
 		cancel()
 		<-ended
 	})
-	r.public, r.internal = processtest.Serving(t, log, func() bool {
+	r.public, r.internal = processtest.AwaitServing(t, log, func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("it ended with %d:\n%s", *code, log)
@@ -88,13 +88,13 @@ func (r *running) exits(t *testing.T) int {
 	select {
 	case <-r.ended:
 		return *r.code
-	case <-time.After(processtest.Patience):
+	case <-time.After(processtest.Timeout):
 		t.Fatalf("it does not end:\n%s", r.log)
 		return 0
 	}
 }
 
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Patience}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Timeout}
 
 // status returns the status of a GET; 0 where nobody answers.
 func status(t *testing.T, url string) int {
@@ -302,7 +302,7 @@ func TestKillKeepsTheNumber(t *testing.T) {
 		t.Errorf("after kill -9: %+v", a)
 	}
 	second.Terminate()
-	if code := second.Exits(); code != exitOK {
+	if code := second.ExitCode(); code != exitOK {
 		t.Errorf("exit %d:\n%s", code, second.Log)
 	}
 }

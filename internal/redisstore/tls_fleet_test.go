@@ -30,7 +30,7 @@ func TestSentinelsAreAskedOverTLS(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sentinel := processtest.Launch(t, "redis-server", nil, config, "--sentinel")
+	sentinel := processtest.Start(t, "redis-server", nil, config, "--sentinel")
 	eventually(t, "the Sentinel", func() bool {
 		if sentinel.HasEnded() {
 			t.Fatalf("it ended:\n%s", sentinel.Out)

@@ -40,8 +40,8 @@ func (r *run) refused(name, path, why string, spoil func(), as ...string) fault 
 		spoil()
 		spoiled := readFile(r.t, path)
 		command := append(as, binary)
-		p := processtest.Launch(r.t, command[0], r.env, append(append(command[1:], r.flags(0)...), "--internal-listen=")...)
-		if code := p.Exits(); code != 1 {
+		p := processtest.Start(r.t, command[0], r.env, append(append(command[1:], r.flags(0)...), "--internal-listen=")...)
+		if code := p.ExitCode(); code != 1 {
 			r.t.Errorf("it ended with %d", code)
 		}
 		said := 0
@@ -89,8 +89,8 @@ func (r *run) contested(path string) fault {
 	all := func() []*processtest.Instance { return nil }
 	return fault{name: "a second process wants the file", sign: sign{by: all}, begin: func(*rand.Rand) func() {
 		flags := append(r.flags(0), "--listen", "127.0.0.1:0", "--internal-listen=")
-		p := processtest.Launch(r.t, binary, r.env, flags...)
-		if code, log := p.Exits(), p.Log.String(); code != 1 || !strings.Contains(log, path) ||
+		p := processtest.Start(r.t, binary, r.env, flags...)
+		if code, log := p.ExitCode(), p.Log.String(); code != 1 || !strings.Contains(log, path) ||
 			!strings.Contains(log, "process "+strconv.Itoa(r.instances[0].Command.Process.Pid)) {
 			r.t.Errorf("it ended with %d and said:\n%s", code, log)
 		}

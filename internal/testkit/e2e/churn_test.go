@@ -167,7 +167,7 @@ func TestReadersOfADrainedInstanceGoWithIt(t *testing.T) {
 	watcher.sawCount(readers, 1)
 	asked := time.Now()
 	a.Terminate()
-	if code := a.Exits(); code != 0 {
+	if code := a.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	f := watcher.saw("nobody", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })

@@ -134,7 +134,7 @@ func TestInvalidConfigurationIsRefusedBeforeAnythingListens(t *testing.T) {
 		"--write-timeout=0": "--write-timeout", "--read-limit=x": "--read-limit", "--new-topic-limit=x": "--new-topic-limit", "--internal-listen=x": "--internal-listen",
 	} {
 		p := launch(t, nil, arg)
-		if code := p.Exits(); code != 2 || !strings.Contains(p.Log.String(), want+" (flag "+want+"): ") {
+		if code := p.ExitCode(); code != 2 || !strings.Contains(p.Log.String(), want+" (flag "+want+"): ") {
 			t.Errorf("%s: exit %d, %s", arg, code, p.Log)
 		}
 		if files, _ := os.ReadDir(p.Command.Dir); len(files) > 0 {

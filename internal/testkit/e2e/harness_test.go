@@ -16,7 +16,7 @@ import (
 
 const (
 	// patience is how long anything may take here; it only costs time when it fails.
-	patience = processtest.Patience
+	patience = processtest.Timeout
 	// between is the pause between two looks at a condition.
 	between = 3 * time.Millisecond
 	// atOnce is how many tests run at the same time.
@@ -67,7 +67,7 @@ func within(t testing.TB, limit time.Duration, what string, condition func() boo
 // launch starts the program in a directory and an environment of its own.
 func launch(t testing.TB, env []string, args ...string) *processtest.Process {
 	t.Helper()
-	return processtest.Launch(t, binary, env, args...)
+	return processtest.Start(t, binary, env, args...)
 }
 
 // service is the program while it serves.
@@ -121,6 +121,6 @@ func beginOf(t testing.TB, binary string, env []string, args ...string) *service
 func run(t testing.TB, env []string, args ...string) (code int, out, errors string) {
 	t.Helper()
 	p := launch(t, env, args...)
-	code = p.Exits()
+	code = p.ExitCode()
 	return code, p.Out.String(), p.Log.String()
 }

@@ -22,7 +22,7 @@ func TestABareTallycastServesFromItsOwnFile(t *testing.T) {
 		t.Error(err)
 	}
 	p.Terminate()
-	if code := p.Exits(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -44,7 +44,7 @@ func TestAnInterruptEndsAtOnceWhereNobodyWatches(t *testing.T) {
 	s := serve(t, "--drain", "10m")
 	s.Signal(os.Interrupt)
 	eventually(t, "the end", s.HasEnded)
-	if code := s.Exits(); code != 0 {
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -92,7 +92,7 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 			gone = append(gone, time.Since(began))
 		}
 	}
-	if code := s.Exits(); code != 0 {
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	if gone[n/2] < time.Second || gone[n-1]-gone[0] < 2500*time.Millisecond {
@@ -123,7 +123,7 @@ func TestALikeInFlightAtSIGTERMIsAnsweredOrNotTaken(t *testing.T) {
 	}()
 	eventually(t, "some likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") > 200 })
 	s.Terminate()
-	if code := s.Exits(); code != 0 {
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 	<-done
@@ -139,7 +139,7 @@ func TestWhoIsSlowToAskDoesNotMakeTheEndAFailure(t *testing.T) {
 	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
 	s.alive()
 	s.Terminate()
-	if code := s.Exits(); code != 0 {
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }

@@ -126,7 +126,7 @@ func TestARollingRestartLosesNoLikeAndBringsEveryPageBack(t *testing.T) {
 		began := time.Now()
 		all[i].Terminate()
 		checkEnding(t, all[i], drain)
-		if code := all[i].Exits(); code != 0 {
+		if code := all[i].ExitCode(); code != 0 {
 			t.Errorf("exit %d", code)
 		}
 		eventually(t, "the pages that it held know it", func() bool { return len(crowd.cuts(began)) >= held })
@@ -166,8 +166,8 @@ func checkEnding(t *testing.T, i *processtest.Instance, drain time.Duration) {
 		status, body := processtest.Get(i.Internal + "/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "draining")
 	})
-	last := i.LastScrape()
-	if ready, left := processtest.Value(t, last, "tallycast_ready"), processtest.Value(t, last, `tallycast_viewers_left_total{reason="draining"}`); ready != 0 || left <= 0 {
+	last := i.LastMetrics()
+	if ready, left := processtest.MetricValue(t, last, "tallycast_ready"), processtest.MetricValue(t, last, `tallycast_viewers_left_total{reason="draining"}`); ready != 0 || left <= 0 {
 		t.Errorf("metrics said last that ready is %v, and that %v pages left since it drains", ready, left)
 	}
 	if begun, ended := len(i.Log.Records("draining")), len(i.Log.Records("ended")); begun != 1 || ended != 1 {

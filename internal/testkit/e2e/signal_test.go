@@ -71,7 +71,7 @@ func TestServe_SIGHUPDrains(t *testing.T) {
 	v.sawEvents("live", 1)
 	began := time.Now()
 	s.Signal(syscall.SIGHUP)
-	if code := s.Exits(); code != 0 || time.Since(began) < time.Second {
+	if code := s.ExitCode(); code != 0 || time.Since(began) < time.Second {
 		t.Errorf("exit %d after %s", code, time.Since(began))
 	}
 	eventually(t, "the end of the socket", v.hasEnded)
@@ -87,13 +87,13 @@ func TestServe_SIGHUPUnderNohup(t *testing.T) {
 	if err != nil {
 		t.Fatal("nohup is missing: apt-get install coreutils")
 	}
-	p := processtest.Launch(t, nohup, nil, binary, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s")
+	p := processtest.Start(t, nohup, nil, binary, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s")
 	eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
 	url, _ := p.Log.Records("serving")[0]["url"].(string)
 	p.Signal(syscall.SIGHUP)
 	newClient(t, url).like("default/likes/x", "visitor-1", "1")
 	p.Terminate()
-	if code := p.Exits(); code != 0 || len(p.Log.Records("ended")) != 1 {
+	if code := p.ExitCode(); code != 0 || len(p.Log.Records("ended")) != 1 {
 		t.Errorf("exit %d", code)
 	}
 }

@@ -76,7 +76,7 @@ func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.
 					t.Fatalf("%v %v", response, err)
 				}
 				flooding.Go(func() { w.send(flood) }) // ends with the connection, which the server closes
-				flooding.Go(func() { w.hangsUp(processtest.Patience) })
+				flooding.Go(func() { w.hangsUp(processtest.Timeout) })
 			}
 			for range 5 {
 				beside.press()

@@ -27,8 +27,8 @@ func (i *Instance) Address() string {
 // of its own, it gets where they leave it out.
 func Serve(t testing.TB, binary string, env []string, args ...string) *Instance {
 	t.Helper()
-	i := &Instance{Process: Launch(t, binary, env, withDefaults(t, env, args)...)}
-	i.URL, i.Internal = Serving(t, i.Log, func() bool {
+	i := &Instance{Process: Start(t, binary, env, withDefaults(t, env, args)...)}
+	i.URL, i.Internal = AwaitServing(t, i.Log, func() bool {
 		if i.HasEnded() {
 			t.Fatalf("it ended with %d:\n%s", i.Command.ProcessState.ExitCode(), i.Log)
 		}
@@ -37,9 +37,9 @@ func Serve(t testing.TB, binary string, env []string, args ...string) *Instance 
 	return i
 }
 
-// Serving waits for the log record that says what is served, or until over holds,
+// AwaitServing waits for the log record that says what is served, or until over holds,
 // and returns the URLs of both listeners.
-func Serving(t testing.TB, log *LogBuffer, over func() bool) (public, internal string) {
+func AwaitServing(t testing.TB, log *LogBuffer, over func() bool) (public, internal string) {
 	t.Helper()
 	var record map[string]any
 	Eventually(t, "the line that says what is served", func() bool {
@@ -70,12 +70,12 @@ func (i *Instance) Metric(name string) float64 {
 	if status != http.StatusOK {
 		i.t.Fatalf("metrics: %d %s", status, body)
 	}
-	return Value(i.t, body, name)
+	return MetricValue(i.t, body, name)
 }
 
-// LastScrape waits for the end of an instance that drains, and returns the last page of
+// LastMetrics waits for the end of an instance that drains, and returns the last page of
 // metrics that it gave until then.
-func (i *Instance) LastScrape() (page string) {
+func (i *Instance) LastMetrics() (page string) {
 	i.t.Helper()
 	Eventually(i.t, "the end of "+i.Command.Path, func() bool {
 		if status, body := Get(i.Internal + "/metrics"); status == http.StatusOK {
@@ -86,8 +86,8 @@ func (i *Instance) LastScrape() (page string) {
 	return page
 }
 
-// Value returns what a page of metrics says of one, with its labels; -1 where nothing.
-func Value(t testing.TB, page, name string) float64 {
+// MetricValue returns what a page of metrics says of one, with its labels; -1 where nothing.
+func MetricValue(t testing.TB, page, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(page) {
 		if text, ok := strings.CutPrefix(line, name+" "); ok {

@@ -33,9 +33,9 @@ func StartNginx(t testing.TB, path string, instances ...*Instance) *Nginx {
 	n.write(t, "nginx.conf", string(shipped))
 	n.write(t, "nginx/listen.conf", "listen "+n.Address+";\n")
 	n.writeInstances(t, instances)
-	n.Process = Launch(t, "nginx", nil, "-p", n.dir, "-c", filepath.Join(n.dir, "nginx.conf"), "-e", "stderr",
+	n.Process = Start(t, "nginx", nil, "-p", n.dir, "-c", filepath.Join(n.dir, "nginx.conf"), "-e", "stderr",
 		"-g", "daemon off; pid "+filepath.Join(n.dir, "nginx.pid")+";")
-	n.EndGently() // its workers would outlive a kill
+	n.TerminateAtEnd() // its workers would outlive a kill
 	n.awaitAt(t, n.Address)
 	return n
 }

@@ -70,9 +70,9 @@ type Process struct {
 	ended chan struct{} // closed when it was waited for
 }
 
-// Launch starts a program in a directory and an environment of its own. It is
+// Start starts a program in a directory and an environment of its own. It is
 // killed at the end of the test at the latest.
-func Launch(t testing.TB, binary string, env []string, args ...string) *Process {
+func Start(t testing.TB, binary string, env []string, args ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, Log: &LogBuffer{}, Out: &LogBuffer{}, ended: make(chan struct{})}
 	p.Command = exec.Command(binary, args...)
@@ -99,12 +99,12 @@ func Launch(t testing.TB, binary string, env []string, args ...string) *Process 
 	return p
 }
 
-// EndGently asks the process to end when the test does, before it would be killed:
+// TerminateAtEnd asks the process to end when the test does, before it would be killed:
 // for programs that have children.
-func (p *Process) EndGently() {
+func (p *Process) TerminateAtEnd() {
 	p.t.Cleanup(func() {
 		p.Signal(syscall.SIGTERM)
-		p.Exits()
+		p.ExitCode()
 	})
 }
 
@@ -135,8 +135,8 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// Exits waits for the end and returns the exit code; -1 for one that was killed.
-func (p *Process) Exits() int {
+// ExitCode waits for the end and returns the exit code; -1 for one that was killed.
+func (p *Process) ExitCode() int {
 	p.t.Helper()
 	Eventually(p.t, "the end of "+p.Command.Path, p.HasEnded)
 	return p.Command.ProcessState.ExitCode()

@@ -13,8 +13,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestAProcessIsReadAndEndedByItsID(t *testing.T) {
 	const script = `trap 'exit 7' TERM; echo out; echo '{"msg":"serving","url":"http://127.0.0.1:1/base","internal":"127.0.0.1:2"}' >&2; while :; do sleep 0.01; done`
-	p := processtest.Launch(t, "sh", []string{"NAME=value"}, "-c", script)
-	public, internal := processtest.Serving(t, p.Log, p.HasEnded)
+	p := processtest.Start(t, "sh", []string{"NAME=value"}, "-c", script)
+	public, internal := processtest.AwaitServing(t, p.Log, p.HasEnded)
 	if public != "http://127.0.0.1:1/base" || internal != "http://127.0.0.1:2" {
 		t.Errorf("it serves %q and %q", public, internal)
 	}
@@ -22,13 +22,13 @@ func TestAProcessIsReadAndEndedByItsID(t *testing.T) {
 		t.Errorf("address %q", address)
 	}
 	p.Terminate()
-	if code := p.Exits(); code != 7 || p.Out.String() != "out\n" {
+	if code := p.ExitCode(); code != 7 || p.Out.String() != "out\n" {
 		t.Errorf("exit %d, out %q", code, p.Out)
 	}
-	other := processtest.Launch(t, "sh", nil, "-c", "while :; do sleep 0.01; done")
+	other := processtest.Start(t, "sh", nil, "-c", "while :; do sleep 0.01; done")
 	other.Signal(syscall.SIGSTOP)
 	other.Kill()
-	if !other.HasEnded() || other.Exits() != -1 {
+	if !other.HasEnded() || other.ExitCode() != -1 {
 		t.Error("a stopped process was not killed")
 	}
 }

@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// Patience is how long anything may take; it only costs time when it fails.
-	Patience = 30 * time.Second
+	// Timeout is how long anything may take; it only costs time when it fails.
+	Timeout = 30 * time.Second
 	// soonest and latest bound the pause between two looks at a condition. It is a
 	// share of what was waited for so far: a look at a program's metrics costs more than
 	// what most tests do, where the program looks for races.
 	soonest, latest, share = 3 * time.Millisecond, 200 * time.Millisecond, 16
 )
 
-// Eventually waits until condition holds, at most for [Patience].
+// Eventually waits until condition holds, at most for [Timeout].
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	Within(t, Patience, what, condition)
+	Within(t, Timeout, what, condition)
 }
 
 // Within waits until condition holds, at most for limit.
@@ -38,7 +38,7 @@ func Within(t testing.TB, limit time.Duration, what string, condition func() boo
 }
 
 // asker leaves no connection behind, so that nothing outlives a test.
-var asker = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
+var asker = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Timeout}
 
 // Get returns what a GET was answered; status 0 and the reason where nobody answers.
 func Get(url string) (status int, body string) {
