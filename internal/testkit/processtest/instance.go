@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// Instance is the program while it serves.
+// Instance is a running tallycast serve.
 type Instance struct {
 	*Process
-	URL      string // of its public listener, with the base path
-	Internal string // URL of its internal listener; empty where there is none
+	URL      string // of the public listener, with the base path
+	Internal string // URL of the internal listener; empty if there is none
 }
 
 // Address returns host:port of the public listener.
@@ -22,29 +22,28 @@ func (i *Instance) Address() string {
 	return address
 }
 
-// Serve starts the program with the environment and flags given and waits until it
-// says what it serves. What it needs to run beside others, free ports and a store
-// of its own, it gets where they leave it out.
+// Serve starts an instance with the given environment and flags and waits until it
+// listens. Unless they say otherwise, the instance gets free ports and its own store.
 func Serve(t testing.TB, binary string, env []string, args ...string) *Instance {
 	t.Helper()
 	i := &Instance{Process: Start(t, binary, env, withDefaults(t, env, args)...)}
 	i.URL, i.Internal = AwaitServing(t, i.Log, func() bool {
 		if i.HasEnded() {
-			t.Fatalf("it ended with %d:\n%s", i.Command.ProcessState.ExitCode(), i.Log)
+			t.Fatalf("the instance exited with %d:\n%s", i.Command.ProcessState.ExitCode(), i.Log)
 		}
 		return false
 	})
 	return i
 }
 
-// AwaitServing waits for the log record that says what is served, or until over holds,
-// and returns the URLs of both listeners.
-func AwaitServing(t testing.TB, log *LogBuffer, over func() bool) (public, internal string) {
+// AwaitServing waits for the log record "serving", or until cancelled returns true, and
+// returns the URLs of both listeners.
+func AwaitServing(t testing.TB, log *LogBuffer, cancelled func() bool) (public, internal string) {
 	t.Helper()
 	var record map[string]any
-	Eventually(t, "the line that says what is served", func() bool {
+	Eventually(t, "the log record serving", func() bool {
 		record = log.Record("serving")
-		return record != nil || over()
+		return record != nil || cancelled()
 	})
 	public, _ = record["url"].(string)
 	if address, _ := record["internal"].(string); address != "" {
@@ -53,7 +52,7 @@ func AwaitServing(t testing.TB, log *LogBuffer, over func() bool) (public, inter
 	return public, internal
 }
 
-// AwaitReady waits until the instance calls itself ready, or ended.
+// AwaitReady waits until the instance is ready, or ended.
 func (i *Instance) AwaitReady() {
 	i.t.Helper()
 	Eventually(i.t, "readiness", func() bool {
@@ -62,8 +61,7 @@ func (i *Instance) AwaitReady() {
 	})
 }
 
-// Metric returns the value of a line of the instance's metrics, named with its
-// labels; -1 where it is not there.
+// Metric returns the value of a metric, named with its labels; -1 if it is missing.
 func (i *Instance) Metric(name string) float64 {
 	i.t.Helper()
 	status, body := Get(i.Internal + "/metrics")
@@ -73,8 +71,8 @@ func (i *Instance) Metric(name string) float64 {
 	return MetricValue(i.t, body, name)
 }
 
-// LastMetrics waits for the end of an instance that drains, and returns the last page of
-// metrics that it gave until then.
+// LastMetrics waits until a draining instance ends and returns the last page of metrics
+// that it served.
 func (i *Instance) LastMetrics() (page string) {
 	i.t.Helper()
 	Eventually(i.t, "the end of "+i.Command.Path, func() bool {
@@ -86,7 +84,8 @@ func (i *Instance) LastMetrics() (page string) {
 	return page
 }
 
-// MetricValue returns what a page of metrics says of one, with its labels; -1 where nothing.
+// MetricValue returns the value of a metric, named with its labels, in a page of metrics;
+// -1 if it is missing.
 func MetricValue(t testing.TB, page, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(page) {
@@ -101,24 +100,25 @@ func MetricValue(t testing.TB, page, name string) float64 {
 	return -1
 }
 
-// withDefaults adds flags to args for what neither they nor env give.
+// withDefaults returns args, with flags for listeners and store added unless args or env
+// set them.
 func withDefaults(t testing.TB, env, args []string) []string {
 	given := func(name string) bool {
 		variable := "TALLYCAST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "="
 		return slices.ContainsFunc(env, func(pair string) bool { return strings.HasPrefix(pair, variable) }) ||
 			slices.ContainsFunc(args, func(arg string) bool { return arg == "--"+name || strings.HasPrefix(arg, "--"+name+"=") })
 	}
-	hasPlatforms := func(variable string) bool {
+	hasVariable := func(variable string) bool {
 		return slices.ContainsFunc(env, func(pair string) bool { return strings.HasPrefix(pair, variable+"=") })
 	}
 	args = slices.Clone(args)
-	if !given("listen") && !hasPlatforms("PORT") {
+	if !given("listen") && !hasVariable("PORT") {
 		args = append(args, "--listen", "127.0.0.1:0")
 	}
 	if !given("internal-listen") {
 		args = append(args, "--internal-listen", "127.0.0.1:0")
 	}
-	if !given("store") && !hasPlatforms("REDIS_URL") {
+	if !given("store") && !hasVariable("REDIS_URL") {
 		args = append(args, "--store", "sqlite:"+filepath.Join(t.TempDir(), "tally.db"))
 	}
 	return args

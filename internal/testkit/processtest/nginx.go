@@ -18,12 +18,12 @@ type Nginx struct {
 	dir string
 }
 
-// StartNginx starts nginx with the configuration file at path as it is, before
-// instances. Only the two files that it includes are the test's own.
+// StartNginx starts nginx in front of instances with the configuration file at path. The
+// test writes only the two files that it includes.
 func StartNginx(t testing.TB, path string, instances ...*Instance) *Nginx {
 	t.Helper()
 	if _, err := exec.LookPath("nginx"); err != nil {
-		t.Fatalf("this test runs a real nginx: apt-get install nginx-light (%v)", err)
+		t.Fatalf("this test needs nginx: apt-get install nginx-light (%v)", err)
 	}
 	n := &Nginx{dir: t.TempDir(), Address: FreeAddress(t)}
 	shipped, err := os.ReadFile(path)
@@ -35,25 +35,24 @@ func StartNginx(t testing.TB, path string, instances ...*Instance) *Nginx {
 	n.writeInstances(t, instances)
 	n.Process = Start(t, "nginx", nil, "-p", n.dir, "-c", filepath.Join(n.dir, "nginx.conf"), "-e", "stderr",
 		"-g", "daemon off; pid "+filepath.Join(n.dir, "nginx.pid")+";")
-	n.TerminateAtEnd() // its workers would outlive a kill
-	n.awaitAt(t, n.Address)
+	n.TerminateAtEnd() // a kill would leave its workers
+	n.await(t, n.Address)
 	return n
 }
 
-// Reload makes nginx read its configuration again, in which it has the instances
-// given and listens on one address more, which is returned: when nginx answers
-// there it has reloaded.
-func (n *Nginx) Reload(t testing.TB, instances ...*Instance) (more string) {
+// Reload makes nginx read its configuration again, with the given instances and one more
+// address to listen on. It waits until nginx answers there and returns that address.
+func (n *Nginx) Reload(t testing.TB, instances ...*Instance) (added string) {
 	t.Helper()
-	more = FreeAddress(t)
-	n.write(t, "nginx/listen.conf", "listen "+n.Address+";\nlisten "+more+";\n")
+	added = FreeAddress(t)
+	n.write(t, "nginx/listen.conf", "listen "+n.Address+";\nlisten "+added+";\n")
 	n.writeInstances(t, instances)
 	n.Signal(syscall.SIGHUP)
-	n.awaitAt(t, more)
-	return more
+	n.await(t, added)
+	return added
 }
 
-func (n *Nginx) awaitAt(t testing.TB, address string) {
+func (n *Nginx) await(t testing.TB, address string) {
 	t.Helper()
 	Eventually(t, "nginx", func() bool {
 		if n.HasEnded() {
@@ -68,7 +67,7 @@ func (n *Nginx) writeInstances(t testing.TB, instances []*Instance) {
 	t.Helper()
 	var lines []string
 	for _, i := range instances {
-		lines = append(lines, "server "+i.Address()+" max_fails=0;") // as it is shipped
+		lines = append(lines, "server "+i.Address()+" max_fails=0;") // as in the shipped file
 	}
 	n.write(t, "nginx/instances.conf", strings.Join(lines, "\n"))
 }

@@ -67,10 +67,10 @@ type Process struct {
 	Command *exec.Cmd
 
 	t     testing.TB
-	ended chan struct{} // closed when it was waited for
+	ended chan struct{} // closed after the process was waited for
 }
 
-// Start starts a program in a directory and an environment of its own. It is
+// Start starts a program in a new directory with its own environment. The process is
 // killed at the end of the test at the latest.
 func Start(t testing.TB, binary string, env []string, args ...string) *Process {
 	t.Helper()
@@ -93,14 +93,14 @@ func Start(t testing.TB, binary string, env []string, args ...string) *Process {
 			t.Errorf("%s reported a race or a panic", binary)
 		}
 		if t.Failed() {
-			t.Logf("%s %v said:\n%s", binary, p.Command.Args[1:], log)
+			t.Logf("log of %s %v:\n%s", binary, p.Command.Args[1:], log)
 		}
 	})
 	return p
 }
 
-// TerminateAtEnd asks the process to end when the test does, before it would be killed:
-// for programs that have children.
+// TerminateAtEnd terminates the process at the end of the test instead of killing it, for
+// programs with children.
 func (p *Process) TerminateAtEnd() {
 	p.t.Cleanup(func() {
 		p.Signal(syscall.SIGTERM)
@@ -108,13 +108,13 @@ func (p *Process) TerminateAtEnd() {
 	})
 }
 
-// Kill ends the process as a crash does, also while it is stopped.
+// Kill ends the process like a crash, also if it is stopped.
 func (p *Process) Kill() {
 	_ = p.Command.Process.Kill()
 	<-p.ended
 }
 
-// Terminate asks the process to end, as service managers do.
+// Terminate sends SIGTERM.
 func (p *Process) Terminate() {
 	p.t.Helper()
 	if err := p.Command.Process.Signal(syscall.SIGTERM); err != nil {
@@ -125,7 +125,7 @@ func (p *Process) Terminate() {
 // Signal sends a signal to a process that may have ended already.
 func (p *Process) Signal(signal os.Signal) { _ = p.Command.Process.Signal(signal) }
 
-// HasEnded tells whether the process is gone.
+// HasEnded reports whether the process ended.
 func (p *Process) HasEnded() bool {
 	select {
 	case <-p.ended:
@@ -135,7 +135,7 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// ExitCode waits for the end and returns the exit code; -1 for one that was killed.
+// ExitCode waits until the process ends and returns its exit code; -1 if it was killed.
 func (p *Process) ExitCode() int {
 	p.t.Helper()
 	Eventually(p.t, "the end of "+p.Command.Path, p.HasEnded)

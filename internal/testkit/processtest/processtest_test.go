@@ -11,7 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestAProcessIsReadAndEndedByItsID(t *testing.T) {
+// A process is read by its log and ended by its id, also if it is stopped.
+func TestProcess_StartAndEnd(t *testing.T) {
 	const script = `trap 'exit 7' TERM; echo out; echo '{"msg":"serving","url":"http://127.0.0.1:1/base","internal":"127.0.0.1:2"}' >&2; while :; do sleep 0.01; done`
 	p := processtest.Start(t, "sh", []string{"NAME=value"}, "-c", script)
 	public, internal := processtest.AwaitServing(t, p.Log, p.HasEnded)

@@ -11,38 +11,40 @@ import (
 )
 
 const (
-	// Timeout is how long anything may take; it only costs time when it fails.
+	// Timeout is how long tests wait for a condition. A long one costs time only if the
+	// test fails.
 	Timeout = 30 * time.Second
-	// soonest and latest bound the pause between two looks at a condition. It is a
-	// share of what was waited for so far: a look at a program's metrics costs more than
-	// what most tests do, where the program looks for races.
-	soonest, latest, share = 3 * time.Millisecond, 200 * time.Millisecond, 16
+
+	// The pause between two checks of a condition is a share of the time waited so far,
+	// between minPause and maxPause: reading a program's metrics is expensive.
+	minPause, maxPause, pauseShare = 3 * time.Millisecond, 200 * time.Millisecond, 16
 )
 
-// Eventually waits until condition holds, at most for [Timeout].
+// Eventually waits until condition returns true, at most for [Timeout].
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	Within(t, Timeout, what, condition)
 }
 
-// Within waits until condition holds, at most for limit.
+// Within waits until condition returns true, at most for limit.
 func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	for began := time.Now(); !condition(); {
 		waited := time.Since(began)
 		if waited > limit {
-			t.Fatalf("waited in vain for %s: %s", limit, what)
+			t.Fatalf("timeout after %s: %s", limit, what)
 		}
-		time.Sleep(max(soonest, min(waited/share, latest)))
+		time.Sleep(max(minPause, min(waited/pauseShare, maxPause)))
 	}
 }
 
-// asker leaves no connection behind, so that nothing outlives a test.
-var asker = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Timeout}
+// getClient leaves no connection open after the test.
+var getClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Timeout}
 
-// Get returns what a GET was answered; status 0 and the reason where nobody answers.
+// Get sends a GET request and returns status and body; status 0 and the reason if there
+// is no response.
 func Get(url string) (status int, body string) {
-	response, err := asker.Get(url)
+	response, err := getClient.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -54,12 +56,11 @@ func Get(url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// Ports that are given to servers; Linux takes those of outgoing connections from
-// 32768 to 60999, any of which may be taken while a server is restarted.
+// Servers get ports of this range. Linux takes the ports of outgoing connections from
+// 32768 to 60999; a server that restarts could find such a port taken.
 const firstPort, ports = 12_000, 18_000
 
-// FreePort returns a port of 127.0.0.1 on which nobody listens, and which no outgoing
-// connection will have.
+// FreePort returns a port of 127.0.0.1 on which no process listens.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range ports {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// LogBuffer keeps what is written to it. It is safe for concurrent use; the zero value
-// is empty.
+// LogBuffer collects the output of a process. It is safe for concurrent use; the zero
+// value is empty.
 type LogBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -26,7 +26,7 @@ func (b *LogBuffer) String() string {
 	return b.text.String()
 }
 
-// Records returns the JSON log records with that message, in their order.
+// Records returns the JSON log records with a message, in order.
 func (b *LogBuffer) Records(message string) (found []map[string]any) {
 	for line := range strings.Lines(b.String()) {
 		var record map[string]any
@@ -37,7 +37,7 @@ func (b *LogBuffer) Records(message string) (found []map[string]any) {
 	return found
 }
 
-// Record returns the first of [Book.Records]; nil before it came.
+// Record returns the first of [LogBuffer.Records], or nil.
 func (b *LogBuffer) Record(message string) map[string]any {
 	if found := b.Records(message); len(found) > 0 {
 		return found[0]
