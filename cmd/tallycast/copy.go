@@ -73,7 +73,7 @@ func copyStore(p *process) int {
 	return p.tellCopied(copied, replace)
 }
 
-func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.Scope, replace bool) (copied transfer.Copied, err error) {
+func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.Scope, replace bool) (copied transfer.CopyReport, err error) {
 	source, closeSource, err := stores.read(p.ctx, from)
 	if err != nil {
 		return copied, err
@@ -108,10 +108,10 @@ func (p *process) copyStore(stores directStores, from, to storeURL, scope tally.
 	for _, m := range meters {
 		m.end()
 	}
-	if copied.Topics+copied.Contributions+copied.Orders == 0 {
+	if copied.Topics+copied.Contributions+copied.Settings == 0 {
 		return copied, err
 	}
-	detail := fmt.Sprintf("%s, %s and %s", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"), counted(int(copied.Orders), "order"))
+	detail := fmt.Sprintf("%s, %s and %s", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"), counted(int(copied.Settings), "order"))
 	if err != nil {
 		detail += ", cut off"
 	}
@@ -136,11 +136,11 @@ func differ(ctx context.Context, source transfer.Source, target store) (err erro
 }
 
 // tellCopied says what was copied and what differs, and returns the exit code.
-func (p *process) tellCopied(copied transfer.Copied, replace bool) int {
+func (p *process) tellCopied(copied transfer.CopyReport, replace bool) int {
 	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"))
 	var differ, more []transfer.Difference
 	for _, d := range copied.Differences {
-		if d.More && copied.Held && !replace {
+		if d.TargetHasMore && copied.TargetHadTopics && !replace {
 			more = append(more, d)
 		} else {
 			differ = append(differ, d)
@@ -150,11 +150,11 @@ func (p *process) tellCopied(copied transfer.Copied, replace bool) int {
 		fmt.Fprintf(p.stdout, "%s held something before and hold more now:\n", counted(len(more), "topic"))
 		p.nameDifferences(more)
 	}
-	if len(copied.Moving) > 0 {
-		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(copied.Moving), "topic"))
-		for i, topic := range copied.Moving {
+	if len(copied.ChangedInSource) > 0 {
+		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(copied.ChangedInSource), "topic"))
+		for i, topic := range copied.ChangedInSource {
 			if i == maxNamed {
-				fmt.Fprintf(p.stdout, "  and %d more\n", len(copied.Moving)-i)
+				fmt.Fprintf(p.stdout, "  and %d more\n", len(copied.ChangedInSource)-i)
 				break
 			}
 			fmt.Fprintf(p.stdout, "  %s\n", printable(topic.String()))
@@ -168,7 +168,7 @@ func (p *process) tellCopied(copied transfer.Copied, replace bool) int {
 	if len(more) == 0 {
 		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
 	}
-	if len(copied.Moving) > 0 {
+	if len(copied.ChangedInSource) > 0 {
 		return exitChanged
 	}
 	return exitOK
@@ -180,6 +180,6 @@ func (p *process) nameDifferences(differences []transfer.Difference) {
 			fmt.Fprintf(p.stdout, "  and %d more\n", len(differences)-i)
 			return
 		}
-		fmt.Fprintf(p.stdout, "  %s  %s\n", printable(d.Topic.String()), d.What)
+		fmt.Fprintf(p.stdout, "  %s  %s\n", printable(d.Topic.String()), d.Detail)
 	}
 }

@@ -109,7 +109,7 @@ type importing struct {
 	as      tally.EditKind
 	dry     bool
 	store   storeURL // the zero value: the service is asked
-	naming  importer.Naming
+	naming  importer.Mapping
 	layout  importer.Layout
 	path    string // - is standard input; empty with from
 
@@ -162,7 +162,7 @@ func (p *process) readImport() (i importing, err error) {
 		dry:     one(r, "dry-run", parseBool),
 		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
 	}
-	i.naming = importer.Naming{
+	i.naming = importer.Mapping{
 		Site:      one(r, "site", parseSiteName),
 		Metrics:   many(r, "take", parseTaken),
 		Hosts:     many(r, "host", parseHosts),
@@ -248,12 +248,12 @@ func (p *process) restore(i importing, in *input) (report transfer.Report, err e
 	defer m.end()
 	options := transfer.ImportOptions{
 		Replace:  i.replace,
-		Patience: importPatience,
-		Refused: func(r transfer.Refusal) {
+		RetryFor: importPatience,
+		OnRefusal: func(r transfer.Refusal) {
 			m.end()
 			fmt.Fprintf(p.stderr, "%s: %s\n", printable(i.path), printable(r.String()))
 		},
-		Progress: func(done transfer.Progress) {
+		OnProgress: func(done transfer.Progress) {
 			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
 		},
 	}
@@ -266,7 +266,7 @@ func (p *process) restore(i importing, in *input) (report transfer.Report, err e
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
 	report, err = transfer.Import(p.ctx, target, in, options)
-	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions+report.Orders > 0 {
+	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions+report.Settings > 0 {
 		err = errors.Join(err, direct.audit(p.carriedThrough(), i, report))
 	}
 	return report, err
@@ -307,7 +307,7 @@ func (p *process) importTarget(i importing, in *input, options *transfer.ImportO
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	options.Fingerprint = tally.NewHasher(kept).Fingerprint()
-	return &directTarget{Target: transfer.Into(s, stores.catalog), store: s}, s.Close, nil
+	return &directTarget{Target: transfer.NewStoreTarget(s, stores.catalog), store: s}, s.Close, nil
 }
 
 // directTarget is a store that an export is imported into.
@@ -323,7 +323,7 @@ func (t *directTarget) audit(ctx context.Context, i importing, report transfer.R
 	}
 	return t.store.AppendAudit(ctx, tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
-		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Orders), "order")),
+		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Settings), "order")),
 	})
 }
 
@@ -334,7 +334,7 @@ func (nowhere) Begin(context.Context, transfer.Header) error { return nil }
 func (nowhere) Store(context.Context, bool, []transfer.Line) ([]transfer.Refusal, error) {
 	return nil, nil
 }
-func (nowhere) Order(context.Context, string, string) error { return nil }
+func (nowhere) SetSetting(context.Context, string, string) error { return nil }
 
 // input is a file that is read, decompressed where it must be.
 type input struct {

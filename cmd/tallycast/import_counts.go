@@ -79,7 +79,7 @@ var figures = map[string][]string{
 }
 
 // findCounts reads plain counts, from wherever they are.
-func (p *process) findCounts(i importing) (counts importer.Counts, err error) {
+func (p *process) findCounts(i importing) (counts importer.Result, err error) {
 	if i.format == "keys" {
 		return p.findKeys(i)
 	}
@@ -151,8 +151,8 @@ func openCounts(path string) (file importer.File, closeIt func() error, err erro
 }
 
 // findKeys reads the keys of a Redis.
-func (p *process) findKeys(i importing) (counts importer.Counts, err error) {
-	options, err := importer.ParsePlainKeys(i.pattern, i.topic, i.seen)
+func (p *process) findKeys(i importing) (counts importer.Result, err error) {
+	options, err := importer.ParseKeyPatterns(i.pattern, i.topic, i.seen)
 	if err != nil {
 		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
@@ -162,15 +162,15 @@ func (p *process) findKeys(i importing) (counts importer.Counts, err error) {
 		return counts, fmt.Errorf("--from: %w", err)
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	return importer.ReadPlainKeys(p.ctx, redis, options)
+	return importer.ReadKeys(p.ctx, redis, options)
 }
 
 // importCounts makes plain counts seeds, or says what that would change.
-func (p *process) importCounts(i importing, found importer.Counts) int {
-	for _, r := range found.Refused {
+func (p *process) importCounts(i importing, found importer.Result) int {
+	for _, r := range found.Refusals {
 		fmt.Fprintln(p.stderr, printable(whereRefused(i.path, r)+r.Reason))
 	}
-	if more := found.RefusedEntries - int64(len(found.Refused)); more > 0 {
+	if more := found.Refused - int64(len(found.Refusals)); more > 0 {
 		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
 	}
 	numbers, closeIt, err := p.importNumbers(i)
@@ -191,14 +191,14 @@ func (p *process) importCounts(i importing, found importer.Counts) int {
 	if err := tellCounts(p.stdout, i, found, planned); err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}
-	if failed > 0 || found.RefusedEntries > 0 {
+	if failed > 0 || found.Refused > 0 {
 		return exitFailure
 	}
 	return exitOK
 }
 
 // whereRefused names the line of an entry. The reason names a key of a Redis.
-func whereRefused(path string, r importer.CountRefusal) string {
+func whereRefused(path string, r importer.Refusal) string {
 	switch {
 	case r.Line == 0:
 		return ""
@@ -338,7 +338,7 @@ func editable(catalog *tally.Catalog, topic tally.Topic) error {
 
 // tellCounts shows what would change, or in which topics others were seen than
 // counted, and says what was done.
-func tellCounts(out io.Writer, i importing, found importer.Counts, planned []importer.Planned) error {
+func tellCounts(out io.Writer, i importing, found importer.Result, planned []importer.Planned) error {
 	changed := 0
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	head := "TOPIC\tCOUNT\tBECAME\tFOUND"
@@ -378,8 +378,8 @@ func tellCounts(out io.Writer, i importing, found importer.Counts, planned []imp
 	if i.seen != "" {
 		fmt.Fprintf(out, "%s were seen by the keys of who was counted. Where that is another number than the count, the count holds.\n", thousands(seen))
 	}
-	for _, why := range slices.Sorted(maps.Keys(found.LeftOut)) {
-		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.LeftOut[why]), why)
+	for _, why := range slices.Sorted(maps.Keys(found.Skipped)) {
+		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.Skipped[why]), why)
 	}
 	for _, note := range found.Notes {
 		fmt.Fprintln(out, printable(note))
@@ -388,7 +388,7 @@ func tellCounts(out io.Writer, i importing, found importer.Counts, planned []imp
 }
 
 // entriesOf writes how many lines or keys were read.
-func entriesOf(c importer.Counts) string {
+func entriesOf(c importer.Result) string {
 	unit := c.Unit + "s"
 	switch {
 	case c.Entries == 1:

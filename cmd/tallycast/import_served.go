@@ -22,12 +22,12 @@ type servedTarget struct {
 func (t *servedTarget) Begin(ctx context.Context, header transfer.Header) error {
 	t.header = header
 	t.header.Secret = nil // is the service's own, or it refuses
-	_, err := t.send(ctx, false, transfer.Piece(t.header, nil))
+	_, err := t.send(ctx, false, transfer.EncodePart(t.header, nil))
 	return err
 }
 
 func (t *servedTarget) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
-	report, err := t.send(ctx, replace, transfer.Piece(t.header, lines))
+	report, err := t.send(ctx, replace, transfer.EncodePart(t.header, lines))
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,8 @@ func (t *servedTarget) Store(ctx context.Context, replace bool, lines []transfer
 	return refused, nil
 }
 
-func (t *servedTarget) Order(ctx context.Context, name, value string) error {
-	_, err := t.send(ctx, false, transfer.OrderPiece(t.header, name, value))
+func (t *servedTarget) SetSetting(ctx context.Context, name, value string) error {
+	_, err := t.send(ctx, false, transfer.EncodeSettingPart(t.header, name, value))
 	return err
 }
 

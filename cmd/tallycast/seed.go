@@ -87,7 +87,7 @@ func seedTopics(p *process) int {
 	if err != nil {
 		return fail(p.stderr, exitFailure, fmt.Errorf("the site map cannot be read: %w", err))
 	}
-	found := seed.NewFolder(rules, p.args...).Look(p.ctx)
+	found := seed.NewFolder(rules, p.args...).Scan(p.ctx)
 	for _, problem := range found.Problems {
 		fmt.Fprintln(p.stderr, printable(problem.String()))
 	}
@@ -129,7 +129,7 @@ func (r *reader) readRules(prefix string) seed.Rules {
 		AddPrefix:   one(r, prefix+"add-prefix", parseKeyPrefix),
 	}
 	if len(r.problems) == 0 {
-		if err := rules.Check(); err != nil {
+		if err := rules.Validate(); err != nil {
 			r.refuse(prefix+"field", err)
 		}
 	}

@@ -139,7 +139,7 @@ func (s *seeder) run(ctx context.Context) error {
 	for {
 		s.checkMark(ctx)
 		began := time.Now()
-		found := s.folder.Look(ctx)
+		found := s.folder.Scan(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}

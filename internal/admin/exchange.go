@@ -131,11 +131,11 @@ func (q *request) importNumbers() error {
 		return err
 	}
 	refused := []transfer.Refusal{} // the asker counts lines of a larger file
-	report, err := transfer.Import(q.carriedThrough(), transfer.Into(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
+	report, err := transfer.Import(q.carriedThrough(), transfer.NewStoreTarget(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
-		Piece:       true,
-		Refused: func(r transfer.Refusal) {
+		Part:        true,
+		OnRefusal: func(r transfer.Refusal) {
 			if len(refused) < maxRefusals {
 				refused = append(refused, r)
 			}
@@ -151,7 +151,7 @@ func (q *request) importNumbers() error {
 
 // auditImport notes what an import stored, if anything.
 func (q *request) auditImport(report transfer.Report, replace bool) error {
-	if report.Topics+report.Contributions+report.Orders == 0 {
+	if report.Topics+report.Contributions+report.Settings == 0 {
 		return nil
 	}
 	target := "merge"
@@ -159,5 +159,5 @@ func (q *request) auditImport(report transfer.Report, replace bool) error {
 		target = "replace"
 	}
 	return q.s.owner.Audit(q.carriedThrough(), q.actor(), "import", target,
-		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Orders), "order")))
+		fmt.Sprintf("a piece of an export with %s, %s and %s", tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Settings), "order")))
 }

@@ -25,22 +25,22 @@ type Count struct {
 	Seen int64
 }
 
-// Counts are what an importer found.
-type Counts struct {
-	Counts  []Count        // sorted by topic, each topic once
-	Refused []CountRefusal // what was not understood, the first maxRefusals
-	// LeftOut says how much was left out on purpose, by why, such as "of bots".
-	LeftOut map[string]int64
+// Result are what an importer found.
+type Result struct {
+	Counts   []Count   // sorted by topic, each topic once
+	Refusals []Refusal // what was not understood, the first maxRefusals
+	// Skipped says how much was left out on purpose, by why, such as "of bots".
+	Skipped map[string]int64
 	// Notes are what the owner should know of the file.
 	Notes []string
 	// Entries are how many rows, objects or keys were read, and how many of them refused.
-	Entries, RefusedEntries int64
+	Entries, Refused int64
 	// Unit is what an entry is called, such as "line".
 	Unit string
 }
 
-// CountRefusal is an entry that was not understood.
-type CountRefusal struct {
+// Refusal is an entry that was not understood.
+type Refusal struct {
 	File   string // within an archive; empty otherwise
 	Line   int64  // 0 if there are no lines
 	Reason string
@@ -53,23 +53,23 @@ const (
 	maxTopics = 4_000_000
 )
 
-// adder gathers counts by topic.
-type adder struct {
+// collector gathers counts by topic.
+type collector struct {
 	found  map[tally.Topic]*Count
-	result Counts
+	result Result
 	full   error // why no more can be kept
 }
 
-func newAdder(unit string) *adder {
-	return &adder{
+func newCollector(unit string) *collector {
+	return &collector{
 		found:  map[tally.Topic]*Count{},
-		result: Counts{LeftOut: map[string]int64{}, Unit: unit},
+		result: Result{Skipped: map[string]int64{}, Unit: unit},
 	}
 }
 
 // add adds to a topic's count. A sum that no topic can have stays one, so that its edit
 // is refused.
-func (a *adder) add(topic tally.Topic, n int64) {
+func (a *collector) add(topic tally.Topic, n int64) {
 	if c := a.found[topic]; c != nil {
 		c.Count = min(c.Count+n, tally.MaxValue+1)
 		return
@@ -78,7 +78,7 @@ func (a *adder) add(topic tally.Topic, n int64) {
 }
 
 // atLeast raises a topic's count: for figures that several entries repeat.
-func (a *adder) atLeast(topic tally.Topic, n int64) {
+func (a *collector) atLeast(topic tally.Topic, n int64) {
 	if c := a.found[topic]; c == nil || c.Count < n {
 		a.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
 	}
@@ -87,18 +87,18 @@ func (a *adder) atLeast(topic tally.Topic, n int64) {
 // errSkip says that a line holds no entry.
 var errSkip = errors.New("it holds no entry")
 
-// used counts an entry, which was left out or refused if err is not nil. It returns an
+// record counts an entry, which was left out or refused if err is not nil. It returns an
 // error if there is too much to keep.
-func (a *adder) used(file string, line int64, err error) error {
+func (a *collector) record(file string, line int64, err error) error {
 	if errors.Is(err, errSkip) {
 		return nil
 	}
 	a.result.Entries++
 	switch {
 	case errors.Is(err, errOtherHost):
-		a.leaveOut("entries of other hosts")
+		a.skip("entries of other hosts")
 	case errors.Is(err, errNoHost):
-		a.leaveOut("entries without a host")
+		a.skip("entries without a host")
 	case err != nil:
 		a.refuse(file, line, err)
 	}
@@ -109,21 +109,21 @@ func (a *adder) used(file string, line int64, err error) error {
 }
 
 // refuse notes that an entry was not understood.
-func (a *adder) refuse(file string, line int64, err error) {
-	a.result.RefusedEntries++
-	if len(a.result.Refused) < maxRefusals {
-		a.result.Refused = append(a.result.Refused, CountRefusal{file, line, err.Error()})
+func (a *collector) refuse(file string, line int64, err error) {
+	a.result.Refused++
+	if len(a.result.Refusals) < maxRefusals {
+		a.result.Refusals = append(a.result.Refusals, Refusal{file, line, err.Error()})
 	}
 }
 
-func (a *adder) leaveOut(why string) { a.result.LeftOut[why]++ }
+func (a *collector) skip(why string) { a.result.Skipped[why]++ }
 
-func (a *adder) note(format string, args ...any) {
+func (a *collector) note(format string, args ...any) {
 	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
 }
 
 // noteHosts tells which hosts were left out or not found.
-func (a *adder) noteHosts(chosen chosenHosts) {
+func (a *collector) noteHosts(chosen hostFilter) {
 	if others := chosen.others(); others != "" {
 		a.note("Pages of other hosts were left out: %s. To add hosts up, name them in one run: --host A --host B.", others)
 	}
@@ -132,8 +132,8 @@ func (a *adder) noteHosts(chosen chosenHosts) {
 	}
 }
 
-// counts returns what was found.
-func (a *adder) counts() Counts {
+// sorted returns what was found.
+func (a *collector) sorted() Result {
 	a.result.Counts = make([]Count, 0, len(a.found))
 	for _, c := range a.found {
 		a.result.Counts = append(a.result.Counts, *c)

@@ -60,8 +60,8 @@ func TestApply_ExportedCounts(t *testing.T) {
 			read = importer.ReadCountsJSON
 		}
 		found, err := read(file(out.String()), importer.Layout{})
-		if err != nil || found.RefusedEntries > 0 {
-			t.Fatalf("%+v, %v", found.Refused, err)
+		if err != nil || found.Refused > 0 {
+			t.Fatalf("%+v, %v", found.Refusals, err)
 		}
 		to := importer.NumbersOf(open(t))
 		for _, as := range []tally.EditKind{tally.EditSeed, tally.EditCount, tally.EditAdjustment} {

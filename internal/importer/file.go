@@ -148,7 +148,7 @@ func FormatOf(f File) string {
 
 // eachLine passes the lines of a member with their numbers to use. Blank lines are left out.
 // What use does not understand is refused.
-func (a archive) eachLine(add *adder, name string, use func(text []byte) error) (err error) {
+func (a archive) eachLine(add *collector, name string, use func(text []byte) error) (err error) {
 	text, closer, err := a.open(name)
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (a archive) eachLine(add *adder, name string, use func(text []byte) error) 
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		if err := add.used(name, number, use(lines.Bytes())); err != nil {
+		if err := add.record(name, number, use(lines.Bytes())); err != nil {
 			return err
 		}
 	}

@@ -23,11 +23,11 @@ func FuzzImporters(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Add(goatArchive(f, "x/", nil))
-	plain := func(read func(importer.File, importer.Layout) (importer.Counts, error)) func(importer.File, importer.Naming) (importer.Counts, error) {
-		return func(r importer.File, _ importer.Naming) (importer.Counts, error) { return read(r, importer.Layout{}) }
+	plain := func(read func(importer.File, importer.Layout) (importer.Result, error)) func(importer.File, importer.Mapping) (importer.Result, error) {
+		return func(r importer.File, _ importer.Mapping) (importer.Result, error) { return read(r, importer.Layout{}) }
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, read := range []func(importer.File, importer.Naming) (importer.Counts, error){
+		for _, read := range []func(importer.File, importer.Mapping) (importer.Result, error){
 			importer.ReadGoatCounter, importer.ReadUmami, importer.ReadApplause, importer.ReadBusuanzi,
 			plain(importer.ReadCountsCSV), plain(importer.ReadCountsJSON),
 		} {

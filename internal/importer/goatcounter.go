@@ -16,7 +16,7 @@ import (
 // form (https://www.goatcounter.com/help/export-json), or CSV in versions 1 and 2
 // (https://www.goatcounter.com/help/export). A path may begin with a host, as sites with
 // several domains store it; Naming.Hosts selects among them.
-func ReadGoatCounter(file File, naming Naming) (Counts, error) {
+func ReadGoatCounter(file File, naming Mapping) (Result, error) {
 	if file.isArchive() {
 		return readGoatArchive(file, naming)
 	}
@@ -37,7 +37,7 @@ func openGoatRows(file File) (goatRows, error) {
 	if err != nil {
 		return goatRows{}, err
 	}
-	header, rows, err := openRows(text)
+	header, rows, err := openTable(text)
 	if err != nil {
 		return goatRows{}, err
 	}
@@ -51,15 +51,15 @@ func openGoatRows(file File) (goatRows, error) {
 }
 
 // each passes the views of pages to use. Views of bots and events are left out.
-func (g goatRows) each(a *adder, use func(path, session string, isFirst bool) error) error {
+func (g goatRows) each(a *collector, use func(path, session string, isFirst bool) error) error {
 	width := max(g.at["path"], g.at["event"], g.at["bot"], g.at["session"], g.at["firstvisit"]) + 1
 	return a.eachRow(g.rows, "", width, func(row []string) error {
 		switch {
 		case isTrue(row[g.at["event"]]):
-			a.leaveOut("events")
+			a.skip("events")
 			return nil
 		case row[g.at["bot"]] != "0" && row[g.at["bot"]] != "":
-			a.leaveOut("views of bots")
+			a.skip("views of bots")
 			return nil
 		}
 		return use(row[g.at["path"]], row[g.at["session"]], isTrue(row[g.at["firstvisit"]]))
@@ -70,28 +70,28 @@ func isTrue(text string) bool { return strings.EqualFold(text, "true") || text =
 
 // readGoatCSV reads CSV. A page's views are its rows, its visitors those that were the
 // first of their session there; those of the site are its sessions.
-func readGoatCSV(file File, naming Naming) (Counts, error) {
+func readGoatCSV(file File, naming Mapping) (Result, error) {
 	first, err := openGoatRows(file)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	var paths goatHosts
-	scan := newAdder("line")
+	scan := newCollector("line")
 	if err := first.each(scan, func(path, _ string, _ bool) error { paths.add(path, naming.Hosts); return nil }); err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if scan.result.Entries == 0 {
-		return Counts{}, errNoViews
+		return Result{}, errNoViews
 	}
-	chosen, err := paths.choose(naming.Hosts)
+	chosen, err := paths.filter(naming.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	again, err := openGoatRows(file)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
-	a := newAdder("line")
+	a := newCollector("line")
 	sessions := a.newDistinct()
 	err = again.each(a, func(path, session string, isFirst bool) error {
 		host, path := paths.split(path)
@@ -102,11 +102,11 @@ func readGoatCSV(file File, naming Naming) (Counts, error) {
 		if err != nil {
 			return err
 		}
-		return a.view(naming, key, isFirst, sessions.add(session))
+		return a.addView(naming, key, isFirst, sessions.add(session))
 	})
 	paths.note(a)
 	a.noteHosts(chosen)
-	return a.counts(), err
+	return a.sorted(), err
 }
 
 // hostName matches a host with a domain, or localhost.
@@ -148,9 +148,9 @@ func (g *goatHosts) add(path string, wanted []string) {
 	}
 }
 
-// choose decides whether paths begin with hosts, and which are taken: if one that is
+// filter decides whether paths begin with hosts, and which are taken: if one that is
 // wanted occurs, or if all paths begin with what looks like a host.
-func (g *goatHosts) choose(wanted []string) (chosenHosts, error) {
+func (g *goatHosts) filter(wanted []string) (hostFilter, error) {
 	named := hosts{}
 	plain := g.plain
 	for host, n := range g.single {
@@ -166,14 +166,14 @@ func (g *goatHosts) choose(wanted []string) (chosenHosts, error) {
 		}
 	}
 	if g.begin = len(named) > 0 && (len(g.wanted) > 0 || plain == 0); !g.begin {
-		return hosts{}.choose(wanted)
+		return hosts{}.filter(wanted)
 	}
 	for host := range g.single {
 		if named[host] == 0 {
 			delete(g.single, host)
 		}
 	}
-	return named.choose(wanted)
+	return named.filter(wanted)
 }
 
 // split returns the host of a path, if paths begin with hosts, and the path on it.
@@ -189,15 +189,15 @@ func (g *goatHosts) split(path string) (host, rest string) {
 }
 
 // note tells of paths that may begin with a host.
-func (g *goatHosts) note(a *adder) {
+func (g *goatHosts) note(a *collector) {
 	if !g.begin && len(g.folders) > 0 {
-		a.note("Paths below %s were taken as folders. If that is a host, name it with --host.", g.folders.list(none))
+		a.note("Paths below %s were taken as folders. If that is a host, name it with --host.", g.folders.format(none))
 	}
 }
 
-// view counts a view of a page, and whether it brings a visitor to the page and one to
+// addView counts a view of a page, and whether it brings a visitor to the page and one to
 // the site.
-func (a *adder) view(naming Naming, key string, newToPage, newToSite bool) error {
+func (a *collector) addView(naming Mapping, key string, newToPage, newToSite bool) error {
 	for _, each := range []struct {
 		figure, key string
 		counts      bool
@@ -222,7 +222,7 @@ func (a *adder) view(naming Naming, key string, newToPage, newToSite bool) error
 // hash: a million of them take some 40 MB less than their texts would, and one of a
 // million is mistaken with a chance of less than one in ten million.
 type distinct struct {
-	adder *adder // is told if there are too many
+	adder *collector // is told if there are too many
 	seed  maphash.Seed
 	seen  map[uint64]struct{}
 }
@@ -230,7 +230,7 @@ type distinct struct {
 // maxDistinct bounds how many texts are told apart: some GiB of memory.
 const maxDistinct = 100_000_000
 
-func (a *adder) newDistinct() distinct {
+func (a *collector) newDistinct() distinct {
 	return distinct{a, maphash.MakeSeed(), map[uint64]struct{}{}}
 }
 

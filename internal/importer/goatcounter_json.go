@@ -30,26 +30,26 @@ const (
 // readGoatArchive reads the archive of JSON. GoatCounter counts visits: a visitor's
 // first view of a page within eight hours. Views and the visitors of the whole site are
 // not in it.
-func readGoatArchive(file File, naming Naming) (Counts, error) {
+func readGoatArchive(file File, naming Mapping) (Result, error) {
 	members, err := file.archive()
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if err := checkGoatInfo(members); err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if naming.Metrics[FigureVisitors] == "" {
-		return Counts{}, errors.New("GoatCounter's JSON export has visits alone: --take visitors=METRIC says which metric they become")
+		return Result{}, errors.New("GoatCounter's JSON export has visits alone: --take visitors=METRIC says which metric they become")
 	}
-	a := newAdder("line")
+	a := newCollector("line")
 	pages, err := readGoatPaths(a, members, naming.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	scanned := a.result.Entries
-	chosen, err := pages.hosts.choose(naming.Hosts)
+	chosen, err := pages.hosts.filter(naming.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	err = members.eachLine(a, goatHits, func(text []byte) error {
 		var hit struct {
@@ -68,7 +68,7 @@ func readGoatArchive(file File, naming Naming) (Counts, error) {
 			return err
 		}
 		if page.isEvent {
-			a.leaveOut("events")
+			a.skip("events")
 			return nil
 		}
 		host, path := pages.hosts.split(page.path)
@@ -79,18 +79,18 @@ func readGoatArchive(file File, naming Naming) (Counts, error) {
 		if err != nil {
 			return err
 		}
-		return a.figure(naming, FigureVisitors, key, n)
+		return a.addFigure(naming, FigureVisitors, key, n)
 	})
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if a.result.Entries == scanned {
-		return Counts{}, errors.New("the export has no visits: " + goatHits + " is empty")
+		return Result{}, errors.New("the export has no visits: " + goatHits + " is empty")
 	}
 	a.note("GoatCounter's JSON export counts visits, which became visitors; --take visitors=views makes them views.")
 	pages.hosts.note(a)
 	a.noteHosts(chosen)
-	return a.counts(), nil
+	return a.sorted(), nil
 }
 
 // checkGoatInfo returns an error if the archive is no export of a version that is known.
@@ -128,7 +128,7 @@ type goatPage struct {
 	isEvent bool
 }
 
-func readGoatPaths(a *adder, members archive, wanted []string) (*goatPages, error) {
+func readGoatPaths(a *collector, members archive, wanted []string) (*goatPages, error) {
 	pages := &goatPages{paths: map[string]goatPage{}}
 	size := 0
 	err := members.eachLine(a, goatPaths, func(text []byte) error {

@@ -52,8 +52,8 @@ func (h hosts) add(host string) {
 	}
 }
 
-// list names hosts with their entries, those with most first.
-func (h hosts) list(leftOut func(host string) bool) string {
+// format names hosts with their entries, those with most first.
+func (h hosts) format(leftOut func(host string) bool) string {
 	names := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
 		if h[a] != h[b] {
 			return int(h[b] - h[a])
@@ -74,20 +74,20 @@ func (h hosts) list(leftOut func(host string) bool) string {
 
 func none(string) bool { return false }
 
-// chosenHosts says which entries of a file are taken.
-type chosenHosts struct {
+// hostFilter says which entries of a file are taken.
+type hostFilter struct {
 	named  hosts
 	taken  map[string]bool
 	noHost bool // entries without a host are taken
 }
 
-// choose returns which hosts are taken: those that are wanted, else the only one.
+// filter returns which hosts are taken: those that are wanted, else the only one.
 // Entries without a host are taken if all hosts of the file are.
-func (h hosts) choose(wanted []string) (chosenHosts, error) {
-	c := chosenHosts{named: h, taken: map[string]bool{}, noHost: true}
+func (h hosts) filter(wanted []string) (hostFilter, error) {
+	c := hostFilter{named: h, taken: map[string]bool{}, noHost: true}
 	if len(wanted) == 0 {
 		if len(h) > 1 {
-			return c, fmt.Errorf("the file has pages of several hosts: %s; say with --host whose pages to take, and repeat it to add hosts up", h.list(none))
+			return c, fmt.Errorf("the file has pages of several hosts: %s; say with --host whose pages to take, and repeat it to add hosts up", h.format(none))
 		}
 		wanted = slices.Collect(maps.Keys(h))
 	}
@@ -97,7 +97,7 @@ func (h hosts) choose(wanted []string) (chosenHosts, error) {
 		found = found || h[host] > 0
 	}
 	if len(h) > 0 && !found {
-		return c, fmt.Errorf("the file has no page of %s; it has pages of %s", strings.Join(wanted, " or "), h.list(none))
+		return c, fmt.Errorf("the file has no page of %s; it has pages of %s", strings.Join(wanted, " or "), h.format(none))
 	}
 	for host := range h {
 		c.noHost = c.noHost && c.taken[host]
@@ -106,7 +106,7 @@ func (h hosts) choose(wanted []string) (chosenHosts, error) {
 }
 
 // check returns [errOtherHost] or [errNoHost] if an entry of that host is left out.
-func (c chosenHosts) check(host string) error {
+func (c hostFilter) check(host string) error {
 	switch {
 	case host == "" && !c.noHost:
 		return errNoHost
@@ -117,12 +117,12 @@ func (c chosenHosts) check(host string) error {
 }
 
 // others names the hosts that are left out.
-func (c chosenHosts) others() string {
-	return c.named.list(func(host string) bool { return c.taken[host] })
+func (c hostFilter) others() string {
+	return c.named.format(func(host string) bool { return c.taken[host] })
 }
 
 // absent returns the hosts that are wanted and not in a file that names hosts.
-func (c chosenHosts) absent() (names []string) {
+func (c hostFilter) absent() (names []string) {
 	for _, host := range slices.Sorted(maps.Keys(c.taken)) {
 		if len(c.named) > 0 && c.named[host] == 0 {
 			names = append(names, host)

@@ -29,12 +29,12 @@ func file(text string) importer.File {
 }
 
 // naming is how the tests call what importers find.
-func naming() importer.Naming {
-	return importer.Naming{Site: "blog", Metrics: map[string]string{"views": "views", "visitors": "visitors", "claps": "claps"}}
+func naming() importer.Mapping {
+	return importer.Mapping{Site: "blog", Metrics: map[string]string{"views": "views", "visitors": "visitors", "claps": "claps"}}
 }
 
 // texts are counts as text, in their order.
-func texts(c importer.Counts) (texts []string) {
+func texts(c importer.Result) (texts []string) {
 	for _, each := range c.Counts {
 		texts = append(texts, fmt.Sprintf("%s %d", each.Topic, each.Count))
 	}
@@ -44,7 +44,7 @@ func texts(c importer.Counts) (texts []string) {
 func TestWhatOtherCountersLeaveIsUnderstood(t *testing.T) {
 	for _, test := range []struct {
 		file    string
-		read    func(importer.File, importer.Naming) (importer.Counts, error)
+		read    func(importer.File, importer.Mapping) (importer.Result, error)
 		host    string
 		want    []string
 		refused []int64 // lines or entries
@@ -86,14 +86,14 @@ func TestWhatOtherCountersLeaveIsUnderstood(t *testing.T) {
 				t.Errorf("it found\n%q, want\n%q", got, test.want)
 			}
 			var refused []int64
-			for _, r := range found.Refused {
+			for _, r := range found.Refusals {
 				refused = append(refused, r.Line)
 			}
-			if !slices.Equal(refused, test.refused) || found.RefusedEntries != int64(len(refused)) {
-				t.Errorf("it refused %v", found.Refused)
+			if !slices.Equal(refused, test.refused) || found.Refused != int64(len(refused)) {
+				t.Errorf("it refused %v", found.Refusals)
 			}
-			if len(test.leftOut)+len(found.LeftOut) > 0 && !maps.Equal(found.LeftOut, test.leftOut) {
-				t.Errorf("it left out %v", found.LeftOut)
+			if len(test.leftOut)+len(found.Skipped) > 0 && !maps.Equal(found.Skipped, test.leftOut) {
+				t.Errorf("it left out %v", found.Skipped)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestPagesOfSeveralHostsAreNotCountedTogether(t *testing.T) {
 }
 
 func TestOnlyTheFiguresThatAreTakenCount(t *testing.T) {
-	how := importer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "people"}}
+	how := importer.Mapping{Site: "blog", Metrics: map[string]string{"visitors": "people"}}
 	found, err := importer.ReadGoatCounter(sample(t, "goatcounter-v1.csv"), how)
 	if got := texts(found); err != nil || !slices.Equal(got, []string{"blog/people/a.html 1", "blog/people/site 1"}) {
 		t.Errorf("it found %q, %v", got, err)
@@ -115,7 +115,7 @@ func TestOnlyTheFiguresThatAreTakenCount(t *testing.T) {
 }
 
 func TestAnotherFileThanWasSaidIsRefused(t *testing.T) {
-	for name, read := range map[string]func(importer.File, importer.Naming) (importer.Counts, error){
+	for name, read := range map[string]func(importer.File, importer.Mapping) (importer.Result, error){
 		"goatcounter": importer.ReadGoatCounter, "umami": importer.ReadUmami, "applause": importer.ReadApplause, "busuanzi": importer.ReadBusuanzi,
 	} {
 		for _, text := range []string{"", "\x00\xff", "topic,count\na,1\n", "3Path,Title\n", `"`, "[", `[{"url":`, "f(", `{"Items":[1,`} {
@@ -123,7 +123,7 @@ func TestAnotherFileThanWasSaidIsRefused(t *testing.T) {
 			if err == nil && len(found.Counts) > 0 {
 				t.Errorf("%s of %q: %v", name, text, found)
 			}
-			if err == nil && found.RefusedEntries == 0 {
+			if err == nil && found.Refused == 0 {
 				t.Errorf("%s of %q: it says nothing", name, text)
 			}
 		}
@@ -160,8 +160,8 @@ func TestPlainCountsAreReadInTheFormsThatPeopleHave(t *testing.T) {
 			read = importer.ReadCountsJSON
 		}
 		found, err := read(file(test.text), importer.Layout{Template: test.template})
-		if got := texts(found); err != nil || !slices.Equal(got, test.want) || found.RefusedEntries != test.refused {
-			t.Errorf("%s: %q, %+v, %v", name, got, found.Refused, err)
+		if got := texts(found); err != nil || !slices.Equal(got, test.want) || found.Refused != test.refused {
+			t.Errorf("%s: %q, %+v, %v", name, got, found.Refusals, err)
 		}
 	}
 }
@@ -176,12 +176,12 @@ func TestKeysBecomeTopicsByPattern(t *testing.T) {
 		{"page?[x]:*", "blog/likes/{1}", "page?[x]:/posts/hello/index.html", "blog/likes/posts/hello"},
 		{"page?[x]:*", "blog/likes/{1}", "pages[x]:a", ""},
 	} {
-		keys, err := importer.ParsePlainKeys(test.pattern, test.topic, "")
+		keys, err := importer.ParseKeyPatterns(test.pattern, test.topic, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		keyspace := some{{Name: test.key, Type: "string", Text: "5"}}
-		found, err := importer.ReadPlainKeys(context.Background(), keyspace, keys)
+		found, err := importer.ReadKeys(context.Background(), keyspace, keys)
 		if test.want == "" {
 			if err == nil {
 				t.Errorf("%s matched %q", test.pattern, test.key)
@@ -189,7 +189,7 @@ func TestKeysBecomeTopicsByPattern(t *testing.T) {
 			continue
 		}
 		if got := texts(found); err != nil || !slices.Equal(got, []string{test.want + " 5"}) {
-			t.Errorf("%s of %q: %q, %v, %v", test.pattern, test.key, got, found.Refused, err)
+			t.Errorf("%s of %q: %q, %v, %v", test.pattern, test.key, got, found.Refusals, err)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestPatternsAndTemplatesThatCannotBeAreRefused(t *testing.T) {
 		{"likes", "blog/likes/{1}", ""}, {"", "blog/likes/x", ""}, {"likes", "blog/likes", ""}, {"likes", "blog/likes/x", "seen:*"}, {"likes:*", "blog/likes", ""}, {"likes:*", "blog/likes/{2}", ""}, {"likes:*", "blog/likes/all", ""},
 		{"likes:*", "Blog/likes/{1}", ""}, {"likes:*", "blog/likes/{x}", ""}, {"likes:*", "blog/likes/{1}", "seen"}, {"likes:*", "blog/likes/{1}", "*:seen:*"},
 	} {
-		if _, err := importer.ParsePlainKeys(test[0], test[1], test[2]); err == nil {
+		if _, err := importer.ParseKeyPatterns(test[0], test[1], test[2]); err == nil {
 			t.Errorf("%q is accepted", test)
 		}
 	}

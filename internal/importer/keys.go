@@ -23,8 +23,8 @@ type Keyspace interface {
 	Scan(ctx context.Context, pattern Pattern, each func(Key) error) error
 }
 
-// PlainKeys says which keys are read, and how.
-type PlainKeys struct {
+// KeyPatterns says which keys are read, and how.
+type KeyPatterns struct {
 	Counts Pattern  // of keys that hold a whole number
 	Topics Template // makes topics of what Counts matches
 	// Seen, where not nil, is the pattern of keys that hold a topic's visitors, in which
@@ -44,11 +44,11 @@ func hostOfParts(parts []string) string {
 	return ""
 }
 
-// ReadPlainKeys reads counters that are kept as whole numbers in keys. Keys of another
+// ReadKeys reads counters that are kept as whole numbers in keys. Keys of another
 // type, or without a whole number, are refused. Who was seen is counted, and compared
 // with the number: see [Count].Seen.
-func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (Counts, error) {
-	a := newAdder("key")
+func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Result, error) {
+	a := newCollector("key")
 	type match struct {
 		key   Key
 		parts []string
@@ -69,30 +69,30 @@ func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (C
 		return nil
 	})
 	if err != nil {
-		return Counts{}, fmt.Errorf("read the keys: %w", err)
+		return Result{}, fmt.Errorf("read the keys: %w", err)
 	}
 	if len(matches) == 0 {
-		return Counts{}, fmt.Errorf("no key matches %q", options.Counts.text)
+		return Result{}, fmt.Errorf("no key matches %q", options.Counts.text)
 	}
-	chosen, err := named.choose(options.Hosts)
+	chosen, err := named.filter(options.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	for _, each := range matches {
 		err := chosen.check(each.host)
 		if err == nil {
-			err = a.key(options.Topics, each.parts, each.key)
+			err = a.addKey(options.Topics, each.parts, each.key)
 		}
 		if err != nil {
 			err = fmt.Errorf("%.300q %w", each.key.Name, err)
 		}
-		if err := a.used("", 0, err); err != nil {
-			return Counts{}, err
+		if err := a.record("", 0, err); err != nil {
+			return Result{}, err
 		}
 	}
 	a.noteHosts(chosen)
 	if options.Seen == nil {
-		return a.counts(), nil
+		return a.sorted(), nil
 	}
 	clear(known)
 	err = keyspace.Scan(ctx, *options.Seen, func(k Key) error {
@@ -104,16 +104,16 @@ func ReadPlainKeys(ctx context.Context, keyspace Keyspace, options PlainKeys) (C
 		if chosen.check(hostOfParts(parts)) != nil {
 			return nil
 		}
-		return a.seen(options.Topics, parts, k)
+		return a.addSeen(options.Topics, parts, k)
 	})
 	if err != nil {
-		return Counts{}, fmt.Errorf("read who was seen: %w", err)
+		return Result{}, fmt.Errorf("read who was seen: %w", err)
 	}
-	return a.counts(), nil
+	return a.sorted(), nil
 }
 
-// key adds the count of a key.
-func (a *adder) key(template Template, parts []string, k Key) error {
+// addKey adds the count of a key.
+func (a *collector) addKey(template Template, parts []string, k Key) error {
 	if k.Type != "string" {
 		return fmt.Errorf("is a %s and no number", k.Type)
 	}
@@ -129,16 +129,16 @@ func (a *adder) key(template Template, parts []string, k Key) error {
 	return nil
 }
 
-// seen notes how many visitors a key holds.
-func (a *adder) seen(template Template, parts []string, k Key) error {
+// addSeen notes how many visitors a key holds.
+func (a *collector) addSeen(template Template, parts []string, k Key) error {
 	topic, err := template.topic(parts...)
 	switch {
 	case err != nil:
-		a.leaveOut("keys of who was seen, of no topic")
+		a.skip("keys of who was seen, of no topic")
 	case k.Size < 0:
-		a.leaveOut("keys of who was seen that hold none")
+		a.skip("keys of who was seen that hold none")
 	case a.found[topic] == nil:
-		a.leaveOut("keys of who was seen, of topics without a count")
+		a.skip("keys of who was seen, of topics without a count")
 	default:
 		c := a.found[topic]
 		c.Seen = max(0, c.Seen) + k.Size
@@ -146,9 +146,9 @@ func (a *adder) seen(template Template, parts []string, k Key) error {
 	return nil
 }
 
-// ParsePlainKeys reads the texts of [PlainKeys]; seen may be empty.
-func ParsePlainKeys(counts, topics, seen string) (PlainKeys, error) {
-	var p PlainKeys
+// ParseKeyPatterns reads the texts of [KeyPatterns]; seen may be empty.
+func ParseKeyPatterns(counts, topics, seen string) (KeyPatterns, error) {
+	var p KeyPatterns
 	var err error
 	if p.Counts, err = ParsePattern(counts); err != nil {
 		return p, err
@@ -171,7 +171,7 @@ func ParsePlainKeys(counts, topics, seen string) (PlainKeys, error) {
 }
 
 // Sum returns what the counts are together, and what [Count].Seen is, of those that have it.
-func (c Counts) Sum() (counts, seen int64) {
+func (c Result) Sum() (counts, seen int64) {
 	for _, each := range c.Counts {
 		counts += each.Count
 		seen += max(0, each.Seen)
@@ -180,7 +180,7 @@ func (c Counts) Sum() (counts, seen int64) {
 }
 
 // Topics returns the topics of the counts.
-func (c Counts) Topics() []tally.Topic {
+func (c Result) Topics() []tally.Topic {
 	topics := make([]tally.Topic, len(c.Counts))
 	for i, each := range c.Counts {
 		topics[i] = each.Topic

@@ -17,14 +17,14 @@ import (
 // POST /get-multiple, [{"url":"blog.example.com/post","claps":12}], and as its table is
 // exported from DynamoDB: an object a line, {"Item":{"url":{"S":"…"},"claps":{"N":"12"}}}, or
 // {"Items":[…]} of such. (https://github.com/ColinEberhardt/applause-button-server)
-func ReadApplause(file File, naming Naming) (Counts, error) {
+func ReadApplause(file File, naming Mapping) (Result, error) {
 	return readPages(file, naming, "Items", func(text json.RawMessage) (page, error) {
 		var o struct {
-			URL   attribute `json:"url"`
-			Claps attribute `json:"claps"`
+			URL   scalar `json:"url"`
+			Claps scalar `json:"claps"`
 			Item  *struct {
-				URL   attribute `json:"url"`
-				Claps attribute `json:"claps"`
+				URL   scalar `json:"url"`
+				Claps scalar `json:"claps"`
 			}
 		}
 		err := json.Unmarshal(text, &o)
@@ -34,18 +34,18 @@ func ReadApplause(file File, naming Naming) (Counts, error) {
 		if err != nil || o.URL.text == "" || o.Claps.text == "" {
 			return page{}, errors.New("it is no object with url and claps")
 		}
-		return page{address: o.URL.text, figures: map[string]attribute{FigureClaps: o.Claps}}, nil
+		return page{address: o.URL.text, figures: map[string]scalar{FigureClaps: o.Claps}}, nil
 	})
 }
 
-// attribute is a text or a number, as such or in the form of DynamoDB, {"S":"…"}.
-type attribute struct {
+// scalar is a text or a number, as such or in the form of DynamoDB, {"S":"…"}.
+type scalar struct {
 	text     string
 	isNumber bool
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (a *attribute) UnmarshalJSON(text []byte) error {
+func (a *scalar) UnmarshalJSON(text []byte) error {
 	switch {
 	case bytes.Equal(text, []byte("null")):
 		return nil
@@ -64,7 +64,7 @@ func (a *attribute) UnmarshalJSON(text []byte) error {
 }
 
 // count returns the count that the attribute holds.
-func (a attribute) count() (int64, error) {
+func (a scalar) count() (int64, error) {
 	if a.isNumber {
 		return numeral.ParseJSON(a.text)
 	}
@@ -76,22 +76,22 @@ func (a attribute) count() (int64, error) {
 // "url" for the page (such as https://github.com/uuanqin/busuanzi2waline writes). One answer
 // may also stand alone, as JSON, in "data", or as JSONP; without its page's address it tells of the
 // site alone. Figures of the site stand in each object: the greatest holds.
-func ReadBusuanzi(file File, naming Naming) (Counts, error) {
+func ReadBusuanzi(file File, naming Mapping) (Result, error) {
 	return readPages(file, naming, "data", func(text json.RawMessage) (page, error) {
 		var o struct {
-			URL    string    `json:"url"`
-			PagePV attribute `json:"page_pv"`
-			PageUV attribute `json:"page_uv"`
-			SitePV attribute `json:"site_pv"`
-			SiteUV attribute `json:"site_uv"`
+			URL    string `json:"url"`
+			PagePV scalar `json:"page_pv"`
+			PageUV scalar `json:"page_uv"`
+			SitePV scalar `json:"site_pv"`
+			SiteUV scalar `json:"site_uv"`
 		}
 		if err := json.Unmarshal(text, &o); err != nil || o.PagePV.text == "" && o.SitePV.text == "" {
 			return page{}, errors.New("it is no object with page_pv or site_pv")
 		}
 		return page{
 			address: o.URL,
-			figures: map[string]attribute{FigureViews: o.PagePV, FigureVisitors: o.PageUV},
-			site:    map[string]attribute{FigureViews: o.SitePV, FigureVisitors: o.SiteUV},
+			figures: map[string]scalar{FigureViews: o.PagePV, FigureVisitors: o.PageUV},
+			site:    map[string]scalar{FigureViews: o.SitePV, FigureVisitors: o.SiteUV},
 		}, nil
 	})
 }
@@ -99,11 +99,11 @@ func ReadBusuanzi(file File, naming Naming) (Counts, error) {
 // page is what an object tells of a page and of its site.
 type page struct {
 	address       string // empty: of the site alone
-	figures, site map[string]attribute
+	figures, site map[string]scalar
 }
 
 // readPages reads the objects of a file, each of which tells of a page.
-func readPages(file File, naming Naming, within string, read func(text json.RawMessage) (page, error)) (Counts, error) {
+func readPages(file File, naming Mapping, within string, read func(text json.RawMessage) (page, error)) (Result, error) {
 	named := hosts{}
 	err := file.eachObject(within, func(_ int64, text json.RawMessage) error {
 		p, err := read(text)
@@ -113,29 +113,29 @@ func readPages(file File, naming Naming, within string, read func(text json.RawM
 		return nil
 	})
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
-	chosen, err := named.choose(naming.Hosts)
+	chosen, err := named.filter(naming.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
-	a := newAdder("entry")
+	a := newCollector("entry")
 	err = file.eachObject(within, func(line int64, text json.RawMessage) error {
 		p, err := read(text)
 		if err == nil {
-			err = a.page(naming, chosen, p)
+			err = a.addPage(naming, chosen, p)
 		}
-		return a.used("", line, err)
+		return a.record("", line, err)
 	})
 	if err == nil && a.result.Entries == 0 {
 		err = errors.New("the file has no entries")
 	}
 	a.noteHosts(chosen)
-	return a.counts(), err
+	return a.sorted(), err
 }
 
-// page adds the figures of a page and of its site, all of them or none.
-func (a *adder) page(naming Naming, chosen chosenHosts, p page) error {
+// addPage adds the figures of a page and of its site, all of them or none.
+func (a *collector) addPage(naming Mapping, chosen hostFilter, p page) error {
 	host, path, key := "", "", ""
 	var err error
 	if p.address != "" {
@@ -161,12 +161,12 @@ func (a *adder) page(naming Naming, chosen chosenHosts, p page) error {
 	}
 	if p.address == "" {
 		if len(figures) > 0 {
-			a.leaveOut("pages without address")
+			a.skip("pages without address")
 		}
 		figures = nil
 	}
 	for figure, n := range figures {
-		if err := a.figure(naming, figure, key, n); err != nil {
+		if err := a.addFigure(naming, figure, key, n); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func (a *adder) page(naming Naming, chosen chosenHosts, p page) error {
 }
 
 // countsOf returns the counts of the attributes that are not empty.
-func countsOf(figures map[string]attribute) (map[string]int64, error) {
+func countsOf(figures map[string]scalar) (map[string]int64, error) {
 	counts := map[string]int64{}
 	for _, figure := range slices.Sorted(maps.Keys(figures)) {
 		if figures[figure].text == "" {

@@ -52,8 +52,8 @@ func hostOfURL(text string) string {
 	return host
 }
 
-// Naming says how what another counter counted is called here.
-type Naming struct {
+// Mapping says how what another counter counted is called here.
+type Mapping struct {
 	Site string
 	// Metrics names the metric for each figure that a format has, such as views; a
 	// figure without one is left out.
@@ -70,10 +70,10 @@ type Naming struct {
 const wholeSite = "site"
 
 // page returns the key of the page at a path.
-func (n Naming) page(path string) (string, error) { return pageKey(path, n.KeepQuery) }
+func (n Mapping) page(path string) (string, error) { return pageKey(path, n.KeepQuery) }
 
 // topic returns the topic of a figure; false if that is left out.
-func (n Naming) topic(figure, key string) (topic tally.Topic, wanted bool, err error) {
+func (n Mapping) topic(figure, key string) (topic tally.Topic, wanted bool, err error) {
 	metric := n.Metrics[figure]
 	if metric == "" {
 		return tally.Topic{}, false, nil

@@ -46,13 +46,13 @@ func (l Layout) names() (topic, count string) {
 // ReadCountsCSV reads rows of a topic and its count. If the first row names the columns
 // of layout they may stand anywhere, beside others; if layout names none they may also be
 // the first two of a table without a header.
-func ReadCountsCSV(file File, layout Layout) (Counts, error) {
-	return layout.read("line", func(a *adder, use func(name string, number attribute) error) error {
+func ReadCountsCSV(file File, layout Layout) (Result, error) {
+	return layout.read("line", func(a *collector, use func(name string, number scalar) error) error {
 		text, err := file.open()
 		if err != nil {
 			return err
 		}
-		first, rows, err := openRows(text)
+		first, rows, err := openTable(text)
 		if err != nil {
 			return err
 		}
@@ -64,14 +64,14 @@ func ReadCountsCSV(file File, layout Layout) (Counts, error) {
 		case headed:
 		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
 			topicAt, countAt = 0, 1
-			if err := a.used("", 1, use(first[0], attribute{text: first[1]})); err != nil {
+			if err := a.record("", 1, use(first[0], scalar{text: first[1]})); err != nil {
 				return err
 			}
 		default:
 			return errNoColumns(first, topicName, countName)
 		}
 		return a.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
-			return use(row[topicAt], attribute{text: row[countAt]})
+			return use(row[topicAt], scalar{text: row[countAt]})
 		})
 	})
 }
@@ -90,21 +90,21 @@ func errNoColumns(first []string, topic, count string) error {
 
 // read returns the counts that each passes on. Where topics are made of URLs, it reads
 // twice: first to learn which hosts there are.
-func (l Layout) read(unit string, each func(a *adder, use func(name string, number attribute) error) error) (Counts, error) {
+func (l Layout) read(unit string, each func(a *collector, use func(name string, number scalar) error) error) (Result, error) {
 	named := hosts{}
 	madeOfNames := l.Template != Template{}
 	if madeOfNames {
-		err := each(newAdder(unit), func(name string, _ attribute) error { named.add(hostOfURL(name)); return nil })
+		err := each(newCollector(unit), func(name string, _ scalar) error { named.add(hostOfURL(name)); return nil })
 		if err != nil {
-			return Counts{}, err
+			return Result{}, err
 		}
 	}
-	chosen, err := named.choose(l.Hosts)
+	chosen, err := named.filter(l.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
-	a := newAdder(unit)
-	err = each(a, func(name string, number attribute) error {
+	a := newCollector(unit)
+	err = each(a, func(name string, number scalar) error {
 		if madeOfNames {
 			if err := chosen.check(hostOfURL(name)); err != nil {
 				return err
@@ -113,7 +113,7 @@ func (l Layout) read(unit string, each func(a *adder, use func(name string, numb
 		return a.addText(l.Template, name, number)
 	})
 	a.noteHosts(chosen)
-	return a.counts(), err
+	return a.sorted(), err
 }
 
 // isNumeral reports whether text is written as a number, though maybe as one that can
@@ -123,7 +123,7 @@ func isNumeral(text string) bool {
 }
 
 // addText adds an entry whose parts are texts.
-func (a *adder) addText(template Template, name string, number attribute) error {
+func (a *collector) addText(template Template, name string, number scalar) error {
 	topic, err := template.topic(name)
 	if err != nil {
 		return err
@@ -138,32 +138,32 @@ func (a *adder) addText(template Template, name string, number attribute) error 
 
 // ReadCountsJSON reads an array of objects with topic and count, or one object of
 // counts by topic.
-func ReadCountsJSON(file File, layout Layout) (Counts, error) {
+func ReadCountsJSON(file File, layout Layout) (Result, error) {
 	topicName, countName := layout.names()
-	return layout.read("entry", func(a *adder, use func(name string, number attribute) error) error {
+	return layout.read("entry", func(a *collector, use func(name string, number scalar) error) error {
 		text, err := file.open()
 		if err != nil {
 			return err
 		}
 		names := map[string]bool{}
 		return eachJSON(text, func(line int64, name string, text json.RawMessage) error {
-			var number attribute
+			var number scalar
 			if names[name] {
-				return a.used("", line, fmt.Errorf("%.300s: it is named twice", name))
+				return a.record("", line, fmt.Errorf("%.300s: it is named twice", name))
 			}
 			names[name] = name != ""
 			if name == "" {
 				var object map[string]json.RawMessage
 				var topic string
 				if json.Unmarshal(text, &object) != nil || json.Unmarshal(object[topicName], &topic) != nil || topic == "" {
-					return a.used("", line, fmt.Errorf("it is no object with %s and %s", topicName, countName))
+					return a.record("", line, fmt.Errorf("it is no object with %s and %s", topicName, countName))
 				}
 				name, text = topic, object[countName]
 			}
 			if len(text) == 0 || text[0] == '{' || json.Unmarshal(text, &number) != nil {
-				return a.used("", line, fmt.Errorf("%.300s: its count is no number", name))
+				return a.record("", line, fmt.Errorf("%.300s: its count is no number", name))
 			}
-			return a.used("", line, use(name, number))
+			return a.record("", line, use(name, number))
 		})
 	})
 }

@@ -78,7 +78,7 @@ func TestGoatCounter_JSONExport(t *testing.T) {
 	for _, folder := range []string{"", "goatcounter-export-x-20260307T164927Z/"} {
 		text := goatArchive(t, folder, nil)
 		found, err := importer.ReadGoatCounter(file(text), naming())
-		if err != nil || !slices.Equal(texts(found), want) || found.RefusedEntries != 0 || found.Entries != 6 || found.LeftOut["events"] != 1 {
+		if err != nil || !slices.Equal(texts(found), want) || found.Refused != 0 || found.Entries != 6 || found.Skipped["events"] != 1 {
 			t.Errorf("%q: %q, %+v, %v", folder, texts(found), found, err)
 		}
 		if len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "--take visitors=views") {
@@ -105,7 +105,7 @@ func TestGoatCounter_JSONExportInvalidLines(t *testing.T) {
 	})
 	found, err := importer.ReadGoatCounter(file(text), naming())
 	var refused []string
-	for _, r := range found.Refused {
+	for _, r := range found.Refusals {
 		refused = append(refused, fmt.Sprintf("%s:%d", r.File, r.Line))
 	}
 	want := []string{"paths.jsonl:2", "paths.jsonl:4", "paths.jsonl:5", "hit_stats.jsonl:2", "hit_stats.jsonl:3", "hit_stats.jsonl:4", "hit_stats.jsonl:5", "hit_stats.jsonl:6", "hit_stats.jsonl:7", "hit_stats.jsonl:8", "hit_stats.jsonl:11"}
@@ -237,7 +237,7 @@ func TestGoatCounter_Hosts(t *testing.T) {
 		"localhost and a real host": {[]string{"/localhost:1313/x", "/a.example/x"}, []string{"a.example"}, []string{"x 1"}, "", "localhost (1)"},
 	} {
 		for kind, text := range map[string]string{"CSV": csv(test.paths...), "JSON": json(test.paths...)} {
-			how := importer.Naming{Site: "blog", Metrics: map[string]string{"visitors": "visitors"}, Hosts: test.hosts}
+			how := importer.Mapping{Site: "blog", Metrics: map[string]string{"visitors": "visitors"}, Hosts: test.hosts}
 			found, err := importer.ReadGoatCounter(file(text), how)
 			var got []string
 			for _, each := range texts(found) {
@@ -251,8 +251,8 @@ func TestGoatCounter_Hosts(t *testing.T) {
 				}
 				continue
 			}
-			if err != nil || !slices.Equal(got, test.want) || found.RefusedEntries > 0 {
-				t.Errorf("%s, %s: %q, %v, %v", name, kind, got, found.Refused, err)
+			if err != nil || !slices.Equal(got, test.want) || found.Refused > 0 {
+				t.Errorf("%s, %s: %q, %v, %v", name, kind, got, found.Refusals, err)
 			}
 			if !strings.Contains(strings.Join(found.Notes, "\n"), test.note) {
 				t.Errorf("%s, %s: notes are %q", name, kind, found.Notes)
@@ -283,8 +283,8 @@ func TestUmami_Columns(t *testing.T) {
 		for _, each := range texts(found) {
 			got = append(got, strings.TrimPrefix(each, "blog/"))
 		}
-		if err != nil || !slices.Equal(got, test.want) || found.RefusedEntries > 0 {
-			t.Errorf("%s: %q, %v, %v", name, got, found.Refused, err)
+		if err != nil || !slices.Equal(got, test.want) || found.Refused > 0 {
+			t.Errorf("%s: %q, %v, %v", name, got, found.Refusals, err)
 		}
 	}
 }
@@ -300,22 +300,22 @@ func TestUmami_Hosts(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		text string
-		how  importer.Naming
+		how  importer.Mapping
 		want string // of views/x
 		err  string
 	}{
-		"an empty host beside one":  {events("w|a.example", "w|", "w|A.EXAMPLE.", "w|a.example:443"), importer.Naming{}, "4", ""},
-		"an empty host beside two":  {events("w|a.example", "w|", "w|b.example"), importer.Naming{}, "", "several hosts: a.example (1), b.example (1)"},
-		"of two, one with an empty": {events("w|a.example", "w|", "w|b.example"), importer.Naming{Hosts: []string{"a.example"}}, "1", ""},
-		"both, with an empty":       {events("w|a.example", "w|", "w|b.example"), importer.Naming{Hosts: []string{"a.example", "b.example"}}, "3", ""},
-		"www and apex":              {events("w|www.a.example", "w|a.example", "w|b.example"), importer.Naming{Hosts: []string{"a.example", "www.a.example"}}, "2", ""},
-		"a host that is not there":  {events("w|a.example"), importer.Naming{Hosts: []string{"c.example"}}, "", "no page of c.example; it has pages of a.example (1)"},
-		"hosts, and none is named":  {events("w|", "w|"), importer.Naming{Hosts: []string{"c.example"}}, "2", ""},
-		"several websites":          {events("v|", "w|", "w|"), importer.Naming{}, "", "several websites: w (2), v (1); say with --website"},
-		"one of several websites":   {events("v|", "w|", "w|"), importer.Naming{Websites: []string{"w"}}, "2", ""},
-		"websites by their hosts":   {events("v|b.example", "w|a.example"), importer.Naming{Hosts: []string{"a.example"}}, "1", ""},
-		"a website not there":       {events("v|"), importer.Naming{Websites: []string{"w"}}, "", "no page of the website"},
-		"no rows":                   {events(), importer.Naming{}, "", "has no rows"},
+		"an empty host beside one":  {events("w|a.example", "w|", "w|A.EXAMPLE.", "w|a.example:443"), importer.Mapping{}, "4", ""},
+		"an empty host beside two":  {events("w|a.example", "w|", "w|b.example"), importer.Mapping{}, "", "several hosts: a.example (1), b.example (1)"},
+		"of two, one with an empty": {events("w|a.example", "w|", "w|b.example"), importer.Mapping{Hosts: []string{"a.example"}}, "1", ""},
+		"both, with an empty":       {events("w|a.example", "w|", "w|b.example"), importer.Mapping{Hosts: []string{"a.example", "b.example"}}, "3", ""},
+		"www and apex":              {events("w|www.a.example", "w|a.example", "w|b.example"), importer.Mapping{Hosts: []string{"a.example", "www.a.example"}}, "2", ""},
+		"a host that is not there":  {events("w|a.example"), importer.Mapping{Hosts: []string{"c.example"}}, "", "no page of c.example; it has pages of a.example (1)"},
+		"hosts, and none is named":  {events("w|", "w|"), importer.Mapping{Hosts: []string{"c.example"}}, "2", ""},
+		"several websites":          {events("v|", "w|", "w|"), importer.Mapping{}, "", "several websites: w (2), v (1); say with --website"},
+		"one of several websites":   {events("v|", "w|", "w|"), importer.Mapping{Websites: []string{"w"}}, "2", ""},
+		"websites by their hosts":   {events("v|b.example", "w|a.example"), importer.Mapping{Hosts: []string{"a.example"}}, "1", ""},
+		"a website not there":       {events("v|"), importer.Mapping{Websites: []string{"w"}}, "", "no page of the website"},
+		"no rows":                   {events(), importer.Mapping{}, "", "has no rows"},
 	} {
 		test.how.Site, test.how.Metrics = "blog", map[string]string{"views": "views"}
 		found, err := importer.ReadUmami(file(test.text), test.how)
@@ -387,8 +387,8 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 			read = importer.ReadCountsJSON
 		}
 		found, err := read(file(test.text), test.layout)
-		if err != nil || !slices.Equal(texts(found), []string{"blog/views/x 3"}) || found.RefusedEntries > 0 {
-			t.Errorf("%s: %q, %+v, %v", name, texts(found), found.Refused, err)
+		if err != nil || !slices.Equal(texts(found), []string{"blog/views/x 3"}) || found.Refused > 0 {
+			t.Errorf("%s: %q, %+v, %v", name, texts(found), found.Refusals, err)
 		}
 	}
 	for text, want := range map[string]string{
@@ -396,7 +396,7 @@ func TestPlainCounts_DialectsAndColumns(t *testing.T) {
 		"topic,count,count\nblog/views/x,3,4\n": "two columns", "topic,2024\nx,3\n": "", archived(t, nil): "zip archive",
 	} {
 		found, err := importer.ReadCountsCSV(file(text), importer.Layout{})
-		if want == "" && found.RefusedEntries > 0 {
+		if want == "" && found.Refused > 0 {
 			continue // the first line is taken as a row, and refused
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -417,8 +417,8 @@ func TestImporters_AmbiguousNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := func(read func(importer.File, importer.Layout) (importer.Counts, error)) func(importer.File, importer.Naming) (importer.Counts, error) {
-		return func(f importer.File, _ importer.Naming) (importer.Counts, error) {
+	plain := func(read func(importer.File, importer.Layout) (importer.Result, error)) func(importer.File, importer.Mapping) (importer.Result, error) {
+		return func(f importer.File, _ importer.Mapping) (importer.Result, error) {
 			return read(f, importer.Layout{Template: slug})
 		}
 	}
@@ -426,7 +426,7 @@ func TestImporters_AmbiguousNumbers(t *testing.T) {
 		for name, test := range map[string]struct {
 			text string
 			line int64
-			read func(importer.File, importer.Naming) (importer.Counts, error)
+			read func(importer.File, importer.Mapping) (importer.Result, error)
 		}{
 			"CSV":           {"topic;count\nx;" + number + "\n", 2, plain(importer.ReadCountsCSV)},
 			"CSV no header": {"x;" + number + "\n", 1, plain(importer.ReadCountsCSV)},
@@ -441,8 +441,8 @@ func TestImporters_AmbiguousNumbers(t *testing.T) {
 				test.text = strings.ReplaceAll(test.text, "\"page_pv\"", "\"site_pv\":1,\"page_pv\"")
 			}
 			found, err := test.read(file(test.text), naming())
-			if err != nil || len(found.Refused) != 1 || found.Refused[0].Line != test.line || !strings.Contains(found.Refused[0].Reason, readings) {
-				t.Errorf("%s in %s: %q, %+v, %v", number, name, texts(found), found.Refused, err)
+			if err != nil || len(found.Refusals) != 1 || found.Refusals[0].Line != test.line || !strings.Contains(found.Refusals[0].Reason, readings) {
+				t.Errorf("%s in %s: %q, %+v, %v", number, name, texts(found), found.Refusals, err)
 			}
 		}
 	}
@@ -454,7 +454,7 @@ func TestPlainCounts_Hosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, err := importer.ParsePlainKeys("v:*", "blog/views/{1}", "")
+	pattern, err := importer.ParseKeyPatterns("v:*", "blog/views/{1}", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,17 +466,17 @@ func TestPlainCounts_Hosts(t *testing.T) {
 		keys = append(keys, importer.Key{Name: "v:" + name, Type: "string", Text: fmt.Sprint(1 << i)})
 	}
 	object = strings.TrimSuffix(object, ",") + "}"
-	for kind, read := range map[string]func(hosts []string) (importer.Counts, error){
-		"CSV": func(hosts []string) (importer.Counts, error) {
+	for kind, read := range map[string]func(hosts []string) (importer.Result, error){
+		"CSV": func(hosts []string) (importer.Result, error) {
 			return importer.ReadCountsCSV(file(table), importer.Layout{Template: template, Hosts: hosts})
 		},
-		"JSON": func(hosts []string) (importer.Counts, error) {
+		"JSON": func(hosts []string) (importer.Result, error) {
 			return importer.ReadCountsJSON(file(object), importer.Layout{Template: template, Hosts: hosts})
 		},
-		"keys": func(hosts []string) (importer.Counts, error) {
+		"keys": func(hosts []string) (importer.Result, error) {
 			options := pattern
 			options.Hosts = hosts
-			return importer.ReadPlainKeys(t.Context(), keys, options)
+			return importer.ReadKeys(t.Context(), keys, options)
 		},
 	} {
 		if found, err := read(nil); err == nil || !strings.Contains(err.Error(), "several hosts: a.example (1), b.example (1), www.a.example (1)") {
@@ -496,7 +496,7 @@ func TestObjects_Hosts(t *testing.T) {
 	const applause = `[{"url":"a.example/x","claps":1},{"url":"b.example/x","claps":2},{"url":"WWW.a.example:443/x","claps":4}]`
 	for name, test := range map[string]struct {
 		text  string
-		read  func(importer.File, importer.Naming) (importer.Counts, error)
+		read  func(importer.File, importer.Mapping) (importer.Result, error)
 		hosts []string
 		want  []string
 	}{
@@ -515,8 +515,8 @@ func TestObjects_Hosts(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || !slices.Equal(texts(found), test.want) || found.RefusedEntries > 0 {
-			t.Errorf("%s: %q, %v, %v", name, texts(found), found.Refused, err)
+		if err != nil || !slices.Equal(texts(found), test.want) || found.Refused > 0 {
+			t.Errorf("%s: %q, %v, %v", name, texts(found), found.Refusals, err)
 		}
 	}
 }
@@ -538,7 +538,7 @@ func TestApplause_LargeMember(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var found importer.Counts
+	var found importer.Result
 	taken := memoryOf(func() { found, err = importer.ReadApplause(importer.NewFile(large, 1<<40), naming()) })
 	if err != nil || !slices.Equal(texts(found), []string{"blog/claps/x 2000"}) {
 		t.Errorf("%q, %v", texts(found), err)

@@ -107,11 +107,11 @@ func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	contents := make([]redis.Cmder, len(names))
 	_, err = r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, name := range names {
-			contents[i] = ask(ctx, p, types[i].Val(), name)
+			contents[i] = contentCommand(ctx, p, types[i].Val(), name)
 		}
 		return nil
 	})
-	if err != nil && !becameAnother(err) {
+	if err != nil && !isWrongType(err) {
 		return nil, err
 	}
 	keys := make([]Key, 0, len(names))
@@ -136,8 +136,8 @@ func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	return keys, nil
 }
 
-// ask asks for what a key of that type holds: a string's text, or its size.
-func ask(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder {
+// contentCommand asks for what a key of that type holds: a string's text, or its size.
+func contentCommand(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder {
 	switch kind {
 	case "string":
 		// A number has 20 characters; of what is longer, its beginning says enough.
@@ -161,7 +161,7 @@ const hyperLogLog = "HYLL"
 func (r *Redis) estimate(ctx context.Context, key *Key) error {
 	n, err := r.client.PFCount(ctx, key.Name).Result()
 	if err != nil {
-		if becameAnother(err) {
+		if isWrongType(err) {
 			return nil // a text that only begins so
 		}
 		return err
@@ -170,8 +170,8 @@ func (r *Redis) estimate(ctx context.Context, key *Key) error {
 	return nil
 }
 
-// becameAnother tells whether a key was not of the type that it had.
-func becameAnother(err error) bool {
+// isWrongType tells whether a key was not of the type that it had.
+func isWrongType(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "WRONGTYPE")
 }

@@ -42,12 +42,12 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	options, err := importer.ParsePlainKeys("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
+	options, err := importer.ParseKeyPatterns("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := server.Do("DBSIZE")
-	found, err := importer.ReadPlainKeys(context.Background(), redis, options)
+	found, err := importer.ReadKeys(context.Background(), redis, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +65,12 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 		`"adowise:blog:likes:text" holds no count: "many"`, `"adowise:blog:likes:negative" holds no count: "-3"`, `"adowise:blog:likes:hash" is a hash`,
 		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
 	} {
-		if !slices.ContainsFunc(found.Refused, func(r importer.CountRefusal) bool { return strings.Contains(r.Reason, reason) }) {
-			t.Errorf("it does not say %s: %v", reason, found.Refused)
+		if !slices.ContainsFunc(found.Refusals, func(r importer.Refusal) bool { return strings.Contains(r.Reason, reason) }) {
+			t.Errorf("it does not say %s: %v", reason, found.Refusals)
 		}
 	}
-	if found.RefusedEntries != 5 || found.LeftOut["keys of who was seen, of topics without a count"] != 1 || found.LeftOut["keys of who was seen that hold none"] != 1 {
-		t.Errorf("%d are refused, and left out: %v", found.RefusedEntries, found.LeftOut)
+	if found.Refused != 5 || found.Skipped["keys of who was seen, of topics without a count"] != 1 || found.Skipped["keys of who was seen that hold none"] != 1 {
+		t.Errorf("%d are refused, and left out: %v", found.Refused, found.Skipped)
 	}
 	if after := server.Do("DBSIZE"); after != before {
 		t.Errorf("there were %v keys, and are %v", before, after)
@@ -90,13 +90,13 @@ func TestScan_OneKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	read := func(pattern, topic, seen string) (importer.Counts, error) {
+	read := func(pattern, topic, seen string) (importer.Result, error) {
 		t.Helper()
-		options, err := importer.ParsePlainKeys(pattern, topic, seen)
+		options, err := importer.ParseKeyPatterns(pattern, topic, seen)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return importer.ReadPlainKeys(t.Context(), redis, options)
+		return importer.ReadKeys(t.Context(), redis, options)
 	}
 	found, err := read("visitors:count", "blog/visitors/site", "visitors:seen")
 	if err != nil || len(found.Counts) != 1 || found.Counts[0].Topic.String() != "blog/visitors/site" || found.Counts[0].Count != 1234 || found.Counts[0].Seen != 2 {
@@ -105,10 +105,10 @@ func TestScan_OneKey(t *testing.T) {
 	if _, err := read("visitors:none", "blog/visitors/site", ""); err == nil || !strings.Contains(err.Error(), `no key matches "visitors:none"`) {
 		t.Error(err)
 	}
-	if found, err := read("visitors:seen", "blog/visitors/site", ""); err != nil || found.RefusedEntries != 1 || !strings.Contains(found.Refused[0].Reason, "is a set") {
+	if found, err := read("visitors:seen", "blog/visitors/site", ""); err != nil || found.Refused != 1 || !strings.Contains(found.Refusals[0].Reason, "is a set") {
 		t.Errorf("%+v, %v", found, err)
 	}
-	if found, err := read("likes:{x}", "blog/likes/x", ""); err != nil || found.RefusedEntries != 1 || !strings.Contains(found.Refused[0].Reason, "can be read as 2000") {
+	if found, err := read("likes:{x}", "blog/likes/x", ""); err != nil || found.Refused != 1 || !strings.Contains(found.Refusals[0].Reason, "can be read as 2000") {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
@@ -116,7 +116,7 @@ func TestScan_OneKey(t *testing.T) {
 func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: "a-password", Users: []string{"reader on >secret ~* +@connection +scan +type"}})
 	server.Do("SET", "likes:a", "1")
-	options, err := importer.ParsePlainKeys("likes:*", "blog/likes/{1}", "")
+	options, err := importer.ParseKeyPatterns("likes:*", "blog/likes/{1}", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := importer.ReadPlainKeys(context.Background(), redis, options); err == nil {
+		if found, err := importer.ReadKeys(context.Background(), redis, options); err == nil {
 			t.Errorf("%s: %+v", url, found)
 		}
 		if err := redis.Close(); err != nil {

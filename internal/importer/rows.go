@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/table"
 )
 
-// openRows returns the rows of a text: their header and the rest.
-func openRows(r io.Reader) (header []string, rows *table.Reader, err error) {
+// openTable returns the rows of a text: their header and the rest.
+func openTable(r io.Reader) (header []string, rows *table.Reader, err error) {
 	rows, err = table.NewReader(r, false) // a quote within a title costs no row
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +41,7 @@ func columns(header []string, names ...string) (map[string]int, error) {
 
 // eachRow passes the remaining rows of at least width columns to use. What use does not
 // understand is refused. member names the file within an archive.
-func (a *adder) eachRow(rows *table.Reader, member string, width int, use func(row []string) error) error {
+func (a *collector) eachRow(rows *table.Reader, member string, width int, use func(row []string) error) error {
 	for {
 		row, line, err := rows.Read()
 		switch {
@@ -55,7 +55,7 @@ func (a *adder) eachRow(rows *table.Reader, member string, width int, use func(r
 		default:
 			err = use(row)
 		}
-		if err := a.used(member, int64(line), err); err != nil {
+		if err := a.record(member, int64(line), err); err != nil {
 			return err
 		}
 	}

@@ -24,12 +24,12 @@ const pageview = "1"
 // page with its views in columns x and y. (https://github.com/umami-software/umami; its
 // columns stand in db/clickhouse/schema.sql and prisma/schema.prisma.) A page's visitors
 // are the sessions that viewed it, those of the site all of them.
-func ReadUmami(file File, naming Naming) (Counts, error) {
+func ReadUmami(file File, naming Mapping) (Result, error) {
 	source := umamiSource{file: file}
 	if file.isArchive() {
 		members, err := file.archive()
 		if err != nil {
-			return Counts{}, err
+			return Result{}, err
 		}
 		source.members = members
 		switch {
@@ -38,19 +38,19 @@ func ReadUmami(file File, naming Naming) (Counts, error) {
 		case members.has(umamiPages):
 			source.name = umamiPages
 		default:
-			return Counts{}, fmt.Errorf("the archive has neither %s nor %s", umamiEvents, umamiPages)
+			return Result{}, fmt.Errorf("the archive has neither %s nor %s", umamiEvents, umamiPages)
 		}
 	}
 	header, rows, closeIt, err := source.open()
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if at, err := columns(header, "x", "y"); err == nil {
 		counts, err := readUmamiPages(source.name, rows, at, naming)
 		return counts, errors.Join(err, closeIt())
 	}
 	if err := closeIt(); err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	return readUmamiEvents(source, naming)
 }
@@ -74,7 +74,7 @@ func (s umamiSource) open() (header []string, rows *table.Reader, closeIt func()
 		}
 	}
 	if err == nil {
-		header, rows, err = openRows(text)
+		header, rows, err = openTable(text)
 	}
 	return header, rows, closeIt, err
 }
@@ -84,7 +84,7 @@ type umamiView struct{ website, session, host, path string }
 
 // each passes the views of pages to use. Events are left out. Columns that a version of
 // Umami lacks are empty.
-func (s umamiSource) each(a *adder, use func(umamiView) error) error {
+func (s umamiSource) each(a *collector, use func(umamiView) error) error {
 	header, rows, closeIt, err := s.open()
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s umamiSource) each(a *adder, use func(umamiView) error) error {
 			return row[column]
 		}
 		if kind >= 0 && value(kind) != pageview || kind < 0 && value(event) != "" {
-			a.leaveOut("events")
+			a.skip("events")
 			return nil
 		}
 		view := umamiView{value(website), value(session), hostOf(value(host)), value(path)}
@@ -122,10 +122,10 @@ func (s umamiSource) each(a *adder, use func(umamiView) error) error {
 	return errors.Join(err, closeIt())
 }
 
-func readUmamiEvents(source umamiSource, naming Naming) (Counts, error) {
+func readUmamiEvents(source umamiSource, naming Mapping) (Result, error) {
 	type site struct{ website, host string }
 	named, sites := hosts{}, map[site]int64{}
-	scan := newAdder("line")
+	scan := newCollector("line")
 	err := source.each(scan, func(v umamiView) error {
 		if wantsWebsite(naming, v.website) {
 			named.add(v.host)
@@ -134,14 +134,14 @@ func readUmamiEvents(source umamiSource, naming Naming) (Counts, error) {
 		return nil
 	})
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	if scan.result.Entries == 0 {
-		return Counts{}, errors.New("the export has no rows")
+		return Result{}, errors.New("the export has no rows")
 	}
-	chosen, err := named.choose(naming.Hosts)
+	chosen, err := named.filter(naming.Hosts)
 	if err != nil {
-		return Counts{}, err
+		return Result{}, err
 	}
 	websites := hosts{}
 	for each, n := range sites {
@@ -150,16 +150,16 @@ func readUmamiEvents(source umamiSource, naming Naming) (Counts, error) {
 		}
 	}
 	if len(websites) > 1 && len(naming.Websites) == 0 {
-		return Counts{}, fmt.Errorf("the file has pages of several websites: %s; say with --website which to take", websites.list(none))
+		return Result{}, fmt.Errorf("the file has pages of several websites: %s; say with --website which to take", websites.format(none))
 	}
 	if len(naming.Websites) > 0 && len(websites) == 0 {
-		return Counts{}, errors.New("the file has no page of the website that --website names")
+		return Result{}, errors.New("the file has no page of the website that --website names")
 	}
-	a := newAdder("line")
+	a := newCollector("line")
 	ofPages, ofSite := a.newDistinct(), a.newDistinct()
 	err = source.each(a, func(v umamiView) error {
 		if !wantsWebsite(naming, v.website) {
-			a.leaveOut("views of other websites")
+			a.skip("views of other websites")
 			return nil
 		}
 		if err := chosen.check(v.host); err != nil {
@@ -169,20 +169,20 @@ func readUmamiEvents(source umamiSource, naming Naming) (Counts, error) {
 		if err != nil {
 			return err
 		}
-		return a.view(naming, key, ofPages.add(key, v.session), ofSite.add(v.session))
+		return a.addView(naming, key, ofPages.add(key, v.session), ofSite.add(v.session))
 	})
 	a.noteHosts(chosen)
-	return a.counts(), err
+	return a.sorted(), err
 }
 
-func wantsWebsite(naming Naming, website string) bool {
+func wantsWebsite(naming Mapping, website string) bool {
 	return len(naming.Websites) == 0 || slices.Contains(naming.Websites, website)
 }
 
 // readUmamiPages reads views by page. What is counted of the whole site does not stand
 // there, nor do hosts.
-func readUmamiPages(member string, rows *table.Reader, at map[string]int, naming Naming) (Counts, error) {
-	a := newAdder("line")
+func readUmamiPages(member string, rows *table.Reader, at map[string]int, naming Mapping) (Result, error) {
+	a := newCollector("line")
 	err := a.eachRow(rows, member, max(at["x"], at["y"])+1, func(row []string) error {
 		n, err := numeral.Parse(row[at["y"]])
 		if err != nil {
@@ -192,16 +192,16 @@ func readUmamiPages(member string, rows *table.Reader, at map[string]int, naming
 		if err != nil {
 			return err
 		}
-		return a.figure(naming, FigureViews, key, n)
+		return a.addFigure(naming, FigureViews, key, n)
 	})
 	if err == nil && a.result.Entries == 0 {
 		err = errors.New("the export has no rows")
 	}
-	return a.counts(), err
+	return a.sorted(), err
 }
 
-// figure adds n to a figure of a page.
-func (a *adder) figure(naming Naming, figure, key string, n int64) error {
+// addFigure adds n to a figure of a page.
+func (a *collector) addFigure(naming Mapping, figure, key string, n int64) error {
 	topic, wanted, err := naming.topic(figure, key)
 	if err == nil && wanted {
 		a.add(topic, n)

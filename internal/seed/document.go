@@ -20,7 +20,7 @@ const maxDocument = 64 << 20
 //	{"hello": {"likes": 12, "applause": 30}}          keys with fields
 //	[{"slug": "hello", "likes": 12}]                  objects with fields
 //	{"counts": [{"topic": "blog/likes/hello", "count": 12}]}   as the service answers
-func (f *found) document(r Rules, in io.Reader) error {
+func (f *fileResult) document(r Rules, in io.Reader) error {
 	decoded, err := plaintext.NewReader(in)
 	if err != nil {
 		return err
@@ -32,13 +32,13 @@ func (f *found) document(r Rules, in io.Reader) error {
 	if len(text) > maxDocument {
 		return fmt.Errorf("has more than %d bytes; as CSV it may have any number", maxDocument)
 	}
-	d := document{found: f, rules: r, text: text, line: 1}
+	d := document{fileResult: f, rules: r, text: text, line: 1}
 	return d.read(text, 0)
 }
 
 // document is a JSON document that is being read.
 type document struct {
-	*found
+	*fileResult
 	rules Rules
 	text  []byte
 	// Lines are counted as far as they were asked for.
@@ -129,7 +129,7 @@ func (d *document) entry(key string, text json.RawMessage, line int) {
 	if key != "" {
 		rules.KeyFrom = keyOfEntry
 	}
-	d.take(rules, record{file: d.file, line: line, field: func(name string) (any, int, bool) {
+	d.addRecord(rules, record{file: d.file, line: line, field: func(name string) (any, int, bool) {
 		if name == keyOfEntry {
 			return key, line, true
 		}

@@ -16,19 +16,19 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// unsettled is for how long after it was modified a file may change again without
+// settleTime is for how long after it was modified a file may change again without
 // a new time: the coarsest clock of a file system in use (FAT, old NFS) ticks so.
 // Until then it is read again at each look.
-const unsettled = 2 * time.Second
+const settleTime = 2 * time.Second
 
-// pages are the extensions of the files from which Hugo, Jekyll, Eleventy, Astro, Quarto
+// pageExtensions are the extensions of the files from which Hugo, Jekyll, Eleventy, Astro, Quarto
 // and Pandoc make pages with frontmatter, in lower case.
-var pages = extensions(".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
+var pageExtensions = extensions(".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
 	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid")
 
-// numbers are the extensions of the tables and documents that are read if a path names
+// tableExtensions are the extensions of the tables and documents that are read if a path names
 // them.
-var numbers = extensions(".csv", ".tsv", ".json")
+var tableExtensions = extensions(".csv", ".tsv", ".json")
 
 func extensions(all ...string) map[string]bool {
 	set := map[string]bool{}
@@ -44,11 +44,11 @@ var errOther = errors.New("is neither a page (.md, .html) nor a table (.csv, .ts
 // compares times and sizes, which works on every file system and has no limit of
 // files. It is not safe for concurrent use.
 type Folder struct {
-	rules  Rules
-	paths  []string
-	files  map[string]*file
-	owners map[tally.Topic]string // which of files gives the topic its seed
-	gone   map[string]string      // paths and directories that cannot be read, and why
+	rules      Rules
+	paths      []string
+	files      map[string]*file
+	claims     map[tally.Topic]string // which of files gives the topic its seed
+	unreadable map[string]string      // paths and directories that cannot be read, and why
 	// projects holds the site of each path that was looked for.
 	projects      map[string]*project
 	comparisons   map[string]*comparison // of paths whose site generator is not named
@@ -75,26 +75,26 @@ type file struct {
 func NewFolder(rules Rules, paths ...string) *Folder {
 	return &Folder{
 		rules: rules, paths: paths,
-		files: map[string]*file{}, owners: map[tally.Topic]string{}, gone: map[string]string{},
+		files: map[string]*file{}, claims: map[tally.Topic]string{}, unreadable: map[string]string{},
 		projects: map[string]*project{}, comparisons: map[string]*comparison{}, installedHugo: sync.OnceValue(installedHugo),
 	}
 }
 
 // Result is what a look found.
 type Result struct {
-	Seeds    []Seed
-	Problems []Problem
-	Notes    []Problem // what is not read on purpose, such as drafts, and advice
-	Files    int       // how many there are
-	Read     int       // how many of them were read
+	Seeds     []Seed
+	Problems  []Problem
+	Notes     []Problem // what is not read on purpose, such as drafts, and advice
+	Files     int       // how many there are
+	FilesRead int       // how many of them were read
 
 	skipped map[string]*skipped // by extension
 }
 
-// Look reads what is new or changed since the last look, all at first. It returns
+// Scan reads what is new or changed since the last look, all at first. It returns
 // the seeds and problems that are new or other than before; those of a file that
 // went are not told. It ends early with ctx.
-func (f *Folder) Look(ctx context.Context) Result {
+func (f *Folder) Scan(ctx context.Context) Result {
 	var result Result
 	for _, each := range f.files {
 		each.seen = false
@@ -107,7 +107,7 @@ func (f *Folder) Look(ctx context.Context) Result {
 	}
 	for path, each := range f.files {
 		if !each.seen {
-			f.disown(each)
+			f.release(each)
 			delete(f.files, path)
 		}
 	}
@@ -128,7 +128,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	if err == nil {
 		rules, stamp, err = f.rulesFor(root, result)
 	}
-	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pages[ext] && !numbers[ext] {
+	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pageExtensions[ext] && !tableExtensions[ext] {
 		err = errOther
 	}
 	if !f.reachable(root, err, result) {
@@ -153,7 +153,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 		case hidden && entry.IsDir():
 			return fs.SkipDir
 		case hidden || entry.IsDir():
-		case pages[strings.ToLower(filepath.Ext(path))]:
+		case pageExtensions[strings.ToLower(filepath.Ext(path))]:
 			f.look(rules, stamp, shown, path, filepath.ToSlash(below), result)
 		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
 			result.skip(shown)
@@ -165,11 +165,11 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 // reachable tells whether err is none, and says once that it is one.
 func (f *Folder) reachable(path string, err error, result *Result) bool {
 	if err == nil {
-		delete(f.gone, path)
+		delete(f.unreadable, path)
 		return true
 	}
-	if reason := plain(err).Error(); f.gone[path] != reason {
-		f.gone[path] = reason
+	if reason := plain(err).Error(); f.unreadable[path] != reason {
+		f.unreadable[path] = reason
 		result.Problems = append(result.Problems, Problem{File: path, Reason: reason})
 	}
 	return false
@@ -196,19 +196,19 @@ func (f *Folder) look(rules Rules, stamp, shown, path, page string, result *Resu
 	if before != nil {
 		before.seen = true
 		isDue := !before.due.IsZero() && time.Now().After(before.due)
-		if !isDue && before.stamp == stamp && before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= unsettled {
+		if !isDue && before.stamp == stamp && before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= settleTime {
 			return
 		}
 	}
 	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, seen: true}
-	read := found{file: shown}
+	read := fileResult{file: shown}
 	if err := read.read(rules, path, page); err != nil {
 		read.refuse(0, "%v", plain(err))
 	}
-	f.disown(before)
-	f.own(now, read)
+	f.release(before)
+	f.claim(now, read)
 	f.files[shown] = now
-	result.Read++
+	result.FilesRead++
 	if before == nil {
 		before = &file{}
 	}
@@ -231,7 +231,7 @@ func (f *Folder) look(rules Rules, stamp, shown, path, page string, result *Resu
 }
 
 // read reads the file at path.
-func (f *found) read(r Rules, path, page string) error {
+func (f *fileResult) read(r Rules, path, page string) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
@@ -246,20 +246,20 @@ func (f *found) read(r Rules, path, page string) error {
 	return f.frontmatter(r, page, in)
 }
 
-// own keeps the seeds that are the file's to give, and what is wrong with it: of
+// claim keeps the seeds that are the file's to give, and what is wrong with it: of
 // several places that give a topic other seeds the first holds, as long as it does
 // not change.
-func (f *Folder) own(now *file, read found) {
+func (f *Folder) claim(now *file, read fileResult) {
 	now.seeds, now.problems, now.notes, now.due = map[tally.Topic]Seed{}, read.problems, read.notes, read.due
 	for _, seed := range read.seeds {
 		other, twice := now.seeds[seed.Topic]
-		if owner, owned := f.owners[seed.Topic]; owned && !twice {
+		if owner, owned := f.claims[seed.Topic]; owned && !twice {
 			other, twice = f.files[owner].seeds[seed.Topic], true
 		}
 		switch {
 		case !twice:
 			now.seeds[seed.Topic] = seed
-			f.owners[seed.Topic] = seed.File
+			f.claims[seed.Topic] = seed.File
 		case other.Count != seed.Count:
 			now.problems = append(now.problems, Problem{seed.File, seed.Line, fmt.Sprintf(
 				"gives %s the seed %d, and %s:%d gave it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
@@ -268,12 +268,12 @@ func (f *Folder) own(now *file, read found) {
 	slices.SortStableFunc(now.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// disown forgets what a file gave.
-func (f *Folder) disown(was *file) {
+// release forgets what a file gave.
+func (f *Folder) release(was *file) {
 	if was == nil {
 		return
 	}
 	for topic := range was.seeds {
-		delete(f.owners, topic)
+		delete(f.claims, topic)
 	}
 }

@@ -37,7 +37,7 @@ var languages = map[string]language{"": inYAML, "yaml": inYAML, "yml": inYAML, "
 type fields func(name string) (value any, line int, ok bool)
 
 // frontmatter adds what a page's frontmatter gives.
-func (f *found) frontmatter(r Rules, name string, in io.Reader) error {
+func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	text, err := plaintext.NewReader(in)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (f *found) frontmatter(r Rules, name string, in io.Reader) error {
 		f.refuse(line+before, "%v", err)
 		return nil
 	}
-	f.take(r, record{file: f.file, path: name, line: max(1, before), field: func(name string) (any, int, bool) {
+	f.addRecord(r, record{file: f.file, path: name, line: max(1, before), field: func(name string) (any, int, bool) {
 		value, line, ok := field(name)
 		return value, line + before, ok
 	}})
@@ -226,7 +226,7 @@ const (
 
 // findOverlooked names a field at the beginning of a page that has no frontmatter known
 // here, so that it is not left out silently.
-func (f *found) findOverlooked(r Rules, head *headReader) {
+func (f *fileResult) findOverlooked(r Rules, head *headReader) {
 	text := bufio.NewReader(io.LimitReader(head, maxBlockBytes))
 	for n := range maxBlockLines {
 		line, err := text.ReadString('\n')

@@ -47,7 +47,7 @@ func keyOfAddress(address string) (string, error) {
 // derivesKeys reports whether keys come from the rules of a site generator.
 func (r Rules) derivesKeys() bool {
 	word, _, _ := strings.Cut(r.KeyFrom, "@")
-	_, ok := kinds[word]
+	_, ok := generatorKinds[word]
 	return ok
 }
 

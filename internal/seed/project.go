@@ -28,8 +28,8 @@ type unpublished struct {
 
 func (u *unpublished) Error() string { return u.reason }
 
-// kind is a site generator.
-type kind struct {
+// generatorKind is a site generator.
+type generatorKind struct {
 	name string
 	// files returns the settings of a project in dir, in the order in which they are
 	// read; none if there is no project in dir.
@@ -41,8 +41,8 @@ type kind struct {
 	assumed func(path string) (dir string, g generator)
 }
 
-// kinds are the generators whose rules are known, by the word of [Rules.KeyFrom].
-var kinds = map[string]kind{
+// generatorKinds are the generators whose rules are known, by the word of [Rules.KeyFrom].
+var generatorKinds = map[string]generatorKind{
 	FromHugo:   {"Hugo", hugoFiles, readHugo, assumeHugo},
 	FromJekyll: {"Jekyll", jekyllFiles, readJekyll, assumeJekyll},
 	FromAstro:  {"Astro", astroFiles, readAstro, assumeAstro},
@@ -58,7 +58,7 @@ type project struct {
 
 // findProject returns the project of that kind to which path belongs, a folder or a file,
 // with a generator even if there are no settings.
-func findProject(k kind, path string) (*project, error) {
+func findProject(k generatorKind, path string) (*project, error) {
 	start := path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		start = filepath.Dir(path)
@@ -123,7 +123,7 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 		return rules, "", err
 	}
 	word, version, _ := strings.Cut(rules.KeyFrom, "@")
-	k, known := kinds[word]
+	k, known := generatorKinds[word]
 	if !known {
 		f.startComparison(root, path)
 		if c := f.comparisons[root]; c != nil {
@@ -174,7 +174,7 @@ func (f *Folder) startComparison(root, path string) {
 	}
 	f.comparisons[root] = nil
 	for _, word := range []string{FromHugo, FromJekyll} { // a site of Astro chooses its paths itself
-		p, err := findProject(kinds[word], path)
+		p, err := findProject(generatorKinds[word], path)
 		if err != nil || len(p.files) == 0 {
 			continue
 		}
@@ -184,7 +184,7 @@ func (f *Folder) startComparison(root, path string) {
 		if info, err := os.Stat(path); err == nil && !info.IsDir() {
 			path = filepath.Dir(path)
 		}
-		f.comparisons[root] = &comparison{project: p, name: kinds[word].name, word: word, at: below(p.dir, path), pages: map[string]string{}}
+		f.comparisons[root] = &comparison{project: p, name: generatorKinds[word].name, word: word, at: below(p.dir, path), pages: map[string]string{}}
 	}
 }
 

@@ -60,24 +60,24 @@ func TestFolder_ChangedGeneratorSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := seed.NewFolder(hugoRules(), filepath.Join(dir, "content"))
-	expect(t, folder.Look(t.Context()), "blog/likes/posts/a-b=1")
-	if r := folder.Look(t.Context()); r.Read != 0 {
-		t.Errorf("%d files read again", r.Read)
+	expect(t, folder.Scan(t.Context()), "blog/likes/posts/a-b=1")
+	if r := folder.Scan(t.Context()); r.FilesRead != 0 {
+		t.Errorf("%d files read again", r.FilesRead)
 	}
 	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/p/:filename/'\n")
-	expect(t, folder.Look(t.Context()), "blog/likes/p/a-b=1")
+	expect(t, folder.Scan(t.Context()), "blog/likes/p/a-b=1")
 	// Settings that cannot be read are named once. Nothing is seeded by other rules.
 	write(t, filepath.Join(dir, "hugo.toml"), "= broken")
-	r := folder.Look(t.Context())
+	r := folder.Scan(t.Context())
 	expect(t, r)
 	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "hugo.toml cannot be read") {
 		t.Error(r.Problems)
 	}
-	if r = folder.Look(t.Context()); len(r.Problems) > 0 {
+	if r = folder.Scan(t.Context()); len(r.Problems) > 0 {
 		t.Error("told twice:", r.Problems)
 	}
 	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/q/:filename/'\n")
-	expect(t, folder.Look(t.Context()), "blog/likes/q/a-b=1")
+	expect(t, folder.Scan(t.Context()), "blog/likes/q/a-b=1")
 }
 
 // A page that is not published has no seed, until it is.
@@ -94,17 +94,17 @@ func TestFolder_ScheduledPage(t *testing.T) {
 			}
 		}
 		folder := seed.NewFolder(hugoRules(), filepath.Join(dir, "content"))
-		r := folder.Look(t.Context())
+		r := folder.Scan(t.Context())
 		expect(t, r)
 		if !noted(r.Notes, "later.md", "is published at") || !noted(r.Notes, "draft.md", "is a draft") || len(r.Problems) > 0 {
 			t.Error(r.Notes, r.Problems)
 		}
-		if r = folder.Look(t.Context()); len(r.Notes) > 0 || r.Read > 0 {
+		if r = folder.Scan(t.Context()); len(r.Notes) > 0 || r.FilesRead > 0 {
 			t.Error("said twice:", r)
 		}
 		time.Sleep(2 * time.Minute)
-		expect(t, folder.Look(t.Context()), "blog/likes/later=1")
-		if r = folder.Look(t.Context()); r.Read > 0 {
+		expect(t, folder.Scan(t.Context()), "blog/likes/later=1")
+		if r = folder.Scan(t.Context()); r.FilesRead > 0 {
 			t.Error("read again:", r)
 		}
 	})
@@ -123,28 +123,28 @@ func TestFolder_KeysThatAreNotTheGenerators(t *testing.T) {
 		"p":         "", "same/content": "",
 	} {
 		folder := seed.NewFolder(likes, filepath.Join(dir, name))
-		r := folder.Look(t.Context())
+		r := folder.Scan(t.Context())
 		if len(r.Seeds) == 0 || want != "" && !noted(r.Notes, name, want) || want == "" && len(r.Notes) > 0 {
 			t.Errorf("%s: %+v", name, r)
 		}
-		if r = folder.Look(t.Context()); len(r.Notes) > 0 {
+		if r = folder.Scan(t.Context()); len(r.Notes) > 0 {
 			t.Errorf("%s: said twice: %v", name, r.Notes)
 		}
 	}
 	rules := likes
 	rules.KeyFrom = "likes"
-	if r := seed.NewFolder(rules, filepath.Join(dir, "h")).Look(t.Context()); len(r.Notes) > 0 {
+	if r := seed.NewFolder(rules, filepath.Join(dir, "h")).Scan(t.Context()); len(r.Notes) > 0 {
 		t.Error("a field was chosen:", r.Notes)
 	}
 	rules.KeyFrom, rules.StripPrefix, rules.AddPrefix = "", "posts", "posts"
-	if r := seed.NewFolder(rules, filepath.Join(dir, "same/content")).Look(t.Context()); len(r.Notes) > 0 {
+	if r := seed.NewFolder(rules, filepath.Join(dir, "same/content")).Scan(t.Context()); len(r.Notes) > 0 {
 		t.Error("prefixes make the same key:", r.Notes)
 	}
 	folder := seed.NewFolder(likes, filepath.Join(dir, "one.jsonl"))
-	if r := folder.Look(t.Context()); len(r.Problems) != 1 {
+	if r := folder.Scan(t.Context()); len(r.Problems) != 1 {
 		t.Error(r.Problems)
 	}
-	if r := folder.Look(t.Context()); len(r.Problems) > 0 {
+	if r := folder.Scan(t.Context()); len(r.Problems) > 0 {
 		t.Error("told twice:", r.Problems)
 	}
 }
@@ -238,7 +238,7 @@ func FuzzGeneratorKeys(f *testing.F) {
 		for _, from := range []string{seed.FromHugo, seed.FromJekyll} {
 			rules := likes
 			rules.KeyFrom = from
-			seed.NewFolder(rules, dir).Look(t.Context())
+			seed.NewFolder(rules, dir).Scan(t.Context())
 		}
 	})
 }

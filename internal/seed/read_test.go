@@ -190,7 +190,7 @@ func TestFolder_FilesNotReadAreListed(t *testing.T) {
 		"1.png": "", "2.png": "", "3.png": "", "4.png": "", "5.png": "",
 	})
 	folder := seed.NewFolder(likes, dir)
-	r := folder.Look(t.Context())
+	r := folder.Scan(t.Context())
 	expect(t, r, "blog/likes/a=1")
 	text := r.Skipped()
 	for _, want := range []string{
@@ -204,7 +204,7 @@ func TestFolder_FilesNotReadAreListed(t *testing.T) {
 	if strings.Contains(text, "hidden") || strings.Contains(text, "y.txt") {
 		t.Error(text)
 	}
-	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "x"})).Look(t.Context()); r.Skipped() != "" {
+	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "x"})).Scan(t.Context()); r.Skipped() != "" {
 		t.Error(r.Skipped())
 	}
 }

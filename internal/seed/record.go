@@ -43,8 +43,8 @@ func (p Problem) String() string {
 	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Reason
 }
 
-// found gathers what a file gives.
-type found struct {
+// fileResult gathers what a file gives.
+type fileResult struct {
 	file     string
 	seeds    []Seed
 	problems []Problem
@@ -53,7 +53,7 @@ type found struct {
 }
 
 // refuseKey adds why a page has no key. A page that is not published is none by intent.
-func (f *found) refuseKey(line int, err error) {
+func (f *fileResult) refuseKey(line int, err error) {
 	hidden, ok := asUnpublished(err)
 	switch {
 	case !ok:
@@ -64,14 +64,14 @@ func (f *found) refuseKey(line int, err error) {
 	}
 }
 
-func (f *found) refuse(line int, format string, args ...any) {
+func (f *fileResult) refuse(line int, format string, args ...any) {
 	f.problems = append(f.problems, Problem{f.file, line, fmt.Sprintf(format, args...)})
 }
 
-// take adds what a record gives by the rules.
-func (f *found) take(r Rules, rec record) {
+// addRecord adds what a record gives by the rules.
+func (f *fileResult) addRecord(r Rules, rec record) {
 	if name, line, ok := rec.field("topic"); ok && rec.path == "" {
-		f.takeTopic(rec, textOf(name), line)
+		f.addTopicRecord(rec, textOf(name), line)
 		return
 	}
 	type given struct {
@@ -111,9 +111,9 @@ func (f *found) take(r Rules, rec record) {
 	}
 }
 
-// takeTopic adds a record that names its topic: it has a count, or a seed, as our
+// addTopicRecord adds a record that names its topic: it has a count, or a seed, as our
 // own answers and exports have.
-func (f *found) takeTopic(rec record, name string, line int) {
+func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 	topic, err := tally.ParseTopic(name)
 	if err != nil {
 		f.refuse(line, "%q: %s", name, tally.AsError(err).Message)

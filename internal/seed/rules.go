@@ -72,8 +72,8 @@ type Rules struct {
 	compare func(key string, rec record)
 }
 
-// Check tells what is wrong with the rules.
-func (r Rules) Check() error {
+// Validate tells what is wrong with the rules.
+func (r Rules) Validate() error {
 	if !tally.ValidSite(r.Site) {
 		return fmt.Errorf("%q is no name of a site", r.Site)
 	}

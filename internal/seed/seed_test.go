@@ -55,10 +55,10 @@ func expect(t *testing.T, r seed.Result, want ...string) {
 
 func read(t *testing.T, rules seed.Rules, paths ...string) seed.Result {
 	t.Helper()
-	if err := rules.Check(); err != nil {
+	if err := rules.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	return seed.NewFolder(rules, paths...).Look(t.Context())
+	return seed.NewFolder(rules, paths...).Scan(t.Context())
 }
 
 func TestPagesGiveTheNumbersOfTheirFrontmatter(t *testing.T) {
@@ -235,7 +235,7 @@ func TestAFileOfAnotherKindIsRefusedWhereItIsNamed(t *testing.T) {
 func TestOfTwoPlacesThatGiveOneTopicTheFirstHoldsAndTheOtherIsNamed(t *testing.T) {
 	dir := lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "a/index.md": "---\nlikes: 2\n---\n", "a/_index.md": "---\nlikes: 1\n---\n"})
 	folder := seed.NewFolder(likes, dir)
-	r := folder.Look(t.Context())
+	r := folder.Scan(t.Context())
 	if len(r.Problems) != 1 {
 		t.Fatal(r.Problems)
 	}
@@ -244,7 +244,7 @@ func TestOfTwoPlacesThatGiveOneTopicTheFirstHoldsAndTheOtherIsNamed(t *testing.T
 		!strings.HasPrefix(p, filepath.Join(dir, "a/index.md")+":2: gives blog/likes/a the seed 2, and") {
 		t.Error(p)
 	}
-	if r = folder.Look(t.Context()); len(r.Seeds)+len(r.Problems) > 0 {
+	if r = folder.Scan(t.Context()); len(r.Seeds)+len(r.Problems) > 0 {
 		t.Error("said twice:", r)
 	}
 }
@@ -259,13 +259,13 @@ func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
 		}
 	}
 	folder := seed.NewFolder(likes, dir)
-	expect(t, folder.Look(t.Context()), "blog/likes/a=1", "blog/likes/b=2")
-	if r := folder.Look(t.Context()); r.Read != 0 || r.Files != 2 {
+	expect(t, folder.Scan(t.Context()), "blog/likes/a=1", "blog/likes/b=2")
+	if r := folder.Scan(t.Context()); r.FilesRead != 0 || r.Files != 2 {
 		t.Errorf("read again: %+v", r)
 	}
 	// The same size within the same tick of the file system's clock.
 	write(t, path("a.md"), "---\nlikes: 3\n---\n")
-	r := folder.Look(t.Context())
+	r := folder.Scan(t.Context())
 	expect(t, r, "blog/likes/a=3")
 	was, err := os.Stat(path("a.md"))
 	if err != nil {
@@ -275,10 +275,10 @@ func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
 	if err := os.Chtimes(path("a.md"), was.ModTime(), was.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	r = folder.Look(t.Context())
+	r = folder.Scan(t.Context())
 	expect(t, r, "blog/likes/a=4")
-	if r.Read != 1 {
-		t.Errorf("%d files read", r.Read)
+	if r.FilesRead != 1 {
+		t.Errorf("%d files read", r.FilesRead)
 	}
 	// A file that goes keeps its seed; one that comes, and one that breaks, are told.
 	if err := os.Remove(path("a.md")); err != nil {
@@ -286,16 +286,16 @@ func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
 	}
 	write(t, path("c.md"), "---\nlikes: 5\n---\n")
 	write(t, path("b.md"), "---\nlikes: x\n---\n")
-	r = folder.Look(t.Context())
+	r = folder.Scan(t.Context())
 	expect(t, r, "blog/likes/c=5")
 	if len(r.Problems) != 1 || r.Files != 2 {
 		t.Errorf("%+v", r)
 	}
-	if r = folder.Look(t.Context()); len(r.Problems) > 0 {
+	if r = folder.Scan(t.Context()); len(r.Problems) > 0 {
 		t.Error("a problem was told twice")
 	}
 	write(t, path("a.md"), "---\nlikes: 4\n---\n")
-	expect(t, folder.Look(t.Context()), "blog/likes/a=4")
+	expect(t, folder.Scan(t.Context()), "blog/likes/a=4")
 }
 
 func TestAFolderMayBeALinkThatIsTurned(t *testing.T) {
@@ -308,23 +308,23 @@ func TestAFolderMayBeALinkThatIsTurned(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := seed.NewFolder(likes, link)
-	expect(t, folder.Look(t.Context()), "blog/likes/a=1")
+	expect(t, folder.Scan(t.Context()), "blog/likes/a=1")
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
-	if r := folder.Look(t.Context()); len(r.Problems) != 1 {
+	if r := folder.Scan(t.Context()); len(r.Problems) != 1 {
 		t.Errorf("%v", r.Problems)
 	}
 	if err := os.Symlink("two", link); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, folder.Look(t.Context()), "blog/likes/a=2", "blog/likes/b=3")
+	expect(t, folder.Scan(t.Context()), "blog/likes/a=2", "blog/likes/b=3")
 }
 
 func TestALookEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n"})).Look(ctx); len(r.Seeds) > 0 {
+	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n"})).Scan(ctx); len(r.Seeds) > 0 {
 		t.Error(r)
 	}
 }
@@ -339,7 +339,7 @@ func TestRulesThatNameNoTopicAreRefused(t *testing.T) {
 		t.Error(field, err)
 	}
 	for _, rules := range []seed.Rules{{Site: "admin", Fields: likes.Fields}, {Site: "blog"}, {Site: "blog", Fields: append(likes.Fields, seed.Field{Metric: "likes", Name: "x"})}} {
-		if rules.Check() == nil {
+		if rules.Validate() == nil {
 			t.Errorf("%+v was taken", rules)
 		}
 	}
@@ -361,7 +361,7 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 		if os.WriteFile(path, text, 0o600) != nil {
 			return // no name of a file
 		}
-		r := seed.NewFolder(likes, path).Look(t.Context())
+		r := seed.NewFolder(likes, path).Scan(t.Context())
 		for _, s := range r.Seeds {
 			if s.Count < 0 || s.Count > tally.MaxValue || s.Topic.String() == "" {
 				t.Errorf("%+v", s)

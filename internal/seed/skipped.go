@@ -56,5 +56,5 @@ func (r Result) Skipped() string {
 		files = "1 file was"
 	}
 	return fmt.Sprintf("%s not read, since in a folder only pages with frontmatter are (%s), and tables and documents (.csv, .tsv, .json) if they are named themselves: %s",
-		files, strings.Join(slices.Sorted(maps.Keys(pages)), ", "), strings.Join(kinds, "; "))
+		files, strings.Join(slices.Sorted(maps.Keys(pageExtensions)), ", "), strings.Join(kinds, "; "))
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // table adds what a table gives: lines of values, of which the first names the columns.
-func (f *found) table(r Rules, in io.Reader) error {
+func (f *fileResult) table(r Rules, in io.Reader) error {
 	rows, err := table.NewReader(in, true)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (f *found) table(r Rules, in io.Reader) error {
 			f.refuse(line, "is not UTF-8")
 			continue
 		}
-		f.take(r, record{file: f.file, line: line, field: func(name string) (any, int, bool) {
+		f.addRecord(r, record{file: f.file, line: line, field: func(name string) (any, int, bool) {
 			i := table.Column(columns, name)
 			if i < 0 {
 				return nil, line, false

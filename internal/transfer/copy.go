@@ -8,16 +8,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Copied says what a [Copy] did.
-type Copied struct {
+// CopyReport says what a [Copy] did.
+type CopyReport struct {
 	Totals
-	Orders      int64
+	Settings    int64
 	Differences []Difference // topics that are not the same in both stores
-	// Moving are topics that changed in the source while they were copied: of them the
+	// ChangedInSource are topics that changed in the source while they were copied: of them the
 	// target has what was there before. Copying again brings the rest.
-	Moving []tally.Topic
-	// Held says that the target held topics of the scope before.
-	Held bool
+	ChangedInSource []tally.Topic
+	// TargetHadTopics says that the target held topics of the scope before.
+	TargetHadTopics bool
 }
 
 // Lister is the part of a [tally.Ledger] that lists topics.
@@ -28,15 +28,15 @@ type Lister interface {
 // CopyTarget is a store that is copied to.
 type CopyTarget interface {
 	Source
-	Sink
+	TargetStore
 	Lister
 }
 
 // Copy stores what source holds of scope in target, and reads both again to compare
 // them. Portions are merged, or replace topic by topic what the target held. It may be
 // repeated.
-func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(step string, done Progress)) (Copied, error) {
-	var c Copied
+func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(step string, done Progress)) (CopyReport, error) {
+	var c CopyReport
 	tell := func(step string) func(Progress) {
 		return func(done Progress) {
 			if progress != nil {
@@ -48,8 +48,8 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	if err != nil {
 		return c, fmt.Errorf("look what the target holds: %w", err)
 	}
-	c.Held = len(page.States) > 0
-	if c.Orders, err = copyOrders(ctx, source, target, scope); err != nil {
+	c.TargetHadTopics = len(page.States) > 0
+	if c.Settings, err = copySettings(ctx, source, target, scope); err != nil {
 		return c, fmt.Errorf("copy what was ordered: %w", err)
 	}
 	register, err := source.Settings(ctx)
@@ -61,7 +61,7 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	}
 	copied, err := c.portions(ctx, source, target, catalog, scope, replace, tell("copy"))
 	if err == nil {
-		err = unmerged(ctx, source, register)
+		err = checkUnmerged(ctx, source, register)
 	}
 	if err != nil {
 		return c, fmt.Errorf("copy: %w", err)
@@ -72,7 +72,7 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	}
 	for topic, digest := range now {
 		if before, ok := copied[topic]; !ok || before.Version != digest.Version {
-			c.Moving = append(c.Moving, topic)
+			c.ChangedInSource = append(c.ChangedInSource, topic)
 		}
 	}
 	there, err := Digests(ctx, target, catalog, scope, tell("compare"))
@@ -83,17 +83,17 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	return c, nil
 }
 
-// copyOrders copies the entries of the register that go with the scope.
-func copyOrders(ctx context.Context, source Source, target Sink, scope tally.Scope) (n int64, err error) {
+// copySettings copies the entries of the register that go with the scope.
+func copySettings(ctx context.Context, source Source, target TargetStore, scope tally.Scope) (n int64, err error) {
 	register, err := source.Settings(ctx)
 	if err != nil {
 		return 0, err
 	}
 	for name, value := range register {
-		if !carried(name, scope) {
+		if !isExported(name, scope) {
 			continue
 		}
-		if err := (into{sink: target}).Order(ctx, name, value); err != nil {
+		if err := (storeTarget{sink: target}).SetSetting(ctx, name, value); err != nil {
 			return n, err
 		}
 		n++
@@ -102,8 +102,8 @@ func copyOrders(ctx context.Context, source Source, target Sink, scope tally.Sco
 }
 
 // portions copies the topics and returns digests of what was copied.
-func (c *Copied) portions(ctx context.Context, source Source, target Sink, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(Progress)) (map[tally.Topic]Digest, error) {
-	gathered := gathering{catalog: catalog, digests: map[tally.Topic]Digest{}}
+func (c *CopyReport) portions(ctx context.Context, source Source, target TargetStore, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(Progress)) (map[tally.Topic]Digest, error) {
+	gathered := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
 	var batch []tally.Portion
 	contributions := 0
 	store := func() error {

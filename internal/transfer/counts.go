@@ -15,7 +15,7 @@ import (
 // on the way: of a listing each page would cost a store without an order of names, such
 // as Redis, a look at all keys.
 func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
-	e := &exporting{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	e := &exporter{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
 	begin, end := "topic,count\n", ""
 	if asJSON {
 		begin, end = "[", "\n]\n"

@@ -24,7 +24,7 @@ func TestAFileThatWasCutOffIsNoticedAndWhatItHasIsImported(t *testing.T) {
 		"within a line": text[:len(text)-len(lines[len(lines)-1])-30],
 	} {
 		to := open(t, secret)
-		report, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), bytes.NewReader(cut), transfer.ImportOptions{})
+		report, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(cut), transfer.ImportOptions{})
 		if !errors.Is(err, transfer.ErrIncomplete) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -41,7 +41,7 @@ func TestLinesThatWereTakenOutAreNoticed(t *testing.T) {
 		if !strings.Contains(line, "members") {
 			continue
 		}
-		_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()),
+		_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()),
 			bytes.NewReader(joined(without(lines, i))), transfer.ImportOptions{})
 		if !errors.Is(err, transfer.ErrIncomplete) {
 			t.Errorf("without line %d: %v", i+1, err)
@@ -157,7 +157,7 @@ func TestWhatIsNoExportOrANewerOneIsRefusedAtOnce(t *testing.T) {
 		`{"tallycast":"export"}` + "\n":                              "no format",
 		`{"tallycast":"export","format":2,"fingerprint":"x"}` + "\n": "format 2",
 	} {
-		_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), strings.NewReader(text), transfer.ImportOptions{})
+		_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), strings.NewReader(text), transfer.ImportOptions{})
 		if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%.40q: %v, want %q", text, err, reason)
 		}
@@ -185,7 +185,7 @@ func TestLinesMayEndAsOnWindows(t *testing.T) {
 
 // failing is a store that goes away after some batches.
 type failing struct {
-	transfer.Sink
+	transfer.TargetStore
 	left int
 }
 
@@ -195,7 +195,7 @@ func (f *failing) Restore(ctx context.Context, replace bool, portions []tally.Po
 	if f.left--; f.left < 0 {
 		return errGone
 	}
-	return f.Sink.Restore(ctx, replace, portions)
+	return f.TargetStore.Restore(ctx, replace, portions)
 }
 
 // An import that fails amid a topic can be repeated.
@@ -216,7 +216,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 		edit(t, from, "blog/likes/page", tally.EditSeed, 7)
 		text := export(t, from, tally.Scope{})
 		options := transfer.ImportOptions{Replace: replace, Fingerprint: fingerprint()}
-		report, err := transfer.Import(t.Context(), transfer.Into(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
+		report, err := transfer.Import(t.Context(), transfer.NewStoreTarget(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
 		if !errors.Is(err, errGone) || report.Contributions != 10_000 {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -229,7 +229,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 
 // away is a store that answers again after some attempts.
 type away struct {
-	transfer.Sink
+	transfer.TargetStore
 	refusals int
 }
 
@@ -238,15 +238,15 @@ func (a *away) Restore(ctx context.Context, replace bool, portions []tally.Porti
 		a.refusals--
 		return tally.Unavailable(errGone)
 	}
-	return a.Sink.Restore(ctx, replace, portions)
+	return a.TargetStore.Restore(ctx, replace, portions)
 }
 
 func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
-	imported(t, &away{to, 2}, text, transfer.ImportOptions{Patience: time.Minute})
+	imported(t, &away{to, 2}, text, transfer.ImportOptions{RetryFor: time.Minute})
 	same(t, from, to)
-	_, err := transfer.Import(context.Background(), transfer.Into(&away{to, 2}, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
+	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(&away{to, 2}, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("without patience: %v", err)
 	}

@@ -31,7 +31,7 @@ const writeBytes = 64 << 10
 // which may be nil, is called after each write. What was written before an error lacks
 // its last line, and will be recognised as incomplete.
 func Export(ctx context.Context, source Source, catalog *tally.Catalog, header Header, scope tally.Scope, w io.Writer, progress func(Progress)) (Totals, error) {
-	e := &exporting{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	e := &exporter{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
 	e.buffer = appendHeader(e.buffer, header)
 	register, err := source.Settings(ctx)
 	if err != nil {
@@ -41,8 +41,8 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 		return e.done.Totals, errMerging
 	}
 	for _, name := range slices.Sorted(maps.Keys(register)) {
-		if carried(name, scope) {
-			e.buffer = appendOrder(e.buffer, name, register[name])
+		if isExported(name, scope) {
+			e.buffer = appendSetting(e.buffer, name, register[name])
 		}
 	}
 	err = source.Dump(ctx, scope, func(p tally.Portion) error {
@@ -59,7 +59,7 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 		return e.flush(writeBytes)
 	})
 	if err == nil {
-		err = unmerged(ctx, source, register)
+		err = checkUnmerged(ctx, source, register)
 	}
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("export: %w", err)
@@ -76,8 +76,8 @@ var errMerging error = &tally.Error{
 	RetryAfter: time.Second,
 }
 
-// unmerged reports whether topics were merged since the register was read.
-func unmerged(ctx context.Context, source Source, before map[string]string) error {
+// checkUnmerged reports whether topics were merged since the register was read.
+func checkUnmerged(ctx context.Context, source Source, before map[string]string) error {
 	register, err := source.Settings(ctx)
 	if err == nil && tally.MergeState(register) != tally.MergeState(before) {
 		err = errMerging
@@ -85,8 +85,8 @@ func unmerged(ctx context.Context, source Source, before map[string]string) erro
 	return err
 }
 
-// exporting is an export under way.
-type exporting struct {
+// exporter is an export under way.
+type exporter struct {
 	w        io.Writer
 	progress func(Progress)
 	buffer   []byte // lines not yet written
@@ -94,7 +94,7 @@ type exporting struct {
 }
 
 // flush writes what there is where it is more than some bytes.
-func (e *exporting) flush(more int) error {
+func (e *exporter) flush(more int) error {
 	if len(e.buffer) <= more {
 		return nil
 	}
@@ -117,10 +117,10 @@ func windowEnd(rule tally.Rule, now time.Time) int64 {
 	return (now.Unix()/length + 1) * length
 }
 
-// carried tells whether an entry of the register goes with an export of scope: former
+// isExported tells whether an entry of the register goes with an export of scope: former
 // names of its topics, without which visitors would not be known again, and, where the
 // whole store is exported, who is blocked.
-func carried(name string, scope tally.Scope) bool {
+func isExported(name string, scope tally.Scope) bool {
 	if text, ok := strings.CutPrefix(name, "former "); ok {
 		topic, err := tally.ParseTopic(text)
 		return err == nil && scope.Contains(topic)

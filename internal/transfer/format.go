@@ -74,8 +74,8 @@ type Totals struct {
 type record struct {
 	Tallycast string `json:"tallycast"`
 
-	Order string `json:"order"`
-	Value string `json:"value"`
+	Setting string `json:"order"`
+	Value   string `json:"value"`
 
 	Topic      string  `json:"topic"`
 	Rule       string  `json:"rule"`
@@ -101,8 +101,8 @@ type Line struct {
 	Number int64
 }
 
-// Piece returns a header and lines as [Import] reads them with [ImportOptions].Piece.
-func Piece(h Header, lines []Line) []byte {
+// EncodePart returns a header and lines as [Import] reads them with [ImportOptions].Piece.
+func EncodePart(h Header, lines []Line) []byte {
 	text := appendHeader(nil, h)
 	for _, line := range lines {
 		text = appendLine(text, line)
@@ -110,9 +110,9 @@ func Piece(h Header, lines []Line) []byte {
 	return text
 }
 
-// OrderPiece is [Piece] for an order.
-func OrderPiece(h Header, name, value string) []byte {
-	return appendOrder(appendHeader(nil, h), name, value)
+// EncodeSettingPart is [EncodePart] for an order.
+func EncodeSettingPart(h Header, name, value string) []byte {
+	return appendSetting(appendHeader(nil, h), name, value)
 }
 
 // appendHeader, appendOrder, appendLine and appendTotals append a line with its end.
@@ -121,7 +121,7 @@ func appendHeader(dst []byte, h Header) []byte {
 	return append(append(dst, text...), '\n')
 }
 
-func appendOrder(dst []byte, name, value string) []byte {
+func appendSetting(dst []byte, name, value string) []byte {
 	dst = tally.AppendJSONString(append(dst, `{"order":`...), name)
 	dst = tally.AppendJSONString(append(dst, `,"value":`...), value)
 	return append(dst, "}\n"...)

@@ -34,7 +34,7 @@ func (s *taking) Store(_ context.Context, _ bool, lines []transfer.Line) ([]tran
 	return nil, nil
 }
 
-func (*taking) Order(context.Context, string, string) error { return nil }
+func (*taking) SetSetting(context.Context, string, string) error { return nil }
 
 // Whatever is read, nothing panics; and what is read is written and read again as the same.
 func FuzzImport(f *testing.F) {
@@ -58,7 +58,7 @@ func FuzzImport(f *testing.F) {
 		}
 		again := &taking{}
 		header := transfer.NewHeader([]byte("any"), false, time.Unix(0, 0))
-		if _, err := transfer.Import(context.Background(), again, bytes.NewReader(transfer.Piece(header, first.lines)), transfer.ImportOptions{Piece: true}); err != nil {
+		if _, err := transfer.Import(context.Background(), again, bytes.NewReader(transfer.EncodePart(header, first.lines)), transfer.ImportOptions{Part: true}); err != nil {
 			t.Fatal(err)
 		}
 		if len(again.lines) != len(first.lines) {
@@ -66,7 +66,7 @@ func FuzzImport(f *testing.F) {
 		}
 		for i, line := range first.lines {
 			line.Number = again.lines[i].Number
-			if got, want := transfer.Piece(header, again.lines[i:i+1]), transfer.Piece(header, []transfer.Line{line}); !bytes.Equal(got, want) {
+			if got, want := transfer.EncodePart(header, again.lines[i:i+1]), transfer.EncodePart(header, []transfer.Line{line}); !bytes.Equal(got, want) {
 				t.Errorf("%s became %s", want, got)
 			}
 		}

@@ -24,12 +24,12 @@ const (
 	// portions are full.
 	batchContributions = 10_000
 	batchLines         = 500
-	// maxKept is how many refusals a report keeps.
-	maxKept = 100
-	// pause is the first time between two attempts to reach a store; it doubles up to
+	// maxRefusals is how many refusals a report keeps.
+	maxRefusals = 100
+	// minBackoff is the first time between two attempts to reach a store; it doubles up to
 	// maxPause.
-	pause    = 100 * time.Millisecond
-	maxPause = 3 * time.Second
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 3 * time.Second
 )
 
 // Refusal is what was not imported.
@@ -44,7 +44,7 @@ func (r Refusal) String() string { return fmt.Sprintf("line %d: %s", r.Line, r.R
 type Report struct {
 	Topics        int64     `json:"topics"` // whose last line was stored
 	Contributions int64     `json:"contributions"`
-	Orders        int64     `json:"orders"`   // former names and blocks
+	Settings      int64     `json:"orders"`   // former names and blocks
 	Refused       int64     `json:"refused"`  // how many lines
 	Refusals      []Refusal `json:"refusals"` // the first of them
 }
@@ -55,15 +55,15 @@ type ImportOptions struct {
 	Fingerprint string
 	// Replace puts what is imported in the place of what was there, topic by topic.
 	Replace bool
-	// Piece says that the input is a piece of an export: a header and some of its lines,
+	// Part says that the input is a piece of an export: a header and some of its lines,
 	// maybe of a topic that began in the piece before.
-	Piece bool
-	// Patience is how long to try again while the store cannot be reached.
-	Patience time.Duration
-	// Refused, where not nil, is told each refusal.
-	Refused func(Refusal)
-	// Progress, where not nil, is called after each batch.
-	Progress func(Progress)
+	Part bool
+	// RetryFor is how long to try again while the store cannot be reached.
+	RetryFor time.Duration
+	// OnRefusal, where not nil, is told each refusal.
+	OnRefusal func(Refusal)
+	// OnProgress, where not nil, is called after each batch.
+	OnProgress func(Progress)
 }
 
 // Import stores an export in target. What cannot be read is refused and the rest
@@ -71,18 +71,18 @@ type ImportOptions struct {
 // Errors: [ErrIncomplete], [ErrSecret], [tally.CodeBadBody] for what is no export, those of
 // target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
-	i := &importing{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
+	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
 	if err := i.begin(ctx); err != nil {
 		return i.report, err
 	}
-	if err := i.all(ctx); err != nil {
+	if err := i.readAll(ctx); err != nil {
 		return i.report, err
 	}
-	return i.report, i.end()
+	return i.report, i.checkComplete()
 }
 
-// importing is an import under way.
-type importing struct {
+// importRun is an import under way.
+type importRun struct {
 	target  Target
 	options ImportOptions
 	lines   *lines
@@ -96,7 +96,7 @@ type importing struct {
 }
 
 // begin reads and checks the header.
-func (i *importing) begin(ctx context.Context) error {
+func (i *importRun) begin(ctx context.Context) error {
 	text, err := i.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
 		return err
@@ -109,11 +109,11 @@ func (i *importing) begin(ctx context.Context) error {
 		return &tally.Error{Code: tally.CodeBadBody, Err: ErrSecret, Message: fmt.Sprintf(
 			"the export was made under the secret with the fingerprint %.64q, the store has the one with %q: visitors would not be known again", header.Fingerprint, f)}
 	}
-	return i.patiently(ctx, func() error { return i.target.Begin(ctx, header) })
+	return i.retry(ctx, func() error { return i.target.Begin(ctx, header) })
 }
 
-// all reads the lines and stores them batch by batch.
-func (i *importing) all(ctx context.Context) error {
+// readAll reads the lines and stores them batch by batch.
+func (i *importRun) readAll(ctx context.Context) error {
 	for {
 		text, err := i.lines.next()
 		switch {
@@ -125,7 +125,7 @@ func (i *importing) all(ctx context.Context) error {
 		case err != nil:
 			return errors.Join(fmt.Errorf("read the export: %w", err), i.flush(ctx))
 		}
-		if err := i.take(ctx, text); err != nil {
+		if err := i.readLine(ctx, text); err != nil {
 			return err
 		}
 		if len(i.batch) >= batchLines || i.contributions >= batchContributions {
@@ -136,8 +136,8 @@ func (i *importing) all(ctx context.Context) error {
 	}
 }
 
-// take reads a line.
-func (i *importing) take(ctx context.Context, text []byte) error {
+// readLine reads a line.
+func (i *importRun) readLine(ctx context.Context, text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
@@ -153,12 +153,12 @@ func (i *importing) take(ctx context.Context, text []byte) error {
 	switch {
 	case r.Total != nil:
 		i.total = r.Total
-	case r.Order != "":
-		if err := checkOrder(r.Order, r.Value); err != nil {
+	case r.Setting != "":
+		if err := validateSetting(r.Setting, r.Value); err != nil {
 			i.refuse(i.lines.number, err.Error())
 			return nil
 		}
-		return i.order(ctx, r.Order, r.Value)
+		return i.order(ctx, r.Setting, r.Value)
 	case r.Topic != "":
 		line, err := r.portion()
 		if err != nil {
@@ -173,9 +173,9 @@ func (i *importing) take(ctx context.Context, text []byte) error {
 
 // add appends a line to the batch. Where the first line of a topic is lost, the first
 // that is not takes its place.
-func (i *importing) add(line Line) {
+func (i *importRun) add(line Line) {
 	if line.Topic != i.topic {
-		line.First = line.First || !i.options.Piece
+		line.First = line.First || !i.options.Part
 		i.topic = line.Topic
 	}
 	if line.Last {
@@ -187,37 +187,37 @@ func (i *importing) add(line Line) {
 	i.contributions += len(line.Contributions)
 }
 
-func (i *importing) order(ctx context.Context, name, value string) error {
-	err := i.patiently(ctx, func() error { return i.target.Order(ctx, name, value) })
+func (i *importRun) order(ctx context.Context, name, value string) error {
+	err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, name, value) })
 	if err != nil {
 		return fmt.Errorf("store what was ordered: %w", err)
 	}
-	i.report.Orders++
+	i.report.Settings++
 	return nil
 }
 
 // flush stores the batch, and notes that it did.
-func (i *importing) flush(ctx context.Context) error {
+func (i *importRun) flush(ctx context.Context) error {
 	if len(i.batch) > 0 {
 		var refused []Refusal
-		err := i.patiently(ctx, func() (err error) {
+		err := i.retry(ctx, func() (err error) {
 			refused, err = i.target.Store(ctx, i.options.Replace, i.batch)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("store lines %d to %d: %w", i.batch[0].Number, i.batch[len(i.batch)-1].Number, err)
 		}
-		i.note(refused)
+		i.recordStored(refused)
 	}
 	i.batch, i.contributions = i.batch[:0], 0
-	if i.options.Progress != nil {
-		i.options.Progress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}, Bytes: i.lines.offset})
+	if i.options.OnProgress != nil {
+		i.options.OnProgress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}, Bytes: i.lines.offset})
 	}
 	return nil
 }
 
-// note counts the batch, which was stored save for what was refused.
-func (i *importing) note(refused []Refusal) {
+// recordStored counts the batch, which was stored save for what was refused.
+func (i *importRun) recordStored(refused []Refusal) {
 	left := map[int64]bool{}
 	for _, each := range refused {
 		left[each.Line] = true
@@ -234,21 +234,21 @@ func (i *importing) note(refused []Refusal) {
 	}
 }
 
-func (i *importing) refuse(line int64, reason string) {
+func (i *importRun) refuse(line int64, reason string) {
 	r := Refusal{Line: line, Reason: reason}
-	if i.report.Refused++; len(i.report.Refusals) < maxKept {
+	if i.report.Refused++; len(i.report.Refusals) < maxRefusals {
 		i.report.Refusals = append(i.report.Refusals, r)
 	}
-	if i.options.Refused != nil {
-		i.options.Refused(r)
+	if i.options.OnRefusal != nil {
+		i.options.OnRefusal(r)
 	}
 }
 
-// patiently does what may be repeated again while the store cannot be reached, as long
+// retry does what may be repeated again while the store cannot be reached, as long
 // as the patience lasts.
-func (i *importing) patiently(ctx context.Context, do func() error) error {
-	deadline := time.Now().Add(i.options.Patience)
-	for wait := pause; ; wait = min(2*wait, maxPause) {
+func (i *importRun) retry(ctx context.Context, do func() error) error {
+	deadline := time.Now().Add(i.options.RetryFor)
+	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
 		err := do()
 		var e *tally.Error
 		if !errors.As(err, &e) || e.Code != tally.CodeStoreUnavailable || time.Now().Add(wait).After(deadline) {
@@ -264,10 +264,10 @@ func (i *importing) patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// end tells whether all that was exported was read.
-func (i *importing) end() error {
+// checkComplete tells whether all that was exported was read.
+func (i *importRun) checkComplete() error {
 	switch {
-	case i.options.Piece:
+	case i.options.Part:
 		return nil
 	case i.total == nil:
 		return fmt.Errorf("%w: its last line is missing, so it was cut off after line %d", ErrIncomplete, i.lines.number)

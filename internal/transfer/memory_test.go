@@ -58,7 +58,7 @@ func (c *counting) Store(_ context.Context, _ bool, lines []transfer.Line) ([]tr
 	return nil, nil
 }
 
-func (*counting) Order(context.Context, string, string) error { return nil }
+func (*counting) SetSetting(context.Context, string, string) error { return nil }
 
 // Exporting and importing ten times as much takes no more memory: what is held at once
 // is a batch.
@@ -73,7 +73,7 @@ func TestMemoryDoesNotGrowWithContributions(t *testing.T) {
 		}()
 		var most uint64
 		target := &counting{}
-		_, err := transfer.Import(context.Background(), target, read, transfer.ImportOptions{Progress: func(transfer.Progress) {
+		_, err := transfer.Import(context.Background(), target, read, transfer.ImportOptions{OnProgress: func(transfer.Progress) {
 			var now runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&now)
@@ -102,21 +102,21 @@ func TestMemoryDoesNotGrowWithContributions(t *testing.T) {
 func TestACopyIsComparedWithItsSource(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
-	if err != nil || len(copied.Differences) > 0 || len(copied.Moving) > 0 || copied.Topics != 8 || copied.Held {
+	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) > 0 || copied.Topics != 8 || copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied, err)
 	}
 	same(t, from, to)
 	// One that loses portions on the way is found out.
 	lossy := &losing{Store: open(t, secret)}
 	copied, err = transfer.Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
-	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].More {
+	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].TargetHasMore {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
 	// And one that held something before may hold more.
 	held := open(t, secret)
 	contribute(t, held, "blog/likes/hello", 9000, 5, 1)
 	copied, err = transfer.Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
-	if err != nil || len(copied.Differences) != 1 || !copied.Differences[0].More || !copied.Held {
+	if err != nil || len(copied.Differences) != 1 || !copied.Differences[0].TargetHasMore || !copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
 }
@@ -130,7 +130,7 @@ func TestWhatChangesInTheSourceMeanwhileIsNamed(t *testing.T) {
 			contribute(t, from, "blog/likes/hello", 7000, 1, 1)
 		}
 	})
-	if err != nil || len(copied.Differences) > 0 || len(copied.Moving) != 1 || copied.Moving[0] != topic(t, "blog/likes/hello") {
+	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) != 1 || copied.ChangedInSource[0] != topic(t, "blog/likes/hello") {
 		t.Errorf("%+v, %v", copied, err)
 	}
 }

@@ -11,36 +11,38 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Target is where an import goes: a store, by [Into], or a running service.
+// Target is where an import goes: a store, by [NewStoreTarget], or a running service.
 type Target interface {
 	// Begin is told the header before anything else.
 	Begin(ctx context.Context, header Header) error
 	// Store stores lines, in their order, and may be repeated. What it cannot take is
 	// left out and returned; the others are stored unless there is an error.
 	Store(ctx context.Context, replace bool, lines []Line) ([]Refusal, error)
-	// Order stores an order of the export.
-	Order(ctx context.Context, name, value string) error
+	// SetSetting stores an order of the export.
+	SetSetting(ctx context.Context, name, value string) error
 }
 
-// Sink is the part of a [tally.Ledger] that takes an import.
-type Sink interface {
+// TargetStore is the part of a [tally.Ledger] that takes an import.
+type TargetStore interface {
 	Restore(ctx context.Context, replace bool, portions []tally.Portion) error
 	tally.AliasStore
 	SetSetting(ctx context.Context, name, value string) error
 }
 
-// Into returns the target that stores in sink what the metrics of catalog can hold.
+// NewStoreTarget returns the target that stores in sink what the metrics of catalog can hold.
 // Sites need not be known: they may be declared later.
-func Into(sink Sink, catalog *tally.Catalog) Target { return into{sink, catalog} }
+func NewStoreTarget(sink TargetStore, catalog *tally.Catalog) Target {
+	return storeTarget{sink, catalog}
+}
 
-type into struct {
-	sink    Sink
+type storeTarget struct {
+	sink    TargetStore
 	catalog *tally.Catalog
 }
 
-func (t into) Begin(context.Context, Header) error { return nil }
+func (t storeTarget) Begin(context.Context, Header) error { return nil }
 
-func (t into) Store(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
+func (t storeTarget) Store(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
 	portions := make([]tally.Portion, 0, len(lines))
 	numbers := make([]int64, 0, len(lines))
 	for _, line := range lines {
@@ -107,12 +109,12 @@ func (l Line) fits(rule tally.Rule) error {
 	return nil
 }
 
-// formerPrefix begins the orders that list aliases of a topic.
-const formerPrefix = "former "
+// aliasPrefix begins the orders that list aliases of a topic.
+const aliasPrefix = "former "
 
-// Order adds aliases to those that are known, and leaves a block as it is.
-func (t into) Order(ctx context.Context, name, value string) error {
-	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
+// SetSetting adds aliases to those that are known, and leaves a block as it is.
+func (t storeTarget) SetSetting(ctx context.Context, name, value string) error {
+	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		return t.addAliases(ctx, text, value)
 	}
 	register, err := t.sink.Settings(ctx)
@@ -124,7 +126,7 @@ func (t into) Order(ctx context.Context, name, value string) error {
 
 // addAliases adds aliases of a topic, and gives the topic the mark by which instances
 // that do not know them yet are told.
-func (t into) addAliases(ctx context.Context, of, value string) error {
+func (t storeTarget) addAliases(ctx context.Context, of, value string) error {
 	topic, aliases, err := parseAliases(of, value)
 	if err != nil {
 		return err
@@ -153,13 +155,13 @@ func parseAliases(of, value string) (topic tally.Topic, aliases []tally.Topic, e
 	return topic, aliases, err
 }
 
-// checkOrder tells why an order of a file is none that an export carries.
-func checkOrder(name, value string) error {
-	if text, ok := strings.CutPrefix(name, formerPrefix); ok {
+// validateSetting tells why an order of a file is none that an export carries.
+func validateSetting(name, value string) error {
+	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		_, _, err := parseAliases(text, value)
 		return err
 	}
-	if !carried(name, tally.Scope{}) {
+	if !isExported(name, tally.Scope{}) {
 		return fmt.Errorf("order %.100q is not known", name)
 	}
 	return nil

@@ -130,10 +130,10 @@ func export(t testing.TB, s *sqlitestore.Store, scope tally.Scope) []byte {
 // fingerprint is that of the secret of the tests.
 func fingerprint() string { return tally.NewHasher(secret).Fingerprint() }
 
-func imported(t testing.TB, s transfer.Sink, text []byte, options transfer.ImportOptions) transfer.Report {
+func imported(t testing.TB, s transfer.TargetStore, text []byte, options transfer.ImportOptions) transfer.Report {
 	t.Helper()
 	options.Fingerprint = fingerprint()
-	report, err := transfer.Import(context.Background(), transfer.Into(s, catalog()), bytes.NewReader(text), options)
+	report, err := transfer.Import(context.Background(), transfer.NewStoreTarget(s, catalog()), bytes.NewReader(text), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,14 +154,14 @@ func same(t testing.TB, a, b transfer.Source) {
 	t.Helper()
 	x, y := digests(t, a, tally.Scope{}), digests(t, b, tally.Scope{})
 	for _, d := range transfer.Compare(x, y) {
-		t.Errorf("%s: %s", d.Topic, d.What)
+		t.Errorf("%s: %s", d.Topic, d.Detail)
 	}
 	for _, d := range transfer.Compare(y, x) {
-		t.Errorf("the other way round, %s: %s", d.Topic, d.What)
+		t.Errorf("the other way round, %s: %s", d.Topic, d.Detail)
 	}
 }
 
-func register(t testing.TB, s transfer.Sink) map[string]string {
+func register(t testing.TB, s transfer.TargetStore) map[string]string {
 	t.Helper()
 	entries, err := s.Settings(context.Background())
 	if err != nil {
@@ -177,7 +177,7 @@ func TestWhatIsExportedIsRestoredWhole(t *testing.T) {
 			text := export(t, from, tally.Scope{})
 			report := imported(t, to, text, transfer.ImportOptions{Replace: replace})
 			same(t, from, to)
-			if report.Topics != 8 || report.Contributions != 2500+3+1200+12+5+1 || report.Orders != 2 || report.Refused != 0 {
+			if report.Topics != 8 || report.Contributions != 2500+3+1200+12+5+1 || report.Settings != 2 || report.Refused != 0 {
 				t.Errorf("the report is %+v", report)
 			}
 			entries := register(t, to)
@@ -207,7 +207,7 @@ func TestTwoImportsAtOnceCountNobodyTwice(t *testing.T) {
 	done := make(chan error, 2)
 	for range 2 {
 		go func() { // ends with the import; both are received from
-			_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
+			_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
 			done <- err
 		}()
 	}
@@ -254,7 +254,7 @@ func TestAnExportOfAScopeHasNothingElse(t *testing.T) {
 func TestAnExportUnderAnotherSecretIsRefused(t *testing.T) {
 	text := export(t, filled(t), tally.Scope{})
 	to := open(t, other)
-	_, err := transfer.Import(context.Background(), transfer.Into(to, catalog()), bytes.NewReader(text),
+	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(text),
 		transfer.ImportOptions{Fingerprint: tally.NewHasher(other).Fingerprint()})
 	if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), fingerprint()) {
 		t.Errorf("it is not refused: %v", err)

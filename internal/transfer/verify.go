@@ -21,7 +21,7 @@ type Digest struct {
 // Digests reads all of scope. Its memory grows with the number of topics, by some 200
 // bytes each, and not with contributions.
 func Digests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Progress)) (map[tally.Topic]Digest, error) {
-	gathered := gathering{catalog: catalog, digests: map[tally.Topic]Digest{}}
+	gathered := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
 	var done Progress
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
 		gathered.add(p)
@@ -40,13 +40,13 @@ func Digests(ctx context.Context, source Source, catalog *tally.Catalog, scope t
 	return gathered.digests, nil
 }
 
-// gathering makes digests of portions.
-type gathering struct {
+// digester makes digests of portions.
+type digester struct {
 	catalog *tally.Catalog
 	digests map[tally.Topic]Digest
 }
 
-func (g gathering) add(p tally.Portion) {
+func (g digester) add(p tally.Portion) {
 	d := g.digests[p.Topic]
 	if p.First {
 		d = Digest{}
@@ -74,11 +74,11 @@ func mix(x uint64) uint64 {
 
 // Difference is a topic of which two stores hold not the same.
 type Difference struct {
-	Topic tally.Topic
-	What  string
-	// More says that there may be nothing missing: the second store holds no less of
+	Topic  tally.Topic
+	Detail string
+	// TargetHasMore says that there may be nothing missing: the second store holds no less of
 	// anything, as one does that held something before.
-	More bool
+	TargetHasMore bool
 }
 
 // Compare returns the topics of which b holds not what a does, sorted. What b has
@@ -87,7 +87,7 @@ func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
 	for topic, one := range a {
 		other, ok := b[topic]
 		if !ok {
-			differences = append(differences, Difference{Topic: topic, What: fmt.Sprintf("is missing, with count %d", one.Count)})
+			differences = append(differences, Difference{Topic: topic, Detail: fmt.Sprintf("is missing, with count %d", one.Count)})
 			continue
 		}
 		for _, each := range []struct {
@@ -108,7 +108,7 @@ func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
 			if each.name == "who contributed" {
 				what = "others contributed"
 			}
-			differences = append(differences, Difference{Topic: topic, What: what, More: holdsMore(one, other)})
+			differences = append(differences, Difference{Topic: topic, Detail: what, TargetHasMore: hasMore(one, other)})
 			break
 		}
 	}
@@ -116,9 +116,9 @@ func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
 	return differences
 }
 
-// holdsMore tells whether b, which differs from a, has more of something and less of
+// hasMore tells whether b, which differs from a, has more of something and less of
 // nothing that can be told.
-func holdsMore(a, b Digest) bool {
+func hasMore(a, b Digest) bool {
 	return b.Seed >= a.Seed && b.Adjustment >= a.Adjustment && b.Contributions >= a.Contributions && b.Counted >= a.Counted &&
 		(b.Seed > a.Seed || b.Adjustment > a.Adjustment || b.Contributions > a.Contributions || b.Counted > a.Counted)
 }
