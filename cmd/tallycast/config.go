@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -34,9 +34,9 @@ type config struct {
 	serverToken    string
 	adminToken     string // empty: nothing is below /admin/
 
-	rateLimit            api.Limit
-	readLimit            api.Limit
-	newTopicLimit        api.Limit
+	rateLimit            ratelimit.Limit
+	readLimit            ratelimit.Limit
+	newTopicLimit        ratelimit.Limit
 	maxViewers           int // 0: any number, as for the next two
 	maxViewersPerAddress int
 	maxWatchedTopics     int

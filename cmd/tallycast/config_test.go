@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -160,7 +160,7 @@ demo: false
 		t.Error(c.metrics)
 	case len(c.trustedProxies) != len(privateRanges)+1 || c.trustedProxies[len(privateRanges)].String() != "203.0.113.7/32":
 		t.Error(c.trustedProxies)
-	case c.rateLimit != api.Limit{} || c.readLimit != api.Limit{Count: 600, Per: time.Minute} || c.newTopicLimit != api.Limit{Count: 200, Per: time.Hour}:
+	case c.rateLimit != ratelimit.Limit{} || c.readLimit != ratelimit.Limit{Count: 600, Per: time.Minute} || c.newTopicLimit != ratelimit.Limit{Count: 200, Per: time.Hour}:
 		t.Error(c.rateLimit, c.readLimit, c.newTopicLimit)
 	case c.maxViewers != 1000 || c.maxViewersPerAddress != 0 || c.maxWatchedTopics != 1_000_000:
 		t.Error(c.maxViewers, c.maxViewersPerAddress, c.maxWatchedTopics)

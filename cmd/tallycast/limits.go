@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/tallycast/tallycast/internal/api"
 	"github.com/tallycast/tallycast/internal/connlimit"
 )
 
@@ -22,7 +21,6 @@ func limitConnections(c config, log *slog.Logger) *connlimit.Limiter {
 	}
 	return connlimit.New(connlimit.Options{
 		PerAddress:    most,
-		Holder:        api.HolderAddress,
 		IsExempt:      func(peer netip.Addr) bool { return contains(c.trustedProxies, peer) },
 		Files:         c.files,
 		HeaderTimeout: headerWithin,

@@ -9,22 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/api"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // parseRate reads 20/s, 600/m, 200/h or off, which is the zero Limit.
-func parseRate(text string) (api.Limit, error) {
+func parseRate(text string) (ratelimit.Limit, error) {
 	if text == "off" {
-		return api.Limit{}, nil
+		return ratelimit.Limit{}, nil
 	}
 	units := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 	number, unit, _ := strings.Cut(text, "/")
 	count, err := strconv.Atoi(number)
 	if per := units[unit]; err == nil && per > 0 && count >= 1 && count <= maxLimit {
-		return api.Limit{Count: count, Per: per}, nil
+		return ratelimit.Limit{Count: count, Per: per}, nil
 	}
-	return api.Limit{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
+	return ratelimit.Limit{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
 }
 
 // maxLimit bounds the limits that are numbers; what is greater means off.

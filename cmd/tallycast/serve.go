@@ -17,6 +17,7 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/web"
@@ -63,6 +64,7 @@ type instance struct {
 	desk     *owner.Service
 	sitemaps []func(context.Context) error // which follow them
 	push     *push.Server
+	limits   *ratelimit.Limiter
 	seeder   *seeder // nil where no seeds are given
 	api      *api.API
 	public   *listener
@@ -125,19 +127,16 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 	})
 	report.instance = i.desk.Instance()
 	keys := i.followSitemaps(c, version)
+	i.limits = ratelimit.New(c.rateLimit, c.readLimit, c.newTopicLimit, i.store.Secret)
 	connections := limitConnections(c, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
 		Push:           i.push,
 		Health:         i.store.Health,
-		Feed:           i.store,
-		Secret:         i.store.Secret,
 		Sites:          c.sites,
 		TrustedProxies: c.trustedProxies,
-		WriteLimit:     c.rateLimit,
-		ReadLimit:      c.readLimit,
-		NewTopicLimit:  c.newTopicLimit,
+		Limits:         i.limits,
 		ServerToken:    c.serverToken,
 		Keys:           keys,
 		Admin: admin.New(admin.Options{
@@ -194,7 +193,7 @@ func (i *instance) followSitemaps(c config, version string) *tally.KnownKeys {
 // receive takes what another instance broadcast.
 func (i *instance) receive(payload []byte) {
 	if !i.desk.Receive(payload) {
-		i.api.Receive(payload)
+		i.limits.Receive(payload)
 	}
 }
 
@@ -223,7 +222,7 @@ func (i *instance) serve(ctx context.Context) error {
 		"presence": i.presence.Run,
 		"push":     i.push.Run,
 		"seeder":   i.seeder.run,
-		"api":      i.api.Run,
+		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.store.Broadcast) },
 		"owner":    i.desk.Run,
 		"sitemaps": i.runSitemaps,
 		"memory":   trim,

@@ -4,63 +4,56 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/ratelimit"
 )
 
-const (
-	// maxWrong is how many wrong tokens of an address are each logged and answered as
-	// such in wrongWithin: more than anybody mistypes.
-	maxWrong    = 10
-	wrongWithin = time.Minute
-	// maxHolders bounds of how many addresses wrong tokens are remembered. Beyond it
-	// one is forgotten.
-	maxHolders = 4096
-)
+// wrongTokenRate is how many wrong tokens of one address are logged and answered as
+// such: more than a person mistypes.
+var wrongTokenRate = ratelimit.NewRate(ratelimit.Limit{Count: 10, Per: time.Minute}, 1)
 
-// attempts counts wrong tokens by address, so that guessing neither fills the log nor
-// goes unanswered. The right token is never counted and never has to wait: a stranger
-// behind the same proxy as the owner would otherwise lock the owner out, and a token
-// has 16 bytes or more against guessing. It is safe for concurrent use.
+// maxAttemptAddresses bounds of how many addresses wrong tokens are remembered.
+const maxAttemptAddresses = 4096
+
+// attempts counts wrong tokens by client address, so that guessing does not fill the
+// log. The right token never waits: otherwise a stranger behind the owner's proxy could
+// lock the owner out, and a token has 16 bytes or more. It is safe for concurrent use.
 type attempts struct {
-	mu       sync.Mutex
-	byHolder map[netip.Addr]*spell // those with a wrong one
-}
-
-// spell is a time in which wrong tokens came. Guarded by the mutex of attempts.
-type spell struct {
-	until time.Time
-	wrong int
+	mu      sync.Mutex
+	buckets map[netip.Addr]time.Duration // when each is full again, in Unix time
 }
 
 // wrong counts a wrong token. wait is above 0 if the address sent too many.
-func (a *attempts) wrong(holder netip.Addr, now time.Time) (wait time.Duration) {
+func (a *attempts) wrong(client netip.Addr, at time.Time) (wait time.Duration) {
+	now := time.Duration(at.UnixNano())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.byHolder[holder]
-	if s == nil || !now.Before(s.until) {
+	full, known := a.buckets[client]
+	if wait = wrongTokenRate.Take(&full, now, 1); wait > 0 {
+		return wait
+	}
+	if !known {
 		a.makeRoomLocked(now)
-		s = &spell{until: now.Add(wrongWithin)}
-		a.byHolder[holder] = s
 	}
-	if s.wrong >= maxWrong {
-		return s.until.Sub(now)
-	}
-	s.wrong++
+	a.buckets[client] = full
 	return 0
 }
 
-func (a *attempts) makeRoomLocked(now time.Time) {
-	if len(a.byHolder) < maxHolders {
+// makeRoomLocked forgets the addresses whose bucket is full, and if that is not enough
+// any other.
+func (a *attempts) makeRoomLocked(now time.Duration) {
+	if len(a.buckets) < maxAttemptAddresses {
 		return
 	}
-	for holder, s := range a.byHolder {
-		if !now.Before(s.until) {
-			delete(a.byHolder, holder)
+	for client, full := range a.buckets {
+		if full <= now {
+			delete(a.buckets, client)
 		}
 	}
-	for holder := range a.byHolder {
-		if len(a.byHolder) < maxHolders {
+	for client := range a.buckets {
+		if len(a.buckets) < maxAttemptAddresses {
 			return
 		}
-		delete(a.byHolder, holder)
+		delete(a.buckets, client)
 	}
 }

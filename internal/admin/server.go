@@ -19,9 +19,9 @@ import (
 // Caller is who sends a request, as far as the HTTP edge knows.
 type Caller struct {
 	Address netip.Addr // the client's, with trusted proxies seen through
-	// Holder stands for all addresses that the client's holder has; attempts to guess
-	// the token are counted by it.
-	Holder     netip.Addr
+	// Client is the address by which wrong tokens are counted, see
+	// [ratelimit.ClientAddress].
+	Client     netip.Addr
 	Origin     string // as the browser sent it; empty where it sent none
 	SameOrigin bool   // Origin is the service's own
 	Secure     bool   // the request is known to have come by https
@@ -88,7 +88,7 @@ func New(o Options) *Server {
 		pages:     o.Pages,
 		logger:    o.Logger,
 		now:       o.Now,
-		attempts:  attempts{byHolder: map[netip.Addr]*spell{}},
+		attempts:  attempts{buckets: map[netip.Addr]time.Duration{}},
 		sessions:  newSessions(o.Token),
 	}
 	if s.logger == nil {
@@ -180,7 +180,7 @@ func (s *Server) try(q *request, token string) error {
 	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
 		return nil
 	}
-	if wait := s.attempts.wrong(q.caller.Holder, s.now()); wait > 0 {
+	if wait := s.attempts.wrong(q.caller.Client, s.now()); wait > 0 {
 		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and too many wrong ones came from this address")
 		e.RetryAfter = wait
 		return e

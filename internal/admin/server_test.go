@@ -80,7 +80,7 @@ func serve(t *testing.T, prepare func(*slowStore)) *httptest.Server {
 	a := admin.New(admin.Options{Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{}), Store: store, Catalog: catalog, Token: token, Logger: slog.New(slog.DiscardHandler)})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		here := netip.MustParseAddr("127.0.0.1")
-		a.ServeAdmin(w, r, admin.Caller{Address: here, Holder: here, RequestID: "id"})
+		a.ServeAdmin(w, r, admin.Caller{Address: here, Client: here, RequestID: "id"})
 	}))
 	server.Config.ReadTimeout, server.Config.WriteTimeout = arriveWithin, arriveWithin
 	server.Start()

@@ -33,7 +33,7 @@ func (a *API) administer(stats *routeStats) gin.HandlerFunc {
 		_, secure := requestHost(q.r, q.from.viaProxy)
 		a.admin.ServeAdmin(q.w, withoutBase(q.r, a.basePath), admin.Caller{
 			Address:    q.from.address,
-			Holder:     q.from.client,
+			Client:     q.from.client,
 			Origin:     q.page.origin,
 			SameOrigin: q.page.own,
 			// A page of our own that says https came by it, whatever ends TLS before us.

@@ -195,8 +195,7 @@ func TestThePagesOfTheDashboardAreServedStrictly(t *testing.T) {
 
 func TestTheLimitsOfVisitorsDoNotConcernTheOwner(t *testing.T) {
 	o := newOwnRig(t, func(options *Options, _ *admin.Options) {
-		one := Limit{Count: 1, Per: time.Hour}
-		options.ReadLimit, options.WriteLimit, options.NewTopicLimit = one, one, one
+		options.Limits = limits(1, 1, 1)
 	})
 	for i := range 10 {
 		o.own("PATCH", fmt.Sprintf("topics/blog/likes/a%d", i), `{"count":1}`).wants(200)

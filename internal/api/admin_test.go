@@ -310,8 +310,7 @@ func TestUnknownKeysAreRefusedUntilTheyAreKnown(t *testing.T) {
 	keys.Set("blog", map[string]bool{"known": true})
 	o := newOwnRig(t, func(options *Options, _ *admin.Options) {
 		options.Keys = keys
-		options.NewTopicLimit = Limit{Count: 3, Per: time.Hour}
-		options.WriteLimit = Limit{Count: 1000, Per: time.Second}
+		options.Limits = limits(1_000_000, 0, 3)
 	})
 	like := func(topic string, header ...string) answer {
 		return o.do("POST", "/v1/"+topic, `{"visitor":"visitor-0001"}`, header...)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -9,18 +8,14 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
-
-// shareEvery is how often instances tell each other what client addresses used
-// of their limits; an address overshoots by at most what it sends meanwhile.
-const shareEvery = 100 * time.Millisecond
 
 // Holder knows the newest value of the topics that are watched here.
 type Holder interface {
@@ -31,11 +26,6 @@ type Holder interface {
 type Streamer interface {
 	EventStream(w http.ResponseWriter, r *http.Request, session push.Session) error
 	WebSocket(w http.ResponseWriter, r *http.Request, session push.Session) error
-}
-
-// Broadcaster carries a payload to the other instances; it does not block.
-type Broadcaster interface {
-	Broadcast(payload []byte)
 }
 
 // Administration answers what an owner asks, below /admin. Paths come without the
@@ -52,20 +42,14 @@ type Options struct {
 	// Health tells of the store; it does no I/O.
 	Health func() tally.Health
 
-	// Feed and Secret let instances count limits together: Secret, the same on
-	// all of them, keys the hash under which client addresses are shared. Without
-	// either each instance counts alone.
-	Feed   Broadcaster
-	Secret func() ([]byte, error)
-
 	// Sites gives the origins allowed for each site beside the service's own, in
 	// the forms scheme://host[:port], scheme://*.host[:port] and *.
 	Sites map[string][]string
 	// TrustedProxies may say who the client is: in X-Forwarded-For, else in
 	// Forwarded, else in X-Real-IP.
 	TrustedProxies []netip.Prefix
-	// Limits of one client address; the zero Limit is none.
-	WriteLimit, ReadLimit, NewTopicLimit Limit
+	// Limits are those of client addresses; nil allows any number of requests.
+	Limits *ratelimit.Limiter
 	// ServerToken lets one's own servers past address limits and origin checks.
 	ServerToken string
 	// Keys says which topics visitors may bring into being; nil admits all.
@@ -102,9 +86,7 @@ type API struct {
 	basePath  string
 	logger    *slog.Logger
 	version   string
-	limits    *limiter
-	feed      Broadcaster
-	secret    func() ([]byte, error)
+	limits    *ratelimit.Limiter
 	requests  requestStats
 	assets    map[string]*asset
 	idPrefix  string // of request ids, random
@@ -120,12 +102,9 @@ type API struct {
 	crowds    crowds
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
-
-	acquainted  atomic.Bool // whether the limits know addresses as all instances do
-	acquainting sync.Mutex  // held while they come to
 }
 
-// New returns an API. It starts nothing; see [API.Run].
+// New returns an API.
 func New(o Options) (*API, error) {
 	if o.Service == nil || o.Hub == nil || o.Push == nil || o.Health == nil {
 		return nil, errors.New("api: Service, Hub, Push and Health are required")
@@ -135,6 +114,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Limits == nil {
+		o.Limits = ratelimit.New(ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}, nil)
 	}
 	a := &API{
 		service:   o.Service,
@@ -150,9 +132,7 @@ func New(o Options) (*API, error) {
 		basePath:  o.BasePath,
 		logger:    o.Logger,
 		version:   o.Version,
-		limits:    newLimiter(o.WriteLimit, o.ReadLimit, o.NewTopicLimit),
-		feed:      o.Feed,
-		secret:    o.Secret,
+		limits:    o.Limits,
 		idPrefix:  newIDPrefix(),
 		parts:     o.Instrumented,
 		startedAt: time.Now(),
@@ -177,66 +157,7 @@ func (a *API) Internal() http.Handler { return a.internal }
 // Drain makes the instance not ready, for good.
 func (a *API) Drain() { a.draining.Store(true) }
 
-// Receive takes what another instance broadcast.
-func (a *API) Receive(payload []byte) {
-	a.acquaint()
-	a.limits.receive(payload, a.now())
-}
-
-// Run shares with the other instances what client addresses used of their
-// limits, and forgets idle addresses, until ctx ends.
-func (a *API) Run(ctx context.Context) error {
-	tick := time.NewTicker(shareEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			a.share()
-		}
-	}
-}
-
-// share does one round of [API.Run].
-func (a *API) share() {
-	a.limits.sweep(a.now())
-	if a.feed != nil && a.acquaint() {
-		a.limits.share(a.feed.Broadcast)
-	}
-}
-
-// counting returns the limits, acquainted where they can be before anything is
-// counted, since that forgets what was.
-func (a *API) counting() *limiter {
-	a.acquaint()
-	return a.limits
-}
-
-// acquaint makes the limits know addresses as all instances do. It is false while
-// the store has not told its secret, without which nothing is written either; until
-// then each instance counts alone.
-func (a *API) acquaint() bool {
-	if a.acquainted.Load() {
-		return true
-	}
-	if a.secret == nil {
-		return false
-	}
-	secret, err := a.secret()
-	if err != nil {
-		return false
-	}
-	a.acquainting.Lock()
-	defer a.acquainting.Unlock()
-	if !a.acquainted.Load() {
-		a.limits.rekey(secret)
-		a.acquainted.Store(true)
-	}
-	return true
-}
-
-// now returns the time on the limits' clock: since the start, never going back.
+// now returns the time since the start, which never goes back.
 func (a *API) now() time.Duration { return time.Since(a.startedAt) }
 
 // newIDPrefix returns 8 random characters that tell request ids of one run of

@@ -1,15 +1,12 @@
 package api
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // One like through the whole edge and a real store, without a network.
 func BenchmarkLike(b *testing.B) {
 	r := newRig(b, func(o *Options) {
 		o.Logger = nil
-		o.WriteLimit, o.ReadLimit, o.NewTopicLimit = Limit{1_000_000, time.Second}, Limit{500, time.Second}, Limit{200, time.Hour}
+		o.Limits = limits(1_000_000, 500_000, 1_000_000)
 	})
 	like := likeRequest(r)
 	b.ReportAllocs()

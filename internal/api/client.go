@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/ratelimit"
 )
 
 // The headers that name the client of a proxy, in the order in which they are read:
@@ -21,7 +23,7 @@ type origination struct {
 	// client is the address that limits count by and visitors are derived from:
 	// an IPv4 address or the first address of an IPv6 /64. Never the zero Addr.
 	client netip.Addr
-	// address is the client's own, of which client stands for all that its holder has.
+	// address is the client's own.
 	address netip.Addr
 	// viaProxy says that the peer is a trusted proxy, whose headers count.
 	viaProxy bool
@@ -43,7 +45,7 @@ func (a *API) origination(r *http.Request) origination {
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = p.Addr().Unmap().WithZone("")
 	}
-	from := origination{client: HolderAddress(peer), address: peer, viaProxy: a.trusts(peer)}
+	from := origination{client: ratelimit.ClientAddress(peer), address: peer, viaProxy: a.trusts(peer)}
 	header, values := forwardingHeader(r.Header)
 	switch {
 	case header == "":
@@ -60,7 +62,7 @@ func (a *API) origination(r *http.Request) origination {
 		from.hiddenBy = header
 		return from
 	}
-	from.client, from.address, from.atProxy = HolderAddress(address), address, a.trusts(address)
+	from.client, from.address, from.atProxy = ratelimit.ClientAddress(address), address, a.trusts(address)
 	return from
 }
 
@@ -257,17 +259,4 @@ func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
 		a.logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: clients without an id cannot like, and they share the proxy's address for limits; have the proxy set the client's address, or remove the header",
 			"header", header, "value", value, "address", peer.String(), "flag", "--trusted-proxy")
 	}
-}
-
-// HolderAddress returns the address that stands for everything that the holder of an address
-// can send from: an IPv6 customer has a /64. Limits count by it.
-func HolderAddress(address netip.Addr) netip.Addr {
-	if address.Is4() {
-		return address
-	}
-	prefix, err := address.Prefix(64)
-	if err != nil {
-		return netip.IPv6Unspecified() // the zero Addr; none of ours is
-	}
-	return prefix.Addr()
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -77,8 +78,33 @@ func TestAStreamTellsOfLikes(t *testing.T) {
 	})
 }
 
+func TestLimits_RetryAfter(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.Limits = limits(4, 4, 2)
+	})
+	for i := range 2 {
+		r.do("POST", fmt.Sprintf("/v1/blog/likes/new%d", i), "").wants(200)
+	}
+	r.do("POST", "/v1/blog/likes/new2", "").refuses(429, "rate_limited").says("--new-topic-limit")
+	r.do("GET", "/v1/blog/likes/new2", "").says(`"version":0`)
+	for range 9 {
+		r.do("POST", "/v1/blog/likes/new0", "").wants(200) // it exists
+	}
+	a := r.do("POST", "/v1/blog/likes/new0", "", "Origin", "https://blog.example").refuses(429, "rate_limited").says("--rate-limit")
+	if a.header.Get("Retry-After") == "" || a.header.Get("Access-Control-Expose-Headers") == "" {
+		t.Errorf("a page cannot tell when to come back: %v", a.header)
+	}
+	for range 11 {
+		r.do("GET", "/v1/blog/likes/new0", "").wants(200)
+	}
+	r.do("GET", "/v1/blog/likes/new0", "").refuses(429, "rate_limited").says("--read-limit")
+	r.do("POST", "/v1/counts", `{"topics":["blog/likes/a"]}`).refuses(429, "rate_limited")
+	r.do("GET", "/v1/top/blog/likes", "").refuses(429, "rate_limited")
+	r.do("GET", "/badge/blog/likes/a.svg", "").refuses(429, "rate_limited")
+}
+
 func TestAWebSocketAsksForEachTopic(t *testing.T) {
-	r := newRig(t, func(o *Options) { o.ReadLimit = Limit{1, time.Hour} })
+	r := newRig(t, func(o *Options) { o.Limits = limits(0, 1, 0) })
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	socket, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.public.URL, "http")+"/v1/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://blog.example"}}})
@@ -312,7 +338,7 @@ func TestWhatNobodyExpectedIsInternalAndLoggedOnce(t *testing.T) {
 
 func TestAllocationsOfALikeAreFew(t *testing.T) {
 	r := newRig(t, func(o *Options) {
-		o.WriteLimit, o.ReadLimit, o.NewTopicLimit = Limit{1_000_000, time.Second}, Limit{500, time.Second}, Limit{200, time.Hour}
+		o.Limits = limits(1_000_000, 500_000, 1_000_000)
 	})
 	like := likeRequest(r)
 	like()

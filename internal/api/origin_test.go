@@ -84,7 +84,7 @@ func TestPreflightsAreGoodForTwoHours(t *testing.T) {
 func TestTheServerTokenSkipsOriginsAndLimitsAndNamesAVisitor(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.ServerToken = "0123456789abcdef"
-		o.WriteLimit, o.ReadLimit, o.NewTopicLimit = Limit{1, 3600e9}, Limit{1, 3600e9}, Limit{1, 3600e9}
+		o.Limits = limits(1, 1, 1)
 	})
 	token := []string{"Authorization", "Bearer 0123456789abcdef", "Origin", "https://evil.example"}
 	for range 10 {

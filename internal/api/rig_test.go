@@ -20,6 +20,7 @@ import (
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -89,7 +90,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	}
 	book := &logBook{}
 	options := Options{
-		Service: tally.NewService(store, catalog), Hub: h, Push: pusher, Health: store.Health, Feed: store, Secret: store.Secret,
+		Service: tally.NewService(store, catalog), Hub: h, Push: pusher, Health: store.Health,
 		Sites: map[string][]string{
 			"default": {"https://app.example"},
 			"blog":    {"https://blog.example", "https://*.pages.example"},
@@ -111,11 +112,10 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = store.Run(ctx, h, a.Receive) })
+	running.Go(func() { _ = store.Run(ctx, h, func([]byte) {}) })
 	running.Go(func() { _ = h.Run(ctx) })
 	running.Go(func() { _ = tracker.Run(ctx) })
 	running.Go(func() { _ = pusher.Run(ctx) })
-	running.Go(func() { _ = a.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
 		running.Wait()
@@ -125,6 +125,13 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return r
+}
+
+// limits returns limits of so many writes, reads and new topics an hour; 0 means any
+// number.
+func limits(writes, reads, topics int) *ratelimit.Limiter {
+	hourly := func(count int) ratelimit.Limit { return ratelimit.Limit{Count: count, Per: time.Hour} }
+	return ratelimit.New(hourly(writes), hourly(reads), hourly(topics), nil)
 }
 
 // answer is what came back.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -79,7 +78,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for _, part := range slices.Concat([]tally.Instrumented{c.api.limits, storeFigures{c.api}}, c.api.parts) {
+	for _, part := range append([]tally.Instrumented{c.api.limits, storeFigures{c.api}}, c.api.parts...) {
 		for _, m := range part.Metrics() {
 			out <- constMetric(m)
 		}

@@ -25,7 +25,7 @@ func (w *watcher) admit(topic tally.Topic) error {
 	if err := w.api.admits(w.page, topic.Site()); err != nil {
 		return err
 	}
-	if wait := w.api.counting().read(w.client, w.api.now(), 1); wait > 0 {
+	if wait := w.api.limits.Read(w.client, 1); wait > 0 {
 		return limited(wait, "this address began to watch as many topics as it may (--read-limit)")
 	}
 	return nil

@@ -119,7 +119,7 @@ func (a *API) mayRead(q *call, n int) error {
 	if q.trusted {
 		return nil
 	}
-	if wait := a.counting().read(q.from.client, a.now(), n); wait > 0 {
+	if wait := a.limits.Read(q.from.client, n); wait > 0 {
 		return limited(wait, "this address read as many topics as it may (--read-limit)")
 	}
 	return nil
@@ -182,14 +182,14 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 		return a.service.Assert(q.r.Context(), assertion)
 	}
 	known := a.keys.MayCreate(assertion.Topic)
-	ok, mayCreate, wait := a.counting().write(q.from.client, a.now(), known)
+	ok, mayCreate, wait := a.limits.Write(q.from.client, known)
 	if !ok {
 		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")
 	}
 	assertion.MayCreate, assertion.Client = mayCreate, q.from.address
 	result, err := a.service.Assert(q.r.Context(), assertion)
 	if mayCreate {
-		a.limits.settle(q.from.client, a.now(), result.Created)
+		a.limits.Settle(q.from.client, result.Created)
 	}
 	switch {
 	case errors.Is(err, tally.ErrWouldCreate) && !known:
@@ -197,7 +197,7 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 		return result, tally.Errorf(tally.CodeUnknownKey,
 			"the site %q counts known pages only, and %.300q is none of them; seeding it, its site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
 	case errors.Is(err, tally.ErrWouldCreate):
-		a.limits.refused.topics.Add(1)
+		a.limits.CountRefusedTopic()
 		return result, limited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
 	}
 	return result, err

@@ -21,16 +21,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Options configure a [Limiter].
 type Options struct {
-	// PerAddress is how many connections one holder may have; 0 means any number.
+	// PerAddress is how many connections one client address, see
+	// [ratelimit.ClientAddress], may have; 0 means any number.
 	PerAddress int
-	// Holder returns the address that stands for everything that the holder of a
-	// client address can send from.
-	Holder func(netip.Addr) netip.Addr
 	// IsExempt reports whether PerAddress does not apply to a peer.
 	IsExempt func(netip.Addr) bool
 	// Files is how many files the process may open; 0 means any number.
@@ -58,7 +57,7 @@ type Limiter struct {
 	hasWarnedOfAddress, hasWarnedOfFiles atomic.Bool
 
 	mu      sync.Mutex
-	holders map[netip.Addr][]*conn // not of exempt peers
+	clients map[netip.Addr][]*conn // not of exempt peers
 }
 
 const (
@@ -80,7 +79,7 @@ const (
 
 // New returns a limiter.
 func New(o Options) *Limiter {
-	l := &Limiter{options: o, start: time.Now(), descriptor: descriptor, holders: map[netip.Addr][]*conn{}}
+	l := &Limiter{options: o, start: time.Now(), descriptor: descriptor, clients: map[netip.Addr][]*conn{}}
 	if o.Files > 0 {
 		reserve := min(max(o.Files/reserveShare, minReserve), maxReserve)
 		l.shedFrom, l.refuseFrom = o.Files-reserve, o.Files-reserve/2
@@ -92,12 +91,12 @@ func New(o Options) *Limiter {
 type conn struct {
 	// Fixed once accepted.
 	net      net.Conn
-	holder   netip.Addr
+	client   netip.Addr
 	isExempt bool
 
 	state atomic.Int64 // see pack
 
-	at int // in its holder's list, or notListed; guarded by the mutex of Limiter
+	at int // in its client's list, or notListed; guarded by the mutex of Limiter
 }
 
 const notListed = -1
@@ -178,7 +177,7 @@ func (l *Limiter) admit(c net.Conn) bool {
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		peer := tcp.AddrPort().Addr().Unmap().WithZone("")
 		entry.isExempt = l.options.IsExempt(peer)
-		entry.holder = l.options.Holder(peer)
+		entry.client = ratelimit.ClientAddress(peer)
 	}
 	entry.state.Store(pack(fresh, l.now()))
 	if l.shedFrom > 0 {
@@ -206,7 +205,7 @@ func descriptor(c net.Conn) (n int) {
 	return n
 }
 
-// list counts a connection for its holder. A holder with as many as it may have loses
+// list counts a connection for its client. A client with as many as it may have loses
 // one in exchange, see candidate. It is false if none can be closed.
 func (l *Limiter) list(entry *conn) bool {
 	if entry.isExempt || l.options.PerAddress == 0 {
@@ -214,7 +213,7 @@ func (l *Limiter) list(entry *conn) bool {
 	}
 	l.mu.Lock()
 	var victim *conn
-	all := l.holders[entry.holder]
+	all := l.clients[entry.client]
 	if len(all) >= l.options.PerAddress {
 		if victim = l.closeOneLocked(all); victim == nil {
 			l.mu.Unlock()
@@ -223,8 +222,8 @@ func (l *Limiter) list(entry *conn) bool {
 			return false
 		}
 	}
-	entry.at = len(l.holders[entry.holder])
-	l.holders[entry.holder] = append(l.holders[entry.holder], entry)
+	entry.at = len(l.clients[entry.client])
+	l.clients[entry.client] = append(l.clients[entry.client], entry)
 	l.mu.Unlock()
 	if victim != nil {
 		_ = victim.net.Close()
@@ -234,7 +233,7 @@ func (l *Limiter) list(entry *conn) bool {
 	return true
 }
 
-// closeOneLocked marks the best of a holder's connections to close, and returns it; nil
+// closeOneLocked marks the best of a client's connections to close, and returns it; nil
 // if none is.
 func (l *Limiter) closeOneLocked(all []*conn) *conn {
 	for range len(all) { // a connection may become active meanwhile
@@ -259,17 +258,17 @@ func (l *Limiter) unlistLocked(c *conn) {
 	if c.at == notListed {
 		return
 	}
-	all := l.holders[c.holder]
+	all := l.clients[c.client]
 	last := len(all) - 1
 	all[c.at] = all[last]
 	all[c.at].at = c.at
 	all[last] = nil
 	c.at = notListed
 	if last == 0 {
-		delete(l.holders, c.holder)
+		delete(l.clients, c.client)
 		return
 	}
-	l.holders[c.holder] = all[:last]
+	l.clients[c.client] = all[:last]
 }
 
 // candidate is a connection that may be closed, as it was looked at: one that is idle,
@@ -346,7 +345,7 @@ func (l *Limiter) shed() bool {
 func (l *Limiter) warnOfAddress(c *conn) {
 	if l.hasWarnedOfAddress.CompareAndSwap(false, true) {
 		l.options.Log.Warn("one address holds as many connections as it may: its idle ones are closed, and further ones refused; if it is your proxy, name it with --trusted-proxy",
-			"address", c.holder.String(), "connections", l.options.PerAddress, "flag", "--trusted-proxy "+c.holder.String())
+			"address", c.client.String(), "connections", l.options.PerAddress, "flag", "--trusted-proxy "+c.client.String())
 	}
 }
 

@@ -123,7 +123,7 @@ type socketConn struct {
 
 	admit    func(tally.Topic) error
 	inbound  inbound
-	budget   budget
+	budget   time.Duration // when messageLimit's bucket is full again
 	mistakes uint8
 	deaf     bool // what the client says does not matter any more
 	left     bool // the reader has ended

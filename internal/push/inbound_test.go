@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // record is a receiver that notes what it is told.
@@ -155,26 +154,4 @@ func FuzzParseMessage(f *testing.F) {
 			t.Fatalf("%q became %+v, %v", data, m, err)
 		}
 	})
-}
-
-func TestBudgetAllowsABurstAndThenTheRate(t *testing.T) {
-	var b budget
-	now := int64(time.Hour)
-	allowed := 0
-	for b.allow(now, 1) {
-		allowed++
-	}
-	if allowed != messageBurst {
-		t.Errorf("%d at once, want %d", allowed, messageBurst)
-	}
-	allowed = 0
-	for range 100 {
-		now += int64(10 * time.Millisecond)
-		if b.allow(now, 1) {
-			allowed++
-		}
-	}
-	if allowed != messageRate {
-		t.Errorf("%d in a second, want %d", allowed, messageRate)
-	}
 }

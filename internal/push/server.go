@@ -117,8 +117,8 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 }
 
-// now returns the server's time: nanoseconds since it was made.
-func (s *Server) now() int64 { return int64(time.Since(s.start)) }
+// now returns the time since the server was made.
+func (s *Server) now() time.Duration { return time.Since(s.start) }
 
 // errFull is why a client finds no place.
 func errFull(message string) error {

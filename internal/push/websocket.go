@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -124,18 +125,12 @@ const (
 	maxMistakes = 8
 )
 
-// budget is how much a client may still say: the time, in nanoseconds of the
-// server's, at which it will have said what it was allowed (GCRA, ITU-T I.371).
-type budget int64
+// messageLimit bounds the messages and pings of one connection.
+var messageLimit = ratelimit.NewRate(ratelimit.Limit{Count: messageRate, Per: time.Second}, messageBurst/messageRate)
 
-func (b *budget) allow(now int64, weight int) bool {
-	const interval = int64(time.Second) / messageRate
-	next := max(int64(*b), now) + int64(weight)*interval
-	if next-now > messageBurst*interval {
-		return false
-	}
-	*b = budget(next)
-	return true
+// allow takes weight messages from what the client may send.
+func (c *socketConn) allow(weight int) bool {
+	return messageLimit.Take(&c.budget, c.server.now(), weight) == 0
 }
 
 // begin serves the client. One that came with topics is owed a live event for
@@ -183,7 +178,7 @@ func (c *socketConn) close(payload []byte) {
 
 // ping implements receiver.
 func (c *socketConn) ping(payload []byte) *violation {
-	if !c.budget.allow(c.server.now(), 1) {
+	if !c.allow(1) {
 		return &violation{closePolicy, "too many pings"}
 	}
 	c.server.hub.Send(&c.Viewer, append([]byte{finalPong, byte(len(payload))}, payload...))
@@ -192,7 +187,7 @@ func (c *socketConn) ping(payload []byte) *violation {
 
 // pong implements receiver: nobody asked, which is allowed.
 func (c *socketConn) pong() *violation {
-	if !c.budget.allow(c.server.now(), 1) {
+	if !c.allow(1) {
 		return &violation{closePolicy, "too many pongs"}
 	}
 	return nil
@@ -201,7 +196,7 @@ func (c *socketConn) pong() *violation {
 // text implements receiver.
 func (c *socketConn) text(data []byte) *violation {
 	m, err := parseMessage(data)
-	if !c.budget.allow(c.server.now(), 1+len(m.topics)/topicWeight) {
+	if !c.allow(1 + len(m.topics)/topicWeight) {
 		return &violation{closePolicy, "too many messages"}
 	}
 	if err != nil {

@@ -1,0 +1,255 @@
+package ratelimit
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	alice   = netip.MustParseAddr("198.51.100.1")
+	mallory = netip.MustParseAddr("198.51.100.2")
+)
+
+func perSecond(n int) Limit { return Limit{Count: n, Per: time.Second} }
+func perHour(n int) Limit   { return Limit{Count: n, Per: time.Hour} }
+
+func secret() ([]byte, error) { return []byte("the secret of the store"), nil }
+
+// A bucket gives no more than its burst and its rate, and gives what a refusal promised.
+func TestRate_Bounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		count := rapid.IntRange(1, 50).Draw(t, "count")
+		r := NewRate(perSecond(count), burst)
+		var full, now time.Duration
+		given := 0
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			now += time.Duration(rapid.IntRange(0, 300).Draw(t, "ms")) * time.Millisecond
+			n := rapid.IntRange(1, count).Draw(t, "n")
+			if wait := r.Take(&full, now, n); wait == 0 {
+				given += n
+			} else if again := full; r.Take(&again, now+wait, n) != 0 {
+				t.Fatalf("refused after the promised wait of %v", wait)
+			}
+			if most := burst*count + int(now/r.interval) + 1; given > most {
+				t.Fatalf("%d of at most %d after %v", given, most, now)
+			}
+		}
+	})
+}
+
+func TestLimiter_Writes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(perSecond(20), Limit{}, Limit{}, nil)
+		for i := range 60 {
+			if ok, _, _ := l.Write(alice, true); !ok {
+				t.Fatalf("write %d was refused", i)
+			}
+		}
+		ok, _, wait := l.Write(alice, true)
+		if ok || wait != 50*time.Millisecond {
+			t.Fatalf("write 61: %v, wait %v", ok, wait)
+		}
+		if ok, _, _ := l.Write(mallory, true); !ok {
+			t.Fatal("another address is refused too")
+		}
+		time.Sleep(wait)
+		if ok, _, _ := l.Write(alice, true); !ok {
+			t.Fatal("refused after the promised wait")
+		}
+	})
+}
+
+func TestLimiter_Reads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Limit{}, perSecond(500), Limit{}, nil)
+		if l.Read(alice, 1000) != 0 || l.Read(alice, 500) != 0 {
+			t.Fatal("a burst is refused")
+		}
+		if wait := l.Read(alice, 1); wait != 2*time.Millisecond {
+			t.Fatalf("wait %v", wait)
+		}
+		small := New(Limit{}, perSecond(10), Limit{}, nil)
+		if small.Read(alice, 1000) != 0 {
+			t.Fatal("a call with more topics than a burst can never be made")
+		}
+		if small.Read(alice, 1) == 0 {
+			t.Fatal("such a call leaves something in the bucket")
+		}
+	})
+}
+
+func TestLimiter_NewTopics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Limit{}, Limit{}, perHour(3), nil)
+		for range 100 {
+			if _, mayCreate, _ := l.Write(alice, true); !mayCreate {
+				t.Fatal("likes of topics that exist used up the limit")
+			}
+			l.Settle(alice, false)
+		}
+		for range 3 {
+			l.Write(alice, true)
+			l.Settle(alice, true)
+		}
+		if ok, mayCreate, wait := l.Write(alice, true); !ok || mayCreate || wait != 20*time.Minute {
+			t.Fatalf("after three: %v %v %v", ok, mayCreate, wait)
+		}
+	})
+}
+
+func TestLimiter_Off(t *testing.T) {
+	l := New(Limit{}, Limit{}, Limit{}, secret)
+	for range 10_000 {
+		if ok, mayCreate, _ := l.Write(alice, true); !ok || !mayCreate || l.Read(alice, 1000) != 0 {
+			t.Fatal("refused")
+		}
+		l.Settle(alice, true)
+	}
+	if n := l.addressCount(); n != 0 {
+		t.Errorf("%d addresses are remembered", n)
+	}
+}
+
+// Instances count the writes and new topics of an address together. The first share,
+// which applies the secret, forgets no reads.
+func TestLimiter_Share(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := New(perSecond(20), perHour(1), perHour(3), secret), New(perSecond(20), Limit{}, perHour(3), secret)
+		for range 60 {
+			here.Write(alice, true)
+			here.Settle(alice, false)
+		}
+		here.Write(mallory, true)
+		here.Settle(mallory, true)
+		here.Read(alice, burst)
+		sent := 0
+		send := func(payload []byte) { sent++; there.Receive(payload) }
+		here.share(send)
+		if ok, _, wait := there.Write(alice, true); ok || wait != 50*time.Millisecond {
+			t.Fatalf("used up there, and here %v, wait %v", ok, wait)
+		}
+		if ok, _, _ := there.Write(mallory, true); !ok {
+			t.Fatal("one write there is 60 here")
+		}
+		there.Settle(mallory, true)
+		there.Write(mallory, true)
+		there.Settle(mallory, true)
+		if _, mayCreate, _ := there.Write(mallory, true); mayCreate {
+			t.Fatal("a topic created there is not counted here")
+		}
+		here.share(send)
+		if sent != 1 {
+			t.Fatalf("%d payloads for one use", sent)
+		}
+		if here.Read(alice, 1) == 0 {
+			t.Fatal("the reads before the first share are forgotten")
+		}
+	})
+}
+
+func TestLimiter_SharePayloadSize(t *testing.T) {
+	const addresses = 10_000
+	here, there := New(perHour(1), Limit{}, Limit{}, secret), New(perHour(1), Limit{}, Limit{}, secret)
+	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	for i := range addresses {
+		for range burst {
+			here.Write(address(i), true)
+		}
+	}
+	here.share(func(payload []byte) {
+		if len(payload) > maxPayloadBytes {
+			t.Errorf("a payload of %d bytes", len(payload))
+		}
+		there.Receive(payload)
+	})
+	for i := range addresses {
+		if ok, _, _ := there.Write(address(i), true); ok {
+			t.Fatalf("address %d is not known there", i)
+		}
+	}
+}
+
+// Memory is bounded, and idle addresses are forgotten.
+func TestLimiter_Memory(t *testing.T) {
+	for name, secret := range map[string]func() ([]byte, error){"shared": secret, "alone": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := New(perSecond(20), Limit{}, Limit{}, secret)
+				for i := range 400_000 {
+					l.Write(netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), true)
+				}
+				const most = shardCount * maxShardAddresses
+				if n := l.addressCount(); n > most || n < most/2 {
+					t.Fatalf("%d addresses are remembered, at most %d may be", n, most)
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				running.Go(func() { _ = l.Run(ctx, func([]byte) {}) })
+				time.Sleep(2 * shardCount * shareInterval)
+				if n := l.addressCount(); n != 0 {
+					t.Fatalf("%d idle addresses are remembered", n)
+				}
+				stop()
+				running.Wait()
+			})
+		})
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"203.0.113.7":          "203.0.113.7",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::",
+		"2001:db8:1:2:ffff::1": "2001:db8:1:2::",
+	} {
+		if got := ClientAddress(netip.MustParseAddr(address)); got.String() != want {
+			t.Errorf("%s is counted as %s, want %s", address, got, want)
+		}
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	l := New(perSecond(20), Limit{}, perHour(3), secret)
+	l.Write(alice, true)
+	l.share(func(payload []byte) { f.Add(payload) })
+	f.Add([]byte("u\x01\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"))
+	f.Add([]byte("u\x02anything"))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		l := New(perSecond(20), Limit{}, perHour(3), secret)
+		l.Receive(payload)
+		for i := range l.shards {
+			for _, e := range l.shards[i].addresses {
+				if wait := l.writes.Take(&e.writes, l.now(), 1); wait > l.writes.interval {
+					t.Fatalf("a wait of %v: the bucket is more than empty", wait)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkLimiter(b *testing.B) {
+	l := New(perSecond(1_000_000), Limit{}, perHour(200), secret)
+	addresses := make([]netip.Addr, 1000)
+	for i := range addresses {
+		addresses[i] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		address := addresses[i%len(addresses)]
+		if _, mayCreate, _ := l.Write(address, true); mayCreate {
+			l.Settle(address, false)
+		}
+		if i%1000 == 999 {
+			l.share(func([]byte) {})
+		}
+	}
+}
