@@ -25,7 +25,7 @@ type Page struct {
 	Path   string   // where it is served, below the base path: "/", "/demo/" or "/gallery"
 	Topics []string // whose counts it shows
 
-	parts []string // what it is made of: text and, in each second place, a mark
+	parts []string // text and placeholders in turn
 }
 
 var pages = sync.OnceValue(func() []Page {
@@ -47,8 +47,8 @@ func newPage(path, text string) Page {
 }
 
 // Render writes the page as HTML. The base path is empty or begins with a slash
-// and does not end in one; counts holds the numbers of p.Topics, where those
-// that are missing count 0. Nothing is written when it fails.
+// and does not end in one. counts has the numbers of p.Topics; a missing one is 0.
+// If Render fails, it has written nothing.
 func (p Page) Render(w io.Writer, basePath string, counts map[string]int64) error {
 	var page strings.Builder
 	for i, part := range p.parts {
@@ -66,10 +66,10 @@ func (p Page) Render(w io.Writer, basePath string, counts map[string]int64) erro
 	return err
 }
 
-// fill returns what stands in the place of a mark, as text that is not escaped
-// yet. Package bundle says what the marks mean.
-func (p Page) fill(mark, basePath string, counts map[string]int64) (string, error) {
-	switch kind, topic, _ := strings.Cut(mark, " "); kind {
+// fill returns the value of a placeholder, not escaped. Package bundle defines the
+// placeholders.
+func (p Page) fill(placeholder, basePath string, counts map[string]int64) (string, error) {
+	switch kind, topic, _ := strings.Cut(placeholder, " "); kind {
 	case "base":
 		return basePath, nil
 	case "path":
@@ -87,10 +87,10 @@ func (p Page) fill(mark, basePath string, counts map[string]int64) (string, erro
 		}
 		return grouped(sum), nil
 	}
-	return "", fmt.Errorf("there is no mark ~%s~", mark)
+	return "", fmt.Errorf("unknown placeholder ~%s~", placeholder)
 }
 
-// grouped writes n, which is not negative, as English does: 12,345.
+// grouped formats n, which is not negative, as in 12,345.
 func grouped(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for at := len(digits) - 3; at > 0; at -= 3 {

@@ -21,9 +21,8 @@ var fallback []byte
 //go:embed dist/whole.js
 var whole []byte
 
-// released has what releases served, by the names they served it under. A page
-// that names such a script goes on working with later releases; nothing is ever
-// taken out.
+// released has the scripts of all releases, by their names. Pages may name them,
+// so none is ever removed.
 //
 //go:embed released
 var released embed.FS
@@ -31,26 +30,26 @@ var released embed.FS
 // Script is a file of the widgets.
 type Script struct {
 	Body []byte // must not be changed
-	// Lasting says that the name belongs to this very body, for good.
-	Lasting bool
+	// Immutable reports that the name always has this body.
+	Immutable bool
 }
 
-// nameBytes is how much of a script's SHA-256 is in its name: 64 bits. The name
-// keeps versions apart; whom integrity concerns states the whole hash.
+// nameBytes is how many bytes of a script's SHA-256 its name has, as in package
+// bundle.
 const nameBytes = 8
 
-func lastingName(body []byte) string {
+func immutableName(body []byte) string {
 	sum := sha256.Sum256(body)
 	return "tally-" + hex.EncodeToString(sum[:nameBytes]) + ".js"
 }
 
-// Scripts returns every script by its name, which is its path below the base
-// path: tally.js with the part that it loads when needed, the same in one file
-// by its hash, and what was released before.
+// Scripts returns every script by its name, which is its path below the base path:
+// tally.js and the part that it loads on demand, both in one file, and the scripts
+// of former releases.
 var Scripts = sync.OnceValue(func() map[string]Script {
 	all, err := scripts(released)
 	if err != nil {
-		panic(err) // what is embedded is held by a test
+		panic(err) // a test loads the embedded scripts
 	}
 	return all
 })
@@ -67,21 +66,21 @@ func scripts(released fs.FS) (map[string]Script, error) {
 			return nil, err
 		}
 		name = strings.TrimPrefix(name, "released/")
-		if want := lastingName(body); name != want {
-			return nil, fmt.Errorf("web/released/%s was changed: its content belongs to %s", name, want)
+		if want := immutableName(body); name != want {
+			return nil, fmt.Errorf("web/released/%s was changed: its content has the name %s", name, want)
 		}
 		all[name] = Script{body, true}
 	}
 	for _, body := range [][]byte{whole, fallback} {
-		all[lastingName(body)] = Script{body, true}
+		all[immutableName(body)] = Script{body, true}
 	}
 	all["tally.js"] = Script{script, false}
 	return all, nil
 }
 
-// Pinned returns the name of the script of now that is complete in one file, so
-// that its integrity covers all that runs, and that integrity.
+// Pinned returns the permanent name of the current script in one file, and the
+// integrity that a page can state for it.
 func Pinned() (name, integrity string) {
 	sum := sha512.Sum384(whole)
-	return lastingName(whole), "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+	return immutableName(whole), "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
 }

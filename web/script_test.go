@@ -11,20 +11,21 @@ import (
 	"github.com/tallycast/tallycast/web/bundle"
 )
 
-func TestWhatWasReleasedGoesOnBeingServed(t *testing.T) {
+// Every released script is still served.
+func TestScripts_Released(t *testing.T) {
 	list, err := released.ReadFile("released/list.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name := range strings.FieldsSeq(string(list)) {
-		if s, ok := Scripts()[name]; !ok || !s.Lasting {
-			t.Errorf("%s was released and is gone", name)
+		if s, ok := Scripts()[name]; !ok || !s.Immutable {
+			t.Errorf("%s was released and is not served", name)
 		}
 	}
 }
 
-// What the package's README tells people to embed is what they go on getting.
-func TestTheReadmeEmbedsTheNewestRelease(t *testing.T) {
+// The README tells people to embed the newest release.
+func TestReadme_NewestRelease(t *testing.T) {
 	list, err := released.ReadFile("released/list.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestTheReadmeEmbedsTheNewestRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A release notes the whole script, then its part.
+	// A release lists the whole script, then the lazy part.
 	names := strings.Fields(string(list))
 	if len(names) < 2 {
 		t.Fatal("nothing was released")
@@ -45,26 +46,27 @@ func TestTheReadmeEmbedsTheNewestRelease(t *testing.T) {
 	}
 }
 
-func TestAScriptIsNamedByItsContentAndNamesItsPart(t *testing.T) {
+func TestScripts_Names(t *testing.T) {
 	name, integrity := Pinned()
-	if s := Scripts()[name]; name != bundle.Name(whole) || !s.Lasting || !bytes.Equal(s.Body, whole) {
-		t.Errorf("%s is not the script of now", name)
+	if s := Scripts()[name]; name != bundle.Name(whole) || !s.Immutable || !bytes.Equal(s.Body, whole) {
+		t.Errorf("%s is not the current script", name)
 	}
 	if integrity != bundle.Integrity(whole) || bytes.Contains(whole, []byte(".js\"")) {
-		t.Errorf("%s does not cover all that runs", integrity)
+		t.Errorf("%s does not cover all code", integrity)
 	}
-	if s := Scripts()["tally.js"]; s.Lasting || !bytes.Equal(s.Body, script) {
-		t.Error("tally.js is not the script of now, or would never be asked for again")
+	if s := Scripts()["tally.js"]; s.Immutable || !bytes.Equal(s.Body, script) {
+		t.Error("tally.js is not the current script, or is cached for good")
 	}
 	part := bundle.Name(fallback)
-	if s := Scripts()[part]; !s.Lasting || !bytes.Contains(script, []byte(part)) {
-		t.Errorf("%s is not served, or not named", part)
+	if s := Scripts()[part]; !s.Immutable || !bytes.Contains(script, []byte(part)) {
+		t.Errorf("%s is not served, or tally.js does not name it", part)
 	}
 }
 
-func TestOldScriptsStandBesideNewOnesAndAreNeverChanged(t *testing.T) {
+// Former scripts are served beside the current ones, and never change.
+func TestScripts_Former(t *testing.T) {
 	old := []byte("/* old */")
-	name := lastingName(old)
+	name := immutableName(old)
 	all, err := scripts(fstest.MapFS{"released/" + name: {Data: old}})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +75,6 @@ func TestOldScriptsStandBesideNewOnesAndAreNeverChanged(t *testing.T) {
 		t.Errorf("%d scripts, %s is %q", len(all), name, all[name].Body)
 	}
 	if _, err := scripts(fstest.MapFS{"released/" + name: {Data: []byte("/* new */")}}); err == nil {
-		t.Error("a script that was changed is served")
+		t.Error("a changed script is served")
 	}
 }

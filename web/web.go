@@ -1,14 +1,14 @@
-// Package web holds what browsers get: the widgets as one script, and the demo's
-// pages with their assets, all embedded. It speaks no HTTP; the edge mounts it:
+// Package web embeds what browsers load: the widgets, the demo's pages with their
+// assets, and the dashboard. It has no HTTP code; package api serves
 //
-//   - GET /tally.js, and each other name of [Scripts], is a script, loadable from
-//     everywhere.
-//   - GET of each [Page]'s Path is its Render, under [Policy].
-//   - GET /demo/… are the files of [Assets], save that /demo/ itself is a Page.
+//   - each script of [Scripts] at its name, to pages of all origins;
+//   - each [Page] at its Path, under [Policy];
+//   - the files of [Assets] below /demo/;
+//   - the files of [Dashboard] below /admin/.
 //
-// The pages work below any base path, which they are rendered with; the script
-// finds the service by its own URL. The sources are in src and demo; `go generate
-// ./web` makes the files of dist of them, and a test fails while the two differ.
+// The pages work below any base path; the script finds the service by its own URL.
+// The sources are in src, demo and admin. `go generate ./web` builds dist from them,
+// and a test fails while the two differ.
 package web
 
 import (
@@ -18,16 +18,23 @@ import (
 
 //go:generate go run ./generate
 
-//go:embed demo/assets
+//go:embed dist/demo
 var assets embed.FS
 
+//go:embed dist/admin
+var dashboard embed.FS
+
 // Policy is the Content-Security-Policy of the demo's pages: nothing inline, and
-// nothing from elsewhere.
+// nothing from other origins.
 const Policy = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'self'; require-trusted-types-for 'script'"
 
 // Assets are the files that the demo's pages load from below /demo/.
-var Assets = sub(assets, "demo/assets")
+var Assets = sub(assets, "dist/demo")
+
+// Dashboard are the files of the dashboard: index.html is served at /admin/, the
+// others next to it. They find the service by their own address.
+var Dashboard = sub(dashboard, "dist/admin")
 
 func sub(files fs.FS, dir string) fs.FS {
 	below, err := fs.Sub(files, dir)

@@ -15,40 +15,46 @@ import (
 )
 
 const (
-	// likeLimit is what <tally-like> and its client may weigh after gzip -9, in bytes.
+	// likeLimit is the size limit of <tally-like> with its client after gzip -9, in bytes.
 	likeLimit = 6656
-	// scriptLimit is what all widgets together may weigh after gzip -9, in bytes.
+	// scriptLimit is the size limit of all elements after gzip -9, in bytes.
 	scriptLimit = 14336
 )
 
-func TestCommittedFilesAreWhatTheirSourcesGive(t *testing.T) {
+// The files of dist are those that their sources give.
+func TestDist_Current(t *testing.T) {
 	fresh, err := bundle.Files(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, committed := range map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "whole.js": string(whole), "article.html": article, "listing.html": listing, "gallery.html": gallery} {
-		if string(fresh[name]) != committed {
-			t.Errorf("dist/%s is older than its sources: run go generate ./web", name)
+	embedded := map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "whole.js": string(whole), "article.html": article, "listing.html": listing, "gallery.html": gallery}
+	for folder, files := range map[string]fs.FS{"demo/": Assets, "admin/": Dashboard} {
+		err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := fs.ReadFile(files, name)
+			embedded[folder+name] = string(content)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		delete(fresh, name)
 	}
-	for name, made := range fresh {
-		inside, ok := strings.CutPrefix(name, "admin/")
-		if committed, err := fs.ReadFile(Dashboard, inside); !ok || err != nil {
-			t.Errorf("dist/%s is made and not embedded", name)
-		} else if !bytes.Equal(made, committed) {
-			t.Errorf("dist/%s is older than its sources: run go generate ./web", name)
+	for name, content := range fresh {
+		if embedded[name] != string(content) {
+			t.Errorf("dist/%s is missing, or older than its sources: run make generate", name)
 		}
 	}
 }
 
-func TestScriptStaysSmall(t *testing.T) {
-	rarely, err := bundle.Rare(".")
+func TestScript_Size(t *testing.T) {
+	lazy, err := bundle.Lazy(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	like, err := rarely.Module(".", `import { define, followNavigation } from "./src/element.js"; import { configure } from "./src/site.js"; import { Like } from "./src/like.js";
-		const here = new URL(import.meta.url); configure(new URL(".", here).href, here.searchParams.get("site")); define("tally-like", Like); followNavigation()`)
+	like, err := lazy.Module(".", `import { connect } from "./src/client.js"; import { define, followNavigation } from "./src/element.js"; import { configure } from "./src/site.js"; import { Like } from "./src/like.js";
+		const url = new URL(import.meta.url); configure(connect(new URL(".", url).href), url.searchParams.get("site")); define("tally-like", Like); followNavigation()`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +62,11 @@ func TestScriptStaysSmall(t *testing.T) {
 		name  string
 		body  []byte
 		limit int
-	}{{"tally-like with the client", like, likeLimit}, {"everything", whole, scriptLimit}} {
+	}{{"tally-like with the client", like, likeLimit}, {"all elements", whole, scriptLimit}} {
 		size := compressed(t, test.body)
 		t.Logf("%s: %d bytes after gzip -9", test.name, size)
 		if size > test.limit {
-			t.Errorf("%s: %d bytes after gzip -9, at most %d allowed", test.name, size, test.limit)
+			t.Errorf("%s: %d bytes after gzip -9, limit %d", test.name, size, test.limit)
 		}
 	}
 }
@@ -81,7 +87,8 @@ func compressed(t *testing.T, body []byte) int {
 	return out.Len()
 }
 
-func TestPagesWorkWithoutScriptBelowABasePath(t *testing.T) {
+// Below a base path the pages work without a script.
+func TestPages_BasePath(t *testing.T) {
 	for _, page := range Pages() {
 		var out strings.Builder
 		counts := map[string]int64{}
@@ -91,7 +98,7 @@ func TestPagesWorkWithoutScriptBelowABasePath(t *testing.T) {
 		if err := page.Render(&out, "/tally", counts); err != nil {
 			t.Fatal(err)
 		}
-		// The parser of a browser undoes what the template escapes, such as + in attributes.
+		// Undo the template's escaping, for example of + in attributes.
 		text := html.UnescapeString(out.String())
 		for _, want := range []string{
 			`<input type="hidden" name="return" value="/tally` + page.Path + `">`,
@@ -102,7 +109,7 @@ func TestPagesWorkWithoutScriptBelowABasePath(t *testing.T) {
 			}
 		}
 		for _, topic := range page.Topics {
-			// The foot of each page shows the article's number; its heart is on its own page.
+			// All pages show the article's number at the foot; only the article has its heart.
 			if page.Path != "/" && topic == "default/likes/hello" {
 				continue
 			}
@@ -118,7 +125,7 @@ func TestPagesWorkWithoutScriptBelowABasePath(t *testing.T) {
 	}
 }
 
-func TestListingHasFiftyHeartsOfTheirOwnAndTheirSum(t *testing.T) {
+func TestPages_ListingSum(t *testing.T) {
 	page := Pages()[1]
 	counts := map[string]int64{}
 	for _, topic := range page.Topics {
@@ -128,7 +135,7 @@ func TestListingHasFiftyHeartsOfTheirOwnAndTheirSum(t *testing.T) {
 	if err := page.Render(&out, "", counts); err != nil {
 		t.Fatal(err)
 	}
-	// The article's number, at the foot, is in the fifty-first topic and not in the sum.
+	// The 51st topic is the article's, at the foot; the sum leaves it out.
 	if hearts := strings.Count(out.String(), "<tally-like "); hearts != 50 || len(page.Topics) != 51 {
 		t.Errorf("%d hearts and %d topics, not 50 and 51", hearts, len(page.Topics))
 	}
@@ -137,26 +144,27 @@ func TestListingHasFiftyHeartsOfTheirOwnAndTheirSum(t *testing.T) {
 	}
 }
 
-func TestWhateverIsFilledInIsEscaped(t *testing.T) {
+func TestPage_Escaping(t *testing.T) {
 	for _, page := range Pages() {
 		var out strings.Builder
 		if err := page.Render(&out, `/"><script>`, nil); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(out.String(), `"><script>/`) || strings.Contains(out.String(), "~") {
-			t.Errorf("%s: not escaped, or a mark is left", page.Path)
+			t.Errorf("%s: not escaped, or with a placeholder left", page.Path)
 		}
 	}
 }
 
-func TestAMarkThatIsUnknownWritesNothing(t *testing.T) {
+func TestPage_UnknownPlaceholder(t *testing.T) {
 	var out strings.Builder
 	if err := newPage("/", "a ~base~ b ~bases~ c").Render(&out, "/x", nil); err == nil || out.Len() > 0 {
 		t.Errorf("%v, %q", err, out.String())
 	}
 }
 
-func TestAssetsThatPagesNameExist(t *testing.T) {
+// Each asset that the pages name exists.
+func TestAssets_Files(t *testing.T) {
 	for _, name := range []string{"demo.css", "demo.js", "theme.js", "icon.svg", "gallery.css", "gallery.js"} {
 		if _, err := fs.Stat(Assets, name); err != nil {
 			t.Error(err)
@@ -164,7 +172,7 @@ func TestAssetsThatPagesNameExist(t *testing.T) {
 	}
 }
 
-func TestEveryElementIsRegistered(t *testing.T) {
+func TestElements_Registered(t *testing.T) {
 	source, err := os.ReadFile("src/elements.js")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +184,7 @@ func TestEveryElementIsRegistered(t *testing.T) {
 	}
 }
 
-// What follows a number must be right for one, too, and a page's words cannot follow it: they are static.
+// The text after a number is static, so it must be right after 1, too.
 func TestPages_NoPluralAfterNumber(t *testing.T) {
 	plural := regexp.MustCompile(`(?s)(?:</(?:tally-count|tally-visitors|tally-readers|strong|b)>|<tally-(?:count|visitors|readers)[^>]*/>)\s*(?:<[^>]*>\s*)*((?:[a-z]+s|have|were|are)\b[^<]{0,20})`)
 	for name, text := range authored(t) {
@@ -186,7 +194,7 @@ func TestPages_NoPluralAfterNumber(t *testing.T) {
 	}
 }
 
-// The HTML parser ends a paragraph where a form or a list begins, and moves it out of the element.
+// The HTML parser ends a paragraph before a form or a list, and moves it out of the element.
 func TestPages_NoFormInParagraph(t *testing.T) {
 	block := regexp.MustCompile(`(?s)<p[ >][^<]*(?:<(?:/?[a-oq-z-][^>]*|/?p[a-z][^>]*)>[^<]*)*?<(form|ol|ul)[ >]`)
 	for name, text := range authored(t) {
@@ -196,7 +204,7 @@ func TestPages_NoFormInParagraph(t *testing.T) {
 	}
 }
 
-// authored returns the pages and documents that show how elements are written, by their paths.
+// authored returns the pages and documents that show how to use elements, by their paths.
 func authored(t *testing.T) map[string]string {
 	t.Helper()
 	files := []string{"../README.md", "README.md", "bundle/gallery.go"}

@@ -72,7 +72,7 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 		if err := add("/"+name, contentType(name), script.Body, true); err != nil {
 			return nil, err
 		}
-		assets["/"+name].lasting = script.Lasting
+		assets["/"+name].lasting = script.Immutable
 	}
 	if err := add("/openapi.yaml", "application/yaml; charset=utf-8", openAPIDocument, true); err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	at.get("/openapi.yaml", a.openAPI)
 	for name, script := range web.Scripts() {
 		route := "/" + name
-		if script.Lasting {
+		if script.Immutable {
 			route = "/tally-{hash}.js" // one route in metrics, however many were released
 		}
 		at.getAs(route, "/"+name, a.script(name))

@@ -1,8 +1,8 @@
-// Package bundle makes what browsers get of its sources: one minified module of
-// the widgets, and the demo's pages of their templates. Building and running the
-// service do not need it: its result is committed, and a test holds the two
-// together. The pages are rendered here because html/template, in a program,
-// makes the linker keep every exported method: megabytes of them.
+// Package bundle builds the files that browsers load: the widgets as minified
+// modules, the demo's pages and assets, and the dashboard. The service does not
+// need it: the files are committed in dist, and a test compares them. The pages are
+// rendered here because html/template in the service would make the linker keep
+// every exported method, which is megabytes.
 package bundle
 
 import (
@@ -16,95 +16,82 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// banner is the first line of the bundle.
+// banner is the first line of a script.
 const banner = "/* tallycast */"
 
 const (
-	// everything is the module that /tally.js is made of.
-	everything = `export * from "./src/index.js"`
-	// rare is the module that the widgets load when they need it.
-	rare = `export * from "./src/fallback.js"`
+	scriptSource = `export * from "./src/index.js"`
+	// lazySource is the code that the widgets load on demand.
+	lazySource = `export * from "./src/fallback.js"`
 )
 
-// nameBytes is how much of a script's SHA-256 is in its name: 64 bits. The name
-// keeps versions apart; whom integrity concerns states the whole hash.
+// nameBytes is how many bytes of a script's SHA-256 its name has. The name tells
+// versions apart; integrity is checked with the whole hash.
 const nameBytes = 8
 
-// Name returns the name under which a script is served for good.
+// Name returns the permanent name of a script.
 func Name(script []byte) string {
 	sum := sha256.Sum256(script)
 	return "tally-" + hex.EncodeToString(sum[:nameBytes]) + ".js"
 }
 
-// Integrity returns what a page states of a script so that no other runs in its place.
+// Integrity returns the value of a script element's integrity attribute.
 func Integrity(script []byte) string {
 	sum := sha512.Sum384(script)
 	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Files returns the files of dist by their names; dir is the directory of
-// package web.
-//
-// tally.js loads fallback.js when it needs it. whole.js is both in one: whoever
-// names a script by its hash may state its integrity, which an import could not.
+// Files returns the files of dist by their names; dir is the directory of package
+// web. The script tally.js loads fallback.js on demand; whole.js is both in one,
+// for pages that state its integrity, which does not cover imports.
 func Files(dir string) (map[string][]byte, error) {
-	part, err := Rare(dir)
+	lazy, err := Lazy(dir)
 	if err != nil {
 		return nil, err
 	}
-	script, err := part.Module(dir, everything)
+	script, err := lazy.Module(dir, scriptSource)
 	if err != nil {
 		return nil, err
 	}
-	whole, err := build(dir, everything, nil)
+	whole, err := build(dir, scriptSource, nil)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"tally.js": script, "fallback.js": part.script, "whole.js": whole}
-	if err := addPages(files, dir); err != nil {
-		return nil, fmt.Errorf("render the demo: %w", err)
-	}
-	if err := addDashboard(files, dir); err != nil {
-		return nil, err
+	files := map[string][]byte{"tally.js": script, "fallback.js": lazy.script, "whole.js": whole}
+	for _, add := range []func(map[string][]byte, string) error{addPages, addDemoAssets, addDashboard} {
+		if err := add(files, dir); err != nil {
+			return nil, err
+		}
 	}
 	return files, nil
 }
 
-// Part is a script that others load by its name.
+// Part is a script that another one loads by its name.
 type Part struct{ script []byte }
 
-// Rare bundles what few pages need; dir is the directory of package web.
-func Rare(dir string) (*Part, error) {
-	script, err := build(dir, rare, nil)
+// Lazy bundles the code that the widgets load on demand.
+func Lazy(dir string) (*Part, error) {
+	script, err := build(dir, lazySource, nil)
 	return &Part{script}, err
 }
 
-// Module bundles what the JavaScript module source imports, by paths relative to
-// dir, save src/fallback.js, which it loads as p.
+// Module bundles the JavaScript module source, whose imports are relative to dir.
+// The bundle loads p in place of src/fallback.js.
 func (p *Part) Module(dir, source string) ([]byte, error) {
 	return build(dir, source, p)
 }
 
-// build bundles source. Names of properties stay as they are: a name that the minifier
-// chose could be another one in the next bundle, and objects pass between them.
+// build bundles source. Names of properties stay: objects pass between the scripts
+// of a page, and the minifier could choose other names in each.
 func build(dir, source string, part *Part) ([]byte, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", dir, err)
 	}
-	options := api.BuildOptions{
-		Stdin:             &api.StdinOptions{Contents: source, ResolveDir: dir},
-		Bundle:            true,
-		Format:            api.FormatESModule,
-		Target:            api.ES2022,
-		MinifyWhitespace:  true,
-		MinifyIdentifiers: true,
-		MinifySyntax:      true,
-		LegalComments:     api.LegalCommentsNone,
-		Banner:            map[string]string{"js": banner},
-		Charset:           api.CharsetUTF8,
-		LogLevel:          api.LogLevelSilent,
-	}
+	options := minified()
+	options.Stdin = &api.StdinOptions{Contents: source, ResolveDir: dir}
+	options.LegalComments = api.LegalCommentsNone
+	options.Banner = map[string]string{"js": banner}
 	if part != nil {
 		options.Plugins = []api.Plugin{part.plugin()}
 	}
@@ -113,12 +100,26 @@ func build(dir, source string, part *Part) ([]byte, error) {
 		return nil, fmt.Errorf("bundle: %s", message.Text)
 	}
 	if len(result.OutputFiles) != 1 {
-		return nil, fmt.Errorf("bundle: %d files where one was expected", len(result.OutputFiles))
+		return nil, fmt.Errorf("bundle: %d files instead of one", len(result.OutputFiles))
 	}
 	return result.OutputFiles[0].Contents, nil
 }
 
-// plugin puts the part's address, beside that of the script, in the place of its source.
+// minified returns the options of all bundles.
+func minified() api.BuildOptions {
+	return api.BuildOptions{
+		Bundle:            true,
+		Format:            api.FormatESModule,
+		Target:            api.ES2022,
+		MinifyWhitespace:  true,
+		MinifyIdentifiers: true,
+		MinifySyntax:      true,
+		Charset:           api.CharsetUTF8,
+		LogLevel:          api.LogLevelSilent,
+	}
+}
+
+// plugin replaces imports of the part's source by its name.
 func (p *Part) plugin() api.Plugin {
 	return api.Plugin{Name: "part", Setup: func(b api.PluginBuild) {
 		b.OnResolve(api.OnResolveOptions{Filter: `^\./fallback\.js$`}, func(api.OnResolveArgs) (api.OnResolveResult, error) {

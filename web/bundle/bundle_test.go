@@ -9,11 +9,11 @@ import (
 	"github.com/tallycast/tallycast/web/bundle"
 )
 
-// property matches the access to a property, and no spread.
+// property matches the access to a property, but not a spread.
 var property = regexp.MustCompile(`[^.]\.([A-Za-z_$][\w$]*)`)
 
-// Objects pass between the two scripts of a page. A name that the minifier chose could be
-// another one in each: all properties in them are called as in their sources.
+// Properties keep the names of their sources: objects pass between the scripts of
+// a page, and the minifier could choose other names in each.
 func TestFiles_PropertyNames(t *testing.T) {
 	sources, err := filepath.Glob("../src/*.js")
 	if err != nil || len(sources) == 0 {
@@ -40,7 +40,7 @@ func TestFiles_PropertyNames(t *testing.T) {
 		}
 		for _, match := range matches {
 			if !written[string(match[1])] {
-				t.Errorf("%s has the property %s, which is in no source", name, match[1])
+				t.Errorf("%s has the property %s, which no source has", name, match[1])
 			}
 		}
 	}

@@ -1,9 +1,8 @@
-// Command generate makes the files of dist, which the service embeds: of src the
-// minified scripts, of demo the pages, and of admin the dashboard. It is run by
-// `go generate ./web`, once `npm ci` installed what the dashboard plots with.
+// Command generate builds the files of dist, which the service embeds, from src,
+// demo and admin. `go generate ./web` runs it, after `npm ci` in web.
 //
-// With -release, run by whoever makes a release, it also keeps the scripts in
-// released, from where later binaries serve them.
+// With -release, for a new release, it also adds the scripts to released, so that
+// later versions of the service go on serving them.
 package main
 
 import (
@@ -18,7 +17,7 @@ import (
 )
 
 func main() {
-	release := flag.Bool("release", false, "keep the scripts in released")
+	release := flag.Bool("release", false, "add the scripts to released")
 	flag.Parse()
 	if err := run(*release); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
@@ -37,18 +36,22 @@ func run(release bool) error {
 	}
 	maps.Copy(files, plot)
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join("dist", name), content, 0o644); err != nil {
+		path := filepath.Join("dist", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
 			return err
 		}
 	}
 	if release {
-		return keep(files["whole.js"], files["fallback.js"])
+		return addRelease(files["whole.js"], files["fallback.js"])
 	}
 	return nil
 }
 
-// keep adds scripts to released and to its list.
-func keep(scripts ...[]byte) error {
+// addRelease adds scripts to the folder released and to its list.
+func addRelease(scripts ...[]byte) error {
 	const list = "released/list.txt"
 	known, err := os.ReadFile(list)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/tallycast/tallycast/web/bundle"
 )
 
-func TestAReleaseAddsWhatIsNewAndTouchesNothingElse(t *testing.T) {
+// A release adds the new scripts and changes nothing else.
+func TestAddRelease(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("released", 0o755); err != nil {
 		t.Fatal(err)
@@ -20,9 +21,9 @@ func TestAReleaseAddsWhatIsNewAndTouchesNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The second time nothing is new.
+	// The second run adds nothing.
 	for range 2 {
-		if err := keep(first, second); err != nil {
+		if err := addRelease(first, second); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,26 +1,26 @@
-import { make, write } from './dom.js';
+import { create, update } from './dom.js';
+import { lazy } from './lazy.js';
 import { Like } from './like.js';
-import { rare } from './rare.js';
 
-/** The most that one visitor contributes where the element says nothing: the contract's rule of claps. */
-const MOST = 50;
+/** The most that one visitor contributes by default: the service's default rule of claps. */
+const DEFAULT_MAX = 50;
 
-/** Presses that come closer together than this are sent as one, in milliseconds. */
-const PAUSE = 900;
+/** Claps closer together than this are sent as one assertion, in milliseconds. */
+const SEND_DELAY = 900;
 
-/** A press that lasts for so long claps on by itself, in milliseconds: longer than any tap. */
-const HOLD = 350;
+/** A press that lasts this long repeats, in milliseconds: longer than any tap. */
+const HOLD_DELAY = 350;
 
-/** Time between two claps of a press that lasts, in milliseconds. */
-const BEAT = 110;
+/** Time between two claps of a held button, in milliseconds. */
+const REPEAT_INTERVAL = 110;
 
 const HANDS =
   'M8.5 13 5.4 9.9a1.4 1.4 0 0 1 2-2l4.3 4.3M9.6 10 6.9 7.3a1.4 1.4 0 0 1 2-2l5 5M11.3 7.7l-.9-.9a1.4 1.4 0 0 1 2-2' +
   'l5.3 5.3V7.9a1.4 1.4 0 0 1 2.8 0v5.6a7 7 0 0 1-12 5L3.9 13.9a1.4 1.4 0 0 1 2-2l2.6 2.6M15 3.4V1.5M18.6 4.2l1.2-1.6M11.6 3 10.8 1.3';
 
 /**
- * `<tally-claps>`: press and hold, up to 50; what was pressed is sent once, after the pause. The
- * number says how many claps there are, the bubble how many are the visitor's own.
+ * `<tally-claps>`: press or hold, up to 50 times. A pause sends all claps at once. The number is the topic's
+ * count; the bubble shows the visitor's own claps.
  */
 export class Claps extends Like {
   static metric = 'claps';
@@ -33,19 +33,19 @@ export class Claps extends Like {
     '[part=own].shown{opacity:1;transition:none}' +
     '@media(prefers-reduced-motion:reduce){[part=own]{transition:none}}';
 
-  called = 'Clap';
+  defaultLabel = 'Clap';
 
-  /** The visitor's own total; it is what is announced. */
-  #own = make('span', { part: 'own', role: 'status' });
-  /** @type {ReturnType<typeof setTimeout> | undefined} beats while the button is held */
-  #beat;
-  /** @type {ReturnType<typeof setTimeout> | undefined} runs until the presses end */
-  #fade;
-  /** Ends the bubble, and sends what was pressed. */
-  #end = () => {};
-  /** The click that ends a long press is none. */
+  /** The visitor's own total, which is announced. */
+  #own = create('span', { part: 'own', role: 'status' });
+  /** @type {ReturnType<typeof setTimeout> | undefined} repeats while the button is held */
+  #repeatTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} runs until the claps are sent */
+  #sendTimer;
+  /** Sends the claps and hides the bubble. */
+  #send = () => {};
+  /** The press was held: its click is ignored. */
   #held = false;
-  /** @type {Promise<unknown> | undefined} loads what asks for claps: later the service may be away */
+  /** @type {Promise<unknown> | undefined} sending claps needs the lazy script, which may not load later */
   #loaded;
 
   constructor() {
@@ -60,45 +60,45 @@ export class Claps extends Like {
     button.onpointerdown = (/** @type {PointerEvent} */ event) => {
       if (event.button) return;
       this.#held = false;
-      this.#beat = setTimeout(() => this.#clapOn(), HOLD);
+      this.#repeatTimer = setTimeout(() => this.#repeat(), HOLD_DELAY);
     };
-    button.onpointerup = button.onpointerleave = button.onpointercancel = () => clearTimeout(this.#beat);
+    button.onpointerup = button.onpointerleave = button.onpointercancel = () => clearTimeout(this.#repeatTimer);
     button.oncontextmenu = (/** @type {Event} */ event) => this.#held && event.preventDefault();
   }
 
-  quit() {
-    super.quit();
-    clearTimeout(this.#beat);
-    clearTimeout(this.#fade);
-    this.#end();
+  release() {
+    super.release();
+    clearTimeout(this.#repeatTimer);
+    clearTimeout(this.#sendTimer);
+    this.#send();
   }
 
-  #clapOn() {
+  #repeat() {
     this.#held = true;
     this.press();
-    this.#beat = setTimeout(() => this.#clapOn(), BEAT);
+    this.#repeatTimer = setTimeout(() => this.#repeat(), REPEAT_INTERVAL);
   }
 
-  /** One more clap, while there are any left. */
+  /** Claps once more, up to the maximum. */
   press() {
     const max = Number(this.getAttribute('max'));
-    super.press(Math.min((this.topic?.own ?? 0) + 1, max > 0 ? max : MOST), true);
+    super.press(Math.min((this.topic?.mine ?? 0) + 1, max > 0 ? max : DEFAULT_MAX), true);
     const { topic } = this;
-    this.#loaded ??= rare().catch(() => {});
+    this.#loaded ??= lazy().catch(() => {});
     this.#own.classList.add('shown');
-    clearTimeout(this.#fade);
-    this.#end = () => {
-      // Said once, at the end: forty numbers in a row are no help to anybody.
-      write(this.#own, { 'aria-busy': 'false' });
+    clearTimeout(this.#sendTimer);
+    this.#send = () => {
+      // Only the final number is announced.
+      update(this.#own, { 'aria-busy': 'false' });
       this.#own.classList.remove('shown');
       topic?.flush();
     };
-    this.#fade = setTimeout(this.#end, PAUSE);
-    write(this.#own, { 'aria-busy': 'true', textContent: '+' + topic?.own });
+    this.#sendTimer = setTimeout(this.#send, SEND_DELAY);
+    update(this.#own, { 'aria-busy': 'true', textContent: '+' + topic?.mine });
   }
 
-  /** @param {number | undefined} own */
-  mark(own) {
-    write(this.button, { className: own ? 'on' : '' });
+  /** @param {number | undefined} mine */
+  mark(mine) {
+    update(this.button, { className: mine ? 'on' : '' });
   }
 }

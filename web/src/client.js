@@ -1,61 +1,60 @@
-import { complain } from './dom.js';
-import { entryName, recall } from './memory.js';
-import { DEAF, DOUBT, LINGER, LOOK, SILENCE } from './patience.js';
-import { pauseAfter } from './pause.js';
-import { rare } from './rare.js';
+import { backoff } from './backoff.js';
+import { warn } from './dom.js';
+import { lazy } from './lazy.js';
+import { entryName, loadEntry } from './storage.js';
+import { CHECK_INTERVAL, CONFIRM_SPREAD, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
 import { makeTopic } from './topic.js';
-import { rarely, socket } from './transport.js';
+import { openFallback, openSocket } from './transport.js';
 
-/** @typedef {Record<string, number>} Wants topic → by how many it is wanted, at least 1; a topic's name is no property of objects */
+/** @typedef {Record<string, number>} Uses topic → how often it is used, at least 1. No property of objects has a topic's name */
 
 /**
- * @param {Wants} some
- * @param {Wants} others
+ * Returns the topics of one map that the other does not have.
+ * @param {Uses} some
+ * @param {Uses} others
  */
-const lacking = (some, others) => Object.keys(some).filter((name) => !others[name]);
+const missing = (some, others) => Object.keys(some).filter((name) => !others[name]);
 
 /**
- * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service
- *   lost its store; `away`, not connected. A change is told by `tally-status` on the document
- * @typedef {object} Client what this page knows of one service, over one connection
- * @property {string} api where the service is, with a slash at the end
+ * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service lost its store;
+ *   `away`, not connected. The event `tally-status` on the document tells of a change
+ * @typedef {object} Client one service's topics, over one connection
+ * @property {string} api the service's URL, with a slash at the end
  * @property {Status} status
  * @property {(name: string) => import('./topic.js').Topic} topic the state of site/metric/key
- * @property {(name: string) => () => void} watch has the topic pushed until the function returned
- *   is called. What is watched and left in one turn of the page reaches the service as one message
- * @property {(name: string) => () => void} present makes this page one of the topic's readers, which
- *   is to be watched too, until the function returned is called
+ * @property {(name: string) => () => void} watch subscribes to a topic until the returned function is called. All
+ *   changes in one turn of the event loop are one message
+ * @property {(name: string) => () => void} present makes this page a reader of a watched topic until the returned
+ *   function is called
  */
 
 /**
- * Nothing is opened, and no DOM is touched, before the first topic is watched.
- * @param {string} api where the service is, with a slash at the end
+ * Makes a client. It opens nothing, and touches no DOM, before the first topic is watched.
+ * @param {string} api the service's URL, with a slash at the end
  * @returns {Client}
  */
 export function connect(api) {
   const topics = /** @type {Record<string, import('./topic.js').Topic>} */ ({});
-  /** What is wanted pushed. */
-  const watched = /** @type {Wants} */ ({});
-  /** Where to be present. */
-  const present = /** @type {Wants} */ ({});
-  /** What of both the link was asked for. */
-  let asked = [{ ...watched }, { ...present }];
-  let due = false;
+  const watched = /** @type {Uses} */ ({});
+  const present = /** @type {Uses} */ ({});
+  /** What the link was last told of both. */
+  let sent = [{ ...watched }, { ...present }];
+  let syncDue = false;
 
   /** @type {import('./transport.js').Link | undefined} */
   let link;
-  /** Whether the best way was tried in vain. */
-  let second = false;
-  let failed = 0; // attempts in a row that held for less than SETTLED
-  /** @type {boolean | undefined} whether nobody looks; undefined before anything was watched */
+  /** Open the fallback next: the socket brought nothing. */
+  let useFallback = false;
+  let failures = 0; // links in a row that ended before FIRST_FRAME_TIMEOUT
+  /** @type {boolean | undefined} undefined before the first topic is watched */
   let hidden;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let retry;
+  let retryTimer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  let look;
+  let checkTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let inquiry;
-  let inquires = Infinity; // how long it was to wait; nothing else does
+  let confirmTimer;
+  let confirmDelay = Infinity; // of confirmTimer while it runs
 
   /** @type {Client} */
   const client = {
@@ -64,178 +63,191 @@ export function connect(api) {
     topic: (name) => (topics[name] ??= makeTopic(name, api)),
     watch(name) {
       start();
-      return want(watched, name);
+      return use(watched, name);
     },
-    present: (name) => want(present, name),
+    present: (name) => use(present, name),
   };
 
   /**
-   * @param {Wants} map
+   * @param {Uses} map
    * @param {string} name
-   * @param {number} more
+   * @param {number} by
    */
-  const want = (map, name, more = 1) => {
-    map[name] = (map[name] ?? 0) + more;
+  const use = (map, name, by = 1) => {
+    map[name] = (map[name] ?? 0) + by;
     if (!map[name]) delete map[name];
-    if (!due) queueMicrotask(adapt);
-    due = true;
-    return () => void want(map, name, -1);
+    if (!syncDue) queueMicrotask(sync);
+    syncDue = true;
+    return () => void use(map, name, -1);
   };
 
-  const adapt = () => {
-    due = false;
-    const before = asked;
-    asked = [{ ...watched }, { ...present }];
+  /** Tells the link what changed. */
+  const sync = () => {
+    syncDue = false;
+    const before = sent;
+    sent = [{ ...watched }, { ...present }];
     const change = {
-      subscribe: lacking(asked[0], before[0]),
-      unsubscribe: lacking(before[0], asked[0]),
-      present: lacking(asked[1], before[1]),
-      absent: lacking(before[1], asked[1]),
+      subscribe: missing(sent[0], before[0]),
+      unsubscribe: missing(before[0], sent[0]),
+      present: missing(sent[1], before[1]),
+      absent: missing(before[1], sent[1]),
     };
-    renew(change.subscribe);
+    expectSnapshots(change.subscribe);
     if (link?.change(change)) return;
     close();
     open();
   };
 
   /**
-   * Nothing is wanted pushed. The link is let go when it is next looked at: on a site of one page the
-   * next elements come soon, and a socket closed while it connects is a warning on the console.
+   * Reports whether no topic is watched. The next check closes the link: on a single-page site the next
+   * elements come soon, and closing a socket while it connects writes a warning to the console.
    */
-  const idle = () => !Object.keys(watched)[0];
+  const isIdle = () => !Object.keys(watched)[0];
 
-  /** Listens to what happens to the page; once. */
+  /** Listens to the page's events and sends what former pages could not; once. */
   const start = () => {
     if (hidden !== undefined) return;
     hidden = document.hidden;
     /** @type {ReturnType<typeof setTimeout>} */
-    let linger;
-    const see = (/** @type {boolean} */ seen) => {
-      clearTimeout(linger);
-      clearTimeout(retry);
-      retry = undefined;
-      hidden = !seen;
-      second = false;
-      failed = 0;
+    let hideTimer;
+    const setVisible = (/** @type {boolean} */ visible) => {
+      clearTimeout(hideTimer);
+      clearTimeout(retryTimer);
+      retryTimer = undefined;
+      hidden = !visible;
+      useFallback = false;
+      failures = 0;
       flush();
       if (hidden) close();
       open();
     };
-    const show = () => see(!document.hidden);
+    const update = () => setVisible(!document.hidden);
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) {
         flush();
-        linger = setTimeout(see, LINGER, false);
-      } else show();
+        hideTimer = setTimeout(setVisible, HIDDEN_DELAY, false);
+      } else update();
     });
     // An open link would keep the page out of the back/forward cache.
-    addEventListener('pagehide', () => see(false));
-    addEventListener('pageshow', show);
+    addEventListener('pagehide', () => setVisible(false));
+    addEventListener('pageshow', update);
     addEventListener('online', () => {
       close();
-      show();
+      update();
     });
     addEventListener('storage', ({ key }) => {
-      // None where everything was cleared.
-      if (!key || key === entryName(api)) for (const name in topics) topics[name].recall();
+      // There is no key if everything was cleared.
+      if (!key || key === entryName(api)) for (const name in topics) topics[name].reload();
     });
-    Object.keys(recall(api).wish).forEach(client.topic);
+    Object.keys(loadEntry(api).wish).forEach(client.topic);
     flush();
   };
 
-  /** Sends what was pressed and never answered. */
   const flush = () => {
     for (const name in topics) topics[name].flush();
   };
 
   /**
-   * Notes that the connection ended, or snapshots are asked for.
    * @param {string[]} names of topics
-   * @param {boolean} [lost] the store was away
+   * @param {boolean} [storeLost]
    */
-  const renew = (names, lost) => {
-    for (const name of names) topics[name]?.renew(lost);
+  const expectSnapshots = (names, storeLost) => {
+    for (const name of names) topics[name]?.expectSnapshot(storeLost);
     return names;
   };
 
   /**
-   * Asks the server for the visitor's contributions that it may have otherwise than is remembered.
-   * @param {number} wait in milliseconds
+   * Asks the service, after a delay, for the contributions that it may have lost.
+   * @param {number} delay in milliseconds
    */
-  const inquire = (wait) => {
-    if (wait >= inquires) return;
-    inquires = wait;
-    clearTimeout(inquiry);
-    inquiry = setTimeout(() => {
-      inquires = Infinity;
-      /** @type {Record<string, import('./topic.js').Confirm>} */
-      const asked = {};
+  const confirmLater = (delay) => {
+    if (delay >= confirmDelay) return;
+    confirmDelay = delay;
+    clearTimeout(confirmTimer);
+    confirmTimer = setTimeout(() => {
+      confirmDelay = Infinity;
+      /** @type {Record<string, import('./topic.js').Receiver>} */
+      const receivers = {};
       for (const name in watched) {
-        const confirm = topics[name]?.ask();
-        if (confirm) asked[name] = confirm;
+        const receiver = topics[name]?.confirm();
+        if (receiver) receivers[name] = receiver;
       }
-      // Where the script that asks cannot be loaded, what is remembered holds.
-      if (Object.keys(asked)[0]) rare().then(({ ask }) => ask(api, asked, recall(api).visitor), () => {});
-    }, wait);
+      // If the script cannot be loaded, the stored contributions hold.
+      if (Object.keys(receivers)[0]) lazy().then(({ fetchContributions }) => fetchContributions(api, receivers, loadEntry(api).visitor), () => {});
+    }, delay);
   };
 
   const open = () => {
-    if (link || retry || hidden || idle()) return;
+    if (link || retryTimer || hidden || isIdle()) return;
     const opened = Date.now();
-    let heard = opened;
-    let deaf = true;
+    let lastFrame = opened;
+    let silent = true;
     const ended = (/** @type {number} */ wait) => {
       close();
-      if (heard - opened > DEAF) failed = 0;
-      // What is wrong may be the way alone: the other one, at once. After one that worked the best is due.
-      second = deaf && !second;
-      retry = setTimeout(
+      if (lastFrame - opened > FIRST_FRAME_TIMEOUT) failures = 0;
+      // After a silent socket the fallback is tried at once; after any other link the socket is next.
+      useFallback = silent && !useFallback;
+      retryTimer = setTimeout(
         () => {
-          retry = undefined;
+          retryTimer = undefined;
           open();
         },
-        second ? 0 : wait + pauseAfter(++failed),
+        useFallback ? 0 : wait + backoff(++failures),
       );
     };
-    link = (second ? rarely : socket)(
+    link = (useFallback ? openFallback : openSocket)(
       api,
-      () => ({ subscribe: renew(Object.keys(watched)), present: Object.keys(present) }),
+      () => ({ subscribe: expectSnapshots(Object.keys(watched)), present: Object.keys(present) }),
       (frame) => {
-        heard = Date.now();
+        lastFrame = Date.now();
         const { topic, event, error } = frame;
-        if (error && !topic) return complain(error);
-        deaf = false;
+        if (error && !topic) return warn(error);
+        silent = false;
         if (topic) {
           const state = topics[topic];
-          if (state?.receive(frame) && client.status === 'live') inquire(Math.random() * (frame.count < state.own ? DOUBT : 10 * DOUBT));
+          if (state?.receive(frame) && client.status === 'live') confirmLater(Math.random() * (frame.count < state.mine ? CONFIRM_SPREAD : 10 * CONFIRM_SPREAD));
         } else if (/live|stale/.test(/** @type {string} */ (event))) {
-          if (event === 'stale') renew(Object.keys(watched), true);
-          else inquire(client.status === 'stale' ? Math.random() * DOUBT : 0);
-          say(/** @type {Status} */ (event));
+          if (event === 'stale') expectSnapshots(Object.keys(watched), true);
+          else confirmLater(client.status === 'stale' ? Math.random() * CONFIRM_SPREAD : 0);
+          setStatus(/** @type {Status} */ (event));
           flush();
         }
       },
       ended,
     );
-    look = setInterval(() => {
-      if (idle()) close();
-      else if (Date.now() - heard > (deaf ? DEAF : SILENCE)) ended(0);
-    }, LOOK);
+    checkTimer = setInterval(() => {
+      if (isIdle()) close();
+      else if (Date.now() - lastFrame > (silent ? FIRST_FRAME_TIMEOUT : SILENCE_TIMEOUT)) ended(0);
+    }, CHECK_INTERVAL);
   };
 
   const close = () => {
-    clearInterval(look);
+    clearInterval(checkTimer);
     link?.close();
     link = undefined;
-    renew(Object.keys(watched));
-    say('away');
+    expectSnapshots(Object.keys(watched));
+    setStatus('away');
   };
 
-  const say = (/** @type {Status} */ status) => {
+  const setStatus = (/** @type {Status} */ status) => {
     if (status === client.status) return;
     client.status = status;
     document.dispatchEvent(new CustomEvent('tally-status', { detail: status }));
   };
 
+  return client;
+}
+
+/** @type {Map<string, Client>} by URL */
+const clients = new Map();
+
+/**
+ * Returns the one client of a service, which elements, hooks and programs share.
+ * @param {string | URL} api the service's URL with its base path
+ */
+export function clientOf(api) {
+  const url = String(api).replace(/\/*$/, '/');
+  let client = clients.get(url);
+  if (!client) clients.set(url, (client = connect(url)));
   return client;
 }

@@ -1,11 +1,11 @@
 /**
- * Makes an element of HTML or, where the tag is svg or path, of SVG.
+ * Creates an HTML element, or an SVG element if the tag is svg or path.
  * @param {string} tag
  * @param {Record<string, string>} attributes
  * @param {(Node | string)[]} children
  * @returns {any}
  */
-export function make(tag, attributes, ...children) {
+export function create(tag, attributes, ...children) {
   const element = /svg|path/.test(tag)
     ? document.createElementNS('http://www.w3.org/2000/svg', tag)
     : document.createElement(tag);
@@ -15,12 +15,12 @@ export function make(tag, attributes, ...children) {
 }
 
 /**
- * Sets properties that have another value: the DOM is written only on change. Names with a hyphen, and
- * role, are attributes, removed by null: Firefox before 119 does not reflect them.
+ * Sets the properties that have another value: the DOM is written only on change. Names with a hyphen, and
+ * role, are set as attributes, and null removes them: Firefox before 119 does not reflect them.
  * @param {any} node
  * @param {Record<string, unknown>} values
  */
-export function write(node, values) {
+export function update(node, values) {
   for (const name in values) {
     const value = values[name];
     if (!/-|role/.test(name)) {
@@ -31,13 +31,13 @@ export function write(node, values) {
 }
 
 /** @type {Set<string | undefined>} */
-const told = new Set();
+const warned = new Set();
 
 /**
- * Tells the console what was refused: it is for whoever runs the site. The same reason is told once.
+ * Writes an error to the console, for the site's author. The same message is written once.
  * @param {{ code?: string, message?: string }} failure
  */
-export function complain({ code, message }) {
-  if (!told.has(message)) console.warn('tallycast:', code, message);
-  told.add(message);
+export function warn({ code, message }) {
+  if (!warned.has(message)) console.warn('tallycast:', code, message);
+  warned.add(message);
 }

@@ -8,18 +8,18 @@ import { Top } from './top.js';
 import { consent } from './visit.js';
 import { Readers, Visitors } from './visitors.js';
 
-/** Where a page keeps whose elements it uses: scripts of several addresses, or versions, may be in it. */
-const PLACE = Symbol.for('tallycast');
+/** The global property with the registered elements. Scripts of other addresses and versions read it, too. */
+const REGISTERED = Symbol.for('tallycast');
 
 /**
- * @typedef {object} Set the elements of one script, and what steers them
- * @property {string} service where they find their numbers
+ * @typedef {object} Elements the elements of one script
+ * @property {string} service URL
  * @property {import('./client.js').Client} client
  * @property {typeof pause} pause
  * @property {typeof consent} consent
  */
 
-/** @type {Set} */
+/** @type {Elements} */
 const own = {
   get service() {
     return shared.client.api;
@@ -31,19 +31,19 @@ const own = {
   consent,
 };
 
-/** @type {Record<symbol, Set | undefined>} */
+/** @type {Record<symbol, Elements | undefined>} */
 const page = /** @type {any} */ (globalThis);
 
-/** Those of the script that came first: a page has one element of a name. */
-export const inUse = () => page[PLACE] ?? own;
+/** Returns the elements that the page uses: those of its first script. */
+export const registered = () => page[REGISTERED] ?? own;
 
 /**
- * Registers every element, once the service is configured; on a server nothing. Where another script
- * was first its elements stay, and are what the caller gets.
+ * Registers every element and returns the page's elements, which another script may have registered. On a
+ * server it registers nothing. The service must be configured.
  */
 export function defineAll() {
   if (!globalThis.customElements) return own;
-  const first = (page[PLACE] ??= own);
+  const first = (page[REGISTERED] ??= own);
   if (first !== own) {
     const { service } = first;
     if (service !== own.service) console.warn(`tallycast: the elements of this page are those of ${service}; ${own.service} came later and is not used`);

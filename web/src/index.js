@@ -1,9 +1,10 @@
-/** The elements, registered, and the client behind them. */
+/** The script /tally.js: registers the elements and exports their client. */
+import { connect } from './client.js';
 import { defineAll } from './elements.js';
 import { configure } from './site.js';
 
-// The script's own URL says where the service is and which site is meant: /tally.js?site=blog
-const here = new URL(import.meta.url);
-configure(new URL('.', here).href, here.searchParams.get('site'));
+// The script's own URL names the service and the site: /tally.js?site=blog
+const url = new URL(import.meta.url);
+configure(connect(new URL('.', url).href), url.searchParams.get('site'));
 
 export const { client, pause, consent } = defineAll();

@@ -1,16 +1,16 @@
-import { make, write } from './dom.js';
+import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
-import { MESSAGE } from './motion.js';
+import { MESSAGE_DURATION } from './motion.js';
 
 const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4-10 12.4z';
 
 /**
- * `<tally-like>`: a heart and its number. It answers in the frame of the press; what the server
- * says afterwards corrects it silently, and a refusal takes it back and says so: why is for the
- * console and `tally-error`, since it speaks to whoever runs the service.
+ * `<tally-like>`: a heart and its number. A press shows in the next frame. The service's answer corrects the
+ * number silently; a refusal takes the press back and says so. The reason goes to the console and `tally-error`,
+ * for the site's author.
  *
- * Attributes beside those of all elements, each a text to translate: `label` (the button's
- * name), `kept` (the press waits for a connection), `refused` (it was taken back).
+ * Its own attributes are texts to translate: `label` (the button's name), `kept` (the press waits for a
+ * connection), `refused` (it was taken back).
  */
 export class Like extends TallyElement {
   static styles =
@@ -28,72 +28,74 @@ export class Like extends TallyElement {
     '[aria-pressed=true] svg{fill:currentColor}' +
     '[part=number]{min-width:1.2ch}' +
     '[part=status]{top:100%;bottom:auto}@supports(position-area:top){[part=status]{top:auto;position-area:bottom}}' +
-    // WebKit does not count the scroll offset when it keeps the note within the window.
+    // WebKit ignores the scroll offset when it keeps the note within the window.
     '@supports(-webkit-hyphens:none){[part=status]{align-self:unsafe start}}';
 
-  /** The button's name where the element gives none. */
-  called = 'Like';
-  #label = make('span', { class: 'sr' });
-  icon = make('path', { d: HEART });
-  button = make(
+  defaultLabel = 'Like';
+  #label = create('span', { class: 'sr' });
+  icon = create('path', { d: HEART });
+  button = create(
     'button',
     { part: 'button', 'aria-describedby': 'exact' },
-    make(
+    create(
       'span',
       { part: 'icon', 'aria-hidden': 'true' },
-      make('slot', { name: 'icon' }, make('svg', { viewBox: '0 0 24 24' }, this.icon)),
+      create('slot', { name: 'icon' }, create('svg', { viewBox: '0 0 24 24' }, this.icon)),
     ),
     this.#label,
     this.number,
   );
-  #status = make('span', { part: 'status', role: 'status', class: 'note' });
+  #status = create('span', { part: 'status', role: 'status', class: 'note' });
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #hush;
+  #statusTimer;
 
   constructor() {
     super();
-    write(this.number, { 'aria-hidden': 'true' });
+    update(this.number, { 'aria-hidden': 'true' });
     this.button.onclick = () => this.press();
     this.shadowRoot?.prepend(this.button, this.#status);
   }
 
   /**
-   * The visitor's press: a like, or its opposite.
-   * @param {number} [amount] what it is to contribute then
-   * @param {boolean} [later] more is to come
+   * Likes, or takes the like back.
+   * @param {number} [amount] what the visitor contributes then
+   * @param {boolean} [more] another press may follow
    */
-  press(amount, later) {
-    this.resolve(); // the page may have moved on without a word
-    this.topic?.press(amount ?? (this.topic.own ? 0 : 1), later);
+  press(amount, more) {
+    this.resolve(); // the page may have changed without an event
+    this.topic?.contribute(amount ?? (this.topic.mine ? 0 : 1), more);
   }
 
   /**
    * @param {import('./topic.js').Reason} reason
    * @param {import('./topic.js').Failure} [failure]
    */
-  hear(reason, failure) {
-    super.hear(reason, failure);
-    // What was said of a press holds until the next one, or until the service has it.
-    const said = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
-    if (!(reason in said)) return;
-    clearTimeout(this.#hush);
-    this.#hush = setTimeout(write, MESSAGE, this.#status, { textContent: '' });
-    write(this.#status, { textContent: this.getAttribute(reason) ?? said[/** @type {keyof typeof said} */ (reason)] });
+  onChange(reason, failure) {
+    super.onChange(reason, failure);
+    // A message stays until the next press, or until the service has the press.
+    const messages = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
+    if (!(reason in messages)) return;
+    clearTimeout(this.#statusTimer);
+    this.#statusTimer = setTimeout(update, MESSAGE_DURATION, this.#status, { textContent: '' });
+    update(this.#status, { textContent: this.getAttribute(reason) ?? messages[/** @type {keyof typeof messages} */ (reason)] });
   }
 
-  /** @param {import('./topic.js').Reason} [source] */
-  paint(source) {
-    super.paint(source);
+  /** @param {import('./topic.js').Reason} [reason] */
+  render(reason) {
+    super.render(reason);
     const { topic, fallback } = this;
     const hidden = !topic || !!topic.failure;
-    write(this.button, { hidden });
-    this.mark(topic?.own);
-    write(fallback, { hidden: !hidden });
-    write(this.#label, { textContent: this.getAttribute('label') ?? this.called });
+    update(this.button, { hidden });
+    this.mark(topic?.mine);
+    update(fallback, { hidden: !hidden });
+    update(this.#label, { textContent: this.getAttribute('label') ?? this.defaultLabel });
   }
 
-  /** @param {number | undefined} own what the visitor contributes */
-  mark(own) {
-    write(this.button, { 'aria-pressed': `${!!own}` });
+  /**
+   * Shows whether the visitor pressed.
+   * @param {number | undefined} mine
+   */
+  mark(mine) {
+    update(this.button, { 'aria-pressed': `${!!mine}` });
   }
 }

@@ -1,20 +1,20 @@
 /** The client without the elements: `import { connect } from '@tallycast/web'`. */
-import { clientOf } from './clients.js';
-import { recallTopic } from './memory.js';
+import { clientOf } from './client.js';
+import { loadTopic } from './storage.js';
 
 /**
  * @typedef {object} State
- * @property {number | undefined} count the number to show; undefined while nothing is known
- * @property {number} mine what this browser's visitor contributes
+ * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {number} mine the visitor's contribution
  * @typedef {'server' | 'visitor'} Source who changed the number: others, or this page's visitor
  */
 
-/** Why a press was taken back, or a topic is none. */
+/** Why the service refused a press, or does not have a topic. */
 export class TallyError extends Error {
   name = 'TallyError';
 
   /**
-   * @param {string} code from the service's table, such as `rate_limited`
+   * @param {string} code of the service, such as `rate_limited`
    * @param {string} message for people
    */
   constructor(code, message) {
@@ -30,42 +30,41 @@ export class TallyError extends Error {
  * @property {string} name
  * @property {State} state the same object until something changes
  * @property {(listener: (state: State, source: Source) => void, refused?: (error: TallyError) => void) => () => void} subscribe
- *   has the number pushed, until the function returned is called. The listener is called at once
- *   where the number is known, and after each change; refused, when a press of this page was taken
- *   back or the service has no such topic
- * @property {(amount: number) => Promise<State>} contribute this visitor contributes so much from now
- *   on; shown at once. Resolves when the service has it, however long that takes; rejects with a
- *   TallyError when the service refused, and what was shown was taken back
+ *   subscribes until the returned function is called. It calls the listener at once if the number is known, and
+ *   after each change; it calls refused if a press of this page was taken back, or the service does not have the topic
+ * @property {(amount: number) => Promise<State>} contribute sets what this visitor contributes, and shows it at once.
+ *   It resolves when the service has it, however long that takes; it rejects with a TallyError, and takes the
+ *   change back, if the service refuses it
  * @property {() => Promise<State>} like contribute(1)
  * @property {() => Promise<State>} unlike contribute(0)
- * @property {(count: number) => void} seed the number that the page was rendered with
+ * @property {(count: number) => void} seed sets the number that the page was rendered with
  */
 
 /**
- * @typedef {object} Tally what this page knows of one service
- * @property {import('./client.js').Status} status a change is told by `tally-status` on the document
+ * @typedef {object} Tally the topics of one service
+ * @property {import('./client.js').Status} status the event `tally-status` on the document tells of a change
  * @property {(name: string) => Topic} topic
  */
 
 /**
- * Nothing is opened, and no DOM is touched, before a topic is subscribed to: on a server this
- * may be called, and does nothing.
- * @param {{ api: string | URL }} options api is where the service is, with its base path
+ * Connects to a service. It opens nothing, and touches no DOM, before a topic is subscribed to, so that a server
+ * may call it.
+ * @param {{ api: string | URL }} options api is the service's URL with its base path
  * @returns {Tally}
  */
 export function connect({ api }) {
   const client = clientOf(api);
   /** @type {Map<string, Topic>} */
-  const made = new Map();
+  const topics = new Map();
   return {
     get status() {
       return client.status;
     },
     topic(asked) {
-      // As the service calls it: its frames name their topics so.
+      // The service's frames use this form of the name.
       const name = asked.normalize().replace(/\/$/, '');
-      let topic = made.get(name);
-      if (!topic) made.set(name, (topic = wrap(client, name)));
+      let topic = topics.get(name);
+      if (!topic) topics.set(name, (topic = wrap(client, name)));
       return topic;
     },
   };
@@ -79,13 +78,13 @@ export function connect({ api }) {
 function wrap(client, name) {
   const inner = client.topic(name);
   /** @type {State} */
-  let state = { count: inner.shown, mine: inner.own };
+  let state = { count: inner.count, mine: inner.mine };
   const current = () => {
-    const { shown, own } = inner;
-    if (shown !== state.count || own !== state.mine) state = { count: shown, mine: own };
+    const { count, mine } = inner;
+    if (count !== state.count || mine !== state.mine) state = { count, mine };
     return state;
   };
-  const failed = (/** @type {import('./topic.js').Failure} */ { code = 'internal', message = code }) => new TallyError(code, message);
+  const errorOf = (/** @type {import('./topic.js').Failure} */ { code = 'internal', message = code }) => new TallyError(code, message);
   /** @type {Topic} */
   const topic = {
     name,
@@ -93,33 +92,33 @@ function wrap(client, name) {
       return current();
     },
     subscribe(listener, refused) {
-      let seen = current();
+      let last = current();
       /** @type {import('./topic.js').Listener} */
-      const hear = (reason, failure) => {
-        if (failure) refused?.(failed(failure));
-        const before = seen;
-        seen = current();
-        if (seen !== before) listener(seen, reason === 'server' ? 'server' : 'visitor');
+      const onChange = (reason, failure) => {
+        if (failure) refused?.(errorOf(failure));
+        const before = last;
+        last = current();
+        if (last !== before) listener(last, reason === 'server' ? 'server' : 'visitor');
       };
-      inner.listeners.add(hear);
-      const leave = client.watch(name);
-      if (seen.count !== undefined) listener(seen, 'server');
+      inner.listeners.add(onChange);
+      const unwatch = client.watch(name);
+      if (last.count !== undefined) listener(last, 'server');
       return () => {
-        inner.listeners.delete(hear);
-        leave();
+        inner.listeners.delete(onChange);
+        unwatch();
       };
     },
     contribute(amount) {
       return new Promise((resolve, reject) => {
         /** @type {import('./topic.js').Listener} */
-        const hear = (reason, failure) => {
-          if (reason === 'refused' && failure) reject(failed(failure));
-          else if (recallTopic(client.api, name).wish === undefined) resolve(current());
+        const onChange = (reason, failure) => {
+          if (reason === 'refused' && failure) reject(errorOf(failure));
+          else if (loadTopic(client.api, name).wish === undefined) resolve(current());
           else return;
-          inner.listeners.delete(hear);
+          inner.listeners.delete(onChange);
         };
-        inner.press(amount);
-        inner.listeners.add(hear);
+        inner.contribute(amount);
+        inner.listeners.add(onChange);
       });
     },
     like: () => topic.contribute(1),

@@ -1,63 +1,66 @@
 /**
- * How the address of a page becomes the key of its topics: the rule of internal/pagekey, whose golden
- * file tests both. An address is a URL of this site, a path with a leading slash, or a path without one.
+ * How the address of a page becomes the key of its topics: the rule of internal/pagekey. One golden file
+ * tests both. An address is a URL of this site, a path with a leading slash, or a path without one.
  */
 
 /**
- * How far apart a navigation and the change of the canonical link that belongs to it may be, in
- * milliseconds: some routers write the head before the address.
+ * How far apart a navigation and the change of its canonical link may be, in milliseconds: some routers
+ * write the head before the address.
  */
-const SETTLE = 1000;
+const SETTLE_TIME = 1000;
 
-/** @type {{ link: HTMLLinkElement | null, href?: string, path: string } | undefined} what the last look at the page found */
-let seen;
+/** @type {string | undefined} the path at the last check */
+let lastPath;
 
-/** @type {string | undefined} the path of the page that the canonical link speaks of */
-let owner;
+/** @type {HTMLLinkElement | null} the canonical link at the last check */
+let lastLink;
 
-/** When the canonical link changed last, and when the path did; 0 since the page was loaded. */
-let changed = 0;
-let moved = 0;
+/** @type {string | undefined} its address */
+let lastHref;
 
-const here = () => location.pathname.replace(/\/(index\.html)?$/, '');
+/** @type {string | undefined} the path of the page that the canonical link belongs to */
+let linkPath;
+
+/** When the canonical link changed last, and when the path did; 0 if they did not since the page was loaded. */
+let linkChanged = 0;
+let pathChanged = 0;
+
+const currentPath = () => location.pathname.replace(/\/(index\.html)?$/, '');
 
 /** @returns {HTMLLinkElement | null} */
 const canonicalLink = () => document.querySelector('link[rel~=canonical]');
 
-/** Notes that the router wrote the whole head for this page, the canonical link even if it is the same. */
-export const written = () => void (changed = Date.now());
+/** Notes that the router wrote the whole head for this page, even if the canonical link is the same. */
+export const noteNewHead = () => void (linkChanged = Date.now());
 
-/**
- * Looks at the path and the canonical link, and decides of which page the link speaks: of the one on
- * which it was written, or of the one that the router was about to show.
- */
-function look() {
+/** Checks the path and the canonical link, and decides whether the link belongs to the current page. */
+function check() {
   const link = canonicalLink();
   const href = link?.href;
-  const path = here();
+  const path = currentPath();
   const now = Date.now();
-  const before = seen;
-  seen = { link, href, path };
-  if (before && path !== before.path) moved = now;
-  if (!before || document.readyState === 'loading') owner = path;
-  else if (link !== before.link || href !== before.href) changed = now;
-  if (now - changed < SETTLE) owner = path;
+  const first = lastPath === undefined;
+  if (!first && path !== lastPath) pathChanged = now;
+  if (first || document.readyState === 'loading') linkPath = path;
+  else if (link !== lastLink || href !== lastHref) linkChanged = now;
+  [lastPath, lastLink, lastHref] = [path, link, href];
+  if (now - linkChanged < SETTLE_TIME) linkPath = path;
 }
 
 /**
- * For how many milliseconds {@link address} may still change although nobody navigates: the router may not
- * have written the canonical link yet.
+ * Returns for how many milliseconds {@link address} may still change without a navigation: the router may
+ * not have written the canonical link yet.
  */
-export const unsettled = () => (canonicalLink() && owner === here() ? 0 : Math.max(0, moved + SETTLE - Date.now()));
+export const settleDelay = () => (canonicalLink() && linkPath === currentPath() ? 0 : Math.max(0, pathChanged + SETTLE_TIME - Date.now()));
 
-/** The address of this page: the canonical link, if it speaks of this page, or the location without its query. */
+/** Returns the address of this page: the canonical link if it belongs to this page, or the location without its query. */
 export function address() {
-  look();
+  check();
   try {
     const url = new URL(/** @type {HTMLLinkElement} */ (canonicalLink()).href);
-    if (owner === here() && url.pathname[0] === '/') return url;
+    if (linkPath === currentPath() && url.pathname[0] === '/') return url;
   } catch {
-    // There is no canonical link, or it is no URL.
+    // There is no canonical link, or it is not a URL.
   }
   const url = new URL(location.href);
   url.search = '';
@@ -71,27 +74,26 @@ export function address() {
 function keyOfPath(escaped, query) {
   let key = decodeURIComponent(escaped).replace(/^\/*(index\.html$)?|\/+(index\.html)?$/g, '') || 'index';
   query?.sort();
-  // Safari before 17 does not know URLSearchParams.size.
+  // Safari before 17 does not have URLSearchParams.size.
   if (`${query ?? ''}`) key += '?' + query;
   key = key.normalize();
-  // No empty, . or .. segment, no control character, no half of a surrogate pair, no brace. The
-  // server refuses one that is too long.
+  // An empty, . or .. segment, a brace, a control character, half of a surrogate pair. The service checks the length.
   if (/(^|\/)\.{0,2}(\/|$)|[{}\p{Cc}\p{Cs}]/u.test(key)) throw key;
   return key;
 }
 
 /**
- * The key of the page at an address.
+ * Returns the key of the page at an address.
  * @param {string | null} page null for this page
- * @returns {string | undefined} undefined if the address has no key, or is a URL of another site
+ * @param {string[]} [sites] URLs of this site; an address without a host is on the first
+ * @returns {string | undefined} undefined if the address has no key, or is on another site
  */
-export function keyOf(page) {
+export function keyOf(page, sites = [document.baseURI, location.href, canonicalLink()?.href ?? '']) {
   try {
     const text = page?.trim();
     if (text === '' || /[\p{Cc}\p{Cs}]/u.test(text ?? '')) return undefined;
     if (text && !/^(https?:\/)?\//i.test(text)) return keyOfPath(text);
-    const url = text ? new URL(text, document.baseURI) : address();
-    const sites = [location.href, document.baseURI, canonicalLink()?.href ?? ''];
+    const url = text ? new URL(text, sites[0]) : address();
     if (!text || sites.some((site) => site.split('/')[2] === url.host)) return keyOfPath(url.pathname, url.searchParams);
   } catch {
     // A malformed escape, no URL, or no key.

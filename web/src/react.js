@@ -8,7 +8,7 @@ import { register } from './register.js';
 const Context = createContext(/** @type {{ api: string, tally: import('./main.js').Tally } | undefined} */ (undefined));
 
 /**
- * Says where the service is, for what is below.
+ * Names the service for the components below it.
  * @param {{ api: string, site?: string, children?: import('react').ReactNode }} props
  */
 export function TallyProvider({ api, site, children }) {
@@ -18,45 +18,45 @@ export function TallyProvider({ api, site, children }) {
 }
 
 /**
- * A topic's number, live, and what changes it. On a server, and until the first number came, the
- * count is the one given.
+ * Returns a topic's live number, and functions that change it. On a server, and until the service sends a number,
+ * the count is the one given.
  * @param {string} name site/metric/key
  * @param {number} [count] that the page is rendered with
  * @returns {{ count: number | undefined, mine: number, like: () => Promise<unknown>, unlike: () => Promise<unknown>,
  *   contribute: (amount: number) => Promise<unknown> }}
  */
 export function useTally(name, count) {
-  const found = useContext(Context);
-  if (!found) throw new Error('useTally needs a TallyProvider above it');
-  const topic = found.tally.topic(name);
-  // Presses show at once, before the service has said anything.
+  const context = useContext(Context);
+  if (!context) throw new Error('useTally needs a TallyProvider above it');
+  const topic = context.tally.topic(name);
+  // A press shows at once, even before the service sent a number.
   useEffect(() => {
     if (count !== undefined) topic.seed(count);
   }, [topic, count]);
-  const first = useMemo(() => ({ count, mine: 0 }), [count]);
-  const state = useSyncExternalStore(topic.subscribe, () => topic.state, () => first);
+  const rendered = useMemo(() => ({ count, mine: 0 }), [count]);
+  const state = useSyncExternalStore(topic.subscribe, () => topic.state, () => rendered);
   return { ...state, count: state.count ?? count, like: topic.like, unlike: topic.unlike, contribute: topic.contribute };
 }
 
 /**
- * `<tally-like>` with its attributes as properties; other elements are used by their names.
+ * `<tally-like>` with its attributes as properties. Use the other elements by their tags.
  * @param {{ page?: string, site?: string, metric?: string, count?: number, label?: string, kept?: string, refused?: string,
  *   live?: 'off', className?: string, style?: import('react').CSSProperties, children?: import('react').ReactNode,
  *   onChange?: (event: CustomEvent<{ count: number, mine: number, source: 'server' | 'visitor' }>) => void,
  *   onError?: (event: CustomEvent<{ code?: string, message?: string }>) => void }} props children show
- *   without a script: a form, say
+ *   without a script: a form, for example
  */
 export function Like({ onChange, onError, ...props }) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
   // React attaches no listeners to custom elements that it hydrates.
   useEffect(() => {
-    const stop = new AbortController();
+    const abort = new AbortController();
     const listen = (/** @type {string} */ name, /** @type {((event: any) => void) | undefined} */ listener) => {
-      if (listener) ref.current?.addEventListener(name, listener, { signal: stop.signal });
+      if (listener) ref.current?.addEventListener(name, listener, { signal: abort.signal });
     };
     listen('tally-change', onChange);
     listen('tally-error', onError);
-    return () => stop.abort();
+    return () => abort.abort();
   }, [onChange, onError]);
   return createElement('tally-like', { ...props, ref });
 }

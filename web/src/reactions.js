@@ -1,8 +1,8 @@
-import { make, write } from './dom.js';
+import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
 
-/** What the contract's metrics look like, and are called in English. */
-const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
+/** The emoji and English labels of the service's default reactions, by metric. */
+const DEFAULTS = /** @type {Map<string, [emoji: string, label: string]>} */ (
   new Map([
     ['heart', ['❤', 'Heart']],
     ['party', ['🎉', 'Party']],
@@ -13,79 +13,76 @@ const known = /** @type {Map<string, [emoji: string, label: string]>} */ (
   ])
 );
 
-/** Variation selector 16: in colour, even if a font for text has the sign. */
+/** Variation selector 16: shows the emoji in colour even if a text font has the character. */
 const COLOUR = '\uFE0F';
 
 /**
- * Reads `heart=Love it, party` as names with what stands behind them.
+ * Parses `heart=Love it, party` to values by name.
  * @param {string | null} text
  * @returns {Map<string, string | undefined>}
  */
-const pairs = (text) => {
-  const found = new Map();
+const parsePairs = (text) => {
+  const pairs = new Map();
   for (const part of text?.split(',') ?? []) {
     const [name, ...rest] = part.split('=');
-    if (name.trim()) found.set(name.trim(), rest.length ? rest.join('=').trim() : undefined);
+    if (name.trim()) pairs.set(name.trim(), rest.length ? rest.join('=').trim() : undefined);
   }
-  return found;
+  return pairs;
 };
 
 /**
  * `<tally-reactions>`: a row of emoji, each a toggle metric that the site declares.
  *
- * Attributes beside those of all elements: `reactions`, the metrics by name, each with its label
- * where one is given (`heart=Love it, party`); `count`, numbers by name (`heart=3,party=1`);
- * `label`, the row's name. An emoji of one's own comes through the slot of the metric's name.
+ * Its own attributes: `reactions`, the metrics, each with an optional label (`heart=Love it, party`); `count`,
+ * numbers by metric (`heart=3,party=1`); `label`, the row's name. The slot with a metric's name takes another emoji.
  */
 export class Reactions extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'reactions'];
   static styles =
     TallyElement.styles +
     '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
-    // An emoji has its own colours: what is pressed shows around it.
+    // An emoji has its own colours, so the button around it shows that it is pressed.
     '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
     '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}.on::part(icon){color:HighlightText}}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 
-  #row = make('span', { part: 'row', role: 'group' });
-  /** @type {Map<string, HTMLElement>} by name */
-  #made = new Map();
-
-  /** The page was no valid one, and this was told. */
-  #refused = false;
+  #row = create('span', { part: 'row', role: 'group' });
+  /** @type {Map<string, HTMLElement>} by metric */
+  #likes = new Map();
+  #badPage = false;
 
   constructor() {
     super();
     this.shadowRoot?.prepend(this.#row);
-    // Outside, all events come from the row: they tell which of its metrics is meant.
-    const tell = (/** @type {any} */ { target, detail }) => {
+    // Outside the row all events come from this element: they name the metric.
+    const addMetric = (/** @type {any} */ { target, detail }) => {
       detail.metric = target.metric;
-      target.classList.toggle('on', target.topic?.own > 0);
+      target.classList.toggle('on', target.topic?.mine > 0);
     };
-    for (const name of ['load', 'change', 'error']) this.#row.addEventListener('tally-' + name, tell);
+    for (const name of ['load', 'change', 'error']) this.#row.addEventListener('tally-' + name, addMetric);
   }
 
-  /** The row has one topic an emoji, and they look after themselves. */
+  /** Creates, removes and orders a `<tally-like>` for each metric. */
   resolve() {
     if (!this.isConnected) return;
     const hidden = !this.key();
-    write(this.#row, { hidden, 'aria-label': this.getAttribute('label') ?? 'Reactions' });
-    write(this.fallback, { hidden: !hidden });
-    if (hidden && !this.#refused) this.refuse();
-    this.#refused = hidden;
+    update(this.#row, { hidden, 'aria-label': this.getAttribute('label') ?? 'Reactions' });
+    update(this.fallback, { hidden: !hidden });
+    if (hidden && !this.#badPage) this.reportBadPage();
+    this.#badPage = hidden;
     if (hidden) return;
-    const names = pairs(this.getAttribute('reactions') ?? [...known.keys()].join());
-    const counts = pairs(this.getAttribute('count'));
-    for (const [name, like] of this.#made) {
-      if (names.has(name)) continue;
+    const labels = parsePairs(this.getAttribute('reactions') ?? [...DEFAULTS.keys()].join());
+    const counts = parsePairs(this.getAttribute('count'));
+    for (const [metric, like] of this.#likes) {
+      if (labels.has(metric)) continue;
       like.remove();
-      this.#made.delete(name);
+      this.#likes.delete(metric);
     }
-    let at = 0;
-    for (const [name, label] of names) {
-      const like = this.#made.get(name) ?? this.#make(name);
-      const [, english] = known.get(name) ?? [];
-      const attributes = { metric: name, label: label ?? english ?? name, count: counts.get(name), lang: this.lang_ };
+    let index = 0;
+    for (const [metric, label] of labels) {
+      const like = this.#likes.get(metric) ?? this.#createLike(metric);
+      const [, english] = DEFAULTS.get(metric) ?? [];
+      const attributes = { metric, label: label ?? english ?? metric, count: counts.get(metric), lang: this.language };
       for (const attribute of ['site', 'page', 'live', 'kept', 'refused']) {
         Object.assign(attributes, { [attribute]: this.getAttribute(attribute) });
       }
@@ -93,24 +90,24 @@ export class Reactions extends TallyElement {
         if (value == null) like.removeAttribute(attribute);
         else if (like.getAttribute(attribute) !== value) like.setAttribute(attribute, value);
       }
-      // One that stands where it is to stand keeps the focus.
-      const there = this.#row.children[at++];
-      if (there !== like) this.#row.insertBefore(like, there ?? null);
+      // A button that is not moved keeps the focus.
+      const current = this.#row.children[index++];
+      if (current !== like) this.#row.insertBefore(like, current ?? null);
     }
   }
 
-  /** @param {string} name */
-  #make(name) {
-    const [sign] = known.get(name) ?? [];
-    const emoji = make('slot', { name }, sign ? sign + COLOUR : name);
-    const like = make(
+  /** @param {string} metric */
+  #createLike(metric) {
+    const [emoji] = DEFAULTS.get(metric) ?? [];
+    const slot = create('slot', { name: metric }, emoji ? emoji + COLOUR : metric);
+    const like = create(
       'tally-like',
       { part: 'reaction', exportparts: 'button,icon,number,status,exact' },
-      make('span', { slot: 'icon', 'aria-hidden': 'true' }, emoji),
+      create('span', { slot: 'icon', 'aria-hidden': 'true' }, slot),
     );
-    this.#made.set(name, like);
+    this.#likes.set(metric, like);
     return like;
   }
 
-  paint() {}
+  render() {}
 }

@@ -1,27 +1,26 @@
 /** The elements, for programs that bundle them: `import { register } from '@tallycast/web/elements'`. */
-import { clientOf } from './clients.js';
-import { defineAll, inUse } from './elements.js';
-import { shared } from './site.js';
+import { clientOf } from './client.js';
+import { defineAll, registered } from './elements.js';
+import { configure } from './site.js';
 
 /**
- * Registers the elements, once; on a server it does nothing.
- * @param {{ api: string | URL, site?: string }} options api is where the service is, with its
- *   base path; site, of elements that name none
+ * Registers the elements, once. On a server it does nothing.
+ * @param {{ api: string | URL, site?: string }} options api is the service's URL with its base path; site is for
+ *   elements that name none
  */
 export function register({ api, site }) {
-  shared.client = clientOf(api);
-  if (site) shared.site = site;
+  configure(clientOf(api), site);
   defineAll();
 }
 
 /**
- * Numbers, and orders, stay as they are until the page goes on. The visitor's own presses show.
+ * Pauses all numbers and lists of the page, or resumes them. The visitor's own presses still show.
  * @param {boolean} on
  */
-export const pause = (on) => inUse().pause(on);
+export const pause = (on) => registered().pause(on);
 
 /**
- * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
+ * Says whether the visitor agrees to a stored id, which counts the visitor once for good.
  * @param {boolean} given
  */
-export const consent = (given) => inUse().consent(given);
+export const consent = (given) => registered().consent(given);

@@ -1,21 +1,15 @@
-import { connect } from './client.js';
-
-/**
- * What all elements of a page share. The script sets it by its own URL, a program that bundles
- * the elements by calling configure.
- */
+/** What all elements of a page share. */
 export const shared = {
-  /** The one client; nothing is opened before an element is near the viewport. */
   client: /** @type {import('./client.js').Client} */ ({}),
   /** The site of elements that name none. */
   site: 'default',
 };
 
 /**
- * @param {string} api where the service is, with a slash at the end
+ * @param {import('./client.js').Client} client
  * @param {string | null} [site] of elements that name none
  */
-export function configure(api, site) {
-  shared.client = connect(api);
+export function configure(client, site) {
+  shared.client = client;
   if (site) shared.site = site;
 }

@@ -1,39 +1,37 @@
-import { make, write } from './dom.js';
+import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
-import { MOVE, still } from './motion.js';
+import { MOVE_DURATION, reducedMotion } from './motion.js';
 import { keyOf } from './page.js';
 import { shared } from './site.js';
 
-/** How often the order is asked for while it is seen, in milliseconds. */
-const ASK = 15_000;
+/** How often a visible list fetches its order, in milliseconds. */
+const INTERVAL = 15_000;
 
-/** Rows where the element says nothing. */
-const ROWS = 10;
+const DEFAULT_LIMIT = 10;
 
-/** A key, divided into the path and the query that it was made of. */
+/** Divides a key into path and query. */
 const KEY = /^(.*?)(\?[\w*.+%&-]*=[\w*.+%=&-]*)?$/s;
 
-/** The place of the key in `href` if it is the last segment of the path. */
-const LAST = /(?<=^|\/)\{key\}\/?(?=$|[?#])/;
+/** Matches {key} in `href` if it is the last segment of the path. */
+const LAST_SEGMENT = /(?<=^|\/)\{key\}\/?(?=$|[?#])/;
 
 /**
- * The address of the page with a key.
+ * Returns the address of the page with a key.
  * @param {string} key
  * @param {string} template with {key} for the path
  */
 function addressOf(key, template) {
   const [, path, query = ''] = /** @type {RegExpExecArray} */ (KEY.exec(key));
   const escaped = path.split('/').map(encodeURIComponent).join('/');
-  return (path === 'index' ? template.replace(LAST, query) : template).replace('{key}', escaped + query) || '.';
+  return (path === 'index' ? template.replace(LAST_SEGMENT, query) : template).replace('{key}', escaped + query) || '.';
 }
 
 /**
- * `<tally-top>`: the topics of a metric with the highest counts, their numbers live.
+ * `<tally-top>`: the topics of a metric with the highest counts, with live numbers.
  *
- * Attributes beside those of all elements: `limit`, how many (10); `href`, where a row leads, with
- * `{key}` for the topic's key (`/{key}`); `label`, the list's name. A row is called what a link
- * among the element's own children says whose `data-page`, or whose path, is its key; else by
- * its key. These links are also what shows without a script.
+ * Its own attributes: `limit`, how many (10); `href`, where a row links to, with `{key}` for the topic's key
+ * (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
+ * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
  */
 export class Top extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href'];
@@ -44,15 +42,15 @@ export class Top extends TallyElement {
     'li::before{content:counter(row);min-inline-size:1.6ch;text-align:end;font-variant-numeric:tabular-nums;opacity:.75}@media(prefers-contrast:more){li::before{opacity:1}}' +
     'a{color:inherit;flex:1;min-inline-size:0;overflow-wrap:anywhere}tally-count{font-weight:600}';
 
-  #list = make('ol', { part: 'list' });
-  /** @type {Map<string, HTMLLIElement>} topic → its row */
+  #list = create('ol', { part: 'list' });
+  /** @type {Map<string, HTMLLIElement>} by topic */
   #rows = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #next;
+  #timer;
   /** @type {AbortController | undefined} */
-  #asking;
-  #asked = '';
-  #see = () => this.#ask();
+  #request;
+  #url = ''; // of the last request
+  #refresh = () => this.#fetch();
 
   constructor() {
     super();
@@ -61,43 +59,42 @@ export class Top extends TallyElement {
 
   connectedCallback() {
     super.connectedCallback();
-    document.addEventListener('visibilitychange', this.#see);
+    document.addEventListener('visibilitychange', this.#refresh);
   }
 
-  quit() {
-    super.quit();
-    document.removeEventListener('visibilitychange', this.#see);
-    this.#asked = '';
-    this.#rest();
+  release() {
+    super.release();
+    document.removeEventListener('visibilitychange', this.#refresh);
+    this.#url = '';
+    this.#cancel();
   }
 
-  /** The list has one topic a row, and these look after themselves. */
+  /** The list has no topic of its own: its rows have. */
   resolve() {
-    write(this.#list, { 'aria-label': this.getAttribute('label') ?? 'Most liked' });
-    if (this.near) this.#ask();
+    update(this.#list, { 'aria-label': this.getAttribute('label') ?? 'Most liked' });
+    if (this.near) this.#fetch();
   }
 
   follow() {
     super.follow();
-    this.#ask();
+    this.#fetch();
   }
 
-  #rest() {
-    clearTimeout(this.#next);
-    this.#asking?.abort();
+  #cancel() {
+    clearTimeout(this.#timer);
+    this.#request?.abort();
   }
 
-  async #ask() {
-    this.#rest();
+  async #fetch() {
+    this.#cancel();
     if (!this.near || document.hidden || !this.isConnected) return;
     const site = this.getAttribute('site') ?? shared.site;
     const metric = this.getAttribute('metric') ?? Top.metric;
-    const url = `${shared.client.api}v1/top/${site}/${metric}?limit=${Number(this.getAttribute('limit')) || ROWS}`;
-    const other = url !== this.#asked;
-    // A paused page keeps its order, and nothing moves under a pointer or a focus.
-    if (other || !(this.paused || this.matches(':hover,:focus-within'))) {
-      this.#asked = url;
-      const { signal } = (this.#asking = new AbortController());
+    const url = `${shared.client.api}v1/top/${site}/${metric}?limit=${Number(this.getAttribute('limit')) || DEFAULT_LIMIT}`;
+    // A paused list keeps its order, and nothing moves under a pointer or a focus.
+    if (url !== this.#url || !(this.paused || this.matches(':hover,:focus-within'))) {
+      this.#url = url;
+      const { signal } = (this.#request = new AbortController());
       try {
         const response = await fetch(url, { signal });
         const body = await response.json();
@@ -105,27 +102,27 @@ export class Top extends TallyElement {
         else this.emit('error', { code: body.code, message: body.detail });
       } catch {
         if (signal.aborted) return;
-        // No network, or no JSON: the rows stay, and are asked for again.
+        // No network, or no JSON: the rows stay until the next request.
       }
     }
-    this.#next = setTimeout(this.#see, ASK);
+    this.#timer = setTimeout(this.#refresh, INTERVAL);
   }
 
   /** @param {{ topic: string, count: number }[]} top */
   #show(top) {
-    const from = new Map([...this.#rows.values()].map((row) => [row, row.offsetTop]));
-    const rows = new Map(top.map(({ topic, count }) => [topic, this.#rows.get(topic) ?? this.#row(topic, count)]));
+    const before = new Map([...this.#rows.values()].map((row) => [row, row.offsetTop]));
+    const rows = new Map(top.map(({ topic, count }) => [topic, this.#rows.get(topic) ?? this.#createRow(topic, count)]));
     this.#rows = rows;
-    [...rows.values()].forEach((row, at) => {
-      const there = this.#list.children[at];
-      if (there !== row) this.#list.insertBefore(row, there ?? null);
+    [...rows.values()].forEach((row, index) => {
+      const current = this.#list.children[index];
+      if (current !== row) this.#list.insertBefore(row, current ?? null);
     });
     while (this.#list.children.length > rows.size) this.#list.lastChild?.remove();
-    write(this.fallback, { hidden: rows.size > 0 });
-    if (still()) return;
-    for (const [row, top] of from) {
-      const by = top - row.offsetTop;
-      if (by && row.isConnected) row.animate({ translate: [`0 ${by}px`, '0'] }, { duration: MOVE, easing: 'ease-out' });
+    update(this.fallback, { hidden: rows.size > 0 });
+    if (reducedMotion()) return;
+    for (const [row, top] of before) {
+      const distance = top - row.offsetTop;
+      if (distance && row.isConnected) row.animate({ translate: [`0 ${distance}px`, '0'] }, { duration: MOVE_DURATION, easing: 'ease-out' });
     }
   }
 
@@ -133,19 +130,19 @@ export class Top extends TallyElement {
    * @param {string} topic
    * @param {number} count
    */
-  #row(topic, count) {
+  #createRow(topic, count) {
     const [site, metric, ...segments] = topic.split('/');
     const key = segments.join('/');
-    const known = [...this.querySelectorAll('a')].find(({ dataset: { page }, href, pathname }) =>
-      // mailto: and SVG links have no such path.
+    const link = [...this.querySelectorAll('a')].find(({ dataset: { page }, href, pathname }) =>
+      // Links such as mailto: and those of SVG have no path.
       (page !== undefined ? [page] : pathname?.[0] === '/' ? [href, pathname] : []).some((address) => keyOf(address) === key),
     );
-    const href = known?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
-    const number = make('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.lang_ && { lang: this.lang_ }) });
-    // The key is the service's own: it is not decoded again.
+    const href = link?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
+    const number = create('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.language && { lang: this.language }) });
+    // The service's key must not be decoded again.
     number.key = () => key;
-    return make('li', { part: 'row' }, make('a', { part: 'link', href }, known?.textContent?.trim() || key), number);
+    return create('li', { part: 'row' }, create('a', { part: 'link', href }, link?.textContent?.trim() || key), number);
   }
 
-  paint() {}
+  render() {}
 }

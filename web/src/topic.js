@@ -1,244 +1,240 @@
 import { assert } from './assert.js';
-import { recall, recallTopic, remember } from './memory.js';
-import { OUTAGE } from './patience.js';
-import { pauseAfter } from './pause.js';
-import { rare } from './rare.js';
+import { backoff } from './backoff.js';
+import { lazy } from './lazy.js';
+import { loadEntry, loadTopic, saveTopic } from './storage.js';
+import { OUTAGE_TIMEOUT } from './timeouts.js';
 
 /**
- * Why listeners are called: `server`, the number came from there; `visitor`, this page's
- * visitor pressed, or the server has what was pressed; `kept`, no answer came and the press
- * will be sent later; `refused`, it was taken back; `error`, the server does not know such a topic.
+ * Why listeners are called: `server`, the service sent a number; `visitor`, this page's visitor pressed, or the
+ * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
+ * back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
- * @typedef {(answer: import('./ask.js').Contribution) => void} Confirm
+ * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
  */
 
 /**
  * @typedef {object} Topic
  * @property {string} name site/metric/key
- * @property {number} own what the visitor sees as its own contribution
- * @property {number | undefined} shown the number to show; undefined while nothing is known
- * @property {Failure | undefined} failure why the server has no such topic
+ * @property {number} mine the visitor's contribution as shown
+ * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {Failure | undefined} failure why the service does not have the topic
  * @property {Set<Listener>} listeners
- * @property {(count: any) => void} seed takes the number that the page was rendered with, or its
- *   digits; what the server pushes replaces it
- * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame from the server;
- *   true where its visitor's contribution may have gone, and is to be asked for
- * @property {(lost?: boolean) => void} renew says that the connection ended, or a snapshot was asked for: the
- *   next frame is taken whatever its version, since the store may have become older. lost says that it was away
- * @property {() => Confirm | false} ask returns what takes the
- *   server's answer to what the visitor contributes; false where it need not be asked
- * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
- *   listeners are called before it returns. Where more is to come, it is sent with the next flush
- * @property {() => void} recall takes up what another tab wrote
- * @property {() => Promise<void>} flush asserts the wish until the server agrees or refuses; where
- *   that is under way, without further pause
+ * @property {(count: any) => void} seed takes the number, or its digits, that the page was rendered with, until the
+ *   service sends one
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame; returns whether
+ *   the visitor's contribution may be lost and must be confirmed
+ * @property {(storeLost?: boolean) => void} expectSnapshot accepts any version in the next frame, since the store
+ *   behind a new connection may be an older one. storeLost says that the store was away
+ * @property {() => Receiver | false} confirm returns the receiver of the visitor's contribution; false if it need
+ *   not be confirmed
+ * @property {(amount: number, more?: boolean) => void} contribute sets what the visitor contributes, calls the
+ *   listeners, and sends it; with more, the next flush sends it
+ * @property {() => void} reload takes over what another tab stored
+ * @property {() => Promise<void>} flush asserts the pending amount until the service accepts or refuses it; if that
+ *   is already happening, without waiting further
  */
 
 /**
- * The state of one topic on this page: the server's newest number, and what its visitor wants.
+ * Makes the state of one topic on this page: the service's newest number, and what the visitor wants.
  *
- * Numbers are absolute and carry versions, so that no frame and no answer is ever added to
- * anything: what is shown is the server's count, plus the difference between what the visitor
- * wants and what the server has of it. At most one write is in flight; presses meanwhile change
- * the wish, and the next write carries the newest. While a wish is open frames are kept, not
- * shown: the answer's version tells whether they already contain it. Versions are compared from
- * one snapshot to the next: the store behind a new connection may be an older one.
+ * Numbers are absolute and have versions; nothing is ever added up. The count shown is the service's count, plus
+ * the difference between the pending and the confirmed contribution. At most one assertion is in flight; the
+ * next one carries the newest amount. Meanwhile frames are held: the version of the answer tells whether they
+ * include the assertion.
  * @param {string} name site/metric/key
- * @param {string} api where the service is, with a slash at the end
+ * @param {string} api the service's URL
  * @returns {Topic}
  */
 export function makeTopic(name, api) {
-  /** @type {number | undefined} the server's count; undefined while nothing is known */
+  /** @type {number | undefined} the service's count */
   let count;
-  /** Version of count; below 0 while count did not come from the server. */
+  /** The version of count; below 0 while count did not come from the service. */
   let version = -1;
-  /** @type {number} what the server has of this visitor */
-  let mine;
-  /** @type {number | undefined} what the visitor wants, until the server agrees */
-  let wish;
-  /** @type {State | undefined} the newest frame that came while a wish was open */
+  /** @type {number} the contribution that the service has */
+  let confirmed;
+  /** @type {number | undefined} the amount to assert */
+  let pending;
+  /** @type {State | undefined} the newest frame since an assertion became pending */
   let held;
-  /** Whatever its version, the next frame is taken: the connection is another one. */
-  let due = false;
-  /** The server may have another contribution than mine. */
-  let unsure = !!recall(api).visitor;
-  let turn = 0; // of what the server tells of mine: what it was asked for in an earlier one is old
-  let busy = false;
-  let flying = false;
-  let tries = 0; // attempts in a row that did not succeed
+  /** The next frame is a snapshot, taken whatever its version. */
+  let snapshotDue = false;
+  /** The service may have another contribution than confirmed. */
+  let uncertain = !!loadEntry(api).visitor;
+  /** Only the receiver made last applies its answer. */
+  let receivers = 0;
+  let flushing = false;
+  let inFlight = false;
+  let failures = 0; // attempts in a row that failed
   /** @type {(value?: any) => void} ends the pause between two attempts */
-  let wake = () => {};
+  let endPause = () => {};
 
   /** @type {Topic} */
   const topic = {
     name,
     failure: undefined,
     listeners: new Set(),
-    get own() {
-      return wish ?? mine;
+    get mine() {
+      return pending ?? confirmed;
     },
-    get shown() {
-      return count === undefined ? count : Math.max(0, count + topic.own - mine);
+    get count() {
+      return count === undefined ? count : Math.max(0, count + topic.mine - confirmed);
     },
     seed(seeded) {
-      // What is no number is nothing: the server's is on its way.
       if (version < 0 && /^\s*\d+\s*$/.test(seeded)) count = +seeded;
     },
     receive(frame) {
       if (frame.error) {
         topic.failure = frame.error;
-        tell('error', frame.error);
+        notify('error', frame.error);
       } else {
-        if (due && !frame.stale) {
-          unsure ||= version >= 0 && frame.version !== version;
-          due = false;
+        if (snapshotDue && !frame.stale) {
+          uncertain ||= version >= 0 && frame.version !== version;
+          snapshotDue = false;
           held = undefined;
           version = 0;
         } else if (frame.version > version && frame.count < /** @type {number} */ (count)) {
-          // What went may be this visitor's. Where a wish is open the answer to it tells.
-          unsure ||= wish === undefined;
+          // The visitor's own contribution may be gone. The answer to a pending assertion tells.
+          uncertain ||= pending === undefined;
         }
         if (!held || frame.version > held.version) held = frame;
         release();
       }
-      return unsure && mine > 0;
+      return uncertain && confirmed > 0;
     },
-    renew(lost = false) {
-      due = true;
-      unsure ||= lost;
+    expectSnapshot(storeLost = false) {
+      snapshotDue = true;
+      uncertain ||= storeLost;
     },
-    // Visitors may have been counted by an id that the server derived: it does not know them by theirs.
-    ask: () => unsure && !flying && mine > 0 && !/^[^/]+\/visitors\//.test(name) && asking(),
-    press(amount, later) {
-      extra = later ? extra + 1 : 0;
-      note(amount);
-      tell('visitor');
+    // The service may have counted the visitor under a derived id, and does not know the stored one.
+    confirm: () => uncertain && !inFlight && confirmed > 0 && !/^[^/]+\/visitors\//.test(name) && makeReceiver(),
+    contribute(amount, more) {
+      added = more ? added + 1 : 0;
+      setPending(amount);
+      notify('visitor');
       release();
-      if (!later) topic.flush();
+      if (!more) topic.flush();
     },
-    recall() {
-      turn++;
-      const found = recallTopic(api, name);
-      if (flying) wish = found.wish ?? (found.mine === mine ? wish : found.mine);
-      else ({ mine, wish } = found);
+    reload() {
+      receivers++;
+      const { mine, wish } = loadTopic(api, name);
+      if (inFlight) pending = wish ?? (mine === confirmed ? pending : mine);
+      else [confirmed, pending] = [mine, wish];
       release();
     },
     async flush() {
-      // Where an attempt is on its way, the pause after it is a short one, too.
-      tries = 0;
-      wake();
-      if (busy) return;
-      busy = true;
-      let since = 0; // when the attempt was sent that first met a store that is away; 0 without
-      let blind = false; // nobody could tell what the server has: the next attempt asserts
-      /** @type {number | undefined} the wish that since belongs to */
-      let tried;
-      while (wish !== undefined) {
-        const amount = wish;
-        if (amount !== tried) since = 0;
-        tried = amount;
+      failures = 0;
+      endPause();
+      if (flushing) return;
+      flushing = true;
+      let outageStart = 0; // when the first attempt was sent that the store was away for; 0 without one
+      let assertBlindly = false; // the service could not say what it has
+      /** @type {number | undefined} the amount that outageStart belongs to */
+      let lastAmount;
+      while (pending !== undefined) {
+        const amount = pending;
+        if (amount !== lastAmount) outageStart = 0;
+        lastAmount = amount;
         const sent = Date.now();
-        const visitor = note(amount);
-        const confirm = asking();
-        flying = blind || !((unsure || due) && extra);
+        const visitor = setPending(amount);
+        const receiver = makeReceiver();
+        inFlight = assertBlindly || !((uncertain || snapshotDue) && added);
         /** @type {import('./assert.js').Answer | boolean} */
-        const answer = await (flying
+        const answer = await (inFlight
           ? assert(api, name, visitor, amount)
-          : rare().then(
-              ({ ask }) => ask(api, { [name]: confirm }, visitor),
+          : lazy().then(
+              ({ fetchContributions }) => fetchContributions(api, { [name]: receiver }, visitor),
               () => false,
             ));
-        flying = false;
-        blind = answer === false;
+        inFlight = false;
+        assertBlindly = answer === false;
         if (typeof answer === 'boolean') continue;
         const { ok, status } = answer;
         if (ok) {
-          unsure = false;
-          extra = Math.max(0, /** @type {number} */ (wish) - amount) || 0;
-          tries = 0;
-          // What was pressed is counted already; what else the number is now, others did. Where a
-          // press was taken back, its refusal is what the visitor is to read.
-          if (amount !== mine) tell('visitor');
-          mine = answer.mine ?? amount;
-          if (take(/** @type {State} */ (answer))) due = false;
-          note(wish === amount ? undefined : wish);
+          uncertain = false;
+          added = Math.max(0, /** @type {number} */ (pending) - amount) || 0;
+          failures = 0;
+          // After a refusal that was taken back nothing is told: the visitor is to read the message.
+          if (amount !== confirmed) notify('visitor');
+          confirmed = answer.mine ?? amount;
+          if (accept(/** @type {State} */ (answer))) snapshotDue = false;
+          setPending(pending === amount ? undefined : pending);
           release();
           continue;
         }
-        const pause = answer.retry + pauseAfter(tries++);
-        // A write refused with 5xx may have been applied: then what is shown is asserted instead.
+        const pause = answer.retry + backoff(failures++);
+        // The store may have applied an assertion that was answered with 5xx: taking it back is an assertion, too.
         const away = status >= 500;
-        unsure ||= away || !status;
-        const open = topic.own !== mine;
-        if (away ? open && Date.now() + pause - (since ||= sent) > OUTAGE : status) {
-          note(away ? mine : undefined);
-          tell('refused', answer);
+        uncertain ||= away || !status;
+        const changed = topic.mine !== confirmed;
+        if (away ? changed && Date.now() + pause - (outageStart ||= sent) > OUTAGE_TIMEOUT : status) {
+          setPending(away ? confirmed : undefined);
+          notify('refused', answer);
           release();
-        } else if (!status && open) {
-          tell('kept');
+        } else if (!status && changed) {
+          notify('kept');
         }
-        // Another wish, or none, does not wait; what was taken back does.
-        if (wish === amount || wish === mine) {
+        // A new amount is sent at once.
+        if (pending === amount || pending === confirmed) {
           await new Promise((done) => {
-            setTimeout((wake = done), pause);
+            setTimeout((endPause = done), pause);
           });
         }
       }
-      busy = false;
+      flushing = false;
     },
   };
 
-  /** Returns what takes the server's answer to what it has of this visitor, unless another became due meanwhile. */
-  const asking = () => {
-    const asked = ++turn;
-    /** @type {Confirm} */
-    return ({ mine: amount, ...state }) => {
-      if (asked !== turn || amount === undefined) return;
-      if (amount !== mine) {
-        // So much more was pressed; what the server has lost is not given once more.
-        if (extra && wish !== undefined) wish = Math.max(amount, Math.min(wish, amount + extra));
-        mine = amount;
-        note(wish);
+  /** Returns the receiver of what the service has. */
+  const makeReceiver = () => {
+    const id = ++receivers;
+    /** @type {Receiver} */
+    return ({ mine, ...state }) => {
+      if (id !== receivers || mine === undefined) return;
+      if (mine !== confirmed) {
+        // Keep what was added since; do not add again what the service lost.
+        if (added && pending !== undefined) pending = Math.max(mine, Math.min(pending, mine + added));
+        confirmed = mine;
+        setPending(pending);
       }
       topic.receive(state);
-      unsure = false;
+      uncertain = false;
     };
   };
 
-  /** Returns whether the state is not older than the one known. */
-  const take = (/** @type {State} */ state) => {
+  /** Takes over a state unless it is older, and returns whether it did. */
+  const accept = (/** @type {State} */ state) => {
     if (state.version < version) return false;
     ({ count, version } = state);
     topic.failure = undefined;
     return true;
   };
 
-  /** Shows what came from the server: what was held, once it can be trusted to hold the visitor's contribution as mine says. */
+  /** Shows the held frame if it must include the confirmed contribution and no other. */
   const release = () => {
-    if (held && !flying && topic.own === mine) {
-      take(held);
+    if (held && !inFlight && topic.mine === confirmed) {
+      accept(held);
       held = undefined;
     }
-    tell('server');
+    notify('server');
   };
 
   /**
-   * Notes the wish that is left.
-   * @param {number | undefined} left
+   * Sets and stores the pending amount, and returns the visitor's id.
+   * @param {number | undefined} amount
    */
-  const note = (left) => {
-    wish = left;
-    return remember(api, name, mine, wish);
+  const setPending = (amount) => {
+    pending = amount;
+    return saveTopic(api, name, confirmed, pending);
   };
 
   /** @type {Listener} */
-  const tell = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
+  const notify = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
 
-  ({ mine, wish } = recallTopic(api, name));
-  /** How often more was pressed than the server knows, where the wish is a sum and not an amount: claps. */
-  let extra = wish !== undefined && Math.max(mine, wish) > 1 ? Math.max(1, wish - mine) : 0;
+  ({ mine: confirmed, wish: pending } = loadTopic(api, name));
+  /** For claps: how many the visitor added that the service does not have. */
+  let added = pending !== undefined && Math.max(confirmed, pending) > 1 ? Math.max(1, pending - confirmed) : 0;
   return topic;
 }

@@ -1,67 +1,67 @@
-import { FULL } from './patience.js';
-import { rare } from './rare.js';
+import { lazy } from './lazy.js';
+import { FULL_DELAY } from './timeouts.js';
 
 /**
- * The ways to hear of changes, best first. Each is a function that opens a link and reports
- * through two callbacks; a link that was closed by its owner reports nothing more.
+ * A transport is a function that opens a link. It reports through two callbacks, and reports nothing after
+ * close.
  *
  * @typedef {{ topic?: string, count: number, version: number, event?: string,
  *   error?: { code: string, message: string } }} Frame
- * @typedef {{ subscribe: string[], present: string[] }} Asked topics to follow, and to be present on
- * @typedef {Record<string, string[]>} Change what is asked for now and was not, and what no longer is
+ * @typedef {{ subscribe: string[], present: string[] }} Topics to subscribe to, and to be present on
+ * @typedef {Record<string, string[]>} Change topics that are added (`subscribe`, `present`) and removed
  *   (`unsubscribe`, `absent`)
  * @typedef {object} Link
- * @property {(change: Change) => boolean} change false where this link cannot, and is to be opened anew
+ * @property {(change: Change) => boolean} change returns false if the link must be opened again instead
  * @property {() => void} close
  *
  * @callback Open
- * @param {string} api where the service is, with a slash at the end
- * @param {() => Asked} asked
- * @param {(frame: Frame) => void} hear
- * @param {(wait: number) => void} ended how long the server asks to stay away, in milliseconds
+ * @param {string} api the service's URL
+ * @param {() => Topics} topics
+ * @param {(frame: Frame) => void} receive
+ * @param {(wait: number) => void} ended gets how long the service asks to stay away, in milliseconds
  * @returns {Link}
  */
 
 /** @type {Open} */
-export function socket(api, asked, hear, ended) {
+export function openSocket(api, topics, receive, ended) {
   /** @type {WebSocket} */
-  let ws;
+  let socket;
   try {
-    ws = new WebSocket(api.replace('http', 'ws') + 'v1/ws');
+    socket = new WebSocket(api.replace('http', 'ws') + 'v1/ws');
   } catch {
-    // The page's policy forbids sockets, and Firefox and WebKit say so by an exception.
-    return rarely(api, asked, hear, ended);
+    // The page's policy forbids sockets, which Firefox and WebKit report by an exception.
+    return openFallback(api, topics, receive, ended);
   }
-  const say = (/** @type {Change} */ change) => {
+  const send = (/** @type {Change} */ change) => {
     for (const verb in change) {
-      // Before it is open nothing needs saying: the first messages carry everything.
-      if (change[verb].length && ws.readyState === 1) ws.send(JSON.stringify({ [verb]: change[verb] }));
+      // Before the socket is open there is nothing to send: its first messages have all topics.
+      if (change[verb].length && socket.readyState === 1) socket.send(JSON.stringify({ [verb]: change[verb] }));
     }
     return true;
   };
-  ws.onopen = () => say(asked());
-  ws.onmessage = ({ data }) => hear(JSON.parse(data));
-  // A socket that the page's own policy forbids has an error and is never closed.
-  ws.onclose = ws.onerror = (event) => ended(/** @type {CloseEvent} */ (event).code === 1013 ? FULL : 0);
+  socket.onopen = () => send(topics());
+  socket.onmessage = ({ data }) => receive(JSON.parse(data));
+  // A socket that the page's policy forbids has an error and no close event.
+  socket.onclose = socket.onerror = (event) => ended(/** @type {CloseEvent} */ (event).code === 1013 ? FULL_DELAY : 0);
   return {
-    change: say,
+    change: send,
     close() {
-      ws.onmessage = ws.onclose = ws.onerror = null;
-      ws.close();
+      socket.onmessage = socket.onclose = socket.onerror = null;
+      socket.close();
     },
   };
 }
 
 /**
- * What serves where a WebSocket does not, once it is loaded.
+ * Opens a link without a WebSocket.
  * @type {Open}
  */
-export function rarely(api, asked, hear, ended) {
+export function openFallback(api, topics, receive, ended) {
   let closed = false;
   /** @type {Link | undefined} */
   let link;
-  rare().then(
-    ({ open }) => closed || (link = open(api, asked, hear, ended)),
+  lazy().then(
+    ({ open }) => closed || (link = open(api, topics, receive, ended)),
     () => closed || ended(0),
   );
   return {

@@ -1,73 +1,73 @@
 import { assert } from './assert.js';
-import { recall, remember } from './memory.js';
 import { shared } from './site.js';
+import { loadEntry, saveTopic } from './storage.js';
 
-/** Pauses between attempts to count a visit double from here, in milliseconds. */
+/** Pauses between attempts double from here, in milliseconds. */
 const PAUSE = 5000;
 
-/** Attempts to count a visit: less than three minutes. A visit that nobody could take is not kept. */
-const TRIES = 6;
+/** Attempts to count a visit, in less than three minutes. After that the visit is not counted. */
+const ATTEMPTS = 6;
 
-/** Clients that say of themselves that nobody looks; Cubot makes telephones. */
+/** User agents of programs. Cubot makes telephones. */
 const BOT = /(?<!cu)bot|crawl|spider|slurp|headless|lighthouse|preview/i;
 
-/** Where sites are made, and not visited. */
+/** Hosts on which sites are developed. */
 const LOCAL = /^(localhost|127\..*|\[::1\]|)$|\.(localhost|local|test)$/;
 
-/** Whether the console was told that nobody is counted here. */
-let told = false;
+/** The console was told why visitors are not counted. */
+let explained = false;
 
-/** Whether the owner says that the visitor agrees to being recognised. */
-let agreed = false;
+/** consent(true) was called. */
+let consented = false;
 
-/** @type {Map<string, boolean>} topics for which this page counts its visitor, and whether the service has it */
-const counted = new Map();
+/** @type {Map<string, boolean>} topics for which this page counts its visitor, and whether the service answered */
+const visits = new Map();
 
 /**
- * Notes that the visitor was counted, for good. One that was counted by the server's derived id is
- * not counted again by its own.
+ * Stores that the visitor was counted, so that a visitor whom the service knew by a derived id is not counted again
+ * by the stored one.
  * @param {string} name of the topic
  */
-const keep = (name) => counted.get(name) && remember(shared.client.api, name, 1, undefined);
+const saveVisit = (name) => visits.get(name) && saveTopic(shared.client.api, name, 1, undefined);
 
 /**
- * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
- * Without it the server derives one that holds for a day, and nothing is stored.
+ * Says whether the visitor agrees to a stored id, which counts the visitor once for good. Without it the service
+ * derives an id for a day, and nothing is stored.
  * @param {boolean} given
  */
 export const consent = (given) => {
-  agreed = given;
-  if (given) [...counted.keys()].forEach(keep);
+  consented = given;
+  if (given) [...visits.keys()].forEach(saveVisit);
 };
 
 /**
- * Tells whether an element has an attribute that stands for itself; frameworks write `false` for one that it has not.
+ * Reports whether a boolean attribute is set. Frameworks write `false` for one that is not.
  * @param {HTMLElement} element
  * @param {string} name
  */
-const has = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
+const isSet = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
 
 /**
- * Tells whether this page may be counted: not for whom asks not to be, nor for programs, nor
- * on the machine on which the site is made.
+ * Reports whether this browser may be counted: it does not ask not to be tracked, is no program, and does not show
+ * the site on its author's machine.
  * @param {HTMLElement} element whose attribute `local` allows the latter
  */
-export function countable(element) {
+export function isCountable(element) {
   const { globalPrivacyControl, doNotTrack, userAgent } = /** @type {any} */ (navigator);
   const local = LOCAL.test(location.hostname);
   let reason;
   if (globalPrivacyControl || doNotTrack === '1') reason = 'this browser asks not to be tracked';
-  else if (!has(element, 'local')) {
+  else if (!isSet(element, 'local')) {
     if (local) reason = `${location.hostname || 'a file'} is where a site is made. To count here, write <${element.localName} local>`;
     else if (BOT.test(userAgent)) reason = 'this browser is a program';
   }
-  // Whoever makes the site is told why the number stays 0; its visitors are not.
-  if (reason && local && !told) console.info(`tallycast: ${element.localName} counts nobody: ${reason}`);
-  told ||= !!reason;
+  // Only the site's author is told why the number stays 0.
+  if (reason && local && !explained) console.info(`tallycast: ${element.localName} counts nobody: ${reason}`);
+  explained ||= !!reason;
   return !reason;
 }
 
-/** Resolves when the page is looked at rather than rendered ahead. */
+/** Resolves when the page is shown: a prerendered page is not. */
 export const activated = () =>
   new Promise((resolve) => {
     const { prerendering } = /** @type {any} */ (document);
@@ -76,32 +76,30 @@ export const activated = () =>
   });
 
 /**
- * Counts this visitor, once a page and topic.
+ * Counts this visitor, once for a page and topic.
  * @param {import('./topic.js').Topic} topic
  * @param {HTMLElement} element
  */
 export async function visit(topic, element) {
   const { name } = topic;
-  const known = () => agreed || has(element, 'consent');
-  if (!countable(element)) return;
-  if (counted.has(name)) return void (known() && keep(name));
-  counted.set(name, false);
+  const mayStore = () => consented || isSet(element, 'consent');
+  if (!isCountable(element)) return;
+  if (visits.has(name)) return void (mayStore() && saveVisit(name));
+  visits.set(name, false);
   await activated();
-  // Counted for good, and remembered: nothing is to be said again.
-  if (known() && recall(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') return;
-  // All attempts are the same visitor's: the first may have been counted, and its answer lost.
-  const visitor = known() ? remember(shared.client.api, name, 0, undefined) : undefined;
-  for (let tries = 0; tries < TRIES; tries++) {
+  if (mayStore() && loadEntry(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') return;
+  // All attempts name the same visitor: the first may have been counted, and its answer lost.
+  const visitor = mayStore() ? saveTopic(shared.client.api, name, 0, undefined) : undefined;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const answer = await assert(shared.client.api, name, visitor, 1);
     if (answer.ok) {
-      counted.set(name, true);
-      // There may be consent by now.
-      if (known()) keep(name);
+      visits.set(name, true);
+      if (mayStore()) saveVisit(name);
       return topic.receive(/** @type {import('./topic.js').State} */ (answer));
     }
-    // A refusal will be one again.
+    // Another attempt would be refused, too.
     if (answer.status && answer.status < 500 && answer.status !== 429) return console.warn('tallycast:', answer.message);
-    await new Promise((resolve) => setTimeout(resolve, answer.retry + PAUSE * 2 ** tries * Math.random()));
+    await new Promise((resolve) => setTimeout(resolve, answer.retry + PAUSE * 2 ** attempt * Math.random()));
   }
-  counted.delete(name);
+  visits.delete(name);
 }

@@ -1,10 +1,10 @@
 import { Count } from './count.js';
-import { keyOf, unsettled } from './page.js';
-import { countable, activated, visit } from './visit.js';
+import { keyOf, settleDelay } from './page.js';
 import { shared } from './site.js';
+import { activated, isCountable, visit } from './visit.js';
 
-/** An element that means the whole site unless `scope="page"`. */
-class Wide extends Count {
+/** An element that counts the whole site unless it has `scope="page"`. */
+class SiteCount extends Count {
   static observedAttributes = [...Count.observedAttributes, 'scope', 'consent', 'local'];
 
   key() {
@@ -13,46 +13,42 @@ class Wide extends Count {
 }
 
 /**
- * `<tally-visitors>`: counts this visitor once, of the whole site unless `scope="page"`, and
- * shows the number. With `metric="views"` it counts views. `consent` says that the visitor may be
- * recognised, `local` that localhost and tests count too.
+ * `<tally-visitors>`: counts this visitor once and shows the number. With `metric="views"` it counts views.
+ * `consent` says that the visitor agreed to a stored id; `local` counts on localhost and in tests, too.
  */
-export class Visitors extends Wide {
+export class Visitors extends SiteCount {
   static metric = 'visitors';
 
-  /** Counts the visitor once this turn is over and the page is settled: until then another topic may be meant. */
+  /** Counts the visitor after this turn, once the router has written the canonical link: the topic may still change. */
   resolve() {
     super.resolve();
     const { topic } = this;
-    setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this), unsettled());
+    setTimeout(() => topic && topic === this.topic && this.isConnected && visit(topic, this), settleDelay());
   }
 }
 
-/**
- * `<tally-readers>`: makes this page present, on the whole site unless `scope="page"`, and shows
- * how many are.
- */
-export class Readers extends Wide {
+/** `<tally-readers>`: makes this page a reader and shows how many there are. */
+export class Readers extends SiteCount {
   static metric = 'readers';
 
-  /** @type {(() => void) | undefined} ends the presence */
+  /** @type {(() => void) | undefined} */
   #leave;
 
   resolve() {
     super.resolve();
-    if (!this.topic || !this.isConnected || this.#leave || !countable(this)) return;
+    if (!this.topic || !this.isConnected || this.#leave || !isCountable(this)) return;
     const { name } = this.topic;
-    let leave = () => {};
+    let end = () => {};
     let left = false;
-    activated().then(() => left || (leave = shared.client.present(name)));
+    activated().then(() => left || (end = shared.client.present(name)));
     this.#leave = () => {
       left = true;
-      leave();
+      end();
     };
   }
 
-  quit() {
-    super.quit();
+  release() {
+    super.release();
     this.#leave?.();
     this.#leave = undefined;
   }

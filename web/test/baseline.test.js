@@ -139,7 +139,7 @@ test('the demo works in the baseline, light and dark', async (t) => {
       await page.locator('#theme').click();
     }
     const maker = await open(`${site.service.url}/gallery`);
-    await maker.locator('#maker').waitFor();
+    await maker.locator('#builder').waitFor();
     assert.match(await maker.locator('#tag').innerText(), /<tally-like/);
     // The gallery shows an element whose page cannot be one, and the console says so.
     assert.deepEqual(complaints.filter((text) => !text.includes('"no//page"')), []);

@@ -50,7 +50,7 @@ test('two browsers see each other’s like', async (t) => {
   assert.equal(await pressed(b.page, HEART), false);
   await press(b.page, HEART);
   await shows(a.page, HEART, 2);
-  await shows(a.page, '.colophon tally-count', 2);
+  await shows(a.page, '.footer tally-count', 2);
   await press(a.page, HEART);
   await shows(b.page, HEART, 1);
   assert.deepEqual([...a.complaints, ...b.complaints], []);
@@ -149,7 +149,7 @@ test('a press that the page was closed on is sent by the next visit', async (t) 
   await context.setOffline(false);
   const next = await open(`${service.url}/demo/`);
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
-  await shows(next, '.colophon tally-count', 1);
+  await shows(next, '.footer tally-count', 1);
 });
 
 test('three tabs of one visitor agree on the heart', async (t) => {
@@ -274,7 +274,7 @@ test('a refusal takes the press back and says why', async (t) => {
   const { open, complaints } = await newVisitor(t, browser);
   const page = await open(`${service.url}/demo/`);
   await live(page);
-  const hearts = page.locator('.pleasures tally-like');
+  const hearts = page.locator('.items tally-like');
   let refused = -1;
   // The limit may allow a burst of a few.
   for (let i = 0; i < 10 && refused < 0; i++) {

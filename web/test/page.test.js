@@ -43,11 +43,11 @@ test('fifty hearts share one connection', async (t) => {
   );
   const page = await open(at('/demo/'));
   await live(page);
-  assert.equal(await page.locator('.pleasures tally-like').count(), 50);
+  assert.equal(await page.locator('.items tally-like').count(), 50);
   await assertLike(service.url, 'default/likes/pleasures/someone-else', 'somebody-else');
-  await shows(page, '.pleasures li:last-child tally-like', 1);
+  await shows(page, '.items li:last-child tally-like', 1);
   await assertLike(service.url, 'default/likes/pleasures/first-coffee', 'somebody-else');
-  await shows(page, '.pleasures li:first-child tally-like', 1);
+  await shows(page, '.items li:first-child tally-like', 1);
   assert.equal(sockets.length, 1);
   assert.match(sockets[0], /\/tally\/v1\/ws$/, 'no topic in the URL');
   assert.equal(sent.length, 1, 'all topics in one message');
@@ -64,7 +64,7 @@ test('hearts far from the viewport are not pushed to until they come near', asyn
   await page.goto(at('/demo/'));
   await live(page);
   assert.ok(asked.length < 50, `${asked.length} topics asked for`);
-  await page.locator('.pleasures li:last-child').scrollIntoViewIfNeeded();
+  await page.locator('.items li:last-child').scrollIntoViewIfNeeded();
   await eventually(() => assert.ok(asked.includes('default/likes/pleasures/someone-else')));
 });
 
@@ -161,12 +161,12 @@ test('the gallery prints what a page, its policy and the service need, and it is
   assert.ok(pinned);
   const script = Buffer.from(await (await fetch(pinned[1])).arrayBuffer());
   assert.equal(pinned[2], `sha384-${createHash('sha384').update(script).digest('base64')}`);
-  await page.locator('.answers .copy').first().click();
+  await page.locator('.result .copy').first().click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text('tag'));
   // The knobs dress the elements, and say how.
   await page.locator('[name="--tally-radius"]').fill('3');
   assert.match((await text('css')) ?? '', /--tally-radius: 3px;/);
-  const radius = () => page.locator('.works tally-claps button').first().evaluate((button) => getComputedStyle(button).borderRadius);
+  const radius = () => page.locator('.samples tally-claps button').first().evaluate((button) => getComputedStyle(button).borderRadius);
   assert.equal(await radius(), '3px');
   await page.locator('.theming [type=reset]').click();
   assert.notEqual(await radius(), '3px');
@@ -176,8 +176,8 @@ test('the gallery prints what a page, its policy and the service need, and it is
 test('the gallery’s maker refuses what the service would refuse', async (t) => {
   const { open, complaints } = await newVisitor(t, browser);
   const page = await open(at('/gallery'));
-  const field = (/** @type {string} */ name) => page.locator(`#maker [name=${name}]`);
-  const wrong = page.locator('#wrong');
+  const field = (/** @type {string} */ name) => page.locator(`#builder [name=${name}]`);
+  const wrong = page.locator('#form-error');
   const usual = { origin: 'https://blog.example.com', site: 'blog', page: '' };
   for (const [name, value, why] of /** @type {[keyof typeof usual, string, RegExp][]} */ ([
     ['site', 'My Blog!', /site’s name/],
@@ -199,10 +199,10 @@ test('the gallery’s maker refuses what the service would refuse', async (t) =>
     await field(name).fill(value);
     await eventually(async () => assert.match(await wrong.innerText(), why, value));
     assert.equal(await field(name).getAttribute('aria-invalid'), 'true', value);
-    assert.equal(await page.locator('.answers').isVisible(), false, value);
+    assert.equal(await page.locator('.result').isVisible(), false, value);
     await field(name).fill(usual[name]);
     assert.equal(await wrong.innerText(), '', value);
-    assert.equal(await page.locator('.answers').isVisible(), true, value);
+    assert.equal(await page.locator('.result').isVisible(), true, value);
   }
   for (const [name, value, shown] of /** @type {[keyof typeof usual, string, string][]} */ ([
     ['page', 'posts/café', '<tally-like page="posts/café">'],
@@ -223,7 +223,7 @@ test('the gallery’s maker refuses what the service would refuse', async (t) =>
 test('the gallery’s maker shows the element, and says where the audience is counted', async (t) => {
   const { open } = await newVisitor(t, browser);
   const page = await open(at('/gallery'));
-  const element = page.locator('#maker [name=element]');
+  const element = page.locator('#builder [name=element]');
   const preview = page.locator('#preview > *');
   for (const name of ['like', 'claps', 'reactions', 'count', 'visitors', 'readers', 'top']) {
     await element.selectOption(name);
@@ -231,15 +231,15 @@ test('the gallery’s maker shows the element, and says where the audience is co
     await page.locator('#preview').scrollIntoViewIfNeeded();
     await eventually(async () => assert.ok(await preview.evaluate((shown) => !!shown.shadowRoot?.querySelector('ol,[part=row],[part=number]:not([hidden])'))));
     const audience = name === 'visitors' || name === 'readers';
-    for (const each of await page.locator('#maker .only-audience').all()) assert.equal(await each.isVisible(), audience, name);
+    for (const each of await page.locator('#builder .only-audience').all()) assert.equal(await each.isVisible(), audience, name);
     if (!audience) continue;
-    await page.locator('#maker [name=local]').check();
-    await page.locator('#maker [name=scope]').selectOption('page');
+    await page.locator('#builder [name=local]').check();
+    await page.locator('#builder [name=scope]').selectOption('page');
     assert.match(await page.locator('#tag').innerText(), new RegExp(`<tally-${name} scope="page" local></tally-${name}>`));
-    await page.locator('#maker [name=local]').uncheck();
-    await page.locator('#maker [name=scope]').selectOption('');
+    await page.locator('#builder [name=local]').uncheck();
+    await page.locator('#builder [name=scope]').selectOption('');
   }
-  assert.match(await page.locator('.answers').innerText(), /--demo=false takes this gallery/);
+  assert.match(await page.locator('.result').innerText(), /--demo=false takes this gallery/);
 });
 
 test('the gallery’s copy buttons are seen, and hide no code', async (t) => {
@@ -265,12 +265,12 @@ test('the gallery has every element at work, and rests when it is asked to', asy
   await live(page);
   // Others of these tests may be there, too.
   for (const name of ['readers', 'visitors']) {
-    await eventually(async () => assert.ok(Number(await page.locator(`.works tally-${name} [part=number]`).first().innerText()) >= 1));
+    await eventually(async () => assert.ok(Number(await page.locator(`.samples tally-${name} [part=number]`).first().innerText()) >= 1));
   }
   await page.locator('#pause').click();
   assert.equal(await page.locator('#pause').getAttribute('aria-pressed'), 'true');
-  const before = await page.locator('.works tally-count [part=number]').first().innerText();
+  const before = await page.locator('.samples tally-count [part=number]').first().innerText();
   await assertLike(service.url, 'default/likes/gallery', 'somebody-else');
   await page.locator('#pause').click();
-  await shows(page, '.works tally-count', Number(before) + 1);
+  await shows(page, '.samples tally-count', Number(before) + 1);
 });

@@ -95,8 +95,8 @@ test('the border of a button that rests has a contrast of 3, and that of the tex
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     const { open } = await newVisitor(t, browser, { colorScheme });
     const page = await open(`${demo.url}/gallery`);
-    await page.locator('.works tally-claps button').waitFor({ state: 'attached' });
-    assert.ok((await page.evaluate(borderContrast, '.works tally-claps')) >= 3);
+    await page.locator('.samples tally-claps button').waitFor({ state: 'attached' });
+    assert.ok((await page.evaluate(borderContrast, '.samples tally-claps')) >= 3);
   }
 });
 

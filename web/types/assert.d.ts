@@ -1,24 +1,24 @@
 /**
- * What a visitor contributes: said to the service over HTTP.
+ * Requests that carry the visitor's id.
  *
  * @typedef {object} Answer
- * @property {boolean} [ok] the store has it, or told it
- * @property {number} status of a refusal; 0 where no answer came
+ * @property {boolean} [ok] the service answered with the required field
+ * @property {number} status of a refusal; 0 without an answer
  * @property {number} [count] with ok
  * @property {number} [version] with ok
  * @property {number} [mine] with ok
- * @property {object[]} [counts] with ok, of a question
- * @property {string} [code] of a refusal, from the contract's table
+ * @property {object[]} [counts] with ok, of /v1/counts
+ * @property {string} [code] of a refusal, such as `rate_limited`
  * @property {string} [message] of a refusal, for people
- * @property {number} retry how long the server asks to wait, in milliseconds; 0 where it does not say
+ * @property {number} retry how long the service asks to wait, in milliseconds; 0 if it does not say
  */
 export type Answer = {
     /**
-     * the store has it, or told it
+     * the service answered with the required field
      */
     ok?: boolean;
     /**
-     * of a refusal; 0 where no answer came
+     * of a refusal; 0 without an answer
      */
     status: number;
     /**
@@ -34,11 +34,11 @@ export type Answer = {
      */
     mine?: number;
     /**
-     * with ok, of a question
+     * with ok, of /v1/counts
      */
     counts?: object[];
     /**
-     * of a refusal, from the contract's table
+     * of a refusal, such as `rate_limited`
      */
     code?: string;
     /**
@@ -46,29 +46,29 @@ export type Answer = {
      */
     message?: string;
     /**
-     * how long the server asks to wait, in milliseconds; 0 where it does not say
+     * how long the service asks to wait, in milliseconds; 0 if it does not say
      */
     retry: number;
 };
 /**
- * How long an answer asks to stay away, in milliseconds, an hour at most: beyond 24 days a timer would
- * run out at once. Some proxies name a date instead; that is no number, and 0.
+ * Returns the header Retry-After in milliseconds, at most an hour: timers overflow after 24 days. A date,
+ * which some proxies send, is 0.
  * @param {Headers} headers
  */
-export declare const afterOf: (headers: Headers) => number;
+export declare const retryAfter: (headers: Headers) => number;
 /**
- * Sends a body as text/plain, which spares a preflight. The request outlives the page.
+ * Posts a body as text/plain, which needs no preflight. The request outlives the page.
  * @param {string} url
  * @param {object} body
- * @param {string} proof what an answer has that is one: a proxy's need not be
+ * @param {string} required the field that tells the service's answer from a proxy's
  * @returns {Promise<Answer>}
  */
-export declare const post: (url: string, body: object, proof: string) => Promise<Answer>;
+export declare const post: (url: string, body: object, required: string) => Promise<Answer>;
 /**
- * Says that the visitor contributes amount to the topic.
- * @param {string} api where the service is, with a slash at the end
+ * Asserts that the visitor contributes an amount to a topic.
+ * @param {string} api the service's URL
  * @param {string} topic
- * @param {string | undefined} visitor undefined where the server is to derive one, for a day
+ * @param {string | undefined} visitor undefined lets the service derive one
  * @param {number} amount
  */
 export declare const assert: (api: string, topic: string, visitor: string | undefined, amount: number) => Promise<Answer>;

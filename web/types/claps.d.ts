@@ -1,18 +1,18 @@
 import { Like } from './like.js';
 /**
- * `<tally-claps>`: press and hold, up to 50; what was pressed is sent once, after the pause. The
- * number says how many claps there are, the bubble how many are the visitor's own.
+ * `<tally-claps>`: press or hold, up to 50 times. A pause sends all claps at once. The number is the topic's
+ * count; the bubble shows the visitor's own claps.
  */
 export declare class Claps extends Like {
     #private;
     static metric: string;
     static observedAttributes: string[];
     static styles: string;
-    called: string;
+    defaultLabel: string;
     constructor();
-    quit(): void;
-    /** One more clap, while there are any left. */
+    release(): void;
+    /** Claps once more, up to the maximum. */
     press(): void;
-    /** @param {number | undefined} own */
-    mark(own: number | undefined): void;
+    /** @param {number | undefined} mine */
+    mark(mine: number | undefined): void;
 }

@@ -4,6 +4,6 @@ export declare class Count extends TallyElement {
     #private;
     static styles: string;
     constructor();
-    /** @param {import('./topic.js').Reason} [source] */
-    paint(source?: import('./topic.js').Reason): void;
+    /** @param {import('./topic.js').Reason} [reason] */
+    render(reason?: import('./topic.js').Reason): void;
 }

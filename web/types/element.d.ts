@@ -1,12 +1,11 @@
-/** Where there is no DOM, as on a server, the elements are classes that nobody makes. */
+/** On a server, which has no DOM, the classes are defined and never used. */
 declare const Base: typeof HTMLElement;
 /**
- * What all elements share: which topic is meant, when it is pushed, how its number is shown.
- * The element's own children are never changed; they show through a slot while there is
- * nothing better.
+ * What all elements share: their topic, when it is subscribed to, how its number is shown. The element's own
+ * children are never changed; a slot shows them while there is no number.
  *
- * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and
- * may extend `resolve`, `paint`, `hear` and `quit`.
+ * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and may extend
+ * `resolve`, `render`, `onChange` and `release`.
  */
 export declare class TallyElement extends Base {
     #private;
@@ -16,7 +15,7 @@ export declare class TallyElement extends Base {
     /** @type {import('./topic.js').Topic | undefined} */
     topic: import('./topic.js').Topic | undefined;
     number: any;
-    /** The number in full, for those who see it shortened or not at all. */
+    /** The full number, if `number` is shortened. */
     exact: any;
     fallback: any;
     /** The element has been near the viewport. */
@@ -24,31 +23,30 @@ export declare class TallyElement extends Base {
     constructor();
     connectedCallback(): void;
     disconnectedCallback(): void;
-    /** Ends all that the element did for its topic. */
-    quit(): void;
+    /** Ends the subscription, and all else that the element does for its topic. */
+    release(): void;
     /** @param {string} name */
     attributeChangedCallback(name: string): void;
-    /** The key that is meant now; undefined where the page has none that is valid. */
+    /** Returns the key of the element's page; undefined if it has none. */
     key(): string | undefined;
-    /** The language that numbers are written in. */
-    get lang_(): string | undefined;
+    /** The language of numbers. */
+    get language(): string | undefined;
     get paused(): boolean;
-    /** Finds the topic that the attributes and the page name now. */
+    /** Finds the topic that the attributes and the page name. */
     resolve(): void;
-    /** Reports that the element's page has no key. */
-    refuse(): void;
-    /** Has the topic pushed, once the element is near. */
+    reportBadPage(): void;
+    /** Subscribes to the topic, once the element is near the viewport. */
     follow(): void;
     /**
      * @param {import('./topic.js').Reason} reason
      * @param {import('./topic.js').Failure} [failure]
      */
-    hear(reason: import('./topic.js').Reason, failure?: import('./topic.js').Failure): void;
+    onChange(reason: import('./topic.js').Reason, failure?: import('./topic.js').Failure): void;
     /**
      * Brings the shadow tree up to date with the topic.
-     * @param {import('./topic.js').Reason} [source] what changed it
+     * @param {import('./topic.js').Reason} [reason]
      */
-    paint(source?: import('./topic.js').Reason): void;
+    render(reason?: import('./topic.js').Reason): void;
     /**
      * @param {string} name
      * @param {object} detail
@@ -56,16 +54,16 @@ export declare class TallyElement extends Base {
     emit(name: string, detail: object): void;
 }
 /**
- * Registers an element; every attribute gets a property of its name that can be set.
+ * Registers an element, and gives it a property for each attribute.
  * @param {string} name
  * @param {typeof TallyElement} element
  */
 export declare function define(name: string, element: typeof TallyElement): void;
 /**
- * Numbers, and orders, stay as they are until the page goes on. The visitor's own presses show.
+ * Pauses all numbers and lists, or resumes them. The visitor's own presses still show.
  * @param {boolean} on
  */
 export declare function pause(on: boolean): void;
-/** Resolves the elements again after client-side navigation: those without a page mean another one then. */
+/** Resolves the elements again after client-side navigation. */
 export declare function followNavigation(): void;
 export {};

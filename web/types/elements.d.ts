@@ -1,18 +1,18 @@
 import { pause } from './element.js';
 import { consent } from './visit.js';
-export type Set = {
+export type Elements = {
     /**
-     * where they find their numbers
+     * URL
      */
     service: string;
     client: import('./client.js').Client;
     pause: typeof pause;
     consent: typeof consent;
 };
-/** Those of the script that came first: a page has one element of a name. */
-export declare const inUse: () => Set;
+/** Returns the elements that the page uses: those of its first script. */
+export declare const registered: () => Elements;
 /**
- * Registers every element, once the service is configured; on a server nothing. Where another script
- * was first its elements stay, and are what the caller gets.
+ * Registers every element and returns the page's elements, which another script may have registered. On a
+ * server it registers nothing. The service must be configured.
  */
-export declare function defineAll(): Set;
+export declare function defineAll(): Elements;

@@ -1,2 +1,2 @@
-export { ask } from './ask.js';
+export { fetchContributions } from './contributions.js';
 export type Open = import('./transport.js').Open;

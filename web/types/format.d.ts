@@ -1,6 +1,6 @@
 /**
  * @param {number} count
- * @param {string} [lang] a language tag; the browser's own where it is none, such as `en_US`
+ * @param {string} [lang] a language tag; an invalid one, such as `en_US`, means the browser's language
  * @returns {{ short: string, exact: string }}
  */
 export declare function format(count: number, lang?: string): {

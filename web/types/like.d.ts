@@ -1,33 +1,35 @@
 import { TallyElement } from './element.js';
 /**
- * `<tally-like>`: a heart and its number. It answers in the frame of the press; what the server
- * says afterwards corrects it silently, and a refusal takes it back and says so: why is for the
- * console and `tally-error`, since it speaks to whoever runs the service.
+ * `<tally-like>`: a heart and its number. A press shows in the next frame. The service's answer corrects the
+ * number silently; a refusal takes the press back and says so. The reason goes to the console and `tally-error`,
+ * for the site's author.
  *
- * Attributes beside those of all elements, each a text to translate: `label` (the button's
- * name), `kept` (the press waits for a connection), `refused` (it was taken back).
+ * Its own attributes are texts to translate: `label` (the button's name), `kept` (the press waits for a
+ * connection), `refused` (it was taken back).
  */
 export declare class Like extends TallyElement {
     #private;
     static styles: string;
-    /** The button's name where the element gives none. */
-    called: string;
+    defaultLabel: string;
     icon: any;
     button: any;
     constructor();
     /**
-     * The visitor's press: a like, or its opposite.
-     * @param {number} [amount] what it is to contribute then
-     * @param {boolean} [later] more is to come
+     * Likes, or takes the like back.
+     * @param {number} [amount] what the visitor contributes then
+     * @param {boolean} [more] another press may follow
      */
-    press(amount?: number, later?: boolean): void;
+    press(amount?: number, more?: boolean): void;
     /**
      * @param {import('./topic.js').Reason} reason
      * @param {import('./topic.js').Failure} [failure]
      */
-    hear(reason: import('./topic.js').Reason, failure?: import('./topic.js').Failure): void;
-    /** @param {import('./topic.js').Reason} [source] */
-    paint(source?: import('./topic.js').Reason): void;
-    /** @param {number | undefined} own what the visitor contributes */
-    mark(own: number | undefined): void;
+    onChange(reason: import('./topic.js').Reason, failure?: import('./topic.js').Failure): void;
+    /** @param {import('./topic.js').Reason} [reason] */
+    render(reason?: import('./topic.js').Reason): void;
+    /**
+     * Shows whether the visitor pressed.
+     * @param {number | undefined} mine
+     */
+    mark(mine: number | undefined): void;
 }

@@ -1,26 +1,26 @@
 export type State = {
     /**
-     * the number to show; undefined while nothing is known
+     * the number to show; undefined while it is unknown
      */
     count: number | undefined;
     /**
-     * what this browser's visitor contributes
+     * the visitor's contribution
      */
     mine: number;
 };
 export type Source = 'server' | 'visitor';
 /**
  * @typedef {object} State
- * @property {number | undefined} count the number to show; undefined while nothing is known
- * @property {number} mine what this browser's visitor contributes
+ * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {number} mine the visitor's contribution
  * @typedef {'server' | 'visitor'} Source who changed the number: others, or this page's visitor
  */
-/** Why a press was taken back, or a topic is none. */
+/** Why the service refused a press, or does not have a topic. */
 export declare class TallyError extends Error {
     code: string;
     name: string;
     /**
-     * @param {string} code from the service's table, such as `rate_limited`
+     * @param {string} code of the service, such as `rate_limited`
      * @param {string} message for people
      */
     constructor(code: string, message: string);
@@ -32,15 +32,14 @@ export type Topic = {
      */
     state: State;
     /**
-     *   has the number pushed, until the function returned is called. The listener is called at once
-     *   where the number is known, and after each change; refused, when a press of this page was taken
-     *   back or the service has no such topic
+     *   subscribes until the returned function is called. It calls the listener at once if the number is known, and
+     *   after each change; it calls refused if a press of this page was taken back, or the service does not have the topic
      */
     subscribe: (listener: (state: State, source: Source) => void, refused?: (error: TallyError) => void) => () => void;
     /**
-     * this visitor contributes so much from now
-     * on; shown at once. Resolves when the service has it, however long that takes; rejects with a
-     * TallyError when the service refused, and what was shown was taken back
+     * sets what this visitor contributes, and shows it at once.
+     * It resolves when the service has it, however long that takes; it rejects with a TallyError, and takes the
+     * change back, if the service refuses it
      */
     contribute: (amount: number) => Promise<State>;
     /**
@@ -52,13 +51,13 @@ export type Topic = {
      */
     unlike: () => Promise<State>;
     /**
-     * the number that the page was rendered with
+     * sets the number that the page was rendered with
      */
     seed: (count: number) => void;
 };
 export type Tally = {
     /**
-     * a change is told by `tally-status` on the document
+     * the event `tally-status` on the document tells of a change
      */
     status: import('./client.js').Status;
     topic: (name: string) => Topic;
@@ -70,25 +69,24 @@ export type Tally = {
  * @property {string} name
  * @property {State} state the same object until something changes
  * @property {(listener: (state: State, source: Source) => void, refused?: (error: TallyError) => void) => () => void} subscribe
- *   has the number pushed, until the function returned is called. The listener is called at once
- *   where the number is known, and after each change; refused, when a press of this page was taken
- *   back or the service has no such topic
- * @property {(amount: number) => Promise<State>} contribute this visitor contributes so much from now
- *   on; shown at once. Resolves when the service has it, however long that takes; rejects with a
- *   TallyError when the service refused, and what was shown was taken back
+ *   subscribes until the returned function is called. It calls the listener at once if the number is known, and
+ *   after each change; it calls refused if a press of this page was taken back, or the service does not have the topic
+ * @property {(amount: number) => Promise<State>} contribute sets what this visitor contributes, and shows it at once.
+ *   It resolves when the service has it, however long that takes; it rejects with a TallyError, and takes the
+ *   change back, if the service refuses it
  * @property {() => Promise<State>} like contribute(1)
  * @property {() => Promise<State>} unlike contribute(0)
- * @property {(count: number) => void} seed the number that the page was rendered with
+ * @property {(count: number) => void} seed sets the number that the page was rendered with
  */
 /**
- * @typedef {object} Tally what this page knows of one service
- * @property {import('./client.js').Status} status a change is told by `tally-status` on the document
+ * @typedef {object} Tally the topics of one service
+ * @property {import('./client.js').Status} status the event `tally-status` on the document tells of a change
  * @property {(name: string) => Topic} topic
  */
 /**
- * Nothing is opened, and no DOM is touched, before a topic is subscribed to: on a server this
- * may be called, and does nothing.
- * @param {{ api: string | URL }} options api is where the service is, with its base path
+ * Connects to a service. It opens nothing, and touches no DOM, before a topic is subscribed to, so that a server
+ * may call it.
+ * @param {{ api: string | URL }} options api is the service's URL with its base path
  * @returns {Tally}
  */
 export declare function connect({ api }: {

@@ -1,5 +1,5 @@
 /**
- * Says where the service is, for what is below.
+ * Names the service for the components below it.
  * @param {{ api: string, site?: string, children?: import('react').ReactNode }} props
  */
 export declare function TallyProvider({ api, site, children }: {
@@ -11,8 +11,8 @@ export declare function TallyProvider({ api, site, children }: {
     tally: import('./main.js').Tally;
 } | undefined>>;
 /**
- * A topic's number, live, and what changes it. On a server, and until the first number came, the
- * count is the one given.
+ * Returns a topic's live number, and functions that change it. On a server, and until the service sends a number,
+ * the count is the one given.
  * @param {string} name site/metric/key
  * @param {number} [count] that the page is rendered with
  * @returns {{ count: number | undefined, mine: number, like: () => Promise<unknown>, unlike: () => Promise<unknown>,
@@ -26,12 +26,12 @@ export declare function useTally(name: string, count?: number): {
     contribute: (amount: number) => Promise<unknown>;
 };
 /**
- * `<tally-like>` with its attributes as properties; other elements are used by their names.
+ * `<tally-like>` with its attributes as properties. Use the other elements by their tags.
  * @param {{ page?: string, site?: string, metric?: string, count?: number, label?: string, kept?: string, refused?: string,
  *   live?: 'off', className?: string, style?: import('react').CSSProperties, children?: import('react').ReactNode,
  *   onChange?: (event: CustomEvent<{ count: number, mine: number, source: 'server' | 'visitor' }>) => void,
  *   onError?: (event: CustomEvent<{ code?: string, message?: string }>) => void }} props children show
- *   without a script: a form, say
+ *   without a script: a form, for example
  */
 export declare function Like({ onChange, onError, ...props }: {
     page?: string;

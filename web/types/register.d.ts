@@ -1,19 +1,19 @@
 /**
- * Registers the elements, once; on a server it does nothing.
- * @param {{ api: string | URL, site?: string }} options api is where the service is, with its
- *   base path; site, of elements that name none
+ * Registers the elements, once. On a server it does nothing.
+ * @param {{ api: string | URL, site?: string }} options api is the service's URL with its base path; site is for
+ *   elements that name none
  */
 export declare function register({ api, site }: {
     api: string | URL;
     site?: string;
 }): void;
 /**
- * Numbers, and orders, stay as they are until the page goes on. The visitor's own presses show.
+ * Pauses all numbers and lists of the page, or resumes them. The visitor's own presses still show.
  * @param {boolean} on
  */
 export declare const pause: (on: boolean) => void;
 /**
- * Says whether the visitor agrees to an id that is kept, by which it is counted once for good.
+ * Says whether the visitor agrees to a stored id, which counts the visitor once for good.
  * @param {boolean} given
  */
 export declare const consent: (given: boolean) => void;

@@ -1,11 +1,10 @@
 import { TallyElement } from './element.js';
 /**
- * `<tally-top>`: the topics of a metric with the highest counts, their numbers live.
+ * `<tally-top>`: the topics of a metric with the highest counts, with live numbers.
  *
- * Attributes beside those of all elements: `limit`, how many (10); `href`, where a row leads, with
- * `{key}` for the topic's key (`/{key}`); `label`, the list's name. A row is called what a link
- * among the element's own children says whose `data-page`, or whose path, is its key; else by
- * its key. These links are also what shows without a script.
+ * Its own attributes: `limit`, how many (10); `href`, where a row links to, with `{key}` for the topic's key
+ * (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
+ * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
  */
 export declare class Top extends TallyElement {
     #private;
@@ -13,9 +12,9 @@ export declare class Top extends TallyElement {
     static styles: string;
     constructor();
     connectedCallback(): void;
-    quit(): void;
-    /** The list has one topic a row, and these look after themselves. */
+    release(): void;
+    /** The list has no topic of its own: its rows have. */
     resolve(): void;
     follow(): void;
-    paint(): void;
+    render(): void;
 }

@@ -9,105 +9,103 @@ export type Failure = {
     retry?: number;
 };
 export type Listener = (reason: Reason, failure?: Failure) => void;
-export type Confirm = (answer: import('./ask.js').Contribution) => void;
+export type Receiver = (answer: import('./contributions.js').Contribution) => void;
 export type Topic = {
     /**
      * site/metric/key
      */
     name: string;
     /**
-     * what the visitor sees as its own contribution
+     * the visitor's contribution as shown
      */
-    own: number;
+    mine: number;
     /**
-     * the number to show; undefined while nothing is known
+     * the number to show; undefined while it is unknown
      */
-    shown: number | undefined;
+    count: number | undefined;
     /**
-     * why the server has no such topic
+     * why the service does not have the topic
      */
     failure: Failure | undefined;
     listeners: Set<Listener>;
     /**
-     * takes the number that the page was rendered with, or its
-     * digits; what the server pushes replaces it
+     * takes the number, or its digits, that the page was rendered with, until the
+     * service sends one
      */
     seed: (count: any) => void;
     /**
-     * takes a frame from the server;
-     * true where its visitor's contribution may have gone, and is to be asked for
+     * takes a frame; returns whether
+     * the visitor's contribution may be lost and must be confirmed
      */
     receive: (frame: State & {
         error?: Failure;
         stale?: boolean;
     }) => boolean;
     /**
-     * says that the connection ended, or a snapshot was asked for: the
-     * next frame is taken whatever its version, since the store may have become older. lost says that it was away
+     * accepts any version in the next frame, since the store
+     * behind a new connection may be an older one. storeLost says that the store was away
      */
-    renew: (lost?: boolean) => void;
+    expectSnapshot: (storeLost?: boolean) => void;
     /**
-     * returns what takes the
-     * server's answer to what the visitor contributes; false where it need not be asked
+     * returns the receiver of the visitor's contribution; false if it need
+     * not be confirmed
      */
-    ask: () => Confirm | false;
+    confirm: () => Receiver | false;
     /**
-     * the visitor wants to contribute amount;
-     * listeners are called before it returns. Where more is to come, it is sent with the next flush
+     * sets what the visitor contributes, calls the
+     * listeners, and sends it; with more, the next flush sends it
      */
-    press: (amount: number, later?: boolean) => void;
+    contribute: (amount: number, more?: boolean) => void;
     /**
-     * takes up what another tab wrote
+     * takes over what another tab stored
      */
-    recall: () => void;
+    reload: () => void;
     /**
-     * asserts the wish until the server agrees or refuses; where
-     * that is under way, without further pause
+     * asserts the pending amount until the service accepts or refuses it; if that
+     * is already happening, without waiting further
      */
     flush: () => Promise<void>;
 };
 /**
- * Why listeners are called: `server`, the number came from there; `visitor`, this page's
- * visitor pressed, or the server has what was pressed; `kept`, no answer came and the press
- * will be sent later; `refused`, it was taken back; `error`, the server does not know such a topic.
+ * Why listeners are called: `server`, the service sent a number; `visitor`, this page's visitor pressed, or the
+ * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
+ * back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
- * @typedef {(answer: import('./ask.js').Contribution) => void} Confirm
+ * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
  */
 /**
  * @typedef {object} Topic
  * @property {string} name site/metric/key
- * @property {number} own what the visitor sees as its own contribution
- * @property {number | undefined} shown the number to show; undefined while nothing is known
- * @property {Failure | undefined} failure why the server has no such topic
+ * @property {number} mine the visitor's contribution as shown
+ * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {Failure | undefined} failure why the service does not have the topic
  * @property {Set<Listener>} listeners
- * @property {(count: any) => void} seed takes the number that the page was rendered with, or its
- *   digits; what the server pushes replaces it
- * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame from the server;
- *   true where its visitor's contribution may have gone, and is to be asked for
- * @property {(lost?: boolean) => void} renew says that the connection ended, or a snapshot was asked for: the
- *   next frame is taken whatever its version, since the store may have become older. lost says that it was away
- * @property {() => Confirm | false} ask returns what takes the
- *   server's answer to what the visitor contributes; false where it need not be asked
- * @property {(amount: number, later?: boolean) => void} press the visitor wants to contribute amount;
- *   listeners are called before it returns. Where more is to come, it is sent with the next flush
- * @property {() => void} recall takes up what another tab wrote
- * @property {() => Promise<void>} flush asserts the wish until the server agrees or refuses; where
- *   that is under way, without further pause
+ * @property {(count: any) => void} seed takes the number, or its digits, that the page was rendered with, until the
+ *   service sends one
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame; returns whether
+ *   the visitor's contribution may be lost and must be confirmed
+ * @property {(storeLost?: boolean) => void} expectSnapshot accepts any version in the next frame, since the store
+ *   behind a new connection may be an older one. storeLost says that the store was away
+ * @property {() => Receiver | false} confirm returns the receiver of the visitor's contribution; false if it need
+ *   not be confirmed
+ * @property {(amount: number, more?: boolean) => void} contribute sets what the visitor contributes, calls the
+ *   listeners, and sends it; with more, the next flush sends it
+ * @property {() => void} reload takes over what another tab stored
+ * @property {() => Promise<void>} flush asserts the pending amount until the service accepts or refuses it; if that
+ *   is already happening, without waiting further
  */
 /**
- * The state of one topic on this page: the server's newest number, and what its visitor wants.
+ * Makes the state of one topic on this page: the service's newest number, and what the visitor wants.
  *
- * Numbers are absolute and carry versions, so that no frame and no answer is ever added to
- * anything: what is shown is the server's count, plus the difference between what the visitor
- * wants and what the server has of it. At most one write is in flight; presses meanwhile change
- * the wish, and the next write carries the newest. While a wish is open frames are kept, not
- * shown: the answer's version tells whether they already contain it. Versions are compared from
- * one snapshot to the next: the store behind a new connection may be an older one.
+ * Numbers are absolute and have versions; nothing is ever added up. The count shown is the service's count, plus
+ * the difference between the pending and the confirmed contribution. At most one assertion is in flight; the
+ * next one carries the newest amount. Meanwhile frames are held: the version of the answer tells whether they
+ * include the assertion.
  * @param {string} name site/metric/key
- * @param {string} api where the service is, with a slash at the end
+ * @param {string} api the service's URL
  * @returns {Topic}
  */
 export declare function makeTopic(name: string, api: string): Topic;

@@ -8,16 +8,16 @@ export type Frame = {
         message: string;
     };
 };
-export type Asked = {
+export type Topics = {
     subscribe: string[];
     present: string[];
 };
 export type Change = Record<string, string[]>;
 export type Link = {
     /**
-     * false where this link cannot, and is to be opened anew
+     * returns false if the link must be opened again instead
      */
     change: (change: Change) => boolean;
     close: () => void;
 };
-export type Open = (api: string, asked: () => Asked, hear: (frame: Frame) => void, ended: (wait: number) => void) => Link;
+export type Open = (api: string, topics: () => Topics, receive: (frame: Frame) => void, ended: (wait: number) => void) => Link;

@@ -1,27 +1,23 @@
 import { Count } from './count.js';
-/** An element that means the whole site unless `scope="page"`. */
-declare class Wide extends Count {
+/** An element that counts the whole site unless it has `scope="page"`. */
+declare class SiteCount extends Count {
     static observedAttributes: string[];
     key(): string | undefined;
 }
 /**
- * `<tally-visitors>`: counts this visitor once, of the whole site unless `scope="page"`, and
- * shows the number. With `metric="views"` it counts views. `consent` says that the visitor may be
- * recognised, `local` that localhost and tests count too.
+ * `<tally-visitors>`: counts this visitor once and shows the number. With `metric="views"` it counts views.
+ * `consent` says that the visitor agreed to a stored id; `local` counts on localhost and in tests, too.
  */
-export declare class Visitors extends Wide {
+export declare class Visitors extends SiteCount {
     static metric: string;
-    /** Counts the visitor once this turn is over and the page is settled: until then another topic may be meant. */
+    /** Counts the visitor after this turn, once the router has written the canonical link: the topic may still change. */
     resolve(): void;
 }
-/**
- * `<tally-readers>`: makes this page present, on the whole site unless `scope="page"`, and shows
- * how many are.
- */
-export declare class Readers extends Wide {
+/** `<tally-readers>`: makes this page a reader and shows how many there are. */
+export declare class Readers extends SiteCount {
     #private;
     static metric: string;
     resolve(): void;
-    quit(): void;
+    release(): void;
 }
 export {};

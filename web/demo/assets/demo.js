@@ -1,16 +1,16 @@
-/** What makes the demo's pages lively; the widgets do not need it. */
+/** The live parts of the demo's pages. The elements do not need them. */
 import { client } from '../tally.js';
 
-/** Changes that the feed remembers. */
-const FEED = 4;
+/** How many changes the feed shows. */
+const FEED_LENGTH = 4;
 
-/** How often the feed's times are written anew, in milliseconds. */
-const TICK = 1000;
+/** How often the feed's times are updated, in milliseconds. */
+const FEED_INTERVAL = 1000;
 
-/** The size of the second window, in CSS pixels: a phone's. */
-const SECOND = 'popup,width=430,height=860';
+/** The size of the second window: a phone's. */
+const SECOND_WINDOW = 'popup,width=430,height=860';
 
-const words = {
+const STATUS_TEXTS = {
   live: 'Live',
   stale: 'The store is away: numbers may be old',
   away: 'Connecting…',
@@ -23,28 +23,28 @@ const find = (id) => document.getElementById(id);
 
 /** Shows whether the numbers are current. */
 function showStatus() {
-  const status = find('status');
-  if (!status) return;
-  const now = /** @type {keyof typeof words} */ (client.status);
-  status.dataset.status = now;
-  const text = status.querySelector('.status-text');
-  if (text) text.textContent = words[now];
+  const place = find('status');
+  if (!place) return;
+  const status = /** @type {keyof typeof STATUS_TEXTS} */ (client.status);
+  place.dataset.status = status;
+  const text = place.querySelector('.status-text');
+  if (text) text.textContent = STATUS_TEXTS[status];
 }
 
-/** Light or dark: the system's choice until the visitor makes one. */
-function offerTheme() {
+/** Adds the switch between light and dark, which begins with the system's choice. */
+function addThemeSwitch() {
   const button = find('theme');
   if (!button) return;
   const { dataset } = document.documentElement;
   const system = matchMedia('(prefers-color-scheme: dark)');
-  const dark = () => (dataset.theme ? dataset.theme === 'dark' : system.matches);
-  const show = () => button.setAttribute('aria-pressed', String(dark()));
+  const isDark = () => (dataset.theme ? dataset.theme === 'dark' : system.matches);
+  const show = () => button.setAttribute('aria-pressed', String(isDark()));
   button.onclick = () => {
-    dataset.theme = dark() ? 'light' : 'dark';
+    dataset.theme = isDark() ? 'light' : 'dark';
     try {
       localStorage.setItem('tallycast:theme', dataset.theme);
     } catch {
-      // Storage is refused: the choice holds for this page.
+      // Storage is refused: the choice is for this page only.
     }
     show();
   };
@@ -53,83 +53,82 @@ function offerTheme() {
   button.hidden = false;
 }
 
-/** The second window opens beside this one rather than over it. */
-function offerSecondWindow() {
+/** Opens the second window next to this one, not in front of it. */
+function addSecondWindow() {
   /** @type {HTMLAnchorElement | null} */
   const link = document.querySelector('.second');
   link?.addEventListener('click', (event) => {
-    if (open(link.href, '', SECOND)) event.preventDefault();
+    if (open(link.href, '', SECOND_WINDOW)) event.preventDefault();
   });
 }
 
-/** The article's feed of what just happened. */
-function feed() {
+/** Fills the article's feed of changes. */
+function addFeed() {
   const list = find('feed');
   if (!list) return;
   /** @type {{ by: number, count: number, own: boolean, at: number }[]} */
-  const events = [];
+  const changes = [];
   let last = Number(document.querySelector('tally-count')?.getAttribute('count'));
   const show = () => {
-    if (!events.length) return;
+    if (!changes.length) return;
     list.replaceChildren(
-      ...events.map(({ by, count, own, at }) => {
+      ...changes.map(({ by, count, own, at }) => {
         const line = document.createElement('li');
-        const what = document.createElement('span');
-        const how = document.createElement('b');
-        const when = document.createElement('time');
-        const many = Math.abs(by);
-        how.textContent = `${by > 0 ? '+' : '−'}${many}`;
-        what.append(how, ` ${own ? 'from you' : 'from elsewhere'}, makes ${numbers.format(count)}`);
+        const text = document.createElement('span');
+        const amount = document.createElement('b');
+        const time = document.createElement('time');
+        amount.textContent = `${by > 0 ? '+' : '−'}${Math.abs(by)}`;
+        text.append(amount, ` ${own ? 'from you' : 'from elsewhere'}, makes ${numbers.format(count)}`);
         const seconds = Math.round((Date.now() - at) / 1000);
-        when.textContent = seconds < 2 ? 'just now' : seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
-        line.append(what, when);
+        time.textContent = seconds < 2 ? 'just now' : seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+        line.append(text, time);
         return line;
       }),
     );
   };
-  // The hero's number speaks for all that show the same topic.
+  // All elements of the page show the same topic: one is enough.
   document.querySelector('.figure tally-count')?.addEventListener('tally-change', (event) => {
     const { count, source } = /** @type {CustomEvent} */ (event).detail;
     const by = count - last;
     last = count;
     if (!by) return;
-    events.unshift({ by, count, own: source === 'visitor', at: Date.now() });
-    events.length = Math.min(events.length, FEED);
+    changes.unshift({ by, count, own: source === 'visitor', at: Date.now() });
+    changes.length = Math.min(changes.length, FEED_LENGTH);
     show();
   });
-  setInterval(() => document.hidden || show(), TICK);
+  setInterval(() => document.hidden || show(), FEED_INTERVAL);
 }
 
-/** The listing's sum, its newest press, and the glow of what moved. */
-function listing() {
+/** Shows the list's sum and its last press, and highlights the lines that change. */
+function addSum() {
   const total = find('total');
   const latest = find('latest');
   if (!total || !latest) return;
   const counts = new Map();
-  const hearts = document.querySelectorAll('.pleasures tally-like');
+  const hearts = document.querySelectorAll('.items tally-like');
   for (const heart of hearts) counts.set(heart, Number(heart.getAttribute('count')));
-  const note = (/** @type {Event} */ event) => {
+  const onChange = (/** @type {Event} */ event) => {
     const heart = /** @type {HTMLElement} */ (event.target);
     if (!counts.has(heart)) return;
     const { count, source } = /** @type {CustomEvent} */ (event).detail;
-    const more = count > counts.get(heart);
+    const grew = count > counts.get(heart);
     counts.set(heart, count);
     total.textContent = numbers.format([...counts.values()].reduce((sum, n) => sum + n, 0));
-    if (event.type !== 'tally-change' || !more) return;
+    if (event.type !== 'tally-change' || !grew) return;
     const line = heart.closest('li');
     const title = document.createElement('b');
     title.textContent = line?.querySelector('h2')?.textContent ?? '';
     latest.replaceChildren(source === 'visitor' ? 'You, just now: ' : 'Somebody, just now: ', title);
-    line?.classList.remove('lit');
-    requestAnimationFrame(() => line?.classList.add('lit'));
+    line?.classList.remove('changed');
+    requestAnimationFrame(() => line?.classList.add('changed'));
   };
-  document.addEventListener('tally-load', note);
-  document.addEventListener('tally-change', note);
+  document.addEventListener('tally-load', onChange);
+  document.addEventListener('tally-change', onChange);
 }
 
 document.addEventListener('tally-status', showStatus);
 showStatus();
-offerTheme();
-offerSecondWindow();
-feed();
-listing();
+addThemeSwitch();
+addSecondWindow();
+addFeed();
+addSum();

@@ -1,7 +1,7 @@
-// Runs before anything is painted, so that a chosen theme does not flash.
+// Runs before the first paint, so that the chosen theme does not flash.
 try {
   const theme = localStorage.getItem('tallycast:theme');
   if (theme) document.documentElement.dataset.theme = theme;
 } catch {
-  // Storage is refused: the system's colours it is.
+  // Storage is refused: the system's colours apply.
 }

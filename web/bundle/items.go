@@ -1,23 +1,23 @@
 package bundle
 
-// pleasure is one entry of the demo's listing.
-type pleasure struct {
+// item is one entry of the demo's list.
+type item struct {
 	Slug  string
 	Title string
 	Note  string
 }
 
-// pleasureTopics is what the topics of the entries begin with, and of no other.
-const pleasureTopics = "default/likes/pleasures/"
+// itemTopics is the common prefix of the items' topics.
+const itemTopics = "default/likes/pleasures/"
 
-// Topic returns the topic of the entry's heart.
-func (p pleasure) Topic() string { return pleasureTopics + p.Slug }
+// Topic returns the topic of the item's heart.
+func (i item) Topic() string { return itemTopics + i.Slug }
 
-// Page returns the key of the entry's heart.
-func (p pleasure) Page() string { return "pleasures/" + p.Slug }
+// Page returns the key of the item's heart.
+func (i item) Page() string { return "pleasures/" + i.Slug }
 
-// pleasures is what the demo's listing lists: fifty hearts, one connection.
-var pleasures = []pleasure{
+// items are the entries of the demo's list.
+var items = []item{
 	{"first-coffee", "The first coffee", "Before anyone has asked you anything."},
 	{"cold-pillow", "The cold side of the pillow", "Two in the morning, late July."},
 	{"fresh-sheets", "Fresh sheets", "Dried outside, if there was wind."},

@@ -8,49 +8,48 @@ import (
 	"path/filepath"
 )
 
-// A page is rendered here but for what is known at run time only: the base path
-// and the numbers. Marks stand in their places, and package web fills them:
+// A page is rendered here except for what is known only at run time: the base path
+// and the numbers. Placeholders mark them, and package web replaces them:
 //
 //	~base~            the base path
-//	~path~            where the page itself is, base path included
+//	~path~            the page's own path, with the base path
 //	~count TOPIC~     a topic's number
 //	~grouped TOPIC~   the same for people: 12,345
-//	~sum PREFIX~      the sum, for people, over the topics that begin so
+//	~sum PREFIX~      the sum over the topics with that prefix, for people
 //
-// A mark needs no escape in HTML's text, in a quoted attribute or, where it has
-// no space, in a URL; html/template therefore leaves it as it is.
+// A placeholder needs no escaping in HTML's text, in a quoted attribute or, if it
+// has no space, in a URL; html/template leaves it as it is.
 
-// pages are the demo's, by their template's name, with their titles.
+// pages are the titles of the demo's pages, by the template's name.
 var pages = map[string]string{
 	"article": "How a number travels",
 	"listing": "Fifty small pleasures",
 	"gallery": "Gallery",
 }
 
-// view is what the templates see.
+// view is the templates' data.
 type view struct {
-	Name      string // of the page's template
-	Title     string
-	Base      string
-	Path      string
-	Topic     string // the article's
-	Pleasures []pleasure
-	Total     string
+	Name  string // of the page's template
+	Title string
+	Base  string
+	Path  string
+	Topic string // of the article
+	Items []item
+	Total string
 
-	// What the gallery shows.
-	Exhibits   []exhibit
-	Everywhere []attribute
-	Pinned     string // the script's name for good
-	Integrity  string // of it
+	Elements         []element
+	CommonAttributes []attribute
+	Pinned           string // the script's permanent name
+	Integrity        string // of the script
 }
 
-// Count returns the mark of a topic's number.
+// Count returns the placeholder of a topic's number.
 func (view) Count(topic string) string { return "~count " + topic + "~" }
 
-// Grouped returns the mark of a topic's number as people read it.
+// Grouped returns the placeholder of a topic's number for people.
 func (view) Grouped(topic string) string { return "~grouped " + topic + "~" }
 
-// form is a heart without JavaScript: it posts, and comes back to the page.
+// form is a heart without JavaScript: it posts and returns to the page.
 type form struct {
 	Action, Return, Label, Grouped string
 }
@@ -74,7 +73,7 @@ func addPages(files map[string][]byte, dir string) error {
 			return err
 		}
 		if bytes.ContainsRune(text, '~') {
-			return fmt.Errorf("%s: a tilde would be taken for a mark; write &#126;", name)
+			return fmt.Errorf("%s: a tilde would begin a placeholder; write &#126;", name)
 		}
 		if _, err := all.New(filepath.Base(name)).Parse(string(text)); err != nil {
 			return err
@@ -84,11 +83,11 @@ func addPages(files map[string][]byte, dir string) error {
 		var page bytes.Buffer
 		err := all.ExecuteTemplate(&page, name+".html", view{
 			Name: name, Title: title, Base: "~base~", Path: "~path~",
-			Topic: "default/likes/hello", Pleasures: pleasures, Total: "~sum " + pleasureTopics + "~",
-			Exhibits: exhibits, Everywhere: everywhere, Pinned: Name(whole), Integrity: Integrity(whole),
+			Topic: "default/likes/hello", Items: items, Total: "~sum " + itemTopics + "~",
+			Elements: elements, CommonAttributes: commonAttributes, Pinned: Name(whole), Integrity: Integrity(whole),
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("render the demo: %w", err)
 		}
 		files[name+".html"] = page.Bytes()
 	}

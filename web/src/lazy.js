@@ -1,0 +1,6 @@
+/**
+ * Loads the code that few pages need. In /tally.js it is a second script. Scripts named by their hash include
+ * it, so that the integrity in a page covers all code that runs.
+ * @returns {Promise<typeof import('./fallback.js')>}
+ */
+export const lazy = () => import('./fallback.js');

@@ -1,0 +1,28 @@
+/** Timeouts of the connection, in milliseconds. They depend on each other, and on the service's beat of 25 s. */
+
+/** How long a hidden page stays connected, so that a short look at another tab costs nothing. */
+export const HIDDEN_DELAY = 10_000;
+
+/** A link without a frame for this long is closed. The service sends a beat every 25 s. */
+export const SILENCE_TIMEOUT = 60_000;
+
+/** A link without a first frame for this long does not work here. A link that lasts longer resets the backoff. */
+export const FIRST_FRAME_TIMEOUT = 10_000;
+
+/** How often a link is checked: is it silent, is it still needed? */
+export const CHECK_INTERVAL = 5000;
+
+/** How long to stay away from an instance that is full (close code 1013). */
+export const FULL_DELAY = 15_000;
+
+/**
+ * How long the service may answer that its store is away before a press is taken back: longer than a
+ * failover or a rolling restart, shorter than a visitor looks at the button.
+ */
+export const OUTAGE_TIMEOUT = 4000;
+
+/**
+ * The pages that show a topic spread their questions for the visitor's contribution over this time; over ten
+ * times as long if the contribution is most likely still there.
+ */
+export const CONFIRM_SPREAD = 3000;

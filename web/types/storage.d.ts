@@ -1,0 +1,48 @@
+/**
+ * What the browser stores about its visitor: one entry of localStorage for each service, written on a press
+ * and never before. If storage is refused, the entry lives as long as the page.
+ */
+/**
+ * Returns the name of a service's entry. The number in it changes with the entry's format.
+ * @param {string} api the service's URL
+ */
+export declare const entryName: (api: string) => string;
+export type Entry = {
+    /**
+     * the visitor's id: up to 54 characters of [0-9-]
+     */
+    visitor?: string;
+    /**
+     * topic → the confirmed contribution, if not 0
+     */
+    mine: Record<string, number | undefined>;
+    /**
+     * topic → an assertion that the service
+     * has not answered yet, and its time (milliseconds since the epoch)
+     */
+    wish: Record<string, [amount: number, at: number] | undefined>;
+};
+/**
+ * @param {string} api the service's URL
+ * @returns {Entry}
+ */
+export declare function loadEntry(api: string): Entry;
+/**
+ * Returns the visitor's confirmed contribution to a topic, and the amount that is still to be sent, if any.
+ * @param {string} api the service's URL
+ * @param {string} topic
+ * @returns {{ mine: number, wish: number | undefined }}
+ */
+export declare function loadTopic(api: string, topic: string): {
+    mine: number;
+    wish: number | undefined;
+};
+/**
+ * Stores the state of a topic. The entry is read again each time, since other tabs write it too.
+ * @param {string} api the service's URL
+ * @param {string} topic
+ * @param {number} mine
+ * @param {number | undefined} wish
+ * @returns {string} the visitor's id
+ */
+export declare function saveTopic(api: string, topic: string, mine: number, wish: number | undefined): string;

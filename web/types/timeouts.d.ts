@@ -1,0 +1,21 @@
+/** Timeouts of the connection, in milliseconds. They depend on each other, and on the service's beat of 25 s. */
+/** How long a hidden page stays connected, so that a short look at another tab costs nothing. */
+export declare const HIDDEN_DELAY = 10000;
+/** A link without a frame for this long is closed. The service sends a beat every 25 s. */
+export declare const SILENCE_TIMEOUT = 60000;
+/** A link without a first frame for this long does not work here. A link that lasts longer resets the backoff. */
+export declare const FIRST_FRAME_TIMEOUT = 10000;
+/** How often a link is checked: is it silent, is it still needed? */
+export declare const CHECK_INTERVAL = 5000;
+/** How long to stay away from an instance that is full (close code 1013). */
+export declare const FULL_DELAY = 15000;
+/**
+ * How long the service may answer that its store is away before a press is taken back: longer than a
+ * failover or a rolling restart, shorter than a visitor looks at the button.
+ */
+export declare const OUTAGE_TIMEOUT = 4000;
+/**
+ * The pages that show a topic spread their questions for the visitor's contribution over this time; over ten
+ * times as long if the contribution is most likely still there.
+ */
+export declare const CONFIRM_SPREAD = 3000;
