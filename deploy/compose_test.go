@@ -24,8 +24,8 @@ type compose struct {
 	}
 }
 
-// settings checks an environment with the program itself and returns what holds.
-func settings(t *testing.T, env []string, args ...string) string {
+// checkConfig runs check-config with an environment and returns the settings.
+func checkConfig(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	command := exec.Command(binary, append([]string{"check-config"}, args...)...)
 	command.Env = env
@@ -36,7 +36,7 @@ func settings(t *testing.T, env []string, args ...string) string {
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
 		if value != "" && !strings.Contains(string(out), "environment "+name) {
-			t.Errorf("%s is no setting", name)
+			t.Errorf("%s is not a setting", name)
 		}
 	}
 	return string(out)
@@ -45,7 +45,8 @@ func settings(t *testing.T, env []string, args ...string) string {
 // A variable as compose writes it, ${NAME:-default}.
 var variable = regexp.MustCompile(`\$\{\w+:-([^}]*)\}`)
 
-func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
+// The services of the compose file accept their settings and know each other.
+func TestCompose_Settings(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docker-compose.yml")
 	if err != nil {
@@ -63,7 +64,7 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 			for variable, value := range service.Environment {
 				env = append(env, variable+"="+value)
 			}
-			out := settings(t, env, service.Command...)
+			out := checkConfig(t, env, service.Command...)
 			if !strings.Contains(out, "redis://redis:6379/0") {
 				t.Errorf("%s is not on the shared Redis:\n%s", name, out)
 			}
@@ -73,13 +74,13 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 		}
 		for dependency := range service.DependsOn {
 			if _, ok := file.Services[dependency]; !ok {
-				t.Errorf("%s depends on %s, which is not there", name, dependency)
+				t.Errorf("%s depends on %s, which does not exist", name, dependency)
 			}
 		}
 		for _, volume := range service.Volumes {
 			if path, _, _ := strings.Cut(volume, ":"); strings.HasPrefix(path, "./") {
 				if _, err := os.Stat(filepath.Join("..", path)); err != nil {
-					t.Errorf("%s mounts what is not there: %v", name, err)
+					t.Errorf("%s mounts a missing file: %v", name, err)
 				}
 			}
 		}
@@ -111,12 +112,13 @@ func TestTheComposeFileIsAcceptedByWhatItStarts(t *testing.T) {
 	}
 	for _, name := range []string{"prometheus", "grafana"} {
 		if !slices.Equal(file.Services[name].Profiles, []string{"monitoring"}) {
-			t.Errorf("%s starts without being asked for", name)
+			t.Errorf("%s is not in the profile monitoring", name)
 		}
 	}
 }
 
-func TestTheServiceUnitIsAcceptedByWhatItStarts(t *testing.T) {
+// The program accepts the settings of the service unit.
+func TestServiceUnit_Settings(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("tallycast.service")
 	if err != nil {
@@ -133,31 +135,31 @@ func TestTheServiceUnitIsAcceptedByWhatItStarts(t *testing.T) {
 		}
 	}
 	if len(args) == 0 || args[0] != "serve" {
-		t.Fatalf("it starts %q", args)
+		t.Fatalf("the unit starts %q", args)
 	}
-	if out := settings(t, env, args[1:]...); !strings.Contains(out, "sqlite:/var/lib/tallycast/") {
+	if out := checkConfig(t, env, args[1:]...); !strings.Contains(out, "sqlite:/var/lib/tallycast/") {
 		t.Errorf("the counts are not in the state directory:\n%s", out)
 	}
 }
 
-// systemd's own opinion: it knows every line, and what is left open is little.
-func TestSystemdFindsTheServiceUnitSoundAndHardened(t *testing.T) {
+// systemd accepts every line of the service unit and rates its exposure as low.
+func TestServiceUnit_Hardening(t *testing.T) {
 	t.Parallel()
-	needs(t, "systemd-analyze")
+	requireTool(t, "systemd-analyze")
 	text, err := os.ReadFile("tallycast.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Where this place has the binary, which systemd looks for.
+	// systemd checks that the binary exists.
 	unit := filepath.Join(t.TempDir(), "tallycast.service")
-	here := strings.ReplaceAll(string(text), "/usr/local/bin/tallycast", binary)
-	if err := os.WriteFile(unit, []byte(here), 0o600); err != nil {
+	adapted := strings.ReplaceAll(string(text), "/usr/local/bin/tallycast", binary)
+	if err := os.WriteFile(unit, []byte(adapted), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
 	}
-	// Exposure in tenths, of 100: 12 today.
+	// Exposure in tenths, at most 100: 12 now.
 	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", unit).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

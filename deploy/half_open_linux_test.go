@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +15,9 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// vanish makes a connection half-open: the client's kernel drops every segment before
-// it looks at it, by a program that keeps 0 bytes of each (socket(7)).
-func vanish(t *testing.T, c *net.TCPConn) {
+// dropIncoming makes a connection half-open: the client's kernel drops every segment,
+// since a filter keeps 0 bytes of each (socket(7)).
+func dropIncoming(t *testing.T, c *net.TCPConn) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -29,24 +31,44 @@ func vanish(t *testing.T, c *net.TCPConn) {
 	if err != nil || failed != nil {
 		t.Fatalf("attach a filter: %v, %v", err, failed)
 	}
-	_ = c.SetLinger(0) // what the test closes in the end is not sent again for minutes
+	_ = c.SetLinger(0) // on close the kernel does not retransmit for minutes
 }
 
-// Behind a proxy it is the proxy that has the page's connection, and it takes whatever
-// the instance says: an instance cannot find who vanished.
-func TestHAProxyGivesUpPagesThatVanish(t *testing.T) {
+// haproxyConfig returns a copy of the shipped configuration, in which HAProxy gives up a
+// half-open connection sooner. The long form uses the shipped file.
+func haproxyConfig(t *testing.T) (path string, timeout time.Duration) {
+	t.Helper()
+	const shipped, setting = "haproxy.cfg", "tcp-ut 30s"
+	text, err := os.ReadFile(shipped)
+	if err != nil || !strings.Contains(string(text), setting) {
+		t.Fatalf("%s has no %q: %v", shipped, setting, err)
+	}
+	if processtest.Long() {
+		return shipped, 30 * time.Second
+	}
+	path = filepath.Join(t.TempDir(), shipped)
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), setting, "tcp-ut 5s")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, 5 * time.Second
+}
+
+// HAProxy closes half-open pages. The instance cannot detect them, because the proxy
+// accepts everything that the instance sends.
+func TestHAProxy_HalfOpenPages(t *testing.T) {
 	t.Parallel()
-	const topic, present, patience = "default/likes/vanish", "default/readers/vanish", 30 * time.Second
+	const topic, present = "default/likes/vanish", "default/readers/vanish"
+	config, timeout := haproxyConfig(t)
 	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off")
-	f := startHAProxy(t, "haproxy.cfg", nil, i)
-	watcher := openStream(t, client, f.url, present)
-	neighbour := openSocket(t, client, f.url, topic)
+	p := startHAProxy(t, config, nil, i)
+	watcher := openStream(t, client, p.url, present)
+	neighbour := openSocket(t, client, p.url, topic)
 	query := "?topic=" + topic + "&present=" + present
 	for _, text := range []string{
 		"GET /v1/stream" + query + " HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET /v1/ws" + query + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 	} {
-		c, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,26 +76,26 @@ func TestHAProxyGivesUpPagesThatVanish(t *testing.T) {
 		if _, err := io.WriteString(c, text); err != nil {
 			t.Fatal(err)
 		}
-		lines := bufio.NewReader(c)
-		for said := ""; !strings.HasSuffix(said, live); {
-			next, err := lines.ReadByte()
+		reader := bufio.NewReader(c)
+		for received := ""; !strings.HasSuffix(received, live); {
+			next, err := reader.ReadByte()
 			if err != nil {
-				t.Fatalf("%v after %q", err, said)
+				t.Fatalf("%v after %q", err, received)
 			}
-			said += string(next)
+			received += string(next)
 		}
-		vanish(t, c.(*net.TCPConn))
+		dropIncoming(t, c.(*net.TCPConn))
 	}
 	watcher.awaitCount(t, 2)
-	startPressing(t, f.url, topic) // likes that they do not acknowledge
-	processtest.Within(t, patience+15*time.Second, "their end", func() bool {
+	startLiking(t, p.url, topic) // frames that the half-open pages do not acknowledge
+	processtest.Within(t, timeout+processtest.Timeout, "HAProxy closes the pages", func() bool {
 		return i.Metric(`tallycast_viewers_left_total{reason="gone"}`) == 2
 	})
 	processtest.Eventually(t, "no readers", func() bool {
-		frames, _, _ := watcher.seen()
+		frames, _, _ := watcher.state()
 		return watcher.count(frames) == 0
 	})
-	if frames, cuts, _ := neighbour.seen(); cuts > 0 || neighbour.count(frames) == 0 {
-		t.Error("a neighbour noticed")
+	if frames, disconnects, _ := neighbour.state(); disconnects > 0 || neighbour.count(frames) == 0 {
+		t.Error("another page was disconnected or received nothing")
 	}
 }

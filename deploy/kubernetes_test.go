@@ -22,7 +22,7 @@ type probe struct {
 	HTTPGet struct{ Path, Port string }
 }
 
-// pod is what the tests look at of the deployment's pods.
+// pod is the part of the deployment's pods that the tests read.
 type pod struct {
 	TerminationGracePeriodSeconds int
 	Containers                    []struct {
@@ -42,14 +42,13 @@ type pod struct {
 	}
 }
 
-// manifests are those that kubectl renders, by kind, as JSON.
+// manifests are the rendered manifests as JSON, by kind.
 type manifests map[string]json.RawMessage
 
-func rendered(t *testing.T) manifests {
+// render renders the manifests with kubectl.
+func render(t *testing.T) manifests {
 	t.Helper()
-	if _, err := exec.LookPath("kubectl"); err != nil {
-		t.Fatalf("this test renders manifests: apt-get install kubernetes-client (%v)", err)
-	}
+	requireTool(t, "kubectl")
 	out, err := exec.Command("kubectl", "kustomize", "kubernetes").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +61,14 @@ func rendered(t *testing.T) manifests {
 		}
 		var head struct{ Kind string }
 		if err := json.Unmarshal(document, &head); err != nil || head.Kind == "" {
-			t.Fatalf("no manifest, %v: %s", err, text)
+			t.Fatalf("not a manifest: %v: %s", err, text)
 		}
 		all[head.Kind] = document
 	}
 	return all
 }
 
-// read reads what the only manifest of a kind says into found.
+// read decodes the only manifest of a kind into found.
 func (m manifests) read(t *testing.T, kind string, found any) {
 	t.Helper()
 	if m[kind] == nil {
@@ -91,7 +90,7 @@ type deployment struct {
 	}
 }
 
-// environment returns the variables that an instance in a pod gets.
+// environment returns the environment of an instance in a pod.
 func (m manifests) environment(t *testing.T, d deployment) (env []string) {
 	t.Helper()
 	var config, secret struct {
@@ -109,7 +108,7 @@ func (m manifests) environment(t *testing.T, d deployment) (env []string) {
 		case from.SecretRef.Name == secret.Metadata.Name:
 			maps.Copy(found, secret.StringData)
 		default:
-			t.Errorf("it takes its environment from what is not there: %+v", from)
+			t.Errorf("the source of the environment does not exist: %+v", from)
 		}
 	}
 	for _, variable := range container.Env {
@@ -132,47 +131,50 @@ func value(env []string, name string) string {
 	return ""
 }
 
-func TestThePodsSettingsAreAcceptedAndFitTheirEnd(t *testing.T) {
+// The program accepts the pods' settings. Kubernetes waits for the end of the drain.
+func TestKubernetes_Settings(t *testing.T) {
 	t.Parallel()
-	all := rendered(t)
+	all := render(t)
 	var d deployment
 	all.read(t, "Deployment", &d)
 	container := d.Spec.Template.Spec.Containers[0]
 	env := all.environment(t, d)
-	settings(t, env, container.Args[1:]...)
+	checkConfig(t, env, container.Args[1:]...)
 	if container.Args[0] != "serve" {
-		t.Errorf("it starts %q", container.Args)
+		t.Errorf("the container starts %q", container.Args)
 	}
 	ports := map[string]string{"http": "TALLYCAST_LISTEN", "internal": "TALLYCAST_INTERNAL_LISTEN"}
 	for _, port := range container.Ports {
 		if listen := value(env, ports[port.Name]); listen != fmt.Sprintf(":%d", port.ContainerPort) {
-			t.Errorf("port %s is %d, and it listens on %q", port.Name, port.ContainerPort, listen)
+			t.Errorf("port %s is %d, and the instance listens on %q", port.Name, port.ContainerPort, listen)
 		}
 		if port.Name == "internal" && d.Spec.Template.Metadata.Annotations["prometheus.io/port"] != fmt.Sprint(port.ContainerPort) {
-			t.Error("Prometheus is sent to another port than the internal one")
+			t.Error("the annotation for Prometheus does not name the internal port")
 		}
 	}
 	drain, err := time.ParseDuration(value(env, "TALLYCAST_DRAIN"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const finishing = 10 * time.Second // what is in flight after the drain
+	const finishing = 10 * time.Second // requests in flight after the drain
 	needed := time.Duration(container.Lifecycle.PreStop.Sleep.Seconds)*time.Second + drain + finishing
 	if given := time.Duration(d.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second; given < needed {
-		t.Errorf("it is killed after %v and needs %v to end", given, needed)
+		t.Errorf("the pod is killed after %v and needs %v to end", given, needed)
 	}
 }
 
-func TestProbesAreAnsweredWhereTheyAsk(t *testing.T) {
+// The instance answers the probes, serves the metrics for Prometheus, and has the metric by
+// which the autoscaler scales.
+func TestKubernetes_ProbesAndMetrics(t *testing.T) {
 	t.Parallel()
-	all := rendered(t)
+	all := render(t)
 	var d deployment
 	all.read(t, "Deployment", &d)
 	store := redistest.Start(t, redistest.Options{}).URL(0)
 	var env []string
 	for _, variable := range all.environment(t, d) {
 		switch name, _, _ := strings.Cut(variable, "="); name {
-		case "TALLYCAST_LISTEN", "TALLYCAST_INTERNAL_LISTEN", "TALLYCAST_STORE": // this place's own
+		case "TALLYCAST_LISTEN", "TALLYCAST_INTERNAL_LISTEN", "TALLYCAST_STORE": // the test sets these
 		default:
 			env = append(env, variable)
 		}
@@ -182,12 +184,12 @@ func TestProbesAreAnsweredWhereTheyAsk(t *testing.T) {
 	listeners := map[string]string{"http": i.URL, "internal": i.Internal}
 	container := d.Spec.Template.Spec.Containers[0]
 	paths := map[string]probe{"/healthz": container.LivenessProbe, "/readyz": container.ReadinessProbe}
-	for path, asks := range paths {
-		if asks.HTTPGet.Path != path {
-			t.Errorf("a probe asks %s, not %s", asks.HTTPGet.Path, path)
+	for path, probe := range paths {
+		if probe.HTTPGet.Path != path {
+			t.Errorf("a probe requests %s, not %s", probe.HTTPGet.Path, path)
 		}
-		if status, body := processtest.Get(listeners[asks.HTTPGet.Port] + asks.HTTPGet.Path); status != http.StatusOK {
-			t.Errorf("the probe %+v: %d %s", asks, status, body)
+		if status, body := processtest.Get(listeners[probe.HTTPGet.Port] + probe.HTTPGet.Path); status != http.StatusOK {
+			t.Errorf("the probe %+v: %d %s", probe, status, body)
 		}
 	}
 	scraped := d.Spec.Template.Metadata.Annotations["prometheus.io/path"]
@@ -204,18 +206,19 @@ func TestProbesAreAnsweredWhereTheyAsk(t *testing.T) {
 	}
 	all.read(t, "HorizontalPodAutoscaler", &scaling)
 	if to := scaling.Spec.ScaleTargetRef; to.Kind != "Deployment" || to.Name != d.Metadata.Name {
-		t.Errorf("%+v is scaled", to)
+		t.Errorf("the autoscaler scales %+v", to)
 	}
 	for _, metric := range scaling.Spec.Metrics {
 		if name := metric.Pods.Metric.Name; name != "" && i.Metric(name) < 0 {
-			t.Errorf("it is scaled by %s, which is not there", name)
+			t.Errorf("the autoscaler uses the missing metric %s", name)
 		}
 	}
 }
 
-func TestServiceIngressAndBudgetMeanThePods(t *testing.T) {
+// Service, ingress and disruption budget select the pods of the deployment.
+func TestKubernetes_Selectors(t *testing.T) {
 	t.Parallel()
-	all := rendered(t)
+	all := render(t)
 	var d deployment
 	all.read(t, "Deployment", &d)
 	var service struct {
@@ -238,16 +241,16 @@ func TestServiceIngressAndBudgetMeanThePods(t *testing.T) {
 		"deployment": d.Spec.Selector.MatchLabels, "service": service.Spec.Selector, "budget": budget.Spec.Selector.MatchLabels,
 	} {
 		if len(selected) == 0 || !maps.Equal(selected, own) {
-			t.Errorf("the %s is of %v, the pods are %v", what, selected, own)
+			t.Errorf("the %s selects %v, the pods have %v", what, selected, own)
 		}
 	}
 	if budget.Spec.MaxUnavailable != 1 {
-		t.Errorf("%d may be away at once", budget.Spec.MaxUnavailable)
+		t.Errorf("%d pods may be unavailable", budget.Spec.MaxUnavailable)
 	}
 	offered := map[string]bool{}
 	for _, port := range service.Spec.Ports {
 		if port.TargetPort != "http" {
-			t.Errorf("the service shows port %s of the pods", port.TargetPort)
+			t.Errorf("the service uses port %s of the pods", port.TargetPort)
 		}
 		offered[port.Name] = true
 	}
@@ -270,6 +273,6 @@ func TestServiceIngressAndBudgetMeanThePods(t *testing.T) {
 	all.read(t, "Ingress", &ingress)
 	to := ingress.Spec.Rules[0].HTTP.Paths[0].Backend.Service
 	if to.Name != service.Metadata.Name || !offered[to.Port.Name] {
-		t.Errorf("the ingress leads to %+v", to)
+		t.Errorf("the ingress uses the backend %+v", to)
 	}
 }

@@ -18,9 +18,8 @@ import (
 // metricName matches the names of the metrics in an expression.
 var metricName = regexp.MustCompile(`\b(?:tallycast|process|go|redis)_[a-z_]+`)
 
-// shownMetrics returns the names and the values of labels that an instance shows
-// which has taken a like.
-func shownMetrics(t *testing.T) (names map[string]bool, text string) {
+// instanceMetrics returns the names of an instance's metrics after a like, and the page.
+func instanceMetrics(t *testing.T) (names map[string]bool, text string) {
 	t.Helper()
 	i := startInstance(t, "--store", redistest.Start(t, redistest.Options{}).URL(0))
 	if status, _ := like(t, client, i.URL, "default/likes/hello", "visitor-1"); status != http.StatusOK {
@@ -39,7 +38,7 @@ func shownMetrics(t *testing.T) (names map[string]bool, text string) {
 	return names, text
 }
 
-// expressions returns those of the dashboard and of the alerts, by where they are.
+// expressions returns the expressions of dashboard and alerts, by their place.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -89,57 +88,56 @@ func expressions(t *testing.T) map[string]string {
 	return all
 }
 
-// A metric that was renamed leaves a panel empty and an alert silent, which nobody
-// would notice.
-func TestDashboardAndAlertsAskForWhatIsThere(t *testing.T) {
+// All metrics and labels in the dashboard and the alerts exist. A missing one would leave a
+// panel empty and an alert silent.
+func TestMonitoring_MetricsExist(t *testing.T) {
 	t.Parallel()
-	names, text := shownMetrics(t)
+	names, text := instanceMetrics(t)
 	all := expressions(t)
 	if len(all) < 20 {
 		t.Fatalf("only %d expressions", len(all))
 	}
 	label := regexp.MustCompile(`\b(reason|limit)=~?"([^"$]*)"`)
 	used := 0
-	for where, expression := range all {
+	for place, expression := range all {
 		for _, name := range metricName.FindAllString(expression, -1) {
 			used++
 			if !names[name] {
-				t.Errorf("%s: there is no %s", where, name)
+				t.Errorf("%s: there is no %s", place, name)
 			}
 		}
 		for _, match := range label.FindAllStringSubmatch(expression, -1) {
 			for value := range strings.SplitSeq(match[2], "|") {
 				if !strings.Contains(text, match[1]+`="`+value+`"`) {
-					t.Errorf("%s: there is no %s %q", where, match[1], value)
+					t.Errorf("%s: there is no %s %q", place, match[1], value)
 				}
 			}
 		}
 	}
 	if used == 0 {
-		t.Error("no metric was looked for")
+		t.Error("no expression has a metric")
 	}
 }
 
-func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
+// Prometheus's own check accepts the configuration and the alerts.
+func TestMonitoring_PrometheusConfiguration(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Fatalf("this test asks Prometheus's own check: apt-get install prometheus (%v)", err)
-	}
+	requireTool(t, "promtool")
 	if out, err := exec.Command("promtool", "check", "config", "prometheus/prometheus.yml").CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
 }
 
-// Each alert is explained to who gets it.
-func TestTheREADMEExplainsEachAlert(t *testing.T) {
+// The README explains each alert.
+func TestMonitoring_AlertsExplained(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where := range expressions(t) {
-		if alert, ok := strings.CutPrefix(where, "alert "); ok && !strings.Contains(string(readme), "`"+alert+"`") {
-			t.Errorf("deploy/README.md does not say what to do about %s", alert)
+	for place := range expressions(t) {
+		if alert, ok := strings.CutPrefix(place, "alert "); ok && !strings.Contains(string(readme), "`"+alert+"`") {
+			t.Errorf("deploy/README.md does not explain %s", alert)
 		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// visit is a way to watch a topic: it hands each frame to note until the connection
-// ends, for the reason that is returned, or ctx does.
-type visit func(ctx context.Context, by *http.Client, url, topic string, note func(frame string)) error
+// subscriber subscribes to a topic by one transport. It passes each frame to receive until
+// ctx ends or the connection does, and returns the reason.
+type subscriber func(ctx context.Context, client *http.Client, url, topic string, receive func(frame string)) error
 
-// visitStream watches by Server-Sent Events, by a client's way.
-func visitStream(ctx context.Context, by *http.Client, url, topic string, note func(string)) error {
+// subscribeStream subscribes by Server-Sent Events.
+func subscribeStream(ctx context.Context, client *http.Client, url, topic string, receive func(string)) error {
 	request, err := http.NewRequestWithContext(ctx, "GET", url+"/v1/stream?topic="+topic, nil)
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	response, err := by.Transport.RoundTrip(request) // without the client's limit in time
+	response, err := client.Transport.RoundTrip(request) // without the client's limit in time
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func visitStream(ctx context.Context, by *http.Client, url, topic string, note f
 	scanner := bufio.NewScanner(response.Body)
 	for scanner.Scan() {
 		if frame, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
-			note(frame)
+			receive(frame)
 		}
 	}
 	if err := scanner.Err(); err != nil {
@@ -49,10 +49,10 @@ func visitStream(ctx context.Context, by *http.Client, url, topic string, note f
 	return io.EOF
 }
 
-// visitSocket watches by WebSocket, by a client's way.
-func visitSocket(ctx context.Context, by *http.Client, url, topic string, note func(string)) error {
+// subscribeSocket subscribes by WebSocket.
+func subscribeSocket(ctx context.Context, client *http.Client, url, topic string, receive func(string)) error {
 	socket, _, err := websocket.Dial(ctx, url+"/v1/ws?topic="+topic,
-		&websocket.DialOptions{HTTPClient: &http.Client{Transport: by.Transport}})
+		&websocket.DialOptions{HTTPClient: &http.Client{Transport: client.Transport}})
 	if err != nil {
 		return err
 	}
@@ -62,46 +62,47 @@ func visitSocket(ctx context.Context, by *http.Client, url, topic string, note f
 		if err != nil {
 			return err
 		}
-		note(string(frame))
+		receive(string(frame))
 	}
 }
 
-// visits are the ways by which pages watch.
-var visits = map[string]visit{"stream": visitStream, "socket": visitSocket}
+// subscribers are the transports of pages.
+var subscribers = map[string]subscriber{"stream": subscribeStream, "socket": subscribeSocket}
 
-// live is what a page hears when its numbers are current.
+// live is the frame that tells a page that its counts are current.
 const live = `{"event":"live"}`
 
-// heard is a frame that a page was sent.
-type heard struct {
-	frame string
-	at    time.Time
+// receivedFrame is a frame that a page received.
+type receivedFrame struct {
+	text string
+	at   time.Time
 }
 
-// page is an open page: what it was sent.
+// page is an open page.
 type page struct {
-	kind string // of visit
+	transport string // key of subscribers
 
-	mu     sync.Mutex
-	frames []heard
-	cuts   int   // how often it was cut off, or found no place
-	err    error // why it was cut off for good
+	mu          sync.Mutex
+	frames      []receivedFrame
+	disconnects int   // how often its connection ended or was refused
+	err         error // why it is disconnected; nil if it reconnects
 }
 
-func (p *page) note(frame string) {
+func (p *page) receive(frame string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.frames = append(p.frames, heard{frame, time.Now()})
+	p.frames = append(p.frames, receivedFrame{frame, time.Now()})
 }
 
-// seen returns what the page was sent so far, and why it was cut off if it was.
-func (p *page) seen() (frames []heard, cuts int, err error) {
+// state returns the frames so far, the number of disconnects, and why the page is
+// disconnected.
+func (p *page) state() (frames []receivedFrame, disconnects int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]heard(nil), p.frames...), p.cuts, p.err
+	return slices.Clone(p.frames), p.disconnects, p.err
 }
 
-// awaitCount waits until the page shows count, and returns since when.
+// awaitCount waits until the page shows count and returns when it received that frame.
 func (p *page) awaitCount(t *testing.T, count int) time.Time {
 	t.Helper()
 	return p.await(t, fmt.Sprintf(`"count":%d,`, count))
@@ -110,105 +111,105 @@ func (p *page) awaitCount(t *testing.T, count int) time.Time {
 func (p *page) await(t *testing.T, text string) (at time.Time) {
 	t.Helper()
 	processtest.Eventually(t, "a frame with "+text, func() bool {
-		frames, _, err := p.seen()
+		frames, _, err := p.state()
 		for _, f := range frames {
-			if strings.Contains(f.frame, text) {
+			if strings.Contains(f.text, text) {
 				at = f.at
 				return true
 			}
 		}
 		if err != nil {
-			t.Fatalf("the %s was cut off: %v", p.kind, err)
+			t.Fatalf("the %s was disconnected: %v", p.transport, err)
 		}
 		return false
 	})
 	return at
 }
 
-// count returns what a page shows that was sent frames.
-func (p *page) count(frames []heard) (count int) {
+// count returns the count that a page shows after frames.
+func (p *page) count(frames []receivedFrame) (count int) {
 	for _, f := range frames {
 		var change struct {
 			Topic string
 			Count int
 		}
-		if json.Unmarshal([]byte(f.frame), &change) == nil && change.Topic != "" {
+		if json.Unmarshal([]byte(f.text), &change) == nil && change.Topic != "" {
 			count = change.Count
 		}
 	}
 	return count
 }
 
-// onlyGrows checks that a page of one topic never went back, also where it was cut off
-// between.
-func (p *page) onlyGrows(t *testing.T) {
+// checkVersions checks that the versions of a page with one topic only grow, also across
+// connections.
+func (p *page) checkVersions(t *testing.T) {
 	t.Helper()
-	frames, _, _ := p.seen()
+	frames, _, _ := p.state()
 	newest := int64(-1)
 	for _, f := range frames {
 		var change struct {
 			Topic   string
 			Version int64
 		}
-		if err := json.Unmarshal([]byte(f.frame), &change); err != nil {
-			t.Errorf("the %s was sent %q: %v", p.kind, f.frame, err)
+		if err := json.Unmarshal([]byte(f.text), &change); err != nil {
+			t.Errorf("the %s received %q: %v", p.transport, f.text, err)
 		}
 		if change.Topic != "" && change.Version < newest {
-			t.Errorf("the %s went from version %d to %d", p.kind, newest, change.Version)
+			t.Errorf("the %s went from version %d to %d", p.transport, newest, change.Version)
 		}
 		newest = max(newest, change.Version)
 	}
 }
 
-func openStream(t *testing.T, by *http.Client, url, topic string) *page {
+func openStream(t *testing.T, client *http.Client, url, topic string) *page {
 	t.Helper()
-	return open(t, "stream", by, url, topic)
+	return open(t, "stream", client, url, topic)
 }
 
-func openSocket(t *testing.T, by *http.Client, url, topic string) *page {
+func openSocket(t *testing.T, client *http.Client, url, topic string) *page {
 	t.Helper()
-	return open(t, "socket", by, url, topic)
+	return open(t, "socket", client, url, topic)
 }
 
-// open opens a page, which is not to be cut off, and waits until it is current.
-func open(t *testing.T, kind string, by *http.Client, url, topic string) *page {
+// open opens a page and waits until it is live.
+func open(t *testing.T, transport string, client *http.Client, url, topic string) *page {
 	t.Helper()
-	p := tryOpen(t, kind, by, url, topic)
+	p := tryOpen(t, transport, client, url, topic)
 	p.await(t, live)
 	return p
 }
 
-// tryOpen opens a page and waits until it is current or was refused.
-func tryOpen(t *testing.T, kind string, by *http.Client, url, topic string) *page {
+// tryOpen opens a page and waits until it is live or refused.
+func tryOpen(t *testing.T, transport string, client *http.Client, url, topic string) *page {
 	t.Helper()
-	p := &page{kind: kind}
-	p.keep(t, func(ctx context.Context) {
-		err := visits[kind](ctx, by, url, topic, p.note)
+	p := &page{transport: transport}
+	p.run(t, func(ctx context.Context) {
+		err := subscribers[transport](ctx, client, url, topic, p.receive)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.cuts, p.err = 1, err
+		p.disconnects, p.err = 1, err
 	})
 	processtest.Eventually(t, "a page", func() bool {
-		frames, _, err := p.seen()
-		return err != nil || slices.ContainsFunc(frames, func(f heard) bool { return f.frame == live })
+		frames, _, err := p.state()
+		return err != nil || slices.ContainsFunc(frames, func(f receivedFrame) bool { return f.text == live })
 	})
 	return p
 }
 
-// openAgain opens a page that comes back by itself when it is cut off, as browsers do.
-func openAgain(t *testing.T, kind string, by *http.Client, url, topic string) *page {
+// openReconnecting opens a page that reconnects like a browser.
+func openReconnecting(t *testing.T, transport string, client *http.Client, url, topic string) *page {
 	t.Helper()
-	p := &page{kind: kind}
-	p.keep(t, func(ctx context.Context) {
+	p := &page{transport: transport}
+	p.run(t, func(ctx context.Context) {
 		for {
-			_ = visits[kind](ctx, by, url, topic, p.note) // whatever the reason
+			_ = subscribers[transport](ctx, client, url, topic, p.receive) // for any reason
 			p.mu.Lock()
-			p.cuts++
+			p.disconnects++
 			p.mu.Unlock()
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Second): // the least that a browser waits
+			case <-time.After(time.Second): // the shortest wait of a browser
 			}
 		}
 	})
@@ -216,14 +217,14 @@ func openAgain(t *testing.T, kind string, by *http.Client, url, topic string) *p
 	return p
 }
 
-// keep lets a page run until the test ends.
-func (p *page) keep(t *testing.T, run func(ctx context.Context)) {
+// run runs a page until the test ends.
+func (p *page) run(t *testing.T, connect func(ctx context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx; the cleanup waits for it
 		defer close(done)
-		run(ctx)
+		connect(ctx)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -231,17 +232,17 @@ func (p *page) keep(t *testing.T, run func(ctx context.Context)) {
 	})
 }
 
-// like posts as visitor, or as nobody in particular, and returns the answer.
-func like(t *testing.T, by *http.Client, url, topic, visitor string, header ...string) (status, count int) {
+// like sends a like of visitor, if not empty, and returns status and count.
+func like(t *testing.T, client *http.Client, url, topic, visitor string, header ...string) (status, count int) {
 	t.Helper()
-	status, count, err := tryLike(t.Context(), by, url, topic, visitor, header...)
+	status, count, err := tryLike(t.Context(), client, url, topic, visitor, header...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return status, count
 }
 
-func tryLike(ctx context.Context, by *http.Client, url, topic, visitor string, header ...string) (status, count int, err error) {
+func tryLike(ctx context.Context, client *http.Client, url, topic, visitor string, header ...string) (status, count int, err error) {
 	body := ""
 	if visitor != "" {
 		body = `{"visitor":"` + visitor + `"}`
@@ -254,7 +255,7 @@ func tryLike(ctx context.Context, by *http.Client, url, topic, visitor string, h
 	for i := 0; i+1 < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := by.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -1,6 +1,6 @@
-// Package deploy_test runs what this directory ships: the proxy's configuration
-// in front of real instances and a real Redis, and the settings of the compose
-// file and of the service unit.
+// Package deploy_test runs the files of this directory: the proxies' configurations in
+// front of real instances and a real Redis, and the settings of the compose file, the
+// manifests and the service unit.
 package deploy_test
 
 import (
@@ -19,8 +19,8 @@ import (
 // binary is the program under test, built once.
 var binary string
 
-// atOnce is how many tests run at the same time: most of their time is waiting.
-const atOnce = 6
+// parallel is how many tests run at the same time. Most of them wait.
+const parallel = 8
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tallycast-deploy")
@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
+	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
@@ -50,7 +50,7 @@ func startInstance(t *testing.T, args ...string) *processtest.Instance {
 
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Timeout}
 
-// clientFrom returns a client whose requests come from that loopback address.
+// clientFrom returns a client that sends from a loopback address.
 func clientFrom(address string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &http.Client{

@@ -12,11 +12,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// startRedis starts redis-server with the configuration that is shipped, and
-// arguments for what is of this place.
+// startRedis starts redis-server with the shipped configuration; args override the parts
+// that depend on the machine.
 func startRedis(t *testing.T, args ...string) (address string) {
 	t.Helper()
-	needs(t, "redis-server")
+	requireTool(t, "redis-server")
 	address = processtest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	server := processtest.Start(t, "redis-server", nil, append([]string{absolute(t, "redis/redis.conf"),
@@ -34,8 +34,8 @@ func startRedis(t *testing.T, args ...string) (address string) {
 	return address
 }
 
-// judge starts an instance on a store, which must find nothing to complain of.
-func judge(t *testing.T, store string) {
+// checkWithoutWarnings checks that an instance on a store works and reports no warning.
+func checkWithoutWarnings(t *testing.T, store string) {
 	t.Helper()
 	i := startInstance(t, "--store", store)
 	if status, count := like(t, client, i.URL, "default/likes/hello", "visitor-1"); status != http.StatusOK || count != 1 {
@@ -57,23 +57,25 @@ func judge(t *testing.T, store string) {
 	}
 }
 
-func TestAnInstanceHasNothingAgainstTheRedisThatIsShipped(t *testing.T) {
+// An instance has no warnings about a Redis with the shipped configuration.
+func TestRedis_ShippedConfiguration(t *testing.T) {
 	t.Parallel()
-	judge(t, "redis://"+startRedis(t)+"/0")
+	checkWithoutWarnings(t, "redis://"+startRedis(t)+"/0")
 }
 
-func TestTheUserThatIsShippedMayDoWhatIsNeeded(t *testing.T) {
+// The shipped Redis user has all the rights that an instance needs.
+func TestRedis_ShippedUser(t *testing.T) {
 	t.Parallel()
 	users, err := os.ReadFile("redis/users.acl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(string(users), ">change-me") != 2 {
-		t.Error("users.acl has other passwords than those that everybody sees are none")
+		t.Error("users.acl contains other passwords than the placeholder change-me")
 	}
-	path := filepath.Join(t.TempDir(), "users.acl") // Redis may write it
+	path := filepath.Join(t.TempDir(), "users.acl") // Redis may write the file
 	if err := os.WriteFile(path, users, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	judge(t, "redis://tallycast:change-me@"+startRedis(t, "--aclfile", path)+"/0")
+	checkWithoutWarnings(t, "redis://tallycast:change-me@"+startRedis(t, "--aclfile", path)+"/0")
 }

@@ -11,31 +11,30 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// presser likes through one address until it is stopped, each time as another visitor.
-type presser struct {
-	stop func() (acknowledged int) // and waits
-	// answered returns how many likes were acknowledged so far.
-	answered func() int
+// liker sends likes, each of another visitor, until it is stopped.
+type liker struct {
+	stop         func() (acknowledged int) // and waits for the last response
+	acknowledged func() int
 }
 
-// startPressing likes topic through url. A like that gets no answer is said again,
-// which counts once; one that is refused fails the test.
-func startPressing(t *testing.T, url, topic string) *presser {
+// startLiking sends likes for topic to url. It repeats a like without a response, which
+// counts once; a refused like fails the test.
+func startLiking(t *testing.T, url, topic string) *liker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var mu sync.Mutex
-	var pressing sync.WaitGroup
+	var liking sync.WaitGroup
 	acknowledged := 0
 	read := func() int {
 		mu.Lock()
 		defer mu.Unlock()
 		return acknowledged
 	}
-	pressing.Go(func() { // ends with ctx
+	liking.Go(func() { // ends with ctx
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for n, tries := 1, 0; ctx.Err() == nil; <-tick.C {
-			// Not with ctx: what was sent is answered.
+			// Not ctx: a like that was sent gets its response.
 			status, _, err := tryLike(context.Background(), client, url, topic, fmt.Sprintf("visitor-%d", n))
 			switch {
 			case err != nil && tries < 100:
@@ -51,39 +50,39 @@ func startPressing(t *testing.T, url, topic string) *presser {
 			}
 		}
 	})
-	p := &presser{answered: read, stop: func() int {
+	l := &liker{acknowledged: read, stop: func() int {
 		cancel()
-		pressing.Wait()
+		liking.Wait()
 		return read()
 	}}
-	t.Cleanup(func() { p.stop() })
-	return p
+	t.Cleanup(func() { l.stop() })
+	return l
 }
 
-// While likes come, a reload refuses none, and pages stay as they are; those of Caddy,
-// which closes them, come back by themselves and have missed nothing.
-func TestAReloadRefusesNoLikeAndLeavesEveryPageCurrent(t *testing.T) {
+// A reload under load refuses no like. Pages stay connected; if the proxy is Caddy, which
+// closes them, they reconnect and show the current count.
+func TestProxies_Reload(t *testing.T) {
 	t.Parallel()
-	behindEach(t, func(t *testing.T, s shipped) {
+	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/reload"
-		instances, _ := share(t, 2, "--drain", "0s", "--rate-limit", "off")
-		f := s.start(t, s.path, nil, instances...)
+		instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
+		running := p.start(t, p.config, nil, instances...)
 		var pages []*page
 		for range 2 {
-			pages = append(pages, openAgain(t, "stream", client, f.url, topic), openAgain(t, "socket", client, f.url, topic))
+			pages = append(pages, openReconnecting(t, "stream", client, running.url, topic), openReconnecting(t, "socket", client, running.url, topic))
 		}
-		presser := startPressing(t, f.url, topic)
+		liker := startLiking(t, running.url, topic)
 		likes := func(n int) {
 			t.Helper()
-			before := presser.answered()
-			processtest.Eventually(t, "likes", func() bool { return t.Failed() || presser.answered() >= before+n })
+			before := liker.acknowledged()
+			processtest.Eventually(t, "likes", func() bool { return t.Failed() || liker.acknowledged() >= before+n })
 		}
 		likes(10)
-		f.reload(t)
-		if f.cutsPages {
-			processtest.Eventually(t, "the sockets were closed", func() bool {
+		running.reload(t)
+		if running.reloadDisconnects {
+			processtest.Eventually(t, "the sockets are disconnected", func() bool {
 				for _, p := range pages {
-					if _, cuts, _ := p.seen(); p.kind == "socket" && cuts == 0 {
+					if _, disconnects, _ := p.state(); p.transport == "socket" && disconnects == 0 {
 						return false
 					}
 				}
@@ -91,24 +90,24 @@ func TestAReloadRefusesNoLikeAndLeavesEveryPageCurrent(t *testing.T) {
 			})
 		}
 		likes(10)
-		acknowledged := presser.stop()
-		// 5 s are promised from the end of a fault; a page that was cut off waits first.
-		processtest.Within(t, 10*time.Second, "every page is current", func() bool {
+		acknowledged := liker.stop()
+		// 5 s are promised after a fault; a disconnected page waits before it reconnects.
+		processtest.Within(t, 10*time.Second, "every page shows the current count", func() bool {
 			for _, p := range pages {
-				if frames, _, _ := p.seen(); p.count(frames) != acknowledged {
+				if frames, _, _ := p.state(); p.count(frames) != acknowledged {
 					return false
 				}
 			}
 			return true
 		})
 		for _, p := range pages {
-			_, cuts, _ := p.seen()
-			if cuts > 0 && !f.cutsPages {
-				t.Errorf("a %s was cut off", p.kind)
+			_, disconnects, _ := p.state()
+			if disconnects > 0 && !running.reloadDisconnects {
+				t.Errorf("a %s was disconnected", p.transport)
 			}
-			p.onlyGrows(t)
-			t.Logf("a %s was cut off %d times, and shows %d likes", p.kind, cuts, acknowledged)
+			p.checkVersions(t)
+			t.Logf("a %s was disconnected %d times and shows %d likes", p.transport, disconnects, acknowledged)
 		}
-		openSocket(t, client, f.url, topic).awaitCount(t, acknowledged)
+		openSocket(t, client, running.url, topic).awaitCount(t, acknowledged)
 	})
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// startPrometheus starts Prometheus with the configuration that is shipped, of which
-// only the instances are this place's own, and returns its URL.
+// startPrometheus starts Prometheus with the shipped configuration and returns its URL.
+// The test replaces the instances, and the interval of scrapes and rules, to wait less.
 func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
 	t.Helper()
-	needs(t, "prometheus")
+	requireTool(t, "prometheus")
 	dir, address := t.TempDir(), processtest.FreeAddress(t)
 	for _, name := range []string{"prometheus.yml", "alerts.yml"} {
 		text, err := os.ReadFile(filepath.Join("prometheus", name))
@@ -29,6 +29,7 @@ func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
 			targets = append(targets, `"`+strings.TrimPrefix(i.Internal, "http://")+`"`)
 		}
 		text = regexp.MustCompile(`"tally-.*"`).ReplaceAll(text, []byte(strings.Join(targets, ", ")))
+		text = regexp.MustCompile(`_interval: .*`).ReplaceAll(text, []byte("_interval: 1s"))
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,8 +46,8 @@ func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
 	return "http://" + address
 }
 
-// ask returns the series that an expression has now.
-func ask(t *testing.T, prometheus, expression string) (series []json.RawMessage) {
+// query returns the series of an expression.
+func query(t *testing.T, prometheus, expression string) (series []json.RawMessage) {
 	t.Helper()
 	var answer struct {
 		Status, Error string
@@ -59,9 +60,9 @@ func ask(t *testing.T, prometheus, expression string) (series []json.RawMessage)
 	return answer.Data.Result
 }
 
-// alerting returns the states of the alerts that are not at rest; rules that cannot be
-// evaluated fail the test.
-func alerting(t *testing.T, prometheus string) map[string]string {
+// alerts returns the states of pending and firing alerts. A rule that cannot be evaluated
+// fails the test.
+func alerts(t *testing.T, prometheus string) map[string]string {
 	t.Helper()
 	var answer struct {
 		Data struct {
@@ -88,44 +89,44 @@ func alerting(t *testing.T, prometheus string) map[string]string {
 	return states
 }
 
-// asked are the panels that an operator was promised.
-var asked = []string{"Viewers", "Likes a second", "Delivery lag", "Stale instances", "Viewers that left, by reason"}
+// promisedPanels are the panels that every dashboard has.
+var promisedPanels = []string{"Viewers", "Likes a second", "Delivery lag", "Stale instances", "Viewers that left, by reason"}
 
-// What Prometheus makes of an instance that serves fills every panel and wakes nobody;
-// of one that was killed it does.
-func TestPrometheusFillsTheDashboardAndNoticesADeadInstance(t *testing.T) {
+// Instances fill every panel of the dashboard and cause no alert. A killed instance causes
+// an alert.
+func TestPrometheus_PanelsAndAlerts(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/hello"
-	instances, _ := share(t, 2, "--drain", "0s", "--rate-limit", "off")
+	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
 	prometheus := startPrometheus(t, instances...)
 	openStream(t, client, instances[0].URL, topic)
 	openSocket(t, client, instances[1].URL, topic)
-	startPressing(t, instances[0].URL, topic)
+	startLiking(t, instances[0].URL, topic)
 	panels := map[string]string{}
-	for where, expression := range expressions(t) {
-		if title, ok := strings.CutPrefix(where, "panel "); ok {
+	for name, expression := range expressions(t) {
+		if title, ok := strings.CutPrefix(name, "panel "); ok {
 			panels[title] = strings.ReplaceAll(expression, "$instance", ".*")
 		}
 	}
-	for _, title := range asked {
+	for _, title := range promisedPanels {
 		found := false
-		for where := range panels {
-			found = found || strings.HasPrefix(where, title+": ")
+		for name := range panels {
+			found = found || strings.HasPrefix(name, title+": ")
 		}
 		if !found {
 			t.Errorf("the dashboard has no panel %s", title)
 		}
 	}
-	for where, expression := range panels {
-		if strings.Contains(expression, "redis_node_usable") { // of a Cluster
-			ask(t, prometheus, expression)
+	for name, expression := range panels {
+		if strings.Contains(expression, "redis_node_usable") { // only in a Cluster
+			query(t, prometheus, expression)
 			continue
 		}
-		processtest.Eventually(t, "figures of the panel "+where, func() bool { return len(ask(t, prometheus, expression)) > 0 })
+		processtest.Eventually(t, "values in the panel "+name, func() bool { return len(query(t, prometheus, expression)) > 0 })
 	}
-	if states := alerting(t, prometheus); len(states) > 0 {
-		t.Errorf("nothing is wrong, and there are alerts: %v", states)
+	if states := alerts(t, prometheus); len(states) > 0 {
+		t.Errorf("alerts without a fault: %v", states)
 	}
 	instances[1].Kill()
-	processtest.Eventually(t, "an alert", func() bool { return alerting(t, prometheus)["TallycastInstanceGone"] != "" })
+	processtest.Eventually(t, "an alert", func() bool { return alerts(t, prometheus)["TallycastInstanceGone"] != "" })
 }

@@ -3,6 +3,8 @@ package deploy_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,36 +13,68 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// behindAll opens a page by each transport behind every proxy, all of them in front of
-// the same instances, with the configuration that is shipped.
-func behindAll(t *testing.T, topic string, instances ...*processtest.Instance) (pages []*page, url string) {
-	t.Helper()
-	for _, s := range fronts {
-		f := s.start(t, s.path, nil, instances...)
-		pages = append(pages, openStream(t, client, f.url, topic), openSocket(t, client, f.url, topic))
-		url = f.url
-	}
-	return pages, url
+// beat is how often an open page is sent something if nothing changes.
+const beat = 25 * time.Second
+
+// idleTimeouts matches the timeouts of a shipped configuration that end an open page to
+// which nothing is sent.
+var idleTimeouts = map[string]*regexp.Regexp{
+	"nginx":   regexp.MustCompile(`(?m)^\s*(?:proxy_read_timeout|proxy_send_timeout)\s+(\S+);`),
+	"HAProxy": regexp.MustCompile(`(?m)^\s*timeout (?:client|server|tunnel)\s+(\S+)`),
+	"Caddy":   regexp.MustCompile(`(?m)^\s*(?:read_timeout|write_timeout)\s+(\S+)`), // 0: no limit
 }
 
-// sit lets time pass, in which no page may be cut off.
-func sit(t *testing.T, pages []*page, length time.Duration) {
-	t.Helper()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for began := time.Now(); time.Since(began) < length; <-tick.C {
-		for _, p := range pages {
-			if _, _, err := p.seen(); err != nil {
-				t.Fatalf("the %s was cut off after %s of silence: %v", p.kind, time.Since(began), err)
+// An open page that is sent nothing but beats reaches no idle timeout, even if an instance
+// hangs for a minute.
+func TestProxies_IdleTimeouts(t *testing.T) {
+	t.Parallel()
+	for name, p := range proxies {
+		text, err := os.ReadFile(p.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := idleTimeouts[name].FindAllStringSubmatch(string(text), -1)
+		if len(found) < 2 {
+			t.Errorf("%s: found the timeouts %q", name, found)
+		}
+		for _, match := range found {
+			timeout, err := time.ParseDuration(match[1])
+			if err != nil || timeout != 0 && timeout < beat+time.Minute {
+				t.Errorf("%s: %q, %v", name, strings.TrimSpace(match[0]), err)
 			}
 		}
 	}
 }
 
-// checkAtOnce presses likes, count of which the topic has already, until each page has
-// had one within 100 ms: the machine may be busy, a proxy that gathers never is so
-// quick.
-func checkAtOnce(t *testing.T, pages []*page, url, topic string, count int) {
+// openBehindAll opens a page by each transport behind every proxy. All proxies have the
+// same instances and run with the shipped configuration.
+func openBehindAll(t *testing.T, topic string, instances ...*processtest.Instance) (pages []*page, url string) {
+	t.Helper()
+	for _, p := range proxies {
+		running := p.start(t, p.config, nil, instances...)
+		pages = append(pages, openStream(t, client, running.url, topic), openSocket(t, client, running.url, topic))
+		url = running.url
+	}
+	return pages, url
+}
+
+// waitConnected lets time pass. No page may lose its connection meanwhile.
+func waitConnected(t *testing.T, pages []*page, length time.Duration) {
+	t.Helper()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < length; <-tick.C {
+		for _, p := range pages {
+			if _, _, err := p.state(); err != nil {
+				t.Fatalf("the %s was disconnected after %s of silence: %v", p.transport, time.Since(began), err)
+			}
+		}
+	}
+}
+
+// checkLatency sends likes to a topic that has count likes, until each page received one
+// within 100 ms. A busy machine may delay some; a proxy that buffers delays all.
+func checkLatency(t *testing.T, pages []*page, url, topic string, count int) {
 	t.Helper()
 	const promised, tries = 100 * time.Millisecond, 40
 	best := map[*page]time.Duration{}
@@ -49,73 +83,80 @@ func checkAtOnce(t *testing.T, pages []*page, url, topic string, count int) {
 	}
 	for range tries {
 		count++
-		pressed := time.Now()
+		sent := time.Now()
 		if status, _ := like(t, client, url, topic, fmt.Sprintf("visitor-%d", count)); status != http.StatusOK {
 			t.Fatalf("a like: %d", status)
 		}
-		kept := true
+		fast := true
 		for _, p := range pages {
-			best[p] = min(best[p], p.awaitCount(t, count).Sub(pressed))
-			kept = kept && best[p] <= promised
+			best[p] = min(best[p], p.awaitCount(t, count).Sub(sent))
+			fast = fast && best[p] <= promised
 		}
-		if kept {
+		if fast {
 			return
 		}
 	}
 	for _, p := range pages {
 		if best[p] > promised {
-			t.Errorf("of %d likes none was with the %s before %s", tries, p.kind, best[p])
+			t.Errorf("none of %d likes reached the %s within %s", tries, p.transport, best[p])
 		}
 	}
 }
 
-// Only the beats of the service are heard, for longer than any of the timeouts that
-// are shipped.
-func TestPagesSitThroughSilenceThatIsLongerThanAnyTimeout(t *testing.T) {
+// Pages that are sent nothing but beats stay connected. The long form waits for longer
+// than any shipped timeout; the short form waits for one beat.
+func TestPages_SilentTopic(t *testing.T) {
 	t.Parallel()
-	const topic, silence = "default/likes/silence", 95 * time.Second
-	instances, _ := share(t, 2, "--drain", "0s", "--rate-limit", "off")
-	pages, url := behindAll(t, topic, instances...)
-	sit(t, pages, silence)
+	const topic = "default/likes/silence"
+	silence, beats := beat+4*time.Second, 1
+	if processtest.Long() {
+		silence, beats = 95*time.Second, 3
+	}
+	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
+	pages, url := openBehindAll(t, topic, instances...)
+	waitConnected(t, pages, silence)
 	for _, p := range pages {
-		frames, _, _ := p.seen()
-		beats := 0
-		for _, f := range frames[2:] { // after the snapshot and live
-			if f.frame != `{"event":"beat"}` {
-				t.Errorf("the %s heard %s", p.kind, f.frame)
+		frames, _, _ := p.state()
+		frames = frames[2:] // after the snapshot and live
+		for _, f := range frames {
+			if f.text != `{"event":"beat"}` {
+				t.Errorf("the %s received %s", p.transport, f.text)
 			}
-			beats++
 		}
-		if least := int(silence/beat) - 1; beats < least {
-			t.Errorf("the %s heard %d beats in %s", p.kind, beats, silence)
+		if len(frames) < beats {
+			t.Errorf("the %s received %d beats in %s, want %d", p.transport, len(frames), silence, beats)
 		}
 	}
-	checkAtOnce(t, pages, url, topic, 0)
+	checkLatency(t, pages, url, topic, 0)
 }
 
-// It is the beats' 25 s and not the proxies' patience that is short: an instance that
-// hangs for more than a minute and says nothing at all keeps its pages.
-func TestPagesOutlastAnInstanceThatHangsForMoreThanAMinute(t *testing.T) {
+// Pages keep the connection to an instance that hangs. The long form waits for more than
+// a minute, the usual idle timeout of proxies.
+func TestPages_HungInstance(t *testing.T) {
 	t.Parallel()
-	const topic, hangs = "default/likes/hangs", 70 * time.Second
+	const topic = "default/likes/hangs"
+	hangs := 15 * time.Second
+	if processtest.Long() {
+		hangs = 70 * time.Second
+	}
 	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off")
-	pages, url := behindAll(t, topic, i)
+	pages, url := openBehindAll(t, topic, i)
 	i.Signal(syscall.SIGSTOP)
-	sit(t, pages, hangs)
+	waitConnected(t, pages, hangs)
 	for _, p := range pages {
-		if frames, _, _ := p.seen(); len(frames) != 2 {
-			t.Errorf("the %s heard something while the instance hung: %v", p.kind, frames)
+		if frames, _, _ := p.state(); len(frames) != 2 {
+			t.Errorf("the %s received frames while the instance hung: %v", p.transport, frames)
 		}
 	}
 	i.Signal(syscall.SIGCONT)
-	processtest.Eventually(t, "the proxies know that it is back", func() bool {
+	processtest.Eventually(t, "the proxies use the instance again", func() bool {
 		status, _, err := tryLike(t.Context(), client, url, topic, "visitor-0")
 		return err == nil && status == http.StatusOK
 	})
-	checkAtOnce(t, pages, url, topic, 1)
+	checkLatency(t, pages, url, topic, 1)
 	for _, p := range pages {
-		if frames, cuts, _ := p.seen(); cuts > 0 || strings.Contains(fmt.Sprint(frames), "stale") {
-			t.Errorf("the %s noticed: %v", p.kind, frames)
+		if frames, disconnects, _ := p.state(); disconnects > 0 || strings.Contains(fmt.Sprint(frames), "stale") {
+			t.Errorf("the %s was disconnected or became stale: %v", p.transport, frames)
 		}
 	}
 }

@@ -17,66 +17,65 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// front is a proxy that runs with the configuration that is shipped for it.
-type front struct {
+// runningProxy is a proxy that runs with its shipped configuration.
+type runningProxy struct {
 	*processtest.Process
 	url string
-	// reload makes it read its configuration again and waits until it has.
+	// reload makes the proxy read its configuration again and waits until it did.
 	reload func(t *testing.T)
-	// cutsPages tells that a reload closes the pages that are open.
-	cutsPages bool
+	// reloadDisconnects reports whether a reload closes open pages.
+	reloadDisconnects bool
 }
 
-// shipped says what stands in a configuration file, and where the proxy starts.
-type shipped struct {
-	path  string
-	start func(t *testing.T, path string, certificate *certificate, instances ...*processtest.Instance) *front
+// proxy is a proxy that the project ships a configuration for.
+type proxy struct {
+	config string // path
+	start  func(t *testing.T, config string, certificate *certificate, instances ...*processtest.Instance) *runningProxy
 }
 
-var fronts = map[string]shipped{
+var proxies = map[string]proxy{
 	"nginx":   {"nginx.conf", startNginx},
 	"HAProxy": {"haproxy.cfg", startHAProxy},
 	"Caddy":   {"Caddyfile", startCaddy},
 }
 
-func startNginx(t *testing.T, path string, _ *certificate, instances ...*processtest.Instance) *front {
+func startNginx(t *testing.T, path string, _ *certificate, instances ...*processtest.Instance) *runningProxy {
 	t.Helper()
 	nginx := processtest.StartNginx(t, path, instances...)
-	f := &front{Process: nginx.Process, url: "http://" + nginx.Address}
-	f.reload = func(t *testing.T) { f.url = "http://" + nginx.Reload(t, instances...) }
-	return f
+	p := &runningProxy{Process: nginx.Process, url: "http://" + nginx.Address}
+	p.reload = func(t *testing.T) { p.url = "http://" + nginx.Reload(t, instances...) }
+	return p
 }
 
-// startHAProxy starts it as its image and its service unit do: a master, whose
-// workers serve.
-func startHAProxy(t *testing.T, path string, own *certificate, instances ...*processtest.Instance) *front {
+// startHAProxy starts HAProxy like its image and its service unit: a master with workers.
+func startHAProxy(t *testing.T, path string, own *certificate, instances ...*processtest.Instance) *runningProxy {
 	t.Helper()
-	needs(t, "haproxy")
+	requireTool(t, "haproxy")
 	address, master := processtest.FreeAddress(t), processtest.FreeAddress(t)
-	f, bind := &front{url: "http://" + address}, address
+	p, bind := &runningProxy{url: "http://" + address}, address
 	if own != nil {
-		f.url, bind = "https://"+address, address+" ssl crt "+own.both+" alpn h2,http/1.1"
+		p.url, bind = "https://"+address, address+" ssl crt "+own.both+" alpn h2,http/1.1"
 	}
 	env := []string{"TALLYCAST_BIND=" + bind}
 	for n := 1; n <= 3; n++ {
 		i := instances[(n-1)%len(instances)]
 		env = append(env, fmt.Sprintf("TALLYCAST_%d=%s", n, i.Address()))
 	}
-	f.Process = processtest.Start(t, "haproxy", env, "-W", "-S", master, "-f", absolute(t, path))
-	f.TerminateAtEnd() // its workers would outlive a kill
+	p.Process = processtest.Start(t, "haproxy", env, "-W", "-S", master, "-f", absolute(t, path))
+	p.TerminateAtEnd() // a kill would leave its workers
 	loaded := func(times int) {
 		t.Helper()
 		processtest.Eventually(t, "HAProxy", func() bool {
-			if f.HasEnded() {
-				t.Fatalf("HAProxy ended:\n%s", f.Log)
+			if p.HasEnded() {
+				t.Fatalf("HAProxy ended:\n%s", p.Log)
 			}
-			return strings.Count(f.Log.String(), "Loading success") >= times
+			return strings.Count(p.Log.String(), "Loading success") >= times
 		})
 	}
 	loaded(1)
-	f.reload = func(t *testing.T) {
-		// As the signal USR2 would, which is lost while the master itself still starts:
-		// it answers here when it has.
+	p.reload = func(t *testing.T) {
+		// Like the signal USR2, which is lost while the master still starts. The socket
+		// answers after the start.
 		processtest.Eventually(t, "HAProxy's master", func() bool {
 			connection, err := net.Dial("tcp", master)
 			if err != nil {
@@ -88,15 +87,15 @@ func startHAProxy(t *testing.T, path string, own *certificate, instances ...*pro
 		})
 		loaded(2)
 	}
-	f.await(t, own)
-	return f
+	p.await(t, own)
+	return p
 }
 
-func startCaddy(t *testing.T, path string, own *certificate, instances ...*processtest.Instance) *front {
+func startCaddy(t *testing.T, path string, own *certificate, instances ...*processtest.Instance) *runningProxy {
 	t.Helper()
-	needs(t, "caddy")
+	requireTool(t, "caddy")
 	address, admin := processtest.FreeAddress(t), processtest.FreeAddress(t)
-	f := &front{url: "http://" + address, cutsPages: true}
+	p := &runningProxy{url: "http://" + address, reloadDisconnects: true}
 	var upstreams []string
 	for _, i := range instances {
 		upstreams = append(upstreams, i.Address())
@@ -107,31 +106,31 @@ func startCaddy(t *testing.T, path string, own *certificate, instances ...*proce
 		"CADDY_ADMIN=" + admin, "CADDY_HTTP_PORT=" + unused,
 	}
 	if own != nil {
-		f.url = "https://" + address
+		p.url = "https://" + address
 		env = append(env, "TALLYCAST_TLS=tls "+own.chain+" "+own.key)
 	}
-	env = append(env, "TALLYCAST_ADDRESS="+f.url)
+	env = append(env, "TALLYCAST_ADDRESS="+p.url)
 	arguments := []string{"--config", absolute(t, path), "--adapter", "caddyfile"}
-	f.Process = processtest.Start(t, "caddy", env, append([]string{"run"}, arguments...)...)
-	f.reload = func(t *testing.T) {
+	p.Process = processtest.Start(t, "caddy", env, append([]string{"run"}, arguments...)...)
+	p.reload = func(t *testing.T) {
 		again := processtest.Start(t, "caddy", env, append([]string{"reload", "--force", "--address", admin}, arguments...)...)
 		if code := again.ExitCode(); code != 0 {
 			t.Fatalf("caddy reload: exit %d\n%s", code, again.Log)
 		}
 	}
-	f.await(t, own)
-	return f
+	p.await(t, own)
+	return p
 }
 
-// await waits until the proxy passes requests on.
-func (f *front) await(t *testing.T, own *certificate) {
+// await waits until the proxy forwards requests.
+func (p *runningProxy) await(t *testing.T, own *certificate) {
 	t.Helper()
-	by := own.client()
+	client := own.client()
 	processtest.Eventually(t, "the proxy", func() bool {
-		if f.HasEnded() {
-			t.Fatalf("the proxy ended:\n%s", f.Log)
+		if p.HasEnded() {
+			t.Fatalf("the proxy ended:\n%s", p.Log)
 		}
-		response, err := by.Get(f.url + "/healthz")
+		response, err := client.Get(p.url + "/healthz")
 		if err != nil {
 			return false
 		}
@@ -140,10 +139,11 @@ func (f *front) await(t *testing.T, own *certificate) {
 	})
 }
 
-func needs(t *testing.T, tool string) {
+// requireTool fails the test if a program is missing.
+func requireTool(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {
-		t.Fatalf("this test runs a real %s: .ci/tools installs it (%v)", tool, err)
+		t.Fatalf("this test needs %s: .ci/tools installs it (%v)", tool, err)
 	}
 }
 
@@ -156,7 +156,7 @@ func absolute(t *testing.T, path string) string {
 	return path
 }
 
-// certificate is one for 127.0.0.1, in files.
+// certificate is a certificate for 127.0.0.1, in files.
 type certificate struct {
 	chain, key, both string
 	trusted          *x509.CertPool
@@ -164,7 +164,7 @@ type certificate struct {
 
 func newCertificate(t *testing.T) *certificate {
 	t.Helper()
-	server := httptest.NewTLSServer(http.NotFoundHandler()) // it has one for 127.0.0.1
+	server := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate for 127.0.0.1
 	server.Close()
 	own, dir := server.TLS.Certificates[0], t.TempDir()
 	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
@@ -186,8 +186,8 @@ func newCertificate(t *testing.T) *certificate {
 	return c
 }
 
-// client returns one that trusts the certificate and makes a connection a request;
-// without a certificate, one for plain HTTP.
+// client returns a client that trusts the certificate and opens a connection for each
+// request. Without a certificate it returns the client for plain HTTP.
 func (c *certificate) client() *http.Client {
 	if c == nil {
 		return client
