@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { launch, newVisitor, SCREENS } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
-import { assertUsable } from './usable.js';
+import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
 
 const TOKEN = 'a-token-that-only-the-owner-knows';

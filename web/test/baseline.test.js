@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { newerMembers, newerStyles } from './baseline.js';
 import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { web } from './project.js';
 import { eventually } from './wait.js';
@@ -52,7 +52,7 @@ async function newOldVisitor(t, options) {
   return visitor;
 }
 
-test('the browser of these tests lacks what the baseline lacks', async (t) => {
+test('the simulated baseline browser lacks newer features', async (t) => {
   const site = await startSite(t, { '/': {} });
   const { open } = await newOldVisitor(t);
   const page = await open(site.url);
@@ -181,7 +181,7 @@ const ALLOWED = /** @type {Record<string, string>} */ ({
   'text-wrap': 'lines break elsewhere',
 });
 
-test('style sheets use nothing that the baseline lacks, unless nothing is lost without it', async () => {
+test('style sheets use no feature newer than the baseline, except harmless ones', async () => {
   const read = (/** @type {string} */ path) => readFile(join(web, path), 'utf8');
   /** @type {Record<string, string>} */
   const sheets = {};
@@ -199,7 +199,7 @@ test('style sheets use nothing that the baseline lacks, unless nothing is lost w
   }
 });
 
-test('the check of style sheets finds what is newer', () => {
+test('newerStyles finds newer features', () => {
   const css = 'a{color:light-dark(red,blue);text-wrap:pretty;b:hover{color:red}}p:has(b){float:inline-start}@container (width>1px){i{color:red}}@scope (a){i{color:red}}';
   assert.deepEqual(newerStyles(css), [':has', '@scope', 'float: inline-start', 'light-dark()', 'rules within rules', 'text-wrap'].sort());
 });

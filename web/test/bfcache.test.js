@@ -5,14 +5,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enginesOr, showsIn, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
 
 const BODY = '<tally-like page="post"></tally-like><tally-readers local></tally-readers><tally-visitors local></tally-visitors>';
 
 for (const name of enginesOr('firefox')) {
-  test(`${name}: a page that was left is current when somebody comes back`, async (t) => {
+  test(`${name}: a page is current after going back to it`, async (t) => {
     const site = await startSite(t, { '/': { body: BODY }, '/next': { tag: '' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();

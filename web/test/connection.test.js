@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
 
@@ -30,7 +30,7 @@ const noteStatus = (context) =>
 /** @param {import('playwright-core').Page} page */
 const status = (page) => page.evaluate(() => /** @type {any} */ (window).statuses.at(-1));
 
-test('a policy that forbids the socket and lets requests through costs nothing but the socket', async (t) => {
+test('a policy that forbids only the socket leads to the stream at once', async (t) => {
   const pages = { '/': { ...COUNT, headers: {} } };
   const site = await startSite(t, pages);
   const host = site.api.replace('http://', '');
@@ -59,7 +59,7 @@ test('a policy that forbids the socket and lets requests through costs nothing b
   await shows(page, 'tally-count', 1);
 });
 
-test('a page that states the integrity of its script loads nothing else, and streams all the same', async (t) => {
+test('a script with integrity loads no second script, and can stream', async (t) => {
   const pages = { '/': { ...COUNT, tag: '', headers: {} } };
   const site = await startSite(t, pages);
   const gallery = await import('node:crypto');
@@ -88,7 +88,7 @@ test('a page that states the integrity of its script loads nothing else, and str
   assert.equal(await page.evaluate(() => !!customElements.get('tally-count')), false);
 });
 
-test('a page on the second-best way tries the best again', async (t) => {
+test('a page on a fallback tries the socket again', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -117,7 +117,7 @@ test('a page on the second-best way tries the best again', async (t) => {
   assert.equal(sockets, 2);
 });
 
-test('a stream that brings nothing is given up for questions, and these keep the number current', async (t) => {
+test('polling replaces a silent stream', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -136,7 +136,7 @@ test('a stream that brings nothing is given up for questions, and these keep the
   await shows(page, 'tally-count', 1);
 });
 
-test('a page that comes back from the back/forward cache is current', async (t) => {
+test('a page restored from the back/forward cache is current', async (t) => {
   const site = await startSite(t, { '/': COUNT, '/next': {} });
   const { context } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -154,7 +154,7 @@ test('a page that comes back from the back/forward cache is current', async (t) 
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).statuses), ['live', 'away', 'live']);
 });
 
-test('nothing heard for a minute is a dead connection', async (t) => {
+test('a connection without a frame for a minute is replaced', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -181,7 +181,7 @@ test('nothing heard for a minute is a dead connection', async (t) => {
   assert.equal(sockets, 2);
 });
 
-test('a page that was hidden for an hour held nothing, and is current at once', async (t) => {
+test('a page hidden for an hour has no connection, and is current when shown', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -208,7 +208,7 @@ test('a page that was hidden for an hour held nothing, and is current at once', 
   assert.equal(sockets, 2);
 });
 
-test('a page that leaves all it followed has its connection for what comes next, and lets it go when nothing does', async (t) => {
+test('a connection without topics is kept for a few seconds, then closed', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context, complaints, open } = await newVisitor(t, browser);
   await noteStatus(context);
@@ -235,7 +235,7 @@ test('a page that leaves all it followed has its connection for what comes next,
   assert.deepEqual(complaints, []);
 });
 
-test('a page that is rendered ahead connects, and counts, when it is looked at', async (t) => {
+test('a prerendered page connects and counts when it is shown', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors><tally-readers></tally-readers>' } });
   const { context } = await newVisitor(t, browser);
   await context.addInitScript(() => {
@@ -262,7 +262,7 @@ test('a page that is rendered ahead connects, and counts, when it is looked at',
   assert.equal(posts, 1);
 });
 
-test('an origin that is not allowed is told once, to the console, and does not ask again until the page is seen again', async (t) => {
+test('a forbidden origin is reported once and does not retry until the page is shown again', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
   const { context, complaints, open } = await newVisitor(t, browser);
   const other = site.url.replace('blog.example', 'elsewhere.example');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, numberOf, PERSON, remembered, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -16,7 +16,7 @@ after(() => browser?.close());
 /** @param {import('playwright-core').Page} page */
 const stored = (page) => page.evaluate(() => ({ ...localStorage }));
 
-test('claps: a press that lasts claps on, and all is sent at once after the pause', async (t) => {
+test('claps: a held button repeats, and a pause sends all claps at once', async (t) => {
   const site = await startSite(t, { '/post': { body: '<p style="margin:4em"><tally-claps page="post"></tally-claps></p>' } });
   const { open, context, complaints } = await newVisitor(t, browser);
   const page = await open(`${site.url}/post`);
@@ -40,7 +40,7 @@ test('claps: a press that lasts claps on, and all is sent at once after the paus
   assert.deepEqual(complaints, []);
 });
 
-test('claps: fifty at most, by keyboard too, and kept over a reload', async (t) => {
+test('claps: at most fifty, by keyboard too, and kept after a reload', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } });
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -55,7 +55,7 @@ test('claps: fifty at most, by keyboard too, and kept over a reload', async (t) 
   assert.equal(await numberOf(page, 'tally-claps'), '50');
 });
 
-test('claps: a page that is left during the pause sends what it has', async (t) => {
+test('claps: leaving the page sends them', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' }, '/next': {} });
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -65,7 +65,7 @@ test('claps: a page that is left during the pause sends what it has', async (t) 
   await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), 1));
 });
 
-test('reactions: a row of toggles by name, each live, each its own', async (t) => {
+test('reactions: each is a live toggle of its own metric', async (t) => {
   const site = await startSite(t, {
     '/': { body: '<tally-reactions page="post" reactions="heart=Love it, rocket, wow" count="heart=3"><b>fallback</b><i slot="wow">W</i></tally-reactions>' },
   });
@@ -101,7 +101,7 @@ test('reactions: a row of toggles by name, each live, each its own', async (t) =
   assert.deepEqual(complaints, []);
 });
 
-test('visitors: several on a page and on many pages count one, and nothing is stored', async (t) => {
+test('visitors: several elements and pages count one visitor, and store nothing', async (t) => {
   const body = '<header><tally-visitors></tally-visitors></header><footer><tally-visitors></tally-visitors></footer>';
   const site = await startSite(t, { '/': { body }, '/other': { body } });
   const { open, context, complaints } = await newVisitor(t, browser);
@@ -123,7 +123,7 @@ test('visitors: several on a page and on many pages count one, and nothing is st
   assert.deepEqual(complaints, []);
 });
 
-test('visitors: with consent one entry is kept, and the visitor is counted once for good', async (t) => {
+test('visitors: with consent one entry is stored, and the visitor is counted once for good', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors consent></tally-visitors>' }, '/page': { body: '<tally-visitors scope="page"></tally-visitors>' } });
   const { open, context } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -140,7 +140,7 @@ test('visitors: with consent one entry is kept, and the visitor is counted once 
   assert.equal(await countOf(site.service.url, 'default/visitors/page'), 1);
 });
 
-test('visitors: who was counted before there was consent is not counted again after it', async (t) => {
+test('visitors: consent after a visit does not count the visitor again', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors>' }, '/later': { body: '<tally-visitors consent></tally-visitors>' } });
   /** @type {((page: import('playwright-core').Page) => Promise<unknown>)[]} */
   const ways = [
@@ -166,7 +166,7 @@ test('visitors: who was counted before there was consent is not counted again af
   }
 });
 
-test('visitors: an element that is told its page after it was put there counts for that page alone', async (t) => {
+test('visitors: an element that gets its page after insertion counts for that page only', async (t) => {
   const site = await startSite(t, { '/': {} });
   const { open, context } = await newVisitor(t, browser);
   /** @type {string[]} */
@@ -184,7 +184,7 @@ test('visitors: an element that is told its page after it was put there counts f
   assert.deepEqual(posts, ['/v1/default/visitors/named']);
 });
 
-test('views: one in half an hour, by the same element', async (t) => {
+test('views: one in half an hour', async (t) => {
   const site = await startSite(t, { '/post': { body: '<tally-visitors metric="views" scope="page"></tally-visitors>' } });
   const { open } = await newVisitor(t, browser);
   const page = await open(`${site.url}/post`);
@@ -194,7 +194,7 @@ test('views: one in half an hour, by the same element', async (t) => {
   assert.equal(await countOf(site.service.url, 'default/views/post'), 1);
 });
 
-test('readers: pages that are open, and seen, count while they are', async (t) => {
+test('readers: open and visible pages count', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
   const { open, complaints } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -211,7 +211,7 @@ test('readers: pages that are open, and seen, count while they are', async (t) =
   assert.deepEqual(complaints, []);
 });
 
-test('readers: where only a stream gets through, the page is present all the same', async (t) => {
+test('readers: a page with only a stream is present', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
   const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
@@ -220,7 +220,7 @@ test('readers: where only a stream gets through, the page is present all the sam
   await shows(page, 'tally-readers', 1);
 });
 
-test('who asks not to be counted, who is no person, and who is local, is not', async (t) => {
+test('privacy signals, bots and localhost are not counted', async (t) => {
   const body = '<tally-visitors></tally-visitors><tally-readers></tally-readers><tally-like page="post"></tally-like>';
   const site = await startSite(t, { '/': { body } });
   const local = site.url.replace('blog.example', 'localhost');
@@ -260,7 +260,7 @@ test('who asks not to be counted, who is no person, and who is local, is not', a
   }
 });
 
-test('on localhost, too, a browser that asks not to be tracked is not counted, and the console says so', async (t) => {
+test('the console on localhost says that a privacy signal prevents counting', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors local></tally-visitors><tally-readers local></tally-readers>' } });
   const { context } = await newVisitor(t, browser);
   await context.addInitScript("Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })");
@@ -272,7 +272,7 @@ test('on localhost, too, a browser that asks not to be tracked is not counted, a
   await eventually(() => assert.match(told.join(), /^tallycast: tally-\w+ counts nobody: this browser asks not to be tracked$/));
 });
 
-test('top: the most liked in order, numbers live, the order asked again and rows moved', async (t) => {
+test('top: rows in order with live numbers, reordered later', async (t) => {
   const body = '<tally-top limit="3" href="/posts/{key}"><ol><li><a href="/posts/b" data-page="b">The second</a></li></ol></tally-top>';
   const site = await startSite(t, { '/': { body } });
   for (const [key, likes] of /** @type {[string, number][]} */ ([['a', 1], ['b', 3], ['c/d e', 2], ['z', 0]])) {

@@ -3,10 +3,10 @@
  * names those that a run uses, separated by commas.
  */
 import assert from 'node:assert/strict';
-import { chromiumEngine } from './chromium.js';
-import { firefoxEngine } from './firefox.js';
+import { chromiumEngine } from './chromium-engine.js';
+import { firefoxEngine } from './firefox-engine.js';
 import { eventually } from './wait.js';
-import { webkitEngine } from './webkit.js';
+import { webkitEngine } from './webkit-engine.js';
 
 /**
  * @typedef {object} Tab a page of one visitor, with storage of its own

@@ -25,7 +25,7 @@ after(async () => {
 });
 
 for (const name of ['vue', 'svelte']) {
-  test(`${name}: rendered on a server, hydrated without a word, live after`, async (t) => {
+  test(`${name}: rendered on a server, hydrated without a warning, live after`, async (t) => {
     const dir = join(project, name);
     await cp(join(web, 'examples', name), dir, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
     // In development it tells what it finds other than it rendered it.

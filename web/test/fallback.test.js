@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, showsIn, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -17,8 +17,8 @@ const HEADS = {
 };
 
 for (const name of enginesOr('chromium')) {
-  test(`${name}: numbers are live without a socket, those of new elements too`, async (t) => {
-    /** @type {Record<string, import('./host.js').Site>} */
+  test(`${name}: numbers are live without a socket, also in new elements`, async (t) => {
+    /** @type {Record<string, import('./site.js').Site>} */
     const pages = {};
     const site = await startSite(t, pages, { local: true });
     const engine = await startEngine(name, t);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enginesOr, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { eventually } from './wait.js';
 
 const TOKEN = 'a-token-that-only-the-owner-knows';
@@ -69,8 +69,8 @@ function overlaps(width) {
 }
 
 for (const name of enginesOr('chromium')) {
-  test(`${name}: no element overlaps its neighbour in a row or a grid, with 0 to 9 digits, from left and from right`, async (t) => {
-    /** @type {Record<string, import('./host.js').Site>} */
+  test(`${name}: no element overlaps its neighbour in rows and grids, with 0 to 9 digits, left to right and right to left`, async (t) => {
+    /** @type {Record<string, import('./site.js').Site>} */
     const pages = {};
     for (let digits = 0; digits <= 9; digits++) {
       pages[`/ltr/${digits}`] = { body: body(digits), head: '<meta name="viewport" content="width=device-width">' };
@@ -91,7 +91,7 @@ for (const name of enginesOr('chromium')) {
     }
   });
 
-  test(`${name}: the list of the most liked keeps its numbers beside its titles, and its neighbour beside it`, async (t) => {
+  test(`${name}: tally-top overlaps neither its titles nor its neighbour`, async (t) => {
     const rows = LAYOUTS.map((style) => `<div style="${style}"><tally-top metric="wow" limit="9"></tally-top><span>${TEXT}</span></div>`).join('');
     const list = { head: '<style>body{margin:0;font:16px/1.4 sans-serif}main{padding:8px;box-sizing:border-box}</style>', body: `<main>${rows}</main>` };
     const site = await startSite(t, { '/ltr': list, '/rtl': { ...list, html: 'lang="en" dir="rtl"' } }, { local: true, flags: [`--admin-token=${TOKEN}`] });
@@ -139,7 +139,7 @@ for (const name of enginesOr('chromium')) {
     }
   });
 
-  test(`${name}: the numbers at the foot of the demo's pages have their place`, async (t) => {
+  test(`${name}: the number in the demo's footer fits`, async (t) => {
     const site = await startSite(t, {}, { local: true, flags: ['--demo', `--admin-token=${TOKEN}`] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();

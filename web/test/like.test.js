@@ -56,7 +56,7 @@ test('two browsers see each other’s like', async (t) => {
   assert.deepEqual([...a.complaints, ...b.complaints], []);
 });
 
-test('the heart answers in the frame of the press', async (t) => {
+test('a press shows in the same task', async (t) => {
   const { page } = await firstReader(t);
   await assertLike(service.url, TOPIC, 'somebody-else');
   await shows(page, HEART, 1);
@@ -69,7 +69,7 @@ test('the heart answers in the frame of the press', async (t) => {
   assert.deepEqual(seen, ['true', '2']);
 });
 
-test('a reload keeps the heart red', async (t) => {
+test('a reload keeps the heart pressed', async (t) => {
   const { page } = await firstReader(t);
   await press(page, HEART);
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
@@ -79,7 +79,7 @@ test('a reload keeps the heart red', async (t) => {
   await shows(page, HEART, 1);
 });
 
-test('nothing is stored before a press, and one entry after', async (t) => {
+test('nothing is stored before a press, one entry after it', async (t) => {
   const { page } = await firstReader(t);
   const keys = () => page.evaluate(() => Object.keys(localStorage));
   assert.deepEqual(await keys(), []);
@@ -87,7 +87,7 @@ test('nothing is stored before a press, and one entry after', async (t) => {
   assert.deepEqual(await keys(), [`tallycast:v1:${service.url}/`]);
 });
 
-test('quick presses settle on the last', async (t) => {
+test('after quick presses the last one counts', async (t) => {
   const { page, context } = await firstReader(t);
   let inFlight = 0;
   let most = 0;
@@ -111,7 +111,7 @@ test('quick presses settle on the last', async (t) => {
   assert.equal(most, 1, 'one write in flight a topic');
 });
 
-test('an own press never moves the number twice', async (t) => {
+test('an own press changes the number once', async (t) => {
   const { page } = await firstReader(t);
   await page.evaluate((selector) => {
     const number = document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]');
@@ -125,7 +125,7 @@ test('an own press never moves the number twice', async (t) => {
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['0', '1', '2']);
 });
 
-test('a press while offline is kept, and is sent later', async (t) => {
+test('a press while offline is sent later', async (t) => {
   const { page, context } = await firstReader(t);
   await context.setOffline(true);
   await press(page, HEART);
@@ -140,7 +140,7 @@ test('a press while offline is kept, and is sent later', async (t) => {
   await shows(page, HEART, 1);
 });
 
-test('a press that the page was closed on is sent by the next visit', async (t) => {
+test('a press that a closed page did not send is sent on the next visit', async (t) => {
   const { page, context, open } = await firstReader(t);
   await context.setOffline(true);
   await press(page, HEART);
@@ -152,7 +152,7 @@ test('a press that the page was closed on is sent by the next visit', async (t) 
   await shows(next, '.footer tally-count', 1);
 });
 
-test('three tabs of one visitor agree on the heart', async (t) => {
+test('three tabs of one visitor show the same state', async (t) => {
   const { page, open } = await firstReader(t);
   const others = [await open(service.url), await open(service.url)];
   for (const other of others) await live(other);
@@ -168,7 +168,7 @@ test('three tabs of one visitor agree on the heart', async (t) => {
   }
 });
 
-test('after a lost answer the wish is asserted until the service agrees, and counts once', async (t) => {
+test('after a lost answer the press is asserted again and counts once', async (t) => {
   const { page, context } = await firstReader(t);
   let asked = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
@@ -230,7 +230,7 @@ async function pressInFlight(t, respond) {
   return { page, before };
 }
 
-test('while a press is in flight frames are kept, and the answer decides', async (t) => {
+test('frames are held while a press is in flight', async (t) => {
   const { page, before } = await pressInFlight(t, async (route) => ({ response: await route.fetch() }));
   assert.equal(before, 1);
   const seen = await page.evaluate('seen');
@@ -240,7 +240,7 @@ test('while a press is in flight frames are kept, and the answer decides', async
   assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'what others did is not called the visitor’s');
 });
 
-test('of a press that is refused the visitor takes back its own, and others did the rest', async (t) => {
+test('a refused press is taken back apart from changes by others', async (t) => {
   const { page, before } = await pressInFlight(t, async () => ({
     status: 429, contentType: 'application/problem+json', headers: { 'Retry-After': '1' }, body: '{"code":"rate_limited","message":"Too many."}',
   }));
@@ -249,7 +249,7 @@ test('of a press that is refused the visitor takes back its own, and others did 
   assert.deepEqual(await page.evaluate('told'), [[1, 'visitor'], [0, 'visitor'], [3, 'server']]);
 });
 
-test('a press that could not be sent is kept for seven days, and no longer', async (t) => {
+test('an unsent press is kept for seven days', async (t) => {
   const { page, open } = await firstReader(t);
   const day = 86_400_000;
   for (const [age, count] of [[7 * day + 60_000, 0], [7 * day - 60_000, 1]]) {
@@ -267,7 +267,7 @@ test('a press that could not be sent is kept for seven days, and no longer', asy
   }
 });
 
-test('a refusal takes the press back and says why', async (t) => {
+test('a refusal takes the press back and shows a message', async (t) => {
   // One new topic an hour: the second heart is refused.
   service = await startService({ flags: ['--new-topic-limit=1/h'] });
   t.after(() => service.stop());
@@ -288,7 +288,7 @@ test('a refusal takes the press back and says why', async (t) => {
   assert.equal(await hearts.nth(refused).locator('[part=number]').innerText(), '0');
 });
 
-test('a topic that the service does not know is told of, and not offered', async (t) => {
+test('an unknown topic is reported and has no button', async (t) => {
   const { page } = await firstReader(t);
   // A metric that was not declared.
   const { code, message } = await page.evaluate(async () => {

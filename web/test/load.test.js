@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike } from './process.js';
-import { storm } from './storm.js';
+import { storm } from './traffic.js';
 import { eventually } from './wait.js';
 
 /** Over how many updates that reach the page their cost is measured. */
@@ -65,7 +65,7 @@ async function openHigh(t, url) {
 /** @param {number} count */
 const names = (count) => Array.from({ length: count }, (_, i) => `page-${i}`);
 
-test('500 elements and 1,000 updates a second: scripts take less than a tenth of a core', async (t) => {
+test('500 elements at 1,000 updates a second: scripts use less than a tenth of a core', async (t) => {
   const pages = names(500);
   const site = await startSite(t, { '/': { body: pages.map((name) => `<tally-like page="${name}"></tally-like>`).join(' ') } }, { flags: UNLIMITED });
   const { page, cdp, complaints } = await openHigh(t, site.url);
@@ -98,7 +98,7 @@ test('500 elements and 1,000 updates a second: scripts take less than a tenth of
   assert.deepEqual(complaints, []);
 });
 
-test('a page that is open for long under steady changes keeps its memory', async (t) => {
+test('memory does not grow under steady changes', async (t) => {
   const pages = names(24);
   const body = pages
     .map((name) => `<p><tally-like page="${name}"></tally-like> <tally-claps page="${name}"></tally-claps> <tally-reactions page="${name}" reactions="heart,party"></tally-reactions> <tally-count page="${name}"></tally-count></p>`)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enginesOr, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { eventually } from './wait.js';
 
 /** @typedef {import('./engines.js').Tab} Tab */
@@ -81,7 +81,7 @@ const swapFirst = async (/** @type {string} */ path, /** @type {string} */ href)
 };
 
 for (const name of enginesOr('chromium')) {
-  test(`${name}: a page is named by its canonical link after client-side navigation`, async (t) => {
+  test(`${name}: the topic follows the canonical link after client-side navigation`, async (t) => {
     const site = await startSite(t, PAGES, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -106,7 +106,7 @@ for (const name of enginesOr('chromium')) {
       });
     }
 
-    await t.test('a link that is removed, and one that is inserted late', async () => {
+    await t.test('a link that is removed, and a link that is inserted late', async () => {
       await start('/de/posts/a', 'posts/a');
       await navigate(tab, addressFirst, '/about/');
       await means(tab, 'about');
@@ -116,7 +116,7 @@ for (const name of enginesOr('chromium')) {
       await means(tab, 'about');
     });
 
-    await t.test('a link that no router changes speaks of the first page', async () => {
+    await t.test('a link that the router does not change belongs to the first page', async () => {
       await start('/de/posts/a', 'posts/a');
       await navigate(tab, push, '/de/posts/b?x=1');
       await means(tab, 'de/posts/b');
@@ -126,7 +126,7 @@ for (const name of enginesOr('chromium')) {
       await means(tab, 'posts/a');
     });
 
-    await t.test('an address that changes its query, fragment or trailing slash alone', async () => {
+    await t.test('an address that changes only its query, fragment or trailing slash', async () => {
       await start('/de/posts/a', 'posts/a');
       for (const path of ['?utm=1', '#top', '/de/posts/a/', '/de/posts/a/index.html?b']) {
         await tab.evaluate((/** @type {string} */ path) => history.replaceState({}, '', path), path);
@@ -134,7 +134,7 @@ for (const name of enginesOr('chromium')) {
       }
     });
 
-    await t.test('a page that the router leaves without a link of its own', async () => {
+    await t.test('a page whose link the router does not update', async () => {
       await start('/de/posts/a', 'posts/a');
       await navigate(tab, headFirst, '/de/posts/b', '/posts/b');
       await means(tab, 'posts/b');
@@ -145,7 +145,7 @@ for (const name of enginesOr('chromium')) {
       await means(tab, 'posts/c');
     });
 
-    await t.test('a link that is the same in two pages of a router that replaces documents', async () => {
+    await t.test('the same link in two pages of a router that replaces documents', async () => {
       await start('/de/posts/a', 'posts/a');
       await navigate(tab, swapFirst, '/en/posts/a', '/posts/a');
       await means(tab, 'posts/a');
@@ -159,7 +159,7 @@ for (const name of enginesOr('chromium')) {
     });
   });
 
-  test(`${name}: a visit is counted for the page that the router shows`, async (t) => {
+  test(`${name}: a visit counts for the page that the router shows`, async (t) => {
     const pages = { ...PAGES, '/de/posts/a': { ...PAGES['/de/posts/a'], body: '<tally-visitors metric="views" scope="page" local></tally-visitors>' } };
     const site = await startSite(t, pages, { local: true });
     const engine = await startEngine(name, t);

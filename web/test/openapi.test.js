@@ -27,7 +27,7 @@ test('openapi.yaml has no errors and no warnings', async () => {
   assert.deepEqual(await lint(openapi), []);
 });
 
-test('the linter finds an operation without security and a reference to nothing', async (t) => {
+test('the linter finds a missing security entry and a broken reference', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'tallycast-openapi-'));
   t.after(() => rm(dir, { recursive: true }));
   const path = join(dir, 'openapi.yaml');

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { launch, newVisitor, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { makeProject, run, web } from './project.js';
 import { eventually } from './wait.js';
@@ -39,7 +39,7 @@ async function bundle(name, text, api) {
   return made.outputFiles[0].text.replaceAll('</script', '<\\/script');
 }
 
-test('what npm would publish is what is used, and nothing else', async () => {
+test('the package has its files and no others', async () => {
   const installed = join(project, 'node_modules/@tallycast/web');
   const { private: closed, license, exports, files, publishConfig } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
   assert.equal(closed, undefined);
@@ -52,14 +52,14 @@ test('what npm would publish is what is used, and nothing else', async () => {
   }
 });
 
-test('its types are those of its sources', async () => {
+test('the committed types match the sources', async () => {
   run(join(web, 'node_modules/.bin/tsc'), ['-p', join(web, 'tsconfig.types.json'), '--outDir', join(project, 'types')], project);
   const made = (await readdir(join(project, 'types'))).sort();
   assert.deepEqual((await readdir(join(web, 'types'))).sort(), made, 'run make generate');
   for (const name of made) assert.equal(await readFile(join(web, 'types', name), 'utf8'), await readFile(join(project, 'types', name), 'utf8'), `${name}: run make generate`);
 });
 
-test('its types let right use pass and catch wrong use', async () => {
+test('the types accept correct use and reject wrong use', async () => {
   await writeFile(
     join(project, 'use.tsx'),
     `import { connect, TallyError } from '@tallycast/web';
@@ -106,12 +106,12 @@ export function App() {
   assert.match(made.outputFiles[0].text, /customElements\.define/);
 });
 
-test('importing it on a server touches nothing', async () => {
+test('the package can be imported on a server', async () => {
   await writeFile(join(project, 'server.js'), "import { connect } from '@tallycast/web'; import { register } from '@tallycast/web/elements'; import '@tallycast/web/react'; register({ api: 'http://tally.example' }); console.log(connect({ api: 'http://tally.example' }).topic('default/likes/x').state.mine, Object.keys(globalThis).filter((name) => /tally/i.test(name)).length);");
   assert.equal(run(process.execPath, ['--no-warnings', 'server.js'], project), '0 0\n');
 });
 
-test('the client alone: subscribe, like, unlike, and a refusal with its code', async (t) => {
+test('client without elements: subscribe, like, unlike, refusal with a code', async (t) => {
   const pages = { '/': { tag: '', body: '' } };
   const site = await startSite(t, pages, { flags: ['--new-topic-limit=1/h'] });
   pages['/'].body = `<script>${await bundle(
@@ -139,7 +139,7 @@ test('the client alone: subscribe, like, unlike, and a refusal with its code', a
   await eventually(async () => assert.equal(await page.evaluate('tally.status'), 'away'));
 });
 
-test('React: rendered on a server, hydrated without a word, live after', async (t) => {
+test('React: rendered on a server, hydrated without a warning, live after', async (t) => {
   const app = `import { Like, TallyProvider, useTally } from '@tallycast/web/react';
 function Number() { const { count, mine, like } = useTally('default/likes/post', 41); return <button id="own" onClick={() => like()}>{count} of them {mine}</button>; }
 export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count={41} label="Love it" onChange={({ detail }) => (document.title = 'now ' + detail.count)}><b>41</b></Like><Number /><tally-visitors local={false} /></TallyProvider>;`;
@@ -169,7 +169,7 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   assert.deepEqual(complaints.filter((text) => !text.includes('React DevTools')), []);
 });
 
-test('what the README embeds is a released script, with its integrity', async (t) => {
+test('the README embeds a released script with its integrity', async (t) => {
   const readme = await readFile(join(web, 'README.md'), 'utf8');
   const [tag, name] = /<script [^>]*\/(tally-\w+\.js)"\s+integrity="[^>]*><\/script>/.exec(readme) ?? [];
   assert.ok(tag && name);
@@ -186,7 +186,7 @@ test('what the README embeds is a released script, with its integrity', async (t
   assert.deepEqual(complaints, []);
 });
 
-test('the plain example runs as it stands', async (t) => {
+test('the plain example works unchanged', async (t) => {
   const text = await readFile(join(web, 'examples/plain/index.html'), 'utf8');
   const pages = { '/': { tag: '', body: '' } };
   const site = await startSite(t, pages);

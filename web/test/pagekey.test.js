@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { enginesOr, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
 
@@ -63,7 +63,7 @@ for (const name of enginesOr('chromium')) {
     assert.ok(golden.length > 0);
   });
 
-  test(`${name}: page attributes of every form name one topic, and one that has no key is reported once`, async (t) => {
+  test(`${name}: all forms of a page attribute name one topic, and one without a key is reported once`, async (t) => {
     const site = await startSite(t, { '/x': { head: HEAD + '<script>said = []; console.warn = (...text) => said.push(text.join(" "))</script>' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -81,7 +81,7 @@ for (const name of enginesOr('chromium')) {
     assert.ok(messages.every((text) => /^tallycast: bad_topic tally-like: "[^]*" is not a percent-encoded path or URL of a page on this site$/.test(text)), messages.join('\n'));
   });
 
-  test(`${name}: tally-top recognises its links in every form, and links to the page of each key`, async (t) => {
+  test(`${name}: tally-top finds its links in all forms and links to each key's page`, async (t) => {
     const links = ['/posts/caf%C3%A9/', '/posts/a/index.html', '/posts/b/', 'https://blog.example/posts/c', '/posts/d?ref=top', './e', '/posts/q?b=2&amp;a=1', 'mailto:index', '#top'];
     const list = (/** @type {string} */ attributes, /** @type {string} */ children) => `<tally-top limit="20" ${attributes}>${children}</tally-top>`;
     const body =

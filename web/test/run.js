@@ -34,7 +34,7 @@ if (status === 0) {
   const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
     files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
   // Each file has a browser and a service of its own. What looks at frames, tasks or pictures has the machine too.
-  const alone = (/** @type {string} */ file) => /(load|press|screenshots)\.test\.js$/.test(file);
+  const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
   status = test(2, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
 }
 rmSync(dir, { recursive: true, force: true });

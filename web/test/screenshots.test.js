@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
-import { startSite } from './host.js';
-import { differs, STEADY } from './picture.js';
+import { startSite } from './site.js';
+import { differs, STEADY } from './screenshot.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
 
@@ -52,7 +52,7 @@ const MODES = [
   ['zoomed', 'lang="en"', { colorScheme: 'light', viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 }],
 ];
 
-test('every element looks as it did: light, dark, right to left, forced colours, zoomed to 400 %', async (t) => {
+test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %', async (t) => {
   const site = await startSite(
     t,
     Object.fromEntries(MODES.map(([name, html]) => [`/${name}`, { html, head: `<meta name="viewport" content="width=device-width">${STYLE}`, body: all(name) }])),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, pressedIn, showsIn, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -14,7 +14,7 @@ const BODY = '<p><tally-like page="post">?</tally-like> <tally-count page="post"
 const NO_SOCKET = '<script>WebSocket = class extends WebSocket { constructor() { super("ws://127.0.0.1:9/"); } }</script>';
 
 for (const name of enginesOr('firefox', 'webkit')) {
-  test(`${name}: a number is live, a press is kept over a reload, numbers come without a socket, the owner signs in`, async (t) => {
+  test(`${name}: live number, press, reload, fallback, dashboard sign-in`, async (t) => {
     const site = await startSite(t, { '/': { body: BODY }, '/refused': { head: NO_SOCKET, body: BODY } }, { local: true, flags: [`--admin-token=${TOKEN}`] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, press, pressed, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -30,7 +30,7 @@ async function startTwo(t) {
   return { site, other };
 }
 
-test('a like at one service is none at another of the same origin', async (t) => {
+test('likes of two services on one origin are separate', async (t) => {
   const { site, other } = await startTwo(t);
   const { open, complaints } = await newVisitor(t, browser);
   const here = await open(site.url);
@@ -53,7 +53,7 @@ test('a like at one service is none at another of the same origin', async (t) =>
   assert.deepEqual(complaints, []);
 });
 
-test('what a former release remembered is still known, and its unsent presses reach one service', async (t) => {
+test('a former release’s entry is read, and its unsent presses go to one service', async (t) => {
   const { site, other } = await startTwo(t);
   const { context, open } = await newVisitor(t, browser);
   const visitor = 'somebody-of-before';

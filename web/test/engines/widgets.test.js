@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, hoverIn, numberIn, pressedIn, showsIn, startEngine } from '../engines.js';
-import { startSite } from '../host.js';
+import { startSite } from '../site.js';
 import { assertLike, countOf, freePort, startService } from '../process.js';
 import { eventually } from '../wait.js';
 
@@ -34,7 +34,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
     const tab = await engine.open();
     const url = site.service.url;
 
-    await t.test('presses of two visitors, each seen by both', async () => {
+    await t.test('two visitors see each other’s presses', async () => {
       const other = await engine.open();
       for (const each of [tab, other]) await each.goto(site.url);
       for (const each of [tab, other]) await showsIn(each, 'tally-like', 0);
@@ -48,7 +48,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await other.close();
     });
 
-    await t.test('a press while offline is kept, said, and sent later', async () => {
+    await t.test('a press while offline shows a message and is sent later', async () => {
       await tab.goto(site.url);
       await showsIn(tab, 'tally-like', 1);
       await tab.evaluate(() => void (/** @type {any} */ (window).offline = true));
@@ -72,7 +72,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await fresh.close();
     });
 
-    await t.test('back to a page: its number is live', async () => {
+    await t.test('going back to a page: its number is live', async () => {
       await tab.goto(site.url);
       await showsIn(tab, 'tally-like', 3);
       await tab.goto(`${site.url}/claps`);
@@ -83,7 +83,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await showsIn(tab, 'tally-like', 4);
     });
 
-    await t.test('claps: a press that lasts claps on, and is sent at once', async () => {
+    await t.test('claps: a held button repeats, and all claps are sent at once', async () => {
       await tab.goto(`${site.url}/claps`);
       await showsIn(tab, 'tally-claps', 0);
       await hoverIn(tab, 'tally-claps');
@@ -96,7 +96,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await showsIn(tab, 'tally-claps', given);
     });
 
-    await t.test('reactions: each its own', async () => {
+    await t.test('reactions: each has its own count', async () => {
       await tab.goto(`${site.url}/reactions`);
       const click = async (/** @type {string} */ metric) => {
         const at = await tab.evaluate((metric) => {
@@ -124,14 +124,14 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await eventually(async () => assert.equal(await numberIn(tab, 'tally-readers'), '1'), 15_000);
     });
 
-    await t.test('the list of the most liked', async () => {
+    await t.test('most liked', async () => {
       for (const [key, likes] of /** @type {[string, number][]} */ ([['one', 1], ['two', 2]])) for (let i = 0; i < likes; i++) await assertLike(url, `default/wow/${key}`, `visitor-number-${i}`);
       await tab.goto(`${site.url}/top`);
       const rows = () => tab.evaluate(() => [...(document.querySelector('tally-top')?.shadowRoot?.querySelectorAll('li') ?? [])].map((row) => [row.querySelector('a')?.textContent, row.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]')?.textContent].join()));
       await eventually(async () => assert.deepEqual(await rows(), ['two,2', 'A title of its own,1']), 20_000);
     });
 
-    await t.test('languages, and what is no language', async () => {
+    await t.test('valid and invalid languages', async () => {
       await tab.goto(`${site.url}/languages`);
       for (const [i, short] of /** @type {[number, string | RegExp][]} */ ([[0, '1,234'], [1, '1.234'], [2, /^1.?234$/], [3, /^1.?234$/], [4, /^1.?234$/], [5, /^1.?234$/], [6, /^1.?234$/], [7, /^1.?234$/], [8, /^๑.?๒๓๔$/], [9, /^1.?234$/]])) {
         await eventually(async () => assert.match(String(await numberIn(tab, `#n${i}`)), short instanceof RegExp ? short : new RegExp(`^${short.replace('.', '\\.')}$`)));
@@ -140,7 +140,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       assert.deepEqual(await tab.evaluate(() => ['role', 'aria-label'].map((name) => document.querySelector('#m0')?.shadowRoot?.querySelector('[part=number]')?.getAttribute(name))), ['img', '123,456']);
     });
 
-    await t.test('the connection returns with the service', async () => {
+    await t.test('the page reconnects to the service', async () => {
       const port = await freePort();
       const own = await startService({ port, flags: ['--demo'] });
       const heart = 'tally-like[page=hello]';

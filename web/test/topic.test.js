@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -24,7 +24,7 @@ const CASES = /** @type {[path: string, head: string, key: string][]} */ ([
   ['/moved', '<link rel="canonical" href="/posts/three/?b=2&amp;a=1#x">', 'posts/three?a=1&b=2'],
 ]);
 
-test('an element is named by its page: canonical link, path, no trailing slash, index', async (t) => {
+test('the topic comes from the page’s address: canonical link, path, no trailing slash, index', async (t) => {
   const pages = Object.fromEntries(CASES.map(([path, head]) => [new URL(path, 'http://blog.example').pathname, { head, body: '<tally-like></tally-like>' }]));
   const site = await startSite(t, pages);
   const { open, complaints } = await newVisitor(t, browser);
@@ -40,7 +40,7 @@ test('an element is named by its page: canonical link, path, no trailing slash, 
   assert.deepEqual(complaints, []);
 });
 
-test('the script’s own address names the site, and an element may name another', async (t) => {
+test('the script’s address names the site, and an element can name another one', async (t) => {
   const body = '<tally-like page="post"></tally-like><tally-like id="other" site="default" page="post"></tally-like>';
   const pages = { '/': { query: '?site=blog', body } };
   const site = await startSite(t, pages, { flags: ['--site=blog=*'] });

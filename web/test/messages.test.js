@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
 import { clickIn, enginesOr, hoverIn, showsIn, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -39,7 +39,7 @@ function placeOf(selector, part) {
 
 for (const name of enginesOr('chromium')) {
   for (const anchors of [true, false]) {
-    test(`${name}: notes are at their element, wherever the page is scrolled to, ${anchors ? 'with' : 'without'} anchor positioning`, async (t) => {
+    test(`${name}: notes stay at their element when the page scrolls, ${anchors ? 'with' : 'without'} anchor positioning`, async (t) => {
       const head = STYLE + OFFLINE;
       const site = await startSite(t, { '/ltr': { head, body: bodyOf('ltr') }, '/rtl': { html: 'lang="en" dir="rtl"', head, body: bodyOf('rtl') } }, { local: true });
       const engine = await startEngine(name, t, { anchors });
@@ -73,7 +73,7 @@ for (const name of enginesOr('chromium')) {
     });
   }
 
-  test(`${name}: what is announced is rendered before it has text`, async (t) => {
+  test(`${name}: live regions are rendered before they have text`, async (t) => {
     const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like> <tally-claps page="post"></tally-claps>' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -92,7 +92,7 @@ for (const name of enginesOr('chromium')) {
   });
 }
 
-test('the accessibility tree has each live region before it has text', async (t) => {
+test('the accessibility tree has empty live regions', async (t) => {
   const token = 'a-token-that-only-the-owner-knows';
   const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like><tally-claps page="post"></tally-claps>' } });
   const service = await startService({ flags: [`--admin-token=${token}`] });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, live, newVisitor, press, SCREENS, shows } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
-import { assertUsable } from './usable.js';
+import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
 
 const PAGES = ['/', '/demo/', '/gallery'];
@@ -55,7 +55,7 @@ test('fifty hearts share one connection', async (t) => {
   assert.deepEqual(complaints, []);
 });
 
-test('hearts far from the viewport are not pushed to until they come near', async (t) => {
+test('hearts far from the viewport subscribe when they come near', async (t) => {
   const { context } = await newVisitor(t, browser, { viewport: { width: 800, height: 400 } });
   const page = await context.newPage();
   /** @type {string[]} */
@@ -68,7 +68,7 @@ test('hearts far from the viewport are not pushed to until they come near', asyn
   await eventually(() => assert.ok(asked.includes('default/likes/pleasures/someone-else')));
 });
 
-test('without JavaScript the heart is a form that posts and comes back', async (t) => {
+test('without JavaScript the heart is a form that returns to the page', async (t) => {
   const { open } = await newVisitor(t, browser, { javaScriptEnabled: false });
   for (const path of PAGES) {
     const page = await open(at(path));
@@ -83,7 +83,7 @@ test('without JavaScript the heart is a form that posts and comes back', async (
   }
 });
 
-test('axe finds nothing, light and dark, wide and narrow', async (t) => {
+test('axe finds no violation: light, dark, wide, narrow', async (t) => {
   const { open } = await newVisitor(t, browser, { reducedMotion: 'reduce' });
   for (const path of PAGES) {
     const page = await open(at(path));
@@ -99,7 +99,7 @@ test('axe finds nothing, light and dark, wide and narrow', async (t) => {
   t.diagnostic(`screenshots in ${shots}`);
 });
 
-test('the pages keep their own policy and ask nobody else', async (t) => {
+test('the pages obey their policy and load nothing from other origins', async (t) => {
   for (const path of PAGES) {
     const { context, complaints } = await newVisitor(t, browser);
     await context.addInitScript(() => {
@@ -125,7 +125,7 @@ test('the pages keep their own policy and ask nobody else', async (t) => {
   }
 });
 
-test('the theme chosen is there again, and the second window shows the same page', async (t) => {
+test('the chosen theme is kept, and the second window shows the same page', async (t) => {
   const { context, open } = await newVisitor(t, browser, { colorScheme: 'light' });
   const page = await open(at('/'));
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -143,7 +143,7 @@ test('the theme chosen is there again, and the second window shows the same page
 /** The gallery shows an element whose page cannot be one, and the console says so. */
 const unexpected = (/** @type {string} */ text) => !text.includes('"no//page"');
 
-test('the gallery prints what a page, its policy and the service need, and it is true', async (t) => {
+test('the gallery’s embed code, policy and flags are correct', async (t) => {
   const { open, complaints } = await newVisitor(t, browser, { permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await open(at('/gallery'));
   await live(page);
@@ -173,7 +173,7 @@ test('the gallery prints what a page, its policy and the service need, and it is
   assert.deepEqual(complaints.filter(unexpected), []);
 });
 
-test('the gallery’s maker refuses what the service would refuse', async (t) => {
+test('the gallery’s form rejects what the service rejects', async (t) => {
   const { open, complaints } = await newVisitor(t, browser);
   const page = await open(at('/gallery'));
   const field = (/** @type {string} */ name) => page.locator(`#builder [name=${name}]`);
@@ -220,7 +220,7 @@ test('the gallery’s maker refuses what the service would refuse', async (t) =>
   assert.deepEqual(complaints.filter(unexpected), []);
 });
 
-test('the gallery’s maker shows the element, and says where the audience is counted', async (t) => {
+test('the gallery’s form previews each element', async (t) => {
   const { open } = await newVisitor(t, browser);
   const page = await open(at('/gallery'));
   const element = page.locator('#builder [name=element]');
@@ -242,7 +242,7 @@ test('the gallery’s maker shows the element, and says where the audience is co
   assert.match(await page.locator('.result').innerText(), /--demo=false takes this gallery/);
 });
 
-test('the gallery’s copy buttons are seen, and hide no code', async (t) => {
+test('the gallery’s copy buttons are visible and cover no code', async (t) => {
   for (const { width, height } of SCREENS) {
     const { open } = await newVisitor(t, browser, { viewport: { width, height }, hasTouch: width < 500 });
     const page = await open(at('/gallery'));
@@ -259,7 +259,7 @@ test('the gallery’s copy buttons are seen, and hide no code', async (t) => {
   }
 });
 
-test('the gallery has every element at work, and rests when it is asked to', async (t) => {
+test('the gallery’s elements are live and can be paused', async (t) => {
   const { open } = await newVisitor(t, browser, { viewport: { width: 1280, height: 8000 } });
   const page = await open(at('/gallery'));
   await live(page);

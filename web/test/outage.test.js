@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('a store that is down takes the heart back and says why, and heals', async (t) => {
+test('a press is taken back while the store is down, and works again after', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const service = await startService({ store: redis.url });
@@ -50,7 +50,7 @@ test('a store that is down takes the heart back and says why, and heals', async 
   await shows(page, HEART, 2);
 });
 
-test('pages come back to a service that was restarted, and keep what was pressed meanwhile', async (t) => {
+test('pages reconnect to a restarted service and send the presses made meanwhile', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const first = await startService({ store: redis.url });
@@ -72,7 +72,7 @@ test('pages come back to a service that was restarted, and keep what was pressed
   await eventually(async () => assert.equal(await page.locator(`${HEART} [role=status]`).textContent(), ''), 2000);
 });
 
-test('where WebSockets are blocked a stream serves, and where streams are, questions', async (t) => {
+test('without WebSockets the page streams, without streams it polls', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
   for (const blocked of [['ws'], ['ws', 'stream']]) {
@@ -94,7 +94,7 @@ test('where WebSockets are blocked a stream serves, and where streams are, quest
   }
 });
 
-test('a hidden page lets go after ten seconds and is current when it is seen again', async (t) => {
+test('a hidden page disconnects after ten seconds and is current when shown', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
   const { context } = await newVisitor(t, browser);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('without a script each element is a form or a badge', async (t) => {
+test('without JavaScript each element is a form or a badge', async (t) => {
   const pages = { '/post': { body: '' } };
   const site = await startSite(t, pages);
   /** As the README has it. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, numberOf, PERSON, press, pressed, remembered, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf, startService } from './process.js';
 import { web } from './project.js';
 import { eventually } from './wait.js';
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('attributes that make no sense are passed over, and nothing else is', async (t) => {
+test('invalid attributes are ignored, valid ones are not', async (t) => {
   const body =
     ['1,234', 'abc', '-5', '1e999', '0x10', ''].map((count, i) => `<tally-count class="bad" page="bad-${i}" count="${count}">none</tally-count>`).join(' ') +
     '<tally-count id="room" page="room" count=" 12 "></tally-count><tally-count id="huge" page="huge" count="2251799813685248"></tally-count>' +
@@ -60,7 +60,7 @@ const STORAGES = {
 };
 
 for (const [how, script] of Object.entries(STORAGES)) {
-  test(`storage that is ${how} keeps nobody from pressing`, async (t) => {
+  test(`pressing works with storage that is ${how}`, async (t) => {
     const site = await startSite(t, { '/': HEART });
     const { context, open, complaints } = await newVisitor(t, browser);
     await context.addInitScript(script);
@@ -76,7 +76,7 @@ for (const [how, script] of Object.entries(STORAGES)) {
   });
 }
 
-test('what another tab clears is forgotten here, too', async (t) => {
+test('a tab follows when another tab clears the storage', async (t) => {
   const site = await startSite(t, { '/': HEART, '/other': {} });
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -90,7 +90,7 @@ test('what another tab clears is forgotten here, too', async (t) => {
   await shows(page, 'tally-like', 1);
 });
 
-test('a frame without an origin shows its number, and says what is refused', async (t) => {
+test('a frame without an origin shows its number and a refusal', async (t) => {
   const pages = { '/': { body: '', tag: '' } };
   const site = await startSite(t, pages);
   const inner = `<script type=module src=${site.api}/tally.js></script><tally-like page=post count=3></tally-like>`;
@@ -112,7 +112,7 @@ test('a frame without an origin shows its number, and says what is refused', asy
   assert.deepEqual(complaints, []);
 });
 
-test('a service that is away from the start leaves the page’s number, and gets the press later', async (t) => {
+test('a press is sent later if the service is away from the start', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post" count="41"></tally-like>' } });
   const { context } = await newVisitor(t, browser);
   let away = true;
@@ -130,7 +130,7 @@ test('a service that is away from the start leaves the page’s number, and gets
   assert.equal(await pressed(page, 'tally-like'), true);
 });
 
-test('the second-best way is loaded again where it could not be loaded at first', async (t) => {
+test('the fallback is loaded again after a failure', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
@@ -142,7 +142,7 @@ test('the second-best way is loaded again where it could not be loaded at first'
   assert.ok(tries > 1);
 });
 
-test('a proxy that names a date to come back at is not asked without end', async (t) => {
+test('a date in Retry-After does not cause a request loop', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context } = await newVisitor(t, browser);
   let asked = 0;
@@ -160,7 +160,7 @@ test('a proxy that names a date to come back at is not asked without end', async
   assert.ok(asked <= 25, `asked ${asked} times`);
 });
 
-test('elements that are moved stay what they are, and the service hears nothing of it', async (t) => {
+test('moved elements keep their state and send nothing', async (t) => {
   const names = ['a', 'b', 'c'];
   const body = `<main>${names.map((name) => `<tally-like page="${name}"></tally-like>`).join('')}</main><tally-readers page="here"></tally-readers><tally-reactions page="post" reactions="heart,party"></tally-reactions>`;
   const site = await startSite(t, { '/': { body } });
@@ -205,7 +205,7 @@ test('elements that are moved stay what they are, and the service hears nothing 
   assert.deepEqual(complaints, []);
 });
 
-test('an element that is removed while its press is on its way comes back pressed', async (t) => {
+test('an element removed during a request comes back pressed', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context, open, complaints } = await newVisitor(t, browser);
   /** @type {() => void} */
@@ -231,7 +231,7 @@ test('an element that is removed while its press is on its way comes back presse
   assert.deepEqual(complaints, []);
 });
 
-test('attributes that change in quick succession end on the last, by whatever way an element was made', async (t) => {
+test('after quick attribute changes the last one counts', async (t) => {
   const site = await startSite(t, { '/': { body: '<div id="made"></div><template><tally-like id="cloned" page="c"></tally-like></template>' } });
   for (const [i, key] of ['a', 'b', 'c'].entries()) for (let n = 0; n <= i; n++) await assertLike(site.service.url, `default/likes/${key}`, `visitor-${n}`);
   const { open, complaints } = await newVisitor(t, browser);
@@ -256,7 +256,7 @@ test('attributes that change in quick succession end on the last, by whatever wa
   assert.deepEqual(complaints, []);
 });
 
-test('properties that were set before the script ran count', async (t) => {
+test('properties set before the script ran are applied', async (t) => {
   const early = "<script>Object.assign(document.querySelector('tally-like'), { page: 'named', count: 7, label: 'Love it' })</script>";
   const site = await startSite(t, { '/': { body: `<tally-like></tally-like>${early}` } });
   const { context, open, complaints } = await newVisitor(t, browser);
@@ -269,7 +269,7 @@ test('properties that were set before the script ran count', async (t) => {
   assert.deepEqual(complaints, []);
 });
 
-test('the script twice, in two versions, by two addresses: one of them works, and all steer it', async (t) => {
+test('the first of several scripts registers the elements, and all control them', async (t) => {
   const pages = { '/': { tag: '', body: '<tally-like page="post"></tally-like><tally-visitors></tally-visitors>' } };
   const site = await startSite(t, pages, { flags: ['--site=blog=*'] });
   const released = (await readFile(`${web}/released/list.txt`, 'utf8')).split('\n')[0];
@@ -300,7 +300,7 @@ test('the script twice, in two versions, by two addresses: one of them works, an
   }
 });
 
-test('what frameworks write for no is no, and a telephone is no bot', async (t) => {
+test('the attribute value false means no, and a Cubot phone is not a bot', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-visitors consent="false"></tally-visitors>' }, '/local': { body: '<tally-visitors local="false"></tally-visitors>' } });
   const { open } = await newVisitor(t, browser, { userAgent: `${PERSON} CUBOT NOTE 20` });
   const page = await open(site.url);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -48,7 +48,7 @@ async function openOn(t, url, network) {
   return { page, emulate, complaints };
 }
 
-test('the press is painted with the next frame, by the browser’s own event timing', async (t) => {
+test('a press is painted in the next frame', async (t) => {
   const site = await startSite(t, { '/': { body: '<p style="margin:4em"><tally-like page="post"></tally-like> <tally-claps page="post"></tally-claps></p>' } }, { flags: ['--rate-limit=off'] });
   const { page, emulate } = await openOn(t, site.url);
   await shows(page, 'tally-like', 0);
@@ -84,7 +84,7 @@ test('the press is painted with the next frame, by the browser’s own event tim
   }
 });
 
-test('on a slow network the text shows first, presses show at once, and numbers come', async (t) => {
+test('slow network: text first, presses at once, numbers later', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post">12 likes</tally-like>' } });
   const { page, emulate, complaints } = await openOn(t, site.url, SLOW);
   await eventually(async () => assert.equal((await page.locator('tally-like').innerText({ timeout: 1000 })).trim(), '12 likes'));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
 import { enginesOr, hoverIn, numberIn, showsIn, startEngine } from './engines.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -18,7 +18,7 @@ before(async () => {
 after(() => browser?.close());
 
 for (const name of enginesOr('chromium')) {
-  test(`${name}: the number of claps does not flicker while the button is held`, async (t) => {
+  test(`${name}: the number does not flicker while claps are held`, async (t) => {
     const site = await startSite(t, { '/': { body: '<p style="margin:4em"><tally-claps page="post"></tally-claps></p>' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -47,7 +47,7 @@ for (const name of enginesOr('chromium')) {
     assert.ok(Number(mean) > 0.9, `the mean opacity is ${mean}`);
   });
 
-  test(`${name}: reactions are signs in colour`, async (t) => {
+  test(`${name}: reactions are in colour`, async (t) => {
     const site = await startSite(t, { '/': { body: '<tally-reactions page="post"></tally-reactions>' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -75,7 +75,7 @@ function borderContrast(selector) {
   return (both[0] + 0.05) / (both[1] + 0.05);
 }
 
-test('the border of a button that rests has a contrast of 3, and that of the text if more is asked for', async (t) => {
+test('button borders have a contrast of 3, and more with prefers-contrast', async (t) => {
   const body = '<tally-like page="post"></tally-like><tally-claps page="post"></tally-claps><tally-reactions page="post"></tally-reactions>';
   const style = (/** @type {string} */ paper, /** @type {string} */ ink) => `<style>:root{color-scheme:light dark}body{background:${paper};color:${ink}}</style>`;
   const site = await startSite(t, { '/white': { head: style('#fff', '#222'), body }, '/paper': { head: style('#faf6ef', '#1f1a17'), body }, '/black': { head: style('#000', '#ddd'), body }, '/slate': { head: style('#222', '#eee'), body } });
@@ -103,7 +103,7 @@ test('the border of a button that rests has a contrast of 3, and that of the tex
 /** The spacing of text that WCAG 2.2, 1.4.12 asks pages to bear. */
 const SPACING = '*{line-height:1.5!important;letter-spacing:.12em!important;word-spacing:.16em!important}p{margin-block-end:2em!important}';
 
-test('no page is wider than a window of 320 pixels, with the text spacing of WCAG too', async (t) => {
+test('pages fit 320 pixels, also with WCAG text spacing', async (t) => {
   const service = await startService({ flags: ['--demo', `--admin-token=${TOKEN}`] });
   t.after(() => service.stop());
   for (let i = 0; i < 12; i++) await assertLike(service.url, `default/likes/a-post-with-a-long-name-${i}`, 'somebody-else');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, press, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { countOf } from './process.js';
 import { eventually } from './wait.js';
 
@@ -30,7 +30,7 @@ async function startReturning(t, body, remembered) {
   return { site, ...visitor, entryOf };
 }
 
-test('claps are sent, and hearts shown, where the second script cannot be loaded', async (t) => {
+test('claps are sent, and hearts shown, without the lazy script', async (t) => {
   const body = '<tally-claps page="post"></tally-claps><tally-like page="post"></tally-like>';
   const { site, context, open, complaints, entryOf } = await startReturning(t, body, { mine: { 'default/likes/post': 1 } });
   await context.route('**/tally-*.js', (route) => route.abort());
@@ -43,7 +43,7 @@ test('claps are sent, and hearts shown, where the second script cannot be loaded
   assert.deepEqual(complaints.filter((text) => !text.includes('ERR_FAILED')), []);
 });
 
-test('the second script is loaded by who contributed, and by nobody else', async (t) => {
+test('only a browser that stored a contribution loads the lazy script', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
   const { context, open } = await newVisitor(t, browser);
   let loaded = 0;
@@ -59,7 +59,7 @@ test('the second script is loaded by who contributed, and by nobody else', async
   await eventually(() => assert.equal(loaded, 1));
 });
 
-test('claps for a topic that the service does not have are dropped, and not asked for over and over', async (t) => {
+test('claps for an unknown topic are dropped after a few requests', async (t) => {
   const topic = 'default/nowhere/post';
   const { site, context, open, entryOf } = await startReturning(t, '<tally-claps metric="nowhere" page="post"></tally-claps>', { wish: { [topic]: [5, Date.now()] } });
   let asked = 0;

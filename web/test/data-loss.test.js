@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, numberOf, press, pressed, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { OWNED, assertLike, countOf, edit, runCommand, startRedis } from './process.js';
 import { eventually } from './wait.js';
 
@@ -64,7 +64,7 @@ const staysAt = async (page, selector, count) => {
  */
 const hurry = (context) => context.addInitScript(() => (Math.random = () => 0.05));
 
-test('an older backup that is restored shows on open pages', async (t) => {
+test('open pages show a restored older backup', async (t) => {
   const { file, backup } = await newStore(t);
   const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}` });
   const { open } = await newVisitor(t, browser);
@@ -80,7 +80,7 @@ test('an older backup that is restored shows on open pages', async (t) => {
 });
 
 for (const [way, name] of ['a socket', 'a stream', 'questions'].entries()) {
-  test(`a database that is replaced by an older one, then lost, shows on open pages, by ${name}`, async (t) => {
+  test(`open pages show a database that is replaced by an older one, then lost, by ${name}`, async (t) => {
     const { file, backup } = await newStore(t);
     const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}` });
     const { context } = await newVisitor(t, browser);
@@ -106,7 +106,7 @@ for (const [way, name] of ['a socket', 'a stream', 'questions'].entries()) {
 }
 
 for (const restarted of [false, true]) {
-  test(`a topic that was deleted while the page was cut off is at 0${restarted ? ', also after a restart' : ''}`, async (t) => {
+  test(`a topic deleted while the page was disconnected shows 0${restarted ? ', also after a restart' : ''}`, async (t) => {
     const { file } = await newStore(t);
     const site = await startSite(t, { '/': HEART }, { store: `sqlite:${file}`, flags: [OWNED] });
     const { context } = await newVisitor(t, browser);
@@ -132,7 +132,7 @@ for (const restarted of [false, true]) {
   });
 }
 
-test('a topic that was deleted while its element was away is at 0 on the same socket', async (t) => {
+test('a topic deleted while its element was removed shows 0 on the same socket', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-count page="other">?</tally-count><tally-like page="post"></tally-like>' } }, { flags: [OWNED] });
   const { context } = await newVisitor(t, browser);
   let sockets = 0;
@@ -169,7 +169,7 @@ const losses = {
 };
 
 for (const [name, { act, others }] of Object.entries(losses)) {
-  test(`a visitor who returns to a topic that was ${name} sees no pressed heart, and one press is enough`, async (t) => {
+  test(`a returning visitor sees no pressed heart after the topic was ${name}, and can press again`, async (t) => {
     const site = await startSite(t, { '/': HEART }, { flags: [OWNED] });
     const { open } = await newVisitor(t, browser);
     const first = await open(site.url);
@@ -186,7 +186,7 @@ for (const [name, { act, others }] of Object.entries(losses)) {
     await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), others + 1));
   });
 
-  test(`the heart of a page that is open is not pressed any more once its topic was ${name}`, async (t) => {
+  test(`an open page's heart is no longer pressed after its topic was ${name}`, async (t) => {
     const site = await startSite(t, { '/': HEART }, { flags: [OWNED] });
     const { context, open } = await newVisitor(t, browser);
     await hurry(context);
@@ -203,7 +203,7 @@ for (const [name, { act, others }] of Object.entries(losses)) {
   });
 }
 
-test('a heart that was pressed elsewhere in time stays pressed when others take theirs back', async (t) => {
+test('a pressed heart stays pressed when others take their likes back', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context, open } = await newVisitor(t, browser);
   await hurry(context);
@@ -229,7 +229,7 @@ test('a heart that was pressed elsewhere in time stays pressed when others take 
 
 for (const given of [50, 20]) {
   for (const late of [false, true]) {
-    test(`one clap of a visitor whose ${given} were reset is one, ${late ? 'after' : 'before'} the page knows`, async (t) => {
+    test(`one clap after a reset of ${given} counts once, ${late ? 'after' : 'before'} the page knows of the reset`, async (t) => {
       const topic = 'default/claps/post';
       const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } }, { flags: [OWNED] });
       const { context, open } = await newVisitor(t, browser);
@@ -260,7 +260,7 @@ for (const given of [50, 20]) {
 }
 
 for (const when of ['while the service was away', 'before the page was connected again']) {
-  test(`a clap that was pressed ${when} is one, though what was given before is lost`, async (t) => {
+  test(`a clap pressed ${when} counts once after a loss`, async (t) => {
     const topic = 'default/claps/post';
     const { file } = await newStore(t);
     const site = await startSite(t, { '/': { body: '<tally-claps page="post"></tally-claps>' } }, { store: `sqlite:${file}` });
@@ -289,7 +289,7 @@ for (const when of ['while the service was away', 'before the page was connected
   });
 }
 
-test('a row of reactions shows none as pressed after a reset', async (t) => {
+test('no reaction is pressed after a reset', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-reactions page="post" reactions="heart,party"></tally-reactions>' } }, { flags: [OWNED] });
   const { open } = await newVisitor(t, browser);
   const on = (/** @type {import('playwright-core').Page} */ page) => page.locator('tally-reactions tally-like.on').count();
@@ -304,7 +304,7 @@ test('a row of reactions shows none as pressed after a reset', async (t) => {
   await eventually(async () => assert.equal(await on(page), 0));
 });
 
-test('a Redis that lost everything, or came back older, shows on open pages and their hearts', async (t) => {
+test('open pages and hearts follow a Redis that lost all or older data', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const site = await startSite(t, { '/': HEART }, { store: redis.url, flags: [OWNED] });
@@ -326,7 +326,7 @@ test('a Redis that lost everything, or came back older, shows on open pages and 
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 4));
 });
 
-test('a Redis that came back with nothing shows on a page that stayed connected, and on its heart', async (t) => {
+test('a connected page and its heart follow a Redis that came back empty', async (t) => {
   const first = await startRedis();
   t.after(() => first.stop());
   const site = await startSite(t, { '/': HEART }, { store: first.url });

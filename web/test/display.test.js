@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, newVisitor, numberOf, pressed, shows } from './browser.js';
-import { startSite } from './host.js';
+import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
-import { assertUsable } from './usable.js';
+import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
@@ -22,7 +22,7 @@ const ALL =
   '<p><tally-reactions page="post">reactions</tally-reactions></p><p><tally-count page="big">123</tally-count> likes, ' +
   '<tally-visitors page="site">9</tally-visitors> visitors, <tally-readers>1</tally-readers> here</p><tally-top limit="3"><ol><li><a href="/post">A post</a></li></ol></tally-top></main>';
 
-test('a number that others move changes at most once a second, and ends on the newest', async (t) => {
+test('a number changes at most once a second, and ends on the newest', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-count page="post"></tally-count>' } });
   const { context } = await newVisitor(t, browser);
   const page = await context.newPage();
@@ -54,7 +54,7 @@ test('a number that others move changes at most once a second, and ends on the n
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).seen), ['0', '1', '5']);
 });
 
-test('a number rolls when others move it, unless motion is reduced, and only own presses are announced', async (t) => {
+test('changes by others roll the number, unless motion is reduced, and are not announced', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
   for (const [reducedMotion, rolls] of /** @type {const} */ ([['no-preference', 1], ['reduce', 0]])) {
     const { open } = await newVisitor(t, browser, { reducedMotion });
@@ -77,7 +77,7 @@ test('a number rolls when others move it, unless motion is reduced, and only own
   }
 });
 
-test('live="off" and a page that is paused move for nobody but the visitor', async (t) => {
+test('live="off" and pause show only own presses', async (t) => {
   const body = '<tally-like id="off" page="post" live="off"></tally-like><tally-like id="on" page="post"></tally-like><tally-top limit="3"></tally-top>';
   const site = await startSite(t, { '/': { body } });
   const { open, context } = await newVisitor(t, browser);
@@ -140,7 +140,7 @@ test('a single-page site never shows the previous page’s number', async (t) =>
   assert.deepEqual(complaints, []);
 });
 
-test('what is no valid page is told of once, and leaves the element’s own text', async (t) => {
+test('an invalid page is reported once and keeps the element’s text', async (t) => {
   const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions><tally-count page="' + 'x'.repeat(257) + '">mine</tally-count>' } });
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -151,7 +151,7 @@ test('what is no valid page is told of once, and leaves the element’s own text
   assert.equal(await page.locator('tally-like button').isVisible(), false);
 });
 
-test('a number that is shortened is within reach of pointer, keyboard and screen reader', async (t) => {
+test('a shortened number is available in full to pointer, keyboard and screen reader', async (t) => {
   const site = await startSite(t, { '/': { body: '<p style="padding:4em"><tally-count page="post" count="9999"></tally-count> <tally-count id="big" page="big" count="12345"></tally-count> <tally-like page="big" count="12345"></tally-like></p>' } });
   const { context } = await newVisitor(t, browser, { offline: false });
   // The numbers of the page alone.
@@ -175,7 +175,7 @@ test('a number that is shortened is within reach of pointer, keyboard and screen
   await eventually(async () => assert.match(await page.locator('body').ariaSnapshot(), /button "Like"/));
 });
 
-test('numbers are written in the language around them', async (t) => {
+test('numbers use the language of the text around them', async (t) => {
   const site = await startSite(t, { '/': { html: 'lang="de"', body: '<tally-count page="post" count="1234"></tally-count><p lang="en"><tally-count id="en" page="post" count="1234"></tally-count></p><tally-reactions page="post" count="heart=1234"></tally-reactions>' } });
   const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', () => {});
@@ -186,7 +186,7 @@ test('numbers are written in the language around them', async (t) => {
   await shows(page, 'tally-reactions tally-like', '1.234');
 });
 
-test('the press answers in the frame it is made in, and words can be the owner’s', async (t) => {
+test('the texts can be translated, and the icon replaced', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post" label="Gefällt mir" kept="Später"><svg slot="icon" width="10" height="10"></svg></tally-like>' } });
   const { open, context } = await newVisitor(t, browser);
   const page = await open(site.url);
@@ -199,7 +199,7 @@ test('the press answers in the frame it is made in, and words can be the owner�
   await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Später'));
 });
 
-test('elements leave their own children alone, and each attribute is a property', async (t) => {
+test('elements do not change their children, and each attribute is a property', async (t) => {
   const site = await startSite(t, { '/': { body: ALL } });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await eventually(async () => assert.match(await (await fetch(`${site.service.url}/v1/top/default/likes`)).text(), /post/));
@@ -233,7 +233,7 @@ test('elements leave their own children alone, and each attribute is a property'
   assert.deepEqual(missing, []);
 });
 
-test('nothing shifts while numbers come in', async (t) => {
+test('the layout does not shift when numbers arrive', async (t) => {
   const site = await startSite(t, { '/': { body: ALL.replaceAll('page="post"', 'page="post" count="7"') } });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   const { context } = await newVisitor(t, browser);
@@ -251,7 +251,7 @@ test('nothing shifts while numbers come in', async (t) => {
   assert.deepEqual(shifts, []);
 });
 
-test('a heart keeps room for a number that is not known yet', async (t) => {
+test('a button reserves space for an unknown number', async (t) => {
   const site = await startSite(t, { '/': { body: '<p><tally-like page="post"></tally-like><i id="after">after</i></p><tally-claps page="post"></tally-claps><i id="next">next</i>' } });
   const { context } = await newVisitor(t, browser);
   /** @type {(() => void)[]} */
@@ -274,7 +274,7 @@ test('a heart keeps room for a number that is not known yet', async (t) => {
   assert.deepEqual(await places(), before);
 });
 
-test('what is said of a press, and the exact number, stay within a narrow window, at whichever edge', async (t) => {
+test('messages and full numbers stay within a narrow window', async (t) => {
   const style = '<meta name="viewport" content="width=device-width"><style>body{margin:0}p{margin:4em 0;display:flex;justify-content:space-between}</style>';
   const body = ['start', 'end'].map((id) => `<tally-like id="${id}" page="${id}" count="123456789" live="off"></tally-like>`).join('');
   const page = { head: style, body: `<p>${body}</p>` };
@@ -298,7 +298,7 @@ test('what is said of a press, and the exact number, stay within a narrow window
   }
 });
 
-test('axe finds nothing in any element: light, dark, right to left, forced colours', async (t) => {
+test('axe finds no violation in the elements: light, dark, right to left, forced colours', async (t) => {
   const pages = { '/': { body: ALL, head: '<meta name="color-scheme" content="light dark">' }, '/rtl': { body: ALL, html: 'lang="ar" dir="rtl"', head: '<meta name="color-scheme" content="light dark">' } };
   const site = await startSite(t, pages);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
