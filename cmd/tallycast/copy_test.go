@@ -40,7 +40,7 @@ func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
 	// A store that lacks something is found out, by topic.
 	succeeds(t, "import", "--store", back, "--as", "adjustment", write(t, "x.csv", "topic,count\nblog/likes/posts/3,5\n"))
 	code, out, errors := call(t, variables(), "copy", "--from", from, "--to", back)
-	if code != exitOK || !strings.Contains(out, "1 topic held something before and hold more now") || !strings.Contains(out, "blog/likes/posts/3  adjustment: 0 here, 5 there") {
+	if code != exitOK || !strings.Contains(out, "1 topic held something before and hold more now") || !strings.Contains(out, "blog/likes/posts/3  adjustment: 0 in the source, 5 in the target") {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
 	succeeds(t, "copy", "--from", from, "--to", back, "--mode", "replace")

@@ -10,28 +10,24 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// ExportCounts writes topic and count of all topics of scope, as CSV with a header or
-// as a JSON array of objects, for spreadsheets and programs. It reads all contributions
-// on the way: of a listing each page would cost a store without an order of names, such
-// as Redis, a look at all keys.
+// ExportCounts writes the topics of scope with their counts, as CSV with a header or as a
+// JSON array of objects. It dumps the contributions too: in a store without an index of
+// topic names, such as Redis, each page of a listing reads all keys.
 func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
-	e := &exporter{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	e := &exporter{w: w, progress: progress}
 	begin, end := "topic,count\n", ""
 	if asJSON {
 		begin, end = "[", "\n]\n"
 	}
 	e.buffer = append(e.buffer, begin...)
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
-		e.done.Contributions += int64(len(p.Contributions))
-		if !p.Last {
-			return nil
-		}
-		if asJSON {
+		switch {
+		case p.Last && asJSON:
 			e.buffer = appendCountJSON(e.buffer, p.Change, e.done.Topics == 0)
-		} else {
+		case p.Last:
 			e.buffer = appendCountCSV(e.buffer, p.Change)
 		}
-		e.done.Topics++
+		e.done.add(p)
 		return e.flush(writeBytes)
 	})
 	if err != nil {
@@ -50,8 +46,8 @@ func appendCountJSON(dst []byte, c tally.Change, first bool) []byte {
 	return append(dst, '}')
 }
 
-// appendCountCSV appends a row (RFC 4180). No topic looks like a formula to a
-// spreadsheet, since it begins with the name of a site.
+// appendCountCSV appends a row (RFC 4180). A topic begins with the name of a site, so no
+// spreadsheet takes it for a formula.
 func appendCountCSV(dst []byte, c tally.Change) []byte {
 	topic := c.Topic.String()
 	if strings.ContainsAny(topic, `",`) {

@@ -14,7 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-func TestAFileThatWasCutOffIsNoticedAndWhatItHasIsImported(t *testing.T) {
+func TestImport_TruncatedFile(t *testing.T) {
 	from := filled(t)
 	text := export(t, from, tally.Scope{})
 	whole := digests(t, from, tally.Scope{})
@@ -34,7 +34,7 @@ func TestAFileThatWasCutOffIsNoticedAndWhatItHasIsImported(t *testing.T) {
 	}
 }
 
-func TestLinesThatWereTakenOutAreNoticed(t *testing.T) {
+func TestImport_MissingLines(t *testing.T) {
 	lines := linesOf(export(t, filled(t), tally.Scope{}))
 	to := open(t, secret)
 	for i, line := range lines {
@@ -49,8 +49,8 @@ func TestLinesThatWereTakenOutAreNoticed(t *testing.T) {
 	}
 }
 
-// Lines are damaged in turn: each is refused by its number, and all others arrive.
-func TestADamagedLineCostsNothingButItself(t *testing.T) {
+// A damaged line is refused with its number, and all other lines are imported.
+func TestImport_DamagedLine(t *testing.T) {
 	from := filled(t)
 	whole := digests(t, from, tally.Scope{})
 	lines := linesOf(export(t, from, tally.Scope{}))
@@ -72,14 +72,13 @@ func TestADamagedLineCostsNothingButItself(t *testing.T) {
 		}
 		lost := transfer.Compare(whole, digests(t, to, tally.Scope{}))
 		if len(lost) != 1 || !strings.Contains(line, fmt.Sprintf("%q", lost[0].Topic)) {
-			t.Errorf("line %d: it cost %v", i+1, lost)
+			t.Errorf("line %d: the target lacks %v", i+1, lost)
 		}
 	}
 }
 
-// Under replace the first line of a topic is what takes away what was there. Where it
-// is lost, the next one does.
-func TestATopicWhoseFirstLineIsDamagedIsReplacedAllTheSame(t *testing.T) {
+// If the first line of a topic is damaged, its next line replaces the target's topic.
+func TestImport_ReplaceWithDamagedFirstLine(t *testing.T) {
 	from := filled(t)
 	lines := linesOf(export(t, from, tally.Scope{Site: "blog", Metric: "likes", Prefix: "hello"}))
 	for i, line := range lines {
@@ -87,7 +86,7 @@ func TestATopicWhoseFirstLineIsDamagedIsReplacedAllTheSame(t *testing.T) {
 			continue
 		}
 		to := open(t, secret)
-		contribute(t, to, "blog/likes/hello", 5000, 10, 1) // what replacing takes away
+		contribute(t, to, "blog/likes/hello", 5000, 10, 1) // which the import replaces
 		damaged := slices.Clone(lines)
 		damaged[i] = line[:len(line)/2]
 		imported(t, to, joined(damaged), transfer.ImportOptions{Replace: true})
@@ -96,10 +95,10 @@ func TestATopicWhoseFirstLineIsDamagedIsReplacedAllTheSame(t *testing.T) {
 		}
 		return
 	}
-	t.Fatal("there is no first line")
+	t.Fatal("no line has \"first\"")
 }
 
-func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
+func TestImport_InvalidLines(t *testing.T) {
 	header, _, _ := strings.Cut(string(export(t, open(t, secret), tally.Scope{})), "\n")
 	text, reasons := []string{header}, []string{""}
 	for line, reason := range map[string]string{
@@ -108,16 +107,16 @@ func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
 		`{"topic":"blog/nothing/x","rule":"toggle","counted":0}`:                                                            "--metric nothing=toggle",
 		`{"topic":"blog/readers/x","rule":"presence","counted":0}`:                                                          "open pages",
 		`{"topic":"blog/views/x","rule":"toggle","counted":0}`:                                                              "window:30m",
-		`{"topic":"blog/likes/x","rule":"window:1h","counted":0}`:                                                           "was window:1h",
-		`{"topic":"blog/likes/x","rule":"whatever","counted":0}`:                                                            "no rule",
+		`{"topic":"blog/likes/x","rule":"window:1h","counted":0}`:                                                           "had window:1h",
+		`{"topic":"blog/likes/x","rule":"unknown","counted":0}`:                                                             "no rule",
 		`{"topic":"blog/likes/x","rule":"amount:5","members":"0000000000000001","amounts":[2],"counted":2}`:                 "more than 1",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000","counted":0}`:                                  "multiple of 16",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000g","counted":0}`:                                 "hex digits",
-		`{"topic":"blog/likes/x","rule":"toggle","members":"0000000000000000","counted":0}`:                                 "nobody",
+		`{"topic":"blog/likes/x","rule":"toggle","members":"0000000000000000","counted":0}`:                                 "not all 0",
 		`{"topic":"blog/claps/x","rule":"amount:50","members":"0000000000000001","amounts":[],"counted":0}`:                 "0 amounts",
 		`{"topic":"blog/claps/x","rule":"amount:50","members":"0000000000000001","amounts":[0],"counted":0}`:                "is 0",
 		`{"topic":"blog/likes/x","rule":"toggle","seed":-1,"counted":0}`:                                                    "seed is -1",
-		`{"topic":"blog/likes/x","rule":"toggle","seed":9007199254740992,"counted":0}`:                                      "cannot be",
+		`{"topic":"blog/likes/x","rule":"toggle","seed":9007199254740992,"counted":0}`:                                      "should be from 0 to",
 		`{"topic":"blog/likes/x","rule":"toggle","count":1e400,"counted":0}`:                                                "no JSON object",
 		`{"topic":"blog/likes/x","rule":"toggle","counted":-5}`:                                                             "counted is -5",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"` + strings.Repeat("0000000000000001", 1001) + `","counted":0}`: "at most 1000",
@@ -134,7 +133,7 @@ func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
 	to := open(t, secret)
 	report := imported(t, to, joined(text), transfer.ImportOptions{})
 	if int(report.Refused) != len(reasons)-1 {
-		t.Errorf("%d of %d are refused", report.Refused, len(reasons)-1)
+		t.Errorf("%d of %d lines are refused", report.Refused, len(reasons)-1)
 	}
 	said := map[int64]string{}
 	for _, r := range report.Refusals {
@@ -146,15 +145,15 @@ func TestWhatCannotBeIsRefusedByLineAndReason(t *testing.T) {
 		}
 	}
 	if found := digests(t, to, tally.Scope{}); len(found) != 1 || found[topic(t, "blog/likes/after")].Count != 1 {
-		t.Errorf("then there is %v", found)
+		t.Errorf("the target has %v", found)
 	}
 }
 
-func TestWhatIsNoExportOrANewerOneIsRefusedAtOnce(t *testing.T) {
+func TestImport_InvalidHeader(t *testing.T) {
 	to := open(t, secret)
 	for text, reason := range map[string]string{
 		"": "header", "topic,count\n": "header", "{}\n": "header", strings.Repeat("x", 3<<20): "header",
-		`{"tallycast":"export"}` + "\n":                              "no format",
+		`{"tallycast":"export"}` + "\n":                              "lacks the number",
 		`{"tallycast":"export","format":2,"fingerprint":"x"}` + "\n": "format 2",
 	} {
 		_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), strings.NewReader(text), transfer.ImportOptions{})
@@ -164,7 +163,7 @@ func TestWhatIsNoExportOrANewerOneIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatALaterVersionAddsIsIgnored(t *testing.T) {
+func TestImport_FieldsOfLaterVersions(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	lines := linesOf(export(t, from, tally.Scope{}))
 	for i, line := range lines {
@@ -177,19 +176,19 @@ func TestWhatALaterVersionAddsIsIgnored(t *testing.T) {
 	same(t, from, to)
 }
 
-func TestLinesMayEndAsOnWindows(t *testing.T) {
+func TestImport_WindowsLineEnds(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	imported(t, to, []byte(strings.Join(linesOf(export(t, from, tally.Scope{})), "\r\n")+"\r\n"), transfer.ImportOptions{})
 	same(t, from, to)
 }
 
-// failing is a store that goes away after some batches.
+// failing is a store whose Restore fails after some calls.
 type failing struct {
 	transfer.TargetStore
 	left int
 }
 
-var errGone = errors.New("the process is no more")
+var errGone = errors.New("the store failed")
 
 func (f *failing) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	if f.left--; f.left < 0 {
@@ -198,7 +197,7 @@ func (f *failing) Restore(ctx context.Context, replace bool, portions []tally.Po
 	return f.TargetStore.Restore(ctx, replace, portions)
 }
 
-// An import that fails amid a topic can be repeated.
+// An import that failed within a topic can be repeated.
 func TestImport_AgainAfterFailure(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		from, to := open(t, secret), open(t, secret)
@@ -227,7 +226,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 	}
 }
 
-// away is a store that answers again after some attempts.
+// away is a store that cannot be reached for some calls.
 type away struct {
 	transfer.TargetStore
 	refusals int
@@ -241,13 +240,13 @@ func (a *away) Restore(ctx context.Context, replace bool, portions []tally.Porti
 	return a.TargetStore.Restore(ctx, replace, portions)
 }
 
-func TestAStoreThatIsAwayIsWaitedFor(t *testing.T) {
+func TestImport_RetryWhileStoreIsAway(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
 	imported(t, &away{to, 2}, text, transfer.ImportOptions{RetryFor: time.Minute})
 	same(t, from, to)
 	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(&away{to, 2}, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
-		t.Errorf("without patience: %v", err)
+		t.Errorf("without retries: %v", err)
 	}
 }

@@ -1,11 +1,10 @@
-// Package transfer brings numbers out of a store and into one: the export that a
-// store is restored from, plain counts for spreadsheets, what other counters leave
-// behind, and the comparison of two stores. The admin API and the command import
-// it; it knows stores by their contracts alone.
+// Package transfer exports a store to a file, imports such a file, and copies and compares
+// stores. The file is JSON Lines; see [Format]. The admin API and the commands import this
+// package.
 //
-// It keeps these invariants. Memory does not grow with the number of contributions.
-// An export can be imported twice, or begun anew after a crash, without counting
-// anybody twice. What cannot be read is refused by its line and with a reason, and
-// costs nothing but itself. Contributions stand as hashes that mean something under
-// their secret alone, hence an export is never stored under another.
+// It keeps these invariants. Memory does not grow with the number of contributions. An
+// import can be repeated, for example after a crash, and counts nobody twice. A line that
+// cannot be read is refused with its number and a reason; the others are imported. A file
+// holds hashes of visitors, which are valid under one secret only, so it is never imported
+// under another.
 package transfer

@@ -12,37 +12,34 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Source is what an export is made of: part of a [tally.Ledger].
+// Source is the part of a [tally.Ledger] that an export reads.
 type Source interface {
 	Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error
 	Settings(ctx context.Context) (map[string]string, error)
 }
 
-// Progress is how far an export or import has come.
+// Progress is what an export, an import or a copy has done so far.
 type Progress struct {
 	Totals
-	Bytes int64 // of the file
+	Bytes int64 // written by an export
 }
 
-// writeBytes is the size of what is written at once: few calls, and little memory.
+// writeBytes is the size of one write: large enough for few calls, small in memory.
 const writeBytes = 64 << 10
 
-// Export writes what source holds of scope to w. Rules are those of catalog. progress,
-// which may be nil, is called after each write. What was written before an error lacks
-// its last line, and will be recognised as incomplete.
+// Export writes the topics of scope and their settings to w, with the rules of catalog. It
+// calls progress, which may be nil, after each write. After an error the output lacks its
+// last line, by which an import recognises that it is incomplete.
 func Export(ctx context.Context, source Source, catalog *tally.Catalog, header Header, scope tally.Scope, w io.Writer, progress func(Progress)) (Totals, error) {
-	e := &exporter{w: w, progress: progress, buffer: make([]byte, 0, 2*writeBytes)}
+	e := &exporter{w: w, progress: progress}
 	e.buffer = appendHeader(e.buffer, header)
-	register, err := source.Settings(ctx)
+	settings, err := unmergedSettings(ctx, source)
 	if err != nil {
-		return e.done.Totals, fmt.Errorf("read the register: %w", err)
+		return e.done.Totals, err
 	}
-	if tally.MergeUnderWay(register) {
-		return e.done.Totals, errMerging
-	}
-	for _, name := range slices.Sorted(maps.Keys(register)) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if isExported(name, scope) {
-			e.buffer = appendSetting(e.buffer, name, register[name])
+			e.buffer = appendSetting(e.buffer, name, settings[name])
 		}
 	}
 	err = source.Dump(ctx, scope, func(p tally.Portion) error {
@@ -52,14 +49,11 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 			line.Until = windowEnd(rule, time.Now())
 		}
 		e.buffer = appendLine(e.buffer, line)
-		if p.Last {
-			e.done.Topics++
-		}
-		e.done.Contributions += int64(len(p.Contributions))
+		e.done.add(p)
 		return e.flush(writeBytes)
 	})
 	if err == nil {
-		err = checkUnmerged(ctx, source, register)
+		err = checkUnmerged(ctx, source, settings)
 	}
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("export: %w", err)
@@ -68,34 +62,46 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 	return e.done.Totals, e.flush(0)
 }
 
-// errMerging is the error of what would count contributions twice: while a topic is merged
-// into another both hold some of them.
+// errMerging is the error of an export or copy during a merge: both topics of a merge hold
+// the same contributions, which would count twice.
 var errMerging error = &tally.Error{
 	Code:       tally.CodeStoreUnavailable,
-	Message:    "topics are being merged or renamed; export or copy again when that is over",
+	Message:    "topics are being merged or renamed; export or copy again when the merge has ended",
 	RetryAfter: time.Second,
 }
 
-// checkUnmerged reports whether topics were merged since the register was read.
+// unmergedSettings returns the settings of source. Errors: errMerging during a merge.
+func unmergedSettings(ctx context.Context, source Source) (map[string]string, error) {
+	settings, err := source.Settings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	if tally.MergeUnderWay(settings) {
+		return nil, errMerging
+	}
+	return settings, nil
+}
+
+// checkUnmerged returns errMerging if topics were merged since the settings were read.
 func checkUnmerged(ctx context.Context, source Source, before map[string]string) error {
-	register, err := source.Settings(ctx)
-	if err == nil && tally.MergeState(register) != tally.MergeState(before) {
+	settings, err := source.Settings(ctx)
+	if err == nil && tally.MergeState(settings) != tally.MergeState(before) {
 		err = errMerging
 	}
 	return err
 }
 
-// exporter is an export under way.
+// exporter writes an export.
 type exporter struct {
 	w        io.Writer
 	progress func(Progress)
-	buffer   []byte // lines not yet written
+	buffer   []byte // lines to be written
 	done     Progress
 }
 
-// flush writes what there is where it is more than some bytes.
-func (e *exporter) flush(more int) error {
-	if len(e.buffer) <= more {
+// flush writes the buffer if it has more than threshold bytes.
+func (e *exporter) flush(threshold int) error {
+	if len(e.buffer) <= threshold {
 		return nil
 	}
 	n, err := e.w.Write(e.buffer)
@@ -110,18 +116,17 @@ func (e *exporter) flush(more int) error {
 	return nil
 }
 
-// windowEnd returns when the window that holds now ends, in seconds since 1970: windows
-// begin at whole multiples of their length.
+// windowEnd returns the end of the window that contains now, in seconds since 1970. Windows
+// begin at multiples of their length.
 func windowEnd(rule tally.Rule, now time.Time) int64 {
 	length := int64(rule.Window / time.Second)
 	return (now.Unix()/length + 1) * length
 }
 
-// isExported tells whether an entry of the register goes with an export of scope: former
-// names of its topics, without which visitors would not be known again, and, where the
-// whole store is exported, who is blocked.
+// isExported reports whether an export of scope contains a setting: the aliases of its
+// topics, under which visitors are recognised, and, in an export of everything, blocks.
 func isExported(name string, scope tally.Scope) bool {
-	if text, ok := strings.CutPrefix(name, "former "); ok {
+	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		topic, err := tally.ParseTopic(text)
 		return err == nil && scope.Contains(topic)
 	}

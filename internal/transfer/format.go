@@ -11,33 +11,34 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// An export is JSON Lines (one JSON object a line, UTF-8):
+// Format is the number of the format that this version writes, and the highest that it
+// reads. An export is JSON Lines (a JSON object on each line, UTF-8):
 //
 //	{"tallycast":"export","format":1,"fingerprint":"0123456789abcdef","made":"2026-11-22T20:30:00Z"}
 //	{"order":"former blog/likes/new","value":"[\"blog/likes/old\"]"}
 //	{"topic":"blog/likes/hello","rule":"toggle","count":5,"version":1790000000000001,"seed":3,"first":true,"members":"…","counted":2}
 //	{"total":{"topics":1,"contributions":2}}
 //
-// The header comes first; with "secret" (base64) where that was asked for. Orders say
-// under which names contributions were made, and who is blocked. A line with a topic is
-// one [tally.Portion]: "first" stands on the first of a topic, "counted" on its last.
-// "members" are the members' 16 hex digits each, one after the other; "amounts", in the
-// same order, is left out where all are 1, as are seed and adjustment where they are 0.
-// Members of a window metric are those of the window that ends at "until" (seconds since
-// 1970). The last line has the totals: a file without it was cut off.
+// The header comes first; it has "secret" (base64) if the owner asked for it. Lines with
+// "order" are settings: aliases of topics, and blocks. Lines with "topic" are portions
+// ([tally.Portion]): the first of a topic has "first", the last has "counted". "members"
+// are 16 hex digits for each member; "amounts" are in the same order. Amounts are omitted
+// if all are 1, seed and adjustment if they are 0. Members of a window metric belong to the
+// window that ends at "until" (seconds since 1970). The last line has the totals: a file
+// without it was cut off.
 //
-// Fields and kinds of lines that a later version adds within a format are ignored; what
-// must not be ignored raises the format's number.
+// Readers ignore unknown fields and kinds of lines, so later versions can add some. A
+// change that must not be ignored raises the number of the format.
 const Format = 1
 
-// kind is the value of the header's first field, by which the file is known.
+// kind is the value of the header's first field, which identifies an export.
 const kind = "export"
 
-// maxExact bounds numbers in either direction: a JSON number holds every integer up
-// to it exactly (RFC 8259, section 6).
+// maxExact bounds the absolute value of numbers: JSON holds every integer up to it exactly
+// (RFC 8259, section 6).
 const maxExact = 1<<53 - 1
 
-// hexDigits is how many stand for a member.
+// hexDigits is the number of hex digits of a member.
 const hexDigits = 16
 
 // Header is the first line of an export.
@@ -49,8 +50,8 @@ type Header struct {
 	Secret      []byte    `json:"secret,omitempty"`
 }
 
-// NewHeader returns the header of an export made now from a store with that secret,
-// which the file holds where withSecret says so.
+// NewHeader returns the header of an export from a store with the secret. withSecret adds
+// the secret to the file.
 func NewHeader(secret []byte, withSecret bool, now time.Time) Header {
 	h := Header{
 		Tallycast:   kind,
@@ -64,13 +65,20 @@ func NewHeader(secret []byte, withSecret bool, now time.Time) Header {
 	return h
 }
 
-// Totals are what an export holds.
+// Totals are the numbers of topics and contributions of an export.
 type Totals struct {
 	Topics        int64 `json:"topics"`
 	Contributions int64 `json:"contributions"`
 }
 
-// record is any line of an export.
+func (t *Totals) add(p tally.Portion) {
+	if p.Last {
+		t.Topics++
+	}
+	t.Contributions += int64(len(p.Contributions))
+}
+
+// record is a line of an export, of any kind.
 type record struct {
 	Tallycast string `json:"tallycast"`
 
@@ -92,16 +100,15 @@ type record struct {
 	Total *Totals `json:"total"`
 }
 
-// Line is a portion as it stands in an export.
+// Line is a portion in an export.
 type Line struct {
 	tally.Portion
-	Rule  string // of its metric where it was made, as [tally.ParseRule] reads it
-	Until int64  // when the window of its members ends, in seconds since 1970; else 0
-	// Number is where it stands in its file, from 1.
-	Number int64
+	Rule   string // of its metric in the exported store, see [tally.ParseRule]
+	Until  int64  // end of the window of its members, in seconds since 1970; 0 without one
+	Number int64  // of the line in the file, from 1
 }
 
-// EncodePart returns a header and lines as [Import] reads them with [ImportOptions].Piece.
+// EncodePart returns a header and lines, which [Import] reads with [ImportOptions].Part.
 func EncodePart(h Header, lines []Line) []byte {
 	text := appendHeader(nil, h)
 	for _, line := range lines {
@@ -110,14 +117,13 @@ func EncodePart(h Header, lines []Line) []byte {
 	return text
 }
 
-// EncodeSettingPart is [EncodePart] for an order.
+// EncodeSettingPart is [EncodePart] for a setting.
 func EncodeSettingPart(h Header, name, value string) []byte {
 	return appendSetting(appendHeader(nil, h), name, value)
 }
 
-// appendHeader, appendOrder, appendLine and appendTotals append a line with its end.
 func appendHeader(dst []byte, h Header) []byte {
-	text, _ := json.Marshal(h) // its fields cannot fail
+	text, _ := json.Marshal(h) // cannot fail with these fields
 	return append(append(dst, text...), '\n')
 }
 
@@ -182,38 +188,34 @@ func appendTotals(dst []byte, t Totals) []byte {
 	return fmt.Appendf(dst, `{"total":{"topics":%d,"contributions":%d}}`+"\n", t.Topics, t.Contributions)
 }
 
-// readHeader reads the first line of an export.
-// Errors: [tally.CodeBadBody].
-func readHeader(text []byte) (Header, error) {
+// ReadHeader reads the header of an export. It may read more of r.
+// Errors: [tally.CodeBadBody] for a file that is no export, those of r.
+func ReadHeader(r io.Reader) (Header, error) { return newLines(r).header() }
+
+// header reads the first line. Errors: as [ReadHeader].
+func (l *lines) header() (Header, error) {
+	text, err := l.next()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
+		return Header{}, err
+	}
 	var h Header
-	err := json.Unmarshal(text, &h)
+	err = json.Unmarshal(text, &h)
 	switch {
 	case err != nil || h.Tallycast != kind:
 		return Header{}, tally.Errorf(tally.CodeBadBody, `line 1 is not the header of an export, {"tallycast":"export",…}`)
 	case h.Format > Format:
-		return Header{}, tally.Errorf(tally.CodeBadBody, "the export has format %d, and this version reads up to %d: use the newer tallycast that made it", h.Format, Format)
+		return Header{}, tally.Errorf(tally.CodeBadBody, "the export has format %d, and this version reads formats up to %d; import it with the newer tallycast that wrote it", h.Format, Format)
 	case h.Format < 1:
-		return Header{}, tally.Errorf(tally.CodeBadBody, "the export's header names no format")
+		return Header{}, tally.Errorf(tally.CodeBadBody, "the header of the export lacks the number of its format")
 	}
 	return h, nil
 }
 
-// portion returns the line with a topic, or why it is none.
-func (r *record) portion() (Line, error) {
+// line returns the portion that the record holds. Its error is for people.
+func (r *record) line() (Line, error) {
 	topic, err := tally.ParseTopic(r.Topic)
 	if err != nil {
 		return Line{}, fmt.Errorf("topic %.300q: %s", r.Topic, tally.AsError(err).Message)
-	}
-	for _, number := range []struct {
-		name        string
-		value, from int64
-	}{
-		{"count", r.Count, 0}, {"version", r.Version, 0}, {"seed", r.Seed, 0},
-		{"adjustment", r.Adjustment, -maxExact}, {"until", r.Until, 0},
-	} {
-		if number.value < number.from || number.value > maxExact {
-			return Line{}, fmt.Errorf("%s: %s is %d, which cannot be", topic, number.name, number.value)
-		}
 	}
 	l := Line{Rule: r.Rule, Until: r.Until}
 	l.State = tally.State{
@@ -221,11 +223,19 @@ func (r *record) portion() (Line, error) {
 		Seed:   r.Seed, Adjustment: r.Adjustment,
 	}
 	l.First = r.First
-	if r.Counted != nil {
-		if *r.Counted < 0 || *r.Counted > maxExact {
-			return Line{}, fmt.Errorf("%s: counted is %d, which cannot be", topic, *r.Counted)
+	if l.Last = r.Counted != nil; l.Last {
+		l.Sum = *r.Counted
+	}
+	for _, number := range []struct {
+		name         string
+		value, least int64
+	}{
+		{"count", r.Count, 0}, {"version", r.Version, 0}, {"seed", r.Seed, 0},
+		{"adjustment", r.Adjustment, -maxExact}, {"until", r.Until, 0}, {"counted", l.Sum, 0},
+	} {
+		if number.value < number.least || number.value > maxExact {
+			return Line{}, fmt.Errorf("%s: %s is %d and should be from %d to %d", topic, number.name, number.value, number.least, int64(maxExact))
 		}
-		l.Last, l.Sum = true, *r.Counted
 	}
 	if l.Contributions, err = r.contributions(); err != nil {
 		return Line{}, fmt.Errorf("%s: %w", topic, err)
@@ -237,56 +247,27 @@ func (r *record) contributions() ([]tally.Contribution, error) {
 	n := len(r.Members) / hexDigits
 	switch {
 	case len(r.Members)%hexDigits != 0:
-		return nil, fmt.Errorf("members have %d hex digits, which is no multiple of %d", len(r.Members), hexDigits)
+		return nil, fmt.Errorf("members have %d hex digits, not a multiple of %d", len(r.Members), hexDigits)
 	case n > tally.MaxPortion:
-		return nil, fmt.Errorf("%d members stand on one line; at most %d may", n, tally.MaxPortion)
+		return nil, fmt.Errorf("the line has %d members and should have at most %d", n, tally.MaxPortion)
 	case r.Amounts != nil && len(r.Amounts) != n:
-		return nil, fmt.Errorf("there are %d amounts for %d members", len(r.Amounts), n)
+		return nil, fmt.Errorf("the line has %d amounts for %d members", len(r.Amounts), n)
 	case n == 0:
 		return nil, nil
 	}
 	contributions := make([]tally.Contribution, n)
 	for i := range contributions {
 		digits := r.Members[i*hexDigits : (i+1)*hexDigits]
-		member, ok := parseMember(digits)
-		if !ok {
-			return nil, fmt.Errorf("member %q is not %d hex digits, or nobody", digits, hexDigits)
+		member, err := strconv.ParseUint(digits, 16, 64)
+		if err != nil || member == 0 {
+			return nil, fmt.Errorf("the member %q should be %d hex digits, not all 0", digits, hexDigits)
 		}
-		contributions[i] = tally.Contribution{Member: member, Amount: 1}
+		contributions[i] = tally.Contribution{Member: tally.Member(member), Amount: 1}
 		if r.Amounts != nil {
 			if contributions[i].Amount = r.Amounts[i]; r.Amounts[i] < 1 || r.Amounts[i] > maxExact {
-				return nil, fmt.Errorf("the amount of member %s is %d, which cannot be", digits, r.Amounts[i])
+				return nil, fmt.Errorf("the amount of the member %s is %d and should be from 1 to %d", digits, r.Amounts[i], int64(maxExact))
 			}
 		}
 	}
 	return contributions, nil
-}
-
-// parseMember reads hex digits; the member that is nobody is none.
-func parseMember(digits string) (member tally.Member, ok bool) {
-	for i := range len(digits) {
-		c := digits[i]
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		member = member<<4 | tally.Member(c)
-	}
-	return member, member != 0
-}
-
-// ReadHeader reads the header of an export, and may read more of r than that.
-// Errors: [tally.CodeBadBody] for what is no export.
-func ReadHeader(r io.Reader) (Header, error) {
-	text, err := newLines(r).next()
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
-		return Header{}, err
-	}
-	return readHeader(text)
 }

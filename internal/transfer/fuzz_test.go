@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// portions is a store of portions that were made beforehand.
+// portions is a store of these portions.
 type portions []tally.Portion
 
 func (p portions) Settings(context.Context) (map[string]string, error) { return nil, nil }
@@ -24,19 +24,19 @@ func (p portions) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion
 	return nil
 }
 
-// taking keeps the lines that are imported.
-type taking struct{ lines []transfer.Line }
+// recorder is a target that keeps the lines that it receives.
+type recorder struct{ lines []transfer.Line }
 
-func (*taking) Begin(context.Context, transfer.Header) error { return nil }
+func (*recorder) Begin(context.Context, transfer.Header) error { return nil }
 
-func (s *taking) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+func (s *recorder) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
 	s.lines = append(s.lines, lines...)
 	return nil, nil
 }
 
-func (*taking) SetSetting(context.Context, string, string) error { return nil }
+func (*recorder) SetSetting(context.Context, string, string) error { return nil }
 
-// Whatever is read, nothing panics; and what is read is written and read again as the same.
+// No input panics, and lines that were read are the same after writing and reading again.
 func FuzzImport(f *testing.F) {
 	f.Add([]byte(`{"tallycast":"export","format":1,"fingerprint":"x","made":"2026-11-22T20:30:00Z"}
 {"order":"former blog/likes/a","value":"[\"blog/likes/b\"]"}
@@ -48,21 +48,21 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte(`{"tallycast":"export","format":1}` + "\n\n{}\n[]\nnull"))
 	f.Add([]byte("\xff\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		first := &taking{}
+		first := &recorder{}
 		report, err := transfer.Import(context.Background(), first, bytes.NewReader(text), transfer.ImportOptions{})
 		if err != nil && len(first.lines) == 0 {
 			return
 		}
 		if report.Contributions < 0 || report.Topics > int64(len(first.lines)) {
-			t.Errorf("it reports %+v of %d lines", report, len(first.lines))
+			t.Errorf("the report is %+v for %d lines", report, len(first.lines))
 		}
-		again := &taking{}
+		again := &recorder{}
 		header := transfer.NewHeader([]byte("any"), false, time.Unix(0, 0))
 		if _, err := transfer.Import(context.Background(), again, bytes.NewReader(transfer.EncodePart(header, first.lines)), transfer.ImportOptions{Part: true}); err != nil {
 			t.Fatal(err)
 		}
 		if len(again.lines) != len(first.lines) {
-			t.Fatalf("of %d lines %d were read again", len(first.lines), len(again.lines))
+			t.Fatalf("%d lines became %d", len(first.lines), len(again.lines))
 		}
 		for i, line := range first.lines {
 			line.Number = again.lines[i].Number

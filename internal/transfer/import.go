@@ -11,65 +11,61 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// ErrIncomplete says that an export lacks its end, or lines before it. What it has was
-// imported.
+// ErrIncomplete is the error of an export that lacks its last line, or other lines. The
+// lines that it has were imported.
 var ErrIncomplete = errors.New("the export is incomplete")
 
-// ErrSecret says that an export was made under another secret.
-var ErrSecret = errors.New("the export was made under another secret, under which alone its contributions mean anything")
-
 const (
-	// A batch is what is stored at once, and what a crash makes to be stored again:
-	// some hundred KiB, below what one call to a service may carry, unless all of its
-	// portions are full.
+	// batchContributions and batchLines bound what is stored at once: some hundred KiB,
+	// less than the body of a request may have.
 	batchContributions = 10_000
 	batchLines         = 500
-	// maxRefusals is how many refusals a report keeps.
+	// maxRefusals bounds the refusals in a report.
 	maxRefusals = 100
-	// minBackoff is the first time between two attempts to reach a store; it doubles up to
-	// maxPause.
+	// minBackoff is the first pause before another attempt to reach a store. It doubles
+	// up to maxBackoff.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 3 * time.Second
 )
 
-// Refusal is what was not imported.
+// Refusal is a line that was not imported.
 type Refusal struct {
-	Line   int64  `json:"line"` // or the number of the entry, where there are no lines
+	Line   int64  `json:"line"`
 	Reason string `json:"reason"`
 }
 
 func (r Refusal) String() string { return fmt.Sprintf("line %d: %s", r.Line, r.Reason) }
 
-// Report says what an import did, what an earlier one did before a crash included.
+// Report is the result of an import.
 type Report struct {
 	Topics        int64     `json:"topics"` // whose last line was stored
 	Contributions int64     `json:"contributions"`
-	Settings      int64     `json:"orders"`   // former names and blocks
-	Refused       int64     `json:"refused"`  // how many lines
+	Settings      int64     `json:"orders"`   // aliases and blocks
+	Refused       int64     `json:"refused"`  // number of lines
 	Refusals      []Refusal `json:"refusals"` // the first of them
 }
 
-// ImportOptions are the options of [Import]; the zero value merges a whole export.
+// ImportOptions are the options of [Import]. The zero value merges a whole export.
 type ImportOptions struct {
-	// Fingerprint is that of the store's secret; empty where the target compares.
+	// Fingerprint is the fingerprint of the store's secret; empty if the target checks it.
 	Fingerprint string
-	// Replace puts what is imported in the place of what was there, topic by topic.
+	// Replace replaces each topic instead of merging it.
 	Replace bool
-	// Part says that the input is a piece of an export: a header and some of its lines,
-	// maybe of a topic that began in the piece before.
+	// Part marks the input as a part of an export: a header and some lines, possibly of a
+	// topic that began in the part before.
 	Part bool
-	// RetryFor is how long to try again while the store cannot be reached.
+	// RetryFor is how long a store that cannot be reached is tried again.
 	RetryFor time.Duration
-	// OnRefusal, where not nil, is told each refusal.
+	// OnRefusal is called for each refusal; may be nil.
 	OnRefusal func(Refusal)
-	// OnProgress, where not nil, is called after each batch.
+	// OnProgress is called after each batch; may be nil.
 	OnProgress func(Progress)
 }
 
-// Import stores an export in target. What cannot be read is refused and the rest
-// imported; see [Report]. It may be repeated, and several may go on at once.
-// Errors: [ErrIncomplete], [ErrSecret], [tally.CodeBadBody] for what is no export, those of
-// target and of r.
+// Import stores an export in target. It refuses lines that it cannot read and imports the
+// others; see [Report]. An import can be repeated, and several can run at once.
+// Errors: [ErrIncomplete], [tally.CodeBadBody] for a file that is no export or belongs to
+// another secret, those of target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
 	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
 	if err := i.begin(ctx); err != nil {
@@ -81,7 +77,7 @@ func Import(ctx context.Context, target Target, r io.Reader, options ImportOptio
 	return i.report, i.checkComplete()
 }
 
-// importRun is an import under way.
+// importRun is a running import.
 type importRun struct {
 	target  Target
 	options ImportOptions
@@ -90,29 +86,24 @@ type importRun struct {
 
 	batch         []Line
 	contributions int         // of the batch
-	topic         tally.Topic // whose lines are being read; the zero Topic between two
-	counted       Totals      // what was read, refused or not
-	total         *Totals     // what the last line says
+	topic         tally.Topic // whose lines are being read; zero between two topics
+	read          Totals      // of all lines, refused or not
+	total         *Totals     // that the last line states
 }
 
 // begin reads and checks the header.
 func (i *importRun) begin(ctx context.Context) error {
-	text, err := i.lines.next()
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
-		return err
-	}
-	header, err := readHeader(text)
+	header, err := i.lines.header()
 	if err != nil {
 		return err
 	}
 	if f := i.options.Fingerprint; f != "" && header.Fingerprint != f {
-		return &tally.Error{Code: tally.CodeBadBody, Err: ErrSecret, Message: fmt.Sprintf(
-			"the export was made under the secret with the fingerprint %.64q, the store has the one with %q: visitors would not be known again", header.Fingerprint, f)}
+		return tally.Errorf(tally.CodeBadBody, "the export belongs to the secret with the fingerprint %.64q, and the store has the secret %q, under which it would recognise no visitor; import it into a store with the export's secret", header.Fingerprint, f)
 	}
 	return i.retry(ctx, func() error { return i.target.Begin(ctx, header) })
 }
 
-// readAll reads the lines and stores them batch by batch.
+// readAll reads the lines and stores them in batches.
 func (i *importRun) readAll(ctx context.Context) error {
 	for {
 		text, err := i.lines.next()
@@ -120,7 +111,7 @@ func (i *importRun) readAll(ctx context.Context) error {
 		case errors.Is(err, io.EOF):
 			return i.flush(ctx)
 		case errors.Is(err, errTooLong):
-			i.refuse(i.lines.number, err.Error())
+			i.refuse(i.lines.number, err)
 			continue
 		case err != nil:
 			return errors.Join(fmt.Errorf("read the export: %w", err), i.flush(ctx))
@@ -136,18 +127,15 @@ func (i *importRun) readAll(ctx context.Context) error {
 	}
 }
 
-// readLine reads a line.
+// readLine stores a setting, adds a topic's line to the batch, or refuses the line. It
+// ignores kinds of lines that later versions add.
 func (i *importRun) readLine(ctx context.Context, text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
-		why := "it is no JSON object of an export: " + err.Error()
-		if !i.lines.ended {
-			why = "it was cut off"
-		}
-		i.refuse(i.lines.number, why)
+		i.refuse(i.lines.number, fmt.Errorf("it is no JSON object of an export: %w", err))
 		return nil
 	}
 	switch {
@@ -155,24 +143,27 @@ func (i *importRun) readLine(ctx context.Context, text []byte) error {
 		i.total = r.Total
 	case r.Setting != "":
 		if err := validateSetting(r.Setting, r.Value); err != nil {
-			i.refuse(i.lines.number, err.Error())
+			i.refuse(i.lines.number, err)
 			return nil
 		}
-		return i.order(ctx, r.Setting, r.Value)
+		if err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, r.Setting, r.Value) }); err != nil {
+			return fmt.Errorf("store the setting of line %d: %w", i.lines.number, err)
+		}
+		i.report.Settings++
 	case r.Topic != "":
-		line, err := r.portion()
+		line, err := r.line()
 		if err != nil {
-			i.refuse(i.lines.number, err.Error())
+			i.refuse(i.lines.number, err)
 			return nil
 		}
 		line.Number = i.lines.number
 		i.add(line)
 	}
-	return nil // what later versions add is left alone
+	return nil
 }
 
-// add appends a line to the batch. Where the first line of a topic is lost, the first
-// that is not takes its place.
+// add appends a line to the batch. If the first line of a topic was refused, the next one
+// becomes the first.
 func (i *importRun) add(line Line) {
 	if line.Topic != i.topic {
 		line.First = line.First || !i.options.Part
@@ -180,23 +171,13 @@ func (i *importRun) add(line Line) {
 	}
 	if line.Last {
 		i.topic = tally.Topic{}
-		i.counted.Topics++
 	}
-	i.counted.Contributions += int64(len(line.Contributions))
+	i.read.add(line.Portion)
 	i.batch = append(i.batch, line)
 	i.contributions += len(line.Contributions)
 }
 
-func (i *importRun) order(ctx context.Context, name, value string) error {
-	err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, name, value) })
-	if err != nil {
-		return fmt.Errorf("store what was ordered: %w", err)
-	}
-	i.report.Settings++
-	return nil
-}
-
-// flush stores the batch, and notes that it did.
+// flush stores the batch and reports the progress.
 func (i *importRun) flush(ctx context.Context) error {
 	if len(i.batch) > 0 {
 		var refused []Refusal
@@ -211,31 +192,29 @@ func (i *importRun) flush(ctx context.Context) error {
 	}
 	i.batch, i.contributions = i.batch[:0], 0
 	if i.options.OnProgress != nil {
-		i.options.OnProgress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}, Bytes: i.lines.offset})
+		i.options.OnProgress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}})
 	}
 	return nil
 }
 
-// recordStored counts the batch, which was stored save for what was refused.
-func (i *importRun) recordStored(refused []Refusal) {
-	left := map[int64]bool{}
-	for _, each := range refused {
-		left[each.Line] = true
-		i.refuse(each.Line, each.Reason)
+// recordStored adds the batch, without its refused lines, to the report.
+func (i *importRun) recordStored(refusals []Refusal) {
+	refused := map[int64]bool{}
+	for _, each := range refusals {
+		refused[each.Line] = true
+		i.refuse(each.Line, errors.New(each.Reason))
 	}
+	stored := Totals{i.report.Topics, i.report.Contributions}
 	for _, line := range i.batch {
-		if left[line.Number] {
-			continue
+		if !refused[line.Number] {
+			stored.add(line.Portion)
 		}
-		if line.Last {
-			i.report.Topics++
-		}
-		i.report.Contributions += int64(len(line.Contributions))
 	}
+	i.report.Topics, i.report.Contributions = stored.Topics, stored.Contributions
 }
 
-func (i *importRun) refuse(line int64, reason string) {
-	r := Refusal{Line: line, Reason: reason}
+func (i *importRun) refuse(line int64, reason error) {
+	r := Refusal{Line: line, Reason: reason.Error()}
 	if i.report.Refused++; len(i.report.Refusals) < maxRefusals {
 		i.report.Refusals = append(i.report.Refusals, r)
 	}
@@ -244,36 +223,33 @@ func (i *importRun) refuse(line int64, reason string) {
 	}
 }
 
-// retry does what may be repeated again while the store cannot be reached, as long
-// as the patience lasts.
+// retry calls do again while the store cannot be reached, for up to RetryFor.
 func (i *importRun) retry(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(i.options.RetryFor)
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := do()
 		var e *tally.Error
-		if !errors.As(err, &e) || e.Code != tally.CodeStoreUnavailable || time.Now().Add(wait).After(deadline) {
+		if !errors.As(err, &e) || e.Code != tally.CodeStoreUnavailable || time.Now().Add(backoff).After(deadline) {
 			return err
 		}
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-time.After(backoff):
 		case <-ctx.Done():
-			timer.Stop()
 			return err
 		}
 	}
 }
 
-// checkComplete tells whether all that was exported was read.
+// checkComplete returns an error if lines of the export are missing.
 func (i *importRun) checkComplete() error {
 	switch {
 	case i.options.Part:
 		return nil
 	case i.total == nil:
 		return fmt.Errorf("%w: its last line is missing, so it was cut off after line %d", ErrIncomplete, i.lines.number)
-	case *i.total != i.counted && i.report.Refused == 0:
-		return fmt.Errorf("%w: it was made with %s and %s, and has %d and %d",
-			ErrIncomplete, tally.Quantity(int(i.total.Topics), "topic"), tally.Quantity(int(i.total.Contributions), "contribution"), i.counted.Topics, i.counted.Contributions)
+	case *i.total != i.read && i.report.Refused == 0:
+		return fmt.Errorf("%w: it was written with %s and %s, and has %d and %d",
+			ErrIncomplete, tally.Quantity(int(i.total.Topics), "topic"), tally.Quantity(int(i.total.Contributions), "contribution"), i.read.Topics, i.read.Contributions)
 	}
 	return nil
 }

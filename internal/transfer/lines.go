@@ -8,64 +8,46 @@ import (
 )
 
 const (
-	// maxLineBytes bounds a line that is read. A full portion has less than 32 KiB; the
-	// rest is for what later versions may add.
+	// maxLineBytes bounds a line. A full portion has less than 32 KiB; the rest is for
+	// fields of later versions.
 	maxLineBytes = 1 << 20
-	// readBytes is the size of what is read at once.
+	// readBytes is the size of one read.
 	readBytes = 64 << 10
 )
 
-// errTooLong says that a line was left out because of its length.
+// errTooLong is the error of a line that was skipped because of its length.
 var errTooLong = fmt.Errorf("the line is longer than %d bytes", maxLineBytes)
 
-// lines reads a text line by line, and knows where it is.
+// lines reads a text line by line.
 type lines struct {
 	reader *bufio.Reader
-	buffer []byte // of a line that does not fit into the reader's
-	number int64  // of the line read last, from 1
-	offset int64  // of what follows it, in bytes
-	ended  bool   // the line read last ended as lines do
+	buffer []byte // the line read last
+	number int64  // of that line, from 1
 }
 
 func newLines(r io.Reader) *lines {
 	return &lines{reader: bufio.NewReaderSize(r, readBytes)}
 }
 
-// next returns the next line without its end; it is good until the next call. A
-// line that is too long is skipped with errTooLong. Other errors are the reader's, or
-// [io.EOF] at the end.
+// next returns the next line without its end; it is valid until the next call.
+// Errors: errTooLong for a line that was skipped, [io.EOF] at the end, those of the reader.
 func (l *lines) next() ([]byte, error) {
 	l.buffer = l.buffer[:0]
-	long := false
-	for {
-		part, err := l.reader.ReadSlice('\n')
-		l.offset += int64(len(part))
-		whole := err == nil
-		if whole {
-			part = part[:len(part)-1]
-		}
-		switch long = long || len(l.buffer)+len(part) > maxLineBytes; {
-		case long:
-			l.buffer = l.buffer[:0]
-		case len(l.buffer) > 0 || !whole:
-			l.buffer = append(l.buffer, part...)
-			part = l.buffer
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF) && (len(l.buffer) > 0 || long):
-		case err != nil:
+	for tooLong := false; ; {
+		part, isPrefix, err := l.reader.ReadLine()
+		if err != nil && (len(l.buffer) == 0 || !errors.Is(err, io.EOF)) {
 			return nil, err
 		}
+		if tooLong = tooLong || len(l.buffer)+len(part) > maxLineBytes; !tooLong {
+			l.buffer = append(l.buffer, part...)
+		}
+		if isPrefix {
+			continue
+		}
 		l.number++
-		l.ended = whole
-		if long {
+		if tooLong {
 			return nil, errTooLong
 		}
-		if n := len(part); n > 0 && part[n-1] == '\r' {
-			part = part[:n-1]
-		}
-		return part, nil
+		return l.buffer, nil
 	}
 }

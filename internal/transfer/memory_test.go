@@ -12,7 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// generated is a store of so many contributions, spread over topics of 2,500.
+// generated is a store of n contributions, 2,500 in each topic.
 type generated struct{ portions, n int }
 
 func (generated) Settings(context.Context) (map[string]string, error) { return nil, nil }
@@ -46,7 +46,7 @@ func (g *generated) Dump(_ context.Context, _ tally.Scope, each func(tally.Porti
 	return nil
 }
 
-// counting counts what is imported and forgets it.
+// counting counts the contributions that it receives.
 type counting struct{ contributions int }
 
 func (*counting) Begin(context.Context, transfer.Header) error { return nil }
@@ -60,9 +60,9 @@ func (c *counting) Store(_ context.Context, _ bool, lines []transfer.Line) ([]tr
 
 func (*counting) SetSetting(context.Context, string, string) error { return nil }
 
-// Exporting and importing ten times as much takes no more memory: what is held at once
-// is a batch.
-func TestMemoryDoesNotGrowWithContributions(t *testing.T) {
+// Ten times as many contributions take no more memory: an export and an import hold one
+// batch at a time.
+func TestMemory_ManyContributions(t *testing.T) {
 	highest := func(n int) uint64 {
 		read, write := io.Pipe()
 		done := make(chan error, 1)
@@ -91,28 +91,28 @@ func TestMemoryDoesNotGrowWithContributions(t *testing.T) {
 		return most
 	}
 	few, many := highest(100_000), highest(1_000_000)
-	// What a batch takes may be met before or after it is let go.
+	// The heap is read before or after a batch is freed.
 	const more = 2 << 20 // bytes
 	if t.Logf("%d and %d bytes", few, many); many > few+more {
-		t.Errorf("the heap has %d bytes with ten times as many contributions, and %d before", many, few)
+		t.Errorf("the heap has %d bytes with ten times as many contributions and %d otherwise", many, few)
 	}
 }
 
-// A copy is compared: what it lacks is named.
-func TestACopyIsComparedWithItsSource(t *testing.T) {
+// A copy is compared with its source, and differences are reported.
+func TestCopy_Differences(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
 	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) > 0 || copied.Topics != 8 || copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied, err)
 	}
 	same(t, from, to)
-	// One that loses portions on the way is found out.
+	// A target that loses contributions differs.
 	lossy := &losing{Store: open(t, secret)}
 	copied, err = transfer.Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
 	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].TargetHasMore {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
-	// And one that held something before may hold more.
+	// A target that had contributions before may have more than the source.
 	held := open(t, secret)
 	contribute(t, held, "blog/likes/hello", 9000, 5, 1)
 	copied, err = transfer.Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
@@ -121,7 +121,7 @@ func TestACopyIsComparedWithItsSource(t *testing.T) {
 	}
 }
 
-func TestWhatChangesInTheSourceMeanwhileIsNamed(t *testing.T) {
+func TestCopy_SourceChanges(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	once := true
 	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, func(step string, _ transfer.Progress) {

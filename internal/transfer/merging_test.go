@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// merging is a store in which a merge begins, or ends, while it is dumped.
+// merging is a store in which a merge begins or ends during a dump.
 type merging struct {
 	*sqlitestore.Store
 	during func()
@@ -22,8 +22,7 @@ func (m merging) Dump(ctx context.Context, scope tally.Scope, each func(tally.Po
 	return m.Store.Dump(ctx, scope, each)
 }
 
-// While topics are merged, both hold the same contributions: an export or a copy of that
-// moment ends with an error.
+// An export fails while topics are merged, since both topics hold the same contributions.
 func TestExport_DuringMerge(t *testing.T) {
 	set := func(t *testing.T, s *sqlitestore.Store, name, value string) {
 		t.Helper()

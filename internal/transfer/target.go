@@ -11,32 +11,32 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Target is where an import goes: a store, by [NewStoreTarget], or a running service.
+// Target receives an import: a store (see [NewStoreTarget]) or a running service.
 type Target interface {
-	// Begin is told the header before anything else.
+	// Begin receives the header before all else.
 	Begin(ctx context.Context, header Header) error
-	// Store stores lines, in their order, and may be repeated. What it cannot take is
-	// left out and returned; the others are stored unless there is an error.
+	// Store stores lines in their order and returns those that it refused. It can be
+	// repeated.
 	Store(ctx context.Context, replace bool, lines []Line) ([]Refusal, error)
-	// SetSetting stores an order of the export.
+	// SetSetting stores a setting of the export.
 	SetSetting(ctx context.Context, name, value string) error
 }
 
-// TargetStore is the part of a [tally.Ledger] that takes an import.
+// TargetStore is the part of a [tally.Ledger] that an import writes to.
 type TargetStore interface {
 	Restore(ctx context.Context, replace bool, portions []tally.Portion) error
 	tally.AliasStore
 	SetSetting(ctx context.Context, name, value string) error
 }
 
-// NewStoreTarget returns the target that stores in sink what the metrics of catalog can hold.
-// Sites need not be known: they may be declared later.
-func NewStoreTarget(sink TargetStore, catalog *tally.Catalog) Target {
-	return storeTarget{sink, catalog}
+// NewStoreTarget returns a target that stores the topics of the catalog's metrics. Their
+// sites need not be in the catalog.
+func NewStoreTarget(store TargetStore, catalog *tally.Catalog) Target {
+	return storeTarget{store, catalog}
 }
 
 type storeTarget struct {
-	sink    TargetStore
+	store   TargetStore
 	catalog *tally.Catalog
 }
 
@@ -47,26 +47,26 @@ func (t storeTarget) Store(ctx context.Context, replace bool, lines []Line) (ref
 	numbers := make([]int64, 0, len(lines))
 	for _, line := range lines {
 		rule := t.catalog.Rule(line.Topic)
-		if err := line.fits(rule); err != nil {
+		if err := line.checkRule(rule); err != nil {
 			refused = append(refused, Refusal{Line: line.Number, Reason: fmt.Sprintf("%s: %v", line.Topic, err)})
 			continue
 		}
 		p := line.Portion
-		if now := time.Now(); rule.Kind == tally.Window && line.Until != windowEnd(rule, now) {
-			p.Contributions = nil // their window is over: they count, and may come again
+		if rule.Kind == tally.Window && line.Until != windowEnd(rule, time.Now()) {
+			p.Contributions = nil // their window has ended; the count includes them
 		}
 		portions, numbers = append(portions, p), append(numbers, line.Number)
 	}
 	if len(portions) == 0 {
 		return refused, nil
 	}
-	err = t.sink.Restore(ctx, replace, portions)
+	err = t.store.Restore(ctx, replace, portions)
 	if !isRefusal(err) {
 		return refused, err
 	}
-	// Which one the store cannot take is found by storing each by itself.
+	// Storing each portion alone shows which of them the store refuses.
 	for i := range portions {
-		switch err := t.sink.Restore(ctx, replace, portions[i:i+1]); {
+		switch err := t.store.Restore(ctx, replace, portions[i:i+1]); {
 		case isRefusal(err):
 			refused = append(refused, Refusal{Line: numbers[i], Reason: tally.AsError(err).Message})
 		case err != nil:
@@ -76,7 +76,7 @@ func (t storeTarget) Store(ctx context.Context, replace bool, lines []Line) (ref
 	return refused, nil
 }
 
-// isRefusal tells whether a store refused what it was given, and would again.
+// isRefusal reports whether a store refused a portion, as it would again.
 func isRefusal(err error) bool {
 	if err == nil {
 		return false
@@ -88,8 +88,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// fits tells why a topic of a metric with that rule cannot hold the line.
-func (l Line) fits(rule tally.Rule) error {
+// checkRule returns an error if a topic with the rule cannot hold the line.
+func (l Line) checkRule(rule tally.Rule) error {
 	if rule.Kind == 0 {
 		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
 	}
@@ -101,68 +101,68 @@ func (l Line) fits(rule tally.Rule) error {
 		return fmt.Errorf("its rule: %w", err)
 	}
 	if (made.Kind == tally.Window) != (rule.Kind == tally.Window) {
-		return fmt.Errorf("the metric's rule is %s here and was %s: what one keeps means nothing to the other", rule, l.Rule)
+		return fmt.Errorf("the metric has the rule %s here and had %s in the exported store, whose contributions have another meaning", rule, l.Rule)
 	}
 	if rule.Kind != tally.Amount && slices.ContainsFunc(l.Contributions, func(c tally.Contribution) bool { return c.Amount > 1 }) {
-		return fmt.Errorf("the metric's rule is %s here, under which nobody contributes more than 1", rule)
+		return fmt.Errorf("the metric has the rule %s here, which allows no contribution of more than 1", rule)
 	}
 	return nil
 }
 
-// aliasPrefix begins the orders that list aliases of a topic.
+// aliasPrefix begins the names of settings that list the aliases of a topic.
 const aliasPrefix = "former "
 
-// SetSetting adds aliases to those that are known, and leaves a block as it is.
+// SetSetting adds aliases to those of the store. It leaves a block that the store has.
 func (t storeTarget) SetSetting(ctx context.Context, name, value string) error {
 	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		return t.addAliases(ctx, text, value)
 	}
-	register, err := t.sink.Settings(ctx)
-	if err != nil || register[name] != "" {
+	settings, err := t.store.Settings(ctx)
+	if err != nil || settings[name] != "" {
 		return err
 	}
-	return t.sink.SetSetting(ctx, name, value)
+	return t.store.SetSetting(ctx, name, value)
 }
 
-// addAliases adds aliases of a topic, and gives the topic the mark by which instances
-// that do not know them yet are told.
-func (t storeTarget) addAliases(ctx context.Context, of, value string) error {
-	topic, aliases, err := parseAliases(of, value)
+// addAliases adds aliases of a topic and sets the topic's mark, which makes instances
+// reload their settings.
+func (t storeTarget) addAliases(ctx context.Context, name, value string) error {
+	topic, aliases, err := parseAliases(name, value)
 	if err != nil {
 		return err
 	}
-	mark, err := tally.AddAliases(ctx, t.sink, topic, aliases)
+	mark, err := tally.AddAliases(ctx, t.store, topic, aliases)
 	if err != nil {
 		return err
 	}
 	for expected := ""; ; {
-		current, err := t.sink.SwapMark(ctx, topic, expected, mark)
-		if err != nil || current == mark || tally.IsFrozen(current) { // a merge marks it at its end
+		current, err := t.store.SwapMark(ctx, topic, expected, mark)
+		if err != nil || current == mark || tally.IsFrozen(current) { // the merge sets the mark when it ends
 			return err
 		}
 		expected = current
 	}
 }
 
-// parseAliases parses an order that lists aliases.
-func parseAliases(of, value string) (topic tally.Topic, aliases []tally.Topic, err error) {
-	if topic, err = tally.ParseTopic(of); err == nil {
+// parseAliases parses a setting that lists the aliases of the topic called name.
+func parseAliases(name, value string) (topic tally.Topic, aliases []tally.Topic, err error) {
+	if topic, err = tally.ParseTopic(name); err == nil {
 		aliases, err = tally.ParseAliases(value)
 	}
 	if err != nil {
-		err = fmt.Errorf("aliases of %s: %w", of, err)
+		err = fmt.Errorf("aliases of %s: %w", name, err)
 	}
 	return topic, aliases, err
 }
 
-// validateSetting tells why an order of a file is none that an export carries.
+// validateSetting returns an error if an export cannot contain the setting.
 func validateSetting(name, value string) error {
 	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		_, _, err := parseAliases(text, value)
 		return err
 	}
 	if !isExported(name, tally.Scope{}) {
-		return fmt.Errorf("order %.100q is not known", name)
+		return fmt.Errorf("the setting %.100q is not known", name)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ var (
 
 func catalog() *tally.Catalog {
 	metrics := tally.DefaultMetrics()
-	// Long enough that no test meets the end of one by chance.
+	// So long that no window ends during a test.
 	metrics["days"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 24 * time.Hour}
 	return tally.NewCatalog([]string{"blog"}, metrics)
 }
@@ -60,7 +60,7 @@ func topic(t testing.TB, text string) tally.Topic {
 	return topic
 }
 
-// contribute makes so many members contribute amount, from the first on.
+// contribute makes n members contribute amount, beginning with the first.
 func contribute(t testing.TB, s *sqlitestore.Store, name string, first, n int, amount int64) {
 	t.Helper()
 	for n > 0 {
@@ -93,7 +93,7 @@ func edit(t testing.TB, s *sqlitestore.Store, name string, kind tally.EditKind, 
 	}
 }
 
-// filled returns a store that holds something of every kind.
+// filled returns a store with all kinds of topics and settings.
 func filled(t testing.TB) *sqlitestore.Store {
 	t.Helper()
 	s := open(t, secret)
@@ -110,7 +110,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 	edit(t, s, "blog/likes/seeded", tally.EditSeed, 9)
 	edit(t, s, "blog/likes/zero", tally.EditSeed, 0)
 	name, value := tally.AliasSetting(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
-	for name, value := range map[string]string{name: value, "block range 203.0.113.0/24": "spam", "merging blog/likes/x": "not for others"} {
+	for name, value := range map[string]string{name: value, "block range 203.0.113.0/24": "spam", "merging blog/likes/x": "of the store alone"} {
 		if err := s.SetSetting(context.Background(), name, value); err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func export(t testing.TB, s *sqlitestore.Store, scope tally.Scope) []byte {
 	return out.Bytes()
 }
 
-// fingerprint is that of the secret of the tests.
+// fingerprint returns the fingerprint of the tests' secret.
 func fingerprint() string { return tally.NewHasher(secret).Fingerprint() }
 
 func imported(t testing.TB, s transfer.TargetStore, text []byte, options transfer.ImportOptions) transfer.Report {
@@ -161,7 +161,7 @@ func same(t testing.TB, a, b transfer.Source) {
 	}
 }
 
-func register(t testing.TB, s transfer.TargetStore) map[string]string {
+func settings(t testing.TB, s transfer.TargetStore) map[string]string {
 	t.Helper()
 	entries, err := s.Settings(context.Background())
 	if err != nil {
@@ -170,7 +170,7 @@ func register(t testing.TB, s transfer.TargetStore) map[string]string {
 	return entries
 }
 
-func TestWhatIsExportedIsRestoredWhole(t *testing.T) {
+func TestImport_WholeExport(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
 			from, to := filled(t), open(t, secret)
@@ -180,11 +180,11 @@ func TestWhatIsExportedIsRestoredWhole(t *testing.T) {
 			if report.Topics != 8 || report.Contributions != 2500+3+1200+12+5+1 || report.Settings != 2 || report.Refused != 0 {
 				t.Errorf("the report is %+v", report)
 			}
-			entries := register(t, to)
+			entries := settings(t, to)
 			if len(entries) != 3 || entries["alias mark blog/likes/hello"] == "" || entries["block range 203.0.113.0/24"] != "spam" || entries["former blog/likes/hello"] != `["blog/likes/old"]` {
-				t.Errorf("the register is %v", entries)
+				t.Errorf("the settings are %v", entries)
 			}
-			// Whoever contributed is known again, windows included.
+			// Their visitors are recognised, those of window metrics too.
 			contribute(t, to, "blog/likes/hello", 0, 2500, 1)
 			contribute(t, to, "blog/days/hello", 0, 5, 1)
 			same(t, from, to)
@@ -192,7 +192,7 @@ func TestWhatIsExportedIsRestoredWhole(t *testing.T) {
 	}
 }
 
-func TestAnImportSaidTwiceCountsNobodyTwice(t *testing.T) {
+func TestImport_Repeated(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
 	imported(t, to, text, transfer.ImportOptions{})
@@ -201,7 +201,7 @@ func TestAnImportSaidTwiceCountsNobodyTwice(t *testing.T) {
 	same(t, from, to)
 }
 
-func TestTwoImportsAtOnceCountNobodyTwice(t *testing.T) {
+func TestImport_Concurrent(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
 	done := make(chan error, 2)
@@ -219,7 +219,7 @@ func TestTwoImportsAtOnceCountNobodyTwice(t *testing.T) {
 	same(t, from, to)
 }
 
-func TestMergingUnitesAndReplacingReplaces(t *testing.T) {
+func TestImport_Modes(t *testing.T) {
 	const name = "blog/likes/hello"
 	from := open(t, secret)
 	contribute(t, from, name, 0, 10, 1)
@@ -234,37 +234,37 @@ func TestMergingUnitesAndReplacingReplaces(t *testing.T) {
 			t.Errorf("replace %t: the count is %d, want %d", replace, got, want)
 		}
 		if got := found[topic(t, "blog/likes/untouched")].Count; got != 1 {
-			t.Errorf("replace %t: a topic that the export has not has count %d", replace, got)
+			t.Errorf("replace %t: a topic that the export lacks has count %d", replace, got)
 		}
 	}
 }
 
-func TestAnExportOfAScopeHasNothingElse(t *testing.T) {
+func TestExport_Scope(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	imported(t, to, export(t, from, tally.Scope{Site: "blog", Metric: "likes", Prefix: "hel"}), transfer.ImportOptions{})
 	found := digests(t, to, tally.Scope{})
 	if len(found) != 1 || found[topic(t, "blog/likes/hello")].Count != 2533 {
 		t.Errorf("it has %v", found)
 	}
-	if entries := register(t, to); len(entries) != 2 || entries["former blog/likes/hello"] == "" { // and its mark
-		t.Errorf("the register is %v", entries)
+	if entries := settings(t, to); len(entries) != 2 || entries["former blog/likes/hello"] == "" { // and its mark
+		t.Errorf("the settings are %v", entries)
 	}
 }
 
-func TestAnExportUnderAnotherSecretIsRefused(t *testing.T) {
+func TestImport_OtherSecret(t *testing.T) {
 	text := export(t, filled(t), tally.Scope{})
 	to := open(t, other)
 	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(text),
 		transfer.ImportOptions{Fingerprint: tally.NewHasher(other).Fingerprint()})
 	if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), fingerprint()) {
-		t.Errorf("it is not refused: %v", err)
+		t.Errorf("the import succeeded: %v", err)
 	}
 	if found := digests(t, to, tally.Scope{}); len(found) > 0 {
 		t.Errorf("it was imported: %v", found)
 	}
 }
 
-func TestTheSecretStandsInAnExportOnlyWhereAsked(t *testing.T) {
+func TestExport_Secret(t *testing.T) {
 	s := open(t, secret)
 	for _, with := range []bool{false, true} {
 		var out bytes.Buffer
@@ -282,7 +282,7 @@ func TestTheSecretStandsInAnExportOnlyWhereAsked(t *testing.T) {
 	}
 }
 
-func TestLargeTopicsComeInLinesOfAThousand(t *testing.T) {
+func TestExport_LargeTopic(t *testing.T) {
 	text := export(t, filled(t), tally.Scope{Site: "blog", Metric: "likes", Prefix: "hello"})
 	var topics []string
 	for line := range strings.Lines(string(text)) {
@@ -298,7 +298,6 @@ func TestLargeTopicsComeInLinesOfAThousand(t *testing.T) {
 	}
 }
 
-// write writes text to a file of the test.
 // linesOf returns the lines of text without their ends.
 func linesOf(text []byte) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")

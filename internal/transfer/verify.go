@@ -9,38 +9,35 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Digest is what two stores must have in common of a topic. Who contributed to a window
-// metric is left out: it ends by itself.
+// Digest summarises a topic, so that two stores can be compared. It omits the contributions
+// to a window metric, which expire.
 type Digest struct {
 	Count, Seed, Adjustment, Counted int64
-	Version                          int64 // not compared: it is the store's own
+	Version                          int64 // each store has its own: [Compare] ignores it
 	Contributions                    int64
-	Sum                              uint64 // of a mix of each contribution, whatever their order
+	Sum                              uint64 // of a hash of each contribution, in any order
 }
 
-// Digests reads all of scope. Its memory grows with the number of topics, by some 200
-// bytes each, and not with contributions.
+// Digests reads the topics of scope. Each topic takes about 200 bytes of memory, regardless
+// of its contributions. progress may be nil.
 func Digests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Progress)) (map[tally.Topic]Digest, error) {
-	gathered := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
+	digester := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
 	var done Progress
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
-		gathered.add(p)
-		if p.Last {
-			done.Topics++
-		}
-		done.Contributions += int64(len(p.Contributions))
+		digester.add(p)
+		done.add(p)
 		if progress != nil {
 			progress(done)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read what is to be compared: %w", err)
+		return nil, fmt.Errorf("read the topics to be compared: %w", err)
 	}
-	return gathered.digests, nil
+	return digester.digests, nil
 }
 
-// digester makes digests of portions.
+// digester computes digests from portions.
 type digester struct {
 	catalog *tally.Catalog
 	digests map[tally.Topic]Digest
@@ -64,7 +61,7 @@ func (g digester) add(p tally.Portion) {
 	g.digests[p.Topic] = d
 }
 
-// mix spreads the bits of x over 64 (the finalizer of SplitMix64; Steele, Lea and Flood, 2014).
+// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -72,53 +69,56 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Difference is a topic of which two stores hold not the same.
+// Difference is a topic that two stores hold in different states.
 type Difference struct {
 	Topic  tally.Topic
-	Detail string
-	// TargetHasMore says that there may be nothing missing: the second store holds no less of
-	// anything, as one does that held something before.
+	Detail string // the first number that differs
+	// TargetHasMore reports that the second store has at least as much of everything, as
+	// it does if it held contributions of its own.
 	TargetHasMore bool
 }
 
-// Compare returns the topics of which b holds not what a does, sorted. What b has
-// alone is no difference.
+// Compare returns the topics of a that are missing or different in b, sorted. It ignores
+// topics that only b has.
 func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
-	for topic, one := range a {
-		other, ok := b[topic]
-		if !ok {
-			differences = append(differences, Difference{Topic: topic, Detail: fmt.Sprintf("is missing, with count %d", one.Count)})
-			continue
+	for topic, source := range a {
+		target, ok := b[topic]
+		detail := fmt.Sprintf("is missing, with count %d", source.Count)
+		if ok {
+			detail = source.difference(target)
 		}
-		for _, each := range []struct {
-			name string
-			a, b int64
-		}{
-			{"seed", one.Seed, other.Seed},
-			{"adjustment", one.Adjustment, other.Adjustment},
-			{"contributions", one.Contributions, other.Contributions},
-			{"what they add", one.Counted, other.Counted},
-			{"count", one.Count, other.Count},
-			{"who contributed", 0, int64(min(1, one.Sum^other.Sum))},
-		} {
-			if each.a == each.b {
-				continue
-			}
-			what := fmt.Sprintf("%s: %d here, %d there", each.name, each.a, each.b)
-			if each.name == "who contributed" {
-				what = "others contributed"
-			}
-			differences = append(differences, Difference{Topic: topic, Detail: what, TargetHasMore: hasMore(one, other)})
-			break
+		if detail != "" {
+			differences = append(differences, Difference{Topic: topic, Detail: detail, TargetHasMore: ok && source.isWithin(target)})
 		}
 	}
 	slices.SortFunc(differences, func(x, y Difference) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
 	return differences
 }
 
-// hasMore tells whether b, which differs from a, has more of something and less of
-// nothing that can be told.
-func hasMore(a, b Digest) bool {
-	return b.Seed >= a.Seed && b.Adjustment >= a.Adjustment && b.Contributions >= a.Contributions && b.Counted >= a.Counted &&
-		(b.Seed > a.Seed || b.Adjustment > a.Adjustment || b.Contributions > a.Contributions || b.Counted > a.Counted)
+// difference names the first number that differs; empty if all are equal.
+func (d Digest) difference(other Digest) string {
+	for _, number := range []struct {
+		name         string
+		here, target int64
+	}{
+		{"seed", d.Seed, other.Seed},
+		{"adjustment", d.Adjustment, other.Adjustment},
+		{"number of contributions", d.Contributions, other.Contributions},
+		{"sum of contributions", d.Counted, other.Counted},
+		{"count", d.Count, other.Count},
+	} {
+		if number.here != number.target {
+			return fmt.Sprintf("%s: %d in the source, %d in the target", number.name, number.here, number.target)
+		}
+	}
+	if d.Sum != other.Sum {
+		return "other visitors contributed"
+	}
+	return ""
+}
+
+// isWithin reports whether other has at least as much of each number as d, and more of one.
+func (d Digest) isWithin(other Digest) bool {
+	return other.Seed >= d.Seed && other.Adjustment >= d.Adjustment && other.Contributions >= d.Contributions && other.Counted >= d.Counted &&
+		(other.Seed > d.Seed || other.Adjustment > d.Adjustment || other.Contributions > d.Contributions || other.Counted > d.Counted)
 }
