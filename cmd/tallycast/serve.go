@@ -125,7 +125,6 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *instance, err err
 		JournalRetention: c.journal,
 		Log:              log,
 	})
-	report.instance = i.desk.Instance()
 	keys := i.followSitemaps(c, version)
 	i.limits = ratelimit.New(c.rateLimit, c.readLimit, c.newTopicLimit, i.store.Secret)
 	connections := limitConnections(c, log)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -184,7 +185,7 @@ func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
 		return all[0].signedIn(t, cookie, "", http.MethodGet) == http.StatusUnauthorized && all[1].signedIn(t, cookie, "", http.MethodGet) == http.StatusUnauthorized
 	})
 	eventually(t, "both tell of themselves", func() bool {
-		var seen struct{ Instances []instanceStatus }
+		var seen struct{ Instances []owner.InstanceStatus }
 		all[0].own(t, http.MethodGet, "/admin/v1/overview", "", &seen)
 		names := map[string]bool{}
 		for _, i := range seen.Instances {

@@ -4,35 +4,22 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// instanceStatus is what an instance says of itself in its pulse; the dashboard shows it.
-type instanceStatus struct {
-	Instance string    `json:"instance"` // random, for the life of the process
-	Started  time.Time `json:"started"`
-	Version  string    `json:"version"`
-	Viewers  int64     `json:"viewers"`        // connections that watch topics
-	Watched  int64     `json:"watched_topics"` // distinct ones
-	Readers  int64     `json:"readers"`        // pages that are open, as presence counts them
-	// StaleSince is since when changes may be missed; missing where none are.
-	StaleSince *time.Time `json:"stale_since,omitempty"`
-	StoreFault string     `json:"store_fault,omitempty"`
-}
-
 // reporter makes the status of this process.
 type reporter struct {
-	instance string
-	started  time.Time
-	version  string
-	parts    []tally.Instrumented
-	sink     *noticedSink
-	health   func() tally.Health
+	started time.Time
+	version string
+	parts   []tally.Instrumented
+	sink    *noticedSink
+	health  func() tally.Health
 }
 
 // status does no I/O.
-func (r *reporter) status() any {
-	s := instanceStatus{Instance: r.instance, Started: r.started, Version: r.version}
+func (r *reporter) status() owner.InstanceStatus {
+	s := owner.InstanceStatus{Started: r.started, Version: r.version}
 	figures := map[string]*int64{"viewers": &s.Viewers, "watched_topics": &s.Watched, "present_pages": &s.Readers}
 	for _, part := range r.parts {
 		for _, metric := range part.Metrics() {

@@ -1,16 +1,10 @@
 package admin
 
-import (
-	"time"
-)
+import "time"
 
 // overview answers GET /admin/v1/overview.
 func (q *request) overview() error {
-	found, err := q.s.owner.Overview(q.r.Context())
-	if err != nil {
-		return err
-	}
-	q.answer(found)
+	q.respond(q.s.owner.Overview(q.r.Context()))
 	return nil
 }
 
@@ -20,7 +14,7 @@ func (q *request) listAudit() error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(values, defaultPage, maxPage)
+	limit, err := parseLimit(values)
 	if err != nil {
 		return err
 	}
@@ -39,7 +33,7 @@ func (q *request) listAudit() error {
 	for i, e := range entries {
 		items[i] = item{e.At.UTC(), e.Actor, e.Action, e.Target, e.Detail}
 	}
-	q.answer(struct {
+	q.respond(struct {
 		Entries []item `json:"entries"`
 		Next    string `json:"next"`
 	}{items, next})

@@ -13,16 +13,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// pagePolicy lets the dashboard load what stands beside it, ask and hear this service,
-// and nothing else; no page may frame it. Scripts and styles stand in files.
+// pagePolicy lets the dashboard load its own files and connect to this service, and nothing
+// else. No page may embed it. It has no inline scripts or styles.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// firstPage is the file at /admin/.
-const firstPage = "index.html"
+// indexPage is the file at /admin/.
+const indexPage = "index.html"
 
-// pageTypes are the types of the files that a dashboard is made of: the system's own
-// tables differ.
+// pageTypes are the media types of the dashboard's files. Those of the system differ
+// between machines.
 var pageTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -31,12 +31,12 @@ var pageTypes = map[string]string{
 	".json": "application/json",
 }
 
-// servePage answers with a file of the dashboard. They are no secret: what they show
-// they ask for.
+// servePage responds with a file of the dashboard. The files are public: they contain no
+// data.
 func (s *Server) servePage(q *request) error {
 	if q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
 		q.w.Header().Set("Allow", "GET, HEAD")
-		return tally.Errorf(tally.CodeMethodNotAllowed, "this can be read only")
+		return tally.Errorf(tally.CodeMethodNotAllowed, "only GET and HEAD are allowed here")
 	}
 	if s.pages == nil {
 		return errNotFound
@@ -48,7 +48,7 @@ func (s *Server) servePage(q *request) error {
 	}
 	name := strings.TrimPrefix(q.r.URL.Path, "/admin/")
 	if name == "" {
-		name = firstPage
+		name = indexPage
 	}
 	content, err := readPage(s.pages, name)
 	if err != nil {
@@ -61,13 +61,13 @@ func (s *Server) servePage(q *request) error {
 	h := q.w.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Content-Type", kind)
-	_, _ = bytes.NewReader(content).WriteTo(q.w) // the client may be gone
+	_, _ = bytes.NewReader(content).WriteTo(q.w) // the client may have disconnected
 	return nil
 }
 
-// readPage returns what a file holds. Errors: not_found, also of a folder.
+// readPage returns the content of a file. Errors: not_found, also for a folder.
 func readPage(pages fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(pages, name) // refuses names that lead elsewhere
+	info, err := fs.Stat(pages, name) // rejects names such as ../x
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || err == nil && info.IsDir() {
 		return nil, errNotFound
 	}
@@ -77,5 +77,5 @@ func readPage(pages fs.FS, name string) ([]byte, error) {
 			return content, nil
 		}
 	}
-	return nil, fmt.Errorf("read the page %s: %w", name, err)
+	return nil, fmt.Errorf("read page %s: %w", name, err)
 }

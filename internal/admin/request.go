@@ -20,17 +20,17 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxBody is the greatest size of a body in bytes: 1,000 seeds of the longest
-// topics with every character escaped.
+// maxBody is the maximum size of a body, in bytes: 1,000 seeds of the longest topics with
+// every character escaped.
 const maxBody = 4 << 20
 
-// request is one call on its way through a handler.
+// request is one HTTP request.
 type request struct {
 	s       *Server
 	w       http.ResponseWriter
 	r       *http.Request
 	caller  Caller
-	session *session // nil where the token itself came
+	session *session // nil if the request carries the token itself
 }
 
 type requestKey struct{}
@@ -40,7 +40,7 @@ func withRequest(ctx context.Context, q *request) context.Context {
 	return context.WithValue(ctx, requestKey{}, q)
 }
 
-// actor is who the audit log says did it.
+// actor returns the name of the client in the audit log.
 func (q *request) actor() string {
 	if q.caller.Actor != "" {
 		return q.caller.Actor
@@ -48,65 +48,61 @@ func (q *request) actor() string {
 	return "admin " + q.caller.Address.String()
 }
 
-// carriedThrough returns the context of a change: it does not end when the asker
-// goes away, since what takes several steps is better ended than left half done.
-func (q *request) carriedThrough() context.Context { return context.WithoutCancel(q.r.Context()) }
+// detached returns the context of a change. It does not end when the client disconnects,
+// so that a change of several steps is not left half done.
+func (q *request) detached() context.Context { return context.WithoutCancel(q.r.Context()) }
 
-// unhurried lifts the limits on how long the request may take, once it has arrived and
-// its sender is known to be the owner: the read deadline would end the context of
-// whatever takes longer to answer, the write deadline the answer itself.
-func (q *request) unhurried() {
+// clearDeadlines removes the connection's deadlines once the whole request of the owner
+// has arrived: they would end the context and the response of a call that takes longer.
+func (q *request) clearDeadlines() {
 	connection := http.NewResponseController(q.w)
-	// A connection that knows no deadlines has none that could end anything.
+	// A connection without support for deadlines has none.
 	_ = connection.SetReadDeadline(time.Time{})
 	_ = connection.SetWriteDeadline(time.Time{})
 }
 
-// jsonKind is the type of body that nearly all calls take.
-var jsonKind = []string{"application/json"}
+// jsonTypes are the media types of most bodies.
+var jsonTypes = []string{"application/json"}
 
-// checkKind refuses bodies of other types: above all those that a form can send.
+// checkType refuses bodies of other media types, in particular those that a form can send.
 // Errors: unsupported_media_type.
-func (q *request) checkKind(kinds []string) error {
+func (q *request) checkType(types []string) error {
 	text := q.r.Header.Get("Content-Type")
-	kind, _, err := mime.ParseMediaType(text)
-	for _, each := range kinds {
-		if err == nil && kind == each {
-			return nil
-		}
+	media, _, err := mime.ParseMediaType(text)
+	if err == nil && slices.Contains(types, media) {
+		return nil
 	}
 	curl := ""
-	if kinds[0] == jsonKind[0] {
+	if types[0] == jsonTypes[0] {
 		curl = " (curl --json does)"
 	}
-	return tally.Errorf(tally.CodeUnsupportedMediaType, "a body of type %.80q is not understood; send it as Content-Type: %s%s", text, strings.Join(kinds, " or "), curl)
+	return tally.Errorf(tally.CodeUnsupportedMediaType, "bodies of type %.80q are not supported; send Content-Type: %s%s", text, strings.Join(types, " or "), curl)
 }
 
-// read reads the body, of at most so many bytes.
+// read reads the body, of at most limit bytes.
 // Errors: body_too_large, bad_body, unsupported_media_type.
-func (q *request) read(kinds []string, most int64) ([]byte, error) {
-	if err := q.checkKind(kinds); err != nil {
+func (q *request) read(types []string, limit int64) ([]byte, error) {
+	if err := q.checkType(types); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(q.w, q.r.Body, most))
+	body, err := io.ReadAll(http.MaxBytesReader(q.w, q.r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long here", most)
+		return nil, tally.Errorf(tally.CodeBodyTooLarge, "the body has more than %d bytes", limit)
 	case err != nil:
-		return nil, tally.Errorf(tally.CodeBadBody, "the body ended before it was complete")
+		return nil, tally.Errorf(tally.CodeBadBody, "the body is incomplete")
 	}
-	q.unhurried()
+	q.clearDeadlines()
 	return body, nil
 }
 
-// decode reads a JSON object into the fields of a struct.
-// Errors: those of read.
+// decode decodes a JSON object into a struct. Errors: those of read.
 func (q *request) decode(into any) error { return q.decodeUpTo(into, maxBody) }
 
-// decodeUpTo is decode for bodies of at most so many bytes.
-func (q *request) decodeUpTo(into any, most int64) error {
-	body, err := q.read(jsonKind, most)
+// decodeUpTo is decode for a body of at most limit bytes.
+func (q *request) decodeUpTo(into any, limit int64) error {
+	body, err := q.read(jsonTypes, limit)
 	if err != nil {
 		return err
 	}
@@ -116,70 +112,65 @@ func (q *request) decodeUpTo(into any, most int64) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return tally.Errorf(tally.CodeBadBody, "the body is not the JSON object that is taken here: %s", misread(err))
+		return tally.Errorf(tally.CodeBadBody, "the body is not the JSON object that this call expects: %s", decodeProblem(err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return tally.Errorf(tally.CodeBadBody, "one JSON object is taken; something follows it")
+		return tally.Errorf(tally.CodeBadBody, "the body has more than one JSON object")
 	}
 	return nil
 }
 
-// misread says for people what is wrong with a body.
-func misread(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
+// jsonNames are the names of the JSON types that Go kinds are decoded from.
+var jsonNames = map[reflect.Kind]string{
+	reflect.Int64:  "a whole number, in digits",
+	reflect.String: "a string",
+	reflect.Bool:   "true or false",
+	reflect.Slice:  "a list",
+	reflect.Struct: "an object",
+}
+
+// decodeProblem describes a decoding error for people.
+func decodeProblem(err error) string {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
 		return strings.TrimPrefix(err.Error(), "json: ")
 	}
-	name := wrong.Field
+	name := mismatch.Field
 	if name == "" {
 		name = "it"
 	}
-	should := "another kind of value"
-	switch wrong.Type.Kind() {
-	case reflect.Int64:
-		should = "a whole number, in digits"
-	case reflect.String:
-		should = "a text"
-	case reflect.Bool:
-		should = "true or false"
-	case reflect.Slice:
-		should = "a list"
-	case reflect.Struct:
-		should = "an object"
+	expected := jsonNames[mismatch.Type.Kind()]
+	if expected == "" {
+		expected = "another type"
 	}
-	return fmt.Sprintf("%s is %s, and should be %s", name, wrong.Value, should)
+	return fmt.Sprintf("%s is %s and must be %s", name, mismatch.Value, expected)
 }
 
-// answer answers with v as JSON.
-func (q *request) answer(v any) {
+// respond sends v as JSON.
+func (q *request) respond(v any) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
-		q.refuse(err)
+		q.respondError(err)
 		return
 	}
 	q.w.Header().Set("Content-Type", "application/json")
-	_, _ = q.w.Write(body.Bytes()) // the client may be gone; nobody is left to be told
+	_, _ = q.w.Write(body.Bytes()) // the client may have disconnected
 }
 
-// done answers that it was done, and nothing else.
-func (q *request) done() { q.w.WriteHeader(http.StatusNoContent) }
+// respondEmpty responds that the call succeeded.
+func (q *request) respondEmpty() { q.w.WriteHeader(http.StatusNoContent) }
 
-// query reads the address's query, which has each of names at most once.
-// Errors: bad_body.
+// query parses the URL's query, which has each of names at most once. Errors: bad_body.
 func (q *request) query(names ...string) (url.Values, error) {
 	values, err := url.ParseQuery(q.r.URL.RawQuery)
 	if err != nil {
-		return nil, tally.Errorf(tally.CodeBadBody, "the query's encoding is broken")
-	}
-	known := map[string]bool{}
-	for _, name := range names {
-		known[name] = true
+		return nil, tally.Errorf(tally.CodeBadBody, "the query is not percent-encoded correctly")
 	}
 	for name, given := range values {
-		if !known[name] {
-			return nil, tally.Errorf(tally.CodeBadBody, "there is no parameter %.60q here; there are %s", name, strings.Join(names, ", "))
+		if !slices.Contains(names, name) {
+			return nil, tally.Errorf(tally.CodeBadBody, "there is no parameter %.60q here; the parameters are %s", name, strings.Join(names, ", "))
 		}
 		if len(given) > 1 {
 			return nil, tally.Errorf(tally.CodeBadBody, "the parameter %s is given twice", name)
@@ -188,41 +179,43 @@ func (q *request) query(names ...string) (url.Values, error) {
 	return values, nil
 }
 
-// limitOf reads ?limit=. Errors: bad_body.
-func limitOf(values url.Values, otherwise, most int) (int, error) {
+// defaultPage and maxPage are the default and the maximum number of items on a page.
+const defaultPage, maxPage = 100, tally.MaxPortion
+
+// parseLimit parses ?limit=. Errors: bad_body.
+func parseLimit(values url.Values) (int, error) {
 	text := values.Get("limit")
 	if text == "" {
-		return otherwise, nil
+		return defaultPage, nil
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > most {
-		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it should be a whole number from 1 to %d", text, most)
+	if err != nil || limit < 1 || limit > maxPage {
+		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it must be a whole number from 1 to %d", text, maxPage)
 	}
 	return limit, nil
 }
 
-// scope checks a scope that somebody named.
+// scope returns the scope of a site, a metric of it and a prefix of keys.
 // Errors: bad_body, unknown_site, unknown_metric.
 func (s *Server) scope(site, metric, prefix string) (tally.Scope, error) {
 	switch {
 	case site == "" && metric != "":
-		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a metric is one of a site: name that too")
+		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a metric needs a site")
 	case metric == "" && prefix != "":
-		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix is one of a metric's keys: name that too")
+		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix needs a metric")
 	case len(prefix) > tally.MaxKeyBytes:
-		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix is at most %d bytes long", tally.MaxKeyBytes)
+		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix has at most %d bytes", tally.MaxKeyBytes)
 	case site != "" && metric != "":
 		if err := s.catalog.Validate(site, metric); err != nil {
 			return tally.Scope{}, err
 		}
 	case site != "" && !slices.Contains(s.catalog.Sites(), site):
-		return tally.Scope{}, tally.Errorf(tally.CodeUnknownSite, "there is no site %.60q here; --site declares one", site)
+		return tally.Scope{}, tally.Errorf(tally.CodeUnknownSite, "there is no site %.60q; --site declares one", site)
 	}
 	return tally.Scope{Site: site, Metric: metric, Prefix: prefix}, nil
 }
 
-// resolve reads topics. Errors: bad_topic, unknown_site, unknown_metric,
-// too_many_topics.
+// resolve parses topics. Errors: bad_topic, unknown_site, unknown_metric, too_many_topics.
 func (s *Server) resolve(names []string) ([]tally.Topic, error) {
 	if len(names) > maxTopics {
 		return nil, tooManyTopics(len(names))
@@ -239,7 +232,7 @@ func (s *Server) resolve(names []string) ([]tally.Topic, error) {
 	return topics, nil
 }
 
-// maxTopics is how many topics a call may name.
+// maxTopics is the maximum number of topics in a call.
 const maxTopics = 1000
 
 func tooManyTopics(n int) error {

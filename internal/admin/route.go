@@ -11,10 +11,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// callsBelow is where the calls are; what else stands below /admin are pages.
-const callsBelow = "/admin/v1/"
+// callsPath is the prefix of the calls. Other paths below /admin are pages.
+const callsPath = "/admin/v1/"
 
-// methods are the handlers of one address, by method.
+// methods are the handlers of one path, by method.
 type methods map[string]func(*request) error
 
 // newCalls returns the router of the calls.
@@ -33,22 +33,22 @@ func (s *Server) newCalls() *http.ServeMux {
 		"undo":         {"POST": (*request).undo},
 		"prune":        {"POST": (*request).prune},
 		"seeds":        {"POST": (*request).seed},
-		"export":       {"GET": (*request).exportNumbers},
-		"import":       {"POST": (*request).importNumbers},
+		"export":       {"GET": (*request).exportData},
+		"import":       {"POST": (*request).importData},
 		"overview":     {"GET": (*request).overview},
 		"audit":        {"GET": (*request).listAudit},
 		"{nothing...}": {},
 	} {
-		mux.Handle(callsBelow+path, handlers.handler(s, path == "session"))
+		mux.Handle(callsPath+path, handlers.handler(s, path == "session"))
 	}
 	return mux
 }
 
-// topicPath is the address of one topic; its key may have slashes.
+// topicPath is the path of one topic. The key may contain slashes.
 const topicPath = "topics/{site}/{metric}/{key...}"
 
-// handler answers what the methods say. With signsIn a POST needs no authority: it is
-// what asks for it.
+// handler returns a handler of the methods. With signsIn, POST needs no authorization,
+// since it requests it.
 func (m methods) handler(s *Server, signsIn bool) http.Handler {
 	allow := slices.Sorted(maps.Keys(m))
 	if m["GET"] != nil {
@@ -58,12 +58,12 @@ func (m methods) handler(s *Server, signsIn bool) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		q, ok := r.Context().Value(requestKey{}).(*request)
 		if !ok {
-			panic("admin: a call that did not come through ServeAdmin")
+			panic("admin: the request did not come through ServeAdmin")
 		}
 		q.r = r
 		defer q.recover()
 		if err := m.call(s, q, signsIn, allow); err != nil {
-			q.refuse(err)
+			q.respondError(err)
 		}
 	})
 }
@@ -71,7 +71,7 @@ func (m methods) handler(s *Server, signsIn bool) http.Handler {
 func (m methods) call(s *Server, q *request, signsIn bool, allow []string) error {
 	method := q.r.Method
 	if method == http.MethodHead {
-		method = http.MethodGet // the server leaves the body out
+		method = http.MethodGet // net/http omits the body
 	}
 	if !signsIn || method != http.MethodPost {
 		if err := s.authorize(q); err != nil {
@@ -87,15 +87,15 @@ func (m methods) call(s *Server, q *request, signsIn bool, allow []string) error
 		return errNotFound
 	case f == nil:
 		q.w.Header().Set("Allow", strings.Join(allow, ", "))
-		return tally.Errorf(tally.CodeMethodNotAllowed, "%.40q is not understood here; Allow names what is", q.r.Method)
+		return tally.Errorf(tally.CodeMethodNotAllowed, "the method %.40q is not allowed here; the header Allow lists the allowed ones", q.r.Method)
 	}
 	if q.r.Body == http.NoBody {
-		q.unhurried()
+		q.clearDeadlines()
 	}
 	return f(q)
 }
 
-// recover makes a panic a refusal.
+// recover responds to a panic with an internal error.
 func (q *request) recover() {
 	v := recover()
 	if v == nil {
@@ -104,5 +104,5 @@ func (q *request) recover() {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	q.refuse(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+	q.respondError(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 }

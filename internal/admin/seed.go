@@ -4,84 +4,73 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// seeding is one topic's seed, as asked for and as answered.
-type seeding struct {
+// seedResult is one topic of the response to a seed call.
+type seedResult struct {
 	Topic   string `json:"topic"`
 	Seed    int64  `json:"seed"`
 	Before  int64  `json:"before"`
 	Changed bool   `json:"changed"`
-	// Unlisted says that the site has a site map, and that the key is not in it.
-	Unlisted bool     `json:"unlisted,omitempty"`
-	Error    *refusal `json:"error,omitempty"`
+	// Unlisted reports that the site has a site map that does not list the key.
+	Unlisted bool       `json:"unlisted,omitempty"`
+	Error    *itemError `json:"error,omitempty"`
 }
 
-// seed answers POST /admin/v1/seeds. A topic that is refused is so in its place, and
-// the others are seeded.
+// seed answers POST /admin/v1/seeds. An invalid topic has its own error and does not stop
+// the others.
 func (q *request) seed() error {
-	var said struct {
+	var body struct {
 		Seeds []struct {
 			Topic string `json:"topic"`
 			Seed  int64  `json:"seed"`
 		} `json:"seeds"`
 		Preview bool `json:"preview"`
 	}
-	if err := q.decode(&said); err != nil {
+	if err := q.decode(&body); err != nil {
 		return err
 	}
-	if len(said.Seeds) > maxTopics {
-		return tooManyTopics(len(said.Seeds))
+	if len(body.Seeds) > maxTopics {
+		return tooManyTopics(len(body.Seeds))
 	}
-	items := make([]seeding, len(said.Seeds))
+	results := make([]seedResult, len(body.Seeds))
 	var edits []tally.Edit
-	var of []int // which item each edit is of
-	for i, each := range said.Seeds {
-		items[i] = seeding{Topic: each.Topic, Seed: each.Seed}
-		topic, err := q.seedable(each.Topic, each.Seed)
+	var indexes []int // in results, of each edit
+	for i, each := range body.Seeds {
+		result := &results[i]
+		result.Topic, result.Seed = each.Topic, each.Seed
+		edit := tally.Edit{Kind: tally.EditSeed, Value: each.Seed}
+		var err error
+		if edit.Topic, err = q.s.catalog.Resolve(each.Topic); err == nil {
+			err = edit.Validate(q.s.catalog.Rule(edit.Topic))
+		}
 		if err != nil {
-			items[i].Error = refusalOf(err)
+			result.Error = itemErrorOf(err)
 			continue
 		}
-		items[i].Topic = topic.String()
-		isListed, isKnown := q.s.keys.Contains(topic)
-		items[i].Unlisted = isKnown && !isListed
-		edits, of = append(edits, tally.Edit{Topic: topic, Kind: tally.EditSeed, Value: each.Seed}), append(of, i)
+		result.Topic = edit.Topic.String()
+		isListed, isKnown := q.s.keys.Contains(edit.Topic)
+		result.Unlisted = isKnown && !isListed
+		edits, indexes = append(edits, edit), append(indexes, i)
 	}
-	if err := q.carryOut(edits, said.Preview); err != nil {
+	if err := q.editSeeds(edits, body.Preview); err != nil {
 		return err
 	}
 	for n, e := range edits {
-		item := &items[of[n]]
+		result := &results[indexes[n]]
 		if e.Err != nil {
-			item.Error = refusalOf(e.Err)
+			result.Error = itemErrorOf(e.Err)
 			continue
 		}
-		item.Before, item.Changed = e.Before.Seed, e.Changed
+		result.Before, result.Changed = e.Before.Seed, e.Changed
 	}
-	q.answer(struct {
-		Seeds []seeding `json:"seeds"`
-	}{items})
+	q.respond(struct {
+		Seeds []seedResult `json:"seeds"`
+	}{results})
 	return nil
 }
 
-// seedable reads a topic that may have that seed.
-// Errors: bad_topic, unknown_site, unknown_metric, read_only_metric, bad_amount.
-func (q *request) seedable(text string, seed int64) (tally.Topic, error) {
-	topic, err := q.s.catalog.Resolve(text)
-	if err == nil {
-		err = q.s.catalog.CheckEditable(topic)
-	}
-	switch {
-	case err != nil:
-		return tally.Topic{}, err
-	case seed < 0 || seed > tally.MaxValue:
-		return tally.Topic{}, tally.Errorf(tally.CodeBadAmount, "a seed is a whole number from 0 to %d", int64(tally.MaxValue))
-	}
-	return topic, nil
-}
-
-// carryOut makes the edits, all of seeds, or with preview finds out what they would do.
-// Its error is that of all; each may have its own.
-func (q *request) carryOut(edits []tally.Edit, preview bool) error {
+// editSeeds carries out the edits, or previews them. It returns an error only if all
+// failed; otherwise each edit has its own.
+func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {
 			e := &edits[i]
@@ -95,10 +84,10 @@ func (q *request) carryOut(edits []tally.Edit, preview bool) error {
 	if len(edits) == 0 {
 		return nil
 	}
-	err := q.s.owner.Edit(q.carriedThrough(), q.actor(), edits)
+	err := q.s.owner.Edit(q.detached(), q.actor(), edits)
 	for _, e := range edits {
 		if e.Err == nil {
-			return nil // what failed says so in its place
+			return nil
 		}
 	}
 	return err

@@ -16,9 +16,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Caller is who sends a request, as far as the HTTP edge knows.
+// Caller is what the HTTP edge knows of a request's client.
 type Caller struct {
-	Address netip.Addr // the client's, with trusted proxies seen through
+	Address netip.Addr // the client's, behind trusted proxies
 	// Client is the address by which wrong tokens are counted, see
 	// [ratelimit.ClientAddress].
 	Client     netip.Addr
@@ -30,37 +30,37 @@ type Caller struct {
 	Actor string
 }
 
-// Options configure a [Server]. Desk, Store and Catalog are required.
+// Options configure a [Server]. Owner, Store and Catalog are required.
 type Options struct {
 	Owner   *owner.Service
 	Store   owner.Store // what is exported and imported
 	Catalog *tally.Catalog
 	Keys    *tally.KnownKeys // known keys of sites; may be nil
-	// Token opens everything below /admin; without one nothing is there.
+	// Token gives access to everything below /admin. If it is empty, every request is answered
+	// not_found.
 	Token string
-	// StoreName is how the store is called, without credentials: the answers to the owner
-	// carry it as [StoreHeader].
+	// StoreName names the store, without credentials, in [StoreHeader].
 	StoreName string
-	// BasePath is where the service is served below, such as /tally; or empty.
+	// BasePath is the path prefix of the service, such as /tally; may be empty.
 	BasePath string
-	// Pages are the dashboard's files, index.html among them; nil: there is none.
+	// Pages are the dashboard's files, with index.html; nil: no dashboard.
 	Pages  fs.FS
 	Logger *slog.Logger     // slog.Default() when nil
 	Now    func() time.Time // time.Now when nil
 }
 
-// StoreHeader names the store in the answers to the owner, so that commands can print
-// which one they changed.
+// StoreHeader names the store in responses to the owner, so that commands can print which
+// store they changed.
 const StoreHeader = "Tally-Store"
 
-// Server answers what stands below /admin. It is safe for concurrent use.
+// Server handles requests below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
 	owner     *owner.Service
 	store     owner.Store
 	catalog   *tally.Catalog
 	keys      *tally.KnownKeys
-	open      bool // there is a token
+	enabled   bool // there is a token
 	token     [sha256.Size]byte
 	storeName string
 	basePath  string
@@ -71,17 +71,17 @@ type Server struct {
 
 	attempts attempts
 	sessions sessions
-	noticed  atomic.Bool // that somebody asked while there is no token
+	hinted   atomic.Bool // the log says how to enable the server
 }
 
-// New returns a server. It starts nothing.
+// New returns a Server. It starts no goroutines.
 func New(o Options) *Server {
 	s := &Server{
 		owner:     o.Owner,
 		store:     o.Store,
 		catalog:   o.Catalog,
 		keys:      o.Keys,
-		open:      o.Token != "",
+		enabled:   o.Token != "",
 		token:     sha256.Sum256([]byte(o.Token)),
 		storeName: o.StoreName,
 		basePath:  o.BasePath,
@@ -101,7 +101,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// ServeAdmin answers a request whose path begins with /admin.
+// ServeAdmin handles a request whose path begins with /admin.
 func (s *Server) ServeAdmin(w http.ResponseWriter, r *http.Request, caller Caller) {
 	q := &request{s: s, w: w, r: r, caller: caller}
 	h := w.Header()
@@ -109,11 +109,11 @@ func (s *Server) ServeAdmin(w http.ResponseWriter, r *http.Request, caller Calle
 		h.Set(each[0], each[1])
 	}
 	if err := s.serve(q); err != nil {
-		q.refuse(err)
+		q.respondError(err)
 	}
 }
 
-// headers stand on every answer. Pages replace the policy by their own.
+// headers are set on every response. Pages have a policy of their own.
 var headers = [][2]string{
 	{"Cache-Control", "no-store"},
 	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
@@ -125,38 +125,37 @@ var headers = [][2]string{
 	{"Vary", "Origin, Cookie, Authorization"},
 }
 
-// serve answers q, or says why not.
+// serve handles q or returns an error to respond with.
 func (s *Server) serve(q *request) error {
-	if !s.open {
-		if s.noticed.CompareAndSwap(false, true) {
-			s.logger.Info("somebody asked for /admin/, where nothing is without a token; --admin-token gives one", "address", q.caller.Address.String())
+	if !s.enabled {
+		if s.hinted.CompareAndSwap(false, true) {
+			s.logger.Info("a client requested /admin/, which is off: set --admin-token to enable it", "address", q.caller.Address.String())
 		}
 		return errNoToken
 	}
-	if !strings.HasPrefix(q.r.URL.Path, callsBelow) {
+	if !strings.HasPrefix(q.r.URL.Path, callsPath) {
 		return s.servePage(q)
 	}
-	if err := q.refuseForeign(); err != nil {
+	if err := q.rejectForeign(); err != nil {
 		return err
 	}
-	if err := checkAddress(q.r); err != nil {
+	if err := checkURL(q.r); err != nil {
 		return err
 	}
 	s.calls.ServeHTTP(q.w, q.r.WithContext(withRequest(q.r.Context(), q)))
 	return nil
 }
 
-// errNoToken is the answer to everything below /admin of a service without a token.
-var errNoToken = tally.Errorf(tally.CodeNotFound, "this service has no dashboard and takes no calls of an owner; start it with --admin-token")
+// errNoToken answers every request below /admin of a service without a token.
+var errNoToken = tally.Errorf(tally.CodeNotFound, "the dashboard and the owner's calls are off; start the service with --admin-token to enable them")
 
-var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this address")
+var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this path")
 
-// authorize finds out whether whoever asks is the owner.
-// Errors: not_authorized, rate_limited, and origin_not_allowed where a cookie came
-// without what proves that our own page sent it.
+// authorize checks that the client is the owner. Errors: not_authorized, rate_limited, and
+// origin_not_allowed if a cookie comes without proof that the dashboard sent it.
 func (s *Server) authorize(q *request) error {
 	if scheme, token, ok := strings.Cut(q.r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return s.try(q, strings.TrimSpace(token))
+		return s.checkToken(q, strings.TrimSpace(token))
 	}
 	cookie, err := q.r.Cookie(cookieName)
 	if err != nil {
@@ -164,7 +163,7 @@ func (s *Server) authorize(q *request) error {
 	}
 	session, ok := s.sessions.read(cookie.Value, s.now())
 	if !ok || s.owner.SessionEnded(session.name) {
-		return unauthorized("the session is over; sign in again")
+		return unauthorized("the session has ended; sign in again")
 	}
 	q.session = session
 	if q.r.Method == http.MethodGet || q.r.Method == http.MethodHead {
@@ -173,29 +172,29 @@ func (s *Server) authorize(q *request) error {
 	return q.checkForgery()
 }
 
-// try compares token with ours. Wrong tokens are counted by the caller's address.
-// Errors: not_authorized, rate_limited after too many wrong tokens.
-func (s *Server) try(q *request, token string) error {
-	sum := sha256.Sum256([]byte(token)) // so that the comparison tells nothing of the length either
+// checkToken compares token with the admin token. It limits and logs wrong tokens by the
+// client's address. Errors: not_authorized, rate_limited.
+func (s *Server) checkToken(q *request, token string) error {
+	sum := sha256.Sum256([]byte(token)) // so that the time of the comparison does not reveal the length
 	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
 		return nil
 	}
 	if wait := s.attempts.wrong(q.caller.Client, s.now()); wait > 0 {
-		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and too many wrong ones came from this address")
+		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and this address sent too many wrong tokens")
 		e.RetryAfter = wait
 		return e
 	}
-	s.logger.Warn("a wrong admin token was sent", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
+	s.logger.Warn("a client sent a wrong admin token", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
 	return unauthorized("this is not the admin token")
 }
 
 func unauthorized(message string) error { return tally.Errorf(tally.CodeNotAuthorized, "%s", message) }
 
-// refuse answers q with err. What the service did not expect is logged here, once.
-func (q *request) refuse(err error) {
+// respondError responds with err and logs internal errors.
+func (q *request) respondError(err error) {
 	e, status := problem.Of(err)
 	if status == http.StatusInternalServerError {
-		q.s.logger.Error("a request failed", "error", err, "method", q.r.Method, "route", q.r.Pattern, "request_id", q.caller.RequestID)
+		q.s.logger.Error("request failed", "error", err, "method", q.r.Method, "route", q.r.Pattern, "request_id", q.caller.RequestID)
 	}
 	h := q.w.Header()
 	problem.SetHeader(h, e, status, "")
@@ -205,10 +204,10 @@ func (q *request) refuse(err error) {
 	if problem.WantsPage(q.r) {
 		problem.SetPageHeader(h)
 		q.w.WriteHeader(status)
-		_, _ = q.w.Write(problem.AppendPage(nil, e, status, "")) // the client may be gone
+		_, _ = q.w.Write(problem.AppendPage(nil, e, status, "")) // the client may have disconnected
 		return
 	}
 	h.Set("Content-Type", problem.Media)
 	q.w.WriteHeader(status)
-	_, _ = q.w.Write(problem.Append(nil, e, status, q.caller.RequestID)) // the client may be gone
+	_, _ = q.w.Write(problem.Append(nil, e, status, q.caller.RequestID)) // the client may have disconnected
 }

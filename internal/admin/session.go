@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// cookieName is the cookie that who signed in has.
+	// cookieName is the name of the session's cookie.
 	cookieName = "tally_admin"
-	// sessionLasts is how long a sign-in holds: a working day with some to spare.
-	sessionLasts = 12 * time.Hour
-	// maxSignIn bounds, in bytes, the one body that anybody may send.
+	// sessionTTL is how long a session lasts: a working day and some hours.
+	sessionTTL = 12 * time.Hour
+	// maxSignIn is the maximum size, in bytes, of the only body that needs no token.
 	maxSignIn = 4 << 10
-	// nonceBytes tells sessions from each other.
+	// nonceBytes is the length of a session's random name.
 	nonceBytes = 16
 )
 
-// sessions makes and reads cookies. A cookie is the time of its end, a nonce, and
-// their MAC under a key made of the token: it proves that its holder knew the token,
-// to every instance that has the same, and tells nobody what it is. Another token
-// ends all sessions. Which were signed out of the desk knows.
+// sessions makes and reads cookies. A cookie is its expiry, a nonce, and their MAC under a
+// key derived from the token. It proves knowledge of the token to every instance with the
+// same token, without revealing it. Changing the token ends all sessions. The owner service
+// records which sessions were signed out.
 type sessions struct{ key []byte }
 
-// session is a cookie that was found to be ours.
+// session is the content of a valid cookie.
 type session struct {
-	name  string // what the desk calls it: its nonce, which opens nothing by itself
+	name  string // the nonce, which gives no access by itself
 	until time.Time
 	csrf  string
 }
@@ -44,16 +44,16 @@ func newSessions(token string) sessions {
 // cookieBytes is the length of a cookie's value before it is written as text.
 const cookieBytes = 8 + nonceBytes + sha256.Size
 
-// begin returns a cookie's value, good until the time returned.
+// begin returns the value of a new cookie and its expiry.
 func (s sessions) begin(now time.Time) (value string, until time.Time) {
-	until = now.Add(sessionLasts).Truncate(time.Second)
+	until = now.Add(sessionTTL).Truncate(time.Second)
 	content := binary.BigEndian.AppendUint64(make([]byte, 0, cookieBytes), uint64(until.Unix()))
 	content = content[:8+nonceBytes]
 	_, _ = rand.Read(content[8:]) // never fails, see crypto/rand
 	return base64.RawURLEncoding.EncodeToString(append(content, s.sum("cookie", content)...)), until
 }
 
-// read returns the session that a cookie's value stands for.
+// read returns the session of a cookie's value; false if it is invalid or expired.
 func (s sessions) read(value string, now time.Time) (*session, bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(value)
 	if err != nil || len(raw) != cookieBytes {
@@ -79,49 +79,49 @@ func (s sessions) sum(purpose string, content []byte) []byte {
 
 // signIn answers POST /admin/v1/session.
 func (q *request) signIn() error {
-	var said struct {
+	var body struct {
 		Token string `json:"token"`
 	}
-	if err := q.decodeUpTo(&said, maxSignIn); err != nil {
+	if err := q.decodeUpTo(&body, maxSignIn); err != nil {
 		return err
 	}
-	if err := q.s.try(q, said.Token); err != nil {
+	if err := q.s.checkToken(q, body.Token); err != nil {
 		return err
 	}
 	value, _ := q.s.sessions.begin(q.s.now())
-	q.setCookie(value, int(sessionLasts/time.Second))
-	q.done()
+	q.setCookie(value, int(sessionTTL/time.Second))
+	q.respondEmpty()
 	return nil
 }
 
 // showSession answers GET /admin/v1/session.
 func (q *request) showSession() error {
 	if q.session == nil {
-		return unauthorized("this call came with the token itself, not with a session")
+		return unauthorized("this request carries the token itself and has no session")
 	}
-	q.answer(struct {
+	q.respond(struct {
 		CSRF  string    `json:"csrf"`
 		Until time.Time `json:"until"`
 	}{q.session.csrf, q.session.until})
 	return nil
 }
 
-// signOut answers DELETE /admin/v1/session. The browser drops the cookie in any case;
-// all instances refuse it from then on, unless the store is away: then this one does,
-// and the answer says so.
+// signOut answers DELETE /admin/v1/session. The browser removes the cookie in any case, and
+// all instances refuse it. If the store is away, only this instance does, and the response
+// is the store's error.
 func (q *request) signOut() error {
 	q.setCookie("", -1)
 	if q.session != nil {
-		if err := q.s.owner.EndSession(q.carriedThrough(), q.session.name, q.session.until); err != nil {
+		if err := q.s.owner.EndSession(q.detached(), q.session.name, q.session.until); err != nil {
 			return err
 		}
 	}
-	q.done()
+	q.respondEmpty()
 	return nil
 }
 
-// setCookie sets the cookie for seconds, or with less than none drops it. Scripts do not
-// see it, and browsers send it from our own pages alone.
+// setCookie sets the cookie for a number of seconds, or removes it if that is negative.
+// Scripts cannot read it, and browsers send it only from pages of this site.
 func (q *request) setCookie(value string, seconds int) {
 	http.SetCookie(q.w, &http.Cookie{
 		Name:     cookieName,

@@ -6,14 +6,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// state is a topic as it is shown to its owner.
+// state is a topic's state in a response.
 type state struct {
 	Topic      string `json:"topic"`
 	Count      int64  `json:"count"`
 	Version    int64  `json:"version"`
 	Seed       int64  `json:"seed"`
 	Adjustment int64  `json:"adjustment"`
-	Changed    string `json:"changed,omitempty"` // RFC 3339; none where nobody touched it
+	Changed    string `json:"changed,omitempty"` // RFC 3339; empty if the topic does not exist
 }
 
 func stateOf(s tally.State) state {
@@ -32,7 +32,7 @@ func statesOf(states []tally.State) []state {
 	return shown
 }
 
-// edited is what a change to one topic did.
+// edited is what an edit changed.
 type edited struct {
 	Before  state `json:"before"`
 	After   state `json:"after"`
@@ -44,19 +44,16 @@ func editedOf(e tally.Edit) edited {
 	return edited{stateOf(e.Before), stateOf(e.After), e.Changed}
 }
 
-// refusal stands in a list in the place of what was refused.
-type refusal struct {
+// itemError is the error of one item of a list.
+type itemError struct {
 	Code    tally.Code `json:"code"`
 	Message string     `json:"message"`
 }
 
-func refusalOf(err error) *refusal {
+func itemErrorOf(err error) *itemError {
 	e := tally.AsError(err)
-	return &refusal{e.Code, e.Message}
+	return &itemError{e.Code, e.Message}
 }
-
-// The default and the greatest number of topics, or of entries, on a page.
-const defaultPage, maxPage = 100, tally.MaxPortion
 
 var orders = map[string]tally.Order{"": tally.ByTopic, "topic": tally.ByTopic, "newest": tally.ByNewest, "count": tally.ByCount}
 
@@ -70,26 +67,26 @@ func (q *request) listTopics() error {
 	if listing.Scope, err = q.s.scope(values.Get("site"), values.Get("metric"), values.Get("prefix")); err != nil {
 		return err
 	}
-	if listing.Limit, err = limitOf(values, defaultPage, maxPage); err != nil {
+	if listing.Limit, err = parseLimit(values); err != nil {
 		return err
 	}
 	order, ok := orders[values.Get("order")]
 	if !ok {
-		return tally.Errorf(tally.CodeBadBody, "order is topic, newest or count")
+		return tally.Errorf(tally.CodeBadBody, "order must be topic, newest or count")
 	}
 	listing.Order = order
 	page, err := q.s.owner.List(q.r.Context(), listing)
 	if err != nil {
 		return err
 	}
-	q.answer(struct {
+	q.respond(struct {
 		Topics []state `json:"topics"`
 		Next   string  `json:"next"`
 	}{statesOf(page.States), page.Next})
 	return nil
 }
 
-// topic returns the topic that the path names.
+// topic returns the topic in the path.
 // Errors: bad_topic, unknown_site, unknown_metric.
 func (q *request) topic() (tally.Topic, error) {
 	topic, err := tally.NewTopic(q.r.PathValue("site"), q.r.PathValue("metric"), q.r.PathValue("key"))
@@ -109,7 +106,7 @@ func (q *request) showTopic() error {
 	if err != nil {
 		return err
 	}
-	q.answer(stateOf(found))
+	q.respond(stateOf(found))
 	return nil
 }
 
@@ -119,30 +116,30 @@ func (q *request) changeTopic() error {
 	if err != nil {
 		return err
 	}
-	var said struct {
+	var body struct {
 		Count      *int64 `json:"count"`
 		Seed       *int64 `json:"seed"`
 		Adjustment *int64 `json:"adjustment"`
 		Base       *int64 `json:"base"`
 		IfVersion  int64  `json:"if_version"`
 	}
-	if err := q.decode(&said); err != nil {
+	if err := q.decode(&body); err != nil {
 		return err
 	}
-	edit := tally.Edit{Topic: topic, IfVersion: said.IfVersion}
+	edit := tally.Edit{Topic: topic, IfVersion: body.IfVersion}
 	for kind, value := range map[tally.EditKind]*int64{
-		tally.EditCount: said.Count, tally.EditSeed: said.Seed, tally.EditAdjustment: said.Adjustment, tally.EditBase: said.Base,
+		tally.EditCount: body.Count, tally.EditSeed: body.Seed, tally.EditAdjustment: body.Adjustment, tally.EditBase: body.Base,
 	} {
 		switch {
 		case value == nil:
 		case edit.Kind != 0:
-			return tally.Errorf(tally.CodeBadBody, "one of count, seed, adjustment and base is set at a time")
+			return tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
 		default:
 			edit.Kind, edit.Value = kind, *value
 		}
 	}
 	if edit.Kind == 0 {
-		return tally.Errorf(tally.CodeBadBody, `a change is one of {"count":N}, {"seed":N}, {"adjustment":N} and {"base":N}`)
+		return tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}`)
 	}
 	return q.edit(edit)
 }
@@ -156,28 +153,28 @@ func (q *request) deleteTopic() error {
 	return q.edit(tally.Edit{Topic: topic, Kind: tally.EditDelete})
 }
 
-// edit does one edit and answers with what it did.
+// edit carries out one edit and responds with what it changed.
 func (q *request) edit(edit tally.Edit) error {
 	edits := []tally.Edit{edit}
-	if err := q.s.owner.Edit(q.carriedThrough(), q.actor(), edits); err != nil {
+	if err := q.s.owner.Edit(q.detached(), q.actor(), edits); err != nil {
 		return err
 	}
-	q.answer(editedOf(edits[0]))
+	q.respond(editedOf(edits[0]))
 	return nil
 }
 
 // reset answers POST /admin/v1/reset.
 func (q *request) reset() error {
-	var said struct {
+	var body struct {
 		Topics []string `json:"topics"`
 	}
-	if err := q.decode(&said); err != nil {
+	if err := q.decode(&body); err != nil {
 		return err
 	}
-	if len(said.Topics) == 0 {
+	if len(body.Topics) == 0 {
 		return tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
 	}
-	topics, err := q.s.resolve(said.Topics)
+	topics, err := q.s.resolve(body.Topics)
 	if err != nil {
 		return err
 	}
@@ -185,30 +182,29 @@ func (q *request) reset() error {
 	for i, topic := range topics {
 		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditReset}
 	}
-	// What failed stands beside what did not, unless nothing was done.
-	err = q.s.owner.Edit(q.carriedThrough(), q.actor(), edits)
+	err = q.s.owner.Edit(q.detached(), q.actor(), edits)
 	type item struct {
 		Topic string `json:"topic"`
 		*edited
-		Error *refusal `json:"error,omitempty"`
+		Error *itemError `json:"error,omitempty"`
 	}
-	items, done := make([]item, len(edits)), 0
+	items, changed := make([]item, len(edits)), 0
 	for i, e := range edits {
 		items[i].Topic = e.Topic.String()
 		if e.Err != nil {
-			items[i].Error = refusalOf(e.Err)
+			items[i].Error = itemErrorOf(e.Err)
 			continue
 		}
-		did := editedOf(e)
-		items[i].edited = &did
+		result := editedOf(e)
+		items[i].edited = &result
 		if e.Changed {
-			done++
+			changed++
 		}
 	}
-	if err != nil && done == 0 {
+	if err != nil && changed == 0 {
 		return err
 	}
-	q.answer(struct {
+	q.respond(struct {
 		Topics []item `json:"topics"`
 	}{items})
 	return nil

@@ -48,7 +48,7 @@ func newOwnRigOn(t testing.TB, own sqlitestore.Options, change func(*Options, *a
 	}
 	o := &ownRig{}
 	o.rig = newRigOn(t, store, func(options *Options) {
-		o.desk = owner.New(store, options.Service, owner.Options{Status: func() any { return map[string]any{"name": "here"} }})
+		o.desk = owner.New(store, options.Service, owner.Options{Status: func() owner.InstanceStatus { return owner.InstanceStatus{Version: "here"} }})
 		own := admin.Options{Owner: o.desk, Store: store, Catalog: catalog, Token: adminToken, Logger: options.Logger,
 			Pages: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, "app.js": {Data: []byte("1")}}}
 		options.TrustedProxies = private
@@ -300,7 +300,7 @@ func TestTheOverviewShowsInstancesAndActivity(t *testing.T) {
 	o := newOwnRig(t, nil)
 	o.likes("blog/likes/a", "203.0.113.7", 0, 2)
 	eventually(t, "the first pulse", func() bool {
-		return strings.Contains(string(o.own("GET", "overview", "").wants(200).body), `"name":"here"`)
+		return strings.Contains(string(o.own("GET", "overview", "").wants(200).body), `"version":"here"`)
 	})
 }
 

@@ -8,79 +8,79 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxOwed bounds the entries that wait for a store that did not take them, and with
-// them memory. What is beyond it stands in the process's log alone.
-const maxOwed = 1000
+// maxPendingAudit bounds the pending entries and their memory. The process's log is the
+// only record of entries beyond it.
+const maxPendingAudit = 1000
 
-// pendingAudit are entries of the audit log on things that were done, and that the store did
-// not take when they were.
+// pendingAudit holds audit entries that the store did not accept yet.
 type pendingAudit struct {
-	paying sync.Mutex // held while they are written: each is once
+	writing sync.Mutex // held while entries are written, so that each is written once
 
 	mu      sync.Mutex
-	entries []tally.AuditEntry // in the order in which they were due
+	entries []tally.AuditEntry // oldest first; guarded by mu
 }
 
-// Audit writes to the audit log what was done. What the store does not take it takes
-// later, while [Desk.Run] runs or when the next is written, and the process's log has
-// it meanwhile. Errors: [tally.CodeStoreUnavailable], where it is owed.
-func (d *Service) Audit(ctx context.Context, actor, action, target, detail string) error {
-	entry := d.entry(actor, action, target, detail)
-	err := d.writePendingAudit(ctx) // in the order in which things were done
+// Audit writes an action that was carried out to the audit log. If the store does not
+// accept the entry, it stays pending until [Service.Run] or a later Audit writes it, and
+// the process's log has it. Errors: [tally.CodeStoreUnavailable] if it is pending.
+func (s *Service) Audit(ctx context.Context, actor, action, target, detail string) error {
+	entry := s.auditEntry(actor, action, target, detail)
+	err := s.writePendingAudit(ctx) // first, to keep the order
 	if err == nil {
-		err = d.store.AppendAudit(ctx, entry)
+		err = s.store.AppendAudit(ctx, entry)
 	}
 	if err != nil {
-		d.queueAudit(entry, err)
+		s.queueAudit(entry, err)
 	}
 	return err
 }
 
-// announce writes to the audit log what is about to be done, which is not done where
-// the log does not take it.
-func (d *Service) announce(ctx context.Context, actor, action, target, detail string) error {
-	return d.store.AppendAudit(ctx, d.entry(actor, action, target, detail))
+// auditBegin writes an action to the audit log before it is carried out. The caller does
+// not carry it out if auditBegin fails.
+func (s *Service) auditBegin(ctx context.Context, actor, action, target, detail string) error {
+	return s.store.AppendAudit(ctx, s.auditEntry(actor, action, target, detail))
 }
 
-func (d *Service) entry(actor, action, target, detail string) tally.AuditEntry {
-	return tally.AuditEntry{At: d.now(), Actor: actor, Action: action, Target: target, Detail: detail}
+func (s *Service) auditEntry(actor, action, target, detail string) tally.AuditEntry {
+	return tally.AuditEntry{At: s.now(), Actor: actor, Action: action, Target: target, Detail: detail}
 }
 
-func (d *Service) queueAudit(e tally.AuditEntry, why error) {
-	d.pendingAudit.mu.Lock()
-	kept := len(d.pendingAudit.entries) < maxOwed
-	if kept {
-		d.pendingAudit.entries = append(d.pendingAudit.entries, e)
+func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
+	p := &s.pendingAudit
+	p.mu.Lock()
+	isPending := len(p.entries) < maxPendingAudit
+	if isPending {
+		p.entries = append(p.entries, e)
 	}
-	d.pendingAudit.mu.Unlock()
-	d.log.Warn("the audit log does not take an entry", "error", why, "kept for later", kept,
+	p.mu.Unlock()
+	s.log.Warn("cannot write to the audit log", "error", cause, "pending", isPending,
 		"at", e.At, "actor", e.Actor, "action", e.Action, "target", e.Target, "detail", e.Detail)
 }
 
-// writePendingAudit writes what is owed, the first first, and ends with the first that is not
-// taken.
-func (d *Service) writePendingAudit(ctx context.Context) error {
-	d.pendingAudit.paying.Lock()
-	defer d.pendingAudit.paying.Unlock()
+// writePendingAudit writes the pending entries in their order until one fails.
+func (s *Service) writePendingAudit(ctx context.Context) error {
+	p := &s.pendingAudit
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	for {
-		d.pendingAudit.mu.Lock()
-		if len(d.pendingAudit.entries) == 0 {
-			d.pendingAudit.mu.Unlock()
+		p.mu.Lock()
+		if len(p.entries) == 0 {
+			p.mu.Unlock()
 			return nil
 		}
-		entry := d.pendingAudit.entries[0]
-		d.pendingAudit.mu.Unlock()
-		if err := d.store.AppendAudit(ctx, entry); err != nil {
+		entry := p.entries[0]
+		p.mu.Unlock()
+		if err := s.store.AppendAudit(ctx, entry); err != nil {
 			return err
 		}
-		d.pendingAudit.mu.Lock()
-		d.pendingAudit.entries = slices.Delete(d.pendingAudit.entries, 0, 1)
-		d.pendingAudit.mu.Unlock()
+		p.mu.Lock()
+		p.entries = slices.Delete(p.entries, 0, 1)
+		p.mu.Unlock()
 	}
 }
 
-// AuditLog returns entries of the audit log, the newest first, and what to pass as
-// before for those that precede them. Errors: [tally.CodeStoreUnavailable].
-func (d *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
-	return d.store.AuditLog(ctx, before, limit)
+// AuditLog returns entries of the audit log, newest first, and the value of before for
+// the entries that precede them. Errors: [tally.CodeStoreUnavailable].
+func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
+	return s.store.AuditLog(ctx, before, limit)
 }

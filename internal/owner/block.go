@@ -12,89 +12,95 @@ import (
 
 const (
 	// maxBlocks bounds the ranges that every contribution is compared with, and the
-	// register.
+	// settings.
 	maxBlocks = 1000
-	// noReason stands for a reason that was not given: an entry without a value is none.
+	// maxReason bounds a reason, in bytes: a few sentences.
+	maxReason = 1000
+	// noReason is stored if no reason is given: a setting without a value does not exist.
 	noReason = "(no reason given)"
 )
 
-// BlockTarget is who may not contribute: an address range, or else a visitor.
+// BlockTarget is an address range or a visitor that may not contribute.
 type BlockTarget struct {
 	Addresses netip.Prefix
 	Visitor   string
 }
 
-// Block is one order that somebody may not contribute. Visitor is a keyed hash of
-// the visitor's id: the id itself is kept nowhere.
+// Block is a block in force. Visitor is a keyed hash of the visitor's id, since the id
+// itself is not stored.
 type Block struct {
 	Addresses netip.Prefix
 	Visitor   string
 	Reason    string
 }
 
-// Block keeps somebody from contributing from now on. What was contributed stays.
-// Errors: [tally.CodeBadBody] where nobody or everybody is named, or too many are;
-// [tally.CodeBadVisitor], [tally.CodeStoreUnavailable].
-func (d *Service) Block(ctx context.Context, actor string, who BlockTarget, reason string) error {
-	name, target, err := d.blockEntry(who)
+// Block refuses contributions of target from now on. Earlier contributions stay.
+// Errors: [tally.CodeBadBody] if target names none or both, or all addresses, the reason
+// is too long, or there are too many blocks; [tally.CodeBadVisitor],
+// [tally.CodeStoreUnavailable].
+func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, reason string) error {
+	if len(reason) > maxReason {
+		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
+	}
+	entry, err := s.blockEntry(target)
 	if err != nil {
 		return err
 	}
-	register, err := d.store.Settings(ctx)
+	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	if register[name] == "" && len(tally.Blocks(register)) >= maxBlocks {
-		return tally.Errorf(tally.CodeBadBody, "%d are blocked already; a wider range takes the place of several", maxBlocks)
+	if settings[entry] == "" && len(tally.Blocks(settings)) >= maxBlocks {
+		return tally.Errorf(tally.CodeBadBody, "there are %d blocks, the maximum; replace several by a wider range", maxBlocks)
 	}
 	if reason == "" {
 		reason = noReason
 	}
-	if err := d.set(ctx, name, reason); err != nil {
+	if err := s.set(ctx, entry, reason); err != nil {
 		return err
 	}
-	return d.Audit(ctx, actor, "block", target, reason)
+	return s.Audit(ctx, actor, "block", blockName(entry), reason)
 }
 
-// Unblock ends a Block; a visitor may be named by its id or by the hash that Blocks
-// shows. Errors: those of Block, and [tally.CodeNotFound].
-func (d *Service) Unblock(ctx context.Context, actor string, who BlockTarget) error {
-	name, target, err := d.blockEntry(who)
+// Unblock ends a block. A visitor may be named by its id or by the hash that Blocks
+// returns. Errors: those of Block, and [tally.CodeNotFound].
+func (s *Service) Unblock(ctx context.Context, actor string, target BlockTarget) error {
+	entry, err := s.blockEntry(target)
 	if err != nil {
 		return err
 	}
-	register, err := d.store.Settings(ctx)
+	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	if _, shown := tally.Blocks(register)["visitor "+who.Visitor]; shown && who.Visitor != "" {
-		name, target = "block visitor "+who.Visitor, "visitor "+who.Visitor
+	if hashed := blockPrefix + "visitor " + target.Visitor; settings[hashed] != "" {
+		entry = hashed
 	}
-	if register[name] == "" {
-		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", target)
+	if settings[entry] == "" {
+		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", blockName(entry))
 	}
-	if err := d.set(ctx, name, ""); err != nil {
+	if err := s.set(ctx, entry, ""); err != nil {
 		return err
 	}
-	return d.Audit(ctx, actor, "unblock", target, "")
+	return s.Audit(ctx, actor, "unblock", blockName(entry), "")
 }
 
-// Blocks returns who is blocked, address ranges first.
+// Blocks returns the blocks in force, address ranges first.
 // Errors: [tally.CodeStoreUnavailable].
-func (d *Service) Blocks(ctx context.Context) ([]Block, error) {
-	register, err := d.store.Settings(ctx)
+func (s *Service) Blocks(ctx context.Context) ([]Block, error) {
+	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	blocks := []Block{}
-	orders := tally.Blocks(register)
-	for _, what := range slices.Sorted(maps.Keys(orders)) {
-		b := Block{Reason: orders[what]}
-		if text, ok := strings.CutPrefix(what, "range "); ok {
+	var blocks []Block
+	reasons := tally.Blocks(settings)
+	for _, name := range slices.Sorted(maps.Keys(reasons)) {
+		b := Block{Reason: reasons[name]}
+		if text, ok := strings.CutPrefix(name, "range "); ok {
 			if b.Addresses, err = netip.ParsePrefix(text); err != nil {
-				continue // the log says so, see loadSettings
+				continue // loadSettings logs it
 			}
-		} else if b.Visitor, ok = strings.CutPrefix(what, "visitor "); !ok {
+		} else if b.Visitor, ok = strings.CutPrefix(name, "visitor "); !ok {
 			continue
 		}
 		blocks = append(blocks, b)
@@ -102,34 +108,38 @@ func (d *Service) Blocks(ctx context.Context) ([]Block, error) {
 	return blocks, nil
 }
 
-// blockEntry returns the name of the register's entry, and how the audit log calls
-// who is blocked.
-func (d *Service) blockEntry(who BlockTarget) (name, target string, err error) {
-	switch {
-	case who.Addresses.IsValid() == (who.Visitor != ""):
-		return "", "", tally.Errorf(tally.CodeBadBody, "an address range, such as 203.0.113.0/24, or a visitor should be named")
-	case who.Visitor != "":
-		if err := tally.ValidateVisitor(who.Visitor); err != nil {
-			return "", "", err
+// blockPrefix begins the names of the settings that [tally.Blocks] returns without it.
+const blockPrefix = "block "
+
+// blockName returns how the audit log names the target of a block's setting.
+func blockName(entry string) string { return strings.TrimPrefix(entry, blockPrefix) }
+
+// blockEntry returns the name of the setting that blocks target.
+func (s *Service) blockEntry(target BlockTarget) (string, error) {
+	if target.Addresses.IsValid() == (target.Visitor != "") {
+		return "", tally.Errorf(tally.CodeBadBody, "name either an address range, such as 203.0.113.0/24, or a visitor")
+	}
+	if target.Visitor != "" {
+		if err := tally.ValidateVisitor(target.Visitor); err != nil {
+			return "", err
 		}
-		secret, err := d.store.Secret()
+		secret, err := s.store.Secret()
 		if err != nil {
-			return "", "", err
+			return "", err
 		}
-		name = tally.BlockVisitorSetting(secret, who.Visitor)
-		return name, strings.TrimPrefix(name, "block "), nil
+		return tally.BlockVisitorSetting(secret, target.Visitor), nil
 	}
-	addresses := plain(who.Addresses)
+	addresses := normalize(target.Addresses)
 	if addresses.Bits() == 0 {
-		return "", "", tally.Errorf(tally.CodeBadBody, "%s is everybody", addresses)
+		return "", tally.Errorf(tally.CodeBadBody, "%s contains every address; name a smaller range", addresses)
 	}
-	return tally.BlockRangeSetting(addresses), "range " + addresses.String(), nil
+	return tally.BlockRangeSetting(addresses), nil
 }
 
-// plain returns the range as clients' addresses are compared with it: IPv4 as such,
-// no bit set beyond its length.
-func plain(addresses netip.Prefix) netip.Prefix {
-	const mapped = 96 // bits before the IPv4 address in an IPv6 one
+// normalize returns the range in the form that client addresses are compared with: IPv4
+// not mapped to IPv6, no bits set beyond the prefix.
+func normalize(addresses netip.Prefix) netip.Prefix {
+	const mapped = 96 // bits before the IPv4 address in an IPv6 address
 	if a := addresses.Addr(); a.Is4In6() && addresses.Bits() >= mapped {
 		addresses = netip.PrefixFrom(a.Unmap(), addresses.Bits()-mapped)
 	}

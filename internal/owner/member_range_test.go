@@ -17,7 +17,7 @@ func TestMemberRange_Partition(t *testing.T) {
 			member := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(1, 4), rapid.Uint64Min(1<<64-3)).Draw(t, "member")
 			return tally.JournalEntry{Member: tally.Member(member), Minute: int64(rapid.Uint32().Draw(t, "minute"))}
 		})).Draw(t, "journal")
-		r := memberRange{most: rapid.IntRange(1, 6).Draw(t, "most")}
+		r := memberRange{limit: rapid.IntRange(1, 6).Draw(t, "limit")}
 		met := map[tally.JournalEntry]int{}
 		ranges := map[tally.Member]int{}
 		for n := 1; ; n++ {
@@ -25,7 +25,7 @@ func TestMemberRange_Partition(t *testing.T) {
 				r.add(entry)
 			}
 			members := map[tally.Member]bool{}
-			for _, entry := range r.traces {
+			for _, entry := range r.entries {
 				met[entry]++
 				members[entry.Member] = true
 				if before := ranges[entry.Member]; before != 0 && before != n {
@@ -33,8 +33,8 @@ func TestMemberRange_Partition(t *testing.T) {
 				}
 				ranges[entry.Member] = n
 			}
-			if len(r.traces) > r.most && len(members) > 1 {
-				t.Fatalf("a range of %d members has %d entries", len(members), len(r.traces))
+			if len(r.entries) > r.limit && len(members) > 1 {
+				t.Fatalf("a range of %d members has %d entries", len(members), len(r.entries))
 			}
 			if !r.next() {
 				break

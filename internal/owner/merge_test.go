@@ -154,7 +154,7 @@ func TestWhatCannotBeMergedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 			err  error
 			want tally.Code
 		}{
-			"nothing into something":    {merge(likes), tally.CodeBadTopic},
+			"nothing into something":    {merge(likes), tally.CodeBadBody},
 			"itself":                    {merge(likes, likes), tally.CodeBadTopic},
 			"another rule":              {merge(claps, likes), tally.CodeBadTopic},
 			"what does not exist":       {merge(likes, other, missing), tally.CodeNotFound},
@@ -215,26 +215,25 @@ func TestRename_KeysOfAllForms(t *testing.T) {
 	})
 }
 
-// While an instance of a release runs that does not heed marks, nothing is merged.
+// No merge begins while an instance of a release runs that ignores marks.
 func TestMerge_OlderInstanceRuns(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
-		o := open(w.first)
-		defer run(t, o)() // sends a heartbeat of its own, which is current
-		from, to := newTopic("likes"), newTopic("likes")
-		o.like(t, from, visitor(1))
-		if change := o.mergeAll(t, to, from); change.Count != 1 {
-			t.Fatalf("%+v", change)
-		}
-		older := tally.Heartbeat{Instance: "older", Status: []byte(`{"instance":"older","version":"v0.1.0"}`)}
-		if err := w.second.WriteHeartbeat(t.Context(), older); err != nil {
-			t.Fatal(err)
-		}
-		_, err := o.Rename(t.Context(), "test", to, from)
-		if code(err) != tally.CodeStoreUnavailable || !strings.Contains(tally.AsError(err).Message, "v0.1.0") {
-			t.Errorf("beside an older instance: %v", err)
-		}
-		o.counts(t, to, 1)
-	})
+	w := onRedis(t)
+	o := open(w.first)
+	defer run(t, o)() // sends a heartbeat of its own, which is current
+	from, to := newTopic("likes"), newTopic("likes")
+	o.like(t, from, visitor(1))
+	if change := o.mergeAll(t, to, from); change.Count != 1 {
+		t.Fatalf("%+v", change)
+	}
+	older := tally.Heartbeat{Instance: "older", Status: []byte(`{"instance":"older","version":"v0.1.0"}`)}
+	if err := w.second.WriteHeartbeat(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	_, err := o.Rename(t.Context(), "test", to, from)
+	if code(err) != tally.CodeStoreUnavailable || !strings.Contains(tally.AsError(err).Message, "v0.1.0") {
+		t.Errorf("beside an older instance: %v", err)
+	}
+	o.counts(t, to, 1)
 }
 
 // hooked calls a function before each call of a store.

@@ -3,69 +3,79 @@ package owner
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// activityShown is how far back the overview shows writes.
+const activityShown = 24 * time.Hour
+
+// The usage is measured every usageInterval for the metrics, and after usageRetry if that
+// failed. An overview has it measured again once it is usageTimes older than the time that
+// measuring took, at least minUsageAge and at most maxUsageAge: measuring is free on a
+// small store and takes seconds on a large one.
 const (
-	// activityShown is how far back the overview tells of writes: a day, so that the
-	// hours of it can be compared.
-	activityShown = 24 * time.Hour
-	// From an age of usageTimes the time that it took, but at least usageFresh and at
-	// most usageOld, an overview has the usage taken anew: that costs a small store
-	// nothing, and a large one seconds. usageEvery is how often it is taken without
-	// anybody asking, for the metrics, and usageAgain when to try again what failed.
-	usageTimes = 200
-	usageFresh = 10 * time.Second
-	usageOld   = 5 * time.Minute
-	usageEvery = 30 * time.Minute
-	usageAgain = time.Minute
+	usageInterval = 30 * time.Minute
+	usageRetry    = time.Minute
+	usageTimes    = 200
+	minUsageAge   = 10 * time.Second
+	maxUsageAge   = 5 * time.Minute
 )
 
-// Overview is what an owner sees at a glance.
+// Overview is what the dashboard shows first.
 type Overview struct {
-	Instances []json.RawMessage `json:"instances"` // what each says of itself, see [Options]
-	Activity  []tally.Activity  `json:"activity"`  // of a day, the oldest first
-	Usage     []tally.SiteUsage `json:"usage"`     // as of up to some minutes ago; none at first
+	Instances []json.RawMessage `json:"instances"` // an InstanceStatus each; other releases may differ
+	Activity  []tally.Activity  `json:"activity"`  // of a day, oldest first
+	Usage     []tally.SiteUsage `json:"usage"`     // up to some minutes old; at first empty
 	Store     StoreHealth       `json:"store"`
 }
 
-// StoreHealth is how this instance finds the store.
+// StoreHealth is the store's health as this instance sees it.
 type StoreHealth struct {
 	Reached bool   `json:"reached"`
 	Error   string `json:"error,omitempty"`
 }
 
-// Overview returns what there is to see. Where the store is away that is its health.
-func (d *Service) Overview(ctx context.Context) (Overview, error) {
-	health := d.store.Health()
+// Overview returns the overview. If the store is away, it has what this instance knows and
+// the error in its store health.
+func (s *Service) Overview(ctx context.Context) Overview {
+	health := s.store.Health()
 	o := Overview{
-		Instances: []json.RawMessage{},
+		Instances: []json.RawMessage{s.statusJSON()},
 		Activity:  []tally.Activity{},
-		Usage:     d.usage.get(),
+		Usage:     s.usage.get(),
 		Store:     StoreHealth{Reached: health.Reached},
 	}
-	if d.usage.old(d.now()) {
-		notify(d.usageOutdated)
+	if s.usage.isOutdated(s.now()) {
+		notify(s.usageOutdated)
 	}
-	pulses, err := d.store.Heartbeats(ctx)
-	if err == nil {
-		for _, pulse := range pulses {
-			if json.Valid(pulse.Status) { // those of a later version may be something else
-				o.Instances = append(o.Instances, pulse.Status)
-			}
+	heartbeats, err := s.store.Heartbeats(ctx)
+	for _, h := range heartbeats {
+		if h.Instance != s.instance && json.Valid(h.Status) {
+			o.Instances = append(o.Instances, h.Status)
 		}
+	}
+	if err == nil {
 		var activity []tally.Activity
-		activity, err = d.store.Activity(ctx, minute(d.now().Add(-activityShown)))
+		activity, err = s.store.Activity(ctx, minute(s.now().Add(-activityShown)))
 		o.Activity = append(o.Activity, activity...)
 	}
-	for _, why := range []error{err, health.Err, health.Conflict} {
-		if why != nil {
-			o.Store.Error = why.Error()
+	for _, err := range []error{err, health.Err, health.Conflict} {
+		if err != nil {
+			o.Store.Error = err.Error()
 		}
 	}
-	return o, nil
+	return o
+}
+
+// usageSnapshot is the usage of each site when it was last measured.
+type usageSnapshot struct {
+	mu    sync.Mutex
+	sites []tally.SiteUsage
+	at    time.Time // zero: not measured yet
+	took  time.Duration
 }
 
 func (u *usageSnapshot) get() []tally.SiteUsage {
@@ -74,30 +84,50 @@ func (u *usageSnapshot) get() []tally.SiteUsage {
 	return append([]tally.SiteUsage{}, u.sites...)
 }
 
-func (u *usageSnapshot) set(sites []tally.SiteUsage, begun, at time.Time) {
+func (u *usageSnapshot) set(sites []tally.SiteUsage, began, ended time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.sites, u.at, u.took = sites, at, at.Sub(begun)
+	u.sites, u.at, u.took = sites, ended, ended.Sub(began)
 }
 
-// old tells whether it is time to take it anew.
-func (u *usageSnapshot) old(now time.Time) bool {
+func (u *usageSnapshot) isOutdated(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return now.Sub(u.at) > min(max(usageTimes*u.took, usageFresh), usageOld)
+	return now.Sub(u.at) > min(max(usageTimes*u.took, minUsageAge), maxUsageAge)
+}
+
+// measureUsage measures the usage at once, regularly, and when usageOutdated is notified,
+// until ctx ends.
+func (s *Service) measureUsage(ctx context.Context) {
+	for {
+		began, pause := s.now(), usageRetry
+		if sites, err := s.store.Usage(ctx); err == nil {
+			s.usage.set(sites, began, s.now())
+			pause = usageInterval
+		}
+		next := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			next.Stop()
+			return
+		case <-next.C:
+		case <-s.usageOutdated:
+			next.Stop()
+		}
+	}
 }
 
 // Metrics implements [tally.Instrumented].
-func (d *Service) Metrics() []tally.Sample {
+func (s *Service) Metrics() []tally.Sample {
 	var metrics []tally.Sample
-	sites := d.usage.get()
+	sites := s.usage.get()
 	for _, figure := range []struct {
 		name, help string
 		of         func(tally.SiteUsage) int64
 	}{
-		{"site_topics", "Topics that a site has, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Topics }},
-		{"site_contributions", "Contributions that are kept for a site, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Contributions }},
-		{"site_bytes", "What a site takes up in the store, about, as of some minutes ago.", func(u tally.SiteUsage) int64 { return u.Bytes }},
+		{"site_topics", "Topics of a site, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Topics }},
+		{"site_contributions", "Stored contributions of a site, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Contributions }},
+		{"site_bytes", "Approximate size of a site in the store, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Bytes }},
 	} {
 		for _, u := range sites {
 			metrics = append(metrics, tally.Sample{Name: figure.name, Help: figure.help, Label: "site", LabelValue: u.Site, Value: float64(figure.of(u))})

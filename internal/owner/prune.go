@@ -7,39 +7,38 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxPruned bounds what one call deletes and returns; who has more calls again.
+// maxPruned bounds what one call of [Service.Prune] deletes and returns.
 const maxPruned = 10_000
 
-// Prune deletes the topics of scope, which names a site at least, that nobody touched
-// since, and returns them as they were, at most [maxPruned]. One that is touched
-// meanwhile stays. With preview it changes nothing and says what it would. It may be
-// cut off and repeated. Errors: [tally.CodeBadBody] where no site or no time that
-// has passed is named; [tally.CodeStoreUnavailable], with what was deleted until
-// then.
-func (d *Service) Prune(ctx context.Context, actor string, scope tally.Scope, untouchedSince time.Time, preview bool) (pruned []tally.State, err error) {
+// Prune deletes the topics of scope that did not change since before, at most [maxPruned],
+// and returns their last states. A topic that changes meanwhile stays. With preview, Prune
+// changes nothing and returns what it would delete. It may be interrupted and repeated.
+// Errors: [tally.CodeBadBody] if scope has no site or before is missing or in the future;
+// [tally.CodeStoreUnavailable], with what was deleted until then.
+func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, before time.Time, preview bool) (pruned []tally.State, err error) {
 	switch {
 	case scope.Site == "":
-		return nil, tally.Errorf(tally.CodeBadBody, "the site should be named whose topics go")
-	case untouchedSince.IsZero() || untouchedSince.After(d.now()):
-		return nil, tally.Errorf(tally.CodeBadBody, "a time that has passed should be named since when nobody touched them")
+		return nil, tally.Errorf(tally.CodeBadBody, "name the site whose topics to delete")
+	case before.IsZero() || before.After(s.now()):
+		return nil, tally.Errorf(tally.CodeBadBody, "untouched_since must be a time in the past, such as 2026-11-22T10:00:00Z")
 	}
-	target := describe(scope) + " untouched since " + untouchedSince.UTC().Format(time.RFC3339)
+	target := scopeName(scope) + " untouched since " + before.UTC().Format(time.RFC3339)
 	if !preview {
-		if err := d.announce(ctx, actor, "prune", target, "begins"); err != nil {
+		if err := s.auditBegin(ctx, actor, "prune", target, "begins"); err != nil {
 			return nil, err
 		}
 	}
-	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion, Before: untouchedSince.UnixMicro()}
+	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion, Before: before.UnixMicro()}
 	for len(pruned) < maxPruned {
-		page, err := d.store.List(ctx, listing)
+		page, err := s.store.List(ctx, listing)
 		if err != nil {
 			return pruned, err
 		}
-		gone := page.States
+		deleted := page.States
 		if !preview {
-			gone, err = d.prune(ctx, page.States)
+			deleted, err = s.deleteUnchanged(ctx, page.States)
 		}
-		if pruned = append(pruned, gone...); err != nil {
+		if pruned = append(pruned, deleted...); err != nil {
 			return pruned, err
 		}
 		if listing.After = page.Next; page.Next == "" {
@@ -49,28 +48,21 @@ func (d *Service) Prune(ctx context.Context, actor string, scope tally.Scope, un
 	if preview {
 		return pruned, nil
 	}
-	return pruned, d.Audit(ctx, actor, "prune", target, tally.Quantity(len(pruned), "topic")+" deleted")
+	return pruned, s.Audit(ctx, actor, "prune", target, tally.Quantity(len(pruned), "topic")+" deleted")
 }
 
-// prune deletes the topics that are still as they were found, and returns them.
-func (d *Service) prune(ctx context.Context, found []tally.State) (gone []tally.State, err error) {
-	edits := make([]tally.Edit, len(found))
-	for i, state := range found {
+// deleteUnchanged deletes the topics that still have the given states, and returns them.
+func (s *Service) deleteUnchanged(ctx context.Context, states []tally.State) (deleted []tally.State, err error) {
+	edits := make([]tally.Edit, len(states))
+	for i, state := range states {
 		edits[i] = tally.Edit{Topic: state.Topic, Kind: tally.EditDelete, IfVersion: state.Version}
 	}
-	d.store.Edit(ctx, edits)
+	s.store.Edit(ctx, edits)
+	var errs []error
 	for _, e := range edits {
-		switch {
-		case e.Err != nil:
-			if err == nil {
-				err = e.Err
-			}
-		case e.Changed:
-			gone = append(gone, e.Before)
-			if aliasErr := d.forgetAliases(ctx, e.Topic, e.After.Version); aliasErr != nil && err == nil {
-				err = aliasErr
-			}
+		if errs = append(errs, e.Err); e.Err == nil && e.Changed {
+			deleted = append(deleted, e.Before)
 		}
 	}
-	return gone, err
+	return deleted, firstError(append(errs, s.forgetAliases(ctx, edits))...)
 }

@@ -12,121 +12,139 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Selection says which contributions are taken back: those to Topics, or where there are
-// none to all of Scope, made in the minutes from From to To, both included, from one of
-// Sources or of the networks that Addresses are in, or where there is neither from
-// anywhere.
+// clockSlack is how many minutes the store's clock may be ahead of this machine's so that
+// the whole journal is still read.
+const clockSlack = 5
+
+// minute returns the minutes since the Unix epoch.
+func minute(at time.Time) int64 { return at.Unix() / 60 }
+
+// minuteStart returns when a minute begins.
+func minuteStart(minute int64) time.Time { return time.Unix(60*minute, 0).UTC() }
+
+// Selection selects journal entries: of Topics, or of all topics in Scope if there are
+// none; made in the minutes From to To, both included; from one of Sources or the networks
+// of Addresses, or from anywhere if both are empty.
 type Selection struct {
 	Scope     tally.Scope
 	Topics    []tally.Topic
-	From, To  time.Time // To zero: now
+	From, To  time.Time // zero To: now
 	Sources   []tally.Source
 	Addresses []netip.Addr
 }
 
-// TopicContributions is how many contributions to a topic there were.
+// Reverted is what [Service.Revert] reverted or would revert. The greatest numbers come
+// first.
+type Reverted struct {
+	Entries int // journal entries whose contributions were removed
+	Topics  []TopicContributions
+	Sources []SourceContributions
+}
+
+// TopicContributions is a number of contributions to a topic.
 type TopicContributions struct {
 	Topic         tally.Topic
 	Contributions int
 }
 
-// SourceContributions is how many contributions from a source there were.
+// SourceContributions is a number of contributions from a source.
 type SourceContributions struct {
 	Source        tally.Source
 	Contributions int
 }
 
-// Reverted is what [Desk.Undo] reverted, or would; in both lists the most first.
-type Reverted struct {
-	Entries int // journal entries that took back contributions
-	Topics  []TopicContributions
-	Sources []SourceContributions
-}
-
-// Revert reverts the selected journal entries: it takes back the contribution of each
-// visitor whose newest entry is selected, whatever it is by now, and in a window each
-// selected entry. What a visitor contributed later, from elsewhere or outside of the
-// time, stays. Open pages follow. With preview it changes nothing and returns what it
-// would revert. It may be cut off and repeated. Errors: [tally.CodeBadBody] where the time
-// is not named, [tally.CodeStoreUnavailable], with what was reverted until then.
-func (d *Service) Revert(ctx context.Context, actor string, spike Selection, preview bool) (Reverted, error) {
-	to := spike.To
+// Revert removes the present contribution of each visitor whose newest journal entry is
+// selected; of a window metric, it removes each selected entry. Later contributions, from
+// elsewhere or another time, stay. With preview, Revert changes nothing and returns what
+// it would revert. It may be interrupted and repeated. Errors: [tally.CodeBadBody] if the
+// selection is invalid; [tally.CodeStoreUnavailable], with what was reverted until then.
+func (s *Service) Revert(ctx context.Context, actor string, selection Selection, preview bool) (Reverted, error) {
+	if err := selection.validate(); err != nil {
+		return Reverted{}, err
+	}
+	from, to := selection.From, selection.To
 	if to.IsZero() {
-		to = d.now().Add(clockSlack * time.Minute)
+		to = s.now().Add(clockSlack * time.Minute)
 	}
-	if spike.From.IsZero() || to.Before(spike.From) {
-		return Reverted{}, tally.Errorf(tally.CodeBadBody, "a time from which and one until which contributions are taken back should be named, in their order")
-	}
-	sources, err := d.sources(spike)
+	sources, err := s.selectedSources(selection)
 	if err != nil {
 		return Reverted{}, err
 	}
-	suspect := func(t tally.JournalEntry) bool { return len(sources) == 0 || sources[t.Source] }
-	found := tracesFound{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
-	target := describeUndo(spike, sources, to)
+	scopes := []tally.Scope{selection.Scope}
+	if len(selection.Topics) > 0 {
+		scopes = nil
+		for _, topic := range selection.Topics {
+			scopes = append(scopes, tally.ScopeOf(topic))
+		}
+	}
+	target := selectionName(scopes, sources, from, to)
 	if !preview {
-		if err := d.announce(ctx, actor, "undo", target, "begins"); err != nil {
+		if err := s.auditBegin(ctx, actor, "undo", target, "begins"); err != nil {
 			return Reverted{}, err
 		}
 	}
-	for _, scope := range scopesOf(spike) {
-		if err := d.revert(ctx, scope, minute(spike.From), minute(to), suspect, preview, found.add); err != nil {
-			return found.sum(), err
+	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
+	isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
+	for _, scope := range scopes {
+		if err := s.revert(ctx, scope, minute(from), minute(to), isSelected, preview, counts.add); err != nil {
+			return counts.reverted(), err
 		}
 	}
 	if preview {
-		return found.sum(), nil
+		return counts.reverted(), nil
 	}
-	return found.sum(), d.Audit(ctx, actor, "undo", target, fmt.Sprintf("%s to %s taken back", tally.Quantity(found.traces, "contribution"), tally.Quantity(len(found.topics), "topic")))
+	detail := fmt.Sprintf("%s to %s taken back", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
+	return counts.reverted(), s.Audit(ctx, actor, "undo", target, detail)
 }
 
-// sources returns those that spike names; none where it names no source.
-func (d *Service) sources(spike Selection) (map[tally.Source]bool, error) {
+func (s Selection) validate() error {
+	switch {
+	case len(s.Topics) == 0 && s.Scope.Site == "":
+		return tally.Errorf(tally.CodeBadBody, "name topics or a site")
+	case len(s.Topics) > 0 && s.Scope.Site != "":
+		return tally.Errorf(tally.CodeBadBody, "name either topics or a site with its metric and prefix")
+	case s.From.IsZero():
+		return tally.Errorf(tally.CodeBadBody, "from is required: a time such as 2026-11-22T10:00:00Z")
+	case !s.To.IsZero() && s.To.Before(s.From):
+		return tally.Errorf(tally.CodeBadBody, "to is before from")
+	}
+	return nil
+}
+
+// selectedSources returns the sources of the selection, empty for any source.
+func (s *Service) selectedSources(selection Selection) (map[tally.Source]bool, error) {
 	sources := map[tally.Source]bool{}
-	for _, source := range spike.Sources {
+	for _, source := range selection.Sources {
 		sources[source] = true
 	}
-	if len(spike.Addresses) == 0 {
+	if len(selection.Addresses) == 0 {
 		return sources, nil
 	}
-	secret, err := d.store.Secret()
+	secret, err := s.store.Secret()
 	if err != nil {
 		return nil, err
 	}
 	hasher := tally.NewHasher(secret)
-	for _, address := range spike.Addresses {
-		if !address.IsValid() {
-			return nil, tally.Errorf(tally.CodeBadBody, "an address is needed, such as 203.0.113.7")
-		}
+	for _, address := range selection.Addresses {
 		sources[hasher.Source(address.Unmap())] = true
 	}
 	return sources, nil
 }
 
-func scopesOf(spike Selection) (scopes []tally.Scope) {
-	if len(spike.Topics) == 0 {
-		return []tally.Scope{spike.Scope}
-	}
-	for _, topic := range spike.Topics {
-		scopes = append(scopes, tally.ScopeOf(topic))
-	}
-	return scopes
-}
+// maxReverted is how many journal entries, about 100 bytes each, are held in memory
+// between reading and reverting them. The journal is read again for further ones.
+const maxReverted = 50_000
 
-// revertedAtOnce is how many journal entries are held in memory, about 100 bytes each,
-// between reading and reverting them. The journal is read again for the next ones.
-const revertedAtOnce = 50_000
-
-// revert reverts the journal's entries that are suspect and hands to reverted each that
-// took back something. It goes through them by ranges of members, so that all entries
-// of a member are in one call, and entries that come or go meanwhile move no other.
-func (d *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, suspect func(tally.JournalEntry) bool, preview bool, reverted func(tally.JournalEntry)) error {
-	part := memberRange{most: revertedAtOnce}
+// revert reverts the selected entries and calls reverted for each that removed a
+// contribution. It handles the entries by ranges of members, so that one call has all
+// entries of a member, and entries that are added or removed meanwhile move no other.
+func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, preview bool, reverted func(tally.JournalEntry)) error {
+	part := memberRange{limit: maxReverted}
 	for {
-		err := d.store.Journal(ctx, scope, from, to, func(traces []tally.JournalEntry) error {
-			for _, t := range traces {
-				if suspect(t) {
-					part.add(t)
+		err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+			for _, e := range entries {
+				if isSelected(e) {
+					part.add(e)
 				}
 			}
 			return nil
@@ -134,9 +152,9 @@ func (d *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 		if err != nil {
 			return err
 		}
-		done, _, err := d.store.Revert(ctx, part.traces, preview)
-		for _, t := range done {
-			reverted(t)
+		done, _, err := s.store.Revert(ctx, part.entries, preview)
+		for _, e := range done {
+			reverted(e)
 		}
 		if err != nil || !part.next() {
 			return err
@@ -144,38 +162,39 @@ func (d *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	}
 }
 
-// memberRange holds the entries of members from first on to the one before end, at most
-// most of them: the range becomes narrower while more are added.
+// memberRange holds the entries of the members from first to the one before end. The range
+// shrinks while entries are added, so that it holds at most limit of them, unless they are
+// of one member.
 type memberRange struct {
-	most       int
+	limit      int
 	first, end tally.Member // end 0: no end
-	traces     []tally.JournalEntry
+	entries    []tally.JournalEntry
 }
 
-func (r *memberRange) add(t tally.JournalEntry) {
-	if t.Member < r.first || r.end != 0 && t.Member >= r.end {
+func (r *memberRange) add(e tally.JournalEntry) {
+	if e.Member < r.first || r.end != 0 && e.Member >= r.end {
 		return
 	}
-	r.traces = append(r.traces, t)
-	if len(r.traces) > r.most {
-		r.narrow()
+	r.entries = append(r.entries, e)
+	if len(r.entries) > r.limit {
+		r.halve()
 	}
 }
 
-// narrow halves the range, unless it is of one member.
-func (r *memberRange) narrow() {
-	members := make([]tally.Member, len(r.traces))
-	for i, t := range r.traces {
-		members[i] = t.Member
+// halve halves the range, unless it has one member.
+func (r *memberRange) halve() {
+	members := make([]tally.Member, len(r.entries))
+	for i, e := range r.entries {
+		members[i] = e.Member
 	}
 	slices.Sort(members)
-	middle := members[len(members)/2:]
-	i := slices.IndexFunc(middle, func(m tally.Member) bool { return m > members[0] })
+	upper := members[len(members)/2:]
+	i := slices.IndexFunc(upper, func(m tally.Member) bool { return m > members[0] })
 	if i < 0 {
 		return
 	}
-	r.end = middle[i]
-	r.traces = slices.DeleteFunc(r.traces, func(t tally.JournalEntry) bool { return t.Member >= r.end })
+	r.end = upper[i]
+	r.entries = slices.DeleteFunc(r.entries, func(e tally.JournalEntry) bool { return e.Member >= r.end })
 }
 
 // next begins the range after this one. It reports whether there is one.
@@ -183,36 +202,36 @@ func (r *memberRange) next() bool {
 	if r.end == 0 {
 		return false
 	}
-	r.first, r.end, r.traces = r.end, 0, nil
+	r.first, r.end, r.entries = r.end, 0, nil
 	return true
 }
 
-// tracesFound counts traces.
-type tracesFound struct {
-	traces  int
+// entryCounts counts journal entries.
+type entryCounts struct {
+	entries int
 	topics  map[tally.Topic]int
 	sources map[tally.Source]int
 }
 
-func (f *tracesFound) add(t tally.JournalEntry) {
-	f.traces++
-	f.topics[t.Topic]++
-	f.sources[t.Source]++
+func (c *entryCounts) add(e tally.JournalEntry) {
+	c.entries++
+	c.topics[e.Topic]++
+	c.sources[e.Source]++
 }
 
-func (f *tracesFound) sum() Reverted {
-	u := Reverted{Entries: f.traces, Sources: mostSources(f.sources)}
-	for topic, n := range f.topics {
-		u.Topics = append(u.Topics, TopicContributions{topic, n})
+func (c *entryCounts) reverted() Reverted {
+	r := Reverted{Entries: c.entries, Sources: rankSources(c.sources)}
+	for topic, n := range c.topics {
+		r.Topics = append(r.Topics, TopicContributions{topic, n})
 	}
-	slices.SortFunc(u.Topics, func(a, b TopicContributions) int {
+	slices.SortFunc(r.Topics, func(a, b TopicContributions) int {
 		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
-	return u
+	return r
 }
 
-// mostSources returns the sources, the most first.
-func mostSources(counts map[tally.Source]int) []SourceContributions {
+// rankSources returns the sources, greatest numbers first.
+func rankSources(counts map[tally.Source]int) []SourceContributions {
 	sources := make([]SourceContributions, 0, len(counts))
 	for source, n := range counts {
 		sources = append(sources, SourceContributions{source, n})
@@ -223,32 +242,29 @@ func mostSources(counts map[tally.Source]int) []SourceContributions {
 	return sources
 }
 
-// describeUndo names what is undone for the audit log.
-func describeUndo(spike Selection, sources map[tally.Source]bool, to time.Time) string {
-	const shown = 10 // of each, so that an entry stays a line
-	var parts []string
-	for i, topic := range spike.Topics {
-		if i == shown {
-			parts = append(parts, fmt.Sprintf("and %d more", len(spike.Topics)-shown))
-			break
-		}
-		parts = append(parts, topic.String())
+// selectionName returns how the audit log names a selection.
+func selectionName(scopes []tally.Scope, sources map[tally.Source]bool, from, to time.Time) string {
+	var names []string
+	for _, scope := range scopes {
+		names = append(names, scopeName(scope))
 	}
-	if len(parts) == 0 {
-		parts = []string{describe(spike.Scope)}
+	text := shorten(names) + " from " + from.UTC().Format(time.RFC3339) + " to " + to.UTC().Format(time.RFC3339)
+	if len(sources) == 0 {
+		return text
 	}
-	text := strings.Join(parts, ", ")
-	text += " from " + spike.From.UTC().Format(time.RFC3339) + " to " + to.UTC().Format(time.RFC3339)
-	if len(sources) > 0 {
-		names := []string{}
-		for source := range sources {
-			names = append(names, fmt.Sprintf("%08x", uint32(source)))
-		}
-		slices.Sort(names)
-		if len(names) > shown {
-			names = append(names[:shown], fmt.Sprintf("and %d more", len(names)-shown))
-		}
-		text += ", of " + strings.Join(names, ", ")
+	names = nil
+	for source := range sources {
+		names = append(names, fmt.Sprintf("%08x", uint32(source)))
 	}
-	return text
+	slices.Sort(names)
+	return text + ", of " + shorten(names)
+}
+
+// shorten joins at most ten names and says how many there are beyond.
+func shorten(names []string) string {
+	const shown = 10
+	if len(names) > shown {
+		names = append(names[:shown:shown], fmt.Sprintf("and %d more", len(names)-shown))
+	}
+	return strings.Join(names, ", ")
 }

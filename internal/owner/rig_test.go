@@ -29,7 +29,8 @@ var leaks = goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool
 
 // fullStore is a store as an instance has it.
 type fullStore interface {
-	owner.Store
+	tally.Store
+	tally.Ledger
 	tally.Feed
 	Close() error
 }
@@ -111,12 +112,11 @@ func openRedis(url string) (fullStore, error) {
 type office struct {
 	*owner.Service
 	service *tally.Service
-	store   owner.Store
 }
 
-func open(store owner.Store) *office { return openWith(store, owner.Options{}) }
+func open(store fullStore) *office { return openWith(store, owner.Options{}) }
 
-func openWith(store owner.Store, o owner.Options) *office {
+func openWith(store fullStore, o owner.Options) *office {
 	if o.LeaseTime == 0 {
 		o.LeaseTime = time.Second // what was killed is carried on after it
 	}
@@ -124,7 +124,7 @@ func openWith(store owner.Store, o owner.Options) *office {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	service := tally.NewService(store, catalog())
-	return &office{owner.New(store, service, o), service, store}
+	return &office{owner.New(store, service, o), service}
 }
 
 var topicNumber atomic.Int64

@@ -3,61 +3,64 @@ package owner
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"time"
-
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
-	// rereadEvery is how often the settings are read without a message that they
-	// changed: a lost message delays them by that much.
-	rereadEvery = 5 * time.Second
-	// registerFormat is the payload of the broadcast that settings changed. Payloads of
-	// other kinds begin with other bytes.
-	registerFormat = "o\x01"
+	// settingsInterval is how often an instance reads the settings without a broadcast,
+	// hence the delay if a broadcast is lost.
+	settingsInterval = 5 * time.Second
+	// settingsChangedPayload is the payload of the broadcast that settings changed.
+	// Payloads of other kinds begin with other bytes.
+	settingsChangedPayload = "o\x01"
+	// sessionPrefix begins the names of the settings that record ended sessions of the
+	// dashboard. The value is when the session, and with it the setting, expires.
+	sessionPrefix = "session "
 )
 
-// SettingsChanged returns the payload that tells other instances to read the settings.
-func SettingsChanged() []byte { return []byte(registerFormat) }
+// SettingsChanged returns the payload that makes other instances read the settings.
+func SettingsChanged() []byte { return []byte(settingsChangedPayload) }
 
-// Receive takes what another instance broadcast; false for a payload of another kind.
-func (d *Service) Receive(payload []byte) bool {
-	if string(payload) != registerFormat {
+// Receive handles a payload that another instance broadcast. It reports whether it knows
+// the payload's kind.
+func (s *Service) Receive(payload []byte) bool {
+	if string(payload) != settingsChangedPayload {
 		return false
 	}
-	notify(d.settingsChanged)
+	notify(s.settingsChanged)
 	return true
 }
 
-// notify leaves a word in a channel that holds one.
-func notify(channel chan struct{}) {
-	select {
-	case channel <- struct{}{}:
-	default: // it is there already
-	}
+// followedSettings is what the Service keeps of the settings that it read last.
+type followedSettings struct {
+	mu            sync.Mutex
+	loggedError   string               // about entries that cannot be parsed; guarded by mu
+	endedSessions map[string]time.Time // when they expire; guarded by mu
 }
 
-// set sets an entry of the register, and has all instances follow it.
-func (d *Service) set(ctx context.Context, name, value string) error {
-	if err := d.store.SetSetting(ctx, name, value); err != nil {
+// set changes a setting and makes all instances follow it.
+func (s *Service) set(ctx context.Context, name, value string) error {
+	if err := s.store.SetSetting(ctx, name, value); err != nil {
 		return err
 	}
-	d.broadcast(SettingsChanged())
-	_, err := d.loadSettings(ctx)
+	s.broadcast(SettingsChanged())
+	_, err := s.loadSettings(ctx)
 	return err
 }
 
-// reload has all instances read the settings. Where this one cannot, it does so soon.
-func (d *Service) reload(ctx context.Context) {
-	d.broadcast(SettingsChanged())
-	if _, err := d.loadSettings(ctx); err != nil {
-		notify(d.settingsChanged)
+// reload makes all instances read the settings. If the store fails, this instance reads
+// them again soon.
+func (s *Service) reload(ctx context.Context) {
+	s.broadcast(SettingsChanged())
+	if _, err := s.loadSettings(ctx); err != nil {
+		notify(s.settingsChanged)
 	}
 }
 
-// WithReload returns the store; every instance reads the settings after an entry of the
-// register was set in it.
-func (d *Service) WithReload() Store { return reloading{d.store, d} }
+// WithReload wraps the store so that every instance reads the settings after one changes.
+func (s *Service) WithReload() Store { return reloading{s.store, s} }
 
 type reloading struct {
 	Store
@@ -76,68 +79,72 @@ func (r reloading) SwapSettings(ctx context.Context, expected, entries map[strin
 	return swapped, err
 }
 
-// loadSettings reads the register, makes the service follow it, and returns it.
-func (d *Service) loadSettings(ctx context.Context) (map[string]string, error) {
-	register, invalid, err := d.service.LoadSettings(ctx)
+// loadSettings reads the settings, follows them and returns them.
+func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
+	settings, invalid, err := s.service.LoadSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d.settings.mu.Lock()
-	defer d.settings.mu.Unlock()
-	d.signOutLocked(register)
-	complaint := ""
+	text := ""
 	if invalid != nil {
-		complaint = invalid.Error()
+		text = invalid.Error()
 	}
-	if complaint != "" && complaint != d.settings.complaint {
-		d.log.Error("settings cannot be parsed; the others are followed", "error", errors.New(complaint))
+	s.settings.mu.Lock()
+	defer s.settings.mu.Unlock()
+	s.followSessionsLocked(settings)
+	if text != "" && text != s.settings.loggedError {
+		s.log.Error("ignoring settings that cannot be parsed", "error", errors.New(text))
 	}
-	d.settings.complaint = complaint
-	return register, nil
+	s.settings.loggedError = text
+	return settings, nil
 }
 
-// forgetAliases removes the aliases of topic, once it was reset or deleted, which left
-// it at version emptied: no contribution under them is left. Where contributions came
-// since it does nothing. A claim keeps merges away meanwhile.
-func (d *Service) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
-	name, _ := tally.AliasSetting(topic, nil)
-	register, err := d.store.Settings(ctx)
-	if err != nil || register[name] == "" {
-		return err
-	}
-	l, err := d.acquire(ctx, claim{To: topic.String()})
+// EndSession ends a session of the dashboard that expires at until: at once on this
+// instance, within [settingsInterval] on others. It removes expired settings of this kind.
+// Errors: [tally.CodeStoreUnavailable]; then other instances still accept the session.
+func (s *Service) EndSession(ctx context.Context, name string, until time.Time) error {
+	s.settings.mu.Lock()
+	s.settings.endedSessions[name] = until
+	s.settings.mu.Unlock()
+	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	err = l.forgetAliases(ctx, topic, emptied)
-	l.end(ctx, err)
-	d.reload(ctx)
-	return err
-}
-
-func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
-	// Frozen, so that no contribution under an alias comes in between.
-	if err := l.mark(ctx, topic, tally.FrozenMark(l.ID, "")); err != nil {
-		return err
-	}
-	state, err := l.service.Get(ctx, topic)
-	if err == nil && state.Version == emptied {
-		err = l.removeAliases(ctx, topic)
-	}
-	if err != nil {
-		return tally.Unavailable(errors.Join(err, l.release(ctx, topic)))
-	}
-	return l.release(ctx, topic)
-}
-
-// removeAliases removes the aliases of topic from the register.
-func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
-	return l.step(ctx, func(ctx context.Context) error {
-		removed := map[string]string{}
-		for _, name := range tally.AliasSettings(topic) {
-			removed[name] = ""
+	for entry, value := range settings {
+		if strings.HasPrefix(entry, sessionPrefix) && s.now().After(sessionExpiry(value)) {
+			if err := s.store.SetSetting(ctx, entry, ""); err != nil {
+				return err
+			}
 		}
-		_, err := l.service.store.SwapSettings(ctx, nil, removed)
-		return err
-	})
+	}
+	return s.set(ctx, sessionPrefix+name, until.UTC().Format(time.RFC3339))
+}
+
+// SessionEnded reports whether the session of that name was ended.
+func (s *Service) SessionEnded(name string) bool {
+	s.settings.mu.Lock()
+	defer s.settings.mu.Unlock()
+	_, ended := s.settings.endedSessions[name]
+	return ended
+}
+
+// followSessionsLocked adds the ended sessions of the settings and removes expired ones.
+func (s *Service) followSessionsLocked(settings map[string]string) {
+	ended := s.settings.endedSessions
+	for name, value := range settings {
+		if session, ok := strings.CutPrefix(name, sessionPrefix); ok {
+			ended[session] = sessionExpiry(value)
+		}
+	}
+	for session, expiry := range ended {
+		if s.now().After(expiry) {
+			delete(ended, session)
+		}
+	}
+}
+
+// sessionExpiry parses the value of a setting; an invalid value has expired.
+func sessionExpiry(value string) time.Time {
+	expiry, _ := time.Parse(time.RFC3339, value)
+	return expiry
 }

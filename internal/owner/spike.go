@@ -11,68 +11,62 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// What makes a spike. Counts of a page are small and jumpy, so that all three must
-// hold: enough contributions to matter, far more than usual, and of a shape that
-// readers who find a page do not have.
+// A topic has a spike if it got at least spikeMin contributions, spikeFactor times the
+// usual number, and at least half of them from few sources or in a short time. Counts of
+// pages are small and irregular, so that one criterion alone would match readers.
 const (
-	// spikeLeast is how many contributions are worth a look: fewer change no picture.
-	spikeLeast = 20
-	// spikeTimes is how many times what is usual is far more. Between a quiet and a busy
-	// hour of a day lies less.
-	spikeTimes = 5
-	// spikeSources are few networks, and spikeBurst minutes a short time, for half of
-	// the contributions or more. Readers who follow a link come from many networks,
-	// over hours.
+	// spikeMin is the least number of contributions that visibly changes a count.
+	spikeMin = 20
+	// spikeFactor is more than the ratio of a busy to a quiet hour.
+	spikeFactor = 5
+	// spikeSources and spikeMinutes are few sources and a short time: readers who follow a
+	// link come from many networks over hours.
 	spikeSources = 3
-	spikeBurst   = 2
+	spikeMinutes = 2
 )
 
-// Spike is contributions to a topic that look unlike those of readers. An [Selection] of
-// its topic, time and sources reverts them, as far as none is newer.
+// Spike is a set of contributions to a topic that do not look like those of readers.
+// [Service.Revert] with its topic, time and sources reverts them.
 type Spike struct {
 	Topic         tally.Topic
-	From, To      time.Time // the first and the last minute
+	From, To      time.Time // first and last minute
 	Contributions int
-	Usual         int                   // what the topic gets in as much time as was looked at
-	Sources       []SourceContributions // the most first; empty where they are many
+	Usual         int                   // contributions in as much time, usually
+	Sources       []SourceContributions // greatest numbers first; empty if there are many
 }
 
-// Spikes returns what stands out within the time since in scope, the most first: a
-// topic that got [spikeLeast] contributions or more, [spikeTimes] times what it
-// usually gets in as much time, half of them from at most [spikeSources] sources or
-// within [spikeBurst] minutes. Of each visitor only the newest entry counts, and only if
-// the contribution is still there: what was reverted or withdrawn is no spike. What one's
-// own servers contributed for visitors is left out. Usual is what the rest of the journal
-// says. Errors: [tally.CodeStoreUnavailable].
-func (d *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
-	now := d.now()
-	begin := minute(now.Add(-since))
-	kept := max(d.journalRetention, since)
-	w := watch{begin: begin, share: since.Minutes() / max((kept-since).Minutes(), 1)}
-	var candidates []watch // by all entries
-	note := func() {
-		if _, ok := w.judge(); ok {
-			candidates = append(candidates, watch{begin: begin, topic: w.topic, recent: w.recent, usual: w.usual})
+// Spikes returns the spikes within the time since in scope, greatest first. It counts the
+// newest journal entry of each visitor, if the contribution still exists, and ignores
+// contributions of the owner's servers. The usual number comes from the rest of the
+// journal. Errors: [tally.CodeStoreUnavailable].
+func (s *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
+	now := s.now()
+	retention := max(s.journalRetention, since)
+	d := detector{begin: minute(now.Add(-since)), share: since.Minutes() / max((retention-since).Minutes(), 1)}
+	end := minute(now) + clockSlack
+	var candidates []detector // topics with a spike by all entries
+	finish := func() {
+		if _, ok := d.spike(); ok {
+			candidates = append(candidates, detector{begin: d.begin, topic: d.topic, recent: d.recent, usual: d.usual})
 		}
 	}
-	end := minute(now) + clockSlack
-	err := d.store.Journal(ctx, scope, minute(now.Add(-kept)), end, func(traces []tally.JournalEntry) error {
-		for _, t := range traces {
-			if t.Topic != w.topic {
-				note()
-				w.reset(t.Topic)
+	err := s.store.Journal(ctx, scope, minute(now.Add(-retention)), end, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
+			if e.Topic != d.topic {
+				finish()
+				d.reset(e.Topic)
 			}
-			w.add(t)
+			d.add(e)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	note()
+	finish()
 	var spikes []Spike
 	for _, candidate := range candidates {
-		spike, ok, err := d.currentSpike(ctx, candidate, end)
+		spike, ok, err := s.currentSpike(ctx, candidate, end)
 		if err != nil {
 			return nil, err
 		}
@@ -86,25 +80,22 @@ func (d *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Dura
 	return spikes, nil
 }
 
-// readAtOnce is how many contributions are read in one call.
-const readAtOnce = 1000
-
-// currentSpike reports whether candidate is a spike by the contributions that are still
-// there, each by the newest entry of its visitor.
-func (d *Service) currentSpike(ctx context.Context, candidate watch, end int64) (Spike, bool, error) {
+// currentSpike reports whether candidate is a spike by the newest entry of each visitor
+// whose contribution still exists.
+func (s *Service) currentSpike(ctx context.Context, candidate detector, end int64) (Spike, bool, error) {
 	topic := candidate.topic
-	w := candidate
-	w.reset(topic)
-	// In a window every entry is a contribution of its own; a reverted one is erased.
-	isWindow := d.catalog.Rule(topic).Kind == tally.Window
+	d := candidate
+	d.reset(topic)
+	// Each entry of a window is a contribution; a reverted one is removed from the journal.
+	isWindow := s.catalog.Rule(topic).Kind == tally.Window
 	newest := map[tally.Member]tally.JournalEntry{} // about 100 bytes for each visitor of the spike
-	err := d.store.Journal(ctx, tally.ScopeOf(topic), candidate.begin, end, func(traces []tally.JournalEntry) error {
-		for _, t := range traces {
+	err := s.store.Journal(ctx, tally.ScopeOf(topic), candidate.begin, end, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
 			switch {
 			case isWindow:
-				w.add(t)
-			case t.Minute >= newest[t.Member].Minute:
-				newest[t.Member] = t
+				d.add(e)
+			case e.Minute >= newest[e.Member].Minute:
+				newest[e.Member] = e
 			}
 		}
 		return nil
@@ -112,127 +103,122 @@ func (d *Service) currentSpike(ctx context.Context, candidate watch, end int64) 
 	if err != nil {
 		return Spike{}, false, err
 	}
-	// A visitor with several entries counts once here: so should what is usual.
-	w.usual = candidate.usual
-	if !isWindow {
-		w.usual = int(float64(candidate.usual)*min(1, float64(len(newest))/float64(candidate.recent)) + 0.5)
+	d.usual = candidate.usual
+	if !isWindow { // a visitor with several entries counts once, so scale the usual number
+		d.usual = int(float64(candidate.usual)*min(1, float64(len(newest))/float64(candidate.recent)) + 0.5)
 	}
-	for members := range slices.Chunk(slices.Collect(maps.Keys(newest)), readAtOnce) {
+	for members := range slices.Chunk(slices.Collect(maps.Keys(newest)), tally.MaxPortion) {
 		queries := make([]tally.Query, len(members))
 		for i, member := range members {
 			queries[i] = tally.Query{Topic: topic, Member: member}
 		}
-		for i, reading := range d.store.Read(ctx, queries) {
+		for i, reading := range s.store.Read(ctx, queries) {
 			if reading.Err != nil {
 				return Spike{}, false, reading.Err
 			}
 			if reading.Mine > 0 {
-				w.add(newest[members[i]])
+				d.add(newest[members[i]])
 			}
 		}
 	}
-	spike, ok := w.judge()
+	spike, ok := d.spike()
 	return spike, ok, nil
 }
 
-// watch looks at the traces of one topic.
-type watch struct {
-	begin int64   // the minute from which on is looked for a spike
-	share float64 // of the time before, as much as is looked at
+// detector decides whether one topic has a spike.
+type detector struct {
+	begin int64   // first minute of the time that is searched
+	share float64 // length of that time divided by that of the journal before it
 
 	topic  tally.Topic
-	before int // traces before begin
-	usual  int // what before means for as much time as is looked at
-	recent int
-	// Of the recent ones. At most as many as the journal has for one topic.
-	sources map[tally.Source]*stretch
+	before int // entries before begin
+	usual  int // before times share
+	recent int // entries since begin
+	// Of the recent entries. The journal bounds both.
+	sources map[tally.Source]*interval
 	minutes map[int64]int
 }
 
-// stretch is how many traces there are between two minutes, both included.
-type stretch struct {
+// interval is a number of entries between two minutes, both included.
+type interval struct {
 	from, to int64
 	n        int
 }
 
-func (s *stretch) add(minute int64) {
-	if s.n == 0 {
-		s.from, s.to = minute, minute
+func (i *interval) add(minute int64) {
+	if i.n == 0 {
+		i.from, i.to = minute, minute
 	}
-	s.from, s.to = min(s.from, minute), max(s.to, minute)
-	s.n++
+	i.from, i.to = min(i.from, minute), max(i.to, minute)
+	i.n++
 }
 
-func (w *watch) reset(topic tally.Topic) {
-	w.topic, w.before, w.usual, w.recent = topic, 0, 0, 0
-	w.sources, w.minutes = map[tally.Source]*stretch{}, map[int64]int{}
+func (d *detector) reset(topic tally.Topic) {
+	d.topic, d.before, d.usual, d.recent = topic, 0, 0, 0
+	d.sources, d.minutes = map[tally.Source]*interval{}, map[int64]int{}
 }
 
-func (w *watch) add(t tally.JournalEntry) {
+func (d *detector) add(e tally.JournalEntry) {
 	switch {
-	case t.Source == 0: // one's own servers
+	case e.Source == 0: // a server of the owner
 		return
-	case t.Minute < w.begin:
-		w.before++
-		w.usual = int(float64(w.before)*w.share + 0.5)
+	case e.Minute < d.begin:
+		d.before++
+		d.usual = int(float64(d.before)*d.share + 0.5)
 		return
 	}
-	w.recent++
-	w.minutes[t.Minute]++
-	if w.sources[t.Source] == nil {
-		w.sources[t.Source] = &stretch{}
+	d.recent++
+	d.minutes[e.Minute]++
+	if d.sources[e.Source] == nil {
+		d.sources[e.Source] = &interval{}
 	}
-	w.sources[t.Source].add(t.Minute)
+	d.sources[e.Source].add(e.Minute)
 }
 
-// judge tells whether the topic has a spike.
-func (w *watch) judge() (Spike, bool) {
-	if w.recent < spikeLeast || w.recent < spikeTimes*w.usual {
+// spike returns the spike of the topic, if there is one.
+func (d *detector) spike() (Spike, bool) {
+	if d.recent < spikeMin || d.recent < spikeFactor*d.usual {
 		return Spike{}, false
 	}
-	spike := Spike{Topic: w.topic, Usual: w.usual}
-	if of, sources := w.most(); 2*of.n >= w.recent {
-		spike.From, spike.To, spike.Contributions, spike.Sources = at(of.from), at(of.to), of.n, sources
-		return spike, true
+	found, sources := d.fewSources()
+	if 2*found.n < d.recent {
+		found, sources = d.shortTime(), nil
 	}
-	if of := w.burst(); 2*of.n >= w.recent {
-		spike.From, spike.To, spike.Contributions = at(of.from), at(of.to), of.n
-		return spike, true
-	}
-	return Spike{}, false
+	return Spike{
+		Topic: d.topic, From: minuteStart(found.from), To: minuteStart(found.to),
+		Contributions: found.n, Usual: d.usual, Sources: sources,
+	}, 2*found.n >= d.recent
 }
 
-// most returns the traces of the few sources that have the most.
-func (w *watch) most() (of stretch, sources []SourceContributions) {
-	counts := make(map[tally.Source]int, len(w.sources))
-	for source, s := range w.sources {
-		counts[source] = s.n
+// fewSources returns the entries of the [spikeSources] sources that have the most.
+func (d *detector) fewSources() (found interval, sources []SourceContributions) {
+	counts := make(map[tally.Source]int, len(d.sources))
+	for source, i := range d.sources {
+		counts[source] = i.n
 	}
-	sources = mostSources(counts)
+	sources = rankSources(counts)
 	sources = sources[:min(len(sources), spikeSources)]
 	for _, s := range sources {
-		one := w.sources[s.Source]
-		if of.n == 0 {
-			of.from, of.to = one.from, one.to
+		one := d.sources[s.Source]
+		if found.n == 0 {
+			found = *one
+			continue
 		}
-		of.from, of.to, of.n = min(of.from, one.from), max(of.to, one.to), of.n+one.n
+		found = interval{from: min(found.from, one.from), to: max(found.to, one.to), n: found.n + one.n}
 	}
-	return of, sources
+	return found, sources
 }
 
-// burst returns the traces of the short time that has the most.
-func (w *watch) burst() (of stretch) {
-	for from := range w.minutes {
+// shortTime returns the entries of the [spikeMinutes] minutes that have the most.
+func (d *detector) shortTime() (found interval) {
+	for from := range d.minutes {
 		n := 0
-		for m := from; m < from+spikeBurst; m++ {
-			n += w.minutes[m]
+		for m := from; m < from+spikeMinutes; m++ {
+			n += d.minutes[m]
 		}
-		if n > of.n || n == of.n && from < of.from {
-			of = stretch{from: from, to: from + spikeBurst - 1, n: n}
+		if n > found.n || n == found.n && from < found.from {
+			found = interval{from: from, to: from + spikeMinutes - 1, n: n}
 		}
 	}
-	return of
+	return found
 }
-
-// at returns when a minute begins.
-func at(minute int64) time.Time { return time.Unix(60*minute, 0).UTC() }

@@ -71,8 +71,6 @@ type Store struct {
 	presence *presence
 	ends     *ends
 
-	pulses *pulses
-
 	writeFault fault
 
 	working sync.WaitGroup // the goroutines that write and sweep
@@ -107,7 +105,6 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		options.Logger = slog.Default()
 	}
 	s.presence = newPresence(s.now, s.feed)
-	s.pulses = newPulses(s.now)
 	s.close = sync.OnceValue(s.shut)
 	if s.path, err = locate(path); err != nil {
 		return nil, err

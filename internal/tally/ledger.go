@@ -212,19 +212,19 @@ type SiteUsage struct {
 	Bytes         int64  `json:"bytes"`
 }
 
-// Heartbeat is what an instance tells the others of itself, every [HeartbeatInterval].
+// Heartbeat is what an instance reports about itself every [HeartbeatInterval].
 type Heartbeat struct {
 	Instance string // random, for the life of the process
 	Status   []byte // JSON; the store does not read it
 	// Writes are the contributions that changed through this instance, by site,
-	// since its last pulse that was stored.
+	// since its last heartbeat that was stored.
 	Writes map[string]int64
 }
 
 const (
-	// HeartbeatInterval is the time between two pulses of an instance.
+	// HeartbeatInterval is the time between two heartbeats of an instance.
 	HeartbeatInterval = 5 * time.Second
-	// HeartbeatTTL is how long an instance is listed after its last pulse.
+	// HeartbeatTTL is how long an instance is listed after its last heartbeat.
 	HeartbeatTTL = 3 * HeartbeatInterval
 	// ActivityRetention is how long the writes of each minute are kept.
 	ActivityRetention = 48 * time.Hour
@@ -304,8 +304,9 @@ type Ledger interface {
 	// Usage returns what each site takes up. It may take seconds.
 	Usage(ctx context.Context) ([]SiteUsage, error)
 
-	// WriteHeartbeat stores a pulse, Pulses returns those of the instances that are alive, and
-	// Activity the writes of each minute since from, the oldest first.
+	// WriteHeartbeat stores a heartbeat and adds its writes to the activity of this minute.
+	// Heartbeats returns those of the last [HeartbeatTTL], none if the store belongs to one
+	// process. Activity returns the writes of each minute since from, oldest first.
 	WriteHeartbeat(ctx context.Context, pulse Heartbeat) error
 	Heartbeats(ctx context.Context) ([]Heartbeat, error)
 	Activity(ctx context.Context, from int64) ([]Activity, error)

@@ -55,7 +55,7 @@ func RunLedger(t *testing.T, open Factory) {
 		{"entries of the register are swapped", testSwapRegister},
 		{"marks of topics", testMark},
 		{"the audit log", testAudit},
-		{"pulses and activity", testPulses},
+		{"activity", testActivity},
 		{"usage", testUsage},
 		{"no call of an owner outlives its deadline", testOwnersDeadline},
 		{"what an owner did is there after reopening", testOwnersReopen},

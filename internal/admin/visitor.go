@@ -9,89 +9,78 @@ import (
 
 // forget answers POST /admin/v1/forget.
 func (q *request) forget() error {
-	var said struct {
+	var body struct {
 		Visitor string `json:"visitor"`
 		Site    string `json:"site"`
 	}
-	if err := q.decode(&said); err != nil {
+	if err := q.decode(&body); err != nil {
 		return err
 	}
-	if err := tally.ValidateVisitor(said.Visitor); err != nil {
-		return err
-	}
-	scope, err := q.s.scope(said.Site, "", "")
+	scope, err := q.s.scope(body.Site, "", "")
 	if err != nil {
 		return err
 	}
-	n, err := q.s.owner.Forget(q.carriedThrough(), q.actor(), said.Visitor, scope)
+	n, err := q.s.owner.Forget(q.detached(), q.actor(), body.Visitor, scope)
 	if err != nil {
 		return err
 	}
-	q.answer(struct {
+	q.respond(struct {
 		Contributions int `json:"contributions"`
 	}{n})
 	return nil
 }
 
-// maxReason bounds a reason in bytes: a few sentences.
-const maxReason = 1000
-
 // block answers POST /admin/v1/blocks.
 func (q *request) block() error {
-	who, reason, err := q.blocked()
+	target, reason, err := q.blockTarget()
 	if err != nil {
 		return err
 	}
-	if len(reason) > maxReason {
-		return tally.Errorf(tally.CodeBadBody, "a reason is at most %d bytes long", maxReason)
-	}
-	if err := q.s.owner.Block(q.carriedThrough(), q.actor(), who, reason); err != nil {
+	if err := q.s.owner.Block(q.detached(), q.actor(), target, reason); err != nil {
 		return err
 	}
-	q.done()
+	q.respondEmpty()
 	return nil
 }
 
 // unblock answers DELETE /admin/v1/blocks.
 func (q *request) unblock() error {
-	who, _, err := q.blocked()
+	target, _, err := q.blockTarget()
 	if err != nil {
 		return err
 	}
-	if err := q.s.owner.Unblock(q.carriedThrough(), q.actor(), who); err != nil {
+	if err := q.s.owner.Unblock(q.detached(), q.actor(), target); err != nil {
 		return err
 	}
-	q.done()
+	q.respondEmpty()
 	return nil
 }
 
-// blocked reads who is meant. Errors: bad_body.
-func (q *request) blocked() (who owner.BlockTarget, reason string, err error) {
-	var said struct {
+// blockTarget reads the body of block and unblock. Errors: bad_body.
+func (q *request) blockTarget() (target owner.BlockTarget, reason string, err error) {
+	var body struct {
 		Range   string `json:"range"`
 		Visitor string `json:"visitor"`
 		Reason  string `json:"reason"`
 	}
-	if err := q.decode(&said); err != nil {
-		return who, "", err
+	if err := q.decode(&body); err != nil {
+		return target, "", err
 	}
-	who.Visitor = said.Visitor
-	if said.Range != "" {
-		if who.Addresses, err = parseRange(said.Range); err != nil {
-			return who, "", err
-		}
+	target.Visitor = body.Visitor
+	if body.Range != "" {
+		target.Addresses, err = parseRange(body.Range)
 	}
-	return who, said.Reason, nil
+	return target, body.Reason, err
 }
 
-// parseRange reads an address range, or one address. Errors: bad_body.
+// parseRange parses an address range or one address. Errors: bad_body.
 func parseRange(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	addresses, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, tally.Errorf(tally.CodeBadBody, "%.60q is no address range such as 203.0.113.0/24 or 2001:db8::/48", text)
+		return netip.Prefix{}, tally.Errorf(tally.CodeBadBody, "%.60q is not an address range such as 203.0.113.0/24 or 2001:db8::/48", text)
 	}
 	return addresses, nil
 }
@@ -114,7 +103,7 @@ func (q *request) listBlocks() error {
 			items[i].Range = b.Addresses.String()
 		}
 	}
-	q.answer(struct {
+	q.respond(struct {
 		Blocks []item `json:"blocks"`
 	}{items})
 	return nil

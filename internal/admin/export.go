@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+// exportWriteTimeout bounds one write of an export, so that a client that stopped reading
+// does not keep the store's snapshot.
+const exportWriteTimeout = 30 * time.Second
+
+// exportFormat is a format of an export.
+type exportFormat struct {
+	media, extension string
+	write            func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error
+}
+
+// exportFormats are the formats by name.
+var exportFormats = map[string]exportFormat{
+	"jsonl": {"application/jsonl", "jsonl", func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
+		secret, err := q.s.store.Secret()
+		if err != nil {
+			return err
+		}
+		_, err = transfer.Export(ctx, q.s.store, q.s.catalog, transfer.NewHeader(secret, false, q.s.now()), scope, w, nil)
+		return err
+	}},
+	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},
+	"json": {"application/json", "json", exportCounts(true)},
+}
+
+func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exportWriter) error {
+	return func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
+		_, err := transfer.ExportCounts(ctx, q.s.store, scope, asJSON, w, nil)
+		return err
+	}
+}
+
+// exportData answers GET /admin/v1/export.
+func (q *request) exportData() error {
+	values, err := q.query("site", "metric", "prefix", "format")
+	if err != nil {
+		return err
+	}
+	scope, err := q.s.scope(values.Get("site"), values.Get("metric"), values.Get("prefix"))
+	if err != nil {
+		return err
+	}
+	name := values.Get("format")
+	if name == "" {
+		name = "jsonl"
+	}
+	format, ok := exportFormats[name]
+	if !ok {
+		return tally.Errorf(tally.CodeBadBody, "format must be jsonl, csv or json")
+	}
+	w := &exportWriter{q: q, control: http.NewResponseController(q.w), format: format}
+	if q.r.Method == http.MethodHead {
+		w.begin()
+		return nil
+	}
+	err = format.write(q.r.Context(), q, scope, w)
+	if err != nil && !w.hasBegun {
+		return err
+	}
+	if err != nil {
+		if q.r.Context().Err() == nil {
+			q.s.logger.Error("export failed after it had begun", "error", err, "request_id", q.caller.RequestID)
+		}
+		panic(http.ErrAbortHandler) // closes the connection, so that the response does not look complete
+	}
+	_ = w.control.SetWriteDeadline(time.Time{}) // the connection may serve another request
+	return nil
+}
+
+// exportWriter sends an export and bounds each write.
+type exportWriter struct {
+	q        *request
+	control  *http.ResponseController
+	format   exportFormat
+	hasBegun bool
+}
+
+// begin sets the headers, once the export is known to succeed so far.
+func (w *exportWriter) begin() {
+	w.hasBegun = true
+	h := w.q.w.Header()
+	h.Set("Content-Type", w.format.media)
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="tallycast-%s.%s"`, w.q.s.now().UTC().Format(time.DateOnly), w.format.extension))
+	h.Set("X-Accel-Buffering", "no") // proxies do not buffer it
+}
+
+func (w *exportWriter) Write(p []byte) (int, error) {
+	if !w.hasBegun {
+		w.begin()
+	}
+	_ = w.control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)) // no error if deadlines are unsupported
+	return w.q.w.Write(p)
+}
+
+// importTypes are the media types of an export.
+var importTypes = []string{"application/jsonl", "application/x-ndjson", "application/x-jsonlines", "application/octet-stream"}
+
+// maxRefusals bounds the refusals in a response, which has the first ones: more than a piece
+// of an export has lines. In another file, each byte may be refused.
+const maxRefusals = 10_000
+
+// importData answers POST /admin/v1/import: a piece of an export, its header first.
+func (q *request) importData() error {
+	values, err := q.query("mode")
+	if err != nil {
+		return err
+	}
+	replace := values.Get("mode") == "replace"
+	if mode := values.Get("mode"); mode != "" && mode != "merge" && !replace {
+		return tally.Errorf(tally.CodeBadBody, "mode must be merge or replace")
+	}
+	body, err := q.read(importTypes, maxBody)
+	if err != nil {
+		return err
+	}
+	secret, err := q.s.store.Secret()
+	if err != nil {
+		return err
+	}
+	refused := []transfer.Refusal{}
+	report, err := transfer.Import(q.detached(), transfer.NewStoreTarget(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
+		Fingerprint: tally.NewHasher(secret).Fingerprint(),
+		Replace:     replace,
+		Part:        true,
+		OnRefusal: func(r transfer.Refusal) {
+			if len(refused) < maxRefusals {
+				refused = append(refused, r)
+			}
+		},
+	})
+	report.Refusals = refused
+	if err := errors.Join(err, q.auditImport(report, replace)); err != nil {
+		return err
+	}
+	q.respond(report)
+	return nil
+}
+
+// auditImport writes to the audit log what an import stored, if anything.
+func (q *request) auditImport(report transfer.Report, replace bool) error {
+	if report.Topics+report.Contributions+report.Settings == 0 {
+		return nil
+	}
+	target := "merge"
+	if replace {
+		target = "replace"
+	}
+	return q.s.owner.Audit(q.detached(), q.actor(), "import", target,
+		fmt.Sprintf("part of an export with %s, %s and %s", tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Settings), "setting")))
+}

@@ -1,0 +1,110 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// frozenWait is how long an edit waits for a merge of its topic. Most merges take some
+// milliseconds.
+const frozenWait = time.Second
+
+// Edit carries out the edits and writes those that changed something to the audit log.
+// Each edit has its own error; Edit returns the first of them or of the log.
+// Errors before anything is done: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
+// [tally.CodeReadOnlyMetric]; otherwise [tally.CodeBadAmount] and
+// [tally.CodeStoreUnavailable], the latter also while a topic is merged.
+func (s *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) error {
+	for i := range edits {
+		if err := s.catalog.CheckEditable(edits[i].Topic); err != nil {
+			return err
+		}
+	}
+	s.editUnfrozen(ctx, edits)
+	var errs []error
+	for i := range edits {
+		e := &edits[i]
+		errs = append(errs, e.Err)
+		if e.Err == nil && e.Changed {
+			errs = append(errs, s.Audit(ctx, actor, editActions[e.Kind], e.Topic.String(), editDetail(e)))
+		}
+	}
+	return firstError(append(errs, s.forgetAliases(ctx, edits))...)
+}
+
+// editUnfrozen carries out the edits. It repeats those of frozen topics until their
+// merges end, for at most [frozenWait].
+func (s *Service) editUnfrozen(ctx context.Context, edits []tally.Edit) {
+	s.store.Edit(ctx, edits)
+	for end := time.Now().Add(frozenWait); time.Now().Before(end) && ctx.Err() == nil; {
+		var indexes []int
+		var frozen []tally.Edit
+		for i := range edits {
+			if errors.Is(edits[i].Err, tally.ErrFrozen) {
+				indexes, frozen = append(indexes, i), append(frozen, edits[i])
+			}
+		}
+		if len(frozen) == 0 {
+			return
+		}
+		time.Sleep(claimPoll)
+		s.releaseUnclaimed(ctx, frozen)
+		s.store.Edit(ctx, frozen)
+		for j, i := range indexes {
+			edits[i] = frozen[j]
+		}
+	}
+}
+
+// releaseUnclaimed releases frozen topics that no merge has claimed, as in data that was
+// restored without its settings.
+func (s *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
+	for _, e := range frozen {
+		mark, err := s.store.SwapMark(ctx, e.Topic, "", "")
+		if err != nil || !tally.IsFrozen(mark) {
+			continue
+		}
+		// Read the claims after the mark: a merge sets its claim first and removes it last.
+		settings, err := s.store.Settings(ctx)
+		if err == nil && settings[tally.ClaimSetting(e.Topic)] == "" {
+			_, _ = s.store.SwapMark(ctx, e.Topic, mark, tally.AliasMark(settings, e.Topic))
+		}
+	}
+}
+
+// editActions are the actions of edits in the audit log.
+var editActions = map[tally.EditKind]string{
+	tally.EditSeed:       "seed",
+	tally.EditAdjustment: "adjust",
+	tally.EditCount:      "set",
+	tally.EditReset:      "reset",
+	tally.EditDelete:     "delete",
+	tally.EditBase:       "base",
+	tally.EditWithdraw:   "withdraw",
+}
+
+// editDetail describes what an edit changed, for the audit log.
+func editDetail(e *tally.Edit) string {
+	detail := fmt.Sprintf("count %d → %d", e.Before.Count, e.After.Count)
+	switch e.Kind {
+	case tally.EditSeed:
+		detail += fmt.Sprintf(", seed %d → %d", e.Before.Seed, e.After.Seed)
+	case tally.EditAdjustment, tally.EditBase:
+		detail += fmt.Sprintf(", adjustment %d → %d", e.Before.Adjustment, e.After.Adjustment)
+	}
+	return detail
+}
+
+// firstError returns the first error that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

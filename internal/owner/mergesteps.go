@@ -1,0 +1,237 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+var errNothingToMerge = errors.New("the topic does not exist")
+
+// merge carries out the claim from the step that an earlier instance reached. Repeating a
+// step changes nothing:
+//
+//  1. Freeze both topics, from first.
+//  2. Add the aliases of to, and record the count that to has in its mark.
+//  3. Copy the contributions; of a member of both topics the greater amount remains.
+//  4. Set the count of to to the sum of its recorded count and the count of from, by its
+//     adjustment, and record that.
+//  5. Delete from and its mark.
+//  6. Release to.
+//
+// Hence, if the count was set and from is not frozen, from was deleted.
+func (l *lease) merge(ctx context.Context) error {
+	from, to, err := l.topics()
+	if err != nil {
+		return err
+	}
+	if l.From == "" { // the holder stopped while it removed aliases; they stay
+		return l.release(ctx, to)
+	}
+	record, err := l.record(ctx, to)
+	if err != nil {
+		return err
+	}
+	isLeft := true // from is still to be moved
+	if record.isFrozen {
+		isLeft, err = l.refreeze(ctx, from, record)
+	} else {
+		err = l.freeze(ctx, from, to)
+	}
+	if err == nil && isLeft {
+		err = l.move(ctx, from, to)
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.release(ctx, to); err != nil {
+		return err
+	}
+	return l.forgetMerged(ctx, from)
+}
+
+// freeze gives both topics the mark of this merge. If from does not exist, it returns
+// [errNothingToMerge] and freezes no topic.
+func (l *lease) freeze(ctx context.Context, from, to tally.Topic) error {
+	if _, err := l.writeRecord(ctx, from, mergeRecord{}); err != nil {
+		return err
+	}
+	state, err := l.service.Get(ctx, from)
+	if err != nil {
+		return tally.Unavailable(err)
+	}
+	if state.Version == 0 {
+		return l.refuse(ctx, errNothingToMerge, from)
+	}
+	_, err = l.writeRecord(ctx, to, mergeRecord{})
+	return err
+}
+
+// refreeze reports whether from is still to be moved. It freezes from again if a failover
+// of the store lost its mark.
+func (l *lease) refreeze(ctx context.Context, from tally.Topic, target mergeRecord) (isLeft bool, err error) {
+	source, err := l.record(ctx, from)
+	if err != nil || source.isFrozen || target.isSet {
+		return source.isFrozen, err
+	}
+	if _, err := l.writeRecord(ctx, from, mergeRecord{}); err != nil {
+		return false, err
+	}
+	state, err := l.service.Get(ctx, from)
+	if err == nil && state.Version == 0 { // the failover lost the topic, too
+		return false, l.release(ctx, from)
+	}
+	return true, err
+}
+
+// refuse ends a merge before anything was copied: it releases the topics and returns the
+// reason. If that fails, the error is retryable, since the merge has not ended.
+func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic) error {
+	for _, topic := range frozen {
+		if err := l.release(ctx, topic); err != nil {
+			return tally.Unavailable(err)
+		}
+	}
+	return reason
+}
+
+// move copies from into to, sets the count and deletes from.
+func (l *lease) move(ctx context.Context, from, to tally.Topic) error {
+	record, sum, err := l.prepare(ctx, from, to)
+	if err != nil && !retryable(err) && !record.hasCount {
+		return l.refuse(ctx, err, to, from)
+	}
+	if err == nil {
+		err = l.moveCount(ctx, from, to, record, sum)
+	}
+	if err != nil && !retryable(err) { // both topics may have the contributions: go on
+		err = tally.Unavailable(err)
+	}
+	return err
+}
+
+// prepare checks the merge of two frozen topics, adds the aliases of to and records its
+// count. It returns the record and the sum of the counts. If the returned record has no
+// count, nothing may have been copied.
+func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (record mergeRecord, sum int64, err error) {
+	s := l.service
+	source, err := s.Get(ctx, from)
+	if err == nil && source.Version == 0 {
+		err = tally.Unavailable(errors.New("another instance, which has the claim now, deleted the topic"))
+	}
+	if err != nil {
+		return record, 0, err
+	}
+	if record, err = l.record(ctx, to); err != nil {
+		return record, 0, err
+	}
+	next := record
+	if next.hasCount = true; !record.hasCount {
+		if next.count, err = l.countBefore(ctx, to, source.Count); err != nil {
+			return record, 0, err
+		}
+	}
+	settings, err := s.store.Settings(ctx)
+	if err != nil {
+		return record, 0, err
+	}
+	aliases, err := tally.TopicAliases(settings, from)
+	if err != nil {
+		return record, 0, err
+	}
+	err = l.step(ctx, func(ctx context.Context) error {
+		_, err := tally.AddAliases(ctx, s.store, to, append([]tally.Topic{from}, aliases...))
+		return err
+	})
+	if err == nil && !record.hasCount {
+		_, err = l.writeRecord(ctx, to, next)
+	}
+	if err != nil {
+		return record, 0, err
+	}
+	return next, next.count + source.Count, nil
+}
+
+// countBefore returns the count of to, which this merge has just frozen. It refuses a
+// rename to a topic that exists, and a sum that is too large.
+func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (int64, error) {
+	if l.Rename {
+		if err := l.service.rejectExisting(ctx, to); err != nil {
+			return 0, err
+		}
+	}
+	state, err := l.service.Get(ctx, to)
+	if err == nil && state.Count+added > tally.MaxValue {
+		err = tally.Errorf(tally.CodeBadAmount, "the count of %s would be %d; the maximum is %d", to, state.Count+added, int64(tally.MaxValue))
+	}
+	return state.Count, err
+}
+
+// moveCount copies the contributions, sets the count of to to sum and deletes from.
+func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum int64) error {
+	mark := tally.FrozenMark(l.ID, record.detail())
+	if err := l.copy(ctx, from, to, mark); err != nil {
+		return err
+	}
+	if err := l.edit(ctx, tally.Edit{Topic: to, Kind: tally.EditCount, Value: sum, Mark: mark}); err != nil {
+		return err
+	}
+	record.isSet = true
+	if _, err := l.writeRecord(ctx, to, record); err != nil {
+		return err
+	}
+	err := l.edit(ctx, tally.Edit{Topic: from, Kind: tally.EditDelete, Mark: tally.FrozenMark(l.ID, "")})
+	if errors.Is(err, tally.ErrFrozen) { // an earlier call whose reply was lost may have deleted it
+		if source, recordErr := l.record(ctx, from); recordErr == nil && !source.isFrozen {
+			return nil
+		}
+	}
+	return err
+}
+
+// copyBatch is how many portions one step copies: some tens of milliseconds.
+const copyBatch = 4
+
+// copy stores the contributions of from in to.
+func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) error {
+	state, err := l.service.Get(ctx, to)
+	if err != nil {
+		return err
+	}
+	rule := l.service.catalog.Rule(to)
+	var batch []tally.Portion
+	return l.service.store.Dump(ctx, tally.ScopeOf(from), func(p tally.Portion) error {
+		contributions := slices.Clone(p.Contributions) // the store may reuse the slice
+		for i := range contributions {                 // the maximum may have been higher; the sum remains
+			contributions[i].Amount = min(contributions[i].Amount, rule.Max)
+		}
+		moved := tally.Portion{
+			// Restore keeps the greater seed and adjustment: those that are stored.
+			State:         tally.State{Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment},
+			Contributions: contributions,
+			First:         p.First,
+			Last:          p.Last,
+			Mark:          mark,
+		}
+		if rule.Kind == tally.Window {
+			moved.Version = p.Version // members of a window that ends meanwhile are not in the next one
+		}
+		if batch = append(batch, moved); len(batch) < copyBatch && !p.Last {
+			return nil
+		}
+		err := l.step(ctx, func(ctx context.Context) error { return l.service.store.Restore(ctx, false, batch) })
+		batch = batch[:0]
+		return err
+	})
+}
+
+// edit carries out one edit.
+func (l *lease) edit(ctx context.Context, edit tally.Edit) error {
+	return l.step(ctx, func(ctx context.Context) error {
+		edits := []tally.Edit{edit}
+		l.service.store.Edit(ctx, edits)
+		return edits[0].Err
+	})
+}
