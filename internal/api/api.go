@@ -17,9 +17,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Holder knows the newest value of the topics that are watched here.
-type Holder interface {
-	Held(topic tally.Topic) (change tally.Change, ok bool)
+// WatchedTopics knows the newest values of the topics that viewers watch.
+type WatchedTopics interface {
+	Newest(topic tally.Topic) (change tally.Change, ok bool)
 }
 
 // Streamer takes connections over. An error comes before anything was written.
@@ -37,7 +37,7 @@ type Administration interface {
 // Options configure an [API]. Service, Hub, Push and Health are required.
 type Options struct {
 	Service *tally.Service
-	Hub     Holder
+	Hub     WatchedTopics
 	Push    Streamer
 	// Health tells of the store; it does no I/O.
 	Health func() tally.Health
@@ -75,7 +75,7 @@ type API struct {
 	// Fixed after construction.
 	service   *tally.Service
 	catalog   *tally.Catalog
-	hub       Holder
+	hub       WatchedTopics
 	push      Streamer
 	health    func() tally.Health
 	sites     map[string][]pattern

@@ -171,7 +171,7 @@ func (a *API) heldOf(topics []tally.Topic, item item) (tally.Change, bool) {
 	if !unavailable(item.err) {
 		return tally.Change{}, false
 	}
-	return a.hub.Held(topics[item.at])
+	return a.hub.Newest(topics[item.at])
 }
 
 // answerList answers with a list: to be kept and asked for again by its ETag,

@@ -110,7 +110,7 @@ func (a *API) held(topic tally.Topic, err error) (tally.Change, bool) {
 	if !unavailable(err) {
 		return tally.Change{}, false
 	}
-	return a.hub.Held(topic)
+	return a.hub.Newest(topic)
 }
 
 // mayRead takes n topics from what the client address may read.

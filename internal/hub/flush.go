@@ -11,75 +11,75 @@ import (
 const maxWrite = 16 << 10
 
 const (
-	// costOver is over how many deliveries the cost of one is smoothed.
-	costOver = 1024
-	// unnoticed is how old a number may be on a screen while nobody sees it lag.
-	unnoticed = 120 * time.Millisecond
-	// costStep is what a delivery may seem to cost from a standing start.
-	costStep = 20 * time.Microsecond
+	// costWindow is over how many deliveries the cost of one is smoothed.
+	costWindow = 1024
+	// perceptibleLag is how old a number may be on a screen while nobody sees it lag.
+	perceptibleLag = 120 * time.Millisecond
+	// minCost is what a delivery may seem to cost from a standing start.
+	minCost = 20 * time.Microsecond
 )
 
-// note takes up that the topic of l has another value: it is released at once,
+// handleChange takes up that the topic of l has another value: it is released at once,
 // or scheduled where the last one was released too recently.
-func (s *shard) note(l *list, now int64) {
+func (s *shard) handleChange(l *subscribers, now int64) {
 	switch {
-	case len(l.subscribers) == 0 || l.place != unscheduled || l.topic.held.Load() == l.released:
-	case l.due <= now || l.released == nil:
-		s.release(l, now)
+	case len(l.entries) == 0 || l.heapIndex != notScheduled || l.topic.newest.Load() == l.flushed:
+	case l.due <= now || l.flushed == nil:
+		s.flush(l, now)
 	default:
 		heap.Push(&s.schedule, l)
 	}
 }
 
-// release lets the subscribers of l have the newest value.
-func (s *shard) release(l *list, now int64) {
-	l.released = l.topic.held.Load()
-	for _, sub := range l.subscribers {
-		s.queue(sub.viewer)
+// flush lets the subscribers of l have the newest value.
+func (s *shard) flush(l *subscribers, now int64) {
+	l.flushed = l.topic.newest.Load()
+	for _, sub := range l.entries {
+		s.markDirty(sub.viewer)
 	}
 	// Of the time, four times what all that waits will take leaves three quarters to
 	// others. Where that would be noticed, twice leaves half of it.
 	work := s.cost * int64(len(s.dirty)-s.served)
-	l.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(unnoticed)))
+	l.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(perceptibleLag)))
 }
 
-func (s *shard) releaseDue(now int64) {
+func (s *shard) flushDue(now int64) {
 	for len(s.schedule) > 0 && s.schedule[0].due <= now {
-		s.release(heap.Pop(&s.schedule).(*list), now)
+		s.flush(heap.Pop(&s.schedule).(*subscribers), now)
 	}
 }
 
-// releaseAll releases what is scheduled, due or not.
-func (s *shard) releaseAll() {
+// flushScheduled releases what is scheduled, due or not.
+func (s *shard) flushScheduled() {
 	now := s.now()
 	for len(s.schedule) > 0 {
-		s.release(heap.Pop(&s.schedule).(*list), now)
+		s.flush(heap.Pop(&s.schedule).(*subscribers), now)
 	}
 }
 
-// queue has v served. One that is blocked is served when it is tried again.
-func (s *shard) queue(v *Viewer) {
+// markDirty has v served. One that is blocked is served when it is tried again.
+func (s *shard) markDirty(v *Viewer) {
 	if !v.is(blocked) {
-		s.enqueue(v)
+		s.addDirty(v)
 	}
 }
 
-func (s *shard) enqueue(v *Viewer) {
-	if !v.is(queued) {
-		v.set(queued)
+func (s *shard) addDirty(v *Viewer) {
+	if !v.is(queuedDirty) {
+		v.set(queuedDirty)
 		s.dirty = append(s.dirty, v)
 	}
 }
 
-func (s *shard) queueAll() {
+func (s *shard) markAllDirty() {
 	for _, v := range s.viewers {
-		s.queue(v)
+		s.markDirty(v)
 	}
 }
 
 // serveChunk serves the next viewers of the dirty list; false if there are none.
 func (s *shard) serveChunk() bool {
-	todo := s.dirty[s.served:min(s.served+chunk, len(s.dirty))]
+	todo := s.dirty[s.served:min(s.served+chunkSize, len(s.dirty))]
 	if len(todo) == 0 {
 		return false
 	}
@@ -87,7 +87,7 @@ func (s *shard) serveChunk() bool {
 	s.seconds = uint32(began / int64(time.Second))
 	for i, v := range todo {
 		todo[i] = nil
-		v.unset(queued)
+		v.unset(queuedDirty)
 		if v.is(joined) && !v.is(closed) {
 			s.serve(v)
 		}
@@ -100,13 +100,13 @@ func (s *shard) serveChunk() bool {
 	}
 	// Each delivery weighs the same, and none as much as a pause of the machine.
 	n, ended := int64(len(todo)), s.now()
-	taken := min(ended-began, n*(4*s.cost+int64(costStep)))
-	s.cost += (taken - s.cost*n) / costOver
+	taken := min(ended-began, n*(4*s.cost+int64(minCost)))
+	s.cost += (taken - s.cost*n) / costWindow
 	s.hub.stats.delivered.Add(s.delivered)
 	s.hub.stats.written.Add(s.written)
 	s.hub.stats.lagging.Add(s.lagging)
-	s.hub.stats.lag.Add(s.lagging*ended - s.heard)
-	s.delivered, s.written, s.lagging, s.heard = 0, 0, 0, 0
+	s.hub.stats.lag.Add(s.lagging*ended - s.receivedSum)
+	s.delivered, s.written, s.lagging, s.receivedSum = 0, 0, 0, 0
 	return true
 }
 
@@ -114,15 +114,15 @@ func (s *shard) serveChunk() bool {
 // the viewer has it.
 type part struct {
 	end  int
-	what what
+	kind partKind
 	slot int32 // of a change
 }
 
-type what uint8
+type partKind uint8
 
 const (
-	partRest what = iota
-	partOwn
+	partRest partKind = iota
+	partPrivate
 	partChange
 	partStale
 	partLive
@@ -135,7 +135,7 @@ func (s *shard) serve(v *Viewer) {
 	if len(s.buffer) == 0 {
 		v.unset(blocked)
 		if v.is(closing) {
-			s.remove(v, v.last)
+			s.remove(v, v.closeReason)
 		}
 		return
 	}
@@ -148,17 +148,17 @@ func (s *shard) serve(v *Viewer) {
 	switch {
 	case n < len(s.buffer):
 		if v.is(closing) {
-			s.remove(v, v.last)
+			s.remove(v, v.closeReason)
 			return
 		}
 		s.block(v, n > 0)
 	case v.is(closing):
-		s.remove(v, v.last)
+		s.remove(v, v.closeReason)
 	default:
 		v.unset(blocked)
 		v.backoff = 0
 		if more {
-			s.enqueue(v)
+			s.addDirty(v)
 		}
 	}
 }
@@ -178,39 +178,39 @@ func failureOf(err error) Reason {
 func (s *shard) compose(v *Viewer) (more bool) {
 	s.buffer, s.parts = s.buffer[:0], s.parts[:0]
 	if len(v.rest) > 0 {
-		s.add(v.rest, part{what: partRest})
+		s.add(v.rest, part{kind: partRest})
 	}
-	if len(v.own) > 0 {
-		s.add(v.own, part{what: partOwn})
+	if len(v.private) > 0 {
+		s.add(v.private, part{kind: partPrivate})
 	}
 	if v.is(closing) {
 		return false
 	}
 	formats := s.hub.options.Formats
-	if s.stale && !v.is(toldStale) {
+	if s.stale && !v.is(sentStale) {
 		s.addEvent(v, frameStale, partStale)
 	}
 	complete := !s.stale
 	for i := range v.subscriptions {
 		sub := &v.subscriptions[i]
-		u := sub.list.released
-		if u == nil || sub.sent < 0 && (s.stale || !sub.lacks(u.change.Version)) {
+		u := sub.subscribers.flushed
+		if u == nil || sub.sent < 0 && (s.stale || !sub.needs(u.change.Version)) {
 			complete = false
 			continue
 		}
-		if sub.lacks(u.change.Version) {
+		if sub.needs(u.change.Version) {
 			if len(s.buffer) >= maxWrite {
 				return true
 			}
-			s.add(u.frame(v.format, formats), part{what: partChange, slot: int32(i)})
+			s.add(u.frame(v.format, formats), part{kind: partChange, slot: int32(i)})
 		}
 	}
-	if complete && (v.lives > 0 || v.is(toldStale)) {
-		for range max(1, v.lives) {
+	if complete && (v.pendingLive > 0 || v.is(sentStale)) {
+		for range max(1, v.pendingLive) {
 			s.addEvent(v, frameLive, partLive)
 		}
 	}
-	if len(s.buffer) == 0 && v.is(beating) {
+	if len(s.buffer) == 0 && v.is(needsBeat) {
 		s.addEvent(v, frameBeat, partBeat)
 	}
 	return false
@@ -222,9 +222,9 @@ func (s *shard) add(bytes []byte, p part) {
 	s.parts = append(s.parts, p)
 }
 
-func (s *shard) addEvent(v *Viewer, json string, what what) {
+func (s *shard) addEvent(v *Viewer, json string, what partKind) {
 	s.buffer = s.hub.options.Formats[v.format](s.buffer, []byte(json))
-	s.parts = append(s.parts, part{end: len(s.buffer), what: what})
+	s.parts = append(s.parts, part{end: len(s.buffer), kind: what})
 }
 
 // account notes what v has after it took n bytes of the buffer. A part that was
@@ -233,8 +233,8 @@ func (s *shard) account(v *Viewer, n int) {
 	if n == 0 {
 		return
 	}
-	v.heard = s.seconds
-	v.unset(beating)
+	v.lastProgress = s.seconds
+	v.unset(needsBeat)
 	s.written += int64(n)
 	begin := 0
 	v.rest = v.rest[:0]
@@ -242,24 +242,24 @@ func (s *shard) account(v *Viewer, n int) {
 		if begin >= n {
 			break
 		}
-		switch p.what {
+		switch p.kind {
 		case partRest:
-		case partOwn:
-			v.own = nil
+		case partPrivate:
+			v.private = nil
 		case partChange:
 			sub := &v.subscriptions[p.slot]
 			if sub.sent >= 0 {
 				s.lagging++
-				s.heard += sub.list.released.heard
+				s.receivedSum += sub.subscribers.flushed.received
 			}
-			sub.sent = sub.list.released.change.Version
+			sub.sent = sub.subscribers.flushed.change.Version
 			s.delivered++
 		case partStale:
-			v.set(toldStale)
+			v.set(sentStale)
 		case partLive:
-			v.unset(toldStale)
-			if v.lives > 0 {
-				v.lives--
+			v.unset(sentStale)
+			if v.pendingLive > 0 {
+				v.pendingLive--
 			}
 		}
 		if p.end > n {
@@ -279,30 +279,30 @@ func (s *shard) block(v *Viewer, took bool) {
 	} else {
 		v.backoff = min(v.backoff+1, maxBackoff)
 	}
-	v.retry = uint32(s.now()/int64(tick)) + 1<<v.backoff
+	v.retry = uint32(s.now()/int64(tickInterval)) + 1<<v.backoff
 	if !v.is(blocked) {
 		v.set(blocked)
-		v.heard = s.seconds // patience begins now
+		v.lastProgress = s.seconds // patience begins now
 	}
-	if !v.is(listed) {
-		v.set(listed)
+	if !v.is(inBlockedList) {
+		v.set(inBlockedList)
 		s.blocked = append(s.blocked, v)
 	}
 }
 
 // schedule is a heap of lists by when they are due.
-type schedule []*list
+type schedule []*subscribers
 
 func (s schedule) Len() int           { return len(s) }
 func (s schedule) Less(i, j int) bool { return s[i].due < s[j].due }
 func (s schedule) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]
-	s[i].place, s[j].place = i, j
+	s[i].heapIndex, s[j].heapIndex = i, j
 }
 
 func (s *schedule) Push(x any) {
-	l := x.(*list)
-	l.place = len(*s)
+	l := x.(*subscribers)
+	l.heapIndex = len(*s)
 	*s = append(*s, l)
 }
 
@@ -311,12 +311,12 @@ func (s *schedule) Pop() any {
 	l := (*s)[last]
 	(*s)[last] = nil
 	*s = (*s)[:last]
-	l.place = unscheduled
+	l.heapIndex = notScheduled
 	return l
 }
 
-func (s *schedule) remove(l *list) {
-	if l.place != unscheduled {
-		heap.Remove(s, l.place)
+func (s *schedule) remove(l *subscribers) {
+	if l.heapIndex != notScheduled {
+		heap.Remove(s, l.heapIndex)
 	}
 }

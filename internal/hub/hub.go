@@ -83,13 +83,13 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // Push implements [tally.Sink].
 func (h *Hub) Push(change tally.Change) {
-	h.stats.heard.Add(1)
+	h.stats.received.Add(1)
 	if t := h.topics.find(change.Topic); t != nil {
-		switch held, taken := t.take(change, h.now()); {
+		switch held, taken := t.advance(change, h.now()); {
 		case taken:
-			h.changed(t)
+			h.notifyShards(t)
 		case change.Version < held.Version: // the store went back
-			h.readAgain(t)
+			h.reread(t)
 		}
 	}
 }
@@ -113,9 +113,9 @@ func (h *Hub) Settle(read tally.Change) (held tally.Change) {
 			settled.Version = floor
 			return settled
 		}
-		held, taken := t.take(settled, h.now())
+		held, taken := t.advance(settled, h.now())
 		if taken {
-			h.changed(t)
+			h.notifyShards(t)
 		}
 		if t.floor.Load() == floor {
 			return held
@@ -123,8 +123,8 @@ func (h *Hub) Settle(read tally.Change) (held tally.Change) {
 	}
 }
 
-// raise makes version the least that is released of t.
-func (h *Hub) raise(t *topic, version int64) {
+// raiseFloor makes version the least that is released of t.
+func (h *Hub) raiseFloor(t *topic, version int64) {
 	for {
 		floor := t.floor.Load()
 		if version <= floor || t.floor.CompareAndSwap(floor, version) {
@@ -132,49 +132,49 @@ func (h *Hub) raise(t *topic, version int64) {
 		}
 	}
 	// Settle looks at the floor after it stored what is held: one sees the other.
-	if held := t.held.Load(); held != nil && held.change.Version < version {
-		h.readAgain(t)
+	if held := t.newest.Load(); held != nil && held.change.Version < version {
+		h.reread(t)
 	}
 }
 
-// readAgain has t settled again, if the feed can.
-func (h *Hub) readAgain(t *topic) {
+// reread has t settled again, if the feed can.
+func (h *Hub) reread(t *topic) {
 	if feed, ok := h.feed.(tally.Refresher); ok {
 		feed.Refresh(t.name)
 	}
 }
 
 // Stale implements [tally.Sink].
-func (h *Hub) Stale() { h.tell(command{kind: goStale}) }
+func (h *Hub) Stale() { h.sendToAll(command{kind: goStale}) }
 
 // Live implements [tally.Sink].
-func (h *Hub) Live() { h.tell(command{kind: goLive}) }
+func (h *Hub) Live() { h.sendToAll(command{kind: goLive}) }
 
 // now returns nanoseconds since the hub was made.
 func (h *Hub) now() int64 { return int64(time.Since(h.start)) }
 
-func (h *Hub) tell(c command) {
+func (h *Hub) sendToAll(c command) {
 	for _, s := range h.shards {
 		s.send(c)
 	}
 }
 
-// changed puts the topic's lists into the inboxes of the shards that watch it.
-func (h *Hub) changed(t *topic) {
-	for i := range t.lists {
-		if l := &t.lists[i]; l.watched.Load() && l.queued.CompareAndSwap(false, true) {
+// notifyShards puts the topic's lists into the inboxes of the shards that watch it.
+func (h *Hub) notifyShards(t *topic) {
+	for i := range t.byShard {
+		if l := &t.byShard[i]; l.isWatched.Load() && l.isQueued.CompareAndSwap(false, true) {
 			h.shards[i].sendChanged(l)
 		}
 	}
 }
 
-// Held returns the newest known value of a topic that somebody watches.
-func (h *Hub) Held(name tally.Topic) (change tally.Change, ok bool) {
+// Newest returns the newest known value of a topic that somebody watches.
+func (h *Hub) Newest(name tally.Topic) (change tally.Change, ok bool) {
 	t := h.topics.find(name)
 	if t == nil {
 		return tally.Change{}, false
 	}
-	u := t.held.Load()
+	u := t.newest.Load()
 	if u == nil {
 		return tally.Change{}, false
 	}
@@ -192,9 +192,9 @@ func (h *Hub) acquire(name tally.Topic) *topic {
 		if most := h.options.MaxTopics; most > 0 && h.topics.count.Load() >= int64(most) {
 			return nil
 		}
-		t = &topic{name: name, lists: make([]list, len(h.shards))}
-		for i := range t.lists {
-			t.lists[i].topic, t.lists[i].place = t, unscheduled
+		t = &topic{name: name, byShard: make([]subscribers, len(h.shards))}
+		for i := range t.byShard {
+			t.byShard[i].topic, t.byShard[i].heapIndex = t, notScheduled
 		}
 		s.topics[name] = t
 		h.topics.count.Add(1)

@@ -336,7 +336,7 @@ func TestSubscribingTwiceSendsOneSnapshot(t *testing.T) {
 	p.expect(t, "default/likes/a=1@1", "live", "default/likes/b=2@2", "live")
 	h.Unsubscribe(&p.Viewer, []tally.Topic{a})
 	eventually(t, func() bool { return feed.watching() == 1 }, func() string { return "a is left" })
-	if _, ok := h.Held(a); ok {
+	if _, ok := h.Newest(a); ok {
 		t.Error("a is still held")
 	}
 	h.Subscribe(&p.Viewer, []tally.Topic{a})
@@ -434,8 +434,8 @@ func TestDeliveriesDoNotAllocate(t *testing.T) {
 	round := func() {
 		n++
 		h.Settle(change(a, n))
-		s.empty(s.now())
-		s.releaseAll()
+		s.processInbox(s.now())
+		s.flushScheduled()
 		for s.serveChunk() {
 		}
 	}
@@ -449,7 +449,7 @@ func TestDeliveriesDoNotAllocate(t *testing.T) {
 	if perDelivery := allocations / viewers; perDelivery > 0.02 {
 		t.Errorf("%.3f allocations a delivery (%v a change)", perDelivery, allocations)
 	}
-	s.end()
+	s.shutdown()
 }
 
 // discard takes everything.
@@ -501,7 +501,7 @@ func TestQuota_CountsWhatIsWatched(t *testing.T) {
 		h.Leave(&viewer.Viewer, ReasonGone)
 	}
 	for range 10 {
-		if !(*Quota)(nil).Take() || !NewQuota(0).Take() {
+		if !(*Quota)(nil).Acquire() || !NewQuota(0).Acquire() {
 			t.Error("no quota is one")
 		}
 	}

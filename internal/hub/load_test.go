@@ -28,15 +28,15 @@ func TestRefusalsOfOneViewerAreBounded(t *testing.T) {
 	p := viewer(h, 0)
 	for range 200 {
 		h.Subscribe(&p.Viewer, manyTopics(t, 1000))
-		s.empty(s.now())
-		if len(p.own) > maxOwn {
-			t.Fatalf("%d bytes are kept for a viewer that takes nothing, want at most %d", len(p.own), maxOwn)
+		s.processInbox(s.now())
+		if len(p.private) > maxPrivate {
+			t.Fatalf("%d bytes are kept for a viewer that takes nothing, want at most %d", len(p.private), maxPrivate)
 		}
 	}
 	if got := p.left(); len(got) != 1 || got[0] != ReasonOverflow {
 		t.Errorf("closed for %v, want overflow", got)
 	}
-	s.end()
+	s.shutdown()
 }
 
 func TestDirtyListStaysSmallUnderLastingLoad(t *testing.T) {
@@ -48,14 +48,14 @@ func TestDirtyListStaysSmallUnderLastingLoad(t *testing.T) {
 	}
 	for n := range int64(20_000) {
 		h.Settle(change(topics[n%8], n))
-		s.empty(s.now())
-		s.releaseDue(s.now())
+		s.processInbox(s.now())
+		s.flushDue(s.now())
 		s.serveChunk()
 	}
 	if cap(s.dirty) > 4*viewers {
 		t.Errorf("the list of %d viewers grew to %d", viewers, cap(s.dirty))
 	}
-	s.end()
+	s.shutdown()
 }
 
 func TestPauseDoesNotFreezeATopic(t *testing.T) {
@@ -67,8 +67,8 @@ func TestPauseDoesNotFreezeATopic(t *testing.T) {
 	}
 	turn := func(n int64) {
 		h.Settle(change(a, n))
-		s.empty(s.now())
-		s.releaseAll()
+		s.processInbox(s.now())
+		s.flushScheduled()
 		for s.serveChunk() {
 		}
 	}
@@ -79,11 +79,11 @@ func TestPauseDoesNotFreezeATopic(t *testing.T) {
 	h.Join(&stalled.Viewer, nil)
 	turn(2)
 	turn(3)
-	l := &h.topics.find(a).lists[0]
+	l := &h.topics.find(a).byShard[0]
 	if wait := time.Duration(l.due - s.now()); wait > time.Second {
 		t.Errorf("after a pause of 300 ms the topic waits for %v", wait)
 	}
-	s.end()
+	s.shutdown()
 }
 
 // stall is a connection whose writes take long, as when the machine pauses.
@@ -102,17 +102,17 @@ func TestViewerThatBlocksAgainAndAgainIsListedOnce(t *testing.T) {
 	for n := range int64(100) {
 		p.give(0)
 		h.Settle(change(a, 2*n))
-		s.empty(s.now())
-		s.releaseAll()
+		s.processInbox(s.now())
+		s.flushScheduled()
 		s.serveChunk()
 		p.give(-1)
-		s.enqueue(&p.Viewer)
+		s.addDirty(&p.Viewer)
 		s.serveChunk()
 	}
 	if len(s.blocked) != 1 {
 		t.Errorf("one viewer is listed %d times", len(s.blocked))
 	}
-	s.end()
+	s.shutdown()
 }
 
 func TestViewerThatLeavesBeforeItJoinsIsClosedThen(t *testing.T) {
@@ -121,19 +121,19 @@ func TestViewerThatLeavesBeforeItJoinsIsClosedThen(t *testing.T) {
 	h.Adopt(&p.Viewer, p, 0)
 	h.Subscribe(&p.Viewer, []tally.Topic{topicOf(t, "default/likes/a")})
 	h.Finish(&p.Viewer, []byte("bye\n"), ReasonDraining)
-	s.empty(s.now())
+	s.processInbox(s.now())
 	if len(p.left()) != 0 {
 		t.Fatal("closed while its connection is still being taken over")
 	}
 	h.Join(&p.Viewer, nil)
-	s.empty(s.now())
+	s.processInbox(s.now())
 	s.serveChunk()
 	if got := p.left(); len(got) != 1 || got[0] != ReasonDraining {
 		t.Errorf("closed for %v, want draining", got)
 	}
 	late := &pipe{room: -1}
 	h.Adopt(&late.Viewer, late, 0)
-	s.end()
+	s.shutdown()
 	h.Leave(&late.Viewer, ReasonGone)
 	if len(late.left()) != 0 {
 		t.Error("after the end: closed before it joined")

@@ -10,12 +10,12 @@ import (
 // stats count since the hub was made; viewers is as of now.
 type stats struct {
 	viewers   atomic.Int64
-	heard     atomic.Int64
+	received  atomic.Int64
 	delivered atomic.Int64
 	written   atomic.Int64
 	lagging   atomic.Int64
 	lag       atomic.Int64 // nanoseconds, of all that lagged
-	left      [reasons]atomic.Int64
+	closed    [reasons]atomic.Int64
 }
 
 // Viewers returns how many viewers there are.
@@ -26,7 +26,7 @@ func (h *Hub) Metrics() []tally.Sample {
 	metrics := []tally.Sample{
 		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.stats.viewers.Load())},
 		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.topics.count.Load())},
-		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.heard.Load())},
+		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.received.Load())},
 		{Name: "frames_delivered_total", Counter: true, Help: "Frames of changes that viewers took.", Value: float64(h.stats.delivered.Load())},
 		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
 	}
@@ -37,7 +37,7 @@ func (h *Hub) Metrics() []tally.Sample {
 	for reason := range reasons {
 		metrics = append(metrics, tally.Sample{
 			Name: "viewers_left_total", Counter: true, Help: "Viewers that are gone, by reason.",
-			Label: "reason", LabelValue: reason.String(), Value: float64(h.stats.left[reason].Load()),
+			Label: "reason", LabelValue: reason.String(), Value: float64(h.stats.closed[reason].Load()),
 		})
 	}
 	return metrics

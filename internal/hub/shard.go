@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	// chunk is how many viewers are written to before the inbox is looked at
+	// chunkSize is how many viewers are written to before the inbox is looked at
 	// again, so that a large fan-out delays other topics by little.
-	chunk = 128
-	// tick is how often blocked viewers are looked at.
-	tick = 100 * time.Millisecond
-	// maxLives bounds the live events that a viewer is owed.
-	maxLives = 1 << 10
+	chunkSize = 128
+	// tickInterval is how often blocked viewers are looked at.
+	tickInterval = 100 * time.Millisecond
+	// maxPendingLive bounds the live events that a viewer is owed.
+	maxPendingLive = 1 << 10
 	// maxBackoff bounds the wait of a blocked viewer: 2^3 ticks.
 	maxBackoff = 3
-	// beatAfter is after how many seconds of silence a viewer gets a beat: less
+	// beatInterval is after how many seconds of silence a viewer gets a beat: less
 	// than the minute after which proxies cut what is idle.
-	beatAfter = 25
+	beatInterval = 25
 )
 
 // command is what others ask of a shard.
@@ -47,7 +47,7 @@ const (
 // commands are bounded by what push lets its client say.
 type inbox struct {
 	commands []command
-	changed  []*list
+	changed  []*subscribers
 }
 
 // shard owns a part of the viewers: their subscriptions, all writes, closing.
@@ -56,28 +56,28 @@ type shard struct {
 	index int
 	wake  chan struct{} // holds one when the inbox may have something
 
-	mu    sync.Mutex
-	inbox inbox
-	ended bool // run has returned: what it owned is guarded by mu
+	mu       sync.Mutex
+	inbox    inbox
+	hasEnded bool // run has returned: what it owned is guarded by mu
 
 	// Owned by the goroutine in run.
-	spare    inbox     // the inbox that was emptied last, to be filled again
-	viewers  []*Viewer // all that joined
-	dirty    []*Viewer // to be served, in order, from served on
-	served   int
-	blocked  []*Viewer // some may be blocked no more
-	schedule schedule  // lists with a newer value that is not due yet
-	stale    bool
-	cost     int64 // of a delivery, in nanoseconds, smoothed
-	buffer   []byte
-	parts    []part
-	seconds  uint32 // the shard's time when the present chunk began
-	ticked   int64  // when blocked viewers were looked at, in ticks
-	beaten   int64  // when viewers were last looked through, in seconds
+	spare      inbox     // the inbox that was emptied last, to be filled again
+	viewers    []*Viewer // all that joined
+	dirty      []*Viewer // to be served, in order, from served on
+	served     int
+	blocked    []*Viewer // some may be blocked no more
+	schedule   schedule  // lists with a newer value that is not due yet
+	stale      bool
+	cost       int64 // of a delivery, in nanoseconds, smoothed
+	buffer     []byte
+	parts      []part
+	seconds    uint32 // the shard's time when the present chunk began
+	lastTick   int64  // when blocked viewers were looked at, in ticks
+	lastSecond int64  // when viewers were last looked through, in seconds
 
 	// Not yet in the hub's stats: frames and bytes; frames that are no snapshots, and
 	// the sum of when their changes were heard.
-	delivered, written, lagging, heard int64
+	delivered, written, lagging, receivedSum int64
 }
 
 func newShard(h *Hub, index int) *shard {
@@ -89,31 +89,31 @@ func (s *shard) now() int64 { return s.hub.now() }
 
 func (s *shard) send(c command) {
 	s.mu.Lock()
-	if s.ended {
-		s.refuseLocked(&c)
+	if s.hasEnded {
+		s.discardLocked(&c)
 	} else {
 		s.inbox.commands = append(s.inbox.commands, c)
 	}
 	s.mu.Unlock()
-	s.rouse()
+	s.notify()
 }
 
-// refuseLocked closes a viewer that joins after the end.
-func (s *shard) refuseLocked(c *command) {
+// discardLocked closes a viewer that joins after the end.
+func (s *shard) discardLocked(c *command) {
 	s.releaseTopics(c)
 	if c.kind == join {
 		s.remove(c.viewer, ReasonDraining)
 	}
 }
 
-func (s *shard) sendChanged(l *list) {
+func (s *shard) sendChanged(l *subscribers) {
 	s.mu.Lock()
 	s.inbox.changed = append(s.inbox.changed, l)
 	s.mu.Unlock()
-	s.rouse()
+	s.notify()
 }
 
-func (s *shard) rouse() {
+func (s *shard) notify() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -122,13 +122,13 @@ func (s *shard) rouse() {
 
 // run serves the shard until ctx ends.
 func (s *shard) run(ctx context.Context) {
-	timer := time.NewTimer(tick)
+	timer := time.NewTimer(tickInterval)
 	defer timer.Stop()
 	for {
 		now := s.now()
-		s.empty(now)
-		s.releaseDue(now)
-		s.look(now)
+		s.processInbox(now)
+		s.flushDue(now)
+		s.checkViewers(now)
 		if s.serveChunk() {
 			continue
 		}
@@ -137,19 +137,19 @@ func (s *shard) run(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			s.end()
+			s.shutdown()
 			return
 		}
 	}
 }
 
-// end closes the viewers that are left, and lets send close those that come.
-func (s *shard) end() {
+// shutdown closes the viewers that are left, and lets send close those that come.
+func (s *shard) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = true
+	s.hasEnded = true
 	for i := range s.inbox.commands {
-		s.refuseLocked(&s.inbox.commands[i])
+		s.discardLocked(&s.inbox.commands[i])
 	}
 	s.inbox = inbox{}
 	for len(s.viewers) > 0 {
@@ -161,7 +161,7 @@ func (s *shard) end() {
 func (s *shard) idle(now int64) time.Duration {
 	wait := int64(time.Second) - now%int64(time.Second)
 	if len(s.blocked) > 0 {
-		wait = min(wait, int64(tick)-now%int64(tick))
+		wait = min(wait, int64(tickInterval)-now%int64(tickInterval))
 	}
 	if len(s.schedule) > 0 {
 		wait = min(wait, s.schedule[0].due-now)
@@ -169,36 +169,36 @@ func (s *shard) idle(now int64) time.Duration {
 	return time.Duration(max(wait, 0))
 }
 
-// empty carries out what is in the inbox. Changes come first: what is settled is
+// processInbox carries out what is in the inbox. Changes come first: what is settled is
 // released before a viewer is told that numbers are live.
-func (s *shard) empty(now int64) {
+func (s *shard) processInbox(now int64) {
 	s.mu.Lock()
 	in := s.inbox
 	s.inbox = inbox{s.spare.commands[:0], s.spare.changed[:0]}
 	s.mu.Unlock()
 	for _, l := range in.changed {
-		l.queued.Store(false)
-		s.note(l, now)
+		l.isQueued.Store(false)
+		s.handleChange(l, now)
 	}
 	for i := range in.commands {
-		s.obey(&in.commands[i])
+		s.execute(&in.commands[i])
 	}
 	clear(in.commands)
 	clear(in.changed)
 	s.spare = in
 }
 
-func (s *shard) obey(c *command) {
+func (s *shard) execute(c *command) {
 	v := c.viewer
 	switch c.kind {
 	case goStale:
 		s.stale = true
-		s.queueAll()
+		s.markAllDirty()
 		return
 	case goLive:
 		s.stale = false
-		s.releaseAll()
-		s.queueAll()
+		s.flushScheduled()
+		s.markAllDirty()
 		return
 	}
 	switch {
@@ -216,32 +216,32 @@ func (s *shard) obey(c *command) {
 	switch c.kind {
 	case join:
 		v.set(joined)
-		v.at = int32(len(s.viewers))
-		v.heard = uint32(s.now() / int64(time.Second))
+		v.index = int32(len(s.viewers))
+		v.lastProgress = uint32(s.now() / int64(time.Second))
 		s.viewers = append(s.viewers, v)
 		s.hub.stats.viewers.Add(1)
-		v.own = append(c.bytes, v.own...)
+		v.private = append(c.bytes, v.private...)
 	case subscribe:
 		s.subscribe(v, c.topics)
 	case unsubscribe:
 		s.unsubscribe(v, c.topics)
 		return
 	case send:
-		v.own = append(v.own, c.bytes...)
+		v.private = append(v.private, c.bytes...)
 	case finish, leave:
-		v.own = append(v.own, c.bytes...)
-		v.last = c.reason
+		v.private = append(v.private, c.bytes...)
+		v.closeReason = c.reason
 		v.set(closing)
 		if v.is(blocked) {
 			s.remove(v, c.reason)
 			return
 		}
 	}
-	if len(v.own) > maxOwn && v.is(joined) {
+	if len(v.private) > maxPrivate && v.is(joined) {
 		s.remove(v, ReasonOverflow)
 		return
 	}
-	s.queue(v)
+	s.markDirty(v)
 }
 
 // remove takes v out of the shard and closes its connection. One that is already
@@ -252,55 +252,55 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	}
 	v.set(closed)
 	for _, sub := range v.subscriptions {
-		s.strike(sub)
+		s.unlink(sub)
 	}
-	v.subscriptions, v.left, v.rest, v.own = nil, nil, nil, nil
+	v.subscriptions, v.sentBefore, v.rest, v.private = nil, nil, nil, nil
 	if v.is(joined) {
 		last := len(s.viewers) - 1
-		s.viewers[v.at] = s.viewers[last]
-		s.viewers[v.at].at = v.at
+		s.viewers[v.index] = s.viewers[last]
+		s.viewers[v.index].index = v.index
 		s.viewers[last] = nil
 		s.viewers = s.viewers[:last]
 		s.hub.stats.viewers.Add(-1)
 	}
-	s.hub.stats.left[reason].Add(1)
+	s.hub.stats.closed[reason].Add(1)
 	v.conn.Close(reason)
 }
 
-// look does once a tick, and once a second, what is due then: blocked viewers are
+// checkViewers does once a tick, and once a second, what is due then: blocked viewers are
 // tried again, silent ones get a beat, stuck ones are closed.
-func (s *shard) look(now int64) {
-	if ticks := now / int64(tick); ticks != s.ticked {
-		s.ticked = ticks
+func (s *shard) checkViewers(now int64) {
+	if ticks := now / int64(tickInterval); ticks != s.lastTick {
+		s.lastTick = ticks
 		still := s.blocked[:0]
 		for _, v := range s.blocked {
 			if v.is(closed) || !v.is(blocked) {
-				v.unset(listed)
+				v.unset(inBlockedList)
 				continue
 			}
 			still = append(still, v)
 			if int64(v.retry) <= ticks {
-				s.enqueue(v)
+				s.addDirty(v)
 			}
 		}
 		clear(s.blocked[len(still):])
 		s.blocked = still
 	}
 	seconds := now / int64(time.Second)
-	if seconds == s.beaten {
+	if seconds == s.lastSecond {
 		return
 	}
-	s.beaten = seconds
+	s.lastSecond = seconds
 	patience := int32(s.hub.options.WriteTimeout / time.Second)
 	for i := len(s.viewers) - 1; i >= 0; i-- {
 		v := s.viewers[i]
-		silence := int32(uint32(seconds) - v.heard) // below 0 for who joined since
+		silence := int32(uint32(seconds) - v.lastProgress) // below 0 for who joined since
 		switch {
 		case v.is(blocked) && silence >= patience:
 			s.remove(v, ReasonWriteTimeout)
-		case !v.is(blocked) && silence >= beatAfter:
-			v.set(beating)
-			s.queue(v)
+		case !v.is(blocked) && silence >= beatInterval:
+			v.set(needsBeat)
+			s.markDirty(v)
 		}
 	}
 }

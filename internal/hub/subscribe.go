@@ -18,20 +18,20 @@ func (s *shard) releaseTopics(c *command) {
 // releaseTopic gives back a topic that v holds, or was about to.
 func (s *shard) releaseTopic(v *Viewer, t *topic) {
 	s.hub.release(t)
-	v.Quota.Put()
+	v.Quota.Release()
 }
 
 // subscribe adds topics to v, in their order, and owes it a live event.
 func (s *shard) subscribe(v *Viewer, topics []*topic) {
-	if v.lives < maxLives {
-		v.lives++
+	if v.pendingLive < maxPendingLive {
+		v.pendingLive++
 	}
-	watches := v.watches(len(topics))
+	watches := v.subscribedTo(len(topics))
 	if cap(v.subscriptions) == 0 {
 		v.subscriptions = make([]subscription, 0, len(topics))
 	}
 	for _, t := range topics {
-		l := &t.lists[s.index]
+		l := &t.byShard[s.index]
 		if watches(l) {
 			s.releaseTopic(v, t)
 			continue
@@ -39,39 +39,39 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 		if len(v.subscriptions) >= s.hub.options.MaxTopicsPerViewer {
 			refusal := AppendRefusal(nil, t.name.String(), tally.Errorf(tally.CodeTooManyTopics,
 				"a connection watches at most %d topics", s.hub.options.MaxTopicsPerViewer))
-			v.own = s.hub.options.Formats[v.format](v.own, refusal)
+			v.private = s.hub.options.Formats[v.format](v.private, refusal)
 			s.releaseTopic(v, t)
 			continue
 		}
-		if len(l.subscribers) == 0 {
-			l.watched.Store(true)
-			l.released = t.held.Load()
+		if len(l.entries) == 0 {
+			l.isWatched.Store(true)
+			l.flushed = t.newest.Load()
 		}
-		least := v.left[t.name]
-		delete(v.left, t.name)
-		l.subscribers = append(l.subscribers, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
-		v.subscriptions = append(v.subscriptions, subscription{list: l, sent: unsent(least), at: int32(len(l.subscribers) - 1)})
+		least := v.sentBefore[t.name]
+		delete(v.sentBefore, t.name)
+		l.entries = append(l.entries, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
+		v.subscriptions = append(v.subscriptions, subscription{subscribers: l, sent: unsent(least), position: int32(len(l.entries) - 1)})
 		if least > 0 {
-			s.hub.raise(t, least)
+			s.hub.raiseFloor(t, least)
 		}
 	}
 }
 
-// watches returns a test for whether v watches a list, to be asked about more of
+// subscribedTo returns a test for whether v watches a list, to be asked about more of
 // them, each of which v watches once it was asked about: by looking through few
 // subscriptions, by a set of many.
-func (v *Viewer) watches(more int) func(*list) bool {
+func (v *Viewer) subscribedTo(more int) func(*subscribers) bool {
 	const few = 32
 	if len(v.subscriptions)+more <= few {
-		return func(l *list) bool {
-			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.list == l })
+		return func(l *subscribers) bool {
+			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.subscribers == l })
 		}
 	}
-	set := make(map[*list]bool, len(v.subscriptions)+more)
+	set := make(map[*subscribers]bool, len(v.subscriptions)+more)
 	for _, sub := range v.subscriptions {
-		set[sub.list] = true
+		set[sub.subscribers] = true
 	}
-	return func(l *list) bool {
+	return func(l *subscribers) bool {
 		found := set[l]
 		set[l] = true
 		return found
@@ -80,60 +80,60 @@ func (v *Viewer) watches(more int) func(*list) bool {
 
 // unsubscribe takes v from the lists of topics; it need not be on them.
 func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
-	gone := make(map[*list]bool, len(topics))
+	gone := make(map[*subscribers]bool, len(topics))
 	for _, t := range topics {
-		gone[&t.lists[s.index]] = true
+		gone[&t.byShard[s.index]] = true
 	}
 	for i := len(v.subscriptions) - 1; i >= 0; i-- {
-		if !gone[v.subscriptions[i].list] {
+		if !gone[v.subscriptions[i].subscribers] {
 			continue
 		}
-		s.remember(v, &v.subscriptions[i])
-		s.strike(v.subscriptions[i])
+		s.rememberSent(v, &v.subscriptions[i])
+		s.unlink(v.subscriptions[i])
 		last := len(v.subscriptions) - 1
 		if i < last {
 			moved := v.subscriptions[last]
 			v.subscriptions[i] = moved
-			moved.list.subscribers[moved.at].slot = int32(i)
+			moved.subscribers.entries[moved.position].slot = int32(i)
 		}
 		v.subscriptions[last] = subscription{}
 		v.subscriptions = v.subscriptions[:last]
 	}
 }
 
-// remember notes up to which version v was sent the topic that it leaves.
-func (s *shard) remember(v *Viewer, sub *subscription) {
-	least := sub.least()
+// rememberSent notes up to which version v was sent the topic that it leaves.
+func (s *shard) rememberSent(v *Viewer, sub *subscription) {
+	least := sub.minVersion()
 	if least == 0 {
 		return
 	}
-	if v.left == nil {
-		v.left = map[tally.Topic]int64{}
+	if v.sentBefore == nil {
+		v.sentBefore = map[tally.Topic]int64{}
 	}
-	for topic := range v.left {
-		if len(v.left) < s.hub.options.MaxTopicsPerViewer {
+	for topic := range v.sentBefore {
+		if len(v.sentBefore) < s.hub.options.MaxTopicsPerViewer {
 			break
 		}
-		delete(v.left, topic)
+		delete(v.sentBefore, topic)
 	}
-	v.left[sub.list.topic.name] = least
+	v.sentBefore[sub.subscribers.topic.name] = least
 }
 
-// strike takes a subscription's viewer from its list.
-func (s *shard) strike(sub subscription) {
-	l := sub.list
-	v := l.subscribers[sub.at].viewer
-	last := len(l.subscribers) - 1
-	if int(sub.at) < last {
-		moved := l.subscribers[last]
-		l.subscribers[sub.at] = moved
-		moved.viewer.subscriptions[moved.slot].at = sub.at
+// unlink takes a subscription's viewer from its list.
+func (s *shard) unlink(sub subscription) {
+	l := sub.subscribers
+	v := l.entries[sub.position].viewer
+	last := len(l.entries) - 1
+	if int(sub.position) < last {
+		moved := l.entries[last]
+		l.entries[sub.position] = moved
+		moved.viewer.subscriptions[moved.slot].position = sub.position
 	}
-	l.subscribers[last] = subscriber{}
-	l.subscribers = l.subscribers[:last]
+	l.entries[last] = subscriber{}
+	l.entries = l.entries[:last]
 	if last == 0 {
-		l.watched.Store(false)
-		l.subscribers, l.released = nil, nil
+		l.isWatched.Store(false)
+		l.entries, l.flushed = nil, nil
 		s.schedule.remove(l)
 	}
 	s.releaseTopic(v, l.topic)

@@ -10,10 +10,10 @@ import (
 // update is a change with its bytes for each format, encoded when the first
 // viewer needs them. It is shared by all shards and never altered.
 type update struct {
-	change tally.Change
-	heard  int64 // when, in the hub's time
-	once   sync.Once
-	frames [][]byte // by Format
+	change   tally.Change
+	received int64 // when, in the hub's time
+	once     sync.Once
+	frames   [][]byte // by Format
 }
 
 // frame returns the bytes of u in the format given.
@@ -30,8 +30,8 @@ func (u *update) frame(format Format, formats []Encoder) []byte {
 
 // topic is one that somebody watches.
 type topic struct {
-	name tally.Topic
-	held atomic.Pointer[update] // the newest known; nil until it was settled
+	name   tally.Topic
+	newest atomic.Pointer[update] // the newest known; nil until it was settled
 	// floor is the highest version that a viewer was sent who left the topic and came
 	// back: what is older does not settle the topic.
 	floor atomic.Int64
@@ -39,42 +39,42 @@ type topic struct {
 	// Guarded by the mutex of the topic's stripe.
 	refs int // subscriptions, and those on their way to a shard
 
-	lists []list // one a shard
+	byShard []subscribers // one a shard
 }
 
-// take makes change, heard now, the one held if it is newer, and returns the one
+// advance makes change, heard now, the one held if it is newer, and returns the one
 // held then.
-func (t *topic) take(change tally.Change, now int64) (held tally.Change, taken bool) {
-	next := &update{change: change, heard: now}
+func (t *topic) advance(change tally.Change, now int64) (held tally.Change, taken bool) {
+	next := &update{change: change, received: now}
 	for {
-		current := t.held.Load()
+		current := t.newest.Load()
 		if current != nil && current.change.Version >= change.Version {
 			return current.change, false
 		}
-		if t.held.CompareAndSwap(current, next) {
+		if t.newest.CompareAndSwap(current, next) {
 			return change, true
 		}
 	}
 }
 
-// list is who watches a topic within one shard.
-type list struct {
+// subscribers is who watches a topic within one shard.
+type subscribers struct {
 	topic *topic
-	// queued is true while the list waits in the shard's inbox: it is set by who
+	// isQueued is true while the list waits in the shard's inbox: it is set by who
 	// changed the topic and cleared by the shard before it looks at held.
-	queued atomic.Bool
-	// watched is true while there are subscribers. The shard sets it before it
+	isQueued atomic.Bool
+	// isWatched is true while there are subscribers. The shard sets it before it
 	// looks at held; who changes the topic looks at it after: one sees the other.
-	watched atomic.Bool
+	isWatched atomic.Bool
 
 	// Owned by the shard's goroutine.
-	subscribers []subscriber
-	released    *update // what subscribers may be sent; nil until settled
-	due         int64   // when the next may be released, in the shard's time
-	place       int     // in the shard's schedule, or unscheduled
+	entries   []subscriber
+	flushed   *update // what subscribers may be sent; nil until settled
+	due       int64   // when the next may be released, in the shard's time
+	heapIndex int     // in the shard's schedule, or unscheduled
 }
 
-const unscheduled = -1
+const notScheduled = -1
 
 // subscriber is a viewer in a list, and where the viewer notes it.
 type subscriber struct {
@@ -84,25 +84,25 @@ type subscriber struct {
 
 // subscription is a list in a viewer, and where the list notes the viewer.
 type subscription struct {
-	list *list
-	sent int64 // version that the viewer was sent last, or unsent(least)
-	at   int32 // in list.subscribers
+	subscribers *subscribers
+	sent        int64 // version that the viewer was sent last, or unsent(least)
+	position    int32 // in list.subscribers
 }
 
 // unsent stands for the version last sent while nothing was sent. The first must be least
 // at least: the viewer was sent that one before it left the topic and came back.
 func unsent(least int64) int64 { return -1 - least }
 
-// lacks reports whether the viewer is to be sent a topic at version.
-func (s *subscription) lacks(version int64) bool {
+// needs reports whether the viewer is to be sent a topic at version.
+func (s *subscription) needs(version int64) bool {
 	if s.sent < 0 {
-		return version >= s.least()
+		return version >= s.minVersion()
 	}
 	return version > s.sent
 }
 
-// least returns the lowest version that may be sent.
-func (s *subscription) least() int64 {
+// minVersion returns the lowest version that may be sent.
+func (s *subscription) minVersion() int64 {
 	if s.sent < 0 {
 		return -1 - s.sent
 	}

@@ -30,9 +30,9 @@ var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy",
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// maxOwn bounds what is kept of frames that are for one viewer alone, in bytes:
+// maxPrivate bounds what is kept of frames that are for one viewer alone, in bytes:
 // refusals of 1,000 topics with long keys fit.
-const maxOwn = 1 << 19
+const maxPrivate = 1 << 19
 
 // Viewer is one connection that watches topics. It is made to be embedded in the
 // connection, so that both are one allocation. Its zero value must be given to
@@ -51,30 +51,30 @@ type Viewer struct {
 
 	// Owned by the shard's goroutine.
 
-	lives         uint16 // live events it is owed
+	pendingLive   uint16 // live events it is owed
 	backoff       uint8  // how many tries in a row found it blocked
-	at            int32  // in shard.viewers
-	heard         uint32 // when it last took something or began to be blocked, in seconds of the shard's time
+	index         int32  // in shard.viewers
+	lastProgress  uint32 // when it last took something or began to be blocked, in seconds of the shard's time
 	retry         uint32 // when it is tried again while blocked, in ticks of the shard's time
 	subscriptions []subscription
-	left          map[tally.Topic]int64 // topics unsubscribed from, to the version sent last; as many as one may watch
+	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version sent last; as many as one may watch
 	rest          []byte                // what is left of a frame that was cut
-	own           []byte                // encoded frames for this viewer alone
-	last          Reason                // why it is closed, while closing
+	private       []byte                // encoded frames for this viewer alone
+	closeReason   Reason                // why it is closed, while closing
 }
 
 // state is a set of what is true of a viewer.
 type state uint8
 
 const (
-	joined    state = 1 << iota // among the shard's viewers
-	queued                      // waits in the shard's dirty list
-	blocked                     // took less than it was offered
-	toldStale                   // knows that numbers may be old
-	beating                     // heard nothing for long
-	closing                     // gets rest and own, nothing else, and is closed then
-	closed                      // gone
-	listed                      // in the shard's list of blocked viewers
+	joined        state = 1 << iota // among the shard's viewers
+	queuedDirty                     // waits in the shard's dirty list
+	blocked                         // took less than it was offered
+	sentStale                       // knows that numbers may be old
+	needsBeat                       // heard nothing for long
+	closing                         // gets rest and own, nothing else, and is closed then
+	closed                          // gone
+	inBlockedList                   // in the shard's list of blocked viewers
 )
 
 func (v *Viewer) is(s state) bool { return v.state&s != 0 }
@@ -101,12 +101,12 @@ func (h *Hub) Join(v *Viewer, head []byte) {
 func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tally.Topic) {
 	held := make([]*topic, 0, len(topics))
 	for _, name := range topics {
-		if !v.Quota.Take() {
+		if !v.Quota.Acquire() {
 			overQuota = append(overQuota, name)
 		} else if t := h.acquire(name); t != nil {
 			held = append(held, t)
 		} else {
-			v.Quota.Put()
+			v.Quota.Release()
 			full = append(full, name)
 		}
 	}

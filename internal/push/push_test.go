@@ -255,7 +255,7 @@ func TestClientThatLeavesIsNoticedAtOnce(t *testing.T) {
 	i.eventually("the stream is gone", func() bool { return i.viewers() == 1 })
 	socket.close()
 	i.eventually("the socket is gone", func() bool { return i.viewers() == 0 })
-	if _, ok := i.hub.Held(mustTopic(t, "default/likes/a")); ok {
+	if _, ok := i.hub.Newest(mustTopic(t, "default/likes/a")); ok {
 		t.Error("the topic is still watched")
 	}
 }

@@ -300,10 +300,10 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 		case present[topic]:
 		case len(c.present) >= s.options.MaxTopics:
 			w.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics))
-		case !c.Quota.Take():
+		case !c.Quota.Acquire():
 			w.refuse(topic.String(), errQuota)
 		case !s.presence.Enter(topic):
-			c.Quota.Put()
+			c.Quota.Release()
 			w.refuse(topic.String(), errWatched)
 		default:
 			present[topic] = true
@@ -337,7 +337,7 @@ func (s *Server) leaveAll(c *conn) {
 
 func (s *Server) leave(c *conn, topic tally.Topic) {
 	s.presence.Leave(topic)
-	c.Quota.Put()
+	c.Quota.Release()
 }
 
 // checkCount refuses a call that names more topics than it may.
