@@ -292,8 +292,8 @@ func nameOf(kind tally.EditKind) string {
 // directNumbers are those of a store that no service holds.
 type directNumbers struct {
 	catalog *tally.Catalog
-	shown   importer.Lister // nil: the store does not exist yet
-	store   store           // nil: nothing is to be changed
+	shown   tally.Lister // nil: the store does not exist yet
+	store   store        // nil: nothing is to be changed
 	changed int
 }
 

@@ -63,7 +63,7 @@ func TestWhatIsWrongIsRefusedByNameSourceAndForm(t *testing.T) {
 		{args: "--allow-origin https://bücher.example", want: []string{"xn--"}},
 		{args: "--metric Stars=toggle", want: []string{"--metric", "should be name=rule"}},
 		{args: "--metric stars", want: []string{"should be name=rule"}},
-		{args: "--metric stars=amount", want: []string{"stars:", "is no rule"}},
+		{args: "--metric stars=amount", want: []string{"stars:", "is not a rule"}},
 		{args: "--metric stars=once,stars=toggle", want: []string{"stars is declared twice"}},
 		{args: "--trusted-proxy 10.0.0.0/99", want: []string{"--trusted-proxy", "should be an address range such as 10.0.0.0/8"}},
 		{args: "--rate-limit 20", want: []string{"--rate-limit", "should be a rate such as 20/s"}},

@@ -86,22 +86,17 @@ func settingsNamed(names ...string) (some []definition) {
 
 // directBed puts seeds straight into a store.
 type directBed struct {
-	store   ledger // what changes; nil where nothing is to be
-	shown   lister // nil: the store does not exist yet
+	store   ledger       // what changes; nil where nothing is to be
+	shown   tally.Lister // nil: the store does not exist yet
 	catalog *tally.Catalog
 	ended   func() error
 }
 
-// lister is what previews ask.
-type lister interface {
-	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
-}
-
 // ledger is what seeds are put into.
 type ledger interface {
-	lister
-	Edit(ctx context.Context, edits []tally.Edit)
-	AppendAudit(ctx context.Context, entry tally.AuditEntry) error
+	tally.Lister
+	tally.Editor
+	tally.AuditStore
 }
 
 func (p *process) directBed(url storeURL, rules seed.Rules, dry bool) (*directBed, error) {
@@ -141,22 +136,20 @@ func (b *directBed) sow(ctx context.Context, seeds []seed.Seed, preview bool) ([
 	}
 	done := make([]sown, len(seeds))
 	for i, each := range seeds {
-		done[i] = sown{Seed: each, changed: true, err: seedable(b.catalog, each.Topic)}
-		if done[i].changed = done[i].err == nil; done[i].err != nil || b.shown == nil {
+		done[i] = sown{Seed: each, err: seedable(b.catalog, each.Topic)}
+		if done[i].err != nil {
 			continue
 		}
-		// By name the key itself precedes all that begin with it.
-		page, err := b.shown.List(ctx, tally.Listing{
-			Scope: tally.Scope{Site: each.Topic.Site(), Metric: each.Topic.Metric(), Prefix: each.Topic.Key()},
-			Limit: 1,
-		})
-		if err != nil {
-			return nil, err
+		var before tally.State
+		if b.shown != nil {
+			var err error
+			if before, err = tally.StateOf(ctx, b.shown, each.Topic); err != nil {
+				return nil, err
+			}
 		}
-		if len(page.States) > 0 && page.States[0].Topic == each.Topic {
-			done[i].before = page.States[0].Seed
-			done[i].changed = done[i].before != each.Count
-		}
+		e := tally.Edit{Topic: each.Topic, Kind: tally.EditSeed, Value: each.Count}
+		e.Preview(before)
+		done[i].before, done[i].changed = before.Seed, e.Changed
 	}
 	return done, nil
 }

@@ -73,11 +73,11 @@ func (q *request) seed() error {
 func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {
-			e := &edits[i]
-			if e.Before, e.Err = q.s.owner.Get(q.r.Context(), e.Topic); e.Err != nil {
-				return e.Err
+			before, err := q.s.owner.Get(q.r.Context(), edits[i].Topic)
+			if err != nil {
+				return err
 			}
-			e.Changed = e.Before.Version == 0 || e.Before.Seed != e.Value
+			edits[i].Preview(before)
 		}
 		return nil
 	}

@@ -40,6 +40,8 @@ type rig struct {
 // storage is what both stores are.
 type storage interface {
 	tally.Store
+	tally.SettingsReader
+	tally.MarkStore
 	tally.Feed
 	Close() error
 }

@@ -6,16 +6,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Lister is the part of a [tally.Ledger] that lists topics.
-type Lister interface {
-	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
-}
-
 // Numbers is where counts without contributions go: a store, by [NumbersOf], or a
 // running service.
 type Numbers interface {
-	// Edit carries out the edits as [tally.Ledger] does.
-	Edit(ctx context.Context, edits []tally.Edit)
+	tally.Editor
+
 	// States returns the states of topics, in their order; the zero state, but for the
 	// topic, of one that nobody touched.
 	States(ctx context.Context, topics []tally.Topic) ([]tally.State, error)
@@ -48,9 +43,9 @@ func Plan(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKin
 			return nil, errs[topics[0]]
 		}
 		for i, before := range states {
-			after := become(before, as, some[i].Count)
-			planned = append(planned, Planned{Count: some[i], Before: before, After: after,
-				Changed: before.Version == 0 || before != after, Err: errs[topics[i]]})
+			e := tally.Edit{Topic: topics[i], Kind: as, Value: some[i].Count}
+			e.Preview(before)
+			planned = append(planned, Planned{Count: some[i], Before: before, After: e.After, Changed: e.Changed, Err: errs[topics[i]]})
 		}
 	}
 	return planned, nil
@@ -73,26 +68,6 @@ func statesOf(ctx context.Context, numbers Numbers, topics []tally.Topic) ([]tal
 		states[i] = one[0]
 	}
 	return states, errs
-}
-
-// become returns the state that an edit leaves.
-func become(s tally.State, as tally.EditKind, value int64) tally.State {
-	counted := s.Count - s.Seed - s.Adjustment
-	switch as {
-	case tally.EditSeed:
-		s.Seed = value
-	case tally.EditAdjustment:
-		s.Adjustment = value
-	case tally.EditCount:
-		s.Adjustment = value - s.Seed - counted
-	case tally.EditBase:
-		s.Adjustment = value - s.Seed
-	}
-	if s.Count = s.Seed + s.Adjustment + counted; s.Count < 0 {
-		s.Adjustment -= s.Count
-		s.Count = 0
-	}
-	return s
 }
 
 // Apply makes the counts seeds, adjustments, bases or counts of their topics. Each topic
@@ -119,8 +94,8 @@ func Apply(ctx context.Context, numbers Numbers, counts []Count, as tally.EditKi
 
 // Editor is the part of a [tally.Ledger] that counts go to.
 type Editor interface {
-	Lister
-	Edit(ctx context.Context, edits []tally.Edit)
+	tally.Lister
+	tally.Editor
 }
 
 // NumbersOf returns the numbers of a store.
@@ -134,16 +109,12 @@ func (n numbers) States(ctx context.Context, topics []tally.Topic) ([]tally.Stat
 
 // States returns the states of topics, in their order; the zero state, but for the
 // topic, of one that nobody touched.
-func States(ctx context.Context, lister Lister, topics []tally.Topic) ([]tally.State, error) {
+func States(ctx context.Context, lister tally.Lister, topics []tally.Topic) ([]tally.State, error) {
 	states := make([]tally.State, len(topics))
 	for i, topic := range topics {
-		states[i].Topic = topic
-		page, err := lister.List(ctx, tally.Listing{Scope: tally.ScopeOf(topic), Limit: 1})
-		if err != nil {
+		var err error
+		if states[i], err = tally.StateOf(ctx, lister, topic); err != nil {
 			return nil, err
-		}
-		if len(page.States) > 0 {
-			states[i] = page.States[0]
 		}
 	}
 	return states, nil

@@ -11,10 +11,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxNumber is the greatest integer up to which a JSON number, Lua and the scores of
-// sorted sets are exact: 2^53.
-const maxNumber = 1 << 53
-
 // Edit implements [tally.Ledger]: one script an edit, those of one topic one after
 // the other. What drops contributions unlinks their keys, which takes no time.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
@@ -22,10 +18,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 	for i := range edits {
 		e := &edits[i]
 		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
-		if e.Err = s.catalog.Validate(e.Topic.Site(), e.Topic.Metric()); e.Err == nil {
-			e.Err = e.Validate(s.catalog.Rule(e.Topic))
-		}
-		if e.Err == nil && e.Creates() {
+		if e.Err = s.catalog.ValidateEdit(e); e.Err == nil && e.Creates() {
 			e.Err = s.keepRule(ctx, e.Topic)
 		}
 		if e.Err == nil {

@@ -27,7 +27,7 @@ type piece struct {
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	var pieces []piece
 	for i := range portions {
-		if err := s.restorable(&portions[i]); err != nil {
+		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {
 			return err
 		}
 		if err := s.keepRule(ctx, portions[i].Topic); err != nil {
@@ -57,29 +57,6 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 		}
 	})
 	return failed
-}
-
-// restorable tells why a portion cannot be stored.
-func (s *Store) restorable(p *tally.Portion) error {
-	if err := s.catalog.CheckEditable(p.Topic); err != nil {
-		return err
-	}
-	rule := s.catalog.Rule(p.Topic)
-	within := func(n, least int64) bool { return n >= least && n <= tally.MaxValue }
-	switch {
-	case p.Version < 0 || p.Version > maxNumber/2: // from there on it may grow
-		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
-	case !within(p.Seed, 0), !within(p.Adjustment, -tally.MaxValue), !within(p.Sum, 0):
-		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
-	case len(p.Contributions) > tally.MaxPortion:
-		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
-	}
-	for _, c := range p.Contributions {
-		if c.Member == 0 || c.Amount < 1 || c.Amount > rule.Max {
-			return tally.Errorf(tally.CodeBadAmount, "%s: %d is no contribution to it; one is 1 to %d", p.Topic, c.Amount, rule.Max)
-		}
-	}
-	return nil
 }
 
 // cut cuts a portion into pieces, at least one.

@@ -153,7 +153,7 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	member := int64(write.Member)
 	switch {
 	case rule.Kind == tally.Window:
-		return inserted(w.addSeen.Exec(windowEnd(rule, now), topic, member))
+		return inserted(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
 	case write.Amount == 0:
 		before, err := w.takeContribution(topic, member)
 		return -before, err
@@ -185,11 +185,4 @@ func inserted(result sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-// windowEnd returns when the window of now ends, in seconds since 1970. Windows
-// begin at whole multiples of their length.
-func windowEnd(rule tally.Rule, now time.Time) int64 {
-	length := int64(rule.Window / time.Second)
-	return (now.Unix()/length + 1) * length
 }

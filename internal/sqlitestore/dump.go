@@ -99,7 +99,7 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 func (d *dump) topic(t topicOf) (err error) {
 	var rows *sql.Rows
 	if rule := d.reader.catalog.Rule(t.Topic); rule.Kind == tally.Window {
-		rows, err = d.seen.Query(t.id, windowEnd(rule, d.reader.now()))
+		rows, err = d.seen.Query(t.id, rule.WindowEnd(d.reader.now()))
 	} else {
 		rows, err = d.contributed.Query(t.id)
 	}

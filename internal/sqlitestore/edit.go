@@ -54,7 +54,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *marks) (changes []tally.Cha
 	for i := range edits {
 		e := &edits[i]
 		e.Changed = false // another attempt may have filled it in
-		if e.Err = e.Validate(w.catalog.Rule(e.Topic)); e.Err != nil {
+		if e.Err = w.catalog.ValidateEdit(e); e.Err != nil {
 			continue
 		}
 		change, err := w.editTopic(e, withdrawn, now)
@@ -150,7 +150,7 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int6
 // that time, and returns what it was.
 func (w *writer) takeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
-		return inserted(w.takeSeen.Exec(windowEnd(rule, at), topic, int64(member)))
+		return inserted(w.takeSeen.Exec(rule.WindowEnd(at), topic, int64(member)))
 	}
 	return w.takeContribution(topic, int64(member))
 }

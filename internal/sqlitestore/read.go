@@ -77,7 +77,7 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 		}
 		var end int64
 		if rule.Kind == tally.Window {
-			end = windowEnd(rule, now)
+			end = rule.WindowEnd(now)
 		}
 		if len(places) > 0 {
 			asked = append(asked, ',')

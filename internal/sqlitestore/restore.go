@@ -17,7 +17,7 @@ const maxRestored = 4 * tally.MaxPortion
 // Restore stores portions, some in one transaction.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	for i := range portions {
-		if err := s.checkPortion(&portions[i]); err != nil {
+		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {
 			return err
 		}
 	}
@@ -36,30 +36,6 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 			return err
 		}
 		portions = portions[n:]
-	}
-	return nil
-}
-
-// checkPortion tells why a portion cannot be stored.
-func (s *Store) checkPortion(p *tally.Portion) error {
-	if p.Topic == (tally.Topic{}) {
-		return tally.Errorf(tally.CodeBadTopic, "a portion has no topic")
-	}
-	if err := s.catalog.Rule(p.Topic).CheckEditable(p.Topic.Metric()); err != nil {
-		return err
-	}
-	switch {
-	case len(p.Contributions) > tally.MaxPortion:
-		return tally.Errorf(tally.CodeBadBody, "%s: a portion has at most %d contributions", p.Topic, tally.MaxPortion)
-	case p.Seed < 0 || p.Seed > tally.MaxValue || p.Adjustment < -tally.MaxValue || p.Adjustment > tally.MaxValue || p.Sum < 0 || p.Sum > tally.MaxValue:
-		return tally.Errorf(tally.CodeBadAmount, "%s: its numbers are out of range", p.Topic)
-	case p.Version < 0 || p.Version > 2*tally.MaxValue:
-		return tally.Errorf(tally.CodeBadAmount, "%s: %d is no version", p.Topic, p.Version)
-	}
-	for _, c := range p.Contributions {
-		if c.Member == 0 || c.Amount < 1 || c.Amount > tally.MaxValue {
-			return tally.Errorf(tally.CodeBadAmount, "%s: %d by member %d is no contribution", p.Topic, c.Amount, c.Member)
-		}
 	}
 	return nil
 }
@@ -156,8 +132,8 @@ func (w *writer) unite(topic int64, p *tally.Portion, now time.Time) (added int6
 	list := appendContributions(nil, p.Contributions)
 	if rule := w.catalog.Rule(p.Topic); rule.Kind == tally.Window {
 		// They are of the window in which the topic last changed, at the latest.
-		end := windowEnd(rule, now)
-		if p.Version != 0 && windowEnd(rule, time.UnixMicro(p.Version)) < end {
+		end := rule.WindowEnd(now)
+		if p.Version != 0 && rule.WindowEnd(time.UnixMicro(p.Version)) < end {
 			return 0, nil
 		}
 		return 0, w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)

@@ -23,15 +23,15 @@ func DefaultMetrics() map[string]Rule {
 	}
 }
 
-// Catalog knows which sites and metrics exist. It is fixed after construction, but for
-// what [Catalog.AdoptRules] adds to an open one.
+// Catalog holds the sites and metrics that exist. It is fixed after construction, except
+// for the rules that [Catalog.AdoptRules] adds to an open catalog.
 type Catalog struct {
 	sites   map[string]bool
 	metrics map[string]Rule
-	open    bool // knows all names
+	isOpen  bool // every name exists
 
-	learning sync.Mutex // held while learnt is replaced
-	learnt   atomic.Pointer[map[string]Rule]
+	adopting sync.Mutex // held while adopted is replaced
+	adopted  atomic.Pointer[map[string]Rule]
 }
 
 // NewCatalog returns a catalog of [DefaultSite] and the sites given, and of the
@@ -44,16 +44,16 @@ func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
 	return c
 }
 
-// NewOpenCatalog returns a catalog that knows all sites and metrics, and the rules of
-// the metrics given: for reading a store without having been told what was declared
-// for it, see [Catalog.AdoptRules]. [Catalog.Sites] and [Catalog.Metrics] name those that are known by name.
+// NewOpenCatalog returns a catalog in which all sites and metrics exist, with the rules
+// given. It is for reading a store without knowing what was declared for it, see
+// [Catalog.AdoptRules]. [Catalog.Sites] and [Catalog.Metrics] return the names it was given.
 func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	c := NewCatalog(nil, metrics)
-	c.open = true
+	c.isOpen = true
 	return c
 }
 
-// Resolve reads a topic whose site and metric must exist.
+// Resolve parses a topic whose site and metric must exist.
 // Errors: [CodeBadTopic], [CodeUnknownSite], [CodeUnknownMetric].
 func (c *Catalog) Resolve(text string) (Topic, error) {
 	topic, err := ParseTopic(text)
@@ -63,10 +63,10 @@ func (c *Catalog) Resolve(text string) (Topic, error) {
 	return topic, c.Validate(topic.Site(), topic.Metric())
 }
 
-// Validate tells whether site and metric exist.
+// Validate reports whether site and metric exist.
 // Errors: [CodeUnknownSite], [CodeUnknownMetric].
 func (c *Catalog) Validate(site, metric string) error {
-	if c.open {
+	if c.isOpen {
 		return nil
 	}
 	if !c.sites[site] {
@@ -87,13 +87,36 @@ func (c *Catalog) CheckEditable(topic Topic) error {
 	return c.Rule(topic).CheckEditable(topic.Metric())
 }
 
-// Rule returns the rule of a topic that was resolved, the zero Rule for others.
+// ValidateEdit reports whether e is allowed. Errors: [CodeUnknownSite],
+// [CodeUnknownMetric] and those of [Edit.Validate].
+func (c *Catalog) ValidateEdit(e *Edit) error {
+	if err := c.Validate(e.Topic.Site(), e.Topic.Metric()); err != nil {
+		return err
+	}
+	return e.Validate(c.Rule(e.Topic))
+}
+
+// ValidatePortion reports whether p can be stored. The message names its topic. Errors:
+// [CodeUnknownSite], [CodeUnknownMetric] and those of [Portion.Validate].
+func (c *Catalog) ValidatePortion(p *Portion) error {
+	err := c.Validate(p.Topic.Site(), p.Topic.Metric())
+	if err == nil {
+		err = p.Validate(c.Rule(p.Topic))
+	}
+	if err != nil {
+		e := AsError(err)
+		return Errorf(e.Code, "%s: %s", p.Topic, e.Message)
+	}
+	return nil
+}
+
+// Rule returns the rule of a topic's metric, the zero Rule of an unknown one.
 func (c *Catalog) Rule(topic Topic) Rule { return c.MetricRule(topic.Metric()) }
 
 // MetricRule returns the rule of a metric, the zero Rule of an unknown one.
 func (c *Catalog) MetricRule(name string) Rule {
-	if learnt := c.learnt.Load(); learnt != nil {
-		if rule, ok := (*learnt)[name]; ok {
+	if adopted := c.adopted.Load(); adopted != nil {
+		if rule, ok := (*adopted)[name]; ok {
 			return rule
 		}
 	}
@@ -106,8 +129,8 @@ func (c *Catalog) Sites() []string { return slices.Sorted(maps.Keys(c.sites)) }
 // Metrics returns the names of all metrics, sorted.
 func (c *Catalog) Metrics() []string {
 	names := slices.Collect(maps.Keys(c.metrics))
-	if learnt := c.learnt.Load(); learnt != nil {
-		names = slices.AppendSeq(names, maps.Keys(*learnt))
+	if adopted := c.adopted.Load(); adopted != nil {
+		names = slices.AppendSeq(names, maps.Keys(*adopted))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

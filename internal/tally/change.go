@@ -6,19 +6,18 @@ import (
 	"strconv"
 )
 
-// Change is the newest known state of a topic: what is stored, published, pushed
-// and answered. Count is never below 0. Version only grows, is in microseconds
-// since the Unix epoch where the store's clock allows, and is 0, with count 0,
-// for a topic that nobody touched.
+// Change is the newest known state of a topic, which is stored, published, pushed and
+// answered. Count is never below 0. Version only grows and follows the store's clock in
+// microseconds since the Unix epoch. Both are 0 for a topic that does not exist.
 type Change struct {
 	Topic   Topic
 	Count   int64
 	Version int64
 }
 
-// NextVersion returns the version that follows previous at now, in microseconds
-// of the store's clock. Since it follows the clock, a store that lost its newest
-// writes and goes on still issues versions above those that were seen.
+// NextVersion returns the version that follows previous at now, in microseconds of the
+// store's clock. Since it follows the clock, a store that lost its newest writes still
+// issues versions above those that viewers saw.
 func NextVersion(previous, now int64) int64 { return max(previous+1, now) }
 
 // A frame is a Change as one JSON object, the same bytes in Redis, in SSE, in
@@ -40,15 +39,15 @@ func AppendFrame(dst []byte, c Change) []byte {
 	return append(dst, '}')
 }
 
-// AppendFrameHead appends what stands before the count in a topic's frames, for
-// a store that appends count, `,"version":`, version and `}` itself.
+// AppendFrameHead appends the part of a topic's frames before the count, for a store
+// that appends count, `,"version":`, version and `}` itself.
 func AppendFrameHead(dst []byte, topic Topic) []byte {
 	dst = append(dst, frameTopic...)
 	dst = AppendJSONString(dst, topic.String())
 	return append(dst, frameCount...)
 }
 
-// ParseFrame reads a frame of the given topic, as [AppendFrame] writes it.
+// ParseFrame parses a frame of topic, as [AppendFrame] formats it.
 func ParseFrame(topic Topic, frame []byte) (Change, error) {
 	numbers, ok := bytes.CutSuffix(frame, []byte("}"))
 	at := bytes.LastIndex(numbers, []byte(frameVersion))

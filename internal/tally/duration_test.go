@@ -23,7 +23,7 @@ func TestParseDuration(t *testing.T) {
 		"", "d", "7", "7 d", "7D", "-7d", "+7d", "7d-1h", "1h1d", "1d1w", "1d1d", "7days", "1y", "1mo", "1e3d", "0x7d", "..d", "106752d", "15251w", "106751d24h", "∞d", "7d ",
 	} {
 		if got, err := tally.ParseDuration(text); err == nil {
-			t.Errorf("%q is read as %s", text, got)
+			t.Errorf("%q is parsed as %s", text, got)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func FuzzParseDuration(f *testing.F) {
 			t.Errorf("%q: %s, error %v, want %s", text, d, err, plain)
 		}
 		if err != nil && d != 0 {
-			t.Errorf("%q: %s beside an error", text, d)
+			t.Errorf("%q: %s with an error", text, d)
 		}
 	})
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Code names one kind of failure. Codes are part of the public contract: they
-// stand in problem documents, in frames and in metrics, and never change.
+// Code names one kind of failure. Codes are part of the public contract: they are in
+// problem documents, in frames and in metrics, and never change.
 type Code string
 
-// The codes of the public contract. Their HTTP statuses stand at the edge.
+// The codes of the public contract. Package api maps them to HTTP statuses.
 const (
 	CodeBadTopic             Code = "bad_topic"
 	CodeBadVisitor           Code = "bad_visitor"
@@ -38,10 +38,10 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	// RetryAfter is how long the caller should wait before it tries again;
-	// zero where trying again would not help.
+	// RetryAfter is how long the caller should wait before it tries again; 0 if trying
+	// again does not help.
 	RetryAfter time.Duration
-	// Err is the cause, for the log; it is never shown to the caller.
+	// Err is the cause, for the log; callers never see it.
 	Err error
 }
 
@@ -69,8 +69,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// AsError returns err as an *Error. An error that has no code yet is
-// [CodeInternal], its text kept for the log only.
+// AsError returns err as an *Error. An error without a code becomes [CodeInternal], with
+// its text for the log only.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// pendingWrite is a write on its way through a lane.
+// pendingWrite is a write that a lane has not answered yet.
 type pendingWrite struct {
 	topic    Topic
 	mark     string    // see [Batch]
-	deadline time.Time // when it must have been answered
+	deadline time.Time // of the answer
 	done     chan struct{}
 
 	// Set before done receives.
@@ -22,8 +22,8 @@ type pendingWrite struct {
 
 func newPendingWrite() *pendingWrite { return &pendingWrite{done: make(chan struct{}, 1)} }
 
-// begin makes p a write that has yet to be answered.
-func (p *pendingWrite) begin(topic Topic, mark string, deadline time.Time, write Write) {
+// reset prepares p for another write.
+func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write) {
 	p.topic, p.mark, p.deadline = topic, mark, deadline
 	p.write, p.change, p.err = write, Change{}, nil
 }
@@ -33,24 +33,22 @@ func (p *pendingWrite) answer(err error) {
 	p.done <- struct{}{}
 }
 
-// lane is the queue of one node of the store: group commit. The first write goes
-// at once; those that come while a batch is under way form the next. One batch
-// is under way at a time, so that an idle store adds no delay and a busy one
-// gets few, large batches.
+// lane is the queue of one node of the store (group commit). An idle lane applies a write
+// at once; writes that arrive during a round form the next one. An idle store adds no
+// delay, and a busy one gets few, large batches.
 //
-// Every write is answered by its deadline without a timer of its own: a batch
-// ends by the earliest deadline of its writes, and what waited for it in vain
-// is answered when the next batch is formed.
+// Every write is answered by its deadline without its own timer: a round ends by the
+// earliest deadline of its writes, and forming the next round answers those that are late.
 type lane struct {
-	store  Store
-	writes *writeCounters
+	store    Applier
+	counters *writeCounters
 
 	mu      sync.Mutex
 	queue   []*pendingWrite // in order of arrival, at most maxQueued
-	running bool            // whether a goroutine empties the queue
+	running bool            // a goroutine empties the queue
 }
 
-// submit queues p, whose done receives once it was answered.
+// submit queues p and sends to p.done once p is answered.
 func (l *lane) submit(p *pendingWrite) {
 	l.mu.Lock()
 	if len(l.queue) >= maxQueued {
@@ -67,7 +65,7 @@ func (l *lane) submit(p *pendingWrite) {
 	}
 }
 
-// run applies batches until nothing waits.
+// run applies rounds until the queue is empty.
 func (l *lane) run() {
 	var round round
 	for {
@@ -79,88 +77,87 @@ func (l *lane) run() {
 		}
 		l.queue = round.take(l.queue)
 		l.mu.Unlock()
-		round.apply(l.store, l.writes)
+		round.apply(l.store, l.counters)
 	}
 }
 
-// round is what is applied at once: batches, and the writes they answer.
+// round is a set of batches that one call applies.
 type round struct {
-	batches []Batch
-	writers [][]*pendingWrite // for each batch, the writers of its writes
-	late    []*pendingWrite   // too close to their deadline to be tried
-	place   map[Topic]int     // index in batches
-	end     time.Time         // earliest deadline of the writes
+	batches  []Batch
+	pending  [][]*pendingWrite // for each batch, those that it answers
+	late     []*pendingWrite   // too close to their deadline
+	index    map[Topic]int     // in batches
+	deadline time.Time         // the earliest of the writes
 }
 
-// take forms the next round from queue and returns what is left of it, in order.
-// A topic that is full keeps its later writes for the next round, and so does one of
-// which writes carry different marks.
+// take forms the next round from queue and returns the rest of queue, in order. A write
+// stays in the queue if its topic's batch is full or has another mark.
 func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
-	r.batches, r.writers, r.late = nil, nil, r.late[:0]
-	if r.place == nil {
-		r.place = map[Topic]int{}
+	r.batches, r.pending, r.late = nil, nil, r.late[:0]
+	if r.index == nil {
+		r.index = map[Topic]int{}
 	}
-	clear(r.place)
-	enough := time.Now().Add(leastTime)
+	clear(r.index)
+	tooLate := time.Now().Add(leastTime)
 	left = queue[:0]
 	for i, p := range queue {
 		if i == maxScan {
 			left = append(left, queue[i:]...)
 			break
 		}
-		if p.deadline.Before(enough) {
+		if p.deadline.Before(tooLate) {
 			r.late = append(r.late, p)
 			continue
 		}
-		i, ok := r.place[p.topic]
+		i, ok := r.index[p.topic]
 		if !ok {
 			if len(r.batches) == maxBatchTopics {
 				left = append(left, p)
 				continue
 			}
 			i = len(r.batches)
-			r.place[p.topic] = i
+			r.index[p.topic] = i
 			r.batches = append(r.batches, Batch{Topic: p.topic, Mark: p.mark})
-			r.writers = append(r.writers, nil)
+			r.pending = append(r.pending, nil)
 		}
-		if len(r.writers[i]) == MaxBatchWrites || r.batches[i].Mark != p.mark {
+		if len(r.pending[i]) == MaxBatchWrites || r.batches[i].Mark != p.mark {
 			left = append(left, p)
 			continue
 		}
-		if r.end.IsZero() || p.deadline.Before(r.end) {
-			r.end = p.deadline
+		if r.deadline.IsZero() || p.deadline.Before(r.deadline) {
+			r.deadline = p.deadline
 		}
 		r.batches[i].Writes = append(r.batches[i].Writes, p.write)
-		r.writers[i] = append(r.writers[i], p)
+		r.pending[i] = append(r.pending[i], p)
 	}
 	clear(queue[len(left):])
 	return left
 }
 
-// apply sends the round to the store and answers its writers.
-func (r *round) apply(store Store, counters *writeCounters) {
+// apply applies the round and answers its writes.
+func (r *round) apply(store Applier, counters *writeCounters) {
 	for _, p := range r.late {
 		p.answer(Unavailable(context.DeadlineExceeded))
 	}
 	if len(r.batches) == 0 {
 		return
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), r.end)
+	ctx, cancel := context.WithDeadline(context.Background(), r.deadline)
 	store.Apply(ctx, r.batches)
 	cancel()
-	r.end = time.Time{}
+	r.deadline = time.Time{}
 	counters.batches.Add(int64(len(r.batches)))
 	for i := range r.batches {
 		b := &r.batches[i]
 		change := Change{Topic: b.Topic, Count: b.Count, Version: b.Version}
-		for j, p := range r.writers[i] {
+		for j, p := range r.pending[i] {
 			p.write, p.change = b.Writes[j], change
 			p.answer(b.Err)
 		}
 	}
 }
 
-// writeCounters count since the start.
+// writeCounters count since the process started.
 type writeCounters struct {
 	acknowledged atomic.Int64
 	failed       atomic.Int64

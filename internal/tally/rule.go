@@ -18,17 +18,17 @@ const (
 	// Once lets a visitor contribute 1, for good.
 	Once
 	// Window lets a visitor add 1 once in each [Rule.Window] of the store's clock.
-	// The windows are those that begin at whole multiples of it since the Unix epoch.
+	// Windows begin at whole multiples of it since the Unix epoch.
 	Window
-	// Presence counts open pages; connections hold it, assertions never change it.
+	// Presence counts open pages. Connections hold it; assertions do not change it.
 	Presence
 )
 
 const (
-	// maxAmount bounds what one visitor may contribute, so that no sum of
-	// contributions leaves the integers that a JSON number holds exactly.
+	// maxAmount bounds what one visitor may contribute, so that sums of contributions
+	// stay among the integers that a JSON number holds exactly.
 	maxAmount = 1_000_000
-	// maxWindow bounds how long a store remembers who was seen.
+	// maxWindow bounds how long a store keeps the members of a window.
 	maxWindow = 366 * 24 * time.Hour
 )
 
@@ -36,10 +36,10 @@ const (
 type Rule struct {
 	Kind   Kind
 	Max    int64         // the most one visitor contributes; 0 for Presence
-	Window time.Duration // for Window alone; whole seconds
+	Window time.Duration // of Window metrics; whole seconds
 }
 
-// ParseRule reads toggle, amount:MAX, once, window:DURATION or presence.
+// ParseRule parses toggle, amount:MAX, once, window:DURATION or presence.
 func ParseRule(text string) (Rule, error) {
 	name, argument, has := strings.Cut(text, ":")
 	switch {
@@ -62,10 +62,10 @@ func ParseRule(text string) (Rule, error) {
 		}
 		return Rule{Kind: Window, Max: 1, Window: window}, nil
 	}
-	return Rule{}, fmt.Errorf("%q is no rule: a rule is toggle, amount:50, once, window:30m or presence", text)
+	return Rule{}, fmt.Errorf("%q is not a rule; a rule is toggle, amount:50, once, window:30m or presence", text)
 }
 
-// String returns the form that [ParseRule] reads.
+// String returns the form that [ParseRule] parses.
 func (r Rule) String() string {
 	switch r.Kind {
 	case Toggle:
@@ -82,7 +82,7 @@ func (r Rule) String() string {
 	return "none"
 }
 
-// Final tells whether a contribution, once made, cannot be taken back.
+// Final reports whether visitors cannot take back a contribution.
 func (r Rule) Final() bool { return r.Kind == Once || r.Kind == Window }
 
 // CheckEditable reports whether the numbers of a metric with rule r can be set. The
@@ -94,11 +94,19 @@ func (r Rule) CheckEditable(metric string) error {
 	return nil
 }
 
-// Validate tells why a visitor may not assert amount: [CodeReadOnlyMetric] or [CodeBadAmount].
+// WindowEnd returns when the window of a Window rule that contains now ends, in seconds
+// since the Unix epoch.
+func (r Rule) WindowEnd(now time.Time) int64 {
+	length := int64(r.Window / time.Second)
+	return (now.Unix()/length + 1) * length
+}
+
+// Validate reports whether a visitor may assert amount.
+// Errors: [CodeReadOnlyMetric], [CodeBadAmount].
 func (r Rule) Validate(amount int64) error {
 	switch {
 	case r.Kind == Presence:
-		return Errorf(CodeReadOnlyMetric, "this metric counts open connections; hold one with present= instead of writing")
+		return Errorf(CodeReadOnlyMetric, "this metric counts open connections; send present= on a connection instead of writing")
 	case r.Final() && amount != 1:
 		return Errorf(CodeBadAmount, "a contribution to this metric is 1 and cannot be taken back")
 	case amount < 0 || amount > r.Max:

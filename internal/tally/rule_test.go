@@ -3,13 +3,14 @@ package tally_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestRulesReadAndWrite(t *testing.T) {
+func TestParseRule(t *testing.T) {
 	for _, text := range []string{"toggle", "once", "presence", "amount:1", "amount:50", "window:30m0s", "window:24h0m0s"} {
 		rule, err := tally.ParseRule(text)
 		if err != nil || rule.String() != text {
@@ -24,7 +25,7 @@ func TestRulesReadAndWrite(t *testing.T) {
 	}
 }
 
-func TestWhatARuleAllows(t *testing.T) {
+func TestRule_Validate(t *testing.T) {
 	for _, c := range []struct {
 		metric string
 		amount int64
@@ -43,7 +44,7 @@ func TestWhatARuleAllows(t *testing.T) {
 	}
 }
 
-func TestVisitorsThatMayBe(t *testing.T) {
+func TestValidateVisitor(t *testing.T) {
 	for id, ok := range map[string]bool{
 		"12345678": true, "a_b-C9zz": true, strings.Repeat("x", 64): true,
 		"": false, "1234567": false, strings.Repeat("x", 65): false, "12345678 ": false, "1234567ü": false, "1234567+": false,
@@ -54,13 +55,26 @@ func TestVisitorsThatMayBe(t *testing.T) {
 	}
 }
 
-func TestVersionsOnlyGrow(t *testing.T) {
+func TestNextVersion(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		previous := rapid.Int64Range(0, 1<<52).Draw(t, "previous")
 		now := rapid.Int64Range(0, 1<<52).Draw(t, "now")
 		next := tally.NextVersion(previous, now)
 		if next <= previous || next < now || next != previous+1 && next != now {
-			t.Fatalf("after %d at %d comes %d", previous, now, next)
+			t.Fatalf("%d follows %d at %d", next, previous, now)
+		}
+	})
+}
+
+// Windows begin at whole multiples of their length, and contain the time asked for.
+func TestRule_WindowEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		length := rapid.Int64Range(1, 366*24*3600).Draw(t, "length")
+		now := rapid.Int64Range(0, 1<<33).Draw(t, "now")
+		rule := tally.Rule{Kind: tally.Window, Window: time.Duration(length) * time.Second}
+		end := rule.WindowEnd(time.Unix(now, 999_999_999))
+		if end%length != 0 || now >= end || now < end-length {
+			t.Fatalf("the window of %d s at %d ends at %d", length, now, end)
 		}
 	})
 }

@@ -10,43 +10,40 @@ import (
 )
 
 const (
-	// answerWithin is how long a write may take until it is answered, whatever
-	// the store does: the contract's 3 s less what the edge needs itself.
+	// answerWithin bounds the time to answer a write, whatever the store does: the
+	// contract's 3 s minus the time that the HTTP handler needs.
 	answerWithin = 2800 * time.Millisecond
-	// leastTime is what a write must have left when its batch begins. Less would
-	// give the whole batch too short a deadline.
+	// leastTime is the least time before the deadline of a write at which its round may
+	// begin. Less would give the whole round too short a deadline.
 	leastTime = 400 * time.Millisecond
 
-	// Bounds of what a lane sends to its store at once, and of what waits for it.
-	// What comes when the queue is full is refused as store_unavailable.
+	// Bounds of a round and of a lane's queue. A full queue refuses writes with
+	// store_unavailable.
 	maxBatchTopics = 256
 	maxQueued      = 1 << 16
-	// maxScan bounds how much of the queue is looked at to form a round, while
-	// those that submit wait.
+	// maxScan bounds the part of the queue that is scanned to form a round, while
+	// submitters wait.
 	maxScan = 4096
 )
 
 // MaxBatchWrites is the most writes that one [Batch] carries.
 const MaxBatchWrites = 512
 
-// ErrWouldCreate says that a write was left out because its topic does not exist
-// and the assertion may not create it.
+// ErrWouldCreate is the error of an assertion that may not create its topic, which does
+// not exist.
 var ErrWouldCreate = errors.New("the topic does not exist")
 
-// Assertion says what a visitor contributes to a topic from now on.
+// Assertion states what a visitor contributes to a topic from now on.
 type Assertion struct {
-	Topic   Topic
-	Visitor string
-	Amount  int64
-	// Client is where it comes from, for the journal and the blocked ranges; the zero
-	// Addr for one's own servers.
-	Client netip.Addr
-	// MayCreate says that the assertion may bring its topic into being.
-	MayCreate bool
+	Topic     Topic
+	Visitor   string
+	Amount    int64
+	Client    netip.Addr // for the journal and blocked ranges; the zero Addr for the owner's servers
+	MayCreate bool       // whether the assertion may create its topic
 }
 
-// Result answers an [Assertion]. Mine, Changed and Created are as of that write,
-// Change as of the end of its batch.
+// Result answers an [Assertion]. Mine, Changed and Created describe the assertion, Change
+// the state after its batch.
 type Result struct {
 	Change  Change
 	Mine    int64
@@ -54,27 +51,36 @@ type Result struct {
 	Created bool
 }
 
-// Service applies the rules of metrics and gathers the writes that are in flight
-// together into batches. It is safe for concurrent use.
+// ServiceStore is the part of a store that a [Service] uses.
+type ServiceStore interface {
+	Applier
+	Reader
+	Ranker
+	SecretSource
+	SettingsReader
+	MarkStore
+}
+
+// Service applies the rules of metrics and collects concurrent writes into batches. It is
+// safe for concurrent use.
 type Service struct {
-	store    Store
+	store    ServiceStore
 	catalog  *Catalog
-	identity atomic.Pointer[identity] // nil until the store told the secret
+	identity atomic.Pointer[identity] // nil until the store returned the secret
 	settings atomic.Pointer[settings] // nil until they were read
-	settingsReader
-	bySite  map[string]*atomic.Int64 // contributions that changed; fixed
-	writes  writeCounters
-	pending sync.Pool // of *pendingWrite that nobody waits for
+	reads    settingsReads
+	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
+	counters writeCounters
+	pending  sync.Pool // of *pendingWrite
 
 	mu    sync.Mutex
-	lanes map[string]*lane
+	lanes map[string]*lane // guarded by mu
 }
 
 // NewService returns a service over store for the topics of catalog.
-func NewService(store Store, catalog *Catalog) *Service {
+func NewService(store ServiceStore, catalog *Catalog) *Service {
 	s := &Service{store: store, catalog: catalog, lanes: map[string]*lane{}, bySite: map[string]*atomic.Int64{}}
-	s.settingsReader = settingsReader{reading: make(chan struct{}, 1)}
-	s.settingsReader.store, _ = store.(SettingsStore)
+	s.reads.active = make(chan struct{}, 1)
 	for _, site := range catalog.Sites() {
 		s.bySite[site] = &atomic.Int64{}
 	}
@@ -85,9 +91,8 @@ func NewService(store Store, catalog *Catalog) *Service {
 // Catalog returns the sites and metrics that the service knows.
 func (s *Service) Catalog() *Catalog { return s.catalog }
 
-// Assert makes an assertion and returns when the store has it, within 3 s. It
-// does not end early with ctx: an assertion that has begun is carried through.
-// Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
+// Assert makes an assertion and returns when the store has it, within 3 s. It continues
+// after ctx ends. Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
 // [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
@@ -105,16 +110,16 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	}
 	write := s.pending.Get().(*pendingWrite)
 	defer s.pending.Put(write)
-	if err := s.carryThrough(ctx, id, a, write); err != nil {
+	if err := s.assert(ctx, id, a, write); err != nil {
 		if AsError(err).Code == CodeStoreUnavailable {
-			s.writes.failed.Add(1)
+			s.counters.failed.Add(1)
 		}
 		return Result{}, err
 	}
 	if write.write.WouldCreate {
 		return Result{}, ErrWouldCreate
 	}
-	s.writes.acknowledged.Add(1)
+	s.counters.acknowledged.Add(1)
 	if write.write.Changed {
 		s.bySite[a.Topic.Site()].Add(1)
 	}
@@ -126,27 +131,27 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	}, nil
 }
 
-// carryThrough sends the assertion until the store takes it, under settings that are
-// current there, or answerWithin is over.
-func (s *Service) carryThrough(ctx context.Context, id *identity, a Assertion, write *pendingWrite) error {
+// assert sends the assertion until the store takes it, under settings that are current in
+// the store, or answerWithin is over.
+func (s *Service) assert(ctx context.Context, id *identity, a Assertion, write *pendingWrite) error {
 	deadline := time.Now().Add(answerWithin)
 	current := s.settings.Load()
-	if current != nil && current.aliases[a.Topic].mark == "" { // no other read, no timer
-		if err := current.blocks(id, a.Client, a.Visitor); err != nil {
+	if current != nil && current.aliases[a.Topic].mark == "" { // the common case, without a timer
+		if err := current.checkBlocks(id, a.Client, a.Visitor); err != nil {
 			return err
 		}
 		err := s.send(id, a, write, id.member(a.Topic, a.Visitor), "", deadline)
 		if _, refused := err.(*MarkError); !refused { // stores do not wrap it
 			return err
 		}
-		return s.carryThroughMarks(ctx, id, a, write, deadline, err)
+		return s.assertMarked(ctx, id, a, write, deadline, err)
 	}
-	return s.carryThroughMarks(ctx, id, a, write, deadline, nil)
+	return s.assertMarked(ctx, id, a, write, deadline, nil)
 }
 
-// carryThroughMarks is carryThrough for a topic with aliases, or one that refused the
-// assertion with a [MarkError], and for an instance that has no settings yet.
-func (s *Service) carryThroughMarks(ctx context.Context, id *identity, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
+// assertMarked is assert for a topic with aliases, for one that refused the assertion with
+// a [MarkError], and for an instance that has no settings yet.
+func (s *Service) assertMarked(ctx context.Context, id *identity, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
 	var current *settings
 	var marked *MarkError
 	errors.As(refused, &marked)
@@ -156,7 +161,7 @@ func (s *Service) carryThroughMarks(ctx context.Context, id *identity, a Asserti
 	for {
 		var err error
 		if marked != nil {
-			current, err = s.catchUp(ctx, a.Topic, s.begun.Load(), marked.Mark, pause)
+			current, err = s.catchUp(ctx, a.Topic, s.reads.begun.Load(), marked.Mark, pause)
 			pause *= 2
 		} else {
 			current, err = s.currentSettings(ctx)
@@ -164,7 +169,7 @@ func (s *Service) carryThroughMarks(ctx context.Context, id *identity, a Asserti
 		if err != nil {
 			return err
 		}
-		if err := current.blocks(id, a.Client, a.Visitor); err != nil {
+		if err := current.checkBlocks(id, a.Client, a.Visitor); err != nil {
 			return err
 		}
 		aliases := current.aliases[a.Topic]
@@ -179,9 +184,9 @@ func (s *Service) carryThroughMarks(ctx context.Context, id *identity, a Asserti
 	}
 }
 
-// send has one lane apply the assertion, and waits for the answer, which is in write.
+// send passes the assertion to its lane and waits for the answer, which is in write.
 func (s *Service) send(id *identity, a Assertion, write *pendingWrite, member Member, mark string, deadline time.Time) error {
-	write.begin(a.Topic, mark, deadline, Write{
+	write.reset(a.Topic, mark, deadline, Write{
 		Member:    member,
 		Source:    id.source(a.Client),
 		Amount:    a.Amount,
@@ -192,8 +197,8 @@ func (s *Service) send(id *identity, a Assertion, write *pendingWrite, member Me
 	return write.err
 }
 
-// member returns the visitor's member of topic: that of an alias if the visitor
-// contributed under it.
+// member returns the visitor's member of topic, or the one under an alias if the visitor
+// contributed under that.
 func (s *Service) member(ctx context.Context, id *identity, aliases []Topic, topic Topic, visitor string) (Member, error) {
 	own := id.member(topic, visitor)
 	if len(aliases) == 0 {
@@ -214,18 +219,19 @@ func (s *Service) member(ctx context.Context, id *identity, aliases []Topic, top
 	return own, nil
 }
 
-// ChangesBySite returns how many contributions to each site changed through this service.
+// ChangesBySite returns the number of contributions to each site that changed through this
+// service.
 func (s *Service) ChangesBySite() map[string]int64 {
-	changed := make(map[string]int64, len(s.bySite))
+	changes := make(map[string]int64, len(s.bySite))
 	for site, n := range s.bySite {
-		changed[site] = n.Load()
+		changes[site] = n.Load()
 	}
-	return changed
+	return changes
 }
 
-// Read returns the state of each topic in the order asked and, where visitor is
-// not empty, that visitor's contributions. Each reading has its own error.
-// Errors: [CodeBadVisitor], [CodeStoreUnavailable] for all.
+// Read returns the states of topics in their order and, unless visitor is empty, that
+// visitor's contributions. Each reading has its own error; those for all are
+// [CodeBadVisitor] and [CodeStoreUnavailable].
 func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -233,7 +239,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	for i, topic := range topics {
 		queries[i].Topic = topic
 	}
-	var topicOf []int // index in topics of each query after the first len(topics), which are for aliases
+	var aliasOf []int // for each query of an alias, which follow those of topics: index in topics
 	if visitor != "" {
 		if err := ValidateVisitor(visitor); err != nil {
 			return nil, err
@@ -250,13 +256,13 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 			queries[i].Member = id.member(topic, visitor)
 			for _, alias := range current.aliases[topic].topics {
 				queries = append(queries, Query{Topic: topic, Member: id.member(alias, visitor)})
-				topicOf = append(topicOf, i)
+				aliasOf = append(aliasOf, i)
 			}
 		}
 	}
 	readings := s.store.Read(ctx, queries)
 	for i, alias := range readings[len(topics):] {
-		if own := &readings[topicOf[i]]; alias.Err == nil {
+		if own := &readings[aliasOf[i]]; alias.Err == nil {
 			own.Mine = max(own.Mine, alias.Mine)
 		}
 	}
@@ -274,9 +280,8 @@ func (s *Service) Top(ctx context.Context, site, metric string, limit int) ([]Ch
 	return s.store.Top(ctx, site, metric, limit)
 }
 
-// DerivedVisitor returns an id for a client that named no visitor: the same for
-// the same address and user agent, for metrics whose contributions are final
-// only within a day. Errors: [CodeStoreUnavailable].
+// DerivedVisitor returns an id for a client that sends none: the same for the same address
+// and user agent, and for final metrics only within a day. Errors: [CodeStoreUnavailable].
 func (s *Service) DerivedVisitor(client netip.Addr, agent string, topic Topic) (string, error) {
 	id, err := s.identify()
 	if err != nil {
@@ -285,7 +290,7 @@ func (s *Service) DerivedVisitor(client netip.Addr, agent string, topic Topic) (
 	return id.derived(client, agent, s.catalog.Rule(topic), time.Now()), nil
 }
 
-// identify returns the identity under the secret that the store keeps.
+// identify returns the identity of the store's secret.
 func (s *Service) identify() (*identity, error) {
 	secret, err := s.store.Secret()
 	if err != nil {
@@ -299,14 +304,14 @@ func (s *Service) identify() (*identity, error) {
 	return id, nil
 }
 
-// lane returns the queue of the node on which topic lives.
+// lane returns the queue of the node that stores topic.
 func (s *Service) lane(topic Topic) *lane {
 	name := s.store.Lane(topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lanes[name]
 	if l == nil {
-		l = &lane{store: s.store, writes: &s.writes}
+		l = &lane{store: s.store, counters: &s.counters}
 		s.lanes[name] = l
 	}
 	return l

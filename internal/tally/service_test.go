@@ -17,21 +17,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// slowStore takes a given time for each call of Apply, or until its deadline. It
-// stands for a store at its worst; stores at their best are tested by the suite
-// that real ones pass.
+// slowStore is a store whose Apply takes a given time, or until its deadline. The
+// conformance suite tests the service's use of real stores.
 type slowStore struct {
-	tally.Store
+	tally.ServiceStore
 	secret []byte
 
 	mu      sync.Mutex
-	takes   time.Duration
-	sizes   [][]int // of each call, the writes of each batch
+	delay   time.Duration // of Apply
+	sizes   [][]int       // for each call, the number of writes of each batch
 	members map[tally.Topic][]tally.Member
 }
 
-func newSlowStore(takes time.Duration) *slowStore {
-	return &slowStore{secret: []byte("0123456789abcdef"), takes: takes, members: map[tally.Topic][]tally.Member{}}
+func newSlowStore(delay time.Duration) *slowStore {
+	return &slowStore{secret: []byte("0123456789abcdef"), delay: delay, members: map[tally.Topic][]tally.Member{}}
 }
 
 func (s *slowStore) Secret() ([]byte, error) {
@@ -41,15 +40,17 @@ func (s *slowStore) Secret() ([]byte, error) {
 	return s.secret, nil
 }
 
+func (s *slowStore) Settings(context.Context) (map[string]string, error) { return nil, nil }
+
 func (s *slowStore) Lane(topic tally.Topic) string { return topic.Site() }
 
 func (s *slowStore) Apply(ctx context.Context, batches []tally.Batch) {
 	s.mu.Lock()
-	takes := s.takes
+	delay := s.delay
 	s.mu.Unlock()
 	var err error
 	select {
-	case <-time.After(takes):
+	case <-time.After(delay):
 	case <-ctx.Done():
 		err = tally.Unavailable(ctx.Err())
 	}
@@ -72,7 +73,7 @@ func (s *slowStore) Apply(ctx context.Context, batches []tally.Batch) {
 	s.sizes = append(s.sizes, sizes)
 }
 
-func newService(store tally.Store) *tally.Service {
+func newService(store tally.ServiceStore) *tally.Service {
 	return tally.NewService(store, tally.NewCatalog([]string{"blog"}, tally.DefaultMetrics()))
 }
 
@@ -84,7 +85,7 @@ func like(service *tally.Service, text, visitor string) (tally.Result, error) {
 	return service.Assert(context.Background(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: 1, MayCreate: true})
 }
 
-func TestWritesInFlightTogetherShareABatch(t *testing.T) {
+func TestService_Batches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSlowStore(10 * time.Millisecond)
 		service := newService(store)
@@ -96,7 +97,7 @@ func TestWritesInFlightTogetherShareABatch(t *testing.T) {
 				}
 			})
 			if i == 0 {
-				synctest.Wait() // the first is under way, alone
+				synctest.Wait() // until the first round has begun
 			}
 		}
 		writers.Wait()
@@ -106,7 +107,7 @@ func TestWritesInFlightTogetherShareABatch(t *testing.T) {
 	})
 }
 
-func TestManyTopicsAreDividedAmongRounds(t *testing.T) {
+func TestService_ManyTopics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSlowStore(10 * time.Millisecond)
 		service := newService(store)
@@ -122,7 +123,7 @@ func TestManyTopicsAreDividedAmongRounds(t *testing.T) {
 		written := 0
 		for _, sizes := range store.sizes {
 			if len(sizes) > 256 {
-				t.Errorf("a round of %d topics", len(sizes))
+				t.Errorf("a round has %d topics", len(sizes))
 			}
 			written += len(sizes)
 		}
@@ -132,7 +133,7 @@ func TestManyTopicsAreDividedAmongRounds(t *testing.T) {
 	})
 }
 
-func TestHungStoreIsAnsweredForWithinThreeSeconds(t *testing.T) {
+func TestService_HungStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSlowStore(time.Hour)
 		service := newService(store)
@@ -152,15 +153,15 @@ func TestHungStoreIsAnsweredForWithinThreeSeconds(t *testing.T) {
 		}
 		writers.Wait()
 		store.mu.Lock()
-		store.takes = 0
+		store.delay = 0
 		store.mu.Unlock()
 		if _, err := like(service, "blog/likes/a", "visitor-after"); err != nil {
-			t.Errorf("after the store woke: %v", err)
+			t.Errorf("after the store resumed: %v", err)
 		}
 	})
 }
 
-func TestHungNodeDoesNotStopTheOthers(t *testing.T) {
+func TestService_HungNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSlowStore(time.Hour)
 		service := newService(store)
@@ -168,7 +169,7 @@ func TestHungNodeDoesNotStopTheOthers(t *testing.T) {
 		writers.Go(func() { _, _ = like(service, "blog/likes/a", "visitor-1") })
 		synctest.Wait()
 		store.mu.Lock()
-		store.takes = 0
+		store.delay = 0
 		store.mu.Unlock()
 		began := time.Now()
 		if _, err := like(service, "default/likes/a", "visitor-1"); err != nil || time.Since(began) > time.Millisecond {
@@ -178,7 +179,7 @@ func TestHungNodeDoesNotStopTheOthers(t *testing.T) {
 	})
 }
 
-func TestMembersAreTheirTopicsAlone(t *testing.T) {
+func TestService_MembersByTopic(t *testing.T) {
 	store := newSlowStore(0)
 	service := newService(store)
 	for _, text := range []string{"blog/likes/a", "blog/likes/b", "blog/heart/a", "default/likes/a"} {
@@ -195,14 +196,14 @@ func TestMembersAreTheirTopicsAlone(t *testing.T) {
 		}
 		for _, m := range members[:2] {
 			if seen[m] || m == 0 {
-				t.Errorf("%s: member %x is known from another topic", topic, m)
+				t.Errorf("%s: member %x is that of another topic", topic, m)
 			}
 			seen[m] = true
 		}
 	}
 }
 
-func TestNothingIsWrittenBeforeTheSecretIsKnown(t *testing.T) {
+func TestService_NoSecret(t *testing.T) {
 	store := newSlowStore(0)
 	store.secret = nil
 	service := newService(store)
@@ -210,11 +211,11 @@ func TestNothingIsWrittenBeforeTheSecretIsKnown(t *testing.T) {
 		t.Errorf("like: %v", err)
 	}
 	if len(store.sizes) != 0 {
-		t.Error("something was written")
+		t.Error("the service wrote without a secret")
 	}
 }
 
-func TestDerivedVisitors(t *testing.T) {
+func TestService_DerivedVisitor(t *testing.T) {
 	service := newService(newSlowStore(0))
 	derive := func(address, agent, text string) string {
 		t.Helper()
@@ -233,13 +234,13 @@ func TestDerivedVisitors(t *testing.T) {
 	}
 	base := derive("192.0.2.1", "curl", "blog/likes/a")
 	if base != derive("192.0.2.1", "curl", "blog/likes/b") {
-		t.Error("the same client is two visitors")
+		t.Error("one client has two visitors")
 	}
 	for _, other := range []string{
 		derive("192.0.2.2", "curl", "blog/likes/a"), derive("192.0.2.1", "wget", "blog/likes/a"), derive("192.0.2.1", "curl", "blog/visitors/a"),
 	} {
 		if other == base {
-			t.Error("two clients are one visitor")
+			t.Error("two clients have the same visitor")
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// Names of the entries of [Ledger]'s register that a [Service] follows. The rest of a
-// name is a topic, an address range, or the keyed hash of a visitor.
+// Prefixes of the settings that a [Service] follows. The rest of a name is a topic, an
+// address range, or the keyed hash of a visitor.
 const (
 	aliasPrefix        = "former "
 	aliasMarkPrefix    = "alias mark "
@@ -22,15 +22,15 @@ const (
 	blockVisitorPrefix = "block visitor "
 )
 
-// ClaimPrefix begins the names of the entries that [ClaimSetting] returns.
+// ClaimPrefix begins the names that [ClaimSetting] returns.
 const ClaimPrefix = "claim "
 
-// ClaimSetting returns the name of the entry that reserves topic for one merge or rename.
-// While it is set and the topic is frozen, contributions wait, see [IsFrozen].
+// ClaimSetting returns the name of the setting that reserves topic for one merge or rename.
+// While it is set and the topic is frozen, contributions wait, see [FrozenMark].
 func ClaimSetting(topic Topic) string { return ClaimPrefix + topic.String() }
 
-// AliasSetting returns the entry that lists the aliases of topic: the names under which
-// some of its contributions were made.
+// AliasSetting returns the setting that lists the aliases of topic: its former names, under
+// which some of its contributions were made.
 func AliasSetting(topic Topic, aliases []Topic) (name, value string) {
 	names := make([]string, len(aliases))
 	for i, alias := range aliases {
@@ -40,26 +40,26 @@ func AliasSetting(topic Topic, aliases []Topic) (name, value string) {
 	return aliasPrefix + topic.String(), string(text)
 }
 
-// BlockRangeSetting and BlockVisitorEntry return the name of the entry that blocks an
-// address range or a visitor; its value is the reason. The store does not learn the
-// visitor's id.
+// BlockRangeSetting returns the name of the setting that blocks an address range; its value
+// is the reason.
 func BlockRangeSetting(addresses netip.Prefix) string { return blockRangePrefix + addresses.String() }
 
-// BlockVisitorSetting is described at [BlockRangeSetting].
+// BlockVisitorSetting returns the name of the setting that blocks a visitor, whose id it does
+// not contain; its value is the reason.
 func BlockVisitorSetting(secret []byte, visitor string) string {
-	return newIdentity(secret).blockEntry(visitor)
+	return newIdentity(secret).blockSetting(visitor)
 }
 
-func (id *identity) blockEntry(visitor string) string {
+func (id *identity) blockSetting(visitor string) string {
 	sum := id.sum("blocked", visitor)
 	return blockVisitorPrefix + hex.EncodeToString(sum[:8])
 }
 
-// Blocks returns the entries of register that block somebody: the target, as
-// "range 203.0.113.0/24" or "visitor 0123456789abcdef", and the reason.
-func Blocks(register map[string]string) map[string]string {
+// Blocks returns the blocks in stored settings: the reason for each target, such as
+// "range 203.0.113.0/24" or "visitor 0123456789abcdef".
+func Blocks(stored map[string]string) map[string]string {
 	blocks := map[string]string{}
-	for name, value := range register {
+	for name, value := range stored {
 		if target, ok := strings.CutPrefix(name, "block "); ok {
 			blocks[target] = value
 		}
@@ -67,38 +67,37 @@ func Blocks(register map[string]string) map[string]string {
 	return blocks
 }
 
-// settings are the register's entries that concern contributions, parsed. They do not
-// change once made.
+// settings are the stored settings that affect contributions, parsed. They are immutable.
 type settings struct {
 	aliases  map[Topic]aliasList
-	ranges   []netip.Prefix
-	visitors map[string]bool // names of entries
-	claimed  map[string]bool // names of entries
+	ranges   []netip.Prefix  // blocked
+	visitors map[string]bool // blocked: names of settings
+	claimed  map[string]bool // names of settings
 }
 
-// aliasList is the aliases of one topic and the mark that the topic has in the store
-// once contributions may be stored under them, see [AliasMark].
+// aliasList is the aliases of one topic and the mark that the topic has in the store if
+// it may contain contributions under them, see [AliasMark].
 type aliasList struct {
 	topics []Topic
 	mark   string
 }
 
-// UseSettings replaces the settings of the service with those in register; it ignores
-// entries of other names. It returns an error that names each entry which cannot be
-// parsed, and follows the others.
-func (s *Service) UseSettings(register map[string]string) error {
-	parsed, err := parseSettings(register)
+// UseSettings replaces the settings that the service follows; it ignores names that it does
+// not know. It returns an error that names each setting which cannot be parsed, and
+// follows the others.
+func (s *Service) UseSettings(stored map[string]string) error {
+	parsed, err := parseSettings(stored)
 	s.settings.Store(parsed)
 	return err
 }
 
-func parseSettings(register map[string]string) (parsed *settings, err error) {
+func parseSettings(stored map[string]string) (parsed *settings, err error) {
 	parsed = &settings{aliases: map[Topic]aliasList{}, visitors: map[string]bool{}, claimed: map[string]bool{}}
-	for _, name := range slices.Sorted(maps.Keys(register)) { // so that the error is the same each time
+	for _, name := range slices.Sorted(maps.Keys(stored)) { // so that the error is the same each time
 		var invalid error
 		switch {
 		case strings.HasPrefix(name, aliasPrefix):
-			invalid = parsed.addAliases(name[len(aliasPrefix):], register)
+			invalid = parsed.addAliases(name[len(aliasPrefix):], stored)
 		case strings.HasPrefix(name, blockRangePrefix):
 			var addresses netip.Prefix
 			if addresses, invalid = netip.ParsePrefix(name[len(blockRangePrefix):]); invalid == nil {
@@ -110,19 +109,19 @@ func parseSettings(register map[string]string) (parsed *settings, err error) {
 			parsed.claimed[name] = true
 		}
 		if invalid != nil {
-			err = errors.Join(err, fmt.Errorf("register entry %q: %w", name, invalid))
+			err = errors.Join(err, fmt.Errorf("setting %q: %w", name, invalid))
 		}
 	}
 	return parsed, err
 }
 
-func (s *settings) addAliases(name string, register map[string]string) error {
+func (s *settings) addAliases(name string, stored map[string]string) error {
 	topic, err := ParseTopic(name)
 	if err != nil {
 		return err
 	}
-	topics, err := ParseAliases(register[aliasPrefix+name])
-	s.aliases[topic] = aliasList{topics: topics, mark: AliasMark(register, topic)}
+	topics, err := ParseAliases(stored[aliasPrefix+name])
+	s.aliases[topic] = aliasList{topics: topics, mark: AliasMark(stored, topic)}
 	return err
 }
 
@@ -146,11 +145,12 @@ func ParseAliases(value string) (aliases []Topic, err error) {
 	return aliases, nil
 }
 
-// blocks reports whether a client may not contribute. Errors: [CodeBlocked].
-func (s *settings) blocks(id *identity, client netip.Addr, visitor string) error {
+// checkBlocks returns an error if the client or the visitor is blocked.
+// Errors: [CodeBlocked].
+func (s *settings) checkBlocks(id *identity, client netip.Addr, visitor string) error {
 	blocked := client.IsValid() && slices.ContainsFunc(s.ranges, func(p netip.Prefix) bool { return p.Contains(client) })
 	if !blocked && len(s.visitors) > 0 {
-		blocked = s.visitors[id.blockEntry(visitor)]
+		blocked = s.visitors[id.blockSetting(visitor)]
 	}
 	if blocked {
 		return Errorf(CodeBlocked, "contributions from here are not accepted")
@@ -158,8 +158,8 @@ func (s *settings) blocks(id *identity, client netip.Addr, visitor string) error
 	return nil
 }
 
-// Aliases returns the names under which some contributions of topic were made, beside
-// its own.
+// Aliases returns the former names of topic under which some of its contributions were
+// made.
 func (s *Service) Aliases(topic Topic) []Topic {
 	if current := s.settings.Load(); current != nil {
 		return slices.Clone(current.aliases[topic].topics)
@@ -167,63 +167,48 @@ func (s *Service) Aliases(topic Topic) []Topic {
 	return nil
 }
 
-// SettingsStore is the part of a store that a [Service] follows its settings from. A
-// store without it has no settings.
-type SettingsStore interface {
-	Settings(ctx context.Context) (map[string]string, error)
-	SwapMark(ctx context.Context, topic Topic, from, to string) (current string, err error)
+// settingsReads serialises the reads of a service's settings.
+type settingsReads struct {
+	active chan struct{} // holds one during a read
+	begun  atomic.Int64  // reads that began
+	last   atomic.Int64  // number of the last that succeeded
 }
 
-// settingsReader reads the settings of a service, one read at a time.
-type settingsReader struct {
-	store   SettingsStore
-	reading chan struct{} // holds one while a read is under way
-	begun   atomic.Int64  // reads that began
-	read    atomic.Int64  // number of the last that succeeded
-}
-
-// LoadSettings reads the register, and makes the service follow it. The register is
-// that of a read which began after the call. invalid names the entries that cannot be
-// parsed. Errors: [CodeStoreUnavailable].
-func (s *Service) LoadSettings(ctx context.Context) (register map[string]string, invalid, err error) {
-	r := &s.settingsReader
-	if r.store == nil {
-		return nil, s.UseSettings(nil), nil
-	}
-	if err := r.acquire(ctx); err != nil {
-		return nil, nil, err
-	}
-	defer r.release()
-	return s.readSettings(ctx)
-}
-
-// acquire waits until no other read is under way.
-func (r *settingsReader) acquire(ctx context.Context) error {
+// lock waits until no other read is active.
+func (r *settingsReads) lock(ctx context.Context) error {
 	select {
-	case r.reading <- struct{}{}:
+	case r.active <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return Unavailable(ctx.Err())
 	}
 }
 
-func (r *settingsReader) release() { <-r.reading }
+func (r *settingsReads) unlock() { <-r.active }
 
-// readSettings is [Service.LoadSettings] for a caller that acquired the reader.
-func (s *Service) readSettings(ctx context.Context) (register map[string]string, invalid, err error) {
-	r := &s.settingsReader
-	number := r.begun.Add(1)
-	if register, err = r.store.Settings(ctx); err != nil {
+// LoadSettings reads the settings after the call began, follows them, and returns them.
+// invalid names those that cannot be parsed. Errors: [CodeStoreUnavailable].
+func (s *Service) LoadSettings(ctx context.Context) (stored map[string]string, invalid, err error) {
+	if err := s.reads.lock(ctx); err != nil {
 		return nil, nil, err
 	}
-	invalid = s.UseSettings(register)
-	r.read.Store(number)
-	return register, invalid, nil
+	defer s.reads.unlock()
+	return s.loadLocked(ctx)
 }
 
-// currentSettings returns the settings, and reads them where that was never done: an
-// instance that has just started accepts nothing before it knows whom the owner blocked
-// and which topics were renamed.
+// loadLocked is [Service.LoadSettings] for a caller that holds the lock of reads.
+func (s *Service) loadLocked(ctx context.Context) (stored map[string]string, invalid, err error) {
+	number := s.reads.begun.Add(1)
+	if stored, err = s.store.Settings(ctx); err != nil {
+		return nil, nil, err
+	}
+	invalid = s.UseSettings(stored)
+	s.reads.last.Store(number)
+	return stored, invalid, nil
+}
+
+// currentSettings returns the settings. It reads them if no read succeeded yet: an instance
+// accepts no contribution before it knows blocks and aliases.
 func (s *Service) currentSettings(ctx context.Context) (*settings, error) {
 	if current := s.settings.Load(); current != nil {
 		return current, nil
@@ -231,23 +216,16 @@ func (s *Service) currentSettings(ctx context.Context) (*settings, error) {
 	return s.settingsSince(ctx, 0)
 }
 
-// settingsSince returns settings of a read that began after begun reads had begun. Of
-// many that wait for one, one reads.
+// settingsSince returns settings of a read that began after the first begun reads. One of
+// many callers reads for all.
 func (s *Service) settingsSince(ctx context.Context, begun int64) (*settings, error) {
-	r := &s.settingsReader
-	if r.store == nil {
-		if s.settings.Load() == nil {
-			s.settings.CompareAndSwap(nil, &settings{})
-		}
-		return s.settings.Load(), nil
-	}
-	if err := r.acquire(ctx); err != nil {
+	if err := s.reads.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer r.release()
-	if r.read.Load() <= begun {
-		// The owner service logs entries that cannot be parsed.
-		if _, _, err := s.readSettings(ctx); err != nil {
+	defer s.reads.unlock()
+	if s.reads.last.Load() <= begun {
+		// The owner service logs settings that cannot be parsed.
+		if _, _, err := s.loadLocked(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -17,11 +17,11 @@ func mustTopic(t *testing.T, text string) tally.Topic {
 	return topic
 }
 
-// serviceWith returns a service that follows the settings in register, and the error of
-// those that cannot be parsed.
-func serviceWith(register map[string]string) (*tally.Service, error) {
+// serviceWith returns a service that follows the stored settings, and the error of those
+// that cannot be parsed.
+func serviceWith(stored map[string]string) (*tally.Service, error) {
 	service := newService(newSlowStore(0))
-	return service, service.UseSettings(register)
+	return service, service.UseSettings(stored)
 }
 
 func codeOf(err error) tally.Code {
@@ -43,12 +43,12 @@ func assertFrom(t *testing.T, service *tally.Service, visitor, client string) ta
 
 func TestService_Blocks(t *testing.T) {
 	secret := []byte("0123456789abcdef")
-	register := map[string]string{
+	stored := map[string]string{
 		tally.BlockRangeSetting(netip.MustParsePrefix("203.0.113.0/24")): "robots",
 		tally.BlockRangeSetting(netip.MustParsePrefix("2001:db8::/32")):  "robots",
 		tally.BlockVisitorSetting(secret, "someone-1"):                   "a robot",
 	}
-	service, err := serviceWith(register)
+	service, err := serviceWith(stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,30 +59,30 @@ func TestService_Blocks(t *testing.T) {
 		{"someone-2", "203.0.113.255", tally.CodeBlocked},
 		{"someone-2", "203.0.114.0", ""},
 		{"someone-2", "2001:db8:ffff::1", tally.CodeBlocked},
-		{"someone-2", "", ""}, // an own server
+		{"someone-2", "", ""}, // one of the owner's servers
 		{"someone-1", "192.0.2.1", tally.CodeBlocked},
 		{"someone-1", "", tally.CodeBlocked},
 		{"someone-11", "192.0.2.1", ""},
 	} {
 		if got := assertFrom(t, service, try.visitor, try.client); got != try.want {
-			t.Errorf("%s from %q is told %q, want %q", try.visitor, try.client, got, try.want)
+			t.Errorf("%s from %q: %q, want %q", try.visitor, try.client, got, try.want)
 		}
 	}
-	blocks := tally.Blocks(register)
+	blocks := tally.Blocks(stored)
 	if len(blocks) != 3 || blocks["range 203.0.113.0/24"] != "robots" {
 		t.Errorf("blocks: %v", blocks)
 	}
-	for name := range register {
+	for name := range stored {
 		if strings.Contains(name, "someone") {
-			t.Errorf("the register tells who is blocked: %q", name)
+			t.Errorf("the name of a setting contains a visitor: %q", name)
 		}
 	}
 	if err := service.UseSettings(nil); err != nil || assertFrom(t, service, "someone-1", "203.0.113.1") != "" {
-		t.Errorf("settings that were removed are followed (%v)", err)
+		t.Errorf("removed settings are in use (%v)", err)
 	}
 }
 
-// One entry that cannot be parsed does not keep the service from following the others.
+// The service follows the valid settings beside invalid ones.
 func TestService_InvalidSettings(t *testing.T) {
 	name, value := tally.AliasSetting(mustTopic(t, "blog/likes/new"), []tally.Topic{mustTopic(t, "blog/likes/old")})
 	service, err := serviceWith(map[string]string{
@@ -94,7 +94,7 @@ func TestService_InvalidSettings(t *testing.T) {
 		name: value,
 	})
 	if err == nil {
-		t.Fatal("no error names the entries that cannot be parsed")
+		t.Fatal("no error names the invalid settings")
 	}
 	for _, name := range []string{"203.0.113.0", "former nothing", "likes/x", "likes/y"} {
 		if !strings.Contains(err.Error(), name) {
@@ -102,7 +102,7 @@ func TestService_InvalidSettings(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "merging") {
-		t.Errorf("an entry of another kind is named: %v", err)
+		t.Errorf("a setting of another kind is named: %v", err)
 	}
 	if got := service.Aliases(mustTopic(t, "blog/likes/new")); len(got) != 1 || got[0] != mustTopic(t, "blog/likes/old") {
 		t.Errorf("aliases: %v", got)

@@ -15,23 +15,22 @@ const (
 	maxNameBytes = 32
 )
 
-// reservedSites would hide calls of the HTTP interface if sites bore their names.
+// reservedSites are path segments of the HTTP interface, which a site's name would hide.
 var reservedSites = map[string]bool{
 	"counts": true, "stream": true, "ws": true, "top": true, "admin": true,
 }
 
 // Topic names one count: site, metric and key. Topics are comparable, and two
-// that name the same count are equal. The zero value names nothing.
+// that name the same count are equal. The zero Topic names none.
 type Topic struct {
 	text     string // site/metric/key
 	metricAt uint8  // where the metric begins in text
 	keyAt    uint8  // where the key begins in text
 }
 
-// ParseTopic reads "site/metric/key". The key is normalised to NFC and loses one
-// trailing slash before it is measured. It is an [CodeBadTopic] error when a part
-// does not have the form that the contract gives it; whether site and metric
-// exist is for a [Catalog] to say.
+// ParseTopic parses "site/metric/key". It normalises the key to NFC and drops one trailing
+// slash. It does not check whether site and metric exist, see [Catalog.Resolve].
+// Errors: [CodeBadTopic].
 func ParseTopic(text string) (Topic, error) {
 	site, rest, ok := strings.Cut(text, "/")
 	metric, key, ok2 := strings.Cut(rest, "/")
@@ -41,7 +40,7 @@ func ParseTopic(text string) (Topic, error) {
 	return NewTopic(site, metric, key)
 }
 
-// NewTopic is [ParseTopic] for parts that are known apart.
+// NewTopic is [ParseTopic] for separate parts.
 func NewTopic(site, metric, key string) (Topic, error) {
 	if !ValidSite(site) {
 		return Topic{}, Errorf(CodeBadTopic, "a site's name is 1 to 32 of a-z, 0-9 and -, does not begin with -, and is none of counts, stream, ws, top, admin")
@@ -60,7 +59,7 @@ func NewTopic(site, metric, key string) (Topic, error) {
 	}, nil
 }
 
-// ValidSite tells whether name may be the name of a site.
+// ValidSite reports whether name may be the name of a site.
 func ValidSite(name string) bool {
 	if name == "" || len(name) > maxNameBytes || name[0] == '-' || reservedSites[name] {
 		return false
@@ -73,7 +72,7 @@ func ValidSite(name string) bool {
 	return true
 }
 
-// ValidMetric tells whether name may be the name of a metric.
+// ValidMetric reports whether name may be the name of a metric.
 func ValidMetric(name string) bool {
 	if name == "" || len(name) > maxNameBytes || name[0] < 'a' || name[0] > 'z' {
 		return false
@@ -86,10 +85,10 @@ func ValidMetric(name string) bool {
 	return true
 }
 
-// normalKey returns the form in which key is stored and compared.
+// normalKey returns the form of key that is stored and compared.
 func normalKey(key string) (string, error) {
-	// Four times the limit is the most that normalising may shrink (three, by
-	// Unicode's stability policy for NFC); longer input is not worth reading.
+	// NFC shrinks a text to a third at most, by Unicode's stability policy, so that longer
+	// input cannot become a valid key.
 	if len(key) > 4*MaxKeyBytes {
 		return "", Errorf(CodeBadTopic, "a key is at most %d bytes long", MaxKeyBytes)
 	}

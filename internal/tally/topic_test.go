@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestTopicsThatAreValid(t *testing.T) {
+func TestParseTopic(t *testing.T) {
 	for text, want := range map[string]string{
 		"blog/likes/hello":                             "blog/likes/hello",
 		"blog/likes/a/b/c":                             "blog/likes/a/b/c",
@@ -37,7 +37,7 @@ func TestTopicsThatAreValid(t *testing.T) {
 	}
 }
 
-func TestTopicsThatAreNot(t *testing.T) {
+func TestParseTopic_Invalid(t *testing.T) {
 	for _, text := range []string{
 		"", "/", "//", "blog", "blog/likes", "blog/likes/", "blog/likes//", "blog/likes/a//b", "blog/likes//a",
 		"blog/likes/.", "blog/likes/..", "blog/likes/a/../b", "blog/likes/a/./b",
@@ -56,7 +56,7 @@ func TestTopicsThatAreNot(t *testing.T) {
 	}
 }
 
-func TestCatalogKnowsWhatExists(t *testing.T) {
+func TestCatalog_Resolve(t *testing.T) {
 	catalog := tally.NewCatalog([]string{"blog"}, tally.DefaultMetrics())
 	for text, want := range map[string]tally.Code{
 		"blog/likes/a": "", "default/claps/a": "",
@@ -70,7 +70,7 @@ func TestCatalogKnowsWhatExists(t *testing.T) {
 	}
 }
 
-// Whatever is read as a topic is its own normal form, and survives a frame.
+// Every topic that is parsed is its own normal form, and survives a frame.
 func FuzzParseTopic(f *testing.F) {
 	for _, seed := range []string{"blog/likes/hello", "b/l/a/../b", "b/l/u\u0308/", "b/l/%2F", "b/l/\"\\", "b/l/\u2028", "a/b/\xff", "b/l/\u1100\u1161"} {
 		f.Add(seed)
@@ -91,7 +91,7 @@ func FuzzParseTopic(f *testing.F) {
 		frame := tally.AppendFrame(nil, want)
 		var decoded struct{ Topic string }
 		if err := json.Unmarshal(frame, &decoded); err != nil || decoded.Topic != topic.String() {
-			t.Fatalf("frame %s reads as %q (%v)", frame, decoded.Topic, err)
+			t.Fatalf("frame %s is parsed as %q (%v)", frame, decoded.Topic, err)
 		}
 		if got, err := tally.ParseFrame(topic, frame); err != nil || got != want {
 			t.Fatalf("frame %s: %v, %v", frame, got, err)
@@ -99,7 +99,7 @@ func FuzzParseTopic(f *testing.F) {
 	})
 }
 
-func TestFramesThatAreNot(t *testing.T) {
+func TestParseFrame_Invalid(t *testing.T) {
 	topic, _ := tally.ParseTopic("blog/likes/a")
 	other, _ := tally.ParseTopic("blog/likes/b")
 	for _, frame := range []string{

@@ -20,7 +20,7 @@ const (
 	maxVisitor = 64
 )
 
-// ValidateVisitor tells whether id is 8 to 64 of A-Z, a-z, 0-9, _ and -.
+// ValidateVisitor reports whether id is 8 to 64 of A-Z, a-z, 0-9, _ and -.
 // Errors: [CodeBadVisitor].
 func ValidateVisitor(id string) error {
 	ok := len(id) >= minVisitor && len(id) <= maxVisitor
@@ -34,22 +34,20 @@ func ValidateVisitor(id string) error {
 	return nil
 }
 
-// identity turns visitors into members under one secret. It is safe for
-// concurrent use.
+// identity hashes visitors and networks with one secret. It is safe for concurrent use.
 type identity struct {
 	secret string
 	macs   sync.Pool // of hash.Hash keyed with secret, reset
 
-	// The sources of networks that were met lately, each in the one place where it may
-	// be: a network sends many contributions, and its hash is the same each time.
+	// A direct-mapped cache of sources: a network sends many contributions.
 	seed    maphash.Seed
-	sources [keptSources]atomic.Pointer[knownSource]
+	sources [cachedSources]atomic.Pointer[cachedSource]
 }
 
-// keptSources bounds the sources that are kept, about 60 bytes each. A power of two.
-const keptSources = 4096
+// cachedSources is the size of the cache of sources, about 60 bytes each.
+const cachedSources = 4096
 
-type knownSource struct {
+type cachedSource struct {
 	network netip.Prefix
 	source  Source
 }
@@ -60,8 +58,8 @@ func newIdentity(secret []byte) *identity {
 	return id
 }
 
-// sum returns HMAC-SHA256 of the parts, each preceded by its length so that no
-// two lists of parts are one text.
+// sum returns HMAC-SHA256 of the parts, each preceded by its length so that different
+// lists of parts differ.
 func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
 	mac := id.macs.Get().(hash.Hash)
 	defer id.macs.Put(mac)
@@ -76,29 +74,29 @@ func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// member returns what stores know of visitor on topic; never the zero Member.
+// member returns the member that visitor is on topic; never 0.
 func (id *identity) member(topic Topic, visitor string) Member {
 	sum := id.sum("member", topic.String(), visitor)
 	return max(Member(binary.BigEndian.Uint64(sum[:8])), 1)
 }
 
-// source returns what stores know of the network that client is in.
+// source returns the hash of the network that client is in; 0 without a client.
 func (id *identity) source(client netip.Addr) Source {
 	if !client.IsValid() {
 		return 0
 	}
 	network := SourceNetwork(client)
-	place := &id.sources[maphash.Comparable(id.seed, network)%keptSources]
-	if known := place.Load(); known != nil && known.network == network {
-		return known.source
+	slot := &id.sources[maphash.Comparable(id.seed, network)%cachedSources]
+	if cached := slot.Load(); cached != nil && cached.network == network {
+		return cached.source
 	}
 	sum := id.sum("source", network.String())
 	source := max(Source(binary.BigEndian.Uint32(sum[:4])), 1)
-	place.Store(&knownSource{network, source})
+	slot.Store(&cachedSource{network, source})
 	return source
 }
 
-// SourceNetwork returns the network that stands for client in the journal: its IPv4
+// SourceNetwork returns the network of client that the journal keeps as [Source]: its IPv4
 // /24 or IPv6 /48.
 func SourceNetwork(client netip.Addr) netip.Prefix {
 	client = client.Unmap().WithZone("")
@@ -110,17 +108,17 @@ func SourceNetwork(client netip.Addr) netip.Prefix {
 	return network
 }
 
-// Hasher turns visitors and addresses into what stores know of them, under a
-// secret. It is safe for concurrent use.
+// Hasher hashes visitors and addresses with a secret, as stores keep them. It is safe for
+// concurrent use.
 type Hasher struct{ id *identity }
 
 // NewHasher returns the hasher under secret.
 func NewHasher(secret []byte) Hasher { return Hasher{newIdentity(secret)} }
 
-// Member returns what stores know of visitor on topic.
+// Member returns the member that visitor is on topic.
 func (h Hasher) Member(topic Topic, visitor string) Member { return h.id.member(topic, visitor) }
 
-// Source returns what stores know of the network that client is in.
+// Source returns the source of contributions by client.
 func (h Hasher) Source(client netip.Addr) Source { return h.id.source(client) }
 
 // Fingerprint returns a text of 16 hex digits that tells one secret from another
@@ -130,8 +128,8 @@ func (h Hasher) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// derived returns a visitor's id for somebody who named none. Where the rule is
-// final the id holds for one day (UTC), so that nobody is known for longer.
+// derived returns the visitor's id of a client that sends none. For a metric with final
+// contributions it changes every day (UTC), so that no client is known for longer.
 func (id *identity) derived(client netip.Addr, agent string, rule Rule, now time.Time) string {
 	day := ""
 	if rule.Final() {

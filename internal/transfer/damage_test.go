@@ -108,8 +108,8 @@ func TestImport_InvalidLines(t *testing.T) {
 		`{"topic":"blog/readers/x","rule":"presence","counted":0}`:                                                          "open pages",
 		`{"topic":"blog/views/x","rule":"toggle","counted":0}`:                                                              "window:30m",
 		`{"topic":"blog/likes/x","rule":"window:1h","counted":0}`:                                                           "had window:1h",
-		`{"topic":"blog/likes/x","rule":"unknown","counted":0}`:                                                             "no rule",
-		`{"topic":"blog/likes/x","rule":"amount:5","members":"0000000000000001","amounts":[2],"counted":2}`:                 "more than 1",
+		`{"topic":"blog/likes/x","rule":"unknown","counted":0}`:                                                             "is not a rule",
+		`{"topic":"blog/likes/x","rule":"amount:5","members":"0000000000000001","amounts":[2],"counted":2}`:                 "at most 1",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000","counted":0}`:                                  "multiple of 16",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"000000000000000g","counted":0}`:                                 "hex digits",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"0000000000000000","counted":0}`:                                 "not all 0",
@@ -125,7 +125,7 @@ func TestImport_InvalidLines(t *testing.T) {
 		`{"order":"merging blog/likes/x","value":"[]"}`:                                                                     "not known",
 		`[]`:     "no JSON object",
 		`"text"`: "no JSON object",
-		`{"topic":"blog/likes/x","rule":"toggle","adjustment":9007199254740991,"first":true,"counted":0}`: "out of range",
+		`{"topic":"blog/likes/x","rule":"toggle","adjustment":9007199254740991,"first":true,"counted":0}`: "whole numbers from 0",
 	} {
 		text, reasons = append(text, line), append(reasons, reason)
 	}

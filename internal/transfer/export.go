@@ -46,7 +46,7 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 		rule := catalog.Rule(p.Topic)
 		line := Line{Portion: p, Rule: rule.String()}
 		if rule.Kind == tally.Window && len(p.Contributions) > 0 {
-			line.Until = windowEnd(rule, time.Now())
+			line.Until = rule.WindowEnd(time.Now())
 		}
 		e.buffer = appendLine(e.buffer, line)
 		e.done.add(p)
@@ -114,13 +114,6 @@ func (e *exporter) flush(threshold int) error {
 		e.progress(e.done)
 	}
 	return nil
-}
-
-// windowEnd returns the end of the window that contains now, in seconds since 1970. Windows
-// begin at multiples of their length.
-func windowEnd(rule tally.Rule, now time.Time) int64 {
-	length := int64(rule.Window / time.Second)
-	return (now.Unix()/length + 1) * length
 }
 
 // isExported reports whether an export of scope contains a setting: the aliases of its

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +23,9 @@ type Target interface {
 
 // TargetStore is the part of a [tally.Ledger] that an import writes to.
 type TargetStore interface {
-	Restore(ctx context.Context, replace bool, portions []tally.Portion) error
-	tally.AliasStore
-	SetSetting(ctx context.Context, name, value string) error
+	tally.Restorer
+	tally.SettingsStore
+	tally.MarkStore
 }
 
 // NewStoreTarget returns a target that stores the topics of the catalog's metrics. Their
@@ -52,7 +51,7 @@ func (t storeTarget) Store(ctx context.Context, replace bool, lines []Line) (ref
 			continue
 		}
 		p := line.Portion
-		if rule.Kind == tally.Window && line.Until != windowEnd(rule, time.Now()) {
+		if rule.Kind == tally.Window && line.Until != rule.WindowEnd(time.Now()) {
 			p.Contributions = nil // their window has ended; the count includes them
 		}
 		portions, numbers = append(portions, p), append(numbers, line.Number)
@@ -93,9 +92,6 @@ func (l Line) checkRule(rule tally.Rule) error {
 	if rule.Kind == 0 {
 		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
 	}
-	if err := rule.CheckEditable(l.Topic.Metric()); err != nil {
-		return errors.New(tally.AsError(err).Message)
-	}
 	made, err := tally.ParseRule(l.Rule)
 	if err != nil && l.Rule != (tally.Rule{}).String() {
 		return fmt.Errorf("its rule: %w", err)
@@ -103,8 +99,8 @@ func (l Line) checkRule(rule tally.Rule) error {
 	if (made.Kind == tally.Window) != (rule.Kind == tally.Window) {
 		return fmt.Errorf("the metric has the rule %s here and had %s in the exported store, whose contributions have another meaning", rule, l.Rule)
 	}
-	if rule.Kind != tally.Amount && slices.ContainsFunc(l.Contributions, func(c tally.Contribution) bool { return c.Amount > 1 }) {
-		return fmt.Errorf("the metric has the rule %s here, which allows no contribution of more than 1", rule)
+	if err := l.Validate(rule); err != nil {
+		return errors.New(tally.AsError(err).Message)
 	}
 	return nil
 }

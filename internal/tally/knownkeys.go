@@ -5,16 +5,14 @@ import "sync/atomic"
 // alwaysKnown are the keys that the widgets use for a site as a whole.
 var alwaysKnown = map[string]bool{"site": true, "index": true}
 
-// KnownKeys says which topics visitors may bring into being. On a site that has known
-// keys those are the topics of the keys that were set; everywhere else all are. What
-// exists already, whoever made it, takes contributions in any case. A nil Keys
-// admits everything. It is safe for concurrent use.
+// KnownKeys restricts which topics visitors may create on sites that have a list of known
+// keys, such as a site map. Other sites are not restricted, and existing topics always
+// take contributions. A nil KnownKeys restricts nothing. It is safe for concurrent use.
 type KnownKeys struct {
 	sites map[string]*atomic.Pointer[map[string]bool] // fixed after construction
 }
 
-// NewKnownKeys returns the keys of the sites that have known keys, none known yet but
-// those of the site as a whole.
+// NewKnownKeys returns the keys of the restricted sites, whose lists are empty until Set.
 func NewKnownKeys(sites ...string) *KnownKeys {
 	k := &KnownKeys{sites: map[string]*atomic.Pointer[map[string]bool]{}}
 	for _, site := range sites {
@@ -23,12 +21,12 @@ func NewKnownKeys(sites ...string) *KnownKeys {
 	return k
 }
 
-// Set replaces the known keys of a site that has some. keys are valid, and not
-// changed afterwards.
+// Set replaces the known keys of a restricted site. The caller does not change keys
+// afterwards.
 func (k *KnownKeys) Set(site string, keys map[string]bool) { k.sites[site].Store(&keys) }
 
-// Contains reports whether the known keys of the topic's site, which a site map gives, have
-// its key. isKnown is false if no keys are known of the site.
+// Contains reports whether the list of the topic's site has its key. isKnown is false if
+// the site has no list yet, or is not restricted.
 func (k *KnownKeys) Contains(topic Topic) (isListed, isKnown bool) {
 	if k == nil || k.sites[topic.Site()] == nil {
 		return false, false
@@ -37,15 +35,11 @@ func (k *KnownKeys) Contains(topic Topic) (isListed, isKnown bool) {
 	return alwaysKnown[topic.Key()] || known != nil && (*known)[topic.Key()], known != nil
 }
 
-// MayCreate tells whether a visitor may bring topic into being.
+// MayCreate reports whether a visitor may create topic.
 func (k *KnownKeys) MayCreate(topic Topic) bool {
-	if k == nil {
+	if k == nil || k.sites[topic.Site()] == nil {
 		return true
 	}
-	known := k.sites[topic.Site()]
-	if known == nil || alwaysKnown[topic.Key()] {
-		return true
-	}
-	keys := known.Load()
-	return keys != nil && (*keys)[topic.Key()]
+	isListed, _ := k.Contains(topic)
+	return isListed
 }

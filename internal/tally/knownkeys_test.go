@@ -7,7 +7,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestKeys_Lists(t *testing.T) {
+func TestKnownKeys_Contains(t *testing.T) {
 	keys := tally.NewKnownKeys("blog", "docs")
 	keys.Set("blog", map[string]bool{"hello": true})
 	for text, want := range map[string][2]bool{
@@ -18,45 +18,37 @@ func TestKeys_Lists(t *testing.T) {
 		}
 	}
 	if _, isKnown := (*tally.KnownKeys)(nil).Contains(mustTopic(t, "blog/likes/hello")); isKnown {
-		t.Error("no keys know a site")
+		t.Error("a nil KnownKeys has a list")
 	}
 }
 
-func TestASiteWithKnownKeysAdmitsThemAlone(t *testing.T) {
+func TestKnownKeys_MayCreate(t *testing.T) {
 	keys := tally.NewKnownKeys("blog")
-	admits := func(text string) bool { return keys.MayCreate(mustTopic(t, text)) }
-	for _, text := range []string{"default/likes/anything", "blog/likes/site", "blog/visitors/index"} {
-		if !admits(text) {
-			t.Errorf("%s is not admitted", text)
+	check := func(want map[string]bool) {
+		t.Helper()
+		for text, may := range want {
+			if keys.MayCreate(mustTopic(t, text)) != may {
+				t.Errorf("%s may be created: %t", text, !may)
+			}
 		}
 	}
-	if admits("blog/likes/hello") {
-		t.Error("a key is admitted before any is known")
-	}
+	check(map[string]bool{"default/likes/anything": true, "blog/likes/site": true, "blog/visitors/index": true, "blog/likes/hello": false})
 	keys.Set("blog", map[string]bool{"hello": true, "a/b?c=d": true})
-	for text, want := range map[string]bool{
+	check(map[string]bool{
 		"blog/likes/hello": true, "blog/claps/hello": true, "blog/likes/a/b?c=d": true,
 		"blog/likes/Hello": false, "blog/likes/hello/x": false, "blog/likes/a/b": false,
-	} {
-		if admits(text) != want {
-			t.Errorf("%s is admitted: %t", text, !want)
-		}
-	}
+	})
 	keys.Set("blog", map[string]bool{"other": true})
-	if admits("blog/likes/hello") || !admits("blog/likes/other") || !admits("blog/likes/index") {
-		t.Error("the keys of before hold")
-	}
-	var none *tally.KnownKeys
-	if !none.MayCreate(mustTopic(t, "blog/likes/hello")) {
-		t.Error("no keys at all do not admit everything")
-	}
+	check(map[string]bool{"blog/likes/hello": false, "blog/likes/other": true, "blog/likes/index": true})
+	keys = nil
+	check(map[string]bool{"blog/likes/hello": true})
 }
 
-func TestKeysAreSetWhileTheyAreAsked(t *testing.T) {
+func TestKnownKeys_ConcurrentSet(t *testing.T) {
 	keys, topic := tally.NewKnownKeys("blog"), mustTopic(t, "blog/likes/hello")
-	var asking sync.WaitGroup
+	var readers sync.WaitGroup
 	for range 4 {
-		asking.Go(func() {
+		readers.Go(func() {
 			for range 1000 {
 				keys.MayCreate(topic)
 			}
@@ -65,8 +57,8 @@ func TestKeysAreSetWhileTheyAreAsked(t *testing.T) {
 	for range 1000 {
 		keys.Set("blog", map[string]bool{"hello": true})
 	}
-	asking.Wait()
+	readers.Wait()
 	if !keys.MayCreate(topic) {
-		t.Error("what was set last does not hold")
+		t.Error("the last list is not in use")
 	}
 }

@@ -1,0 +1,46 @@
+package tally
+
+import "context"
+
+// Feed delivers the changes of watched topics.
+type Feed interface {
+	// Run delivers to sink until ctx ends. It passes payloads of other instances' Broadcast
+	// to received, one at a time. It is called once.
+	Run(ctx context.Context, sink Sink, received func(payload []byte)) error
+
+	// Watch follows topic. As soon as no change can be missed, the feed reads its state
+	// and passes it to [Sink.Settle]. If the store is away, this waits for its return.
+	// Watch does not block.
+	Watch(topic Topic)
+
+	// Unwatch ends what Watch began. A change may still arrive after it. It does
+	// not block.
+	Unwatch(topic Topic)
+
+	// Broadcast sends payload to all other instances, at most once and without
+	// guarantee. It does not block.
+	Broadcast(payload []byte)
+}
+
+// Refresher is a [Feed] that reads a watched topic again on request.
+type Refresher interface {
+	// Refresh reads the state of topic, if it is watched, and passes it to [Sink.Settle].
+	// It does not block.
+	Refresh(topic Topic)
+}
+
+// Sink receives the deliveries of a [Feed]. Its methods do not block.
+type Sink interface {
+	// Push receives a change as it was published.
+	Push(change Change)
+
+	// Settle receives a state that was read while the topic was followed, and returns what
+	// the sink holds afterwards. If that differs from read and is not older, the feed
+	// asks the store to reissue its state.
+	Settle(read Change) (held Change)
+
+	// Stale reports that changes may be missed from now on, Live that none are missed
+	// any more and that all watched topics were settled since.
+	Stale()
+	Live()
+}

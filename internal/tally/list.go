@@ -1,0 +1,80 @@
+package tally
+
+import (
+	"context"
+	"strings"
+)
+
+// Scope selects topics: those of a site, of one of its metrics, and whose keys begin with
+// Prefix. An empty field selects all; the fields after an empty one are empty too.
+type Scope struct {
+	Site, Metric, Prefix string
+	// Exact selects the one topic whose key is Prefix, which stores find directly.
+	Exact bool
+}
+
+// ScopeOf returns the scope of one topic.
+func ScopeOf(topic Topic) Scope {
+	return Scope{Site: topic.Site(), Metric: topic.Metric(), Prefix: topic.Key(), Exact: true}
+}
+
+// Contains reports whether topic is in the scope.
+func (s Scope) Contains(topic Topic) bool {
+	return (s.Site == "" || s.Site == topic.Site()) &&
+		(s.Metric == "" || s.Metric == topic.Metric()) &&
+		strings.HasPrefix(topic.Key(), s.Prefix) &&
+		(!s.Exact || topic.Key() == s.Prefix)
+}
+
+// Order is the order of a [Listing].
+type Order uint8
+
+const (
+	ByTopic  Order = iota // by name
+	ByNewest              // the latest change first
+	ByCount               // the highest count first
+)
+
+// Listing asks for a page of topics, presence left out.
+type Listing struct {
+	Scope  Scope
+	Order  Order
+	Limit  int    // at most MaxPortion, which is also what 0 means
+	After  string // the Next of the previous page; empty: the first page
+	Before int64  // if not 0, only topics whose version is below it
+}
+
+// Page answers a [Listing]. Next is empty on the last page.
+type Page struct {
+	States []State
+	Next   string
+}
+
+// Lister lists topics.
+type Lister interface {
+	// List returns a page of topics. ByNewest and ByCount may be 2 s behind, and
+	// ByCount may end after 10,000 topics.
+	List(ctx context.Context, listing Listing) (Page, error)
+}
+
+// StateOf returns the state of a topic in store, of version 0 if it does not exist.
+func StateOf(ctx context.Context, store Lister, topic Topic) (State, error) {
+	page, err := store.List(ctx, Listing{Scope: ScopeOf(topic), Limit: 1})
+	if err != nil || len(page.States) == 0 {
+		return State{Change: Change{Topic: topic}}, err
+	}
+	return page.States[0], nil
+}
+
+// PreviewEdits sets the results of edits, at most one a topic, to what they would do in
+// store, and changes nothing. Its error is that of a store that cannot be read.
+func PreviewEdits(ctx context.Context, store Lister, edits []Edit) error {
+	for i := range edits {
+		before, err := StateOf(ctx, store, edits[i].Topic)
+		if err != nil {
+			return err
+		}
+		edits[i].Preview(before)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package tally
+
+// Contribution is what one member adds to a topic; Amount is above 0.
+type Contribution struct {
+	Member Member
+	Amount int64
+}
+
+// Portion is a topic's state and at most [MaxPortion] of its contributions. A large topic
+// has several portions, which follow each other; First and Last mark the outer ones.
+type Portion struct {
+	State
+	// Sum of all contributions, including those that a window metric no longer stores:
+	// Count - Seed - Adjustment. Only that of the last portion is valid.
+	Sum           int64
+	Contributions []Contribution
+	First, Last   bool
+	Mark          string // of the merge that stores the portion, as in [Edit]
+}
+
+// MaxPortion is the most contributions that one [Portion] carries, and the most entries of
+// a list or log that one call returns.
+const MaxPortion = 1000
+
+// maxVersion leaves versions room to grow among the integers that a JSON number holds
+// exactly.
+const maxVersion = 2 * MaxValue
+
+// Validate reports whether a topic with rule can store p.
+// Errors: [CodeReadOnlyMetric], [CodeBadAmount], [CodeBadBody].
+func (p *Portion) Validate(rule Rule) error {
+	if err := rule.CheckEditable(p.Topic.Metric()); err != nil {
+		return err
+	}
+	inRange := func(n, least int64) bool { return n >= least && n <= MaxValue }
+	switch {
+	case len(p.Contributions) > MaxPortion:
+		return Errorf(CodeBadBody, "a portion has at most %d contributions", MaxPortion)
+	case !inRange(p.Seed, 0), !inRange(p.Adjustment, -MaxValue), !inRange(p.Sum, 0):
+		return Errorf(CodeBadAmount, "seed and sum are whole numbers from 0 to %d, the adjustment is one from %d to %[1]d", int64(MaxValue), int64(-MaxValue))
+	case p.Version < 0 || p.Version > maxVersion:
+		return Errorf(CodeBadAmount, "a version is a whole number from 0 to %d; this one is %d", int64(maxVersion), p.Version)
+	}
+	for _, c := range p.Contributions {
+		if c.Member == 0 || c.Amount < 1 || c.Amount > rule.Max {
+			return Errorf(CodeBadAmount, "a member contributes at most %d to this metric; this one contributes %d", rule.Max, c.Amount)
+		}
+	}
+	return nil
+}
