@@ -1,6 +1,6 @@
 // Package arch_test holds the rule of who may import whom. Imports point inward:
 // the domain knows nothing around it, the stores know neither each other nor the
-// hub, each library that shapes code is seen by one package, and cmd wires.
+// hub, each library that shapes code is seen by one package, and server wires.
 package arch_test
 
 import (
@@ -43,8 +43,12 @@ var inward = map[string][]string{
 	"web":                  {},
 	"web/bundle":           {},
 	"web/generate":         {"web/bundle"},
-	"cmd/tallycast": {"internal/admin", "internal/api", "internal/connlimit", "internal/transfer", "internal/hub", "internal/importer", "internal/newfile", "internal/numeral", "internal/owner", "internal/problem",
-		"internal/presence", "internal/push", "internal/ratelimit", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
+	"internal/config":      {"internal/ratelimit", "internal/redisstore", "internal/seed", "internal/tally"},
+	"internal/server": {"internal/admin", "internal/api", "internal/config", "internal/connlimit", "internal/hub", "internal/owner", "internal/presence", "internal/problem", "internal/push",
+		"internal/ratelimit", "internal/redisstore", "internal/seed", "internal/sitemap", "internal/sqlitestore", "internal/tally", "web"},
+	"internal/cli": {"internal/admin", "internal/config", "internal/importer", "internal/newfile", "internal/numeral", "internal/owner", "internal/redisstore", "internal/seed", "internal/server",
+		"internal/sitemap", "internal/sqlitestore", "internal/tally", "internal/transfer"},
+	"cmd/tallycast":          {"internal/cli"},
 	"internal/redistopology": {},
 	// For tests alone.
 	"internal/testkit/storetest":   {"internal/tally"},
@@ -62,8 +66,8 @@ var owners = map[string][]string{
 	"modernc.org/":                   {"internal/sqlitestore", "internal/testkit/e2e", "internal/testkit/checker"},
 	"database/sql":                   {"internal/sqlitestore"},
 	"github.com/prometheus/":         {"internal/api"},
-	"github.com/spf13/pflag":         {"cmd/tallycast"},
-	"github.com/goccy/go-yaml":       {"cmd/tallycast", "internal/seed"},
+	"github.com/spf13/pflag":         {"internal/cli"},
+	"github.com/goccy/go-yaml":       {"internal/config", "internal/seed"},
 	"github.com/pelletier/go-toml":   {"internal/seed"},
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
 	"golang.org/x/text/unicode/norm": {"internal/tally", "internal/seed"},

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/config"
+)
+
+// groupDirect is the heading of the flags for a store that a command opens itself.
+const groupDirect = "Store, instead of a service"
+
+// backend is what a command works on: a running service, or a store that the command
+// opens itself.
+type backend struct {
+	store  config.StoreURL // the zero value: a running service
+	source config.Source   // the setting that named it
+}
+
+// isService reports whether b is a running service.
+func (b backend) isService() bool { return b.store == config.StoreURL{} }
+
+// backendSettings name a store and a service. Without a service, commands use the store
+// that serve would use.
+var backendSettings = append(settingsNamed("store"), config.Setting{
+	Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
+})
+
+// backend returns what flags, environment and configuration file name. Of --at and
+// --store the one from the higher layer holds. If neither is given, it is the default
+// service, or, if onlyStore, the default store.
+// The error is a [usageError]: a wrong value, or one layer that names both.
+func (p *process) backend(onlyStore bool) (backend, error) {
+	file, problems := p.configFile()
+	// A mistyped name would mean another store.
+	problems = append(p.env.Unknown(config.Settings), problems...)
+	values := config.Resolve(backendSettings, p.flags, p.env, file)
+	r := &config.Reader{Values: values, Problems: problems}
+	at, url := values["at"], values["store"]
+	store := config.Read(r, "store", config.ParseStore)
+	if len(r.Problems) > 0 {
+		return backend{}, usageError{r.Problems.Err()}
+	}
+	switch {
+	case !at.IsGiven():
+		return backend{store, url.Source}, nil
+	case !url.IsGiven():
+		return backend{source: at.Source}, nil
+	case !at.IsDefault():
+		return backend{}, usageError{fmt.Errorf("%s names a running service and %s a store; it should be one of them: --at or --store on the command line decides", at.Source, url.Source)}
+	case onlyStore:
+		return backend{store, url.Source}, nil
+	}
+	return backend{source: at.Source}, nil
+}
+
+// storeFile returns the path of the SQLite store that a command works on, which has no
+// other way than to open the file; redisAdvice says what to do about a Redis.
+// Errors: a [usageError] if there is a service or a Redis instead.
+func (p *process) storeFile(command, redisAdvice string) (string, error) {
+	b, err := p.backend(true)
+	switch {
+	case err != nil:
+		return "", err
+	case b.isService():
+		return "", usageError{fmt.Errorf("%s names a running service, and %s works on the file of an SQLite store: name that with --store sqlite:PATH, on the machine that has it. If the service is on Redis: %s", b.source, command, redisAdvice)}
+	case b.store.RedisURL != "":
+		return "", usageError{fmt.Errorf("the store is %s (%s): %s", b.store.Name(), b.source, redisAdvice)}
+	}
+	p.printStore(b)
+	return b.store.SQLitePath, nil
+}
+
+// printStore tells people which store a command works on, and which setting says so.
+func (p *process) printStore(b backend) {
+	fmt.Fprintf(p.stderr, "store: %s (%s)\n", printable(b.store.Name()), b.source)
+}
+
+// settingsNamed returns settings of serve as flags of another command.
+func settingsNamed(names ...string) (some []config.Setting) {
+	for _, s := range config.Settings {
+		if slices.Contains(names, s.Name) {
+			s.Group = groupDirect
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// storeFlag names a store that a command changes.
+var storeFlag = config.Setting{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store, in the forms of serve: an SQLite file that no service uses, or a Redis."}
+
+// storeFlags are the settings of serve that say how a store is opened.
+var storeFlags = settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")
+
+// openClient returns the admin client that flags, environment and configuration file name:
+// of a running service, or of a store that is opened as o says.
+func (p *process) openClient(o localStore) (*adminClient, error) {
+	b, err := p.backend(false)
+	if err != nil {
+		return nil, err
+	}
+	if b.isService() {
+		return p.adminClient()
+	}
+	p.printStore(b)
+	return p.openLocal(b.store, o)
+}

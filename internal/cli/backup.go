@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+const backupDetails = `
+Copies an SQLite store to FILE while the service goes on: everything that was
+acknowledged before it began is in it, the secret too. FILE is complete once it
+has its name, and is read again before the command ends. A file that is there is
+kept unless --force is given.
+To restore, end the service, run tallycast restore with FILE, and start the service.
+
+Of Redis it says what to set instead.
+`
+
+const backupExamples = `
+Examples:
+  tallycast backup --store sqlite:data/tallycast.db backup-$(date +%F).db
+`
+
+// redisBackup says how a Redis keeps what it has.
+const redisBackup = `a Redis keeps its own backups:
+  appendonly yes             what was acknowledged survives a crash,
+  appendfsync everysec       save for the last second; always: all of it
+  save 3600 1                a snapshot (dump.rdb) each hour, to be copied elsewhere
+  maxmemory-policy noeviction
+and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
+copy that either store can be restored from`
+
+// storeFileFlags name the SQLite store whose file a command works on.
+var storeFileFlags = slices.Concat([]config.Setting{
+	{Name: "store", Group: config.GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db", Help: "The store, in the forms of serve. It must be an SQLite file."},
+}, []config.Setting{config.FileSetting})
+
+// forceFlag is that of all commands that write a file.
+var forceFlag = config.Setting{Name: "force", Help: "Replace FILE if it exists."}
+
+var backupFlags = append([]config.Setting{forceFlag}, storeFileFlags...)
+
+// backup is the subcommand backup.
+func backup(p *process) int {
+	path, err := p.storeFile("backup", redisBackup)
+	if err != nil {
+		return fail(p.stderr, exitUsage, err)
+	}
+	r := p.reader(backupFlags)
+	force := config.Read(r, "force", config.ParseBool)
+	switch {
+	case len(r.Problems) > 0:
+		return fail(p.stderr, exitUsage, r.Problems.Err())
+	case len(p.args) != 1:
+		return fail(p.stderr, exitUsage, errors.New("name one file for the backup, such as backup.db"))
+	}
+	to := p.args[0]
+	m := p.meter("backup")
+	err = sqlitestore.Backup(p.ctx, path, to, force, func(done, total int64) {
+		m.total = total
+		m.at(done, megabytes(done))
+	})
+	m.end()
+	if err != nil {
+		return fail(p.stderr, exitFailure, adviseForce(err))
+	}
+	totals, err := p.readBackup(to)
+	if err != nil {
+		return fail(p.stderr, exitFailure, fmt.Errorf("the backup was written and cannot be read: %w", err))
+	}
+	fmt.Fprintf(p.stdout, "%s and %s in %s.\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), to)
+	return exitOK
+}
+
+// adviseForce says how a file that exists can be replaced.
+func adviseForce(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w; --force replaces it", err)
+	}
+	return err
+}
+
+// readBackup reads the whole backup.
+func (p *process) readBackup(path string) (totals transfer.Totals, err error) {
+	catalog := tally.NewOpenCatalog(tally.DefaultMetrics())
+	reader, err := sqlitestore.OpenReader(p.ctx, path, catalog)
+	if err != nil {
+		return totals, err
+	}
+	m := p.meter("read it again")
+	defer func() {
+		m.end()
+		err = errors.Join(err, reader.Close())
+		// What reading leaves beside it: an empty log and its index.
+		for _, suffix := range []string{"-wal", "-shm"} {
+			_ = os.Remove(path + suffix)
+		}
+	}()
+	err = reader.Dump(p.ctx, tally.Scope{}, func(portion tally.Portion) error {
+		if portion.Last {
+			totals.Topics++
+		}
+		totals.Contributions += int64(len(portion.Contributions))
+		m.at(totals.Contributions, thousands(totals.Contributions)+" contributions")
+		return nil
+	})
+	return totals, err
+}

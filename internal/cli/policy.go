@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"net/url"
+	"strings"
+)
+
+// policy is a Content-Security-Policy, as far as it concerns what the widgets do:
+// directives with their sources (W3C CSP3).
+type policy map[string][]string
+
+func parsePolicy(text string) policy {
+	p := policy{}
+	for directive := range strings.SplitSeq(text, ";") {
+		words := strings.Fields(directive)
+		if len(words) == 0 {
+			continue
+		}
+		// Of a directive that is there twice the first holds.
+		if name := strings.ToLower(words[0]); p[name] == nil {
+			p[name] = append([]string{}, words[1:]...)
+		}
+	}
+	return p
+}
+
+// sources returns those of the first directive that is there; ok is false where
+// none is, and everything is allowed.
+func (p policy) sources(names ...string) (sources []string, ok bool) {
+	for _, name := range append(names, "default-src") {
+		if sources, ok := p[name]; ok {
+			return sources, true
+		}
+	}
+	return nil, false
+}
+
+// allows tells whether page may reach target under a directive.
+func (p policy) allows(directive string, page, target *url.URL) bool {
+	sources, ok := p.sources(directive)
+	if !ok {
+		return true
+	}
+	for _, source := range sources {
+		if sourceMatches(source, page, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// allowsScript is allows for a script's element, which a nonce may allow, too.
+func (p policy) allowsScript(page, script *url.URL, nonce string) bool {
+	sources, ok := p.sources("script-src-elem", "script-src")
+	if !ok {
+		return true
+	}
+	strict := false
+	for _, source := range sources {
+		if nonce != "" && source == "'nonce-"+nonce+"'" {
+			return true
+		}
+		strict = strict || strings.EqualFold(source, "'strict-dynamic'")
+	}
+	if strict {
+		return false // hosts count for nothing then
+	}
+	return p.allows(firstOf(p, "script-src-elem", "script-src"), page, script)
+}
+
+func firstOf(p policy, names ...string) string {
+	for _, name := range names {
+		if _, ok := p[name]; ok {
+			return name
+		}
+	}
+	return "default-src"
+}
+
+// sourceMatches tells whether one source expression allows target.
+func sourceMatches(source string, page, target *url.URL) bool {
+	source = strings.ToLower(source)
+	switch {
+	case source == "*":
+		return true
+	case source == "'self'":
+		// The same host and port, by the page's scheme or a better one.
+		return target.Hostname() == page.Hostname() && portOf(target) == portOf(page) &&
+			(schemeMatches(page.Scheme, target.Scheme) || target.Scheme == "wss" || page.Scheme == "http" && target.Scheme == "ws")
+	case strings.HasPrefix(source, "'"):
+		return false
+	case strings.HasSuffix(source, ":"):
+		return schemeMatches(strings.TrimSuffix(source, ":"), target.Scheme)
+	}
+	scheme, rest, ok := strings.Cut(source, "://")
+	if !ok {
+		scheme, rest = page.Scheme, source
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	host, port, hasPort := strings.Cut(host, ":")
+	if !schemeMatches(scheme, target.Scheme) || !hostMatches(host, strings.ToLower(target.Hostname())) {
+		return false
+	}
+	if hasPort && port != "*" && port != portOf(target) {
+		return false
+	}
+	if !hasPort && target.Port() != "" && target.Port() != usualPort(target.Scheme) {
+		return false
+	}
+	path = "/" + path
+	return path == "/" || path == target.Path || strings.HasSuffix(path, "/") && strings.HasPrefix(target.Path, path)
+}
+
+// schemeMatches tells whether a source's scheme allows a target's: itself, the
+// secure one of its kind, and a socket's those of requests, but not the reverse.
+func schemeMatches(source, target string) bool {
+	switch source {
+	case "http":
+		return target == "http" || target == "https"
+	case "ws":
+		return target == "ws" || target == "wss" || target == "http" || target == "https"
+	case "wss":
+		return target == "wss" || target == "https"
+	}
+	return source == target
+}
+
+func hostMatches(pattern, host string) bool {
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(host, suffix)
+	}
+	return pattern == host
+}
+
+func portOf(at *url.URL) string {
+	if port := at.Port(); port != "" {
+		return port
+	}
+	return usualPort(at.Scheme)
+}
+
+func usualPort(scheme string) string {
+	if scheme == "https" || scheme == "wss" {
+		return "443"
+	}
+	return "80"
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/server"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1 // the command was started and failed
+	exitUsage   = 2 // the command line or the configuration is wrong; nothing was started
+)
+
+// Main runs the command that the process's arguments name, and exits. version and commit
+// are those that the linker set, or empty.
+func Main(version, commit string) {
+	linkedVersion, linkedCommit = version, commit
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it, so that the process outlives its terminal
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	go func() { // ends with the first signal, or with the process
+		first := <-signals
+		signal.Stop(signals) // so that a second signal ends the process at once
+		if first == syscall.SIGINT {
+			end(server.ErrInterrupted)
+		} else {
+			end(nil)
+		}
+	}()
+	os.Exit(run(ctx, os.Args[1:], config.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
+}
+
+// process is one run of a command.
+type process struct {
+	ctx            context.Context // ends when the process should end
+	env            config.Environment
+	stdout, stderr io.Writer
+	flags          map[string][]string // given on the command line, by name
+	command        command
+	args           []string // the other arguments
+}
+
+// run runs a command line and returns the exit code.
+func run(ctx context.Context, args []string, env config.Environment, stdout, stderr io.Writer) int {
+	chosen, flags, rest, err := parse(args)
+	switch {
+	case errors.Is(err, errHelp):
+		printHelp(stdout, chosen)
+		return exitOK
+	case err != nil:
+		of := ""
+		if chosen.name != "" {
+			of = chosen.name + " "
+		}
+		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast %s--help\" for usage.\n", err, of)
+		return exitUsage
+	}
+	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, command: chosen, args: rest})
+}
+
+// resolve returns the values of the settings, and the problems of the environment's names
+// and of the configuration file.
+func (p *process) resolve() (config.Values, config.Problems) {
+	file, problems := p.configFile()
+	return config.Resolve(config.Settings, p.flags, p.env, file), append(p.env.Unknown(config.Settings), problems...)
+}
+
+// configure returns the configuration and all its problems.
+func (p *process) configure() (config.Config, config.Values, config.Problems) {
+	values, problems := p.resolve()
+	c, more := config.Parse(values)
+	return c, values, append(problems, more...)
+}
+
+// configFile reads the configuration file, if one is named, and returns its problems.
+func (p *process) configFile() (file config.File, problems config.Problems) {
+	path := config.ResolveOne(config.FileSetting, p.flags[config.FileSetting.Name], p.env, config.File{})
+	if !path.IsGiven() {
+		return file, nil
+	}
+	file, problems = config.LoadFile(path.Texts[0], config.Settings)
+	for i := range problems {
+		if problems[i].Source == "" {
+			problems[i].Source = path.Source
+		}
+	}
+	return file, problems
+}
+
+// reader returns a reader of flags, which have no key in the configuration file.
+func (p *process) reader(flags []config.Setting) *config.Reader {
+	return &config.Reader{Values: config.Resolve(flags, p.flags, p.env, config.File{})}
+}
+
+// refuse prints all problems of the configuration and returns the exit code.
+func refuse(stderr io.Writer, problems config.Problems) int {
+	fmt.Fprintln(stderr, "tallycast: the configuration is wrong, nothing was started:")
+	for _, each := range problems {
+		fmt.Fprintf(stderr, "  %s\n", each)
+	}
+	return exitUsage
+}
+
+// fail prints err and returns code.
+func fail(stderr io.Writer, code int, err error) int {
+	fmt.Fprintf(stderr, "tallycast: %v\n", err)
+	return code
+}
+
+// usageError is an error of the command line or the environment.
+type usageError struct{ error }
+
+// exitCode returns the exit code of an error.
+func exitCode(err error) int {
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailure
+}

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	dir := content(t, posts)
+	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--new-topic-limit", "off"}
+	var pair [2]*running
+	var starting sync.WaitGroup
+	for i := range pair {
+		pair[i] = begun(t, args...)
+		starting.Go(func() { // ends with the answer: the first that this instance gives
+			if a := say(t, "GET", pair[i].public+"/v1/default/likes/posts/second", ""); a.Count != 7 {
+				t.Errorf("instance %d first answers %+v", i, a)
+			}
+		})
+	}
+	starting.Wait()
+	stop := make(chan struct{})
+	likes := likesWhile(t, "default/likes/posts/second", stop, pair[0].public, pair[1].public)
+	frames := []*stream{watch(t, pair[0].public+"/v1/stream?topic=default/likes/about"), watch(t, pair[1].public+"/v1/stream?topic=default/likes/about")}
+	page(t, filepath.Join(dir, "about.md"), "---\nlikes: 5000\n---\n")
+	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
+	for _, each := range frames {
+		each.await(t, `"count":5000,`)
+	}
+	close(stop)
+	want := 70 + likes()
+	eventually(t, "all likes and the seed once", func() bool {
+		return say(t, "GET", pair[0].public+"/v1/default/likes/posts/second", "").Count == want &&
+			say(t, "GET", pair[1].public+"/v1/default/likes/posts/second", "").Count == want
+	})
+}
+
+// begun is [started] without the wait for readiness.
+func begun(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
+	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
+	go func() { // ends by cancel; the cleanup waits for it
+		defer close(ended)
+		*code = run(ctx, args, variables(), io.Discard, log)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	r := &running{log: log, stop: cancel, ended: ended, code: code}
+	r.public, r.internal = processtest.AwaitServing(t, log, func() bool {
+		select {
+		case <-ended:
+			t.Fatalf("it ended with %d:\n%s", *code, log)
+		default:
+		}
+		return false
+	})
+	return r
+}
+
+func TestWhileTheStoreIsAwayAtTheStartNothingIsAnsweredWithoutItsSeed(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	redis.Kill()
+	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable, "/tally.js": http.StatusOK, "/openapi.yaml": http.StatusOK} {
+		if got := status(t, r.public+path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+	if a := say(t, "GET", r.public+"/v1/default/likes/about", ""); a.Code != "store_unavailable" {
+		t.Errorf("a number: %+v", a)
+	}
+	if code, body := processtest.Get(r.public + "/v1/stream?topic=default/likes/about"); code != http.StatusOK || !strings.Contains(body, "retry: ") || strings.Contains(body, "count") {
+		t.Errorf("a stream: %d %s", code, body)
+	}
+	redis.Restart()
+	eventually(t, "the first number", func() bool {
+		a := say(t, "GET", r.public+"/v1/default/likes/about", "")
+		if a.Code == "" && a.Count != 3 {
+			t.Fatalf("answered %+v", a)
+		}
+		return a.Code == ""
+	})
+}
+
+// A topic waits for its seed whatever its key ends with.
+func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	redis.Kill()
+	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
+	if a := say(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
+		t.Errorf("GET: %+v", a)
+	}
+	if a := say(t, "POST", r.public+"/v1/default/likes/posts/app.css", "visitor-1"); a.Code != "store_unavailable" {
+		t.Errorf("POST: %+v", a)
+	}
+	if got := status(t, r.public+"/badge/default/likes/main.js"); got != http.StatusServiceUnavailable {
+		t.Errorf("the badge: %d", got)
+	}
+	if got := status(t, r.public+"/tally.js"); got != http.StatusOK {
+		t.Errorf("the script: %d", got)
+	}
+	redis.Restart()
+	eventually(t, "the first number", func() bool { return say(t, "GET", r.public+"/v1/default/likes/about", "").Count == 3 })
+}
+
+// Seeds come back when Redis came back empty or older, though no file changed. What an
+// owner changed meanwhile stays as long as nothing is lost.
+func TestServe_SeedsAfterRedisLostData(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	dir := content(t, posts)
+	const token = "an-admin-token-of-some-length"
+	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--admin-token", token}
+	pair := []*running{started(t, variables(), args...), started(t, variables(), args...)}
+	topic := "/v1/default/likes/posts/second"
+	counts := func(what string, want int64) {
+		t.Helper()
+		for _, r := range pair {
+			eventually(t, what, func() bool { return say(t, "GET", r.public+topic, "").Count == want })
+		}
+	}
+	counts("the seed", 7)
+	redis.Do("flushall")
+	counts("the seed after a flush", 7)
+	redis.Kill()
+	redis.Empty()
+	redis.Restart()
+	counts("the seed after an empty restart", 7)
+	if a := say(t, "POST", pair[0].public+topic, "visitor-1"); a.Count != 8 {
+		t.Errorf("a like: %+v", a)
+	}
+
+	// Older: the seed that the file has now is not in what is restored.
+	redis.Do("save")
+	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
+	counts("the new seed", 71)
+	redis.Kill()
+	redis.Restart()
+	counts("the new seed over older data", 71)
+
+	if code, out, errors := call(t, variables(), "topics", "seed", "default/likes/posts/second", "500", "--at", pair[0].public, "--admin-token", token); code != exitOK {
+		t.Fatalf("exit %d: %s%s", code, out, errors)
+	}
+	counts("what the owner set", 501)
+	page(t, filepath.Join(dir, "about.md"), "---\nlikes: 4000\n---\n")
+	eventually(t, "another page's seed", func() bool {
+		return say(t, "GET", pair[0].public+"/v1/default/likes/about", "").Count == 4000
+	})
+	counts("what the owner set, still", 501)
+}

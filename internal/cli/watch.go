@@ -1,0 +1,307 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/server"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const watchDetails = `
+A topic is site/metric/key, such as default/likes/hello. On a terminal each has a
+line with its number and what it did in the last half minute; otherwise each
+change is a line of its own.
+`
+
+const watchExamples = `
+Examples:
+  tallycast watch default/likes/hello default/visitors/site
+  tallycast watch --url https://tally.example.com blog/likes/hello | tee likes.log
+`
+
+// watchFlags name the service in the way of watch, and in that of all other commands.
+var watchFlags = []config.Setting{
+	{Name: "url", Value: "URL", Default: "http://localhost:8080", Help: "Where the service is, with its base path."},
+	{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same, as other commands call it."},
+}
+
+const (
+	// watchSilence ends a stream that says nothing: the service beats every 25 s.
+	watchSilence = 60 * time.Second
+	// watchPause bounds the pause before a stream is opened again, which doubles
+	// from the first to the second.
+	shortestWatchPause, longestWatchPause = time.Second, 30 * time.Second
+	// sampleEvery is how often a number is noted for its sparkline, which shows
+	// half a minute.
+	sampleEvery = time.Second
+	// maxFrameBytes bounds one line of a stream: a topic of 256 bytes, escaped.
+	maxFrameBytes = 64 << 10
+	// maxReasonBytes bounds what is read of a refusal.
+	maxReasonBytes = 8 << 10
+)
+
+// frame is what a stream says, as the contract has it.
+type frame struct {
+	Topic string   `json:"topic"`
+	Count int64    `json:"count"`
+	Event string   `json:"event"`
+	Error *refusal `json:"error"`
+}
+
+type refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// watchTopics shows the numbers of topics until the process is to end.
+func watchTopics(p *process) int {
+	r := p.reader(watchFlags)
+	name := "url"
+	if r.GivenOnce("the service", "url", "at") && r.Values["at"].IsGiven() {
+		name = "at"
+	}
+	at, named := config.Read(r, name, parseServiceURL), r.Values[name]
+	if len(r.Problems) > 0 {
+		return fail(p.stderr, exitUsage, r.Problems.Err())
+	}
+	if len(p.args) == 0 {
+		return fail(p.stderr, exitUsage, errors.New("name at least one topic, such as default/likes/hello"))
+	}
+	topics := make([]string, len(p.args))
+	for i, text := range p.args {
+		topic, err := tally.ParseTopic(text)
+		if err != nil {
+			return fail(p.stderr, exitUsage, fmt.Errorf("%q: %w", text, err))
+		}
+		topics[i] = topic.String() // as the service calls it
+	}
+	fmt.Fprintf(p.stderr, "service: %s (%s)\n", printable(at), named.Source)
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	frames := make(chan frame)
+	ended := make(chan error, 1)
+	// Ends with ctx, or when the service refuses.
+	go func() {
+		ended <- follow(ctx, at, topics, frames, p.stderr)
+	}()
+	var show shower = lines{p.stdout}
+	if server.IsTerminal(p.stdout) {
+		show = newBoard(p.stdout, topics)
+	}
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case f := <-frames:
+			show.hear(f, time.Now())
+		case <-tick.C:
+			show.tick()
+		case err := <-ended:
+			if err != nil && p.ctx.Err() == nil {
+				return fail(p.stderr, exitFailure, err)
+			}
+			return exitOK
+		}
+	}
+}
+
+// parseServiceURL reads where a service is, and drops the slash at its end.
+func parseServiceURL(text string) (string, error) {
+	at, err := url.Parse(text)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return "", fmt.Errorf("%q is no address of a service, such as https://tally.example.com%s", text, schemeHint(text))
+	}
+	at.RawQuery, at.Fragment = "", ""
+	return strings.TrimRight(at.String(), "/"), nil
+}
+
+// schemeHint says how text, which is no URL, is written as one; empty if it lacks more
+// than a scheme.
+func schemeHint(text string) string {
+	if strings.Contains(text, "://") {
+		return ""
+	}
+	if at, err := url.Parse("http://" + text); err != nil || at.Host == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean http://%s?", text)
+}
+
+// shower shows frames as they come.
+type shower interface {
+	hear(f frame, at time.Time)
+	tick() // comes every sampleEvery
+}
+
+// errRefused says that the service will not answer otherwise if asked again.
+var errRefused = errors.New("refused")
+
+// follow sends what a stream says to frames and opens it again when it ends. It
+// returns when ctx ends, or with errRefused.
+func follow(ctx context.Context, at string, topics []string, frames chan<- frame, log io.Writer) error {
+	pause := shortestWatchPause
+	for {
+		heard, err := followOnce(ctx, at, topics, frames)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errRefused):
+			return err
+		case heard:
+			pause = shortestWatchPause
+		}
+		fmt.Fprintf(log, "tallycast: %v; trying again\n", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause/2 + rand.N(pause)/2):
+		}
+		pause = min(2*pause, longestWatchPause)
+	}
+}
+
+// followOnce reads one stream to its end, and tells whether it said anything.
+func followOnce(ctx context.Context, at string, topics []string, frames chan<- frame) (heard bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(watchSilence, cancel)
+	defer silence.Stop()
+	body, err := json.Marshal(map[string][]string{"topics": topics})
+	if err != nil {
+		return false, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at+"/v1/stream", bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return false, explainNoAnswer(at, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		err := fmt.Errorf("%s answered %s: %s", at, response.Status, reason(response.Body))
+		if response.StatusCode == http.StatusNotFound {
+			err = fmt.Errorf("%w. --at says where the service is, with its base path", err)
+		}
+		if response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {
+			err = fmt.Errorf("%w: %w", errRefused, err)
+		}
+		return false, err
+	}
+	watched := map[string]*refusal{} // why a topic has no number; nil: it may have one
+	for _, topic := range topics {
+		watched[topic] = nil
+	}
+	scanner := bufio.NewScanner(response.Body)
+	scanner.Buffer(nil, maxFrameBytes)
+	for scanner.Scan() {
+		text, ok := strings.CutPrefix(scanner.Text(), "data:")
+		if !ok {
+			continue
+		}
+		var f frame
+		if err := json.Unmarshal([]byte(text), &f); err != nil {
+			return heard, fmt.Errorf("%s does not speak as tallycast does: %w", at, err)
+		}
+		heard = true
+		silence.Reset(watchSilence)
+		select {
+		case frames <- f:
+		case <-ctx.Done():
+			return heard, ctx.Err()
+		}
+		if f.Topic == "" {
+			continue
+		}
+		watched[f.Topic] = f.Error
+		if err := allRefused(watched); err != nil {
+			return false, err
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		return heard, fmt.Errorf("the stream broke off: %w", err)
+	}
+	return heard, errors.New("the stream ended")
+}
+
+// temporary are the codes of refusals that may not be repeated if the topic is asked for
+// again.
+var temporary = map[string]bool{
+	string(tally.CodeStoreUnavailable): true, string(tally.CodeRateLimited): true, string(tally.CodeInternal): true,
+}
+
+// allRefused returns an error if no topic is left to watch: errRefused, unless one of
+// the refusals is temporary.
+func allRefused(watched map[string]*refusal) error {
+	permanent := true
+	var reasons []string
+	for topic, why := range watched {
+		if why == nil {
+			return nil
+		}
+		permanent = permanent && !temporary[why.Code]
+		reasons = append(reasons, printable(fmt.Sprintf("%s: %s: %s", topic, why.Code, why.Message)))
+	}
+	slices.Sort(reasons)
+	err := fmt.Errorf("no topic is left to watch: %s", strings.Join(reasons, "; "))
+	if permanent {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return err
+}
+
+// reason returns what a problem says to people, else the beginning of its text.
+func reason(body io.Reader) string {
+	text, err := io.ReadAll(io.LimitReader(body, maxReasonBytes))
+	if err != nil {
+		return err.Error()
+	}
+	var problem struct{ Code, Detail string }
+	if json.Unmarshal(text, &problem) == nil && problem.Code != "" {
+		return printable(problem.Code + ": " + problem.Detail)
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return printable(first)
+}
+
+// printable returns text without what could move a terminal's cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
+}
+
+// lines writes a line a change, for files and for other programs.
+type lines struct{ out io.Writer }
+
+func (l lines) hear(f frame, at time.Time) {
+	now := at.UTC().Format(time.RFC3339)
+	switch {
+	case f.Error != nil:
+		fmt.Fprintf(l.out, "%s %s error %s: %s\n", now, printable(f.Topic), printable(f.Error.Code), printable(f.Error.Message))
+	case f.Topic != "":
+		fmt.Fprintf(l.out, "%s %s %d\n", now, printable(f.Topic), f.Count)
+	}
+}
+
+func (lines) tick() {}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxFileBytes bounds the configuration file: a thousand times what a configuration
+// needs, and little enough to read a file that turns out to be something else.
+const maxFileBytes = 1 << 20
+
+// File is a configuration file: YAML with the names of the settings. Values are kept as
+// they are written, so that a secret made of digits is not read as a number.
+type File struct {
+	path    string // empty: there is no file
+	entries map[string]fileEntry
+}
+
+type fileEntry struct {
+	texts []string
+	line  int
+}
+
+// LoadFile reads the file at path and returns all its problems.
+func LoadFile(path string, settings []Setting) (File, Problems) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxFileBytes {
+		err = fmt.Errorf("it has %d bytes, and a configuration has at most %d", info.Size(), maxFileBytes)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return File{}, fileProblem("%s cannot be read: %v", path, FileErrorReason(err))
+	}
+	return parseFile(path, text, settings)
+}
+
+// fileProblem returns a problem of the whole file.
+func fileProblem(format string, args ...any) Problems {
+	return Problems{{Setting: "config", Message: fmt.Sprintf(format, args...)}}
+}
+
+// FileErrorReason returns the reason of a file error without the path, for messages that
+// name the path themselves.
+func FileErrorReason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// parseFile parses text, the content of the file at path.
+func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
+	file := File{path: path, entries: map[string]fileEntry{}}
+	tree, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return file, fileProblem("%s is not YAML: %v", path, err)
+	}
+	if len(tree.Docs) > 1 {
+		return file, fileProblem("%s holds several documents; it should hold one", path)
+	}
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return file, nil
+	}
+	var pairs []*ast.MappingValueNode
+	switch body := tree.Docs[0].Body.(type) {
+	case *ast.MappingNode:
+		pairs = body.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{body}
+	case *ast.NullNode, *ast.CommentGroupNode:
+	default:
+		return file, fileProblem(`%s should hold lines such as "listen: :8080"`, path)
+	}
+	return file, file.addPairs(pairs, settings)
+}
+
+// addPairs adds the entries of pairs and returns their problems.
+func (f *File) addPairs(pairs []*ast.MappingValueNode, settings []Setting) (problems Problems) {
+	known := map[string]Setting{}
+	var names []string
+	for _, s := range settings {
+		if s.Name != FileSetting.Name { // a configuration file cannot name another one
+			known[s.Name] = s
+			names = append(names, s.Name)
+		}
+	}
+	for _, pair := range pairs {
+		name, line := pair.Key.GetToken().Value, pair.Key.GetToken().Position.Line
+		reject := func(message string) {
+			problems = append(problems, Problem{name, Source(fmt.Sprintf("%s line %d", f.path, line)), message})
+		}
+		s, ok := known[name]
+		if !ok {
+			if similar, ok := MostSimilar(name, names); ok {
+				reject("there is no such setting; did you mean " + similar + "?")
+			} else {
+				reject("there is no such setting; tallycast serve --help lists them")
+			}
+			continue
+		}
+		if _, twice := f.entries[name]; twice {
+			reject("is given twice")
+			continue
+		}
+		texts, err := scalars(pair.Value, s.Repeatable)
+		if err != nil {
+			reject(err.Error())
+			continue
+		}
+		f.entries[name] = fileEntry{texts, line}
+	}
+	return problems
+}
+
+// scalars returns the text of a value, or of each item of a list.
+func scalars(node ast.Node, repeatable bool) ([]string, error) {
+	list, ok := node.(*ast.SequenceNode)
+	switch {
+	case ok && !repeatable:
+		return nil, errors.New("should be one value, not a list")
+	case !ok:
+		list = &ast.SequenceNode{Values: []ast.Node{node}}
+	}
+	texts := []string{}
+	for _, item := range list.Values {
+		text, err := scalar(item)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+func scalar(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return node.GetToken().Value, nil
+	case *ast.NullNode:
+		return "", errors.New(`has no value; an empty one is written ""`)
+	}
+	return "", errors.New("should be plain text, a number, true or false, or a list of these")
+}

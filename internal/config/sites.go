@@ -1,0 +1,237 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/seed"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Sites are the allowed origins of each site's pages, by site name. The site default is
+// always present.
+type Sites map[string][]string
+
+// Names returns the sites' names: default first, the others sorted.
+func (s Sites) Names() []string {
+	names := []string{tally.DefaultSite}
+	for name := range s {
+		if name != tally.DefaultSite {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names[1:])
+	return names
+}
+
+// siteSettings is the value of --site.
+type siteSettings struct {
+	origins Sites
+	known   KnownSites
+}
+
+// KnownSites are the sites that accept new topics only for known keys, with the addresses
+// of their sitemaps, if any.
+type KnownSites map[string][]string
+
+// Names returns the sites' names, sorted.
+func (k KnownSites) Names() []string { return slices.Sorted(maps.Keys(k)) }
+
+// What may follow a site's name instead of an origin.
+const (
+	knownKeys     = "keys=known"
+	sitemapPrefix = "sitemap="
+)
+
+// parseSites parses items of the form name=origin, name=keys=known, name=sitemap=URL, name
+// or origin. An origin or keys=known alone belongs to the site before it, so that
+// blog=https://a,https://b is one site in a flag, a variable and a list.
+func parseSites(items []string) (siteSettings, error) {
+	all := Sites{tally.DefaultSite: nil}
+	known := KnownSites{}
+	var problems []error
+	current := ""
+	for _, item := range items {
+		name, origin, hasOrigin := strings.Cut(item, "=")
+		switch {
+		case item == knownKeys && current != "":
+			origin = knownKeys
+		case hasOrigin:
+			current = name
+		case item == "*" || strings.Contains(item, "://"):
+			origin, hasOrigin = item, true
+		default:
+			current = item
+		}
+		if !tally.ValidSite(current) {
+			problems = append(problems, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
+			continue
+		}
+		if _, ok := all[current]; !ok {
+			all[current] = nil
+		}
+		sitemap, isSitemap := strings.CutPrefix(origin, sitemapPrefix)
+		switch {
+		case !hasOrigin:
+			continue
+		case origin == knownKeys:
+			known[current] = append(known[current], nil...) // without a sitemap
+			continue
+		case isSitemap:
+			at, err := ParseSitemap(sitemap)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			known[current] = append(known[current], at)
+			continue
+		}
+		clean, err := parseOrigin(origin)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all.add(current, clean)
+	}
+	return siteSettings{all, known}, errors.Join(problems...)
+}
+
+// ParseSitemap parses the address of a sitemap.
+func ParseSitemap(text string) (string, error) {
+	at, err := url.Parse(text)
+	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" || at.User != nil || at.Fragment != "" {
+		return "", fmt.Errorf("%q should be the address of a site map, such as https://blog.example.com/sitemap.xml", text)
+	}
+	return at.String(), nil
+}
+
+// add appends an origin to a site unless it is there.
+func (s Sites) add(site, origin string) {
+	if !slices.Contains(s[site], origin) {
+		s[site] = append(s[site], origin)
+	}
+}
+
+// parseOrigins parses the origins of one site.
+func parseOrigins(items []string) ([]string, error) {
+	var origins []string
+	var problems []error
+	for _, item := range items {
+		origin, err := parseOrigin(item)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		origins = append(origins, origin)
+	}
+	return origins, errors.Join(problems...)
+}
+
+// parseOrigin parses scheme://host[:port], "*." before a host for all its subdomains, or
+// "*" for any origin. It returns the origin as browsers send it: lower case, without the
+// scheme's default port (RFC 6454, section 6).
+func parseOrigin(text string) (string, error) {
+	if text == "*" {
+		return text, nil
+	}
+	reject := func(why string) (string, error) {
+		return "", fmt.Errorf("%q should be an origin such as https://blog.example.com, https://*.example.com or *%s", text, why)
+	}
+	u, err := url.Parse(strings.ToLower(strings.TrimSuffix(text, "/")))
+	if err != nil || u.Host == "" {
+		return reject("")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return reject(": its scheme is http or https")
+	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
+		return reject(": nothing follows the host and port")
+	}
+	host := u.Hostname()
+	plain, _ := strings.CutPrefix(host, "*.")
+	if plain == "" || strings.ContainsAny(plain, "*% ,;\"'\\") || strings.HasPrefix(plain, ".") {
+		return reject("")
+	}
+	if strings.IndexFunc(plain, func(r rune) bool { return r > 0x7e }) >= 0 {
+		return reject(": browsers send such a name in its xn-- form")
+	}
+	port := u.Port()
+	if strings.HasSuffix(u.Host, ":") {
+		return reject("")
+	}
+	if port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return reject(": there is no such port")
+		}
+	}
+	if port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		port = ""
+	}
+	switch {
+	case port != "":
+		host = net.JoinHostPort(host, port)
+	case strings.Contains(host, ":"):
+		host = "[" + host + "]"
+	}
+	return u.Scheme + "://" + host, nil
+}
+
+// parseMetrics parses items of the form name=rule and returns all metrics, the default
+// ones included.
+func parseMetrics(items []string) (map[string]tally.Rule, error) {
+	metrics := tally.DefaultMetrics()
+	var problems []error
+	seen := map[string]bool{}
+	for _, item := range items {
+		name, text, ok := strings.Cut(item, "=")
+		if !ok || !tally.ValidMetric(name) {
+			problems = append(problems, fmt.Errorf("%q should be name=rule, such as stars=amount:5; a name is 1 to 32 of a-z, 0-9 and _ and begins with a letter", item))
+			continue
+		}
+		rule, err := tally.ParseRule(text)
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		case seen[name]:
+			problems = append(problems, fmt.Errorf("%s is declared twice", name))
+		}
+		seen[name] = true
+		metrics[name] = rule
+	}
+	return metrics, errors.Join(problems...)
+}
+
+// ParseSiteName parses the name of a site.
+func ParseSiteName(text string) (string, error) {
+	if !tally.ValidSite(text) {
+		return "", fmt.Errorf("%q should be the name of a site, such as blog", text)
+	}
+	return text, nil
+}
+
+// parseSeedFields parses items of the form metric=field.
+func parseSeedFields(items []string) (fields []seed.Field, err error) {
+	var problems []error
+	for _, item := range items {
+		field, err := seed.ParseField(item)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		fields = append(fields, field)
+	}
+	return fields, errors.Join(problems...)
+}
+
+// parseKeyPrefix parses the beginning of a key.
+func parseKeyPrefix(text string) (string, error) {
+	const site, metric = "default", "likes" // any will do
+	if _, err := tally.NewTopic(site, metric, text+"/x"); err != nil {
+		return "", fmt.Errorf("%q should be the beginning of a key, such as posts: %s", text, tally.AsError(err).Message)
+	}
+	return text, nil
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// StoreURL is the location of a store: exactly one field is set, in the zero value none.
+type StoreURL struct {
+	SQLitePath string
+	RedisURL   string
+}
+
+// redisForms are the schemes of Redis URLs, each with the form of the rest.
+var redisForms = map[string]string{
+	"redis":           "user:password@host:port/database",
+	"rediss":          "user:password@host:port/database",
+	"redis+sentinel":  "user:password@host:port,host:port/primary/database",
+	"rediss+sentinel": "user:password@host:port,host:port/primary/database",
+	"redis+cluster":   "user:password@host:port,host:port",
+	"rediss+cluster":  "user:password@host:port,host:port",
+}
+
+// ParseStore parses the URL of a store. No error repeats a password.
+func ParseStore(text string) (StoreURL, error) {
+	scheme, rest, ok := strings.Cut(text, ":")
+	switch {
+	case ok && scheme == "sqlite":
+		path := strings.TrimPrefix(rest, "//") // sqlite:///var/lib/x.db is common too
+		if path == "" || strings.ContainsAny(path, "?#\x00") {
+			return StoreURL{}, errors.New("should name a file, such as sqlite:data/tallycast.db")
+		}
+		return StoreURL{SQLitePath: path}, nil
+	case ok && redisForms[scheme] != "":
+		authority, slashes := strings.CutPrefix(rest, "//")
+		if !slashes || authority == "" || authority[0] == '/' || authority[0] == '?' {
+			return StoreURL{}, fmt.Errorf("should be %s://%s", scheme, redisForms[scheme])
+		}
+		if err := checkRedis(text); err != nil {
+			return StoreURL{}, err
+		}
+		return StoreURL{RedisURL: text}, nil
+	}
+	hint := ""
+	if !ok && text != "" {
+		hint = fmt.Sprintf("; the file %s is sqlite:%s", text, text)
+	}
+	return StoreURL{}, errors.New("should begin with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://" + hint)
+}
+
+// redactStore returns a store's URL without its credentials.
+func redactStore(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
+	}
+	if address, query, ok := strings.Cut(rest, "?"); ok {
+		settings := strings.Split(query, "&")
+		for i, setting := range settings {
+			name, _, _ := strings.Cut(setting, "=")
+			if plain, err := url.QueryUnescape(name); err != nil || plain == "sentinel_password" {
+				settings[i] = name + "=***"
+			}
+		}
+		rest = address + "?" + strings.Join(settings, "&")
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	at := strings.LastIndex(rest, "@")
+	if at < 0 {
+		return scheme + "://" + rest
+	}
+	user, _, hasPassword := strings.Cut(authority, ":")
+	if !hasPassword || strings.Contains(user, "@") {
+		user = ""
+	}
+	return scheme + "://" + user + ":***@" + rest[at+1:]
+}
+
+// checkRedis returns the error that the Redis store would return at once, without a
+// connection.
+func checkRedis(url string) error {
+	s, err := redisstore.Open(url, tally.NewCatalog(nil, nil), redisstore.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// Name returns the store's URL for messages, without credentials.
+func (s StoreURL) Name() string {
+	if s.SQLitePath != "" {
+		return "sqlite:" + s.SQLitePath
+	}
+	return redactStore(s.RedisURL)
+}
+
+// Show returns a value of the setting for people, without credentials.
+func (s Setting) Show(v Value) string {
+	text := strings.Join(v.Texts, ",")
+	switch {
+	case text == "":
+		return "(none)"
+	case s.Secret:
+		return fmt.Sprintf("(set, %d bytes)", len(text))
+	case s.Name == "store":
+		return urlPasswords.ReplaceAllString(redactStore(text), "$1***")
+	}
+	return text
+}
+
+// urlPasswords matches the parameters of a URL whose names mean a password.
+var urlPasswords = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*`)

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// statusReporter collects the status of this process.
+type statusReporter struct {
+	started time.Time
+	version string
+	parts   []tally.Instrumented
+	sink    *staleSink
+	health  func() tally.Health
+}
+
+// status does no I/O.
+func (r *statusReporter) status() owner.InstanceStatus {
+	s := owner.InstanceStatus{Started: r.started, Version: r.version}
+	figures := map[string]*int64{"viewers": &s.Viewers, "watched_topics": &s.Watched, "present_pages": &s.Readers}
+	for _, part := range r.parts {
+		for _, metric := range part.Metrics() {
+			if figure := figures[metric.Name]; figure != nil {
+				*figure = int64(metric.Value)
+			}
+		}
+	}
+	if since := r.sink.staleSince.Load(); since != 0 {
+		at := time.UnixMicro(since).UTC()
+		s.StaleSince = &at
+	}
+	health := r.health()
+	for _, fault := range []error{health.Err, health.Conflict} {
+		if fault != nil {
+			s.StoreFault = fault.Error()
+		}
+	}
+	return s
+}
+
+// staleSink is a sink that remembers since when it may have missed changes.
+type staleSink struct {
+	tally.Sink
+	staleSince atomic.Int64 // microseconds since the Unix epoch; 0: live
+}
+
+// newStaleSink returns a sink that is stale until its feed is live.
+func newStaleSink(sink tally.Sink) *staleSink {
+	s := &staleSink{Sink: sink}
+	s.staleSince.Store(time.Now().UnixMicro())
+	return s
+}
+
+func (s *staleSink) Stale() {
+	s.staleSince.CompareAndSwap(0, time.Now().UnixMicro())
+	s.Sink.Stale()
+}
+
+func (s *staleSink) Live() {
+	s.staleSince.Store(0)
+	s.Sink.Live()
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Store is a store with its feed of changes.
+type Store interface {
+	tally.Store
+	tally.Ledger
+	tally.Feed
+	Close() error
+}
+
+// OpenStore opens the store of the configuration. Redis may be unreachable; an SQLite file
+// is opened at once.
+func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, log *slog.Logger) (Store, error) {
+	if path := c.Store.SQLitePath; path != "" {
+		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.Secret, Journal: c.Journal, Logger: log})
+		if err != nil {
+			return nil, err // not s: a nil *sqlitestore.Store in an interface is not nil
+		}
+		return s, nil
+	}
+	s, err := redisstore.Open(c.Store.RedisURL, catalog, redisstore.Options{
+		Prefix:        c.RedisPrefix,
+		Secret:        c.Secret,
+		AllowEviction: c.AllowEviction,
+		Journal:       c.Journal,
+		Logger:        log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
