@@ -1,19 +1,24 @@
-/** Whether a page can be used by everybody: what axe finds in it, and whether it fits its screen. */
+/** Accessibility checks of a page: axe finds no violation, and the page fits its screen. */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
 const { source } = createRequire(import.meta.url)('axe-core');
 
+/** axe's rules that depend on colours and sizes. */
+const VISUAL_RULES = ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'];
+
 /**
- * Fails where axe finds something, or the page is wider than its screen.
+ * Fails if axe finds a violation, or the page is wider than its screen.
  * @param {import('playwright-core').Page} page
  * @param {string} what the page, as the failure names it
+ * @param {{ visual?: boolean }} [options] visual checks only what depends on colours and sizes
  */
-export async function assertUsable(page, what) {
-  // To load axe takes longer than what it does.
+export async function assertUsable(page, what, { visual = false } = {}) {
+  // Loading axe takes longer than running it.
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(source);
-  // Of what passes it need not name every node.
-  const { violations } = await page.evaluate(() => /** @type {any} */ (window).axe.run({ resultTypes: ['violations'] }));
+  // Without details of the rules that pass.
+  const options = { resultTypes: ['violations'], ...(visual && { runOnly: VISUAL_RULES }) };
+  const { violations } = await page.evaluate((options) => /** @type {any} */ (window).axe.run(options), options);
   const found = violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ node) => node.target.join(' ')).join(', ')}`);
   assert.deepEqual(found, [], what);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

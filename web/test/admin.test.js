@@ -52,13 +52,13 @@ async function owner(method, path, body) {
  * @param {{ view?: string, token?: string, at?: string, options?: import('playwright-core').BrowserContextOptions }} [how]
  */
 async function openAdmin(t, { view = '', token = TOKEN, at = service.url, options } = {}) {
-  const { context, open, complaints } = await newVisitor(t, browser, options);
+  const { context, open, warnings } = await newVisitor(t, browser, options);
   const page = await open(`${at}/admin/#/${view}`);
   await page.getByLabel('Admin token').fill(token);
   await page.keyboard.press('Enter');
   if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|People|Log/ }).waitFor();
   // That nobody was signed in at first, the browser tells as a failure.
-  return { page, context, complaints: () => complaints.filter((text) => !/401/.test(text)) };
+  return { page, context, warnings: () => warnings.filter((text) => !/401/.test(text)) };
 }
 
 /** @param {string} topic @param {number} n @param {string} [by] */
@@ -94,7 +94,7 @@ test('the token opens it, a wrong one does not, and signing out closes it', asyn
 
 test('the overview shows who is here and what moves, as it moves', async (t) => {
   await likes('blog/likes/overview', 3);
-  const { page, complaints } = await openAdmin(t);
+  const { page, warnings } = await openAdmin(t);
   const tile = (/** @type {string} */ name) => page.locator('.tiles div').filter({ has: page.getByText(name, { exact: true }) }).locator('dd');
   const top = page.locator('.top li').filter({ hasText: 'blog/likes/overview' }).locator('.count');
   await eventually(async () => assert.equal(await top.innerText(), '3'));
@@ -109,7 +109,7 @@ test('the overview shows who is here and what moves, as it moves', async (t) => 
   await page.getByLabel('Of').selectOption('blog');
   await page.getByLabel('Over').selectOption('1440');
   await page.getByText(/contributions changed in this time/).waitFor();
-  assert.deepEqual(complaints(), []);
+  assert.deepEqual(warnings(), []);
 });
 
 test('a plot that cannot be drawn hides nothing but itself', async (t) => {
@@ -162,7 +162,7 @@ test('an instance that falls silent is marked, and a store that is away is told'
 test('topics are searched, paged, and follow live', async (t) => {
   const seeds = Array.from({ length: 120 }, (_, i) => ({ topic: `blog/claps/paged/${String(i).padStart(3, '0')}`, seed: i }));
   await owner('POST', 'seeds', { seeds });
-  const { page, complaints } = await openAdmin(t, { view: 'topics' });
+  const { page, warnings } = await openAdmin(t, { view: 'topics' });
   const search = page.getByRole('search');
   await search.getByLabel('Site').fill('blog');
   await search.getByLabel('Metric').fill('claps');
@@ -181,12 +181,12 @@ test('topics are searched, paged, and follow live', async (t) => {
   await page.goBack();
   await eventually(async () => assert.equal(await page.getByLabel('Order').inputValue(), 'newest'));
   assert.equal(await page.getByLabel('Key begins with').inputValue(), 'paged/');
-  assert.deepEqual(complaints(), []);
+  assert.deepEqual(warnings(), []);
 });
 
 test('topics that nobody touches are looked at and deleted, and all are exported', async (t) => {
   await owner('POST', 'seeds', { seeds: [{ topic: 'default/wow/untouched', seed: 4 }] });
-  const { page, complaints } = await openAdmin(t, { view: 'topics?site=default&metric=wow' });
+  const { page, warnings } = await openAdmin(t, { view: 'topics?site=default&metric=wow' });
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'as CSV' }).click()]);
   assert.match(await readFile(await download.path(), 'utf8'), /default\/wow\/untouched,4/);
   await page.getByText('Delete what nobody touches').click();
@@ -209,13 +209,13 @@ test('topics that nobody touches are looked at and deleted, and all are exported
   await dialog.getByRole('button', { name: 'Delete 1' }).click();
   await page.locator('#said').filter({ hasText: '1 topic deleted.' }).waitFor();
   await page.getByText('There is no such topic.').waitFor();
-  assert.deepEqual(complaints(), []);
+  assert.deepEqual(warnings(), []);
 });
 
 test('a topic is set, renamed, merged, reset and deleted, each said before it happens, by keyboard', async (t) => {
   await likes('blog/likes/mended', 3);
   await likes('blog/likes/other', 2, 'another');
-  const { page, complaints } = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=mended' });
+  const { page, warnings } = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=mended' });
   const said = page.locator('#said');
   const dialog = page.getByRole('dialog');
   /** @param {string} topic @param {string} deed */
@@ -271,12 +271,12 @@ test('a topic is set, renamed, merged, reset and deleted, each said before it ha
 
   await page.getByRole('link', { name: 'Log' }).click();
   for (const action of ['set', 'seed', 'rename', 'reset', 'delete']) await page.getByRole('cell', { name: action, exact: true }).first().waitFor();
-  assert.deepEqual(complaints().filter((text) => !/409|400|status of 4/.test(text)), []);
+  assert.deepEqual(warnings().filter((text) => !/409|400|status of 4/.test(text)), []);
 });
 
 test('a spike is looked at, undone, and every open page follows', async (t) => {
   await likes('blog/likes/spiked', 30, 'machine');
-  const { page, complaints } = await openAdmin(t, { view: 'spikes' });
+  const { page, warnings } = await openAdmin(t, { view: 'spikes' });
   const watching = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=spiked' });
   const shown = watching.page.getByRole('row', { name: 'blog/likes/spiked' }).locator('.count');
   await eventually(async () => assert.equal(await shown.innerText(), '30'));
@@ -300,12 +300,12 @@ test('a spike is looked at, undone, and every open page follows', async (t) => {
   await owner('POST', 'undo', { topics: ['blog/likes/reverted'], from: new Date(Date.now() - 3_600_000).toISOString() });
   await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await other.waitFor({ state: 'detached' });
-  assert.deepEqual(complaints(), []);
+  assert.deepEqual(warnings(), []);
 });
 
 test('somebody is blocked and unblocked, and a visitor forgotten', async (t) => {
   await assertLike(service.url, 'blog/likes/people', 'a-visitor-who-leaves');
-  const { page, complaints } = await openAdmin(t, { view: 'people' });
+  const { page, warnings } = await openAdmin(t, { view: 'people' });
   const dialog = page.getByRole('dialog');
   await page.getByText('Nobody is blocked.').waitFor();
   await page.getByLabel('Address range, or visitor').fill('203.0.113.0/24');
@@ -323,7 +323,7 @@ test('somebody is blocked and unblocked, and a visitor forgotten', async (t) => 
   await dialog.getByRole('button', { name: 'Forget' }).click();
   await page.locator('#said').filter({ hasText: '1 contribution taken back.' }).waitFor();
   assert.equal(await countOf(service.url, 'blog/likes/people'), 0);
-  assert.deepEqual(complaints(), []);
+  assert.deepEqual(warnings(), []);
 });
 
 test('axe finds nothing, light and dark, wide and on a phone', async (t) => {

@@ -1,4 +1,4 @@
-/** The oldest browsers that the widgets, the demo and the dashboard work in, and what these lack. */
+/** The oldest browsers that the widgets, the demo and the dashboard support, and the features that they lack. */
 import { createRequire } from 'node:module';
 
 /**
@@ -12,7 +12,7 @@ const data = createRequire(import.meta.url)('@mdn/browser-compat-data');
 const number = (/** @type {unknown} */ version) => (version ? Number.parseFloat(String(version).replace('≤', '')) : Infinity);
 
 /**
- * Whether a feature is newer than the baseline in one of its browsers. Parts of a feature count as it.
+ * Reports whether a feature is newer than the baseline in one of its browsers. A partial feature counts.
  * @param {any} compat
  */
 const isNewer = (compat) =>
@@ -37,8 +37,8 @@ function newerBelow(node, path = []) {
 }
 
 /**
- * The paths of globals and members that scripts find in a new browser and not in one of the baseline. Those of
- * the DOM's static members end in `_static`.
+ * Returns the paths of globals and members that are newer than the baseline. Those of the DOM's static members end
+ * in `_static`.
  */
 export const newerMembers = () => [...newerBelow(data.api), ...newerBelow(data.javascript.builtins)];
 
@@ -46,7 +46,7 @@ export const newerMembers = () => [...newerBelow(data.api), ...newerBelow(data.j
 const all = (pattern, text) => [...new Set([...text.matchAll(pattern)].map(([, name]) => name))];
 
 /**
- * The features of a style sheet that are newer than the baseline.
+ * Returns the features of a style sheet that are newer than the baseline.
  * @param {string} css
  * @returns {string[]} such as `light-dark()`, `:has()`, `@scope`, `text-wrap`, `text-wrap: pretty`
  */
@@ -59,8 +59,8 @@ export function newerStyles(css) {
   for (const name of all(/@media[^{]*\(([a-z-]+)/g, text)) if (isNewer(atRules.media[name]?.__compat)) found.push(`@media (${name})`);
   for (const name of all(/:([a-z-]+)(?=[^{};]*\{)/g, text)) if (isNewer(selectors[name]?.__compat)) found.push(`:${name}`);
   for (const name of all(/([a-z-]+)\(/g, text)) if (functions.has(name)) found.push(`${name}()`);
-  // Rules within rules are newer than the baseline, too.
-  if (/\{[^{}]*;[^{};]*\{/.test(text.replace(/@(media|supports)[^{]*\{/g, ''))) found.push('rules within rules');
+  // Nested rules are newer, too.
+  if (/\{[^{}]*;[^{};]*\{/.test(text.replace(/@(media|supports)[^{]*\{/g, ''))) found.push('nested rules');
   for (const [, name, value] of text.matchAll(/[{;]\s*([a-z-]+)\s*:([^;{}]*)/g)) {
     const property = properties[name];
     if (isNewer(property?.__compat)) found.push(name);

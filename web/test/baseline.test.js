@@ -1,28 +1,20 @@
-/** Everything works in the baseline's browsers: in a Chromium that lacks what they lack, and by the style sheets. */
+/** The oldest supported browsers: simulated by a Chromium without newer features, and by checks of the style sheets. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { build } from 'esbuild';
 import { newerMembers, newerStyles } from './baseline.js';
-import { launch, live, newVisitor, press, pressed, shows } from './browser.js';
+import { live, newVisitor, press, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
-import { assertLike, countOf } from './process.js';
+import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, countOf } from './process.js';
 import { web } from './project.js';
 import { eventually } from './wait.js';
 
-const TOKEN = 'a-token-that-only-the-owner-knows';
-
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 /**
- * A visitor whose browser lacks every global and member that is newer than the baseline, and light-dark().
+ * Makes a visitor whose browser lacks every global and member newer than the baseline, and light-dark().
  * @param {import('node:test').TestContext} t
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
@@ -31,7 +23,7 @@ async function newOldVisitor(t, options) {
   await visitor.context.addInitScript((members) => {
     const global = /** @type {any} */ (globalThis);
     const remove = (/** @type {any} */ owner, /** @type {string} */ name) => Object.hasOwn(Object(owner), name) && Reflect.deleteProperty(owner, name);
-    // Members before the globals that have them.
+    // Remove members before the globals that have them.
     for (const path of members.sort((a, b) => b.length - a.length)) {
       const [name, isStatic] = String(path.at(-1)).split('_');
       const owner = path.slice(0, -1).reduce((at, each) => Object(at)[each], global);
@@ -79,7 +71,7 @@ test('the elements work in the baseline', async (t) => {
   const head = '<link rel="canonical" href="/search?b=2&amp;a=1">';
   const site = await startSite(t, { '/': { head, body }, '/refused': { head: '<script>WebSocket = class extends WebSocket { constructor() { super("ws://127.0.0.1:9/"); } }</script>', body } });
   await assertLike(site.service.url, 'default/likes/search%3Fa%3D1%26b%3D2', 'somebody-else');
-  const { open, complaints } = await newOldVisitor(t);
+  const { open, warnings } = await newOldVisitor(t);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
   await shows(page, '#canonical', 1);
@@ -102,7 +94,7 @@ test('the elements work in the baseline', async (t) => {
   await assertLike(site.service.url, 'default/likes/post', 'somebody-else');
   await shows(page, 'tally-like', 2);
   await eventually(async () => assert.ok(await page.locator('tally-top li').count()), 20_000);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
   const second = await open(`${site.url}/refused`);
   await shows(second, 'tally-like', 2);
   await assertLike(site.service.url, 'default/likes/post', 'a-third-one');
@@ -112,7 +104,7 @@ test('the elements work in the baseline', async (t) => {
 test('the client without elements works in the baseline', async (t) => {
   const { outputFiles } = await build({ entryPoints: [join(web, 'src/main.js')], bundle: true, format: 'iife', globalName: 'tallycast', write: false });
   const site = await startSite(t, { '/': { tag: `<script>${outputFiles[0].text}</script>` } });
-  const { open, complaints } = await newOldVisitor(t);
+  const { open, warnings } = await newOldVisitor(t);
   const page = await open(site.url);
   const liked = await page.evaluate(async (api) => {
     const topic = /** @type {any} */ (window).tallycast.connect({ api }).topic('default/likes/post');
@@ -120,13 +112,13 @@ test('the client without elements works in the baseline', async (t) => {
     return [await topic.like(), await topic.unlike()];
   }, site.api);
   assert.deepEqual(liked.map(({ mine }) => mine), [1, 0]);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('the demo works in the baseline, light and dark', async (t) => {
   const site = await startSite(t, {}, { flags: ['--demo'] });
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-    const { open, complaints } = await newOldVisitor(t, { colorScheme });
+    const { open, warnings } = await newOldVisitor(t, { colorScheme });
     for (const path of ['/', '/demo/', '/gallery']) {
       const page = await open(site.service.url + path);
       await live(page);
@@ -141,19 +133,19 @@ test('the demo works in the baseline, light and dark', async (t) => {
     const maker = await open(`${site.service.url}/gallery`);
     await maker.locator('#builder').waitFor();
     assert.match(await maker.locator('#tag').innerText(), /<tally-like/);
-    // The gallery shows an element whose page cannot be one, and the console says so.
-    assert.deepEqual(complaints.filter((text) => !text.includes('"no//page"')), []);
+    // The gallery shows an element with an invalid page, which the console reports.
+    assert.deepEqual(warnings.filter((text) => !text.includes('"no//page"')), []);
   }
 });
 
 test('the dashboard works in the baseline, light and dark', async (t) => {
-  const site = await startSite(t, {}, { flags: [`--admin-token=${TOKEN}`] });
+  const site = await startSite(t, {}, { flags: [ADMIN_FLAG] });
   await assertLike(site.service.url, 'default/likes/post', 'somebody-else');
   for (const [colorScheme, paper] of /** @type {const} */ ([['light', 'rgb(250, 246, 239)'], ['dark', 'rgb(20, 17, 16)']])) {
-    const { open, complaints } = await newOldVisitor(t, { colorScheme });
+    const { open, warnings } = await newOldVisitor(t, { colorScheme });
     const page = await open(`${site.service.url}/admin/`);
     assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), paper);
-    await page.getByLabel('Admin token').fill(TOKEN);
+    await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
     await page.keyboard.press('Enter');
     for (const view of ['Overview', 'Topics', 'Spikes', 'People', 'Log']) {
       await page.getByRole('link', { name: view, exact: true }).click();
@@ -162,11 +154,11 @@ test('the dashboard works in the baseline, light and dark', async (t) => {
     await page.getByRole('link', { name: 'Topics', exact: true }).click();
     await page.getByRole('button', { name: /^Mend/ }).first().click();
     await page.getByRole('dialog').waitFor();
-    assert.deepEqual(complaints.filter((text) => !/401/.test(text)), []);
+    assert.deepEqual(warnings.filter((text) => !/401/.test(text)), []);
   }
 });
 
-/** What a style sheet may use that the baseline lacks: nothing is lost without it. */
+/** Newer features that style sheets may use: without them nothing is lost. */
 const ALLOWED = /** @type {Record<string, string>} */ ({
   '-webkit-touch-callout': 'iOS alone has the menu that it hides',
   '@media (scripting)': 'without it a page says that nothing happened yet',
@@ -193,7 +185,7 @@ test('style sheets use no feature newer than the baseline, except harmless ones'
   for (const [name, css] of Object.entries(sheets)) {
     assert.ok(css.includes('{'), name);
     const found = newerStyles(css.replace(/@supports ?\([^{]*\{[^{}]*(\{[^{}]*\}[^{}]*)*\}/g, ''));
-    // A prefixed property beside it is what the older browser knows.
+    // The older browser knows the prefixed property next to it.
     const lost = found.filter((feature) => !ALLOWED[feature] && !css.includes(`-webkit-${feature}:`));
     assert.deepEqual(lost, [], name);
   }

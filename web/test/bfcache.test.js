@@ -1,6 +1,6 @@
 /**
- * Pages that somebody leaves and comes back to. Firefox decides at the start of a navigation, before any event
- * of the page, that a page with an open connection is loaded again; nothing else here may cause that.
+ * Going back to a page. Firefox decides at the start of a navigation, before any event of the page, to reload a
+ * page with an open connection; nothing else in the elements may cause a reload.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -24,7 +24,7 @@ for (const name of enginesOr('firefox')) {
       await showsIn(tab, 'tally-readers', 1);
       await tab.evaluate((closed) => {
         addEventListener('pageshow', ({ persisted }) => (/** @type {any} */ (window).persisted = persisted));
-        // What the script does on pagehide, and the time that a socket takes to close.
+        // Do what the script does on pagehide, and give the socket time to close.
         if (closed) dispatchEvent(new Event('pagehide'));
         setTimeout(() => (location.href = '/next'), 500);
       }, closed);

@@ -1,23 +1,24 @@
-/** A real Chromium, and what the tests look at in its pages. */
+/** Chromium, and what the tests read from its pages. */
 import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import { eventually } from './wait.js';
 
 /** @typedef {import('playwright-core').Page} Page */
 
-/** As root Chromium runs without its sandbox; the rest keeps it from calling home. */
+/** Chromium runs without its sandbox as root. The rest turns off its own requests. */
 const args = [
-  // Names that are not this machine's, so that pages are visited rather than made.
+  // Host names that are not local, so that visitors are counted.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
   '--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  // Half of the time of a window would go to pages of the browser's own, below an address bar that nobody sees.
+  // The popups of the address bar would take half of the time of a new window.
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup',
 ];
 
 /** @param {import('playwright-core').LaunchOptions} [options] */
 export const launch = (options) => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', ...options, args: [...args, ...(options?.args ?? [])] });
 
-/** The screens that pages are examined on. */
+/** The screens of the accessibility tests. */
 export const SCREENS = /** @type {const} */ ([
   { colorScheme: 'light', width: 1280, height: 900 },
   { colorScheme: 'light', width: 390, height: 844 },
@@ -25,31 +26,44 @@ export const SCREENS = /** @type {const} */ ([
   { colorScheme: 'dark', width: 390, height: 844 },
 ]);
 
-/** A browser that does not say that nobody looks. */
+/** The user agent of a browser that is not headless. */
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
 
 /**
- * Somebody who visits while the test lasts, and what the browser complains of meanwhile.
+ * Starts a browser for the tests of this file.
+ * @param {import('playwright-core').LaunchOptions} [options]
+ * @returns {Pick<import('playwright-core').Browser, 'newContext'>}
+ */
+export function useBrowser(options) {
+  /** @type {import('playwright-core').Browser | undefined} */
+  let browser;
+  before(async () => void (browser = await launch(options)));
+  after(() => browser?.close());
+  return { newContext: (context) => /** @type {import('playwright-core').Browser} */ (browser).newContext(context) };
+}
+
+/**
+ * Makes a visitor, whose browser context ends with the test, and collects the console's warnings and errors.
  * @param {import('node:test').TestContext} t
- * @param {import('playwright-core').Browser} browser
+ * @param {Pick<import('playwright-core').Browser, 'newContext'>} browser
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 export async function newVisitor(t, browser, options) {
   const context = await browser.newContext({ userAgent: PERSON, ...options });
   t.after(() => context.close());
   /** @type {string[]} */
-  const complaints = [];
+  const warnings = [];
   /** @param {string} url */
   const open = async (url) => {
     const page = await context.newPage();
-    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('pageerror', (error) => warnings.push(String(error)));
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+      if (['error', 'warning'].includes(message.type())) warnings.push(message.text());
     });
     await page.goto(url);
     return page;
   };
-  return { context, complaints, open };
+  return { context, warnings, open };
 }
 
 /**
@@ -89,7 +103,7 @@ export const live = (page) =>
   eventually(async () => assert.equal(await page.locator('#status').getAttribute('data-status'), 'live'));
 
 /**
- * What the browser remembers of its visitor; nothing before the first press.
+ * Returns what the browser stored about its visitor; an empty entry before the first press.
  * @param {Page} page of an origin on which one service is used
  * @returns {Promise<{ visitor?: string, mine?: Record<string, number>, wish?: Record<string, [number, number]> }>}
  */

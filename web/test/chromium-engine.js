@@ -1,4 +1,4 @@
-/** Chromium for tests that run in several engines. */
+/** Chromium, for tests that run in several engines. */
 import { launch, PERSON } from './browser.js';
 
 /**
@@ -11,7 +11,7 @@ export async function chromiumEngine({ anchors = true }) {
     name: 'chromium',
     async open() {
       const context = await browser.newContext({ userAgent: PERSON, viewport: { width: 1280, height: 900 } });
-      // Chromium has no switch for it: its names are made unknown.
+      // Chromium has no switch for anchors: rename their properties.
       if (!anchors) {
         await context.addInitScript(() => {
           const { replaceSync } = CSSStyleSheet.prototype;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
@@ -8,20 +8,14 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const COUNT = { body: '<tally-count page="post">?</tally-count>' };
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  // Pages are to come back from the cache as they do for people.
-  browser = await launch({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
-});
-after(() => browser?.close());
+// Playwright disables the back/forward cache by default.
+const browser = useBrowser({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 
 /**
- * Notes the statuses that the page's connection goes through, and when.
+ * Records the statuses of the page's connection.
  * @param {import('playwright-core').BrowserContext} context
  */
-const noteStatus = (context) =>
+const recordStatus = (context) =>
   context.addInitScript(() => {
     const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
     document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
@@ -47,13 +41,13 @@ test('a policy that forbids only the socket leads to the stream at once', async 
   const asked = [];
   page.on('request', (request) => asked.push(new URL(request.url()).pathname));
   await page.clock.install();
-  // The clock of the page stands still: nothing that waits for a deadline gets anywhere.
+  // The page's clock stands still, so that no timeout can help.
   await page.goto(site.url);
   await page.clock.pauseAt(Date.now() + 1000);
   await page.clock.runFor(100);
   await eventually(async () => assert.ok(asked.includes('/v1/stream'), String(asked)));
   await shows(page, 'tally-count', 0);
-  assert.ok(asked.some((path) => /^\/tally-[0-9a-f]{16}\.js$/.test(path)), 'the rarer ways are a script of their own');
+  assert.ok(asked.some((path) => /^\/tally-[0-9a-f]{16}\.js$/.test(path)), 'the fallback is a second script');
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await page.clock.runFor(1500);
   await shows(page, 'tally-count', 1);
@@ -62,12 +56,12 @@ test('a policy that forbids only the socket leads to the stream at once', async 
 test('a script with integrity loads no second script, and can stream', async (t) => {
   const pages = { '/': { ...COUNT, tag: '', headers: {} } };
   const site = await startSite(t, pages);
-  const gallery = await import('node:crypto');
-  // What the embed maker prints: the name and the hash of the script of now.
+  const { createHash } = await import('node:crypto');
+  // As the gallery prints it: the current script's name and hash.
   const { readFile } = await import('node:fs/promises');
   const whole = await readFile(new URL('../dist/whole.js', import.meta.url));
-  const name = `tally-${gallery.createHash('sha256').update(whole).digest('hex').slice(0, 16)}.js`;
-  const integrity = `sha384-${gallery.createHash('sha384').update(whole).digest('base64')}`;
+  const name = `tally-${createHash('sha256').update(whole).digest('hex').slice(0, 16)}.js`;
+  const integrity = `sha384-${createHash('sha384').update(whole).digest('base64')}`;
   pages['/'].tag = `<script type="module" src="${site.api}/${name}?site=default" integrity="${integrity}" crossorigin></script>`;
   const { context } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
@@ -82,7 +76,7 @@ test('a script with integrity loads no second script, and can stream', async (t)
   assert.deepEqual(asked.filter((path) => path.endsWith('.js')), [`/${name}`]);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await shows(page, 'tally-count', 1);
-  // Changed content does not run.
+  // A script with another hash does not run.
   pages['/'].tag = pages['/'].tag.replace('sha384-', 'sha384-AAAA');
   await page.goto(site.url);
   assert.equal(await page.evaluate(() => !!customElements.get('tally-count')), false);
@@ -91,7 +85,7 @@ test('a script with integrity loads no second script, and can stream', async (t)
 test('a page on a fallback tries the socket again', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
-  await noteStatus(context);
+  await recordStatus(context);
   let blocked = true;
   let sockets = 0;
   await context.routeWebSocket('**/v1/ws', (socket) => {
@@ -105,7 +99,7 @@ test('a page on a fallback tries the socket again', async (t) => {
   await eventually(async () => assert.equal(await status(page), 'live'));
   assert.equal(sockets, 1);
   blocked = false;
-  // Time passes quickly here, the service's beats do not: likes are what the page hears meanwhile.
+  // The page's clock is fast and the service's beats are not: likes keep the connection from timing out.
   for (let i = 1; i <= 11; i++) {
     await assertLike(site.service.url, TOPIC, `visitor-${i}`);
     await shows(page, 'tally-count', i);
@@ -120,9 +114,9 @@ test('a page on a fallback tries the socket again', async (t) => {
 test('polling replaces a silent stream', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
-  await noteStatus(context);
+  await recordStatus(context);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
-  // A proxy that keeps everything to itself.
+  // A proxy that forwards nothing.
   await context.route('**/v1/stream', () => {});
   const page = await context.newPage();
   await page.clock.install();
@@ -139,7 +133,7 @@ test('polling replaces a silent stream', async (t) => {
 test('a page restored from the back/forward cache is current', async (t) => {
   const site = await startSite(t, { '/': COUNT, '/next': {} });
   const { context } = await newVisitor(t, browser);
-  await noteStatus(context);
+  await recordStatus(context);
   await context.addInitScript(() => addEventListener('pageshow', ({ persisted }) => persisted && (/** @type {any} */ (window).cameBack = true)));
   const page = await context.newPage();
   await page.goto(site.url);
@@ -157,7 +151,7 @@ test('a page restored from the back/forward cache is current', async (t) => {
 test('a connection without a frame for a minute is replaced', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
-  await noteStatus(context);
+  await recordStatus(context);
   let sockets = 0;
   let dead = false;
   let lost = 0;
@@ -184,7 +178,7 @@ test('a connection without a frame for a minute is replaced', async (t) => {
 test('a page hidden for an hour has no connection, and is current when shown', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
-  await noteStatus(context);
+  await recordStatus(context);
   let sockets = 0;
   context.on('page', (page) => page.on('websocket', () => sockets++));
   const page = await context.newPage();
@@ -210,8 +204,8 @@ test('a page hidden for an hour has no connection, and is current when shown', a
 
 test('a connection without topics is kept for a few seconds, then closed', async (t) => {
   const site = await startSite(t, { '/': COUNT });
-  const { context, complaints, open } = await newVisitor(t, browser);
-  await noteStatus(context);
+  const { context, warnings, open } = await newVisitor(t, browser);
+  await recordStatus(context);
   await context.clock.install();
   /** @type {import('playwright-core').WebSocket[]} */
   const sockets = [];
@@ -219,7 +213,7 @@ test('a connection without topics is kept for a few seconds, then closed', async
   const page = await open(site.url);
   /** @param {string} key */
   const turn = (key) => page.evaluate((key) => (document.body.innerHTML = key && `<tally-count page="${key}">?</tally-count>`), key);
-  // Left while the socket is still on its way, too: closing it then is a warning on the console.
+  // Also while the socket connects: closing it then would write a warning to the console.
   for (const key of ['', 'other', '', 'post']) await turn(key);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await eventually(async () => assert.equal(await status(page), 'live'));
@@ -232,7 +226,7 @@ test('a connection without topics is kept for a few seconds, then closed', async
   await turn('post');
   await shows(page, 'tally-count', 1);
   await eventually(() => assert.equal(sockets.length, 2));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('a prerendered page connects and counts when it is shown', async (t) => {
@@ -264,14 +258,14 @@ test('a prerendered page connects and counts when it is shown', async (t) => {
 
 test('a forbidden origin is reported once and does not retry until the page is shown again', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post"></tally-like>' } });
-  const { context, complaints, open } = await newVisitor(t, browser);
+  const { context, warnings, open } = await newVisitor(t, browser);
   const other = site.url.replace('blog.example', 'elsewhere.example');
   let asked = 0;
   context.on('request', (request) => request.method() === 'POST' && new URL(request.url()).pathname === '/v1/stream' && asked++);
   await context.addInitScript(() => Object.defineProperty(document, 'hidden', { value: false, configurable: true, writable: true }));
   await context.clock.install();
   const page = await open(other);
-  const refusals = () => complaints.filter((text) => /^tallycast: origin_not_allowed .*--allow-origin/.test(text)).length;
+  const refusals = () => warnings.filter((text) => /^tallycast: origin_not_allowed .*--allow-origin/.test(text)).length;
   await eventually(() => assert.equal(refusals(), 1));
   await page.clock.runFor(120_000);
   assert.equal(asked, 1);
@@ -281,7 +275,7 @@ test('a forbidden origin is reported once and does not retry until the page is s
     await answered;
     await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Not saved'));
   }
-  // Once for the connection, once for the presses.
+  // The lazy script reports it once, and the main script once.
   assert.equal(refusals(), 2);
   await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await eventually(() => assert.equal(asked, 2));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, pressed, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, numberOf, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { assertUsable } from './accessibility.js';
@@ -8,15 +8,9 @@ import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
+const browser = useBrowser();
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-
-/** Every element once, with what shows before a script runs. */
+/** Every element once, with its own content. */
 const ALL =
   '<main><h1>A page</h1><p><tally-like page="post">12 likes</tally-like> <tally-claps page="post">3 claps</tally-claps></p>' +
   '<p><tally-reactions page="post">reactions</tally-reactions></p><p><tally-count page="big">123</tally-count> likes, ' +
@@ -39,7 +33,7 @@ test('a number changes at most once a second, and ends on the newest', async (t)
     await assertLike(site.service.url, TOPIC, `visitor-${i}`);
     if (i === 1) await shows(page, 'tally-count', 1);
   }
-  // The page has heard of the fifth when an element that was just put there, and does not rest, shows it.
+  // The page has the fifth like when a new element, which has no pause yet, shows it.
   await eventually(async () => {
     await page.evaluate(() => {
       document.querySelector('#late')?.remove();
@@ -111,11 +105,11 @@ test('a single-page site never shows the previous page’s number', async (t) =>
   for (const [key, likes] of /** @type {[string, number][]} */ ([['posts/one?a=1&b=2', 1], ['posts/two', 2], ['posts/three?q=1', 3], ['x', 4], ['y', 5]])) {
     for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURIComponent(key)}`, `visitor-${i}`);
   }
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(`${site.url}/posts/one/?utm=1`);
   await shows(page, '#here', 1);
   await shows(page, '#named', 4);
-  // Nothing of before is left in the very turn in which the address, or the attribute, changed.
+  // The old number is gone in the turn in which the address, or the attribute, changes.
   const go = (/** @type {string} */ path) =>
     page.evaluate(async (path) => {
       await /** @type {any} */ (window).navigation.navigate(path, { history: 'push' }).committed;
@@ -123,9 +117,9 @@ test('a single-page site never shows the previous page’s number', async (t) =>
   await page.evaluate(() => /** @type {any} */ (window).navigation.addEventListener('navigate', (/** @type {any} */ event) => event.intercept({ handler: async () => {} })));
   await go('/posts/two/');
   await eventually(async () => assert.notEqual(await page.locator('#here [part=number]').innerText(), '1'));
-  assert.equal(await page.locator('#here').evaluate((element) => element.shadowRoot?.querySelector('slot')?.hidden), true, 'nor the text of before');
+  assert.equal(await page.locator('#here').evaluate((element) => element.shadowRoot?.querySelector('slot')?.hidden), true, 'the old text is gone, too');
   await shows(page, '#here', 2);
-  // A framework that writes the canonical link after the address.
+  // The framework writes the canonical link after the address.
   await go('/posts/3');
   await page.evaluate(() => document.querySelector('link[rel=canonical]')?.setAttribute('href', '/posts/three?q=1'));
   await shows(page, '#here', 3);
@@ -137,7 +131,7 @@ test('a single-page site never shows the previous page’s number', async (t) =>
   });
   assert.equal(named, true);
   await shows(page, '#named', 5);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('an invalid page is reported once and keeps the element’s text', async (t) => {
@@ -154,7 +148,7 @@ test('an invalid page is reported once and keeps the element’s text', async (t
 test('a shortened number is available in full to pointer, keyboard and screen reader', async (t) => {
   const site = await startSite(t, { '/': { body: '<p style="padding:4em"><tally-count page="post" count="9999"></tally-count> <tally-count id="big" page="big" count="12345"></tally-count> <tally-like page="big" count="12345"></tally-like></p>' } });
   const { context } = await newVisitor(t, browser, { offline: false });
-  // The numbers of the page alone.
+  // Only the page's own numbers.
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await context.newPage();
   await page.goto(site.url);
@@ -303,7 +297,7 @@ test('axe finds no violation in the elements: light, dark, right to left, forced
   const site = await startSite(t, pages);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   for (const [path, options] of /** @type {[string, any][]} */ ([['/', { colorScheme: 'light' }], ['/', { colorScheme: 'dark' }], ['/rtl', { colorScheme: 'light' }], ['/', { forcedColors: 'active' }]])) {
-    const { open, complaints } = await newVisitor(t, browser, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
+    const { open, warnings } = await newVisitor(t, browser, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
     const page = await open(site.url + path);
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
     await page.locator('tally-like button').first().click();
@@ -311,6 +305,6 @@ test('axe finds no violation in the elements: light, dark, right to left, forced
     await page.locator('tally-reactions button').first().click();
     await eventually(async () => assert.equal(await page.locator('tally-claps [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
     await assertUsable(page, `${path} ${JSON.stringify(options)}`);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(warnings, []);
   }
 });

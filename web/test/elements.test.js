@@ -1,24 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, PERSON, remembered, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, numberOf, PERSON, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 /** @param {import('playwright-core').Page} page */
 const stored = (page) => page.evaluate(() => ({ ...localStorage }));
 
 test('claps: a held button repeats, and a pause sends all claps at once', async (t) => {
   const site = await startSite(t, { '/post': { body: '<p style="margin:4em"><tally-claps page="post"></tally-claps></p>' } });
-  const { open, context, complaints } = await newVisitor(t, browser);
+  const { open, context, warnings } = await newVisitor(t, browser);
   const page = await open(`${site.url}/post`);
   await shows(page, 'tally-claps', 0);
   /** @type {string[]} */
@@ -37,7 +31,7 @@ test('claps: a held button repeats, and a pause sends all claps at once', async 
   assert.equal(sent.length, 1);
   assert.equal(JSON.parse(sent[0]).amount, own);
   assert.equal(await button.getAttribute('aria-pressed'), null, 'claps are no switch');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('claps: at most fifty, by keyboard too, and kept after a reload', async (t) => {
@@ -69,7 +63,7 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   const site = await startSite(t, {
     '/': { body: '<tally-reactions page="post" reactions="heart=Love it, rocket, wow" count="heart=3"><b>fallback</b><i slot="wow">W</i></tally-reactions>' },
   });
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   const reaction = (/** @type {string} */ name) => page.locator(`tally-reactions tally-like[metric=${name}]`);
   await shows(page, 'tally-reactions tally-like[metric=rocket]', 0);
@@ -90,21 +84,21 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   assert.equal(await reaction('heart').locator('button').getAttribute('aria-pressed'), 'true');
   assert.equal(await reaction('rocket').locator('button').getAttribute('aria-pressed'), 'false');
   assert.equal(await page.locator('tally-reactions b').isVisible(), false);
-  assert.equal(await page.locator('tally-reactions i').isVisible(), true, 'an emoji of one’s own');
+  assert.equal(await page.locator('tally-reactions i').isVisible(), true, 'the page’s own emoji');
   const [[name, detail]] = await page.evaluate(() => /** @type {any} */ (window).heard);
   assert.equal(name, 'tally-reactions');
   assert.deepEqual(detail, { count: 1, mine: 1, source: 'visitor', metric: 'heart' });
-  // The order and the set follow the attribute; what stays keeps its state.
+  // The buttons follow the attribute, and those that stay keep their state.
   await page.evaluate(() => document.querySelector('tally-reactions')?.setAttribute('reactions', 'sad,heart'));
   await eventually(async () => assert.equal(await page.locator('tally-reactions tally-like').count(), 2));
   await shows(page, 'tally-reactions tally-like[metric=heart]', 1);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('visitors: several elements and pages count one visitor, and store nothing', async (t) => {
   const body = '<header><tally-visitors></tally-visitors></header><footer><tally-visitors></tally-visitors></footer>';
   const site = await startSite(t, { '/': { body }, '/other': { body } });
-  const { open, context, complaints } = await newVisitor(t, browser);
+  const { open, context, warnings } = await newVisitor(t, browser);
   const posts = [];
   context.on('request', (request) => request.method() === 'POST' && posts.push(request));
   const page = await open(site.url);
@@ -115,12 +109,12 @@ test('visitors: several elements and pages count one visitor, and store nothing'
   await shows(next, 'header tally-visitors', 1);
   assert.equal(await countOf(site.service.url, 'default/visitors/site'), 1);
   assert.deepEqual(await stored(next), {});
-  // Somebody else, whom the server tells apart by the browser.
+  // Another visitor: the service tells visitors apart by their user agents.
   const other = await newVisitor(t, browser, { userAgent: PERSON + ' Edg/156' });
   await other.open(site.url);
   await shows(page, 'header tally-visitors', 2);
   await shows(page, 'footer tally-visitors', 2);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('visitors: with consent one entry is stored, and the visitor is counted once for good', async (t) => {
@@ -133,8 +127,8 @@ test('visitors: with consent one entry is stored, and the visitor is counted onc
   context.on('request', (request) => request.method() === 'POST' && posts.push(request));
   const again = await open(site.url);
   await shows(again, 'tally-visitors', 1);
-  assert.equal(posts.length, 0, 'what is counted needs not be said again');
-  // The page's own number, with consent given by a call.
+  assert.equal(posts.length, 0, 'a counted visitor is not sent again');
+  // The number of one page.
   const other = await open(`${site.url}/page`);
   await shows(other, 'tally-visitors', 1);
   assert.equal(await countOf(site.service.url, 'default/visitors/page'), 1);
@@ -148,7 +142,7 @@ test('visitors: consent after a visit does not count the visitor again', async (
     (page) => page.evaluate(() => document.querySelector('tally-visitors')?.setAttribute('consent', '')),
   ];
   for (const [i, agree] of ways.entries()) {
-    const { open, context, complaints } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${i}` });
+    const { open, context, warnings } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${i}` });
     const page = await open(site.url);
     await shows(page, 'tally-visitors', i + 1);
     await eventually(async () => assert.equal(await countOf(site.service.url, 'default/visitors/site'), i + 1));
@@ -158,11 +152,11 @@ test('visitors: consent after a visit does not count the visitor again', async (
     /** @type {string[]} */
     const posts = [];
     context.on('request', (request) => request.method() === 'POST' && posts.push(request.url()));
-    // Any later day: nothing depends on what the service would derive then.
+    // On a later visit the service's derived id no longer matters.
     const later = await open(`${site.url}/later`);
     await shows(later, 'tally-visitors', i + 1);
     assert.deepEqual(posts, []);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(warnings, []);
   }
 });
 
@@ -196,7 +190,7 @@ test('views: one in half an hour', async (t) => {
 
 test('readers: open and visible pages count', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-readers></tally-readers>' } });
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-readers', 1);
   const second = await open(site.url);
@@ -208,7 +202,7 @@ test('readers: open and visible pages count', async (t) => {
   await shows(page, 'tally-readers', 2);
   await second.close();
   await shows(page, 'tally-readers', 1);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('readers: a page with only a stream is present', async (t) => {
@@ -246,7 +240,7 @@ test('privacy signals, bots and localhost are not counted', async (t) => {
     if (url === local) {
       await eventually(() => assert.match(told.join(), /^tallycast: (tally-\w+) counts nobody: localhost is where a site is made. To count here, write <\1 local>$/));
       assert.equal(told.length, 1, 'once');
-      // Not an origin that the service knows: nothing is read from here at all.
+      // The service does not allow this origin, so it shows no number here.
       await eventually(() => assert.ok(said.length > 0));
     } else {
       await shows(page, 'tally-visitors', 0);
@@ -279,7 +273,7 @@ test('top: rows in order with live numbers, reordered later', async (t) => {
     for (let i = 0; i < likes; i++) await assertLike(site.service.url, `default/likes/${encodeURI(key)}`, `visitor-${key.slice(0, 1)}-${i}`);
   }
   await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()).top.length, 3));
-  const { context, complaints } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser);
   const page = await context.newPage();
   await page.clock.install();
   await page.goto(site.url);
@@ -289,7 +283,7 @@ test('top: rows in order with live numbers, reordered later', async (t) => {
   await page.clock.runFor(1500);
   await eventually(async () => assert.equal((await rows())[2][2], '5'), 8000);
   await eventually(async () => assert.match(JSON.stringify(await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()), /^{"top":\[{"topic":"default.likes.a"/));
-  // Each row that changes its place begins at the one it had.
+  // Each row that moves starts at its old place.
   await page.evaluate(() => {
     const moved = /** @type {any} */ (window).moved = /** @type {any[]} */ ([]);
     const { animate } = Element.prototype;
@@ -302,5 +296,5 @@ test('top: rows in order with live numbers, reordered later', async (t) => {
   await eventually(async () => assert.deepEqual((await rows()).map(([name]) => name), ['a', 'The second', 'c/d e']));
   assert.deepEqual(await page.evaluate('moved.sort()'), [['The second', -1], ['a', 1], ['c/d e', -1]]);
   assert.equal(await page.locator('tally-top ol[part=list]').getAttribute('aria-label'), 'Most liked');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });

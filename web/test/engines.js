@@ -1,6 +1,5 @@
 /**
- * Chromium, Firefox and WebKit behind one interface, so that one test runs in each of them. ENGINES
- * names those that a run uses, separated by commas.
+ * Chromium, Firefox and WebKit behind one interface. ENGINES names the engines of a run, separated by commas.
  */
 import assert from 'node:assert/strict';
 import { chromiumEngine } from './chromium-engine.js';
@@ -9,22 +8,22 @@ import { eventually } from './wait.js';
 import { webkitEngine } from './webkit-engine.js';
 
 /**
- * @typedef {object} Tab a page of one visitor, with storage of its own
+ * @typedef {object} Tab a page of one visitor, with its own storage
  * @property {(url: string) => Promise<void>} goto resolves when the page is loaded
  * @property {() => Promise<void>} reload
  * @property {<A extends any[], R>(script: (...args: A) => R | Promise<R>, ...args: A) => Promise<R>} evaluate
- *   runs a function that refers to nothing outside itself in the page
+ *   runs a function in the page; it may not refer to anything outside itself
  * @property {(x: number, y: number) => Promise<void>} move moves the pointer, in CSS pixels of the viewport
  * @property {() => Promise<void>} down presses the pointer's first button
  * @property {() => Promise<void>} up
  * @property {(text: string) => Promise<void>} type types text; \n is Enter, \t is Tab
- * @property {(width: number, height: number) => Promise<void>} resize resizes the window; WebKit's has at
- *   least 447 pixels
+ * @property {(width: number, height: number) => Promise<void>} resize resizes the window; WebKit's minimum
+ *   is 447 pixels
  * @property {() => Promise<Buffer>} screenshot of the viewport, a PNG
  * @property {() => Promise<void>} close
  *
  * @typedef {object} TabOptions
- * @property {string} [lang] LANG of the browser's process, in WebKit alone
+ * @property {string} [lang] LANG of the browser's process, in WebKit only
  *
  * @typedef {object} EngineOptions
  * @property {boolean} [anchors] false disables CSS anchor positioning
@@ -39,13 +38,13 @@ import { webkitEngine } from './webkit-engine.js';
 const launchers = { chromium: chromiumEngine, firefox: firefoxEngine, webkit: webkitEngine };
 
 /**
- * The names of the engines to test in.
- * @param {string[]} usual those that are used when ENGINES names none
+ * Returns the names of the engines to test in.
+ * @param {string[]} usual the engines if ENGINES names none
  */
 export const enginesOr = (...usual) => process.env.ENGINES?.split(',') ?? usual;
 
 /**
- * Starts an engine that ends with the test.
+ * Starts an engine that stops with the test.
  * @param {string} name
  * @param {import('node:test').TestContext} t
  * @param {EngineOptions} [options]
@@ -59,7 +58,7 @@ export async function startEngine(name, t, options = {}) {
 }
 
 /**
- * The number that an element shows.
+ * Returns the number that an element shows.
  * @param {Tab} tab
  * @param {string} selector
  */
@@ -78,7 +77,7 @@ export const numberIn = (tab, selector) =>
 export const showsIn = (tab, selector, count) => eventually(async () => assert.equal(await numberIn(tab, selector), String(count)));
 
 /**
- * Whether the element's button is pressed, as assistive technology is told.
+ * Reports whether the element's button is pressed, by its ARIA state.
  * @param {Tab} tab
  * @param {string} selector
  */

@@ -1,4 +1,4 @@
-/** Pages to which no socket gets through, in each engine: their own policy or the network forbids it. */
+/** Pages whose policy or network allows no WebSocket, in each engine. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, showsIn, startEngine } from './engines.js';

@@ -1,4 +1,4 @@
-/** Firefox, driven over WebDriver BiDi. */
+/** Firefox, over WebDriver BiDi. */
 import puppeteer from 'puppeteer-core';
 
 /**
@@ -9,14 +9,14 @@ export async function firefoxEngine({ anchors = true }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
-    // Names that are not this machine's, so that pages are visited and not developed.
+    // Host names that are not local, so that visitors are counted.
     extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example', 'layout.css.anchor-positioning.enabled': anchors },
   });
   return {
     name: 'firefox',
     async open() {
       const context = await browser.createBrowserContext();
-      // In a window of its own each page is visible.
+      // Only in its own window each page is visible.
       const page = await context.newPage({ type: 'window' });
       await page.setViewport({ width: 1280, height: 900 });
       return {

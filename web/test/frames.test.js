@@ -2,41 +2,35 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, newVisitor, shows } from './browser.js';
+import { newVisitor, shows, useBrowser } from './browser.js';
 import { startService } from './process.js';
 import { eventually } from './wait.js';
 
-/** The frames that the Go tests hold the service to. */
+/** The golden frames, which the Go tests use, too. */
 const golden = /** @type {{ name: string, frame: any, meaning: string }[]} */ (
   JSON.parse(readFileSync(join(import.meta.dirname, '../../internal/push/testdata/frames.json'), 'utf8'))
 );
 
-/** @type {import('playwright-core').Browser} */
-let browser;
+const browser = useBrowser();
 /** @type {Awaited<ReturnType<typeof startService>>} */
 let service;
 
-before(async () => {
-  [browser, service] = await Promise.all([launch(), startService()]);
-});
-after(async () => {
-  await browser?.close();
-  await service?.stop();
-});
+before(async () => void (service = await startService()));
+after(() => service?.stop());
 
 /**
- * A page whose service sends the frames given: the bytes are the golden ones, the rest is real.
+ * Opens a page to which the test sends frames in the place of the service.
  * @param {import('node:test').TestContext} t
  * @param {string} topic
  */
 async function pageOf(t, topic) {
-  const { context, complaints } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser);
   const page = await context.newPage();
-  page.on('console', (message) => complaints.push(message.text()));
+  page.on('console', (message) => warnings.push(message.text()));
   /** @type {import('playwright-core').WebSocketRoute[]} */
   const sockets = [];
   await page.routeWebSocket(/\/v1\/ws$/, (socket) => {
-    // No service sends frames before the page has subscribed.
+    // The service sends no frames before the page subscribes.
     socket.onMessage(() => sockets.includes(socket) || sockets.push(socket));
   });
   await page.goto(service.url);
@@ -58,7 +52,7 @@ async function pageOf(t, topic) {
   await eventually(() => assert.equal(sockets.length, 1));
   return {
     page,
-    complaints,
+    warnings,
     send: (/** @type {any} */ frame) => sockets[0].send(JSON.stringify(frame)),
     status: () => page.locator('#status').getAttribute('data-status'),
     heard: () => page.evaluate(() => /** @type {any} */ (window).heard),
@@ -67,18 +61,18 @@ async function pageOf(t, topic) {
 
 for (const { name, frame } of golden) {
   test(`golden frame: ${name}`, async (t) => {
-    const { page, send, status, heard, complaints } = await pageOf(t, frame.topic ?? 'default/likes/golden');
+    const { page, send, status, heard, warnings } = await pageOf(t, frame.topic ?? 'default/likes/golden');
     if (frame.error && frame.topic) {
       send(frame);
       await eventually(async () => assert.deepEqual((await heard()).at(-1), ['tally-error', frame.error]));
       assert.equal(await page.locator('#golden').innerText(), 'fallback');
     } else if (frame.error) {
       send(frame);
-      await eventually(() => assert.ok(complaints.some((text) => text.startsWith('tallycast:'))));
+      await eventually(() => assert.ok(warnings.some((text) => text.startsWith('tallycast:'))));
     } else if (frame.topic) {
       send(frame);
       await eventually(async () => assert.equal((await heard())[0]?.[1].count, frame.count));
-      // The past does not come back.
+      // An older version is ignored.
       send({ ...frame, count: frame.count + 5, version: frame.version - 1 });
       send({ event: 'live' });
       await eventually(async () => assert.equal(await status(), 'live'));
@@ -92,7 +86,7 @@ for (const { name, frame } of golden) {
       send(frame);
       send({ topic: 'default/likes/golden', count: 7, version: 9 });
       await shows(page, '#golden', 7);
-      assert.equal(await status(), 'live', 'nothing else changes');
+      assert.equal(await status(), 'live', 'the status does not change');
     }
   });
 }

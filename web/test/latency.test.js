@@ -1,26 +1,20 @@
-/** How soon a press is answered, by the browser's own clock, and on a network that is no help. */
+/** How fast a press shows, by the browser's event timing, and on a slow network. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
 
-/** A frame, as Event Timing writes it: at 60 a second 16.7 ms, rounded to multiples of 8, in milliseconds. */
+/** A frame in Event Timing, in milliseconds: 16.7 at 60 frames a second, rounded to a multiple of 8. */
 const FRAME = 24;
 
-/** A bad mobile network: seconds to and fro, and 50 kbit/s. */
+/** A bad mobile network: a latency of seconds, and 50 kbit/s. */
 const SLOW = { offline: false, latency: 1000, downloadThroughput: 6400, uploadThroughput: 6400 };
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 /**
  * @param {import('node:test').TestContext} t
@@ -28,7 +22,7 @@ after(() => browser?.close());
  * @param {object} [network]
  */
 async function openOn(t, url, network) {
-  const { context, complaints } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const w = /** @type {any} */ (window);
     Object.assign(w, { entries: [], statuses: [] });
@@ -45,7 +39,7 @@ async function openOn(t, url, network) {
   const emulate = (/** @type {object} */ conditions) => cdp.send('Network.emulateNetworkConditions', /** @type {any} */ (conditions));
   if (network) await emulate(network);
   await page.goto(url, { waitUntil: 'commit' });
-  return { page, emulate, complaints };
+  return { page, emulate, warnings };
 }
 
 test('a press is painted in the next frame', async (t) => {
@@ -53,21 +47,21 @@ test('a press is painted in the next frame', async (t) => {
   const { page, emulate } = await openOn(t, site.url);
   await shows(page, 'tally-like', 0);
   await shows(page, 'tally-claps', 0);
-  // Whoever waited for an answer would wait for seconds.
+  // A press that waited for the answer would take seconds.
   await emulate(SLOW);
   for (const [selector, presses] of /** @type {[string, number][]} */ ([['tally-like', 20], ['tally-claps', 20]])) {
     await page.evaluate('entries.length = 0');
     const button = page.locator(`${selector} button[part=button]`);
     for (let i = 1; i <= presses; i++) {
       await button.click();
-      // The number that stands there when the frame of the press was painted.
+      // The number in the frame after the press.
       const shown = await page.evaluate(
         (selector) => new Promise((resolve) => requestAnimationFrame(() => resolve(document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]')?.textContent))),
         selector,
       );
       assert.equal(shown, String(selector === 'tally-like' ? i % 2 : i));
     }
-    // By press, the longest of its events: from the input to the paint after it.
+    // For each press, its longest event: from the input to the next paint.
     const durations = await page.evaluate(() => {
       const longest = /** @type {Map<number, number>} */ (new Map());
       for (const { interactionId, duration } of /** @type {any} */ (window).entries) {
@@ -75,18 +69,18 @@ test('a press is painted in the next frame', async (t) => {
       }
       return [...longest.values()];
     });
-    // What took less than 16 ms is not reported; it counts as 16.
+    // Events under 16 ms are not reported; they count as 16.
     const all = [...durations, ...Array(Math.max(0, presses - durations.length)).fill(16)].sort((a, b) => a - b);
     const [best, median, worst] = [all[0], all[Math.floor(all.length / 2)], all.at(-1)];
     t.diagnostic(`${selector}, ${presses} presses, to the next paint: fastest ${best} ms, median ${median} ms, slowest ${worst} ms`);
-    // One that is slow by itself is always slow; what a busy machine adds is not the press's.
+    // The fastest press counts: a busy machine slows only some of them.
     assert.ok(best <= FRAME, `${best} ms at best`);
   }
 });
 
 test('slow network: text first, presses at once, numbers later', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post">12 likes</tally-like>' } });
-  const { page, emulate, complaints } = await openOn(t, site.url, SLOW);
+  const { page, emulate, warnings } = await openOn(t, site.url, SLOW);
   await eventually(async () => assert.equal((await page.locator('tally-like').innerText({ timeout: 1000 })).trim(), '12 likes'));
   await shows(page, 'tally-like', 0, 20_000);
   await page.evaluate(() => {
@@ -94,7 +88,7 @@ test('slow network: text first, presses at once, numbers later', async (t) => {
     const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
     new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true });
   });
-  // In the turn of the press: nothing was sent yet, let alone answered.
+  // In the task of the press nothing was sent yet.
   const shown = await page.evaluate(() => {
     const root = document.querySelector('tally-like')?.shadowRoot;
     const button = /** @type {HTMLButtonElement} */ (root?.querySelector('button'));
@@ -105,8 +99,8 @@ test('slow network: text first, presses at once, numbers later', async (t) => {
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1), 20_000);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await shows(page, 'tally-like', 2, 20_000);
-  assert.deepEqual(await page.evaluate('seen'), ['1', '2'], 'no number moved for the same press again');
-  // Gone and back, on the same network.
+  assert.deepEqual(await page.evaluate('seen'), ['1', '2'], 'one press changes the number once');
+  // Offline, then back on the same network.
   await emulate({ ...SLOW, offline: true });
   await assertLike(site.service.url, TOPIC, 'a-third-one');
   await page.evaluate('statuses.length = 0');
@@ -114,5 +108,5 @@ test('slow network: text first, presses at once, numbers later', async (t) => {
   await eventually(async () => assert.deepEqual(await page.evaluate('statuses'), ['away', 'live']), 20_000);
   await shows(page, 'tally-like', 3, 20_000);
   assert.deepEqual(await page.evaluate('seen'), ['1', '2', '3']);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });

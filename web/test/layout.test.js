@@ -1,16 +1,15 @@
-/** Elements in rows and grids of the page: none overlaps what is beside it, however long its number is. */
+/** Elements in rows and grids: none overlaps its neighbour, however long its number is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enginesOr, startEngine } from './engines.js';
+import { ADMIN_FLAG, adminRequest } from './process.js';
 import { startSite } from './site.js';
 import { eventually } from './wait.js';
-
-const TOKEN = 'a-token-that-only-the-owner-knows';
 
 /** @param {number} digits */
 const numberOf = (digits) => '123456789'.slice(0, digits);
 
-/** Each element with a number of so many digits; with none it is not known. @param {number} digits */
+/** Each element with a number of that many digits; with 0 the number is unknown. @param {number} digits */
 const elements = (digits) => {
   const page = digits ? `page="long/${digits}" live="off" count="${numberOf(digits)}"` : 'page="no//page"';
   const reactions = ['heart', 'party', 'rocket'].map((name) => `${name}=${numberOf(digits)}`).join();
@@ -24,7 +23,7 @@ const elements = (digits) => {
   ];
 };
 
-/** What an author writes around an element. */
+/** Styles of the container. */
 const LAYOUTS = [
   'display:flex;gap:8px',
   'display:flex;gap:8px;align-items:baseline;font-size:40px',
@@ -37,13 +36,16 @@ const LAYOUTS = [
 
 const TEXT = 'hearts for “How a number travels”, the same as on every other screen and in every other window';
 
-/** @param {number} digits */
-const body = (digits) =>
-  '<style>body{margin:0;font:16px/1.4 sans-serif}main{overflow:hidden;padding:8px;box-sizing:border-box}div{margin-block-end:8px}</style>' +
-  `<main>${LAYOUTS.map((style) => elements(digits).map((element) => `<div style="${style}">${element}<span>${TEXT}</span></div>`).join('')).join('')}</main>`;
+/** The rows of a page, each with an element and its neighbour. @param {number} digits */
+const rows = (digits) => LAYOUTS.map((style) => elements(digits).map((element) => `<div style="${style}">${element}<span>${TEXT}</span></div>`).join('')).join('');
+
+const PAGE = {
+  head: '<meta name="viewport" content="width=device-width"><style>body{margin:0;font:16px/1.4 sans-serif}main{overflow:hidden;padding:8px;box-sizing:border-box}div{margin-block-end:8px}</style>',
+  body: '<main></main>',
+};
 
 /**
- * Runs in the page: names what overlaps the element's neighbour, or is outside the element's own box.
+ * Runs in the page: lists the parts that overlap the element's neighbour or leave the column.
  * @param {number} width of the column that the elements are in
  */
 function overlaps(width) {
@@ -70,38 +72,30 @@ function overlaps(width) {
 
 for (const name of enginesOr('chromium')) {
   test(`${name}: no element overlaps its neighbour in rows and grids, with 0 to 9 digits, left to right and right to left`, async (t) => {
-    /** @type {Record<string, import('./site.js').Site>} */
-    const pages = {};
-    for (let digits = 0; digits <= 9; digits++) {
-      pages[`/ltr/${digits}`] = { body: body(digits), head: '<meta name="viewport" content="width=device-width">' };
-      pages[`/rtl/${digits}`] = { ...pages[`/ltr/${digits}`], html: 'lang="en" dir="rtl"' };
-    }
-    const site = await startSite(t, pages, { local: true, flags: ['--rate-limit=off', '--new-topic-limit=off'] });
+    const site = await startSite(t, { '/ltr': PAGE, '/rtl': { ...PAGE, html: 'lang="en" dir="rtl"' } }, { local: true, flags: ['--rate-limit=off', '--new-topic-limit=off'] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
-    for (const [path] of Object.entries(pages)) {
+    for (const path of ['/ltr', '/rtl']) {
       await tab.goto(site.url + path);
-      await eventually(async () =>
-        assert.equal(
-          await tab.evaluate(() => [...document.querySelectorAll('tally-count')].every((count) => count.shadowRoot && (count.getAttribute('page') === 'no//page' || !count.shadowRoot.querySelector('[part=number][hidden]')))),
-          true,
-        ),
-      );
-      for (const width of [390, 1280]) assert.deepEqual(await tab.evaluate(overlaps, width), [], `${path}, ${width} px`);
+      for (let digits = 0; digits <= 9; digits++) {
+        await tab.evaluate((html) => void (/** @type {HTMLElement} */ (document.querySelector('main')).innerHTML = html), rows(digits));
+        await eventually(async () =>
+          assert.equal(
+            await tab.evaluate(() => [...document.querySelectorAll('tally-count')].every((count) => count.shadowRoot && (count.getAttribute('page') === 'no//page' || !count.shadowRoot.querySelector('[part=number][hidden]')))),
+            true,
+          ),
+        );
+        for (const width of [390, 1280]) assert.deepEqual(await tab.evaluate(overlaps, width), [], `${path}, ${digits} digits, ${width} px`);
+      }
     }
   });
 
   test(`${name}: tally-top overlaps neither its titles nor its neighbour`, async (t) => {
     const rows = LAYOUTS.map((style) => `<div style="${style}"><tally-top metric="wow" limit="9"></tally-top><span>${TEXT}</span></div>`).join('');
     const list = { head: '<style>body{margin:0;font:16px/1.4 sans-serif}main{padding:8px;box-sizing:border-box}</style>', body: `<main>${rows}</main>` };
-    const site = await startSite(t, { '/ltr': list, '/rtl': { ...list, html: 'lang="en" dir="rtl"' } }, { local: true, flags: [`--admin-token=${TOKEN}`] });
+    const site = await startSite(t, { '/ltr': list, '/rtl': { ...list, html: 'lang="en" dir="rtl"' } }, { local: true, flags: [ADMIN_FLAG] });
     const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((digits) => ({ topic: `default/wow/a-post-with-a-name-of-its-own-${digits}`, seed: Number(numberOf(digits)) }));
-    const response = await fetch(`${site.service.url}/admin/v1/seeds`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ seeds }),
-    });
-    assert.ok(response.ok, await response.text());
+    await adminRequest(site.service.url, 'POST', 'seeds', { seeds });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
     for (const path of ['/ltr', '/rtl']) {
@@ -110,7 +104,7 @@ for (const name of enginesOr('chromium')) {
         async () =>
           assert.equal(
             await tab.evaluate(() => {
-              // Lists are filled once they are near the viewport.
+              // A list loads when it is near the viewport.
               const empty = [...document.querySelectorAll('tally-top')].filter((top) => top.shadowRoot?.querySelectorAll('li').length !== 9);
               empty[0]?.scrollIntoView();
               return empty.length;
@@ -140,19 +134,19 @@ for (const name of enginesOr('chromium')) {
   });
 
   test(`${name}: the number in the demo's footer fits`, async (t) => {
-    const site = await startSite(t, {}, { local: true, flags: ['--demo', `--admin-token=${TOKEN}`] });
+    const site = await startSite(t, {}, { local: true, flags: ['--demo'] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
-    for (const seed of [0, 12, 123, 1234, 123_456, 999_999_999]) {
-      const response = await fetch(`${site.service.url}/admin/v1/seeds`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ seeds: [{ topic: 'default/likes/hello', seed }] }),
-      });
-      assert.ok(response.ok, await response.text());
-      for (const path of ['/', '/demo/', '/gallery']) {
-        await tab.goto(site.service.url + path);
-        await eventually(async () => assert.equal(await tab.evaluate(() => document.querySelector('.closing tally-count')?.shadowRoot?.querySelector('[part=number]')?.hasAttribute('hidden')), false));
+    for (const path of ['/', '/demo/', '/gallery']) {
+      await tab.goto(site.service.url + path);
+      for (const number of [0, 12, 123, 1234, 123_456, 999_999_999]) {
+        // A topic of its own for each number, so that the service sends no other.
+        await tab.evaluate((number) => {
+          const count = document.querySelector('.closing tally-count');
+          for (const [name, value] of Object.entries({ live: 'off', page: `closing/${number}`, count: number })) count?.setAttribute(name, String(value));
+        }, number);
+        const exact = () => tab.evaluate(() => document.querySelector('.closing tally-count')?.shadowRoot?.querySelector('[part=exact]')?.textContent);
+        await eventually(async () => assert.equal((await exact())?.replaceAll(',', ''), String(number)));
         for (const width of [1280, 390]) {
           await tab.resize(width, 900);
           const [gap, inside] = await tab.evaluate(() => {
@@ -161,7 +155,7 @@ for (const name of enginesOr('chromium')) {
             const host = count.getBoundingClientRect();
             return [text.getBoundingClientRect().left - number.right, number.right <= host.right + 0.5];
           });
-          assert.ok(gap > 0 && inside, `${path}, ${seed}, ${width} px: ${gap} px between the number and its text`);
+          assert.ok(gap > 0 && inside, `${path}, ${number}, ${width} px: ${gap} px between the number and its text`);
         }
       }
     }

@@ -1,24 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, pressed, remembered, shows } from './browser.js';
+import { test } from 'node:test';
+import { launch, live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/hello';
 const HEART = '.stage tally-like';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
+const browser = useBrowser();
 /** @type {Awaited<ReturnType<typeof startService>>} */
 let service;
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-
 /**
- * Starts a service for the test and opens its page as a first reader.
+ * Starts a service for the test, and opens its page as the first reader.
  * @param {import('node:test').TestContext} t
  */
 async function firstReader(t) {
@@ -29,10 +23,10 @@ async function firstReader(t) {
 
 /**
  * @param {import('node:test').TestContext} t
- * @param {import('playwright-core').Browser} [theirs]
+ * @param {typeof browser} [other]
  */
-async function reader(t, theirs = browser) {
-  const visitor = await newVisitor(t, theirs);
+async function reader(t, other = browser) {
+  const visitor = await newVisitor(t, other);
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
@@ -53,7 +47,7 @@ test('two browsers see each other’s like', async (t) => {
   await shows(a.page, '.footer tally-count', 2);
   await press(a.page, HEART);
   await shows(b.page, HEART, 1);
-  assert.deepEqual([...a.complaints, ...b.complaints], []);
+  assert.deepEqual([...a.warnings, ...b.warnings], []);
 });
 
 test('a press shows in the same task', async (t) => {
@@ -103,12 +97,12 @@ test('after quick presses the last one counts', async (t) => {
       [HEART, presses],
     );
   }
-  // Sixteen presses of a heart that was not red.
+  // Sixteen presses of an unpressed heart.
   await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
   assert.equal(await pressed(page, HEART), false);
   assert.equal(await countOf(service.url, TOPIC), 0);
   await shows(page, HEART, 0);
-  assert.equal(most, 1, 'one write in flight a topic');
+  assert.equal(most, 1, 'one assertion in flight for each topic');
 });
 
 test('an own press changes the number once', async (t) => {
@@ -172,7 +166,7 @@ test('after a lost answer the press is asserted again and counts once', async (t
   const { page, context } = await firstReader(t);
   let asked = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
-    // The service has it, and the page never hears so.
+    // The service gets the request, and the page gets no answer.
     if (++asked > 2) return route.continue();
     await route.fetch();
     await route.abort();
@@ -187,9 +181,9 @@ test('after a lost answer the press is asserted again and counts once', async (t
 });
 
 /**
- * A press that is not answered yet, while three others like too: its page holds what they did.
+ * Presses, and has three others like before the answer comes: the page holds their frames.
  * @param {import('node:test').TestContext} t
- * @param {(route: import('playwright-core').Route) => Promise<object>} respond what the answer will be
+ * @param {(route: import('playwright-core').Route) => Promise<object>} respond makes the answer
  */
 async function pressInFlight(t, respond) {
   const { page, context } = await firstReader(t);
@@ -235,9 +229,9 @@ test('frames are held while a press is in flight', async (t) => {
   assert.equal(before, 1);
   const seen = await page.evaluate('seen');
   assert.deepEqual([seen[0], seen.at(-1)], ['1', '4']);
-  assert.deepEqual([...seen].sort(), seen, 'it never moves back');
+  assert.deepEqual([...seen].sort(), seen, 'the number never goes back');
   const told = await page.evaluate('told');
-  assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'what others did is not called the visitor’s');
+  assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'the source of changes by others is the server');
 });
 
 test('a refused press is taken back apart from changes by others', async (t) => {
@@ -268,15 +262,15 @@ test('an unsent press is kept for seven days', async (t) => {
 });
 
 test('a refusal takes the press back and shows a message', async (t) => {
-  // One new topic an hour: the second heart is refused.
+  // With one new topic an hour the second heart is refused.
   service = await startService({ flags: ['--new-topic-limit=1/h'] });
   t.after(() => service.stop());
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(`${service.url}/demo/`);
   await live(page);
   const hearts = page.locator('.items tally-like');
   let refused = -1;
-  // The limit may allow a burst of a few.
+  // The limit may allow a small burst.
   for (let i = 0; i < 10 && refused < 0; i++) {
     await hearts.nth(i).locator('button[part=button]').click();
     await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
@@ -284,13 +278,13 @@ test('a refusal takes the press back and shows a message', async (t) => {
   }
   assert.ok(refused >= 0, 'none was refused');
   assert.equal(await hearts.nth(refused).locator('[role=status]').innerText(), 'Not saved');
-  assert.equal(complaints.filter((text) => /^tallycast: rate_limited ./.test(text)).length, 1, String(complaints));
+  assert.equal(warnings.filter((text) => /^tallycast: rate_limited ./.test(text)).length, 1, String(warnings));
   assert.equal(await hearts.nth(refused).locator('[part=number]').innerText(), '0');
 });
 
 test('an unknown topic is reported and has no button', async (t) => {
   const { page } = await firstReader(t);
-  // A metric that was not declared.
+  // An undeclared metric.
   const { code, message } = await page.evaluate(async () => {
     const heart = document.createElement('tally-like');
     heart.setAttribute('page', 'refused');
@@ -302,7 +296,7 @@ test('an unknown topic is reported and has no button', async (t) => {
   });
   assert.equal(code, 'unknown_metric');
   assert.match(message, /cheers/);
-  assert.equal(await page.locator('#refused button[part=button]').isVisible(), false, 'what the server does not know is not offered');
+  assert.equal(await page.locator('#refused button[part=button]').isVisible(), false, 'an unknown topic has no button');
 });
 
 /** @param {import('playwright-core').Page} page */

@@ -1,13 +1,13 @@
-/** What elements say beside them: where it is, and that screen readers hear of it. */
+/** Messages and full numbers next to elements: their position, and their announcement by screen readers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { launch, newVisitor } from './browser.js';
 import { clickIn, enginesOr, hoverIn, showsIn, startEngine } from './engines.js';
 import { startSite } from './site.js';
-import { startService } from './process.js';
+import { ADMIN_FLAG, startService } from './process.js';
 import { eventually } from './wait.js';
 
-/** No press gets through, so that each is kept and said to be. */
+/** Lets no request through, so that each press shows the message that it is kept. */
 const OFFLINE = '<script>fetch = () => Promise.reject(new Error("offline"))</script>';
 
 const STYLE = '<style>body{margin:0;font:16px/1.5 sans-serif}p{margin:0;padding:0 16px}main{padding:1400px 0}#end{text-align:end}#box{block-size:300px;overflow:auto}#box p{padding-block:400px}</style>';
@@ -20,7 +20,7 @@ const bodyOf = (key) => {
 };
 
 /**
- * Runs in the page: how far a note is from its element.
+ * Runs in the page: measures the distance of a note from its element.
  * @param {string} selector
  * @param {string} part
  */
@@ -93,9 +93,8 @@ for (const name of enginesOr('chromium')) {
 }
 
 test('the accessibility tree has empty live regions', async (t) => {
-  const token = 'a-token-that-only-the-owner-knows';
   const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like><tally-claps page="post"></tally-claps>' } });
-  const service = await startService({ flags: [`--admin-token=${token}`] });
+  const service = await startService({ flags: [ADMIN_FLAG] });
   t.after(() => service.stop());
   const browser = await launch();
   t.after(() => browser.close());
@@ -108,12 +107,12 @@ test('the accessibility tree has empty live regions', async (t) => {
   };
   const page = await open(site.url);
   await page.locator('tally-like [part=number]').waitFor();
-  // The heart's, and of the claps the message and the visitor's own total.
+  // The message of each, and the visitor's total of the claps.
   assert.equal(await count(page, 'status'), 3);
   const admin = await open(`${service.url}/admin/`);
   await admin.getByLabel('Admin token').waitFor();
   assert.deepEqual([await count(admin, 'alert'), await count(admin, 'status')], [1, 1]);
-  // Empty ones take no room.
+  // Empty ones take no space.
   const height = () => admin.locator('.signin').evaluate((form) => form.getBoundingClientRect().height);
   const before = await height();
   await admin.locator('.wrong').evaluate((wrong) => wrong.remove());

@@ -1,4 +1,4 @@
-/** Which topic an element without a page means after client-side navigation, as routers do it. */
+/** The topic of an element without a page attribute, after client-side navigation by different routers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enginesOr, startEngine } from './engines.js';
@@ -19,7 +19,7 @@ const PAGES = {
 };
 
 /**
- * The keys of a new element and of one that was there before.
+ * Returns the keys of a new element and of an older one.
  * @param {Tab} tab
  */
 const keys = (tab) =>
@@ -38,7 +38,7 @@ const keys = (tab) =>
 const means = (tab, key) => eventually(async () => assert.deepEqual(await keys(tab), [key, key]));
 
 /**
- * Runs a router's navigation to a page whose canonical link is the one given.
+ * Navigates with a router to a page with the given canonical link.
  * @param {Tab} tab
  * @param {(path: string, href: string) => void | Promise<void>} router
  * @param {string} path
@@ -46,7 +46,7 @@ const means = (tab, key) => eventually(async () => assert.deepEqual(await keys(t
  */
 const navigate = (tab, router, path, href = '') => tab.evaluate(router, path, href);
 
-/** Writes the address alone. */
+/** Changes only the address. */
 const push = (/** @type {string} */ path) => history.pushState({}, '', path);
 
 /** Changes the canonical link, then the address, in one turn. */
@@ -65,7 +65,7 @@ const addressFirst = async (/** @type {string} */ path, /** @type {string} */ hr
   if (href) document.head.insertAdjacentHTML('beforeend', `<link rel="canonical" href="${href}">`);
 };
 
-/** Replaces head and body, whose elements look at the page at once, and then the address, as Astro does. */
+/** Replaces head and body, then changes the address, as Astro does. */
 const swapFirst = async (/** @type {string} */ path, /** @type {string} */ href) => {
   const link = document.querySelector('link[rel=canonical]');
   if (link?.getAttribute('href') !== href) {
@@ -91,7 +91,7 @@ for (const name of enginesOr('chromium')) {
     };
 
     for (const [how, router] of Object.entries({ headFirst, addressFirst, swapFirst })) {
-      await t.test(`the router writes ${how}`, async () => {
+      await t.test(`router: ${how}`, async () => {
         await start('/de/posts/a', 'posts/a');
         for (const post of ['b', 'caf%C3%A9', 'a', 'b']) {
           await navigate(tab, router, `/de/posts/${post}`, `/posts/${post}`);

@@ -1,23 +1,17 @@
-/** What every element is where no script runs: a form that posts and comes back, or the number as a picture. */
+/** Elements without JavaScript: a form that posts and returns, or the number as an image. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 test('without JavaScript each element is a form or a badge', async (t) => {
   const pages = { '/post': { body: '' } };
   const site = await startSite(t, pages);
-  /** As the README has it. */
+  /** As in the README. */
   const form = (/** @type {string} */ topic, amount = 1) =>
     `<form method="post" action="${site.api}/v1/${topic}"><input type="hidden" name="amount" value="${amount}"><input type="hidden" name="return" value="${site.url}/post"><button>${topic}</button></form>`;
   const badge = (/** @type {string} */ topic) => `<img src="${site.api}/badge/${topic}.svg" alt="${topic}">`;
@@ -37,7 +31,7 @@ test('without JavaScript each element is a form or a badge', async (t) => {
   }
   for (const topic of badges) {
     const picture = page.getByRole('img', { name: topic });
-    assert.ok(Number((await picture.boundingBox())?.width) > 20, `${topic} is no picture`);
+    assert.ok(Number((await picture.boundingBox())?.width) > 20, `${topic} is not an image`);
   }
   assert.match(await (await fetch(`${site.service.url}/badge/default/visitors/site.svg`)).text(), />1</);
   assert.equal(await page.getByRole('link', { name: 'A post' }).isVisible(), true);

@@ -1,4 +1,4 @@
-/** The document of the API, by the rules of a linter that others use. */
+/** openapi.yaml passes a public linter. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -11,13 +11,13 @@ import { web } from './project.js';
 const openapi = join(web, '../internal/api/openapi.yaml');
 
 /**
- * Returns what the linter finds.
+ * Returns the linter's findings.
  * @param {string} path
  * @returns {Promise<string[]>}
  */
 async function lint(path) {
   const args = ['lint', '--config', join(web, 'redocly.yaml'), '--format', 'json', path];
-  // It asks nobody for anything.
+  // No telemetry and no update check.
   const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' };
   const { stdout } = await promisify(execFile)(join(web, 'node_modules/.bin/redocly'), args, { env, maxBuffer: 1 << 26 }).catch((error) => error);
   return JSON.parse(stdout).problems.map((/** @type {any} */ { ruleId, message, location }) => `${ruleId}: ${message} (${location[0].pointer})`);

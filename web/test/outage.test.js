@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, live, newVisitor, press, pressed, remembered, shows } from './browser.js';
+import { test } from 'node:test';
+import { live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/hello';
 const HEART = '.stage tally-like';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 test('a press is taken back while the store is down, and works again after', async (t) => {
   const redis = await startRedis();
@@ -32,14 +26,14 @@ test('a press is taken back while the store is down, and works again after', asy
     () => new Promise((resolve) => document.addEventListener('tally-error', (event) => resolve(/** @type {CustomEvent} */ (event).detail), { once: true })),
   );
   await press(page, HEART);
-  assert.equal(await pressed(page, HEART), true, 'red at once');
+  assert.equal(await pressed(page, HEART), true, 'pressed at once');
   await eventually(async () => assert.equal(await pressed(page, HEART), false), 15_000);
   await shows(page, HEART, 1);
   assert.equal(await page.locator(`${HEART} [role=status]`).innerText(), 'Not saved');
   assert.equal((await failure).code, 'store_unavailable');
 
   redis.signal('SIGCONT');
-  // What the page says now is what the store says: one like, from somebody else.
+  // The store has one like, from another visitor.
   await eventually(
     async () => assert.deepEqual((await remembered(page)).wish, {}),
     30_000,
@@ -77,10 +71,12 @@ test('without WebSockets the page streams, without streams it polls', async (t) 
   t.after(() => service.stop());
   for (const blocked of [['ws'], ['ws', 'stream']]) {
     const { context } = await newVisitor(t, browser);
-    // What a filter between page and service does: the connection ends before anything was said.
+    // Like a filter on the network: the connection ends before the first frame.
     await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
     if (blocked.includes('stream')) await context.route('**/v1/stream', (route) => route.abort());
     const page = await context.newPage();
+    // Polling waits 10 s: the test turns the page's clock.
+    await page.clock.install();
     /** @type {string[]} */
     const asked = [];
     page.on('request', (request) => request.method() === 'POST' && asked.push(new URL(request.url()).pathname));
@@ -90,7 +86,10 @@ test('without WebSockets the page streams, without streams it polls', async (t) 
     assert.ok(asked.includes(way), `asked ${asked}`);
     const count = await countOf(service.url, TOPIC);
     await assertLike(service.url, TOPIC, `visitor-${blocked.length}`);
-    await shows(page, HEART, count + 1, 15_000);
+    await eventually(async () => {
+      await page.clock.runFor(2000);
+      await shows(page, HEART, count + 1, 0);
+    });
   }
 });
 
@@ -110,7 +109,7 @@ test('a hidden page disconnects after ten seconds and is current when shown', as
   const status = () => page.locator('#status').getAttribute('data-status');
   await hide(true);
   await page.clock.runFor(9000);
-  assert.equal(await status(), 'live', 'a glance elsewhere costs nothing');
+  assert.equal(await status(), 'live', 'a short look at another tab keeps the connection');
   await page.clock.runFor(1500);
   assert.equal(await status(), 'away');
   await assertLike(service.url, TOPIC, 'somebody-else');

@@ -1,29 +1,25 @@
-/** What npm is given: packed, installed, type-checked and run as somebody else would. */
+/** The npm package, packed and installed in another project: its types, its client, and the examples that need no download. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
-import { launch, newVisitor, shows } from './browser.js';
+import { newVisitor, press, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
-import { assertLike, countOf } from './process.js';
+import { assertLike, countOf, freePort, start, startService } from './process.js';
 import { makeProject, run, web } from './project.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
+const EXAMPLE_TOPIC = 'default/likes/posts/hello';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-/** A project that has the package installed. */
+const browser = useBrowser();
+/** A project with the package installed. */
 let project = '';
 
-before(async () => {
-  browser = await launch();
-  project = await makeProject(['react', 'react-dom', 'scheduler', '@types']);
-});
+before(async () => void (project = await makeProject(['react', 'react-dom', 'scheduler', '@types', 'esbuild', 'vue', 'svelte'])));
 after(async () => {
-  await browser?.close();
   if (project) await rm(project, { recursive: true });
 });
 
@@ -79,7 +75,7 @@ document.addEventListener('tally-status', ({ detail }) => detail === 'live');
 connect({ api: '' }).topic(7);
 // @ts-expect-error there is no such property
 heart.pages = 'x';
-// @ts-expect-error where the service is must be said
+// @ts-expect-error api is required
 connect({});
 export function App() {
   const { count, mine, like } = useTally('blog/likes/x', 3);
@@ -94,7 +90,7 @@ export function App() {
 }
 `,
   );
-  // As Node and as bundlers find modules.
+  // Node's and the bundlers' module resolution.
   for (const options of [{ module: 'NodeNext' }, { module: 'ESNext', moduleResolution: 'Bundler' }]) {
     await writeFile(
       join(project, 'tsconfig.json'),
@@ -123,7 +119,7 @@ test('client without elements: subscribe, like, unlike, refusal with a code', as
   const page = await open(site.url);
   const heard = () => page.evaluate('heard');
   await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server']]));
-  await eventually(async () => assert.equal(await page.evaluate('window.other'), 0, 'a name as people write it'));
+  await eventually(async () => assert.equal(await page.evaluate('window.other'), 0, 'a name that is not normalized'));
   assert.deepEqual(await page.evaluate('topic.like()'), { count: 1, mine: 1 });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server'], [1, 1, 'visitor'], [2, 1, 'server']]));
@@ -152,7 +148,7 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   assert.match(html, /<tally-like page="post" count="41" label="Love it"><b>41<\/b><\/tally-like><button id="own">41<!-- --> of them <!-- -->0<\/button>/);
   const script = await bundle('hydrate.jsx', "import { hydrateRoot } from 'react-dom/client'; import { App } from './app.jsx'; hydrateRoot(document.getElementById('root'), <App api={API} />, { onRecoverableError: (error) => console.error('hydration: ' + error) });", site.api);
   pages['/'].body = `<div id="root">${html}</div><script>${script}</script>`;
-  const { context, open, complaints } = await newVisitor(t, browser);
+  const { context, open, warnings } = await newVisitor(t, browser);
   let sockets = 0;
   context.on('page', (page) => page.on('websocket', () => sockets++));
   const page = await open(site.url);
@@ -166,7 +162,7 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
   assert.equal(sockets, 1, 'the hook and the element share one connection');
   assert.equal(await page.locator('tally-visitors').getAttribute('local'), null);
-  assert.deepEqual(complaints.filter((text) => !text.includes('React DevTools')), []);
+  assert.deepEqual(warnings.filter((text) => !text.includes('React DevTools')), []);
 });
 
 test('the README embeds a released script with its integrity', async (t) => {
@@ -176,14 +172,14 @@ test('the README embeds a released script with its integrity', async (t) => {
   const pages = { '/': { tag: '', body: '<tally-like page="post"></tally-like>' } };
   const site = await startSite(t, pages);
   pages['/'].tag = tag.replace('https://tally.example.com', site.api);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
   await page.locator('tally-like button').click();
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
   const { headers } = await fetch(`${site.service.url}/${name}`);
   assert.equal(headers.get('cache-control'), 'public, max-age=31536000, immutable');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('the plain example works unchanged', async (t) => {
@@ -191,11 +187,53 @@ test('the plain example works unchanged', async (t) => {
   const pages = { '/': { tag: '', body: '' } };
   const site = await startSite(t, pages);
   pages['/'].body = text.replace(/^[^]*<body>|<\/body>[^]*$/g, '').replaceAll('http://localhost:8080', site.api);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'header tally-visitors', 1);
   await shows(page, 'footer tally-visitors', 1);
   await page.getByRole('button', { name: 'Like', exact: true }).click();
   await eventually(async () => assert.equal(await countOf(site.service.url, 'default/likes/my-first-post'), 1));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
+
+for (const name of ['vue', 'svelte']) {
+  test(`${name}: rendered on a server, hydrated without a warning, live after`, async (t) => {
+    const dir = join(project, name);
+    await cp(join(web, 'examples', name), dir, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
+    // Only development builds report hydration mismatches.
+    const env = { NODE_ENV: 'development' };
+    run(process.execPath, ['build.js'], dir, env);
+    const port = await freePort();
+    const url = `http://blog.example:${port}`;
+    const service = await startService({ flags: [`--allow-origin=${url}`] });
+    t.after(() => service.stop());
+    for (let i = 0; i < 3; i++) await assertLike(service.url, EXAMPLE_TOPIC, `visitor-${i}`);
+    const server = start(process.execPath, ['server.js'], { cwd: dir, env: { ...process.env, ...env, PORT: String(port), TALLYCAST_URL: service.url } });
+    t.after(() => server.stop());
+    await eventually(() => {
+      server.check();
+      assert.match(server.output(), /ready/);
+    });
+    const html = await (await fetch(`http://127.0.0.1:${port}`)).text();
+    assert.match(html, /<tally-like page="posts\/hello" count="3"[^>]*>/);
+    assert.match(html, /Like \((<!--.*?-->)?3(<!--.*?-->)?\)/);
+    const { context, open, warnings } = await newVisitor(t, browser);
+    // Remember the element that the server rendered.
+    await context.addInitScript(() =>
+      addEventListener('DOMContentLoaded', () => (/** @type {any} */ (window).rendered = document.querySelector('tally-like'))),
+    );
+    const page = await open(url);
+    await shows(page, 'tally-like', 3);
+    await shows(page, 'tally-visitors', 1);
+    assert.equal(await page.evaluate("rendered === document.querySelector('tally-like')"), true, 'hydrated, not created again');
+    await press(page, 'tally-like');
+    assert.equal(await pressed(page, 'tally-like'), true);
+    await eventually(async () => assert.equal(await page.locator('output').innerText(), '4 by visitor'));
+    await eventually(async () => assert.equal(await countOf(service.url, EXAMPLE_TOPIC), 4));
+    await assertLike(service.url, EXAMPLE_TOPIC, 'somebody-else');
+    await eventually(async () => assert.equal(await page.locator('output').innerText(), '5 by server'));
+    await page.locator('tally-reactions button').first().click();
+    await eventually(async () => assert.equal(await countOf(service.url, 'default/heart/posts/hello'), 1));
+    assert.deepEqual(warnings, []);
+  });
+}

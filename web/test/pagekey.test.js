@@ -1,4 +1,4 @@
-/** How the address of a page becomes a key: the rule that the Go tests hold package pagekey to. */
+/** How an address becomes a key: the golden file that the Go tests of package pagekey use, too. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,16 +13,16 @@ const read = (/** @type {string} */ path) => readFileSync(join(import.meta.dirna
 /** @type {{ address: string, key: string | null }[]} */
 const golden = JSON.parse(read('../../internal/pagekey/testdata/golden.json'));
 
-/** A page that is shown at another address than the one it will be published at. */
+/** The head of a preview, which has another address than the published page. */
 const HEAD = '<link rel="canonical" href="https://blog.example/posts/preview/">';
 
-/** Attributes for which there is no key on the site of HEAD, beside those of the golden file. */
+/** Page attributes without a key on HEAD's site, besides those of the golden file. */
 const FOREIGN = ['https://elsewhere.example/posts/hello', '//elsewhere.example/posts/hello', 'https://blog.example.elsewhere.example/', 'https://blog.example:8443/x', 'cut \ud83d', '/cut\ud83d'];
 
 /** @typedef {{ page: string, hidden: boolean, topic: string, errors: string[] }} Heart */
 
 /**
- * Inserts a heart for each page, and returns what became of them.
+ * Inserts a heart for each page, and returns their states.
  * @param {import('./engines.js').Tab} tab
  * @param {string[]} pages
  */

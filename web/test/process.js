@@ -1,4 +1,4 @@
-/** Real processes for the tests: the service and Redis, each on a free port, ended by pid. */
+/** Processes for the tests: the service and Redis, on free ports. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './wait.js';
 
-/** How long a process may take to end before it is killed, in milliseconds. */
+/** How long a process may take to stop before it is killed, in milliseconds. */
 const GRACE = 5000;
 
 /** @returns {Promise<number>} */
@@ -22,7 +22,7 @@ export const freePort = () =>
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set();
-// Whatever becomes of the tests, nothing outlives them.
+// No process outlives the tests.
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 /**
@@ -46,7 +46,7 @@ export function start(command, args, options) {
   return {
     child,
     output: () => output,
-    /** Throws where the process is not running. */
+    /** Throws if the process is not running. */
     check() {
       if (failure) throw failure;
       if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}:\n${output}`);
@@ -99,20 +99,20 @@ export async function startService({ store, port, basePath = '', flags = [] } = 
   };
 }
 
-/** What the tests' owner shows. */
-const ADMIN_TOKEN = 'admin-token-of-the-tests';
+/** The admin token of all tests. */
+export const ADMIN_TOKEN = 'admin-token-of-the-tests';
 
-/** The flag that lets the owner in. */
-export const OWNED = `--admin-token=${ADMIN_TOKEN}`;
+/** Starts a service with {@link ADMIN_TOKEN}. */
+export const ADMIN_FLAG = `--admin-token=${ADMIN_TOKEN}`;
 
 /**
- * What an owner does, see {@link OWNED}.
+ * Sends a request of the owner; the service needs {@link ADMIN_FLAG}.
  * @param {string} url of the service
  * @param {string} method
  * @param {string} path below /admin/v1/
  * @param {object} [body]
  */
-export async function edit(url, method, path, body) {
+export async function adminRequest(url, method, path, body) {
   const response = await fetch(`${url}/admin/v1/${path}`, {
     method,
     headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
@@ -122,7 +122,7 @@ export async function edit(url, method, path, body) {
 }
 
 /**
- * Runs a subcommand of the program to its end.
+ * Runs a command of the program to its end.
  * @param {string[]} args
  */
 export async function runCommand(...args) {
@@ -132,8 +132,8 @@ export async function runCommand(...args) {
 }
 
 /**
- * Starts a Redis of its own.
- * @param {number} [port] that of one that ended: it comes back with nothing
+ * Starts an empty Redis.
+ * @param {number} [port] of a stopped one, to start again in its place
  */
 export async function startRedis(port) {
   port ??= await freePort();
@@ -150,7 +150,7 @@ export async function startRedis(port) {
     port,
     /** @param {NodeJS.Signals} signal */
     signal: (signal) => redis.child.kill(signal),
-    /** Loses everything. */
+    /** Deletes all data. */
     flush: () =>
       new Promise((resolve, reject) => {
         const connection = connect(port, '127.0.0.1', () => connection.write('FLUSHALL\r\n'));
@@ -169,7 +169,7 @@ export async function startRedis(port) {
 }
 
 /**
- * One assertion from outside the browser.
+ * Sends one assertion of another visitor.
  * @param {string} url of the service
  * @param {string} topic
  * @param {string} visitor

@@ -1,14 +1,14 @@
-/** Somebody else's project that has the package installed, as npm gives it. */
+/** A project with the package installed by npm. */
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
-/** The package's own directory. */
+/** The package's folder. */
 export const web = join(import.meta.dirname, '..');
 
 /**
- * Runs a command and returns what it says; where it fails, the error tells.
+ * Runs a command and returns its output; a failure has it in the error.
  * @param {string} command
  * @param {string[]} args
  * @param {string} cwd
@@ -24,10 +24,9 @@ export const run = (command, args, cwd, env) => {
 };
 
 /**
- * Packs the package as a new clone has it, where nothing is installed, and installs it into
- * an empty project. Nothing is downloaded.
- * @param {string[]} others packages that the project has beside it, as the lock file names them
- * @returns {Promise<string>} the directory, which is the caller's to remove
+ * Packs the package as in a new clone, and installs it into an empty project. Nothing is downloaded.
+ * @param {string[]} others other packages of the project, as the lock file names them
+ * @returns {Promise<string>} the folder, which the caller removes
  */
 export async function makeProject(others) {
   const project = await mkdtemp(join(tmpdir(), 'tallycast-project-'));

@@ -1,8 +1,8 @@
-/** Pages as people write them, browsers as people set them up, and what must not break for it. */
+/** Unusual pages, attributes, storage and networks. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, numberOf, PERSON, press, pressed, remembered, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, numberOf, PERSON, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf, startService } from './process.js';
 import { web } from './project.js';
@@ -11,13 +11,7 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const HEART = { body: '<tally-like page="post"></tally-like>' };
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 test('invalid attributes are ignored, valid ones are not', async (t) => {
   const body =
@@ -27,8 +21,8 @@ test('invalid attributes are ignored, valid ones are not', async (t) => {
     '<tally-claps page="post" max="many" count="3"></tally-claps><tally-reactions page="post" reactions="constructor,heart" count="heart=x"></tally-reactions>' +
     '<tally-top limit="many"></tally-top>';
   const site = await startSite(t, { '/': { body } });
-  const { context, open, complaints } = await newVisitor(t, browser);
-  // The numbers of the page alone.
+  const { context, open, warnings } = await newVisitor(t, browser);
+  // Only the page's own numbers.
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await open(site.url);
   await shows(page, '#room', 12);
@@ -38,7 +32,7 @@ test('invalid attributes are ignored, valid ones are not', async (t) => {
   await press(page, 'tally-claps');
   assert.equal(await numberOf(page, 'tally-claps'), '4');
   assert.equal(await page.locator('tally-reactions tally-like').count(), 2);
-  // Half a letter is none.
+  // Half of a surrogate pair is invalid.
   const code = await page.evaluate(
     () =>
       new Promise((resolve) => {
@@ -49,10 +43,10 @@ test('invalid attributes are ignored, valid ones are not', async (t) => {
       }),
   );
   assert.equal(code, 'bad_topic');
-  assert.deepEqual(complaints, ['tallycast: bad_topic tally-like: "cut \ud83d" is not a percent-encoded path or URL of a page on this site']);
+  assert.deepEqual(warnings, ['tallycast: bad_topic tally-like: "cut \ud83d" is not a percent-encoded path or URL of a page on this site']);
 });
 
-/** How storage fails, as scripts that run before the page's. */
+/** Failures of storage, as scripts that run before the page's. */
 const STORAGES = {
   refused: "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError') } })",
   full: "localStorage['tallycast:v1'] ??= JSON.stringify({ visitor: 'somebody-of-before', mine: { 'default/likes/other': 1 }, wish: {} }); Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
@@ -62,7 +56,7 @@ const STORAGES = {
 for (const [how, script] of Object.entries(STORAGES)) {
   test(`pressing works with storage that is ${how}`, async (t) => {
     const site = await startSite(t, { '/': HEART });
-    const { context, open, complaints } = await newVisitor(t, browser);
+    const { context, open, warnings } = await newVisitor(t, browser);
     await context.addInitScript(script);
     const page = await open(site.url);
     await shows(page, 'tally-like', 0);
@@ -72,7 +66,7 @@ for (const [how, script] of Object.entries(STORAGES)) {
       await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), count));
       assert.equal(await pressed(page, 'tally-like'), count === 1);
     }
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(warnings, []);
   });
 }
 
@@ -95,9 +89,9 @@ test('a frame without an origin shows its number and a refusal', async (t) => {
   const site = await startSite(t, pages);
   const inner = `<script type=module src=${site.api}/tally.js></script><tally-like page=post count=3></tally-like>`;
   pages['/'].body = `<iframe sandbox="allow-scripts" width="400" height="200" srcdoc="${inner}"></iframe>`;
-  const { context, complaints } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser);
   const page = await context.newPage();
-  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('pageerror', (error) => warnings.push(String(error)));
   /** @type {string[]} */
   const told = [];
   page.on('console', (message) => told.push(message.text()));
@@ -109,7 +103,7 @@ test('a frame without an origin shows its number and a refusal', async (t) => {
   assert.equal(await heart.locator('[part=number]').innerText(), '3');
   assert.ok(told.some((text) => /^tallycast: origin_not_allowed /.test(text)), String(told));
   assert.equal(await countOf(site.service.url, TOPIC), 0);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('a press is sent later if the service is away from the start', async (t) => {
@@ -156,7 +150,7 @@ test('a date in Retry-After does not cause a request loop', async (t) => {
   await press(page, 'tally-like');
   await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Not saved'), 20_000);
   assert.equal(await pressed(page, 'tally-like'), false);
-  // Pauses double from half a second, and are random: of ten, most are seconds.
+  // Random pauses double from half a second: of ten, most are seconds.
   assert.ok(asked <= 25, `asked ${asked} times`);
 });
 
@@ -164,7 +158,7 @@ test('moved elements keep their state and send nothing', async (t) => {
   const names = ['a', 'b', 'c'];
   const body = `<main>${names.map((name) => `<tally-like page="${name}"></tally-like>`).join('')}</main><tally-readers page="here"></tally-readers><tally-reactions page="post" reactions="heart,party"></tally-reactions>`;
   const site = await startSite(t, { '/': { body } });
-  const { context, open, complaints } = await newVisitor(t, browser);
+  const { context, open, warnings } = await newVisitor(t, browser);
   /** @type {string[]} */
   const said = [];
   let sockets = 0;
@@ -181,7 +175,7 @@ test('moved elements keep their state and send nothing', async (t) => {
   });
   await assertLike(site.service.url, 'default/likes/a', 'somebody-else');
   await shows(page, 'tally-like[page=a]', 1);
-  // What has the focus keeps it when the row is told something else.
+  // A focused button keeps the focus when the row changes.
   await page.locator('tally-reactions tally-like[metric=party] button').focus();
   const focused = await page.evaluate(async () => {
     const row = /** @type {any} */ (document.querySelector('tally-reactions'));
@@ -192,7 +186,7 @@ test('moved elements keep their state and send nothing', async (t) => {
   assert.equal(focused, 'party');
   assert.deepEqual(said.slice(before), []);
   assert.equal(sockets, 1);
-  // The bubble of claps ends with the element's time in the page.
+  // Removing the element hides the bubble of claps.
   await page.evaluate(async () => {
     const claps = document.createElement('tally-claps');
     document.body.append(claps);
@@ -202,12 +196,12 @@ test('moved elements keep their state and send nothing', async (t) => {
     document.body.append(claps);
   });
   assert.equal(await page.locator('tally-claps [part=own]').evaluate((own) => own.className), '');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('an element removed during a request comes back pressed', async (t) => {
   const site = await startSite(t, { '/': HEART });
-  const { context, open, complaints } = await newVisitor(t, browser);
+  const { context, open, warnings } = await newVisitor(t, browser);
   /** @type {() => void} */
   let answer = () => {};
   const held = new Promise((resolve) => (answer = () => resolve(undefined)));
@@ -228,13 +222,13 @@ test('an element removed during a request comes back pressed', async (t) => {
   await heart.evaluate((heart) => document.body.append(heart));
   await shows(page, 'tally-like', 1);
   assert.equal(await pressed(page, 'tally-like'), true);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('after quick attribute changes the last one counts', async (t) => {
   const site = await startSite(t, { '/': { body: '<div id="made"></div><template><tally-like id="cloned" page="c"></tally-like></template>' } });
   for (const [i, key] of ['a', 'b', 'c'].entries()) for (let n = 0; n <= i; n++) await assertLike(site.service.url, `default/likes/${key}`, `visitor-${n}`);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await page.evaluate(async () => {
     const made = /** @type {Element} */ (document.querySelector('#made'));
@@ -253,20 +247,20 @@ test('after quick attribute changes the last one counts', async (t) => {
   await shows(page, '#cloned', 3);
   const seen = await page.evaluate(() => /** @type {any} */ (window).seen);
   assert.ok(seen.every((/** @type {[string, number]} */ [name, count]) => count === 'abc'.indexOf(name) + 1), JSON.stringify(seen));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('properties set before the script ran are applied', async (t) => {
   const early = "<script>Object.assign(document.querySelector('tally-like'), { page: 'named', count: 7, label: 'Love it' })</script>";
   const site = await startSite(t, { '/': { body: `<tally-like></tally-like>${early}` } });
-  const { context, open, complaints } = await newVisitor(t, browser);
+  const { context, open, warnings } = await newVisitor(t, browser);
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await open(site.url);
   await shows(page, 'tally-like', 7);
   assert.equal(await page.getByRole('button', { name: 'Love it', exact: true }).count(), 1);
   await press(page, 'tally-like');
   await eventually(async () => assert.equal(await countOf(site.service.url, 'default/likes/named'), 1));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('the first of several scripts registers the elements, and all control them', async (t) => {
@@ -283,19 +277,19 @@ test('the first of several scripts registers the elements, and all control them'
     [['tally.js', `../${new URL(other.url).host}`], [/are those of http:\/\/tally.example.* came later and is not used/]],
   ])) {
     pages['/'].tag = names.map((name) => (name.startsWith('..') ? `<script type="module" src="${other.url}/tally.js"></script>` : script(name))).join('');
-    const { open, complaints } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${names.join('').length}` });
+    const { open, warnings } = await newVisitor(t, browser, { userAgent: `${PERSON} Edg/${names.join('').length}` });
     const page = await open(site.url);
     const before = await countOf(site.service.url, TOPIC);
     await shows(page, 'tally-like', before);
     await press(page, 'tally-like');
     await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), before + 1));
-    // Consent reaches the elements by whatever address the script is imported.
+    // consent() works from any import of the script.
     if (names[0] === 'tally.js') {
       await page.evaluate(async (api) => (await import(`${api}/tally.js?by=another`)).consent(true), site.api);
       await eventually(async () => assert.equal((await remembered(page)).mine?.['default/visitors/site'], 1));
     }
-    assert.equal(complaints.length, warned.length, `${names}: ${complaints}`);
-    warned.forEach((pattern, i) => assert.match(complaints[i], pattern));
+    assert.equal(warnings.length, warned.length, `${names}: ${warnings}`);
+    warned.forEach((pattern, i) => assert.match(warnings[i], pattern));
     assert.equal(await countOf(other.url, TOPIC), 0);
   }
 });

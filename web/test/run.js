@@ -11,8 +11,8 @@ const built = process.env.TALLYCAST_TEST_BINARIES;
 const binary = join(built ?? dir, 'tallycast');
 
 /**
- * How long a file of tests may take, in milliseconds: the longest takes a minute on a machine that has
- * nothing else to do, and ten where others build on it. Where a page's memory is watched for longer, so much more.
+ * How long a test file may take, in milliseconds: a minute on an idle machine, ten on a busy one; more if
+ * MEMORY_SECONDS is set.
  */
 const TIMEOUT = 600_000 + Number(process.env.MEMORY_SECONDS ?? 0) * 1000;
 
@@ -33,7 +33,7 @@ if (status === 0) {
   const files = (only.length ? only : readdirSync(here).filter((name) => name.endsWith('.test.js'))).map((file) => join(here, file));
   const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
     files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
-  // Each file has a browser and a service of its own. What looks at frames, tasks or pictures has the machine too.
+  // Each file starts its own browser and services. Tests of frames, tasks and screenshots run alone.
   const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
   status = test(2, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
 }

@@ -1,4 +1,4 @@
-/** Pictures of pages, compared with those that are stored. */
+/** Compares screenshots with the stored ones. */
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,27 +6,26 @@ import { join } from 'node:path';
 const stored = join(import.meta.dirname, 'screenshots');
 
 /**
- * A pixel is another one when one of its channels differs by more than this, of 255: releases of the
- * browser draw edges of curves and letters a little differently.
+ * A pixel differs if one of its channels differs by more than this, of 255: browser releases draw the edges of
+ * curves and letters a little differently.
  */
 const SHADE = 64;
 
-/** How many pixels may be others: less than a stroke of a digit or an icon. */
+/** How many pixels may differ: less than a stroke of a digit or an icon. */
 const PIXELS = 24;
 
-/** What makes pictures the same everywhere: no hints of this machine's fonts, no colours of its screen. */
+/** Options that make screenshots the same on every machine. */
 export const STEADY = ['--font-render-hinting=none', '--disable-lcd-text', '--force-color-profile=srgb', '--hide-scrollbars'];
 
-/** Where pictures that differ are kept. */
+/** The folder of the screenshots that differ. */
 let kept = '';
 
 /**
- * Compares what a place looks like with the stored picture of that name, or stores it where
- * UPDATE_SCREENSHOTS=1 says so.
+ * Compares an element with the stored screenshot of that name. UPDATE_SCREENSHOTS=1 stores it instead.
  * @param {import('playwright-core').Page} page
  * @param {import('playwright-core').Locator} place
  * @param {string} name
- * @returns {Promise<string | undefined>} what is wrong
+ * @returns {Promise<string | undefined>} the difference, if any
  */
 export async function differs(page, place, name) {
   const now = await place.screenshot({ animations: 'disabled', scale: 'css' });
@@ -42,14 +41,14 @@ export async function differs(page, place, name) {
   kept ||= await mkdtemp(join(tmpdir(), 'tallycast-screenshots-'));
   const there = join(kept, `${name}.png`);
   await writeFile(there, now);
-  return `${name} ${why}: it is in ${there}. Where it is as it should be, UPDATE_SCREENSHOTS=1 stores it`;
+  return `${name} ${why}: see ${there}. If it is right, UPDATE_SCREENSHOTS=1 stores it`;
 }
 
 /**
- * @param {import('playwright-core').Page} page that lends its canvas
+ * @param {import('playwright-core').Page} page that compares them on a canvas
  * @param {Buffer} before
  * @param {Buffer} now
- * @returns {Promise<string | undefined>} how they differ
+ * @returns {Promise<string | undefined>} the difference, if any
  */
 const compare = (page, before, now) =>
   page.evaluate(

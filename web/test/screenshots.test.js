@@ -1,23 +1,17 @@
-/** What every element looks like: light, dark, right to left, in forced colours, and at 400 %. */
+/** Screenshots of every element: light, dark, right to left, in forced colours, and at 400 %. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { differs, STEADY } from './screenshot.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch({ args: STEADY });
-});
-after(() => browser?.close());
+const browser = useBrowser({ args: STEADY });
 
 /**
- * DejaVu Sans comes with the browser's packages. Emoji come from the machine: here, signs that the
- * font has stand in their place, through the slots.
+ * DejaVu Sans comes with the browser's packages. Emoji fonts differ between machines, so the slots have signs of
+ * DejaVu Sans.
  */
 const STYLE =
   '<style>:root{color-scheme:light dark;font:16px/1.5 "DejaVu Sans"}body{margin:0}figure{box-sizing:border-box;width:440px;max-width:100%;margin:0;padding:3.2em 1em 2.8em}' +
@@ -25,7 +19,7 @@ const STYLE =
 const SIGNS = '<b slot="heart">♥</b><b slot="party">★</b><b slot="rocket">☀</b>';
 const STAR = '<svg slot="icon" viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor" stroke-width="2"><path d="M4 12h16M12 4v16"/></svg>';
 
-/** By element, what is shown of it; NAME is the page's own. */
+/** HTML by element. NAME is the name of the mode, which gives each mode its own topics. */
 const ELEMENTS = /** @type {Record<string, string>} */ ({
   like: `<p><tally-like page="post"></tally-like> <tally-like id="pressed" page="pressed"></tally-like> <tally-like page="post" label="Add">${STAR}</tally-like></p><p class="big"><tally-like page="pressed"></tally-like></p>`,
   exact: '<p><tally-like id="large" page="large" count="123456" live="off"></tally-like></p>',
@@ -48,7 +42,7 @@ const MODES = [
   ['dark', 'lang="en"', { colorScheme: 'dark' }],
   ['rtl', 'lang="ar" dir="rtl"', { colorScheme: 'light' }],
   ['forced', 'lang="en"', { forcedColors: 'active', colorScheme: 'dark' }],
-  // What is left of a window of 1280 by 1024 pixels at 400 %.
+  // A window of 1280 by 1024 pixels at 400 %.
   ['zoomed', 'lang="en"', { colorScheme: 'light', viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 }],
 ];
 
@@ -79,22 +73,22 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     const shown = (/** @type {string} */ selector) => page.locator(`${selector} [part=number]`).first();
     await page.locator('#of-top').scrollIntoViewIfNeeded();
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 3), 12_000);
-    // By keyboard: in forced colours Chromium may go on painting a hover that has ended.
+    // By keyboard: in forced colours Chromium may still paint a hover that has ended.
     await page.locator('#clapped button').press('Enter');
     await page.locator('#clapped button').press('Enter');
     await page.locator('#reacted button').first().press('Enter');
     await page.locator('#pressed button').press('Enter');
     await eventually(async () => assert.deepEqual(await Promise.all(['#of-like tally-like', '#of-visitors tally-visitors', '#of-readers tally-readers'].map((selector) => shown(selector).isVisible())), [true, true, true]));
-    // The bubble of the claps has gone again.
+    // The bubble of the claps is hidden again.
     await eventually(async () => assert.equal(await page.locator('#clapped [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${name}: wider than its window`);
     await page.locator('#kept button').press('Enter');
     await eventually(async () => assert.equal(await page.locator('#kept [part=status]').isVisible(), true));
-    // As far as the button whose number is shortened: there the focus and the exact number show.
+    // Tab to the button with the shortened number: its focus ring and full number show.
     await page.locator('#of-like button').last().focus();
     await page.keyboard.press('Tab');
     await eventually(async () => assert.deepEqual(await Promise.all([page.locator('button:hover').count(), page.locator('#large [part=exact]').isVisible()]), [0, true]));
-    // In these, all at once: what matters is that nothing is lost.
+    // One picture for all elements in these modes.
     const whole = name === 'forced' || name === 'zoomed';
     if (whole) wrong.push(await differs(page, page.locator('body'), name));
     else for (const element of Object.keys(ELEMENTS)) wrong.push(await differs(page, page.locator(`#of-${element}`), `${element}-${name}`));

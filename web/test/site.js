@@ -1,23 +1,23 @@
-/** The site of somebody who uses the widgets: a server of a few pages, on an origin of its own. */
+/** A site that uses the widgets: a server of a few pages on its own origin. */
 import { createServer } from 'node:http';
 import { startService } from './process.js';
 
 /**
  * @typedef {object} Site
- * @property {string} [body] what stands in the page's body
+ * @property {string} [body]
  * @property {string} [head]
  * @property {string} [tag] instead of the usual script element
  * @property {string} [query] of the script's URL
- * @property {string} [html] attributes of the document's element
+ * @property {string} [html] attributes of the html element
  * @property {Record<string, string>} [headers]
  */
 
 /**
- * Starts a service and a site that uses it; both are not local by their names.
+ * Starts a service, and a site that uses it, with host names that are not local.
  * @param {import('node:test').TestContext} t
  * @param {Record<string, Site>} pages by their paths
- * @param {{ store?: string, flags?: string[], local?: boolean }} [options] local gives both the name of this
- *   machine, for a browser that cannot be told other names
+ * @param {{ store?: string, flags?: string[], local?: boolean }} [options] local uses
+ *   127.0.0.1, for a browser without other host names
  */
 export async function startSite(t, pages, { local = false, ...options } = {}) {
   const server = createServer((request, response) => {
@@ -43,7 +43,7 @@ export async function startSite(t, pages, { local = false, ...options } = {}) {
     service,
     pages,
     /**
-     * Ends the service and starts it again at the same address.
+     * Stops the service and starts it again at the same address.
      * @param {() => Promise<unknown>} [meanwhile]
      */
     async restart(meanwhile) {

@@ -1,21 +1,20 @@
-/** What must work in every engine, in half a minute each: `make test` runs it in Firefox and WebKit. */
+/** A short test for every engine. `make test` runs it in Firefox and WebKit. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, pressedIn, showsIn, startEngine } from './engines.js';
 import { startSite } from './site.js';
-import { assertLike, countOf } from './process.js';
+import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
-const TOKEN = 'a-token-that-only-the-owner-knows';
 const TOPIC = 'default/likes/post';
 const BODY = '<p><tally-like page="post">?</tally-like> <tally-count page="post">?</tally-count></p>';
 
-/** Refuses every socket, as a network does that lets plain requests through alone. */
+/** Refuses every socket, like a network that allows only plain requests. */
 const NO_SOCKET = '<script>WebSocket = class extends WebSocket { constructor() { super("ws://127.0.0.1:9/"); } }</script>';
 
 for (const name of enginesOr('firefox', 'webkit')) {
   test(`${name}: live number, press, reload, fallback, dashboard sign-in`, async (t) => {
-    const site = await startSite(t, { '/': { body: BODY }, '/refused': { head: NO_SOCKET, body: BODY } }, { local: true, flags: [`--admin-token=${TOKEN}`] });
+    const site = await startSite(t, { '/': { body: BODY }, '/refused': { head: NO_SOCKET, body: BODY } }, { local: true, flags: [ADMIN_FLAG] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
 
@@ -56,7 +55,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await tab.goto(`${site.service.url}/admin/`);
       const heading = () => tab.evaluate(() => document.querySelector('h1')?.textContent);
       await eventually(async () => assert.equal(await heading(), 'Your numbers'));
-      await tab.type(`${TOKEN}\n`);
+      await tab.type(`${ADMIN_TOKEN}\n`);
       await eventually(async () => assert.equal(await heading(), 'Overview'));
       await eventually(async () => assert.equal(await tab.evaluate(() => document.querySelectorAll('.plot canvas').length), 1));
     });

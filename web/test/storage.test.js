@@ -1,7 +1,7 @@
-/** What the browser remembers where two services are used on one origin, and what former releases remembered. */
+/** The browser's storage with two services on one origin, and entries of former releases. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, press, pressed, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, press, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { countOf, startService } from './process.js';
 import { eventually } from './wait.js';
@@ -9,16 +9,10 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const HEART = '<tally-like page="post"></tally-like>';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 /**
- * A site whose page / uses one service, and /other another one.
+ * Starts a site whose page / uses one service, and /other another one.
  * @param {import('node:test').TestContext} t
  */
 async function startTwo(t) {
@@ -32,7 +26,7 @@ async function startTwo(t) {
 
 test('likes of two services on one origin are separate', async (t) => {
   const { site, other } = await startTwo(t);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const here = await open(site.url);
   await shows(here, 'tally-like', 0);
   await press(here, 'tally-like');
@@ -50,7 +44,7 @@ test('likes of two services on one origin are separate', async (t) => {
   await shows(here, 'tally-like', 1);
   assert.equal(await pressed(here, 'tally-like'), true);
   assert.equal(await countOf(site.service.url, TOPIC), 1);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('a former release’s entry is read, and its unsent presses go to one service', async (t) => {
@@ -69,12 +63,12 @@ test('a former release’s entry is read, and its unsent presses go to one servi
   const there = await open(`${site.url}/other`);
   await shows(there, 'tally-like', 0);
   assert.equal(await countOf(other.url, 'default/likes/unsent'), 0);
-  // The same visitor as before: the like is taken back, not doubled.
+  // The visitor's id is the same: the like is taken back.
   await press(here, 'tally-like');
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 0));
   const entries = await here.evaluate(() => ({ ...localStorage }));
   assert.equal(JSON.parse(entries[`tallycast:v1:${site.api}/`]).visitor, visitor);
-  // A page that names a former release's script by its hash reads the entry of before.
+  // Scripts of former releases still read the shared entry.
   assert.deepEqual(JSON.parse(entries['tallycast:v1']), { ...entry, wish: {} });
   await context.close();
 });

@@ -1,20 +1,14 @@
-/** Which thing an element counts, where nobody says so. */
+/** The topic of an element without a page attribute. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, shows } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
+const browser = useBrowser();
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-
-/** What each address is called, by its path and the head that its page has. */
+/** The key of each path, with the head of its page. */
 const CASES = /** @type {[path: string, head: string, key: string][]} */ ([
   ['/', '', 'index'],
   ['/index.html', '', 'index'],
@@ -27,9 +21,9 @@ const CASES = /** @type {[path: string, head: string, key: string][]} */ ([
 test('the topic comes from the page’s address: canonical link, path, no trailing slash, index', async (t) => {
   const pages = Object.fromEntries(CASES.map(([path, head]) => [new URL(path, 'http://blog.example').pathname, { head, body: '<tally-like></tally-like>' }]));
   const site = await startSite(t, pages);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   for (const [path, , key] of CASES) {
-    // The home page is met twice.
+    // Two addresses are the home page.
     const topic = `default/likes/${key.split('/').map(encodeURIComponent).join('/')}`;
     const before = await countOf(site.service.url, topic);
     await assertLike(site.service.url, topic, `somebody-${path.length}`);
@@ -37,7 +31,7 @@ test('the topic comes from the page’s address: canonical link, path, no traili
     await shows(page, 'tally-like', before + 1);
     await page.close();
   }
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });
 
 test('the script’s address names the site, and an element can name another one', async (t) => {
@@ -45,12 +39,12 @@ test('the script’s address names the site, and an element can name another one
   const pages = { '/': { query: '?site=blog', body } };
   const site = await startSite(t, pages, { flags: ['--site=blog=*'] });
   for (let i = 0; i < 2; i++) await assertLike(site.service.url, 'blog/likes/post', `visitor-${i}`);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 2);
   await shows(page, '#other', 0);
   await page.locator('tally-like button').first().click();
   await eventually(async () => assert.equal(await countOf(site.service.url, 'blog/likes/post'), 3));
   assert.equal(await countOf(site.service.url, 'default/likes/post'), 0);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 });

@@ -1,16 +1,16 @@
-/** Changes at a steady rate, as a busy site makes them. */
+/** Changes at a steady rate, as on a busy site. */
 import { Agent, request } from 'node:http';
 
 /** How often changes are sent, in milliseconds. */
 const TICK = 10;
 
 /**
- * Has somebody else press, over and over: each change is another than the one before it.
+ * Presses as other visitors at a steady rate. Each assertion changes its topic.
  * @param {string} url of the service
  * @param {string[]} topics pressed in turn
  * @param {number} rate changes a second
  */
-export function storm(url, topics, rate) {
+export function startTraffic(url, topics, rate) {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const { hostname, port } = new URL(url);
   const since = Date.now();
@@ -20,7 +20,7 @@ export function storm(url, topics, rate) {
   /** @type {unknown} */
   let failure;
   const press = () => {
-    // In each round every topic changes once: pressed by a visitor, and taken back in the next but one.
+    // In each round every topic changes once: one of eight visitors presses, and takes it back eight rounds later.
     const round = Math.floor(sent / topics.length);
     const topic = topics[sent++ % topics.length];
     const body = JSON.stringify({ visitor: `visitor-${round % 8}`, amount: Math.floor(round / 8) % 2 ? 0 : 1 });
@@ -33,18 +33,18 @@ export function storm(url, topics, rate) {
     asking.end(body);
   };
   const timer = setInterval(() => {
-    // Where the machine was busy elsewhere, what was missed is made good.
+    // Catch up after the machine was busy.
     const due = ((Date.now() - since) * rate) / 1000;
     while (sent < due) press();
   }, TICK);
   return {
-    /** How many were acknowledged. */
+    /** Returns how many changes were acknowledged. */
     changed: () => changed,
-    /** Why one was not, if one was not. */
+    /** Returns the first error, if any. */
     failure: () => failure,
     end() {
       clearInterval(timer);
-      // What is on its way when the storm ends is nobody's failure.
+      // Requests that are cut off here are no errors.
       ended = true;
       agent.destroy();
     },

@@ -1,21 +1,13 @@
-/** What elements and pages look like for people who need more contrast, more space, or less movement. */
+/** Contrast, text spacing, narrow windows, flicker and colour of elements and pages. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor } from './browser.js';
+import { test } from 'node:test';
+import { newVisitor, useBrowser } from './browser.js';
 import { enginesOr, hoverIn, numberIn, showsIn, startEngine } from './engines.js';
 import { startSite } from './site.js';
-import { assertLike, startService } from './process.js';
+import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, startService } from './process.js';
 import { eventually } from './wait.js';
 
-const TOKEN = 'a-token-that-only-the-owner-knows';
-
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 for (const name of enginesOr('chromium')) {
   test(`${name}: the number does not flicker while claps are held`, async (t) => {
@@ -37,7 +29,7 @@ for (const name of enginesOr('chromium')) {
             else resolve(seen.reduce((sum, each) => sum + each, 0) / seen.length);
           };
           look();
-          // WebDriver runs one command at a time: the press comes from within.
+          // WebDriver runs one command at a time, so the page holds the button itself.
           const button = /** @type {Element} */ (number.closest('button'));
           button.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
         }),
@@ -58,7 +50,7 @@ for (const name of enginesOr('chromium')) {
 }
 
 /**
- * Runs in the page: the contrast of the resting border of an element's button with the page.
+ * Runs in the page: returns the contrast between a button's border and the page.
  * @param {string} selector
  */
 function borderContrast(selector) {
@@ -100,11 +92,11 @@ test('button borders have a contrast of 3, and more with prefers-contrast', asyn
   }
 });
 
-/** The spacing of text that WCAG 2.2, 1.4.12 asks pages to bear. */
+/** The text spacing of WCAG 2.2, 1.4.12. */
 const SPACING = '*{line-height:1.5!important;letter-spacing:.12em!important;word-spacing:.16em!important}p{margin-block-end:2em!important}';
 
 test('pages fit 320 pixels, also with WCAG text spacing', async (t) => {
-  const service = await startService({ flags: ['--demo', `--admin-token=${TOKEN}`] });
+  const service = await startService({ flags: ['--demo', ADMIN_FLAG] });
   t.after(() => service.stop());
   for (let i = 0; i < 12; i++) await assertLike(service.url, `default/likes/a-post-with-a-long-name-${i}`, 'somebody-else');
   const { context, open } = await newVisitor(t, browser, { viewport: { width: 320, height: 640 }, bypassCSP: true });
@@ -121,7 +113,7 @@ test('pages fit 320 pixels, also with WCAG text spacing', async (t) => {
     await page.addStyleTag({ content: SPACING });
     assert.equal(await widest(page), '', `${path} with spacing`);
     if (path !== '/admin/') continue;
-    await page.getByLabel('Admin token').fill(TOKEN);
+    await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
     await page.keyboard.press('Enter');
     for (const view of ['Overview', 'Topics', 'Spikes', 'People', 'Log']) {
       await page.evaluate((view) => (location.hash = view === 'Overview' ? '#/' : `#/${view.toLowerCase()}`), view);

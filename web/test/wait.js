@@ -1,12 +1,11 @@
-/** How long a condition may take by default, in milliseconds. */
+/** The default deadline, in milliseconds. */
 const DEADLINE = 8000;
 
-/** Time between two looks, in milliseconds: a share of what was waited for, between these. */
-const [SOONEST, LATEST, SHARE] = [25, 200, 16];
+/** The time between two checks is this share of the time waited so far, between these bounds in milliseconds. */
+const [SHORTEST, LONGEST, SHARE] = [25, 200, 16];
 
 /**
- * Repeats check until it does not throw, and returns what it returns; after the deadline its
- * error is the caller's.
+ * Repeats check until it does not throw, and returns its result. After the deadline it throws the last error.
  * @template T
  * @param {() => T | Promise<T>} check
  * @param {number} [deadline] in milliseconds
@@ -20,7 +19,7 @@ export async function eventually(check, deadline = DEADLINE) {
     } catch (error) {
       const waited = Date.now() - began;
       if (waited > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(SOONEST, Math.min(waited / SHARE, LATEST))));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(SHORTEST, Math.min(waited / SHARE, LONGEST))));
     }
   }
 }

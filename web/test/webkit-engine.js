@@ -1,14 +1,13 @@
 /**
- * WebKitGTK, the engine of Safari: its MiniBrowser in a virtual screen, driven by WebKitWebDriver with
- * plain WebDriver requests (https://www.w3.org/TR/webdriver2/).
+ * WebKitGTK, Safari's engine: MiniBrowser on a virtual screen, over WebDriver (https://www.w3.org/TR/webdriver2/).
  */
 import { freePort, start } from './process.js';
 import { eventually } from './wait.js';
 
-/** Where Debian has MiniBrowser. */
+/** Debian's path of MiniBrowser. */
 const BROWSER = process.env.MINIBROWSER ?? `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/webkit2gtk-4.1/MiniBrowser`;
 
-/** The virtual screen: wide enough for a window of 1280 pixels. */
+/** The virtual screen, larger than a window of 1280 pixels. */
 const SCREEN = '1600x1200x24';
 
 /** How long a process may take to start, in milliseconds. */
@@ -103,13 +102,13 @@ export async function webkitEngine({ anchors = true }) {
             ],
           }),
         async resize(width, height) {
-          // The window's own bars are beside the viewport.
+          // The window's size includes its bars.
           const outer = await call('GET', '/window/rect');
           const inner = await tab.evaluate(() => ({ width: innerWidth, height: innerHeight }));
           await call('POST', '/window/rect', { width: width + outer.width - inner.width, height: height + outer.height - inner.height });
         },
         async screenshot() {
-          // A page that is at rest may never be painted again, and the answer would not come.
+          // The screenshot waits for a paint, which a page without changes may never have.
           await tab.evaluate(() => {
             const mover = document.createElement('i');
             mover.style.cssText = 'position:fixed;width:1px;height:1px';

@@ -1,13 +1,13 @@
 /**
- * The examples whose frameworks are too large for every run: installed from their lock files, built, served
- * and pressed. `npm run test:examples` runs it.
+ * The examples with large frameworks: installed from their lock files, built, served and pressed. `npm run
+ * test:examples` runs it.
  */
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { launch, newVisitor, PERSON, press, pressed, shows } from '../browser.js';
+import { test } from 'node:test';
+import { newVisitor, PERSON, press, pressed, shows, useBrowser } from '../browser.js';
 import { assertLike, countOf, freePort, start, startService } from '../process.js';
 import { run, web } from '../project.js';
 import { eventually } from '../wait.js';
@@ -18,22 +18,16 @@ const TOKEN = 'a-token-of-the-examples-own-server';
 /** How long a server of a framework may take to start, in milliseconds. */
 const START = 60_000;
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+const browser = useBrowser();
 
 /**
- * Installs what the example's lock file says, and builds it.
+ * Installs an example from its lock file and builds it.
  * @param {string} name
  * @param {Record<string, string>} env
  */
 async function build(name, env) {
   const dir = join(web, 'examples', name);
-  // What was built before may know another service.
+  // An older build may have another service's address.
   for (const old of ['dist', '.next', '.astro']) await rm(join(dir, old), { recursive: true, force: true });
   run('npm', ['ci', '--no-audit', '--no-fund'], dir);
   run('npm', ['run', 'build'], dir, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1', ...env });
@@ -41,7 +35,7 @@ async function build(name, env) {
 }
 
 /**
- * What both have to show: the number before a script runs, no word of hydration, live after.
+ * Checks the number before a script runs, no hydration warning, live numbers after.
  * @param {import('node:test').TestContext} t
  * @param {string} url of the example
  * @param {string} api
@@ -49,7 +43,7 @@ async function build(name, env) {
 async function look(t, url, api) {
   const html = await (await fetch(`${url.replace('blog.example', '127.0.0.1')}/posts/hello/`)).text();
   assert.match(html, /<tally-like page="posts\/hello" count="3"[^>]*>/);
-  const { open, complaints } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser);
   const page = await open(`${url}/`);
   await shows(page, 'tally-like', 3);
   await shows(page, 'header tally-visitors', 1);
@@ -63,11 +57,11 @@ async function look(t, url, api) {
   await eventually(async () => assert.equal(await countOf(api, TOPIC), 4));
   await assertLike(api, TOPIC, 'somebody-else');
   await shows(page, 'tally-like', 5);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(warnings, []);
 }
 
 /**
- * The heart is a form where there is no script.
+ * Presses the form without JavaScript.
  * @param {import('node:test').TestContext} t
  * @param {string} url
  * @param {string} api

@@ -1,15 +1,14 @@
-/** The main behaviour of the elements and the dashboard in engines other than Chromium: `make test-all` runs it. */
+/** The elements and the dashboard in other engines than Chromium. `make test-all` runs it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clickIn, enginesOr, hoverIn, numberIn, pressedIn, showsIn, startEngine } from '../engines.js';
 import { startSite } from '../site.js';
-import { assertLike, countOf, freePort, startService } from '../process.js';
+import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, countOf, freePort, startService } from '../process.js';
 import { eventually } from '../wait.js';
 
-const TOKEN = 'a-token-that-only-the-owner-knows';
 const HEART = '<tally-like page="post">?</tally-like>';
 
-/** A switch for the page's requests: `offline = true` lets none through. */
+/** Lets the test block the page's requests: `offline = true`. */
 const SWITCH = '<script>{ const send = fetch; fetch = (...all) => (window.offline ? Promise.reject(new TypeError("offline")) : send(...all)); }</script>';
 
 for (const name of enginesOr('firefox', 'webkit')) {
@@ -28,7 +27,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
             .join(''),
         },
       },
-      { local: true, flags: [`--admin-token=${TOKEN}`, '--rate-limit=off', '--new-topic-limit=off'] },
+      { local: true, flags: [ADMIN_FLAG, '--rate-limit=off', '--new-topic-limit=off'] },
     );
     const engine = await startEngine(name, t);
     const tab = await engine.open();
@@ -163,11 +162,11 @@ for (const name of enginesOr('firefox', 'webkit')) {
         await owner.goto(`${url}/admin/`);
         const heading = () => owner.evaluate(() => document.querySelector('h1')?.textContent);
         await eventually(async () => assert.equal(await heading(), 'Your numbers'));
-        await owner.type(`${TOKEN}\n`);
+        await owner.type(`${ADMIN_TOKEN}\n`);
         await eventually(async () => assert.equal(await heading(), 'Overview'));
         await eventually(async () => assert.match(String(await owner.evaluate(() => document.querySelector('.plot + .hint')?.textContent)), /changed in this time/), 20_000);
         const plot = () => owner.evaluate(() => [document.querySelectorAll('.plot canvas').length, /** @type {HTMLElement | null} */ (document.querySelector('.plot'))?.hidden]);
-        // uPlot asks for numbers in the browser's language, which need not be one.
+        // uPlot formats numbers in the browser's language, which may be invalid.
         if (lang === 'C.UTF-8' && (await owner.evaluate(() => navigator.language)) === 'C') await eventually(async () => assert.deepEqual(await plot(), [0, true]));
         else await eventually(async () => assert.deepEqual(await plot(), [1, false]));
         for (const view of ['Topics', 'Spikes', 'People', 'Log']) {
