@@ -16,7 +16,7 @@ import (
 // Apply implements [tally.Store]: one script a topic, all in one pipeline. Where
 // replicas are waited for, what they did not confirm in time is an error.
 func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		for i := range batches {
 			batches[i].Err = err
 		}
@@ -26,8 +26,8 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	whose := make([]*tally.Batch, 0, len(batches))
 	for i := range batches {
 		b := &batches[i]
-		if b.Err = s.allowed(b); b.Err == nil {
-			b.Err = s.keepRule(ctx, b.Topic)
+		if b.Err = s.checkAmounts(b); b.Err == nil {
+			b.Err = s.ensureRule(ctx, b.Topic)
 		}
 		if b.Err == nil {
 			c := s.applyCall(b)
@@ -41,12 +41,12 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	}
 	s.topology.Call(ctx, calls)
 	for i := range calls {
-		s.finish(whose[i], &calls[i])
+		s.finishBatch(whose[i], &calls[i])
 	}
 }
 
-// allowed refuses what the topic's rule does not allow; nobody should ask for it.
-func (s *Store) allowed(b *tally.Batch) error {
+// checkAmounts refuses what the topic's rule does not allow; nobody should ask for it.
+func (s *Store) checkAmounts(b *tally.Batch) error {
 	rule := s.catalog.Rule(b.Topic)
 	for i := range b.Writes {
 		if err := rule.Validate(b.Writes[i].Amount); err != nil {
@@ -64,7 +64,7 @@ const (
 	memberWrite = 1 + 8 + 4 + pathDigits
 	amountWrite = 1 + 8 + 4 + 3
 	// Bytes of a trace in the journal, see script/part/journal.lua.
-	traceBytes = 8 + 4 + 4
+	journalEntryBytes = 8 + 4 + 4
 )
 
 func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
@@ -81,7 +81,7 @@ func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
-	c.Append(packed, s.journalKept, b.Mark)
+	c.Append(packed, s.journalRetention, b.Mark)
 	return c
 }
 
@@ -124,8 +124,8 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 	return hex.AppendEncode(packed, packed[len(packed)-12:len(packed)-12+pathDigits/2])
 }
 
-// finish fills in the results of a batch.
-func (s *Store) finish(b *tally.Batch, c *redistopology.Call) {
+// finishBatch fills in the results of a batch.
+func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	st, err := parseState(c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
@@ -135,9 +135,9 @@ func (s *Store) finish(b *tally.Batch, c *redistopology.Call) {
 	if err != nil {
 		switch {
 		case redistopology.RefusesWrites(err):
-			stateOf(c.Node()).status.bad(explain(err)) // the probe tells when it is over
+			stateOf(c.Node()).status.setFailed(explain(err)) // the probe tells when it is over
 		case lacksRight(err):
-			poke(stateOf(c.Node()).suspected)
+			notify(stateOf(c.Node()).checkRequested)
 		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
@@ -160,16 +160,16 @@ func (s *Store) finish(b *tally.Batch, c *redistopology.Call) {
 	}
 	b.Count, b.Version = st.count, st.version
 	if changed {
-		s.top.note(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
+		s.ranks.add(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
 	}
 	if st.unpublished != nil {
-		stateOf(c.Node()).notPublished()
+		stateOf(c.Node()).publicationFailed()
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, st.unpublished))
 	}
 }
 
-// notPublished counts, and has the rights checked, which names the one that is missing.
-func (n *node) notPublished() {
+// publicationFailed counts, and has the rights checked, which names the one that is missing.
+func (n *node) publicationFailed() {
 	n.store.stats.publicationsFailed.Add(1)
-	poke(n.suspected)
+	notify(n.checkRequested)
 }

@@ -21,7 +21,7 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	}
 	c := redistopology.NewCall(auditScript, s.names.audit())
 	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
-	if _, err := s.carryOut(ctx, c); err != nil {
+	if _, err := s.callOnce(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
 	}
 	return nil

@@ -31,36 +31,36 @@ func (s *Store) Connect(ctx context.Context) error {
 	if err := s.topology.Refresh(ctx); err != nil {
 		return err
 	}
-	return everyNode(s.nodes(), func(n *node) error { return n.connect(ctx) })
+	return everyNode(s.nodes(), func(n *node) error { return n.checkAndRecord(ctx) })
 }
 
-// connect checks the node, and shows the result in Health.
-func (n *node) connect(ctx context.Context) error {
-	return n.checked(n.check(ctx))
+// checkAndRecord checks the node, and shows the result in Health.
+func (n *node) checkAndRecord(ctx context.Context) error {
+	return n.recordCheck(n.check(ctx))
 }
 
-// checked shows the result of a check.
-func (n *node) checked(warnings []string, err error) error {
+// recordCheck shows the result of a check.
+func (n *node) recordCheck(warnings []string, err error) error {
 	if err != nil {
 		err = n.explain(err)
-		n.status.bad(err)
+		n.status.setFailed(err)
 		return err
 	}
-	n.usable(warnings)
+	n.markUsable(warnings)
 	return nil
 }
 
-// usable says that the node was found usable.
-func (n *node) usable(warnings []string) {
-	n.store.reached.Store(true)
-	n.status.good(warnings)
+// markUsable says that the node was found usable.
+func (n *node) markUsable(warnings []string) {
+	n.store.wasUsable.Store(true)
+	n.status.setUsable(warnings)
 }
 
 // check has the time for a few round trips for each of its steps: over a slow network
 // all of them would not fit, and a node that was lost would not be found again.
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	for _, step := range []func(context.Context) error{
-		n.meet,
+		n.handshake,
 		n.LoadScripts,
 		func(ctx context.Context) (err error) {
 			warnings, err = n.checkServer(ctx)
@@ -79,9 +79,9 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// meet greets the node and looks at its clock.
-func (n *node) meet(ctx context.Context) error {
-	if err := n.greet(ctx, n.Client.Pipeline()); err != nil {
+// handshake greets the node and looks at its clock.
+func (n *node) handshake(ctx context.Context) error {
+	if err := n.verify(ctx, n.Client.Pipeline()); err != nil {
 		n.store.topology.Suspect(err)
 		return err
 	}
@@ -93,27 +93,27 @@ func (n *node) meet(ctx context.Context) error {
 // or to a replica.
 func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
 	n := stateOf(at)
-	err := n.greet(ctx, pipe)
+	err := n.verify(ctx, pipe)
 	var conflict *conflictError
 	if errors.As(err, &conflict) {
-		n.status.bad(err)
+		n.status.setFailed(err)
 	}
 	return err
 }
 
-// greet offers layout and secret to a store that has none, and compares.
-func (n *node) greet(ctx context.Context, pipe redis.Pipeliner) error {
-	result := n.store.offer(ctx, pipe)
+// verify offers layout and secret to a store that has none, and compares.
+func (n *node) verify(ctx context.Context, pipe redis.Pipeliner) error {
+	result := n.store.appendVerify(ctx, pipe)
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	return result()
 }
 
-// offer adds to pipe what greets; result says, once it was executed, whether the
+// appendVerify adds to pipe what greets; result says, once it was executed, whether the
 // store is ours. In a Cluster each of the two is kept by the node that has its slot,
 // and compared there.
-func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
+func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
 	offerLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
-	offer := []any{"set", s.names.secret(), s.key.get(), "nx"}
+	offer := []any{"set", s.names.secret(), s.secret.get(), "nx"}
 	if s.options.SecretKept && len(s.options.Secret) == 0 {
 		offer = []any{"exists", s.names.secret()}
 	}
@@ -127,7 +127,7 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 				return err
 			}
 		}
-		if err := found(layout.Err(), offerLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
+		if err := readErr(layout.Err(), offerLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
 			var conflict *conflictError
 			if errors.As(err, &conflict) {
 				return conflict // met when the connection was made
@@ -143,7 +143,7 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 		} else if !redistopology.IsRedirect(err) {
 			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
-		if err := found(secret.Err(), offerSecret.Err()); err != nil {
+		if err := readErr(secret.Err(), offerSecret.Err()); err != nil {
 			if redistopology.IsRedirect(err) {
 				return nil
 			}
@@ -152,12 +152,12 @@ func (s *Store) offer(ctx context.Context, pipe redis.Pipeliner) (result func() 
 			}
 			return fmt.Errorf("offer the secret: %w", err)
 		}
-		return s.key.meet([]byte(secret.Val()))
+		return s.secret.verify([]byte(secret.Val()))
 	}
 }
 
-// found returns why a value that was offered cannot be read.
-func found(read, offered error) error {
+// readErr returns why a value that was offered cannot be read.
+func readErr(read, offered error) error {
 	if errors.Is(read, redis.Nil) && offered != nil && !errors.Is(offered, redis.Nil) {
 		return offered // such as a replica that takes no writes
 	}
@@ -241,7 +241,7 @@ func (n *node) checkRights(ctx context.Context) error {
 	pipe.HLen(ctx, scratch.hash)
 	pipe.XRevRangeN(ctx, scratch.other, "+", "-", 1)
 	pipe.Scan(ctx, 0, s.names.countPattern(tally.Scope{}), 1)
-	pipe.Publish(ctx, s.names.gossip(), "")
+	pipe.Publish(ctx, s.names.broadcast(), "")
 	pipe.Publish(ctx, s.names.probe(s.instance), "")
 	if s.topology.Replicas() > 0 {
 		pipe.Do(ctx, "wait", 0, 1) // for no replica, and no longer than a millisecond

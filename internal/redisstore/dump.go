@@ -20,10 +20,10 @@ const (
 	// one moment.
 	walkBytes   = 64 << 10
 	walkMembers = 1000
-	// walkRemembered is how many members of a topic of amounts are remembered, some
+	// maxSeenMembers is how many members of a topic of amounts are remembered, some
 	// 5 MB, so that none is handed over twice. A topic of more is read several times,
 	// each time for a part of them.
-	walkRemembered = 256 << 10
+	maxSeenMembers = 256 << 10
 	// walkEnd is behind the last path, see walk.lua.
 	walkEnd = 1 << (4 * pathDigits)
 )
@@ -39,11 +39,11 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 			for i, topic := range chunk {
 				calls[i] = s.walkCall(topic, 0)
 			}
-			if err := s.carryOutAll(ctx, calls); err != nil {
+			if err := s.callAll(ctx, calls); err != nil {
 				return err
 			}
 			for i, topic := range chunk {
-				if err := s.unload(ctx, topic, &calls[i], each); err != nil {
+				if err := s.dumpTopic(ctx, topic, &calls[i], each); err != nil {
 					return err
 				}
 			}
@@ -64,19 +64,19 @@ func (s *Store) walkCall(topic tally.Topic, from uint64) redistopology.Call {
 	return c
 }
 
-// walked is what walk.lua and walkamount.lua read.
-type walked struct {
+// walkReply is what walk.lua and walkamount.lua read.
+type walkReply struct {
 	state   tally.State
 	next    uint64
-	many    int64    // of amounts: how many there are
+	total   int64    // of amounts: how many there are
 	members []string // buckets; or members and amounts by turns
 }
 
 var errBadWalk = errors.New("a script that reads a topic answered what cannot be read")
 
-func parseWalked(c *redistopology.Call, topic tally.Topic, amounts bool) (w walked, err error) {
+func parseWalk(c *redistopology.Call, topic tally.Topic, amounts bool) (w walkReply, err error) {
 	if c.Err != nil {
-		return walked{}, c.Err
+		return walkReply{}, c.Err
 	}
 	list, _ := c.Reply.([]any)
 	texts := make([]string, len(list))
@@ -88,7 +88,7 @@ func parseWalked(c *redistopology.Call, topic tally.Topic, amounts bool) (w walk
 		fixed = 6
 	}
 	if len(texts) < fixed {
-		return walked{}, errBadWalk
+		return walkReply{}, errBadWalk
 	}
 	var n [6]int64
 	for i := range fixed {
@@ -98,47 +98,47 @@ func parseWalked(c *redistopology.Call, topic tally.Topic, amounts bool) (w walk
 			n[i], err = strconv.ParseInt(texts[i], 10, 64)
 		}
 		if err != nil {
-			return walked{}, fmt.Errorf("%w: %w", errBadWalk, err)
+			return walkReply{}, fmt.Errorf("%w: %w", errBadWalk, err)
 		}
 	}
 	w.state = tally.State{Change: tally.Change{Topic: topic, Count: n[0], Version: n[1]}, Seed: n[2], Adjustment: n[3]}
-	w.many, w.members = n[5], texts[fixed:]
+	w.total, w.members = n[5], texts[fixed:]
 	return w, nil
 }
 
-// unload hands over a topic whose first members were read.
-func (s *Store) unload(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
+// dumpTopic hands over a topic whose first members were read.
+func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
 	amounts := rule.Kind == tally.Amount
-	w, err := parseWalked(first, topic, amounts)
+	w, err := parseWalk(first, topic, amounts)
 	if err != nil {
 		return tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
 	if w.state.Version == 0 {
 		return nil // it ended meanwhile
 	}
-	u := &unloading{rule: rule, each: each, first: true, state: w.state}
-	walk := s.unloadMembers
+	u := &portioner{rule: rule, each: each, first: true, state: w.state}
+	walk := s.dumpMembers
 	if amounts {
-		walk = s.unloadAmounts
+		walk = s.dumpAmounts
 	}
 	if err := walk(ctx, u, w); err != nil {
 		return err
 	}
-	return u.end()
+	return u.finish()
 }
 
-// step reads on.
-func (s *Store) step(ctx context.Context, u *unloading, from uint64) (walked, error) {
+// readNext reads on.
+func (s *Store) readNext(ctx context.Context, u *portioner, from uint64) (walkReply, error) {
 	topic := u.state.Topic
 	calls := []redistopology.Call{s.walkCall(topic, from)}
-	err := s.carryOutAll(ctx, calls)
+	err := s.callAll(ctx, calls)
 	if err != nil {
-		return walked{}, err
+		return walkReply{}, err
 	}
-	w, err := parseWalked(&calls[0], topic, u.rule.Kind == tally.Amount)
+	w, err := parseWalk(&calls[0], topic, u.rule.Kind == tally.Amount)
 	if err != nil {
-		return walked{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
+		return walkReply{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
 	if w.state.Version > 0 { // else it ended meanwhile
 		u.state = w.state
@@ -146,7 +146,7 @@ func (s *Store) step(ctx context.Context, u *unloading, from uint64) (walked, er
 	return w, nil
 }
 
-func (s *Store) unloadMembers(ctx context.Context, u *unloading, w walked) (err error) {
+func (s *Store) dumpMembers(ctx context.Context, u *portioner, w walkReply) (err error) {
 	for from := uint64(0); ; {
 		var some []tally.Contribution
 		for _, bucket := range w.members {
@@ -163,18 +163,18 @@ func (s *Store) unloadMembers(ctx context.Context, u *unloading, w walked) (err 
 		if from = w.next; from >= walkEnd {
 			return nil
 		}
-		if w, err = s.step(ctx, u, from); err != nil {
+		if w, err = s.readNext(ctx, u, from); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *Store) unloadAmounts(ctx context.Context, u *unloading, w walked) (err error) {
-	passes := uint64(w.many)/walkRemembered + 1
+func (s *Store) dumpAmounts(ctx context.Context, u *portioner, w walkReply) (err error) {
+	passes := uint64(w.total)/maxSeenMembers + 1
 	for pass := range passes {
 		met := map[uint64]bool{}
 		if pass > 0 {
-			if w, err = s.step(ctx, u, 0); err != nil {
+			if w, err = s.readNext(ctx, u, 0); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func (s *Store) unloadAmounts(ctx context.Context, u *unloading, w walked) (err 
 			if w.next == 0 {
 				break
 			}
-			if w, err = s.step(ctx, u, w.next); err != nil {
+			if w, err = s.readNext(ctx, u, w.next); err != nil {
 				return err
 			}
 		}
@@ -205,8 +205,8 @@ func (s *Store) unloadAmounts(ctx context.Context, u *unloading, w walked) (err 
 	return nil
 }
 
-// unloading cuts what was read of a topic into portions.
-type unloading struct {
+// portioner cuts what was read of a topic into portions.
+type portioner struct {
 	rule  tally.Rule
 	each  func(tally.Portion) error
 	state tally.State // as it was read last
@@ -217,19 +217,19 @@ type unloading struct {
 }
 
 // add hands over what is certainly not the last portion.
-func (u *unloading) add(some []tally.Contribution) error {
+func (u *portioner) add(some []tally.Contribution) error {
 	u.pending = append(u.pending, some...)
 	for len(u.pending) > tally.MaxPortion {
 		portion := slices.Clone(u.pending[:tally.MaxPortion])
 		u.pending = u.pending[tally.MaxPortion:]
-		if err := u.hand(portion, false); err != nil {
+		if err := u.emit(portion, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (u *unloading) hand(contributions []tally.Contribution, last bool) error {
+func (u *portioner) emit(contributions []tally.Contribution, last bool) error {
 	for _, c := range contributions {
 		u.sum += c.Amount
 	}
@@ -245,5 +245,5 @@ func (u *unloading) hand(contributions []tally.Contribution, last bool) error {
 	return u.each(p)
 }
 
-// end hands over the last portion.
-func (u *unloading) end() error { return u.hand(u.pending, true) }
+// finish hands over the last portion.
+func (u *portioner) finish() error { return u.emit(u.pending, true) }

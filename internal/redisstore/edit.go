@@ -19,7 +19,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 		e := &edits[i]
 		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
 		if e.Err = s.catalog.ValidateEdit(e); e.Err == nil && e.Creates() {
-			e.Err = s.keepRule(ctx, e.Topic)
+			e.Err = s.ensureRule(ctx, e.Topic)
 		}
 		if e.Err == nil {
 			todo = append(todo, i)
@@ -31,19 +31,19 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 			calls[j] = s.editCall(&edits[i])
 			calls[j].Durable = true
 		}
-		err := s.carryOutAll(ctx, calls)
+		err := s.callAll(ctx, calls)
 		for j, i := range turn {
 			e := &edits[i]
-			ed, failed := s.edited("edit", e.Topic, &calls[j], err)
+			ed, failed := s.parseEdit("edit", e.Topic, &calls[j], err)
 			if failed == nil && e.Kind == tally.EditWithdraw && len(e.Members) > 0 && ed.before.Version > 0 &&
 				(e.IfVersion == 0 || e.IfVersion == ed.before.Version) {
-				failed = s.forget(ctx, e.Topic, e.Members)
+				failed = s.eraseMembers(ctx, e.Topic, e.Members)
 			}
 			if e.Err = failed; failed == nil {
 				e.Before, e.After, e.Changed = ed.before, ed.after, ed.changed
 				if e.Kind == tally.EditDelete && (ed.changed || ed.before.Version == 0) {
 					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-					s.top.end(ed.published)
+					s.ranks.addEnded(ed.published)
 				}
 			}
 		}
@@ -69,8 +69,8 @@ func (s *Store) inTurn(todo []int, topicOf func(int) tally.Topic, work func(turn
 	}
 }
 
-// kinds names what edit.lua does.
-var kinds = map[tally.EditKind]string{
+// editNames names what edit.lua does.
+var editNames = map[tally.EditKind]string{
 	tally.EditSeed: "seed", tally.EditAdjustment: "adjustment", tally.EditCount: "count",
 	tally.EditBase: "base", tally.EditReset: "reset", tally.EditDelete: "delete",
 }
@@ -81,33 +81,33 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 		for i, member := range e.Members {
 			traces[i].Member = member
 		}
-		return s.takeCall(e.Topic, traces, e.IfVersion, nil)
+		return s.withdrawCall(e.Topic, traces, e.IfVersion, nil)
 	}
 	var c redistopology.Call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
-		c = s.wholeCall(editScript, e.Topic)
+		c = s.wholeTopicCall(editScript, e.Topic)
 	} else {
 		c = redistopology.NewCall(editScript, s.names.count(e.Topic))
 	}
-	c.Append(kinds[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
+	c.Append(editNames[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
 	return c
 }
 
-// journals is how many keys a topic's journal may have: for each day that it is kept,
+// maxJournals is how many keys a topic's journal may have: for each day that it is kept,
 // the day more that its first traces are kept, that of tomorrow (see call.day), and the
 // one that has begun.
-const journals = int(MaxJournal/redistopology.Day) + 3
+const maxJournals = int(MaxJournal/redistopology.Day) + 3
 
-// wholeCall returns a call on all keys of a topic: count, members, end, and the journals
+// wholeTopicCall returns a call on all keys of a topic: count, members, end, and the journals
 // of all days that may be there.
-func (s *Store) wholeCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
-	return redistopology.NewDayCall(script, s.names.journal(topic), journals,
+func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
+	return redistopology.NewDayCall(script, s.names.journal(topic), maxJournals,
 		s.names.count(topic), s.names.members(topic), s.names.ended(topic))
 }
 
-// takeCall takes back what members contributed; where in is not nil, those of traces that
+// withdrawCall takes back what members contributed; where in is not nil, those of traces that
 // are in a journal.
-func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) redistopology.Call {
+func (s *Store) withdrawCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) redistopology.Call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
 	keys := []string{s.names.count(topic), members, members}
@@ -115,7 +115,7 @@ func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version
 		keys[2] = in.key
 		keys = append(keys, in.later...)
 	}
-	c := redistopology.NewCall(forRule(rule, takeScript, takeAmountScript), keys...)
+	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript), keys...)
 	packed := s.appendHead(&c, topic, rule, len(traces))
 	var where []byte
 	for i := range traces {
@@ -133,49 +133,49 @@ func (s *Store) takeCall(topic tally.Topic, traces []tally.JournalEntry, version
 	return c
 }
 
-// edited is what the scripts that change a topic for its owner tell.
-type edited struct {
+// editReply is what the scripts that change a topic for its owner tell.
+type editReply struct {
 	before, after tally.State
 	published     tally.Change // where changed
 	changed       bool
 }
 
-// edited reads the reply of a call, and gathers the change. err is why none of the
+// parseEdit reads the reply of a call, and gathers the change. err is why none of the
 // calls was made.
-func (s *Store) edited(what string, topic tally.Topic, c *redistopology.Call, err error) (edited, error) {
+func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call, err error) (editReply, error) {
 	if err != nil {
-		return edited{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
+		return editReply{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
 	}
-	st, err := s.written(what, topic, c)
+	st, err := s.parseWritten(what, topic, c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
-		return edited{}, tally.ErrFrozen
+		return editReply{}, tally.ErrFrozen
 	}
 	if err != nil {
 		if c.Node() != nil && redistopology.RefusesWrites(err) {
-			stateOf(c.Node()).status.bad(explain(err)) // the probe tells when it is over
+			stateOf(c.Node()).status.setFailed(explain(err)) // the probe tells when it is over
 		}
-		return edited{}, tally.Unavailable(err)
+		return editReply{}, tally.Unavailable(err)
 	}
 	var n [7]int64
 	texts := strings.Split(st.third, ",")
 	if len(texts) != len(n) {
-		return edited{}, tally.Unavailable(unexpectedReply(c))
+		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
 	for i, text := range texts {
 		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
-			return edited{}, tally.Unavailable(unexpectedReply(c))
+			return editReply{}, tally.Unavailable(unexpectedReply(c))
 		}
 	}
 	now := tally.Change{Topic: topic, Count: st.count, Version: st.version}
-	e := edited{
+	e := editReply{
 		changed: n[0] == 1,
 		before:  tally.State{Change: tally.Change{Topic: topic, Count: n[1], Version: n[2]}, Seed: n[3], Adjustment: n[4]},
 		after:   tally.State{Change: now, Seed: n[5], Adjustment: n[6]},
 	}
 	if e.changed {
 		e.published = now
-		s.top.note(&s.stats, now)
+		s.ranks.add(&s.stats, now)
 	}
 	return e, nil
 }

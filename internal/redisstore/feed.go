@@ -11,24 +11,24 @@ import (
 // come. It does no I/O: the goroutines of a session take work from it.
 type feed struct {
 	// Each holds at most one token, which says that there may be something to do.
-	changed chan struct{} // for the goroutine that subscribes
-	ready   chan struct{} // for the goroutine that settles
+	dirtyReady  chan struct{} // for the goroutine that subscribes
+	settleReady chan struct{} // for the goroutine that settles
 
 	mu sync.Mutex
 	// Guarded by mu.
-	topics  map[string]*followed // by the topic's text
-	watches uint64               // how many began
-	dirty   []*followed          // to be subscribed or unsubscribed, those with queued set
-	settle  []*followed          // confirmed, their state to be read, those with settling set
-	pending int                  // sum of all topics' pending
-	waiting time.Time            // since when none of them was confirmed
-	owed    int                  // topics with owed set
-	session bool                 // whether there is a session
-	live    bool                 // whether all that was watched has been settled
+	topics       map[string]*topicState // by the topic's text
+	watches      uint64                 // how many began
+	dirty        []*topicState          // to be subscribed or unsubscribed, those with queued set
+	settle       []*topicState          // confirmed, their state to be read, those with settling set
+	pending      int                    // sum of all topics' pending
+	pendingSince time.Time              // since when none of them was confirmed
+	blockers     int                    // topics with owed set
+	session      bool                   // whether there is a session
+	live         bool                   // whether all that was watched has been settled
 }
 
-// followed is a topic on its way from Watch to Settle, or back.
-type followed struct {
+// topicState is a topic on its way from Watch to Settle, or back.
+type topicState struct {
 	topic      tally.Topic
 	number     uint64 // of the watch, see watch
 	wanted     bool   // between Watch and Unwatch
@@ -36,7 +36,7 @@ type followed struct {
 	queued     bool   // stands in dirty
 	settling   bool   // stands in settle
 	settled    bool   // was settled in this session since it was subscribed
-	owed       bool   // must be settled before the feed is live
+	blocksLive bool   // must be settled before the feed is live
 	pending    int32
 }
 
@@ -52,14 +52,14 @@ const queuedBroadcasts = 256
 
 func newFeed() *feed {
 	return &feed{
-		changed: make(chan struct{}, 1),
-		ready:   make(chan struct{}, 1),
-		topics:  map[string]*followed{},
+		dirtyReady:  make(chan struct{}, 1),
+		settleReady: make(chan struct{}, 1),
+		topics:      map[string]*topicState{},
 	}
 }
 
-// poke leaves a token in c.
-func poke(c chan struct{}) {
+// notify leaves a token in c.
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -71,7 +71,7 @@ func (f *feed) watch(topic tally.Topic) {
 	defer f.mu.Unlock()
 	t := f.topics[topic.String()]
 	if t == nil {
-		t = &followed{topic: topic}
+		t = &topicState{topic: topic}
 		f.topics[topic.String()] = t
 	}
 	if !t.wanted {
@@ -85,8 +85,8 @@ func (f *feed) watch(topic tally.Topic) {
 	}
 }
 
-// readAgain has a topic settled again. One that is not subscribed yet will be settled.
-func (f *feed) readAgain(topic tally.Topic) {
+// settleAgain has a topic settled again. One that is not subscribed yet will be settled.
+func (f *feed) settleAgain(topic tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t := f.topics[topic.String()]; t != nil {
@@ -102,7 +102,7 @@ func (f *feed) unwatch(topic tally.Topic) {
 		return
 	}
 	t.wanted = false
-	f.paidLocked(t)
+	f.unblockLocked(t)
 	if t.subscribed {
 		f.queueLocked(t)
 	} else {
@@ -111,36 +111,36 @@ func (f *feed) unwatch(topic tally.Topic) {
 }
 
 // queueLocked has t's subscription looked at.
-func (f *feed) queueLocked(t *followed) {
+func (f *feed) queueLocked(t *topicState) {
 	if f.session && !t.queued {
 		t.queued = true
 		f.dirty = append(f.dirty, t)
-		poke(f.changed)
+		notify(f.dirtyReady)
 	}
 }
 
 // settleLocked has t's state read, if its subscription stands and is confirmed.
-func (f *feed) settleLocked(t *followed) {
+func (f *feed) settleLocked(t *topicState) {
 	if t.wanted && t.subscribed && t.pending == 0 && !t.settling {
 		t.settling = true
 		f.settle = append(f.settle, t)
-		poke(f.ready)
+		notify(f.settleReady)
 	}
 }
 
 // dropLocked forgets t, unless something about it is under way.
-func (f *feed) dropLocked(t *followed) {
+func (f *feed) dropLocked(t *topicState) {
 	if !t.wanted && !t.subscribed && t.pending == 0 && !t.queued {
 		delete(f.topics, t.topic.String())
 	}
 }
 
-func (f *feed) paidLocked(t *followed) {
-	if t.owed {
-		t.owed = false
-		f.owed--
-		if f.owed == 0 {
-			poke(f.ready) // the feed may be live now
+func (f *feed) unblockLocked(t *topicState) {
+	if t.blocksLive {
+		t.blocksLive = false
+		f.blockers--
+		if f.blockers == 0 {
+			notify(f.settleReady) // the feed may be live now
 		}
 	}
 }
@@ -151,17 +151,17 @@ func (f *feed) begin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.session = true
-	f.dirty, f.settle, f.pending, f.owed = nil, nil, 0, 0
+	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
 	for text, t := range f.topics {
 		if !t.wanted {
 			delete(f.topics, text)
 			continue
 		}
-		*t = followed{topic: t.topic, number: t.number, wanted: true, owed: true}
-		f.owed++
+		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: true}
+		f.blockers++
 		f.queueLocked(t)
 	}
-	poke(f.ready)
+	notify(f.settleReady)
 }
 
 // end ends a session.
@@ -174,9 +174,9 @@ func (f *feed) end() {
 			delete(f.topics, text)
 			continue
 		}
-		*t = followed{topic: t.topic, number: t.number, wanted: true}
+		*t = topicState{topic: t.topic, number: t.number, wanted: true}
 	}
-	f.dirty, f.settle, f.pending, f.owed = nil, nil, 0, 0
+	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
 }
 
 // takeDirty returns topics to subscribe and to unsubscribe, at most limit of them,
@@ -196,7 +196,7 @@ func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 		}
 		t.subscribed, t.settled = t.wanted, false
 		if f.pending == 0 {
-			f.waiting = time.Now()
+			f.pendingSince = time.Now()
 		}
 		t.pending++
 		f.pending++
@@ -209,7 +209,7 @@ func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 	if f.dirty = f.dirty[n:]; len(f.dirty) == 0 {
 		f.dirty = nil
 	} else {
-		poke(f.changed)
+		notify(f.dirtyReady)
 	}
 	return subscribe, unsubscribe
 }
@@ -224,9 +224,9 @@ func (f *feed) confirm(text string) {
 	}
 	t.pending--
 	f.pending--
-	f.waiting = time.Now()
+	f.pendingSince = time.Now()
 	if len(f.dirty) > 0 {
-		poke(f.changed)
+		notify(f.dirtyReady)
 	}
 	f.settleLocked(t)
 	f.dropLocked(t)
@@ -239,7 +239,7 @@ func (f *feed) unconfirmed() time.Duration {
 	if f.pending == 0 {
 		return 0
 	}
-	return time.Since(f.waiting)
+	return time.Since(f.pendingSince)
 }
 
 // takeSettle returns topics whose state is to be read, at most limit.
@@ -256,13 +256,13 @@ func (f *feed) takeSettle(limit int) (watches []watch) {
 	if f.settle = f.settle[n:]; len(f.settle) == 0 {
 		f.settle = nil
 	} else {
-		poke(f.ready)
+		notify(f.settleReady)
 	}
 	return watches
 }
 
-// lasts tells whether a watch has not ended yet.
-func (f *feed) lasts(w watch) bool {
+// isCurrent tells whether a watch has not ended yet.
+func (f *feed) isCurrent(w watch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.topics[w.topic.String()]
@@ -276,13 +276,13 @@ func (f *feed) settledAll(watches []watch) {
 	for _, w := range watches {
 		if t := f.topics[w.topic.String()]; t != nil && t.number == w.number {
 			t.settled = t.subscribed
-			f.paidLocked(t)
+			f.unblockLocked(t)
 		}
 	}
 }
 
-// followedTopic returns the topic of that text, if somebody watches it.
-func (f *feed) followedTopic(text string) (tally.Topic, bool) {
+// watchedTopic returns the topic of that text, if somebody watches it.
+func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.topics[text]
@@ -308,7 +308,7 @@ func (f *feed) settledTopics(of func(tally.Topic) bool) (watches []watch) {
 func (f *feed) becomeLive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.session || f.live || f.owed > 0 {
+	if !f.session || f.live || f.blockers > 0 {
 		return false
 	}
 	f.live = true
@@ -323,7 +323,7 @@ func (f *feed) becomeStale() (was bool) {
 	return was
 }
 
-func (f *feed) size() (watched int64, live bool) {
+func (f *feed) status() (watched int64, live bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return int64(len(f.topics)), f.live
@@ -341,15 +341,15 @@ func (f *feed) wantedTopics() (topics []tally.Topic) {
 	return topics
 }
 
-// adopt watches a topic that nobody follows any more: the feed is not live until it
+// watchBeforeLive watches a topic that nobody follows any more: the feed is not live until it
 // was settled here.
-func (f *feed) adopt(topic tally.Topic) {
+func (f *feed) watchBeforeLive(topic tally.Topic) {
 	f.watch(topic)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.topics[topic.String()]; t != nil && f.session && !t.owed {
-		t.owed = true
-		f.owed++
+	if t := f.topics[topic.String()]; t != nil && f.session && !t.blocksLive {
+		t.blocksLive = true
+		f.blockers++
 		f.live = false
 	}
 }

@@ -22,27 +22,27 @@ func TestWhatWasReadForAWatchThatEndedSettlesNoOther(t *testing.T) {
 		f.takeDirty(1)
 		f.confirm(topic.String())
 		watches := f.takeSettle(1)
-		if len(watches) != 1 || !f.lasts(watches[0]) {
+		if len(watches) != 1 || !f.isCurrent(watches[0]) {
 			t.Fatalf("to settle: %v", watches)
 		}
 		return watches[0]
 	}
 	first := confirmed() // and is being read
 	f.unwatch(topic)
-	if f.lasts(first) {
+	if f.isCurrent(first) {
 		t.Error("a watch lasts beyond its end")
 	}
 	f.watch(topic) // before the subscription was even left
 	second := confirmed()
-	if f.lasts(first) || !f.lasts(second) {
-		t.Errorf("the first of two watches lasts: %t, the second: %t", f.lasts(first), f.lasts(second))
+	if f.isCurrent(first) || !f.isCurrent(second) {
+		t.Errorf("the first of two watches lasts: %t, the second: %t", f.isCurrent(first), f.isCurrent(second))
 	}
 	f.settledAll([]watch{first})
 	if watches := f.settledTopics(func(tally.Topic) bool { return true }); len(watches) != 0 {
 		t.Errorf("settled: %v", watches)
 	}
 	f.watch(topic) // somebody else on the page; what is read serves both
-	if !f.lasts(second) {
+	if !f.isCurrent(second) {
 		t.Error("a watch ended though it was only begun once more")
 	}
 	if f.settledAll([]watch{second}); len(f.settledTopics(func(tally.Topic) bool { return true })) != 1 {

@@ -32,27 +32,27 @@ import (
 // and leave pages that watch topics of several nodes with numbers of which some are
 // current: a page has one sign for all of its numbers. A node is away for seconds.
 
-// voice is what the sink heard last. Calls of the sink are made under the lock, so
+// liveState is what the sink heard last. Calls of the sink are made under the lock, so
 // that they are in order; they do not block.
-type voice struct {
-	mu   sync.Mutex
-	told bool // guarded by mu: it heard anything yet
-	live bool // guarded by mu: it heard Live last
+type liveState struct {
+	mu       sync.Mutex
+	reported bool // guarded by mu: it heard anything yet
+	live     bool // guarded by mu: it heard Live last
 }
 
-// tell tells the sink that the feed is live where that of every node is, or, where
+// reportLive tells the sink that the feed is live where that of every node is, or, where
 // one failed, that it is stale; both unless it knows.
-func (s *Store) tell(sink tally.Sink, failed bool) {
-	v := &s.voice
+func (s *Store) reportLive(sink tally.Sink, failed bool) {
+	v := &s.liveState
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	live := s.allLive()
 	switch {
 	case live && !v.live:
-		v.told, v.live = true, true
+		v.reported, v.live = true, true
 		sink.Live()
-	case !live && failed && (v.live || !v.told):
-		v.told, v.live = true, false
+	case !live && failed && (v.live || !v.reported):
+		v.reported, v.live = true, false
 		sink.Stale()
 	}
 }
@@ -60,38 +60,38 @@ func (s *Store) tell(sink tally.Sink, failed bool) {
 func (s *Store) allLive() bool {
 	nodes := s.topology.SlotMap().Nodes()
 	for _, n := range nodes {
-		if _, live := stateOf(n).feed.size(); !live {
+		if _, live := stateOf(n).feed.status(); !live {
 			return false
 		}
 	}
-	homeless, _ := s.homeless.size()
+	homeless, _ := s.unassigned.status()
 	return len(nodes) > 0 && homeless == 0
 }
 
 // Watch implements [tally.Feed].
 func (s *Store) Watch(topic tally.Topic) {
-	s.placing.RLock()
-	defer s.placing.RUnlock()
+	s.reassigning.RLock()
+	defer s.reassigning.RUnlock()
 	s.feedOf(s.topology.SlotMap(), topic).watch(topic)
 }
 
 // Unwatch implements [tally.Feed].
 func (s *Store) Unwatch(topic tally.Topic) {
-	s.placing.RLock()
-	defer s.placing.RUnlock()
+	s.reassigning.RLock()
+	defer s.reassigning.RUnlock()
 	// It may be followed where its slot was, too, until it is rehomed.
 	for _, n := range s.topology.RecentNodes() {
 		stateOf(n).feed.unwatch(topic)
 	}
-	s.homeless.unwatch(topic)
+	s.unassigned.unwatch(topic)
 }
 
 // Refresh implements [tally.Refresher].
 func (s *Store) Refresh(topic tally.Topic) {
-	s.placing.RLock()
-	defer s.placing.RUnlock()
+	s.reassigning.RLock()
+	defer s.reassigning.RUnlock()
 	for _, n := range s.topology.RecentNodes() {
-		stateOf(n).feed.readAgain(topic)
+		stateOf(n).feed.settleAgain(topic)
 	}
 }
 
@@ -103,18 +103,18 @@ func (s *Store) feedOf(c *redistopology.SlotMap, topic tally.Topic) *feed {
 	if n := c.Node(s.names.count(topic)); n != nil {
 		return stateOf(n).feed
 	}
-	return s.homeless
+	return s.unassigned
 }
 
 // Run implements [tally.Feed]. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
 	var around sync.WaitGroup // all end with ctx
-	for _, work := range []func(context.Context){s.repair, s.gossip, s.topology.Run} {
+	for _, work := range []func(context.Context){s.repairRankings, s.sendBroadcasts, s.topology.Run} {
 		around.Go(func() { work(ctx) })
 	}
-	defer s.rankLast()
+	defer s.flushLastRanks()
 	defer around.Wait()
-	followed := following{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}
+	followed := followedNodes{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}
 	defer followed.all.Wait()
 	for {
 		followed.update(ctx)
@@ -127,8 +127,8 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload 
 	}
 }
 
-// following is the nodes that are followed. It is owned by Run.
-type following struct {
+// followedNodes is the nodes that are followed. It is owned by Run.
+type followedNodes struct {
 	store    *Store
 	sink     tally.Sink
 	received func(payload []byte)
@@ -140,7 +140,7 @@ type following struct {
 // update follows the nodes of the chart, and no others, and has every topic followed
 // where it is held. Nodes that failed to be found at all are told by the one who
 // looks for them.
-func (f *following) update(ctx context.Context) {
+func (f *followedNodes) update(ctx context.Context) {
 	s := f.store
 	c := s.topology.SlotMap()
 	gone := false
@@ -151,9 +151,9 @@ func (f *following) update(ctx context.Context) {
 			gone = true
 		}
 	}
-	s.rehome()
-	homeless, _ := s.homeless.size()
-	s.tell(f.sink, gone || len(c.Nodes()) > 0 && homeless > 0 || len(c.Nodes()) == 0 && s.topology.LocateErr() != nil)
+	s.reassignTopics()
+	homeless, _ := s.unassigned.status()
+	s.reportLive(f.sink, gone || len(c.Nodes()) > 0 && homeless > 0 || len(c.Nodes()) == 0 && s.topology.LocateErr() != nil)
 	for _, held := range c.Nodes() {
 		n := stateOf(held)
 		if f.nodes[n] == nil {
@@ -161,37 +161,37 @@ func (f *following) update(ctx context.Context) {
 			f.nodes[n] = cancel
 			f.all.Go(func() { // ends with ctx
 				defer cancel()
-				n.keepFollowing(ctx, f.sink, f.received)
+				n.follow(ctx, f.sink, f.received)
 			})
 		}
 	}
 }
 
-// rehome moves topics to the feeds of the nodes that hold them now: at once where
+// reassignTopics moves topics to the feeds of the nodes that hold them now: at once where
 // the old one is gone; else when the new one is live, since what is published there
 // is relayed to the old one.
-func (s *Store) rehome() {
-	s.placing.Lock()
-	defer s.placing.Unlock()
+func (s *Store) reassignTopics() {
+	s.reassigning.Lock()
+	defer s.reassigning.Unlock()
 	c, recent := s.topology.TakeSlotMap()
-	s.rehomeFrom(c, s.homeless, true)
+	s.reassignFrom(c, s.unassigned, true)
 	for _, n := range recent {
 		if n != c.Single() {
-			s.rehomeFrom(c, stateOf(n).feed, !c.Has(n))
+			s.reassignFrom(c, stateOf(n).feed, !c.Has(n))
 		}
 	}
 	// What could not move yet is found again: its node is in the chart.
 }
 
-func (s *Store) rehomeFrom(c *redistopology.SlotMap, from *feed, gone bool) {
+func (s *Store) reassignFrom(c *redistopology.SlotMap, from *feed, gone bool) {
 	for _, topic := range from.wantedTopics() {
 		to := s.feedOf(c, topic)
 		if to == from {
 			continue
 		}
 		if gone {
-			to.adopt(topic)
-		} else if _, live := to.size(); live {
+			to.watchBeforeLive(topic)
+		} else if _, live := to.status(); live {
 			to.watch(topic)
 		} else {
 			continue

@@ -67,7 +67,7 @@ func TestTopicsFollowTheirSlots(t *testing.T) {
 						n.feed.live = true
 						n.feed.mu.Unlock()
 					}
-					s.rehome()
+					s.reassignTopics()
 				}
 				c := s.topology.SlotMap()
 				followers := map[tally.Topic]int{}
@@ -79,7 +79,7 @@ func TestTopicsFollowTheirSlots(t *testing.T) {
 						}
 					}
 				}
-				for _, topic := range s.homeless.wantedTopics() {
+				for _, topic := range s.unassigned.wantedTopics() {
 					followers[topic]++
 				}
 				for _, topic := range topics {

@@ -52,7 +52,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	topics := slices.SortedFunc(maps.Keys(days), func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
 	for _, topic := range topics {
 		for _, day := range slices.Compact(slices.Sorted(slices.Values(days[topic]))) {
-			if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
+			if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 	first := max(from/minutesADay, today-int64(MaxJournal/redistopology.Day)) - 1
 	last := min(to/minutesADay, today+1) + 1 // our clock may be behind
 	for day := first; day <= last; day++ {
-		if err := s.journalOf(ctx, topic, day, from, to, each); err != nil {
+		if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
 			return err
 		}
 	}
@@ -80,19 +80,19 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 // minute returns what minute it is in the clock of Redis.
 func (s *Store) minute(ctx context.Context) (int64, error) {
 	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.register(), clock); err != nil {
+	if err := s.ask(ctx, s.names.settings(), clock); err != nil {
 		return 0, tally.Unavailable(fmt.Errorf("look at Redis's clock: %w", err))
 	}
 	return clock.Val().Unix() / 60, nil
 }
 
-// journalOf hands over the traces of a topic's journal of one day.
-func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.JournalEntry) error) error {
+// readJournalDay hands over the traces of a topic's journal of one day.
+func (s *Store) readJournalDay(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.JournalEntry) error) error {
 	number := strconv.FormatInt(day, 10)
 	return s.readJournal(ctx, topic, day, 0, func(place int64, packed []byte) error {
-		traces := make([]tally.JournalEntry, 0, len(packed)/traceBytes)
-		for at := 0; at+traceBytes <= len(packed); at += traceBytes {
-			trace := unpackTrace(topic, packed[at:])
+		traces := make([]tally.JournalEntry, 0, len(packed)/journalEntryBytes)
+		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
+			trace := unpackEntry(topic, packed[at:])
 			trace.Position = number + ":" + strconv.FormatInt(place+int64(at), 10)
 			if trace.Minute >= max(from, 1) && trace.Minute <= to { // 0 was taken back
 				traces = append(traces, trace)
@@ -105,7 +105,7 @@ func (s *Store) journalOf(ctx context.Context, topic tally.Topic, day, from, to 
 	})
 }
 
-func unpackTrace(topic tally.Topic, packed []byte) tally.JournalEntry {
+func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 	return tally.JournalEntry{
 		Topic:  topic,
 		Member: tally.Member(binary.BigEndian.Uint64(packed)),
@@ -116,7 +116,7 @@ func unpackTrace(topic tally.Topic, packed []byte) tally.JournalEntry {
 
 // readJournal hands over a topic's journal of one day from a place on, in portions.
 func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day, place int64, each func(place int64, packed []byte) error) error {
-	const portion = tally.MaxPortion * traceBytes
+	const portion = tally.MaxPortion * journalEntryBytes
 	key := s.names.journal(topic) + strconv.FormatInt(day, 10)
 	for ; ; place += portion {
 		part := redis.NewStringCmd(ctx, "getrange", key, place, place+portion-1)
@@ -135,9 +135,9 @@ func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day, place i
 	}
 }
 
-// forget removes from a topic's journal the traces of members that were withdrawn: one
+// eraseMembers removes from a topic's journal the traces of members that were withdrawn: one
 // that stayed could take back another time what a window counted.
-func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.Member) error {
+func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []tally.Member) error {
 	now, err := s.minute(ctx)
 	if err != nil {
 		return err
@@ -147,13 +147,13 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 		gone[member] = true
 	}
 	tomorrow := now/minutesADay + 1
-	days, err := s.journalDays(ctx, topic, tomorrow-int64(journals)+1, tomorrow)
+	days, err := s.journalDays(ctx, topic, tomorrow-int64(maxJournals)+1, tomorrow)
 	if err != nil {
 		return err
 	}
 	for _, d := range days {
-		err := s.journalOf(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.JournalEntry) error {
-			return s.forgetTraces(ctx, topic, slices.DeleteFunc(traces, func(t tally.JournalEntry) bool { return !gone[t.Member] }))
+		err := s.readJournalDay(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.JournalEntry) error {
+			return s.eraseEntries(ctx, topic, slices.DeleteFunc(traces, func(t tally.JournalEntry) bool { return !gone[t.Member] }))
 		})
 		if err != nil {
 			return err
@@ -162,8 +162,8 @@ func (s *Store) forget(ctx context.Context, topic tally.Topic, members []tally.M
 	return nil
 }
 
-// forgetTraces removes those of traces that are in the topic's journals still.
-func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []tally.JournalEntry) error {
+// eraseEntries removes those of traces that are in the topic's journals still.
+func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, traces []tally.JournalEntry) error {
 	byDay := map[int64][]byte{}
 	for _, t := range traces {
 		place, err := parseJournalPlace(t.Position)
@@ -175,12 +175,12 @@ func (s *Store) forgetTraces(ctx context.Context, topic tally.Topic, traces []ta
 		packed = binary.BigEndian.AppendUint32(packed, uint32(t.Source))
 		byDay[place.day] = binary.BigEndian.AppendUint32(packed, uint32(t.Minute))
 	}
-	const size = 4 + traceBytes
+	const size = 4 + journalEntryBytes
 	for day, packed := range byDay {
 		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
-			c := redistopology.NewCall(forgetScript, s.names.journal(topic)+strconv.FormatInt(day, 10))
+			c := redistopology.NewCall(eraseScript, s.names.journal(topic)+strconv.FormatInt(day, 10))
 			c.Append(some)
-			if _, err := s.carryOut(ctx, c); err != nil {
+			if _, err := s.callOnce(ctx, c); err != nil {
 				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
 			}
 		}

@@ -11,30 +11,30 @@ import (
 // secretBytes is the strength of a secret made here: 256 bits.
 const secretBytes = 32
 
-// key is the key of the visitor hash: configured, or taken from the store at the
+// secretKey is the key of the visitor hash: configured, or taken from the store at the
 // first contact. Once known it never changes.
-type key struct {
+type secretKey struct {
 	mu    sync.Mutex
 	value []byte // guarded by mu; what is offered to a store that has none
 	known bool   // guarded by mu; false while value was only made here
 }
 
-func newKey(configured []byte) *key {
+func newSecretKey(configured []byte) *secretKey {
 	if len(configured) > 0 {
-		return &key{value: slices.Clone(configured), known: true}
+		return &secretKey{value: slices.Clone(configured), known: true}
 	}
 	// In digits, so that it can be copied into a configuration.
-	return &key{value: []byte(randomHex(secretBytes))}
+	return &secretKey{value: []byte(randomHex(secretBytes))}
 }
 
-func (k *key) get() []byte {
+func (k *secretKey) get() []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.value)
 }
 
-// meet compares with what the store keeps, and takes it where none is known yet.
-func (k *key) meet(stored []byte) error {
+// verify compares with what the store keeps, and takes it where none is known yet.
+func (k *secretKey) verify(stored []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.known {

@@ -47,7 +47,7 @@ func byName(a, b tally.Topic) int {
 // primary for a page; the other orders are those of the directories and leaderboards,
 // the numbers the topics' own.
 func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return tally.Page{}, err
 	}
 	if l.Limit <= 0 || l.Limit > tally.MaxPortion {
@@ -90,9 +90,9 @@ type ranking struct {
 	topicOf func(member string) (tally.Topic, error)
 	sign    int64 // what scores are multiplied by to give what topics are ordered by, highest first
 
-	offset int
-	ended  bool
-	ahead  []cursor // read, and not taken yet
+	offset   int
+	ended    bool
+	buffered []cursor // read, and not taken yet
 }
 
 func (s *Store) newest(l tally.Listing, after *cursor, site string) *ranking {
@@ -115,14 +115,14 @@ func (s *Store) highest(after *cursor, site, metric string) *ranking {
 		first = strconv.FormatInt(-after.value, 10)
 	}
 	return &ranking{
-		name: s.names.top(board{site, metric}), args: []any{first, "+inf", "byscore"}, sign: -1,
+		name: s.names.top(leaderboard{site, metric}), args: []any{first, "+inf", "byscore"}, sign: -1,
 		topicOf: func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
 	}
 }
 
 // fill reads on where nothing is ahead.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
-	for len(r.ahead) == 0 && !r.ended {
+	for len(r.buffered) == 0 && !r.ended {
 		args := append([]any{"zrange", r.name}, r.args...)
 		found := redis.NewZSliceCmd(ctx, append(args, "limit", r.offset, listChunk, "withscores")...)
 		if err := s.ask(ctx, r.name, found); err != nil {
@@ -134,7 +134,7 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
 			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-				r.ahead = append(r.ahead, cursor{r.sign * int64(z.Score), topic})
+				r.buffered = append(r.buffered, cursor{r.sign * int64(z.Score), topic})
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 		}
 		for i, state := range states {
 			if state.Version == 0 && l.Order == tally.ByNewest {
-				s.top.end(tally.Change{Topic: state.Topic, Version: some[i].value})
+				s.ranks.addEnded(tally.Change{Topic: state.Topic, Version: some[i].value})
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue
@@ -191,12 +191,12 @@ func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *cursor, s
 			if err := r.fill(ctx, s, l); err != nil {
 				return nil, false, err
 			}
-			if len(r.ahead) > 0 && (next == nil || r.ahead[0].value > next.ahead[0].value) {
+			if len(r.buffered) > 0 && (next == nil || r.buffered[0].value > next.buffered[0].value) {
 				next = r
 			}
 		}
-		if next != nil && (len(equal) == 0 || next.ahead[0].value == equal[0].value) {
-			equal, next.ahead = append(equal, next.ahead[0]), next.ahead[1:]
+		if next != nil && (len(equal) == 0 || next.buffered[0].value == equal[0].value) {
+			equal, next.buffered = append(equal, next.buffered[0]), next.buffered[1:]
 			continue
 		}
 		slices.SortFunc(equal, byRank)
@@ -221,7 +221,7 @@ func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State
 			commands[i] = redis.NewSliceCmd(ctx, "hmget", key, "n", "v", "s", "a")
 			requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{commands[i]}}
 		}
-		s.sendWithin(ctx, requests)
+		s.sendBounded(ctx, requests)
 		for i, topic := range chunk {
 			var n [4]int64
 			values, err := commands[i].Result()

@@ -10,31 +10,31 @@ import (
 )
 
 const (
-	// listNamed is how many names are gathered at once for pages by topic, some 10 MB,
+	// maxCachedNames is how many names are gathered at once for pages by topic, some 10 MB,
 	// so that whoever turns pages does not have all keys gone over for each.
-	listNamed = 50_000
-	// listKept is how long the names serve the pages that follow the first, which is
+	maxCachedNames = 50_000
+	// namesRetention is how long the names serve the pages that follow the first, which is
 	// always as of now.
-	listKept = time.Minute
+	namesRetention = time.Minute
 )
 
-// listed is names of topics in order, gathered for a page and kept for those that
+// nameList is names of topics in order, gathered for a page and kept for those that
 // follow it.
-type listed struct {
+type nameList struct {
 	scope tally.Scope
 	at    time.Time
 	names []tally.Topic
 	more  bool // there are some behind them
 }
 
-// lastListed is the last that was gathered.
-type lastListed struct {
+// nameCache is the last that was gathered.
+type nameCache struct {
 	mu   sync.Mutex
-	last *listed // guarded by mu; not changed once made
+	last *nameList // guarded by mu; not changed once made
 }
 
 // set keeps what was gathered; one topic alone has no page that follows.
-func (k *lastListed) set(l *listed) {
+func (k *nameCache) set(l *nameList) {
 	if l != nil && l.scope.Exact {
 		return
 	}
@@ -43,11 +43,11 @@ func (k *lastListed) set(l *listed) {
 	k.last = l
 }
 
-// following returns the names behind after, where they are known still.
-func (k *lastListed) following(scope tally.Scope, after tally.Topic) (l *listed, from int) {
+// after returns the names behind after, where they are known still.
+func (k *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, from int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if l = k.last; l == nil || l.scope != scope || time.Since(l.at) > listKept {
+	if l = k.last; l == nil || l.scope != scope || time.Since(l.at) > namesRetention {
 		return nil, 0
 	}
 	at, ok := slices.BinarySearchFunc(l.names, after, byName)
@@ -65,13 +65,13 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 			return tally.Page{}, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", l.After)
 		}
 	}
-	known, from := s.listed.following(l.Scope, after)
+	known, from := s.nameCache.after(l.Scope, after)
 	for {
 		if known == nil {
-			if known, err = s.gatherNames(ctx, l.Scope, after); err != nil {
+			if known, err = s.collectNames(ctx, l.Scope, after); err != nil {
 				return tally.Page{}, err
 			}
-			s.listed.set(known)
+			s.nameCache.set(known)
 			from = 0
 		}
 		for chunk := range slices.Chunk(known.names[from:], readChunk) {
@@ -92,7 +92,7 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 		}
 		if !known.more {
 			if !known.scope.Exact {
-				s.listed.set(nil)
+				s.nameCache.set(nil)
 			}
 			page.Next = ""
 			return page, nil
@@ -101,14 +101,14 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 	}
 }
 
-// gatherNames returns the first listNamed topics of scope behind after.
-func (s *Store) gatherNames(ctx context.Context, scope tally.Scope, after tally.Topic) (*listed, error) {
-	l := &listed{scope: scope, at: time.Now()}
+// collectNames returns the first listNamed topics of scope behind after.
+func (s *Store) collectNames(ctx context.Context, scope tally.Scope, after tally.Topic) (*nameList, error) {
+	l := &nameList{scope: scope, at: time.Now()}
 	shorten := func() {
 		slices.SortFunc(l.names, byName)
 		l.names = slices.Compact(l.names)
-		if len(l.names) > listNamed {
-			l.names, l.more = l.names[:listNamed], true
+		if len(l.names) > maxCachedNames {
+			l.names, l.more = l.names[:maxCachedNames], true
 		}
 	}
 	err := s.scanTopics(ctx, scope, func(topics []tally.Topic) error {
@@ -117,7 +117,7 @@ func (s *Store) gatherNames(ctx context.Context, scope tally.Scope, after tally.
 				l.names = append(l.names, topic)
 			}
 		}
-		if len(l.names) > 2*listNamed {
+		if len(l.names) > 2*maxCachedNames {
 			shorten()
 		}
 		return nil

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// keepShares is the least time for which what is known of presence is kept
+	// minShareRetention is the least time for which what is known of presence is kept
 	// without being set again. Its versions follow the clock, so nothing is lost
 	// with it.
-	keepShares = time.Hour
+	minShareRetention = time.Hour
 	// writeChunk is how many topics one pipeline of scripts carries.
 	writeChunk = 256
 )
@@ -28,7 +28,7 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 
 // reissue returns the new state of the topics that were reissued.
 func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []tally.Change, err error) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
@@ -41,7 +41,7 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 		for _, change := range chunk {
 			keep := int64(0)
 			if s.catalog.Rule(change.Topic).Kind == tally.Presence {
-				keep = keepShares.Milliseconds()
+				keep = minShareRetention.Milliseconds()
 			}
 			c := redistopology.NewCall(reissueScript, s.names.count(change.Topic), s.names.shares(change.Topic))
 			c.Append(change.Version, change.Count, strconv.FormatInt(keep, 10),
@@ -50,7 +50,7 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 		}
 		s.topology.Call(ctx, calls)
 		for i := range calls {
-			st, e := s.written("reissue", chunk[i].Topic, &calls[i])
+			st, e := s.parseWritten("reissue", chunk[i].Topic, &calls[i])
 			err = errors.Join(err, e)
 			if e == nil && st.third == "1" {
 				s.stats.reissues.Add(1)
@@ -63,17 +63,17 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 
 // SetShares implements [tally.Store].
 func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return err
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	for _, share := range shares {
-		if err := s.keepRule(ctx, share.Topic); err != nil {
+		if err := s.ensureRule(ctx, share.Topic); err != nil {
 			return err
 		}
 	}
-	keep := max(keepShares, 2*ttl).Milliseconds()
+	keep := max(minShareRetention, 2*ttl).Milliseconds()
 	var failed error
 	calls := make([]redistopology.Call, 0, min(len(shares), writeChunk))
 	for len(shares) > 0 {
@@ -88,21 +88,21 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		}
 		s.topology.Call(ctx, calls)
 		for i := range calls {
-			st, err := s.written("set the share in", chunk[i].Topic, &calls[i])
+			st, err := s.parseWritten("set the share in", chunk[i].Topic, &calls[i])
 			failed = errors.Join(failed, err)
 			if err == nil && st.third == "1" {
-				s.top.note(&s.stats, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
+				s.ranks.add(&s.stats, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
 			}
 		}
 	}
 	return unavailable(failed)
 }
 
-// written returns what a script stored, and an error where it was not published.
-func (s *Store) written(what string, topic tally.Topic, c *redistopology.Call) (state, error) {
+// parseWritten returns what a script stored, and an error where it was not published.
+func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Call) (state, error) {
 	st, err := parseState(c)
 	if err == nil && st.unpublished != nil {
-		stateOf(c.Node()).notPublished()
+		stateOf(c.Node()).publicationFailed()
 		err = st.unpublished
 	}
 	if err != nil {

@@ -93,26 +93,26 @@ func cutTag(name, prefix, suffix string) (string, bool) {
 	return strings.CutSuffix(name, "}"+suffix)
 }
 
-// board names a metric's leaderboard.
-type board struct{ site, metric string }
+// leaderboard names a metric's leaderboard.
+type leaderboard struct{ site, metric string }
 
-func (n names) top(b board) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
-func (n names) topVersions(b board) string { return n.top(b) + ":versions" }
+func (n names) top(b leaderboard) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
+func (n names) topVersions(b leaderboard) string { return n.top(b) + ":versions" }
 
 // directory is of a site.
 func (n names) directory(site string) string { return n.prefix + "topics:{" + site + "}" }
 
-func (n names) gossip() string { return n.prefix + "gossip" + n.database }
-func (n names) layout() string { return n.prefix + "layout" }
-func (n names) secret() string { return n.prefix + "secret" }
-func (n names) rules() string  { return n.prefix + "rules" }
-func (n names) seeded() string { return n.prefix + "seeded" }
+func (n names) broadcast() string { return n.prefix + "gossip" + n.database }
+func (n names) layout() string    { return n.prefix + "layout" }
+func (n names) secret() string    { return n.prefix + "secret" }
+func (n names) rules() string     { return n.prefix + "rules" }
+func (n names) seedMark() string  { return n.prefix + "seeded" }
 
-// register, audit and pulses belong to all instances; activity is of one day, and
+// settings, audit and pulses belong to all instances; activity is of one day, and
 // in the slot of pulses, which one script writes with it.
-func (n names) register() string           { return n.prefix + "register" }
+func (n names) settings() string           { return n.prefix + "register" }
 func (n names) audit() string              { return n.prefix + "audit" }
-func (n names) pulses() string             { return n.prefix + "{pulses}" }
+func (n names) heartbeats() string         { return n.prefix + "{pulses}" }
 func (n names) activity(day string) string { return n.prefix + "{pulses}:activity:" + day }
 
 func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }

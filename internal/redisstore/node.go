@@ -16,17 +16,17 @@ type node struct {
 
 	status status
 	feed   *feed
-	// suspected holds a token if the node is to be checked again.
-	suspected chan struct{}
+	// checkRequested holds a token if the node is to be checked again.
+	checkRequested chan struct{}
 }
 
 func (s *Store) newNode(n *redistopology.Node) any {
 	return &node{
-		Node:      n,
-		store:     s,
-		status:    newStatus(s.options.Logger.With("store", n.Addr)),
-		feed:      newFeed(),
-		suspected: make(chan struct{}, 1),
+		Node:           n,
+		store:          s,
+		status:         newStatus(s.options.Logger.With("store", n.Addr)),
+		feed:           newFeed(),
+		checkRequested: make(chan struct{}, 1),
 	}
 }
 

@@ -21,9 +21,9 @@ const (
 	probeWithin = 2 * time.Second
 	// replicaTimeout is how long replicas may take to confirm its write.
 	replicaTimeout = 1100 * time.Millisecond
-	// silence is how long nothing may come back. Subscriptions can die while Redis is
+	// maxSilence is how long nothing may come back. Subscriptions can die while Redis is
 	// well: that the truth is shown within 5 s has to hold from the moment they do.
-	silence = 3500 * time.Millisecond
+	maxSilence = 3500 * time.Millisecond
 	// broadcastWithin is how long a broadcast may take; after it, it is old news.
 	broadcastWithin = time.Second
 	// broadcastChunk is how many go in one pipeline.
@@ -43,13 +43,13 @@ func (e *session) probe() error {
 	defer tick.Stop()
 	for count := int64(0); ; count++ {
 		err := e.probeOnce(count)
-		e.outcome.Store(&err)
+		e.probeResult.Store(&err)
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
 			return err
 		}
 		if err == nil {
-			poke(e.passed)
+			notify(e.probePassed)
 		}
 		select {
 		case <-e.ctx.Done():
@@ -59,10 +59,10 @@ func (e *session) probe() error {
 	}
 }
 
-// notice waits until what is published does not come back, or a SUBSCRIBE is not confirmed,
+// watchProbes waits until what is published does not come back, or a SUBSCRIBE is not confirmed,
 // for as long as silence.
-func (e *session) notice() error {
-	watch := time.NewTicker(silence / 20)
+func (e *session) watchProbes() error {
+	watch := time.NewTicker(maxSilence / 20)
 	defer watch.Stop()
 	for {
 		select {
@@ -70,16 +70,16 @@ func (e *session) notice() error {
 			return nil
 		case <-watch.C:
 		}
-		if e.feed.unconfirmed() > silence {
+		if e.feed.unconfirmed() > maxSilence {
 			return errUnconfirmed
 		}
-		if time.Since(e.begun)-time.Duration(e.heard.Load()) > silence {
+		if time.Since(e.begun)-time.Duration(e.lastEcho.Load()) > maxSilence {
 			e.store.stats.probesLost.Add(1)
-			if err := e.failing(); err != nil {
+			if err := e.probeErr(); err != nil {
 				return err
 			}
 			select {
-			case <-e.standing:
+			case <-e.established:
 				return errSilence
 			default:
 				return errUnconfirmed
@@ -88,26 +88,26 @@ func (e *session) notice() error {
 	}
 }
 
-// examine checks the node again when something was refused though it seemed well, or a
+// recheck checks the node again when something was refused though it seemed well, or a
 // probe passed though it did not: it may be mended; if not, this names what is missing.
 // That takes many round trips, for which no probe waits. A node whose subscription does
 // not stand is not well, whatever else it does.
-func (e *session) examine() error {
+func (e *session) recheck() error {
 	select {
 	case <-e.ctx.Done():
 		return nil
-	case <-e.standing:
+	case <-e.established:
 	}
 	for {
 		select {
 		case <-e.ctx.Done():
 			return nil
-		case <-e.node.suspected:
+		case <-e.node.checkRequested:
 			if e.node.status.health().Err != nil {
 				continue // the next probe that passes has it checked
 			}
-		case <-e.passed:
-			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil || e.failing() != nil {
+		case <-e.probePassed:
+			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil || e.probeErr() != nil {
 				continue
 			}
 		}
@@ -115,13 +115,13 @@ func (e *session) examine() error {
 		if e.ctx.Err() != nil {
 			return nil // why is known; that a check was broken off is not
 		}
-		_ = e.node.checked(warnings, err)
+		_ = e.node.recordCheck(warnings, err)
 	}
 }
 
-// failing returns why the last probe failed, nil where it did not.
-func (e *session) failing() error {
-	if err := e.outcome.Load(); err != nil {
+// probeErr returns why the last probe failed, nil where it did not.
+func (e *session) probeErr() error {
+	if err := e.probeResult.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -134,14 +134,14 @@ func (e *session) probeOnce(count int64) error {
 	pipe := n.Client.Pipeline()
 	sent := time.Now()
 	clock := pipe.Time(ctx)
-	greeted := s.offer(ctx, pipe)
+	greeted := s.appendVerify(ctx, pipe)
 	nonce := e.nonce + strconv.FormatInt(count, 10)
 	published := pipe.Publish(ctx, s.names.probe(s.instance), nonce)
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	received := time.Now()
 	if server, err := clock.Result(); err == nil {
 		n.AddClockSample(server, sent, received)
-		n.status.answered(received.Sub(sent))
+		n.status.addRoundTrip(received.Sub(sent))
 	}
 	err := greeted()
 	if err == nil {
@@ -153,7 +153,7 @@ func (e *session) probeOnce(count int64) error {
 	if err != nil && e.ctx.Err() == nil {
 		s.topology.Suspect(err)
 		err = fmt.Errorf("probe: %w", err)
-		n.status.bad(n.explain(err))
+		n.status.setFailed(n.explain(err))
 		return err
 	}
 	return nil
@@ -183,22 +183,22 @@ func (n *node) tryWrite(ctx context.Context) error {
 	return confirmed()
 }
 
-// control handles a message on one of the instance's own channels.
-func (e *session) control(m *redis.Message) {
+// handleControl handles a message on one of the instance's own channels.
+func (e *session) handleControl(m *redis.Message) {
 	s := e.store
 	if m.Channel == s.names.probe(s.instance) {
 		if strings.HasPrefix(m.Payload, e.nonce) {
-			e.heard.Store(int64(time.Since(e.begun)))
+			e.lastEcho.Store(int64(time.Since(e.begun)))
 		}
 		return
 	}
 	// Every node relays it; the one where it is published counts.
-	if m.Channel != s.names.gossip() || s.topology.SlotMap().Node(m.Channel) != e.node.Node {
+	if m.Channel != s.names.broadcast() || s.topology.SlotMap().Node(m.Channel) != e.node.Node {
 		return
 	}
 	if from, payload, ok := strings.Cut(m.Payload, " "); ok && from != s.instance {
-		s.hearing.Lock()
-		defer s.hearing.Unlock()
+		s.receiving.Lock()
+		defer s.receiving.Unlock()
 		e.received([]byte(payload))
 	}
 }
@@ -214,43 +214,43 @@ func (s *Store) Broadcast(payload []byte) {
 	}
 }
 
-// gossip publishes what was broadcast, until ctx ends.
-func (s *Store) gossip(ctx context.Context) {
+// sendBroadcasts publishes what was broadcast, until ctx ends.
+func (s *Store) sendBroadcasts(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case message := <-s.broadcasts:
-			s.publish(ctx, message)
+			s.publishBroadcasts(ctx, message)
 		}
 	}
 }
 
-// broadcastLast publishes what is still queued, for a store that closes: commands that
+// flushBroadcasts publishes what is still queued, for a store that closes: commands that
 // change settings do not run long enough for gossip.
-func (s *Store) broadcastLast() {
+func (s *Store) flushBroadcasts() {
 	for {
 		select {
 		case message := <-s.broadcasts:
-			s.publish(context.Background(), message)
+			s.publishBroadcasts(context.Background(), message)
 		default:
 			return
 		}
 	}
 }
 
-// publish publishes a message and those that wait behind it.
-func (s *Store) publish(ctx context.Context, message []byte) {
+// publishBroadcasts publishes a message and those that wait behind it.
+func (s *Store) publishBroadcasts(ctx context.Context, message []byte) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastWithin)
 	defer cancel()
-	n := s.topology.SlotMap().Node(s.names.gossip())
+	n := s.topology.SlotMap().Node(s.names.broadcast())
 	if n == nil {
 		s.stats.broadcastsDropped.Add(1)
 		return
 	}
 	pipe := n.Client.Pipeline()
 	for {
-		pipe.Publish(ctx, s.names.gossip(), message)
+		pipe.Publish(ctx, s.names.broadcast(), message)
 		if pipe.Len() == broadcastChunk {
 			break
 		}

@@ -17,15 +17,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// told is what instances told of their writes through this store, by instance and
+// activityTotals is what instances told of their writes through this store, by instance and
 // site, in pulses that are known to be stored. There is one instance but in tests.
-type told struct {
+type activityTotals struct {
 	mu     sync.Mutex
 	writes map[string]map[string]int64 // guarded by mu
 }
 
-// with returns what was told in all once pulse is.
-func (t *told) with(pulse tally.Heartbeat) map[string]int64 {
+// including returns what was told in all once pulse is.
+func (t *activityTotals) including(pulse tally.Heartbeat) map[string]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := map[string]int64{}
@@ -36,7 +36,7 @@ func (t *told) with(pulse tally.Heartbeat) map[string]int64 {
 	return all
 }
 
-func (t *told) stored(instance string, all map[string]int64) {
+func (t *activityTotals) set(instance string, all map[string]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.writes == nil {
@@ -47,24 +47,24 @@ func (t *told) stored(instance string, all map[string]int64) {
 
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error {
-	all := s.told.with(pulse)
-	c := redistopology.NewDayCall(pulseScript, s.names.activity(""), 1, s.names.pulses())
+	all := s.activity.including(pulse)
+	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
 	c.Append(pulse.Instance, pulse.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
 	for site, writes := range all {
 		c.Append(site, writes, pulse.Writes[site])
 	}
-	if _, err := s.carryOut(ctx, c); err != nil {
+	if _, err := s.callOnce(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("store a pulse: %w", err))
 	}
-	s.told.stored(pulse.Instance, all)
+	s.activity.set(pulse.Instance, all)
 	return nil
 }
 
 // Heartbeats implements [tally.Ledger].
 func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
-	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.pulses())
+	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.heartbeats())
 	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.pulses(), stored, clock); err != nil {
+	if err := s.ask(ctx, s.names.heartbeats(), stored, clock); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the pulses: %w", err))
 	}
 	var pulses []tally.Heartbeat
@@ -82,7 +82,7 @@ func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 // Activity implements [tally.Ledger].
 func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, error) {
 	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.pulses(), clock); err != nil {
+	if err := s.ask(ctx, s.names.heartbeats(), clock); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
 	}
 	now := clock.Val()
@@ -94,7 +94,7 @@ func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, err
 		command := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.activity(strconv.FormatInt(d, 10)))
 		days, commands = append(days, command), append(commands, command)
 	}
-	if err := s.ask(ctx, s.names.pulses(), commands...); err != nil {
+	if err := s.ask(ctx, s.names.heartbeats(), commands...); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
 	}
 	type when struct {

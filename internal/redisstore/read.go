@@ -67,7 +67,7 @@ func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.R
 	for i := range queries {
 		readings[i].Change.Topic = queries[i].Topic
 	}
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		for i := range readings {
 			readings[i].Err = err
 		}

@@ -12,12 +12,12 @@ import (
 // restorePiece is how many contributions one script stores, which takes Redis a
 // millisecond or two, and restoreBytes about how much one pipeline carries.
 const (
-	restorePiece = tally.MaxBatchWrites
-	restoreBytes = 1 << 20
+	maxPartContributions = tally.MaxBatchWrites
+	restoreBytes         = 1 << 20
 )
 
-// piece is a part of a portion that one script stores.
-type piece struct {
+// portionPart is a part of a portion that one script stores.
+type portionPart struct {
 	tally.Portion
 	mode string // of restore.lua
 }
@@ -25,15 +25,15 @@ type piece struct {
 // Restore implements [tally.Ledger]: a portion in pieces, each of which may be stored
 // again. Contributions of a window that ended are left out; Counted has them.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
-	var pieces []piece
+	var pieces []portionPart
 	for i := range portions {
 		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {
 			return err
 		}
-		if err := s.keepRule(ctx, portions[i].Topic); err != nil {
+		if err := s.ensureRule(ctx, portions[i].Topic); err != nil {
 			return err
 		}
-		pieces = append(pieces, cut(portions[i], replace)...)
+		pieces = append(pieces, splitPortion(portions[i], replace)...)
 	}
 	var failed error
 	todo := make([]int, len(pieces))
@@ -48,9 +48,9 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 				calls = append(calls, s.restoreCall(p))
 				bytes += len(p.Contributions)*memberWrite + 4096 // the names of the journals, among others
 			}
-			err := s.carryOutAll(ctx, calls)
+			err := s.callAll(ctx, calls)
 			for j := range calls {
-				_, e := s.edited("restore", pieces[turn[j]].Topic, &calls[j], err)
+				_, e := s.parseEdit("restore", pieces[turn[j]].Topic, &calls[j], err)
 				failed = cmp.Or(failed, e)
 			}
 			turn = turn[len(calls):]
@@ -59,12 +59,12 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 	return failed
 }
 
-// cut cuts a portion into pieces, at least one.
-func cut(p tally.Portion, replace bool) (pieces []piece) {
+// splitPortion cuts a portion into pieces, at least one.
+func splitPortion(p tally.Portion, replace bool) (pieces []portionPart) {
 	rest := p.Contributions
 	for first := true; first || len(rest) > 0; first = false {
-		n := min(len(rest), restorePiece)
-		next := piece{Portion: p, mode: "merge"}
+		n := min(len(rest), maxPartContributions)
+		next := portionPart{Portion: p, mode: "merge"}
 		if replace && p.First && first {
 			next.mode = "first"
 		}
@@ -75,12 +75,12 @@ func cut(p tally.Portion, replace bool) (pieces []piece) {
 	return slices.Clip(pieces)
 }
 
-func (s *Store) restoreCall(p *piece) redistopology.Call {
+func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	rule := s.catalog.Rule(p.Topic)
 	script := forRule(rule, restoreScript, restoreAmountScript)
 	var c redistopology.Call
 	if p.mode == "first" {
-		c = s.wholeCall(script, p.Topic)
+		c = s.wholeTopicCall(script, p.Topic)
 	} else {
 		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.ended(p.Topic))
 	}

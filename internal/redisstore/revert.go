@@ -30,14 +30,14 @@ func parseJournalPlace(text string) (p journalPlace, err error) {
 
 // topicRevert is the part of a revert that concerns one topic.
 type topicRevert struct {
-	topic  tally.Topic
-	traces []tally.JournalEntry
-	places []journalPlace
+	topic   tally.Topic
+	entries []tally.JournalEntry
+	places  []journalPlace
 
 	// Set by examine: of each trace, and of each day how much of its journal was read.
-	present, effective []bool
-	first              int64 // the first day that was read
-	lengths            map[int64]int64
+	present, selected []bool
+	first             int64 // the first day that was read
+	lengths           map[int64]int64
 }
 
 // revertedJournal is the journal that a script reverts entries of.
@@ -69,7 +69,7 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 			byTopic[trace.Topic] = r
 			reverts = append(reverts, r)
 		}
-		r.traces, r.places = append(r.traces, trace), append(r.places, place)
+		r.entries, r.places = append(r.entries, trace), append(r.places, place)
 	}
 	if len(reverts) == 0 {
 		return nil, nil, nil
@@ -81,13 +81,13 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 	today := now / minutesADay
 	for some := range slices.Chunk(reverts, dumpTopics) {
 		for _, r := range some {
-			if err := s.examine(ctx, r, today+1); err != nil {
+			if err := s.inspect(ctx, r, today+1); err != nil {
 				return reverted, changes, err
 			}
 		}
 		if preview {
 			for _, r := range some {
-				reverted = append(reverted, r.selected(r.effective)...)
+				reverted = append(reverted, r.entriesOf(r.selected)...)
 			}
 			continue
 		}
@@ -100,8 +100,8 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 	return reverted, changes, nil
 }
 
-func (r *topicRevert) selected(which []bool) (some []tally.JournalEntry) {
-	for i, t := range r.traces {
+func (r *topicRevert) entriesOf(which []bool) (some []tally.JournalEntry) {
+	for i, t := range r.entries {
 		if which[i] {
 			some = append(some, t)
 		}
@@ -109,16 +109,16 @@ func (r *topicRevert) selected(which []bool) (some []tally.JournalEntry) {
 	return some
 }
 
-// examine reads the journals until the day last.
-func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
-	r.present, r.effective = make([]bool, len(r.traces)), make([]bool, len(r.traces))
+// inspect reads the journals until the day last.
+func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
+	r.present, r.selected = make([]bool, len(r.entries)), make([]bool, len(r.entries))
 	r.lengths = map[int64]int64{}
-	wanted := make(map[journalPlace]int, len(r.traces))
-	newest := make(map[tally.Member]journalPlace, len(r.traces))
+	wanted := make(map[journalPlace]int, len(r.entries))
+	newest := make(map[tally.Member]journalPlace, len(r.entries))
 	r.first = r.places[0].day
 	for i, p := range r.places {
 		wanted[p] = i
-		newest[r.traces[i].Member] = journalPlace{}
+		newest[r.entries[i].Member] = journalPlace{}
 		r.first = min(r.first, p.day)
 	}
 	days, err := s.journalDays(ctx, r.topic, r.first, last)
@@ -127,7 +127,7 @@ func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
 	}
 	for _, day := range days {
 		err := s.readJournal(ctx, r.topic, day, 0, func(place int64, packed []byte) error {
-			for at := 0; at+traceBytes <= len(packed); at += traceBytes {
+			for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
 				member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
 				if _, ok := newest[member]; !ok {
 					continue
@@ -135,9 +135,9 @@ func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
 				p := journalPlace{day, place + int64(at)}
 				newest[member] = p
 				if i, ok := wanted[p]; ok {
-					found := unpackTrace(r.topic, packed[at:])
-					found.Position = r.traces[i].Position
-					r.present[i] = found == r.traces[i]
+					found := unpackEntry(r.topic, packed[at:])
+					found.Position = r.entries[i].Position
+					r.present[i] = found == r.entries[i]
 				}
 			}
 			r.lengths[day] = place + int64(len(packed))
@@ -149,7 +149,7 @@ func (s *Store) examine(ctx context.Context, r *topicRevert, last int64) error {
 	}
 	windowed := s.catalog.Rule(r.topic).Kind == tally.Window
 	for i, p := range r.places {
-		r.effective[i] = r.present[i] && wanted[p] == i && (windowed || newest[r.traces[i].Member] == p)
+		r.selected[i] = r.present[i] && wanted[p] == i && (windowed || newest[r.entries[i].Member] == p)
 	}
 	return nil
 }
@@ -167,8 +167,8 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 	for _, r := range reverts {
 		open := map[int64]*portion{} // the portion of a day that has room still
 		var superseded []tally.JournalEntry
-		for i, t := range r.traces {
-			if !r.effective[i] {
+		for i, t := range r.entries {
+			if !r.selected[i] {
 				if r.present[i] {
 					superseded = append(superseded, t)
 				}
@@ -183,7 +183,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 			}
 			p.traces, p.places = append(p.traces, t), append(p.places, uint32(r.places[i].byte))
 		}
-		if err := s.forgetTraces(ctx, r.topic, superseded); err != nil {
+		if err := s.eraseEntries(ctx, r.topic, superseded); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -206,12 +206,12 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 					journal.lengths = append(journal.lengths, p.lengths[day])
 				}
 			}
-			calls[j] = s.takeCall(p.topic, p.traces, 0, journal)
+			calls[j] = s.withdrawCall(p.topic, p.traces, 0, journal)
 			calls[j].Durable = true
 		}
-		err := s.carryOutAll(ctx, calls)
+		err := s.callAll(ctx, calls)
 		for j, i := range turn {
-			e, err := s.edited("revert contributions to", portions[i].topic, &calls[j], err)
+			e, err := s.parseEdit("revert contributions to", portions[i].topic, &calls[j], err)
 			switch {
 			case err != nil && failed == nil:
 				failed = err

@@ -115,8 +115,8 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		for member := range tally.Member(4) {
 			f.assert(t, 7, member+1, 1)
 		}
-		r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
-		for _, trace := range r.traces {
+		r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
+		for _, trace := range r.entries {
 			place, err := parseJournalPlace(trace.Position)
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +127,7 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.examine(t.Context(), r, now/minutesADay+1); err != nil {
+		if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
 			t.Fatal(err)
 		}
 		f.assert(t, 8, 1, 0)
@@ -151,8 +151,8 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	f := newRevertFixture(t, "likes")
 	f.assert(t, 7, 1, 1)
 	f.assert(t, 7, 2, 1)
-	r := &topicRevert{topic: f.topic, traces: f.entries(t, 7)}
-	for _, trace := range r.traces {
+	r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
+	for _, trace := range r.entries {
 		place, _ := parseJournalPlace(trace.Position)
 		r.places = append(r.places, place)
 	}
@@ -160,7 +160,7 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.examine(t.Context(), r, now/minutesADay+1); err != nil {
+	if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
 		t.Fatal(err)
 	}
 	edits := []tally.Edit{{Topic: f.topic, Kind: tally.EditReset}}

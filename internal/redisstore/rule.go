@@ -21,33 +21,33 @@ const (
 	// sampledTopics and sampledMembers are how much of a metric's data is read to deduce
 	// its rule: the topics with the highest counts of each site, and some members of each.
 	sampledTopics, sampledMembers = 3, 100
-	// dataKnown is how long it is known that a metric has data, which may take going over
+	// dataSeenTTL is how long it is known that a metric has data, which may take going over
 	// all keys.
-	dataKnown = time.Minute
-	// ruleRounds bounds how often a rule is read again that others set at the same time.
-	ruleRounds = 4
+	dataSeenTTL = time.Minute
+	// maxRuleAttempts bounds how often a rule is read again that others set at the same time.
+	maxRuleAttempts = 4
 )
 
-// ruleBook is what this instance knows of the rules that the store keeps, a hash of
+// ruleCache is what this instance knows of the rules that the store keeps, a hash of
 // metric to rule. A metric's rule is stored before its first data is. It is compared when
 // the instance starts, and with each probe, since another instance may be the first to
 // store one. Writes ask the ruleBook alone.
-type ruleBook struct {
+type ruleCache struct {
 	settled atomic.Bool // the rules were compared, and there was no conflict
-	kept    sync.Map    // metrics whose rule is stored as it is here, or allows more
+	current sync.Map    // metrics whose rule is stored as it is here, or allows more
 	// vacant are metrics without data whose stored rule is another one, which is of data
 	// that was deleted: metric to that rule. The first that writes decides.
 	vacant sync.Map
 
 	mu sync.Mutex
-	// hadData is when it was last seen that a metric with a conflict has data. Guarded by mu.
-	hadData map[string]time.Time
+	// dataSeen is when it was last seen that a metric with a conflict has data. Guarded by mu.
+	dataSeen map[string]time.Time
 }
 
 // compare returns the conflict between the catalog and the rules in the store, once the
 // instance has started. A rule that allows more than here is another instance's new
 // configuration: it is a conflict for those that start.
-func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.StoredRules) error {
+func (b *ruleCache) compare(catalog *tally.Catalog, stored tally.StoredRules) error {
 	if !b.settled.Load() {
 		return nil // see settleRules
 	}
@@ -60,19 +60,19 @@ func (b *ruleBook) compare(catalog *tally.Catalog, stored tally.StoredRules) err
 		if err != nil {
 			return conflictf("%v", err)
 		}
-		b.note(metric, rule, kept, stored[metric])
+		b.record(metric, rule, kept, stored[metric])
 	}
 	return nil
 }
 
-// note notes whether the rule that is stored of a metric needs no change.
-func (b *ruleBook) note(metric string, rule tally.Rule, kept bool, stored string) {
+// record notes whether the rule that is stored of a metric needs no change.
+func (b *ruleCache) record(metric string, rule tally.Rule, kept bool, stored string) {
 	if !kept {
-		b.kept.Delete(metric) // Redis has lost it
+		b.current.Delete(metric) // Redis has lost it
 		return
 	}
 	if known, err := tally.ParseRule(stored); stored == rule.String() || err == nil && known.Max >= rule.Max {
-		b.kept.Store(metric, true)
+		b.current.Store(metric, true)
 	}
 }
 
@@ -97,7 +97,7 @@ func (n *node) settleRules(ctx context.Context) error {
 			return !kept && len(sampled[metric]) == 0
 		})
 	}
-	for _, how := range []settling{comparing, storing} {
+	for _, how := range []ruleAction{comparing, storing} {
 		for _, metric := range metrics {
 			var conflict *conflictError
 			if err := s.settleRule(ctx, metric, stored, how); errors.As(err, &conflict) {
@@ -110,11 +110,11 @@ func (n *node) settleRules(ctx context.Context) error {
 	return nil
 }
 
-// keepRule stores the rule of a topic's metric, unless that is done: it precedes the
+// ensureRule stores the rule of a topic's metric, unless that is done: it precedes the
 // first data. Once it is stored, this takes no round trip.
-func (s *Store) keepRule(ctx context.Context, topic tally.Topic) error {
+func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	metric := topic.Metric()
-	if _, ok := s.rules.kept.Load(metric); ok {
+	if _, ok := s.rules.current.Load(metric); ok {
 		return nil
 	}
 	stored, err := s.storedRules(ctx)
@@ -139,37 +139,37 @@ func (s *Store) storedRules(ctx context.Context) (tally.StoredRules, error) {
 	return all.Val(), nil
 }
 
-// settling is what settleRule does.
-type settling int
+// ruleAction is what settleRule does.
+type ruleAction int
 
 const (
-	comparing settling = iota // stores nothing
-	storing                   // stores the rule of a metric that has data
-	writing                   // stores it for one that is about to get some, too
+	comparing ruleAction = iota // stores nothing
+	storing                     // stores the rule of a metric that has data
+	writing                     // stores it for one that is about to get some, too
 )
 
 // settleRule has the store keep the rule of a metric that has data, or is about to get
 // some. A rule that allows more than the stored one is adopted. Any other is once the metric's
 // topics were deleted, with the first write.
-func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, how settling) error {
+func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, how ruleAction) error {
 	rule := s.catalog.MetricRule(metric)
 	if rule.Kind == 0 {
 		return nil // an open catalog was not told of it
 	}
 	strict := !s.rules.settled.Load()
 	stored = maps.Clone(stored)
-	for range ruleRounds {
+	for range maxRuleAttempts {
 		kept, conflict := stored.Conflict(metric, rule, strict)
 		if conflict != nil {
 			if some, err := s.hasData(ctx, metric); some || err != nil {
-				return s.conflict(conflict) // unless there is certainly none
+				return s.reportConflict(conflict) // unless there is certainly none
 			}
 			if how != writing {
 				s.rules.vacant.Store(metric, stored[metric])
 				return nil
 			}
 		} else if kept {
-			if s.rules.note(metric, rule, true, stored[metric]); s.rules.has(metric) {
+			if s.rules.record(metric, rule, true, stored[metric]); s.rules.isCurrent(metric) {
 				return nil
 			}
 		} else {
@@ -178,7 +178,7 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Stor
 				return err
 			}
 			if conflict := rule.Conflict(metric, possible...); conflict != nil {
-				return s.conflict(conflict)
+				return s.reportConflict(conflict)
 			}
 			if len(possible) == 0 && how != writing {
 				return nil
@@ -204,17 +204,17 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Stor
 	return fmt.Errorf("store the rule of the metric %s: others change it all the time", metric)
 }
 
-// has reports whether a metric's rule needs no change.
-func (b *ruleBook) has(metric string) bool {
-	_, ok := b.kept.Load(metric)
+// isCurrent reports whether a metric's rule needs no change.
+func (b *ruleCache) isCurrent(metric string) bool {
+	_, ok := b.current.Load(metric)
 	return ok
 }
 
-// conflict shows a conflict in Health, at the node that has the rules.
-func (s *Store) conflict(cause error) error {
+// reportConflict shows a conflict in Health, at the node that has the rules.
+func (s *Store) reportConflict(cause error) error {
 	err := conflictf("%v", cause)
 	if n := s.topology.SlotMap().Node(s.names.rules()); n != nil {
-		stateOf(n).status.bad(err)
+		stateOf(n).status.setFailed(err)
 	}
 	return err
 }
@@ -224,9 +224,9 @@ var errEnoughKeys = errors.New("one key is enough")
 // hasData reports whether there is a topic of the metric.
 func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 	s.rules.mu.Lock()
-	at := s.rules.hadData[metric]
+	at := s.rules.dataSeen[metric]
 	s.rules.mu.Unlock()
-	if time.Since(at) < dataKnown {
+	if time.Since(at) < dataSeenTTL {
 		return true, nil
 	}
 	sampled, err := s.sampleTopics(ctx, metric)
@@ -255,22 +255,22 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 	if found {
 		s.rules.mu.Lock()
 		defer s.rules.mu.Unlock()
-		if s.rules.hadData == nil {
-			s.rules.hadData = map[string]time.Time{}
+		if s.rules.dataSeen == nil {
+			s.rules.dataSeen = map[string]time.Time{}
 		}
-		s.rules.hadData[metric] = time.Now()
+		s.rules.dataSeen[metric] = time.Now()
 	}
 	return found, nil
 }
 
 // sampleTopics returns the topics of metrics with the highest counts, of each site.
 func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
-	var boards []board
+	var boards []leaderboard
 	var requests []redistopology.Request
 	for _, metric := range metrics {
 		for _, site := range s.catalog.Sites() {
-			name := s.names.top(board{site, metric})
-			boards = append(boards, board{site, metric})
+			name := s.names.top(leaderboard{site, metric})
+			boards = append(boards, leaderboard{site, metric})
 			requests = append(requests, redistopology.Request{Key: name, Commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}})
 		}
 	}
@@ -310,7 +310,7 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 	amount, toggled, windowed, present := int64(0), false, false, false
 	for i := range requests {
 		commands := requests[i].Commands
-		if err := requests[i].Err(); peculiar(err) {
+		if err := requests[i].Err(); isTopicError(err) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)

@@ -15,12 +15,12 @@ const (
 	// scanChunk is how many keys of all kinds a step of a scan looks at: some tenths of
 	// a millisecond of Redis.
 	scanChunk = 1000
-	// scans is how often all is looked at anew when slots moved meanwhile.
-	scans = 5
-	// remembered bounds the keys of which a scan knows that it met them, some 20 MB. What
+	// maxScans is how often all is looked at anew when slots moved meanwhile.
+	maxScans = 5
+	// maxSeenKeys bounds the keys of which a scan knows that it met them, some 20 MB. What
 	// is met beyond may be met again, where Redis makes its table of keys smaller
 	// meanwhile, or slots move.
-	remembered = 1 << 20
+	maxSeenKeys = 1 << 20
 )
 
 // rescanPause lets the slot map change before all is looked at again.
@@ -34,11 +34,11 @@ var errMoving = errors.New("slots move from node to node; try again when they ha
 // (but see remembered), from every primary. It goes over all keys that Redis holds,
 // of which a million take it a second or less in all, in steps that let others through.
 func (s *Store) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return err
 	}
-	met := meeting{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
-	for range scans {
+	met := seenKeys{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
+	for range maxScans {
 		c := s.topology.SlotMap()
 		if !c.Complete() {
 			return tally.Unavailable(errIncomplete)
@@ -47,7 +47,7 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		for _, n := range c.Nodes() {
 			err := stateOf(n).scan(ctx, pattern, func(keys []string) error {
 				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return c.Node(key) != n })
-				if keys = met.first(keys); len(keys) == 0 {
+				if keys = met.unseen(keys); len(keys) == 0 {
 					return nil
 				}
 				return each(keys)
@@ -91,21 +91,21 @@ func (n *node) scan(ctx context.Context, pattern string, each func(keys []string
 	}
 }
 
-// meeting knows which keys were met, by 64 bits of their hash: that two of a million
+// seenKeys knows which keys were met, by 64 bits of their hash: that two of a million
 // are taken for one happens once in 30 million scans.
-type meeting struct {
+type seenKeys struct {
 	seed maphash.Seed
 	keys map[uint64]struct{}
 }
 
-// first returns the keys that are met for the first time.
-func (m *meeting) first(keys []string) []string {
+// unseen returns the keys that are met for the first time.
+func (m *seenKeys) unseen(keys []string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool {
 		hash := maphash.String(m.seed, key)
 		if _, met := m.keys[hash]; met {
 			return true
 		}
-		if len(m.keys) < remembered {
+		if len(m.keys) < maxSeenKeys {
 			m.keys[hash] = struct{}{}
 		}
 		return false
@@ -140,7 +140,7 @@ func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(top
 
 // exact returns the one topic of scope.
 func (s *Store) exact(scope tally.Scope) (tally.Topic, error) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return tally.Topic{}, err
 	}
 	topic, err := tally.NewTopic(scope.Site, scope.Metric, scope.Prefix)

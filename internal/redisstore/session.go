@@ -40,23 +40,23 @@ type session struct {
 	ctx    context.Context
 	pubsub *redis.PubSub
 
-	outcome  atomic.Pointer[error] // of the last probe, see failing
-	passed   chan struct{}         // holds a token after a probe that did not fail
-	heard    atomic.Int64          // when the last probe came back, nanoseconds since begun
-	begun    time.Time             // when the session began
-	warnings []string              // of the check at its beginning
-	scratch  string                // a channel that has the form of a topic's
-	controls chan struct{}         // receives once for each control channel confirmed
-	standing chan struct{}         // closed when all of them are
-	nonce    string                // prefix of this session's probes
+	probeResult   atomic.Pointer[error] // of the last probe, see failing
+	probePassed   chan struct{}         // holds a token after a probe that did not fail
+	lastEcho      atomic.Int64          // when the last probe came back, nanoseconds since begun
+	begun         time.Time             // when the session began
+	warnings      []string              // of the check at its beginning
+	scratch       string                // a channel that has the form of a topic's
+	confirmations chan struct{}         // receives once for each control channel confirmed
+	established   chan struct{}         // closed when all of them are
+	nonce         string                // prefix of this session's probes
 }
 
-// keepFollowing runs one session after the other until ctx ends.
-func (n *node) keepFollowing(ctx context.Context, sink tally.Sink, received func(payload []byte)) {
+// follow runs one session after the other until ctx ends.
+func (n *node) follow(ctx context.Context, sink tally.Sink, received func(payload []byte)) {
 	s := n.store
 	pause := firstPause
 	for ctx.Err() == nil {
-		wasLive := n.follow(ctx, sink, received)
+		wasLive := n.runSession(ctx, sink, received)
 		if ctx.Err() != nil {
 			return
 		}
@@ -71,22 +71,22 @@ func (n *node) keepFollowing(ctx context.Context, sink tally.Sink, received func
 	}
 }
 
-// follow runs one session, and tells whether it had been live when it ended.
-func (n *node) follow(parent context.Context, sink tally.Sink, received func([]byte)) (wasLive bool) {
+// runSession runs one session, and tells whether it had been live when it ended.
+func (n *node) runSession(parent context.Context, sink tally.Sink, received func([]byte)) (wasLive bool) {
 	s := n.store
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	e := &session{
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
-		controls: make(chan struct{}, 3), standing: make(chan struct{}), passed: make(chan struct{}, 1), nonce: randomHex(4),
+		confirmations: make(chan struct{}, 3), established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4),
 	}
 	// Whoever hears that numbers are stale finds the reason in Health.
 	ended := func(err error) bool {
 		if parent.Err() == nil {
-			n.status.bad(n.explain(err))
+			n.status.setFailed(n.explain(err))
 			s.topology.RefreshSoon()
 		}
-		return e.stale()
+		return e.reportStale()
 	}
 	var err error
 	if e.warnings, err = n.check(ctx); err != nil {
@@ -97,13 +97,13 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
 	// The third has the form of a topic's channel: it shows that those are allowed.
 	e.scratch = s.names.scratch(s.instance, 0).channel
-	if err := e.pubsub.Subscribe(ctx, s.names.gossip(), s.names.probe(s.instance), e.scratch); err != nil {
+	if err := e.pubsub.Subscribe(ctx, s.names.broadcast(), s.names.probe(s.instance), e.scratch); err != nil {
 		return ended(fmt.Errorf("subscribe: %w", err))
 	}
 	e.begun = time.Now()
 	n.feed.begin()
 	var parts sync.WaitGroup // all end with the session's context
-	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.notice, e.examine, e.sweep} {
+	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.watchProbes, e.recheck, e.sweep} {
 		parts.Go(func() {
 			if err := part(); err != nil {
 				cancel(err)
@@ -118,17 +118,17 @@ func (n *node) follow(parent context.Context, sink tally.Sink, received func([]b
 	return wasLive
 }
 
-// stale says that changes of the node may be missed.
-func (e *session) stale() (wasLive bool) {
+// reportStale says that changes of the node may be missed.
+func (e *session) reportStale() (wasLive bool) {
 	wasLive = e.feed.becomeStale()
-	e.store.tell(e.sink, true)
+	e.store.reportLive(e.sink, true)
 	return wasLive
 }
 
-// live says that none are missed any more.
-func (e *session) live() {
-	e.store.tell(e.sink, false)
-	poke(e.store.feedLive) // topics may wait to be followed here
+// reportLive says that none are missed any more.
+func (e *session) reportLive() {
+	e.store.reportLive(e.sink, false)
+	notify(e.store.feedLive) // topics may wait to be followed here
 }
 
 // receive hands on what Redis sends, until the connection is closed.
@@ -147,29 +147,29 @@ func (e *session) receive() error {
 		}
 		switch m := message.(type) {
 		case *redis.Subscription:
-			e.confirmed(m.Channel)
+			e.handleConfirmation(m.Channel)
 		case *redis.Message:
-			e.message(m)
+			e.handleMessage(m)
 		}
 	}
 }
 
-func (e *session) confirmed(channel string) {
+func (e *session) handleConfirmation(channel string) {
 	if text, ok := e.store.names.channelTopic(channel); ok && channel != e.scratch {
 		e.feed.confirm(text)
 		return
 	}
-	e.controls <- struct{}{} // holds all three
+	e.confirmations <- struct{}{} // holds all three
 }
 
-func (e *session) message(m *redis.Message) {
+func (e *session) handleMessage(m *redis.Message) {
 	s := e.store
 	text, ok := s.names.channelTopic(m.Channel)
 	if !ok {
-		e.control(m)
+		e.handleControl(m)
 		return
 	}
-	topic, ok := e.feed.followedTopic(text)
+	topic, ok := e.feed.watchedTopic(text)
 	if !ok {
 		return // unwatched meanwhile
 	}
@@ -183,22 +183,22 @@ func (e *session) message(m *redis.Message) {
 
 // subscribe follows and leaves topics as they are watched and unwatched.
 func (e *session) subscribe() error {
-	for range cap(e.controls) {
+	for range cap(e.confirmations) {
 		select {
 		case <-e.ctx.Done():
 			return nil
-		case <-e.controls:
+		case <-e.confirmations:
 		}
 	}
-	e.node.usable(e.warnings)
-	close(e.standing)
+	e.node.markUsable(e.warnings)
+	close(e.established)
 	for {
 		begin, end := e.feed.takeDirty(subscribeChunk)
 		if len(begin)+len(end) == 0 {
 			select {
 			case <-e.ctx.Done():
 				return nil
-			case <-e.feed.changed:
+			case <-e.feed.dirtyReady:
 			}
 			continue
 		}

@@ -32,12 +32,12 @@ func (e *session) settle() error {
 			continue
 		}
 		if e.ctx.Err() == nil && e.feed.becomeLive() {
-			e.live()
+			e.reportLive()
 		}
 		select {
 		case <-e.ctx.Done():
 			return nil
-		case <-e.feed.ready:
+		case <-e.feed.settleReady:
 		}
 	}
 }
@@ -56,13 +56,13 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	var differ []tally.Change
 	for i, r := range s.Read(ctx, queries) {
 		if r.Err != nil {
-			if peculiar(r.Err) {
+			if isTopicError(r.Err) {
 				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
 				continue
 			}
 			return 0, r.Err
 		}
-		if !e.feed.lasts(watches[i]) {
+		if !e.feed.isCurrent(watches[i]) {
 			continue
 		}
 		if held := e.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
@@ -76,15 +76,15 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	for _, change := range changes {
 		e.sink.Settle(change) // before Live, though its publication may come after
 	}
-	if err != nil && !peculiar(err) {
+	if err != nil && !isTopicError(err) {
 		return len(changes), err
 	}
 	return len(changes), nil
 }
 
-// peculiar tells whether an error is about a topic's own data, such as a key of
+// isTopicError tells whether an error is about a topic's own data, such as a key of
 // another type, rather than about Redis.
-func peculiar(err error) bool {
+func isTopicError(err error) bool {
 	return errors.Is(err, errNoNumber) ||
 		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
 }
@@ -93,7 +93,7 @@ func peculiar(err error) bool {
 // publications that were lost.
 func (e *session) sweep() error {
 	presence := func(topic tally.Topic) bool { return e.store.catalog.Rule(topic).Kind == tally.Presence }
-	rounds := []*round{
+	rounds := []*sweepPass{
 		{ticks: sweepTicks, of: func(topic tally.Topic) bool { return !presence(topic) }},
 		{ticks: presenceTicks, of: presence},
 	}
@@ -106,14 +106,14 @@ func (e *session) sweep() error {
 		case <-tick.C:
 		}
 		for _, r := range rounds {
-			if err := e.sweepPart(r.next(e.feed)); err != nil {
+			if err := e.settlePart(r.next(e.feed)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (e *session) sweepPart(watches []watch) error {
+func (e *session) settlePart(watches []watch) error {
 	for len(watches) > 0 && e.ctx.Err() == nil {
 		chunk := watches[:min(len(watches), readChunk)]
 		watches = watches[len(chunk):]
@@ -126,8 +126,8 @@ func (e *session) sweepPart(watches []watch) error {
 	return nil
 }
 
-// round is one pass of the sweep over its topics.
-type round struct {
+// sweepPass is one pass of the sweep over its topics.
+type sweepPass struct {
 	ticks int // in how many parts
 	of    func(tally.Topic) bool
 
@@ -136,7 +136,7 @@ type round struct {
 }
 
 // next returns the topics of the next part, beginning anew after the last.
-func (r *round) next(f *feed) []watch {
+func (r *sweepPass) next(f *feed) []watch {
 	if len(r.left) == 0 {
 		r.left = f.settledTopics(r.of)
 		r.part = (len(r.left) + r.ticks - 1) / r.ticks

@@ -21,8 +21,8 @@ var errNotReached = errors.New("the store was not reached yet")
 
 const (
 	// A node that comes and goes is told of so often, and then once in so long.
-	linesAtOnce = 3
-	linesEvery  = 10 * time.Second
+	logBurst    = 3
+	logInterval = 10 * time.Second
 	// slowAnswer is what an operator should know of: a write takes two round trips and
 	// must be answered within 3 s. slowProbes of them in a row are no accident.
 	slowAnswer = 400 * time.Millisecond
@@ -32,45 +32,45 @@ const (
 // status is what is known of a node's health. It logs transitions, not events, and
 // not all of those where there are many.
 type status struct {
-	log   *slog.Logger
-	lines *rate.Limiter // of those that say that it cannot be used
+	log      *slog.Logger
+	logLimit *rate.Limiter // of those that say that it cannot be used
 
 	mu sync.Mutex
 	// Guarded by mu.
-	current tally.Health
-	told    string        // the kind of the cause for which it cannot be used, as logged; empty where it can
-	took    time.Duration // until the last probe was answered
-	slow    int           // probes in a row that took slowAnswer or more
+	current       tally.Health
+	loggedCause   string        // the kind of the cause for which it cannot be used, as logged; empty where it can
+	lastRoundTrip time.Duration // until the last probe was answered
+	slowInARow    int           // probes in a row that took slowAnswer or more
 }
 
 func newStatus(log *slog.Logger) status {
-	return status{log: log, lines: rate.NewLimiter(rate.Every(linesEvery), linesAtOnce)}
+	return status{log: log, logLimit: rate.NewLimiter(rate.Every(logInterval), logBurst)}
 }
 
 func (s *status) health() tally.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	health := s.current
-	if s.slow >= slowProbes {
-		health.Warnings = append(slices.Clone(health.Warnings), fmt.Sprintf("the store is slow: it took %s to answer", s.took.Round(time.Millisecond)))
+	if s.slowInARow >= slowProbes {
+		health.Warnings = append(slices.Clone(health.Warnings), fmt.Sprintf("the store is slow: it took %s to answer", s.lastRoundTrip.Round(time.Millisecond)))
 	}
 	return health
 }
 
-// answered notes how long a probe took to be answered, and logs where it begins and
+// addRoundTrip notes how long a probe took to be answered, and logs where it begins and
 // ends to be slow.
-func (s *status) answered(took time.Duration) {
+func (s *status) addRoundTrip(took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.took = took
+	s.lastRoundTrip = took
 	if took < slowAnswer {
-		if s.slow >= slowProbes {
+		if s.slowInARow >= slowProbes {
 			s.log.Info("redis: no longer slow")
 		}
-		s.slow = 0
+		s.slowInARow = 0
 		return
 	}
-	if s.slow++; s.slow == slowProbes {
+	if s.slowInARow++; s.slowInARow == slowProbes {
 		s.log.Warn("redis: slow, and so are likes and numbers", "round_trip", took.Round(time.Millisecond).String())
 	}
 }
@@ -79,18 +79,18 @@ func (s *status) answered(took time.Duration) {
 func (s *status) roundTrip() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.took
+	return s.lastRoundTrip
 }
 
-// good says that the store was found usable. Warnings are replaced.
-func (s *status) good(warnings []string) {
+// setUsable says that the store was found usable. Warnings are replaced.
+func (s *status) setUsable(warnings []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.current
 	s.current = tally.Health{Reached: true, Warnings: warnings}
-	if !before.Reached || s.told != "" {
+	if !before.Reached || s.loggedCause != "" {
 		s.log.Info("redis: usable")
-		s.told = ""
+		s.loggedCause = ""
 	}
 	if !slices.Equal(before.Warnings, warnings) {
 		for _, warning := range warnings {
@@ -99,30 +99,30 @@ func (s *status) good(warnings []string) {
 	}
 }
 
-// bad says why the store cannot be used now. It is logged where the store could
+// setFailed says why the store cannot be used now. It is logged where the store could
 // be used before, and where the cause is of another kind.
-func (s *status) bad(err error) {
+func (s *status) setFailed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var conflict *conflictError
 	if errors.As(err, &conflict) {
 		if s.current.Conflict == nil || s.current.Conflict.Error() != err.Error() {
 			s.log.Error("redis: refused, nothing is written until this is mended", "cause", err)
-			s.told = kindOf(err)
+			s.loggedCause = causeKind(err)
 		}
 		s.current.Conflict, s.current.Err = err, nil
 		return
 	}
-	if kind := kindOf(err); kind != s.told && s.lines.Allow() {
+	if kind := causeKind(err); kind != s.loggedCause && s.logLimit.Allow() {
 		s.log.Error("redis: cannot be used", "cause", err)
-		s.told = kind
+		s.loggedCause = kind
 	}
 	s.current.Err = err
 }
 
-// kindOf returns what is the same of causes that need not be told twice: how Redis
+// causeKind returns what is the same of causes that need not be told twice: how Redis
 // begins its answer, or that there was none.
-func kindOf(err error) string {
+func causeKind(err error) string {
 	var answered redis.Error
 	var late *redistopology.NotReplicatedError
 	var conflict *conflictError
@@ -172,14 +172,14 @@ type Stats struct {
 // Stats returns the counters.
 func (s *Store) Stats() Stats {
 	nodes := s.nodes()
-	watched, _ := s.homeless.size()
+	watched, _ := s.unassigned.status()
 	for _, n := range nodes {
-		its, _ := n.feed.size()
+		its, _ := n.feed.status()
 		watched += its
 	}
-	s.voice.mu.Lock()
-	live := s.voice.live
-	s.voice.mu.Unlock()
+	s.liveState.mu.Lock()
+	live := s.liveState.live
+	s.liveState.mu.Unlock()
 	return Stats{
 		Reconnects:          s.stats.reconnects.Load(),
 		ProbesLost:          s.stats.probesLost.Load(),

@@ -14,10 +14,10 @@ func TestAStoreThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
 	for range 1000 {
-		s.bad(errors.New("EOF"))
-		s.good(nil)
+		s.setFailed(errors.New("EOF"))
+		s.setUsable(nil)
 	}
-	if n := strings.Count(text.String(), "\n"); n > 2*linesAtOnce+1 {
+	if n := strings.Count(text.String(), "\n"); n > 2*logBurst+1 {
 		t.Errorf("%d lines of a fault that came 1000 times:\n%s", n, text.String())
 	}
 	if h := s.health(); h.Err != nil || !h.Reached {
@@ -29,13 +29,13 @@ func TestAnotherCauseIsToldAndTheSameIsNot(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
-	s.good(nil)
+	s.setUsable(nil)
 	for range 10 {
-		s.bad(errors.New("read tcp: i/o timeout"))
-		s.bad(errors.New("connection refused"))
+		s.setFailed(errors.New("read tcp: i/o timeout"))
+		s.setFailed(errors.New("connection refused"))
 	}
 	for range 10 {
-		s.bad(explain(answered("OOM command not allowed")))
+		s.setFailed(explain(answered("OOM command not allowed")))
 	}
 	if got := strings.Count(text.String(), "level=ERROR"); got != 2 || !strings.Contains(text.String(), "out of memory") {
 		t.Errorf("%d errors are logged:\n%s", got, text.String())
@@ -46,20 +46,20 @@ func TestASlowStoreIsWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
-	s.good(nil)
-	s.answered(time.Second) // one is an accident
-	s.answered(time.Millisecond)
+	s.setUsable(nil)
+	s.addRoundTrip(time.Second) // one is an accident
+	s.addRoundTrip(time.Millisecond)
 	for range 10 {
 		if len(s.health().Warnings) > 0 {
 			break
 		}
-		s.answered(slowAnswer)
+		s.addRoundTrip(slowAnswer)
 	}
 	if w := s.health().Warnings; len(w) != 1 || !strings.Contains(w[0], slowAnswer.String()) {
 		t.Errorf("warnings %q", w)
 	}
-	s.answered(slowAnswer)
-	s.answered(time.Millisecond)
+	s.addRoundTrip(slowAnswer)
+	s.addRoundTrip(time.Millisecond)
 	if w := s.health().Warnings; len(w) != 0 {
 		t.Errorf("warnings of a store that is slow no more: %q", w)
 	}

@@ -22,26 +22,26 @@ type Store struct {
 	options  Options
 	names    names
 	instance string // names this process in shares, gossip and probes
-	// journalKept is Options.Journal in milliseconds, as scripts read it.
-	journalKept string
-	key         *key
-	rules       ruleBook
+	// journalRetention is Options.Journal in milliseconds, as scripts read it.
+	journalRetention string
+	secret           *secretKey
+	rules            ruleCache
 
 	topology *redistopology.Topology
 
 	stats      counters
-	top        gathered
-	told       told
-	listed     lastListed
-	reached    atomic.Bool // some node was found usable once
-	voice      voice
-	hearing    sync.Mutex  // held while a broadcast is handed over
+	ranks      pendingRanks
+	activity   activityTotals
+	nameCache  nameCache
+	wasUsable  atomic.Bool // some node was found usable once
+	liveState  liveState
+	receiving  sync.Mutex  // held while a broadcast is handed over
 	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
 
-	feedLive chan struct{} // holds a token after the feed of a node became live
-	homeless *feed         // the topics whose slot nobody holds now
+	feedLive   chan struct{} // holds a token after the feed of a node became live
+	unassigned *feed         // the topics whose slot nobody holds now
 
-	placing sync.RWMutex // whoever holds it for reading may place a topic in a feed
+	reassigning sync.RWMutex // whoever holds it for reading may place a topic in a feed
 }
 
 var (
@@ -80,17 +80,17 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		return nil, fmt.Errorf("the journal of contributions is kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
 	}
 	s := &Store{
-		catalog:     catalog,
-		options:     options,
-		instance:    randomHex(8),
-		journalKept: strconv.FormatInt(options.Journal.Milliseconds(), 10),
-		key:         newKey(options.Secret),
-		top:         gathered{every: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
-		broadcasts:  make(chan []byte, queuedBroadcasts),
-		homeless:    newFeed(),
-		feedLive:    make(chan struct{}, 1),
+		catalog:          catalog,
+		options:          options,
+		instance:         randomHex(8),
+		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
+		secret:           newSecretKey(options.Secret),
+		ranks:            pendingRanks{interval: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
+		broadcasts:       make(chan []byte, queuedBroadcasts),
+		unassigned:       newFeed(),
+		feedLive:         make(chan struct{}, 1),
 	}
-	s.top.write = s.rankSoon
+	s.ranks.flush = s.flushRanks
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
@@ -112,9 +112,9 @@ func (s *Store) String() string { return s.topology.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
-	s.broadcastLast()
-	s.top.close()
-	s.rankLast()
+	s.flushBroadcasts()
+	s.ranks.close()
+	s.flushLastRanks()
 	s.topology.Close()
 	return nil
 }
@@ -134,10 +134,10 @@ func (s *Store) Lane(topic tally.Topic) string {
 
 // Secret implements [tally.Store].
 func (s *Store) Secret() ([]byte, error) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return nil, err
 	}
-	return s.key.get(), nil
+	return s.secret.get(), nil
 }
 
 // Health implements [tally.Store]. With several nodes, what is wrong with one of
@@ -147,7 +147,7 @@ func (s *Store) Health() tally.Health {
 	if s.topology.IsStandalone() {
 		return nodes[0].status.health()
 	}
-	health := tally.Health{Reached: s.reached.Load()}
+	health := tally.Health{Reached: s.wasUsable.Load()}
 	for _, n := range nodes {
 		h := n.status.health()
 		if h.Conflict != nil && health.Conflict == nil {
@@ -170,20 +170,20 @@ func (s *Store) Health() tally.Health {
 	return health
 }
 
-// usable returns why the store must not be used: it was never found usable, or
+// checkUsable returns why the store must not be used: it was never found usable, or
 // there is a conflict. A store that is away is tried.
-func (s *Store) usable() error {
+func (s *Store) checkUsable() error {
 	for _, n := range s.topology.SlotMap().Nodes() {
 		health := stateOf(n).status.health()
 		switch {
 		case health.Conflict != nil:
 			return tally.Unavailable(health.Conflict)
-		case s.reached.Load():
+		case s.wasUsable.Load():
 		case health.Err != nil:
 			return tally.Unavailable(health.Err)
 		}
 	}
-	if !s.reached.Load() {
+	if !s.wasUsable.Load() {
 		return tally.Unavailable(cmp.Or(s.topology.LocateErr(), errNotReached))
 	}
 	return nil

@@ -17,44 +17,44 @@ import (
 )
 
 const (
-	// topKept is how many topics a leaderboard holds.
-	topKept = 10_000
-	// topLast is how long the last gathered changes may take when an instance ends.
-	topLast = time.Second
+	// leaderboardSize is how many topics a leaderboard holds.
+	leaderboardSize = 10_000
+	// lastRanksTimeout is how long the last gathered changes may take when an instance ends.
+	lastRanksTimeout = time.Second
 	// topChunk is how many topics one script sets; Lua's stack bounds it.
 	topChunk = 200
-	// topGathered bounds the topics gathered while Redis is away, some 20 MB. What
+	// maxPendingRanks bounds the topics gathered while Redis is away, some 20 MB. What
 	// comes beyond is dropped, and repaired by the sweep.
-	topGathered = 100_000
-	// topSpare is how many topics are looked at beyond those asked for, in place of
+	maxPendingRanks = 100_000
+	// extraTopics is how many topics are looked at beyond those asked for, in place of
 	// some whose count went down since.
-	topSpare = 16
-	// repairEvery and repairChunk are the pace of the sweep over all topics: enough
+	extraTopics = 16
+	// repairInterval and repairChunk are the pace of the sweep over all topics: enough
 	// for a million keys in half an hour, and hardly anything for Redis.
-	repairEvery = 2 * time.Second
-	repairChunk = 1000
+	repairInterval = 2 * time.Second
+	repairChunk    = 1000
 )
 
-// gathered holds the newest change of each topic that the leaderboards and directories
+// pendingRanks holds the newest change of each topic that the leaderboards and directories
 // lack.
-type gathered struct {
-	// every is how long changes are gathered; write writes them.
-	every time.Duration
-	write func()
+type pendingRanks struct {
+	// interval is how long changes are gathered; write writes them.
+	interval time.Duration
+	flush    func()
 
-	writing sync.Mutex // held while write is under way
-	mu      sync.Mutex
-	timer   *time.Timer                  // guarded by mu; nil while nothing waits for it
-	closed  bool                         // guarded by mu
-	topics  map[tally.Topic]tally.Change // guarded by mu
-	ended   map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
+	flushing sync.Mutex // held while write is under way
+	mu       sync.Mutex
+	timer    *time.Timer                  // guarded by mu; nil while nothing waits for it
+	closed   bool                         // guarded by mu
+	topics   map[tally.Topic]tally.Change // guarded by mu
+	ended    map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
 }
 
-func (g *gathered) note(stats *counters, change tally.Change) {
+func (g *pendingRanks) add(stats *counters, change tally.Change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old, ok := g.topics[change.Topic]
-	if !ok && len(g.topics) >= topGathered {
+	if !ok && len(g.topics) >= maxPendingRanks {
 		stats.leaderboardsDropped.Add(1)
 		return
 	}
@@ -65,65 +65,65 @@ func (g *gathered) note(stats *counters, change tally.Change) {
 }
 
 // scheduleLocked has what was gathered written in a while.
-func (g *gathered) scheduleLocked() {
+func (g *pendingRanks) scheduleLocked() {
 	if g.timer == nil && !g.closed {
-		g.timer = time.AfterFunc(g.every, func() { // ends with write; close waits for it
-			g.writing.Lock()
-			defer g.writing.Unlock()
+		g.timer = time.AfterFunc(g.interval, func() { // ends with write; close waits for it
+			g.flushing.Lock()
+			defer g.flushing.Unlock()
 			g.mu.Lock()
 			closed := g.closed
 			g.timer = nil
 			g.mu.Unlock()
 			if !closed {
-				g.write()
+				g.flush()
 			}
 		})
 	}
 }
 
 // close ends the writing.
-func (g *gathered) close() {
+func (g *pendingRanks) close() {
 	g.mu.Lock()
 	g.closed = true
 	if g.timer != nil {
 		g.timer.Stop()
 	}
 	g.mu.Unlock()
-	g.writing.Lock()
-	defer g.writing.Unlock()
+	g.flushing.Lock()
+	defer g.flushing.Unlock()
 }
 
-// end notes that a topic ended with change, its last.
-func (g *gathered) end(change tally.Change) {
+// addEnded notes that a topic ended with change, its last.
+func (g *pendingRanks) addEnded(change tally.Change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.ended) < topGathered {
+	if len(g.ended) < maxPendingRanks {
 		g.ended[change.Topic] = max(g.ended[change.Topic], change.Version)
 		g.scheduleLocked()
 	}
 }
 
 // take returns what was gathered, by leaderboard, and begins anew.
-func (g *gathered) take() (boards map[board][]tally.Change, ended map[tally.Topic]int64) {
+func (g *pendingRanks) take() (boards map[leaderboard][]tally.Change, ended map[tally.Topic]int64) {
 	g.mu.Lock()
 	topics, ended := g.topics, g.ended
 	g.topics = make(map[tally.Topic]tally.Change, len(topics))
 	g.ended = map[tally.Topic]int64{}
 	g.mu.Unlock()
-	boards = map[board][]tally.Change{}
+	boards = map[leaderboard][]tally.Change{}
 	for topic, change := range topics {
-		b := board{topic.Site(), topic.Metric()}
+		b := leaderboard{topic.Site(), topic.Metric()}
 		boards[b] = append(boards[b], change)
 	}
 	return boards, ended
 }
 
-// rank brings leaderboards and directories up to date. What fails is gathered again.
-func (s *Store) rank(ctx context.Context) error {
+// updateRankings brings leaderboards and directories up to date. What fails is gathered again.
+func (s *Store) updateRankings(ctx context.Context) error {
 	var calls []redistopology.Call
 	var changes [][]tally.Change
-	boards, ended := s.top.take()
-	for site, args := range s.entries(boards, ended) {
+	boards, ended := s.ranks.take()
+	for site, args := range s.directoryEntries(boards, ended) {
 		for chunk := range slices.Chunk(args, 2*topChunk) {
 			c := redistopology.NewCall(directoryScript, s.names.directory(site))
 			c.Append(chunk...)
@@ -134,7 +134,7 @@ func (s *Store) rank(ctx context.Context) error {
 	for b, all := range boards {
 		for chunk := range slices.Chunk(all, topChunk) {
 			c := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
-			c.Append(topKept)
+			c.Append(leaderboardSize)
 			for _, change := range chunk {
 				var score any = -change.Count
 				if version, gone := ended[change.Topic]; gone && version >= change.Version {
@@ -159,18 +159,18 @@ func (s *Store) rank(ctx context.Context) error {
 		if i < listed { // which topics it was of is not worth remembering
 			again = slices.Concat(slices.Collect(maps.Values(boards))...)
 			for topic, version := range ended {
-				s.top.end(tally.Change{Topic: topic, Version: version})
+				s.ranks.addEnded(tally.Change{Topic: topic, Version: version})
 			}
 		}
 		for _, change := range again {
-			s.top.note(&s.stats, change)
+			s.ranks.add(&s.stats, change)
 		}
 	}
 	return failed
 }
 
-// entries returns what the directories are told, by site: directory.lua's arguments.
-func (s *Store) entries(boards map[board][]tally.Change, ended map[tally.Topic]int64) map[string][]any {
+// directoryEntries returns what the directories are told, by site: directory.lua's arguments.
+func (s *Store) directoryEntries(boards map[leaderboard][]tally.Change, ended map[tally.Topic]int64) map[string][]any {
 	sites := map[string][]any{}
 	add := func(topic tally.Topic, version int64) {
 		name := topic.Metric() + "/" + topic.Key()
@@ -195,7 +195,7 @@ func (s *Store) entries(boards map[board][]tally.Change, ended map[tally.Topic]i
 // Top implements [tally.Store]: the order is the leaderboard's, the counts are
 // the topics' own.
 func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return nil, err
 	}
 	if limit <= 0 {
@@ -203,8 +203,8 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	name := s.names.top(board{site, metric})
-	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+topSpare-1, "withscores")
+	name := s.names.top(leaderboard{site, metric})
+	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+extraTopics-1, "withscores")
 	s.do(ctx, name, command)
 	ranked, err := command.Result()
 	if err != nil {
@@ -224,7 +224,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 			return nil, r.Err
 		}
 		if float64(-r.Change.Count) != scores[i] {
-			s.top.note(&s.stats, r.Change)
+			s.ranks.add(&s.stats, r.Change)
 		}
 		if r.Change.Count > 0 {
 			top = append(top, r.Change)
@@ -236,25 +236,25 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return top[:min(limit, len(top))], nil
 }
 
-// rankSoon brings the leaderboards and directories up to date, some time after a change.
-func (s *Store) rankSoon() {
+// flushRanks brings the leaderboards and directories up to date, some time after a change.
+func (s *Store) flushRanks() {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	_ = s.rank(ctx) // gathered again; the probe tells of a Redis that is away
+	_ = s.updateRankings(ctx) // gathered again; the probe tells of a Redis that is away
 }
 
-// rankLast sees to it that what changed last is not lost with the instance.
-func (s *Store) rankLast() {
-	ctx, cancel := context.WithTimeout(context.Background(), topLast)
+// flushLastRanks sees to it that what changed last is not lost with the instance.
+func (s *Store) flushLastRanks() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastRanksTimeout)
 	defer cancel()
-	_ = s.rank(ctx) // the sweep of another instance repairs it
+	_ = s.updateRankings(ctx) // the sweep of another instance repairs it
 }
 
-// repair goes over all topics, slowly and for ever, until ctx ends, and gives the
+// repairRankings goes over all topics, slowly and for ever, until ctx ends, and gives the
 // leaderboards what an instance that ended, or a Redis that forgot, owes them.
-func (s *Store) repair(ctx context.Context) {
+func (s *Store) repairRankings(ctx context.Context) {
 	cursors := map[*node]uint64{}
-	for sleep(ctx, jitter(repairEvery)) {
+	for sleep(ctx, jitter(repairInterval)) {
 		nodes := s.nodes()
 		for n := range cursors {
 			if !slices.Contains(nodes, n) {
@@ -262,16 +262,16 @@ func (s *Store) repair(ctx context.Context) {
 			}
 		}
 		for _, n := range nodes {
-			if next, err := n.repairSome(ctx, cursors[n]); err == nil {
+			if next, err := n.repairRankings(ctx, cursors[n]); err == nil {
 				cursors[n] = next
 			}
 		}
 	}
 }
 
-func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err error) {
+func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, err error) {
 	s := n.store
-	if err := s.usable(); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return cursor, err
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
@@ -290,7 +290,7 @@ func (n *node) repairSome(ctx context.Context, cursor uint64) (next uint64, err 
 	}
 	for _, r := range s.readStored(ctx, queries) {
 		if r.Err == nil && r.Change.Version > 0 {
-			s.top.note(&s.stats, r.Change)
+			s.ranks.add(&s.stats, r.Change)
 		}
 	}
 	return next, nil

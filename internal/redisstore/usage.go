@@ -15,35 +15,35 @@ import (
 )
 
 const (
-	// usageWeighed is how many topics of a site are weighed: those with the highest
+	// maxWeighedTopics is how many topics of a site are weighed: those with the highest
 	// counts, and as many of the rest, at random, for all of it.
-	usageWeighed = 500
+	maxWeighedTopics = 500
 	// Bytes of a topic and of a contribution where Redis does not tell, and of a topic's
 	// entries in directory and leaderboard.
-	topicBytes, contributionBytes, entryBytes = 400, 12, 300
+	topicBytes, contributionBytes, projectionBytes = 400, 12, 300
 )
 
 // Usage implements [tally.Ledger]: it reads the counts of all topics, some microseconds
 // of Redis each, and estimates what they take from some of each site. The journals are
 // not in it: they end by themselves.
 func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
-	sites := map[string]*survey{}
+	sites := map[string]*siteSurvey{}
 	err := s.scanTopics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
 		states, err := s.states(ctx, topics)
 		if err != nil {
 			return err
 		}
-		sized, err := s.sized(ctx, states)
+		sized, err := s.topicSizes(ctx, states)
 		if err != nil {
 			return err
 		}
 		for _, t := range sized {
 			site := sites[t.topic.Site()]
 			if site == nil {
-				site = &survey{}
+				site = &siteSurvey{}
 				sites[t.topic.Site()] = site
 			}
-			site.note(t)
+			site.add(t)
 		}
 		return nil
 	})
@@ -53,11 +53,11 @@ func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
 	var usage []tally.SiteUsage
 	for _, name := range slices.Sorted(maps.Keys(sites)) {
 		site := sites[name]
-		highest, err := s.weigh(ctx, site.highest)
+		highest, err := s.memoryUsage(ctx, site.highest)
 		if err != nil {
 			return nil, err
 		}
-		others, err := s.weigh(ctx, site.others)
+		others, err := s.memoryUsage(ctx, site.others)
 		if err != nil {
 			return nil, err
 		}
@@ -71,14 +71,14 @@ func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
 	return usage, nil
 }
 
-// sized is a topic and how many contributions it has.
-type sized struct {
+// topicSize is a topic and how many contributions it has.
+type topicSize struct {
 	topic         tally.Topic
 	contributions int64
 }
 
-// sized counts the contributions of the topics that are there.
-func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, err error) {
+// topicSizes counts the contributions of the topics that are there.
+func (s *Store) topicSizes(ctx context.Context, states []tally.State) (all []topicSize, err error) {
 	var requests []redistopology.Request
 	var which []int // of all, whose members are counted
 	for _, state := range states {
@@ -90,9 +90,9 @@ func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, e
 			requests = append(requests, redistopology.Request{Key: s.names.count(state.Topic), Commands: []redis.Cmder{many}})
 			which = append(which, len(all))
 		}
-		all = append(all, sized{state.Topic, state.Count - state.Seed - state.Adjustment})
+		all = append(all, topicSize{state.Topic, state.Count - state.Seed - state.Adjustment})
 	}
-	s.sendWithin(ctx, requests)
+	s.sendBounded(ctx, requests)
 	for i, r := range requests {
 		t := &all[which[i]]
 		if t.contributions, err = r.Commands[0].(*redis.IntCmd).Result(); err != nil {
@@ -102,35 +102,35 @@ func (s *Store) sized(ctx context.Context, states []tally.State) (all []sized, e
 	return all, nil
 }
 
-// survey is what is known of a site's topics.
-type survey struct {
+// siteSurvey is what is known of a site's topics.
+type siteSurvey struct {
 	topics        int
 	contributions int64
-	highest       []sized // those with most contributions, the most first
-	others        []sized // some of the rest
+	highest       []topicSize // those with most contributions, the most first
+	others        []topicSize // some of the rest
 }
 
-func (v *survey) note(t sized) {
+func (v *siteSurvey) add(t topicSize) {
 	v.topics++
 	v.contributions += t.contributions
-	at, _ := slices.BinarySearchFunc(v.highest, t, func(a, b sized) int { return cmp.Compare(b.contributions, a.contributions) })
-	if at < usageWeighed {
-		if v.highest = slices.Insert(v.highest, at, t); len(v.highest) <= usageWeighed {
+	at, _ := slices.BinarySearchFunc(v.highest, t, func(a, b topicSize) int { return cmp.Compare(b.contributions, a.contributions) })
+	if at < maxWeighedTopics {
+		if v.highest = slices.Insert(v.highest, at, t); len(v.highest) <= maxWeighedTopics {
 			return
 		}
-		t = v.highest[usageWeighed]
-		v.highest = v.highest[:usageWeighed]
+		t = v.highest[maxWeighedTopics]
+		v.highest = v.highest[:maxWeighedTopics]
 	}
 	// Each of the rest is among the others with the same chance (Vitter's algorithm R).
-	if len(v.others) < usageWeighed {
+	if len(v.others) < maxWeighedTopics {
 		v.others = append(v.others, t)
-	} else if i := rand.IntN(v.topics - len(v.highest)); i < usageWeighed {
+	} else if i := rand.IntN(v.topics - len(v.highest)); i < maxWeighedTopics {
 		v.others[i] = t
 	}
 }
 
-// weigh has Redis say how much memory the topics take.
-func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err error) {
+// memoryUsage has Redis say how much memory the topics take.
+func (s *Store) memoryUsage(ctx context.Context, topics []topicSize) (bytes int64, err error) {
 	requests := make([]redistopology.Request, len(topics))
 	for i, t := range topics {
 		count, members := s.names.count(t.topic), s.names.members(t.topic)
@@ -138,7 +138,7 @@ func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err err
 			redis.NewIntCmd(ctx, "memory", "usage", count), redis.NewIntCmd(ctx, "memory", "usage", members),
 		}}
 	}
-	s.sendWithin(ctx, requests)
+	s.sendBounded(ctx, requests)
 	if err := ctx.Err(); err != nil {
 		return 0, tally.Unavailable(err)
 	}
@@ -150,7 +150,7 @@ func (s *Store) weigh(ctx context.Context, topics []sized) (bytes int64, err err
 		if told == 0 {
 			told = topicBytes + contributionBytes*t.contributions
 		}
-		bytes += told + entryBytes
+		bytes += told + projectionBytes
 	}
 	return bytes, nil
 }
