@@ -52,20 +52,20 @@ var (
 	checkScript   = newUnboundedScript("check")
 
 	editScript           = newScript("edit")
-	withdrawScript       = newScript("take")
-	withdrawAmountScript = newScript("takeamount")
+	withdrawScript       = newScript("withdraw")
+	withdrawAmountScript = newScript("withdrawamount")
 	restoreScript        = newScript("restore")
 	restoreAmountScript  = newScript("restoreamount")
 	walkScript           = newUnboundedScript("walk")
 	walkAmountScript     = newUnboundedScript("walkamount")
 	directoryScript      = newUnboundedScript("directory")
-	eraseScript          = newScript("forget")
+	eraseScript          = newScript("erase")
 
 	markScript      = newScript("mark")
 	ruleScript      = newScript("rule")
-	settingsScript  = newScript("register")
+	settingsScript  = newScript("settings")
 	auditScript     = newScript("audit")
-	heartbeatScript = newScript("pulse")
+	heartbeatScript = newScript("heartbeat")
 )
 
 // otherMarkReply begins the reply of a script if the topic has another mark, which

@@ -1,18 +1,16 @@
--- Appends an entry to the audit log, once however often it arrives.
+-- Appends an entry to the audit log. Repeating it is harmless.
 --
 -- KEYS[1]  stream
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  what names this entry alone
--- ARGV[3]  when it was, microseconds since the Unix epoch; 0: now
+-- ARGV[2]  unique id of the entry
+-- ARGV[3]  time of the entry, microseconds since the Unix epoch; 0: now
 -- ARGV[4…] actor, action, target, detail
 --
--- Returns '0'. Too late: -1.
+-- Returns '0'. Deadline passed: -1.
 
-local RECENT = 64 -- entries among which one that arrives again is looked for
+local RECENT = 64 -- entries that are searched for the id
 
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-if now > tonumber(ARGV[1]) then return '-1' end
+-- include deadline
 local recent = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', RECENT)
 for i = 1, #recent do
   local fields = recent[i][2]

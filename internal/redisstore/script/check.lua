@@ -1,12 +1,11 @@
--- Tries every command that the other scripts use, on keys of its own, and leaves
--- nothing behind.
+-- Tries every command that the other scripts use, on keys of its own that it removes.
 --
 -- KEYS[1]  a hash that does not exist
 -- KEYS[2]  a sorted set that does not exist
 -- KEYS[3]  a key that does not exist
--- ARGV[1…] channels to publish on; nobody listens for this message
+-- ARGV[1…] channels to publish on; the message has no effect
 --
--- Returns a text for each command that was refused: the command, why.
+-- Returns a text for each command that was refused: the command and the reason.
 
 local refused = {}
 local function try(name, ...)

@@ -1,8 +1,8 @@
--- Brings a site's directory up to date; ignores what is older than it knows.
+-- Updates a site's directory; ignores versions that are not newer.
 --
 -- KEYS[1]  sorted set: metric/key by version
--- ARGV[1…] metric/key, version of each topic, at most 200; the version is negative
---          where the topic ended then
+-- ARGV[1…] metric/key, version of each topic, at most 200; the version is negative if the
+--          topic was deleted then
 --
 -- Returns '0'.
 

@@ -1,58 +1,54 @@
--- Carries out what an owner does to a topic as a whole.
+-- Edits a topic.
 --
 -- KEYS[1]  hash, as in apply.lua
--- KEYS[2…] for what drops contributions: members, the version at which the topic ended,
---          and its journals
+-- KEYS[2…] for reset and delete: members, the version at which the topic was deleted, and
+--          its journals
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  what: seed, adjustment, count, base, reset, delete
+-- ARGV[2]  kind: seed, adjustment, count, base, reset, delete
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  value
 -- ARGV[6]  version that the topic must have; 0: any
--- ARGV[7]  mark of the merge whose step this is, or empty
+-- ARGV[7]  mark of the merge that this is a step of, or empty
 --
--- Returns a text: count, version and six numbers between commas: 1 where it changed,
--- else 0; count, version, seed and adjustment before; seed and adjustment after. Then,
--- where the publication failed, why. Too late: -1.
--- Frozen: -2 and the mark.
+-- Returns a text: count, version and seven numbers between commas: 1 if it changed,
+-- else 0; count, version, seed and adjustment before; seed and adjustment after. Then, if
+-- the publication failed, the reason. Deadline passed: -1. Frozen: -2 and the mark.
 
--- include begin
+-- include deadline
 local mark = ARGV[7]
 -- include topic
-local what, value, depth, least = ARGV[2], tonumber(ARGV[5]), stored, 0
-local drops, meant = what == 'reset' or what == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
-local changed, ended = false, string.format('%.0f', math.max(version + 1, now)) -- its version, where it ends
-if meant and drops and version > 0 then
--- include rights
-  redis.call('UNLINK', KEYS[3]) -- there is none yet: as part/rights.lua
-  if what == 'delete' then redis.call('SET', KEYS[3], ended, 'PX', 3600000) end -- see part/place.lua
+local kind, value, depth, least = ARGV[2], tonumber(ARGV[5]), stored, 0
+local drops, expected = kind == 'reset' or kind == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
+local changed, ended = false, string.format('%.0f', math.max(version + 1, now)) -- the version if deleted
+if expected and drops and version > 0 then
+-- include check_rights
+  redis.call('UNLINK', KEYS[3]) -- checks the right: the key does not exist
+  if kind == 'delete' then redis.call('SET', KEYS[3], ended, 'PX', 3600000) end -- see part/restore_begin.lua
   redis.call('UNLINK', KEYS[2], unpack(KEYS, 4))
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
-  changed = what == 'delete' or count ~= 0 or seed ~= 0 or adjustment ~= 0
+  changed = kind == 'delete' or count ~= 0 or seed ~= 0 or adjustment ~= 0
   seed, adjustment, contributed, depth = 0, 0, 0, stored
-elseif meant and not drops then
+elseif expected and not drops then
   local seed0, adjustment0 = seed, adjustment
-  if what == 'seed' then
+  if kind == 'seed' then
     seed = value
-  elseif what == 'adjustment' then
+  elseif kind == 'adjustment' then
     adjustment = math.max(value, -seed - contributed)
-  elseif what == 'base' then
+  elseif kind == 'base' then
     adjustment = value - seed
   else
     adjustment = value - seed - contributed
   end
   changed = version == 0 or seed ~= seed0 or adjustment ~= adjustment0
 end
-if not changed then
-  return string.format('%.0f %.0f 0,', count, version) .. was .. string.format(',%.0f,%.0f', seed, adjustment)
-end
+-- include unchanged
 count = seed + adjustment + contributed
-if what == 'delete' then
+if kind == 'delete' then
   redis.call('UNLINK', KEYS[1])
-  local said = redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. '0,"version":' .. ended .. '}')
+  local n, v, channel, head = '0', ended, ARGV[3], ARGV[4]
   local reply = '0 ' .. ended .. ' 1,' .. was .. ',0,0'
-  if type(said) == 'table' and said.err then return reply .. ' ' .. said.err end
-  return reply
+-- include reply
 end
 
 -- include publish

@@ -1,15 +1,15 @@
 -- Replaces the mark of a topic, which need not exist.
 --
--- KEYS[1]  hash, as in apply.lua: e the mark. One that begins with ! freezes the topic:
---          scripts that change contributions or numbers answer -2 and the mark, except
---          to the merge that set it. Another admits contributions of the same mark only.
+-- KEYS[1]  hash, as in apply.lua: e the mark. A mark that begins with ! freezes the topic:
+--          scripts that change it answer -2 and the mark, except to the merge that set
+--          it. Any other mark admits only contributions with the same mark.
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  mark that is expected; empty: none
--- ARGV[3]  mark to set; empty: none
+-- ARGV[2]  expected mark; empty: none
+-- ARGV[3]  new mark; empty: none
 --
--- Returns '=' and the mark that the topic has then. Too late: -1.
+-- Returns '=' and the mark afterwards. Deadline passed: -1.
 
--- include begin
+-- include deadline
 local mark = redis.call('HGET', KEYS[1], 'e') or ''
 if mark == ARGV[2] and mark ~= ARGV[3] then
   mark = ARGV[3]

@@ -2,39 +2,39 @@
 --
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
--- KEYS[3]  the version at which the topic ended
--- KEYS[4…] where the portion takes the place of what is stored, all journals
+-- KEYS[3]  the version at which the topic was deleted
+-- KEYS[4…] if the portion replaces what is stored, all journals
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
--- ARGV[5]  writes of the digit 3, see part/find.lua
--- ARGV[6]  first where the portion takes the place of what is stored, else merge
--- ARGV[7]  version; 0: as of now
+-- ARGV[5]  writes with the digit 3, see part/decide.lua
+-- ARGV[6]  first if the portion replaces what is stored, else merge
+-- ARGV[7]  version; 0: the next
 -- ARGV[8]  seed
 -- ARGV[9]  adjustment
--- ARGV[10] what contributions add in all, for the last portion; else empty
--- ARGV[11] mark of the merge whose step this is, or empty
+-- ARGV[10] sum of all contributions, for the last portion; else empty
+-- ARGV[11] mark of the merge that this is a step of, or empty
 --
 -- Returns what edit.lua returns.
 
--- include begin
+-- include deadline
 local mark = ARGV[11]
 -- include topic
 local writes = ARGV[5]
 if ARGV[2] ~= '0' then
-  -- Members of a window that ended are not of this one.
+  -- The members of a window that ended are not members of the current one.
   local window = ARGV[2] * 1000 -- microseconds
   if ARGV[7] ~= '0' and math.floor(ARGV[7] / window) < math.floor(now / window) then writes = '' end
 end
--- include place
+-- include restore_begin
 
 local journal = false
 count = contributed
--- include find
+-- include decide
 if ARGV[2] ~= '0' then
   count = contributed
   if ARGV[10] ~= '' then count = math.max(count, tonumber(ARGV[10])) end
 end
--- include keep
--- include placed
+-- include store
+-- include restore_end

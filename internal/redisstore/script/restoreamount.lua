@@ -1,17 +1,17 @@
--- restore.lua for members that contribute amounts; of two the greater holds.
+-- restore.lua for members that contribute amounts: the greater of two amounts wins.
 --
--- KEYS and ARGV as there, ARGV[5] writes, see part/amounts_find.lua.
+-- KEYS and ARGV as there, ARGV[5] writes, see part/decide_amounts.lua.
 --
 -- Returns what edit.lua returns.
 
--- include begin
+-- include deadline
 local mark = ARGV[11]
 -- include topic
 local writes = ARGV[5]
--- include place
+-- include restore_begin
 
 local journal, greatest, depth = false, true, stored
 count = contributed
--- include amounts_find
--- include amounts_keep
--- include placed
+-- include decide_amounts
+-- include store_amounts
+-- include restore_end

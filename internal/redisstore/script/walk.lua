@@ -1,13 +1,13 @@
--- Reads a topic and some of its members, in the order of their paths: whatever is
--- divided meanwhile, each member is met once.
+-- Reads a topic and some of its members, in the order of their paths: each member is read
+-- once, though buckets are divided meanwhile.
 --
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
--- ARGV[1]  the path of six digits from which on, as a number
--- ARGV[2]  how many bytes of members are enough
+-- ARGV[1]  the first path of six digits, as a number
+-- ARGV[2]  how many bytes of members to read, about
 --
--- Returns count, version, seed, adjustment, the path that comes next as a number, which
--- is behind the last one at the end, and buckets, of which the first may begin before.
+-- Returns count, version, seed, adjustment, the next path as a number (16^6 at the end),
+-- and buckets, of which the first may have members before ARGV[1].
 
 local END = 16777216 -- 16 to the sixth
 

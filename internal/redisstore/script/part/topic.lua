@@ -1,7 +1,7 @@
--- Reads a topic. Ends the script for a frozen one, see mark.lua, and for a step of a merge
--- that has not frozen it. It wants mark, that of the merge, or ''. It gives state, count,
--- version, stored (the depth), seed, adjustment, contributed (the sum of contributions),
--- and was, these numbers as text.
+-- Reads a topic. Ends the script if the topic is frozen (see mark.lua), and for a step of
+-- a merge if that merge has not frozen it. Needs mark, that of the merge, or ''. Sets
+-- state, count, version, stored (the depth), seed, adjustment, contributed (the sum of
+-- contributions), and was, the numbers as text.
 
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e')
 local frozen = state[7] and string.byte(state[7]) == 33

@@ -1,4 +1,5 @@
--- Ends the script when it is too late. Gives now, microseconds of this server's clock.
+-- Ends the script if its deadline has passed. Sets now, microseconds of this server's
+-- clock.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -1,8 +1,8 @@
--- Writes what find.lua decided on. It wants ARGV[2], the window in milliseconds, 0
--- where members stay, and now.
+-- Stores what decide.lua decided. Needs ARGV[2], the window in milliseconds, 0 if members
+-- stay, and now.
 
--- Write the buckets that changed; those that hold too many give way to their children.
-local fields, gone, divide = {}, {}, nil
+-- Write the buckets that changed; divide those that are too large into their children.
+local fields, removed, divide = {}, {}, nil
 for path in pairs(dirty) do
   local bucket = buckets[path]
   if #bucket > MOST and #path < DEEPEST then
@@ -15,7 +15,7 @@ for path in pairs(dirty) do
         local part = parts[digit]
         part[#part + 1] = sub(bucket, at, at + 7)
       end
-      gone[#gone + 1] = path
+      removed[#removed + 1] = path
       depth = math.max(depth, #path + 1)
       for digit = 0, 15 do
         local child, members = path .. string.format('%x', digit), table.concat(parts[digit])
@@ -29,24 +29,24 @@ for path in pairs(dirty) do
     end
     divide(path, bucket)
   elseif bucket == '' and path == '' then
-    gone[1] = path -- the last member went, and the key with it
+    removed[1] = path -- the last member: Redis removes the key too
   else
     fields[#fields + 1] = path
     fields[#fields + 1] = bucket
   end
 end
-if gone[1] then
--- include rights
+if removed[1] then
+-- include check_rights
 end
-local ends -- of the window, where it begins
+local ends -- of the window, if it begins
 if fresh and ARGV[2] ~= '0' then
-  -- A key is gone when the clock is past its time, hence the last millisecond.
+  -- A key is removed when the clock is past its time, hence the last millisecond.
   local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
   ends = string.format('%.0f', clock - clock % window + window - 1)
-  redis.call('PEXPIREAT', KEYS[2], ends) -- there is no key yet: only a missing right shows
+  redis.call('PEXPIREAT', KEYS[2], ends) -- checks the right: there is no key yet
 end
 for from = 1, #fields, CHUNK do
   redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
 end
-for i = 1, #gone do redis.call('HDEL', KEYS[2], gone[i]) end
+for i = 1, #removed do redis.call('HDEL', KEYS[2], removed[i]) end
 if ends then redis.call('PEXPIREAT', KEYS[2], ends) end

@@ -1,12 +1,12 @@
--- Forgets traces that are in the journal still. Doing it again is harmless.
+-- Erases journal entries that are still there. Repeating it is harmless.
 --
 -- KEYS[1]  journal
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  place of each in the journal, 4 bytes, and the trace, 16
+-- ARGV[2]  place of each entry in the journal, 4 bytes, and the entry, 16
 --
--- Returns '0'. Too late: -1.
+-- Returns '0'. Deadline passed: -1.
 
--- include begin
+-- include deadline
 for at = 1, #ARGV[2], 20 do
   local a, b, c, d = string.byte(ARGV[2], at, at + 3)
   local place = ((a * 256 + b) * 256 + c) * 256 + d

@@ -1,12 +1,12 @@
 -- Decides on writes to members that contribute 0 or 1: reads the bucket of each and
--- carries the writes out in memory.
+-- applies the writes in memory.
 --
--- It wants KEYS[2], writes, count, version, stored (the depth), and journal (whether
--- traces are kept); a write has 19 bytes: a digit (1: contributes, 2: may create the
--- topic, added), the member's 8 bytes, its source in 4, its first 6 hex digits.
--- It gives results (a digit a write: 0 unchanged, 1 changed, 2 changed and brought
--- the topic into being, 3 left out because it would have), changed, count, which is
--- never below 0, raised, by how much it would have been, traces, and what keep.lua wants.
+-- Needs KEYS[2], writes, count, version, stored (the depth), and journal (whether entries
+-- are kept). A write has 19 bytes: a digit (sum of 1: contributes, 2: may create the
+-- topic), the member's 8 bytes, its source in 4, its first 6 hex digits.
+-- Sets results (a digit a write: 0 unchanged, 1 changed, 2 changed and created the topic,
+-- 3 left out because it would have created the topic), changed, count (never below 0),
+-- raised (by how much it would have been below 0), entries, and what store.lua needs.
 
 local MOST, DEEPEST, CHUNK = 1024, 6, 500 -- bytes of a bucket; digits of a path; fields a call
 local sub, byte, find = string.sub, string.byte, string.find
@@ -57,7 +57,7 @@ if fresh then
   depth = 0
 end
 
-local results, dirty, traces = {}, {}, {}
+local results, dirty, entries = {}, {}, {}
 local exists, changed, raised = version > 0, false, 0
 for i = 1, total do
   local at, path = i * 19 - 18, homes[i] or ''
@@ -71,7 +71,7 @@ for i = 1, total do
         result = exists and '1' or '2'
         exists, changed, count = true, true, count + 1
         buckets[path], dirty[path] = bucket .. member, true
-        if journal then traces[#traces + 1] = sub(writes, at + 1, at + 12) end
+        if journal then entries[#entries + 1] = sub(writes, at + 1, at + 12) end
       else
         result = '3'
       end

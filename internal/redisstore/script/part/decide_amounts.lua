@@ -1,6 +1,6 @@
--- find.lua for members that contribute amounts. A write has 16 bytes: a digit (2: may
--- create the topic, 0: may not), the member's 8 bytes, its source in 4, its amount in
--- 3, the highest first. Where greatest is set, no amount becomes less.
+-- decide.lua for members that contribute amounts. A write has 16 bytes: a digit (2: may
+-- create the topic, 0: may not), the member's 8 bytes, its source in 4, its amount in 3,
+-- big-endian. If greatest is set, no amount becomes smaller.
 
 local CHUNK = 500 -- fields a call
 local amounts, members = {}, {}
@@ -20,7 +20,7 @@ for from = 1, #members, CHUNK do
   end
 end
 
-local results, dirty, changed, traces = {}, {}, false, {}
+local results, dirty, changed, entries = {}, {}, false, {}
 local exists, raised = version > 0, 0
 for at = 1, #writes, 16 do
   local member = string.sub(writes, at + 1, at + 8)
@@ -34,7 +34,7 @@ for at = 1, #writes, 16 do
       exists, changed, count = true, true, count + amount - before
       if count < 0 then count, raised = 0, raised - count end
       amounts[member], dirty[member] = amount, true
-      if journal and amount > before then traces[#traces + 1] = string.sub(writes, at + 1, at + 12) end
+      if journal and amount > before then entries[#entries + 1] = string.sub(writes, at + 1, at + 12) end
     else
       result = '3'
     end

@@ -1,20 +1,20 @@
--- keep.lua for what amounts_find.lua decided on.
+-- store.lua for what decide_amounts.lua decided.
 
-local fields, gone = {}, {}
+local fields, removed = {}, {}
 for member in pairs(dirty) do
   if amounts[member] == 0 then
-    gone[#gone + 1] = member
+    removed[#removed + 1] = member
   else
     fields[#fields + 1] = member
     fields[#fields + 1] = string.format('%.0f', amounts[member])
   end
 end
-if gone[1] then
--- include rights
+if removed[1] then
+-- include check_rights
 end
 for from = 1, #fields, CHUNK do
   redis.call('HSET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
 end
-for from = 1, #gone, CHUNK do
-  redis.call('HDEL', KEYS[2], unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
+for from = 1, #removed, CHUNK do
+  redis.call('HDEL', KEYS[2], unpack(removed, from, math.min(from + CHUNK - 1, #removed)))
 end
