@@ -4,7 +4,7 @@ import (
 	"errors"
 )
 
-// smoke are sizes at which nothing is measured and everything is tried.
+// smoke has sizes that try every case without measuring anything.
 var smoke = map[string][]string{
 	"fanout":    {"--viewers", "200", "--duration", "1s", "--runs", "1"},
 	"memory":    {"--viewers", "200", "--idle", "1s", "--settle", "1s", "--likes", "2000", "--topics", "100"},
@@ -18,10 +18,10 @@ var smoke = map[string][]string{
 }
 
 type allCase struct {
-	Smoke bool `help:"Small and short: tries all cases and measures nothing worth keeping."`
+	Smoke bool `help:"Small and short: tries all cases; the figures mean nothing."`
 }
 
-// Run runs all cases, each as if it were called alone.
+// Run runs all cases, each as its own command line.
 func (c *allCase) Run(s *session) error {
 	var errs []error
 	for _, name := range order {

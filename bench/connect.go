@@ -11,37 +11,37 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// quiet is how long a server's CPU time must stand still until it counts as done
-// with those that left.
+// quiet is the time without use of CPU after which a server has finished with the viewers
+// that left.
 const quiet = 300 * time.Millisecond
 
 type connectCase struct {
-	Viewers   int      `help:"Viewers that come, leave at once, and come back." default:"18000"`
+	Viewers   int      `help:"Viewers that connect, disconnect at once, and reconnect." default:"18000"`
 	Runs      int      `help:"Rounds; in each, every server runs once." default:"3"`
 	Transport string   `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
-	Peers     []string `help:"Only these (by name, comma-separated)."`
+	Peers     []string `help:"Only these peers (names, comma-separated)."`
 }
 
-// connected is what it cost to let viewers in.
+// connected is the cost of connecting viewers.
 type connected struct {
 	Peer                string
 	Transport           load.Transport
 	Viewers             int
-	CPU                 float64 // µs of server and Redis a connection, each with its snapshot
-	Seconds, BackWithin float64 // until all were served, the first time and after all left
-	LeaveCPU            float64 // µs of the server a viewer that left
+	CPU                 float64 // µs of server and Redis for a connection with its snapshot
+	Seconds, BackWithin float64 // until all had their snapshot, at first and after reconnecting
+	LeaveCPU            float64 // µs of the server for a viewer that left
 }
 
-// Run measures what connections cost to make.
+// Run measures the cost of connections.
 func (c *connectCase) Run(s *session) error {
-	// Not the floor: it learns of viewers that left when it writes to them.
-	peers, err := pick([]*peer.Peer{
+	// Without the floor, which detects a closed connection only by writing to it.
+	peers, err := selectPeers([]*peer.Peer{
 		peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
 	}, c.Peers)
 	if err != nil {
 		return err
 	}
-	return s.measured("connect", fmt.Sprintf("CPU a connection, %d viewers that come at once, %d runs", c.Viewers, c.Runs), func() error {
+	return s.runCase("connect", fmt.Sprintf("CPU a connection, %d viewers that connect at once, %d runs", c.Viewers, c.Runs), func() error {
 		cpu, first, back := figures{}, figures{}, figures{}
 		for round := range c.Runs {
 			for _, t := range transports(c.Transport) {
@@ -49,8 +49,8 @@ func (c *connectCase) Run(s *session) error {
 					if !p.Serves(t) || s.ctx.Err() != nil {
 						continue
 					}
-					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
-					s.with(p, func(server *peer.Server) error {
+					s.progressf("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
+					s.withServer(p, func(server *peer.Server) error {
 						m, err := c.measure(s, server, t)
 						if err != nil {
 							return err
@@ -64,7 +64,7 @@ func (c *connectCase) Run(s *session) error {
 				}
 			}
 		}
-		table := s.report.Table("server", "transport", "µs a connection (min / median / max)", "all served, s", "all back after leaving, s")
+		table := s.report.Table("server", "transport", "µs a connection (min / median / max)", "all connected, s", "all reconnected, s")
 		var bars []report.Bar
 		for _, t := range transports(c.Transport) {
 			for _, p := range peers {
@@ -91,11 +91,11 @@ func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport)
 		return m, err
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
-	last, err := likers.One(0) // there is something to show
+	last, err := likers.One(0) // so that there is a count to show
 	if err != nil {
 		return m, err
 	}
-	audience, err := load.NewAudience(load.Plan{Door: server.Door(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
+	audience, err := load.NewAudience(load.Plan{Endpoint: server.Endpoint(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
 	if err != nil {
 		return m, err
 	}
@@ -105,7 +105,7 @@ func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport)
 		if err != nil {
 			return 0, 0, err
 		}
-		ctx, cancel := s.within(enterWithin)
+		ctx, cancel := s.timeout(enterWithin)
 		defer cancel()
 		began := time.Now()
 		if err := audience.Open(ctx); err != nil {
@@ -123,8 +123,8 @@ func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport)
 	if err != nil {
 		return m, err
 	}
-	// All come back while the server still takes leave of them: that is what a
-	// network that comes back does.
+	// All viewers reconnect while the server still closes their old connections, as after
+	// a network failure.
 	if err := audience.Leave(s.ctx); err != nil {
 		return m, err
 	}
@@ -141,12 +141,12 @@ func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport)
 	}
 	m.LeaveCPU = micros(after.Sub(before).Server)/float64(c.Viewers) - back
 	if server.Peer.Name == peer.CentrifugeDefault().Name || server.Peer.Name == peer.CentrifugeBest().Name {
-		// It has no snapshot to show: what it shows is the next change.
+		// It has no snapshot: viewers see the next change.
 		if last, err = likers.One(0); err != nil {
 			return m, err
 		}
 	}
-	ctx, cancel := s.within(settleWithin)
+	ctx, cancel := s.timeout(settleWithin)
 	defer cancel()
 	if err := audience.Await(ctx, []int64{last.Final()}); err != nil {
 		return m, err
@@ -158,9 +158,9 @@ func (c *connectCase) measure(s *session, server *peer.Server, t load.Transport)
 	return m, got.Check(1)
 }
 
-// untilQuiet waits until the server has nothing left to do.
+// untilQuiet waits until the server is idle.
 func (s *session) untilQuiet(server *peer.Server) error {
-	ctx, cancel := s.within(settleWithin)
+	ctx, cancel := s.timeout(settleWithin)
 	defer cancel()
 	before, err := server.CPU()
 	for err == nil {
@@ -171,7 +171,7 @@ func (s *session) untilQuiet(server *peer.Server) error {
 		if now, err = server.CPU(); err != nil {
 			return err
 		}
-		// A tick of 10 ms in 300 is the rest of a server that does nothing.
+		// An idle server may still use one tick of 10 ms in 300.
 		if now.Server-before.Server <= 10*time.Millisecond || ctx.Err() != nil {
 			return nil
 		}

@@ -13,62 +13,62 @@ import (
 	"github.com/tallycast/tallycast/bench/peer"
 )
 
-// enterWithin is how long all viewers may take to be let in.
+// enterWithin is the time for all viewers to connect.
 const enterWithin = 3 * time.Minute
 
-// settleWithin is how long the last number may take to everybody; far above what
-// is promised, so that who misses it then misses it for good.
+// settleWithin is the time for the last number to reach all viewers: far longer than
+// promised, so that a viewer without it has lost it.
 const settleWithin = 10 * time.Second
 
-// leastShare is how many % of the changes each viewer must get, beside the last one:
-// a value that a newer one replaces may be left out, which happens where the machine
-// pauses, and a server that left out many would do another work than the others.
+// leastShare is the percentage of changes that each viewer must receive, beside the last
+// one. A server may skip a value that a newer one replaces, which happens if the machine
+// pauses; a server that skipped many would do less work than the others.
 const leastShare = 90
 
-// delivery says how changes are delivered to viewers.
+// delivery describes a measurement of deliveries.
 type delivery struct {
 	Viewers   int
-	Topics    int // that change in turn
-	PerViewer int // how many of them a viewer watches
+	Topics    int // changed in turn
+	PerViewer int // topics that a viewer watches
 	Rate      float64
 	Duration  time.Duration
-	// Settle is how long to wait before memory is read, for what is passing to be
-	// given back; 0 where memory is of no interest.
+	// Settle is the time before memory is read, so that garbage is returned; 0 if memory is
+	// not measured.
 	Settle time.Duration
 }
 
-// delivered is what it cost.
+// delivered is the result of a delivery.
 type delivered struct {
 	delivery
 	Peer      string
 	Transport load.Transport
 	Changes   int
 	Frames    int64
-	// PerDelivery is the CPU time of server and Redis for a frame that a viewer got, in µs.
+	// PerDelivery is the CPU time of server and Redis for one received frame, in µs.
 	PerDelivery float64
-	// Few are the frames of the same changes where every topic is watched by one viewer,
-	// FewCPU what those took of server and Redis; 0 where that was not measured.
+	// Few is the number of frames of the same changes with one viewer of each topic, FewCPU
+	// the CPU time of server and Redis for them; 0 if not measured.
 	Few    int64
 	FewCPU time.Duration
-	// Further is what each further delivery of a change takes, in µs: what a change takes
-	// by itself, watched as it is, is in both and falls out.
+	// Further is the CPU time of each further delivery of a change, in µs. The cost of the
+	// change itself is in both measurements and cancels out.
 	Further         float64
-	RSSBefore, RSS  int64 // bytes, before the viewers came and after all was delivered
+	RSSBefore, RSS  int64 // bytes, before the viewers connected and after all deliveries
 	PSSBefore, PSS  int64
-	Enter           time.Duration // until all viewers were let in
+	Enter           time.Duration // until all viewers were connected
 	ServerCPU       time.Duration
 	RedisCPU        time.Duration
 	FewestPerViewer int
 }
 
-// MemoryPerViewer is in bytes.
+// MemoryPerViewer returns the resident memory of a viewer in bytes.
 func (d delivered) MemoryPerViewer() float64 { return float64(d.RSS-d.RSSBefore) / float64(d.Viewers) }
 
-// loopRate is how many changes a second one loop of likers can send.
+// loopRate is the number of changes a second that one loop of likers can send.
 const loopRate = 1000
 
-// loops returns how many loops change topics at a rate: as few as can, each with
-// the same number of topics for itself.
+// loops returns the smallest number of loops that can change the topics at the rate, each
+// loop with the same number of topics.
 func (d delivery) loops() int {
 	for n := int(math.Ceil(d.Rate / loopRate)); n < d.Topics; n++ {
 		if d.Topics%n == 0 {
@@ -85,7 +85,7 @@ type pacer struct {
 	topics int
 	gap    time.Duration // between two changes of one loop
 	next   int
-	finals []int64 // what each topic came to
+	finals []int64 // the last count of each topic
 }
 
 func newPacer(likers *load.Likers, loops, topics int, rate float64) *pacer {
@@ -96,8 +96,8 @@ func newPacer(likers *load.Likers, loops, topics int, rate float64) *pacer {
 	}
 }
 
-// run makes n changes, as near to it as loops divide it. Two changes of a loop are
-// never nearer than the gap: one that is late delays those after it.
+// run makes about n changes, the same number in each loop. Two changes of a loop are at
+// least the gap apart: a late change delays the following ones.
 func (p *pacer) run(s *session, n int) error {
 	each := max(n/p.loops, 1)
 	loops, ctx := errgroup.WithContext(s.ctx)
@@ -127,8 +127,8 @@ func (p *pacer) run(s *session, n int) error {
 	return err
 }
 
-// deliver measures what deliveries cost a server that was just started. few also
-// measures, before, what the changes cost where each topic has one viewer.
+// deliver measures the cost of deliveries on a server that was just started. With few it
+// first measures the same changes with one viewer of each topic.
 func (s *session) deliver(server *peer.Server, transport load.Transport, d delivery, few bool) (out delivered, err error) {
 	out = delivered{delivery: d, Peer: server.Peer.Name, Transport: transport}
 	likers, err := server.Likers(load.Concurrency{Loops: d.loops()})
@@ -140,7 +140,7 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	out.Changes = max(int(d.Rate*d.Duration.Seconds()), d.Topics)
 	out.Changes -= out.Changes % d.Topics // each topic changes as often as the others
 
-	// Every topic exists, and what is done once is done, before anything is measured.
+	// Creates every topic and warms the server up.
 	warm := newPacer(likers, d.loops(), d.Topics, loopRate)
 	if err := warm.run(s, max(d.Topics, 20)); err != nil {
 		return out, err
@@ -151,7 +151,7 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 		one.Viewers, one.Settle = max(d.Topics/d.PerViewer, 1), 0
 		w, err := s.watch(server, transport, one, pace, out.Changes)
 		if err != nil {
-			return out, fmt.Errorf("with a viewer a topic: %w", err)
+			return out, fmt.Errorf("with one viewer of each topic: %w", err)
 		}
 		out.Few, out.FewCPU = w.frames, w.cost.Server+w.cost.Redis
 	}
@@ -177,24 +177,24 @@ func (s *session) deliver(server *peer.Server, transport load.Transport, d deliv
 	return out, errors.Join(missed, s.report.Record(out))
 }
 
-// watched is what changes cost while viewers watch.
+// watched is the cost of changes while viewers watch.
 type watched struct {
-	enter  time.Duration // until all viewers were let in
+	enter  time.Duration // until all viewers were connected
 	cost   peer.CPU
 	frames int64
-	fewest int           // frames that a viewer got
-	usage  measure.Usage // while they watch, and nothing has changed for a while
+	fewest int           // frames of the viewer that received fewest
+	usage  measure.Usage // while they watch and nothing changes
 }
 
-// watch lets viewers in, measures changes, and lets the viewers go. Viewers that fell
-// short are an error beside the figures.
+// watch connects viewers, measures changes, and disconnects the viewers. If viewers miss
+// frames it returns an error beside the figures.
 func (s *session) watch(server *peer.Server, transport load.Transport, d delivery, pace *pacer, changes int) (w watched, err error) {
-	audience, err := load.NewAudience(load.Plan{Door: server.Door(transport), Viewers: d.Viewers, Topics: d.Topics, PerViewer: d.PerViewer})
+	audience, err := load.NewAudience(load.Plan{Endpoint: server.Endpoint(transport), Viewers: d.Viewers, Topics: d.Topics, PerViewer: d.PerViewer})
 	if err != nil {
 		return w, err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
-	ctx, cancel := s.within(enterWithin)
+	ctx, cancel := s.timeout(enterWithin)
 	defer cancel()
 	began := time.Now()
 	if err := audience.Open(ctx); err != nil {
@@ -202,11 +202,11 @@ func (s *session) watch(server *peer.Server, transport load.Transport, d deliver
 	}
 	w.enter = time.Since(began)
 	settle := func() error {
-		ctx, cancel := s.within(settleWithin)
+		ctx, cancel := s.timeout(settleWithin)
 		defer cancel()
 		return audience.Await(ctx, pace.finals)
 	}
-	// The first round of deliveries grows buffers and warms caches.
+	// The first deliveries grow buffers and warm caches.
 	if err := pace.run(s, max(d.Topics, int(d.Rate))); err != nil {
 		return w, err
 	}

@@ -9,28 +9,28 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// fanoutTarget is how much a delivery may cost, in write(2)s.
+// fanoutTarget is the limit of a delivery's cost, relative to write(2).
 const fanoutTarget = 1.25
 
 type fanoutCase struct {
-	Viewers   int           `help:"Viewers of the one topic." default:"5000"`
+	Viewers   int           `help:"Viewers of one topic." default:"5000"`
 	Rate      float64       `help:"Changes a second." default:"10"`
-	Duration  time.Duration `help:"How long each run measures." default:"10s"`
-	Runs      int           `help:"Rounds; in each, every server runs once." default:"5"`
+	Duration  time.Duration `help:"Time of each measurement." default:"10s"`
+	Runs      int           `help:"Rounds; every server runs once in each." default:"5"`
 	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
-	Peers     []string      `help:"Only these (by name, comma-separated)."`
+	Peers     []string      `help:"Only these peers (names, comma-separated)."`
 }
 
-// Run measures what a delivery costs.
+// Run measures the cost of a delivery.
 func (c *fanoutCase) Run(s *session) error {
-	peers, err := pick([]*peer.Peer{
+	peers, err := selectPeers([]*peer.Peer{
 		peer.Floor(), peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
 	}, c.Peers)
 	if err != nil {
 		return err
 	}
 	title := fmt.Sprintf("CPU a delivery, %d viewers of one topic, %g changes a second, %d runs", c.Viewers, c.Rate, c.Runs)
-	return s.measured("fanout", title, func() error {
+	return s.runCase("fanout", title, func() error {
 		cost := figures{}
 		for round := range c.Runs {
 			for _, t := range transports(c.Transport) {
@@ -38,12 +38,12 @@ func (c *fanoutCase) Run(s *session) error {
 					if !p.Serves(t) || s.ctx.Err() != nil {
 						continue
 					}
-					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
-					s.with(p, func(server *peer.Server) error {
+					s.progressf("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
+					s.withServer(p, func(server *peer.Server) error {
 						d, err := s.deliver(server, t, delivery{Viewers: c.Viewers, Topics: 1, PerViewer: 1, Rate: c.Rate, Duration: c.Duration}, false)
 						if d.Frames > 0 {
 							cost.add(name(p, t), d.PerDelivery)
-							s.say("%s", d)
+							s.progressf("%s", d)
 						}
 						return err
 					})

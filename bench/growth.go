@@ -11,13 +11,12 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// flatTarget is how far the costs may lie from those of the reference, as a share.
+// flatTarget is the limit of the difference from the reference, as a share.
 const flatTarget = 0.2
 
-// busy is how many deliveries a second a server is given: what two cores deliver
-// in half of their time. Rates follow from it: at least changesLeast changes a
-// second, at most changesMost, which leave it time to deliver, and of one topic at most
-// topicMost, twice as slow as frames of it may follow each other.
+// busy is the number of deliveries a second, half of what two cores can deliver. Rates
+// follow from it: at least changesLeast changes a second, at most changesMost, and at most
+// topicMost of one topic, half as many as --flush-interval allows frames.
 const (
 	busy         = 45_000
 	changesLeast = 1.0
@@ -29,18 +28,18 @@ type growthCase struct {
 	Viewers   []int         `help:"Numbers of viewers, on one topic." default:"1000,5000,18000"`
 	Topics    []int         `help:"Numbers of topics, with the most viewers." default:"1,100,1000"`
 	PerViewer []int         `help:"Topics a viewer, with the most viewers and topics." default:"1,50"`
-	Duration  time.Duration `help:"How long each run measures." default:"10s"`
-	Settle    time.Duration `help:"How long to wait before memory is read, for what is passing to be given back." default:"25s"`
+	Duration  time.Duration `help:"Time of each measurement." default:"10s"`
+	Settle    time.Duration `help:"Time before memory is read, so that garbage is returned." default:"25s"`
 	Runs      int           `help:"Rounds." default:"3"`
 	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"sse"`
 }
 
-// size is what is measured once.
+// size is the size of one measurement.
 type size struct {
 	viewers, topics, viewed int
 }
 
-// point is a size, and where in the plot it stands. A size may stand on several lines.
+// point is a size with its place in the plot. A size may be on several lines.
 type point struct {
 	size
 	line string
@@ -51,15 +50,14 @@ func (p size) String() string {
 	return fmt.Sprintf("%d viewers, %d topics, %d a viewer", p.viewers, p.topics, p.viewed)
 }
 
-// rate is how often something changes so that the server is busy and not swamped.
+// rate returns the changes a second that keep the server busy but not overloaded.
 func (p size) rate() float64 {
 	perChange := float64(p.viewers) * float64(p.viewed) / float64(p.topics)
 	return max(changesLeast, min(busy/perChange, changesMost, topicMost*float64(p.topics)))
 }
 
 func (c *growthCase) points() (all []point) {
-	// With the most viewers a change is delivered often enough for deliveries to show
-	// beside what it takes by itself.
+	// With the most viewers the cost of deliveries is large relative to that of the change.
 	crowd, most := c.Viewers[len(c.Viewers)-1], c.Topics[len(c.Topics)-1]
 	for _, n := range c.Viewers {
 		all = append(all, point{size{n, 1, 1}, "viewers", n})
@@ -76,9 +74,9 @@ func (c *growthCase) points() (all []point) {
 // Run measures how costs grow.
 func (c *growthCase) Run(s *session) error {
 	if len(c.Viewers) == 0 || len(c.Topics) == 0 || len(c.PerViewer) == 0 {
-		return fmt.Errorf("--viewers, --topics and --per-viewer name at least one number each")
+		return fmt.Errorf("--viewers, --topics and --per-viewer need at least one number each")
 	}
-	return s.measured("growth", "CPU a further delivery of a change as viewers, topics, and topics a viewer grow", func() error {
+	return s.runCase("growth", "CPU a further delivery of a change as viewers, topics, and topics a viewer grow", func() error {
 		cpu, memory := figures{}, figures{}
 		key := func(t load.Transport, p size) string { return fmt.Sprintf("%s %s", t, p) }
 		sizes := []size{{c.Viewers[len(c.Viewers)/2], 1, 1}} // the first is the reference
@@ -93,8 +91,8 @@ func (c *growthCase) Run(s *session) error {
 					if s.ctx.Err() != nil {
 						break
 					}
-					s.say("round %d of %d: %s on %s", round+1, c.Runs, p, t)
-					s.with(peer.Tallycast(), func(server *peer.Server) error {
+					s.progressf("round %d of %d: %s on %s", round+1, c.Runs, p, t)
+					s.withServer(peer.Tallycast(), func(server *peer.Server) error {
 						d, err := s.deliver(server, t, delivery{p.viewers, p.topics, p.viewed, p.rate(), c.Duration, c.Settle}, true)
 						if d.Frames > 0 {
 							cpu.add(key(t, p), d.Further)

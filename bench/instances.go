@@ -10,22 +10,22 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// convergeWithin is how long all instances may take to show the same number, with
-// this many viewers on one machine: minutes would be a fault, not slowness.
+// convergeWithin is the time for all viewers to show the same number, with this many on
+// one machine.
 const convergeWithin = time.Minute
 
 type instancesCase struct {
 	Instances int    `help:"Instances on one Redis." default:"10"`
 	Viewers   int    `help:"Viewers of each." default:"18000"`
-	Likes     int64  `help:"Likes, spread over the instances, that all must come to show." default:"1000"`
+	Likes     int64  `help:"Likes, spread over the instances, that all viewers must show." default:"1000"`
 	Transport string `help:"sse or ws." enum:"sse,ws" default:"sse"`
 }
 
-// Run lets many instances converge.
+// Run measures how many instances converge.
 func (c *instancesCase) Run(s *session) error {
 	title := fmt.Sprintf("%d instances on one Redis, %d viewers in all", c.Instances, c.Instances*c.Viewers)
-	return s.measured("instances", title, func() error {
-		s.fellShort("instances", c.measure(s))
+	return s.runCase("instances", title, func() error {
+		s.recordFailure("instances", c.measure(s))
 		return s.ctx.Err()
 	})
 }
@@ -58,15 +58,15 @@ func (c *instancesCase) measure(s *session) (err error) {
 			return err
 		}
 		empty = append(empty, usage.RSS)
-		plans = append(plans, load.Plan{Door: server.Door(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
+		plans = append(plans, load.Plan{Endpoint: server.Endpoint(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
 	}
 	audience, err := load.NewAudience(plans...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
-	s.say("letting %d viewers in", c.Instances*c.Viewers)
-	ctx, cancel := s.within(time.Duration(c.Instances) * enterWithin)
+	s.progressf("connecting %d viewers", c.Instances*c.Viewers)
+	ctx, cancel := s.timeout(time.Duration(c.Instances) * enterWithin)
 	defer cancel()
 	began := time.Now()
 	if err := audience.Open(ctx); err != nil {
@@ -74,7 +74,7 @@ func (c *instancesCase) measure(s *session) (err error) {
 	}
 	entered := time.Since(began)
 
-	s.say("liking")
+	s.progressf("liking")
 	var final int64
 	began = time.Now()
 	for i, server := range servers {
@@ -82,8 +82,8 @@ func (c *instancesCase) measure(s *session) (err error) {
 		if err != nil {
 			return err
 		}
-		// Visitors' numbers begin anew with each likers, so that these are the same
-		// visitors on all instances: together they like once.
+		// The numbers of visitors begin at 1 for each Likers, so the same visitors like on
+		// every instance and count once.
 		result, err := likers.Run(s.ctx, load.Job{Topics: 1, For: convergeWithin, Count: c.Likes})
 		if err := errors.Join(err, likers.Close()); err != nil {
 			return err
@@ -94,7 +94,7 @@ func (c *instancesCase) measure(s *session) (err error) {
 	}
 	liked := time.Since(began)
 	began = time.Now()
-	ctx, end := s.within(convergeWithin)
+	ctx, end := s.timeout(convergeWithin)
 	defer end()
 	if err := audience.Await(ctx, []int64{final}); err != nil {
 		return err
@@ -118,11 +118,11 @@ func (c *instancesCase) measure(s *session) (err error) {
 		return err
 	}
 	table := s.report.Table("what", "figure")
-	table.Row("all let in, s", entered.Seconds())
-	table.Row("likes acknowledged, each visitor's once on every instance", c.Likes*int64(c.Instances))
-	table.Row("the number that all show", final)
-	table.Row("liking took, s", liked.Seconds())
-	table.Row("all show it after the last acknowledgement, ms", float64(converged)/float64(time.Millisecond))
+	table.Row("all connected, s", entered.Seconds())
+	table.Row("likes acknowledged, of each visitor on every instance", c.Likes*int64(c.Instances))
+	table.Row("the number that all viewers show", final)
+	table.Row("time of the likes, s", liked.Seconds())
+	table.Row("until all show it after the last acknowledgement, ms", float64(converged)/float64(time.Millisecond))
 	table.Row("resident, all instances, MB", float64(rss)/(1<<20))
 	table.Row("resident a viewer, KB", float64(added)/float64(got.Viewers)/1024)
 	table.Row("resident, Redis, MB", float64(redisUsage.RSS)/(1<<20))

@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// From like to screen, in ms.
+// Limits of the time from a like to the frame, in ms.
 const (
 	p50Target = 5.0
 	p99Target = 25.0
@@ -23,18 +23,18 @@ type latencyCase struct {
 	Viewers   int      `help:"Viewers on the second instance." default:"100"`
 	Rate      float64  `help:"Likes a second on the first." default:"5"`
 	Likes     int      `help:"Likes a run." default:"100"`
-	Runs      int      `help:"Rounds; in each, every server runs once." default:"3"`
+	Runs      int      `help:"Rounds; every server runs once in each." default:"3"`
 	Transport string   `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
-	Peers     []string `help:"Only these (by name, comma-separated)."`
+	Peers     []string `help:"Only these peers (names, comma-separated)."`
 }
 
-// Run measures how soon a like is on the screens.
+// Run measures the time from a like to the frames of viewers.
 func (c *latencyCase) Run(s *session) error {
-	peers, err := pick([]*peer.Peer{peer.Tallycast(), peer.Naive(), peer.SocketIO()}, c.Peers)
+	peers, err := selectPeers([]*peer.Peer{peer.Tallycast(), peer.Naive(), peer.SocketIO()}, c.Peers)
 	if err != nil {
 		return err
 	}
-	return s.measured("latency", fmt.Sprintf("Like to screen, %d viewers on a second instance, %g likes a second", c.Viewers, c.Rate), func() error {
+	return s.runCase("latency", fmt.Sprintf("Like to screen, %d viewers on a second instance, %g likes a second", c.Viewers, c.Rate), func() error {
 		all := map[string]*hdrhistogram.Histogram{}
 		for round := range c.Runs {
 			for _, t := range transports(c.Transport) {
@@ -42,9 +42,9 @@ func (c *latencyCase) Run(s *session) error {
 					if !p.Serves(t) || s.ctx.Err() != nil {
 						continue
 					}
-					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
+					s.progressf("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
 					h, err := c.measure(s, p, t)
-					s.fellShort(name(p, t), err)
+					s.recordFailure(name(p, t), err)
 					if h == nil {
 						continue
 					}
@@ -77,7 +77,7 @@ func (c *latencyCase) Run(s *session) error {
 	})
 }
 
-// measure likes on one instance and watches on another, both on one Redis.
+// measure sends likes to one instance while viewers watch another, both on one Redis.
 func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hdrhistogram.Histogram, err error) {
 	first, err := s.start(p, nil)
 	if err != nil {
@@ -94,20 +94,20 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
-	audience, err := load.NewAudience(load.Plan{Door: second.Door(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1, Record: true})
+	audience, err := load.NewAudience(load.Plan{Endpoint: second.Endpoint(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1, Record: true})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
-	ctx, cancel := s.within(enterWithin)
+	ctx, cancel := s.timeout(enterWithin)
 	defer cancel()
 	if err := audience.Open(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := likers.One(0); err != nil { // the first request makes connections
+	if _, err := likers.One(0); err != nil { // the first request opens connections
 		return nil, err
 	}
-	if err := s.wait(time.Second / 2); err != nil { // until the system is quiet again
+	if err := s.wait(time.Second / 2); err != nil { // until the system is idle again
 		return nil, err
 	}
 	if err := audience.Reset(s.ctx); err != nil {
@@ -127,7 +127,7 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 			return nil, err
 		}
 	}
-	ctx, end := s.within(settleWithin)
+	ctx, end := s.timeout(settleWithin)
 	defer end()
 	missed := audience.Await(ctx, []int64{last})
 	got, err := audience.Report(s.ctx)
@@ -142,7 +142,7 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 			}
 		}
 	}
-	// Quiet as it is, each like has a frame of its own.
+	// The system is idle, so each like has its own frame.
 	return h, errors.Join(missed, got.Check(c.Likes), s.report.Record(map[string]any{
 		"Peer": p.Name, "Transport": t, "P50": h.ValueAtQuantile(50), "P99": h.ValueAtQuantile(99), "Max": h.Max(), "Unit": "µs",
 	}))

@@ -13,10 +13,9 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// What a like may cost beside naive's INCR and PUBLISH: of server and Redis, on
-// one topic and on many; of Redis alone on one; what limits that are on and never
-// reached may add; and how many more durable likes SQLite takes than with a
-// transaction a like.
+// Limits of the cost of a like, relative to naive's INCR and PUBLISH: server and Redis, on
+// one topic and on many; Redis on one topic; the additional cost of limits that are on but
+// not reached; and durable likes on SQLite, relative to a transaction for each like.
 const (
 	hotTarget    = 0.55
 	spreadTarget = 0.75
@@ -25,21 +24,21 @@ const (
 	sqliteTarget = 10.0
 )
 
-// checkedTopics is how many counts are compared with the likes that were sent.
+// checkedTopics is the number of counts that are compared with the likes sent.
 const checkedTopics = 200
 
 type likesCase struct {
 	Connections       int           `help:"Likes in flight." default:"64"`
 	Topics            int           `help:"Topics over which likes spread at random." default:"10000"`
-	Addresses         int           `help:"Client addresses from which they come where limits are on, and from many clients without; with 1000 two fast cores reach the limit of 20 a second each." default:"2000"`
-	Duration          time.Duration `help:"How long each run measures." default:"10s"`
-	Warm              time.Duration `help:"How long each run likes before." default:"2s"`
-	Runs              int           `help:"Rounds; in each, every server runs once." default:"5"`
+	Addresses         int           `help:"Client addresses of likes with limits on, and of many clients without limits; with 1000, two fast cores reach the limit of 20 a second each." default:"2000"`
+	Duration          time.Duration `help:"Time of each measurement." default:"10s"`
+	Warm              time.Duration `help:"Time of likes before each measurement." default:"2s"`
+	Runs              int           `help:"Rounds; every server runs once in each." default:"5"`
 	SQLiteConnections int           `name:"sqlite-connections" help:"Likes in flight on SQLite." default:"256"`
-	Peers             []string      `help:"Only these (by name, comma-separated)."`
+	Peers             []string      `help:"Only these peers (names, comma-separated)."`
 }
 
-// liked is what likes cost.
+// liked is the cost of likes.
 type liked struct {
 	Peer          string
 	Topics        int
@@ -49,20 +48,20 @@ type liked struct {
 	P50, P99      float64 // ms until a like was acknowledged
 }
 
-// Run measures what likes cost.
+// Run measures the cost of likes.
 func (c *likesCase) Run(s *session) error {
-	picked, err := pick([]*peer.Peer{
+	picked, err := selectPeers([]*peer.Peer{
 		peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
 		peer.TallycastSQLite(), peer.PlainSQLite(),
 	}, c.Peers)
 	if err != nil {
 		return err
 	}
-	return s.measured("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
+	return s.runCase("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
 		cost, ofRedis, rate := figures{}, figures{}, figures{}
 		slow := map[string]liked{}
 		take := func(p *peer.Peer, topics int, how load.Concurrency) {
-			s.with(p, func(server *peer.Server) error {
+			s.withServer(p, func(server *peer.Server) error {
 				m, err := c.measure(s, server, topics, how)
 				if m.Likes > 0 {
 					who := likedName(p, topics)
@@ -70,7 +69,7 @@ func (c *likesCase) Run(s *session) error {
 					ofRedis.add(who, m.Redis)
 					rate.add(who, m.Rate)
 					slow[who] = m
-					s.say("%s: %.1f µs a like, %.0f likes a second", who, m.Server+m.Redis, m.Rate)
+					s.progressf("%s: %.1f µs a like, %.0f likes a second", who, m.Server+m.Redis, m.Rate)
 				}
 				return err
 			})
@@ -79,7 +78,7 @@ func (c *likesCase) Run(s *session) error {
 			for _, topics := range []int{1, c.Topics} {
 				for _, p := range picked {
 					if how, ok := c.concurrency(p, topics); ok && s.ctx.Err() == nil {
-						s.say("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
+						s.progressf("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
 						take(p, topics, how)
 					}
 				}
@@ -90,8 +89,8 @@ func (c *likesCase) Run(s *session) error {
 	})
 }
 
-// concurrency returns how likes are sent to a peer; false where it is not measured on
-// so many topics.
+// concurrency returns how likes are sent to a peer, or false if the peer is not measured
+// with so many topics.
 func (c *likesCase) concurrency(p *peer.Peer, topics int) (how load.Concurrency, ok bool) {
 	switch p.Name {
 	case peer.TallycastSQLite().Name, peer.PlainSQLite().Name:
@@ -102,7 +101,7 @@ func (c *likesCase) concurrency(p *peer.Peer, topics int) (how load.Concurrency,
 	return load.Concurrency{Loops: c.Connections}, true
 }
 
-// likedName is a peer and how its likes spread.
+// likedName returns the name of a peer with the spread of its likes.
 func likedName(p *peer.Peer, topics int) string {
 	if topics == 1 {
 		return p.Name + ", hot"
@@ -111,7 +110,7 @@ func likedName(p *peer.Peer, topics int) string {
 }
 
 func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate figures, last map[string]liked) {
-	table := s.report.Table("server and topics", "µs a like (min / median / max)", "of it Redis", "× naive", "likes a second", "p50 ms", "p99 ms")
+	table := s.report.Table("server and topics", "µs a like (min / median / max)", "in Redis", "× naive", "likes a second", "p50 ms", "p99 ms")
 	var bars []report.Bar
 	row := func(p *peer.Peer, topics int) {
 		who, naive := likedName(p, topics), likedName(peer.Naive(), topics)
@@ -136,7 +135,7 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 		}
 		us := likedName(peer.Tallycast(), topics)
 		s.report.Target(report.Target{What: us + ", beside naive", Figure: cost.ratio(us, naive), Limit: limit, Unit: "×"})
-		// The same clients without limits: more connections cost every server more.
+		// Compared with as many connections without limits: connections cost every server.
 		limited, free := likedName(peer.TallycastLimited(), topics), likedName(peer.TallycastManyClients(), topics)
 		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(free, naive), Limit: limitsTarget, Unit: "×"})
 	}
@@ -148,7 +147,7 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 	}
 }
 
-// measure measures what likes cost a server that was just started.
+// measure measures the cost of likes on a server that was just started.
 func (c *likesCase) measure(s *session, server *peer.Server, topics int, how load.Concurrency) (m liked, err error) {
 	m = liked{Peer: server.Peer.Name, Topics: topics}
 	likers, err := server.Likers(how)
@@ -183,8 +182,8 @@ func (c *likesCase) measure(s *session, server *peer.Server, topics int, how loa
 	return m, errors.Join(checkCounts(server, result.PerTopic), s.report.Record(m))
 }
 
-// checkCounts asks tallycast for the counts of some topics, which must be those
-// of the likes that it acknowledged. Peers have no such call.
+// checkCounts compares some counts of tallycast with the likes that it acknowledged. Peers
+// have no such call.
 func checkCounts(server *peer.Server, likes []int64) error {
 	if !server.Peer.CanBeRead() {
 		return nil

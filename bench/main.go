@@ -1,11 +1,11 @@
-// Command bench measures tallycast beside what a user would pick instead.
+// Command bench measures tallycast beside other software.
 //
 //	go run -C bench . fanout
 //	go run -C bench . all
 //
-// Every figure is taken in one run with its comparison, server by server in turn,
-// as CPU time of the server's processes, resident memory, or latency. A case exits
-// with 1 when any viewer fell short of what it was promised.
+// Every figure is measured in one run with its comparison, one server after the other:
+// CPU time of the server's processes, resident memory, or latency. A case exits with 1 if
+// a viewer did not receive what it was promised.
 package main
 
 import (
@@ -22,28 +22,28 @@ import (
 	"github.com/tallycast/tallycast/bench/peer"
 )
 
-// cases are the command line. Their order is that of the results.
+// cases is the command line, in the order of the results.
 type cases struct {
-	Fanout    fanoutCase    `cmd:"" help:"What a delivery costs: CPU beside write(2) and the peers."`
-	Memory    memoryCase    `cmd:"" help:"What an idle viewer costs: resident memory and CPU; and a stored like in Redis."`
-	Connect   connectCase   `cmd:"" help:"What a connection costs to make, and how soon all are back after all left."`
-	Likes     likesCase     `cmd:"" help:"What a like costs: CPU of server and Redis; durable likes a second on SQLite."`
-	Storm     stormCase     `cmd:"" help:"Likes as fast as they can be sent while viewers watch."`
-	Latency   latencyCase   `cmd:"" help:"From like to screen across two instances of a quiet system."`
-	Growth    growthCase    `cmd:"" help:"How the costs grow with viewers, topics, and topics a viewer."`
-	Instances instancesCase `cmd:"" help:"Many instances on one Redis: do all viewers show the same number?"`
-	Start     startCase     `cmd:"" help:"How soon tallycast is ready, and how large it is."`
+	Fanout    fanoutCase    `cmd:"" help:"CPU time of a delivery, beside write(2) and the peers."`
+	Memory    memoryCase    `cmd:"" help:"Memory and CPU time of an idle viewer, and memory of a like in Redis."`
+	Connect   connectCase   `cmd:"" help:"CPU time of a connection, and the time until all viewers reconnect."`
+	Likes     likesCase     `cmd:"" help:"CPU time of a like in server and Redis; durable likes a second on SQLite."`
+	Storm     stormCase     `cmd:"" help:"As many likes as possible while viewers watch."`
+	Latency   latencyCase   `cmd:"" help:"Time from a like to the frame, across two instances of an idle system."`
+	Growth    growthCase    `cmd:"" help:"How costs grow with viewers, topics, and topics a viewer."`
+	Instances instancesCase `cmd:"" help:"Many instances on one Redis: all viewers must show the same number."`
+	Start     startCase     `cmd:"" help:"Time from start to ready, and the size of the binary."`
 	All       allCase       `cmd:"" help:"All cases one after the other, and the page of results."`
 
 	Results  string   `help:"Folder for results." default:"${results}"`
-	Binary   string   `help:"Measure this tallycast instead of building one, such as that of an earlier commit." type:"existingfile"`
-	Argument []string `help:"Give tallycast this argument too, such as --argument=--flush-interval=20ms." sep:"none"`
+	Binary   string   `help:"Measure this tallycast instead of building one, for example one of an earlier commit." type:"existingfile"`
+	Argument []string `help:"Add an argument for tallycast, for example --argument=--flush-interval=20ms." sep:"none"`
 }
 
-// defaultResults is the folder for results, below the bench's own.
+// defaultResults is the folder for results, relative to the bench.
 const defaultResults = "results"
 
-// order is that of the sections of the results' page.
+// order lists the sections of the page of results.
 var order = []string{"fanout", "memory", "connect", "likes", "storm", "latency", "growth", "instances", "start"}
 
 func main() {
@@ -70,7 +70,7 @@ func fail(err error) {
 func run(ctx context.Context, arguments []string) error {
 	var c cases
 	parser, err := kong.New(&c, kong.Name("go run -C bench ."), kong.UsageOnError(), kong.Vars{"results": defaultResults},
-		kong.Description("Measures tallycast beside what a user would pick instead."))
+		kong.Description("Measures tallycast beside other software."))
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,8 @@ func run(ctx context.Context, arguments []string) error {
 	return parsed.Run(s)
 }
 
-// pick returns those of the peers that names name, all when it names none.
-func pick(peers []*peer.Peer, names []string) (picked []*peer.Peer, err error) {
+// selectPeers returns the peers with the given names, or all peers if there are none.
+func selectPeers(peers []*peer.Peer, names []string) (picked []*peer.Peer, err error) {
 	if len(names) == 0 {
 		return peers, nil
 	}
@@ -97,7 +97,7 @@ func pick(peers []*peer.Peer, names []string) (picked []*peer.Peer, err error) {
 			}
 		}
 		if len(picked) == before {
-			return nil, fmt.Errorf("--peers %s: it is one of %s", name, strings.Join(known, "; "))
+			return nil, fmt.Errorf("--peers %s: should be one of %s", name, strings.Join(known, "; "))
 		}
 	}
 	return picked, nil

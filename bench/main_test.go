@@ -14,7 +14,7 @@ import (
 	"github.com/tallycast/tallycast/bench/peer"
 )
 
-// The tests' binary is a worker too, as the bench is.
+// The test binary serves as worker too.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == load.WorkerArgument {
 		if err := load.Work(os.Stdin, os.Stdout); err != nil {
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Cases run whole, small, and leave what they promise behind.
-func TestCasesRunAndAreSaved(t *testing.T) {
+// Small cases run and save their results.
+func TestCases_Saved(t *testing.T) {
 	for name, more := range map[string][]string{
 		"fanout":    {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "ws", "--peers", "write(2),tallycast"},
 		"likes":     {"--duration", "500ms", "--warm", "100ms", "--topics", "20", "--runs", "1", "--peers", "tallycast,naive"},
@@ -53,24 +53,23 @@ func TestCasesRunAndAreSaved(t *testing.T) {
 	}
 }
 
-func TestCaseFailsWhenSomebodyFellShort(t *testing.T) {
+func TestRunCase_BrokenPromise(t *testing.T) {
 	s := &session{ctx: t.Context(), results: t.TempDir(), out: io.Discard, progress: io.Discard}
-	err := s.measured("fanout", "a title", func() error {
-		s.fellShort("naive", nil)
-		s.fellShort("tallycast", errors.New("a viewer got 9 frames where 10 were promised"))
+	err := s.runCase("fanout", "a title", func() error {
+		s.recordFailure("naive", nil)
+		s.recordFailure("tallycast", errors.New("a viewer got 9 frames where 10 were promised"))
 		return nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "tallycast: a viewer got 9 frames") || strings.Contains(err.Error(), "naive") {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(filepath.Join(s.results, "fanout.md")); err != nil {
-		t.Errorf("what was measured is not saved: %v", err)
+		t.Errorf("the results are not saved: %v", err)
 	}
 }
 
-// Three likes: the second and third were stored together and acknowledged in the
-// wrong order.
-func TestAgesAreThoseOfTheNumbersThatShouldHaveBeenReplaced(t *testing.T) {
+// The second and third like were stored together and acknowledged in reverse order.
+func TestTimeline_Oldest(t *testing.T) {
 	line := newTimeline(10, []load.Ack{{Count: 11, At: 100}, {Count: 13, At: 300}, {Count: 13, At: 250}})
 	if line.final() != 13 || line.last != 300 {
 		t.Errorf("final %d, last %d", line.final(), line.last)
@@ -80,10 +79,10 @@ func TestAgesAreThoseOfTheNumbersThatShouldHaveBeenReplaced(t *testing.T) {
 		age   float64
 	}{
 		{load.Event{At: 150, Before: 10, Count: 11}, 50},  // 11 was acknowledged at 100
-		{load.Event{At: 260, Before: 11, Count: 13}, 10},  // 12 stands for 13, at 250
-		{load.Event{At: 400, Before: 12, Count: 13}, 150}, // and so does 13
-		{load.Event{At: 400, Before: 13, Count: 13}, 0},   // nothing is newer
-		{load.Event{At: 90, Before: 10, Count: 11}, 0},    // shown before it was acknowledged
+		{load.Event{At: 260, Before: 11, Count: 13}, 10},  // 12 was stored with 13, at 250
+		{load.Event{At: 400, Before: 12, Count: 13}, 150}, // as was 13
+		{load.Event{At: 400, Before: 13, Count: 13}, 0},   // nothing newer
+		{load.Event{At: 90, Before: 10, Count: 11}, 0},    // shown before the acknowledgement
 	} {
 		if got := line.oldest([]load.Event{c.event}); got != c.age {
 			t.Errorf("%+v: %v, want %v", c.event, got, c.age)
@@ -91,7 +90,7 @@ func TestAgesAreThoseOfTheNumbersThatShouldHaveBeenReplaced(t *testing.T) {
 	}
 }
 
-func TestRatiosAreOfTheSameRound(t *testing.T) {
+func TestFigures_RatioWithinRound(t *testing.T) {
 	f := figures{}
 	for i, floor := range []float64{10, 20, 40} {
 		f.add("floor", floor)
@@ -105,23 +104,23 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 	}
 }
 
-func TestPeersArePickedByName(t *testing.T) {
+func TestSelectPeers_ByName(t *testing.T) {
 	all := peer.All()
 	for names, want := range map[string]int{"": len(all), "tallycast": 1, "centrifuge": 2, "write(2),naive": 2} {
 		var list []string
 		if names != "" {
 			list = strings.Split(names, ",")
 		}
-		if got, err := pick(all, list); err != nil || len(got) != want {
+		if got, err := selectPeers(all, list); err != nil || len(got) != want {
 			t.Errorf("%q: %d, %v", names, len(got), err)
 		}
 	}
-	if _, err := pick(all, []string{"nobody"}); err == nil || !strings.Contains(err.Error(), "socket.io") {
+	if _, err := selectPeers(all, []string{"nobody"}); err == nil || !strings.Contains(err.Error(), "socket.io") {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestLoopsShareTopicsEvenly(t *testing.T) {
+func TestDelivery_Loops(t *testing.T) {
 	for d, want := range map[delivery]int{
 		{Topics: 1, Rate: 10}: 1, {Topics: 100, Rate: 900}: 1, {Topics: 1000, Rate: 4000}: 4, {Topics: 7, Rate: 3000}: 7,
 	} {
@@ -131,7 +130,7 @@ func TestLoopsShareTopicsEvenly(t *testing.T) {
 	}
 }
 
-func TestRatesKeepChangesApart(t *testing.T) {
+func TestSize_Rate(t *testing.T) {
 	for _, c := range []struct {
 		size
 		want float64

@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// What an idle viewer may cost: resident bytes on each transport, what WebSocket
-// should come to, and the share of a core for all of them.
+// Limits of an idle viewer: resident memory on each transport, a second limit for
+// WebSocket, and the CPU time of all viewers.
 const (
 	sseTarget     = 1.5 // KB
 	wsTarget      = 8.0 // KB
@@ -22,42 +22,42 @@ const (
 
 type memoryCase struct {
 	Viewers   int           `help:"Idle viewers of one topic." default:"18000"`
-	Idle      time.Duration `help:"How long they idle; two beats of 25 s and what follows them by default." default:"60s"`
-	Settle    time.Duration `help:"How long to wait before, for what connecting left to be given back." default:"20s"`
+	Idle      time.Duration `help:"Time that viewers idle; the default covers two heartbeats of 25 s." default:"60s"`
+	Settle    time.Duration `help:"Time before the idle measurement, so that garbage of connecting is returned." default:"20s"`
 	Transport string        `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
-	Peers     []string      `help:"Only these (by name, comma-separated)."`
+	Peers     []string      `help:"Only these peers (names, comma-separated)."`
 	Likes     int64         `help:"Likes to store in Redis; 0 for none." default:"1000000"`
-	Topics    int           `help:"Topics over which they spread, the second time." default:"10000"`
+	Topics    int           `help:"Topics over which the likes spread in the second run." default:"10000"`
 }
 
-// idling is what idle viewers cost.
+// idling is the cost of idle viewers.
 type idling struct {
 	Peer      string
 	Transport load.Transport
 	Viewers   int
-	// Resident bytes a viewer: as soon as all were let in, after settling, and at
-	// the end; and the part of the latter that is not shared.
+	// Resident bytes a viewer: when all are connected, after settling, and at the end;
+	// and the part of the last that is not shared.
 	AtOnce, Settled, End, Proportional float64
-	IdleCPU                            float64 // % of a core, server alone
+	IdleCPU                            float64 // % of a core, server only
 }
 
-// Run measures what idle viewers and stored likes cost.
+// Run measures the cost of idle viewers and of stored likes.
 func (c *memoryCase) Run(s *session) error {
-	peers, err := pick([]*peer.Peer{
+	peers, err := selectPeers([]*peer.Peer{
 		peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
 	}, c.Peers)
 	if err != nil {
 		return err
 	}
-	return s.measured("memory", fmt.Sprintf("Resident memory a viewer, %d idle viewers of one topic", c.Viewers), func() error {
-		table := s.report.Table("server", "transport", "KB a viewer, at once", "settled", "after idling", "of it not shared (PSS)", "idle CPU, % of a core")
+	return s.runCase("memory", fmt.Sprintf("Resident memory a viewer, %d idle viewers of one topic", c.Viewers), func() error {
+		table := s.report.Table("server", "transport", "KB a viewer, at once", "settled", "after idling", "not shared (PSS)", "idle CPU, % of a core")
 		var bars []report.Bar
 		for _, t := range transports(c.Transport) {
 			for _, p := range peers {
 				if !p.Serves(t) || s.ctx.Err() != nil {
 					continue
 				}
-				s.with(p, func(server *peer.Server) error {
+				s.withServer(p, func(server *peer.Server) error {
 					i, err := c.idle(s, server, t)
 					if err != nil {
 						return err
@@ -83,7 +83,7 @@ func (c *memoryCase) aim(s *session, t load.Transport, i idling) {
 	limit := sseTarget
 	if t == load.WebSocket {
 		limit = wsTarget
-		s.report.Target(report.Target{What: "an idle viewer on ws, as hoped for", Figure: i.End / 1024, Limit: wsHope, Unit: "KB"})
+		s.report.Target(report.Target{What: "an idle viewer on ws, second limit", Figure: i.End / 1024, Limit: wsHope, Unit: "KB"})
 	}
 	s.report.Target(report.Target{What: fmt.Sprintf("an idle viewer on %s", t), Figure: i.End / 1024, Limit: limit, Unit: "KB"})
 	s.report.Target(report.Target{What: fmt.Sprintf("idle CPU with %d viewers on %s", i.Viewers, t), Figure: i.IdleCPU, Limit: idleCPUTarget, Unit: "% of a core"})
@@ -98,27 +98,27 @@ func (c *memoryCase) idle(s *session, server *peer.Server, t load.Transport) (i 
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
 	pace := newPacer(likers, 1, 1, 100)
-	if err := pace.run(s, 100); err != nil { // what the first requests allocate is no viewer's
+	if err := pace.run(s, 100); err != nil { // allocations of the first requests are not those of viewers
 		return i, err
 	}
 	before, err := server.Processes.Usage()
 	if err != nil {
 		return i, err
 	}
-	audience, err := load.NewAudience(load.Plan{Door: server.Door(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
+	audience, err := load.NewAudience(load.Plan{Endpoint: server.Endpoint(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1})
 	if err != nil {
 		return i, err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
-	s.say("%s on %s: letting %d viewers in", i.Peer, t, c.Viewers)
-	ctx, cancel := s.within(enterWithin)
+	s.progressf("%s on %s: connecting %d viewers", i.Peer, t, c.Viewers)
+	ctx, cancel := s.timeout(enterWithin)
 	defer cancel()
 	if err := audience.Open(ctx); err != nil {
 		return i, err
 	}
 	var usage [3]measure.Usage
 	for k, wait := range []time.Duration{0, c.Settle, c.Idle} {
-		s.say("%s on %s: waiting %v", i.Peer, t, wait)
+		s.progressf("%s on %s: waiting %v", i.Peer, t, wait)
 		if err := s.wait(wait); err != nil {
 			return i, err
 		}
@@ -131,11 +131,11 @@ func (c *memoryCase) idle(s *session, server *peer.Server, t load.Transport) (i 
 	i.Proportional = float64(usage[2].PSS-before.PSS) / float64(c.Viewers)
 	i.IdleCPU = 100 * (usage[2].CPU - usage[1].CPU).Seconds() / c.Idle.Seconds()
 
-	// They are idle, not gone: the next change reaches them all.
+	// The viewers are still connected: the next change reaches all of them.
 	if err := pace.run(s, 1); err != nil {
 		return i, err
 	}
-	ctx, end := s.within(settleWithin)
+	ctx, end := s.timeout(settleWithin)
 	defer end()
 	if err := audience.Await(ctx, pace.finals); err != nil {
 		return i, err

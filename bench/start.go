@@ -9,25 +9,25 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// How soon tallycast is ready, and how large it is.
+// Limits of the time from start to ready and of the binary's size.
 const (
 	readyTarget = 300.0 // ms
 	sizeTarget  = 25.0  // MB
 )
 
 type startCase struct {
-	Runs int `help:"How often each is started." default:"10"`
+	Runs int `help:"Starts of each." default:"10"`
 }
 
-// Run measures the start.
+// Run measures the time from start to ready, and the size of the binary.
 func (c *startCase) Run(s *session) error {
-	return s.measured("start", fmt.Sprintf("From start to ready, %d starts", c.Runs), func() error {
+	return s.runCase("start", fmt.Sprintf("From start to ready, %d starts", c.Runs), func() error {
 		ready := figures{}
 		peers := []*peer.Peer{peer.Tallycast(), peer.TallycastSQLite()}
 		for round := range c.Runs {
 			for _, p := range peers {
-				s.say("round %d of %d: %s", round+1, c.Runs, p.Name)
-				s.with(p, func(server *peer.Server) error {
+				s.progressf("round %d of %d: %s", round+1, c.Runs, p.Name)
+				s.withServer(p, func(server *peer.Server) error {
 					ms := micros(server.ReadyAfter) / 1000
 					ready.add(p.Name, ms)
 					return s.report.Record(map[string]any{"Peer": p.Name, "ReadyMs": ms})

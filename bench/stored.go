@@ -13,25 +13,25 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// What a like of a hot topic may take in Redis, in bytes: for good, and in the
-// journal, which ends by itself.
+// Limits of the memory of a like in Redis, on one topic, in bytes: permanent, and in the
+// journal, which expires.
 const (
 	storedTarget  = 16
 	journalTarget = 24
 )
 
-// fillWithin is how long storing all likes may take.
+// fillWithin is the time for storing all likes.
 const fillWithin = 30 * time.Minute
 
-// scanBatch is how many keys are asked for at once.
+// scanBatch is the number of keys of one SCAN.
 const scanBatch = 1000
 
-// store measures what a like takes in Redis, on one topic and spread over many.
+// store measures the memory of a like in Redis, on one topic and spread over many.
 func (c *memoryCase) store(s *session) error {
-	table := s.report.Table("likes in Redis", "topics", "keys", "bytes a like (MEMORY USAGE)", "and for a week in the journal")
+	table := s.report.Table("likes in Redis", "topics", "keys", "bytes a like (MEMORY USAGE)", "in the journal, for a week")
 	for _, topics := range []int{1, c.Topics} {
-		s.with(peer.Tallycast(), func(server *peer.Server) error {
-			s.say("storing %d likes on %d topics", c.Likes, topics)
+		s.withServer(peer.Tallycast(), func(server *peer.Server) error {
+			s.progressf("storing %d likes on %d topics", c.Likes, topics)
 			likers, err := server.Likers(load.Concurrency{Loops: 64})
 			if err != nil {
 				return err
@@ -59,8 +59,8 @@ func (c *memoryCase) store(s *session) error {
 	return nil
 }
 
-// redisMemory adds up MEMORY USAGE of all keys, every element sampled; those of the
-// journal apart.
+// redisMemory returns the sums of MEMORY USAGE over all keys, with every element sampled:
+// permanent keys and journal keys.
 func redisMemory(s *session, address string) (keys int, kept, journal int64, err error) {
 	client := redis.NewClient(&redis.Options{Addr: address})
 	defer func() { err = errors.Join(err, client.Close()) }()

@@ -12,10 +12,10 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// What a storm may do: frames of the topic to a viewer within a second, time from
-// the last acknowledgement until everybody shows the final number, likes a second
-// beside those with nobody watching, and the age of any number on a screen. Within
-// a second there are 20 gaps of 50 ms, hence 21 frames at their ends.
+// Limits in a storm: frames of the topic to one viewer within a second, the time from the
+// last acknowledgement until all viewers show the final number, likes a second relative to
+// those without viewers, and the age of a number on a screen. A second has 20 gaps of 50 ms,
+// hence 21 frames.
 const (
 	framesTarget = 21
 	settleTarget = 250.0 // ms
@@ -24,42 +24,42 @@ const (
 )
 
 type stormCase struct {
-	Viewers     int           `help:"Viewers of the one topic." default:"5000"`
+	Viewers     int           `help:"Viewers of one topic." default:"5000"`
 	Connections int           `help:"Likes in flight." default:"64"`
-	Duration    time.Duration `help:"How long each run likes." default:"10s"`
-	Runs        int           `help:"Rounds; in each, every server runs once." default:"3"`
+	Duration    time.Duration `help:"Time of the likes in each run." default:"10s"`
+	Runs        int           `help:"Rounds; every server runs once in each." default:"3"`
 	Transport   string        `help:"sse, ws or both." enum:"sse,ws,both" default:"both"`
-	Peers       []string      `help:"Only these (by name, comma-separated)."`
+	Peers       []string      `help:"Only these peers (names, comma-separated)."`
 }
 
-// stormed is what came of a storm.
+// stormed is the result of a storm.
 type stormed struct {
 	Peer          string
 	Transport     load.Transport
-	Alone, Rate   float64 // likes a second with nobody watching, and with viewers
-	Frames        float64 // a second, of the viewer that got most
-	Busiest       int     // frames within a second that a viewer got
-	Settled       float64 // ms from the last acknowledgement until all show the final number
+	Alone, Rate   float64 // likes a second without and with viewers
+	Frames        float64 // a second, of the viewer that received most
+	Busiest       int     // most frames of a viewer within one second
+	Settled       float64 // ms from the last acknowledgement until all viewers show the final number
 	Oldest        float64 // ms, the age of the oldest number on any screen
 	Back          int64   // frames with an older number than the one before
-	Behind        bool    // somebody never showed the final number
+	Behind        bool    // a viewer never showed the final number
 	CPUPerLike    float64 // µs of server and Redis while viewers watch
 	CPUPerFrame   float64
 	FramesInTotal int64
 }
 
-// Run lets the storms go.
+// Run measures storms.
 func (c *stormCase) Run(s *session) error {
-	peers, err := pick([]*peer.Peer{
+	peers, err := selectPeers([]*peer.Peer{
 		peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
 	}, c.Peers)
 	if err != nil {
 		return err
 	}
 	if c.Viewers > load.PerProcess {
-		return fmt.Errorf("--viewers: at most %d, since their clock must be that of the likes", load.PerProcess)
+		return fmt.Errorf("--viewers: at most %d, because viewers and likes need one clock", load.PerProcess)
 	}
-	return s.measured("storm", fmt.Sprintf("A like storm, %d viewers, %d likes in flight, %d runs", c.Viewers, c.Connections, c.Runs), func() error {
+	return s.runCase("storm", fmt.Sprintf("A like storm, %d viewers, %d likes in flight, %d runs", c.Viewers, c.Connections, c.Runs), func() error {
 		all := map[string][]stormed{}
 		for round := range c.Runs {
 			for _, t := range transports(c.Transport) {
@@ -67,8 +67,8 @@ func (c *stormCase) Run(s *session) error {
 					if !p.Serves(t) || s.ctx.Err() != nil {
 						continue
 					}
-					s.say("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
-					s.with(p, func(server *peer.Server) error {
+					s.progressf("round %d of %d: %s on %s", round+1, c.Runs, p.Name, t)
+					s.withServer(p, func(server *peer.Server) error {
 						m, err := c.measure(s, server, t)
 						if err != nil {
 							return err
@@ -85,7 +85,7 @@ func (c *stormCase) Run(s *session) error {
 }
 
 func (c *stormCase) report(s *session, peers []*peer.Peer, all map[string][]stormed) {
-	table := s.report.Table("server", "transport", "likes/s alone", "likes/s watched", "frames/s a viewer", "busiest second", "final number after, ms", "oldest number, ms", "went back", "final missed")
+	table := s.report.Table("server", "transport", "likes/s without viewers", "likes/s with viewers", "frames/s a viewer", "busiest second", "final number after, ms", "oldest number, ms", "went back", "final missed")
 	var bars []report.Bar
 	for _, t := range transports(c.Transport) {
 		for _, p := range peers {
@@ -118,7 +118,7 @@ func (c *stormCase) report(s *session, peers []*peer.Peer, all map[string][]stor
 			if p.Name == "tallycast" {
 				s.report.Target(report.Target{What: fmt.Sprintf("frames within a second on %s, worst run", t), Figure: busiest.Max, Limit: framesTarget})
 				s.report.Target(report.Target{What: fmt.Sprintf("final number everywhere on %s, worst run", t), Figure: settled.Max, Limit: settleTarget, Unit: "ms"})
-				s.report.Target(report.Target{What: fmt.Sprintf("likes a second beside those with nobody watching, %s", t), Figure: kept.Median, Limit: rateTarget, Unit: "×", AtLeast: true})
+				s.report.Target(report.Target{What: fmt.Sprintf("likes a second, relative to those without viewers, %s", t), Figure: kept.Median, Limit: rateTarget, Unit: "×", AtLeast: true})
 				s.report.Target(report.Target{What: fmt.Sprintf("oldest number on a screen on %s, worst run", t), Figure: oldest.Max, Limit: ageTarget, Unit: "ms"})
 			}
 		}
@@ -126,7 +126,7 @@ func (c *stormCase) report(s *session, peers []*peer.Peer, all map[string][]stor
 	s.report.Bars("ms, the oldest number on any screen", bars)
 }
 
-// measure lets one storm go over a server that was just started.
+// measure measures one storm on a server that was just started.
 func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (m stormed, err error) {
 	m = stormed{Peer: server.Peer.Name, Transport: t}
 	likers, err := server.Likers(load.Concurrency{Loops: c.Connections})
@@ -134,7 +134,7 @@ func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (
 		return m, err
 	}
 	defer func() { err = errors.Join(err, likers.Close()) }()
-	if _, err := likers.Run(s.ctx, load.Job{Topics: 1, For: c.Duration / 5}); err != nil { // what begins is slower
+	if _, err := likers.Run(s.ctx, load.Job{Topics: 1, For: c.Duration / 5}); err != nil { // the first likes are slower
 		return m, err
 	}
 	alone, err := likers.Run(s.ctx, load.Job{Topics: 1, For: c.Duration})
@@ -142,23 +142,23 @@ func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (
 		return m, err
 	}
 	m.Alone = alone.Rate()
-	audience, err := load.NewAudience(load.Plan{Door: server.Door(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1, Record: true})
+	audience, err := load.NewAudience(load.Plan{Endpoint: server.Endpoint(t), Viewers: c.Viewers, Topics: 1, PerViewer: 1, Record: true})
 	if err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, audience.Close()) }()
-	ctx, cancel := s.within(enterWithin)
+	ctx, cancel := s.timeout(enterWithin)
 	defer cancel()
 	if err := audience.Open(ctx); err != nil {
 		return m, err
 	}
-	// One like shows all viewers the same number, from which ages are counted.
+	// One like makes all viewers show the same number, from which ages are measured.
 	first, err := likers.One(0)
 	if err != nil {
 		return m, err
 	}
 	settle := func(finals []int64) error {
-		ctx, cancel := s.within(settleWithin)
+		ctx, cancel := s.timeout(settleWithin)
 		defer cancel()
 		return audience.Await(ctx, finals)
 	}
@@ -185,7 +185,7 @@ func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (
 		return m, err
 	}
 	cost := after.Sub(before)
-	m.Rate, m.FramesInTotal, m.Busiest, m.Back = result.Rate(), got.Frames, got.Busiest, got.Back
+	m.Rate, m.FramesInTotal, m.Busiest, m.Back = result.Rate(), got.Frames, got.Busiest, got.Decreased
 	m.Frames = float64(got.Most) / result.Elapsed.Seconds()
 	m.Settled = math.Max(0, float64(got.LastFrame-acks.last)/1e6)
 	m.Oldest = acks.oldest(got.Events) / 1e6
@@ -196,7 +196,7 @@ func (c *stormCase) measure(s *session, server *peer.Server, t load.Transport) (
 	m.CPUPerLike = micros(cost.Server+cost.Redis) / float64(result.Likes)
 	m.CPUPerFrame = micros(cost.Server+cost.Redis) / float64(got.Frames)
 	if server.Peer.Name != peer.Tallycast().Name {
-		return m, nil // what others miss in a storm is a figure here
+		return m, nil // losses of peers in a storm are a figure
 	}
 	return m, errors.Join(missed, got.Check(1))
 }

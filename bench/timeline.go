@@ -6,16 +6,15 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// timeline says from when on each count was acknowledged.
+// timeline holds the time at which each count was acknowledged.
 type timeline struct {
 	base int64   // the count before the first
 	at   []int64 // ns of [load.Clock] by count - base - 1
-	last int64   // when the last of all came
+	last int64   // the time of the last acknowledgement
 }
 
-// newTimeline returns the timeline of likes that followed the count base. Where
-// likes were stored together, an acknowledgement bears the count after all of
-// them: it stands for those below it too.
+// newTimeline returns the timeline of likes after the count base. If likes were stored in
+// one batch, an acknowledgement has the count after the batch and covers the counts below.
 func newTimeline(base int64, acks []load.Ack) *timeline {
 	t := &timeline{base: base}
 	for _, ack := range acks {
@@ -33,11 +32,11 @@ func newTimeline(base int64, acks []load.Ack) *timeline {
 	return t
 }
 
-// final is the last count.
+// final returns the last count.
 func (t *timeline) final() int64 { return t.base + int64(len(t.at)) }
 
-// oldest returns how old a number was that a viewer still showed when the next one
-// came: the time since the count after it was acknowledged; the most of all, in ns.
+// oldest returns the greatest age of a number on a screen, in ns: the time from the
+// acknowledgement of the next count to the frame that replaced the number.
 func (t *timeline) oldest(events []load.Event) (age float64) {
 	for _, e := range events {
 		if i := e.Before - t.base; i >= 0 && i < int64(len(t.at)) {

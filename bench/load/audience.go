@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// Audience is the viewers of one or several servers, in as many processes as
-// their number needs. Its methods mirror those of [Crowd].
+// Audience is the viewers of one or several servers, in as many processes as needed. Its
+// methods correspond to those of [Crowd].
 type Audience struct {
 	local   []*Crowd
 	remotes []*remote
 }
 
-// NewAudience returns the viewers of plan, still away: in this process when one
-// is enough, else in processes of [PerProcess] each. [Audience.Close] ends them.
+// NewAudience returns the viewers of the plans, not yet connected: in this process if one
+// is enough, else in processes of [PerProcess] viewers. [Audience.Close] ends them.
 func NewAudience(plans ...Plan) (_ *Audience, err error) {
 	a := &Audience{}
 	defer func() {
@@ -46,8 +46,8 @@ func NewAudience(plans ...Plan) (_ *Audience, err error) {
 	return a, nil
 }
 
-// each does the same in all crowds at once and returns all errors.
-func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o order) error {
+// each makes the same call on all crowds at once and returns all errors.
+func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o workerCall) error {
 	var (
 		work sync.WaitGroup
 		mu   sync.Mutex
@@ -63,7 +63,7 @@ func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o order) 
 	}
 	for _, r := range a.remotes {
 		work.Go(func() {
-			_, err := r.say(ctx, o)
+			_, err := r.call(ctx, o)
 			failed(err)
 		})
 	}
@@ -71,27 +71,27 @@ func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o order) 
 	return errors.Join(errs...)
 }
 
-// Open lets all viewers in.
+// Open connects all viewers.
 func (a *Audience) Open(ctx context.Context) error {
-	return a.each(ctx, func(c *Crowd) error { return c.Open(ctx) }, order{Verb: "open"})
+	return a.each(ctx, func(c *Crowd) error { return c.Open(ctx) }, workerCall{Method: "open"})
 }
 
-// Leave closes all viewers at once.
+// Leave disconnects all viewers at once.
 func (a *Audience) Leave(ctx context.Context) error {
-	return a.each(ctx, func(c *Crowd) error { c.Leave(); return nil }, order{Verb: "leave"})
+	return a.each(ctx, func(c *Crowd) error { c.Leave(); return nil }, workerCall{Method: "leave"})
 }
 
-// Await waits until all viewers hold the final counts.
+// Await waits until all viewers have the final counts.
 func (a *Audience) Await(ctx context.Context, finals []int64) error {
-	return a.each(ctx, func(c *Crowd) error { return c.Await(ctx, finals) }, order{Verb: "await", Finals: finals})
+	return a.each(ctx, func(c *Crowd) error { return c.Await(ctx, finals) }, workerCall{Method: "await", Finals: finals})
 }
 
-// Reset begins to count anew.
+// Reset sets all counters to 0.
 func (a *Audience) Reset(ctx context.Context) error {
-	return a.each(ctx, func(c *Crowd) error { c.Reset(); return nil }, order{Verb: "reset"})
+	return a.each(ctx, func(c *Crowd) error { c.Reset(); return nil }, workerCall{Method: "reset"})
 }
 
-// Report adds up what came of all viewers. Times mean something only where all
+// Report returns the sum of the reports of all crowds. Times are meaningful only if all
 // viewers are in this process.
 func (a *Audience) Report(ctx context.Context) (sum Report, err error) {
 	first := true
@@ -106,7 +106,7 @@ func (a *Audience) Report(ctx context.Context) (sum Report, err error) {
 		add(c.Report())
 	}
 	for _, r := range a.remotes {
-		report, err := r.say(ctx, order{Verb: "report"})
+		report, err := r.call(ctx, workerCall{Method: "report"})
 		if err != nil {
 			return sum, err
 		}
@@ -115,7 +115,7 @@ func (a *Audience) Report(ctx context.Context) (sum Report, err error) {
 	return sum, nil
 }
 
-// Close ends everything.
+// Close ends all crowds and processes.
 func (a *Audience) Close() error {
 	var errs []error
 	for _, c := range a.local {

@@ -11,70 +11,69 @@ import (
 )
 
 const (
-	// handshakes is how many connections are being made at once: fewer than the
-	// backlog of any server here, more than are needed to keep one busy.
+	// handshakes is the number of concurrent handshakes: fewer than the backlog of any
+	// server here, enough to keep one busy.
 	handshakes = 256
-	// perAddress is how many viewers share a source address: far below the 28,000
-	// ports that the kernel has for one, and above what one browser makes.
+	// perAddress is the number of viewers of a source address: far below the 28,000
+	// ephemeral ports of an address.
 	perAddress = 100
-	// readBuffer is what is read of one viewer at once, in bytes.
+	// readBuffer is the size of one read, in bytes.
 	readBuffer = 64 << 10
-	// batch is how many ready viewers are served between two looks at the clock
-	// and at whoever waits for the crowd's lock.
+	// batch is the number of ready viewers that are served before the crowd's lock is
+	// released.
 	batch = 256
-	// idleWait is how long the loop waits for readiness, in ms, before it looks
-	// whether it should end.
+	// idleWait is the time, in ms, after which the loop checks whether it should end.
 	idleWait = 20
 )
 
-// Plan is what a crowd is to do. It is plain data.
+// Plan describes a crowd. It can be sent to another process.
 type Plan struct {
-	Door    Door
-	Viewers int
-	// Topics is how many topics there are, PerViewer how many of them each viewer
-	// watches: the first viewer the first ones, the next those that follow.
+	Endpoint Endpoint
+	Viewers  int
+	// Topics is the number of topics, PerViewer the number that each viewer watches: the
+	// first viewer the first ones, the next viewer the following ones.
 	Topics    int
 	PerViewer int
-	// Offset is the number of the first viewer among all crowds; it spreads the
-	// topics and the source addresses.
+	// Offset is the number of the first viewer among all crowds. It spreads topics and
+	// source addresses.
 	Offset int
-	// Record keeps an [Event] of each frame.
+	// Record stores an [Event] for each frame.
 	Record bool
 }
 
-// Event is a frame that a viewer got.
+// Event is a received frame.
 type Event struct {
 	At            int64 // ns of [Clock]
-	Before, Count int64 // what the viewer showed, and shows
+	Before, Count int64 // the count that the viewer showed before, and now
 }
 
-// Crowd is many viewers of one server. Its methods may be called concurrently.
+// Crowd is many viewers of one server. Its methods are safe for concurrent use.
 type Crowd struct {
-	plan     Plan
-	greeting []byte
-	epoll    int
-	done     chan struct{} // closed when the loop ended
+	plan         Plan
+	firstMessage []byte
+	epoll        int
+	done         chan struct{} // closed when the loop ended
 
 	mu          sync.Mutex
 	viewers     []viewer
-	next        int // the first viewer that was not yet sent
+	next        int // the first viewer without a connection attempt
 	arriving    int
 	live        int
 	lastArrival int64
-	generation  int32 // how often the viewers left
+	generation  int32 // number of calls of Leave
 	closing     bool
-	notes       []string // the first few things that went wrong
+	problems    []string // the first few problems
 
-	frames, malformed, strange, back, repeated, lost int64
-	events                                           []Event
+	frames, malformed, unrequested, decreased, repeated, lost int64
+	events                                                    []Event
 }
 
 var epoch = time.Now()
 
-// Clock is a monotonic clock, in ns since the process began.
+// Clock returns a monotonic time in ns since the process began.
 func Clock() int64 { return int64(time.Since(epoch)) }
 
-// NewCrowd returns a crowd whose viewers are all away. [Crowd.Close] ends it.
+// NewCrowd returns a crowd without connections. [Crowd.Close] ends it.
 func NewCrowd(plan Plan) (*Crowd, error) {
 	if plan.Viewers < 1 || plan.Topics < 1 || plan.PerViewer < 1 || plan.PerViewer > plan.Topics {
 		return nil, fmt.Errorf("a crowd of %d viewers, %d topics, %d topics a viewer", plan.Viewers, plan.Topics, plan.PerViewer)
@@ -84,38 +83,38 @@ func NewCrowd(plan Plan) (*Crowd, error) {
 		return nil, fmt.Errorf("create an epoll set: %w", err)
 	}
 	c := &Crowd{
-		plan: plan, greeting: plan.Door.greeting(), epoll: epoll,
+		plan: plan, firstMessage: plan.Endpoint.firstMessage(), epoll: epoll,
 		done: make(chan struct{}), viewers: make([]viewer, plan.Viewers),
 	}
-	slots := make([]slot, plan.Viewers*plan.PerViewer)
+	slots := make([]topicState, plan.Viewers*plan.PerViewer)
 	for i := range c.viewers {
 		v := &c.viewers[i]
 		v.fd = -1
 		v.first = int32((plan.Offset + i) * plan.PerViewer % plan.Topics)
-		v.slots = slots[i*plan.PerViewer : (i+1)*plan.PerViewer : (i+1)*plan.PerViewer]
+		v.topics = slots[i*plan.PerViewer : (i+1)*plan.PerViewer : (i+1)*plan.PerViewer]
 	}
 	go c.run() // ends after Close, which waits for it
 	return c, nil
 }
 
-// Open sends all viewers and returns once each was told all that it lacks.
+// Open connects all viewers and returns when each has its snapshot.
 func (c *Crowd) Open(ctx context.Context) error {
 	c.mu.Lock()
 	c.next = 0
 	c.live = 0
 	for range handshakes {
-		c.sendNext()
+		c.connectNext()
 	}
 	c.mu.Unlock()
 	return c.until(ctx, func() (bool, string) {
 		if c.lost > 0 || c.malformed > 0 {
 			return true, ""
 		}
-		return c.live == len(c.viewers), fmt.Sprintf("%d of %d viewers are let in", c.live, len(c.viewers))
+		return c.live == len(c.viewers), fmt.Sprintf("%d of %d viewers are connected", c.live, len(c.viewers))
 	})
 }
 
-// Leave closes all viewers at once; what they held is forgotten.
+// Leave disconnects all viewers at once. They forget their counts.
 func (c *Crowd) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,16 +125,16 @@ func (c *Crowd) leave() {
 	for i := range c.viewers {
 		v := &c.viewers[i]
 		if v.fd >= 0 {
-			_ = unix.Close(int(v.fd)) // nothing is done with it any more
+			_ = unix.Close(int(v.fd)) // no longer used
 		}
-		v.fd, v.state, v.tail = -1, away, nil
-		clear(v.slots)
+		v.fd, v.state, v.tail = -1, unconnected, nil
+		clear(v.topics)
 	}
 	c.live, c.arriving, c.next = 0, 0, len(c.viewers)
 	c.generation++
 }
 
-// Await returns once each viewer holds the final count of each of its topics.
+// Await returns when each viewer has the final count of each of its topics.
 func (c *Crowd) Await(ctx context.Context, finals []int64) error {
 	return c.until(ctx, func() (bool, string) {
 		behind := c.behind(finals)
@@ -143,12 +142,12 @@ func (c *Crowd) Await(ctx context.Context, finals []int64) error {
 	})
 }
 
-// behind returns how many viewers do not show the final counts.
+// behind returns the number of viewers without the final counts.
 func (c *Crowd) behind(finals []int64) (n int) {
 	for i := range c.viewers {
 		v := &c.viewers[i]
-		for k := range v.slots {
-			if v.slots[k].count != finals[(int(v.first)+k)%c.plan.Topics] {
+		for k := range v.topics {
+			if v.topics[k].count != finals[(int(v.first)+k)%c.plan.Topics] {
 				n++
 				break
 			}
@@ -157,16 +156,16 @@ func (c *Crowd) behind(finals []int64) (n int) {
 	return n
 }
 
-// until waits until done says so, or ctx ends; then the error says how far it came.
+// until waits until done returns true. If ctx ends first, the error has the progress.
 func (c *Crowd) until(ctx context.Context, done func() (bool, string)) error {
-	tick := time.NewTicker(2 * time.Millisecond) // finer than any figure that is read from it
+	tick := time.NewTicker(2 * time.Millisecond) // finer than any figure derived from it
 	defer tick.Stop()
 	for {
 		c.mu.Lock()
 		ok, so := done()
 		note := ""
-		if len(c.notes) > 0 {
-			note = "; " + c.notes[0]
+		if len(c.problems) > 0 {
+			note = "; " + c.problems[0]
 		}
 		c.mu.Unlock()
 		if ok {
@@ -180,7 +179,7 @@ func (c *Crowd) until(ctx context.Context, done func() (bool, string)) error {
 	}
 }
 
-// Reset begins to count anew. What the viewers hold stays.
+// Reset sets all counters to 0. The viewers keep their counts.
 func (c *Crowd) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +191,7 @@ func (c *Crowd) Reset() {
 	}
 }
 
-// Close closes all viewers and ends the crowd.
+// Close disconnects all viewers and ends the crowd.
 func (c *Crowd) Close() error {
 	c.mu.Lock()
 	closed := c.closing
@@ -206,7 +205,7 @@ func (c *Crowd) Close() error {
 	return unix.Close(c.epoll)
 }
 
-// run is the loop. It ends when the crowd is closed.
+// run is the event loop. It ends when the crowd is closed.
 func (c *Crowd) run() {
 	defer close(c.done)
 	buffer := make([]byte, readBuffer)
@@ -214,7 +213,7 @@ func (c *Crowd) run() {
 	for {
 		n, err := unix.EpollWait(c.epoll, ready, idleWait)
 		if err != nil && !errors.Is(err, unix.EINTR) {
-			panic(fmt.Sprintf("epoll_wait on an own set: %v", err)) // a mistake here, not a condition
+			panic(fmt.Sprintf("epoll_wait: %v", err)) // a programming error
 		}
 		c.mu.Lock()
 		if c.closing {
@@ -222,7 +221,7 @@ func (c *Crowd) run() {
 			return
 		}
 		for _, event := range ready[:max(n, 0)] {
-			// What was ready before the viewers left concerns connections that are gone.
+			// Events from before Leave concern closed connections.
 			if v := &c.viewers[event.Fd]; event.Pad == c.generation && v.fd >= 0 {
 				c.serve(v, event.Events, buffer)
 			}
@@ -231,9 +230,9 @@ func (c *Crowd) run() {
 	}
 }
 
-// note keeps the first few things that went wrong, for people.
-func (c *Crowd) note(format string, args ...any) {
-	if len(c.notes) < 5 {
-		c.notes = append(c.notes, fmt.Sprintf(format, args...))
+// recordProblem stores the first few problems, for messages.
+func (c *Crowd) recordProblem(format string, args ...any) {
+	if len(c.problems) < 5 {
+		c.problems = append(c.problems, fmt.Sprintf(format, args...))
 	}
 }

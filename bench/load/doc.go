@@ -1,12 +1,11 @@
-// Package load is the load generator: viewers that watch and check what they are
-// sent, and likers that press the heart.
+// Package load is the load generator: viewers that check every frame, and likers that send
+// likes.
 //
-// Viewers are light: one epoll loop serves a [Crowd], and a viewer is a socket
-// and about a hundred bytes. They trust nothing: each frame is parsed, versions
-// that go back, streams that end and numbers that are missing are counted, and
-// [Report.Check] turns them into an error. What they cost is not counted: the
-// figures are the CPU time of the servers alone.
+// One epoll loop serves a [Crowd]; a viewer is a socket and about a hundred bytes. Viewers
+// parse each frame and count decreasing versions, closed streams and missing numbers;
+// [Report.Check] returns them as an error. The cost of the load generator is not part of any
+// figure.
 //
-// The package knows HTTP/1.1, Server-Sent Events and WebSocket only as far as a
-// [Door] describes: bytes to send, a marker to wait for, frames to find.
+// The package knows of HTTP/1.1, Server-Sent Events and WebSocket only what an [Endpoint]
+// describes: bytes to send, a marker to wait for, frames to find.
 package load

@@ -2,7 +2,7 @@ package load
 
 import "bytes"
 
-// A frame as every server of the bench sends it, whatever stands around it:
+// A frame as every server of the bench sends it, within its own framing:
 //
 //	{"topic":"default/likes/b7","count":43,"version":1790000000000001}
 const (
@@ -11,25 +11,25 @@ const (
 	frameVersion = `,"version":`
 )
 
-// frame is what a frame says.
+// frame is a parsed frame.
 type frame struct {
 	topic   int
 	count   int64
 	version int64
 }
 
-// outcome is what became of looking for a frame.
+// outcome is the result of searching for a frame.
 type outcome int
 
 const (
 	found     outcome = iota // a whole frame
-	cut                      // the beginning of one
-	malformed                // something that begins like one and is none
+	cut                      // the beginning of a frame
+	malformed                // begins like a frame but is not one
 	none                     // nothing
 )
 
-// nextFrame finds the first frame in data. It returns where what it found begins
-// and, for found and malformed, where to look next.
+// nextFrame finds the first frame in data. It returns where the frame begins and, for
+// found and malformed, where to continue.
 func nextFrame(data []byte) (f frame, from, to int, what outcome) {
 	from = bytes.Index(data, []byte(frameHead))
 	if from < 0 {
@@ -62,8 +62,7 @@ func nextFrame(data []byte) (f frame, from, to int, what outcome) {
 	return f, from, at, found
 }
 
-// cutHead returns where the beginning of a frame's head stands at the end of data,
-// len(data) if it does not.
+// cutHead returns the index of a partial frame head at the end of data, or len(data).
 func cutHead(data []byte) int {
 	at := bytes.LastIndexByte(data[max(0, len(data)-len(frameHead)):], '{')
 	if at < 0 {

@@ -11,16 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxAnswer is the longest answer to a like that is understood, in bytes.
+// maxAnswer is the limit of an answer to a like, in bytes.
 const maxAnswer = 4096
 
-// httpConn is a kept HTTP/1.1 connection with one request in flight at most. Its
-// socket does not block and is unknown to Go's poller, so that a like costs the
-// liker two system calls and a share of one that waits for many: what likers take
-// of the machine, the server lacks.
+// httpConn is a kept HTTP/1.1 connection with at most one request in flight. Its socket does
+// not block and is not in Go's poller, so that a like costs the client two system calls and
+// a share of a third: the client shares the machine with the server.
 type httpConn struct {
 	fd     int
-	answer []byte // what was read of it so far; its array is reused
+	answer []byte // the part read so far; its array is reused
 }
 
 // dialHTTP connects from one address to another.
@@ -29,7 +28,7 @@ func dialHTTP(from netip.Addr, to netip.AddrPort) (*httpConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	// The port is chosen when both ends are known, so that ports may repeat.
+	// The kernel chooses the port when both ends are known, so that ports can repeat.
 	err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()})
@@ -44,7 +43,7 @@ func dialHTTP(from netip.Addr, to netip.AddrPort) (*httpConn, error) {
 		err = unix.SetNonblock(fd, true)
 	}
 	if err != nil {
-		_ = unix.Close(fd) // the error at hand says more
+		_ = unix.Close(fd) // the earlier error is more useful
 		return nil, fmt.Errorf("connect from %s to %s: %w", from, to, err)
 	}
 	return &httpConn{fd: fd, answer: make([]byte, 0, maxAnswer)}, nil
@@ -52,7 +51,7 @@ func dialHTTP(from netip.Addr, to netip.AddrPort) (*httpConn, error) {
 
 func (c *httpConn) close() error { return unix.Close(c.fd) }
 
-// send sends a request, for which the empty socket has room.
+// send sends a request. The empty socket has room for it.
 func (c *httpConn) send(request []byte) error {
 	c.answer = c.answer[:0]
 	n, err := unix.Write(c.fd, request)
@@ -65,9 +64,8 @@ func (c *httpConn) send(request []byte) error {
 	return nil
 }
 
-// read reads what there is. Once the answer is whole it returns the body, which is
-// good until the next request; until then nil. An answer that is no success is an
-// error.
+// read reads available data. It returns the body, valid until the next request, when the
+// answer is complete, and nil before. An answer without success is an error.
 func (c *httpConn) read() (body []byte, err error) {
 	for {
 		n, err := unix.Read(c.fd, c.answer[len(c.answer):cap(c.answer)])
@@ -92,7 +90,7 @@ func (c *httpConn) read() (body []byte, err error) {
 	}
 }
 
-// await waits for the answer to the request that was sent.
+// await waits for the answer to the last request.
 func (c *httpConn) await(within time.Duration) ([]byte, error) {
 	deadline := time.Now().Add(within)
 	for {
@@ -110,8 +108,8 @@ func (c *httpConn) await(within time.Duration) ([]byte, error) {
 	}
 }
 
-// parseAnswer returns the body of an HTTP/1.1 answer with a Content-Length, once
-// data holds all of it.
+// parseAnswer returns the body of an HTTP/1.1 answer with Content-Length if data has all of
+// it.
 func parseAnswer(data []byte) (body []byte, whole bool, err error) {
 	head, rest, ok := bytes.Cut(data, []byte("\r\n\r\n"))
 	if !ok {
@@ -135,14 +133,14 @@ func parseAnswer(data []byte) (body []byte, whole bool, err error) {
 	case len(rest) < length:
 		return nil, false, nil
 	case len(rest) > length:
-		return nil, false, fmt.Errorf("%s: %d bytes more than the answer has", status, len(rest)-length)
+		return nil, false, fmt.Errorf("%s: %d bytes after the answer", status, len(rest)-length)
 	case len(status) < 12 || status[9] != '2':
 		return nil, false, fmt.Errorf("%s: %.200s", status, rest)
 	}
 	return rest[:length:length], true, nil
 }
 
-// number returns the integer that follows name in data, 0 if none does.
+// number returns the integer after name in data, or 0.
 func number(data []byte, name string) (n int64) {
 	at := bytes.Index(data, []byte(name))
 	if at < 0 {

@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	// likeTimeout is how long an answer may take: servers here answer within 3 s
-	// whatever their store does.
+	// likeTimeout is the time for an answer. Servers here answer within 3 s.
 	likeTimeout = 10 * time.Second
-	// The histograms hold 1 µs to a minute with three digits.
+	// Histograms range from 1 µs to a minute with three digits.
 	lowest, highest, digits = 1, int64(time.Minute / time.Microsecond), 3
 )
 
 // NewHistogram returns an empty histogram of microseconds.
 func NewHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(lowest, highest, digits) }
 
-// Request appends the like number n of topic to dst, as a whole HTTP/1.1 request.
-// Numbers are unique within a run, so that each like is of another visitor.
+// Request appends the HTTP/1.1 request for like number n of topic to dst. Numbers are unique
+// within a run, so that each like has another visitor.
 type Request func(dst []byte, topic string, n int64) []byte
 
 // Ack is an acknowledged like.
 type Ack struct {
 	N        int64
 	Sent, At int64 // ns of [Clock]
-	Count    int64 // that the server answered; 0 where it answers none
+	Count    int64 // in the answer; 0 if the server sends none
 }
 
-// Final is the count that viewers show once the like reached them: the server's,
-// or, where that counts nothing, the like's own number.
+// Final returns the count that viewers show after the like: the count in the answer or, if
+// the server keeps no counts, the number of the like.
 func (a Ack) Final() int64 {
 	if a.Count > 0 {
 		return a.Count
@@ -43,7 +42,7 @@ func (a Ack) Final() int64 {
 	return a.N
 }
 
-// Likers press the heart over connections that are kept.
+// Likers send likes over kept connections.
 type Likers struct {
 	request Request
 	epoll   int
@@ -51,28 +50,28 @@ type Likers struct {
 	loops   []*liker
 }
 
-// liker is one like in flight after the other, over connections in turn. One
-// goroutine at a time uses it.
+// liker sends one like after the other, over its connections in turn. One goroutine at a
+// time uses it.
 type liker struct {
-	conns   []*httpConn
-	turn    int
-	request []byte
-	waits   bool // for the answer to what follows
-	ack     Ack
-	topic   int
+	conns    []*httpConn
+	turn     int
+	request  []byte
+	awaiting bool // an answer is outstanding
+	ack      Ack
+	topic    int
 }
 
-// Concurrency says how likes are sent.
+// Concurrency describes how likes are sent.
 type Concurrency struct {
-	// Loops is how many likes are in flight.
+	// Loops is the number of likes in flight.
 	Loops int
-	// Addresses is from how many client addresses they come; at least Loops.
+	// Addresses is the number of client addresses, at least Loops.
 	Addresses int
 	// First is the number of the first address.
 	First int
 }
 
-// NewLikers connects. [Likers.Close] ends it.
+// NewLikers opens the connections. [Likers.Close] closes them.
 func NewLikers(address string, request Request, how Concurrency) (_ *Likers, err error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -93,13 +92,13 @@ func NewLikers(address string, request Request, how Concurrency) (_ *Likers, err
 	for i := range max(how.Addresses, how.Loops) {
 		conn, err := dialHTTP(Source(how.First+i%max(how.Addresses, 1)), to)
 		if err != nil {
-			return l, fmt.Errorf("a liker: %w", err)
+			return l, fmt.Errorf("connect: %w", err)
 		}
 		loop := l.loops[i%how.Loops]
 		loop.conns = append(loop.conns, conn)
 		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i % how.Loops)}
 		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, conn.fd, &event); err != nil {
-			return l, fmt.Errorf("wait for a liker: %w", err)
+			return l, fmt.Errorf("add to the epoll set: %w", err)
 		}
 	}
 	return l, nil
@@ -107,30 +106,31 @@ func NewLikers(address string, request Request, how Concurrency) (_ *Likers, err
 
 // Job is a number of likes.
 type Job struct {
-	// Topics is over how many topics the likes spread, by [Spread].
+	// Topics is the number of topics over which [Spread] distributes the likes.
 	Topics int
-	// For is how long to like; Count, if not 0, how many likes end it before.
+	// For is the duration of the job. Count, if not 0, is the number of likes after which it
+	// ends earlier.
 	For   time.Duration
 	Count int64
-	// Keep keeps each acknowledgement.
+	// Keep stores each acknowledgement.
 	Keep bool
 }
 
-// Result is what came of a job.
+// Result is the result of a job.
 type Result struct {
 	Likes   int64
 	Elapsed time.Duration
 	Latency *hdrhistogram.Histogram // in µs, from before the request to after the answer
-	Acks    []Ack                   // in no order
-	// PerTopic is how many likes each topic got.
+	Acks    []Ack                   // in no particular order
+	// PerTopic is the number of likes of each topic.
 	PerTopic []int64
 }
 
-// Rate is likes a second.
+// Rate returns likes a second.
 func (r Result) Rate() float64 { return float64(r.Likes) / r.Elapsed.Seconds() }
 
-// Spread returns the topic of like n of many topics: a fixed permutation that looks
-// random, so that runs repeat (SplitMix64, Steele, Lea and Flood, 2014).
+// Spread returns the topic of like n: pseudo-random and the same in every run (SplitMix64,
+// Steele, Lea and Flood, 2014).
 func Spread(n int64, topics int) int {
 	if topics == 1 {
 		return 0
@@ -141,7 +141,7 @@ func Spread(n int64, topics int) int {
 	return int((z ^ z>>31) % uint64(topics))
 }
 
-// Run likes as fast as answers come. An answer that is no success is an error.
+// Run sends the next like after each answer. An answer without success is an error.
 func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, job.For)
 	defer cancel()
@@ -169,7 +169,7 @@ func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 		return loop.send(l.request, names[loop.topic], n)
 	}
 	take := func(loop *liker) error {
-		ack, ok, err := loop.take()
+		ack, ok, err := loop.poll()
 		if err != nil || !ok {
 			return err
 		}
@@ -213,7 +213,7 @@ func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 // One sends one like of a topic and returns its acknowledgement.
 func (l *Likers) One(topic int) (Ack, error) { return l.OneOf(0, topic) }
 
-// OneOf is One by the given loop. Different loops may be used at the same time.
+// OneOf is One on the given loop. Different loops may be used concurrently.
 func (l *Likers) OneOf(loop, topic int) (Ack, error) {
 	one := l.loops[loop]
 	if err := one.send(l.request, Topic(topic), l.next.Add(1)); err != nil {
@@ -241,17 +241,17 @@ func (l *Likers) Close() error {
 func (l *liker) send(request Request, topic string, n int64) error {
 	l.turn = (l.turn + 1) % len(l.conns)
 	l.request = request(l.request[:0], topic, n)
-	l.ack, l.waits = Ack{N: n, Sent: Clock()}, true
+	l.ack, l.awaiting = Ack{N: n, Sent: Clock()}, true
 	if err := l.conns[l.turn].send(l.request); err != nil {
 		return fmt.Errorf("like: %w", err)
 	}
 	return nil
 }
 
-// take takes the answer, if it is there by now.
-func (l *liker) take() (ack Ack, ok bool, err error) {
-	if !l.waits {
-		return ack, false, errors.New("like: the server said something unasked")
+// poll returns the answer if it has arrived.
+func (l *liker) poll() (ack Ack, ok bool, err error) {
+	if !l.awaiting {
+		return ack, false, errors.New("like: the server sent data without a request")
 	}
 	body, err := l.conns[l.turn].read()
 	if err != nil {
@@ -264,7 +264,7 @@ func (l *liker) take() (ack Ack, ok bool, err error) {
 }
 
 func (l *liker) acknowledged(body []byte) Ack {
-	l.waits = false
+	l.awaiting = false
 	l.ack.At, l.ack.Count = Clock(), number(body, `"count":`)
 	return l.ack
 }

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The tests' binary is a worker too, as the bench is.
+// The test binary serves as worker too.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == WorkerArgument {
 		if err := Work(os.Stdin, os.Stdout); err != nil {
@@ -29,13 +29,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestViewersReportKnownPatternsExactly(t *testing.T) {
+func TestCheckSelf(t *testing.T) {
 	if err := CheckSelf(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestFramesAreFoundHoweverTheyAreCut(t *testing.T) {
+func TestNextFrame_SplitAnywhere(t *testing.T) {
 	stream := []byte("5\r\ndata: {\"topic\":\"default/likes/b12\",\"count\":43,\"version\":1790000000000001}\n\n{\"event\":\"live\"}")
 	for end := range len(stream) + 1 {
 		f, from, to, what := nextFrame(stream[:end])
@@ -48,12 +48,12 @@ func TestFramesAreFoundHoweverTheyAreCut(t *testing.T) {
 		case what == found || what == malformed:
 			t.Fatalf("%d bytes: %v", end, what)
 		case from > bytes.IndexByte(stream, '{') && end > bytes.IndexByte(stream, '{'):
-			t.Fatalf("%d bytes: the frame's begin is thrown away", end)
+			t.Fatalf("%d bytes: the beginning of a frame is lost", end)
 		}
 	}
 }
 
-func TestTextThatIsNoFrameIsMalformed(t *testing.T) {
+func TestNextFrame_Malformed(t *testing.T) {
 	for _, text := range []string{
 		`{"topic":"default/likes/b","count":1,"version":1}`,
 		`{"topic":"default/likes/b1","count":-1,"version":1}`,
@@ -66,14 +66,14 @@ func TestTextThatIsNoFrameIsMalformed(t *testing.T) {
 	}
 }
 
-func TestAudienceInOtherProcessesReportsTheSame(t *testing.T) {
+func TestAudience_OtherProcesses(t *testing.T) {
 	p, err := newPattern(faultNone)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.close()
-	plan := Plan{Door: p.door(SSE), Viewers: 10, Topics: 1, PerViewer: 1}
-	a, err := NewAudience(plan, plan) // two servers: a process each
+	plan := Plan{Endpoint: p.endpoint(SSE), Viewers: 10, Topics: 1, PerViewer: 1}
+	a, err := NewAudience(plan, plan) // two servers, so two processes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,22 +97,22 @@ func TestAudienceInOtherProcessesReportsTheSame(t *testing.T) {
 	short, end := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer end()
 	if err := a.Await(short, []int64{patternFrames}); err == nil || !strings.Contains(err.Error(), "10 of 10 viewers miss") {
-		t.Fatalf("a number that never came: %v", err)
+		t.Fatalf("a missing number: %v", err)
 	}
 	if err := a.Leave(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Open(ctx); err != nil {
-		t.Fatalf("coming back: %v", err)
+		t.Fatalf("reconnect: %v", err)
 	}
 }
 
-func TestLikersCountAndTimeWhatIsAnswered(t *testing.T) {
+func TestLikers_CountAndLatency(t *testing.T) {
 	var likes atomic.Int64
 	const delay = 2 * time.Millisecond
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(delay) // the pattern that must be found again in the histogram
+		time.Sleep(delay) // must show in the histogram
 		n := likes.Add(1)
 		if n > 1000 {
 			http.Error(w, "no more", http.StatusServiceUnavailable)
@@ -134,7 +134,7 @@ func TestLikersCountAndTimeWhatIsAnswered(t *testing.T) {
 		t.Fatalf("%d likes, %d acknowledged, %d kept, %v", likes.Load(), result.Likes, len(result.Acks), err)
 	}
 	if low := result.Latency.Min(); low < int64(delay/time.Microsecond) {
-		t.Errorf("an answer that took %v at least is said to have taken %d µs", delay, low)
+		t.Errorf("an answer took at least %v, the histogram has %d µs", delay, low)
 	}
 	counts := map[int64]bool{}
 	for _, ack := range result.Acks {
@@ -149,6 +149,6 @@ func TestLikersCountAndTimeWhatIsAnswered(t *testing.T) {
 		}
 	}
 	if _, err := l.Run(t.Context(), Job{Topics: 1, For: 30 * time.Second, Count: 10}); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("refusals are no error: %v", err)
+		t.Errorf("a refusal is not an error: %v", err)
 	}
 }

@@ -11,36 +11,36 @@ import (
 	"time"
 )
 
-// fault is what a [pattern] does wrong to its first viewer.
-type fault string
+// patternFault is the fault of a [pattern] towards its first viewer.
+type patternFault string
 
 const (
-	faultNone      fault = "none"
-	faultShort     fault = "a missing last frame"
-	faultBack      fault = "a version that goes back"
-	faultClosed    fault = "a stream that ends"
-	faultMalformed fault = "a frame that is none"
-	faultStrange   fault = "a topic that was not asked for"
-	faultRefused   fault = "a refusal"
+	faultNone        patternFault = "none"
+	faultShort       patternFault = "a missing last frame"
+	faultDecreased   patternFault = "a version that decreases"
+	faultClosed      patternFault = "a stream that ends"
+	faultMalformed   patternFault = "a malformed frame"
+	faultUnrequested patternFault = "an unrequested topic"
+	faultRefused     patternFault = "a refusal"
 )
 
-// patternFrames is how many frames a viewer of a pattern gets, the snapshot included.
+// patternFrames is the number of frames for a viewer of a pattern, with the snapshot.
 const patternFrames = 20
 
-// patternGap is the time between two of them.
+// patternGap is the time between two frames.
 const patternGap = 5 * time.Millisecond
 
-// pattern is a server whose viewers get known frames, cut at odd places.
+// pattern is a server that sends known frames, split at varying places.
 type pattern struct {
 	listener net.Listener
-	fault    fault
+	fault    patternFault
 	work     sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-func newPattern(f fault) (*pattern, error) {
+func newPattern(f patternFault) (*pattern, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -63,7 +63,7 @@ func newPattern(f fault) (*pattern, error) {
 }
 
 func (p *pattern) close() {
-	_ = p.listener.Close() // it served its purpose, as did the connections
+	_ = p.listener.Close() // no longer needed
 	p.mu.Lock()
 	for _, conn := range p.conns {
 		_ = conn.Close()
@@ -72,15 +72,15 @@ func (p *pattern) close() {
 	p.work.Wait()
 }
 
-func (p *pattern) door(transport Transport) Door {
-	return Door{
+func (p *pattern) endpoint(transport Transport) Endpoint {
+	return Endpoint{
 		Address: p.listener.Addr().String(), Path: "/?{topics}", TopicParam: "topic={topic}",
 		Transport: transport, Ready: `{"event":"live"}`,
 	}
 }
 
-// serve writes what a viewer is to get. Errors end it: the viewer then misses
-// something, which is what it is asked about.
+// serve writes the frames of one viewer. An error ends it; the viewer's report then shows
+// missing frames.
 func (p *pattern) serve(conn net.Conn, first bool) {
 	reader := bufio.NewReader(conn)
 	socket := false
@@ -94,7 +94,7 @@ func (p *pattern) serve(conn net.Conn, first bool) {
 			break
 		}
 	}
-	has := func(f fault) bool { return first && p.fault == f }
+	has := func(f patternFault) bool { return first && p.fault == f }
 	if has(faultRefused) {
 		_, _ = conn.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"))
 		return
@@ -113,9 +113,9 @@ func (p *pattern) serve(conn net.Conn, first bool) {
 		case last && has(faultClosed):
 			_ = conn.Close()
 			return
-		case last && has(faultBack):
+		case last && has(faultDecreased):
 			version = 1
-		case last && has(faultStrange):
+		case last && has(faultUnrequested):
 			topic = 7
 		}
 		json := fmt.Sprintf(`{"topic":%q,"count":%d,"version":%d}`, Topic(topic), count, version)
@@ -126,7 +126,7 @@ func (p *pattern) serve(conn net.Conn, first bool) {
 		if n == 0 {
 			text = head + text + wrap(`{"event":"live"}`)
 		}
-		// Each frame is cut at another place, and its end comes with the next one's begin.
+		// Each frame is split at another place, and its end arrives with the next one.
 		at := (n*7 + 3) % len(text)
 		if _, err := conn.Write([]byte(text[:at])); err != nil {
 			return
@@ -138,18 +138,17 @@ func (p *pattern) serve(conn net.Conn, first bool) {
 	}
 }
 
-// CheckSelf runs viewers against servers with known patterns, right and wrong
-// ones, and returns an error when the viewers do not report exactly those. No
-// figure is worth anything before. It takes about a second.
+// CheckSelf runs viewers against servers with known patterns, correct and faulty, and
+// returns an error if the viewers do not report exactly these. It takes about a second.
 func CheckSelf(ctx context.Context) error {
 	var checks sync.WaitGroup
-	faults := []fault{faultNone, faultShort, faultBack, faultClosed, faultMalformed, faultStrange, faultRefused}
+	faults := []patternFault{faultNone, faultShort, faultDecreased, faultClosed, faultMalformed, faultUnrequested, faultRefused}
 	errs := make([]error, 2*len(faults))
 	for i, f := range faults {
 		for k, transport := range []Transport{SSE, WebSocket} {
 			checks.Go(func() { // ends with ctx at the latest
 				if err := checkFault(ctx, f, transport); err != nil {
-					errs[2*i+k] = fmt.Errorf("the load generator misjudges %s on %s: %w", f, transport, err)
+					errs[2*i+k] = fmt.Errorf("the load generator misreports %s on %s: %w", f, transport, err)
 				}
 			})
 		}
@@ -158,14 +157,14 @@ func CheckSelf(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func checkFault(ctx context.Context, f fault, transport Transport) (err error) {
+func checkFault(ctx context.Context, f patternFault, transport Transport) (err error) {
 	const viewers = 20
 	p, err := newPattern(f)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	crowd, err := NewCrowd(Plan{Door: p.door(transport), Viewers: viewers, Topics: 1, PerViewer: 1, Record: true})
+	crowd, err := NewCrowd(Plan{Endpoint: p.endpoint(transport), Viewers: viewers, Topics: 1, PerViewer: 1, Record: true})
 	if err != nil {
 		return err
 	}
@@ -183,26 +182,26 @@ func checkFault(ctx context.Context, f fault, transport Transport) (err error) {
 		behind = 0
 	case faultShort:
 		oneLess()
-	case faultBack:
-		expected.Back = 1 // and it is a frame
+	case faultDecreased:
+		expected.Decreased = 1 // it counts as a frame
 	case faultClosed:
 		oneLess()
 		expected.Lost, expected.Live = 1, viewers-1
 	case faultMalformed:
 		oneLess()
 		expected.Malformed = 1
-	case faultStrange:
+	case faultUnrequested:
 		oneLess()
-		expected.Strange = 1
+		expected.Unrequested = 1
 	case faultRefused:
 		expected.Frames -= patternFrames
 		expected.Fewest, expected.Lost, expected.Live = 0, 1, viewers-1
 	}
 	finals := []int64{patternFrames - 1}
 	err = crowd.until(ctx, func() (bool, string) {
-		seen := crowd.frames + crowd.strange + crowd.malformed
+		seen := crowd.frames + crowd.unrequested + crowd.malformed
 		n := crowd.behind(finals)
-		return n == behind && seen == expected.Frames+expected.Strange+expected.Malformed && crowd.lost == expected.Lost && crowd.live == expected.Live,
+		return n == behind && seen == expected.Frames+expected.Unrequested+expected.Malformed && crowd.lost == expected.Lost && crowd.live == expected.Live,
 			fmt.Sprintf("%d are behind, %d frames, %d lost, want %+v", n, seen, crowd.lost, expected)
 	})
 	if err != nil {
@@ -212,10 +211,10 @@ func checkFault(ctx context.Context, f fault, transport Transport) (err error) {
 	if err := got.Check(patternFrames); (err == nil) != (f == faultNone) {
 		return fmt.Errorf("the verdict is %v", err)
 	}
-	if events := int64(len(got.Events)); events != got.Frames-got.Back {
+	if events := int64(len(got.Events)); events != got.Frames-got.Decreased {
 		return fmt.Errorf("%d events of %d frames", events, got.Frames)
 	}
-	got.Notes, got.Events, got.Busiest, got.LastFrame, got.LastArrival = nil, nil, 0, 0, 0
+	got.Problems, got.Events, got.Busiest, got.LastFrame, got.LastArrival = nil, nil, 0, 0, 0
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", expected) {
 		return fmt.Errorf("reported %+v, want %+v", got, expected)
 	}

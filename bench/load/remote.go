@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// WorkerArgument is the only argument of a process that serves [Work].
+// WorkerArgument is the only argument of a worker process, see [Work].
 const WorkerArgument = "worker"
 
-// PerProcess is how many viewers one process holds: 20,000 open files are what
-// many systems allow without being asked, and some are needed for the rest.
+// PerProcess is the number of viewers in one process: many systems allow 20,000 open files
+// by default.
 const PerProcess = 18_000
 
-// An order is one line to a worker, an answer one line from it.
+// A workerCall is one line to a worker, a workerReply one line from it.
 type (
-	order struct {
+	workerCall struct {
 		Plan   *Plan         `json:",omitempty"`
-		Verb   string        // plan, open, leave, await, reset, report
+		Method string        // plan, open, leave, await, reset, report
 		Within time.Duration `json:",omitempty"`
 		Finals []int64       `json:",omitempty"`
 	}
-	answer struct {
+	workerReply struct {
 		Error  string  `json:",omitempty"`
 		Report *Report `json:",omitempty"`
 	}
 )
 
-// Work serves a crowd in this process for the one that started it, until in ends.
+// Work serves a crowd to the parent process until in ends.
 func Work(in io.Reader, out io.Writer) error {
 	var crowd *Crowd
 	defer func() {
@@ -43,29 +43,29 @@ func Work(in io.Reader, out io.Writer) error {
 	}()
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
-		var o order
+		var o workerCall
 		if err := orders.Decode(&o); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("read an order: %w", err)
+			return fmt.Errorf("read a call: %w", err)
 		}
-		var a answer
-		if err := obey(&crowd, o, &a); err != nil {
+		var a workerReply
+		if err := handle(&crowd, o, &a); err != nil {
 			a.Error = err.Error()
 		}
 		if err := answers.Encode(a); err != nil {
-			return fmt.Errorf("answer: %w", err)
+			return fmt.Errorf("write a reply: %w", err)
 		}
 	}
 }
 
-func obey(crowd **Crowd, o order, a *answer) (err error) {
+func handle(crowd **Crowd, o workerCall, a *workerReply) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
 	defer cancel()
-	if *crowd == nil && o.Verb != "plan" {
-		return errors.New("there is no plan yet")
+	if *crowd == nil && o.Method != "plan" {
+		return errors.New("the plan is missing")
 	}
-	switch o.Verb {
+	switch o.Method {
 	case "plan":
 		*crowd, err = NewCrowd(*o.Plan)
 	case "open":
@@ -80,21 +80,21 @@ func obey(crowd **Crowd, o order, a *answer) (err error) {
 		r := (*crowd).Report()
 		a.Report = &r
 	default:
-		err = fmt.Errorf("unknown order %q", o.Verb)
+		err = fmt.Errorf("unknown call %q", o.Method)
 	}
 	return err
 }
 
-// remote is a crowd in a process of its own.
+// remote is a crowd in its own process.
 type remote struct {
 	command *exec.Cmd
 	in      io.WriteCloser
-	answers *json.Decoder
+	replies *json.Decoder
 
-	mu sync.Mutex // one order at a time
+	mu sync.Mutex // one call at a time
 }
 
-// newRemote starts this program anew as a worker.
+// newRemote starts this program as a worker.
 func newRemote(plan Plan) (*remote, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -109,17 +109,17 @@ func newRemote(plan Plan) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	r.answers = json.NewDecoder(out)
+	r.replies = json.NewDecoder(out)
 	if err := r.command.Start(); err != nil {
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	if _, err := r.say(context.Background(), order{Verb: "plan", Plan: &plan}); err != nil {
+	if _, err := r.call(context.Background(), workerCall{Method: "plan", Plan: &plan}); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
-func (r *remote) say(ctx context.Context, o order) (Report, error) {
+func (r *remote) call(ctx context.Context, o workerCall) (Report, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.Within = time.Hour
@@ -129,8 +129,8 @@ func (r *remote) say(ctx context.Context, o order) (Report, error) {
 	if err := json.NewEncoder(r.in).Encode(o); err != nil {
 		return Report{}, fmt.Errorf("worker: %w", err)
 	}
-	var a answer
-	if err := r.answers.Decode(&a); err != nil {
+	var a workerReply
+	if err := r.replies.Decode(&a); err != nil {
 		return Report{}, fmt.Errorf("worker: %w", err)
 	}
 	if a.Error != "" {
@@ -142,7 +142,7 @@ func (r *remote) say(ctx context.Context, o order) (Report, error) {
 	return Report{}, nil
 }
 
-// close ends the worker, which ends when its input does.
+// close closes the worker's input, which ends it, and waits.
 func (r *remote) close() error {
 	return errors.Join(r.in.Close(), r.command.Wait())
 }

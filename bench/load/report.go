@@ -5,34 +5,34 @@ import (
 	"fmt"
 )
 
-// Report is what came of a crowd since it was last reset. It is plain data, and
-// reports of several crowds can be added up.
+// Report is the result of a crowd since the last reset. Reports of several crowds can be
+// added.
 type Report struct {
-	Viewers int // that there should be
-	Live    int // that were let in and are still there
+	Viewers int // expected
+	Live    int // connected, with a snapshot
 	Frames  int64
-	// Fewest and Most are the frames of the viewer that got fewest and most,
-	// Busiest the most frames that one got within a second.
+	// Fewest and Most are the least and most frames of a viewer, Busiest the most frames of
+	// a viewer within one second.
 	Fewest, Most, Busiest int
-	// Malformed, Strange (of a topic that the viewer did not ask for), Back (of a
-	// version below the one before) and Repeated (of the same version) frames.
-	Malformed, Strange, Back, Repeated int64
-	Lost                               int64 // viewers that were refused or closed
-	// LastFrame is when the last viewer got its last frame, LastArrival when the
-	// last one was let in, in ns of [Clock].
+	// Malformed frames, Unrequested (of a topic that the viewer does not watch), Decreased
+	// (with a lower version than before) and Repeated (with the same version).
+	Malformed, Unrequested, Decreased, Repeated int64
+	Lost                                        int64 // viewers that the server refused or disconnected
+	// LastFrame is the time of the last frame, LastArrival the time when the last viewer was
+	// connected, in ns of [Clock].
 	LastFrame, LastArrival int64
-	Notes                  []string
+	Problems               []string
 	Events                 []Event `json:"-"`
 }
 
-// Report tells what came of the crowd since the last reset.
+// Report returns the result since the last reset.
 func (c *Crowd) Report() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := Report{
 		Viewers: len(c.viewers), Live: c.live, Frames: c.frames,
-		Malformed: c.malformed, Strange: c.strange, Back: c.back, Repeated: c.repeated,
-		Lost: c.lost, LastArrival: c.lastArrival, Notes: append([]string(nil), c.notes...),
+		Malformed: c.malformed, Unrequested: c.unrequested, Decreased: c.decreased, Repeated: c.repeated,
+		Lost: c.lost, LastArrival: c.lastArrival, Problems: append([]string(nil), c.problems...),
 		Events: append([]Event(nil), c.events...),
 	}
 	r.Fewest = int(c.viewers[0].frames)
@@ -46,7 +46,7 @@ func (c *Crowd) Report() Report {
 	return r
 }
 
-// Add adds the report of other viewers. Times are comparable within one process.
+// Add adds the report of other viewers. Times are comparable within one process only.
 func (r *Report) Add(other Report) {
 	r.Viewers += other.Viewers
 	r.Live += other.Live
@@ -55,18 +55,18 @@ func (r *Report) Add(other Report) {
 	r.Most = max(r.Most, other.Most)
 	r.Busiest = max(r.Busiest, other.Busiest)
 	r.Malformed += other.Malformed
-	r.Strange += other.Strange
-	r.Back += other.Back
+	r.Unrequested += other.Unrequested
+	r.Decreased += other.Decreased
 	r.Repeated += other.Repeated
 	r.Lost += other.Lost
 	r.LastFrame = max(r.LastFrame, other.LastFrame)
 	r.LastArrival = max(r.LastArrival, other.LastArrival)
-	r.Notes = append(r.Notes, other.Notes...)
+	r.Problems = append(r.Problems, other.Problems...)
 	r.Events = append(r.Events, other.Events...)
 }
 
-// Check returns an error when any viewer fell short: is not there any more, got
-// something wrong, a version that went back, or fewer frames than promised.
+// Check returns an error if a viewer was disconnected, or received a faulty frame, a
+// decreasing version or fewer frames than promised.
 func (r Report) Check(promised int) error {
 	var wrong []error
 	say := func(bad bool, format string, args ...any) {
@@ -74,14 +74,14 @@ func (r Report) Check(promised int) error {
 			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
 	}
-	say(r.Live != r.Viewers, "%d of %d viewers are there", r.Live, r.Viewers)
-	say(r.Lost > 0, "%d viewers were refused or closed", r.Lost)
+	say(r.Live != r.Viewers, "%d of %d viewers are connected", r.Live, r.Viewers)
+	say(r.Lost > 0, "%d viewers were refused or disconnected", r.Lost)
 	say(r.Malformed > 0, "%d frames were malformed", r.Malformed)
-	say(r.Strange > 0, "%d frames were of topics that nobody asked for", r.Strange)
-	say(r.Back > 0, "%d frames had a version below the one before", r.Back)
-	say(r.Fewest < promised, "a viewer got %d frames where %d were promised", r.Fewest, promised)
-	if len(wrong) > 0 && len(r.Notes) > 0 {
-		wrong = append(wrong, fmt.Errorf("the first: %s", r.Notes[0]))
+	say(r.Unrequested > 0, "%d frames were of unrequested topics", r.Unrequested)
+	say(r.Decreased > 0, "%d frames had a version below the one before", r.Decreased)
+	say(r.Fewest < promised, "a viewer received %d frames of %d promised", r.Fewest, promised)
+	if len(wrong) > 0 && len(r.Problems) > 0 {
+		wrong = append(wrong, fmt.Errorf("the first problem: %s", r.Problems[0]))
 	}
 	return errors.Join(wrong...)
 }

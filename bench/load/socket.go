@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Source returns the loopback address from which client number n comes: one of
-// 127.1.0.1 to 127.254.255.254.
+// Source returns the loopback address of client number n, from 127.1.0.1 to
+// 127.254.255.254.
 func Source(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(1 + n/(254*254)%254), byte(1 + n/254%254), byte(1 + n%254)})
 }
 
-// sendNext begins the connection of the next viewer that is away, if there is one.
-func (c *Crowd) sendNext() {
+// connectNext starts the connection of the next viewer, if there is one.
+func (c *Crowd) connectNext() {
 	if c.next >= len(c.viewers) {
 		return
 	}
@@ -24,14 +24,14 @@ func (c *Crowd) sendNext() {
 	if err := c.connect(i); err != nil {
 		c.viewers[i].state = lost
 		c.lost++
-		c.note("connect: %v", err)
+		c.recordProblem("connect: %v", err)
 		return
 	}
 	c.arriving++
 }
 
 func (c *Crowd) connect(i int) error {
-	address, err := netip.ParseAddrPort(c.plan.Door.Address)
+	address, err := netip.ParseAddrPort(c.plan.Endpoint.Address)
 	if err != nil {
 		return err
 	}
@@ -42,13 +42,13 @@ func (c *Crowd) connect(i int) error {
 	v := &c.viewers[i]
 	v.fd = int32(fd)
 	source := Source((c.plan.Offset + i) / perAddress)
-	// The port is chosen when both ends are known, so that ports may repeat.
+	// The kernel chooses the port when both ends are known, so that ports can repeat.
 	if err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: source.As4()})
 	}
 	if err == nil {
-		// A viewer that leaves resets its connection: thousands that wait for late
-		// segments (TIME_WAIT) would weigh on the next run.
+		// Closing resets the connection: thousands of sockets in TIME_WAIT would slow the
+		// next run down.
 		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	if err == nil {
@@ -62,7 +62,7 @@ func (c *Crowd) connect(i int) error {
 		err = unix.EpollCtl(c.epoll, unix.EPOLL_CTL_ADD, fd, &event)
 	}
 	if err != nil {
-		_ = unix.Close(fd) // the error at hand says more
+		_ = unix.Close(fd) // the earlier error is more useful
 		v.fd = -1
 		return fmt.Errorf("connect from %s to %s: %w", source, address, err)
 	}
@@ -70,33 +70,33 @@ func (c *Crowd) connect(i int) error {
 	return nil
 }
 
-// serve does what a viewer's socket is ready for. Notifications are edges, so it
-// reads until there is nothing left.
+// serve handles the events of a viewer's socket. The events are edge-triggered, so it reads
+// until the socket is empty.
 func (c *Crowd) serve(v *viewer, events uint32, buffer []byte) {
 	was := v.state
 	if v.state == connecting && events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-		topics := make([]int, len(v.slots))
+		topics := make([]int, len(v.topics))
 		for k := range topics {
 			topics[k] = (int(v.first) + k) % c.plan.Topics
 		}
-		if !c.send(v, c.plan.Door.request(topics)) {
-			c.drop(v)
+		if !c.send(v, c.plan.Endpoint.request(topics)) {
+			c.disconnect(v)
 			return
 		}
-		v.state = waiting
+		v.state = awaitingHead
 	}
 	ended := events&(unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP) != 0
 	if v.state > connecting && !c.read(v, buffer, ended) {
-		c.drop(v)
+		c.disconnect(v)
 		return
 	}
 	if was != live && v.state == live {
-		c.sendNext()
+		c.connectNext()
 	}
 }
 
-// read reads all there is; false when the connection ended. ended says that the
-// end is among it.
+// read reads all available data and returns false if the connection ended. ended reports
+// that the end is part of the data.
 func (c *Crowd) read(v *viewer, buffer []byte, ended bool) bool {
 	for {
 		kept := copy(buffer, v.tail)
@@ -107,39 +107,39 @@ func (c *Crowd) read(v *viewer, buffer []byte, ended bool) bool {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			c.note("read: %v", err)
+			c.recordProblem("read: %v", err)
 			return false
 		case n == 0:
-			c.note("the server closed a viewer")
+			c.recordProblem("the server disconnected a viewer")
 			return false
 		}
-		if !c.take(v, buffer[:kept+n], Clock()) {
+		if !c.consume(v, buffer[:kept+n], Clock()) {
 			return false
 		}
 		if kept+n < len(buffer) && !ended {
-			return true // a short read emptied the socket; what comes now is a new edge
+			return true // a short read emptied the socket; more data is a new event
 		}
 	}
 }
 
-// send sends a few bytes, which an empty socket always has room for.
+// send sends a few bytes. The empty socket has room for them.
 func (c *Crowd) send(v *viewer, data []byte) bool {
 	if n, err := unix.Write(int(v.fd), data); err != nil || n != len(data) {
-		c.note("send: %d of %d bytes, %v", n, len(data), err)
+		c.recordProblem("send: %d of %d bytes, %v", n, len(data), err)
 		return false
 	}
 	return true
 }
 
-// drop forgets a viewer that the server sent away.
-func (c *Crowd) drop(v *viewer) {
+// disconnect marks a viewer as lost after the server closed its connection.
+func (c *Crowd) disconnect(v *viewer) {
 	if v.state == live {
 		c.live--
 	} else {
 		c.arriving--
 	}
-	_ = unix.Close(int(v.fd)) // the other end is gone
+	_ = unix.Close(int(v.fd)) // the peer has closed it
 	v.fd, v.state, v.tail = -1, lost, nil
 	c.lost++
-	c.sendNext()
+	c.connectNext()
 }

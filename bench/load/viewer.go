@@ -4,34 +4,34 @@ import (
 	"bytes"
 )
 
-// state is how far a viewer has come.
+// state is the state of a viewer's connection.
 type state uint8
 
 const (
-	away       state = iota // not connected
-	connecting              // the kernel is
-	waiting                 // for the head of the answer
-	entering                // for the marker
+	unconnected  state = iota // no connection
+	connecting                // the TCP handshake is in progress
+	awaitingHead              // the request is sent
+	receiving                 // the head has arrived; the snapshot is next
 	live
-	lost // the server closed or refused
+	lost // the server refused or disconnected
 )
 
-// slot is what a viewer holds of one topic.
-type slot struct {
+// topicState is the state of one topic at a viewer.
+type topicState struct {
 	count   int64
 	version int64
 }
 
-// viewer is one watcher. The crowd's lock guards it.
+// viewer is one viewer, guarded by the crowd's lock.
 type viewer struct {
 	fd     int32
 	state  state
 	first  int32 // number of its first topic; the others follow
 	frames int32 // since the last reset
-	slots  []slot
-	tail   []byte // of what was read, and may be the beginning of a frame or the marker
-	last   int64  // when the last frame came, in ns of the crowd's clock
-	// Frames within the second that began at second, and the most in any such one.
+	topics []topicState
+	tail   []byte // unparsed data: the beginning of a frame or of the marker
+	last   int64  // time of the last frame, in ns of Clock
+	// Frames within the second that began at second, and the most within one second.
 	second  int64
 	within  int32
 	busiest int32
@@ -39,60 +39,60 @@ type viewer struct {
 
 const secondNs = 1e9
 
-// take takes up what was read at now. It returns false for a viewer that was
-// refused. data begins with what the viewer's tail held.
-func (c *Crowd) take(v *viewer, data []byte, now int64) bool {
-	if v.state == waiting {
+// consume parses data read at now, which begins with the viewer's tail. It returns false if
+// the server refused the viewer.
+func (c *Crowd) consume(v *viewer, data []byte, now int64) bool {
+	if v.state == awaitingHead {
 		head, body, whole := bytes.Cut(data, []byte("\r\n\r\n"))
 		if !whole {
-			v.keep(data)
+			v.keepTail(data)
 			return true
 		}
 		status, _, _ := bytes.Cut(bytes.TrimPrefix(head, []byte("HTTP/1.1 ")), []byte(" "))
-		if string(status) != c.plan.Door.status() {
-			c.note("refused: %.200q", data)
+		if string(status) != c.plan.Endpoint.status() {
+			c.recordProblem("refused: %.200q", data)
 			return false
 		}
-		if len(c.greeting) > 0 && !c.send(v, c.greeting) {
+		if len(c.firstMessage) > 0 && !c.send(v, c.firstMessage) {
 			return false
 		}
-		v.state = entering
+		v.state = receiving
 		data = body
-		if c.plan.Door.Ready == "" {
-			c.arrived(v, now)
+		if c.plan.Endpoint.Ready == "" {
+			c.becomeLive(v, now)
 		}
 	}
-	if v.state == entering {
-		if at := bytes.Index(data, []byte(c.plan.Door.Ready)); at >= 0 {
-			c.arrived(v, now)
+	if v.state == receiving {
+		if at := bytes.Index(data, []byte(c.plan.Endpoint.Ready)); at >= 0 {
+			c.becomeLive(v, now)
 		}
 	}
 	for len(data) > 0 {
 		f, from, to, what := nextFrame(data)
 		switch what {
 		case found:
-			c.count(v, f, now)
+			c.apply(v, f, now)
 			data = data[to:]
 			continue
 		case malformed:
 			c.malformed++
-			c.note("malformed: %.200q", data[from:])
+			c.recordProblem("malformed: %.200q", data[from:])
 			data = data[to:]
 			continue
 		case none, cut:
 		}
-		if v.state == entering {
-			from = min(from, max(0, len(data)-len(c.plan.Door.Ready)+1))
+		if v.state == receiving {
+			from = min(from, max(0, len(data)-len(c.plan.Endpoint.Ready)+1))
 		}
 		data = data[from:]
 		break
 	}
-	v.keep(data)
+	v.keepTail(data)
 	return true
 }
 
-// keep keeps data until more comes.
-func (v *viewer) keep(data []byte) {
+// keepTail stores unparsed data.
+func (v *viewer) keepTail(data []byte) {
 	if len(data) == 0 {
 		v.tail = nil
 		return
@@ -100,25 +100,25 @@ func (v *viewer) keep(data []byte) {
 	v.tail = append(v.tail[:0:0], data...)
 }
 
-// arrived notes that v misses no change any more.
-func (c *Crowd) arrived(v *viewer, now int64) {
+// becomeLive records that v has its snapshot.
+func (c *Crowd) becomeLive(v *viewer, now int64) {
 	v.state = live
 	c.arriving--
 	c.live++
 	c.lastArrival = now
 }
 
-// count takes up a frame.
-func (c *Crowd) count(v *viewer, f frame, now int64) {
+// apply processes a frame.
+func (c *Crowd) apply(v *viewer, f frame, now int64) {
 	at := f.topic - int(v.first)
 	if at < 0 {
-		at += c.plan.Topics // its topics wrap around
+		at += c.plan.Topics // the viewer's topics wrap around
 	}
-	if at < 0 || at >= len(v.slots) {
-		c.strange++
+	if at < 0 || at >= len(v.topics) {
+		c.unrequested++
 		return
 	}
-	held := &v.slots[at]
+	held := &v.topics[at]
 	c.frames++
 	v.frames++
 	v.last = now
@@ -129,7 +129,7 @@ func (c *Crowd) count(v *viewer, f frame, now int64) {
 	v.busiest = max(v.busiest, v.within)
 	switch {
 	case f.version < held.version:
-		c.back++
+		c.decreased++
 		return
 	case f.version == held.version && held.version != 0:
 		c.repeated++

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine describes where figures were taken, in one line.
+// Machine describes this machine in one line.
 func Machine() string {
 	var name unix.Utsname
 	kernel := "unknown kernel"

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestStatIsReadBehindAnyName(t *testing.T) {
+func TestParseStat_ProcessNames(t *testing.T) {
 	const rest = " S 1 2 3 4 5 6 7 8 9 10 150 50 7 3 20 0 8 0 100 1000 200"
 	for _, name := range []string{"(redis-server)", "(a b)", "(a) S 9 9 (b)", "()"} {
 		got, err := parseStat([]byte("42 " + name + rest))
@@ -23,7 +23,7 @@ func TestStatIsReadBehindAnyName(t *testing.T) {
 	}
 }
 
-func TestRollupIsRead(t *testing.T) {
+func TestParseRollup(t *testing.T) {
 	rss, pss, err := parseRollup([]byte("400000-7fff [rollup]\nRss:    1024 kB\nPss:     512 kB\nPss_Dirty:  1 kB\n"))
 	if err != nil || rss != 1<<20 || pss != 1<<19 {
 		t.Errorf("%d, %d, %v", rss, pss, err)
@@ -35,8 +35,8 @@ func TestRollupIsRead(t *testing.T) {
 	}
 }
 
-// A shell that works and has a child that works: both count.
-func TestUsageCountsChildren(t *testing.T) {
+// A shell and its child both use CPU time.
+func TestUsage_WithChildren(t *testing.T) {
 	const work = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done`
 	shell := exec.Command("sh", "-c", "exec 4<&0; ("+work+"; echo child; read _ <&4) & "+work+"; echo parent; wait")
 	in, err := shell.StdinPipe()
@@ -79,11 +79,11 @@ func TestUsageCountsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Usage(); err == nil {
-		t.Error("a process that is gone has a usage")
+		t.Error("an ended process has a usage")
 	}
 }
 
-func TestUsageOfOneself(t *testing.T) {
+func TestUsage_OwnProcess(t *testing.T) {
 	u, err := Processes{os.Getpid()}.Usage()
 	if err != nil || u.RSS < 1<<20 || u.RSS > 1<<32 {
 		t.Errorf("%+v, %v", u, err)

@@ -1,5 +1,5 @@
-// Package measure reads from /proc what processes cost: CPU time and resident
-// memory, children included.
+// Package measure reads the CPU time and resident memory of processes and their children
+// from /proc.
 package measure
 
 import (
@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// tick is the unit of CPU times in /proc/PID/stat: the kernel's USER_HZ, which is
-// 100 on all that Go runs on (proc(5)). The kernel keeps nanoseconds and rounds
-// here, so the error is one tick a reading, not one a time slice.
+// tick is the unit of CPU times in /proc/PID/stat: the kernel's USER_HZ, 100 on every
+// system that Go supports (proc(5)). The kernel counts nanoseconds and rounds when it is
+// read, so the error is one tick a reading.
 const tick = 10 * time.Millisecond
 
-// Usage is what processes cost up to now.
+// Usage is the usage of processes since they started.
 type Usage struct {
 	CPU time.Duration // user and system time
 	RSS int64         // resident bytes, shared pages counted in each process
 	PSS int64         // resident bytes, shared pages divided among their users
 }
 
-// Processes are process ids. Their children count with them.
+// Processes are process ids. Usage includes their children.
 type Processes []int
 
-// Usage reads the usage of the processes and their children, that of children
-// that ended and were waited for included in the CPU time.
+// Usage reads the usage of the processes and their children. CPU time includes children
+// that ended and were waited for.
 func (p Processes) Usage() (sum Usage, err error) {
 	pids, err := p.withChildren()
 	if err != nil {
@@ -47,7 +47,7 @@ func (p Processes) Usage() (sum Usage, err error) {
 	return sum, nil
 }
 
-// CPU reads the CPU time alone, which costs less.
+// CPU reads only the CPU time, which is cheaper.
 func (p Processes) CPU() (sum time.Duration, err error) {
 	pids, err := p.withChildren()
 	if err != nil {
@@ -63,8 +63,8 @@ func (p Processes) CPU() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// withChildren returns the processes and all that descend from them. A child that
-// is a thread's of the process counts as the process's.
+// withChildren returns the processes and all their descendants, including children of
+// their threads.
 func (p Processes) withChildren() (all []int, err error) {
 	for todo := append([]int(nil), p...); len(todo) > 0; todo = todo[1:] {
 		pid := todo[0]
@@ -74,12 +74,12 @@ func (p Processes) withChildren() (all []int, err error) {
 			return nil, err
 		}
 		if len(lists) == 0 {
-			return nil, fmt.Errorf("process %d is gone", pid)
+			return nil, fmt.Errorf("process %d has ended", pid)
 		}
 		for _, list := range lists {
 			data, err := os.ReadFile(list)
 			if errors.Is(err, os.ErrNotExist) {
-				continue // a thread that ended since has no children
+				continue // the thread has ended
 			} else if err != nil {
 				return nil, err
 			}
@@ -158,7 +158,7 @@ func parseRollup(data []byte) (rss, pss int64, err error) {
 		}
 		fields := strings.Fields(value)
 		if len(fields) != 2 || fields[1] != "kB" {
-			return 0, 0, fmt.Errorf("%q is no size", line)
+			return 0, 0, fmt.Errorf("%q is not a size", line)
 		}
 		kb, err := strconv.ParseInt(fields[0], 10, 64)
 		if err != nil {
@@ -171,7 +171,7 @@ func parseRollup(data []byte) (rss, pss int64, err error) {
 		}
 	}
 	if seen != 2 {
-		return 0, 0, errors.New("neither Rss nor Pss")
+		return 0, 0, errors.New("Rss or Pss is missing")
 	}
 	return rss, pss, nil
 }

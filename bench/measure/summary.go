@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Summary is what several runs of one figure come to.
+// Summary summarises the values of one figure over several runs.
 type Summary struct {
 	Min, Median, Max float64
 	Runs             int
 }
 
-// Summarise summarises the values, of which there is at least one.
+// Summarise returns the summary of values, NaN if there are none.
 func Summarise(values []float64) Summary {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)

@@ -13,7 +13,7 @@ import (
 // module is the first line of this module's go.mod.
 const module = "module github.com/tallycast/tallycast/bench\n"
 
-// Root returns the folder of this module: the working directory or one above it.
+// Root returns the folder of this module: the working directory or one of its parents.
 var Root = sync.OnceValues(func() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -30,7 +30,7 @@ var Root = sync.OnceValues(func() (string, error) {
 	}
 })
 
-// builder builds each program once in a run of the bench.
+// builder builds each program once.
 type builder struct {
 	mu    sync.Mutex
 	built map[string]string // by name
@@ -38,12 +38,12 @@ type builder struct {
 
 var programs = builder{built: map[string]string{}}
 
-// program builds the program below peer/ of that name and returns where it is.
+// program builds peer/NAME and returns the path of the binary.
 func program(name string) (string, error) {
 	return programs.build(name, ".", "./peer/"+name)
 }
 
-// Binary builds tallycast as it is released and returns where it is.
+// Binary builds tallycast as for a release and returns the path of the binary.
 func Binary() (string, error) {
 	return programs.build("tallycast", "..", "./cmd/tallycast")
 }
@@ -59,7 +59,7 @@ func (b *builder) build(name, module, folder string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(root, ".bin", name)
-	// All Go programs are built alike.
+	// All Go programs are built with the same flags.
 	command := exec.Command("go", "build", "-buildvcs=false", "-tags", "nomsgpack", "-trimpath", "-ldflags", "-s -w", "-o", path, folder)
 	command.Dir = filepath.Join(root, module)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")

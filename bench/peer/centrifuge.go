@@ -6,14 +6,14 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// CentrifugeDefault is the Go library centrifuge as its documentation shows it.
+// CentrifugeDefault returns the Go library centrifuge with its documented defaults.
 func CentrifugeDefault() *Peer {
 	p := centrifuge("centrifuge, default")
-	p.Settings = "centrifuge v0.40.1, its defaults, channels in memory, counts by INCR in Redis; no answers to its beats asked for"
+	p.Settings = "centrifuge v0.40.1, its defaults, channels in memory, counts by INCR in Redis; pongs are not required"
 	return p
 }
 
-// CentrifugeBest is the same with every setting that helps here.
+// CentrifugeBest returns centrifuge with every setting that helps here.
 func CentrifugeBest() *Peer {
 	p := centrifuge("centrifuge, best", "-best")
 	p.Settings = "as its default, with UseWriteBufferPool, ReadBufferSize 1024, ProcessCommandsOffReadLoop, and FlushLatestPublication within 50 ms"
@@ -22,16 +22,16 @@ func CentrifugeBest() *Peer {
 
 func centrifuge(name string, arguments ...string) *Peer {
 	const connect = `{"id":1,"connect":{}}`
-	p := own(name, "centrifuge", true, arguments...)
-	p.Transports, p.Likes = both, true
-	p.door = func(t load.Transport) load.Door {
-		door := load.Door{TopicParam: "topic={topic}", Ready: `"connect":{`}
+	p := benchProgram(name, "centrifuge", true, arguments...)
+	p.Transports, p.Likes = bothTransports, true
+	p.endpoint = func(t load.Transport) load.Endpoint {
+		e := load.Endpoint{TopicParam: "topic={topic}", Ready: `"connect":{`}
 		if t == load.WebSocket {
-			door.Path, door.Greeting = "/connection/websocket?{topics}", connect
+			e.Path, e.FirstMessage = "/connection/websocket?{topics}", connect
 		} else {
-			door.Path = "/connection/sse?cf_connect=" + url.QueryEscape(connect) + "&{topics}"
+			e.Path = "/connection/sse?cf_connect=" + url.QueryEscape(connect) + "&{topics}"
 		}
-		return door
+		return e
 	}
 	return p
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// own returns a peer that is a program of this bench.
-func own(name, folder string, redis bool, arguments ...string) *Peer {
+// benchProgram returns a peer that is a program in peer/FOLDER.
+func benchProgram(name, folder string, redis bool, arguments ...string) *Peer {
 	return &Peer{
 		Name: name, like: postLike,
 		start: func(ctx context.Context, s *Server, _ Options) error {
@@ -27,20 +27,20 @@ func own(name, folder string, redis bool, arguments ...string) *Peer {
 	}
 }
 
-// Floor is the least that a delivery costs.
+// Floor returns the lower bound of a delivery's cost.
 func Floor() *Peer {
-	p := own("write(2)", "floor", false)
+	p := benchProgram("write(2)", "floor", false)
 	p.Settings = "raw sockets in a slice, GOMAXPROCS loops, one write(2) a delivery of the same bytes"
-	p.Transports = both
-	p.door = func(load.Transport) load.Door {
-		return load.Door{Path: "/?{topics}", TopicParam: "topic={topic}", Ready: live}
+	p.Transports = bothTransports
+	p.endpoint = func(load.Transport) load.Endpoint {
+		return load.Endpoint{Path: "/?{topics}", TopicParam: "topic={topic}", Ready: live}
 	}
 	return p
 }
 
-// Empty is the least that a like costs.
+// Empty returns the lower bound of a like's cost.
 func Empty() *Peer {
-	p := own("empty Gin handler", "empty", false)
+	p := benchProgram("empty Gin handler", "empty", false)
 	p.Settings = "gin.New() in release mode, a handler that answers a fixed body"
 	p.Likes = true
 	return p

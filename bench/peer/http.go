@@ -7,15 +7,14 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// both are the transports of whoever has both.
-var both = []load.Transport{load.SSE, load.WebSocket}
+// bothTransports are SSE and WebSocket.
+var bothTransports = []load.Transport{load.SSE, load.WebSocket}
 
-// live is what says that the snapshot is whole: tallycast's word, and that of the
-// peers written for this bench.
+// live is the event after the snapshot, of tallycast and of the peers in this bench.
 const live = `{"event":"live"}`
 
-// postLike appends tallycast's call for a like. The peers written for this bench
-// take the same one. Each like is of another visitor.
+// postLike appends a request for a like of visitor n, for tallycast and the peers in this
+// bench.
 func postLike(dst []byte, topic string, n int64) []byte {
 	return appendPost(dst, "/v1/"+topic, func(body []byte) []byte {
 		body = append(body, `{"visitor":"bench-visitor-`...)
@@ -24,7 +23,7 @@ func postLike(dst []byte, topic string, n int64) []byte {
 	})
 }
 
-// appendPadded appends n with leading zeros, so that all are of one length.
+// appendPadded appends n with leading zeros, so that all requests have the same length.
 func appendPadded(dst []byte, n int64) []byte {
 	for limit := int64(1_000_000_000); limit > n && limit > 1; limit /= 10 {
 		dst = append(dst, '0')

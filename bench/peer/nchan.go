@@ -11,11 +11,10 @@ import (
 	"github.com/tallycast/tallycast/bench/peer/wire"
 )
 
-// nchanModule is where Debian puts it.
+// nchanModule is its path on Debian.
 const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-// nchanConfiguration holds the newest message of a channel and nothing else. Two
-// workers, as many as there are processors here; no access log.
+// nchanConfiguration keeps the newest message of a channel only.
 const nchanConfiguration = `load_module MODULE;
 worker_processes auto;
 worker_rlimit_nofile 20000;
@@ -49,16 +48,16 @@ http {
 }
 `
 
-// Nchan is nginx with its push module. It keeps no counts: who likes sends the
-// whole frame, with the like's own number as the count.
+// Nchan returns nginx with its push module. It keeps no counts: a like is a frame whose
+// count is the number of the like.
 func Nchan() *Peer {
 	return &Peer{
 		Name:       "nchan",
-		Settings:   "nginx with libnginx-mod-nchan 1.3.6, worker_processes auto, nchan_message_buffer_length 1; it counts nothing and is handed the frame",
-		Transports: both,
+		Settings:   "nginx with libnginx-mod-nchan 1.3.6, worker_processes auto, nchan_message_buffer_length 1; it keeps no counts and receives the frame",
+		Transports: bothTransports,
 		start:      startNchan,
-		door: func(load.Transport) load.Door {
-			return load.Door{Path: "/subscribe?{topics}", TopicParam: "id={topic}"}
+		endpoint: func(load.Transport) load.Endpoint {
+			return load.Endpoint{Path: "/subscribe?{topics}", TopicParam: "id={topic}"}
 		},
 		like: func(dst []byte, topic string, n int64) []byte {
 			return appendPost(dst, "/publish?id="+topic, func(body []byte) []byte {
@@ -69,14 +68,14 @@ func Nchan() *Peer {
 }
 
 func startNchan(ctx context.Context, s *Server, _ Options) error {
-	name, err := find("nginx", "nginx libnginx-mod-nchan")
+	name, err := lookPath("nginx", "nginx libnginx-mod-nchan")
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(nchanModule); err != nil {
 		return fmt.Errorf("%w; install it as root: apt-get install -y --no-install-recommends libnginx-mod-nchan", err)
 	}
-	// Its workers are another user where it is started as root.
+	// If root starts it, its workers run as another user.
 	if err := os.Chmod(s.dir, 0o755); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
-// Package peer starts what is measured: tallycast, the floors below which nothing
-// can be, and what a user would pick instead. Each runs in processes of its own,
-// on free loopback ports, and is ended by its process id. The programs that have
-// to be written stand in the folders below, a folder each.
+// Package peer starts the measured servers: tallycast, lower bounds, and other software.
+// Each runs in its own processes, on free loopback ports, and is ended by process id. The
+// folders below contain the programs written for the bench.
 package peer
 
 import (
@@ -17,53 +16,51 @@ import (
 	"github.com/tallycast/tallycast/bench/measure"
 )
 
-// Peer is something that can be measured.
+// Peer is a server that can be measured.
 type Peer struct {
 	Name string
-	// Settings are those it is started with, for people.
+	// Settings describes its settings in words.
 	Settings string
-	// Transports are those on which viewers can watch it; none where it takes
-	// likes only.
+	// Transports are the transports for viewers; none if it accepts likes only.
 	Transports []load.Transport
-	// Likes says that it counts likes (and not only tells them).
+	// Likes reports that it counts likes, not only forwards them.
 	Likes bool
 
-	read  bool // it has tallycast's call for a count
-	start func(ctx context.Context, s *Server, o Options) error
-	door  func(load.Transport) load.Door
-	like  load.Request
+	read     bool // it has tallycast's call for a count
+	start    func(ctx context.Context, s *Server, o Options) error
+	endpoint func(load.Transport) load.Endpoint
+	like     load.Request
 }
 
-// Serves says whether viewers can watch the peer on the transport.
+// Serves reports whether viewers can watch the peer on the transport.
 func (p *Peer) Serves(transport load.Transport) bool { return slices.Contains(p.Transports, transport) }
 
-// CanBeRead says whether the peer answers tallycast's call for a count.
+// CanBeRead reports whether the peer has tallycast's call that reads a count.
 func (p *Peer) CanBeRead() bool { return p.read }
 
 // Options are how a peer is started.
 type Options struct {
-	// Redis is shared with other servers; nil where the peer starts its own if it
-	// needs one.
+	// Redis is shared with other servers. With nil a peer that needs one starts its own.
 	Redis *Redis
-	// Binary is the tallycast to start; empty for the one that is built from here.
+	// Binary is the path of tallycast; empty builds it from this checkout.
 	Binary string
-	// SQLite has tallycast keep its counts in a file.
+	// SQLite makes tallycast use a file as its store.
 	SQLite bool
 	// Arguments are added to tallycast's command line.
 	Arguments []string
 }
 
-// Server is a peer that runs.
+// Server is a running peer.
 type Server struct {
 	Peer    *Peer
 	Address string // host:port
-	// Processes are the server's own; Redis's are apart, and empty without one.
+	// Processes are those of the server, without Redis.
 	Processes measure.Processes
 	Redis     *Redis
-	// ReadyAfter is how long it took from its start until it was ready.
+	// ReadyAfter is the time from start to ready.
 	ReadyAfter time.Duration
 
-	dir    string // of its own, removed in the end
+	dir    string // temporary
 	closes []func() error
 }
 
@@ -95,11 +92,11 @@ func (s *Server) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Door is how a viewer enters the server.
-func (s *Server) Door(transport load.Transport) load.Door {
-	door := s.Peer.door(transport)
-	door.Address, door.Transport = s.Address, transport
-	return door
+// Endpoint describes how a viewer connects to the server.
+func (s *Server) Endpoint(transport load.Transport) load.Endpoint {
+	e := s.Peer.endpoint(transport)
+	e.Address, e.Transport = s.Address, transport
+	return e
 }
 
 // Likers connects to the server.
@@ -107,7 +104,7 @@ func (s *Server) Likers(how load.Concurrency) (*load.Likers, error) {
 	return load.NewLikers(s.Address, s.Peer.like, how)
 }
 
-// CPU is the time that the server took up to now, and its Redis.
+// CPU returns the CPU time of the server and its Redis since they started.
 func (s *Server) CPU() (c CPU, err error) {
 	if c.Server, err = s.Processes.CPU(); err != nil {
 		return c, err
@@ -118,7 +115,7 @@ func (s *Server) CPU() (c CPU, err error) {
 	return c, err
 }
 
-// needRedis starts a Redis for the server unless it was given one.
+// needRedis starts a Redis for the server unless it has one.
 func (s *Server) needRedis(ctx context.Context) error {
 	if s.Redis != nil {
 		return nil
@@ -132,8 +129,8 @@ func (s *Server) needRedis(ctx context.Context) error {
 	return nil
 }
 
-// run starts a program as the server, or one of its processes, and waits until
-// something listens at the server's address.
+// run starts a process of the server and waits until the server's address accepts
+// connections.
 func (s *Server) run(ctx context.Context, name string, arguments ...string) error {
 	p, err := startProcess(filepath.Join(s.dir, "log"), name, arguments...)
 	if err != nil {

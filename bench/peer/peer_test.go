@@ -12,9 +12,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Each peer starts with the settings it is measured with, takes likes, and shows
-// the last of them to viewers on each of its transports.
-func TestPeersStartAndAnswer(t *testing.T) {
+// Each peer starts, accepts likes, and shows the last count to viewers on each transport.
+func TestPeers_LikesReachViewers(t *testing.T) {
 	for _, p := range append(All(), TallycastLimited(), TallycastSQLite()) {
 		t.Run(p.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -29,17 +28,17 @@ func TestPeersStartAndAnswer(t *testing.T) {
 				}
 			})
 			if p.Settings == "" {
-				t.Error("its settings are not written down")
+				t.Error("it has no description of its settings")
 			}
 			likers, err := s.Likers(load.Concurrency{Loops: 8, Addresses: 500})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = likers.Close() }) // its server is gone, or about to be
+			t.Cleanup(func() { _ = likers.Close() }) // the server is ending
 			for _, transport := range p.Transports {
 				watch(ctx, t, s, likers, transport)
 			}
-			// Enough to see in the CPU time, whose unit is 10 ms.
+			// Enough for CPU time to be visible in units of 10 ms.
 			if _, err := likers.Run(ctx, load.Job{Topics: 1, For: 20 * time.Second, Count: 2000}); err != nil {
 				t.Fatal(err)
 			}
@@ -50,10 +49,10 @@ func TestPeersStartAndAnswer(t *testing.T) {
 	}
 }
 
-// watch has viewers see two likes that come one after the other.
+// watch sends two likes and waits until viewers show each.
 func watch(ctx context.Context, t *testing.T, s *Server, likers *load.Likers, transport load.Transport) {
 	t.Helper()
-	a, err := load.NewAudience(load.Plan{Door: s.Door(transport), Viewers: 5, Topics: 1, PerViewer: 1})
+	a, err := load.NewAudience(load.Plan{Endpoint: s.Endpoint(transport), Viewers: 5, Topics: 1, PerViewer: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// PlainSQLite is one durable transaction a like.
+// PlainSQLite returns a server with one durable transaction for each like.
 func PlainSQLite() *Peer {
-	p := own("one transaction a like", "plainsqlite", false)
+	p := benchProgram("one transaction a like", "plainsqlite", false)
 	p.Settings = "Gin in release mode, modernc.org/sqlite, WAL, synchronous=FULL, a transaction a like that remembers the visitor"
 	p.Likes = true
 	p.start = func(ctx context.Context, s *Server, _ Options) error {

@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// startWithin is how long a server may take until it listens.
+	// startWithin is the time for a server to listen.
 	startWithin = 20 * time.Second
-	// endWithin is how long a server may take to end by itself.
+	// endWithin is the time for a server to end after a signal.
 	endWithin = 5 * time.Second
-	// logTail is how much of a server's log is shown when it fails, in bytes.
+	// logTail is the part of a server's log in an error, in bytes.
 	logTail = 2000
 )
 
-// CPU is the time that a server and its Redis took.
+// CPU is the CPU time of a server and its Redis.
 type CPU struct {
 	Server, Redis time.Duration
 }
 
-// Sub returns what was added since before.
+// Sub returns the difference to an earlier reading.
 func (c CPU) Sub(before CPU) CPU {
 	return CPU{Server: c.Server - before.Server, Redis: c.Redis - before.Redis}
 }
 
-// given are the addresses that freeAddress returned: a server may be given two before it
-// listens on the first.
-var given sync.Map
+// assigned holds the addresses that freeAddress returned, so that none is returned twice
+// before a server listens.
+var assigned sync.Map
 
 // freeAddress returns a loopback address on which nothing listens.
 func freeAddress() (string, error) {
@@ -45,17 +45,17 @@ func freeAddress() (string, error) {
 		if err := l.Close(); err != nil {
 			return "", err
 		}
-		if _, taken := given.LoadOrStore(l.Addr().String(), true); !taken {
+		if _, taken := assigned.LoadOrStore(l.Addr().String(), true); !taken {
 			return l.Addr().String(), nil
 		}
 	}
 }
 
-// process is a program that runs.
+// process is a running program.
 type process struct {
 	command *exec.Cmd
 	log     string
-	ended   chan struct{} // closed once it ended
+	ended   chan struct{} // closed when it ends
 }
 
 // startProcess starts a program whose output goes to the file log.
@@ -66,14 +66,14 @@ func startProcess(log, name string, arguments ...string) (*process, error) {
 	}
 	p := &process{command: exec.Command(name, arguments...), log: log, ended: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = out, out
-	// A process group of its own: an interrupt at the terminal is the bench's, which
-	// then ends what it started.
+	// Its own process group: an interrupt at the terminal reaches the bench only, which
+	// then ends its servers.
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := errors.Join(p.command.Start(), out.Close()); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() { // ends with the process, for which stop waits
-		_ = p.command.Wait() // how it ended does not matter: it is ended by a signal
+	go func() { // ends with the process; stop waits for it
+		_ = p.command.Wait() // it is ended by a signal
 		close(p.ended)
 	}()
 	return p, nil
@@ -81,7 +81,7 @@ func startProcess(log, name string, arguments ...string) (*process, error) {
 
 func (p *process) pid() int { return p.command.Process.Pid }
 
-// stop asks the process to end, and ends it when it does not.
+// stop sends SIGTERM, and SIGKILL after endWithin.
 func (p *process) stop() error {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -99,7 +99,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// untilListening waits until something accepts connections at address.
+// untilListening waits until address accepts connections.
 func (p *process) untilListening(ctx context.Context, address string) error {
 	return p.until(ctx, "it does not listen at "+address, func() bool {
 		conn, err := net.Dial("tcp4", address)
@@ -110,11 +110,11 @@ func (p *process) untilListening(ctx context.Context, address string) error {
 	})
 }
 
-// until waits until ready says so; the error says what is not.
+// until waits until ready returns true. The error begins with not.
 func (p *process) until(ctx context.Context, not string, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond) // finer than the start-up times that are read from it
+	tick := time.NewTicker(2 * time.Millisecond) // finer than the start-up times derived from it
 	defer tick.Stop()
 	for !ready() {
 		select {
@@ -128,7 +128,7 @@ func (p *process) until(ctx context.Context, not string, ready func() bool) erro
 	return nil
 }
 
-// tail returns the end of the process's log.
+// tail returns the end of the log.
 func (p *process) tail() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {
@@ -137,8 +137,8 @@ func (p *process) tail() string {
 	return string(data[max(0, len(data)-logTail):])
 }
 
-// find returns where an installed program is; the error says how to install it.
-func find(name, debian string) (string, error) {
+// lookPath returns the path of a program. The error says how to install it.
+func lookPath(name, debian string) (string, error) {
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/bin/" + name} {
 		if path, err := exec.LookPath(candidate); err == nil {
 			return path, nil

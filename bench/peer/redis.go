@@ -10,11 +10,11 @@ import (
 	"github.com/tallycast/tallycast/bench/measure"
 )
 
-// RedisSettings are those of every Redis that the bench starts: nothing is written
-// to disk, so that its CPU time is that of the commands.
+// RedisSettings are the settings of every Redis here: it writes nothing to disk, so that its
+// CPU time is that of the commands.
 const RedisSettings = "redis-server --save '' --appendonly no"
 
-// Redis is a redis-server that runs.
+// Redis is a running redis-server.
 type Redis struct {
 	Address   string
 	Processes measure.Processes
@@ -23,9 +23,9 @@ type Redis struct {
 	process *process
 }
 
-// StartRedis starts a Redis of its own. [Redis.Stop] ends it.
+// StartRedis starts a Redis. [Redis.Stop] ends it.
 func StartRedis(ctx context.Context) (*Redis, error) {
-	name, err := find("redis-server", "redis-server")
+	name, err := lookPath("redis-server", "redis-server")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func StartRedis(ctx context.Context) (*Redis, error) {
 	return r, nil
 }
 
-// Stop ends it; what it held is gone.
+// Stop ends the server and removes its data.
 func (r *Redis) Stop() error {
 	if err := r.process.stop(); err != nil {
 		return err

@@ -11,23 +11,23 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// SocketIO is socket.io with its Redis adapter.
+// SocketIO returns socket.io with its Redis adapter.
 func SocketIO() *Peer {
 	return &Peer{
 		Name:       "socket.io",
 		Settings:   "socket.io 4.8.4 on node, one process, Redis adapter 8.3.0, WebSocket only, no compression, a room a topic, INCR in Redis",
 		Transports: []load.Transport{load.WebSocket}, Likes: true,
 		start: startSocketIO,
-		door: func(load.Transport) load.Door {
+		endpoint: func(load.Transport) load.Endpoint {
 			// 40 enters the default namespace (Socket.IO protocol 5 over Engine.IO 4).
-			return load.Door{Path: "/socket.io/?EIO=4&transport=websocket&{topics}", TopicParam: "topic={topic}", Greeting: "40", Ready: `42["live"]`}
+			return load.Endpoint{Path: "/socket.io/?EIO=4&transport=websocket&{topics}", TopicParam: "topic={topic}", FirstMessage: "40", Ready: `42["live"]`}
 		},
 		like: postLike,
 	}
 }
 
 func startSocketIO(ctx context.Context, s *Server, _ Options) error {
-	node, err := find("node", "nodejs npm")
+	node, err := lookPath("node", "nodejs npm")
 	if err != nil {
 		return err
 	}
@@ -45,13 +45,13 @@ func startSocketIO(ctx context.Context, s *Server, _ Options) error {
 	return s.run(ctx, node, filepath.Join(folder, "server.js"), "--listen", s.Address, "--redis", s.Redis.Address)
 }
 
-// installSocketIO installs what the lock file says, unless it is there.
+// installSocketIO installs socket.io by its lock file, unless it is installed.
 func installSocketIO(ctx context.Context, folder string) error {
 	_, err := os.Stat(filepath.Join(folder, "node_modules", ".package-lock.json"))
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	npm, err := find("npm", "npm")
+	npm, err := lookPath("npm", "npm")
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// Unlimited are the arguments that turn tallycast's limits off.
+// Unlimited returns the arguments that turn tallycast's limits off.
 func Unlimited() []string {
 	return []string{
 		"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off",
@@ -19,21 +19,21 @@ func Unlimited() []string {
 	}
 }
 
-// Tallycast is what all this is about, with its limits off.
+// Tallycast returns tallycast with its limits off.
 func Tallycast() *Peer { return tallycast("tallycast", "limits off", Unlimited()) }
 
-// TallycastLimited has the limits that it has by default.
+// TallycastLimited returns tallycast with its default limits.
 func TallycastLimited() *Peer {
-	return tallycast("tallycast, limits on", "limits as by default", nil)
+	return tallycast("tallycast, limits on", "default limits", nil)
 }
 
-// TallycastManyClients has its limits off as [Tallycast], and is asked from as many
-// addresses as [TallycastLimited]: the difference of these two is the limits' own.
+// TallycastManyClients returns tallycast with its limits off, for as many client addresses as
+// [TallycastLimited]: the difference is the cost of the limits.
 func TallycastManyClients() *Peer {
 	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", Unlimited())
 }
 
-// TallycastSQLite keeps its counts in a file.
+// TallycastSQLite returns tallycast with the embedded store.
 func TallycastSQLite() *Peer {
 	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())
 	start := p.start
@@ -47,17 +47,17 @@ func TallycastSQLite() *Peer {
 func tallycast(name, settings string, arguments []string) *Peer {
 	return &Peer{
 		Name:       name,
-		Settings:   "serve --demo=false; " + settings + "; the rest as by default",
-		Transports: both, Likes: true, read: true,
+		Settings:   "serve --demo=false; " + settings + "; otherwise defaults",
+		Transports: bothTransports, Likes: true, read: true,
 		start: func(ctx context.Context, s *Server, o Options) error {
 			return startTallycast(ctx, s, o, arguments)
 		},
-		door: func(t load.Transport) load.Door {
+		endpoint: func(t load.Transport) load.Endpoint {
 			path := "/v1/stream?{topics}"
 			if t == load.WebSocket {
 				path = "/v1/ws?{topics}"
 			}
-			return load.Door{Path: path, TopicParam: "topic={topic}", Ready: live}
+			return load.Endpoint{Path: path, TopicParam: "topic={topic}", Ready: live}
 		},
 		like: postLike,
 	}
@@ -82,7 +82,7 @@ func startTallycast(ctx context.Context, s *Server, o Options, arguments []strin
 	if err != nil {
 		return err
 	}
-	// The platform's own variables would be read as configuration.
+	// tallycast would read these variables as configuration.
 	for _, variable := range []string{"PORT", "REDIS_URL"} {
 		if err := os.Unsetenv(variable); err != nil {
 			return err

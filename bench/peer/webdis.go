@@ -14,10 +14,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// webdisScript counts and tells in one call, since webdis has no transactions.
+// webdisScript increments and publishes in one call, because webdis has no transactions.
 const webdisScript = `local n = redis.call('INCR', KEYS[1]); redis.call('PUBLISH', KEYS[1], n); return n`
 
-// Webdis is Redis behind HTTP.
+// Webdis returns Redis behind HTTP.
 func Webdis() *Peer {
 	p := &Peer{
 		Name:     "webdis",
@@ -34,7 +34,7 @@ func Webdis() *Peer {
 }
 
 func startWebdis(ctx context.Context, s *Server) (err error) {
-	name, err := find("webdis", "webdis")
+	name, err := lookPath("webdis", "webdis")
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/bench/measure"
 )
 
-// Size of a plot: as wide as a page shows it.
+// Size of a plot: the width of a page.
 const (
 	plotWidth  = 8 * vg.Inch
 	plotHeight = 4 * vg.Inch
@@ -19,7 +19,7 @@ const (
 var (
 	ours   = color.RGBA{R: 0xd6, G: 0x33, B: 0x6c, A: 0xff}
 	others = color.RGBA{R: 0x74, G: 0x8f, B: 0xfc, A: 0xff}
-	// palette tells lines apart for the colour-blind too (Okabe and Ito, 2008).
+	// palette can be distinguished by the colour-blind (Okabe and Ito, 2008).
 	palette = []color.Color{
 		color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, color.RGBA{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
 		color.RGBA{R: 0x00, G: 0x9e, B: 0x73, A: 0xff}, color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff},
@@ -27,15 +27,15 @@ var (
 	}
 )
 
-// Bar is one bar of a plot: a median, and how far its runs lay apart.
+// Bar is one bar of a plot: a median with minimum and maximum.
 type Bar struct {
 	Name string
 	measure.Summary
-	// Ours marks what all others are compared with.
+	// Ours marks tallycast.
 	Ours bool
 }
 
-// Bars plots bars beside each other.
+// Bars plots bars.
 func (c *Case) Bars(unit string, bars []Bar) {
 	if len(bars) == 0 {
 		return // nothing was measured
@@ -67,7 +67,7 @@ func (c *Case) Bars(unit string, bars []Bar) {
 		p.Add(whiskers)
 		p.NominalX(names...)
 		if len(bars) > 5 {
-			p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = 0.5, -1, -0.5 // radians, and the text's end at the tick
+			p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = 0.5, -1, -0.5 // radians; the text ends at the tick
 		}
 		return p.Save(plotWidth, plotHeight, path)
 	}
@@ -84,7 +84,7 @@ type Line struct {
 	X, Y []float64
 }
 
-// Lines plots lines over a logarithmic x.
+// Lines plots lines over a logarithmic x axis.
 func (c *Case) Lines(x, y string, lines []Line) {
 	if len(lines) == 0 {
 		return // nothing was measured

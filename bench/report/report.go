@@ -1,5 +1,5 @@
-// Package report shows what a case measured: as a table for people, as JSON lines
-// for programs, as a plot, and as a page that gathers all cases.
+// Package report writes the results of a case: a table, JSON lines, a plot, and a page with
+// all cases.
 package report
 
 import (
@@ -14,12 +14,12 @@ import (
 	"text/tabwriter"
 )
 
-// Case is what one case measured.
+// Case holds the results of one case.
 type Case struct {
-	Name    string // also of its files
+	Name    string // and that of its files
 	Title   string
 	Machine string
-	Command string // that repeats it
+	Command string // repeats the measurement
 
 	tables   []*Table
 	targets  []Target
@@ -34,18 +34,17 @@ type Table struct {
 	Rows    [][]string
 }
 
-// Target is a figure that was aimed at.
+// Target is a figure with a limit.
 type Target struct {
 	What   string
 	Figure float64
 	Limit  float64
 	Unit   string
-	// AtLeast says that more is better.
+	// AtLeast makes Limit a lower bound.
 	AtLeast bool
 }
 
-// Reached says whether the figure is where it should be. One that is no number is
-// not.
+// Reached reports whether the figure is within its limit. NaN is not.
 func (t Target) Reached() bool {
 	if t.AtLeast {
 		return t.Figure >= t.Limit
@@ -78,7 +77,7 @@ func (c *Case) Table(columns ...string) *Table {
 	return t
 }
 
-// Row adds a row; numbers are shown with three digits.
+// Row adds a row. Numbers have three digits.
 func (t *Table) Row(cells ...any) {
 	row := make([]string, len(cells))
 	for i, cell := range cells {
@@ -92,7 +91,7 @@ func (t *Table) Row(cells ...any) {
 	t.Rows = append(t.Rows, row)
 }
 
-// Number writes a figure with three digits, or all that stand before the point.
+// Number formats v with three digits, or with all digits before the point.
 func Number(v float64) string {
 	switch {
 	case math.IsNaN(v):
@@ -109,7 +108,7 @@ func Number(v float64) string {
 // Target adds a target.
 func (c *Case) Target(t Target) { c.targets = append(c.targets, t) }
 
-// Setting says with which settings something was measured; once for each name.
+// Setting records the settings of a peer, once for each name.
 func (c *Case) Setting(name, settings string) {
 	for _, s := range c.settings {
 		if s[0] == name {
@@ -119,7 +118,7 @@ func (c *Case) Setting(name, settings string) {
 	c.settings = append(c.settings, [2]string{name, settings})
 }
 
-// Record keeps a measurement as a JSON line.
+// Record adds a measurement as a JSON line.
 func (c *Case) Record(measurement any) error {
 	line, err := json.Marshal(struct {
 		Case        string
@@ -132,10 +131,10 @@ func (c *Case) Record(measurement any) error {
 	return nil
 }
 
-// Print writes the tables and targets for people.
+// Print writes the tables and targets as text.
 func (c *Case) Print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "\n%s\n", c.Title) // Flush reports what fails
+	_, _ = fmt.Fprintf(w, "\n%s\n", c.Title) // Flush returns errors
 	for _, t := range c.tables {
 		_, _ = fmt.Fprintf(w, "\n%s\n", strings.Join(t.Columns, "\t"))
 		for _, row := range t.Rows {
@@ -149,7 +148,7 @@ func (c *Case) Print(out io.Writer) error {
 	return w.Flush()
 }
 
-// markdown is the case's section of the page.
+// markdown returns the section of the case.
 func (c *Case) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", c.Name, c.Title)
@@ -173,8 +172,8 @@ func (c *Case) markdown() string {
 	return b.String() + "\n"
 }
 
-// Save writes NAME.jsonl, NAME.svg and NAME.md into dir, and gathers all sections
-// there, in the order given, into README.md.
+// Save writes NAME.jsonl, NAME.svg and NAME.md into dir, and README.md with all sections
+// there in the given order.
 func (c *Case) Save(dir string, order []string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

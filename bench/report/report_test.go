@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/bench/measure"
 )
 
-func TestCaseIsSavedWithItsPlotAndGathered(t *testing.T) {
+func TestCase_Save(t *testing.T) {
 	dir := t.TempDir()
 	order := []string{"first", "second", "third"}
 	for _, name := range []string{"second", "first"} {
@@ -59,7 +59,7 @@ func TestCaseIsSavedWithItsPlotAndGathered(t *testing.T) {
 	}
 }
 
-func TestTargetsAreReachedOrNot(t *testing.T) {
+func TestTarget_Reached(t *testing.T) {
 	for _, c := range []struct {
 		target Target
 		want   bool

@@ -1,9 +1,8 @@
-// Command centrifuge serves counts with the Go library of that name, as its
-// documentation shows it (default), or with every setting that makes it lighter
-// and suits counts (--best): pooled write buffers, a read buffer of 1 KB, commands
-// off the read loop, and of several publications on a channel within 50 ms the
-// newest alone. Counts are kept in Redis; channels are the library's own, in
-// memory, which costs less than its Redis broker.
+// Command centrifuge serves counts with the Go library centrifuge: with its documented
+// defaults, or with every setting that makes it cheaper (--best): pooled write buffers, a
+// read buffer of 1 KB, commands off the read loop, and only the newest publication of a
+// channel within 50 ms. Counts are in Redis; channels are in memory, which is cheaper than
+// the library's Redis broker.
 package main
 
 import (
@@ -31,8 +30,8 @@ func main() {
 	config := centrifuge.Config{LogLevel: centrifuge.LogLevelError, LogHandler: func(entry centrifuge.LogEntry) {
 		log.Printf("%s %v", entry.Message, entry.Fields)
 	}}
-	// It beats as often as by default, and does not wait for answers, which the
-	// bench's viewers do not give.
+	// Pings are sent as often as by default. Pongs are not required: the bench's viewers send
+	// none.
 	beats := centrifuge.PingPongConfig{PingInterval: 25 * time.Second, PongTimeout: -1}
 	socket := centrifuge.WebsocketConfig{CheckOrigin: func(*http.Request) bool { return true }, PingPongConfig: beats}
 	if *best {
@@ -81,7 +80,7 @@ func main() {
 	wire.Serve(flags.Listen, mux)
 }
 
-// withTopics lets the handler's node know who watches what.
+// withTopics subscribes a client to the topics of its request.
 func withTopics(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := centrifuge.SetCredentials(r.Context(), &centrifuge.Credentials{UserID: "viewer"})

@@ -1,5 +1,5 @@
-// Command empty is what a like costs at least: a Gin handler that reads nothing,
-// stores nothing and answers as many bytes as tallycast does.
+// Command empty is the lower bound of a like's cost: a Gin handler that reads and stores
+// nothing and answers as many bytes as tallycast.
 package main
 
 import (

@@ -1,7 +1,5 @@
-// Command floor is what a fan-out costs at least: raw sockets in a slice, as many
-// loops over them as there are processors, one write(2) a delivery of the bytes
-// that tallycast sends, and nothing else. It knows nobody's slowness and keeps
-// nothing.
+// Command floor is the lower bound of a fan-out's cost: raw sockets in a slice, one loop for
+// each processor, one write(2) for each delivery of the bytes that tallycast sends.
 package main
 
 import (
@@ -23,24 +21,23 @@ import (
 const (
 	sseHead = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n\r\n"
 	wsHead  = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-	// backlog is what tallycast's listener has: the kernel's maximum (somaxconn).
+	// backlog is that of tallycast's listener: the kernel's maximum (somaxconn).
 	backlog = 4096
 )
 
-// encoding turns a frame into what a transport sends.
+// encoding returns a frame in the framing of a transport.
 type encoding func(dst, json []byte) []byte
 
 func eventStream(dst, json []byte) []byte {
 	return append(append(append(dst, "data: "...), json...), "\n\n"...)
 }
 
-// webSocket is one unmasked text frame (RFC 6455, section 5.2) of less than 126
-// bytes, as all here are.
+// webSocket returns an unmasked text frame (RFC 6455, section 5.2) of less than 126 bytes.
 func webSocket(dst, json []byte) []byte {
 	return append(append(dst, 0x81, byte(len(json))), json...)
 }
 
-// shard is one loop and its sockets of each transport.
+// shard is one loop with its sockets of each transport.
 type shard struct {
 	wake chan struct{}
 
@@ -86,12 +83,12 @@ func main() {
 		case err != nil:
 			log.Fatal(err)
 		default:
-			go serve(fd) // ends with the request, or with a liker's connection
+			go serve(fd) // ends with the connection
 		}
 	}
 }
 
-// serve answers one connection: a viewer's is handed to a shard, a liker's is kept.
+// serve handles one connection. A viewer's goes to a shard; a client of likes stays here.
 func serve(fd int) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		log.Fatal(err)
@@ -105,7 +102,7 @@ func serve(fd int) {
 				continue
 			}
 			if n <= 0 || err != nil {
-				_ = unix.Close(fd) // the other end is gone
+				_ = unix.Close(fd) // the peer has closed it
 				return
 			}
 			buffer = buffer[:len(buffer)+n]
@@ -116,7 +113,7 @@ func serve(fd int) {
 			join(fd, strings.Contains(text, "Upgrade: websocket"))
 			return
 		}
-		// A like and its body come in one write, so what is there is one request.
+		// The client sends a like with one write, so one read has one request.
 		buffer = buffer[:0]
 		path, _, _ := strings.Cut(strings.TrimPrefix(text, "POST /v1/"), " ")
 		topic.Store(&path)
@@ -124,18 +121,18 @@ func serve(fd int) {
 		for _, s := range shards {
 			select {
 			case s.wake <- struct{}{}:
-			default: // it is awake, and will see the newest
+			default: // it is awake and reads the newest count
 			}
 		}
 		body := wire.AppendFrame(nil, path, n)
 		if _, err := unix.Write(fd, fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)); err != nil {
-			_ = unix.Close(fd) // the other end is gone
+			_ = unix.Close(fd) // the peer has closed it
 			return
 		}
 	}
 }
 
-// join hands a viewer to the next shard.
+// join adds a viewer to the next shard.
 func join(fd int, socket bool) {
 	transport, head := 0, []byte(sseHead)
 	if socket {
@@ -150,15 +147,15 @@ func join(fd int, socket bool) {
 	head = encodings[transport](head, wire.AppendFrame(nil, *topic.Load(), likes.Load()))
 	head = encodings[transport](head, []byte(wire.Live))
 	if n, err := unix.Write(fd, head); err != nil || n != len(head) {
-		_ = unix.Close(fd) // the other end is gone
+		_ = unix.Close(fd) // the peer has closed it
 		return
 	}
 	s.sockets[transport] = append(s.sockets[transport], fd)
 }
 
-// run writes the newest count to each of the shard's sockets, as often as it is woken.
+// run writes the newest count to each socket of the shard whenever it is woken.
 func (s *shard) run() {
-	runtime.LockOSThread() // no scheduler between two writes
+	runtime.LockOSThread() // avoids scheduling between two writes
 	var json, data []byte
 	for range s.wake {
 		s.mu.Lock()
@@ -168,7 +165,7 @@ func (s *shard) run() {
 			kept := s.sockets[transport][:0]
 			for _, fd := range s.sockets[transport] {
 				if _, err := unix.Write(fd, data); err != nil && !errors.Is(err, unix.EAGAIN) {
-					_ = unix.Close(fd) // the other end is gone
+					_ = unix.Close(fd) // the peer has closed it
 					continue
 				}
 				kept = append(kept, fd)

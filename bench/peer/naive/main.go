@@ -1,7 +1,7 @@
-// Command naive is what anyone would write on a first day: Gin, go-redis INCR then
-// PUBLISH, and a goroutine and a channel for each viewer, on Server-Sent Events
-// with Gin's writer and on WebSocket with coder/websocket. It knows no visitors:
-// each POST counts. A viewer whose channel is full misses what comes.
+// Command naive is the obvious implementation: Gin, go-redis INCR then PUBLISH, and a
+// goroutine and a channel for each viewer, with Server-Sent Events by Gin's writer and
+// WebSocket by coder/websocket. It has no visitors: each POST counts. A viewer whose channel
+// is full misses frames.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/tallycast/tallycast/bench/peer/wire"
 )
 
-// mailbox is how many frames wait for a viewer: a usual first choice.
+// mailbox is the capacity of a viewer's channel, in frames.
 const mailbox = 16
 
 type hub struct {
@@ -43,7 +43,7 @@ func main() {
 	wire.Serve(flags.Listen, router)
 }
 
-// like counts one up and tells everybody.
+// like increments the count and publishes it.
 func (h *hub) like(c *gin.Context) {
 	topic := c.Param("site") + "/" + c.Param("metric") + "/" + c.Param("key")
 	count, err := h.redis.Incr(c, "count:"+topic).Result()
@@ -57,7 +57,7 @@ func (h *hub) like(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"topic": topic, "count": count})
 }
 
-// listen hands what is published to the viewers.
+// listen forwards publications to the viewers.
 func (h *hub) listen() {
 	messages := h.redis.PSubscribe(context.Background(), "count:*")
 	for message := range messages.Channel() {
@@ -67,7 +67,7 @@ func (h *hub) listen() {
 		for viewer := range h.viewers[topic] {
 			select {
 			case viewer <- frame:
-			default: // it is slow, and misses this one
+			default: // the viewer is slow and misses this frame
 			}
 		}
 		h.mu.Unlock()
@@ -75,7 +75,7 @@ func (h *hub) listen() {
 	log.Fatal("the subscription ended")
 }
 
-// join returns a channel of the topic's frames, what it is now first.
+// join returns a channel of the topic's frames, the current one first.
 func (h *hub) join(c *gin.Context, topic string) (chan []byte, error) {
 	viewer := make(chan []byte, mailbox)
 	h.mu.Lock()

@@ -1,7 +1,6 @@
-// Command plainsqlite stores likes in SQLite as a first version would: Gin,
-// database/sql, one durable transaction a like. It remembers each visitor, and
-// has the settings that tallycast's own store has: a write-ahead log, FULL
-// synchronisation, one connection.
+// Command plainsqlite stores likes in SQLite: Gin, database/sql, one durable transaction for
+// each like. It remembers each visitor and has the settings of tallycast's store: a
+// write-ahead log, FULL synchronisation, one connection.
 package main
 
 import (
@@ -62,7 +61,7 @@ func like(c *gin.Context, db *sql.DB, statements map[string]*sql.Stmt, topic, vi
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	defer func() { _ = tx.Rollback() }() // no effect after the commit
 	inserted, err := tx.StmtContext(c, statements["like"]).ExecContext(c, topic, visitor)
 	if err != nil {
 		return 0, err

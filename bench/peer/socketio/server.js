@@ -1,5 +1,5 @@
-// socket.io with its Redis adapter: WebSocket alone, no compression, a room for
-// each topic. Counts are kept in Redis.
+// socket.io with its Redis adapter: WebSocket only, no compression, one room for each topic.
+// Counts are in Redis.
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -31,7 +31,7 @@ const io = new Server(server, {
 	transports: ["websocket"],
 	perMessageDeflate: false,
 	serveClient: false,
-	pingTimeout: 3600000, // ms; beats are sent as often as by default, and no answer is waited for
+	pingTimeout: 3600000, // ms; pings are sent as often as by default, pongs are not required
 });
 io.on("connection", async (socket) => {
 	const topic = new URL(socket.request.url, "http://x").searchParams.get("topic");

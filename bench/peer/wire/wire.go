@@ -1,5 +1,5 @@
-// Package wire is what the programs of the bench's peers share: the text of a
-// frame, byte for byte as long as tallycast's, and the loopback listener.
+// Package wire is shared by the programs of the bench's peers: the text of a frame, of the
+// same length as tallycast's, and the HTTP server.
 package wire
 
 import (
@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// baseVersion makes versions as long as tallycast's, which are microseconds since
-// the Unix epoch. A peer's versions follow its counts.
+// baseVersion makes versions as long as tallycast's, which are microseconds since the Unix
+// epoch. A peer's version is baseVersion + count.
 const baseVersion = 1_790_000_000_000_000
 
 // AppendFrame appends the frame of a topic's count.
@@ -28,11 +28,11 @@ func AppendFrame(dst []byte, topic string, count int64) []byte {
 	return append(dst, '}')
 }
 
-// Live is what tallycast says after the snapshot; peers that say it too can be
-// asked when they are ready.
+// Live is tallycast's event after the snapshot. Peers send it too, so that a viewer knows
+// when it is connected.
 const Live = `{"event":"live"}`
 
-// Flags are those of each program.
+// Flags are the flags of each program.
 type Flags struct {
 	Listen string // host:port
 	Redis  string // host:port
@@ -55,7 +55,7 @@ func Serve(address string, handler http.Handler) {
 	server := &http.Server{Addr: address, Handler: handler}
 	go func() { // ends with the process
 		<-end
-		_ = server.Close() // the process ends; nobody is left to be told
+		_ = server.Close() // the process ends
 	}()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
