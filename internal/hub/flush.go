@@ -6,41 +6,42 @@ import (
 	"time"
 )
 
-// maxWrite is how much is put together for one write, in bytes. A viewer that
-// needs more has its turn again after the others.
+// maxWrite bounds one write, in bytes. A viewer that needs more gets the rest after the
+// others had their turn.
 const maxWrite = 16 << 10
 
 const (
 	// costWindow is over how many deliveries the cost of one is smoothed.
 	costWindow = 1024
-	// perceptibleLag is how old a number may be on a screen while nobody sees it lag.
+	// perceptibleLag is the delay of a number that readers do not perceive.
 	perceptibleLag = 120 * time.Millisecond
-	// minCost is what a delivery may seem to cost from a standing start.
-	minCost = 20 * time.Microsecond
+	// initialCost is what one delivery may count while the smoothed cost is still 0.
+	initialCost = 20 * time.Microsecond
 )
 
-// handleChange takes up that the topic of l has another value: it is released at once,
-// or scheduled where the last one was released too recently.
-func (s *shard) handleChange(l *subscribers, now int64) {
+// handleChange flushes a topic with a newer value, or schedules it if the last flush was
+// too recent.
+func (s *shard) handleChange(subs *subscribers, now int64) {
 	switch {
-	case len(l.entries) == 0 || l.heapIndex != notScheduled || l.topic.newest.Load() == l.flushed:
-	case l.due <= now || l.flushed == nil:
-		s.flush(l, now)
+	case len(subs.entries) == 0 || subs.heapIndex != notScheduled || subs.topic.newest.Load() == subs.flushed:
+	case subs.due <= now || subs.flushed == nil:
+		s.flush(subs, now)
 	default:
-		heap.Push(&s.schedule, l)
+		heap.Push(&s.schedule, subs)
 	}
 }
 
-// flush lets the subscribers of l have the newest value.
-func (s *shard) flush(l *subscribers, now int64) {
-	l.flushed = l.topic.newest.Load()
-	for _, sub := range l.entries {
+// flush gives the subscribers the newest value and makes them dirty.
+func (s *shard) flush(subs *subscribers, now int64) {
+	subs.flushed = subs.topic.newest.Load()
+	for _, sub := range subs.entries {
 		s.markDirty(sub.viewer)
 	}
-	// Of the time, four times what all that waits will take leaves three quarters to
-	// others. Where that would be noticed, twice leaves half of it.
+	// If the next flush waits four times as long as all waiting deliveries take, three
+	// quarters of the time are left for others. If a reader would perceive that delay,
+	// twice as long leaves half of the time.
 	work := s.cost * int64(len(s.dirty)-s.served)
-	l.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(perceptibleLag)))
+	subs.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(perceptibleLag)))
 }
 
 func (s *shard) flushDue(now int64) {
@@ -49,7 +50,7 @@ func (s *shard) flushDue(now int64) {
 	}
 }
 
-// flushScheduled releases what is scheduled, due or not.
+// flushScheduled flushes everything scheduled, whether due or not.
 func (s *shard) flushScheduled() {
 	now := s.now()
 	for len(s.schedule) > 0 {
@@ -57,7 +58,7 @@ func (s *shard) flushScheduled() {
 	}
 }
 
-// markDirty has v served. One that is blocked is served when it is tried again.
+// markDirty adds v to the dirty viewers, unless it is blocked and waits for its retry.
 func (s *shard) markDirty(v *Viewer) {
 	if !v.is(blocked) {
 		s.addDirty(v)
@@ -77,7 +78,7 @@ func (s *shard) markAllDirty() {
 	}
 }
 
-// serveChunk serves the next viewers of the dirty list; false if there are none.
+// serveChunk serves the next dirty viewers. It returns false if there are none.
 func (s *shard) serveChunk() bool {
 	todo := s.dirty[s.served:min(s.served+chunkSize, len(s.dirty))]
 	if len(todo) == 0 {
@@ -93,15 +94,15 @@ func (s *shard) serveChunk() bool {
 		}
 	}
 	s.served += len(todo)
-	if s.served > len(s.dirty)/2 { // what is served makes room, however long the list lasts
+	if s.served > len(s.dirty)/2 { // use the memory of served viewers again
 		left := copy(s.dirty, s.dirty[s.served:])
 		clear(s.dirty[left:])
 		s.dirty, s.served = s.dirty[:left], 0
 	}
-	// Each delivery weighs the same, and none as much as a pause of the machine.
+	// The bound keeps a pause of the machine from raising the cost for long.
 	n, ended := int64(len(todo)), s.now()
-	taken := min(ended-began, n*(4*s.cost+int64(minCost)))
-	s.cost += (taken - s.cost*n) / costWindow
+	took := min(ended-began, n*(4*s.cost+int64(initialCost)))
+	s.cost += (took - s.cost*n) / costWindow
 	s.hub.stats.delivered.Add(s.delivered)
 	s.hub.stats.written.Add(s.written)
 	s.hub.stats.lagging.Add(s.lagging)
@@ -110,12 +111,11 @@ func (s *shard) serveChunk() bool {
 	return true
 }
 
-// part is a piece of what is written at once: where it ends, and what holds once
-// the viewer has it.
+// part is a piece of one write.
 type part struct {
-	end  int
+	end  int // in the buffer
 	kind partKind
-	slot int32 // of a change
+	slot int32 // of a change, in viewer.subscriptions
 }
 
 type partKind uint8
@@ -129,7 +129,7 @@ const (
 	partBeat
 )
 
-// serve offers v all that it lacks, in one write.
+// serve makes one write to v of everything that it needs.
 func (s *shard) serve(v *Viewer) {
 	more := s.compose(v)
 	if len(s.buffer) == 0 {
@@ -141,19 +141,15 @@ func (s *shard) serve(v *Viewer) {
 	}
 	n, err := v.conn.TryWrite(s.buffer)
 	if err != nil {
-		s.remove(v, failureOf(err))
+		s.remove(v, reasonOf(err))
 		return
 	}
 	s.account(v, n)
 	switch {
-	case n < len(s.buffer):
-		if v.is(closing) {
-			s.remove(v, v.closeReason)
-			return
-		}
-		s.block(v, n > 0)
 	case v.is(closing):
 		s.remove(v, v.closeReason)
+	case n < len(s.buffer):
+		s.block(v, n > 0)
 	default:
 		v.unset(blocked)
 		v.backoff = 0
@@ -163,9 +159,9 @@ func (s *shard) serve(v *Viewer) {
 	}
 }
 
-// failureOf returns why a viewer is gone to whom err kept the hub from writing. A
-// timeout is the network's, which knew before the hub that nothing is taken.
-func failureOf(err error) Reason {
+// reasonOf returns why a viewer is closed after err. A timeout is the network's: it gave
+// up before the hub did.
+func reasonOf(err error) Reason {
 	var timed interface{ Timeout() bool }
 	if errors.As(err, &timed) && timed.Timeout() {
 		return ReasonWriteTimeout
@@ -173,8 +169,8 @@ func failureOf(err error) Reason {
 	return ReasonGone
 }
 
-// compose fills the buffer with what v lacks and notes its parts. more is true
-// when something had to be left for another turn.
+// compose fills the buffer with what v needs, and parts with its pieces. It returns true
+// if something is left for another turn.
 func (s *shard) compose(v *Viewer) (more bool) {
 	s.buffer, s.parts = s.buffer[:0], s.parts[:0]
 	if len(v.rest) > 0 {
@@ -190,12 +186,12 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	if s.stale && !v.is(sentStale) {
 		s.addEvent(v, frameStale, partStale)
 	}
-	complete := !s.stale
+	isComplete := !s.stale
 	for i := range v.subscriptions {
 		sub := &v.subscriptions[i]
 		u := sub.subscribers.flushed
 		if u == nil || sub.sent < 0 && (s.stale || !sub.needs(u.change.Version)) {
-			complete = false
+			isComplete = false
 			continue
 		}
 		if sub.needs(u.change.Version) {
@@ -205,7 +201,7 @@ func (s *shard) compose(v *Viewer) (more bool) {
 			s.add(u.frame(v.format, formats), part{kind: partChange, slot: int32(i)})
 		}
 	}
-	if complete && (v.pendingLive > 0 || v.is(sentStale)) {
+	if isComplete && (v.pendingLive > 0 || v.is(sentStale)) {
 		for range max(1, v.pendingLive) {
 			s.addEvent(v, frameLive, partLive)
 		}
@@ -222,13 +218,13 @@ func (s *shard) add(bytes []byte, p part) {
 	s.parts = append(s.parts, p)
 }
 
-func (s *shard) addEvent(v *Viewer, json string, what partKind) {
+func (s *shard) addEvent(v *Viewer, json string, kind partKind) {
 	s.buffer = s.hub.options.Formats[v.format](s.buffer, []byte(json))
-	s.parts = append(s.parts, part{end: len(s.buffer), kind: what})
+	s.parts = append(s.parts, part{end: len(s.buffer), kind: kind})
 }
 
-// account notes what v has after it took n bytes of the buffer. A part that was
-// cut counts as sent, and its rest is kept.
+// account records that v accepted n bytes of the buffer. A part that was cut counts as
+// sent; its rest comes first in the next write.
 func (s *shard) account(v *Viewer, n int) {
 	if n == 0 {
 		return
@@ -243,7 +239,6 @@ func (s *shard) account(v *Viewer, n int) {
 			break
 		}
 		switch p.kind {
-		case partRest:
 		case partPrivate:
 			v.private = nil
 		case partChange:
@@ -272,9 +267,9 @@ func (s *shard) account(v *Viewer, n int) {
 	}
 }
 
-// block has v tried again later, the sooner the more it took.
-func (s *shard) block(v *Viewer, took bool) {
-	if took {
+// block schedules the next attempt to write to v: soon if it accepted some bytes.
+func (s *shard) block(v *Viewer, madeProgress bool) {
+	if madeProgress {
 		v.backoff = 0
 	} else {
 		v.backoff = min(v.backoff+1, maxBackoff)
@@ -282,7 +277,7 @@ func (s *shard) block(v *Viewer, took bool) {
 	v.retry = uint32(s.now()/int64(tickInterval)) + 1<<v.backoff
 	if !v.is(blocked) {
 		v.set(blocked)
-		v.lastProgress = s.seconds // patience begins now
+		v.lastProgress = s.seconds // the write timeout begins
 	}
 	if !v.is(inBlockedList) {
 		v.set(inBlockedList)
@@ -290,7 +285,7 @@ func (s *shard) block(v *Viewer, took bool) {
 	}
 }
 
-// schedule is a heap of lists by when they are due.
+// schedule is a heap of topics' subscribers by the time of their next flush.
 type schedule []*subscribers
 
 func (s schedule) Len() int           { return len(s) }
@@ -301,22 +296,22 @@ func (s schedule) Swap(i, j int) {
 }
 
 func (s *schedule) Push(x any) {
-	l := x.(*subscribers)
-	l.heapIndex = len(*s)
-	*s = append(*s, l)
+	subs := x.(*subscribers)
+	subs.heapIndex = len(*s)
+	*s = append(*s, subs)
 }
 
 func (s *schedule) Pop() any {
 	last := len(*s) - 1
-	l := (*s)[last]
+	subs := (*s)[last]
 	(*s)[last] = nil
 	*s = (*s)[:last]
-	l.heapIndex = notScheduled
-	return l
+	subs.heapIndex = notScheduled
+	return subs
 }
 
-func (s *schedule) remove(l *subscribers) {
-	if l.heapIndex != notScheduled {
-		heap.Remove(s, l.heapIndex)
+func (s *schedule) remove(subs *subscribers) {
+	if subs.heapIndex != notScheduled {
+		heap.Remove(s, subs.heapIndex)
 	}
 }

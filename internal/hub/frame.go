@@ -6,22 +6,22 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Events that a viewer is sent beside changes, whatever its transport. None but
-// full asks it to reconnect; hearing nothing at all for 60 s does.
+// Events are frames beside changes, the same on all transports. After FrameFull a
+// client reconnects later; a client that receives nothing for 60 s reconnects at once.
 const (
-	// frameLive says that the snapshot is complete and numbers are current.
+	// frameLive tells that the snapshot is complete and numbers are current.
 	frameLive = `{"event":"live"}`
-	// frameStale says that the store is away and numbers may be old, until live.
+	// frameStale tells that the store is away and numbers may be old until live.
 	frameStale = `{"event":"stale"}`
-	// frameBeat says that the connection lives though nothing changed.
+	// frameBeat keeps a connection open on which nothing changes.
 	frameBeat = `{"event":"beat"}`
-	// FrameFull says that the instance takes no more viewers. The stream ends after
-	// it; the browser comes back after the time that retry gave.
+	// FrameFull tells that the instance takes no more viewers. The stream ends after
+	// it; the browser reconnects after the time that retry gave.
 	FrameFull = `{"event":"full"}`
 )
 
-// AppendRefusal appends the frame that stands for a topic that is refused. Where
-// topic is empty the frame answers a message as a whole:
+// AppendRefusal appends the frame that answers for a refused topic. With an empty topic
+// the frame answers a message as a whole:
 //
 //	{"topic":"…","error":{"code":"unknown_site","message":"…"}}
 func AppendRefusal(dst []byte, topic string, err error) []byte {

@@ -9,9 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// The golden frames are read by the browser's tests too: what is sent here is what
-// pages understand.
-func TestGoldenFrames(t *testing.T) {
+// The browser tests read the same golden frames.
+func TestFrames_Golden(t *testing.T) {
 	data, err := os.ReadFile("../push/testdata/frames.json")
 	if err != nil {
 		t.Fatal(err)

@@ -1,3 +1,24 @@
+// Package hub is the fan-out: it holds the newest value of each watched topic, knows
+// which viewers subscribe to it, and sends each viewer the topics that changed.
+//
+// Values come in through [tally.Sink] and go out through [Conn]. Package push owns the
+// connections and calls the hub; the feed calls it from the other side.
+//
+// The hub queues no values for a viewer. It compares, topic by topic, the version that
+// the viewer was sent with the newest one. It never sends a value that a newer one
+// replaces, and always sends the last one. Hence a slow viewer costs no more memory
+// than a fast one.
+//
+// On one connection the versions of a topic only grow. The hub remembers the versions
+// of topics that a viewer unsubscribed from; if the viewer subscribes again and the
+// store has an older version, the store reissues its value before the viewer gets one.
+//
+// Viewers are divided among shards, one a processor, that share nothing but the newest
+// values. One goroutine owns each shard's viewers and subscribers, makes all writes and
+// closes the connections; others send it commands. A shard flushes a topic that changed
+// at once, and then not again within the flush interval. If all waiting writes take
+// longer, it waits two to four times as long as they take: pushing leaves processor
+// time for writes.
 package hub
 
 import (
@@ -10,44 +31,44 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Encoder appends one frame's JSON to dst as a transport sends it.
+// Encoder appends the JSON of one frame to dst in a transport's encoding.
 type Encoder func(dst, json []byte) []byte
 
-// Format is the number of an [Encoder] in [Options.Formats].
+// Format is the index of an [Encoder] in [Options.Formats].
 type Format uint8
 
 // Options are fixed when a [Hub] is made.
 type Options struct {
-	// FlushInterval is the least time between two frames of one topic to one
-	// viewer. 0 stands for 50 ms.
+	// FlushInterval is the least time between two frames of one topic to one viewer;
+	// 50 ms if 0.
 	FlushInterval time.Duration
-	// WriteTimeout is how long a viewer may take nothing before it is closed.
-	// 0 stands for 30 s.
+	// WriteTimeout is how long a viewer may accept no bytes before the hub closes it;
+	// 30 s if 0.
 	WriteTimeout time.Duration
-	// MaxTopics is how many distinct topics may be watched; 0 means any number.
+	// MaxTopics is how many distinct topics viewers may watch; 0 means any number.
 	MaxTopics int
-	// MaxTopicsPerViewer is how many of them one viewer may watch. 0 stands for 1,000.
+	// MaxTopicsPerViewer is how many topics one viewer may watch; 1,000 if 0.
 	MaxTopicsPerViewer int
-	// Formats are the transports' encodings. At least one.
+	// Formats are the encodings of the transports, at least one.
 	Formats []Encoder
-	// Shards is the number of goroutines that write. 0 stands for GOMAXPROCS.
+	// Shards is the number of goroutines that write; GOMAXPROCS if 0.
 	Shards int
 }
 
-// Hub holds the newest values and sends them. It implements [tally.Sink]. All
-// methods may be called concurrently, and none of them waits for a viewer.
+// Hub holds the newest values and sends them. It implements [tally.Sink]. All methods
+// may be called concurrently; none waits for a viewer.
 type Hub struct {
-	feed    tally.Feed
-	options Options
-	start   time.Time
-	topics  registry
-	shards  []*shard
-	next    atomic.Uint32 // shard of the next viewer, modulo their number
-	stats   stats
+	feed      tally.Feed
+	options   Options
+	start     time.Time
+	topics    registry
+	shards    []*shard
+	nextShard atomic.Uint32 // of the next viewer, modulo the number of shards
+	stats     stats
 }
 
-// New returns a hub that asks feed for what its viewers watch. [Hub.Run] must be
-// running for anything to be sent.
+// New returns a hub that asks feed for the topics that its viewers watch. The hub sends
+// nothing before [Hub.Run].
 func New(feed tally.Feed, options Options) *Hub {
 	if options.FlushInterval <= 0 {
 		options.FlushInterval = 50 * time.Millisecond
@@ -71,13 +92,13 @@ func New(feed tally.Feed, options Options) *Hub {
 	return h
 }
 
-// Run serves the viewers until ctx ends, then closes those that are left.
+// Run serves the viewers until ctx ends. Then it closes the remaining ones.
 func (h *Hub) Run(ctx context.Context) error {
-	var shards sync.WaitGroup
+	var running sync.WaitGroup
 	for _, s := range h.shards {
-		shards.Go(func() { s.run(ctx) })
+		running.Go(func() { s.run(ctx) })
 	}
-	shards.Wait()
+	running.Wait()
 	return nil
 }
 
@@ -85,17 +106,17 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) Push(change tally.Change) {
 	h.stats.received.Add(1)
 	if t := h.topics.find(change.Topic); t != nil {
-		switch held, taken := t.advance(change, h.now()); {
-		case taken:
+		switch newest, isNew := t.advance(change, h.now()); {
+		case isNew:
 			h.notifyShards(t)
-		case change.Version < held.Version: // the store went back
-			h.reread(t)
+		case change.Version < newest.Version: // the store has older data than before
+			h.refresh(t)
 		}
 	}
 }
 
 // Settle implements [tally.Sink].
-func (h *Hub) Settle(read tally.Change) (held tally.Change) {
+func (h *Hub) Settle(read tally.Change) (newest tally.Change) {
 	t := h.topics.find(read.Topic)
 	if t == nil {
 		return read
@@ -106,24 +127,24 @@ func (h *Hub) Settle(read tally.Change) (held tally.Change) {
 		switch {
 		case read.Version >= floor:
 		case read.Version == 0:
-			// Nothing is stored that could be reissued.
+			// The store has no value that it could reissue.
 			settled.Version = floor + 1
 		default:
-			// It is reissued, and published under a version above.
+			// The caller sees the difference and asks the store to reissue.
 			settled.Version = floor
 			return settled
 		}
-		held, taken := t.advance(settled, h.now())
-		if taken {
+		newest, isNew := t.advance(settled, h.now())
+		if isNew {
 			h.notifyShards(t)
 		}
 		if t.floor.Load() == floor {
-			return held
+			return newest
 		}
 	}
 }
 
-// raiseFloor makes version the least that is released of t.
+// raiseFloor makes version the lowest one that settles t.
 func (h *Hub) raiseFloor(t *topic, version int64) {
 	for {
 		floor := t.floor.Load()
@@ -131,14 +152,15 @@ func (h *Hub) raiseFloor(t *topic, version int64) {
 			break
 		}
 	}
-	// Settle looks at the floor after it stored what is held: one sees the other.
-	if held := t.newest.Load(); held != nil && held.change.Version < version {
-		h.reread(t)
+	// Settle loads the floor after it stores the newest value, and this method loads in
+	// the opposite order: one of them sees the other's store.
+	if newest := t.newest.Load(); newest != nil && newest.change.Version < version {
+		h.refresh(t)
 	}
 }
 
-// reread has t settled again, if the feed can.
-func (h *Hub) reread(t *topic) {
+// refresh asks the feed, if it can, to settle t again.
+func (h *Hub) refresh(t *topic) {
 	if feed, ok := h.feed.(tally.Refresher); ok {
 		feed.Refresh(t.name)
 	}
@@ -159,16 +181,16 @@ func (h *Hub) sendToAll(c command) {
 	}
 }
 
-// notifyShards puts the topic's lists into the inboxes of the shards that watch it.
+// notifyShards tells the shards with subscribers of t that it has a newer value.
 func (h *Hub) notifyShards(t *topic) {
 	for i := range t.byShard {
-		if l := &t.byShard[i]; l.isWatched.Load() && l.isQueued.CompareAndSwap(false, true) {
-			h.shards[i].sendChanged(l)
+		if subs := &t.byShard[i]; subs.isWatched.Load() && subs.isQueued.CompareAndSwap(false, true) {
+			h.shards[i].sendChanged(subs)
 		}
 	}
 }
 
-// Newest returns the newest known value of a topic that somebody watches.
+// Newest returns the newest known value of a watched topic.
 func (h *Hub) Newest(name tally.Topic) (change tally.Change, ok bool) {
 	t := h.topics.find(name)
 	if t == nil {
@@ -181,8 +203,8 @@ func (h *Hub) Newest(name tally.Topic) (change tally.Change, ok bool) {
 	return u.change, true
 }
 
-// acquire returns the topic of that name with one more reference, watching it if
-// it is the first; nil when the hub watches as many as it may.
+// acquire returns the topic with one more reference. The first reference makes the feed
+// watch it. The result is nil if the hub watches as many topics as it may.
 func (h *Hub) acquire(name tally.Topic) *topic {
 	s := h.topics.stripe(name)
 	s.mu.Lock()
@@ -204,7 +226,7 @@ func (h *Hub) acquire(name tally.Topic) *topic {
 	return t
 }
 
-// release gives a reference back, and the topic with the last.
+// release gives one reference back. The last one ends watching the topic.
 func (h *Hub) release(t *topic) {
 	s := h.topics.stripe(t.name)
 	s.mu.Lock()
@@ -214,4 +236,38 @@ func (h *Hub) release(t *topic) {
 		h.topics.count.Add(-1)
 		h.feed.Unwatch(t.name)
 	}
+}
+
+// stats are totals since the hub was made, except viewers.
+type stats struct {
+	viewers   atomic.Int64 // at present
+	received  atomic.Int64 // changes
+	delivered atomic.Int64 // frames of changes
+	written   atomic.Int64 // bytes
+	lagging   atomic.Int64 // frames of changes that are no snapshots
+	lag       atomic.Int64 // nanoseconds, the sum over lagging
+	closed    [reasons]atomic.Int64
+}
+
+// Viewers returns how many viewers there are.
+func (h *Hub) Viewers() int64 { return h.stats.viewers.Load() }
+
+// Metrics implements [tally.Instrumented].
+func (h *Hub) Metrics() []tally.Sample {
+	samples := []tally.Sample{
+		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.stats.viewers.Load())},
+		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.topics.count.Load())},
+		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.received.Load())},
+		{Name: "frames_delivered_total", Counter: true, Help: "Frames of changes that viewers took.", Value: float64(h.stats.delivered.Load())},
+		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
+		{Name: "delivery_lag_seconds_total", Counter: true, Help: "Time from receiving a change to handing it to a viewer, summed over delivery_lag_frames_total.", Value: time.Duration(h.stats.lag.Load()).Seconds()},
+		{Name: "delivery_lag_frames_total", Counter: true, Help: "Frames of changes that viewers took, without snapshots.", Value: float64(h.stats.lagging.Load())},
+	}
+	for reason := range reasons {
+		samples = append(samples, tally.Sample{
+			Name: "viewers_left_total", Counter: true, Help: "Viewers that were closed, by reason.",
+			Label: "reason", LabelValue: reason.String(), Value: float64(h.stats.closed[reason].Load()),
+		})
+	}
+	return samples
 }

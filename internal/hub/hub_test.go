@@ -1,226 +1,16 @@
 package hub
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// line is the test's format: one frame a line.
-func line(dst, json []byte) []byte { return append(append(dst, json...), '\n') }
-
-// recordedFeed notes what is watched and settles nothing by itself.
-type recordedFeed struct {
-	mu      sync.Mutex
-	watched map[tally.Topic]int
-	again   map[tally.Topic]int
-}
-
-func (f *recordedFeed) Refresh(topic tally.Topic) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.again == nil {
-		f.again = map[tally.Topic]int{}
-	}
-	f.again[topic]++
-}
-
-// asked returns how often a topic was to be read again.
-func (f *recordedFeed) asked(topic tally.Topic) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.again[topic]
-}
-
-func (f *recordedFeed) Watch(topic tally.Topic) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.watched[topic]++
-}
-
-func (f *recordedFeed) Unwatch(topic tally.Topic) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.watched[topic]--; f.watched[topic] == 0 {
-		delete(f.watched, topic)
-	}
-}
-
-func (f *recordedFeed) watching() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.watched)
-}
-
-func (f *recordedFeed) Broadcast([]byte) {}
-func (f *recordedFeed) Run(context.Context, tally.Sink, func([]byte)) error {
-	return nil
-}
-
-// pipe is a connection that takes room bytes in all and keeps what it took.
-type pipe struct {
-	Viewer
-	mu     sync.Mutex
-	room   int // negative: any number
-	taken  bytes.Buffer
-	writes int
-	closed []Reason
-}
-
-func (p *pipe) TryWrite(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.writes++
-	n := len(b)
-	if p.room >= 0 {
-		n = min(n, p.room)
-		p.room -= n
-	}
-	p.taken.Write(b[:n])
-	return n, nil
-}
-
-func (p *pipe) Close(reason Reason) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = append(p.closed, reason)
-}
-
-func (p *pipe) give(room int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.room = room
-}
-
-func (p *pipe) left() []Reason {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]Reason(nil), p.closed...)
-}
-
-// frame is any frame.
-type frame struct {
-	Topic   string
-	Count   int64
-	Version int64
-	Event   string
-	Error   struct{ Code string }
-}
-
-func (f frame) String() string {
-	switch {
-	case f.Event != "":
-		return f.Event
-	case f.Error.Code != "":
-		return f.Topic + "!" + f.Error.Code
-	}
-	return fmt.Sprintf("%s=%d@%d", f.Topic, f.Count, f.Version)
-}
-
-// frames returns what the connection took, whole frames only.
-func (p *pipe) frames(t *testing.T) []frame {
-	t.Helper()
-	frames, err := p.read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return frames
-}
-
-func (p *pipe) read() (frames []frame, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for text := range bytes.Lines(p.taken.Bytes()) {
-		if !bytes.HasSuffix(text, []byte("\n")) {
-			break
-		}
-		var f frame
-		if err := json.Unmarshal(text, &f); err != nil {
-			return nil, fmt.Errorf("frame %q: %w", text, err)
-		}
-		frames = append(frames, f)
-	}
-	return frames, nil
-}
-
-// expect waits until the connection took these frames and no others.
-func (p *pipe) expect(t *testing.T, want ...string) {
-	t.Helper()
-	var got []string
-	eventually(t, func() bool {
-		got = got[:0]
-		for _, f := range p.frames(t) {
-			got = append(got, f.String())
-		}
-		return len(got) >= len(want)
-	}, func() string { return fmt.Sprintf("frames %q, want %q", got, want) })
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Fatalf("frames %q, want %q", got, want)
-	}
-}
-
-func eventually(t *testing.T, done func() bool, why func() string) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("gave up waiting: " + why())
-		}
-	}
-}
-
-// running returns a hub that runs until the test ends.
-func running(t *testing.T, options Options) (*Hub, *recordedFeed) {
-	t.Helper()
-	feed := &recordedFeed{watched: map[tally.Topic]int{}}
-	options.Formats = []Encoder{line}
-	h := New(feed, options)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx) }() // ends with ctx, waited for below
-	t.Cleanup(func() {
-		stop()
-		<-ended
-		if n := feed.watching(); n != 0 {
-			t.Errorf("%d topics are still watched after the end", n)
-		}
-	})
-	return h, feed
-}
-
-func topicOf(t *testing.T, text string) tally.Topic {
-	t.Helper()
-	topic, err := tally.ParseTopic(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topic
-}
-
-// viewer joins a viewer that watches topics.
-func viewer(h *Hub, room int, topics ...tally.Topic) *pipe {
-	p := &pipe{room: room}
-	h.Adopt(&p.Viewer, p, 0)
-	h.Subscribe(&p.Viewer, topics)
-	h.Join(&p.Viewer, nil)
-	return p
-}
-
-func change(topic tally.Topic, n int64) tally.Change {
-	return tally.Change{Topic: topic, Count: n, Version: n}
-}
-
-func TestSnapshotThenLiveThenChanges(t *testing.T) {
+func TestSubscribe_SnapshotLiveChanges(t *testing.T) {
 	h, _ := running(t, Options{})
 	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
 	p := viewer(h, -1, a, b)
@@ -240,7 +30,7 @@ func TestSnapshotThenLiveThenChanges(t *testing.T) {
 	}
 }
 
-func TestOlderAndEqualVersionsAreNotSent(t *testing.T) {
+func TestPush_OlderOrEqualVersion(t *testing.T) {
 	h, _ := running(t, Options{FlushInterval: time.Millisecond})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, -1, a)
@@ -254,7 +44,7 @@ func TestOlderAndEqualVersionsAreNotSent(t *testing.T) {
 	p.expect(t, "default/likes/a=5@5", "live", "default/likes/a=6@6")
 }
 
-func TestStormEndsInTheLastValueWithFewFrames(t *testing.T) {
+func TestPush_Storm(t *testing.T) {
 	h, _ := running(t, Options{FlushInterval: 20 * time.Millisecond})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, -1, a)
@@ -281,34 +71,34 @@ func TestStormEndsInTheLastValueWithFewFrames(t *testing.T) {
 	}
 }
 
-func TestSlowViewerGetsTheRestOfItsFrameThenOnlyTheNewest(t *testing.T) {
+func TestViewer_CutFrame(t *testing.T) {
 	h, _ := running(t, Options{FlushInterval: time.Millisecond})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, 30, a)
 	h.Settle(change(a, 1))
-	eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.taken.Len() == 30 }, func() string { return "cut" })
+	eventually(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.accepted.Len() == 30 }, func() string { return "cut" })
 	for n := int64(2); n <= 50; n++ {
 		h.Push(change(a, n))
 	}
-	p.give(-1)
+	p.setCapacity(-1)
 	p.expect(t, "default/likes/a=1@1", "default/likes/a=50@50", "live")
 }
 
-func TestViewerThatTakesNothingIsClosed(t *testing.T) {
+func TestViewer_WriteTimeout(t *testing.T) {
 	h, _ := running(t, Options{WriteTimeout: time.Second})
 	a := topicOf(t, "default/likes/a")
 	slow, quick := viewer(h, 0, a), viewer(h, -1, a)
 	h.Settle(change(a, 1))
-	eventually(t, func() bool { return len(slow.left()) == 1 }, func() string { return "closing" })
-	if got := slow.left()[0]; got != ReasonWriteTimeout {
+	eventually(t, func() bool { return len(slow.closeReasons()) == 1 }, func() string { return "closing" })
+	if got := slow.closeReasons()[0]; got != ReasonWriteTimeout {
 		t.Errorf("closed for %v", got)
 	}
-	if len(quick.left()) != 0 {
+	if len(quick.closeReasons()) != 0 {
 		t.Error("its neighbour was closed too")
 	}
 }
 
-func TestStaleIsToldOnceAndLiveComesAfterTheCorrectedNumbers(t *testing.T) {
+func TestStale_LiveAfterCorrections(t *testing.T) {
 	h, _ := running(t, Options{FlushInterval: time.Hour})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, -1, a)
@@ -319,13 +109,13 @@ func TestStaleIsToldOnceAndLiveComesAfterTheCorrectedNumbers(t *testing.T) {
 	p.expect(t, "default/likes/a=1@1", "live", "stale")
 	late := viewer(h, -1, a)
 	late.expect(t, "stale")
-	h.Settle(change(a, 2)) // not due for an hour, but live waits for it
+	h.Settle(change(a, 2)) // not due for an hour, but sent before live
 	h.Live()
 	p.expect(t, "default/likes/a=1@1", "live", "stale", "default/likes/a=2@2", "live")
 	late.expect(t, "stale", "default/likes/a=2@2", "live")
 }
 
-func TestSubscribingTwiceSendsOneSnapshot(t *testing.T) {
+func TestSubscribe_Twice(t *testing.T) {
 	h, feed := running(t, Options{})
 	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
 	p := viewer(h, -1, a, a)
@@ -345,7 +135,7 @@ func TestSubscribingTwiceSendsOneSnapshot(t *testing.T) {
 	p.expect(t, "default/likes/a=1@1", "live", "default/likes/b=2@2", "live", "default/likes/a=3@3", "live")
 }
 
-func TestTooManyTopicsAreRefused(t *testing.T) {
+func TestSubscribe_TooManyTopics(t *testing.T) {
 	h, _ := running(t, Options{MaxTopics: 3, MaxTopicsPerViewer: 2})
 	a, b, c := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b"), topicOf(t, "default/likes/c")
 	p := viewer(h, -1, a, b, c)
@@ -360,7 +150,7 @@ func TestTooManyTopicsAreRefused(t *testing.T) {
 	}
 }
 
-func TestManyTopicsGoInFewWrites(t *testing.T) {
+func TestSubscribe_FewWrites(t *testing.T) {
 	h, _ := running(t, Options{})
 	var topics []tally.Topic
 	for i := range 900 {
@@ -375,25 +165,25 @@ func TestManyTopicsGoInFewWrites(t *testing.T) {
 	eventually(t, func() bool { return len(other.frames(t)) == 901 }, func() string { return "snapshot" })
 	other.mu.Lock()
 	defer other.mu.Unlock()
-	if most := other.taken.Len()/maxWrite + 1; other.writes > most {
+	if most := other.accepted.Len()/maxWrite + 1; other.writes > most {
 		t.Errorf("%d writes, want at most %d", other.writes, most)
 	}
 }
 
-func TestFinishSendsTheLastWordAndCloses(t *testing.T) {
+func TestFinish_CloseFrame(t *testing.T) {
 	h, _ := running(t, Options{})
 	p := viewer(h, -1)
 	p.expect(t, "live")
 	h.Finish(&p.Viewer, line(nil, []byte(`{"event":"bye"}`)), ReasonDraining)
 	p.expect(t, "live", "bye")
-	eventually(t, func() bool { return len(p.left()) == 1 }, func() string { return "closed" })
+	eventually(t, func() bool { return len(p.closeReasons()) == 1 }, func() string { return "closed" })
 	h.Leave(&p.Viewer, ReasonGone)
 	h.Send(&p.Viewer, []byte("x\n"))
 	h.Subscribe(&p.Viewer, []tally.Topic{topicOf(t, "default/likes/a")})
 	p.expect(t, "live", "bye")
 }
 
-func TestSilentViewersGetABeatEvery25Seconds(t *testing.T) {
+func TestViewer_Beat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := &recordedFeed{watched: map[tally.Topic]int{}}
 		h := New(feed, Options{Formats: []Encoder{line}, Shards: 2})
@@ -418,7 +208,7 @@ func TestSilentViewersGetABeatEvery25Seconds(t *testing.T) {
 }
 
 // A delivery to a viewer allocates nothing once its buffers have grown.
-func TestDeliveriesDoNotAllocate(t *testing.T) {
+func TestDelivery_Allocations(t *testing.T) {
 	feed := &recordedFeed{watched: map[tally.Topic]int{}}
 	h := New(feed, Options{Formats: []Encoder{line}, Shards: 1, FlushInterval: 1})
 	s := h.shards[0]
@@ -452,20 +242,19 @@ func TestDeliveriesDoNotAllocate(t *testing.T) {
 	s.shutdown()
 }
 
-// discard takes everything.
+// discard accepts everything.
 type discard struct{ Viewer }
 
 func (*discard) TryWrite(p []byte) (int, error) { return len(p), nil }
 func (*discard) Close(Reason)                   {}
 
-// What viewers of one quota watch is counted until they watch it no more, however that
-// comes about.
-func TestQuota_CountsWhatIsWatched(t *testing.T) {
+// Every way of ending a subscription returns it to the quota.
+func TestQuota_CountsSubscriptions(t *testing.T) {
 	h, _ := running(t, Options{MaxTopicsPerViewer: 3})
 	a, b, c, d := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b"), topicOf(t, "default/likes/c"), topicOf(t, "default/likes/d")
 	quota := NewQuota(4)
 	join := func(topics ...tally.Topic) (p *pipe, overQuota []tally.Topic) {
-		p = &pipe{room: -1}
+		p = &pipe{capacity: -1}
 		p.Quota = quota
 		h.Adopt(&p.Viewer, p, 0)
 		_, overQuota = h.Subscribe(&p.Viewer, topics)
@@ -490,9 +279,9 @@ func TestQuota_CountsWhatIsWatched(t *testing.T) {
 	used(3)
 	h.Leave(&first.Viewer, ReasonGone)
 	used(1)
-	h.Subscribe(&first.Viewer, []tally.Topic{b}) // it is gone
+	h.Subscribe(&first.Viewer, []tally.Topic{b}) // is closed
 	used(1)
-	h.Subscribe(&second.Viewer, []tally.Topic{a, b, d}) // one more than a viewer may watch
+	h.Subscribe(&second.Viewer, []tally.Topic{a, b, d}) // one topic above the limit of a viewer
 	used(3)
 	h.Leave(&second.Viewer, ReasonGone)
 	used(0)
@@ -505,4 +294,39 @@ func TestQuota_CountsWhatIsWatched(t *testing.T) {
 			t.Error("no quota is one")
 		}
 	}
+}
+
+func TestDelivery_Lag(t *testing.T) {
+	h, _ := running(t, Options{FlushInterval: time.Millisecond})
+	a := topicOf(t, "default/likes/a")
+	p := viewer(h, -1, a)
+	h.Settle(change(a, 1))
+	p.expect(t, "default/likes/a=1@1", "live")
+	if frames, _ := lag(h); frames != 0 {
+		t.Errorf("%v snapshots lagged", frames)
+	}
+
+	p.setCapacity(0)
+	h.Push(change(a, 2))
+	const stalled = 200 * time.Millisecond
+	time.Sleep(stalled) // the delay that the metric must show
+	p.setCapacity(-1)
+	p.expect(t, "default/likes/a=1@1", "live", "default/likes/a=2@2")
+	eventually(t, func() bool { frames, _ := lag(h); return frames == 1 }, func() string { return "the delivery does not count" })
+	if _, seconds := lag(h); seconds < stalled.Seconds() || seconds > 5 {
+		t.Errorf("a delivery that was held up for %s lagged %v s", stalled, seconds)
+	}
+}
+
+// lag returns the two metrics of delivery lag.
+func lag(h *Hub) (frames, seconds float64) {
+	for _, m := range h.Metrics() {
+		switch m.Name {
+		case "delivery_lag_frames_total":
+			frames = m.Value
+		case "delivery_lag_seconds_total":
+			seconds = m.Value
+		}
+	}
+	return frames, seconds
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// idle returns a hub of one shard that nobody runs, for tests that take its steps
-// themselves.
-func idle(options Options) (*Hub, *shard) {
+// notRunning returns a hub of one shard, whose steps the test calls itself.
+func notRunning(options Options) (*Hub, *shard) {
 	options.Formats, options.Shards = []Encoder{line}, 1
 	h := New(&recordedFeed{watched: map[tally.Topic]int{}}, options)
 	return h, h.shards[0]
@@ -23,8 +22,8 @@ func manyTopics(t *testing.T, n int) (topics []tally.Topic) {
 	return topics
 }
 
-func TestRefusalsOfOneViewerAreBounded(t *testing.T) {
-	h, s := idle(Options{MaxTopicsPerViewer: 10})
+func TestViewer_Overflow(t *testing.T) {
+	h, s := notRunning(Options{MaxTopicsPerViewer: 10})
 	p := viewer(h, 0)
 	for range 200 {
 		h.Subscribe(&p.Viewer, manyTopics(t, 1000))
@@ -33,14 +32,14 @@ func TestRefusalsOfOneViewerAreBounded(t *testing.T) {
 			t.Fatalf("%d bytes are kept for a viewer that takes nothing, want at most %d", len(p.private), maxPrivate)
 		}
 	}
-	if got := p.left(); len(got) != 1 || got[0] != ReasonOverflow {
+	if got := p.closeReasons(); len(got) != 1 || got[0] != ReasonOverflow {
 		t.Errorf("closed for %v, want overflow", got)
 	}
 	s.shutdown()
 }
 
-func TestDirtyListStaysSmallUnderLastingLoad(t *testing.T) {
-	h, s := idle(Options{FlushInterval: 1})
+func TestShard_DirtyBounded(t *testing.T) {
+	h, s := notRunning(Options{FlushInterval: 1})
 	const viewers = 1000
 	topics := manyTopics(t, 8)
 	for range viewers {
@@ -58,8 +57,8 @@ func TestDirtyListStaysSmallUnderLastingLoad(t *testing.T) {
 	s.shutdown()
 }
 
-func TestPauseDoesNotFreezeATopic(t *testing.T) {
-	h, s := idle(Options{})
+func TestShard_CostAfterPause(t *testing.T) {
+	h, s := notRunning(Options{})
 	a := topicOf(t, "default/likes/a")
 	const viewers = 5000
 	for range viewers {
@@ -86,7 +85,7 @@ func TestPauseDoesNotFreezeATopic(t *testing.T) {
 	s.shutdown()
 }
 
-// stall is a connection whose writes take long, as when the machine pauses.
+// stall is a connection with slow writes, as when the machine pauses.
 type stall struct{ Viewer }
 
 func (*stall) TryWrite(p []byte) (int, error) {
@@ -95,17 +94,17 @@ func (*stall) TryWrite(p []byte) (int, error) {
 }
 func (*stall) Close(Reason) {}
 
-func TestViewerThatBlocksAgainAndAgainIsListedOnce(t *testing.T) {
-	h, s := idle(Options{})
+func TestShard_BlockedOnce(t *testing.T) {
+	h, s := notRunning(Options{})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, -1, a)
 	for n := range int64(100) {
-		p.give(0)
+		p.setCapacity(0)
 		h.Settle(change(a, 2*n))
 		s.processInbox(s.now())
 		s.flushScheduled()
 		s.serveChunk()
-		p.give(-1)
+		p.setCapacity(-1)
 		s.addDirty(&p.Viewer)
 		s.serveChunk()
 	}
@@ -115,31 +114,31 @@ func TestViewerThatBlocksAgainAndAgainIsListedOnce(t *testing.T) {
 	s.shutdown()
 }
 
-func TestViewerThatLeavesBeforeItJoinsIsClosedThen(t *testing.T) {
-	h, s := idle(Options{})
-	p := &pipe{room: -1}
+func TestJoin_AfterFinish(t *testing.T) {
+	h, s := notRunning(Options{})
+	p := &pipe{capacity: -1}
 	h.Adopt(&p.Viewer, p, 0)
 	h.Subscribe(&p.Viewer, []tally.Topic{topicOf(t, "default/likes/a")})
 	h.Finish(&p.Viewer, []byte("bye\n"), ReasonDraining)
 	s.processInbox(s.now())
-	if len(p.left()) != 0 {
+	if len(p.closeReasons()) != 0 {
 		t.Fatal("closed while its connection is still being taken over")
 	}
 	h.Join(&p.Viewer, nil)
 	s.processInbox(s.now())
 	s.serveChunk()
-	if got := p.left(); len(got) != 1 || got[0] != ReasonDraining {
+	if got := p.closeReasons(); len(got) != 1 || got[0] != ReasonDraining {
 		t.Errorf("closed for %v, want draining", got)
 	}
-	late := &pipe{room: -1}
+	late := &pipe{capacity: -1}
 	h.Adopt(&late.Viewer, late, 0)
 	s.shutdown()
 	h.Leave(&late.Viewer, ReasonGone)
-	if len(late.left()) != 0 {
+	if len(late.closeReasons()) != 0 {
 		t.Error("after the end: closed before it joined")
 	}
 	h.Join(&late.Viewer, nil)
-	if len(late.left()) != 1 {
+	if len(late.closeReasons()) != 1 {
 		t.Error("after the end: not closed when it joined")
 	}
 }

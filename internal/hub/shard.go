@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	// chunkSize is how many viewers are written to before the inbox is looked at
-	// again, so that a large fan-out delays other topics by little.
+	// chunkSize is how many viewers a shard writes to between two looks at its inbox, so
+	// that a topic with many viewers hardly delays the others.
 	chunkSize = 128
-	// tickInterval is how often blocked viewers are looked at.
+	// tickInterval is how often a shard retries blocked viewers.
 	tickInterval = 100 * time.Millisecond
-	// maxPendingLive bounds the live events that a viewer is owed.
+	// maxPendingLive bounds the pending live events of a viewer.
 	maxPendingLive = 1 << 10
-	// maxBackoff bounds the wait of a blocked viewer: 2^3 ticks.
+	// maxBackoff bounds the wait of a blocked viewer to 2^3 ticks.
 	maxBackoff = 3
-	// beatInterval is after how many seconds of silence a viewer gets a beat: less
-	// than the minute after which proxies cut what is idle.
+	// beatInterval is after how many seconds without a frame a viewer is sent a beat:
+	// well below the minute after which proxies close idle connections.
 	beatInterval = 25
 )
 
-// command is what others ask of a shard.
+// command is a request to a shard.
 type command struct {
 	kind   kind
 	reason Reason
@@ -43,40 +43,40 @@ const (
 	goLive
 )
 
-// inbox is what waits for a shard. Lists are in it once at most, and a viewer's
-// commands are bounded by what push lets its client say.
+// inbox holds what waits for a shard. It is bounded: each subscribers value is in it at
+// most once, and package push bounds the commands of a viewer.
 type inbox struct {
 	commands []command
 	changed  []*subscribers
 }
 
-// shard owns a part of the viewers: their subscriptions, all writes, closing.
+// shard owns some of the viewers: their subscriptions, all writes, and closing them.
 type shard struct {
 	hub   *Hub
 	index int
-	wake  chan struct{} // holds one when the inbox may have something
+	wake  chan struct{} // holds one value when the inbox may have something
 
 	mu       sync.Mutex
 	inbox    inbox
-	hasEnded bool // run has returned: what it owned is guarded by mu
+	hasEnded bool // run has returned, and mu guards what it owned
 
 	// Owned by the goroutine in run.
-	spare      inbox     // the inbox that was emptied last, to be filled again
+	spare      inbox     // the previous inbox, empty, to be used again
 	viewers    []*Viewer // all that joined
-	dirty      []*Viewer // to be served, in order, from served on
+	dirty      []*Viewer // to be served in this order, beginning at served
 	served     int
-	blocked    []*Viewer // some may be blocked no more
-	schedule   schedule  // lists with a newer value that is not due yet
+	blocked    []*Viewer // may contain viewers that are blocked no more
+	schedule   schedule  // topics with a newer value that is not due yet
 	stale      bool
 	cost       int64 // of a delivery, in nanoseconds, smoothed
 	buffer     []byte
 	parts      []part
-	seconds    uint32 // the shard's time when the present chunk began
-	lastTick   int64  // when blocked viewers were looked at, in ticks
-	lastSecond int64  // when viewers were last looked through, in seconds
+	seconds    uint32 // the hub's time when the present chunk began
+	lastTick   int64  // when retryBlocked last ran, in ticks
+	lastSecond int64  // when checkSilent last ran, in seconds
 
-	// Not yet in the hub's stats: frames and bytes; frames that are no snapshots, and
-	// the sum of when their changes were heard.
+	// Since the last update of the hub's stats: frames; bytes; frames that are no
+	// snapshots, and the sum of the times when their changes were received.
 	delivered, written, lagging, receivedSum int64
 }
 
@@ -84,7 +84,7 @@ func newShard(h *Hub, index int) *shard {
 	return &shard{hub: h, index: index, wake: make(chan struct{}, 1)}
 }
 
-// now returns the time of the hub: nanoseconds since it was made.
+// now returns the hub's time.
 func (s *shard) now() int64 { return s.hub.now() }
 
 func (s *shard) send(c command) {
@@ -98,7 +98,7 @@ func (s *shard) send(c command) {
 	s.notify()
 }
 
-// discardLocked closes a viewer that joins after the end.
+// discardLocked ends a command that comes after the end. It closes a viewer that joins.
 func (s *shard) discardLocked(c *command) {
 	s.releaseTopics(c)
 	if c.kind == join {
@@ -106,9 +106,9 @@ func (s *shard) discardLocked(c *command) {
 	}
 }
 
-func (s *shard) sendChanged(l *subscribers) {
+func (s *shard) sendChanged(subs *subscribers) {
 	s.mu.Lock()
-	s.inbox.changed = append(s.inbox.changed, l)
+	s.inbox.changed = append(s.inbox.changed, subs)
 	s.mu.Unlock()
 	s.notify()
 }
@@ -120,7 +120,7 @@ func (s *shard) notify() {
 	}
 }
 
-// run serves the shard until ctx ends.
+// run serves the viewers until ctx ends.
 func (s *shard) run(ctx context.Context) {
 	timer := time.NewTimer(tickInterval)
 	defer timer.Stop()
@@ -128,11 +128,12 @@ func (s *shard) run(ctx context.Context) {
 		now := s.now()
 		s.processInbox(now)
 		s.flushDue(now)
-		s.checkViewers(now)
+		s.retryBlocked(now)
+		s.checkSilent(now)
 		if s.serveChunk() {
 			continue
 		}
-		timer.Reset(s.idle(now))
+		timer.Reset(s.idleTime(now))
 		select {
 		case <-s.wake:
 		case <-timer.C:
@@ -143,7 +144,7 @@ func (s *shard) run(ctx context.Context) {
 	}
 }
 
-// shutdown closes the viewers that are left, and lets send close those that come.
+// shutdown closes all viewers. From then on send closes viewers that join.
 func (s *shard) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +158,8 @@ func (s *shard) shutdown() {
 	}
 }
 
-// idle returns how long nothing needs to be done.
-func (s *shard) idle(now int64) time.Duration {
+// idleTime returns for how long the shard has nothing to do.
+func (s *shard) idleTime(now int64) time.Duration {
 	wait := int64(time.Second) - now%int64(time.Second)
 	if len(s.blocked) > 0 {
 		wait = min(wait, int64(tickInterval)-now%int64(tickInterval))
@@ -169,16 +170,16 @@ func (s *shard) idle(now int64) time.Duration {
 	return time.Duration(max(wait, 0))
 }
 
-// processInbox carries out what is in the inbox. Changes come first: what is settled is
-// released before a viewer is told that numbers are live.
+// processInbox handles the changes and then the commands in the inbox. In this order a
+// viewer gets the settled values before live.
 func (s *shard) processInbox(now int64) {
 	s.mu.Lock()
 	in := s.inbox
 	s.inbox = inbox{s.spare.commands[:0], s.spare.changed[:0]}
 	s.mu.Unlock()
-	for _, l := range in.changed {
-		l.isQueued.Store(false)
-		s.handleChange(l, now)
+	for _, subs := range in.changed {
+		subs.isQueued.Store(false)
+		s.handleChange(subs, now)
 	}
 	for i := range in.commands {
 		s.execute(&in.commands[i])
@@ -206,7 +207,6 @@ func (s *shard) execute(c *command) {
 		s.releaseTopics(c)
 		return
 	case v.is(closing) && c.kind != join:
-		// Its last word is on the way, or it never joined: what comes ends it.
 		s.releaseTopics(c)
 		return
 	case c.kind == leave && v.is(joined):
@@ -244,8 +244,7 @@ func (s *shard) execute(c *command) {
 	s.markDirty(v)
 }
 
-// remove takes v out of the shard and closes its connection. One that is already
-// gone is passed over.
+// remove removes v from the shard and closes its connection, unless it is closed.
 func (s *shard) remove(v *Viewer, reason Reason) {
 	if v.is(closed) {
 		return
@@ -267,36 +266,42 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	v.conn.Close(reason)
 }
 
-// checkViewers does once a tick, and once a second, what is due then: blocked viewers are
-// tried again, silent ones get a beat, stuck ones are closed.
-func (s *shard) checkViewers(now int64) {
-	if ticks := now / int64(tickInterval); ticks != s.lastTick {
-		s.lastTick = ticks
-		still := s.blocked[:0]
-		for _, v := range s.blocked {
-			if v.is(closed) || !v.is(blocked) {
-				v.unset(inBlockedList)
-				continue
-			}
-			still = append(still, v)
-			if int64(v.retry) <= ticks {
-				s.addDirty(v)
-			}
-		}
-		clear(s.blocked[len(still):])
-		s.blocked = still
+// retryBlocked makes the blocked viewers dirty whose backoff is over, once a tick.
+func (s *shard) retryBlocked(now int64) {
+	ticks := now / int64(tickInterval)
+	if ticks == s.lastTick {
+		return
 	}
+	s.lastTick = ticks
+	still := s.blocked[:0]
+	for _, v := range s.blocked {
+		if v.is(closed) || !v.is(blocked) {
+			v.unset(inBlockedList)
+			continue
+		}
+		still = append(still, v)
+		if int64(v.retry) <= ticks {
+			s.addDirty(v)
+		}
+	}
+	clear(s.blocked[len(still):])
+	s.blocked = still
+}
+
+// checkSilent closes the viewers that accepted nothing for the write timeout, and gives
+// a beat to those that were sent nothing, once a second.
+func (s *shard) checkSilent(now int64) {
 	seconds := now / int64(time.Second)
 	if seconds == s.lastSecond {
 		return
 	}
 	s.lastSecond = seconds
-	patience := int32(s.hub.options.WriteTimeout / time.Second)
+	timeout := int32(s.hub.options.WriteTimeout / time.Second)
 	for i := len(s.viewers) - 1; i >= 0; i-- {
 		v := s.viewers[i]
-		silence := int32(uint32(seconds) - v.lastProgress) // below 0 for who joined since
+		silence := int32(uint32(seconds) - v.lastProgress) // below 0 for viewers that joined since
 		switch {
-		case v.is(blocked) && silence >= patience:
+		case v.is(blocked) && silence >= timeout:
 			s.remove(v, ReasonWriteTimeout)
 		case !v.is(blocked) && silence >= beatInterval:
 			v.set(needsBeat)

@@ -6,7 +6,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// releaseTopics gives back the topics of a command that is not carried out.
+// releaseTopics releases the topics of a command that is not executed.
 func (s *shard) releaseTopics(c *command) {
 	if c.kind == subscribe {
 		for _, t := range c.topics {
@@ -15,24 +15,24 @@ func (s *shard) releaseTopics(c *command) {
 	}
 }
 
-// releaseTopic gives back a topic that v holds, or was about to.
+// releaseTopic releases a topic that v watches, or does not begin to watch.
 func (s *shard) releaseTopic(v *Viewer, t *topic) {
 	s.hub.release(t)
 	v.Quota.Release()
 }
 
-// subscribe adds topics to v, in their order, and owes it a live event.
+// subscribe adds topics to v in their order, and one pending live event.
 func (s *shard) subscribe(v *Viewer, topics []*topic) {
 	if v.pendingLive < maxPendingLive {
 		v.pendingLive++
 	}
-	watches := v.subscribedTo(len(topics))
+	isSubscribed := v.subscribedTo(len(topics))
 	if cap(v.subscriptions) == 0 {
 		v.subscriptions = make([]subscription, 0, len(topics))
 	}
 	for _, t := range topics {
-		l := &t.byShard[s.index]
-		if watches(l) {
+		subs := &t.byShard[s.index]
+		if isSubscribed(subs) {
 			s.releaseTopic(v, t)
 			continue
 		}
@@ -43,49 +43,50 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 			s.releaseTopic(v, t)
 			continue
 		}
-		if len(l.entries) == 0 {
-			l.isWatched.Store(true)
-			l.flushed = t.newest.Load()
+		if len(subs.entries) == 0 {
+			subs.isWatched.Store(true)
+			subs.flushed = t.newest.Load()
 		}
-		least := v.sentBefore[t.name]
+		minVersion := v.sentBefore[t.name]
 		delete(v.sentBefore, t.name)
-		l.entries = append(l.entries, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
-		v.subscriptions = append(v.subscriptions, subscription{subscribers: l, sent: unsent(least), position: int32(len(l.entries) - 1)})
-		if least > 0 {
-			s.hub.raiseFloor(t, least)
+		subs.entries = append(subs.entries, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
+		v.subscriptions = append(v.subscriptions, subscription{subscribers: subs, sent: unsent(minVersion), position: int32(len(subs.entries) - 1)})
+		if minVersion > 0 {
+			s.hub.raiseFloor(t, minVersion)
 		}
 	}
 }
 
-// subscribedTo returns a test for whether v watches a list, to be asked about more of
-// them, each of which v watches once it was asked about: by looking through few
-// subscriptions, by a set of many.
+// subscribedTo returns a function that reports whether v is among the subscribers given
+// or the function was called with them before. It searches if there are few
+// subscriptions, including more, and uses a set if there are many.
 func (v *Viewer) subscribedTo(more int) func(*subscribers) bool {
 	const few = 32
 	if len(v.subscriptions)+more <= few {
-		return func(l *subscribers) bool {
-			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.subscribers == l })
+		return func(subs *subscribers) bool {
+			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.subscribers == subs })
 		}
 	}
 	set := make(map[*subscribers]bool, len(v.subscriptions)+more)
 	for _, sub := range v.subscriptions {
 		set[sub.subscribers] = true
 	}
-	return func(l *subscribers) bool {
-		found := set[l]
-		set[l] = true
+	return func(subs *subscribers) bool {
+		found := set[subs]
+		set[subs] = true
 		return found
 	}
 }
 
-// unsubscribe takes v from the lists of topics; it need not be on them.
+// unsubscribe removes v from the subscribers of topics. It ignores topics that v does
+// not watch.
 func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
-	gone := make(map[*subscribers]bool, len(topics))
+	removed := make(map[*subscribers]bool, len(topics))
 	for _, t := range topics {
-		gone[&t.byShard[s.index]] = true
+		removed[&t.byShard[s.index]] = true
 	}
 	for i := len(v.subscriptions) - 1; i >= 0; i-- {
-		if !gone[v.subscriptions[i].subscribers] {
+		if !removed[v.subscriptions[i].subscribers] {
 			continue
 		}
 		s.rememberSent(v, &v.subscriptions[i])
@@ -101,10 +102,11 @@ func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
 	}
 }
 
-// rememberSent notes up to which version v was sent the topic that it leaves.
+// rememberSent stores the version that v was sent of a topic that it unsubscribes from.
+// If there are too many it forgets any other.
 func (s *shard) rememberSent(v *Viewer, sub *subscription) {
-	least := sub.minVersion()
-	if least == 0 {
+	version := sub.minVersion()
+	if version == 0 {
 		return
 	}
 	if v.sentBefore == nil {
@@ -116,25 +118,25 @@ func (s *shard) rememberSent(v *Viewer, sub *subscription) {
 		}
 		delete(v.sentBefore, topic)
 	}
-	v.sentBefore[sub.subscribers.topic.name] = least
+	v.sentBefore[sub.subscribers.topic.name] = version
 }
 
-// unlink takes a subscription's viewer from its list.
+// unlink removes the viewer of a subscription from the topic's subscribers.
 func (s *shard) unlink(sub subscription) {
-	l := sub.subscribers
-	v := l.entries[sub.position].viewer
-	last := len(l.entries) - 1
+	subs := sub.subscribers
+	v := subs.entries[sub.position].viewer
+	last := len(subs.entries) - 1
 	if int(sub.position) < last {
-		moved := l.entries[last]
-		l.entries[sub.position] = moved
+		moved := subs.entries[last]
+		subs.entries[sub.position] = moved
 		moved.viewer.subscriptions[moved.slot].position = sub.position
 	}
-	l.entries[last] = subscriber{}
-	l.entries = l.entries[:last]
+	subs.entries[last] = subscriber{}
+	subs.entries = subs.entries[:last]
 	if last == 0 {
-		l.isWatched.Store(false)
-		l.entries, l.flushed = nil, nil
-		s.schedule.remove(l)
+		subs.isWatched.Store(false)
+		subs.entries, subs.flushed = nil, nil
+		s.schedule.remove(subs)
 	}
-	s.releaseTopic(v, l.topic)
+	s.releaseTopic(v, subs.topic)
 }

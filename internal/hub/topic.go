@@ -7,16 +7,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// update is a change with its bytes for each format, encoded when the first
-// viewer needs them. It is shared by all shards and never altered.
+// update is a change and its frame in each format, encoded when the first viewer needs
+// it. All shards share it; nothing alters it.
 type update struct {
 	change   tally.Change
-	received int64 // when, in the hub's time
+	received int64 // in the hub's time
 	once     sync.Once
 	frames   [][]byte // by Format
 }
 
-// frame returns the bytes of u in the format given.
+// frame returns the frame of u in a format.
 func (u *update) frame(format Format, formats []Encoder) []byte {
 	u.once.Do(func() {
 		json := tally.AppendFrame(make([]byte, 0, 128), u.change)
@@ -28,23 +28,23 @@ func (u *update) frame(format Format, formats []Encoder) []byte {
 	return u.frames[format]
 }
 
-// topic is one that somebody watches.
+// topic is a watched topic.
 type topic struct {
 	name   tally.Topic
-	newest atomic.Pointer[update] // the newest known; nil until it was settled
-	// floor is the highest version that a viewer was sent who left the topic and came
-	// back: what is older does not settle the topic.
+	newest atomic.Pointer[update] // nil until the feed settles the topic
+	// floor is the lowest version that settles the topic: the highest one that was sent
+	// to a viewer that unsubscribed and subscribed again.
 	floor atomic.Int64
 
 	// Guarded by the mutex of the topic's stripe.
 	refs int // subscriptions, and those on their way to a shard
 
-	byShard []subscribers // one a shard
+	byShard []subscribers
 }
 
-// advance makes change, heard now, the one held if it is newer, and returns the one
-// held then.
-func (t *topic) advance(change tally.Change, now int64) (held tally.Change, taken bool) {
+// advance makes change, received at now, the newest value if its version is higher. It
+// returns the newest value, and whether that is change.
+func (t *topic) advance(change tally.Change, now int64) (newest tally.Change, isNew bool) {
 	next := &update{change: change, received: now}
 	for {
 		current := t.newest.Load()
@@ -57,43 +57,44 @@ func (t *topic) advance(change tally.Change, now int64) (held tally.Change, take
 	}
 }
 
-// subscribers is who watches a topic within one shard.
+// subscribers are the viewers of one shard that watch a topic.
 type subscribers struct {
 	topic *topic
-	// isQueued is true while the list waits in the shard's inbox: it is set by who
-	// changed the topic and cleared by the shard before it looks at held.
+	// isQueued is true while this is in the shard's inbox. The goroutine that changed
+	// the topic sets it; the shard clears it before it loads the newest value.
 	isQueued atomic.Bool
-	// isWatched is true while there are subscribers. The shard sets it before it
-	// looks at held; who changes the topic looks at it after: one sees the other.
+	// isWatched is true while there are subscribers. The shard sets it before it loads
+	// the newest value, and notifyShards loads it after the value was stored: one of
+	// them sees the other's store.
 	isWatched atomic.Bool
 
 	// Owned by the shard's goroutine.
 	entries   []subscriber
-	flushed   *update // what subscribers may be sent; nil until settled
-	due       int64   // when the next may be released, in the shard's time
-	heapIndex int     // in the shard's schedule, or unscheduled
+	flushed   *update // what subscribers are sent; nil until the topic is settled
+	due       int64   // when the next flush may be, in the hub's time
+	heapIndex int     // in the shard's schedule, or notScheduled
 }
 
 const notScheduled = -1
 
-// subscriber is a viewer in a list, and where the viewer notes it.
+// subscriber is one of the viewers that watch a topic.
 type subscriber struct {
 	viewer *Viewer
-	slot   int32 // in viewer.subscriptions
+	slot   int32 // index in viewer.subscriptions
 }
 
-// subscription is a list in a viewer, and where the list notes the viewer.
+// subscription is one of the topics that a viewer watches.
 type subscription struct {
 	subscribers *subscribers
-	sent        int64 // version that the viewer was sent last, or unsent(least)
-	position    int32 // in list.subscribers
+	sent        int64 // version last sent, or unsent(minVersion)
+	position    int32 // index in subscribers.entries
 }
 
-// unsent stands for the version last sent while nothing was sent. The first must be least
-// at least: the viewer was sent that one before it left the topic and came back.
-func unsent(least int64) int64 { return -1 - least }
+// unsent is the value of sent while nothing was sent. The first frame must have at least
+// minVersion, which the viewer was sent before it unsubscribed.
+func unsent(minVersion int64) int64 { return -1 - minVersion }
 
-// needs reports whether the viewer is to be sent a topic at version.
+// needs reports whether the viewer must be sent the topic at version.
 func (s *subscription) needs(version int64) bool {
 	if s.sent < 0 {
 		return version >= s.minVersion()
@@ -109,13 +110,13 @@ func (s *subscription) minVersion() int64 {
 	return s.sent
 }
 
-// stripes divide the watched topics so that feeds and viewers that come and go
-// seldom wait for each other. A power of two.
-const stripes = 64
+// stripeCount is over how many maps the watched topics are spread, so that feeds and
+// viewers seldom wait for each other. A power of two.
+const stripeCount = 64
 
 // registry is the set of watched topics.
 type registry struct {
-	stripes [stripes]stripe
+	stripes [stripeCount]stripe
 	count   atomic.Int64
 }
 
@@ -124,14 +125,14 @@ type stripe struct {
 	topics map[tally.Topic]*topic
 }
 
-// stripe returns where a topic belongs: FNV-1a of its text.
+// stripe returns the stripe of a topic, by the FNV-1a hash of its text.
 func (r *registry) stripe(name tally.Topic) *stripe {
 	hash := uint32(2166136261)
 	text := name.String()
 	for i := range len(text) {
 		hash = (hash ^ uint32(text[i])) * 16777619
 	}
-	return &r.stripes[(hash^hash>>16)%stripes]
+	return &r.stripes[(hash^hash>>16)%stripeCount]
 }
 
 // find returns a watched topic, or nil.

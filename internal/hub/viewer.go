@@ -1,27 +1,29 @@
 package hub
 
 import (
+	"sync/atomic"
+
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Conn is a viewer's connection. Its methods are called by one goroutine alone.
+// Conn is a viewer's connection. One goroutine calls its methods.
 type Conn interface {
-	// TryWrite makes one attempt to write that does not wait. n below len(p)
-	// without an error means that the connection takes no more for now.
+	// TryWrite makes one attempt to write, which does not wait. n below len(p) without
+	// an error means that the connection accepts no more bytes for now.
 	TryWrite(p []byte) (n int, err error)
-	// Close is called once, last. It takes no lock under which the hub is called.
+	// Close is the last call. It must not wait for a lock that callers of the hub hold.
 	Close(reason Reason)
 }
 
-// Reason says why a viewer is gone. It is a label of metrics.
+// Reason is why a viewer was closed, a label of metrics.
 type Reason uint8
 
 const (
-	ReasonGone         Reason = iota // it closed the connection, or the network did
-	ReasonWriteTimeout               // it took nothing for the write timeout
-	ReasonOverflow                   // it takes less than it asks for: answers piled up
-	ReasonPolicy                     // it was hostile
-	ReasonOverload                   // there was no place for it
+	ReasonGone         Reason = iota // the client or the network closed the connection
+	ReasonWriteTimeout               // it accepted no bytes for the write timeout
+	ReasonOverflow                   // it requests more answers than it accepts
+	ReasonPolicy                     // it broke the protocol's rules
+	ReasonOverload                   // the instance was full
 	ReasonDraining                   // the instance ends
 	reasons
 )
@@ -30,16 +32,15 @@ var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy",
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// maxPrivate bounds what is kept of frames that are for one viewer alone, in bytes:
-// refusals of 1,000 topics with long keys fit.
+// maxPrivate bounds the frames that wait for one viewer alone, in bytes: refusals of
+// 1,000 topics with long keys fit.
 const maxPrivate = 1 << 19
 
-// Viewer is one connection that watches topics. It is made to be embedded in the
-// connection, so that both are one allocation. Its zero value must be given to
-// [Hub.Adopt] before anything else.
+// Viewer is one connection that watches topics. A connection embeds it, so that both
+// are one allocation. The first call for it is [Hub.Adopt].
 type Viewer struct {
-	// Quota bounds what the viewer and others watch together; nil for none. It is set
-	// before Adopt.
+	// Quota bounds the topics of this viewer and others together; nil for no bound. It
+	// is set before Adopt.
 	Quota *Quota
 
 	// Fixed by Adopt.
@@ -47,97 +48,127 @@ type Viewer struct {
 	shard  *shard
 	format Format
 
-	state state
-
 	// Owned by the shard's goroutine.
 
-	pendingLive   uint16 // live events it is owed
-	backoff       uint8  // how many tries in a row found it blocked
+	state         state
+	pendingLive   uint16 // live events to send
+	backoff       uint8  // failed attempts in a row while blocked
 	index         int32  // in shard.viewers
-	lastProgress  uint32 // when it last took something or began to be blocked, in seconds of the shard's time
-	retry         uint32 // when it is tried again while blocked, in ticks of the shard's time
+	lastProgress  uint32 // when it last accepted bytes or began to be blocked, in seconds of the hub's time
+	retry         uint32 // when to write again while blocked, in ticks of the hub's time
 	subscriptions []subscription
-	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version sent last; as many as one may watch
-	rest          []byte                // what is left of a frame that was cut
+	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version last sent; at most MaxTopicsPerViewer
+	rest          []byte                // the end of a frame that was cut
 	private       []byte                // encoded frames for this viewer alone
-	closeReason   Reason                // why it is closed, while closing
+	closeReason   Reason                // while closing
 }
 
-// state is a set of what is true of a viewer.
+// state is a set of flags of a viewer.
 type state uint8
 
 const (
-	joined        state = 1 << iota // among the shard's viewers
-	queuedDirty                     // waits in the shard's dirty list
-	blocked                         // took less than it was offered
-	sentStale                       // knows that numbers may be old
-	needsBeat                       // heard nothing for long
-	closing                         // gets rest and own, nothing else, and is closed then
-	closed                          // gone
-	inBlockedList                   // in the shard's list of blocked viewers
+	joined      state = 1 << iota // in shard.viewers
+	queuedDirty                   // in shard.dirty
+	blocked                       // accepted fewer bytes than it was offered
+	sentStale                     // was sent stale, and no live since
+	needsBeat                     // was sent nothing for beatInterval
+	closing                       // is sent rest and private, then closed
+	closed
+	inBlockedList // in shard.blocked
 )
 
 func (v *Viewer) is(s state) bool { return v.state&s != 0 }
 func (v *Viewer) set(s state)     { v.state |= s }
 func (v *Viewer) unset(s state)   { v.state &^= s }
 
-// Adopt prepares a viewer and divides it to a shard. From then on [Hub.Leave] may
-// be called; nothing is written, and the connection is not closed, before [Hub.Join],
-// which must follow. Who joins after the hub ended is closed then.
+// Adopt assigns v to a shard. All other methods may be called then. The hub neither
+// writes nor closes the connection before [Hub.Join], which must follow; if the hub has
+// ended, Join closes it.
 func (h *Hub) Adopt(v *Viewer, conn Conn, format Format) {
 	v.conn, v.format = conn, format
-	v.shard = h.shards[h.next.Add(1)%uint32(len(h.shards))]
+	v.shard = h.shards[h.nextShard.Add(1)%uint32(len(h.shards))]
 }
 
-// Join makes the hub write to v: first head, bytes as they are, then all else. What
-// was subscribed to before goes with it in one write. The hub keeps head.
+// Join starts writing to v: first head as it is, then everything else. One write holds
+// head and the snapshot of earlier subscriptions. The hub keeps head.
 func (h *Hub) Join(v *Viewer, head []byte) {
 	v.shard.send(command{kind: join, viewer: v, bytes: head})
 }
 
-// Subscribe adds topics to what v watches. It is answered with the snapshot of those
-// that are new, and live. It returns the topics that are refused: because the hub
-// watches as many as it may, and because v's quota is used up.
+// Subscribe adds topics to those that v watches. The hub sends v the snapshot of new
+// ones, and live. The topics returned are refused: full, because the hub watches as many
+// as it may; overQuota, because v's quota is used up.
 func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tally.Topic) {
-	held := make([]*topic, 0, len(topics))
+	acquired := make([]*topic, 0, len(topics))
 	for _, name := range topics {
 		if !v.Quota.Acquire() {
 			overQuota = append(overQuota, name)
 		} else if t := h.acquire(name); t != nil {
-			held = append(held, t)
+			acquired = append(acquired, t)
 		} else {
 			v.Quota.Release()
 			full = append(full, name)
 		}
 	}
-	v.shard.send(command{kind: subscribe, viewer: v, topics: held})
+	v.shard.send(command{kind: subscribe, viewer: v, topics: acquired})
 	return full, overQuota
 }
 
-// Unsubscribe ends watching topics; those that v does not watch are passed over.
+// Unsubscribe removes topics from those that v watches. It ignores others.
 func (h *Hub) Unsubscribe(v *Viewer, topics []tally.Topic) {
-	var found []*topic
+	var watched []*topic
 	for _, name := range topics {
-		// What v watches it holds a reference of, so that it is found.
+		// The hub finds each topic of v, since v has a reference to it.
 		if t := h.topics.find(name); t != nil {
-			found = append(found, t)
+			watched = append(watched, t)
 		}
 	}
-	v.shard.send(command{kind: unsubscribe, viewer: v, topics: found})
+	v.shard.send(command{kind: unsubscribe, viewer: v, topics: watched})
 }
 
-// Send gives v bytes that are for it alone, already encoded. The hub keeps frame.
+// Send sends v an encoded frame for it alone. The hub keeps frame.
 func (h *Hub) Send(v *Viewer, frame []byte) {
 	v.shard.send(command{kind: send, viewer: v, bytes: frame})
 }
 
-// Finish sends last, encoded, after what is cut, and closes v. A viewer that does
-// not take it at once is closed without.
-func (h *Hub) Finish(v *Viewer, last []byte, reason Reason) {
-	v.shard.send(command{kind: finish, viewer: v, bytes: last, reason: reason})
+// Finish sends the rest of a cut frame and closeFrame, encoded, and closes v. It closes
+// a blocked viewer without.
+func (h *Hub) Finish(v *Viewer, closeFrame []byte, reason Reason) {
+	v.shard.send(command{kind: finish, viewer: v, bytes: closeFrame, reason: reason})
 }
 
-// Leave closes v without a word.
+// Leave closes v without a close frame.
 func (h *Hub) Leave(v *Viewer, reason Reason) {
 	v.shard.send(command{kind: leave, viewer: v, reason: reason})
+}
+
+// Quota bounds the topics that several viewers watch together, such as those of one
+// client. A topic counts once for each of them. The nil Quota has no bound. It is safe
+// for concurrent use.
+type Quota struct {
+	max  int64 // fixed; 0 means any number
+	used atomic.Int64
+}
+
+// NewQuota returns a quota of at most max topics; 0 means any number.
+func NewQuota(max int) *Quota { return &Quota{max: int64(max)} }
+
+// Acquire counts one more topic. It returns false, and counts nothing, if the quota is
+// used up.
+func (q *Quota) Acquire() bool {
+	if q == nil || q.max == 0 {
+		return true
+	}
+	if q.used.Add(1) > q.max {
+		q.used.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Release counts one topic less.
+func (q *Quota) Release() {
+	if q != nil && q.max > 0 {
+		q.used.Add(-1)
+	}
 }

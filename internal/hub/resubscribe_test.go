@@ -7,9 +7,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// On one connection a topic's versions only grow, also when the connection left the topic
-// and the store has older data since, or none.
-func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
+// On one connection a topic's versions only grow, even if the viewer unsubscribed and the
+// store then lost the topic or returned to older data.
+func TestSubscribe_AfterOlderStore(t *testing.T) {
 	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")
 	begin := func(t *testing.T) (*Hub, *pipe, []string) {
 		h, _ := running(t, Options{})
@@ -66,7 +66,7 @@ func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
 		again(t, h, p)
 		again(t, h, p)
 		h.Settle(tally.Change{Topic: a})
-		// The first live may be sent while nothing is watched.
+		// The hub may send the first live while the viewer watches nothing.
 		count := func(text string) (n int) {
 			for _, f := range p.frames(t) {
 				if f.String() == text {
@@ -86,7 +86,7 @@ func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
 		h.Settle(change(a, 3))
 		other.expect(t, "default/likes/a=3@3", "live")
 		h.Subscribe(&p.Viewer, []tally.Topic{a})
-		eventually(t, func() bool { return h.feed.(*recordedFeed).asked(a) == 1 }, func() string { return "the feed is not asked to read it again" })
+		eventually(t, func() bool { return h.feed.(*recordedFeed).refreshCount(a) == 1 }, func() string { return "the feed is not asked to read it again" })
 		h.Settle(change(a, 3))
 		h.Push(tally.Change{Topic: a, Count: 3, Version: 70})
 		p.expect(t, append(seen, "default/likes/a=3@70", "live")...)
@@ -102,8 +102,8 @@ func TestSubscribe_AgainAfterStoreWentBack(t *testing.T) {
 	})
 }
 
-// A connection remembers a bounded number of topics that it left.
-func TestUnsubscribe_RemembersBounded(t *testing.T) {
+// A viewer remembers a bounded number of topics that it unsubscribed from.
+func TestUnsubscribe_MemoryBounded(t *testing.T) {
 	h, _ := running(t, Options{MaxTopicsPerViewer: 3})
 	p := viewer(h, -1)
 	for i := range 10 {
@@ -119,23 +119,23 @@ func TestUnsubscribe_RemembersBounded(t *testing.T) {
 		eventually(t, func() bool { return h.topics.find(topic) == nil }, func() string { return "the topic is still watched" })
 	}
 	h.Leave(&p.Viewer, ReasonGone)
-	eventually(t, func() bool { return len(p.left()) == 1 }, func() string { return "the viewer is not closed" })
+	eventually(t, func() bool { return len(p.closeReasons()) == 1 }, func() string { return "the viewer is not closed" })
 }
 
-// A publication that is older than what is held says that the store went back: the topic is
-// read again at once, and not with the next sweep.
-func TestPush_OlderIsReadAgain(t *testing.T) {
+// A published version below the newest one tells that the store has older data: the hub
+// refreshes the topic at once, before the next sweep.
+func TestPush_OlderRefreshes(t *testing.T) {
 	h, feed := running(t, Options{})
 	a := topicOf(t, "default/likes/a")
 	p := viewer(h, -1, a)
 	h.Settle(change(a, 50))
 	p.expect(t, "default/likes/a=50@50", "live")
 	h.Push(change(a, 50))
-	if n := feed.asked(a); n != 0 {
+	if n := feed.refreshCount(a); n != 0 {
 		t.Errorf("read again %d times after a publication that was known", n)
 	}
 	h.Push(change(a, 3))
-	if n := feed.asked(a); n != 1 {
+	if n := feed.refreshCount(a); n != 1 {
 		t.Errorf("read again %d times", n)
 	}
 	h.Push(change(topicOf(t, "default/likes/b"), 3)) // nobody watches it

@@ -12,10 +12,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Whatever happens in whatever order, with whatever connections: a topic's versions
-// only grow on each of them, every viewer ends on the newest value of what it
-// watches, live where the hub is live, and nothing is watched for nobody.
-func TestEveryViewerEndsOnTheNewestValues(t *testing.T) {
+// After any sequence of events, on fast and slow connections: a topic's versions only
+// grow on each connection, every viewer ends live with the newest value of its topics,
+// and the hub watches no other topics.
+func TestHub_Model(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		script := drawScript(r)
 		var failure string
@@ -26,9 +26,9 @@ func TestEveryViewerEndsOnTheNewestValues(t *testing.T) {
 	})
 }
 
-// step is one thing that happens.
+// step is one event.
 type step struct {
-	what, viewer, topic, room int
+	kind, viewer, topic, capacity int
 }
 
 const (
@@ -38,7 +38,7 @@ const (
 	stepUnsubscribe
 	stepPush
 	stepSettle
-	stepRoom
+	stepCapacity
 	stepStale
 	stepLive
 	stepWait
@@ -63,16 +63,16 @@ func drawScript(r *rapid.T) (s script) {
 	s.shards = rapid.IntRange(1, 3).Draw(r, "shards")
 	s.steps = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) step {
 		return step{
-			what:   rapid.IntRange(0, steps-1).Draw(r, "what"),
-			viewer: rapid.IntRange(0, 5).Draw(r, "viewer"),
-			topic:  rapid.IntRange(0, len(s.topics)-1).Draw(r, "topic"),
-			room:   rapid.IntRange(0, 200).Draw(r, "room"),
+			kind:     rapid.IntRange(0, steps-1).Draw(r, "kind"),
+			viewer:   rapid.IntRange(0, 5).Draw(r, "viewer"),
+			topic:    rapid.IntRange(0, len(s.topics)-1).Draw(r, "topic"),
+			capacity: rapid.IntRange(0, 200).Draw(r, "capacity"),
 		}
 	}), 1, 80).Draw(r, "steps")
 	return s
 }
 
-// play returns what went wrong, or nothing.
+// play returns a description of the failure, or "".
 func (s script) play() string {
 	feed := &recordedFeed{watched: map[tally.Topic]int{}}
 	h := New(feed, Options{Formats: []Encoder{line}, Shards: s.shards})
@@ -86,7 +86,7 @@ func (s script) play() string {
 	watches := map[int]map[tally.Topic]bool{}
 	newest := map[tally.Topic]tally.Change{}
 	version, stale := int64(0), false
-	// settle reads a topic as a feed does, and reissues what the hub holds otherwise.
+	// settle reads a topic as a feed does, and reissues it if the hub has another value.
 	settle := func(topic tally.Topic) {
 		if newest[topic].Topic == (tally.Topic{}) {
 			newest[topic] = tally.Change{Topic: topic}
@@ -102,10 +102,10 @@ func (s script) play() string {
 	}
 	for _, step := range s.steps {
 		topic, p := s.topics[step.topic], viewers[step.viewer]
-		switch step.what {
+		switch step.kind {
 		case stepJoin:
 			if p == nil {
-				viewers[step.viewer] = viewer(h, step.room, topic)
+				viewers[step.viewer] = viewer(h, step.capacity, topic)
 				watches[step.viewer] = map[tally.Topic]bool{topic: true}
 			}
 		case stepLeave:
@@ -118,7 +118,7 @@ func (s script) play() string {
 			if p == nil {
 				continue
 			}
-			if step.what == stepSubscribe {
+			if step.kind == stepSubscribe {
 				h.Subscribe(&p.Viewer, []tally.Topic{topic})
 				watches[step.viewer][topic] = true
 			} else {
@@ -131,16 +131,16 @@ func (s script) play() string {
 			h.Push(newest[topic])
 		case stepSettle:
 			settle(topic)
-		case stepBack: // the store is emptied, or has older data
+		case stepBack: // the store loses the topic, or has older data
 			back := newest[topic]
-			if back.Version /= 2; step.room%2 == 0 {
+			if back.Version /= 2; step.capacity%2 == 0 {
 				back = tally.Change{}
 			}
 			back.Topic = topic
 			newest[topic] = back
-		case stepRoom:
+		case stepCapacity:
 			if p != nil {
-				p.give(step.room)
+				p.setCapacity(step.capacity)
 			}
 		case stepStale:
 			h.Stale()
@@ -152,10 +152,10 @@ func (s script) play() string {
 			h.Live()
 			stale = false
 		case stepWait:
-			time.Sleep(time.Duration(step.room) * time.Millisecond)
+			time.Sleep(time.Duration(step.capacity) * time.Millisecond)
 		}
 	}
-	// In the end everything is settled, live, and takes what it is given.
+	// In the end all topics are settled and live, and all connections accept everything.
 	for _, topic := range s.topics {
 		settle(topic)
 	}
@@ -163,7 +163,7 @@ func (s script) play() string {
 		h.Live()
 	}
 	for _, p := range viewers {
-		p.give(-1)
+		p.setCapacity(-1)
 	}
 	time.Sleep(10 * time.Second)
 	synctest.Wait()
@@ -204,7 +204,7 @@ func (s script) check(h *Hub, feed *recordedFeed, viewers map[int]*pipe, watches
 		}
 		for topic := range watches[n] {
 			all[topic] = true
-			// A topic that is missing has no version of its own.
+			// A missing topic has no version in the store.
 			if got := last[topic.String()]; newest[topic].Version != 0 && got.Version != newest[topic].Version || got.Count != newest[topic].Count || got.Topic == "" {
 				return fmt.Sprintf("viewer %d ends on %v, want %v", n, got, newest[topic])
 			}
