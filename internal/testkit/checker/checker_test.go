@@ -16,22 +16,20 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// What a person may set:
+// Environment variables for runs by hand:
 const (
 	// seedVariable repeats the schedule of a run.
 	seedVariable = "TALLYCAST_CHECKER_SEED"
-	// timeVariable is how long things break, as a duration; a minute in all when both
-	// runs go on beside each other.
+	// timeVariable is for how long a schedule injects faults, as a duration.
 	timeVariable = "TALLYCAST_CHECKER_TIME"
-	// historyVariable is a directory in which histories are kept, also of runs in which
-	// nothing was found.
+	// historyVariable is a directory for histories, including those without violations.
 	historyVariable = "TALLYCAST_CHECKER_HISTORY"
 
-	defaultTime = 20 * time.Second
+	defaultTime, longTime = 20 * time.Second, 2 * time.Minute
 
-	// atOnce is how many tests run at the same time: most of their time is waiting for
-	// what must be noticed.
-	atOnce = 5
+	// parallel is how many tests run at the same time. Most of them wait until a fault is
+	// detected.
+	parallel = 8
 )
 
 // binary is the program under test, built once.
@@ -46,15 +44,15 @@ func testMain(m *testing.M) int {
 		binary, err = processtest.Build(dir)
 	}
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // some run it as a user without rights
+		err = os.Chmod(dir, 0o755) // one test runs the program as another user
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
+	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
 	}
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
@@ -64,10 +62,13 @@ func testMain(m *testing.M) int {
 	return code
 }
 
-// schedule returns the seed and how long a run lasts.
-func schedule(t *testing.T) (seed uint64, lasting time.Duration) {
+// schedule returns the seed and the duration of a schedule.
+func schedule(t *testing.T) (seed uint64, duration time.Duration) {
 	t.Helper()
-	seed, lasting = uint64(time.Now().UnixNano()), defaultTime
+	seed, duration = uint64(time.Now().UnixNano()), defaultTime
+	if processtest.Long() {
+		duration = longTime
+	}
 	var err error
 	if text := os.Getenv(seedVariable); text != "" {
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -75,32 +76,35 @@ func schedule(t *testing.T) (seed uint64, lasting time.Duration) {
 		}
 	}
 	if text := os.Getenv(timeVariable); text != "" {
-		if lasting, err = time.ParseDuration(text); err != nil {
+		if duration, err = time.ParseDuration(text); err != nil {
 			t.Fatalf("%s: %v", timeVariable, err)
 		}
 	}
 	t.Logf("%s=%d repeats the schedule", seedVariable, seed)
-	return seed, lasting
+	return seed, duration
 }
 
-// durable are the arguments of a Redis that has on disk what it answered.
+// durable are the arguments of a Redis that writes to disk before it answers.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
-// many are as many as act beside each other while the nemesis rages.
-var many = crowd{visitors: 40, viewers: 24, pause: 250 * time.Millisecond}
+// scheduleLoad is the load during a schedule of faults.
+var scheduleLoad = load{visitors: 40, viewers: 24, pause: 250 * time.Millisecond}
 
-func TestNothingIsLostWhateverFailsAroundOneRedis(t *testing.T) {
+// Random faults around one Redis break no promise, also to an owner who exports, merges
+// and reverts meanwhile.
+func TestSchedule_OneRedis(t *testing.T) {
 	t.Parallel()
-	seed, lasting := schedule(t)
-	r := newRun(t, seed, proxied(t, 3, durable...), many)
+	seed, duration := schedule(t)
+	r := newRun(t, seed, proxiedRedis(t, 3, durable...), scheduleLoad)
 	r.owner = &owner{run: r, random: rand.New(rand.NewPCG(seed, 2))}
-	r.play(&nemesis{run: r, faults: slices.Concat(r.alone(), r.aroundOne(), []fault{r.killedInstance()}), longest: 4 * time.Second}, lasting)
+	r.runSchedule(&nemesis{run: r, faults: slices.Concat(r.singleServerFaults(), r.networkFaults(), []fault{r.instanceKilled()}), maxDuration: 4 * time.Second}, duration)
 }
 
-func TestNothingIsLostWhateverFailsBehindSentinels(t *testing.T) {
+// Random faults and failovers behind Sentinels break no promise.
+func TestSchedule_Sentinels(t *testing.T) {
 	t.Parallel()
-	seed, lasting := schedule(t)
+	seed, duration := schedule(t)
 	sentinels := redistest.StartSentinels(t, durable...)
-	r := newRun(t, seed, watched(sentinels, 3, "?wait=1"), many)
-	r.play(&nemesis{run: r, faults: append(r.behind(sentinels), r.killedInstance()), longest: 2 * time.Second}, lasting)
+	r := newRun(t, seed, sentinelDeployment(sentinels, 3, "?wait=1"), scheduleLoad)
+	r.runSchedule(&nemesis{run: r, faults: append(r.sentinelFaults(sentinels), r.instanceKilled()), maxDuration: 2 * time.Second}, duration)
 }

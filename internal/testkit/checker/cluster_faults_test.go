@@ -11,55 +11,56 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// elsewhere returns what tells whether a write is to a topic of another node.
-func (r *run) elsewhere(node *redistest.Server) func(checker.Write) bool {
+// onOtherNodes returns a function that reports whether a write is to a topic of another
+// node.
+func (r *run) onOtherNodes(node *redistest.Server) func(checker.Write) bool {
 	there := map[string]bool{}
 	for _, topic := range r.names {
-		there[topic] = r.holder(topic) == node
+		there[topic] = r.nodeOf(topic) == node
 	}
 	return func(w checker.Write) bool { return !there[w.Topic] }
 }
 
-// usable is the figure of a node.
-func usable(node *redistest.Server) string {
+// nodeUsableMetric returns the metric for the state of a node.
+func nodeUsableMetric(node *redistest.Server) string {
 	return `tallycast_redis_node_usable{node="` + node.Addr + `"}`
 }
 
-// lost kills a primary, whose replica is promoted; it comes back as a replica of that.
-func (r *run) lost(cluster *redistest.Cluster) fault {
-	node := r.holder(r.names[0])
-	heir := cluster.Replicas[slices.Index(cluster.Primaries, node)]
+// primaryLost kills a primary, waits until its replica is promoted, and restarts it.
+func (r *run) primaryLost(cluster *redistest.Cluster) fault {
+	node := r.nodeOf(r.names[0])
+	replica := cluster.Replicas[slices.Index(cluster.Primaries, node)]
 	return fault{name: "a primary is lost and its replica is promoted", split: true,
-		sign: sign{stale: always, figure: grows(reconnects), log: node.Addr}, spares: r.elsewhere(node),
+		signals: signals{stale: always, metric: increases(reconnects), log: node.Addr}, unaffected: r.onOtherNodes(node),
 		begin: func(*rand.Rand) func() {
 			node.Kill()
-			processtest.Eventually(r.t, "the replica is promoted", func() bool { return r.holder(r.names[0]) == heir })
+			processtest.Eventually(r.t, "the replica is promoted", func() bool { return r.nodeOf(r.names[0]) == replica })
 			return func() {
 				node.Restart()
-				processtest.Eventually(r.t, "it follows its heir", func() bool { return follows(node) })
+				processtest.Eventually(r.t, "the old primary is a replica", func() bool { return follows(node) })
 			}
 		}}
 }
 
-// hung stops a node for a while; the others keep their latency.
-func (r *run) hung() fault {
-	node := r.holder(r.names[0])
-	return fault{name: "a node hangs", lasts: 10 * time.Second, spares: r.elsewhere(node),
-		sign: sign{stale: always, ready: node.Addr, figure: falls(usable(node)), log: node.Addr},
+// nodeHangs stops a node. Writes to other nodes stay fast.
+func (r *run) nodeHangs() fault {
+	node := r.nodeOf(r.names[0])
+	return fault{name: "a node hangs", minDuration: 10 * time.Second, unaffected: r.onOtherNodes(node),
+		signals: signals{stale: always, readyz: node.Addr, metric: decreases(nodeUsableMetric(node)), log: node.Addr},
 		begin: func(*rand.Rand) func() {
 			node.Stop()
 			return node.Cont
 		}}
 }
 
-// moved moves the slots of all topics that a node holds, a topic at a time.
-func (r *run) moved(cluster *redistest.Cluster) fault {
+// slotsMove moves the slots of all topics on a node, one topic after the other.
+func (r *run) slotsMove(cluster *redistest.Cluster) fault {
 	all := func(checker.Write) bool { return true }
-	return fault{name: "slots move", spares: all, begin: func(*rand.Rand) func() {
-		from := r.holder(r.names[0])
+	return fault{name: "slots move", unaffected: all, begin: func(*rand.Rand) func() {
+		from := r.nodeOf(r.names[0])
 		to := cluster.Primaries[(slices.Index(cluster.Primaries, from)+1)%len(cluster.Primaries)]
 		for _, topic := range r.names {
-			if r.holder(topic) != from {
+			if r.nodeOf(topic) != from {
 				continue
 			}
 			slot := int(from.Do("CLUSTER", "KEYSLOT", "tally:{"+topic+"}:count").(int64))
@@ -71,30 +72,31 @@ func (r *run) moved(cluster *redistest.Cluster) fault {
 	}}
 }
 
-func TestCluster(t *testing.T) {
+// Each fault of a Redis Cluster alone breaks no promise, and operators see it.
+func TestFault_Cluster(t *testing.T) {
 	t.Parallel()
 	var replicated, bare *redistest.Cluster
-	secured := func(c **redistest.Cluster) func(t *testing.T) *scene {
-		return func(t *testing.T) *scene {
+	secured := func(c **redistest.Cluster) func(t *testing.T) *deployment {
+		return func(t *testing.T) *deployment {
 			*c = redistest.StartCluster(t, true, durable...)
-			return spread(*c, 2, "?wait=1")
+			return clusterDeployment(*c, 2, "?wait=1")
 		}
 	}
-	single := func(c **redistest.Cluster) func(t *testing.T) *scene {
-		return func(t *testing.T) *scene {
+	single := func(c **redistest.Cluster) func(t *testing.T) *deployment {
+		return func(t *testing.T) *deployment {
 			*c = redistest.StartCluster(t, false, durable...)
-			return spread(*c, 2, "")
+			return clusterDeployment(*c, 2, "")
 		}
 	}
 	trials := map[string]trial{
-		"a primary is lost and its replica is promoted": {secured(&replicated), func(r *run) fault { return r.lost(replicated) }},
-		"slots move under load":                         {single(&bare), func(r *run) fault { return r.moved(bare) }},
+		"a primary is lost and its replica is promoted": {secured(&replicated), func(r *run) fault { return r.primaryLost(replicated) }},
+		"slots move under load":                         {single(&bare), func(r *run) fault { return r.slotsMove(bare) }},
 	}
-	for _, name := range []string{"subscribers are cut off", "scripts are flushed"} {
+	for _, name := range longOnly("subscribers are disconnected", "scripts are flushed") {
 		var c *redistest.Cluster
-		trials[name] = trial{single(&c), func(r *run) fault { return of(r.everywhere(), name) }}
+		trials[name] = trial{single(&c), func(r *run) fault { return faultNamed(r.commonFaults(), name) }}
 	}
 	var hanging *redistest.Cluster
-	trials["a node hangs"] = trial{single(&hanging), (*run).hung}
-	stand(t, trials)
+	trials["a node hangs"] = trial{single(&hanging), (*run).nodeHangs}
+	runTrials(t, trials)
 }

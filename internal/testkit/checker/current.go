@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// calm knows by when viewers must be current.
-type calm []Fault
+// faultWindows are the times in which viewers may be out of date.
+type faultWindows []Fault
 
-// slowed returns the faults as they are on a machine that takes longer for all.
-func slowed(faults []Fault, by Moment) calm {
+// extended returns the faults, each longer by the slowness of the machine.
+func extended(faults []Fault, by Moment) faultWindows {
 	all := slices.Clone(faults)
 	for i := range all {
 		all[i].Ended += by
@@ -17,31 +17,31 @@ func slowed(faults []Fault, by Moment) calm {
 	return all
 }
 
-// due returns by when what is known at a moment must be seen: Soon after it, and
-// after the end of each fault that begins before that.
-func (c calm) due(at Moment) Moment {
-	due := at + Soon
+// deadline returns by when viewers must show a count that was acknowledged at a moment:
+// MaxLag after the moment and after the end of each fault that begins before then.
+func (c faultWindows) deadline(at Moment) Moment {
+	due := at + MaxLag
 	for _, f := range c {
 		if f.Began <= due && f.Ended >= at {
-			due = max(due, f.Ended+Soon)
+			due = max(due, f.Ended+MaxLag)
 		}
 	}
 	return due
 }
 
-// near tells whether something was broken while w was under way, or just before.
-func (c calm) near(w Write) bool {
-	return slices.ContainsFunc(c, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+slack >= w.Called })
+// overlaps reports whether there was a fault during w or just before.
+func (c faultWindows) overlaps(w Write) bool {
+	return slices.ContainsFunc(c, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+versionTolerance >= w.Called })
 }
 
-// forget tells whether the store lost things while w was under way.
-func (c calm) forget(w Write) bool {
-	return slices.ContainsFunc(c, func(f Fault) bool { return f.Forgets && f.Began <= w.Returned && f.Ended >= w.Called })
+// losesData reports whether the store lost data during w.
+func (c faultWindows) losesData(w Write) bool {
+	return slices.ContainsFunc(c, func(f Fault) bool { return f.LosesData && f.Began <= w.Returned && f.Ended >= w.Called })
 }
 
-// judgeCurrency looks for viewers that were connected and not told.
-func judgeCurrency(h *History, complain complain) {
-	faults := slowed(h.Faults, h.Slowness)
+// checkCurrent reports connected viewers that were out of date for too long.
+func checkCurrent(h *History, report report) {
+	faults := extended(h.Faults, h.Slowness)
 	slices.SortFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Began, b.Began) })
 	acknowledged := map[string][]Write{}
 	for _, w := range h.Writes {
@@ -54,22 +54,22 @@ func judgeCurrency(h *History, complain complain) {
 	}
 	for _, c := range h.Connections {
 		for topic, since := range c.Watched {
-			judgeWatch(h, c, topic, since, acknowledged[topic], faults, complain)
+			checkTopic(h, c, topic, since, acknowledged[topic], faults, report)
 		}
 	}
 }
 
-// judgeWatch looks at what one connection was told of one topic. writes are in the
-// order of their acknowledgements, hence by when they are due as well.
-func judgeWatch(h *History, c Connection, topic string, since Moment, writes []Write, faults calm, complain complain) {
+// checkTopic checks the frames of one topic on one connection. writes are in the order of
+// their acknowledgements, which is also the order of their deadlines.
+func checkTopic(h *History, c Connection, topic string, since Moment, writes []Write, faults faultWindows, report report) {
 	end := c.Ended
 	if end == 0 {
-		end = h.Judged
+		end = h.ObservedUntil
 	}
-	var shown int64 // the newest version by the time in question
-	next := 0       // in c.Seen
+	var shown int64 // the newest version at the deadline
+	next := 0       // index in c.Seen
 	for _, w := range writes {
-		due := faults.due(max(w.Returned, since) + h.Slowness)
+		due := faults.deadline(max(w.Returned, since) + h.Slowness)
 		if due >= end {
 			return
 		}
@@ -79,18 +79,17 @@ func judgeWatch(h *History, c Connection, topic string, since Moment, writes []W
 			}
 		}
 		if shown < w.Version {
-			complain(RuleCurrent, "%s, of instance %d, showed %s at version %d while %d was acknowledged at %d and due at %d",
+			report(RuleCurrent, "%s, of instance %d, showed %s at version %d while %d was acknowledged at %d and due at %d",
 				c.Name, c.Instance, topic, shown, w.Version, w.Returned, due)
 			return
 		}
 	}
 }
 
-// judgeDoubts looks for viewers who were told that numbers are current before they
-// were told the numbers.
-func judgeDoubts(h *History, complain complain) {
+// checkLive reports viewers that received live before the current counts.
+func checkLive(h *History, report report) {
 	for _, c := range h.Connections {
-		for _, d := range c.Doubts {
+		for _, d := range c.StalePeriods {
 			shown := map[string]int64{}
 			for _, s := range c.Seen[:d.Seen] {
 				shown[s.Topic] = max(shown[s.Topic], s.Version)
@@ -98,7 +97,7 @@ func judgeDoubts(h *History, complain complain) {
 			for _, w := range h.Writes {
 				since := c.Watched[w.Topic]
 				if w.Outcome == Acknowledged && since != 0 && since <= d.Began && w.Returned < d.Began && shown[w.Topic] < w.Version {
-					complain(RuleLive, "%s, of instance %d, was told at %d that its numbers are current, and showed %s at version %d while %d was acknowledged at %d",
+					report(RuleLive, "%s, of instance %d, received live at %d and showed %s at version %d, but %d was acknowledged at %d",
 						c.Name, c.Instance, d.Ended, w.Topic, shown[w.Topic], w.Version, w.Returned)
 					break
 				}

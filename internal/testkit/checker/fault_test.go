@@ -2,7 +2,6 @@ package checker_test
 
 import (
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/testkit/checker"
@@ -10,74 +9,72 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// fault is one way in which things break. The nemesis lets faults come at random and
-// together; a trial lets one come alone, see [run.stands].
+// fault is a kind of fault. The nemesis injects several at random; a trial injects one,
+// see [run.runTrial].
 type fault struct {
 	name string
-	// on is what it breaks; two faults at the same time are of different things.
-	on string
-	// begin breaks it; the function that it returns mends it and returns when it is
-	// mended. Without random it breaks the first of what it may break. One that is over
-	// at once returns nil.
+	// target is what the fault affects. Faults at the same time have different targets.
+	target string
+	// begin injects the fault and returns a function that ends it and waits until it
+	// ended; nil if the fault is over at once. Without random it picks the first target.
 	begin func(random *rand.Rand) (end func())
 
-	split, forgets, clock bool // see [checker.Fault]
+	split, losesData, setsClock bool // see [checker.Fault]
 
-	// What follows is for trials.
-
-	// lasts is how long it lasts at least.
-	lasts time.Duration
-	// spares are writes that are acknowledged, and promptly, all the while.
-	spares func(checker.Write) bool
-	sign   sign
+	// The fields below are for trials.
+	minDuration time.Duration
+	// unaffected reports whether a write must be acknowledged fast during the fault.
+	unaffected func(checker.Write) bool
+	signals    signals
 }
 
-// sign is what people are told of a fault.
-type sign struct {
-	// by are the instances that notice it, nil for all. The others show nothing.
-	by func() []*processtest.Instance
-	// stale says whether viewers are told that numbers may be old.
-	stale telling
-	// ready is what /readyz says of a fault that lasts, until it is mended.
-	ready string
-	// figure tells of it in /metrics.
-	figure figure
-	// log is what one line says, as a warning or an error; empty where nothing is wrong.
+// signals are what operators and viewers see of a fault.
+type signals struct {
+	// instances returns the instances that detect the fault; nil for all. The others show
+	// no signals.
+	instances func() []*processtest.Instance
+	// stale is whether viewers receive stale.
+	stale staleness
+	// readyz is a part of /readyz during the fault.
+	readyz string
+	// metric is the metric that changes.
+	metric metricChange
+	// log is a part of one warning or error; empty if there is none.
 	log string
 }
 
-// telling is whether viewers are told of a fault.
-type telling int
+// staleness is whether viewers receive stale.
+type staleness int
 
 const (
-	never  telling = iota // nothing that they are shown is wrong
-	always                // all are
-	maybe                 // it depends on whether an instance needs a new connection
+	never  staleness = iota
+	always           // all viewers
+	maybe            // only if an instance needs a new connection
 )
 
-// figure is a line of /metrics that tells of a fault.
-type figure struct {
-	name  string
-	tells func(before, now float64) bool
-	// shared figures tell of it at one of the instances: what one did for all.
-	shared bool
+// metricChange is a metric and the change that a fault causes.
+type metricChange struct {
+	name    string
+	detects func(before, now float64) bool
+	// anyInstance means that the metric of one instance changes, not of all.
+	anyInstance bool
 }
 
-func falls(name string) figure {
-	return figure{name: name, tells: func(before, now float64) bool { return now < before }}
+func decreases(name string) metricChange {
+	return metricChange{name: name, detects: func(before, now float64) bool { return now < before }}
 }
 
-func grows(name string) figure {
-	return figure{name: name, tells: func(before, now float64) bool { return now > before }}
+func increases(name string) metricChange {
+	return metricChange{name: name, detects: func(before, now float64) bool { return now > before }}
 }
 
-func growsSomewhere(name string) figure {
-	f := grows(name)
-	f.shared = true
+func increasesAnywhere(name string) metricChange {
+	f := increases(name)
+	f.anyInstance = true
 	return f
 }
 
-// Figures of several faults.
+// Metrics of several faults.
 const (
 	storeUp    = "tallycast_store_up"
 	reconnects = "tallycast_redis_reconnects_total"
@@ -85,30 +82,29 @@ const (
 	reloads    = "tallycast_redis_script_reloads_total"
 )
 
-// away is the sign of a store that cannot be reached.
-func away(log string) sign {
-	return sign{stale: always, ready: `"store":{"status":"away"`, figure: falls(storeUp), log: log}
+// storeAway are the signals of a store that cannot be reached.
+func storeAway(log string) signals {
+	return signals{stale: always, readyz: `"store":{"status":"away"`, metric: decreases(storeUp), log: log}
 }
 
-// refusing is the sign of a store that takes no writes and says why; what is shown
-// stays true.
-func refusing(why string) sign {
-	return sign{ready: why, figure: falls(storeUp), log: why}
+// writesRefused are the signals of a store that refuses writes. Counts stay correct.
+func writesRefused(why string) signals {
+	return signals{readyz: why, metric: decreases(storeUp), log: why}
 }
 
-// atFirst is a sign that the first instance alone shows.
-func (r *run) atFirst(s sign) sign {
-	s.by = func() []*processtest.Instance { return r.instances[:1] }
+// onFirstInstance returns the signals for the first instance only.
+func (r *run) onFirstInstance(s signals) signals {
+	s.instances = func() []*processtest.Instance { return r.instances[:1] }
 	return s
 }
 
-// throughOthers are writes through another instance than the first.
-func throughOthers(w checker.Write) bool { return w.Instance > 0 }
+// throughOtherInstances reports whether a write is not through the first instance.
+func throughOtherInstances(w checker.Write) bool { return w.Instance > 0 }
 
-// killedInstance ends an instance as a crash does and starts it again.
-func (r *run) killedInstance() fault {
-	return fault{name: "an instance is killed", on: "instance", spares: throughOthers,
-		sign: sign{by: func() []*processtest.Instance { return nil }},
+// instanceKilled kills an instance and starts it again.
+func (r *run) instanceKilled() fault {
+	return fault{name: "an instance is killed", target: "instance", unaffected: throughOtherInstances,
+		signals: signals{instances: func() []*processtest.Instance { return nil }},
 		begin: func(random *rand.Rand) func() {
 			i := 0
 			if random != nil {
@@ -122,61 +118,61 @@ func (r *run) killedInstance() fault {
 		}}
 }
 
-// commanded is a fault that a command to servers is, and that is over at once.
-func (r *run) commanded(name string, sign sign, command ...any) fault {
-	return fault{name: name, on: "commands", sign: sign, begin: func(*rand.Rand) func() {
+// commandFault sends a command to all servers. It is over at once.
+func (r *run) commandFault(name string, sign signals, command ...any) fault {
+	return fault{name: name, target: "commands", signals: sign, begin: func(*rand.Rand) func() {
 		for _, s := range r.servers {
-			_, _ = s.Try(command...) // one that hangs or is gone is broken enough
+			_, _ = s.Try(command...) // a server may hang or be down
 		}
 		return nil
 	}}
 }
 
-// everywhere are the faults that a Redis has in each of its shapes.
-func (r *run) everywhere() []fault {
+// commonFaults are the faults of every kind of Redis deployment.
+func (r *run) commonFaults() []fault {
 	return []fault{
-		r.commanded("subscribers are cut off", sign{stale: always, figure: grows(reconnects), log: "SUBSCRIBE"}, "CLIENT", "KILL", "TYPE", "pubsub"),
-		r.commanded("scripts are flushed", sign{figure: growsSomewhere(reloads)}, "SCRIPT", "FLUSH"),
+		r.commandFault("subscribers are disconnected", signals{stale: always, metric: increases(reconnects), log: "SUBSCRIBE"}, "CLIENT", "KILL", "TYPE", "pubsub"),
+		r.commandFault("scripts are flushed", signals{metric: increasesAnywhere(reloads)}, "SCRIPT", "FLUSH"),
 	}
 }
 
-// alone are the faults of a Redis that has no replica.
-func (r *run) alone() []fault {
+// singleServerFaults are the faults of a Redis without a replica.
+func (r *run) singleServerFaults() []fault {
 	server := r.servers[0]
-	return append(r.everywhere(),
-		fault{name: "Redis is killed", on: "redis", sign: away("redis: cannot be used"), begin: func(*rand.Rand) func() {
+	return append(r.commonFaults(),
+		fault{name: "Redis is killed", target: "redis", signals: storeAway("redis: cannot be used"), begin: func(*rand.Rand) func() {
 			server.Kill()
 			return server.Restart
 		}},
-		fault{name: "Redis hangs", on: "redis", lasts: 10 * time.Second, sign: away("redis: cannot be used"), begin: func(*rand.Rand) func() {
+		fault{name: "Redis hangs", target: "redis", minDuration: 10 * time.Second, signals: storeAway("redis: cannot be used"), begin: func(*rand.Rand) func() {
 			server.Stop()
 			return server.Cont
 		}},
 	)
 }
 
-// of returns the fault of that name.
-func of(faults []fault, name string) fault {
+// faultNamed returns the fault with a name.
+func faultNamed(faults []fault, name string) fault {
 	for _, f := range faults {
 		if f.name == name {
 			return f
 		}
 	}
-	panic("there is no fault of the name " + strings.ToUpper(name))
+	panic("there is no fault " + name)
 }
 
-// proxiesHit returns the first proxy, or by chance more.
-func (r *run) proxiesHit(random *rand.Rand) []*redistest.Proxy {
+// pickProxies returns the first proxy, or with random also others.
+func (r *run) pickProxies(random *rand.Rand) []*redistest.Proxy {
 	if random == nil {
 		return r.proxies[:1]
 	}
 	return r.proxies[:1+random.IntN(len(r.proxies))]
 }
 
-// onNetwork is a fault of the way between the first instance and Redis.
-func (r *run) onNetwork(name string, s sign, begin, end func(*redistest.Proxy)) fault {
-	return fault{name: name, on: "network", sign: r.atFirst(s), spares: throughOthers, begin: func(random *rand.Rand) func() {
-		hit := r.proxiesHit(random)
+// networkFault is a fault of the network between the first instance and Redis.
+func (r *run) networkFault(name string, s signals, begin, end func(*redistest.Proxy)) fault {
+	return fault{name: name, target: "network", signals: r.onFirstInstance(s), unaffected: throughOtherInstances, begin: func(random *rand.Rand) func() {
+		hit := r.pickProxies(random)
 		for _, p := range hit {
 			begin(p)
 		}
@@ -191,10 +187,10 @@ func (r *run) onNetwork(name string, s sign, begin, end func(*redistest.Proxy)) 
 	}}
 }
 
-// losing is a network that loses such things, until connections that lost some are
-// cut: they cannot go on.
-func (r *run) losing(name, log string, losses ...redistest.Loss) fault {
-	return r.onNetwork(name, away(log),
+// lossFault drops data. At its end the affected connections are cut, because they cannot
+// continue.
+func (r *run) lossFault(name, log string, losses ...redistest.Loss) fault {
+	return r.networkFault(name, storeAway(log),
 		func(p *redistest.Proxy) { p.Lose(true, losses...) },
 		func(p *redistest.Proxy) {
 			p.Lose(false, losses...)

@@ -1,10 +1,10 @@
 package checker
 
-// Moment is a time in microseconds since the Unix epoch, of the one clock that
-// clients and store share: what versions follow, too.
+// Moment is a time in microseconds since the Unix epoch. Clients and store share the
+// clock, and versions follow it.
 type Moment int64
 
-// Outcome is what a client knows of its write.
+// Outcome is what a client knows about its write.
 type Outcome string
 
 const (
@@ -12,14 +12,13 @@ const (
 	Acknowledged Outcome = "acknowledged"
 	// Refused writes were not applied.
 	Refused Outcome = "refused"
-	// Unknown writes were applied once, or not: the answer was lost, or said that
-	// the store could not be reached.
+	// Unknown writes were applied once or not at all: the response was lost, or said that
+	// the store is unavailable.
 	Unknown Outcome = "unknown"
 )
 
-// Write is one assertion, as its visitor saw it. Writes of one visitor to one topic
-// follow each other: the next is called when the one before can have no effect any
-// more, unless both assert the same amount.
+// Write is one assertion, as its visitor saw it. A visitor writes to a topic only when its
+// earlier write can have no effect any more, unless both assert the same amount.
 type Write struct {
 	Visitor  string
 	Topic    string
@@ -30,7 +29,7 @@ type Write struct {
 	Outcome  Outcome
 	Answer   string `json:",omitempty"` // why it was not acknowledged
 
-	// Of acknowledged writes, as they were answered.
+	// The response to an acknowledged write.
 
 	Mine    int64
 	Changed bool
@@ -38,50 +37,48 @@ type Write struct {
 	Version int64
 }
 
-// Sighting is a state of a topic that a connection was sent.
-type Sighting struct {
+// Observation is a state of a topic that a connection received.
+type Observation struct {
 	Topic   string
 	Count   int64
 	Version int64
 	At      Moment
 }
 
-// Connection is a viewer from its coming to its going.
+// Connection is one connection of a viewer.
 type Connection struct {
 	Name     string // transport and number
 	Instance int
-	// Watched is since when the connection was told that its numbers of a topic are
-	// current; topics of which it was never told so are missing.
-	Watched map[string]Moment
-	Seen    []Sighting // in the order in which they came
-	Stale   bool       // the last that it was told of its numbers is that they may be old
-	Doubts  []Doubt    // the times before, in their order
-	Ended   Moment     // 0 for a connection that was open to the end
+	// Watched is when the connection received live for a topic; other topics are missing.
+	Watched      map[string]Moment
+	Seen         []Observation // in order
+	Stale        bool          // stale was received after the last live
+	StalePeriods []StalePeriod // earlier ones, in order
+	Ended        Moment        // 0 if it was open to the end
 }
 
-// Doubt is a time between being told that numbers may be old and that they are
-// current again.
-type Doubt struct {
+// StalePeriod is the time between stale and live.
+type StalePeriod struct {
 	Began, Ended Moment
-	Seen         int // how many sightings came before its end
+	Seen         int // how many observations came before its end
 }
 
-// Fault is something that was broken for a while.
+// Fault is a fault that was injected.
 type Fault struct {
 	Name         string
 	Began, Ended Moment
-	// Split says that two stores may have answered until Ended, each for itself: what
-	// was seen of that time need not fit together.
+	// Split reports whether two servers may have served independently until Ended, so that
+	// counts of that time may contradict each other.
 	Split bool
-	// Forgets says that the store itself lost some or all of what it had at Began or
-	// took until Ended.
-	Forgets bool
-	// Clock says that the store's clock was set: versions are no moments from Began on.
-	Clock bool
+	// LosesData reports whether the store lost data that it had at Began or stored until
+	// Ended.
+	LosesData bool
+	// SetsClock reports whether the store's clock was set, so that versions from Began on
+	// are not moments.
+	SetsClock bool
 }
 
-// Final is what is stored of a topic at the end, when nothing has been broken or
-// written for a while.
+// Final is the stored state of a topic at the end, after the last fault and write.
 type Final struct {
 	Topic   string
 	Count   int64
@@ -89,16 +86,16 @@ type Final struct {
 	Mine    map[string]int64 // by visitor
 }
 
-// History is all that happened.
+// History is everything that clients saw in a run.
 type History struct {
-	Seed        uint64
-	Writes      []Write // those of one visitor to one topic in their order
-	Connections []Connection
-	Reads       []Sighting // what was read beside, in any order
-	Faults      []Fault    // by their beginnings
-	Final       []Final
-	Judged      Moment // until when connections were watched
-	// Slowness is what the machine itself took for what waits for nothing, at the worst:
-	// it comes on top of what the service may take.
+	Seed          uint64
+	Writes        []Write // those of one visitor to one topic in order
+	Connections   []Connection
+	Reads         []Observation // in any order
+	Faults        []Fault       // ordered by Began
+	Final         []Final
+	ObservedUntil Moment // when the run ended
+	// Slowness is the longest latency of the machine itself. It is added to the limits of
+	// the service.
 	Slowness Moment
 }

@@ -9,44 +9,44 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/checker"
 )
 
-// nemesis breaks things, one after the other and sometimes two at once. It is of
-// the test's goroutine.
+// nemesis injects faults, one after the other and sometimes two at once. Only the test's
+// goroutine uses it.
 type nemesis struct {
 	run    *run
 	faults []fault
-	// longest is how long a fault may last, beside what mending takes.
-	longest time.Duration
+	// maxDuration is how long a fault may last, without the time to end it.
+	maxDuration time.Duration
 }
 
-// rage breaks things for that long and mends all of them.
-func (n *nemesis) rage(random *rand.Rand, lasting time.Duration) {
-	wait(time.Second) // for something to break
+// injectFaults injects faults for a duration and ends all of them.
+func (n *nemesis) injectFaults(random *rand.Rand, duration time.Duration) {
+	sleep(time.Second) // until there are writes
 	order := random.Perm(len(n.faults))
-	for began, i := time.Now(), 0; time.Since(began) < lasting; i++ {
+	for began, i := time.Now(), 0; time.Since(began) < duration; i++ {
 		if i > 0 && i%len(order) == 0 {
 			order = random.Perm(len(n.faults))
 		}
 		first := n.faults[order[i%len(order)]]
 		second := n.faults[random.IntN(len(n.faults))]
-		both, lasts, calm := random.IntN(3) == 0 && first.on != second.on, random.Float64(), random.IntN(3) == 0
+		both, length, quiet := random.IntN(3) == 0 && first.target != second.target, random.Float64(), random.IntN(3) == 0
 		pause := time.Duration(random.IntN(1500)) * time.Millisecond
-		if calm { // long enough for viewers that were not told to be found
-			pause += checker.Soon * time.Microsecond
+		if quiet { // long enough to find viewers that stay out of date
+			pause += checker.MaxLag * time.Microsecond
 		}
-		struck := []fault{first}
+		chosen := []fault{first}
 		if both {
-			struck = append(struck, second)
+			chosen = append(chosen, second)
 		}
-		if both && second.on == "instance" {
-			slices.Reverse(struck) // what it needs to be ready is mended before it
+		if both && second.target == "instance" {
+			slices.Reverse(chosen) // an instance needs its store before it is ready
 		}
-		n.strike(random, struck, time.Duration(lasts*float64(n.longest)))
-		wait(pause)
+		n.inject(random, chosen, time.Duration(length*float64(n.maxDuration)))
+		sleep(pause)
 	}
 }
 
-// strike breaks things together, and mends them after a while, the last one first.
-func (n *nemesis) strike(random *rand.Rand, faults []fault, lasts time.Duration) {
+// inject injects faults together and ends them after a duration, the last one first.
+func (n *nemesis) inject(random *rand.Rand, faults []fault, duration time.Duration) {
 	var names []string
 	for _, f := range faults {
 		names = append(names, f.name)
@@ -61,18 +61,18 @@ func (n *nemesis) strike(random *rand.Rand, faults []fault, lasts time.Duration)
 		}
 	}
 	if len(ends) > 0 {
-		wait(lasts)
+		sleep(duration)
 	}
 	for i := len(ends) - 1; i >= 0; i-- {
 		ends[i]()
 	}
 	event.Ended = now()
-	n.run.record.broke(event)
-	n.run.t.Logf("mended after %s", time.Duration(event.Ended-event.Began)*time.Microsecond)
+	n.run.record.addFault(event)
+	n.run.t.Logf("ended after %s", time.Duration(event.Ended-event.Began)*time.Microsecond)
 }
 
-// wait lets time pass: what is tested is what happens meanwhile.
-func wait(d time.Duration) {
+// sleep waits for a part of the schedule, not for a condition.
+func sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	<-timer.C

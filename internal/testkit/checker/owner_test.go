@@ -16,108 +16,106 @@ import (
 
 const (
 	ownerToken = "owner-token-of-the-checker"
-	// merged is the topic that the owner merges others into, flooded the one of which
-	// floods are undone: both are judged like all others.
-	merged, flooded = "blog/likes/a", "default/likes/b/c"
-	// together is how many visitors a merge carries over, and how many a flood has.
-	together = 5
-	// ownWithin is how long one thing that an owner does may take, all faults and
-	// attempts included.
-	ownWithin = 2 * time.Minute
+	// The owner merges topics into mergeTarget and reverts spikes of floodTopic. The checks
+	// cover both.
+	mergeTarget, floodTopic = "blog/likes/a", "default/likes/b/c"
+	// groupSize is how many visitors a merged topic or a spike has.
+	groupSize = 5
+	// ownerTimeout is how long one task of the owner may take, with all faults and retries.
+	ownerTimeout = 2 * time.Minute
 )
 
-// owner exports, merges and undoes while things break, and repeats what was cut off, as
-// the contract says one may. To the judge it is what visitors do: whoever is carried to
-// a topic contributes to it from some moment of the merge on, and who is undone takes
-// back its contribution at some moment of the undoing.
+// owner exports, merges and reverts during faults, and repeats interrupted tasks, which the
+// contract allows. The history records the effects as writes of visitors: a merge makes
+// each visitor contribute to the target, a revert makes each contribute 0.
 type owner struct {
 	run                    *run
 	random                 *rand.Rand
-	names                  []string // of visitors of its own
+	names                  []string // of the visitors that the owner creates
 	exports, merges, undos int
 }
 
-// act is an owner until ctx ends.
-func (o *owner) act(ctx context.Context) {
+// work exports, merges and reverts until ctx ends.
+func (o *owner) work(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		o.merge(n)
 		o.undo(n)
 		o.export()
-		wait(time.Duration(o.random.IntN(500)) * time.Millisecond)
+		sleep(time.Duration(o.random.IntN(500)) * time.Millisecond)
 	}
 }
 
-// likes makes visitors of its own like a topic, again and again until it is
-// acknowledged, and waits until no lost attempt can have an effect any more.
-func (o *owner) likes(kind string, n int, topic, from string, judged bool) (visitors []string) {
+// addLikes creates visitors who like a topic, retries until each like is acknowledged, and
+// waits until no lost attempt can have an effect any more.
+func (o *owner) addLikes(kind string, n int, topic, from string, recorded bool) (visitors []string) {
 	var settled time.Time
-	for i := range together {
+	for i := range groupSize {
 		visitor := fmt.Sprintf("%s-%03d-%d", kind, n, i)
 		visitors = append(visitors, visitor)
-		for deadline := time.Now().Add(ownWithin); ; wait(100 * time.Millisecond) {
+		for deadline := time.Now().Add(ownerTimeout); ; sleep(100 * time.Millisecond) {
 			w, lost := o.run.assert(visitor, assertion{topic: topic, amount: 1},
-				try{instance: o.random.IntN(len(o.run.instances)), patience: answerWithin, from: from})
-			if judged {
-				o.run.record.wrote(w)
+				attempt{instance: o.random.IntN(len(o.run.instances)), timeout: responseTimeout, from: from})
+			if recorded {
+				o.run.record.addWrite(w)
 			}
 			if lost {
-				settled = time.UnixMicro(int64(w.Called)).Add(effectWithin)
-				o.run.maySettle(settled)
+				settled = time.UnixMicro(int64(w.Called)).Add(effectTimeout)
+				o.run.noteEffect(settled)
 			}
 			if w.Outcome == checker.Acknowledged {
 				break
 			}
 			if time.Now().After(deadline) {
-				o.run.t.Errorf("%s does not come to like %s: %s", visitor, topic, w.Answer)
+				o.run.t.Errorf("%s cannot like %s: %s", visitor, topic, w.Answer)
 				return nil
 			}
 		}
 	}
-	wait(time.Until(settled))
+	sleep(time.Until(settled))
 	o.names = append(o.names, visitors...)
 	return visitors
 }
 
-// merge carries a topic over.
+// merge merges a new topic into mergeTarget.
 func (o *owner) merge(n int) {
 	side := fmt.Sprintf("blog/likes/side-%d", n)
-	visitors := o.likes("carried", n, side, "", false)
+	visitors := o.addLikes("merged", n, side, "", false)
 	var answer struct{ Count, Version int64 }
-	w := checker.Write{Topic: merged, Amount: 1, Mine: 1, Changed: true, Outcome: checker.Acknowledged, Called: now()}
-	if visitors == nil || !o.insist("/admin/v1/merge", fmt.Sprintf(`{"from":[%q],"to":%q}`, side, merged), &answer) {
+	w := checker.Write{Topic: mergeTarget, Amount: 1, Mine: 1, Changed: true, Outcome: checker.Acknowledged, Called: now()}
+	if visitors == nil || !o.retryUntilDone("/admin/v1/merge", fmt.Sprintf(`{"from":[%q],"to":%q}`, side, mergeTarget), &answer) {
 		return
 	}
 	w.Returned, w.Count, w.Version = now(), answer.Count, answer.Version
-	o.wrote(w, visitors)
+	o.addWrites(w, visitors)
 	o.merges++
 }
 
-// undo takes back a flood that came from a network of its own.
+// undo reverts a spike that comes from its own network.
 func (o *owner) undo(n int) {
 	from := fmt.Sprintf("203.0.%d.7", n%250)
-	visitors := o.likes("robot", n, flooded, from, true)
-	w := checker.Write{Topic: flooded, Changed: true, Outcome: checker.Acknowledged, Called: now()}
+	visitors := o.addLikes("robot", n, floodTopic, from, true)
+	w := checker.Write{Topic: floodTopic, Changed: true, Outcome: checker.Acknowledged, Called: now()}
 	since := time.Now().Add(-10 * time.Minute).UTC().Format(time.RFC3339)
-	if visitors == nil || !o.insist("/admin/v1/undo", fmt.Sprintf(`{"topics":[%q],"addresses":[%q],"from":%q}`, flooded, from, since), &struct{}{}) {
+	if visitors == nil || !o.retryUntilDone("/admin/v1/undo", fmt.Sprintf(`{"topics":[%q],"addresses":[%q],"from":%q}`, floodTopic, from, since), &struct{}{}) {
 		return
 	}
 	w.Returned = now()
-	o.wrote(w, visitors)
+	o.addWrites(w, visitors)
 	o.undos++
 }
 
-// wrote records what was done to each of the visitors.
-func (o *owner) wrote(w checker.Write, visitors []string) {
+// addWrites records w for each visitor.
+func (o *owner) addWrites(w checker.Write, visitors []string) {
 	for _, w.Visitor = range visitors {
-		o.run.record.wrote(w)
+		o.run.record.addWrite(w)
 	}
 }
 
-// insist asks any instance for a change, again and again until it is done.
-func (o *owner) insist(path, body string, into any) bool {
+// retryUntilDone sends a request to random instances until it succeeds.
+func (o *owner) retryUntilDone(path, body string, into any) bool {
 	status, text, err := 0, []byte(nil), error(nil)
-	for deadline := time.Now().Add(ownWithin); time.Now().Before(deadline); wait(100 * time.Millisecond) {
-		if status, text, err = o.ask(http.MethodPost, path, body); err == nil && status == http.StatusOK {
+	for deadline := time.Now().Add(ownerTimeout); time.Now().Before(deadline); sleep(100 * time.Millisecond) {
+		if status, text, err = o.request(http.MethodPost, path, body); err == nil && status == http.StatusOK {
 			if err := json.Unmarshal(text, into); err != nil {
 				o.run.t.Errorf("%s: %v in %s", path, err, text)
 			}
@@ -127,12 +125,12 @@ func (o *owner) insist(path, body string, into any) bool {
 			break
 		}
 	}
-	o.run.t.Errorf("%s with %s comes to no end: %d %s %v", path, body, status, text, err)
+	o.run.t.Errorf("%s with %s does not succeed: %d %s %v", path, body, status, text, err)
 	return false
 }
 
-func (o *owner) ask(method, path, body string) (status int, text []byte, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*answerWithin)
+func (o *owner) request(method, path, body string) (status int, text []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*responseTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, o.run.url(o.random.IntN(len(o.run.instances)))+path, strings.NewReader(body))
 	if err != nil {
@@ -149,12 +147,11 @@ func (o *owner) ask(method, path, body string) (status int, text []byte, err err
 	return response.StatusCode, text, err
 }
 
-// export takes an export; where it comes whole, each count in it is the sum of what
-// stands beside it.
+// export requests an export. In a complete one, each count is the sum of its parts.
 func (o *owner) export() {
-	status, text, err := o.ask(http.MethodGet, "/admin/v1/export", "")
+	status, text, err := o.request(http.MethodGet, "/admin/v1/export", "")
 	if err != nil || status != http.StatusOK {
-		return // the store or the instance is away, and says so
+		return // the store or the instance is unavailable
 	}
 	type line struct {
 		Topic, Members                   string
@@ -166,7 +163,7 @@ func (o *owner) export() {
 	for row := range bytes.Lines(text) {
 		var l line
 		if err := json.Unmarshal(row, &l); err != nil {
-			o.run.t.Errorf("an export has the line %s: %v", row, err)
+			o.run.t.Errorf("export line %s: %v", row, err)
 			return
 		}
 		if ended = l.Total != nil; l.Topic == "" {
@@ -180,11 +177,11 @@ func (o *owner) export() {
 			sum += amount
 		}
 		if sums[l.Topic] += sum; l.Counted != sums[l.Topic] || l.Count != l.Seed+l.Adjustment+l.Counted {
-			o.run.t.Errorf("an export has %s with %d of contributions: %s", l.Topic, sums[l.Topic], row)
+			o.run.t.Errorf("the export has %s with contributions of %d: %s", l.Topic, sums[l.Topic], row)
 		}
 	}
 	if !ended {
-		o.run.t.Error("an export that was answered whole has no end")
+		o.run.t.Error("a successful export has no end line")
 	}
 	o.exports++
 }

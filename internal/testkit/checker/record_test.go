@@ -10,52 +10,52 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/checker"
 )
 
-// now returns the moment.
+// now returns the current moment.
 func now() checker.Moment { return checker.Moment(time.Now().UnixMicro()) }
 
-// record is a history in the making.
+// record collects a history.
 type record struct {
 	mu          sync.Mutex
 	writes      []checker.Write
-	reads       []checker.Sighting
+	reads       []checker.Observation
 	connections []*connection
 	faults      []checker.Fault
 }
 
-func (r *record) wrote(w checker.Write) {
+func (r *record) addWrite(w checker.Write) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.writes = append(r.writes, w)
 }
 
-func (r *record) read(s checker.Sighting) {
+func (r *record) addRead(s checker.Observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reads = append(r.reads, s)
 }
 
-func (r *record) broke(f checker.Fault) {
+func (r *record) addFault(f checker.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults = append(r.faults, f)
 }
 
-// connected adds a connection and returns it.
-func (r *record) connected(name string, instance int, topics []string) *connection {
+// addConnection adds a connection that requested topics.
+func (r *record) addConnection(name string, instance int, topics []string) *connection {
 	c := &connection{pending: topics}
-	c.told = checker.Connection{Name: name, Instance: instance, Watched: map[string]checker.Moment{}}
+	c.state = checker.Connection{Name: name, Instance: instance, Watched: map[string]checker.Moment{}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.connections = append(r.connections, c)
 	return c
 }
 
-// history returns what was recorded until now.
+// history returns everything recorded so far.
 func (r *record) history() *checker.History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := &checker.History{
-		Writes: slices.Clone(r.writes), Reads: slices.Clone(r.reads), Faults: slices.Clone(r.faults), Judged: now(),
+		Writes: slices.Clone(r.writes), Reads: slices.Clone(r.reads), Faults: slices.Clone(r.faults), ObservedUntil: now(),
 	}
 	slices.SortStableFunc(h.Writes, func(a, b checker.Write) int { return cmp.Compare(a.Called, b.Called) })
 	for _, c := range r.connections {
@@ -64,55 +64,55 @@ func (r *record) history() *checker.History {
 	return h
 }
 
-// connection is what one connection was told so far.
+// connection is the state of one connection.
 type connection struct {
-	mu      sync.Mutex
-	told    checker.Connection
-	pending []string       // topics that were asked for and not yet said to be current
-	doubted checker.Moment // when it was told that numbers may be old
+	mu         sync.Mutex
+	state      checker.Connection
+	pending    []string       // topics requested and not yet live
+	staleSince checker.Moment // when it received stale
 }
 
 func (c *connection) copy() checker.Connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	told := c.told
-	told.Watched, told.Seen = maps.Clone(told.Watched), slices.Clone(told.Seen)
-	return told
+	state := c.state
+	state.Watched, state.Seen = maps.Clone(state.Watched), slices.Clone(state.Seen)
+	return state
 }
 
-// ask notes that topics are asked for.
-func (c *connection) ask(topics []string) {
+// subscribe records that topics are requested.
+func (c *connection) subscribe(topics []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pending = append(c.pending, topics...)
 }
 
-// take notes a frame.
-func (c *connection) take(f frame) {
+// receive records a frame.
+func (c *connection) receive(f frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case f.Event == "live":
-		if c.told.Stale {
-			c.told.Doubts = append(c.told.Doubts, checker.Doubt{Began: c.doubted, Ended: now(), Seen: len(c.told.Seen)})
+		if c.state.Stale {
+			c.state.StalePeriods = append(c.state.StalePeriods, checker.StalePeriod{Began: c.staleSince, Ended: now(), Seen: len(c.state.Seen)})
 		}
 		for _, topic := range c.pending {
-			c.told.Watched[topic] = now()
+			c.state.Watched[topic] = now()
 		}
-		c.pending, c.told.Stale = nil, false
+		c.pending, c.state.Stale = nil, false
 	case f.Event == "stale":
-		if !c.told.Stale {
-			c.doubted = now()
+		if !c.state.Stale {
+			c.staleSince = now()
 		}
-		c.told.Stale = true
+		c.state.Stale = true
 	case f.Topic != "":
-		c.told.Seen = append(c.told.Seen, checker.Sighting{Topic: f.Topic, Count: f.Count, Version: f.Version, At: now()})
+		c.state.Seen = append(c.state.Seen, checker.Observation{Topic: f.Topic, Count: f.Count, Version: f.Version, At: now()})
 	}
 }
 
-// end notes that the connection is gone.
+// end records that the connection ended.
 func (c *connection) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.told.Ended = now()
+	c.state.Ended = now()
 }

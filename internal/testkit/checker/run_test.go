@@ -21,52 +21,52 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// crowd is how many there are, and what they do.
-type crowd struct {
+// load is the number and behaviour of visitors and viewers.
+type load struct {
 	visitors, viewers int
-	// pause is how long a visitor waits between two assertions on average.
+	// pause is the average time between two assertions of a visitor.
 	pause time.Duration
-	// faithful viewers do not leave by themselves.
-	faithful bool
+	// staysConnected means that viewers do not leave by themselves.
+	staysConnected bool
 }
 
-// run is one service under test, and what happens to it.
+// run is one service under test, its load and its history.
 type run struct {
-	*scene
-	crowd
-	t      *testing.T
-	seed   uint64
-	names  []string // of topics
-	record record
-	http   *http.Client
-	calm   atomic.Bool // viewers leave no more by themselves
-	owner  *owner      // who exports, merges and undoes meanwhile; nil: nobody
+	*deployment
+	load
+	t          *testing.T
+	seed       uint64
+	names      []string // of topics
+	record     record
+	http       *http.Client
+	faultsOver atomic.Bool // viewers stay connected from now on
+	owner      *owner      // nil if there is none
 
-	addresses []string                // where the instances listen, over restarts
-	instances []*processtest.Instance // of the test's goroutine
+	addresses []string                // of the instances, also after restarts
+	instances []*processtest.Instance // used by the test's goroutine only
 
-	stopActing func()       // ends the visitors, and waits for them
-	lastEffect atomic.Int64 // until when a lost assertion may be applied, µs
-	slowness   atomic.Int64 // see [checker.History.Slowness], µs
+	stopWrites func()       // stops the visitors and waits for them
+	lastEffect atomic.Int64 // until when a lost assertion may be applied, in µs
+	slowness   atomic.Int64 // see [checker.History.Slowness], in µs
 }
 
-func newRun(t *testing.T, seed uint64, scene *scene, crowd crowd) *run {
+func newRun(t *testing.T, seed uint64, d *deployment, l load) *run {
 	transport := &http.Transport{
-		MaxIdleConnsPerHost: crowd.visitors,
-		DialContext:         (&net.Dialer{Timeout: answerWithin}).DialContext,
+		MaxIdleConnsPerHost: l.visitors,
+		DialContext:         (&net.Dialer{Timeout: responseTimeout}).DialContext,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	r := &run{
-		scene: scene, crowd: crowd, t: t, seed: seed, names: slices.Sorted(maps.Keys(topics)),
-		http: &http.Client{Transport: transport}, instances: make([]*processtest.Instance, len(scene.stores)),
+		deployment: d, load: l, t: t, seed: seed, names: slices.Sorted(maps.Keys(topics)),
+		http: &http.Client{Transport: transport}, instances: make([]*processtest.Instance, len(d.stores)),
 	}
-	for range scene.stores {
+	for range d.stores {
 		r.addresses = append(r.addresses, processtest.FreeAddress(t))
 	}
 	return r
 }
 
-// flags returns those of an instance.
+// flags returns the flags of an instance.
 func (r *run) flags(i int) []string {
 	return append([]string{
 		"--listen", r.addresses[i], "--store", r.stores[i], "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
@@ -75,7 +75,7 @@ func (r *run) flags(i int) []string {
 	}, r.args...)
 }
 
-// launch starts an instance, which need not become ready.
+// launch starts an instance without waiting until it is ready.
 func (r *run) launch(i int) {
 	r.t.Helper()
 	r.instances[i] = processtest.Serve(r.t, binary, r.env, r.flags(i)...)
@@ -83,11 +83,10 @@ func (r *run) launch(i int) {
 
 func (r *run) url(instance int) string { return "http://" + r.addresses[instance] }
 
-// source returns the randomness of one who acts.
+// source returns the source of random numbers of one visitor or viewer.
 func (r *run) source(n int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(n))) }
 
-// start launches the instances and lets visitors and viewers act until the test
-// ends.
+// start launches the instances, and the visitors and viewers, who run until the test ends.
 func (r *run) start() {
 	r.t.Helper()
 	for i := range r.instances {
@@ -96,62 +95,62 @@ func (r *run) start() {
 	for _, i := range r.instances {
 		i.AwaitReady()
 	}
-	r.calm.Store(r.faithful)
+	r.faultsOver.Store(r.staysConnected)
 	var writing, watching sync.WaitGroup
 	acting, stop := context.WithCancel(context.Background())
 	open, leave := context.WithCancel(context.Background())
-	r.stopActing = func() {
+	r.stopWrites = func() {
 		stop()
 		writing.Wait()
 	}
 	r.t.Cleanup(func() {
-		r.stopActing()
+		r.stopWrites()
 		leave()
 		watching.Wait()
 	})
-	watching.Go(func() { r.measure(open) }) // ends with open
+	watching.Go(func() { r.measureSlowness(open) }) // ends with open
 	for n := range r.viewers {
-		watching.Go(func() { r.watch(open, n, r.source(1000+n)) }) // ends with open
+		watching.Go(func() { r.runViewer(open, n, r.source(1000+n)) }) // ends with open
 	}
 	for n := range r.visitors {
-		writing.Go(func() { r.visit(acting, visitor(n), r.source(2000+n)) }) // ends with acting
+		writing.Go(func() { r.runVisitor(acting, visitor(n), r.source(2000+n)) }) // ends with acting
 	}
 	if r.owner != nil {
-		writing.Go(func() { r.owner.act(acting) }) // ends with acting, and what it is at
+		writing.Go(func() { r.owner.work(acting) }) // ends with acting, after its current task
 	}
 }
 
-// measure asks one instance after the other for what waits for nothing, and notes how
-// long that takes, until ctx ends. A change passes through some processes more.
-func (r *run) measure(ctx context.Context) {
+// measureSlowness measures the latency of /healthz, which waits for nothing, until ctx ends.
+// It multiplies it by hops, because a change passes through several processes.
+func (r *run) measureSlowness(ctx context.Context) {
 	const hops = 3
 	for n := 0; ctx.Err() == nil; n++ {
 		began := now()
-		_, _, err := r.ask(try{instance: n % len(r.addresses), patience: answerWithin}, "GET", "/healthz", "", "")
+		_, _, err := r.request(attempt{instance: n % len(r.addresses), timeout: responseTimeout}, "GET", "/healthz", "", "")
 		if took := int64(now()-began) * hops; err == nil && took > r.slowness.Load() {
 			r.slowness.Store(took)
 		}
-		wait(50 * time.Millisecond)
+		sleep(50 * time.Millisecond)
 	}
 }
 
-// slow is what this machine took at the worst.
-func (r *run) slow() time.Duration { return time.Duration(r.slowness.Load()) * time.Microsecond }
+// maxSlowness returns the longest latency of the machine itself.
+func (r *run) maxSlowness() time.Duration { return time.Duration(r.slowness.Load()) * time.Microsecond }
 
-// play lets visitors and viewers act while the nemesis does its work, and judges.
-func (r *run) play(nemesis *nemesis, lasting time.Duration) {
+// runSchedule injects faults under load and checks the history.
+func (r *run) runSchedule(nemesis *nemesis, duration time.Duration) {
 	r.start()
-	nemesis.rage(r.source(1), lasting)
-	r.calm.Store(true)
-	r.stopActing()
+	nemesis.injectFaults(r.source(1), duration)
+	r.faultsOver.Store(true)
+	r.stopWrites()
 	r.settle()
-	r.verdict(r.end())
+	r.check(r.readFinal())
 }
 
 func visitor(n int) string { return fmt.Sprintf("visitor-%03d", n) }
 
-// everybody are all who contributed.
-func (r *run) everybody() (names []string) {
+// allVisitors returns the names of all visitors.
+func (r *run) allVisitors() (names []string) {
 	for n := range r.visitors {
 		names = append(names, visitor(n))
 	}
@@ -161,22 +160,21 @@ func (r *run) everybody() (names []string) {
 	return names
 }
 
-// settle waits until nothing can have an effect any more and all viewers must be
-// current.
+// settle waits until no write can have an effect any more and all viewers must be current.
 func (r *run) settle() {
 	effect := time.UnixMicro(r.lastEffect.Load())
-	wait(time.Until(effect))
-	for deadline := time.Now().Add(checker.Soon*time.Microsecond + r.slow()); !r.current() && time.Now().Before(deadline); {
-		wait(20 * time.Millisecond)
+	sleep(time.Until(effect))
+	for deadline := time.Now().Add(checker.MaxLag*time.Microsecond + r.maxSlowness()); !r.current() && time.Now().Before(deadline); {
+		sleep(20 * time.Millisecond)
 	}
 }
 
-// current tells whether all viewers are connected and show what is stored.
+// current reports whether all viewers are connected and show the stored counts.
 func (r *run) current() bool {
-	stored := map[string]checker.Sighting{}
+	stored := map[string]checker.Observation{}
 	for _, name := range r.names {
-		n, version := r.count(name)
-		stored[name] = checker.Sighting{Count: n, Version: version}
+		n, version := r.stored(name)
+		stored[name] = checker.Observation{Count: n, Version: version}
 	}
 	open := 0
 	for _, c := range r.record.history().Connections {
@@ -184,7 +182,7 @@ func (r *run) current() bool {
 			continue
 		}
 		open++
-		last := map[string]checker.Sighting{}
+		last := map[string]checker.Observation{}
 		for _, s := range c.Seen {
 			last[s.Topic] = s
 		}
@@ -200,21 +198,21 @@ func (r *run) current() bool {
 	return open == r.viewers
 }
 
-// end reads what is stored, and returns all that happened.
-func (r *run) end() *checker.History {
+// readFinal reads the stored counts and returns the complete history.
+func (r *run) readFinal() *checker.History {
 	h := r.record.history()
 	h.Seed, h.Slowness = r.seed, checker.Moment(r.slowness.Load())
-	asked := strings.Join(r.names, `","`)
+	topics := strings.Join(r.names, `","`)
 	for _, name := range r.names {
 		h.Final = append(h.Final, checker.Final{Topic: name, Mine: map[string]int64{}})
 	}
-	for n, name := range r.everybody() {
+	for n, name := range r.allVisitors() {
 		for i := range r.instances {
 			if n > 0 && i > 0 {
-				break // one instance tells of each visitor, all tell of one
+				break // all instances return the first visitor, one the others
 			}
-			status, text, err := r.ask(try{instance: i, patience: answerWithin}, "POST", "/v1/counts",
-				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, asked, name), "")
+			status, text, err := r.request(attempt{instance: i, timeout: responseTimeout}, "POST", "/v1/counts",
+				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, topics, name), "")
 			var answer struct {
 				Counts []struct{ Count, Version, Mine int64 }
 			}
@@ -222,27 +220,27 @@ func (r *run) end() *checker.History {
 				err = json.Unmarshal(text, &answer)
 			}
 			if err != nil || len(answer.Counts) != len(r.names) {
-				r.t.Fatalf("the counts at the end, from instance %d: %d %s %v", i, status, text, err)
+				r.t.Fatalf("final counts from instance %d: %d %s %v", i, status, text, err)
 			}
 			for at, count := range answer.Counts {
 				f := &h.Final[at]
 				if f.Version != 0 && (f.Version != count.Version || f.Count != count.Count) {
-					r.t.Errorf("instance %d reads %s as %+v, another as %+v", i, f.Topic, count, f)
+					r.t.Errorf("instance %d reads %s as %+v, another instance as %+v", i, f.Topic, count, f)
 				}
 				f.Count, f.Version, f.Mine[name] = count.Count, count.Version, count.Mine
 			}
 		}
 	}
 	for _, f := range h.Final {
-		if n, version := r.count(f.Topic); n != f.Count || version != f.Version {
-			r.t.Errorf("%s reads as %d at %d, and the store has %d at %d", f.Topic, f.Count, f.Version, n, version)
+		if n, version := r.stored(f.Topic); n != f.Count || version != f.Version {
+			r.t.Errorf("%s is read as %d at version %d, the store has %d at version %d", f.Topic, f.Count, f.Version, n, version)
 		}
 	}
 	return h
 }
 
-// verdict judges what happened, and that enough did.
-func (r *run) verdict(h *checker.History) {
+// check checks the history, and that it contains enough.
+func (r *run) check(h *checker.History) {
 	r.t.Helper()
 	outcomes := map[checker.Outcome]int{}
 	for _, w := range h.Writes {
@@ -255,30 +253,30 @@ func (r *run) verdict(h *checker.History) {
 			open++
 		}
 	}
-	r.t.Logf("this machine took up to %s more than it should", r.slow())
+	r.t.Logf("slowness of the machine: %s", r.maxSlowness())
 	r.t.Logf("seed %d: writes %v, %d faults, %d connections that saw %d frames, %d reads", r.seed, outcomes, len(h.Faults), len(h.Connections), seen, len(h.Reads))
 	if open != r.viewers {
-		r.t.Errorf("at the end %d of %d viewers are connected and current", open, r.viewers)
+		r.t.Errorf("at the end %d of %d viewers are connected and live", open, r.viewers)
 	}
 	if outcomes[checker.Acknowledged] < 2*r.visitors || len(h.Faults) == 0 || seen < 4*r.viewers {
-		r.t.Error("too little happened for a judgement")
+		r.t.Error("too few writes, faults or frames for a check")
 	}
 	if o := r.owner; o != nil {
 		r.t.Logf("%d exports, %d merges, %d undos", o.exports, o.merges, o.undos)
 		if o.exports == 0 || o.merges == 0 || o.undos == 0 {
-			r.t.Error("the owner came to too little")
+			r.t.Error("the owner completed too few tasks")
 		}
 	}
-	for _, v := range checker.Judge(h) {
+	for _, v := range checker.Check(h) {
 		r.t.Error(v)
 	}
 	if r.t.Failed() || os.Getenv(historyVariable) != "" {
-		r.keep(h)
+		r.saveHistory(h)
 	}
 }
 
-// keep writes the history where a person finds it.
-func (r *run) keep(h *checker.History) {
+// saveHistory writes the history to a file.
+func (r *run) saveHistory(h *checker.History) {
 	dir := os.Getenv(historyVariable)
 	if dir == "" {
 		dir = os.TempDir()

@@ -10,76 +10,76 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// behind are the faults of instances that share what Sentinels name.
-func (r *run) behind(s *redistest.Sentinels) []fault {
-	return append(r.everywhere(),
-		r.failover(s, "the primary is killed", (*redistest.Server).Kill, (*redistest.Server).Restart),
-		r.failover(s, "the primary hangs", (*redistest.Server).Stop, (*redistest.Server).Cont),
-		r.failover(s, "the primary is demoted and goes on answering",
+// sentinelFaults are the faults of a primary and a replica behind Sentinels.
+func (r *run) sentinelFaults(s *redistest.Sentinels) []fault {
+	return append(r.commonFaults(),
+		r.failoverFault(s, "the primary is killed", (*redistest.Server).Kill, (*redistest.Server).Restart),
+		r.failoverFault(s, "the primary hangs", (*redistest.Server).Stop, (*redistest.Server).Cont),
+		r.failoverFault(s, "the primary is demoted and still answers",
 			func(p *redistest.Server) { s.Cut(p, true) }, func(p *redistest.Server) { s.Cut(p, false) }),
-		fault{name: "the replica is killed", on: "redis", sign: refusing("replicas"), begin: func(*rand.Rand) func() {
+		fault{name: "the replica is killed", target: "redis", signals: writesRefused("replicas"), begin: func(*rand.Rand) func() {
 			_, replica := roles(s)
 			replica.Kill()
 			return func() {
 				replica.Restart()
-				r.whole(s)
+				r.awaitReplication(s)
 			}
 		}},
 	)
 }
 
-// failover is a fault after which the other server is the primary.
-func (r *run) failover(s *redistest.Sentinels, name string, begin, end func(primary *redistest.Server)) fault {
-	told := sign{stale: always, log: "redis: primaries changed"}
-	if _, heir := roles(s); heir != nil {
-		told.figure = grows(usable(heir))
+// failoverFault is a fault that makes Sentinels promote the replica.
+func (r *run) failoverFault(s *redistest.Sentinels, name string, begin, end func(primary *redistest.Server)) fault {
+	expected := signals{stale: always, log: "redis: primaries changed"}
+	if _, replica := roles(s); replica != nil {
+		expected.metric = increases(nodeUsableMetric(replica))
 	}
-	return fault{name: name, on: "redis", split: true, sign: told, begin: func(*rand.Rand) func() {
+	return fault{name: name, target: "redis", split: true, signals: expected, begin: func(*rand.Rand) func() {
 		primary, replica := roles(s)
 		begin(primary)
 		processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.Names() == replica.Addr })
 		return func() {
 			end(primary)
-			r.whole(s)
+			r.awaitReplication(s)
 		}
 	}}
 }
 
-// whole waits until a primary is agreed on and the other server follows it.
-func (r *run) whole(s *redistest.Sentinels) {
+// awaitReplication waits until the Sentinels agree on a primary and the other server
+// replicates it.
+func (r *run) awaitReplication(s *redistest.Sentinels) {
 	processtest.Eventually(r.t, "a primary and a replica", func() bool {
 		primary, replica := roles(s)
 		return primary != nil && follows(replica)
 	})
 }
 
-// setBack lets the clocks of both servers, which were ahead, be set right, and then a
-// replica be promoted that has not got the newest writes: it gives versions again
-// that were given before, for other counts.
-func (r *run) setBack(s *redistest.Sentinels) fault {
-	told := sign{stale: always, figure: growsSomewhere(reissues), log: "redis: cannot be used"}
-	return fault{name: "the clock is set back, and a failover loses the newest writes", split: true, forgets: true, clock: true, sign: told,
+// clockSetBack corrects the clocks of both servers, which were ahead, and then promotes a
+// replica without the newest writes. The replica gives old versions to new counts.
+func (r *run) clockSetBack(s *redistest.Sentinels) fault {
+	expected := signals{stale: always, metric: increasesAnywhere(reissues), log: "redis: cannot be used"}
+	return fault{name: "the clock is set back, and a failover loses the newest writes", split: true, losesData: true, setsClock: true, signals: expected,
 		begin: func(*rand.Rand) func() {
 			primary, replica := roles(s)
 			for _, server := range s.Servers {
 				server.SetClock(0)
 			}
-			r.underWay(now()) // versions go on above the clock, by one each
+			r.awaitTraffic(now()) // versions are above the clock and grow by one
 			replica.Stop()
 			primary.Do("CLIENT", "KILL", "TYPE", "replica")
-			r.underWay(now()) // what the replica will not have
+			r.awaitTraffic(now()) // the replica does not get these writes
 			primary.Kill()
 			replica.Cont()
 			processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.Names() == replica.Addr })
 			return func() {
 				primary.Restart()
-				r.whole(s)
+				r.awaitReplication(s)
 			}
 		}}
 }
 
-// roles returns the primary that the Sentinels agree on, nil while they do not, and
-// the other server.
+// roles returns the primary that the Sentinels agree on and the other server; nil if they
+// do not agree.
 func roles(s *redistest.Sentinels) (primary, replica *redistest.Server) {
 	switch s.Names() {
 	case s.Servers[0].Addr:
@@ -90,33 +90,34 @@ func roles(s *redistest.Sentinels) (primary, replica *redistest.Server) {
 	return nil, nil
 }
 
-// follows tells whether a server is a replica that has what its primary has.
+// follows reports whether a server is a replica in sync with its primary.
 func follows(s *redistest.Server) bool {
 	reply, err := s.Try("INFO", "replication")
 	text, _ := reply.(string)
 	return err == nil && strings.Contains(text, "master_link_status:up")
 }
 
-func TestSentinels(t *testing.T) {
+// Each fault of a Redis behind Sentinels alone breaks no promise, and operators see it.
+func TestFault_Sentinels(t *testing.T) {
 	t.Parallel()
 	trials := map[string]trial{}
-	for _, name := range []string{
-		"the primary is killed", "the primary hangs", "the primary is demoted and goes on answering", "the replica is killed",
-		"subscribers are cut off", "scripts are flushed",
-	} {
+	names := []string{
+		"the primary is killed", "the primary hangs", "the primary is demoted and still answers", "the replica is killed",
+	}
+	for _, name := range append(names, longOnly("subscribers are disconnected", "scripts are flushed")...) {
 		var sentinels *redistest.Sentinels
-		trials[name] = trial{func(t *testing.T) *scene {
+		trials[name] = trial{func(t *testing.T) *deployment {
 			sentinels = redistest.StartSentinels(t, durable...)
-			return watched(sentinels, 2, "?wait=1")
-		}, func(r *run) fault { return of(r.behind(sentinels), name) }}
+			return sentinelDeployment(sentinels, 2, "?wait=1")
+		}, func(r *run) fault { return faultNamed(r.sentinelFaults(sentinels), name) }}
 	}
 	var sentinels *redistest.Sentinels
-	trials["the clock is set back, and a failover loses the newest writes"] = trial{func(t *testing.T) *scene {
+	trials["the clock is set back, and a failover loses the newest writes"] = trial{func(t *testing.T) *deployment {
 		sentinels = redistest.StartSentinelsWithClocks(t, durable...)
 		for _, server := range sentinels.Servers {
 			server.SetClock(time.Hour)
 		}
-		return watched(sentinels, 2, "")
-	}, func(r *run) fault { return r.setBack(sentinels) }}
-	stand(t, trials)
+		return sentinelDeployment(sentinels, 2, "")
+	}, func(r *run) fault { return r.clockSetBack(sentinels) }}
+	runTrials(t, trials)
 }

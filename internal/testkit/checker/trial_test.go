@@ -11,67 +11,74 @@ import (
 )
 
 const (
-	// promptly is how long a write may take that a fault does not concern: less than one
-	// that waits for what is broken.
-	promptly = time.Second
-	// mostLines is how many warnings and errors one instance logs of one fault of one
-	// Redis: it may have phases. mostInAll counts what it says at all.
-	mostLines, mostInAll = 4, 12
-	// starved is a machine that takes so long for what waits for nothing that a store
-	// looks away though it is not, and the instances say so.
-	starved = 1500 * time.Millisecond
+	// maxLatency is how long an unaffected write may take: less than a timeout.
+	maxLatency = time.Second
+	// maxWarnings and maxLines are how many warnings and errors, and lines at all, one
+	// instance may log about one fault of one Redis server. A fault may have phases.
+	maxWarnings, maxLines = 4, 12
+	// overloaded is the slowness of a machine above which instances may report a store as
+	// unavailable by mistake.
+	overloaded = 1500 * time.Millisecond
 )
 
-// few are enough for one fault.
-var few = crowd{visitors: 8, viewers: 6, pause: 400 * time.Millisecond, faithful: true}
+// trialLoad is the load of a trial.
+var trialLoad = load{visitors: 8, viewers: 6, pause: 400 * time.Millisecond, staysConnected: true}
 
-// trial is a fault that comes alone, to a service with visitors and viewers.
+// trial is one fault in one deployment.
 type trial struct {
-	scene func(t *testing.T) *scene
+	scene func(t *testing.T) *deployment
 	fault func(r *run) fault
 }
 
-// stand lets each fault of a table come to a service of its own, all at the same time.
-func stand(t *testing.T, trials map[string]trial) {
+// longOnly returns the names of trials that repeat a fault of another deployment: none
+// unless the long form runs.
+func longOnly(names ...string) []string {
+	if processtest.Long() {
+		return names
+	}
+	return nil
+}
+
+// runTrials runs trials in parallel, each with its own service.
+func runTrials(t *testing.T, trials map[string]trial) {
 	for name, trial := range trials {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRun(t, uint64(time.Now().UnixNano()), trial.scene(t), few)
+			r := newRun(t, uint64(time.Now().UnixNano()), trial.scene(t), trialLoad)
 			r.start()
-			r.stands(trial.fault(r))
+			r.runTrial(trial.fault(r))
 		})
 	}
 }
 
-// stands lets the fault come and go, and asks: is every acknowledged write counted
-// exactly once? Does every viewer show the stored number within 5 s of the fault's
-// end? Did the operator see it, in metrics, readiness and one clear line of the log,
-// without a flood?
-func (r *run) stands(f fault) {
+// runTrial injects the fault and ends it. It checks that every acknowledged write counts
+// exactly once, that every viewer shows the stored count within 5 s after the fault, and
+// that operators see the fault in metrics, readiness and a few log lines.
+func (r *run) runTrial(f fault) {
 	r.t.Helper()
-	r.underWay(0)
-	told := r.listen(f.sign)
-	event := checker.Fault{Name: f.name, Began: now(), Split: f.split, Forgets: f.forgets, Clock: f.clock}
+	r.awaitTraffic(0)
+	observer := r.observe(f.signals)
+	event := checker.Fault{Name: f.name, Began: now(), Split: f.split, LosesData: f.losesData, SetsClock: f.setsClock}
 	if end := f.begin(nil); end != nil {
-		told.meanwhile()
-		wait(f.lasts - time.Duration(now()-event.Began)*time.Microsecond)
+		observer.checkDuring()
+		sleep(f.minDuration - time.Duration(now()-event.Began)*time.Microsecond)
 		end()
 	}
 	event.Ended = now()
-	r.record.broke(event)
-	r.underWay(event.Ended) // again, after a fault that lasted
-	r.stopActing()
+	r.record.addFault(event)
+	r.awaitTraffic(event.Ended)
+	r.stopWrites()
 	r.settle()
-	h := r.end()
-	r.verdict(h)
-	told.afterwards()
-	r.spared(h, f, event)
+	h := r.readFinal()
+	r.check(h)
+	observer.checkAfter()
+	r.checkUnaffected(h, f, event)
 }
 
-// underWay waits until each instance acknowledged a write to each topic that was called
-// after a moment, and all viewers were told that they are current. An instance that has
-// not written a metric yet reads its rule first, from a node that a fault may concern.
-func (r *run) underWay(since checker.Moment) {
+// awaitTraffic waits until each instance acknowledged a write to each topic after a moment,
+// and all viewers are live. Before its first write to a metric, an instance reads the rule
+// from a node that the fault may affect.
+func (r *run) awaitTraffic(since checker.Moment) {
 	r.t.Helper()
 	processtest.Eventually(r.t, "writes through each instance to each topic, and viewers", func() bool {
 		h := r.record.history()
@@ -99,170 +106,169 @@ func (r *run) underWay(since checker.Moment) {
 	})
 }
 
-// spared checks that writes which the fault did not concern were acknowledged.
-func (r *run) spared(h *checker.History, f fault, event checker.Fault) {
+// checkUnaffected checks that the fault did not delay unaffected writes.
+func (r *run) checkUnaffected(h *checker.History, f fault, event checker.Fault) {
 	r.t.Helper()
-	if f.spares == nil {
+	if f.unaffected == nil {
 		return
 	}
 	n := 0
 	for _, w := range h.Writes {
-		if w.Called < event.Began || w.Returned > event.Ended || !f.spares(w) {
+		if w.Called < event.Began || w.Returned > event.Ended || !f.unaffected(w) {
 			continue
 		}
 		n++
 		took := time.Duration(w.Returned-w.Called) * time.Microsecond
-		if w.Answer == "store_unavailable" && r.slow() < starved || took > promptly+r.slow() {
-			r.t.Errorf("%s asserted on %s through instance %d, which is sound, and was answered %s %q after %s",
+		if w.Answer == "store_unavailable" && r.maxSlowness() < overloaded || took > maxLatency+r.maxSlowness() {
+			r.t.Errorf("%s asserted on %s through instance %d, which the fault does not affect: %s %q after %s",
 				w.Visitor, w.Topic, w.Instance, w.Outcome, w.Answer, took)
 		}
 	}
 	if n == 0 && event.Ended-event.Began > checker.Moment(time.Second/time.Microsecond) {
-		r.t.Error("nobody wrote where the fault does not reach")
+		r.t.Error("there are no unaffected writes")
 	}
 }
 
-// listener hears what people are told of a fault.
-type listener struct {
-	r       *run
-	sign    sign
-	began   checker.Moment
-	before  map[*processtest.Instance]float64 // the figure
-	logged  map[*processtest.Instance]int     // bytes of the log
-	at      []*processtest.Instance           // the instances as they were
-	figured map[*processtest.Instance]bool    // the figure told of it
+// observer checks the signals of a fault.
+type observer struct {
+	r            *run
+	signals      signals
+	began        checker.Moment
+	metricBefore map[*processtest.Instance]float64 // value of the metric
+	logOffsets   map[*processtest.Instance]int     // length of the log before the fault
+	started      []*processtest.Instance           // the instances before the fault
+	changed      map[*processtest.Instance]bool    // whether the metric changed
 }
 
-func (r *run) listen(s sign) *listener {
-	l := &listener{
-		r: r, sign: s, began: now(), at: append([]*processtest.Instance(nil), r.instances...),
-		before: map[*processtest.Instance]float64{}, logged: map[*processtest.Instance]int{}, figured: map[*processtest.Instance]bool{},
+func (r *run) observe(s signals) *observer {
+	l := &observer{
+		r: r, signals: s, began: now(), started: append([]*processtest.Instance(nil), r.instances...),
+		metricBefore: map[*processtest.Instance]float64{}, logOffsets: map[*processtest.Instance]int{}, changed: map[*processtest.Instance]bool{},
 	}
 	for _, i := range r.instances {
-		if s.figure.name != "" {
-			l.before[i] = i.Metric(s.figure.name)
+		if s.metric.name != "" {
+			l.metricBefore[i] = i.Metric(s.metric.name)
 		}
-		l.logged[i] = len(i.Log.String())
+		l.logOffsets[i] = len(i.Log.String())
 	}
 	return l
 }
 
-// by returns the instances that are to notice.
-func (l *listener) by() []*processtest.Instance {
-	if l.sign.by == nil {
-		return l.at
+// expected returns the instances that must detect the fault.
+func (l *observer) expected() []*processtest.Instance {
+	if l.signals.instances == nil {
+		return l.started
 	}
-	return l.sign.by()
+	return l.signals.instances()
 }
 
-// noticed tells whether the instance's figure told of the fault, now or before.
-func (l *listener) noticed(i *processtest.Instance) bool {
-	f := l.sign.figure
+// metricChanged reports whether the instance's metric changed since the fault began.
+func (l *observer) metricChanged(i *processtest.Instance) bool {
+	f := l.signals.metric
 	if f.name == "" {
 		return true
 	}
 	asked := []*processtest.Instance{i}
-	if f.shared {
-		asked = l.by()
+	if f.anyInstance {
+		asked = l.expected()
 	}
 	return slices.ContainsFunc(asked, func(i *processtest.Instance) bool {
-		l.figured[i] = l.figured[i] || f.tells(l.before[i], i.Metric(f.name))
-		return l.figured[i]
+		l.changed[i] = l.changed[i] || f.detects(l.metricBefore[i], i.Metric(f.name))
+		return l.changed[i]
 	})
 }
 
-// meanwhile waits until a fault that lasts is known.
-func (l *listener) meanwhile() {
+// checkDuring waits for the signals during a fault.
+func (l *observer) checkDuring() {
 	t := l.r.t
 	t.Helper()
-	for _, i := range l.by() {
-		if l.sign.ready == "" {
+	for _, i := range l.expected() {
+		if l.signals.readyz == "" {
 			continue
 		}
-		processtest.Eventually(t, "readiness that says "+l.sign.ready, func() bool {
-			l.noticed(i)
+		processtest.Eventually(t, "/readyz contains "+l.signals.readyz, func() bool {
+			l.metricChanged(i)
 			_, body := processtest.Get(i.Internal + "/readyz")
-			return strings.Contains(body, l.sign.ready)
+			return strings.Contains(body, l.signals.readyz)
 		})
-		processtest.Eventually(t, "a line that says "+l.sign.log, func() bool {
-			return strings.Contains(i.Log.String()[l.logged[i]:], l.sign.log)
+		processtest.Eventually(t, "the log contains "+l.signals.log, func() bool {
+			return strings.Contains(i.Log.String()[l.logOffsets[i]:], l.signals.log)
 		})
-		processtest.Eventually(t, "the figure "+l.sign.figure.name, func() bool { return l.noticed(i) })
+		processtest.Eventually(t, "a change of the metric "+l.signals.metric.name, func() bool { return l.metricChanged(i) })
 	}
-	if l.sign.stale == always {
-		processtest.Within(t, 10*time.Second+l.r.slow(), "viewers that are told that numbers may be old", func() bool { return l.toldStale() })
+	if l.signals.stale == always {
+		processtest.Within(t, 10*time.Second+l.r.maxSlowness(), "all viewers receive stale", func() bool { return l.allStale() })
 	}
 }
 
-// toldStale tells whether all viewers of the instances that notice were told that
-// numbers may be old.
-func (l *listener) toldStale() bool {
+// allStale reports whether all viewers of the expected instances received stale.
+func (l *observer) allStale() bool {
 	for _, c := range l.r.record.history().Connections {
-		told := c.Stale || len(c.Doubts) > 0 && c.Doubts[len(c.Doubts)-1].Ended > l.began
-		if c.Ended == 0 && l.concerns(c.Instance) && !told {
+		received := c.Stale || len(c.StalePeriods) > 0 && c.StalePeriods[len(c.StalePeriods)-1].Ended > l.began
+		if c.Ended == 0 && l.expects(c.Instance) && !received {
 			return false
 		}
 	}
 	return true
 }
 
-// concerns tells whether an instance of the run is one that is to notice.
-func (l *listener) concerns(instance int) bool {
-	return slices.Contains(l.by(), l.at[instance])
+// expects reports whether an instance must detect the fault.
+func (l *observer) expects(instance int) bool {
+	return slices.Contains(l.expected(), l.started[instance])
 }
 
-// afterwards checks what was told when all is over.
-func (l *listener) afterwards() {
+// checkAfter checks the signals after the fault.
+func (l *observer) checkAfter() {
 	t := l.r.t
 	t.Helper()
-	for _, i := range l.by() {
-		processtest.Eventually(t, "the figure "+l.sign.figure.name, func() bool { return l.noticed(i) })
-		l.checkLog(i, l.sign.log)
+	for _, i := range l.expected() {
+		processtest.Eventually(t, "a change of the metric "+l.signals.metric.name, func() bool { return l.metricChanged(i) })
+		l.checkLog(i, l.signals.log)
 	}
 	for n, i := range l.r.instances {
-		processtest.Within(t, checker.Soon*time.Microsecond+l.r.slow(), "readiness as before", func() bool {
+		processtest.Within(t, checker.MaxLag*time.Microsecond+l.r.maxSlowness(), "/readyz reports the store as up", func() bool {
 			status, body := processtest.Get(i.Internal + "/readyz")
 			return status == 200 && strings.Contains(body, `"store":{"status":"up"}`)
 		})
-		if i == l.at[n] && !l.concerns(n) {
+		if i == l.started[n] && !l.expects(n) {
 			l.checkLog(i, "")
 		}
 	}
-	if l.sign.stale == always && !l.toldStale() {
-		t.Error("viewers were not told that numbers may be old")
+	if l.signals.stale == always && !l.allStale() {
+		t.Error("not all viewers received stale")
 	}
 	for _, c := range l.r.record.history().Connections {
-		for _, d := range c.Doubts {
-			if d.Ended > l.began && l.at[c.Instance] == l.r.instances[c.Instance] && (!l.concerns(c.Instance) || l.sign.stale == never) && l.r.slow() < starved {
-				t.Errorf("%s, of instance %d, was told that numbers may be old, though nothing it shows is", c.Name, c.Instance)
+		for _, d := range c.StalePeriods {
+			if d.Ended > l.began && l.started[c.Instance] == l.r.instances[c.Instance] && (!l.expects(c.Instance) || l.signals.stale == never) && l.r.maxSlowness() < overloaded {
+				t.Errorf("%s, of instance %d, received stale without a reason", c.Name, c.Instance)
 			}
 		}
 	}
 }
 
-// checkLog checks what an instance logged since the fault began: one line that says
-// what is wrong, no flood; nothing wrong where want is empty.
-func (l *listener) checkLog(i *processtest.Instance, want string) {
+// checkLog checks the log since the fault began: one line contains want, and there are few
+// lines. If want is empty, there is no warning or error.
+func (l *observer) checkLog(i *processtest.Instance, want string) {
 	l.r.t.Helper()
-	text := i.Log.String()[l.logged[i]:]
-	var wrong []string
-	said := 0
+	text := i.Log.String()[l.logOffsets[i]:]
+	var warnings []string
+	found := 0
 	for line := range strings.Lines(text) {
 		if want != "" && strings.Contains(line, want) {
-			said++
+			found++
 		}
 		if !strings.Contains(line, `"level":"WARN"`) && !strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, "append-only file is off") {
 			continue
 		}
-		wrong = append(wrong, strings.TrimSpace(line))
+		warnings = append(warnings, strings.TrimSpace(line))
 	}
 	lines := strings.Count(text, "\n")
 	switch {
-	case want == "" && len(wrong) > 0 && l.r.slow() < starved:
-		l.r.t.Errorf("nothing is wrong, and the log says %q", wrong)
-	case want != "" && said == 0:
-		l.r.t.Errorf("no line says %q: %q", want, wrong)
-	case len(wrong) > mostLines*max(1, len(l.r.servers)) || lines > mostInAll*max(1, len(l.r.servers)):
-		l.r.t.Errorf("%d warnings and errors, %d lines, are a flood: %q", len(wrong), lines, wrong)
+	case want == "" && len(warnings) > 0 && l.r.maxSlowness() < overloaded:
+		l.r.t.Errorf("warnings without a fault: %q", warnings)
+	case want != "" && found == 0:
+		l.r.t.Errorf("no line contains %q: %q", want, warnings)
+	case len(warnings) > maxWarnings*max(1, len(l.r.servers)) || lines > maxLines*max(1, len(l.r.servers)):
+		l.r.t.Errorf("too many lines: %d warnings and errors, %d lines: %q", len(warnings), lines, warnings)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// frame is what a viewer is sent.
+// frame is a frame that a viewer receives.
 type frame struct {
 	Topic   string
 	Count   int64
@@ -23,17 +23,17 @@ type frame struct {
 	Error   *struct{ Code, Message string }
 }
 
-// visitation is one connection of a viewer; all of it comes from the seed.
-type visitation struct {
-	instance int
-	topics   []string
-	more     []string      // asked for later, by WebSocket
-	later    time.Duration // when more is asked for
-	life     time.Duration // until it leaves by itself; 0 for never
-	back     time.Duration // until it comes again
+// viewerSession is one connection of a viewer. The seed determines all of it.
+type viewerSession struct {
+	instance       int
+	topics         []string
+	laterTopics    []string      // requested later, by WebSocket
+	laterAfter     time.Duration // when laterTopics are requested
+	duration       time.Duration // until the viewer leaves; 0 for never
+	reconnectAfter time.Duration // until the next session
 }
 
-func nextVisitation(random *rand.Rand, names []string, instances int) (v visitation) {
+func nextSession(random *rand.Rand, names []string, instances int) (v viewerSession) {
 	v.instance = random.IntN(instances)
 	order := random.Perm(len(names))
 	most := len(names)
@@ -48,38 +48,38 @@ func nextVisitation(random *rand.Rand, names []string, instances int) (v visitat
 		if i < first {
 			v.topics = append(v.topics, names[at])
 		} else {
-			v.more = append(v.more, names[at])
+			v.laterTopics = append(v.laterTopics, names[at])
 		}
 	}
-	v.later = time.Duration(random.IntN(3000)) * time.Millisecond
-	v.back = time.Duration(20+random.IntN(700)) * time.Millisecond
+	v.laterAfter = time.Duration(random.IntN(3000)) * time.Millisecond
+	v.reconnectAfter = time.Duration(20+random.IntN(700)) * time.Millisecond
 	if random.IntN(2) == 0 {
-		v.life = time.Duration(500+random.IntN(12_000)) * time.Millisecond
+		v.duration = time.Duration(500+random.IntN(12_000)) * time.Millisecond
 	}
 	return v
 }
 
-// watch keeps one page open until ctx ends: it leaves, and comes back when it was
-// cut off, to another instance. Once r is calm it leaves no more.
-func (r *run) watch(ctx context.Context, number int, random *rand.Rand) {
+// runViewer runs sessions with random instances until ctx ends. Once the faults are over,
+// the viewer stays connected.
+func (r *run) runViewer(ctx context.Context, number int, random *rand.Rand) {
 	for {
-		v := nextVisitation(random, r.names, len(r.instances))
-		r.open(ctx, number, v)
+		v := nextSession(random, r.names, len(r.instances))
+		r.openSession(ctx, number, v)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(v.back):
+		case <-time.After(v.reconnectAfter):
 		}
 	}
 }
 
-// open holds one connection until it ends.
-func (r *run) open(ctx context.Context, number int, v visitation) {
+// openSession holds one connection until it ends.
+func (r *run) openSession(ctx context.Context, number int, v viewerSession) {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	if v.life > 0 {
-		timer := time.AfterFunc(v.life, func() {
-			if !r.calm.Load() {
+	if v.duration > 0 {
+		timer := time.AfterFunc(v.duration, func() {
+			if !r.faultsOver.Load() {
 				leave()
 			}
 		})
@@ -93,8 +93,8 @@ func (r *run) open(ctx context.Context, number int, v visitation) {
 }
 
 // stream watches by Server-Sent Events until the connection ends.
-func (r *run) stream(ctx context.Context, name string, v visitation) {
-	query := url.Values{"topic": append(v.topics, v.more...)}
+func (r *run) stream(ctx context.Context, name string, v viewerSession) {
+	query := url.Values{"topic": append(v.topics, v.laterTopics...)}
 	request, err := http.NewRequestWithContext(ctx, "GET", r.url(v.instance)+"/v1/stream?"+query.Encode(), nil)
 	if err != nil {
 		r.t.Error(err)
@@ -102,39 +102,39 @@ func (r *run) stream(ctx context.Context, name string, v visitation) {
 	}
 	response, err := r.http.Transport.RoundTrip(request)
 	if err != nil {
-		return // nobody listens there now
+		return // the instance is down
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		r.t.Errorf("a stream was answered %s", response.Status)
+		r.t.Errorf("a stream: status %s", response.Status)
 		return
 	}
-	c := r.record.connected(name, v.instance, query["topic"])
+	c := r.record.addConnection(name, v.instance, query["topic"])
 	defer c.end()
 	for scanner := bufio.NewScanner(response.Body); scanner.Scan(); {
 		if text, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
-			r.take(c, []byte(text))
+			r.receive(c, []byte(text))
 		}
 	}
 }
 
 // socket watches by WebSocket until the connection ends.
-func (r *run) socket(ctx context.Context, name string, v visitation) {
+func (r *run) socket(ctx context.Context, name string, v viewerSession) {
 	socket, _, err := websocket.Dial(ctx, r.url(v.instance)+"/v1/ws", &websocket.DialOptions{HTTPClient: r.http})
 	if err != nil {
-		return // nobody listens there now
+		return // the instance is down
 	}
 	defer socket.CloseNow()
-	c := r.record.connected(name, v.instance, nil)
+	c := r.record.addConnection(name, v.instance, nil)
 	defer c.end()
 	subscribe := func(topics []string) {
-		c.ask(topics)
+		c.subscribe(topics)
 		text, _ := json.Marshal(map[string][]string{"subscribe": topics}) // strings cannot fail
-		_ = socket.Write(ctx, websocket.MessageText, text)                // a failure ends the reading
+		_ = socket.Write(ctx, websocket.MessageText, text)                // a failure ends the loop below
 	}
 	subscribe(v.topics)
-	if len(v.more) > 0 {
-		timer := time.AfterFunc(v.later, func() { subscribe(v.more) })
+	if len(v.laterTopics) > 0 {
+		timer := time.AfterFunc(v.laterAfter, func() { subscribe(v.laterTopics) })
 		defer timer.Stop()
 	}
 	for {
@@ -142,15 +142,15 @@ func (r *run) socket(ctx context.Context, name string, v visitation) {
 		if err != nil {
 			return
 		}
-		r.take(c, text)
+		r.receive(c, text)
 	}
 }
 
-func (r *run) take(c *connection, text []byte) {
+func (r *run) receive(c *connection, text []byte) {
 	var f frame
 	if err := json.Unmarshal(text, &f); err != nil || f.Error != nil {
-		r.t.Errorf("a viewer was sent %s (%v)", text, err)
+		r.t.Errorf("a viewer received %s (%v)", text, err)
 		return
 	}
-	c.take(f)
+	c.receive(f)
 }

@@ -18,10 +18,9 @@ const (
 	second = checker.Moment(1_000_000)
 )
 
-// made returns a history without fault, as a sound service makes it: 20 s of writes,
-// some with lost answers and of those some not applied, 10 s without, and three
-// viewers, of which one comes late and one leaves early.
-func made(seed uint64) *checker.History {
+// validHistory returns a history without violations: 20 s of writes, some with lost
+// responses, 10 s without writes, and three viewers. One viewer comes late, one leaves early.
+func validHistory(seed uint64) *checker.History {
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := &checker.History{Seed: seed}
 	begin := 1_790_000_000 * second
@@ -39,7 +38,7 @@ func made(seed uint64) *checker.History {
 	}
 	show := func(c *checker.Connection, f *checker.Final, at checker.Moment) {
 		if at >= c.Watched[f.Topic] && (c.Ended == 0 || at < c.Ended) {
-			c.Seen = append(c.Seen, checker.Sighting{Topic: f.Topic, Count: f.Count, Version: f.Version, At: at})
+			c.Seen = append(c.Seen, checker.Observation{Topic: f.Topic, Count: f.Count, Version: f.Version, At: at})
 		}
 	}
 	for at := begin + second; at < begin+20*second; at += 20_000 {
@@ -69,28 +68,30 @@ func made(seed uint64) *checker.History {
 		}
 	}
 	h.Final = []checker.Final{*finals[likes], *finals[claps]}
-	h.Judged = begin + 30*second
+	h.ObservedUntil = begin + 30*second
 	return h
 }
 
-func TestASoundHistoryIsFoundSound(t *testing.T) {
+// A history without violations has none.
+func TestCheck_ValidHistory(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		if found := checker.Judge(made(rapid.Uint64().Draw(t, "seed"))); len(found) > 0 {
+		if found := checker.Check(validHistory(rapid.Uint64().Draw(t, "seed"))); len(found) > 0 {
 			t.Fatalf("found %v", found)
 		}
 	})
 }
 
-// forget removes what a connection saw from a moment on.
-func forget(c *checker.Connection, from, to checker.Moment) {
-	c.Seen = slices.DeleteFunc(c.Seen, func(s checker.Sighting) bool { return s.At >= from && s.At < to })
+// removeSeen removes what a connection saw from a moment on.
+func removeSeen(c *checker.Connection, from, to checker.Moment) {
+	c.Seen = slices.DeleteFunc(c.Seen, func(s checker.Observation) bool { return s.At >= from && s.At < to })
 }
 
-// middle is in the midst of what was made.
-func middle(h *checker.History) checker.Moment { return h.Judged - 26*second }
+// middle returns a moment in the middle of the writes.
+func middle(h *checker.History) checker.Moment { return h.ObservedUntil - 26*second }
 
-// a changing write that is the last word of its visitor on likes.
-func lastWord(h *checker.History) *checker.Write {
+// lastWrite returns an acknowledged write that is the last of its visitor to likes.
+func lastWrite(h *checker.History) *checker.Write {
 	var last map[string]int
 	for i := len(h.Writes) - 1; i >= 0; i-- {
 		w := &h.Writes[i]
@@ -105,26 +106,25 @@ func lastWord(h *checker.History) *checker.Write {
 		}
 		last[w.Visitor] = i
 	}
-	panic("no visitor has the last word")
+	panic("there is no last write")
 }
 
-// emptied lets the store forget all of claps after the last write, and viewers see it.
+// emptied makes the store lose all claps after the last write. Viewers see it.
 func emptied(h *checker.History) *checker.Final {
-	f, at := &h.Final[1], h.Judged-9*second
-	h.Faults = append(h.Faults, checker.Fault{Began: at, Ended: at + second, Forgets: true})
+	f, at := &h.Final[1], h.ObservedUntil-9*second
+	h.Faults = append(h.Faults, checker.Fault{Began: at, Ended: at + second, LosesData: true})
 	f.Mine, f.Count, f.Version = map[string]int64{}, 0, int64(at+2*second)
 	for i := range 2 {
 		c := &h.Connections[i]
-		c.Seen = append(c.Seen, checker.Sighting{Topic: claps, Count: 0, Version: f.Version, At: at + 3*second})
+		c.Seen = append(c.Seen, checker.Observation{Topic: claps, Count: 0, Version: f.Version, At: at + 3*second})
 	}
 	return f
 }
 
-// vanished lets somebody write to a topic of its own, which all viewers see at count,
-// and then the store forget that there was one.
+// vanished adds a topic that all viewers see at count and that the store then loses.
 func vanished(h *checker.History, count int64) {
 	const topic = "default/claps/vanished"
-	at := h.Judged - 12*second
+	at := h.ObservedUntil - 12*second
 	write := func(at checker.Moment, amount int64) {
 		h.Writes = append(h.Writes, checker.Write{
 			Visitor: "visitor-9", Topic: topic, Amount: amount, Outcome: checker.Acknowledged, Called: at, Returned: at + 10_000,
@@ -133,7 +133,7 @@ func vanished(h *checker.History, count int64) {
 	}
 	write(at-second, 3)
 	write(at, count)
-	h.Faults = append(h.Faults, checker.Fault{Began: at + second, Ended: at + 2*second, Forgets: true})
+	h.Faults = append(h.Faults, checker.Fault{Began: at + second, Ended: at + 2*second, LosesData: true})
 	h.Final = append(h.Final, checker.Final{Topic: topic, Mine: map[string]int64{}})
 	for i := range h.Connections {
 		c := &h.Connections[i]
@@ -141,95 +141,97 @@ func vanished(h *checker.History, count int64) {
 			continue
 		}
 		c.Watched[topic] = at - second
-		c.Seen = append(c.Seen, checker.Sighting{Topic: topic, Count: count, Version: int64(at) + 5_000, At: at + 20_000})
+		c.Seen = append(c.Seen, checker.Observation{Topic: topic, Count: count, Version: int64(at) + 5_000, At: at + 20_000})
 	}
 }
 
-func TestWhatIsWrongIsFound(t *testing.T) {
+// Check reports each kind of violation under its rule.
+func TestCheck_Violations(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil func(*checker.History)
-		rule  checker.Rule
+		change func(*checker.History)
+		rule   checker.Rule
 	}{
-		"a like that was acknowledged is lost": {func(h *checker.History) {
-			w, f := lastWord(h), &h.Final[0]
+		"an acknowledged like is lost": {func(h *checker.History) {
+			w, f := lastWrite(h), &h.Final[0]
 			f.Count -= 2*w.Amount - 1
 			f.Mine[w.Visitor] = 1 - w.Amount
-		}, checker.RuleKept},
-		"the last write was made before a restart to an older state": {func(h *checker.History) {
+		}, checker.RuleContribution},
+		"the store went back to an older state": {func(h *checker.History) {
 			h.Final[0].Version -= int64(second)
-		}, checker.RuleKept},
-		"somebody who never wrote is counted": {func(h *checker.History) {
+		}, checker.RuleContribution},
+		"a visitor without writes counts": {func(h *checker.History) {
 			h.Final[0].Mine["visitor-9"] = 1
 			h.Final[0].Count++
-		}, checker.RuleKept},
-		"a like counts twice":   {func(h *checker.History) { h.Final[0].Count++ }, checker.RuleOnce},
-		"a like does not count": {func(h *checker.History) { h.Final[0].Count-- }, checker.RuleOnce},
+		}, checker.RuleContribution},
+		"a like counts twice":   {func(h *checker.History) { h.Final[0].Count++ }, checker.RuleSum},
+		"a like does not count": {func(h *checker.History) { h.Final[0].Count-- }, checker.RuleSum},
 		"a version goes back": {func(h *checker.History) {
 			seen := h.Connections[0].Seen
 			seen[10], seen[40] = seen[40], seen[10]
-		}, checker.RuleGrows},
+		}, checker.RuleVersion},
 		"a version comes twice": {func(h *checker.History) {
 			c := &h.Connections[0]
 			c.Seen = slices.Insert(c.Seen, 20, c.Seen[20])
-		}, checker.RuleGrows},
-		"a viewer gets stuck and recovers": {func(h *checker.History) {
-			forget(&h.Connections[0], middle(h), middle(h)+7*second)
+		}, checker.RuleVersion},
+		"a viewer is stuck and recovers": {func(h *checker.History) {
+			removeSeen(&h.Connections[0], middle(h), middle(h)+7*second)
 		}, checker.RuleCurrent},
 		"a viewer is stuck until it leaves": {func(h *checker.History) {
-			forget(&h.Connections[2], h.Judged-25*second, h.Judged)
+			removeSeen(&h.Connections[2], h.ObservedUntil-25*second, h.ObservedUntil)
 		}, checker.RuleCurrent},
-		"a viewer is not told of one topic": {func(h *checker.History) {
+		"a viewer receives no frames of one topic": {func(h *checker.History) {
 			c := &h.Connections[1]
-			c.Seen = slices.DeleteFunc(c.Seen, func(s checker.Sighting) bool { return s.Topic == claps })
+			c.Seen = slices.DeleteFunc(c.Seen, func(s checker.Observation) bool { return s.Topic == claps })
 		}, checker.RuleCurrent},
 		"a viewer is stuck after a fault": {func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + 4*second}}
-			forget(&h.Connections[0], middle(h), middle(h)+10*second)
+			removeSeen(&h.Connections[0], middle(h), middle(h)+10*second)
 		}, checker.RuleCurrent},
-		"the last change never comes": {func(h *checker.History) {
+		"a viewer misses the last change": {func(h *checker.History) {
 			seen := &h.Connections[0].Seen
 			*seen = (*seen)[:len(*seen)-1]
-		}, checker.RuleEnds},
-		"a viewer is told that it is current before it is": {func(h *checker.History) {
-			h.Connections[0].Doubts = []checker.Doubt{{Began: middle(h), Ended: middle(h) + second, Seen: 1}}
+		}, checker.RuleFinal},
+		"live comes before the current counts": {func(h *checker.History) {
+			h.Connections[0].StalePeriods = []checker.StalePeriod{{Began: middle(h), Ended: middle(h) + second, Seen: 1}}
 		}, checker.RuleLive},
-		"a store that forgot makes something up": {func(h *checker.History) {
+		"a store invents a contribution after a loss": {func(h *checker.History) {
 			f := emptied(h)
 			f.Mine["visitor-1"], f.Count = 51, 51
-		}, checker.RuleKept},
-		"a store that forgot counts what nobody contributes": {func(h *checker.History) { emptied(h).Count++ }, checker.RuleOnce},
-		"a viewer shows what the store forgot": {func(h *checker.History) {
+		}, checker.RuleContribution},
+		"a store counts too much after a loss": {func(h *checker.History) { emptied(h).Count++ }, checker.RuleSum},
+		"a viewer shows a lost count": {func(h *checker.History) {
 			emptied(h)
 			seen := &h.Connections[0].Seen
 			*seen = (*seen)[:len(*seen)-1]
-		}, checker.RuleEnds},
-		"a viewer shows a topic that the store forgot": {func(h *checker.History) { vanished(h, 1) }, checker.RuleEnds},
-		"a viewer believes for good that it is stale": {func(h *checker.History) {
+		}, checker.RuleFinal},
+		"a viewer shows a lost topic": {func(h *checker.History) { vanished(h, 1) }, checker.RuleFinal},
+		"a viewer stays stale": {func(h *checker.History) {
 			h.Connections[1].Stale = true
-		}, checker.RuleEnds},
-		"a viewer sees a count that never was": {func(h *checker.History) {
+		}, checker.RuleFinal},
+		"a viewer sees an impossible count": {func(h *checker.History) {
 			h.Connections[0].Seen[30].Count += 1000
 		}, checker.RuleExisted},
-		"a viewer sees more than its neighbour": {func(h *checker.History) {
+		"two viewers see different counts of one version": {func(h *checker.History) {
 			h.Connections[0].Seen[30].Count++
 		}, checker.RuleExisted},
-		"a reader sees a count of another time": {func(h *checker.History) {
-			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1, Version: h.Final[1].Version + 1})
+		"a read returns a count of another time": {func(h *checker.History) {
+			h.Reads = append(h.Reads, checker.Observation{Topic: claps, Count: 1, Version: h.Final[1].Version + 1})
 		}, checker.RuleExisted},
-		"a topic that nobody touched has a count": {func(h *checker.History) {
-			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1})
+		"a topic without writes has a count": {func(h *checker.History) {
+			h.Reads = append(h.Reads, checker.Observation{Topic: claps, Count: 1})
 		}, checker.RuleExisted},
-		"an acknowledgement tells of another amount": {func(h *checker.History) { lastWord(h).Mine++ }, checker.RuleAnswer},
-		"an acknowledgement denies what it did": {func(h *checker.History) {
+		"an acknowledgement has another amount": {func(h *checker.History) { lastWrite(h).Mine++ }, checker.RuleAcknowledgement},
+		"an acknowledgement denies its effect": {func(h *checker.History) {
 			i := slices.IndexFunc(h.Writes, func(w checker.Write) bool { return w.Changed && w.Outcome == checker.Acknowledged })
 			h.Writes[i].Changed = false
-		}, checker.RuleAnswer},
+		}, checker.RuleAcknowledgement},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(20) {
-				h := made(seed)
-				c.spoil(h)
-				found := checker.Judge(h)
+			for seed := range uint64(5) {
+				h := validHistory(seed)
+				c.change(h)
+				found := checker.Check(h)
 				if !slices.ContainsFunc(found, func(v checker.Violation) bool { return v.Rule == c.rule }) {
 					t.Errorf("seed %d: %v, want one of %s", seed, found, c.rule)
 				}
@@ -238,21 +240,23 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 	}
 }
 
-func TestWhatIsAllowedIsNotFound(t *testing.T) {
+// Check does not report what the promises allow.
+func TestCheck_Allowed(t *testing.T) {
+	t.Parallel()
 	for name, allow := range map[string]func(*checker.History){
 		"a viewer is late during a fault and 5 s after": func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + 4*second}}
-			forget(&h.Connections[0], middle(h), middle(h)+8*second)
+			removeSeen(&h.Connections[0], middle(h), middle(h)+8*second)
 		},
 		"faults follow each other closely": func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second}, {Began: middle(h) + 5*second, Ended: middle(h) + 6*second}}
-			forget(&h.Connections[0], middle(h), middle(h)+10*second)
+			removeSeen(&h.Connections[0], middle(h), middle(h)+10*second)
 		},
-		"who was never told that numbers are current": func(h *checker.History) {
+		"a viewer is never live": func(h *checker.History) {
 			h.Connections = append(h.Connections, checker.Connection{Name: "waiting"})
 		},
-		"a store forgets all": func(h *checker.History) { emptied(h) },
-		"a store forgets what came last": func(h *checker.History) {
+		"a store loses everything": func(h *checker.History) { emptied(h) },
+		"a store loses the last writes": func(h *checker.History) {
 			f := emptied(h)
 			w := h.Writes[slices.IndexFunc(h.Writes, func(w checker.Write) bool { return w.Topic == claps && w.Amount > 0 })]
 			f.Mine[w.Visitor], f.Count = w.Amount, w.Amount
@@ -261,34 +265,34 @@ func TestWhatIsAllowedIsNotFound(t *testing.T) {
 				seen[len(seen)-1].Count = f.Count
 			}
 		},
-		"a store forgets what was at 0": func(h *checker.History) { vanished(h, 0) },
+		"a store loses a topic at 0": func(h *checker.History) { vanished(h, 0) },
 		"the store's clock was set": func(h *checker.History) {
-			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, Clock: true}}
-			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1, Version: int64(h.Judged) + 3600*int64(second)})
+			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, SetsClock: true}}
+			h.Reads = append(h.Reads, checker.Observation{Topic: claps, Count: 1, Version: int64(h.ObservedUntil) + 3600*int64(second)})
 		},
-		"a viewer is told the numbers, then that they are current": func(h *checker.History) {
+		"the current counts come before live": func(h *checker.History) {
 			seen := h.Connections[0].Seen
-			h.Connections[0].Doubts = []checker.Doubt{{Began: middle(h), Ended: h.Judged - second, Seen: len(seen)}}
+			h.Connections[0].StalePeriods = []checker.StalePeriod{{Began: middle(h), Ended: h.ObservedUntil - second, Seen: len(seen)}}
 		},
-		"two stores answered": func(h *checker.History) {
+		"two servers answered": func(h *checker.History) {
 			h.Faults = []checker.Fault{{Began: middle(h), Ended: middle(h) + second, Split: true}}
-			h.Reads = append(h.Reads, checker.Sighting{Topic: claps, Count: 1, Version: int64(middle(h)) + 1})
+			h.Reads = append(h.Reads, checker.Observation{Topic: claps, Count: 1, Version: int64(middle(h)) + 1})
 		},
-		"a write of unknown outcome was applied after all": func(h *checker.History) {
+		"a write of unknown outcome was applied": func(h *checker.History) {
 			f := &h.Final[1]
 			h.Writes = append(h.Writes, checker.Write{Visitor: "visitor-9", Topic: claps, Amount: 7, Outcome: checker.Unknown,
-				Called: h.Judged - 11*second, Returned: h.Judged - 10*second})
-			f.Mine["visitor-9"], f.Count, f.Version = 7, f.Count+7, int64(h.Judged-10*second)
+				Called: h.ObservedUntil - 11*second, Returned: h.ObservedUntil - 10*second})
+			f.Mine["visitor-9"], f.Count, f.Version = 7, f.Count+7, int64(h.ObservedUntil-10*second)
 			for i := range 2 {
 				c := &h.Connections[i]
-				c.Seen = append(c.Seen, checker.Sighting{Topic: claps, Count: f.Count, Version: f.Version, At: h.Judged - 9*second})
+				c.Seen = append(c.Seen, checker.Observation{Topic: claps, Count: f.Count, Version: f.Version, At: h.ObservedUntil - 9*second})
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := made(1)
+			h := validHistory(1)
 			allow(h)
-			if found := checker.Judge(h); len(found) > 0 {
+			if found := checker.Check(h); len(found) > 0 {
 				t.Errorf("found %v", found)
 			}
 		})
