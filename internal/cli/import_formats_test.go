@@ -54,7 +54,7 @@ func TestImport_GoatCounterArchive(t *testing.T) {
 	if code != exitFailure || !strings.Contains(errors, path+"/hit_stats.jsonl:4: paths.jsonl has no path with the id 4") {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
-	if !strings.Contains(out, "1 topic in 4 lines, together 15; 1 changed.") || !strings.Contains(out, "counts visits") || !strings.Contains(out, "Pages of other hosts were left out: b.example (1)") {
+	if !strings.Contains(out, "1 topic in 4 lines, together 15; 1 changed.") || !strings.Contains(out, "counts visits") || !strings.Contains(out, "Pages of other hosts were skipped: b.example (1)") {
 		t.Errorf("it says %s", out)
 	}
 	holds(t, store, "blog/views/x,15")
@@ -91,7 +91,7 @@ func TestImport_ColumnsAndNumbers(t *testing.T) {
 		}
 	}
 	holds(t, store, "blog/views/posts/hello,1234567")
-	if code, _, errors := call(t, variables(), "import", "--store", store, path); code != exitFailure || !strings.Contains(errors, "--columns names other columns") {
+	if code, _, errors := call(t, variables(), "import", "--store", store, path); code != exitFailure || !strings.Contains(errors, "name its columns with --columns") {
 		t.Errorf("without --columns: exit %d, %s", code, errors)
 	}
 	if code, _, errors := call(t, variables(), "import", "--columns", "views", path); code != exitUsage || !strings.Contains(errors, "topic=COLUMN") {

@@ -277,7 +277,7 @@ func TestWhatCannotBeMovedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 		"import --take hearts=x " + file:                       "views, visitors or claps",
 		"import --from redis://a x":                            "takes no file",
 		"import --from redis://a --pattern likes":              "site/metric/key",
-		"import --from redis://a --topic a/b/c":                "with a * for what differs",
+		"import --from redis://a --topic a/b/c":                "with a * for the part that differs",
 		"import --from tcp://a --pattern a* --topic a/b/{1}":   "redis://host",
 		"import --store sqlite:/nowhere/x /nowhere/y":          "cannot be read",
 		"import --topic blog/likes --store sqlite:x " + file:   "site/metric/key",

@@ -2,142 +2,167 @@ package importer
 
 import (
 	"cmp"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/table"
 )
 
-// Figures that importers find.
-const (
-	FigureViews    = "views"
-	FigureVisitors = "visitors"
-	FigureClaps    = "claps"
-)
-
-// Count is a topic's count, without who contributed.
-type Count struct {
-	Topic tally.Topic
-	Count int64
-	// Seen is how many visitors the other counter remembers; below 0 if it does not.
-	Seen int64
+// Layout describes a CSV or JSON file of counts.
+type Layout struct {
+	// Topic and Count are the names of columns or members; empty for topic and count.
+	Topic, Count string
+	// Template makes topics of the values in Topic. Without one they are topics.
+	Template Template
+	// Hosts are the hosts whose pages are imported if Topic holds URLs; see [Mapping].
+	Hosts []string
 }
 
-// Result are what an importer found.
-type Result struct {
-	Counts   []Count   // sorted by topic, each topic once
-	Refusals []Refusal // what was not understood, the first maxRefusals
-	// Skipped says how much was left out on purpose, by why, such as "of bots".
-	Skipped map[string]int64
-	// Notes are what the owner should know of the file.
-	Notes []string
-	// Entries are how many rows, objects or keys were read, and how many of them refused.
-	Entries, Refused int64
-	// Unit is what an entry is called, such as "line".
-	Unit string
-}
-
-// Refusal is an entry that was not understood.
-type Refusal struct {
-	File   string // within an archive; empty otherwise
-	Line   int64  // 0 if there are no lines
-	Reason string
-}
-
-const (
-	// maxRefusals bounds what is kept of refusals; all are counted.
-	maxRefusals = 1000
-	// maxTopics bounds how many topics an import finds: some GiB of memory.
-	maxTopics = 4_000_000
-)
-
-// collector gathers counts by topic.
-type collector struct {
-	found  map[tally.Topic]*Count
-	result Result
-	full   error // why no more can be kept
-}
-
-func newCollector(unit string) *collector {
-	return &collector{
-		found:  map[tally.Topic]*Count{},
-		result: Result{Skipped: map[string]int64{}, Unit: unit},
+// ParseColumns parses the columns of a layout, such as topic=path and count=views.
+func ParseColumns(items []string) (layout Layout, err error) {
+	for _, item := range items {
+		name, column, ok := strings.Cut(item, "=")
+		column = strings.TrimSpace(column)
+		switch {
+		case ok && column != "" && name == "topic":
+			layout.Topic = column
+		case ok && column != "" && name == "count":
+			layout.Count = column
+		default:
+			return layout, fmt.Errorf("%q should be topic=COLUMN or count=COLUMN, such as topic=path,count=views", item)
+		}
 	}
+	if layout.Topic != "" && strings.EqualFold(layout.Topic, layout.Count) {
+		return layout, fmt.Errorf("topic and count should be two columns, and both are %s", layout.Topic)
+	}
+	return layout, nil
 }
 
-// add adds to a topic's count. A sum that no topic can have stays one, so that its edit
-// is refused.
-func (a *collector) add(topic tally.Topic, n int64) {
-	if c := a.found[topic]; c != nil {
-		c.Count = min(c.Count+n, tally.MaxValue+1)
-		return
-	}
-	a.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+func (l Layout) names() (topic, count string) {
+	return cmp.Or(l.Topic, "topic"), cmp.Or(l.Count, "count")
 }
 
-// atLeast raises a topic's count: for figures that several entries repeat.
-func (a *collector) atLeast(topic tally.Topic, n int64) {
-	if c := a.found[topic]; c == nil || c.Count < n {
-		a.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
-	}
+// ReadCountsCSV reads a table with columns for topic and count, in any order and beside
+// others. If layout names no columns, a table without a header may have them in its first two.
+func ReadCountsCSV(file File, layout Layout) (Result, error) {
+	return layout.read("line", func(c *collector, use func(name string, number scalar) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
+		}
+		first, rows, err := openTable(text)
+		if err != nil {
+			return err
+		}
+		topicName, countName := layout.names()
+		topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
+		switch headed := topicAt >= 0 && countAt >= 0; {
+		case headed && (table.Column(first[topicAt+1:], topicName) >= 0 || table.Column(first[countAt+1:], countName) >= 0):
+			return fmt.Errorf("its first line has two columns %s or %s", topicName, countName)
+		case headed:
+		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
+			topicAt, countAt = 0, 1
+			if err := c.record("", 1, use(first[0], scalar{text: first[1]})); err != nil {
+				return err
+			}
+		default:
+			return errNoColumns(first, topicName, countName)
+		}
+		return c.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
+			return use(row[topicAt], scalar{text: row[countAt]})
+		})
+	})
 }
 
-// errSkip says that a line holds no entry.
-var errSkip = errors.New("it holds no entry")
-
-// record counts an entry, which was left out or refused if err is not nil. It returns an
-// error if there is too much to keep.
-func (a *collector) record(file string, line int64, err error) error {
-	if errors.Is(err, errSkip) {
-		return nil
-	}
-	a.result.Entries++
+// errNoColumns returns the error of a table without the columns, with advice.
+func errNoColumns(first []string, topic, count string) error {
+	advice := "name its columns with --columns, such as topic=path,count=views, and make topics of paths with --topic, such as blog/views/{1}"
 	switch {
-	case errors.Is(err, errOtherHost):
-		a.skip("entries of other hosts")
-	case errors.Is(err, errNoHost):
-		a.skip("entries without a host")
-	case err != nil:
-		a.refuse(file, line, err)
+	case first[0] == "1Path" || first[0] == "2Path":
+		advice = "it looks like an export of GoatCounter; import it with --format goatcounter"
+	case table.Column(first, "url_path") >= 0 && table.Column(first, "session_id") >= 0:
+		advice = "it looks like an export of Umami; import it with --format umami"
 	}
-	if len(a.found) > maxTopics {
-		a.full = fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
-	}
-	return a.full
+	return fmt.Errorf("its first line should have the columns %s and %s, or be a topic and a count; it is %.300q; %s", topic, count, strings.Join(first, ", "), advice)
 }
 
-// refuse notes that an entry was not understood.
-func (a *collector) refuse(file string, line int64, err error) {
-	a.result.Refused++
-	if len(a.result.Refusals) < maxRefusals {
-		a.result.Refusals = append(a.result.Refusals, Refusal{file, line, err.Error()})
+// read reads the entries that each passes to use. With a template it reads them twice: first
+// to find the hosts of URLs.
+func (l Layout) read(unit string, each func(c *collector, use func(name string, number scalar) error) error) (Result, error) {
+	inFile := hosts{}
+	hasTemplate := l.Template != Template{}
+	if hasTemplate {
+		err := each(newCollector(unit), func(name string, _ scalar) error { inFile.add(hostOfURL(name)); return nil })
+		if err != nil {
+			return Result{}, err
+		}
 	}
+	filter, err := inFile.filter(l.Hosts)
+	if err != nil {
+		return Result{}, err
+	}
+	c := newCollector(unit)
+	err = each(c, func(name string, number scalar) error {
+		if hasTemplate {
+			if err := filter.check(hostOfURL(name)); err != nil {
+				return err
+			}
+		}
+		return c.addNamed(l.Template, name, number)
+	})
+	c.noteHosts(filter)
+	return c.sorted(), err
 }
 
-func (a *collector) skip(why string) { a.result.Skipped[why]++ }
-
-func (a *collector) note(format string, args ...any) {
-	a.result.Notes = append(a.result.Notes, fmt.Sprintf(format, args...))
+// isNumeral reports whether text looks like a number, even an ambiguous one.
+func isNumeral(text string) bool {
+	return strings.ContainsAny(text, "0123456789") && strings.Trim(text, "0123456789.,_:+-'\u2019 \u00a0\u202fxXeE") == ""
 }
 
-// noteHosts tells which hosts were left out or not found.
-func (a *collector) noteHosts(chosen hostFilter) {
-	if others := chosen.others(); others != "" {
-		a.note("Pages of other hosts were left out: %s. To add hosts up, name them in one run: --host A --host B.", others)
+// addNamed adds a count to the topic that the template makes of a name.
+func (c *collector) addNamed(template Template, name string, number scalar) error {
+	topic, err := template.topic(name)
+	if err != nil {
+		return err
 	}
-	if absent := chosen.absent(); len(absent) > 0 {
-		a.note("No page is of %s.", strings.Join(absent, " or "))
+	n, err := number.count()
+	if err != nil {
+		return fmt.Errorf("%s: %w", topic, err)
 	}
+	c.add(topic, n)
+	return nil
 }
 
-// sorted returns what was found.
-func (a *collector) sorted() Result {
-	a.result.Counts = make([]Count, 0, len(a.found))
-	for _, c := range a.found {
-		a.result.Counts = append(a.result.Counts, *c)
-	}
-	slices.SortFunc(a.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
-	return a.result
+// ReadCountsJSON reads an array of objects with topic and count, or an object with topics as
+// names and counts as values.
+func ReadCountsJSON(file File, layout Layout) (Result, error) {
+	topicName, countName := layout.names()
+	return layout.read("entry", func(c *collector, use func(name string, number scalar) error) error {
+		text, err := file.open()
+		if err != nil {
+			return err
+		}
+		names := map[string]bool{}
+		return withLine(table.NewJSONReader(text, 1).Each(func(name string, value json.RawMessage, line int) error {
+			return c.record("", int64(line), func() error {
+				if names[name] {
+					return fmt.Errorf("%.300s: the file has it twice", name)
+				}
+				names[name] = name != ""
+				if name == "" {
+					var object map[string]json.RawMessage
+					if json.Unmarshal(value, &object) != nil || json.Unmarshal(object[topicName], &name) != nil || name == "" {
+						return fmt.Errorf("it is no object with %s and %s", topicName, countName)
+					}
+					value = object[countName]
+				}
+				var number scalar
+				if len(value) == 0 || value[0] == '{' || json.Unmarshal(value, &number) != nil {
+					return fmt.Errorf("%.300s: its count is no number", name)
+				}
+				return use(name, number)
+			}())
+		}))
+	})
 }

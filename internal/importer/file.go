@@ -15,8 +15,8 @@ import (
 	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
-// maxUnpacked bounds what one file or one member of an archive has when it is
-// unpacked, in bytes: hundreds of millions of rows.
+// maxUnpacked bounds a file or a member of an archive after decompression, in bytes:
+// hundreds of millions of rows.
 const maxUnpacked = 32 << 30
 
 const (
@@ -27,14 +27,14 @@ const (
 	readBytes = 64 << 10
 )
 
-// File is a file of another counter, maybe compressed. Importers read it more than
-// once: which hosts it names is known at its end.
+// File is a file of another counter, possibly compressed. Importers read it twice: first to
+// find its hosts.
 type File struct {
 	data io.ReaderAt
 	size int64
 }
 
-// NewFile returns the file that data holds in its first size bytes.
+// NewFile returns a file of the first size bytes of data.
 func NewFile(data io.ReaderAt, size int64) File { return File{data, size} }
 
 // Magic numbers of compressed files.
@@ -47,14 +47,14 @@ const (
 // isArchive reports whether the file is a zip archive.
 func (f File) isArchive() bool {
 	head := make([]byte, len(zipMagic))
-	n, _ := f.data.ReadAt(head, 0) // an error returns with the next read
+	n, _ := f.data.ReadAt(head, 0) // an error occurs again at the next read
 	return string(head[:n]) == zipMagic || string(head[:n]) == emptyZip
 }
 
-// open returns the text of the file from its beginning, decompressed.
+// open returns the text of the file, decompressed.
 func (f File) open() (*bufio.Reader, error) {
 	if f.isArchive() {
-		return nil, errors.New("is a zip archive, which holds no file of this format")
+		return nil, errors.New("it is a zip archive and should be a file of this format; unpack it first")
 	}
 	raw := bufio.NewReaderSize(io.NewSectionReader(f.data, 0, f.size), readBytes)
 	if head, _ := raw.Peek(len(gzipMagic)); string(head) != gzipMagic {
@@ -67,7 +67,7 @@ func (f File) open() (*bufio.Reader, error) {
 	return plaintext.NewReader(&bounded{unpacker, maxUnpacked})
 }
 
-// bounded fails instead of reading more than so many bytes.
+// bounded is a reader that fails after a number of bytes.
 type bounded struct {
 	r    io.Reader
 	left int64
@@ -76,15 +76,15 @@ type bounded struct {
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("it has more than %d bytes when it is unpacked", int64(maxUnpacked))
+		return 0, fmt.Errorf("it has more than %d bytes after decompression", int64(maxUnpacked))
 	}
 	return n, err
 }
 
-// archive is a zip archive, by the names of its members without their folders.
+// archive is a zip archive: its members by their names in lower case, without folders.
 type archive map[string]*zip.File
 
-// archive returns the members of the file, which is an archive.
+// archive returns the members of the file, which must be an archive.
 func (f File) archive() (archive, error) {
 	reader, err := zip.NewReader(f.data, f.size)
 	if err != nil {
@@ -116,7 +116,7 @@ func (a archive) open(name string) (*bufio.Reader, io.Closer, error) {
 		return nil, nil, fmt.Errorf("the archive lacks %s", name)
 	}
 	if member.Flags&1 != 0 { // APPNOTE.TXT, section 4.4.4
-		return nil, nil, fmt.Errorf("%s is encrypted; unpack the archive and import what is in it", name)
+		return nil, nil, fmt.Errorf("%s is encrypted; unpack the archive and import the file itself", name)
 	}
 	unpacked, err := member.Open()
 	if err != nil {
@@ -129,8 +129,7 @@ func (a archive) open(name string) (*bufio.Reader, io.Closer, error) {
 	return text, unpacked, nil
 }
 
-// FormatOf returns the format of an archive, goatcounter or umami; it is empty if the
-// file is none of them.
+// FormatOf returns the format of a zip archive, goatcounter or umami; else an empty string.
 func FormatOf(f File) string {
 	if !f.isArchive() {
 		return ""
@@ -146,9 +145,9 @@ func FormatOf(f File) string {
 	return ""
 }
 
-// eachLine passes the lines of a member with their numbers to use. Blank lines are left out.
-// What use does not understand is refused.
-func (a archive) eachLine(add *collector, name string, use func(text []byte) error) (err error) {
+// eachLine passes the lines of a member that are not blank to use. The collector refuses
+// lines for which use returns an error.
+func (a archive) eachLine(c *collector, name string, use func(text []byte) error) (err error) {
 	text, closer, err := a.open(name)
 	if err != nil {
 		return err
@@ -161,7 +160,7 @@ func (a archive) eachLine(add *collector, name string, use func(text []byte) err
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		if err := add.record(name, number, use(lines.Bytes())); err != nil {
+		if err := c.record(name, number, use(lines.Bytes())); err != nil {
 			return err
 		}
 	}

@@ -18,19 +18,17 @@ const (
 )
 
 const (
-	// maxInfo bounds info.json, in bytes; one has less than 1 KiB.
+	// maxInfo bounds info.json, in bytes, which has less than 1 KiB.
 	maxInfo = 64 << 10
-	// maxPathBytes bounds the memory that paths take together. GoatCounter's have up to
-	// 2 KiB each.
+	// maxPathBytes bounds the memory of all paths, of which each has up to 2 KiB.
 	maxPathBytes = 1 << 30
-	// goatVersion is the major version of the export that is known.
+	// goatVersion is the supported major version of the export.
 	goatVersion = "1"
 )
 
-// readGoatArchive reads the archive of JSON. GoatCounter counts visits: a visitor's
-// first view of a page within eight hours. Views and the visitors of the whole site are
-// not in it.
-func readGoatArchive(file File, naming Mapping) (Result, error) {
+// readGoatArchive reads the archive of JSON. It has visits, each of which is a visitor's first
+// view of a page within eight hours; it has neither views nor visitors of the site.
+func readGoatArchive(file File, mapping Mapping) (Result, error) {
 	members, err := file.archive()
 	if err != nil {
 		return Result{}, err
@@ -38,20 +36,20 @@ func readGoatArchive(file File, naming Mapping) (Result, error) {
 	if err := checkGoatInfo(members); err != nil {
 		return Result{}, err
 	}
-	if naming.Metrics[FigureVisitors] == "" {
-		return Result{}, errors.New("GoatCounter's JSON export has visits alone: --take visitors=METRIC says which metric they become")
+	if mapping.Metrics[FigureVisitors] == "" {
+		return Result{}, errors.New("GoatCounter's JSON export has visits only; name the metric that they become with --take visitors=METRIC")
 	}
-	a := newCollector("line")
-	pages, err := readGoatPaths(a, members, naming.Hosts)
+	c := newCollector("line")
+	pages, err := readGoatPaths(c, members, mapping.Hosts)
 	if err != nil {
 		return Result{}, err
 	}
-	scanned := a.result.Entries
-	chosen, err := pages.hosts.filter(naming.Hosts)
+	scanned := c.result.Entries
+	filter, err := pages.hosts.filter(mapping.Hosts)
 	if err != nil {
 		return Result{}, err
 	}
-	err = members.eachLine(a, goatHits, func(text []byte) error {
+	err = members.eachLine(c, goatHits, func(text []byte) error {
 		var hit struct {
 			PathID json.Number `json:"path_id"`
 			Count  json.Number `json:"count"`
@@ -68,32 +66,32 @@ func readGoatArchive(file File, naming Mapping) (Result, error) {
 			return err
 		}
 		if page.isEvent {
-			a.skip("events")
+			c.skip("events")
 			return nil
 		}
 		host, path := pages.hosts.split(page.path)
-		if err := chosen.check(host); err != nil {
+		if err := filter.check(host); err != nil {
 			return err
 		}
-		key, err := naming.page(path)
+		key, err := mapping.key(path)
 		if err != nil {
 			return err
 		}
-		return a.addFigure(naming, FigureVisitors, key, n)
+		return c.addFigure(mapping, FigureVisitors, key, n)
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	if a.result.Entries == scanned {
+	if c.result.Entries == scanned {
 		return Result{}, errors.New("the export has no visits: " + goatHits + " is empty")
 	}
-	a.note("GoatCounter's JSON export counts visits, which became visitors; --take visitors=views makes them views.")
-	pages.hosts.note(a)
-	a.noteHosts(chosen)
-	return a.sorted(), nil
+	c.note("GoatCounter's JSON export counts visits, which were imported as visitors; --take visitors=views imports them as views.")
+	pages.hosts.note(c)
+	c.noteHosts(filter)
+	return c.sorted(), nil
 }
 
-// checkGoatInfo returns an error if the archive is no export of a version that is known.
+// checkGoatInfo returns an error if the archive is not an export of the supported version.
 func checkGoatInfo(members archive) error {
 	for _, name := range []string{goatInfo, goatPaths, goatHits} {
 		if !members.has(name) {
@@ -112,12 +110,12 @@ func checkGoatInfo(members archive) error {
 		return fmt.Errorf("%s: %w", goatInfo, err)
 	}
 	if major, _, _ := strings.Cut(fmt.Sprint(info.Version), "."); major != goatVersion {
-		return fmt.Errorf("%s says that the export has version %v, and version %s is known", goatInfo, info.Version, goatVersion)
+		return fmt.Errorf("%s states version %v of the export; only version %s can be imported", goatInfo, info.Version, goatVersion)
 	}
 	return nil
 }
 
-// goatPages are the paths of an export by their ids.
+// goatPages are the paths of an export by id.
 type goatPages struct {
 	paths map[string]goatPage
 	hosts goatHosts
@@ -128,10 +126,10 @@ type goatPage struct {
 	isEvent bool
 }
 
-func readGoatPaths(a *collector, members archive, wanted []string) (*goatPages, error) {
+func readGoatPaths(c *collector, members archive, wanted []string) (*goatPages, error) {
 	pages := &goatPages{paths: map[string]goatPage{}}
 	size := 0
-	err := members.eachLine(a, goatPaths, func(text []byte) error {
+	err := members.eachLine(c, goatPaths, func(text []byte) error {
 		var line struct {
 			ID    json.Number `json:"id"`
 			Path  *string     `json:"path"`
@@ -144,14 +142,14 @@ func readGoatPaths(a *collector, members archive, wanted []string) (*goatPages, 
 			return fmt.Errorf("the id %s occurs twice", line.ID)
 		}
 		if size += len(*line.Path); size > maxPathBytes {
-			return nil // told below
+			return nil // the error is below
 		}
 		page := goatPage{*line.Path, isTrue(fmt.Sprint(line.Event))}
 		pages.paths[line.ID.String()] = page
 		if !page.isEvent {
 			pages.hosts.add(page.path, wanted)
 		}
-		return errSkip // it is no count
+		return errNoEntry
 	})
 	if err == nil && size > maxPathBytes {
 		err = fmt.Errorf("the paths of %s have more than %d bytes", goatPaths, maxPathBytes)

@@ -8,33 +8,34 @@ import (
 	"strings"
 )
 
-// Errors of entries that are left out on purpose.
+// Errors of entries that are skipped.
 var (
 	errOtherHost = errors.New("it is of another host")
-	errNoHost    = errors.New("it names no host, and the file has hosts that are not taken")
+	errNoHost    = errors.New("it names no host, and not all hosts of the file are imported")
 )
 
-// maxHosts bounds how many hosts of a file are kept. No site has as many.
-const maxHosts = 1_000_000
+const (
+	// maxHosts bounds the hosts of a file that are kept. No site has as many.
+	maxHosts = 1_000_000
+	// maxShownHosts bounds the hosts in a message.
+	maxShownHosts = 20
+)
 
-// maxHostsNamed is how many hosts a message names.
-const maxHostsNamed = 20
-
-// ParseHost returns the host of text, which is a host name or the URL of a site, in the
-// form in which hosts are compared.
+// ParseHost returns the host in text, a host name or the URL of a site, in the form in which
+// hosts are compared.
 func ParseHost(text string) (string, error) {
 	if _, after, ok := strings.Cut(text, "://"); ok {
 		text, _, _ = strings.Cut(after, "/")
 	}
-	host := hostOf(text)
+	host := normalHost(text)
 	if host == "" || strings.ContainsAny(host, "/?#@ \t\\*") {
 		return "", fmt.Errorf("%q should be the name of a host, such as blog.example.com", text)
 	}
 	return host, nil
 }
 
-// hostOf returns a host in lower case without port and final point.
-func hostOf(text string) string {
+// normalHost returns a host in lower case without its port and a final dot.
+func normalHost(text string) string {
 	host := strings.ToLower(strings.TrimSpace(text))
 	if at := strings.LastIndexByte(host, ':'); at >= 0 && !strings.HasSuffix(host, "]") && strings.Trim(host[at+1:], "0123456789") == "" {
 		host = host[:at]
@@ -42,28 +43,27 @@ func hostOf(text string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// hosts counts the entries of each host that a file names.
+// hosts counts the entries of each host of a file.
 type hosts map[string]int64
 
-// add counts an entry of a host.
 func (h hosts) add(host string) {
 	if _, known := h[host]; host != "" && (known || len(h) < maxHosts) {
 		h[host]++
 	}
 }
 
-// format names hosts with their entries, those with most first.
-func (h hosts) format(leftOut func(host string) bool) string {
+// format lists the hosts without those to be omitted, the most frequent first.
+func (h hosts) format(omit map[string]bool) string {
 	names := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
 		if h[a] != h[b] {
 			return int(h[b] - h[a])
 		}
 		return strings.Compare(a, b)
 	})
-	names = slices.DeleteFunc(names, leftOut)
+	names = slices.DeleteFunc(names, func(host string) bool { return omit[host] })
 	var shown []string
 	for i, host := range names {
-		if i == maxHostsNamed {
+		if i == maxShownHosts {
 			shown = append(shown, "…")
 			break
 		}
@@ -72,59 +72,55 @@ func (h hosts) format(leftOut func(host string) bool) string {
 	return strings.Join(shown, ", ")
 }
 
-func none(string) bool { return false }
-
-// hostFilter says which entries of a file are taken.
+// hostFilter selects the entries of some hosts of a file.
 type hostFilter struct {
-	named  hosts
-	taken  map[string]bool
-	noHost bool // entries without a host are taken
+	inFile   hosts
+	selected map[string]bool
+	noHost   bool // select entries without a host
 }
 
-// filter returns which hosts are taken: those that are wanted, else the only one.
-// Entries without a host are taken if all hosts of the file are.
+// filter returns a filter for the wanted hosts, or for the only host of the file. It
+// selects entries without a host if all hosts of the file are selected.
 func (h hosts) filter(wanted []string) (hostFilter, error) {
-	c := hostFilter{named: h, taken: map[string]bool{}, noHost: true}
+	f := hostFilter{inFile: h, selected: map[string]bool{}, noHost: true}
 	if len(wanted) == 0 {
 		if len(h) > 1 {
-			return c, fmt.Errorf("the file has pages of several hosts: %s; say with --host whose pages to take, and repeat it to add hosts up", h.format(none))
+			return f, fmt.Errorf("the file has pages of several hosts: %s; name with --host the host to import, and repeat --host to add up several", h.format(nil))
 		}
 		wanted = slices.Collect(maps.Keys(h))
 	}
 	found := false
 	for _, host := range wanted {
-		c.taken[host] = true
+		f.selected[host] = true
 		found = found || h[host] > 0
 	}
 	if len(h) > 0 && !found {
-		return c, fmt.Errorf("the file has no page of %s; it has pages of %s", strings.Join(wanted, " or "), h.format(none))
+		return f, fmt.Errorf("the file has no page of %s; it has pages of %s", strings.Join(wanted, " or "), h.format(nil))
 	}
 	for host := range h {
-		c.noHost = c.noHost && c.taken[host]
+		f.noHost = f.noHost && f.selected[host]
 	}
-	return c, nil
+	return f, nil
 }
 
-// check returns [errOtherHost] or [errNoHost] if an entry of that host is left out.
-func (c hostFilter) check(host string) error {
+// check returns [errOtherHost] or [errNoHost] for an entry that is not selected.
+func (f hostFilter) check(host string) error {
 	switch {
-	case host == "" && !c.noHost:
+	case host == "" && !f.noHost:
 		return errNoHost
-	case host != "" && !c.taken[host]:
+	case host != "" && !f.selected[host]:
 		return errOtherHost
 	}
 	return nil
 }
 
-// others names the hosts that are left out.
-func (c hostFilter) others() string {
-	return c.named.format(func(host string) bool { return c.taken[host] })
-}
+// others lists the hosts of the file that are not selected.
+func (f hostFilter) others() string { return f.inFile.format(f.selected) }
 
-// absent returns the hosts that are wanted and not in a file that names hosts.
-func (c hostFilter) absent() (names []string) {
-	for _, host := range slices.Sorted(maps.Keys(c.taken)) {
-		if len(c.named) > 0 && c.named[host] == 0 {
+// missing returns the selected hosts that a file with hosts does not have.
+func (f hostFilter) missing() (names []string) {
+	for _, host := range slices.Sorted(maps.Keys(f.selected)) {
+		if len(f.inFile) > 0 && f.inFile[host] == 0 {
 			names = append(names, host)
 		}
 	}

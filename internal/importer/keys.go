@@ -6,31 +6,30 @@ import (
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/numeral"
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Key is a key of a key-value store that another program filled.
+// Key is a key of a Redis that another program filled.
 type Key struct {
 	Name string
-	Type string // as Redis calls it, such as string or set
-	Text string // of a string
-	Size int64  // how many elements it has; below 0 for a string that counts none
+	Type string // as Redis names it, such as string or set
+	Text string // the beginning of a string
+	Size int64  // number of elements; -1 for a string
 }
 
-// Keyspace is such a store.
+// Keyspace contains keys; see [Redis].
 type Keyspace interface {
-	// Scan passes the keys that match a pattern to each, in any order, some maybe twice.
+	// Scan passes the keys that match a pattern to each, in any order, some of them twice.
 	Scan(ctx context.Context, pattern Pattern, each func(Key) error) error
 }
 
-// KeyPatterns says which keys are read, and how.
+// KeyPatterns says which keys are read.
 type KeyPatterns struct {
-	Counts Pattern  // of keys that hold a whole number
-	Topics Template // makes topics of what Counts matches
-	// Seen, where not nil, is the pattern of keys that hold a topic's visitors, in which
-	// each * stands for what the one in Counts does.
+	Counts Pattern  // of keys that hold whole numbers
+	Topics Template // makes topics of the parts that Counts matches
+	// Seen is the pattern of keys that hold the visitors of a topic, with the same parts
+	// as Counts; may be nil.
 	Seen *Pattern
-	// Hosts, if not empty, are those whose pages are taken where Counts matches URLs.
+	// Hosts are the hosts whose pages are imported if Counts matches URLs; see [Mapping].
 	Hosts []string
 }
 
@@ -44,18 +43,17 @@ func hostOfParts(parts []string) string {
 	return ""
 }
 
-// ReadKeys reads counters that are kept as whole numbers in keys. Keys of another
-// type, or without a whole number, are refused. Who was seen is counted, and compared
-// with the number: see [Count].Seen.
+// ReadKeys reads keys that hold whole numbers, and the sizes of the keys of their visitors;
+// see [Count].Seen. It refuses keys of other types and other texts.
 func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Result, error) {
-	a := newCollector("key")
+	c := newCollector("key")
 	type match struct {
 		key   Key
 		parts []string
 		host  string
 	}
 	known := map[string]bool{} // keys that were read
-	named := hosts{}
+	inKeys := hosts{}
 	var matches []match
 	err := keyspace.Scan(ctx, options.Counts, func(k Key) error {
 		parts, ok := options.Counts.Match(k.Name)
@@ -64,7 +62,7 @@ func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Resu
 		}
 		known[k.Name] = true
 		host := hostOfParts(parts)
-		named.add(host)
+		inKeys.add(host)
 		matches = append(matches, match{k, parts, host})
 		return nil
 	})
@@ -74,25 +72,25 @@ func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Resu
 	if len(matches) == 0 {
 		return Result{}, fmt.Errorf("no key matches %q", options.Counts.text)
 	}
-	chosen, err := named.filter(options.Hosts)
+	filter, err := inKeys.filter(options.Hosts)
 	if err != nil {
 		return Result{}, err
 	}
 	for _, each := range matches {
-		err := chosen.check(each.host)
+		err := filter.check(each.host)
 		if err == nil {
-			err = a.addKey(options.Topics, each.parts, each.key)
+			err = c.addKey(options.Topics, each.parts, each.key)
 		}
 		if err != nil {
 			err = fmt.Errorf("%.300q %w", each.key.Name, err)
 		}
-		if err := a.record("", 0, err); err != nil {
+		if err := c.record("", 0, err); err != nil {
 			return Result{}, err
 		}
 	}
-	a.noteHosts(chosen)
+	c.noteHosts(filter)
 	if options.Seen == nil {
-		return a.sorted(), nil
+		return c.sorted(), nil
 	}
 	clear(known)
 	err = keyspace.Scan(ctx, *options.Seen, func(k Key) error {
@@ -101,21 +99,21 @@ func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Resu
 			return nil
 		}
 		known[k.Name] = true
-		if chosen.check(hostOfParts(parts)) != nil {
+		if filter.check(hostOfParts(parts)) != nil {
 			return nil
 		}
-		return a.addSeen(options.Topics, parts, k)
+		return c.addSeen(options.Topics, parts, k)
 	})
 	if err != nil {
-		return Result{}, fmt.Errorf("read who was seen: %w", err)
+		return Result{}, fmt.Errorf("read the keys of visitors: %w", err)
 	}
-	return a.sorted(), nil
+	return c.sorted(), nil
 }
 
 // addKey adds the count of a key.
-func (a *collector) addKey(template Template, parts []string, k Key) error {
+func (c *collector) addKey(template Template, parts []string, k Key) error {
 	if k.Type != "string" {
-		return fmt.Errorf("is a %s and no number", k.Type)
+		return fmt.Errorf("is a %s and should be a string with a number", k.Type)
 	}
 	topic, err := template.topic(parts...)
 	if err != nil {
@@ -125,28 +123,28 @@ func (a *collector) addKey(template Template, parts []string, k Key) error {
 	if err != nil {
 		return fmt.Errorf("holds no count: %w", err)
 	}
-	a.add(topic, n)
+	c.add(topic, n)
 	return nil
 }
 
-// addSeen notes how many visitors a key holds.
-func (a *collector) addSeen(template Template, parts []string, k Key) error {
+// addSeen adds the visitors that a key holds to those of its topic.
+func (c *collector) addSeen(template Template, parts []string, k Key) error {
 	topic, err := template.topic(parts...)
 	switch {
 	case err != nil:
-		a.skip("keys of who was seen, of no topic")
+		c.skip("keys of visitors that name no topic")
 	case k.Size < 0:
-		a.skip("keys of who was seen that hold none")
-	case a.found[topic] == nil:
-		a.skip("keys of who was seen, of topics without a count")
+		c.skip("keys of visitors that hold none")
+	case c.found[topic] == nil:
+		c.skip("keys of visitors of topics without a count")
 	default:
-		c := a.found[topic]
-		c.Seen = max(0, c.Seen) + k.Size
+		count := c.found[topic]
+		count.Seen = max(0, count.Seen) + k.Size
 	}
 	return nil
 }
 
-// ParseKeyPatterns reads the texts of [KeyPatterns]; seen may be empty.
+// ParseKeyPatterns parses patterns and a template; seen may be empty.
 func ParseKeyPatterns(counts, topics, seen string) (KeyPatterns, error) {
 	var p KeyPatterns
 	var err error
@@ -161,29 +159,11 @@ func ParseKeyPatterns(counts, topics, seen string) (KeyPatterns, error) {
 	}
 	pattern, err := ParsePattern(seen)
 	if err == nil && pattern.Parts() != p.Counts.Parts() {
-		err = errors.New("it should have as many * as the pattern of the counts")
+		err = errors.New("it should have as many * as the pattern of counts")
 	}
 	if err != nil {
-		return p, fmt.Errorf("who was seen: %w", err)
+		return p, fmt.Errorf("the pattern of visitors: %w", err)
 	}
 	p.Seen = &pattern
 	return p, nil
-}
-
-// Sum returns what the counts are together, and what [Count].Seen is, of those that have it.
-func (c Result) Sum() (counts, seen int64) {
-	for _, each := range c.Counts {
-		counts += each.Count
-		seen += max(0, each.Seen)
-	}
-	return counts, seen
-}
-
-// Topics returns the topics of the counts.
-func (c Result) Topics() []tally.Topic {
-	topics := make([]tally.Topic, len(c.Counts))
-	for i, each := range c.Counts {
-		topics[i] = each.Topic
-	}
-	return topics
 }

@@ -12,54 +12,51 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// scanCount is how many keys a step of a scan looks at: what Redis does in less than a
-// millisecond, during which others wait.
+// scanCount is the number of keys that one SCAN examines: less than a millisecond of Redis's
+// time.
 const scanCount = 500
 
-// Redis is a Redis that is read. It is safe for concurrent use.
+// Redis reads keys of a Redis and writes nothing. It is safe for concurrent use.
 type Redis struct{ client *redis.Client }
 
 var _ Keyspace = (*Redis)(nil)
 
-// OpenRedis returns the Redis at redis://[user:password@]host[:port][/database], or rediss:// for
-// TLS. It does not wait for it. No error repeats the password.
+// OpenRedis returns the Redis at redis://[user:password@]host[:port][/database], or rediss://
+// with TLS. It does not connect. Errors do not contain the password.
 func OpenRedis(address string) (*Redis, error) {
 	scheme, _, _ := strings.Cut(address, "://")
 	if scheme != "redis" && scheme != "rediss" {
-		return nil, errors.New("it should be redis://host:port/database or rediss:// for TLS; of a cluster, one node after the other")
+		return nil, errors.New("it should be redis://host:port/database, or rediss:// with TLS; import from each node of a cluster in turn")
 	}
 	options, err := redis.ParseURL(address)
 	if err != nil {
-		var wrong *url.Error
-		if errors.As(err, &wrong) {
-			err = wrong.Err // without the address
+		if invalid, ok := errors.AsType[*url.Error](err); ok {
+			err = invalid.Err // without the address
 		}
 		return nil, fmt.Errorf("the address is malformed: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
-	options.DisableIdentity = true // old servers know no CLIENT SETINFO
+	options.DisableIdentity = true // old servers have no CLIENT SETINFO
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.DialerRetries = 1 // who gave the address waits for an answer
-	// More than are used, since one goroutine reads: as many failures as there may be
-	// connections would let the library try on in the background.
+	options.DialerRetries = 1 // the owner waits for the answer
+	// One goroutine reads. With fewer connections, as many failures would make the library
+	// dial in the background.
 	options.PoolSize = 8
-	quietLibrary()
+	silenceLibrary()
 	return &Redis{redis.NewClient(options)}, nil
 }
 
-// quietLibrary keeps go-redis from writing to standard error on its own: what it
-// would say arrives as errors too.
-var quietLibrary = sync.OnceFunc(func() { redis.SetLogger(mute{}) })
+// silenceLibrary stops go-redis from writing to standard error. It returns the same errors.
+var silenceLibrary = sync.OnceFunc(func() { redis.SetLogger(silentLogger{}) })
 
-type mute struct{}
+type silentLogger struct{}
 
-func (mute) Printf(context.Context, string, ...any) {}
+func (silentLogger) Printf(context.Context, string, ...any) {}
 
-// Close ends the connections.
+// Close closes the connections.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Scan implements [Keyspace]. Keys that vanish, or become
-// another, meanwhile are left out.
+// Scan implements [Keyspace]. It omits keys that are deleted or change their type meanwhile.
 func (r *Redis) Scan(ctx context.Context, pattern Pattern, each func(Key) error) error {
 	if name := pattern.Name(); name != "" {
 		keys, err := r.read(ctx, []string{name})
@@ -89,7 +86,7 @@ func (r *Redis) Scan(ctx context.Context, pattern Pattern, each func(Key) error)
 	}
 }
 
-// read returns what the keys are and hold, in two round trips.
+// read returns the types and contents of keys in two round trips.
 func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -136,11 +133,11 @@ func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	return keys, nil
 }
 
-// contentCommand asks for what a key of that type holds: a string's text, or its size.
+// contentCommand queues the command that reads a key of that type: its text or its size.
 func contentCommand(ctx context.Context, p redis.Pipeliner, kind, name string) redis.Cmder {
 	switch kind {
 	case "string":
-		// A number has 20 characters; of what is longer, its beginning says enough.
+		// A number has up to 20 characters; messages show the beginning of other text.
 		return p.GetRange(ctx, name, 0, 63)
 	case "set":
 		return p.SCard(ctx, name)
@@ -154,15 +151,15 @@ func contentCommand(ctx context.Context, p redis.Pipeliner, kind, name string) r
 	return nil
 }
 
-// hyperLogLog begins the strings in which Redis estimates how many were seen.
+// hyperLogLog is the beginning of the strings that hold a HyperLogLog.
 const hyperLogLog = "HYLL"
 
-// estimate makes key a count of what a HyperLogLog saw.
+// estimate sets the size of a key that holds a HyperLogLog.
 func (r *Redis) estimate(ctx context.Context, key *Key) error {
 	n, err := r.client.PFCount(ctx, key.Name).Result()
 	if err != nil {
 		if isWrongType(err) {
-			return nil // a text that only begins so
+			return nil // it is another text
 		}
 		return err
 	}
@@ -170,8 +167,8 @@ func (r *Redis) estimate(ctx context.Context, key *Key) error {
 	return nil
 }
 
-// isWrongType tells whether a key was not of the type that it had.
+// isWrongType reports whether a key has another type than it had before.
 func isWrongType(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "WRONGTYPE")
+	reply, ok := errors.AsType[redis.Error](err)
+	return ok && strings.HasPrefix(reply.Error(), "WRONGTYPE")
 }

@@ -15,10 +15,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The counters of the article: a number a post, and who was seen beside them.
-func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
+// Keys hold the likes of posts, and other keys their visitors.
+func TestReadKeys_LikesAndVisitors(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: "a-password"})
-	const posts = 1200 // more than one step of a scan
+	const posts = 1200 // more than one SCAN returns
 	for i := range posts {
 		server.Do("SET", fmt.Sprintf("adowise:blog:likes:post-%d", i), i)
 	}
@@ -66,19 +66,19 @@ func TestPlainCountersAreReadAndComparedWithWhoWasSeen(t *testing.T) {
 		`"adowise:blog:likes:set" is a set`, `"adowise:blog:likes:a//b" names no topic`,
 	} {
 		if !slices.ContainsFunc(found.Refusals, func(r importer.Refusal) bool { return strings.Contains(r.Reason, reason) }) {
-			t.Errorf("it does not say %s: %v", reason, found.Refusals)
+			t.Errorf("no refusal says %s: %v", reason, found.Refusals)
 		}
 	}
-	if found.Refused != 5 || found.Skipped["keys of who was seen, of topics without a count"] != 1 || found.Skipped["keys of who was seen that hold none"] != 1 {
-		t.Errorf("%d are refused, and left out: %v", found.Refused, found.Skipped)
+	if found.Refused != 5 || found.Skipped["keys of visitors of topics without a count"] != 1 || found.Skipped["keys of visitors that hold none"] != 1 {
+		t.Errorf("%d keys are refused, and skipped: %v", found.Refused, found.Skipped)
 	}
 	if after := server.Do("DBSIZE"); after != before {
-		t.Errorf("there were %v keys, and are %v", before, after)
+		t.Errorf("the Redis had %v keys and has %v", before, after)
 	}
 }
 
-// One key without a placeholder, such as the visitors of a whole site, is read by its name.
-func TestScan_OneKey(t *testing.T) {
+// A pattern without * names one key, such as the visitors of a site.
+func TestReadKeys_OneKey(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	server.Do("SET", "visitors:count", "1234")
 	server.Do("SET", "visitors:count2", "1")
@@ -113,7 +113,7 @@ func TestScan_OneKey(t *testing.T) {
 	}
 }
 
-func TestARedisThatCannotBeReadIsAnError(t *testing.T) {
+func TestReadKeys_UnreadableRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{Password: "a-password", Users: []string{"reader on >secret ~* +@connection +scan +type"}})
 	server.Do("SET", "likes:a", "1")
 	options, err := importer.ParseKeyPatterns("likes:*", "blog/likes/{1}", "")

@@ -11,18 +11,17 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Template makes topics of the names that another counter uses: site/metric/key, where
-// {1} stands for what the first * of a [Pattern] matched, or for the whole name where
-// there is no pattern. What stands for a page's path becomes its key as in the widgets.
-// The zero Template takes names for topics.
+// Template makes topics of the names of another counter. It is site/metric/key, where {1} is
+// the part of the name that the first * of a [Pattern] matched, or the whole name without a
+// pattern. Parts become keys as [pagekey.Of] says. The zero Template takes names as topics.
 type Template struct {
 	site, metric, key string
 }
 
-// place is {1} and such in a template.
+// placeholder matches {1} to {9} in a template.
 var placeholder = regexp.MustCompile(`\{([1-9])\}`)
 
-// ParseTemplate reads a template for names in which there are so many parts.
+// ParseTemplate parses a template for names of this number of parts.
 func ParseTemplate(text string, parts int) (Template, error) {
 	site, rest, _ := strings.Cut(text, "/")
 	metric, key, ok := strings.Cut(rest, "/")
@@ -36,16 +35,16 @@ func ParseTemplate(text string, parts int) (Template, error) {
 	}
 	for _, number := range placeholder.FindAllStringSubmatch(key, -1) {
 		if n, _ := strconv.Atoi(number[1]); n > parts {
-			return Template{}, fmt.Errorf("%q: there is no %s, since the names have %d parts that differ", text, number[0], parts)
+			return Template{}, fmt.Errorf("%q: %s is invalid, since the pattern has %d *", text, number[0], parts)
 		}
 	}
 	if filled == key && parts > 0 {
-		return Template{}, fmt.Errorf("%q should have a {1}: without one all that is counted would be one topic", text)
+		return Template{}, fmt.Errorf("%q should have a {1}; without one all counts would become one topic", text)
 	}
 	return t, nil
 }
 
-// topic returns the topic for a name of those parts.
+// topic returns the topic of a name with these parts.
 func (t Template) topic(parts ...string) (tally.Topic, error) {
 	if t == (Template{}) {
 		topic, err := tally.ParseTopic(parts[0])
@@ -54,16 +53,16 @@ func (t Template) topic(parts ...string) (tally.Topic, error) {
 		}
 		return topic, nil
 	}
-	var wrong error
+	var invalid error
 	key := placeholder.ReplaceAllStringFunc(t.key, func(place string) string {
 		part, err := pagekey.Of(parts[place[1]-'1'])
 		if err != nil {
-			wrong = err
+			invalid = err
 		}
 		return part
 	})
-	if wrong != nil {
-		return tally.Topic{}, wrong
+	if invalid != nil {
+		return tally.Topic{}, invalid
 	}
 	topic, err := tally.NewTopic(t.site, t.metric, key)
 	if err != nil {
@@ -72,23 +71,23 @@ func (t Template) topic(parts ...string) (tally.Topic, error) {
 	return topic, nil
 }
 
-// Pattern matches names: * is any text, everything else itself.
+// Pattern matches names. A * matches any text.
 type Pattern struct {
 	text  string
 	match *regexp.Regexp
 	parts int
 }
 
-// ParsePattern reads a pattern of one or more *, or the name of a single key.
+// ParsePattern parses a pattern with up to nine *, or the name of one key.
 func ParsePattern(text string) (Pattern, error) {
 	parts := strings.Count(text, "*")
 	if text == "" {
-		return Pattern{}, errors.New("it should be the name of a key, or a pattern with a * for what differs between keys")
+		return Pattern{}, errors.New("it should be the name of a key, or a pattern with a * for the part that differs between keys")
 	}
 	if parts > 9 {
 		return Pattern{}, fmt.Errorf("%q should have at most nine *", text)
 	}
-	// The last * takes as much as it can, those before it as little.
+	// Each * but the last matches as little as possible.
 	expression := strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, `(.*?)`)
 	match, err := regexp.Compile(`(?s)\A` + expression + `\z`)
 	if err != nil {
@@ -97,10 +96,10 @@ func ParsePattern(text string) (Pattern, error) {
 	return Pattern{text: text, match: match, parts: parts}, nil
 }
 
-// Parts is how many * there are.
+// Parts returns the number of *.
 func (p Pattern) Parts() int { return p.parts }
 
-// Name returns the name of the only key that matches; it is empty if there is a *.
+// Name returns the only name that matches; empty for a pattern with a *.
 func (p Pattern) Name() string {
 	if p.parts > 0 {
 		return ""
@@ -108,7 +107,7 @@ func (p Pattern) Name() string {
 	return p.text
 }
 
-// Glob returns the pattern in the form that Redis understands, for keys with it.
+// Glob returns the pattern in the syntax of Redis.
 func (p Pattern) Glob() string {
 	var glob strings.Builder
 	for _, c := range []byte(p.text) {
@@ -120,7 +119,7 @@ func (p Pattern) Glob() string {
 	return glob.String()
 }
 
-// Match returns what each * matched.
+// Match reports whether the pattern matches name, and returns the part that each * matched.
 func (p Pattern) Match(name string) ([]string, bool) {
 	found := p.match.FindStringSubmatch(name)
 	if found == nil {

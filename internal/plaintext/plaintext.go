@@ -1,5 +1,5 @@
-// Package plaintext turns the text files that editors and spreadsheets write into UTF-8
-// with lines that end in a line feed. What reads files of other programs imports it.
+// Package plaintext decodes text files of editors and spreadsheets: UTF-8 and UTF-16, with
+// any line ends. All readers of such files import it.
 package plaintext
 
 import (
@@ -11,16 +11,16 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// headBytes is how much of a text tells how its lines end: longer than a line of a table.
+// headBytes is the length of the beginning that shows how lines end: longer than the first
+// line of a table.
 const headBytes = 4 << 10
 
-// ErrUTF32 says that a text cannot be read.
+// ErrUTF32 is the error of a text in UTF-32.
 var ErrUTF32 = errors.New("is encoded as UTF-32; save it as UTF-8")
 
-// NewReader returns the text of r as UTF-8 without a byte order mark. It reads UTF-8 and,
-// with or without a mark, UTF-16. Other encodings are passed through, since the caller
-// can name the line that is not UTF-8. Lines that end in a carriage return alone end in
-// a line feed instead.
+// NewReader returns the text of r as UTF-8 without a byte order mark. It decodes UTF-16,
+// with or without a mark, and replaces carriage returns that end lines alone. It leaves text
+// in other encodings as it is, since only the caller can name the line that is not UTF-8.
 // Errors: [ErrUTF32].
 func NewReader(r io.Reader) (*bufio.Reader, error) {
 	text := bufio.NewReaderSize(r, 16*headBytes)

@@ -1,9 +1,8 @@
-// Package table reads the tables that spreadsheets, databases and other counters write:
-// CSV in the dialects of all countries. Seeds and importers use it, so that both read
-// the same files.
+// Package table reads the tables that spreadsheets, databases and other counters write: CSV
+// with any separator, and JSON. Seeds and importers use it.
 //
-// It keeps one invariant: a row that cannot be read costs that row alone, and is named
-// by its line.
+// It keeps one invariant: an error of a CSV row names the row's line, and the other rows can
+// be read.
 package table
 
 import (
@@ -15,13 +14,12 @@ import (
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/plaintext"
-	"github.com/tallycast/tallycast/internal/quotes"
 )
 
-// Reader reads rows of any number of columns. It is for one goroutine.
+// Reader reads rows of CSV. It is for one goroutine.
 type Reader struct{ rows *csv.Reader }
 
-// RowError is what is wrong with one row. The next row may follow.
+// RowError is the error of one row.
 type RowError struct {
 	Line int
 	Err  error
@@ -32,11 +30,11 @@ func (e *RowError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *RowError) Unwrap() error { return e.Err }
 
-// NewReader returns the rows of r, which may be in the encodings that [plaintext.NewReader]
-// reads. Columns are separated by what a first line such as sep=; says, else by the
-// first comma, semicolon or tab of the first line that is not within quotes. If strict
-// is set, a quote within a value without quotes is an error of the row.
-// Errors: those of [plaintext.NewReader].
+// NewReader returns a reader of r, in the encodings of [plaintext.NewReader]. The separator
+// is that of a first line such as sep=;, else the first comma, semicolon or tab outside of
+// quotes in the first line. If strict is set, a quote within an unquoted value is an error of
+// its row.
+// Errors: those of [plaintext.NewReader], a line sep= without one separator.
 func NewReader(r io.Reader, strict bool) (*Reader, error) {
 	text, err := plaintext.NewReader(r)
 	if err != nil {
@@ -46,7 +44,7 @@ func NewReader(r io.Reader, strict bool) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := csv.NewReader(quotes.Reader(text, separator))
+	rows := csv.NewReader(newQuoteReader(text, separator))
 	rows.Comma = rune(separator)
 	rows.FieldsPerRecord = -1
 	rows.LazyQuotes = !strict
@@ -54,33 +52,33 @@ func NewReader(r io.Reader, strict bool) (*Reader, error) {
 	return &Reader{rows}, nil
 }
 
-// Read returns the next row, which is valid until the next call, and the line that it
-// begins on. Errors: [*RowError], [io.EOF] at the end, and those of the reader.
+// Read returns the next row, which is valid until the next call, and the line on which it
+// begins. Errors: [*RowError], [io.EOF] at the end, those of the reader.
 func (r *Reader) Read() (row []string, line int, err error) {
 	row, err = r.rows.Read()
-	var wrong *csv.ParseError
+	var invalid *csv.ParseError
 	switch {
-	case errors.As(err, &wrong):
-		return nil, wrong.StartLine, &RowError{wrong.StartLine, wrong.Err}
+	case errors.As(err, &invalid):
+		return nil, invalid.StartLine, &RowError{invalid.StartLine, invalid.Err}
 	case err != nil:
 		return nil, 0, err
 	}
 	line, _ = r.rows.FieldPos(0)
-	if quotes.In(row) {
-		return nil, line, &RowError{line, quotes.ErrOpen}
+	if hasUnclosedQuote(row) {
+		return nil, line, &RowError{line, errUnclosedQuote}
 	}
 	return row, line, nil
 }
 
-// separatorOf returns what separates the columns of text. It removes a line such as
-// sep=; but not its end, so that lines keep their numbers.
+// separatorOf returns the separator of text. It removes a line such as sep=; without its
+// end, so that lines keep their numbers.
 func separatorOf(text *bufio.Reader) (byte, error) {
 	head, _ := text.Peek(text.Size()) // an error returns with the first row
 	first, _, _ := bytes.Cut(head, []byte("\n"))
 	if named := strings.Trim(string(first), "\r\" "); len(named) >= 4 && strings.EqualFold(named[:4], "sep=") {
 		separator := strings.NewReplacer(`\t`, "\t").Replace(strings.TrimPrefix(strings.Trim(string(first), "\r\""), named[:4]))
 		if len(separator) != 1 || strings.ContainsAny(separator, "\"\x00") || separator[0] >= 0x80 {
-			return 0, errors.New("its first line should name one character that separates the columns, such as sep=;")
+			return 0, errors.New("its first line should name one separator of columns, such as sep=;")
 		}
 		_, _ = text.Discard(len(first)) // it was peeked
 		return separator[0], nil
@@ -99,8 +97,8 @@ func separatorOf(text *bufio.Reader) (byte, error) {
 	return ',', nil
 }
 
-// Column returns where the first column of that name stands in a header, in any case
-// of letters; -1 if there is none.
+// Column returns the index of the first column of that name in a header, ignoring case; -1
+// if there is none.
 func Column(header []string, name string) int {
 	for i, each := range header {
 		if strings.EqualFold(strings.TrimSpace(each), name) {

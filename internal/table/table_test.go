@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/table"
 )
 
-// all returns the rows with their lines, and the lines of rows that cannot be read.
-func all(t *testing.T, text string, strict bool) (rows, wrong []string) {
+// all returns the rows with their lines, and the lines of invalid rows.
+func all(t *testing.T, text string, strict bool) (rows, invalid []string) {
 	t.Helper()
 	r, err := table.NewReader(strings.NewReader(text), strict)
 	if err != nil {
@@ -22,9 +22,9 @@ func all(t *testing.T, text string, strict bool) (rows, wrong []string) {
 		row, line, err := r.Read()
 		switch {
 		case errors.Is(err, io.EOF):
-			return rows, wrong
+			return rows, invalid
 		case errors.As(err, new(*table.RowError)):
-			wrong = append(wrong, fmt.Sprint(line))
+			invalid = append(invalid, fmt.Sprint(line))
 		case err != nil:
 			t.Fatal(err)
 		default:
@@ -50,8 +50,8 @@ func TestRead_Dialects(t *testing.T) {
 		"sep,b\n1,2\n":            {"1:sep|b", "2:1|2"},
 		"":                        nil,
 	} {
-		if rows, wrong := all(t, text, false); !slices.Equal(rows, want) || len(wrong) > 0 {
-			t.Errorf("%q: %q, %v", text, rows, wrong)
+		if rows, invalid := all(t, text, false); !slices.Equal(rows, want) || len(invalid) > 0 {
+			t.Errorf("%q: %q, %v", text, rows, invalid)
 		}
 	}
 	for _, text := range []string{"sep=\na\n", "sep=;;\na\n", "sep=\"\na\n", "sep=ä\na\n"} {
@@ -61,12 +61,12 @@ func TestRead_Dialects(t *testing.T) {
 	}
 }
 
-func TestRead_WrongRowsCostThemselves(t *testing.T) {
+func TestRead_InvalidRows(t *testing.T) {
 	const text = "a,b\nx\"y,1\n\"open,2\nz,3\n"
-	if rows, wrong := all(t, text, false); !slices.Equal(rows, []string{"1:a|b", "2:x\"y|1", "4:z|3"}) || !slices.Equal(wrong, []string{"3"}) {
-		t.Errorf("%q, %v", rows, wrong)
+	if rows, invalid := all(t, text, false); !slices.Equal(rows, []string{"1:a|b", "2:x\"y|1", "4:z|3"}) || !slices.Equal(invalid, []string{"3"}) {
+		t.Errorf("%q, %v", rows, invalid)
 	}
-	if rows, wrong := all(t, text, true); !slices.Equal(rows, []string{"1:a|b", "4:z|3"}) || !slices.Equal(wrong, []string{"2", "3"}) {
-		t.Errorf("strict: %q, %v", rows, wrong)
+	if rows, invalid := all(t, text, true); !slices.Equal(rows, []string{"1:a|b", "4:z|3"}) || !slices.Equal(invalid, []string{"2", "3"}) {
+		t.Errorf("strict: %q, %v", rows, invalid)
 	}
 }

@@ -1,4 +1,4 @@
-package quotes_test
+package table
 
 import (
 	"encoding/csv"
@@ -6,11 +6,9 @@ import (
 	"io"
 	"strings"
 	"testing"
-
-	"github.com/tallycast/tallycast/internal/quotes"
 )
 
-func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
+func TestQuoteReader_UnclosedQuotes(t *testing.T) {
 	long := strings.Repeat("x,1\n", 300)
 	for text, want := range map[string]string{
 		"a,1\nb,2\n":                      "",
@@ -31,24 +29,24 @@ func TestAQuoteThatIsNotClosedCostsItsOwnRow(t *testing.T) {
 		if want == "" {
 			want = text
 		}
-		got, err := io.ReadAll(quotes.Reader(strings.NewReader(text), ','))
+		got, err := io.ReadAll(newQuoteReader(strings.NewReader(text), ','))
 		if err != nil || string(got) != want {
 			t.Errorf("%.60q became %.60q, want %.60q, %v", text, got, want, err)
 		}
 	}
 }
 
-// A line without end takes no more memory than a line may have.
-func TestReader_LongLine(t *testing.T) {
+// The reader does not keep an endless line in memory.
+func TestQuoteReader_LongLine(t *testing.T) {
 	for _, begin := range []string{"", "\"", "a,1\n\"b\nx"} {
 		endless := io.MultiReader(strings.NewReader(begin), io.LimitReader(zeros{}, 1<<40))
-		if got, err := io.ReadAll(quotes.Reader(endless, ',')); !errors.Is(err, quotes.ErrLong) || len(got) > 16 {
+		if got, err := io.ReadAll(newQuoteReader(endless, ',')); !errors.Is(err, errLongLine) || len(got) > 16 {
 			t.Errorf("%q: %d bytes, %v", begin, len(got), err)
 		}
 	}
 }
 
-// zeros is a text of zeros.
+// zeros is an endless text of zeros.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
@@ -58,23 +56,22 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Whatever stands in a table, no row has more lines than a value may have, lines stay
-// where they are, and nothing changes but quotes that were spoiled.
-func FuzzReader(f *testing.F) {
+// The reader changes unclosed quotes only, and no row has more lines than a value may have.
+func FuzzQuoteReader(f *testing.F) {
 	for _, seed := range []string{"a,1\n", "\"a\nb\",1\n\"c,2\n", "\"\"\"\n\"", "\r\n\"\r\n\"", "\",\"00", "a;\"b\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := io.ReadAll(quotes.Reader(iotestByte{strings.NewReader(text)}, ','))
+		got, err := io.ReadAll(newQuoteReader(oneByteReader{strings.NewReader(text)}, ','))
 		if err != nil || len(got) != len(text) {
 			t.Fatalf("%q became %q, %v", text, got, err)
 		}
 		for i := range got {
-			if got[i] != text[i] && (got[i] != quotes.Spoiled || text[i] != '"') {
+			if got[i] != text[i] && (got[i] != unclosedQuote || text[i] != '"') {
 				t.Fatalf("%q became %q", text, got)
 			}
 		}
-		again, _ := io.ReadAll(quotes.Reader(strings.NewReader(string(got)), ','))
+		again, _ := io.ReadAll(newQuoteReader(strings.NewReader(string(got)), ','))
 		if string(again) != string(got) {
 			t.Fatalf("%q became %q, and that %q", text, got, again)
 		}
@@ -95,7 +92,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// iotestByte hands over a byte at a time.
-type iotestByte struct{ io.Reader }
+// oneByteReader returns one byte at a time.
+type oneByteReader struct{ io.Reader }
 
-func (r iotestByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }
+func (r oneByteReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }

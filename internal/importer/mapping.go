@@ -1,0 +1,78 @@
+package importer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/pagekey"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Mapping says which topics the figures of another counter become.
+type Mapping struct {
+	Site string
+	// Metrics maps figures, such as views, to metrics. Other figures are skipped.
+	Metrics map[string]string
+	// Hosts are the hosts whose pages are imported and added up; see [ParseHost]. Without
+	// any, the file may have one host.
+	Hosts []string
+	// Websites are the ids of Umami's websites that are imported. Without any, the file
+	// may have one website.
+	Websites []string
+	// KeepQuery makes the query a part of the key, as --keep-query says.
+	KeepQuery bool
+}
+
+// wholeSite is the key of the figures of a site as a whole.
+const wholeSite = "site"
+
+// key returns the key of the page at a path, see [pagekey.OfPath].
+func (m Mapping) key(path string) (string, error) {
+	if !m.KeepQuery {
+		path, _, _ = strings.Cut(path, "?")
+	}
+	return pagekey.OfPath(path)
+}
+
+// topic returns the topic of a figure. wanted is false if the figure is skipped.
+func (m Mapping) topic(figure, key string) (topic tally.Topic, wanted bool, err error) {
+	metric := m.Metrics[figure]
+	if metric == "" {
+		return tally.Topic{}, false, nil
+	}
+	topic, err = tally.NewTopic(m.Site, metric, key)
+	if err != nil {
+		err = fmt.Errorf("%.300q: %s", key, tally.AsError(err).Message)
+	}
+	return topic, true, err
+}
+
+// splitAddress splits the address of a page, with or without a scheme, into host and path.
+// A path alone has no host.
+func splitAddress(address string) (host, path string, err error) {
+	if strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "//") {
+		return "", address, nil
+	}
+	rest := address
+	if _, after, ok := strings.Cut(address, "://"); ok {
+		rest = after
+	}
+	rest = strings.TrimPrefix(rest, "//")
+	if at := strings.IndexAny(rest, "/?#"); at >= 0 {
+		rest, path = rest[:at], rest[at:]
+	}
+	host = normalHost(rest)
+	if host == "" || strings.ContainsAny(host, " \t@\\") {
+		return "", "", fmt.Errorf("%.300q is not the address of a page", address)
+	}
+	return host, path, nil
+}
+
+// hostOfURL returns the host of a URL; empty for other text.
+func hostOfURL(text string) string {
+	if !strings.HasPrefix(text, "//") && !strings.Contains(text, "://") {
+		return ""
+	}
+	host, _, _ := splitAddress(text) // empty with an error
+	return host
+}

@@ -1,0 +1,178 @@
+package importer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Figures of other counters, which become metrics.
+const (
+	FigureViews    = "views"
+	FigureVisitors = "visitors"
+	FigureClaps    = "claps"
+)
+
+// Count is the count of a topic, without its visitors.
+type Count struct {
+	Topic tally.Topic
+	Count int64
+	// Seen is the number of visitors that the other counter remembers; below 0 if it
+	// remembers none.
+	Seen int64
+}
+
+// Result is what an importer read.
+type Result struct {
+	Counts   []Count   // sorted by topic, each topic once
+	Refusals []Refusal // the first maxRefusals
+	// Skipped counts the entries that were skipped on purpose, by a description such as
+	// "views of bots".
+	Skipped map[string]int64
+	Notes   []string // sentences for the owner
+	// Entries is the number of rows, objects or keys that were read, Refused the number of
+	// those that were refused.
+	Entries, Refused int64
+	Unit             string // what an entry is called, such as "line"
+}
+
+// Refusal is an entry that could not be read.
+type Refusal struct {
+	File   string // within an archive; else empty
+	Line   int64  // 0 without lines
+	Reason string
+}
+
+// Sum returns the sum of the counts, and of [Count].Seen.
+func (r Result) Sum() (counts, seen int64) {
+	for _, each := range r.Counts {
+		counts += each.Count
+		seen += max(0, each.Seen)
+	}
+	return counts, seen
+}
+
+const (
+	// maxRefusals bounds the refusals that a result keeps; it counts all.
+	maxRefusals = 1000
+	// maxTopics bounds the topics of an import: some GiB of memory.
+	maxTopics = 4_000_000
+)
+
+// collector collects the counts of topics and what was refused and skipped.
+type collector struct {
+	found  map[tally.Topic]*Count
+	result Result
+	full   error // set if there are too many topics or sessions
+}
+
+func newCollector(unit string) *collector {
+	return &collector{
+		found:  map[tally.Topic]*Count{},
+		result: Result{Skipped: map[string]int64{}, Unit: unit},
+	}
+}
+
+// add adds n to the count of a topic. A sum above [tally.MaxValue] stays above it, so that
+// the store refuses it.
+func (c *collector) add(topic tally.Topic, n int64) {
+	if count := c.found[topic]; count != nil {
+		count.Count = min(count.Count+n, tally.MaxValue+1)
+		return
+	}
+	c.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+}
+
+// addFigure adds n to a figure of a page.
+func (c *collector) addFigure(mapping Mapping, figure, key string, n int64) error {
+	topic, wanted, err := mapping.topic(figure, key)
+	if err == nil && wanted {
+		c.add(topic, n)
+	}
+	return err
+}
+
+// addView adds a view of a page, and a visitor of the page and of the site if it is new.
+func (c *collector) addView(mapping Mapping, key string, newToPage, newToSite bool) error {
+	for _, each := range []struct {
+		figure, key string
+		counts      bool
+	}{
+		{FigureViews, key, true},
+		{FigureVisitors, key, newToPage},
+		{FigureViews, wholeSite, true},
+		{FigureVisitors, wholeSite, newToSite},
+	} {
+		if !each.counts {
+			continue
+		}
+		if err := c.addFigure(mapping, each.figure, each.key, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raise raises the count of a topic to n: for figures that several entries repeat.
+func (c *collector) raise(topic tally.Topic, n int64) {
+	if count := c.found[topic]; count == nil || count.Count < n {
+		c.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+	}
+}
+
+// errNoEntry is the error of a line that is no entry and is not counted as one.
+var errNoEntry = errors.New("it is no entry")
+
+// record counts an entry, and its error: it was skipped, or it is refused. It returns an
+// error if the import is too large.
+func (c *collector) record(file string, line int64, err error) error {
+	if errors.Is(err, errNoEntry) {
+		return nil
+	}
+	c.result.Entries++
+	switch {
+	case errors.Is(err, errOtherHost):
+		c.skip("entries of other hosts")
+	case errors.Is(err, errNoHost):
+		c.skip("entries without a host")
+	case err != nil:
+		c.result.Refused++
+		if len(c.result.Refusals) < maxRefusals {
+			c.result.Refusals = append(c.result.Refusals, Refusal{file, line, err.Error()})
+		}
+	}
+	if len(c.found) > maxTopics {
+		c.full = fmt.Errorf("it has more than %d topics; import it in parts", maxTopics)
+	}
+	return c.full
+}
+
+func (c *collector) skip(description string) { c.result.Skipped[description]++ }
+
+func (c *collector) note(format string, args ...any) {
+	c.result.Notes = append(c.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// noteHosts adds notes on hosts that were skipped or are missing.
+func (c *collector) noteHosts(filter hostFilter) {
+	if others := filter.others(); others != "" {
+		c.note("Pages of other hosts were skipped: %s. To add up several hosts, name them in one run: --host A --host B.", others)
+	}
+	if missing := filter.missing(); len(missing) > 0 {
+		c.note("The file has no page of %s.", strings.Join(missing, " or "))
+	}
+}
+
+// sorted returns the result with its counts sorted.
+func (c *collector) sorted() Result {
+	c.result.Counts = make([]Count, 0, len(c.found))
+	for _, count := range c.found {
+		c.result.Counts = append(c.result.Counts, *count)
+	}
+	slices.SortFunc(c.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
+	return c.result
+}
