@@ -35,7 +35,7 @@ func restore(p *process) int {
 		return fail(p.stderr, exitUsage, errors.New("name the backup, such as backup.db"))
 	}
 	m := p.meter("restore")
-	done, err := sqlitestore.PutBack(p.ctx, p.args[0], path, func(done, total int64) {
+	done, err := sqlitestore.RestoreBackup(p.ctx, p.args[0], path, func(done, total int64) {
 		m.total = total
 		m.at(done, megabytes(done))
 	})
@@ -48,8 +48,8 @@ func restore(p *process) int {
 		newest = ", the newest change of " + done.Newest.Format(time.DateTime)
 	}
 	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(int(done.Topics), "topic"), path, newest)
-	if done.Kept != "" {
-		fmt.Fprintf(p.stdout, "What was there before is now %s.\n", done.Kept)
+	if done.Previous != "" {
+		fmt.Fprintf(p.stdout, "What was there before is now %s.\n", done.Previous)
 	}
 	return exitOK
 }

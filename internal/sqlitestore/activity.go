@@ -36,7 +36,7 @@ func (s *Store) Heartbeats(context.Context) ([]tally.Heartbeat, error) { return 
 // Activity returns the writes of each minute.
 func (r *Reader) Activity(ctx context.Context, from int64) (activity []tally.Activity, err error) {
 	err = r.reading(ctx, "the activity", func() error {
-		rows, err := r.owners.QueryContext(ctx,
+		rows, err := r.db.QueryContext(ctx,
 			`SELECT site, minute, writes FROM activity WHERE minute >= ? ORDER BY minute, site`, max(from, r.activityBegin()))
 		if err != nil {
 			return err

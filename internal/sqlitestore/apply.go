@@ -55,7 +55,7 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	now := w.now()
 	changes := make([]tally.Change, 0, len(batches))
 	windowed := 0
-	w.traces.begin()
+	w.buffer.reset()
 	for i := range batches {
 		b := &batches[i]
 		rule := w.catalog.Rule(b.Topic)
@@ -74,11 +74,11 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 			windowed += len(b.Writes)
 		}
 	}
-	if err := w.storeTraces(); err != nil {
+	if err := w.storeJournal(); err != nil {
 		return nil, err
 	}
 	if windowed > 0 {
-		if _, err := w.dropSeen.Exec(now.Unix(), leastPruned+prunedPerWrite*windowed); err != nil {
+		if _, err := w.pruneSeen.Exec(now.Unix(), leastPruned+prunedPerWrite*windowed); err != nil {
 			return nil, fmt.Errorf("prune ended windows: %w", err)
 		}
 	}
@@ -131,12 +131,12 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 			write.Changed, changed = true, true
 			r.add(delta)
 		}
-		if delta > 0 && w.kept > 0 {
-			w.traces.note(write)
+		if delta > 0 && w.journalRetention > 0 {
+			w.buffer.add(write)
 		}
 	}
 	if changed {
-		if err := w.journal(r.id, now); err != nil {
+		if err := w.endRow(r.id, now); err != nil {
 			return false, err
 		}
 		r.version = tally.NextVersion(r.version, now.UnixMicro())
@@ -153,12 +153,12 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	member := int64(write.Member)
 	switch {
 	case rule.Kind == tally.Window:
-		return inserted(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
+		return rowsAffected(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
 	case write.Amount == 0:
-		before, err := w.takeContribution(topic, member)
+		before, err := w.removeContribution(topic, member)
 		return -before, err
 	}
-	added, err := inserted(w.addContribution.Exec(topic, member, write.Amount))
+	added, err := rowsAffected(w.addContribution.Exec(topic, member, write.Amount))
 	if err != nil || added != 0 || rule.Kind != tally.Amount {
 		return added * write.Amount, err
 	}
@@ -170,8 +170,8 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	return write.Amount - before, err
 }
 
-// takeContribution removes a contribution and returns what it was.
-func (w *writer) takeContribution(topic, member int64) (before int64, err error) {
+// removeContribution removes a contribution and returns what it was.
+func (w *writer) removeContribution(topic, member int64) (before int64, err error) {
 	err = w.dropContribution.QueryRow(topic, member).Scan(&before)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
@@ -179,8 +179,8 @@ func (w *writer) takeContribution(topic, member int64) (before int64, err error)
 	return before, err
 }
 
-// inserted returns how many rows a statement inserted or removed.
-func inserted(result sql.Result, err error) (int64, error) {
+// rowsAffected returns how many rows a statement inserted or removed.
+func rowsAffected(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/tallycast/tallycast/internal/newfile"
 )
 
-// copiedPages is how many pages a step of a backup copies: 256 KB, less than a millisecond,
+// backupPages is how many pages a step of a backup copies: 256 KB, less than a millisecond,
 // after which it tells of its progress and heeds its context.
-const copiedPages = 64
+const backupPages = 64
 
 // Backup copies the database at from to a new file, which holds everything that was
 // acknowledged before Backup was called, is complete when it gets its name, and may
@@ -23,11 +23,11 @@ const copiedPages = 64
 // to from. progress, which may be nil, is told how many of how many bytes were copied.
 // Errors: [os.ErrExist] without replace, and those of the file system.
 func Backup(ctx context.Context, from, to string, replace bool, progress func(done, total int64)) (err error) {
-	if err := existing(ctx, from); err != nil {
+	if err := checkExisting(ctx, from); err != nil {
 		return err
 	}
-	if info, err := os.Stat(to + besideSuffixes[0]); err == nil && info.Size() > 0 {
-		return fmt.Errorf("back up to %s: %s is there and would be read as a part of the backup; choose another name", to, to+besideSuffixes[0])
+	if info, err := os.Stat(to + walSuffixes[0]); err == nil && info.Size() > 0 {
+		return fmt.Errorf("back up to %s: %s is there and would be read as a part of the backup; choose another name", to, to+walSuffixes[0])
 	}
 	file, err := newfile.Create(to, newfile.Options{Replace: replace, Keep: Files(from)})
 	if err != nil {
@@ -49,7 +49,7 @@ func Backup(ctx context.Context, from, to string, replace bool, progress func(do
 // they exist or not.
 func Files(path string) []string {
 	files := []string{path, path + lockSuffix}
-	for _, suffix := range besideSuffixes {
+	for _, suffix := range walSuffixes {
 		files = append(files, path+suffix)
 	}
 	return files
@@ -80,7 +80,7 @@ func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(don
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if more, err = backup.Step(copiedPages); err != nil {
+			if more, err = backup.Step(backupPages); err != nil {
 				return err
 			}
 			if progress != nil {

@@ -39,8 +39,8 @@ type dump struct {
 	contributed, seen *sql.Stmt
 }
 
-// topicOf is a topic with the id under which its contributions stand.
-type topicOf struct {
+// topicRow is a topic with the id under which its contributions stand.
+type topicRow struct {
 	id int64
 	tally.State
 }
@@ -73,8 +73,8 @@ func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
 }
 
 // page returns the topics that follow last, which is none at first.
-func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (page []topicOf, err error) {
-	condition, args := where(scope, d.reader.presences())
+func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (page []topicRow, err error) {
+	condition, args := scopeCondition(scope, d.reader.presenceMetrics())
 	if last != (tally.Topic{}) {
 		condition += " AND (site, metric, topics.key) > (?, ?, ?)"
 		args = append(args, last.Site(), last.Metric(), last.Key())
@@ -90,13 +90,13 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 		if err != nil {
 			return nil, err
 		}
-		page = append(page, topicOf{id, state})
+		page = append(page, topicRow{id, state})
 	}
 	return page, rows.Err()
 }
 
 // topic hands over the portions of one topic.
-func (d *dump) topic(t topicOf) (err error) {
+func (d *dump) topic(t topicRow) (err error) {
 	var rows *sql.Rows
 	if rule := d.reader.catalog.Rule(t.Topic); rule.Kind == tally.Window {
 		rows, err = d.seen.Query(t.id, rule.WindowEnd(d.reader.now()))

@@ -8,29 +8,29 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxEdited bounds the edits and members of one transaction: some milliseconds.
-const maxEdited = 1024
+// maxEditBatch bounds the edits and members of one transaction: some milliseconds.
+const maxEditBatch = 1024
 
 // Edit carries out the edits, several in one transaction.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 	for len(edits) > 0 {
 		n, weight := 0, 0
-		for n < len(edits) && (n == 0 || weight+1+len(edits[n].Members) <= maxEdited) {
+		for n < len(edits) && (n == 0 || weight+1+len(edits[n].Members) <= maxEditBatch) {
 			weight += 1 + len(edits[n].Members)
 			n++
 		}
-		s.editTogether(ctx, edits[:n])
+		s.editBatch(ctx, edits[:n])
 		edits = edits[n:]
 	}
 }
 
-func (s *Store) editTogether(ctx context.Context, edits []tally.Edit) {
+func (s *Store) editBatch(ctx context.Context, edits []tally.Edit) {
 	// A copy for the writer, which may still be at work on it afterwards.
 	work := slices.Clone(edits)
 	for i := range work {
 		work[i].Members = slices.Clone(work[i].Members)
 	}
-	withdrawn, err := s.tracesOf(ctx, work)
+	withdrawn, err := s.withdrawnEntries(ctx, work)
 	if err == nil {
 		err = s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.edit(work, withdrawn) })
 	}
@@ -46,9 +46,9 @@ func (s *Store) editTogether(ctx context.Context, edits []tally.Edit) {
 }
 
 // edit carries out the edits and returns the changes to publish.
-func (w *writer) edit(edits []tally.Edit, withdrawn *marks) (changes []tally.Change, err error) {
+func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []tally.Change, err error) {
 	now := w.now()
-	if err := w.complete(withdrawn); err != nil {
+	if err := w.loadNewEntries(withdrawn); err != nil {
 		return nil, err
 	}
 	for i := range edits {
@@ -69,7 +69,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *marks) (changes []tally.Cha
 }
 
 // editTopic carries out one edit and fills in what became of it.
-func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (change tally.Change, err error) {
+func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Time) (change tally.Change, err error) {
 	r, err := w.find(e.Topic)
 	if err != nil {
 		return change, err
@@ -103,7 +103,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (chan
 	case tally.EditBase:
 		r.adjustment = e.Value - r.seed
 	case tally.EditReset, tally.EditDelete:
-		if err := w.empty(&r); err != nil {
+		if err := w.emptyTopic(&r); err != nil {
 			return change, err
 		}
 		before.id, counted = r.id, 0
@@ -112,7 +112,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (chan
 		if err != nil {
 			return change, err
 		}
-		if err := w.forget(r.id, e.Members, withdrawn); err != nil {
+		if err := w.eraseEntries(r.id, e.Members, withdrawn); err != nil {
 			return change, err
 		}
 		counted -= min(taken, counted)
@@ -126,8 +126,8 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (chan
 	change = r.state(e.Topic).Change
 	if e.Kind == tally.EditDelete {
 		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-		w.ends.add(e.Topic, r.version, now)
-		return change, w.remove(e.Topic, r)
+		w.finalVersions.add(e.Topic, r.version, now)
+		return change, w.removeTopic(e.Topic, r)
 	}
 	e.After = r.state(e.Topic)
 	return change, w.set(r)
@@ -137,7 +137,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *marks, now time.Time) (chan
 func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int64, err error) {
 	rule := w.catalog.Rule(e.Topic)
 	for _, member := range e.Members {
-		amount, err := w.takeMember(rule, topic, member, now)
+		amount, err := w.removeMember(rule, topic, member, now)
 		if err != nil {
 			return 0, err
 		}
@@ -146,11 +146,11 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int6
 	return taken, nil
 }
 
-// takeMember removes a member's contribution, or its being seen in the window of
+// removeMember removes a member's contribution, or its being seen in the window of
 // that time, and returns what it was.
-func (w *writer) takeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
+func (w *writer) removeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
-		return inserted(w.takeSeen.Exec(rule.WindowEnd(at), topic, int64(member)))
+		return rowsAffected(w.removeSeen.Exec(rule.WindowEnd(at), topic, int64(member)))
 	}
-	return w.takeContribution(topic, int64(member))
+	return w.removeContribution(topic, int64(member))
 }

@@ -59,8 +59,8 @@ func explain(err error) error {
 // A file that fails and works in turn, as on a disk that is nearly full, is told of so
 // often, and then once in so long.
 const (
-	linesAtOnce = 3
-	linesEvery  = 10 * time.Second
+	lineBurst    = 3
+	lineInterval = 10 * time.Second
 )
 
 // fault is why the last operation of one kind failed on the file; it is nil while
@@ -68,50 +68,50 @@ const (
 type fault struct {
 	last atomic.Pointer[error]
 
-	log   *slog.Logger
-	what  string        // cannot be done while it fails
-	lines *rate.Limiter // of those that say so
+	log       *slog.Logger
+	operation string        // cannot be done while it fails
+	lines     *rate.Limiter // of those that say so
 
-	mu   sync.Mutex
-	told bool // guarded by mu: that it fails was logged, and not yet that it works
+	mu       sync.Mutex
+	isLogged bool // guarded by mu: that it fails was logged, and not yet that it works
 }
 
-// tell has the fault logged: what cannot be done while it lasts.
-func (f *fault) tell(log *slog.Logger, what string) {
-	f.log, f.what, f.lines = log, what, rate.NewLimiter(rate.Every(linesEvery), linesAtOnce)
+// logTo has the fault logged: what cannot be done while it lasts.
+func (f *fault) logTo(log *slog.Logger, what string) {
+	f.log, f.operation, f.lines = log, what, rate.NewLimiter(rate.Every(lineInterval), lineBurst)
 }
 
-// observe notes what became of an operation. That a caller gave up says nothing
+// record notes what became of an operation. That a caller gave up says nothing
 // about the file.
-func (f *fault) observe(err error) {
+func (f *fault) record(err error) {
 	gaveUp := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case err == nil:
 		if f.last.Load() != nil {
 			f.last.Store(nil)
-			f.say(nil)
+			f.logTransition(nil)
 		}
 	case !gaveUp || errors.Is(err, errBusy):
 		err = explain(err)
 		f.last.Store(&err)
-		f.say(err)
+		f.logTransition(err)
 	}
 }
 
-// say logs where err, or nil, is news.
-func (f *fault) say(err error) {
+// logTransition logs where err, or nil, is news.
+func (f *fault) logTransition(err error) {
 	if f.log == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case err == nil && f.told:
-		f.log.Info("sqlite: the file can be " + f.what + " again")
-		f.told = false
-	case err != nil && !f.told && f.lines.Allow():
-		f.log.Error("sqlite: the file cannot be "+f.what, "cause", err)
-		f.told = true
+	case err == nil && f.isLogged:
+		f.log.Info("sqlite: the file can be " + f.operation + " again")
+		f.isLogged = false
+	case err != nil && !f.isLogged && f.lines.Allow():
+		f.log.Error("sqlite: the file cannot be "+f.operation, "cause", err)
+		f.isLogged = true
 	}
 }
 

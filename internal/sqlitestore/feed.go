@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxSettled is how many topics are read at once to be settled: enough that a
+	// settleChunk is how many topics are read at once to be settled: enough that a
 	// statement's own cost vanishes, few enough that the answer takes milliseconds.
-	maxSettled = 1000
+	settleChunk = 1000
 	// settleTimeout ends a read to settle; the contract of writes has it too.
 	settleTimeout = 3 * time.Second
 	// retryAfter is the pause after the file failed before it is tried again.
@@ -43,8 +43,8 @@ func newFeed() *feed {
 	}
 }
 
-// signal wakes who waits for c; signals not yet seen are one.
-func signal(c chan struct{}) {
+// notify wakes who waits for c; signals not yet seen are one.
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -66,7 +66,7 @@ func (f *feed) publish(changes ...tally.Change) {
 	any := len(f.pending) > 0
 	f.mu.Unlock()
 	if any {
-		signal(f.changed)
+		notify(f.changed)
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *Store) Watch(topic tally.Topic) {
 	f.watched[topic] = struct{}{}
 	f.settling[topic] = struct{}{}
 	f.mu.Unlock()
-	signal(f.unsettled)
+	notify(f.unsettled)
 }
 
 // Refresh implements [tally.Refresher].
@@ -88,7 +88,7 @@ func (s *Store) Refresh(topic tally.Topic) {
 		f.settling[topic] = struct{}{}
 	}
 	f.mu.Unlock()
-	signal(f.unsettled)
+	notify(f.unsettled)
 }
 
 // Unwatch ends what Watch began.
@@ -163,7 +163,7 @@ func (s *Store) settle(ctx context.Context, sink tally.Sink) {
 			}
 			continue
 		}
-		for portion := range slices.Chunk(topics, maxSettled) {
+		for portion := range slices.Chunk(topics, settleChunk) {
 			if s.settleTopics(ctx, sink, portion) {
 				continue
 			}
@@ -216,7 +216,7 @@ func (s *Store) settleTopics(ctx context.Context, sink tally.Sink, topics []tall
 		if !s.feed.watches(reading.Change.Topic) {
 			continue
 		}
-		if held := sink.Settle(reading.Change); behind(reading.Change, held) {
+		if held := sink.Settle(reading.Change); isBehind(reading.Change, held) {
 			ahead = append(ahead, held)
 		}
 	}

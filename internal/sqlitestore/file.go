@@ -16,9 +16,9 @@ import (
 // magic is how every SQLite file begins (sqlite.org/fileformat.html, 1.3).
 const magic = "SQLite format 3\x00"
 
-// locate returns the one name by which a database is known, following links, so
+// resolvePath returns the one name by which a database is known, following links, so
 // that two names of one file share a lock. It makes the directory if missing.
-func locate(path string) (string, error) {
+func resolvePath(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("open: the database has no path")
 	}
@@ -47,10 +47,10 @@ func locate(path string) (string, error) {
 	return real, nil
 }
 
-// screen makes the file if it is missing, and refuses what is not for us without
+// checkFile makes the file if it is missing, and refuses what is not for us without
 // changing a byte of it. It is called under the lock.
-func screen(ctx context.Context, path string) error {
-	head, err := touch(path)
+func checkFile(ctx context.Context, path string) error {
+	head, err := openOrCreate(path)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
@@ -60,11 +60,11 @@ func screen(ctx context.Context, path string) error {
 	if !bytes.Equal(head, []byte(magic)) {
 		return fmt.Errorf("open %s: the file is no SQLite database", path)
 	}
-	return recognise(ctx, path)
+	return checkSchema(ctx, path)
 }
 
-// recognise tells why the database at path is not for us. It only reads.
-func recognise(ctx context.Context, path string) error {
+// checkSchema tells why the database at path is not for us. It only reads.
+func checkSchema(ctx context.Context, path string) error {
 	scripts, err := migrations()
 	if err != nil {
 		return err
@@ -80,9 +80,9 @@ func recognise(ctx context.Context, path string) error {
 	return nil
 }
 
-// touch proves that the file can be written, makes it if it is missing, and
+// openOrCreate proves that the file can be written, makes it if it is missing, and
 // returns its first bytes.
-func touch(path string) (head []byte, err error) {
+func openOrCreate(path string) (head []byte, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, errors.Unwrap(err) // without the path, which the caller names

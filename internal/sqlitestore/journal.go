@@ -12,15 +12,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// traceBytes is the length of an entry: member and source.
-const traceBytes = 8 + 4
+// entryBytes is the length of an entry: member and source.
+const entryBytes = 8 + 4
 
 // rowsAtOnce is how many rows one statement stores where many topics changed: a
 // statement costs more than a row.
 const rowsAtOnce = 16
 
-// journalist gathers the rows of a transaction, and numbers them within a minute.
-type journalist struct {
+// journalBuffer gathers the rows of a transaction, and numbers them within a minute.
+type journalBuffer struct {
 	entries []byte // of all rows
 	row     int    // where those of the row to come begin
 	values  []any  // of the rows: minute, n, topic, entries
@@ -28,21 +28,21 @@ type journalist struct {
 	n       int64 // of the next row in that minute
 }
 
-// note adds a trace to the row to come.
-func (j *journalist) note(write *tally.Write) {
+// add adds a trace to the row to come.
+func (j *journalBuffer) add(write *tally.Write) {
 	j.entries = binary.BigEndian.AppendUint64(j.entries, uint64(write.Member))
 	j.entries = binary.BigEndian.AppendUint32(j.entries, uint32(write.Source))
 }
 
-// begin forgets what a transaction left that was rolled back.
-func (j *journalist) begin() {
+// reset forgets what a transaction left that was rolled back.
+func (j *journalBuffer) reset() {
 	clear(j.values)
 	j.entries, j.row, j.values = j.entries[:0], 0, j.values[:0]
 }
 
-// journal makes a row of what was noted, as done to the topic of that id.
-func (w *writer) journal(topic int64, now time.Time) error {
-	j := &w.traces
+// endRow makes a row of what was noted, as done to the topic of that id.
+func (w *writer) endRow(topic int64, now time.Time) error {
+	j := &w.buffer
 	if len(j.entries) == j.row {
 		return nil
 	}
@@ -60,13 +60,13 @@ func (w *writer) journal(topic int64, now time.Time) error {
 	return nil
 }
 
-// storeTraces stores the rows.
-func (w *writer) storeTraces() error {
+// storeJournal stores the rows.
+func (w *writer) storeJournal() error {
 	const columns = 4
-	for values := w.traces.values; len(values) > 0; {
-		statement, n := w.addTraces, columns
+	for values := w.buffer.values; len(values) > 0; {
+		statement, n := w.addJournalRow, columns
 		if len(values) >= columns*rowsAtOnce {
-			statement, n = w.addManyTraces, columns*rowsAtOnce
+			statement, n = w.addJournalRows, columns*rowsAtOnce
 		}
 		if _, err := statement.Exec(values[:n]...); err != nil {
 			return fmt.Errorf("write the journal: %w", err)
@@ -76,20 +76,20 @@ func (w *writer) storeTraces() error {
 	return nil
 }
 
-// place is where a trace stands.
-type place struct {
+// position is where a trace stands.
+type position struct {
 	minute, n int64
 	index     int // of the entry
 }
 
-func (p place) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
+func (p position) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
 
 // compare orders places by age, the oldest first.
-func (p place) compare(q place) int {
+func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.minute, q.minute), cmp.Compare(p.n, q.n), p.index-q.index)
 }
 
-func parsePlace(text string) (p place, err error) {
+func parsePosition(text string) (p position, err error) {
 	if _, err = fmt.Sscanf(text, "%d.%d.%d", &p.minute, &p.n, &p.index); err == nil && (p.index < 0 || p.String() != text) {
 		err = errors.New("not of this form")
 	}
@@ -99,10 +99,10 @@ func parsePlace(text string) (p place, err error) {
 	return p, nil
 }
 
-// trace returns the entry at index, 0 where there is none or none any more.
-func trace(entries []byte, index int) (tally.Member, tally.Source) {
-	at := index * traceBytes
-	if at+traceBytes > len(entries) {
+// entryAt returns the entry at index, 0 where there is none or none any more.
+func entryAt(entries []byte, index int) (tally.Member, tally.Source) {
+	at := index * entryBytes
+	if at+entryBytes > len(entries) {
 		return 0, 0
 	}
 	return tally.Member(binary.BigEndian.Uint64(entries[at:])), tally.Source(binary.BigEndian.Uint32(entries[at+8:]))
@@ -110,20 +110,20 @@ func trace(entries []byte, index int) (tally.Member, tally.Source) {
 
 // Journal hands over traces of one snapshot.
 func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	if r.kept > 0 {
+	if r.journalRetention > 0 {
 		from = max(from, r.journalBegin())
 	}
-	within, args := where(scope, nil)
+	within, args := scopeCondition(scope, nil)
 	var ended error // by each
 	err := r.reading(ctx, "the journal", func() error {
-		rows, err := r.owners.QueryContext(ctx, `SELECT minute, n, site, metric, key, entries
+		rows, err := r.db.QueryContext(ctx, `SELECT minute, n, site, metric, key, entries
 			FROM journal JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND `+within+`
 			ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		ended, err = traces(rows, each)
+		ended, err = passEntries(rows, each)
 		return err
 	})
 	if ended != nil {
@@ -132,11 +132,11 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 	return err
 }
 
-// traces hands over what rows tell.
-func traces(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err error) {
+// passEntries hands over what rows tell.
+func passEntries(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err error) {
 	var portion []tally.JournalEntry
 	for rows.Next() {
-		var p place
+		var p position
 		var site, metric, key string
 		var entries sql.RawBytes
 		if err := rows.Scan(&p.minute, &p.n, &site, &metric, &key, &entries); err != nil {
@@ -146,8 +146,8 @@ func traces(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err e
 		if err != nil {
 			return nil, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
 		}
-		for p.index = range len(entries) / traceBytes {
-			member, source := trace(entries, p.index)
+		for p.index = range len(entries) / entryBytes {
+			member, source := entryAt(entries, p.index)
 			if member == 0 {
 				continue
 			}

@@ -10,9 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// where returns the condition that topics are within scope, and of none of the
+// scopeCondition returns the condition that topics are within scope, and of none of the
 // metrics that are left out.
-func where(scope tally.Scope, without []string) (condition string, args []any) {
+func scopeCondition(scope tally.Scope, without []string) (condition string, args []any) {
 	parts := []string{"true"}
 	and := func(part string, values ...any) {
 		parts, args = append(parts, part), append(args, values...)
@@ -49,9 +49,9 @@ func prefixEnd(prefix string) string {
 	return ""
 }
 
-// presences returns the metrics of pages that are open, of which nothing is stored
+// presenceMetrics returns the metrics of pages that are open, of which nothing is stored
 // unless they once were something else.
-func (r *Reader) presences() (metrics []string) {
+func (r *Reader) presenceMetrics() (metrics []string) {
 	for _, metric := range r.catalog.Metrics() {
 		if any, err := tally.NewTopic(tally.DefaultSite, metric, "any"); err == nil && r.catalog.Rule(any).Kind == tally.Presence {
 			metrics = append(metrics, metric)
@@ -77,7 +77,7 @@ func scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
 // List returns a page as of now. [tally.ByTopic] follows an index; the other orders
 // look at all topics of the scope, half a second for a million.
 func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Page, err error) {
-	condition, args := where(listing.Scope, r.presences())
+	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
 	if listing.Before != 0 {
 		condition, args = condition+" AND version < ?", append(args, listing.Before)
 	}
@@ -103,7 +103,7 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 		limit = tally.MaxPortion
 	}
 	err = r.reading(ctx, "a list of topics", func() error {
-		rows, err := r.owners.QueryContext(ctx,
+		rows, err := r.db.QueryContext(ctx,
 			selectStates+"WHERE "+condition+" ORDER BY "+order+" LIMIT ?", append(args, limit+1)...)
 		if err != nil {
 			return err

@@ -29,8 +29,8 @@ const noteForm = "process %d,"
 // processes lock two files of the same name.
 type lock struct{ file *os.File }
 
-// acquire locks the database at path or says who holds it.
-func acquire(path string) (*lock, error) {
+// acquireLock locks the database at path or says who holds it.
+func acquireLock(path string) (*lock, error) {
 	name := path + lockSuffix
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -53,14 +53,14 @@ func acquire(path string) (*lock, error) {
 		holder = "a process that has only begun"
 	}
 	return nil, fmt.Errorf("open %s: %w: %s holds %s%s; one process at a time writes an SQLite file, several instances share a Redis (--store redis://…)",
-		path, ErrLocked, holder, name, howToEnd(holder))
+		path, ErrLocked, holder, name, killHint(holder))
 }
 
-// howToEnd says how the holder of that note is ended, since what a terminal shows
+// killHint says how the holder of that note is ended, since what a terminal shows
 // is often its parent, such as go run, whose end leaves it running. It says nothing
 // of this process, of one that is not seen from here, or of process 1: the note of
 // a container has the number that counts inside.
-func howToEnd(holder string) string {
+func killHint(holder string) string {
 	var pid int
 	if _, err := fmt.Sscanf(holder, noteForm, &pid); err != nil || pid <= 1 || pid == os.Getpid() {
 		return ""

@@ -10,10 +10,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// forgetAfter is how long the version of a topic where nobody is present is
+// versionRetention is how long the version of a topic where nobody is present is
 // remembered, so that a page that reads it does not see it go back to 0. Whoever
 // watches longer is told by Reissue.
-const forgetAfter = 10 * time.Minute
+const versionRetention = 10 * time.Minute
 
 // presence keeps how many pages this process holds present on each topic. It
 // lives in memory, for the connections end with the process.
@@ -21,15 +21,15 @@ type presence struct {
 	// fixed after construction
 	now  func() time.Time // the store's clock, for versions
 	feed *feed
-	// earlier holds one: a share ends before the next look
-	earlier chan struct{}
+	// wake holds one: a share ends before the next look
+	wake chan struct{}
 
 	// guards what follows. Changes are published under it, so that those of a
 	// topic come in the order of their versions; publishing does not block.
-	mu     sync.Mutex
-	shares map[tally.Topic]*share
-	last   int64     // the highest version given to any topic
-	look   time.Time // when expire looks next; zero: when it is told
+	mu         sync.Mutex
+	shares     map[tally.Topic]*share
+	highest    int64     // the highest version given to any topic
+	nextExpiry time.Time // when expire looks next; zero: when it is told
 }
 
 // share is this process's share of a topic. Leases go by the monotonic clock.
@@ -41,10 +41,10 @@ type share struct {
 
 func newPresence(now func() time.Time, feed *feed) *presence {
 	return &presence{
-		now:     now,
-		feed:    feed,
-		earlier: make(chan struct{}, 1),
-		shares:  map[tally.Topic]*share{},
+		now:    now,
+		feed:   feed,
+		wake:   make(chan struct{}, 1),
+		shares: map[tally.Topic]*share{},
 	}
 }
 
@@ -75,22 +75,22 @@ func (p *presence) set(ttl time.Duration, shares []tally.Share) {
 			sh = &share{}
 			p.shares[set.Topic] = sh
 		}
-		p.putLocked(set.Topic, sh, max(0, set.Pages), now)
+		p.setLocked(set.Topic, sh, max(0, set.Pages), now)
 		if sh.pages > 0 {
 			sh.ends = now.Add(ttl)
 		}
-		p.lookByLocked(sh.ends)
+		p.scheduleLocked(sh.ends)
 	}
 }
 
-// putLocked sets what is counted and publishes it where it changed.
-func (p *presence) putLocked(topic tally.Topic, sh *share, pages int64, now time.Time) {
+// setLocked sets what is counted and publishes it where it changed.
+func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64, now time.Time) {
 	if sh.pages == pages {
 		return
 	}
 	sh.pages = pages
 	if pages == 0 {
-		sh.ends = now.Add(forgetAfter)
+		sh.ends = now.Add(versionRetention)
 	}
 	p.issueLocked(topic, sh)
 }
@@ -98,26 +98,26 @@ func (p *presence) putLocked(topic tally.Topic, sh *share, pages int64, now time
 // issueLocked gives topic a new version and publishes it.
 func (p *presence) issueLocked(topic tally.Topic, sh *share) {
 	// One sequence for all topics: one that was forgotten still goes on above.
-	p.last = tally.NextVersion(p.last, p.now().UnixMicro())
-	sh.version = p.last
+	p.highest = tally.NextVersion(p.highest, p.now().UnixMicro())
+	sh.version = p.highest
 	p.feed.publish(tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
 }
 
-// lookByLocked has expire look at end at the latest.
-func (p *presence) lookByLocked(end time.Time) {
-	if p.look.IsZero() || end.Before(p.look) {
-		p.look = end
-		signal(p.earlier)
+// scheduleLocked has expire look at end at the latest.
+func (p *presence) scheduleLocked(end time.Time) {
+	if p.nextExpiry.IsZero() || end.Before(p.nextExpiry) {
+		p.nextExpiry = end
+		notify(p.wake)
 	}
 }
 
-// endLocked ends what has ended by now. It tells whether there is anything left.
-func (p *presence) endLocked(topic tally.Topic, sh *share, now time.Time) bool {
+// expireLocked ends what has ended by now. It tells whether there is anything left.
+func (p *presence) expireLocked(topic tally.Topic, sh *share, now time.Time) bool {
 	if now.Before(sh.ends) {
 		return true
 	}
 	if sh.pages > 0 {
-		p.putLocked(topic, sh, 0, now)
+		p.setLocked(topic, sh, 0, now)
 		return true
 	}
 	delete(p.shares, topic)
@@ -129,7 +129,7 @@ func (p *presence) read(topic tally.Topic) tally.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sh := p.shares[topic]
-	if sh == nil || !p.endLocked(topic, sh, time.Now()) {
+	if sh == nil || !p.expireLocked(topic, sh, time.Now()) {
 		return tally.Change{Topic: topic}
 	}
 	return tally.Change{Topic: topic, Count: sh.pages, Version: sh.version}
@@ -141,16 +141,16 @@ func (p *presence) reissue(held tally.Change) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	sh := p.shares[held.Topic]
-	if sh == nil || !p.endLocked(held.Topic, sh, now) {
-		sh = &share{ends: now.Add(forgetAfter)}
+	if sh == nil || !p.expireLocked(held.Topic, sh, now) {
+		sh = &share{ends: now.Add(versionRetention)}
 	}
-	if !behind(tally.Change{Topic: held.Topic, Count: sh.pages, Version: sh.version}, held) {
+	if !isBehind(tally.Change{Topic: held.Topic, Count: sh.pages, Version: sh.version}, held) {
 		return
 	}
 	p.shares[held.Topic] = sh
-	p.last = max(p.last, held.Version)
+	p.highest = max(p.highest, held.Version)
 	p.issueLocked(held.Topic, sh)
-	p.lookByLocked(sh.ends)
+	p.scheduleLocked(sh.ends)
 }
 
 // top returns the topics of a metric where most pages are present.
@@ -160,7 +160,7 @@ func (p *presence) top(site, metric string, limit int) []tally.Change {
 	now := time.Now()
 	var changes []tally.Change
 	for topic, sh := range p.shares {
-		if topic.Site() == site && topic.Metric() == metric && p.endLocked(topic, sh, now) && sh.pages > 0 {
+		if topic.Site() == site && topic.Metric() == metric && p.expireLocked(topic, sh, now) && sh.pages > 0 {
 			changes = append(changes, tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
 		}
 	}
@@ -172,42 +172,42 @@ func (p *presence) top(site, metric string, limit int) []tally.Change {
 
 // expire publishes the end of leases when it comes, until ctx ends.
 func (p *presence) expire(ctx context.Context) {
-	timer := time.NewTimer(p.lookAgain())
+	timer := time.NewTimer(p.expireDue())
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
-		case <-p.earlier:
+		case <-p.wake:
 		case <-ctx.Done():
 			return
 		}
-		timer.Reset(p.lookAgain())
+		timer.Reset(p.expireDue())
 	}
 }
 
-// lookAgain ends what has ended where it is time, and returns how long to wait
+// expireDue ends what has ended where it is time, and returns how long to wait
 // before the next look.
-func (p *presence) lookAgain() time.Duration {
+func (p *presence) expireDue() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.look.IsZero() || now.Before(p.look) {
-		return p.waitLocked(now)
+	if p.nextExpiry.IsZero() || now.Before(p.nextExpiry) {
+		return p.untilNextLocked(now)
 	}
-	p.look = time.Time{}
+	p.nextExpiry = time.Time{}
 	for topic, sh := range p.shares {
-		if p.endLocked(topic, sh, now) && (p.look.IsZero() || sh.ends.Before(p.look)) {
-			p.look = sh.ends
+		if p.expireLocked(topic, sh, now) && (p.nextExpiry.IsZero() || sh.ends.Before(p.nextExpiry)) {
+			p.nextExpiry = sh.ends
 		}
 	}
-	return p.waitLocked(now)
+	return p.untilNextLocked(now)
 }
 
-// waitLocked returns how long it is until the next look; where nothing is held,
+// untilNextLocked returns how long it is until the next look; where nothing is held,
 // long enough not to matter.
-func (p *presence) waitLocked(now time.Time) time.Duration {
-	if p.look.IsZero() {
+func (p *presence) untilNextLocked(now time.Time) time.Duration {
+	if p.nextExpiry.IsZero() {
 		return time.Hour
 	}
-	return p.look.Sub(now)
+	return p.nextExpiry.Sub(now)
 }

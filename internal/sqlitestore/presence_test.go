@@ -31,7 +31,7 @@ func TestAPageWhereNobodyIsAnyMoreIsForgottenInTheEnd(t *testing.T) {
 		if ended.Count != 0 || ended.Version <= first.Version || kept() != 1 {
 			t.Errorf("%v after %v, %d kept", ended, first, kept())
 		}
-		time.Sleep(forgetAfter)
+		time.Sleep(versionRetention)
 		if kept() != 0 {
 			t.Errorf("%d are kept for good", kept())
 		}

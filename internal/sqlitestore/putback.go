@@ -13,44 +13,44 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// besideSuffixes are what SQLite keeps beside a database: the log of what is not in it
+// walSuffixes are what SQLite keeps beside a database: the log of what is not in it
 // yet, and that log's index. Left beside another database it would be read as its own.
-var besideSuffixes = []string{"-wal", "-shm"}
+var walSuffixes = []string{"-wal", "-shm"}
 
-// Restored is what a [PutBack] did.
-type Restored struct {
+// RestoreResult is what a [RestoreBackup] did.
+type RestoreResult struct {
 	Topics int64
 	Newest time.Time // when the topic that changed last did; zero: there is none
-	// Kept is the name that what was there before has now; empty: there was nothing.
-	Kept string
+	// Previous is the name that what was there before has now; empty: there was nothing.
+	Previous string
 }
 
-// PutBack puts a copy of the backup at from in the place of the database at to, which
+// RestoreBackup puts a copy of the backup at from in the place of the database at to, which
 // nobody may hold. What was there stays beside it, with what belonged to it. Until the
 // copy is complete and was read, nothing is changed; what is cut off after that is
 // finished by repeating it. All versions become higher than those that the database had:
 // what it counted after the backup may still be shown somewhere.
 // progress, which may be nil, is told how many of how many bytes were copied.
 // Errors: [ErrLocked], [ErrNewer] and those of the file system, each naming the file.
-func PutBack(ctx context.Context, from, to string, progress func(done, total int64)) (done Restored, err error) {
-	if err := whole(ctx, from); err != nil {
+func RestoreBackup(ctx context.Context, from, to string, progress func(done, total int64)) (done RestoreResult, err error) {
+	if err := checkBackup(ctx, from); err != nil {
 		return done, err
 	}
-	if to, err = locate(to); err != nil {
+	if to, err = resolvePath(to); err != nil {
 		return done, err
 	}
-	if same(from, to) {
+	if sameFile(from, to) {
 		return done, fmt.Errorf("restore %s: it is the database itself", from)
 	}
-	held, err := acquire(to)
+	held, err := acquireLock(to)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, held.release()) }()
-	partial, err := copyBeside(ctx, from, to, progress)
-	defer removeAll(partial)
+	partial, err := copyNextTo(ctx, from, to, progress)
+	defer removeFile(partial)
 	if err == nil {
-		done, err = sound(ctx, partial)
+		done, err = verifyBackup(ctx, partial)
 	}
 	if err == nil {
 		err = raiseVersions(ctx, partial, max(time.Now().UnixMicro(), newestVersion(ctx, partial), newestVersion(ctx, to)))
@@ -58,7 +58,7 @@ func PutBack(ctx context.Context, from, to string, progress func(done, total int
 	if err != nil {
 		return done, fmt.Errorf("restore %s: %w", from, err)
 	}
-	done.Kept, err = setAside(to)
+	done.Previous, err = moveAside(to)
 	if err == nil {
 		err = os.Rename(partial, to)
 	}
@@ -71,23 +71,23 @@ func PutBack(ctx context.Context, from, to string, progress func(done, total int
 	return done, nil
 }
 
-// whole refuses what is not a database of ours, and one that has a part of itself in
+// checkBackup refuses what is not a database of ours, and one that has a part of itself in
 // its log: it is in use, or was copied from one that was.
-func whole(ctx context.Context, path string) error {
-	if info, err := os.Stat(path + besideSuffixes[0]); err == nil && info.Size() > 0 {
-		return fmt.Errorf("restore %s: a part of it is in %s; `tallycast backup` makes one file of both", path, path+besideSuffixes[0])
+func checkBackup(ctx context.Context, path string) error {
+	if info, err := os.Stat(path + walSuffixes[0]); err == nil && info.Size() > 0 {
+		return fmt.Errorf("restore %s: a part of it is in %s; `tallycast backup` makes one file of both", path, path+walSuffixes[0])
 	}
-	return existing(ctx, path)
+	return checkExisting(ctx, path)
 }
 
-func same(a, b string) bool {
+func sameFile(a, b string) bool {
 	one, err := os.Stat(a)
 	other, otherErr := os.Stat(b)
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-// copyBeside copies the file at from to one beside to, which is on disk afterwards.
-func copyBeside(ctx context.Context, from, to string, progress func(done, total int64)) (partial string, err error) {
+// copyNextTo copies the file at from to one beside to, which is on disk afterwards.
+func copyNextTo(ctx context.Context, from, to string, progress func(done, total int64)) (partial string, err error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return "", err
@@ -120,15 +120,15 @@ func copyBeside(ctx context.Context, from, to string, progress func(done, total 
 	}
 }
 
-// sound reads the whole database at path, and leaves nothing beside it.
-func sound(ctx context.Context, path string) (found Restored, err error) {
+// verifyBackup reads the whole database at path, and leaves nothing beside it.
+func verifyBackup(ctx context.Context, path string) (found RestoreResult, err error) {
 	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
 	if err != nil {
 		return found, err
 	}
 	defer func() {
 		err = errors.Join(err, db.Close())
-		for _, suffix := range besideSuffixes {
+		for _, suffix := range walSuffixes {
 			_ = os.Remove(path + suffix)
 		}
 	}()
@@ -154,7 +154,7 @@ func sound(ctx context.Context, path string) (found Restored, err error) {
 // version is left out.
 func newestVersion(ctx context.Context, path string) (newest int64) {
 	access := "mode=ro"
-	if info, err := os.Stat(path + besideSuffixes[0]); err != nil || info.Size() == 0 {
+	if info, err := os.Stat(path + walSuffixes[0]); err != nil || info.Size() == 0 {
 		access = "mode=ro&immutable=1" // leaves no files beside it
 	}
 	db, err := sql.Open("sqlite", dsn(path, access))
@@ -189,7 +189,7 @@ func raiseVersions(ctx context.Context, path string, least int64) (err error) {
 	}()
 	result, err := tx.ExecContext(ctx, `UPDATE topics SET version = ? + place
 		FROM (SELECT id AS ordered, row_number() OVER (ORDER BY version, id) AS place FROM topics) WHERE id = ordered`, least)
-	raised, err := inserted(result, err)
+	raised, err := rowsAffected(result, err)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,11 @@ func raiseVersions(ctx context.Context, path string, least int64) (err error) {
 	return tx.Commit()
 }
 
-// setAside gives the database at path, if there is one, another name, and what is
+// moveAside gives the database at path, if there is one, another name, and what is
 // beside it. The log goes first: it must never stand beside another database.
-func setAside(path string) (kept string, err error) {
+func moveAside(path string) (kept string, err error) {
 	kept = path + time.Now().UTC().Format(".before-20060102T150405.000Z")
-	for _, suffix := range besideSuffixes {
+	for _, suffix := range walSuffixes {
 		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err
 		}
@@ -219,8 +219,8 @@ func setAside(path string) (kept string, err error) {
 	return kept, err
 }
 
-// removeAll removes a file that did not get its name, if it is there.
-func removeAll(partial string) {
+// removeFile removes a file that did not get its name, if it is there.
+func removeFile(partial string) {
 	if partial != "" {
 		_ = os.Remove(partial)
 	}

@@ -36,7 +36,7 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 	want := query[int64](t, backup, `SELECT sum(count) FROM topics`)
 
 	// Where nothing was.
-	if done, err := sqlitestore.PutBack(context.Background(), backup, to, nil); err != nil || done.Kept != "" || done.Topics == 0 || time.Since(done.Newest) > time.Hour {
+	if done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, nil); err != nil || done.Previous != "" || done.Topics == 0 || time.Since(done.Newest) > time.Hour {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if got := query[int64](t, to, `SELECT sum(count) FROM topics`); got != want {
@@ -54,7 +54,7 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 		}
 	}
 	told := int64(0)
-	done, err := sqlitestore.PutBack(context.Background(), backup, to, func(done, total int64) { told = done })
+	done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, func(done, total int64) { told = done })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 		t.Errorf("%d bytes were told of, %v", told, err)
 	}
 	for suffix, was := range map[string]string{"": "no database", "-wal": "of another-wal"} {
-		if text, err := os.ReadFile(done.Kept + suffix); string(text) != was {
-			t.Errorf("%s has %q, %v", done.Kept+suffix, text, err)
+		if text, err := os.ReadFile(done.Previous + suffix); string(text) != was {
+			t.Errorf("%s has %q, %v", done.Previous+suffix, text, err)
 		}
 	}
 	if _, err := os.Stat(to + "-wal"); !errors.Is(err, os.ErrNotExist) {
@@ -100,12 +100,12 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 	for from, says := range map[string]string{
 		damaged: "damaged.db", text: "numbers.jsonl", split: "tallycast backup", to: "the database itself", filepath.Join(directory, "missing.db"): "no such file",
 	} {
-		if done, err := sqlitestore.PutBack(context.Background(), from, to, nil); err == nil || done.Kept != "" || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: kept %q, does not say %q: %v", from, done.Kept, says, err)
+		if done, err := sqlitestore.RestoreBackup(context.Background(), from, to, nil); err == nil || done.Previous != "" || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: kept %q, does not say %q: %v", from, done.Previous, says, err)
 		}
 	}
 	store := open(t, to, catalog(), sqlitestore.Options{})
-	if _, err := sqlitestore.PutBack(context.Background(), backup, to, nil); !errors.Is(err, sqlitestore.ErrLocked) {
+	if _, err := sqlitestore.RestoreBackup(context.Background(), backup, to, nil); !errors.Is(err, sqlitestore.ErrLocked) {
 		t.Errorf("over a database that is held: %v", err)
 	}
 	if err := store.Close(); err != nil {
@@ -113,7 +113,7 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := sqlitestore.PutBack(ended, backup, to, nil); err == nil {
+	if _, err := sqlitestore.RestoreBackup(ended, backup, to, nil); err == nil {
 		t.Error("it went on after its context ended")
 	}
 	if names, _ := filepath.Glob(filepath.Join(directory, "*.before-*")); len(names) > 0 {
@@ -169,14 +169,14 @@ func TestPutBack_RaisesVersions(t *testing.T) {
 			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); newest > least {
 				least = newest
 			}
-			done, err := sqlitestore.PutBack(context.Background(), backup, to, nil)
+			done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); done.Newest.UnixMicro() != newest {
 				t.Errorf("the newest change of the backup is told as %v, not as %v", done.Newest, time.UnixMicro(newest))
 			}
-			if _, err := os.Stat(done.Kept + "-shm"); done.Kept != "" && !strings.HasPrefix(name, "one that changed and was killed") && err == nil {
+			if _, err := os.Stat(done.Previous + "-shm"); done.Previous != "" && !strings.HasPrefix(name, "one that changed and was killed") && err == nil {
 				t.Error("an index of a log is left that was not there")
 			}
 			if lowest := query[int64](t, to, `SELECT min(version) FROM topics`); lowest <= least {

@@ -10,12 +10,12 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// statements are those of the connections that read.
-type statements struct {
+// readStatements are those of the connections that read.
+type readStatements struct {
 	read, top *sql.Stmt
 }
 
-func (s *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
+func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	// The queries come as one JSON array of [site, metric, key, member, window's
 	// end], so that a thousand topics are one statement and one snapshot. An
 	// unknown topic gives no row. A window's end is 0 for other metrics.
@@ -47,7 +47,7 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 	err := cmp.Or(s.conflict, ctx.Err())
 	if err == nil {
 		err = s.read(ctx, queries, readings)
-		s.readFault.observe(err)
+		s.readFault.record(err)
 	}
 	if err != nil {
 		err = s.unavailable("read", err)
@@ -58,7 +58,7 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 		}
 		readings[i].Change.Topic = query.Topic
 		if err == nil && readings[i].Change.Version == 0 {
-			readings[i].Change.Version = s.ends.of(query.Topic)
+			readings[i].Change.Version = s.finalVersions.get(query.Topic)
 		}
 	}
 	return readings
@@ -88,7 +88,7 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 	if len(places) == 0 {
 		return nil
 	}
-	rows, err := s.asked.read.QueryContext(ctx, string(append(asked, ']')))
+	rows, err := s.statements.read.QueryContext(ctx, string(append(asked, ']')))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 		return s.presence.top(site, metric, limit), nil
 	}
 	changes, err := s.topStored(ctx, site, metric, limit)
-	s.readFault.observe(err)
+	s.readFault.record(err)
 	if err != nil {
 		return nil, s.unavailable("read the highest counts from", err)
 	}
@@ -135,7 +135,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 }
 
 func (s *Store) topStored(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	rows, err := s.asked.top.QueryContext(ctx, site, metric, max(0, limit))
+	rows, err := s.statements.top.QueryContext(ctx, site, metric, max(0, limit))
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxOwners bounds the connections that serve the owner's readings, which may be
+// maxOwnerReads bounds the connections that serve the owner's readings, which may be
 // long. They are kept apart from those that visitors wait for.
-const maxOwners = 16
+const maxOwnerReads = 16
 
 // ErrOlder says that an earlier release wrote the file, and that it was not opened
 // for writing since.
@@ -25,12 +25,12 @@ var ErrOlder = errors.New("the database is of an earlier release; `tallycast ser
 // call. It takes no lock: a service may hold the file. It is safe for concurrent use.
 type Reader struct {
 	// fixed after construction
-	path    string
-	catalog *tally.Catalog
-	now     func() time.Time
-	secret  []byte
-	kept    time.Duration // how long the journal is; 0 shows all there is
-	owners  *sql.DB
+	path             string
+	catalog          *tally.Catalog
+	now              func() time.Time
+	secret           []byte
+	journalRetention time.Duration // how long the journal is; 0 shows all there is
+	db               *sql.DB
 	// conflict is between the catalog's rules and those in the file: nothing is read and
 	// nothing written. Nil: there is none.
 	conflict error
@@ -42,7 +42,7 @@ type Reader struct {
 // it. It changes nothing and makes nothing.
 // Errors: [ErrNewer], [ErrOlder], [ErrRule] and those of the file system, each naming the file.
 func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Reader, err error) {
-	if err := existing(ctx, path); err != nil {
+	if err := checkExisting(ctx, path); err != nil {
 		return nil, err
 	}
 	r := &Reader{path: path, catalog: catalog, now: time.Now}
@@ -58,7 +58,7 @@ func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Re
 	if err != nil {
 		return nil, err
 	}
-	version, err := schemaVersion(ctx, r.owners, len(scripts))
+	version, err := schemaVersion(ctx, r.db, len(scripts))
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +68,12 @@ func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Re
 	if err := r.checkRules(ctx); err != nil {
 		return nil, err
 	}
-	return r, r.owners.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&r.secret)
+	return r, r.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&r.secret)
 }
 
 // checkRules compares the catalog's rules with those in the file.
 func (r *Reader) checkRules(ctx context.Context) error {
-	kept, err := keptRules(ctx, r.owners)
+	kept, err := storedRules(ctx, r.db)
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (r *Reader) checkRules(ctx context.Context) error {
 	return nil
 }
 
-// existing refuses what is not there, or is not for us.
-func existing(ctx context.Context, path string) error {
+// checkExisting refuses what is not there, or is not for us.
+func checkExisting(ctx context.Context, path string) error {
 	info, err := os.Stat(path)
 	var failed *fs.PathError
 	switch {
@@ -100,23 +100,23 @@ func existing(ctx context.Context, path string) error {
 	case info.Size() == 0:
 		return fmt.Errorf("open %s: the file is empty", path)
 	}
-	return recognise(ctx, path)
+	return checkSchema(ctx, path)
 }
 
 // open opens the connections that read for the owner.
 func (r *Reader) open() (err error) {
-	r.owners, err = sql.Open("sqlite", dsn(r.path,
+	r.db, err = sql.Open("sqlite", dsn(r.path,
 		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
 	if err != nil {
 		return err
 	}
-	r.owners.SetMaxOpenConns(maxOwners)
-	r.owners.SetMaxIdleConns(1)
+	r.db.SetMaxOpenConns(maxOwnerReads)
+	r.db.SetMaxIdleConns(1)
 	return nil
 }
 
 // Close closes the file.
-func (r *Reader) Close() error { return r.owners.Close() }
+func (r *Reader) Close() error { return r.db.Close() }
 
 // Secret returns a copy of the key of the visitor hash.
 func (r *Reader) Secret() ([]byte, error) { return slices.Clone(r.secret), nil }
@@ -130,7 +130,7 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 	err := ctx.Err()
 	if err == nil {
 		err = read()
-		r.readFault.observe(err)
+		r.readFault.record(err)
 	}
 	if err != nil {
 		return r.unavailable("read "+what+" from", err)
@@ -141,7 +141,7 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 // snapshot runs read on a connection of its own, within one transaction: all that it
 // reads is of one moment.
 func (r *Reader) snapshot(ctx context.Context, read func(conn *sql.Conn) error) (err error) {
-	conn, err := r.owners.Conn(ctx)
+	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err error) {
 	entries = map[string]string{}
 	err = r.reading(ctx, "the register", func() error {
-		rows, err := r.owners.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
+		rows, err := r.db.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
 		if err != nil {
 			return err
 		}
@@ -37,10 +37,10 @@ func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err e
 
 // SetSetting sets or removes one entry.
 func (s *Store) SetSetting(ctx context.Context, name, value string) error {
-	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setRegister(name, value) })
+	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setSetting(name, value) })
 }
 
-func (w *writer) setRegister(name, value string) error {
+func (w *writer) setSetting(name, value string) error {
 	if value == "" {
 		return w.exec(`DELETE FROM register WHERE name = ?`, name)
 	}
@@ -52,41 +52,41 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 	expected, entries = maps.Clone(expected), maps.Clone(entries)
 	result := make(chan bool, 1)
 	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
-		swapped, err := w.swapRegister(expected, entries)
+		swapped, err := w.swapSettings(expected, entries)
 		result <- swapped
 		return nil, err
 	})
 	return err == nil && <-result, err
 }
 
-func (w *writer) swapRegister(expected, entries map[string]string) (swapped bool, err error) {
-	done, err := w.registered(entries)
+func (w *writer) swapSettings(expected, entries map[string]string) (swapped bool, err error) {
+	done, err := w.haveValues(entries)
 	if err != nil || done {
 		return done, err
 	}
-	if meets, err := w.registered(expected); err != nil || !meets {
+	if meets, err := w.haveValues(expected); err != nil || !meets {
 		return false, err
 	}
 	for name, value := range entries {
-		if err := w.setRegister(name, value); err != nil {
+		if err := w.setSetting(name, value); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// registered reports whether all entries have these values.
-func (w *writer) registered(entries map[string]string) (bool, error) {
+// haveValues reports whether all entries have these values.
+func (w *writer) haveValues(entries map[string]string) (bool, error) {
 	for name, value := range entries {
-		if stored, err := w.registerEntry(name); err != nil || stored != value {
+		if stored, err := w.setting(name); err != nil || stored != value {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// registerEntry returns the value of an entry, empty if there is none.
-func (w *writer) registerEntry(name string) (value string, err error) {
+// setting returns the value of an entry, empty if there is none.
+func (w *writer) setting(name string) (value string, err error) {
 	err = w.conn.QueryRowContext(context.Background(), `SELECT value FROM register WHERE name = ?`, name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -102,9 +102,9 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 	result := make(chan string, 1)
 	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
 		name := markPrefix + topic.String()
-		current, err := w.registerEntry(name)
+		current, err := w.setting(name)
 		if err == nil && current == from && from != to {
-			current, err = to, w.setRegister(name, to)
+			current, err = to, w.setSetting(name, to)
 		}
 		result <- current
 		return nil, err
@@ -136,7 +136,7 @@ func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entrie
 	}
 	var ids []int64
 	err = r.reading(ctx, "the audit log", func() error {
-		rows, err := r.owners.QueryContext(ctx,
+		rows, err := r.db.QueryContext(ctx,
 			`SELECT id, at, actor, action, target, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`, first, limit+1)
 		if err != nil {
 			return err

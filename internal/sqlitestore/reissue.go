@@ -26,7 +26,7 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 			if err != nil {
 				return nil, err
 			}
-			if !behind(tally.Change{Topic: h.Topic, Count: r.count, Version: r.version}, h) {
+			if !isBehind(tally.Change{Topic: h.Topic, Count: r.count, Version: r.version}, h) {
 				continue
 			}
 			if r.id == 0 {
@@ -44,10 +44,10 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 	})
 }
 
-// behind tells whether what is stored would not replace what is held, though it
+// isBehind tells whether what is stored would not replace what is held, though it
 // is another. A topic that ended is not brought into being for those who hold its
 // last count, 0.
-func behind(stored, held tally.Change) bool {
+func isBehind(stored, held tally.Change) bool {
 	ended := stored.Version == 0 && held.Count == 0
 	return stored.Version <= held.Version && stored != held && !ended
 }

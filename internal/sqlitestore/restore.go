@@ -10,9 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxRestored bounds the portions and contributions of one transaction: some tens
+// maxRestoreBatch bounds the portions and contributions of one transaction: some tens
 // of milliseconds, for which visitors wait.
-const maxRestored = 4 * tally.MaxPortion
+const maxRestoreBatch = 4 * tally.MaxPortion
 
 // Restore stores portions, some in one transaction.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
@@ -23,7 +23,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 	}
 	for len(portions) > 0 {
 		n, weight := 0, 0
-		for n < len(portions) && (n == 0 || weight+1+len(portions[n].Contributions) <= maxRestored) {
+		for n < len(portions) && (n == 0 || weight+1+len(portions[n].Contributions) <= maxRestoreBatch) {
 			weight += 1 + len(portions[n].Contributions)
 			n++
 		}
@@ -68,16 +68,16 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 			return r, false, err
 		}
 	} else if replace && p.First {
-		if err := w.empty(&r); err != nil {
+		if err := w.emptyTopic(&r); err != nil {
 			return r, false, err
 		}
 		missing = true
 	}
 	before, counted := r, r.counted()
-	if err := w.restoreSeed(&r, p, missing || replace && p.First); err != nil {
+	if err := w.restoreBase(&r, p, missing || replace && p.First); err != nil {
 		return r, false, err
 	}
-	added, err := w.unite(r.id, p, now)
+	added, err := w.mergeContributions(r.id, p, now)
 	if err != nil {
 		return r, false, err
 	}
@@ -96,10 +96,10 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	return r, true, w.set(r)
 }
 
-// restoreSeed gives the topic the seed and the adjustment of p, or the greater ones
+// restoreBase gives the topic the seed and the adjustment of p, or the greater ones
 // where it was there before. An adjustment below 0 comes with a new topic's last
 // portion: before all contributions are there the sum might be below 0.
-func (w *writer) restoreSeed(r *row, p *tally.Portion, fresh bool) error {
+func (w *writer) restoreBase(r *row, p *tally.Portion, fresh bool) error {
 	awaited := false
 	if !fresh {
 		err := w.conn.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, r.id).Scan(&awaited)
@@ -122,9 +122,9 @@ func (w *writer) restoreSeed(r *row, p *tally.Portion, fresh bool) error {
 	return nil
 }
 
-// unite stores the contributions of p beside those that are there and returns what
+// mergeContributions stores the contributions of p beside those that are there and returns what
 // they add.
-func (w *writer) unite(topic int64, p *tally.Portion, now time.Time) (added int64, err error) {
+func (w *writer) mergeContributions(topic int64, p *tally.Portion, now time.Time) (added int64, err error) {
 	if len(p.Contributions) == 0 {
 		return 0, nil
 	}

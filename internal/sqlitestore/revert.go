@@ -11,26 +11,26 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxReverted is how many journal entries one transaction reverts: some milliseconds.
-const maxReverted = 1000
+// maxRevertBatch is how many journal entries one transaction reverts: some milliseconds.
+const maxRevertBatch = 1000
 
-// Revert implements [tally.Ledger], in transactions of [maxReverted] entries.
+// Revert implements [tally.Ledger], in transactions of [maxRevertBatch] entries.
 func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
-	places := make([]place, len(traces))
+	places := make([]position, len(traces))
 	for i := range traces {
-		if places[i], err = parsePlace(traces[i].Position); err != nil {
+		if places[i], err = parsePosition(traces[i].Position); err != nil {
 			return nil, nil, err
 		}
 	}
-	found, err := s.entriesOf(ctx, traces, places)
+	found, err := s.revertedEntries(ctx, traces, places)
 	if err != nil {
 		return nil, nil, err
 	}
 	if preview {
-		return found.effective(s.catalog, traces, places), nil, nil
+		return found.filter(s.catalog, traces, places), nil, nil
 	}
-	for begin := 0; begin < len(traces); begin += maxReverted {
-		end := min(begin+maxReverted, len(traces))
+	for begin := 0; begin < len(traces); begin += maxRevertBatch {
+		end := min(begin+maxRevertBatch, len(traces))
 		// A copy for the writer, which may still be at work on it afterwards.
 		some := slices.Clone(traces[begin:end])
 		type result struct {
@@ -52,41 +52,41 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 	return reverted, changes, nil
 }
 
-// entriesOf finds the entries of the traces' members in the journal, from the first of
+// revertedEntries finds the entries of the traces' members in the journal, from the first of
 // the traces on: those that say which is the newest of each.
-func (s *Store) entriesOf(ctx context.Context, traces []tally.JournalEntry, places []place) (*marks, error) {
-	m := newMarks()
+func (s *Store) revertedEntries(ctx context.Context, traces []tally.JournalEntry, places []position) (*memberEntries, error) {
+	m := newMemberEntries()
 	for i := range traces {
-		m.want(traces[i].Topic, traces[i].Member)
-		if before := (place{minute: places[i].minute, n: places[i].n - 1}); i == 0 || before.compare(m.through) < 0 {
-			m.through = before
+		m.add(traces[i].Topic, traces[i].Member)
+		if before := (position{minute: places[i].minute, n: places[i].n - 1}); i == 0 || before.compare(m.last) < 0 {
+			m.last = before
 		}
 	}
 	if len(m.topics) == 0 {
 		return m, nil
 	}
 	return m, s.reading(ctx, "the journal", func() error {
-		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.look(ctx, conn) })
+		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.load(ctx, conn) })
 	})
 }
 
-// effective returns those of traces whose revert takes something back.
-func (m *marks) effective(catalog *tally.Catalog, traces []tally.JournalEntry, places []place) (some []tally.JournalEntry) {
+// filter returns those of traces whose revert takes something back.
+func (m *memberEntries) filter(catalog *tally.Catalog, traces []tally.JournalEntry, places []position) (some []tally.JournalEntry) {
 	ids := map[tally.Topic]int64{}
 	for id, topic := range m.ids {
 		ids[topic] = id
 	}
 	for i, t := range traces {
-		if m.takes(catalog.Rule(t.Topic), mark{ids[t.Topic], t.Member}, places[i]) {
+		if m.takesBack(catalog.Rule(t.Topic), memberKey{ids[t.Topic], t.Member}, places[i]) {
 			some = append(some, t)
 		}
 	}
 	return some
 }
 
-// takes reports whether a revert of the entry at p takes back what its member
+// takesBack reports whether a revert of the entry at p takes back what its member
 // contributes: in a window each entry was counted, else it must be the newest.
-func (m *marks) takes(rule tally.Rule, of mark, p place) bool {
+func (m *memberEntries) takesBack(rule tally.Rule, of memberKey, p position) bool {
 	entries := m.found[of]
 	if rule.Kind == tally.Window {
 		return slices.Contains(entries, p)
@@ -95,9 +95,9 @@ func (m *marks) takes(rule tally.Rule, of mark, p place) bool {
 }
 
 // revert reverts some entries, those of a topic in one change.
-func (w *writer) revert(traces []tally.JournalEntry, places []place, entries *marks) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+func (w *writer) revert(traces []tally.JournalEntry, places []position, entries *memberEntries) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	// A topic that was reset meanwhile has another id, under which none of the entries is.
-	if err := entries.read(context.Background(), w.conn); err != nil {
+	if err := entries.readNewRows(context.Background(), w.conn); err != nil {
 		return nil, nil, fmt.Errorf("read the journal: %w", err)
 	}
 	now := w.now()
@@ -121,15 +121,15 @@ func (w *writer) revert(traces []tally.JournalEntry, places []place, entries *ma
 		if r.id == 0 {
 			continue
 		}
-		there, err := w.eraseTrace(r.id, t.Member, places[i])
+		there, err := w.eraseEntry(r.id, t.Member, places[i])
 		if err != nil {
 			return nil, nil, err
 		}
 		rule := w.catalog.Rule(t.Topic)
-		if !there || !entries.takes(rule, mark{r.id, t.Member}, places[i]) {
+		if !there || !entries.takesBack(rule, memberKey{r.id, t.Member}, places[i]) {
 			continue
 		}
-		amount, err := w.takeMember(rule, r.id, t.Member, time.Unix(t.Minute*60, 0))
+		amount, err := w.removeMember(rule, r.id, t.Member, time.Unix(t.Minute*60, 0))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -153,49 +153,49 @@ func (w *writer) revert(traces []tally.JournalEntry, places []place, entries *ma
 	return reverted, changes, nil
 }
 
-// eraseTrace makes zeros of an entry. It tells whether it was there, of that topic
+// eraseEntry makes zeros of an entry. It tells whether it was there, of that topic
 // and member.
-func (w *writer) eraseTrace(topic int64, member tally.Member, p place) (there bool, err error) {
+func (w *writer) eraseEntry(topic int64, member tally.Member, p position) (there bool, err error) {
 	var entries []byte
-	err = w.getTraces.QueryRow(p.minute, p.n, topic).Scan(&entries)
+	err = w.getEntries.QueryRow(p.minute, p.n, topic).Scan(&entries)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read the journal: %w", err)
 	}
-	if found, _ := trace(entries, p.index); found != member || member == 0 {
+	if found, _ := entryAt(entries, p.index); found != member || member == 0 {
 		return false, nil
 	}
-	clear(entries[p.index*traceBytes:][:traceBytes])
-	if _, err := w.setTraces.Exec(entries, p.minute, p.n); err != nil {
+	clear(entries[p.index*entryBytes:][:entryBytes])
+	if _, err := w.setEntries.Exec(entries, p.minute, p.n); err != nil {
 		return false, fmt.Errorf("erase a trace: %w", err)
 	}
 	return true, nil
 }
 
-// marks are the places of some members' entries in the journal. Entries of a member
+// memberEntries are the places of some members' entries in the journal. Entries of a member
 // that is withdrawn go with its contribution, since one that stayed could take back
 // another time what a window counted.
-type marks struct {
-	topics  map[tally.Topic]map[tally.Member]bool // members whose entries are wanted
-	ids     map[int64]tally.Topic
-	through place            // the last row that was read
-	found   map[mark][]place // the oldest first
+type memberEntries struct {
+	topics map[tally.Topic]map[tally.Member]bool // members whose entries are wanted
+	ids    map[int64]tally.Topic
+	last   position                 // the last row that was read
+	found  map[memberKey][]position // the oldest first
 }
 
-// mark is a member on a topic's id.
-type mark struct {
+// memberKey is a member on a topic's id.
+type memberKey struct {
 	topic  int64
 	member tally.Member
 }
 
-func newMarks() *marks {
-	return &marks{topics: map[tally.Topic]map[tally.Member]bool{}, ids: map[int64]tally.Topic{}, through: place{minute: -1}, found: map[mark][]place{}}
+func newMemberEntries() *memberEntries {
+	return &memberEntries{topics: map[tally.Topic]map[tally.Member]bool{}, ids: map[int64]tally.Topic{}, last: position{minute: -1}, found: map[memberKey][]position{}}
 }
 
-// want adds a member whose entries are wanted.
-func (m *marks) want(topic tally.Topic, member tally.Member) {
+// add adds a member whose entries are wanted.
+func (m *memberEntries) add(topic tally.Topic, member tally.Member) {
 	members := m.topics[topic]
 	if members == nil {
 		members = map[tally.Member]bool{}
@@ -204,14 +204,14 @@ func (m *marks) want(topic tally.Topic, member tally.Member) {
 	members[member] = true
 }
 
-// tracesOf looks through the journal, which may take longer than the writer should
+// withdrawnEntries looks through the journal, which may take longer than the writer should
 // be held.
-func (s *Store) tracesOf(ctx context.Context, edits []tally.Edit) (*marks, error) {
-	m := newMarks()
+func (s *Store) withdrawnEntries(ctx context.Context, edits []tally.Edit) (*memberEntries, error) {
+	m := newMemberEntries()
 	for i := range edits {
 		if e := &edits[i]; e.Kind == tally.EditWithdraw {
 			for _, member := range e.Members {
-				m.want(e.Topic, member)
+				m.add(e.Topic, member)
 			}
 		}
 	}
@@ -219,27 +219,27 @@ func (s *Store) tracesOf(ctx context.Context, edits []tally.Edit) (*marks, error
 		return m, nil
 	}
 	return m, s.reading(ctx, "the journal", func() error {
-		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.look(ctx, conn) })
+		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.load(ctx, conn) })
 	})
 }
 
-// complete looks at the rows that came since.
-func (w *writer) complete(m *marks) error {
+// loadNewEntries looks at the rows that came since.
+func (w *writer) loadNewEntries(m *memberEntries) error {
 	if len(m.topics) == 0 {
 		return nil
 	}
-	return m.look(context.Background(), w.conn)
+	return m.load(context.Background(), w.conn)
 }
 
-func (m *marks) look(ctx context.Context, conn *sql.Conn) error {
-	if err := m.resolve(ctx, conn); err != nil {
+func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
+	if err := m.resolveTopics(ctx, conn); err != nil {
 		return err
 	}
-	return m.read(ctx, conn)
+	return m.readNewRows(ctx, conn)
 }
 
-// resolve looks up the ids of the topics.
-func (m *marks) resolve(ctx context.Context, conn *sql.Conn) error {
+// resolveTopics looks up the ids of the topics.
+func (m *memberEntries) resolveTopics(ctx context.Context, conn *sql.Conn) error {
 	for topic := range m.topics {
 		var id int64
 		err := conn.QueryRowContext(ctx, `SELECT id FROM topics WHERE site = ? AND metric = ? AND key = ?`,
@@ -253,10 +253,10 @@ func (m *marks) resolve(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// read reads the rows after the last one that was read.
-func (m *marks) read(ctx context.Context, conn *sql.Conn) error {
+// readNewRows reads the rows after the last one that was read.
+func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
 	rows, err := conn.QueryContext(ctx, `SELECT minute, n, topic, entries FROM journal WHERE (minute, n) > (?, ?) ORDER BY minute, n`,
-		m.through.minute, m.through.n)
+		m.last.minute, m.last.n)
 	if err != nil {
 		return err
 	}
@@ -264,28 +264,28 @@ func (m *marks) read(ctx context.Context, conn *sql.Conn) error {
 	for rows.Next() {
 		var id int64
 		var entries sql.RawBytes
-		if err := rows.Scan(&m.through.minute, &m.through.n, &id, &entries); err != nil {
+		if err := rows.Scan(&m.last.minute, &m.last.n, &id, &entries); err != nil {
 			return err
 		}
 		topic, ok := m.ids[id]
 		if !ok {
 			continue
 		}
-		for i := range len(entries) / traceBytes {
-			if member, _ := trace(entries, i); m.topics[topic][member] {
-				at := mark{id, member}
-				m.found[at] = append(m.found[at], place{m.through.minute, m.through.n, i})
+		for i := range len(entries) / entryBytes {
+			if member, _ := entryAt(entries, i); m.topics[topic][member] {
+				at := memberKey{id, member}
+				m.found[at] = append(m.found[at], position{m.last.minute, m.last.n, i})
 			}
 		}
 	}
 	return rows.Err()
 }
 
-// forget erases the traces of members on the topic of that id.
-func (w *writer) forget(topic int64, members []tally.Member, m *marks) error {
+// eraseEntries erases the traces of members on the topic of that id.
+func (w *writer) eraseEntries(topic int64, members []tally.Member, m *memberEntries) error {
 	for _, member := range members {
-		for _, p := range m.found[mark{topic, member}] {
-			if _, err := w.eraseTrace(topic, member, p); err != nil {
+		for _, p := range m.found[memberKey{topic, member}] {
+			if _, err := w.eraseEntry(topic, member, p); err != nil {
 				return err
 			}
 		}

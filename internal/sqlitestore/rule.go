@@ -12,8 +12,8 @@ import (
 // The table meta keeps each metric's rule under "rule:" and its name, from its first data
 // on. Files of earlier releases have none; the rule is deduced when they are opened.
 
-// keptRules reads the rules in the file.
-func keptRules(ctx context.Context, db interface {
+// storedRules reads the rules in the file.
+func storedRules(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }) (tally.StoredRules, error) {
 	rows, err := db.QueryContext(ctx, `SELECT substr(name, 6), value FROM meta WHERE name >= 'rule:' AND name < 'rule;'`)
@@ -32,25 +32,25 @@ func keptRules(ctx context.Context, db interface {
 	return kept, rows.Err()
 }
 
-// ruleKeeper knows which metrics have their rule in the file.
-type ruleKeeper struct {
-	kept map[string]bool
+// ruleRecorder knows which metrics have their rule in the file.
+type ruleRecorder struct {
+	stored map[string]bool
 	// added by the present transaction
 	added []string
 }
 
 // committed notes that what was added is in the file.
-func (k *ruleKeeper) committed() {
+func (k *ruleRecorder) committed() {
 	for _, metric := range k.added {
-		k.kept[metric] = true
+		k.stored[metric] = true
 	}
 	k.added = nil
 }
 
-// keepRule stores the rule of a topic's metric, which gets its first data.
-func (w *writer) keepRule(topic tally.Topic) error {
+// storeRule stores the rule of a topic's metric, which gets its first data.
+func (w *writer) storeRule(topic tally.Topic) error {
 	metric, rule := topic.Metric(), w.catalog.Rule(topic)
-	if w.rules.kept[metric] || rule.Kind == 0 {
+	if w.rules.stored[metric] || rule.Kind == 0 {
 		return nil
 	}
 	if err := w.setRule(context.Background(), metric, rule); err != nil {
@@ -68,11 +68,11 @@ func (w *writer) setRule(ctx context.Context, metric string, rule tally.Rule) er
 	return nil
 }
 
-// settleRules compares the catalog's rules with those in the file, when it is opened. It
+// reconcileRules compares the catalog's rules with those in the file, when it is opened. It
 // returns the first conflict. Without one, rules that are missing and ones that allow more
 // are stored.
-func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
-	kept, err := keptRules(ctx, w.conn)
+func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
+	kept, err := storedRules(ctx, w.conn)
 	if err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
 	}
@@ -81,7 +81,7 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 		return nil, err
 	}
 	w.catalog.AdoptRules(kept)
-	w.rules.kept = map[string]bool{}
+	w.rules.stored = map[string]bool{}
 	var missing []string
 	for _, metric := range w.catalog.Metrics() {
 		rule := w.catalog.MetricRule(metric)
@@ -106,7 +106,7 @@ func (w *writer) settleRules(ctx context.Context) (conflict, err error) {
 		if kept[metric] != rule.String() {
 			missing = append(missing, metric)
 		}
-		w.rules.kept[metric] = true
+		w.rules.stored[metric] = true
 	}
 	for _, metric := range missing {
 		if err := w.setRule(ctx, metric, w.catalog.MetricRule(metric)); err != nil {
@@ -132,8 +132,8 @@ func (w *writer) metricsWithData(ctx context.Context) (map[string]bool, error) {
 	}
 }
 
-// deduced bounds the contributions and topics that are read to deduce a rule: some milliseconds.
-const deduced = 100_000
+// maxDeduced bounds the contributions and topics that are read to deduce a rule: some milliseconds.
+const maxDeduced = 100_000
 
 // deduceRules returns the rules under which a metric's data may have been counted by a
 // release that did not store them; none where the data tells nothing.
@@ -143,7 +143,7 @@ func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tal
 	err = w.conn.QueryRowContext(ctx, `SELECT
 		(SELECT max(amount) FROM (SELECT amount FROM topics JOIN contributions ON topic = id WHERE metric = ?1 LIMIT ?2)),
 		EXISTS (SELECT 1 FROM (SELECT id, count, seed, adjustment FROM topics WHERE metric = ?1 LIMIT ?2)
-			WHERE count > seed + adjustment AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, deduced).Scan(&most, &windowed)
+			WHERE count > seed + adjustment AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, maxDeduced).Scan(&most, &windowed)
 	if err != nil {
 		return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
 	}

@@ -58,18 +58,18 @@ type Store struct {
 	*Reader // what the owner reads
 
 	// fixed after Open
-	lock    *lock
-	writers *sql.DB // one connection, which writer owns
-	readers *sql.DB
-	asked   statements
-	writer  *writer
-	jobs    chan *job
-	sweeps  chan struct{} // holds one: there may be something to remove
-	closing chan struct{} // closed by Close
+	lock       *lock
+	writePool  *sql.DB // one connection, which writer owns
+	readPool   *sql.DB
+	statements readStatements
+	writer     *writer
+	jobs       chan *job
+	sweeps     chan struct{} // holds one: there may be something to remove
+	closing    chan struct{} // closed by Close
 
-	feed     *feed
-	presence *presence
-	ends     *ends
+	feed          *feed
+	presence      *presence
+	finalVersions *finalVersions
 
 	writeFault fault
 
@@ -91,12 +91,12 @@ var (
 // naming the file.
 func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
 	s := &Store{
-		Reader:  &Reader{catalog: catalog, now: options.Now, kept: options.Journal},
-		jobs:    make(chan *job),
-		sweeps:  make(chan struct{}, 1),
-		closing: make(chan struct{}),
-		feed:    newFeed(),
-		ends:    &ends{},
+		Reader:        &Reader{catalog: catalog, now: options.Now, journalRetention: options.Journal},
+		jobs:          make(chan *job),
+		sweeps:        make(chan struct{}, 1),
+		closing:       make(chan struct{}),
+		feed:          newFeed(),
+		finalVersions: &finalVersions{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -106,10 +106,10 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	}
 	s.presence = newPresence(s.now, s.feed)
 	s.close = sync.OnceValue(s.shut)
-	if s.path, err = locate(path); err != nil {
+	if s.path, err = resolvePath(path); err != nil {
 		return nil, err
 	}
-	if s.lock, err = acquire(s.path); err != nil {
+	if s.lock, err = acquireLock(s.path); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -117,7 +117,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := screen(ctx, s.path); err != nil {
+	if err := checkFile(ctx, s.path); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx, options.Secret); err != nil {
@@ -127,8 +127,8 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	if s.conflict != nil {
 		log.Error("sqlite: refused, nothing is written until this is mended", "cause", s.conflict)
 	}
-	s.writeFault.tell(log, "written")
-	s.readFault.tell(log, "read")
+	s.writeFault.logTo(log, "written")
+	s.readFault.logTo(log, "read")
 	// Both end with Close.
 	s.working.Go(s.write)
 	s.working.Go(s.sweep)
@@ -137,7 +137,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 
 // connect opens the connections, brings the schema up to date and finds the secret.
 func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
-	s.writers, err = sql.Open("sqlite", dsn(s.path,
+	s.writePool, err = sql.Open("sqlite", dsn(s.path,
 		"_txlock=immediate",
 		pragma("busy_timeout", busyMillis),
 		pragma("journal_mode", "wal"),
@@ -151,12 +151,12 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writers.SetMaxOpenConns(1)
-	conn, err := s.writers.Conn(ctx)
+	s.writePool.SetMaxOpenConns(1)
+	conn, err := s.writePool.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, kept: s.kept, ends: s.ends}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, finalVersions: s.finalVersions}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
@@ -167,31 +167,31 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err := migrate(ctx, conn); err != nil {
 		return err
 	}
-	if s.secret, err = keepSecret(ctx, conn, secret); err != nil {
+	if s.secret, err = loadSecret(ctx, conn, secret); err != nil {
 		return err
 	}
 	if err := s.writer.prepare(ctx); err != nil {
 		return err
 	}
-	if s.conflict, err = s.writer.settleRules(ctx); err != nil {
+	if s.conflict, err = s.writer.reconcileRules(ctx); err != nil {
 		return err
 	}
-	s.readers, err = sql.Open("sqlite", dsn(s.path,
+	s.readPool, err = sql.Open("sqlite", dsn(s.path,
 		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
 	if err != nil {
 		return err
 	}
-	s.readers.SetMaxOpenConns(maxReaders)
-	s.readers.SetMaxIdleConns(maxReaders)
-	if err := s.asked.prepare(ctx, s.readers); err != nil {
+	s.readPool.SetMaxOpenConns(maxReaders)
+	s.readPool.SetMaxIdleConns(maxReaders)
+	if err := s.statements.prepare(ctx, s.readPool); err != nil {
 		return err
 	}
 	return s.open()
 }
 
-// keepSecret returns the file's secret, which becomes given, or a new one, where
+// loadSecret returns the file's secret, which becomes given, or a new one, where
 // it has none yet.
-func keepSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, error) {
+func loadSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, error) {
 	offer := given
 	if len(offer) == 0 {
 		offer = make([]byte, secretBytes)
@@ -218,17 +218,17 @@ func (s *Store) shut() (err error) {
 	close(s.closing)
 	s.working.Wait()
 	// The writer's connection is the last: it folds the log into the file.
-	if s.owners != nil {
-		err = errors.Join(err, s.owners.Close())
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
 	}
-	if s.readers != nil {
-		err = errors.Join(err, s.readers.Close())
+	if s.readPool != nil {
+		err = errors.Join(err, s.readPool.Close())
 	}
 	if s.writer != nil {
 		err = errors.Join(err, s.writer.close())
 	}
-	if s.writers != nil {
-		err = errors.Join(err, s.writers.Close())
+	if s.writePool != nil {
+		err = errors.Join(err, s.writePool.Close())
 	}
 	return errors.Join(err, s.lock.release())
 }

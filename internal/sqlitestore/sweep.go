@@ -11,8 +11,8 @@ import (
 const (
 	// sweepEvery is the time between two looks for what has become too old.
 	sweepEvery = time.Minute
-	// maxSwept is how many rows one transaction removes: some milliseconds.
-	maxSwept = 2000
+	// maxSweepBatch is how many rows one transaction removes: some milliseconds.
+	maxSweepBatch = 2000
 )
 
 // sweep removes, in small portions, contributions of topics that are gone, and
@@ -42,7 +42,7 @@ func (s *Store) sweep() {
 // tried again at the next look.
 func (s *Store) sweepSome() (more bool) {
 	var due bool
-	err := s.owners.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)
+	err := s.db.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)
 		OR EXISTS (SELECT 1 FROM journal WHERE minute < ?) OR EXISTS (SELECT 1 FROM activity WHERE minute < ?)`,
 		s.journalBegin(), s.activityBegin()).Scan(&due)
 	if err != nil || !due {
@@ -55,7 +55,7 @@ func (s *Store) sweepSome() (more bool) {
 }
 
 // journalBegin returns the first minute that is kept in the journal.
-func (r *Reader) journalBegin() int64 { return minuteOf(r.now().Add(-r.kept)) }
+func (r *Reader) journalBegin() int64 { return minuteOf(r.now().Add(-r.journalRetention)) }
 
 // activityBegin returns the first minute of which writes are kept.
 func (r *Reader) activityBegin() int64 { return minuteOf(r.now().Add(-tally.ActivityRetention)) }
@@ -65,19 +65,19 @@ func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
 func (w *writer) sweep(journal, activity int64) error {
 	if err := w.exec(`DELETE FROM journal WHERE (minute, n) IN
-		(SELECT minute, n FROM journal WHERE minute < ? ORDER BY minute LIMIT ?)`, journal, maxSwept); err != nil {
+		(SELECT minute, n FROM journal WHERE minute < ? ORDER BY minute LIMIT ?)`, journal, maxSweepBatch); err != nil {
 		return err
 	}
 	if err := w.exec(`DELETE FROM activity WHERE minute < ?`, activity); err != nil {
 		return err
 	}
 	result, err := w.conn.ExecContext(context.Background(), `DELETE FROM contributions WHERE (topic, member) IN
-		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSwept)
-	removed, err := inserted(result, err)
+		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSweepBatch)
+	removed, err := rowsAffected(result, err)
 	if err != nil {
 		return fmt.Errorf("remove contributions of a topic that is gone: %w", err)
 	}
-	if removed == maxSwept {
+	if removed == maxSweepBatch {
 		return nil
 	}
 	// Those of a window end by themselves.

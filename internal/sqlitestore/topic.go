@@ -46,8 +46,8 @@ type numbering struct {
 	highest int64 // version of a topic that was deleted; what is made begins above
 }
 
-// number reads the numbering at the start.
-func (w *writer) number(ctx context.Context) error {
+// loadNumbering reads the numbering at the start.
+func (w *writer) loadNumbering(ctx context.Context) error {
 	err := w.conn.QueryRowContext(ctx, `SELECT
 		1 + max(coalesce((SELECT max(id) FROM topics), 0), coalesce((SELECT value FROM meta WHERE name = 'last_topic'), 0)),
 		coalesce((SELECT value FROM meta WHERE name = 'last_version'), 0)`).Scan(&w.nextID, &w.highest)
@@ -76,7 +76,7 @@ func (w *writer) find(topic tally.Topic) (r row, err error) {
 // that it returns is one to go on from.
 func (w *writer) create(topic tally.Topic) (row, error) {
 	r := row{id: w.id(), version: w.highest}
-	if err := w.keepRule(topic); err != nil {
+	if err := w.storeRule(topic); err != nil {
 		return row{}, err
 	}
 	if _, err := w.makeTopic.Exec(r.id, topic.Site(), topic.Metric(), topic.Key()); err != nil {
@@ -92,20 +92,20 @@ func (w *writer) set(r row) error {
 	return nil
 }
 
-// empty takes all contributions and the journal from a topic, at once however
+// emptyTopic takes all contributions and the journal from a topic, at once however
 // large it is: the topic gets another id, and what belongs to the former one is
 // removed afterwards.
-func (w *writer) empty(r *row) error {
+func (w *writer) emptyTopic(r *row) error {
 	former := r.id
 	*r = row{id: w.id(), version: r.version, mark: r.mark}
 	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0 WHERE id = ?`, r.id, former); err != nil {
 		return err
 	}
-	return w.drop(former)
+	return w.dropContributions(former)
 }
 
-// remove removes a topic, after its count 0 was issued under r.version.
-func (w *writer) remove(topic tally.Topic, r row) error {
+// removeTopic removes a topic, after its count 0 was issued under r.version.
+func (w *writer) removeTopic(topic tally.Topic, r row) error {
 	if err := w.exec(`DELETE FROM register WHERE name = ?`, markPrefix+topic.String()); err != nil {
 		return err
 	}
@@ -117,15 +117,15 @@ func (w *writer) remove(topic tally.Topic, r row) error {
 		ON CONFLICT DO UPDATE SET value = excluded.value`, w.nextID-1, w.highest); err != nil {
 		return err
 	}
-	return w.drop(r.id)
+	return w.dropContributions(r.id)
 }
 
-// drop has what belongs to a former id removed.
-func (w *writer) drop(former int64) error {
+// dropContributions has what belongs to a former id removed.
+func (w *writer) dropContributions(former int64) error {
 	if err := w.exec(`INSERT INTO dropped (topic) VALUES (?)`, former); err != nil {
 		return err
 	}
-	w.dropped = true
+	w.sweepDue = true
 	return w.exec(`DELETE FROM restoring WHERE topic = ?`, former)
 }
 

@@ -59,14 +59,14 @@ func (s *Store) write() {
 		case j := <-s.jobs:
 			changes, err := s.writer.transact(j)
 			if !errors.Is(err, tally.ErrFrozen) { // the file is well
-				s.writeFault.observe(err)
+				s.writeFault.record(err)
 			}
 			if err == nil {
 				s.feed.publish(changes...)
 			}
-			if s.writer.dropped { // not before the commit, where there is nothing to see
-				s.writer.dropped = false
-				signal(s.sweeps)
+			if s.writer.sweepDue { // not before the commit, where there is nothing to see
+				s.writer.sweepDue = false
+				notify(s.sweeps)
 			}
 			j.done <- err
 		case <-s.closing:
@@ -79,16 +79,16 @@ func (s *Store) write() {
 // methods are called by one goroutine, within a transaction.
 type writer struct {
 	// fixed after prepare
-	conn    *sql.Conn
-	catalog *tally.Catalog
-	now     func() time.Time
-	kept    time.Duration // how long the journal is; 0: there is none
-	ends    *ends
+	conn             *sql.Conn
+	catalog          *tally.Catalog
+	now              func() time.Time
+	journalRetention time.Duration // how long the journal is; 0: there is none
+	finalVersions    *finalVersions
 
-	dropped bool // there may be something to sweep
+	sweepDue bool // there may be something to sweep
 	numbering
-	traces journalist
-	rules  ruleKeeper
+	buffer journalBuffer
+	rules  ruleRecorder
 
 	prepared []*sql.Stmt // all that follow
 
@@ -98,10 +98,10 @@ type writer struct {
 
 	addContribution, dropContribution *sql.Stmt
 	contributed, setContribution      *sql.Stmt
-	addSeen, dropSeen                 *sql.Stmt
-	takeSeen                          *sql.Stmt
-	addTraces, addManyTraces          *sql.Stmt
-	getTraces, setTraces              *sql.Stmt
+	addSeen, pruneSeen                *sql.Stmt
+	removeSeen                        *sql.Stmt
+	addJournalRow, addJournalRows     *sql.Stmt
+	getEntries, setEntries            *sql.Stmt
 	probed                            *sql.Stmt
 }
 
@@ -126,14 +126,14 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},
 		{&w.setContribution, `UPDATE contributions SET amount = ? WHERE topic = ? AND member = ?`},
 		{&w.addSeen, `INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&w.dropSeen, `DELETE FROM seen WHERE (window_end, topic, member) IN
+		{&w.pruneSeen, `DELETE FROM seen WHERE (window_end, topic, member) IN
 			(SELECT window_end, topic, member FROM seen WHERE window_end <= ? ORDER BY window_end LIMIT ?)`},
-		{&w.addTraces, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
-		{&w.takeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
-		{&w.addManyTraces, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)` +
+		{&w.addJournalRow, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
+		{&w.removeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
+		{&w.addJournalRows, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)` +
 			strings.Repeat(`, (?, ?, ?, ?)`, rowsAtOnce-1)},
-		{&w.getTraces, `SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`},
-		{&w.setTraces, `UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`},
+		{&w.getEntries, `SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`},
+		{&w.setEntries, `UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`},
 		{&w.probed, `INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`},
 	} {
 		prepared, err := w.conn.PrepareContext(ctx, statement.query)
@@ -143,7 +143,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		*statement.into = prepared
 		w.prepared = append(w.prepared, prepared)
 	}
-	return w.number(ctx)
+	return w.loadNumbering(ctx)
 }
 
 // close closes the connection. Statements come first: one that is left keeps the
