@@ -1,15 +1,15 @@
 export * from './types/register.js';
 
-/** What `tally-load` and `tally-change` say: a number, what of it is the visitor's own, and who changed it. */
+/** The detail of `tally-load` and `tally-change`: the number, the visitor's contribution, and who changed it. */
 export interface TallyChange {
   count: number;
   mine: number;
   source: 'server' | 'visitor';
-  /** Which of its metrics changed, where the element has several. */
+  /** The metric that changed, if the element has several. */
   metric?: string;
 }
 
-/** What `tally-error` says: a code of the service's table, and its reason for people. */
+/** The detail of `tally-error`: the service's code, and a message for people. */
 export interface TallyFailure {
   code?: string;
   message?: string;

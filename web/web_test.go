@@ -16,7 +16,7 @@ import (
 
 const (
 	// likeLimit is the size limit of <tally-like> with its client after gzip -9, in bytes.
-	likeLimit = 6656
+	likeLimit = 6600
 	// scriptLimit is the size limit of all elements after gzip -9, in bytes.
 	scriptLimit = 14336
 )

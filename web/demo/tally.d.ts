@@ -1,2 +1,2 @@
-// To the demo's pages the script is one directory up.
+// The demo's scripts import /tally.js, one folder up.
 export * from '../src/index.js';

@@ -193,5 +193,5 @@ test('style sheets use no feature newer than the baseline, except harmless ones'
 
 test('newerStyles finds newer features', () => {
   const css = 'a{color:light-dark(red,blue);text-wrap:pretty;b:hover{color:red}}p:has(b){float:inline-start}@container (width>1px){i{color:red}}@scope (a){i{color:red}}';
-  assert.deepEqual(newerStyles(css), [':has', '@scope', 'float: inline-start', 'light-dark()', 'rules within rules', 'text-wrap'].sort());
+  assert.deepEqual(newerStyles(css), [':has', '@scope', 'float: inline-start', 'light-dark()', 'nested rules', 'text-wrap'].sort());
 });

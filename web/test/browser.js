@@ -109,3 +109,13 @@ export const live = (page) =>
  */
 export const remembered = (page) =>
   page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([name]) => name.startsWith('tallycast:v1:'))?.[1] ?? '{}'));
+
+/**
+ * Records the statuses of a page's connection in `window.statuses`.
+ * @param {import('playwright-core').BrowserContext} context
+ */
+export const recordStatus = (context) =>
+  context.addInitScript(() => {
+    const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
+  });

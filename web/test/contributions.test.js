@@ -57,9 +57,9 @@ test('only a browser that stored a contribution loads the lazy script', async (t
 test('claps for an unknown topic are dropped after a few requests', async (t) => {
   const topic = 'default/nowhere/post';
   const { site, context, open, entryOf } = await startReturning(t, '<tally-claps metric="nowhere" page="post"></tally-claps>', { wish: { [topic]: [5, Date.now()] } });
-  let asked = 0;
+  let requests = 0;
   let hold = true;
-  context.on('request', (request) => asked += +request.url().endsWith('/v1/counts'));
+  context.on('request', (request) => requests += +request.url().endsWith('/v1/counts'));
   // Hold the answer until the topic is watched and its snapshot is due.
   await context.route('**/v1/counts', async (route) => {
     while (hold) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -70,5 +70,5 @@ test('claps for an unknown topic are dropped after a few requests', async (t) =>
   hold = false;
   await eventually(async () => assert.deepEqual((await entryOf(page)).wish, {}));
   await page.waitForTimeout(1000);
-  assert.ok(asked < 5, `asked ${asked} times`);
+  assert.ok(requests < 5, `${requests} requests`);
 });

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { newVisitor, numberOf, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { newVisitor, numberOf, press, pressed, recordStatus, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { ADMIN_FLAG, assertLike, countOf, adminRequest, runCommand, startRedis } from './process.js';
 import { eventually } from './wait.js';
@@ -209,22 +209,22 @@ test('a pressed heart stays pressed when others take their likes back', async (t
   const site = await startSite(t, { '/': HEART });
   const { context, open } = await newVisitor(t, browser);
   await shortenDelays(context);
-  let asked = 0;
-  context.on('request', (request) => request.url().endsWith('/v1/counts') && asked++);
+  let requests = 0;
+  context.on('request', (request) => request.url().endsWith('/v1/counts') && requests++);
   const page = await open(site.url);
   await likes(site.service.url, TOPIC, 0, 5);
   await press(page, 'tally-like');
   await shows(page, 'tally-like', 6);
-  assert.equal(asked, 0, 'nothing is asked of a visitor who gave nothing before');
+  assert.equal(requests, 0, 'no request for a visitor who contributed nothing');
   for (let i = 0; i < 5; i++) await assertLike(site.service.url, TOPIC, `somebody-${i}`, 0);
   await shows(page, 'tally-like', 1);
-  await eventually(() => assert.equal(asked, 1));
+  await eventually(() => assert.equal(requests, 1));
   assert.equal(await pressed(page, 'tally-like'), true);
   await shows(page, 'tally-like', 1);
   await page.close();
   // A returning visitor's page asks once.
   const again = await open(site.url);
-  await eventually(() => assert.equal(asked, 2));
+  await eventually(() => assert.equal(requests, 2));
   await shows(again, 'tally-like', 1);
   assert.equal(await pressed(again, 'tally-like'), true);
 });
@@ -334,10 +334,7 @@ test('a connected page and its heart follow a Redis that came back empty', async
   const site = await startSite(t, { '/': HEART }, { store: first.url });
   const { context, open } = await newVisitor(t, browser);
   await shortenDelays(context);
-  await context.addInitScript(() => {
-    const statuses = /** @type {any} */ (window).statuses = /** @type {any[]} */ ([]);
-    document.addEventListener('tally-status', (event) => statuses.push(/** @type {CustomEvent} */ (event).detail));
-  });
+  await recordStatus(context);
   await likes(site.service.url, TOPIC, 0, 10);
   const page = await open(site.url);
   await press(page, 'tally-like');

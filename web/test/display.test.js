@@ -58,14 +58,14 @@ test('changes by others roll the number, unless motion is reduced, and are not a
     await page.evaluate(() => {
       const root = /** @type {ShadowRoot} */ (document.querySelector('tally-like')?.shadowRoot);
       const w = /** @type {any} */ (window);
-      w.said = [];
-      new MutationObserver(() => w.said.push(root.querySelector('[role=status]')?.textContent)).observe(/** @type {Node} */ (root.querySelector('[role=status]')), { childList: true });
+      w.announced = [];
+      new MutationObserver(() => w.announced.push(root.querySelector('[role=status]')?.textContent)).observe(/** @type {Node} */ (root.querySelector('[role=status]')), { childList: true });
       addEventListener('tally-change', () => queueMicrotask(() => (w.rolls = root.querySelector('[part=number]')?.getAnimations().length)));
     });
     await assertLike(site.service.url, TOPIC, `somebody-${reducedMotion}`);
     await shows(page, 'tally-like', before + 1);
     assert.equal(await page.evaluate('rolls'), rolls, reducedMotion);
-    assert.deepEqual(await page.evaluate('said'), []);
+    assert.deepEqual(await page.evaluate('announced'), []);
     assert.equal(await page.locator('tally-like [aria-live]').count(), 0);
     assert.equal(await page.locator('tally-like [part=number]').getAttribute('aria-hidden'), 'true');
   }
@@ -135,10 +135,10 @@ test('a single-page site never shows the previous page’s number', async (t) =>
 });
 
 test('an invalid page is reported once and keeps the element’s text', async (t) => {
-  const site = await startSite(t, { '/': { body: '<script>heard=[];addEventListener("tally-error",e=>heard.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions><tally-count page="' + 'x'.repeat(257) + '">mine</tally-count>' } });
+  const site = await startSite(t, { '/': { body: '<script>codes=[];addEventListener("tally-error",e=>codes.push(e.detail.code))</script><tally-like page="a//b">mine</tally-like><tally-reactions page="{}">mine</tally-reactions><tally-count page="' + 'x'.repeat(257) + '">mine</tally-count>' } });
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
-  await eventually(async () => assert.deepEqual(await page.evaluate('heard'), ['bad_topic', 'bad_topic', 'bad_topic']));
+  await eventually(async () => assert.deepEqual(await page.evaluate('codes'), ['bad_topic', 'bad_topic', 'bad_topic']));
   assert.equal((await page.locator('tally-count').innerText()).trim(), 'mine');
   assert.equal((await page.locator('tally-like').innerText()).trim(), 'mine');
   assert.equal((await page.locator('tally-reactions').innerText()).trim(), 'mine');

@@ -70,8 +70,8 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   const texts = () => page.locator('tally-reactions button').evaluateAll((all) => all.map((one) => one.textContent?.trim()));
   await eventually(async () => assert.deepEqual(await texts(), ['Love it0', 'Rocket0', 'Wow0']));
   await page.evaluate(() => {
-    const heard = /** @type {any} */ (window).heard = /** @type {any[]} */ ([]);
-    document.addEventListener('tally-change', (event) => heard.push([/** @type {any} */ (event.target).localName, /** @type {CustomEvent} */ (event).detail]));
+    const events = /** @type {any} */ (window).events = /** @type {any[]} */ ([]);
+    document.addEventListener('tally-change', (event) => events.push([/** @type {any} */ (event.target).localName, /** @type {CustomEvent} */ (event).detail]));
   });
   await reaction('heart').locator('button').click();
   await reaction('wow').locator('button').click();
@@ -85,7 +85,7 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   assert.equal(await reaction('rocket').locator('button').getAttribute('aria-pressed'), 'false');
   assert.equal(await page.locator('tally-reactions b').isVisible(), false);
   assert.equal(await page.locator('tally-reactions i').isVisible(), true, 'the page’s own emoji');
-  const [[name, detail]] = await page.evaluate(() => /** @type {any} */ (window).heard);
+  const [[name, detail]] = await page.evaluate(() => /** @type {any} */ (window).events);
   assert.equal(name, 'tally-reactions');
   assert.deepEqual(detail, { count: 1, mine: 1, source: 'visitor', metric: 'heart' });
   // The buttons follow the attribute, and those that stay keep their state.
@@ -230,24 +230,24 @@ test('privacy signals, bots and localhost are not counted', async (t) => {
     if (script) await context.addInitScript(script);
     const page = await context.newPage();
     /** @type {string[]} */
-    const said = [];
+    const sent = [];
     /** @type {string[]} */
-    const told = [];
-    page.on('console', (message) => message.type() === 'info' && told.push(message.text()));
-    page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => said.push(String(payload))));
-    context.on('request', (request) => request.method() === 'POST' && said.push(request.url()));
+    const logged = [];
+    page.on('console', (message) => message.type() === 'info' && logged.push(message.text()));
+    page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sent.push(String(payload))));
+    context.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
     await page.goto(url);
     if (url === local) {
-      await eventually(() => assert.match(told.join(), /^tallycast: (tally-\w+) counts nobody: localhost is where a site is made. To count here, write <\1 local>$/));
-      assert.equal(told.length, 1, 'once');
+      await eventually(() => assert.match(logged.join(), /^tallycast: (tally-\w+) counts nobody: localhost is where a site is made. To count here, write <\1 local>$/));
+      assert.equal(logged.length, 1, 'once');
       // The service does not allow this origin, so it shows no number here.
-      await eventually(() => assert.ok(said.length > 0));
+      await eventually(() => assert.ok(sent.length > 0));
     } else {
       await shows(page, 'tally-visitors', 0);
       await shows(page, 'tally-readers', 0);
-      assert.ok(!said.some((text) => text.includes('"present"') || text.includes('/v1/default/visitors')), why);
+      assert.ok(!sent.some((text) => text.includes('"present"') || text.includes('/v1/default/visitors')), why);
       await page.locator('tally-like button').click();
-      await eventually(() => assert.ok(said.some((text) => text.includes('/v1/default/likes/post'))), 5000);
+      await eventually(() => assert.ok(sent.some((text) => text.includes('/v1/default/likes/post'))), 5000);
     }
     assert.equal(await countOf(site.service.url, 'default/visitors/site'), 0, why);
     assert.equal(await countOf(site.service.url, 'default/readers/site'), 0, why);
@@ -260,10 +260,10 @@ test('the console on localhost says that a privacy signal prevents counting', as
   await context.addInitScript("Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })");
   const page = await context.newPage();
   /** @type {string[]} */
-  const told = [];
-  page.on('console', (message) => message.type() === 'info' && told.push(message.text()));
+  const logged = [];
+  page.on('console', (message) => message.type() === 'info' && logged.push(message.text()));
   await page.goto(site.url.replace('blog.example', 'localhost'));
-  await eventually(() => assert.match(told.join(), /^tallycast: tally-\w+ counts nobody: this browser asks not to be tracked$/));
+  await eventually(() => assert.match(logged.join(), /^tallycast: tally-\w+ counts nobody: this browser asks not to be tracked$/));
 });
 
 test('top: rows in order with live numbers, reordered later', async (t) => {

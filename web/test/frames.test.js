@@ -41,9 +41,9 @@ async function pageOf(t, topic) {
       count.id = 'golden';
       count.textContent = 'fallback';
       Object.assign(count, { site, metric, page: key });
-      const heard = /** @type {any} */ (window).heard = /** @type {any[]} */ ([]);
+      const events = /** @type {any} */ (window).events = /** @type {any[]} */ ([]);
       for (const name of ['tally-load', 'tally-change', 'tally-error']) {
-        count.addEventListener(name, (event) => heard.push([name, /** @type {CustomEvent} */ (event).detail]));
+        count.addEventListener(name, (event) => events.push([name, /** @type {CustomEvent} */ (event).detail]));
       }
       document.querySelector('main')?.prepend(count);
     },
@@ -55,28 +55,28 @@ async function pageOf(t, topic) {
     warnings,
     send: (/** @type {any} */ frame) => sockets[0].send(JSON.stringify(frame)),
     status: () => page.locator('#status').getAttribute('data-status'),
-    heard: () => page.evaluate(() => /** @type {any} */ (window).heard),
+    events: () => page.evaluate(() => /** @type {any} */ (window).events),
   };
 }
 
 for (const { name, frame } of golden) {
   test(`golden frame: ${name}`, async (t) => {
-    const { page, send, status, heard, warnings } = await pageOf(t, frame.topic ?? 'default/likes/golden');
+    const { page, send, status, events, warnings } = await pageOf(t, frame.topic ?? 'default/likes/golden');
     if (frame.error && frame.topic) {
       send(frame);
-      await eventually(async () => assert.deepEqual((await heard()).at(-1), ['tally-error', frame.error]));
+      await eventually(async () => assert.deepEqual((await events()).at(-1), ['tally-error', frame.error]));
       assert.equal(await page.locator('#golden').innerText(), 'fallback');
     } else if (frame.error) {
       send(frame);
       await eventually(() => assert.ok(warnings.some((text) => text.startsWith('tallycast:'))));
     } else if (frame.topic) {
       send(frame);
-      await eventually(async () => assert.equal((await heard())[0]?.[1].count, frame.count));
+      await eventually(async () => assert.equal((await events())[0]?.[1].count, frame.count));
       // An older version is ignored.
       send({ ...frame, count: frame.count + 5, version: frame.version - 1 });
       send({ event: 'live' });
       await eventually(async () => assert.equal(await status(), 'live'));
-      assert.equal((await heard()).length, 1);
+      assert.equal((await events()).length, 1);
     } else if (frame.event === 'live' || frame.event === 'stale') {
       send({ event: frame.event === 'live' ? 'stale' : 'live' });
       send(frame);

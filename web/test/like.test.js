@@ -164,17 +164,17 @@ test('three tabs of one visitor show the same state', async (t) => {
 
 test('after a lost answer the press is asserted again and counts once', async (t) => {
   const { page, context } = await firstReader(t);
-  let asked = 0;
+  let requests = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
     // The service gets the request, and the page gets no answer.
-    if (++asked > 2) return route.continue();
+    if (++requests > 2) return route.continue();
     await route.fetch();
     await route.abort();
   });
   await press(page, HEART);
   assert.equal(await pressed(page, HEART), true);
   await eventually(async () => assert.equal((await storedWishes(page)).length, 0), 20_000);
-  assert.equal(asked, 3);
+  assert.equal(requests, 3);
   assert.equal(await countOf(service.url, TOPIC), 1);
   await shows(page, HEART, 1);
   assert.equal(await pressed(page, HEART), true);
@@ -191,10 +191,10 @@ async function pressInFlight(t, respond) {
   let answer = () => {};
   /** @type {Promise<void>} */
   const held = new Promise((resolve) => (answer = resolve));
-  let asked = 0;
+  let requests = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
     const response = await respond(route);
-    asked++;
+    requests++;
     await held;
     await route.fulfill(response);
   });
@@ -207,14 +207,14 @@ async function pressInFlight(t, respond) {
     const number = document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]');
     const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
     new MutationObserver(() => seen.push(number?.textContent)).observe(/** @type {Node} */ (number), { childList: true });
-    const told = /** @type {any} */ (window).told = /** @type {any[]} */ ([]);
+    const changes = /** @type {any} */ (window).changes = /** @type {any[]} */ ([]);
     document.querySelector(selector)?.addEventListener('tally-change', (event) => {
       const { count, source } = /** @type {CustomEvent} */ (event).detail;
-      told.push([count, source]);
+      changes.push([count, source]);
     });
   }, HEART);
   await press(page, HEART);
-  await eventually(() => assert.equal(asked, 1));
+  await eventually(() => assert.equal(requests, 1));
   const before = await countOf(service.url, TOPIC);
   for (let i = 0; i < 3; i++) await assertLike(service.url, TOPIC, `visitor-${i}`);
   await eventually(() => assert.ok(frames.some((frame) => frame.includes(`"count":${before + 3}`))));
@@ -230,8 +230,8 @@ test('frames are held while a press is in flight', async (t) => {
   const seen = await page.evaluate('seen');
   assert.deepEqual([seen[0], seen.at(-1)], ['1', '4']);
   assert.deepEqual([...seen].sort(), seen, 'the number never goes back');
-  const told = await page.evaluate('told');
-  assert.deepEqual([told[0], told.at(-1)], [[1, 'visitor'], [4, 'server']], 'the source of changes by others is the server');
+  const changes = await page.evaluate('changes');
+  assert.deepEqual([changes[0], changes.at(-1)], [[1, 'visitor'], [4, 'server']], 'the source of changes by others is the server');
 });
 
 test('a refused press is taken back apart from changes by others', async (t) => {
@@ -240,7 +240,7 @@ test('a refused press is taken back apart from changes by others', async (t) => 
   }));
   assert.equal(before, 0);
   assert.equal(await pressed(page, HEART), false);
-  assert.deepEqual(await page.evaluate('told'), [[1, 'visitor'], [0, 'visitor'], [3, 'server']]);
+  assert.deepEqual(await page.evaluate('changes'), [[1, 'visitor'], [0, 'visitor'], [3, 'server']]);
 });
 
 test('an unsent press is kept for seven days', async (t) => {

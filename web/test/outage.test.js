@@ -78,12 +78,12 @@ test('without WebSockets the page streams, without streams it polls', async (t) 
     // Polling waits 10 s: the test turns the page's clock.
     await page.clock.install();
     /** @type {string[]} */
-    const asked = [];
-    page.on('request', (request) => request.method() === 'POST' && asked.push(new URL(request.url()).pathname));
+    const requests = [];
+    page.on('request', (request) => request.method() === 'POST' && requests.push(new URL(request.url()).pathname));
     await page.goto(service.url);
     await live(page);
     const way = blocked.includes('stream') ? '/v1/counts' : '/v1/stream';
-    assert.ok(asked.includes(way), `asked ${asked}`);
+    assert.ok(requests.includes(way), `requests: ${requests}`);
     const count = await countOf(service.url, TOPIC);
     await assertLike(service.url, TOPIC, `visitor-${blocked.length}`);
     await eventually(async () => {

@@ -112,17 +112,17 @@ test('client without elements: subscribe, like, unlike, refusal with a code', as
   const site = await startSite(t, pages, { flags: ['--new-topic-limit=1/h'] });
   pages['/'].body = `<script>${await bundle(
     'client.js',
-    "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const heard = window.heard = []; window.leave = tally.topic('default/likes/u\u0308ber/').subscribe(({ count }) => (window.other = count)); window.end = topic.subscribe(({ count, mine }, source) => heard.push([count, mine, source])); Object.assign(window, { topic, tally });",
+    "import { connect } from '@tallycast/web'; const tally = connect({ api: API }); const topic = tally.topic('default/likes/post'); const events = window.events = []; window.leave = tally.topic('default/likes/u\u0308ber/').subscribe(({ count }) => (window.other = count)); window.end = topic.subscribe(({ count, mine }, source) => events.push([count, mine, source])); Object.assign(window, { topic, tally });",
     site.api,
   )}</script>`;
   const { open } = await newVisitor(t, browser);
   const page = await open(site.url);
-  const heard = () => page.evaluate('heard');
-  await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server']]));
+  const events = () => page.evaluate('events');
+  await eventually(async () => assert.deepEqual(await events(), [[0, 0, 'server']]));
   await eventually(async () => assert.equal(await page.evaluate('window.other'), 0, 'a name that is not normalized'));
   assert.deepEqual(await page.evaluate('topic.like()'), { count: 1, mine: 1 });
   await assertLike(site.service.url, TOPIC, 'somebody-else');
-  await eventually(async () => assert.deepEqual(await heard(), [[0, 0, 'server'], [1, 1, 'visitor'], [2, 1, 'server']]));
+  await eventually(async () => assert.deepEqual(await events(), [[0, 0, 'server'], [1, 1, 'visitor'], [2, 1, 'server']]));
   assert.deepEqual(await page.evaluate('topic.unlike()'), { count: 1, mine: 0 });
   assert.equal(await countOf(site.service.url, TOPIC), 1);
   const codes = await page.evaluate(`(async () => {

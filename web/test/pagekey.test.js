@@ -64,19 +64,19 @@ for (const name of enginesOr('chromium')) {
   });
 
   test(`${name}: all forms of a page attribute name one topic, and one without a key is reported once`, async (t) => {
-    const site = await startSite(t, { '/x': { head: HEAD + '<script>said = []; console.warn = (...text) => said.push(text.join(" "))</script>' } }, { local: true });
+    const site = await startSite(t, { '/x': { head: HEAD + '<script>logged = []; console.warn = (...text) => logged.push(text.join(" "))</script>' } }, { local: true });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
     await tab.goto(`${site.url}/x`);
-    const said = () => tab.evaluate(() => /** @type {string[]} */ (/** @type {any} */ (window).said));
+    const logged = () => tab.evaluate(() => /** @type {string[]} */ (/** @type {any} */ (window).logged));
     const forms = ['posts/café', 'posts/caf%C3%A9', '/posts/caf%C3%A9/', '/posts/café/index.html', '/posts/cafe%CC%81#top', `${site.url}/posts/caf%C3%A9/`, 'https://blog.example/posts/café'];
     for (const heart of await hearts(tab, forms)) assert.deepEqual(heart, { page: heart.page, hidden: false, topic: 'default/likes/posts/café', errors: [] });
     for (const heart of await hearts(tab, ['/', 'index', '/index.html', `${site.url}/`, site.url])) assert.equal(heart.topic, 'default/likes/index', heart.page);
-    assert.deepEqual(await said(), []);
+    assert.deepEqual(await logged(), []);
 
     const none = [...golden.filter(({ key }) => key === null).map(({ address }) => address), ...FOREIGN];
     for (const heart of await hearts(tab, [...none, ...none])) assert.deepEqual(heart, { page: heart.page, hidden: true, topic: '', errors: ['bad_topic'] });
-    const messages = await said();
+    const messages = await logged();
     assert.equal(messages.length, none.length, messages.join('\n'));
     assert.ok(messages.every((text) => /^tallycast: bad_topic tally-like: "[^]*" is not a percent-encoded path or URL of a page on this site$/.test(text)), messages.join('\n'));
   });

@@ -93,15 +93,15 @@ test('a frame without an origin shows its number and a refusal', async (t) => {
   const page = await context.newPage();
   page.on('pageerror', (error) => warnings.push(String(error)));
   /** @type {string[]} */
-  const told = [];
-  page.on('console', (message) => told.push(message.text()));
+  const logged = [];
+  page.on('console', (message) => logged.push(message.text()));
   await page.goto(site.url);
   const heart = page.frameLocator('iframe').locator('tally-like');
   await eventually(async () => assert.equal(await heart.locator('[part=number]').innerText({ timeout: 1000 }), '3'));
   await heart.locator('button').click();
   await eventually(async () => assert.equal(await heart.locator('[role=status]').innerText(), 'Not saved'));
   assert.equal(await heart.locator('[part=number]').innerText(), '3');
-  assert.ok(told.some((text) => /^tallycast: origin_not_allowed /.test(text)), String(told));
+  assert.ok(logged.some((text) => /^tallycast: origin_not_allowed /.test(text)), String(logged));
   assert.equal(await countOf(site.service.url, TOPIC), 0);
   assert.deepEqual(warnings, []);
 });
@@ -139,9 +139,9 @@ test('the fallback is loaded again after a failure', async (t) => {
 test('a date in Retry-After does not cause a request loop', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context } = await newVisitor(t, browser);
-  let asked = 0;
+  let requests = 0;
   await context.route('**/v1/default/likes/post', (route) => {
-    asked++;
+    requests++;
     return route.fulfill({ status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT', 'access-control-allow-origin': '*', 'access-control-expose-headers': 'Retry-After' }, body: '<h1>Sorry</h1>' });
   });
   const page = await context.newPage();
@@ -151,7 +151,7 @@ test('a date in Retry-After does not cause a request loop', async (t) => {
   await eventually(async () => assert.equal(await page.locator('tally-like [role=status]').innerText(), 'Not saved'), 20_000);
   assert.equal(await pressed(page, 'tally-like'), false);
   // Random pauses double from half a second: of ten, most are seconds.
-  assert.ok(asked <= 25, `asked ${asked} times`);
+  assert.ok(requests <= 25, `${requests} requests`);
 });
 
 test('moved elements keep their state and send nothing', async (t) => {
@@ -160,14 +160,14 @@ test('moved elements keep their state and send nothing', async (t) => {
   const site = await startSite(t, { '/': { body } });
   const { context, open, warnings } = await newVisitor(t, browser);
   /** @type {string[]} */
-  const said = [];
+  const sent = [];
   let sockets = 0;
-  context.on('page', (page) => page.on('websocket', (socket) => (sockets++, socket.on('framesent', ({ payload }) => said.push(String(payload))))));
+  context.on('page', (page) => page.on('websocket', (socket) => (sockets++, socket.on('framesent', ({ payload }) => sent.push(String(payload))))));
   const page = await open(site.url);
   for (const name of names) await shows(page, `tally-like[page=${name}]`, 0);
   await shows(page, 'tally-readers', 1);
   await shows(page, 'tally-reactions tally-like[metric=party]', 0);
-  const before = said.length;
+  const before = sent.length;
   await page.evaluate(() => {
     const main = /** @type {Element} */ (document.querySelector('main'));
     for (const heart of [...main.children].reverse()) main.append(heart);
@@ -184,7 +184,7 @@ test('moved elements keep their state and send nothing', async (t) => {
     return row.shadowRoot.activeElement?.getAttribute('metric');
   });
   assert.equal(focused, 'party');
-  assert.deepEqual(said.slice(before), []);
+  assert.deepEqual(sent.slice(before), []);
   assert.equal(sockets, 1);
   // Removing the element hides the bubble of claps.
   await page.evaluate(async () => {
@@ -303,9 +303,9 @@ test('the attribute value false means no, and a Cubot phone is not a bot', async
   assert.equal(await page.evaluate(() => localStorage.length), 0);
   const { context } = await newVisitor(t, browser);
   /** @type {string[]} */
-  const told = [];
-  context.on('console', (message) => told.push(message.text()));
+  const logged = [];
+  context.on('console', (message) => logged.push(message.text()));
   const local = await context.newPage();
   await local.goto(`${site.url.replace('blog.example', 'localhost')}/local`);
-  await eventually(() => assert.ok(told.some((text) => text.includes('counts nobody: localhost')), String(told)));
+  await eventually(() => assert.ok(logged.some((text) => text.includes('counts nobody: localhost')), String(logged)));
 });

@@ -1,4 +1,4 @@
 import { defineConfig } from 'astro/config';
 
-/** The site's own address: where forms without a script come back to. */
+/** The site's address, to which forms return without a script. */
 export default defineConfig({ site: process.env.SITE ?? 'http://localhost:4321', devToolbar: { enabled: false } });

@@ -1,7 +1,7 @@
 import { Like } from '@tallycast/web/react';
 import { like } from './actions.js';
 
-/** A heart that is rendered with its number, live with a script and a form without one. */
+/** A heart: rendered with its number and live after. Without a script it is a form. */
 export function Heart({ slug, count }) {
   return (
     <Like page={`posts/${slug}`} count={count}>

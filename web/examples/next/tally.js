@@ -1,9 +1,8 @@
-/** Where the service is: TALLYCAST_URL for the browser and for this server alike. */
+/** The service's URL, for the browser and for this server. */
 export const api = process.env.TALLYCAST_URL ?? 'http://localhost:8080';
 
 /**
- * The likes of posts, by slug, as a page is to be rendered with them. While the service is away
- * pages are rendered all the same; the elements find the numbers when they can.
+ * Returns the likes of posts by slug; empty if the service is away, and the elements get them later.
  * @param {string[]} slugs
  * @returns {Promise<Record<string, number | undefined>>}
  */
@@ -23,7 +22,7 @@ export async function likes(slugs) {
   }
 }
 
-/** What this server calls itself to the service: --server-token. */
+/** Returns the header with the service's --server-token. */
 export function bearer() {
   const token = process.env.TALLYCAST_SERVER_TOKEN;
   return token ? { authorization: `Bearer ${token}` } : {};

@@ -1,4 +1,4 @@
-/** Bundles the page for the browser and for the server; where you have SvelteKit, it does the same. */
+/** Bundles the page for the browser and for the server. SvelteKit does the same. */
 import { readFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { compile } from 'svelte/compiler';

@@ -1,4 +1,4 @@
-/** Bundles the page for the browser and for the server; where you have Vite, its plugin does the same. */
+/** Bundles the page for the browser and for the server. Vite's plugin does the same. */
 import { readFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { compileScript, parse } from 'vue/compiler-sfc';
@@ -10,7 +10,7 @@ const vue = (ssr) => ({
   name: 'vue',
   setup({ onLoad }) {
     onLoad({ filter: /\.vue$/ }, async ({ path }) => {
-      // The one thing to say: what begins so is an element of the browser, and no component.
+      // Vue must know that these are elements of the browser, not components.
       const templateParseOptions = { isCustomElement: (tag) => tag.startsWith('tally-') };
       const { descriptor } = parse(await readFile(path, 'utf8'), { filename: path, templateParseOptions });
       const templateOptions = { ssr, ssrCssVars: [], compilerOptions: templateParseOptions };

@@ -1,13 +1,13 @@
-/** Renders the page with its number; the browser takes over from there. */
+/** Renders the page with its number. The browser hydrates it. */
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { render } from './dist/render.js';
 
-/** Where the service is, for the browser and for this server alike. */
+/** The service's URL, for the browser and for this server. */
 const api = process.env.TALLYCAST_URL ?? 'http://localhost:8080';
 const script = await readFile(new URL('dist/client.js', import.meta.url));
 
-/** The number to render; while the service is away there is none, and the element finds it later. */
+/** Returns the number to render; undefined if the service is away, and the element gets it later. */
 async function likes() {
   try {
     return (await (await fetch(`${api}/v1/default/likes/posts/hello`)).json()).count;

@@ -1,8 +1,8 @@
-/** Where the service is, for the browser and for the build alike. */
+/** The service's URL, for the browser and for the build. */
 export const api = import.meta.env.PUBLIC_TALLYCAST_URL ?? 'http://localhost:8080';
 
 /**
- * The number to build a page with; while the service is away there is none, and the element finds it later.
+ * Returns the number for a page; undefined if the service is away, and the element gets it later.
  * @param {string} page
  * @returns {Promise<number | undefined>}
  */
