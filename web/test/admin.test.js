@@ -47,7 +47,7 @@ async function owner(method, path, body) {
 }
 
 /**
- * Opens the dashboard as somebody who is signed in, unless told otherwise.
+ * Opens the dashboard and signs in.
  * @param {import('node:test').TestContext} t
  * @param {{ view?: string, token?: string, at?: string, options?: import('playwright-core').BrowserContextOptions }} [how]
  */
@@ -56,8 +56,8 @@ async function openAdmin(t, { view = '', token = TOKEN, at = service.url, option
   const page = await open(`${at}/admin/#/${view}`);
   await page.getByLabel('Admin token').fill(token);
   await page.keyboard.press('Enter');
-  if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|People|Log/ }).waitFor();
-  // That nobody was signed in at first, the browser tells as a failure.
+  if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|Visitors|Audit log/ }).waitFor();
+  // The browser logs the 401 of the first call.
   return { page, context, warnings: () => warnings.filter((text) => !/401/.test(text)) };
 }
 
@@ -66,7 +66,7 @@ const likes = async (topic, n, by = 'reader') => {
   for (let i = 0; i < n; i++) await assertLike(service.url, topic, `${by}-number-${i}`);
 };
 
-test('the token opens it, a wrong one does not, and signing out closes it', async (t) => {
+test('session: sign in, wrong token, second tab, sign out', async (t) => {
   const { page, context } = await openAdmin(t, { token: 'a-token-that-is-not-the-owners' });
   await page.getByRole('alert').filter({ hasText: 'not the admin token' }).waitFor();
   assert.equal(await page.getByRole('navigation').isVisible(), false);
@@ -76,23 +76,23 @@ test('the token opens it, a wrong one does not, and signing out closes it', asyn
   const [cookie] = await context.cookies();
   assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, 'Strict', '/tally/admin']);
   assert.ok(!cookie.value.includes(TOKEN));
-  assert.equal(await page.evaluate(() => JSON.stringify([localStorage, sessionStorage, document.cookie])), '[{},{},""]', 'nothing is kept where scripts read');
+  assert.equal(await page.evaluate(() => JSON.stringify([localStorage, sessionStorage, document.cookie])), '[{},{},""]', 'scripts cannot read the session');
   await page.reload();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
-  // Another tab signs in anew: what this one was told to prove itself with is outdated.
+  // Another tab signs in: this page's CSRF secret is outdated.
   assert.equal(await page.evaluate(async (token) => (await fetch('v1/session', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ token }) })).status, TOKEN), 204);
   await page.goto(`${service.url}/admin/#/people`);
   await page.getByLabel(/^Visitor/).fill('a-visitor-who-never-came');
   await page.getByRole('button', { name: 'Forget…' }).click();
   await page.getByRole('button', { name: 'Forget', exact: true }).click();
-  await page.locator('#said').filter({ hasText: '0 contributions taken back.' }).waitFor();
+  await page.locator('#toast').filter({ hasText: '0 contributions removed.' }).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Admin token').waitFor();
   await page.reload();
   await page.getByLabel('Admin token').waitFor();
 });
 
-test('the overview shows who is here and what moves, as it moves', async (t) => {
+test('overview: live counts, tiles, plot', async (t) => {
   await likes('blog/likes/overview', 3);
   const { page, warnings } = await openAdmin(t);
   const tile = (/** @type {string} */ name) => page.locator('.tiles div').filter({ has: page.getByText(name, { exact: true }) }).locator('dd');
@@ -100,26 +100,26 @@ test('the overview shows who is here and what moves, as it moves', async (t) => 
   await eventually(async () => assert.equal(await top.innerText(), '3'));
   await assertLike(service.url, 'blog/likes/overview', 'one-more-reader');
   await eventually(async () => assert.equal(await top.innerText(), '4'), 3000);
-  // Pulses come every 5 s, and bring what changed.
-  await eventually(async () => assert.ok(Number(await tile('Contributions in an hour').innerText()) >= 4), 20_000);
-  await eventually(async () => assert.ok(Number(await tile('Viewers').innerText()) >= 1, 'this page is one'), 20_000);
+  // Heartbeats come every 5 s with the number of changes.
+  await eventually(async () => assert.ok(Number(await tile('Contributions, last hour').innerText()) >= 4), 20_000);
+  await eventually(async () => assert.ok(Number(await tile('Connected pages').innerText()) >= 1, 'this page is connected'), 20_000);
   await page.getByRole('cell', { name: 'live' }).waitFor();
-  await page.getByText(/contributions changed in this time; the most in a minute/).waitFor();
+  await page.getByText(/contributions in this period. Peak:/).waitFor();
   assert.ok(await page.locator('.plot canvas').evaluate((/** @type {HTMLCanvasElement} */ c) => c.width > 200 && c.getContext('2d')?.getImageData(0, 0, c.width, c.height).data.some((v) => v > 0)), 'the plot is drawn');
-  await page.getByLabel('Of').selectOption('blog');
-  await page.getByLabel('Over').selectOption('1440');
-  await page.getByText(/contributions changed in this time/).waitFor();
+  await page.getByRole('combobox', { name: 'Site' }).selectOption('blog');
+  await page.getByLabel('Period').selectOption('1440');
+  await page.getByText(/contributions in this period/).waitFor();
   assert.deepEqual(warnings(), []);
 });
 
-test('a plot that cannot be drawn hides nothing but itself', async (t) => {
+test('plot: a fault hides only the plot', async (t) => {
   /** @type {Record<string, (context: import('playwright-core').BrowserContext) => Promise<unknown>>} */
   const faults = {
-    'a language that is no language tag': (context) => context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'language', { get: () => 'C' })),
-    'no answer': (context) => context.route('**/plot.js', (route) => route.abort()),
-    'a script that throws': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'throw new Error("broken")' })),
-    'a library that throws when it draws': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default class { constructor() { throw new Error("broken"); } }' })),
-    'a library that throws when it redraws': (context) =>
+    'invalid language': (context) => context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'language', { get: () => 'C' })),
+    'script not loaded': (context) => context.route('**/plot.js', (route) => route.abort()),
+    'script throws': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'throw new Error("broken")' })),
+    'library throws on the first draw': (context) => context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default class { constructor() { throw new Error("broken"); } }' })),
+    'library throws on a later draw': (context) =>
       context.route('**/plot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default class { setData() { throw new Error("broken"); } destroy() { throw new Error("broken"); } }' })),
   };
   for (const [name, prepare] of Object.entries(faults)) {
@@ -132,8 +132,8 @@ test('a plot that cannot be drawn hides nothing but itself', async (t) => {
     await page.goto(`${service.url}/admin/`);
     await page.getByLabel('Admin token').fill(TOKEN);
     await page.keyboard.press('Enter');
-    await page.getByText(/contributions? changed in this time|Nothing changed in this time/).waitFor();
-    await page.getByLabel('Over').selectOption('1440');
+    await page.getByText(/contributions? in this period/i).waitFor();
+    await page.getByLabel('Period').selectOption('1440');
     await page.locator('.plot').waitFor({ state: 'hidden' });
     await page.getByRole('link', { name: 'Topics' }).click();
     await page.getByRole('heading', { name: 'Topics' }).waitFor();
@@ -144,7 +144,7 @@ test('a plot that cannot be drawn hides nothing but itself', async (t) => {
   }
 });
 
-test('an instance that falls silent is marked, and a store that is away is told', async (t) => {
+test('overview: lost instance, store away', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
   const flags = [`--admin-token=${TOKEN}`];
@@ -154,127 +154,127 @@ test('an instance that falls silent is marked, and a store that is away is told'
   const states = page.locator('.badge');
   await eventually(async () => assert.deepEqual(await states.allInnerTexts(), ['live', 'live']), 20_000);
   await pair[1].stop();
-  await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,silent since /), 40_000);
+  await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,lost, last seen /), 40_000);
   await redis.stop();
-  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^The store: /), 20_000);
+  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: /), 20_000);
 });
 
-test('topics are searched, paged, and follow live', async (t) => {
+test('topics: search, pages, live counts', async (t) => {
   const seeds = Array.from({ length: 120 }, (_, i) => ({ topic: `blog/claps/paged/${String(i).padStart(3, '0')}`, seed: i }));
   await owner('POST', 'seeds', { seeds });
   const { page, warnings } = await openAdmin(t, { view: 'topics' });
   const search = page.getByRole('search');
   await search.getByLabel('Site').fill('blog');
   await search.getByLabel('Metric').fill('claps');
-  await search.getByLabel('Key begins with').fill('paged/');
+  await search.getByLabel('Key starts with').fill('paged/');
   await page.keyboard.press('Enter');
-  await page.getByLabel('Order').selectOption('count');
+  await page.getByLabel('Sort by').selectOption('count');
   await eventually(async () => assert.equal(await page.getByRole('rowheader').first().innerText(), 'blog/claps/paged/119'));
   assert.equal(await page.getByRole('rowheader').count(), 50);
-  await page.getByRole('button', { name: 'More' }).click();
+  await page.getByRole('button', { name: 'More topics' }).click();
   await eventually(async () => assert.equal(await page.getByRole('rowheader').count(), 100));
-  await page.getByRole('button', { name: 'More' }).click();
+  await page.getByRole('button', { name: 'More topics' }).click();
   await eventually(async () => assert.equal(await page.getByRole('rowheader').count(), 120));
-  assert.equal(await page.getByRole('button', { name: 'More' }).isVisible(), false);
+  assert.equal(await page.getByRole('button', { name: 'More topics' }).isVisible(), false);
   await assertLike(service.url, 'blog/claps/paged/119', 'some-reader', 5);
   await eventually(async () => assert.equal(await page.getByRole('row', { name: 'blog/claps/paged/119' }).locator('.count').innerText(), '124'));
   await page.goBack();
-  await eventually(async () => assert.equal(await page.getByLabel('Order').inputValue(), 'newest'));
-  assert.equal(await page.getByLabel('Key begins with').inputValue(), 'paged/');
+  await eventually(async () => assert.equal(await page.getByLabel('Sort by').inputValue(), 'newest'));
+  assert.equal(await page.getByLabel('Key starts with').inputValue(), 'paged/');
   assert.deepEqual(warnings(), []);
 });
 
-test('topics that nobody touches are looked at and deleted, and all are exported', async (t) => {
+test('topics: export, delete unused', async (t) => {
   await owner('POST', 'seeds', { seeds: [{ topic: 'default/wow/untouched', seed: 4 }] });
   const { page, warnings } = await openAdmin(t, { view: 'topics?site=default&metric=wow' });
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'as CSV' }).click()]);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'CSV' }).click()]);
   assert.match(await readFile(await download.path(), 'utf8'), /default\/wow\/untouched,4/);
-  await page.getByText('Delete what nobody touches').click();
+  await page.getByText('Delete unused topics').click();
   const form = page.locator('details form');
   await form.getByLabel('Site').fill('default');
   await form.getByLabel('Metric').fill('wow');
-  const look = form.getByRole('button', { name: 'Look…' });
-  await form.getByLabel('Untouched since').fill('2020-01-01T00:00:00');
+  const look = form.getByRole('button', { name: 'Review…' });
+  await form.getByLabel('No change since').fill('2020-01-01T00:00:00');
   await look.click();
-  await page.locator('#said').filter({ hasText: 'There is no topic' }).waitFor();
+  await page.locator('#toast').filter({ hasText: 'No unused topics found.' }).waitFor();
   const dialog = page.getByRole('dialog', { name: 'Delete 1 topic?' });
   await eventually(async () => {
-    // What was touched in this very second is still touched.
+    // The field has no fractions of a second.
     const now = await page.evaluate(() => new Date(Date.now() - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 19));
-    await form.getByLabel('Untouched since').fill(now);
+    await form.getByLabel('No change since').fill(now);
     await look.click();
     await dialog.waitFor({ timeout: 1000 });
   });
   await dialog.getByText('default/wow/untouched: 4').waitFor();
   await dialog.getByRole('button', { name: 'Delete 1' }).click();
-  await page.locator('#said').filter({ hasText: '1 topic deleted.' }).waitFor();
-  await page.getByText('There is no such topic.').waitFor();
+  await page.locator('#toast').filter({ hasText: '1 topic deleted.' }).waitFor();
+  await page.getByText('No topics found.').waitFor();
   assert.deepEqual(warnings(), []);
 });
 
-test('a topic is set, renamed, merged, reset and deleted, each said before it happens, by keyboard', async (t) => {
-  await likes('blog/likes/mended', 3);
+test('edit: every action by keyboard, each described first', async (t) => {
+  await likes('blog/likes/edited', 3);
   await likes('blog/likes/other', 2, 'another');
-  const { page, warnings } = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=mended' });
-  const said = page.locator('#said');
+  const { page, warnings } = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=edited' });
+  const toast = page.locator('#toast');
   const dialog = page.getByRole('dialog');
-  /** @param {string} topic @param {string} deed */
-  const choose = async (topic, deed) => {
-    await page.getByRole('button', { name: `Mend… ${topic}` }).focus();
+  /** @param {string} topic @param {string} action */
+  const choose = async (topic, action) => {
+    await page.getByRole('button', { name: `Edit… ${topic}` }).focus();
     await page.keyboard.press('Enter');
     await dialog.waitFor();
-    await dialog.getByRole('radio', { name: deed, exact: true }).focus();
+    await dialog.getByRole('radio', { name: action, exact: true }).focus();
     await page.keyboard.press('Space');
   };
-  await choose('blog/likes/mended', 'Set the number');
-  await dialog.getByLabel('The number that is shown').fill('40');
-  await dialog.getByText('Every open page shows 40 instead of 3.', { exact: false }).waitFor();
-  await dialog.getByText('the adjustment goes from 0 to +37', { exact: false }).waitFor();
+  await choose('blog/likes/edited', 'Set the count');
+  await dialog.getByLabel('Count shown on pages').fill('40');
+  await dialog.getByText('Open pages show 40 instead of 3.', { exact: false }).waitFor();
+  await dialog.getByText('the adjustment changes from 0 to +37', { exact: false }).waitFor();
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached' });
-  assert.equal(await countOf(service.url, 'blog/likes/mended'), 3, 'nothing happens where somebody leaves');
-  await choose('blog/likes/mended', 'Set the number');
-  await dialog.getByLabel('The number that is shown').fill('40');
+  assert.equal(await countOf(service.url, 'blog/likes/edited'), 3, 'cancelling changes nothing');
+  await choose('blog/likes/edited', 'Set the count');
+  await dialog.getByLabel('Count shown on pages').fill('40');
   await page.keyboard.press('Enter');
-  await said.filter({ hasText: 'blog/likes/mended shows 40 now.' }).waitFor();
-  assert.equal(await countOf(service.url, 'blog/likes/mended'), 40);
-  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Mend… blog/likes/mended', 'focus comes back');
+  await toast.filter({ hasText: 'blog/likes/edited: the count is now 40.' }).waitFor();
+  assert.equal(await countOf(service.url, 'blog/likes/edited'), 40);
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Edit… blog/likes/edited', 'the focus returns');
 
-  await choose('blog/likes/mended', 'Set the seed');
-  await dialog.getByLabel('What it begins with').fill('10');
+  await choose('blog/likes/edited', 'Set the seed');
+  await dialog.getByLabel(/^Seed/).fill('10');
   await page.keyboard.press('Enter');
-  await said.filter({ hasText: 'has the seed 10 now, and shows 50' }).waitFor();
+  await toast.filter({ hasText: 'the seed is now 10, the count 50' }).waitFor();
 
-  await choose('blog/likes/mended', 'Rename');
-  await dialog.getByLabel('Its new name').fill('blog/likes/other');
+  await choose('blog/likes/edited', 'Rename');
+  await dialog.getByLabel('New name').fill('blog/likes/other');
   await page.keyboard.press('Enter');
   await dialog.getByRole('alert').filter({ hasText: /\w/ }).waitFor();
-  await dialog.getByLabel('Its new name').fill('blog/likes/mended-well');
+  await dialog.getByLabel('New name').fill('blog/likes/edited-well');
   await page.keyboard.press('Enter');
-  await said.filter({ hasText: 'blog/likes/mended is blog/likes/mended-well now, and shows 50.' }).waitFor();
+  await toast.filter({ hasText: 'Renamed blog/likes/edited to blog/likes/edited-well, count 50.' }).waitFor();
 
-  await page.goto(`${service.url}/admin/#/topics?site=blog&metric=likes&prefix=mended-well`);
-  await choose('blog/likes/mended-well', 'Merge into another');
-  await dialog.getByLabel('The topic that it becomes a part of').fill('blog/likes/other');
+  await page.goto(`${service.url}/admin/#/topics?site=blog&metric=likes&prefix=edited-well`);
+  await choose('blog/likes/edited-well', 'Merge into another topic');
+  await dialog.getByLabel(/^Other topic/).fill('blog/likes/other');
   await page.keyboard.press('Enter');
-  await said.filter({ hasText: 'blog/likes/other shows 52 now' }).waitFor();
+  await toast.filter({ hasText: 'into blog/likes/other, count 52.' }).waitFor();
 
   await page.goto(`${service.url}/admin/#/topics?site=blog&metric=likes&prefix=other`);
   await choose('blog/likes/other', 'Reset');
-  await dialog.getByText('Every open page shows 0.', { exact: false }).waitFor();
+  await dialog.getByText('Open pages show 0.', { exact: false }).waitFor();
   await dialog.getByRole('button', { name: 'Reset to 0' }).press('Enter');
-  await said.filter({ hasText: 'blog/likes/other begins at 0 again.' }).waitFor();
+  await toast.filter({ hasText: 'blog/likes/other: the count is now 0.' }).waitFor();
   assert.equal(await countOf(service.url, 'blog/likes/other'), 0);
   await choose('blog/likes/other', 'Delete');
   await dialog.getByRole('button', { name: 'Delete' }).press('Enter');
-  await said.filter({ hasText: 'blog/likes/other is gone.' }).waitFor();
+  await toast.filter({ hasText: 'Deleted blog/likes/other.' }).waitFor();
 
-  await page.getByRole('link', { name: 'Log' }).click();
+  await page.getByRole('link', { name: 'Audit log' }).click();
   for (const action of ['set', 'seed', 'rename', 'reset', 'delete']) await page.getByRole('cell', { name: action, exact: true }).first().waitFor();
   assert.deepEqual(warnings().filter((text) => !/409|400|status of 4/.test(text)), []);
 });
 
-test('a spike is looked at, undone, and every open page follows', async (t) => {
+test('spikes: review and revert; open pages follow', async (t) => {
   await likes('blog/likes/spiked', 30, 'machine');
   const { page, warnings } = await openAdmin(t, { view: 'spikes' });
   const watching = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=spiked' });
@@ -282,17 +282,17 @@ test('a spike is looked at, undone, and every open page follows', async (t) => {
   await eventually(async () => assert.equal(await shown.innerText(), '30'));
   const card = page.getByRole('listitem').filter({ hasText: 'blog/likes/spiked' });
   await card.getByText(/^30 contributions/).waitFor();
-  await card.getByRole('button', { name: /Look and undo/ }).click();
-  const dialog = page.getByRole('dialog', { name: 'Take back 30 contributions?' });
-  await dialog.getByText('from 1 network, to 1 topic', { exact: false }).waitFor();
+  await card.getByRole('button', { name: /Review and revert/ }).click();
+  const dialog = page.getByRole('dialog', { name: 'Revert 30 contributions?' });
+  await dialog.getByText('From 1 network to 1 topic', { exact: false }).waitFor();
   await page.screenshot({ path: join(shots, 'admin-undo.png') });
-  assert.equal(await countOf(service.url, 'blog/likes/spiked'), 30, 'looking changes nothing');
-  await dialog.getByRole('button', { name: 'Take back 30' }).click();
-  await page.locator('#said').filter({ hasText: '30 contributions taken back.' }).waitFor();
+  assert.equal(await countOf(service.url, 'blog/likes/spiked'), 30, 'a preview changes nothing');
+  await dialog.getByRole('button', { name: 'Revert 30' }).click();
+  await page.locator('#toast').filter({ hasText: '30 contributions reverted.' }).waitFor();
   await eventually(async () => assert.equal(await shown.innerText(), '0'));
   assert.equal(await countOf(service.url, 'blog/likes/spiked'), 0);
   await card.waitFor({ state: 'detached' });
-  // One that is reverted elsewhere is listed no longer either.
+  // A spike that another owner reverts is listed no longer either.
   await likes('blog/likes/reverted', 30, 'machine');
   await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   const other = page.getByRole('listitem').filter({ hasText: 'blog/likes/reverted' });
@@ -303,32 +303,32 @@ test('a spike is looked at, undone, and every open page follows', async (t) => {
   assert.deepEqual(warnings(), []);
 });
 
-test('somebody is blocked and unblocked, and a visitor forgotten', async (t) => {
+test('visitors: block, unblock, forget', async (t) => {
   await assertLike(service.url, 'blog/likes/people', 'a-visitor-who-leaves');
   const { page, warnings } = await openAdmin(t, { view: 'people' });
   const dialog = page.getByRole('dialog');
-  await page.getByText('Nobody is blocked.').waitFor();
-  await page.getByLabel('Address range, or visitor').fill('203.0.113.0/24');
-  await page.getByLabel('Why').fill('A farm of clicks');
+  await page.getByText('Nothing is blocked.').waitFor();
+  await page.getByLabel('Address range or visitor id').fill('203.0.113.0/24');
+  await page.getByLabel('Reason').fill('A click farm');
   await page.getByRole('button', { name: 'Block…' }).click();
-  await dialog.getByText('are refused from now on', { exact: false }).waitFor();
+  await dialog.getByText('refuses new contributions', { exact: false }).waitFor();
   await dialog.getByRole('button', { name: 'Block' }).click();
-  await page.getByRole('row', { name: '203.0.113.0/24' }).getByText('A farm of clicks').waitFor();
-  assert.deepEqual((await owner('GET', 'blocks')).blocks, [{ range: '203.0.113.0/24', reason: 'A farm of clicks' }]);
+  await page.getByRole('row', { name: '203.0.113.0/24' }).getByText('A click farm').waitFor();
+  assert.deepEqual((await owner('GET', 'blocks')).blocks, [{ range: '203.0.113.0/24', reason: 'A click farm' }]);
   await page.getByRole('button', { name: 'Unblock… 203.0.113.0/24' }).click();
   await dialog.getByRole('button', { name: 'Unblock' }).click();
-  await page.getByText('Nobody is blocked.').waitFor();
+  await page.getByText('Nothing is blocked.').waitFor();
   await page.getByLabel(/^Visitor/).fill('a-visitor-who-leaves');
   await page.getByRole('button', { name: 'Forget…' }).click();
   await dialog.getByRole('button', { name: 'Forget' }).click();
-  await page.locator('#said').filter({ hasText: '1 contribution taken back.' }).waitFor();
+  await page.locator('#toast').filter({ hasText: '1 contribution removed.' }).waitFor();
   assert.equal(await countOf(service.url, 'blog/likes/people'), 0);
   assert.deepEqual(warnings(), []);
 });
 
-test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
+test('accessibility: every view, light and dark, desktop and phone', async (t) => {
   await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 25, 'machine');
-  await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A farm of clicks' });
+  await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A click farm' });
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));
   /** @param {import('playwright-core').Page} page @param {string} what */
   const examine = async (page, what) => {
@@ -351,14 +351,14 @@ test('axe finds nothing, light and dark, wide and on a phone', async (t) => {
       await examine(page, `${view || 'overview'}-${colorScheme}-${width}`);
     }
     await page.goto(`${service.url}/admin/#/topics`);
-    await page.getByRole('button', { name: /^Mend/ }).first().click();
+    await page.getByRole('button', { name: /^Edit/ }).first().click();
     await page.getByRole('radio', { name: 'Reset' }).check();
-    await examine(page, `mend-${colorScheme}-${width}`);
+    await examine(page, `edit-${colorScheme}-${width}`);
   }
   t.diagnostic(`screenshots in ${shots}`);
 });
 
-test('the page keeps its own policy and asks nobody else', async (t) => {
+test('content security policy: no violation, no foreign request', async (t) => {
   const { context, open } = await newVisitor(t, browser);
   await context.addInitScript(() => {
     const violations = /** @type {any} */ (window).violations = /** @type {string[]} */ ([]);
@@ -376,7 +376,7 @@ test('the page keeps its own policy and asks nobody else', async (t) => {
   assert.deepEqual(asked.filter((url) => !url.startsWith(service.url)), []);
 });
 
-test('the files of the plot are what the library gives', async () => {
+test('plot: bundled files match the library', async () => {
   const web = join(import.meta.dirname, '..');
   const { outputFiles } = await build({
     absWorkingDir: web, entryPoints: ['admin/src/plot.js'], outdir: 'admin', entryNames: '[name]', bundle: true, write: false,

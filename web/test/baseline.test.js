@@ -147,12 +147,12 @@ test('the dashboard works in the baseline, light and dark', async (t) => {
     assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), paper);
     await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
     await page.keyboard.press('Enter');
-    for (const view of ['Overview', 'Topics', 'Spikes', 'People', 'Log']) {
+    for (const view of ['Overview', 'Topics', 'Spikes', 'Visitors', 'Audit log']) {
       await page.getByRole('link', { name: view, exact: true }).click();
       await page.getByRole('heading', { level: 1, name: view }).waitFor();
     }
     await page.getByRole('link', { name: 'Topics', exact: true }).click();
-    await page.getByRole('button', { name: /^Mend/ }).first().click();
+    await page.getByRole('button', { name: /^Edit/ }).first().click();
     await page.getByRole('dialog').waitFor();
     assert.deepEqual(warnings.filter((text) => !/401/.test(text)), []);
   }

@@ -115,10 +115,10 @@ test('pages fit 320 pixels, also with WCAG text spacing', async (t) => {
     if (path !== '/admin/') continue;
     await page.getByLabel('Admin token').fill(ADMIN_TOKEN);
     await page.keyboard.press('Enter');
-    for (const view of ['Overview', 'Topics', 'Spikes', 'People', 'Log']) {
-      await page.evaluate((view) => (location.hash = view === 'Overview' ? '#/' : `#/${view.toLowerCase()}`), view);
-      await page.getByRole('heading', { level: 1, name: view }).waitFor();
-      assert.equal(await widest(page), '', `${view} with spacing`);
+    for (const [view, title] of [['', 'Overview'], ['topics', 'Topics'], ['spikes', 'Spikes'], ['people', 'Visitors'], ['log', 'Audit log']]) {
+      await page.evaluate((view) => (location.hash = `#/${view}`), view);
+      await page.getByRole('heading', { level: 1, name: title }).waitFor();
+      assert.equal(await widest(page), '', `${title} with spacing`);
     }
   }
   await context.close();

@@ -1,6 +1,6 @@
 /**
- * The plot of contributions a minute. The library that draws is a script of its own, loaded with the
- * first plot. If it fails to load, or throws, the page shows the summary alone.
+ * The plot of contributions per minute. The library is a separate script that the first plot loads.
+ * If it fails to load or throws, the page shows only the summary.
  */
 import { make } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
@@ -11,8 +11,8 @@ const HEIGHT = 220;
 /** @typedef {{ site: string, minute: number, writes: number }} Activity */
 
 /**
- * Returns the minutes of a span that ends now, and how many contributions to the site changed in
- * each; an empty site is all of them.
+ * Returns the minutes of a span that ends now, and the number of contributions to a site, or to all
+ * if site is empty, in each.
  * @param {Activity[]} activity
  * @param {string} site
  * @param {number} span in minutes
@@ -25,9 +25,9 @@ export function minutesOf(activity, site, span, now) {
   return { times: writes.map((_, i) => (from + i) * 60), writes };
 }
 
-/** Makes a plot; `show` gives it numbers, `end` releases it. */
+/** Makes a plot. `show` sets its data, `release` releases it. */
 export function makeActivity() {
-  const canvas = make('div', { class: 'plot', role: 'img', 'aria-label': 'Contributions a minute' });
+  const canvas = make('div', { class: 'plot', role: 'img', 'aria-label': 'Contributions per minute' });
   const summary = make('p', { class: 'hint' });
   /** @type {any} the library's class, once it is loaded */
   let Plot;
@@ -56,7 +56,7 @@ export function makeActivity() {
   };
 
   /**
-   * Runs what uses the library. After its first error nothing is drawn again.
+   * Runs work that uses the library. After an error the plot stays hidden.
    * @param {() => void} work
    */
   const guard = (work) => {
@@ -69,7 +69,7 @@ export function makeActivity() {
   };
   const fail = (/** @type {unknown} */ error) => {
     canvas.hidden = true;
-    console.warn('The plot cannot be drawn:', error);
+    console.warn('Cannot draw the plot:', error);
   };
 
   const draw = () => {
@@ -100,17 +100,17 @@ export function makeActivity() {
       const { times, writes } = minutesOf(activity, site, span, Math.floor(Date.now() / 60_000));
       data = [times, writes];
       guard(draw);
-      const most = Math.max(...writes);
-      const text = most
-        ? `${counted(writes.reduce((a, b) => a + b), 'contribution')} changed in this time; the most in a minute ${most === 1 ? 'was' : 'were'} ${number(most)}, at ${minuteTime(new Date(times[writes.indexOf(most)] * 1000).toISOString())}.`
-        : 'Nothing changed in this time.';
+      const peak = Math.max(...writes);
+      const text = peak
+        ? `${counted(writes.reduce((a, b) => a + b), 'contribution')} in this period. Peak: ${number(peak)} per minute at ${minuteTime(new Date(times[writes.indexOf(peak)] * 1000).toISOString())}.`
+        : 'No contributions in this period.';
       if (summary.textContent !== text) summary.textContent = text;
     },
-    end() {
+    release() {
       size.disconnect();
       scheme.removeEventListener('change', rebuild);
       guard(() => plot?.destroy());
-      // A library that is loaded later draws nothing.
+      // A library that loads later draws nothing.
       canvas.hidden = true;
     },
   };

@@ -1,37 +1,37 @@
-/** The owner's dashboard: who is signed in, and which view is shown. */
-import { resume, signIn, signOut, whenEnded } from './call.js';
+/** The owner's dashboard: signs in and shows the view that the URL names. */
+import { showAudit } from './audit.js';
+import { listenSessionEnd, resumeSession, signIn, signOut } from './client.js';
 import { field, find, make } from './dom.js';
-import { showLog } from './log.js';
 import { showOverview } from './overview.js';
-import { showPeople } from './people.js';
 import { showSpikes } from './spikes.js';
 import { showTopics } from './topics.js';
+import { showVisitors } from './visitors.js';
 
-/** @type {Record<string, { title: string, show: (place: HTMLElement, signal: AbortSignal, wanted: URLSearchParams) => void }>} */
+/** @type {Record<string, { title: string, show: (place: HTMLElement, signal: AbortSignal, query: URLSearchParams) => void }>} */
 const views = {
   '': { title: 'Overview', show: showOverview },
   topics: { title: 'Topics', show: showTopics },
   spikes: { title: 'Spikes', show: showSpikes },
-  people: { title: 'People', show: showPeople },
-  log: { title: 'Log', show: showLog },
+  people: { title: 'Visitors', show: showVisitors },
+  log: { title: 'Audit log', show: showAudit },
 };
 
 let signedIn = false;
 
-/** Ends what the present view began. */
-let present = new AbortController();
+/** Ends the timers, calls and subscriptions of the current view. */
+let current = new AbortController();
 
-/** Shows the view that the address names; focus moves to it where the reader went there. */
-function route(moved = false) {
+/** Shows the view that the URL names, and moves the focus to it if the user navigated. */
+function route(navigated = false) {
   // Other fragments are places on this page.
   if (location.hash && !location.hash.startsWith('#/')) return;
   const [name, query] = location.hash.slice(2).split('?');
-  present.abort();
-  present = new AbortController();
+  current.abort();
+  current = new AbortController();
   document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
   const main = find('main');
   main.replaceChildren();
-  find('nav').hidden = find('out').hidden = !signedIn;
+  find('nav').hidden = find('sign-out').hidden = !signedIn;
   if (!signedIn) {
     document.title = 'Sign in · tallycast';
     showSignIn(main);
@@ -43,17 +43,17 @@ function route(moved = false) {
     if (link.getAttribute('href') === `#/${views[name] ? name : ''}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  view.show(main, present.signal, new URLSearchParams(query));
-  if (moved) main.focus({ preventScroll: true });
+  view.show(main, current.signal, new URLSearchParams(query));
+  if (navigated) main.focus({ preventScroll: true });
 }
 
 /**
  * @param {HTMLElement} place
- * @param {string} [why]
+ * @param {string} [message] an error
  */
-function showSignIn(place, why = '') {
+function showSignIn(place, message = '') {
   const token = make('input', { type: 'password', name: 'password', autocomplete: 'current-password', required: true });
-  const wrong = make('p', { class: 'wrong', role: 'alert' }, why);
+  const error = make('p', { class: 'error', role: 'alert' }, message);
   const button = make('button', { class: 'primary' }, 'Sign in');
   place.append(
     make(
@@ -63,43 +63,40 @@ function showSignIn(place, why = '') {
         submit: async (event) => {
           event.preventDefault();
           button.disabled = true;
-          wrong.replaceChildren();
+          error.replaceChildren();
           try {
             await signIn(token.value.trim());
             signedIn = true;
             route(true);
-          } catch (error) {
-            wrong.textContent = /** @type {Error} */ (error).message;
+          } catch (cause) {
+            error.textContent = /** @type {Error} */ (cause).message;
             token.select();
           } finally {
             button.disabled = false;
           }
         },
       },
-      make('h1', {}, 'Your numbers'),
-      make('p', { class: 'hint' }, 'Sign in with the token that the service was started with: its --admin-token.'),
-      // Password managers keep the token under a name.
+      make('h1', {}, 'Sign in'),
+      make('p', { class: 'hint' }, 'Use the admin token of the service: the value of --admin-token.'),
+      // Password managers store the token under this name.
       make('input', { type: 'text', name: 'username', value: 'tallycast', autocomplete: 'username', hidden: true, readonly: true }),
       field('Admin token', token),
-      wrong,
+      error,
       button,
     ),
   );
   token.focus();
 }
 
+function showSignedOut() {
+  signedIn = false;
+  route();
+}
+
 addEventListener('hashchange', () => route(true));
-find('out').addEventListener('click', async () => {
-  await signOut();
-  signedIn = false;
-  route();
-});
-whenEnded(() => {
-  if (!signedIn) return;
-  signedIn = false;
-  route();
-});
-resume().then(
+find('sign-out').addEventListener('click', () => signOut().then(showSignedOut));
+listenSessionEnd(() => signedIn && showSignedOut());
+resumeSession().then(
   (found) => {
     signedIn = found;
     route();

@@ -1,47 +1,47 @@
-/** Dialogs that say what will happen before it does. */
-import { make, say } from './dom.js';
+/** Dialogs that describe an action before it is carried out. */
+import { make, showToast } from './dom.js';
 
 /**
  * @typedef {object} Question
  * @property {string} title
- * @property {(Node | string)[]} content what will happen, and the fields that decide it
- * @property {string} verb what the button does
- * @property {boolean} [danger] it cannot be taken back
- * @property {() => Promise<string>} act does it, and returns what was done
+ * @property {(Node | string)[]} content what the action does, and its fields
+ * @property {string} verb label of the button
+ * @property {boolean} [danger] the action cannot be undone
+ * @property {() => Promise<string>} act carries out the action and returns a message
  */
 
 /**
- * Asks, and resolves when it was done, or to false when it was not. What is refused is told in the
- * dialog, which stays.
+ * Opens a dialog. `done` resolves to true after the action succeeds, and to false if the user
+ * cancels. The dialog shows errors and stays open.
  * @param {Question} question
  */
 export function ask({ title, content, verb, danger, act }) {
   const button = make('button', { class: danger ? 'danger' : 'primary' }, verb);
-  const wrong = make('p', { class: 'wrong', role: 'alert' });
+  const error = make('p', { class: 'error', role: 'alert' });
   const form = make(
     'form',
     {
       submit: async (event) => {
         event.preventDefault();
         button.disabled = true;
-        wrong.replaceChildren();
+        error.replaceChildren();
         try {
-          const done = await act();
+          const message = await act();
           dialog.close('done');
-          say(done);
-        } catch (error) {
-          wrong.textContent = /** @type {Error} */ (error).message;
+          showToast(message);
+        } catch (cause) {
+          error.textContent = /** @type {Error} */ (cause).message;
         } finally {
           button.disabled = false;
         }
       },
     },
-    make('h2', { id: 'asked' }, title),
+    make('h2', { id: 'dialog-title' }, title),
     ...content,
-    wrong,
-    make('div', { class: 'buttons' }, make('button', { type: 'button', class: 'quiet', click: () => dialog.close() }, 'Leave as it is'), button),
+    error,
+    make('div', { class: 'buttons' }, make('button', { type: 'button', class: 'quiet', click: () => dialog.close() }, 'Cancel'), button),
   );
-  const dialog = make('dialog', { 'aria-labelledby': 'asked' }, form);
+  const dialog = make('dialog', { 'aria-labelledby': 'dialog-title' }, form);
   document.body.append(dialog);
   dialog.showModal();
   return {

@@ -1,6 +1,6 @@
 /**
- * Makes an element. A property that is a function listens to the event of its name; true is an
- * attribute without value, and false, undefined or null none.
+ * Makes an element. A function is a listener of the event of its name, true an attribute without
+ * a value. False, undefined and null are left out.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {Record<string, string | number | boolean | undefined | null | ((event: any) => void)>} [attributes]
@@ -27,13 +27,14 @@ export const find = (id) => /** @type {HTMLElement} */ (document.getElementById(
 /**
  * @typedef {object} Column
  * @property {string} name
- * @property {boolean} [number] is set to the right, in figures of one width
- * @property {boolean} [hidden] has a name for those who do not see the table's shape alone: its cells have buttons
+ * @property {boolean} [number] aligned to the end, with tabular figures
+ * @property {boolean} [hidden] has buttons; only screen readers get its name
  */
 
 /**
- * Makes a table that a narrow screen shows as cards: each value with its column's name. The roles
- * are written out, since a table that is no table to the style sheet is none to a screen reader.
+ * Makes a table that a narrow screen shows as cards, with the column's name beside each value. It
+ * has explicit roles, since browsers remove a table's own ones when the style sheet changes its
+ * display.
  * @param {string} caption
  * @param {Column[]} columns
  */
@@ -41,16 +42,16 @@ export function makeTable(caption, columns) {
   const body = make('tbody', { role: 'rowgroup' });
   const classes = columns.map(({ number, hidden }, i) => (number ? `number ${columns[i + 1] && !columns[i + 1].number ? 'last' : ''}` : hidden && 'actions'));
   const head = columns.map(({ name, hidden }, i) =>
-    make('th', { scope: 'col', role: 'columnheader', class: classes[i] }, hidden ? make('span', { class: 'unseen' }, name) : name),
+    make('th', { scope: 'col', role: 'columnheader', class: classes[i] }, hidden ? make('span', { class: 'visually-hidden' }, name) : name),
   );
   const table = make(
     'table',
     { role: 'table' },
-    make('caption', { class: 'unseen' }, caption),
+    make('caption', { class: 'visually-hidden' }, caption),
     make('thead', { role: 'rowgroup' }, make('tr', { role: 'row' }, ...head)),
     body,
   );
-  /** @param {(Node | string | number | undefined)[]} cells of which the first names the row */
+  /** @param {(Node | string | number | undefined)[]} cells the first is the row's header */
   const row = (...cells) =>
     make(
       'tr',
@@ -65,6 +66,9 @@ export function makeTable(caption, columns) {
     );
   return { table, body, row };
 }
+
+/** Attributes of inputs for names, which no browser may complete or correct. */
+export const plainText = { autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' };
 
 /**
  * Makes a field with its label above.
@@ -86,24 +90,30 @@ export function choice(attributes, options, chosen) {
 }
 
 /**
- * Tells what was done, to eyes and screen readers alike.
+ * Shows a message and announces it to screen readers.
  * @param {string} text
  */
-export function say(text) {
-  const said = find('said');
-  said.textContent = text;
-  clearTimeout(silence);
-  silence = setTimeout(() => said.replaceChildren(), SAID);
+export function showToast(text) {
+  const toast = find('toast');
+  toast.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => toast.replaceChildren(), TOAST_TIME);
 }
 
-/** How long what was done stays on the screen, in milliseconds: long enough to read a sentence twice. */
-const SAID = 8000;
+/** How long a message is shown, in milliseconds: long enough to read it twice. */
+const TOAST_TIME = 8000;
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let silence;
+let toastTimer;
 
 /**
- * Repeats work until the signal: at once, then pause after each end, and never while nobody looks.
+ * Shows the message of an error.
+ * @param {Error} error
+ */
+export const showError = (error) => showToast(error.message);
+
+/**
+ * Runs work at once and then with a pause after each end, until the signal. Hidden pages pause.
  * @param {number} pause in milliseconds
  * @param {AbortSignal} signal
  * @param {() => Promise<void>} work
@@ -111,19 +121,19 @@ let silence;
 export function repeat(pause, signal, work) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  let busy = false;
-  const turn = async () => {
+  let isRunning = false;
+  const run = async () => {
     clearTimeout(timer);
-    if (busy || signal.aborted || document.hidden) return;
-    busy = true;
+    if (isRunning || signal.aborted || document.hidden) return;
+    isRunning = true;
     try {
       await work();
     } finally {
-      busy = false;
-      if (!signal.aborted) timer = setTimeout(turn, pause);
+      isRunning = false;
+      if (!signal.aborted) timer = setTimeout(run, pause);
     }
   };
-  document.addEventListener('visibilitychange', turn, { signal });
+  document.addEventListener('visibilitychange', run, { signal });
   signal.addEventListener('abort', () => clearTimeout(timer));
-  turn();
+  run();
 }

@@ -1,4 +1,4 @@
-/** Numbers and times as this page writes them, in the reader's language and zone. */
+/** Formats numbers and times in the user's language and time zone. */
 
 const numbers = new Intl.NumberFormat();
 const times = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
@@ -18,7 +18,7 @@ export const signed = (n) => (n > 0 ? `+${number(n)}` : number(n));
  */
 export const counted = (n, one, many = one + 's') => `${number(n)} ${n === 1 ? one : many}`;
 
-/** Units of sizes, each 1,000 of the one before. */
+/** Units of size, each 1,000 times the one before. */
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
 
 /** @param {number} n */
@@ -34,7 +34,7 @@ export const exactTime = (time) => times.format(new Date(time));
 /** @param {string} time in RFC 3339 */
 export const minuteTime = (time) => minutes.format(new Date(time));
 
-/** From how many seconds on a unit is used, and how many it has. */
+/** The units of relative times: from how many seconds on, and of how many seconds. */
 const STEPS = /** @type {[number, number, Intl.RelativeTimeFormatUnit][]} */ ([
   [2 * 86_400, 86_400, 'day'],
   [5400, 3600, 'hour'],

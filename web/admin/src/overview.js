@@ -1,26 +1,29 @@
-/** What an owner sees at a glance. */
+/** The overview of all instances and sites. */
 import { makeActivity } from './activity.js';
-import { read } from './call.js';
+import { get } from './client.js';
 import { choice, field, make, makeTable, repeat } from './dom.js';
-import { ago, bytes, counted, exactTime, number } from './format.js';
-import { follow } from './live.js';
+import { follow } from './follow.js';
+import { ago, bytes, counted, exactTime, minuteTime, number } from './format.js';
 
-/** How often the service is asked, in milliseconds: instances tell of themselves as often. */
-const EVERY = 5000;
+/** Milliseconds between two calls: instances send heartbeats as often. */
+const INTERVAL = 5000;
 
-/** How often it is asked which topics have the highest counts, in milliseconds. */
-const TOP_EVERY = 15_000;
+/** Milliseconds between two searches for the topics with the highest counts. */
+const TOP_INTERVAL = 15_000;
 
-/** How many of them are shown. */
+/** Topics with the highest counts that are shown. */
 const TOP = 10;
 
-/** For how long an instance that fell silent is still listed, in milliseconds. */
-const REMEMBERED = 10 * 60_000;
+/** Milliseconds between two searches for spikes. */
+const SPIKE_INTERVAL = 60_000;
 
-const SPANS = /** @type {[string, string][]} */ ([['60', 'an hour'], ['360', 'six hours'], ['1440', 'a day']]);
+/** How long an instance without heartbeats is shown, in milliseconds. */
+const LOST_RETENTION = 10 * 60_000;
+
+const PERIODS = /** @type {[string, string][]} */ ([['60', 'last hour'], ['360', 'last 6 hours'], ['1440', 'last 24 hours']]);
 
 /**
- * @typedef {object} Instance what one says of itself
+ * @typedef {object} Instance the status that an instance reports
  * @property {string} instance
  * @property {string} started
  * @property {string} version
@@ -41,17 +44,17 @@ export function showOverview(place, signal) {
   const instances = makeInstances();
   const usage = makeUsage();
   const plot = makeActivity();
-  signal.addEventListener('abort', plot.end);
+  signal.addEventListener('abort', plot.release);
 
   /** @type {any} */
-  let last;
+  let overview;
   const site = choice({ change: () => draw() }, [['', 'all sites']]);
-  const span = choice({ change: () => draw() }, SPANS);
+  const period = choice({ change: () => draw() }, PERIODS);
   const warn = (/** @type {string} */ text) => {
     notice.hidden = !text;
     if (notice.textContent !== text) notice.replaceChildren(make('p', { class: 'warning' }, text));
   };
-  const draw = () => last && plot.show(last.activity, site.value, Number(span.value));
+  const draw = () => overview && plot.show(overview.activity, site.value, Number(period.value));
 
   place.append(
     make('h1', {}, 'Overview'),
@@ -60,47 +63,49 @@ export function showOverview(place, signal) {
     make(
       'section',
       { class: 'sheet', 'aria-labelledby': 'activity' },
-      make('div', { class: 'head' }, make('h2', { id: 'activity' }, 'Contributions a minute'), make('div', { class: 'fields' }, field('Of', site), field('Over', span))),
+      make('div', { class: 'head' }, make('h2', { id: 'activity' }, 'Contributions per minute'), make('div', { class: 'fields' }, field('Site', site), field('Period', period))),
       plot.canvas,
       plot.summary,
     ),
     make('div', { class: 'columns' }, makeTop(signal), make('div', {}, instances.section, usage.section)),
   );
 
-  repeat(EVERY, signal, async () => {
+  repeat(INTERVAL, signal, async () => {
     try {
-      last = await read('overview', {}, signal);
+      overview = await get('overview', {}, signal);
     } catch (error) {
       if (!signal.aborted) warn(/** @type {Error} */ (error).message);
       return;
     }
     if (signal.aborted) return;
-    const fault = last.store.error ?? (last.store.reached ? '' : 'The store was not reached yet.');
-    warn(fault && `The store: ${fault}`);
-    for (const each of new Set([...last.activity, ...last.usage].map((/** @type {{ site: string }} */ s) => s.site))) {
+    const fault = overview.store.error ?? (overview.store.reached ? '' : 'the service has not reached it yet');
+    warn(fault && `Store problem: ${fault}`);
+    for (const each of new Set([...overview.activity, ...overview.usage].map((/** @type {{ site: string }} */ s) => s.site))) {
       if (![...site.options].some(({ value }) => value === each)) site.append(make('option', { value: each }, each));
     }
-    tiles.show(last);
-    // What a store does not tell that is away, is not known.
-    if (!fault) instances.show(last.instances);
-    usage.show(last.usage);
+    tiles.show(overview);
+    // If the store is away, the other instances are unknown, not lost.
+    if (!fault) instances.show(overview.instances);
+    usage.show(overview.usage);
     draw();
   });
   watchSpikes(notice, signal);
 }
 
 /**
- * Says once in a while that something looks odd.
+ * Shows a link while there are spikes.
  * @param {HTMLElement} notice
  * @param {AbortSignal} signal
  */
 function watchSpikes(notice, signal) {
-  const link = make('p', { class: 'warning', hidden: true }, make('a', { href: '#/spikes' }, ''));
-  notice.after(link);
-  repeat(60_000, signal, async () => {
-    const { spikes } = await read('spikes', { since: '1h' }, signal).catch(() => ({ spikes: [] }));
-    link.hidden = spikes.length === 0;
-    link.firstElementChild?.replaceChildren(`${counted(spikes.length, 'topic')} got suspiciously much within an hour: look`);
+  const link = make('a', { href: '#/spikes' }, 'Review');
+  const text = make('span');
+  const warning = make('p', { class: 'warning', hidden: true }, text, link);
+  notice.after(warning);
+  repeat(SPIKE_INTERVAL, signal, async () => {
+    const { spikes } = await get('spikes', { since: '1h' }, signal).catch(() => ({ spikes: [] }));
+    warning.hidden = spikes.length === 0;
+    text.textContent = `${counted(spikes.length, 'topic')} grew unusually fast in the last hour. `;
   });
 }
 
@@ -123,14 +128,14 @@ function makeTiles() {
   /** @param {any} overview */
   const show = ({ instances, activity, usage }) => {
     const now = Math.floor(Date.now() / 60_000);
-    const sum = (/** @type {any[]} */ all, /** @type {string} */ name) => all.reduce((total, each) => total + (each[name] ?? 0), 0);
-    const since = (/** @type {number} */ minute) => sum(activity.filter((/** @type {any} */ a) => a.minute > minute), 'writes');
-    set('Readers', number(sum(instances, 'readers')));
-    set('Viewers', number(sum(instances, 'viewers')));
-    set('Contributions in an hour', number(since(now - 60)));
-    set('Contributions in a day', number(since(0)));
+    const sum = (/** @type {any[]} */ items, /** @type {string} */ name) => items.reduce((total, each) => total + (each[name] ?? 0), 0);
+    const writesAfter = (/** @type {number} */ minute) => sum(activity.filter((/** @type {any} */ a) => a.minute > minute), 'writes');
+    set('Readers now', number(sum(instances, 'readers')));
+    set('Connected pages', number(sum(instances, 'viewers')));
+    set('Contributions, last hour', number(writesAfter(now - 60)));
+    set('Contributions, last 24 hours', number(writesAfter(0)));
     set('Topics', usage.length ? number(sum(usage, 'topics')) : '…');
-    set('Contributions kept', usage.length ? number(sum(usage, 'contributions')) : '…');
+    set('Stored contributions', usage.length ? number(sum(usage, 'contributions')) : '…');
   };
   return { list, show };
 }
@@ -140,32 +145,32 @@ function makeTop(signal) {
   const list = make('ol', { class: 'top' });
   let shown = '';
   /** @type {AbortController | undefined} */
-  let round;
-  signal.addEventListener('abort', () => round?.abort());
-  repeat(TOP_EVERY, signal, async () => {
-    const found = await read('topics', { order: 'count', limit: TOP }, signal).catch(() => undefined);
+  let current;
+  signal.addEventListener('abort', () => current?.abort());
+  repeat(TOP_INTERVAL, signal, async () => {
+    const found = await get('topics', { order: 'count', limit: TOP }, signal).catch(() => undefined);
     if (!found || signal.aborted) return;
     const names = found.topics.map((/** @type {any} */ t) => t.topic).join('\n');
-    if (names === shown && names) return; // the numbers move by themselves
+    if (names === shown && names) return; // the counts are live
     shown = names;
-    round?.abort();
-    const mine = (round = new AbortController());
+    current?.abort();
+    const { signal: ended } = (current = new AbortController());
     list.replaceChildren(
       ...found.topics.map((/** @type {any} */ t) => {
         const count = make('span', { class: 'count' }, number(t.count));
-        follow(t.topic, mine.signal, (now) => {
+        follow(t.topic, ended, (now) => {
           if (count.textContent !== number(now)) count.textContent = number(now);
         });
         return make('li', {}, make('a', { href: linkTo(t.topic) }, t.topic), count);
       }),
     );
-    if (!names) list.replaceChildren(make('li', { class: 'hint' }, 'Nothing is counted yet.'));
+    if (!names) list.replaceChildren(make('li', { class: 'hint' }, 'No counts yet.'));
   });
   return make('section', { class: 'sheet', 'aria-labelledby': 'top' }, make('h2', { id: 'top' }, 'Highest counts'), list);
 }
 
 /**
- * The address of the view that has a topic in its list.
+ * Returns the URL of the view that lists a topic.
  * @param {string} topic
  */
 export function linkTo(topic) {
@@ -174,30 +179,34 @@ export function linkTo(topic) {
 }
 
 function makeInstances() {
-  const { table, body, row } = makeTable('Instances', [{ name: 'Instance' }, { name: 'State' }, { name: 'Readers', number: true }, { name: 'Viewers', number: true }, { name: 'Topics watched', number: true }, { name: 'Up since' }]);
-  /** @type {Map<string, { last: Instance, at: number }>} those that were heard of, and when */
+  const { table, body, row } = makeTable('Instances', [{ name: 'Instance' }, { name: 'Status' }, { name: 'Readers', number: true }, { name: 'Pages', number: true }, { name: 'Topics watched', number: true }, { name: 'Started' }]);
+  /** @type {Map<string, { status: Instance, at: number }>} the last heartbeat of each instance and when it was read */
   const known = new Map();
   let shown = '';
-  let asked = 0;
-  const state = (/** @type {Instance} */ i, /** @type {number} */ at) => {
-    if (at < asked) return make('span', { class: 'badge bad' }, `silent since ${ago(new Date(at).toISOString())}`);
-    if (i.store_fault) return make('span', { class: 'badge bad' }, `store: ${i.store_fault}`);
-    if (i.stale_since) return make('span', { class: 'badge bad' }, `stale since ${ago(i.stale_since)}`);
+  /**
+   * @param {Instance} status
+   * @param {number} at
+   * @param {number} now
+   */
+  const badge = (status, at, now) => {
+    if (at < now) return make('span', { class: 'badge bad' }, `lost, last seen ${ago(new Date(at).toISOString())}`);
+    if (status.store_fault) return make('span', { class: 'badge bad' }, `store problem: ${status.store_fault}`);
+    if (status.stale_since) return make('span', { class: 'badge bad' }, `stale since ${minuteTime(status.stale_since)}`);
     return make('span', { class: 'badge good' }, 'live');
   };
   /** @param {Instance[]} instances */
   const show = (instances) => {
-    const now = (asked = Date.now());
-    for (const each of instances) known.set(each.instance, { last: each, at: now });
-    for (const [name, { at }] of known) if (at < now - REMEMBERED) known.delete(name);
-    const rows = [...known.values()].sort((a, b) => a.last.started.localeCompare(b.last.started)).map(({ last, at }) =>
+    const now = Date.now();
+    for (const each of instances) known.set(each.instance, { status: each, at: now });
+    for (const [name, { at }] of known) if (at < now - LOST_RETENTION) known.delete(name);
+    const rows = [...known.values()].sort((a, b) => a.status.started.localeCompare(b.status.started)).map(({ status, at }) =>
       row(
-        make('span', { title: `${last.instance}, version ${last.version}` }, last.instance.slice(0, 6)),
-        state(last, at),
-        number(last.readers),
-        number(last.viewers),
-        number(last.watched_topics),
-        make('time', { datetime: last.started, title: exactTime(last.started) }, ago(last.started)),
+        make('span', { title: `${status.instance}, version ${status.version}` }, status.instance.slice(0, 6)),
+        badge(status, at, now),
+        number(status.readers),
+        number(status.viewers),
+        number(status.watched_topics),
+        make('time', { datetime: status.started, title: exactTime(status.started) }, ago(status.started)),
       ),
     );
     const text = rows.map((r) => r.textContent).join('\n');
@@ -208,7 +217,7 @@ function makeInstances() {
 }
 
 function makeUsage() {
-  const { table, body, row } = makeTable('What each site takes up', [{ name: 'Site' }, { name: 'Topics', number: true }, { name: 'Contributions', number: true }, { name: 'Takes up', number: true }]);
+  const { table, body, row } = makeTable('Size of each site', [{ name: 'Site' }, { name: 'Topics', number: true }, { name: 'Contributions', number: true }, { name: 'Size', number: true }]);
   const hint = make('p', { class: 'hint' });
   let shown = '';
   /** @param {{ site: string, topics: number, contributions: number, bytes: number }[]} usage */
@@ -217,7 +226,7 @@ function makeUsage() {
     if (text === shown) return;
     shown = text;
     body.replaceChildren(...usage.map((u) => row(u.site, number(u.topics), number(u.contributions), bytes(u.bytes))));
-    hint.textContent = usage.length ? 'As of some minutes ago.' : 'Nothing was kept when this was counted last, some minutes ago.';
+    hint.textContent = usage.length ? 'Measured some minutes ago.' : 'No data at the last measurement, some minutes ago.';
   };
   return { section: make('section', { class: 'sheet', 'aria-labelledby': 'usage' }, make('h2', { id: 'usage' }, 'Sites'), table, hint), show };
 }

@@ -1,4 +1,4 @@
-/** The library that draws, a file of its own: it changes seldom, and is made of node_modules. */
+/** The library of the plot, bundled as a separate file. */
 import 'uplot/dist/uPlot.min.css';
 
 export { default } from 'uplot';

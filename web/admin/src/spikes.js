@@ -1,17 +1,17 @@
-/** What looks unlike readers, and how it is taken back. */
-import { call, read } from './call.js';
+/** Spikes: contributions that do not look like those of readers, and how to revert them. */
+import { call, get } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, make, repeat, say } from './dom.js';
+import { choice, field, make, plainText, repeat, showError, showToast } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
 import { linkTo } from './overview.js';
 
-const SINCE = /** @type {[string, string][]} */ ([['1h', 'an hour'], ['6h', 'six hours'], ['24h', 'a day'], ['168h', 'a week']]);
+const PERIODS = /** @type {[string, string][]} */ ([['1h', 'last hour'], ['6h', 'last 6 hours'], ['24h', 'last 24 hours'], ['168h', 'last 7 days']]);
 
-/** The pause between two looks, in milliseconds: another owner may revert a spike meanwhile. */
-const EVERY = 60_000;
+/** Milliseconds between two searches: another owner may revert a spike meanwhile. */
+const INTERVAL = 60_000;
 
-/** How many topics a preview names. */
-const NAMED = 8;
+/** Topics that a preview names. */
+const PREVIEWED = 8;
 
 /**
  * @typedef {{ source: string, contributions: number }} Share
@@ -24,23 +24,23 @@ const NAMED = 8;
  */
 export function showSpikes(place, signal) {
   const list = make('ul', { class: 'spikes' });
-  const state = make('p', { class: 'hint', role: 'status' }, 'Looking…');
+  const status = make('p', { class: 'hint', role: 'status' }, 'Searching…');
   let shown = '';
-  let asked = 0;
+  let calls = 0;
   const load = async () => {
-    const turn = ++asked;
+    const number = ++calls;
     try {
-      const { spikes } = await read('spikes', { since: since.value }, signal);
-      if (turn !== asked) return; // a newer answer is on its way
-      const text = since.value + JSON.stringify(spikes);
+      const { spikes } = await get('spikes', { since: period.value }, signal);
+      if (number !== calls) return; // a later call has been sent
+      const text = period.value + JSON.stringify(spikes);
       if (text !== shown) list.replaceChildren(...spikes.map(card));
       shown = text;
-      state.textContent = spikes.length ? '' : 'Nothing looks odd in this time.';
+      status.textContent = spikes.length ? '' : 'No spikes in this period.';
     } catch (error) {
-      if (!signal.aborted) state.textContent = /** @type {Error} */ (error).message;
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
-  const since = choice({ change: load }, SINCE);
+  const period = choice({ change: load }, PERIODS);
 
   /** @param {Spike} spike */
   const card = (spike) =>
@@ -48,103 +48,103 @@ export function showSpikes(place, signal) {
       'li',
       { class: 'sheet' },
       make('h2', {}, make('a', { href: linkTo(spike.topic) }, spike.topic)),
-      make('p', {}, `${counted(spike.contributions, 'contribution')} ${spanOf(spike)}; usually ${number(spike.usual)} in ${SINCE.find(([value]) => value === since.value)?.[1]}.`),
-      make('p', { class: 'hint' }, spike.sources.length ? `From ${spike.sources.map((s) => `network ${s.source} (${number(s.contributions)})`).join(', ')}.` : 'From many networks, in a short time.'),
+      make('p', {}, `${counted(spike.contributions, 'contribution')} ${timeOf(spike)}. Usual for this period: ${number(spike.usual)}.`),
+      make('p', { class: 'hint' }, spike.sources.length ? `From ${spike.sources.map((s) => `network ${s.source} (${number(s.contributions)})`).join(', ')}.` : 'From many networks in a short time.'),
       make(
         'button',
         {
           type: 'button',
           class: 'primary',
-          click: () => undo({ topics: [spike.topic], from: spike.from, to: endOf(spike.to), sources: spike.sources.map((s) => s.source) }).then((done) => void (done && load()), complain),
+          click: () => revert({ topics: [spike.topic], from: spike.from, to: endOf(spike.to), sources: spike.sources.map((s) => s.source) }).then((done) => void (done && load()), showError),
         },
-        'Look and undo…',
-        make('span', { class: 'unseen' }, ` ${spike.topic}`),
+        'Review and revert…',
+        make('span', { class: 'visually-hidden' }, ` ${spike.topic}`),
       ),
     );
 
   place.append(
     make('h1', {}, 'Spikes'),
-    make('p', { class: 'lede' }, 'Topics that got far more than usual, from few networks or within minutes. What readers do looks different.'),
-    make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Within', since))),
-    state,
+    make('p', { class: 'lede' }, 'Topics that got far more contributions than usual, from few networks or within minutes. Readers usually come from many networks, over hours.'),
+    make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Period', period))),
+    status,
     list,
-    byHand(load),
+    revertForm(load),
   );
-  repeat(EVERY, signal, load);
+  repeat(INTERVAL, signal, load);
 }
 
-const complain = (/** @type {Error} */ error) => say(error.message);
-
 /**
- * The end of the minute that a time begins: contributions are kept by the minute.
- * @param {string} time
+ * The end of a minute. The journal has the minute of each contribution.
+ * @param {string} time when the minute begins
  */
 const endOf = (time) => new Date(Date.parse(time) + 59_000).toISOString();
 
 /** @param {Spike} spike */
-const spanOf = ({ from, to }) => (from === to ? `in the minute of ${minuteTime(from)}` : `from ${minuteTime(from)} to ${minuteTime(to)}`);
+const timeOf = ({ from, to }) => (from === to ? `at ${minuteTime(from)}` : `from ${minuteTime(from)} to ${minuteTime(to)}`);
 
 /**
- * Shows what would be taken back, and takes it back when it is confirmed.
- * @param {Record<string, unknown>} what the body of the call
+ * Shows a preview of a revert and carries it out if the owner confirms. Resolves to whether the
+ * list of spikes may have changed.
+ * @param {Record<string, unknown>} selection body of the call
  */
-async function undo(what) {
-  const found = await call('POST', 'undo', { ...what, preview: true });
-  if (!found.contributions) {
-    say('There is nothing to take back: no contribution of that time and place is known any more.');
+async function revert(selection) {
+  const preview = await call('POST', 'undo', { ...selection, preview: true });
+  if (!preview.contributions) {
+    showToast('There is nothing to revert: the journal has no such contributions.');
     return true;
   }
   return ask({
-    title: `Take back ${counted(found.contributions, 'contribution')}?`,
+    title: `Revert ${counted(preview.contributions, 'contribution')}?`,
     content: [
-      make('p', {}, `They came from ${counted(found.sources.length, 'network')}, to ${counted(found.topics.length, 'topic')}:`),
+      make('p', {}, `From ${counted(preview.sources.length, 'network')} to ${counted(preview.topics.length, 'topic')}:`),
       make(
         'ul',
-        { class: 'found' },
-        ...found.topics.slice(0, NAMED).map((/** @type {any} */ t) => make('li', {}, t.topic, ': ', make('strong', {}, `−${number(t.contributions)}`))),
-        found.topics.length > NAMED && make('li', {}, `and ${number(found.topics.length - NAMED)} more`),
+        { class: 'matches' },
+        ...preview.topics.slice(0, PREVIEWED).map((/** @type {any} */ t) => make('li', {}, t.topic, ': ', make('strong', {}, `−${number(t.contributions)}`))),
+        preview.topics.length > PREVIEWED && make('li', {}, `and ${number(preview.topics.length - PREVIEWED)} more`),
       ),
-      make('p', { class: 'says' }, 'Open pages follow at once. Readers of the same networks lose theirs, too, and may contribute anew. It cannot be undone.'),
+      make('p', { class: 'effect' }, 'Open pages show the new counts at once. Readers in the same networks lose their contributions too and can contribute again. This cannot be undone.'),
     ],
-    verb: `Take back ${number(found.contributions)}`,
+    verb: `Revert ${number(preview.contributions)}`,
     danger: true,
     act: async () => {
-      const done = await call('POST', 'undo', what);
-      return `${counted(done.contributions, 'contribution')} taken back.`;
+      const done = await call('POST', 'undo', selection);
+      return `${counted(done.contributions, 'contribution')} reverted.`;
     },
   }).done;
 }
 
 /**
- * The same for what no rule found.
- * @param {() => void} done
+ * A form that reverts other contributions.
+ * @param {() => void} onDone
  */
-function byHand(done) {
-  const topic = make('input', { required: true, placeholder: 'blog/likes/hello', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+function revertForm(onDone) {
+  const topic = make('input', { required: true, placeholder: 'blog/likes/hello', ...plainText });
   const from = make('input', { type: 'datetime-local', required: true });
   const to = make('input', { type: 'datetime-local' });
-  const address = make('input', { placeholder: '203.0.113.7', autocomplete: 'off', spellcheck: 'false' });
+  const address = make('input', { placeholder: '203.0.113.7', ...plainText });
   const time = (/** @type {HTMLInputElement} */ input) => (input.value ? new Date(input.value).toISOString() : undefined);
   return make(
     'details',
     { class: 'sheet' },
-    make('summary', {}, 'Take back by hand'),
+    make('summary', {}, 'Revert other contributions'),
     make(
       'form',
       {
         class: 'fields',
         submit: (event) => {
           event.preventDefault();
-          const [site, metric, ...key] = topic.value.trim().split('/');
-          const what = { ...(key.length ? { topics: [topic.value.trim()] } : { site, metric: metric || undefined }), from: time(from), to: time(to), addresses: address.value.trim() ? [address.value.trim()] : undefined };
-          undo(what).then((changed) => changed && done(), complain);
+          const name = topic.value.trim();
+          const [site, metric, ...key] = name.split('/');
+          const scope = key.length ? { topics: [name] } : { site, metric: metric || undefined };
+          revert({ ...scope, from: time(from), to: time(to), addresses: address.value.trim() ? [address.value.trim()] : undefined }).then((done) => void (done && onDone()), showError);
         },
       },
-      field('Topic, or site, or site/metric', topic),
+      field('Topic, site/metric or site', topic),
       field('From', from),
-      field('To', to, 'Empty: until now'),
-      field('From the network of the address', address, 'Empty: from anywhere'),
-      make('button', { class: 'primary' }, 'Look…'),
+      field('To', to, 'Empty: now'),
+      field('Network of the address', address, 'Empty: any network'),
+      make('button', { class: 'primary' }, 'Review…'),
     ),
   );
 }

@@ -1,40 +1,40 @@
-/** All topics: searched, paged, and mended. */
-import { call, read } from './call.js';
+/** The list of topics: search, edit, export and delete unused ones. */
+import { call, get } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, find, make, makeTable, say } from './dom.js';
+import { choice, field, find, make, makeTable, plainText, showError, showToast } from './dom.js';
+import { editTopic } from './edit.js';
+import { follow } from './follow.js';
 import { ago, counted, exactTime, minuteTime, number, signed } from './format.js';
-import { follow } from './live.js';
-import { mend } from './mend.js';
 
-/** How many topics a page of the list has. */
+/** Topics on a page. */
 const PAGE = 50;
 
-/** How many are followed live: the service takes 1,000 topics of a connection. */
-const FOLLOWED = 500;
+/** Topics whose counts are live. The service allows 1,000 on a connection. */
+const MAX_LIVE = 500;
 
-const FORMATS = [['csv', 'CSV'], ['json', 'JSON'], ['jsonl', 'JSON Lines, with contributions']];
+const FORMATS = [['csv', 'CSV'], ['json', 'JSON'], ['jsonl', 'JSON Lines with contributions']];
 
-const ORDERS = /** @type {[string, string][]} */ ([['newest', 'changed last'], ['count', 'highest first'], ['topic', 'by name']]);
+const ORDERS = /** @type {[string, string][]} */ ([['newest', 'last change'], ['count', 'highest count'], ['topic', 'name']]);
 
-/** Metrics that every service has; others are written by hand. */
+/** Suggested metrics: those that every service has. */
 const METRICS = ['likes', 'claps', 'views', 'visitors', 'heart', 'party', 'rocket', 'laugh', 'wow', 'sad'];
 
 /**
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
- * @param {URLSearchParams} wanted what the address asks for
+ * @param {URLSearchParams} query of the URL
  */
-export function showTopics(place, signal, wanted) {
-  let asked = wanted;
-  const get = (/** @type {string} */ name) => asked.get(name) ?? '';
-  const site = make('input', { name: 'site', value: get('site'), list: 'sites', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
-  const metric = make('input', { name: 'metric', value: get('metric'), list: 'metrics', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
-  const prefix = make('input', { name: 'prefix', type: 'search', value: get('prefix'), autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
-  const order = choice({ name: 'order', change: () => form.requestSubmit() }, ORDERS, get('order') || (get('prefix') ? 'topic' : 'newest'));
+export function showTopics(place, signal, query) {
+  let searched = query;
+  const value = (/** @type {string} */ name) => searched.get(name) ?? '';
+  const site = make('input', { name: 'site', value: value('site'), list: 'sites', ...plainText });
+  const metric = make('input', { name: 'metric', value: value('metric'), list: 'metrics', ...plainText });
+  const prefix = make('input', { name: 'prefix', type: 'search', value: value('prefix'), ...plainText });
+  const order = choice({ name: 'order', change: () => form.requestSubmit() }, ORDERS, value('order') || (value('prefix') ? 'topic' : 'newest'));
   const sites = make('datalist', { id: 'sites' });
 
-  /** A metric is one of a site, and a key one of a metric. */
-  const adapt = () => {
+  /** A metric needs a site, and a key a metric. */
+  const enableFields = () => {
     metric.disabled = !site.value.trim();
     prefix.disabled = metric.disabled || !metric.value.trim();
   };
@@ -43,45 +43,45 @@ export function showTopics(place, signal, wanted) {
     {
       role: 'search',
       class: 'fields sheet',
-      input: adapt,
+      input: enableFields,
       submit: (event) => {
         event.preventDefault();
-        asked = new URLSearchParams();
-        for (const each of [site, metric, prefix, order]) if (!each.disabled && each.value.trim()) asked.set(each.name, each.value.trim());
-        history.pushState(null, '', `#/topics?${asked}`);
+        searched = new URLSearchParams();
+        for (const each of [site, metric, prefix, order]) if (!each.disabled && each.value.trim()) searched.set(each.name, each.value.trim());
+        history.pushState(null, '', `#/topics?${searched}`);
         search();
       },
     },
     field('Site', site),
     field('Metric', metric),
-    field('Key begins with', prefix),
-    field('Order', order),
-    make('button', { class: 'primary' }, 'Show'),
+    field('Key starts with', prefix),
+    field('Sort by', order),
+    make('button', { class: 'primary' }, 'Search'),
     sites,
     make('datalist', { id: 'metrics' }, ...METRICS.map((value) => make('option', { value }))),
   );
-  adapt();
+  enableFields();
 
-  const { table, body, row } = makeTable('Topics', [{ name: 'Topic' }, { name: 'Shows', number: true }, { name: 'Seed', number: true }, { name: 'Adjustment', number: true }, { name: 'Changed' }, { name: 'Mend', hidden: true }]);
-  const more = make('button', { type: 'button', class: 'quiet', hidden: true, click: () => load() }, 'More');
-  const state = make('p', { class: 'hint', role: 'status' });
-  const exports = FORMATS.map(([format, name]) => make('a', { 'data-format': format, download: '' }, `as ${name}`));
+  const { table, body, row } = makeTable('Topics', [{ name: 'Topic' }, { name: 'Count', number: true }, { name: 'Seed', number: true }, { name: 'Adjustment', number: true }, { name: 'Last change' }, { name: 'Edit', hidden: true }]);
+  const more = make('button', { type: 'button', class: 'quiet', hidden: true, click: () => load() }, 'More topics');
+  const status = make('p', { class: 'hint', role: 'status' });
+  const exports = FORMATS.map(([format, name]) => make('a', { 'data-format': format, download: '' }, name));
   let after = '';
-  /** Ends what the present list follows. */
-  let round = new AbortController();
-  signal.addEventListener('abort', () => round.abort());
+  /** Ends the calls and subscriptions of the current list. */
+  let current = new AbortController();
+  signal.addEventListener('abort', () => current.abort());
 
-  /** @param {import('./mend.js').State} t */
-  const show = (t) => {
+  /** @param {import('./edit.js').State} t */
+  const makeLine = (t) => {
     const count = make('span', { class: 'count' }, number(t.count));
     const changed = make('time', t.changed ? { datetime: t.changed, title: exactTime(t.changed) } : {}, t.changed ? ago(t.changed) : '');
-    if (body.children.length < FOLLOWED) follow(t.topic, round.signal, (now) => {
+    if (body.children.length < MAX_LIVE) follow(t.topic, current.signal, (now) => {
       if (count.textContent === number(now)) return;
       count.textContent = number(now);
-      count.classList.remove('moved');
-      requestAnimationFrame(() => count.classList.add('moved'));
+      count.classList.remove('changed');
+      requestAnimationFrame(() => count.classList.add('changed'));
     });
-    const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Mend…', make('span', { class: 'unseen' }, ` ${t.topic}`));
+    const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
     const line = row(make('span', { class: 'name' }, t.topic), count, number(t.seed), signed(t.adjustment), changed, button);
     return line;
   };
@@ -92,28 +92,28 @@ export function showTopics(place, signal, wanted) {
    */
   const edit = async (topic, line) => {
     try {
-      if (!(await mend(topic)) || signal.aborted) return;
-      const { topics } = await read('topics', { ...scopeOf(topic), limit: 1 }, signal);
+      if (!(await editTopic(topic)) || signal.aborted) return;
+      const { topics } = await get('topics', { ...scopeOf(topic), limit: 1 }, signal);
       if (topics[0]?.topic === topic) {
-        const now = show(topics[0]);
-        line.replaceWith(now);
-        now.querySelector('button')?.focus();
+        const edited = makeLine(topics[0]);
+        line.replaceWith(edited);
+        edited.querySelector('button')?.focus();
       } else {
         line.remove();
         find('main').focus();
       }
     } catch (error) {
-      if (!signal.aborted) say(/** @type {Error} */ (error).message);
+      if (!signal.aborted) showError(/** @type {Error} */ (error));
     }
   };
 
   const search = () => {
-    round.abort();
-    round = new AbortController();
+    current.abort();
+    current = new AbortController();
     after = '';
     body.replaceChildren();
     for (const link of exports) {
-      const scope = ['site', 'metric', 'prefix'].filter(get).map((name) => [name, get(name)]);
+      const scope = ['site', 'metric', 'prefix'].filter(value).map((name) => [name, value(name)]);
       link.href = `v1/export?${new URLSearchParams([...scope, ['format', link.dataset.format ?? '']])}`;
     }
     load();
@@ -121,76 +121,76 @@ export function showTopics(place, signal, wanted) {
 
   const load = async () => {
     more.hidden = true;
-    const { signal } = round;
+    const { signal } = current;
     try {
-      const query = { site: get('site'), metric: get('metric'), prefix: get('prefix'), order: order.value, limit: PAGE, after };
-      const { topics, next } = await read('topics', query, signal);
+      const listing = { site: value('site'), metric: value('metric'), prefix: value('prefix'), order: order.value, limit: PAGE, after };
+      const { topics, next } = await get('topics', listing, signal);
       if (signal.aborted) return;
-      for (const topic of topics) body.append(show(topic));
+      for (const topic of topics) body.append(makeLine(topic));
       after = next;
       more.hidden = !next;
-      state.textContent = body.children.length ? '' : 'There is no such topic.';
+      status.textContent = body.children.length ? '' : 'No topics found.';
     } catch (error) {
-      if (!signal.aborted) state.textContent = /** @type {Error} */ (error).message;
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
 
   place.append(
     make('h1', {}, 'Topics'),
     form,
-    make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, state, more),
-    make('p', { class: 'foot hint' }, 'Take these with you:', ...exports),
-    pruning(search),
+    make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, status, more),
+    make('p', { class: 'foot hint' }, 'Export these topics:', ...exports),
+    pruneForm(search),
   );
   search();
-  read('overview', {}, signal).then(
+  get('overview', {}, signal).then(
     ({ usage }) => sites.append(...usage.map((/** @type {{ site: string }} */ u) => make('option', { value: u.site }))),
-    () => {}, // it only suggests
+    () => {}, // without suggestions the form works as well
   );
 }
 
 /**
- * Ends topics that nobody touched for long.
- * @param {() => void} done
+ * A form that deletes topics that did not change for long.
+ * @param {() => void} onDone
  */
-function pruning(done) {
-  const site = make('input', { required: true, list: 'sites', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
-  const metric = make('input', { list: 'metrics', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+function pruneForm(onDone) {
+  const site = make('input', { required: true, list: 'sites', ...plainText });
+  const metric = make('input', { list: 'metrics', ...plainText });
   const since = make('input', { type: 'datetime-local', step: 1, required: true });
   const prune = async () => {
-    const what = { site: site.value.trim(), metric: metric.value.trim(), untouched_since: new Date(since.value).toISOString() };
-    const { topics } = await call('POST', 'prune', { ...what, preview: true });
-    if (!topics.length) return say('There is no topic that nobody touched since.');
-    const changed = await ask({
+    const scope = { site: site.value.trim(), metric: metric.value.trim(), untouched_since: new Date(since.value).toISOString() };
+    const { topics } = await call('POST', 'prune', { ...scope, preview: true });
+    if (!topics.length) return showToast('No unused topics found.');
+    const done = await ask({
       title: `Delete ${counted(topics.length, 'topic')}?`,
       content: [
-        make('p', {}, `Nobody touched them since ${minuteTime(what.untouched_since)}:`),
-        make('ul', { class: 'found' }, ...topics.slice(0, PAGE).map((/** @type {any} */ t) => make('li', {}, t.topic, ': ', number(t.count))), topics.length > PAGE && make('li', {}, `and ${number(topics.length - PAGE)} more`)),
-        make('p', { class: 'says' }, 'Their numbers are gone then. It cannot be undone; an export can be imported again.'),
+        make('p', {}, `No change since ${minuteTime(scope.untouched_since)}:`),
+        make('ul', { class: 'matches' }, ...topics.slice(0, PAGE).map((/** @type {any} */ t) => make('li', {}, t.topic, ': ', number(t.count))), topics.length > PAGE && make('li', {}, `and ${number(topics.length - PAGE)} more`)),
+        make('p', { class: 'effect' }, 'Their counts become 0. This cannot be undone, but you can import an export again.'),
       ],
       verb: `Delete ${number(topics.length)}`,
       danger: true,
-      act: async () => `${counted((await call('POST', 'prune', what)).topics.length, 'topic')} deleted.`,
+      act: async () => `${counted((await call('POST', 'prune', scope)).topics.length, 'topic')} deleted.`,
     }).done;
-    if (changed) done();
+    if (done) onDone();
   };
   return make(
     'details',
     { class: 'sheet' },
-    make('summary', {}, 'Delete what nobody touches'),
+    make('summary', {}, 'Delete unused topics'),
     make(
       'form',
       {
         class: 'fields',
         submit: (event) => {
           event.preventDefault();
-          prune().catch((error) => say(error.message));
+          prune().catch(showError);
         },
       },
       field('Site', site),
-      field('Metric', metric, 'Empty: all of them'),
-      field('Untouched since', since),
-      make('button', { class: 'danger' }, 'Look…'),
+      field('Metric', metric, 'Empty: all metrics'),
+      field('No change since', since),
+      make('button', { class: 'danger' }, 'Review…'),
     ),
   );
 }

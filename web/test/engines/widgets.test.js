@@ -161,17 +161,17 @@ for (const name of enginesOr('firefox', 'webkit')) {
         const owner = await engine.open({ lang });
         await owner.goto(`${url}/admin/`);
         const heading = () => owner.evaluate(() => document.querySelector('h1')?.textContent);
-        await eventually(async () => assert.equal(await heading(), 'Your numbers'));
+        await eventually(async () => assert.equal(await heading(), 'Sign in'));
         await owner.type(`${ADMIN_TOKEN}\n`);
         await eventually(async () => assert.equal(await heading(), 'Overview'));
-        await eventually(async () => assert.match(String(await owner.evaluate(() => document.querySelector('.plot + .hint')?.textContent)), /changed in this time/), 20_000);
+        await eventually(async () => assert.match(String(await owner.evaluate(() => document.querySelector('.plot + .hint')?.textContent)), /in this period/), 20_000);
         const plot = () => owner.evaluate(() => [document.querySelectorAll('.plot canvas').length, /** @type {HTMLElement | null} */ (document.querySelector('.plot'))?.hidden]);
         // uPlot formats numbers in the browser's language, which may be invalid.
         if (lang === 'C.UTF-8' && (await owner.evaluate(() => navigator.language)) === 'C') await eventually(async () => assert.deepEqual(await plot(), [0, true]));
         else await eventually(async () => assert.deepEqual(await plot(), [1, false]));
-        for (const view of ['Topics', 'Spikes', 'People', 'Log']) {
-          await owner.evaluate((view) => void (location.hash = `#/${view.toLowerCase()}`), view);
-          await eventually(async () => assert.equal(await heading(), view));
+        for (const [view, title] of [['topics', 'Topics'], ['spikes', 'Spikes'], ['people', 'Visitors'], ['log', 'Audit log']]) {
+          await owner.evaluate((view) => void (location.hash = `#/${view}`), view);
+          await eventually(async () => assert.equal(await heading(), title));
         }
         await owner.close();
       });

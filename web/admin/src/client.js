@@ -1,12 +1,12 @@
-/** The calls below /admin/v1/, with the cookie of whoever signed in. */
+/** Calls below /admin/v1/, with the cookie of the session. */
 
-/** Why the service did not do what was asked. */
-export class Refusal extends Error {
-  name = 'Refusal';
+/** The error of a call. */
+export class CallError extends Error {
+  name = 'CallError';
 
   /**
-   * @param {number} status
-   * @param {string} code of the problem document; empty where none came
+   * @param {number} status 0 if the service cannot be reached
+   * @param {string} code of the problem document; may be empty
    * @param {string} message for people
    */
   constructor(status, code, message) {
@@ -16,14 +16,14 @@ export class Refusal extends Error {
   }
 }
 
-/** What proves that a change was asked for by this page. */
+/** Proves to the service that this page sent a change. */
 let csrf = '';
 
-/** @type {() => void} called when the session is found to be over */
-let ended = () => {};
+/** @type {() => void} called when the session has ended */
+let onSessionEnd = () => {};
 
 /** @param {() => void} listener */
-export const whenEnded = (listener) => void (ended = listener);
+export const listenSessionEnd = (listener) => void (onSessionEnd = listener);
 
 /**
  * @param {string} method
@@ -42,16 +42,16 @@ async function send(method, path, body, signal) {
     response = await fetch(new URL(`v1/${path}`, location.href), { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refusal(0, '', 'The service cannot be reached.');
+    throw new CallError(0, '', 'Cannot reach the service. Check that it is running.');
   }
   if (response.status === 204) return undefined;
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  throw new Refusal(response.status, answer.code ?? '', answer.detail ?? `The service answered ${response.status}.`);
+  throw new CallError(response.status, answer.code ?? '', answer.detail ?? `The service responded with status ${response.status}.`);
 }
 
 /**
- * Calls, and ends the session here where the service says that it is over.
+ * Sends a call. Ends the session on this page if the service reports that it has ended.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
@@ -62,36 +62,36 @@ export async function call(method, path, body, signal) {
     try {
       return await send(method, path, body, signal);
     } catch (error) {
-      // Another tab signed in since: what proves this page's changes is another.
+      // After another tab signs in, this page's CSRF secret is outdated.
       const before = csrf;
-      if (!(error instanceof Refusal && error.code === 'origin_not_allowed') || !(await resume()) || csrf === before) throw error;
+      if (!(error instanceof CallError && error.code === 'origin_not_allowed') || !(await resumeSession()) || csrf === before) throw error;
       return await send(method, path, body, signal);
     }
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) ended();
+    if (error instanceof CallError && error.status === 401) onSessionEnd();
     throw error;
   }
 }
 
 /**
- * Reads with parameters, of which empty ones are left out.
+ * Sends a GET with parameters. Empty ones are left out.
  * @param {string} path
  * @param {Record<string, string | number | undefined>} [parameters]
  * @param {AbortSignal} [signal]
  */
-export function read(path, parameters = {}, signal) {
+export function get(path, parameters = {}, signal) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== '') query.set(name, String(value));
   return call('GET', query.size ? `${path}?${query}` : path, undefined, signal);
 }
 
-/** Finds out whether somebody is signed in. */
-export async function resume() {
+/** Returns whether there is a session. */
+export async function resumeSession() {
   try {
     ({ csrf } = await send('GET', 'session'));
     return true;
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) return false;
+    if (error instanceof CallError && error.status === 401) return false;
     throw error;
   }
 }
@@ -99,11 +99,11 @@ export async function resume() {
 /** @param {string} token */
 export async function signIn(token) {
   await send('POST', 'session', { token });
-  await resume();
+  await resumeSession();
 }
 
 export async function signOut() {
-  await send('DELETE', 'session').catch(() => {}); // who is not signed in is signed out
+  await send('DELETE', 'session').catch(() => {}); // without a session there is nothing to end
   csrf = '';
 }
 
