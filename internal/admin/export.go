@@ -29,7 +29,7 @@ var exportFormats = map[string]exportFormat{
 		if err != nil {
 			return err
 		}
-		_, err = transfer.Export(ctx, q.s.store, q.s.catalog, transfer.NewHeader(secret, false, q.s.now()), scope, w, nil)
+		_, err = transfer.Export(ctx, q.s.store, q.s.catalog, transfer.NewHeader(secret, q.s.exportSecret, q.s.now()), scope, w, nil)
 		return err
 	}},
 	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},

@@ -41,6 +41,9 @@ type Options struct {
 	Token string
 	// StoreName names the store, without credentials, in [StoreHeader].
 	StoreName string
+	// ExportSecret makes exports carry the store's secret: for a store that the caller
+	// opened itself.
+	ExportSecret bool
 	// BasePath is the path prefix of the service, such as /tally; may be empty.
 	BasePath string
 	// Pages are the dashboard's files, with index.html; nil: no dashboard.
@@ -56,18 +59,19 @@ const StoreHeader = "Tally-Store"
 // Server handles requests below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
-	owner     *owner.Service
-	store     owner.Store
-	catalog   *tally.Catalog
-	keys      *tally.KnownKeys
-	enabled   bool // there is a token
-	token     [sha256.Size]byte
-	storeName string
-	basePath  string
-	pages     fs.FS
-	logger    *slog.Logger
-	now       func() time.Time
-	calls     *http.ServeMux
+	owner        *owner.Service
+	store        owner.Store
+	catalog      *tally.Catalog
+	keys         *tally.KnownKeys
+	enabled      bool // there is a token
+	token        [sha256.Size]byte
+	storeName    string
+	exportSecret bool
+	basePath     string
+	pages        fs.FS
+	logger       *slog.Logger
+	now          func() time.Time
+	calls        *http.ServeMux
 
 	attempts attempts
 	sessions sessions
@@ -77,19 +81,20 @@ type Server struct {
 // New returns a Server. It starts no goroutines.
 func New(o Options) *Server {
 	s := &Server{
-		owner:     o.Owner,
-		store:     o.Store,
-		catalog:   o.Catalog,
-		keys:      o.Keys,
-		enabled:   o.Token != "",
-		token:     sha256.Sum256([]byte(o.Token)),
-		storeName: o.StoreName,
-		basePath:  o.BasePath,
-		pages:     o.Pages,
-		logger:    o.Logger,
-		now:       o.Now,
-		attempts:  attempts{buckets: map[netip.Addr]time.Duration{}},
-		sessions:  newSessions(o.Token),
+		owner:        o.Owner,
+		store:        o.Store,
+		catalog:      o.Catalog,
+		keys:         o.Keys,
+		enabled:      o.Token != "",
+		token:        sha256.Sum256([]byte(o.Token)),
+		storeName:    o.StoreName,
+		exportSecret: o.ExportSecret,
+		basePath:     o.BasePath,
+		pages:        o.Pages,
+		logger:       o.Logger,
+		now:          o.Now,
+		attempts:     attempts{buckets: map[netip.Addr]time.Duration{}},
+		sessions:     newSessions(o.Token),
 	}
 	if s.logger == nil {
 		s.logger = slog.Default()

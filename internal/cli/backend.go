@@ -101,7 +101,7 @@ func (p *process) openClient(o localStore) (*adminClient, error) {
 		return nil, err
 	}
 	if b.isService() {
-		return p.adminClient()
+		return p.serviceClient()
 	}
 	p.printStore(b)
 	return p.openLocal(b.store, o)

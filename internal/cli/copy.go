@@ -15,15 +15,14 @@ import (
 )
 
 const copyDetails = `
-Copies all topics, seeds and contributions, who is blocked and former names from
-one store to another, and reads both again to compare them. A store that is new
-takes over the secret of the one that is copied, so that visitors are known
-again; one with another secret is refused. The source may be in use: what
-changes meanwhile is named, and copying again brings it over. An SQLite file
-that is copied to must not be held by a service.
+Copies all topics, seeds, contributions, blocks and former names from one store to
+another, then reads both and compares them. A new store takes over the secret of the
+source, so that visitors are recognised; a store with another secret is refused. The
+source may be in use: topics that change meanwhile are listed, and copying again brings
+them over. A target SQLite file must not be in use by a service.
 
-The exit code is 0 when nothing differs that was copied, 3 when that is so and the
-source changed meanwhile, and 1 when something is missing.
+The exit code is 0 if nothing that was copied differs, 3 if that is so and the source
+changed meanwhile, and 1 if something is missing.
 `
 
 const copyExamples = `
@@ -36,20 +35,19 @@ Examples:
 `
 
 var copyFlags = slices.Concat([]config.Setting{
-	{Name: "from", Value: "URL", Help: "The store that is copied, in the forms of serve's --store."},
-	{Name: "to", Value: "URL", Help: "The store that it is copied to."},
-	{Name: "mode", Value: "WORD", Default: "merge", Help: "merge unites contributions with what is there; replace puts topics in the place of those there."},
-	{Name: "scope", Value: "SITE/METRIC/KEYS", Help: "Only this: a site, a metric of it, and keys that begin so."},
+	{Name: "from", Value: "URL", Help: "The source, in the forms of serve's --store."},
+	{Name: "to", Value: "URL", Help: "The target."},
+	{Name: "mode", Value: "WORD", Default: "merge", Help: "merge unites contributions with those of the target; replace replaces its topics."},
+	scopeFlag,
 }, storeFlags)
 
-// exitChanged is the exit code of a copy that is whole, of a source that is another by
-// now: whoever moves for good copies until it is 0.
+// exitChanged is the exit code of a complete copy whose source changed meanwhile. To move
+// for good, copy until it is 0.
 const exitChanged = 3
 
-// maxNamed is how many topics a message names.
-const maxNamed = 20
+// maxListed is how many topics a message lists.
+const maxListed = 20
 
-// copyStore is the subcommand copy.
 func copyStore(p *process) int {
 	r := p.reader(copyFlags)
 	from, to := config.Read(r, "from", config.ParseStore), config.Read(r, "to", config.ParseStore)
@@ -63,42 +61,42 @@ func copyStore(p *process) int {
 	case from == to:
 		return fail(p.stderr, exitUsage, errors.New("--from and --to are the same store"))
 	}
-	stores, err := p.directStores()
+	opener, err := p.storeOpener()
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
 	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(from.Name()), printable(to.Name()))
-	copied, err := p.copyStore(stores, from, to, scope, replace)
+	report, err := p.copyStore(opener, from, to, scope, replace)
 	if err != nil {
 		return fail(p.stderr, exitFailure, err)
 	}
-	return p.tellCopied(copied, replace)
+	return p.printCopy(report, replace)
 }
 
-func (p *process) copyStore(stores directStores, from, to config.StoreURL, scope tally.Scope, replace bool) (copied transfer.CopyReport, err error) {
-	source, closeSource, err := stores.read(p.ctx, from)
+func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope tally.Scope, replace bool) (report transfer.CopyReport, err error) {
+	source, closeSource, err := opener.read(p.ctx, from)
 	if err != nil {
-		return copied, err
+		return report, err
 	}
 	defer func() { err = errors.Join(err, closeSource()) }()
 	secret, err := source.Secret()
 	if err != nil {
-		return copied, err
+		return report, err
 	}
-	target, err := stores.write(p.ctx, to, secret)
+	target, err := opener.create(p.ctx, to, secret)
 	if err != nil {
-		return copied, fmt.Errorf("%w (the source's secret has the fingerprint %s)", err, tally.NewHasher(secret).Fingerprint())
+		return report, fmt.Errorf("%w (the source's secret has the fingerprint %s)", err, tally.NewHasher(secret).Fingerprint())
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
-	if err := differ(p.ctx, source, target); err != nil {
-		return copied, err
+	if err := checkDistinct(p.ctx, source, target); err != nil {
+		return report, err
 	}
 	meters := map[string]*meter{}
 	total := int64(0)
 	if server.IsTerminal(p.stderr) {
-		total = sumOf(p.ctx, source, scope)
+		total = totalContributions(p.ctx, source, scope)
 	}
-	copied, err = transfer.Copy(p.ctx, source, target, stores.catalog, scope, replace, func(step string, done transfer.Progress) {
+	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, scope, replace, func(step string, done transfer.Progress) {
 		m := meters[step]
 		if m == nil {
 			m = p.meter(step)
@@ -110,78 +108,79 @@ func (p *process) copyStore(stores directStores, from, to config.StoreURL, scope
 	for _, m := range meters {
 		m.end()
 	}
-	if copied.Topics+copied.Contributions+copied.Settings == 0 {
-		return copied, err
+	if report.Topics+report.Contributions+report.Settings == 0 {
+		return report, err
 	}
-	detail := fmt.Sprintf("%s, %s and %s", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"), counted(int(copied.Settings), "order"))
+	detail := fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Settings), "setting"))
 	if err != nil {
-		detail += ", cut off"
+		detail += ", incomplete"
 	}
-	return copied, errors.Join(err, target.AppendAudit(p.carriedThrough(), tally.AuditEntry{
+	return report, errors.Join(err, target.AppendAudit(context.WithoutCancel(p.ctx), tally.AuditEntry{
 		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.Name(), Detail: detail,
 	}))
 }
 
-// differ refuses two names of one store: a topic that took its own place while it is
-// read would lose what is not read yet.
-func differ(ctx context.Context, source transfer.Source, target server.Store) (err error) {
-	mark := "copying " + rand.Text() // an entry that is no setting
-	if err := target.SetSetting(ctx, mark, "begins"); err != nil {
+// checkDistinct returns an error if both are the same store by two names: replacing a topic
+// while it is read would lose the part that is not read yet.
+func checkDistinct(ctx context.Context, source tally.SettingsStore, target tally.SettingsStore) (err error) {
+	name := "copying " + rand.Text() // no other setting has this name
+	if err := target.SetSetting(ctx, name, "begins"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.SetSetting(context.WithoutCancel(ctx), mark, "")) }()
-	register, err := source.Settings(ctx)
-	if err == nil && register[mark] != "" {
+	defer func() { err = errors.Join(err, target.SetSetting(context.WithoutCancel(ctx), name, "")) }()
+	settings, err := source.Settings(ctx)
+	if err == nil && settings[name] != "" {
 		err = errors.New("--from and --to are the same store, by two names")
 	}
 	return err
 }
 
-// tellCopied says what was copied and what differs, and returns the exit code.
-func (p *process) tellCopied(copied transfer.CopyReport, replace bool) int {
-	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(copied.Topics), "topic"), counted(int(copied.Contributions), "contribution"))
-	var differ, more []transfer.Difference
-	for _, d := range copied.Differences {
-		if d.TargetHasMore && copied.TargetHadTopics && !replace {
+// printCopy prints what was copied and what differs, and returns the exit code.
+func (p *process) printCopy(report transfer.CopyReport, replace bool) int {
+	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"))
+	var different, more []transfer.Difference
+	for _, d := range report.Differences {
+		if d.TargetHasMore && report.TargetHadTopics && !replace {
 			more = append(more, d)
 		} else {
-			differ = append(differ, d)
+			different = append(different, d)
 		}
 	}
 	if len(more) > 0 {
 		fmt.Fprintf(p.stdout, "%s held something before and hold more now:\n", counted(len(more), "topic"))
-		p.nameDifferences(more)
+		p.listDifferences(more)
 	}
-	if len(copied.ChangedInSource) > 0 {
-		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(copied.ChangedInSource), "topic"))
-		for i, topic := range copied.ChangedInSource {
-			if i == maxNamed {
-				fmt.Fprintf(p.stdout, "  and %d more\n", len(copied.ChangedInSource)-i)
-				break
-			}
+	if changed := report.ChangedInSource; len(changed) > 0 {
+		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(changed), "topic"))
+		for _, topic := range changed[:min(len(changed), maxListed)] {
 			fmt.Fprintf(p.stdout, "  %s\n", printable(topic.String()))
 		}
+		p.printMore(len(changed))
 	}
-	if len(differ) > 0 {
-		fmt.Fprintf(p.stdout, "%s not the same in both stores:\n", counted(len(differ), "topic"))
-		p.nameDifferences(differ)
+	if len(different) > 0 {
+		fmt.Fprintf(p.stdout, "%s not the same in both stores:\n", counted(len(different), "topic"))
+		p.listDifferences(different)
 		return exitFailure
 	}
 	if len(more) == 0 {
 		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
 	}
-	if len(copied.ChangedInSource) > 0 {
+	if len(report.ChangedInSource) > 0 {
 		return exitChanged
 	}
 	return exitOK
 }
 
-func (p *process) nameDifferences(differences []transfer.Difference) {
-	for i, d := range differences {
-		if i == maxNamed {
-			fmt.Fprintf(p.stdout, "  and %d more\n", len(differences)-i)
-			return
-		}
+func (p *process) listDifferences(differences []transfer.Difference) {
+	for _, d := range differences[:min(len(differences), maxListed)] {
 		fmt.Fprintf(p.stdout, "  %s  %s\n", printable(d.Topic.String()), d.Detail)
+	}
+	p.printMore(len(differences))
+}
+
+// printMore prints how many of n topics are not listed.
+func (p *process) printMore(n int) {
+	if n > maxListed {
+		fmt.Fprintf(p.stdout, "  and %d more\n", n-maxListed)
 	}
 }

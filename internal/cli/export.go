@@ -3,7 +3,7 @@ package cli
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/newfile"
@@ -22,187 +21,153 @@ import (
 )
 
 const exportDetails = `
-Writes FILE, or standard output without one, while the service runs: topics,
-seeds, and contributions as hashes, as JSON Lines that tallycast import
-restores. Its last line has the totals, so that a file which was cut off is
-noticed. A name that ends in .csv or .json gets topic and count alone, for
-spreadsheets; one in .gz is compressed. A file that is there is kept unless
---force is given.
+Writes FILE, or standard output without one, while the service runs: topics, seeds,
+and contributions as hashes, in JSON Lines that tallycast import restores. The last
+line has the totals, so that an incomplete file is noticed. A name that ends in .csv
+or .json gets only topics and counts, for spreadsheets; one in .gz is compressed. An
+existing file is kept unless --force is given.
 
-It asks a running service, or reads the store that --store, TALLYCAST_STORE or
-the configuration file names: an SQLite file also beside the service that holds
-it. Hashes mean something under the store's secret
-alone; --with-secret, which needs a store, puts it into the file, which then
-must be kept as carefully as the store.
+The command calls a running service, or reads the store that --store, TALLYCAST_STORE
+or the configuration file names; an SQLite file may be in use by a service. The hashes
+can only be used with the secret of the store. --with-secret, which needs a store, puts
+the secret into the file, which must then be kept as safe as the store.
 `
 
 const exportExamples = `
 Examples:
   tallycast export --store sqlite:data/tallycast.db --with-secret numbers.jsonl
-      All there is, for another machine.
+      Everything, for another machine.
 
   tallycast export --at https://tally.example.com --admin-token-file token \
       --scope blog/likes blog.csv
       Likes of a site by page, for a spreadsheet.
 `
 
+// scopeFlag narrows a command to a part of a store.
+var scopeFlag = config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Help: "Only this: a site, a metric of it, and keys that begin like this."}
+
 var exportFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv or json; auto goes by the name of FILE, and is jsonl otherwise."},
-	{Name: "scope", Value: "SITE/METRIC/KEYS", Help: "Only this: a site, a metric of it, and keys that begin so."},
+	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv or json; auto is the format that the name of FILE ends in, and jsonl otherwise."},
+	scopeFlag,
 	{Name: "with-secret", Help: "Put the secret of the store into the file."},
 	forceFlag,
-	{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store instead, in the forms of serve."},
+	{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve."},
 }, adminFlags, storeFlags)
 
-// exporting is what the flags of export say.
-type exporting struct {
+// exportOptions are the flags of export.
+type exportOptions struct {
 	format     string // jsonl, csv or json
 	scope      tally.Scope
 	withSecret bool
-	path       string          // empty: standard output
-	force      bool            // replace what is there
-	store      config.StoreURL // the zero value: the service is asked
-	compressed bool
+	path       string // empty: standard output
+	force      bool   // replace an existing file
+	compress   bool
+	source     config.StoreURL // the zero value: a service
 }
 
-// exportNumbers is the subcommand export.
-func exportNumbers(p *process) int {
-	e, err := p.readExport()
+func exportCounts(p *process) int {
+	o, err := p.exportOptions()
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
-	var totals transfer.Totals
-	m := p.meter("export")
-	direct := e.store != config.StoreURL{}
-	if direct {
-		totals, err = p.exportStore(e, m)
-	} else {
-		err = p.exportService(e, m)
-	}
-	m.end()
+	client, err := p.openClient(localStore{command: "export", sites: sitesOf([]string{o.scope.Site}), readOnly: true, withSecret: o.withSecret})
 	if err != nil {
-		return fail(p.stderr, exitCode(err), adviseForce(err))
+		return fail(p.stderr, exitCode(err), err)
 	}
-	if e.path != "" && direct {
-		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), e.path, m.rate(max(totals.Topics, totals.Contributions)))
-	} else if e.path != "" {
-		fmt.Fprintf(p.stderr, "Written to %s.\n", e.path)
+	defer client.close()
+	m := p.meter("export")
+	totals, err := p.export(client, o, m)
+	m.end()
+	switch {
+	case err != nil:
+		return fail(p.stderr, exitCode(err), adviseForce(err))
+	case o.path == "":
+	case o.format == "jsonl":
+		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), o.path, m.rate(max(totals.Topics, totals.Contributions)))
+	default:
+		fmt.Fprintf(p.stderr, "Written to %s.\n", o.path)
 	}
 	return exitOK
 }
 
-func (p *process) readExport() (e exporting, err error) {
+func (p *process) exportOptions() (o exportOptions, err error) {
 	r := p.reader(exportFlags)
-	e = exporting{
+	o = exportOptions{
 		format:     config.Read(r, "format", config.ParseChoice("auto", "jsonl", "csv", "json")),
 		scope:      config.Read(r, "scope", parseScope),
 		withSecret: config.Read(r, "with-secret", config.ParseBool),
 		force:      config.Read(r, "force", config.ParseBool),
 	}
 	b, err := p.backend(false)
-	e.store = b.store
+	o.source = b.store
 	switch {
 	case len(r.Problems) > 0:
-		return e, r.Problems.Err()
+		return o, r.Problems.Err()
 	case err != nil:
-		return e, err
+		return o, err
 	case len(p.args) > 1:
-		return e, errors.New("name one file, or none for standard output")
-	case e.withSecret && b.isService():
-		return e, errors.New("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
+		return o, errors.New("name one file, or none for standard output")
+	case o.withSecret && b.isService():
+		return o, errors.New("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
 	}
 	if len(p.args) == 1 && p.args[0] != "-" {
-		e.path = p.args[0]
+		o.path = p.args[0]
 	}
-	name, compressed := strings.CutSuffix(e.path, ".gz")
-	e.compressed = compressed
-	if e.format == "auto" {
-		e.format = "jsonl"
-		if form := strings.TrimPrefix(filepath.Ext(name), "."); form == "csv" || form == "json" {
-			e.format = form
+	name, isCompressed := strings.CutSuffix(o.path, ".gz")
+	o.compress = isCompressed
+	if o.format == "auto" {
+		o.format = "jsonl"
+		if extension := strings.TrimPrefix(filepath.Ext(name), "."); extension == "csv" || extension == "json" {
+			o.format = extension
 		}
 	}
-	if e.withSecret && e.format != "jsonl" {
-		return e, errors.New("--with-secret is for jsonl: plain counts need no secret")
+	if o.withSecret && o.format != "jsonl" {
+		return o, errors.New("--with-secret is for jsonl: plain counts need no secret")
 	}
-	if !b.isService() {
-		p.printStore(b)
-	}
-	return e, nil
+	return o, nil
 }
 
-// exportStore writes what a store holds.
-func (p *process) exportStore(e exporting, m *meter) (totals transfer.Totals, err error) {
-	stores, err := p.directStores()
-	if err != nil {
-		return totals, err
-	}
-	source, closeIt, err := stores.read(p.ctx, e.store)
-	if err != nil {
-		return totals, err
-	}
-	defer func() { err = errors.Join(err, closeIt()) }()
-	if m.out != nil && e.format == "jsonl" {
-		m.total = sumOf(p.ctx, source, e.scope)
-	}
-	err = e.write(p.stdout, func(w io.Writer) error {
-		progress := func(done transfer.Progress) {
-			m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s, %s", thousands(done.Topics), thousands(done.Contributions), megabytes(done.Bytes), m.rate(max(done.Topics, done.Contributions))))
-		}
-		if e.format != "jsonl" {
-			totals, err = transfer.ExportCounts(p.ctx, source, e.scope, e.format == "json", w, progress)
-			return err
-		}
-		secret, err := source.Secret()
-		if err != nil {
-			return err
-		}
-		totals, err = transfer.Export(p.ctx, source, stores.catalog, transfer.NewHeader(secret, e.withSecret, time.Now()), e.scope, w, progress)
-		return err
-	})
-	return totals, err
-}
-
-// exportService writes what a running service hands out.
-func (p *process) exportService(e exporting, m *meter) error {
-	client, err := p.adminClient()
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	query := url.Values{"format": {e.format}}
-	for name, value := range map[string]string{"site": e.scope.Site, "metric": e.scope.Metric, "prefix": e.scope.Prefix} {
+// export writes the export and returns the totals of its last line.
+func (p *process) export(client *adminClient, o exportOptions, m *meter) (totals transfer.Totals, err error) {
+	query := url.Values{"format": {o.format}}
+	for name, value := range map[string]string{"site": o.scope.Site, "metric": o.scope.Metric, "prefix": o.scope.Prefix} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
 	response, err := client.stream(p.ctx, http.MethodGet, "/admin/v1/export?"+query.Encode(), nil, "")
 	if err != nil {
-		return err
+		return totals, err
 	}
 	defer response.Body.Close()
-	return e.write(p.stdout, func(w io.Writer) error {
-		end := &lastLine{out: w, m: m}
-		if _, err := io.Copy(end, response.Body); err != nil {
-			return fmt.Errorf("%s ended the export early: %w", client.at, err)
+	err = o.write(p.stdout, func(w io.Writer) error {
+		tail := &lastLine{out: w, m: m}
+		if _, err := io.Copy(tail, response.Body); err != nil {
+			return fmt.Errorf("%s ended the export early: %w", client.label, err)
 		}
-		if e.format == "jsonl" && !bytes.HasPrefix(end.line, []byte(`{"total":`)) {
-			return fmt.Errorf("%s ended the export early: its last line is missing", client.at)
+		var last struct{ Total *transfer.Totals }
+		if o.format != "jsonl" {
+			return nil
 		}
+		if json.Unmarshal(tail.line, &last) != nil || last.Total == nil {
+			return fmt.Errorf("%s ended the export early: its last line is missing", client.label)
+		}
+		totals = *last.Total
 		return nil
 	})
+	return totals, err
 }
 
-// lastLine hands text on and knows its last line.
+// lastLine passes text on and keeps its last line.
 type lastLine struct {
 	out   io.Writer
 	m     *meter
-	line  []byte // without its end, as far as it is not longer than a line of totals
-	ended bool
+	line  []byte // at most maxLastLine bytes of it
+	ended bool   // the line has its line end
 	bytes int64
 }
 
-// maxLastLine bounds what is kept of a line: more than the totals have.
+// maxLastLine bounds the bytes that are kept of a line: totals are shorter.
 const maxLastLine = 256
 
 func (l *lastLine) Write(text []byte) (int, error) {
@@ -218,23 +183,25 @@ func (l *lastLine) Write(text []byte) (int, error) {
 	return l.out.Write(text)
 }
 
-// write calls produce with where the export goes. A file gets its name when it is
-// complete.
-// Errors: [fs.ErrExist] if the file exists and is not to be replaced.
-func (e exporting) write(stdout io.Writer, produce func(io.Writer) error) error {
-	if e.path == "" {
+// write calls produce with the destination. A file gets its name when it is complete.
+// Errors: [fs.ErrExist] if the file exists and must not be replaced.
+func (o exportOptions) write(stdout io.Writer, produce func(io.Writer) error) error {
+	if o.path == "" {
 		return produce(stdout)
 	}
-	file, err := newfile.Create(e.path, e.fileOptions())
+	options := newfile.Options{Replace: o.force}
+	if o.source.SQLitePath != "" {
+		options.Keep = sqlitestore.Files(o.source.SQLitePath) // never replace the store that is read
+	}
+	file, err := newfile.Create(o.path, options)
 	if err != nil {
 		return err
 	}
 	defer file.Discard()
-	if e.compressed {
-		packer := gzip.NewWriter(file)
-		err = produce(packer)
-		if err == nil {
-			err = packer.Close()
+	if o.compress {
+		compressor := gzip.NewWriter(file)
+		if err = produce(compressor); err == nil {
+			err = compressor.Close()
 		}
 	} else {
 		err = produce(file)
@@ -244,15 +211,3 @@ func (e exporting) write(stdout io.Writer, produce func(io.Writer) error) error 
 	}
 	return file.Commit()
 }
-
-// fileOptions keep the store that is read from being replaced.
-func (e exporting) fileOptions() newfile.Options {
-	o := newfile.Options{Replace: e.force}
-	if e.store.SQLitePath != "" {
-		o.Keep = sqlitestore.Files(e.store.SQLitePath)
-	}
-	return o
-}
-
-// carriedThrough is for what is to be done although the process should end.
-func (p *process) carriedThrough() context.Context { return context.WithoutCancel(p.ctx) }

@@ -1,60 +1,60 @@
 package cli
 
 import (
+	"cmp"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
-	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 const importDetails = `
-Reads FILE, or standard input for -, which may be compressed (.gz). An export
-(jsonl) is restored: merged with what is there, or topic by topic in its place
-(--mode replace). It may be imported twice, and counts nobody twice; after a crash
-run the import again. It is refused under another secret than it was made with; a
-store that does not exist yet takes the secret from the file (export
---with-secret) or from --secret-file.
+Reads FILE, or standard input for -, which may be compressed (.gz).
 
-All else is plain counts, which become seeds, or what --as says: --as base where
-pages name seeds of their own, which the old count includes and which would set
-these again. Neither touches what was liked here. A run sets what its file says,
-however often it is run: it does not add to the run before.
+An export (jsonl) is restored: merged with what is there, or replacing it topic by
+topic (--mode replace). No visitor is counted twice, however often it is imported; run
+an interrupted import again. The target must have the secret that the export was made
+with. A store that does not exist yet takes it from the file (export --with-secret) or
+from --secret-file.
+
+Any other file has plain counts, which become seeds, or what --as names. Use --as base
+if pages name seeds of their own, which the old count includes and which would set the
+seeds again. Neither changes contributions made here. A run sets what its file says,
+however often it is run; it does not add to an earlier run.
 
 Formats:
-  jsonl        what tallycast export writes
+  jsonl        the output of tallycast export
   csv          a table with the columns topic and count, or those that --columns
                names, separated by commas, semicolons or tabs
   json         [{"topic":"blog/likes/a","count":3}], or {"blog/likes/a":3}
   goatcounter  its JSON export (a zip file), or its CSV export (gzip)
   umami        website_event.csv or pages.csv, or a zip file with one of them
   applause     [{"url":"blog.example.com/a","claps":3}], or its DynamoDB table
-  busuanzi     [{"url":"/a","page_pv":3}], or an answer of it
+  busuanzi     [{"url":"/a","page_pv":3}], or one of its answers
   redis        no file: --from and --pattern name keys that hold whole numbers
 
-Text may be UTF-8 or UTF-16. A number is accepted only if there is one way to
-read it: 2000, 2,000,000, 2 000 and 2.0 are, 2.000 (2 or 2000), 1,234 (1234 or a
-fraction) and 0042 (42 or, in octal, 34) are not.
+Text may be UTF-8 or UTF-16. A number must have one possible meaning: 2000, 2,000,000,
+2 000 and 2.0 are accepted; 2.000 (2 or 2000), 1,234 (1234 or a fraction) and 0042 (42
+or, in octal, 34) are not.
 
-GoatCounter's JSON export counts visits, which become visitors; --take
-visitors=views makes them views. A file with pages of several hosts needs --host.
-Several --host add up in one run, such as www.example.com and example.com; the
-second of two runs would replace what the first has set.
+GoatCounter's JSON export counts visits, which become visitors; --take visitors=views
+makes them views. A file with pages of several hosts needs --host. Several --host add
+up in one run, such as www.example.com and example.com; a second run would replace the
+counts of the first.
 
-What cannot be read is named by file, line and reason, and the rest goes on; the
-exit code is 1 then. --dry-run shows a table and changes nothing. It asks a
-running service, or works on a store that no service holds with --store.
+What cannot be read is reported by file, line and reason, and the rest is imported; the
+exit code is then 1. --dry-run shows a table and changes nothing. The command calls a
+running service, or works on a store that no service uses with --store.
 `
 
 const importExamples = `
@@ -80,114 +80,100 @@ Examples:
 
   tallycast import --from redis://old:6379/0 --pattern 'adowise:blog:likes:*' \
       --topic 'blog/likes/{1}' --dry-run
-      What a Redis with a number a page would become.
+      Counts in a Redis with one number for each page.
 
   tallycast import --from redis://old:6379/0 --pattern visitors:count --topic blog/visitors/site
       One key that counts the visitors of the whole site.
 `
 
 var importFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto goes by the name of FILE and what is in a zip file, and is jsonl otherwise."},
+	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto is the format that the name of FILE ends in or that a zip file has, and jsonl otherwise."},
 	{Name: "mode", Value: "WORD", Default: "merge", Help: "For an export: merge or replace."},
-	{Name: "as", Value: "WORD", Default: "seed", Help: "What a plain count becomes: seed, adjustment, base (what seed and adjustment add up to) or count (which takes in all that was liked here)."},
-	{Name: "dry-run", Help: "Change nothing; show a table of what would change."},
-	{Name: "store", Group: groupDirect, Value: "URL", Help: "Work straight on this store instead, in the forms of serve: an SQLite file that no service holds, or a Redis."},
+	{Name: "as", Value: "WORD", Default: "seed", Help: "What a plain count becomes: seed, adjustment, base (the sum of seed and adjustment) or count (the sum of these and the contributions)."},
+	dryRunFlag, storeFlag,
 	{Name: "site", Value: "NAME", Default: tally.DefaultSite, Help: "The site of the topics."},
 	{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Help: "Take only these figures, for these metrics: views=views, visitors=visitors or claps=claps, whichever the format has. Repeatable."},
 	{Name: "host", Value: "HOST", Repeatable: true, Help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
 	{Name: "website", Value: "ID", Repeatable: true, Help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
-	{Name: "keep-query", Help: "Make a page of each query, where the widgets make one of all."},
-	{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Help: "For csv and json: which columns or members hold the topic and the count, if they are called otherwise."},
-	{Name: "topic", Value: "TEMPLATE", Help: "Makes topics of names: blog/likes/{1}, where {1} is what the first * of --pattern matched, or what stands in the file."},
+	{Name: "keep-query", Help: "Count each query string as its own page; the widgets ignore query strings."},
+	{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Help: "For csv and json: the columns or members that hold the topic and the count, if they have other names."},
+	{Name: "topic", Value: "TEMPLATE", Help: "Makes topics of names: blog/likes/{1}, where {1} is what the first * of --pattern matched, or the name in the file."},
 	{Name: "from", Value: "URL", Help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
 	{Name: "pattern", Value: "KEYS", Help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
-	{Name: "seen", Value: "KEYS", Help: "Keys that hold who was counted, with the same *: shown beside the counts, for comparison."},
+	{Name: "seen", Value: "KEYS", Help: "Keys that hold the visitors that were counted, with the same *: shown beside the counts, for comparison."},
 }, adminFlags, storeFlags)
 
-// importing is what the flags of import say.
-type importing struct {
-	format  string
+// importOptions are the flags of import.
+type importOptions struct {
+	format  string // keys with from
 	replace bool
 	as      tally.EditKind
 	dry     bool
-	store   config.StoreURL // the zero value: the service is asked
-	naming  importer.Mapping
+	mapping importer.Mapping
 	layout  importer.Layout
 	path    string // - is standard input; empty with from
 
 	from, pattern, topic, seen string
 }
 
-// kinds are what plain counts may become.
-var kinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
+// importKinds are what plain counts may become.
+var importKinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
 
-// importNumbers is the subcommand import.
-func importNumbers(p *process) int {
-	i, err := p.readImport()
+func importFile(p *process) int {
+	o, err := p.importOptions()
 	if err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
-	if i.format == "auto" {
-		if i.format = formatOf(i.path); i.format == unknownArchive {
-			return fail(p.stderr, exitFailure, fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import what is in it", i.path))
+	if o.format == "auto" {
+		if o.format = formatOf(o.path); o.format == unknownArchive {
+			return fail(p.stderr, exitFailure, fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", o.path))
 		}
 	}
-	if err := i.checkFlags(p.flags); err != nil {
+	if err := o.checkFlags(p.flags); err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
-	b, err := p.backend(false)
-	if err != nil {
+	if _, err := p.backend(false); err != nil {
 		return fail(p.stderr, exitUsage, err)
 	}
-	if i.store = b.store; !b.isService() {
-		p.printStore(b)
+	if o.format == "jsonl" {
+		return p.importExport(o)
 	}
-	if i.format == "jsonl" {
-		return p.importExport(i)
-	}
-	counts, err := p.findCounts(i)
-	if err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	return p.importCounts(i, counts)
+	return p.importCounts(o)
 }
 
-func (p *process) readImport() (i importing, err error) {
+func (p *process) importOptions() (o importOptions, err error) {
 	r := p.reader(importFlags)
-	text := func(name string) string {
-		return config.Read(r, name, func(text string) (string, error) { return text, nil })
-	}
-	i = importing{
+	o = importOptions{
 		format:  config.Read(r, "format", config.ParseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
 		replace: config.Read(r, "mode", config.ParseChoice("merge", "replace")) == "replace",
-		as:      kinds[config.Read(r, "as", config.ParseChoice("seed", "adjustment", "base", "count"))],
+		as:      importKinds[config.Read(r, "as", config.ParseChoice("seed", "adjustment", "base", "count"))],
 		dry:     config.Read(r, "dry-run", config.ParseBool),
-		from:    text("from"), pattern: text("pattern"), topic: text("topic"), seen: text("seen"),
+		from:    r.Text("from"), pattern: r.Text("pattern"), topic: r.Text("topic"), seen: r.Text("seen"),
 	}
-	i.naming = importer.Mapping{
+	o.mapping = importer.Mapping{
 		Site:      config.Read(r, "site", config.ParseSiteName),
 		Metrics:   config.ReadList(r, "take", parseTaken),
 		Hosts:     config.ReadList(r, "host", parseHosts),
-		Websites:  config.ReadList(r, "website", func(items []string) ([]string, error) { return items, nil }),
+		Websites:  r.Texts("website"),
 		KeepQuery: config.Read(r, "keep-query", config.ParseBool),
 	}
-	i.layout = config.ReadList(r, "columns", importer.ParseColumns)
+	o.layout = config.ReadList(r, "columns", importer.ParseColumns)
 	switch {
 	case len(r.Problems) > 0:
-		return i, r.Problems.Err()
-	case i.from != "" && len(p.args) > 0:
-		return i, errors.New("--from reads the keys of a Redis, and takes no file")
-	case i.from != "":
-		i.format = "keys"
-		return i, nil
+		return o, r.Problems.Err()
+	case o.from != "" && len(p.args) > 0:
+		return o, errors.New("--from reads the keys of a Redis, and takes no file")
+	case o.from != "":
+		o.format = "keys"
+		return o, nil
 	case len(p.args) != 1:
-		return i, errors.New("name one file, or - for standard input")
+		return o, errors.New("name one file, or - for standard input")
 	}
-	i.path = p.args[0]
-	return i, nil
+	o.path = p.args[0]
+	return o, nil
 }
 
-// flagFormats names the formats of a flag that says what is counted where.
+// flagFormats are the formats to which a flag applies.
 var flagFormats = map[string][]string{
 	"host":    {"csv", "json", "goatcounter", "umami", "applause", "busuanzi", "keys"},
 	"website": {"umami"},
@@ -197,16 +183,15 @@ var flagFormats = map[string][]string{
 	"seen":    {"keys"},
 }
 
-// checkFlags refuses flags that mean nothing for the format, since they would be
-// ignored silently.
-func (i importing) checkFlags(flags map[string][]string) error {
+// checkFlags rejects flags that the format would ignore.
+func (o importOptions) checkFlags(flags map[string][]string) error {
 	for _, name := range slices.Sorted(maps.Keys(flagFormats)) {
 		formats := flagFormats[name]
-		if _, given := flags[name]; !given || slices.Contains(formats, i.format) {
+		if _, given := flags[name]; !given || slices.Contains(formats, o.format) {
 			continue
 		}
-		of := "the format is " + i.format
-		if i.format == "keys" {
+		of := "the format is " + o.format
+		if o.format == "keys" {
 			of = "--from reads keys of a Redis"
 		}
 		return fmt.Errorf("--%s is for %s, and %s", name, strings.ReplaceAll(strings.Join(formats, ", "), "keys", "--from"), of)
@@ -214,187 +199,106 @@ func (i importing) checkFlags(flags map[string][]string) error {
 	return nil
 }
 
-// importExport restores an export.
-func (p *process) importExport(i importing) int {
-	input, err := p.openInput(i.path)
-	if err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	report, err := p.restore(i, input)
-	err = errors.Join(err, input.close())
-	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
-		return fail(p.stderr, exitCode(err), err)
-	}
-	verb := "imported"
-	if i.dry {
-		verb = "would be imported"
-	}
-	fmt.Fprintf(p.stdout, "%s and %s %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb)
-	fmt.Fprintf(p.stdout, "; %s refused.\n", counted(int(report.Refused), "line"))
-	if err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	if report.Refused > 0 {
-		return exitFailure
-	}
-	return exitOK
-}
+// unknownArchive is the format of a zip archive without a known export.
+const unknownArchive = "zip"
 
-// patience is how long an import waits for a store or a service that is away: longer
-// than a failover or a restart.
-const importPatience = time.Minute
-
-func (p *process) restore(i importing, in *input) (report transfer.Report, err error) {
-	m := p.meter("import")
-	m.total = in.size
-	defer m.end()
-	options := transfer.ImportOptions{
-		Replace:  i.replace,
-		RetryFor: importPatience,
-		OnRefusal: func(r transfer.Refusal) {
-			m.end()
-			fmt.Fprintf(p.stderr, "%s: %s\n", printable(i.path), printable(r.String()))
-		},
-		OnProgress: func(done transfer.Progress) {
-			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
-		},
-	}
-	if i.dry {
-		return transfer.Import(p.ctx, nowhere{}, in, options)
-	}
-	target, closeIt, err := p.importTarget(i, in, &options)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, closeIt()) }()
-	report, err = transfer.Import(p.ctx, target, in, options)
-	if direct, ok := target.(*directTarget); ok && report.Topics+report.Contributions+report.Settings > 0 {
-		err = errors.Join(err, direct.audit(p.carriedThrough(), i, report))
-	}
-	return report, err
-}
-
-// importTarget opens what is imported into, and completes the options.
-func (p *process) importTarget(i importing, in *input, options *transfer.ImportOptions) (transfer.Target, func() error, error) {
-	if i.store == (config.StoreURL{}) {
-		client, err := p.adminClient()
-		if err != nil {
-			return nil, nil, err
+// formatOf returns the format that the name of a file ends in, or that a zip archive has.
+func formatOf(path string) string {
+	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(path, ".gz"))) {
+	case ".csv", ".tsv":
+		return "csv"
+	case ".json":
+		return "json"
+	case ".zip":
+		if in, err := os.Open(path); err == nil {
+			defer in.Close()
+			if info, err := in.Stat(); err == nil {
+				return cmp.Or(importer.FormatOf(importer.NewFile(in, info.Size())), unknownArchive)
+			}
 		}
-		return &servedTarget{client: client}, func() error { client.close(); return nil }, nil
 	}
-	stores, err := p.directStores()
-	if err != nil {
-		return nil, nil, err
-	}
-	header, err := in.header()
-	if err != nil {
-		return nil, nil, err
-	}
-	secret := stores.Secret
-	if secret == nil {
-		secret = header.Secret
-	}
-	var s server.Store
-	if secret == nil {
-		s, err = stores.kept(p.ctx, i.store)
-	} else {
-		s, err = stores.write(p.ctx, i.store, secret)
-	}
-	if err != nil {
-		return nil, nil, adviseLocked(err)
-	}
-	kept, err := s.Secret()
-	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
-	}
-	options.Fingerprint = tally.NewHasher(kept).Fingerprint()
-	return &directTarget{Target: transfer.NewStoreTarget(s, stores.catalog), store: s}, s.Close, nil
+	return "jsonl"
 }
 
-// directTarget is a store that an export is imported into.
-type directTarget struct {
-	transfer.Target
-	store server.Store
-}
-
-func (t *directTarget) audit(ctx context.Context, i importing, report transfer.Report) error {
-	way := "merge"
-	if i.replace {
-		way = "replace"
+// parseHosts parses hosts, or URLs of sites.
+func parseHosts(items []string) (hosts []string, err error) {
+	var problems []error
+	for _, item := range items {
+		host, err := importer.ParseHost(item)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		hosts = append(hosts, host)
 	}
-	return t.store.AppendAudit(ctx, tally.AuditEntry{
-		At: time.Now(), Actor: "tallycast import", Action: "import", Target: way,
-		Detail: fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Settings), "order")),
-	})
+	return hosts, errors.Join(problems...)
 }
 
-// nowhere takes what a dry run reads.
-type nowhere struct{}
-
-func (nowhere) Begin(context.Context, transfer.Header) error { return nil }
-func (nowhere) Store(context.Context, bool, []transfer.Line) ([]transfer.Refusal, error) {
-	return nil, nil
+// parseTaken parses items of the form figure=metric.
+func parseTaken(items []string) (map[string]string, error) {
+	taken := map[string]string{}
+	var problems []error
+	for _, item := range items {
+		figure, metric, ok := strings.Cut(item, "=")
+		if !ok {
+			metric = figure
+		}
+		if !slices.Contains([]string{importer.FigureViews, importer.FigureVisitors, importer.FigureClaps}, figure) || !tally.ValidMetric(metric) {
+			problems = append(problems, fmt.Errorf("%q should be views, visitors or claps, = and a metric, such as views=views", item))
+		}
+		taken[figure] = metric
+	}
+	return taken, errors.Join(problems...)
 }
-func (nowhere) SetSetting(context.Context, string, string) error { return nil }
 
-// input is a file that is read, decompressed where it must be.
+// input is a file that is read, decompressed if necessary.
 type input struct {
 	io.Reader
 	file *os.File // nil: standard input
-	size int64    // of the file; 0 while unknown
-	read int64    // of it
+	size int64    // of the file; 0 if unknown
+	read int64    // bytes of the file
 }
 
-// openInput opens a file, or standard input.
-func (p *process) openInput(path string) (*input, error) {
-	in := &input{}
+// openInput opens a file, or standard input for -.
+func openInput(path string) (*input, error) {
 	if path == "-" {
-		in.Reader = os.Stdin
-		return in, nil
+		return &input{Reader: os.Stdin}, nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", path, config.FileErrorReason(err))
 	}
-	in.file = file
+	in := &input{file: file}
 	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
 		in.size = info.Size()
 	}
 	return in, in.rewind()
 }
 
-// rewind begins anew.
+// rewind starts at the beginning of the file.
 func (in *input) rewind() error {
 	if in.file == nil {
 		return nil
+	}
+	head := make([]byte, 2)
+	_, err := in.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
 	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	in.read = 0
-	raw := &readCounter{in}
-	head := make([]byte, 2)
-	n, err := io.ReadFull(in.file, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	in.Reader = raw
-	if n == 2 && head[0] == 0x1f && head[1] == 0x8b { // RFC 1952
-		unpacker, err := gzip.NewReader(raw)
-		if err != nil {
+	in.Reader = countingReader{in}
+	if head[0] == 0x1f && head[1] == 0x8b { // RFC 1952
+		if in.Reader, err = gzip.NewReader(in.Reader); err != nil {
 			return fmt.Errorf("it cannot be decompressed: %w", err)
 		}
-		in.Reader = unpacker
 	}
 	return nil
 }
 
-// header reads the header of an export and begins anew. Standard input has none to
-// be read twice.
+// header reads the header of an export and rewinds. Standard input cannot be read twice;
+// its header is empty.
 func (in *input) header() (transfer.Header, error) {
 	if in.file == nil {
 		return transfer.Header{}, nil
@@ -413,10 +317,10 @@ func (in *input) close() error {
 	return in.file.Close()
 }
 
-// readCounter counts what is read of the file, and skips to where it is told.
-type readCounter struct{ in *input }
+// countingReader counts the bytes that are read of the file.
+type countingReader struct{ in *input }
 
-func (c *readCounter) Read(text []byte) (int, error) {
+func (c countingReader) Read(text []byte) (int, error) {
 	n, err := c.in.file.Read(text)
 	c.in.read += int64(n)
 	return n, err

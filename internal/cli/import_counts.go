@@ -1,78 +1,22 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
-	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// unknownArchive stands for a zip archive of no format that is known.
-const unknownArchive = "zip"
-
-// formatOf returns the format that the name of a file stands for, or what is in it if it
-// is a zip archive.
-func formatOf(path string) string {
-	switch strings.ToLower(filepath.Ext(strings.TrimSuffix(path, ".gz"))) {
-	case ".csv", ".tsv":
-		return "csv"
-	case ".json":
-		return "json"
-	case ".zip":
-		if in, err := os.Open(path); err == nil {
-			defer in.Close()
-			if info, err := in.Stat(); err == nil {
-				return cmp.Or(importer.FormatOf(importer.NewFile(in, info.Size())), unknownArchive)
-			}
-		}
-	}
-	return "jsonl"
-}
-
-// parseHosts reads hosts, or URLs of sites.
-func parseHosts(items []string) (hosts []string, err error) {
-	var problems []error
-	for _, item := range items {
-		host, err := importer.ParseHost(item)
-		if err != nil {
-			problems = append(problems, err)
-		}
-		hosts = append(hosts, host)
-	}
-	return hosts, errors.Join(problems...)
-}
-
-// parseTaken reads items of the form figure=metric.
-func parseTaken(items []string) (map[string]string, error) {
-	taken := map[string]string{}
-	var problems []error
-	for _, item := range items {
-		figure, metric, ok := strings.Cut(item, "=")
-		if !ok {
-			metric = figure
-		}
-		if !slices.Contains([]string{importer.FigureViews, importer.FigureVisitors, importer.FigureClaps}, figure) || !tally.ValidMetric(metric) {
-			problems = append(problems, fmt.Errorf("%q should be views, visitors or claps, = and a metric, such as views=views", item))
-		}
-		taken[figure] = metric
-	}
-	return taken, errors.Join(problems...)
-}
-
-// figures are what each format has.
+// figures are the figures that each format has.
 var figures = map[string][]string{
 	"goatcounter": {importer.FigureViews, importer.FigureVisitors},
 	"umami":       {importer.FigureViews, importer.FigureVisitors},
@@ -80,57 +24,105 @@ var figures = map[string][]string{
 	"applause":    {importer.FigureClaps},
 }
 
-// findCounts reads plain counts, from wherever they are.
-func (p *process) findCounts(i importing) (counts importer.Result, err error) {
-	if i.format == "keys" {
-		return p.findKeys(i)
-	}
-	file, closeIt, err := openCounts(i.path)
-	if err != nil {
-		return counts, err
-	}
-	defer func() {
-		if err = errors.Join(err, closeIt()); err != nil {
-			err = fmt.Errorf("%s: %w", i.path, err)
-		}
-	}()
-	if known, ok := figures[i.format]; ok && len(i.naming.Metrics) == 0 {
-		for _, figure := range known {
-			i.naming.Metrics[figure] = figure
-		}
-	}
-	switch i.format {
-	case "goatcounter":
-		return importer.ReadGoatCounter(file, i.naming)
-	case "umami":
-		return importer.ReadUmami(file, i.naming)
-	case "applause":
-		return importer.ReadApplause(file, i.naming)
-	case "busuanzi":
-		return importer.ReadBusuanzi(file, i.naming)
-	}
-	i.layout.Hosts = i.naming.Hosts
-	if i.topic != "" {
-		if i.layout.Template, err = importer.ParseTemplate(i.topic, 1); err != nil {
-			return counts, fmt.Errorf("--topic: %w", err)
-		}
-	}
-	if i.format == "json" {
-		return importer.ReadCountsJSON(file, i.layout)
-	}
-	return importer.ReadCountsCSV(file, i.layout)
+// countResult is what became of a count, or would in a dry run.
+type countResult struct {
+	importer.Count
+	before, after int64 // counts of the topic; only of a dry run
+	changed       bool
+	err           error // why the topic was refused
 }
 
-// openCounts opens a file of plain counts, or a copy of standard input, since importers
+// importCounts imports plain counts, or prints what that would change.
+func (p *process) importCounts(o importOptions) int {
+	found, err := p.readCounts(o)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	for _, r := range found.Refusals {
+		fmt.Fprintln(p.stderr, printable(refusalPlace(o.path, r)+r.Reason))
+	}
+	if more := found.Refused - int64(len(found.Refusals)); more > 0 {
+		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
+	}
+	var topics []string
+	for _, c := range found.Counts {
+		topics = append(topics, c.Topic.String())
+	}
+	client, err := p.openClient(localStore{command: "import", sites: sitesOf(topics), create: true, readOnly: o.dry})
+	if err != nil {
+		return fail(p.stderr, exitCode(err), err)
+	}
+	defer client.close()
+	results, err := p.applyCounts(client, o, found.Counts)
+	failed := 0
+	for _, each := range results {
+		if each.err != nil {
+			failed++
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(each.Topic.String()), printable(each.err.Error()))
+		}
+	}
+	if err != nil {
+		return fail(p.stderr, exitFailure, fmt.Errorf("%w; what was set stays, and running this again does the rest", err))
+	}
+	if err := printCounts(p.stdout, o, found, results); err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	if failed > 0 || found.Refused > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+// readCounts reads plain counts of a file or of a Redis.
+func (p *process) readCounts(o importOptions) (found importer.Result, err error) {
+	if o.format == "keys" {
+		return p.readKeys(o)
+	}
+	file, closeFile, err := openCounts(o.path)
+	if err != nil {
+		return found, err
+	}
+	defer func() {
+		if err = errors.Join(err, closeFile()); err != nil {
+			err = fmt.Errorf("%s: %w", o.path, err)
+		}
+	}()
+	if known, ok := figures[o.format]; ok && len(o.mapping.Metrics) == 0 {
+		for _, figure := range known {
+			o.mapping.Metrics[figure] = figure
+		}
+	}
+	switch o.format {
+	case "goatcounter":
+		return importer.ReadGoatCounter(file, o.mapping)
+	case "umami":
+		return importer.ReadUmami(file, o.mapping)
+	case "applause":
+		return importer.ReadApplause(file, o.mapping)
+	case "busuanzi":
+		return importer.ReadBusuanzi(file, o.mapping)
+	}
+	o.layout.Hosts = o.mapping.Hosts
+	if o.topic != "" {
+		if o.layout.Template, err = importer.ParseTemplate(o.topic, 1); err != nil {
+			return found, fmt.Errorf("--topic: %w", err)
+		}
+	}
+	if o.format == "json" {
+		return importer.ReadCountsJSON(file, o.layout)
+	}
+	return importer.ReadCountsCSV(file, o.layout)
+}
+
+// openCounts opens a file of plain counts, or a copy of standard input, because importers
 // read a file more than once.
-func openCounts(path string) (file importer.File, closeIt func() error, err error) {
+func openCounts(path string) (file importer.File, closeFile func() error, err error) {
 	var in *os.File
 	if path == "-" {
 		if in, err = os.CreateTemp("", "tallycast-import-"); err != nil {
 			return file, nil, fmt.Errorf("keep standard input: %w", err)
 		}
-		err = errors.Join(os.Remove(in.Name())) // it stays until it is closed
-		if err == nil {
+		if err = os.Remove(in.Name()); err == nil { // the open file stays readable
 			_, err = io.Copy(in, os.Stdin)
 		}
 	} else {
@@ -152,55 +144,24 @@ func openCounts(path string) (file importer.File, closeIt func() error, err erro
 	return importer.NewFile(in, info.Size()), in.Close, nil
 }
 
-// findKeys reads the keys of a Redis.
-func (p *process) findKeys(i importing) (counts importer.Result, err error) {
-	options, err := importer.ParseKeyPatterns(i.pattern, i.topic, i.seen)
+// readKeys reads the keys of a Redis.
+func (p *process) readKeys(o importOptions) (found importer.Result, err error) {
+	options, err := importer.ParseKeyPatterns(o.pattern, o.topic, o.seen)
 	if err != nil {
-		return counts, fmt.Errorf("--pattern and --topic say which keys become what, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
+		return found, fmt.Errorf("--pattern and --topic say which keys become which topics, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
-	options.Hosts = i.naming.Hosts
-	redis, err := importer.OpenRedis(i.from)
+	options.Hosts = o.mapping.Hosts
+	redis, err := importer.OpenRedis(o.from)
 	if err != nil {
-		return counts, fmt.Errorf("--from: %w", err)
+		return found, fmt.Errorf("--from: %w", err)
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
 	return importer.ReadKeys(p.ctx, redis, options)
 }
 
-// importCounts makes plain counts seeds, or says what that would change.
-func (p *process) importCounts(i importing, found importer.Result) int {
-	for _, r := range found.Refusals {
-		fmt.Fprintln(p.stderr, printable(whereRefused(i.path, r)+r.Reason))
-	}
-	if more := found.Refused - int64(len(found.Refusals)); more > 0 {
-		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
-	}
-	numbers, closeIt, err := p.importNumbers(i)
-	if err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	planned, err := p.applyCounts(i, numbers, found.Counts)
-	if err = errors.Join(err, closeIt()); err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	failed := 0
-	for _, each := range planned {
-		if each.Err != nil {
-			failed++
-			fmt.Fprintf(p.stderr, "%s: %s\n", printable(each.Topic.String()), printable(reasonOf(each.Err)))
-		}
-	}
-	if err := tellCounts(p.stdout, i, found, planned); err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	if failed > 0 || found.Refused > 0 {
-		return exitFailure
-	}
-	return exitOK
-}
-
-// whereRefused names the line of an entry. The reason names a key of a Redis.
-func whereRefused(path string, r importer.Refusal) string {
+// refusalPlace returns the file and line of an entry; empty for a key of a Redis, which the
+// reason names.
+func refusalPlace(path string, r importer.Refusal) string {
 	switch {
 	case r.Line == 0:
 		return ""
@@ -210,80 +171,79 @@ func whereRefused(path string, r importer.Refusal) string {
 	return fmt.Sprintf("%s:%d: ", path, r.Line)
 }
 
-// applyCounts makes the counts what they are to be, or finds out what that would change.
-func (p *process) applyCounts(i importing, numbers importer.Numbers, counts []importer.Count) ([]importer.Planned, error) {
-	if !i.dry {
-		m := p.meter("import")
-		defer m.end()
-		m.total = int64(len(counts))
-		return importer.Apply(p.ctx, numbers, counts, i.as, func(done int) { m.at(int64(done), counted(done, "topic")) }), nil
-	}
-	planned, err := importer.Plan(p.ctx, numbers, counts, i.as)
-	if direct, ok := numbers.(*directNumbers); ok {
-		for n := range planned {
-			planned[n].Err = editable(direct.catalog, planned[n].Topic)
+// applyCounts sets the counts, or finds out what that would change. Its error ends the
+// import; results of topics that were refused have their own.
+func (p *process) applyCounts(client *adminClient, o importOptions, counts []importer.Count) (results []countResult, err error) {
+	m := p.meter("import")
+	defer m.end()
+	m.total = int64(len(counts))
+	if o.as == tally.EditSeed && !o.dry {
+		for batch := range slices.Chunk(counts, seedBatch) {
+			some, err := applySeeds(p.ctx, client, batch)
+			if err != nil {
+				return results, err
+			}
+			results = append(results, some...)
+			m.at(int64(len(results)), counted(len(results), "topic"))
 		}
+		return results, nil
 	}
-	return planned, err
+	apply := client.applyCount
+	if o.dry {
+		apply = client.previewCount
+	}
+	for _, c := range counts {
+		result, err := apply(p.ctx, c, o.as)
+		if err != nil && !isAboutTopic(err) {
+			return results, err
+		}
+		result.Count, result.err = c, err
+		results = append(results, result)
+		m.at(int64(len(results)), counted(len(results), "topic"))
+	}
+	return results, nil
 }
 
-// reasonOf returns an error's message for people.
-func reasonOf(err error) string {
-	var e *tally.Error
-	if errors.As(err, &e) {
-		return e.Message
+func applySeeds(ctx context.Context, client *adminClient, counts []importer.Count) ([]countResult, error) {
+	edits := make([]seedEdit, len(counts))
+	for i, c := range counts {
+		edits[i] = seedEdit{c.Topic.String(), c.Count}
 	}
-	return err.Error()
-}
-
-// importNumbers opens what the counts go to.
-func (p *process) importNumbers(i importing) (importer.Numbers, func() error, error) {
-	nothing := func() error { return nil }
-	if i.store == (config.StoreURL{}) {
-		client, err := p.adminClient()
-		if err != nil {
-			return nil, nil, err
-		}
-		return servedNumbers{client}, func() error { client.close(); return nil }, nil
-	}
-	stores, err := p.directStores()
+	answers, err := client.setSeeds(ctx, edits, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if i.dry && isNew(i.store) {
-		return &directNumbers{catalog: stores.catalog}, nothing, nil
-	}
-	if i.dry {
-		source, closeIt, err := stores.read(p.ctx, i.store)
-		if err != nil {
-			return nil, nil, err
+	results := make([]countResult, len(counts))
+	for i, each := range answers {
+		results[i] = countResult{Count: counts[i], changed: each.Changed}
+		if each.Error != nil {
+			results[i].err = errors.New(each.Error.Message)
 		}
-		return &directNumbers{catalog: stores.catalog, shown: source}, closeIt, nil
 	}
-	s, err := stores.write(p.ctx, i.store, stores.Secret)
-	if err != nil {
-		return nil, nil, adviseLocked(err)
-	}
-	from := i.path
-	if i.from != "" {
-		from = i.pattern
-	}
-	numbers := &directNumbers{catalog: stores.catalog, shown: s, store: s}
-	return numbers, func() error {
-		var err error
-		if numbers.changed > 0 {
-			err = s.AppendAudit(p.carriedThrough(), tally.AuditEntry{
-				At: time.Now(), Actor: "tallycast import", Action: "import", Target: from,
-				Detail: fmt.Sprintf("%s of %s", nameOf(i.as), counted(numbers.changed, "topic")),
-			})
-		}
-		return errors.Join(err, s.Close())
-	}, nil
+	return results, nil
 }
 
-// nameOf is what --as calls a kind of edit.
-func nameOf(kind tally.EditKind) string {
-	for name, each := range kinds {
+// applyCount sets one number of a topic.
+func (c *adminClient) applyCount(ctx context.Context, count importer.Count, as tally.EditKind) (countResult, error) {
+	var answer editResult
+	err := c.call(ctx, http.MethodPatch, topicPath(count.Topic.String()), map[string]int64{kindName(as): count.Count}, &answer)
+	return countResult{changed: answer.Changed}, err
+}
+
+// previewCount returns what [adminClient.applyCount] would do.
+func (c *adminClient) previewCount(ctx context.Context, count importer.Count, as tally.EditKind) (countResult, error) {
+	var s topicState
+	if err := c.call(ctx, http.MethodGet, topicPath(count.Topic.String()), nil, &s); err != nil {
+		return countResult{}, err
+	}
+	edit := tally.Edit{Topic: count.Topic, Kind: as, Value: count.Count}
+	edit.Preview(tally.State{Change: tally.Change{Topic: count.Topic, Count: s.Count, Version: s.Version}, Seed: s.Seed, Adjustment: s.Adjustment})
+	return countResult{before: s.Count, after: edit.After.Count, changed: edit.Changed}, nil
+}
+
+// kindName returns the name of a kind of edit in --as and in the admin API.
+func kindName(kind tally.EditKind) string {
+	for name, each := range importKinds {
 		if each == kind {
 			return name
 		}
@@ -291,78 +251,33 @@ func nameOf(kind tally.EditKind) string {
 	return ""
 }
 
-// directNumbers are those of a store that no service holds.
-type directNumbers struct {
-	catalog *tally.Catalog
-	shown   tally.Lister // nil: the store does not exist yet
-	store   server.Store // nil: nothing is to be changed
-	changed int
-}
-
-// Edit refuses what the store's metrics cannot hold, and carries out the rest.
-func (n *directNumbers) Edit(ctx context.Context, edits []tally.Edit) {
-	var fit []tally.Edit
-	var of []int // which of edits each is
-	for i, e := range edits {
-		if edits[i].Err = editable(n.catalog, e.Topic); edits[i].Err == nil {
-			fit, of = append(fit, e), append(of, i)
-		}
-	}
-	n.store.Edit(ctx, fit)
-	for i, e := range fit {
-		edits[of[i]] = e
-		if e.Changed {
-			n.changed++
-		}
-	}
-}
-
-// States implements [importer.Numbers].
-func (n *directNumbers) States(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
-	if n.shown != nil {
-		return importer.States(ctx, n.shown, topics)
-	}
-	states := make([]tally.State, len(topics))
-	for i, topic := range topics {
-		states[i].Topic = topic
-	}
-	return states, nil
-}
-
-// editable tells why a topic's numbers cannot be set. Its site may be declared later.
-func editable(catalog *tally.Catalog, topic tally.Topic) error {
-	rule := catalog.Rule(topic)
-	if rule.Kind == 0 {
-		return tally.Errorf(tally.CodeUnknownMetric, "there is no metric %q here; --metric declares one", topic.Metric())
-	}
-	return rule.CheckEditable(topic.Metric())
-}
-
-// tellCounts shows what would change, or in which topics others were seen than
-// counted, and says what was done.
-func tellCounts(out io.Writer, i importing, found importer.Result, planned []importer.Planned) error {
-	changed := 0
+// printCounts prints what would change, the topics in which the number of visitors seen
+// differs from the count, and a summary.
+func printCounts(out io.Writer, o importOptions, found importer.Result, results []countResult) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	head := "TOPIC\tCOUNT\tBECAME\tFOUND"
-	if i.dry {
-		head = "TOPIC\tCOUNT\tWOULD BE\tFOUND"
+	head := "TOPIC\tFOUND"
+	if o.dry {
+		head += "\tCOUNT\tWOULD BE"
 	}
-	if i.seen != "" {
+	if o.seen != "" {
 		head += "\tSEEN"
 	}
-	rows := 0
-	for _, each := range planned {
-		if each.Changed && each.Err == nil {
+	changed, rows := 0, 0
+	for _, each := range results {
+		if each.changed && each.err == nil {
 			changed++
 		}
 		differs := each.Seen >= 0 && each.Seen != each.Count.Count
-		if each.Err != nil || !differs && !(i.dry && each.Changed) {
+		if each.err != nil || !differs && !(o.dry && each.changed) {
 			continue
 		}
 		if rows++; rows == 1 {
 			fmt.Fprintln(table, head)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d", printable(each.Topic.String()), each.Before.Count, each.After.Count, each.Count.Count)
+		fmt.Fprintf(table, "%s\t%d", printable(each.Topic.String()), each.Count.Count)
+		if o.dry {
+			fmt.Fprintf(table, "\t%d\t%d", each.before, each.after)
+		}
 		if each.Seen >= 0 {
 			fmt.Fprintf(table, "\t%d", each.Seen)
 		}
@@ -371,14 +286,10 @@ func tellCounts(out io.Writer, i importing, found importer.Result, planned []imp
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	verb := "changed"
-	if i.dry {
-		verb = "would change"
-	}
 	sum, seen := found.Sum()
-	fmt.Fprintf(out, "%s in %s, together %s; %d %s.\n", counted(len(found.Counts), "topic"), entriesOf(found), thousands(sum), changed, verb)
-	if i.seen != "" {
-		fmt.Fprintf(out, "%s were seen by the keys of who was counted. Where that is another number than the count, the count holds.\n", thousands(seen))
+	fmt.Fprintf(out, "%s in %s, together %s; %d %s.\n", counted(len(found.Counts), "topic"), entries(found), thousands(sum), changed, changedVerb(o.dry))
+	if o.seen != "" {
+		fmt.Fprintf(out, "%s were seen by the keys of visitors. If that differs from the count, the count is imported.\n", thousands(seen))
 	}
 	for _, why := range slices.Sorted(maps.Keys(found.Skipped)) {
 		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.Skipped[why]), why)
@@ -389,14 +300,14 @@ func tellCounts(out io.Writer, i importing, found importer.Result, planned []imp
 	return nil
 }
 
-// entriesOf writes how many lines or keys were read.
-func entriesOf(c importer.Result) string {
-	unit := c.Unit + "s"
+// entries returns how many lines or keys were read.
+func entries(found importer.Result) string {
+	unit := found.Unit + "s"
 	switch {
-	case c.Entries == 1:
-		unit = c.Unit
-	case c.Unit == "entry":
+	case found.Entries == 1:
+		unit = found.Unit
+	case found.Unit == "entry":
 		unit = "entries"
 	}
-	return thousands(c.Entries) + " " + unit
+	return thousands(found.Entries) + " " + unit
 }

@@ -83,7 +83,7 @@ func TestNumbersGoOutOfARunningServiceAndIntoAnother(t *testing.T) {
 		}
 	}
 	// A dry run of the same changes nothing and says so.
-	if code, out, _ := askOther("import", "--dry-run", write(t, "x.csv", "topic,count\nblog/likes/posts/1,10\nblog/likes/new,4\n")); code != exitOK || !strings.Contains(out, "blog/likes/new  0") || strings.Contains(out, "posts/1") || !strings.Contains(out, "1 would change") {
+	if code, out, _ := askOther("import", "--dry-run", write(t, "x.csv", "topic,count\nblog/likes/posts/1,10\nblog/likes/new,4\n")); code != exitOK || !strings.Contains(out, "blog/likes/new  4      0      4") || strings.Contains(out, "posts/1") || !strings.Contains(out, "1 would change") {
 		t.Errorf("exit %d, %s", code, out)
 	}
 }

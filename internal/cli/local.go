@@ -5,19 +5,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/server"
-	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -26,69 +22,72 @@ type localStore struct {
 	command string   // the actor in the audit log
 	sites   []string // sites that the command line names, beside the declared ones
 	create  bool     // the store may be new
-	// readOnly means that the command only reads. An SQLite file may then be held by a
-	// service, and a new store leaves nothing behind.
-	readOnly bool
+	// readOnly means that the command only reads. An SQLite file may then be in use by a
+	// service, and a store that does not exist is not created.
+	readOnly   bool
+	withSecret bool // exports carry the secret
+	// newSecret returns the secret of a new store if no setting gives it. If it returns nil
+	// the store must not be new. If newSecret is nil a new store generates its secret.
+	newSecret func() ([]byte, error)
 }
 
-// localHost is the host of requests to handlers in this process.
-const localHost = "store"
-
-// openLocal returns a client of the admin handlers over the store at url, which the client
-// holds until it is closed.
-func (p *process) openLocal(url config.StoreURL, o localStore) (*adminClient, error) {
-	stores, err := p.directStores()
+// openLocal returns a client of the admin handlers in this process, over the store at url.
+// The client holds the store until it is closed.
+func (p *process) openLocal(url config.StoreURL, l localStore) (*adminClient, error) {
+	opener, err := p.storeOpener()
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
-	store, release, err := stores.openLocal(p.ctx, url, o)
+	store, release, err := opener.openLocal(p.ctx, url, l)
 	if err != nil {
 		return nil, adviseLocked(err)
 	}
 	metrics := map[string]tally.Rule{} // with the rules that the store keeps
-	for _, metric := range stores.catalog.Metrics() {
-		metrics[metric] = stores.catalog.MetricRule(metric)
+	for _, metric := range opener.catalog.Metrics() {
+		metrics[metric] = opener.catalog.MetricRule(metric)
 	}
-	catalog := tally.NewCatalog(append(stores.Sites.Names(), o.sites...), metrics)
-	log := slog.New(slog.DiscardHandler)
-	service := owner.New(store, tally.NewService(store, catalog), owner.Options{JournalRetention: stores.Journal, Log: log})
+	catalog := tally.NewCatalog(append(opener.Sites.Names(), l.sites...), metrics)
+	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	token := rand.Text()
-	handler := admin.New(admin.Options{Owner: service, Store: store, Catalog: catalog, Token: token, Logger: log})
-	actor := admin.Caller{Actor: "tallycast " + o.command}
-	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, actor) }))
+	handler := admin.New(admin.Options{
+		Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{JournalRetention: opener.Journal, Log: log}),
+		Store: store, Catalog: catalog, Token: token, ExportSecret: l.withSecret, Logger: log,
+	})
+	caller := admin.Caller{Actor: "tallycast " + l.command}
+	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, caller) }))
 	return &adminClient{
-		at: "http://" + localHost, token: token, http: &http.Client{Transport: transport},
+		base: "http://store", label: url.Name(), token: token, http: &http.Client{Transport: transport},
 		release: func() error { return errors.Join(stop(), release()) },
 	}, nil
 }
 
-// openLocal opens the store and returns what closes it.
-func (d directStores) openLocal(ctx context.Context, url config.StoreURL, o localStore) (localLedger, func() error, error) {
-	switch {
-	case isNew(url) && !o.create:
-		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
-	case isNew(url) && o.readOnly:
-		dir, err := os.MkdirTemp("", "tallycast-")
-		if err != nil {
+// errNoSecret means that the contributions of an export cannot be used.
+var errNoSecret = errors.New("contributions can only be used with the secret that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
+
+// openLocal opens the store as l says and returns what closes it.
+func (o storeOpener) openLocal(ctx context.Context, url config.StoreURL, l localStore) (ledger, func() error, error) {
+	secret, mayCreate := o.Secret, l.create
+	if secret == nil && l.newSecret != nil {
+		var err error
+		if secret, err = l.newSecret(); err != nil {
 			return nil, nil, err
 		}
-		url.SQLitePath = filepath.Join(dir, "new.db")
-		store, err := d.write(ctx, url, d.Secret)
-		if err != nil {
-			return nil, nil, errors.Join(err, os.RemoveAll(dir))
-		}
-		return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
-	case url.SQLitePath != "" && o.readOnly:
-		reader, err := sqlitestore.OpenReader(ctx, url.SQLitePath, d.catalog)
-		if err != nil {
-			return nil, nil, err
-		}
-		return readOnlyStore{Reader: reader}, reader.Close, nil
+		mayCreate = secret != nil
 	}
-	open := d.kept
-	if o.create {
+	switch missing := isNew(url); {
+	case missing && l.readOnly && mayCreate:
+		return o.empty(ctx)
+	case l.readOnly:
+		return o.read(ctx, url)
+	case missing && !l.create:
+		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
+	case missing && !mayCreate:
+		return nil, nil, fmt.Errorf("%s does not exist yet: %w", url.Name(), errNoSecret)
+	}
+	open := o.keepSecret
+	if mayCreate {
 		open = func(ctx context.Context, url config.StoreURL) (server.Store, error) {
-			return d.write(ctx, url, d.Secret)
+			return o.create(ctx, url, secret)
 		}
 	}
 	store, err := open(ctx, url)
@@ -96,35 +95,6 @@ func (d directStores) openLocal(ctx context.Context, url config.StoreURL, o loca
 		return nil, nil, err
 	}
 	return store, store.Close, nil
-}
-
-// localLedger is the part of a store that the admin handlers need.
-type localLedger interface {
-	tally.Store
-	tally.Ledger
-}
-
-// readOnlyStore is an SQLite file that a service may hold. Only the methods of the reader
-// work; a command that opens a store read-only calls handlers that need no others.
-type readOnlyStore struct {
-	*sqlitestore.Reader
-	unsupported
-}
-
-type unsupported struct{ localLedger }
-
-// isNew reports whether opening the store would create an SQLite file.
-func isNew(url config.StoreURL) bool {
-	_, err := os.Stat(url.SQLitePath)
-	return url.SQLitePath != "" && errors.Is(err, fs.ErrNotExist)
-}
-
-// adviseLocked adds advice to the error of a store that a service holds.
-func adviseLocked(err error) error {
-	if errors.Is(err, sqlitestore.ErrLocked) {
-		return fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
-	}
-	return err
 }
 
 // sitesOf returns the sites that topics, or other texts that begin with a site, name.
@@ -143,7 +113,7 @@ func serveInProcess(handler http.Handler) (*http.Transport, func() error) {
 	listener := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
 	web := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	ended := make(chan struct{})
-	go func() { // ends when web is closed, for which stop waits
+	go func() { // ends when web is closed; stop waits for it
 		defer close(ended)
 		_ = web.Serve(listener)
 	}()
@@ -188,4 +158,4 @@ func (l *pipeListener) Close() error {
 	return nil
 }
 
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: localHost, Net: "unix"} }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "store", Net: "unix"} }

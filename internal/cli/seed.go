@@ -175,7 +175,7 @@ func (c *adminClient) setSeeds(ctx context.Context, seeds []seedEdit, preview bo
 		return nil, err
 	}
 	if len(answer.Seeds) != len(seeds) {
-		return nil, fmt.Errorf("%s answered %d of %d seeds", c.at, len(answer.Seeds), len(seeds))
+		return nil, fmt.Errorf("%s answered %d of %d seeds", c.label, len(answer.Seeds), len(seeds))
 	}
 	return answer.Seeds, nil
 }

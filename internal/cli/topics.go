@@ -173,13 +173,6 @@ func (m *mending) scope() url.Values {
 	return query
 }
 
-// topicPath returns the address of a topic.
-func topicPath(topic string) string {
-	site, rest, _ := strings.Cut(topic, "/")
-	metric, key, _ := strings.Cut(rest, "/")
-	return "/admin/v1/topics/" + site + "/" + metric + "/" + url.PathEscape(key)
-}
-
 // call is [adminClient.call], and returns the answer as it came, too.
 func (m *mending) call(method, path string, in, out any) (json.RawMessage, error) {
 	var raw json.RawMessage
@@ -188,7 +181,7 @@ func (m *mending) call(method, path string, in, out any) (json.RawMessage, error
 	}
 	if out != nil {
 		if err := json.Unmarshal(raw, out); err != nil {
-			return nil, fmt.Errorf("the answer of %s cannot be read: %w", m.client.at, err)
+			return nil, m.client.unreadable(err)
 		}
 	}
 	return raw, nil

@@ -13,14 +13,6 @@ import (
 	"github.com/tallycast/tallycast/internal/server"
 )
 
-// shownEdit is what a change to one topic did.
-type shownEdit struct {
-	Topic         string
-	Before, After shownState
-	Changed       bool
-	Error         *refusal
-}
-
 // tell shows one change: what it did for people, or the answer as it came.
 func (m *mending) tell(raw json.RawMessage, format string, args ...any) {
 	if !m.table {
@@ -30,7 +22,7 @@ func (m *mending) tell(raw json.RawMessage, format string, args ...any) {
 	fmt.Fprintln(m.stdout, printable(fmt.Sprintf(format, args...)))
 }
 
-func (m *mending) tellEdit(raw json.RawMessage, topic string, e shownEdit) {
+func (m *mending) tellEdit(raw json.RawMessage, topic string, e editResult) {
 	if !e.Changed {
 		m.tell(raw, "%s is %s already", topic, thousands(e.After.Count))
 		return
@@ -54,7 +46,7 @@ func (m *mending) setNumber(name string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	var done shownEdit
+	var done editResult
 	raw, err := m.call("PATCH", topicPath(topics[0]), map[string]int64{name: n}, &done)
 	if err != nil {
 		return err
@@ -77,9 +69,9 @@ func resetTopics(m *mending) error {
 	}
 	var failed []error
 	for _, raw := range answer.Topics {
-		var done shownEdit
+		var done editResult
 		if err := json.Unmarshal(raw, &done); err != nil {
-			return fmt.Errorf("the answer of %s cannot be read: %w", m.client.at, err)
+			return m.client.unreadable(err)
 		}
 		if done.Error != nil {
 			failed = append(failed, fmt.Errorf("%s: %s (%s)", printable(done.Topic), printable(done.Error.Message), done.Error.Code))
@@ -99,7 +91,7 @@ func deleteTopics(m *mending) error {
 		return err
 	}
 	for _, topic := range topics {
-		var done shownEdit
+		var done editResult
 		raw, err := m.call("DELETE", topicPath(topic), nil, &done)
 		if err != nil {
 			return err
@@ -147,7 +139,7 @@ func mergeTopics(m *mending) error {
 }
 
 func (m *mending) move(path string, body any) error {
-	var to shownState
+	var to topicState
 	raw, err := m.call("POST", path, body, &to)
 	if err != nil {
 		return err

@@ -13,19 +13,9 @@ import (
 	"github.com/tallycast/tallycast/internal/config"
 )
 
-// shownState is a topic as the service shows it to its owner.
-type shownState struct {
-	Topic      string
-	Count      int64
-	Version    int64
-	Seed       int64
-	Adjustment int64
-	Changed    time.Time
-}
-
 var stateHead = []string{"TOPIC", "COUNT", "SEED", "ADJUSTMENT", "CHANGED"}
 
-func (s shownState) cells() []string {
+func (s topicState) cells() []string {
 	changed := "never"
 	if s.Version > 0 {
 		changed = shortMoment(s.Changed)
@@ -114,7 +104,7 @@ func (m *mending) page(path, name string) (p listed, err error) {
 		err = json.Unmarshal(answer["next"], &p.next)
 	}
 	if err != nil {
-		return listed{}, fmt.Errorf("the answer of %s cannot be read: %w", m.client.at, err)
+		return listed{}, m.client.unreadable(err)
 	}
 	return p, nil
 }
@@ -129,7 +119,7 @@ func tabulate[T any](m *mending, head []string, empty string, list func(func(jso
 		}
 		var item T
 		if err := json.Unmarshal(raw, &item); err != nil {
-			return fmt.Errorf("the answer of %s cannot be read: %w", m.client.at, err)
+			return m.client.unreadable(err)
 		}
 		row(t, item)
 		return nil
@@ -140,7 +130,7 @@ func tabulate[T any](m *mending, head []string, empty string, list func(func(jso
 	return t.write(m.stdout, empty)
 }
 
-func addState(t *table, s shownState) { t.add(s.cells()...) }
+func addState(t *table, s topicState) { t.add(s.cells()...) }
 
 func listTopics(m *mending) error {
 	query := m.scope()

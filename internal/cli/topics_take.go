@@ -169,7 +169,7 @@ func prune(m *mending) error {
 	for name, text := range query {
 		body[name] = text[0]
 	}
-	var found struct{ Topics []shownState }
+	var found struct{ Topics []topicState }
 	if _, err := m.call("POST", "/admin/v1/prune", body, &found); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func prune(m *mending) error {
 	}, addState)
 }
 
-func (m *mending) previewPrune(found []shownState) error {
+func (m *mending) previewPrune(found []topicState) error {
 	if !m.table {
 		return nil
 	}

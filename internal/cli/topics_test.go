@@ -171,7 +171,7 @@ func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"topics set nowhere/likes/x 1": "unknown_site", "topics block 0.0.0.0/0": "everybody", "topics rename --yes blog/likes/x blog/likes/y": "blog/likes/x does not exist",
+		"topics set nowhere/likes/x 1": "unknown_site", "topics block 0.0.0.0/0": "every address", "topics rename --yes blog/likes/x blog/likes/y": "blog/likes/x does not exist",
 	} {
 		if code, _, errors := topics(strings.Fields(args)...); code != exitFailure || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, does not say %q: %s", args, code, want, errors)
@@ -210,7 +210,7 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 		{nil, []string{"--at", "nonsense", "--admin-token", ownerToken}, exitUsage, "no address of a service"},
 		{nil, []string{"--at", "http://name:" + ownerToken + "@127.0.0.1:1", "--admin-token", ownerToken}, exitUsage, "should have neither"},
 		{nil, []string{"--at", r.public, "--admin-token", "not-the-token-of-it"}, exitFailure, "does not take this token"},
-		{nil, []string{"--at", closed.public, "--admin-token", ownerToken}, exitFailure, "start it with --admin-token"},
+		{nil, []string{"--at", closed.public, "--admin-token", ownerToken}, exitFailure, "with --admin-token to enable"},
 		{nil, []string{"--at", r.public + "/elsewhere", "--admin-token", ownerToken}, exitFailure, "--at says where"},
 		{nil, []string{"--at", other.URL, "--admin-token", ownerToken}, exitFailure, "cannot be read"},
 		{nil, []string{"--at", other.URL + "/moved", "--admin-token", ownerToken}, exitFailure, "https://elsewhere.example/admin/"},
@@ -235,7 +235,7 @@ func TestPeopleAreShownTables(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	m := &mending{process: &process{stdout: &out}, table: true}
-	m.tellEdit(nil, "blog/likes/x", shownEdit{Before: shownState{Count: 1234}, After: shownState{Count: 5}, Changed: true})
+	m.tellEdit(nil, "blog/likes/x", editResult{Before: topicState{Count: 1234}, After: topicState{Count: 5}, Changed: true})
 	err := tabulate(m, stateHead, "none", func(each func(json.RawMessage) error) error {
 		return errors.Join(
 			each(json.RawMessage(`{"topic":"blog/likes/a\u001b[2J","count":1234567,"version":1790000000000001,"seed":1,"adjustment":-2000,"changed":"2026-11-22T10:00:00Z"}`)),

@@ -192,7 +192,7 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return false, explainNoAnswer(at, err)
+		return false, connectionError(at, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

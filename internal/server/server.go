@@ -97,7 +97,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 			return nil, err
 		}
 	}
-	if i.store, err = OpenStore(ctx, c, catalog, log); err != nil {
+	if i.store, err = OpenStore(ctx, c, catalog, false, log); err != nil {
 		return nil, err
 	}
 	service := tally.NewService(i.store, catalog)

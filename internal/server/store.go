@@ -19,8 +19,8 @@ type Store interface {
 }
 
 // OpenStore opens the store of the configuration. Redis may be unreachable; an SQLite file
-// is opened at once.
-func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, log *slog.Logger) (Store, error) {
+// is opened at once. With secretKept a Redis that has no secret yet is refused.
+func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, secretKept bool, log *slog.Logger) (Store, error) {
 	if path := c.Store.SQLitePath; path != "" {
 		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.Secret, Journal: c.Journal, Logger: log})
 		if err != nil {
@@ -31,6 +31,7 @@ func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, log
 	s, err := redisstore.Open(c.Store.RedisURL, catalog, redisstore.Options{
 		Prefix:        c.RedisPrefix,
 		Secret:        c.Secret,
+		SecretKept:    secretKept,
 		AllowEviction: c.AllowEviction,
 		Journal:       c.Journal,
 		Logger:        log,

@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/admin"
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// groupService is the heading of the flags of the service that is called.
+const groupService = "Service"
+
+// defaultService is the URL of a service on this machine with default settings.
+const defaultService = "http://127.0.0.1:8080"
+
+// adminFlags are the flags of commands that call the admin API.
+var adminFlags = []config.Setting{
+	{Name: "at", Group: groupService, Value: "URL", Default: defaultService,
+		Help: "URL of the service, with its base path."},
+	{Name: "admin-token", Group: groupService, Value: "TEXT", Secret: true,
+		Help: "The --admin-token of the service. Other users of this machine cannot see it in the environment or a file."},
+	{Name: "admin-token-file", Group: groupService, Value: "FILE", Alternative: "admin-token",
+		Help: "File that holds the admin token."},
+}
+
+// adminClient calls the admin API of a running service, or of a store that the command
+// opened. It is safe for concurrent use.
+type adminClient struct {
+	base    string // URL, without a slash at its end
+	label   string // what is called, for messages
+	token   string
+	http    *http.Client
+	release func() error // closes the store; nil: there is none
+	// onAnswer is called once, with the store's name, after the first answer; may be nil.
+	onAnswer func(store string)
+	answered sync.Once
+}
+
+// serviceClient returns the client of the service that the flags name. Its errors are
+// [usageError]s.
+func (p *process) serviceClient() (*adminClient, error) {
+	r := p.reader(adminFlags)
+	at, token := config.Read(r, "at", parseAdminURL), r.ReadToken("admin-token")
+	if !r.Values["admin-token"].IsGiven() && !r.Values["admin-token-file"].IsGiven() {
+		r.Problems = append(r.Problems, config.Problem{Setting: "admin-token", Message: "is missing; it should be what the service was started with. " +
+			config.VariableName("admin-token") + " in the environment, or --admin-token-file, do as well"})
+	}
+	if err := r.Problems.Err(); err != nil {
+		return nil, usageError{err}
+	}
+	return &adminClient{
+		base: at, label: at, token: token,
+		http: &http.Client{
+			Transport: http.DefaultTransport.(*http.Transport).Clone(),
+			// The token is sent to the named service only.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		onAnswer: func(store string) {
+			if store != "" {
+				store = ", whose store is " + printable(store)
+			}
+			fmt.Fprintf(p.stderr, "service: %s (%s)%s\n", at, r.Values["at"].Source, store)
+		},
+	}, nil
+}
+
+// parseAdminURL is [parseServiceURL] for requests that carry the token.
+func parseAdminURL(text string) (string, error) {
+	at, err := parseServiceURL(text)
+	if err != nil {
+		return "", err
+	}
+	if u, err := url.Parse(at); err == nil && u.User != nil {
+		return "", fmt.Errorf("%q has a name or a password; it should have neither, because the token is used instead", u.Redacted())
+	}
+	return at, nil
+}
+
+// close releases connections and the store. Everything answered is durable already.
+func (c *adminClient) close() {
+	c.http.CloseIdleConnections()
+	if c.release != nil {
+		_ = c.release()
+	}
+}
+
+// call sends in as JSON, unless it is nil, and decodes the answer into out, unless it is
+// nil. path begins with /admin/v1/ and may have a query. Errors: an *adminError if the
+// service refuses.
+func (c *adminClient) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	contentType := ""
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		body, contentType = bytes.NewReader(text), "application/json"
+	}
+	response, err := c.stream(ctx, method, path, body, contentType)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if out != nil {
+		if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+			return c.unreadable(err)
+		}
+	}
+	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
+	return nil
+}
+
+// unreadable is the error of an answer that is not the expected JSON.
+func (c *adminClient) unreadable(err error) error {
+	return fmt.Errorf("the answer of %s cannot be read: %w", c.label, err)
+}
+
+// stream is [adminClient.call] for bodies of any length and type. The caller closes the
+// body of the response, whose status is a success.
+func (c *adminClient) stream(ctx context.Context, method, path string, body io.Reader, contentType string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Accept", "application/json, application/problem+json, */*;q=0.5")
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, connectionError(c.label, err)
+	}
+	success := response.StatusCode >= 200 && response.StatusCode < 300
+	if store := response.Header.Get(admin.StoreHeader); c.onAnswer != nil && (success || store != "") {
+		c.answered.Do(func() { c.onAnswer(store) })
+	}
+	if success {
+		return response, nil
+	}
+	defer response.Body.Close()
+	return nil, c.refusal(response)
+}
+
+// connectionError returns the error of a request to at without an answer, with advice.
+func connectionError(at string, err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		err = e.Err // without method and address
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("no service answers at %s; --at says where it is: %w", at, err)
+	}
+	return fmt.Errorf("ask the service at %s: %w", at, err)
+}
+
+// adminError is an answer of the admin API that is not a success.
+type adminError struct {
+	status     int
+	code       string // of a problem document; empty if something else answered
+	retryAfter time.Duration
+	message    string // for people
+}
+
+func (e *adminError) Error() string { return e.message }
+
+// isAboutTopic reports whether err concerns one topic, and other topics may succeed.
+func isAboutTopic(err error) bool {
+	var e *adminError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch tally.Code(e.code) {
+	case tally.CodeBadTopic, tally.CodeUnknownSite, tally.CodeUnknownMetric, tally.CodeReadOnlyMetric, tally.CodeBadAmount:
+		return true
+	}
+	return false
+}
+
+// nothingThere is the service's message for an unknown address.
+const nothingThere = "there is nothing at this address"
+
+// refusal returns the error of a response that is not a success.
+func (c *adminClient) refusal(response *http.Response) error {
+	e := &adminError{status: response.StatusCode}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.retryAfter = time.Duration(seconds) * time.Second
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
+	if err != nil {
+		return connectionError(c.label, err)
+	}
+	var problem struct{ Code, Detail string }
+	_ = json.Unmarshal(text, &problem) // something else has no code
+	e.code = problem.Code
+	switch {
+	case response.StatusCode >= 300 && response.StatusCode < 400:
+		e.message = fmt.Sprintf("%s redirects to %s; give that to --at, if it is yours", c.label, printable(response.Header.Get("Location")))
+	case e.code == "":
+		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
+	case e.code == string(tally.CodeNotAuthorized):
+		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.label)
+	case e.code == string(tally.CodeOriginNotAllowed):
+		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
+	case e.code == string(tally.CodeNotFound) && problem.Detail == nothingThere:
+		e.message = fmt.Sprintf("%s has no admin API: start it with --admin-token; or it has a base path, which --at needs, too", c.label)
+	default:
+		e.message = fmt.Sprintf("%s (%s)", printable(problem.Detail), printable(e.code))
+	}
+	return e
+}
+
+// topicPath returns the path of a topic.
+func topicPath(topic string) string {
+	site, rest, _ := strings.Cut(topic, "/")
+	metric, key, _ := strings.Cut(rest, "/")
+	return "/admin/v1/topics/" + site + "/" + metric + "/" + url.PathEscape(key)
+}
+
+// topicState is a topic in answers of the admin API.
+type topicState struct {
+	Topic      string
+	Count      int64
+	Version    int64
+	Seed       int64
+	Adjustment int64
+	Changed    time.Time
+}
+
+// editResult is the effect of an edit in answers of the admin API.
+type editResult struct {
+	Topic         string
+	Before, After topicState
+	Changed       bool
+	Error         *refusal
+}

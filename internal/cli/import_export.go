@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
+)
+
+// importRetry is how long an import waits for a store or a service that is unavailable:
+// longer than a failover or a restart.
+const importRetry = time.Minute
+
+// importExport restores an export.
+func (p *process) importExport(o importOptions) int {
+	in, err := openInput(o.path)
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	report, err := p.restoreExport(o, in)
+	err = errors.Join(err, in.close())
+	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
+		return fail(p.stderr, exitCode(err), err)
+	}
+	verb := "imported"
+	if o.dry {
+		verb = "would be imported"
+	}
+	fmt.Fprintf(p.stdout, "%s and %s %s; %s refused.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb, counted(int(report.Refused), "line"))
+	if err != nil {
+		return fail(p.stderr, exitFailure, err)
+	}
+	if report.Refused > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+func (p *process) restoreExport(o importOptions, in *input) (report transfer.Report, err error) {
+	m := p.meter("import")
+	m.total = in.size
+	defer m.end()
+	options := transfer.ImportOptions{
+		Replace:  o.replace,
+		RetryFor: importRetry,
+		OnRefusal: func(r transfer.Refusal) {
+			m.end()
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(o.path), printable(r.String()))
+		},
+		OnProgress: func(done transfer.Progress) {
+			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
+		},
+	}
+	if o.dry {
+		return transfer.Import(p.ctx, discard{}, in, options)
+	}
+	client, err := p.openClient(localStore{command: "import", create: true, newSecret: func() ([]byte, error) {
+		header, err := in.header()
+		return header.Secret, err
+	}})
+	if err != nil {
+		return report, err
+	}
+	defer client.close()
+	return transfer.Import(p.ctx, &clientTarget{client: client}, in, options)
+}
+
+// discard is the target of a dry run.
+type discard struct{}
+
+func (discard) Begin(context.Context, transfer.Header) error { return nil }
+func (discard) Store(context.Context, bool, []transfer.Line) ([]transfer.Refusal, error) {
+	return nil, nil
+}
+func (discard) SetSetting(context.Context, string, string) error { return nil }
+
+// clientTarget imports through the admin API, in parts.
+type clientTarget struct {
+	client *adminClient
+	header transfer.Header
+}
+
+// Begin lets the service compare the secrets before anything is sent.
+func (t *clientTarget) Begin(ctx context.Context, header transfer.Header) error {
+	t.header = header
+	t.header.Secret = nil // a service refuses any but its own
+	_, err := t.send(ctx, false, transfer.EncodePart(t.header, nil))
+	return err
+}
+
+func (t *clientTarget) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+	report, err := t.send(ctx, replace, transfer.EncodePart(t.header, lines))
+	if err != nil {
+		return nil, err
+	}
+	refused := report.Refusals
+	for i, each := range refused {
+		// The first line of a part is the header.
+		if at := each.Line - 2; at >= 0 && at < int64(len(lines)) {
+			refused[i].Line = lines[at].Number
+		}
+	}
+	if int64(len(refused)) < report.Refused {
+		return refused, fmt.Errorf("the service refused %s and named %d", counted(int(report.Refused), "line"), len(refused))
+	}
+	return refused, nil
+}
+
+func (t *clientTarget) SetSetting(ctx context.Context, name, value string) error {
+	_, err := t.send(ctx, false, transfer.EncodeSettingPart(t.header, name, value))
+	return err
+}
+
+func (t *clientTarget) send(ctx context.Context, replace bool, part []byte) (report transfer.Report, err error) {
+	mode := "merge"
+	if replace {
+		mode = "replace"
+	}
+	response, err := t.client.stream(ctx, http.MethodPost, "/admin/v1/import?mode="+mode, bytes.NewReader(part), "application/jsonl")
+	if err != nil {
+		return report, unavailable(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
+		return report, unavailable(t.client.unreadable(err))
+	}
+	return report, nil
+}
+
+// unavailable marks an error of a service or a store that is away, after which an import
+// tries again. Refusals stay as they are.
+func unavailable(err error) error {
+	var refused *adminError
+	if errors.As(err, &refused) && refused.code != string(tally.CodeStoreUnavailable) && refused.status < http.StatusInternalServerError {
+		return err
+	}
+	return &tally.Error{Code: tally.CodeStoreUnavailable, Message: err.Error()}
+}

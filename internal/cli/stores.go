@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/server"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// storeOpener opens stores for commands.
+type storeOpener struct {
+	config.Config
+	catalog *tally.Catalog
+}
+
+// ledger is the part of a store that the admin handlers and copy use.
+type ledger interface {
+	tally.Store
+	tally.Ledger
+}
+
+// storeOpener reads the settings that say how stores are opened. A flag of the command
+// that has the name of a setting but another meaning is ignored.
+func (p *process) storeOpener() (storeOpener, error) {
+	settings := *p
+	settings.flags = map[string][]string{}
+	for _, s := range p.command.flags {
+		if texts, ok := p.flags[s.Name]; ok && s.Group == groupDirect {
+			settings.flags[s.Name] = texts
+		}
+	}
+	c, _, problems := settings.configure()
+	if err := problems.Err(); err != nil {
+		return storeOpener{}, usageError{err}
+	}
+	// Sites need not be declared: topics of a site that was forgotten are not lost.
+	return storeOpener{c, tally.NewOpenCatalog(c.Metrics)}, nil
+}
+
+// read opens a store that is only read. An SQLite file may be in use by a service.
+func (o storeOpener) read(ctx context.Context, url config.StoreURL) (ledger, func() error, error) {
+	if url.SQLitePath == "" {
+		store, err := o.keepSecret(ctx, url)
+		if err != nil {
+			return nil, nil, err
+		}
+		return declaredMetrics{store, o.catalog}, store.Close, nil
+	}
+	reader, err := sqlitestore.OpenReader(ctx, url.SQLitePath, o.catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	return declaredMetrics{readOnlyStore{Reader: reader}, o.catalog}, reader.Close, nil
+}
+
+// empty opens a store without data that is deleted when it is closed.
+func (o storeOpener) empty(ctx context.Context) (ledger, func() error, error) {
+	dir, err := os.MkdirTemp("", "tallycast-")
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := o.create(ctx, config.StoreURL{SQLitePath: filepath.Join(dir, "empty.db")}, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
+}
+
+// create opens a store that may be new. A new store takes the secret, or generates one if
+// secret is nil; another one must have it.
+func (o storeOpener) create(ctx context.Context, url config.StoreURL, secret []byte) (server.Store, error) {
+	c := o.Config
+	c.Store, c.Secret = url, secret
+	return o.open(ctx, c, false)
+}
+
+// keepSecret opens a store that must have a secret already.
+func (o storeOpener) keepSecret(ctx context.Context, url config.StoreURL) (server.Store, error) {
+	c := o.Config
+	c.Store = url
+	return o.open(ctx, c, true)
+}
+
+func (o storeOpener) open(ctx context.Context, c config.Config, secretKept bool) (server.Store, error) {
+	store, err := server.OpenStore(ctx, c, o.catalog, secretKept, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if remote, ok := store.(interface{ Connect(context.Context) error }); ok {
+		err = remote.Connect(ctx)
+	} else {
+		err = store.Health().Conflict
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", c.Store.Name(), err), store.Close())
+	}
+	return notifyingStore{store}, nil
+}
+
+// notifyingStore is a store that tells the instances that share it when settings change.
+type notifyingStore struct{ server.Store }
+
+func (n notifyingStore) SetSetting(ctx context.Context, name, value string) error {
+	err := n.Store.SetSetting(ctx, name, value)
+	n.Broadcast(owner.SettingsChanged())
+	return err
+}
+
+func (n notifyingStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	swapped, err := n.Store.SwapSettings(ctx, expected, entries)
+	n.Broadcast(owner.SettingsChanged())
+	return swapped, err
+}
+
+// readOnlyStore is an SQLite file that a service may use. Only the methods of the reader
+// work: a command that opens a store to read it needs no others.
+type readOnlyStore struct {
+	*sqlitestore.Reader
+	unsupported
+}
+
+type unsupported struct{ ledger }
+
+// declaredMetrics is a store that refuses to dump topics of metrics without a known rule:
+// the rule decides what the contributions mean.
+type declaredMetrics struct {
+	ledger
+	catalog *tally.Catalog
+}
+
+func (d declaredMetrics) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
+	return d.ledger.Dump(ctx, scope, func(p tally.Portion) error {
+		if d.catalog.Rule(p.Topic).Kind == 0 {
+			return tally.Errorf(tally.CodeUnknownMetric, "%s is of a metric that is not declared here; give its rule as serve has it, with --metric %s=RULE or --config", p.Topic, p.Topic.Metric())
+		}
+		return each(p)
+	})
+}
+
+// isNew reports whether opening the store would create an SQLite file.
+func isNew(url config.StoreURL) bool {
+	_, err := os.Stat(url.SQLitePath)
+	return url.SQLitePath != "" && errors.Is(err, fs.ErrNotExist)
+}
+
+// adviseLocked adds advice to the error of a store that a service uses.
+func adviseLocked(err error) error {
+	if errors.Is(err, sqlitestore.ErrLocked) {
+		return fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
+	}
+	return err
+}
+
+// totalContributions returns the number of contributions in a scope; 0 if it is unknown.
+func totalContributions(ctx context.Context, source ledger, scope tally.Scope) (contributions int64) {
+	usage, err := source.Usage(ctx)
+	if err != nil || scope.Metric != "" {
+		return 0
+	}
+	for _, each := range usage {
+		if scope.Site == "" || scope.Site == each.Site {
+			contributions += each.Contributions
+		}
+	}
+	return contributions
+}
+
+// parseScope parses site, site/metric or site/metric/beginning of keys.
+func parseScope(text string) (tally.Scope, error) {
+	var s tally.Scope
+	parts := strings.SplitN(text, "/", 3)
+	for i, into := range []*string{&s.Site, &s.Metric, &s.Prefix} {
+		if i < len(parts) {
+			*into = parts[i]
+		}
+	}
+	if !tally.ValidSite(s.Site) || s.Metric != "" && !tally.ValidMetric(s.Metric) {
+		return tally.Scope{}, fmt.Errorf("%q should be site, site/metric, or site/metric/ and the beginning of keys, such as blog/likes/posts/", text)
+	}
+	return s, nil
+}
