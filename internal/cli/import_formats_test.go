@@ -99,6 +99,32 @@ func TestImport_ColumnsAndNumbers(t *testing.T) {
 	}
 }
 
+// Exported counts can be imported as each kind of number. A dry run predicts what the
+// import does; a second import changes nothing.
+func TestImport_ExportedCounts(t *testing.T) {
+	t.Parallel()
+	topics := `[{"topic":"blog/likes/hello","count":40},{"topic":"default/claps/with \"quotes\", and commas","count":7},{"topic":"blog/likes/grüße/日本","count":0}]`
+	from := sqlite(t)
+	succeeds(t, "import", "--store", from, write(t, "counts.json", topics))
+	for _, name := range []string{"counts.csv", "counts.json"} {
+		exported := beside(t, name)
+		succeeds(t, "export", "--store", from, exported)
+		for _, as := range []string{"seed", "count", "adjustment", "base"} {
+			to := sqlite(t)
+			args := []string{"import", "--store", to, "--as", as, exported}
+			for _, run := range []struct {
+				args []string
+				want string
+			}{{append(args, "--dry-run"), "; 3 would change."}, {args, "; 3 changed."}, {args, "; 0 changed."}, {append(args, "--dry-run"), "; 0 would change."}} {
+				if out := succeeds(t, run.args...); !strings.Contains(out, run.want) {
+					t.Errorf("%v: %s", run.args, out)
+				}
+			}
+			holds(t, to, "blog/likes/hello,40", "blog/likes/grüße/日本,0", `"default/claps/with ""quotes"", and commas",7`)
+		}
+	}
+}
+
 // A flag that means nothing for a format is refused.
 func TestImport_FlagsOfOtherFormats(t *testing.T) {
 	t.Parallel()
