@@ -8,13 +8,13 @@ import (
 	"github.com/tallycast/tallycast/internal/hub"
 )
 
-// The transports' formats, by their place in [Formats].
+// Formats of the transports, indexes in the result of [Formats].
 const (
 	eventStream hub.Format = iota
 	webSocket
 )
 
-// Formats returns the encodings that the hub must be made with.
+// Formats returns the encodings for [hub.Options].
 func Formats() []hub.Encoder {
 	return []hub.Encoder{eventStream: appendEvent, webSocket: appendText}
 }
@@ -27,8 +27,7 @@ func appendEvent(dst, json []byte) []byte {
 	return append(dst, "\n\n"...)
 }
 
-// appendRetry appends the field that tells a browser how long to wait before it
-// reconnects.
+// appendRetry appends the time after which a browser reconnects.
 func appendRetry(dst []byte, wait time.Duration) []byte {
 	dst = append(dst, "retry: "...)
 	dst = strconv.AppendInt(dst, wait.Milliseconds(), 10)
@@ -57,14 +56,13 @@ func appendText(dst, json []byte) []byte {
 	return append(dst, json...)
 }
 
-// Why the server closes a WebSocket (RFC 6455, section 7.4, and the registry it
-// founded). After draining and try-later a client reconnects with full jitter.
+// Close codes (RFC 6455, section 7.4, and its registry).
 const (
-	closeDraining = 1001 // the instance ends: reconnect
-	closeProtocol = 1002 // the client does not speak the protocol
-	closePolicy   = 1008 // the client was hostile: do not reconnect
-	closeTooLarge = 1009 // the client sent more than it may at once
-	closeTryLater = 1013 // the instance cannot serve it now: reconnect later
+	closeDraining = 1001 // the instance ends; the client reconnects
+	closeProtocol = 1002 // the client broke the protocol
+	closePolicy   = 1008 // the client was hostile; it does not reconnect
+	closeTooLarge = 1009 // the client's message is too large
+	closeTryLater = 1013 // the instance is full; the client reconnects later
 )
 
 // appendClose appends a close frame. A reason has at most 123 bytes.

@@ -13,67 +13,35 @@ import (
 	"github.com/tallycast/tallycast/internal/push"
 )
 
-const handshake = "GET /ws?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-
-// dial sends text on a connection of its own.
-func (i *instance) dial(text string) *net.TCPConn {
-	i.t.Helper()
-	c, err := net.Dial("tcp", i.http.Listener.Addr().String())
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(2 * patience))
-	if _, err := io.WriteString(c, text); err != nil {
-		i.t.Fatal(err)
-	}
-	return c.(*net.TCPConn)
-}
-
-// masked returns a client's frame, masked with zeros.
-func masked(first byte, payload string) string {
-	return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload
-}
-
-func (i *instance) figure(name string) float64 {
-	for _, m := range append(i.server.Metrics(), i.presence.Metrics()...) {
-		if m.Name == name && m.LabelValue != "sse" {
-			return m.Value
-		}
-	}
-	return -1
-}
-
-func TestWhatIsSaidAfterTheEndKeepsNothingAlive(t *testing.T) {
+func TestWebSocket_InputAfterClose(t *testing.T) {
 	i := start(t, push.Options{})
 	c := i.dial(fmt.Sprintf(handshake, ""))
 	_, _ = io.WriteString(c, masked(0x01, `{"unsub`)+strings.Repeat(masked(0x89, ""), 150))
-	all, err := io.ReadAll(c) // up to the server's FIN
+	all, err := io.ReadAll(c) // until the server closes
 	if err != nil || !strings.Contains(string(all), "too many pings") {
-		t.Fatalf("heard %q, %v", all, err)
+		t.Fatalf("received %q, %v", all, err)
 	}
 	_, _ = io.WriteString(c, masked(0x80, `scribe":[]}`)+masked(0x81, `{"present":["default/readers/ghost"]}`))
-	i.eventually("the server lets go", func() bool {
+	i.eventually("the server closes the connection", func() bool {
 		_, err := io.WriteString(c, masked(0x81, `{"unsubscribe":[]}`))
 		return err != nil
 	})
-	if n := i.figure("present_pages"); n != 0 {
+	if n := i.metric("present_pages"); n != 0 {
 		t.Errorf("%v pages are present with no connection", n)
 	}
 }
 
-func TestMessageThatNeverEndsIsGivenUp(t *testing.T) {
-	i := start(t, push.Options{})
+func TestWebSocket_MessageTimeout(t *testing.T) {
+	i := start(t, push.Options{MessageTimeout: 100 * time.Millisecond})
 	c := i.dial(fmt.Sprintf(handshake, ""))
 	_, _ = io.WriteString(c, masked(0x81, `{"subscribe":[]}`)[:9])
 	all, err := io.ReadAll(c)
 	if err != nil || !strings.Contains(string(all), "takes too long") {
-		t.Fatalf("heard %q, %v", all, err)
+		t.Fatalf("received %q, %v", all, err)
 	}
 }
 
-func TestRefusalsAreUTF8(t *testing.T) {
+func TestWebSocket_RefusalsAreUTF8(t *testing.T) {
 	i := start(t, push.Options{})
 	c := i.dial(fmt.Sprintf(handshake, "topic=default/likes/good&topic=default/likes/%FF"))
 	var all []byte
@@ -98,7 +66,7 @@ func TestRefusalsAreUTF8(t *testing.T) {
 	}
 }
 
-func TestInstanceEndsWhileClientsLeave(t *testing.T) {
+func TestServer_EndsWhileClientsLeave(t *testing.T) {
 	for round := range 5 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			i := start(t, push.Options{})
@@ -113,29 +81,29 @@ func TestInstanceEndsWhileClientsLeave(t *testing.T) {
 				}
 			}
 			left := make(chan struct{})
-			go func() { // ends when all were closed
+			go func() { // ends when all are closed
 				for n, c := range conns {
 					if n%3 == 0 {
-						_ = c.SetLinger(0) // a reset instead of an end
+						_ = c.SetLinger(0) // reset
 					}
 					_ = c.Close()
 				}
 				close(left)
 			}()
 			time.Sleep(time.Duration(round) * 300 * time.Microsecond)
-			i.stop() // and wait, which a deadlock would never end
+			i.stop() // waits; would hang in a deadlock
 			<-left
 		})
 	}
 }
 
-func TestFloodOfFramesDoesNotKeepOthersWaiting(t *testing.T) {
+func TestWebSocket_FloodDelaysNobody(t *testing.T) {
 	i := start(t, push.Options{})
 	flood := strings.Repeat(masked(0x8A, ""), 20_000)
 	done := make(chan struct{})
 	for range 4 {
 		c := i.dial(fmt.Sprintf(handshake, ""))
-		go func() { // ends when it is closed, or the test is
+		go func() { // ends when the server closes c
 			for {
 				if _, err := io.WriteString(c, flood); err != nil {
 					done <- struct{}{}
@@ -145,7 +113,7 @@ func TestFloodOfFramesDoesNotKeepOthersWaiting(t *testing.T) {
 		}()
 	}
 	neighbour, ws := i.socket("")
-	say(t, ws, `{"subscribe":["default/likes/a"]}`)
+	sendText(t, ws, `{"subscribe":["default/likes/a"]}`)
 	neighbour.expect("default/likes/a=0", "live")
 	for range 4 {
 		<-done

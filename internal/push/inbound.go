@@ -6,12 +6,11 @@ import (
 )
 
 const (
-	// maxMessage is the greatest size of a client's message, in bytes.
+	// maxMessage bounds a client's message, in bytes.
 	maxMessage = 64 << 10
-	// maxControl is the greatest size of a control frame's payload (RFC 6455,
-	// section 5.5), in bytes.
+	// maxControl bounds the payload of a control frame (RFC 6455, section 5.5), in bytes.
 	maxControl = 125
-	// maxHeader is the greatest size of a frame's header, in bytes.
+	// maxHeader bounds the header of a frame, in bytes.
 	maxHeader = 14
 )
 
@@ -25,26 +24,26 @@ const (
 	opPong         = 0xA
 )
 
-// violation is why a client is closed: the code and the reason that it is told.
+// violation is a broken rule: the code and the reason of the close frame.
 type violation struct {
 	code   uint16
 	reason string
 }
 
-// protocol returns the violation of a client that does not speak the protocol.
-func protocol(reason string) *violation { return &violation{closeProtocol, reason} }
+// protocolError returns a violation of the protocol.
+func protocolError(reason string) *violation { return &violation{closeProtocol, reason} }
 
-// inbound puts together what a client sends on a WebSocket from the pieces in
-// which it arrives. It keeps nothing while nothing is incomplete. It is not safe
-// for concurrent use.
+// inbound decodes the frames that a client sends on a WebSocket from the pieces in which
+// they arrive. It has no buffer while nothing is incomplete. It is not safe for
+// concurrent use.
 type inbound struct {
-	partial []byte // an incomplete frame
-	message []byte // the fragments so far of a message
-	open    bool   // a fragmented message is under way
+	partial   []byte // an incomplete frame
+	message   []byte // the fragments of an incomplete message
+	inMessage bool   // a fragmented message is incomplete
 }
 
-// receiver is told what is complete. Payloads are its own only until it returns;
-// a violation that it returns ends the feeding.
+// receiver handles complete messages and control frames. It must not keep payloads. A
+// violation that it returns ends the decoding.
 type receiver interface {
 	text(message []byte) *violation
 	ping(payload []byte) *violation
@@ -52,24 +51,24 @@ type receiver interface {
 	close(payload []byte)
 }
 
-// complete tells whether nothing is left that waits for more.
-func (in *inbound) complete() bool { return in.partial == nil && !in.open }
+// isComplete reports whether no frame and no message is incomplete.
+func (in *inbound) isComplete() bool { return in.partial == nil && !in.inMessage }
 
-// feed takes the next bytes, which it alters, and tells to what they complete.
-// After a violation, or a close, nothing more may be fed.
+// feed decodes the next bytes, which it alters, and passes to the receiver what they
+// complete. It must not be called after a violation or a close frame.
 func (in *inbound) feed(data []byte, to receiver) *violation {
 	if len(in.partial) > 0 {
 		in.partial = append(in.partial, data...)
 		data = in.partial
 	}
 	for len(data) > 0 {
-		f, size, wrong := parseFrame(data)
-		if wrong == nil && size > 0 {
-			wrong = in.obey(f, to)
+		f, size, v := parseFrame(data)
+		if v == nil && size > 0 {
+			v = in.handle(f, to)
 		}
-		if wrong != nil || f.opcode == opClose && size > 0 {
-			in.partial, in.message, in.open = nil, nil, false
-			return wrong
+		if v != nil || f.opcode == opClose && size > 0 {
+			in.partial, in.message, in.inMessage = nil, nil, false
+			return v
 		}
 		if size == 0 {
 			break
@@ -93,9 +92,9 @@ type frame struct {
 
 func (f frame) isControl() bool { return f.opcode >= opClose }
 
-// parseFrame reads the frame at the beginning of data and unmasks it in place
-// once it is there in whole; size is 0 until then.
-func parseFrame(data []byte) (f frame, size int, wrong *violation) {
+// parseFrame reads the frame at the beginning of data and unmasks it in place. size is 0
+// if the frame is incomplete.
+func parseFrame(data []byte) (f frame, size int, v *violation) {
 	if len(data) < 2 {
 		return frame{}, 0, nil
 	}
@@ -103,13 +102,13 @@ func parseFrame(data []byte) (f frame, size int, wrong *violation) {
 	masked, length := data[1]&0x80 != 0, uint64(data[1]&0x7f)
 	switch {
 	case data[0]&0x70 != 0:
-		return f, 0, protocol("a reserved bit is set")
+		return f, 0, protocolError("a reserved bit is set")
 	case f.opcode > opBinary && f.opcode < opClose || f.opcode > opPong:
-		return f, 0, protocol("there is no such opcode")
+		return f, 0, protocolError("there is no such opcode")
 	case !masked:
-		return f, 0, protocol("a client masks its frames")
+		return f, 0, protocolError("a client masks its frames")
 	case f.isControl() && (!f.final || length > maxControl):
-		return f, 0, protocol("control frames are short and whole")
+		return f, 0, protocolError("a control frame is short and not fragmented")
 	}
 	at := 2
 	switch length {
@@ -139,37 +138,37 @@ func parseFrame(data []byte) (f frame, size int, wrong *violation) {
 	return f, end, nil
 }
 
-// obey puts a frame where it belongs.
-func (in *inbound) obey(f frame, to receiver) *violation {
+// handle passes a frame to the receiver, or adds it to an incomplete message.
+func (in *inbound) handle(f frame, to receiver) *violation {
 	switch f.opcode {
 	case opPing:
 		return to.ping(f.payload)
 	case opPong:
 		return to.pong()
 	case opClose:
-		return in.end(f.payload, to)
+		return in.handleClose(f.payload, to)
 	case opBinary:
 		return &violation{closePolicy, "messages are text"}
 	case opText:
-		if in.open {
-			return protocol("the message before is not complete")
+		if in.inMessage {
+			return protocolError("the previous message is not complete")
 		}
 	case opContinuation:
-		if !in.open {
-			return protocol("there is nothing to continue")
+		if !in.inMessage {
+			return protocolError("no message is incomplete")
 		}
 	}
 	if len(in.message)+len(f.payload) > maxMessage {
 		return &violation{closeTooLarge, "the message is too large"}
 	}
 	if !f.final {
-		in.message, in.open = append(in.message, f.payload...), true
+		in.message, in.inMessage = append(in.message, f.payload...), true
 		return nil
 	}
 	message := f.payload
-	if in.open {
+	if in.inMessage {
 		message = append(in.message, f.payload...)
-		in.message, in.open = nil, false
+		in.message, in.inMessage = nil, false
 	}
 	if !utf8.Valid(message) {
 		return &violation{closePolicy, "messages are UTF-8"}
@@ -177,15 +176,15 @@ func (in *inbound) obey(f frame, to receiver) *violation {
 	return to.text(message)
 }
 
-// end checks a close frame (RFC 6455, section 7.4) and hands it on.
-func (in *inbound) end(payload []byte, to receiver) *violation {
+// handleClose checks a close frame (RFC 6455, section 7.4) and passes it on.
+func (in *inbound) handleClose(payload []byte, to receiver) *violation {
 	if len(payload) == 1 || len(payload) > 2 && !utf8.Valid(payload[2:]) {
-		return protocol("a close frame has a code and a reason in UTF-8")
+		return protocolError("a close frame has a code and a reason in UTF-8")
 	}
 	if len(payload) >= 2 {
 		switch code := binary.BigEndian.Uint16(payload); {
 		case code < 1000, code >= 1004 && code <= 1006, code >= 1015 && code < 3000, code >= 5000:
-			return protocol("there is no such close code")
+			return protocolError("there is no such close code")
 		}
 	}
 	to.close(payload)

@@ -29,8 +29,8 @@ func (r *record) close(payload []byte) {
 	r.told = append(r.told, fmt.Sprintf("close %x", payload))
 }
 
-// client encodes a frame as a client sends it: masked.
-func client(first byte, payload string) []byte {
+// clientFrame encodes a frame as a client sends it: masked.
+func clientFrame(first byte, payload string) []byte {
 	frame := []byte{first}
 	switch n := len(payload); {
 	case n < 126:
@@ -73,13 +73,13 @@ func feedAll(data []byte, piece int) string {
 			break
 		}
 	}
-	if !in.complete() {
+	if !in.isComplete() {
 		r.told = append(r.told, "incomplete")
 	}
 	return strings.Join(r.told, "; ")
 }
 
-func TestInboundFramesInPiecesOfAnySize(t *testing.T) {
+func TestInbound_Pieces(t *testing.T) {
 	long := strings.Repeat("long ", 200)
 	huge := strings.Repeat("h", maxMessage)
 	for _, c := range []struct {
@@ -87,33 +87,33 @@ func TestInboundFramesInPiecesOfAnySize(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{"text", client(0x81, "hello"), "text hello"},
-		{"empty text", client(0x81, ""), "text "},
-		{"16-bit length", client(0x81, long), "text " + long},
-		{"the largest message", client(0x81, huge), "text " + huge},
-		{"two messages", join(client(0x81, "a"), client(0x81, "b")), "text a; text b"},
-		{"fragments around a ping", join(client(0x01, "a"), client(0x89, "p"), client(0x00, "b"), client(0x80, "ü")), "ping p; text abü"},
-		{"a character cut by fragments", join(client(0x01, "\xc3"), client(0x80, "\xbc")), "text ü"},
-		{"pong", join(client(0x8A, "x"), client(0x81, "a")), "pong; text a"},
-		{"close", join(client(0x88, "\x03\xe8bye"), client(0x81, "after")), "close 03e8627965"},
-		{"close without a code", client(0x88, ""), "close "},
-		{"incomplete frame", client(0x81, "hello")[:8], "incomplete"},
-		{"incomplete message", client(0x01, "hello"), "incomplete"},
+		{"text", clientFrame(0x81, "hello"), "text hello"},
+		{"empty text", clientFrame(0x81, ""), "text "},
+		{"16-bit length", clientFrame(0x81, long), "text " + long},
+		{"the largest message", clientFrame(0x81, huge), "text " + huge},
+		{"two messages", join(clientFrame(0x81, "a"), clientFrame(0x81, "b")), "text a; text b"},
+		{"fragments around a ping", join(clientFrame(0x01, "a"), clientFrame(0x89, "p"), clientFrame(0x00, "b"), clientFrame(0x80, "ü")), "ping p; text abü"},
+		{"a character cut by fragments", join(clientFrame(0x01, "\xc3"), clientFrame(0x80, "\xbc")), "text ü"},
+		{"pong", join(clientFrame(0x8A, "x"), clientFrame(0x81, "a")), "pong; text a"},
+		{"close", join(clientFrame(0x88, "\x03\xe8bye"), clientFrame(0x81, "after")), "close 03e8627965"},
+		{"close without a code", clientFrame(0x88, ""), "close "},
+		{"incomplete frame", clientFrame(0x81, "hello")[:8], "incomplete"},
+		{"incomplete message", clientFrame(0x01, "hello"), "incomplete"},
 		{"unmasked", []byte{0x81, 0x01, 'a'}, "violation 1002"},
-		{"reserved bit", client(0xC1, "a"), "violation 1002"},
-		{"no such opcode", client(0x83, "a"), "violation 1002"},
-		{"no such control opcode", client(0x8B, "a"), "violation 1002"},
-		{"fragmented ping", client(0x09, "a"), "violation 1002"},
-		{"long ping", client(0x89, strings.Repeat("p", 126)), "violation 1002"},
-		{"nothing to continue", client(0x80, "a"), "violation 1002"},
-		{"text within a message", join(client(0x01, "a"), client(0x81, "b")), "violation 1002"},
-		{"close code that is not", client(0x88, "\x03\xed"), "violation 1002"},
-		{"close of one byte", client(0x88, "\x03"), "violation 1002"},
-		{"close reason not UTF-8", client(0x88, "\x03\xe8\xff"), "violation 1002"},
-		{"binary", client(0x82, "a"), "violation 1008"},
-		{"not UTF-8", client(0x81, "\xff"), "violation 1008"},
-		{"too large", client(0x81, huge+"h"), "violation 1009"},
-		{"too large in fragments", join(client(0x01, huge), client(0x80, "h")), "violation 1009"},
+		{"reserved bit", clientFrame(0xC1, "a"), "violation 1002"},
+		{"no such opcode", clientFrame(0x83, "a"), "violation 1002"},
+		{"no such control opcode", clientFrame(0x8B, "a"), "violation 1002"},
+		{"fragmented ping", clientFrame(0x09, "a"), "violation 1002"},
+		{"long ping", clientFrame(0x89, strings.Repeat("p", 126)), "violation 1002"},
+		{"nothing to continue", clientFrame(0x80, "a"), "violation 1002"},
+		{"text within a message", join(clientFrame(0x01, "a"), clientFrame(0x81, "b")), "violation 1002"},
+		{"close code that is not", clientFrame(0x88, "\x03\xed"), "violation 1002"},
+		{"close of one byte", clientFrame(0x88, "\x03"), "violation 1002"},
+		{"close reason not UTF-8", clientFrame(0x88, "\x03\xe8\xff"), "violation 1002"},
+		{"binary", clientFrame(0x82, "a"), "violation 1008"},
+		{"not UTF-8", clientFrame(0x81, "\xff"), "violation 1008"},
+		{"too large", clientFrame(0x81, huge+"h"), "violation 1009"},
+		{"too large in fragments", join(clientFrame(0x01, huge), clientFrame(0x80, "h")), "violation 1009"},
 		{"absurdly large", []byte{0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "violation 1009"},
 	} {
 		for _, piece := range []int{1, 2, 3, 7, 1000, 1 << 20} {
@@ -129,9 +129,9 @@ func TestInboundFramesInPiecesOfAnySize(t *testing.T) {
 
 // How the bytes are cut makes no difference.
 func FuzzInbound(f *testing.F) {
-	f.Add(client(0x81, `{"subscribe":["default/likes/a"]}`), 5)
-	f.Add(join(client(0x01, "a"), client(0x89, "p"), client(0x80, "b")), 1)
-	f.Add(client(0x88, "\x03\xe8bye"), 3)
+	f.Add(clientFrame(0x81, `{"subscribe":["default/likes/a"]}`), 5)
+	f.Add(join(clientFrame(0x01, "a"), clientFrame(0x89, "p"), clientFrame(0x80, "b")), 1)
+	f.Add(clientFrame(0x88, "\x03\xe8bye"), 3)
 	f.Fuzz(func(t *testing.T, data []byte, piece int) {
 		if piece < 1 || len(data) > 2000 {
 			return

@@ -16,10 +16,10 @@ import (
 	"github.com/tallycast/tallycast/internal/hub"
 )
 
-// readiness notices what viewers do, for all of them with a goroutine a processor:
-// epoll sets of its own beside the runtime's. Event streams are only watched for
-// their clients' hanging up, WebSockets are read too. A connection that nothing
-// happens on has no goroutine and no buffer.
+// readiness waits for input on all connections with one goroutine a processor, each with
+// an epoll set of its own beside the runtime's. It reads from WebSockets, and on event
+// streams only waits for the client to close. A connection without events has neither a
+// goroutine nor a buffer.
 type readiness struct{ loops []*loop }
 
 func newReadiness() (*readiness, error) {
@@ -36,48 +36,48 @@ func newReadiness() (*readiness, error) {
 
 func (r *readiness) loop(fd int) *loop { return r.loops[fd%len(r.loops)] }
 
-// watchStream has the hub told when the client of c leaves.
+// watchStream calls the hub's Leave when the client of c closes.
 func (r *readiness) watchStream(c *streamConn) {
-	// Without EPOLLIN: what a client sends on an event stream is never read.
+	// Without EPOLLIN, since input on an event stream is never read.
 	if err := r.loop(c.fd).watch(c.fd, c, unix.EPOLLRDHUP); err != nil {
 		c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
 	}
 }
 
-// watchSocket hands c to its reader.
+// watchSocket starts reading from c.
 func (r *readiness) watchSocket(c *socketConn) {
 	l := r.loop(c.fd)
-	waiting := !c.inbound.complete() // for more than came with the handshake
+	isWaiting := !c.inbound.isComplete() // the handshake came with the beginning of a message
 	if err := l.watch(c.fd, c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
-		c.leave(nil)
+		c.endReader(nil)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.read = true
-	if waiting || c.retired.Load() {
-		l.pressed = append(l.pressed, c)
+	c.hasReader = true
+	if isWaiting || c.isRetired.Load() {
+		l.toLimit = append(l.toLimit, c)
 	}
 }
 
-// forget is called before the descriptor of a stream is closed, which takes it out
-// of the set.
+// forget removes the descriptor of a stream. It is called before the descriptor is
+// closed, which removes it from the epoll set.
 func (r *readiness) forget(fd int) { r.loop(fd).forget(fd) }
 
-// retire has the reader of c end soon, whatever the client does.
+// retire ends the reader of c after the close timeout.
 func (r *readiness) retire(c *socketConn) {
 	l := r.loop(c.fd)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.read { // else watchSocket does it
-		l.pressed = append(l.pressed, c)
+	if c.hasReader { // otherwise watchSocket does it
+		l.toLimit = append(l.toLimit, c)
 	}
 }
 
-// run serves until ctx ended and then finish returned.
+// run reads until ctx ends and finish, which it calls then, returns.
 func (r *readiness) run(ctx context.Context, finish func()) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	group, failed := errgroup.WithContext(serving)
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, failed := errgroup.WithContext(reading)
 	for _, l := range r.loops {
 		group.Go(func() error { return l.run(failed) }) // ends with failed
 	}
@@ -91,36 +91,36 @@ func (r *readiness) run(ctx context.Context, finish func()) error {
 }
 
 const (
-	// tickTime is how often a loop looks at what has a time limit.
-	tickTime = 250 * time.Millisecond
-	// maxReads is how often a socket is read before others have their turn.
+	// limitInterval is how often a loop checks time limits.
+	limitInterval = 250 * time.Millisecond
+	// maxReads is how often a loop reads from one socket before the others.
 	maxReads = 2
 )
 
 // loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	file *os.File // of the set; the runtime waits on it like on a socket
+	file *os.File // of the set; the runtime waits for it as for a socket
 	set  int
 
 	// Owned by the goroutine in run.
-	buffer  []byte
-	limited map[*socketConn]time.Time // incomplete messages and retired sockets: until when
-	again   []*socketConn             // may have more to read
+	buffer []byte
+	limits map[*socketConn]time.Time // when incomplete messages and retired sockets must end
+	unread []*socketConn             // may have more input
 
-	mu       sync.Mutex
-	watching []watched     // by descriptor
-	last     int32         // the newest generation
-	pressed  []*socketConn // get a time limit with the next tick
+	mu         sync.Mutex
+	watched    []watched     // by descriptor
+	generation int32         // the newest
+	toLimit    []*socketConn // get a time limit at the next check
 }
 
-// watched is a connection and a number that tells it from those that had its
-// descriptor before.
+// watched is a connection and a number that distinguishes it from earlier ones with the
+// same descriptor.
 type watched struct {
 	conn       readable
 	generation int32
 }
 
-// readable is what is told, by its loop, that its descriptor is ready.
+// readable is a connection that can handle an event of its descriptor.
 type readable interface{ ready(l *loop) }
 
 func newLoop() (*loop, error) {
@@ -133,8 +133,8 @@ func newLoop() (*loop, error) {
 	}
 	return &loop{
 		set: set, file: os.NewFile(uintptr(set), "epoll"),
-		buffer:  make([]byte, maxMessage+maxHeader),
-		limited: map[*socketConn]time.Time{},
+		buffer: make([]byte, maxMessage+maxHeader),
+		limits: map[*socketConn]time.Time{},
 	}, nil
 }
 
@@ -142,34 +142,34 @@ func newLoop() (*loop, error) {
 func (l *loop) watch(fd int, conn readable, events uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.watching) <= fd {
-		l.watching = append(l.watching, watched{})
+	for len(l.watched) <= fd {
+		l.watched = append(l.watched, watched{})
 	}
-	l.last++
-	l.watching[fd] = watched{conn, l.last}
-	event := unix.EpollEvent{Events: events | unix.EPOLLET&0xffffffff, Fd: int32(fd), Pad: l.last}
+	l.generation++
+	l.watched[fd] = watched{conn, l.generation}
+	event := unix.EpollEvent{Events: events | unix.EPOLLET&0xffffffff, Fd: int32(fd), Pad: l.generation}
 	return unix.EpollCtl(l.set, unix.EPOLL_CTL_ADD, fd, &event)
 }
 
 func (l *loop) forget(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if fd < len(l.watching) {
-		l.watching[fd] = watched{}
+	if fd < len(l.watched) {
+		l.watched[fd] = watched{}
 	}
 }
 
-// of returns the connection that an event is for, or nil.
-func (l *loop) of(event unix.EpollEvent) readable {
+// find returns the connection of an event, or nil if it is closed.
+func (l *loop) find(event unix.EpollEvent) readable {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w := l.watching[event.Fd]; w.generation == event.Pad {
+	if w := l.watched[event.Fd]; w.generation == event.Pad {
 		return w.conn
 	}
 	return nil
 }
 
-// run serves the set until ctx ends.
+// run handles events until ctx ends.
 func (l *loop) run(ctx context.Context) error {
 	defer l.file.Close()
 	set, err := l.file.SyscallConn()
@@ -179,87 +179,87 @@ func (l *loop) run(ctx context.Context) error {
 	events := make([]unix.EpollEvent, 256)
 	for next := time.Now(); ctx.Err() == nil; {
 		if now := time.Now(); !now.Before(next) {
-			l.tick(now)
-			next = now.Add(tickTime)
+			l.checkLimits(now)
+			next = now.Add(limitInterval)
 			_ = l.file.SetReadDeadline(next)
 		}
 		n := 0
 		var failed error
 		err := set.Read(func(fd uintptr) bool {
 			n, failed = unix.EpollWait(int(fd), events, 0)
-			return n > 0 || len(l.again) > 0 || failed != nil && failed != unix.EINTR
+			return n > 0 || len(l.unread) > 0 || failed != nil && failed != unix.EINTR
 		})
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || failed != nil && failed != unix.EINTR {
 			return fmt.Errorf("wait for viewers: %w", errors.Join(err, failed))
 		}
-		again := l.again
-		l.again = nil
+		unread := l.unread
+		l.unread = nil
 		for _, event := range events[:max(n, 0)] {
-			if conn := l.of(event); conn != nil {
+			if conn := l.find(event); conn != nil {
 				conn.ready(l)
 			}
 		}
-		for _, c := range again {
+		for _, c := range unread {
 			c.ready(l)
 		}
 	}
 	return nil
 }
 
-// tick ends what has had its time.
-func (l *loop) tick(now time.Time) {
+// checkLimits ends the messages and the sockets whose time is over.
+func (l *loop) checkLimits(now time.Time) {
 	l.mu.Lock()
-	pressed := l.pressed
-	l.pressed = nil
+	toLimit := l.toLimit
+	l.toLimit = nil
 	l.mu.Unlock()
-	for _, c := range pressed {
+	for _, c := range toLimit {
 		switch {
-		case c.left:
-		case c.retired.Load():
-			l.limited[c] = now.Add(lingerTime)
+		case c.readerHasEnded:
+		case c.isRetired.Load():
+			l.limits[c] = now.Add(closeTimeout)
 		default:
-			l.limit(c)
+			l.limitMessage(c)
 		}
 	}
-	for c, until := range l.limited {
+	for c, limit := range l.limits {
 		switch {
-		case now.Before(until):
-		case c.retired.Load():
-			l.end(c, nil)
+		case now.Before(limit):
+		case c.isRetired.Load():
+			l.endReader(c, nil)
 		default:
-			delete(l.limited, c)
-			c.expel(&violation{closePolicy, "the message takes too long"})
+			delete(l.limits, c)
+			c.closeFor(&violation{closePolicy, "the message takes too long"})
 		}
 	}
 }
 
-// end ends the reading of c, for err or because its client hung up.
-func (l *loop) end(c *socketConn, err error) {
-	delete(l.limited, c)
+// endReader ends reading from c, for err or because its client closed.
+func (l *loop) endReader(c *socketConn, err error) {
+	delete(l.limits, c)
 	l.forget(c.fd)
-	c.leave(err)
+	c.endReader(err)
 }
 
-// ready implements readable: a stream's client hung up.
-func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, departure(c.failure())) }
+// ready implements readable: the client of a stream closed.
+func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, reasonOf(c.failure())) }
 
-// failure returns what ended the connection; nil where its client did.
+// failure returns the error that ended the connection, or nil if its client closed.
 func (c *conn) failure() error {
 	raw, err := c.net.SyscallConn()
 	if err != nil {
 		return nil
 	}
 	var code int
-	// Control keeps the descriptor from becoming another connection's meanwhile.
+	// During Control the descriptor cannot become another connection's.
 	if raw.Control(func(fd uintptr) { code, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) }) != nil || err != nil || code == 0 {
 		return nil
 	}
 	return syscall.Errno(code)
 }
 
-// ready implements readable: it reads what there is, in turn with others.
+// ready implements readable: it reads the input, at most maxReads times.
 func (c *socketConn) ready(l *loop) {
-	if c.left {
+	if c.readerHasEnded {
 		return
 	}
 	for range maxReads {
@@ -267,36 +267,37 @@ func (c *socketConn) ready(l *loop) {
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			l.limit(c)
+			l.limitMessage(c)
 			return
 		case err != nil || n == 0:
-			l.end(c, err)
+			l.endReader(c, err)
 			return
 		default:
 			c.receive(l.buffer[:n])
 		}
 	}
-	l.limit(c)
-	l.again = append(l.again, c)
+	l.limitMessage(c)
+	l.unread = append(l.unread, c)
 }
 
-// limit gives an incomplete message its time.
-func (l *loop) limit(c *socketConn) {
-	if c.deaf || c.retired.Load() {
+// limitMessage sets the time limit of an incomplete message, and removes it from a
+// complete one.
+func (l *loop) limitMessage(c *socketConn) {
+	if c.ignoresInput || c.isRetired.Load() {
 		return
 	}
-	if _, limited := l.limited[c]; limited == !c.inbound.complete() {
+	if _, limited := l.limits[c]; limited == !c.inbound.isComplete() {
 		return
 	}
-	if c.inbound.complete() {
-		delete(l.limited, c)
+	if c.inbound.isComplete() {
+		delete(l.limits, c)
 	} else {
-		l.limited[c] = time.Now().Add(messageTime)
+		l.limits[c] = time.Now().Add(c.server.options.MessageTimeout)
 	}
 }
 
-// setUserTimeout has the kernel give a connection up when what was sent stays
-// unacknowledged for so long (TCP_USER_TIMEOUT, RFC 5482).
+// setUserTimeout makes the kernel close a connection with bytes that stay unacknowledged
+// for that time (TCP_USER_TIMEOUT, RFC 5482).
 func setUserTimeout(fd int, timeout time.Duration) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 }

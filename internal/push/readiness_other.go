@@ -8,39 +8,38 @@ import (
 	"time"
 )
 
-// readiness notices what viewers do: where the system has no epoll, with a
-// goroutine each that reads.
+// readiness reads from connections on systems without epoll, with one goroutine each.
 type readiness struct{}
 
 func newReadiness() (*readiness, error) { return &readiness{}, nil }
 
-// watchStream has the hub told when the client of c leaves.
+// watchStream calls the hub's Leave when the client of c closes.
 func (r *readiness) watchStream(c *streamConn) {
 	c.server.work.Go(func() { // ends when the shard closes the connection
 		_, err := io.Copy(io.Discard, c.net)
-		c.server.hub.Leave(&c.Viewer, departure(err))
+		c.server.hub.Leave(&c.Viewer, reasonOf(err))
 	})
 }
 
-// watchSocket starts the reader of c.
+// watchSocket starts reading from c.
 func (r *readiness) watchSocket(c *socketConn) {
-	go func() { // ends when the client hangs up, or with retire
+	go func() { // ends when the client closes, or after retire
 		buffer := make([]byte, 4<<10)
 		for {
-			var until time.Time
-			if !c.inbound.complete() {
-				until = time.Now().Add(messageTime)
+			var limit time.Time
+			if !c.inbound.isComplete() {
+				limit = time.Now().Add(c.server.options.MessageTimeout)
 			}
-			if !c.retired.Load() {
-				_ = c.net.SetReadDeadline(until)
+			if !c.isRetired.Load() {
+				_ = c.net.SetReadDeadline(limit)
 			}
-			if c.retired.Load() { // since: its deadline must stand
-				_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+			if c.isRetired.Load() { // perhaps since the check above: keep retire's deadline
+				_ = c.net.SetReadDeadline(time.Now().Add(closeTimeout))
 			}
 			n, err := c.net.Read(buffer)
 			c.receive(buffer[:n])
 			if err != nil {
-				c.leave(err)
+				c.endReader(err)
 				return
 			}
 		}
@@ -49,17 +48,17 @@ func (r *readiness) watchSocket(c *socketConn) {
 
 func (r *readiness) forget(int) {}
 
-// retire has the reader of c end soon, whatever the client does.
+// retire ends the reader of c after the close timeout.
 func (r *readiness) retire(c *socketConn) {
-	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.net.SetReadDeadline(time.Now().Add(closeTimeout))
 }
 
+// run waits until ctx ends and finish, which it calls then, returns.
 func (r *readiness) run(ctx context.Context, finish func()) error {
 	<-ctx.Done()
 	finish()
 	return nil
 }
 
-// setUserTimeout does nothing: unacknowledged beats end a connection when the
-// kernel's own patience does.
+// setUserTimeout does nothing: a connection ends when the kernel stops to resend.
 func setUserTimeout(int, time.Duration) error { return nil }

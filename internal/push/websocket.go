@@ -6,47 +6,72 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/tallycast/tallycast/internal/hub"
-	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// WebSocket upgrades a request (RFC 6455). An error is returned before anything
-// was written: [tally.CodeTooManyTopics], and [tally.CodeBadBody] for what is no
-// handshake. A client that finds no place is upgraded and closed with 1013, since
-// browsers do not tell pages the status of a handshake that failed; while draining
-// nobody is answered, see hangUp. The origin is the edge's to check.
+// closeTimeout is how long a client has to read the close frame and to close. An earlier
+// close, with input unread, would reset the connection and lose the frame.
+const closeTimeout = time.Second
+
+// socketConn is the connection of a WebSocket. The shard, which writes, and the reader
+// use its descriptor independently. The last one to end closes it, so that neither uses
+// a descriptor that is another connection's by then.
+type socketConn struct {
+	conn
+	hasEnded  atomic.Bool // the shard or the reader has
+	isRetired atomic.Bool // the shard has ended
+	hasReader bool        // guarded by the mutex of its loop
+
+	// Owned by the reader.
+
+	admit          func(tally.Topic) error
+	inbound        inbound
+	budget         time.Duration // when messageLimit's bucket is full again
+	badMessages    uint8
+	ignoresInput   bool
+	readerHasEnded bool
+}
+
+// WebSocket upgrades a request (RFC 6455). Errors are returned before anything is
+// written: [tally.CodeTooManyTopics], and [tally.CodeBadBody] for a bad handshake. The
+// caller checks the origin.
+//
+// On a full instance the client is upgraded and closed with 1013, since browsers hide
+// the status of a failed handshake from pages. While draining the connection is closed,
+// see abort.
 func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Session) error {
 	if !isHandshake(r) {
 		return tally.Errorf(tally.CodeBadBody, "this call is a WebSocket handshake: GET with Upgrade: websocket, Sec-WebSocket-Version: 13 and a key")
 	}
-	if err := s.checkCount(session); err != nil {
+	if err := s.checkTopicCount(session); err != nil {
 		return err
 	}
 	client, full := s.reserve(session.Client)
 	if full == errDraining {
-		return hangUp(w)
+		return abort(w)
 	}
 	if full != nil {
-		client = s.squeeze(session.Client)
+		client = s.reserveBeyondLimit(session.Client)
 	}
 	c := &socketConn{conn: s.newConn(client), admit: session.Admit}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
-	library, err := websocket.Accept(takeover{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	library, err := websocket.Accept(hijackWriter{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
 		if c.net != nil {
 			_ = c.net.Close()
 		}
 		s.cancel(client)
-		return nil // the library answered, or the connection is lost
+		return nil // the library sent a response, or the connection is lost
 	}
-	_ = library.CloseNow() // takes its finalizer off, without which nothing of it would ever be freed
+	_ = library.CloseNow() // removes its finalizer, which would keep its memory for ever
 	if full != nil {
-		c.deaf = true
+		c.ignoresInput = true
 		s.join(&c.conn, webSocket, nil)
 		s.hub.Finish(&c.Viewer, appendClose(nil, closeTryLater, tally.AsError(full).Message), hub.ReasonOverload)
 		s.readiness.watchSocket(c)
@@ -56,15 +81,32 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	return nil
 }
 
-// isHandshake tells whether the library will accept the request.
+// begin serves the client. A session with topics gets a live event for them; a session
+// without gets the first one when it subscribes.
+func (c *socketConn) begin(session Session) {
+	s := c.server
+	watch := s.resolveSession(session)
+	c.sendAll(watch.refusals)
+	c.sendAll(s.enter(&c.conn, session.Present, c.admit))
+	if len(session.Topics)+len(session.Refused) > 0 {
+		c.sendAll(s.subscribe(&c.conn, watch.topics))
+	}
+	early := c.earlyInput
+	c.earlyInput = nil
+	c.receive(early)
+	s.join(&c.conn, webSocket, nil)
+	s.readiness.watchSocket(c)
+}
+
+// isHandshake reports whether the library will accept the request.
 func isHandshake(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
 		headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") &&
 		r.Header.Get("Sec-WebSocket-Version") == "13" && hasKey(r.Header)
 }
 
-// hasKey tells whether the header holds one key, which is 16 bytes in base64
-// (RFC 6455, section 4.1).
+// hasKey reports whether the header has one key of 16 bytes in base64 (RFC 6455, section
+// 4.1).
 func hasKey(header http.Header) bool {
 	keys := header["Sec-Websocket-Key"]
 	if len(keys) != 1 {
@@ -85,166 +127,70 @@ func headerHas(header http.Header, name, token string) bool {
 	return false
 }
 
-// takeover is a ResponseWriter through which the library makes the handshake and
-// gets nothing but that: the connection is ours. What the library makes of it is
-// thrown away.
-type takeover struct {
+// hijackWriter is the ResponseWriter that the library gets for the handshake. Its Hijack
+// keeps the connection for conn and gives the library one that it may close.
+type hijackWriter struct {
 	http.ResponseWriter
 	conn *conn
 }
 
-// WriteHeaderNow has the response sent by writers that put it off, as Gin's does.
-func (t takeover) WriteHeaderNow() {
-	if w, ok := t.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
+// WriteHeaderNow sends the header on writers that delay it, as Gin's does.
+func (h hijackWriter) WriteHeaderNow() {
+	if w, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
 		w.WriteHeaderNow()
 	}
 }
 
 // Hijack implements [http.Hijacker].
-func (t takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := t.conn.take(t.ResponseWriter); err != nil {
+func (h hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if err := h.conn.hijack(h.ResponseWriter); err != nil {
 		return nil, nil, err
 	}
-	unused := unusedConn{t.conn.net}
+	unused := unusedConn{h.conn.net}
 	return unused, bufio.NewReadWriter(bufio.NewReaderSize(unused, 16), bufio.NewWriterSize(unused, 16)), nil
 }
 
-// unusedConn is what the library holds and closes, to no effect.
+// unusedConn is a connection whose Close does nothing.
 type unusedConn struct{ net.Conn }
 
 func (unusedConn) Close() error { return nil }
 
-const (
-	// A client may send messageRate messages and pings a second, messageBurst at
-	// once; a page sends a handful in its life. Who sends more is closed. A message
-	// weighs one more for each topicWeight topics that it names.
-	messageRate  = 20
-	messageBurst = 100
-	topicWeight  = 50
-	// maxMistakes is how many messages a client may send that cannot be read.
-	maxMistakes = 8
-)
-
-// messageLimit bounds the messages and pings of one connection.
-var messageLimit = ratelimit.NewRate(ratelimit.Limit{Count: messageRate, Per: time.Second}, messageBurst/messageRate)
-
-// allow takes weight messages from what the client may send.
-func (c *socketConn) allow(weight int) bool {
-	return messageLimit.Take(&c.budget, c.server.now(), weight) == 0
+// Close implements [hub.Conn]: the shard writes no more.
+func (c *socketConn) Close(hub.Reason) {
+	c.server.forget(&c.conn)
+	_ = c.net.CloseWrite()
+	c.isRetired.Store(true)
+	c.server.readiness.retire(c)
+	c.release()
 }
 
-// begin serves the client. One that came with topics is owed a live event for
-// them; a bare one is not, until it subscribes.
-func (c *socketConn) begin(session Session) {
-	s := c.server
-	watch := s.resolve(session.Topics, c.admit)
-	for _, refused := range session.Refused {
-		watch.refuse(refused.Name, refused.Err)
-	}
-	c.sayAll(watch.refusals)
-	c.sayAll(s.enter(&c.conn, session.Present, c.admit))
-	if len(session.Topics)+len(session.Refused) > 0 {
-		c.subscribe(watch.topics)
-	}
-	early := c.early
-	c.early = nil
-	c.receive(early)
-	s.join(&c.conn, webSocket, nil)
-	s.readiness.watchSocket(c)
-}
-
-// receive takes what the client sent. Its reader calls it, and nobody else.
-func (c *socketConn) receive(data []byte) {
-	if c.deaf || len(data) == 0 {
+// endReader ends the reader: the client closed the connection, its time is over, or the
+// connection ended with err.
+func (c *socketConn) endReader(err error) {
+	if c.readerHasEnded {
 		return
 	}
-	if wrong := c.inbound.feed(data, c); wrong != nil {
-		c.expel(wrong)
+	c.readerHasEnded = true
+	c.server.hub.Leave(&c.Viewer, reasonOf(err))
+	c.server.leaveAll(&c.conn)
+	c.release()
+}
+
+// release closes the descriptor when the shard and the reader have both called it.
+func (c *socketConn) release() {
+	if c.hasEnded.Swap(true) {
+		_ = c.net.Close()
+		c.server.work.Done()
 	}
 }
 
-// expel closes the connection of a client that does what it may not.
-func (c *socketConn) expel(why *violation) {
-	c.deaf = true
-	c.server.hub.Finish(&c.Viewer, appendClose(nil, why.code, why.reason), hub.ReasonPolicy)
-}
-
-// close implements receiver: the client wants to end, and gets its code back.
-func (c *socketConn) close(payload []byte) {
-	c.deaf = true
-	answer := append([]byte{finalClose, byte(len(payload))}, payload...)
-	c.server.hub.Finish(&c.Viewer, answer, hub.ReasonGone)
-}
-
-// ping implements receiver.
-func (c *socketConn) ping(payload []byte) *violation {
-	if !c.allow(1) {
-		return &violation{closePolicy, "too many pings"}
-	}
-	c.server.hub.Send(&c.Viewer, append([]byte{finalPong, byte(len(payload))}, payload...))
-	return nil
-}
-
-// pong implements receiver: nobody asked, which is allowed.
-func (c *socketConn) pong() *violation {
-	if !c.allow(1) {
-		return &violation{closePolicy, "too many pongs"}
-	}
-	return nil
-}
-
-// text implements receiver.
-func (c *socketConn) text(data []byte) *violation {
-	m, err := parseMessage(data)
-	if !c.allow(1 + len(m.topics)/topicWeight) {
-		return &violation{closePolicy, "too many messages"}
-	}
-	if err != nil {
-		if c.mistakes++; c.mistakes > maxMistakes {
-			return &violation{closePolicy, "too many messages that cannot be read"}
-		}
-		c.say(hub.AppendRefusal(nil, "", err))
-		return nil
-	}
-	c.obey(m)
-	return nil
-}
-
-// obey carries out a client's message.
-func (c *socketConn) obey(m message) {
-	s := c.server
-	if len(m.topics) > s.options.MaxTopics {
-		c.say(hub.AppendRefusal(nil, "", tally.Errorf(tally.CodeTooManyTopics, "a message names at most %d topics", s.options.MaxTopics)))
-		return
-	}
-	switch m.verb {
-	case verbSubscribe:
-		watch := s.resolve(m.topics, c.admit)
-		c.sayAll(watch.refusals)
-		c.subscribe(watch.topics)
-	case verbUnsubscribe:
-		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll).topics)
-	case verbPresent:
-		c.sayAll(s.enter(&c.conn, m.topics, c.admit))
-	case verbAbsent:
-		s.exit(&c.conn, s.resolve(m.topics, admitAll).topics)
-	}
-}
-
-// admitAll admits what a client wants to leave.
-func admitAll(tally.Topic) error { return nil }
-
-func (c *socketConn) subscribe(topics []tally.Topic) {
-	c.sayAll(c.server.subscribe(&c.conn, topics))
-}
-
-// say sends the client a frame of its own.
-func (c *socketConn) say(json []byte) {
+// send sends the client a frame of its own.
+func (c *socketConn) send(json []byte) {
 	c.server.hub.Send(&c.Viewer, appendText(nil, json))
 }
 
-func (c *socketConn) sayAll(frames [][]byte) {
+func (c *socketConn) sendAll(frames [][]byte) {
 	for _, json := range frames {
-		c.say(json)
+		c.send(json)
 	}
 }

@@ -1,0 +1,117 @@
+package push
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/hub"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// fullRetry is for how long a client should stay away from a full instance.
+const fullRetry = 30 * time.Second
+
+// errFull returns the error of a client for which there is no place.
+func errFull(message string) error {
+	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
+}
+
+var errDraining = &tally.Error{
+	Code:       tally.CodeTooManyViewers,
+	Message:    "this instance is about to end; connect again, to another one",
+	RetryAfter: time.Second,
+}
+
+// isFull reports whether err is that of a client for which there is no place.
+func isFull(err error) bool {
+	var e *tally.Error
+	return errors.As(err, &e) && e.Code == tally.CodeTooManyViewers
+}
+
+// client is an address that connections come from.
+type client struct {
+	address netip.Addr // fixed; the zero Addr has no limit
+	quota   *hub.Quota // fixed; of the topics that its connections watch
+	conns   int        // held or reserved; guarded by the mutex of Server
+}
+
+// reserve reserves a place for a connection of the client at address, and counts the
+// call as work. Either cancel ends both, or join makes the place one of a connection
+// until forget, and the caller ends the work.
+func (s *Server) reserve(address netip.Addr) (*client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conns := 0
+	if c := s.clients[address]; c != nil {
+		conns = c.conns
+	}
+	switch {
+	case s.isDraining:
+		return nil, errDraining
+	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
+		return nil, errFull("this instance holds as many viewers as it may (--max-viewers)")
+	case s.options.MaxViewersPerAddress > 0 && address.IsValid() && conns >= s.options.MaxViewersPerAddress:
+		return nil, errFull("this address holds as many connections as it may (--max-viewers-per-address)")
+	}
+	return s.reserveLocked(address), nil
+}
+
+func (s *Server) reserveLocked(address netip.Addr) *client {
+	c := s.clients[address]
+	if c == nil {
+		c = &client{address: address}
+		if address.IsValid() && s.options.MaxTopicsPerAddress > 0 {
+			c.quota = hub.NewQuota(s.options.MaxTopicsPerAddress)
+		}
+		s.clients[address] = c
+	}
+	s.reserved++
+	c.conns++
+	s.work.Add(1)
+	return c
+}
+
+// reserveBeyondLimit reserves a place for a connection that is only sent a close frame.
+func (s *Server) reserveBeyondLimit(address netip.Addr) *client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reserveLocked(address)
+}
+
+// cancel gives a reserved place back.
+func (s *Server) cancel(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	s.releaseLocked(c)
+	s.work.Done()
+}
+
+// join makes the hub serve c, whose place is no longer reserved but held. While draining
+// it closes c too.
+func (s *Server) join(c *conn, format hub.Format, head []byte) {
+	s.mu.Lock()
+	s.reserved--
+	s.conns[c] = format
+	isDraining := s.isDraining
+	s.mu.Unlock()
+	s.hub.Join(&c.Viewer, head)
+	if isDraining {
+		s.hub.Finish(&c.Viewer, drainFrame(format), hub.ReasonDraining)
+	}
+}
+
+// forget gives the place of a connection back.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.releaseLocked(c.client)
+}
+
+func (s *Server) releaseLocked(c *client) {
+	if c.conns--; c.conns == 0 {
+		delete(s.clients, c.address)
+	}
+}
