@@ -7,48 +7,45 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// feed knows which topics of a node are watched and how far following each has
-// come. It does no I/O: the goroutines of a session take work from it.
+// feed tracks the watched topics of a node: which are subscribed, confirmed and settled.
+// It does no I/O: the goroutines of a session take work from it.
 type feed struct {
-	// Each holds at most one token, which says that there may be something to do.
+	// Each holds a token if there may be work.
 	dirtyReady  chan struct{} // for the goroutine that subscribes
 	settleReady chan struct{} // for the goroutine that settles
 
 	mu sync.Mutex
 	// Guarded by mu.
 	topics       map[string]*topicState // by the topic's text
-	watches      uint64                 // how many began
-	dirty        []*topicState          // to be subscribed or unsubscribed, those with queued set
-	settle       []*topicState          // confirmed, their state to be read, those with settling set
+	watches      uint64                 // number of the last watch
+	dirty        []*topicState          // to subscribe or unsubscribe: those with queued set
+	settle       []*topicState          // confirmed, to be read: those with settling set
 	pending      int                    // sum of all topics' pending
-	pendingSince time.Time              // since when none of them was confirmed
-	blockers     int                    // topics with owed set
-	session      bool                   // whether there is a session
-	live         bool                   // whether all that was watched has been settled
+	pendingSince time.Time              // of the last confirmation, or of the first unconfirmed command
+	blockers     int                    // topics with blocksLive set
+	session      bool                   // a session runs
+	live         bool                   // all topics of the session's start were settled
 }
 
-// topicState is a topic on its way from Watch to Settle, or back.
+// topicState is the state of a watched topic, or of one that is being unsubscribed.
 type topicState struct {
 	topic      tally.Topic
-	number     uint64 // of the watch, see watch
+	number     uint64 // of the watch
 	wanted     bool   // between Watch and Unwatch
-	subscribed bool   // what was sent to Redis last, in this session
-	queued     bool   // stands in dirty
-	settling   bool   // stands in settle
-	settled    bool   // was settled in this session since it was subscribed
+	subscribed bool   // the last command that was sent in this session
+	queued     bool   // is in dirty
+	settling   bool   // is in settle
+	settled    bool   // settled since it was subscribed in this session
 	blocksLive bool   // must be settled before the feed is live
-	pending    int32
+	pending    int32  // commands without a confirmation
 }
 
-// watch is a topic between Watch and Unwatch. Its number tells it from the next one: what
-// was read for a watch that ended is too old for one that began since.
+// watch is a topic between Watch and Unwatch. Its number distinguishes it from the next
+// watch, for which a state that was read before is too old.
 type watch struct {
 	topic  tally.Topic
 	number uint64
 }
-
-// queuedBroadcasts is how many payloads wait for Redis: some seconds of them.
-const queuedBroadcasts = 256
 
 func newFeed() *feed {
 	return &feed{
@@ -58,7 +55,7 @@ func newFeed() *feed {
 	}
 }
 
-// notify leaves a token in c.
+// notify leaves a token in c, which has room for one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -79,13 +76,14 @@ func (f *feed) watch(topic tally.Topic) {
 		t.wanted, t.number = true, f.watches
 	}
 	if t.subscribed {
-		f.settleLocked(t) // again: whoever watches now knows nothing yet
+		f.settleLocked(t) // again: the new viewer has no state yet
 	} else {
 		f.queueLocked(t)
 	}
 }
 
-// settleAgain has a topic settled again. One that is not subscribed yet will be settled.
+// settleAgain queues a topic for settling. One that is not subscribed yet is settled later
+// anyway.
 func (f *feed) settleAgain(topic tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,7 +108,7 @@ func (f *feed) unwatch(topic tally.Topic) {
 	}
 }
 
-// queueLocked has t's subscription looked at.
+// queueLocked queues t to be subscribed or unsubscribed.
 func (f *feed) queueLocked(t *topicState) {
 	if f.session && !t.queued {
 		t.queued = true
@@ -119,7 +117,7 @@ func (f *feed) queueLocked(t *topicState) {
 	}
 }
 
-// settleLocked has t's state read, if its subscription stands and is confirmed.
+// settleLocked queues t to be settled, if its subscription is confirmed.
 func (f *feed) settleLocked(t *topicState) {
 	if t.wanted && t.subscribed && t.pending == 0 && !t.settling {
 		t.settling = true
@@ -128,13 +126,14 @@ func (f *feed) settleLocked(t *topicState) {
 	}
 }
 
-// dropLocked forgets t, unless something about it is under way.
+// dropLocked removes t, unless it is still subscribed or queued.
 func (f *feed) dropLocked(t *topicState) {
 	if !t.wanted && !t.subscribed && t.pending == 0 && !t.queued {
 		delete(f.topics, t.topic.String())
 	}
 }
 
+// unblockLocked lets the feed become live without t.
 func (f *feed) unblockLocked(t *topicState) {
 	if t.blocksLive {
 		t.blocksLive = false
@@ -145,47 +144,34 @@ func (f *feed) unblockLocked(t *topicState) {
 	}
 }
 
-// begin starts a session: nothing is subscribed, every watched topic is to be, and
-// to be settled before the feed is live.
-func (f *feed) begin() {
+// reset begins or ends a session: nothing is subscribed. A session that begins is live when
+// all topics that are watched now were subscribed and settled.
+func (f *feed) reset(session bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.session = true
+	f.session = session
 	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
 	for text, t := range f.topics {
 		if !t.wanted {
 			delete(f.topics, text)
 			continue
 		}
-		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: true}
-		f.blockers++
-		f.queueLocked(t)
+		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: session}
+		if session {
+			f.blockers++
+			f.queueLocked(t)
+		}
 	}
 	notify(f.settleReady)
 }
 
-// end ends a session.
-func (f *feed) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.session = false
-	for text, t := range f.topics {
-		if !t.wanted {
-			delete(f.topics, text)
-			continue
-		}
-		*t = topicState{topic: t.topic, number: t.number, wanted: true}
-	}
-	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
-}
-
-// takeDirty returns topics to subscribe and to unsubscribe, at most limit of them,
-// and none while the confirmations of more than limit are outstanding.
+// takeDirty returns at most limit topics to subscribe and to unsubscribe, and none while
+// more than limit confirmations are missing.
 func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.pending > limit {
-		return nil, nil // the last confirmation pokes again
+		return nil, nil // the last confirmation notifies
 	}
 	n := min(limit, len(f.dirty))
 	for _, t := range f.dirty[:n] {
@@ -214,7 +200,7 @@ func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 	return subscribe, unsubscribe
 }
 
-// confirm notes that Redis carried out what was sent for a topic.
+// confirm records that Redis confirmed a command for a topic.
 func (f *feed) confirm(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,7 +218,7 @@ func (f *feed) confirm(text string) {
 	f.dropLocked(t)
 }
 
-// unconfirmed returns how long Redis has confirmed nothing of what was sent.
+// unconfirmed returns for how long Redis has confirmed none of the pending commands.
 func (f *feed) unconfirmed() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,7 +228,7 @@ func (f *feed) unconfirmed() time.Duration {
 	return time.Since(f.pendingSince)
 }
 
-// takeSettle returns topics whose state is to be read, at most limit.
+// takeSettle returns at most limit topics whose state is to be read.
 func (f *feed) takeSettle(limit int) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -261,7 +247,7 @@ func (f *feed) takeSettle(limit int) (watches []watch) {
 	return watches
 }
 
-// isCurrent tells whether a watch has not ended yet.
+// isCurrent reports whether a watch has not ended.
 func (f *feed) isCurrent(w watch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -269,8 +255,8 @@ func (f *feed) isCurrent(w watch) bool {
 	return t != nil && t.wanted && t.number == w.number
 }
 
-// settledAll notes that the topics were settled, and pays what they owed.
-func (f *feed) settledAll(watches []watch) {
+// setSettled records that the topics were settled.
+func (f *feed) setSettled(watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range watches {
@@ -281,7 +267,7 @@ func (f *feed) settledAll(watches []watch) {
 	}
 }
 
-// watchedTopic returns the topic of that text, if somebody watches it.
+// watchedTopic returns the topic with that text if it is watched.
 func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -292,19 +278,19 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	return t.topic, true
 }
 
-// settledTopics returns the settled topics that the sweep is to read.
-func (f *feed) settledTopics(of func(tally.Topic) bool) (watches []watch) {
+// settledTopics returns the settled topics that match.
+func (f *feed) settledTopics(match func(tally.Topic) bool) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range f.topics {
-		if t.settled && t.wanted && of(t.topic) {
+		if t.settled && t.wanted && match(t.topic) {
 			watches = append(watches, watch{t.topic, t.number})
 		}
 	}
 	return watches
 }
 
-// becomeLive tells whether the feed is live from now on.
+// becomeLive makes the feed live if all topics are settled, and reports whether it did.
 func (f *feed) becomeLive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -315,12 +301,12 @@ func (f *feed) becomeLive() bool {
 	return true
 }
 
-// becomeStale ends that, and tells whether it was so.
-func (f *feed) becomeStale() (was bool) {
+// becomeStale makes the feed stale, and reports whether it was live.
+func (f *feed) becomeStale() (wasLive bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	was, f.live = f.live, false
-	return was
+	wasLive, f.live = f.live, false
+	return wasLive
 }
 
 func (f *feed) status() (watched int64, live bool) {
@@ -329,7 +315,7 @@ func (f *feed) status() (watched int64, live bool) {
 	return int64(len(f.topics)), f.live
 }
 
-// wantedTopics returns all topics between watch and unwatch.
+// wantedTopics returns the watched topics.
 func (f *feed) wantedTopics() (topics []tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -341,8 +327,8 @@ func (f *feed) wantedTopics() (topics []tally.Topic) {
 	return topics
 }
 
-// watchBeforeLive watches a topic that nobody follows any more: the feed is not live until it
-// was settled here.
+// watchBeforeLive watches a topic that no other feed follows any more: this feed is not
+// live until it settled the topic.
 func (f *feed) watchBeforeLive(topic tally.Topic) {
 	f.watch(topic)
 	f.mu.Lock()

@@ -16,7 +16,7 @@ func TestWhatWasReadForAWatchThatEndedSettlesNoOther(t *testing.T) {
 	}
 	f := newFeed()
 	f.watch(topic)
-	f.begin()
+	f.reset(true)
 	confirmed := func() watch {
 		t.Helper()
 		f.takeDirty(1)
@@ -37,7 +37,7 @@ func TestWhatWasReadForAWatchThatEndedSettlesNoOther(t *testing.T) {
 	if f.isCurrent(first) || !f.isCurrent(second) {
 		t.Errorf("the first of two watches lasts: %t, the second: %t", f.isCurrent(first), f.isCurrent(second))
 	}
-	f.settledAll([]watch{first})
+	f.setSettled([]watch{first})
 	if watches := f.settledTopics(func(tally.Topic) bool { return true }); len(watches) != 0 {
 		t.Errorf("settled: %v", watches)
 	}
@@ -45,7 +45,7 @@ func TestWhatWasReadForAWatchThatEndedSettlesNoOther(t *testing.T) {
 	if !f.isCurrent(second) {
 		t.Error("a watch ended though it was only begun once more")
 	}
-	if f.settledAll([]watch{second}); len(f.settledTopics(func(tally.Topic) bool { return true })) != 1 {
+	if f.setSettled([]watch{second}); len(f.settledTopics(func(tally.Topic) bool { return true })) != 1 {
 		t.Error("the second watch is not settled")
 	}
 }

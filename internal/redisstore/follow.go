@@ -8,40 +8,34 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Each node has a subscription of its own, for the topics whose slots it holds, and
-// each topic is followed where it is written. That needs no relay between nodes,
-// tells of each node by itself whether its publications arrive, and lets those of
-// the others arrive while one hangs.
+// Each node has its own subscription, for the topics whose slots it holds: a topic is
+// followed at the node that writes it. So it is known for each node whether publications
+// arrive, and a hung node does not delay those of the others.
 //
-// It is the classic Pub/Sub, which a Cluster relays to all nodes, and not the
-// sharded one. While a slot is on its way to another node, keys that are there
-// already are written there, and sharded publications from there would not reach
-// those who subscribed at the old one, which is where sharded subscriptions have to
-// stay until the last key has moved. The classic ones do, by the relay. It also is
-// the same in a Redis that is no Cluster, and in version 6.
+// Subscriptions use classic Pub/Sub, not sharded. While a slot migrates, keys that have
+// moved are written at the new node. Sharded publications from there do not reach
+// subscribers at the old node, but sharded subscriptions must stay there until the last key
+// has moved. Classic publications do, since a Cluster relays them to all nodes. Classic
+// Pub/Sub is also the same without a Cluster, and in version 6.
 //
-// Its price is the relay: a publication, of which there is one a topic a batch,
-// costs 2 µs of each other node, replicas included, and some 2 µs more of its own
-// (measured on 7.0: of three nodes 6.4 µs in all, of six 13.8; sharded 0.6 and 3.8).
-// Beside the script that makes it that is little for a Cluster of some nodes. In
-// one of dozens it would be what bounds them, and sharded publication the better
-// choice.
+// The price is the relay. A publication (one a topic and batch) costs each other node 2 µs,
+// replicas included, and its own node 2 µs more (Redis 7.0: with three nodes 6.4 µs in all,
+// with six 13.8; sharded 0.6 and 3.8). In a Cluster of dozens of nodes that would be the
+// limit, and sharded Pub/Sub the better choice.
+//
+// If one node is away, all viewers get stale, whichever topics they watch: a page has one
+// sign for all of its numbers, and a node is away for seconds.
 
-// With one node away viewers hear stale whichever topics they watch. To tell only those
-// of that node's topics would take a word for it in the sink, the hub and the frames,
-// and leave pages that watch topics of several nodes with numbers of which some are
-// current: a page has one sign for all of its numbers. A node is away for seconds.
-
-// liveState is what the sink heard last. Calls of the sink are made under the lock, so
-// that they are in order; they do not block.
+// liveState is what the sink was told last. The sink is called under the lock, so that the
+// calls are in order; they do not block.
 type liveState struct {
 	mu       sync.Mutex
-	reported bool // guarded by mu: it heard anything yet
-	live     bool // guarded by mu: it heard Live last
+	reported bool // guarded by mu: Live or Stale was called
+	live     bool // guarded by mu: Live was called last
 }
 
-// reportLive tells the sink that the feed is live where that of every node is, or, where
-// one failed, that it is stale; both unless it knows.
+// reportLive calls the sink's Live if the feed of every node is live, or Stale if one
+// failed, unless that was the last call.
 func (s *Store) reportLive(sink tally.Sink, failed bool) {
 	v := &s.liveState
 	v.mu.Lock()
@@ -64,8 +58,8 @@ func (s *Store) allLive() bool {
 			return false
 		}
 	}
-	homeless, _ := s.unassigned.status()
-	return len(nodes) > 0 && homeless == 0
+	unassigned, _ := s.unassigned.status()
+	return len(nodes) > 0 && unassigned == 0
 }
 
 // Watch implements [tally.Feed].
@@ -79,7 +73,7 @@ func (s *Store) Watch(topic tally.Topic) {
 func (s *Store) Unwatch(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	// It may be followed where its slot was, too, until it is rehomed.
+	// Until reassignTopics runs, the former node of its slot may follow it too.
 	for _, n := range s.topology.RecentNodes() {
 		stateOf(n).feed.unwatch(topic)
 	}
@@ -95,12 +89,12 @@ func (s *Store) Refresh(topic tally.Topic) {
 	}
 }
 
-// feedOf returns the feed that is to follow a topic.
-func (s *Store) feedOf(c *redistopology.SlotMap, topic tally.Topic) *feed {
-	if n := c.Single(); n != nil {
+// feedOf returns the feed that must follow a topic.
+func (s *Store) feedOf(m *redistopology.SlotMap, topic tally.Topic) *feed {
+	if n := m.Single(); n != nil {
 		return stateOf(n).feed
 	}
-	if n := c.Node(s.names.count(topic)); n != nil {
+	if n := m.Node(s.names.count(topic)); n != nil {
 		return stateOf(n).feed
 	}
 	return s.unassigned
@@ -108,12 +102,12 @@ func (s *Store) feedOf(c *redistopology.SlotMap, topic tally.Topic) *feed {
 
 // Run implements [tally.Feed]. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload []byte)) error {
-	var around sync.WaitGroup // all end with ctx
+	var background sync.WaitGroup // all end with ctx
 	for _, work := range []func(context.Context){s.repairRankings, s.sendBroadcasts, s.topology.Run} {
-		around.Go(func() { work(ctx) })
+		background.Go(func() { work(ctx) })
 	}
 	defer s.flushLastRanks()
-	defer around.Wait()
+	defer background.Wait()
 	followed := followedNodes{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}
 	defer followed.all.Wait()
 	for {
@@ -127,7 +121,7 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload 
 	}
 }
 
-// followedNodes is the nodes that are followed. It is owned by Run.
+// followedNodes runs a session for each node. Run owns it.
 type followedNodes struct {
 	store    *Store
 	sink     tally.Sink
@@ -137,25 +131,23 @@ type followedNodes struct {
 	nodes map[*node]context.CancelFunc
 }
 
-// update follows the nodes of the chart, and no others, and has every topic followed
-// where it is held. Nodes that failed to be found at all are told by the one who
-// looks for them.
+// update follows the nodes of the slot map and no others, and assigns each topic to the
+// feed of its node.
 func (f *followedNodes) update(ctx context.Context) {
 	s := f.store
-	c := s.topology.SlotMap()
-	gone := false
+	m := s.topology.SlotMap()
+	removed := false
 	for n, cancel := range f.nodes {
-		if !c.Has(n.Node) {
+		if !m.Has(n.Node) {
 			cancel()
 			delete(f.nodes, n)
-			gone = true
+			removed = true
 		}
 	}
 	s.reassignTopics()
-	homeless, _ := s.unassigned.status()
-	s.reportLive(f.sink, gone || len(c.Nodes()) > 0 && homeless > 0 || len(c.Nodes()) == 0 && s.topology.LocateErr() != nil)
-	for _, held := range c.Nodes() {
-		n := stateOf(held)
+	unassigned, _ := s.unassigned.status()
+	s.reportLive(f.sink, removed || len(m.Nodes()) > 0 && unassigned > 0 || len(m.Nodes()) == 0 && s.topology.LocateErr() != nil)
+	for _, n := range s.nodes() {
 		if f.nodes[n] == nil {
 			ctx, cancel := context.WithCancel(ctx)
 			f.nodes[n] = cancel
@@ -167,29 +159,29 @@ func (f *followedNodes) update(ctx context.Context) {
 	}
 }
 
-// reassignTopics moves topics to the feeds of the nodes that hold them now: at once where
-// the old one is gone; else when the new one is live, since what is published there
-// is relayed to the old one.
+// reassignTopics moves topics to the feeds of the nodes that hold them now: at once if the
+// former node was removed, else when the new feed is live, since publications of the new
+// node are relayed to the former one.
 func (s *Store) reassignTopics() {
 	s.reassigning.Lock()
 	defer s.reassigning.Unlock()
-	c, recent := s.topology.TakeSlotMap()
-	s.reassignFrom(c, s.unassigned, true)
+	m, recent := s.topology.TakeSlotMap()
+	s.reassignFrom(m, s.unassigned, true)
 	for _, n := range recent {
-		if n != c.Single() {
-			s.reassignFrom(c, stateOf(n).feed, !c.Has(n))
+		if n != m.Single() {
+			s.reassignFrom(m, stateOf(n).feed, !m.Has(n))
 		}
 	}
-	// What could not move yet is found again: its node is in the chart.
+	// Topics that did not move are found again: their node is in the slot map.
 }
 
-func (s *Store) reassignFrom(c *redistopology.SlotMap, from *feed, gone bool) {
+func (s *Store) reassignFrom(m *redistopology.SlotMap, from *feed, removed bool) {
 	for _, topic := range from.wantedTopics() {
-		to := s.feedOf(c, topic)
+		to := s.feedOf(m, topic)
 		if to == from {
 			continue
 		}
-		if gone {
+		if removed {
 			to.watchBeforeLive(topic)
 		} else if _, live := to.status(); live {
 			to.watch(topic)

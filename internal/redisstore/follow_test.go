@@ -62,7 +62,7 @@ func TestTopicsFollowTheirSlots(t *testing.T) {
 			"rehome": func(rt *rapid.T) {
 				for range 2 { // what was adopted makes a feed wait, and others for it
 					for _, n := range s.nodes() {
-						n.feed.begin() // as if it had a session that is live
+						n.feed.reset(true) // as if it had a session that is live
 						n.feed.mu.Lock()
 						n.feed.live = true
 						n.feed.mu.Unlock()

@@ -14,32 +14,26 @@ import (
 )
 
 const (
-	// probeEvery is how often an instance publishes a message to itself, on the way
-	// that writes take.
-	probeEvery = time.Second
-	// probeWithin is how long that may take.
-	probeWithin = 2 * time.Second
-	// replicaTimeout is how long replicas may take to confirm its write.
+	// probeInterval is how often an instance publishes a message to itself, over the
+	// connections that writes use, and probeTimeout how long that may take.
+	probeInterval = time.Second
+	probeTimeout  = 2 * time.Second
+	// replicaTimeout is how long replicas may take to confirm a probe's write.
 	replicaTimeout = 1100 * time.Millisecond
-	// maxSilence is how long nothing may come back. Subscriptions can die while Redis is
-	// well: that the truth is shown within 5 s has to hold from the moment they do.
+	// maxSilence is how long no probe may be received. A subscription can die silently;
+	// then pages must show the stored values within 5 s.
 	maxSilence = 3500 * time.Millisecond
-	// broadcastWithin is how long a broadcast may take; after it, it is old news.
-	broadcastWithin = time.Second
-	// broadcastChunk is how many go in one pipeline.
-	broadcastChunk = 64
 )
 
 var (
-	errSilence = errors.New("what is published does not come back")
-	// Redis may send on what was subscribed before, and not hear what is to be.
-	errUnconfirmed = errors.New("SUBSCRIBE is not answered")
+	errSilence     = errors.New("messages that this instance publishes to itself do not arrive")
+	errUnconfirmed = errors.New("Redis does not answer SUBSCRIBE")
 )
 
-// probe publishes to this instance at the node. On the way it looks at the node's clock,
-// offers the secret again, in case that Redis forgot it, and tries to write.
+// probe publishes messages from this instance to itself through the node. Each probe also
+// reads the node's clock, verifies the node, which restores a lost secret, and writes.
 func (e *session) probe() error {
-	tick := time.NewTicker(probeEvery)
+	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	for count := int64(0); ; count++ {
 		err := e.probeOnce(count)
@@ -59,8 +53,8 @@ func (e *session) probe() error {
 	}
 }
 
-// watchProbes waits until what is published does not come back, or a SUBSCRIBE is not confirmed,
-// for as long as silence.
+// watchProbes returns an error when no probe was received, or no SUBSCRIBE confirmed, for
+// maxSilence.
 func (e *session) watchProbes() error {
 	watch := time.NewTicker(maxSilence / 20)
 	defer watch.Stop()
@@ -88,10 +82,9 @@ func (e *session) watchProbes() error {
 	}
 }
 
-// recheck checks the node again when something was refused though it seemed well, or a
-// probe passed though it did not: it may be mended; if not, this names what is missing.
-// That takes many round trips, for which no probe waits. A node whose subscription does
-// not stand is not well, whatever else it does.
+// recheck checks the node again when a usable node refused something, or when a probe of a
+// node that is not usable succeeded. The check takes many round trips, so it does not delay
+// probes. It waits until the subscription is established: before, the node is not usable.
 func (e *session) recheck() error {
 	select {
 	case <-e.ctx.Done():
@@ -104,7 +97,7 @@ func (e *session) recheck() error {
 			return nil
 		case <-e.node.checkRequested:
 			if e.node.status.health().Err != nil {
-				continue // the next probe that passes has it checked
+				continue // it is checked after the next successful probe
 			}
 		case <-e.probePassed:
 			if h := e.node.status.health(); h.Err == nil && h.Conflict == nil || e.probeErr() != nil {
@@ -113,13 +106,13 @@ func (e *session) recheck() error {
 		}
 		warnings, err := e.node.check(e.ctx)
 		if e.ctx.Err() != nil {
-			return nil // why is known; that a check was broken off is not
+			return nil // err is only the end of ctx
 		}
 		_ = e.node.recordCheck(warnings, err)
 	}
 }
 
-// probeErr returns why the last probe failed, nil where it did not.
+// probeErr returns the error of the last probe.
 func (e *session) probeErr() error {
 	if err := e.probeResult.Load(); err != nil {
 		return *err
@@ -129,12 +122,12 @@ func (e *session) probeErr() error {
 
 func (e *session) probeOnce(count int64) error {
 	s, n := e.store, e.node
-	ctx, cancel := context.WithTimeout(e.ctx, probeWithin)
+	ctx, cancel := context.WithTimeout(e.ctx, probeTimeout)
 	defer cancel()
 	pipe := n.Client.Pipeline()
 	sent := time.Now()
 	clock := pipe.Time(ctx)
-	greeted := s.appendVerify(ctx, pipe)
+	verified := s.appendVerify(ctx, pipe)
 	nonce := e.nonce + strconv.FormatInt(count, 10)
 	published := pipe.Publish(ctx, s.names.probe(s.instance), nonce)
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
@@ -143,7 +136,7 @@ func (e *session) probeOnce(count int64) error {
 		n.AddClockSample(server, sent, received)
 		n.status.addRoundTrip(received.Sub(sent))
 	}
-	err := greeted()
+	err := verified()
 	if err == nil {
 		err = published.Err()
 	}
@@ -159,9 +152,8 @@ func (e *session) probeOnce(count int64) error {
 	return nil
 }
 
-// tryWrite writes to a slot of the node and waits for the replicas, as likes do: so the
-// instance knows that the node takes no writes before it refuses a like, and when that is
-// over.
+// tryWrite writes to a slot of the node and waits for the replicas, as likes do: it notices
+// that the node takes no writes before a like fails, and when that is over.
 func (n *node) tryWrite(ctx context.Context) error {
 	key := n.scratch().probe
 	if key == "" {
@@ -192,7 +184,7 @@ func (e *session) handleControl(m *redis.Message) {
 		}
 		return
 	}
-	// Every node relays it; the one where it is published counts.
+	// Every node relays a broadcast: only the session of its own node handles it.
 	if m.Channel != s.names.broadcast() || s.topology.SlotMap().Node(m.Channel) != e.node.Node {
 		return
 	}
@@ -200,69 +192,5 @@ func (e *session) handleControl(m *redis.Message) {
 		s.receiving.Lock()
 		defer s.receiving.Unlock()
 		e.received([]byte(payload))
-	}
-}
-
-// Broadcast implements [tally.Feed]. When the queue is full the newest is dropped.
-func (s *Store) Broadcast(payload []byte) {
-	message := make([]byte, 0, len(s.instance)+1+len(payload))
-	message = append(append(append(message, s.instance...), ' '), payload...)
-	select {
-	case s.broadcasts <- message:
-	default:
-		s.stats.broadcastsDropped.Add(1)
-	}
-}
-
-// sendBroadcasts publishes what was broadcast, until ctx ends.
-func (s *Store) sendBroadcasts(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case message := <-s.broadcasts:
-			s.publishBroadcasts(ctx, message)
-		}
-	}
-}
-
-// flushBroadcasts publishes what is still queued, for a store that closes: commands that
-// change settings do not run long enough for gossip.
-func (s *Store) flushBroadcasts() {
-	for {
-		select {
-		case message := <-s.broadcasts:
-			s.publishBroadcasts(context.Background(), message)
-		default:
-			return
-		}
-	}
-}
-
-// publishBroadcasts publishes a message and those that wait behind it.
-func (s *Store) publishBroadcasts(ctx context.Context, message []byte) {
-	ctx, cancel := context.WithTimeout(ctx, broadcastWithin)
-	defer cancel()
-	n := s.topology.SlotMap().Node(s.names.broadcast())
-	if n == nil {
-		s.stats.broadcastsDropped.Add(1)
-		return
-	}
-	pipe := n.Client.Pipeline()
-	for {
-		pipe.Publish(ctx, s.names.broadcast(), message)
-		if pipe.Len() == broadcastChunk {
-			break
-		}
-		select {
-		case message = <-s.broadcasts:
-			continue
-		default:
-		}
-		break
-	}
-	sent := pipe.Len()
-	if err := redistopology.Exec(ctx, pipe); err != nil {
-		s.stats.broadcastsDropped.Add(int64(sent))
 	}
 }

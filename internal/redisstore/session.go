@@ -16,62 +16,61 @@ import (
 )
 
 const (
-	// Pauses between attempts to reach a store that is away: the first, and the
-	// longest, which bounds how late its return is noticed. Both are spread at
-	// random over half their length, so that instances do not come all at once.
-	firstPause   = 50 * time.Millisecond
-	longestPause = 2 * time.Second
+	// minBackoff and maxBackoff bound the pauses between sessions; the longest is how late
+	// the return of a node is noticed. Each is between half of it and all of it, at random,
+	// so that instances do not connect at the same time.
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 2 * time.Second
 
 	// subscribeChunk is how many channels one SUBSCRIBE names, and how many may be
-	// unconfirmed, so that confirmations never fill Redis's output buffer.
+	// unconfirmed: confirmations must not fill Redis's output buffer.
 	subscribeChunk = 500
 )
 
-// session is one subscription connection to a node and the goroutines around it,
-// from the first check to the first doubt. What comes after it is a new session on a
-// new connection: nothing of an old one is ever mended.
+// session is one subscription connection to a node and its goroutines, from the first check
+// to the first failure. After it comes a new session on a new connection.
 type session struct {
 	store    *Store
 	node     *node
-	feed     *feed // the node's
+	feed     *feed // of the node
 	sink     tally.Sink
 	received func(payload []byte)
 
 	ctx    context.Context
 	pubsub *redis.PubSub
 
-	probeResult   atomic.Pointer[error] // of the last probe, see failing
-	probePassed   chan struct{}         // holds a token after a probe that did not fail
-	lastEcho      atomic.Int64          // when the last probe came back, nanoseconds since begun
+	probeResult   atomic.Pointer[error] // of the last probe, see probeErr
+	probePassed   chan struct{}         // holds a token after a successful probe
+	lastEcho      atomic.Int64          // when a probe was received last, nanoseconds since begun
 	begun         time.Time             // when the session began
-	warnings      []string              // of the check at its beginning
-	scratch       string                // a channel that has the form of a topic's
-	confirmations chan struct{}         // receives once for each control channel confirmed
-	established   chan struct{}         // closed when all of them are
+	warnings      []string              // of the first check
+	scratch       string                // a channel that is named like a topic's
+	confirmations chan struct{}         // one token for each confirmed control channel
+	established   chan struct{}         // closed when all control channels are confirmed
 	nonce         string                // prefix of this session's probes
 }
 
 // follow runs one session after the other until ctx ends.
 func (n *node) follow(ctx context.Context, sink tally.Sink, received func(payload []byte)) {
 	s := n.store
-	pause := firstPause
+	pause := minBackoff
 	for ctx.Err() == nil {
 		wasLive := n.runSession(ctx, sink, received)
 		if ctx.Err() != nil {
 			return
 		}
 		if wasLive {
-			pause = firstPause
+			pause = minBackoff
 			s.stats.reconnects.Add(1)
 		}
 		if !sleep(ctx, jitter(pause)) {
 			return
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, maxBackoff)
 	}
 }
 
-// runSession runs one session, and tells whether it had been live when it ended.
+// runSession runs one session and reports whether it was live when it ended.
 func (n *node) runSession(parent context.Context, sink tally.Sink, received func([]byte)) (wasLive bool) {
 	s := n.store
 	ctx, cancel := context.WithCancelCause(parent)
@@ -80,7 +79,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
 		confirmations: make(chan struct{}, 3), established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4),
 	}
-	// Whoever hears that numbers are stale finds the reason in Health.
+	// Health has the reason before viewers get stale.
 	ended := func(err error) bool {
 		if parent.Err() == nil {
 			n.status.setFailed(n.explain(err))
@@ -95,13 +94,13 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	client := n.NewSubscriber()
 	defer client.Close()
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
-	// The third has the form of a topic's channel: it shows that those are allowed.
+	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
 	if err := e.pubsub.Subscribe(ctx, s.names.broadcast(), s.names.probe(s.instance), e.scratch); err != nil {
 		return ended(fmt.Errorf("subscribe: %w", err))
 	}
 	e.begun = time.Now()
-	n.feed.begin()
+	n.feed.reset(true)
 	var parts sync.WaitGroup // all end with the session's context
 	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.watchProbes, e.recheck, e.sweep} {
 		parts.Go(func() {
@@ -114,24 +113,24 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	wasLive = ended(context.Cause(ctx))
 	_ = e.pubsub.Close() // ends receive
 	parts.Wait()
-	n.feed.end()
+	n.feed.reset(false)
 	return wasLive
 }
 
-// reportStale says that changes of the node may be missed.
+// reportStale reports that changes of the node may be missed.
 func (e *session) reportStale() (wasLive bool) {
 	wasLive = e.feed.becomeStale()
 	e.store.reportLive(e.sink, true)
 	return wasLive
 }
 
-// reportLive says that none are missed any more.
+// reportLive reports that no changes of the node are missed.
 func (e *session) reportLive() {
 	e.store.reportLive(e.sink, false)
-	notify(e.store.feedLive) // topics may wait to be followed here
+	notify(e.store.feedLive) // topics may wait to be reassigned to this node
 }
 
-// receive hands on what Redis sends, until the connection is closed.
+// receive handles the messages that Redis sends, until the connection is closed.
 func (e *session) receive() error {
 	s := e.store
 	for {
@@ -141,7 +140,7 @@ func (e *session) receive() error {
 				return nil
 			}
 			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("closed by Redis, which ended, was told to, or found this subscriber too slow for its client-output-buffer-limit: %w", err)
+				err = fmt.Errorf("Redis closed the connection: it stopped, a command closed it, or this subscriber exceeded client-output-buffer-limit: %w", err)
 			}
 			return fmt.Errorf("SUBSCRIBE to %s*: %w", s.names.prefix, err)
 		}
@@ -159,7 +158,7 @@ func (e *session) handleConfirmation(channel string) {
 		e.feed.confirm(text)
 		return
 	}
-	e.confirmations <- struct{}{} // holds all three
+	e.confirmations <- struct{}{} // has room for all three
 }
 
 func (e *session) handleMessage(m *redis.Message) {
@@ -171,7 +170,7 @@ func (e *session) handleMessage(m *redis.Message) {
 	}
 	topic, ok := e.feed.watchedTopic(text)
 	if !ok {
-		return // unwatched meanwhile
+		return // it was unwatched
 	}
 	change, err := tally.ParseFrame(topic, []byte(m.Payload))
 	if err != nil {
@@ -181,7 +180,7 @@ func (e *session) handleMessage(m *redis.Message) {
 	e.sink.Push(change)
 }
 
-// subscribe follows and leaves topics as they are watched and unwatched.
+// subscribe subscribes and unsubscribes topics as they are watched and unwatched.
 func (e *session) subscribe() error {
 	for range cap(e.confirmations) {
 		select {
@@ -193,8 +192,8 @@ func (e *session) subscribe() error {
 	e.node.markUsable(e.warnings)
 	close(e.established)
 	for {
-		begin, end := e.feed.takeDirty(subscribeChunk)
-		if len(begin)+len(end) == 0 {
+		subscribe, unsubscribe := e.feed.takeDirty(subscribeChunk)
+		if len(subscribe)+len(unsubscribe) == 0 {
 			select {
 			case <-e.ctx.Done():
 				return nil
@@ -202,10 +201,10 @@ func (e *session) subscribe() error {
 			}
 			continue
 		}
-		if err := e.send(e.pubsub.Subscribe, begin); err != nil {
+		if err := e.send(e.pubsub.Subscribe, subscribe); err != nil {
 			return err
 		}
-		if err := e.send(e.pubsub.Unsubscribe, end); err != nil {
+		if err := e.send(e.pubsub.Unsubscribe, unsubscribe); err != nil {
 			return err
 		}
 	}
@@ -225,7 +224,7 @@ func (e *session) send(command func(context.Context, ...string) error, topics []
 	return nil
 }
 
-// sleep waits for d, and tells whether ctx is still alive.
+// sleep waits for d, and reports whether ctx has not ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -11,24 +12,24 @@ import (
 )
 
 const (
-	// sweepTicks is in how many parts the sweep reads all watched topics, a part a
-	// second: each at least once a minute, with time to spare.
-	sweepTicks = 45
-	// presenceTicks is the same for presence: when the last instance that held
-	// shares in a topic is gone, nobody but the sweep notices that they ended.
+	// sweepInterval is the interval of the sweep, and sweepTicks in how many of them it
+	// reads all watched topics: each at least once a minute.
+	sweepInterval = time.Second
+	sweepTicks    = 45
+	// presenceTicks is the same for presence: only the sweep notices that the shares of a
+	// lost instance expired, if no other instance has shares.
 	presenceTicks = 5
-	sweepTick     = time.Second
 )
 
-// settle reads the state of topics whose subscription was confirmed, and says so
-// when all that were watched when the session began have been read.
+// settle reads topics whose subscription was confirmed. It makes the feed live when it has
+// read all that were watched when the session began.
 func (e *session) settle() error {
 	for {
 		if watches := e.feed.takeSettle(readChunk); len(watches) > 0 {
 			if _, err := e.settleTopics(watches); err != nil {
 				return err
 			}
-			e.feed.settledAll(watches)
+			e.feed.setSettled(watches)
 			continue
 		}
 		if e.ctx.Err() == nil && e.feed.becomeLive() {
@@ -42,9 +43,9 @@ func (e *session) settle() error {
 	}
 }
 
-// settleTopics reads watched topics, hands their state to the sink, and has reissued what
-// the sink holds otherwise. It returns how many were, and an error where Redis
-// does not answer; what is wrong with one topic alone does not concern the others.
+// settleTopics reads watched topics, passes their state to the sink, and reissues those of
+// which the sink holds another state that is not older. It returns how many it reissued.
+// Errors of single topics are logged and do not affect the others.
 func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	s := e.store
 	ctx, cancel := context.WithTimeout(e.ctx, timeout)
@@ -74,7 +75,7 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	}
 	changes, err := s.reissue(ctx, differ)
 	for _, change := range changes {
-		e.sink.Settle(change) // before Live, though its publication may come after
+		e.sink.Settle(change) // before Live: the publication may arrive later
 	}
 	if err != nil && !isTopicError(err) {
 		return len(changes), err
@@ -82,22 +83,22 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	return len(changes), nil
 }
 
-// isTopicError tells whether an error is about a topic's own data, such as a key of
-// another type, rather than about Redis.
+// isTopicError reports whether an error concerns one topic's data, such as a key of
+// another type, and not Redis.
 func isTopicError(err error) bool {
 	return errors.Is(err, errNoNumber) ||
 		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
 }
 
-// sweep reads all watched topics again and again, spread out: the last net under
-// publications that were lost.
+// sweep reads all watched topics periodically, a part at a time, in case that publications
+// were lost.
 func (e *session) sweep() error {
 	presence := func(topic tally.Topic) bool { return e.store.catalog.Rule(topic).Kind == tally.Presence }
-	rounds := []*sweepPass{
-		{ticks: sweepTicks, of: func(topic tally.Topic) bool { return !presence(topic) }},
-		{ticks: presenceTicks, of: presence},
+	passes := []*sweepPass{
+		{ticks: sweepTicks, match: func(topic tally.Topic) bool { return !presence(topic) }},
+		{ticks: presenceTicks, match: presence},
 	}
-	tick := time.NewTicker(sweepTick)
+	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -105,8 +106,8 @@ func (e *session) sweep() error {
 			return nil
 		case <-tick.C:
 		}
-		for _, r := range rounds {
-			if err := e.settlePart(r.next(e.feed)); err != nil {
+		for _, p := range passes {
+			if err := e.settlePart(p.next(e.feed)); err != nil {
 				return err
 			}
 		}
@@ -114,9 +115,10 @@ func (e *session) sweep() error {
 }
 
 func (e *session) settlePart(watches []watch) error {
-	for len(watches) > 0 && e.ctx.Err() == nil {
-		chunk := watches[:min(len(watches), readChunk)]
-		watches = watches[len(chunk):]
+	for chunk := range slices.Chunk(watches, readChunk) {
+		if e.ctx.Err() != nil {
+			return nil
+		}
 		mismatches, err := e.settleTopics(chunk)
 		e.store.stats.sweepMismatches.Add(int64(mismatches))
 		if err != nil {
@@ -128,20 +130,20 @@ func (e *session) settlePart(watches []watch) error {
 
 // sweepPass is one pass of the sweep over its topics.
 type sweepPass struct {
-	ticks int // in how many parts
-	of    func(tally.Topic) bool
+	ticks int // how many it takes
+	match func(tally.Topic) bool
 
 	left []watch // to be read in this pass
-	part int     // how many of them a tick
+	part int     // how many to read a tick
 }
 
-// next returns the topics of the next part, beginning anew after the last.
-func (r *sweepPass) next(f *feed) []watch {
-	if len(r.left) == 0 {
-		r.left = f.settledTopics(r.of)
-		r.part = (len(r.left) + r.ticks - 1) / r.ticks
+// next returns the next topics to read. After the last, a new pass begins.
+func (p *sweepPass) next(f *feed) []watch {
+	if len(p.left) == 0 {
+		p.left = f.settledTopics(p.match)
+		p.part = (len(p.left) + p.ticks - 1) / p.ticks
 	}
-	part := r.left[:min(r.part, len(r.left))]
-	r.left = r.left[len(part):]
+	part := p.left[:min(p.part, len(p.left))]
+	p.left = p.left[len(part):]
 	return part
 }

@@ -36,7 +36,7 @@ type Store struct {
 	wasUsable  atomic.Bool // some node was found usable once
 	liveState  liveState
 	receiving  sync.Mutex  // held while a broadcast is handed over
-	broadcasts chan []byte // bounded by queuedBroadcasts; what comes when full is dropped
+	broadcasts chan []byte // bounded by maxQueuedBroadcasts; what comes when full is dropped
 
 	feedLive   chan struct{} // holds a token after the feed of a node became live
 	unassigned *feed         // the topics whose slot nobody holds now
@@ -86,7 +86,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
-		broadcasts:       make(chan []byte, queuedBroadcasts),
+		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		unassigned:       newFeed(),
 		feedLive:         make(chan struct{}, 1),
 	}

@@ -1,0 +1,81 @@
+package redisstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+)
+
+const (
+	// maxQueuedBroadcasts is how many payloads may wait for Redis: some seconds of them.
+	maxQueuedBroadcasts = 256
+	// broadcastTimeout is how long publishing may take; later, the payload is outdated.
+	broadcastTimeout = time.Second
+	// broadcastChunk is how many payloads go in one pipeline.
+	broadcastChunk = 64
+)
+
+// Broadcast implements [tally.Feed]. If the queue is full the payload is dropped.
+func (s *Store) Broadcast(payload []byte) {
+	message := make([]byte, 0, len(s.instance)+1+len(payload))
+	message = append(append(append(message, s.instance...), ' '), payload...)
+	select {
+	case s.broadcasts <- message:
+	default:
+		s.stats.broadcastsDropped.Add(1)
+	}
+}
+
+// sendBroadcasts publishes queued broadcasts until ctx ends.
+func (s *Store) sendBroadcasts(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case message := <-s.broadcasts:
+			s.publishBroadcasts(ctx, message)
+		}
+	}
+}
+
+// flushBroadcasts publishes queued broadcasts before the store closes: commands that change
+// settings do not run sendBroadcasts.
+func (s *Store) flushBroadcasts() {
+	for {
+		select {
+		case message := <-s.broadcasts:
+			s.publishBroadcasts(context.Background(), message)
+		default:
+			return
+		}
+	}
+}
+
+// publishBroadcasts publishes a message and those that are queued.
+func (s *Store) publishBroadcasts(ctx context.Context, message []byte) {
+	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
+	defer cancel()
+	n := s.topology.SlotMap().Node(s.names.broadcast())
+	if n == nil {
+		s.stats.broadcastsDropped.Add(1)
+		return
+	}
+	pipe := n.Client.Pipeline()
+	for {
+		pipe.Publish(ctx, s.names.broadcast(), message)
+		if pipe.Len() == broadcastChunk {
+			break
+		}
+		select {
+		case message = <-s.broadcasts:
+			continue
+		default:
+		}
+		break
+	}
+	sent := pipe.Len()
+	if err := redistopology.Exec(ctx, pipe); err != nil {
+		s.stats.broadcastsDropped.Add(int64(sent))
+	}
+}
