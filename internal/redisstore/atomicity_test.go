@@ -107,7 +107,7 @@ func TestARightThatIsTakenAwayLeavesNothingHalfDone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
 	// No projection is written, and nothing ends, between two looks at what is stored.
-	p := place{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour, TopEvery: 24 * time.Hour}}
+	p := place{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour, TopInterval: 24 * time.Hour}}
 	// keys returns what is stored under the prefix, but for the rules of metrics, which
 	// precede the data.
 	keys := func(prefix string) map[string]string {

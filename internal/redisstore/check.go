@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// conflictError says what in the configuration forbids to use the store.
+// conflictError is a conflict of configuration: the store must not be used.
 type conflictError struct{ text string }
 
 func conflictf(format string, args ...any) error {
@@ -22,24 +22,18 @@ func conflictf(format string, args ...any) error {
 
 func (e *conflictError) Error() string { return e.text }
 
-// Connect learns who holds what, connects to all nodes and checks each once:
-// secret, layout, rights, eviction, persistence. [Store.Health] tells the result
-// from then on.
+// Connect reads the slot map, connects to all nodes and checks each: secret, layout, rights,
+// eviction, persistence. [Store.Health] reports the result too.
 func (s *Store) Connect(ctx context.Context) error {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	if err := s.topology.Refresh(ctx); err != nil {
 		return err
 	}
-	return everyNode(s.nodes(), func(n *node) error { return n.checkAndRecord(ctx) })
+	return everyNode(s.nodes(), func(n *node) error { return n.recordCheck(n.check(ctx)) })
 }
 
-// checkAndRecord checks the node, and shows the result in Health.
-func (n *node) checkAndRecord(ctx context.Context) error {
-	return n.recordCheck(n.check(ctx))
-}
-
-// recordCheck shows the result of a check.
+// recordCheck stores the result of a check in the node's health.
 func (n *node) recordCheck(warnings []string, err error) error {
 	if err != nil {
 		err = n.explain(err)
@@ -50,14 +44,13 @@ func (n *node) recordCheck(warnings []string, err error) error {
 	return nil
 }
 
-// markUsable says that the node was found usable.
 func (n *node) markUsable(warnings []string) {
 	n.store.wasUsable.Store(true)
 	n.status.setUsable(warnings)
 }
 
-// check has the time for a few round trips for each of its steps: over a slow network
-// all of them would not fit, and a node that was lost would not be found again.
+// check checks whether the node can be used. Each step has its own timeout: over a slow
+// network the round trips of all steps take longer than one.
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	for _, step := range []func(context.Context) error{
 		n.handshake,
@@ -79,7 +72,7 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// handshake greets the node and looks at its clock.
+// handshake verifies the node and reads its clock.
 func (n *node) handshake(ctx context.Context) error {
 	if err := n.verify(ctx, n.Client.Pipeline()); err != nil {
 		n.store.topology.Suspect(err)
@@ -88,9 +81,8 @@ func (n *node) handshake(ctx context.Context) error {
 	return n.SampleClock(ctx)
 }
 
-// verifyConnection verifies a new connection before anything else is sent on it: whatever
-// server is at that address now, nothing is written there under another secret or layout,
-// or to a replica.
+// verifyConnection verifies a new connection: the server at that address may have changed.
+// Nothing is written under another secret or layout, or to a replica.
 func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
 	n := stateOf(at)
 	err := n.verify(ctx, pipe)
@@ -101,73 +93,73 @@ func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pi
 	return err
 }
 
-// verify offers layout and secret to a store that has none, and compares.
+// verify stores layout and secret if the store has none, and compares them.
 func (n *node) verify(ctx context.Context, pipe redis.Pipeliner) error {
 	result := n.store.appendVerify(ctx, pipe)
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	return result()
 }
 
-// appendVerify adds to pipe what greets; result says, once it was executed, whether the
-// store is ours. In a Cluster each of the two is kept by the node that has its slot,
-// and compared there.
+// appendVerify adds the commands of a verification to pipe; result returns its error after
+// the pipeline was executed. In a Cluster, each node verifies the keys whose slots it has.
 func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
-	offerLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
-	offer := []any{"set", s.names.secret(), s.secret.get(), "nx"}
-	if s.options.SecretKept && len(s.options.Secret) == 0 {
-		offer = []any{"exists", s.names.secret()}
+	setLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
+	command := []any{"set", s.names.secret(), s.secret.get(), "nx"}
+	if s.options.RequireSecret && len(s.options.Secret) == 0 {
+		command = []any{"exists", s.names.secret()}
 	}
-	offerSecret := pipe.Do(ctx, offer...)
+	setSecret := pipe.Do(ctx, command...)
 	layout := pipe.Get(ctx, s.names.layout())
 	secret := pipe.Get(ctx, s.names.secret())
 	rules := pipe.HGetAll(ctx, s.names.rules())
 	return func() error {
-		for _, err := range []error{offerLayout.Err(), offerSecret.Err()} {
+		for _, err := range []error{setLayout.Err(), setSecret.Err()} {
 			if redis.HasErrorPrefix(err, "READONLY") || redistopology.IsRedirect(err) && !s.topology.IsCluster() {
 				return err
 			}
 		}
-		if err := readErr(layout.Err(), offerLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
+		if err := readErr(layout.Err(), setLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
 			var conflict *conflictError
 			if errors.As(err, &conflict) {
-				return conflict // met when the connection was made
+				return conflict // of the connection's verification
 			}
-			return fmt.Errorf("offer the layout: %w", err)
+			return fmt.Errorf("store the layout: %w", err)
 		} else if err == nil && layout.Val() != layoutVersion {
-			return conflictf("the store has layout %q, this program knows %q: another version of it, or another prefix, is needed", layout.Val(), layoutVersion)
+			return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout.Val(), layoutVersion)
 		}
-		if kept, err := rules.Result(); err == nil {
-			if err := s.rules.compare(s.catalog, kept); err != nil {
+		if stored, err := rules.Result(); err == nil {
+			if err := s.rules.compare(s.catalog, stored); err != nil {
 				return err
 			}
 		} else if !redistopology.IsRedirect(err) {
 			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
-		if err := readErr(secret.Err(), offerSecret.Err()); err != nil {
+		if err := readErr(secret.Err(), setSecret.Err()); err != nil {
 			if redistopology.IsRedirect(err) {
 				return nil
 			}
-			if s.options.SecretKept && errors.Is(err, redis.Nil) {
-				return conflictf("the store keeps no secret yet, and none is given")
+			if s.options.RequireSecret && errors.Is(err, redis.Nil) {
+				return conflictf("the store has no secret yet, and none is configured")
 			}
-			return fmt.Errorf("offer the secret: %w", err)
+			return fmt.Errorf("store the secret: %w", err)
 		}
 		return s.secret.verify([]byte(secret.Val()))
 	}
 }
 
-// readErr returns why a value that was offered cannot be read.
-func readErr(read, offered error) error {
-	if errors.Is(read, redis.Nil) && offered != nil && !errors.Is(offered, redis.Nil) {
-		return offered // such as a replica that takes no writes
+// readErr returns why a value cannot be read after SET NX: if it is missing, the reason is
+// the error of SET.
+func readErr(read, set error) error {
+	if errors.Is(read, redis.Nil) && set != nil && !errors.Is(set, redis.Nil) {
+		return set
 	}
 	return read
 }
 
-// Oldest Redis that has all that is used: 6.2.
-const leastMajor, leastMinor = 6, 2
+// The oldest version of Redis with all commands that are used.
+const minMajor, minMinor = 6, 2
 
-// checkServer reads what the server says of itself. Hosted ones may forbid it.
+// checkServer checks version, eviction and persistence. Hosted servers may forbid INFO.
 func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
 	text, err := n.Client.Info(ctx).Result()
 	if err != nil {
@@ -175,17 +167,17 @@ func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
 		if !errors.As(err, &refused) {
 			return nil, fmt.Errorf("read INFO: %w", err)
 		}
-		return []string{"INFO is forbidden, so eviction policy and persistence were not checked: the policy must be noeviction, the append-only file on"}, nil
+		return []string{"INFO is forbidden, so eviction policy and persistence could not be checked: set the policy to noeviction and turn the append-only file on"}, nil
 	}
 	info := parseInfo(text)
 	if version := info["redis_version"]; tooOld(version) {
-		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, leastMajor, leastMinor)
+		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
 	if policy := info["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
 		if !n.store.options.AllowEviction {
-			return nil, conflictf("Redis's maxmemory-policy is %s, which forgets counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
+			return nil, conflictf("Redis's maxmemory-policy is %s, which deletes counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
 		}
-		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are forgotten when memory is short")
+		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are deleted when memory is short")
 	}
 	if info["aof_enabled"] == "0" {
 		warnings = append(warnings, "the append-only file is off: a restart of Redis may lose counts (set appendonly yes)")
@@ -209,18 +201,17 @@ func tooOld(version string) bool {
 	a, err1 := strconv.Atoi(major)
 	b, err2 := strconv.Atoi(minor)
 	if err1 != nil || err2 != nil {
-		return false // not for us to say
+		return false // unknown
 	}
-	return a < leastMajor || a == leastMajor && b < leastMinor
+	return a < minMajor || a == minMajor && b < minMinor
 }
 
-// checkRights tries every command, in scripts and out of them, on names of the
-// instance's own, and names those that are refused. Whether subscribing is allowed
-// shows when the feed subscribes.
+// checkRights tries every command, in scripts and outside, on keys of this instance, and
+// reports those that are refused. The session checks the right to subscribe.
 func (n *node) checkRights(ctx context.Context) error {
 	s, scratch := n.store, n.scratch()
 	if scratch.hash == "" {
-		return nil // it holds no slots, so nothing is asked of it
+		return nil // it holds no slots
 	}
 	calls := []redistopology.Call{redistopology.NewCall(checkScript, scratch.hash, scratch.sorted, scratch.other)}
 	calls[0].Append(scratch.channel)
@@ -244,7 +235,7 @@ func (n *node) checkRights(ctx context.Context) error {
 	pipe.Publish(ctx, s.names.broadcast(), "")
 	pipe.Publish(ctx, s.names.probe(s.instance), "")
 	if s.topology.Replicas() > 0 {
-		pipe.Do(ctx, "wait", 0, 1) // for no replica, and no longer than a millisecond
+		pipe.Do(ctx, "wait", 0, 1) // for 0 replicas, at most 1 ms
 	}
 	commands := pipe.Cmds()
 	err := redistopology.Exec(ctx, pipe)
@@ -258,25 +249,25 @@ func (n *node) checkRights(ctx context.Context) error {
 		}
 	}
 	if len(refused) > 0 {
-		return fmt.Errorf("the store refuses what is needed; %s", strings.Join(refused, "; "))
+		return fmt.Errorf("the store refuses commands that are needed: %s", strings.Join(refused, "; "))
 	}
 	return nil
 }
 
-// scratch is names that only the instance's own checks use, in a slot of the node.
-func (n *node) scratch() scratch {
-	c := n.store.topology.SlotMap()
-	// Some of the node's slots is met after as many tries as there are nodes, on
-	// average; a node with few of them may have to do without.
+// scratch returns keys for checks in a slot of the node.
+func (n *node) scratch() scratchKeys {
+	m := n.store.topology.SlotMap()
+	// On average it takes as many tries as there are nodes; a node with few slots may get
+	// none.
 	for i := range 10_000 {
-		if names := n.store.names.scratch(n.store.instance, i); c.Node(names.hash) == n.Node {
+		if names := n.store.names.scratch(n.store.instance, i); m.Node(names.hash) == n.Node {
 			return names
 		}
 	}
-	return scratch{}
+	return scratchKeys{}
 }
 
-// explain is [explain], with what the node was offered where it refuses that.
+// explain is [explain], and describes refused credentials.
 func (n *node) explain(err error) error {
 	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
 		return fmt.Errorf("%s refuses %s: %w", n.Addr, n.store.topology.Login(), err)
@@ -284,17 +275,17 @@ func (n *node) explain(err error) error {
 	return explain(err)
 }
 
-// explain adds what helps to errors that a person will read.
+// explain adds what to do to errors that people read.
 func explain(err error) error {
 	var coded *tally.Error
 	if errors.As(err, &coded) && coded.Err != nil {
-		err = coded.Err // the rest is said by the health itself
+		err = coded.Err // Health says the rest
 	}
 	switch {
 	case redis.HasErrorPrefix(err, "NOPERM"):
 		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
 	case redis.HasErrorPrefix(err, "READONLY"):
-		return fmt.Errorf("this Redis is a read-only replica, or has become one: the URL of the store must name its primary, or redis+sentinel:// those who know which that is: %w", err)
+		return fmt.Errorf("this Redis is a read-only replica: the URL of the store must name its primary, or with redis+sentinel:// the Sentinels: %w", err)
 	case redistopology.IsRedirect(err):
 		return fmt.Errorf("this Redis is a node of a Cluster: the URL of the store must be redis+cluster://: %w", err)
 	case redis.HasErrorPrefix(err, "OOM"):
@@ -304,15 +295,15 @@ func explain(err error) error {
 	case redis.HasErrorPrefix(err, "NOREPLICAS"):
 		return fmt.Errorf("the store takes no writes, since it has fewer good replicas than its min-replicas-to-write: %w", err)
 	case redis.HasErrorPrefix(err, "CLUSTERDOWN"):
-		return fmt.Errorf("the Cluster is incomplete and takes no writes: %w", err)
+		return fmt.Errorf("the Cluster does not cover all slots and takes no writes: %w", err)
 	case redis.HasErrorPrefix(err, "LOADING"):
-		return fmt.Errorf("the store is still reading its data: %w", err)
+		return fmt.Errorf("the store is still loading its data: %w", err)
 	}
 	return err
 }
 
-// lacksRight reports whether err says that the user may not do something. Within a script
-// Redis does not say what.
+// lacksRight reports whether err says that the user lacks a right. In scripts Redis does
+// not say which.
 func lacksRight(err error) bool {
 	var answered redis.Error
 	return redis.HasErrorPrefix(err, "NOPERM") || errors.As(err, &answered) &&

@@ -104,7 +104,7 @@ func (p place) factory() storetest.Factory {
 		prefix := newPrefix()
 		p := p
 		p.options.Secret = options.Secret
-		p.options.TopEvery = 50 * time.Millisecond // the suite waits for it often
+		p.options.TopInterval = 50 * time.Millisecond // the suite waits for it often
 		p.options.Journal = options.Journal
 		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
 		return &storetest.Fixture{

@@ -102,7 +102,7 @@ const maxJournals = int(MaxJournal/redistopology.Day) + 3
 // of all days that may be there.
 func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
 	return redistopology.NewDayCall(script, s.names.journal(topic), maxJournals,
-		s.names.count(topic), s.names.members(topic), s.names.ended(topic))
+		s.names.count(topic), s.names.members(topic), s.names.deleted(topic))
 }
 
 // withdrawCall takes back what members contributed; where in is not nil, those of traces that

@@ -125,7 +125,7 @@ func TestRedisForgetsScripts(t *testing.T) {
 	if got := like(t, store, page, 2).Count; got != 2 {
 		t.Errorf("count %d", got)
 	}
-	if n := store.Stats().ScriptReloads; n != 1 {
+	if n := metric(store, "redis_script_reloads_total"); n != 1 {
 		t.Errorf("%d reloads", n)
 	}
 }
@@ -163,7 +163,7 @@ func TestPublishTakenAwayLaterIsReportedAndMended(t *testing.T) {
 		h := store.Health()
 		return h.Err != nil && contains(h.Err.Error(), "PUBLISH")
 	})
-	if store.Stats().PublicationsFailed == 0 {
+	if metric(store, "redis_publications_failed_total") == 0 {
 		t.Error("failed publications are not counted")
 	}
 	server.Do("ACL", "SETUSER", "app", "+publish")

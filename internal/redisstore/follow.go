@@ -51,6 +51,12 @@ func (s *Store) reportLive(sink tally.Sink, failed bool) {
 	}
 }
 
+func (s *Store) isLive() bool {
+	s.liveState.mu.Lock()
+	defer s.liveState.mu.Unlock()
+	return s.liveState.live
+}
+
 func (s *Store) allLive() bool {
 	nodes := s.topology.SlotMap().Nodes()
 	for _, n := range nodes {

@@ -165,3 +165,13 @@ func (v *viewer) converges(t testing.TB, store tally.Store, topic tally.Topic, c
 		t.Errorf("the viewer holds %v, stored is %v", v.of(topic), stored)
 	}
 }
+
+// metric returns a metric of the store; -1 if there is none of that name.
+func metric(store *redisstore.Store, name string) int64 {
+	for _, sample := range store.Metrics() {
+		if sample.Name == name {
+			return int64(sample.Value)
+		}
+	}
+	return -1
+}

@@ -258,7 +258,7 @@ func TestAJournalEndsAndIsBounded(t *testing.T) {
 	if size := server.Do("STRLEN", keys[0]).(int64); size != full+16 {
 		t.Errorf("a full journal has %d bytes", size)
 	}
-	if n := store.Stats().JournalSkipped; n != 1 {
+	if n := metric(store, "redis_journal_skipped_total"); n != 1 {
 		t.Errorf("%d batches are said to be missing in the journal", n)
 	}
 	for _, wrong := range []time.Duration{-1, redisstore.MaxJournal + 1} {
@@ -342,7 +342,7 @@ func TestATopicRestoredAfterItsEndIsListed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	p := place{server: server, url: server.URL(0), options: redisstore.Options{TopEvery: 20 * time.Millisecond}}
+	p := place{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: 20 * time.Millisecond}}
 	store := p.connected(t, catalog(), prefix)
 	v := watching(t, store, page)
 	like(t, store, page, 1, 2)

@@ -9,15 +9,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// layoutVersion is the version of the layout that the package comment describes.
-// An instance refuses a store of another.
+// layoutVersion is the version of the layout that the package comment describes. A store
+// with another version is a conflict.
 const layoutVersion = "1"
 
-// validPrefix keeps braces, which make hash tags, and glob characters, which make
-// patterns, out of names.
+// validPrefix excludes braces, which make hash tags, and glob characters.
 var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
-// names makes the names of keys and channels.
+// names returns the names of keys and channels.
 type names struct {
 	prefix   string // ends in a colon
 	database string // begins with a colon; part of channels, since Pub/Sub ignores databases
@@ -25,7 +24,7 @@ type names struct {
 
 func newNames(prefix string, database int) (names, error) {
 	if !validPrefix.MatchString(prefix) {
-		return names{}, fmt.Errorf("redis prefix %q: it is 1 to 64 of A-Z a-z 0-9 _ . : -", prefix)
+		return names{}, fmt.Errorf("redis prefix %q: it must be 1 to 64 of A-Z a-z 0-9 _ . : -", prefix)
 	}
 	return names{prefix: prefix + ":", database: ":" + strconv.Itoa(database)}, nil
 }
@@ -33,10 +32,10 @@ func newNames(prefix string, database int) (names, error) {
 func (n names) tagged(tag, kind string) string   { return n.prefix + "{" + tag + "}" + kind }
 func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(), countKind) }
 func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
-func (n names) ended(topic tally.Topic) string   { return n.tagged(topic.String(), ":ended") }
+func (n names) deleted(topic tally.Topic) string { return n.tagged(topic.String(), ":ended") }
 func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
 
-// journal is what precedes the number of a day in the name of a topic's journal.
+// journal returns the name of a topic's journal up to the number of the day.
 func (n names) journal(topic tally.Topic) string { return n.tagged(topic.String(), journalKind) }
 func (n names) channel(topic tally.Topic) string { return n.tagged(topic.String(), n.database) }
 
@@ -45,20 +44,20 @@ const (
 	journalKind = ":journal:"
 )
 
-// channelTopic returns the text of the topic whose channel this is.
+// channelTopic returns the text of the topic that channel belongs to.
 func (n names) channelTopic(channel string) (text string, ok bool) {
 	return cutTag(channel, n.prefix, n.database)
 }
 
-// countTopic returns the text of the topic whose count is kept in key.
+// countTopic returns the text of the topic that key has the count of.
 func (n names) countTopic(key string) (text string, ok bool) {
 	return cutTag(key, n.prefix, countKind)
 }
 
-// countPattern matches the keys of the counts in scope, and maybe others.
+// countPattern matches the keys of the counts in scope, and possibly others.
 func (n names) countPattern(scope tally.Scope) string { return n.pattern(scope) + "}" + countKind }
 
-// journalPattern matches the keys of the journals in scope, and maybe others.
+// journalPattern matches the keys of the journals in scope, and possibly others.
 func (n names) journalPattern(scope tally.Scope) string {
 	return n.pattern(scope) + "}" + journalKind + "*"
 }
@@ -68,16 +67,16 @@ func (n names) pattern(scope tally.Scope) string {
 	if scope.Site != "" {
 		pattern += scope.Site + "/"
 		if scope.Metric != "" {
-			pattern += scope.Metric + "/" + globs.Replace(scope.Prefix)
+			pattern += scope.Metric + "/" + globEscaper.Replace(scope.Prefix)
 		}
 	}
 	return pattern + "*"
 }
 
-// globs takes from a text its meaning as a pattern.
-var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+// globEscaper escapes the characters that have a meaning in patterns.
+var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// journalTopic returns the topic's text and the day of a journal's key.
+// journalTopic returns the text of the topic and the day that key has the journal of.
 func (n names) journalTopic(key string) (text string, day int64, ok bool) {
 	at := strings.LastIndexByte(key, ':') + 1
 	day, err := strconv.ParseInt(key[at:], 10, 64)
@@ -93,13 +92,12 @@ func cutTag(name, prefix, suffix string) (string, bool) {
 	return strings.CutSuffix(name, "}"+suffix)
 }
 
-// leaderboard names a metric's leaderboard.
+// leaderboard identifies the leaderboard of a metric in a site.
 type leaderboard struct{ site, metric string }
 
 func (n names) top(b leaderboard) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
 func (n names) topVersions(b leaderboard) string { return n.top(b) + ":versions" }
 
-// directory is of a site.
 func (n names) directory(site string) string { return n.prefix + "topics:{" + site + "}" }
 
 func (n names) broadcast() string { return n.prefix + "gossip" + n.database }
@@ -108,8 +106,7 @@ func (n names) secret() string    { return n.prefix + "secret" }
 func (n names) rules() string     { return n.prefix + "rules" }
 func (n names) seedMark() string  { return n.prefix + "seeded" }
 
-// settings, audit and pulses belong to all instances; activity is of one day, and
-// in the slot of pulses, which one script writes with it.
+// activity has the hash tag of heartbeats: one script writes both.
 func (n names) settings() string           { return n.prefix + "register" }
 func (n names) audit() string              { return n.prefix + "audit" }
 func (n names) heartbeats() string         { return n.prefix + "{pulses}" }
@@ -117,16 +114,16 @@ func (n names) activity(day string) string { return n.prefix + "{pulses}:activit
 
 func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }
 
-// scratch is names for checks; all have one hash tag.
-type scratch struct{ hash, sorted, other, probe, channel string }
+// scratchKeys is names for checks; all have one hash tag.
+type scratchKeys struct{ hash, sorted, other, probe, channel string }
 
-// scratch returns the i-th scratch names of an instance.
-func (n names) scratch(instance string, i int) scratch {
+// scratch returns the i-th scratch keys of an instance.
+func (n names) scratch(instance string, i int) scratchKeys {
 	tag := "check/" + instance
 	if i > 0 {
 		tag += "/" + strconv.Itoa(i)
 	}
-	return scratch{
+	return scratchKeys{
 		hash: n.tagged(tag, ":hash"), sorted: n.tagged(tag, ":sorted"), other: n.tagged(tag, ":other"),
 		probe: n.tagged(tag, ":probe"), channel: n.tagged(tag, n.database),
 	}

@@ -44,7 +44,7 @@ func (s *Store) readEnds(ctx context.Context, readings []tally.Reading, missing 
 	ends := make([]*redis.StringCmd, len(missing))
 	requests := make([]redistopology.Request, len(missing))
 	for i, at := range missing {
-		key := s.names.ended(readings[at].Change.Topic)
+		key := s.names.deleted(readings[at].Change.Topic)
 		ends[i] = redis.NewStringCmd(ctx, "get", key)
 		requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{ends[i]}}
 	}

@@ -82,7 +82,7 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	if p.mode == "first" {
 		c = s.wholeTopicCall(script, p.Topic)
 	} else {
-		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.ended(p.Topic))
+		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.deleted(p.Topic))
 	}
 	c.Durable = true
 	packed := s.appendHead(&c, p.Topic, rule, len(p.Contributions))

@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// secretBytes is the strength of a secret made here: 256 bits.
+// secretBytes is the length of a new secret: 256 bits.
 const secretBytes = 32
 
-// secretKey is the key of the visitor hash: configured, or taken from the store at the
-// first contact. Once known it never changes.
+// secretKey is the key of the visitor hash: configured, or read from the store at the first
+// connection. Once known it never changes.
 type secretKey struct {
 	mu    sync.Mutex
-	value []byte // guarded by mu; what is offered to a store that has none
-	known bool   // guarded by mu; false while value was only made here
+	value []byte // guarded by mu; a store without a secret gets it
+	known bool   // guarded by mu; false while value is new and not stored
 }
 
 func newSecretKey(configured []byte) *secretKey {
 	if len(configured) > 0 {
 		return &secretKey{value: slices.Clone(configured), known: true}
 	}
-	// In digits, so that it can be copied into a configuration.
+	// Digits can be copied into a configuration.
 	return &secretKey{value: []byte(randomHex(secretBytes))}
 }
 
@@ -33,7 +33,7 @@ func (k *secretKey) get() []byte {
 	return slices.Clone(k.value)
 }
 
-// verify compares with what the store keeps, and takes it where none is known yet.
+// verify compares the key with the stored one, or adopts that if the key is not known yet.
 func (k *secretKey) verify(stored []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -42,13 +42,13 @@ func (k *secretKey) verify(stored []byte) error {
 		return nil
 	}
 	if !bytes.Equal(k.value, stored) {
-		return conflictf("the store keeps another secret (fingerprint %s) than this instance has (%s): give all instances the same --secret, or none",
+		return conflictf("the store has another secret (fingerprint %s) than this instance (%s): give all instances the same --secret, or none",
 			fingerprint(stored), fingerprint(k.value))
 	}
 	return nil
 }
 
-// fingerprint tells secrets apart without telling them: 32 bits of SHA-256.
+// fingerprint distinguishes secrets without revealing them: 32 bits of SHA-256.
 func fingerprint(secret []byte) string {
 	sum := sha256.Sum256(secret)
 	return hex.EncodeToString(sum[:4])

@@ -53,12 +53,12 @@ func TestASlowStoreIsWarnedOfOnce(t *testing.T) {
 		if len(s.health().Warnings) > 0 {
 			break
 		}
-		s.addRoundTrip(slowAnswer)
+		s.addRoundTrip(slowRoundTrip)
 	}
-	if w := s.health().Warnings; len(w) != 1 || !strings.Contains(w[0], slowAnswer.String()) {
+	if w := s.health().Warnings; len(w) != 1 || !strings.Contains(w[0], slowRoundTrip.String()) {
 		t.Errorf("warnings %q", w)
 	}
-	s.addRoundTrip(slowAnswer)
+	s.addRoundTrip(slowRoundTrip)
 	s.addRoundTrip(time.Millisecond)
 	if w := s.health().Warnings; len(w) != 0 {
 		t.Errorf("warnings of a store that is slow no more: %q", w)

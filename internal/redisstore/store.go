@@ -18,12 +18,11 @@ import (
 // [tally.Feed] and is safe for concurrent use.
 type Store struct {
 	// Fixed after Open.
-	catalog  *tally.Catalog
-	options  Options
-	names    names
-	instance string // names this process in shares, gossip and probes
-	// journalRetention is Options.Journal in milliseconds, as scripts read it.
-	journalRetention string
+	catalog          *tally.Catalog
+	options          Options
+	names            names
+	instance         string // identifies this process in shares, broadcasts and probes
+	journalRetention string // Options.Journal in milliseconds, for scripts
 	secret           *secretKey
 	rules            ruleCache
 
@@ -33,15 +32,17 @@ type Store struct {
 	ranks      pendingRanks
 	activity   activityTotals
 	nameCache  nameCache
-	wasUsable  atomic.Bool // some node was found usable once
+	wasUsable  atomic.Bool // a node was usable at some time
 	liveState  liveState
-	receiving  sync.Mutex  // held while a broadcast is handed over
-	broadcasts chan []byte // bounded by maxQueuedBroadcasts; what comes when full is dropped
+	receiving  sync.Mutex  // held while a broadcast is delivered
+	broadcasts chan []byte // queued; more are dropped when it is full
 
 	feedLive   chan struct{} // holds a token after the feed of a node became live
-	unassigned *feed         // the topics whose slot nobody holds now
+	unassigned *feed         // the watched topics whose slot has no known node
 
-	reassigning sync.RWMutex // whoever holds it for reading may place a topic in a feed
+	// reassigning is held for writing while topics move between feeds, and for reading while
+	// one is watched or unwatched.
+	reassigning sync.RWMutex
 }
 
 var (
@@ -57,27 +58,24 @@ var (
 //	redis+sentinel://[user:password@]host[:port],host[:port]/primary[/database]
 //	redis+cluster://[user:password@]host[:port],host[:port]
 //
-// each with rediss in place of redis for TLS (or tls=true as a setting), and with
-// the settings wait=N, for what a write is acknowledged only when N replicas have
-// it, and skip_verify=true. User and password are those of Redis. A Sentinel is offered
-// sentinel_user and sentinel_password, both settings; without them nothing, and those of
-// Redis when it asks for some.
+// each with rediss instead of redis, or with ?tls=true, for TLS. With ?wait=N a write is
+// acknowledged only when N replicas have it; ?skip_verify=true does not verify certificates.
+// User and password are those of Redis. Sentinels get sentinel_user and sentinel_password,
+// which are settings too; without them none, and those of Redis if they require some.
 //
-// Open refuses what can never work and does not wait for Redis: that is for
-// [Store.Connect], and for [Store.Run], which connects as often as it must. Close
-// ends it.
+// Open does not connect: [Store.Connect] does, and [Store.Run] whenever it is necessary.
 func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Prefix == "" {
 		options.Prefix = defaultPrefix
 	}
-	if options.TopEvery == 0 {
-		options.TopEvery = defaultTopEvery
+	if options.TopInterval == 0 {
+		options.TopInterval = defaultTopInterval
 	}
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
 	if options.Journal < 0 || options.Journal > MaxJournal {
-		return nil, fmt.Errorf("the journal of contributions is kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
+		return nil, fmt.Errorf("the journal can be kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
 	}
 	s := &Store{
 		catalog:          catalog,
@@ -85,7 +83,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		instance:         randomHex(8),
 		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		secret:           newSecretKey(options.Secret),
-		ranks:            pendingRanks{interval: options.TopEvery, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
+		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		unassigned:       newFeed(),
 		feedLive:         make(chan struct{}, 1),
@@ -107,7 +105,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	return s, nil
 }
 
-// String names the store without telling its password.
+// String describes the store without its password.
 func (s *Store) String() string { return s.topology.String() }
 
 // Close ends all connections. Run must have returned.
@@ -119,8 +117,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Lane implements [tally.Store]: the address of the node that holds the topic, empty
-// where none is known.
+// Lane implements [tally.Store]: it returns the address of the node that holds the topic,
+// empty if none is known.
 func (s *Store) Lane(topic tally.Topic) string {
 	m := s.topology.SlotMap()
 	if n := m.Single(); n != nil {
@@ -140,8 +138,8 @@ func (s *Store) Secret() ([]byte, error) {
 	return s.secret.get(), nil
 }
 
-// Health implements [tally.Store]. With several nodes, what is wrong with one of
-// them is said of the store, and names it.
+// Health implements [tally.Store]. With several nodes it reports the problems of each, with
+// its address.
 func (s *Store) Health() tally.Health {
 	nodes := s.nodes()
 	if s.topology.IsStandalone() {
@@ -170,8 +168,8 @@ func (s *Store) Health() tally.Health {
 	return health
 }
 
-// checkUsable returns why the store must not be used: it was never found usable, or
-// there is a conflict. A store that is away is tried.
+// checkUsable returns why the store must not be used: it was never usable, or there is a
+// conflict. A store that is away may be used: it may have returned.
 func (s *Store) checkUsable() error {
 	for _, n := range s.topology.SlotMap().Nodes() {
 		health := stateOf(n).status.health()

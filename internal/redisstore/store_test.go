@@ -187,7 +187,7 @@ func TestAReadOvertakenByAPushReissuesNothing(t *testing.T) {
 		store.Watch(hot) // has it read and settled again
 	}
 	v.converges(t, store, hot, 500)
-	if n := store.Stats().Reissues; n != 0 {
+	if n := metric(store, "redis_reissues_total"); n != 0 {
 		t.Errorf("%d reissues of a topic that was only busy", n)
 	}
 }
@@ -212,7 +212,7 @@ func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
 			t.Errorf("version %d after %d", v.of(page).Version, shown.Version)
 		}
 	}
-	if n := store.Stats().Reissues + other.Stats().Reissues; n != 1 {
+	if n := metric(store, "redis_reissues_total") + metric(other, "redis_reissues_total"); n != 1 {
 		t.Errorf("%d reissues", n)
 	}
 }
@@ -231,7 +231,7 @@ func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
 	}
 	eventually(t, "7 are present", func() bool { return v.of(page).Count == 7 })
 	v.converges(t, store, page, 0)
-	if store.Stats().SweepMismatches == 0 {
+	if metric(store, "redis_sweep_mismatches_total") == 0 {
 		t.Error("what the sweep found is not counted")
 	}
 }
@@ -306,7 +306,7 @@ func BenchmarkRedis(b *testing.B) {
 	} {
 		b.Run(shape.name, func(b *testing.B) {
 			server := redistest.Start(b, redistest.Options{})
-			p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: shape.journal, TopEvery: time.Hour}}
+			p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: shape.journal, TopInterval: time.Hour}}
 			store := p.connected(b, catalog(), newPrefix())
 			var topics []tally.Topic
 			for i := range 10_000 {
