@@ -39,7 +39,7 @@ type status struct {
 	current       tally.Health
 	loggedCause   string        // kind of the last logged failure; empty if the node is usable
 	lastRoundTrip time.Duration // of the last probe
-	slowInARow    int           // probes in a row that took slowAnswer or more
+	slowInARow    int           // slow probes in a row
 }
 
 func newStatus(log *slog.Logger) status {
