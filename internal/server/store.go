@@ -31,7 +31,7 @@ func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 	s, err := redisstore.Open(c.Store.RedisURL, catalog, redisstore.Options{
 		Prefix:        c.RedisPrefix,
 		Secret:        c.Secret,
-		RequireSecret:    secretKept,
+		RequireSecret: secretKept,
 		AllowEviction: c.AllowEviction,
 		Journal:       c.Journal,
 		Logger:        log,
