@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// A transaction that counts in windows removes so many rows whose window
-	// ended, and twice as many as it writes: removal never falls behind, and no
-	// single write pays for a whole window.
+	// A transaction that writes to window metrics removes at least leastPruned rows of
+	// ended windows, and twice as many rows as it writes: removal keeps up, and no write
+	// waits for the removal of a whole window.
 	leastPruned    = 64
 	prunedPerWrite = 2
 )
@@ -33,8 +33,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	}
 }
 
-// cloneBatches returns a copy for the writer, which may still be at work on it
-// when Apply has given up.
+// cloneBatches returns a copy for the writer, which may still use it after Apply returned.
 func cloneBatches(batches []tally.Batch) []tally.Batch {
 	total := 0
 	for i := range batches {
@@ -59,8 +58,8 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	for i := range batches {
 		b := &batches[i]
 		rule := w.catalog.Rule(b.Topic)
-		// Checked before anything is written: one bad batch must not fail others.
-		if b.Err = check(rule, b); b.Err != nil {
+		// Checked before any write, so that an invalid batch does not fail the others.
+		if b.Err = validate(rule, b); b.Err != nil {
 			continue
 		}
 		changed, err := w.applyBatch(rule, b, now)
@@ -85,8 +84,8 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	return changes, nil
 }
 
-// check tells whether the writes are what the topic's rule allows.
-func check(rule tally.Rule, b *tally.Batch) error {
+// validate reports whether the rule allows the writes.
+func validate(rule tally.Rule, b *tally.Batch) error {
 	for i := range b.Writes {
 		if err := rule.Validate(b.Writes[i].Amount); err != nil {
 			return err
@@ -95,8 +94,8 @@ func check(rule tally.Rule, b *tally.Batch) error {
 	return nil
 }
 
-// applyBatch applies the writes of b in their order and fills in what became of
-// them. It tells whether a contribution changed.
+// applyBatch applies the writes of b in their order and sets their results. It reports
+// whether a contribution changed.
 func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (changed bool, err error) {
 	r, err := w.find(b.Topic)
 	if err != nil {
@@ -108,17 +107,17 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 	}
 	for i := range b.Writes {
 		write := &b.Writes[i]
-		// Another attempt may have filled them in.
+		// An earlier attempt may have set them.
 		write.Changed, write.Created, write.WouldCreate = false, false, false
 		if r.id == 0 {
 			if write.Amount == 0 {
-				continue // taking back what was never given
+				continue // nothing to take back
 			}
 			if !write.MayCreate {
 				write.WouldCreate = true
 				continue
 			}
-			if r, err = w.create(b.Topic); err != nil {
+			if err = w.create(&r); err != nil {
 				return false, err
 			}
 			write.Created = true
@@ -129,7 +128,7 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 		}
 		if delta != 0 {
 			write.Changed, changed = true, true
-			r.add(delta)
+			r.SetSum(r.Sum() + delta)
 		}
 		if delta > 0 && w.journalRetention > 0 {
 			w.buffer.add(write)
@@ -139,16 +138,16 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 		if err := w.endRow(r.id, now); err != nil {
 			return false, err
 		}
-		r.version = tally.NextVersion(r.version, now.UnixMicro())
-		if err := w.set(r); err != nil {
+		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
+		if err := w.set(&r); err != nil {
 			return false, err
 		}
 	}
-	b.Count, b.Version = r.count, r.version
+	b.Count, b.Version = r.Count, r.Version
 	return changed, nil
 }
 
-// contribute stores one contribution and returns what it adds to the count.
+// contribute stores one contribution and returns the change of the count.
 func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, now time.Time) (delta int64, err error) {
 	member := int64(write.Member)
 	switch {
@@ -170,7 +169,7 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	return write.Amount - before, err
 }
 
-// removeContribution removes a contribution and returns what it was.
+// removeContribution removes a contribution and returns its amount.
 func (w *writer) removeContribution(topic, member int64) (before int64, err error) {
 	err = w.dropContribution.QueryRow(topic, member).Scan(&before)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -179,7 +178,7 @@ func (w *writer) removeContribution(topic, member int64) (before int64, err erro
 	return before, err
 }
 
-// rowsAffected returns how many rows a statement inserted or removed.
+// rowsAffected returns the number of rows that a statement inserted or removed.
 func rowsAffected(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err

@@ -12,22 +12,21 @@ import (
 	"github.com/tallycast/tallycast/internal/newfile"
 )
 
-// backupPages is how many pages a step of a backup copies: 256 KB, less than a millisecond,
-// after which it tells of its progress and heeds its context.
+// backupPages is the number of pages that a step of a backup copies before it reports
+// progress and checks its context: 256 KB, less than a millisecond.
 const backupPages = 64
 
-// Backup copies the database at from to a new file, which holds everything that was
-// acknowledged before Backup was called, is complete when it gets its name, and may
-// be opened as it is. It may be called beside a service that holds the file and
-// goes on writing. With replace a file that is called to is replaced, unless it belongs
-// to from. progress, which may be nil, is told how many of how many bytes were copied.
+// Backup copies the database at from, to which a service may write at the same time, to
+// the new file to. The copy contains everything acknowledged before the call, gets its
+// name when it is complete, and can be opened as it is. With replace it replaces an
+// existing file, unless that belongs to from. progress, which may be nil, receives bytes.
 // Errors: [os.ErrExist] without replace, and those of the file system.
 func Backup(ctx context.Context, from, to string, replace bool, progress func(done, total int64)) (err error) {
 	if err := checkExisting(ctx, from); err != nil {
 		return err
 	}
 	if info, err := os.Stat(to + walSuffixes[0]); err == nil && info.Size() > 0 {
-		return fmt.Errorf("back up to %s: %s is there and would be read as a part of the backup; choose another name", to, to+walSuffixes[0])
+		return fmt.Errorf("back up to %s: %s exists and would be read as part of the backup; choose another name", to, to+walSuffixes[0])
 	}
 	file, err := newfile.Create(to, newfile.Options{Replace: replace, Keep: Files(from)})
 	if err != nil {
@@ -45,8 +44,7 @@ func Backup(ctx context.Context, from, to string, replace bool, progress func(do
 	return file.Commit()
 }
 
-// Files returns the names of the files that a database at path consists of, whether
-// they exist or not.
+// Files returns the names of the files that a database at path may consist of.
 func Files(path string) []string {
 	files := []string{path, path + lockSuffix}
 	for _, suffix := range walSuffixes {
@@ -55,11 +53,11 @@ func Files(path string) []string {
 	return files
 }
 
-// copyPages copies what the transaction of conn sees. Since that is of one moment,
-// the copy need not begin anew when somebody writes.
+// copyPages copies the snapshot that the transaction of conn reads, so that writes of
+// others do not restart the copy.
 func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(done, total int64)) error {
 	var pageSize int64
-	// The schema is read to begin the transaction, which waits for its first reading.
+	// Reading the schema begins the snapshot, which BEGIN alone does not.
 	if err := conn.QueryRowContext(ctx, `SELECT page_size FROM pragma_page_size, (SELECT count(*) FROM sqlite_schema)`).Scan(&pageSize); err != nil {
 		return err
 	}
@@ -68,9 +66,9 @@ func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(don
 			NewBackup(string) (*sqlite.Backup, error)
 		})
 		if !ok {
-			return fmt.Errorf("the SQL driver (%T) makes no backups", driverConn)
+			return fmt.Errorf("the SQL driver (%T) cannot make backups", driverConn)
 		}
-		// The file is synced at its end; a copy that breaks off is removed.
+		// The caller syncs a complete file and removes an incomplete one.
 		backup, err := source.NewBackup(dsn(to, pragma("journal_mode", "off"), pragma("synchronous", "off")))
 		if err != nil {
 			return err
@@ -92,7 +90,7 @@ func copyPages(ctx context.Context, conn *sql.Conn, to string, progress func(don
 	})
 }
 
-// syncFile has a file, or the names in a directory, written to the disk.
+// syncFile syncs a file, or the names in a directory, to the disk.
 func syncFile(name string) (err error) {
 	file, err := os.Open(name)
 	if err != nil {

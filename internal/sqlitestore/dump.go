@@ -7,49 +7,49 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Dump reads one snapshot of the file, on a connection of its own. It keeps nobody
-// from writing; the log of writes is not folded into the file until it ends.
+// Dump reads one snapshot of the file on its own connection. It does not block writes, but
+// SQLite cannot checkpoint its write-ahead log until Dump ends.
 func (r *Reader) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
-	var ended error // by each
+	var stopped error // by each
 	err := r.reading(ctx, "all topics", func() error {
 		return r.snapshot(ctx, func(conn *sql.Conn) error {
 			d := &dump{reader: r, conn: conn, each: func(p tally.Portion) error {
-				ended = each(p)
-				return ended
+				stopped = each(p)
+				return stopped
 			}}
 			err := d.run(ctx, scope)
-			if ended != nil {
+			if stopped != nil {
 				return nil
 			}
 			return err
 		})
 	})
-	if ended != nil {
-		return ended
+	if stopped != nil {
+		return stopped
 	}
 	return err
 }
 
-// dump is one under way.
+// dump is the state of a running [Reader.Dump].
 type dump struct {
 	reader *Reader
 	conn   *sql.Conn
 	each   func(tally.Portion) error
 
-	contributed, seen *sql.Stmt
+	contributions, seen *sql.Stmt
 }
 
-// topicRow is a topic with the id under which its contributions stand.
+// topicRow is a topic with the id that its contributions refer to.
 type topicRow struct {
 	id int64
 	tally.State
 }
 
 func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
-	if d.contributed, err = d.conn.PrepareContext(ctx, `SELECT member, amount FROM contributions WHERE topic = ? ORDER BY member`); err != nil {
+	if d.contributions, err = d.conn.PrepareContext(ctx, `SELECT member, amount FROM contributions WHERE topic = ? ORDER BY member`); err != nil {
 		return err
 	}
-	defer d.contributed.Close()
+	defer d.contributions.Close()
 	if d.seen, err = d.conn.PrepareContext(ctx, `SELECT member, 1 FROM seen WHERE topic = ? AND window_end = ? ORDER BY member`); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
 	}
 }
 
-// page returns the topics that follow last, which is none at first.
+// page returns the topics after last, or the first ones if last is zero.
 func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (page []topicRow, err error) {
 	condition, args := scopeCondition(scope, d.reader.presenceMetrics())
 	if last != (tally.Topic{}) {
@@ -95,19 +95,19 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 	return page, rows.Err()
 }
 
-// topic hands over the portions of one topic.
+// topic passes the portions of one topic to each.
 func (d *dump) topic(t topicRow) (err error) {
 	var rows *sql.Rows
 	if rule := d.reader.catalog.Rule(t.Topic); rule.Kind == tally.Window {
 		rows, err = d.seen.Query(t.id, rule.WindowEnd(d.reader.now()))
 	} else {
-		rows, err = d.contributed.Query(t.id)
+		rows, err = d.contributions.Query(t.id)
 	}
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	portion := tally.Portion{State: t.State, Sum: t.Count - t.Seed - t.Adjustment, First: true}
+	portion := tally.Portion{State: t.State, Sum: t.Sum(), First: true}
 	for rows.Next() {
 		if len(portion.Contributions) == tally.MaxPortion {
 			if err := d.each(portion); err != nil {

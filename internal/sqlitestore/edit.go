@@ -8,10 +8,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxEditBatch bounds the edits and members of one transaction: some milliseconds.
+// maxEditBatch bounds the edits and members of one transaction, for a few milliseconds.
 const maxEditBatch = 1024
 
-// Edit carries out the edits, several in one transaction.
+// Edit applies the edits, several in one transaction.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 	for len(edits) > 0 {
 		n, weight := 0, 0
@@ -25,7 +25,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 }
 
 func (s *Store) editBatch(ctx context.Context, edits []tally.Edit) {
-	// A copy for the writer, which may still be at work on it afterwards.
+	// A copy for the writer, which may still use it after Edit returned.
 	work := slices.Clone(edits)
 	for i := range work {
 		work[i].Members = slices.Clone(work[i].Members)
@@ -45,15 +45,15 @@ func (s *Store) editBatch(ctx context.Context, edits []tally.Edit) {
 	}
 }
 
-// edit carries out the edits and returns the changes to publish.
+// edit applies the edits and returns the changes to publish.
 func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []tally.Change, err error) {
 	now := w.now()
-	if err := w.loadNewEntries(withdrawn); err != nil {
+	if err := withdrawn.load(context.Background(), w.conn); err != nil {
 		return nil, err
 	}
 	for i := range edits {
 		e := &edits[i]
-		e.Changed = false // another attempt may have filled it in
+		e.Changed = false // an earlier attempt may have set it
 		if e.Err = w.catalog.ValidateEdit(e); e.Err != nil {
 			continue
 		}
@@ -68,72 +68,52 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []t
 	return changes, nil
 }
 
-// editTopic carries out one edit and fills in what became of it.
+// editTopic applies one edit and sets its results.
 func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Time) (change tally.Change, err error) {
 	r, err := w.find(e.Topic)
 	if err != nil {
 		return change, err
 	}
-	e.Before = r.state(e.Topic)
-	e.After = e.Before
-	if e.IfVersion != 0 && e.IfVersion != r.version {
+	e.Preview(r.State)
+	before, after := e.Before, e.After
+	e.After, e.Changed = before, false // unless it is applied
+	if e.IfVersion != 0 && e.IfVersion != r.Version {
 		return change, nil
 	}
 	if !tally.AdmitsEdits(r.mark, e.Mark) {
 		e.Err = tally.ErrFrozen
 		return change, nil
 	}
-	missing := r.id == 0
-	if missing {
-		if e.Kind == tally.EditReset || e.Kind == tally.EditDelete || e.Kind == tally.EditWithdraw {
-			return change, nil
-		}
-		if r, err = w.create(e.Topic); err != nil {
-			return change, err
-		}
-	}
-	before, counted := r, r.counted()
-	switch e.Kind {
-	case tally.EditSeed:
-		r.seed = e.Value
-	case tally.EditAdjustment:
-		r.adjustment = e.Value
-	case tally.EditCount:
-		r.adjustment = e.Value - r.seed - counted
-	case tally.EditBase:
-		r.adjustment = e.Value - r.seed
-	case tally.EditReset, tally.EditDelete:
-		if err := w.emptyTopic(&r); err != nil {
-			return change, err
-		}
-		before.id, counted = r.id, 0
-	case tally.EditWithdraw:
-		taken, err := w.withdraw(r.id, e, now)
-		if err != nil {
-			return change, err
-		}
-		if err := w.eraseEntries(r.id, e.Members, withdrawn); err != nil {
-			return change, err
-		}
-		counted -= min(taken, counted)
-	}
-	r.sum(counted)
-	if r == before && !missing && e.Kind != tally.EditDelete {
+	isNew := r.id == 0
+	switch {
+	case isNew && !e.Creates():
 		return change, nil
+	case isNew:
+		err = w.create(&r)
+	case e.Kind == tally.EditReset || e.Kind == tally.EditDelete:
+		err = w.emptyTopic(&r)
+	case e.Kind == tally.EditWithdraw:
+		var taken int64
+		if taken, err = w.withdraw(r.id, e, now); err == nil {
+			after.SetSum(max(0, before.Sum()-taken))
+			err = w.eraseEntries(r.id, e.Members, withdrawn)
+		}
 	}
-	r.version = tally.NextVersion(r.version, now.UnixMicro())
-	e.Changed = true
-	change = r.state(e.Topic).Change
+	if err != nil || after == before && !isNew && e.Kind != tally.EditDelete {
+		return change, err
+	}
+	after.Version = tally.NextVersion(r.Version, now.UnixMicro())
+	r.State, e.Changed = after, true
 	if e.Kind == tally.EditDelete {
 		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-		w.finalVersions.add(e.Topic, r.version, now)
-		return change, w.removeTopic(e.Topic, r)
+		w.finalVersions.add(e.Topic, r.Version, now)
+		return r.Change, w.removeTopic(&r)
 	}
-	e.After = r.state(e.Topic)
-	return change, w.set(r)
+	e.After = r.State
+	return r.Change, w.set(&r)
 }
 
-// withdraw removes what members contribute and returns how much it was.
+// withdraw removes the contributions of members and returns their sum.
 func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int64, err error) {
 	rule := w.catalog.Rule(e.Topic)
 	for _, member := range e.Members {
@@ -146,8 +126,8 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int6
 	return taken, nil
 }
 
-// removeMember removes a member's contribution, or its being seen in the window of
-// that time, and returns what it was.
+// removeMember removes a member's contribution, in a window metric that of the window at
+// the given time, and returns its amount.
 func (w *writer) removeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
 		return rowsAffected(w.removeSeen.Exec(rule.WindowEnd(at), topic, int64(member)))

@@ -15,17 +15,17 @@ import (
 )
 
 var (
-	// errClosed is the cause of what fails after Close.
+	// errClosed is the cause of calls that fail after Close.
 	errClosed = errors.New("the store was closed")
-	// errBusy is the cause where a deadline ended the wait for a lock.
+	// errBusy is the cause if a deadline ended the wait for a lock.
 	errBusy = errors.New("another program keeps the file locked")
 )
 
-// primaryCode is the part of SQLite's result codes that says what failed; the
-// rest says where (sqlite.org/rescode.html).
+// primaryCode masks the part of SQLite's result codes that names the failure; the rest
+// names its place (sqlite.org/rescode.html).
 const primaryCode = 0xff
 
-// explain adds to an error of SQLite what it means for the owner of the file.
+// explain adds the meaning of an SQLite error for the operator.
 func explain(err error) error {
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {
@@ -45,7 +45,7 @@ func explain(err error) error {
 	case lib.SQLITE_CORRUPT:
 		meaning = "the file is corrupt"
 	case lib.SQLITE_NOTADB:
-		meaning = "the file is no SQLite database"
+		meaning = "the file is not an SQLite database"
 	case lib.SQLITE_CANTOPEN:
 		meaning = "the file, or one beside it, cannot be opened"
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
@@ -56,33 +56,32 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %w", meaning, err)
 }
 
-// A file that fails and works in turn, as on a disk that is nearly full, is told of so
-// often, and then once in so long.
+// A file that alternates between failing and working, as on a nearly full disk, logs
+// lineBurst failures at once and then one in lineInterval.
 const (
 	lineBurst    = 3
 	lineInterval = 10 * time.Second
 )
 
-// fault is why the last operation of one kind failed on the file; it is nil while
-// they work. The zero fault logs nothing.
+// fault is the error of the last operation of one kind, nil while they succeed. The zero
+// fault logs nothing.
 type fault struct {
 	last atomic.Pointer[error]
 
 	log       *slog.Logger
-	operation string        // cannot be done while it fails
-	lines     *rate.Limiter // of those that say so
+	operation string        // "written" or "read"
+	lines     *rate.Limiter // of failures
 
 	mu       sync.Mutex
-	isLogged bool // guarded by mu: that it fails was logged, and not yet that it works
+	isLogged bool // guarded by mu: the failure was logged, its end was not
 }
 
-// logTo has the fault logged: what cannot be done while it lasts.
+// logTo makes f log when the operation begins and ceases to fail.
 func (f *fault) logTo(log *slog.Logger, what string) {
 	f.log, f.operation, f.lines = log, what, rate.NewLimiter(rate.Every(lineInterval), lineBurst)
 }
 
-// record notes what became of an operation. That a caller gave up says nothing
-// about the file.
+// record stores the result of an operation. A cancelled caller is not a fault of the file.
 func (f *fault) record(err error) {
 	gaveUp := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
@@ -98,7 +97,7 @@ func (f *fault) record(err error) {
 	}
 }
 
-// logTransition logs where err, or nil, is news.
+// logTransition logs that the operation fails, or, if err is nil, works again.
 func (f *fault) logTransition(err error) {
 	if f.log == nil {
 		return

@@ -11,26 +11,27 @@ import (
 )
 
 const (
-	// settleChunk is how many topics are read at once to be settled: enough that a
-	// statement's own cost vanishes, few enough that the answer takes milliseconds.
+	// settleChunk bounds the topics that one statement reads to settle them: enough to make
+	// its fixed cost negligible, few enough to take milliseconds.
 	settleChunk = 1000
-	// settleTimeout ends a read to settle; the contract of writes has it too.
+	// settleTimeout bounds one such read, as the contract bounds writes.
 	settleTimeout = 3 * time.Second
-	// retryAfter is the pause after the file failed before it is tried again.
+	// retryAfter is the pause between attempts while the file fails.
 	retryAfter = time.Second
 )
 
-// feed hands changes from the writer to the sink, through the goroutines of Run.
-// It has no queue: for each watched topic it keeps the newest change that was not
-// delivered, and replaces it when the sink is slower than the writer.
+// feed passes changes from the writer to the sink, through the goroutines of Run. It has no
+// queue: it keeps the newest undelivered change of each watched topic, and replaces it if
+// the sink is slower than the writer.
 type feed struct {
-	changed   chan struct{} // holds one: pending has something
-	unsettled chan struct{} // holds one: settling has something
+	changed   chan struct{} // holds one if pending is not empty
+	unsettled chan struct{} // holds one if settling is not empty
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// Guarded by mu.
 	watched  map[tally.Topic]struct{}
-	pending  map[tally.Topic]tally.Change // of watched topics
-	settling map[tally.Topic]struct{}     // watched, and to be settled
+	pending  map[tally.Topic]tally.Change // undelivered changes of watched topics
+	settling map[tally.Topic]struct{}     // watched topics to settle
 }
 
 func newFeed() *feed {
@@ -43,7 +44,7 @@ func newFeed() *feed {
 	}
 }
 
-// notify wakes who waits for c; signals not yet seen are one.
+// notify sends to c, which has capacity 1, unless it is full.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -51,8 +52,8 @@ func notify(c chan struct{}) {
 	}
 }
 
-// publish hands over changes. Those of one topic must come in the order of their
-// versions; it does not block.
+// publish passes changes to deliver, those of one topic in the order of their versions. It
+// does not block.
 func (f *feed) publish(changes ...tally.Change) {
 	if len(changes) == 0 {
 		return
@@ -70,7 +71,7 @@ func (f *feed) publish(changes ...tally.Change) {
 	}
 }
 
-// Watch begins to follow topic.
+// Watch implements [tally.Feed].
 func (s *Store) Watch(topic tally.Topic) {
 	f := s.feed
 	f.mu.Lock()
@@ -91,7 +92,7 @@ func (s *Store) Refresh(topic tally.Topic) {
 	notify(f.unsettled)
 }
 
-// Unwatch ends what Watch began.
+// Unwatch implements [tally.Feed].
 func (s *Store) Unwatch(topic tally.Topic) {
 	f := s.feed
 	f.mu.Lock()
@@ -101,7 +102,7 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	delete(f.settling, topic)
 }
 
-// watches tells whether topic is watched.
+// watches reports whether topic is watched.
 func (f *feed) watches(topic tally.Topic) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +110,7 @@ func (f *feed) watches(topic tally.Topic) bool {
 	return ok
 }
 
-// Broadcast does nothing: there is no other instance.
+// Broadcast does nothing: no other instance uses the file.
 func (s *Store) Broadcast([]byte) {}
 
 // Run delivers to sink until ctx ends, and returns nil then.
@@ -124,7 +125,7 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, _ func(payload []byte)
 	return nil
 }
 
-// deliver pushes what is published.
+// deliver pushes published changes until ctx ends.
 func (f *feed) deliver(ctx context.Context, sink tally.Sink) {
 	spare := map[tally.Topic]tally.Change{}
 	for {
@@ -145,9 +146,8 @@ func (f *feed) deliver(ctx context.Context, sink tally.Sink) {
 	}
 }
 
-// settle reads the state of topics that began to be watched. A change that is
-// committed after Watch is pushed, one from before it is in what is read, so none
-// is missed.
+// settle reads newly watched topics until ctx ends. The feed pushes changes that were
+// committed after Watch, and the read contains earlier ones, so that none is missed.
 func (s *Store) settle(ctx context.Context, sink tally.Sink) {
 	live := false
 	for ctx.Err() == nil {
@@ -181,7 +181,7 @@ func (s *Store) settle(ctx context.Context, sink tally.Sink) {
 	}
 }
 
-// toSettle takes the topics that are to be settled.
+// toSettle takes the topics to settle.
 func (f *feed) toSettle() []tally.Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,8 +190,7 @@ func (f *feed) toSettle() []tally.Topic {
 	return topics
 }
 
-// unsettle marks all watched topics as to be settled: Live promises that they
-// were, since Stale.
+// unsettle marks all watched topics to be settled, as [tally.Sink] promises before Live.
 func (f *feed) unsettle() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -200,7 +199,7 @@ func (f *feed) unsettle() {
 	}
 }
 
-// settleTopics tells whether it could.
+// settleTopics settles topics and reports whether it could read and reissue them.
 func (s *Store) settleTopics(ctx context.Context, sink tally.Sink, topics []tally.Topic) bool {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -223,8 +222,8 @@ func (s *Store) settleTopics(ctx context.Context, sink tally.Sink, topics []tall
 	return len(ahead) == 0 || s.Reissue(ctx, ahead) == nil
 }
 
-// probe writes from time to time while writing fails, so that Health knows when
-// there is room again though nobody presses a heart.
+// probe writes periodically while writing fails, so that Health recovers without a write of
+// a visitor.
 func (s *Store) probe(ctx context.Context) {
 	tick := time.NewTicker(retryAfter)
 	defer tick.Stop()
@@ -237,7 +236,7 @@ func (s *Store) probe(ctx context.Context) {
 		if s.writeFault.err() == nil {
 			continue
 		}
-		// What becomes of it is noted where all writes are.
+		// The writer records the result.
 		_ = s.update(ctx, func(w *writer) ([]tally.Change, error) {
 			_, err := w.probed.Exec(w.now().Unix())
 			return nil, err

@@ -13,22 +13,22 @@ import (
 	"strings"
 )
 
-// magic is how every SQLite file begins (sqlite.org/fileformat.html, 1.3).
+// magic begins every SQLite file (sqlite.org/fileformat.html, 1.3).
 const magic = "SQLite format 3\x00"
 
-// resolvePath returns the one name by which a database is known, following links, so
-// that two names of one file share a lock. It makes the directory if missing.
+// resolvePath returns the canonical path of a database, following links, so that two names
+// of one file share a lock. It creates the directory if it is missing.
 func resolvePath(path string) (string, error) {
 	if path == "" {
-		return "", errors.New("open: the database has no path")
+		return "", errors.New("open: the path of the database is empty")
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", path, err)
 	}
-	// What visitors did is nobody else's business on a shared machine.
+	// Other users of the machine may not read what visitors did.
 	if err := os.MkdirAll(filepath.Dir(absolute), 0o700); err != nil {
-		return "", fmt.Errorf("open %s: make its directory: %w", path, err)
+		return "", fmt.Errorf("open %s: create its directory: %w", path, err)
 	}
 	real, err := filepath.EvalSymlinks(absolute)
 	if errors.Is(err, os.ErrNotExist) {
@@ -42,13 +42,13 @@ func resolvePath(path string) (string, error) {
 		return "", fmt.Errorf("open %s: %w", path, err)
 	}
 	if info, err := os.Stat(real); err == nil && info.IsDir() {
-		return "", fmt.Errorf("open %s: it is a directory; name a file in it, such as %s", path, filepath.Join(path, "tallycast.db"))
+		return "", fmt.Errorf("open %s: it is a directory; give the path of a file in it, such as %s", path, filepath.Join(path, "tallycast.db"))
 	}
 	return real, nil
 }
 
-// checkFile makes the file if it is missing, and refuses what is not for us without
-// changing a byte of it. It is called under the lock.
+// checkFile creates a missing file, and refuses one that is not ours without changing it.
+// The caller holds the lock.
 func checkFile(ctx context.Context, path string) error {
 	head, err := openOrCreate(path)
 	if err != nil {
@@ -58,12 +58,12 @@ func checkFile(ctx context.Context, path string) error {
 		return nil // new
 	}
 	if !bytes.Equal(head, []byte(magic)) {
-		return fmt.Errorf("open %s: the file is no SQLite database", path)
+		return fmt.Errorf("open %s: the file is not an SQLite database", path)
 	}
 	return checkSchema(ctx, path)
 }
 
-// checkSchema tells why the database at path is not for us. It only reads.
+// checkSchema returns an error if the database at path is not ours. It only reads.
 func checkSchema(ctx context.Context, path string) error {
 	scripts, err := migrations()
 	if err != nil {
@@ -80,8 +80,8 @@ func checkSchema(ctx context.Context, path string) error {
 	return nil
 }
 
-// openOrCreate proves that the file can be written, makes it if it is missing, and
-// returns its first bytes.
+// openOrCreate opens the file for writing, creates it if it is missing, and returns its
+// first bytes.
 func openOrCreate(path string) (head []byte, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -96,17 +96,17 @@ func openOrCreate(path string) (head []byte, err error) {
 	return head[:n], err
 }
 
-// dsn returns the driver's name of the file at path, with parameters.
+// dsn returns the driver's data source name of the file at path.
 func dsn(path string, parameters ...string) string {
 	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute // of a relative one the first directory would be the URL's authority
+		path = absolute // the first directory of a relative path would be the URL's authority
 	}
 	name := url.URL{Scheme: "file", Path: path}
-	// _error_rc: no stale messages of earlier errors in later ones.
+	// _error_rc keeps messages of earlier errors out of later ones.
 	return name.String() + "?_error_rc=1&" + strings.Join(parameters, "&")
 }
 
-// pragma is a parameter of [dsn].
+// pragma returns a parameter of [dsn].
 func pragma(name, value string) string {
 	return "_pragma=" + url.QueryEscape(name+"("+value+")")
 }

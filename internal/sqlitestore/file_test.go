@@ -66,7 +66,7 @@ func TestWhatIsNoDatabaseOfOursIsRefusedUnchanged(t *testing.T) {
 		if err := os.WriteFile(path, []byte("these are my notes, and not counts"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, path, "no SQLite database")
+		refused(t, path, "not an SQLite database")
 	})
 	t.Run("another program's database", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "other.db")

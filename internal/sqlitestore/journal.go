@@ -12,38 +12,38 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// entryBytes is the length of an entry: member and source.
+// entryBytes is the length of a journal entry: member and source.
 const entryBytes = 8 + 4
 
-// rowsAtOnce is how many rows one statement stores where many topics changed: a
+// rowsAtOnce is the number of rows that one statement stores if many topics changed; a
 // statement costs more than a row.
 const rowsAtOnce = 16
 
-// journalBuffer gathers the rows of a transaction, and numbers them within a minute.
+// journalBuffer collects the journal rows of a transaction and numbers them within a minute.
 type journalBuffer struct {
 	entries []byte // of all rows
-	row     int    // where those of the row to come begin
-	values  []any  // of the rows: minute, n, topic, entries
+	begin   int    // of the next row, in entries
+	values  []any  // minute, n, topic and entries of each row
 	minute  int64
-	n       int64 // of the next row in that minute
+	n       int64 // of the next row in minute
 }
 
-// add adds a trace to the row to come.
+// add adds a write to the next row.
 func (j *journalBuffer) add(write *tally.Write) {
 	j.entries = binary.BigEndian.AppendUint64(j.entries, uint64(write.Member))
 	j.entries = binary.BigEndian.AppendUint32(j.entries, uint32(write.Source))
 }
 
-// reset forgets what a transaction left that was rolled back.
+// reset drops the rows of an earlier transaction.
 func (j *journalBuffer) reset() {
 	clear(j.values)
-	j.entries, j.row, j.values = j.entries[:0], 0, j.values[:0]
+	j.entries, j.begin, j.values = j.entries[:0], 0, j.values[:0]
 }
 
-// endRow makes a row of what was noted, as done to the topic of that id.
+// endRow ends the row, if it has entries, as one of the topic with that id.
 func (w *writer) endRow(topic int64, now time.Time) error {
 	j := &w.buffer
-	if len(j.entries) == j.row {
+	if len(j.entries) == j.begin {
 		return nil
 	}
 	if minute := minuteOf(now); minute != j.minute {
@@ -54,13 +54,13 @@ func (w *writer) endRow(topic int64, now time.Time) error {
 		}
 		j.minute = minute
 	}
-	j.values = append(j.values, j.minute, j.n, topic, j.entries[j.row:len(j.entries):len(j.entries)])
+	j.values = append(j.values, j.minute, j.n, topic, j.entries[j.begin:len(j.entries):len(j.entries)])
 	j.n++
-	j.row = len(j.entries)
+	j.begin = len(j.entries)
 	return nil
 }
 
-// storeJournal stores the rows.
+// storeJournal stores the collected rows.
 func (w *writer) storeJournal() error {
 	const columns = 4
 	for values := w.buffer.values; len(values) > 0; {
@@ -76,7 +76,7 @@ func (w *writer) storeJournal() error {
 	return nil
 }
 
-// position is where a trace stands.
+// position is the place of an entry in the journal.
 type position struct {
 	minute, n int64
 	index     int // of the entry
@@ -84,22 +84,22 @@ type position struct {
 
 func (p position) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
 
-// compare orders places by age, the oldest first.
+// compare orders positions by age, the oldest first.
 func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.minute, q.minute), cmp.Compare(p.n, q.n), p.index-q.index)
 }
 
 func parsePosition(text string) (p position, err error) {
 	if _, err = fmt.Sscanf(text, "%d.%d.%d", &p.minute, &p.n, &p.index); err == nil && (p.index < 0 || p.String() != text) {
-		err = errors.New("not of this form")
+		err = errors.New("invalid form")
 	}
 	if err != nil {
-		return p, tally.Errorf(tally.CodeBadBody, "%q is no place in the journal of an SQLite file", text)
+		return p, tally.Errorf(tally.CodeBadBody, "%q is not a position in the journal of an SQLite file", text)
 	}
 	return p, nil
 }
 
-// entryAt returns the entry at index, 0 where there is none or none any more.
+// entryAt returns the entry at index, zeros if there is none or it was reverted.
 func entryAt(entries []byte, index int) (tally.Member, tally.Source) {
 	at := index * entryBytes
 	if at+entryBytes > len(entries) {
@@ -108,13 +108,13 @@ func entryAt(entries []byte, index int) (tally.Member, tally.Source) {
 	return tally.Member(binary.BigEndian.Uint64(entries[at:])), tally.Source(binary.BigEndian.Uint32(entries[at+8:]))
 }
 
-// Journal hands over traces of one snapshot.
+// Journal passes the entries of one snapshot.
 func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	if r.journalRetention > 0 {
 		from = max(from, r.journalBegin())
 	}
 	within, args := scopeCondition(scope, nil)
-	var ended error // by each
+	var stopped error // by each
 	err := r.reading(ctx, "the journal", func() error {
 		rows, err := r.db.QueryContext(ctx, `SELECT minute, n, site, metric, key, entries
 			FROM journal JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND `+within+`
@@ -123,17 +123,17 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 			return err
 		}
 		defer rows.Close()
-		ended, err = passEntries(rows, each)
+		stopped, err = passEntries(rows, each)
 		return err
 	})
-	if ended != nil {
-		return ended
+	if stopped != nil {
+		return stopped
 	}
 	return err
 }
 
-// passEntries hands over what rows tell.
-func passEntries(rows *sql.Rows, each func([]tally.JournalEntry) error) (ended, err error) {
+// passEntries passes the entries in rows to each. It returns the error of each in stopped.
+func passEntries(rows *sql.Rows, each func([]tally.JournalEntry) error) (stopped, err error) {
 	var portion []tally.JournalEntry
 	for rows.Next() {
 		var p position

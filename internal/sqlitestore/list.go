@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// scopeCondition returns the condition that topics are within scope, and of none of the
-// metrics that are left out.
+// scopeCondition returns the SQL condition for topics in scope, except those of the metrics
+// without.
 func scopeCondition(scope tally.Scope, without []string) (condition string, args []any) {
 	parts := []string{"true"}
 	and := func(part string, values ...any) {
@@ -38,8 +38,8 @@ func scopeCondition(scope tally.Scope, without []string) (condition string, args
 	return strings.Join(parts, " AND "), args
 }
 
-// prefixEnd returns the least text above all that begin with prefix, compared by
-// bytes; empty where there is none.
+// prefixEnd returns the least text above all that begin with prefix, compared by bytes;
+// empty if there is none.
 func prefixEnd(prefix string) string {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {
@@ -49,18 +49,18 @@ func prefixEnd(prefix string) string {
 	return ""
 }
 
-// presenceMetrics returns the metrics of pages that are open, of which nothing is stored
-// unless they once were something else.
+// presenceMetrics returns the metrics with the rule presence. The file has topics of them
+// only if they had another rule before.
 func (r *Reader) presenceMetrics() (metrics []string) {
 	for _, metric := range r.catalog.Metrics() {
-		if any, err := tally.NewTopic(tally.DefaultSite, metric, "any"); err == nil && r.catalog.Rule(any).Kind == tally.Presence {
+		if r.catalog.MetricRule(metric).Kind == tally.Presence {
 			metrics = append(metrics, metric)
 		}
 	}
 	return metrics
 }
 
-// selectStates begins a statement whose rows scanState reads.
+// selectStates begins a query whose rows scanState reads.
 const selectStates = `SELECT id, site, metric, topics.key, count, version, seed, adjustment FROM topics `
 
 func scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
@@ -74,8 +74,8 @@ func scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
 	return id, state, nil
 }
 
-// List returns a page as of now. [tally.ByTopic] follows an index; the other orders
-// look at all topics of the scope, half a second for a million.
+// List returns a current page. [tally.ByTopic] uses an index; the other orders read all
+// topics of the scope, in half a second for a million.
 func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Page, err error) {
 	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
 	if listing.Before != 0 {
@@ -135,10 +135,10 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 	return page, nil
 }
 
-// parseCursor reads a page's Next: a topic and, where the order is by one, a value.
-func parseCursor(text string, valued bool) (value int64, topic tally.Topic, err error) {
+// parseCursor parses the Next of a page: a topic, after a value if the order has one.
+func parseCursor(text string, hasValue bool) (value int64, topic tally.Topic, err error) {
 	name := text
-	if valued {
+	if hasValue {
 		var number string
 		number, name, _ = strings.Cut(text, " ")
 		value, err = strconv.ParseInt(number, 10, 64)
@@ -147,7 +147,7 @@ func parseCursor(text string, valued bool) (value int64, topic tally.Topic, err 
 		topic, err = tally.ParseTopic(name)
 	}
 	if err != nil {
-		return 0, topic, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", text)
+		return 0, topic, tally.Errorf(tally.CodeBadBody, "%q is not a cursor of this list", text)
 	}
 	return value, topic, nil
 }

@@ -10,26 +10,25 @@ import (
 	"time"
 )
 
-// ErrLocked says that another process, or another Store of this one, holds the file.
+// ErrLocked is the error if another process, or another Store of this one, holds the file.
 var ErrLocked = errors.New("the database is in use")
 
-// lockSuffix follows the database's name in that of the file which is locked. The
-// database itself is not: closing any descriptor of it would drop SQLite's own
-// POSIX locks of this process.
+// lockSuffix follows the database's name in the name of the lock file. The database itself
+// is not locked: closing any descriptor of it would drop SQLite's own POSIX locks of
+// this process.
 const lockSuffix = ".lock"
 
-// maxNote bounds what is read of a lock file, in bytes; its note has less than 100.
+// maxNote bounds the bytes that are read of a lock file; its note is shorter than 100.
 const maxNote = 256
 
-// noteForm begins the note: who holds the lock.
+// noteForm begins the note, which names the holder of the lock.
 const noteForm = "process %d,"
 
-// lock is held from open to close. The kernel gives it back when the process
-// ends, however it ends. The file stays, since removing it would let two
-// processes lock two files of the same name.
+// lock is a held lock. The kernel releases it when the process ends. The file stays:
+// removing it would let two processes lock two files of the same name.
 type lock struct{ file *os.File }
 
-// acquireLock locks the database at path or says who holds it.
+// acquireLock locks the database at path. Its error names the holder.
 func acquireLock(path string) (*lock, error) {
 	name := path + lockSuffix
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
@@ -38,7 +37,7 @@ func acquireLock(path string) (*lock, error) {
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		// The note is for people; what counts is the lock.
+		// The note is for people; only the lock matters.
 		_ = file.Truncate(0)
 		_, _ = fmt.Fprintf(file, noteForm+" since %s\n", os.Getpid(), time.Now().Format(time.RFC3339))
 		return &lock{file}, nil
@@ -50,16 +49,15 @@ func acquireLock(path string) (*lock, error) {
 	note, _ := io.ReadAll(io.LimitReader(file, maxNote))
 	holder := strings.TrimSpace(string(note))
 	if holder == "" {
-		holder = "a process that has only begun"
+		holder = "a process that is starting"
 	}
 	return nil, fmt.Errorf("open %s: %w: %s holds %s%s; one process at a time writes an SQLite file, several instances share a Redis (--store redis://…)",
 		path, ErrLocked, holder, name, killHint(holder))
 }
 
-// killHint says how the holder of that note is ended, since what a terminal shows
-// is often its parent, such as go run, whose end leaves it running. It says nothing
-// of this process, of one that is not seen from here, or of process 1: the note of
-// a container has the number that counts inside.
+// killHint returns how to end the process in the note of a lock. A terminal often shows only
+// its parent, such as go run, whose end leaves it running. The hint is empty for this
+// process, for one that is not visible here, and for process 1, as in a container.
 func killHint(holder string) string {
 	var pid int
 	if _, err := fmt.Sscanf(holder, noteForm, &pid); err != nil || pid <= 1 || pid == os.Getpid() {
@@ -71,5 +69,5 @@ func killHint(holder string) string {
 	return fmt.Sprintf(" (kill %d ends it)", pid)
 }
 
-// release gives the lock back.
+// release releases the lock.
 func (l *lock) release() error { return l.file.Close() }

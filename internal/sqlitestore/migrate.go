@@ -10,21 +10,21 @@ import (
 	"slices"
 )
 
-// applicationID marks our files in their header ("TALY"), so that file(1) and
-// this package know them from those of other programs.
+// applicationID is in the header of our files ("TALY"), so that file(1) and this package
+// recognise them.
 const applicationID = 0x54414c59
 
-// ErrNewer says that a later release wrote the file, in a form unknown here.
+// ErrNewer is the error if a later release wrote the file, with another schema.
 var ErrNewer = errors.New("the database was written by a newer release of tallycast")
 
-// errForeign says that the file is somebody else's.
+// errForeign is the error if another program wrote the file.
 var errForeign = errors.New("this is an SQLite database of another program")
 
 //go:embed migration/*.sql
 var migrationFiles embed.FS
 
-// migrations returns the scripts in their order; the n-th makes version n of the
-// schema out of the one before.
+// migrations returns the scripts in their order. The n-th changes version n-1 of the schema
+// to version n.
 func migrations() ([]string, error) {
 	names, err := fs.Glob(migrationFiles, "migration/*.sql")
 	if err != nil {
@@ -42,13 +42,13 @@ func migrations() ([]string, error) {
 	return scripts, nil
 }
 
-// querier is a connection or a pool of them.
+// querier is a connection or a pool of connections.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// schemaVersion returns how many migrations the file has seen, or why it is not
-// for us. It only reads.
+// schemaVersion returns the number of migrations that were applied to the file, or an error
+// if the file is not ours. It only reads.
 func schemaVersion(ctx context.Context, db querier, known int) (int, error) {
 	var application, version, tables int
 	err := db.QueryRowContext(ctx, `SELECT
@@ -59,16 +59,16 @@ func schemaVersion(ctx context.Context, db querier, known int) (int, error) {
 	case err != nil:
 		return 0, explain(err)
 	case application == 0 && version == 0 && tables == 0:
-		return 0, nil // nothing was ever written
+		return 0, nil // a new file
 	case application != applicationID:
 		return 0, errForeign
 	case version > known:
-		return 0, fmt.Errorf("%w (its schema is %d, this one knows up to %d); it was left as it is", ErrNewer, version, known)
+		return 0, fmt.Errorf("%w (its schema is version %d, this release knows up to %d); the file was not changed", ErrNewer, version, known)
 	}
 	return version, nil
 }
 
-// migrate brings the file to the newest schema, in one transaction.
+// migrate updates the file to the newest schema, in one transaction.
 func migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	scripts, err := migrations()
 	if err != nil {

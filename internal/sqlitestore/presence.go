@@ -10,33 +10,31 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// versionRetention is how long the version of a topic where nobody is present is
-// remembered, so that a page that reads it does not see it go back to 0. Whoever
-// watches longer is told by Reissue.
+// versionRetention is how long the version of a topic without readers is kept, so that a
+// page which reads it does not see it fall to 0. Reissue corrects pages that watch longer.
 const versionRetention = 10 * time.Minute
 
-// presence keeps how many pages this process holds present on each topic. It
-// lives in memory, for the connections end with the process.
+// presence keeps the number of pages that this process holds present on each topic, in
+// memory: the connections end with the process.
 type presence struct {
-	// fixed after construction
+	// Fixed after construction.
 	now  func() time.Time // the store's clock, for versions
 	feed *feed
-	// wake holds one: a share ends before the next look
-	wake chan struct{}
+	wake chan struct{} // holds one if nextExpiry became earlier
 
-	// guards what follows. Changes are published under it, so that those of a
-	// topic come in the order of their versions; publishing does not block.
+	// mu guards the fields below. Changes are published under it, in the order of their
+	// versions; publishing does not block.
 	mu         sync.Mutex
 	shares     map[tally.Topic]*share
 	highest    int64     // the highest version given to any topic
-	nextExpiry time.Time // when expire looks next; zero: when it is told
+	nextExpiry time.Time // when expire runs next; zero if no share exists
 }
 
-// share is this process's share of a topic. Leases go by the monotonic clock.
+// share is this process's share of a topic. Leases use the monotonic clock.
 type share struct {
 	pages   int64
 	version int64
-	ends    time.Time // of the lease; where pages is 0, when the version may be forgotten
+	ends    time.Time // the lease or, if pages is 0, the retention of the version
 }
 
 func newPresence(now func() time.Time, feed *feed) *presence {
@@ -48,10 +46,10 @@ func newPresence(now func() time.Time, feed *feed) *presence {
 	}
 }
 
-// SetShares sets shares that end after ttl.
+// SetShares implements [tally.PresenceStore].
 func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error {
 	if err := cmp.Or(s.conflict, ctx.Err()); err != nil {
-		return s.unavailable("hold present", err)
+		return s.unavailable("set presence in", err)
 	}
 	for _, set := range shares {
 		if s.catalog.Rule(set.Topic).Kind != tally.Presence {
@@ -83,7 +81,7 @@ func (p *presence) set(ttl time.Duration, shares []tally.Share) {
 	}
 }
 
-// setLocked sets what is counted and publishes it where it changed.
+// setLocked sets a share and publishes it if it changed.
 func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64, now time.Time) {
 	if sh.pages == pages {
 		return
@@ -95,15 +93,15 @@ func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64, now time
 	p.issueLocked(topic, sh)
 }
 
-// issueLocked gives topic a new version and publishes it.
+// issueLocked publishes topic under a new version.
 func (p *presence) issueLocked(topic tally.Topic, sh *share) {
-	// One sequence for all topics: one that was forgotten still goes on above.
+	// One sequence for all topics, so that forgotten topics continue above their versions.
 	p.highest = tally.NextVersion(p.highest, p.now().UnixMicro())
 	sh.version = p.highest
 	p.feed.publish(tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
 }
 
-// scheduleLocked has expire look at end at the latest.
+// scheduleLocked makes expire run at end or earlier.
 func (p *presence) scheduleLocked(end time.Time) {
 	if p.nextExpiry.IsZero() || end.Before(p.nextExpiry) {
 		p.nextExpiry = end
@@ -111,7 +109,8 @@ func (p *presence) scheduleLocked(end time.Time) {
 	}
 }
 
-// expireLocked ends what has ended by now. It tells whether there is anything left.
+// expireLocked ends the lease or the retention of a share if it is over. It reports whether
+// the share still exists.
 func (p *presence) expireLocked(topic tally.Topic, sh *share, now time.Time) bool {
 	if now.Before(sh.ends) {
 		return true
@@ -124,7 +123,7 @@ func (p *presence) expireLocked(topic tally.Topic, sh *share, now time.Time) boo
 	return false
 }
 
-// read returns how many pages are present on topic.
+// read returns the number of pages that are present on topic.
 func (p *presence) read(topic tally.Topic) tally.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +134,7 @@ func (p *presence) read(topic tally.Topic) tally.Change {
 	return tally.Change{Topic: topic, Count: sh.pages, Version: sh.version}
 }
 
-// reissue is [tally.Store]'s for one topic.
+// reissue implements [tally.Reissuer] for one topic.
 func (p *presence) reissue(held tally.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +152,7 @@ func (p *presence) reissue(held tally.Change) {
 	p.scheduleLocked(sh.ends)
 }
 
-// top returns the topics of a metric where most pages are present.
+// top returns the topics of a metric with the most pages.
 func (p *presence) top(site, metric string, limit int) []tally.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,7 +169,7 @@ func (p *presence) top(site, metric string, limit int) []tally.Change {
 	return changes[:min(max(0, limit), len(changes))]
 }
 
-// expire publishes the end of leases when it comes, until ctx ends.
+// expire publishes the ends of leases in time, until ctx ends.
 func (p *presence) expire(ctx context.Context) {
 	timer := time.NewTimer(p.expireDue())
 	defer timer.Stop()
@@ -185,8 +184,7 @@ func (p *presence) expire(ctx context.Context) {
 	}
 }
 
-// expireDue ends what has ended where it is time, and returns how long to wait
-// before the next look.
+// expireDue ends what is over by now, and returns the time until its next run.
 func (p *presence) expireDue() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,8 +201,7 @@ func (p *presence) expireDue() time.Duration {
 	return p.untilNextLocked(now)
 }
 
-// untilNextLocked returns how long it is until the next look; where nothing is held,
-// long enough not to matter.
+// untilNextLocked returns the time until the next run, or an hour if nothing is scheduled.
 func (p *presence) untilNextLocked(now time.Time) time.Duration {
 	if p.nextExpiry.IsZero() {
 		return time.Hour

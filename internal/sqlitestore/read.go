@@ -10,15 +10,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// readStatements are those of the connections that read.
+// readStatements are the prepared statements of visitors' reads.
 type readStatements struct {
 	read, top *sql.Stmt
 }
 
 func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
-	// The queries come as one JSON array of [site, metric, key, member, window's
-	// end], so that a thousand topics are one statement and one snapshot. An
-	// unknown topic gives no row. A window's end is 0 for other metrics.
+	// The parameter is a JSON array of [site, metric, key, member, end of the window], so
+	// that one statement reads a thousand topics from one snapshot. An unknown topic has no
+	// row. The end is 0 for metrics without windows.
 	s.read, err = db.PrepareContext(ctx, `
 		SELECT asked.key, topics.count, topics.version,
 			CASE asked.value ->> 4
@@ -67,7 +67,7 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tally.Reading) error {
 	asked := make([]byte, 1, 1+len(queries)*len(`["default","likes","a-page-of-usual-length",-1234567890123456789,0],`))
 	asked[0] = '['
-	places := make([]int, 0, len(queries)) // of the queries asked, in readings
+	indexes := make([]int, 0, len(queries)) // in readings, of the queries asked
 	now := s.now()
 	for i, query := range queries {
 		rule := s.catalog.Rule(query.Topic)
@@ -79,13 +79,13 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 		if rule.Kind == tally.Window {
 			end = rule.WindowEnd(now)
 		}
-		if len(places) > 0 {
+		if len(indexes) > 0 {
 			asked = append(asked, ',')
 		}
 		asked = appendQuery(asked, query, end)
-		places = append(places, i)
+		indexes = append(indexes, i)
 	}
-	if len(places) == 0 {
+	if len(indexes) == 0 {
 		return nil
 	}
 	rows, err := s.statements.read.QueryContext(ctx, string(append(asked, ']')))
@@ -100,12 +100,12 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 		if err := rows.Scan(&at, &change.Count, &change.Version, &mine); err != nil {
 			return err
 		}
-		readings[places[at]] = tally.Reading{Change: change, Mine: mine.Int64}
+		readings[indexes[at]] = tally.Reading{Change: change, Mine: mine.Int64}
 	}
 	return rows.Err()
 }
 
-// appendQuery appends one query as the statement reads it.
+// appendQuery appends one query in the form of the statement's parameter.
 func appendQuery(dst []byte, query tally.Query, windowEnd int64) []byte {
 	dst = append(dst, '[')
 	for _, part := range [...]string{query.Topic.Site(), query.Topic.Metric(), query.Topic.Key()} {
@@ -118,12 +118,12 @@ func appendQuery(dst []byte, query tally.Query, windowEnd int64) []byte {
 	return append(dst, ']')
 }
 
-// Top returns the highest counts by an index, as of now.
+// Top implements [tally.Ranker] with an index; it is never behind.
 func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
 	if err := cmp.Or(s.conflict, ctx.Err()); err != nil {
 		return nil, s.unavailable("read", err)
 	}
-	if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.catalog.Rule(any).Kind == tally.Presence {
+	if s.catalog.MetricRule(metric).Kind == tally.Presence {
 		return s.presence.top(site, metric, limit), nil
 	}
 	changes, err := s.topStored(ctx, site, metric, limit)

@@ -13,34 +13,33 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxOwnerReads bounds the connections that serve the owner's readings, which may be
-// long. They are kept apart from those that visitors wait for.
+// maxOwnerReads bounds the connections for the owner's reads, which may be long. Visitors'
+// reads have other connections.
 const maxOwnerReads = 16
 
-// ErrOlder says that an earlier release wrote the file, and that it was not opened
-// for writing since.
-var ErrOlder = errors.New("the database is of an earlier release; `tallycast serve` brings it up to date when it is started with this one")
+// ErrOlder is the error if an earlier release wrote the file and no later one opened it for
+// writing.
+var ErrOlder = errors.New("the database is of an earlier release; starting `tallycast serve` of this release updates it")
 
-// Reader is what the owner of the numbers may read, from one snapshot of the file a
-// call. It takes no lock: a service may hold the file. It is safe for concurrent use.
+// Reader serves the owner's reads, each from one snapshot of the file. It takes no lock, so
+// that a service may hold the file. It is safe for concurrent use.
 type Reader struct {
-	// fixed after construction
+	// Fixed after construction.
 	path             string
 	catalog          *tally.Catalog
 	now              func() time.Time
 	secret           []byte
-	journalRetention time.Duration // how long the journal is; 0 shows all there is
+	journalRetention time.Duration // 0 shows all entries
 	db               *sql.DB
-	// conflict is between the catalog's rules and those in the file: nothing is read and
-	// nothing written. Nil: there is none.
+	// conflict is one between the catalog's rules and those in the file; while it is not
+	// nil, all reads and writes fail.
 	conflict error
 
 	readFault fault
 }
 
-// OpenReader opens the database at path to be read, beside a service that may hold
-// it. It changes nothing and makes nothing.
-// Errors: [ErrNewer], [ErrOlder], [ErrRule] and those of the file system, each naming the file.
+// OpenReader opens the database at path for reading; a service may hold it. It changes and
+// creates nothing. Errors: [ErrNewer], [ErrOlder], [ErrRule] and those of the file system, each naming the file.
 func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Reader, err error) {
 	if err := checkExisting(ctx, path); err != nil {
 		return nil, err
@@ -73,20 +72,20 @@ func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Re
 
 // checkRules compares the catalog's rules with those in the file.
 func (r *Reader) checkRules(ctx context.Context) error {
-	kept, err := storedRules(ctx, r.db)
+	stored, err := storedRules(ctx, r.db)
 	if err != nil {
 		return err
 	}
-	r.catalog.AdoptRules(kept)
+	r.catalog.AdoptRules(stored)
 	for _, metric := range r.catalog.Metrics() {
-		if _, conflict := kept.Conflict(metric, r.catalog.MetricRule(metric), true); conflict != nil {
+		if _, conflict := stored.Conflict(metric, r.catalog.MetricRule(metric), true); conflict != nil {
 			return conflict
 		}
 	}
 	return nil
 }
 
-// checkExisting refuses what is not there, or is not for us.
+// checkExisting returns an error if the file is missing or not ours.
 func checkExisting(ctx context.Context, path string) error {
 	info, err := os.Stat(path)
 	var failed *fs.PathError
@@ -103,7 +102,7 @@ func checkExisting(ctx context.Context, path string) error {
 	return checkSchema(ctx, path)
 }
 
-// open opens the connections that read for the owner.
+// open opens the connections for the owner's reads.
 func (r *Reader) open() (err error) {
 	r.db, err = sql.Open("sqlite", dsn(r.path,
 		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
@@ -121,8 +120,7 @@ func (r *Reader) Close() error { return r.db.Close() }
 // Secret returns a copy of the key of the visitor hash.
 func (r *Reader) Secret() ([]byte, error) { return slices.Clone(r.secret), nil }
 
-// reading runs what reads for the owner, and makes of its error what the caller is
-// told.
+// reading runs a read for the owner. It records its error and returns it as the store's.
 func (r *Reader) reading(ctx context.Context, what string, read func() error) error {
 	if r.conflict != nil {
 		return tally.Unavailable(r.conflict)
@@ -138,8 +136,8 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 	return nil
 }
 
-// snapshot runs read on a connection of its own, within one transaction: all that it
-// reads is of one moment.
+// snapshot runs read on its own connection, in one transaction, so that it reads one
+// snapshot of the file.
 func (r *Reader) snapshot(ctx context.Context, read func(conn *sql.Conn) error) (err error) {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {

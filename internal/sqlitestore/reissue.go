@@ -6,7 +6,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Reissue gives what is stored a version above what is held, where it is behind.
+// Reissue implements [tally.Reissuer].
 func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 	stored := make([]tally.Change, 0, len(held))
 	for _, h := range held {
@@ -26,27 +26,26 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 			if err != nil {
 				return nil, err
 			}
-			if !isBehind(tally.Change{Topic: h.Topic, Count: r.count, Version: r.version}, h) {
+			if !isBehind(r.Change, h) {
 				continue
 			}
 			if r.id == 0 {
-				if r, err = w.create(h.Topic); err != nil {
+				if err = w.create(&r); err != nil {
 					return nil, err
 				}
 			}
-			r.version = tally.NextVersion(max(r.version, h.Version), now)
-			if err := w.set(r); err != nil {
+			r.Version = tally.NextVersion(max(r.Version, h.Version), now)
+			if err := w.set(&r); err != nil {
 				return nil, err
 			}
-			changes = append(changes, tally.Change{Topic: h.Topic, Count: r.count, Version: r.version})
+			changes = append(changes, r.Change)
 		}
 		return changes, nil
 	})
 }
 
-// isBehind tells whether what is stored would not replace what is held, though it
-// is another. A topic that ended is not brought into being for those who hold its
-// last count, 0.
+// isBehind reports whether a viewer that holds one change would not take the stored one,
+// which differs. A deleted topic is not behind its final count 0.
 func isBehind(stored, held tally.Change) bool {
 	ended := stored.Version == 0 && held.Count == 0
 	return stored.Version <= held.Version && stored != held && !ended

@@ -10,11 +10,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxRestoreBatch bounds the portions and contributions of one transaction: some tens
-// of milliseconds, for which visitors wait.
+// maxRestoreBatch bounds the portions and contributions of one transaction, during which
+// visitors wait: tens of milliseconds.
 const maxRestoreBatch = 4 * tally.MaxPortion
 
-// Restore stores portions, some in one transaction.
+// Restore implements [tally.Restorer], several portions in one transaction.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	for i := range portions {
 		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {
@@ -27,7 +27,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 			weight += 1 + len(portions[n].Contributions)
 			n++
 		}
-		// A copy for the writer, which may still be at work on it afterwards.
+		// A copy for the writer, which may still use it after Restore returned.
 		work := slices.Clone(portions[:n])
 		for i := range work {
 			work[i].Contributions = slices.Clone(work[i].Contributions)
@@ -49,7 +49,7 @@ func (w *writer) restore(replace bool, portions []tally.Portion) (changes []tall
 			return nil, fmt.Errorf("restore %s: %w", p.Topic, err)
 		}
 		if changed {
-			changes = append(changes, r.state(p.Topic).Change)
+			changes = append(changes, r.Change)
 		}
 	}
 	return changes, nil
@@ -62,68 +62,67 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	if !tally.AdmitsEdits(r.mark, p.Mark) {
 		return r, false, tally.ErrFrozen
 	}
-	missing := r.id == 0
-	if missing {
-		if r, err = w.create(p.Topic); err != nil {
-			return r, false, err
-		}
+	isNew := r.id == 0
+	if isNew {
+		err = w.create(&r)
 	} else if replace && p.First {
-		if err := w.emptyTopic(&r); err != nil {
-			return r, false, err
-		}
-		missing = true
+		err, isNew = w.emptyTopic(&r), true
 	}
-	before, counted := r, r.counted()
-	if err := w.restoreBase(&r, p, missing || replace && p.First); err != nil {
+	if err != nil {
+		return r, false, err
+	}
+	before, sum := r, r.Sum()
+	if err := w.restoreBase(&r, p, isNew); err != nil {
 		return r, false, err
 	}
 	added, err := w.mergeContributions(r.id, p, now)
 	if err != nil {
 		return r, false, err
 	}
-	counted += added
+	sum += added
 	if w.catalog.Rule(p.Topic).Kind == tally.Window && p.Last {
-		counted = max(counted, p.Sum)
+		sum = max(sum, p.Sum)
 	}
-	r.sum(counted)
-	if r == before && !missing && r.version >= p.Version {
+	r.SetSum(sum)
+	if r == before && !isNew && r.Version >= p.Version {
 		return r, false, nil
 	}
-	r.version = max(r.version+1, p.Version)
 	if p.Version == 0 {
-		r.version = tally.NextVersion(before.version, now.UnixMicro())
+		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
+	} else {
+		r.Version = max(r.Version+1, p.Version)
 	}
-	return r, true, w.set(r)
+	return r, true, w.set(&r)
 }
 
-// restoreBase gives the topic the seed and the adjustment of p, or the greater ones
-// where it was there before. An adjustment below 0 comes with a new topic's last
-// portion: before all contributions are there the sum might be below 0.
-func (w *writer) restoreBase(r *row, p *tally.Portion, fresh bool) error {
-	awaited := false
-	if !fresh {
-		err := w.conn.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, r.id).Scan(&awaited)
+// restoreBase sets seed and adjustment to those of p, or to the greater ones if the topic
+// existed. A new topic gets a negative adjustment with its last portion only: before, the
+// sum of its contributions is incomplete, and the adjustment would rise.
+func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
+	isPending := false
+	if !isNew {
+		err := w.conn.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, r.id).Scan(&isPending)
 		if err != nil {
 			return err
 		}
 	}
-	r.seed = max(r.seed, p.Seed)
+	r.Seed = max(r.Seed, p.Seed)
 	switch {
-	case !fresh && !awaited:
-		r.adjustment = max(r.adjustment, p.Adjustment)
+	case !isNew && !isPending:
+		r.Adjustment = max(r.Adjustment, p.Adjustment)
 	case p.Last || p.Adjustment >= 0:
-		r.adjustment = p.Adjustment
-		if awaited {
+		r.Adjustment = p.Adjustment
+		if isPending {
 			return w.exec(`DELETE FROM restoring WHERE topic = ?`, r.id)
 		}
-	case fresh:
+	case isNew:
 		return w.exec(`INSERT INTO restoring (topic) VALUES (?)`, r.id)
 	}
 	return nil
 }
 
-// mergeContributions stores the contributions of p beside those that are there and returns what
-// they add.
+// mergeContributions stores the greater amount of each member and returns the change of
+// the sum.
 func (w *writer) mergeContributions(topic int64, p *tally.Portion, now time.Time) (added int64, err error) {
 	if len(p.Contributions) == 0 {
 		return 0, nil
@@ -131,7 +130,7 @@ func (w *writer) mergeContributions(topic int64, p *tally.Portion, now time.Time
 	ctx := context.Background()
 	list := appendContributions(nil, p.Contributions)
 	if rule := w.catalog.Rule(p.Topic); rule.Kind == tally.Window {
-		// They are of the window in which the topic last changed, at the latest.
+		// Their window is not later than the one of the topic's last change.
 		end := rule.WindowEnd(now)
 		if p.Version != 0 && rule.WindowEnd(time.UnixMicro(p.Version)) < end {
 			return 0, nil
@@ -139,7 +138,7 @@ func (w *writer) mergeContributions(topic int64, p *tally.Portion, now time.Time
 		return 0, w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)
 			WHERE true ON CONFLICT DO NOTHING`, end, topic, list)
 	}
-	// A member that stands in the list twice is one all the same.
+	// The list may contain a member twice.
 	const sum = `SELECT coalesce(sum(amount), 0) FROM (SELECT DISTINCT value ->> 0 AS given FROM json_each(?))
 		CROSS JOIN contributions ON topic = ? AND member = given`
 	var before, after int64

@@ -10,9 +10,9 @@ import (
 )
 
 // The table meta keeps each metric's rule under "rule:" and its name, from its first data
-// on. Files of earlier releases have none; the rule is deduced when they are opened.
+// on. Files of earlier releases have no rules; opening them deduces the rules.
 
-// storedRules reads the rules in the file.
+// storedRules returns the rules in the file.
 func storedRules(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }) (tally.StoredRules, error) {
@@ -21,25 +21,24 @@ func storedRules(ctx context.Context, db interface {
 		return nil, err
 	}
 	defer rows.Close()
-	kept := tally.StoredRules{}
+	rules := tally.StoredRules{}
 	for rows.Next() {
 		var metric, rule string
 		if err := rows.Scan(&metric, &rule); err != nil {
 			return nil, err
 		}
-		kept[metric] = rule
+		rules[metric] = rule
 	}
-	return kept, rows.Err()
+	return rules, rows.Err()
 }
 
-// ruleRecorder knows which metrics have their rule in the file.
+// ruleRecorder caches which metrics have their rule in the file.
 type ruleRecorder struct {
 	stored map[string]bool
-	// added by the present transaction
-	added []string
+	added  []string // by the current transaction
 }
 
-// committed notes that what was added is in the file.
+// committed adds the rules of the committed transaction.
 func (k *ruleRecorder) committed() {
 	for _, metric := range k.added {
 		k.stored[metric] = true
@@ -47,7 +46,7 @@ func (k *ruleRecorder) committed() {
 	k.added = nil
 }
 
-// storeRule stores the rule of a topic's metric, which gets its first data.
+// storeRule stores the rule of a topic's metric, if it is not stored yet.
 func (w *writer) storeRule(topic tally.Topic) error {
 	metric, rule := topic.Metric(), w.catalog.Rule(topic)
 	if w.rules.stored[metric] || rule.Kind == 0 {
@@ -63,34 +62,34 @@ func (w *writer) storeRule(topic tally.Topic) error {
 func (w *writer) setRule(ctx context.Context, metric string, rule tally.Rule) error {
 	if _, err := w.conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
 		"rule:"+metric, rule.String()); err != nil {
-		return fmt.Errorf("keep the rule of the metric %s: %w", metric, err)
+		return fmt.Errorf("store the rule of the metric %s: %w", metric, err)
 	}
 	return nil
 }
 
-// reconcileRules compares the catalog's rules with those in the file, when it is opened. It
-// returns the first conflict. Without one, rules that are missing and ones that allow more
-// are stored.
+// reconcileRules compares the catalog's rules with those in the file when it is opened, and
+// returns the first conflict. Without one it stores missing rules and those that allow
+// more.
 func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
-	kept, err := storedRules(ctx, w.conn)
+	stored, err := storedRules(ctx, w.conn)
 	if err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
 	}
-	some, err := w.metricsWithData(ctx)
+	hasData, err := w.metricsWithData(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w.catalog.AdoptRules(kept)
+	w.catalog.AdoptRules(stored)
 	w.rules.stored = map[string]bool{}
 	var missing []string
 	for _, metric := range w.catalog.Metrics() {
 		rule := w.catalog.MetricRule(metric)
-		found, conflict := kept.Conflict(metric, rule, true)
+		found, conflict := stored.Conflict(metric, rule, true)
 		if conflict != nil || !found {
 			switch {
-			case !some[metric] && found:
+			case !hasData[metric] && found:
 				conflict = nil // its topics were deleted
-			case !some[metric]:
+			case !hasData[metric]:
 				continue
 			case !found:
 				possible, err := w.deduceRules(ctx, metric)
@@ -103,7 +102,7 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 		if conflict != nil {
 			return conflict, nil
 		}
-		if kept[metric] != rule.String() {
+		if stored[metric] != rule.String() {
 			missing = append(missing, metric)
 		}
 		w.rules.stored[metric] = true
@@ -116,7 +115,7 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 	return nil, nil
 }
 
-// metricsWithData returns the metrics that have topics, by steps from one to the next in
+// metricsWithData returns the metrics that have topics. It steps from metric to metric in
 // the index of topics.
 func (w *writer) metricsWithData(ctx context.Context) (map[string]bool, error) {
 	all := map[string]bool{}
@@ -127,16 +126,17 @@ func (w *writer) metricsWithData(ctx context.Context) (map[string]bool, error) {
 			return all, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look for metrics with data: %w", err)
+			return nil, fmt.Errorf("list metrics with data: %w", err)
 		}
 	}
 }
 
-// maxDeduced bounds the contributions and topics that are read to deduce a rule: some milliseconds.
+// maxDeduced bounds the contributions and topics that are read to deduce a rule, for a few
+// milliseconds.
 const maxDeduced = 100_000
 
-// deduceRules returns the rules under which a metric's data may have been counted by a
-// release that did not store them; none where the data tells nothing.
+// deduceRules returns the rules under which a release that did not store rules may have
+// counted a metric's data; none if the data fits any rule.
 func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	var most sql.NullInt64
 	var windowed bool

@@ -17,54 +17,50 @@ import (
 )
 
 const (
-	// secretBytes is the length of a secret made here: as long as the output of
-	// SHA-256, under which it is the key.
+	// secretBytes is the length of a generated secret, that of SHA-256's output.
 	secretBytes = 32
-	// maxReaders bounds the connections that read, each with a page cache of up to
-	// 2 MB. Reads take tens of microseconds; more would wait for processors.
+	// maxReaders bounds the connections for visitors' reads, each with a page cache of up to
+	// 2 MB. Reads take tens of microseconds; more of them would wait for processors.
 	maxReaders = 4
-	// busyMillis is how long SQLite itself waits while another program, such as a
-	// backup, keeps the file locked. Deadlines of calls end it earlier.
+	// busyMillis is how long SQLite waits while another program keeps the file locked, unless
+	// the deadline of the call is earlier.
 	busyMillis = "5000"
-	// writerCache bounds the writer's page cache, in KiB (negative, as SQLite has
-	// it): room for the inner pages and some leaves of a million members.
+	// writerCache bounds the writer's page cache, in KiB (a negative number for SQLite): room
+	// for the inner pages and some leaves of a million members.
 	writerCache = "-16384"
-	// maxIdleWAL is the size in bytes to which the write-ahead log is cut back
-	// after a reader of long duration let it grow.
+	// maxIdleWAL is the size in bytes to which SQLite truncates the write-ahead log after a
+	// long read let it grow.
 	maxIdleWAL = "67108864"
 )
 
-// ErrSecret says that the file was made under another secret than the one given.
+// ErrSecret is the error if the file was created with another secret than the one given.
 var ErrSecret = errors.New("the database keeps another secret than the one given with --secret; visitors would not be recognised under it")
 
 // Options of [Open]. The zero value suits a service.
 type Options struct {
-	// Secret is the key of the visitor hash; nil takes the one in the file, or
-	// makes one.
+	// Secret is the key of the visitor hash; nil uses the one in the file, or generates one.
 	Secret []byte
-	// Now is the store's clock: versions follow it and windows begin by it. Nil
-	// is time.Now.
+	// Now is the store's clock, for versions and windows; nil is time.Now.
 	Now func() time.Time
-	// Journal is how long it is kept when and from where a contribution was made; 0
-	// keeps none.
+	// Journal is the retention of the journal; 0 keeps none.
 	Journal time.Duration
-	// Logger is told when the file begins and ceases to fail. Nil is slog.Default().
+	// Logger logs when the file begins and ceases to fail; nil is slog.Default().
 	Logger *slog.Logger
 }
 
 // Store is one open file. It implements [tally.Store], [tally.Feed] and
 // [tally.Ledger], and is safe for concurrent use.
 type Store struct {
-	*Reader // what the owner reads
+	*Reader // the owner's reads
 
-	// fixed after Open
+	// Fixed after Open.
 	lock       *lock
 	writePool  *sql.DB // one connection, which writer owns
 	readPool   *sql.DB
 	statements readStatements
 	writer     *writer
 	jobs       chan *job
-	sweeps     chan struct{} // holds one: there may be something to remove
+	sweeps     chan struct{} // holds one if there may be rows to remove
 	closing    chan struct{} // closed by Close
 
 	feed          *feed
@@ -84,11 +80,10 @@ var (
 	_ tally.Ledger    = (*Store)(nil)
 )
 
-// Open opens the database at path for the topics of catalog, and makes it if it
-// is missing. The file is held against other writers until Close. If the rule of a metric
-// is another than the one of its data, Health tells the conflict, and nothing else works.
-// Errors: [ErrLocked], [ErrNewer], [ErrSecret] and those of the file system, each
-// naming the file.
+// Open opens the database at path for the topics of catalog, creates it if it is missing,
+// and locks it until Close. If a metric has another rule than its data, Health reports the
+// conflict and all other calls fail. Errors, which name the file: [ErrLocked],
+// [ErrNewer], [ErrSecret] and those of the file system.
 func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
 	s := &Store{
 		Reader:        &Reader{catalog: catalog, now: options.Now, journalRetention: options.Journal},
@@ -125,7 +120,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	}
 	log := options.Logger.With("file", s.path)
 	if s.conflict != nil {
-		log.Error("sqlite: refused, nothing is written until this is mended", "cause", s.conflict)
+		log.Error("sqlite: the configuration conflicts with the file; nothing is read or written until it is corrected", "cause", s.conflict)
 	}
 	s.writeFault.logTo(log, "written")
 	s.readFault.logTo(log, "read")
@@ -135,7 +130,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	return s, nil
 }
 
-// connect opens the connections, brings the schema up to date and finds the secret.
+// connect opens the connections, updates the schema and loads the secret.
 func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	s.writePool, err = sql.Open("sqlite", dsn(s.path,
 		"_txlock=immediate",
@@ -144,7 +139,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 		pragma("synchronous", "full"), // a commit is on disk when it returns
 		pragma("fullfsync", "on"),     // on macOS too, where fsync stops at the drive's cache
 		pragma("cache_size", writerCache),
-		// What refers to a topic that goes is removed afterwards, in portions.
+		// The sweep removes the rows of a deleted topic, in small transactions.
 		pragma("foreign_keys", "off"),
 		pragma("journal_size_limit", maxIdleWAL),
 	))
@@ -162,7 +157,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 		return err
 	}
 	if mode != "wal" {
-		return fmt.Errorf("this file system allows no write-ahead log (journal mode is %s); keep the database on a local disk", mode)
+		return fmt.Errorf("this file system does not support a write-ahead log (journal mode is %s); keep the database on a local disk", mode)
 	}
 	if err := migrate(ctx, conn); err != nil {
 		return err
@@ -189,8 +184,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	return s.open()
 }
 
-// loadSecret returns the file's secret, which becomes given, or a new one, where
-// it has none yet.
+// loadSecret returns the file's secret. A new file gets the given one, or a generated one.
 func loadSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, error) {
 	offer := given
 	if len(offer) == 0 {
@@ -210,14 +204,14 @@ func loadSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, erro
 	return kept, nil
 }
 
-// Close ends the write under way, closes the file and gives it free. Run must
-// have returned. Calls afterwards fail as unavailable.
+// Close waits for the current write, closes the file and unlocks it. Run must have
+// returned. Later calls fail as unavailable.
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() (err error) {
 	close(s.closing)
 	s.working.Wait()
-	// The writer's connection is the last: it folds the log into the file.
+	// The writer's connection is the last, so that it checkpoints the write-ahead log.
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -233,10 +227,10 @@ func (s *Store) shut() (err error) {
 	return errors.Join(err, s.lock.release())
 }
 
-// Lane is the same for all topics: there is one writer.
+// Lane implements [tally.Applier]: there is one writer.
 func (s *Store) Lane(tally.Topic) string { return "sqlite" }
 
-// Secret implements [tally.Store].
+// Secret implements [tally.SecretSource].
 func (s *Store) Secret() ([]byte, error) {
 	if s.conflict != nil {
 		return nil, tally.Unavailable(s.conflict)
@@ -244,7 +238,7 @@ func (s *Store) Secret() ([]byte, error) {
 	return s.Reader.Secret()
 }
 
-// Health tells whether the last operations on the file went well.
+// Health reports the errors of the last operations on the file.
 func (s *Store) Health() tally.Health {
 	err := errors.Join(s.writeFault.err(), s.readFault.err())
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// sweepEvery is the time between two looks for what has become too old.
+	// sweepEvery is the time between two searches for expired rows.
 	sweepEvery = time.Minute
-	// maxSweepBatch is how many rows one transaction removes: some milliseconds.
+	// maxSweepBatch bounds the rows that one transaction removes, for a few milliseconds.
 	maxSweepBatch = 2000
 )
 
-// sweep removes, in small portions, contributions of topics that are gone, and
-// what is older than it is kept. It goes on after a crash where it was.
+// sweep removes contributions of deleted topics, and journal rows and activity after their
+// retention, in small transactions, until Close. It resumes after a crash.
 func (s *Store) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -32,7 +32,7 @@ func (s *Store) sweep() {
 		}
 		began := time.Now()
 		if s.sweepSome() {
-			// Half of the writer's time is left to others.
+			// Others get half of the writer's time.
 			pause.Reset(time.Since(began))
 		}
 	}
@@ -54,13 +54,13 @@ func (s *Store) sweepSome() (more bool) {
 	return err == nil
 }
 
-// journalBegin returns the first minute that is kept in the journal.
+// journalBegin returns the first minute of the journal's retention.
 func (r *Reader) journalBegin() int64 { return minuteOf(r.now().Add(-r.journalRetention)) }
 
-// activityBegin returns the first minute of which writes are kept.
+// activityBegin returns the first minute of the activity's retention.
 func (r *Reader) activityBegin() int64 { return minuteOf(r.now().Add(-tally.ActivityRetention)) }
 
-// minuteOf returns the minutes from 1970 to t.
+// minuteOf returns the minutes from the Unix epoch to t.
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
 func (w *writer) sweep(journal, activity int64) error {
@@ -75,11 +75,11 @@ func (w *writer) sweep(journal, activity int64) error {
 		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSweepBatch)
 	removed, err := rowsAffected(result, err)
 	if err != nil {
-		return fmt.Errorf("remove contributions of a topic that is gone: %w", err)
+		return fmt.Errorf("remove contributions of a deleted topic: %w", err)
 	}
 	if removed == maxSweepBatch {
 		return nil
 	}
-	// Those of a window end by themselves.
+	// Apply prunes the members of windows.
 	return w.exec(`DELETE FROM dropped WHERE topic = (SELECT min(topic) FROM dropped)`)
 }

@@ -7,46 +7,21 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// row is a topic as it is stored; its id is 0 where it is not.
+// row is a stored topic. Its id is 0 if the topic does not exist.
 type row struct {
-	id, count, version int64
-	seed, adjustment   int64
-	mark               string // see [tally.Ledger.SwapMark]
+	id int64
+	tally.State
+	mark string // see [tally.MarkStore]
 }
 
-// counted returns what the topic's contributions add in all.
-func (r row) counted() int64 { return r.count - r.seed - r.adjustment }
-
-// add adds to what contributions add.
-func (r *row) add(delta int64) { r.sum(r.counted() + delta) }
-
-// sum makes the count what it is with so much from contributions. The adjustment
-// rises where it would be below 0.
-func (r *row) sum(counted int64) {
-	r.count = r.seed + r.adjustment + counted
-	if r.count < 0 {
-		r.adjustment -= r.count
-		r.count = 0
-	}
-}
-
-// state returns what is stored of topic, which r is the row of.
-func (r row) state(topic tally.Topic) tally.State {
-	return tally.State{
-		Change: tally.Change{Topic: topic, Count: r.count, Version: r.version},
-		Seed:   r.seed, Adjustment: r.adjustment,
-	}
-}
-
-// numbering gives ids and first versions to topics, so that what is made anew is
-// not taken for what was there before. The file keeps both where topics were
-// removed: see removed.
+// numbering gives new topics ids that were never used and versions above those of deleted
+// topics. The table meta keeps both when topics are deleted.
 type numbering struct {
-	nextID  int64 // above all ids ever used, which the journal may still name
-	highest int64 // version of a topic that was deleted; what is made begins above
+	nextID  int64 // above all ids ever used, which the journal may still contain
+	highest int64 // version of a deleted topic
 }
 
-// loadNumbering reads the numbering at the start.
+// loadNumbering reads the numbering from the file.
 func (w *writer) loadNumbering(ctx context.Context) error {
 	err := w.conn.QueryRowContext(ctx, `SELECT
 		1 + max(coalesce((SELECT max(id) FROM topics), 0), coalesce((SELECT value FROM meta WHERE name = 'last_topic'), 0)),
@@ -59,57 +34,59 @@ func (w *writer) loadNumbering(ctx context.Context) error {
 
 // id returns an id that was never used.
 func (n *numbering) id() int64 {
-	n.nextID++ // also where the transaction is rolled back
+	n.nextID++ // even if the transaction is rolled back
 	return n.nextID - 1
 }
 
+// find returns the row of topic.
 func (w *writer) find(topic tally.Topic) (r row, err error) {
+	r.Topic = topic
 	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).
-		Scan(&r.id, &r.count, &r.version, &r.seed, &r.adjustment, &r.mark)
+		Scan(&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &r.mark)
 	if err != nil {
-		return row{}, fmt.Errorf("find %s: %w", topic, err)
+		return r, fmt.Errorf("find %s: %w", topic, err)
 	}
 	return r, nil
 }
 
-// create stores topic, which find did not find, with nothing in it. The version
-// that it returns is one to go on from.
-func (w *writer) create(topic tally.Topic) (row, error) {
-	r := row{id: w.id(), version: w.highest}
-	if err := w.storeRule(topic); err != nil {
-		return row{}, err
+// create inserts an empty topic, which did not exist. The caller gives it a version above
+// the one that create sets.
+func (w *writer) create(r *row) error {
+	r.id, r.Version = w.id(), w.highest
+	if err := w.storeRule(r.Topic); err != nil {
+		return err
 	}
-	if _, err := w.makeTopic.Exec(r.id, topic.Site(), topic.Metric(), topic.Key()); err != nil {
-		return row{}, fmt.Errorf("create %s: %w", topic, err)
-	}
-	return r, nil
-}
-
-func (w *writer) set(r row) error {
-	if _, err := w.setTopic.Exec(r.count, r.version, r.seed, r.adjustment, r.id); err != nil {
-		return fmt.Errorf("set topic %d: %w", r.id, err)
+	if _, err := w.makeTopic.Exec(r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key()); err != nil {
+		return fmt.Errorf("create %s: %w", r.Topic, err)
 	}
 	return nil
 }
 
-// emptyTopic takes all contributions and the journal from a topic, at once however
-// large it is: the topic gets another id, and what belongs to the former one is
-// removed afterwards.
+// set stores the state of r.
+func (w *writer) set(r *row) error {
+	if _, err := w.setTopic.Exec(r.Count, r.Version, r.Seed, r.Adjustment, r.id); err != nil {
+		return fmt.Errorf("set %s: %w", r.Topic, err)
+	}
+	return nil
+}
+
+// emptyTopic removes state, contributions and journal of a topic of any size at once: it
+// gives the topic another id. The sweep removes what belongs to the former id.
 func (w *writer) emptyTopic(r *row) error {
 	former := r.id
-	*r = row{id: w.id(), version: r.version, mark: r.mark}
+	r.id, r.Count, r.Seed, r.Adjustment = w.id(), 0, 0, 0
 	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0 WHERE id = ?`, r.id, former); err != nil {
 		return err
 	}
 	return w.dropContributions(former)
 }
 
-// removeTopic removes a topic, after its count 0 was issued under r.version.
-func (w *writer) removeTopic(topic tally.Topic, r row) error {
-	if err := w.exec(`DELETE FROM register WHERE name = ?`, markPrefix+topic.String()); err != nil {
+// removeTopic deletes a topic whose final version is in r.
+func (w *writer) removeTopic(r *row) error {
+	if err := w.exec(`DELETE FROM register WHERE name = ?`, markPrefix+r.Topic.String()); err != nil {
 		return err
 	}
-	w.highest = max(w.highest, r.version)
+	w.highest = max(w.highest, r.Version)
 	if err := w.exec(`DELETE FROM topics WHERE id = ?`, r.id); err != nil {
 		return err
 	}
@@ -120,7 +97,7 @@ func (w *writer) removeTopic(topic tally.Topic, r row) error {
 	return w.dropContributions(r.id)
 }
 
-// dropContributions has what belongs to a former id removed.
+// dropContributions marks the contributions of a former id for the sweep.
 func (w *writer) dropContributions(former int64) error {
 	if err := w.exec(`INSERT INTO dropped (topic) VALUES (?)`, former); err != nil {
 		return err
@@ -129,7 +106,7 @@ func (w *writer) dropContributions(former int64) error {
 	return w.exec(`DELETE FROM restoring WHERE topic = ?`, former)
 }
 
-// exec runs a statement that is too rare to be prepared.
+// exec runs a statement that is too rare to prepare.
 func (w *writer) exec(query string, args ...any) error {
 	if _, err := w.conn.ExecContext(context.Background(), query, args...); err != nil {
 		return fmt.Errorf("%s: %w", query, err)

@@ -8,16 +8,15 @@ import (
 )
 
 const (
-	// What rows weigh against each other, in bytes, to tell how much of the file is
-	// whose: a topic beside its name, which stands in the table and two indexes, and a
-	// contribution or a visitor seen.
+	// Approximate bytes by which Usage divides the file: of a topic without its name, of
+	// each byte of the name, which is in the table and two indexes, and of a contribution.
 	topicWeight, nameWeight, contributionWeight = 60, 3, 20
 )
 
-// Usage counts the rows of each site, and divides the file among the sites by the
-// weight of theirs. It reads all contributions.
+// Usage counts the rows of each site, and divides the file's size among the sites by the
+// weight of their rows. It reads all contributions.
 func (r *Reader) Usage(ctx context.Context) (usage []tally.SiteUsage, err error) {
-	err = r.reading(ctx, "what is used", func() error {
+	err = r.reading(ctx, "the usage", func() error {
 		return r.snapshot(ctx, func(conn *sql.Conn) error {
 			usage, err = r.usage(ctx, conn)
 			return err

@@ -11,18 +11,18 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// job is one transaction that waits for the writer.
+// job is a transaction that waits for the writer.
 type job struct {
 	ctx context.Context
-	// run does the work. It may outlive the call that asked for it, so it touches
-	// nothing of the caller's. It returns what to publish after the commit.
+	// run returns the changes to publish after the commit. It may run after its caller
+	// returned, so it uses nothing of the caller's.
 	run  func(w *writer) ([]tally.Change, error)
-	done chan error // takes one; nobody need receive it
+	done chan error // has capacity 1
 }
 
-// update runs a transaction on the writer's goroutine and returns once it is on
-// disk and handed to the feed, or rolled back, or ctx ended. In the last case it
-// may have been applied by then where its commit had begun, and is not otherwise.
+// update runs a transaction on the writer's goroutine. It returns when the transaction is on
+// disk and published, was rolled back, or ctx ended. In the last case the transaction is
+// applied only if its commit had begun.
 func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change, error)) error {
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("write", err)
@@ -48,7 +48,7 @@ func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change,
 		}
 		return nil
 	case <-ctx.Done():
-		return s.unavailable("write (its end was not awaited)", ctx.Err())
+		return s.unavailable("write (without waiting for its end)", ctx.Err())
 	}
 }
 
@@ -58,13 +58,13 @@ func (s *Store) write() {
 		select {
 		case j := <-s.jobs:
 			changes, err := s.writer.transact(j)
-			if !errors.Is(err, tally.ErrFrozen) { // the file is well
+			if !errors.Is(err, tally.ErrFrozen) { // not a fault of the file
 				s.writeFault.record(err)
 			}
 			if err == nil {
 				s.feed.publish(changes...)
 			}
-			if s.writer.sweepDue { // not before the commit, where there is nothing to see
+			if s.writer.sweepDue { // notify after the commit, which makes the rows visible
 				s.writer.sweepDue = false
 				notify(s.sweeps)
 			}
@@ -75,17 +75,17 @@ func (s *Store) write() {
 	}
 }
 
-// writer is the one connection that writes, with its prepared statements. Its
-// methods are called by one goroutine, within a transaction.
+// writer is the connection that writes, with its prepared statements. One goroutine calls
+// its methods, within a transaction.
 type writer struct {
-	// fixed after prepare
+	// Fixed after prepare.
 	conn             *sql.Conn
 	catalog          *tally.Catalog
 	now              func() time.Time
-	journalRetention time.Duration // how long the journal is; 0: there is none
+	journalRetention time.Duration // 0: no journal
 	finalVersions    *finalVersions
 
-	sweepDue bool // there may be something to sweep
+	sweepDue bool // the transaction left rows for the sweep
 	numbering
 	buffer journalBuffer
 	rules  ruleRecorder
@@ -114,7 +114,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.begin, `BEGIN IMMEDIATE`},
 		{&w.commit, `COMMIT`},
 		{&w.rollback, `ROLLBACK`},
-		// One row in any case, of zeros for a topic that is not there, which may have a mark.
+		// Always one row, of zeros for a missing topic, which may have a mark.
 		{&w.findTopic, `SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(value, '')
 			FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
 			LEFT JOIN topics USING (site, metric, key)
@@ -146,8 +146,8 @@ func (w *writer) prepare(ctx context.Context) error {
 	return w.loadNumbering(ctx)
 }
 
-// close closes the connection. Statements come first: one that is left keeps the
-// file open, and its log from being folded into it.
+// close closes the statements and the connection. An open statement would keep the file
+// open, and SQLite from its last checkpoint.
 func (w *writer) close() (err error) {
 	for _, statement := range w.prepared {
 		err = errors.Join(err, statement.Close())
@@ -155,15 +155,14 @@ func (w *writer) close() (err error) {
 	return errors.Join(err, w.conn.Close())
 }
 
-// transact runs j in a transaction. Only its begin waits, for other programs'
-// locks, and hence heeds the context; the statements are short, and a context
-// would cost each a goroutine.
+// transact runs j in a transaction. Only BEGIN waits, for locks of other programs, and uses
+// the context; the other statements are short, and a context would cost each a goroutine.
 func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err
 	}
 	if _, err := w.begin.ExecContext(j.ctx); err != nil {
-		// It may have begun nevertheless, just before the context ended.
+		// The transaction may have begun just before the context ended.
 		_, _ = w.rollback.Exec()
 		if j.ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", errBusy, err)
@@ -172,7 +171,7 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	}
 	defer func() {
 		if err != nil {
-			// Fails where SQLite itself rolled back already, as on a full disk.
+			// This fails if SQLite rolled back already, as on a full disk.
 			_, _ = w.rollback.Exec()
 		}
 	}()

@@ -1,26 +1,26 @@
--- What the service is: the secret (key of the visitor hash) and such.
+-- Properties of the file, such as the secret (the key of the visitor hash).
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each topic that somebody touched; site/metric/key is its name.
+-- One row for each topic; its name is site/metric/key.
 CREATE TABLE topics (
   id      INTEGER PRIMARY KEY,
   site    TEXT NOT NULL,
   metric  TEXT NOT NULL,
   key     TEXT NOT NULL,
-  -- What is shown: the sum of its contributions.
+  -- The count that is shown.
   count   INTEGER NOT NULL CHECK (count >= 0),
-  -- Grows with each change; microseconds since 1970 where the clock allows.
+  -- Grows with each change and follows the clock, in microseconds since 1970.
   version INTEGER NOT NULL,
   UNIQUE (site, metric, key)
 ) STRICT;
 
--- The highest counts of a metric, ready in their order.
+-- The topics of a metric by count, the highest first.
 CREATE INDEX topics_by_count ON topics (site, metric, count DESC, key) WHERE count > 0;
 
--- What each visitor adds to a topic that remembers its visitors for good.
+-- The contribution of each visitor to a topic whose metric has no windows.
 CREATE TABLE contributions (
   topic  INTEGER NOT NULL REFERENCES topics (id) ON DELETE CASCADE,
   -- The first 64 bits, signed, of a keyed hash of topic and visitor.
@@ -29,8 +29,8 @@ CREATE TABLE contributions (
   PRIMARY KEY (topic, member)
 ) STRICT, WITHOUT ROWID;
 
--- Who was counted in a window of time (metrics such as views). Rows are removed,
--- in small portions, once their window ended; hence its end stands first.
+-- The visitors that were counted in a window of time (metrics such as views). Rows are
+-- removed in small numbers after the end of their window, which is the first column.
 CREATE TABLE seen (
   window_end INTEGER NOT NULL, -- seconds since 1970
   topic      INTEGER NOT NULL REFERENCES topics (id) ON DELETE CASCADE,

@@ -11,10 +11,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Settings returns all entries but the marks of topics.
+// Settings returns all settings; the table also holds the marks of topics.
 func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err error) {
 	entries = map[string]string{}
-	err = r.reading(ctx, "the register", func() error {
+	err = r.reading(ctx, "the settings", func() error {
 		rows, err := r.db.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err e
 	return entries, nil
 }
 
-// SetSetting sets or removes one entry.
+// SetSetting implements [tally.SettingsStore].
 func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setSetting(name, value) })
 }
@@ -47,7 +47,7 @@ func (w *writer) setSetting(name, value string) error {
 	return w.exec(`INSERT INTO register (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
 }
 
-// SwapSettings sets entries if the expected ones are there.
+// SwapSettings implements [tally.SettingsStore].
 func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	expected, entries = maps.Clone(expected), maps.Clone(entries)
 	result := make(chan bool, 1)
@@ -64,7 +64,7 @@ func (w *writer) swapSettings(expected, entries map[string]string) (swapped bool
 	if err != nil || done {
 		return done, err
 	}
-	if meets, err := w.haveValues(expected); err != nil || !meets {
+	if matches, err := w.haveValues(expected); err != nil || !matches {
 		return false, err
 	}
 	for name, value := range entries {
@@ -75,7 +75,7 @@ func (w *writer) swapSettings(expected, entries map[string]string) (swapped bool
 	return true, nil
 }
 
-// haveValues reports whether all entries have these values.
+// haveValues reports whether all settings have these values.
 func (w *writer) haveValues(entries map[string]string) (bool, error) {
 	for name, value := range entries {
 		if stored, err := w.setting(name); err != nil || stored != value {
@@ -85,7 +85,7 @@ func (w *writer) haveValues(entries map[string]string) (bool, error) {
 	return true, nil
 }
 
-// setting returns the value of an entry, empty if there is none.
+// setting returns the value of a setting, empty if it is not set.
 func (w *writer) setting(name string) (value string, err error) {
 	err = w.conn.QueryRowContext(context.Background(), `SELECT value FROM register WHERE name = ?`, name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -94,10 +94,10 @@ func (w *writer) setting(name string) (value string, err error) {
 	return value, err
 }
 
-// markPrefix begins the names of the entries that hold the marks of topics.
+// markPrefix begins the names of marks in the table of settings.
 const markPrefix = "mark "
 
-// SwapMark replaces the mark of a topic if it is from.
+// SwapMark implements [tally.MarkStore].
 func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	result := make(chan string, 1)
 	err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
@@ -115,7 +115,7 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 	return <-result, nil
 }
 
-// AppendAudit appends an entry; its time is kept to the microsecond.
+// AppendAudit stores the time of the entry to the microsecond.
 func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
 		return nil, w.exec(`INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)`,
@@ -123,12 +123,12 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	})
 }
 
-// AuditLog returns entries in the reverse order of their coming.
+// AuditLog implements [tally.AuditStore]; a cursor is the id of an entry.
 func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	first := int64(1<<63 - 1)
 	if before != "" {
 		if first, err = strconv.ParseInt(before, 10, 64); err != nil {
-			return nil, "", tally.Errorf(tally.CodeBadBody, "%q is not what the audit log gave as next", before)
+			return nil, "", tally.Errorf(tally.CodeBadBody, "%q is not a cursor of the audit log", before)
 		}
 	}
 	if limit <= 0 || limit > tally.MaxPortion {

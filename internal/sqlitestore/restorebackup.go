@@ -13,25 +13,24 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// walSuffixes are what SQLite keeps beside a database: the log of what is not in it
-// yet, and that log's index. Left beside another database it would be read as its own.
+// walSuffixes name the files that SQLite keeps beside a database: its write-ahead log and
+// that log's index. Beside another database, SQLite would read them as its own.
 var walSuffixes = []string{"-wal", "-shm"}
 
-// RestoreResult is what a [RestoreBackup] did.
+// RestoreResult describes what a [RestoreBackup] did.
 type RestoreResult struct {
 	Topics int64
-	Newest time.Time // when the topic that changed last did; zero: there is none
-	// Previous is the name that what was there before has now; empty: there was nothing.
+	Newest time.Time // of the latest change of a topic; zero if there is no topic
+	// Previous is the new name of the database that was replaced; empty if there was none.
 	Previous string
 }
 
-// RestoreBackup puts a copy of the backup at from in the place of the database at to, which
-// nobody may hold. What was there stays beside it, with what belonged to it. Until the
-// copy is complete and was read, nothing is changed; what is cut off after that is
-// finished by repeating it. All versions become higher than those that the database had:
-// what it counted after the backup may still be shown somewhere.
-// progress, which may be nil, is told how many of how many bytes were copied.
-// Errors: [ErrLocked], [ErrNewer] and those of the file system, each naming the file.
+// RestoreBackup replaces the database at to, which no process may hold, by a copy of the
+// backup at from. The replaced database stays beside it under another name. Nothing
+// changes until the copy is complete and verified; an interrupted call can be repeated.
+// All versions become higher than those of the replaced database, which viewers may have
+// seen. progress, which may be nil, receives bytes. Errors, which name the file:
+// [ErrLocked], [ErrNewer] and those of the file system.
 func RestoreBackup(ctx context.Context, from, to string, progress func(done, total int64)) (done RestoreResult, err error) {
 	if err := checkBackup(ctx, from); err != nil {
 		return done, err
@@ -40,7 +39,7 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 		return done, err
 	}
 	if sameFile(from, to) {
-		return done, fmt.Errorf("restore %s: it is the database itself", from)
+		return done, fmt.Errorf("restore %s: this is the database itself", from)
 	}
 	held, err := acquireLock(to)
 	if err != nil {
@@ -71,11 +70,11 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 	return done, nil
 }
 
-// checkBackup refuses what is not a database of ours, and one that has a part of itself in
-// its log: it is in use, or was copied from one that was.
+// checkBackup returns an error if the file is not a database of ours, or is incomplete
+// without its write-ahead log.
 func checkBackup(ctx context.Context, path string) error {
 	if info, err := os.Stat(path + walSuffixes[0]); err == nil && info.Size() > 0 {
-		return fmt.Errorf("restore %s: a part of it is in %s; `tallycast backup` makes one file of both", path, path+walSuffixes[0])
+		return fmt.Errorf("restore %s: a part of it is in %s; make one file of both with `tallycast backup`", path, path+walSuffixes[0])
 	}
 	return checkExisting(ctx, path)
 }
@@ -86,7 +85,7 @@ func sameFile(a, b string) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-// copyNextTo copies the file at from to one beside to, which is on disk afterwards.
+// copyNextTo copies the file at from to a synced temporary file in the directory of to.
 func copyNextTo(ctx context.Context, from, to string, progress func(done, total int64)) (partial string, err error) {
 	in, err := os.Open(from)
 	if err != nil {
@@ -102,12 +101,12 @@ func copyNextTo(ctx context.Context, from, to string, progress func(done, total 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	const atOnce = 4 << 20 // bytes, after which progress is told and the context heeded
+	const step = 4 << 20 // bytes between two reports of progress and checks of the context
 	for done := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return out.Name(), err
 		}
-		n, err := io.CopyN(out, in, atOnce)
+		n, err := io.CopyN(out, in, step)
 		if done += n; progress != nil {
 			progress(done, max(done, info.Size()))
 		}
@@ -120,7 +119,7 @@ func copyNextTo(ctx context.Context, from, to string, progress func(done, total 
 	}
 }
 
-// verifyBackup reads the whole database at path, and leaves nothing beside it.
+// verifyBackup reads the whole database at path and removes its write-ahead log.
 func verifyBackup(ctx context.Context, path string) (found RestoreResult, err error) {
 	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
 	if err != nil {
@@ -149,9 +148,8 @@ func verifyBackup(ctx context.Context, path string) (found RestoreResult, err er
 	return found, nil
 }
 
-// newestVersion returns the highest version that the database at path ever gave, or 0 if
-// it cannot be read. A damaged file does not spoil what takes its place: what cannot be a
-// version is left out.
+// newestVersion returns the highest version that the database at path ever issued, or 0 if
+// it cannot be read. It ignores values of a damaged file that are not valid versions.
 func newestVersion(ctx context.Context, path string) (newest int64) {
 	access := "mode=ro"
 	if info, err := os.Stat(path + walSuffixes[0]); err != nil || info.Size() == 0 {
@@ -169,8 +167,8 @@ func newestVersion(ctx context.Context, path string) (newest int64) {
 	return newest
 }
 
-// raiseVersions gives all topics of the database at path versions above least, in the
-// order that they had, and makes new topics begin above these.
+// raiseVersions gives all topics versions above least, in the order of their present ones,
+// and makes new topics begin above these.
 func raiseVersions(ctx context.Context, path string, least int64) (err error) {
 	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", pragma("journal_mode", "delete")))
 	if err != nil {
@@ -200,8 +198,8 @@ func raiseVersions(ctx context.Context, path string, least int64) (err error) {
 	return tx.Commit()
 }
 
-// moveAside gives the database at path, if there is one, another name, and what is
-// beside it. The log goes first: it must never stand beside another database.
+// moveAside renames the database at path, if it exists, with its write-ahead log. The log
+// goes first: it must never be beside another database.
 func moveAside(path string) (kept string, err error) {
 	kept = path + time.Now().UTC().Format(".before-20060102T150405.000Z")
 	for _, suffix := range walSuffixes {
@@ -219,7 +217,7 @@ func moveAside(path string) (kept string, err error) {
 	return kept, err
 }
 
-// removeFile removes a file that did not get its name, if it is there.
+// removeFile removes the temporary file, if it still exists.
 func removeFile(partial string) {
 	if partial != "" {
 		_ = os.Remove(partial)

@@ -1,0 +1,139 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// memberEntries are the positions of some members' entries in the journal. The entries of
+// a withdrawn member are erased with its contribution: a revert of one that remained
+// would take back again what a window counted.
+type memberEntries struct {
+	topics    map[tally.Topic]map[tally.Member]bool // the members
+	ids       map[int64]tally.Topic
+	last      position // of the last row that was read
+	positions map[memberKey][]position
+}
+
+// memberKey is a member on a topic's id.
+type memberKey struct {
+	topic  int64
+	member tally.Member
+}
+
+func newMemberEntries() *memberEntries {
+	return &memberEntries{
+		topics:    map[tally.Topic]map[tally.Member]bool{},
+		ids:       map[int64]tally.Topic{},
+		last:      position{minute: -1},
+		positions: map[memberKey][]position{},
+	}
+}
+
+// add adds a member to those whose entries are read.
+func (m *memberEntries) add(topic tally.Topic, member tally.Member) {
+	members := m.topics[topic]
+	if members == nil {
+		members = map[tally.Member]bool{}
+		m.topics[topic] = members
+	}
+	members[member] = true
+}
+
+// takesBack reports whether reverting the entry at p takes back a contribution: each entry
+// in a window, else the newest of its member.
+func (m *memberEntries) takesBack(rule tally.Rule, key memberKey, p position) bool {
+	positions := m.positions[key] // the oldest first
+	if rule.Kind == tally.Window {
+		return slices.Contains(positions, p)
+	}
+	return len(positions) > 0 && positions[len(positions)-1] == p
+}
+
+// filter returns the entries whose revert takes back a contribution.
+func (m *memberEntries) filter(catalog *tally.Catalog, entries []tally.JournalEntry, positions []position) (effective []tally.JournalEntry) {
+	ids := map[tally.Topic]int64{}
+	for id, topic := range m.ids {
+		ids[topic] = id
+	}
+	for i, e := range entries {
+		if m.takesBack(catalog.Rule(e.Topic), memberKey{ids[e.Topic], e.Member}, positions[i]) {
+			effective = append(effective, e)
+		}
+	}
+	return effective
+}
+
+// withdrawnEntries returns the entries of the members that edits withdraw. It reads the
+// journal before the transaction, since that may take longer than a transaction should.
+func (s *Store) withdrawnEntries(ctx context.Context, edits []tally.Edit) (*memberEntries, error) {
+	m := newMemberEntries()
+	for i := range edits {
+		if e := &edits[i]; e.Kind == tally.EditWithdraw {
+			for _, member := range e.Members {
+				m.add(e.Topic, member)
+			}
+		}
+	}
+	return m, s.loadEntries(ctx, m)
+}
+
+// loadEntries reads the entries of m from the journal.
+func (s *Store) loadEntries(ctx context.Context, m *memberEntries) error {
+	if len(m.topics) == 0 {
+		return nil
+	}
+	return s.reading(ctx, "the journal", func() error {
+		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.load(ctx, conn) })
+	})
+}
+
+// load reads the ids of the topics, which may be new, and the rows since the last load.
+func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
+	for topic := range m.topics {
+		var id int64
+		err := conn.QueryRowContext(ctx, `SELECT id FROM topics WHERE site = ? AND metric = ? AND key = ?`,
+			topic.Site(), topic.Metric(), topic.Key()).Scan(&id)
+		if err == nil {
+			m.ids[id] = topic
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	if len(m.topics) == 0 {
+		return nil
+	}
+	return m.readNewRows(ctx, conn)
+}
+
+// readNewRows reads the rows after the last one that was read.
+func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
+	rows, err := conn.QueryContext(ctx, `SELECT minute, n, topic, entries FROM journal WHERE (minute, n) > (?, ?) ORDER BY minute, n`,
+		m.last.minute, m.last.n)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var entries sql.RawBytes
+		if err := rows.Scan(&m.last.minute, &m.last.n, &id, &entries); err != nil {
+			return err
+		}
+		topic, ok := m.ids[id]
+		if !ok {
+			continue
+		}
+		for i := range len(entries) / entryBytes {
+			if member, _ := entryAt(entries, i); m.topics[topic][member] {
+				key := memberKey{id, member}
+				m.positions[key] = append(m.positions[key], position{m.last.minute, m.last.n, i})
+			}
+		}
+	}
+	return rows.Err()
+}
