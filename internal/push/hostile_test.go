@@ -26,8 +26,8 @@ func TestWebSocket_InputAfterClose(t *testing.T) {
 		_, err := io.WriteString(c, masked(0x81, `{"unsubscribe":[]}`))
 		return err != nil
 	})
-	if n := i.metric("present_pages"); n != 0 {
-		t.Errorf("%v pages are present with no connection", n)
+	if n := i.presence.Load(); n != 0 {
+		t.Errorf("%d pages are present with no connection", n)
 	}
 }
 

@@ -158,22 +158,27 @@ func TestWebSocket_Pings(t *testing.T) {
 func TestPresence_Transports(t *testing.T) {
 	i := start(t, push.Options{})
 	const topic = "default/readers/hello"
+	expect := func(pages int64) {
+		t.Helper()
+		i.eventually("presence", func() bool { return i.presence.Load() == pages })
+	}
 	watching, _ := i.socket("topic=" + topic)
 	watching.expect(topic+"=0", "live")
 	stream := i.stream("present=" + topic)
 	stream.expect("live")
-	watching.expect(topic + "=1")
+	expect(1)
 	_, ws := i.socket("")
 	sendText(t, ws, `{"present":["`+topic+`"]}`)
 	sendText(t, ws, `{"present":["`+topic+`"]}`)
-	watching.expect(topic + "=2")
+	expect(2)
 	sendText(t, ws, `{"absent":["`+topic+`"]}`)
-	watching.expect(topic + "=1")
+	expect(1)
 	stream.close()
-	watching.expect(topic + "=0")
+	expect(0)
 	other, ws := i.socket("")
 	sendText(t, ws, `{"present":["default/likes/a"]}`)
 	other.expect("default/likes/a!bad_topic")
+	expect(0)
 }
 
 func TestServer_Full(t *testing.T) {

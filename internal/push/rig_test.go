@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/hub"
-	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -36,7 +36,7 @@ type instance struct {
 	t        *testing.T
 	service  *tally.Service
 	hub      *hub.Hub
-	presence *presence.Tracker
+	presence *pages
 	server   *push.Server
 	http     *httptest.Server
 	stop     func() // ends it and waits
@@ -50,18 +50,18 @@ func start(t *testing.T, options push.Options) *instance {
 		t.Fatal(err)
 	}
 	h := hub.New(store, hub.Options{Formats: push.Formats(), WriteTimeout: options.WriteTimeout})
-	tracker := presence.New(store, 0)
-	server, err := push.New(h, tracker, catalog, options)
+	present := &pages{}
+	server, err := push.New(h, present, catalog, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, presence: tracker, server: server}
+	i := &instance{t: t, service: tally.NewService(store, catalog), hub: h, presence: present, server: server}
 	i.http = httptest.NewServer(http.HandlerFunc(i.handle))
 
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{
-		h.Run, tracker.Run, server.Run,
+		h.Run, server.Run,
 		func(ctx context.Context) error { return store.Run(ctx, h, func([]byte) {}) },
 	} {
 		running.Go(func() {
@@ -81,6 +81,12 @@ func start(t *testing.T, options push.Options) *instance {
 	t.Cleanup(i.stop)
 	return i
 }
+
+// pages is a presence that counts the pages of all topics together.
+type pages struct{ atomic.Int64 }
+
+func (p *pages) Enter(tally.Topic) bool { p.Add(1); return true }
+func (p *pages) Leave(tally.Topic)      { p.Add(-1) }
 
 func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
@@ -265,13 +271,4 @@ func (i *instance) dial(text string) *net.TCPConn {
 // masked returns a client's frame, masked with zeros.
 func masked(first byte, payload string) string {
 	return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload
-}
-
-func (i *instance) metric(name string) float64 {
-	for _, m := range append(i.server.Metrics(), i.presence.Metrics()...) {
-		if m.Name == name && m.LabelValue != "sse" {
-			return m.Value
-		}
-	}
-	return -1
 }
