@@ -252,11 +252,14 @@ type stats struct {
 // Viewers returns how many viewers there are.
 func (h *Hub) Viewers() int64 { return h.stats.viewers.Load() }
 
+// WatchedTopics returns how many distinct topics viewers watch.
+func (h *Hub) WatchedTopics() int64 { return h.topics.count.Load() }
+
 // Metrics implements [tally.Instrumented].
 func (h *Hub) Metrics() []tally.Sample {
 	samples := []tally.Sample{
-		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.stats.viewers.Load())},
-		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.topics.count.Load())},
+		{Name: "viewers", Help: "Connections that watch topics.", Value: float64(h.Viewers())},
+		{Name: "watched_topics", Help: "Distinct topics that are watched.", Value: float64(h.WatchedTopics())},
 		{Name: "changes_heard_total", Counter: true, Help: "Changes that the feed delivered.", Value: float64(h.stats.received.Load())},
 		{Name: "frames_delivered_total", Counter: true, Help: "Frames of changes that viewers took.", Value: float64(h.stats.delivered.Load())},
 		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},

@@ -206,15 +206,19 @@ func (t *Tracker) withdraw(ctx context.Context) {
 	t.set(ctx, t.allShares())
 }
 
-// Metrics implements [tally.Instrumented].
-func (t *Tracker) Metrics() []tally.Sample {
+// Present returns how many pages are present, and on how many topics.
+func (t *Tracker) Present() (pages int64, topics int) {
 	t.mu.Lock()
-	topics := len(t.pages)
-	var pages int64
+	defer t.mu.Unlock()
 	for _, n := range t.pages {
 		pages += n
 	}
-	t.mu.Unlock()
+	return pages, len(t.pages)
+}
+
+// Metrics implements [tally.Instrumented].
+func (t *Tracker) Metrics() []tally.Sample {
+	pages, topics := t.Present()
 	return []tally.Sample{
 		{Name: "present_topics", Help: "Topics on which this instance holds pages present.", Value: float64(topics)},
 		{Name: "present_pages", Help: "Pages that this instance holds present.", Value: float64(pages)},

@@ -214,14 +214,7 @@ func (i *instance) socket(query string) (*viewer, *websocket.Conn) {
 	}}, ws
 }
 
-func (i *instance) viewers() int {
-	for _, m := range i.hub.Metrics() {
-		if m.Name == "viewers" {
-			return int(m.Value)
-		}
-	}
-	return -1
-}
+func (i *instance) viewers() int { return int(i.hub.Viewers()) }
 
 func (i *instance) eventually(what string, done func() bool) {
 	i.t.Helper()

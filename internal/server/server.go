@@ -121,7 +121,8 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 	reporter := &statusReporter{
 		started: time.Now().UTC(),
 		version: o.Version,
-		parts:   []tally.Instrumented{i.hub, i.presence},
+		hub:     i.hub,
+		present: i.presence.Present,
 		sink:    i.sink,
 		health:  i.store.Health,
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -12,22 +13,16 @@ import (
 type statusReporter struct {
 	started time.Time
 	version string
-	parts   []tally.Instrumented
+	hub     *hub.Hub
+	present func() (pages int64, topics int)
 	sink    *staleSink
 	health  func() tally.Health
 }
 
 // status does no I/O.
 func (r *statusReporter) status() owner.InstanceStatus {
-	s := owner.InstanceStatus{Started: r.started, Version: r.version}
-	figures := map[string]*int64{"viewers": &s.Viewers, "watched_topics": &s.Watched, "present_pages": &s.Readers}
-	for _, part := range r.parts {
-		for _, metric := range part.Metrics() {
-			if figure := figures[metric.Name]; figure != nil {
-				*figure = int64(metric.Value)
-			}
-		}
-	}
+	s := owner.InstanceStatus{Started: r.started, Version: r.version, Viewers: r.hub.Viewers(), Watched: r.hub.WatchedTopics()}
+	s.Readers, _ = r.present()
 	if since := r.sink.staleSince.Load(); since != 0 {
 		at := time.UnixMicro(since).UTC()
 		s.StaleSince = &at
