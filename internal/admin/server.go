@@ -14,6 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/problem"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // Caller is what the HTTP edge knows of a request's client.
@@ -30,10 +31,16 @@ type Caller struct {
 	Actor string
 }
 
+// Exporter is the part of a store that exports read.
+type Exporter interface {
+	transfer.Source
+	tally.SecretSource
+}
+
 // Options configure a [Server]. Owner, Store and Catalog are required.
 type Options struct {
 	Owner   *owner.Service
-	Store   owner.Store // what is exported and imported
+	Store   Exporter
 	Catalog *tally.Catalog
 	Keys    *tally.KnownKeys // known keys of sites; may be nil
 	// Token gives access to everything below /admin. If it is empty, every request is answered
@@ -60,7 +67,7 @@ const StoreHeader = "Tally-Store"
 type Server struct {
 	// Fixed after construction.
 	owner        *owner.Service
-	store        owner.Store
+	store        Exporter
 	catalog      *tally.Catalog
 	keys         *tally.KnownKeys
 	enabled      bool // there is a token

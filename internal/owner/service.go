@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -12,8 +11,8 @@ import (
 
 // Store is what a [Service] needs of a store.
 type Store interface {
-	Read(ctx context.Context, queries []tally.Query) []tally.Reading
-	Secret() ([]byte, error)
+	tally.Reader
+	tally.SecretSource
 	Health() tally.Health
 	tally.Ledger
 }
@@ -122,12 +121,5 @@ func (s *Service) Get(ctx context.Context, topic tally.Topic) (tally.State, erro
 	if err := s.catalog.CheckEditable(topic); err != nil {
 		return tally.State{}, err
 	}
-	page, err := s.store.List(ctx, tally.Listing{Scope: tally.ScopeOf(topic), Order: tally.ByTopic, Limit: 1})
-	if err != nil {
-		return tally.State{}, err
-	}
-	if i := slices.IndexFunc(page.States, func(state tally.State) bool { return state.Topic == topic }); i >= 0 {
-		return page.States[i], nil
-	}
-	return tally.State{Change: tally.Change{Topic: topic}}, nil
+	return tally.StateOf(ctx, s.store, topic)
 }

@@ -18,26 +18,6 @@ import (
 // step.
 const listChunk = 500
 
-// cursor is where a page ended: a topic, and what it was ordered by where that is not
-// its name.
-type cursor struct {
-	value int64
-	topic tally.Topic
-}
-
-func (c cursor) String() string { return strconv.FormatInt(c.value, 10) + " " + c.topic.String() }
-
-func parseCursor(text string) (c cursor, err error) {
-	number, name, _ := strings.Cut(text, " ")
-	if c.value, err = strconv.ParseInt(number, 10, 64); err == nil {
-		c.topic, err = tally.ParseTopic(name)
-	}
-	if err != nil {
-		return c, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", text)
-	}
-	return c, nil
-}
-
 // byName orders topics by site, metric and key.
 func byName(a, b tally.Topic) int {
 	return cmp.Or(strings.Compare(a.Site(), b.Site()), strings.Compare(a.Metric(), b.Metric()), strings.Compare(a.Key(), b.Key()))
@@ -56,13 +36,9 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if l.Order == tally.ByTopic {
 		return s.listByTopic(ctx, l)
 	}
-	var after *cursor
-	if l.After != "" {
-		c, err := parseCursor(l.After)
-		if err != nil {
-			return tally.Page{}, err
-		}
-		after = &c
+	after, err := l.Cursor()
+	if err != nil {
+		return tally.Page{}, err
 	}
 	var sources []*ranking
 	for _, site := range s.catalog.Sites() {
@@ -92,16 +68,16 @@ type ranking struct {
 
 	offset   int
 	ended    bool
-	buffered []cursor // read, and not taken yet
+	buffered []tally.Cursor // read, and not taken yet
 }
 
-func (s *Store) newest(l tally.Listing, after *cursor, site string) *ranking {
+func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranking {
 	last := "+inf"
 	if l.Before != 0 {
 		last = "(" + strconv.FormatInt(l.Before, 10)
 	}
-	if after != nil && (l.Before == 0 || after.value < l.Before) {
-		last = strconv.FormatInt(after.value, 10)
+	if after != nil && (l.Before == 0 || after.Value < l.Before) {
+		last = strconv.FormatInt(after.Value, 10)
 	}
 	return &ranking{
 		name: s.names.directory(site), args: []any{last, "-inf", "byscore", "rev"}, sign: 1,
@@ -109,10 +85,10 @@ func (s *Store) newest(l tally.Listing, after *cursor, site string) *ranking {
 	}
 }
 
-func (s *Store) highest(after *cursor, site, metric string) *ranking {
+func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
 	first := "-inf"
 	if after != nil {
-		first = strconv.FormatInt(-after.value, 10)
+		first = strconv.FormatInt(-after.Value, 10)
 	}
 	return &ranking{
 		name: s.names.top(leaderboard{site, metric}), args: []any{first, "+inf", "byscore"}, sign: -1,
@@ -134,7 +110,7 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
 			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-				r.buffered = append(r.buffered, cursor{r.sign * int64(z.Score), topic})
+				r.buffered = append(r.buffered, tally.Cursor{Value: r.sign * int64(z.Score), Topic: topic})
 			}
 		}
 	}
@@ -142,10 +118,12 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 }
 
 // byRank orders the highest first, equal ones by name.
-func byRank(a, b cursor) int { return cmp.Or(cmp.Compare(b.value, a.value), byName(a.topic, b.topic)) }
+func byRank(a, b tally.Cursor) int {
+	return cmp.Or(cmp.Compare(b.Value, a.Value), byName(a.Topic, b.Topic))
+}
 
 // merge returns a page of what the rankings give together.
-func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sources []*ranking) (page tally.Page, err error) {
+func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking) (page tally.Page, err error) {
 	for {
 		// One more than fits tells that there is more.
 		some, ended, err := s.highestOf(ctx, l, after, sources, l.Limit+1-len(page.States))
@@ -154,7 +132,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 		}
 		topics := make([]tally.Topic, len(some))
 		for i, c := range some {
-			topics[i] = c.topic
+			topics[i] = c.Topic
 		}
 		states, err := s.states(ctx, topics)
 		if err != nil {
@@ -162,7 +140,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 		}
 		for i, state := range states {
 			if state.Version == 0 && l.Order == tally.ByNewest {
-				s.ranks.addEnded(tally.Change{Topic: state.Topic, Version: some[i].value})
+				s.ranks.addEnded(tally.Change{Topic: state.Topic, Version: some[i].Value})
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue
@@ -171,7 +149,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 				return page, nil
 			}
 			page.States = append(page.States, state)
-			page.Next = some[i].String()
+			page.Next = some[i].Text(l.Order)
 		}
 		if ended {
 			page.Next = ""
@@ -183,25 +161,25 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *cursor, sourc
 // highestOf takes some n or more cursors from the rankings, the highest first. Within
 // one score a sorted set goes by names in its own direction, hence those of one score
 // are taken together and put in order here.
-func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *cursor, sources []*ranking, n int) (some []cursor, ended bool, err error) {
-	var equal []cursor // of the score that is being taken
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, ended bool, err error) {
+	var equal []tally.Cursor // of the score that is being taken
 	for {
 		var next *ranking
 		for _, r := range sources {
 			if err := r.fill(ctx, s, l); err != nil {
 				return nil, false, err
 			}
-			if len(r.buffered) > 0 && (next == nil || r.buffered[0].value > next.buffered[0].value) {
+			if len(r.buffered) > 0 && (next == nil || r.buffered[0].Value > next.buffered[0].Value) {
 				next = r
 			}
 		}
-		if next != nil && (len(equal) == 0 || next.buffered[0].value == equal[0].value) {
+		if next != nil && (len(equal) == 0 || next.buffered[0].Value == equal[0].Value) {
 			equal, next.buffered = append(equal, next.buffered[0]), next.buffered[1:]
 			continue
 		}
 		slices.SortFunc(equal, byRank)
 		if after != nil {
-			equal = slices.DeleteFunc(equal, func(c cursor) bool { return byRank(c, *after) <= 0 })
+			equal = slices.DeleteFunc(equal, func(c tally.Cursor) bool { return byRank(c, *after) <= 0 })
 		}
 		some, equal = append(some, equal...), equal[:0]
 		if next == nil || len(some) >= n {

@@ -59,11 +59,13 @@ func (k *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, fr
 
 // listByTopic returns a page by name.
 func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Page, err error) {
+	cursor, err := l.Cursor()
+	if err != nil {
+		return tally.Page{}, err
+	}
 	var after tally.Topic
-	if l.After != "" {
-		if after, err = tally.ParseTopic(l.After); err != nil {
-			return tally.Page{}, tally.Errorf(tally.CodeBadBody, "%q is not what a page of this list gave as next", l.After)
-		}
+	if cursor != nil {
+		after = cursor.Topic
 	}
 	known, from := s.nameCache.after(l.Scope, after)
 	for {
@@ -87,7 +89,7 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 					return page, nil
 				}
 				page.States = append(page.States, state)
-				page.Next = state.Topic.String()
+				page.Next = tally.Cursor{Topic: state.Topic}.Text(l.Order)
 			}
 		}
 		if !known.more {

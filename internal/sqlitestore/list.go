@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -86,15 +85,15 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 	if by != "" {
 		order = by + " DESC, " + order
 	}
-	if listing.After != "" {
-		value, topic, err := parseCursor(listing.After, by != "")
-		if err != nil {
-			return tally.Page{}, err
-		}
-		after, name := "(site, metric, topics.key) > (?, ?, ?)", []any{topic.Site(), topic.Metric(), topic.Key()}
+	cursor, err := listing.Cursor()
+	if err != nil {
+		return tally.Page{}, err
+	}
+	if cursor != nil {
+		after, name := "(site, metric, topics.key) > (?, ?, ?)", []any{cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key()}
 		if by != "" {
 			after = "(" + by + " < ? OR " + by + " = ? AND " + after + ")"
-			args = append(args, value, value)
+			args = append(args, cursor.Value, cursor.Value)
 		}
 		condition, args = condition+" AND "+after, append(args, name...)
 	}
@@ -124,30 +123,8 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 	if len(page.States) > limit {
 		page.States = page.States[:limit]
 		last := page.States[limit-1]
-		switch listing.Order {
-		case tally.ByNewest:
-			page.Next = strconv.FormatInt(last.Version, 10) + " "
-		case tally.ByCount:
-			page.Next = strconv.FormatInt(last.Count, 10) + " "
-		}
-		page.Next += last.Topic.String()
+		value := map[tally.Order]int64{tally.ByNewest: last.Version, tally.ByCount: last.Count}[listing.Order]
+		page.Next = tally.Cursor{Value: value, Topic: last.Topic}.Text(listing.Order)
 	}
 	return page, nil
-}
-
-// parseCursor parses the Next of a page: a topic, after a value if the order has one.
-func parseCursor(text string, hasValue bool) (value int64, topic tally.Topic, err error) {
-	name := text
-	if hasValue {
-		var number string
-		number, name, _ = strings.Cut(text, " ")
-		value, err = strconv.ParseInt(number, 10, 64)
-	}
-	if err == nil {
-		topic, err = tally.ParseTopic(name)
-	}
-	if err != nil {
-		return 0, topic, tally.Errorf(tally.CodeBadBody, "%q is not a cursor of this list", text)
-	}
-	return value, topic, nil
 }

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"context"
+	"strconv"
 	"strings"
 )
 
@@ -48,6 +49,42 @@ type Listing struct {
 type Page struct {
 	States []State
 	Next   string
+}
+
+// Cursor is where a page ends: its last topic, and the value that the order sorts it by.
+type Cursor struct {
+	Value int64 // 0 in the order ByTopic
+	Topic Topic
+}
+
+// Text returns the cursor as the Next of a page in that order.
+func (c Cursor) Text(order Order) string {
+	if order == ByTopic {
+		return c.Topic.String()
+	}
+	return strconv.FormatInt(c.Value, 10) + " " + c.Topic.String()
+}
+
+// Cursor parses After. It returns nil for the first page. Errors: [CodeBadBody].
+func (l Listing) Cursor() (*Cursor, error) {
+	if l.After == "" {
+		return nil, nil
+	}
+	var c Cursor
+	var err error
+	name := l.After
+	if l.Order != ByTopic {
+		var number string
+		number, name, _ = strings.Cut(l.After, " ")
+		c.Value, err = strconv.ParseInt(number, 10, 64)
+	}
+	if err == nil {
+		c.Topic, err = ParseTopic(name)
+	}
+	if err != nil {
+		return nil, Errorf(CodeBadBody, "%q is not the next of a page of this list", l.After)
+	}
+	return &c, nil
 }
 
 // Lister lists topics.
