@@ -1,6 +1,6 @@
 import { backoff } from './backoff.js';
 import { warn } from './dom.js';
-import { lazy } from './lazy.js';
+import { confirm } from './lazy.js';
 import { entryName, loadEntry } from './storage.js';
 import { CHECK_INTERVAL, CONFIRM_SPREAD, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
 import { makeTopic } from './topic.js';
@@ -172,8 +172,7 @@ export function connect(api) {
         const receiver = topics[name]?.confirm();
         if (receiver) receivers[name] = receiver;
       }
-      // If the script cannot be loaded, the stored contributions hold.
-      if (Object.keys(receivers)[0]) lazy().then(({ fetchContributions }) => fetchContributions(api, receivers, loadEntry(api).visitor), () => {});
+      if (Object.keys(receivers)[0]) confirm(api, receivers);
     }, delay);
   };
 

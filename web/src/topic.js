@@ -1,6 +1,6 @@
 import { assert } from './assert.js';
 import { backoff } from './backoff.js';
-import { lazy } from './lazy.js';
+import { confirm } from './lazy.js';
 import { loadEntry, loadTopic, saveTopic } from './storage.js';
 import { OUTAGE_TIMEOUT } from './timeouts.js';
 
@@ -68,6 +68,7 @@ export function makeTopic(name, api) {
   let flushing = false;
   let inFlight = false;
   let failures = 0; // attempts in a row that failed
+  let outageStart = 0; // when the first attempt for the pending amount was sent that the store was away for; 0 without one
   /** @type {(value?: any) => void} ends the pause between two attempts */
   let endPause = () => {};
 
@@ -129,14 +130,9 @@ export function makeTopic(name, api) {
       endPause();
       if (flushing) return;
       flushing = true;
-      let outageStart = 0; // when the first attempt was sent that the store was away for; 0 without one
       let assertBlindly = false; // the service could not say what it has
-      /** @type {number | undefined} the amount that outageStart belongs to */
-      let lastAmount;
       while (pending !== undefined) {
         const amount = pending;
-        if (amount !== lastAmount) outageStart = 0;
-        lastAmount = amount;
         const sent = Date.now();
         const visitor = setPending(amount);
         const receiver = makeReceiver();
@@ -144,10 +140,7 @@ export function makeTopic(name, api) {
         /** @type {import('./assert.js').Answer | boolean} */
         const answer = await (inFlight
           ? assert(api, name, visitor, amount)
-          : lazy().then(
-              ({ fetchContributions }) => fetchContributions(api, { [name]: receiver }, visitor),
-              () => false,
-            ));
+          : confirm(api, { [name]: receiver }));
         inFlight = false;
         assertBlindly = answer === false;
         if (typeof answer === 'boolean') continue;
@@ -156,7 +149,7 @@ export function makeTopic(name, api) {
           uncertain = false;
           added = Math.max(0, /** @type {number} */ (pending) - amount) || 0;
           failures = 0;
-          // After a refusal that was taken back nothing is told: the visitor is to read the message.
+          // Taking back a refused press is not notified: its message stays.
           if (amount !== confirmed) notify('visitor');
           confirmed = answer.mine ?? amount;
           if (accept(/** @type {State} */ (answer))) snapshotDue = false;
@@ -194,10 +187,9 @@ export function makeTopic(name, api) {
     return ({ mine, ...state }) => {
       if (id !== receivers || mine === undefined) return;
       if (mine !== confirmed) {
-        // Keep what was added since; do not add again what the service lost.
-        if (added && pending !== undefined) pending = Math.max(mine, Math.min(pending, mine + added));
         confirmed = mine;
-        setPending(pending);
+        // Keep what was added since; do not add again what the service lost.
+        setPending(added && pending !== undefined ? Math.max(mine, Math.min(pending, mine + added)) : pending);
       }
       topic.receive(state);
       uncertain = false;
@@ -226,6 +218,7 @@ export function makeTopic(name, api) {
    * @param {number | undefined} amount
    */
   const setPending = (amount) => {
+    if (amount !== pending) outageStart = 0;
     pending = amount;
     return saveTopic(api, name, confirmed, pending);
   };

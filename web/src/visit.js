@@ -8,7 +8,7 @@ const PAUSE = 5000;
 /** Attempts to count a visit, in less than three minutes. After that the visit is not counted. */
 const ATTEMPTS = 6;
 
-/** User agents of programs. Cubot makes telephones. */
+/** User agents of bots. Cubot makes telephones. */
 const BOT = /(?<!cu)bot|crawl|spider|slurp|headless|lighthouse|preview/i;
 
 /** Hosts on which sites are developed. */
@@ -24,8 +24,7 @@ let consented = false;
 const visits = new Map();
 
 /**
- * Stores that the visitor was counted, so that a visitor whom the service knew by a derived id is not counted again
- * by the stored one.
+ * Stores that the visitor was counted by a derived id, so that it is not counted again by the stored one.
  * @param {string} name of the topic
  */
 const saveVisit = (name) => visits.get(name) && saveTopic(shared.client.api, name, 1, undefined);
@@ -48,8 +47,8 @@ export const consent = (given) => {
 const isSet = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
 
 /**
- * Reports whether this browser may be counted: it does not ask not to be tracked, is no program, and does not show
- * the site on its author's machine.
+ * Reports whether this browser may be counted: it has no privacy signal, is no bot, and does not show the site on its
+ * author's machine.
  * @param {HTMLElement} element whose attribute `local` allows the latter
  */
 export function isCountable(element) {
@@ -58,11 +57,11 @@ export function isCountable(element) {
   let reason;
   if (globalPrivacyControl || doNotTrack === '1') reason = 'this browser asks not to be tracked';
   else if (!isSet(element, 'local')) {
-    if (local) reason = `${location.hostname || 'a file'} is where a site is made. To count here, write <${element.localName} local>`;
-    else if (BOT.test(userAgent)) reason = 'this browser is a program';
+    if (local) reason = `${location.hostname || 'a file'} is a development address. To count here, write <${element.localName} local>`;
+    else if (BOT.test(userAgent)) reason = 'this browser is a bot';
   }
   // Only the site's author is told why the number stays 0.
-  if (reason && local && !explained) console.info(`tallycast: ${element.localName} counts nobody: ${reason}`);
+  if (reason && local && !explained) console.info(`tallycast: ${element.localName} does not count this visit: ${reason}`);
   explained ||= !!reason;
   return !reason;
 }

@@ -238,7 +238,7 @@ test('privacy signals, bots and localhost are not counted', async (t) => {
     context.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
     await page.goto(url);
     if (url === local) {
-      await eventually(() => assert.match(logged.join(), /^tallycast: (tally-\w+) counts nobody: localhost is where a site is made. To count here, write <\1 local>$/));
+      await eventually(() => assert.match(logged.join(), /^tallycast: (tally-\w+) does not count this visit: localhost is a development address. To count here, write <\1 local>$/));
       assert.equal(logged.length, 1, 'once');
       // The service does not allow this origin, so it shows no number here.
       await eventually(() => assert.ok(sent.length > 0));
@@ -263,7 +263,7 @@ test('the console on localhost says that a privacy signal prevents counting', as
   const logged = [];
   page.on('console', (message) => message.type() === 'info' && logged.push(message.text()));
   await page.goto(site.url.replace('blog.example', 'localhost'));
-  await eventually(() => assert.match(logged.join(), /^tallycast: tally-\w+ counts nobody: this browser asks not to be tracked$/));
+  await eventually(() => assert.match(logged.join(), /^tallycast: tally-\w+ does not count this visit: this browser asks not to be tracked$/));
 });
 
 test('top: rows in order with live numbers, reordered later', async (t) => {

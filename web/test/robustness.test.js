@@ -307,5 +307,5 @@ test('the attribute value false means no, and a Cubot phone is not a bot', async
   context.on('console', (message) => logged.push(message.text()));
   const local = await context.newPage();
   await local.goto(`${site.url.replace('blog.example', 'localhost')}/local`);
-  await eventually(() => assert.ok(logged.some((text) => text.includes('counts nobody: localhost')), String(logged)));
+  await eventually(() => assert.ok(logged.some((text) => text.includes('does not count this visit: localhost')), String(logged)));
 });

@@ -35,7 +35,8 @@ if (status === 0) {
     files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
   // Each file starts its own browser and services. Tests of frames, tasks and screenshots run alone.
   const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
-  status = test(2, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
+  // Files mostly wait, so one more than the two cores keeps these busy.
+  status = test(3, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
 }
 rmSync(dir, { recursive: true, force: true });
 process.exit(status);

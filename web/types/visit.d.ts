@@ -5,8 +5,8 @@
  */
 export declare const consent: (given: boolean) => void;
 /**
- * Reports whether this browser may be counted: it does not ask not to be tracked, is no program, and does not show
- * the site on its author's machine.
+ * Reports whether this browser may be counted: it has no privacy signal, is no bot, and does not show the site on its
+ * author's machine.
  * @param {HTMLElement} element whose attribute `local` allows the latter
  */
 export declare function isCountable(element: HTMLElement): boolean;
