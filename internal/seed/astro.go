@@ -8,12 +8,12 @@ import (
 	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
-// astro derives keys by the conventions of Astro: a file in src/pages is the page at its
-// path, and an entry of a collection in src/content the page at the collection's name and
-// the entry's id. Its settings are a program, which is not read.
+// astro derives keys by the conventions of Astro: a file in src/pages becomes the page at its
+// path, an entry of a collection in src/content the page at the collection's name and the
+// entry's id. Its settings are a program and are not read.
 type astro struct{}
 
-// astroFiles implements kind.files.
+// astroFiles returns the file of settings.
 func astroFiles(dir string) []string {
 	files := existing(dir, "astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs")
 	return files[:min(1, len(files))]
@@ -21,7 +21,7 @@ func astroFiles(dir string) []string {
 
 func readAstro(string, []string) (generator, error) { return astro{}, nil }
 
-// assumeAstro takes path for the folder of the collections.
+// assumeAstro returns a project whose folder of collections is path.
 func assumeAstro(path string) (string, generator) { return path, astro{} }
 
 func (astro) contains(string) bool { return true }
@@ -30,15 +30,15 @@ func (astro) key(name string, field fields) (string, error) {
 	if rest, ok := strings.CutPrefix(name, "src/pages/"); ok {
 		for segment := range strings.SplitSeq(rest, "/") {
 			if strings.HasPrefix(segment, "_") {
-				return "", &unpublished{} // Astro leaves it out
+				return "", &unpublished{} // Astro ignores it
 			}
 		}
 		return pagekey.OfPath("/" + escapeValue(keyOfPath(rest)))
 	}
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "src/"), "content/")
-	if value, _, ok := field("slug"); ok && plainText(value) != "" {
+	if value, _, ok := field("slug"); ok && textOf(value) != "" {
 		collection, _, _ := strings.Cut(name, "/")
-		return pagekey.OfPath(joinPath(collection, escapeValue(plainText(value))))
+		return pagekey.OfPath(joinPath(collection, escapeValue(textOf(value))))
 	}
 	segments := strings.Split(strings.TrimSuffix(name, path.Ext(name)), "/")
 	for i, segment := range segments {
@@ -50,7 +50,7 @@ func (astro) key(name string, field fields) (string, error) {
 	return pagekey.OfPath("/" + strings.Join(segments, "/"))
 }
 
-// githubSlug is the slug of a heading on GitHub, which Astro makes of names: in lower
+// githubSlug returns the slug that GitHub makes of a heading, and Astro of a name: in lower
 // case, without signs, with a hyphen for each space.
 func githubSlug(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -1,14 +1,11 @@
-// Package seed reads the numbers that counts begin with out of what a site is made
-// of: the frontmatter of its pages (YAML, TOML, JSON or keywords of Org), tables (CSV)
-// and documents (JSON). It knows files and the rules by which they name topics; who stores the
-// seeds is for the caller.
+// Package seed reads seeds from the files of a site: frontmatter of pages (YAML, TOML, JSON or
+// keywords of Org), tables (CSV) and documents (JSON). Commands and the server import it and
+// store the seeds.
 //
-// The key of a page comes from its path or its fields, or from the rules by which Hugo,
-// Jekyll or Astro makes the address of the page (hugo.go, jekyll.go, astro.go). Tests build
-// sites with the real programs and compare.
+// The key of a page comes from its path, from its fields, or from the rules of Hugo, Jekyll or
+// Astro (hugo*.go, jekyll*.go, astro.go). Tests build sites with these programs and compare.
 //
-// Three invariants: what cannot be read is named by file, line and reason, and
-// keeps nothing else from being read; the same files give the same seeds in the
-// same order; and of two places that give one topic different seeds the first
-// holds, and the other is named.
+// It keeps these invariants. An error names its file, line and reason, and the other files and
+// lines are read. The same files give the same seeds in the same order. If two places give a
+// topic different seeds, the first one holds and the second is reported.
 package seed

@@ -16,17 +16,17 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// settleTime is for how long after it was modified a file may change again without
-// a new time: the coarsest clock of a file system in use (FAT, old NFS) ticks so.
-// Until then it is read again at each look.
+// settleTime is the time after a modification during which a file may change again without a
+// new modification time: the coarsest resolution of file systems (FAT, old NFS). During it
+// each scan reads the file.
 const settleTime = 2 * time.Second
 
-// pageExtensions are the extensions of the files from which Hugo, Jekyll, Eleventy, Astro, Quarto
-// and Pandoc make pages with frontmatter, in lower case.
+// pageExtensions are the extensions of pages with frontmatter in Hugo, Jekyll, Eleventy, Astro,
+// Quarto and Pandoc, in lower case.
 var pageExtensions = extensions(".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
 	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid")
 
-// tableExtensions are the extensions of the tables and documents that are read if a path names
+// tableExtensions are the extensions of tables and documents, which are read if a path names
 // them.
 var tableExtensions = extensions(".csv", ".tsv", ".json")
 
@@ -38,24 +38,24 @@ func extensions(all ...string) map[string]bool {
 	return set
 }
 
-var errOther = errors.New("is neither a page (.md, .html) nor a table (.csv, .tsv) nor a document (.json); exports are for tallycast import")
+var errOther = errors.New("should be a page (.md, .html), a table (.csv, .tsv) or a document (.json); import an export with tallycast import")
 
-// Folder reads the seeds of folders and files, and again what changes in them. It
-// compares times and sizes, which works on every file system and has no limit of
+// Folder reads the seeds of folders and files, and of files that change later. It compares
+// modification times and sizes, which works in every file system and with any number of
 // files. It is not safe for concurrent use.
 type Folder struct {
 	rules      Rules
 	paths      []string
 	files      map[string]*file
-	claims     map[tally.Topic]string // which of files gives the topic its seed
-	unreadable map[string]string      // paths and directories that cannot be read, and why
-	// projects holds the site of each path that was looked for.
+	claims     map[tally.Topic]string // the file that gives the topic its seed
+	unreadable map[string]string      // reasons by paths that cannot be read
+	// projects are the projects around paths.
 	projects      map[string]*project
-	comparisons   map[string]*comparison // of paths whose site generator is not named
+	comparisons   map[string]*comparison // of paths, if the rules name no site generator
 	installedHugo func() int
 }
 
-// file is what was last read of a file.
+// file is the state of a file at the last scan that read it.
 type file struct {
 	size     int64
 	modified time.Time
@@ -65,13 +65,12 @@ type file struct {
 	notes    []Problem
 	stamp    string    // of the settings of the site generator
 	due      time.Time // when the page is published; zero if that does not change
-	seen     bool      // at the present look
+	seen     bool      // in the current scan
 }
 
-// NewFolder returns a reader of paths, each a folder or a file, by rules, which are
-// good. In a folder pages are read, those with a name that begins with a dot and
-// node_modules left out; tables (.csv, .tsv) and documents (.json) only where a path
-// names them. A file that a path names is to its page a folder's top.
+// NewFolder returns a reader of paths, each a folder or a file, by valid rules. From a folder
+// it reads pages, except those below node_modules or a name that begins with a dot. It reads
+// tables (.csv, .tsv) and documents (.json) only if a path names them.
 func NewFolder(rules Rules, paths ...string) *Folder {
 	return &Folder{
 		rules: rules, paths: paths,
@@ -80,20 +79,20 @@ func NewFolder(rules Rules, paths ...string) *Folder {
 	}
 }
 
-// Result is what a look found.
+// Result is the result of a scan.
 type Result struct {
 	Seeds     []Seed
 	Problems  []Problem
-	Notes     []Problem // what is not read on purpose, such as drafts, and advice
-	Files     int       // how many there are
-	FilesRead int       // how many of them were read
+	Notes     []Problem // on pages without seeds, such as drafts, and advice
+	Files     int       // number of files
+	FilesRead int       // number of those that were read
 
 	skipped map[string]*skipped // by extension
 }
 
-// Scan reads what is new or changed since the last look, all at first. It returns
-// the seeds and problems that are new or other than before; those of a file that
-// went are not told. It ends early with ctx.
+// Scan reads the files that are new or changed since the last scan, and returns seeds and
+// problems that are new or changed. It reports nothing on deleted files. It ends early with
+// ctx.
 func (f *Folder) Scan(ctx context.Context) Result {
 	var result Result
 	for _, each := range f.files {
@@ -115,9 +114,9 @@ func (f *Folder) Scan(ctx context.Context) Result {
 	return result
 }
 
-// walk looks at a path, and at what is below it in the order of names.
+// walk reads the files at and below a path, sorted by name.
 func (f *Folder) walk(ctx context.Context, root string, result *Result) {
-	// A folder may be a link that is turned to the next release.
+	// A folder may be a link that is changed with each release.
 	top, err := filepath.EvalSymlinks(root)
 	var info fs.FileInfo
 	if err == nil {
@@ -131,21 +130,21 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pageExtensions[ext] && !tableExtensions[ext] {
 		err = errOther
 	}
-	if !f.reachable(root, err, result) {
+	if !f.isReadable(root, err, result) {
 		return
 	}
-	defer f.compared(root, result)
+	defer f.noteComparison(root, result)
 	if !info.IsDir() {
-		f.look(rules, stamp, root, top, filepath.Base(root), result)
+		f.readFile(rules, stamp, root, top, filepath.Base(root), result)
 		return
 	}
-	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // ends early with ctx alone
+	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // fails only with ctx
 		below, _ := filepath.Rel(top, path) // path begins with top
 		shown := filepath.Join(root, below)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !f.reachable(shown, err, result) {
+		if !f.isReadable(shown, err, result) {
 			return fs.SkipDir
 		}
 		hidden := below != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules")
@@ -154,7 +153,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 			return fs.SkipDir
 		case hidden || entry.IsDir():
 		case pageExtensions[strings.ToLower(filepath.Ext(path))]:
-			f.look(rules, stamp, shown, path, filepath.ToSlash(below), result)
+			f.readFile(rules, stamp, shown, path, filepath.ToSlash(below), result)
 		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
 			result.skip(shown)
 		}
@@ -162,34 +161,34 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	})
 }
 
-// reachable tells whether err is none, and says once that it is one.
-func (f *Folder) reachable(path string, err error, result *Result) bool {
+// isReadable reports whether err is nil. It adds a problem unless the last scan had the same.
+func (f *Folder) isReadable(path string, err error, result *Result) bool {
 	if err == nil {
 		delete(f.unreadable, path)
 		return true
 	}
-	if reason := plain(err).Error(); f.unreadable[path] != reason {
+	if reason := withoutPath(err).Error(); f.unreadable[path] != reason {
 		f.unreadable[path] = reason
 		result.Problems = append(result.Problems, Problem{File: path, Reason: reason})
 	}
 	return false
 }
 
-// plain returns the reason of a file's error without the path.
-func plain(err error) error {
+// withoutPath returns the reason of a file's error.
+func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}
 	return err
 }
 
-// look reads a file if it is new or changed.
-func (f *Folder) look(rules Rules, stamp, shown, path, page string, result *Result) {
+// readFile reads a file if it is new or changed.
+func (f *Folder) readFile(rules Rules, stamp, shown, path, page string, result *Result) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return // a pipe would be waited for
+		return // reading a pipe would block
 	}
-	if !f.reachable(shown, err, result) {
+	if !f.isReadable(shown, err, result) {
 		return
 	}
 	before := f.files[shown]
@@ -203,7 +202,7 @@ func (f *Folder) look(rules Rules, stamp, shown, path, page string, result *Resu
 	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, seen: true}
 	read := fileResult{file: shown}
 	if err := read.read(rules, path, page); err != nil {
-		read.refuse(0, "%v", plain(err))
+		read.refuse(0, "%v", withoutPath(err))
 	}
 	f.release(before)
 	f.claim(now, read)
@@ -246,9 +245,8 @@ func (f *fileResult) read(r Rules, path, page string) error {
 	return f.frontmatter(r, page, in)
 }
 
-// claim keeps the seeds that are the file's to give, and what is wrong with it: of
-// several places that give a topic other seeds the first holds, as long as it does
-// not change.
+// claim records the seeds and problems of a file. If several places give a topic different
+// seeds, the first one holds as long as its file does not change.
 func (f *Folder) claim(now *file, read fileResult) {
 	now.seeds, now.problems, now.notes, now.due = map[tally.Topic]Seed{}, read.problems, read.notes, read.due
 	for _, seed := range read.seeds {
@@ -262,13 +260,13 @@ func (f *Folder) claim(now *file, read fileResult) {
 			f.claims[seed.Topic] = seed.File
 		case other.Count != seed.Count:
 			now.problems = append(now.problems, Problem{seed.File, seed.Line, fmt.Sprintf(
-				"gives %s the seed %d, and %s:%d gave it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
+				"gives %s the seed %d, but %s:%d gives it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
 		}
 	}
 	slices.SortStableFunc(now.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// release forgets what a file gave.
+// release removes the claims of a file.
 func (f *Folder) release(was *file) {
 	if was == nil {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/seed"
 )
 
-// installed installs what the lock file of an example says, and returns its packages.
+// installed installs the packages of an example and returns their folder.
 func installed(t *testing.T, example string) (modules string) {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("../../web/examples", example))
@@ -31,7 +31,7 @@ func installed(t *testing.T, example string) (modules string) {
 	return modules
 }
 
-// withModules makes packages available in dir.
+// withModules links the packages into dir.
 func withModules(t *testing.T, dir, modules string) {
 	t.Helper()
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
@@ -39,8 +39,8 @@ func withModules(t *testing.T, dir, modules string) {
 	}
 }
 
-// odd are posts with names that frameworks change.
-func odd(below string) map[string]string {
+// unusualNames returns posts with names that frameworks change.
+func unusualNames(below string) map[string]string {
 	files := map[string]string{}
 	for _, name := range []string{
 		"hello.md", "My First Post.md", "UPPER_case.md", "café au lait.md", "Dogs & Cats - both (2).md", "2024-01-02-dated.md", "v1.2 notes.md",
@@ -57,10 +57,10 @@ const { likes } = Astro.props.frontmatter ?? Astro.props;
 <!doctype html><html><head><link rel="canonical" href={new URL(Astro.url.pathname, Astro.site)}></head><body><b>{likes}</b></body></html>
 `
 
-// Entries of collections and files in src/pages have the keys of the pages that Astro makes.
-func TestAstro_KeysAreThoseOfItsPages(t *testing.T) {
+// Seeds have the keys of the pages that Astro builds from collections and src/pages.
+func TestAstro_KeysOfPages(t *testing.T) {
 	modules := installed(t, "astro")
-	files := odd("src/content/posts")
+	files := unusualNames("src/content/posts")
 	maps.Copy(files, map[string]string{
 		"src/content/posts/slugged.md":    matter("slug: another/Slug"),
 		"src/pages/about.md":              matter("layout: ../Layout.astro"),
@@ -100,10 +100,10 @@ export default async function Post({ params }) {
 }
 `
 
-// A site of Next.js whose pages are at the paths of their files has the keys of the paths.
-func TestNext_KeysAreThoseOfItsPages(t *testing.T) {
+// Seeds have the keys of the pages that Next.js builds at the paths of their files.
+func TestNext_KeysOfPages(t *testing.T) {
 	modules := installed(t, "next")
-	files := odd("content")
+	files := unusualNames("content")
 	delete(files, "content/nested/deep er/index.md") // its page would be index, which is another key
 	files["content/nested/deep er.md"] = matter("title: x")
 	maps.Copy(files, map[string]string{

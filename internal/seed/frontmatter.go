@@ -14,29 +14,29 @@ import (
 	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
-// maxFrontmatter bounds a page's frontmatter, in bytes: hundreds of times the size of a
-// usual one, and what the parsers read in seconds. The reader stops behind it.
+// maxFrontmatter bounds frontmatter, in bytes: hundreds of times a usual one, and few enough
+// for parsers to read in seconds.
 const maxFrontmatter = 256 << 10
 
-// language is a notation of frontmatter.
-type language string
+// notation is a notation of frontmatter.
+type notation string
 
 const (
-	noFrontmatter language = ""
-	inYAML        language = "yaml"
-	inTOML        language = "toml"
-	inJSON        language = "json"
-	inOrg         language = "org"
+	noFrontmatter notation = ""
+	inYAML        notation = "yaml"
+	inTOML        notation = "toml"
+	inJSON        notation = "json"
+	inOrg         notation = "org"
 )
 
-// languages maps what may follow the first --- in Eleventy and other tools.
-var languages = map[string]language{"": inYAML, "yaml": inYAML, "yml": inYAML, "toml": inTOML, "json": inJSON}
+// notations are the words that may follow the first --- in Eleventy and other tools.
+var notations = map[string]notation{"": inYAML, "yaml": inYAML, "yml": inYAML, "toml": inTOML, "json": inJSON}
 
-// fields looks a field up by its name. A dot leads into tables. Case does not matter, as
-// in site generators.
+// fields returns the value of a field and its line. Dots lead into objects. The case of names
+// does not matter, as in site generators.
 type fields func(name string) (value any, line int, ok bool)
 
-// frontmatter adds what a page's frontmatter gives.
+// frontmatter adds the seeds of a page's frontmatter.
 func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	text, err := plaintext.NewReader(in)
 	if err != nil {
@@ -47,20 +47,20 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	read := map[language]func([]byte) (fields, int, error){
-		inYAML: yamlFields, inTOML: tomlFields, inJSON: jsonFields, inOrg: orgFields,
+	read := map[notation]func([]byte) (object, int, error){
+		inYAML: readYAML, inTOML: readTOML, inJSON: readJSON, inOrg: readOrg,
 	}[written]
 	if read == nil {
-		f.findOverlooked(r, head)
+		f.reportUnreadFields(r, head)
 		return nil
 	}
-	field, line, err := read(body)
+	matter, line, err := read(body)
 	if err != nil {
 		f.refuse(line+before, "%v", err)
 		return nil
 	}
 	f.addRecord(r, record{file: f.file, path: name, line: max(1, before), field: func(name string) (any, int, bool) {
-		value, line, ok := field(name)
+		value, line, ok := matter.find(name)
 		return value, line + before, ok
 	}})
 	return nil
@@ -69,24 +69,24 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 // headReader reads the beginning of a page.
 type headReader struct {
 	*bufio.Reader
-	line int // of what is read next
+	line int // that is read next
 }
 
-// frontmatter returns the notation and the text of the frontmatter, and how many lines
-// precede the text. Without frontmatter it leaves the first line that is not blank to be
-// read. As Hugo does, it skips blank lines first.
-func (h *headReader) frontmatter(isOrg bool) (written language, text []byte, before int, err error) {
+// frontmatter returns the notation and text of the frontmatter and the number of lines before
+// the text. It skips blank lines first, as Hugo does. If there is no frontmatter, the next
+// read begins at the first line that is not blank.
+func (h *headReader) frontmatter(isOrg bool) (written notation, text []byte, before int, err error) {
 	if err := h.skipBlank(); err != nil {
 		return noFrontmatter, nil, 0, ignoreEnd(err)
 	}
-	start, _ := h.Peek(256) // an error returns with the next read
+	start, _ := h.Peek(256) // an error occurs again at the next read
 	switch first, _, _ := bytes.Cut(start, []byte("\n")); {
 	case bytes.HasPrefix(first, []byte("+++")) && len(bytes.TrimSpace(first)) == 3:
 		text, before, err = h.fenced("+++")
 		return inTOML, text, before, err
 	case bytes.HasPrefix(first, []byte("---")) && !bytes.HasPrefix(first, []byte("----")):
 		name := strings.ToLower(strings.TrimSpace(string(first[3:])))
-		written, known := languages[name]
+		written, known := notations[name]
 		if !known {
 			return noFrontmatter, nil, 0, nil
 		}
@@ -107,8 +107,8 @@ func (h *headReader) frontmatter(isOrg bool) (written language, text []byte, bef
 	return noFrontmatter, nil, 0, nil
 }
 
-// isJSONObject reports whether text begins with a JSON object. Templates and MDX
-// begin with a brace too.
+// isJSONObject reports whether text begins with a JSON object, unlike templates and MDX,
+// which also begin with a brace.
 func isJSONObject(text []byte) bool {
 	inner, ok := bytes.CutPrefix(text, []byte("{"))
 	inner = bytes.TrimLeft(inner, " \t\r\n")
@@ -139,8 +139,8 @@ func (h *headReader) skipBlank() error {
 	}
 }
 
-// fenced returns the text between two lines of a fence, of which the first is read
-// next, and how many lines precede it. YAML may also end with three points.
+// fenced returns the text up to the second fence, and the number of lines before it. The
+// reader is at the first fence. YAML may also end with three dots.
 func (h *headReader) fenced(fence string) (text []byte, before int, err error) {
 	_, err = h.ReadBytes('\n')
 	before = h.line
@@ -153,13 +153,13 @@ func (h *headReader) fenced(fence string) (text []byte, before int, err error) {
 		text = append(text, line...)
 	}
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("its frontmatter does not end: there is no second line %s within %d bytes", fence, maxFrontmatter)
+		err = fmt.Errorf("its frontmatter does not end: it has no second line %s within %d bytes", fence, maxFrontmatter)
 	}
 	return nil, 0, err
 }
 
-// keywords returns the lines of an Org file up to the first that is neither a keyword,
-// #+title: Hello, nor a comment nor blank.
+// keywords returns the lines of an Org file before the first one that is neither blank, a
+// comment, nor a keyword such as #+title: Hello.
 func (h *headReader) keywords() (text []byte, err error) {
 	for err == nil {
 		var line []byte
@@ -175,58 +175,29 @@ func (h *headReader) keywords() (text []byte, err error) {
 // orgKeyword matches a line such as #+likes: 12.
 var orgKeyword = regexp.MustCompile(`^\s*#\+([^\s:]+):[ \t]*(.*?)\s*$`)
 
-// orgFields reads keywords of Org, as Hugo does.
-func orgFields(text []byte) (fields, int, error) {
-	var all entries
+// readOrg reads keywords of Org, as Hugo does.
+func readOrg(text []byte) (object, int, error) {
+	o := object{}
 	line := 0
 	for each := range bytes.Lines(text) {
 		line++
 		if found := orgKeyword.FindSubmatch(each); found != nil {
-			all.add(string(found[1]), string(found[2]), line)
+			addMissing(o, object{string(found[1]): {string(found[2]), line}})
 		}
 	}
-	return all.find, 0, nil
-}
-
-// entry is a field with the names of the tables around it, joined by dots.
-type entry struct {
-	name  string
-	value any
-	line  int
-}
-
-// entries are all fields of a frontmatter.
-type entries []entry
-
-func (e *entries) add(name string, value any, line int) {
-	*e = append(*e, entry{name, value, line})
-}
-
-// find implements [fields]. The name as it is written precedes names in other case.
-func (e entries) find(name string) (any, int, bool) {
-	for _, each := range e {
-		if each.name == name {
-			return each.value, each.line, true
-		}
-	}
-	for _, each := range e {
-		if strings.EqualFold(each.name, name) {
-			return each.value, each.line, true
-		}
-	}
-	return nil, 0, false
+	return o, 0, nil
 }
 
 const (
-	// Fields that a page without frontmatter seems to have are looked for in its first
-	// block of lines, of which an attribute of AsciiDoc or a header of Pelican has fewer.
+	// maxBlockLines and maxBlockBytes bound the first lines in which a page without
+	// frontmatter may have fields. Attributes of AsciiDoc and headers of Pelican are shorter.
 	maxBlockLines = 60
 	maxBlockBytes = 8 << 10
 )
 
-// findOverlooked names a field at the beginning of a page that has no frontmatter known
-// here, so that it is not left out silently.
-func (f *fileResult) findOverlooked(r Rules, head *headReader) {
+// reportUnreadFields reports a field at the beginning of a page whose frontmatter is in no
+// supported notation.
+func (f *fileResult) reportUnreadFields(r Rules, head *headReader) {
 	text := bufio.NewReader(io.LimitReader(head, maxBlockBytes))
 	for n := range maxBlockLines {
 		line, err := text.ReadString('\n')
@@ -234,8 +205,8 @@ func (f *fileResult) findOverlooked(r Rules, head *headReader) {
 			return
 		}
 		for _, field := range r.Fields {
-			if seemsToGive(line, field.Name) {
-				f.refuse(head.line+n, "%s stands in no frontmatter that is read: YAML between lines ---, TOML between lines +++, a JSON object, or keywords of Org", field.Name)
+			if looksLikeField(line, field.Name) {
+				f.refuse(head.line+n, "%s is not in frontmatter that can be read: YAML between lines ---, TOML between lines +++, a JSON object, or keywords of Org", field.Name)
 				return
 			}
 		}
@@ -245,8 +216,8 @@ func (f *fileResult) findOverlooked(r Rules, head *headReader) {
 	}
 }
 
-// seemsToGive reports whether a line gives a field a value, such as :likes: 12.
-func seemsToGive(line, name string) bool {
+// looksLikeField reports whether a line looks like a value of a field, such as :likes: 12.
+func looksLikeField(line, name string) bool {
 	name = name[strings.LastIndexByte(name, '.')+1:]
 	line = strings.TrimLeft(line, " \t:;#+.\"'<!/*-{")
 	line = strings.TrimPrefix(line, "page-")

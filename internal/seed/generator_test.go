@@ -24,8 +24,8 @@ var (
 	canonicalLink = regexp.MustCompile(`<link rel="?canonical"? href="?([^">]*?)"?\s*/?>`)
 )
 
-// build runs a site generator in dir, and returns the keys that widgets use on the pages
-// in its output, by the number of likes that the page shows.
+// build runs a site generator in dir and returns the keys that widgets use on the generated
+// pages, by the number of likes that the page shows.
 func build(t *testing.T, dir, output, command string, args ...string) map[int]string {
 	t.Helper()
 	program, err := exec.LookPath(command)
@@ -79,7 +79,7 @@ func seeded(t *testing.T, rules seed.Rules, path string) map[int]string {
 	return keys
 }
 
-// same compares the keys of seeds with those of pages.
+// same compares the keys of seeds with the keys of pages.
 func same(t *testing.T, files map[int]string, got, want map[int]string) {
 	t.Helper()
 	if len(want) == 0 {
@@ -94,7 +94,7 @@ func same(t *testing.T, files map[int]string, got, want map[int]string) {
 	}
 }
 
-// site writes files in which LIKES is a number, another one in each.
+// site writes files in which LIKES is replaced by a different number in each.
 func site(t *testing.T, files map[string]string) (dir string, numbered map[int]string) {
 	t.Helper()
 	numbered = map[int]string{}
@@ -103,10 +103,10 @@ func site(t *testing.T, files map[string]string) (dir string, numbered map[int]s
 		numbered[i+1] = name
 		filled[name] = strings.ReplaceAll(files[name], "LIKES", strconv.Itoa(i+1))
 	}
-	return lay(t, filled), numbered
+	return createFiles(t, filled), numbered
 }
 
-// matter is frontmatter in YAML with likes and further lines.
+// matter returns frontmatter in YAML with likes and further lines.
 func matter(lines ...string) string {
 	return "---\nlikes: LIKES\n" + strings.Join(append(lines, "---\n"), "\n")
 }
@@ -122,7 +122,7 @@ func hugoSite(t *testing.T, files map[string]string) (dir string, numbered map[i
 	return site(t, all)
 }
 
-// hugoPages are pages of most of Hugo's forms.
+// hugoPages are pages in most forms that Hugo supports.
 var hugoPages = map[string]string{
 	"content/_index.md":                         matter("title: Home"),
 	"content/about.md":                          matter("title: About"),
@@ -172,9 +172,8 @@ var hugoPages = map[string]string{
 	"content/deep/er/and/deeper/Still There.md": matter("title: Deep"),
 }
 
-// Each page of a site that Hugo built has the key that its seed has, and the others have
-// no seed.
-func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
+// Seeds have the keys of the pages that Hugo builds; files without a page have no seed.
+func TestHugo_KeysOfPages(t *testing.T) {
 	t.Parallel()
 	with := func(files map[string]string) map[string]string {
 		all := maps.Clone(hugoPages)
@@ -227,7 +226,7 @@ func TestHugo_KeysAreThoseOfItsPages(t *testing.T) {
 	}
 }
 
-// Each section has a pattern of its own.
+// Each section has its own pattern.
 func TestHugo_Permalinks(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"hugo.toml": "baseURL = 'https://blog.example/'\n[permalinks]\n"}

@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -13,15 +14,15 @@ import (
 	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
-// jekyll derives keys by Jekyll's rules, those of version 4.
+// jekyll derives keys by the rules of Jekyll 4.
 type jekyll struct {
-	settings settings
-	source   string // below the project; empty if it is the project
+	settings object
+	source   string // below the project; empty for the project itself
 	zone     *time.Location
 	now      func() time.Time
 }
 
-// jekyllFiles implements kind.files.
+// jekyllFiles returns the file of settings.
 func jekyllFiles(dir string) []string {
 	files := existing(dir, "_config.yml", "_config.yaml", "_config.toml")
 	return files[:min(1, len(files))]
@@ -35,20 +36,18 @@ func readJekyll(_ string, files []string) (generator, error) {
 	return newJekyll(s), nil
 }
 
-// assumeJekyll takes the folder that holds the next _posts around path for the project.
+// assumeJekyll returns a project without settings: the folder with the next _posts around
+// path, else path.
 func assumeJekyll(path string) (string, generator) {
 	for dir := path; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if filepath.Base(dir) == "_posts" {
-			return filepath.Dir(dir), newJekyll(nil)
+			return filepath.Dir(dir), newJekyll(object{})
 		}
 	}
-	return path, newJekyll(nil)
+	return path, newJekyll(object{})
 }
 
-func newJekyll(s settings) *jekyll {
-	if s == nil {
-		s = settings{}
-	}
+func newJekyll(s object) *jekyll {
 	return &jekyll{settings: s, source: cleanPath(s.text("source")), zone: location(s.text("timezone"), time.Local), now: time.Now}
 }
 
@@ -59,17 +58,17 @@ func (j *jekyll) contains(name string) bool {
 // jekyllPage is a file that may become a page.
 type jekyllPage struct {
 	*jekyll
-	collection string // empty for a page
-	path       string // below the source, or below the folder of collections
-	dir        string // below the source, or below the collection's own folder
-	base, ext  string // the file's name
-	above      []string
+	collection string   // empty for a page
+	path       string   // below the source, or below the folder of collections
+	dir        string   // below the source, or below the collection's folder
+	base, ext  string   // the file's name
+	above      []string // folders above _posts
 	field      fields
 }
 
 const collectionOfPosts = "posts"
 
-// datedName matches the name of a post.
+// datedName matches the name of a post's file.
 var datedName = regexp.MustCompile(`^(\d{2,4}-\d{1,2}-\d{1,2})-(.*)$`)
 
 func (j *jekyll) key(name string, field fields) (string, error) {
@@ -114,7 +113,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 		if rest, ok := strings.CutPrefix(name, within+"/"); ok {
 			p.path = rest
 		} else if slices.Contains(strings.Split(name, "/"), "_posts") {
-			return none("") // posts are in that folder alone
+			return none("") // all posts are in that folder
 		}
 	}
 	segments := strings.Split(p.path, "/")
@@ -126,7 +125,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 		switch {
 		case folder == "_posts":
 			if !datedName.MatchString(p.base) {
-				return none("has no date in its name, so Jekyll does not take it for a post")
+				return none("has no date in its name, so it is no post to Jekyll")
 			}
 			p.collection, p.above = collectionOfPosts, folders[:i]
 			p.dir = strings.Join(slices.Concat(folders[:i], folders[i+1:]), "/")
@@ -140,7 +139,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 			return p, nil
 		case i == 0 && strings.HasPrefix(folder, "_") && j.hasCollection(folder[1:]):
 			if !j.settings.isTrue("collections", folder[1:], "output") {
-				return none("is in the collection " + folder[1:] + ", which has no pages (output: true)")
+				return none("is in the collection " + folder[1:] + ", which has no pages without output: true")
 			}
 			p.collection, p.dir = folder[1:], strings.Join(folders[1:], "/")
 			if strings.ContainsRune("._#~", rune(file[0])) && !j.isIncluded(name) {
@@ -155,23 +154,23 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 	if strings.ContainsRune("._#~", rune(file[0])) && !j.isIncluded(name) {
 		return none("")
 	}
-	p.path, p.dir = name, parent(name) // pages do not care about the folder of collections
+	p.path, p.dir = name, parent(name) // the folder of collections does not matter to pages
 	return p, nil
 }
 
 func (j *jekyll) hasCollection(name string) bool {
 	if slices.Contains(j.settings.list("collections"), name) {
-		return true // a list has no settings, so its collections have no pages
+		return true // collections in a list have no settings and no pages
 	}
-	_, ok := j.settings.table("collections")[name]
+	_, ok := j.settings.object("collections")[name]
 	return ok
 }
 
-// excludes are the paths that Jekyll leaves out by default.
+// excludes are the paths that Jekyll excludes by default.
 var excludes = []string{"node_modules", "vendor/bundle/", "vendor/cache/", "vendor/gems/", "vendor/ruby/", "gemfiles"}
 
 func (j *jekyll) isExcluded(name string) bool {
-	destination := orElse(cleanPath(j.settings.text("destination")), "_site")
+	destination := cmp.Or(cleanPath(j.settings.text("destination")), "_site")
 	patterns := slices.Concat(j.settings.list("exclude"), excludes, []string{destination + "/"})
 	return matchesAny(patterns, name) && !j.isIncluded(name)
 }
@@ -181,8 +180,8 @@ func (j *jekyll) isIncluded(name string) bool {
 	return matchesAny(patterns, name) || matchesAny(patterns, path.Base(name))
 }
 
-// matchesAny reports whether a path, or a folder around it, matches one of the patterns
-// or begins with it.
+// matchesAny reports whether a path begins with one of the patterns, or the path or a folder
+// around it matches one.
 func matchesAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		pattern = strings.TrimPrefix(pattern, "/")
@@ -193,7 +192,7 @@ func matchesAny(patterns []string, name string) bool {
 			return true
 		}
 		for part := name; part != ""; part = parent(part) {
-			if globbed(pattern, part) {
+			if matchesGlob(pattern, part) {
 				return true
 			}
 		}
@@ -201,33 +200,32 @@ func matchesAny(patterns []string, name string) bool {
 	return false
 }
 
-// globbed is Ruby's File.fnmatch without flags: a star matches slashes, too.
-func globbed(pattern, name string) bool {
-	const slash = "\x01" // no name has it
+// matchesGlob is Ruby's File.fnmatch without flags, in which * matches slashes too.
+func matchesGlob(pattern, name string) bool {
+	const slash = "\x01" // no name contains it
 	hidden := strings.NewReplacer("**/", "*", "/", slash)
 	ok, err := path.Match(hidden.Replace(strings.TrimSuffix(pattern, "/")), strings.ReplaceAll(name, "/", slash))
 	return err == nil && ok
 }
 
-// value returns a field of the page, else the default that the settings give it.
+// value returns a field of the page, else its default in the settings.
 func (p jekyllPage) value(name string) any {
 	if value, _, ok := p.field(name); ok {
 		return value
 	}
-	return p.fallback(name)
+	return p.defaultOf(name)
 }
 
-func (p jekyllPage) text(name string) string { return plainText(p.value(name)) }
+func (p jekyllPage) text(name string) string { return textOf(p.value(name)) }
 
-// fallback returns the value of the most specific of the settings' defaults.
-func (p jekyllPage) fallback(name string) (value any) {
-	kind := orElse(p.collection, "pages")
+// defaultOf returns the most specific default of a field in the settings.
+func (p jekyllPage) defaultOf(name string) (value any) {
+	kind := cmp.Or(p.collection, "pages")
 	length, typed := -1, false
 	defaults, _ := p.settings.at("defaults").([]any)
 	for _, each := range defaults {
-		table, _ := each.(map[string]any)
-		set := settings(table)
-		given, ok := set.table("values")[name]
+		set, _ := each.(object)
+		given, ok := set.object("values")[name]
 		if !ok {
 			continue
 		}
@@ -240,13 +238,13 @@ func (p jekyllPage) fallback(name string) (value any) {
 			continue
 		}
 		if len(scope) > length || len(scope) == length && (of != "" || !typed) {
-			value, length, typed = given, len(scope), of != ""
+			value, length, typed = given.value, len(scope), of != ""
 		}
 	}
 	return value
 }
 
-// isWithin reports whether a scope of the defaults holds the page.
+// isWithin reports whether the page is in a scope of the defaults.
 func (p jekyllPage) isWithin(scope string) bool {
 	if within := cleanPath(p.settings.text("collections_dir")); within != "" {
 		scope = strings.TrimPrefix(scope, within+"/")
@@ -273,189 +271,4 @@ func (p jekyllPage) date() time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// styles are the patterns that have a name.
-var styles = map[string]string{
-	"none":     "/:categories/:title:output_ext",
-	"date":     "/:categories/:year/:month/:day/:title:output_ext",
-	"ordinal":  "/:categories/:year/:y_day/:title:output_ext",
-	"pretty":   "/:categories/:year/:month/:day/:title/",
-	"weekdate": "/:categories/:year/W:week/:short_day/:title:output_ext",
-}
-
-// address returns the escaped path of the page.
-func (p jekyllPage) address() (string, error) {
-	pattern := p.text("permalink")
-	if pattern == "" {
-		pattern = p.pattern()
-	}
-	address := p.expand
-	if p.collection == "" {
-		address = p.expandPage
-	}
-	if len(pattern) > maxPattern {
-		return "", errLongPattern
-	}
-	text, err := address(pattern)
-	if err != nil {
-		return "", err
-	}
-	text = strings.ReplaceAll(strings.ReplaceAll("/"+text, "..", "/"), "./", "")
-	return slashes.ReplaceAllString(text, "/"), nil
-}
-
-var slashes = regexp.MustCompile(`/{2,}`)
-
-// pattern returns the pattern of the settings.
-func (p jekyllPage) pattern() string {
-	style := orElse(p.settings.text("permalink"), "date")
-	if p.collection == collectionOfPosts {
-		return orElse(p.settings.text("collections", p.collection, "permalink"), orElse(styles[style], style))
-	}
-	if pattern := p.settings.text("collections", p.collection, "permalink"); p.collection != "" && pattern != "" {
-		return pattern
-	}
-	if p.collection == "" && p.base == "index" && p.outputExtension() == ".html" {
-		return "/:path/"
-	}
-	pattern := "/:path/:basename"
-	if p.collection != "" {
-		pattern = "/:collection/:path"
-	}
-	switch {
-	case style == "pretty" || strings.HasSuffix(style, "/"):
-		return pattern + "/"
-	case style == "date" || style == "ordinal" || style == "none" || strings.HasSuffix(style, ":output_ext"):
-		return pattern + ":output_ext"
-	}
-	return pattern
-}
-
-// outputExtension returns the extension of what is made of the file.
-func (p jekyllPage) outputExtension() string {
-	markdown := orElse(p.settings.text("markdown_ext"), "markdown,mkdown,mkdn,mkd,md")
-	if slices.Contains(strings.Split(markdown, ","), strings.ToLower(strings.TrimPrefix(p.ext, "."))) {
-		return ".html"
-	}
-	return p.ext
-}
-
-// expandPage replaces the tokens in the pattern of a page.
-func (p jekyllPage) expandPage(pattern string) (string, error) {
-	return strings.NewReplacer(
-		":path", escapeValue(p.dir), ":basename", escapeValue(strings.TrimRight(p.base, ".")), ":output_ext", p.outputExtension(),
-	).Replace(pattern), nil
-}
-
-// jekyllToken matches a part of a pattern that is replaced.
-var jekyllToken = regexp.MustCompile(`:[a-z_]+`)
-
-// expand replaces the tokens in the pattern of a post or document.
-func (p jekyllPage) expand(pattern string) (string, error) {
-	var wrong error
-	return jekyllToken.ReplaceAllStringFunc(pattern, func(token string) string {
-		name := token[1:]
-		value, ok := p.token(name)
-		rest := ""
-		if bare := strings.TrimSuffix(name, "_"); !ok && bare != name {
-			value, ok = p.token(bare)
-			rest = "_"
-		}
-		if !ok {
-			wrong = fmt.Errorf("the pattern %q: :%s is no token of Jekyll", pattern, name)
-		}
-		return cut(escapeValue(value)) + rest
-	}), wrong
-}
-
-// escapeValue escapes what would end the path or be decoded.
-func escapeValue(text string) string {
-	return strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(text)
-}
-
-// dateTokens are the forms of dates, as [time.Time.Format] writes them.
-var dateTokens = map[string]string{
-	"year": "2006", "short_year": "06", "month": "01", "i_month": "1", "short_month": "Jan", "long_month": "January",
-	"day": "02", "i_day": "2", "y_day": "002", "short_day": "Mon", "long_day": "Monday", "hour": "15", "minute": "04", "second": "05",
-}
-
-// token returns the value of a token without its colon.
-func (p jekyllPage) token(name string) (string, bool) {
-	if layout, ok := dateTokens[name]; ok {
-		return p.date().Format(layout), true
-	}
-	year, week := p.date().ISOWeek()
-	switch name {
-	case "w_year":
-		return fmt.Sprintf("%04d", year), true
-	case "week":
-		return fmt.Sprintf("%02d", week), true
-	case "w_day":
-		return fmt.Sprint((int(p.date().Weekday())+6)%7 + 1), true
-	case "collection":
-		return p.collection, true
-	case "output_ext":
-		return p.outputExtension(), true
-	case "path":
-		return joinPath(p.dir, strings.TrimRight(p.base, ".")), true
-	case "name":
-		return slugified(p.base, notWord, true), true
-	case "title":
-		return slugified(p.slug(), notReadable, false), true
-	case "slug":
-		return slugified(p.slug(), notWord, true), true
-	case "categories":
-		return strings.Join(p.categories(strings.ToLower), "/"), true
-	case "slugified_categories":
-		return strings.Join(p.categories(func(text string) string { return slugified(text, notWord, true) }), "/"), true
-	}
-	return "", false
-}
-
-var (
-	notWord     = regexp.MustCompile(`[^\p{M}\p{L}\p{Nd}]+`)
-	notReadable = regexp.MustCompile(`[^\p{M}\p{L}\p{Nd}._~!$&'()+,;=@]+`)
-)
-
-// slugified replaces what matches by hyphens.
-func slugified(text string, replaced *regexp.Regexp, lower bool) string {
-	text = strings.Trim(replaced.ReplaceAllString(text, "-"), "-")
-	if lower {
-		text = strings.ToLower(text)
-	}
-	return text
-}
-
-// slug returns the field slug, else the file's name without its date.
-func (p jekyllPage) slug() string {
-	if slug := p.text("slug"); slug != "" {
-		return slug
-	}
-	name := p.base
-	if dated := datedName.FindStringSubmatch(name); dated != nil {
-		name = dated[2]
-	}
-	return strings.TrimRight(name, ".")
-}
-
-// categories returns the page's categories as normal writes them, each once: the folders
-// above _posts, the defaults', the page's own.
-func (p jekyllPage) categories(normal func(string) string) (all []string) {
-	own, _, _ := p.field("categories")
-	single := listOf(p.value("category"))
-	for _, each := range slices.Concat(p.above, words(p.fallback("categories")), words(own), single) {
-		if each = normal(each); !slices.Contains(all, each) {
-			all = append(all, each)
-		}
-	}
-	return all
-}
-
-// words returns a list, or the words of one text.
-func words(value any) []string {
-	if text := plainText(value); text != "" {
-		return strings.Fields(text)
-	}
-	return listOf(value)
 }

@@ -11,7 +11,7 @@ import (
 
 const jekyllLayout = `<!doctype html><link rel="canonical" href="{{ page.url | replace: '/index.html', '/' | absolute_url }}"><b>{{ page.likes }}</b>`
 
-// jekyllPages are pages of most of Jekyll's forms.
+// jekyllPages are pages in most forms that Jekyll supports.
 var jekyllPages = map[string]string{
 	"index.md":                              matter("title: Home"),
 	"about.md":                              matter("title: About"),
@@ -60,9 +60,8 @@ var jekyllPages = map[string]string{
 	"_included/page.md":                     matter("title: Included"),
 }
 
-// Each page of a site that Jekyll built has the key that its seed has, and the others have
-// no seed.
-func TestJekyll_KeysAreThoseOfItsPages(t *testing.T) {
+// Seeds have the keys of the pages that Jekyll builds; files without a page have no seed.
+func TestJekyll_KeysOfPages(t *testing.T) {
 	t.Parallel()
 	const common = "url: https://blog.example\ntimezone: UTC\ncollections:\n  recipes: {output: true}\n  secret: {}\nexclude: [skipped/]\ninclude: [_included]\ndefaults:\n  - {scope: {path: ''}, values: {layout: default}}\n"
 	for name, config := range map[string]string{
@@ -101,7 +100,7 @@ func TestJekyll_KeysAreThoseOfItsPages(t *testing.T) {
 }
 
 func TestJekyll_PostsWithoutSettings(t *testing.T) {
-	dir := lay(t, map[string]string{"_posts/2024-01-02-hello.md": "---\nlikes: 1\n---\n", "travel/_posts/2024-01-03-x.md": "---\nlikes: 2\n---\n"})
+	dir := createFiles(t, map[string]string{"_posts/2024-01-02-hello.md": "---\nlikes: 1\n---\n", "travel/_posts/2024-01-03-x.md": "---\nlikes: 2\n---\n"})
 	rules := likes
 	rules.KeyFrom = seed.FromJekyll
 	expect(t, read(t, rules, dir), "blog/likes/2024/01/02/hello.html=1", "blog/likes/travel/2024/01/03/x.html=2")

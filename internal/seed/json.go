@@ -5,81 +5,69 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/tallycast/tallycast/internal/table"
 )
 
-// maxDepth bounds how deep objects with fields stand within each other.
+// maxDepth bounds the depth of JSON objects and lists.
 const maxDepth = 64
 
-// jsonFields reads a JSON object, which is known to be one. An object that names a
-// field twice is refused, since programs differ in which of them holds.
-func jsonFields(text []byte) (fields, int, error) {
-	o := jsonObject{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
-	o.decoder.UseNumber()
-	if _, err := o.decoder.Token(); err != nil {
-		return nil, 0, fmt.Errorf("is not JSON: %w", err)
+// readJSON reads a JSON object. It refuses an object that has a name twice, since programs
+// differ in which of the values they take.
+func readJSON(text []byte) (object, int, error) {
+	r := table.NewJSONReader(bytes.NewReader(text), 1)
+	r.UseNumber()
+	value, err := jsonValue(r, 0)
+	if err != nil {
+		return nil, r.Line(), err
 	}
-	if err := o.read("", 1); err != nil {
-		return nil, o.line, err
+	o, ok := value.(object)
+	if !ok {
+		return nil, 1, errors.New("is not a JSON object")
 	}
-	return o.all.find, 0, nil
+	return o, 0, nil
 }
 
-// jsonObject is a JSON object that is being read.
-type jsonObject struct {
-	text    []byte
-	decoder *json.Decoder
-	at      int64 // up to which lines are counted
-	line    int   // of that
-	all     entries
-}
-
-// read adds the fields of an object whose opening brace was read.
-func (o *jsonObject) read(table string, depth int) error {
+func jsonValue(r *table.JSONReader, depth int) (any, error) {
+	token, err := r.Token()
+	if err != nil {
+		return nil, fmt.Errorf("is not JSON: %w", err)
+	}
 	if depth > maxDepth {
-		return errors.New("its objects are nested too deep")
+		return nil, errors.New("its objects are nested too deep")
 	}
-	names := map[string]bool{}
-	for o.decoder.More() {
-		token, err := o.decoder.Token()
-		if err != nil {
-			return fmt.Errorf("is not JSON: %w", err)
+	switch token {
+	case json.Delim('['):
+		list := []any{}
+		for r.More() {
+			value, err := jsonValue(r, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
 		}
-		name, _ := token.(string) // names of fields are strings
-		offset := o.decoder.InputOffset()
-		o.line += bytes.Count(o.text[o.at:offset], []byte("\n"))
-		o.at = offset
-		if names[name] {
-			return fmt.Errorf("names the field %s twice", shortened(name))
+		_, err = r.Token()
+		return list, err
+	case json.Delim('{'):
+		o := object{}
+		for r.More() {
+			token, err := r.Token()
+			if err != nil {
+				return nil, fmt.Errorf("is not JSON: %w", err)
+			}
+			name, _ := token.(string) // names are strings
+			line := r.Line()
+			if _, twice := o[name]; twice {
+				return nil, fmt.Errorf("has the name %s twice", shortened(name))
+			}
+			value, err := jsonValue(r, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			o[name] = entry{value, line}
 		}
-		names[name] = true
-		if table != "" {
-			name = table + "." + name
-		}
-		if err := o.value(name, depth); err != nil {
-			return err
-		}
+		_, err = r.Token()
+		return o, err
 	}
-	_, err := o.decoder.Token()
-	if err != nil {
-		return fmt.Errorf("is not JSON: %w", err)
-	}
-	return nil
-}
-
-func (o *jsonObject) value(name string, depth int) error {
-	rest := bytes.TrimLeft(o.text[o.at:], " \t\r\n:")
-	if len(rest) > 0 && rest[0] == '[' {
-		var list json.RawMessage
-		o.all.add(name, list, o.line)
-		return o.decoder.Decode(&list)
-	}
-	value, err := o.decoder.Token()
-	if err != nil {
-		return fmt.Errorf("is not JSON: %w", err)
-	}
-	o.all.add(name, value, o.line)
-	if value == json.Delim('{') {
-		return o.read(name, depth+1)
-	}
-	return nil
+	return token, nil
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
-// home is what the widgets call the page at the root of a site.
+// home is the key of a site's home page.
 const home = "index"
 
-// dated is how Jekyll begins the name of a post's file.
-var dated = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}-`)
+// postDate matches the date at the beginning of the name of a Jekyll post.
+var postDate = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}-`)
 
-// keyOfPath returns the key of the page that a file becomes, by its path below
-// the folder, with slashes.
+// keyOfPath returns the key of the page that is made of a file, given by its path below the
+// folder.
 func keyOfPath(name string) string {
 	name = strings.TrimSuffix(name, path.Ext(name))
 	if dir, last := path.Split(name); last == "index" || last == "_index" {
@@ -29,16 +29,15 @@ func keyOfPath(name string) string {
 	return name
 }
 
-// keyOfAddress returns the key of the page at an address, a path or a whole URL,
-// as the widgets derive it.
+// keyOfAddress returns the key of the page at a path or URL; see [pagekey.Of].
 func keyOfAddress(address string) (string, error) {
-	at, err := url.Parse(strings.TrimSpace(address))
-	if err != nil || at.Opaque != "" {
-		return "", fmt.Errorf("%q is no address of a page", address)
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.Opaque != "" {
+		return "", fmt.Errorf("%q is not the address of a page", address)
 	}
-	for segment := range strings.SplitSeq(at.Path, "/") {
+	for segment := range strings.SplitSeq(u.Path, "/") {
 		if strings.HasPrefix(segment, ":") {
-			return "", fmt.Errorf("%q is a pattern, not the address of this page", address)
+			return "", fmt.Errorf("%q is a pattern and should be the address of this page", address)
 		}
 	}
 	return pagekey.Of(address)
@@ -51,7 +50,7 @@ func (r Rules) derivesKeys() bool {
 	return ok
 }
 
-// key returns the key of a record, by the rules.
+// key returns the key of a record and its line.
 func (r Rules) key(rec record) (key string, line int, err error) {
 	key, line, err = r.find(rec)
 	if err == nil && r.compare != nil && rec.path != "" {
@@ -70,7 +69,7 @@ func (r Rules) find(rec record) (key string, line int, err error) {
 				return text, line, nil
 			}
 		}
-		return "", rec.line, fmt.Errorf("there is no %s that says which page it is", strings.Join(names, " or "))
+		return "", rec.line, fmt.Errorf("should have a field %s, which names the page", strings.Join(names, " or "))
 	}
 	switch from := r.KeyFrom; {
 	case r.derive != nil && rec.path != "":
@@ -78,7 +77,7 @@ func (r Rules) find(rec record) (key string, line int, err error) {
 		return key, rec.line, err
 	case from == FromSlug:
 		if key, line, err = field("slug"); err != nil && rec.path != "" {
-			return dated.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
+			return postDate.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
 		}
 		return strings.Trim(key, "/"), line, err
 	case from == FromPermalink:

@@ -1,54 +1,54 @@
 package seed
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
-// generator derives the keys of pages as a site generator derives their addresses.
+// generator derives the keys of pages by the rules of a site generator.
 type generator interface {
-	// key returns the key of the page at name, a path below the project with slashes. Its
-	// error is an [*unpublished] if the page has no address.
+	// key returns the key of the page that is made of a file, given by its path below the
+	// project with slashes. Errors: [*unpublished] if no page is made of the file.
 	key(name string, field fields) (string, error)
-	// contains reports whether the generator makes pages of what is at or below name.
+	// contains reports whether pages are made of files at or below name.
 	contains(name string) bool
 }
 
-// unpublished is the error of a file that the site generator makes no page of.
+// unpublished is the error of a file of which no page is made.
 type unpublished struct {
-	reason string    // empty: nobody would expect a page
-	until  time.Time // of a page that is published later; zero for others
+	reason string    // empty if the owner expects no page
+	until  time.Time // when the page is published; zero if it is not
 }
 
 func (u *unpublished) Error() string { return u.reason }
 
-// generatorKind is a site generator.
+// generatorKind is a site generator such as Hugo.
 type generatorKind struct {
 	name string
-	// files returns the settings of a project in dir, in the order in which they are
-	// read; none if there is no project in dir.
+	// files returns the files of settings in dir, in the order in which they are read; none
+	// if dir is not a project.
 	files func(dir string) []string
 	// read returns the generator of the project in dir with these settings.
 	read func(dir string, files []string) (generator, error)
-	// assumed returns the folder of a project without settings that path belongs to, and
-	// its generator.
-	assumed func(path string) (dir string, g generator)
+	// assume returns the folder and the generator of the project around path if it has no
+	// settings.
+	assume func(path string) (dir string, g generator)
 }
 
-// generatorKinds are the generators whose rules are known, by the word of [Rules.KeyFrom].
+// generatorKinds are the supported site generators by the values of [Rules.KeyFrom].
 var generatorKinds = map[string]generatorKind{
 	FromHugo:   {"Hugo", hugoFiles, readHugo, assumeHugo},
 	FromJekyll: {"Jekyll", jekyllFiles, readJekyll, assumeJekyll},
 	FromAstro:  {"Astro", astroFiles, readAstro, assumeAstro},
 }
 
-// project is a site with a generator.
+// project is a folder from which a site generator makes a site.
 type project struct {
 	dir   string
 	files []string // of its settings
@@ -56,18 +56,18 @@ type project struct {
 	generator
 }
 
-// findProject returns the project of that kind to which path belongs, a folder or a file,
-// with a generator even if there are no settings.
-func findProject(k generatorKind, path string) (*project, error) {
-	start := path
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		start = filepath.Dir(path)
+// findProject returns the project around path, a folder or a file. If there are no settings
+// it assumes the defaults.
+func findProject(k generatorKind, file string) (*project, error) {
+	start := file
+	if info, err := os.Stat(file); err == nil && !info.IsDir() {
+		start = filepath.Dir(file)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
 		if files := k.files(dir); len(files) > 0 {
 			p := &project{dir: dir, files: files, stamp: stampOf(files)}
 			g, err := k.read(dir, files)
-			if err == nil && (dir == start || g.contains(below(dir, path))) {
+			if err == nil && (dir == start || g.contains(below(dir, file))) {
 				p.generator = g
 				return p, nil
 			}
@@ -79,20 +79,20 @@ func findProject(k generatorKind, path string) (*project, error) {
 			break
 		}
 	}
-	dir, g := k.assumed(start)
+	dir, g := k.assume(start)
 	return &project{dir: dir, generator: g}, nil
 }
 
 // below returns the path of a file below dir, with slashes.
-func below(dir, path string) string {
-	name, err := filepath.Rel(dir, path)
+func below(dir, file string) string {
+	name, err := filepath.Rel(dir, file)
 	if err != nil {
 		return "."
 	}
 	return filepath.ToSlash(name)
 }
 
-// stampOf returns what changes when one of the files does.
+// stampOf returns a text that changes when one of the files changes.
 func stampOf(files []string) string {
 	var stamp strings.Builder
 	for _, path := range files {
@@ -103,7 +103,7 @@ func stampOf(files []string) string {
 	return stamp.String()
 }
 
-// existing returns those of the names that are files in dir.
+// existing returns the paths of the files in dir that exist.
 func existing(dir string, names ...string) (all []string) {
 	for _, name := range names {
 		path := filepath.Join(dir, name)
@@ -114,18 +114,18 @@ func existing(dir string, names ...string) (all []string) {
 	return all
 }
 
-// rulesFor returns the rules for what is below root, where a page's name begins, with the
-// generator of its project. stamp changes with the project's settings.
+// rulesFor returns the rules for the files below root, with the generator of its project. The
+// stamp changes with the settings of the project.
 func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp string, err error) {
 	rules = f.rules
-	path, err := filepath.Abs(root)
+	absolute, err := filepath.Abs(root)
 	if err != nil {
 		return rules, "", err
 	}
 	word, version, _ := strings.Cut(rules.KeyFrom, "@")
 	k, known := generatorKinds[word]
 	if !known {
-		f.startComparison(root, path)
+		f.startComparison(root, absolute)
 		if c := f.comparisons[root]; c != nil {
 			rules.compare = c.compare
 		}
@@ -133,47 +133,47 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 	}
 	p := f.projects[root]
 	if p == nil || len(p.files) == 0 || stampOf(k.files(p.dir)) != p.stamp {
-		if p, err = findProject(k, path); err != nil {
+		if p, err = findProject(k, absolute); err != nil {
 			return rules, "", err
 		}
 		if f.projects[root] == nil && len(p.files) == 0 {
-			result.Notes = append(result.Notes, Problem{File: root, Reason: fmt.Sprintf("no settings of %s were found around it: its defaults are assumed", k.name)})
+			result.Notes = append(result.Notes, Problem{File: root, Reason: fmt.Sprintf("has no settings of %s around it, so its defaults are assumed", k.name)})
 		}
 		f.projects[root] = p
 	}
 	if h, ok := p.generator.(*hugo); ok {
-		clear(h.bundles) // files may have come and gone
+		clear(h.bundles) // files may have changed
 		if h.minor = minorOf(version); version == "" {
 			h.minor = f.installedHugo()
 		}
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		path = filepath.Dir(path)
+	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
+		absolute = filepath.Dir(absolute)
 	}
-	at := below(p.dir, path)
-	rules.derive = func(name string, field fields) (string, error) { return p.key(joined(at, name), field) }
+	at := below(p.dir, absolute)
+	rules.derive = func(name string, field fields) (string, error) { return p.key(path.Join(at, name), field) }
 	return rules, p.stamp, nil
 }
 
-// comparison counts the pages whose keys are other than those that their site generator
-// gives them, since its rules are not used.
+// comparison finds pages whose keys differ from those that the rules of their site generator
+// would give, if these rules are not used.
 type comparison struct {
 	*project
 	name, word string
 	at         string            // below the project
 	pages      map[string]string // by file: how its key differs; empty if it does not
 	changed    bool              // since the last note
-	said       string            // the last note
+	lastNote   string
 }
 
-// startComparison prepares to compare the keys of what is below root, if it belongs to a
-// site generator and keys come from paths, slugs or permalinks.
+// startComparison begins a comparison of the keys below root if it belongs to a project and
+// keys come from paths, slugs or permalinks.
 func (f *Folder) startComparison(root, path string) {
 	if _, started := f.comparisons[root]; started || !slices.Contains([]string{"", FromPath, FromSlug, FromPermalink}, f.rules.KeyFrom) {
 		return
 	}
 	f.comparisons[root] = nil
-	for _, word := range []string{FromHugo, FromJekyll} { // a site of Astro chooses its paths itself
+	for _, word := range []string{FromHugo, FromJekyll} { // programs choose the paths of a site of Astro
 		p, err := findProject(generatorKinds[word], path)
 		if err != nil || len(p.files) == 0 {
 			continue
@@ -190,7 +190,7 @@ func (f *Folder) startComparison(root, path string) {
 
 func (c *comparison) compare(key string, rec record) {
 	c.changed = true
-	real, err := c.key(joined(c.at, rec.path), rec.field)
+	real, err := c.key(path.Join(c.at, rec.path), rec.field)
 	switch {
 	case err != nil:
 		c.pages[rec.file] = key + " is no page"
@@ -201,8 +201,8 @@ func (c *comparison) compare(key string, rec record) {
 	}
 }
 
-// compared notes how many keys differ, if that is other than before.
-func (f *Folder) compared(root string, result *Result) {
+// noteComparison adds a note with the number of keys that differ, if it changed.
+func (f *Folder) noteComparison(root string, result *Result) {
 	c := f.comparisons[root]
 	if c == nil || !c.changed {
 		return
@@ -215,30 +215,10 @@ func (f *Folder) compared(root string, result *Result) {
 		}
 	}
 	n := len(differing)
-	note := fmt.Sprintf("%d of %d keys are other than those of the pages that %s makes, such as: %s. Take %s as the source of keys for its rules",
+	note := fmt.Sprintf("%d of %d keys differ from those of the pages that %s makes, such as: %s; derive keys by its rules (%s)",
 		n, len(c.pages), c.name, strings.Join(differing[:min(n, 3)], ", "), c.word)
-	if n > 0 && note != c.said {
-		c.said = note
+	if n > 0 && note != c.lastNote {
+		c.lastNote = note
 		result.Notes = append(result.Notes, Problem{File: root, Reason: note})
 	}
 }
-
-// maxPattern bounds a pattern of addresses, and what replaces one of its tokens, in bytes.
-// Keys have 256 at most; without a bound one pattern could repeat a title for gigabytes.
-const maxPattern = 2048
-
-var errLongPattern = fmt.Errorf("the pattern of its address has more than %d bytes", maxPattern)
-
-// cut returns at most maxPattern bytes of a value: a key with more is refused.
-func cut(value string) string { return value[:min(len(value), maxPattern)] }
-
-// joined joins a folder and a path with slashes.
-func joined(dir, name string) string {
-	if dir == "." || dir == "" {
-		return name
-	}
-	return dir + "/" + name
-}
-
-// asUnpublished returns the reason if err is that of a page without an address.
-func asUnpublished(err error) (*unpublished, bool) { return errors.AsType[*unpublished](err) }

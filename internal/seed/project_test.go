@@ -18,7 +18,7 @@ func hugoRules() seed.Rules {
 	return rules
 }
 
-// noted reports whether one of the notes names a file and says text.
+// noted reports whether a note on the file contains text.
 func noted(notes []seed.Problem, file, text string) bool {
 	for _, note := range notes {
 		if strings.Contains(note.File, file) && strings.Contains(note.Reason, text) {
@@ -29,7 +29,7 @@ func noted(notes []seed.Problem, file, text string) bool {
 }
 
 func TestFolder_PagesOfOneSection(t *testing.T) {
-	dir := lay(t, map[string]string{
+	dir := createFiles(t, map[string]string{
 		"config.toml": "baseURL = 'https://blog.example/x/'\n[languages.en]\n[languages.fr]\n", "content/posts/My Post.fr.md": "---\nlikes: 1\n---\n",
 		"content/posts/b/index.md": "---\nlikes: 2\n---\n", "content/about.md": "---\nlikes: 3\n---\n",
 	})
@@ -41,19 +41,19 @@ func TestFolder_PagesOfOneSection(t *testing.T) {
 	expect(t, read(t, hugoRules(), "."), "blog/likes/x/fr/posts/my-post=1", "blog/likes/x/posts/b=2", "blog/likes/x/about=3")
 }
 
-// Without settings the defaults are assumed, which a note says.
+// Without settings the defaults are assumed, with a note.
 func TestFolder_HugoPagesWithoutSettings(t *testing.T) {
-	dir := lay(t, map[string]string{"content/posts/My Post.md": "---\nlikes: 1\n---\n", "other/My Page.md": "---\nlikes: 2\n---\n"})
+	dir := createFiles(t, map[string]string{"content/posts/My Post.md": "---\nlikes: 1\n---\n", "other/My Page.md": "---\nlikes: 2\n---\n"})
 	r := read(t, hugoRules(), filepath.Join(dir, "content/posts"))
 	expect(t, r, "blog/likes/posts/my-post=1")
-	if !noted(r.Notes, "content/posts", "no settings of Hugo") {
+	if !noted(r.Notes, "content/posts", "has no settings of Hugo") {
 		t.Error(r.Notes)
 	}
 	expect(t, read(t, hugoRules(), filepath.Join(dir, "other")), "blog/likes/my-page=2")
 }
 
 func TestFolder_ChangedGeneratorSettings(t *testing.T) {
-	dir := lay(t, map[string]string{"hugo.toml": "", "content/posts/A b.md": "---\nlikes: 1\n---\n"})
+	dir := createFiles(t, map[string]string{"hugo.toml": "", "content/posts/A b.md": "---\nlikes: 1\n---\n"})
 	old := time.Now().Add(-time.Hour)
 	page := filepath.Join(dir, "content/posts/A b.md")
 	if err := os.Chtimes(page, old, old); err != nil {
@@ -66,7 +66,7 @@ func TestFolder_ChangedGeneratorSettings(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/p/:filename/'\n")
 	expect(t, folder.Scan(t.Context()), "blog/likes/p/a-b=1")
-	// Settings that cannot be read are named once. Nothing is seeded by other rules.
+	// Invalid settings are reported once, and no seed is read by other rules.
 	write(t, filepath.Join(dir, "hugo.toml"), "= broken")
 	r := folder.Scan(t.Context())
 	expect(t, r)
@@ -74,16 +74,16 @@ func TestFolder_ChangedGeneratorSettings(t *testing.T) {
 		t.Error(r.Problems)
 	}
 	if r = folder.Scan(t.Context()); len(r.Problems) > 0 {
-		t.Error("told twice:", r.Problems)
+		t.Error("reported twice:", r.Problems)
 	}
 	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/q/:filename/'\n")
 	expect(t, folder.Scan(t.Context()), "blog/likes/q/a-b=1")
 }
 
-// A page that is not published has no seed, until it is.
+// A scheduled page has no seed until it is published.
 func TestFolder_ScheduledPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := lay(t, map[string]string{
+		dir := createFiles(t, map[string]string{
 			"content/later.md": "---\nlikes: 1\ndate: " + time.Now().Add(time.Minute).Format(time.RFC3339) + "\n---\n",
 			"content/draft.md": "---\nlikes: 2\ndraft: true\n---\n",
 		})
@@ -100,7 +100,7 @@ func TestFolder_ScheduledPage(t *testing.T) {
 			t.Error(r.Notes, r.Problems)
 		}
 		if r = folder.Scan(t.Context()); len(r.Notes) > 0 || r.FilesRead > 0 {
-			t.Error("said twice:", r)
+			t.Error("reported twice:", r)
 		}
 		time.Sleep(2 * time.Minute)
 		expect(t, folder.Scan(t.Context()), "blog/likes/later=1")
@@ -110,16 +110,16 @@ func TestFolder_ScheduledPage(t *testing.T) {
 	})
 }
 
-// Keys that come from paths although the site generator makes others of them are noted.
-func TestFolder_KeysThatAreNotTheGenerators(t *testing.T) {
-	dir := lay(t, map[string]string{
+// A note reports keys from paths that differ from the keys of the pages.
+func TestFolder_KeysThatDifferFromPages(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"h/hugo.toml": "", "h/content/a.md": "---\nlikes: 1\n---\n", "h/content/A b.md": "---\nlikes: 1\n---\n", "h/content/d.md": "---\nlikes: 1\ndraft: true\n---\n",
 		"j/_config.yml": "", "j/_posts/2024-01-02-a.md": "---\nlikes: 2\n---\n", "p/a.md": "---\nlikes: 3\n---\n",
 		"same/hugo.toml": "", "same/content/posts/a.md": "---\nlikes: 1\n---\n", "one.jsonl": "",
 	})
 	for name, want := range map[string]string{
-		"h/content": "2 of 3 keys are other than those of the pages that Hugo makes, such as: A b is a-b, d is no page. Take hugo",
-		"j/_posts":  "1 of 1 keys are other than those of the pages that Jekyll makes, such as: 2024-01-02-a is 2024/01/02/a.html",
+		"h/content": "2 of 3 keys differ from those of the pages that Hugo makes, such as: A b is a-b, d is no page; derive keys by its rules (hugo)",
+		"j/_posts":  "1 of 1 keys differ from those of the pages that Jekyll makes, such as: 2024-01-02-a is 2024/01/02/a.html",
 		"p":         "", "same/content": "",
 	} {
 		folder := seed.NewFolder(likes, filepath.Join(dir, name))
@@ -128,59 +128,59 @@ func TestFolder_KeysThatAreNotTheGenerators(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 		if r = folder.Scan(t.Context()); len(r.Notes) > 0 {
-			t.Errorf("%s: said twice: %v", name, r.Notes)
+			t.Errorf("%s: reported twice: %v", name, r.Notes)
 		}
 	}
 	rules := likes
 	rules.KeyFrom = "likes"
 	if r := seed.NewFolder(rules, filepath.Join(dir, "h")).Scan(t.Context()); len(r.Notes) > 0 {
-		t.Error("a field was chosen:", r.Notes)
+		t.Error("with a field:", r.Notes)
 	}
 	rules.KeyFrom, rules.StripPrefix, rules.AddPrefix = "", "posts", "posts"
 	if r := seed.NewFolder(rules, filepath.Join(dir, "same/content")).Scan(t.Context()); len(r.Notes) > 0 {
-		t.Error("prefixes make the same key:", r.Notes)
+		t.Error("with prefixes that give the same keys:", r.Notes)
 	}
 	folder := seed.NewFolder(likes, filepath.Join(dir, "one.jsonl"))
 	if r := folder.Scan(t.Context()); len(r.Problems) != 1 {
 		t.Error(r.Problems)
 	}
 	if r := folder.Scan(t.Context()); len(r.Problems) > 0 {
-		t.Error("told twice:", r.Problems)
+		t.Error("reported twice:", r.Problems)
 	}
 }
 
-// Tables and documents name their keys themselves.
+// Tables and documents contain their keys.
 func TestFolder_TableBesideGenerator(t *testing.T) {
-	dir := lay(t, map[string]string{"hugo.toml": "", "likes.csv": "slug,likes\nposts/My Post,1\n/posts/x/,2\n"})
+	dir := createFiles(t, map[string]string{"hugo.toml": "", "likes.csv": "slug,likes\nposts/My Post,1\n/posts/x/,2\n"})
 	expect(t, read(t, hugoRules(), filepath.Join(dir, "likes.csv")), "blog/likes/posts/My Post=1", "blog/likes/posts/x=2")
 }
 
-func TestFolder_PatternThatIsNone(t *testing.T) {
-	dir := lay(t, map[string]string{
+func TestHugo_UnsupportedPermalinks(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"hugo.toml": "[permalinks]\nposts = '/:nonsense/'\ndocs = '/:sectionslug/x'\n", "content/posts/a.md": "---\nlikes: 1\n---\n",
 		"content/docs/a.md": "---\nlikes: 1\n---\n", "content/url.md": "---\nlikes: 1\nurl: https://blog.example/x\n---\n", "content/braces.md": "---\nlikes: 1\nurl: /{x}/\n---\n",
 	})
 	r := read(t, hugoRules(), dir)
 	expect(t, r)
-	for _, want := range []string{":nonsense is no token of Hugo", ":sectionslug takes the slug of another page", "Hugo takes paths alone", "a key has"} {
+	for _, want := range []string{":nonsense is not a token of Hugo", ":sectionslug is the slug of another page", "should be a path", "a key has"} {
 		found := false
 		for _, problem := range r.Problems {
 			found = found || strings.Contains(problem.Reason, want)
 		}
 		if !found {
-			t.Errorf("nobody says %q: %v", want, r.Problems)
+			t.Errorf("no problem says %q: %v", want, r.Problems)
 		}
 	}
 }
 
-// Frontmatter and settings of 160 KB took gigabytes.
+// Deeply nested frontmatter and settings are refused; 160 KB of them took gigabytes.
 func TestFolder_DeeplyNestedYAML(t *testing.T) {
 	const depth = 10_000
 	for name, value := range map[string]string{
 		"brackets": strings.Repeat("[", depth) + strings.Repeat("]", depth), "lines": strings.Repeat("[\n ", depth) + strings.Repeat("]\n ", depth),
 		"braces": strings.Repeat("{a: ", depth) + strings.Repeat("}", depth), "after a comment": "1 # " + strings.Repeat("]", depth) + "\ny: " + strings.Repeat("[", depth) + strings.Repeat("]", depth), "dashes": "\n  " + strings.Repeat("- ", depth) + "1", "bare dashes": "\n  " + strings.Repeat("- ", depth), "questions": "\n  " + strings.Repeat("? ", depth) + "1",
 	} {
-		dir := lay(t, map[string]string{"hugo.yaml": "x: " + value + "\n", "content/a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 1\nx: " + value + "\n---\n"})
+		dir := createFiles(t, map[string]string{"hugo.yaml": "x: " + value + "\n", "content/a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 1\nx: " + value + "\n---\n"})
 		for _, r := range []seed.Result{read(t, hugoRules(), filepath.Join(dir, "content")), read(t, likes, filepath.Join(dir, "b.md"))} {
 			if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "are nested too deep") {
 				t.Errorf("%s: %v", name, r.Problems)
@@ -188,10 +188,10 @@ func TestFolder_DeeplyNestedYAML(t *testing.T) {
 		}
 	}
 	ruler := "---\nlikes: 1\ntitle: x # " + strings.Repeat("-", 2000) + "\n" + "#" + strings.Repeat("-", 2000) + "\n---\n"
-	expect(t, read(t, likes, filepath.Join(lay(t, map[string]string{"c.md": ruler}), "c.md")), "blog/likes/c=1")
+	expect(t, read(t, likes, filepath.Join(createFiles(t, map[string]string{"c.md": ruler}), "c.md")), "blog/likes/c=1")
 }
 
-// A pattern that repeats a title, and tables that repeat each other, stay small.
+// Patterns that repeat a title and mappings that merge each other are bounded.
 func TestFolder_PatternsAndMergesThatGrow(t *testing.T) {
 	long, title := strings.Repeat("/:title", 50_000), "title: "+strings.Repeat("x", 200_000)+"\n"
 	merges := "base: &base {"
@@ -208,7 +208,7 @@ func TestFolder_PatternsAndMergesThatGrow(t *testing.T) {
 		"jekyll": {seed.FromJekyll, "_config.yml", "permalink: '" + long + "'", "_posts/2024-01-02-a.md", "has more than 2048 bytes"},
 		"merges": {seed.FromHugo, "hugo.yaml", merges, "content/posts/a.md", "merges more than 100000 values"},
 	} {
-		dir := lay(t, map[string]string{c.file: c.config, c.page: "---\nlikes: 1\n" + title + "---\n"})
+		dir := createFiles(t, map[string]string{c.file: c.config, c.page: "---\nlikes: 1\n" + title + "---\n"})
 		rules := likes
 		rules.KeyFrom = c.from
 		if r := read(t, rules, dir); len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, c.want) {

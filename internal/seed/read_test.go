@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/seed"
 )
 
-// utf16 returns text in an encoding of Windows.
+// utf16 returns text in UTF-16.
 func utf16(t *testing.T, text string, order unicode.Endianness) string {
 	t.Helper()
 	out, err := unicode.UTF16(order, unicode.UseBOM).NewEncoder().String(text)
@@ -23,9 +23,8 @@ func utf16(t *testing.T, text string, order unicode.Endianness) string {
 	return out
 }
 
-// A number that can be read in two ways is refused in each notation, and both readings
-// are shown.
-func TestNumbers_AmbiguousInEachNotation(t *testing.T) {
+// An ambiguous number is refused in each notation, with both readings.
+func TestNumbers_Ambiguous(t *testing.T) {
 	for number, readings := range map[string]string{
 		"2.000": "2000 (groups of digits) or as 2 (decimal fraction)", "1,234": "1234 (groups of digits) or as 1.234", "0042": "42 (decimal) or as 34 (octal)",
 		"0x10": "16 (hexadecimal)", "1:30": "90 (to base 60", "0o17": "15 (octal)", "0x1p10": "1024 (hexadecimal", "1.5e3": "1500",
@@ -46,7 +45,7 @@ func TestNumbers_AmbiguousInEachNotation(t *testing.T) {
 			files["number.json"] = "{\"x\": 2.000}"
 			files["number.md"] = "+++\nlikes = 2.000\n+++\n"
 		}
-		dir := lay(t, files)
+		dir := createFiles(t, files)
 		for name := range files {
 			r := read(t, likes, filepath.Join(dir, name))
 			if len(r.Seeds) > 0 || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, readings) {
@@ -56,9 +55,9 @@ func TestNumbers_AmbiguousInEachNotation(t *testing.T) {
 	}
 }
 
-// A number that has one reading is accepted in each notation.
-func TestNumbers_OneReadingInEachNotation(t *testing.T) {
-	dir := lay(t, map[string]string{
+// An unambiguous number is accepted in each notation.
+func TestNumbers_Unambiguous(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"a.md": "---\nlikes: 1_000\n---\n", "b.md": "---\nlikes: 2.0\n---\n", "c.md": "---\nlikes: 1 234 567\n---\n", "d.md": "---\nlikes: 007\n---\n", "e.md": "---\nlikes: !!str 12\n---\n",
 		"f.md": "+++\nlikes = 1_000\n+++\n", "g.md": "+++\nlikes = 1e3\n+++\n", "h.md": "+++\nlikes = +12.0\n+++\n",
 		"i.md": "{\"likes\": 1e3}", "j.md": "---\nlikes: |\n  12\n---\n", "k.md": "---\nlikes: 1’234\n---\n",
@@ -71,7 +70,7 @@ func TestNumbers_OneReadingInEachNotation(t *testing.T) {
 	}
 }
 
-// Frontmatter is read in the forms that site generators write.
+// Frontmatter is read in the notations of site generators.
 func TestFrontmatter_Forms(t *testing.T) {
 	yaml := func(lines string) string { return "---\n" + lines + "---\n" }
 	for name, c := range map[string]struct{ file, text string }{
@@ -117,17 +116,17 @@ func TestFrontmatter_Forms(t *testing.T) {
 			rules = seed.Rules{Site: "blog", Fields: []seed.Field{{Metric: "likes", Name: "params.a.likes"}}}
 			want = "blog/likes/x=97"
 		}
-		r := read(t, rules, lay(t, map[string]string{c.file: c.text}))
-		if got := told(r.Seeds); !slices.Equal(got, []string{want}) || len(r.Problems) > 0 {
+		r := read(t, rules, createFiles(t, map[string]string{c.file: c.text}))
+		if got := formatSeeds(r.Seeds); !slices.Equal(got, []string{want}) || len(r.Problems) > 0 {
 			t.Errorf("%s: %v, %v", name, got, r.Problems)
 		}
 	}
 }
 
-// A number in a page that has frontmatter in no form that is read is named by its line.
-func TestFrontmatter_UnknownFormsAreNamed(t *testing.T) {
+// A number in frontmatter of another notation is reported with its line.
+func TestFrontmatter_UnsupportedForms(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
-		"JavaScript":           {"x.md", "---js\n{\n  likes: 12\n}\n---\n", "x.md:3: likes stands in no frontmatter"},
+		"JavaScript":           {"x.md", "---js\n{\n  likes: 12\n}\n---\n", "x.md:3: likes is not in frontmatter"},
 		"Hexo's JSON":          {"x.md", "\"title\": \"x\",\n\"likes\": 12\n;;;\n", "x.md:2: likes"},
 		"Hexo without a fence": {"x.md", "title: x\nlikes: 12\n---\n", "x.md:2: likes"},
 		"Pelican":              {"x.md", "Title: x\nLikes: 12\n\nText", "x.md:2: likes"},
@@ -137,24 +136,24 @@ func TestFrontmatter_UnknownFormsAreNamed(t *testing.T) {
 		"a comment":            {"x.html", "<!-- likes: 12 -->\n", "x.html:1: likes"},
 		"UTF-32":               {"x.md", "\xff\xfe\x00\x00-\x00\x00\x00", "x.md: is encoded as UTF-32"},
 		"JSON cut off":         {"x.md", "{\"likes\": 12", "x.md: its frontmatter, from line 1 on, is not JSON"},
-		"JSON twice":           {"x.md", "{\n\"likes\": 12,\n\"likes\": 13}", "x.md:3: names the field likes twice"},
-		"an unknown alias":     {"x.md", "---\nlikes: *n\n---\n", "x.md:2: likes: the alias leads to no value"},
-		"a circle of aliases":  {"x.md", "---\nlikes: &n *n\n---\n", "x.md:2"},
+		"JSON twice":           {"x.md", "{\n\"likes\": 12,\n\"likes\": 13}", "x.md:3: has the name likes twice"},
+		"an unknown alias":     {"x.md", "---\nlikes: *n\n---\n", "x.md:2: likes: the alias has no anchor"},
+		"circular aliases":     {"x.md", "---\nlikes: &n *n\n---\n", "x.md:2"},
 	} {
-		dir := lay(t, map[string]string{c.file: c.text})
+		dir := createFiles(t, map[string]string{c.file: c.text})
 		r := read(t, likes, dir)
 		if len(r.Seeds) > 0 || len(r.Problems) != 1 || !strings.HasPrefix(strings.TrimPrefix(r.Problems[0].String(), dir+"/"), c.want) {
 			t.Errorf("%s: %v, %v", name, r.Seeds, r.Problems)
 		}
 	}
 	for _, text := range []string{"# Likes\n", "We have likes: many\n", "{% likes: %}\n", "Text\n\nlikes: 12\n", "likes\n: 12\n", "---- \nx"} {
-		if r := read(t, likes, lay(t, map[string]string{"x.md": text})); len(r.Problems) > 0 {
+		if r := read(t, likes, createFiles(t, map[string]string{"x.md": text})); len(r.Problems) > 0 {
 			t.Errorf("%q: %v", text, r.Problems)
 		}
 	}
 }
 
-// Frontmatter made to take long is read in seconds, or refused.
+// Malicious frontmatter is read in seconds or refused.
 func TestFrontmatter_Bombs(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("---\na0: &a0 {x: 1}\n")
@@ -162,7 +161,7 @@ func TestFrontmatter_Bombs(t *testing.T) {
 		fmt.Fprintf(&text, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i-1, i-1)
 	}
 	text.WriteString("<<: *a59\n---\n")
-	dir := lay(t, map[string]string{
+	dir := createFiles(t, map[string]string{
 		"merge.md": text.String(), "circle.md": "---\na: &a\n  <<: *b\nb: &b\n  <<: *a\n<<: *a\n---\n",
 		"deep.md":     "{" + strings.Repeat("\"a\":{", 100) + strings.Repeat("}", 100) + "}",
 		"brackets.md": "---\na: " + strings.Repeat("[", 200_000) + "\n---\n",
@@ -177,14 +176,14 @@ func TestFrontmatter_Bombs(t *testing.T) {
 	}
 	for _, want := range []string{"deep.md:1: its objects are nested too deep", "brackets.md:1: its lists", "braces.md:1: its lists", "dashes.md:1: its lists", "open.md: its frontmatter does not end"} {
 		if !slices.ContainsFunc(r.Problems, func(p seed.Problem) bool { return strings.Contains(p.String(), want) }) {
-			t.Errorf("nobody says %s: %v", want, r.Problems)
+			t.Errorf("no problem says %s: %v", want, r.Problems)
 		}
 	}
 }
 
-// Files that are not read are listed, with the reason.
-func TestFolder_FilesNotReadAreListed(t *testing.T) {
-	dir := lay(t, map[string]string{
+// Files that are not read are listed with the reason.
+func TestFolder_SkippedFiles(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"a.md": "---\nlikes: 1\n---\n", "b.typ": "x", "c.ipynb": "{}", "d.txt": "---\nlikes: 1\n---\n", "e.astro": "---\n", "LICENSE": "x", "x/f.TXT": "x",
 		"numbers.csv": "slug,likes\nx,1\n", ".hidden.txt": "x", "node_modules/x/y.txt": "x",
 		"1.png": "", "2.png": "", "3.png": "", "4.png": "", "5.png": "",
@@ -195,7 +194,7 @@ func TestFolder_FilesNotReadAreListed(t *testing.T) {
 	text := r.Skipped()
 	for _, want := range []string{
 		"12 files were not read", "5 .png (1.png, 2.png, 3.png, …)", "2 .txt (d.txt, x/f.TXT)", "1 .typ (b.typ)", "1 .ipynb (c.ipynb)", "1 .astro (e.astro)",
-		"1 without an extension (LICENSE)", "1 .csv (numbers.csv)", ".adoc", ".org", "named themselves",
+		"1 without an extension (LICENSE)", "1 .csv (numbers.csv)", ".adoc", ".org", "documents (.csv, .tsv, .json) themselves",
 	} {
 		if !strings.Contains(strings.ReplaceAll(text, dir+"/", ""), want) {
 			t.Errorf("%q is not in: %s", want, text)
@@ -204,7 +203,7 @@ func TestFolder_FilesNotReadAreListed(t *testing.T) {
 	if strings.Contains(text, "hidden") || strings.Contains(text, "y.txt") {
 		t.Error(text)
 	}
-	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "x"})).Scan(t.Context()); r.Skipped() != "" {
+	if r := seed.NewFolder(likes, createFiles(t, map[string]string{"a.md": "x"})).Scan(t.Context()); r.Skipped() != "" {
 		t.Error(r.Skipped())
 	}
 }
@@ -218,12 +217,12 @@ func TestTable_Dialects(t *testing.T) {
 		"carriage returns":  {"a.csv", "slug,likes\rx,12\r"},
 		"a UTF-16 document": {"a.json", utf16(t, "{\"x\": 12}", unicode.BigEndian)},
 	} {
-		r := read(t, likes, filepath.Join(lay(t, map[string]string{c.file: c.text}), c.file))
-		if got := told(r.Seeds); !slices.Equal(got, []string{"blog/likes/x=12"}) || len(r.Problems) > 0 {
+		r := read(t, likes, filepath.Join(createFiles(t, map[string]string{c.file: c.text}), c.file))
+		if got := formatSeeds(r.Seeds); !slices.Equal(got, []string{"blog/likes/x=12"}) || len(r.Problems) > 0 {
 			t.Errorf("%s: %v, %v", name, got, r.Problems)
 		}
 	}
-	r := read(t, likes, filepath.Join(lay(t, map[string]string{"a.csv": "slug,likes,Likes\nx,1,2\n"}), "a.csv"))
+	r := read(t, likes, filepath.Join(createFiles(t, map[string]string{"a.csv": "slug,likes,Likes\nx,1,2\n"}), "a.csv"))
 	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "two columns likes") {
 		t.Error(r)
 	}

@@ -12,16 +12,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// record is one thing with fields: a page's frontmatter, a line of a table, an
-// object of a document.
+// record is a page's frontmatter, a row of a table or an object of a document.
 type record struct {
-	file  string // as it is shown
-	path  string // of the page below its folder, with slashes; empty where it is no page
-	line  int    // where it begins
-	field func(name string) (value any, line int, ok bool)
+	file  string // as messages name it
+	path  string // of the page below its folder, with slashes; empty if it is no page
+	line  int    // on which it begins
+	field fields
 }
 
-// Seed is a number that a topic's count begins with, and where it stands.
+// Seed is the seed of a topic and its place in a file.
 type Seed struct {
 	Topic tally.Topic
 	Count int64
@@ -29,10 +28,10 @@ type Seed struct {
 	Line  int
 }
 
-// Problem is what could not be read.
+// Problem is an error in a file, or a note on it.
 type Problem struct {
 	File   string
-	Line   int // 0: the file as a whole
+	Line   int // 0 for the whole file
 	Reason string
 }
 
@@ -43,18 +42,18 @@ func (p Problem) String() string {
 	return p.File + ":" + strconv.Itoa(p.Line) + ": " + p.Reason
 }
 
-// fileResult gathers what a file gives.
+// fileResult collects the seeds and problems of a file.
 type fileResult struct {
 	file     string
 	seeds    []Seed
 	problems []Problem
 	notes    []Problem
-	due      time.Time // when the page is published
+	due      time.Time // when the page is published; zero if that does not change
 }
 
-// refuseKey adds why a page has no key. A page that is not published is none by intent.
+// refuseKey adds the reason why a page has no key; a note if the page is not published.
 func (f *fileResult) refuseKey(line int, err error) {
-	hidden, ok := asUnpublished(err)
+	hidden, ok := errors.AsType[*unpublished](err)
 	switch {
 	case !ok:
 		f.refuse(line, "%v", err)
@@ -68,7 +67,7 @@ func (f *fileResult) refuse(line int, format string, args ...any) {
 	f.problems = append(f.problems, Problem{f.file, line, fmt.Sprintf(format, args...)})
 }
 
-// addRecord adds what a record gives by the rules.
+// addRecord adds the seeds of a record by the rules.
 func (f *fileResult) addRecord(r Rules, rec record) {
 	if name, line, ok := rec.field("topic"); ok && rec.path == "" {
 		f.addTopicRecord(rec, textOf(name), line)
@@ -85,16 +84,16 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 		if !ok {
 			continue
 		}
-		count, some, err := countOf(value)
+		count, ok, err := countOf(value)
 		switch {
 		case err != nil:
 			f.refuse(line, "%s: %v", field.Name, err)
-		case some:
+		case ok:
 			all = append(all, given{field, count, line})
 		}
 	}
 	if len(all) == 0 {
-		return // a page without a number needs no key
+		return // a record without numbers needs no key
 	}
 	key, line, err := r.key(rec)
 	if err != nil {
@@ -105,14 +104,14 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 		topic, err := r.topic(each.field.Metric, key)
 		if err != nil {
 			f.refuse(line, "%q: %s", key, tally.AsError(err).Message)
-			return // it would be the same for each metric
+			return // the same for each metric
 		}
 		f.seeds = append(f.seeds, Seed{topic, each.count, rec.file, each.line})
 	}
 }
 
-// addTopicRecord adds a record that names its topic: it has a count, or a seed, as our
-// own answers and exports have.
+// addTopicRecord adds the seed or count of a record that names its topic, as answers and
+// exports of the service do.
 func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 	topic, err := tally.ParseTopic(name)
 	if err != nil {
@@ -124,11 +123,11 @@ func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 		if !ok {
 			continue
 		}
-		count, some, err := countOf(value)
+		count, ok, err := countOf(value)
 		switch {
 		case err != nil:
 			f.refuse(line, "%s: %v", field, err)
-		case some:
+		case ok:
 			f.seeds = append(f.seeds, Seed{topic, count, rec.file, line})
 		default:
 			continue
@@ -137,19 +136,8 @@ func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 	}
 }
 
-// textOf returns a value that names something, as text.
-func textOf(value any) string {
-	switch v := value.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
-}
-
-// countOf reads a value that should be a seed. Some is false if it is empty.
-func countOf(value any) (count int64, some bool, err error) {
+// countOf returns the count in a value. ok is false if the value is empty.
+func countOf(value any) (count int64, ok bool, err error) {
 	switch v := value.(type) {
 	case nil:
 		return 0, false, nil
@@ -163,16 +151,16 @@ func countOf(value any) (count int64, some bool, err error) {
 	case bool:
 		err = fmt.Errorf("%t is not a number", v)
 	case unknownAlias:
-		err = errors.New("the alias leads to no value")
+		err = errors.New("the alias has no anchor")
 	default:
 		err = errors.New("a list or table is not a number")
 	}
 	return count, err == nil, err
 }
 
-// shortened returns the beginning of a text that is shown.
+// shortened returns the beginning of a text for messages.
 func shortened(text string) string {
-	const most = 40 // characters: enough to find it
+	const most = 40 // characters
 	if short := []rune(text); len(short) > most {
 		return string(short[:most]) + "…"
 	}

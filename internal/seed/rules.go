@@ -8,32 +8,32 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Where the key of a topic comes from, beside the name of a field.
+// Values of [Rules.KeyFrom] besides the name of a field.
 const (
-	// FromPath is the page's file: posts/hello.md, posts/hello/index.md and
-	// posts/hello/_index.md are posts/hello, and the index.md of the folder itself is
-	// index, as the widgets call the home page.
+	// FromPath takes the path of the file: posts/hello for posts/hello.md,
+	// posts/hello/index.md and posts/hello/_index.md, and index, the key of the home page,
+	// for the folder's index.md.
 	FromPath = "path"
-	// FromSlug is the field slug, else the last segment of the path without the date
-	// that Jekyll writes before it.
+	// FromSlug takes the field slug, else the last segment of the path without the date
+	// of a Jekyll post.
 	FromSlug = "slug"
-	// FromPermalink is the path of the field permalink, else of url, else FromPath.
+	// FromPermalink takes the path in the field permalink or url, else does as FromPath.
 	FromPermalink = "permalink"
-	// FromHugo, FromJekyll and FromAstro apply the rules by which these site generators make the
-	// addresses of pages, with the settings of the site. hugo@0.111 names the version of
-	// Hugo; otherwise it is the installed one, else the current one.
+	// FromHugo, FromJekyll and FromAstro apply the rules of these site generators with the
+	// settings of the site. hugo@0.111 names the version of Hugo; without one it is the
+	// installed version, else the current one.
 	FromHugo   = "hugo"
 	FromJekyll = "jekyll"
 	FromAstro  = "astro"
 )
 
-// Field says which field of a page holds the seed of which metric.
+// Field is the field of a page that holds the seed of a metric.
 type Field struct {
 	Metric string
-	Name   string // a dot leads into a table: params.likes
+	Name   string // a dot leads into an object: params.likes
 }
 
-// ParseField reads metric=field, or one name that both share.
+// ParseField parses metric=field, or the common name of both.
 func ParseField(text string) (Field, error) {
 	metric, name, ok := strings.Cut(text, "=")
 	if !ok {
@@ -45,7 +45,7 @@ func ParseField(text string) (Field, error) {
 	return Field{metric, name}, nil
 }
 
-// ParseKeyFrom reads a value of [Rules.KeyFrom].
+// ParseKeyFrom parses a value of [Rules.KeyFrom].
 func ParseKeyFrom(text string) (string, error) {
 	word, version, given := strings.Cut(text, "@")
 	if given && (word == FromHugo && minorOf(version) == currentHugo || word == FromJekyll || word == FromAstro) {
@@ -54,43 +54,42 @@ func ParseKeyFrom(text string) (string, error) {
 	return text, nil
 }
 
-// Rules say which topic a number belongs to.
+// Rules say which topics the numbers in files belong to.
 type Rules struct {
-	Site   string  // of topics that are named by their key alone
+	Site   string  // of topics that are given by their key
 	Fields []Field // one or more
 	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, FromAstro, or the
-	// name of a field. Empty is FromPath.
+	// name of a field. Empty means FromPath.
 	KeyFrom string
-	// StripPrefix is taken from the beginning of a key, whole segments of it, where it
-	// is there; AddPrefix then put before.
+	// StripPrefix is removed from the beginning of keys, as whole segments. Then AddPrefix
+	// is added.
 	StripPrefix, AddPrefix string
 
-	// derive returns the key of the page at a path, by the rules of a site generator. A
-	// [Folder] sets it.
+	// derive returns the key of a page by the rules of a site generator. A [Folder] sets it.
 	derive func(name string, field fields) (string, error)
-	// compare takes notice of the key that another rule gave to a page.
+	// compare receives the key that other rules gave to a page.
 	compare func(key string, rec record)
 }
 
-// Validate tells what is wrong with the rules.
+// Validate returns an error if the rules are incomplete.
 func (r Rules) Validate() error {
 	if !tally.ValidSite(r.Site) {
-		return fmt.Errorf("%q is no name of a site", r.Site)
+		return fmt.Errorf("%q is not the name of a site", r.Site)
 	}
 	if len(r.Fields) == 0 {
-		return errors.New("no field is named")
+		return errors.New("no field is given")
 	}
 	seen := map[string]string{}
 	for _, field := range r.Fields {
 		if other, twice := seen[field.Metric]; twice {
-			return fmt.Errorf("%s is to come from the field %s and from %s; it should be one", field.Metric, other, field.Name)
+			return fmt.Errorf("%s has the fields %s and %s and should have one", field.Metric, other, field.Name)
 		}
 		seen[field.Metric] = field.Name
 	}
 	return nil
 }
 
-// topic returns the topic of a metric and of a key as it was found.
+// topic returns the topic of a metric and a key, with the prefixes of the rules.
 func (r Rules) topic(metric, key string) (tally.Topic, error) {
 	if strip := strings.Trim(r.StripPrefix, "/"); strip != "" {
 		if rest, ok := strings.CutPrefix(key, strip); ok && (rest == "" || rest[0] == '/') {

@@ -16,8 +16,8 @@ import (
 
 var likes = seed.Rules{Site: "blog", Fields: []seed.Field{{Metric: "likes", Name: "likes"}}}
 
-// lay writes files, by their paths, below a folder of its own.
-func lay(t *testing.T, files map[string]string) (dir string) {
+// createFiles writes files, by their paths, into a new folder.
+func createFiles(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
@@ -36,8 +36,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// told returns seeds as topic=count, sorted.
-func told(seeds []seed.Seed) (all []string) {
+// formatSeeds returns seeds as topic=count, sorted.
+func formatSeeds(seeds []seed.Seed) (all []string) {
 	for _, s := range seeds {
 		all = append(all, fmt.Sprintf("%s=%d", s.Topic, s.Count))
 	}
@@ -48,7 +48,7 @@ func told(seeds []seed.Seed) (all []string) {
 func expect(t *testing.T, r seed.Result, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	if got := told(r.Seeds); !slices.Equal(got, want) {
+	if got := formatSeeds(r.Seeds); !slices.Equal(got, want) {
 		t.Errorf("seeds\n got: %s\nwant: %s\n%v", strings.Join(got, "\n      "), strings.Join(want, "\n      "), r.Problems)
 	}
 }
@@ -61,8 +61,8 @@ func read(t *testing.T, rules seed.Rules, paths ...string) seed.Result {
 	return seed.NewFolder(rules, paths...).Scan(t.Context())
 }
 
-func TestPagesGiveTheNumbersOfTheirFrontmatter(t *testing.T) {
-	dir := lay(t, map[string]string{
+func TestFolder_Pages(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"posts/hello.md":             "---\ntitle: Hello\nlikes: 12\n---\nlikes: 99\n",
 		"posts/bundle/index.md":      "---\r\nlikes: 13\r\n---\r\n",
 		"posts/_index.md":            "---\nlikes: 14\n---\n",
@@ -99,39 +99,39 @@ func TestPagesGiveTheNumbersOfTheirFrontmatter(t *testing.T) {
 	}
 }
 
-func TestAKeyComesFromWhereTheRulesSay(t *testing.T) {
+func TestRules_Keys(t *testing.T) {
 	page := func(lines string) string { return "---\nlikes: 1\n" + lines + "---\n" }
 	for name, c := range map[string]struct {
 		rules      seed.Rules
 		file, text string
 		want       string
 	}{
-		"the slug":                        {seed.Rules{KeyFrom: seed.FromSlug}, "posts/a.md", page("slug: hello\n"), "hello"},
-		"the file's name for a slug":      {seed.Rules{KeyFrom: seed.FromSlug}, "_posts/2024-01-02-hello.md", page(""), "hello"},
-		"the bundle's name for a slug":    {seed.Rules{KeyFrom: seed.FromSlug}, "posts/hello/index.md", page(""), "hello"},
-		"the permalink":                   {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /2024/hello/\n"), "2024/hello"},
-		"the permalink with its host":     {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("url: https://blog.example.com/x%20y/index.html?b=2&a=1#top\n"), "x y?a=1&b=2"},
-		"the permalink of the home":       {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /\n"), "index"},
-		"the path without a permalink":    {seed.Rules{KeyFrom: seed.FromPermalink}, "posts/a.md", page(""), "posts/a"},
-		"a field":                         {seed.Rules{KeyFrom: "id"}, "a.md", page("id: 2024\n"), "2024"},
-		"a prefix taken":                  {seed.Rules{StripPrefix: "/posts/"}, "posts/a.md", page(""), "a"},
-		"a prefix that is none":           {seed.Rules{StripPrefix: "post"}, "posts/a.md", page(""), "posts/a"},
-		"a prefix that is all":            {seed.Rules{StripPrefix: "posts"}, "posts/_index.md", page(""), "index"},
-		"a prefix put":                    {seed.Rules{AddPrefix: "blog/"}, "a.md", page(""), "blog/a"},
-		"a prefix put before the home":    {seed.Rules{AddPrefix: "/blog"}, "index.md", page(""), "blog"},
-		"one prefix in another's place":   {seed.Rules{StripPrefix: "posts", AddPrefix: "blog"}, "posts/a.md", page(""), "blog/a"},
-		"the normal form of its letters":  {seed.Rules{}, "u\u0308.md", page(""), "\u00fc"},
-		"the path where the slug is void": {seed.Rules{KeyFrom: seed.FromSlug}, "posts/a.md", page("slug: ''\n"), "a"},
+		"slug":                          {seed.Rules{KeyFrom: seed.FromSlug}, "posts/a.md", page("slug: hello\n"), "hello"},
+		"slug from a file name":         {seed.Rules{KeyFrom: seed.FromSlug}, "_posts/2024-01-02-hello.md", page(""), "hello"},
+		"slug from a bundle":            {seed.Rules{KeyFrom: seed.FromSlug}, "posts/hello/index.md", page(""), "hello"},
+		"permalink":                     {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /2024/hello/\n"), "2024/hello"},
+		"permalink with host":           {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("url: https://blog.example.com/x%20y/index.html?b=2&a=1#top\n"), "x y?a=1&b=2"},
+		"permalink of the home page":    {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /\n"), "index"},
+		"path without permalink":        {seed.Rules{KeyFrom: seed.FromPermalink}, "posts/a.md", page(""), "posts/a"},
+		"field":                         {seed.Rules{KeyFrom: "id"}, "a.md", page("id: 2024\n"), "2024"},
+		"prefix stripped":               {seed.Rules{StripPrefix: "/posts/"}, "posts/a.md", page(""), "a"},
+		"prefix that is no segment":     {seed.Rules{StripPrefix: "post"}, "posts/a.md", page(""), "posts/a"},
+		"prefix that is the whole key":  {seed.Rules{StripPrefix: "posts"}, "posts/_index.md", page(""), "index"},
+		"prefix added":                  {seed.Rules{AddPrefix: "blog/"}, "a.md", page(""), "blog/a"},
+		"prefix added to the home page": {seed.Rules{AddPrefix: "/blog"}, "index.md", page(""), "blog"},
+		"prefix replaced":               {seed.Rules{StripPrefix: "posts", AddPrefix: "blog"}, "posts/a.md", page(""), "blog/a"},
+		"Unicode normalisation":         {seed.Rules{}, "u\u0308.md", page(""), "\u00fc"},
+		"empty slug":                    {seed.Rules{KeyFrom: seed.FromSlug}, "posts/a.md", page("slug: ''\n"), "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules := c.rules
 			rules.Site, rules.Fields = likes.Site, likes.Fields
-			expect(t, read(t, rules, lay(t, map[string]string{c.file: c.text})), "blog/likes/"+c.want+"=1")
+			expect(t, read(t, rules, createFiles(t, map[string]string{c.file: c.text})), "blog/likes/"+c.want+"=1")
 		})
 	}
 }
 
-func TestTablesAndDocumentsGiveNumbers(t *testing.T) {
+func TestFolder_TablesAndDocuments(t *testing.T) {
 	both := seed.Rules{Site: "blog", Fields: []seed.Field{{Metric: "likes", Name: "likes"}, {Metric: "claps", Name: "applause"}}}
 	id := seed.Rules{Site: "blog", Fields: likes.Fields, KeyFrom: "id"}
 	for name, c := range map[string]struct {
@@ -150,7 +150,7 @@ func TestTablesAndDocumentsGiveNumbers(t *testing.T) {
 		"nothing":        {likes, "a.json", `[]`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := read(t, c.rules, filepath.Join(lay(t, map[string]string{c.file: c.text}), c.file))
+			r := read(t, c.rules, filepath.Join(createFiles(t, map[string]string{c.file: c.text}), c.file))
 			expect(t, r, c.want...)
 			if len(r.Problems) > 0 {
 				t.Error(r.Problems)
@@ -159,8 +159,8 @@ func TestTablesAndDocumentsGiveNumbers(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsNamedByLineAndReasonAndTheRestGoesOn(t *testing.T) {
-	dir := lay(t, map[string]string{
+func TestFolder_Problems(t *testing.T) {
+	dir := createFiles(t, map[string]string{
 		"a-good.md":    "---\nlikes: 1\n---\n",
 		"b-text.md":    "---\ntitle: x\nlikes: many\n---\n",
 		"c-list.md":    "---\nlikes:\n  - 1\n---\n",
@@ -201,15 +201,15 @@ func TestWhatCannotBeReadIsNamedByLineAndReasonAndTheRestGoesOn(t *testing.T) {
 	wanted := []string{
 		"b-text.md:3: likes: \"many\" is not a number", "c-list.md:3: likes: a list or table is not a number", "d-below.md:3: likes: \"-1\" is out of range", "e-part.md:2: likes: \"1.5\" is 1.5 and not whole",
 		"f-open.md: its frontmatter does not end", "g-yaml.md:3: is not YAML", "h-toml.md:3: is not TOML", "i-great.md:2: likes: \"9007199254740993\" is out of range",
-		"j-twice.md:3: is not YAML", "k-{x}.md:1: \"k-{x}\": a key has", "l-alias.md:3: likes: a list or table is not a number", "m-truth.md:2: likes: true is not a number", "n-words.md:2: is no frontmatter",
+		"j-twice.md:3: is not YAML", "k-{x}.md:1: \"k-{x}\": a key has", "l-alias.md:3: likes: a list or table is not a number", "m-truth.md:2: likes: true is not a number", "n-words.md:2: has no names",
 		"table.csv:3: likes: \"many\" is not a number", "table.csv:4: a quote is opened and not closed", "short.csv:2: has 1 values", "latin.csv:2: is not UTF-8", "quote.csv:2: ", "columns.csv: its first line should name", "empty.csv: is empty",
-		"cut.json:3: is not JSON: it ends", "kinds.json:2: likes: \"many\" is not a number", "kinds.json:3: should be an object", "kinds.json:4: likes: true is not a number",
-		"list.json:2: should be an object", "list.json:3: there is no key or slug", "number.json: should be", "bad.json:2: is not JSON",
+		"cut.json:3: it is not JSON: it ends", "kinds.json:2: likes: \"many\" is not a number", "kinds.json:3: should be an object", "kinds.json:4: likes: true is not a number",
+		"list.json:2: should be an object", "list.json:3: should have a field key or slug", "number.json:1: it is neither", "bad.json:2: it is not JSON",
 		"topics.csv:2: \"blog/likes\": a topic is", "columns2.csv: its first line names a column topic", "missing: no such file",
 	}
 	for _, want := range wanted {
 		if !slices.ContainsFunc(r.Problems, func(p seed.Problem) bool { return strings.HasPrefix(p.String(), filepath.Join(dir, want)) }) {
-			t.Errorf("nobody says %s", want)
+			t.Errorf("no problem says %s", want)
 		}
 	}
 	if len(r.Problems) != len(wanted) {
@@ -222,8 +222,8 @@ func TestWhatCannotBeReadIsNamedByLineAndReasonAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
-func TestAFileOfAnotherKindIsRefusedWhereItIsNamed(t *testing.T) {
-	dir := lay(t, map[string]string{"numbers.jsonl": `{"tallycast":"export"}`, "posts/a.md": "---\nlikes: 3\n---\n"})
+func TestFolder_UnsupportedFile(t *testing.T) {
+	dir := createFiles(t, map[string]string{"numbers.jsonl": `{"tallycast":"export"}`, "posts/a.md": "---\nlikes: 3\n---\n"})
 	expect(t, read(t, likes, dir), "blog/likes/posts/a=3")
 	r := read(t, likes, filepath.Join(dir, "numbers.jsonl"))
 	expect(t, r)
@@ -232,26 +232,26 @@ func TestAFileOfAnotherKindIsRefusedWhereItIsNamed(t *testing.T) {
 	}
 }
 
-func TestOfTwoPlacesThatGiveOneTopicTheFirstHoldsAndTheOtherIsNamed(t *testing.T) {
-	dir := lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "a/index.md": "---\nlikes: 2\n---\n", "a/_index.md": "---\nlikes: 1\n---\n"})
+func TestFolder_DuplicateTopic(t *testing.T) {
+	dir := createFiles(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "a/index.md": "---\nlikes: 2\n---\n", "a/_index.md": "---\nlikes: 1\n---\n"})
 	folder := seed.NewFolder(likes, dir)
 	r := folder.Scan(t.Context())
 	if len(r.Problems) != 1 {
 		t.Fatal(r.Problems)
 	}
 	expect(t, r, "blog/likes/a=1")
-	if p := r.Problems[0].String(); !strings.HasPrefix(p, filepath.Join(dir, "a.md")+":2: gives blog/likes/a the seed 1, and") &&
-		!strings.HasPrefix(p, filepath.Join(dir, "a/index.md")+":2: gives blog/likes/a the seed 2, and") {
+	if p := r.Problems[0].String(); !strings.HasPrefix(p, filepath.Join(dir, "a.md")+":2: gives blog/likes/a the seed 1, but") &&
+		!strings.HasPrefix(p, filepath.Join(dir, "a/index.md")+":2: gives blog/likes/a the seed 2, but") {
 		t.Error(p)
 	}
 	if r = folder.Scan(t.Context()); len(r.Seeds)+len(r.Problems) > 0 {
-		t.Error("said twice:", r)
+		t.Error("reported twice:", r)
 	}
 }
 
-func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
+func TestScan_ChangedFiles(t *testing.T) {
 	long := time.Now().Add(-time.Hour)
-	dir := lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 2\n---\n"})
+	dir := createFiles(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: 2\n---\n"})
 	path := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"a.md", "b.md"} {
 		if err := os.Chtimes(path(name), long, long); err != nil {
@@ -280,7 +280,7 @@ func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
 	if r.FilesRead != 1 {
 		t.Errorf("%d files read", r.FilesRead)
 	}
-	// A file that goes keeps its seed; one that comes, and one that breaks, are told.
+	// A deleted file is not reported; a new and an invalid file are.
 	if err := os.Remove(path("a.md")); err != nil {
 		t.Fatal(err)
 	}
@@ -292,14 +292,14 @@ func TestWhatChangesIsReadAgainAndNothingElse(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if r = folder.Scan(t.Context()); len(r.Problems) > 0 {
-		t.Error("a problem was told twice")
+		t.Error("a problem was reported twice")
 	}
 	write(t, path("a.md"), "---\nlikes: 4\n---\n")
 	expect(t, folder.Scan(t.Context()), "blog/likes/a=4")
 }
 
-func TestAFolderMayBeALinkThatIsTurned(t *testing.T) {
-	dir := lay(t, map[string]string{"one/a.md": "---\nlikes: 1\n---\n", "two/a.md": "---\nlikes: 2\n---\n", "three.md": "---\nlikes: 3\n---\n"})
+func TestScan_ChangedLink(t *testing.T) {
+	dir := createFiles(t, map[string]string{"one/a.md": "---\nlikes: 1\n---\n", "two/a.md": "---\nlikes: 2\n---\n", "three.md": "---\nlikes: 3\n---\n"})
 	link := filepath.Join(dir, "current")
 	if err := os.Symlink("one", link); err != nil {
 		t.Fatal(err)
@@ -321,18 +321,18 @@ func TestAFolderMayBeALinkThatIsTurned(t *testing.T) {
 	expect(t, folder.Scan(t.Context()), "blog/likes/a=2", "blog/likes/b=3")
 }
 
-func TestALookEndsWithItsContext(t *testing.T) {
+func TestScan_CanceledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r := seed.NewFolder(likes, lay(t, map[string]string{"a.md": "---\nlikes: 1\n---\n"})).Scan(ctx); len(r.Seeds) > 0 {
+	if r := seed.NewFolder(likes, createFiles(t, map[string]string{"a.md": "---\nlikes: 1\n---\n"})).Scan(ctx); len(r.Seeds) > 0 {
 		t.Error(r)
 	}
 }
 
-func TestRulesThatNameNoTopicAreRefused(t *testing.T) {
+func TestRules_Invalid(t *testing.T) {
 	for _, text := range []string{"Likes=likes", "=likes", "likes=", ""} {
 		if _, err := seed.ParseField(text); err == nil {
-			t.Errorf("%q was taken", text)
+			t.Errorf("%q was accepted", text)
 		}
 	}
 	if field, err := seed.ParseField("claps"); err != nil || field != (seed.Field{Metric: "claps", Name: "claps"}) {
@@ -340,12 +340,12 @@ func TestRulesThatNameNoTopicAreRefused(t *testing.T) {
 	}
 	for _, rules := range []seed.Rules{{Site: "admin", Fields: likes.Fields}, {Site: "blog"}, {Site: "blog", Fields: append(likes.Fields, seed.Field{Metric: "likes", Name: "x"})}} {
 		if rules.Validate() == nil {
-			t.Errorf("%+v was taken", rules)
+			t.Errorf("%+v was accepted", rules)
 		}
 	}
 }
 
-func FuzzAnyFileIsReadOrRefused(f *testing.F) {
+func FuzzFolder(f *testing.F) {
 	for _, name := range []string{"a.md", "a.csv", "a.json", "a.org"} {
 		for _, text := range []string{
 			"---\nlikes: 1\n---\n", "+++\nlikes = 1\n[params]\nx=2\n+++\n", "slug,likes\nx,1\n", "topic;count\na/b/c;1\n",
@@ -359,7 +359,7 @@ func FuzzAnyFileIsReadOrRefused(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, text []byte) {
 		path := filepath.Join(dir, "file"+filepath.Ext(filepath.Base(name)))
 		if os.WriteFile(path, text, 0o600) != nil {
-			return // no name of a file
+			return // not the name of a file
 		}
 		r := seed.NewFolder(likes, path).Scan(t.Context())
 		for _, s := range r.Seeds {

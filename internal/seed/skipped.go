@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// maxSkippedNames is how many files of one extension are named.
+// maxSkippedNames bounds the files of an extension that are named.
 const maxSkippedNames = 3
 
-// skipped are the files of one extension that were not read.
+// skipped are the files of an extension that were not read.
 type skipped struct {
 	count int
 	names []string // the first of them
@@ -31,8 +31,8 @@ func (r *Result) skip(name string) {
 	}
 }
 
-// Skipped lists the files of folders that were not read, and says why; it is empty if
-// all were.
+// Skipped lists the files of folders that were not read, with the reason; empty if all were
+// read.
 func (r Result) Skipped() string {
 	total := 0
 	var kinds []string
@@ -55,6 +55,6 @@ func (r Result) Skipped() string {
 	if total == 1 {
 		files = "1 file was"
 	}
-	return fmt.Sprintf("%s not read, since in a folder only pages with frontmatter are (%s), and tables and documents (.csv, .tsv, .json) if they are named themselves: %s",
+	return fmt.Sprintf("%s not read: from a folder only pages with frontmatter are read (%s); name tables and documents (.csv, .tsv, .json) themselves: %s",
 		files, strings.Join(slices.Sorted(maps.Keys(pageExtensions)), ", "), strings.Join(kinds, "; "))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/table"
 )
 
-// table adds what a table gives: lines of values, of which the first names the columns.
+// table adds the seeds of a table whose first line names the columns.
 func (f *fileResult) table(r Rules, in io.Reader) error {
 	rows, err := table.NewReader(in, true)
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *fileResult) table(r Rules, in io.Reader) error {
 		case err != nil:
 			return err
 		case len(row) != len(columns):
-			f.refuse(line, "has %d values, and the first line %d columns", len(row), len(columns))
+			f.refuse(line, "has %d values and should have %d, as the first line", len(row), len(columns))
 			continue
 		case slices.ContainsFunc(row, func(text string) bool { return !utf8.ValidString(text) }):
 			f.refuse(line, "is not UTF-8")
@@ -55,8 +55,7 @@ func (f *fileResult) table(r Rules, in io.Reader) error {
 	}
 }
 
-// checkColumns returns an error if the table lacks a column that the rules need, or has
-// it twice.
+// checkColumns returns an error if a table lacks a column of the rules or has it twice.
 func (r Rules) checkColumns(columns []string) error {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return table.Column(columns, name) >= 0 })
@@ -68,11 +67,11 @@ func (r Rules) checkColumns(columns []string) error {
 	needed := names
 	if has("topic") {
 		if !has("seed", "count") {
-			return errors.New("its first line names a column topic, and neither count nor seed")
+			return errors.New("its first line names a column topic and should also name count or seed")
 		}
 		needed = []string{"topic", "seed", "count"}
 	} else if !has(names...) {
-		return fmt.Errorf("its first line should name the columns; there is none called topic, and none called %s", strings.Join(names, " or "))
+		return fmt.Errorf("its first line should name the columns topic and count, or %s", strings.Join(names, " or "))
 	}
 	for _, name := range needed {
 		if first := table.Column(columns, name); first >= 0 && table.Column(columns[first+1:], name) >= 0 {

@@ -2,7 +2,6 @@ package seed
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,77 +9,101 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// tomlFields reads TOML. Numbers are kept as they are written.
-func tomlFields(text []byte) (fields, int, error) {
+// readTOML reads TOML. Numbers and dates stay as they are written.
+func readTOML(text []byte) (object, int, error) {
 	var checked map[string]any
 	if err := toml.Unmarshal(text, &checked); err != nil {
-		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-			line, _ := e.Position()
-			return nil, line, fmt.Errorf("is not TOML: %s", strings.TrimPrefix(e.Error(), "toml: "))
-		}
-		return nil, 0, fmt.Errorf("is not TOML: %w", err)
+		err, line := fmt.Errorf("is not TOML: %s", strings.TrimPrefix(err.Error(), "toml: ")), tomlLine(err)
+		return nil, line, err
 	}
-	d := tomlDocument{}
-	d.parser.Reset(text)
-	table, arrays := "", map[string]bool{}
-	for d.parser.NextExpression() {
-		switch node := d.parser.Expression(); node.Kind {
+	r := tomlReader{}
+	r.Reset(text)
+	root := object{}
+	table := root
+	for r.NextExpression() {
+		switch node := r.Expression(); node.Kind {
 		case unstable.Table:
-			table, _ = d.name("", node.Key())
+			names, line := r.names(node.Key())
+			table = root.below(names, line)
 		case unstable.ArrayTable:
-			table, _ = d.name("", node.Key())
-			arrays[table+"."] = true
+			names, line := r.names(node.Key())
+			last := len(names) - 1
+			parent := root.below(names[:last], line)
+			table = object{}
+			list, _ := parent[names[last]].value.([]any)
+			parent[names[last]] = entry{append(list, table), line}
 		case unstable.KeyValue:
-			d.pair(table, node, arrays)
+			r.add(table, node)
 		}
 	}
-	return d.all.find, 0, nil
+	return root, 0, nil
 }
 
-// tomlDocument is a TOML text that is being read.
-type tomlDocument struct {
-	parser unstable.Parser
-	all    entries
+func tomlLine(err error) int {
+	if e, ok := err.(*toml.DecodeError); ok {
+		line, _ := e.Position()
+		return line
+	}
+	return 0
 }
 
-// name returns the names of a key joined by dots, behind those of its table, and the
-// line of the key.
-func (d *tomlDocument) name(table string, key unstable.Iterator) (name string, line int) {
-	name = table
+// below returns the object to which names lead, the last one of a list, and creates it if it
+// is missing.
+func (o object) below(names []string, line int) object {
+	for _, name := range names {
+		found := o[name]
+		if list, ok := found.value.([]any); ok && len(list) > 0 {
+			found.value = list[len(list)-1]
+		}
+		below, ok := found.value.(object)
+		if !ok {
+			below = object{}
+			o[name] = entry{below, line}
+		}
+		o = below
+	}
+	return o
+}
+
+// tomlReader converts nodes to values.
+type tomlReader struct{ unstable.Parser }
+
+// names returns the names of a dotted key and its line.
+func (r *tomlReader) names(key unstable.Iterator) (names []string, line int) {
 	for key.Next() {
-		if node := key.Node(); line == 0 {
-			line = d.parser.Shape(node.Raw).Start.Line
+		if line == 0 {
+			line = r.Shape(key.Node().Raw).Start.Line
 		}
-		if name != "" {
-			name += "."
-		}
-		name += string(key.Node().Data)
+		names = append(names, string(key.Node().Data))
 	}
-	return name, line
+	return names, line
 }
 
-// pair adds the value of a key. What is below an array of tables has no name.
-func (d *tomlDocument) pair(table string, node *unstable.Node, arrays map[string]bool) {
-	for array := range arrays {
-		if strings.HasPrefix(table+".", array) {
-			return
-		}
-	}
-	name, line := d.name(table, node.Key())
-	value := node.Value()
-	switch value.Kind {
+// add adds a key and its value to a table.
+func (r *tomlReader) add(table object, node *unstable.Node) {
+	names, line := r.names(node.Key())
+	last := len(names) - 1
+	table.below(names[:last], line)[names[last]] = entry{r.value(node.Value()), line}
+}
+
+func (r *tomlReader) value(node *unstable.Node) any {
+	switch node.Kind {
 	case unstable.Integer, unstable.Float:
-		d.all.add(name, json.Number(value.Data), line)
+		return json.Number(node.Data)
 	case unstable.Bool:
-		d.all.add(name, string(value.Data) == "true", line)
+		return string(node.Data) == "true"
 	case unstable.InlineTable:
-		d.all.add(name, value.Kind, line)
-		for pairs := value.Children(); pairs.Next(); {
-			d.pair(name, pairs.Node(), nil)
+		table := object{}
+		for pairs := node.Children(); pairs.Next(); {
+			r.add(table, pairs.Node())
 		}
+		return table
 	case unstable.Array:
-		d.all.add(name, value.Kind, line)
-	default: // strings and dates
-		d.all.add(name, string(value.Data), line)
+		list := []any{}
+		for values := node.Children(); values.Next(); {
+			list = append(list, r.value(values.Node()))
+		}
+		return list
 	}
+	return string(node.Data) // strings and dates
 }

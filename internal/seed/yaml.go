@@ -10,18 +10,51 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxAliases bounds how many aliases lead to a value, since they may form a circle.
-const maxAliases = 100
+const (
+	// maxNesting bounds the depth of lists and mappings. The parser keeps the path of each
+	// value: 80,000 brackets took minutes and more than 4 GB.
+	maxNesting = 500
+	// maxMerged bounds the values that all << of a text add. Each may add the values of
+	// another mapping, so a few lines could add gigabytes.
+	maxMerged = 100_000
+)
 
-// maxNesting bounds how deep lists and mappings stand within each other. The parser keeps
-// the path of each value: 80,000 brackets took it minutes and more than 4 GB.
-const maxNesting = 500
+var (
+	errTooDeep       = errors.New("its lists and mappings are nested too deep")
+	errTooMuchMerged = fmt.Errorf("it merges more than %d values", maxMerged)
+)
 
-var errTooDeep = errors.New("its lists and mappings are nested too deep")
+// readYAML reads the first document of a text.
+func readYAML(text []byte) (object, int, error) {
+	if err := checkNesting(text); err != nil {
+		return nil, 0, err
+	}
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		var e yaml.Error
+		if errors.As(err, &e) && e.GetToken() != nil {
+			return nil, e.GetToken().Position.Line, fmt.Errorf("is not YAML: %s", e.GetMessage())
+		}
+		return nil, 0, fmt.Errorf("is not YAML: %w", err)
+	}
+	if len(file.Docs) == 0 {
+		return nil, 0, nil
+	}
+	r := yamlReader{anchors: map[string]any{}}
+	value := r.value(file.Docs[0].Body)
+	if r.merged > maxMerged {
+		return nil, 0, errTooMuchMerged
+	}
+	o, ok := value.(object)
+	if value != nil && !ok {
+		return nil, 1, errors.New("has no names with values, such as likes: 12")
+	}
+	return o, 0, nil
+}
 
-// checkNesting refuses YAML with too many brackets within each other, or dashes in a line.
-// Depth by indentation is bounded by the size of the text. A bracket that only closes, as in
-// a comment, does not count against later ones.
+// checkNesting returns an error for too many nested brackets, or too many dashes in a line.
+// The size of the text bounds the depth by indentation. A closing bracket without an opening
+// one, as in a comment, does not count.
 func checkNesting(text []byte) error {
 	brackets, dashes := 0, 0
 	for i, c := range text {
@@ -44,160 +77,82 @@ func checkNesting(text []byte) error {
 	return nil
 }
 
-// yamlFields reads YAML. It looks values up without expanding aliases, of which a few
-// lines could make gigabytes.
-func yamlFields(text []byte) (fields, int, error) {
-	if err := checkNesting(text); err != nil {
-		return nil, 0, err
-	}
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		var e yaml.Error
-		if errors.As(err, &e) && e.GetToken() != nil {
-			return nil, e.GetToken().Position.Line, fmt.Errorf("is not YAML: %s", e.GetMessage())
+// yamlReader converts nodes to values.
+type yamlReader struct {
+	anchors map[string]any // the values read so far
+	merged  int            // number of values that << added
+}
+
+// value returns the value of a node. A scalar stays as it is written, since YAML 1.1 and 1.2
+// read 0042 and 1:30 differently. An alias shares the value of its anchor, since copies could
+// take gigabytes.
+func (r *yamlReader) value(node ast.Node) any {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return r.object(n.Values)
+	case *ast.MappingValueNode:
+		return r.object([]*ast.MappingValueNode{n})
+	case *ast.SequenceNode:
+		list := make([]any, len(n.Values))
+		for i, each := range n.Values {
+			list[i] = r.value(each)
 		}
-		return nil, 0, fmt.Errorf("is not YAML: %w", err)
-	}
-	if len(tree.Docs) == 0 {
-		return func(string) (any, int, bool) { return nil, 0, false }, 0, nil
-	}
-	d := yamlDocument{body: tree.Docs[0].Body}
-	switch d.body.(type) {
-	case nil, *ast.NullNode, *ast.CommentGroupNode:
-		return func(string) (any, int, bool) { return nil, 0, false }, 0, nil
-	}
-	ast.Walk(&d, d.body)
-	if pairs, _ := d.pairs(d.body); pairs == nil {
-		return nil, 1, errors.New("is no frontmatter: it should hold lines such as likes: 12")
-	}
-	return d.find, 0, nil
-}
-
-// yamlDocument is the first document of a YAML text.
-type yamlDocument struct {
-	body    ast.Node
-	anchors []*ast.AnchorNode // in their order
-}
-
-// Visit implements [ast.Visitor].
-func (d *yamlDocument) Visit(node ast.Node) ast.Visitor {
-	if anchor, ok := node.(*ast.AnchorNode); ok {
-		d.anchors = append(d.anchors, anchor)
-	}
-	return d
-}
-
-// find implements [fields].
-func (d *yamlDocument) find(name string) (any, int, bool) {
-	node, ok := d.lookup(d.body, name, map[ast.Node]bool{})
-	if !ok {
-		return nil, 0, false
-	}
-	return d.value(node), node.GetToken().Position.Line, true
-}
-
-// resolve returns what a node stands for behind its anchor, alias and tag; nil for an
-// alias of no anchor.
-func (d *yamlDocument) resolve(node ast.Node) ast.Node {
-	for range maxAliases {
-		switch n := node.(type) {
-		case *ast.AnchorNode:
-			node = n.Value
-		case *ast.TagNode:
-			node = n.Value
-		case *ast.AliasNode:
-			if node = d.anchor(n); node == nil {
-				return nil
-			}
-		default:
-			return node
+		return list
+	case *ast.AnchorNode:
+		value := r.value(n.Value)
+		r.anchors[n.Name.GetToken().Value] = value
+		return value
+	case *ast.AliasNode:
+		if value, ok := r.anchors[n.Value.GetToken().Value]; ok {
+			return value
 		}
+		return unknownAlias{}
+	case *ast.TagNode:
+		return r.value(n.Value)
+	case *ast.LiteralNode:
+		return n.Value.Value
+	case *ast.BoolNode:
+		return n.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value
 	}
 	return nil
 }
 
-// anchor returns the last value of that name before the alias.
-func (d *yamlDocument) anchor(alias *ast.AliasNode) (value ast.Node) {
-	name := alias.Value.GetToken()
-	for _, each := range d.anchors {
-		token := each.Name.GetToken()
-		if token.Value == name.Value && token.Position.Offset < name.Position.Offset {
-			value = each.Value
-		}
-	}
-	return value
-}
-
-// pairs returns the pairs of a mapping, and the mapping itself.
-func (d *yamlDocument) pairs(node ast.Node) ([]*ast.MappingValueNode, ast.Node) {
-	switch n := d.resolve(node).(type) {
-	case *ast.MappingNode:
-		return n.Values, n
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, n
-	}
-	return nil, nil
-}
-
-// lookup returns the value of a name below node: of its own keys first, then of what <<
-// merges into it. Each mapping is visited once a name.
-func (d *yamlDocument) lookup(node ast.Node, name string, visited map[ast.Node]bool) (ast.Node, bool) {
-	pairs, mapping := d.pairs(node)
-	if mapping == nil || visited[mapping] {
-		return nil, false
-	}
-	visited[mapping] = true
+// object returns the pairs of a mapping. Its own names precede those that << adds, of which
+// the first holds.
+func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
+	own, merged := object{}, object{}
 	for _, pair := range pairs {
-		if pair.Key.GetToken().Value == name {
-			return pair.Value, true
-		}
-	}
-	head, rest, dotted := strings.Cut(name, ".")
-	for _, pair := range pairs {
-		key := pair.Key.GetToken().Value
-		if strings.EqualFold(key, name) {
-			return pair.Value, true
-		}
-		if dotted && strings.EqualFold(key, head) {
-			if below, ok := d.lookup(pair.Value, rest, map[ast.Node]bool{}); ok {
-				return below, true
+		value := r.value(pair.Value)
+		if _, isMerge := pair.Key.(*ast.MergeKeyNode); !isMerge {
+			line := 0
+			if token := pair.Value.GetToken(); token != nil {
+				line = token.Position.Line
 			}
-		}
-	}
-	for _, pair := range pairs {
-		if _, merges := pair.Key.(*ast.MergeKeyNode); !merges {
+			own[pair.Key.GetToken().Value] = entry{value, line}
 			continue
 		}
-		merged := []ast.Node{pair.Value}
-		if list, ok := d.resolve(pair.Value).(*ast.SequenceNode); ok {
-			merged = list.Values
+		list, ok := value.([]any)
+		if !ok {
+			list = []any{value}
 		}
-		for _, each := range merged {
-			if value, ok := d.lookup(each, name, visited); ok {
-				return value, true
+		for _, each := range list {
+			if below, ok := each.(object); ok && r.merged <= maxMerged {
+				r.merged += len(below)
+				addMissing(merged, below)
 			}
 		}
 	}
-	return nil, false
+	addMissing(own, merged)
+	return own
 }
 
-// unknownAlias is the value of an alias that leads to none.
-type unknownAlias struct{}
-
-// value returns a scalar as it is written, since YAML 1.1 and 1.2 read 0042 and 1:30
-// differently. A mapping or list is returned as a node.
-func (d *yamlDocument) value(node ast.Node) any {
-	switch n := d.resolve(node).(type) {
-	case nil:
-		return unknownAlias{}
-	case *ast.LiteralNode:
-		return n.Value.Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value
-	case *ast.BoolNode:
-		return n.Value
-	case *ast.NullNode:
-		return nil
+// addMissing adds the entries of other whose names o lacks.
+func addMissing(o, other object) {
+	for name, each := range other {
+		if _, ok := o[name]; !ok {
+			o[name] = each
+		}
 	}
-	return node
 }

@@ -1,0 +1,44 @@
+package seed
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// maxPattern bounds a pattern of addresses, and the value of each token, in bytes. Keys have at
+// most 256; without a bound a pattern could repeat a title for gigabytes.
+const maxPattern = 2048
+
+var errLongPattern = fmt.Errorf("the pattern of its address has more than %d bytes", maxPattern)
+
+// cut returns the first maxPattern bytes of a token's value. A longer key is refused anyway.
+func cut(value string) string { return value[:min(len(value), maxPattern)] }
+
+// cleanPath returns a path of the settings without dots and outer slashes.
+func cleanPath(text string) string { return strings.Trim(path.Clean("/"+filepath.ToSlash(text)), "/") }
+
+// parent is [path.Dir] of a relative path; empty for the top.
+func parent(dir string) string {
+	if dir = path.Dir(dir); dir == "." {
+		return ""
+	}
+	return dir
+}
+
+// joinPath joins the parts of a path without their outer slashes.
+func joinPath(parts ...string) string {
+	all := ""
+	for _, part := range parts {
+		if part = strings.Trim(part, "/"); part != "" {
+			all += "/" + part
+		}
+	}
+	return all
+}
+
+// escapeValue escapes the characters that end a path or begin an escape.
+func escapeValue(text string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(text)
+}
