@@ -145,7 +145,7 @@ func TestSeedingRefusesWhatItCannotUnderstand(t *testing.T) {
 		"seed --store sqlite:x.db --at http://h x": "one of them",
 		"seed --store mysql://h x":                 "--store",
 		"seed --field Likes=likes x":               "should be metric=field",
-		"seed --field likes=a --field likes=b x":   "likes is to come from",
+		"seed --field likes=a --field likes=b x":   "likes has the fields",
 		"seed --site Blog x":                       "should be the name of a site",
 		"seed --strip-prefix a//b x":               "should be the beginning of a key",
 		"seed x":                                   "--admin-token",

@@ -104,7 +104,7 @@ func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
 		"--seed-from " + dir + " --seed-field stars=likes":        "there is no metric \"stars\"",
 		"--seed-from " + dir + " --seed-field readers=likes":      "readers counts open pages",
 		"--seed-field likes":                                      "",
-		"--seed-from " + dir + " --seed-field likes=a,likes=b":    "likes is to come from",
+		"--seed-from " + dir + " --seed-field likes=a,likes=b":    "likes has the fields",
 		"--seed-from " + dir + " --seed-strip-prefix ../posts":    "should be the beginning of a key",
 		"--seed-from " + dir + " --seed-field claps=params.claps": "",
 	} {
