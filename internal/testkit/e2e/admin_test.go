@@ -12,15 +12,15 @@ import (
 
 const adminToken = "admin-token-of-the-tests"
 
-// owner asks a service as the owner of its numbers.
+// owner sends requests of the owner to a service.
 type owner struct {
 	*service
-	url string // below which the calls are
+	url string // prefix of the calls
 }
 
 func (s *service) owner() owner { return owner{s, "/admin/v1/"} }
 
-func (o owner) ask(method, path, body string) answer {
+func (o owner) call(method, path, body string) response {
 	o.t.Helper()
 	lines := []string{"Authorization: Bearer " + adminToken}
 	if body != "" {
@@ -29,9 +29,8 @@ func (o owner) ask(method, path, body string) answer {
 	return o.do(method, o.url+path, body, lines...)
 }
 
-// command runs a subcommand that asks the service, which must succeed, and returns
-// what it says.
-func (o owner) command(args ...string) string {
+// runCommand runs a command on the service, which must succeed, and returns its output.
+func (o owner) runCommand(args ...string) string {
 	o.t.Helper()
 	code, out, errors := run(o.t, []string{"TALLYCAST_AT=" + o.URL, "TALLYCAST_ADMIN_TOKEN=" + adminToken}, args...)
 	if code != 0 {
@@ -40,29 +39,29 @@ func (o owner) command(args ...string) string {
 	return out
 }
 
-// mended is a store under one or two instances that an owner mends: what is done at
-// the first is seen at the last.
-type mended struct {
+// ownedStore is a store with one or two instances. The owner edits at the first; the test
+// checks at the last.
+type ownedStore struct {
 	first, last *service
 }
 
 // onEachStore runs a test on SQLite, and on Redis with two instances.
-func onEachStore(t *testing.T, test func(*testing.T, mended), args ...string) {
+func onEachStore(t *testing.T, test func(*testing.T, ownedStore), args ...string) {
 	t.Parallel()
 	args = append(args, "--admin-token", adminToken, "--trusted-proxy", "127.0.0.0/8")
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, args...)
-		test(t, mended{s, s})
+		test(t, ownedStore{s, s})
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		a, b := pair(t, redistest.Start(t, redistest.Options{}), args...)
-		test(t, mended{a, b})
+		test(t, ownedStore{a, b})
 	})
 }
 
-// likesFrom makes n visitors like a topic from an address.
+// likesFrom sends likes of n visitors from an address.
 func (s *service) likesFrom(address, topic string, first, n int) {
 	s.t.Helper()
 	each(n, 8, func(i int) {
@@ -73,8 +72,9 @@ func (s *service) likesFrom(address, topic string, first, n int) {
 	})
 }
 
-func TestOpenPagesFollowWhatAnOwnerSetsResetsAndEnds(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
+// Open pages show each edit of an owner.
+func TestOwner_SetResetDelete(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
 		const topic = "default/likes/posts/hello"
 		stream, socket := m.last.watch("?topic="+topic), m.last.dial("?topic="+topic)
 		viewers := []*viewer{stream, socket}
@@ -84,44 +84,45 @@ func TestOpenPagesFollowWhatAnOwnerSetsResetsAndEnds(t *testing.T) {
 				eventually(t, fmt.Sprintf("%s at %d last", topic, n), func() bool { f := v.last(topic); return f.Topic == topic && f.Count == n })
 			}
 		}
-		stream.sawEvents("live", 1)
-		socket.sawEvents("live", 1)
+		stream.awaitEvents("live", 1)
+		socket.awaitEvents("live", 1)
 		m.first.likesFrom("203.0.113.7", topic, 0, 3)
 		saw(3)
 		o := m.first.owner()
-		o.ask("PATCH", "topics/"+topic, `{"count":100}`).is(200)
+		o.call("PATCH", "topics/"+topic, `{"count":100}`).wantStatus(200)
 		saw(100)
-		o.ask("PATCH", "topics/"+topic, `{"seed":7}`).is(200)
+		o.call("PATCH", "topics/"+topic, `{"seed":7}`).wantStatus(200)
 		saw(107)
 		m.last.likesFrom("203.0.113.7", topic, 3, 1)
 		saw(108)
-		o.ask("POST", "reset", `{"topics":["`+topic+`"]}`).is(200)
+		o.call("POST", "reset", `{"topics":["`+topic+`"]}`).wantStatus(200)
 		saw(0)
 		m.last.likesFrom("203.0.113.7", topic, 0, 2) // they may again
 		saw(2)
-		o.ask("DELETE", "topics/"+topic, "").is(200).says(`"changed":true`)
+		o.call("DELETE", "topics/"+topic, "").wantStatus(200).wantBody(`"changed":true`)
 		saw(0)
 		m.first.likesFrom("203.0.113.7", topic, 0, 1)
 		saw(1)
 		for _, v := range viewers {
-			v.onlyGrows()
+			v.checkVersions()
 		}
-		m.last.owner().ask("GET", "audit", "").is(200).says(`"action":"delete"`).says(`"action":"reset"`).says(`"action":"set"`).says(`"action":"seed"`)
+		m.last.owner().call("GET", "audit", "").wantStatus(200).wantBody(`"action":"delete"`).wantBody(`"action":"reset"`).wantBody(`"action":"set"`).wantBody(`"action":"seed"`)
 	})
 }
 
-func TestOpenPagesFollowARenameAndAMergeWhichLoseNobody(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
+// Open pages show renames and merges. Visitors keep their contributions.
+func TestOwner_RenameAndMerge(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
 		const old, renamed, other = "default/likes/old", "default/likes/new", "default/likes/other"
 		v := m.last.watch("?topic=" + old + "&topic=" + renamed + "&topic=" + other)
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 		m.first.likesFrom("203.0.113.7", old, 0, 5)
 		m.first.likesFrom("203.0.113.7", other, 100, 4)
 		o := m.first.owner()
-		o.ask("POST", "rename", `{"from":"`+old+`","to":"`+renamed+`"}`).is(200).says(`"count":5`)
-		v.sawCount(renamed, 5)
+		o.call("POST", "rename", `{"from":"`+old+`","to":"`+renamed+`"}`).wantStatus(200).wantBody(`"count":5`)
+		v.awaitCount(renamed, 5)
 		eventually(t, "the old name at 0", func() bool { return v.last(old).Count == 0 })
-		// Whoever liked under the old name is known under the new one, on each instance.
+		// Visitors of the old name are known under the new one, on each instance.
 		for i, s := range []*service{m.first, m.last} {
 			eventually(t, "the former name is known", func() bool {
 				a := s.get("/v1/"+renamed, "Tally-Visitor: "+visitor(i))
@@ -132,23 +133,24 @@ func TestOpenPagesFollowARenameAndAMergeWhichLoseNobody(t *testing.T) {
 		if c := m.last.read(renamed); c.Count != 5 {
 			t.Errorf("%+v", c)
 		}
-		o.ask("POST", "merge", `{"from":["`+other+`"],"to":"`+renamed+`"}`).is(200).says(`"count":9`)
-		v.sawCount(renamed, 9)
+		o.call("POST", "merge", `{"from":["`+other+`"],"to":"`+renamed+`"}`).wantStatus(200).wantBody(`"count":9`)
+		v.awaitCount(renamed, 9)
 		eventually(t, "the merged one at 0", func() bool { return v.last(other).Count == 0 })
-		m.last.do("DELETE", "/v1/"+renamed, "", "Tally-Visitor: "+visitor(0)).is(200)
-		v.sawCount(renamed, 8)
-		v.onlyGrows()
+		m.last.do("DELETE", "/v1/"+renamed, "", "Tally-Visitor: "+visitor(0)).wantStatus(200)
+		v.awaitCount(renamed, 8)
+		v.checkVersions()
 	})
 }
 
-func TestOpenPagesFollowAnUndoneSpike(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
+// A spike is listed, previewed and reverted. Open pages show the revert.
+func TestOwner_RevertSpike(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
 		const topic = "default/likes/hello"
 		v := m.last.watch("?topic=" + topic)
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 		m.first.likesFrom("203.0.113.7", topic, 0, 5)
 		m.last.likesFrom("198.51.100.9", topic, 1000, 200)
-		v.sawCount(topic, 205)
+		v.awaitCount(topic, 205)
 		o := m.first.owner()
 		var spikes struct {
 			Spikes []struct {
@@ -162,105 +164,109 @@ func TestOpenPagesFollowAnUndoneSpike(t *testing.T) {
 				From, To      time.Time
 			}
 		}
-		o.ask("GET", "spikes?since=1h", "").decode(&spikes)
+		o.call("GET", "spikes?since=1h", "").decode(&spikes)
 		if len(spikes.Spikes) != 1 || spikes.Spikes[0].Topic != topic || len(spikes.Spikes[0].Sources) == 0 {
 			t.Fatalf("%+v", spikes)
 		}
 		undo, _ := json.Marshal(map[string]any{"topics": []string{topic}, "from": time.Now().Add(-time.Hour), "addresses": []string{"198.51.100.1"}})
 		preview := strings.TrimSuffix(string(undo), "}") + `,"preview":true}`
-		o.ask("POST", "undo", preview).is(200).says(`"contributions":200`).says(`"source":"` + spikes.Spikes[0].Sources[0].Source + `"`).says(`"undone":false`)
+		o.call("POST", "undo", preview).wantStatus(200).wantBody(`"contributions":200`).wantBody(`"source":"` + spikes.Spikes[0].Sources[0].Source + `"`).wantBody(`"undone":false`)
 		if c := m.last.read(topic); c.Count != 205 {
 			t.Errorf("%+v", c)
 		}
-		o.ask("POST", "undo", string(undo)).is(200).says(`"contributions":200`).says(`"undone":true`)
+		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":200`).wantBody(`"undone":true`)
 		eventually(t, "the count without the spike", func() bool { return v.last(topic).Count == 5 })
-		o.ask("POST", "undo", string(undo)).is(200).says(`"contributions":0`)
+		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":0`)
 		m.last.likesFrom("198.51.100.9", topic, 1000, 1) // they may again, until they are blocked
 		eventually(t, "one more", func() bool { return v.last(topic).Count == 6 })
-		v.onlyGrows()
+		v.checkVersions()
 	})
 }
 
-func TestWhoIsBlockedOrForgottenIsSoOnEveryInstance(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
+// Blocks and forgotten visitors take effect on every instance.
+func TestOwner_BlockAndForget(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
 		const topic = "default/likes/hello"
 		v := m.last.watch("?topic=" + topic)
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 		m.first.likesFrom("203.0.113.7", topic, 0, 3)
-		v.sawCount(topic, 3)
+		v.awaitCount(topic, 3)
 		o := m.first.owner()
-		o.ask("POST", "forget", `{"visitor":"`+visitor(1)+`"}`).is(200).says(`{"contributions":1}`)
+		o.call("POST", "forget", `{"visitor":"`+visitor(1)+`"}`).wantStatus(200).wantBody(`{"contributions":1}`)
 		eventually(t, "one less", func() bool { return v.last(topic).Count == 2 })
-		o.ask("POST", "blocks", `{"range":"198.51.100.0/24","reason":"a flood"}`).is(204)
-		o.ask("POST", "blocks", `{"visitor":"`+visitor(9)+`"}`).is(204)
-		like := func(s *service, who, address string) answer {
+		o.call("POST", "blocks", `{"range":"198.51.100.0/24","reason":"a flood"}`).wantStatus(204)
+		o.call("POST", "blocks", `{"visitor":"`+visitor(9)+`"}`).wantStatus(204)
+		like := func(s *service, who, address string) response {
 			return s.do("POST", "/v1/"+topic, `{"visitor":"`+who+`"}`, "X-Forwarded-For: "+address)
 		}
 		for _, s := range []*service{m.first, m.last} {
 			within(t, 7*time.Second, "the range is blocked", func() bool { return like(s, visitor(2), "198.51.100.200").status == 403 })
-			like(s, visitor(2), "198.51.100.200").refused(403, "blocked")
+			like(s, visitor(2), "198.51.100.200").wantProblem(403, "blocked")
 			within(t, 7*time.Second, "the visitor is blocked", func() bool { return like(s, visitor(9), "203.0.113.7").status == 403 })
-			like(s, visitor(2), "203.0.113.7").is(200)
+			like(s, visitor(2), "203.0.113.7").wantStatus(200)
 		}
-		o.ask("DELETE", "blocks", `{"range":"198.51.100.0/24"}`).is(204)
+		o.call("DELETE", "blocks", `{"range":"198.51.100.0/24"}`).wantStatus(204)
 		for _, s := range []*service{m.first, m.last} {
 			within(t, 7*time.Second, "the range is free", func() bool { return like(s, visitor(2), "198.51.100.200").status == 200 })
 		}
-		v.onlyGrows()
+		v.checkVersions()
 	})
 }
 
-func TestTheCommandsDoTheSameAsTheCalls(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
+// The commands have the same effects as the HTTP calls.
+func TestOwner_Commands(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
 		o := m.first.owner()
 		m.first.likesFrom("203.0.113.7", "default/likes/a", 0, 2)
 		v := m.last.watch("?topic=default/likes/a&topic=default/likes/b")
-		v.sawEvents("live", 1)
-		o.command("topics", "set", "default/likes/a", "42")
-		v.sawCount("default/likes/a", 42)
-		o.command("topics", "rename", "--yes", "default/likes/a", "default/likes/b")
-		v.sawCount("default/likes/b", 42)
-		o.command("topics", "undo", "--yes", "--site", "default", "--from", "1h", "--address", "192.0.2.1")
-		if out := o.command("topics", "list", "--site", "default"); !strings.Contains(out, `"topic":"default/likes/b","count":42`) || strings.Contains(out, "likes/a") {
+		v.awaitEvents("live", 1)
+		o.runCommand("topics", "set", "default/likes/a", "42")
+		v.awaitCount("default/likes/a", 42)
+		o.runCommand("topics", "rename", "--yes", "default/likes/a", "default/likes/b")
+		v.awaitCount("default/likes/b", 42)
+		o.runCommand("topics", "undo", "--yes", "--site", "default", "--from", "1h", "--address", "192.0.2.1")
+		if out := o.runCommand("topics", "list", "--site", "default"); !strings.Contains(out, `"topic":"default/likes/b","count":42`) || strings.Contains(out, "likes/a") {
 			t.Errorf("%s", out)
 		}
-		if out := m.last.owner().command("topics", "audit"); !strings.Contains(out, `"action":"rename"`) {
+		if out := m.last.owner().runCommand("topics", "audit"); !strings.Contains(out, `"action":"rename"`) {
 			t.Errorf("%s", out)
 		}
-		if out := o.command("prune", "--site", "default", "--untouched", "1h"); out != "" {
+		if out := o.runCommand("prune", "--site", "default", "--untouched", "1h"); out != "" {
 			t.Errorf("%s", out)
 		}
-		o.command("topics", "delete", "--yes", "default/likes/b")
+		o.runCommand("topics", "delete", "--yes", "default/likes/b")
 		eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
 	})
 }
 
-func TestKnownKeysAloneTakeLikesOfVisitors(t *testing.T) {
-	onEachStore(t, func(t *testing.T, m mended) {
-		like := func(key string, lines ...string) answer {
+// A site with keys=known accepts likes of visitors only for known keys.
+func TestSite_KnownKeys(t *testing.T) {
+	onEachStore(t, func(t *testing.T, m ownedStore) {
+		like := func(key string, lines ...string) response {
 			return m.last.do("POST", "/v1/blog/likes/"+key, `{"visitor":"visitor-1"}`, lines...)
 		}
-		like("unknown").refused(404, "unknown_key")
-		m.first.owner().ask("PATCH", "topics/blog/likes/seeded", `{"seed":0}`).is(200)
-		like("seeded").is(200)
-		like("made", "Authorization: Bearer server-token-of-tests").is(200)
-		like("made").is(200)
-		like("unknown").refused(404, "unknown_key")
+		like("unknown").wantProblem(404, "unknown_key")
+		m.first.owner().call("PATCH", "topics/blog/likes/seeded", `{"seed":0}`).wantStatus(200)
+		like("seeded").wantStatus(200)
+		like("made", "Authorization: Bearer server-token-of-tests").wantStatus(200)
+		like("made").wantStatus(200)
+		like("unknown").wantProblem(404, "unknown_key")
 		within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
 			return len(m.last.get("/v1/top/blog/likes").counts()) == 2
 		})
 	}, "--site", "blog=keys=known", "--server-token", "server-token-of-tests")
 }
 
-func TestTheTokenStandsInNoLogAndOpensNothingElse(t *testing.T) {
+// The admin token is in no log, and grants nothing outside /admin.
+func TestAdminToken_NotLogged(t *testing.T) {
 	t.Parallel()
 	s := serveIn(t, []string{"TALLYCAST_ADMIN_TOKEN=" + adminToken}, "--log-level", "debug", "--base-path", "/tally")
 	o := s.owner()
-	o.ask("GET", "topics", "").is(200)
-	s.get("/admin/v1/topics?token="+adminToken).refused(401, "not_authorized")
-	s.get("/admin/v1/topics", "Authorization: Bearer wrong-"+adminToken).refused(401, "not_authorized")
-	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").is(204)
-	s.get("/v1/default/likes/x", "Authorization: Bearer "+adminToken).refused(403, "origin_not_allowed")
+	o.call("GET", "topics", "").wantStatus(200)
+	s.get("/admin/v1/topics?token="+adminToken).wantProblem(401, "not_authorized")
+	s.get("/admin/v1/topics", "Authorization: Bearer wrong-"+adminToken).wantProblem(401, "not_authorized")
+	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").wantStatus(204)
+	s.get("/v1/default/likes/x", "Authorization: Bearer "+adminToken).wantProblem(403, "origin_not_allowed")
 	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
 	if strings.Contains(s.Log.String()+s.Out.String(), adminToken) {
 		t.Error("the token was logged")
@@ -272,13 +278,14 @@ func TestTheTokenStandsInNoLogAndOpensNothingElse(t *testing.T) {
 	}
 }
 
-func TestTopicsAreMendedInARedisBesideItsInstances(t *testing.T) {
+// Commands that edit Redis directly reach running instances and their pages.
+func TestOwner_DirectlyOnRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	s := serve(t, "--store", redis.URL(0))
 	s.like("default/likes/a", visitor(1), "1")
 	v := s.watch("?topic=default/likes/a&topic=default/likes/b")
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	direct := func(args ...string) {
 		t.Helper()
 		if code, out, errors := run(t, nil, append(append([]string{"topics"}, args...), "--store", redis.URL(0))...); code != 0 {
@@ -286,14 +293,14 @@ func TestTopicsAreMendedInARedisBesideItsInstances(t *testing.T) {
 		}
 	}
 	direct("set", "default/likes/a", "42")
-	v.sawCount("default/likes/a", 42)
+	v.awaitCount("default/likes/a", 42)
 	direct("rename", "--yes", "default/likes/a", "default/likes/b")
-	v.sawCount("default/likes/b", 42)
+	v.awaitCount("default/likes/b", 42)
 	within(t, 10*time.Second, "the former name is known", func() bool {
 		return strings.Contains(s.get("/v1/default/likes/b", "Tally-Visitor: "+visitor(1)).body, `"mine":1`)
 	})
 	direct("undo", "--yes", "default/likes/b", "--from", "1h")
 	direct("delete", "--yes", "default/likes/b")
 	eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
-	v.onlyGrows()
+	v.checkVersions()
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// soon is within what the contract gives a viewer to be current after a fault.
+// soon is how long a viewer may take to be current after a fault, by the contract.
 const soon = 5 * time.Second
 
-func TestViewersThatComeAmidALikeStormEndInTheExactNumber(t *testing.T) {
+// Viewers that connect during many likes end with the exact count.
+func TestViewers_ConnectDuringLikes(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T) (a, b *service){
 		"one instance":  func(t *testing.T) (a, b *service) { s := serve(t); return s, s },
@@ -44,17 +45,17 @@ func TestViewersThatComeAmidALikeStormEndInTheExactNumber(t *testing.T) {
 			})
 			ended := time.Now()
 			for _, v := range viewers {
-				if f := v.sawCount(topic, likes); f.at.Sub(ended) > soon {
+				if f := v.awaitCount(topic, likes); f.at.Sub(ended) > soon {
 					t.Errorf("the last number came %s after the last like", f.at.Sub(ended))
 				}
-				v.onlyGrows()
+				v.checkVersions()
 			}
 		})
 	}
 }
 
-// The last viewer of a topic leaves while the next one comes: whoever stays is told.
-func TestAViewerThatComesAsTheLastLeavesMissesNothing(t *testing.T) {
+// The last viewer of a topic leaves while the next connects. The next misses nothing.
+func TestViewers_LastLeavesNextComes(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	const topic = "default/likes/x"
@@ -63,27 +64,28 @@ func TestAViewerThatComesAsTheLastLeavesMissesNothing(t *testing.T) {
 		go last.cancel() // ends at once; nothing waits for it but the viewer
 		next := b.watch("?topic=" + topic)
 		a.like(topic, visitor(int(i)), "1")
-		next.sawCount(topic, i+1)
-		next.onlyGrows()
+		next.awaitCount(topic, i+1)
+		next.checkVersions()
 		last = next
 	}
 }
 
-func TestFramesAreTheSameBytesOnBothTransports(t *testing.T) {
+// Both transports and GET send the same bytes.
+func TestFrames_SameBytesOnBothTransports(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	const topic = `default/likes/grüße "an" <alle> & 😀`
 	path := `/v1/default/likes/gr%C3%BC%C3%9Fe%20%22an%22%20%3Calle%3E%20&%20%F0%9F%98%80`
 	stream := s.watch(`?topic=default/likes/gr%C3%BC%C3%9Fe%20%22an%22%20%3Calle%3E%20%26%20%F0%9F%98%80`)
 	socket := s.dial("")
-	socket.say(`{"subscribe":["default/likes/gru\u0308ße \"an\" <alle> & \ud83d\ude00"]}`)
+	socket.send(`{"subscribe":["default/likes/gru\u0308ße \"an\" <alle> & \ud83d\ude00"]}`)
 	for i := range int64(3) {
-		stream.sawCount(topic, i)
-		socket.sawCount(topic, i)
-		s.do("POST", path, "", "Tally-Visitor: "+visitor(int(i))).is(200)
+		stream.awaitCount(topic, i)
+		socket.awaitCount(topic, i)
+		s.do("POST", path, "", "Tally-Visitor: "+visitor(int(i))).wantStatus(200)
 	}
-	one, other := stream.sawCount(topic, 3), socket.sawCount(topic, 3)
-	if read := s.get(path).is(200).body; one.raw != other.raw || one.raw != read {
+	one, other := stream.awaitCount(topic, 3), socket.awaitCount(topic, 3)
+	if read := s.get(path).wantStatus(200).body; one.raw != other.raw || one.raw != read {
 		t.Errorf("stream %s\nsocket %s\nread   %s", one.raw, other.raw, read)
 	}
 	if want := fmt.Sprintf(`{"topic":"default/likes/grüße \"an\" <alle> & 😀","count":3,"version":%d}`, one.Version); one.raw != want {
@@ -91,14 +93,15 @@ func TestFramesAreTheSameBytesOnBothTransports(t *testing.T) {
 	}
 }
 
-func TestWhatRedisLosesWhileItRunsIsHealed(t *testing.T) {
+// Instances recover from lost scripts, subscriptions, connections and data.
+func TestRedis_LossWhileRunning(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"
 	va, vb := a.watch("?topic="+topic), b.dial("?topic="+topic)
-	va.sawEvents("live", 1)
-	vb.sawEvents("live", 1)
+	va.awaitEvents("live", 1)
+	vb.awaitEvents("live", 1)
 	shows := func(what string, n int64) {
 		t.Helper()
 		for _, v := range []*viewer{va, vb} {
@@ -125,14 +128,15 @@ func TestWhatRedisLosesWhileItRunsIsHealed(t *testing.T) {
 	redis.Do("FLUSHALL")
 	redis.Do("CLIENT", "KILL", "TYPE", "pubsub")
 	shows("an empty Redis", 0)
-	va.onlyGrows()
-	vb.onlyGrows()
+	va.checkVersions()
+	vb.checkVersions()
 	if c := a.read(topic); c.Count != 0 || c.Version != va.last(topic).Version {
 		t.Errorf("read %+v, shown %s", c, va.last(topic).raw)
 	}
 }
 
-func TestAnotherDatabaseOrPrefixIsAnotherWorld(t *testing.T) {
+// Instances with another database or prefix share nothing.
+func TestRedis_DatabasesAndPrefixes(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	first := serve(t, "--store", redis.URL(0))
@@ -142,7 +146,7 @@ func TestAnotherDatabaseOrPrefixIsAnotherWorld(t *testing.T) {
 	var viewers []*viewer
 	for _, s := range []*service{second, third} {
 		v := s.watch("?topic=" + topic)
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 		viewers = append(viewers, v)
 	}
 	for i := range 3 {
@@ -150,27 +154,28 @@ func TestAnotherDatabaseOrPrefixIsAnotherWorld(t *testing.T) {
 	}
 	for i, s := range []*service{second, third} {
 		s.like(topic, "visitor-9", "1")
-		f := viewers[i].saw("the own like", func(f frame) bool { return f.Topic == topic && f.Count > 0 })
+		f := viewers[i].awaitFrame("the own like", func(f frame) bool { return f.Topic == topic && f.Count > 0 })
 		if c := s.read(topic); c.Count != 1 || f.Count != 1 {
 			t.Errorf("%+v, shown %s", c, f.raw)
 		}
 	}
 }
 
-func TestReadersOfADrainedInstanceGoWithIt(t *testing.T) {
+// The readers of a drained instance stop counting.
+func TestPresence_DrainedInstance(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	a, b := pair(t, redis, "--drain", "0s")
 	watcher := b.watch("?topic=" + readers)
-	watcher.sawEvents("live", 1)
-	a.watch("?present="+readers).sawEvents("live", 1)
-	watcher.sawCount(readers, 1)
+	watcher.awaitEvents("live", 1)
+	a.watch("?present="+readers).awaitEvents("live", 1)
+	watcher.awaitCount(readers, 1)
 	asked := time.Now()
 	a.Terminate()
 	if code := a.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	f := watcher.saw("nobody", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })
+	f := watcher.awaitFrame("nobody", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })
 	if after := f.at.Sub(asked); after > soon {
 		t.Errorf("gone after %s", after)
 	}

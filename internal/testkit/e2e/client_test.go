@@ -19,7 +19,7 @@ type client struct {
 
 func newClient(t testing.TB, url string) *client { return newClientFrom(t, url, "") }
 
-// newClientFrom returns a client that sends from an address of this machine.
+// newClientFrom returns a client that sends from a loopback address, if not empty.
 func newClientFrom(t testing.TB, url, from string) *client {
 	dialer := net.Dialer{}
 	if from != "" {
@@ -30,7 +30,7 @@ func newClientFrom(t testing.TB, url, from string) *client {
 		Transport: transport,
 		Timeout:   patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // where one is sent is what is tested
+			return http.ErrUseLastResponse // tests check the redirect
 		},
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -40,8 +40,8 @@ func newClientFrom(t testing.TB, url, from string) *client {
 // from returns a client that sends from another loopback address.
 func (c *client) from(address string) *client { return newClientFrom(c.t, c.url, address) }
 
-// answer is what came back.
-type answer struct {
+// response is a response and the request that it belongs to.
+type response struct {
 	t       testing.TB
 	request string
 	status  int
@@ -49,7 +49,7 @@ type answer struct {
 	body    string
 }
 
-// count is a topic's state as the contract writes it.
+// count is a topic's state in JSON.
 type count struct {
 	Topic   string
 	Count   int64
@@ -60,11 +60,11 @@ type count struct {
 	Error   *struct{ Code, Message string }
 }
 
-// try sends a request whose header has the lines given.
-func (c *client) try(method, path, body string, lines ...string) (answer, error) {
+// try sends a request with the given header lines.
+func (c *client) try(method, path, body string, lines ...string) (response, error) {
 	request, err := http.NewRequest(method, c.url+path, strings.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
@@ -74,13 +74,13 @@ func (c *client) try(method, path, body string, lines ...string) (answer, error)
 		}
 		request.Header.Add(name, value)
 	}
-	response, err := c.http.Do(request)
+	r, err := c.http.Do(request)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return answer{c.t, method + " " + path + " " + strings.Join(lines, " ") + " " + clip(body), response.StatusCode, response.Header, string(text)}, err
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	return response{c.t, method + " " + path + " " + strings.Join(lines, " ") + " " + clip(body), r.StatusCode, r.Header, string(text)}, err
 }
 
 // clip shortens what a failing test prints.
@@ -91,7 +91,7 @@ func clip(text string) string {
 	return text
 }
 
-func (c *client) do(method, path, body string, lines ...string) answer {
+func (c *client) do(method, path, body string, lines ...string) response {
 	c.t.Helper()
 	a, err := c.try(method, path, body, lines...)
 	if err != nil {
@@ -100,12 +100,12 @@ func (c *client) do(method, path, body string, lines ...string) answer {
 	return a
 }
 
-func (c *client) get(path string, lines ...string) answer {
+func (c *client) get(path string, lines ...string) response {
 	c.t.Helper()
 	return c.do("GET", path, "", lines...)
 }
 
-// status returns the status of a GET; 0 where nobody answers.
+// status returns the status of a GET; 0 if there is no response.
 func (c *client) status(path string) int {
 	a, err := c.try("GET", path, "")
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *client) status(path string) int {
 	return a.status
 }
 
-// like asserts what visitor contributes to topic, which must be acknowledged.
+// like asserts a contribution, which must be acknowledged.
 func (c *client) like(topic, visitor, amount string) count {
 	c.t.Helper()
 	return c.do("POST", "/v1/"+topic, `{"visitor":"`+visitor+`","amount":`+amount+`}`).count()
@@ -126,8 +126,8 @@ func (c *client) read(topic string) count {
 	return c.get("/v1/" + topic).count()
 }
 
-// is checks the status.
-func (a answer) is(status int) answer {
+// wantStatus checks the status.
+func (a response) wantStatus(status int) response {
 	a.t.Helper()
 	if a.status != status {
 		a.t.Errorf("%s: %d, want %d; %s", a.request, a.status, status, clip(a.body))
@@ -135,8 +135,8 @@ func (a answer) is(status int) answer {
 	return a
 }
 
-// decode reads the body, which must be a 200 in JSON.
-func (a answer) decode(into any) {
+// decode decodes the body of a 200 in JSON.
+func (a response) decode(into any) {
 	a.t.Helper()
 	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" {
 		a.t.Errorf("%s: %d %s, want 200 application/json; %s", a.request, a.status, a.header.Get("Content-Type"), clip(a.body))
@@ -149,23 +149,23 @@ func (a answer) decode(into any) {
 	}
 }
 
-// count reads the body as one topic's state.
-func (a answer) count() (c count) {
+// count decodes one topic's state.
+func (a response) count() (c count) {
 	a.t.Helper()
 	a.decode(&c)
 	return c
 }
 
-// counts reads the body as a list of states, under counts or top.
-func (a answer) counts() []count {
+// counts decodes a list of states, under counts or top.
+func (a response) counts() []count {
 	a.t.Helper()
 	var list struct{ Counts, Top []count }
 	a.decode(&list)
 	return append(list.Counts, list.Top...)
 }
 
-// has checks a header's value.
-func (a answer) has(name, want string) answer {
+// wantHeader checks the value of a header.
+func (a response) wantHeader(name, want string) response {
 	a.t.Helper()
 	if got := strings.Join(a.header.Values(name), ", "); got != want {
 		a.t.Errorf("%s: %s: %q, want %q", a.request, name, got, want)
@@ -173,8 +173,8 @@ func (a answer) has(name, want string) answer {
 	return a
 }
 
-// names checks that a header lists each of the words.
-func (a answer) names(name string, words ...string) answer {
+// wantListed checks that a header lists each of the words.
+func (a response) wantListed(name string, words ...string) response {
 	a.t.Helper()
 	listed := map[string]bool{}
 	for word := range strings.SplitSeq(strings.Join(a.header.Values(name), ","), ",") {
@@ -182,24 +182,24 @@ func (a answer) names(name string, words ...string) answer {
 	}
 	for _, word := range words {
 		if !listed[strings.ToLower(word)] {
-			a.t.Errorf("%s: %s lists %v, which lacks %s", a.request, name, a.header.Values(name), word)
+			a.t.Errorf("%s: %s lists %v without %s", a.request, name, a.header.Values(name), word)
 		}
 	}
 	return a
 }
 
-// says checks that the body holds a text.
-func (a answer) says(text string) answer {
+// wantBody checks that the body contains a text.
+func (a response) wantBody(text string) response {
 	a.t.Helper()
 	if !strings.Contains(a.body, text) {
-		a.t.Errorf("%s: does not say %q: %s", a.request, text, clip(a.body))
+		a.t.Errorf("%s: no %q in %s", a.request, text, clip(a.body))
 	}
 	return a
 }
 
-// refused checks that the answer is a problem document with that status and code
-// (RFC 9457), which is never cached.
-func (a answer) refused(status int, code string) answer {
+// wantProblem checks that the response is a problem document (RFC 9457) with a status and a
+// code, and is not cached.
+func (a response) wantProblem(status int, code string) response {
 	a.t.Helper()
 	var problem struct {
 		Type, Title, Code, Detail string
@@ -215,7 +215,7 @@ func (a answer) refused(status int, code string) answer {
 	if problem.Code != code || problem.Status != status || problem.Title == "" || problem.Detail == "" || problem.Type == "" {
 		a.t.Errorf("%s: want code %s in %s", a.request, code, clip(a.body))
 	}
-	a.has("Cache-Control", "no-store")
+	a.wantHeader("Cache-Control", "no-store")
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		if wait := a.header.Get("Retry-After"); wait == "" || wait == "0" || strings.Trim(wait, "0123456789") != "" {
 			a.t.Errorf("%s: Retry-After: %q, want whole seconds", a.request, wait)

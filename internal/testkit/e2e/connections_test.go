@@ -17,7 +17,7 @@ import (
 // fewFiles is how many files a service of these tests may open.
 const fewFiles = 700
 
-// serveWithFiles starts a service that may open so many files.
+// serveWithFiles starts a service with a limit of open files.
 func serveWithFiles(t *testing.T, files int, args ...string) *service {
 	t.Helper()
 	shell := filepath.Join(t.TempDir(), "tallycast")
@@ -30,9 +30,9 @@ func serveWithFiles(t *testing.T, files int, args ...string) *service {
 	return s
 }
 
-// hold opens n connections from an address, sends text on each and waits for an answer
-// if text asks for one. Connections that the server closes are no failure.
-func (s *service) hold(from string, n int, text string) (conns []net.Conn) {
+// openConnections opens n connections from an address and sends text on each. If text is a
+// complete request, it waits for the response. The server may close connections.
+func (s *service) openConnections(from string, n int, text string) (conns []net.Conn) {
 	s.client.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 	for range n {
@@ -53,19 +53,19 @@ func (s *service) hold(from string, n int, text string) (conns []net.Conn) {
 	return conns
 }
 
-// isAnswered checks that others are answered, at both listeners, on new connections.
-func (s *service) isAnswered(from string) {
+// checkServesOthers checks that both listeners answer on new connections.
+func (s *service) checkServesOthers(from string) {
 	s.client.t.Helper()
 	began := time.Now()
 	s.from(from).like("default/likes/x", "visitor-"+strings.ReplaceAll(from, ".", "-"), "1")
-	newClient(s.client.t, s.operator.url).get("/readyz").is(200)
-	newClient(s.client.t, s.operator.url).get("/metrics").is(200)
+	newClient(s.client.t, s.operator.url).get("/readyz").wantStatus(200)
+	newClient(s.client.t, s.operator.url).get("/metrics").wantStatus(200)
 	if took := time.Since(began); took > 5*time.Second {
-		s.client.t.Errorf("the answers took %s", took)
+		s.client.t.Errorf("the responses took %s", took)
 	}
 }
 
-// One address cannot take all descriptors, whatever it does on its connections.
+// One address cannot use up all descriptors.
 func TestConnections_OneAddress(t *testing.T) {
 	t.Parallel()
 	const header = "GET /v1/default/likes/x HTTP/1.1\r\nHost: h\r\n"
@@ -78,8 +78,8 @@ func TestConnections_OneAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serveWithFiles(t, fewFiles)
-			s.hold("127.0.0.2", fewFiles+100, text)
-			s.isAnswered("127.0.0.3")
+			s.openConnections("127.0.0.2", fewFiles+100, text)
+			s.checkServesOthers("127.0.0.3")
 			if n := len(s.Log.Records("one address holds as many connections as it may: its idle ones are closed, and further ones refused; if it is your proxy, name it with --trusted-proxy")); n != 1 {
 				t.Errorf("%d warnings of the address", n)
 			}
@@ -93,8 +93,8 @@ func TestConnections_OneAddress(t *testing.T) {
 	}
 }
 
-// Many addresses together, or a trusted proxy, leave room for the operator and for
-// further clients.
+// Many addresses, or a trusted proxy, leave room for the operator and for further
+// clients.
 func TestConnections_ManyAddresses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -110,12 +110,12 @@ func TestConnections_ManyAddresses(t *testing.T) {
 			t.Parallel()
 			s := serveWithFiles(t, fewFiles, c.args...)
 			v := s.from("127.0.0.9").watch("?topic=default/likes/x")
-			v.sawEvents("live", 1)
+			v.awaitEvents("live", 1)
 			for _, from := range c.from {
-				s.hold(from, c.each, request("GET", "/v1/default/likes/x", ""))
+				s.openConnections(from, c.each, request("GET", "/v1/default/likes/x", ""))
 			}
-			s.isAnswered("127.0.0.7")
-			v.sawCount("default/likes/x", 1)
+			s.checkServesOthers("127.0.0.7")
+			v.awaitCount("default/likes/x", 1)
 			if n := len(s.Log.Records("open files run short: idle connections are closed, and others if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
 				t.Errorf("%d warnings of open files", n)
 			}
@@ -126,11 +126,11 @@ func TestConnections_ManyAddresses(t *testing.T) {
 	}
 }
 
-// A proxy that is trusted has as many connections as it likes.
+// The connections of a trusted proxy are not limited.
 func TestConnections_TrustedProxy(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--trusted-proxy", "127.0.0.2", "--max-viewers-per-address", "2")
-	for i, c := range s.hold("127.0.0.2", 600, request("GET", "/v1/default/likes/x", "")) {
+	for i, c := range s.openConnections("127.0.0.2", 600, request("GET", "/v1/default/likes/x", "")) {
 		_ = c.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(c, request("GET", "/v1/default/likes/x", ""))
 		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
@@ -142,7 +142,7 @@ func TestConnections_TrustedProxy(t *testing.T) {
 	}
 }
 
-// A client that does not take its answers is given up.
+// A client that does not read its responses is disconnected.
 func TestConnections_SlowReader(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--admin-token", adminToken)
@@ -160,26 +160,25 @@ func TestConnections_SlowReader(t *testing.T) {
 	}
 	for range wires {
 		if err := <-ended; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("a client that takes nothing was kept: %v", err)
+			t.Errorf("a client that reads nothing stayed connected: %v", err)
 		}
 	}
-	s.alive()
+	s.checkServing()
 }
 
-// Requests that their clients keep from being answered, from many addresses, do not
-// keep others away.
+// Unfinished requests from many addresses do not lock out others.
 func TestConnections_StuckRequests(t *testing.T) {
 	t.Parallel()
 	s := serveWithFiles(t, fewFiles)
 	const body = "POST /v1/default/likes/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{"
 	for i := range 5 {
-		s.hold(fmt.Sprintf("127.0.0.%d", i+2), 200, body)
+		s.openConnections(fmt.Sprintf("127.0.0.%d", i+2), 200, body)
 	}
 	within(t, 20*time.Second, "an answer", func() bool {
 		c := newClientFrom(t, s.url, "127.0.0.9")
 		_, err := c.try("GET", "/v1/default/likes/x", "")
 		return err == nil
 	})
-	newClient(t, s.operator.url).get("/readyz").is(200)
-	s.isAnswered("127.0.0.10")
+	newClient(t, s.operator.url).get("/readyz").wantStatus(200)
+	s.checkServesOthers("127.0.0.10")
 }

@@ -6,18 +6,18 @@ import (
 	"path/filepath"
 	"testing"
 
-	_ "modernc.org/sqlite" // reads the file as any tool would
+	_ "modernc.org/sqlite" // opens the file like any tool
 
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// crashAmid sends likes of 1,000 visitors and calls crash when some of them were
-// acknowledged. It returns which were.
-func crashAmid(t *testing.T, s *service, topic string, crash func()) (acknowledged []bool) {
+// crashDuringLikes sends likes of 1,000 visitors, calls crash after 300 acknowledgements, and
+// returns which likes were acknowledged.
+func crashDuringLikes(t *testing.T, s *service, topic string, crash func()) (acknowledged []bool) {
 	t.Helper()
 	acknowledged = make([]bool, 1000)
 	done := make(chan struct{})
-	go func() { // ends with its likes, which fail once nobody answers; waited for below
+	go func() { // ends with its likes, which fail after the crash; waited for below
 		defer close(done)
 		each(len(acknowledged), 8, func(i int) {
 			a, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
@@ -30,43 +30,44 @@ func crashAmid(t *testing.T, s *service, topic string, crash func()) (acknowledg
 	return acknowledged
 }
 
-func TestAKillAmidALikeStormLosesNothingThatWasAcknowledged(t *testing.T) {
+// A kill of the service or of Redis loses no acknowledged like.
+func TestKill_AcknowledgedLikesKept(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 		s := serve(t, "--store", store)
-		acknowledged := crashAmid(t, s, "default/likes/x", s.Kill)
-		checkKept(t, serve(t, "--store", store), "default/likes/x", acknowledged)
+		acknowledged := crashDuringLikes(t, s, "default/likes/x", s.Kill)
+		checkStored(t, serve(t, "--store", store), "default/likes/x", acknowledged)
 	})
 	t.Run("Redis", func(t *testing.T) {
 		t.Parallel()
 		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 		s := serve(t, "--store", redis.URL(0))
-		acknowledged := crashAmid(t, s, "default/likes/x", func() {
+		acknowledged := crashDuringLikes(t, s, "default/likes/x", func() {
 			redis.Kill()
 			s.Kill()
 		})
 		redis.Restart()
-		checkKept(t, serve(t, "--store", redis.URL(0)), "default/likes/x", acknowledged)
+		checkStored(t, serve(t, "--store", redis.URL(0)), "default/likes/x", acknowledged)
 	})
 	t.Run("Redis alone", func(t *testing.T) {
 		t.Parallel()
 		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 		s := serve(t, "--store", redis.URL(0))
 		v := s.watch("?topic=default/likes/x")
-		acknowledged := crashAmid(t, s, "default/likes/x", redis.Kill)
+		acknowledged := crashDuringLikes(t, s, "default/likes/x", redis.Kill)
 		redis.Restart()
 		eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.metric("tallycast_store_up") == 1 })
-		checkKept(t, s, "default/likes/x", acknowledged)
+		checkStored(t, s, "default/likes/x", acknowledged)
 		s.like("default/likes/x", "visitor-last", "1")
-		v.sawCount("default/likes/x", s.read("default/likes/x").Count)
-		v.onlyGrows()
+		v.awaitCount("default/likes/x", s.read("default/likes/x").Count)
+		v.checkVersions()
 	})
 }
 
-// The file belongs to the owner of the site, who may open it with any tool.
-func TestTheDatabaseIsReadableByAPerson(t *testing.T) {
+// Any SQLite tool can read the file. It does not contain ids of visitors.
+func TestSQLite_ReadableByOtherTools(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tally.db")
 	s := serve(t, "--store", "sqlite:"+path)
@@ -86,7 +87,7 @@ func TestTheDatabaseIsReadableByAPerson(t *testing.T) {
 	if err := db.QueryRow(`SELECT sum(amount) FROM contributions JOIN topics ON topic = id WHERE key = 'posts/hello'`).Scan(&contributions); err != nil || contributions != 9 {
 		t.Errorf("contributions %d, %v", contributions, err)
 	}
-	// What is stored of a visitor is a keyed hash.
+	// The file contains keyed hashes of visitors.
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,8 @@ func containsText(content []byte, text string) bool {
 	return false
 }
 
-func TestAFileHeldByAnotherProcessIsRefusedClearly(t *testing.T) {
+// A second process on the same file exits with an error.
+func TestSQLite_FileInUse(t *testing.T) {
 	t.Parallel()
 	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 	first := serve(t, "--store", store)

@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// crowd is many pages that are open at once and come back when they are cut off, as
-// browsers do; half of them by Server-Sent Events. What one of them costs here is a
+// crowd is many open pages that reconnect like browsers, half of them streams. Each needs a
 // connection and a goroutine.
 type crowd struct {
 	address string
@@ -25,33 +24,33 @@ type crowd struct {
 
 	ended sync.WaitGroup
 	stop  context.CancelFunc
-	pages []*page // fixed once all were gathered
+	pages []*page // fixed after openCrowd
 }
 
-// page is one of them.
+// page is one page of a crowd.
 type page struct {
 	stream bool
 
-	mu      sync.Mutex
-	open    bool  // it is connected, and was told that its numbers are current
-	count   int64 // what it shows
-	version int64 // of the connection
-	cuts    []time.Time
-	refused int      // handshakes that were answered with anything but a connection
-	wrong   []string // what must not happen
+	mu          sync.Mutex
+	open        bool  // connected and live
+	count       int64 // the shown count
+	version     int64 // of the connection
+	disconnects []time.Time
+	refused     int      // failed handshakes
+	violations  []string // broken promises
 }
 
-// gatherCrowd opens n pages at address, of which each is open until the test ends.
-func gatherCrowd(t testing.TB, address, topic string, n int) *crowd {
+// openCrowd opens n pages, which stay open until the test ends, and waits until all are live.
+func openCrowd(t testing.TB, address, topic string, n int) *crowd {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	c := &crowd{address: address, topic: topic, stop: stop}
-	t.Cleanup(c.leave)
+	t.Cleanup(c.close)
 	for i := range n {
 		p := &page{stream: i%2 == 0}
 		c.pages = append(c.pages, p)
-		c.ended.Go(func() { p.live(ctx, c) }) // ends with ctx
-		if i%100 == 99 {                      // no more than a listener's backlog at once
+		c.ended.Go(func() { p.run(ctx, c) }) // ends with ctx
+		if i%100 == 99 {                     // no more than a listener's backlog at once
 			eventually(t, "some pages", func() bool { return c.current() >= i-50 })
 		}
 	}
@@ -59,12 +58,12 @@ func gatherCrowd(t testing.TB, address, topic string, n int) *crowd {
 	return c
 }
 
-func (c *crowd) leave() {
+func (c *crowd) close() {
 	c.stop()
 	c.ended.Wait()
 }
 
-// current returns how many pages are connected and current.
+// current returns how many pages are connected and live.
 func (c *crowd) current() (n int) {
 	for _, p := range c.pages {
 		p.mu.Lock()
@@ -76,8 +75,8 @@ func (c *crowd) current() (n int) {
 	return n
 }
 
-// show returns how many pages are connected and show count.
-func (c *crowd) show(count int64) (n int) {
+// showing returns how many live pages show count.
+func (c *crowd) showing(count int64) (n int) {
 	for _, p := range c.pages {
 		p.mu.Lock()
 		if p.open && p.count == count {
@@ -88,11 +87,11 @@ func (c *crowd) show(count int64) (n int) {
 	return n
 }
 
-// cuts returns when pages were cut off since a time.
-func (c *crowd) cuts(since time.Time) (at []time.Time) {
+// disconnects returns when pages were disconnected since a time.
+func (c *crowd) disconnects(since time.Time) (at []time.Time) {
 	for _, p := range c.pages {
 		p.mu.Lock()
-		for _, cut := range p.cuts {
+		for _, cut := range p.disconnects {
 			if !cut.Before(since) {
 				at = append(at, cut)
 			}
@@ -102,18 +101,18 @@ func (c *crowd) cuts(since time.Time) (at []time.Time) {
 	return at
 }
 
-// live connects, again and again.
-func (p *page) live(ctx context.Context, c *crowd) {
+// run connects again and again until ctx ends.
+func (p *page) run(ctx context.Context, c *crowd) {
 	failed := 0
 	for ctx.Err() == nil {
-		wait := p.visit(ctx, c)
+		wait := p.connect(ctx, c)
 		p.mu.Lock()
 		if p.open {
-			p.cuts, failed = append(p.cuts, time.Now()), 0
+			p.disconnects, failed = append(p.disconnects, time.Now()), 0
 		}
 		p.open = false
 		p.mu.Unlock()
-		if wait == 0 { // as the widgets wait: twice as long after each failure
+		if wait == 0 { // backoff like the widgets
 			wait = rand.N(time.Second << min(failed, 3))
 			failed++
 		}
@@ -124,9 +123,9 @@ func (p *page) live(ctx context.Context, c *crowd) {
 	}
 }
 
-// visit holds one connection until it ends, and returns how long the page was told
-// to stay away, 0 where it was not.
-func (p *page) visit(ctx context.Context, c *crowd) (wait time.Duration) {
+// connect holds one connection until it ends, and returns the retry time that the server
+// sent; 0 if there is none.
+func (p *page) connect(ctx context.Context, c *crowd) (wait time.Duration) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
 	if err != nil {
 		return 0
@@ -151,7 +150,7 @@ func (p *page) visit(ctx context.Context, c *crowd) (wait time.Duration) {
 	if status != 101 && status != 200 {
 		p.refused++
 		if p.stream { // an EventSource gives up for good
-			p.wrong = append(p.wrong, fmt.Sprintf("a stream was answered %d", status))
+			p.violations = append(p.violations, fmt.Sprintf("a stream was answered %d", status))
 		}
 	}
 	p.mu.Unlock()
@@ -162,7 +161,7 @@ func (p *page) visit(ctx context.Context, c *crowd) (wait time.Duration) {
 			if err != nil {
 				return 0
 			}
-			p.take(message)
+			p.receive(message)
 		}
 	case 200:
 		for {
@@ -174,34 +173,34 @@ func (p *page) visit(ctx context.Context, c *crowd) (wait time.Duration) {
 				ms, _ := strconv.Atoi(strings.TrimSpace(text))
 				wait = time.Duration(ms) * time.Millisecond
 			} else if text, ok := strings.CutPrefix(line, "data: "); ok {
-				p.take([]byte(text))
+				p.receive([]byte(text))
 			}
 		}
 	}
 	return 0
 }
 
-// take shows a frame.
-func (p *page) take(text []byte) {
+// receive handles a frame.
+func (p *page) receive(text []byte) {
 	var f frame
 	err := json.Unmarshal(text, &f)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case err != nil || f.Error != nil:
-		p.wrong = append(p.wrong, string(text))
+		p.violations = append(p.violations, string(text))
 	case f.Event == "full":
 		p.refused++
 	case f.Event == "live":
 		p.open = true
 	case f.Topic != "" && f.Version <= p.version:
-		p.wrong = append(p.wrong, fmt.Sprintf("version %d after %d", f.Version, p.version))
+		p.violations = append(p.violations, fmt.Sprintf("version %d after %d", f.Version, p.version))
 	case f.Topic != "":
 		p.count, p.version = f.Count, f.Version
 	}
 }
 
-// readHead reads the head of an answer.
+// readHead reads the header of a response.
 func readHead(reader *bufio.Reader) (status int, err error) {
 	first, err := reader.ReadString('\n')
 	if err != nil {
@@ -220,7 +219,7 @@ func readHead(reader *bufio.Reader) (status int, err error) {
 
 var errClosed = errors.New("the server closed the socket")
 
-// readMessage reads one message of a server: short enough for a small frame.
+// readMessage reads one message of a server of at most 64 KiB.
 func readMessage(reader *bufio.Reader) ([]byte, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(reader, head[:]); err != nil {

@@ -1,7 +1,6 @@
-// Package e2e holds the promises of the public contract against the built
-// binary, as people run it: processes on loopback ports, real stores, signals.
-// It holds tests alone and nothing imports it. Names of tests are promises.
+// Package e2e tests the public contract on the built binary: processes on loopback ports,
+// real stores, signals. It contains only tests.
 //
-// The binary is built once a run, with the race detector where the tests have
-// it, and every test fails when a service it started reports a race or a panic.
+// The binary has the race detector if the tests have it. A test fails if a service that it
+// started reports a race or a panic.
 package e2e

@@ -11,7 +11,7 @@ import (
 
 func visitor(i int) string { return fmt.Sprintf("visitor-%d", i) }
 
-// stores are flags for each kind of store, made for one test.
+// stores returns a URL for each kind of store.
 func stores(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{
@@ -20,25 +20,27 @@ func stores(t *testing.T) map[string]string {
 	}
 }
 
-func TestThreeHundredVisitorsMakeExactlyThreeHundred(t *testing.T) {
+// 300 concurrent visitors count as 300.
+func TestLikes_ConcurrentVisitors(t *testing.T) {
 	t.Parallel()
 	for name, store := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, "--store", store)
 			v := s.watch("?topic=default/likes/x")
-			v.sawEvents("live", 1)
+			v.awaitEvents("live", 1)
 			s.likeAll("default/likes/x", 300, 300)
 			if c := s.read("default/likes/x"); c.Count != 300 {
 				t.Errorf("%+v", c)
 			}
-			v.sawCount("default/likes/x", 300)
-			v.onlyGrows()
+			v.awaitCount("default/likes/x", 300)
+			v.checkVersions()
 		})
 	}
 }
 
-func TestTogglesOfOneVisitorEndInWhatThatVisitorIsTold(t *testing.T) {
+// Concurrent toggles of one visitor are consistent with the responses.
+func TestLikes_ConcurrentToggles(t *testing.T) {
 	t.Parallel()
 	for name, store := range stores(t) {
 		t.Run(name, func(t *testing.T) {
@@ -68,14 +70,15 @@ func TestTogglesOfOneVisitorEndInWhatThatVisitorIsTold(t *testing.T) {
 	}
 }
 
-func TestAmountsOfManyVisitorsAddUp(t *testing.T) {
+// The count is the sum of the last amounts.
+func TestClaps_ConcurrentAmounts(t *testing.T) {
 	t.Parallel()
 	for name, store := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, "--store", store)
 			each(200, 32, func(i int) {
-				for amount := 1; amount <= 4; amount++ { // each says more and more, one after the other
+				for amount := 1; amount <= 4; amount++ { // increasing amounts, one after the other
 					if a, err := s.try("POST", "/v1/default/claps/x", fmt.Sprintf(`{"visitor":"%s","amount":%d}`, visitor(i), amount*(i%10+1))); err != nil || a.status != 200 {
 						t.Errorf("%d %v", a.status, err)
 					}
@@ -92,9 +95,9 @@ func TestAmountsOfManyVisitorsAddUp(t *testing.T) {
 	}
 }
 
-// checkKept checks that every like that was acknowledged is there, and that the
-// count is that of the visitors who like.
-func checkKept(t *testing.T, s *service, topic string, acknowledged []bool) {
+// checkStored checks that every acknowledged like is stored, and that the count is the number
+// of visitors who like.
+func checkStored(t *testing.T, s *service, topic string, acknowledged []bool) {
 	t.Helper()
 	var sum, kept, lost atomic.Int64
 	each(len(acknowledged), 16, func(i int) {

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// defaults are those of the contract, as check-config shows them.
+// defaults are the defaults of the contract, in the form of check-config.
 var defaults = map[string]string{
 	"listen": ":8080", "internal-listen": "127.0.0.1:8081", "base-path": "(none)", "store": "sqlite:data/tallycast.db", "site": "default",
 	"allow-origin": "(none)", "metric": "(none)", "trusted-proxy": "(none)", "flush-interval": "50ms", "read-limit": "500/s", "rate-limit": "20/s",
@@ -19,7 +19,7 @@ var defaults = map[string]string{
 	"server-token": "(none)", "secret": "(none)", "secret-file": "(none)", "redis-prefix": "tally", "drain": "10s", "demo": "true", "allow-eviction": "false",
 }
 
-// shown returns what check-config shows of a setting: value and source.
+// shown returns value and source of a setting in the output of check-config.
 func shown(t *testing.T, out, name string) (value, source string) {
 	t.Helper()
 	for line := range strings.Lines(out) {
@@ -31,7 +31,8 @@ func shown(t *testing.T, out, name string) (value, source string) {
 	return "", ""
 }
 
-func TestFlagsHaveTheirDefaults(t *testing.T) {
+// The defaults are those of the contract.
+func TestFlags_Defaults(t *testing.T) {
 	t.Parallel()
 	code, out, errors := run(t, nil, "check-config")
 	if code != 0 || errors != "" {
@@ -48,7 +49,8 @@ func TestFlagsHaveTheirDefaults(t *testing.T) {
 	}
 }
 
-func TestEachFlagHasAVariableAndALineInTheFile(t *testing.T) {
+// Each flag can be set by flag, environment and file.
+func TestFlags_EveryLayer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	secret, file := filepath.Join(dir, "secret"), filepath.Join(dir, "tallycast.yaml")
@@ -98,7 +100,8 @@ func TestEachFlagHasAVariableAndALineInTheFile(t *testing.T) {
 	}
 }
 
-func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
+// A flag beats the environment, the environment the file, the file the platform.
+func TestFlags_Precedence(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	port := processtest.FreePort(t)
@@ -106,7 +109,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
 	if err := os.WriteFile(file, []byte("redis-prefix: fromfile\nbase-path: /file\ndrain: 1s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// What hosting platforms set by themselves is enough to serve.
+	// The variables of hosting platforms are enough to serve.
 	s := serveIn(t, []string{"PORT=" + port, "REDIS_URL=" + redis.URL(0), "TALLYCAST_CONFIG=" + file, "TALLYCAST_BASE_PATH=/environment", "TALLYCAST_DRAIN=2s"}, "--drain", "3s")
 	if !strings.HasSuffix(s.url, ":"+port+"/environment") {
 		t.Errorf("serves at %s", s.url)
@@ -124,21 +127,20 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPlatform(t *testing.T) {
 	}
 }
 
-func TestInvalidConfigurationIsRefusedBeforeAnythingListens(t *testing.T) {
+// Invalid configuration ends the program with 2 before it creates anything. The package
+// of the configuration tests every setting.
+func TestFlags_Invalid(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{
-		"--listen=nonsense": "--listen", "--store=mysql://h": "--store", "--site=Blog=https://a.example": "--site", "--site=counts": "--site", "--metric=stars=many": "--metric",
-		"--allow-origin=a.example": "--allow-origin", "--trusted-proxy=10.0.0.0/99": "--trusted-proxy", "--rate-limit=20": "--rate-limit", "--max-viewers=0": "--max-viewers",
-		"--flush-interval=50": "--flush-interval", "--server-token=short": "--server-token", "--secret=short": "--secret", "--drain=soon": "--drain",
-		"--base-path=a?b": "--base-path", "--redis-prefix={}": "--redis-prefix", "--config=/does/not/exist": "--config",
-		"--write-timeout=0": "--write-timeout", "--read-limit=x": "--read-limit", "--new-topic-limit=x": "--new-topic-limit", "--internal-listen=x": "--internal-listen",
+		"--listen=nonsense": "--listen", "--store=mysql://h": "--store", "--site=counts": "--site", "--metric=stars=many": "--metric", "--drain=soon": "--drain",
+		"--secret=short": "--secret", "--config=/does/not/exist": "--config",
 	} {
 		p := launch(t, nil, arg)
 		if code := p.ExitCode(); code != 2 || !strings.Contains(p.Log.String(), want+" (flag "+want+"): ") {
 			t.Errorf("%s: exit %d, %s", arg, code, p.Log)
 		}
 		if files, _ := os.ReadDir(p.Command.Dir); len(files) > 0 {
-			t.Errorf("%s: something was made: %v", arg, files)
+			t.Errorf("%s: files were created: %v", arg, files)
 		}
 		if code, _, _ := run(t, nil, "check-config", arg); code != 2 {
 			t.Errorf("check-config %s: exit %d", arg, code)
@@ -146,34 +148,36 @@ func TestInvalidConfigurationIsRefusedBeforeAnythingListens(t *testing.T) {
 	}
 }
 
-func TestEverythingIsServedBelowTheBasePath(t *testing.T) {
+// All routes are below the base path.
+func TestBasePath_EveryRoute(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--base-path", "/tally")
 	s.like("default/likes/x", "visitor-1", "1")
 	for _, path := range []string{"/", "/tally.js", "/openapi.yaml", "/healthz", "/readyz", "/v1/counts?topic=default/likes/x", "/v1/top/default/likes", "/badge/default/likes/x.svg"} {
-		s.get(path).is(200)
+		s.get(path).wantStatus(200)
 	}
-	s.watch("?topic=default/likes/x").sawCount("default/likes/x", 1)
-	s.dial("?topic=default/likes/x").sawCount("default/likes/x", 1)
+	s.watch("?topic=default/likes/x").awaitCount("default/likes/x", 1)
+	s.dial("?topic=default/likes/x").awaitCount("default/likes/x", 1)
 	if a := s.get(""); a.status != 308 || a.header.Get("Location") != "/tally/" {
 		t.Errorf("/tally: %d %s", a.status, a.header.Get("Location"))
 	}
 	root := newClient(t, strings.TrimSuffix(s.url, "/tally"))
 	for _, path := range []string{"/", "/tally.js", "/v1/default/likes/x"} {
-		root.get(path).refused(404, "not_found")
+		root.get(path).wantProblem(404, "not_found")
 	}
-	s.post("default/likes/x", map[string][]string{"return": {"/tally/"}}, "Origin: "+root.url).is(303)
+	s.post("default/likes/x", map[string][]string{"return": {"/tally/"}}, "Origin: "+root.url).wantStatus(303)
 }
 
-func TestTheInternalListenerCanBeTurnedOff(t *testing.T) {
+// The internal listener can be turned off.
+func TestInternalListener_Off(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
-		s.operator.get(path).is(200)
+		s.operator.get(path).wantStatus(200)
 	}
-	s.operator.get("/v1/default/likes/x").is(404)
-	s.get("/healthz").is(200)
-	s.get("/readyz").is(200).says(`"ready"`)
+	s.operator.get("/v1/default/likes/x").wantStatus(404)
+	s.get("/healthz").wantStatus(200)
+	s.get("/readyz").wantStatus(200).wantBody(`"ready"`)
 	off := serve(t, "--internal-listen=")
 	if off.operator != nil {
 		t.Error("there is one")
@@ -181,12 +185,13 @@ func TestTheInternalListenerCanBeTurnedOff(t *testing.T) {
 	eventually(t, "readiness", func() bool { return off.status("/readyz") == 200 })
 }
 
-func TestMetricsShowWhatHappens(t *testing.T) {
+// The metrics show likes and viewers.
+func TestMetrics_Values(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.like("default/likes/x", "visitor-1", "1")
-	s.watch("?topic=default/likes/x").sawEvents("live", 1)
-	s.dial("").say(`{"subscribe":["default/likes/x"]}`)
+	s.watch("?topic=default/likes/x").awaitEvents("live", 1)
+	s.dial("").send(`{"subscribe":["default/likes/x"]}`)
 	eventually(t, "the viewers", func() bool {
 		return s.metric(`tallycast_connections{transport="sse"}`) == 1 && s.metric(`tallycast_connections{transport="websocket"}`) == 1
 	})

@@ -15,12 +15,11 @@ import (
 )
 
 const (
-	// patience is how long anything may take here; it only costs time when it fails.
+	// patience is how long tests wait for a condition.
 	patience = processtest.Timeout
-	// between is the pause between two looks at a condition.
-	between = 3 * time.Millisecond
-	// atOnce is how many tests run at the same time.
-	atOnce = 6
+	// parallel is how many tests run at the same time. Most of them wait for beats,
+	// timeouts and leases.
+	parallel = 12
 )
 
 // binary is the path of the program under test, built by TestMain.
@@ -41,10 +40,9 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// Most of the tests' time is waiting for beats, leases and lingering pages.
 	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
+	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
 	}
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
@@ -64,33 +62,32 @@ func within(t testing.TB, limit time.Duration, what string, condition func() boo
 	processtest.Within(t, limit, what, condition)
 }
 
-// launch starts the program in a directory and an environment of its own.
+// launch starts the program in a new directory with its own environment.
 func launch(t testing.TB, env []string, args ...string) *processtest.Process {
 	t.Helper()
 	return processtest.Start(t, binary, env, args...)
 }
 
-// service is the program while it serves.
+// service is a running instance.
 type service struct {
 	*processtest.Instance
-	*client          // of its public listener
-	operator *client // of its internal listener; nil where there is none
+	*client          // of the public listener
+	operator *client // of the internal listener; nil if there is none
 }
 
-// unlimited are the flags that let a test send as much as it likes.
+// unlimited are flags that turn off the limits of one address.
 var unlimited = []string{
 	"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off", "--max-viewers-per-address", "off",
 }
 
-// serve starts a service on free ports that is ready, without limits a client
-// address, on a store of its own unless args name one.
+// serve starts a service without limits and waits until it is ready. It has free ports, and
+// its own store unless args name one.
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
 	return serveIn(t, nil, append(slices.Clone(unlimited), args...)...)
 }
 
-// serveIn starts a service with the environment and flags given, and what it
-// needs to run beside others where they leave it out.
+// serveIn starts a service with the given environment and flags and waits until it is ready.
 func serveIn(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
 	s := begin(t, env, args...)
@@ -100,13 +97,13 @@ func serveIn(t testing.TB, env []string, args ...string) *service {
 	return s
 }
 
-// begin is [serveIn] for a service that need not become ready.
+// begin is [serveIn] without waiting until the service is ready.
 func begin(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
 	return beginOf(t, binary, env, args...)
 }
 
-// beginOf is [begin] of another build of the program.
+// beginOf is [begin] for another build of the program.
 func beginOf(t testing.TB, binary string, env []string, args ...string) *service {
 	t.Helper()
 	s := &service{Instance: processtest.Serve(t, binary, env, args...)}
@@ -117,7 +114,7 @@ func beginOf(t testing.TB, binary string, env []string, args ...string) *service
 	return s
 }
 
-// run runs the program to its end.
+// run runs the program until it exits.
 func run(t testing.TB, env []string, args ...string) (code int, out, errors string) {
 	t.Helper()
 	p := launch(t, env, args...)

@@ -10,27 +10,28 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// faulty returns the log records that name something that went wrong.
-func (s *service) faulty() (found []string) {
+// warnings returns the warnings and errors in the log, without those that the test causes.
+func (s *service) warnings() (found []string) {
 	for line := range strings.Lines(s.Log.String()) {
-		aboutTheTest := strings.Contains(line, "open enough files") || strings.Contains(line, "append-only file is off")
-		if (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`)) && !aboutTheTest {
+		expected := strings.Contains(line, "open enough files") || strings.Contains(line, "append-only file is off")
+		if (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`)) && !expected {
 			found = append(found, strings.TrimSpace(line))
 		}
 	}
 	return found
 }
 
-func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.T) {
+// A killed instance loses its readers and no likes.
+func TestKill_InstanceUnderLoad(t *testing.T) {
 	t.Parallel()
 	const topic, likes = "default/likes/x", 600
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	watcher := b.watch("?topic=" + topic + "&topic=" + readers + "&present=" + readers)
-	watcher.sawCount(readers, 1)
+	watcher.awaitCount(readers, 1)
 	for range 3 {
-		a.watch("?present="+readers).sawEvents("live", 1)
+		a.watch("?present="+readers).awaitEvents("live", 1)
 	}
-	watcher.sawCount(readers, 4)
+	watcher.awaitCount(readers, 4)
 
 	var killed atomic.Int64 // when, in nanoseconds since the Unix epoch
 	each(likes, 8, func(i int) {
@@ -40,7 +41,7 @@ func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.
 		}
 		s := []*service{a, b}[i%2]
 		answer, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
-		if s == a && err != nil { // in doubt a client asserts again
+		if s == a && err != nil { // the client repeats the assertion
 			answer, err = b.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
 		}
 		if err != nil || answer.status != 200 {
@@ -51,22 +52,23 @@ func TestAnInstanceKilledUnderLoadTakesItsReadersAlongAndNothingElse(t *testing.
 		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
 	}
 	within(t, soon, "the viewer of the other instance is current", func() bool { return watcher.last(topic).Count == likes })
-	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool {
+	f := watcher.awaitFrame("the dead instance's readers are gone", func(f frame) bool {
 		return f.Topic == readers && f.Count == 1 && f.at.UnixNano() > killed.Load()
 	})
-	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
+	// The lease is 10 s. Another instance finds it expired when it renews its own, up to
+	// 3 s later.
 	if after := f.at.UnixNano() - killed.Load(); time.Duration(after) > 15*time.Second {
 		t.Errorf("gone after %s", time.Duration(after))
 	}
-	watcher.onlyGrows()
-	if lines := b.faulty(); len(lines) > 0 || b.metric("tallycast_store_up") != 1 {
-		t.Errorf("the other instance complains: %v", lines)
+	watcher.checkVersions()
+	if lines := b.warnings(); len(lines) > 0 || b.metric("tallycast_store_up") != 1 {
+		t.Errorf("warnings of the other instance: %v", lines)
 	}
 }
 
-// Behind a proxy pages find the other instances by themselves, and likes are not even
+// Behind a proxy the pages of a killed instance reconnect to others, and no like is
 // refused.
-func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
+func TestKill_PagesBehindProxy(t *testing.T) {
 	t.Parallel()
 	const pages, topic = 90, "default/likes/killed"
 	redis := redistest.Start(t, redistest.Options{})
@@ -79,7 +81,7 @@ func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
 		i.AwaitReady()
 	}
 	nginx := processtest.StartNginx(t, shippedNginx, all...)
-	crowd := gatherCrowd(t, nginx.Address, topic, pages)
+	crowd := openCrowd(t, nginx.Address, topic, pages)
 	likers := startLikers(t, nginx.Address, topic)
 	eventually(t, "likes", func() bool { return likers.count() > 20 })
 	held := int(all[0].Metric("tallycast_viewers"))
@@ -87,13 +89,13 @@ func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
 		t.Errorf("the instance held %d of %d pages", held, pages)
 	}
 	all[0].Kill()
-	eventually(t, "its pages know it", func() bool { return len(crowd.cuts(time.Time{})) >= held })
-	eventually(t, "they are back", func() bool { return crowd.current() == pages })
+	eventually(t, "its pages are disconnected", func() bool { return len(crowd.disconnects(time.Time{})) >= held })
+	eventually(t, "all pages are live", func() bool { return crowd.current() == pages })
 	before := likers.count()
 	eventually(t, "more likes", func() bool { return likers.count() > before+20 })
-	likers.end()
-	within(t, soon, "every page shows what is stored", func() bool { return crowd.show(likers.acknowledged) == pages })
-	if n := len(crowd.cuts(time.Time{})); n != held {
+	likers.close()
+	within(t, soon, "every page shows what is stored", func() bool { return crowd.showing(likers.acknowledged) == pages })
+	if n := len(crowd.disconnects(time.Time{})); n != held {
 		t.Errorf("%d pages were cut off, and the instance held %d", n, held)
 	}
 	for _, i := range all[1:] {
@@ -104,39 +106,39 @@ func TestPagesOfAKilledInstanceMoveToTheOthers(t *testing.T) {
 			t.Errorf("the other instance complains: store_up %v", up)
 		}
 	}
-	if len(likers.wrong) > 0 {
-		t.Errorf("%d likes were refused: %s", len(likers.wrong), likers.wrong[0])
+	if len(likers.failures) > 0 {
+		t.Errorf("%d likes were refused: %s", len(likers.failures), likers.failures[0])
 	}
 }
 
-// Not beside other tests: what it holds the service to are seconds.
-func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
+// An instance that is cut off from Redis reports it. The other instance works.
+func testInstanceWithoutRedis(t *testing.T) {
 	const topic = "default/likes/x"
 	redis := redistest.Start(t, redistest.Options{})
 	proxy := redistest.StartProxy(t, redis.Addr)
 	cut, sound := serve(t, "--store", "redis://"+proxy.Addr+"/0"), serve(t, "--store", redis.URL(0))
 	lonely, lucky := cut.watch("?topic="+topic), sound.dial("?topic="+topic)
-	lonely.sawEvents("live", 1)
-	lucky.sawEvents("live", 1)
+	lonely.awaitEvents("live", 1)
+	lucky.awaitEvents("live", 1)
 	cut.like(topic, "visitor-1", "1")
 
 	proxy.BlackHole(true)
 	proxy.Swallow(true)
 	began := time.Now()
-	answer := cut.do("POST", "/v1/"+topic, `{"visitor":"visitor-2"}`).refused(503, "store_unavailable")
+	answer := cut.do("POST", "/v1/"+topic, `{"visitor":"visitor-2"}`).wantProblem(503, "store_unavailable")
 	if took := time.Since(began); took > 3500*time.Millisecond { // 3 s, and what this machine takes to say so
 		t.Errorf("%s was answered after %s", answer.request, took)
 	}
-	f := lonely.saw("stale", func(f frame) bool { return f.Event == "stale" })
+	f := lonely.awaitFrame("stale", func(f frame) bool { return f.Event == "stale" })
 	if after := f.at.Sub(began); after > 10*time.Second {
 		t.Errorf("stale after %s", after)
 	}
-	cut.get("/readyz").is(200).says("away") // to take it out of the balancer would lose its pages
+	cut.get("/readyz").wantStatus(200).wantBody("away") // to take it out of the balancer would lose its pages
 	eventually(t, "the metric", func() bool { return cut.metric("tallycast_store_up") == 0 })
 	for i := range 5 { // the others go on
 		sound.like(topic, visitor(10+i), "1")
 	}
-	lucky.sawCount(topic, sound.read(topic).Count)
+	lucky.awaitCount(topic, sound.read(topic).Count)
 
 	proxy.BlackHole(false)
 	proxy.Swallow(false)
@@ -144,19 +146,19 @@ func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
 	ended := time.Now()
 	stored := sound.read(topic)
 	within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
-	lonely.saw("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
+	lonely.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
 	// What was refused was not applied later.
 	if c := cut.read(topic); c.Count != stored.Count || c.Count != 6 {
 		t.Errorf("%+v, stored was %+v", c, stored)
 	}
-	lonely.onlyGrows()
-	lucky.onlyGrows()
-	for _, f := range lucky.seen() {
+	lonely.checkVersions()
+	lucky.checkVersions()
+	for _, f := range lucky.received() {
 		if f.Event == "stale" {
 			t.Error("the viewer of the sound instance was told that numbers may be old")
 		}
 	}
-	if lines := cut.faulty(); len(lines) == 0 || len(lines) > 3 {
+	if lines := cut.warnings(); len(lines) == 0 || len(lines) > 3 {
 		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
 	}
 	away, back := cut.Log.Records("redis: cannot be used"), cut.Log.Records("redis: usable")
@@ -166,7 +168,7 @@ func TestAnInstanceCutOffFromRedisSaysSoWhileOthersGoOn(t *testing.T) {
 	eventually(t, "metrics and readiness say that it is over", func() bool {
 		return cut.metric("tallycast_store_up") == 1 && strings.Contains(cut.get("/readyz").body, `"up"`)
 	})
-	if lines := sound.faulty(); len(lines) > 0 {
+	if lines := sound.warnings(); len(lines) > 0 {
 		t.Errorf("the sound instance complains: %v", lines)
 	}
 }

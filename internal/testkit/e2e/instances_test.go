@@ -19,19 +19,19 @@ func pair(t *testing.T, redis *redistest.Server, args ...string) (a, b *service)
 	return serve(t, args...), serve(t, args...)
 }
 
-// It runs by itself: beside the package's other tests the median was 0.6 s, since there
-// is no core left.
-func TestALikeOnOneInstanceIsSeenOnTheOtherWithin100Milliseconds(t *testing.T) {
+// A like on one instance reaches viewers of another within 100 ms. The test runs alone,
+// because beside others there is no free core.
+func TestInstances_Latency(t *testing.T) {
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	stream, socket := b.watch("?topic=default/likes/x"), b.dial("?topic=default/likes/x")
-	stream.sawEvents("live", 1)
-	socket.sawEvents("live", 1)
+	stream.awaitEvents("live", 1)
+	socket.awaitEvents("live", 1)
 	var took []time.Duration
 	for i := range int64(15) {
 		pressed := time.Now()
 		a.like("default/likes/x", visitor(int(i)), "1")
 		for _, v := range []*viewer{stream, socket} {
-			took = append(took, v.sawCount("default/likes/x", i+1).at.Sub(pressed))
+			took = append(took, v.awaitCount("default/likes/x", i+1).at.Sub(pressed))
 		}
 	}
 	slices.Sort(took)
@@ -41,12 +41,13 @@ func TestALikeOnOneInstanceIsSeenOnTheOtherWithin100Milliseconds(t *testing.T) {
 	}
 }
 
-func TestLikesSentTwiceToBothInstancesCountOnce(t *testing.T) {
+// Likes that are sent twice to each instance count once.
+func TestInstances_RepeatedLikes(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	va, vb := a.watch("?topic=default/likes/x"), b.watch("?topic=default/likes/x")
-	va.sawEvents("live", 1)
-	vb.sawEvents("live", 1)
+	va.awaitEvents("live", 1)
+	vb.awaitEvents("live", 1)
 	const likes = 1000
 	each(4*likes, 32, func(i int) {
 		s := []*service{a, b}[i%2]
@@ -60,12 +61,13 @@ func TestLikesSentTwiceToBothInstancesCountOnce(t *testing.T) {
 		}
 	}
 	for _, v := range []*viewer{va, vb} {
-		v.sawCount("default/likes/x", likes)
-		v.onlyGrows()
+		v.awaitCount("default/likes/x", likes)
+		v.checkVersions()
 	}
 }
 
-func TestTheRateLimitIsCountedAcrossInstances(t *testing.T) {
+// The rate limit counts across instances.
+func TestInstances_RateLimit(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	args := []string{"--store", redis.URL(0), "--rate-limit", "10/h", "--new-topic-limit", "3/h"} // 30 at once
@@ -73,38 +75,40 @@ func TestTheRateLimitIsCountedAcrossInstances(t *testing.T) {
 	for i := range 30 {
 		a.like("default/likes/x", visitor(i), "1")
 	}
-	// What one instance took the other knows 100 ms later; until then it may let
-	// through what it takes itself.
+	// Instances exchange their counters every 100 ms. Until then each has the full limit.
 	within(t, 5*time.Second, "the other instance refuses", func() bool {
 		return b.do("POST", "/v1/default/likes/x", "", "Tally-Visitor: visitor-0").status == 429
 	})
 	b.from("127.0.0.2").like("default/likes/x", "visitor-99", "1")
-	b.get("/v1/default/likes/x").is(200)
+	b.get("/v1/default/likes/x").wantStatus(200)
 }
 
-func TestPresenceIsCountedAcrossInstancesAndEndsWithADeadOne(t *testing.T) {
+// Presence counts across instances. The readers of a killed instance expire.
+func TestInstances_Presence(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	watcher := b.watch("?topic=" + readers + "&present=" + readers)
-	watcher.sawCount(readers, 1)
+	watcher.awaitCount(readers, 1)
 	for range 3 {
-		a.watch("?present="+readers).sawEvents("live", 1)
+		a.watch("?present="+readers).awaitEvents("live", 1)
 	}
-	watcher.sawCount(readers, 4)
+	watcher.awaitCount(readers, 4)
 	if c := a.read(readers); c.Count != 4 {
 		t.Errorf("%+v", c)
 	}
 	killed := time.Now()
 	a.Kill()
-	f := watcher.saw("the dead instance's readers are gone", func(f frame) bool { return f.Count == 1 && f.at.After(killed) })
-	// The lease is 10 s; who renews his own notices, which takes up to 3 s more.
+	f := watcher.awaitFrame("the dead instance's readers are gone", func(f frame) bool { return f.Count == 1 && f.at.After(killed) })
+	// The lease is 10 s. Another instance finds it expired when it renews its own, up to
+	// 3 s later.
 	if after := f.at.Sub(killed); after > 15*time.Second {
 		t.Errorf("gone after %s", after)
 	}
-	watcher.onlyGrows()
+	watcher.checkVersions()
 }
 
-func TestTopIsTheSameOnAllInstances(t *testing.T) {
+// All instances return the same top list.
+func TestInstances_Top(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, redistest.Start(t, redistest.Options{}))
 	for i := range 5 {
@@ -128,16 +132,17 @@ func TestTopIsTheSameOnAllInstances(t *testing.T) {
 	}
 }
 
-func TestInstancesWithAnotherSecretAreNotReady(t *testing.T) {
+// An instance with another secret than the store's is not ready and accepts nothing.
+func TestInstances_AnotherSecret(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	first := serve(t, "--store", redis.URL(0), "--secret", "first-secret-of-16")
 	first.like("default/likes/x", "visitor-1", "1")
 	second := begin(t, nil, "--store", redis.URL(0), "--secret", "other-secret-of-16")
 	eventually(t, "the conflict", func() bool { return strings.Contains(second.operator.get("/readyz").body, "conflict") })
-	second.operator.get("/readyz").is(503).says("secret")
-	second.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).refused(503, "store_unavailable")
-	// Without one of its own an instance takes the store's.
+	second.operator.get("/readyz").wantStatus(503).wantBody("secret")
+	second.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).wantProblem(503, "store_unavailable")
+	// Without its own secret an instance uses the store's.
 	third := serve(t, "--store", redis.URL(0))
 	if c := third.like("default/likes/x", "visitor-1", "1"); c.Count != 1 || *c.Changed {
 		t.Errorf("%+v", c)
@@ -149,24 +154,25 @@ func TestInstancesWithAnotherSecretAreNotReady(t *testing.T) {
 	}
 }
 
-func TestRedisMayAskForTLSUserAndPassword(t *testing.T) {
+// Redis can require TLS, user and password. No password is logged.
+func TestRedis_TLSAndUser(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{TLS: true, Password: "password-of-default", Users: []string{"app on >password-of-app ~* &* +@all"}})
-	// The certificate signs itself; the system's list of those to trust is replaced.
+	// The certificate is self-signed, so it replaces the system's trusted certificates.
 	certificates, err := filepath.Glob(filepath.Join(redis.Dir, "*.crt"))
 	if err != nil || len(certificates) != 1 {
 		t.Fatalf("certificates: %v, %v", certificates, err)
 	}
 	s := serveIn(t, []string{"SSL_CERT_FILE=" + certificates[0], "REDIS_URL=" + redis.URLAs("app", "password-of-app", 0)}, unlimited...)
 	v := s.watch("?topic=default/likes/x")
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	s.like("default/likes/x", "visitor-1", "1")
-	v.sawCount("default/likes/x", 1)
+	v.awaitCount("default/likes/x", 1)
 	stranger := begin(t, []string{"SSL_CERT_FILE=" + os.DevNull, "REDIS_URL=" + redis.URLAs("app", "password-of-app", 0)})
 	wrong := begin(t, []string{"SSL_CERT_FILE=" + certificates[0], "REDIS_URL=" + redis.URLAs("app", "password-that-is-wrong", 0)})
 	for _, each := range []*service{stranger, wrong} {
 		eventually(t, "why the store cannot be used", func() bool { return strings.Contains(each.operator.get("/readyz").body, `"error"`) })
-		each.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).refused(503, "store_unavailable")
+		each.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).wantProblem(503, "store_unavailable")
 	}
 	for _, each := range []*service{s, stranger, wrong} {
 		if strings.Contains(each.Log.String(), "password-") {
@@ -175,13 +181,14 @@ func TestRedisMayAskForTLSUserAndPassword(t *testing.T) {
 	}
 }
 
-func TestARedisThatThrowsCountsAwayIsRefusedUnlessAllowed(t *testing.T) {
+// A Redis that evicts keys is refused unless --allow-eviction is set.
+func TestRedis_Eviction(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}})
 	s := begin(t, nil, "--store", redis.URL(0))
 	eventually(t, "the refusal", func() bool { return strings.Contains(s.operator.get("/readyz").body, "allkeys-lru") })
-	s.operator.get("/readyz").is(503)
+	s.operator.get("/readyz").wantStatus(503)
 	allowed := serve(t, "--store", redis.URL(0), "--allow-eviction")
 	allowed.like("default/likes/x", "visitor-1", "1")
-	allowed.operator.get("/readyz").is(200).says("warnings")
+	allowed.operator.get("/readyz").wantStatus(200).wantBody("warnings")
 }

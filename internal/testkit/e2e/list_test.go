@@ -2,14 +2,14 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 )
 
-func TestManyCountsAreAnsweredInTheOrderAsked(t *testing.T) {
+// Many counts come in the requested order, with errors in their place.
+func TestCounts_Order(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.like("default/likes/a", "visitor-1", "1")
@@ -43,23 +43,24 @@ func TestManyCountsAreAnsweredInTheOrderAsked(t *testing.T) {
 	body, _ := json.Marshal(map[string]any{"topics": topics})
 	personal, _ := json.Marshal(map[string]any{"topics": topics, "visitor": "visitor-1"})
 
-	list := s.get("/v1/counts?"+query).has("Cache-Control", "no-cache")
+	list := s.get("/v1/counts?"+query).wantHeader("Cache-Control", "no-cache")
 	check("GET", list.counts(), false)
 	if tag := list.header.Get("ETag"); tag == "" {
 		t.Error("GET has no ETag")
 	} else {
-		s.get("/v1/counts?"+query, "If-None-Match: "+tag).is(304)
+		s.get("/v1/counts?"+query, "If-None-Match: "+tag).wantStatus(304)
 		s.like("default/likes/a", "visitor-2", "1")
-		s.get("/v1/counts?"+query, "If-None-Match: "+tag).is(200)
+		s.get("/v1/counts?"+query, "If-None-Match: "+tag).wantStatus(200)
 		s.like("default/likes/a", "visitor-2", "0")
 	}
-	check("GET with a visitor", s.get("/v1/counts?"+query, "Tally-Visitor: visitor-1").has("Cache-Control", "private, no-store").counts(), true)
+	check("GET with a visitor", s.get("/v1/counts?"+query, "Tally-Visitor: visitor-1").wantHeader("Cache-Control", "private, no-store").counts(), true)
 	check("POST", s.do("POST", "/v1/counts", string(body)).counts(), false)
-	check("POST with a visitor", s.do("POST", "/v1/counts", string(personal), "Content-Type: text/plain").has("Cache-Control", "private, no-store").counts(), true)
+	check("POST with a visitor", s.do("POST", "/v1/counts", string(personal), "Content-Type: text/plain").wantHeader("Cache-Control", "private, no-store").counts(), true)
 	check("POST with a header", s.do("POST", "/v1/counts", string(body), "Tally-Visitor: visitor-1").counts(), true)
 }
 
-func TestAThousandTopicsAreACall(t *testing.T) {
+// A request may name 1,000 topics.
+func TestCounts_ThousandTopics(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	topics := make([]string, 1000)
@@ -74,12 +75,12 @@ func TestAThousandTopicsAreACall(t *testing.T) {
 		t.Errorf("in the address: %d counts", len(got))
 	}
 	more, _ := json.Marshal(map[string]any{"topics": append(topics, "default/likes/one-more")})
-	s.do("POST", "/v1/counts", string(more)).refused(400, "too_many_topics")
-	s.do("POST", "/v1/stream", string(more)).refused(400, "too_many_topics")
-	s.get("/v1/counts?"+url.Values{"topic": append(topics, "x/y/z")}.Encode()).refused(400, "too_many_topics")
+	s.do("POST", "/v1/counts", string(more)).wantProblem(400, "too_many_topics")
+	s.do("POST", "/v1/stream", string(more)).wantProblem(400, "too_many_topics")
+	s.get("/v1/counts?"+url.Values{"topic": append(topics, "x/y/z")}.Encode()).wantProblem(400, "too_many_topics")
 	v := s.stream("POST", "/v1/stream", string(body))
-	v.sawEvents("live", 1)
-	if n := len(v.seen()); n != 1001 {
+	v.awaitEvents("live", 1)
+	if n := len(v.received()); n != 1001 {
 		t.Errorf("%d frames for 1,000 topics and live", n)
 	}
 	// 1,000 long keys are more than a body may have.
@@ -87,13 +88,14 @@ func TestAThousandTopicsAreACall(t *testing.T) {
 		topics[i] = fmt.Sprintf("default/likes/%04d%s", i, strings.Repeat("k", 252))
 	}
 	body, _ = json.Marshal(map[string]any{"topics": topics})
-	s.do("POST", "/v1/counts", string(body)).refused(413, "body_too_large")
+	s.do("POST", "/v1/counts", string(body)).wantProblem(413, "body_too_large")
 	if got := s.get("/v1/counts?" + url.Values{"topic": topics[:800]}.Encode()).counts(); len(got) != 800 {
 		t.Errorf("800 long keys in the address: %d counts", len(got))
 	}
 }
 
-func TestOneTopicNamedOftenIsWatchedOnce(t *testing.T) {
+// A topic that a request names often is watched once.
+func TestCounts_RepeatedTopic(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	topics := make([]string, 1000)
@@ -105,13 +107,14 @@ func TestOneTopicNamedOftenIsWatchedOnce(t *testing.T) {
 		t.Errorf("%d counts", len(got))
 	}
 	v := s.stream("POST", "/v1/stream", string(body))
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	s.like("default/likes/same", "visitor-1", "1")
-	v.sawCount("default/likes/same", 1)
-	v.onlyGrows()
+	v.awaitCount("default/likes/same", 1)
+	v.checkVersions()
 }
 
-func TestTopListsTheHighestCountsFirst(t *testing.T) {
+// The top list has the highest counts first.
+func TestTop_Order(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--site", "blog")
 	for i := range 15 {
@@ -122,9 +125,9 @@ func TestTopListsTheHighestCountsFirst(t *testing.T) {
 	s.like("default/likes/page-00", "visitor-0", "0") // nothing is left to list
 	s.like("blog/likes/elsewhere", "visitor-0", "1")
 	s.like("default/claps/other", "visitor-0", "50")
-	var top answer
+	var top response
 	within(t, patience, "the listing, which may be 2 s behind", func() bool {
-		top = s.get("/v1/top/default/likes?limit=100").is(200)
+		top = s.get("/v1/top/default/likes?limit=100").wantStatus(200)
 		return len(top.counts()) == 14
 	})
 	for i, c := range top.counts() {
@@ -132,8 +135,8 @@ func TestTopListsTheHighestCountsFirst(t *testing.T) {
 			t.Errorf("place %d: %+v, want %s", i, c, want)
 		}
 	}
-	top.has("Cache-Control", "no-cache")
-	s.get("/v1/top/default/likes?limit=100", "If-None-Match: "+top.header.Get("ETag")).is(304)
+	top.wantHeader("Cache-Control", "no-cache")
+	s.get("/v1/top/default/likes?limit=100", "If-None-Match: "+top.header.Get("ETag")).wantStatus(304)
 	for query, want := range map[string]int{"": 10, "?limit=3": 3, "?limit=1": 1, "?limit=100": 14} {
 		if got := s.get("/v1/top/default/likes" + query).counts(); len(got) != want {
 			t.Errorf("%q: %d topics, want %d", query, len(got), want)
@@ -144,28 +147,6 @@ func TestTopListsTheHighestCountsFirst(t *testing.T) {
 			t.Errorf("limit=%s: %d %s", limit, a.status, a.body)
 		}
 	}
-	s.get("/v1/top/nowhere/likes").refused(404, "unknown_site")
-	s.get("/v1/top/default/cheers").refused(404, "unknown_metric")
-}
-
-func TestABadgeIsAPictureOfTheNumber(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "--site", "blog=https://blog.example.com")
-	s.like("blog/claps/a/b", "visitor-1", "42")
-	// It may be shown everywhere: no origin is asked.
-	a := s.get("/badge/blog/claps/a/b.svg", "Origin: https://evil.example").is(200).says(">42<").
-		has("Cache-Control", "public, max-age=60").has("Cross-Origin-Resource-Policy", "cross-origin").has("Access-Control-Allow-Origin", "*")
-	if kind := a.header.Get("Content-Type"); !strings.HasPrefix(kind, "image/svg+xml") {
-		t.Errorf("type %s", kind)
-	}
-	for _, path := range []string{"/badge/blog/claps/a/b.svg", "/badge/blog/likes/none.svg", "/badge/default/likes/x.svg?label=%3Cscript%3E%22%00%FF"} {
-		var picture struct{ XMLName xml.Name }
-		if err := xml.Unmarshal([]byte(s.get(path).is(200).body), &picture); err != nil || picture.XMLName.Local != "svg" {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-	s.get("/badge/blog/claps/a/b").refused(404, "not_found")
-	s.get("/badge/nowhere/likes/x.svg").refused(404, "unknown_site")
-	s.get("/badge/blog/cheers/x.svg").refused(404, "unknown_metric")
-	s.get("/badge/blog/likes/a//b.svg").refused(400, "bad_topic")
+	s.get("/v1/top/nowhere/likes").wantProblem(404, "unknown_site")
+	s.get("/v1/top/default/cheers").wantProblem(404, "unknown_metric")
 }

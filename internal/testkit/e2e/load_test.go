@@ -6,8 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// likeAll lets n visitors like topic once each, over a number of connections; all
-// must be acknowledged.
+// likeAll sends likes of n visitors over a number of connections. All must be acknowledged.
 func (c *client) likeAll(topic string, n, connections int) {
 	c.t.Helper()
 	each(n, connections, func(i int) {
@@ -18,7 +17,7 @@ func (c *client) likeAll(topic string, n, connections int) {
 	})
 }
 
-// each calls do with 0 to n-1, several at once, and waits for all.
+// each calls do with 0 to n-1, at most at calls concurrently, and waits for all.
 func each(n, at int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -32,6 +31,5 @@ func each(n, at int, do func(i int)) {
 	workers.Wait()
 }
 
-// metric returns the value of a line of /metrics, given with its labels; -1 where
-// it is not there.
+// metric returns the value of a metric, named with its labels; -1 if it is missing.
 func (s *service) metric(name string) float64 { return s.Metric(name) }

@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// ownedPair starts two instances on one Redis, each with the owner's interface.
+// ownedPair starts two instances on one Redis, with an admin token.
 func ownedPair(t *testing.T) (redis *redistest.Server, a, b *service) {
 	t.Helper()
 	redis = redistest.Start(t, redistest.Options{})
@@ -17,7 +17,7 @@ func ownedPair(t *testing.T) (redis *redistest.Server, a, b *service) {
 	return redis, a, b
 }
 
-// bothAtOnce runs two calls of owners at two instances at the same time.
+// bothAtOnce runs calls concurrently.
 func bothAtOnce(calls ...func()) {
 	var both sync.WaitGroup
 	for _, call := range calls {
@@ -40,8 +40,8 @@ func TestMerge_BothWaysAtOnce(t *testing.T) {
 			b.like(y, visitor(100+n), "1")
 		}
 		bothAtOnce(
-			func() { a.owner().ask("POST", "merge", mergeBody(x, y)) },
-			func() { b.owner().ask("POST", "merge", mergeBody(y, x)) },
+			func() { a.owner().call("POST", "merge", mergeBody(x, y)) },
+			func() { b.owner().call("POST", "merge", mergeBody(y, x)) },
 		)
 		if sum := a.read(x).Count + b.read(y).Count; sum != 10 {
 			t.Fatalf("round %d: %d of 10 likes are left", round, sum)
@@ -59,10 +59,10 @@ func TestRename_ToTwoNamesAtOnce(t *testing.T) {
 		for n := range 5 {
 			a.like(name(""), visitor(n), "1")
 		}
-		var first, second answer
+		var first, second response
 		bothAtOnce(
-			func() { first = a.owner().ask("POST", "rename", renameBody(name(""), name("-a"))) },
-			func() { second = b.owner().ask("POST", "rename", renameBody(name(""), name("-b"))) },
+			func() { first = a.owner().call("POST", "rename", renameBody(name(""), name("-a"))) },
+			func() { second = b.owner().call("POST", "rename", renameBody(name(""), name("-b"))) },
 		)
 		if sum := a.read(name("")).Count + a.read(name("-a")).Count + a.read(name("-b")).Count; sum != 5 {
 			t.Fatalf("round %d: 5 likes became %d", round, sum)
@@ -73,8 +73,8 @@ func TestRename_ToTwoNamesAtOnce(t *testing.T) {
 	}
 }
 
-// countedAgain has visitors like the renamed topic at a service and returns its count.
-func (s *service) countedAgain(topic string, visitors int) int64 {
+// likeAgain repeats the likes of visitors, which must not count again, and returns the count.
+func (s *service) likeAgain(topic string, visitors int) int64 {
 	s.t.Helper()
 	for n := range visitors {
 		if c := s.like(topic, visitor(n), "1"); c.Changed == nil || *c.Changed {
@@ -97,7 +97,7 @@ func TestRename_DirectlyOnTheStore(t *testing.T) {
 			t.Fatalf("exit %d: %s%s", code, out, errors)
 		}
 		for _, s := range []*service{a, b} {
-			if got := s.countedAgain(to, 8); got != 8 {
+			if got := s.likeAgain(to, 8); got != 8 {
 				t.Fatalf("round %d: 8 likes became %d", round, got)
 			}
 		}
@@ -115,10 +115,10 @@ func TestRename_WhileAnInstanceIsStopped(t *testing.T) {
 			b.like(from, visitor(n), "1")
 		}
 		b.Signal(syscall.SIGSTOP)
-		answer := a.owner().ask("POST", "rename", renameBody(from, to))
+		answer := a.owner().call("POST", "rename", renameBody(from, to))
 		b.Signal(syscall.SIGCONT)
-		answer.is(200)
-		if got := b.countedAgain(to, 8); got != 8 {
+		answer.wantStatus(200)
+		if got := b.likeAgain(to, 8); got != 8 {
 			t.Fatalf("round %d: 8 likes became %d", round, got)
 		}
 	}
@@ -133,12 +133,12 @@ func TestStart_SettingsBeforeContributions(t *testing.T) {
 		a.like(from, visitor(n), "1")
 	}
 	o := a.owner()
-	o.ask("POST", "rename", renameBody(from, to)).is(200)
-	o.ask("POST", "blocks", `{"range":"127.9.9.0/24","reason":"test"}`).is(204)
+	o.call("POST", "rename", renameBody(from, to)).wantStatus(200)
+	o.call("POST", "blocks", `{"range":"127.9.9.0/24","reason":"test"}`).wantStatus(204)
 	for range 4 {
 		s := serve(t, "--store", redis.URL(0))
-		s.from("127.9.9.9").do("POST", "/v1/"+to, "", "Tally-Visitor: visitor-blocked").is(403).says("blocked")
-		if got := s.countedAgain(to, 4); got != 4 {
+		s.from("127.9.9.9").do("POST", "/v1/"+to, "", "Tally-Visitor: visitor-blocked").wantStatus(403).wantBody("blocked")
+		if got := s.likeAgain(to, 4); got != 4 {
 			t.Fatalf("4 likes became %d at an instance that has just started", got)
 		}
 	}

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -11,11 +10,12 @@ import (
 // A page of another origin that may not use the site can still read why.
 const stranger = "https://evil.example"
 
-func TestEachCodeIsAProblemThatIsNeverCachedAndReadableAcrossOrigins(t *testing.T) {
+// Each error is a problem document that is not cached and that other origins can read.
+func TestErrors_EveryCode(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--site", "wiki=*", "--site", "blog=https://blog.example.com", "--max-viewers", "1")
 	full := s.watch("?topic=wiki/likes/x")
-	full.sawEvents("live", 1)
+	full.awaitEvents("live", 1)
 	many, _ := json.Marshal(map[string]any{"topics": make([]string, 1001)})
 	big := `{"visitor":"` + strings.Repeat("v", 64<<10) + `"}`
 	for _, c := range []struct {
@@ -85,10 +85,10 @@ func TestEachCodeIsAProblemThatIsNeverCachedAndReadableAcrossOrigins(t *testing.
 		{"GET", "/v1/stream?topic=wiki/likes/x", "", 503, "too_many_viewers", nil},
 		{"POST", "/v1/stream", `{"topics":["wiki/likes/x"]}`, 503, "too_many_viewers", nil},
 	} {
-		a := s.do(c.method, c.path, c.body, append(c.lines, "Origin: "+stranger)...).refused(c.status, c.code)
-		a.has("Access-Control-Allow-Origin", stranger).names("Access-Control-Expose-Headers", "Retry-After", "ETag").names("Vary", "Origin").has("ETag", "")
+		a := s.do(c.method, c.path, c.body, append(c.lines, "Origin: "+stranger)...).wantProblem(c.status, c.code)
+		a.wantHeader("Access-Control-Allow-Origin", stranger).wantListed("Access-Control-Expose-Headers", "Retry-After", "ETag").wantListed("Vary", "Origin").wantHeader("ETag", "")
 		if c.status == 405 {
-			a.names("Allow", "GET")
+			a.wantListed("Allow", "GET")
 		}
 	}
 	// None of these counted anything.
@@ -97,24 +97,28 @@ func TestEachCodeIsAProblemThatIsNeverCachedAndReadableAcrossOrigins(t *testing.
 	}
 }
 
-func TestABodyOfExactly64KiBIsRead(t *testing.T) {
+// A body may have 64 KiB.
+func TestBody_Limit(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	body := `{"visitor":"visitor-1"}`
 	if c := s.do("POST", "/v1/default/likes/x", body+strings.Repeat(" ", 64<<10-len(body))).count(); c.Count != 1 {
 		t.Errorf("%+v", c)
 	}
-	s.do("POST", "/v1/default/likes/x", body+strings.Repeat(" ", 64<<10-len(body)+1)).refused(413, "body_too_large")
+	s.do("POST", "/v1/default/likes/x", body+strings.Repeat(" ", 64<<10-len(body)+1)).wantProblem(413, "body_too_large")
 }
 
-func TestARefusedOriginIsToldWhichFlagWouldAllowIt(t *testing.T) {
+// The refusal of an origin names the flag that allows it.
+func TestErrors_OriginNamesFlag(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--site", "blog=https://blog.example.com")
-	s.get("/v1/default/likes/x", "Origin: "+stranger).refused(403, "origin_not_allowed").says("--allow-origin " + stranger)
-	s.get("/v1/blog/likes/x", "Origin: "+stranger).refused(403, "origin_not_allowed").says("--site blog=" + stranger)
+	s.get("/v1/default/likes/x", "Origin: "+stranger).wantProblem(403, "origin_not_allowed").wantBody("--allow-origin " + stranger)
+	s.get("/v1/blog/likes/x", "Origin: "+stranger).wantProblem(403, "origin_not_allowed").wantBody("--site blog=" + stranger)
 }
 
-func TestAStoreThatWasNeverReachedIsUnavailable(t *testing.T) {
+// Without a store the instance starts, answers 503, and tells viewers that they are
+// stale.
+func TestStore_NeverReached(t *testing.T) {
 	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,16 +131,16 @@ func TestAStoreThatWasNeverReachedIsUnavailable(t *testing.T) {
 		{"POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`}, {"POST", "/v1/default/likes/x", ""}, {"GET", "/v1/default/likes/x", ""},
 		{"POST", "/v1/counts", `{"topics":["default/likes/x"]}`}, {"GET", "/v1/top/default/likes", ""}, {"GET", "/badge/default/likes/x.svg", ""},
 	} {
-		s.do(c[0], c[1], c[2]).refused(503, "store_unavailable")
+		s.do(c[0], c[1], c[2]).wantProblem(503, "store_unavailable")
 	}
 	for _, listener := range []*client{s.client, s.operator} {
-		listener.get("/healthz").is(200)
-		listener.get("/readyz").is(503).says("starting")
+		listener.get("/healthz").wantStatus(200)
+		listener.get("/readyz").wantStatus(503).wantBody("starting")
 	}
 	// Who watches is told so and waits.
 	v := s.watch("?topic=default/likes/x")
-	v.sawEvents("stale", 1)
-	if seen := v.seen(); len(seen) != 1 {
+	v.awaitEvents("stale", 1)
+	if seen := v.received(); len(seen) != 1 {
 		t.Errorf("without a store a viewer was sent %v", v.transcript())
 	}
 	if strings.Contains(s.Log.String(), "pass-word-in-url") {
@@ -144,35 +148,14 @@ func TestAStoreThatWasNeverReachedIsUnavailable(t *testing.T) {
 	}
 }
 
-// Whoever reads HTML gets a page instead of a document.
-func TestErrorsAreASmallPageForWhoeverAcceptsHTML(t *testing.T) {
+// Clients that accept HTML receive errors as a page.
+func TestErrors_PagesForBrowsers(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for path, code := range map[string]string{"/nothing": "not_found", "/v1/nowhere/likes/x": "unknown_site", "/v1/default/likes/%3Cscript%3E//": "bad_topic"} {
-		a := s.get(path, "Accept: text/html,application/xhtml+xml,*/*;q=0.8").says(code).says("<!doctype html>").has("Cache-Control", "no-store").names("Vary", "Origin", "Accept")
+		a := s.get(path, "Accept: text/html,application/xhtml+xml,*/*;q=0.8").wantBody(code).wantBody("<!doctype html>").wantHeader("Cache-Control", "no-store").wantListed("Vary", "Origin", "Accept")
 		if a.status < 400 || a.header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(a.body, "<script") {
 			t.Errorf("%s: %d %s %s", path, a.status, a.header.Get("Content-Type"), a.body)
 		}
-	}
-}
-
-func TestTheOpenAPIDocumentNamesEveryCall(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	a := s.get("/openapi.yaml").is(200).has("Access-Control-Allow-Origin", "*")
-	for _, call := range []string{"openapi: 3.1", "  /v1/{site}/{metric}/{key}:", "  /v1/counts:", "  /v1/stream:", "  /v1/ws:", "  /v1/top/{site}/{metric}:",
-		"  /badge/{site}/{metric}/{key}.svg:", "  /tally.js:", "  /openapi.yaml:", "  /healthz:", "  /readyz:"} {
-		a.says(call)
-	}
-	for _, code := range []string{"bad_topic", "bad_visitor", "bad_amount", "bad_body", "too_many_topics", "origin_not_allowed", "unknown_site", "unknown_metric", "not_found",
-		"method_not_allowed", "read_only_metric", "body_too_large", "unsupported_media_type", "rate_limited", "store_unavailable", "too_many_viewers", "internal"} {
-		a.says(code)
-	}
-	if a.header.Get("ETag") == "" {
-		t.Error("no ETag")
-	}
-	s.get("/openapi.yaml", "If-None-Match: "+a.header.Get("ETag")).is(304)
-	if !strings.Contains(fmt.Sprint(a.header["Content-Type"]), "yaml") {
-		t.Error(a.header["Content-Type"])
 	}
 }

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-func TestABareTallycastServesFromItsOwnFile(t *testing.T) {
+// Without arguments the program serves from data/tallycast.db.
+func TestServe_WithoutArguments(t *testing.T) {
 	t.Parallel()
-	// The listeners' defaults may be taken on this machine; the store's is not.
+	// The default addresses may be in use on this machine.
 	p := launch(t, []string{"TALLYCAST_LISTEN=127.0.0.1:0", "TALLYCAST_INTERNAL_LISTEN=127.0.0.1:0"})
 	eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
 	url, _ := p.Log.Records("serving")[0]["url"].(string)
@@ -27,7 +28,8 @@ func TestABareTallycastServesFromItsOwnFile(t *testing.T) {
 	}
 }
 
-func TestTheStartTellsPeopleWhatIsServedWhereAndToWhom(t *testing.T) {
+// The startup summary names addresses, store, origins and their sources, and no secret.
+func TestServe_StartupSummary(t *testing.T) {
 	t.Parallel()
 	p := launch(t, []string{"TALLYCAST_ALLOW_ORIGIN=https://app.example"}, "--log-format", "text", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0",
 		"--store", "sqlite:here.db", "--site", "blog=https://blog.example.com", "--server-token", "token-not-to-be-printed")
@@ -39,7 +41,8 @@ func TestTheStartTellsPeopleWhatIsServedWhereAndToWhom(t *testing.T) {
 	}
 }
 
-func TestAnInterruptEndsAtOnceWhereNobodyWatches(t *testing.T) {
+// Without viewers an interrupt ends the service at once.
+func TestServe_InterruptWithoutViewers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "10m")
 	s.Signal(os.Interrupt)
@@ -49,7 +52,8 @@ func TestAnInterruptEndsAtOnceWhereNobodyWatches(t *testing.T) {
 	}
 }
 
-func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
+// SIGTERM disconnects viewers over the --drain time and exits with 0.
+func TestServe_SIGTERMDrains(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "5s")
 	const n = 20
@@ -62,18 +66,18 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 		}
 	}
 	for _, v := range viewers {
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 	}
 	began := time.Now()
 	s.Terminate()
-	// The balancer is told at once, on both listeners; who still asks is answered.
+	// Both listeners report draining at once, and requests are still answered.
 	for _, listener := range []*client{s.client, s.operator} {
 		within(t, time.Second, "not ready", func() bool { return listener.status("/readyz") == 503 })
-		listener.get("/readyz").is(503).says("draining")
-		listener.get("/healthz").is(200)
+		listener.get("/readyz").wantStatus(503).wantBody("draining")
+		listener.get("/healthz").wantStatus(200)
 	}
 	s.like("default/likes/x", "visitor-1", "1")
-	// Who wants to watch is left to another instance.
+	// New viewers are refused.
 	if a, err := s.try("POST", "/v1/stream", `{"topics":["default/likes/x"]}`); err == nil {
 		t.Errorf("a stream while draining: %d %s", a.status, a.body)
 	}
@@ -88,7 +92,7 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 				ended++
 			}
 		}
-		for ; ended > len(gone); time.Sleep(between) {
+		for ; ended > len(gone); time.Sleep(3 * time.Millisecond) {
 			gone = append(gone, time.Since(began))
 		}
 	}
@@ -108,7 +112,8 @@ func TestSIGTERMDrainsOverTheTimeGivenAndExitsWithZero(t *testing.T) {
 	}
 }
 
-func TestALikeInFlightAtSIGTERMIsAnsweredOrNotTaken(t *testing.T) {
+// Likes during SIGTERM are acknowledged and stored, or neither.
+func TestServe_LikesDuringSIGTERM(t *testing.T) {
 	t.Parallel()
 	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 	s := serve(t, "--store", store, "--drain", "0s")
@@ -127,27 +132,28 @@ func TestALikeInFlightAtSIGTERMIsAnsweredOrNotTaken(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	<-done
-	checkKept(t, serve(t, "--store", store), "default/likes/x", acknowledged)
+	checkStored(t, serve(t, "--store", store), "default/likes/x", acknowledged)
 }
 
-// Browsers connect before they have anything to ask, and networks stall.
-func TestWhoIsSlowToAskDoesNotMakeTheEndAFailure(t *testing.T) {
+// Unfinished requests do not change the exit code.
+func TestServe_UnfinishedRequestsAtEnd(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "0s")
 	s.wire()
 	s.wire().send("GET / HTTP/1.1\r\nHost: h\r\nX: ")
 	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
-	s.alive()
+	s.checkServing()
 	s.Terminate()
 	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
 
-func TestASecondSignalEndsAtOnce(t *testing.T) {
+// A second signal ends the drain.
+func TestServe_SecondSignal(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "10m")
-	s.watch("?topic=default/likes/x").sawEvents("live", 1)
+	s.watch("?topic=default/likes/x").awaitEvents("live", 1)
 	s.Terminate()
 	eventually(t, "draining", func() bool { return s.status("/readyz") == 503 })
 	eventually(t, "the end", func() bool {
@@ -156,7 +162,8 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestCommandsEndWithTheirCodes(t *testing.T) {
+// Each command has its exit code and message.
+func TestCommands_ExitCodes(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	taken := strings.TrimPrefix(s.url, "http://")
@@ -191,17 +198,17 @@ func TestCommandsEndWithTheirCodes(t *testing.T) {
 	}
 }
 
-// At debug level, with everything that is secret in use.
-func TestNoCredentialStandsInAnyLog(t *testing.T) {
+// At debug level the log contains no credential and no visitor.
+func TestLog_NoCredentials(t *testing.T) {
 	t.Parallel()
 	const secret, token, visitorID = "secret-0123456789abcdef", "token-0123456789abcdef", "visitor-0123456789"
 	s := serveIn(t, []string{"TALLYCAST_SECRET=" + secret, "TALLYCAST_SERVER_TOKEN=" + token}, "--log-level", "debug")
 	bearer := "Authorization: Bearer " + token
-	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).is(200)
-	s.get("/v1/default/likes/x", "Tally-Visitor: "+visitorID).is(200)
-	s.do("POST", "/v1/nowhere/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).is(404)
-	s.get("/v1/default/likes/x?visitor="+visitorID, bearer).is(400)
-	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"`, "Authorization: Bearer wrong-"+token).is(403)
+	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).wantStatus(200)
+	s.get("/v1/default/likes/x", "Tally-Visitor: "+visitorID).wantStatus(200)
+	s.do("POST", "/v1/nowhere/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).wantStatus(404)
+	s.get("/v1/default/likes/x?visitor="+visitorID, bearer).wantStatus(400)
+	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"`, "Authorization: Bearer wrong-"+token).wantStatus(403)
 	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
 	for _, text := range []string{secret, token, visitorID} {
 		if strings.Contains(s.Log.String()+s.Out.String(), text) {

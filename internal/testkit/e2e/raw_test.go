@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// wire is a connection on which a test writes what no client library would.
+// wire is a connection for requests that no client library sends.
 type wire struct {
 	*net.TCPConn
 	t      testing.TB
@@ -30,47 +30,47 @@ func (c *client) wire() *wire {
 	return &wire{conn.(*net.TCPConn), c.t, bufio.NewReader(conn)}
 }
 
-// send writes text; a server that hung up already is no error.
+// send writes text. A closed connection is not an error.
 func (w *wire) send(text string) *wire {
 	_, _ = io.WriteString(w.TCPConn, text)
 	return w
 }
 
-// answer reads one answer to a request of that method.
-func (w *wire) answer(method string) answer {
+// readResponse reads one response to a request with a method.
+func (w *wire) readResponse(method string) response {
 	w.t.Helper()
-	response, err := http.ReadResponse(w.reader, &http.Request{Method: method})
+	r, err := http.ReadResponse(w.reader, &http.Request{Method: method})
 	if err != nil {
-		w.t.Errorf("no answer: %v", err)
-		return answer{t: w.t}
+		w.t.Errorf("no response: %v", err)
+		return response{t: w.t}
 	}
-	body, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		w.t.Errorf("half an answer: %v", err)
+		w.t.Errorf("incomplete response: %v", err)
 	}
-	return answer{w.t, method, response.StatusCode, response.Header, string(body)}
+	return response{w.t, method, r.StatusCode, r.Header, string(body)}
 }
 
-// awaits reads until the server has said text.
-func (w *wire) awaits(text string) {
+// readUntil reads until the server sent text.
+func (w *wire) readUntil(text string) {
 	w.t.Helper()
 	var said strings.Builder
 	for !strings.HasSuffix(said.String(), text) {
 		c, err := w.reader.ReadByte()
 		if err != nil {
-			w.t.Fatalf("%v before %s; it said %q", err, text, clip(said.String()))
+			w.t.Fatalf("%v before %s; received %q", err, text, clip(said.String()))
 		}
 		said.WriteByte(c)
 	}
 }
 
-// hangsUp waits until the server closes the connection, and returns what it said.
-func (w *wire) hangsUp(limit time.Duration) string {
+// awaitClose waits until the server closes the connection and returns what it sent.
+func (w *wire) awaitClose(limit time.Duration) string {
 	w.t.Helper()
 	_ = w.SetReadDeadline(time.Now().Add(limit))
 	said, err := io.ReadAll(w.reader)
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-		w.t.Errorf("still open after %s, having said %q", limit, clip(string(said)))
+		w.t.Errorf("still open after %s, received %q", limit, clip(string(said)))
 	}
 	return string(said)
 }
@@ -85,8 +85,8 @@ func request(method, path, body string, lines ...string) string {
 	return text + "\r\n" + body
 }
 
-// alive checks that the service still counts, and never failed by itself.
-func (s *service) alive() {
+// checkServing checks that the service still counts and had no internal error.
+func (s *service) checkServing() {
 	s.client.t.Helper()
 	before := s.read("default/likes/alive").Count
 	if c := s.like("default/likes/alive", fmt.Sprintf("visitor-alive-%d", before), "1"); c.Count != before+1 {
@@ -94,12 +94,13 @@ func (s *service) alive() {
 	}
 	for line := range strings.Lines(s.operator.get("/metrics").body) {
 		if strings.HasPrefix(line, "tallycast_http_requests_total") && strings.Contains(line, `code="500"`) {
-			s.client.t.Errorf("it failed: %s", line)
+			s.client.t.Errorf("internal error: %s", line)
 		}
 	}
 }
 
-func TestGarbageGetsAClearErrorAndNobodyHangs(t *testing.T) {
+// Invalid HTTP gets an error, and the connection closes.
+func TestHTTP_Garbage(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for name, text := range map[string]string{
@@ -122,15 +123,16 @@ func TestGarbageGetsAClearErrorAndNobodyHangs(t *testing.T) {
 	} {
 		w := s.wire()
 		go func() { w.send(text) }() // ends with the connection, at the latest
-		if status := w.answer("GET").status; status < 400 || status >= 600 || status == 500 {
+		if status := w.readResponse("GET").status; status < 400 || status >= 600 || status == 500 {
 			t.Errorf("%s: %d", name, status)
 		}
-		w.hangsUp(patience)
+		w.awaitClose(patience)
 	}
-	s.alive()
+	s.checkServing()
 }
 
-func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
+// Pipelined requests are answered in order. Nothing after a stream request is read.
+func TestHTTP_Pipelining(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	var text strings.Builder
@@ -140,7 +142,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	}
 	w := s.wire().send(text.String())
 	for i := range int64(100) {
-		posted, read := w.answer("POST").count(), w.answer("GET").count()
+		posted, read := w.readResponse("POST").count(), w.readResponse("GET").count()
 		if posted.Count != i+1 || read.Count != i+1 || *posted.Mine != 1 {
 			t.Fatalf("answer %d: %+v, %+v", i, posted, read)
 		}
@@ -150,19 +152,20 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	if line, err := w.reader.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
 		t.Errorf("%q, %v", line, err)
 	}
-	s.alive()
+	s.checkServing()
 	if c := s.read("default/likes/x"); c.Count != 100 {
 		t.Errorf("%+v", c)
 	}
 }
 
-func TestOldAndUnusualHTTPIsUnderstood(t *testing.T) {
+// Old and unusual HTTP works.
+func TestHTTP_Unusual(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	if c := s.wire().send("GET " + likeX + " HTTP/1.0\r\n\r\n").answer("GET").count(); c.Topic != "default/likes/x" {
+	if c := s.wire().send("GET " + likeX + " HTTP/1.0\r\n\r\n").readResponse("GET").count(); c.Topic != "default/likes/x" {
 		t.Errorf("HTTP/1.0: %+v", c)
 	}
-	s.wire().send("POST " + likeX + " HTTP/1.0\r\nContent-Length: 23\r\n\r\n{\"visitor\":\"visitor-1\"}").answer("POST").is(200)
+	s.wire().send("POST " + likeX + " HTTP/1.0\r\nContent-Length: 23\r\n\r\n{\"visitor\":\"visitor-1\"}").readResponse("POST").wantStatus(200)
 	w := s.wire().send("GET /v1/stream?topic=default/likes/x HTTP/1.0\r\n\r\n")
 	for !strings.Contains(w.line(), `{"event":"live"}`) {
 	}
@@ -175,29 +178,29 @@ func TestOldAndUnusualHTTPIsUnderstood(t *testing.T) {
 		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "13\r\nSec-WebSocket-Key: x\r\n\r\n",
 		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 	} {
-		s.wire().send(text).answer("GET").refused(400, "bad_body")
+		s.wire().send(text).readResponse("GET").wantProblem(400, "bad_body")
 	}
 
 	for _, name := range []string{"tally-visitor", "TALLY-VISITOR", "tAlLy-ViSiToR"} {
-		if c := s.wire().send(request("GET", likeX, "", name+": visitor-1")).answer("GET").count(); c.Mine == nil || *c.Mine != 1 {
+		if c := s.wire().send(request("GET", likeX, "", name+": visitor-1")).readResponse("GET").count(); c.Mine == nil || *c.Mine != 1 {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
-	s.wire().send(request("POST", likeX, "x", "CONTENT-TYPE: APPLICATION/XML")).answer("POST").refused(415, "unsupported_media_type")
-	s.wire().send(request("GET", "http://elsewhere.example"+likeX, "")).answer("GET").is(200)
-	s.wire().send(request("OPTIONS", "*", "")).answer("OPTIONS")
-	s.wire().send(request("HEAD", "/v1/stream?topic=default/likes/x", "")).answer("HEAD").is(405)
+	s.wire().send(request("POST", likeX, "x", "CONTENT-TYPE: APPLICATION/XML")).readResponse("POST").wantProblem(415, "unsupported_media_type")
+	s.wire().send(request("GET", "http://elsewhere.example"+likeX, "")).readResponse("GET").wantStatus(200)
+	s.wire().send(request("OPTIONS", "*", "")).readResponse("OPTIONS")
+	s.wire().send(request("HEAD", "/v1/stream?topic=default/likes/x", "")).readResponse("HEAD").wantStatus(405)
 	// A client that is done writing is still answered.
 	w = s.wire().send(request("POST", likeX, `{"visitor":"visitor-2"}`))
 	_ = w.CloseWrite()
-	if c := w.answer("POST").count(); c.Count != 2 {
+	if c := w.readResponse("POST").count(); c.Count != 2 {
 		t.Errorf("half-closed: %+v", c)
 	}
 	// A viewer that is done writing may be taken for gone, and must not be kept for good.
 	w = s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", ""))
 	w.line()
 	_ = w.Close()
-	s.alive()
+	s.checkServing()
 }
 
 // line reads one line.
@@ -210,7 +213,8 @@ func (w *wire) line() string {
 	return line
 }
 
-func TestBodiesMayComeInChunksAndAfterBeingAskedFor(t *testing.T) {
+// Chunked bodies and Expect: 100-continue work.
+func TestHTTP_ChunkedAndContinue(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	chunked := func(chunks ...string) string {
@@ -220,18 +224,18 @@ func TestBodiesMayComeInChunksAndAfterBeingAskedFor(t *testing.T) {
 		}
 		return text
 	}
-	if c := s.wire().send(chunked(`{"visi`, `tor":"vis`, `itor-1"}`, "")).answer("POST").count(); c.Count != 1 {
+	if c := s.wire().send(chunked(`{"visi`, `tor":"vis`, `itor-1"}`, "")).readResponse("POST").count(); c.Count != 1 {
 		t.Errorf("%+v", c)
 	}
-	s.wire().send(chunked("")).answer("POST").is(200)
+	s.wire().send(chunked("")).readResponse("POST").wantStatus(200)
 	large := strings.Repeat("x", 40<<10)
 	w := s.wire()
 	go func() { w.send(chunked(large, large, large, "")) }() // ends with the connection
-	w.answer("POST").refused(413, "body_too_large")
-	s.wire().send(chunked()+"nonsense\r\n\r\n").answer("POST").refused(400, "bad_body")
+	w.readResponse("POST").wantProblem(413, "body_too_large")
+	s.wire().send(chunked()+"nonsense\r\n\r\n").readResponse("POST").wantProblem(400, "bad_body")
 	cut := s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
 	_ = cut.CloseWrite()
-	cut.answer("POST").refused(400, "bad_body")
+	cut.readResponse("POST").wantProblem(400, "bad_body")
 
 	w = s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 23\r\n\r\n")
 	if line := w.line(); !strings.Contains(line, " 100 ") {
@@ -239,15 +243,16 @@ func TestBodiesMayComeInChunksAndAfterBeingAskedFor(t *testing.T) {
 	}
 	w.line()
 	w.send(`{"visitor":"visitor-2"}`)
-	w.answer("POST").is(200)
+	w.readResponse("POST").wantStatus(200)
 	// Nobody is asked for a body that will be refused.
-	s.wire().send("POST "+likeX+" HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n").answer("POST").refused(413, "body_too_large")
-	s.wire().send("POST /v1/nowhere/likes/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n").answer("POST").refused(404, "unknown_site")
-	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 200-cake\r\nContent-Length: 2\r\n\r\n{}").answer("POST").is(417)
-	s.alive()
+	s.wire().send("POST "+likeX+" HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n").readResponse("POST").wantProblem(413, "body_too_large")
+	s.wire().send("POST /v1/nowhere/likes/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n").readResponse("POST").wantProblem(404, "unknown_site")
+	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 200-cake\r\nContent-Length: 2\r\n\r\n{}").readResponse("POST").wantStatus(417)
+	s.checkServing()
 }
 
-func TestPathsAreNeitherRedirectedNorMistaken(t *testing.T) {
+// Unknown paths are errors, never redirects.
+func TestHTTP_UnknownPaths(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, path := range []string{
@@ -257,7 +262,7 @@ func TestPathsAreNeitherRedirectedNorMistaken(t *testing.T) {
 		"/v1/counts/likes/x", "/v1/stream/likes/x", "/v1/ws/likes/x", "/v1/admin/likes/x", "/v1/top/likes/x", "/admin/", "/openapi.yaml/",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
-			a := s.wire().send(request(method, path, "")).answer(method)
+			a := s.wire().send(request(method, path, "")).readResponse(method)
 			if a.status < 400 || a.status >= 500 {
 				t.Errorf("%s %s: %d %s", method, path, a.status, clip(a.body))
 			} else if a.header.Get("Content-Type") != "application/problem+json" {
@@ -265,5 +270,5 @@ func TestPathsAreNeitherRedirectedNorMistaken(t *testing.T) {
 			}
 		}
 	}
-	s.alive()
+	s.checkServing()
 }

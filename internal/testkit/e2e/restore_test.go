@@ -12,29 +12,28 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// likesUnderLoad likes pages with ever new visitors until stop is called, and knows what
-// was acknowledged when.
-type likesUnderLoad struct {
+// likeLoad sends likes of new visitors until stop is called.
+type likeLoad struct {
 	s       *service
 	mu      sync.Mutex
-	acked   []string // visitors, in the order of their answers; each of page number i % pages
+	acked   []string // visitors, in the order of their acknowledgements
 	stopped atomic.Bool
 	working sync.WaitGroup
 }
 
-// pages is how many topics the load goes to.
-const drillPages = 7
+// loadTopics is how many topics the load likes.
+const loadTopics = 7
 
-func drillTopic(i int) string { return fmt.Sprintf("blog/likes/page-%d", i%drillPages) }
+func loadTopic(i int) string { return fmt.Sprintf("blog/likes/page-%d", i%loadTopics) }
 
-func loadOf(s *service) *likesUnderLoad {
-	l := &likesUnderLoad{s: s}
+func startLoad(s *service) *likeLoad {
+	l := &likeLoad{s: s}
 	var next atomic.Int64
 	for range 4 {
 		l.working.Go(func() { // ends with stop, which waits for it
 			for !l.stopped.Load() {
 				i := int(next.Add(1))
-				a, err := l.s.try("POST", "/v1/"+drillTopic(i), fmt.Sprintf(`{"visitor":"%s"}`, visitor(i)))
+				a, err := l.s.try("POST", "/v1/"+loadTopic(i), fmt.Sprintf(`{"visitor":"%s"}`, visitor(i)))
 				if err == nil && a.status == 200 {
 					l.mu.Lock()
 					l.acked = append(l.acked, fmt.Sprint(i))
@@ -46,33 +45,34 @@ func loadOf(s *service) *likesUnderLoad {
 	return l
 }
 
-func (l *likesUnderLoad) count() int {
+func (l *likeLoad) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.acked)
 }
 
-// soFar returns who was acknowledged by now.
-func (l *likesUnderLoad) soFar() []string {
+// acknowledged returns the acknowledged visitors so far.
+func (l *likeLoad) acknowledged() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acked[:len(l.acked):len(l.acked)]
 }
 
-func (l *likesUnderLoad) stop() {
+func (l *likeLoad) stop() {
 	l.stopped.Store(true)
 	l.working.Wait()
 }
 
-// allThere fails t unless s counts everybody of acked, and knows each again.
-func allThere(t *testing.T, s *service, acked []string, most int) {
+// checkRestored checks that s counts all acknowledged visitors and knows each of them, and
+// counts at most most.
+func checkRestored(t *testing.T, s *service, acked []string, most int) {
 	t.Helper()
 	total := int64(0)
-	for i := range drillPages {
-		total += s.read(drillTopic(i)).Count
+	for i := range loadTopics {
+		total += s.read(loadTopic(i)).Count
 	}
 	if total < int64(len(acked)) || total > int64(most) {
-		t.Errorf("%d likes are there; %d were acknowledged before, %d in all", total, len(acked), most)
+		t.Errorf("%d likes are stored; %d were acknowledged before the backup, %d in all", total, len(acked), most)
 	}
 	each(len(acked), 8, func(at int) {
 		var i int
@@ -80,16 +80,16 @@ func allThere(t *testing.T, s *service, acked []string, most int) {
 			t.Error(err)
 			return
 		}
-		a, err := s.try("POST", "/v1/"+drillTopic(i), fmt.Sprintf(`{"visitor":"%s"}`, visitor(i)))
+		a, err := s.try("POST", "/v1/"+loadTopic(i), fmt.Sprintf(`{"visitor":"%s"}`, visitor(i)))
 		if err != nil || a.status != 200 || *a.count().Changed {
-			t.Errorf("visitor %d is not known again: %d %s, %v", i, a.status, a.body, err)
+			t.Errorf("visitor %d counts again: %d %s, %v", i, a.status, a.body, err)
 		}
 	})
 }
 
-// The drill: likes come in, a backup and an export are taken meanwhile, everything is
-// destroyed, and all that was acknowledged before they began is there again.
-func TestWhatWasAcknowledgedBeforeABackupIsThereAfterTheRestore(t *testing.T) {
+// A backup or an export under load restores every like that was acknowledged before it
+// began.
+func TestRestore_AcknowledgedLikes(t *testing.T) {
 	t.Parallel()
 	for name, store := range stores(t) {
 		t.Run(name, func(t *testing.T) {
@@ -97,15 +97,15 @@ func TestWhatWasAcknowledgedBeforeABackupIsThereAfterTheRestore(t *testing.T) {
 			dir := t.TempDir()
 			backup, export := filepath.Join(dir, "backup.db"), filepath.Join(dir, "numbers.jsonl")
 			s := serve(t, "--store", store, "--site", "blog")
-			load := loadOf(s)
+			load := startLoad(s)
 			eventually(t, "likes", func() bool { return load.count() > 150 })
 			before := map[string][]string{}
 			if name == "SQLite" {
-				before[backup] = load.soFar()
-				ran(t, "backup", "--store", store, backup)
+				before[backup] = load.acknowledged()
+				mustRun(t, "backup", "--store", store, backup)
 			}
-			before[export] = load.soFar()
-			ran(t, "export", "--store", store, "--with-secret", export)
+			before[export] = load.acknowledged()
+			mustRun(t, "export", "--store", store, "--with-secret", export)
 			more := load.count()
 			eventually(t, "likes afterwards", func() bool { return load.count() > more+20 })
 			load.stop()
@@ -121,35 +121,35 @@ func TestWhatWasAcknowledgedBeforeABackupIsThereAfterTheRestore(t *testing.T) {
 						if restored == "Redis" {
 							continue // a backup is a file of SQLite
 						}
-						// In the place of what kill -9 left, its log included.
+						// The damaged file and its log are still there.
 						into = store
-						spoil(t, store)
-						ran(t, "restore", "--store", store, backup)
+						damageStore(t, store)
+						mustRun(t, "restore", "--store", store, backup)
 					} else {
-						ran(t, "import", "--store", into, export)
+						mustRun(t, "import", "--store", into, export)
 					}
-					allThere(t, serve(t, "--store", into, "--site", "blog"), acked, all)
+					checkRestored(t, serve(t, "--store", into, "--site", "blog"), acked, all)
 				}
 			}
 		})
 	}
 }
 
-// spoil destroys a database, and leaves the files beside it.
-func spoil(t *testing.T, store string) {
+// damageStore overwrites a database and leaves its log.
+func damageStore(t *testing.T, store string) {
 	t.Helper()
 	path := store[len("sqlite:"):]
 	info, err := os.Stat(path + "-wal")
 	if err != nil || info.Size() == 0 {
-		t.Fatalf("kill -9 left no log: %v", err)
+		t.Fatalf("the kill left no log: %v", err)
 	}
 	if err := os.WriteFile(path, bytes.Repeat([]byte("gone "), 20_000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// ran runs a command that succeeds.
-func ran(t *testing.T, args ...string) {
+// mustRun runs a command, which must succeed.
+func mustRun(t *testing.T, args ...string) {
 	t.Helper()
 	if code, out, errors := run(t, nil, args...); code != 0 {
 		t.Fatalf("%v: exit %d, %s%s", args, code, out, errors)

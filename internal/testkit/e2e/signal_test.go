@@ -14,7 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// TestServe_LogReaderGone: a log that nobody reads any more ends no service.
+// The service goes on if nobody reads its log any more.
 func TestServe_LogReaderGone(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
@@ -55,7 +55,7 @@ func TestServe_LogReaderGone(t *testing.T) {
 	}
 }
 
-// TestExport_ReaderGone: a command in a pipe ends with its reader, as programs do.
+// A command in a pipe ends with its reader.
 func TestExport_ReaderGone(t *testing.T) {
 	t.Parallel()
 	shell := exec.Command("sh", "-c", `"$0" serve --help | true; "$0" version | head -c 1`, binary)
@@ -64,11 +64,12 @@ func TestExport_ReaderGone(t *testing.T) {
 	}
 }
 
+// SIGHUP drains.
 func TestServe_SIGHUPDrains(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "1s")
 	v := s.dial("?topic=default/likes/x")
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	began := time.Now()
 	s.Signal(syscall.SIGHUP)
 	if code := s.ExitCode(); code != 0 || time.Since(began) < time.Second {
@@ -80,7 +81,7 @@ func TestServe_SIGHUPDrains(t *testing.T) {
 	}
 }
 
-// TestServe_SIGHUPUnderNohup: a process that is to outlive its terminal does.
+// Under nohup the service ignores SIGHUP.
 func TestServe_SIGHUPUnderNohup(t *testing.T) {
 	t.Parallel()
 	nohup, err := exec.LookPath("nohup")
@@ -98,8 +99,7 @@ func TestServe_SIGHUPUnderNohup(t *testing.T) {
 	}
 }
 
-// TestPprofCommandLine_NoCredentials: what the command line holds is shown without
-// tokens, secrets and passwords.
+// /debug/pprof/cmdline shows no tokens, secrets or passwords.
 func TestPprofCommandLine_NoCredentials(t *testing.T) {
 	t.Parallel()
 	const secret, server, admin, password = "secret-0123456789abcdef", "server-0123456789abcdef", "admin-0123456789abcdef", "pa%2Fs%40word-0123456789"
@@ -115,7 +115,7 @@ func TestPprofCommandLine_NoCredentials(t *testing.T) {
 		"a store":     {"--store", "redis://user:" + password + "@127.0.0.1:1/0"},
 	} {
 		s := begin(t, nil, args...)
-		body := s.operator.get("/debug/pprof/cmdline").is(200).says("tallycast").says("serve").says(strings.SplitN(args[0], "=", 2)[0]).body
+		body := s.operator.get("/debug/pprof/cmdline").wantStatus(200).wantBody("tallycast").wantBody("serve").wantBody(strings.SplitN(args[0], "=", 2)[0]).body
 		body += s.Log.String() + s.Out.String()
 		for _, text := range []string{secret, server, admin, password, "0123456789"} {
 			if strings.Contains(body, text) {
@@ -125,19 +125,18 @@ func TestPprofCommandLine_NoCredentials(t *testing.T) {
 	}
 }
 
-// TestAdminToken_RightOneAfterWrongOnes: a stranger behind the owner's proxy does not
-// lock the owner out.
+// Wrong tokens from the owner's address do not lock the owner out.
 func TestAdminToken_RightOneAfterWrongOnes(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--admin-token", adminToken)
 	for i := range 30 {
 		if a := s.get("/admin/v1/topics", "Authorization: Bearer wrong"); i < 10 {
-			a.refused(401, "not_authorized")
+			a.wantProblem(401, "not_authorized")
 		} else {
-			a.refused(429, "rate_limited")
+			a.wantProblem(429, "rate_limited")
 		}
 	}
-	s.get("/admin/v1/topics", "Authorization: Bearer "+adminToken).is(200)
-	s.do("POST", "/admin/v1/session", `{"token":"wrong"}`, "Content-Type: application/json").refused(429, "rate_limited")
-	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").is(204)
+	s.get("/admin/v1/topics", "Authorization: Bearer "+adminToken).wantStatus(200)
+	s.do("POST", "/admin/v1/session", `{"token":"wrong"}`, "Content-Type: application/json").wantProblem(429, "rate_limited")
+	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").wantStatus(204)
 }

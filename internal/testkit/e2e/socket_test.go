@@ -9,54 +9,56 @@ import (
 	"github.com/coder/websocket"
 )
 
-func TestASocketSubscribesAndUnsubscribesAtAnyTime(t *testing.T) {
+// A socket can subscribe and unsubscribe at any time.
+func TestSocket_SubscribeAndUnsubscribe(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	v := s.dial("")
-	v.say(`{"subscribe":["default/likes/a"]}`)
-	v.sawEvents("live", 1)
-	v.say(`{"subscribe":["default/likes/a","default/likes/b"]}`)
-	v.sawEvents("live", 2)
-	// Answered with the snapshot of what it added.
+	v.send(`{"subscribe":["default/likes/a"]}`)
+	v.awaitEvents("live", 1)
+	v.send(`{"subscribe":["default/likes/a","default/likes/b"]}`)
+	v.awaitEvents("live", 2)
+	// The response is the snapshot of the added topic.
 	if got := v.transcript(); strings.Count(got, "likes/a") != 1 || strings.Count(got, "likes/b") != 1 {
 		t.Errorf("sent %s", got)
 	}
-	v.say(`{"unsubscribe":["default/likes/a","default/likes/never"]}`)
-	v.say(`{"subscribe":["default/likes/c"]}`) // once it is answered, what stands before it was done
-	v.sawEvents("live", 3)
+	v.send(`{"unsubscribe":["default/likes/a","default/likes/never"]}`)
+	v.send(`{"subscribe":["default/likes/c"]}`) // after its response, the messages before it took effect
+	v.awaitEvents("live", 3)
 	s.like("default/likes/a", "visitor-1", "1")
 	s.like("default/likes/b", "visitor-1", "1")
-	v.sawCount("default/likes/b", 1)
+	v.awaitCount("default/likes/b", 1)
 	if v.last("default/likes/a").Count != 0 {
 		t.Errorf("sent %s", v.transcript())
 	}
-	v.say(`{"subscribe":["default/likes/a"]}`)
-	v.sawCount("default/likes/a", 1)
-	v.sawEvents("live", 4)
+	v.send(`{"subscribe":["default/likes/a"]}`)
+	v.awaitCount("default/likes/a", 1)
+	v.awaitEvents("live", 4)
 }
 
-func TestWhatASocketCannotReadIsAnsweredAndTheHostileAreClosed(t *testing.T) {
+// Invalid messages get errors. Hostile sockets are closed. Others notice nothing.
+func TestSocket_InvalidMessages(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	v := s.dial("")
 	mistakes := []string{"", "x", "[]", `{}`, `{"subscribe":"default/likes/x"}`, `{"subscribe":["a/b/c"],"present":[]}`, `{"shout":["default/likes/x"]}`, `{"subscribe":[1]}`}
 	for i, text := range mistakes {
-		v.say(text)
-		eventually(t, "an answer to "+text, func() bool { return len(v.seen()) == i+1 })
-		if f := v.seen()[i]; f.Error == nil || f.Error.Code != "bad_body" || f.Topic != "" {
+		v.send(text)
+		eventually(t, "an answer to "+text, func() bool { return len(v.received()) == i+1 })
+		if f := v.received()[i]; f.Error == nil || f.Error.Code != "bad_body" || f.Topic != "" {
 			t.Errorf("%q: %s", text, f.raw)
 		}
 	}
 	many := `{"subscribe":["` + strings.Repeat(`x","`, 1000) + `x"]}`
-	v.say(many)
-	v.saw("too many topics", func(f frame) bool { return f.Error != nil && f.Error.Code == "too_many_topics" })
+	v.send(many)
+	v.awaitFrame("too many topics", func(f frame) bool { return f.Error != nil && f.Error.Code == "too_many_topics" })
 	subscribed(v, "default/likes/still")
-	v.sawCount("default/likes/still", 0)
+	v.awaitCount("default/likes/still", 0)
 
 	hostile := func(name string, code websocket.StatusCode, act func(*viewer)) {
 		t.Helper()
 		v := s.dial("?topic=default/likes/x")
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 		act(v)
 		eventually(t, "the end of who sent "+name, v.hasEnded)
 		if v.code != code {
@@ -85,12 +87,13 @@ func TestWhatASocketCannotReadIsAnsweredAndTheHostileAreClosed(t *testing.T) {
 			}
 		}
 	})
-	// Neighbours did not notice.
+	// The other socket still works.
 	s.like("default/likes/still", "visitor-1", "1")
-	v.sawCount("default/likes/still", 1)
+	v.awaitCount("default/likes/still", 1)
 }
 
-func TestWhatComesTogetherWithTheHandshakeIsRead(t *testing.T) {
+// A message in the same packet as the handshake is read.
+func TestSocket_MessageWithHandshake(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	w := s.wire().send(request("GET", "/v1/ws", "", "Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13",
@@ -114,11 +117,12 @@ func TestWhatComesTogetherWithTheHandshakeIsRead(t *testing.T) {
 	}
 }
 
-func TestASocketAnswersPings(t *testing.T) {
+// Sockets answer pings and the close handshake.
+func TestSocket_Pings(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	v := s.dial("?topic=default/likes/x")
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for range 5 {
@@ -132,7 +136,8 @@ func TestASocketAnswersPings(t *testing.T) {
 	eventually(t, "the place is free", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
 }
 
-func TestATopicIsLimitedForOneSocketToAThousandPresences(t *testing.T) {
+// A socket may be present on 1,000 topics.
+func TestSocket_PresenceLimit(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	v := s.dial("")
@@ -140,9 +145,9 @@ func TestATopicIsLimitedForOneSocketToAThousandPresences(t *testing.T) {
 	for i := range 1000 {
 		list = append(list, fmt.Sprintf("default/readers/%d", i))
 	}
-	v.say(`{"present":["` + strings.Join(list, `","`) + `"]}`)
-	v.say(`{"present":["default/readers/more"]}`)
-	v.saw("a refusal", func(f frame) bool {
+	v.send(`{"present":["` + strings.Join(list, `","`) + `"]}`)
+	v.send(`{"present":["default/readers/more"]}`)
+	v.awaitFrame("a refusal", func(f frame) bool {
 		return f.Error != nil && f.Error.Code == "too_many_topics" && f.Topic == "default/readers/more"
 	})
 }

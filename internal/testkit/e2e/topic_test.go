@@ -8,30 +8,32 @@ import (
 	"time"
 )
 
-func TestATopicNobodyTouchedCountsNothingAndReadingCreatesNothing(t *testing.T) {
+// An untouched topic has count and version 0. Reading does not create it.
+func TestTopic_Untouched(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, topic := range []string{"default/likes/untouched", "default/readers/untouched", "default/views/a/b/c"} {
-		if got := s.get("/v1/" + topic).is(200).body; got != `{"topic":"`+topic+`","count":0,"version":0}` {
+		if got := s.get("/v1/" + topic).wantStatus(200).body; got != `{"topic":"`+topic+`","count":0,"version":0}` {
 			t.Errorf("%s: %s", topic, got)
 		}
-		s.get("/v1/"+topic).has("ETag", `"0"`)
-		s.get("/v1/counts?topic=" + topic).is(200)
-		s.get("/badge/" + topic + ".svg").is(200)
+		s.get("/v1/"+topic).wantHeader("ETag", `"0"`)
+		s.get("/v1/counts?topic=" + topic).wantStatus(200)
+		s.get("/badge/" + topic + ".svg").wantStatus(200)
 	}
 	v := s.watch("?topic=default/likes/untouched")
-	v.sawEvents("live", 1)
+	v.awaitEvents("live", 1)
 	if top := s.get("/v1/top/default/likes").counts(); len(top) != 0 {
 		t.Errorf("top lists what nobody touched: %+v", top)
 	}
-	// Had reading created the topic, this would not be its first version.
+	// The like creates the topic: its version is the time.
 	before := time.Now().UnixMicro()
 	if c := s.like("default/likes/untouched", "visitor-1", "1"); c.Count != 1 || c.Version < before || c.Version > time.Now().UnixMicro() {
 		t.Errorf("the first like: %+v, want a version that is the time", c)
 	}
 }
 
-func TestAnAssertionMayBeRepeatedAndCountsOnce(t *testing.T) {
+// A repeated assertion counts once.
+func TestTopic_RepeatedAssertions(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	const topic = "default/likes/repeated"
@@ -60,13 +62,14 @@ func TestAnAssertionMayBeRepeatedAndCountsOnce(t *testing.T) {
 	}
 }
 
-func TestMineIsToldToTheVisitorThatWasNamed(t *testing.T) {
+// The response has the contribution of the named visitor.
+func TestTopic_Mine(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.like("default/claps/mine", "visitor-1", "7")
 	s.like("default/claps/mine", "visitor-2", "5")
 	for visitor, want := range map[string]int64{"visitor-1": 7, "visitor-2": 5, "visitor-3": 0} {
-		a := s.get("/v1/default/claps/mine", "Tally-Visitor: "+visitor).has("Cache-Control", "private, no-store").has("ETag", "")
+		a := s.get("/v1/default/claps/mine", "Tally-Visitor: "+visitor).wantHeader("Cache-Control", "private, no-store").wantHeader("ETag", "")
 		if c := a.count(); c.Count != 12 || c.Mine == nil || *c.Mine != want {
 			t.Errorf("%s: %s", visitor, a.body)
 		}
@@ -76,8 +79,8 @@ func TestMineIsToldToTheVisitorThatWasNamed(t *testing.T) {
 	}
 }
 
-// Each line asserts amounts one after the other; want tells count or refusal.
-func TestMetricsHaveTheirRules(t *testing.T) {
+// Each metric follows its rule.
+func TestTopic_Rules(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--metric", "stars=amount:5", "--metric", "seen=window:1h,party2=toggle", "--metric", "here=presence", "--metric", "claps=amount:3")
 	type step struct {
@@ -101,9 +104,9 @@ func TestMetricsHaveTheirRules(t *testing.T) {
 			a := s.do("POST", "/v1/"+topic, `{"visitor":"`+step.visitor+`","amount":`+step.amount+`}`)
 			switch {
 			case step.refusal == "read_only_metric":
-				a.refused(405, step.refusal).names("Allow", "GET", "HEAD")
+				a.wantProblem(405, step.refusal).wantListed("Allow", "GET", "HEAD")
 			case step.refusal != "":
-				a.refused(400, step.refusal)
+				a.wantProblem(400, step.refusal)
 			default:
 				if c := a.count(); c.Count != step.count {
 					t.Errorf("%s, step %d: %s, want count %d", metric, i, a.body, step.count)
@@ -114,22 +117,23 @@ func TestMetricsHaveTheirRules(t *testing.T) {
 		deleted := s.do("DELETE", "/v1/"+topic, `{"visitor":"visitor-2"}`)
 		switch steps[len(steps)-1].refusal {
 		case "read_only_metric":
-			deleted.refused(405, "read_only_metric")
+			deleted.wantProblem(405, "read_only_metric")
 		case "bad_amount":
 			if before.Count == 2 { // a metric whose contributions are final
-				deleted.refused(400, "bad_amount")
+				deleted.wantProblem(400, "bad_amount")
 			}
 		}
 	}
-	// The contract's own maximum holds where nobody declared another.
+	// The default maximum of claps is 50.
 	d := serve(t)
 	if c := d.like("default/claps/most", "visitor-1", "50"); c.Count != 50 {
 		t.Errorf("50 claps: %+v", c)
 	}
-	d.do("POST", "/v1/default/claps/most", `{"visitor":"visitor-1","amount":51}`).refused(400, "bad_amount")
+	d.do("POST", "/v1/default/claps/most", `{"visitor":"visitor-1","amount":51}`).wantProblem(400, "bad_amount")
 }
 
-func TestAWindowCountsAVisitorAgainWhenItIsOver(t *testing.T) {
+// A visitor counts once in each window.
+func TestTopic_Window(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--metric", "glances=window:2s")
 	const topic = "default/glances/again"
@@ -138,14 +142,15 @@ func TestAWindowCountsAVisitorAgainWhenItIsOver(t *testing.T) {
 		c := s.like(topic, "visitor-1", "1")
 		return c.Count == 2 && *c.Changed && *c.Mine == 1 && c.Version > first.Version
 	})
-	// Windows begin at whole multiples of their length, and each counts once.
+	// Windows begin at multiples of their length, and each counts once.
 	eventually(t, "a third window", func() bool { return s.like(topic, "visitor-1", "1").Count == 3 })
 	if took := s.read(topic).Version - first.Version; took < 2_000_000 {
 		t.Errorf("three windows of 2 s took %d µs from the first to the last count", took)
 	}
 }
 
-func TestKeysAreDecodedOnceNormalisedAndKeptInTheirCase(t *testing.T) {
+// Keys are decoded once and normalised, and keep their case.
+func TestTopic_Keys(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for path, want := range map[string]string{
@@ -180,13 +185,14 @@ func TestKeysAreDecodedOnceNormalisedAndKeptInTheirCase(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			if a := s.do(method, "/v1/default/likes/"+path, ""); a.status != 404 || path != "" {
-				a.refused(400, "bad_topic")
+				a.wantProblem(400, "bad_topic")
 			}
 		}
 	}
 }
 
-func TestBodiesMayBeLeftOutOrSentAsPlainText(t *testing.T) {
+// The body is optional and may be text/plain.
+func TestBody_Optional(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for i, c := range []struct{ body, kind string }{
@@ -205,22 +211,23 @@ func TestBodiesMayBeLeftOutOrSentAsPlainText(t *testing.T) {
 	}
 }
 
-func TestHeadAnswersAsGetWithoutABody(t *testing.T) {
+// HEAD has the header of GET and no body.
+func TestHead_SameHeader(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.like("default/likes/head", "visitor-1", "1")
 	for _, path := range []string{"/v1/default/likes/head", "/v1/counts?topic=default/likes/head", "/v1/top/default/likes", "/badge/default/likes/head.svg",
 		"/tally.js", "/openapi.yaml", "/", "/healthz", "/readyz"} {
-		get, head := s.get(path).is(200), s.do("HEAD", path, "").is(200)
+		get, head := s.get(path).wantStatus(200), s.do("HEAD", path, "").wantStatus(200)
 		if head.body != "" {
 			t.Errorf("HEAD %s has a body", path)
 		}
 		for _, name := range []string{"Content-Type", "Etag", "Cache-Control"} {
-			head.has(name, get.header.Get(name))
+			head.wantHeader(name, get.header.Get(name))
 		}
 		if n := head.header.Get("Content-Length"); n != "" && n != fmt.Sprint(len(get.body)) {
 			t.Errorf("HEAD %s: Content-Length %s, GET has %d", path, n, len(get.body))
 		}
 	}
-	s.do("HEAD", "/v1/default/likes/a//b", "").is(http.StatusBadRequest)
+	s.do("HEAD", "/v1/default/likes/a//b", "").wantStatus(http.StatusBadRequest)
 }

@@ -19,12 +19,12 @@ func startPage(t *testing.T, body string) string {
 	return server.URL
 }
 
-// A trusted proxy says who its clients are in one of three headers. Visitors without an
-// id are told apart by each of them.
+// A trusted proxy names its clients in one of three headers. Visitors without an id are
+// told apart by each.
 func TestTrustedProxy_ClientOfEachHeader(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--trusted-proxy", "127.0.0.1")
-	like := func(key, header string) answer { return s.do("POST", "/v1/default/likes/"+key, "", header) }
+	like := func(key, header string) response { return s.do("POST", "/v1/default/likes/"+key, "", header) }
 	for key, format := range map[string]string{
 		"xff": "X-Forwarded-For: %s", "real": "X-Real-IP: %s", "forwarded": "Forwarded: for=%s;proto=https", "quoted": `Forwarded: proto=https;for="%s:4711"`,
 	} {
@@ -36,7 +36,7 @@ func TestTrustedProxy_ClientOfEachHeader(t *testing.T) {
 	}
 	for _, header := range []string{"X-Forwarded-For: unknown", "X-Real-IP: unknown", "Forwarded: for=unknown", "Forwarded: for=_hidden", "Forwarded: proto=https"} {
 		name, _, _ := strings.Cut(header, ":")
-		like("hidden", header).refused(400, "bad_visitor").says("--trusted-proxy").says(http.CanonicalHeaderKey(name))
+		like("hidden", header).wantProblem(400, "bad_visitor").wantBody("--trusted-proxy").wantBody(http.CanonicalHeaderKey(name))
 	}
 	warnings := s.Log.Records("a proxy named in --trusted-proxy sends a header that names no client address: clients without an id cannot like, and they share the proxy's address for limits; have the proxy set the client's address, or remove the header")
 	if len(warnings) != 1 || warnings[0]["header"] != "X-Forwarded-For" || warnings[0]["level"] != "WARN" {
@@ -45,10 +45,11 @@ func TestTrustedProxy_ClientOfEachHeader(t *testing.T) {
 	// From a peer that is not trusted none of them counts.
 	other := s.from("127.0.0.2")
 	for _, header := range []string{"X-Forwarded-For: 203.0.113.1", "X-Real-IP: 203.0.113.1", "Forwarded: for=203.0.113.1"} {
-		other.do("POST", "/v1/default/likes/x", "", header).refused(400, "bad_visitor")
+		other.do("POST", "/v1/default/likes/x", "", header).wantProblem(400, "bad_visitor")
 	}
 }
 
+// A trusted proxy that names no client causes one warning, and doctor reports it.
 func TestTrustedProxy_NoHeader(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--trusted-proxy", "127.0.0.1", "--allow-origin", "*")
@@ -57,7 +58,7 @@ func TestTrustedProxy_NoHeader(t *testing.T) {
 		t.Errorf("doctor before: exit %d\n%s%s", code, out, errors)
 	}
 	for i := range 20 {
-		s.do("POST", "/v1/default/likes/x", "", fmt.Sprintf("User-Agent: browser/%d", i)).is(200)
+		s.do("POST", "/v1/default/likes/x", "", fmt.Sprintf("User-Agent: browser/%d", i)).wantStatus(200)
 	}
 	warned := 0
 	for line := range strings.Lines(s.Log.String()) {

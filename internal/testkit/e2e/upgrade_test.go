@@ -9,11 +9,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// Data that commit 8ba4dec wrote, the first release: an SQLite file, a dump of Redis and
-// an export. They hold the same topics, a rename, a block and a journal.
+// Data of the first release, commit 8ba4dec: an SQLite file, a dump of Redis and an export.
+// They contain the same topics, a rename, a block and a journal.
 const firstRelease = "testdata/8ba4dec/"
 
-// secretOfFirstRelease is the one under which its contributions were made.
+// secretOfFirstRelease is the secret of these contributions.
 const secretOfFirstRelease = "fixture-secret-0123456789"
 
 func copyFile(t *testing.T, from, to string) {
@@ -44,22 +44,22 @@ func TestUpgrade_DataOfTheFirstRelease(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "tally.db")
 		copyFile(t, firstRelease+"tally.db", path)
-		holdsFirstRelease(t, serve(t, append(args, "--store", "sqlite:"+path)...))
+		checkFirstRelease(t, serve(t, append(args, "--store", "sqlite:"+path)...))
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		redis := redistest.Start(t, redistest.Options{Data: firstRelease + "dump.rdb"})
-		holdsFirstRelease(t, serve(t, append(args, "--store", redis.URL(0))...))
+		checkFirstRelease(t, serve(t, append(args, "--store", redis.URL(0))...))
 	})
 	t.Run("export", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, args...)
-		t.Log(s.owner().command("import", firstReleaseExport(t)))
-		holdsFirstRelease(t, s)
+		t.Log(s.owner().runCommand("import", firstReleaseExport(t)))
+		checkFirstRelease(t, s)
 	})
 }
 
-// firstReleaseExport returns the path of the export, from wherever a command runs.
+// firstReleaseExport returns the absolute path of the export.
 func firstReleaseExport(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs(firstRelease + "export.jsonl")
@@ -69,7 +69,7 @@ func firstReleaseExport(t *testing.T) string {
 	return path
 }
 
-func holdsFirstRelease(t *testing.T, s *service) {
+func checkFirstRelease(t *testing.T, s *service) {
 	for topic, want := range map[string]int64{
 		"blog/likes/hello": 137, "blog/likes/renamed": 5, "blog/likes/grüße/日本": 4, "blog/claps/hello": 147,
 		"blog/visitors/site": 12, "blog/views/hello": 3, "blog/likes/seeded": 9, "blog/likes/spike": 300, "default/likes/a": 1,
@@ -90,11 +90,11 @@ func holdsFirstRelease(t *testing.T, s *service) {
 	known("blog/likes/renamed", "1", 1, 5)
 	known("blog/claps/hello", "14", 2)
 	known("blog/visitors/site", "1", 12)
-	s.from("127.0.0.1").do("POST", "/v1/blog/likes/hello", "", "Tally-Visitor: visitor-blocked", "X-Forwarded-For: 203.0.113.200").is(403).says("blocked")
+	s.from("127.0.0.1").do("POST", "/v1/blog/likes/hello", "", "Tally-Visitor: visitor-blocked", "X-Forwarded-For: 203.0.113.200").wantStatus(403).wantBody("blocked")
 	o := s.owner()
-	o.ask("POST", "rename", renameBody("blog/likes/renamed", "blog/likes/third")).is(200).says(`"count":5`)
+	o.call("POST", "rename", renameBody("blog/likes/renamed", "blog/likes/third")).wantStatus(200).wantBody(`"count":5`)
 	known("blog/likes/third", "1", 1, 5)
-	o.ask("POST", "merge", mergeBody("blog/likes/third", "blog/likes/hello")).is(200).says(`"count":142`)
+	o.call("POST", "merge", mergeBody("blog/likes/third", "blog/likes/hello")).wantStatus(200).wantBody(`"count":142`)
 	known("blog/likes/hello", "1", 1, 40)
-	o.ask("PATCH", "topics/blog/likes/seeded", `{"seed":10}`).is(200).says(`"count":10`)
+	o.call("PATCH", "topics/blog/likes/seeded", `{"seed":10}`).wantStatus(200).wantBody(`"count":10`)
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/coder/websocket"
 )
 
-// frame is what a viewer was sent.
+// frame is a received frame.
 type frame struct {
 	count
 	Event string
 	raw   string
-	at    time.Time // when it was read
+	at    time.Time // when it was received
 }
 
-// viewer is an open stream or socket, read until it ends.
+// viewer is an open stream or socket. A goroutine reads it until it ends.
 type viewer struct {
 	t      testing.TB
 	header http.Header
@@ -32,13 +32,13 @@ type viewer struct {
 
 	mu      sync.Mutex
 	frames  []frame
-	retries []int  // milliseconds, as sent in retry fields
+	retries []int  // the retry fields, in ms
 	first   string // the first line of a stream
 	ended   bool
-	code    websocket.StatusCode // why a socket was closed; -1 where nobody said
+	code    websocket.StatusCode // the close code of a socket; -1 if there is none
 }
 
-// watch opens a stream of Server-Sent Events as an EventSource does.
+// watch opens a stream like an EventSource.
 func (c *client) watch(query string, lines ...string) *viewer {
 	c.t.Helper()
 	return c.stream("GET", "/v1/stream"+query, "", append(lines, "Accept: text/event-stream")...)
@@ -69,7 +69,7 @@ func (c *client) stream(method, path, body string, lines ...string) *viewer {
 	return v
 }
 
-// dial opens a WebSocket. A query goes with the path.
+// dial opens a WebSocket.
 func (c *client) dial(query string, lines ...string) *viewer {
 	c.t.Helper()
 	header := http.Header{}
@@ -89,7 +89,7 @@ func (c *client) dial(query string, lines ...string) *viewer {
 	return v
 }
 
-// read reads until the connection ends, which is with the test at the latest.
+// read reads until the connection ends, with the test at the latest.
 func (v *viewer) read(run func() error, release func()) {
 	done := make(chan struct{})
 	go func() { // ends with the connection; the cleanup waits for it
@@ -104,7 +104,7 @@ func (v *viewer) read(run func() error, release func()) {
 		release()
 		<-done
 		if v.t.Failed() {
-			v.t.Logf("a viewer was sent: %s", clip(v.transcript()))
+			v.t.Logf("a viewer received: %s", clip(v.transcript()))
 		}
 	})
 }
@@ -121,7 +121,7 @@ func (v *viewer) readLines(body io.Reader) error {
 		v.mu.Unlock()
 		switch field, value, _ := strings.Cut(line, ": "); field {
 		case "data":
-			v.take(value, now)
+			v.receive(value, now)
 		case "retry":
 			wait, err := strconv.Atoi(value)
 			if err != nil {
@@ -148,11 +148,11 @@ func (v *viewer) readMessages(ctx context.Context) error {
 		if kind != websocket.MessageText {
 			v.t.Errorf("a message of kind %v", kind)
 		}
-		v.take(string(text), time.Now())
+		v.receive(string(text), time.Now())
 	}
 }
 
-func (v *viewer) take(text string, at time.Time) {
+func (v *viewer) receive(text string, at time.Time) {
 	f := frame{raw: text, at: at}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -164,8 +164,8 @@ func (v *viewer) take(text string, at time.Time) {
 	v.mu.Unlock()
 }
 
-// say sends a message on a socket.
-func (v *viewer) say(text string) {
+// send sends a message.
+func (v *viewer) send(text string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -174,7 +174,7 @@ func (v *viewer) say(text string) {
 	}
 }
 
-// close leaves without a word, as a closed tab does.
+// close ends the connection without a close frame, like a closed tab.
 func (v *viewer) close() {
 	v.cancel()
 	eventually(v.t, "the end of the connection", v.hasEnded)
@@ -186,8 +186,8 @@ func (v *viewer) hasEnded() bool {
 	return v.ended
 }
 
-// seen returns the frames so far.
-func (v *viewer) seen() []frame {
+// received returns the frames so far, in order.
+func (v *viewer) received() []frame {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append([]frame(nil), v.frames...)
@@ -195,18 +195,18 @@ func (v *viewer) seen() []frame {
 
 func (v *viewer) transcript() string {
 	var b strings.Builder
-	for _, f := range v.seen() {
+	for _, f := range v.received() {
 		b.WriteString(f.raw + "\n")
 	}
 	return b.String()
 }
 
-// saw waits for a frame that suits and returns it.
-func (v *viewer) saw(what string, suits func(frame) bool) (found frame) {
+// awaitFrame waits for a frame that matches and returns it.
+func (v *viewer) awaitFrame(what string, matches func(frame) bool) (found frame) {
 	v.t.Helper()
 	eventually(v.t, what, func() bool {
-		for _, f := range v.seen() {
-			if suits(f) {
+		for _, f := range v.received() {
+			if matches(f) {
 				found = f
 				return true
 			}
@@ -216,20 +216,20 @@ func (v *viewer) saw(what string, suits func(frame) bool) (found frame) {
 	return found
 }
 
-// sawCount waits until a topic was shown with a count.
-func (v *viewer) sawCount(topic string, n int64) frame {
+// awaitCount waits for a frame of a topic with a count.
+func (v *viewer) awaitCount(topic string, n int64) frame {
 	v.t.Helper()
-	return v.saw(topic+" at "+strconv.FormatInt(n, 10), func(f frame) bool {
+	return v.awaitFrame(topic+" at "+strconv.FormatInt(n, 10), func(f frame) bool {
 		return f.Topic == topic && f.Error == nil && f.Count == n
 	})
 }
 
-// sawEvents waits until an event came that many times.
-func (v *viewer) sawEvents(event string, times int) {
+// awaitEvents waits until an event came at least so many times.
+func (v *viewer) awaitEvents(event string, times int) {
 	v.t.Helper()
 	eventually(v.t, event+" "+strconv.Itoa(times)+" times", func() bool {
 		n := 0
-		for _, f := range v.seen() {
+		for _, f := range v.received() {
 			if f.Event == event {
 				n++
 			}
@@ -240,7 +240,7 @@ func (v *viewer) sawEvents(event string, times int) {
 
 // last returns the newest frame of a topic.
 func (v *viewer) last(topic string) (newest frame) {
-	for _, f := range v.seen() {
+	for _, f := range v.received() {
 		if f.Topic == topic {
 			newest = f
 		}
@@ -248,11 +248,11 @@ func (v *viewer) last(topic string) (newest frame) {
 	return newest
 }
 
-// onlyGrows checks that no topic's version went back.
-func (v *viewer) onlyGrows() {
+// checkVersions checks that each topic's versions grow.
+func (v *viewer) checkVersions() {
 	v.t.Helper()
 	newest := map[string]int64{}
-	for _, f := range v.seen() {
+	for _, f := range v.received() {
 		if f.Topic == "" || f.Error != nil {
 			continue
 		}

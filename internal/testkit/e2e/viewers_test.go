@@ -13,25 +13,25 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// upgrade are the lines that ask for a WebSocket.
+// upgrade are the header lines of a WebSocket handshake.
 var upgrade = []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 
-// handshake asks for a WebSocket that watches x.
+// handshake opens a WebSocket that watches x.
 var handshake = request("GET", "/v1/ws?topic=default/likes/x", "", upgrade...)
 
-// masked returns a client's frame, masked with zeros, of at most 125 bytes.
+// masked returns a client's frame of at most 125 bytes, masked with zeros.
 func masked(first byte, payload string) string {
 	return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload
 }
 
-// left returns how many viewers are gone for a reason.
-func (s *service) left(reason string) float64 {
+// viewersLeft returns how many viewers left for a reason.
+func (s *service) viewersLeft(reason string) float64 {
 	return s.metric(`tallycast_viewers_left_total{reason="` + reason + `"}`)
 }
 
-// deaf opens a viewer that asks for more than all buffers hold and reads nothing, by
-// Server-Sent Events or, with the lines of an upgrade, by WebSocket.
-func (s *service) deaf(path string, lines ...string) *wire {
+// openNonReader opens a viewer that requests more than the buffers hold and reads nothing.
+// With the lines of an upgrade it is a WebSocket.
+func (s *service) openNonReader(path string, lines ...string) *wire {
 	var query []string
 	for i := range 900 {
 		query = append(query, fmt.Sprintf("topic=default/likes/%04d%s", i, strings.Repeat("k", 240)))
@@ -43,7 +43,8 @@ func (s *service) deaf(path string, lines ...string) *wire {
 	return w.send(request("GET", path+"?"+strings.Join(query, "&"), "", lines...))
 }
 
-func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.T) {
+// Each hostile viewer is closed and counted. Others notice nothing.
+func TestViewers_Hostile(t *testing.T) {
 	t.Parallel()
 	for name, flood := range map[string]string{
 		"pings without end":        strings.Repeat(masked(0x89, ""), 5000),
@@ -60,6 +61,7 @@ func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.
 		"nonsense without end":     strings.Repeat(masked(0x81, "nonsense"), 200),
 		"subscribing as fast as it can": strings.Repeat(
 			masked(0x81, `{"subscribe":["default/likes/y"]}`)+masked(0x81, `{"unsubscribe":["default/likes/y"]}`), 3000),
+		"noise": strings.Repeat("\xde\xad\xbe\xef", 100),
 		"presence as fast as it can": strings.Repeat(
 			masked(0x81, `{"present":["`+readers+`"]}`)+masked(0x81, `{"absent":["`+readers+`"]}`), 3000),
 	} {
@@ -76,50 +78,51 @@ func TestEachHostileViewerIsClosedForAReasonAndNeighboursDoNotNotice(t *testing.
 					t.Fatalf("%v %v", response, err)
 				}
 				flooding.Go(func() { w.send(flood) }) // ends with the connection, which the server closes
-				flooding.Go(func() { w.hangsUp(processtest.Timeout) })
+				flooding.Go(func() { w.awaitClose(processtest.Timeout) })
 			}
 			for range 5 {
-				beside.press()
+				beside.sendLike()
 			}
 			flooding.Wait()
-			eventually(t, "the reason", func() bool { return s.left("policy") == hostile })
+			eventually(t, "the reason", func() bool { return s.viewersLeft("policy") == hostile })
 			eventually(t, "the neighbours alone", func() bool { return s.metric("tallycast_viewers") == 2 })
-			beside.press()
+			beside.sendLike()
 			eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 2 })
-			beside.sawReaders(2)
-			beside.unharmed()
+			beside.awaitReaders(2)
+			beside.checkUnaffected()
 		})
 	}
 }
 
-// One page in a hundred never reads.
-func TestViewersThatReadNothingDoNotKeepTheOthersWaiting(t *testing.T) {
+// Viewers that read nothing do not delay others. They are one in a hundred.
+func TestViewers_NonReaders(t *testing.T) {
 	t.Parallel()
 	const pages, deaf, likes, topic = 396, 4, 300, "default/likes/x"
 	s := serve(t, "--write-timeout", "2s")
-	crowd := gatherCrowd(t, strings.TrimPrefix(s.url, "http://"), topic, pages)
+	crowd := openCrowd(t, strings.TrimPrefix(s.url, "http://"), topic, pages)
 	for n := range deaf {
 		if n%2 == 0 {
-			s.deaf("/v1/stream")
+			s.openNonReader("/v1/stream")
 		} else {
-			s.deaf("/v1/ws", upgrade...)
+			s.openNonReader("/v1/ws", upgrade...)
 		}
 	}
 	s.likeAll(topic, likes, 8)
-	within(t, soon, "all others are current", func() bool { return crowd.show(likes) == pages })
+	within(t, soon, "all others are current", func() bool { return crowd.showing(likes) == pages })
 	if c := s.read(topic); c.Count != likes {
 		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
 	}
-	eventually(t, "the reason", func() bool { return s.left("write_timeout") == deaf })
-	if n := len(crowd.cuts(time.Time{})); n > 0 {
+	eventually(t, "the reason", func() bool { return s.viewersLeft("write_timeout") == deaf })
+	if n := len(crowd.disconnects(time.Time{})); n > 0 {
 		t.Errorf("%d of the others were cut off", n)
 	}
-	if lines := s.faulty(); len(lines) > 0 {
-		t.Errorf("the log has %d lines about it: %v", len(lines), lines)
+	if lines := s.warnings(); len(lines) > 0 {
+		t.Errorf("warnings: %v", lines)
 	}
 }
 
-func TestPagesOf200TopicsEachAreCurrentInAll(t *testing.T) {
+// Pages of 200 topics receive every change.
+func TestViewers_ManyTopics(t *testing.T) {
 	t.Parallel()
 	const topics, pages = 200, 40
 	s := serve(t)
@@ -131,22 +134,23 @@ func TestPagesOf200TopicsEachAreCurrentInAll(t *testing.T) {
 	var viewers []*viewer
 	for range pages {
 		v := s.dial("")
-		v.say(string(message))
+		v.send(string(message))
 		viewers = append(viewers, v)
 	}
 	for _, v := range viewers {
-		v.sawEvents("live", 1)
+		v.awaitEvents("live", 1)
 	}
 	each(topics, 4, func(i int) { s.like(names[i], "visitor-1", "1") })
 	for _, v := range viewers {
 		for _, name := range names {
-			v.sawCount(name, 1)
+			v.awaitCount(name, 1)
 		}
-		v.onlyGrows()
+		v.checkVersions()
 	}
 }
 
-func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
+// A million topics that were watched and left use no memory.
+func TestViewers_MemoryAfterLeaving(t *testing.T) {
 	t.Parallel()
 	const waves, viewers, topics = 50, 20, 1000
 	plain, err := processtest.BuildPlain(t.TempDir())
@@ -156,10 +160,10 @@ func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
 	s := beginOf(t, plain, nil, unlimited...)
 	s.AwaitReady()
 	neighbour := s.watch("?topic=default/likes/x")
-	neighbour.sawEvents("live", 1)
-	heap := func() float64 { // in MB, without garbage and what pools keep over one collection
+	neighbour.awaitEvents("live", 1)
+	heap := func() float64 { // in MB, without garbage and the content of pools
 		for range 2 {
-			s.operator.get("/debug/pprof/heap?gc=1").is(200)
+			s.operator.get("/debug/pprof/heap?gc=1").wantStatus(200)
 		}
 		return s.metric("go_memstats_heap_alloc_bytes") / (1 << 20)
 	}
@@ -173,7 +177,7 @@ func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
 				names = append(names, fmt.Sprintf(`"default/likes/wave-%d/viewer-%d/topic-%d"`, wave, n, i))
 			}
 			body := `{"topics":[` + strings.Join(names, ",") + `]}`
-			watching.Go(func() { s.sip(ctx, body) }) // ends with ctx
+			watching.Go(func() { s.discardStream(ctx, body) }) // ends with ctx
 		}
 		eventually(t, "all topics are watched", func() bool { return s.metric("tallycast_watched_topics") == viewers*topics+1 })
 		leave()
@@ -182,16 +186,16 @@ func TestAMillionTopicsThatWereWatchedAndLeftTakeNoMemory(t *testing.T) {
 		after = append(after, heap())
 	}
 	t.Logf("after each %d topics: %.1f MB", viewers*topics, after)
-	// Tables keep the size that one wave gave them; 8 bytes a topic would show.
+	// Tables keep their size after one wave. 8 bytes a topic would exceed the limit.
 	if grown := after[waves-1] - after[2]; grown > 7 {
 		t.Errorf("%.1f MB are left of %d topics", grown, (waves-3)*viewers*topics)
 	}
 	s.like("default/likes/x", "visitor-1", "1")
-	neighbour.sawCount("default/likes/x", 1)
+	neighbour.awaitCount("default/likes/x", 1)
 }
 
-// sip watches what body names until ctx ends, and looks at nothing.
-func (s *service) sip(ctx context.Context, body string) {
+// discardStream opens a stream with a body until ctx ends and discards the frames.
+func (s *service) discardStream(ctx context.Context, body string) {
 	request, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/stream", strings.NewReader(body))
 	if err != nil {
 		s.client.t.Error(err)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-func TestWithoutANameAVisitorIsDerivedFromAddressAndAgent(t *testing.T) {
+// A visitor without an id is derived from address and user agent.
+func TestVisitor_Derived(t *testing.T) {
 	t.Parallel()
 	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
 	s := serve(t, "--store", store)
@@ -40,7 +41,8 @@ func TestWithoutANameAVisitorIsDerivedFromAddressAndAgent(t *testing.T) {
 	}
 }
 
-func TestASecretOfOnesOwnMakesOtherVisitors(t *testing.T) {
+// Another secret than the stored one is refused, because every visitor would count again.
+func TestSecret_OtherThanStored(t *testing.T) {
 	t.Parallel()
 	const a, b = "0123456789abcdef-a", "0123456789abcdef-b"
 	store := "sqlite:" + filepath.Join(t.TempDir(), "tally.db")
@@ -65,11 +67,13 @@ func TestASecretOfOnesOwnMakesOtherVisitors(t *testing.T) {
 	}
 }
 
-func TestForwardingHeadersOfAStrangerDeriveNobody(t *testing.T) {
+// Forwarding headers of an untrusted address are refused without a visitor id, with one
+// warning.
+func TestVisitor_UntrustedProxy(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, header := range []string{"X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1", "X-Real-Ip: 203.0.113.1"} {
-		s.do("POST", "/v1/default/likes/x", "", header).refused(400, "bad_visitor").says("--trusted-proxy")
+		s.do("POST", "/v1/default/likes/x", "", header).wantProblem(400, "bad_visitor").wantBody("--trusted-proxy")
 	}
 	if c := s.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`, "X-Forwarded-For: 203.0.113.1").count(); c.Count != 1 {
 		t.Errorf("named: %+v", c)
@@ -88,9 +92,9 @@ func TestForwardingHeadersOfAStrangerDeriveNobody(t *testing.T) {
 	}
 }
 
-// Of the list, the right-most address that no trusted proxy has is the client:
-// what stands left of it, the client may have made up.
-func TestATrustedProxySaysWhoTheClientIs(t *testing.T) {
+// The client is the right-most address that is not a trusted proxy. The client can make
+// up those left of it.
+func TestTrustedProxy_RightmostAddress(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"127.0.0.0/8", "private"} {
 		s := serve(t, "--trusted-proxy", flag, "--trusted-proxy", "198.51.100.0/24")
@@ -112,16 +116,17 @@ func TestATrustedProxySaysWhoTheClientIs(t *testing.T) {
 	}
 }
 
-func TestTheServerTokenNamesVisitorsAndSkipsOriginsAndLimits(t *testing.T) {
+// The server token may name any visitor and is exempt from origins and limits.
+func TestServerToken_Privileges(t *testing.T) {
 	t.Parallel()
 	const token = "token-of-32-printable-characters"
 	s := serveIn(t, nil, "--server-token", token, "--rate-limit", "1/h", "--read-limit", "1/h", "--new-topic-limit", "1/h")
 	bearer := "Authorization: Bearer " + token
-	s.do("POST", "/v1/default/likes/x", "", bearer).refused(400, "bad_visitor")
+	s.do("POST", "/v1/default/likes/x", "", bearer).wantProblem(400, "bad_visitor")
 	for _, visitor := range []string{"visitor-1", "visitor-2", "visitor-3", "visitor-4", "visitor-5"} {
-		s.do("POST", "/v1/default/likes/"+visitor, `{"visitor":"`+visitor+`"}`, bearer, "Origin: "+stranger).is(200)
-		s.do("POST", "/v1/default/likes/x", "", bearer, "Tally-Visitor: "+visitor, "X-Forwarded-For: 203.0.113.1").is(200)
-		s.get("/v1/default/likes/x", bearer, "Origin: "+stranger).is(200)
+		s.do("POST", "/v1/default/likes/"+visitor, `{"visitor":"`+visitor+`"}`, bearer, "Origin: "+stranger).wantStatus(200)
+		s.do("POST", "/v1/default/likes/x", "", bearer, "Tally-Visitor: "+visitor, "X-Forwarded-For: 203.0.113.1").wantStatus(200)
+		s.get("/v1/default/likes/x", bearer, "Origin: "+stranger).wantStatus(200)
 	}
 	if c := s.get("/v1/default/likes/x", bearer).count(); c.Count != 5 {
 		t.Errorf("%+v", c)
