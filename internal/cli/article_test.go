@@ -46,7 +46,7 @@ func (a article) count(slug string) int64 {
 // likes of years. The old system is taken over while it and the new one are liked at,
 // and again once it is closed; two do so at once. Not a like is lost, of either, then
 // or after the store has been copied to a Redis.
-func TestTheBlogOfTheArticleMovesOverWithoutLosingALike(t *testing.T) {
+func TestArticle_Migration(t *testing.T) {
 	t.Parallel()
 	old := article{t, redistest.Start(t, redistest.Options{}), map[string]int64{}}
 	pages := map[string]string{}

@@ -26,10 +26,9 @@ var backendSettings = append(settingsNamed("store"), config.Setting{
 	Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
 })
 
-// backend returns what flags, environment and configuration file name. Of --at and
-// --store the one from the higher layer holds. If neither is given, it is the default
-// service, or, if onlyStore, the default store.
-// The error is a [usageError]: a wrong value, or one layer that names both.
+// backend returns the backend that flags, environment and configuration file name. Of --at
+// and --store the one from the higher layer applies. If neither is given, it is the default
+// service, or, if onlyStore, the default store. Its error is a [usageError].
 func (p *process) backend(onlyStore bool) (backend, error) {
 	file, problems := p.configFile()
 	// A mistyped name would mean another store.
@@ -54,9 +53,9 @@ func (p *process) backend(onlyStore bool) (backend, error) {
 	return backend{source: at.Source}, nil
 }
 
-// storeFile returns the path of the SQLite store that a command works on, which has no
-// other way than to open the file; redisAdvice says what to do about a Redis.
-// Errors: a [usageError] if there is a service or a Redis instead.
+// storeFile returns the path of the SQLite store that a command works on; redisAdvice is
+// the advice for a Redis.
+// Errors: a [usageError] for a service or a Redis.
 func (p *process) storeFile(command, redisAdvice string) (string, error) {
 	b, err := p.backend(true)
 	switch {
@@ -71,7 +70,7 @@ func (p *process) storeFile(command, redisAdvice string) (string, error) {
 	return b.store.SQLitePath, nil
 }
 
-// printStore tells people which store a command works on, and which setting says so.
+// printStore prints which store a command works on, and the source of that setting.
 func (p *process) printStore(b backend) {
 	fmt.Fprintf(p.stderr, "store: %s (%s)\n", printable(b.store.Name()), b.source)
 }

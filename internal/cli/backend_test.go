@@ -95,7 +95,7 @@ func TestBackend_Contradictions(t *testing.T) {
 	} {
 		code, out, errors := call(t, c.env, c.args...)
 		if code != c.code || !strings.Contains(errors, c.want) {
-			t.Errorf("%s: exit %d, does not say %q: %s%s", c.name, code, c.want, out, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s%s", c.name, code, c.want, out, errors)
 		}
 		if file := c.args[len(c.args)-1]; c.code != exitOK && strings.HasSuffix(file, ".db") && exists(file) {
 			t.Errorf("%s: wrote %s", c.name, file)

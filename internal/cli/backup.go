@@ -14,13 +14,13 @@ import (
 )
 
 const backupDetails = `
-Copies an SQLite store to FILE while the service goes on: everything that was
-acknowledged before it began is in it, the secret too. FILE is complete once it
-has its name, and is read again before the command ends. A file that is there is
-kept unless --force is given.
-To restore, end the service, run tallycast restore with FILE, and start the service.
+Copies an SQLite store to FILE while the service runs. The backup contains everything
+that was acknowledged before it began, the secret included. FILE is complete when it
+has its name, and is read once more before the command ends. An existing file is kept
+unless --force is given. To restore, stop the service, run tallycast restore with FILE,
+and start the service.
 
-Of Redis it says what to set instead.
+For a Redis the command prints which of its settings to use instead.
 `
 
 const backupExamples = `
@@ -28,26 +28,25 @@ Examples:
   tallycast backup --store sqlite:data/tallycast.db backup-$(date +%F).db
 `
 
-// redisBackup says how a Redis keeps what it has.
-const redisBackup = `a Redis keeps its own backups:
-  appendonly yes             what was acknowledged survives a crash,
-  appendfsync everysec       save for the last second; always: all of it
+// redisBackup is the advice for a Redis.
+const redisBackup = `a Redis makes its own backups:
+  appendonly yes             acknowledged writes survive a crash,
+  appendfsync everysec       except those of the last second; always: all of them
   save 3600 1                a snapshot (dump.rdb) each hour, to be copied elsewhere
   maxmemory-policy noeviction
 and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
 copy that either store can be restored from`
 
-// storeFileFlags name the SQLite store whose file a command works on.
+// storeFileFlags name the SQLite store of a command.
 var storeFileFlags = slices.Concat([]config.Setting{
 	{Name: "store", Group: config.GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db", Help: "The store, in the forms of serve. It must be an SQLite file."},
 }, []config.Setting{config.FileSetting})
 
-// forceFlag is that of all commands that write a file.
+// forceFlag is a flag of all commands that write a file.
 var forceFlag = config.Setting{Name: "force", Help: "Replace FILE if it exists."}
 
 var backupFlags = append([]config.Setting{forceFlag}, storeFileFlags...)
 
-// backup is the subcommand backup.
 func backup(p *process) int {
 	path, err := p.storeFile("backup", redisBackup)
 	if err != nil {
@@ -79,7 +78,7 @@ func backup(p *process) int {
 	return exitOK
 }
 
-// adviseForce says how a file that exists can be replaced.
+// adviseForce adds advice to the error of an existing file.
 func adviseForce(err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w; --force replaces it", err)
@@ -87,18 +86,18 @@ func adviseForce(err error) error {
 	return err
 }
 
-// readBackup reads the whole backup.
+// readBackup reads the whole backup and returns its totals.
 func (p *process) readBackup(path string) (totals transfer.Totals, err error) {
 	catalog := tally.NewOpenCatalog(tally.DefaultMetrics())
 	reader, err := sqlitestore.OpenReader(p.ctx, path, catalog)
 	if err != nil {
 		return totals, err
 	}
-	m := p.meter("read it again")
+	m := p.meter("verify")
 	defer func() {
 		m.end()
 		err = errors.Join(err, reader.Close())
-		// What reading leaves beside it: an empty log and its index.
+		// Reading leaves an empty log and its index.
 		for _, suffix := range []string{"-wal", "-shm"} {
 			_ = os.Remove(path + suffix)
 		}

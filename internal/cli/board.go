@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	// historyLength is how many samples a sparkline shows: half a minute of them.
+	// historyLength is the number of samples of a sparkline: half a minute.
 	historyLength = 30
-	// Sequences of a terminal (ECMA-48): to the beginning of a line that many
-	// above, and clear to the end of the line.
+	// Terminal sequences (ECMA-48): go up so many lines, and clear the rest of the line.
 	upLines, clearLine = "\x1b[%dF", "\x1b[K"
 )
 
-// board shows a line a topic on a terminal, and writes over it.
+// board shows a line for each topic on a terminal, and updates the lines in place.
 type board struct {
 	out     io.Writer
 	rows    []*row
@@ -27,12 +26,12 @@ type board struct {
 	event   string // the newest: live or stale
 }
 
-// row is one topic's line.
+// row is the line of a topic.
 type row struct {
 	topic   string
 	known   bool
 	count   int64
-	reason  string  // why there is no number
+	reason  string  // why there is no count
 	history []int64 // samples, oldest first
 }
 
@@ -50,12 +49,12 @@ func newBoard(out io.Writer, topics []string) *board {
 	return b
 }
 
-func (b *board) hear(f frame, _ time.Time) {
+func (b *board) show(f frame, _ time.Time) {
 	r := b.byTopic[f.Topic]
 	switch {
 	case f.Event == "live" || f.Event == "stale":
 		b.event = f.Event
-	case r == nil: // a beat
+	case r == nil: // a frame without a topic
 		return
 	case f.Error != nil:
 		r.reason = f.Error.Code + ": " + f.Error.Message
@@ -78,7 +77,7 @@ func (b *board) tick() {
 	b.draw()
 }
 
-// draw writes all lines anew, in one write so that nothing flickers.
+// draw writes all lines in one write, which avoids flicker.
 func (b *board) draw() {
 	var text strings.Builder
 	if b.drawn {
@@ -98,11 +97,11 @@ func (b *board) draw() {
 		}
 		fmt.Fprintf(&text, "%s%s  %s%s\n", printable(r.topic), strings.Repeat(" ", b.width-utf8.RuneCountInString(r.topic)), what, clearLine)
 	}
-	_, _ = io.WriteString(b.out, text.String()) // nobody is left to be told where the terminal is gone
+	_, _ = io.WriteString(b.out, text.String()) // the terminal may be gone
 }
 
-// sparkline draws how much was added between samples, each against the most; a
-// number that does not move is a flat line, and one that falls leaves a gap.
+// sparkline draws the growth between samples, relative to the greatest. A constant count is
+// a flat line, and a falling one leaves a gap.
 func sparkline(samples []int64) string {
 	const bars = "▁▂▃▄▅▆▇█"
 	steps := []rune(bars)
@@ -118,14 +117,14 @@ func sparkline(samples []int64) string {
 		case added == 0:
 			line.WriteRune(steps[0])
 		default:
-			// The most gets the highest bar, the least that is something the second.
+			// The greatest growth gets the highest bar, a growth of 1 the second lowest.
 			line.WriteRune(steps[1+int((added-1)*int64(len(steps)-2)/max(most-1, 1))])
 		}
 	}
 	return line.String()
 }
 
-// thousands writes n, which is not negative, with its digits in groups.
+// thousands writes n, which is not negative, with its digits in groups of three.
 func thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for at := len(digits) - 3; at > 0; at -= 3 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestHelpAndVersionAreFoundWhereOtherProgramsHaveThem(t *testing.T) {
+func TestCommandLine_HelpAndVersion(t *testing.T) {
 	for args, same := range map[string]string{
 		"help":               "--help",
 		"help help":          "--help",
@@ -14,6 +14,9 @@ func TestHelpAndVersionAreFoundWhereOtherProgramsHaveThem(t *testing.T) {
 		"help serve":         "serve --help",
 		"help check-config":  "check-config --help",
 		"help version extra": "version --help",
+		"help topics":        "topics --help",
+		"topics -h":          "topics --help",
+		"healthcheck -h":     "healthcheck --help",
 		"--version":          "version",
 	} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
@@ -24,7 +27,7 @@ func TestHelpAndVersionAreFoundWhereOtherProgramsHaveThem(t *testing.T) {
 	}
 }
 
-func TestARefusedCommandLinePointsToTheHelpThatSaysWhatIsRight(t *testing.T) {
+func TestCommandLine_ErrorsNameHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"--lissten :1":             "tallycast serve --help",
 		"serve --lissten :1":       "tallycast serve --help",
@@ -40,7 +43,7 @@ func TestARefusedCommandLinePointsToTheHelpThatSaysWhatIsRight(t *testing.T) {
 	} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
 		if code != exitUsage || out != "" || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q:\n%s%s", args, code, want, out, errors)
+			t.Errorf("%s: exit %d, lacks %q:\n%s%s", args, code, want, out, errors)
 		}
 	}
 }

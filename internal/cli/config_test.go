@@ -50,7 +50,7 @@ func line(t *testing.T, table, name string) string {
 	return ""
 }
 
-func TestFlagBeatsEnvironmentBeatsFileBeatsPlatformBeatsDefault(t *testing.T) {
+func TestCheckConfig_Layers(t *testing.T) {
 	file := writeFile(t, "listen: :4444\nstore: redis://file/1\n")
 	layers := []struct {
 		name        string
@@ -91,7 +91,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPlatformBeatsDefault(t *testing.T) {
 	}
 }
 
-func TestAnEmptyVariableIsNoneExceptWhereEmptyMeansSomething(t *testing.T) {
+func TestCheckConfig_EmptyVariables(t *testing.T) {
 	_, out, _ := call(t, variables("TALLYCAST_STORE=", "TALLYCAST_INTERNAL_LISTEN=", "REDIS_URL="), "check-config")
 	if got := line(t, out, "store"); got != "store sqlite:data/tallycast.db default" {
 		t.Error(got)
@@ -118,7 +118,7 @@ func configOf(t *testing.T, env config.Environment, text string, args ...string)
 	return c
 }
 
-func TestOneListHasOneMeaningInFlagsEnvironmentAndFile(t *testing.T) {
+func TestConfigure_Lists(t *testing.T) {
 	forms := map[string]config.Config{
 		"flags": configOf(t, variables(), "", "--site", "blog=https://a.example,https://b.example", "--site=docs=*", "--site=bare"),
 		"more flags": configOf(t, variables(), "", "--site", "blog=https://a.example", "--site", "blog=https://B.example:443/",
@@ -140,7 +140,7 @@ func TestOneListHasOneMeaningInFlagsEnvironmentAndFile(t *testing.T) {
 	}
 }
 
-func TestSettingsAreReadInTheirUnits(t *testing.T) {
+func TestConfigure_Values(t *testing.T) {
 	c := configOf(t, variables(), `
 base-path: tally/
 allow-origin: [https://*.example.com, http://localhost:3000]
@@ -175,14 +175,14 @@ demo: false
 	}
 }
 
-func TestASecretComesFromItsFileWithoutTheLineEnd(t *testing.T) {
+func TestConfigure_SecretFile(t *testing.T) {
 	path := writeFile(t, "0123456789abcdef\n")
 	if c := configOf(t, variables("TALLYCAST_SECRET_FILE="+path), ""); string(c.Secret) != "0123456789abcdef" {
 		t.Errorf("got %q", c.Secret)
 	}
 }
 
-func TestCredentialsAreNeverPrinted(t *testing.T) {
+func TestCheckConfig_Credentials(t *testing.T) {
 	env := variables("TALLYCAST_SECRET=hunter2hunter2hunter2", "TALLYCAST_SERVER_TOKEN=hunter2hunter2hunter2")
 	for _, store := range []string{
 		"redis://:hunter2@h:1/2", "rediss://u:hunter2@h", "redis://hunter2@h", "redis://u:hunter2/@h", "redis://u:hunter2@@h",
@@ -196,42 +196,7 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; go test ./internal/cli -update rewrites it. Got:\n%s", path, got)
-	}
-}
-
-func TestHelpIsAsItWasReadLast(t *testing.T) {
-	for name, args := range map[string][]string{
-		"help.txt":              {"--help"},
-		"help-serve.txt":        {"serve", "--help"},
-		"help-check-config.txt": {"check-config", "--help"},
-		"help-healthcheck.txt":  {"healthcheck", "-h"},
-		"help-watch.txt":        {"watch", "--help"},
-		"help-doctor.txt":       {"doctor", "--help"},
-		"help-seed.txt":         {"seed", "--help"},
-	} {
-		code, out, errors := call(t, variables(), args...)
-		if code != exitOK || errors != "" {
-			t.Errorf("%v: exit %d, %s", args, code, errors)
-		}
-		golden(t, name, out)
-	}
-}
-
-func TestVersionNamesTheBuild(t *testing.T) {
+func TestVersion(t *testing.T) {
 	code, out, _ := call(t, variables(), "version")
 	if code != exitOK || !strings.HasPrefix(out, "tallycast ") || !strings.Contains(out, "go1.") {
 		t.Errorf("exit %d: %s", code, out)

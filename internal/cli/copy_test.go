@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
+func TestCopy_RedisAndBack(t *testing.T) {
 	t.Parallel()
 	from, back := sqlite(t), sqlite(t)
 	redis := redistest.Start(t, redistest.Options{})
@@ -62,7 +62,7 @@ func TestAStoreIsCopiedToRedisAndBack(t *testing.T) {
 	}
 }
 
-func TestACopyTellsScriptsThatItsSourceWentOn(t *testing.T) {
+func TestCopy_SourceChanges(t *testing.T) {
 	t.Parallel()
 	from, to := sqlite(t), sqlite(t)
 	text := "topic,count\n"
@@ -85,11 +85,11 @@ func TestACopyTellsScriptsThatItsSourceWentOn(t *testing.T) {
 	succeeds(t, "copy", "--from", from, "--to", to)
 	code, out, _ := call(t, variables(), "export", "--store", to, "--scope", "blog/likes/posts/1", "--format", "csv")
 	if line := fmt.Sprintf("blog/likes/posts/1,%d\n", want); code != exitOK || !strings.Contains(out, line) {
-		t.Errorf("exit %d, does not say %q", code, line)
+		t.Errorf("exit %d, lacks %q", code, line)
 	}
 }
 
-func TestABackupIsAStore(t *testing.T) {
+func TestBackup_Restore(t *testing.T) {
 	t.Parallel()
 	from, to := sqlite(t), beside(t, "backup.db")
 	r := started(t, variables(), "--store", from, "--drain", "0s")
@@ -113,7 +113,7 @@ func TestABackupIsAStore(t *testing.T) {
 	}
 	r.stop()
 	r.exits(t)
-	if out := succeeds(t, "restore", "--store", from, to); !strings.Contains(out, "1 topic in ") || !strings.Contains(out, "What was there before is now ") {
+	if out := succeeds(t, "restore", "--store", from, to); !strings.Contains(out, "1 topic in ") || !strings.Contains(out, "The replaced store is now ") {
 		t.Error(out)
 	}
 	holds(t, from, "default/likes/a,20")
@@ -124,7 +124,7 @@ func TestABackupIsAStore(t *testing.T) {
 	holds(t, "sqlite:"+before[0], "default/likes/a,20", "default/likes/b,3")
 	for args, want := range map[string]string{"restore": "name the backup", "restore --store redis://a x.db": "tallycast import"} {
 		if code, _, errors := call(t, variables(), strings.Fields(args)...); code != exitUsage || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q: %s", args, code, want, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s", args, code, want, errors)
 		}
 	}
 	again := started(t, variables(), "--store", "sqlite:"+to, "--drain", "0s")

@@ -20,32 +20,32 @@ import (
 )
 
 const doctorDetails = `
-Reads the page as a browser would, finds the script and the elements, and asks the
-service what a page of that origin would ask: whether it allows the page, and has
-the sites and metrics that the elements name. Nothing is counted. Exit code 1 when
-something keeps the widgets from working. Elements that scripts add are not seen.
+Loads the page as a browser would, finds the script and the elements, and sends the
+service the requests of a page of that origin: does it allow the page, and does it have
+the sites and metrics that the elements name? Nothing is counted. The exit code is 1 if
+something prevents the widgets from working. Elements that scripts add are not seen.
 `
 
 var doctorFlags = []config.Setting{
-	{Name: "timeout", Value: "TIME", Default: "10s", Help: "How long each answer may take."},
+	{Name: "timeout", Value: "TIME", Default: "10s", Help: "Timeout of each request."},
 }
 
 const (
-	// maxPageBytes bounds what is read of a page: a script's element is near its top.
+	// maxPageBytes bounds what is read of a page; the script element is near its top.
 	maxPageBytes = 4 << 20
-	// maxRedirects is how often a page may lead elsewhere.
+	// maxRedirects is how many redirects are followed.
 	maxRedirects = 5
-	// firstFrameWithin is how long the first frame of a stream may take: it comes
-	// at once unless something between collects it.
-	firstFrameWithin = 3 * time.Second
+	// firstFrameTimeout is how long the first frame of a stream may take: it comes at once
+	// unless a proxy buffers it.
+	firstFrameTimeout = 3 * time.Second
 )
 
-// examination is one visit of the doctor's.
-type examination struct {
+// pageCheck checks one page and prints its findings.
+type pageCheck struct {
 	ctx    context.Context
 	client *http.Client
 	out    io.Writer
-	ill    bool // something keeps the widgets from working
+	failed bool // something prevents the widgets from working
 
 	page     *url.URL // after redirects
 	header   http.Header
@@ -77,7 +77,7 @@ func doctor(p *process) int {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	x := &examination{ctx: p.ctx, out: p.stdout, client: &http.Client{
+	c := &pageCheck{ctx: p.ctx, out: p.stdout, client: &http.Client{
 		Transport: transport,
 		Timeout:   timeout,
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
@@ -87,55 +87,55 @@ func doctor(p *process) int {
 			return nil
 		},
 	}}
-	x.examine(p.args[0])
-	if x.ill {
+	c.run(p.args[0])
+	if c.failed {
 		return exitFailure
 	}
 	return exitOK
 }
 
-// examine goes on as long as what is found allows the next question.
-func (x *examination) examine(page string) {
-	if !x.readPage(page) || !x.findScript() || !x.loadScript() {
+// run runs the checks until one makes the next ones pointless.
+func (c *pageCheck) run(page string) {
+	if !c.readPage(page) || !c.findScript() || !c.loadScript() {
 		return
 	}
-	x.checkPolicies()
-	if x.askCounts() {
-		x.askStream()
-		x.askSocket()
-		x.askAddress()
-		x.askElements(x.elements)
+	c.checkPolicies()
+	if c.checkCounts() {
+		c.checkStream()
+		c.checkSocket()
+		c.checkAddress()
+		c.checkTopics(c.elements)
 	}
 }
 
-func (x *examination) well(what, format string, args ...any) {
-	fmt.Fprintf(x.out, "ok    %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
+func (c *pageCheck) ok(what, format string, args ...any) {
+	fmt.Fprintf(c.out, "ok    %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
 }
 
-func (x *examination) hint(what, format string, args ...any) {
-	fmt.Fprintf(x.out, "hint  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
+func (c *pageCheck) hint(what, format string, args ...any) {
+	fmt.Fprintf(c.out, "hint  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
 }
 
-// fault notes what keeps the widgets from working, and returns false.
-func (x *examination) fault(what, format string, args ...any) bool {
-	x.ill = true
-	fmt.Fprintf(x.out, "FAIL  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
+// fail reports what prevents the widgets from working, and returns false.
+func (c *pageCheck) fail(what, format string, args ...any) bool {
+	c.failed = true
+	fmt.Fprintf(c.out, "FAIL  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
 	return false
 }
 
-// origin is what a browser would call the page's.
-func (x *examination) origin() string { return x.page.Scheme + "://" + x.page.Host }
+// origin returns the page's origin as browsers send it.
+func (c *pageCheck) origin() string { return c.page.Scheme + "://" + c.page.Host }
 
-// get asks as a page of the origin would, and reads up to limit bytes.
-func (x *examination) get(address string, limit int64) (*http.Response, []byte, error) {
-	request, err := http.NewRequestWithContext(x.ctx, http.MethodGet, address, nil)
+// get sends the request of a page of the origin and reads up to limit bytes.
+func (c *pageCheck) get(address string, limit int64) (*http.Response, []byte, error) {
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	if x.page != nil {
-		request.Header.Set("Origin", x.origin())
+	if c.page != nil {
+		request.Header.Set("Origin", c.origin())
 	}
-	response, err := x.client.Do(request)
+	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,16 +144,16 @@ func (x *examination) get(address string, limit int64) (*http.Response, []byte, 
 	return response, body, err
 }
 
-func (x *examination) readPage(page string) bool {
-	response, body, err := x.get(page, maxPageBytes)
+func (c *pageCheck) readPage(page string) bool {
+	response, body, err := c.get(page, maxPageBytes)
 	if err != nil {
-		return x.fault("page", "cannot be read: %v", err)
+		return c.fail("page", "cannot be read: %v", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return x.fault("page", "answers %s", response.Status)
+		return c.fail("page", "answers %s", response.Status)
 	}
-	x.page, x.header, x.html = response.Request.URL, response.Header, string(body)
-	x.well("page", "%s", x.page)
+	c.page, c.header, c.html = response.Request.URL, response.Header, string(body)
+	c.ok("page", "%s", c.page)
 	return true
 }
 
@@ -165,7 +165,7 @@ var (
 	scriptNames    = regexp.MustCompile(`(?:^|/)(tally(?:-[0-9a-f]{16})?\.js)$`)
 )
 
-// attributesOf reads what stands in a tag.
+// attributesOf parses the attributes of a tag.
 func attributesOf(tag string) map[string]string {
 	found := map[string]string{}
 	for _, m := range attributes.FindAllStringSubmatch(tag, -1) {
@@ -177,121 +177,121 @@ func attributesOf(tag string) map[string]string {
 	return found
 }
 
-func (x *examination) findScript() bool {
-	text := comments.ReplaceAllString(x.html, "")
+func (c *pageCheck) findScript() bool {
+	text := comments.ReplaceAllString(c.html, "")
 	for _, tag := range scriptElements.FindAllStringSubmatch(text, -1) {
 		has := attributesOf(tag[1])
-		at, err := x.page.Parse(has["src"])
+		at, err := c.page.Parse(has["src"])
 		if err != nil || has["src"] == "" || !scriptNames.MatchString(at.Path) {
 			continue
 		}
-		x.script = script{url: at, integrity: has["integrity"], nonce: has["nonce"], module: strings.EqualFold(has["type"], "module")}
-		x.api, _ = at.Parse(".") // a path that parsed has a directory
-		x.api.RawQuery, x.api.Fragment = "", ""
-		if x.site = at.Query().Get("site"); x.site == "" {
-			x.site = "default"
+		c.script = script{url: at, integrity: has["integrity"], nonce: has["nonce"], module: strings.EqualFold(has["type"], "module")}
+		c.api, _ = at.Parse(".") // cannot fail: "." is valid
+		c.api.RawQuery, c.api.Fragment = "", ""
+		if c.site = at.Query().Get("site"); c.site == "" {
+			c.site = "default"
 		}
 		break
 	}
-	if x.script.url == nil {
-		return x.fault("script", `the page loads none; it needs <script type="module" src="https://tally.example.com/tally.js"></script> (a page that bundles the widgets cannot be examined)`)
+	if c.script.url == nil {
+		return c.fail("script", `the page loads none; it needs <script type="module" src="https://tally.example.com/tally.js"></script> (a page that bundles the widgets cannot be checked)`)
 	}
-	if !x.script.module {
-		return x.fault("script", `%s is loaded without type="module", and does not run`, x.script.url)
+	if !c.script.module {
+		return c.fail("script", `%s is loaded without type="module", and does not run`, c.script.url)
 	}
-	if x.page.Scheme == "https" && x.script.url.Scheme == "http" {
-		return x.fault("script", "%s is not loaded by a page of https: give the service a certificate", x.script.url)
+	if c.page.Scheme == "https" && c.script.url.Scheme == "http" {
+		return c.fail("script", "an https page does not load %s: give the service a certificate", c.script.url)
 	}
-	if x.elements = elementsOf(text); len(x.elements) == 0 {
-		x.hint("elements", "the page has none yet; scripts may add them")
+	if c.elements = elementsOf(text); len(c.elements) == 0 {
+		c.hint("elements", "the page has none yet; scripts may add them")
 	}
-	x.site = siteOf(x.elements, x.site)
-	x.checkElements(x.elements)
+	c.site = siteOf(c.elements, c.site)
+	c.checkElements(c.elements)
 	return true
 }
 
-func (x *examination) loadScript() bool {
-	response, body, err := x.get(x.script.url.String(), maxPageBytes)
+func (c *pageCheck) loadScript() bool {
+	response, body, err := c.get(c.script.url.String(), maxPageBytes)
 	switch {
 	case err != nil:
-		return x.fault("script", "cannot be loaded: %v", err)
+		return c.fail("script", "cannot be loaded: %v", err)
 	case response.StatusCode != http.StatusOK:
-		return x.fault("script", "%s answers %s", x.script.url, response.Status)
+		return c.fail("script", "%s answers %s", c.script.url, response.Status)
 	case !strings.Contains(response.Header.Get("Content-Type"), "javascript"):
-		return x.fault("script", "%s is %q and no script: something else answers at this address", x.script.url, response.Header.Get("Content-Type"))
-	case x.crosses() && response.Header.Get("Access-Control-Allow-Origin") == "":
-		return x.fault("script", "%s comes without Access-Control-Allow-Origin: a proxy takes it away", x.script.url)
+		return c.fail("script", "%s is %q and no script: something else answers at this address", c.script.url, response.Header.Get("Content-Type"))
+	case c.crosses() && response.Header.Get("Access-Control-Allow-Origin") == "":
+		return c.fail("script", "%s comes without Access-Control-Allow-Origin: a proxy removes it", c.script.url)
 	}
-	if x.script.integrity != "" {
+	if c.script.integrity != "" {
 		sum := sha512.Sum384(body)
 		is := "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
-		if strings.Contains(x.script.integrity, "sha384-") && !strings.Contains(x.script.integrity, is) {
-			return x.fault("script", "is not what its integrity says; it is %s now: name it by its hash, as the gallery prints it", is)
+		if strings.Contains(c.script.integrity, "sha384-") && !strings.Contains(c.script.integrity, is) {
+			return c.fail("script", "does not match its integrity attribute; it is %s now: load it by its hash, as the gallery shows", is)
 		}
-		if strings.HasSuffix(x.script.url.Path, "/tally.js") {
-			x.hint("script", "tally.js changes with each release and its integrity does not: name it by its hash, as the gallery prints it")
+		if strings.HasSuffix(c.script.url.Path, "/tally.js") {
+			c.hint("script", "tally.js changes with each release and its integrity attribute does not: load it by its hash, as the gallery shows")
 		}
 	}
-	x.well("script", "%s, %d bytes", x.script.url, len(body))
+	c.ok("script", "%s, %d bytes", c.script.url, len(body))
 	return true
 }
 
-// crosses tells whether the service is on another origin than the page.
-func (x *examination) crosses() bool {
-	return x.api.Scheme != x.page.Scheme || x.api.Host != x.page.Host
+// crosses reports whether the service has another origin than the page.
+func (c *pageCheck) crosses() bool {
+	return c.api.Scheme != c.page.Scheme || c.api.Host != c.page.Host
 }
 
-// checkPolicies reads the page's Content-Security-Policy, of headers and of meta
-// elements: each must allow what the widgets do.
-func (x *examination) checkPolicies() {
-	texts := x.header.Values("Content-Security-Policy")
-	for _, tag := range metaElements.FindAllStringSubmatch(comments.ReplaceAllString(x.html, ""), -1) {
+// checkPolicies checks that each Content-Security-Policy of the page, in headers and in
+// meta elements, allows what the widgets do.
+func (c *pageCheck) checkPolicies() {
+	texts := c.header.Values("Content-Security-Policy")
+	for _, tag := range metaElements.FindAllStringSubmatch(comments.ReplaceAllString(c.html, ""), -1) {
 		if has := attributesOf(tag[1]); strings.EqualFold(has["http-equiv"], "content-security-policy") {
 			texts = append(texts, has["content"])
 		}
 	}
-	socket := *x.api
-	socket.Scheme = strings.Replace(x.api.Scheme, "http", "ws", 1)
-	well := true
+	socket := *c.api
+	socket.Scheme = strings.Replace(c.api.Scheme, "http", "ws", 1)
+	ok := true
 	for _, text := range texts {
 		for each := range strings.SplitSeq(text, ",") { // a header may carry several
 			policy := parsePolicy(each)
-			if !policy.allowsScript(x.page, x.script.url, x.script.nonce) {
-				well = x.fault("policy", "forbids the script: add %s://%s to script-src", x.api.Scheme, x.api.Host)
+			if !policy.allowsScript(c.page, c.script.url, c.script.nonce) {
+				ok = c.fail("policy", "forbids the script: add %s://%s to script-src", c.api.Scheme, c.api.Host)
 			}
-			if !policy.allows("connect-src", x.page, x.api) {
-				well = x.fault("policy", "forbids requests: add %s://%s to connect-src", x.api.Scheme, x.api.Host)
-			} else if !policy.allows("connect-src", x.page, &socket) {
-				x.hint("policy", "forbids the WebSocket, streaming serves instead: add %s://%s to connect-src", socket.Scheme, socket.Host)
+			if !policy.allows("connect-src", c.page, c.api) {
+				ok = c.fail("policy", "forbids requests: add %s://%s to connect-src", c.api.Scheme, c.api.Host)
+			} else if !policy.allows("connect-src", c.page, &socket) {
+				c.hint("policy", "forbids the WebSocket, so that streaming is used: add %s://%s to connect-src", socket.Scheme, socket.Host)
 			}
 		}
 	}
 	switch {
 	case len(texts) == 0:
-		x.well("policy", "the page has none")
-	case well:
-		x.well("policy", "lets the widgets work")
+		c.ok("policy", "the page has none")
+	case ok:
+		c.ok("policy", "allows the widgets")
 	}
 }
 
-// probeKey is the key of the topics that are read and never written.
+// probeKey is the key of the topics that the doctor asks for and never changes.
 const probeKey = "tallycast-doctor"
 
-// probe is such a topic.
-func (x *examination) probe() string { return x.site + "/likes/" + probeKey }
+// probe returns such a topic.
+func (c *pageCheck) probe() string { return c.site + "/likes/" + probeKey }
 
-// post asks the service as a page of the origin would; the body goes as browsers
-// send it.
-func (x *examination) post(path string, body any) (*http.Response, error) {
+// post sends the service the request of a page of the origin; the body has the type that
+// the widgets use.
+func (c *pageCheck) post(path string, body any) (*http.Response, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(x.ctx, http.MethodPost, x.api.String()+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.api.String()+path, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "text/plain;charset=UTF-8")
-	request.Header.Set("Origin", x.origin())
-	return x.client.Do(request)
+	request.Header.Set("Origin", c.origin())
+	return c.client.Do(request)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// widget is what the doctor knows of an element. A test compares it with elements.d.ts.
+// widget describes an element. A test compares it with elements.d.ts.
 type widget struct {
-	metric     string // the default; empty: it has several
-	writes     bool   // visitors contribute by it
+	metric     string // the default; empty if it has several
+	writes     bool   // visitors contribute with it
 	attributes []string
 }
 
-// commonAttributes are those of every element.
+// commonAttributes are attributes of every element.
 var commonAttributes = []string{"site", "metric", "page", "count", "live", "label", "kept", "refused"}
 
 // widgets are the elements by name.
@@ -34,29 +34,29 @@ var widgets = map[string]widget{
 	"tally-top":       {metric: "likes", attributes: []string{"limit", "href"}},
 }
 
-// maxTopicsAsked bounds the pairs of site and metric that are asked for: each may cost a
-// request, and a page has a handful.
+// maxTopicsAsked bounds the topics that are checked: each may cost a request, and a page
+// has a handful.
 const maxTopicsAsked = 50
 
-// defaultReactions are the metrics of a <tally-reactions> that names none.
+// defaultReactions are the metrics of a <tally-reactions> without the attribute.
 var defaultReactions = []string{"heart", "party", "rocket", "laugh", "wow", "sad"}
 
-// element is an element of the page whose name begins as those of the widgets do.
+// element is an element of the page whose name begins with tally.
 type element struct {
 	name       string
 	attributes map[string]string
 }
 
 var (
-	// elementTags finds also names that are nearly those of the widgets.
+	// elementTags also matches misspelt names.
 	elementTags = regexp.MustCompile(`(?is)<(tally[a-z0-9_-]*)((?:\s(?:[^>"']|"[^"]*"|'[^']*')*)?)/?>`)
-	// rawText is what a browser reads as text and not as elements.
+	// rawText matches elements whose content is text.
 	rawText = regexp.MustCompile(`(?is)<script\b.*?</script>|<style\b.*?</style>|<textarea\b.*?</textarea>|<title\b.*?</title>`)
-	// localHosts are those on which web/src/visit.js counts nobody.
+	// localHosts matches hosts on which web/src/visit.js does not count visitors.
 	localHosts = regexp.MustCompile(`^(localhost|127\..*|::1|)$|\.(localhost|local|test)$`)
 )
 
-// elementsOf returns the elements in a page's text.
+// elementsOf returns the elements in the HTML of a page.
 func elementsOf(text string) (found []element) {
 	for _, tag := range elementTags.FindAllStringSubmatch(rawText.ReplaceAllString(text, ""), -1) {
 		found = append(found, element{strings.ToLower(tag[1]), attributesOf(tag[2])})
@@ -64,8 +64,8 @@ func elementsOf(text string) (found []element) {
 	return found
 }
 
-// siteOf returns the site that the page uses: that of the script, unless every element
-// names another.
+// siteOf returns the site of the page: that of the script, unless every element names
+// another one.
 func siteOf(found []element, script string) string {
 	for _, e := range found {
 		if own, ok := e.attributes["site"]; !ok || own == script {
@@ -78,7 +78,7 @@ func siteOf(found []element, script string) string {
 	return script
 }
 
-// topics returns the topics that the doctor asks for in place of the element's own.
+// topics returns the topics to check, with [probeKey] instead of the element's own key.
 func (e element) topics(site string) (topics []string) {
 	if own, ok := e.attributes["site"]; ok {
 		site = own
@@ -104,17 +104,17 @@ func (e element) topics(site string) (topics []string) {
 	return topics
 }
 
-// checkElements reports elements and attributes that do not exist, and those that count
-// nobody on this host.
-func (x *examination) checkElements(found []element) {
-	unknown := map[string]bool{} // what was reported
+// checkElements reports unknown elements and attributes, and elements that do not count on
+// this host.
+func (c *pageCheck) checkElements(found []element) {
+	unknown := map[string]bool{} // already reported
 	names := slices.Sorted(maps.Keys(widgets))
 	counted, local := 0, 0
 	for _, e := range found {
 		w, ok := widgets[e.name]
 		if !ok {
 			if !unknown[e.name] {
-				x.fault("elements", "there is no <%s>%s", e.name, config.DidYouMean("", e.name, names))
+				c.fail("elements", "there is no <%s>%s", e.name, config.DidYouMean("", e.name, names))
 			}
 			unknown[e.name] = true
 			continue
@@ -122,7 +122,7 @@ func (x *examination) checkElements(found []element) {
 		for _, name := range slices.Sorted(maps.Keys(e.attributes)) {
 			known := append(slices.Clone(commonAttributes), w.attributes...)
 			if near, ok := config.MostSimilar(name, known); ok && near != name && !globalAttribute(name) && !unknown[e.name+" "+name] {
-				x.hint("elements", "<%s> has no attribute %s; did you mean %s?", e.name, name, near)
+				c.hint("elements", "<%s> has no attribute %s; did you mean %s?", e.name, name, near)
 				unknown[e.name+" "+name] = true
 			}
 		}
@@ -133,12 +133,12 @@ func (x *examination) checkElements(found []element) {
 			}
 		}
 	}
-	if localHosts.MatchString(x.page.Hostname()) && (counted == 0 || local < counted) {
-		x.hint("visitors", "visitors and readers are not counted on %s; the attribute local on <tally-visitors> and <tally-readers> counts them there, too", x.page.Hostname())
+	if localHosts.MatchString(c.page.Hostname()) && (counted == 0 || local < counted) {
+		c.hint("visitors", "visitors and readers are not counted on %s; the attribute local on <tally-visitors> and <tally-readers> counts them there, too", c.page.Hostname())
 	}
 }
 
-// globalAttribute reports whether every element of HTML may have an attribute.
+// globalAttribute reports whether all HTML elements may have an attribute.
 func globalAttribute(name string) bool {
 	for _, prefix := range []string{"aria-", "data-", "on"} {
 		if strings.HasPrefix(name, prefix) {
@@ -148,16 +148,16 @@ func globalAttribute(name string) bool {
 	return slices.Contains([]string{"id", "class", "style", "slot", "part", "lang", "dir", "hidden", "title", "role", "tabindex", "is", "inert", "nonce"}, name)
 }
 
-// askElements asks whether the sites and metrics of the page's elements exist, and
-// whether visitors may contribute to them. Nothing is counted.
-func (x *examination) askElements(found []element) {
+// checkTopics checks that the sites and metrics of the page's elements exist, and that
+// visitors can contribute to them. Nothing is counted.
+func (c *pageCheck) checkTopics(found []element) {
 	var topics []string
-	of := map[string]element{} // the first element of a topic; one that writes if there is one
+	of := map[string]element{} // the element of each topic; preferably one that writes
 	for _, e := range found {
 		if _, ok := widgets[e.name]; !ok {
 			continue
 		}
-		for _, topic := range e.topics(x.site) {
+		for _, topic := range e.topics(c.site) {
 			if before, ok := of[topic]; !ok {
 				topics = append(topics, topic)
 			} else if widgets[before.name].writes {
@@ -170,42 +170,42 @@ func (x *examination) askElements(found []element) {
 		return
 	}
 	topics = topics[:min(len(topics), maxTopicsAsked)]
-	response, err := x.post("v1/counts", map[string]any{"topics": topics})
+	response, err := c.post("v1/counts", map[string]any{"topics": topics})
 	if err != nil {
-		x.fault("elements", "the service does not answer: %v", err)
+		c.fail("elements", "the service does not answer: %v", err)
 		return
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		x.fault("elements", "the service answers %s: %s", response.Status, reason(response.Body))
+		c.fail("elements", "the service answers %s: %s", response.Status, reason(response.Body))
 		return
 	}
 	var said struct{ Counts []frame }
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxPageBytes)).Decode(&said); err != nil || len(said.Counts) != len(topics) {
-		x.fault("elements", "%s does not speak as tallycast does", x.api)
+		c.fail("elements", "%s does not answer as tallycast does", c.api)
 		return
 	}
-	well := true
+	ok := true
 	for i, topic := range topics {
 		refused := said.Counts[i].Error
 		if refused == nil && widgets[of[topic].name].writes {
-			refused = x.refusedWrite(topic)
+			refused = c.refusedWrite(topic)
 		}
 		if refused != nil {
-			well = x.fault("elements", "<%s> of %s: %s: %s", of[topic].name, strings.TrimSuffix(topic, "/"+probeKey), refused.Code, refused.Message)
+			ok = c.fail("elements", "<%s> of %s: %s: %s", of[topic].name, strings.TrimSuffix(topic, "/"+probeKey), refused.Code, refused.Message)
 		}
 	}
-	if well && !x.ill {
-		x.well("elements", "%s, whose sites and metrics exist", counted(len(found), "element"))
+	if ok && !c.failed {
+		c.ok("elements", "%s, whose sites and metrics exist", counted(len(found), "element"))
 	}
 }
 
-// refusedWrite returns why visitors cannot contribute to topic; nil: they can. It asserts
-// what no metric takes, so that nothing is counted.
-func (x *examination) refusedWrite(topic string) *refusal {
-	response, err := x.post("v1/"+topic, map[string]any{"amount": -1})
+// refusedWrite returns why visitors cannot contribute to topic; nil if they can. It sends
+// an invalid amount, so that nothing is counted.
+func (c *pageCheck) refusedWrite(topic string) *refusal {
+	response, err := c.post("v1/"+topic, map[string]any{"amount": -1})
 	if err != nil {
-		return nil // askAddress reports it
+		return nil // checkAddress reports it
 	}
 	defer response.Body.Close()
 	code, message, _ := strings.Cut(reason(response.Body), ": ")

@@ -30,7 +30,7 @@ func servePage(t *testing.T, head, body string, header ...string) string {
 	return server.URL
 }
 
-func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
+func TestDoctor_Findings(t *testing.T) {
 	// Its origins are those of the pages below, whose ports are not known yet.
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
 		"--site", "blog=*", "--site", "closed=https://elsewhere.example")
@@ -46,7 +46,7 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 		"no script":        {pageOf(t, ""), []string{"FAIL  script", "needs <script"}, true},
 		"no module":        {pageOf(t, strings.Replace(tag, ` type="module"`, "", 1)), []string{"FAIL  script", `type="module"`}, true},
 		"a wrong address":  {pageOf(t, strings.Replace(tag, "/tally.js", "/nowhere/tally.js", 1)), []string{"FAIL  script", "404"}, true},
-		"an old integrity": {pageOf(t, strings.Replace(tag, "src", `integrity="sha384-old" src`, 1)), []string{"FAIL  script", "is not what its integrity says"}, true},
+		"an old integrity": {pageOf(t, strings.Replace(tag, "src", `integrity="sha384-old" src`, 1)), []string{"FAIL  script", "does not match its integrity attribute"}, true},
 		"an unknown site":  {pageOf(t, strings.Replace(tag, "blog", "nosuch", 1)), []string{"FAIL  service", "unknown_site"}, true},
 		"a foreign origin": {pageOf(t, strings.Replace(tag, "blog", "closed", 1)), []string{"FAIL  origin", "--site"}, true},
 		"a strict policy":  {pageOf(t, tag, "Content-Security-Policy", "default-src 'self'"), []string{"FAIL  policy", "to script-src", "to connect-src"}, true},
@@ -61,7 +61,7 @@ func TestTheDoctorFindsWhatKeepsWidgetsFromWorking(t *testing.T) {
 			}
 			for _, want := range test.says {
 				if !strings.Contains(out, want) {
-					t.Errorf("does not say %q:\n%s", want, out)
+					t.Errorf("lacks %q:\n%s", want, out)
 				}
 			}
 		})
@@ -114,7 +114,7 @@ func TestDoctor_Elements(t *testing.T) {
 			}
 			for _, want := range c.says {
 				if !strings.Contains(out, want) {
-					t.Errorf("does not say %q:\n%s", want, out)
+					t.Errorf("lacks %q:\n%s", want, out)
 				}
 			}
 			if strings.Contains(c.body, " local") && strings.Contains(out, "hint  visitors") == strings.Contains(c.body, `local=""`) {
@@ -141,7 +141,7 @@ func manyMetrics(n int) string {
 }
 
 // The doctor's table of elements is that of the package.
-func TestDoctor_WidgetsAreThoseOfThePackage(t *testing.T) {
+func TestDoctor_Widgets(t *testing.T) {
 	text, err := os.ReadFile("../../web/elements.d.ts")
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestDoctor_WidgetsAreThoseOfThePackage(t *testing.T) {
 	}
 }
 
-func TestTheDoctorSeesAProxyThatIsNotTrusted(t *testing.T) {
+func TestDoctor_UntrustedProxy(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {
@@ -185,14 +185,14 @@ func TestTheDoctorSeesAProxyThatIsNotTrusted(t *testing.T) {
 	}))
 	defer proxy.Close()
 	_, out, _ := call(t, variables(), "doctor", pageOf(t, `<script type="module" src="`+proxy.URL+`/tally.js"></script>`))
-	for _, want := range []string{"hint  socket", "streaming serves instead", "FAIL  address", "--trusted-proxy"} {
+	for _, want := range []string{"hint  socket", "so that streaming is used", "FAIL  address", "--trusted-proxy"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("does not say %q:\n%s", want, out)
+			t.Errorf("lacks %q:\n%s", want, out)
 		}
 	}
 }
 
-func TestTheDoctorSeesAProxyThatBuffers(t *testing.T) {
+func TestDoctor_BufferingProxy(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {
@@ -218,7 +218,7 @@ func TestTheDoctorSeesAProxyThatBuffers(t *testing.T) {
 	}
 }
 
-func TestPoliciesAreReadAsBrowsersDo(t *testing.T) {
+func TestPolicy_Allows(t *testing.T) {
 	parse := func(text string) *url.URL {
 		at, err := url.Parse(text)
 		if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAVariableThatIsNoSettingIsRefusedByName(t *testing.T) {
+func TestEnvironment_UnknownVariables(t *testing.T) {
 	for pair, want := range map[string]string{
 		"TALLYCAST_LISTN=:1":           "environment TALLYCAST_LISTN: there is no such setting; did you mean TALLYCAST_LISTEN?",
 		"TALLYCAST_ALLOWORIGIN=*":      "did you mean TALLYCAST_ALLOW_ORIGIN?",
@@ -20,13 +20,13 @@ func TestAVariableThatIsNoSettingIsRefusedByName(t *testing.T) {
 		for _, command := range []string{"serve", "check-config"} {
 			code, _, errors := call(t, variables(pair), command)
 			if code != exitUsage || !strings.Contains(errors, want) || strings.Contains(errors, "hunter2") {
-				t.Errorf("%s with %s: exit %d, does not say %q:\n%s", command, pair, code, want, errors)
+				t.Errorf("%s with %s: exit %d, lacks %q:\n%s", command, pair, code, want, errors)
 			}
 		}
 	}
 }
 
-func TestVariablesOfOtherReadersAreNoSettings(t *testing.T) {
+func TestEnvironment_OtherReaders(t *testing.T) {
 	env := variables("LISTN=:1", "TALLYCASTER_LISTN=:1", "TALLYCAST_TEST_BINARY=/bin/tallycast", "TALLYCAST_URL=http://localhost:8080",
 		// What Kubernetes gives to a pod beside the services tallycast and tallycast-redis.
 		"TALLYCAST_SERVICE_HOST=10.0.0.1", "TALLYCAST_SERVICE_PORT=80", "TALLYCAST_SERVICE_PORT_HTTP=80", "TALLYCAST_PORT=tcp://10.0.0.1:80",

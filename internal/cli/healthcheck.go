@@ -17,12 +17,12 @@ below.
 `
 
 var healthcheckFlags = []config.Setting{
-	{Name: "url", Value: "URL", Help: "Ask this address instead."},
-	{Name: "live", Help: "Ask /healthz, whether it is alive, instead of /readyz."},
-	{Name: "timeout", Value: "TIME", Default: "3s", Help: "How long to wait for the answer."},
+	{Name: "url", Value: "URL", Help: "Ask this URL instead."},
+	{Name: "live", Help: "Ask /healthz (alive) instead of /readyz (ready)."},
+	{Name: "timeout", Value: "TIME", Default: "3s", Help: "Timeout."},
 }
 
-// maxHealthBytes bounds what is shown of an answer.
+// maxHealthBytes bounds what is printed of an answer.
 const maxHealthBytes = 4096
 
 // healthcheck returns 0 or 1: container runtimes reserve 2.
@@ -54,7 +54,7 @@ func healthcheck(p *process) int {
 	return exitOK
 }
 
-// healthURL is where an instance of this configuration answers on this machine.
+// healthURL returns the URL of an instance with this configuration on this machine.
 func healthURL(c config.Config, live bool) string {
 	path := "/readyz"
 	if live {
@@ -66,8 +66,8 @@ func healthURL(c config.Config, live bool) string {
 	return config.LocalURL(c.Listen) + c.BasePath + path
 }
 
-// ask returns an error unless url answers 200 within the timeout, and copies
-// what it says to out.
+// ask returns an error unless url answers 200 within the timeout, and copies the answer to
+// out.
 func ask(ctx context.Context, url string, timeout time.Duration, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func ask(ctx context.Context, url string, timeout time.Duration, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy: it is this machine
+	transport := &http.Transport{DisableKeepAlives: true} // no proxy, on this machine
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {

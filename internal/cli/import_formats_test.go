@@ -175,7 +175,7 @@ func TestSeed_FilesNotRead(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "1 topic with a seed in 1 file; 1 changed.") || !strings.Contains(errors, "3 files were not read") || !strings.Contains(errors, filepath.Join(dir, "b.typ")) {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
-	page(t, filepath.Join(dir, "a.md"), "---\nlikes: \"2.000\"\n---\n")
+	writePage(t, filepath.Join(dir, "a.md"), "---\nlikes: \"2.000\"\n---\n")
 	code, _, errors = call(t, variables(), "seed", "--store", sqlite(t), dir)
 	if code != exitFailure || !strings.Contains(errors, filepath.Join(dir, "a.md")+`:2: likes: "2.000" can be read as 2000 (groups of digits) or as 2 (decimal fraction)`) {
 		t.Errorf("exit %d, %s", code, errors)

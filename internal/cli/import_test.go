@@ -43,7 +43,7 @@ func succeeds(t *testing.T, args ...string) string {
 	return out
 }
 
-func TestNumbersGoOutOfARunningServiceAndIntoAnother(t *testing.T) {
+func TestExport_ImportIntoOtherService(t *testing.T) {
 	t.Parallel()
 	r, ask := owned(t)
 	for i := range 30 {
@@ -113,7 +113,7 @@ func forgetRules(t *testing.T, store string) {
 	}
 }
 
-func TestAnExportWithItsSecretBecomesAStore(t *testing.T) {
+func TestImport_Secret(t *testing.T) {
 	t.Parallel()
 	from, to := sqlite(t), sqlite(t)
 	r := started(t, variables(), "--store", from, "--drain", "0s", "--metric", "stars=amount:5", "--site", "blog")
@@ -155,7 +155,7 @@ func TestAnExportWithItsSecretBecomesAStore(t *testing.T) {
 }
 
 // The counters of the article, moved over without losing a like.
-func TestKeysOfAnotherSystemBecomeSeedsAndLikesGoOn(t *testing.T) {
+func TestImport_RedisKeys(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	sum := int64(0)
@@ -190,7 +190,7 @@ func TestKeysOfAnotherSystemBecomeSeedsAndLikesGoOn(t *testing.T) {
 	}
 }
 
-func TestWhatOtherCountersExportIsImported(t *testing.T) {
+func TestImport_OtherCounters(t *testing.T) {
 	t.Parallel()
 	samples := filepath.Join("..", "..", "internal", "importer", "testdata")
 	for format, test := range map[string]struct {
@@ -260,7 +260,7 @@ func TestImport_AgainAfterKill(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeMovedIsRefusedBeforeAnythingIsDone(t *testing.T) {
+func TestTransfer_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	file := write(t, "x.csv", "topic,count\n")
 	for args, want := range map[string]string{
@@ -290,7 +290,7 @@ func TestWhatCannotBeMovedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
 		if code == exitOK || out != "" || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q: %s%s", args, code, want, out, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s%s", args, code, want, out, errors)
 		}
 	}
 }

@@ -9,25 +9,25 @@ import (
 	"github.com/tallycast/tallycast/internal/server"
 )
 
-// meter shows on a terminal how far something long has come, as a bar where its end is
-// known. Elsewhere it says nothing. It is for one goroutine.
+// meter shows the progress of a long command on a terminal, as a bar if the end is known.
+// Elsewhere it shows nothing. It is not safe for concurrent use.
 type meter struct {
-	out   io.Writer // nil: nobody watches
+	out   io.Writer // nil: not a terminal
 	what  string
-	total int64 // of done; 0 while it is unknown
+	total int64 // of what at is given; 0 if unknown
 	began time.Time
 	last  time.Time
 	shown bool
 }
 
 const (
-	// meterEvery is the time between two lines: often enough to be seen moving.
-	meterEvery = 200 * time.Millisecond
+	// meterInterval is the time between two updates.
+	meterInterval = 200 * time.Millisecond
 	// barCells is the width of a bar.
 	barCells = 24
 )
 
-// meter returns one that shows itself where standard error is a terminal.
+// meter returns a meter that is shown if standard error is a terminal.
 func (p *process) meter(what string) *meter {
 	m := &meter{what: what, began: time.Now()}
 	if server.IsTerminal(p.stderr) {
@@ -36,10 +36,10 @@ func (p *process) meter(what string) *meter {
 	return m
 }
 
-// at says that so much is done, and what that is in words.
+// at shows how much is done, and words that describe it.
 func (m *meter) at(done int64, words string) {
 	now := time.Now()
-	if m.out == nil || now.Sub(m.last) < meterEvery {
+	if m.out == nil || now.Sub(m.last) < meterInterval {
 		return
 	}
 	m.last, m.shown = now, true
@@ -52,7 +52,7 @@ func (m *meter) at(done int64, words string) {
 	fmt.Fprintf(m.out, "\r%s%s  %s%s", m.what, bar, words, clearLine)
 }
 
-// end takes the line away.
+// end removes the line.
 func (m *meter) end() {
 	if m.shown {
 		fmt.Fprintf(m.out, "\r%s", clearLine)
@@ -60,7 +60,7 @@ func (m *meter) end() {
 	}
 }
 
-// rate says how many of something were done a second.
+// rate returns the number of items per second since the start, n in total.
 func (m *meter) rate(n int64) string {
 	seconds := time.Since(m.began).Seconds()
 	if seconds < 0.001 {

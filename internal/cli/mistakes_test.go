@@ -31,7 +31,7 @@ func TestCommandLine_Mistakes(t *testing.T) {
 	} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
 		if code == exitOK || out != "" || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q: %s%s", args, code, want, out, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s%s", args, code, want, out, errors)
 		}
 	}
 	if exists(absent) || exists(absent+".lock") {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// policy is a Content-Security-Policy, as far as it concerns what the widgets do:
-// directives with their sources (W3C CSP3).
+// policy is the part of a Content-Security-Policy that concerns the widgets: directives
+// with their sources (W3C CSP3).
 type policy map[string][]string
 
 func parsePolicy(text string) policy {
@@ -16,7 +16,7 @@ func parsePolicy(text string) policy {
 		if len(words) == 0 {
 			continue
 		}
-		// Of a directive that is there twice the first holds.
+		// The first of two equal directives applies.
 		if name := strings.ToLower(words[0]); p[name] == nil {
 			p[name] = append([]string{}, words[1:]...)
 		}
@@ -24,8 +24,8 @@ func parsePolicy(text string) policy {
 	return p
 }
 
-// sources returns those of the first directive that is there; ok is false where
-// none is, and everything is allowed.
+// sources returns the sources of the first directive that exists; ok is false if none does,
+// which allows everything.
 func (p policy) sources(names ...string) (sources []string, ok bool) {
 	for _, name := range append(names, "default-src") {
 		if sources, ok := p[name]; ok {
@@ -35,7 +35,7 @@ func (p policy) sources(names ...string) (sources []string, ok bool) {
 	return nil, false
 }
 
-// allows tells whether page may reach target under a directive.
+// allows reports whether a directive lets page reach target.
 func (p policy) allows(directive string, page, target *url.URL) bool {
 	sources, ok := p.sources(directive)
 	if !ok {
@@ -49,7 +49,7 @@ func (p policy) allows(directive string, page, target *url.URL) bool {
 	return false
 }
 
-// allowsScript is allows for a script's element, which a nonce may allow, too.
+// allowsScript is allows for a script element, which a nonce may allow, too.
 func (p policy) allowsScript(page, script *url.URL, nonce string) bool {
 	sources, ok := p.sources("script-src-elem", "script-src")
 	if !ok {
@@ -63,7 +63,7 @@ func (p policy) allowsScript(page, script *url.URL, nonce string) bool {
 		strict = strict || strings.EqualFold(source, "'strict-dynamic'")
 	}
 	if strict {
-		return false // hosts count for nothing then
+		return false // hosts are ignored then
 	}
 	return p.allows(firstOf(p, "script-src-elem", "script-src"), page, script)
 }
@@ -77,14 +77,14 @@ func firstOf(p policy, names ...string) string {
 	return "default-src"
 }
 
-// sourceMatches tells whether one source expression allows target.
+// sourceMatches reports whether a source expression allows target.
 func sourceMatches(source string, page, target *url.URL) bool {
 	source = strings.ToLower(source)
 	switch {
 	case source == "*":
 		return true
 	case source == "'self'":
-		// The same host and port, by the page's scheme or a better one.
+		// The same host and port, with the page's scheme or a secure one.
 		return target.Hostname() == page.Hostname() && portOf(target) == portOf(page) &&
 			(schemeMatches(page.Scheme, target.Scheme) || target.Scheme == "wss" || page.Scheme == "http" && target.Scheme == "ws")
 	case strings.HasPrefix(source, "'"):
@@ -111,8 +111,8 @@ func sourceMatches(source string, page, target *url.URL) bool {
 	return path == "/" || path == target.Path || strings.HasSuffix(path, "/") && strings.HasPrefix(target.Path, path)
 }
 
-// schemeMatches tells whether a source's scheme allows a target's: itself, the
-// secure one of its kind, and a socket's those of requests, but not the reverse.
+// schemeMatches reports whether the scheme of a source allows that of a target: the same,
+// the secure variant, and for ws also http, but not the reverse.
 func schemeMatches(source, target string) bool {
 	switch source {
 	case "http":

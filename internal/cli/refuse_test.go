@@ -8,7 +8,7 @@ import (
 )
 
 // Each line: what is set, and all that must be said about it.
-func TestWhatIsWrongIsRefusedByNameSourceAndForm(t *testing.T) {
+func TestServe_InvalidSettings(t *testing.T) {
 	absent := filepath.Join(t.TempDir(), "absent")
 	short := writeFile(t, "short")
 	both := []string{"TALLYCAST_SECRET=0123456789abcdef", "TALLYCAST_SECRET_FILE=" + absent}
@@ -109,7 +109,7 @@ func TestWhatIsWrongIsRefusedByNameSourceAndForm(t *testing.T) {
 			}
 			for _, want := range c.want {
 				if !strings.Contains(errors, want) {
-					t.Errorf("does not say %q:\n%s", want, errors)
+					t.Errorf("lacks %q:\n%s", want, errors)
 				}
 			}
 			if _, err := os.Stat(data); err == nil {
@@ -119,7 +119,7 @@ func TestWhatIsWrongIsRefusedByNameSourceAndForm(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
+func TestCheckConfig_AllProblems(t *testing.T) {
 	file := writeFile(t, "lissten: :1\nrate-limit: fast\n")
 	code, out, errors := call(t, variables("TALLYCAST_DRAIN=soon"), "check-config",
 		"--config", file, "--site", "UPPER", "--site", "blog=nowhere", "--listen", "here")
@@ -128,7 +128,7 @@ func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{"lissten", `"fast"`, `"soon"`, `"UPPER"`, `"nowhere"`, `"here"`} {
 		if !strings.Contains(errors, want) {
-			t.Errorf("does not say %s:\n%s", want, errors)
+			t.Errorf("lacks %s:\n%s", want, errors)
 		}
 	}
 	if line(t, out, "drain") != "drain soon environment TALLYCAST_DRAIN" {
@@ -136,7 +136,7 @@ func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
 	}
 }
 
-func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
+func TestCommandLine_Invalid(t *testing.T) {
 	for args, want := range map[string]string{
 		"--lissten :1":                    "unknown flag: --lissten; did you mean --listen?",
 		"--store=x.db --quux":             "unknown flag: --quux\n",
@@ -157,7 +157,7 @@ func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestOfAFlagGivenTwiceTheLastHolds(t *testing.T) {
+func TestCommandLine_RepeatedFlag(t *testing.T) {
 	_, out, _ := call(t, variables(), "check-config", "--listen", ":1", "--listen=:2", "--secret=--not-a-flag-at-all", "--site", "a", "--site", "b")
 	for name, want := range map[string]string{
 		"listen": "listen :2 flag --listen", "site": "site a,b flag --site", "secret": "secret (set, 19 bytes) flag --secret",

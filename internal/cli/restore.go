@@ -9,11 +9,10 @@ import (
 )
 
 const restoreDetails = `
-Puts a copy of a backup in the place of an SQLite store that no service holds: end
-the service before, and start it again after. The backup is read as a whole first,
-and a damaged one changes nothing. What was there stays beside it, with the files
-that end in -wal and -shm, which would spoil the backup if they were left. All topics
-get new versions, above those that open pages may show.
+Replaces an SQLite store with a copy of a backup. Stop the service before, and start it
+again afterwards. The whole backup is read first; a damaged one changes nothing. The
+replaced store is kept beside the new one, with its files that end in -wal and -shm.
+All topics get new versions, above those that open pages may show.
 
 An export (jsonl) is restored by tallycast import.
 `
@@ -25,7 +24,6 @@ Examples:
 
 var restoreFlags = storeFileFlags
 
-// restore is the subcommand restore.
 func restore(p *process) int {
 	path, err := p.storeFile("restore", "a Redis is restored from its own files, or from an export by tallycast import")
 	if err != nil {
@@ -49,7 +47,7 @@ func restore(p *process) int {
 	}
 	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(int(done.Topics), "topic"), path, newest)
 	if done.Previous != "" {
-		fmt.Fprintf(p.stdout, "What was there before is now %s.\n", done.Previous)
+		fmt.Fprintf(p.stdout, "The replaced store is now %s.\n", done.Previous)
 	}
 	return exitOK
 }

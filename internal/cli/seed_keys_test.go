@@ -29,7 +29,7 @@ func TestSeed_KeysOfHugo(t *testing.T) {
 	}
 	for _, want := range []string{"1 of 2 keys of the site blog is not in the site map", "posts/gone (" + filepath.Join(dir, "content/posts/gone.md:2"), "note: " + filepath.Join(dir, "content/posts/draft.md:1") + ": is not seeded: it is a draft"} {
 		if !strings.Contains(errors, want) {
-			t.Errorf("does not say %q:\n%s", want, errors)
+			t.Errorf("lacks %q:\n%s", want, errors)
 		}
 	}
 	for args, want := range map[string]string{
@@ -38,7 +38,7 @@ func TestSeed_KeysOfHugo(t *testing.T) {
 		"--sitemap ftp://blog.example/x " + dir:                     "should be the address of a site map",
 	} {
 		if code, _, errors := call(t, variables(), append([]string{"seed", "--store", sqlite(t)}, strings.Fields(args)...)...); code == exitOK || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q:\n%s", args, code, want, errors)
+			t.Errorf("%s: exit %d, lacks %q:\n%s", args, code, want, errors)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestServe_SeedsThatAreNotInTheSiteMap(t *testing.T) {
 	if a := say(t, http.MethodGet, r.public+"/v1/blog/likes/posts/my-first-post", ""); a.Count != 7 {
 		t.Errorf("the seed: %+v", a)
 	}
-	page(t, filepath.Join(dir, "content/posts/other.md"), "---\nlikes: 5\n---\n")
+	writePage(t, filepath.Join(dir, "content/posts/other.md"), "---\nlikes: 5\n---\n")
 	eventually(t, "the warning of a new page", func() bool {
 		records := r.log.Records("seeded keys are not in the site map: no page may show them")
 		return records[len(records)-1]["missing"] == 2.0

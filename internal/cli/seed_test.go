@@ -12,13 +12,13 @@ func content(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
-		page(t, filepath.Join(dir, name), text)
+		writePage(t, filepath.Join(dir, name), text)
 	}
 	return dir
 }
 
 // page writes a file at once, as careful editors do.
-func page(t *testing.T, path, text string) {
+func writePage(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ var posts = map[string]string{
 	"contact.md":                         "---\ntitle: Nobody likes this\n---\n",
 }
 
-func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
+func TestSeed_Store(t *testing.T) {
 	t.Parallel()
 	dir, store := content(t, posts), sqlite(t)
 	args := []string{"seed", "--store", store, "--site", "blog", "--field", "likes=likes", "--field", "claps=applause", dir}
@@ -52,7 +52,7 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 		}
 		for _, text := range want {
 			if !strings.Contains(out+errors, text) {
-				t.Errorf("%v does not say %q:\n%s%s", args, text, out, errors)
+				t.Errorf("%v lacks %q:\n%s%s", args, text, out, errors)
 			}
 		}
 		return out
@@ -68,7 +68,7 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 	}
 	expect(exitOK, args, "4 topics with a seed in 4 files; 4 changed.")
 	expect(exitOK, args, "; 0 changed.")
-	page(t, filepath.Join(dir, "about.md"), "+++\nlikes = 4\n+++\n")
+	writePage(t, filepath.Join(dir, "about.md"), "+++\nlikes = 4\n+++\n")
 
 	// A service holds the file: looking is allowed beside it, changing is not.
 	r := started(t, variables(), "--store", store, "--site", "blog", "--drain", "0s")
@@ -91,11 +91,11 @@ func TestSeedingShowsWhatWouldChangeThenChangesItThenNothing(t *testing.T) {
 	}
 }
 
-func TestSeedingARunningServiceIsPushedAndWritten(t *testing.T) {
+func TestSeed_Service(t *testing.T) {
 	t.Parallel()
 	const token = "a-token-that-only-the-owner-knows"
 	dir := content(t, posts)
-	page(t, filepath.Join(dir, "readers.csv"), "topic,count\nblog/readers/x,1\nblog/likes/new,9\n")
+	writePage(t, filepath.Join(dir, "readers.csv"), "topic,count\nblog/readers/x,1\nblog/likes/new,9\n")
 	r := started(t, variables(), "--store", sqlite(t), "--site", "blog", "--drain", "0s", "--base-path", "/tally", "--admin-token", token)
 	if a := say(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 1 {
 		t.Fatalf("a like: %+v", a)
@@ -124,7 +124,7 @@ func TestSeedingARunningServiceIsPushedAndWritten(t *testing.T) {
 	}
 }
 
-func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
+func TestSeed_InvalidSeeds(t *testing.T) {
 	t.Parallel()
 	dir := content(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: lots\n---\n", "likes.csv": "topic,count\nblog/likes/c,3\nblog/readers/d,4\nelse/likes/e,5\n"})
 	code, out, errors := call(t, variables(), "seed", "--store", sqlite(t), "--site", "blog", dir, filepath.Join(dir, "likes.csv"))
@@ -133,12 +133,12 @@ func TestSeedingNamesWhatItCannotReadAndDoesTheRest(t *testing.T) {
 	}
 	for _, want := range []string{"b.md:2: likes: \"lots\" is not a number", "likes.csv:3: blog/readers/d: readers counts open pages", "likes.csv:4: else/likes/e: there is no site \"else\""} {
 		if !strings.Contains(errors, filepath.Join(dir, want)) {
-			t.Errorf("does not say %q:\n%s", want, errors)
+			t.Errorf("lacks %q:\n%s", want, errors)
 		}
 	}
 }
 
-func TestSeedingRefusesWhatItCannotUnderstand(t *testing.T) {
+func TestSeed_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"seed": "name at least one folder",
@@ -151,7 +151,7 @@ func TestSeedingRefusesWhatItCannotUnderstand(t *testing.T) {
 		"seed x":                                   "--admin-token",
 	} {
 		if code, _, errors := call(t, variables(), strings.Fields(args)...); code != exitUsage || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q:\n%s", args, code, want, errors)
+			t.Errorf("%s: exit %d, lacks %q:\n%s", args, code, want, errors)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-func TestSitesMayKnowTheirKeysHoweverTheyAreGiven(t *testing.T) {
+func TestConfigure_KnownKeys(t *testing.T) {
 	t.Parallel()
 	const sitemap = "https://a.example/sitemap.xml"
 	for name, c := range map[string]config.Config{
@@ -32,7 +32,7 @@ func TestSitesMayKnowTheirKeysHoweverTheyAreGiven(t *testing.T) {
 	}
 }
 
-func TestASiteMapSaysWhichPagesMayBeLiked(t *testing.T) {
+func TestServe_Sitemap(t *testing.T) {
 	t.Parallel()
 	blog := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `<urlset><url><loc>https://blog.example/hello/</loc></url></urlset>`)
@@ -140,7 +140,7 @@ func (r *running) withCookie(t *testing.T, cookie *http.Cookie, csrf, method str
 	return response.StatusCode
 }
 
-func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
+func TestServe_SharedSettings(t *testing.T) {
 	t.Parallel()
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	var all []*running
@@ -198,7 +198,7 @@ func TestInstancesFollowTheOwnersOrdersAndTellOfThemselves(t *testing.T) {
 	})
 }
 
-func TestWithoutATokenNothingIsBelowAdmin(t *testing.T) {
+func TestServe_NoAdminToken(t *testing.T) {
 	t.Parallel()
 	r := started(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json")
 	if status := r.own(t, http.MethodGet, "/admin/v1/overview", "", nil); status != http.StatusNotFound {

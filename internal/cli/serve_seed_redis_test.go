@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
+func TestServe_SeedTwoInstances(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	dir := content(t, posts)
@@ -32,8 +32,8 @@ func TestTwoInstancesThatSeedAtOnceSeedOnce(t *testing.T) {
 	stop := make(chan struct{})
 	likes := likesWhile(t, "default/likes/posts/second", stop, pair[0].public, pair[1].public)
 	frames := []*stream{watch(t, pair[0].public+"/v1/stream?topic=default/likes/about"), watch(t, pair[1].public+"/v1/stream?topic=default/likes/about")}
-	page(t, filepath.Join(dir, "about.md"), "---\nlikes: 5000\n---\n")
-	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
+	writePage(t, filepath.Join(dir, "about.md"), "---\nlikes: 5000\n---\n")
+	writePage(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
 	for _, each := range frames {
 		each.await(t, `"count":5000,`)
 	}
@@ -71,7 +71,7 @@ func begun(t *testing.T, args ...string) *running {
 	return r
 }
 
-func TestWhileTheStoreIsAwayAtTheStartNothingIsAnsweredWithoutItsSeed(t *testing.T) {
+func TestServe_SeedWithoutStore(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill()
@@ -148,7 +148,7 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 
 	// Older: the seed that the file has now is not in what is restored.
 	redis.Do("save")
-	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
+	writePage(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
 	counts("the new seed", 71)
 	redis.Kill()
 	redis.Restart()
@@ -158,7 +158,7 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 		t.Fatalf("exit %d: %s%s", code, out, errors)
 	}
 	counts("what the owner set", 501)
-	page(t, filepath.Join(dir, "about.md"), "---\nlikes: 4000\n---\n")
+	writePage(t, filepath.Join(dir, "about.md"), "---\nlikes: 4000\n---\n")
 	eventually(t, "another page's seed", func() bool {
 		return say(t, "GET", pair[0].public+"/v1/default/likes/about", "").Count == 4000
 	})

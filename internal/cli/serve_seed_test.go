@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestNobodyReadsANumberWithoutItsSeedAndAChangedPageIsPushed(t *testing.T) {
+func TestServe_SeedBeforeReady(t *testing.T) {
 	t.Parallel()
 	dir, store := content(t, posts), sqlite(t)
 	args := []string{"--store", store, "--site", "blog", "--drain", "0s", "--seed-from", dir, "--seed-site", "blog", "--seed-strip-prefix", "posts"}
@@ -23,10 +23,10 @@ func TestNobodyReadsANumberWithoutItsSeedAndAChangedPageIsPushed(t *testing.T) {
 	frames := watch(t, r.public+"/v1/stream?topic=blog/likes/second")
 	frames.await(t, `"count":8`)
 	frames.await(t, `{"event":"live"}`)
-	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 100\n---\n")
+	writePage(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 100\n---\n")
 	frames.await(t, `"count":101`)
 	// What breaks is said, and keeps its seed.
-	page(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: oops\n---\n")
+	writePage(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: oops\n---\n")
 	eventually(t, "what is wrong", func() bool {
 		record := r.log.Record("a seed cannot be read; the others are")
 		at, _ := record["at"].(string)
@@ -76,7 +76,7 @@ func likesWhile(t *testing.T, topic string, stop <-chan struct{}, urls ...string
 	}
 }
 
-func TestLikesThatComeWhileAPageIsSeededAreAllCounted(t *testing.T) {
+func TestServe_SeedDuringLikes(t *testing.T) {
 	t.Parallel()
 	dir := content(t, posts)
 	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off")
@@ -84,7 +84,7 @@ func TestLikesThatComeWhileAPageIsSeededAreAllCounted(t *testing.T) {
 	stop := make(chan struct{})
 	likes := likesWhile(t, "default/likes/about", stop, r.public, r.public)
 	for seed := 1000; seed <= 4000; seed += 1000 {
-		page(t, filepath.Join(dir, "about.md"), fmt.Sprintf("---\nlikes: %d\n---\n", seed))
+		writePage(t, filepath.Join(dir, "about.md"), fmt.Sprintf("---\nlikes: %d\n---\n", seed))
 		frames.await(t, fmt.Sprintf(`"count":%d`, seed/1000)) // and three digits, or more likes
 	}
 	close(stop)
@@ -95,7 +95,7 @@ func TestLikesThatComeWhileAPageIsSeededAreAllCounted(t *testing.T) {
 	}
 }
 
-func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
+func TestServe_InvalidSeeds(t *testing.T) {
 	t.Parallel()
 	dir := content(t, posts)
 	for args, want := range map[string]string{
@@ -110,7 +110,7 @@ func TestSeedsThatCannotBeAreRefusedBeforeAnythingListens(t *testing.T) {
 	} {
 		code, _, errors := call(t, variables(), append([]string{"check-config"}, strings.Fields(args)...)...)
 		if wantCode := map[bool]int{true: exitOK, false: exitUsage}[want == ""]; code != wantCode || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q:\n%s", args, code, want, errors)
+			t.Errorf("%s: exit %d, lacks %q:\n%s", args, code, want, errors)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func say(t *testing.T, method, url, visitor string) (a answer) {
 
 func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "tally.db") }
 
-func TestABareTallycastServesAndEndsWithZero(t *testing.T) {
+func TestServe_Bare(t *testing.T) {
 	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s")
 	topic := r.public + "/v1/default/likes/hello"
 	if a := say(t, "POST", topic, "visitor-1"); a.Count != 1 || a.Mine != 1 || !a.Changed {
@@ -159,7 +159,7 @@ func TestABareTallycastServesAndEndsWithZero(t *testing.T) {
 	}
 }
 
-func TestStartTellsWhatIsServedAndWhereThatComesFrom(t *testing.T) {
+func TestServe_StartupSummary(t *testing.T) {
 	store := sqlite(t)
 	r := started(t, variables("TALLYCAST_STORE="+store, "TALLYCAST_SECRET=do-not-print-this-secret"), "--base-path", "tally",
 		"--site", "blog=https://blog.example.com", "--drain", "0s")
@@ -198,7 +198,7 @@ func TestServe_ReplacedMetric(t *testing.T) {
 	}
 }
 
-func TestDrainTellsTheBalancerFirstAndThenTheViewers(t *testing.T) {
+func TestServe_Drain(t *testing.T) {
 	r := started(t, variables(), "--store", sqlite(t), "--drain", "600ms")
 	frames := watch(t, r.public+"/v1/stream?topic=default/likes/drained")
 	frames.await(t, `{"event":"live"}`)
@@ -278,7 +278,7 @@ func (s *stream) awaitEnd(t *testing.T) {
 	})
 }
 
-func TestKillKeepsTheNumber(t *testing.T) {
+func TestServe_Kill(t *testing.T) {
 	store := sqlite(t)
 	first := launched(t, "--store", store)
 	for i := range 5 {
@@ -295,7 +295,7 @@ func TestKillKeepsTheNumber(t *testing.T) {
 	}
 }
 
-func TestASecondSignalEndsAtOnce(t *testing.T) {
+func TestServe_SecondSignal(t *testing.T) {
 	i := launched(t, "--store", sqlite(t), "--drain", "10m")
 	frames := watch(t, i.URL+"/v1/stream?topic=default/likes/x")
 	frames.await(t, "live")
@@ -307,7 +307,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatFailsSaysWhatToDo(t *testing.T) {
+func TestServe_StartFailures(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -330,7 +330,7 @@ func TestWhatFailsSaysWhatToDo(t *testing.T) {
 		}
 		for _, want := range c.want {
 			if !strings.Contains(errors, want) {
-				t.Errorf("%v does not say %q:\n%s", c.args, want, errors)
+				t.Errorf("%v lacks %q:\n%s", c.args, want, errors)
 			}
 		}
 	}
@@ -339,7 +339,7 @@ func TestWhatFailsSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestItListensWhileRedisIsAway(t *testing.T) {
+func TestServe_RedisUnavailable(t *testing.T) {
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +372,7 @@ func TestItListensWhileRedisIsAway(t *testing.T) {
 	}
 }
 
-func TestHealthcheckFindsTheInstanceByItsConfiguration(t *testing.T) {
+func TestHealthcheck_Configuration(t *testing.T) {
 	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s", "--base-path", "/tally")
 	public, internal := strings.TrimPrefix(strings.TrimSuffix(r.public, "/tally"), "http://"), strings.TrimPrefix(r.internal, "http://")
 	file := writeFile(t, "internal-listen: "+internal+"\n")

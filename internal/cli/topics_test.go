@@ -39,14 +39,14 @@ func jsonLines(t *testing.T, out string) (all []map[string]any) {
 	return all
 }
 
-func TestTopicsAreMendedFromTheCommandLine(t *testing.T) {
+func TestTopics_Service(t *testing.T) {
 	t.Parallel()
 	r, topics := owned(t, "--base-path", "/tally")
 	does := func(want string, args ...string) string {
 		t.Helper()
 		code, out, errors := topics(append([]string{"topics"}, args...)...)
 		if code != exitOK || !strings.Contains(out, want) {
-			t.Fatalf("%v: exit %d, does not say %q: %s%s", args, code, want, out, errors)
+			t.Fatalf("%v: exit %d, lacks %q: %s%s", args, code, want, out, errors)
 		}
 		return out
 	}
@@ -104,22 +104,15 @@ func TestTopicsAreMendedFromTheCommandLine(t *testing.T) {
 	})
 }
 
-func TestTheHelpOfTopicsListsWhatIsDoneToThem(t *testing.T) {
+func TestTopics_Help(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"topics --help", "topics -h", "help topics"} {
-		code, out, errors := call(t, variables(), strings.Fields(args)...)
-		if code != exitOK || errors != "" {
-			t.Errorf("%s: exit %d, %s", args, code, errors)
-		}
-		golden(t, "help-topics.txt", out)
-	}
 	_, want, _ := call(t, variables(), "topics", "undo", "--help")
 	if code, out, _ := call(t, variables(), "help", "topics", "undo"); code != exitOK || out != want || !strings.Contains(out, "Usage: tallycast topics undo [flags] [TOPIC…]") {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
 
-func TestEachHeadingStandsOnceInAHelp(t *testing.T) {
+func TestHelp_Headings(t *testing.T) {
 	t.Parallel()
 	var all [][]string
 	for _, c := range commands {
@@ -140,7 +133,7 @@ func TestEachHeadingStandsOnceInAHelp(t *testing.T) {
 	}
 }
 
-func TestWhatDestroysIsAskedAbout(t *testing.T) {
+func TestTopics_Confirmation(t *testing.T) {
 	t.Parallel()
 	r, topics := owned(t)
 	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
@@ -157,7 +150,7 @@ func TestWhatDestroysIsAskedAbout(t *testing.T) {
 	}
 }
 
-func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
+func TestTopics_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	_, topics := owned(t)
 	for _, args := range []string{
@@ -174,12 +167,12 @@ func TestACommandLineThatSaysTooLittleIsRefused(t *testing.T) {
 		"topics set nowhere/likes/x 1": "unknown_site", "topics block 0.0.0.0/0": "every address", "topics rename --yes blog/likes/x blog/likes/y": "blog/likes/x does not exist",
 	} {
 		if code, _, errors := topics(strings.Fields(args)...); code != exitFailure || !strings.Contains(errors, want) {
-			t.Errorf("%s: exit %d, does not say %q: %s", args, code, want, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s", args, code, want, errors)
 		}
 	}
 }
 
-func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
+func TestClient_Errors(t *testing.T) {
 	t.Parallel()
 	r, _ := owned(t)
 	closed := started(t, variables(), "--store", sqlite(t), "--drain", "0s")
@@ -218,7 +211,7 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 	} {
 		code, out, errors := call(t, variables(c.env...), append(list, c.args...)...)
 		if code != c.code || !strings.Contains(errors, c.want) {
-			t.Errorf("%v %v: exit %d, does not say %q: %s%s", c.env, c.args, code, c.want, out, errors)
+			t.Errorf("%v %v: exit %d, lacks %q: %s%s", c.env, c.args, code, c.want, out, errors)
 		}
 		if strings.Contains(errors+out, ownerToken) {
 			t.Errorf("%v: shows the token", c.args)
@@ -231,12 +224,12 @@ func TestPeopleAreToldWhyAServiceCannotBeAsked(t *testing.T) {
 	}
 }
 
-func TestPeopleAreShownTables(t *testing.T) {
+func TestTopics_Tables(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	m := &mending{process: &process{stdout: &out}, table: true}
-	m.tellEdit(nil, "blog/likes/x", editResult{Before: topicState{Count: 1234}, After: topicState{Count: 5}, Changed: true})
-	err := tabulate(m, stateHead, "none", func(each func(json.RawMessage) error) error {
+	c := &ownerCommand{process: &process{stdout: &out}, asTable: true}
+	c.printEdit(nil, "blog/likes/x", editResult{Before: topicState{Count: 1234}, After: topicState{Count: 5}, Changed: true})
+	err := printList(c, stateHead, "none", func(each func(json.RawMessage) error) error {
 		return errors.Join(
 			each(json.RawMessage(`{"topic":"blog/likes/a\u001b[2J","count":1234567,"version":1790000000000001,"seed":1,"adjustment":-2000,"changed":"2026-11-22T10:00:00Z"}`)),
 			each(json.RawMessage(`{"topic":"blog/likes/nobody"}`)))
@@ -253,12 +246,12 @@ func TestPeopleAreShownTables(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := tabulate(m, stateHead, "none", func(func(json.RawMessage) error) error { return nil }, addState); err != nil || out.String() != "none\n" {
+	if err := printList(c, stateHead, "none", func(func(json.RawMessage) error) error { return nil }, addState); err != nil || out.String() != "none\n" {
 		t.Errorf("%v %q", err, out.String())
 	}
 }
 
-func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
+func TestTopics_Store(t *testing.T) {
 	t.Parallel()
 	file := sqlite(t)
 	r := started(t, variables(), "--store", file, "--drain", "0s", "--site", "blog")
@@ -284,7 +277,7 @@ func TestTopicsAreMendedInAStoreThatNoServiceHolds(t *testing.T) {
 		{"delete --yes blog/likes/y", `"changed":true`},
 	} {
 		if code, out, errors := topics(strings.Fields(c.args)...); code != exitOK || !strings.Contains(out, c.want) {
-			t.Errorf("%s: exit %d, does not say %q: %s%s", c.args, code, c.want, out, errors)
+			t.Errorf("%s: exit %d, lacks %q: %s%s", c.args, code, c.want, out, errors)
 		}
 	}
 	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "one of them") {

@@ -22,9 +22,9 @@ import (
 )
 
 const watchDetails = `
-A topic is site/metric/key, such as default/likes/hello. On a terminal each has a
-line with its number and what it did in the last half minute; otherwise each
-change is a line of its own.
+A topic is site/metric/key, such as default/likes/hello. On a terminal each topic has a
+line with its count and the growth of the last half minute; elsewhere each change is
+printed as a line.
 `
 
 const watchExamples = `
@@ -33,28 +33,26 @@ Examples:
   tallycast watch --url https://tally.example.com blog/likes/hello | tee likes.log
 `
 
-// watchFlags name the service in the way of watch, and in that of all other commands.
+// watchFlags name the service by --url, or by --at as in all other commands.
 var watchFlags = []config.Setting{
-	{Name: "url", Value: "URL", Default: "http://localhost:8080", Help: "Where the service is, with its base path."},
-	{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same, as other commands call it."},
+	{Name: "url", Value: "URL", Default: "http://localhost:8080", Help: "URL of the service, with its base path."},
+	{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url; other commands have only --at."},
 }
 
 const (
-	// watchSilence ends a stream that says nothing: the service beats every 25 s.
-	watchSilence = 60 * time.Second
-	// watchPause bounds the pause before a stream is opened again, which doubles
-	// from the first to the second.
+	// watchTimeout ends a stream without frames: the service sends one at least every 25 s.
+	watchTimeout = 60 * time.Second
+	// The pause before a stream is opened again doubles from the shortest to the longest.
 	shortestWatchPause, longestWatchPause = time.Second, 30 * time.Second
-	// sampleEvery is how often a number is noted for its sparkline, which shows
-	// half a minute.
-	sampleEvery = time.Second
+	// sampleInterval is the time between two samples of a sparkline.
+	sampleInterval = time.Second
 	// maxFrameBytes bounds one line of a stream: a topic of 256 bytes, escaped.
 	maxFrameBytes = 64 << 10
-	// maxReasonBytes bounds what is read of a refusal.
+	// maxReasonBytes bounds what is read of an error.
 	maxReasonBytes = 8 << 10
 )
 
-// frame is what a stream says, as the contract has it.
+// frame is a frame of a stream.
 type frame struct {
 	Topic string   `json:"topic"`
 	Count int64    `json:"count"`
@@ -62,12 +60,13 @@ type frame struct {
 	Error *refusal `json:"error"`
 }
 
+// refusal is an error in a frame or a list.
 type refusal struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// watchTopics shows the numbers of topics until the process is to end.
+// watchTopics shows the counts of topics until the process should end.
 func watchTopics(p *process) int {
 	r := p.reader(watchFlags)
 	name := "url"
@@ -87,7 +86,7 @@ func watchTopics(p *process) int {
 		if err != nil {
 			return fail(p.stderr, exitUsage, fmt.Errorf("%q: %w", text, err))
 		}
-		topics[i] = topic.String() // as the service calls it
+		topics[i] = topic.String() // in the form of the service
 	}
 	fmt.Fprintf(p.stderr, "service: %s (%s)\n", printable(at), named.Source)
 	ctx, cancel := context.WithCancel(p.ctx)
@@ -98,18 +97,18 @@ func watchTopics(p *process) int {
 	go func() {
 		ended <- follow(ctx, at, topics, frames, p.stderr)
 	}()
-	var show shower = lines{p.stdout}
+	var out display = lines{p.stdout}
 	if server.IsTerminal(p.stdout) {
-		show = newBoard(p.stdout, topics)
+		out = newBoard(p.stdout, topics)
 	}
-	tick := time.NewTicker(sampleEvery)
+	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case f := <-frames:
-			show.hear(f, time.Now())
+			out.show(f, time.Now())
 		case <-tick.C:
-			show.tick()
+			out.tick()
 		case err := <-ended:
 			if err != nil && p.ctx.Err() == nil {
 				return fail(p.stderr, exitFailure, err)
@@ -119,7 +118,7 @@ func watchTopics(p *process) int {
 	}
 }
 
-// parseServiceURL reads where a service is, and drops the slash at its end.
+// parseServiceURL parses the URL of a service and removes the slash at its end.
 func parseServiceURL(text string) (string, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
@@ -129,8 +128,7 @@ func parseServiceURL(text string) (string, error) {
 	return strings.TrimRight(at.String(), "/"), nil
 }
 
-// schemeHint says how text, which is no URL, is written as one; empty if it lacks more
-// than a scheme.
+// schemeHint proposes text with a scheme; empty if it lacks more than that.
 func schemeHint(text string) string {
 	if strings.Contains(text, "://") {
 		return ""
@@ -141,27 +139,27 @@ func schemeHint(text string) string {
 	return fmt.Sprintf("; did you mean http://%s?", text)
 }
 
-// shower shows frames as they come.
-type shower interface {
-	hear(f frame, at time.Time)
-	tick() // comes every sampleEvery
+// display shows frames.
+type display interface {
+	show(f frame, at time.Time)
+	tick() // called every sampleInterval
 }
 
-// errRefused says that the service will not answer otherwise if asked again.
+// errRefused means that asking again would get the same answer.
 var errRefused = errors.New("refused")
 
-// follow sends what a stream says to frames and opens it again when it ends. It
+// follow sends the frames of a stream to frames and opens it again when it ends. It
 // returns when ctx ends, or with errRefused.
 func follow(ctx context.Context, at string, topics []string, frames chan<- frame, log io.Writer) error {
 	pause := shortestWatchPause
 	for {
-		heard, err := followOnce(ctx, at, topics, frames)
+		received, err := followOnce(ctx, at, topics, frames)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errRefused):
 			return err
-		case heard:
+		case received:
 			pause = shortestWatchPause
 		}
 		fmt.Fprintf(log, "tallycast: %v; trying again\n", err)
@@ -174,11 +172,11 @@ func follow(ctx context.Context, at string, topics []string, frames chan<- frame
 	}
 }
 
-// followOnce reads one stream to its end, and tells whether it said anything.
-func followOnce(ctx context.Context, at string, topics []string, frames chan<- frame) (heard bool, err error) {
+// followOnce reads one stream to its end, and reports whether it received a frame.
+func followOnce(ctx context.Context, at string, topics []string, frames chan<- frame) (received bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	silence := time.AfterFunc(watchSilence, cancel)
+	silence := time.AfterFunc(watchTimeout, cancel)
 	defer silence.Stop()
 	body, err := json.Marshal(map[string][]string{"topics": topics})
 	if err != nil {
@@ -205,7 +203,7 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		}
 		return false, err
 	}
-	watched := map[string]*refusal{} // why a topic has no number; nil: it may have one
+	watched := map[string]*refusal{} // the error of each topic; nil if it has none
 	for _, topic := range topics {
 		watched[topic] = nil
 	}
@@ -218,14 +216,14 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		}
 		var f frame
 		if err := json.Unmarshal([]byte(text), &f); err != nil {
-			return heard, fmt.Errorf("%s does not speak as tallycast does: %w", at, err)
+			return received, fmt.Errorf("%s does not answer as tallycast does: %w", at, err)
 		}
-		heard = true
-		silence.Reset(watchSilence)
+		received = true
+		silence.Reset(watchTimeout)
 		select {
 		case frames <- f:
 		case <-ctx.Done():
-			return heard, ctx.Err()
+			return received, ctx.Err()
 		}
 		if f.Topic == "" {
 			continue
@@ -236,19 +234,18 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		}
 	}
 	if err := scanner.Err(); err != nil {
-		return heard, fmt.Errorf("the stream broke off: %w", err)
+		return received, fmt.Errorf("the stream was interrupted: %w", err)
 	}
-	return heard, errors.New("the stream ended")
+	return received, errors.New("the stream ended")
 }
 
-// temporary are the codes of refusals that may not be repeated if the topic is asked for
-// again.
+// temporary are the codes of errors that may be over when the topic is asked for again.
 var temporary = map[string]bool{
 	string(tally.CodeStoreUnavailable): true, string(tally.CodeRateLimited): true, string(tally.CodeInternal): true,
 }
 
-// allRefused returns an error if no topic is left to watch: errRefused, unless one of
-// the refusals is temporary.
+// allRefused returns an error if every topic has one: errRefused, unless one of them is
+// temporary.
 func allRefused(watched map[string]*refusal) error {
 	permanent := true
 	var reasons []string
@@ -267,7 +264,7 @@ func allRefused(watched map[string]*refusal) error {
 	return err
 }
 
-// reason returns what a problem says to people, else the beginning of its text.
+// reason returns the message of a problem document, or the first line of another text.
 func reason(body io.Reader) string {
 	text, err := io.ReadAll(io.LimitReader(body, maxReasonBytes))
 	if err != nil {
@@ -291,10 +288,10 @@ func printable(text string) string {
 	}, text)
 }
 
-// lines writes a line a change, for files and for other programs.
+// lines writes a line for each change.
 type lines struct{ out io.Writer }
 
-func (l lines) hear(f frame, at time.Time) {
+func (l lines) show(f frame, at time.Time) {
 	now := at.UTC().Format(time.RFC3339)
 	switch {
 	case f.Error != nil:

@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-func TestWatchWritesALineAChange(t *testing.T) {
+func TestWatch_Lines(t *testing.T) {
 	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -29,7 +29,7 @@ func TestWatchWritesALineAChange(t *testing.T) {
 	}
 }
 
-func TestWatchRefusesWhatItCannotWatch(t *testing.T) {
+func TestWatch_InvalidTopics(t *testing.T) {
 	for _, args := range [][]string{{"watch"}, {"watch", "hello"}, {"watch", "--url", "nonsense", "default/likes/x"}} {
 		if code, _, errors := call(t, variables(), args...); code != exitUsage || errors == "" {
 			t.Errorf("%v: exit %d, %s", args, code, errors)
@@ -78,28 +78,28 @@ func TestWatch_Service(t *testing.T) {
 		var out, errs processtest.LogBuffer
 		run(ctx, append(append([]string{"watch"}, c.args...), "default/likes/x"), variables(c.env...), &out, &errs)
 		if !strings.Contains(errs.String(), c.want) {
-			t.Errorf("%v %v: does not say %q: %s", c.env, c.args, c.want, errs.String())
+			t.Errorf("%v %v: lacks %q: %s", c.env, c.args, c.want, errs.String())
 		}
 	}
 }
 
-func TestABoardWritesOverItselfAndCannotBeMovedByWhatItShows(t *testing.T) {
+func TestBoard_Update(t *testing.T) {
 	var out strings.Builder
 	b := newBoard(&out, []string{"default/likes/a", "default/likes/longer", "default/likes/a"})
-	b.hear(frame{Topic: "default/likes/a", Count: 1234567}, time.Now())
-	b.hear(frame{Topic: "default/likes/longer", Error: &refusal{"unknown_site", "no \x1b[2J here"}}, time.Now())
-	b.hear(frame{Event: "stale"}, time.Now())
+	b.show(frame{Topic: "default/likes/a", Count: 1234567}, time.Now())
+	b.show(frame{Topic: "default/likes/longer", Error: &refusal{"unknown_site", "no \x1b[2J here"}}, time.Now())
+	b.show(frame{Event: "stale"}, time.Now())
 	b.tick()
 	lines := strings.Split(out.String(), "\n")
 	if want := "\x1b[2Fdefault/likes/a          1,234,567    (may be old: the service lost its store)\x1b[K"; lines[len(lines)-3] != want {
 		t.Errorf("got %q\nwant %q", lines[len(lines)-3], want)
 	}
 	if strings.Contains(out.String(), "\x1b[2J") {
-		t.Error("what a service says moves the cursor")
+		t.Error("text of a service moves the cursor")
 	}
 }
 
-func TestASparklineShowsWhatWasAdded(t *testing.T) {
+func TestSparkline(t *testing.T) {
 	for want, samples := range map[string][]int64{
 		"":      nil,
 		"▁▁":    {5, 5, 5},

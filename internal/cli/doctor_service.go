@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// checkCounts checks that the service has the page's site and allows its origin.
+func (c *pageCheck) checkCounts() bool {
+	response, err := c.post("v1/counts", map[string]any{"topics": []string{c.probe()}})
+	if err != nil {
+		return c.fail("service", "does not answer: %v", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		why := reason(response.Body)
+		if response.StatusCode == http.StatusForbidden {
+			return c.fail("origin", "%s", why)
+		}
+		return c.fail("service", "answers %s: %s", response.Status, why)
+	}
+	var said struct{ Counts []frame }
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxReasonBytes)).Decode(&said); err != nil || len(said.Counts) != 1 {
+		return c.fail("service", "%s does not answer as tallycast does", c.api)
+	}
+	if refused := said.Counts[0].Error; refused != nil {
+		what := "service"
+		if refused.Code == "origin_not_allowed" {
+			what = "origin"
+		}
+		return c.fail(what, "%s: %s", refused.Code, refused.Message)
+	}
+	if allowed := response.Header.Get("Access-Control-Allow-Origin"); c.crosses() && allowed != c.origin() && allowed != "*" {
+		return c.fail("origin", "the answer has Access-Control-Allow-Origin %q: a proxy removes it or answers from a cache", allowed)
+	}
+	c.ok("origin", "%s may read and write site %s", c.origin(), c.site)
+	return true
+}
+
+// checkStream checks that no proxy buffers the stream.
+func (c *pageCheck) checkStream() {
+	began := time.Now()
+	response, err := c.post("v1/stream", map[string]any{"topics": []string{c.probe()}})
+	if err != nil {
+		c.fail("stream", "does not begin: %v", err)
+		return
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		c.fail("stream", "answers %s: %s", response.Status, reason(response.Body))
+		return
+	}
+	scanner := bufio.NewScanner(response.Body)
+	scanner.Buffer(nil, maxFrameBytes)
+	for scanner.Scan() {
+		if !strings.HasPrefix(scanner.Text(), "data:") {
+			continue
+		}
+		took := time.Since(began).Round(time.Millisecond)
+		if took > firstFrameTimeout {
+			c.fail("stream", "the first frame took %s: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)", took)
+			return
+		}
+		c.ok("stream", "works, first frame after %s", took)
+		return
+	}
+	c.fail("stream", "has no frames: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)")
+}
+
+// checkSocket checks that a WebSocket can be opened.
+func (c *pageCheck) checkSocket() {
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, c.api.String()+"v1/ws", nil)
+	if err != nil {
+		c.hint("socket", "%v", err)
+		return
+	}
+	request.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {c.origin()},
+		// The example of RFC 6455; the frames are not read.
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		c.hint("socket", "does not open, so that streaming is used: %v", err)
+		return
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		c.hint("socket", "%s, so that streaming is used: pass Upgrade and Connection on for /v1/ws", response.Status)
+		return
+	}
+	c.ok("socket", "opens")
+}
+
+// checkAddress checks that the service knows the client's address. The request is refused
+// in any case, because its amount is invalid.
+func (c *pageCheck) checkAddress() {
+	response, err := c.post("v1/"+c.probe(), map[string]any{"amount": -1})
+	if err != nil {
+		c.fail("address", "a write is not answered: %v", err)
+		return
+	}
+	defer response.Body.Close()
+	why := reason(response.Body)
+	switch code, _, _ := strings.Cut(why, ":"); {
+	case code == "bad_amount":
+		if warning := c.proxyWarning(); warning != "" {
+			c.fail("address", "all visitors look the same: %s", warning)
+			return
+		}
+		c.ok("address", "visitors are distinguished")
+	case code == "bad_visitor":
+		c.fail("address", "all visitors look the same: %s", why)
+	default:
+		c.fail("address", "a write answers %s: %s", response.Status, why)
+	}
+}
+
+// proxyWarning returns the service's warning about a trusted proxy that does not name its
+// clients; empty if there is none, or if a proxy does not pass /readyz on.
+func (c *pageCheck) proxyWarning() string {
+	response, body, err := c.get(c.api.String()+"readyz", maxReasonBytes)
+	if err != nil || response.Header.Get("Content-Type") != "application/json" {
+		return ""
+	}
+	var ready struct{ Warnings []string }
+	_ = json.Unmarshal(body, &ready) // anything else has no warnings
+	for _, warning := range ready.Warnings {
+		if strings.Contains(warning, "--trusted-proxy") {
+			return warning
+		}
+	}
+	return ""
+}
