@@ -1,6 +1,6 @@
-// Package newfile writes files that get their name when they are complete. Until then
-// whatever has the name stays, so that a write that breaks off loses nothing. It keeps
-// one rule for all commands that write a file: nothing is overwritten unless asked.
+// Package newfile writes files that get their name when they are complete, so that a failed
+// write loses nothing. Commands and the SQLite store use it. It keeps one invariant: an
+// existing file is replaced only if the caller says so.
 package newfile
 
 import (
@@ -12,24 +12,22 @@ import (
 	"slices"
 )
 
-// Options say what may happen to a file that has the name already.
+// Options say whether an existing file is replaced.
 type Options struct {
 	Replace bool     // replace it
-	Keep    []string // but never one of these files, by whatever name it is called
+	Keep    []string // but not if it is one of these files, also by another name
 }
 
 // File is a file that is being written. It is for one goroutine.
 type File struct {
-	*os.File // which has a temporary name
+	*os.File // with a temporary name
 	path     string
 	replace  bool
 	done     bool
 }
 
-// Create begins a file that gets the name path by [File.Commit]. Only its owner may
-// read it.
-// Errors: [fs.ErrExist] if path exists and may not be replaced, and those of the file
-// system.
+// Create creates a file that [File.Commit] names path. Only its owner can read it.
+// Errors: [fs.ErrExist] if path exists and is not to be replaced, those of the file system.
 func Create(path string, o Options) (*File, error) {
 	if o.Replace {
 		if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -49,7 +47,7 @@ func Create(path string, o Options) (*File, error) {
 	return &File{File: partial, path: path, replace: o.Replace}, nil
 }
 
-// check reports why path may not be written.
+// check returns an error if path must not be written.
 func check(path string, o Options) error {
 	found, err := os.Lstat(path)
 	switch {
@@ -65,14 +63,14 @@ func check(path string, o Options) error {
 		other, err := os.Stat(kept)
 		return err == nil && os.SameFile(found, other)
 	}):
-		return fmt.Errorf("write %s: it belongs to the store that is read, and is not replaced", path)
+		return fmt.Errorf("write %s: it belongs to the store that is being read and cannot be replaced", path)
 	}
 	return nil
 }
 
-// Commit closes the file and gives it its name. Both are on disk when it returns.
-// If it fails, the file is removed.
-// Errors: [fs.ErrExist] if the name was taken meanwhile, and those of the file system.
+// Commit closes the file and gives it its name, and waits until both are on disk. If it
+// fails it removes the file.
+// Errors: [fs.ErrExist] if another file got the name meanwhile, those of the file system.
 func (f *File) Commit() (err error) {
 	defer f.Discard()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -86,7 +84,7 @@ func (f *File) Commit() (err error) {
 		case errors.Is(err, fs.ErrExist):
 			return fmt.Errorf("write %s: %w", f.path, fs.ErrExist)
 		}
-		// A file system without links, such as that of a memory stick.
+		// The file system has no links, as on a memory stick.
 		if err := check(f.path, Options{}); err != nil {
 			return err
 		}
@@ -97,7 +95,7 @@ func (f *File) Commit() (err error) {
 	return syncDirectory(f.path)
 }
 
-// Discard removes what was written. After [File.Commit] it does nothing.
+// Discard removes the file. After [File.Commit] it does nothing.
 func (f *File) Discard() {
 	if f.done {
 		return
@@ -107,7 +105,7 @@ func (f *File) Discard() {
 	_ = os.Remove(f.Name()) // Commit may have renamed it
 }
 
-// syncDirectory has the name of the file at path written to the disk.
+// syncDirectory writes the directory entry of path to the disk.
 func syncDirectory(path string) (err error) {
 	directory, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/newfile"
 )
 
-// write commits text as path, and returns what that said.
+// write writes a file and returns the error.
 func write(path, text string, o newfile.Options) error {
 	f, err := newfile.Create(path, o)
 	if err != nil {
@@ -23,8 +23,8 @@ func write(path, text string, o newfile.Options) error {
 	return f.Commit()
 }
 
-// holds fails unless the directory holds exactly these files with these contents.
-func holds(t *testing.T, directory string, want map[string]string) {
+// checkFiles fails unless the directory has exactly these files with these contents.
+func checkFiles(t *testing.T, directory string, want map[string]string) {
 	t.Helper()
 	entries, err := os.ReadDir(directory)
 	if err != nil {
@@ -41,7 +41,7 @@ func holds(t *testing.T, directory string, want map[string]string) {
 	}
 }
 
-func TestFile_OverwritesNothing(t *testing.T) {
+func TestFile_ExistingFile(t *testing.T) {
 	directory := t.TempDir()
 	path := filepath.Join(directory, "a")
 	if err := write(path, "one", newfile.Options{}); err != nil {
@@ -55,7 +55,7 @@ func TestFile_OverwritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := write(dangling, "two", newfile.Options{}); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a link to nothing: %v", err)
+		t.Errorf("a dangling link: %v", err)
 	}
 	if err := os.Remove(dangling); err != nil {
 		t.Fatal(err)
@@ -63,10 +63,10 @@ func TestFile_OverwritesNothing(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, error %v", info, err)
 	}
-	holds(t, directory, map[string]string{"a": "one"})
+	checkFiles(t, directory, map[string]string{"a": "one"})
 }
 
-// A name that somebody takes while the file is written stays theirs.
+// A file that got the name meanwhile is not replaced.
 func TestFile_NameTakenMeanwhile(t *testing.T) {
 	directory := t.TempDir()
 	path := filepath.Join(directory, "a")
@@ -80,7 +80,7 @@ func TestFile_NameTakenMeanwhile(t *testing.T) {
 	if err := f.Commit(); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("%v", err)
 	}
-	holds(t, directory, map[string]string{"a": "theirs"})
+	checkFiles(t, directory, map[string]string{"a": "theirs"})
 }
 
 func TestFile_Replace(t *testing.T) {
@@ -95,21 +95,21 @@ func TestFile_Replace(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Discard()
-	holds(t, directory, map[string]string{"a": "one", "link": "one"})
+	checkFiles(t, directory, map[string]string{"a": "one", "link": "one"})
 	if err := write(link, "two", o); err != nil {
 		t.Fatal(err)
 	}
 	if target, err := os.Readlink(link); err != nil || target != "a" {
 		t.Errorf("the link became %q, error %v", target, err)
 	}
-	holds(t, directory, map[string]string{"a": "two", "link": "two"})
+	checkFiles(t, directory, map[string]string{"a": "two", "link": "two"})
 	if err := write(link, "three", newfile.Options{Replace: true, Keep: []string{filepath.Join(directory, "b"), path}}); err == nil {
-		t.Error("a file that is to be kept was replaced")
+		t.Error("a file to be kept was replaced")
 	}
 	for _, special := range []string{directory, "/dev/null", filepath.Join(directory, "absent", "a")} {
 		if err := write(special, "two", o); err == nil {
 			t.Errorf("%s was written", special)
 		}
 	}
-	holds(t, directory, map[string]string{"a": "two", "link": "two"})
+	checkFiles(t, directory, map[string]string{"a": "two", "link": "two"})
 }

@@ -1,10 +1,8 @@
-// Package numeral reads counts that people, spreadsheets and other programs wrote.
-// Importers, seeds and the command line use it, so that a text means the same number
-// everywhere.
+// Package numeral parses counts that people, spreadsheets and other programs wrote. Importers,
+// seeds and commands use it, so that a text means the same number everywhere.
 //
-// It keeps one invariant: a text is a number only if there is one way to read it.
-// 2.000 may be 2 or 2000, and 0042 may be 42 or, in octal, 34: both are errors that
-// show the readings.
+// It keeps one invariant: a text is a number only if it has one reading. 2.000 may be 2 or
+// 2000, and 0042 may be 42 or, in octal, 34. The errors of both show the readings.
 package numeral
 
 import (
@@ -21,17 +19,16 @@ import (
 )
 
 const (
-	// maxText bounds a text that is read, in bytes: the greatest count has 16 digits,
-	// groups and a fraction make it longer.
+	// maxText bounds a text, in bytes. The greatest count has 16 digits, more characters with
+	// groups and a fraction.
 	maxText = 63
-	// maxExponent bounds the exponent of a JSON number: 10 to that power exceeds every
-	// count, and larger exponents would need memory to expand.
+	// maxExponent bounds the exponent of a number. 10^40 exceeds every count, and larger
+	// exponents would take memory.
 	maxExponent = 40
 )
 
-// Parse returns the count that text stands for, a whole number from 0 to
-// [tally.MaxValue]. White space around it is ignored. Its error begins with the text
-// and shows the readings if there are several.
+// Parse parses a count: a whole number from 0 to [tally.MaxValue], with optional white space
+// around it. Its error begins with the text and shows the readings if there are several.
 func Parse(text string) (int64, error) {
 	if len(text) > maxText {
 		return 0, fmt.Errorf("%q is too long for a count; it should be %s", shorten(text), want)
@@ -39,9 +36,8 @@ func Parse(text string) (int64, error) {
 	return read(text, readingsOf(strings.TrimSpace(text)))
 }
 
-// ParseJSON returns the count that a JSON or TOML number stands for. It reads as
-// [Parse] does, and exponents too: programs write them with all digits, whereas
-// spreadsheets round.
+// ParseJSON parses a JSON or TOML number as [Parse] does, but accepts exponents: unlike
+// spreadsheets, programs do not round numbers with exponents.
 func ParseJSON(number string) (int64, error) {
 	if len(number) <= maxText && exponent.MatchString(strings.TrimLeft(number, "+-")) {
 		if value, ok := expand(number); ok {
@@ -51,17 +47,17 @@ func ParseJSON(number string) (int64, error) {
 	return Parse(number)
 }
 
-// want is what a count should be.
+// want describes a valid count.
 var want = fmt.Sprintf("a whole number from 0 to %d", int64(tally.MaxValue))
 
-// reading is one way to read a text.
+// reading is one meaning of a text.
 type reading struct {
-	value   string // in digits, with a point if it is not whole
+	value   string // digits, with a point if it is not whole
 	how     string // the notation
-	instead string // what else the text could be, if that is no number
+	instead string // what the text could also be, besides a number
 }
 
-// read returns the count if all readings agree on one.
+// read returns the count of the readings if they are the same.
 func read(text string, readings []reading) (int64, error) {
 	text = shorten(text)
 	if len(readings) == 0 {
@@ -108,7 +104,7 @@ var (
 	sexagesimal = regexp.MustCompile(`^[0-9]{1,9}(:[0-5]?[0-9]){1,3}$`)
 )
 
-// readingsOf returns the ways to read text; none if it is no number.
+// readingsOf returns the readings of text; none if it is not a number.
 func readingsOf(text string) []reading {
 	sign, plain := "", text
 	if text != "" && (text[0] == '+' || text[0] == '-') {
@@ -134,7 +130,7 @@ func readingsOf(text string) []reading {
 	case sexagesimal.MatchString(plain):
 		n := int64(0)
 		for part := range strings.SplitSeq(plain, ":") {
-			digit, _ := strconv.ParseInt(part, 10, 64) // the expression bounds it
+			digit, _ := strconv.ParseInt(part, 10, 64) // the expression bounds its length
 			n = n*60 + digit
 		}
 		all = []reading{{strconv.FormatInt(n, 10), "to base 60, in YAML 1.1", "a time"}}
@@ -149,8 +145,8 @@ func readingsOf(text string) []reading {
 	return all
 }
 
-// wholeReadings returns the readings of digits: YAML 1.1 and C read octal numbers
-// after a zero.
+// wholeReadings returns the readings of digits. YAML 1.1 and C read digits behind a zero as
+// octal.
 func wholeReadings(text string) []reading {
 	value := withoutZeros(text)
 	all := []reading{{value: value}}
@@ -199,7 +195,7 @@ func separatedReadings(text string) []reading {
 	return all
 }
 
-// split returns the groups of digits and what separates them, at least once.
+// split returns the groups of digits in text and one or more separators between them.
 func split(text string) (parts []string, separators []rune, err error) {
 	begin := 0
 	for at, c := range text {
@@ -219,8 +215,8 @@ func split(text string) (parts []string, separators []rune, err error) {
 	return append(parts, text[begin:]), separators, nil
 }
 
-// separatorOf returns what separates groups of digits in the languages of the world,
-// where all spaces count as one and all apostrophes as one.
+// separatorOf reports whether a character separates groups of digits in some language. It
+// returns the same separator for all spaces, and for all apostrophes.
 func separatorOf(c rune) (rune, bool) {
 	switch {
 	case c == ',' || c == '.' || c == '_':
@@ -233,8 +229,8 @@ func separatorOf(c rune) (rune, bool) {
 	return 0, false
 }
 
-// grouped reports whether the parts are groups of digits: of three, after a comma also
-// of four (1,0000) or as in India (1,00,000).
+// grouped reports whether the parts are groups of three digits or, with commas, of four
+// (1,0000) or as in India (1,00,000).
 func grouped(parts []string, separators []rune) bool {
 	for _, separator := range separators[1:] {
 		if separator != separators[0] {
@@ -275,9 +271,9 @@ func expand(text string) (reading, bool) {
 	return reading{value: value.FloatString(maxExponent)}, true
 }
 
-// shorten returns the beginning of a text that a message shows.
+// shorten returns the beginning of a text for messages.
 func shorten(text string) string {
-	const most = 40 // characters, enough to find it
+	const most = 40 // characters
 	if short := []rune(text); len(short) > most {
 		return string(short[:most]) + "…"
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// A text is a number if there is one way to read it.
+// A text with one reading is a number.
 func TestParse_OneReading(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "12": 12, " 12\t": 12, "\u00a012": 12, "+12": 12, "-0": 0, "00": 0, "007": 7, "08": 8,
@@ -25,9 +25,8 @@ func TestParse_OneReading(t *testing.T) {
 	}
 }
 
-// What can be read in two ways, or is no whole number, is refused. The error shows the
-// readings.
-func TestParse_RefusesAndShowsReadings(t *testing.T) {
+// The error of a text with two readings, or of another number, shows the readings.
+func TestParse_Errors(t *testing.T) {
 	for text, shown := range map[string]string{
 		"2.000": "2000 (groups of digits) or as 2 (decimal fraction)", "1.234": "1234 (groups of digits) or as 1.234 (decimal fraction)", "1,234": "1234", "100,000": "100000 (groups of digits) or as 100",
 		"1,0000": "10000", "12.500": "12500", "-2.000": "-2000", "+2.000": "2000",
@@ -52,7 +51,7 @@ func TestParse_RefusesAndShowsReadings(t *testing.T) {
 	}
 }
 
-// A JSON number may have an exponent, which programs write with all digits.
+// A JSON number may have an exponent.
 func TestParseJSON_Exponents(t *testing.T) {
 	for text, want := range map[string]int64{"1e3": 1000, "1E+3": 1000, "1.5e3": 1500, "12": 12, "2.0": 2, "12000e-3": 12, "0e0": 0, "2.251799813685248e15": tally.MaxValue} {
 		if got, err := numeral.ParseJSON(text); err != nil || got != want {
@@ -76,8 +75,8 @@ func FuzzParse(f *testing.F) {
 			if err == nil && (n < 0 || n > tally.MaxValue) {
 				t.Errorf("%q is %d", text, n)
 			}
-			// What is plain digits without a zero before them is always that number.
-			if plain, wrong := strconv.ParseInt(text, 10, 64); wrong == nil && plain > 0 && plain <= tally.MaxValue && strconv.FormatInt(plain, 10) == text && (err != nil || n != plain) {
+			// Digits without a leading zero are always that number.
+			if plain, err2 := strconv.ParseInt(text, 10, 64); err2 == nil && plain > 0 && plain <= tally.MaxValue && strconv.FormatInt(plain, 10) == text && (err != nil || n != plain) {
 				t.Errorf("%q is %d, %v", text, n, err)
 			}
 		}

@@ -1,6 +1,6 @@
-// Package pagekey defines how the address of a page becomes the key of its topics.
-// Seeds, site maps and importers use it, and web/src/page.js implements the same rule
-// for the widgets: testdata/golden.json is tested against both.
+// Package pagekey defines how the address of a page becomes the key of its topics. Seeds, site
+// maps and importers use it. web/src/page.js implements the same rule for the widgets; the
+// tests of both read testdata/golden.json.
 //
 // An address is the URL of a page, its path with a leading slash, or its path without
 // one. It is percent-decoded once. Slashes at both ends and a final index.html are
@@ -21,15 +21,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// home is the key of the page at the root of a site.
-const home = "index"
+// Home is the key of the page at the root of a site.
+const Home = "index"
 
 // origin matches the beginning of a URL. A colon alone begins no URL: keys may have one.
 // A backslash is a slash to browsers.
 var origin = regexp.MustCompile(`^(?:(?i:https?:)?//|/\\)[^/\\?#]*`)
 
-// Of returns the key of the page at address. It checks only the form of a URL's host:
-// whether the host is the right one is for the caller to say.
+// Of returns the key of the page at address. It does not check whether the host of a URL is the
+// site's.
 func Of(address string) (string, error) {
 	address = strings.TrimFunc(address, isSpace)
 	if address == "" {
@@ -50,8 +50,8 @@ func Of(address string) (string, error) {
 // isSpace reports whether JavaScript's String.trim removes r.
 func isSpace(r rune) bool { return r == '\uFEFF' || r != '\u0085' && unicode.IsSpace(r) }
 
-// OfPath returns the key of the page at a path that is known to be one, with its query
-// and fragment. An empty path is the home page's.
+// OfPath returns the key of the page at a path, which may have a query, a fragment and any
+// number of leading slashes. An empty path is that of the home page.
 func OfPath(path string) (string, error) {
 	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
 		return "", fmt.Errorf("%.300q has control characters or is not UTF-8", path)
@@ -71,12 +71,12 @@ func key(escaped, query string) (string, error) {
 		path = strings.TrimSuffix(path, "index.html")
 	}
 	if path = strings.Trim(path, "/"); path == "" {
-		path = home
+		path = Home
 	}
 	if query != "" {
 		path += "?" + query
 	}
-	// Site and metric do not matter: keys have the same form in all topics.
+	// Keys have the same form in all topics.
 	topic, err := tally.NewTopic(tally.DefaultSite, "likes", path)
 	if err != nil {
 		return "", fmt.Errorf("%.300q: %s", path, tally.AsError(err).Message)
@@ -85,7 +85,7 @@ func key(escaped, query string) (string, error) {
 }
 
 // resolveDots resolves . and .. segments of an escaped path as browsers do
-// (WHATWG URL, section 4.4): a backslash is a slash, and %2e is a point.
+// (WHATWG URL, section 4.4): a backslash is a slash, and %2e is a dot.
 func resolveDots(path string) string {
 	segments := strings.Split(strings.TrimPrefix(strings.ReplaceAll(path, `\`, "/"), "/"), "/")
 	resolved := make([]string, 0, len(segments))

@@ -57,7 +57,7 @@ func TestOf_LongestKey(t *testing.T) {
 	}
 }
 
-// A path that is known to be one may begin with two slashes, or with none.
+// A path may begin with any number of slashes.
 func TestOfPath_Forms(t *testing.T) {
 	for path, want := range map[string]string{
 		"": "index", "/": "index", "//": "index", "?p=1": "index?p=1", "//a/b": "a/b", "a/b?c=1#d": "a/b?c=1", "/a/b/": "a/b",
@@ -68,7 +68,7 @@ func TestOfPath_Forms(t *testing.T) {
 	}
 }
 
-// Whatever the address is, its key is one that the service accepts unchanged.
+// The service accepts each key unchanged.
 func FuzzOf(f *testing.F) {
 	for _, c := range readGolden(f) {
 		f.Add(c.Address)

@@ -8,8 +8,8 @@ import (
 	textunicode "golang.org/x/text/encoding/unicode"
 )
 
-// sortQuery returns a query as a browser's URLSearchParams writes it after sort()
-// (WHATWG URL, sections 5.1, 5.2 and 6.2).
+// sortQuery returns a query as the URLSearchParams of a browser do after sort() (WHATWG URL,
+// sections 5.1, 5.2 and 6.2).
 func sortQuery(raw string) string {
 	type pair struct{ name, value string }
 	var pairs []pair
@@ -34,7 +34,7 @@ func sortQuery(raw string) string {
 	return string(text)
 }
 
-// unescape decodes text. A malformed escape stands for itself, invalid UTF-8 becomes
+// unescape decodes text. A malformed escape stays as it is, invalid UTF-8 becomes
 // U+FFFD.
 func unescape(text string) string {
 	plain := make([]byte, 0, len(text))

@@ -10,9 +10,6 @@ import (
 	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
-// home is the key of a site's home page.
-const home = "index"
-
 // postDate matches the date at the beginning of the name of a Jekyll post.
 var postDate = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}-`)
 
@@ -24,7 +21,7 @@ func keyOfPath(name string) string {
 		name = strings.TrimSuffix(dir, "/")
 	}
 	if name == "" {
-		return home
+		return pagekey.Home
 	}
 	return name
 }

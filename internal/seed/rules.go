@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/pagekey"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Values of [Rules.KeyFrom] besides the name of a field.
 const (
 	// FromPath takes the path of the file: posts/hello for posts/hello.md,
-	// posts/hello/index.md and posts/hello/_index.md, and index, the key of the home page,
+	// posts/hello/index.md and posts/hello/_index.md, and index, the key of the pagekey.Home page,
 	// for the folder's index.md.
 	FromPath = "path"
 	// FromSlug takes the field slug, else the last segment of the path without the date
@@ -97,13 +98,13 @@ func (r Rules) topic(metric, key string) (tally.Topic, error) {
 		}
 	}
 	if add := strings.Trim(r.AddPrefix, "/"); add != "" {
-		if key == home {
+		if key == pagekey.Home {
 			key = ""
 		}
 		key = strings.TrimSuffix(add+"/"+key, "/")
 	}
 	if key == "" {
-		key = home
+		key = pagekey.Home
 	}
 	return tally.NewTopic(r.Site, metric, key)
 }

@@ -1,9 +1,8 @@
-// Package sitemap follows the site maps of a site (sitemaps.org), and makes of each
-// page the key that the widgets make of it: so that counts exist for pages that exist,
-// and for nothing that somebody made up.
+// Package sitemap reads the site maps of a site (sitemaps.org) and derives the keys of its
+// pages, so that the service can refuse counts for pages that do not exist. The server
+// follows site maps; commands read them once.
 //
-// A site map is hostile input: redirects and indexes lead to the site's own hosts alone,
-// and files, tokens, depth and pages are bounded. The fetcher reports every address that it skips.
-//
-// What cannot be fetched or read keeps what was known of it before.
+// Site maps are untrusted input. Redirects and indexes lead to hosts of the site only. Files,
+// tokens, depth and pages are bounded. Skipped addresses are logged. If a file cannot be
+// fetched or read, its last known pages remain.
 package sitemap

@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// maxRedirects bounds the redirects of one file: http to https to a host with www, and
-// one to spare.
+// maxRedirects bounds the redirects of a file: http to https, to a host with www, and two
+// more.
 const maxRedirects = 4
 
-// fetcher fetches files, and keeps what it read of them.
+// fetcher fetches files and keeps their content.
 type fetcher struct {
-	reach    *reach
+	hosts    *hostPolicy
 	agent    string
 	maxBytes int64
 	maxPages int
 	files    map[string]*file // by URL
 }
 
-// fetch reads the file at a URL. changed is false if it is as it was.
+// fetch reads the file at a URL. changed is false if the server says that it is unmodified.
 func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	response, err := f.get(ctx, at)
 	if err != nil {
@@ -37,24 +37,24 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	case response.StatusCode != http.StatusOK:
 		return false, fmt.Errorf("%s: %s", at, response.Status)
 	}
-	// The transport unpacks gzip, which it asked for, and removes the header.
+	// The transport decompresses gzip, which it requested, and removes the header.
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !slices.Contains([]string{"identity", "gzip", "x-gzip"}, strings.ToLower(coding)) {
-		return false, fmt.Errorf("%s: the server sends it with Content-Encoding %.40q, which was not asked for; only gzip is", at, coding)
+		return false, fmt.Errorf("%s: the server sends it with Content-Encoding %.40q and should send gzip or none", at, coding)
 	}
 	read, err := f.readFile(response.Body, response.Request.URL)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
-	if f.keysBeside(at)+len(read.keys) > f.maxPages {
-		return false, fmt.Errorf("%s: with this file there are more than %d pages; it is not read", at, f.maxPages)
+	if f.keysOfOthers(at)+len(read.keys) > f.maxPages {
+		return false, fmt.Errorf("%s: with this file the site has more than %d pages, so the file is not read", at, f.maxPages)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read
 	return true, nil
 }
 
-// keysBeside returns how many keys are known of other files than that at a URL.
-func (f *fetcher) keysBeside(at string) (n int) {
+// keysOfOthers returns the number of keys of all files but the one at a URL.
+func (f *fetcher) keysOfOthers(at string) (n int) {
 	for other, known := range f.files {
 		if other != at {
 			n += len(known.keys)
@@ -63,7 +63,7 @@ func (f *fetcher) keysBeside(at string) (n int) {
 	return n
 }
 
-// get asks for the file at a URL and follows redirects to hosts within reach.
+// get requests the file at a URL and follows redirects to allowed hosts.
 func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 	known := f.files[at]
 	next, err := url.Parse(at)
@@ -84,7 +84,7 @@ func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 		if known != nil && known.modified != "" {
 			request.Header.Set("If-Modified-Since", known.modified)
 		}
-		response, err := f.reach.client(request).Do(request)
+		response, err := f.hosts.client(request).Do(request)
 		if err != nil {
 			return nil, err
 		}
@@ -92,12 +92,12 @@ func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 		if response.StatusCode < 300 || response.StatusCode > 399 || response.StatusCode == http.StatusNotModified || target == "" {
 			return response, nil
 		}
-		_ = response.Body.Close() // nothing in it is needed
+		_ = response.Body.Close() // the body is not needed
 		if next, err = next.Parse(target); err != nil {
-			return nil, fmt.Errorf("%s: it redirects to %.200q, which is no address", at, target)
+			return nil, fmt.Errorf("%s: it redirects to %.200q, which is not a URL", at, target)
 		}
-		if !f.reach.allows(next) {
-			return nil, fmt.Errorf("%s: it redirects to %.200q, which is not followed: %s", at, target, outOfReach)
+		if !f.hosts.allows(next) {
+			return nil, fmt.Errorf("%s: it redirects to %.200q, which is not followed: %s", at, target, otherHost)
 		}
 	}
 	return nil, fmt.Errorf("%s: it redirects more than %d times", at, maxRedirects)

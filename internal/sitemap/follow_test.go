@@ -23,22 +23,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience costs time only when a test fails.
-const patience = time.Minute
+// testTimeout bounds how long a test waits.
+const testTimeout = time.Minute
 
-// blog is a site with files, which counts how it is asked for them.
+// blog is a site with files that counts requests.
 type blog struct {
 	*httptest.Server
 
-	mu      sync.Mutex
-	files   map[string]string // by path; an empty one is an error of the server
-	changes map[string]int    // how often each was put
-	asked   map[string]int
-	again   map[string]int // of them, those that were answered with 304
+	mu          sync.Mutex
+	files       map[string]string // by path; an empty text is an error of the server
+	changes     map[string]int    // number of changes
+	requests    map[string]int
+	notModified map[string]int // requests that were answered with 304
 }
 
 func newBlog(t *testing.T) *blog {
-	b := &blog{files: map[string]string{}, changes: map[string]int{}, asked: map[string]int{}, again: map[string]int{}}
+	b := &blog{files: map[string]string{}, changes: map[string]int{}, requests: map[string]int{}, notModified: map[string]int{}}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
 	return b
@@ -47,7 +47,7 @@ func newBlog(t *testing.T) *blog {
 func (b *blog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asked[r.URL.Path]++
+	b.requests[r.URL.Path]++
 	text, ok := b.files[r.URL.Path]
 	switch {
 	case !ok:
@@ -59,7 +59,7 @@ func (b *blog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	tag := fmt.Sprintf(`"%d-%d"`, b.changes[r.URL.Path], len(text))
 	if r.Header.Get("If-None-Match") == tag {
-		b.again[r.URL.Path]++
+		b.notModified[r.URL.Path]++
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -97,7 +97,7 @@ func packed(text string) string {
 	return b.String()
 }
 
-// followed is what Follow told.
+// followed records the keys and the log of Follow.
 type followed struct {
 	mu   sync.Mutex
 	keys []string // sorted
@@ -111,13 +111,13 @@ func (f *followed) Write(text []byte) (int, error) {
 	return f.log.Write(text)
 }
 
-func (f *followed) told() (keys, log string) {
+func (f *followed) state() (keys, log string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return strings.Join(f.keys, " "), f.log.String()
 }
 
-// follow follows until the test ends, and looks often.
+// follow follows site maps in short intervals until the test ends.
 func follow(t *testing.T, urls ...string) *followed {
 	t.Helper()
 	return followEvery(t, 10*time.Millisecond, urls...)
@@ -143,8 +143,8 @@ func followEvery(t *testing.T, every time.Duration, urls ...string) *followed {
 
 func (f *followed) becomes(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
-		if keys, _ := f.told(); keys == want {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(2 * time.Millisecond) {
+		if keys, _ := f.state(); keys == want {
 			return
 		} else if time.Now().After(deadline) {
 			t.Fatalf("the keys are %q, want %q", keys, want)
@@ -154,19 +154,19 @@ func (f *followed) becomes(t *testing.T, want string) {
 
 func eventually(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !met(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("in vain waited for: " + what)
+			t.Fatal("timeout: " + what)
 		}
 	}
 }
 
-func TestASiteMapIsFollowedAndAskedForOnlyWhenItChanged(t *testing.T) {
+func TestFollow_ConditionalRequests(t *testing.T) {
 	b := newBlog(t)
 	b.put("/sitemap.xml", pages("/", "/hello/", "/a/?b=1&amp;a=2"))
 	f := follow(t, b.URL+"/sitemap.xml")
 	f.becomes(t, "a?a=2&b=1 hello index")
-	eventually(t, "answers of 304", func() bool { return b.times(b.again, "/sitemap.xml") > 3 })
+	eventually(t, "answers of 304", func() bool { return b.times(b.notModified, "/sitemap.xml") > 3 })
 	f.mu.Lock()
 	sets := f.sets
 	f.mu.Unlock()
@@ -177,7 +177,7 @@ func TestASiteMapIsFollowedAndAskedForOnlyWhenItChanged(t *testing.T) {
 	f.becomes(t, "index new")
 }
 
-func TestAnIndexOfPackedSiteMapsIsFollowed(t *testing.T) {
+func TestFollow_CompressedIndex(t *testing.T) {
 	b := newBlog(t)
 	index := func(paths ...string) string {
 		text := "<sitemapindex>"
@@ -186,7 +186,7 @@ func TestAnIndexOfPackedSiteMapsIsFollowed(t *testing.T) {
 		}
 		return text + "</sitemapindex>"
 	}
-	// Of another site, of another scheme, and itself: none is asked for twice or at all.
+	// The index also names files of other hosts and schemes, and itself.
 	b.put("/index.xml", index("AT/posts.xml.gz", "AT/pages.xml", "https://other.example/x.xml", "file:///etc/passwd", "AT/index.xml"))
 	b.put("/posts.xml.gz", packed(strings.ReplaceAll(pages("/one", "/two"), "AT", b.URL)))
 	b.put("/pages.xml", pages("/about"))
@@ -196,7 +196,7 @@ func TestAnIndexOfPackedSiteMapsIsFollowed(t *testing.T) {
 	f.becomes(t, "about")
 }
 
-func TestWhatCannotBeReadKeepsWhatWasKnownAndIsToldOnce(t *testing.T) {
+func TestFollow_InvalidFiles(t *testing.T) {
 	b := newBlog(t)
 	for name, broken := range map[string]string{
 		"an error":       "",
@@ -212,12 +212,12 @@ func TestWhatCannotBeReadKeepsWhatWasKnownAndIsToldOnce(t *testing.T) {
 			f.becomes(t, "hello")
 			b.put(path, broken)
 			eventually(t, "a line in the log", func() bool {
-				_, log := f.told()
+				_, log := f.state()
 				return strings.Contains(log, "cannot be read")
 			})
-			asked := b.times(b.asked, path)
-			eventually(t, "another look", func() bool { return b.times(b.asked, path) > asked })
-			keys, log := f.told()
+			requests := b.times(b.requests, path)
+			eventually(t, "another round", func() bool { return b.times(b.requests, path) > requests })
+			keys, log := f.state()
 			if keys != "hello" || strings.Count(log, "cannot be read") != 1 || !strings.Contains(log, path) {
 				t.Errorf("the keys are %q, and the log says\n%s", keys, log)
 			}
@@ -227,13 +227,13 @@ func TestWhatCannotBeReadKeepsWhatWasKnownAndIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestASiteMapThatIsTooLargeIsNotReadToItsEnd(t *testing.T) {
+func TestFollow_TooLargeFiles(t *testing.T) {
 	b := newBlog(t)
 	b.put("/pages.xml", pages(slices.Repeat([]string{"/x"}, 50_001)...))
 	b.put("/torrent.xml.gz", packed("<urlset>"+strings.Repeat("<!-- nothing but this -->", 3<<20/25)+"</urlset>"))
 	f := followEvery(t, time.Hour, b.URL+"/pages.xml")
 	eventually(t, "a line in the log", func() bool {
-		_, log := f.told()
+		_, log := f.state()
 		return strings.Contains(log, "more than 50000 pages")
 	})
 	_, log := readOnce(t, b.URL+"/torrent.xml.gz")

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// localOrigin stands for the host of a built site that is read from a folder.
+// localOrigin is the origin of a built site that is read from a folder.
 const localOrigin = "http://site.invalid"
 
-// newLocalReach returns a reach that reads every file from a folder.
-func newLocalReach(dir string) *reach {
+// newLocalPolicy returns a policy whose clients read every file from a folder.
+func newLocalPolicy(dir string) *hostPolicy {
 	client := newClient(nil)
 	client.Transport = localFiles{http.NewFileTransport(http.Dir(dir)), http.Dir(dir)}
-	return &reach{everywhere: true, open: client, guarded: client}
+	return &hostPolicy{anyHost: true, direct: client, publicOnly: client}
 }
 
-// localFiles answers requests to all hosts with files of a built site. The site may be
-// served below a path that its folder does not have.
+// localFiles answers requests to all hosts with files of a built site. The folder may lack the
+// base path of the site.
 type localFiles struct {
 	http.RoundTripper
 	dir http.Dir

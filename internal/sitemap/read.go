@@ -12,43 +12,45 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tallycast/tallycast/internal/pagekey"
 )
 
 const (
-	// usualBytes bounds a file, unpacked, and maxPages the pages in it: what
-	// sitemaps.org allows.
-	usualBytes = 50 << 20
-	maxPages   = 50_000
-	// maxDepth bounds the elements that are open at once. Site maps with all known
-	// extensions (images, videos, news) have 5.
+	// defaultMaxBytes bounds a file after decompression, maxPages the pages in it, as
+	// sitemaps.org does.
+	defaultMaxBytes = 50 << 20
+	maxPages        = 50_000
+	// maxDepth bounds the depth of elements. Site maps with all known extensions (images,
+	// videos, news) have 5.
 	maxDepth = 32
-	// maxToken bounds one tag, text or comment, in bytes: the decoder keeps it whole,
-	// and takes ten times as much for attributes. Addresses have at most 2,048.
+	// maxToken bounds a tag, text or comment, in bytes. The decoder keeps it in memory, and
+	// ten times as much for attributes. Addresses have at most 2,048.
 	maxToken = 1 << 20
-	// maxExamples bounds the skipped addresses that a report shows.
+	// maxExamples bounds the skipped addresses in a log record.
 	maxExamples = 3
 )
 
-// file is what is known of one that was read.
+// file is the content of a file that was read.
 type file struct {
-	etag, modified string // of the answer, to ask by
+	etag, modified string // of the response, for conditional requests
 	keys           map[string]bool
-	further        []string // the files that it names
+	further        []string // files that it names
 	skipped        skipped
 }
 
 // Reasons why an address in a site map is skipped.
 const (
-	outOfReach = "its host is neither that of a configured site map nor an origin of the site; if it is yours, add it with --site"
-	noPage     = "it is no address of a page whose key is valid"
+	otherHost = "its host is neither that of a configured site map nor an origin of the site; if it is yours, add it with --site"
+	noPage    = "it is no address of a page with a valid key"
 )
 
-// skipped holds the addresses that were skipped, by reason.
+// skipped holds the skipped addresses by reason.
 type skipped map[string]*skippedAddresses
 
 type skippedAddresses struct {
 	count    int
-	examples []string // the first ones
+	examples []string // the first of them
 }
 
 func (s skipped) add(reason string, count int, examples ...string) {
@@ -63,7 +65,7 @@ func (s skipped) add(reason string, count int, examples ...string) {
 	}
 }
 
-// shortened returns the beginning of an address that is shown.
+// shortened returns the beginning of an address for a log record.
 func shortened(address string) string {
 	const most = 200 // bytes
 	if len(address) > most {
@@ -72,10 +74,10 @@ func shortened(address string) string {
 	return address
 }
 
-// readFile reads a file, packed by gzip or not, that was found at a URL: a site map or
-// an index of site maps in XML, or a list of addresses.
-func (f *fetcher) readFile(packed io.Reader, at *url.URL) (*file, error) {
-	body := bufio.NewReader(packed)
+// readFile reads a file from a URL, compressed with gzip or not: a site map or an index of site
+// maps in XML, or a list of addresses.
+func (f *fetcher) readFile(in io.Reader, at *url.URL) (*file, error) {
+	body := bufio.NewReader(in)
 	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952, section 2.3.1
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
@@ -91,16 +93,16 @@ func (f *fetcher) readFile(packed io.Reader, at *url.URL) (*file, error) {
 	return read, err
 }
 
-// readText reads an unpacked file.
+// readText reads a decompressed file.
 func (f *fetcher) readText(body *bufio.Reader, at *url.URL) (*file, error) {
 	begin, _ := body.Peek(64)
-	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "<\x00", "\x00<"} { // the byte order marks, or none
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "<\x00", "\x00<"} { // with and without a byte order mark
 		if bytes.HasPrefix(begin, []byte(mark)) {
 			return nil, unsupportedEncoding("UTF-16")
 		}
 	}
 	if rest, ok := bytes.CutPrefix(begin, []byte("\ufeff")); ok {
-		_, _ = body.Discard(len(begin) - len(rest)) // it was just peeked at
+		_, _ = body.Discard(len(begin) - len(rest)) // it was peeked
 		begin = rest
 	}
 	read := &file{keys: map[string]bool{}, skipped: skipped{}}
@@ -120,11 +122,11 @@ func (f *fetcher) readText(body *bufio.Reader, at *url.URL) (*file, error) {
 type unsupportedEncoding string
 
 func (e unsupportedEncoding) Error() string {
-	return fmt.Sprintf("it is written in %.40s; site maps are read in UTF-8 alone, as sitemaps.org asks for", string(e))
+	return fmt.Sprintf("it is encoded as %.40s; a site map should be UTF-8, as sitemaps.org requires", string(e))
 }
 
-// tokenReader bounds what the decoder reads for one token. The decoder takes single
-// bytes of what has ReadByte.
+// tokenReader bounds the bytes of one token. The decoder reads single bytes if its reader has
+// ReadByte.
 type tokenReader struct {
 	*bufio.Reader
 	left int
@@ -149,7 +151,7 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 		}
 		return nil, unsupportedEncoding(name)
 	}
-	var inside []string // names of the elements that are open
+	var inside []string // names of the open elements
 	var text strings.Builder
 	pages, begun := 0, false
 	for {
@@ -172,7 +174,7 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 			}
 			text.Reset()
 		case xml.CharData:
-			if len(inside) == 3 { // only loc's is of interest
+			if len(inside) == 3 { // only the text of loc matters
 				text.Write(token)
 			}
 		case xml.EndElement:
@@ -197,13 +199,13 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 	return nil
 }
 
-// plainError returns the decoder's error as people should read it.
+// plainError returns an error of the decoder as a message for people.
 func plainError(err error) error {
 	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
 		if syntax.Msg == "invalid UTF-8" {
-			return fmt.Errorf("line %d is not UTF-8; site maps are read in UTF-8 alone, as sitemaps.org asks for", syntax.Line)
+			return fmt.Errorf("line %d is not UTF-8, which sitemaps.org requires", syntax.Line)
 		}
-		return fmt.Errorf("line %d: is not XML: %s", syntax.Line, syntax.Msg)
+		return fmt.Errorf("line %d: it is not XML: %s", syntax.Line, syntax.Msg)
 	}
 	if encoding, ok := errors.AsType[unsupportedEncoding](err); ok {
 		return encoding
@@ -211,13 +213,12 @@ func plainError(err error) error {
 	return err
 }
 
-// addPage takes the address of a page. Generators that do not know their host write it
-// without one.
+// addPage adds the key of a page. Some generators write addresses without a host.
 func (read *file) addPage(at *url.URL, location string) {
-	key, ok := KeyOf(location)
+	key, ok := keyOf(location)
 	if !ok && location != "" {
 		if address, err := at.Parse(location); err == nil {
-			key, ok = KeyOf(address.String())
+			key, ok = keyOf(address.String())
 		}
 	}
 	if !ok {
@@ -227,12 +228,12 @@ func (read *file) addPage(at *url.URL, location string) {
 	read.keys[key] = true
 }
 
-// addFile takes the address of a further file, which an index names.
+// addFile adds a file that an index names.
 func (f *fetcher) addFile(read *file, at *url.URL, location string) {
 	further, err := at.Parse(location)
 	switch {
-	case err != nil || location == "" || !f.reach.allows(further):
-		read.skipped.add(outOfReach, 1, location)
+	case err != nil || location == "" || !f.hosts.allows(further):
+		read.skipped.add(otherHost, 1, location)
 	case len(read.further) >= maxFiles:
 		read.skipped.add(errTooManyFiles.Error(), 1, location)
 	default:
@@ -241,7 +242,7 @@ func (f *fetcher) addFile(read *file, at *url.URL, location string) {
 	}
 }
 
-// readLines reads a list of addresses, one a line.
+// readLines reads a list of addresses, one on each line.
 func readLines(read *file, body *bufio.Reader) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxToken)
@@ -252,12 +253,12 @@ func readLines(read *file, body *bufio.Reader) error {
 			continue
 		}
 		if !utf8.ValidString(line) {
-			return fmt.Errorf("line %d is not UTF-8; site maps are read in UTF-8 alone, as sitemaps.org asks for", n)
+			return fmt.Errorf("line %d is not UTF-8, which sitemaps.org requires", n)
 		}
 		if pages++; pages > maxPages {
 			return fmt.Errorf("it has more than %d pages", maxPages)
 		}
-		if key, ok := KeyOf(line); ok {
+		if key, ok := keyOf(line); ok {
 			read.keys[key] = true
 		} else {
 			read.skipped.add(noPage, 1, line)
@@ -267,7 +268,18 @@ func readLines(read *file, body *bufio.Reader) error {
 		return errLongToken
 	}
 	if lines.Err() == nil && len(read.keys) == 0 {
-		return errors.New("it is neither XML nor a list of addresses, one a line")
+		return errors.New("it is neither XML nor a list of addresses, one on each line")
 	}
 	return lines.Err()
+}
+
+// keyOf returns the key of the page at an absolute URL; see [pagekey.Of]. ok is false if it
+// has none.
+func keyOf(address string) (key string, ok bool) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", false
+	}
+	key, err = pagekey.Of(address)
+	return key, err == nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/tallycast/tallycast/internal/sitemap"
 )
 
-// readOnce follows the site map at url until the first look was logged, and returns the
-// keys and the log.
+// readOnce follows the site map at url until the first round was logged, and returns the keys
+// and the log.
 func readOnce(t *testing.T, url string, origins ...string) (keys, log string) {
 	t.Helper()
 	f := &followed{}
@@ -36,10 +36,10 @@ func readOnce(t *testing.T, url string, origins ...string) (keys, log string) {
 			}
 		})
 	}()
-	eventually(t, "the first look", func() bool { _, log := f.told(); return log != "" })
+	eventually(t, "the first round", func() bool { _, log := f.state(); return log != "" })
 	cancel()
-	<-done // what follows the first line is logged by now
-	return f.told()
+	<-done // the rest of the round is logged now
+	return f.state()
 }
 
 // serve answers every request with answer.
@@ -111,7 +111,7 @@ func TestFollow_Redirects(t *testing.T) {
 	mentions(t, log, "it redirects more than 4 times")
 }
 
-// A private address that a wildcard leads to is not asked, one that was configured is.
+// A host of a wildcard origin must have a public address, a configured host need not.
 func TestFollow_PrivateAddress(t *testing.T) {
 	asked := false
 	other := serve(t, func(http.ResponseWriter, *http.Request) { asked = true })
@@ -169,16 +169,16 @@ func TestFollow_UnsupportedFormats(t *testing.T) {
 	}
 	const urlset = `<urlset><url><loc>https://blog.example/hell&ouml;/</loc></url></urlset>`
 	for body, want := range map[string]string{
-		"<?xml version='1.0' encoding='ISO-8859-1'?>" + urlset:       "it is written in ISO-8859-1; site maps are read in UTF-8 alone",
-		"<?xml version='1.0' encoding='windows-1252'?>" + urlset:     "it is written in windows-1252",
-		wide(urlset, 0xff, 0xfe):                                     "it is written in UTF-16",
-		wide(urlset):                                                 "it is written in UTF-16",
+		"<?xml version='1.0' encoding='ISO-8859-1'?>" + urlset:       "it is encoded as ISO-8859-1; a site map should be UTF-8",
+		"<?xml version='1.0' encoding='windows-1252'?>" + urlset:     "it is encoded as windows-1252",
+		wide(urlset, 0xff, 0xfe):                                     "it is encoded as UTF-16",
+		wide(urlset):                                                 "it is encoded as UTF-16",
 		"<urlset>\n<url><loc>/caf\xe9</loc></url></urlset>":          "line 2 is not UTF-8",
 		"https://blog.example/a\nhttps://blog.example/caf\xe9\n":     "line 2 is not UTF-8",
 		"<rss><channel/></rss>":                                      "it begins with <rss>",
 		"{\"pages\": []}":                                            "it is neither XML nor a list of addresses",
 		"":                                                           "EOF",
-		"<urlset>" + urlset:                                          "is not XML: invalid character entity",
+		"<urlset>" + urlset:                                          "it is not XML: invalid character entity",
 		"<urlset " + strings.Repeat("a='' ", 300_000) + "/>":         "a tag, a text or a comment of more than",
 		"<urlset><!--" + strings.Repeat("x", 2<<20) + "--></urlset>": "a tag, a text or a comment of more than",
 		"https://blog.example/" + strings.Repeat("x", 2<<20):         "a tag, a text or a comment of more than",
@@ -201,13 +201,12 @@ func TestFollow_ContentEncodings(t *testing.T) {
 		t.Errorf("gzip: keys %q:\n%s", keys, log)
 	}
 	_, log := readOnce(t, encoded("br", "\x0b\x02\x80"))
-	mentions(t, log, "Content-Encoding", "br", "only gzip is")
+	mentions(t, log, "Content-Encoding", "br", "should send gzip or none")
 	_, log = readOnce(t, encoded("gzip", packed("<urlset>"+strings.Repeat("<!-- x -->", 2<<20/9)+"</urlset>")))
 	mentions(t, log, "it has more than 2097152 bytes")
 }
 
-// A built site is read from its folder, whatever host its index names and below whatever
-// path it is served.
+// A built site is read from its folder, whatever its host and base path are.
 func TestRead_BuiltSite(t *testing.T) {
 	dir := t.TempDir()
 	for name, body := range map[string]string{
@@ -240,7 +239,7 @@ func TestRead_BuiltSite(t *testing.T) {
 	}
 }
 
-// An index may name files with more pages together than are kept.
+// All files of an index together may have too many pages.
 func TestRead_TooManyPages(t *testing.T) {
 	dir := t.TempDir()
 	for name, body := range map[string]string{
@@ -251,7 +250,7 @@ func TestRead_TooManyPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for most, want := range map[int]string{3: "b.txt: with this file there are more than 3 pages", 4: ""} {
+	for most, want := range map[int]string{3: "b.txt: with this file the site has more than 3 pages", 4: ""} {
 		keys, err := sitemap.Read(t.Context(), filepath.Join(dir, "sitemap.xml"), sitemap.Options{MaxPages: most})
 		if want == "" && (err != nil || len(keys) != 4) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("at most %d: keys %v, error %v", most, keys, err)
@@ -259,7 +258,7 @@ func TestRead_TooManyPages(t *testing.T) {
 	}
 }
 
-// Joining the names of all open elements at each end took 33 s for this file.
+// Deeply nested elements are refused quickly. Joining their names took 33 s for this file.
 func TestFollow_DeepElements(t *testing.T) {
 	const depth = 80_000
 	began := time.Now()

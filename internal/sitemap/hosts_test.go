@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-func TestReach_Hosts(t *testing.T) {
-	r := newReach([]string{"http://blog.example/sitemap.xml", "http://10.0.0.5:8080/sitemap.xml"},
+func TestHostPolicy_Hosts(t *testing.T) {
+	r := newHostPolicy([]string{"http://blog.example/sitemap.xml", "http://10.0.0.5:8080/sitemap.xml"},
 		[]string{"https://www.example", "https://*.example.org:8443", "*"})
 	defer r.close()
 	for address, want := range map[string]bool{
@@ -30,7 +30,7 @@ func TestReach_Hosts(t *testing.T) {
 	}
 }
 
-func TestReach_PublicAddresses(t *testing.T) {
+func TestIsPublic(t *testing.T) {
 	for address, want := range map[string]bool{
 		"93.184.215.14": true, "2606:4700::1111": true, "::ffff:93.184.215.14": true,
 		"127.0.0.1": false, "127.1.2.3": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false,
@@ -44,12 +44,12 @@ func TestReach_PublicAddresses(t *testing.T) {
 	}
 }
 
-// The address is checked that is connected to, whatever the name was.
-func TestReach_GuardedClientRefusesPrivateAddresses(t *testing.T) {
+// The client checks the resolved address, whatever the name is.
+func TestHostPolicy_PrivateAddresses(t *testing.T) {
 	asked := false
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer server.Close()
-	r := newReach(nil, []string{"http://*.0.0.1:" + server.URL[strings.LastIndexByte(server.URL, ':')+1:], "http://*.example"})
+	r := newHostPolicy(nil, []string{"http://*.0.0.1:" + server.URL[strings.LastIndexByte(server.URL, ':')+1:], "http://*.example"})
 	defer r.close()
 	for _, address := range []string{server.URL, strings.Replace(server.URL, "127.0.0.1", "localhost", 1)} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
