@@ -90,15 +90,6 @@ func newPrefix() string { return fmt.Sprintf("test%d", prefixNumber.Add(1)) }
 // time only when it fails.
 const patience = 20 * time.Second
 
-func conforms(t *testing.T, p place) {
-	storetest.Run(t, p.factory())
-}
-
-// owned runs the suite of what an owner may do.
-func owned(t *testing.T, p place) {
-	storetest.RunLedger(t, p.factory())
-}
-
 func (p place) factory() storetest.Factory {
 	return func(t testing.TB, options storetest.Options) *storetest.Fixture {
 		prefix := newPrefix()
@@ -108,9 +99,9 @@ func (p place) factory() storetest.Factory {
 		p.options.Journal = options.Journal
 		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
 		return &storetest.Fixture{
-			Instance: first,
-			Second:   second,
-			Reopen: func(t testing.TB) storetest.Instance {
+			First:  first,
+			Second: second,
+			Reopen: func(t testing.TB) storetest.Store {
 				if err := first.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -123,37 +114,15 @@ func (p place) factory() storetest.Factory {
 	}
 }
 
-func TestConformsOnAStandaloneRedis(t *testing.T) {
+// Calls that go to several nodes are tested on each shape, the others on one.
+func TestConformance_Sentinels(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{})
-	conforms(t, place{server: server, url: server.URL(0)})
+	storetest.RunShape(t, place{url: redistest.StartSentinels(t).URL(2) + "?wait=1"}.factory())
 }
 
-func TestAnOwnerOnAStandaloneRedisWithFewRights(t *testing.T) {
+func TestConformance_Cluster(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redistest.Options{Users: []string{"app on >secret ~test* &test* " + rights}})
-	owned(t, place{server: server, url: server.URLAs("app", "secret", 0)})
-}
-
-func TestAnOwnerBehindSentinels(t *testing.T) {
-	t.Parallel()
-	owned(t, place{url: redistest.StartSentinels(t).URL(2) + "?wait=1"})
-}
-
-func TestAnOwnerOnACluster(t *testing.T) {
-	t.Parallel()
-	owned(t, place{url: redistest.StartCluster(t, false).URL()})
-}
-
-func TestConformsBehindSentinels(t *testing.T) {
-	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
-	conforms(t, place{url: sentinels.URL(2) + "?wait=1"})
-}
-
-func TestConformsOnACluster(t *testing.T) {
-	t.Parallel()
-	conforms(t, place{url: redistest.StartCluster(t, false).URL()})
+	storetest.RunShape(t, place{url: redistest.StartCluster(t, false).URL()}.factory())
 }
 
 // rights is all that a user needs.
@@ -161,11 +130,12 @@ const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetal
 	" +hincrby +hlen +hscan +unlink +append +getrange +setrange +xadd +xrevrange" +
 	" +zadd +zcard +zscore +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
 
-func TestConformsOverTLSAsAUserWithFewRights(t *testing.T) {
+// The whole suite runs over TLS, in another database, as a user without further rights.
+func TestConformance_Standalone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{
 		TLS: true, Password: "root",
 		Users: []string{"app on >a:p@ss ~test* &test* " + rights},
 	})
-	conforms(t, place{server: server, url: server.URLAs("app", "a:p@ss", 3)})
+	storetest.Run(t, place{server: server, url: server.URLAs("app", "a:p@ss", 3)}.factory())
 }

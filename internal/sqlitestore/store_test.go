@@ -40,8 +40,6 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func TestConformance(t *testing.T) { storetest.Run(t, openFixture) }
 
-func TestConformanceOfTheLedger(t *testing.T) { storetest.RunLedger(t, openFixture) }
-
 func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 	path := filepath.Join(t.TempDir(), "data", "tally.db")
 	now := newClock()
@@ -51,9 +49,9 @@ func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 	}
 	store := again(t)
 	return &storetest.Fixture{
-		Instance: store,
-		Advance:  now.advance,
-		Reopen: func(t testing.TB) storetest.Instance {
+		First:   store,
+		Advance: now.advance,
+		Reopen: func(t testing.TB) storetest.Store {
 			t.Helper()
 			if err := store.Close(); err != nil {
 				t.Fatal(err)

@@ -2,13 +2,14 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// together runs each of n functions in a goroutine and waits for all.
+// together runs n calls of run at the same time and waits for all.
 func together(n int, run func(i int)) {
 	var all sync.WaitGroup
 	begin := make(chan struct{})
@@ -22,8 +23,8 @@ func together(n int, run func(i int)) {
 	all.Wait()
 }
 
-// tryApply is apply for other goroutines than the test's: it returns the error.
-func tryApply(store tally.Store, topic tally.Topic, writes ...tally.Write) error {
+// tryApply applies writes and returns the error, also in goroutines of a test.
+func tryApply(store tally.Applier, topic tally.Topic, writes ...tally.Write) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
 	batches := []tally.Batch{{Topic: topic, Writes: writes}}
@@ -31,25 +32,28 @@ func tryApply(store tally.Store, topic tally.Topic, writes ...tally.Write) error
 	return batches[0].Err
 }
 
-// testManyVisitors has 300 visitors like at once, each twice, as after a lost
-// answer, and through both instances.
+// memberOf returns a member that differs from others in all bytes.
+func memberOf(i int) tally.Member { return tally.Member(uint64(i+1) * 0x9e3779b97f4a7c15) }
+
+// testManyVisitors sends likes of 300 visitors at once, each twice, as after a lost answer,
+// through all stores.
 func testManyVisitors(t *testing.T, open Factory) {
 	const visitors = 300
 	f := fixture(t, open)
 	recorders := runAll(t, f)
 	topic := newTopic(t, "likes")
 	for i, r := range recorders {
-		r.watch(t, f.instances()[i], topic)
+		r.watch(t, f.stores()[i], topic)
 	}
 	together(2*visitors, func(i int) {
-		store := f.instances()[i/visitors%len(f.instances())]
+		store := f.stores()[i/visitors%len(f.stores())]
 		if err := tryApply(store, topic, assert(tally.Member(1+i%visitors), 1)); err != nil {
 			t.Errorf("like %d: %v", i, err)
 		}
 	})
-	state := read(t, f.Instance, topic, 0)
+	state := read(t, f.First, topic, 0)
 	if state.Change.Count != visitors {
-		t.Errorf("%d visitors made %d", visitors, state.Change.Count)
+		t.Errorf("count %d of %d visitors", state.Change.Count, visitors)
 	}
 	for _, r := range recorders {
 		r.reaches(t, state.Change)
@@ -60,36 +64,36 @@ func testManyVisitors(t *testing.T, open Factory) {
 	}
 }
 
-// testOneVisitorToggling has one visitor like and unlike at once: which wins is
-// open, but count and mine must agree.
+// testOneVisitorToggling sends likes and unlikes of one visitor at once. Their order is not
+// defined, but the count and Mine must agree.
 func testOneVisitorToggling(t *testing.T, open Factory) {
 	const toggles = 200
 	f := fixture(t, open)
 	topic := newTopic(t, "likes")
 	together(toggles, func(i int) {
-		if err := tryApply(f.instances()[i%len(f.instances())], topic, assert(9, int64(i/2%2))); err != nil {
+		if err := tryApply(f.stores()[i%len(f.stores())], topic, assert(9, int64(i/2%2))); err != nil {
 			t.Errorf("toggle %d: %v", i, err)
 		}
 	})
-	state := read(t, f.Instance, topic, 9)
+	state := read(t, f.First, topic, 9)
 	if state.Change.Count != state.Mine || state.Mine < 0 || state.Mine > 1 {
 		t.Errorf("count %d, though the only visitor contributes %d", state.Change.Count, state.Mine)
 	}
 }
 
-// testManyTopicsAtOnce applies batches of many topics in one call, from several
-// callers, and reads them in one call.
+// testManyTopicsAtOnce applies batches of many topics in one call, from several callers,
+// and reads them in one call.
 func testManyTopicsAtOnce(t *testing.T, open Factory) {
 	const topics, callers = 256, 4
 	f := fixture(t, open)
 	names := make([]tally.Topic, topics)
 	for i := range names {
-		names[i] = newTopic(t, []string{"likes", "claps", "visitors", "days"}[i%4])
+		names[i] = newTopic(t, kinds[i%len(kinds)])
 	}
 	together(callers, func(caller int) {
 		// A call carries batches of one lane.
 		lanes := map[string][]tally.Batch{}
-		store := f.instances()[caller%len(f.instances())]
+		store := f.stores()[caller%len(f.stores())]
 		for _, topic := range names {
 			lane := store.Lane(topic)
 			lanes[lane] = append(lanes[lane], tally.Batch{Topic: topic, Writes: []tally.Write{
@@ -112,7 +116,7 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 		queries = append(queries, tally.Query{Topic: topic, Member: 2})
 	}
 	queries = append(queries, tally.Query{Topic: newTopic(t, "likes"), Member: 2}) // untouched
-	for i, reading := range f.Instance.Read(answerContext(t), queries) {
+	for i, reading := range f.First.Read(answerContext(t), queries) {
 		want := tally.Reading{Change: tally.Change{Topic: queries[i].Topic}}
 		if i < topics {
 			want.Change.Count, want.Change.Version, want.Mine = callers+1, reading.Change.Version, 1
@@ -123,8 +127,8 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 	}
 }
 
-// testLargeTopic fills topics beyond the sizes at which a store might change how
-// it keeps members, and asks for each of them.
+// testLargeTopic fills topics beyond the sizes at which a store may change how it keeps
+// members, and reads each member.
 func testLargeTopic(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	for metric, members := range map[string]int{"likes": 20_000, "claps": 2000, "visitors": 2000, "days": 2000} {
@@ -134,19 +138,18 @@ func testLargeTopic(t *testing.T, open Factory) {
 			if metric == "claps" {
 				most = 50
 			}
-			member := func(i int) tally.Member { return tally.Member(uint64(i+1) * 0x9e3779b97f4a7c15) }
 			amount := func(i int) int64 { return 1 + int64(i)%most }
 			var want int64
 			for from := 0; from < members; from += tally.MaxBatchWrites {
 				var writes []tally.Write
 				for i := from; i < min(from+tally.MaxBatchWrites, members); i++ {
-					writes = append(writes, assert(member(i), amount(i)))
+					writes = append(writes, assert(memberOf(i), amount(i)))
 					want += amount(i)
 				}
-				got := apply(t, f.Instance, topic, writes...)
+				got := apply(t, f.First, topic, writes...)
 				for i, w := range got.Writes {
 					if !w.Changed {
-						t.Fatalf("member %d had contributed before", from+i)
+						t.Fatalf("member %d is not new", from+i)
 					}
 				}
 				if got.Count != want {
@@ -157,7 +160,7 @@ func testLargeTopic(t *testing.T, open Factory) {
 			if takeBack { // every third
 				var writes []tally.Write
 				for i := 0; i < members; i += 3 {
-					writes = append(writes, assert(member(i), 0))
+					writes = append(writes, assert(memberOf(i), 0))
 					want -= amount(i)
 				}
 				for len(writes) > 0 {
@@ -168,17 +171,17 @@ func testLargeTopic(t *testing.T, open Factory) {
 			}
 			checkMembers(t, f.other(), topic, members, want, func(i int) (tally.Member, int64) {
 				if takeBack && i%3 == 0 {
-					return member(i), 0
+					return memberOf(i), 0
 				}
-				return member(i), amount(i)
+				return memberOf(i), amount(i)
 			})
 		})
 	}
 }
 
-// checkMembers compares the count and the contribution of each of n members, and
-// asks for some who never came.
-func checkMembers(t *testing.T, store tally.Store, topic tally.Topic, n int, count int64, of func(i int) (tally.Member, int64)) {
+// checkMembers checks the count and the contribution of each of n members, and that some
+// other members contribute nothing.
+func checkMembers(t *testing.T, store tally.Reader, topic tally.Topic, n int, count int64, of func(i int) (tally.Member, int64)) {
 	t.Helper()
 	const atOnce = 1000
 	for from := 0; from < n; from += atOnce {
@@ -197,5 +200,72 @@ func checkMembers(t *testing.T, store tally.Store, topic tally.Topic, n int, cou
 					queries[i].Member, reading.Mine, reading.Change.Count, reading.Err, want[i], count)
 			}
 		}
+	}
+}
+
+// testEmptyLargeTopic resets and deletes topics with more members than one step may remove,
+// and fills them again at once, while the store may still remove members.
+func testEmptyLargeTopic(t *testing.T, open Factory) {
+	const members = 12_000
+	f := fixture(t, open)
+	for _, kind := range []tally.EditKind{tally.EditReset, tally.EditDelete} {
+		topic := newTopic(t, "likes")
+		fill := func(members int) {
+			t.Helper()
+			for from := 0; from < members; from += tally.MaxBatchWrites {
+				var writes []tally.Write
+				for i := from; i < min(from+tally.MaxBatchWrites, members); i++ {
+					writes = append(writes, assert(memberOf(i), 1))
+				}
+				if got := apply(t, f.First, topic, writes...); got.Count != int64(from+len(writes)) {
+					t.Fatalf("count %d after %d likes", got.Count, from+len(writes))
+				}
+			}
+		}
+		fill(members)
+		if got := edit(t, f.other(), tally.Edit{Topic: topic, Kind: kind}); got.Before.Count != members || got.After.Count != 0 {
+			t.Errorf("emptied from %v to %v", got.Before, got.After)
+		}
+		if got := read(t, f.First, topic, memberOf(members-1)); got.Change.Count != 0 || got.Mine != 0 {
+			t.Errorf("read %v of the empty topic", got)
+		}
+		fill(3000)
+		if d := stateOf(t, f.other(), topic); d.sum != 3000 {
+			t.Errorf("sum %d of 3000 members who contributed again", d.sum)
+		}
+	}
+}
+
+// testConcurrentEdits applies likes and edits at once: their sum is correct afterwards.
+func testConcurrentEdits(t *testing.T, open Factory) {
+	const visitors = 200
+	f := fixture(t, open)
+	recorders := runAll(t, f)
+	topic := newTopic(t, "likes")
+	for i, r := range recorders {
+		r.watch(t, f.stores()[i], topic)
+	}
+	together(visitors, func(i int) {
+		if i%10 != 0 {
+			if err := tryApply(f.stores()[i%len(f.stores())], topic, assert(tally.Member(i), 1)); err != nil {
+				t.Errorf("like %d: %v", i, err)
+			}
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		defer cancel()
+		list := []tally.Edit{{Topic: topic, Kind: tally.EditSeed, Value: 50}, {Topic: topic, Kind: tally.EditAdjustment, Value: int64(i)}}
+		f.First.Edit(ctx, list)
+		if err := errors.Join(list[0].Err, list[1].Err); err != nil {
+			t.Errorf("edit %d: %v", i, err)
+		}
+	})
+	d := stateOf(t, f.First, topic)
+	if d.sum != visitors-visitors/10 || d.Seed != 50 || d.Adjustment%10 != 0 {
+		t.Errorf("it became %v", d)
+	}
+	for _, r := range recorders {
+		r.reaches(t, d.Change)
+		r.grows(t, topic)
 	}
 }

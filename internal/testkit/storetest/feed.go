@@ -9,308 +9,343 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// testPushedOnce waits for each change to be pushed before it makes the next:
-// then each comes, once, and what changed nothing does not.
-func testPushedOnce(t *testing.T, open Factory) {
+// testOnePushPerChange waits for the push of each change before it makes the next. Each
+// change is pushed once, and calls that change nothing are not pushed.
+func testOnePushPerChange(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
-	for _, metric := range []string{"likes", "claps", "visitors", "days"} {
+	for _, metric := range kinds {
 		topic := newTopic(t, metric)
 		for i, r := range recorders {
-			r.watch(t, f.instances()[i], topic)
+			r.watch(t, f.stores()[i], topic)
 		}
 		var want []tally.Change
-		for i := range 5 {
-			member := tally.Member(1 + i)
-			got := apply(t, f.instances()[i%len(f.instances())], topic, assert(member, 1), assert(member, 1))
-			apply(t, f.other(), topic, assert(member, 1)) // changes nothing
-			change := tally.Change{Topic: topic, Count: got.Count, Version: got.Version}
+		expect := func(change tally.Change) {
 			want = append(want, change)
 			for _, r := range recorders {
 				r.reaches(t, change)
 			}
 		}
-		if metric == "likes" { // a contribution changed, though the count did not
-			got := apply(t, f.Instance, topic, assert(99, 1), assert(99, 0))
-			want = append(want, tally.Change{Topic: topic, Count: 5, Version: got.Version})
-			for _, r := range recorders {
-				r.reaches(t, want[5])
+		for i := range 3 {
+			member := tally.Member(1 + i)
+			got := apply(t, f.stores()[i%len(f.stores())], topic, assert(member, 1), assert(member, 1))
+			apply(t, f.other(), topic, assert(member, 1)) // changes nothing
+			expect(tally.Change{Topic: topic, Count: got.Count, Version: got.Version})
+		}
+		if metric == "likes" { // the contribution changes, the count does not
+			got := apply(t, f.First, topic, assert(99, 1), assert(99, 0))
+			expect(tally.Change{Topic: topic, Count: 3, Version: got.Version})
+		}
+		for _, e := range []tally.Edit{
+			{Kind: tally.EditSeed, Value: 4},
+			{Kind: tally.EditSeed, Value: 4},
+			{Kind: tally.EditAdjustment, Value: -2},
+			{Kind: tally.EditCount, Value: 11},
+			{Kind: tally.EditWithdraw, Members: []tally.Member{1}},
+			{Kind: tally.EditReset},
+		} {
+			e.Topic = topic
+			if got := edit(t, f.other(), e); got.Changed {
+				expect(got.After.Change)
 			}
 		}
-		time.Sleep(quiet) // for what must not come
-		for _, r := range recorders {
-			if got := r.pushes(topic); fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("%s: pushed %v, want %v", r.name, got, want)
-			}
-		}
+		checkPushes(t, f.First, recorders, topic, want...)
 	}
 }
 
-// testWatch follows the life of one subscription.
+// testWatch follows a subscription from Watch before Run to Unwatch and Watch again.
 func testWatch(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	topic, unwatched := newTopic(t, "likes"), newTopic(t, "likes")
-	first := apply(t, f.Instance, topic, assert(1, 1))
-	f.Instance.Watch(topic) // before Run: it waits
-	r := run(t, "the instance", f.Instance)
+	first := apply(t, f.First, topic, assert(1, 1))
+	f.First.Watch(topic)
+	r := run(t, "the store", f.First)
 	r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: first.Version})
 	eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.live
-	}, func() string { return "no Live after all was settled" })
+	}, func() string { return "no Live after all topics were settled" })
 
-	second := apply(t, f.other(), topic, assert(2, 1))
 	apply(t, f.other(), unwatched, assert(2, 1))
+	second := apply(t, f.other(), topic, assert(2, 1))
 	r.reaches(t, tally.Change{Topic: topic, Count: 2, Version: second.Version})
 
-	f.Instance.Unwatch(topic)
-	// What was under way may still arrive; then it ends.
-	eventually(t, func() bool {
-		before := len(r.pushes(topic))
-		got := apply(t, f.other(), topic, assert(tally.Member(time.Now().UnixNano()), 1))
-		time.Sleep(quiet)
-		return len(r.pushes(topic)) == before && r.heldOf(topic).Version < got.Version
-	}, func() string { return "changes come long after Unwatch" })
+	f.First.Unwatch(topic)
+	r.ends(t, f, topic)
 	if got := r.pushes(unwatched); len(got) > 0 {
-		t.Errorf("%v was pushed, though nobody watches it", got)
+		t.Errorf("pushed %v of a topic that was never watched", got)
 	}
 
-	now := read(t, f.Instance, topic, 0).Change
-	r.watch(t, f.Instance, topic) // settles again
+	now := read(t, f.First, topic, 0).Change
+	r.watch(t, f.First, topic) // settles again
 	r.reaches(t, now)
 }
 
-// testWatchQuickly changes its mind faster than a store can follow.
+// ends waits until changes of topic, which is not watched any more, are not pushed. A change
+// of a watched topic shows that an earlier one would have been pushed.
+func (r *recorder) ends(t *testing.T, f *Fixture, topic tally.Topic) {
+	t.Helper()
+	watched := newTopic(t, "likes")
+	r.watch(t, f.First, watched)
+	member := tally.Member(1000)
+	eventually(t, func() bool {
+		member++
+		change := apply(t, f.other(), topic, assert(member, 1))
+		marker := apply(t, f.other(), watched, assert(member, 1))
+		r.reaches(t, tally.Change{Topic: watched, Count: marker.Count, Version: marker.Version})
+		return r.heldOf(topic).Version < change.Version
+	}, func() string { return fmt.Sprintf("%s is pushed long after Unwatch", topic) })
+}
+
+// testWatchQuickly watches and unwatches topics faster than a store can follow.
 func testWatchQuickly(t *testing.T, open Factory) {
 	f := fixture(t, open)
-	r := run(t, "the instance", f.Instance)
+	r := run(t, "the store", f.First)
 	topics := make([]tally.Topic, 50)
 	for i := range topics {
 		topics[i] = newTopic(t, "likes")
 	}
 	for range 20 {
 		for _, topic := range topics {
-			f.Instance.Watch(topic)
-			f.Instance.Unwatch(topic)
-			f.Instance.Watch(topic)
+			f.First.Watch(topic)
+			f.First.Unwatch(topic)
+			f.First.Watch(topic)
 		}
 		for _, topic := range topics[:10] {
-			f.Instance.Unwatch(topic)
-			f.Instance.Watch(topic)
+			f.First.Unwatch(topic)
+			f.First.Watch(topic)
 		}
-		for _, topic := range topics[40:] { // end unwatched
-			f.Instance.Unwatch(topic)
+		for _, topic := range topics[40:] { // unwatched at the end
+			f.First.Unwatch(topic)
 		}
 	}
-	for i, topic := range topics {
+	for _, topic := range topics[:40] {
 		got := apply(t, f.other(), topic, assert(1, 1))
-		if i < 40 {
-			r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: got.Version})
-		}
+		r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: got.Version})
 	}
-	// One of the unwatched may be settled or pushed late, but not for good.
-	eventually(t, func() bool {
-		got := apply(t, f.other(), topics[45], assert(tally.Member(time.Now().UnixNano()), 1))
-		time.Sleep(quiet)
-		return r.heldOf(topics[45]).Version < got.Version
-	}, func() string { return "a topic is followed though its last word was Unwatch" })
+	r.ends(t, f, topics[45])
 }
 
-// testSettleReissues begins to watch while a newer value is held than the store
-// has: the held value is what viewers saw, so the stored one gets a version above.
-func testSettleReissues(t *testing.T, open Factory) {
-	f := fixture(t, open)
-	recorders := runAll(t, f)
-	topic := newTopic(t, "likes")
-	stored := apply(t, f.Instance, topic, assert(1, 1))
-	lost := tally.Change{Topic: topic, Count: 5, Version: stored.Version + 1_000_000}
-	for i, r := range recorders {
-		r.hold(lost)
-		r.watch(t, f.instances()[i], topic)
-	}
-	for _, r := range recorders {
-		eventually(t, func() bool { return r.heldOf(topic).Count == 1 && r.heldOf(topic).Version > lost.Version }, func() string {
-			return fmt.Sprintf("%s holds %v, though 1 is stored", r.name, r.heldOf(topic))
-		})
-		r.reaches(t, read(t, f.Instance, topic, 0).Change)
-	}
-}
-
-// testReadAgain asks for a watched topic to be read again, while a newer value is held than
-// the store has.
-func testReadAgain(t *testing.T, open Factory) {
+// testRefresh settles a topic, with Watch and again with Refresh, while a newer value is held
+// than the store has. Viewers saw the held value, so the store reissues its own.
+func testRefresh(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
 	topic, unwatched := newTopic(t, "likes"), newTopic(t, "likes")
-	stored := apply(t, f.Instance, topic, assert(1, 1))
-	for i, r := range recorders {
-		r.watch(t, f.instances()[i], topic)
-		r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: stored.Version})
-		r.hold(tally.Change{Topic: topic, Count: 5, Version: stored.Version + 1_000_000})
-		feed := f.instances()[i].(tally.Refresher)
-		feed.Refresh(unwatched)
-		feed.Refresh(topic)
-		eventually(t, func() bool { return r.heldOf(topic).Count == 1 && r.heldOf(topic).Version > stored.Version+1_000_000 }, func() string {
+	stored := apply(t, f.First, topic, assert(1, 1)).Version
+	const ahead = 1_000_000
+	settles := func(r *recorder) {
+		t.Helper()
+		eventually(t, func() bool { return r.heldOf(topic).Count == 1 && r.heldOf(topic).Version > stored+ahead }, func() string {
 			return fmt.Sprintf("%s holds %v, though 1 is stored", r.name, r.heldOf(topic))
 		})
+		stored = read(t, f.First, topic, 0).Change.Version
+	}
+	for i, r := range recorders {
+		r.hold(tally.Change{Topic: topic, Count: 5, Version: stored + ahead})
+		r.watch(t, f.stores()[i], topic)
+		settles(r)
+		r.hold(tally.Change{Topic: topic, Count: 5, Version: stored + ahead})
+		f.stores()[i].Refresh(unwatched)
+		f.stores()[i].Refresh(topic)
+		settles(r)
 		if n := r.settles(unwatched); n > 0 {
-			t.Errorf("%s was told %d times of a topic that nobody watches", r.name, n)
+			t.Errorf("%s settled a topic %d times that is not watched", r.name, n)
 		}
-		stored = apply(t, f.Instance, topic, assert(2, 1), assert(2, 0), assert(1, 0), assert(1, 1))
-		stored.Version = read(t, f.Instance, topic, 0).Change.Version
 	}
 }
 
-// testBroadcast sends a payload to the other instances, where there are any.
+// testBroadcast sends a payload to the other stores.
 func testBroadcast(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
 	if f.Second == nil {
-		f.Instance.Broadcast([]byte("nobody hears this"))
+		f.First.Broadcast([]byte("without a receiver"))
 		return
 	}
-	heard := func(r *recorder) int {
+	received := func(r *recorder) []string {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.received)
+		return r.received
 	}
-	eventually(t, func() bool { // at most once and without guarantee, so more than once
+	eventually(t, func() bool { // a broadcast may be lost
 		f.Second.Broadcast([]byte("limits \x00\xff{}"))
 		time.Sleep(time.Millisecond)
-		return heard(recorders[0]) > 0
-	}, func() string { return "no broadcast reaches the other instance" })
-	recorders[0].mu.Lock()
-	defer recorders[0].mu.Unlock()
-	if got := recorders[0].received[0]; got != "limits \x00\xff{}" {
-		t.Errorf("the broadcast arrived as %q", got)
+		return len(received(recorders[0])) > 0
+	}, func() string { return "no broadcast reaches the other store" })
+	if got := received(recorders[0])[0]; got != "limits \x00\xff{}" {
+		t.Errorf("received %q", got)
 	}
-	if n := heard(recorders[1]); n > 0 {
-		t.Errorf("the sender heard its own broadcast %d times", n)
+	if got := received(recorders[1]); len(got) > 0 {
+		t.Errorf("the sender received %q", got)
 	}
 }
 
-// reissueTests are what is held beside what is stored (2 at some version).
+// reissueTests are held changes, relative to the stored count 2.
 var reissueTests = []struct {
 	name     string
-	version  int64 // held, relative to what is stored
+	version  int64 // held minus stored
 	count    int64 // held
 	reissued bool
 }{
 	{"stored is ahead", -1, 7, false},
 	{"stored is far ahead", -1_000_000_000, 2, false},
-	{"stored is what is held", 0, 2, false},
-	{"the same version with another count", 0, 3, true},
+	{"equal", 0, 2, false},
+	{"same version, other count", 0, 3, true},
 	{"stored is behind", 1, 7, true},
-	{"stored is behind with the same count", 5, 2, true},
+	{"stored is behind, same count", 5, 2, true},
 	{"stored is an hour behind", int64(time.Hour / time.Microsecond), 9, true},
 }
 
+// testReissue compares the reissue of stored counts and of presence with reissueTests.
 func testReissue(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
-	for _, test := range reissueTests {
-		t.Run(test.name, func(t *testing.T) {
-			topic := newTopic(t, "likes")
-			for i, r := range recorders {
-				r.watch(t, f.instances()[i], topic)
-			}
-			applied := apply(t, f.Instance, topic, assert(1, 1), assert(2, 1))
-			stored := tally.Change{Topic: topic, Count: 2, Version: applied.Version}
-			for _, r := range recorders {
-				r.reaches(t, stored)
-			}
-			held := tally.Change{Topic: topic, Count: test.count, Version: stored.Version + test.version}
-			if err := f.other().Reissue(answerContext(t), []tally.Change{held}); err != nil {
-				t.Fatal(err)
-			}
-			checkReissued(t, f, recorders, stored, held, test.reissued)
-			if got := read(t, f.Instance, topic, 2).Mine; got != 1 {
-				t.Errorf("a contribution became %d", got)
-			}
-		})
+	for _, metric := range []string{"likes", "readers"} {
+		for _, test := range reissueTests {
+			t.Run(metric+"/"+test.name, func(t *testing.T) {
+				topic := newTopic(t, metric)
+				for i, r := range recorders {
+					r.watch(t, f.stores()[i], topic)
+				}
+				if metric == "readers" {
+					setShare(t, f.First, longLease, topic, 2)
+				} else {
+					apply(t, f.First, topic, assert(1, 1), assert(2, 1))
+				}
+				stored := read(t, f.First, topic, 0).Change
+				for _, r := range recorders {
+					r.reaches(t, stored)
+				}
+				held := tally.Change{Topic: topic, Count: test.count, Version: stored.Version + test.version}
+				if err := f.other().Reissue(answerContext(t), []tally.Change{held}); err != nil {
+					t.Fatal(err)
+				}
+				checkReissued(t, f, recorders, stored, held, test.reissued)
+			})
+		}
 	}
-	t.Run("nothing is stored", func(t *testing.T) {
+	t.Run("missing topic", func(t *testing.T) {
 		topic := newTopic(t, "likes")
-		recorders[0].watch(t, f.Instance, topic)
+		recorders[0].watch(t, f.First, topic)
 		held := tally.Change{Topic: topic, Count: 4, Version: time.Now().UnixMicro()}
-		if err := f.Instance.Reissue(answerContext(t), []tally.Change{{Topic: topic}, held}); err != nil {
+		if err := f.First.Reissue(answerContext(t), []tally.Change{{Topic: topic}, held}); err != nil {
 			t.Fatal(err)
 		}
 		checkReissued(t, f, recorders[:1], tally.Change{Topic: topic}, held, true)
 	})
-	t.Run("nothing is stored, and its last count is held", func(t *testing.T) {
+	t.Run("deleted topic, final count is held", func(t *testing.T) {
 		topic := newTopic(t, "likes")
-		recorders[0].watch(t, f.Instance, topic)
+		recorders[0].watch(t, f.First, topic)
 		held := tally.Change{Topic: topic, Version: time.Now().UnixMicro()}
-		if err := f.Instance.Reissue(answerContext(t), []tally.Change{held}); err != nil {
+		if err := f.First.Reissue(answerContext(t), []tally.Change{held}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(quiet)
-		if now := read(t, f.Instance, topic, 0).Change; now.Version != 0 {
-			t.Errorf("the topic came into being as %v", now)
+		if exists(t, f.First, topic) {
+			t.Error("the topic was created")
 		}
-		if pushes := recorders[0].pushes(topic); len(pushes) != 0 {
-			t.Errorf("pushed %v", pushes)
-		}
+		checkPushes(t, f.First, recorders[:1], topic)
 	})
 }
 
-// checkReissued checks what became of stored when held was to be reissued.
+// checkReissued checks the state of a topic after held was to be reissued.
 func checkReissued(t *testing.T, f *Fixture, recorders []*recorder, stored, held tally.Change, reissued bool) {
 	t.Helper()
-	now := read(t, f.Instance, stored.Topic, 0).Change
-	if now.Count != stored.Count {
+	now := read(t, f.First, stored.Topic, 0).Change
+	switch {
+	case now.Count != stored.Count:
 		t.Errorf("the stored count became %d, was %d", now.Count, stored.Count)
-	}
-	if !reissued {
-		time.Sleep(quiet)
-		if now != stored {
-			t.Errorf("stored is %v, was %v; nothing was to be done", now, stored)
-		}
+	case reissued && now.Version <= max(stored.Version, held.Version):
+		t.Errorf("version %d is not above %d and %d", now.Version, stored.Version, held.Version)
+	case !reissued && now != stored:
+		t.Errorf("stored is %v, was %v", now, stored)
+	case reissued:
 		for _, r := range recorders {
-			if n := len(r.pushes(stored.Topic)); n != 1 {
-				t.Errorf("%s: %d pushes, want that of the write alone", r.name, n)
+			r.reaches(t, now)
+		}
+	case stored.Topic.Metric() == "readers":
+		setShare(t, f.First, longLease, stored.Topic, 3) // a marker
+		marker := present(t, f, recorders, stored.Topic, 3)
+		for _, r := range recorders {
+			if got := r.pushes(stored.Topic); len(got) != 2 || got[1].Version != marker {
+				t.Errorf("%s: pushed %v", r.name, got)
 			}
 		}
-		return
-	}
-	if now.Version <= max(stored.Version, held.Version) {
-		t.Errorf("version %d is not above %d and %d", now.Version, stored.Version, held.Version)
-	}
-	for _, r := range recorders {
-		r.reaches(t, now)
+	default:
+		checkPushes(t, f.First, recorders, stored.Topic, stored)
 	}
 }
 
-// testReissueTogether has many ask at once for what they hold, as all instances
-// do after a fault: they end on one value, and it does not go on without end.
-func testReissueTogether(t *testing.T, open Factory) {
-	const askers = 40
+// testConcurrentReissue asks for many reissues at once, as all instances do after a fault.
+// They end with one value.
+func testConcurrentReissue(t *testing.T, open Factory) {
+	const calls = 40
 	f := fixture(t, open)
 	recorders := runAll(t, f)
 	topic := newTopic(t, "likes")
 	for i, r := range recorders {
-		r.watch(t, f.instances()[i], topic)
+		r.watch(t, f.stores()[i], topic)
 	}
-	stored := apply(t, f.Instance, topic, assert(1, 1))
-	together(askers, func(i int) {
+	stored := apply(t, f.First, topic, assert(1, 1))
+	together(calls, func(i int) {
 		ctx, cancel := context.WithTimeout(context.Background(), answer)
 		defer cancel()
 		held := tally.Change{Topic: topic, Count: int64(i), Version: stored.Version + int64(i)}
-		if err := f.instances()[i%len(f.instances())].Reissue(ctx, []tally.Change{held}); err != nil {
+		if err := f.stores()[i%len(f.stores())].Reissue(ctx, []tally.Change{held}); err != nil {
 			t.Errorf("reissue: %v", err)
 		}
 	})
-	now := read(t, f.Instance, topic, 0).Change
-	if now.Count != 1 || now.Version <= stored.Version+askers-1 {
-		t.Errorf("stored is %v, want count 1 and a version above %d", now, stored.Version+askers-1)
+	now := read(t, f.First, topic, 0).Change
+	if now.Count != 1 || now.Version <= stored.Version+calls-1 {
+		t.Errorf("stored is %v, want count 1 and a version above %d", now, stored.Version+calls-1)
 	}
 	for _, r := range recorders {
 		r.reaches(t, now)
 		r.grows(t, topic)
-		if n := len(r.pushes(topic)); n > askers+1 {
-			t.Errorf("%s: %d pushes after %d asked", r.name, n, askers)
+		if n := len(r.pushes(topic)); n > calls+1 {
+			t.Errorf("%s: %d pushes after %d calls", r.name, n, calls)
+		}
+	}
+}
+
+// testDeletedTopic checks that viewers of a deleted topic receive its final version, which is
+// read for some time, and that the topic can be created again.
+func testDeletedTopic(t *testing.T, open Factory) {
+	f := fixture(t, open)
+	recorders := runAll(t, f)
+	for _, metric := range kinds {
+		topic := newTopic(t, metric)
+		for i, r := range recorders {
+			r.watch(t, f.stores()[i], topic)
+		}
+		apply(t, f.First, topic, from(7, 1, 1), from(7, 2, 1))
+		entries := recent(t, f.First, topic)
+		deleted := edit(t, f.other(), tally.Edit{Topic: topic, Kind: tally.EditDelete})
+		for _, r := range recorders {
+			eventually(t, func() bool {
+				held := r.heldOf(topic)
+				return held.Count == 0 && held.Version > deleted.Before.Version
+			}, func() string {
+				return fmt.Sprintf("%s holds %v of a topic that was deleted at version %d", r.name, r.heldOf(topic), deleted.Before.Version)
+			})
+		}
+		final := recorders[0].heldOf(topic)
+		for _, store := range f.stores() {
+			if got := read(t, store, topic, 1); got != (tally.Reading{Change: final}) {
+				t.Errorf("%s: read %v after the final change %v", metric, got, final)
+			}
+		}
+		again := apply(t, f.First, topic, from(8, 1, 1))
+		if !again.Writes[0].Created || again.Count != 1 || again.Version <= final.Version {
+			t.Errorf("%s: created again as %+v after %v", metric, again, final)
+		}
+		if got := revert(t, f.First, entries); len(got) > 0 {
+			t.Errorf("%s: entries of the deleted topic took back %v", metric, got)
+		}
+		for _, r := range recorders {
+			r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: again.Version})
+			r.grows(t, topic)
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package storetest is the conformance suite that every store passes. It knows
-// the contracts of [tally.Store], [tally.Feed] and [tally.Ledger] and nothing of any
-// store; a store's own test hands [Run] and [RunLedger] a [Factory] and adds what is
-// peculiar to it.
+// Package storetest is the conformance suite of all stores. It knows the contracts of
+// [tally.Store], [tally.Feed] and [tally.Ledger] and no implementation. The tests of a
+// store pass a [Factory] to [Run], or to [RunShape] for further shapes of the same store,
+// and add what only that store promises.
 package storetest
 
 import (
@@ -16,40 +16,41 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Instance is one open store, as one process of the service holds it.
-type Instance interface {
+// Store is one open store, as one process of the service holds it.
+type Store interface {
 	tally.Store
 	tally.Feed
+	tally.Refresher
+	tally.Ledger
 }
 
-// Options are what the suite asks of the stores that it has opened.
+// Options are those with which the suite opens a store.
 type Options struct {
 	Catalog *tally.Catalog
-	Secret  []byte // nil: the store makes one
-	// Journal is how long the store keeps one; 0: none. Only [RunLedger] asks for it.
-	Journal time.Duration
+	Secret  []byte        // nil: the store generates one
+	Journal time.Duration // retention of the journal; 0: none
 }
 
-// Fixture is data that was empty when the factory made it, and the instances on
-// it. The factory registers with t.Cleanup what ends them; the suite has ended
-// each instance's Run by then.
+// Fixture is new, empty data and the stores that are open on it. The factory closes them
+// with t.Cleanup; the suite ends each store's Run before that.
 type Fixture struct {
-	// Instance was reached and found usable. Its Run was not called.
-	Instance Instance
-	// Second is another on the same data, with the same options; nil where one
-	// process at a time holds the data.
-	Second Instance
-	// Advance moves the store's clock, also back; nil where it cannot be moved.
-	// Leases of presence may go by another clock.
+	// First is usable. Its Run was not called.
+	First Store
+	// Second is another store on the same data, with the same options; nil if only one
+	// process at a time can hold the data.
+	Second Store
+	// Advance moves the store's clock, also back; nil if that is not possible. Leases of
+	// presence may use another clock.
 	Advance func(d time.Duration)
-	// Reopen closes Instance and Second and returns an instance on the same data;
-	// nil where the suite need not try.
-	Reopen func(t testing.TB) Instance
+	// Reopen closes First and Second and returns a store on the same data.
+	Reopen func(t testing.TB) Store
 }
 
-// Checks has every model of a package's tests compared in n random runs, unless
-// -rapid.checks says how many: the same models are run on each kind of store and each
-// shape of Redis. It is for TestMain.
+// Factory opens a fixture, or fails t.
+type Factory func(t testing.TB, options Options) *Fixture
+
+// Checks sets the number of random runs of each model in a test binary to n, unless the
+// flag -rapid.checks is set. It is for TestMain.
 func Checks(n int) error {
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
@@ -58,100 +59,140 @@ func Checks(n int) error {
 	return nil
 }
 
-// Factory opens a fixture. It fails t when it cannot.
-type Factory func(t testing.TB, options Options) *Fixture
-
 const (
-	// patience is how long the suite waits for what must happen in the end. It
-	// only costs time when a test fails, hence it suits a loaded machine.
+	// patience bounds the wait for a condition that must become true. Only failing tests
+	// take so long, so it suits a loaded machine.
 	patience = 20 * time.Second
-	// quiet is how long the suite watches for what must not happen.
-	quiet = 150 * time.Millisecond
-	// answer is the deadline of a call that is to succeed.
+	// answer is the deadline of a call that must succeed.
 	answer = 20 * time.Second
+	// week is the journal's retention in the suite.
+	week = 7 * 24 * time.Hour
 )
 
-// Run runs the suite on stores made by open.
-func Run(t *testing.T, open Factory) {
-	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, open Factory)
-	}{
-		{"rules", testRules},
-		{"a window ends", testWindowEnds},
-		{"what a rule forbids is not applied", testForbidden},
-		{"an unknown topic is read as nothing", testUnknownTopic},
-		{"keys of every kind", testKeys},
-		{"repeated batches count once", testRepeats},
-		{"many visitors at once", testManyVisitors},
-		{"one visitor toggling at once", testOneVisitorToggling},
-		{"many topics at once", testManyTopicsAtOnce},
-		{"a large topic", testLargeTopic},
-		{"model", testModel},
-		{"no call outlives its deadline", testDeadline},
-		{"a clock that goes back", testClockBack},
-		{"each change is pushed once", testPushedOnce},
-		{"watch settles, then pushes", testWatch},
-		{"watch and unwatch quickly", testWatchQuickly},
-		{"a settled value behind what is held is reissued", testSettleReissues},
-		{"a watched topic is read again", testReadAgain},
-		{"reissue", testReissue},
-		{"many reissues at once", testReissueTogether},
-		{"presence", testPresence},
-		{"presence ends with its lease", testPresenceLease},
-		{"presence is reissued", testPresenceReissue},
-		{"top", testTop},
-		{"the secret is kept", testSecret},
-		{"broadcast", testBroadcast},
-		{"what was acknowledged is there after reopening", testReopen},
-	} {
+// test is one test of the suite.
+type test struct {
+	name string
+	run  func(t *testing.T, open Factory)
+}
+
+func runTests(t *testing.T, open Factory, tests []test) {
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open) })
 	}
 }
 
-// glance is a window metric so short that a test can wait for its end.
+// RunShape runs the model and the tests of calls that may concern several nodes, for a
+// further shape of a store.
+func RunShape(t *testing.T, open Factory) {
+	runTests(t, open, []test{
+		{"Model", testModel},
+		{"ConcurrentTopics", testManyTopicsAtOnce},
+		{"Watch", testWatch},
+		{"Broadcast", testBroadcast},
+		{"Presence", testPresence},
+		{"Top", testTop},
+		{"List", testList},
+		{"Dump", testDump},
+		{"Reopen", testReopen},
+	})
+}
+
+// Run runs the whole suite.
+func Run(t *testing.T, open Factory) {
+	runTests(t, open, []test{
+		{"Model", testModel},
+		{"InvalidInput", testInvalidInput},
+		{"Limits", testLimits},
+		{"UnknownTopic", testUnknownTopic},
+		{"Keys", testKeys},
+		{"WindowEnd", testWindowEnd},
+		{"ClockBack", testClockBack},
+		{"Deadline", testDeadline},
+		{"Secret", testSecret},
+		{"Reopen", testReopen},
+		{"ConcurrentVisitors", testManyVisitors},
+		{"ConcurrentToggles", testOneVisitorToggling},
+		{"ConcurrentTopics", testManyTopicsAtOnce},
+		{"ConcurrentEdits", testConcurrentEdits},
+		{"LargeTopic", testLargeTopic},
+		{"EmptyLargeTopic", testEmptyLargeTopic},
+		{"DeletedTopic", testDeletedTopic},
+		{"OnePushPerChange", testOnePushPerChange},
+		{"Watch", testWatch},
+		{"WatchQuickly", testWatchQuickly},
+		{"Refresh", testRefresh},
+		{"Reissue", testReissue},
+		{"ConcurrentReissue", testConcurrentReissue},
+		{"Broadcast", testBroadcast},
+		{"Presence", testPresence},
+		{"PresenceLease", testPresenceLease},
+		{"Top", testTop},
+		{"List", testList},
+		{"Dump", testDump},
+		{"DumpError", testDumpError},
+		{"ConcurrentDump", testConcurrentDump},
+		{"Restore", testRestore},
+		{"RestorePortions", testRestorePortions},
+		{"Journal", testJournal},
+		{"NoJournal", testNoJournal},
+		{"JournalRetention", testJournalRetention},
+		{"Revert", testRevert},
+		{"ConcurrentRevert", testConcurrentRevert},
+		{"Settings", testSettings},
+		{"SwapSettings", testSwapSettings},
+		{"Marks", testMarks},
+		{"AuditLog", testAuditLog},
+		{"Activity", testActivity},
+		{"Usage", testUsage},
+	})
+}
+
+// glance is the window of the metric glances, so short that a test can wait for its end.
 const glance = time.Second
 
 // catalog returns the sites and metrics of the suite's topics.
 func catalog() *tally.Catalog {
 	metrics := tally.DefaultMetrics()
 	metrics["glances"] = tally.Rule{Kind: tally.Window, Max: 1, Window: glance}
-	// Long enough that no test meets the end of one by chance.
+	// Too long for a test to reach the end of one by chance.
 	metrics["days"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 24 * time.Hour}
 	return tally.NewCatalog([]string{"blog"}, metrics)
 }
 
-// fixture opens a fixture with the suite's catalog.
+// fixture opens a fixture with the suite's catalog and a journal.
 func fixture(t testing.TB, open Factory) *Fixture {
 	t.Helper()
-	return open(t, Options{Catalog: catalog()})
+	return open(t, Options{Catalog: catalog(), Journal: week})
 }
 
-// instances returns the instances of f, one or two.
-func (f *Fixture) instances() []Instance {
+// kinds are metrics that store contributions, one of each rule.
+var kinds = []string{"likes", "claps", "visitors", "days"}
+
+// stores returns the stores of f, one or two.
+func (f *Fixture) stores() []Store {
 	if f.Second == nil {
-		return []Instance{f.Instance}
+		return []Store{f.First}
 	}
-	return []Instance{f.Instance, f.Second}
+	return []Store{f.First, f.Second}
 }
 
-// other returns the second instance, or the first where it is alone.
-func (f *Fixture) other() Instance {
+// other returns the second store, or the first if there is only one.
+func (f *Fixture) other() Store {
 	if f.Second == nil {
-		return f.Instance
+		return f.First
 	}
 	return f.Second
 }
 
 var topicNumber atomic.Int64
 
-// tester is what the suite's helpers need of a *testing.T or a *rapid.T.
+// tester is the part of *testing.T and *rapid.T that the suite's helpers use.
 type tester interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// newTopic returns a topic of the site default that no test used before.
+// newTopic returns a new topic of the site default.
 func newTopic(t tester, metric string) tally.Topic {
 	t.Helper()
 	return topic(t, "default", metric, fmt.Sprintf("page-%d", topicNumber.Add(1)))
@@ -172,8 +213,8 @@ func answerContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// apply applies the writes to topic and returns the batch, which has no error.
-func apply(t tester, store tally.Store, topic tally.Topic, writes ...tally.Write) tally.Batch {
+// apply applies the writes to topic, which must not fail, and returns the batch.
+func apply(t tester, store tally.Applier, topic tally.Topic, writes ...tally.Write) tally.Batch {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
@@ -191,7 +232,7 @@ func assert(member tally.Member, amount int64) tally.Write {
 }
 
 // read returns the state of topic and the member's contribution.
-func read(t tester, store tally.Store, topic tally.Topic, member tally.Member) tally.Reading {
+func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) tally.Reading {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
@@ -208,7 +249,7 @@ func read(t tester, store tally.Store, topic tally.Topic, member tally.Member) t
 	return readings[0]
 }
 
-// eventually waits until met, and fails t with what describe says otherwise.
+// eventually waits until met returns true, or fails t with the text of describe.
 func eventually(t tester, met func() bool, describe func() string) {
 	t.Helper()
 	within(t, patience, met, describe)

@@ -3,20 +3,21 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// recorder is a [tally.Sink] that holds the newest value of each topic, as the
-// hub does, and notes all that it was told.
+// recorder is a [tally.Sink] that holds the newest value of each topic, as the hub does, and
+// records everything it receives.
 type recorder struct {
 	name string
 
 	mu       sync.Mutex
 	held     map[tally.Topic]tally.Change
-	pushed   map[tally.Topic][]tally.Change // in the order of their coming
+	pushed   map[tally.Topic][]tally.Change // in order
 	settled  map[tally.Topic]int
 	live     bool
 	received []string
@@ -31,7 +32,7 @@ func newRecorder(name string) *recorder {
 	}
 }
 
-// mergeLocked keeps the newest.
+// mergeLocked keeps the newer value and returns it.
 func (r *recorder) mergeLocked(change tally.Change) tally.Change {
 	held, ok := r.held[change.Topic]
 	if !ok || change.Version > held.Version {
@@ -82,30 +83,29 @@ func (r *recorder) settles(topic tally.Topic) int {
 	return r.settled[topic]
 }
 
-// pushes returns what was pushed of topic.
+// pushes returns the pushed changes of topic.
 func (r *recorder) pushes(topic tally.Topic) []tally.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]tally.Change(nil), r.pushed[topic]...)
 }
 
-// hold makes the recorder hold a value that no store told it, as after a store
-// lost its newest writes.
+// hold sets a value that the store does not have, as after it lost its newest writes.
 func (r *recorder) hold(change tally.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held[change.Topic] = change
 }
 
-// run runs the instance's feed into a new recorder until the test ends.
-func run(t testing.TB, name string, instance Instance) *recorder {
+// run delivers a store's feed to a new recorder until the test ends.
+func run(t testing.TB, name string, store Store) *recorder {
 	t.Helper()
 	r := newRecorder(name)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx, and the cleanup waits for it
 		defer close(done)
-		if err := instance.Run(ctx, r, r.receive); err != nil && ctx.Err() == nil {
+		if err := store.Run(ctx, r, r.receive); err != nil && ctx.Err() == nil {
 			t.Errorf("%s: Run ended: %v", name, err)
 		}
 	}()
@@ -116,21 +116,21 @@ func run(t testing.TB, name string, instance Instance) *recorder {
 	return r
 }
 
-// runAll runs the feed of each instance.
+// runAll runs the feed of each store.
 func runAll(t testing.TB, f *Fixture) []*recorder {
 	t.Helper()
 	var recorders []*recorder
-	for i, instance := range f.instances() {
-		recorders = append(recorders, run(t, fmt.Sprintf("instance %d", i+1), instance))
+	for i, store := range f.stores() {
+		recorders = append(recorders, run(t, fmt.Sprintf("store %d", i+1), store))
 	}
 	return recorders
 }
 
-// watch has instance watch topic and waits until the recorder knows its state.
-func (r *recorder) watch(t tester, instance Instance, topic tally.Topic) {
+// watch makes store watch topic and waits until the recorder has its state.
+func (r *recorder) watch(t tester, store Store, topic tally.Topic) {
 	t.Helper()
 	before := r.settles(topic)
-	instance.Watch(topic)
+	store.Watch(topic)
 	eventually(t, func() bool { return r.settles(topic) > before }, func() string {
 		return fmt.Sprintf("%s did not settle %s after Watch", r.name, topic)
 	})
@@ -144,8 +144,7 @@ func (r *recorder) reaches(t tester, want tally.Change) {
 	})
 }
 
-// grows fails t unless each push of topic is newer than the one before: none came
-// twice, none out of its order.
+// grows checks that each push of topic is newer than the one before.
 func (r *recorder) grows(t tester, topic tally.Topic) {
 	t.Helper()
 	var last int64
@@ -154,5 +153,19 @@ func (r *recorder) grows(t tester, topic tally.Topic) {
 			t.Fatalf("%s: push %d of %s has version %d after %d", r.name, i, topic, change.Version, last)
 		}
 		last = change.Version
+	}
+}
+
+// checkPushes checks that each recorder received exactly want of topic. It writes a marker
+// to the topic, so that a push too many would come before that of the marker.
+func checkPushes(t tester, store Store, recorders []*recorder, topic tally.Topic, want ...tally.Change) {
+	t.Helper()
+	got := apply(t, store, topic, assert(tally.Member(1<<40+topicNumber.Add(1)), 1))
+	want = append(slices.Clone(want), tally.Change{Topic: topic, Count: got.Count, Version: got.Version})
+	for _, r := range recorders {
+		r.reaches(t, want[len(want)-1])
+		if pushed := r.pushes(topic); !slices.Equal(pushed, want) {
+			t.Fatalf("%s: pushed %v, want %v with the marker", r.name, pushed, want)
+		}
 	}
 }
