@@ -64,7 +64,7 @@ type Server struct {
 	closes []func() error
 }
 
-// Start starts p and returns once it is ready. [Server.Stop] ends it.
+// Start starts p and returns once it is ready. [Server.Suspend] ends it.
 func (p *Peer) Start(ctx context.Context, o Options) (_ *Server, err error) {
 	s := &Server{Peer: p, Redis: o.Redis}
 	defer func() {

@@ -95,7 +95,7 @@ func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.
 	service := tally.NewService(store, catalog())
 	like(t, direct, page, 1)
 
-	server.Stop()
+	server.Suspend()
 	answered := make(chan error, 1)
 	began := time.Now()
 	go func() { // ends within 3 s
@@ -106,7 +106,7 @@ func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.
 	cutter.cut()
 	err := <-answered
 	took := time.Since(began)
-	server.Cont()
+	server.Resume()
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
 		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
 	}

@@ -119,7 +119,7 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 	}
 
 	hung := cluster.Primaries[1]
-	hung.Stop()
+	hung.Suspend()
 	var stuck sync.WaitGroup
 	quit := make(chan struct{})
 	refused := make(chan error, 64)
@@ -185,7 +185,7 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 	}
 	close(quit)
 	stuck.Wait()
-	hung.Cont()
+	hung.Resume()
 	within(t, afterFault, "viewers hear that all is current", v.isLive)
 	for _, topic := range topics {
 		stored := read(t, store, topic, 0).Change

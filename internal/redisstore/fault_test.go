@@ -80,7 +80,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 	v := watching(t, store, page)
 	like(t, store, page, 1)
 
-	server.Stop()
+	server.Suspend()
 	const limit = 700 * time.Millisecond
 	var callers sync.WaitGroup
 	for member := tally.Member(2); member < 12; member++ {
@@ -102,7 +102,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 		t.Errorf("a read while Redis hangs: %v", r.Err)
 	}
 	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") > 0 })
-	server.Cont()
+	server.Resume()
 	eventually(t, "the viewer hears that they are current", v.isLive)
 
 	if got := read(t, store, page, 0).Change.Count; got != 1 {

@@ -42,11 +42,11 @@ func TestNothingIsAcknowledgedThatReplicasHaveNot(t *testing.T) {
 	host, port, _ := strings.Cut(server.Addr, ":")
 	replica.Do("REPLICAOF", host, port)
 	eventually(t, "a like is acknowledged", func() bool { return try(store, limit, page, 1, 7).Err == nil })
-	replica.Stop() // connected still, and confirms nothing
+	replica.Suspend() // connected still, and confirms nothing
 	if b := try(fresh, limit, page, 1, 8); b.Err == nil {
 		t.Errorf("acknowledged, though the replica hangs: %+v", b)
 	}
-	replica.Cont()
+	replica.Resume()
 	eventually(t, "the other like is, too", func() bool { return try(fresh, limit, page, 1, 8).Err == nil })
 	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
 	v.converges(t, store, page, 2)

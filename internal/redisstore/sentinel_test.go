@@ -25,8 +25,8 @@ func TestASentinelFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 	likes := gather(t, first, page, other)
 	likes.goesOn(t, "at first", 100)
 
-	sentinels.Cut(old, true)
-	eventually(t, "the replica is promoted", func() bool { return sentinels.Names() == next.Addr })
+	sentinels.Isolate(old, true)
+	eventually(t, "the replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
 	eventually(t, "the store follows", func() bool { return first.Lane(page) == next.Addr && second.Lane(page) == next.Addr })
 	b := try(direct, patience/10, page, 1, 1<<40)
 	if b.Err == nil || tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
@@ -37,7 +37,7 @@ func TestASentinelFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 		return h.Err != nil && contains(h.Err.Error(), "replicas")
 	})
 
-	sentinels.Cut(old, false)
+	sentinels.Isolate(old, false)
 	likes.goesOn(t, "when the old primary is a replica", 100)
 	likes.counts(t, viewers...)
 	for _, v := range viewers {

@@ -48,8 +48,8 @@ func (r *run) nodeHangs() fault {
 	return fault{name: "a node hangs", minDuration: 10 * time.Second, unaffected: r.onOtherNodes(node),
 		signals: signals{stale: always, readyz: node.Addr, metric: decreases(nodeUsableMetric(node)), log: node.Addr},
 		begin: func(*rand.Rand) func() {
-			node.Stop()
-			return node.Cont
+			node.Suspend()
+			return node.Resume
 		}}
 }
 

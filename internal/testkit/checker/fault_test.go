@@ -145,8 +145,8 @@ func (r *run) singleServerFaults() []fault {
 			return server.Restart
 		}},
 		fault{name: "Redis hangs", target: "redis", minDuration: 10 * time.Second, signals: storeAway("redis: cannot be used"), begin: func(*rand.Rand) func() {
-			server.Stop()
-			return server.Cont
+			server.Suspend()
+			return server.Resume
 		}},
 	)
 }

@@ -14,9 +14,9 @@ import (
 func (r *run) sentinelFaults(s *redistest.Sentinels) []fault {
 	return append(r.commonFaults(),
 		r.failoverFault(s, "the primary is killed", (*redistest.Server).Kill, (*redistest.Server).Restart),
-		r.failoverFault(s, "the primary hangs", (*redistest.Server).Stop, (*redistest.Server).Cont),
+		r.failoverFault(s, "the primary hangs", (*redistest.Server).Suspend, (*redistest.Server).Resume),
 		r.failoverFault(s, "the primary is demoted and still answers",
-			func(p *redistest.Server) { s.Cut(p, true) }, func(p *redistest.Server) { s.Cut(p, false) }),
+			func(p *redistest.Server) { s.Isolate(p, true) }, func(p *redistest.Server) { s.Isolate(p, false) }),
 		fault{name: "the replica is killed", target: "redis", signals: writesRefused("replicas"), begin: func(*rand.Rand) func() {
 			_, replica := roles(s)
 			replica.Kill()
@@ -37,7 +37,7 @@ func (r *run) failoverFault(s *redistest.Sentinels, name string, begin, end func
 	return fault{name: name, target: "redis", split: true, signals: expected, begin: func(*rand.Rand) func() {
 		primary, replica := roles(s)
 		begin(primary)
-		processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.Names() == replica.Addr })
+		processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.PrimaryAddr() == replica.Addr })
 		return func() {
 			end(primary)
 			r.awaitReplication(s)
@@ -65,12 +65,12 @@ func (r *run) clockSetBack(s *redistest.Sentinels) fault {
 				server.SetClock(0)
 			}
 			r.awaitTraffic(now()) // versions are above the clock and grow by one
-			replica.Stop()
+			replica.Suspend()
 			primary.Do("CLIENT", "KILL", "TYPE", "replica")
 			r.awaitTraffic(now()) // the replica does not get these writes
 			primary.Kill()
-			replica.Cont()
-			processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.Names() == replica.Addr })
+			replica.Resume()
+			processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.PrimaryAddr() == replica.Addr })
 			return func() {
 				primary.Restart()
 				r.awaitReplication(s)
@@ -81,7 +81,7 @@ func (r *run) clockSetBack(s *redistest.Sentinels) fault {
 // roles returns the primary that the Sentinels agree on and the other server; nil if they
 // do not agree.
 func roles(s *redistest.Sentinels) (primary, replica *redistest.Server) {
-	switch s.Names() {
+	switch s.PrimaryAddr() {
 	case s.Servers[0].Addr:
 		return s.Servers[0], s.Servers[1]
 	case s.Servers[1].Addr:

@@ -20,7 +20,7 @@ func testHungRedis(t *testing.T) {
 	stream.awaitEvents("live", 1)
 	socket.awaitEvents("live", 1)
 
-	redis.Stop()
+	redis.Suspend()
 	hung := time.Now()
 	each(20, 20, func(i int) {
 		sent := time.Now()
@@ -54,7 +54,7 @@ func testHungRedis(t *testing.T) {
 	late := a.watch("?topic=" + topic)
 	late.awaitFrame("stale first", func(f frame) bool { return f.Event == "stale" })
 
-	redis.Cont()
+	redis.Resume()
 	woke := time.Now()
 	for _, v := range []*viewer{stream, socket, late} {
 		v.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(woke) })

@@ -20,8 +20,8 @@ const (
 	keyFile         = "server.key"
 )
 
-// writeCertificate makes a certificate for 127.0.0.1 that signs itself, writes it
-// and its key into dir, and returns a pool that trusts it.
+// writeCertificate writes a self-signed certificate for 127.0.0.1 and its key into dir, and
+// returns a pool that trusts the certificate.
 func writeCertificate(t testing.TB, dir string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

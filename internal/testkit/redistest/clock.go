@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A server whose clock can be set is one whose C library was told another time: what
-// stands before it asks the kernel and adds what a file says.
+// A preloaded library sets the clock of a server: it adds the seconds in a file to the
+// kernel's time.
 const (
 	clockVariable = "TALLYCAST_TEST_CLOCK" // the file's path
 	clockFile     = "clock"                // holds seconds
@@ -54,7 +54,7 @@ time_t time(time_t *at) {
 }
 `
 
-// clockLibrary compiles what stands before the C library, once a run of tests.
+// clockLibrary compiles the preloaded library once.
 var clockLibrary = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "tallycast-clock-")
 	if err != nil {
@@ -66,17 +66,16 @@ var clockLibrary = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-O1", "-o", library, source).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("setting a clock takes a C compiler, apt-get install gcc libc6-dev: %w\n%s", err, out)
+		return nil, fmt.Errorf("setting the clock needs a C compiler, apt-get install gcc libc6-dev: %w\n%s", err, out)
 	}
 	return os.ReadFile(library)
 })
 
-// SetClock lets the server's clock be ahead of this machine's, or behind it where
-// ahead is negative; in whole seconds. It is for servers started with
-// [Options.Clock].
+// SetClock sets the server's clock ahead of the machine's, in whole seconds. The server must
+// be started with [Options.Clock].
 func (s *Server) SetClock(ahead time.Duration) {
 	s.t.Helper()
-	// Renamed into place, so that no read finds half of it.
+	// Renamed into place, so that the server reads a complete file.
 	path := filepath.Join(s.Dir, clockFile)
 	if err := os.WriteFile(path+".new", fmt.Appendln(nil, int64(ahead/time.Second)), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -86,8 +85,8 @@ func (s *Server) SetClock(ahead time.Duration) {
 	}
 }
 
-// ownClock returns the environment in which a server has a clock of its own.
-func (s *Server) ownClock() []string {
+// clockEnvironment returns the variables that preload the library.
+func (s *Server) clockEnvironment() []string {
 	s.t.Helper()
 	library, err := clockLibrary()
 	path := filepath.Join(s.Dir, "clock.so")

@@ -10,22 +10,22 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// primaries is how many a cluster has: the fewest that can elect.
+// primaries is how many primaries a cluster has: the fewest that can elect.
 const primaries = 3
 
-// clusterSlots is how many slots they share.
-const clusterSlots = 16384
+// slotCount is the number of slots of a cluster.
+const slotCount = 16384
 
-// Cluster is three primaries and, where asked for, a replica of each.
+// Cluster is three primaries and optionally a replica of each.
 type Cluster struct {
-	// Primaries hold the slots at the start, in order: the first a third, and so on.
+	// Primaries have a third of the slots each at the start, in order.
 	Primaries []*Server
-	// Replicas are theirs, in the same order; empty where none were asked for.
+	// Replicas are in the same order, or empty.
 	Replicas []*Server
 }
 
-// StartCluster starts a cluster and waits until all of it agrees. A node that is
-// silent for a second is taken for dead; the others go on without it.
+// StartCluster starts a cluster and waits until all nodes agree. A node counts as failed
+// after a second of silence.
 func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
@@ -38,7 +38,7 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 	for range n {
 		bus := processtest.FreePort(t)
 		buses = append(buses, bus)
-		all = append(all, Start(t, Options{Args: append(append(replicated(),
+		all = append(all, Start(t, Options{Args: append(append(replicationArgs(),
 			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", bus,
 			"--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"), args...)}))
 	}
@@ -46,7 +46,7 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 	for i, s := range all {
 		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
 		if i < primaries {
-			s.Do("CLUSTER", "ADDSLOTSRANGE", i*clusterSlots/primaries, (i+1)*clusterSlots/primaries-1)
+			s.Do("CLUSTER", "ADDSLOTSRANGE", i*slotCount/primaries, (i+1)*slotCount/primaries-1)
 		}
 		if i > 0 {
 			host, port, _ := net.SplitHostPort(s.Addr)
@@ -54,9 +54,9 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 		}
 	}
 	for _, s := range all {
-		wait(t, "the nodes of the cluster know each other", func() bool {
+		processtest.Eventually(t, "the nodes of the cluster know each other", func() bool {
 			return s.clusterInfo("cluster_known_nodes") == strconv.Itoa(n) &&
-				s.clusterInfo("cluster_slots_assigned") == strconv.Itoa(clusterSlots) &&
+				s.clusterInfo("cluster_slots_assigned") == strconv.Itoa(slotCount) &&
 				!strings.Contains(fmt.Sprint(s.Do("CLUSTER", "NODES")), "handshake")
 		})
 	}
@@ -64,10 +64,10 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 		s.Do("CLUSTER", "REPLICATE", c.Primaries[i].NodeID())
 	}
 	for _, s := range c.Replicas {
-		wait(t, "the replica follows", s.follows)
+		processtest.Eventually(t, "the replica follows", s.follows)
 	}
 	for _, s := range all {
-		wait(t, "the cluster is whole", func() bool {
+		processtest.Eventually(t, "the cluster is whole", func() bool {
 			return s.clusterInfo("cluster_state") == "ok" && strings.Count(fmt.Sprint(s.Do("CLUSTER", "NODES")), "slave ") == len(c.Replicas)
 		})
 	}
@@ -83,7 +83,7 @@ func (c *Cluster) URL() string {
 	return "redis+cluster://" + strings.Join(addrs, ",")
 }
 
-// NodeID returns what the server is called in its cluster.
+// NodeID returns the server's id in its cluster.
 func (s *Server) NodeID() string {
 	s.t.Helper()
 	return fmt.Sprint(s.Do("CLUSTER", "MYID"))
@@ -102,8 +102,8 @@ func (s *Server) clusterInfo(name string) string {
 	return ""
 }
 
-// Move moves a slot and its keys from one primary to another, as redis-cli does,
-// and calls during, where it is not nil, when some of the keys have moved.
+// Move moves a slot and its keys to another primary, like redis-cli. It calls during, if not
+// nil, after the first key moved.
 func (c *Cluster) Move(slot int, from, to *Server, during func()) {
 	from.t.Helper()
 	c.BeginMove(slot, from, to)
@@ -113,7 +113,7 @@ func (c *Cluster) Move(slot int, from, to *Server, during func()) {
 		if len(keys) == 0 {
 			break
 		}
-		from.Do("MIGRATE", host, port, keys[0], 0, startWithin.Milliseconds())
+		from.Do("MIGRATE", host, port, keys[0], 0, startTimeout.Milliseconds())
 		if during != nil {
 			during()
 			during = nil
@@ -126,7 +126,7 @@ func (c *Cluster) Move(slot int, from, to *Server, during func()) {
 	from.Do("CLUSTER", "SETSLOT", slot, "NODE", to.NodeID())
 }
 
-// BeginMove says that a slot is on its way.
+// BeginMove marks a slot as migrating.
 func (c *Cluster) BeginMove(slot int, from, to *Server) {
 	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.NodeID())
 	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.NodeID())

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Proxy stands between a client and a server and can lose what passes, while the
-// connections stay open, as a network that fails does.
+// Proxy is a proxy between clients and a server that can drop and delay data while the
+// connections stay open, like a failing network.
 type Proxy struct {
 	// Addr is where clients connect.
 	Addr string
@@ -21,32 +21,31 @@ type Proxy struct {
 	mu    sync.Mutex
 	links map[*link]bool // guarded by mu
 	lost  map[Loss]bool  // guarded by mu: what is lost now
-	delay time.Duration  // guarded by mu: how long each piece is held back
-	cuts  int            // guarded by mu: so many replies will break off in the middle
+	delay time.Duration  // guarded by mu: of each segment
+	cuts  int            // guarded by mu: how many replies to cut in the middle
 }
 
-// Direction is where what passes comes from.
+// Direction is a direction of data.
 type Direction string
 
-// Traffic is what a connection is used for; before it subscribes it carries commands.
+// Traffic is the use of a connection: commands until it subscribes.
 type Traffic string
 
 const (
-	FromServer Direction = "what Redis sends"
-	ToServer   Direction = "what Redis is sent"
+	FromServer Direction = "from Redis"
+	ToServer   Direction = "to Redis"
 
 	Commands Traffic = "commands"
 	PubSub   Traffic = "Pub/Sub"
 )
 
-// Loss is one kind of what passes that gets lost, while connections stay open.
+// Loss is a kind of data to drop.
 type Loss struct {
 	Direction
 	Traffic
 }
 
-// link is one connection through the proxy. A direction that lost something can
-// never be sound again.
+// link is one connection through the proxy. A direction that dropped data stays broken.
 type link struct {
 	client, server net.Conn
 
@@ -64,12 +63,11 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	}
 	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}}
 	p.ended.Go(p.accept) // ends when the listener is closed
-	t.Cleanup(p.end)
+	t.Cleanup(p.close)
 	return p
 }
 
-// Silence loses from now on what the server sends on connections that subscribed.
-// Connections made later are sound.
+// Silence drops all messages on the current subscriptions. Later connections work.
 func (p *Proxy) Silence() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,18 +78,16 @@ func (p *Proxy) Silence() {
 	}
 }
 
-// BlackHole loses, while on, what the server sends on all connections, also on new
-// ones. Those that were lost stay so.
+// BlackHole drops, while on, everything that the server sends. Affected connections stay
+// broken.
 func (p *Proxy) BlackHole(on bool) {
 	p.Lose(on, Loss{FromServer, Commands}, Loss{FromServer, PubSub})
 }
 
-// Swallow loses, while on, what clients send on all connections, also on new ones.
-// Those that were lost stay so.
+// Swallow drops, while on, everything that clients send. Affected connections stay broken.
 func (p *Proxy) Swallow(on bool) { p.Lose(on, Loss{ToServer, Commands}, Loss{ToServer, PubSub}) }
 
-// Lose loses such things from now on, or no more. Connections that lost some stay
-// broken until they are cut.
+// Lose starts or stops to drop kinds of data. Affected connections stay broken until Cut.
 func (p *Proxy) Lose(on bool, losses ...Loss) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,8 +96,8 @@ func (p *Proxy) Lose(on bool, losses ...Loss) {
 	}
 }
 
-// passesLocked tells whether what goes in that direction passes now, and notes
-// where it does not.
+// passesLocked reports whether data in a direction passes, and marks the direction as broken
+// otherwise.
 func (p *Proxy) passesLocked(l *link, direction Direction) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,14 +107,14 @@ func (p *Proxy) passesLocked(l *link, direction Direction) bool {
 	return !l.broken[direction]
 }
 
-// Delay holds back what passes in either direction for that long; 0 ends it.
+// Delay delays each segment in both directions; 0 ends it.
 func (p *Proxy) Delay(by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = by
 }
 
-// Cut ends all connections that are open.
+// Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +123,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// CutReplies ends connections in the middle of the next n replies.
+// CutReplies closes connections in the middle of the next n replies.
 func (p *Proxy) CutReplies(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,8 +146,8 @@ func (p *Proxy) accept() {
 		p.links[l] = true
 		p.mu.Unlock()
 		// Both end when either connection does.
-		p.ended.Go(func() { p.forward(l, server, client, p.ask) })
-		p.ended.Go(func() { p.forward(l, client, server, p.answer) })
+		p.ended.Go(func() { p.forward(l, server, client, p.passRequest) })
+		p.ended.Go(func() { p.forward(l, client, server, p.passReply) })
 	}
 }
 
@@ -160,8 +156,8 @@ func (l *link) close() {
 	_ = l.server.Close()
 }
 
-// ask returns what passes of what the client sends; all of it or nothing.
-func (p *Proxy) ask(l *link, data []byte) (passes []byte, end bool) {
+// passRequest returns the part of a client's data that passes: all or nothing.
+func (p *Proxy) passRequest(l *link, data []byte) (passes []byte, end bool) {
 	if bytes.Contains(bytes.ToLower(data), []byte("\r\nsubscribe\r\n")) {
 		l.mu.Lock()
 		l.traffic = PubSub
@@ -175,9 +171,9 @@ func (p *Proxy) ask(l *link, data []byte) (passes []byte, end bool) {
 	return data, false
 }
 
-// answer returns what passes of what the server sends, and whether the connection
-// ends after it.
-func (p *Proxy) answer(l *link, data []byte) (passes []byte, end bool) {
+// passReply returns the part of a server's data that passes, and whether the connection
+// closes after it.
+func (p *Proxy) passReply(l *link, data []byte) (passes []byte, end bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -196,7 +192,7 @@ func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (pa
 		n, err := from.Read(buffer)
 		passes, end := pass(l, buffer[:n])
 		if len(passes) > 0 {
-			p.holdBack()
+			p.waitDelay()
 			if _, err := to.Write(passes); err != nil {
 				break
 			}
@@ -211,15 +207,15 @@ func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (pa
 	p.mu.Unlock()
 }
 
-// holdBack is the delay of what passes.
-func (p *Proxy) holdBack() {
+// waitDelay waits for the current delay.
+func (p *Proxy) waitDelay() {
 	p.mu.Lock()
 	delay := p.delay
 	p.mu.Unlock()
 	time.Sleep(delay)
 }
 
-func (p *Proxy) end() {
+func (p *Proxy) close() {
 	_ = p.listener.Close()
 	p.mu.Lock()
 	for l := range p.links {

@@ -1,7 +1,6 @@
-// Package redistest starts real Redis servers for tests. Each listens on a free
-// loopback port, keeps its data in a directory of the test, and ends with it. A
-// server can be killed, restarted on the same data, and made to hang. Tests of
-// every package use it; nothing else does.
+// Package redistest starts real Redis servers for tests: single servers, Sentinels and
+// clusters, with proxies that lose data. Each server has a free loopback port and a
+// directory of the test, and ends with it. Tests of every package import it.
 package redistest
 
 import (
@@ -28,45 +27,43 @@ import (
 )
 
 const (
-	// startWithin is how long a server may take until it answers; it only costs
-	// time when it fails.
-	startWithin = 60 * time.Second
-	// between is the pause between two attempts to reach a server.
-	between = 5 * time.Millisecond
-	// binds is how often a port is chosen anew when another process took it
-	// between our look and the server's.
-	binds = 5
-	// lastWords is how many bytes of a server's log are shown of a test that failed.
-	lastWords = 2000
+	// startTimeout is how long a server may take until it answers.
+	startTimeout = 60 * time.Second
+	// pingPause is the pause pingPause two attempts to reach a server.
+	pingPause = 5 * time.Millisecond
+	// maxBinds is how many ports are tried. Another process may take a free port before
+	// the server does.
+	maxBinds = 5
+	// logTail is how many bytes of the server's log a failed test shows.
+	logTail = 2000
 )
 
-// Options say what kind of server is started. The zero value is a server without
-// persistence, passwords or TLS.
+// Options are the options of a server. The zero value is a server without persistence,
+// passwords or TLS.
 type Options struct {
-	// Args are further arguments, such as "--appendonly", "yes".
+	// Args are additional arguments, such as "--appendonly", "yes".
 	Args []string
-	// Password is the one of the user "default", whom Do uses; empty for none.
+	// Password is the password of the user "default", which Do uses; empty for none.
 	Password string
-	// Users are further users, each as ACL SETUSER takes it: "app on >secret ~* &* +@all".
+	// Users are additional users in the form of ACL SETUSER: "app on >secret ~* &* +@all".
 	Users []string
-	// TLS serves TLS alone, with a certificate for 127.0.0.1 made for the test.
+	// TLS makes the server accept TLS only, with a certificate for 127.0.0.1.
 	TLS bool
-	// Data is the path of a dump (RDB) of which the server loads a copy; empty for none.
+	// Data is the path of a dump (RDB) to load a copy of; empty for none.
 	Data string
-	// Clock lets [Server.SetClock] set the server's clock.
+	// Clock makes [Server.SetClock] possible.
 	Clock bool
 
-	// sentinel is the configuration of a Sentinel, beside where it listens; empty
-	// for a Redis.
+	// sentinel is the configuration of a Sentinel without its address; empty for a Redis.
 	sentinel string
 }
 
-// Server is a running redis-server. Its methods are for the test's goroutine.
+// Server is a running redis-server. Only the test's goroutine may call its methods.
 type Server struct {
-	// Addr is host:port; Dir holds its data. Both stay over restarts.
+	// Addr is host:port, Dir the directory of the data. Restarts do not change them.
 	Addr string
 	Dir  string
-	// RootCAs trust the server's certificate; nil without TLS.
+	// RootCAs trusts the server's certificate; nil without TLS.
 	RootCAs *x509.CertPool
 
 	t       testing.TB
@@ -74,14 +71,14 @@ type Server struct {
 	port    string
 	admin   *redis.Client
 	command *exec.Cmd
-	ended   chan struct{} // closed when the process was waited for
+	ended   chan struct{} // closed after the process was waited for
 }
 
 // Start starts a server that ends with the test, and waits until it answers.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatalf("this test runs a real Redis: apt-get install redis-server (%v)", err)
+		t.Fatalf("this test needs Redis: apt-get install redis-server (%v)", err)
 	}
 	s := &Server{t: t, options: options, Dir: t.TempDir()}
 	if options.TLS {
@@ -102,7 +99,7 @@ func Start(t testing.TB, options Options) *Server {
 	if options.Clock {
 		s.SetClock(0)
 	}
-	t.Cleanup(s.end)
+	t.Cleanup(s.cleanUp)
 	for attempt := 1; ; attempt++ {
 		s.port = processtest.FreePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", s.port)
@@ -110,7 +107,7 @@ func Start(t testing.TB, options Options) *Server {
 		if err == nil {
 			break
 		}
-		if attempt == binds {
+		if attempt == maxBinds {
 			t.Fatalf("redis-server does not start: %v\n%s", err, s.Log())
 		}
 	}
@@ -144,13 +141,13 @@ func (s *Server) Do(args ...any) any {
 	return reply
 }
 
-// Try runs a command on database 0. A reply of nil is no error; a server that was
-// killed is one.
+// Try runs a command on database 0. A reply of nil is not an error; it fails if the server
+// was killed.
 func (s *Server) Try(args ...any) (any, error) {
 	if s.admin == nil {
 		return nil, errors.New("the server was killed")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	reply, err := s.admin.Do(ctx, args...).Result()
 	if errors.Is(err, redis.Nil) {
@@ -159,22 +156,22 @@ func (s *Server) Try(args ...any) (any, error) {
 	return reply, err
 }
 
-// Kill ends the server at once, as a crash does.
+// Kill ends the server like a crash.
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.kill()
 }
 
-// Restart starts the server that was killed again, on the same port and data.
+// Restart starts a killed server with the same port and data.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.kill()
 	if err := s.launch(); err != nil {
-		s.t.Fatalf("redis-server does not start again: %v\n%s", err, s.Log())
+		s.t.Fatalf("redis-server does not restart: %v\n%s", err, s.Log())
 	}
 }
 
-// Empty removes the data of a server that was killed.
+// Empty removes the data of a killed server.
 func (s *Server) Empty() {
 	s.t.Helper()
 	for _, pattern := range []string{"appendonlydir", "*.aof", "*.rdb"} {
@@ -187,11 +184,11 @@ func (s *Server) Empty() {
 	}
 }
 
-// Stop makes the server hang; Cont lets it go on.
-func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
+// Suspend makes the server hang until Resume.
+func (s *Server) Suspend() { s.signal(syscall.SIGSTOP) }
 
-// Cont ends what Stop began.
-func (s *Server) Cont() { s.signal(syscall.SIGCONT) }
+// Resume ends Suspend.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 // Pid returns the id of the server's process.
 func (s *Server) Pid() int { return s.command.Process.Pid }
@@ -203,15 +200,15 @@ func (s *Server) CPU() time.Duration {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	// proc(5): utime and stime are fields 14 and 15, in ticks of 1/100 s; the name
-	// before them stands in parentheses and may hold spaces.
+	// proc(5): utime and stime are fields 14 and 15, in ticks of 1/100 s. The name before
+	// them is in parentheses and may contain spaces.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// Log returns what the server wrote to its log.
+// Log returns the server's log.
 func (s *Server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.Dir, "redis.log"))
 	return string(text)
@@ -250,7 +247,7 @@ func (s *Server) args() []string {
 	return append(args, s.options.Args...)
 }
 
-// writeSentinel writes the configuration of a Sentinel, which keeps its state there.
+// writeSentinel writes the configuration of a Sentinel. The Sentinel stores its state there.
 func (s *Server) writeSentinel() (path string) {
 	path = filepath.Join(s.Dir, "sentinel.conf")
 	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nlogfile %s\n%s",
@@ -283,7 +280,7 @@ func (s *Server) writeUsers() {
 func (s *Server) launch() error {
 	s.command = exec.Command("redis-server", s.args()...)
 	if s.options.Clock {
-		s.command.Env = append(os.Environ(), s.ownClock()...)
+		s.command.Env = append(os.Environ(), s.clockEnvironment()...)
 	}
 	if err := s.command.Start(); err != nil {
 		return err
@@ -295,7 +292,7 @@ func (s *Server) launch() error {
 		close(ended)
 	}()
 	s.admin = s.client()
-	deadline := time.Now().Add(startWithin)
+	deadline := time.Now().Add(startTimeout)
 	for {
 		err := s.ping(deadline)
 		if err == nil {
@@ -303,8 +300,8 @@ func (s *Server) launch() error {
 		}
 		select {
 		case <-ended:
-			return errors.New("it ended at once")
-		case <-time.After(between):
+			return errors.New("the process ended")
+		case <-time.After(pingPause):
 		}
 		if time.Now().After(deadline) {
 			return err
@@ -312,9 +309,8 @@ func (s *Server) launch() error {
 	}
 }
 
-// ping asks whether the server answers, and not another one that was faster to take the
-// port. It looks whether anything listens first, since go-redis writes its failures to
-// standard error.
+// ping checks that the server answers, and not another process that took the port. It dials
+// first, since go-redis writes failures to standard error.
 func (s *Server) ping(deadline time.Time) error {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Until(deadline))
 	if err != nil {
@@ -327,7 +323,7 @@ func (s *Server) ping(deadline time.Time) error {
 		return err
 	}
 	if answers := s.info("server")["process_id"]; answers != strconv.Itoa(s.Pid()) {
-		return fmt.Errorf("process %s answers at %s, not %d", answers, s.Addr, s.Pid())
+		return fmt.Errorf("process %s listens at %s, not %d", answers, s.Addr, s.Pid())
 	}
 	return nil
 }
@@ -345,7 +341,7 @@ func (s *Server) client() *redis.Client {
 	return redis.NewClient(options)
 }
 
-// kill ends the process by its id, also while it hangs, and waits for its end.
+// kill kills the process, also if it is suspended, and waits for its end.
 func (s *Server) kill() {
 	if s.command == nil || s.command.Process == nil {
 		return
@@ -358,11 +354,11 @@ func (s *Server) kill() {
 	}
 }
 
-// end ends the server with the test, and shows what it said last where that failed.
-func (s *Server) end() {
+// cleanUp ends the server, and shows the end of its log if the test failed.
+func (s *Server) cleanUp() {
 	s.kill()
 	if s.t.Failed() {
 		log := s.Log()
-		s.t.Logf("the redis-server at %s said last:\n%s", s.Addr, log[max(0, len(log)-lastWords):])
+		s.t.Logf("log of the redis-server at %s:\n%s", s.Addr, log[max(0, len(log)-logTail):])
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestAServerKeepsItsDataOverAKill(t *testing.T) {
+// A killed server keeps its data until Empty.
+func TestServer_KillAndRestart(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 	s.Do("SET", "a", "1")
 	s.Kill()
@@ -30,7 +31,8 @@ func TestAServerKeepsItsDataOverAKill(t *testing.T) {
 	}
 }
 
-func TestAServerSpeaksTLSAndKnowsUsers(t *testing.T) {
+// A server can have TLS and users.
+func TestServer_TLSAndUsers(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{
 		TLS: true, Password: "root", Users: []string{"app on >word ~app:* &* +get"},
 	})
@@ -42,11 +44,12 @@ func TestAServerSpeaksTLSAndKnowsUsers(t *testing.T) {
 	}
 }
 
-func TestSentinelsAndAClusterStartWhole(t *testing.T) {
+// Sentinels and clusters are complete after the start.
+func TestSentinelsAndCluster_Start(t *testing.T) {
 	began := time.Now()
 	s := redistest.StartSentinels(t)
-	if got := s.Names(); got != s.Servers[0].Addr {
-		t.Errorf("the Sentinels name %q", got)
+	if got := s.PrimaryAddr(); got != s.Servers[0].Addr {
+		t.Errorf("the primary is %q", got)
 	}
 	t.Logf("Sentinels after %s", time.Since(began))
 	began = time.Now()
@@ -57,7 +60,8 @@ func TestSentinelsAndAClusterStartWhole(t *testing.T) {
 	t.Logf("a cluster of six after %s", time.Since(began))
 }
 
-func TestAClockIsSetWhileTheServerRuns(t *testing.T) {
+// The clock can be set while the server runs.
+func TestServer_SetClock(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{Clock: true})
 	for _, ahead := range []time.Duration{0, -time.Hour, time.Hour} {
 		s.SetClock(ahead)
@@ -68,7 +72,8 @@ func TestAClockIsSetWhileTheServerRuns(t *testing.T) {
 	}
 }
 
-func TestAProxyLosesWhatItShouldAndNothingElse(t *testing.T) {
+// A proxy drops the given kind of data and nothing else.
+func TestProxy_Lose(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	for _, loss := range []redistest.Loss{
 		{Direction: redistest.FromServer, Traffic: redistest.Commands}, {Direction: redistest.ToServer, Traffic: redistest.Commands},
@@ -92,17 +97,17 @@ func TestAProxyLosesWhatItShouldAndNothingElse(t *testing.T) {
 			conns = append(conns, conn)
 		}
 		if !ask(conns[0], ping) || !ask(conns[1], subscribe) {
-			t.Fatal("a proxy that loses nothing loses something")
+			t.Fatal("a proxy without losses drops data")
 		}
 		proxy.Lose(true, loss)
 		for i, command := range []string{ping, subscribe, ping, subscribe} { // on old connections and on new ones
 			if got, want := ask(conns[i], command), (loss.Traffic == redistest.PubSub) == (command == ping); got != want {
-				t.Errorf("%s of %s are lost: connection %d was answered: %t", loss.Direction, loss.Traffic, i, got)
+				t.Errorf("loss %s, %s: connection %d was answered: %t", loss.Direction, loss.Traffic, i, got)
 			}
 		}
 		proxy.Lose(false, loss)
 		if lost := conns[2]; ask(lost, ping) != (loss.Traffic == redistest.PubSub) {
-			t.Errorf("%s of %s were lost, and the connection is sound again", loss.Direction, loss.Traffic)
+			t.Errorf("loss %s, %s: the connection works again", loss.Direction, loss.Traffic)
 		}
 	}
 }
