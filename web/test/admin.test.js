@@ -1,7 +1,6 @@
 /** The owner's dashboard, in a browser and against the real service. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
@@ -17,13 +16,12 @@ const VIEWS = ['', 'topics', 'spikes', 'people', 'log'];
 let browser;
 /** @type {Awaited<ReturnType<typeof startService>>} */
 let service;
-/** Where the screenshots of this run are. */
-let shots = '';
+/** The folder for screenshots of the views, if any. */
+const { SCREENSHOTS } = process.env;
 
 before(async () => {
   const flags = [`--admin-token=${TOKEN}`, '--site=blog', '--rate-limit=off', '--new-topic-limit=off'];
   [browser, service] = await Promise.all([launch(), startService({ basePath: '/tally', flags })]);
-  shots = process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), 'tallycast-screenshots-')));
 });
 after(async () => {
   await browser?.close();
@@ -285,7 +283,6 @@ test('spikes: review and revert; open pages follow', async (t) => {
   await card.getByRole('button', { name: /Review and revert/ }).click();
   const dialog = page.getByRole('dialog', { name: 'Revert 30 contributions?' });
   await dialog.getByText('From 1 network to 1 topic', { exact: false }).waitFor();
-  await page.screenshot({ path: join(shots, 'admin-undo.png') });
   assert.equal(await countOf(service.url, 'blog/likes/spiked'), 30, 'a preview changes nothing');
   await dialog.getByRole('button', { name: 'Revert 30' }).click();
   await page.locator('#toast').filter({ hasText: '30 contributions reverted.' }).waitFor();
@@ -330,17 +327,18 @@ test('accessibility: every view, light and dark, desktop and phone', async (t) =
   await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 25, 'machine');
   await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A click farm' });
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));
-  /** @param {import('playwright-core').Page} page @param {string} what */
-  const examine = async (page, what) => {
-    await assertUsable(page, what);
-    await page.screenshot({ path: join(shots, `admin-${what}.png`), fullPage: what.startsWith('overview') });
-  };
-  for (const { colorScheme, width, height } of SCREENS) {
+  for (const { colorScheme, width, height, visual } of SCREENS) {
+    /** @param {import('playwright-core').Page} page @param {string} view */
+    const examine = async (page, view) => {
+      const what = `${view}-${colorScheme}-${width}`;
+      await assertUsable(page, what, { visual });
+      if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `admin-${what}.png`), fullPage: view === 'overview' });
+    };
     const options = { colorScheme, viewport: { width, height }, reducedMotion: /** @type {const} */ ('reduce') };
     const { open } = await newVisitor(t, browser, options);
     const page = await open(`${service.url}/admin/`);
     await page.getByLabel('Admin token').waitFor();
-    await examine(page, `signin-${colorScheme}-${width}`);
+    await examine(page, 'signin');
     await page.getByLabel('Admin token').fill(TOKEN);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
@@ -348,14 +346,13 @@ test('accessibility: every view, light and dark, desktop and phone', async (t) =
       await page.goto(`${service.url}/admin/#/${view}`);
       await page.locator({ '': '.top li .count', topics: 'tbody tr', spikes: '.spikes li', people: 'tbody tr', log: 'tbody tr' }[view] ?? '').first().waitFor();
       if (!view) await page.locator('.plot canvas').waitFor();
-      await examine(page, `${view || 'overview'}-${colorScheme}-${width}`);
+      await examine(page, view || 'overview');
     }
     await page.goto(`${service.url}/admin/#/topics`);
     await page.getByRole('button', { name: /^Edit/ }).first().click();
     await page.getByRole('radio', { name: 'Reset' }).check();
-    await examine(page, `edit-${colorScheme}-${width}`);
+    await examine(page, 'edit');
   }
-  t.diagnostic(`screenshots in ${shots}`);
 });
 
 test('content security policy: no violation, no foreign request', async (t) => {

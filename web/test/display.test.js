@@ -147,7 +147,7 @@ test('an invalid page is reported once and keeps the element’s text', async (t
 
 test('a shortened number is available in full to pointer, keyboard and screen reader', async (t) => {
   const site = await startSite(t, { '/': { body: '<p style="padding:4em"><tally-count page="post" count="9999"></tally-count> <tally-count id="big" page="big" count="12345"></tally-count> <tally-like page="big" count="12345"></tally-like></p>' } });
-  const { context } = await newVisitor(t, browser, { offline: false });
+  const { context } = await newVisitor(t, browser);
   // Only the page's own numbers.
   await context.routeWebSocket('**/v1/ws', () => {});
   const page = await context.newPage();

@@ -54,7 +54,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
     await t.test('dashboard sign-in', async () => {
       await tab.goto(`${site.service.url}/admin/`);
       const heading = () => tab.evaluate(() => document.querySelector('h1')?.textContent);
-      await eventually(async () => assert.equal(await heading(), 'Your numbers'));
+      await eventually(async () => assert.equal(await heading(), 'Sign in'));
       await tab.type(`${ADMIN_TOKEN}\n`);
       await eventually(async () => assert.equal(await heading(), 'Overview'));
       await eventually(async () => assert.equal(await tab.evaluate(() => document.querySelectorAll('.plot canvas').length), 1));
