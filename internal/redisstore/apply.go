@@ -13,8 +13,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Apply implements [tally.Store]: one script a topic, all in one pipeline. Where
-// replicas are waited for, what they did not confirm in time is an error.
+// Apply implements [tally.Store]: it calls one script a topic, all in one pipeline. With
+// wait=N in the URL, a write that too few replicas confirmed in time is an error.
 func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	if err := s.checkUsable(); err != nil {
 		for i := range batches {
@@ -23,7 +23,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 		return
 	}
 	calls := make([]redistopology.Call, 0, len(batches))
-	whose := make([]*tally.Batch, 0, len(batches))
+	called := make([]*tally.Batch, 0, len(batches))
 	for i := range batches {
 		b := &batches[i]
 		if b.Err = s.checkAmounts(b); b.Err == nil {
@@ -33,7 +33,7 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 			c := s.applyCall(b)
 			c.Durable = true
 			calls = append(calls, c)
-			whose = append(whose, b)
+			called = append(called, b)
 		}
 	}
 	if len(calls) == 0 {
@@ -41,11 +41,11 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	}
 	s.topology.Call(ctx, calls)
 	for i := range calls {
-		s.finishBatch(whose[i], &calls[i])
+		s.finishBatch(called[i], &calls[i])
 	}
 }
 
-// checkAmounts refuses what the topic's rule does not allow; nobody should ask for it.
+// checkAmounts refuses amounts that the topic's rule does not allow, as callers should.
 func (s *Store) checkAmounts(b *tally.Batch) error {
 	rule := s.catalog.Rule(b.Topic)
 	for i := range b.Writes {
@@ -57,13 +57,14 @@ func (s *Store) checkAmounts(b *tally.Batch) error {
 }
 
 const (
-	// pathDigits is how deep the trie of members can be, in hex digits: 16 million
-	// buckets, of 128 members each before they grow.
+	// pathDigits is the greatest depth of the trie of members, in hex digits: 16 million
+	// buckets, of 128 members each before they become larger.
 	pathDigits = 6
-	// Bytes of a packed write, see script/part/find.lua and amounts_find.lua.
+	// memberWrite and amountWrite are the bytes of a packed write, see
+	// script/part/decide.lua and decide_amounts.lua.
 	memberWrite = 1 + 8 + 4 + pathDigits
 	amountWrite = 1 + 8 + 4 + 3
-	// Bytes of a trace in the journal, see script/part/journal.lua.
+	// journalEntryBytes are the bytes of a journal entry, see script/part/journal.lua.
 	journalEntryBytes = 8 + 4 + 4
 )
 
@@ -106,7 +107,7 @@ func (s *Store) appendHead(c *redistopology.Call, topic tally.Topic, rule tally.
 	return make([]byte, 0, writes*size)
 }
 
-// appendWrite packs a write.
+// appendWrite appends a packed write.
 func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 	op := byte('0')
 	if w.MayCreate {
@@ -135,7 +136,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	if err != nil {
 		switch {
 		case redistopology.RefusesWrites(err):
-			stateOf(c.Node()).status.setFailed(explain(err)) // the probe tells when it is over
+			stateOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
 		case lacksRight(err):
 			notify(stateOf(c.Node()).checkRequested)
 		}
@@ -168,7 +169,8 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	}
 }
 
-// publicationFailed counts, and has the rights checked, which names the one that is missing.
+// publicationFailed counts a failed publication, and has the node checked, which reports
+// the missing right.
 func (n *node) publicationFailed() {
 	n.store.stats.publicationsFailed.Add(1)
 	notify(n.checkRequested)

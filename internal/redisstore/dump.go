@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,25 +12,24 @@ import (
 )
 
 const (
-	// dumpTopics is how many topics one pipeline begins to read.
+	// dumpTopics is how many topics one pipeline reads the first part of.
 	dumpTopics = 64
-	// walkBytes is how many bytes of members one script reads, and walkMembers how many
-	// amounts: a tenth of a millisecond or two of Redis. A topic of no more is read at
-	// one moment.
+	// walkBytes is how many bytes of members one script call reads, and walkMembers how many
+	// amounts: one or two tenths of a millisecond of Redis. Smaller topics are read
+	// atomically.
 	walkBytes   = 64 << 10
 	walkMembers = 1000
-	// maxSeenMembers is how many members of a topic of amounts are remembered, some
-	// 5 MB, so that none is handed over twice. A topic of more is read several times,
-	// each time for a part of them.
+	// maxSeenMembers is how many members with amounts are remembered, some 5 MB, so that
+	// none is dumped twice. A larger topic is read several times, a part of the members
+	// each time.
 	maxSeenMembers = 256 << 10
-	// walkEnd is behind the last path, see walk.lua.
+	// walkEnd is the path after the last one, see walk.lua.
 	walkEnd = 1 << (4 * pathDigits)
 )
 
-// Dump implements [tally.Ledger]. Topics are found by going over all keys of every
-// primary; topics of sites and metrics that are not declared are left out, since
-// nobody knows what they are. Some 20 MB remember which topics were met; beyond a
-// million of them one may be handed over twice, see remembered.
+// Dump implements [tally.Ledger]. It scans the keys of all primaries, and leaves out topics
+// of undeclared sites and metrics, whose rules are not known. It remembers the topics in
+// some 20 MB; with more than a million, one may be dumped twice, see maxSeenKeys.
 func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	return s.scanTopics(ctx, scope, func(topics []tally.Topic) error {
 		for chunk := range slices.Chunk(topics, dumpTopics) {
@@ -52,29 +50,27 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 	})
 }
 
-// walkCall reads a topic's state, and its members from somewhere on: a path, or for
-// amounts a cursor.
+// walkCall returns a call that reads a topic's state, and its members from a path on, or for
+// amounts from a cursor on.
 func (s *Store) walkCall(topic tally.Topic, from uint64) redistopology.Call {
-	script, enough := walkScript, walkBytes
+	script, size := walkScript, walkBytes
 	if s.catalog.Rule(topic).Kind == tally.Amount {
-		script, enough = walkAmountScript, walkMembers
+		script, size = walkAmountScript, walkMembers
 	}
 	c := redistopology.NewCall(script, s.names.count(topic), s.names.members(topic))
-	c.Append(from, enough)
+	c.Append(from, size)
 	return c
 }
 
-// walkReply is what walk.lua and walkamount.lua read.
+// walkReply is the reply of walk.lua and walkamount.lua.
 type walkReply struct {
 	state   tally.State
 	next    uint64
-	total   int64    // of amounts: how many there are
-	members []string // buckets; or members and amounts by turns
+	total   int64    // for amounts, the number of members
+	members []string // buckets; or members and amounts alternately
 }
 
-var errBadWalk = errors.New("a script that reads a topic answered what cannot be read")
-
-func parseWalk(c *redistopology.Call, topic tally.Topic, amounts bool) (w walkReply, err error) {
+func parseWalk(c *redistopology.Call, topic tally.Topic) (w walkReply, err error) {
 	if c.Err != nil {
 		return walkReply{}, c.Err
 	}
@@ -83,70 +79,64 @@ func parseWalk(c *redistopology.Call, topic tally.Topic, amounts bool) (w walkRe
 	for i, item := range list {
 		texts[i], _ = item.(string)
 	}
-	fixed := 5
-	if amounts {
-		fixed = 6
-	}
-	if len(texts) < fixed {
-		return walkReply{}, errBadWalk
-	}
 	var n [6]int64
-	for i := range fixed {
+	if len(texts) < len(n) {
+		return walkReply{}, unexpectedReply(c)
+	}
+	for i := range n {
 		if i == 4 {
 			w.next, err = strconv.ParseUint(texts[i], 10, 64)
 		} else {
 			n[i], err = strconv.ParseInt(texts[i], 10, 64)
 		}
 		if err != nil {
-			return walkReply{}, fmt.Errorf("%w: %w", errBadWalk, err)
+			return walkReply{}, unexpectedReply(c)
 		}
 	}
 	w.state = tally.State{Change: tally.Change{Topic: topic, Count: n[0], Version: n[1]}, Seed: n[2], Adjustment: n[3]}
-	w.total, w.members = n[5], texts[fixed:]
+	w.total, w.members = n[5], texts[len(n):]
 	return w, nil
 }
 
-// dumpTopic hands over a topic whose first members were read.
+// dumpTopic dumps a topic of which the call first read the first part.
 func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
-	amounts := rule.Kind == tally.Amount
-	w, err := parseWalk(first, topic, amounts)
+	w, err := parseWalk(first, topic)
 	if err != nil {
 		return tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
 	if w.state.Version == 0 {
-		return nil // it ended meanwhile
+		return nil // it was deleted
 	}
-	u := &portioner{rule: rule, each: each, first: true, state: w.state}
+	p := &portioner{rule: rule, each: each, first: true, state: w.state}
 	walk := s.dumpMembers
-	if amounts {
+	if rule.Kind == tally.Amount {
 		walk = s.dumpAmounts
 	}
-	if err := walk(ctx, u, w); err != nil {
+	if err := walk(ctx, p, w); err != nil {
 		return err
 	}
-	return u.finish()
+	return p.finish()
 }
 
-// readNext reads on.
-func (s *Store) readNext(ctx context.Context, u *portioner, from uint64) (walkReply, error) {
-	topic := u.state.Topic
+// readNext reads the next part of a topic.
+func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (walkReply, error) {
+	topic := p.state.Topic
 	calls := []redistopology.Call{s.walkCall(topic, from)}
-	err := s.callAll(ctx, calls)
-	if err != nil {
+	if err := s.callAll(ctx, calls); err != nil {
 		return walkReply{}, err
 	}
-	w, err := parseWalk(&calls[0], topic, u.rule.Kind == tally.Amount)
+	w, err := parseWalk(&calls[0], topic)
 	if err != nil {
 		return walkReply{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
-	if w.state.Version > 0 { // else it ended meanwhile
-		u.state = w.state
+	if w.state.Version > 0 { // else it was deleted
+		p.state = w.state
 	}
 	return w, nil
 }
 
-func (s *Store) dumpMembers(ctx context.Context, u *portioner, w walkReply) (err error) {
+func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) (err error) {
 	for from := uint64(0); ; {
 		var some []tally.Contribution
 		for _, bucket := range w.members {
@@ -157,24 +147,24 @@ func (s *Store) dumpMembers(ctx context.Context, u *portioner, w walkReply) (err
 				}
 			}
 		}
-		if err := u.add(some); err != nil {
+		if err := p.add(some); err != nil {
 			return err
 		}
 		if from = w.next; from >= walkEnd {
 			return nil
 		}
-		if w, err = s.readNext(ctx, u, from); err != nil {
+		if w, err = s.readNext(ctx, p, from); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *Store) dumpAmounts(ctx context.Context, u *portioner, w walkReply) (err error) {
+func (s *Store) dumpAmounts(ctx context.Context, p *portioner, w walkReply) (err error) {
 	passes := uint64(w.total)/maxSeenMembers + 1
 	for pass := range passes {
-		met := map[uint64]bool{}
+		seen := map[uint64]bool{}
 		if pass > 0 {
-			if w, err = s.readNext(ctx, u, 0); err != nil {
+			if w, err = s.readNext(ctx, p, 0); err != nil {
 				return err
 			}
 		}
@@ -183,21 +173,21 @@ func (s *Store) dumpAmounts(ctx context.Context, u *portioner, w walkReply) (err
 			for i := 0; i+1 < len(w.members); i += 2 {
 				amount, err := strconv.ParseInt(w.members[i+1], 10, 64)
 				if len(w.members[i]) != 8 || err != nil {
-					return tally.Unavailable(fmt.Errorf("read %s: %w", u.state.Topic, errNoNumber))
+					return tally.Unavailable(fmt.Errorf("read %s: %w", p.state.Topic, errNotNumber))
 				}
 				member := binary.BigEndian.Uint64([]byte(w.members[i]))
-				if member%passes == pass && !met[member] {
-					met[member] = true
+				if member%passes == pass && !seen[member] {
+					seen[member] = true
 					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: amount})
 				}
 			}
-			if err := u.add(some); err != nil {
+			if err := p.add(some); err != nil {
 				return err
 			}
 			if w.next == 0 {
 				break
 			}
-			if w, err = s.readNext(ctx, u, w.next); err != nil {
+			if w, err = s.readNext(ctx, p, w.next); err != nil {
 				return err
 			}
 		}
@@ -205,45 +195,45 @@ func (s *Store) dumpAmounts(ctx context.Context, u *portioner, w walkReply) (err
 	return nil
 }
 
-// portioner cuts what was read of a topic into portions.
+// portioner divides a topic into portions.
 type portioner struct {
 	rule  tally.Rule
 	each  func(tally.Portion) error
-	state tally.State // as it was read last
+	state tally.State // read last
 
 	first   bool
 	pending []tally.Contribution
 	sum     int64
 }
 
-// add hands over what is certainly not the last portion.
-func (u *portioner) add(some []tally.Contribution) error {
-	u.pending = append(u.pending, some...)
-	for len(u.pending) > tally.MaxPortion {
-		portion := slices.Clone(u.pending[:tally.MaxPortion])
-		u.pending = u.pending[tally.MaxPortion:]
-		if err := u.emit(portion, false); err != nil {
+// add adds contributions, and emits portions that are not the last.
+func (p *portioner) add(some []tally.Contribution) error {
+	p.pending = append(p.pending, some...)
+	for len(p.pending) > tally.MaxPortion {
+		portion := slices.Clone(p.pending[:tally.MaxPortion])
+		p.pending = p.pending[tally.MaxPortion:]
+		if err := p.emit(portion, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (u *portioner) emit(contributions []tally.Contribution, last bool) error {
+func (p *portioner) emit(contributions []tally.Contribution, last bool) error {
 	for _, c := range contributions {
-		u.sum += c.Amount
+		p.sum += c.Amount
 	}
-	p := tally.Portion{State: u.state, Contributions: contributions, Sum: u.sum, First: u.first, Last: last}
+	portion := tally.Portion{State: p.state, Contributions: contributions, Sum: p.sum, First: p.first, Last: last}
 	switch {
-	case u.rule.Kind == tally.Window:
-		p.Sum = p.Count - p.Seed - p.Adjustment
+	case p.rule.Kind == tally.Window:
+		portion.Sum = portion.Count - portion.Seed - portion.Adjustment
 	case last:
-		p.Adjustment = max(p.Adjustment, -p.Seed-p.Sum)
-		p.Count = p.Seed + p.Adjustment + p.Sum
+		portion.Adjustment = max(portion.Adjustment, -portion.Seed-portion.Sum)
+		portion.Count = portion.Seed + portion.Adjustment + portion.Sum
 	}
-	u.first = false
-	return u.each(p)
+	p.first = false
+	return p.each(portion)
 }
 
-// finish hands over the last portion.
-func (u *portioner) finish() error { return u.emit(u.pending, true) }
+// finish emits the last portion.
+func (p *portioner) finish() error { return p.emit(p.pending, true) }

@@ -11,10 +11,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Edit implements [tally.Ledger]: one script an edit, those of one topic one after
-// the other. What drops contributions unlinks their keys, which takes no time.
+// Edit implements [tally.Ledger]: it calls one script an edit, for one topic in order.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
-	todo := make([]int, 0, len(edits))
+	valid := make([]*tally.Edit, 0, len(edits))
 	for i := range edits {
 		e := &edits[i]
 		e.Before, e.After, e.Changed = tally.State{}, tally.State{}, false
@@ -22,54 +21,53 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 			e.Err = s.ensureRule(ctx, e.Topic)
 		}
 		if e.Err == nil {
-			todo = append(todo, i)
+			valid = append(valid, e)
 		}
 	}
-	s.inTurn(todo, func(i int) tally.Topic { return edits[i].Topic }, func(turn []int) {
+	inTurns(valid, func(e *tally.Edit) tally.Topic { return e.Topic }, func(turn []*tally.Edit) {
 		calls := make([]redistopology.Call, len(turn))
-		for j, i := range turn {
-			calls[j] = s.editCall(&edits[i])
-			calls[j].Durable = true
+		for i, e := range turn {
+			calls[i] = s.editCall(e)
+			calls[i].Durable = true
 		}
 		err := s.callAll(ctx, calls)
-		for j, i := range turn {
-			e := &edits[i]
-			ed, failed := s.parseEdit("edit", e.Topic, &calls[j], err)
-			if failed == nil && e.Kind == tally.EditWithdraw && len(e.Members) > 0 && ed.before.Version > 0 &&
-				(e.IfVersion == 0 || e.IfVersion == ed.before.Version) {
+		for i, e := range turn {
+			reply, failed := s.parseEdit("edit", e.Topic, &calls[i], err)
+			if failed == nil && e.Kind == tally.EditWithdraw && len(e.Members) > 0 && reply.before.Version > 0 &&
+				(e.IfVersion == 0 || e.IfVersion == reply.before.Version) {
 				failed = s.eraseMembers(ctx, e.Topic, e.Members)
 			}
 			if e.Err = failed; failed == nil {
-				e.Before, e.After, e.Changed = ed.before, ed.after, ed.changed
-				if e.Kind == tally.EditDelete && (ed.changed || ed.before.Version == 0) {
+				e.Before, e.After, e.Changed = reply.before, reply.after, reply.changed
+				if e.Kind == tally.EditDelete && (reply.changed || reply.before.Version == 0) {
 					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-					s.ranks.addEnded(ed.published)
+					s.ranks.addEnded(reply.published)
 				}
 			}
 		}
 	})
 }
 
-// inTurn calls work with the indexes of todo, at most writeChunk of them, no two of one
-// topic, and those of one topic in their order.
-func (s *Store) inTurn(todo []int, topicOf func(int) tally.Topic, work func(turn []int)) {
-	for len(todo) > 0 {
-		var turn, later []int
+// inTurns calls work with at most writeChunk items, no two of one topic, until it had all.
+// Items of one topic keep their order.
+func inTurns[T any](items []T, topicOf func(T) tally.Topic, work func(turn []T)) {
+	for len(items) > 0 {
+		var turn, later []T
 		taken := map[tally.Topic]bool{}
-		for _, i := range todo {
-			if topic := topicOf(i); taken[topic] || len(turn) == writeChunk {
-				later = append(later, i)
+		for _, item := range items {
+			if topic := topicOf(item); taken[topic] || len(turn) == writeChunk {
+				later = append(later, item)
 			} else {
 				taken[topic] = true
-				turn = append(turn, i)
+				turn = append(turn, item)
 			}
 		}
 		work(turn)
-		todo = later
+		items = later
 	}
 }
 
-// editNames names what edit.lua does.
+// editNames are the kinds of edit.lua.
 var editNames = map[tally.EditKind]string{
 	tally.EditSeed: "seed", tally.EditAdjustment: "adjustment", tally.EditCount: "count",
 	tally.EditBase: "base", tally.EditReset: "reset", tally.EditDelete: "delete",
@@ -77,11 +75,11 @@ var editNames = map[tally.EditKind]string{
 
 func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	if e.Kind == tally.EditWithdraw {
-		traces := make([]tally.JournalEntry, len(e.Members))
+		entries := make([]tally.JournalEntry, len(e.Members))
 		for i, member := range e.Members {
-			traces[i].Member = member
+			entries[i].Member = member
 		}
-		return s.withdrawCall(e.Topic, traces, e.IfVersion, nil)
+		return s.withdrawCall(e.Topic, entries, e.IfVersion, nil)
 	}
 	var c redistopology.Call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
@@ -93,55 +91,55 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	return c
 }
 
-// maxJournals is how many keys a topic's journal may have: for each day that it is kept,
-// the day more that its first traces are kept, that of tomorrow (see call.day), and the
-// one that has begun.
+// maxJournals is how many journals of days a topic may have: those of the retention, one
+// more day for a day's first entries, today's, and tomorrow's (see
+// [redistopology.NewDayCall]).
 const maxJournals = int(MaxJournal/redistopology.Day) + 3
 
-// wholeTopicCall returns a call on all keys of a topic: count, members, end, and the journals
-// of all days that may be there.
+// wholeTopicCall returns a call with all keys of a topic: count, members, the version at
+// which it was deleted, and all journals.
 func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
 	return redistopology.NewDayCall(script, s.names.journal(topic), maxJournals,
 		s.names.count(topic), s.names.members(topic), s.names.deleted(topic))
 }
 
-// withdrawCall takes back what members contributed; where in is not nil, those of traces that
-// are in a journal.
-func (s *Store) withdrawCall(topic tally.Topic, traces []tally.JournalEntry, version int64, in *revertedJournal) redistopology.Call {
+// withdrawCall returns a call that withdraws the contributions of the entries' members; with
+// a journal, only if the entries are still in it.
+func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journal *revertedJournal) redistopology.Call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
 	keys := []string{s.names.count(topic), members, members}
-	if in != nil {
-		keys[2] = in.key
-		keys = append(keys, in.later...)
+	if journal != nil {
+		keys[2] = journal.key
+		keys = append(keys, journal.later...)
 	}
 	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript), keys...)
-	packed := s.appendHead(&c, topic, rule, len(traces))
-	var where []byte
-	for i := range traces {
-		packed = appendWrite(packed, rule, &tally.Write{Member: traces[i].Member, Source: traces[i].Source})
-		if in != nil {
-			where = appendPlace(where, in.places[i], traces[i].Minute)
+	packed := s.appendHead(&c, topic, rule, len(entries))
+	var positions []byte
+	for i := range entries {
+		packed = appendWrite(packed, rule, &tally.Write{Member: entries[i].Member, Source: entries[i].Source})
+		if journal != nil {
+			positions = appendPosition(positions, journal.offsets[i], entries[i].Minute)
 		}
 	}
-	c.Append(packed, version, where)
-	if in != nil {
-		for _, length := range in.lengths {
+	c.Append(packed, version, positions)
+	if journal != nil {
+		for _, length := range journal.lengths {
 			c.Append(length)
 		}
 	}
 	return c
 }
 
-// editReply is what the scripts that change a topic for its owner tell.
+// editReply is the reply of scripts that edit, withdraw or restore.
 type editReply struct {
 	before, after tally.State
-	published     tally.Change // where changed
+	published     tally.Change // if changed
 	changed       bool
 }
 
-// parseEdit reads the reply of a call, and gathers the change. err is why none of the
-// calls was made.
+// parseEdit parses the reply of a call, and updates the leaderboards later. err is why no
+// call was made.
 func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call, err error) (editReply, error) {
 	if err != nil {
 		return editReply{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
@@ -153,7 +151,7 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 	}
 	if err != nil {
 		if c.Node() != nil && redistopology.RefusesWrites(err) {
-			stateOf(c.Node()).status.setFailed(explain(err)) // the probe tells when it is over
+			stateOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
 		}
 		return editReply{}, tally.Unavailable(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Journal implements [tally.Ledger]. It goes over all keys of every primary for the
-// journals in scope, as Dump does, and holds their names, some 100 bytes each.
+// Journal implements [tally.Ledger]. It scans the keys of all primaries for the journals in
+// scope, as Dump does, and keeps their names, some 100 bytes each.
 func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	if scope.Exact {
 		return s.journalExact(ctx, scope, from, to, each)
@@ -27,7 +27,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	if err != nil {
 		return err
 	}
-	// A day's journal ends as a whole, with its last.
+	// A day's journal expires as a whole, after its last entry.
 	if s.options.Journal > 0 {
 		from = max(from, now-int64(s.options.Journal/time.Minute))
 	}
@@ -38,7 +38,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 			if !ok {
 				continue
 			}
-			// A day's journal has minutes of its neighbours: see call.day.
+			// The journal of a day may have minutes of adjacent days: see the package comment.
 			if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil &&
 				day >= from/minutesADay-1 && day <= to/minutesADay+1 {
 				days[topic] = append(days[topic], day)
@@ -60,7 +60,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	return nil
 }
 
-// journalExact hands over the traces of one topic, whose journals may be of any day.
+// journalExact reads the journals of one topic, of all days that it may have.
 func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	topic, err := s.exact(scope)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 	}
 	today := time.Now().Unix() / 60 / minutesADay
 	first := max(from/minutesADay, today-int64(MaxJournal/redistopology.Day)) - 1
-	last := min(to/minutesADay, today+1) + 1 // our clock may be behind
+	last := min(to/minutesADay, today+1) + 1 // this machine's clock may be behind
 	for day := first; day <= last; day++ {
 		if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
 			return err
@@ -77,31 +77,31 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 	return nil
 }
 
-// minute returns what minute it is in the clock of Redis.
+// minute returns the current minute of Redis's clock.
 func (s *Store) minute(ctx context.Context) (int64, error) {
 	clock := redis.NewTimeCmd(ctx, "time")
 	if err := s.ask(ctx, s.names.settings(), clock); err != nil {
-		return 0, tally.Unavailable(fmt.Errorf("look at Redis's clock: %w", err))
+		return 0, tally.Unavailable(fmt.Errorf("read Redis's clock: %w", err))
 	}
 	return clock.Val().Unix() / 60, nil
 }
 
-// readJournalDay hands over the traces of a topic's journal of one day.
+// readJournalDay passes the entries of a topic's journal of one day to each.
 func (s *Store) readJournalDay(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.JournalEntry) error) error {
 	number := strconv.FormatInt(day, 10)
-	return s.readJournal(ctx, topic, day, 0, func(place int64, packed []byte) error {
-		traces := make([]tally.JournalEntry, 0, len(packed)/journalEntryBytes)
+	return s.readJournal(ctx, topic, day, func(offset int64, packed []byte) error {
+		entries := make([]tally.JournalEntry, 0, len(packed)/journalEntryBytes)
 		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-			trace := unpackEntry(topic, packed[at:])
-			trace.Position = number + ":" + strconv.FormatInt(place+int64(at), 10)
-			if trace.Minute >= max(from, 1) && trace.Minute <= to { // 0 was taken back
-				traces = append(traces, trace)
+			entry := unpackEntry(topic, packed[at:])
+			entry.Position = number + ":" + strconv.FormatInt(offset+int64(at), 10)
+			if entry.Minute >= max(from, 1) && entry.Minute <= to { // 0 is an erased entry
+				entries = append(entries, entry)
 			}
 		}
-		if len(traces) == 0 {
+		if len(entries) == 0 {
 			return nil
 		}
-		return each(traces)
+		return each(entries)
 	})
 }
 
@@ -114,18 +114,18 @@ func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 	}
 }
 
-// readJournal hands over a topic's journal of one day from a place on, in portions.
-func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day, place int64, each func(place int64, packed []byte) error) error {
+// readJournal passes a topic's packed journal of one day to each, in portions.
+func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day int64, each func(offset int64, packed []byte) error) error {
 	const portion = tally.MaxPortion * journalEntryBytes
 	key := s.names.journal(topic) + strconv.FormatInt(day, 10)
-	for ; ; place += portion {
-		part := redis.NewStringCmd(ctx, "getrange", key, place, place+portion-1)
+	for offset := int64(0); ; offset += portion {
+		part := redis.NewStringCmd(ctx, "getrange", key, offset, offset+portion-1)
 		if err := s.ask(ctx, s.names.count(topic), part); err != nil {
 			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
 		}
 		packed := []byte(part.Val())
 		if len(packed) > 0 {
-			if err := each(place, packed); err != nil {
+			if err := each(offset, packed); err != nil {
 				return err
 			}
 		}
@@ -135,16 +135,16 @@ func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day, place i
 	}
 }
 
-// eraseMembers removes from a topic's journal the traces of members that were withdrawn: one
-// that stayed could take back another time what a window counted.
+// eraseMembers erases the journal entries of withdrawn members: otherwise a revert could
+// withdraw again what a window counted.
 func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []tally.Member) error {
 	now, err := s.minute(ctx)
 	if err != nil {
 		return err
 	}
-	gone := map[tally.Member]bool{}
+	withdrawn := map[tally.Member]bool{}
 	for _, member := range members {
-		gone[member] = true
+		withdrawn[member] = true
 	}
 	tomorrow := now/minutesADay + 1
 	days, err := s.journalDays(ctx, topic, tomorrow-int64(maxJournals)+1, tomorrow)
@@ -152,8 +152,8 @@ func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []t
 		return err
 	}
 	for _, d := range days {
-		err := s.readJournalDay(ctx, topic, d, 0, math.MaxInt64, func(traces []tally.JournalEntry) error {
-			return s.eraseEntries(ctx, topic, slices.DeleteFunc(traces, func(t tally.JournalEntry) bool { return !gone[t.Member] }))
+		err := s.readJournalDay(ctx, topic, d, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+			return s.eraseEntries(ctx, topic, slices.DeleteFunc(entries, func(e tally.JournalEntry) bool { return !withdrawn[e.Member] }))
 		})
 		if err != nil {
 			return err
@@ -162,18 +162,18 @@ func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []t
 	return nil
 }
 
-// eraseEntries removes those of traces that are in the topic's journals still.
-func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, traces []tally.JournalEntry) error {
+// eraseEntries erases those of the entries that are still in the topic's journals.
+func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []tally.JournalEntry) error {
 	byDay := map[int64][]byte{}
-	for _, t := range traces {
-		place, err := parseJournalPlace(t.Position)
+	for _, e := range entries {
+		position, err := parseJournalPosition(e.Position)
 		if err != nil {
 			return err
 		}
-		packed := binary.BigEndian.AppendUint32(byDay[place.day], uint32(place.byte))
-		packed = binary.BigEndian.AppendUint64(packed, uint64(t.Member))
-		packed = binary.BigEndian.AppendUint32(packed, uint32(t.Source))
-		byDay[place.day] = binary.BigEndian.AppendUint32(packed, uint32(t.Minute))
+		packed := binary.BigEndian.AppendUint32(byDay[position.day], uint32(position.offset))
+		packed = binary.BigEndian.AppendUint64(packed, uint64(e.Member))
+		packed = binary.BigEndian.AppendUint32(packed, uint32(e.Source))
+		byDay[position.day] = binary.BigEndian.AppendUint32(packed, uint32(e.Minute))
 	}
 	const size = 4 + journalEntryBytes
 	for day, packed := range byDay {
@@ -181,21 +181,21 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, traces []ta
 			c := redistopology.NewCall(eraseScript, s.names.journal(topic)+strconv.FormatInt(day, 10))
 			c.Append(some)
 			if _, err := s.callOnce(ctx, c); err != nil {
-				return tally.Unavailable(fmt.Errorf("forget traces of %s: %w", topic, err))
+				return tally.Unavailable(fmt.Errorf("erase journal entries of %s: %w", topic, err))
 			}
 		}
 	}
 	return nil
 }
 
-// journalDays returns the days from first to last of which the topic has a journal.
+// journalDays returns the days from first to last that the topic has a journal of.
 func (s *Store) journalDays(ctx context.Context, topic tally.Topic, first, last int64) (days []int64, err error) {
 	commands := make([]redis.Cmder, 0, max(last-first+1, 0))
 	for d := first; d <= last; d++ {
 		commands = append(commands, redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0))
 	}
 	if err := s.ask(ctx, s.names.count(topic), commands...); err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("look for the journals of %s: %w", topic, err))
+		return nil, tally.Unavailable(fmt.Errorf("find the journals of %s: %w", topic, err))
 	}
 	for i, command := range commands {
 		if command.(*redis.StringCmd).Val() != "" {
@@ -205,8 +205,8 @@ func (s *Store) journalDays(ctx context.Context, topic tally.Topic, first, last 
 	return days, nil
 }
 
-// appendPlace packs the place of a trace, see part/traces.lua.
-func appendPlace(packed []byte, place uint32, minute int64) []byte {
-	packed = binary.BigEndian.AppendUint32(packed, place)
+// appendPosition appends the packed position of an entry, see script/withdraw.lua.
+func appendPosition(packed []byte, offset uint32, minute int64) []byte {
+	packed = binary.BigEndian.AppendUint32(packed, offset)
 	return binary.BigEndian.AppendUint32(packed, uint32(minute))
 }

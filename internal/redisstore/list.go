@@ -204,7 +204,7 @@ func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State
 			var n [4]int64
 			values, err := commands[i].Result()
 			for j := 0; j < len(n) && err == nil; j++ {
-				n[j], err = number(values, j)
+				n[j], err = parseField(values, j)
 			}
 			if err != nil {
 				return nil, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))

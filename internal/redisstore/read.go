@@ -16,13 +16,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// readChunk is how many topics one pipeline reads, so that a long list neither
-// holds Redis up nor fills its output buffers.
+// readChunk is how many topics one pipeline reads: a long list must not delay others or
+// fill Redis's output buffers.
 const readChunk = 500
 
-// Read implements [tally.Store]. The count is read before the contribution, so
-// that what the latter has in advance arrives as a publication. Of topics that are missing
-// it reads the end afterwards.
+// Read implements [tally.Store]. It reads the count before the contribution: if the latter
+// is newer, a publication with its count follows. For missing topics it then reads the
+// version at which they were deleted.
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
@@ -34,34 +34,33 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 		}
 	}
 	for chunk := range slices.Chunk(missing, readChunk) {
-		s.readEnds(ctx, readings, chunk)
+		s.readDeleted(ctx, readings, chunk)
 	}
 	return readings
 }
 
-// readEnds reads the final versions of the topics whose readings are at missing.
-func (s *Store) readEnds(ctx context.Context, readings []tally.Reading, missing []int) {
-	ends := make([]*redis.StringCmd, len(missing))
+// readDeleted reads the versions at which the topics of the missing readings were deleted.
+func (s *Store) readDeleted(ctx context.Context, readings []tally.Reading, missing []int) {
+	versions := make([]*redis.StringCmd, len(missing))
 	requests := make([]redistopology.Request, len(missing))
 	for i, at := range missing {
 		key := s.names.deleted(readings[at].Change.Topic)
-		ends[i] = redis.NewStringCmd(ctx, "get", key)
-		requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{ends[i]}}
+		versions[i] = redis.NewStringCmd(ctx, "get", key)
+		requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{versions[i]}}
 	}
 	s.topology.Send(ctx, requests)
 	for i, at := range missing {
-		version, err := ends[i].Int64()
+		version, err := versions[i].Int64()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			topic := readings[at].Change.Topic
-			readings[at] = tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read the end of %s: %w", topic, err))}
+			readings[at] = tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read when %s was deleted: %w", topic, err))}
 			continue
 		}
 		readings[at].Change.Version = version
 	}
 }
 
-// readStored answers the queries as [Store.Read] does, but version 0 for every topic
-// that is missing.
+// readStored is [Store.Read] with version 0 for all missing topics.
 func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
 	readings := make([]tally.Reading, len(queries))
 	for i := range queries {
@@ -82,8 +81,8 @@ func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.R
 	return readings
 }
 
-// lookup is the commands that read one topic; those not needed are nil.
-type lookup struct {
+// topicRead is the commands that read one topic; unnecessary ones are nil.
+type topicRead struct {
 	count   *redis.SliceCmd
 	members *redis.SliceCmd
 	shares  *redis.MapStringStringCmd
@@ -91,7 +90,7 @@ type lookup struct {
 }
 
 func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
-	lookups := make([]lookup, len(queries))
+	lookups := make([]topicRead, len(queries))
 	requests := make([]redistopology.Request, len(queries))
 	for i, q := range queries {
 		l := &lookups[i]
@@ -105,11 +104,11 @@ func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings [
 			r.Commands = append(r.Commands, l.shares, l.clock)
 		case q.Member == 0:
 		case rule.Kind == tally.Amount:
-			l.members = redis.NewSliceCmd(ctx, "hmget", s.names.members(q.Topic), rawMember(q.Member))
+			l.members = redis.NewSliceCmd(ctx, "hmget", s.names.members(q.Topic), memberKey(q.Member))
 			r.Commands = append(r.Commands, l.members)
 		default:
 			args := append(make([]any, 0, 2+pathDigits+1), "hmget", s.names.members(q.Topic))
-			for _, path := range paths(q.Member) {
+			for _, path := range bucketPaths(q.Member) {
 				args = append(args, path)
 			}
 			l.members = redis.NewSliceCmd(ctx, args...)
@@ -119,7 +118,7 @@ func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings [
 	}
 	s.topology.Send(ctx, requests)
 	for i, q := range queries {
-		if err := s.reading(q, &lookups[i], &readings[i]); err != nil {
+		if err := s.parseReading(q, &lookups[i], &readings[i]); err != nil {
 			readings[i] = tally.Reading{
 				Change: tally.Change{Topic: q.Topic},
 				Err:    tally.Unavailable(fmt.Errorf("read %s: %w", q.Topic, err)),
@@ -128,15 +127,15 @@ func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings [
 	}
 }
 
-func (s *Store) reading(q tally.Query, l *lookup, r *tally.Reading) error {
+func (s *Store) parseReading(q tally.Query, l *topicRead, r *tally.Reading) error {
 	values, err := l.count.Result()
 	if err != nil {
 		return err
 	}
-	if r.Change.Count, err = number(values, 0); err != nil {
+	if r.Change.Count, err = parseField(values, 0); err != nil {
 		return err
 	}
-	if r.Change.Version, err = number(values, 1); err != nil {
+	if r.Change.Version, err = parseField(values, 1); err != nil {
 		return err
 	}
 	if l.shares != nil {
@@ -148,7 +147,7 @@ func (s *Store) reading(q tally.Query, l *lookup, r *tally.Reading) error {
 		if err != nil {
 			return err
 		}
-		r.Change.Count = pages(shares, now.UnixMilli())
+		r.Change.Count = sumShares(shares, now.UnixMilli())
 		return nil
 	}
 	if l.members == nil {
@@ -158,43 +157,43 @@ func (s *Store) reading(q tally.Query, l *lookup, r *tally.Reading) error {
 		return err
 	}
 	if s.catalog.Rule(q.Topic).Kind == tally.Amount {
-		r.Mine, err = number(values, 0)
+		r.Mine, err = parseField(values, 0)
 		return err
 	}
-	member := rawMember(q.Member)
+	member := memberKey(q.Member)
 	for _, value := range values {
-		if bucket, ok := value.(string); ok && holds(bucket, member) {
+		if bucket, ok := value.(string); ok && bucketHas(bucket, member) {
 			r.Mine = 1
 		}
 	}
 	return nil
 }
 
-var errNoNumber = errors.New("what is stored is no number")
+var errNotNumber = errors.New("the stored value is not a number")
 
-// number reads the i-th of the values of HMGET: 0 where it is missing.
-func number(values []any, i int) (int64, error) {
+// parseField parses the i-th value of HMGET; a missing one is 0.
+func parseField(values []any, i int) (int64, error) {
 	if i >= len(values) || values[i] == nil {
 		return 0, nil
 	}
 	text, _ := values[i].(string)
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q", errNoNumber, text)
+		return 0, fmt.Errorf("%w: %q", errNotNumber, text)
 	}
 	return n, nil
 }
 
-// rawMember returns the 8 bytes under which a member is stored.
-func rawMember(member tally.Member) string {
+// memberKey returns the 8 bytes that a member is stored as.
+func memberKey(member tally.Member) string {
 	var raw [8]byte
 	binary.BigEndian.PutUint64(raw[:], uint64(member))
 	return string(raw[:])
 }
 
-// paths returns the names of all buckets in which a member may be, see apply.lua.
-func paths(member tally.Member) []string {
-	raw := rawMember(member)
+// bucketPaths returns the paths of all buckets that may have the member, see apply.lua.
+func bucketPaths(member tally.Member) []string {
+	raw := memberKey(member)
 	digits := hex.EncodeToString([]byte(raw[:pathDigits/2]))
 	paths := make([]string, pathDigits+1)
 	for i := range paths {
@@ -203,8 +202,8 @@ func paths(member tally.Member) []string {
 	return paths
 }
 
-// holds tells whether member is one of the 8-byte members of bucket.
-func holds(bucket, member string) bool {
+// bucketHas reports whether bucket has the 8-byte member.
+func bucketHas(bucket, member string) bool {
 	for len(bucket) >= 8 {
 		if bucket[:8] == member {
 			return true
@@ -214,8 +213,8 @@ func holds(bucket, member string) bool {
 	return false
 }
 
-// pages returns the sum of the shares that have not ended at now, in milliseconds.
-func pages(shares map[string]string, now int64) (sum int64) {
+// sumShares returns the sum of the shares that have not expired at now, in milliseconds.
+func sumShares(shares map[string]string, now int64) (sum int64) {
 	for _, share := range shares {
 		held, until, _ := strings.Cut(share, " ")
 		n, err1 := strconv.ParseInt(held, 10, 64)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,11 +13,10 @@ import (
 )
 
 const (
-	// minShareRetention is the least time for which what is known of presence is kept
-	// without being set again. Its versions follow the clock, so nothing is lost
-	// with it.
+	// minShareRetention is how long presence is kept without an update, at least. Its
+	// versions follow the clock, so they grow even after it was lost.
 	minShareRetention = time.Hour
-	// writeChunk is how many topics one pipeline of scripts carries.
+	// writeChunk is how many script calls one pipeline has.
 	writeChunk = 256
 )
 
@@ -28,77 +28,72 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 
 // reissue returns the new state of the topics that were reissued.
 func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []tally.Change, err error) {
-	if err := s.checkUsable(); err != nil {
-		return nil, err
-	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
-	defer cancel()
-	calls := make([]redistopology.Call, 0, min(len(held), writeChunk))
-	for len(held) > 0 {
-		chunk := held[:min(len(held), writeChunk)]
-		held = held[len(chunk):]
-		calls = calls[:0]
-		for _, change := range chunk {
-			keep := int64(0)
-			if s.catalog.Rule(change.Topic).Kind == tally.Presence {
-				keep = minShareRetention.Milliseconds()
-			}
-			c := redistopology.NewCall(reissueScript, s.names.count(change.Topic), s.names.shares(change.Topic))
-			c.Append(change.Version, change.Count, strconv.FormatInt(keep, 10),
-				s.names.channel(change.Topic), tally.AppendFrameHead(nil, change.Topic))
-			calls = append(calls, c)
+	newCall := func(c tally.Change) (tally.Topic, redistopology.Call) {
+		retention := int64(0)
+		if s.catalog.Rule(c.Topic).Kind == tally.Presence {
+			retention = minShareRetention.Milliseconds()
 		}
-		s.topology.Call(ctx, calls)
-		for i := range calls {
-			st, e := s.parseWritten("reissue", chunk[i].Topic, &calls[i])
-			err = errors.Join(err, e)
-			if e == nil && st.third == "1" {
-				s.stats.reissues.Add(1)
-				reissued = append(reissued, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
-			}
-		}
+		call := redistopology.NewCall(reissueScript, s.names.count(c.Topic), s.names.shares(c.Topic))
+		call.Append(c.Version, c.Count, strconv.FormatInt(retention, 10))
+		return c.Topic, call
 	}
-	return reissued, unavailable(err)
+	err = callEach(ctx, s, "reissue", held, newCall, func(change tally.Change) {
+		s.stats.reissues.Add(1)
+		reissued = append(reissued, change)
+	})
+	return reissued, err
 }
 
 // SetShares implements [tally.Store].
 func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error {
-	if err := s.checkUsable(); err != nil {
-		return err
-	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
-	defer cancel()
 	for _, share := range shares {
 		if err := s.ensureRule(ctx, share.Topic); err != nil {
 			return err
 		}
 	}
-	keep := max(minShareRetention, 2*ttl).Milliseconds()
+	retention := max(minShareRetention, 2*ttl).Milliseconds()
+	newCall := func(share tally.Share) (tally.Topic, redistopology.Call) {
+		call := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic))
+		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
+		return share.Topic, call
+	}
+	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(&s.stats, change) })
+}
+
+// callEach calls a script for each item, writeChunk in one pipeline. newCall returns the
+// item's topic and the call without its last arguments, channel and head of the frames.
+// changed is called with the state of each topic that the script changed.
+func callEach[T any](ctx context.Context, s *Store, what string, items []T,
+	newCall func(T) (tally.Topic, redistopology.Call), changed func(tally.Change)) error {
+	if err := s.checkUsable(); err != nil {
+		return err
+	}
+	ctx, cancel := redistopology.WithDeadline(ctx)
+	defer cancel()
 	var failed error
-	calls := make([]redistopology.Call, 0, min(len(shares), writeChunk))
-	for len(shares) > 0 {
-		chunk := shares[:min(len(shares), writeChunk)]
-		shares = shares[len(chunk):]
-		calls = calls[:0]
-		for _, share := range chunk {
-			c := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic))
-			c.Append(s.instance, share.Pages, ttl.Milliseconds(), keep,
-				s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic))
-			calls = append(calls, c)
+	for chunk := range slices.Chunk(items, writeChunk) {
+		calls, topics := make([]redistopology.Call, len(chunk)), make([]tally.Topic, len(chunk))
+		for i, item := range chunk {
+			topics[i], calls[i] = newCall(item)
+			calls[i].Append(s.names.channel(topics[i]), tally.AppendFrameHead(nil, topics[i]))
 		}
 		s.topology.Call(ctx, calls)
 		for i := range calls {
-			st, err := s.parseWritten("set the share in", chunk[i].Topic, &calls[i])
+			st, err := s.parseWritten(what, topics[i], &calls[i])
 			failed = errors.Join(failed, err)
 			if err == nil && st.third == "1" {
-				s.ranks.add(&s.stats, tally.Change{Topic: chunk[i].Topic, Count: st.count, Version: st.version})
+				changed(tally.Change{Topic: topics[i], Count: st.count, Version: st.version})
 			}
 		}
 	}
-	return unavailable(failed)
+	if failed != nil {
+		return tally.Unavailable(failed)
+	}
+	return nil
 }
 
-// parseWritten returns what a script stored, and an error where it was not published.
+// parseWritten returns the state that a script stored, or an error if it was not stored or
+// not published.
 func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Call) (state, error) {
 	st, err := parseState(c)
 	if err == nil && st.unpublished != nil {
@@ -109,11 +104,4 @@ func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Ca
 		return state{}, fmt.Errorf("%s %s: %w", what, topic, err)
 	}
 	return st, nil
-}
-
-func unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return tally.Unavailable(err)
 }

@@ -3,29 +3,29 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// restorePiece is how many contributions one script stores, which takes Redis a
-// millisecond or two, and restoreBytes about how much one pipeline carries.
 const (
+	// maxPartContributions is how many contributions one script call stores, which takes
+	// Redis a millisecond or two.
 	maxPartContributions = tally.MaxBatchWrites
-	restoreBytes         = 1 << 20
+	// restoreBytes is about how much one pipeline has.
+	restoreBytes = 1 << 20
 )
 
-// portionPart is a part of a portion that one script stores.
+// portionPart is a part of a portion that one script call stores.
 type portionPart struct {
 	tally.Portion
 	mode string // of restore.lua
 }
 
-// Restore implements [tally.Ledger]: a portion in pieces, each of which may be stored
-// again. Contributions of a window that ended are left out; Counted has them.
+// Restore implements [tally.Ledger]: it stores a portion in parts, each of which may be
+// repeated. It leaves out contributions of a window that ended; Sum has them.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
-	var pieces []portionPart
+	var parts []*portionPart
 	for i := range portions {
 		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {
 			return err
@@ -33,24 +33,20 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 		if err := s.ensureRule(ctx, portions[i].Topic); err != nil {
 			return err
 		}
-		pieces = append(pieces, splitPortion(portions[i], replace)...)
+		parts = append(parts, splitPortion(portions[i], replace)...)
 	}
 	var failed error
-	todo := make([]int, len(pieces))
-	for i := range todo {
-		todo[i] = i
-	}
-	s.inTurn(todo, func(i int) tally.Topic { return pieces[i].Topic }, func(turn []int) {
+	inTurns(parts, func(p *portionPart) tally.Topic { return p.Topic }, func(turn []*portionPart) {
 		for len(turn) > 0 && failed == nil {
 			var calls []redistopology.Call
 			for bytes := 0; len(calls) < len(turn) && bytes < restoreBytes; {
-				p := &pieces[turn[len(calls)]]
+				p := turn[len(calls)]
 				calls = append(calls, s.restoreCall(p))
 				bytes += len(p.Contributions)*memberWrite + 4096 // the names of the journals, among others
 			}
 			err := s.callAll(ctx, calls)
-			for j := range calls {
-				_, e := s.parseEdit("restore", pieces[turn[j]].Topic, &calls[j], err)
+			for i := range calls {
+				_, e := s.parseEdit("restore", turn[i].Topic, &calls[i], err)
 				failed = cmp.Or(failed, e)
 			}
 			turn = turn[len(calls):]
@@ -59,20 +55,20 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 	return failed
 }
 
-// splitPortion cuts a portion into pieces, at least one.
-func splitPortion(p tally.Portion, replace bool) (pieces []portionPart) {
+// splitPortion splits a portion into at least one part.
+func splitPortion(p tally.Portion, replace bool) (parts []*portionPart) {
 	rest := p.Contributions
 	for first := true; first || len(rest) > 0; first = false {
 		n := min(len(rest), maxPartContributions)
-		next := portionPart{Portion: p, mode: "merge"}
+		next := &portionPart{Portion: p, mode: "merge"}
 		if replace && p.First && first {
 			next.mode = "first"
 		}
 		next.Contributions, rest = rest[:n], rest[n:]
 		next.Last = p.Last && len(rest) == 0
-		pieces = append(pieces, next)
+		parts = append(parts, next)
 	}
-	return slices.Clip(pieces)
+	return parts
 }
 
 func (s *Store) restoreCall(p *portionPart) redistopology.Call {
@@ -86,8 +82,8 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	}
 	c.Durable = true
 	packed := s.appendHead(&c, p.Topic, rule, len(p.Contributions))
-	for _, given := range p.Contributions {
-		packed = appendWrite(packed, rule, &tally.Write{Member: given.Member, Amount: given.Amount, MayCreate: true})
+	for _, contribution := range p.Contributions {
+		packed = appendWrite(packed, rule, &tally.Write{Member: contribution.Member, Amount: contribution.Amount, MayCreate: true})
 	}
 	c.Append(packed, p.mode, p.Version, p.Seed, p.Adjustment)
 	if p.Last {

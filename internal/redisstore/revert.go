@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -11,65 +12,67 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// journalPlace is where an entry is in the journals of a topic. Journals of a later day
-// are newer, and so are later bytes of one.
-type journalPlace struct {
-	day  int64
-	byte int64
+// journalPosition is the position of an entry in the journals of a topic. Later days are
+// newer, and so are greater offsets of one day.
+type journalPosition struct {
+	day    int64
+	offset int64
 }
 
-func parseJournalPlace(text string) (p journalPlace, err error) {
+func parseJournalPosition(text string) (p journalPosition, err error) {
 	day, offset, _ := strings.Cut(text, ":")
 	d, err1 := strconv.ParseUint(day, 10, 32)
 	b, err2 := strconv.ParseUint(offset, 10, 32)
 	if err1 != nil || err2 != nil {
-		return p, tally.Errorf(tally.CodeBadBody, "%q is no place of a journal entry", text)
+		return p, tally.Errorf(tally.CodeBadBody, "%q is not the position of a journal entry", text)
 	}
-	return journalPlace{int64(d), int64(b)}, nil
+	return journalPosition{int64(d), int64(b)}, nil
 }
 
 // topicRevert is the part of a revert that concerns one topic.
 type topicRevert struct {
-	topic   tally.Topic
-	entries []tally.JournalEntry
-	places  []journalPlace
+	topic     tally.Topic
+	entries   []tally.JournalEntry
+	positions []journalPosition
 
-	// Set by examine: of each trace, and of each day how much of its journal was read.
-	present, selected []bool
-	first             int64 // the first day that was read
-	lengths           map[int64]int64
+	// Set by inspect.
+	present  []bool          // by entry: it is still in the journal
+	selected []bool          // by entry: reverting it changes something
+	first    int64           // the first day that was read
+	lengths  map[int64]int64 // by day: how many bytes of its journal were read
 }
 
-// revertedJournal is the journal that a script reverts entries of.
+// revertedJournal is the journal of one day whose entries a script reverts.
 type revertedJournal struct {
-	key    string
-	places []uint32 // of the entries
-	// The journals that may have entries which were not read, and how much of each was.
+	key     string
+	offsets []uint32 // of the entries
+	// later are the journals that may have got more entries, and lengths how many bytes of
+	// each were read.
 	later   []string
 	lengths []int64
 }
 
 // Revert implements [tally.Ledger]. It reads the journals of each topic from the first
-// of its traces on to find the newest entry of each member. The scripts then look whether
-// an entry is still there, and whether its member has one that came since.
-func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+// entry's on to find the newest entry of each member. The scripts then check whether an
+// entry is still there, and whether its member has a newer one since.
+func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	var reverts []*topicRevert
 	byTopic := map[tally.Topic]*topicRevert{}
-	for _, trace := range traces {
-		if err := s.catalog.CheckEditable(trace.Topic); err != nil {
+	for _, entry := range entries {
+		if err := s.catalog.CheckEditable(entry.Topic); err != nil {
 			return nil, nil, err
 		}
-		place, err := parseJournalPlace(trace.Position)
+		place, err := parseJournalPosition(entry.Position)
 		if err != nil {
 			return nil, nil, err
 		}
-		r := byTopic[trace.Topic]
+		r := byTopic[entry.Topic]
 		if r == nil {
-			r = &topicRevert{topic: trace.Topic}
-			byTopic[trace.Topic] = r
+			r = &topicRevert{topic: entry.Topic}
+			byTopic[entry.Topic] = r
 			reverts = append(reverts, r)
 		}
-		r.entries, r.places = append(r.entries, trace), append(r.places, place)
+		r.entries, r.positions = append(r.entries, entry), append(r.positions, place)
 	}
 	if len(reverts) == 0 {
 		return nil, nil, nil
@@ -87,7 +90,11 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 		}
 		if preview {
 			for _, r := range some {
-				reverted = append(reverted, r.entriesOf(r.selected)...)
+				for i, entry := range r.entries {
+					if r.selected[i] {
+						reverted = append(reverted, entry)
+					}
+				}
 			}
 			continue
 		}
@@ -100,25 +107,16 @@ func (s *Store) Revert(ctx context.Context, traces []tally.JournalEntry, preview
 	return reverted, changes, nil
 }
 
-func (r *topicRevert) entriesOf(which []bool) (some []tally.JournalEntry) {
-	for i, t := range r.entries {
-		if which[i] {
-			some = append(some, t)
-		}
-	}
-	return some
-}
-
-// inspect reads the journals until the day last.
+// inspect reads the journals up to the day last and selects the entries to revert.
 func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 	r.present, r.selected = make([]bool, len(r.entries)), make([]bool, len(r.entries))
 	r.lengths = map[int64]int64{}
-	wanted := make(map[journalPlace]int, len(r.entries))
-	newest := make(map[tally.Member]journalPlace, len(r.entries))
-	r.first = r.places[0].day
-	for i, p := range r.places {
+	wanted := make(map[journalPosition]int, len(r.entries))
+	newest := make(map[tally.Member]journalPosition, len(r.entries))
+	r.first = r.positions[0].day
+	for i, p := range r.positions {
 		wanted[p] = i
-		newest[r.entries[i].Member] = journalPlace{}
+		newest[r.entries[i].Member] = journalPosition{}
 		r.first = min(r.first, p.day)
 	}
 	days, err := s.journalDays(ctx, r.topic, r.first, last)
@@ -126,13 +124,13 @@ func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 		return err
 	}
 	for _, day := range days {
-		err := s.readJournal(ctx, r.topic, day, 0, func(place int64, packed []byte) error {
+		err := s.readJournal(ctx, r.topic, day, func(offset int64, packed []byte) error {
 			for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
 				member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
 				if _, ok := newest[member]; !ok {
 					continue
 				}
-				p := journalPlace{day, place + int64(at)}
+				p := journalPosition{day, offset + int64(at)}
 				newest[member] = p
 				if i, ok := wanted[p]; ok {
 					found := unpackEntry(r.topic, packed[at:])
@@ -140,7 +138,7 @@ func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 					r.present[i] = found == r.entries[i]
 				}
 			}
-			r.lengths[day] = place + int64(len(packed))
+			r.lengths[day] = offset + int64(len(packed))
 			return nil
 		})
 		if err != nil {
@@ -148,78 +146,73 @@ func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 		}
 	}
 	windowed := s.catalog.Rule(r.topic).Kind == tally.Window
-	for i, p := range r.places {
+	for i, p := range r.positions {
 		r.selected[i] = r.present[i] && wanted[p] == i && (windowed || newest[r.entries[i].Member] == p)
 	}
 	return nil
 }
 
-// revert carries out what was examined, in scripts of some hundred entries of a topic and
-// a day.
+// revert withdraws the selected entries, some hundred of a topic and day with each script
+// call, and erases those that are superseded.
 func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64) (reverted []tally.JournalEntry, changes []tally.Change, failed error) {
-	type portion struct {
+	type portion struct { // of one script call
 		*topicRevert
-		day    int64
-		traces []tally.JournalEntry
-		places []uint32
+		day     int64
+		entries []tally.JournalEntry // of the day
+		places  []uint32
 	}
 	var portions []*portion
 	for _, r := range reverts {
-		open := map[int64]*portion{} // the portion of a day that has room still
+		open := map[int64]*portion{} // by day, the portion that has room
 		var superseded []tally.JournalEntry
-		for i, t := range r.entries {
+		for i, entry := range r.entries {
 			if !r.selected[i] {
 				if r.present[i] {
-					superseded = append(superseded, t)
+					superseded = append(superseded, entry)
 				}
 				continue
 			}
-			day := r.places[i].day
+			day := r.positions[i].day
 			p := open[day]
-			if p == nil || len(p.traces) == tally.MaxBatchWrites {
+			if p == nil || len(p.entries) == tally.MaxBatchWrites {
 				p = &portion{topicRevert: r, day: day}
 				open[day] = p
 				portions = append(portions, p)
 			}
-			p.traces, p.places = append(p.traces, t), append(p.places, uint32(r.places[i].byte))
+			p.entries, p.places = append(p.entries, entry), append(p.places, uint32(r.positions[i].offset))
 		}
 		if err := s.eraseEntries(ctx, r.topic, superseded); err != nil {
 			return nil, nil, err
 		}
 	}
-	todo := make([]int, len(portions))
-	for i := range todo {
-		todo[i] = i
-	}
-	s.inTurn(todo, func(i int) tally.Topic { return portions[i].topic }, func(turn []int) {
+	inTurns(portions, func(p *portion) tally.Topic { return p.topic }, func(turn []*portion) {
 		if failed != nil {
 			return
 		}
 		calls := make([]redistopology.Call, len(turn))
-		for j, i := range turn {
-			p := portions[i]
-			journal := &revertedJournal{key: s.names.journal(p.topic) + strconv.FormatInt(p.day, 10), places: p.places}
+		for i, p := range turn {
+			journal := &revertedJournal{key: s.names.journal(p.topic) + strconv.FormatInt(p.day, 10), offsets: p.places}
 			if s.catalog.Rule(p.topic).Kind != tally.Window {
-				// Nobody adds to a journal whose day has ended; see call.day for tomorrow's.
+				// Journals of earlier days do not grow; see [redistopology.NewDayCall] for
+				// tomorrow's.
 				for day := max(p.first, today-1); day <= today+1; day++ {
 					journal.later = append(journal.later, s.names.journal(p.topic)+strconv.FormatInt(day, 10))
 					journal.lengths = append(journal.lengths, p.lengths[day])
 				}
 			}
-			calls[j] = s.withdrawCall(p.topic, p.traces, 0, journal)
-			calls[j].Durable = true
+			calls[i] = s.withdrawCall(p.topic, p.entries, 0, journal)
+			calls[i].Durable = true
 		}
 		err := s.callAll(ctx, calls)
-		for j, i := range turn {
-			e, err := s.parseEdit("revert contributions to", portions[i].topic, &calls[j], err)
-			switch {
-			case err != nil && failed == nil:
-				failed = err
-			case err == nil:
-				reverted = append(reverted, portions[i].traces...)
-				if e.changed {
-					changes = append(changes, e.published)
-				}
+		for i, p := range turn {
+			reply, err := s.parseEdit("revert contributions to", p.topic, &calls[i], err)
+			if err != nil {
+				failed = cmp.Or(failed, err)
+				continue
+			}
+			reverted = append(reverted, p.entries...)
+			if reply.changed {
+				changes = append(changes, reply.published)
 			}
 		}
 	})

@@ -117,11 +117,11 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		}
 		r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
 		for _, trace := range r.entries {
-			place, err := parseJournalPlace(trace.Position)
+			place, err := parseJournalPosition(trace.Position)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.places = append(r.places, place)
+			r.positions = append(r.positions, place)
 		}
 		now, err := f.minute(t.Context())
 		if err != nil {
@@ -153,8 +153,8 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	f.assert(t, 7, 2, 1)
 	r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
 	for _, trace := range r.entries {
-		place, _ := parseJournalPlace(trace.Position)
-		r.places = append(r.places, place)
+		place, _ := parseJournalPosition(trace.Position)
+		r.positions = append(r.positions, place)
 	}
 	now, err := f.minute(t.Context())
 	if err != nil {

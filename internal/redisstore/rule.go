@@ -117,6 +117,9 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	if _, ok := s.rules.current.Load(metric); ok {
 		return nil
 	}
+	if err := s.checkUsable(); err != nil {
+		return err
+	}
 	stored, err := s.storedRules(ctx)
 	if err == nil {
 		err = s.settleRule(ctx, metric, stored, writing)

@@ -12,42 +12,41 @@ import (
 )
 
 const (
-	// scanChunk is how many keys of all kinds a step of a scan looks at: some tenths of
-	// a millisecond of Redis.
+	// scanChunk is how many keys of all kinds a SCAN visits: some tenths of a millisecond of
+	// Redis.
 	scanChunk = 1000
-	// maxScans is how often all is looked at anew when slots moved meanwhile.
-	maxScans = 5
-	// maxSeenKeys bounds the keys of which a scan knows that it met them, some 20 MB. What
-	// is met beyond may be met again, where Redis makes its table of keys smaller
-	// meanwhile, or slots move.
+	// maxScans bounds how often a scan is repeated because slots moved, and rescanPause is
+	// the pause before, in which the slot map may change.
+	maxScans    = 5
+	rescanPause = 100 * time.Millisecond
+	// maxSeenKeys bounds how many keys a scan remembers, in some 20 MB. Others may be
+	// returned twice, if slots move or Redis shrinks its table of keys.
 	maxSeenKeys = 1 << 20
 )
 
-// rescanPause lets the slot map change before all is looked at again.
-const rescanPause = 100 * time.Millisecond
+var (
+	errIncomplete = errors.New("the Cluster does not cover all slots, or its primaries are not known")
+	errMoving     = errors.New("slots are moving between nodes; try again later")
+)
 
-var errIncomplete = errors.New("the Cluster does not cover all slots, or its primaries are not known")
-
-var errMoving = errors.New("slots move from node to node; try again when they have arrived")
-
-// scan hands all keys that match pattern and were there all the time to each, once
-// (but see remembered), from every primary. It goes over all keys that Redis holds,
-// of which a million take it a second or less in all, in steps that let others through.
+// scan passes all keys of all primaries that match pattern and exist during the whole scan
+// to each, once (but see maxSeenKeys). It visits all keys of Redis, which takes a second
+// or less for a million, in short steps.
 func (s *Store) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
 	if err := s.checkUsable(); err != nil {
 		return err
 	}
-	met := seenKeys{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
+	seen := seenKeys{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
 	for range maxScans {
-		c := s.topology.SlotMap()
-		if !c.Complete() {
+		m := s.topology.SlotMap()
+		if !m.Complete() {
 			return tally.Unavailable(errIncomplete)
 		}
 		moved := false
-		for _, n := range c.Nodes() {
+		for _, n := range m.Nodes() {
 			err := stateOf(n).scan(ctx, pattern, func(keys []string) error {
-				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return c.Node(key) != n })
-				if keys = met.unseen(keys); len(keys) == 0 {
+				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return m.Node(key) != n })
+				if keys = seen.unseen(keys); len(keys) == 0 {
 					return nil
 				}
 				return each(keys)
@@ -59,7 +58,7 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		if err := s.topology.Refresh(ctx); err != nil {
 			return tally.Unavailable(err)
 		}
-		if !moved && s.topology.SlotMap() == c {
+		if !moved && s.topology.SlotMap() == m {
 			return nil
 		}
 		if !sleep(ctx, rescanPause) {
@@ -69,7 +68,7 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 	return tally.Unavailable(errMoving)
 }
 
-// scan hands the keys of the node that match pattern to each, some more than once.
+// scan passes the keys of the node that match pattern to each, some more than once.
 func (n *node) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
 	for cursor := uint64(0); ; {
 		if err := ctx.Err(); err != nil {
@@ -91,31 +90,31 @@ func (n *node) scan(ctx context.Context, pattern string, each func(keys []string
 	}
 }
 
-// seenKeys knows which keys were met, by 64 bits of their hash: that two of a million
-// are taken for one happens once in 30 million scans.
+// seenKeys is a set of keys, as hashes of 64 bits: of a million keys, two are confused once
+// in 30 million scans.
 type seenKeys struct {
 	seed maphash.Seed
 	keys map[uint64]struct{}
 }
 
-// unseen returns the keys that are met for the first time.
-func (m *seenKeys) unseen(keys []string) []string {
+// unseen returns the keys that were not seen before.
+func (k *seenKeys) unseen(keys []string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool {
-		hash := maphash.String(m.seed, key)
-		if _, met := m.keys[hash]; met {
+		hash := maphash.String(k.seed, key)
+		if _, ok := k.keys[hash]; ok {
 			return true
 		}
-		if len(m.keys) < maxSeenKeys {
-			m.keys[hash] = struct{}{}
+		if len(k.keys) < maxSeenKeys {
+			k.keys[hash] = struct{}{}
 		}
 		return false
 	})
 }
 
-// scanTopics hands all topics of scope that have a count to each, as scan does,
-// presence left out, and topics of sites and metrics that are not declared.
+// scanTopics passes all topics of scope that have a count to each, as scan does. It leaves
+// out presence, and undeclared sites and metrics.
 func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(topics []tally.Topic) error) error {
-	if scope.Exact { // it may not be there: then it has no version
+	if scope.Exact { // without data it has version 0
 		topic, err := s.exact(scope)
 		if err != nil {
 			return err

@@ -86,7 +86,7 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 // isTopicError reports whether an error concerns one topic's data, such as a key of
 // another type, and not Redis.
 func isTopicError(err error) bool {
-	return errors.Is(err, errNoNumber) ||
+	return errors.Is(err, errNotNumber) ||
 		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
 }
 

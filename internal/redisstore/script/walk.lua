@@ -7,13 +7,13 @@
 -- ARGV[2]  how many bytes of members to read, about
 --
 -- Returns count, version, seed, adjustment, the next path as a number (16^6 at the end),
--- and buckets, of which the first may have members before ARGV[1].
+-- 0, and buckets, of which the first may have members before ARGV[1].
 
 local END = 16777216 -- 16 to the sixth
 
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 's', 'a', 'd')
 local at, depth, bytes = tonumber(ARGV[1]), tonumber(state[5] or 0), 0
-local reply = { state[1] or '0', state[2] or '0', state[3] or '0', state[4] or '0', '' }
+local reply = { state[1] or '0', state[2] or '0', state[3] or '0', state[4] or '0', '', '0' }
 while at < END and bytes < tonumber(ARGV[2]) do
   local path, paths = string.format('%06x', at), {}
   for level = 0, depth do paths[level + 1] = string.sub(path, 1, level) end
