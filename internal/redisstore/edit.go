@@ -41,7 +41,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 				e.Before, e.After, e.Changed = reply.before, reply.after, reply.changed
 				if e.Kind == tally.EditDelete && (reply.changed || reply.before.Version == 0) {
 					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-					s.ranks.addEnded(reply.published)
+					s.ranks.addDeleted(reply.published)
 				}
 			}
 		}

@@ -17,46 +17,46 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// activityTotals is what instances told of their writes through this store, by instance and
-// site, in pulses that are known to be stored. There is one instance but in tests.
+// activityTotals is the totals of writes in stored heartbeats, by instance and site. Only
+// tests have more than one instance.
 type activityTotals struct {
 	mu     sync.Mutex
 	writes map[string]map[string]int64 // guarded by mu
 }
 
-// including returns what was told in all once pulse is.
-func (t *activityTotals) including(pulse tally.Heartbeat) map[string]int64 {
+// including returns the totals including those of heartbeat.
+func (t *activityTotals) including(heartbeat tally.Heartbeat) map[string]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := map[string]int64{}
-	maps.Copy(all, t.writes[pulse.Instance])
-	for site, writes := range pulse.Writes {
+	maps.Copy(all, t.writes[heartbeat.Instance])
+	for site, writes := range heartbeat.Writes {
 		all[site] += writes
 	}
 	return all
 }
 
-func (t *activityTotals) set(instance string, all map[string]int64) {
+func (t *activityTotals) set(instance string, totals map[string]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.writes == nil {
 		t.writes = map[string]map[string]int64{}
 	}
-	t.writes[instance] = all
+	t.writes[instance] = totals
 }
 
 // WriteHeartbeat implements [tally.Ledger].
-func (s *Store) WriteHeartbeat(ctx context.Context, pulse tally.Heartbeat) error {
-	all := s.activity.including(pulse)
+func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) error {
+	all := s.activity.including(heartbeat)
 	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
-	c.Append(pulse.Instance, pulse.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
+	c.Append(heartbeat.Instance, heartbeat.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
 	for site, writes := range all {
-		c.Append(site, writes, pulse.Writes[site])
+		c.Append(site, writes, heartbeat.Writes[site])
 	}
 	if _, err := s.callOnce(ctx, c); err != nil {
-		return tally.Unavailable(fmt.Errorf("store a pulse: %w", err))
+		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", err))
 	}
-	s.activity.set(pulse.Instance, all)
+	s.activity.set(heartbeat.Instance, all)
 	return nil
 }
 
@@ -65,18 +65,18 @@ func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.heartbeats())
 	clock := redis.NewTimeCmd(ctx, "time")
 	if err := s.ask(ctx, s.names.heartbeats(), stored, clock); err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("read the pulses: %w", err))
+		return nil, tally.Unavailable(fmt.Errorf("read the heartbeats: %w", err))
 	}
-	var pulses []tally.Heartbeat
+	var heartbeats []tally.Heartbeat
 	for instance, text := range stored.Val() {
 		expires, rest, _ := strings.Cut(text, " ")
 		_, status, _ := strings.Cut(rest, " ")
 		if until, err := strconv.ParseInt(expires, 10, 64); err == nil && until > clock.Val().UnixMilli() {
-			pulses = append(pulses, tally.Heartbeat{Instance: instance, Status: []byte(status)})
+			heartbeats = append(heartbeats, tally.Heartbeat{Instance: instance, Status: []byte(status)})
 		}
 	}
-	slices.SortFunc(pulses, func(a, b tally.Heartbeat) int { return strings.Compare(a.Instance, b.Instance) })
-	return pulses, nil
+	slices.SortFunc(heartbeats, func(a, b tally.Heartbeat) int { return strings.Compare(a.Instance, b.Instance) })
+	return heartbeats, nil
 }
 
 // Activity implements [tally.Ledger].
@@ -89,7 +89,7 @@ func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, err
 	from = max(from, now.Add(-tally.ActivityRetention).Unix()/60)
 	var days []*redis.MapStringStringCmd
 	var commands []redis.Cmder
-	// A day's hash has minutes of its neighbours: see call.day.
+	// The hash of a day may have minutes of adjacent days: see the package comment.
 	for d := from/minutesADay - 1; d <= now.Unix()/60/minutesADay+1; d++ {
 		command := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.activity(strconv.FormatInt(d, 10)))
 		days, commands = append(days, command), append(commands, command)

@@ -14,8 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// listChunk is how many entries of a directory or a leaderboard are looked at in one
-// step.
+// listChunk is how many entries of a directory or leaderboard one command reads.
 const listChunk = 500
 
 // byName orders topics by site, metric and key.
@@ -23,9 +22,8 @@ func byName(a, b tally.Topic) int {
 	return cmp.Or(strings.Compare(a.Site(), b.Site()), strings.Compare(a.Metric(), b.Metric()), strings.Compare(a.Key(), b.Key()))
 }
 
-// List implements [tally.Ledger]. ByTopic is exact, and goes over all keys of every
-// primary for a page; the other orders are those of the directories and leaderboards,
-// the numbers the topics' own.
+// List implements [tally.Ledger]. ByTopic is exact and scans the keys of all primaries. The
+// other orders are those of directories and leaderboards, with the current numbers.
 func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err := s.checkUsable(); err != nil {
 		return tally.Page{}, err
@@ -59,16 +57,16 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	return s.merge(ctx, l, after, sources)
 }
 
-// ranking is one sorted set of topics, read by and by.
+// ranking reads one sorted set of topics in chunks.
 type ranking struct {
-	name    string // of the key
+	name    string // the key
 	args    []any  // ZRANGE's first and last
 	topicOf func(member string) (tally.Topic, error)
-	sign    int64 // what scores are multiplied by to give what topics are ordered by, highest first
+	sign    int64 // a score times sign is the value that topics are ordered by, highest first
 
 	offset   int
 	ended    bool
-	buffered []tally.Cursor // read, and not taken yet
+	buffered []tally.Cursor // read but not used
 }
 
 func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranking {
@@ -96,7 +94,7 @@ func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
 	}
 }
 
-// fill reads on where nothing is ahead.
+// fill reads the next topics if none are buffered.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	for len(r.buffered) == 0 && !r.ended {
 		args := append([]any{"zrange", r.name}, r.args...)
@@ -117,15 +115,15 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	return nil
 }
 
-// byRank orders the highest first, equal ones by name.
+// byRank orders by value, highest first, and equal values by name.
 func byRank(a, b tally.Cursor) int {
 	return cmp.Or(cmp.Compare(b.Value, a.Value), byName(a.Topic, b.Topic))
 }
 
-// merge returns a page of what the rankings give together.
+// merge returns a page of the topics of all rankings.
 func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking) (page tally.Page, err error) {
 	for {
-		// One more than fits tells that there is more.
+		// One more than the limit shows that there is another page.
 		some, ended, err := s.highestOf(ctx, l, after, sources, l.Limit+1-len(page.States))
 		if err != nil {
 			return tally.Page{}, err
@@ -140,7 +138,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor,
 		}
 		for i, state := range states {
 			if state.Version == 0 && l.Order == tally.ByNewest {
-				s.ranks.addEnded(tally.Change{Topic: state.Topic, Version: some[i].Value})
+				s.ranks.addDeleted(tally.Change{Topic: state.Topic, Version: some[i].Value})
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue
@@ -158,11 +156,10 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor,
 	}
 }
 
-// highestOf takes some n or more cursors from the rankings, the highest first. Within
-// one score a sorted set goes by names in its own direction, hence those of one score
-// are taken together and put in order here.
+// highestOf takes n or more topics from the rankings, the highest first, or all. Equal
+// scores are taken together and sorted here: sorted sets differ in the order of names.
 func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, ended bool, err error) {
-	var equal []tally.Cursor // of the score that is being taken
+	var equal []tally.Cursor // topics of the score that is taken now
 	for {
 		var next *ranking
 		for _, r := range sources {
@@ -188,7 +185,7 @@ func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cur
 	}
 }
 
-// states reads topics as they are stored.
+// states reads the stored states of topics; a missing topic has version 0.
 func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
 	states := make([]tally.State, 0, len(topics))
 	for chunk := range slices.Chunk(topics, readChunk) {

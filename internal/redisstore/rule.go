@@ -21,53 +21,52 @@ const (
 	// sampledTopics and sampledMembers are how much of a metric's data is read to deduce
 	// its rule: the topics with the highest counts of each site, and some members of each.
 	sampledTopics, sampledMembers = 3, 100
-	// dataSeenTTL is how long it is known that a metric has data, which may take going over
-	// all keys.
+	// dataSeenTTL is how long the result is used that a metric has data, which may take a scan
+	// of all keys.
 	dataSeenTTL = time.Minute
-	// maxRuleAttempts bounds how often a rule is read again that others set at the same time.
+	// maxRuleAttempts bounds attempts to store a rule that other instances change.
 	maxRuleAttempts = 4
 )
 
-// ruleCache is what this instance knows of the rules that the store keeps, a hash of
-// metric to rule. A metric's rule is stored before its first data is. It is compared when
-// the instance starts, and with each probe, since another instance may be the first to
-// store one. Writes ask the ruleBook alone.
+// ruleCache is what this instance knows of the stored rules, a hash of metric to rule. The
+// rule of a metric is stored before its first data. Rules are compared at start, and with
+// each probe, since other instances store rules too. Writes only use the cache.
 type ruleCache struct {
-	settled atomic.Bool // the rules were compared, and there was no conflict
-	current sync.Map    // metrics whose rule is stored as it is here, or allows more
-	// vacant are metrics without data whose stored rule is another one, which is of data
-	// that was deleted: metric to that rule. The first that writes decides.
+	settled atomic.Bool // the rules were compared without a conflict
+	current sync.Map    // metrics whose stored rule is the same or allows more
+	// vacant has metrics without data whose stored rule differs, since all data was deleted:
+	// metric to that rule. The first write replaces the rule.
 	vacant sync.Map
 
 	mu sync.Mutex
-	// dataSeen is when it was last seen that a metric with a conflict has data. Guarded by mu.
+	// dataSeen is when a metric with a conflict had data; guarded by mu.
 	dataSeen map[string]time.Time
 }
 
-// compare returns the conflict between the catalog and the rules in the store, once the
-// instance has started. A rule that allows more than here is another instance's new
-// configuration: it is a conflict for those that start.
+// compare returns the conflict between the catalog and the stored rules, after the instance
+// has started. It accepts a stored rule that allows more: another instance has a newer
+// configuration. At start, that is a conflict.
 func (b *ruleCache) compare(catalog *tally.Catalog, stored tally.StoredRules) error {
 	if !b.settled.Load() {
 		return nil // see settleRules
 	}
 	for _, metric := range catalog.Metrics() {
 		rule := catalog.MetricRule(metric)
-		kept, err := stored.Conflict(metric, rule, false)
-		if vacant, ok := b.vacant.Load(metric); ok && vacant == stored[metric] {
+		ok, err := stored.Conflict(metric, rule, false)
+		if vacant, found := b.vacant.Load(metric); found && vacant == stored[metric] {
 			continue
 		}
 		if err != nil {
 			return conflictf("%v", err)
 		}
-		b.record(metric, rule, kept, stored[metric])
+		b.record(metric, rule, ok, stored[metric])
 	}
 	return nil
 }
 
-// record notes whether the rule that is stored of a metric needs no change.
-func (b *ruleCache) record(metric string, rule tally.Rule, kept bool, stored string) {
-	if !kept {
+// record updates the cache: whether the stored rule of a metric is current.
+func (b *ruleCache) record(metric string, rule tally.Rule, isStored bool, stored string) {
+	if !isStored {
 		b.current.Delete(metric) // Redis has lost it
 		return
 	}
@@ -76,9 +75,9 @@ func (b *ruleCache) record(metric string, rule tally.Rule, kept bool, stored str
 	}
 }
 
-// settleRules compares the catalog's rules with those in the store when the instance
-// starts, at the node that has them. Without a conflict, rules that are missing though
-// there is data, and ones that allow more than the stored one, are stored.
+// settleRules compares the catalog's rules with the stored ones when the instance starts, at
+// the node that has them. Without a conflict it stores missing rules of metrics with data,
+// and rules that allow more than the stored ones.
 func (n *node) settleRules(ctx context.Context) error {
 	s := n.store
 	if s.rules.settled.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
@@ -91,30 +90,30 @@ func (n *node) settleRules(ctx context.Context) error {
 	s.catalog.AdoptRules(stored)
 	metrics := s.catalog.Metrics()
 	if sampled, err := s.sampleTopics(ctx, metrics...); err == nil {
-		// Most metrics have neither a rule nor data, and take no round trip of their own.
+		// Most metrics have neither a rule nor data: they take no round trip.
 		metrics = slices.DeleteFunc(metrics, func(metric string) bool {
-			_, kept := stored[metric]
-			return !kept && len(sampled[metric]) == 0
+			_, isStored := stored[metric]
+			return !isStored && len(sampled[metric]) == 0
 		})
 	}
-	for _, how := range []ruleAction{comparing, storing} {
+	for _, action := range []ruleAction{comparing, storing} {
 		for _, metric := range metrics {
 			var conflict *conflictError
-			if err := s.settleRule(ctx, metric, stored, how); errors.As(err, &conflict) {
+			if err := s.settleRule(ctx, metric, stored, action); errors.As(err, &conflict) {
 				return err
 			}
-			// Other errors are of nodes that have some of the data: the first write tries again.
+			// Other errors are of nodes that have some data: the first write tries again.
 		}
 	}
 	s.rules.settled.Store(true)
 	return nil
 }
 
-// ensureRule stores the rule of a topic's metric, unless that is done: it precedes the
-// first data. Once it is stored, this takes no round trip.
+// ensureRule stores the rule of a topic's metric before its first data. If the rule is
+// stored, this takes no round trip.
 func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	metric := topic.Metric()
-	if _, ok := s.rules.current.Load(metric); ok {
+	if s.rules.isCurrent(metric) {
 		return nil
 	}
 	if err := s.checkUsable(); err != nil {
@@ -126,7 +125,7 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	}
 	var conflict *conflictError
 	if errors.As(err, &conflict) {
-		s.rules.settled.Store(false) // checks of the node find it until it is mended
+		s.rules.settled.Store(false) // checks of the node report it until it is resolved
 	}
 	if err != nil {
 		return tally.Unavailable(err)
@@ -148,30 +147,30 @@ type ruleAction int
 const (
 	comparing ruleAction = iota // stores nothing
 	storing                     // stores the rule of a metric that has data
-	writing                     // stores it for one that is about to get some, too
+	writing                     // also stores it for a metric that gets its first data
 )
 
-// settleRule has the store keep the rule of a metric that has data, or is about to get
-// some. A rule that allows more than the stored one is adopted. Any other is once the metric's
-// topics were deleted, with the first write.
-func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, how ruleAction) error {
+// settleRule compares the rule of a metric with the stored one, and stores it according to
+// action if it is missing or allows more. A rule that differs is a conflict, unless all data
+// of the metric was deleted: then the first write stores it.
+func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, action ruleAction) error {
 	rule := s.catalog.MetricRule(metric)
 	if rule.Kind == 0 {
-		return nil // an open catalog was not told of it
+		return nil // not in an open catalog
 	}
 	strict := !s.rules.settled.Load()
 	stored = maps.Clone(stored)
 	for range maxRuleAttempts {
-		kept, conflict := stored.Conflict(metric, rule, strict)
+		isStored, conflict := stored.Conflict(metric, rule, strict)
 		if conflict != nil {
 			if some, err := s.hasData(ctx, metric); some || err != nil {
-				return s.reportConflict(conflict) // unless there is certainly none
+				return s.reportConflict(conflict) // also if it is unknown whether there is data
 			}
-			if how != writing {
+			if action != writing {
 				s.rules.vacant.Store(metric, stored[metric])
 				return nil
 			}
-		} else if kept {
+		} else if isStored {
 			if s.rules.record(metric, rule, true, stored[metric]); s.rules.isCurrent(metric) {
 				return nil
 			}
@@ -183,11 +182,11 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Stor
 			if conflict := rule.Conflict(metric, possible...); conflict != nil {
 				return s.reportConflict(conflict)
 			}
-			if len(possible) == 0 && how != writing {
+			if len(possible) == 0 && action != writing {
 				return nil
 			}
 		}
-		if how == comparing {
+		if action == comparing {
 			return nil
 		}
 		c := redistopology.NewCall(ruleScript, s.names.rules())
@@ -204,16 +203,16 @@ func (s *Store) settleRule(ctx context.Context, metric string, stored tally.Stor
 			delete(stored, metric)
 		}
 	}
-	return fmt.Errorf("store the rule of the metric %s: others change it all the time", metric)
+	return fmt.Errorf("store the rule of the metric %s: other instances keep changing it", metric)
 }
 
-// isCurrent reports whether a metric's rule needs no change.
+// isCurrent reports whether the stored rule of a metric needs no change.
 func (b *ruleCache) isCurrent(metric string) bool {
 	_, ok := b.current.Load(metric)
 	return ok
 }
 
-// reportConflict shows a conflict in Health, at the node that has the rules.
+// reportConflict adds a conflict to the health of the node that has the rules.
 func (s *Store) reportConflict(cause error) error {
 	err := conflictf("%v", cause)
 	if n := s.topology.SlotMap().Node(s.names.rules()); n != nil {
@@ -282,7 +281,7 @@ func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string
 	for i, b := range boards {
 		keys, err := requests[i].Commands[0].(*redis.StringSliceCmd).Result()
 		if err != nil {
-			return nil, fmt.Errorf("look for topics of the metric %s: %w", b.metric, err)
+			return nil, fmt.Errorf("find topics of the metric %s: %w", b.metric, err)
 		}
 		for _, key := range keys {
 			if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
@@ -293,8 +292,8 @@ func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string
 	return topics, nil
 }
 
-// deduceRules returns the rules under which a metric's data may have been counted by a
-// release that did not store them; none where there is no data, or it tells nothing.
+// deduceRules returns the rules that the data of a metric may have, for data of releases
+// that did not store rules. It returns none if the data does not show it.
 func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	sampled, err := s.sampleTopics(ctx, metric)
 	topics := sampled[metric]
@@ -321,15 +320,15 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 		members, _ := commands[1].(*redis.ScanCmd).Val()
 		for at := 0; at+1 < len(members); at += 2 {
 			if len(members[at]) == memberBytes {
-				given, _ := strconv.ParseInt(members[at+1], 10, 64)
-				amount = max(amount, given)
+				value, _ := strconv.ParseInt(members[at+1], 10, 64)
+				amount = max(amount, value)
 			} else {
 				toggled = true
 			}
 		}
 		present = present || commands[2].(*redis.IntCmd).Val() > 0
 		if len(members) == 0 && contributed(commands[0].(*redis.SliceCmd).Val()) > 0 {
-			windowed = true // who was counted is forgotten
+			windowed = true // the members of earlier windows are gone
 		}
 	}
 	if amount > 0 {
@@ -347,10 +346,10 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 	return possible, nil
 }
 
-// memberBytes is the length of a field that is a member; paths of buckets are shorter.
+// memberBytes is the length of a member's field; paths of buckets are shorter.
 const memberBytes = 8
 
-// contributed returns what contributions add to a count, of its fields n, s and a.
+// contributed returns the sum of contributions, from the fields n, s and a.
 func contributed(fields []any) int64 {
 	var numbers [3]int64
 	for i := range min(len(fields), len(numbers)) {

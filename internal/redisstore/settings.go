@@ -3,7 +3,10 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,7 +18,7 @@ import (
 func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 	entries := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.settings())
 	if err := s.ask(ctx, s.names.settings(), entries); err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("read the register: %w", err))
+		return nil, tally.Unavailable(fmt.Errorf("read the settings: %w", err))
 	}
 	return entries.Val(), nil
 }
@@ -37,7 +40,7 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 	}
 	reply, err := s.callOnce(ctx, c)
 	if err != nil {
-		return false, tally.Unavailable(fmt.Errorf("set entries of the register: %w", err))
+		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", err))
 	}
 	return reply == "1", nil
 }
@@ -53,53 +56,75 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 	return strings.TrimPrefix(reply, "="), nil
 }
 
-// ask runs commands about one key at the node that holds it.
-func (s *Store) ask(ctx context.Context, key string, commands ...redis.Cmder) error {
-	if err := s.checkUsable(); err != nil {
-		return err
+// SeedMark returns the greatest number that [Store.SetSeedMark] stored, 0 if none. It falls
+// only if Redis loses data.
+func (s *Store) SeedMark(ctx context.Context) (int64, error) {
+	mark := redis.NewFloatCmd(ctx, "zscore", s.names.seedMark(), seedMarkMember)
+	if err := s.ask(ctx, s.names.seedMark(), mark); err != nil {
+		return 0, tally.Unavailable(fmt.Errorf("read the seed mark: %w", err))
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return s.do(ctx, key, commands...)
+	return int64(mark.Val()), nil
 }
 
-// do is ask for a store that is not usable yet; it returns by ctx's deadline.
-func (s *Store) do(ctx context.Context, key string, commands ...redis.Cmder) error {
-	requests := []redistopology.Request{{Key: key, Commands: commands}}
-	s.topology.Send(ctx, requests)
-	return requests[0].Err()
-}
-
-// sendBounded sends requests, of which each command has its own error, within
-// [timeout].
-func (s *Store) sendBounded(ctx context.Context, requests []redistopology.Request) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	s.topology.Send(ctx, requests)
-}
-
-// callOnce runs one call that is acknowledged as likes are, and returns its reply.
-func (s *Store) callOnce(ctx context.Context, c redistopology.Call) (reply string, err error) {
-	c.Durable = true
-	calls := []redistopology.Call{c}
-	if err := s.callAll(ctx, calls); err != nil {
-		return "", err
+// SetSeedMark stores mark unless the stored one is greater.
+func (s *Store) SetSeedMark(ctx context.Context, mark int64) error {
+	set := redis.NewIntCmd(ctx, "zadd", s.names.seedMark(), "gt", mark, seedMarkMember)
+	if err := s.ask(ctx, s.names.seedMark(), set); err != nil {
+		return tally.Unavailable(fmt.Errorf("store the seed mark: %w", err))
 	}
-	return calls[0].Text(), calls[0].Err
-}
-
-// callAll runs calls, of which each has its own error, within [timeout]: what
-// is done for an owner has no deadline of its own that would suit one round trip. Where
-// it returns an error none was run.
-func (s *Store) callAll(ctx context.Context, calls []redistopology.Call) error {
-	if err := s.checkUsable(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return tally.Unavailable(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	s.topology.Call(ctx, calls)
 	return nil
+}
+
+// seedMarkMember is the only member of a sorted set: ZADD GT raises a number atomically.
+const seedMarkMember = "mark"
+
+// AppendAudit implements [tally.Ledger].
+func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
+	at := int64(0)
+	if !entry.At.IsZero() {
+		at = entry.At.UnixMicro()
+	}
+	c := redistopology.NewCall(auditScript, s.names.audit())
+	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
+	if _, err := s.callOnce(ctx, c); err != nil {
+		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
+	}
+	return nil
+}
+
+// streamID matches the ids of entries of a stream.
+var streamID = regexp.MustCompile(`^\d{1,20}-\d{1,20}$`)
+
+// AuditLog implements [tally.Ledger].
+func (s *Store) AuditLog(ctx context.Context, before string, limit int) ([]tally.AuditEntry, string, error) {
+	from := "+"
+	if before != "" {
+		if !streamID.MatchString(before) {
+			return nil, "", tally.Errorf(tally.CodeBadBody, "%q is not the cursor of a page of the audit log", before)
+		}
+		from = "(" + before
+	}
+	if limit <= 0 {
+		return nil, "", nil
+	}
+	limit = min(limit, tally.MaxPortion)
+	messages := redis.NewXMessageSliceCmd(ctx, "xrevrange", s.names.audit(), from, "-", "count", limit+1)
+	if err := s.ask(ctx, s.names.audit(), messages); err != nil {
+		return nil, "", tally.Unavailable(fmt.Errorf("read the audit log: %w", err))
+	}
+	found, next := messages.Val(), ""
+	if len(found) > limit {
+		found = found[:limit]
+		next = found[limit-1].ID
+	}
+	entries := make([]tally.AuditEntry, len(found))
+	for i, m := range found {
+		text := func(name string) string { value, _ := m.Values[name].(string); return value }
+		at, _ := strconv.ParseInt(text("at"), 10, 64) // written by us
+		entries[i] = tally.AuditEntry{
+			At: time.UnixMicro(at).UTC(), Actor: text("actor"), Action: text("action"),
+			Target: text("target"), Detail: text("detail"),
+		}
+	}
+	return entries, next, nil
 }

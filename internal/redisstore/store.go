@@ -83,12 +83,12 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		instance:         randomHex(8),
 		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		secret:           newSecretKey(options.Secret),
-		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]tally.Change{}, ended: map[tally.Topic]int64{}},
+		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]tally.Change{}, deleted: map[tally.Topic]int64{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		unassigned:       newFeed(),
 		feedLive:         make(chan struct{}, 1),
 	}
-	s.ranks.flush = s.flushRanks
+	s.ranks.flush = func() { s.flushRanks(timeout) }
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
@@ -112,7 +112,7 @@ func (s *Store) String() string { return s.topology.String() }
 func (s *Store) Close() error {
 	s.flushBroadcasts()
 	s.ranks.close()
-	s.flushLastRanks()
+	s.flushRanks(lastRanksTimeout)
 	s.topology.Close()
 	return nil
 }

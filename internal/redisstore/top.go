@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,37 +16,35 @@ import (
 )
 
 const (
-	// leaderboardSize is how many topics a leaderboard holds.
+	// leaderboardSize is how many topics a leaderboard has.
 	leaderboardSize = 10_000
-	// lastRanksTimeout is how long the last gathered changes may take when an instance ends.
+	// lastRanksTimeout is how long the last update may take when an instance ends.
 	lastRanksTimeout = time.Second
-	// topChunk is how many topics one script sets; Lua's stack bounds it.
+	// topChunk is how many topics one script call updates; Lua's stack limits it.
 	topChunk = 200
-	// maxPendingRanks bounds the topics gathered while Redis is away, some 20 MB. What
-	// comes beyond is dropped, and repaired by the sweep.
+	// maxPendingRanks bounds the pending topics while Redis is away, some 20 MB. Others are
+	// dropped, and repaired later.
 	maxPendingRanks = 100_000
-	// extraTopics is how many topics are looked at beyond those asked for, in place of
-	// some whose count went down since.
+	// extraTopics is how many topics are read in addition, in case that counts have fallen.
 	extraTopics = 16
-	// repairInterval and repairChunk are the pace of the sweep over all topics: enough
-	// for a million keys in half an hour, and hardly anything for Redis.
+	// repairInterval and repairChunk are the pace of repairs: a million keys in half an
+	// hour, at a small cost for Redis.
 	repairInterval = 2 * time.Second
 	repairChunk    = 1000
 )
 
-// pendingRanks holds the newest change of each topic that the leaderboards and directories
-// lack.
+// pendingRanks has the newest change of each topic that leaderboards and directories lack.
 type pendingRanks struct {
-	// interval is how long changes are gathered; write writes them.
+	// interval is how long changes are collected; flush writes them.
 	interval time.Duration
 	flush    func()
 
-	flushing sync.Mutex // held while write is under way
+	flushing sync.Mutex // held while flush runs
 	mu       sync.Mutex
-	timer    *time.Timer                  // guarded by mu; nil while nothing waits for it
+	timer    *time.Timer                  // guarded by mu; nil if none runs
 	closed   bool                         // guarded by mu
 	topics   map[tally.Topic]tally.Change // guarded by mu
-	ended    map[tally.Topic]int64        // guarded by mu; the version at which a topic ended
+	deleted  map[tally.Topic]int64        // guarded by mu; the version at which a topic was deleted
 }
 
 func (g *pendingRanks) add(stats *counters, change tally.Change) {
@@ -64,10 +61,10 @@ func (g *pendingRanks) add(stats *counters, change tally.Change) {
 	}
 }
 
-// scheduleLocked has what was gathered written in a while.
+// scheduleLocked calls flush after the interval.
 func (g *pendingRanks) scheduleLocked() {
 	if g.timer == nil && !g.closed {
-		g.timer = time.AfterFunc(g.interval, func() { // ends with write; close waits for it
+		g.timer = time.AfterFunc(g.interval, func() { // ends with flush; close waits for it
 			g.flushing.Lock()
 			defer g.flushing.Unlock()
 			g.mu.Lock()
@@ -81,7 +78,7 @@ func (g *pendingRanks) scheduleLocked() {
 	}
 }
 
-// close ends the writing.
+// close waits for flush and prevents further ones.
 func (g *pendingRanks) close() {
 	g.mu.Lock()
 	g.closed = true
@@ -93,84 +90,78 @@ func (g *pendingRanks) close() {
 	defer g.flushing.Unlock()
 }
 
-// addEnded notes that a topic ended with change, its last.
-func (g *pendingRanks) addEnded(change tally.Change) {
+// addDeleted records that a topic was deleted with change, its last.
+func (g *pendingRanks) addDeleted(change tally.Change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.ended) < maxPendingRanks {
-		g.ended[change.Topic] = max(g.ended[change.Topic], change.Version)
+	if len(g.deleted) < maxPendingRanks {
+		g.deleted[change.Topic] = max(g.deleted[change.Topic], change.Version)
 		g.scheduleLocked()
 	}
 }
 
-// take returns what was gathered, by leaderboard, and begins anew.
-func (g *pendingRanks) take() (boards map[leaderboard][]tally.Change, ended map[tally.Topic]int64) {
+// take returns and removes the pending changes, by leaderboard.
+func (g *pendingRanks) take() (boards map[leaderboard][]tally.Change, deleted map[tally.Topic]int64) {
 	g.mu.Lock()
-	topics, ended := g.topics, g.ended
+	topics, deleted := g.topics, g.deleted
 	g.topics = make(map[tally.Topic]tally.Change, len(topics))
-	g.ended = map[tally.Topic]int64{}
+	g.deleted = map[tally.Topic]int64{}
 	g.mu.Unlock()
 	boards = map[leaderboard][]tally.Change{}
 	for topic, change := range topics {
 		b := leaderboard{topic.Site(), topic.Metric()}
 		boards[b] = append(boards[b], change)
 	}
-	return boards, ended
+	return boards, deleted
 }
 
-// updateRankings brings leaderboards and directories up to date. What fails is gathered again.
-func (s *Store) updateRankings(ctx context.Context) error {
+// flushRanks updates leaderboards and directories. If that fails, the changes are pending
+// again.
+func (s *Store) flushRanks(timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	var calls []redistopology.Call
-	var changes [][]tally.Change
-	boards, ended := s.ranks.take()
-	for site, args := range s.directoryEntries(boards, ended) {
+	boards, deleted := s.ranks.take()
+	for site, args := range s.directoryEntries(boards, deleted) {
 		for chunk := range slices.Chunk(args, 2*topChunk) {
 			c := redistopology.NewCall(directoryScript, s.names.directory(site))
 			c.Append(chunk...)
-			calls, changes = append(calls, c), append(changes, nil)
+			calls = append(calls, c)
 		}
 	}
-	listed := len(calls)
-	for b, all := range boards {
-		for chunk := range slices.Chunk(all, topChunk) {
+	for b, changes := range boards {
+		for chunk := range slices.Chunk(changes, topChunk) {
 			c := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
 			c.Append(leaderboardSize)
 			for _, change := range chunk {
 				var score any = -change.Count
-				if version, gone := ended[change.Topic]; gone && version >= change.Version {
+				if version, ok := deleted[change.Topic]; ok && version >= change.Version {
 					score = ""
 				}
 				c.Append(change.Topic.Key(), score, change.Version)
 			}
-			calls, changes = append(calls, c), append(changes, chunk)
+			calls = append(calls, c)
 		}
 	}
 	if len(calls) == 0 {
-		return nil
+		return
 	}
 	s.topology.Call(ctx, calls)
-	var failed error
-	for i := range calls {
-		if calls[i].Err == nil {
-			continue
-		}
-		failed = fmt.Errorf("leaderboard: %w", calls[i].Err)
-		again := changes[i]
-		if i < listed { // which topics it was of is not worth remembering
-			again = slices.Concat(slices.Collect(maps.Values(boards))...)
-			for topic, version := range ended {
-				s.ranks.addEnded(tally.Change{Topic: topic, Version: version})
-			}
-		}
-		for _, change := range again {
+	if !slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) {
+		return
+	}
+	for _, changes := range boards { // probes report why
+		for _, change := range changes {
 			s.ranks.add(&s.stats, change)
 		}
 	}
-	return failed
+	for topic, version := range deleted {
+		s.ranks.addDeleted(tally.Change{Topic: topic, Version: version})
+	}
 }
 
-// directoryEntries returns what the directories are told, by site: directory.lua's arguments.
-func (s *Store) directoryEntries(boards map[leaderboard][]tally.Change, ended map[tally.Topic]int64) map[string][]any {
+// directoryEntries returns the arguments of directory.lua, by site.
+func (s *Store) directoryEntries(boards map[leaderboard][]tally.Change, deleted map[tally.Topic]int64) map[string][]any {
 	sites := map[string][]any{}
 	add := func(topic tally.Topic, version int64) {
 		name := topic.Metric() + "/" + topic.Key()
@@ -181,19 +172,18 @@ func (s *Store) directoryEntries(boards map[leaderboard][]tally.Change, ended ma
 			continue
 		}
 		for _, change := range changes {
-			if _, gone := ended[change.Topic]; !gone || change.Version > ended[change.Topic] {
+			if _, ok := deleted[change.Topic]; !ok || change.Version > deleted[change.Topic] {
 				add(change.Topic, change.Version)
 			}
 		}
 	}
-	for topic, version := range ended {
+	for topic, version := range deleted {
 		add(topic, -version)
 	}
 	return sites
 }
 
-// Top implements [tally.Store]: the order is the leaderboard's, the counts are
-// the topics' own.
+// Top implements [tally.Store]. It reads the leaderboard and then the current counts.
 func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
 	if err := s.checkUsable(); err != nil {
 		return nil, err
@@ -205,14 +195,12 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	defer cancel()
 	name := s.names.top(leaderboard{site, metric})
 	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+extraTopics-1, "withscores")
-	s.do(ctx, name, command)
-	ranked, err := command.Result()
-	if err != nil {
+	if err := s.do(ctx, name, command); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
 	}
-	queries := make([]tally.Query, 0, len(ranked))
-	scores := make([]float64, 0, len(ranked))
-	for _, z := range ranked {
+	queries := make([]tally.Query, 0, len(command.Val()))
+	scores := make([]float64, 0, len(command.Val()))
+	for _, z := range command.Val() {
 		key, _ := z.Member.(string)
 		if topic, err := tally.NewTopic(site, metric, key); err == nil {
 			queries, scores = append(queries, tally.Query{Topic: topic}), append(scores, z.Score)
@@ -236,22 +224,8 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return top[:min(limit, len(top))], nil
 }
 
-// flushRanks brings the leaderboards and directories up to date, some time after a change.
-func (s *Store) flushRanks() {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	_ = s.updateRankings(ctx) // gathered again; the probe tells of a Redis that is away
-}
-
-// flushLastRanks sees to it that what changed last is not lost with the instance.
-func (s *Store) flushLastRanks() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastRanksTimeout)
-	defer cancel()
-	_ = s.updateRankings(ctx) // the sweep of another instance repairs it
-}
-
-// repairRankings goes over all topics, slowly and for ever, until ctx ends, and gives the
-// leaderboards what an instance that ended, or a Redis that forgot, owes them.
+// repairRankings scans all topics slowly until ctx ends, and adds to leaderboards and
+// directories what was lost with an instance or by Redis.
 func (s *Store) repairRankings(ctx context.Context) {
 	cursors := map[*node]uint64{}
 	for sleep(ctx, jitter(repairInterval)) {
@@ -269,6 +243,7 @@ func (s *Store) repairRankings(ctx context.Context) {
 	}
 }
 
+// repairRankings continues the scan of a node at cursor.
 func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, err error) {
 	s := n.store
 	if err := s.checkUsable(); err != nil {

@@ -15,17 +15,16 @@ import (
 )
 
 const (
-	// maxWeighedTopics is how many topics of a site are weighed: those with the highest
-	// counts, and as many of the rest, at random, for all of it.
+	// maxWeighedTopics is of how many topics of a site the memory is measured: those with the
+	// highest counts, and as many of the rest, at random.
 	maxWeighedTopics = 500
-	// Bytes of a topic and of a contribution where Redis does not tell, and of a topic's
-	// entries in directory and leaderboard.
+	// topicBytes and contributionBytes are estimates if MEMORY is forbidden; projectionBytes
+	// is that of a topic's entries in directory and leaderboard.
 	topicBytes, contributionBytes, projectionBytes = 400, 12, 300
 )
 
-// Usage implements [tally.Ledger]: it reads the counts of all topics, some microseconds
-// of Redis each, and estimates what they take from some of each site. The journals are
-// not in it: they end by themselves.
+// Usage implements [tally.Ledger]. It reads the counts of all topics, some microseconds of
+// Redis each, and estimates the memory of a site from some topics, without journals.
 func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
 	sites := map[string]*siteSurvey{}
 	err := s.scanTopics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
@@ -71,30 +70,30 @@ func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
 	return usage, nil
 }
 
-// topicSize is a topic and how many contributions it has.
+// topicSize is a topic and its number of contributions.
 type topicSize struct {
 	topic         tally.Topic
 	contributions int64
 }
 
-// topicSizes counts the contributions of the topics that are there.
+// topicSizes returns the existing topics with their numbers of contributions.
 func (s *Store) topicSizes(ctx context.Context, states []tally.State) (all []topicSize, err error) {
 	var requests []redistopology.Request
-	var which []int // of all, whose members are counted
+	var counted []int // by request, the index in all
 	for _, state := range states {
 		if state.Version == 0 {
 			continue
 		}
 		if s.catalog.Rule(state.Topic).Kind == tally.Amount {
-			many := redis.NewIntCmd(ctx, "hlen", s.names.members(state.Topic))
-			requests = append(requests, redistopology.Request{Key: s.names.count(state.Topic), Commands: []redis.Cmder{many}})
-			which = append(which, len(all))
+			members := redis.NewIntCmd(ctx, "hlen", s.names.members(state.Topic))
+			requests = append(requests, redistopology.Request{Key: s.names.count(state.Topic), Commands: []redis.Cmder{members}})
+			counted = append(counted, len(all))
 		}
 		all = append(all, topicSize{state.Topic, state.Count - state.Seed - state.Adjustment})
 	}
 	s.sendBounded(ctx, requests)
 	for i, r := range requests {
-		t := &all[which[i]]
+		t := &all[counted[i]]
 		if t.contributions, err = r.Commands[0].(*redis.IntCmd).Result(); err != nil {
 			return nil, tally.Unavailable(fmt.Errorf("usage of %s: %w", t.topic, err))
 		}
@@ -102,12 +101,12 @@ func (s *Store) topicSizes(ctx context.Context, states []tally.State) (all []top
 	return all, nil
 }
 
-// siteSurvey is what is known of a site's topics.
+// siteSurvey collects the topics of a site.
 type siteSurvey struct {
 	topics        int
 	contributions int64
-	highest       []topicSize // those with most contributions, the most first
-	others        []topicSize // some of the rest
+	highest       []topicSize // those with most contributions, in descending order
+	others        []topicSize // a random sample of the rest
 }
 
 func (v *siteSurvey) add(t topicSize) {
@@ -121,7 +120,7 @@ func (v *siteSurvey) add(t topicSize) {
 		t = v.highest[maxWeighedTopics]
 		v.highest = v.highest[:maxWeighedTopics]
 	}
-	// Each of the rest is among the others with the same chance (Vitter's algorithm R).
+	// Vitter's algorithm R: each of the rest is in others with the same probability.
 	if len(v.others) < maxWeighedTopics {
 		v.others = append(v.others, t)
 	} else if i := rand.IntN(v.topics - len(v.highest)); i < maxWeighedTopics {
@@ -129,7 +128,7 @@ func (v *siteSurvey) add(t topicSize) {
 	}
 }
 
-// memoryUsage has Redis say how much memory the topics take.
+// memoryUsage returns the memory of the topics, as MEMORY USAGE reports or estimated.
 func (s *Store) memoryUsage(ctx context.Context, topics []topicSize) (bytes int64, err error) {
 	requests := make([]redistopology.Request, len(topics))
 	for i, t := range topics {
@@ -143,14 +142,14 @@ func (s *Store) memoryUsage(ctx context.Context, topics []topicSize) (bytes int6
 		return 0, tally.Unavailable(err)
 	}
 	for i, t := range topics {
-		told := int64(0)
+		size := int64(0)
 		for _, command := range requests[i].Commands {
-			told += command.(*redis.IntCmd).Val() // 0 where the key is missing, and where Redis forbids MEMORY
+			size += command.(*redis.IntCmd).Val() // 0 if the key is missing or MEMORY forbidden
 		}
-		if told == 0 {
-			told = topicBytes + contributionBytes*t.contributions
+		if size == 0 {
+			size = topicBytes + contributionBytes*t.contributions
 		}
-		bytes += told + projectionBytes
+		bytes += size + projectionBytes
 	}
 	return bytes, nil
 }

@@ -10,44 +10,44 @@ import (
 )
 
 const (
-	// maxCachedNames is how many names are gathered at once for pages by topic, some 10 MB,
-	// so that whoever turns pages does not have all keys gone over for each.
+	// maxCachedNames is how many names a scan collects for pages by topic, some 10 MB: not
+	// each page needs a scan.
 	maxCachedNames = 50_000
-	// namesRetention is how long the names serve the pages that follow the first, which is
-	// always as of now.
+	// namesRetention is how long names are used for later pages. The first page is always
+	// read anew.
 	namesRetention = time.Minute
 )
 
-// nameList is names of topics in order, gathered for a page and kept for those that
-// follow it.
+// nameList is names of topics in order, collected for a page and those after it.
 type nameList struct {
 	scope tally.Scope
 	at    time.Time
 	names []tally.Topic
-	more  bool // there are some behind them
+	more  bool // there are more after them
 }
 
-// nameCache is the last that was gathered.
+// nameCache has the list that was collected last.
 type nameCache struct {
 	mu   sync.Mutex
-	last *nameList // guarded by mu; not changed once made
+	last *nameList // guarded by mu; immutable
 }
 
-// set keeps what was gathered; one topic alone has no page that follows.
-func (k *nameCache) set(l *nameList) {
+// set stores a list, unless it is for one topic, which has no second page.
+func (c *nameCache) set(l *nameList) {
 	if l != nil && l.scope.Exact {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.last = l
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = l
 }
 
-// after returns the names behind after, where they are known still.
-func (k *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, from int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if l = k.last; l == nil || l.scope != scope || time.Since(l.at) > namesRetention {
+// after returns the list for scope if it has names after a topic, and the index of the
+// first.
+func (c *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, from int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l = c.last; l == nil || l.scope != scope || time.Since(l.at) > namesRetention {
 		return nil, 0
 	}
 	at, ok := slices.BinarySearchFunc(l.names, after, byName)
@@ -57,7 +57,7 @@ func (k *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, fr
 	return l, at + 1
 }
 
-// listByTopic returns a page by name.
+// listByTopic returns a page in the order of names.
 func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Page, err error) {
 	cursor, err := l.Cursor()
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Pa
 	}
 }
 
-// collectNames returns the first listNamed topics of scope behind after.
+// collectNames returns the first maxCachedNames topics of scope after a topic.
 func (s *Store) collectNames(ctx context.Context, scope tally.Scope, after tally.Topic) (*nameList, error) {
 	l := &nameList{scope: scope, at: time.Now()}
 	shorten := func() {
