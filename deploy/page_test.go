@@ -1,11 +1,9 @@
 package deploy_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/tallycast/tallycast/internal/eventstream"
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
@@ -37,16 +36,13 @@ func subscribeStream(ctx context.Context, client *http.Client, url, topic string
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("a stream: %s", response.Status)
 	}
-	scanner := bufio.NewScanner(response.Body)
-	for scanner.Scan() {
-		if frame, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
-			receive(frame)
+	for events := eventstream.NewReader(response.Body); ; {
+		data, err := events.Next()
+		if err != nil {
+			return err
 		}
+		receive(string(data))
 	}
-	if err := scanner.Err(); err != nil {
-		return err
-	}
-	return io.EOF
 }
 
 // subscribeSocket subscribes by WebSocket.

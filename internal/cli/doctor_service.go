@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/eventstream"
 )
 
 // checkCounts checks that the service has the page's site and allows its origin.
@@ -54,21 +55,16 @@ func (c *pageCheck) checkStream() {
 		c.fail("stream", "answers %s: %s", response.Status, reason(response.Body))
 		return
 	}
-	scanner := bufio.NewScanner(response.Body)
-	scanner.Buffer(nil, maxFrameBytes)
-	for scanner.Scan() {
-		if !strings.HasPrefix(scanner.Text(), "data:") {
-			continue
-		}
-		took := time.Since(began).Round(time.Millisecond)
-		if took > firstFrameTimeout {
-			c.fail("stream", "the first frame took %s: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)", took)
-			return
-		}
-		c.ok("stream", "works, first frame after %s", took)
+	if _, err := eventstream.NewReader(response.Body).Next(); err != nil {
+		c.fail("stream", "has no frames: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)")
 		return
 	}
-	c.fail("stream", "has no frames: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)")
+	took := time.Since(began).Round(time.Millisecond)
+	if took > firstFrameTimeout {
+		c.fail("stream", "the first frame took %s: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)", took)
+		return
+	}
+	c.ok("stream", "works, first frame after %s", took)
 }
 
 // checkSocket checks that a WebSocket can be opened.

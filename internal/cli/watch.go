@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -17,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/eventstream"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -46,8 +46,6 @@ const (
 	shortestWatchPause, longestWatchPause = time.Second, 30 * time.Second
 	// sampleInterval is the time between two samples of a sparkline.
 	sampleInterval = time.Second
-	// maxFrameBytes bounds one line of a stream: a topic of 256 bytes, escaped.
-	maxFrameBytes = 64 << 10
 	// maxReasonBytes bounds what is read of an error.
 	maxReasonBytes = 8 << 10
 )
@@ -207,15 +205,16 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 	for _, topic := range topics {
 		watched[topic] = nil
 	}
-	scanner := bufio.NewScanner(response.Body)
-	scanner.Buffer(nil, maxFrameBytes)
-	for scanner.Scan() {
-		text, ok := strings.CutPrefix(scanner.Text(), "data:")
-		if !ok {
-			continue
+	for events := eventstream.NewReader(response.Body); ; {
+		data, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			return received, errors.New("the stream ended")
+		}
+		if err != nil {
+			return received, fmt.Errorf("the stream was interrupted: %w", err)
 		}
 		var f frame
-		if err := json.Unmarshal([]byte(text), &f); err != nil {
+		if err := json.Unmarshal(data, &f); err != nil {
 			return received, fmt.Errorf("%s does not answer as tallycast does: %w", at, err)
 		}
 		received = true
@@ -233,10 +232,6 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 			return false, err
 		}
 	}
-	if err := scanner.Err(); err != nil {
-		return received, fmt.Errorf("the stream was interrupted: %w", err)
-	}
-	return received, errors.New("the stream ended")
 }
 
 // temporary are the codes of errors that may be over when the topic is asked for again.

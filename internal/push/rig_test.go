@@ -1,7 +1,6 @@
 package push_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/tallycast/tallycast/internal/eventstream"
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
@@ -184,17 +183,13 @@ func (i *instance) stream(query string) *viewer {
 	if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || got != "text/event-stream" {
 		i.t.Fatalf("status %d, content type %q", response.StatusCode, got)
 	}
-	lines := bufio.NewScanner(response.Body)
-	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "retry: ") {
-		i.t.Fatalf("first line %q, want retry", lines.Text())
-	}
+	events := eventstream.NewReader(response.Body)
 	return &viewer{t: i.t, close: func() { _ = response.Body.Close() }, next: func() (string, error) {
-		for lines.Scan() {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				return data, nil
-			}
+		data, err := events.Next()
+		if events.Retry < time.Second {
+			i.t.Errorf("the stream begins with retry %s", events.Retry)
 		}
-		return "", errors.Join(errors.New("the stream ended"), lines.Err())
+		return string(data), err
 	}}
 }
 

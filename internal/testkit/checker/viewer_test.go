@@ -1,17 +1,17 @@
 package checker_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/tallycast/tallycast/internal/eventstream"
 )
 
 // frame is a frame that a viewer receives.
@@ -111,10 +111,12 @@ func (r *run) stream(ctx context.Context, name string, v viewerSession) {
 	}
 	c := r.record.addConnection(name, v.instance, query["topic"])
 	defer c.end()
-	for scanner := bufio.NewScanner(response.Body); scanner.Scan(); {
-		if text, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
-			r.receive(c, []byte(text))
+	for events := eventstream.NewReader(response.Body); ; {
+		data, err := events.Next()
+		if err != nil {
+			return // the connection ended
 		}
+		r.receive(c, data)
 	}
 }
 
