@@ -204,22 +204,5 @@ func unauthorized(message string) error { return tally.Errorf(tally.CodeNotAutho
 
 // respondError responds with err and logs internal errors.
 func (q *request) respondError(err error) {
-	e, status := problem.Of(err)
-	if status == http.StatusInternalServerError {
-		q.s.logger.Error("request failed", "error", err, "method", q.r.Method, "route", q.r.Pattern, "request_id", q.caller.RequestID)
-	}
-	h := q.w.Header()
-	problem.SetHeader(h, e, status, "")
-	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="tallycast"`)
-	}
-	if problem.WantsPage(q.r) {
-		problem.SetPageHeader(h)
-		q.w.WriteHeader(status)
-		_, _ = q.w.Write(problem.AppendPage(nil, e, status, "")) // the client may have disconnected
-		return
-	}
-	h.Set("Content-Type", problem.Media)
-	q.w.WriteHeader(status)
-	_, _ = q.w.Write(problem.Append(nil, e, status, q.caller.RequestID)) // the client may have disconnected
+	problem.Respond(q.w, q.r, err, problem.Details{RequestID: q.caller.RequestID, Route: q.r.Pattern, Log: q.s.logger})
 }

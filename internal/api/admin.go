@@ -10,41 +10,41 @@ import (
 	"github.com/tallycast/tallycast/internal/admin"
 )
 
-// administration answers what stands below /admin. Nothing of what pages and
+// admin answers what stands below /admin. Nothing of what pages and
 // visitors are given applies: no headers for other origins, no limits, no server
 // token; whoever answers decides.
-func (m mount) administration() {
-	handler := m.api.administer(m.api.requests.route("/admin"))
+func (m mount) admin() {
+	handler := m.api.adminHandler(m.api.requests.route("/admin"))
 	m.group.Any("/admin", handler)
 	m.group.Any("/admin/*path", handler)
 }
 
-func (a *API) administer(stats *routeStats) gin.HandlerFunc {
+func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		q := calls.Get().(*call)
 		q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
-		q.began = a.now()
-		defer q.end()
-		q.from = a.origination(q.r)
-		q.page = a.page(q.r, q.from.viaProxy)
+		q.start = a.now()
+		defer q.finish()
+		q.client = a.clientOf(q.r)
+		q.origin = a.originOf(q.r, q.client.viaProxy)
 		h := q.w.Header()
 		h["X-Content-Type-Options"] = noSniff
 		h["X-Request-Id"] = []string{q.requestID()}
-		_, secure := requestHost(q.r, q.from.viaProxy)
-		a.admin.ServeAdmin(q.w, withoutBase(q.r, a.basePath), admin.Caller{
-			Address:    q.from.address,
-			Client:     q.from.client,
-			Origin:     q.page.origin,
-			SameOrigin: q.page.own,
+		_, secure := requestHost(q.r, q.client.viaProxy)
+		a.admin.ServeAdmin(q.w, stripBase(q.r, a.basePath), admin.Caller{
+			Address:    q.client.address,
+			Client:     q.client.limitAddress,
+			Origin:     q.origin.text,
+			SameOrigin: q.origin.isOwn,
 			// A page of our own that says https came by it, whatever ends TLS before us.
-			Secure:    secure || q.page.own && strings.HasPrefix(q.page.origin, "https://"),
+			Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
 			RequestID: q.requestID(),
 		})
 	}
 }
 
-// withoutBase returns r as it would be without a base path.
-func withoutBase(r *http.Request, base string) *http.Request {
+// stripBase returns r as it would be without a base path.
+func stripBase(r *http.Request, base string) *http.Request {
 	if base == "" {
 		return r
 	}

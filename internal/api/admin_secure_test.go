@@ -39,12 +39,12 @@ func TestNobodyGetsInWithoutTheToken(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"token=", "admin_token=", "admin-token=", "access_token="} {
-		o.do("GET", "/admin/v1/topics?"+query+adminToken, "").refuses(401, tally.CodeNotAuthorized).says("never sent in an address")
+		o.do("GET", "/admin/v1/topics?"+query+adminToken, "").refuses(401, tally.CodeNotAuthorized).says("never send a token in a URL")
 		o.own("GET", "topics?"+query+adminToken, "").refuses(401, tally.CodeNotAuthorized)
 	}
 	o.own("GET", "topics", "").clean().wants(200)
 	o.do("GET", "/admin/v1/topics", "", "Authorization", "bearer "+adminToken).wants(200)
-	if log := o.log.String(); strings.Contains(log, adminToken) || !strings.Contains(log, "a wrong admin token was sent") {
+	if log := o.log.String(); strings.Contains(log, adminToken) || !strings.Contains(log, "a client sent a wrong admin token") {
 		t.Errorf("the log: %s", log)
 	}
 }
@@ -54,7 +54,7 @@ func TestWithoutATokenNothingIsThere(t *testing.T) {
 	for _, path := range []string{"/admin", "/admin/", "/admin/app.js", "/admin/v1/topics", "/admin/v1/session"} {
 		o.do("GET", path, "", "Authorization", "Bearer ").clean().refuses(404, tally.CodeNotFound)
 	}
-	if n := strings.Count(o.log.String(), "--admin-token gives one"); n != 1 {
+	if n := strings.Count(o.log.String(), "set --admin-token to enable it"); n != 1 {
 		t.Errorf("the flag was named %d times", n)
 	}
 	newRig(t, nil).do("GET", "/admin/v1/topics", "").refuses(404, tally.CodeNotFound)

@@ -78,7 +78,7 @@ type API struct {
 	hub       WatchedTopics
 	push      Streamer
 	health    func() tally.Health
-	sites     map[string][]pattern
+	sites     map[string][]originPattern
 	proxies   []netip.Prefix
 	token     []byte
 	keys      *tally.KnownKeys
@@ -95,11 +95,11 @@ type API struct {
 	parts     []tally.Instrumented
 	startedAt time.Time
 
-	nextID    atomic.Uint64
-	draining  atomic.Bool
-	untrusted atomic.Bool // whether the warning of an untrusted proxy was given
-	unusable  atomic.Bool // and that of a trusted one's unusable header
-	crowds    crowds
+	nextID          atomic.Uint64
+	draining        atomic.Bool
+	warnedUntrusted atomic.Bool // whether the warning of an untrusted proxy was given
+	warnedUnusable  atomic.Bool // and that of a trusted one's unusable header
+	silentProxies   silentProxies
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
 }
@@ -124,7 +124,7 @@ func New(o Options) (*API, error) {
 		hub:       o.Hub,
 		push:      o.Push,
 		health:    o.Health,
-		sites:     newPatterns(o.Sites),
+		sites:     newOriginPatterns(o.Sites),
 		proxies:   o.TrustedProxies,
 		token:     []byte(o.ServerToken),
 		keys:      o.Keys,

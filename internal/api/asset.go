@@ -19,22 +19,22 @@ import (
 var openAPIDocument []byte
 
 var (
-	forOneHour      = []string{"public, max-age=3600, must-revalidate"}
-	forEver         = []string{"public, max-age=31536000, immutable"} // a year is what caches take for ever
-	pagePolicy      = []string{web.Policy}
-	noReferrerAbove = []string{"strict-origin-when-cross-origin"}
-	gzipCoding      = []string{"gzip"}
+	cacheForHour   = []string{"public, max-age=3600, must-revalidate"}
+	cacheForYear   = []string{"public, max-age=31536000, immutable"} // a year is what caches take for ever
+	pagePolicy     = []string{web.Policy}
+	referrerPolicy = []string{"strict-origin-when-cross-origin"}
+	gzipCoding     = []string{"gzip"}
 )
 
 // asset is a file that does not change while the process runs.
 type asset struct {
-	kind       []string // Content-Type
-	plain      []byte
-	packed     []byte // gzip; nil where it would not be smaller
-	tag        string // ETag of plain
-	packedTag  string // ETag of packed
-	everywhere bool   // may be loaded by pages of all origins
-	lasting    bool   // its address belongs to this content, for good
+	kind          []string // Content-Type
+	plain         []byte
+	gzipped       []byte // gzip; nil where it would not be smaller
+	etag          string // ETag of plain
+	gzippedETag   string // ETag of packed
+	isCrossOrigin bool   // may be loaded by pages of all origins
+	isImmutable   bool   // its address belongs to this content, for good
 }
 
 func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
@@ -49,10 +49,10 @@ func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	tag := contentTag(content)
-	f := &asset{kind: []string{kind}, plain: content, tag: tag, everywhere: everywhere}
+	tag := contentETag(content)
+	f := &asset{kind: []string{kind}, plain: content, etag: tag, isCrossOrigin: everywhere}
 	if packed.Len() < len(content) {
-		f.packed, f.packedTag = packed.Bytes(), strings.TrimSuffix(tag, `"`)+`-gzip"`
+		f.gzipped, f.gzippedETag = packed.Bytes(), strings.TrimSuffix(tag, `"`)+`-gzip"`
 	}
 	return f, nil
 }
@@ -72,7 +72,7 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 		if err := add("/"+name, contentType(name), script.Body, true); err != nil {
 			return nil, err
 		}
-		assets["/"+name].lasting = script.Immutable
+		assets["/"+name].isImmutable = script.Immutable
 	}
 	if err := add("/openapi.yaml", "application/yaml; charset=utf-8", openAPIDocument, true); err != nil {
 		return nil, err
@@ -118,22 +118,22 @@ func contentType(name string) string {
 	}
 }
 
-// serve answers with f, good for an hour and then asked for again by its ETag, or
+// respondAsset answers with f, good for an hour and then asked for again by its ETag, or
 // good for ever.
-func (q *call) serve(f *asset) error {
+func (q *call) respondAsset(f *asset) error {
 	h := q.w.Header()
-	h["Cache-Control"] = forOneHour
-	if f.lasting {
-		h["Cache-Control"] = forEver
+	h["Cache-Control"] = cacheForHour
+	if f.isImmutable {
+		h["Cache-Control"] = cacheForYear
 	}
-	if f.everywhere {
+	if f.isCrossOrigin {
 		h["Access-Control-Allow-Origin"] = anyOrigin
 		h["Cross-Origin-Resource-Policy"] = crossOrigin
 	}
 	h.Set("Vary", "Accept-Encoding")
-	content, tag := f.plain, f.tag
-	if f.packed != nil && acceptsGzip(q.r.Header["Accept-Encoding"]) {
-		content, tag = f.packed, f.packedTag
+	content, tag := f.plain, f.etag
+	if f.gzipped != nil && acceptsGzip(q.r.Header["Accept-Encoding"]) {
+		content, tag = f.gzipped, f.gzippedETag
 		h["Content-Encoding"] = gzipCoding
 	}
 	if q.notModified(tag) {
@@ -162,10 +162,10 @@ func acceptsGzip(headers []string) bool {
 // script answers with the script of that name.
 func (a *API) script(name string) func(*call) error {
 	f := a.assets["/"+name]
-	return func(q *call) error { return q.serve(f) }
+	return func(q *call) error { return q.respondAsset(f) }
 }
 
-func (a *API) openAPI(q *call) error { return q.serve(a.assets["/openapi.yaml"]) }
+func (a *API) openAPI(q *call) error { return q.respondAsset(a.assets["/openapi.yaml"]) }
 
 // demo answers with a page of the demo, or with a file that one loads.
 func (a *API) demo(q *call) error {
@@ -176,7 +176,7 @@ func (a *API) demo(q *call) error {
 		}
 	}
 	if f := a.assets[at]; f != nil && strings.HasPrefix(at, "/demo/") {
-		return q.serve(f)
+		return q.respondAsset(f)
 	}
 	return notFound(q)
 }
@@ -195,7 +195,7 @@ func (a *API) demoPage(q *call, page web.Page) error {
 	}
 	if readings, err := a.readAll(q.r.Context(), topics, ""); err == nil {
 		for i, reading := range readings {
-			if held, ok := a.held(topics[i], reading.Err); ok {
+			if held, ok := a.fallback(topics[i], reading.Err); ok {
 				reading.Change = held
 			}
 			counts[topics[i].String()] = reading.Change.Count
@@ -209,7 +209,7 @@ func (a *API) demoPage(q *call, page web.Page) error {
 	h["Content-Type"] = htmlType
 	h["Cache-Control"] = noCache
 	h["Content-Security-Policy"] = pagePolicy
-	h["Referrer-Policy"] = noReferrerAbove
-	q.answer(http.StatusOK, body.Bytes())
+	h["Referrer-Policy"] = referrerPolicy
+	q.respond(http.StatusOK, body.Bytes())
 	return nil
 }

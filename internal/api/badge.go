@@ -19,9 +19,9 @@ const (
 )
 
 var (
-	svgType      = []string{"image/svg+xml; charset=utf-8"}
-	forOneMinute = []string{"public, max-age=60"}
-	crossOrigin  = []string{"cross-origin"}
+	svgType        = []string{"image/svg+xml; charset=utf-8"}
+	cacheForMinute = []string{"public, max-age=60"}
+	crossOrigin    = []string{"cross-origin"}
 	// badgePolicy keeps an SVG that is opened as a page from doing anything.
 	badgePolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 )
@@ -44,7 +44,7 @@ func (a *API) badge(q *call) error {
 	if text, _, err := q.parameter("label"); err == nil && text != "" {
 		label = cleanLabel(text)
 	}
-	if err := a.mayRead(q, 1); err != nil {
+	if err := a.takeReads(q, 1); err != nil {
 		return err
 	}
 	readings, err := a.service.Read(q.r.Context(), []tally.Topic{topic}, "")
@@ -54,19 +54,19 @@ func (a *API) badge(q *call) error {
 	var count int64
 	if err == nil {
 		count = readings[0].Change.Count
-	} else if held, ok := a.held(topic, err); ok {
+	} else if held, ok := a.fallback(topic, err); ok {
 		count = held.Count
 	} else {
 		return err
 	}
 	h := q.w.Header()
 	h["Content-Type"] = svgType
-	h["Cache-Control"] = forOneMinute
+	h["Cache-Control"] = cacheForMinute
 	h["Cross-Origin-Resource-Policy"] = crossOrigin
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Content-Security-Policy"] = badgePolicy
 	delete(h, "Vary") // the same for everybody
-	q.answer(200, appendBadge(q.buffer[:0], label, count))
+	q.respond(200, appendBadge(q.buffer[:0], label, count))
 	return nil
 }
 

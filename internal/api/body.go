@@ -26,10 +26,10 @@ const (
 	formBody
 )
 
-// kind tells how the body is written. JSON may be sent as text/plain, for which
+// bodyKind tells how the body is written. JSON may be sent as text/plain, for which
 // browsers ask no permission beforehand, and without a type at all.
 // Errors: unsupported_media_type.
-func (q *call) kind() (bodyKind, error) {
+func (q *call) bodyKind() (bodyKind, error) {
 	text := q.r.Header.Get("Content-Type")
 	switch text { // what nearly all send
 	case "", "application/json", "text/plain;charset=UTF-8", "text/plain":
@@ -48,9 +48,9 @@ func (q *call) kind() (bodyKind, error) {
 		"a body of type %.80q is not understood; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
 }
 
-// read reads the body, good until the call ends.
+// readBody reads the body, good until the call ends.
 // Errors: body_too_large, bad_body.
-func (q *call) read() ([]byte, error) {
+func (q *call) readBody() ([]byte, error) {
 	if q.r.ContentLength > maxBody {
 		return nil, errTooLarge
 	}
@@ -75,37 +75,37 @@ func (q *call) read() ([]byte, error) {
 
 var errTooLarge = tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long", maxBody)
 
-// assertion is what a client says of itself.
-type assertion struct {
-	visitor string // empty: not named
-	amount  int64
-	amounts bool // whether the amount was given
+// assertionBody is what a client says of itself.
+type assertionBody struct {
+	visitor   string // empty: not named
+	amount    int64
+	hasAmount bool // whether the amount was given
 }
 
 // parseAssertion reads {"visitor":"…","amount":1}. Both fields may be left out or
 // null, and the body may be empty. Errors: bad_body, bad_visitor, bad_amount.
-func parseAssertion(body []byte) (a assertion, err error) {
-	if a, ok := parsePlainAssertion(body); ok {
+func parseAssertion(body []byte) (a assertionBody, err error) {
+	if a, ok := parseFastAssertion(body); ok {
 		return a, nil
 	}
 	fields, err := parseObject(body, `{"visitor":"…","amount":1}`)
 	if err != nil {
-		return assertion{}, err
+		return assertionBody{}, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch raw := string(fields[name]); {
 		case name != "visitor" && name != "amount":
-			return assertion{}, unknownField(name, "visitor and amount")
+			return assertionBody{}, unknownFieldError(name, "visitor and amount")
 		case raw == "null":
 		case name == "visitor":
 			if a.visitor, err = parseVisitor(fields[name]); err != nil {
-				return assertion{}, err
+				return assertionBody{}, err
 			}
 		default:
 			if a.amount, err = strconv.ParseInt(raw, 10, 64); err != nil {
-				return assertion{}, badAmount(raw)
+				return assertionBody{}, amountError(raw)
 			}
-			a.amounts = true
+			a.hasAmount = true
 		}
 	}
 	return a, nil
@@ -119,27 +119,27 @@ func parseVisitor(raw json.RawMessage) (string, error) {
 	return visitor, tally.ValidateVisitor(visitor)
 }
 
-func badAmount(text string) error {
+func amountError(text string) error {
 	return tally.Errorf(tally.CodeBadAmount, "an amount is a whole number, not %.40s", text)
 }
 
-// parsePlainAssertion reads the bodies that scripts send: an object of the two
+// parseFastAssertion reads the bodies that scripts send: an object of the two
 // fields, once each, the visitor without escapes. It declines all others, and
 // agrees with [parseAssertion] on those that it reads.
-func parsePlainAssertion(body []byte) (a assertion, ok bool) {
+func parseFastAssertion(body []byte) (a assertionBody, ok bool) {
 	if len(body) == 0 {
 		return a, true
 	}
 	s := scanner{body}
-	if !s.takes('{') {
+	if !s.take('{') {
 		return a, false
 	}
-	for first := true; !s.takes('}'); first = false {
-		if !first && !s.takes(',') {
+	for first := true; !s.take('}'); first = false {
+		if !first && !s.take(',') {
 			return a, false
 		}
 		name, ok := s.word()
-		if !ok || !s.takes(':') {
+		if !ok || !s.take(':') {
 			return a, false
 		}
 		switch {
@@ -149,8 +149,8 @@ func parsePlainAssertion(body []byte) (a assertion, ok bool) {
 				return a, false
 			}
 			a.visitor = string(visitor)
-		case string(name) == "amount" && !a.amounts:
-			if a.amount, a.amounts = s.digits(); !a.amounts {
+		case string(name) == "amount" && !a.hasAmount:
+			if a.amount, a.hasAmount = s.digits(); !a.hasAmount {
 				return a, false
 			}
 		default:
@@ -170,8 +170,8 @@ func (s *scanner) skip() {
 	}
 }
 
-// takes tells whether c comes next, and takes it.
-func (s *scanner) takes(c byte) bool {
+// take tells whether c comes next, and takes it.
+func (s *scanner) take(c byte) bool {
 	s.skip()
 	if len(s.rest) == 0 || s.rest[0] != c {
 		return false
@@ -182,7 +182,7 @@ func (s *scanner) takes(c byte) bool {
 
 // word takes a string of A-Z, a-z, 0-9, _ and -.
 func (s *scanner) word() (word []byte, ok bool) {
-	if !s.takes('"') {
+	if !s.take('"') {
 		return nil, false
 	}
 	for i, c := range s.rest {
@@ -214,24 +214,24 @@ func (s *scanner) digits() (n int64, ok bool) {
 	return n, true
 }
 
-// list is the body of calls for many topics.
-type list struct {
+// listBody is the body of calls for many topics.
+type listBody struct {
 	topics, present []string
 	visitor         string
 	hasTopics       bool
 }
 
 // parseList reads {"topics":[…]} and one field more, visitor or present. Errors: bad_body, bad_visitor.
-func parseList(body []byte, also string) (l list, err error) {
+func parseList(body []byte, also string) (l listBody, err error) {
 	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
 	if err != nil {
-		return list{}, err
+		return listBody{}, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		raw := fields[name]
 		switch {
 		case name != "topics" && name != also:
-			return list{}, unknownField(name, "topics and "+also)
+			return listBody{}, unknownFieldError(name, "topics and "+also)
 		case string(raw) == "null":
 		case name == "visitor":
 			l.visitor, err = parseVisitor(raw)
@@ -242,7 +242,7 @@ func parseList(body []byte, also string) (l list, err error) {
 			l.topics, err = parseStrings(name, raw)
 		}
 		if err != nil {
-			return list{}, err
+			return listBody{}, err
 		}
 	}
 	return l, nil
@@ -289,6 +289,6 @@ func parseStrings(name string, raw json.RawMessage) ([]string, error) {
 	return texts, nil
 }
 
-func unknownField(name, known string) error {
+func unknownFieldError(name, known string) error {
 	return tally.Errorf(tally.CodeBadBody, "there is no field %.60q here; there are %s", strings.ToValidUTF8(name, "\uFFFD"), known)
 }

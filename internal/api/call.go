@@ -33,12 +33,12 @@ type call struct {
 	r     *http.Request
 	stats *routeStats
 
-	from    origination
-	page    page
-	trusted bool   // carries the server token
-	back    string // where an error page links to, checked; or empty
-	began   time.Duration
-	id      string // request id; see requestID
+	client    clientInfo
+	origin    requestOrigin
+	isTrusted bool   // carries the server token
+	returnURL string // where an error page links to, checked; or empty
+	start     time.Duration
+	id        string // request id; see requestID
 
 	buffer []byte // what is answered
 	body   []byte // what was read
@@ -55,12 +55,12 @@ func (a *API) handle(route string, f func(*call) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		q := calls.Get().(*call)
 		q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
-		q.began = a.now()
-		defer q.end()
+		q.start = a.now()
+		defer q.finish()
 		if err := q.begin(); err != nil {
-			q.refuse(err)
+			q.respondError(err)
 		} else if err := f(q); err != nil {
-			q.refuse(err)
+			q.respondError(err)
 		}
 	}
 }
@@ -68,26 +68,26 @@ func (a *API) handle(route string, f func(*call) error) gin.HandlerFunc {
 // begin reads what every request may carry.
 // Errors: origin_not_allowed, for a server token that is not ours.
 func (q *call) begin() error {
-	q.from = q.api.origination(q.r)
-	q.page = q.api.page(q.r, q.from.viaProxy)
+	q.client = q.api.clientOf(q.r)
+	q.origin = q.api.originOf(q.r, q.client.viaProxy)
 	h := q.w.Header()
-	allowReading(h, q.page)
+	setOriginHeaders(h, q.origin)
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}
-	if err := q.checkToken(); err != nil {
+	if err := q.checkServerToken(); err != nil {
 		return err
 	}
-	if q.from.atProxy && !q.trusted {
-		q.api.observeCrowd(q)
+	if q.client.isProxy && !q.isTrusted {
+		q.api.observeProxy(q)
 	}
 	return nil
 }
 
-// checkToken tells one's own servers from others. A token that is wrong is
+// checkServerToken tells one's own servers from others. A token that is wrong is
 // refused as origin_not_allowed, the contract's one code for "you are not whom
 // we let do that"; to go on without it would hide the mistake behind limits that
 // strike later.
-func (q *call) checkToken() error {
+func (q *call) checkServerToken() error {
 	headers := q.r.Header["Authorization"]
 	if len(headers) == 0 {
 		return nil
@@ -102,12 +102,12 @@ func (q *call) checkToken() error {
 	if subtle.ConstantTimeCompare([]byte(token), q.api.token) != 1 {
 		return tally.Errorf(tally.CodeOriginNotAllowed, "the token in Authorization is not the one that --server-token gave")
 	}
-	q.trusted = true
+	q.isTrusted = true
 	return nil
 }
 
-// end counts and logs what was answered, and gives q back. A panic ends here.
-func (q *call) end() {
+// finish counts and logs what was answered, and gives q back. A panic ends here.
+func (q *call) finish() {
 	if v := recover(); v != nil {
 		if v == http.ErrAbortHandler {
 			panic(v)
@@ -117,7 +117,7 @@ func (q *call) end() {
 			q.api.logger.Error("a request failed while it was answered", "error", err, "route", q.stats.route)
 			panic(http.ErrAbortHandler) // the answer is broken: so is the connection to be
 		}
-		q.refuse(err)
+		q.respondError(err)
 	}
 	q.stats.count(q.w.Status())
 	if q.api.logger.Enabled(context.Background(), slog.LevelDebug) {
@@ -136,7 +136,7 @@ func (q *call) end() {
 
 func (q *call) log() {
 	q.api.logger.Debug("request", "method", q.r.Method, "path", q.r.URL.Path, "status", q.w.Status(),
-		"took", q.api.now()-q.began, "client", q.from.client.String(), "origin", q.page.origin, "request_id", q.requestID())
+		"took", q.api.now()-q.start, "client", q.client.limitAddress.String(), "origin", q.origin.text, "request_id", q.requestID())
 }
 
 // requestID returns the client's X-Request-Id where it has a sane form, else one
@@ -145,7 +145,7 @@ func (q *call) requestID() string {
 	if q.id != "" {
 		return q.id
 	}
-	if ids := q.r.Header["X-Request-Id"]; len(ids) > 0 && saneRequestID(ids[0]) {
+	if ids := q.r.Header["X-Request-Id"]; len(ids) > 0 && isValidRequestID(ids[0]) {
 		q.id = ids[0]
 	} else {
 		q.id = q.api.idPrefix + strconv.FormatUint(q.api.nextID.Add(1), 36)
@@ -153,7 +153,7 @@ func (q *call) requestID() string {
 	return q.id
 }
 
-func saneRequestID(id string) bool {
+func isValidRequestID(id string) bool {
 	if id == "" || len(id) > maxRequestID {
 		return false
 	}
@@ -166,8 +166,8 @@ func saneRequestID(id string) bool {
 	return true
 }
 
-// answer writes body, which it keeps as the call's buffer.
-func (q *call) answer(status int, body []byte) {
+// respond writes body, which it keeps as the call's buffer.
+func (q *call) respond(status int, body []byte) {
 	q.buffer = body
 	if status != http.StatusOK {
 		q.w.WriteHeader(status)
@@ -175,17 +175,17 @@ func (q *call) answer(status int, body []byte) {
 	_, _ = q.w.Write(body) // the client may be gone; nobody is left to be told
 }
 
-// answerJSON is [call.answer] for a JSON body that went well.
-func (q *call) answerJSON(body []byte) {
+// respondJSON is [call.respond] for a JSON body that went well.
+func (q *call) respondJSON(body []byte) {
 	q.w.Header()["Content-Type"] = jsonType
-	q.answer(http.StatusOK, body)
+	q.respond(http.StatusOK, body)
 }
 
 // notModified answers 304 where the client has what etag names. On GET and HEAD
 // only; etag is set either way.
 func (q *call) notModified(etag string) bool {
 	q.w.Header()["Etag"] = []string{etag}
-	if !matches(q.r.Header["If-None-Match"], etag) {
+	if !matchesETag(q.r.Header["If-None-Match"], etag) {
 		return false
 	}
 	q.w.WriteHeader(http.StatusNotModified)
@@ -193,8 +193,8 @@ func (q *call) notModified(etag string) bool {
 	return true
 }
 
-// matches does the weak comparison of RFC 9110, section 13.1.2.
-func matches(headers []string, etag string) bool {
+// matchesETag does the weak comparison of RFC 9110, section 13.1.2.
+func matchesETag(headers []string, etag string) bool {
 	for _, header := range headers {
 		for candidate := range strings.SplitSeq(header, ",") {
 			candidate = strings.TrimSpace(candidate)

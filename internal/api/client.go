@@ -18,51 +18,51 @@ const (
 
 var forwardingHeaders = [...]string{headerForwardedFor, headerForwarded, headerRealIP}
 
-// origination is where a request comes from.
-type origination struct {
-	// client is the address that limits count by and visitors are derived from:
+// clientInfo is where a request comes from.
+type clientInfo struct {
+	// limitAddress is the address that limits count by and visitors are derived from:
 	// an IPv4 address or the first address of an IPv6 /64. Never the zero Addr.
-	client netip.Addr
+	limitAddress netip.Addr
 	// address is the client's own.
 	address netip.Addr
 	// viaProxy says that the peer is a trusted proxy, whose headers count.
 	viaProxy bool
-	// atProxy says that address is a trusted proxy's own: nothing names a client
+	// isProxy says that address is a trusted proxy's own: nothing names a client
 	// behind it.
-	atProxy bool
-	// hiddenBy is the forwarding header that hides who the client is: the peer is not
+	isProxy bool
+	// hidingHeader is the forwarding header that hides who the client is: the peer is not
 	// trusted, or the header of a trusted one names no address. The peer's address is
 	// then all that is known, and everybody behind it looks the same. Empty otherwise.
-	hiddenBy string
+	hidingHeader string
 }
 
-// origination finds out who sent r. Only a trusted peer is asked: the first of the
+// clientOf finds out who sent r. Only a trusted peer is asked: the first of the
 // forwarding headers that it sends names the client. Of a list the right-most address
 // that no trusted proxy has is the client: the client may have written what is left
 // of it. Without any of the headers the peer is the client.
-func (a *API) origination(r *http.Request) origination {
+func (a *API) clientOf(r *http.Request) clientInfo {
 	peer := netip.IPv6Unspecified()
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = p.Addr().Unmap().WithZone("")
 	}
-	from := origination{client: ratelimit.ClientAddress(peer), address: peer, viaProxy: a.trusts(peer)}
+	from := clientInfo{limitAddress: ratelimit.ClientAddress(peer), address: peer, viaProxy: a.trusts(peer)}
 	header, values := forwardingHeader(r.Header)
 	switch {
 	case header == "":
-		from.atProxy = from.viaProxy
+		from.isProxy = from.viaProxy
 		return from
 	case !from.viaProxy:
 		a.warnUntrusted(header, peer)
-		from.hiddenBy = header
+		from.hidingHeader = header
 		return from
 	}
 	address, ok := a.forwardedAddress(header, values)
 	if !ok {
 		a.warnUnusable(header, values, peer)
-		from.hiddenBy = header
+		from.hidingHeader = header
 		return from
 	}
-	from.client, from.address, from.atProxy = ratelimit.ClientAddress(address), address, a.trusts(address)
+	from.limitAddress, from.address, from.isProxy = ratelimit.ClientAddress(address), address, a.trusts(address)
 	return from
 }
 
@@ -239,7 +239,7 @@ func (a *API) trusts(address netip.Addr) bool {
 
 // warnUntrusted says once in the life of the process that a proxy is not trusted.
 func (a *API) warnUntrusted(header string, peer netip.Addr) {
-	if a.untrusted.CompareAndSwap(false, true) {
+	if a.warnedUntrusted.CompareAndSwap(false, true) {
 		a.logger.Warn("a proxy that is not trusted forwards requests: all its clients share one address for limits, and none is known well enough to like without an id; if it is yours, name it with --trusted-proxy",
 			"header", header, "address", peer.String(), "flag", "--trusted-proxy "+peer.String())
 	}
@@ -251,7 +251,7 @@ const maxShownHeader = 80
 // warnUnusable says once in the life of the process that a trusted proxy does not say
 // who its clients are.
 func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
-	if a.unusable.CompareAndSwap(false, true) {
+	if a.warnedUnusable.CompareAndSwap(false, true) {
 		value := strings.Join(values, ", ")
 		if len(value) > maxShownHeader {
 			value = value[:maxShownHeader] + "…"

@@ -93,8 +93,8 @@ func TestOrigination_ForwardingHeaders(t *testing.T) {
 		{proxy, http.Header{xff: {"unknown"}, realIP: {"2.2.2.2"}}, "10.0.0.1", xff},
 	} {
 		r := &http.Request{RemoteAddr: row.peer, Header: row.header}
-		if got := trusting.origination(r); got.client.String() != row.client || got.hiddenBy != row.hidden {
-			t.Errorf("%s with %q: client %s, hidden by %q; want %s, %q", row.peer, row.header, got.client, got.hiddenBy, row.client, row.hidden)
+		if got := trusting.clientOf(r); got.limitAddress.String() != row.client || got.hidingHeader != row.hidden {
+			t.Errorf("%s with %q: client %s, hidden by %q; want %s, %q", row.peer, row.header, got.limitAddress, got.hidingHeader, row.client, row.hidden)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func TestTrustedProxy_UnusableHeader(t *testing.T) {
 // proxy in the log and without it in /readyz, which everybody can read.
 func TestTrustedProxy_ManyUserAgentsWithoutHeader(t *testing.T) {
 	agents := func(r *rig, header ...string) {
-		for i := range 2 * crowdAgents {
+		for i := range 2 * maxProxyAgents {
 			r.do("GET", "/v1/blog/likes/x", "", append(header, "User-Agent", fmt.Sprintf("browser/%d", i))...).wants(200)
 		}
 	}
@@ -145,10 +145,10 @@ func TestTrustedProxy_ManyUserAgentsWithoutHeader(t *testing.T) {
 }
 
 func TestCrowds_FewUserAgents(t *testing.T) {
-	var c crowds
+	var c silentProxies
 	proxy := netip.MustParseAddr("10.0.0.1")
 	for day := range 20 { // a browser that is updated every day
-		now := time.Duration(day) * (crowdWithin + time.Second)
+		now := time.Duration(day) * (proxyWindow + time.Second)
 		for i := range 100 {
 			if c.observe(proxy, fmt.Sprintf("browser/%d", day), now) || c.observe(proxy, "curl/8", now) || c.observe(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), "", now) {
 				t.Fatal("a crowd of two user agents a day")
@@ -160,7 +160,7 @@ func TestCrowds_FewUserAgents(t *testing.T) {
 			t.Fatal("a crowd of one user agent an address")
 		}
 	}
-	if len(c.byAddress) > maxCrowdProxies {
+	if len(c.byAddress) > maxObservedProxies {
 		t.Errorf("%d addresses are remembered", len(c.byAddress))
 	}
 }
@@ -193,18 +193,18 @@ func FuzzForwardedHeaders(f *testing.F) {
 	f.Add(`for="[2001:db8::1]:80";proto=https`, `for=1.1.1.1;x="\"`, "10.0.0.1:80")
 	f.Fuzz(func(t *testing.T, one, two, peer string) {
 		for _, name := range forwardingHeaders {
-			from := a.origination(&http.Request{RemoteAddr: peer, Header: http.Header{name: {one, two}}})
-			if !from.client.IsValid() || from.client.Is4In6() || from.client.Zone() != "" {
-				t.Fatalf("%s: client %v", name, from.client)
+			from := a.clientOf(&http.Request{RemoteAddr: peer, Header: http.Header{name: {one, two}}})
+			if !from.limitAddress.IsValid() || from.limitAddress.Is4In6() || from.limitAddress.Zone() != "" {
+				t.Fatalf("%s: client %v", name, from.limitAddress)
 			}
-			if from.client.Is6() && from.client != netip.PrefixFrom(from.client, 64).Masked().Addr() {
-				t.Fatalf("%s: client %v is not the first of its /64", name, from.client)
+			if from.limitAddress.Is6() && from.limitAddress != netip.PrefixFrom(from.limitAddress, 64).Masked().Addr() {
+				t.Fatalf("%s: client %v is not the first of its /64", name, from.limitAddress)
 			}
 		}
 		// Whatever a client sent, the element that the proxy appends decides.
 		const appended = ", for=198.51.100.7"
-		from := a.origination(&http.Request{RemoteAddr: "10.0.0.1:80", Header: http.Header{"Forwarded": {one + appended}}})
-		if from.hiddenBy == "" && from.address.String() != "198.51.100.7" {
+		from := a.clientOf(&http.Request{RemoteAddr: "10.0.0.1:80", Header: http.Header{"Forwarded": {one + appended}}})
+		if from.hidingHeader == "" && from.address.String() != "198.51.100.7" {
 			t.Fatalf("%q: client %v", one+appended, from.address)
 		}
 	})

@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
-	"strings"
 
+	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -21,45 +21,45 @@ const (
 
 // counts answers GET /v1/counts.
 func (a *API) counts(q *call) error {
-	topics := q.named("topic")
+	topics := q.topicNames("topic")
 	if len(topics.texts) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "name at least one topic: ?topic=site/metric/key")
 	}
-	visitor, err := q.namedVisitor("")
+	visitor, err := q.visitorOf("")
 	if err != nil {
 		return err
 	}
-	return a.answerCounts(q, topics, visitor)
+	return a.respondCounts(q, topics, visitor)
 }
 
 // countsOfBody answers POST /v1/counts.
 func (a *API) countsOfBody(q *call) error {
-	l, err := q.list("visitor")
+	l, err := q.readList("visitor")
 	if err != nil {
 		return err
 	}
 	if !l.hasTopics {
 		return tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
 	}
-	visitor, err := q.namedVisitor(l.visitor)
+	visitor, err := q.visitorOf(l.visitor)
 	if err != nil {
 		return err
 	}
-	return a.answerCounts(q, names{texts: l.topics}, visitor)
+	return a.respondCounts(q, topicNames{texts: l.topics}, visitor)
 }
 
-// list reads the body of a call for many topics.
-func (q *call) list(also string) (list, error) {
-	kind, err := q.kind()
+// readList reads the body of a call for many topics.
+func (q *call) readList(also string) (listBody, error) {
+	kind, err := q.bodyKind()
 	if err != nil {
-		return list{}, err
+		return listBody{}, err
 	}
 	if kind == formBody {
-		return list{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
+		return listBody{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
 	}
-	body, err := q.read()
+	body, err := q.readBody()
 	if err != nil {
-		return list{}, err
+		return listBody{}, err
 	}
 	return parseList(body, also)
 }
@@ -70,16 +70,16 @@ type item struct {
 	err error
 }
 
-func (a *API) answerCounts(q *call, named names, visitor string) error {
+func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
 	if len(named.texts) > maxTopics {
 		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics; this one names %d", maxTopics, len(named.texts))
 	}
-	if !q.trusted {
-		if err := a.admitsAnywhere(q.page, named.texts); err != nil {
+	if !q.isTrusted {
+		if err := a.checkOriginAnywhere(q.origin, named.texts); err != nil {
 			return err
 		}
 	}
-	if err := a.mayRead(q, len(named.texts)); err != nil {
+	if err := a.takeReads(q, len(named.texts)); err != nil {
 		return err
 	}
 	items, topics := a.resolve(q, named)
@@ -96,16 +96,13 @@ func (a *API) answerCounts(q *call, named names, visitor string) error {
 		if item.err == nil {
 			item.err = readings[item.at].Err
 		}
-		switch held, ok := a.heldOf(topics, item); {
+		switch held, ok := a.fallbackOf(topics, item); {
 		case ok:
 			stale = true
 			answer = appendStale(answer, held)
 		case item.err != nil:
-			stale = stale || unavailable(item.err)
-			answer = append(answer, `{"topic":`...)
-			answer = tally.AppendJSONString(answer, strings.ToValidUTF8(named.texts[i], "\uFFFD"))
-			answer = append(answer, `,"error":`...)
-			answer = append(appendRefusal(answer, tally.AsError(item.err)), '}')
+			stale = stale || isUnavailable(item.err)
+			answer = hub.AppendRefusal(answer, named.texts[i], item.err)
 		case visitor != "":
 			answer = appendMine(answer, readings[item.at])
 		default:
@@ -113,20 +110,20 @@ func (a *API) answerCounts(q *call, named names, visitor string) error {
 		}
 	}
 	answer = append(answer, "]}"...)
-	q.answerList(answer, visitor != "", stale)
+	q.respondList(answer, visitor != "", stale)
 	return nil
 }
 
 // resolve finds the topics that may be read among those named.
-func (a *API) resolve(q *call, named names) (items []item, topics []tally.Topic) {
+func (a *API) resolve(q *call, named topicNames) (items []item, topics []tally.Topic) {
 	items, topics = make([]item, len(named.texts)), make([]tally.Topic, 0, len(named.texts))
 	for i, name := range named.texts {
 		topic, err := a.catalog.Resolve(name)
 		if named.broken[i] {
 			err = errBrokenName
 		}
-		if err == nil && !q.trusted {
-			err = a.admits(q.page, topic.Site())
+		if err == nil && !q.isTrusted {
+			err = a.checkOrigin(q.origin, topic.Site())
 		}
 		if err != nil {
 			items[i].err = err
@@ -145,7 +142,7 @@ func (a *API) readAll(ctx context.Context, topics []tally.Topic, visitor string)
 		return nil, nil
 	}
 	readings, err := a.service.Read(ctx, topics, visitor)
-	if err != nil && !unavailable(err) {
+	if err != nil && !isUnavailable(err) {
 		return nil, err
 	}
 	if err != nil {
@@ -160,23 +157,23 @@ func (a *API) readAll(ctx context.Context, topics []tally.Topic, visitor string)
 			return readings, nil
 		}
 		last = reading.Err
-		if _, ok := a.held(topics[i], last); ok {
+		if _, ok := a.fallback(topics[i], last); ok {
 			return readings, nil
 		}
 	}
 	return nil, last
 }
 
-func (a *API) heldOf(topics []tally.Topic, item item) (tally.Change, bool) {
-	if !unavailable(item.err) {
+func (a *API) fallbackOf(topics []tally.Topic, item item) (tally.Change, bool) {
+	if !isUnavailable(item.err) {
 		return tally.Change{}, false
 	}
 	return a.hub.Newest(topics[item.at])
 }
 
-// answerList answers with a list: to be kept and asked for again by its ETag,
+// respondList answers with a list: to be kept and asked for again by its ETag,
 // unless it speaks of a visitor or is old news.
-func (q *call) answerList(answer []byte, personal, stale bool) {
+func (q *call) respondList(answer []byte, personal, stale bool) {
 	q.buffer = answer
 	h := q.w.Header()
 	switch {
@@ -186,15 +183,15 @@ func (q *call) answerList(answer []byte, personal, stale bool) {
 		h["Cache-Control"] = noStore
 	default:
 		h["Cache-Control"] = noCache
-		if q.r.Method != http.MethodPost && q.notModified(contentTag(answer)) {
+		if q.r.Method != http.MethodPost && q.notModified(contentETag(answer)) {
 			return
 		}
 	}
-	q.answerJSON(answer)
+	q.respondJSON(answer)
 }
 
-// contentTag returns an ETag of what is answered, the same on all instances.
-func contentTag(content []byte) string {
+// contentETag returns an ETag of what is answered, the same on all instances.
+func contentETag(content []byte) string {
 	sum := sha256.Sum256(content)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
@@ -205,8 +202,8 @@ func (a *API) top(q *call) error {
 	if err := a.catalog.Validate(site, metric); err != nil {
 		return err
 	}
-	if !q.trusted {
-		if err := a.admits(q.page, site); err != nil {
+	if !q.isTrusted {
+		if err := a.checkOrigin(q.origin, site); err != nil {
 			return err
 		}
 	}
@@ -214,7 +211,7 @@ func (a *API) top(q *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.mayRead(q, limit); err != nil {
+	if err := a.takeReads(q, limit); err != nil {
 		return err
 	}
 	changes, err := a.service.Top(q.r.Context(), site, metric, limit)
@@ -228,7 +225,7 @@ func (a *API) top(q *call) error {
 		}
 		answer = tally.AppendFrame(answer, change)
 	}
-	q.answerList(append(answer, "]}"...), false, false)
+	q.respondList(append(answer, "]}"...), false, false)
 	return nil
 }
 

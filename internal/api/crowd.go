@@ -9,53 +9,53 @@ import (
 )
 
 const (
-	// crowdAgents is how many user agents make a crowd: more than the browsers and
+	// maxProxyAgents is how many user agents make a crowd: more than the browsers and
 	// scripts of one person.
-	crowdAgents = 8
-	// crowdWithin is the time in which they have to be seen: browsers on one machine
+	maxProxyAgents = 8
+	// proxyWindow is the time in which they have to be seen: browsers on one machine
 	// change their user agents with each update.
-	crowdWithin = 24 * time.Hour
-	// maxCrowdProxies bounds how many addresses are observed. There are as many as
+	proxyWindow = 24 * time.Hour
+	// maxObservedProxies bounds how many addresses are observed. There are as many as
 	// there are proxies; addresses beyond are not observed.
-	maxCrowdProxies = 64
+	maxObservedProxies = 64
 )
 
-// crowds notices that a trusted proxy does not say who its clients are: requests of
+// silentProxies notices that a trusted proxy does not say who its clients are: requests of
 // many user agents come from its own address. It is safe for concurrent use.
-type crowds struct {
-	found atomic.Bool // one was noticed; nothing is observed any more
+type silentProxies struct {
+	isFound atomic.Bool // one was noticed; nothing is observed any more
 
 	mu        sync.Mutex
 	seed      maphash.Seed
-	byAddress map[netip.Addr]*crowd
+	byAddress map[netip.Addr]*proxyAgents
 }
 
-// crowd is what one address sent. Guarded by the mutex of crowds.
-type crowd struct {
+// proxyAgents is what one address sent. Guarded by the mutex of crowds.
+type proxyAgents struct {
 	since  time.Duration
 	agents []uint64 // hashes of user agents, each once
 }
 
 // observe notes a request whose client is a trusted proxy itself, at the time now. It
 // is true once, for the request that makes a crowd.
-func (c *crowds) observe(proxy netip.Addr, agent string, now time.Duration) bool {
-	if agent == "" || c.found.Load() {
+func (c *silentProxies) observe(proxy netip.Addr, agent string, now time.Duration) bool {
+	if agent == "" || c.isFound.Load() {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byAddress == nil {
-		c.byAddress, c.seed = map[netip.Addr]*crowd{}, maphash.MakeSeed()
+		c.byAddress, c.seed = map[netip.Addr]*proxyAgents{}, maphash.MakeSeed()
 	}
 	seen := c.byAddress[proxy]
 	if seen == nil {
-		if len(c.byAddress) >= maxCrowdProxies {
+		if len(c.byAddress) >= maxObservedProxies {
 			return false
 		}
-		seen = &crowd{since: now}
+		seen = &proxyAgents{since: now}
 		c.byAddress[proxy] = seen
 	}
-	if now-seen.since > crowdWithin {
+	if now-seen.since > proxyWindow {
 		seen.since, seen.agents = now, seen.agents[:0]
 	}
 	hash := maphash.String(c.seed, agent)
@@ -65,18 +65,18 @@ func (c *crowds) observe(proxy netip.Addr, agent string, now time.Duration) bool
 		}
 	}
 	seen.agents = append(seen.agents, hash)
-	return len(seen.agents) >= crowdAgents && c.found.CompareAndSwap(false, true)
+	return len(seen.agents) >= maxProxyAgents && c.isFound.CompareAndSwap(false, true)
 }
 
-// observeCrowd warns once if q's client is a trusted proxy from which many different
+// observeProxy warns once if q's client is a trusted proxy from which many different
 // clients come.
-func (a *API) observeCrowd(q *call) {
-	if a.crowds.observe(q.from.address, q.r.UserAgent(), a.now()) {
+func (a *API) observeProxy(q *call) {
+	if a.silentProxies.observe(q.client.address, q.r.UserAgent(), a.now()) {
 		a.logger.Warn("a proxy named in --trusted-proxy does not say who its clients are: requests of many user agents have its own address, so that visitors without an id are counted as one and share limits; have it send X-Forwarded-For, Forwarded or X-Real-IP",
-			"address", q.from.address.String(), "user_agents", crowdAgents, "flag", "--trusted-proxy")
+			"address", q.client.address.String(), "user_agents", maxProxyAgents, "flag", "--trusted-proxy")
 	}
 }
 
-// crowdWarning is what /readyz and doctor say of it. It names no address, since
+// silentProxyWarning is what /readyz and doctor say of it. It names no address, since
 // everybody can read it.
-const crowdWarning = "a proxy named in --trusted-proxy does not say who its clients are: requests of many user agents have one address; have it send X-Forwarded-For, Forwarded or X-Real-IP"
+const silentProxyWarning = "a proxy named in --trusted-proxy does not say who its clients are: requests of many user agents have one address; have it send X-Forwarded-For, Forwarded or X-Real-IP"

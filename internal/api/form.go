@@ -16,8 +16,8 @@ const maxReturn = 2048
 
 // form is a like without JavaScript.
 type form struct {
-	amount int64
-	back   string // where to go then; checked
+	amount    int64
+	returnURL string // where to go then; checked
 }
 
 // parseForm reads the fields amount and return. Browsers send each once; whatever
@@ -37,22 +37,22 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 	if len(back) != 1 || back[0] == "" {
 		return form{}, tally.Errorf(tally.CodeBadBody, "a form says once in its field return which page to go back to; other clients send JSON, with Content-Type: application/json")
 	}
-	if f.back, err = a.checkReturn(q, back[0]); err != nil {
+	if f.returnURL, err = a.checkReturn(q, back[0]); err != nil {
 		return form{}, err
 	}
-	q.back = f.back
+	q.returnURL = f.returnURL
 	for name, values := range fields {
 		switch {
 		case name == "return":
 		case name == "visitor":
 			return form{}, tally.Errorf(tally.CodeBadVisitor, "a form names no visitor: it would be the same for everybody who loads the page")
 		case name != "amount":
-			return form{}, unknownField(name, "amount and return")
+			return form{}, unknownFieldError(name, "amount and return")
 		case len(values) != 1:
 			return form{}, tally.Errorf(tally.CodeBadBody, "a form has the field amount once")
 		default:
 			if f.amount, err = strconv.ParseInt(values[0], 10, 64); err != nil {
-				return form{}, badAmount(strconv.Quote(values[0]))
+				return form{}, amountError(strconv.Quote(values[0]))
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func (a *API) checkReturn(q *call, back string) (string, error) {
 	}
 	if u.Scheme == "" && u.Host == "" {
 		// A path without a host, of our own pages; "//host" has one.
-		if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || q.page.origin != "" && !q.page.own {
+		if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || q.origin.text != "" && !q.origin.isOwn {
 			return "", bad
 		}
 		return u.String(), nil
@@ -83,21 +83,21 @@ func (a *API) checkReturn(q *call, back string) (string, error) {
 		return "", bad
 	}
 	target := u.Scheme + "://" + strings.ToLower(u.Host)
-	if q.page.origin != "" && !q.page.own {
-		if newOriginOf(target) != q.page.origin {
+	if q.origin.text != "" && !q.origin.isOwn {
+		if withoutDefaultPort(target) != q.origin.text {
 			return "", bad
 		}
 		return u.String(), nil
 	}
-	host, _ := requestHost(q.r, q.from.viaProxy)
+	host, _ := requestHost(q.r, q.client.viaProxy)
 	if !sameHost(target, host, false) && !sameHost(target, q.r.Host, false) {
 		return "", bad
 	}
 	return u.String(), nil
 }
 
-// newOriginOf leaves out the port that the scheme implies, as browsers do.
-func newOriginOf(target string) string {
+// withoutDefaultPort leaves out the port that the scheme implies, as browsers do.
+func withoutDefaultPort(target string) string {
 	if strings.HasPrefix(target, "https:") {
 		return strings.TrimSuffix(target, ":443")
 	}
@@ -124,7 +124,7 @@ func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	}
 	h := q.w.Header()
 	h["Cache-Control"] = noStore
-	h.Set("Location", f.back)
+	h.Set("Location", f.returnURL)
 	q.w.WriteHeader(http.StatusSeeOther)
 	return nil
 }

@@ -95,26 +95,26 @@ func FuzzForm(f *testing.F) {
 	}
 	a := &API{}
 	f.Fuzz(func(t *testing.T, body, origin string) {
-		q := &call{api: a, r: &http.Request{Host: "tally.example", Header: http.Header{}}, page: page{origin: origin}}
+		q := &call{api: a, r: &http.Request{Host: "tally.example", Header: http.Header{}}, origin: requestOrigin{text: origin}}
 		form, err := a.parseForm(q, []byte(body))
 		if err != nil {
 			return
 		}
 		// As a browser would follow it.
-		target, err := (&url.URL{Scheme: "https", Host: "tally.example", Path: "/v1/x"}).Parse(form.back)
+		target, err := (&url.URL{Scheme: "https", Host: "tally.example", Path: "/v1/x"}).Parse(form.returnURL)
 		if err != nil {
-			t.Fatalf("%q is no address: %v", form.back, err)
+			t.Fatalf("%q is no address: %v", form.returnURL, err)
 		}
 		allowed := origin
 		if origin == "" {
 			allowed = "https://tally.example"
 		}
-		got := newOriginOf(target.Scheme + "://" + strings.ToLower(target.Host))
+		got := withoutDefaultPort(target.Scheme + "://" + strings.ToLower(target.Host))
 		if got != allowed && !(origin == "" && got == "http://tally.example") {
-			t.Fatalf("a form of %q goes back to %q", origin, form.back)
+			t.Fatalf("a form of %q goes back to %q", origin, form.returnURL)
 		}
-		if strings.ContainsAny(form.back, "\\\r\n\t ") {
-			t.Fatalf("browsers read %q otherwise", form.back)
+		if strings.ContainsAny(form.returnURL, "\\\r\n\t ") {
+			t.Fatalf("browsers read %q otherwise", form.returnURL)
 		}
 	})
 }

@@ -17,14 +17,14 @@ import (
 // healthz tells that the process answers.
 func (a *API) healthz(q *call) error {
 	q.w.Header()["Cache-Control"] = noStore
-	q.answerJSON(append(q.buffer[:0], `{"status":"ok"}`...))
+	q.respondJSON(append(q.buffer[:0], `{"status":"ok"}`...))
 	return nil
 }
 
-// notReady says why the instance should get no requests; empty where it should.
+// notReadyReason says why the instance should get no requests; empty where it should.
 // A store that is away is no reason: to take every instance out of the balancer
 // would help nobody.
-func (a *API) notReady(health tally.Health) string {
+func (a *API) notReadyReason(health tally.Health) string {
 	switch {
 	case a.draining.Load():
 		return "draining"
@@ -44,7 +44,7 @@ func (a *API) notReady(health tally.Health) string {
 // error) or conflict (with error).
 func (a *API) readyz(q *call) error {
 	health := a.health()
-	reason := a.notReady(health)
+	reason := a.notReadyReason(health)
 	status := http.StatusOK
 	shown := "ready"
 	if reason != "" {
@@ -71,8 +71,8 @@ func (a *API) readyz(q *call) error {
 	}
 	body = append(body, `},"warnings":[`...)
 	warnings := health.Warnings
-	if a.crowds.found.Load() {
-		warnings = append(slices.Clone(warnings), crowdWarning)
+	if a.silentProxies.isFound.Load() {
+		warnings = append(slices.Clone(warnings), silentProxyWarning)
 	}
 	for i, warning := range warnings {
 		if i > 0 {
@@ -84,7 +84,7 @@ func (a *API) readyz(q *call) error {
 	h := q.w.Header()
 	h["Cache-Control"] = noStore
 	h["Content-Type"] = jsonType
-	q.answer(status, body)
+	q.respond(status, body)
 	return nil
 }
 
@@ -100,8 +100,8 @@ func (a *API) newInternal(commandLine []string) (http.Handler, error) {
 	engine := a.newEngine()
 	at := mount{a, &engine.RouterGroup, "internal "}
 	at.health()
-	at.foreign("/metrics", metrics)
-	at.foreign("/debug/pprof/*profile", profiles(commandLine))
+	at.handler("/metrics", metrics)
+	at.handler("/debug/pprof/*profile", profiles(commandLine))
 	return engine, nil
 }
 

@@ -8,35 +8,35 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// pattern is an origin that may use a site: one, all below a domain, or any.
-type pattern struct {
+// originPattern is an origin that may use a site: one, all below a domain, or any.
+type originPattern struct {
 	text   string // scheme://host[:port], as browsers send it
 	any    bool
 	scheme string // "https://", where all below a domain is meant
 	suffix string // ".example.com:8443", where all below a domain is meant
 }
 
-// newPattern reads scheme://host[:port], scheme://*.host[:port] or *, in lower
+// newOriginPattern reads scheme://host[:port], scheme://*.host[:port] or *, in lower
 // case and without the scheme's own port; configuration checks that.
-func newPattern(text string) pattern {
+func newOriginPattern(text string) originPattern {
 	if scheme, suffix, ok := strings.Cut(text, "://*."); ok {
-		return pattern{text: text, scheme: scheme + "://", suffix: "." + suffix}
+		return originPattern{text: text, scheme: scheme + "://", suffix: "." + suffix}
 	}
-	return pattern{text: text, any: text == "*"}
+	return originPattern{text: text, any: text == "*"}
 }
 
-func newPatterns(sites map[string][]string) map[string][]pattern {
-	all := make(map[string][]pattern, len(sites))
+func newOriginPatterns(sites map[string][]string) map[string][]originPattern {
+	all := make(map[string][]originPattern, len(sites))
 	for site, origins := range sites {
 		for _, origin := range origins {
-			all[site] = append(all[site], newPattern(origin))
+			all[site] = append(all[site], newOriginPattern(origin))
 		}
 	}
 	return all
 }
 
 // allows tells whether origin, as a browser sends it, is meant.
-func (o pattern) allows(origin string) bool {
+func (o originPattern) allows(origin string) bool {
 	if o.any || o.text == origin {
 		return true
 	}
@@ -51,32 +51,32 @@ func (o pattern) allows(origin string) bool {
 // nullOrigin is what browsers send for pages whose origin they will not tell.
 const nullOrigin = "null"
 
-// page is the page that a request comes from, as far as its origin matters.
-type page struct {
-	origin string // as sent; empty where it is no page's, or the browser kept it back
-	// own says that the page is of the service's own origin.
-	own bool
+// requestOrigin is the page that a request comes from, as far as its origin matters.
+type requestOrigin struct {
+	text string // as sent; empty where it is no page's, or the browser kept it back
+	// isOwn says that the page is of the service's own origin.
+	isOwn bool
 }
 
-// page reads the Origin header. Own is the origin whose host is the one asked
+// originOf reads the Origin header. Own is the origin whose host is the one asked
 // for: browsers let no page forge either. The scheme is compared where it is
 // known that the request came encrypted; a proxy in front may end TLS without a
 // word, so it cannot be asked always.
-func (a *API) page(r *http.Request, viaProxy bool) page {
+func (a *API) originOf(r *http.Request, viaProxy bool) requestOrigin {
 	headers := r.Header["Origin"]
 	if len(headers) == 0 {
-		return page{}
+		return requestOrigin{}
 	}
-	p := page{origin: headers[0]}
-	if p.origin == "" {
+	p := requestOrigin{text: headers[0]}
+	if p.text == "" {
 		return p
 	}
-	if p.origin == nullOrigin {
-		p.own = r.Header.Get("Sec-Fetch-Site") == "same-origin"
+	if p.text == nullOrigin {
+		p.isOwn = r.Header.Get("Sec-Fetch-Site") == "same-origin"
 		return p
 	}
 	host, secure := requestHost(r, viaProxy)
-	p.own = sameHost(p.origin, host, secure) || viaProxy && sameHost(p.origin, r.Host, secure)
+	p.isOwn = sameHost(p.text, host, secure) || viaProxy && sameHost(p.text, r.Host, secure)
 	return p
 }
 
@@ -107,50 +107,50 @@ func sameHost(origin, host string, secure bool) bool {
 	return host != "" && (strings.EqualFold(at, host) || strings.EqualFold(at, strings.TrimSuffix(host, port)))
 }
 
-// admits tells why the page may not use site; nil where it may.
+// checkOrigin tells why the page may not use site; nil where it may.
 // Errors: origin_not_allowed, naming the flag that would allow it.
-func (a *API) admits(p page, site string) error {
-	if p.origin == "" || p.own {
+func (a *API) checkOrigin(p requestOrigin, site string) error {
+	if p.text == "" || p.isOwn {
 		return nil
 	}
-	if p.origin != nullOrigin {
+	if p.text != nullOrigin {
 		for _, allowed := range a.sites[site] {
-			if allowed.allows(p.origin) {
+			if allowed.allows(p.text) {
 				return nil
 			}
 		}
 	}
-	return refuseOrigin(p.origin, site)
+	return originError(p.text, site)
 }
 
-// admitsAnywhere refuses a page that may use no site, before any of the topics that it
+// checkOriginAnywhere refuses a page that may use no site, before any of the topics that it
 // names are looked at. Its error concerns the site of the first of these topics; a page
 // that names none yet, as on a WebSocket, hears how any site is opened.
-func (a *API) admitsAnywhere(p page, topics ...[]string) error {
-	if p.origin == "" || p.own {
+func (a *API) checkOriginAnywhere(p requestOrigin, topics ...[]string) error {
+	if p.text == "" || p.isOwn {
 		return nil
 	}
 	for site := range a.sites {
-		if a.admits(p, site) == nil {
+		if a.checkOrigin(p, site) == nil {
 			return nil
 		}
 	}
 	for _, names := range topics {
 		for _, name := range names {
 			if topic, err := a.catalog.Resolve(name); err == nil {
-				return refuseOrigin(p.origin, topic.Site())
+				return originError(p.text, topic.Site())
 			}
 		}
 	}
-	return refuseOrigin(p.origin, "")
+	return originError(p.text, "")
 }
 
 // maxShownOrigin bounds, in bytes, an origin that a message repeats: longer than
 // any name in the DNS with scheme and port.
 const maxShownOrigin = 280
 
-// refuseOrigin names the flag that would allow origin to use site; any site if empty.
-func refuseOrigin(origin, site string) error {
+// originError names the flag that would allow origin to use site; any site if empty.
+func originError(origin, site string) error {
 	if origin == nullOrigin {
 		return tally.Errorf(tally.CodeOriginNotAllowed,
 			"the browser does not tell which page this is (Origin: null), so neither --allow-origin nor --site can allow it; a page in a sandbox or with the referrer policy no-referrer is such a page")
@@ -180,11 +180,11 @@ var (
 	anyOrigin     = []string{"*"}
 )
 
-// allowReading lets the asking page read the answer.
-func allowReading(h http.Header, p page) {
+// setOriginHeaders lets the asking page read the answer.
+func setOriginHeaders(h http.Header, p requestOrigin) {
 	h["Vary"] = varyOrigin
-	if p.origin != "" {
-		h["Access-Control-Allow-Origin"] = []string{p.origin}
+	if p.text != "" {
+		h["Access-Control-Allow-Origin"] = []string{p.text}
 		h["Access-Control-Expose-Headers"] = exposeHeaders
 	}
 }

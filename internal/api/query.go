@@ -8,10 +8,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// pairs returns the parameters of a query. Unlike [url.ParseQuery] it separates them
+// queryPairs returns the parameters of a query. Unlike [url.ParseQuery] it separates them
 // at & alone and does not stop at what it cannot decode: value is then as it was sent,
 // and valid false. So one broken parameter concerns no other.
-func pairs(query string) iter.Seq2[string, queryValue] {
+func queryPairs(query string) iter.Seq2[string, queryValue] {
 	return func(yield func(string, queryValue) bool) {
 		for query != "" {
 			var pair string
@@ -25,7 +25,7 @@ func pairs(query string) iter.Seq2[string, queryValue] {
 			}
 			value := queryValue{text: text}
 			if decoded, err := url.QueryUnescape(text); err == nil {
-				value = queryValue{text: decoded, valid: true}
+				value = queryValue{text: decoded, isValid: true}
 			}
 			if !yield(name, value) {
 				return
@@ -36,8 +36,8 @@ func pairs(query string) iter.Seq2[string, queryValue] {
 
 // queryValue is the value of a parameter.
 type queryValue struct {
-	text  string
-	valid bool // its encoding is; otherwise text is as it was sent
+	text    string
+	isValid bool // its encoding is; otherwise text is as it was sent
 }
 
 // hasParameter reports whether the address has a parameter of that name.
@@ -45,7 +45,7 @@ func (q *call) hasParameter(name string) bool {
 	if q.r.URL.RawQuery == "" {
 		return false
 	}
-	for each := range pairs(q.r.URL.RawQuery) {
+	for each := range queryPairs(q.r.URL.RawQuery) {
 		if each == name {
 			return true
 		}
@@ -56,12 +56,12 @@ func (q *call) hasParameter(name string) bool {
 // parameter returns the value of a parameter that is given at most once.
 // Errors: bad_body, for several and for a broken encoding.
 func (q *call) parameter(name string) (text string, found bool, err error) {
-	for each, value := range pairs(q.r.URL.RawQuery) {
+	for each, value := range queryPairs(q.r.URL.RawQuery) {
 		switch {
 		case each != name:
 		case found:
 			return "", false, tally.Errorf(tally.CodeBadBody, "the parameter %s is given twice", name)
-		case !value.valid:
+		case !value.isValid:
 			return "", false, tally.Errorf(tally.CodeBadBody, "%s=%.40q has a broken percent-encoding", name, value.text)
 		default:
 			text, found = value.text, true
@@ -70,8 +70,8 @@ func (q *call) parameter(name string) (text string, found bool, err error) {
 	return text, found, nil
 }
 
-// names are topics as a client names them, in its order.
-type names struct {
+// topicNames are topics as a client names them, in its order.
+type topicNames struct {
 	texts []string
 	// broken are those whose encoding is: they name nothing. nil for none.
 	broken map[int]bool
@@ -79,13 +79,13 @@ type names struct {
 
 var errBrokenName = tally.Errorf(tally.CodeBadTopic, "the percent-encoding is broken; a %% is written %%25")
 
-// named returns the topics that a repeatable parameter names.
-func (q *call) named(parameter string) (n names) {
-	for name, value := range pairs(q.r.URL.RawQuery) {
+// topicNames returns the topics that a repeatable parameter names.
+func (q *call) topicNames(parameter string) (n topicNames) {
+	for name, value := range queryPairs(q.r.URL.RawQuery) {
 		if name != parameter {
 			continue
 		}
-		if !value.valid {
+		if !value.isValid {
 			if n.broken == nil {
 				n.broken = map[int]bool{}
 			}
@@ -97,7 +97,7 @@ func (q *call) named(parameter string) (n names) {
 }
 
 // valid returns the names that can be read.
-func (n names) valid() []string {
+func (n topicNames) valid() []string {
 	if n.broken == nil {
 		return n.texts
 	}
@@ -111,7 +111,7 @@ func (n names) valid() []string {
 }
 
 // invalid returns the others.
-func (n names) invalid() (texts []string) {
+func (n topicNames) invalid() (texts []string) {
 	for i, text := range n.texts {
 		if n.broken[i] {
 			texts = append(texts, text)

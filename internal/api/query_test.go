@@ -22,8 +22,8 @@ func TestPairs_BrokenEncoding(t *testing.T) {
 		"topic=%&topic=%2&x=%4": {{"topic", "!%"}, {"topic", "!%2"}, {"x", "!%4"}},
 	} {
 		var got [][2]string
-		for name, value := range pairs(query) {
-			if !value.valid {
+		for name, value := range queryPairs(query) {
+			if !value.isValid {
 				value.text = "!" + value.text
 			}
 			got = append(got, [2]string{name, value.text})
@@ -43,9 +43,9 @@ func FuzzPairs(f *testing.F) {
 		want, err := url.ParseQuery(query)
 		got := url.Values{}
 		broken := strings.Contains(query, ";")
-		for name, value := range pairs(query) {
+		for name, value := range queryPairs(query) {
 			got.Add(name, value.text)
-			broken = broken || !value.valid || strings.Contains(name, "%")
+			broken = broken || !value.isValid || strings.Contains(name, "%")
 		}
 		if err == nil && !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q: %v, want %v", query, got, want)

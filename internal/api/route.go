@@ -35,9 +35,9 @@ func readOnly(*call) error {
 
 // mount is where routes are added.
 type mount struct {
-	api   *API
-	group *gin.RouterGroup
-	named string // stands before the routes' names in metrics
+	api    *API
+	group  *gin.RouterGroup
+	prefix string // stands before the routes' names in metrics
 }
 
 // get answers GET and HEAD.
@@ -45,14 +45,14 @@ func (m mount) get(path string, f func(*call) error) { m.getAs(path, path, f) }
 
 // getAs is get for a path that goes by another name in metrics.
 func (m mount) getAs(name, path string, f func(*call) error) {
-	handler := m.api.handle(m.named+name, f)
+	handler := m.api.handle(m.prefix+name, f)
 	m.group.GET(path, handler)
 	m.group.HEAD(path, handler)
 }
 
 // on answers one method.
 func (m mount) on(method, path string, f func(*call) error) {
-	m.group.Handle(method, path, m.api.handle(m.named+path, f))
+	m.group.Handle(method, path, m.api.handle(m.prefix+path, f))
 }
 
 // preflight answers OPTIONS.
@@ -62,8 +62,8 @@ func (m mount) preflight(paths ...string) {
 	}
 }
 
-// foreign answers with a handler that writes everything itself.
-func (m mount) foreign(path string, handler http.Handler) {
+// handler answers with a handler that writes everything itself.
+func (m mount) handler(path string, handler http.Handler) {
 	m.group.Any(path, gin.WrapH(handler))
 }
 
@@ -107,7 +107,7 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	}
 	at.health()
 	if a.admin != nil {
-		at.administration()
+		at.admin()
 	}
 	if !withoutDemo {
 		at.get("/", a.demo)

@@ -78,7 +78,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for _, part := range append([]tally.Instrumented{c.api.limits, storeFigures{c.api}}, c.api.parts...) {
+	for _, part := range append([]tally.Instrumented{c.api.limits, instanceSamples{c.api}}, c.api.parts...) {
 		for _, m := range part.Metrics() {
 			out <- constMetric(m)
 		}
@@ -96,11 +96,11 @@ func constMetric(m tally.Sample) prometheus.Metric {
 	return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, []string{m.Label}, nil), kind, m.Value, m.LabelValue)
 }
 
-// storeFigures shows the store's health and the instance's own state as figures.
-type storeFigures struct{ api *API }
+// instanceSamples shows the store's health and the instance's own state as figures.
+type instanceSamples struct{ api *API }
 
 // Metrics implements [tally.Instrumented].
-func (s storeFigures) Metrics() []tally.Sample {
+func (s instanceSamples) Metrics() []tally.Sample {
 	flag := func(b bool) float64 {
 		if b {
 			return 1
@@ -111,7 +111,7 @@ func (s storeFigures) Metrics() []tally.Sample {
 	return []tally.Sample{
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
 		{Name: "store_conflict", Help: "1 while the configuration forbids to use the store.", Value: flag(health.Conflict != nil)},
-		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReady(health) == "")},
+		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReadyReason(health) == "")},
 		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
 		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.version, Value: 1},
 	}

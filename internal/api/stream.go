@@ -10,35 +10,35 @@ import (
 // watcher is what is remembered of a client that watches: enough to ask about
 // topics that it names later.
 type watcher struct {
-	api     *API
-	client  netip.Addr
-	page    page
-	trusted bool
+	api       *API
+	client    netip.Addr
+	origin    requestOrigin
+	isTrusted bool
 }
 
 // admit tells why the client may not watch topic.
 // Errors: origin_not_allowed, rate_limited.
 func (w *watcher) admit(topic tally.Topic) error {
-	if w.trusted {
+	if w.isTrusted {
 		return nil
 	}
-	if err := w.api.admits(w.page, topic.Site()); err != nil {
+	if err := w.api.checkOrigin(w.origin, topic.Site()); err != nil {
 		return err
 	}
 	if wait := w.api.limits.Read(w.client, 1); wait > 0 {
-		return limited(wait, "this address began to watch as many topics as it may (--read-limit)")
+		return rateLimited(wait, "this address began to watch as many topics as it may (--read-limit)")
 	}
 	return nil
 }
 
 // session describes the client to the server that will hold its connection.
-func (q *call) session(topics, present names) push.Session {
-	w := &watcher{api: q.api, client: q.from.client, page: q.page, trusted: q.trusted}
-	session := push.Session{Client: q.from.client, Admit: w.admit, Topics: topics.valid(), Present: present.valid()}
+func (q *call) session(topics, present topicNames) push.Session {
+	w := &watcher{api: q.api, client: q.client.limitAddress, origin: q.origin, isTrusted: q.isTrusted}
+	session := push.Session{Client: q.client.limitAddress, Admit: w.admit, Topics: topics.valid(), Present: present.valid()}
 	for _, name := range append(topics.invalid(), present.invalid()...) {
 		session.Refused = append(session.Refused, push.Refusal{Name: name, Err: errBrokenName})
 	}
-	if q.trusted {
+	if q.isTrusted {
 		session.Client = netip.Addr{} // one's own servers skip address limits
 	}
 	return session
@@ -46,43 +46,45 @@ func (q *call) session(topics, present names) push.Session {
 
 // watch checks the origin of a client that asks to watch, by any way, the topics given,
 // and returns what is known of it. Errors: origin_not_allowed.
-func (q *call) watch(topics, present names) (push.Session, error) {
-	if !q.trusted {
-		if err := q.api.admitsAnywhere(q.page, topics.texts, present.texts); err != nil {
+func (q *call) watch(topics, present topicNames) (push.Session, error) {
+	if !q.isTrusted {
+		if err := q.api.checkOriginAnywhere(q.origin, topics.texts, present.texts); err != nil {
 			return push.Session{}, err
 		}
 	}
 	return q.session(topics, present), nil
 }
 
-var errNothingToWatch = tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
+var errNoTopics = tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 
 // stream answers GET /v1/stream.
-func (a *API) stream(q *call) error { return a.eventStream(q, q.named("topic"), q.named("present")) }
+func (a *API) stream(q *call) error {
+	return a.eventStream(q, q.topicNames("topic"), q.topicNames("present"))
+}
 
 // streamOfBody answers POST /v1/stream.
 func (a *API) streamOfBody(q *call) error {
-	l, err := q.list("present")
+	l, err := q.readList("present")
 	if err != nil {
 		return err
 	}
-	return a.eventStream(q, names{texts: l.topics}, names{texts: l.present})
+	return a.eventStream(q, topicNames{texts: l.topics}, topicNames{texts: l.present})
 }
 
-func (a *API) eventStream(q *call, topics, present names) error {
+func (a *API) eventStream(q *call, topics, present topicNames) error {
 	session, err := q.watch(topics, present)
 	if err != nil {
 		return err
 	}
 	if len(topics.texts)+len(present.texts) == 0 {
-		return errNothingToWatch
+		return errNoTopics
 	}
 	return a.push.EventStream(q.w, q.r, session)
 }
 
 // webSocket answers GET /v1/ws.
 func (a *API) webSocket(q *call) error {
-	session, err := q.watch(q.named("topic"), q.named("present"))
+	session, err := q.watch(q.topicNames("topic"), q.topicNames("present"))
 	if err != nil {
 		return err
 	}

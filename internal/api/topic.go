@@ -26,15 +26,15 @@ func (q *call) topic() (tally.Topic, error) {
 	if err := q.api.catalog.Validate(site, metric); err != nil {
 		return tally.Topic{}, err
 	}
-	if q.trusted {
+	if q.isTrusted {
 		return topic, nil
 	}
-	return topic, q.api.admits(q.page, site)
+	return topic, q.api.checkOrigin(q.origin, site)
 }
 
-// namedVisitor returns the visitor that the request names, in its body or the
+// visitorOf returns the visitor that the request names, in its body or the
 // Tally-Visitor header; empty where it names none. Errors: bad_visitor.
-func (q *call) namedVisitor(inBody string) (string, error) {
+func (q *call) visitorOf(inBody string) (string, error) {
 	if q.hasParameter("visitor") {
 		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is never named in an address, which is logged; name it in the body or in the Tally-Visitor header")
 	}
@@ -51,18 +51,18 @@ func (q *call) namedVisitor(inBody string) (string, error) {
 // visitor returns the visitor that writes: named, or else derived from client
 // address and user agent. Errors: bad_visitor, store_unavailable.
 func (a *API) visitor(q *call, topic tally.Topic, inBody string) (string, error) {
-	visitor, err := q.namedVisitor(inBody)
+	visitor, err := q.visitorOf(inBody)
 	switch {
 	case err != nil || visitor != "":
 		return visitor, err
-	case q.trusted:
+	case q.isTrusted:
 		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token names the visitor it speaks for: all calls come from the same server")
-	case q.from.hiddenBy != "" && q.from.viaProxy:
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header of a proxy named in --trusted-proxy holds none; name a visitor, or have the proxy send the address", q.from.hiddenBy)
-	case q.from.hiddenBy != "":
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.from.hiddenBy)
+	case q.client.hidingHeader != "" && q.client.viaProxy:
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header of a proxy named in --trusted-proxy holds none; name a visitor, or have the proxy send the address", q.client.hidingHeader)
+	case q.client.hidingHeader != "":
+		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.client.hidingHeader)
 	}
-	return a.service.DerivedVisitor(q.from.client, q.r.UserAgent(), topic)
+	return a.service.DerivedVisitor(q.client.limitAddress, q.r.UserAgent(), topic)
 }
 
 // readTopic answers GET /v1/{site}/{metric}/{key}.
@@ -71,11 +71,11 @@ func (a *API) readTopic(q *call) error {
 	if err != nil {
 		return err
 	}
-	visitor, err := q.namedVisitor("")
+	visitor, err := q.visitorOf("")
 	if err != nil {
 		return err
 	}
-	if err := a.mayRead(q, 1); err != nil {
+	if err := a.takeReads(q, 1); err != nil {
 		return err
 	}
 	readings, err := a.service.Read(q.r.Context(), []tally.Topic{topic}, visitor)
@@ -84,43 +84,43 @@ func (a *API) readTopic(q *call) error {
 	}
 	h := q.w.Header()
 	if err != nil {
-		held, ok := a.held(topic, err)
+		held, ok := a.fallback(topic, err)
 		if !ok {
 			return err
 		}
 		h["Cache-Control"] = noStore // old news is not worth keeping
-		q.answerJSON(appendStale(q.buffer[:0], held))
+		q.respondJSON(appendStale(q.buffer[:0], held))
 		return nil
 	}
 	if visitor != "" {
 		h["Cache-Control"] = privateNoStore
-		q.answerJSON(appendMine(q.buffer[:0], readings[0]))
+		q.respondJSON(appendMine(q.buffer[:0], readings[0]))
 		return nil
 	}
 	h["Cache-Control"] = noCache
 	if q.notModified(`"` + strconv.FormatInt(readings[0].Change.Version, 10) + `"`) {
 		return nil
 	}
-	q.answerJSON(tally.AppendFrame(q.buffer[:0], readings[0].Change))
+	q.respondJSON(tally.AppendFrame(q.buffer[:0], readings[0].Change))
 	return nil
 }
 
-// held returns the newest value of a watched topic while the store is away.
-func (a *API) held(topic tally.Topic, err error) (tally.Change, bool) {
-	if !unavailable(err) {
+// fallback returns the newest value of a watched topic while the store is away.
+func (a *API) fallback(topic tally.Topic, err error) (tally.Change, bool) {
+	if !isUnavailable(err) {
 		return tally.Change{}, false
 	}
 	return a.hub.Newest(topic)
 }
 
-// mayRead takes n topics from what the client address may read.
+// takeReads takes n topics from what the client address may read.
 // Errors: rate_limited.
-func (a *API) mayRead(q *call, n int) error {
-	if q.trusted {
+func (a *API) takeReads(q *call, n int) error {
+	if q.isTrusted {
 		return nil
 	}
-	if wait := a.limits.Read(q.from.client, n); wait > 0 {
-		return limited(wait, "this address read as many topics as it may (--read-limit)")
+	if wait := a.limits.Read(q.client.limitAddress, n); wait > 0 {
+		return rateLimited(wait, "this address read as many topics as it may (--read-limit)")
 	}
 	return nil
 }
@@ -131,11 +131,11 @@ func (a *API) like(q *call) error {
 	if err != nil {
 		return err
 	}
-	kind, err := q.kind()
+	kind, err := q.bodyKind()
 	if err != nil {
 		return err
 	}
-	body, err := q.read()
+	body, err := q.readBody()
 	if err != nil {
 		return err
 	}
@@ -149,11 +149,11 @@ func (a *API) like(q *call) error {
 	}
 	amount := int64(1)
 	switch {
-	case withdraws && said.amounts && said.amount != 0:
+	case withdraws && said.hasAmount && said.amount != 0:
 		return tally.Errorf(tally.CodeBadAmount, "DELETE asserts the amount 0; POST asserts another")
 	case withdraws:
 		amount = 0
-	case said.amounts:
+	case said.hasAmount:
 		amount = said.amount
 	}
 	visitor, err := a.visitor(q, topic, said.visitor)
@@ -168,7 +168,7 @@ func (a *API) like(q *call) error {
 	answer := appendMine(q.buffer[:0], tally.Reading{Change: result.Change, Mine: result.Mine})
 	answer = append(answer[:len(answer)-1], `,"changed":`...)
 	answer = strconv.AppendBool(answer, result.Changed)
-	q.answerJSON(append(answer, '}'))
+	q.respondJSON(append(answer, '}'))
 	return nil
 }
 
@@ -177,19 +177,19 @@ func (a *API) like(q *call) error {
 // no address, and under any key.
 // Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
 func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
-	if q.trusted {
+	if q.isTrusted {
 		assertion.MayCreate = true
 		return a.service.Assert(q.r.Context(), assertion)
 	}
 	known := a.keys.MayCreate(assertion.Topic)
-	ok, mayCreate, wait := a.limits.Write(q.from.client, known)
+	ok, mayCreate, wait := a.limits.Write(q.client.limitAddress, known)
 	if !ok {
-		return tally.Result{}, limited(wait, "this address writes faster than it may (--rate-limit)")
+		return tally.Result{}, rateLimited(wait, "this address writes faster than it may (--rate-limit)")
 	}
-	assertion.MayCreate, assertion.Client = mayCreate, q.from.address
+	assertion.MayCreate, assertion.Client = mayCreate, q.client.address
 	result, err := a.service.Assert(q.r.Context(), assertion)
 	if mayCreate {
-		a.limits.Settle(q.from.client, result.Created)
+		a.limits.Settle(q.client.limitAddress, result.Created)
 	}
 	switch {
 	case errors.Is(err, tally.ErrWouldCreate) && !known:
@@ -198,7 +198,7 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 			"the site %q counts known pages only, and %.300q is none of them; seeding it, its site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
 	case errors.Is(err, tally.ErrWouldCreate):
 		a.limits.CountRefusedTopic()
-		return result, limited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
+		return result, rateLimited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
 	}
 	return result, err
 }

@@ -35,6 +35,6 @@ func AppendRefusal(dst []byte, topic string, err error) []byte {
 	dst = append(dst, `"error":{"code":`...)
 	dst = tally.AppendJSONString(dst, string(e.Code))
 	dst = append(dst, `,"message":`...)
-	dst = tally.AppendJSONString(dst, e.Message)
+	dst = tally.AppendJSONString(dst, strings.ToValidUTF8(e.Message, "\uFFFD"))
 	return append(dst, "}}"...)
 }

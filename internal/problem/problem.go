@@ -1,11 +1,11 @@
-// Package problem writes refusals of the HTTP interface: problem documents (RFC
-// 9457) with a stable code and a message for people.
-//
-// It is imported by whatever answers HTTP, and is the one place where a code gets
-// its status.
+// Package problem responds to HTTP requests with errors: problem documents (RFC 9457)
+// with a stable code and a message for people, or small pages in a browser. All packages
+// that serve HTTP import it. It is the one place that maps codes to statuses.
 package problem
 
 import (
+	"encoding/json"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,7 +16,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// statuses is the one place where a code gets its HTTP status.
 var statuses = map[tally.Code]int{
 	tally.CodeBadTopic:             http.StatusBadRequest,
 	tally.CodeBadVisitor:           http.StatusBadRequest,
@@ -40,11 +39,11 @@ var statuses = map[tally.Code]int{
 	tally.CodeInternal:             http.StatusInternalServerError,
 }
 
-// Codes returns all codes that have a status, sorted.
+// Codes returns all codes with a status, sorted.
 func Codes() []tally.Code { return slices.Sorted(maps.Keys(statuses)) }
 
-// Of returns what is shown of err, and its status. A code that has no status is
-// shown as [tally.CodeInternal], with nothing of its text.
+// Of returns what a client may see of err, and its status. It hides the text of an error
+// without a code that has a status.
 func Of(err error) (*tally.Error, int) {
 	e := tally.AsError(err)
 	status, ok := statuses[e.Code]
@@ -54,41 +53,63 @@ func Of(err error) (*tally.Error, int) {
 	return e, status
 }
 
-// Media is the type of a problem document.
-const Media = "application/problem+json"
+// minRetry is the Retry-After of an error without one. The header has whole seconds.
+const minRetry = time.Second
 
-// leastRetry is the Retry-After of a refusal that names none itself. The header
-// counts whole seconds.
-const leastRetry = time.Second
+// Details are what an error response needs beside the error. All are optional.
+type Details struct {
+	RequestID string
+	Allow     string       // methods of the address, for 405
+	ReturnURL string       // link on a page; the caller has checked it
+	Route     string       // for the log
+	Log       *slog.Logger // of internal errors; nil for none
+}
 
-// SetHeader sets what goes with a refusal, save for its type: it is never kept, and
-// says when to try again and, with allow, which methods there are.
-func SetHeader(h http.Header, e *tally.Error, status int, allow string) {
+// Respond responds to r with err. It logs internal errors.
+func Respond(w http.ResponseWriter, r *http.Request, err error, d Details) {
+	e, status := Of(err)
+	if status == http.StatusInternalServerError && d.Log != nil {
+		d.Log.Error("a request failed", "error", err, "method", r.Method, "route", d.Route, "request_id", d.RequestID)
+	}
+	h := w.Header()
 	h.Del("Etag")
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		wait := max(e.RetryAfter, leastRetry)
+		wait := max(e.RetryAfter, minRetry)
 		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	case http.StatusMethodNotAllowed:
 		if h.Get("Allow") == "" {
-			h.Set("Allow", allow)
+			h.Set("Allow", d.Allow)
 		}
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="tallycast"`)
 	}
+	if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser shows it to a person
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", pagePolicy)
+		h.Add("Vary", "Accept")
+		w.WriteHeader(status)
+		_, _ = w.Write(page(e, status, d.ReturnURL)) // the client may have disconnected
+		return
+	}
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(document{ // the client may have disconnected
+		Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Code: e.Code, Detail: e.Message, RequestID: d.RequestID,
+	})
 }
 
-// Append appends a problem document. Its type is about:blank, which says that the
-// title is the status's own; what it is exactly, the code tells.
-func Append(dst []byte, e *tally.Error, status int, requestID string) []byte {
-	dst = append(dst, `{"type":"about:blank","title":`...)
-	dst = tally.AppendJSONString(dst, http.StatusText(status))
-	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(status), 10)
-	dst = append(dst, `,"code":`...)
-	dst = tally.AppendJSONString(dst, string(e.Code))
-	dst = append(dst, `,"detail":`...)
-	dst = tally.AppendJSONString(dst, strings.ToValidUTF8(e.Message, "\uFFFD"))
-	dst = append(dst, `,"request_id":`...)
-	dst = tally.AppendJSONString(dst, requestID)
-	return append(dst, '}')
+// document is a problem document. The type about:blank means that the title is that of
+// the status.
+type document struct {
+	Type      string     `json:"type"`
+	Title     string     `json:"title"`
+	Status    int        `json:"status"`
+	Code      tally.Code `json:"code"`
+	Detail    string     `json:"detail"`
+	RequestID string     `json:"request_id"`
 }

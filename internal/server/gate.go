@@ -73,11 +73,5 @@ func refuseWithoutSeeds(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "retry: 2000\n\ndata: {\"event\":\"stale\"}\n\n") // the client may have left
 		return
 	}
-	e, status := problem.Of(tally.Unavailable(errors.New("the seeds are not set yet")))
-	problem.SetHeader(h, e, status, "")
-	h.Set("Content-Type", problem.Media)
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(problem.Append(nil, e, status, "")) // the client may have left
-	}
+	problem.Respond(w, r, tally.Unavailable(errors.New("the seeds are not set yet")), problem.Details{})
 }
