@@ -345,7 +345,7 @@ func TestBodiesOfAnotherFormAreRefused(t *testing.T) {
 		o.own("PATCH", path, body).refuses(400, tally.CodeBadBody)
 	}
 	for body, says := range map[string]string{
-		`{"count":1.5}`: "count is number 1.5 and must be a whole number", `{"count":99999999999999999999}`: "a whole number", `"x"`: "it is string, and should be an object",
+		`{"count":1.5}`: "count is number 1.5 and must be a whole number", `{"count":99999999999999999999}`: "a whole number", `"x"`: "it is string and must be an object",
 		`{"count":true}`: "count is bool",
 	} {
 		if a := o.own("PATCH", path, body).refuses(400, tally.CodeBadBody).says(says); strings.Contains(string(a.body), "Go ") {

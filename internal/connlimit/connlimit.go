@@ -1,11 +1,9 @@
-// Package connlimit keeps the clients of a public HTTP listener from taking all of its
-// process's file descriptors. It counts the connections of each client address, closes
-// idle ones to make room for those that ask for something, and leaves some descriptors
-// to the rest of the process, the operator's listener among it. Only the command that
-// opens the listener imports it.
+// Package connlimit keeps the clients of a public HTTP listener from using up the file
+// descriptors of the process. It counts the connections of each client address, closes
+// idle ones to make room for new ones, and reserves some descriptors for the rest of the
+// process, such as the operator's listener. Package server imports it.
 //
-// Connections that a handler took over (hijacked) are none of its business: whoever
-// holds them limits them.
+// It does not count hijacked connections: package push limits those.
 package connlimit
 
 import (
@@ -30,11 +28,11 @@ type Options struct {
 	// PerAddress is how many connections one client address, see
 	// [ratelimit.ClientAddress], may have; 0 means any number.
 	PerAddress int
-	// IsExempt reports whether PerAddress does not apply to a peer.
+	// IsExempt reports whether a peer may have any number of connections.
 	IsExempt func(netip.Addr) bool
 	// Files is how many files the process may open; 0 means any number.
 	Files int
-	// HeaderTimeout is after what time the server gives up a request's header.
+	// HeaderTimeout is the server's ReadHeaderTimeout.
 	HeaderTimeout time.Duration
 	Log           *slog.Logger
 }
@@ -44,11 +42,11 @@ type Limiter struct {
 	// Fixed after construction.
 	options Options
 	start   time.Time
-	// A new connection has the lowest free descriptor, so that its number tells how
-	// many are in use. From shedFrom on idle connections are closed, from refuseFrom
-	// on new ones are: what is closed is free only a moment later.
+	// A new connection has the lowest free descriptor, so its number tells how many are
+	// in use. From shedFrom on the limiter closes idle connections, from refuseFrom on
+	// also new ones, since a closed descriptor is free only a moment later.
 	shedFrom, refuseFrom int
-	descriptor           func(net.Conn) int // tests count otherwise
+	descriptor           func(net.Conn) int // replaced by tests
 
 	conns sync.Map // net.Conn → *conn
 
@@ -61,19 +59,18 @@ type Limiter struct {
 }
 
 const (
-	// reserveShare, minReserve and maxReserve say how many descriptors are kept for
-	// the rest of the process: a share of all, but enough for the operator's requests
-	// and a store that reconnects, and no more than these need.
+	// The rest of the process has 1/reserveShare of the descriptors, within the bounds:
+	// enough for the operator's requests and a store that reconnects, and no more.
 	reserveShare = 8
 	minReserve   = 16
 	maxReserve   = 256
-	// shedShare is the share of the connections that is closed at once when
-	// descriptors run short, so that not every new connection looks at all others.
+	// When descriptors run short the limiter closes 1/shedShare of the connections at
+	// once, so that it seldom has to search them all.
 	shedShare = 16
 	minShed   = 8
-	// stuckAfter is after what time a request that is still being answered counts as
-	// stuck: its client sends its body, or takes its answer, more slowly than any that
-	// is not attacking. The service itself answers within 3 s.
+	// stuckAfter is after what time a request counts as stuck: its client sends the
+	// body, or reads the response, as slowly as only an attacker does. The service
+	// itself responds within 3 s.
 	stuckAfter = 5 * time.Second
 )
 
@@ -87,7 +84,7 @@ func New(o Options) *Limiter {
 	return l
 }
 
-// conn is an open connection that no handler took over.
+// conn is an open connection that is not hijacked.
 type conn struct {
 	// Fixed once accepted.
 	net      net.Conn
@@ -96,23 +93,23 @@ type conn struct {
 
 	state atomic.Int64 // see pack
 
-	at int // in its client's list, or notListed; guarded by the mutex of Limiter
+	index int // in Limiter.clients, or notCounted; guarded by the mutex of Limiter
 }
 
-const notListed = -1
+const notCounted = -1
 
-// status is what a connection is doing.
+// status is the state of a connection.
 type status int64
 
 const (
-	fresh   status = iota // has sent no request yet
-	active                // a request is being answered
-	idle                  // waits for the next request
-	closing               // was closed here
+	fresh   status = iota // before its first request
+	active                // in a request
+	idle                  // between requests
+	closing               // closed by the limiter
 	statuses
 )
 
-// pack returns a state: a status, and since when, in nanoseconds of the limiter's time.
+// pack packs a status and its beginning, in the limiter's time.
 func pack(s status, since time.Duration) int64 { return int64(since)*int64(statuses) + int64(s) }
 
 func unpack(state int64) (s status, since time.Duration) {
@@ -121,7 +118,7 @@ func unpack(state int64) (s status, since time.Duration) {
 
 func (l *Limiter) now() time.Duration { return time.Since(l.start) }
 
-// Listener returns inner within the limits. Its server must call [Limiter.Note].
+// Listener returns inner with the limits. Its server must have [Limiter.ConnState].
 func (l *Limiter) Listener(inner net.Listener) net.Listener { return &listener{inner, l} }
 
 type listener struct {
@@ -129,7 +126,7 @@ type listener struct {
 	limiter *Limiter
 }
 
-// Accept implements [net.Listener]. Connections for which there is no room are closed.
+// Accept implements [net.Listener]. It closes connections for which there is no room.
 func (a *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := a.Listener.Accept()
@@ -146,8 +143,8 @@ func (a *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Note is the [http.Server.ConnState] of the listener's server.
-func (l *Limiter) Note(c net.Conn, state http.ConnState) {
+// ConnState is the [http.Server.ConnState] of the listener's server.
+func (l *Limiter) ConnState(c net.Conn, state http.ConnState) {
 	known, ok := l.conns.Load(c)
 	if !ok {
 		return
@@ -155,8 +152,8 @@ func (l *Limiter) Note(c net.Conn, state http.ConnState) {
 	entry := known.(*conn)
 	switch state {
 	case http.StateActive:
-		// The server calls a connection active when it has read a header, or has given
-		// up reading one of which there were some bytes.
+		// A connection becomes active when the server has read a header, or has read a
+		// part of one until the timeout.
 		if s, since := unpack(entry.state.Load()); s == fresh && l.now()-since >= l.options.HeaderTimeout {
 			l.slow.Add(1)
 		}
@@ -166,14 +163,14 @@ func (l *Limiter) Note(c net.Conn, state http.ConnState) {
 	case http.StateHijacked, http.StateClosed:
 		l.conns.Delete(c)
 		l.mu.Lock()
-		l.unlistLocked(entry)
+		l.uncountLocked(entry)
 		l.mu.Unlock()
 	}
 }
 
-// admit reports whether there is room for a new connection, after making some.
+// admit makes room for a new connection if necessary. It reports whether there is room.
 func (l *Limiter) admit(c net.Conn) bool {
-	entry := &conn{net: c, at: notListed}
+	entry := &conn{net: c, index: notCounted}
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		peer := tcp.AddrPort().Addr().Unmap().WithZone("")
 		entry.isExempt = l.options.IsExempt(peer)
@@ -186,28 +183,28 @@ func (l *Limiter) admit(c net.Conn) bool {
 			return false
 		}
 	}
-	if !l.list(entry) {
+	if !l.count(entry) {
 		return false
 	}
 	l.conns.Store(c, entry)
 	return true
 }
 
-// descriptor returns the number of c's file descriptor, 0 if it has none.
+// descriptor returns the file descriptor of c, or 0.
 func descriptor(c net.Conn) (n int) {
-	holder, ok := c.(syscall.Conn)
+	descriptor, ok := c.(syscall.Conn)
 	if !ok {
 		return 0
 	}
-	if raw, err := holder.SyscallConn(); err == nil {
+	if raw, err := descriptor.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { n = int(fd) }) // fails for a closed one only
 	}
 	return n
 }
 
-// list counts a connection for its client. A client with as many as it may have loses
-// one in exchange, see candidate. It is false if none can be closed.
-func (l *Limiter) list(entry *conn) bool {
+// count counts a connection for its client. If the client has as many as it may, count
+// closes another one, see candidate. It returns false if it can close none.
+func (l *Limiter) count(entry *conn) bool {
 	if entry.isExempt || l.options.PerAddress == 0 {
 		return true
 	}
@@ -222,7 +219,7 @@ func (l *Limiter) list(entry *conn) bool {
 			return false
 		}
 	}
-	entry.at = len(l.clients[entry.client])
+	entry.index = len(l.clients[entry.client])
 	l.clients[entry.client] = append(l.clients[entry.client], entry)
 	l.mu.Unlock()
 	if victim != nil {
@@ -233,8 +230,8 @@ func (l *Limiter) list(entry *conn) bool {
 	return true
 }
 
-// closeOneLocked marks the best of a client's connections to close, and returns it; nil
-// if none is.
+// closeOneLocked returns the best candidate of a client's connections, marked as
+// closing, or nil.
 func (l *Limiter) closeOneLocked(all []*conn) *conn {
 	for range len(all) { // a connection may become active meanwhile
 		var best candidate
@@ -247,23 +244,23 @@ func (l *Limiter) closeOneLocked(all []*conn) *conn {
 			return nil
 		}
 		if best.mark() {
-			l.unlistLocked(best.conn)
+			l.uncountLocked(best.conn)
 			return best.conn
 		}
 	}
 	return nil
 }
 
-func (l *Limiter) unlistLocked(c *conn) {
-	if c.at == notListed {
+func (l *Limiter) uncountLocked(c *conn) {
+	if c.index == notCounted {
 		return
 	}
 	all := l.clients[c.client]
 	last := len(all) - 1
-	all[c.at] = all[last]
-	all[c.at].at = c.at
+	all[c.index] = all[last]
+	all[c.index].index = c.index
 	all[last] = nil
-	c.at = notListed
+	c.index = notCounted
 	if last == 0 {
 		delete(l.clients, c.client)
 		return
@@ -271,12 +268,12 @@ func (l *Limiter) unlistLocked(c *conn) {
 	l.clients[c.client] = all[:last]
 }
 
-// candidate is a connection that may be closed, as it was looked at: one that is idle,
-// has sent no request, or is stuck with one.
+// candidate is a connection that the limiter may close, since it is idle, has sent no
+// request, or is stuck in one.
 type candidate struct {
 	*conn
 	state int64
-	rank  int // the lowest is closed first
+	rank  int // the lowest first
 	since time.Duration
 }
 
@@ -285,7 +282,7 @@ func (c *conn) candidate(now time.Duration) (candidate, bool) {
 	s, since := unpack(found.state)
 	found.since = since
 	switch {
-	case s == idle: // its client expects it
+	case s == idle: // clients expect it
 		found.rank = 0
 	case s == fresh:
 		found.rank = 1
@@ -294,22 +291,22 @@ func (c *conn) candidate(now time.Duration) (candidate, bool) {
 	default:
 		return candidate{}, false
 	}
-	if c.isExempt { // it carries many clients
+	if c.isExempt { // serves many clients
 		found.rank += 3
 	}
 	return found, true
 }
 
-// before orders candidates by who is closed first: of one rank what waits longest.
+// before orders candidates: by rank, then by the time in their state.
 func (c candidate) before(other candidate) int {
 	return cmp.Or(cmp.Compare(c.rank, other.rank), cmp.Compare(c.since, other.since))
 }
 
-// mark makes the connection one that is closed here, unless it changed.
+// mark marks the connection as closing. It returns false if its state changed.
 func (c candidate) mark() bool { return c.conn.state.CompareAndSwap(c.state, pack(closing, 0)) }
 
-// shed closes a share of the connections, see candidate. It reports whether there were
-// any to close.
+// shed closes a share of the connections, see candidate. It returns false if it can close
+// none.
 func (l *Limiter) shed() bool {
 	var all []candidate
 	total, now := 0, l.now()
@@ -328,7 +325,7 @@ func (l *Limiter) shed() bool {
 		}
 		if c.mark() {
 			l.mu.Lock()
-			l.unlistLocked(c.conn)
+			l.uncountLocked(c.conn)
 			l.mu.Unlock()
 			_ = c.net.Close()
 			closed++
@@ -336,7 +333,7 @@ func (l *Limiter) shed() bool {
 	}
 	l.shedByFiles.Add(int64(closed))
 	if l.hasWarnedOfFiles.CompareAndSwap(false, true) {
-		l.options.Log.Warn("open files run short: idle connections are closed, and others if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
+		l.options.Log.Warn("file descriptors run short: the service closes idle connections, and refuses new ones if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
 			"files", l.options.Files, "connections", total, "closed", closed)
 	}
 	return closed > 0
@@ -344,16 +341,16 @@ func (l *Limiter) shed() bool {
 
 func (l *Limiter) warnOfAddress(c *conn) {
 	if l.hasWarnedOfAddress.CompareAndSwap(false, true) {
-		l.options.Log.Warn("one address holds as many connections as it may: its idle ones are closed, and further ones refused; if it is your proxy, name it with --trusted-proxy",
+		l.options.Log.Warn("one address holds as many connections as it may: the service closes its idle ones and refuses new ones; if it is your proxy, name it with --trusted-proxy",
 			"address", c.client.String(), "connections", l.options.PerAddress, "flag", "--trusted-proxy "+c.client.String())
 	}
 }
 
 // Metrics implements [tally.Instrumented].
 func (l *Limiter) Metrics() []tally.Sample {
-	const help = "Connections that were closed while idle, or refused, to make room for others."
+	const help = "Connections that were refused, or closed while idle, to make room for others."
 	return []tally.Sample{
-		{Name: "handshakes_dropped_total", Help: "Connections that were closed before their first request had come.", Counter: true, Label: "reason", LabelValue: "slow", Value: float64(l.slow.Load())},
+		{Name: "handshakes_dropped_total", Help: "Connections that were closed before their first request.", Counter: true, Label: "reason", LabelValue: "slow", Value: float64(l.slow.Load())},
 		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", LabelValue: "address", Value: float64(l.shedByAddress.Load())},
 		{Name: "connections_shed_total", Help: help, Counter: true, Label: "reason", LabelValue: "files", Value: float64(l.shedByFiles.Load())},
 	}

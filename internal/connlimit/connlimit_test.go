@@ -74,7 +74,7 @@ func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig
 		t.Fatal(err)
 	}
 	r.address = inner.Addr().String()
-	server := &http.Server{ConnState: r.limiter.Note, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	server := &http.Server{ConnState: r.limiter.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		switch q.URL.Path {
 		case "/wait":
 			r.asked <- struct{}{}
@@ -329,7 +329,7 @@ func TestLimiter_FilesRunShort(t *testing.T) {
 	}
 	unused.asks() // idle ones were enough
 	proxy.asks()
-	if n := r.log.count("open files run short"); n != 1 {
+	if n := r.log.count("file descriptors run short"); n != 1 {
 		t.Errorf("%d warnings", n)
 	}
 	// With nothing idle, new connections are refused.
@@ -378,7 +378,7 @@ func TestLimiter_NoFileLeft(t *testing.T) {
 	if !old.isClosed() {
 		t.Error("an idle connection is open although no file is left")
 	}
-	if n := r.log.count("open files run short"); n != 1 {
+	if n := r.log.count("file descriptors run short"); n != 1 {
 		t.Errorf("%d warnings", n)
 	}
 }

@@ -81,7 +81,7 @@ func (l *listener) address() string {
 
 // limit makes limiter admit the connections.
 func (l *listener) limit(limiter *connlimit.Limiter) {
-	l.net, l.server.ConnState = limiter.Listener(l.net), limiter.Note
+	l.net, l.server.ConnState = limiter.Listener(l.net), limiter.ConnState
 }
 
 // serve answers requests until shutdown.

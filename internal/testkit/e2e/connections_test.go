@@ -80,7 +80,7 @@ func TestConnections_OneAddress(t *testing.T) {
 			s := serveWithFiles(t, fewFiles)
 			s.openConnections("127.0.0.2", fewFiles+100, text)
 			s.checkServesOthers("127.0.0.3")
-			if n := len(s.Log.Records("one address holds as many connections as it may: its idle ones are closed, and further ones refused; if it is your proxy, name it with --trusted-proxy")); n != 1 {
+			if n := len(s.Log.Records("one address holds as many connections as it may: the service closes its idle ones and refuses new ones; if it is your proxy, name it with --trusted-proxy")); n != 1 {
 				t.Errorf("%d warnings of the address", n)
 			}
 			if n := s.metric("process_open_fds"); n > 400 {
@@ -116,7 +116,7 @@ func TestConnections_ManyAddresses(t *testing.T) {
 			}
 			s.checkServesOthers("127.0.0.7")
 			v.awaitCount("default/likes/x", 1)
-			if n := len(s.Log.Records("open files run short: idle connections are closed, and others if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
+			if n := len(s.Log.Records("file descriptors run short: the service closes idle connections, and refuses new ones if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
 				t.Errorf("%d warnings of open files", n)
 			}
 			if n := s.metric("process_open_fds"); n >= fewFiles {
