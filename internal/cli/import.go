@@ -242,7 +242,7 @@ func parseTaken(items []string) (map[string]string, error) {
 		if !ok {
 			metric = figure
 		}
-		if !slices.Contains([]string{importer.FigureViews, importer.FigureVisitors, importer.FigureClaps}, figure) || !tally.ValidMetric(metric) {
+		if !slices.Contains(importer.Figures, figure) || !tally.ValidMetric(metric) {
 			problems = append(problems, fmt.Errorf("%q should be views, visitors or claps, = and a metric, such as views=views", item))
 		}
 		taken[figure] = metric

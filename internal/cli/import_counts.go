@@ -16,14 +16,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// figures are the figures that each format has.
-var figures = map[string][]string{
-	"goatcounter": {importer.FigureViews, importer.FigureVisitors},
-	"umami":       {importer.FigureViews, importer.FigureVisitors},
-	"busuanzi":    {importer.FigureViews, importer.FigureVisitors},
-	"applause":    {importer.FigureClaps},
-}
-
 // countResult is what became of a count, or would in a dry run.
 type countResult struct {
 	importer.Count
@@ -87,20 +79,8 @@ func (p *process) readCounts(o importOptions) (found importer.Result, err error)
 			err = fmt.Errorf("%s: %w", o.path, err)
 		}
 	}()
-	if known, ok := figures[o.format]; ok && len(o.mapping.Metrics) == 0 {
-		for _, figure := range known {
-			o.mapping.Metrics[figure] = figure
-		}
-	}
-	switch o.format {
-	case "goatcounter":
-		return importer.ReadGoatCounter(file, o.mapping)
-	case "umami":
-		return importer.ReadUmami(file, o.mapping)
-	case "applause":
-		return importer.ReadApplause(file, o.mapping)
-	case "busuanzi":
-		return importer.ReadBusuanzi(file, o.mapping)
+	if read := importer.Formats[o.format]; read != nil {
+		return read(file, o.mapping)
 	}
 	o.layout.Hosts = o.mapping.Hosts
 	if o.topic != "" {
@@ -151,12 +131,7 @@ func (p *process) readKeys(o importOptions) (found importer.Result, err error) {
 		return found, fmt.Errorf("--pattern and --topic say which keys become which topics, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
 	}
 	options.Hosts = o.mapping.Hosts
-	redis, err := importer.OpenRedis(o.from)
-	if err != nil {
-		return found, fmt.Errorf("--from: %w", err)
-	}
-	defer func() { err = errors.Join(err, redis.Close()) }()
-	return importer.ReadKeys(p.ctx, redis, options)
+	return importer.ReadKeys(p.ctx, o.from, options)
 }
 
 // refusalPlace returns the file and line of an entry; empty for a key of a Redis, which the

@@ -130,16 +130,11 @@ func TestReadCounts_Hosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, err := importer.ParseKeyPatterns("v:*", "blog/views/{1}", "")
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := []string{"https://a.example/x", "https://www.a.example/x?a=1", "//B.example/x", "/x"}
-	table, object, keys := "topic,count\n", "{", keyList{}
+	table, object := "topic,count\n", "{"
 	for i, name := range names {
 		table += fmt.Sprintf("%s,%d\n", name, 1<<i)
 		object += fmt.Sprintf("%q:%d,", name, 1<<i)
-		keys = append(keys, importer.Key{Name: "v:" + name, Type: "string", Text: fmt.Sprint(1 << i)})
 	}
 	object = strings.TrimSuffix(object, ",") + "}"
 	for kind, read := range map[string]func(hosts []string) (importer.Result, error){
@@ -148,11 +143,6 @@ func TestReadCounts_Hosts(t *testing.T) {
 		},
 		"JSON": func(hosts []string) (importer.Result, error) {
 			return importer.ReadCountsJSON(file(object), importer.Layout{Template: template, Hosts: hosts})
-		},
-		"keys": func(hosts []string) (importer.Result, error) {
-			options := pattern
-			options.Hosts = hosts
-			return importer.ReadKeys(t.Context(), keys, options)
 		},
 	} {
 		if found, err := read(nil); err == nil || !strings.Contains(err.Error(), "several hosts: a.example (1), b.example (1), www.a.example (1)") {

@@ -36,7 +36,7 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 	if err := checkGoatInfo(members); err != nil {
 		return Result{}, err
 	}
-	if mapping.Metrics[FigureVisitors] == "" {
+	if mapping.metric(figureVisitors) == "" {
 		return Result{}, errors.New("GoatCounter's JSON export has visits only; name the metric that they become with --take visitors=METRIC")
 	}
 	c := newCollector("line")
@@ -77,7 +77,7 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 		if err != nil {
 			return err
 		}
-		return c.addFigure(mapping, FigureVisitors, key, n)
+		return c.addFigure(mapping, figureVisitors, key, n)
 	})
 	if err != nil {
 		return Result{}, err

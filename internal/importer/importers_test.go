@@ -1,7 +1,6 @@
 package importer_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -162,57 +161,6 @@ func TestReadCounts_Forms(t *testing.T) {
 		found, err := read(file(test.text), importer.Layout{Template: test.template})
 		if got := texts(found); err != nil || !slices.Equal(got, test.want) || found.Refused != test.refused {
 			t.Errorf("%s: %q, %+v, %v", name, got, found.Refusals, err)
-		}
-	}
-}
-
-func TestReadKeys_Topics(t *testing.T) {
-	for _, test := range []struct{ pattern, topic, key, want string }{
-		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:likes:hello-world", "blog/likes/hello-world"},
-		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:likes:a:b", "blog/likes/a:b"},
-		{"adowise:blog:likes:*", "blog/likes/{1}", "adowise:shop:likes:a", ""},
-		{"*:likes:*", "blog/likes/{1}/{2}", "a:likes:b", "blog/likes/a/b"},
-		{"*:likes:*", "blog/likes/{2}", "a:likes:b", "blog/likes/b"},
-		{"page?[x]:*", "blog/likes/{1}", "page?[x]:/posts/hello/index.html", "blog/likes/posts/hello"},
-		{"page?[x]:*", "blog/likes/{1}", "pages[x]:a", ""},
-	} {
-		keys, err := importer.ParseKeyPatterns(test.pattern, test.topic, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		keyspace := keyList{{Name: test.key, Type: "string", Text: "5"}}
-		found, err := importer.ReadKeys(context.Background(), keyspace, keys)
-		if test.want == "" {
-			if err == nil {
-				t.Errorf("%s matched %q", test.pattern, test.key)
-			}
-			continue
-		}
-		if got := texts(found); err != nil || !slices.Equal(got, []string{test.want + " 5"}) {
-			t.Errorf("%s of %q: %q, %v, %v", test.pattern, test.key, got, found.Refusals, err)
-		}
-	}
-}
-
-// keyList is a keyspace of these keys.
-type keyList []importer.Key
-
-func (s keyList) Scan(_ context.Context, _ importer.Pattern, each func(importer.Key) error) error {
-	for _, key := range append(s, s...) { // twice, as SCAN may
-		if err := each(key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func TestParseKeyPatterns_Invalid(t *testing.T) {
-	for _, test := range [][3]string{
-		{"likes", "blog/likes/{1}", ""}, {"", "blog/likes/x", ""}, {"likes", "blog/likes", ""}, {"likes", "blog/likes/x", "seen:*"}, {"likes:*", "blog/likes", ""}, {"likes:*", "blog/likes/{2}", ""}, {"likes:*", "blog/likes/all", ""},
-		{"likes:*", "Blog/likes/{1}", ""}, {"likes:*", "blog/likes/{x}", ""}, {"likes:*", "blog/likes/{1}", "seen"}, {"likes:*", "blog/likes/{1}", "*:seen:*"},
-	} {
-		if _, err := importer.ParseKeyPatterns(test[0], test[1], test[2]); err == nil {
-			t.Errorf("%q is accepted", test)
 		}
 	}
 }

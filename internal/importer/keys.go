@@ -8,29 +8,28 @@ import (
 	"github.com/tallycast/tallycast/internal/numeral"
 )
 
-// Key is a key of a Redis that another program filled.
-type Key struct {
-	Name string
-	Type string // as Redis names it, such as string or set
-	Text string // the beginning of a string
-	Size int64  // number of elements; -1 for a string
+// key is a key of a Redis that another program filled.
+type key struct {
+	name string
+	kind string // as Redis names it, such as string or set
+	text string // the beginning of a string
+	size int64  // number of elements; -1 for a string
 }
 
-// Keyspace contains keys; see [Redis].
-type Keyspace interface {
-	// Scan passes the keys that match a pattern to each, in any order, some of them twice.
-	Scan(ctx context.Context, pattern Pattern, each func(Key) error) error
+// keyspace contains keys; see [redisKeys].
+type keyspace interface {
+	// scan passes the keys that match a pattern to each, in any order, some of them twice.
+	scan(ctx context.Context, pattern pattern, each func(key) error) error
 }
 
-// KeyPatterns says which keys are read.
+// KeyPatterns says which keys of a Redis are read; see [ParseKeyPatterns].
 type KeyPatterns struct {
-	Counts Pattern  // of keys that hold whole numbers
-	Topics Template // makes topics of the parts that Counts matches
-	// Seen is the pattern of keys that hold the visitors of a topic, with the same parts
-	// as Counts; may be nil.
-	Seen *Pattern
-	// Hosts are the hosts whose pages are imported if Counts matches URLs; see [Mapping].
+	// Hosts are the hosts whose pages are imported if keys contain URLs; see [Mapping].
 	Hosts []string
+
+	counts pattern  // of keys that hold whole numbers
+	topics Template // makes topics of the parts that counts matches
+	seen   *pattern // of keys that hold the visitors of a topic; may be nil
 }
 
 // hostOfParts returns the host of the first part that is a URL.
@@ -43,24 +42,35 @@ func hostOfParts(parts []string) string {
 	return ""
 }
 
-// ReadKeys reads keys that hold whole numbers, and the sizes of the keys of their visitors;
-// see [Count].Seen. It refuses keys of other types and other texts.
-func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Result, error) {
+// ReadKeys reads the keys of the Redis at redis://[user:password@]host[:port][/database], or
+// rediss:// with TLS, that hold whole numbers, and the sizes of the keys of their visitors; see
+// [Count].Seen. It refuses keys of other types and other texts. Errors do not contain the
+// password.
+func ReadKeys(ctx context.Context, address string, patterns KeyPatterns) (result Result, err error) {
+	keys, err := openRedis(address)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, keys.client.Close()) }()
+	return readKeys(ctx, keys, patterns)
+}
+
+func readKeys(ctx context.Context, keys keyspace, patterns KeyPatterns) (Result, error) {
 	c := newCollector("key")
 	type match struct {
-		key   Key
+		key   key
 		parts []string
 		host  string
 	}
 	known := map[string]bool{} // keys that were read
 	inKeys := hosts{}
 	var matches []match
-	err := keyspace.Scan(ctx, options.Counts, func(k Key) error {
-		parts, ok := options.Counts.Match(k.Name)
-		if !ok || known[k.Name] {
+	err := keys.scan(ctx, patterns.counts, func(k key) error {
+		parts, ok := patterns.counts.match(k.name)
+		if !ok || known[k.name] {
 			return nil
 		}
-		known[k.Name] = true
+		known[k.name] = true
 		host := hostOfParts(parts)
 		inKeys.add(host)
 		matches = append(matches, match{k, parts, host})
@@ -70,39 +80,39 @@ func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Resu
 		return Result{}, fmt.Errorf("read the keys: %w", err)
 	}
 	if len(matches) == 0 {
-		return Result{}, fmt.Errorf("no key matches %q", options.Counts.text)
+		return Result{}, fmt.Errorf("no key matches %q", patterns.counts.text)
 	}
-	filter, err := inKeys.filter(options.Hosts)
+	filter, err := inKeys.filter(patterns.Hosts)
 	if err != nil {
 		return Result{}, err
 	}
 	for _, each := range matches {
 		err := filter.check(each.host)
 		if err == nil {
-			err = c.addKey(options.Topics, each.parts, each.key)
+			err = c.addKey(patterns.topics, each.parts, each.key)
 		}
 		if err != nil {
-			err = fmt.Errorf("%.300q %w", each.key.Name, err)
+			err = fmt.Errorf("%.300q %w", each.key.name, err)
 		}
 		if err := c.record("", 0, err); err != nil {
 			return Result{}, err
 		}
 	}
 	c.noteHosts(filter)
-	if options.Seen == nil {
+	if patterns.seen == nil {
 		return c.sorted(), nil
 	}
 	clear(known)
-	err = keyspace.Scan(ctx, *options.Seen, func(k Key) error {
-		parts, ok := options.Seen.Match(k.Name)
-		if !ok || known[k.Name] {
+	err = keys.scan(ctx, *patterns.seen, func(k key) error {
+		parts, ok := patterns.seen.match(k.name)
+		if !ok || known[k.name] {
 			return nil
 		}
-		known[k.Name] = true
+		known[k.name] = true
 		if filter.check(hostOfParts(parts)) != nil {
 			return nil
 		}
-		return c.addSeen(options.Topics, parts, k)
+		return c.addSeen(patterns.topics, parts, k)
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("read the keys of visitors: %w", err)
@@ -111,15 +121,15 @@ func ReadKeys(ctx context.Context, keyspace Keyspace, options KeyPatterns) (Resu
 }
 
 // addKey adds the count of a key.
-func (c *collector) addKey(template Template, parts []string, k Key) error {
-	if k.Type != "string" {
-		return fmt.Errorf("is a %s and should be a string with a number", k.Type)
+func (c *collector) addKey(template Template, parts []string, k key) error {
+	if k.kind != "string" {
+		return fmt.Errorf("is a %s and should be a string with a number", k.kind)
 	}
 	topic, err := template.topic(parts...)
 	if err != nil {
 		return fmt.Errorf("names no topic: %w", err)
 	}
-	n, err := numeral.Parse(k.Text)
+	n, err := numeral.Parse(k.text)
 	if err != nil {
 		return fmt.Errorf("holds no count: %w", err)
 	}
@@ -128,18 +138,18 @@ func (c *collector) addKey(template Template, parts []string, k Key) error {
 }
 
 // addSeen adds the visitors that a key holds to those of its topic.
-func (c *collector) addSeen(template Template, parts []string, k Key) error {
+func (c *collector) addSeen(template Template, parts []string, k key) error {
 	topic, err := template.topic(parts...)
 	switch {
 	case err != nil:
 		c.skip("keys of visitors that name no topic")
-	case k.Size < 0:
+	case k.size < 0:
 		c.skip("keys of visitors that hold none")
 	case c.found[topic] == nil:
 		c.skip("keys of visitors of topics without a count")
 	default:
 		count := c.found[topic]
-		count.Seen = max(0, count.Seen) + k.Size
+		count.Seen = max(0, count.Seen) + k.size
 	}
 	return nil
 }
@@ -148,22 +158,22 @@ func (c *collector) addSeen(template Template, parts []string, k Key) error {
 func ParseKeyPatterns(counts, topics, seen string) (KeyPatterns, error) {
 	var p KeyPatterns
 	var err error
-	if p.Counts, err = ParsePattern(counts); err != nil {
+	if p.counts, err = parsePattern(counts); err != nil {
 		return p, err
 	}
-	if p.Topics, err = ParseTemplate(topics, p.Counts.Parts()); err != nil {
+	if p.topics, err = ParseTemplate(topics, p.counts.stars()); err != nil {
 		return p, err
 	}
 	if seen == "" {
 		return p, nil
 	}
-	pattern, err := ParsePattern(seen)
-	if err == nil && pattern.Parts() != p.Counts.Parts() {
+	visitors, err := parsePattern(seen)
+	if err == nil && visitors.stars() != p.counts.stars() {
 		err = errors.New("it should have as many * as the pattern of counts")
 	}
 	if err != nil {
 		return p, fmt.Errorf("the pattern of visitors: %w", err)
 	}
-	p.Seen = &pattern
+	p.seen = &visitors
 	return p, nil
 }

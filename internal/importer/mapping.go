@@ -8,10 +8,19 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// Formats are the readers of files with figures of pages, by the name of the format.
+var Formats = map[string]func(File, Mapping) (Result, error){
+	"goatcounter": ReadGoatCounter,
+	"umami":       ReadUmami,
+	"applause":    ReadApplause,
+	"busuanzi":    ReadBusuanzi,
+}
+
 // Mapping says which topics the figures of another counter become.
 type Mapping struct {
 	Site string
-	// Metrics maps figures, such as views, to metrics. Other figures are skipped.
+	// Metrics maps figures to metrics. Other figures are skipped. Without any, each figure
+	// becomes the metric of its name.
 	Metrics map[string]string
 	// Hosts are the hosts whose pages are imported and added up; see [ParseHost]. Without
 	// any, the file may have one host.
@@ -34,9 +43,17 @@ func (m Mapping) key(path string) (string, error) {
 	return pagekey.OfPath(path)
 }
 
+// metric returns the metric of a figure; empty if the figure is skipped.
+func (m Mapping) metric(figure string) string {
+	if len(m.Metrics) == 0 {
+		return figure
+	}
+	return m.Metrics[figure]
+}
+
 // topic returns the topic of a figure. wanted is false if the figure is skipped.
 func (m Mapping) topic(figure, key string) (topic tally.Topic, wanted bool, err error) {
-	metric := m.Metrics[figure]
+	metric := m.metric(figure)
 	if metric == "" {
 		return tally.Topic{}, false, nil
 	}

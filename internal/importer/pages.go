@@ -35,7 +35,7 @@ func ReadApplause(file File, mapping Mapping) (Result, error) {
 		if err != nil || o.URL.text == "" || o.Claps.text == "" {
 			return page{}, errors.New("it is no object with url and claps")
 		}
-		return page{address: o.URL.text, figures: map[string]scalar{FigureClaps: o.Claps}}, nil
+		return page{address: o.URL.text, figures: map[string]scalar{figureClaps: o.Claps}}, nil
 	})
 }
 
@@ -57,8 +57,8 @@ func ReadBusuanzi(file File, mapping Mapping) (Result, error) {
 		}
 		return page{
 			address: o.URL,
-			figures: map[string]scalar{FigureViews: o.PagePV, FigureVisitors: o.PageUV},
-			site:    map[string]scalar{FigureViews: o.SitePV, FigureVisitors: o.SiteUV},
+			figures: map[string]scalar{figureViews: o.PagePV, figureVisitors: o.PageUV},
+			site:    map[string]scalar{figureViews: o.SitePV, figureVisitors: o.SiteUV},
 		}, nil
 	})
 }

@@ -16,24 +16,21 @@ import (
 // time.
 const scanCount = 500
 
-// Redis reads keys of a Redis and writes nothing. It is safe for concurrent use.
-type Redis struct{ client *redis.Client }
+// redisKeys are the keys of a Redis. It writes nothing.
+type redisKeys struct{ client *redis.Client }
 
-var _ Keyspace = (*Redis)(nil)
-
-// OpenRedis returns the Redis at redis://[user:password@]host[:port][/database], or rediss://
-// with TLS. It does not connect. Errors do not contain the password.
-func OpenRedis(address string) (*Redis, error) {
+// openRedis returns the keys of the Redis at address. It does not connect.
+func openRedis(address string) (*redisKeys, error) {
 	scheme, _, _ := strings.Cut(address, "://")
 	if scheme != "redis" && scheme != "rediss" {
-		return nil, errors.New("it should be redis://host:port/database, or rediss:// with TLS; import from each node of a cluster in turn")
+		return nil, errors.New("the address of the Redis (--from) should be redis://host:port/database, or rediss:// with TLS; import from each node of a cluster in turn")
 	}
 	options, err := redis.ParseURL(address)
 	if err != nil {
 		if invalid, ok := errors.AsType[*url.Error](err); ok {
 			err = invalid.Err // without the address
 		}
-		return nil, fmt.Errorf("the address is malformed: %w", err)
+		return nil, fmt.Errorf("the address of the Redis (--from) is malformed: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
 	options.DisableIdentity = true // old servers have no CLIENT SETINFO
@@ -43,7 +40,7 @@ func OpenRedis(address string) (*Redis, error) {
 	// dial in the background.
 	options.PoolSize = 8
 	silenceLibrary()
-	return &Redis{redis.NewClient(options)}, nil
+	return &redisKeys{redis.NewClient(options)}, nil
 }
 
 // silenceLibrary stops go-redis from writing to standard error. It returns the same errors.
@@ -53,19 +50,16 @@ type silentLogger struct{}
 
 func (silentLogger) Printf(context.Context, string, ...any) {}
 
-// Close closes the connections.
-func (r *Redis) Close() error { return r.client.Close() }
-
-// Scan implements [Keyspace]. It omits keys that are deleted or change their type meanwhile.
-func (r *Redis) Scan(ctx context.Context, pattern Pattern, each func(Key) error) error {
-	if name := pattern.Name(); name != "" {
+// scan implements [keyspace]. It omits keys that are deleted or change their type meanwhile.
+func (r *redisKeys) scan(ctx context.Context, pattern pattern, each func(key) error) error {
+	if name := pattern.name(); name != "" {
 		keys, err := r.read(ctx, []string{name})
 		if err != nil || len(keys) == 0 {
 			return err
 		}
 		return each(keys[0])
 	}
-	glob := pattern.Glob()
+	glob := pattern.glob()
 	for cursor := uint64(0); ; {
 		names, next, err := r.client.Scan(ctx, cursor, glob, scanCount).Result()
 		if err != nil {
@@ -87,7 +81,7 @@ func (r *Redis) Scan(ctx context.Context, pattern Pattern, each func(Key) error)
 }
 
 // read returns the types and contents of keys in two round trips.
-func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
+func (r *redisKeys) read(ctx context.Context, names []string) ([]key, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -111,24 +105,24 @@ func (r *Redis) read(ctx context.Context, names []string) ([]Key, error) {
 	if err != nil && !isWrongType(err) {
 		return nil, err
 	}
-	keys := make([]Key, 0, len(names))
+	keys := make([]key, 0, len(names))
 	for i, name := range names {
-		key := Key{Name: name, Type: types[i].Val(), Size: -1}
+		found := key{name: name, kind: types[i].Val(), size: -1}
 		switch content := contents[i].(type) {
 		case *redis.StringCmd:
-			key.Text = content.Val()
+			found.text = content.Val()
 		case *redis.IntCmd:
-			key.Size = content.Val()
+			found.size = content.Val()
 		}
-		if key.Type == "none" || contents[i] != nil && contents[i].Err() != nil {
+		if found.kind == "none" || contents[i] != nil && contents[i].Err() != nil {
 			continue
 		}
-		if key.Type == "string" && strings.HasPrefix(key.Text, hyperLogLog) {
-			if err := r.estimate(ctx, &key); err != nil {
+		if found.kind == "string" && strings.HasPrefix(found.text, hyperLogLog) {
+			if err := r.estimate(ctx, &found); err != nil {
 				return nil, err
 			}
 		}
-		keys = append(keys, key)
+		keys = append(keys, found)
 	}
 	return keys, nil
 }
@@ -155,15 +149,15 @@ func contentCommand(ctx context.Context, p redis.Pipeliner, kind, name string) r
 const hyperLogLog = "HYLL"
 
 // estimate sets the size of a key that holds a HyperLogLog.
-func (r *Redis) estimate(ctx context.Context, key *Key) error {
-	n, err := r.client.PFCount(ctx, key.Name).Result()
+func (r *redisKeys) estimate(ctx context.Context, found *key) error {
+	n, err := r.client.PFCount(ctx, found.name).Result()
 	if err != nil {
 		if isWrongType(err) {
 			return nil // it is another text
 		}
 		return err
 	}
-	key.Type, key.Text, key.Size = "hyperloglog", "", n
+	found.kind, found.text, found.size = "hyperloglog", "", n
 	return nil
 }
 

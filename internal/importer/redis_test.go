@@ -1,7 +1,6 @@
 package importer_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,17 +36,12 @@ func TestReadKeys_LikesAndVisitors(t *testing.T) {
 	server.Do("SADD", "adowise:blog:visitors:elsewhere", "a")
 	server.Do("SET", "adowise:blog:visitors:post-7", "7")
 
-	redis, err := importer.OpenRedis(server.URL(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redis.Close()
 	options, err := importer.ParseKeyPatterns("adowise:blog:likes:*", "blog/likes/{1}", "adowise:blog:visitors:*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := server.Do("DBSIZE")
-	found, err := importer.ReadKeys(context.Background(), redis, options)
+	found, err := importer.ReadKeys(t.Context(), server.URL(0), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,18 +79,13 @@ func TestReadKeys_OneKey(t *testing.T) {
 	server.Do("SADD", "visitors:seen", "a", "b")
 	server.Do("PFADD", "visitors:hll", "a", "b", "c")
 	server.Do("SET", "likes:{x}", "2.000")
-	redis, err := importer.OpenRedis(server.URL(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redis.Close()
 	read := func(pattern, topic, seen string) (importer.Result, error) {
 		t.Helper()
 		options, err := importer.ParseKeyPatterns(pattern, topic, seen)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return importer.ReadKeys(t.Context(), redis, options)
+		return importer.ReadKeys(t.Context(), server.URL(0), options)
 	}
 	found, err := read("visitors:count", "blog/visitors/site", "visitors:seen")
 	if err != nil || len(found.Counts) != 1 || found.Counts[0].Topic.String() != "blog/visitors/site" || found.Counts[0].Count != 1234 || found.Counts[0].Seen != 2 {
@@ -121,19 +110,12 @@ func TestReadKeys_UnreadableRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, url := range []string{server.URLAs("", "wrong", 0), server.URLAs("reader", "secret", 0), "redis://127.0.0.1:1", server.URL(1)} {
-		redis, err := importer.OpenRedis(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if found, err := importer.ReadKeys(context.Background(), redis, options); err == nil {
+		if found, err := importer.ReadKeys(t.Context(), url, options); err == nil {
 			t.Errorf("%s: %+v", url, found)
-		}
-		if err := redis.Close(); err != nil {
-			t.Error(err)
 		}
 	}
 	for _, url := range []string{"", "sqlite:x", "redis+cluster://a,b", "redis://user:secret@host:port:1/x"} {
-		if _, err := importer.OpenRedis(url); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := importer.ReadKeys(t.Context(), url, options); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

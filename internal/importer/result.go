@@ -10,12 +10,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Figures of other counters, which become metrics.
 const (
-	FigureViews    = "views"
-	FigureVisitors = "visitors"
-	FigureClaps    = "claps"
+	figureViews    = "views"
+	figureVisitors = "visitors"
+	figureClaps    = "claps"
 )
+
+// Figures are the figures of other counters, which become metrics.
+var Figures = []string{figureViews, figureVisitors, figureClaps}
 
 // Count is the count of a topic, without its visitors.
 type Count struct {
@@ -102,10 +104,10 @@ func (c *collector) addView(mapping Mapping, key string, newToPage, newToSite bo
 		figure, key string
 		counts      bool
 	}{
-		{FigureViews, key, true},
-		{FigureVisitors, key, newToPage},
-		{FigureViews, wholeSite, true},
-		{FigureVisitors, wholeSite, newToSite},
+		{figureViews, key, true},
+		{figureVisitors, key, newToPage},
+		{figureViews, wholeSite, true},
+		{figureVisitors, wholeSite, newToSite},
 	} {
 		if !each.counts {
 			continue

@@ -12,7 +12,7 @@ import (
 )
 
 // Template makes topics of the names of another counter. It is site/metric/key, where {1} is
-// the part of the name that the first * of a [Pattern] matched, or the whole name without a
+// the part of the name that the first * of a pattern matched, or the whole name without a
 // pattern. Parts become keys as [pagekey.Of] says. The zero Template takes names as topics.
 type Template struct {
 	site, metric, key string
@@ -71,44 +71,44 @@ func (t Template) topic(parts ...string) (tally.Topic, error) {
 	return topic, nil
 }
 
-// Pattern matches names. A * matches any text.
-type Pattern struct {
-	text  string
-	match *regexp.Regexp
-	parts int
+// pattern matches names. A * matches any text.
+type pattern struct {
+	text       string
+	expression *regexp.Regexp
+	parts      int
 }
 
-// ParsePattern parses a pattern with up to nine *, or the name of one key.
-func ParsePattern(text string) (Pattern, error) {
+// parsePattern parses a pattern with up to nine *, or the name of one key.
+func parsePattern(text string) (pattern, error) {
 	parts := strings.Count(text, "*")
 	if text == "" {
-		return Pattern{}, errors.New("it should be the name of a key, or a pattern with a * for the part that differs between keys")
+		return pattern{}, errors.New("it should be the name of a key, or a pattern with a * for the part that differs between keys")
 	}
 	if parts > 9 {
-		return Pattern{}, fmt.Errorf("%q should have at most nine *", text)
+		return pattern{}, fmt.Errorf("%q should have at most nine *", text)
 	}
 	// Each * but the last matches as little as possible.
 	expression := strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, `(.*?)`)
 	match, err := regexp.Compile(`(?s)\A` + expression + `\z`)
 	if err != nil {
-		return Pattern{}, fmt.Errorf("%q: %w", text, err)
+		return pattern{}, fmt.Errorf("%q: %w", text, err)
 	}
-	return Pattern{text: text, match: match, parts: parts}, nil
+	return pattern{text: text, expression: match, parts: parts}, nil
 }
 
-// Parts returns the number of *.
-func (p Pattern) Parts() int { return p.parts }
+// stars returns the number of *.
+func (p pattern) stars() int { return p.parts }
 
-// Name returns the only name that matches; empty for a pattern with a *.
-func (p Pattern) Name() string {
+// name returns the only name that matches; empty for a pattern with a *.
+func (p pattern) name() string {
 	if p.parts > 0 {
 		return ""
 	}
 	return p.text
 }
 
-// Glob returns the pattern in the syntax of Redis.
-func (p Pattern) Glob() string {
+// glob returns the pattern in the syntax of Redis.
+func (p pattern) glob() string {
 	var glob strings.Builder
 	for _, c := range []byte(p.text) {
 		if strings.IndexByte(`?[]\^`, c) >= 0 {
@@ -119,9 +119,9 @@ func (p Pattern) Glob() string {
 	return glob.String()
 }
 
-// Match reports whether the pattern matches name, and returns the part that each * matched.
-func (p Pattern) Match(name string) ([]string, bool) {
-	found := p.match.FindStringSubmatch(name)
+// match reports whether the pattern matches name, and returns the part that each * matched.
+func (p pattern) match(name string) ([]string, bool) {
+	found := p.expression.FindStringSubmatch(name)
 	if found == nil {
 		return nil, false
 	}

@@ -192,7 +192,7 @@ func readUmamiPages(member string, rows *table.Reader, at map[string]int, mappin
 		if err != nil {
 			return err
 		}
-		return c.addFigure(mapping, FigureViews, key, n)
+		return c.addFigure(mapping, figureViews, key, n)
 	})
 	if err == nil && c.result.Entries == 0 {
 		err = errors.New("the export has no rows")

@@ -20,16 +20,11 @@ type CopyReport struct {
 	TargetHadTopics bool
 }
 
-// Lister is the part of a [tally.Ledger] that lists topics.
-type Lister interface {
-	List(ctx context.Context, listing tally.Listing) (tally.Page, error)
-}
-
 // CopyTarget is a store that [Copy] writes to and reads again.
 type CopyTarget interface {
 	Source
 	TargetStore
-	Lister
+	tally.Lister
 }
 
 // Copy copies the topics of scope and their settings from source to target, then reads
