@@ -11,11 +11,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// What breaks off in the middle must not look whole to whoever saves it.
-func TestAnExportThatBreaksOffEndsTheConnection(t *testing.T) {
-	server := serve(t, func(s *slowStore) {
+// An export that fails after it began ends the connection, so that it does not look complete.
+func TestExport_FailsMidway(t *testing.T) {
+	server := serve(t, func(s *hookedStore) {
 		s.dump = func(each func(tally.Portion) error) error {
-			for i := range 5000 { // far more than is sent at once
+			for i := range 5000 { // more than one write
 				topic, err := tally.NewTopic("blog", "likes", fmt.Sprint("post-", i))
 				if err != nil {
 					return err
@@ -25,7 +25,7 @@ func TestAnExportThatBreaksOffEndsTheConnection(t *testing.T) {
 					return err
 				}
 			}
-			return tally.Unavailable(errors.New("the store went away"))
+			return tally.Unavailable(errors.New("test fault"))
 		}
 	})
 	request, err := http.NewRequestWithContext(context.Background(), "GET", server.URL+"/admin/v1/export", nil)
@@ -40,13 +40,13 @@ func TestAnExportThatBreaksOffEndsTheConnection(t *testing.T) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err == nil {
-		t.Errorf("an answer of %d bytes looks whole", len(text))
+		t.Errorf("a response of %d bytes looks complete", len(text))
 	}
 }
 
-func TestAnExportThatCannotBeginIsRefused(t *testing.T) {
-	server := serve(t, func(s *slowStore) {
-		s.dump = func(func(tally.Portion) error) error { return tally.Unavailable(errors.New("the store is away")) }
+func TestExport_StoreAway(t *testing.T) {
+	server := serve(t, func(s *hookedStore) {
+		s.dump = func(func(tally.Portion) error) error { return tally.Unavailable(errors.New("test fault")) }
 	})
 	if status, text, err := call(t.Context(), t, server, "GET", "export", ""); status != 503 {
 		t.Errorf("%d %s %v", status, text, err)

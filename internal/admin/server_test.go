@@ -30,59 +30,59 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	token = "admin-token-of-this-test"
-	// arriveWithin is how long a request may take to arrive at the servers of these tests.
-	arriveWithin = 300 * time.Millisecond
-	// patience is how long anything may take that is to come.
-	patience = 20 * time.Second
+	// serverTimeout is the servers' read and write timeout.
+	serverTimeout = 300 * time.Millisecond
+	// testTimeout bounds every wait of these tests.
+	testTimeout = 20 * time.Second
 )
 
-// slowStore is a real store that lets the owner wait, or goes away.
-type slowStore struct {
+// hookedStore is a real store with hooks.
+type hookedStore struct {
 	*sqlitestore.Store
 	list func(context.Context)                      // before a List
 	edit func(context.Context)                      // before an Edit
 	dump func(each func(tally.Portion) error) error // instead of Dump
 }
 
-func (s *slowStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
+func (s *hookedStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	if s.dump != nil {
 		return s.dump(each)
 	}
 	return s.Store.Dump(ctx, scope, each)
 }
 
-func (s *slowStore) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
+func (s *hookedStore) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if s.list != nil {
 		s.list(ctx)
 	}
 	return s.Store.List(ctx, l)
 }
 
-func (s *slowStore) Edit(ctx context.Context, edits []tally.Edit) {
+func (s *hookedStore) Edit(ctx context.Context, edits []tally.Edit) {
 	if s.edit != nil {
 		s.edit(ctx)
 	}
 	s.Store.Edit(ctx, edits)
 }
 
-// serve serves what is below /admin as a listener does that faces the public.
-func serve(t *testing.T, prepare func(*slowStore)) *httptest.Server {
+// serve serves /admin with the timeouts of a public listener.
+func serve(t *testing.T, prepare func(*hookedStore)) *httptest.Server {
 	t.Helper()
 	catalog := tally.NewCatalog([]string{"blog"}, tally.DefaultMetrics())
 	real, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &slowStore{Store: real}
+	store := &hookedStore{Store: real}
 	if prepare != nil {
 		prepare(store)
 	}
 	a := admin.New(admin.Options{Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{}), Store: store, Catalog: catalog, Token: token, Logger: slog.New(slog.DiscardHandler)})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		here := netip.MustParseAddr("127.0.0.1")
-		a.ServeAdmin(w, r, admin.Caller{Address: here, Client: here, RequestID: "id"})
+		local := netip.MustParseAddr("127.0.0.1")
+		a.ServeAdmin(w, r, admin.Caller{Address: local, Client: local, RequestID: "id"})
 	}))
-	server.Config.ReadTimeout, server.Config.WriteTimeout = arriveWithin, arriveWithin
+	server.Config.ReadTimeout, server.Config.WriteTimeout = serverTimeout, serverTimeout
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
@@ -110,16 +110,16 @@ func call(ctx context.Context, t *testing.T, server *httptest.Server, method, pa
 	return response.StatusCode, string(text), err
 }
 
-// An answer may take longer to make than a request may take to arrive.
-func TestWhatTakesLongIsNotCutOff(t *testing.T) {
-	linger := func(ctx context.Context) {
+// A response may take longer than the server's timeouts.
+func TestServer_SlowResponse(t *testing.T) {
+	pause := func(ctx context.Context) {
 		select {
 		case <-ctx.Done():
-			t.Errorf("cut off: %v", context.Cause(ctx))
-		case <-time.After(2 * arriveWithin): // passes the deadline of the request
+			t.Errorf("request ended: %v", context.Cause(ctx))
+		case <-time.After(2 * serverTimeout): // exceeds both timeouts
 		}
 	}
-	server := serve(t, func(s *slowStore) { s.list, s.edit = linger, linger })
+	server := serve(t, func(s *hookedStore) { s.list, s.edit = pause, pause })
 	if status, text, err := call(t.Context(), t, server, "GET", "topics", ""); status != 200 {
 		t.Errorf("%d %s %v", status, text, err)
 	}
@@ -128,7 +128,7 @@ func TestWhatTakesLongIsNotCutOff(t *testing.T) {
 	}
 }
 
-func TestWhoSendsABodySlowlyIsCutOff(t *testing.T) {
+func TestServer_SlowBody(t *testing.T) {
 	server := serve(t, nil)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -136,16 +136,16 @@ func TestWhoSendsABodySlowlyIsCutOff(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST /admin/v1/reset HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", token)
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_ = conn.SetReadDeadline(time.Now().Add(testTimeout))
 	if text, err := io.ReadAll(conn); err != nil {
-		t.Errorf("the connection stays open: %v, %s", err, text)
+		t.Errorf("the connection is open: %v, %s", err, text)
 	}
 }
 
-// Half of a merge is no merge: what was begun goes on without whoever asked for it.
-func TestAChangeIsCarriedThroughWhenTheAskerIsGone(t *testing.T) {
+// A change that has begun is carried out even if its client disconnects.
+func TestServer_ClientDisconnects(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})
-	server := serve(t, func(s *slowStore) {
+	server := serve(t, func(s *hookedStore) {
 		s.edit = func(ctx context.Context) {
 			close(begun)
 			<-gone
@@ -156,19 +156,19 @@ func TestAChangeIsCarriedThroughWhenTheAskerIsGone(t *testing.T) {
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	asked := make(chan error, 1)
+	answered := make(chan error, 1)
 	go func() { // ends with ctx
 		_, _, err := call(ctx, t, server, "PATCH", "topics/blog/likes/a", `{"count":7}`)
-		asked <- err
+		answered <- err
 	}()
 	<-begun
 	cancel()
-	if err := <-asked; err == nil {
-		t.Error("it was answered")
+	if err := <-answered; err == nil {
+		t.Error("the call was answered")
 	}
 	close(gone)
 	for path, want := range map[string]string{"topics/blog/likes/a": `"count":7`, "audit": `"action":"set"`} {
-		deadline := time.Now().Add(patience)
+		deadline := time.Now().Add(testTimeout)
 		for {
 			_, text, err := call(t.Context(), t, server, "GET", path, "")
 			if strings.Contains(text, want) {
@@ -177,12 +177,12 @@ func TestAChangeIsCarriedThroughWhenTheAskerIsGone(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: %s %v", path, text, err)
 			}
-			time.Sleep(time.Millisecond) // between two looks
+			time.Sleep(time.Millisecond) // between two calls
 		}
 	}
 }
 
-func TestWrongTokensSentAtOnceAreCountedOneByOne(t *testing.T) {
+func TestToken_ConcurrentWrongTokens(t *testing.T) {
 	server := serve(t, nil)
 	var wrong, limited atomic.Int64
 	var group sync.WaitGroup
@@ -207,12 +207,12 @@ func TestWrongTokensSentAtOnceAreCountedOneByOne(t *testing.T) {
 	}
 	group.Wait()
 	if wrong.Load() != 10 || limited.Load() != 40 {
-		t.Errorf("%d were compared and %d refused, want 10 and 40", wrong.Load(), limited.Load())
+		t.Errorf("%d wrong and %d limited, want 10 and 40", wrong.Load(), limited.Load())
 	}
 }
 
-// What a preview promises the stores keep.
-func TestASeedThatStoresRefuseIsRefusedInAPreview(t *testing.T) {
+// A preview refuses the seeds that the store would refuse.
+func TestSeed_InvalidInPreview(t *testing.T) {
 	server := serve(t, nil)
 	for _, preview := range []string{"true", "false"} {
 		body := `{"seeds":[{"topic":"blog/likes/a","seed":2251799813685249},{"topic":"blog/likes/b","seed":2251799813685248}],"preview":` + preview + `}`
@@ -223,8 +223,8 @@ func TestASeedThatStoresRefuseIsRefusedInAPreview(t *testing.T) {
 	}
 }
 
-// A file of something else than an export has as many wrong lines as bytes, nearly.
-func TestTheRefusalsOfAnImportAreBounded(t *testing.T) {
+// The refusals of a file that is not an export are bounded.
+func TestImport_ManyRefusals(t *testing.T) {
 	server := serve(t, nil)
 	_, export, err := call(t.Context(), t, server, "GET", "export", "")
 	if err != nil {
@@ -248,12 +248,12 @@ func TestTheRefusalsOfAnImportAreBounded(t *testing.T) {
 		Refusals []json.RawMessage `json:"refusals"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&report); err != nil || report.Refused != lines || len(report.Refusals) != 10_000 {
-		t.Errorf("%d of %d refusals are named, error %v", len(report.Refusals), report.Refused, err)
+		t.Errorf("%d of %d refusals in the response, error %v", len(report.Refusals), report.Refused, err)
 	}
 }
 
-// Anybody may ask for pages, and make nothing fail by it.
-func TestWhatIsNoPageIsNotFound(t *testing.T) {
+// Every path of a page that does not exist is not found, never an internal error.
+func TestPages_Paths(t *testing.T) {
 	pages := fstest.MapFS{"index.html": {Data: []byte("<p>hello")}, "part.d/a.js": {Data: []byte("1")}}
 	a := admin.New(admin.Options{Token: token, Pages: pages, Logger: slog.New(slog.DiscardHandler)})
 	for path, want := range map[string]int{

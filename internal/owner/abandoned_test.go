@@ -18,9 +18,9 @@ type failing func(what string) error
 
 func (f failing) turn(what string) error { return f(what) }
 
-// abandonMerge has an instance begin to merge two topics, of 5 and 7 likes, and die before
-// its nth call of some kind.
-func abandonMerge(t *testing.T, w *world, call string, n int) (from, to tally.Topic) {
+// abandonMerge begins to merge two topics, of 5 and 7 likes, on an instance that dies before
+// its nth call of a kind.
+func abandonMerge(t *testing.T, w *stores, call string, n int) (from, to tally.Topic) {
 	t.Helper()
 	from, to = newTopic("likes"), newTopic("likes")
 	o := open(w.first)
@@ -46,10 +46,10 @@ func abandonMerge(t *testing.T, w *world, call string, n int) (from, to tally.To
 	return from, to
 }
 
-// Several merges of one instance, and its own watch, take over what another abandoned:
-// one of them carries it out.
+// Several merges on one instance and its loop find the same abandoned merge: only one of them
+// carries it out.
 func TestMerge_TakenOverOnceByOneInstance(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		slow := hooked(func(string) { // some calls take as long as many others
 			if rand.IntN(8) == 0 {
 				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
@@ -69,37 +69,37 @@ func TestMerge_TakenOverOnceByOneInstance(t *testing.T) {
 			o.mergeAll(t, to, from)
 			stop()
 			if sum := o.state(t, from).Count + o.state(t, to).Count; sum != 12 {
-				t.Fatalf("round %d: 12 likes became %d", round, sum)
+				t.Fatalf("round %d: count %d after 12 likes", round, sum)
 			}
 		}
 	})
 }
 
-// An instance whose configuration lacks the site leaves a half-done merge to others.
+// An instance whose configuration lacks the site leaves an unfinished merge to others.
 func TestMerge_TakenOverByInstanceThatKnowsTheSite(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		from, to := abandonMerge(t, w, "edit", 1) // the likes are in both
 		other := tally.NewCatalog([]string{"docs"}, tally.DefaultMetrics())
 		service := tally.NewService(w.second, other)
 		var log lockedBuffer
-		ignorant := owner.New(w.second, service, owner.Options{LeaseTime: shortLease / 4, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		stop := run(t, ignorant)
-		eventually(t, "the instance has tried", func() bool {
-			ignorant.Receive(owner.SettingsChanged())
+		foreign := owner.New(w.second, service, owner.Options{LeaseTime: shortLease / 4, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		stop := run(t, foreign)
+		eventually(t, "the instance logs the merge", func() bool {
+			foreign.Receive(owner.SettingsChanged())
 			return strings.Contains(log.String(), "an unfinished merge waits")
 		})
 		finishing := openWith(w.first, owner.Options{LeaseTime: shortLease})
 		finishing.mergeAll(t, to, from)
 		stop()
 		if sum := finishing.state(t, from).Count + finishing.state(t, to).Count; sum != 12 {
-			t.Errorf("12 likes became %d", sum)
+			t.Errorf("count %d after 12 likes", sum)
 		}
 	})
 }
 
-// A rename that is refused leaves no topic frozen, also if the store fails meanwhile.
+// A refused rename leaves no topic frozen, even if the store fails meanwhile.
 func TestRename_RefusedDuringFault(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		for n := 1; n <= 6; n++ {
 			from, to := newTopic("likes"), newTopic("likes")
 			o := openWith(w.first, owner.Options{LeaseTime: shortLease / 2})
@@ -118,12 +118,12 @@ func TestRename_RefusedDuringFault(t *testing.T) {
 				return nil
 			}), nil}, owner.Options{LeaseTime: shortLease / 2})
 			if _, err := faulty.Rename(context.Background(), "test", from, to); err == nil {
-				t.Fatalf("renamed to a topic that exists")
+				t.Fatalf("renamed to an existing topic")
 			}
 			finishMerges(t, w, from, to)
 			for _, topic := range []tally.Topic{from, to} {
 				if mark, err := w.first.SwapMark(t.Context(), topic, "", ""); err != nil || strings.HasPrefix(mark, "!") {
-					t.Errorf("a fault at mark %d: %s is frozen by %q (%v)", n, topic, mark, err)
+					t.Errorf("fault at mark %d: %s is frozen by %q (%v)", n, topic, mark, err)
 				}
 				o.counts(t, topic, 1)
 			}

@@ -6,17 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// run runs a desk until the function that it returns is called.
-func run(t testing.TB, desk interface{ Run(context.Context) error }) (stop func()) {
+// run runs an owner service until stop is called.
+func run(t testing.TB, service interface{ Run(context.Context) error }) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx; stop waits for it
 		defer close(done)
-		if err := desk.Run(ctx); err != nil {
+		if err := service.Run(ctx); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	}()
@@ -25,14 +24,14 @@ func run(t testing.TB, desk interface{ Run(context.Context) error }) (stop func(
 
 func eventually(t testing.TB, what string, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !met(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("in vain waited for: %s", what)
+			t.Fatalf("timeout: not true that %s", what)
 		}
 	}
 }
 
-// viewer is a sink that holds the newest value of each topic, as a page does.
+// viewer is a sink that keeps the newest value of each topic, as a page does.
 type viewer struct {
 	mu   sync.Mutex
 	held map[tally.Topic]tally.Change
@@ -54,7 +53,7 @@ func (v *viewer) Push(change tally.Change)              { v.take(change) }
 func (v *viewer) Settle(read tally.Change) tally.Change { return v.take(read) }
 func (v *viewer) Stale()                                { v.setLive(false) }
 func (v *viewer) Live()                                 { v.setLive(true) }
-func (v *viewer) of(topic tally.Topic) (c tally.Change) {
+func (v *viewer) shown(topic tally.Topic) (c tally.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.held[topic]
@@ -82,18 +81,18 @@ func watch(t testing.TB, feed tally.Feed, topics ...tally.Topic) *viewer {
 	return v
 }
 
-// ends waits until the viewer shows what is stored.
-func (v *viewer) ends(t testing.TB, store owner.Store, topics ...tally.Topic) {
+// waitForStored waits until the viewer shows the stored counts.
+func (v *viewer) waitForStored(t testing.TB, store tally.Reader, topics ...tally.Topic) {
 	t.Helper()
 	for _, topic := range topics {
 		var stored tally.Change
-		eventually(t, "the viewer of "+topic.String()+" shows what is stored", func() bool {
+		eventually(t, "the viewer of "+topic.String()+" shows the stored count", func() bool {
 			reading := store.Read(context.Background(), []tally.Query{{Topic: topic}})[0]
 			if reading.Err != nil {
 				t.Fatal(reading.Err)
 			}
 			stored = reading.Change
-			return v.of(topic).Count == stored.Count
+			return v.shown(topic).Count == stored.Count
 		})
 	}
 }

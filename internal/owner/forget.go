@@ -43,7 +43,7 @@ func (s *Service) Forget(ctx context.Context, actor, visitor string, scope tally
 	if n += older; err != nil {
 		return n, err
 	}
-	return n, s.Audit(ctx, actor, "forget", target, tally.Quantity(n, "contribution")+" of a visitor taken back")
+	return n, s.Audit(ctx, actor, "forget", target, tally.Quantity(n, "contribution")+" of a visitor removed")
 }
 
 // forgetJournal reverts the journal entries of the members.

@@ -12,12 +12,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// errKilled is the error of every call of an instance that was killed: none of them
-// reaches the store.
+// errKilled is the error of each call of a killed instance. No call reaches the store.
 var errKilled = errors.New("killed")
 
-// unreliable is an instance that delays calls, may be suspended for longer than a lease
-// before one of them, and may be killed before another. It is safe for concurrent use.
+// unreliable delays the calls of an instance, may suspend it for longer than a lease before one
+// call, and may kill it before another. It is safe for concurrent use.
 type unreliable struct {
 	mu          sync.Mutex
 	random      *rand.Rand
@@ -26,8 +25,8 @@ type unreliable struct {
 	calls       int
 }
 
-// newUnreliable returns an instance that is suspended and killed at calls below bound,
-// each in one of two cases.
+// newUnreliable returns an unreliable that suspends and kills at random calls below bound, each
+// with probability 1/2.
 func newUnreliable(seed uint64, bound int) *unreliable {
 	u := &unreliable{random: rand.New(rand.NewPCG(seed, 17))}
 	for _, at := range []*int{&u.suspendedAt, &u.killedAt} {
@@ -59,12 +58,12 @@ func (u *unreliable) turn(string) error {
 // shortLease is long enough for a step on a busy machine.
 const shortLease = time.Second
 
-// steppedStore is a real store that asks its instance before each call, which may
-// delay the call or refuse it.
+// steppedStore is a real store that calls actor before each call. The actor may delay the call
+// or make it fail.
 type steppedStore struct {
 	fullStore
 	actor interface{ turn(what string) error }
-	// unclear is set when the store leaves open whether it did what it was asked; may be nil.
+	// unclear is set if the result of a call is ambiguous; may be nil.
 	unclear *atomic.Bool
 }
 
@@ -106,7 +105,7 @@ func (s steppedStore) Edit(ctx context.Context, edits []tally.Edit) {
 	}
 }
 
-// Dump reads all first, so that a delay of what is done with a portion delays nothing else.
+// Dump reads everything first, so that a slow callback does not delay the store.
 func (s steppedStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	if err := s.actor.turn("dump"); err != nil {
 		return err
@@ -139,7 +138,7 @@ func (s steppedStore) List(ctx context.Context, listing tally.Listing) (tally.Pa
 }
 
 func (s steppedStore) Settings(ctx context.Context) (map[string]string, error) {
-	if err := s.actor.turn("register"); err != nil {
+	if err := s.actor.turn("settings"); err != nil {
 		return nil, err
 	}
 	return s.fullStore.Settings(ctx)
@@ -166,11 +165,11 @@ func (s steppedStore) SwapMark(ctx context.Context, topic tally.Topic, from, to 
 	return s.fullStore.SwapMark(ctx, topic, from, to)
 }
 
-func (s steppedStore) Revert(ctx context.Context, traces []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
+func (s steppedStore) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
 	if err := s.actor.turn("revert"); err != nil {
 		return nil, nil, err
 	}
-	return s.fullStore.Revert(ctx, traces, preview)
+	return s.fullStore.Revert(ctx, entries, preview)
 }
 
 func (s steppedStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {

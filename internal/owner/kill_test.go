@@ -18,15 +18,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// The test binary is the process that is killed, too, when it finds these in its
-// environment: what it does, with which data, and before which of its calls that
-// change something it dies.
+// With these environment variables the test binary is the process that is killed: its action,
+// its data, and the number of the changing call before which it dies.
 const (
-	childDoes  = "OWNER_TEST_CHILD_DOES"
-	childPlace = "OWNER_TEST_CHILD_PLACE"
-	childDies  = "OWNER_TEST_CHILD_DIES"
-	childFrom  = "OWNER_TEST_CHILD_FROM"
-	childTo    = "OWNER_TEST_CHILD_TO"
+	childDoes = "OWNER_TEST_CHILD_DOES"
+	childURL  = "OWNER_TEST_CHILD_PLACE"
+	childDies = "OWNER_TEST_CHILD_DIES"
+	childFrom = "OWNER_TEST_CHILD_FROM"
+	childTo   = "OWNER_TEST_CHILD_TO"
 )
 
 func TestMain(m *testing.M) {
@@ -40,11 +39,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, leaks)
 }
 
-// assassin ends the process before a call that changes something, as kill -9 does.
-type assassin struct{ left int }
+// killer kills the process before a changing call.
+type killer struct{ left int }
 
-func (a *assassin) turn(what string) error {
-	for _, harmless := range []string{"read", "list", "register", "dump"} {
+func (a *killer) turn(what string) error {
+	for _, harmless := range []string{"read", "list", "settings", "dump"} {
 		if strings.HasPrefix(what, harmless) {
 			return nil
 		}
@@ -57,7 +56,7 @@ func (a *assassin) turn(what string) error {
 }
 
 func child() error {
-	place := os.Getenv(childPlace)
+	place := os.Getenv(childURL)
 	openStore := openSQLite
 	if strings.HasPrefix(place, "redis://") {
 		openStore = openRedis
@@ -70,22 +69,22 @@ func child() error {
 	if err != nil {
 		return err
 	}
-	o := open(steppedStore{store, &assassin{dies}, nil})
+	o := open(steppedStore{store, &killer{dies}, nil})
 	from := topic(os.Getenv(childFrom))
 	if os.Getenv(childDoes) == "merge" {
 		_, err = o.Merge(context.Background(), "killed", []tally.Topic{from}, topic(os.Getenv(childTo)))
 	} else {
-		_, err = o.Revert(context.Background(), "killed", owner.Selection{Topics: []tally.Topic{from}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+		_, err = o.Revert(context.Background(), "killed", owner.Selection{Topics: []tally.Topic{from}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{botAddress}}, false)
 	}
 	return err
 }
 
-// killed runs a child that dies before its nth call; false where it had no such.
-func killed(t *testing.T, w *world, does string, n int, from, to tally.Topic) bool {
+// killed runs a child that dies before its nth call. It reports false if there was none.
+func killed(t *testing.T, w *stores, does string, n int, from, to tally.Topic) bool {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0",
-		childDoes+"="+does, childPlace+"="+w.place, childDies+"="+strconv.Itoa(n),
+		childDoes+"="+does, childURL+"="+w.url, childDies+"="+strconv.Itoa(n),
 		childFrom+"="+from.String(), childTo+"="+to.String())
 	out, err := command.CombinedOutput()
 	if status, ok := command.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
@@ -97,9 +96,9 @@ func killed(t *testing.T, w *world, does string, n int, from, to tally.Topic) bo
 	return false
 }
 
-// killedMerge has a child that dies before its nth call merge two topics, and returns the
-// store, opened again, and the sum that the topics had; died is false if the merge ended.
-func killedMerge(t *testing.T, w *world, store fullStore, metric string, n int) (reopened fullStore, from, to tally.Topic, sum int64, died bool) {
+// killedMerge merges two topics in a child that dies before its nth call. It returns the store,
+// reopened, and the sum of the topics before. died is false if the merge ended.
+func killedMerge(t *testing.T, w *stores, store fullStore, metric string, n int) (reopened fullStore, from, to tally.Topic, sum int64, died bool) {
 	t.Helper()
 	o := open(store)
 	from, to = newTopic(metric), newTopic(metric)
@@ -108,8 +107,8 @@ func killedMerge(t *testing.T, w *world, store fullStore, metric string, n int) 
 		amount = 1
 	}
 	for v := range 3 {
-		o.contribute(t, from, visitor(v), amount, home)
-		o.contribute(t, to, visitor(v), amount, home)
+		o.contribute(t, from, visitor(v), amount, readerAddress)
+		o.contribute(t, to, visitor(v), amount, readerAddress)
 	}
 	o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 100})
 	o.edit(t, tally.Edit{Topic: to, Kind: tally.EditAdjustment, Value: 1000})
@@ -117,12 +116,12 @@ func killedMerge(t *testing.T, w *world, store fullStore, metric string, n int) 
 		t.Fatal(err)
 	}
 	died = killed(t, w, "merge", n, from, to)
-	return w.again(t), from, to, 6*amount + 1100, died
+	return w.reopen(t), from, to, 6*amount + 1100, died
 }
 
-// A merge that was killed before any of its calls is finished by repeating it.
+// Repeating a merge that was killed before any of its calls finishes it.
 func TestMerge_KilledAndRepeated(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		store := w.first
 		for n := 1; ; n++ {
 			reopened, from, to, sum, died := killedMerge(t, w, store, "claps", n)
@@ -135,7 +134,7 @@ func TestMerge_KilledAndRepeated(t *testing.T) {
 				t.Errorf("killed before call %d: %+v", n, state)
 			}
 			if got := o.mine(t, to, visitor(1)); got != 5 {
-				t.Errorf("killed before call %d: a visitor of both contributes %d at the one that is left", n, got)
+				t.Errorf("killed before call %d: a visitor of both topics contributes %d", n, got)
 			}
 			if !died {
 				if n < 8 {
@@ -147,10 +146,10 @@ func TestMerge_KilledAndRepeated(t *testing.T) {
 	})
 }
 
-// A running instance finishes a merge that was killed, also where the target is merged
-// with others and edited before: nothing is added twice.
+// A running instance finishes a killed merge, even if the target was merged with another topic
+// or edited before. Nothing is added twice.
 func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		store := w.first
 		for n := 1; ; n++ {
 			reopened, from, to, sum, died := killedMerge(t, w, store, []string{"claps", "visits"}[n%2], n)
@@ -159,13 +158,13 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 			stop := run(t, o)
 			if n%3 == 0 {
 				other := newTopic(to.Metric())
-				o.contribute(t, other, visitor(1), 1, home)
+				o.contribute(t, other, visitor(1), 1, readerAddress)
 				o.mergeAll(t, to, other)
 				sum++
 			}
 			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
 			eventually(t, "the topic takes edits", func() bool {
-				o.Receive(owner.SettingsChanged()) // so that they are read now
+				o.Receive(owner.SettingsChanged()) // read the settings now
 				return o.Edit(t.Context(), "test", edits) == nil
 			})
 			sum += edits[0].After.Count - edits[0].Before.Count
@@ -181,26 +180,26 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 	})
 }
 
-// robot is an address that contributes in bulk.
-var robot = netip.MustParseAddr("203.0.113.99")
+// botAddress is the address of a bot.
+var botAddress = netip.MustParseAddr("203.0.113.99")
 
-func TestUndo_KilledAndRepeated(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+func TestRevert_KilledAndRepeated(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		store := w.first
 		for n := 1; ; n++ {
 			o := open(store)
 			page := newTopic("likes")
 			o.like(t, page, visitor(1))
 			for v := range 30 {
-				o.contribute(t, page, visitor(100+v), 1, robot)
+				o.contribute(t, page, visitor(100+v), 1, botAddress)
 			}
 			if err := store.Close(); err != nil { // one process at a time holds a file
 				t.Fatal(err)
 			}
-			died := killed(t, w, "undo", n, page, page)
-			store = w.again(t)
+			died := killed(t, w, "revert", n, page, page)
+			store = w.reopen(t)
 			o = open(store)
-			_, err := o.Revert(t.Context(), "again", owner.Selection{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{robot}}, false)
+			_, err := o.Revert(t.Context(), "again", owner.Selection{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{botAddress}}, false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Going through a journal by ranges meets each entry once, all of a member in one range,
-// and no range is much larger than asked for, except one of a single member.
+// The ranges contain each entry once, all entries of a member in one range, and at most limit
+// entries, unless they have one member.
 func TestMemberRange_Partition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		journal := rapid.SliceOf(rapid.Custom(func(t *rapid.T) tally.JournalEntry {
@@ -18,7 +18,7 @@ func TestMemberRange_Partition(t *testing.T) {
 			return tally.JournalEntry{Member: tally.Member(member), Minute: int64(rapid.Uint32().Draw(t, "minute"))}
 		})).Draw(t, "journal")
 		r := memberRange{limit: rapid.IntRange(1, 6).Draw(t, "limit")}
-		met := map[tally.JournalEntry]int{}
+		seen := map[tally.JournalEntry]int{}
 		ranges := map[tally.Member]int{}
 		for n := 1; ; n++ {
 			for _, entry := range journal {
@@ -26,7 +26,7 @@ func TestMemberRange_Partition(t *testing.T) {
 			}
 			members := map[tally.Member]bool{}
 			for _, entry := range r.entries {
-				met[entry]++
+				seen[entry]++
 				members[entry.Member] = true
 				if before := ranges[entry.Member]; before != 0 && before != n {
 					t.Fatalf("member %d is in ranges %d and %d", entry.Member, before, n)
@@ -47,8 +47,8 @@ func TestMemberRange_Partition(t *testing.T) {
 		for _, entry := range journal {
 			want[entry]++
 		}
-		if !maps.Equal(met, want) {
-			t.Fatalf("met %v, want %v", met, want)
+		if !maps.Equal(seen, want) {
+			t.Fatalf("ranges contain %v, want %v", seen, want)
 		}
 	})
 }

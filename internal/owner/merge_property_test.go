@@ -14,21 +14,21 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// mergeTime is how long the property tests of merges go on with further seeds.
+// mergeTime is how long each property test of merges tries further seeds.
 var mergeTime = flag.Duration("merge-time", 2*time.Second, "how long each property test of merges runs on each store")
 
-// mergeSeed, where not 0, is the first seed, to repeat a failure.
+// mergeSeed is the first seed, to repeat a failure; 0: random.
 var mergeSeed = flag.Uint64("merge-seed", 0, "first seed of the property tests of merges; 0: random")
 
-// forSeeds runs a property test with further seeds until mergeTime is over. The test
-// reports whether it could judge its run.
-func forSeeds(t *testing.T, test func(t *testing.T, w *world, seed uint64) (judged bool)) {
-	everywhere(t, func(t *testing.T, w *world) {
+// forSeeds runs a property test with different seeds for mergeTime. The test reports whether
+// its run was conclusive.
+func forSeeds(t *testing.T, test func(t *testing.T, w *stores, seed uint64) (conclusive bool)) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		seed := *mergeSeed
 		if seed == 0 {
 			seed = rand.Uint64() % 1e6
 		}
-		runs, judged := 0, 0
+		runs, conclusive := 0, 0
 		for end := time.Now().Add(*mergeTime); runs == 0 || time.Now().Before(end); {
 			var together sync.WaitGroup
 			var done atomic.Int64
@@ -40,24 +40,24 @@ func forSeeds(t *testing.T, test func(t *testing.T, w *world, seed uint64) (judg
 				})
 			}
 			together.Wait()
-			judged += int(done.Load())
+			conclusive += int(done.Load())
 			if t.Failed() {
 				t.Fatalf("-merge-seed=%d repeats it", seed)
 			}
 			seed, runs = seed+atOnce, runs+atOnce
 		}
-		t.Logf("%d runs, of which %d were judged, the last with seed %d", runs, judged, seed-1)
-		if judged == 0 {
-			t.Error("no run could be judged")
+		t.Logf("%d runs, %d of them conclusive, last seed %d", runs, conclusive, seed-1)
+		if conclusive == 0 {
+			t.Error("no run was conclusive")
 		}
 	})
 }
 
-// atOnce is how many runs go on at once, since each waits for leases most of the time.
+// atOnce is the number of concurrent runs. Most of the time they wait for leases.
 const atOnce = 4
 
-// finishMerges carries on what killed instances left unfinished of topics.
-func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
+// finishMerges finishes the merges of topics that killed instances left unfinished.
+func finishMerges(t *testing.T, w *stores, topics ...tally.Topic) {
 	t.Helper()
 	o := openWith(w.second, owner.Options{LeaseTime: shortLease})
 	stop := run(t, o)
@@ -69,7 +69,7 @@ func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
 		}
 		for _, topic := range topics {
 			if register[tally.ClaimSetting(topic)] != "" {
-				o.Receive(owner.SettingsChanged()) // read them now, not in some seconds
+				o.Receive(owner.SettingsChanged()) // read the settings now
 				return false
 			}
 		}
@@ -77,25 +77,24 @@ func finishMerges(t *testing.T, w *world, topics ...tally.Topic) {
 	})
 }
 
-// Whatever merges, renames, edits and contributions go on at once, at instances of which
-// each may be suspended and killed at any call: the sum over all topics is what was
-// acknowledged.
-func TestMerge_SumIsWhatWasAcknowledged(t *testing.T) {
+// Four instances merge, rename, edit and contribute concurrently. Each may be suspended and
+// killed at any call. The sum over all topics is the sum of what was acknowledged.
+func TestMerge_SumOfAcknowledged(t *testing.T) {
 	for _, metric := range []string{"likes", "claps", "visits"} {
 		t.Run(metric, func(t *testing.T) {
-			forSeeds(t, func(t *testing.T, w *world, seed uint64) bool { return mergesAddUp(t, w, metric, seed) })
+			forSeeds(t, func(t *testing.T, w *stores, seed uint64) bool { return mergesAddUp(t, w, metric, seed) })
 		})
 	}
 }
 
-func mergesAddUp(t *testing.T, w *world, metric string, seed uint64) (judged bool) {
+func mergesAddUp(t *testing.T, w *stores, metric string, seed uint64) (conclusive bool) {
 	topics := make([]tally.Topic, 4)
 	for i := range topics {
 		topics[i] = newTopic(metric)
 	}
 	any := func(random *rand.Rand) tally.Topic { return topics[random.IntN(len(topics))] }
 	var sum atomic.Int64
-	var unclear atomic.Bool // whether something was acknowledged is not known
+	var unclear atomic.Bool // a result was ambiguous
 	var log lockedBuffer
 	var work sync.WaitGroup
 	for i, store := range []fullStore{w.first, w.second, w.first, w.second} {
@@ -127,12 +126,12 @@ func mergesAddUp(t *testing.T, w *world, metric string, seed uint64) (judged boo
 			for n := range 50 {
 				name, amount := visitor(1000*i+random.IntN(5)), int64(random.IntN(2))
 				switch metric {
-				case "claps": // each by somebody else: an answer does not tell the amount before
+				case "claps": // each by another visitor, since a response does not contain the amount before
 					name, amount = visitor(1000*i+n), int64(1+random.IntN(50))
 				case "visits":
 					amount = 1
 				}
-				result, err := o.service.Assert(context.Background(), tally.Assertion{Topic: any(random), Visitor: name, Amount: amount, Client: home, MayCreate: true})
+				result, err := o.service.Assert(context.Background(), tally.Assertion{Topic: any(random), Visitor: name, Amount: amount, Client: readerAddress, MayCreate: true})
 				switch {
 				case err == nil && result.Changed && amount == 0:
 					sum.Add(-1)
@@ -150,23 +149,22 @@ func mergesAddUp(t *testing.T, w *world, metric string, seed uint64) (judged boo
 		counted += o.state(t, topic).Count
 	}
 	if unclear.Load() {
-		t.Logf("seed %d: a call was not answered in time; its run is not judged", seed)
+		t.Logf("seed %d: a result was ambiguous; the run is inconclusive", seed)
 		return false
 	}
 	if counted != sum.Load() {
-		t.Errorf("the topics count %d, acknowledged were %d; after\n%s", counted, sum.Load(), log.String())
+		t.Errorf("count %d, acknowledged %d; after\n%s", counted, sum.Load(), log.String())
 	}
 	return true
 }
 
-// A visitor who likes a page counts once, however often the page is renamed, at whichever
-// instance: at one that was suspended, or killed, amid the rename, or has not learnt of
-// it.
-func TestRename_NobodyCountsTwice(t *testing.T) {
+// A visitor counts once while a topic is renamed repeatedly, on instances that may be suspended
+// or killed during a rename, or do not know of it yet.
+func TestRename_VisitorCountsOnce(t *testing.T) {
 	forSeeds(t, renamesCountOnce)
 }
 
-func renamesCountOnce(t *testing.T, w *world, seed uint64) bool {
+func renamesCountOnce(t *testing.T, w *stores, seed uint64) bool {
 	names := make([]tally.Topic, 5)
 	for i := range names {
 		names[i] = newTopic("likes")
@@ -185,13 +183,13 @@ func renamesCountOnce(t *testing.T, w *world, seed uint64) bool {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		renames.Go(func() {
 			for range 6 {
-				// Of several that rename the same page at once one wins; others are refused.
+				// Of several concurrent renames of a topic one succeeds.
 				_, _ = o.Rename(context.Background(), "test", names[random.IntN(len(names))], names[random.IntN(len(names))])
 			}
 		})
 		likes.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				_, _ = o.service.Assert(context.Background(), tally.Assertion{Topic: names[n%len(names)], Visitor: visitor(n / len(names) % visitors), Amount: 1, Client: home})
+				_, _ = o.service.Assert(context.Background(), tally.Assertion{Topic: names[n%len(names)], Visitor: visitor(n / len(names) % visitors), Amount: 1, Client: readerAddress})
 			}
 		})
 	}
@@ -208,7 +206,7 @@ func renamesCountOnce(t *testing.T, w *world, seed uint64) bool {
 		}
 	}
 	if sum != visitors || len(counted) != 1 {
-		t.Errorf("%d visitors who liked one page count %v", visitors, counted)
+		t.Errorf("%d visitors of one topic count as %v", visitors, counted)
 	}
 	return true
 }

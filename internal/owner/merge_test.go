@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+func TestRename_KeepsContributions(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx, o, other := t.Context(), open(w.first), open(w.second)
 		a, b, c := newTopic("likes"), newTopic("likes"), newTopic("likes")
 		for n := range 5 {
@@ -24,36 +24,36 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 			t.Fatalf("renamed to %+v, %v", change, err)
 		}
 		if state := o.state(t, a); state.Version != 0 || state.Count != 0 {
-			t.Errorf("%s is there still: %+v", a, state)
+			t.Errorf("%s still exists: %+v", a, state)
 		}
-		// Another instance, which hears of it, knows them as well; and once more over.
+		// Another instance learns the aliases of both renames.
 		if _, err := o.Rename(ctx, "test", b, c); err != nil {
 			t.Fatal(err)
 		}
 		stop := run(t, other)
 		defer stop()
-		eventually(t, "the other instance knows the former names", func() bool { return len(other.service.Aliases(c)) == 2 })
-		for _, o := range []*office{o, other} {
+		eventually(t, "the other instance knows the aliases", func() bool { return len(other.service.Aliases(c)) == 2 })
+		for _, o := range []*instance{o, other} {
 			if got := o.mine(t, c, visitor(3)); got != 1 {
-				t.Errorf("a visitor who liked the page under its first name contributes %d", got)
+				t.Errorf("a visitor who liked the topic under its first name contributes %d", got)
 			}
 		}
 		if again := other.like(t, c, visitor(3)); again.Changed {
-			t.Error("who liked the page under its first name could like it again")
+			t.Error("a visitor who liked the topic under its first name liked it again")
 		}
-		if taken := other.contribute(t, c, visitor(3), 0, home); !taken.Changed || taken.Change.Count != 97 {
-			t.Errorf("a like under the first name was taken back: %+v", taken)
+		if taken := other.contribute(t, c, visitor(3), 0, readerAddress); !taken.Changed || taken.Change.Count != 97 {
+			t.Errorf("withdrawn like under the first name: %+v", taken)
 		}
 		if fresh := other.like(t, c, visitor(9)); !fresh.Changed || fresh.Change.Count != 98 {
-			t.Errorf("a new like: %+v", fresh)
+			t.Errorf("new like: %+v", fresh)
 		}
-		// And back to its first name.
+		// Rename it back to its first name.
 		if _, err := o.Rename(ctx, "test", c, a); err != nil {
 			t.Fatal(err)
 		}
 		o.counts(t, a, 98)
 		if got := o.mine(t, a, visitor(1)); got != 1 {
-			t.Errorf("back under its first name a visitor contributes %d", got)
+			t.Errorf("under its first name again, a visitor contributes %d", got)
 		}
 		entries, _, err := o.AuditLog(ctx, "", 100)
 		if err != nil || len(entries) == 0 || entries[0].Action != "rename" || entries[0].Actor != "test" ||
@@ -66,33 +66,33 @@ func TestARenamedTopicKeepsItsLikesAndKnowsWhoMadeThem(t *testing.T) {
 		}
 		for name := range register {
 			if !slices.Contains(tally.AliasSettings(a), name) {
-				t.Errorf("left in the register: %q", name)
+				t.Errorf("obsolete setting: %q", name)
 			}
 		}
 	})
 }
 
-func TestMergedTopicsCountTogether(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+func TestMerge_Sum(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx, o := t.Context(), open(w.first)
 		t.Run("claps", func(t *testing.T) {
 			a, b, to := newTopic("claps"), newTopic("claps"), newTopic("claps")
-			o.contribute(t, a, visitor(1), 7, home)
-			o.contribute(t, b, visitor(1), 5, home)
-			o.contribute(t, to, visitor(1), 3, home)
-			o.contribute(t, b, visitor(2), 50, home)
+			o.contribute(t, a, visitor(1), 7, readerAddress)
+			o.contribute(t, b, visitor(1), 5, readerAddress)
+			o.contribute(t, to, visitor(1), 3, readerAddress)
+			o.contribute(t, b, visitor(2), 50, readerAddress)
 			change, err := o.Merge(ctx, "test", []tally.Topic{b, a, b}, to)
 			if err != nil || change.Count != 65 {
 				t.Fatalf("merged: %+v, %v", change, err)
 			}
 			if got := o.mine(t, to, visitor(2)); got != 50 {
-				t.Errorf("a visitor's claps are %d", got)
+				t.Errorf("claps of a visitor: %d", got)
 			}
-			if raised := o.contribute(t, to, visitor(2), 10, home); raised.Change.Count != 25 {
-				t.Errorf("50 claps became 10: %+v", raised)
+			if raised := o.contribute(t, to, visitor(2), 10, readerAddress); raised.Change.Count != 25 {
+				t.Errorf("50 claps lowered to 10: %+v", raised)
 			}
 		})
-		t.Run("visits, which are forgotten", func(t *testing.T) {
+		t.Run("window", func(t *testing.T) {
 			from, to := newTopic("visits"), newTopic("visits")
 			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 1000})
 			for n := range 4 {
@@ -103,10 +103,10 @@ func TestMergedTopicsCountTogether(t *testing.T) {
 				t.Fatalf("merged: %+v, %v", change, err)
 			}
 			if again := o.like(t, to, visitor(2)); again.Changed {
-				t.Error("who visited within the window counted again")
+				t.Error("a visitor counted twice within the window")
 			}
 		})
-		t.Run("what nobody touched", func(t *testing.T) {
+		t.Run("no contributions", func(t *testing.T) {
 			from, to := newTopic("likes"), newTopic("likes")
 			o.edit(t, tally.Edit{Topic: from, Kind: tally.EditCount, Value: 12})
 			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != 12 {
@@ -116,7 +116,7 @@ func TestMergedTopicsCountTogether(t *testing.T) {
 				t.Errorf("merged again: %+v, %v", change, err)
 			}
 		})
-		t.Run("of more than a portion", func(t *testing.T) {
+		t.Run("more than one portion", func(t *testing.T) {
 			from, near, to := topic("blog/likes/many"), topic("blog/likes/many-2"), newTopic("likes")
 			const many = 2500
 			restored := tally.Portion{State: tally.State{Change: tally.Change{Topic: from}}, First: true}
@@ -138,8 +138,8 @@ func TestMergedTopicsCountTogether(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeMergedIsRefusedBeforeAnythingIsDone(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+func TestMerge_Refused(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx, o := t.Context(), open(w.first)
 		likes, other, claps, missing := newTopic("likes"), newTopic("likes"), newTopic("claps"), newTopic("likes")
 		for _, topic := range []tally.Topic{likes, other, claps} {
@@ -154,13 +154,13 @@ func TestWhatCannotBeMergedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 			err  error
 			want tally.Code
 		}{
-			"nothing into something":    {merge(likes), tally.CodeBadBody},
-			"itself":                    {merge(likes, likes), tally.CodeBadTopic},
-			"another rule":              {merge(claps, likes), tally.CodeBadTopic},
-			"what does not exist":       {merge(likes, other, missing), tally.CodeNotFound},
-			"presence":                  {merge(topic("blog/readers/a"), topic("blog/readers/b")), tally.CodeReadOnlyMetric},
-			"a site that is not there":  {merge(topic("nowhere/likes/a"), likes), tally.CodeUnknownSite},
-			"renaming onto what exists": {onto, tally.CodeBadTopic},
+			"no topic":           {merge(likes), tally.CodeBadBody},
+			"itself":             {merge(likes, likes), tally.CodeBadTopic},
+			"another rule":       {merge(claps, likes), tally.CodeBadTopic},
+			"missing topic":      {merge(likes, other, missing), tally.CodeNotFound},
+			"presence":           {merge(topic("blog/readers/a"), topic("blog/readers/b")), tally.CodeReadOnlyMetric},
+			"unknown site":       {merge(topic("nowhere/likes/a"), likes), tally.CodeUnknownSite},
+			"rename to existing": {onto, tally.CodeBadTopic},
 		} {
 			if code(refused.err) != refused.want {
 				t.Errorf("%s: %v", name, refused.err)
@@ -175,8 +175,8 @@ func TestWhatCannotBeMergedIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	})
 }
 
-func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+func TestMerge_InvalidAliases(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx, o := t.Context(), open(w.first)
 		from, to := newTopic("likes"), newTopic("likes")
 		o.like(t, from, visitor(1))
@@ -192,9 +192,9 @@ func TestFormerNamesThatCannotBeReadAreNotLost(t *testing.T) {
 	})
 }
 
-// Names of all forms can be renamed and renamed back.
+// Keys with special characters can be renamed and renamed back.
 func TestRename_KeysOfAllForms(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		o := open(w.first)
 		for _, key := range []string{"100% sure", "a%2Fb", "!x y", "grüße/日本", "p?a=1&b=2", `quote"\\`, "claim x"} {
 			from, err := tally.NewTopic("blog", "likes", key)
@@ -208,7 +208,7 @@ func TestRename_KeysOfAllForms(t *testing.T) {
 					t.Fatalf("%q: %v", key, err)
 				}
 				if again := o.like(t, pair[1], visitor(1)); again.Changed || again.Change.Count != 1 {
-					t.Errorf("%q: a visitor counts again: %+v", key, again)
+					t.Errorf("%q: a visitor counts twice: %+v", key, again)
 				}
 			}
 		}
@@ -236,7 +236,7 @@ func TestMerge_OlderInstanceRuns(t *testing.T) {
 	o.counts(t, to, 1)
 }
 
-// hooked calls a function before each call of a store.
+// hooked is a function that is called before each call of a store.
 type hooked func(what string)
 
 func (h hooked) turn(what string) error {
@@ -244,10 +244,10 @@ func (h hooked) turn(what string) error {
 	return nil
 }
 
-// A topic is renamed and gets its name back while a like is between two calls of its
-// instance: it has the aliases that the instance knows, and yet another mark.
-func TestRename_BackDuringALike(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+// A topic is renamed and renamed back between two calls of a like: it has the aliases that
+// the instance knows, but another mark. The visitor does not count twice.
+func TestRename_BackDuringLike(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		o := open(w.first)
 		a, b := newTopic("likes"), newTopic("likes")
 		rename := func(from, to tally.Topic) {
@@ -269,25 +269,25 @@ func TestRename_BackDuringALike(t *testing.T) {
 				rename(a, b)
 			}
 		}), nil})
-		result, err := other.service.Assert(t.Context(), tally.Assertion{Topic: b, Visitor: visitor(1), Amount: 1, Client: home})
+		result, err := other.service.Assert(t.Context(), tally.Assertion{Topic: b, Visitor: visitor(1), Amount: 1, Client: readerAddress})
 		if err != nil || result.Changed || !back {
-			t.Errorf("the like is answered %+v, %v; renamed back: %t", result, err, back)
+			t.Errorf("like: %+v, %v; renamed back: %t", result, err, back)
 		}
 		o.counts(t, b, 1)
 	})
 }
 
-// Likes go on at both topics while one is merged into the other, at two instances, of
-// which each merges. Visitors ask again until they are acknowledged, as pages do.
-func TestMergingUnderAStreamOfLikesLosesNone(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+// Two instances merge the same topics while visitors like both and repeat each like until it
+// is acknowledged, as pages do. No acknowledged like is lost.
+func TestMerge_DuringLikes(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx := t.Context()
-		offices := []*office{open(w.first), open(w.second)}
-		for _, o := range offices {
+		instances := []*instance{open(w.first), open(w.second)}
+		for _, o := range instances {
 			defer run(t, o)()
 		}
 		from, to := newTopic("likes"), newTopic("likes")
-		offices[0].edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 1000})
+		instances[0].edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 1000})
 		watching := watch(t, w.first, from, to)
 		const writers, likes = 8, 150
 		var streams, merges sync.WaitGroup
@@ -299,14 +299,14 @@ func TestMergingUnderAStreamOfLikesLosesNone(t *testing.T) {
 					if (n+i)%3 == 0 {
 						on = to
 					}
-					offices[n%2].like(t, on, visitor(n*likes+i))
+					instances[n%2].like(t, on, visitor(n*likes+i))
 					begun <- struct{}{}
 				}
 			})
 		}
-		for _, o := range offices {
+		for _, o := range instances {
 			merges.Go(func() {
-				for range writers * likes / 5 { // in the middle of it
+				for range writers * likes / 5 { // while the likes go on
 					<-begun
 				}
 				if _, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
@@ -316,20 +316,20 @@ func TestMergingUnderAStreamOfLikesLosesNone(t *testing.T) {
 		}
 		streams.Wait()
 		merges.Wait()
-		sum := offices[0].state(t, from).Count + offices[0].state(t, to).Count
+		sum := instances[0].state(t, from).Count + instances[0].state(t, to).Count
 		if want := int64(1000 + writers*likes); sum != want {
-			t.Errorf("%d are counted, %d were acknowledged", sum, want)
+			t.Errorf("count %d, acknowledged %d", sum, want)
 		}
-		// What came to the old page after it went is merged as well.
-		if offices[1].state(t, from).Version != 0 {
-			if _, err := offices[1].Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
+		// Likes may have created the merged topic again.
+		if instances[1].state(t, from).Version != 0 {
+			if _, err := instances[1].Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
 				t.Fatal(err)
 			}
 		}
-		offices[0].counts(t, to, 1000+writers*likes)
-		if _, err := offices[0].List(context.Background(), tally.Listing{}); err != nil {
+		instances[0].counts(t, to, 1000+writers*likes)
+		if _, err := instances[0].List(context.Background(), tally.Listing{}); err != nil {
 			t.Fatal(err)
 		}
-		watching.ends(t, w.second, from, to)
+		watching.waitForStored(t, w.second, from, to)
 	})
 }

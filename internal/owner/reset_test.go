@@ -8,29 +8,29 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// One owner merges a page into another, which a second owner resets at the same time.
-// No visitor whose like is left counts again.
+// One owner merges a topic into another while a second owner resets it. No visitor whose like
+// remains counts twice.
 func TestReset_DuringMerge(t *testing.T) { forSeeds(t, resetDuringMerge) }
 
-func resetDuringMerge(t *testing.T, w *world, seed uint64) bool {
+func resetDuringMerge(t *testing.T, w *stores, seed uint64) bool {
 	plain := open(w.first)
 	older, from, to := newTopic("likes"), newTopic("likes"), newTopic("likes")
 	const visitors = 6
 	for n := range visitors {
 		plain.like(t, []tally.Topic{older, from, to}[n%3], visitor(n))
 	}
-	// Members of older at to have an alias already.
+	// to has an alias before.
 	if _, err := plain.Merge(t.Context(), "before", []tally.Topic{older}, to); err != nil {
 		t.Fatal(err)
 	}
-	instance := func(store fullStore, n uint64) *office {
+	instance := func(store fullStore, n uint64) *instance {
 		return openWith(steppedStore{store, newUnreliable(seed*8+n, 30), nil}, owner.Options{LeaseTime: shortLease})
 	}
 	var work sync.WaitGroup
 	work.Go(func() { _, _ = instance(w.first, 1).Merge(t.Context(), "merger", []tally.Topic{from}, to) })
 	work.Go(func() {
 		o := instance(w.second, 2)
-		for range 2 { // the second finds what the first left
+		for range 2 { // the second one finds what the first one left
 			_ = o.Edit(t.Context(), "resetter", []tally.Edit{{Topic: to, Kind: tally.EditReset}})
 		}
 	})
@@ -44,7 +44,7 @@ func resetDuringMerge(t *testing.T, w *world, seed uint64) bool {
 		last.like(t, to, visitor(n))
 	}
 	if got := plain.state(t, to).Count; got != visitors {
-		t.Errorf("%d visitors count %d", visitors, got)
+		t.Errorf("%d visitors count as %d", visitors, got)
 	}
 	return true
 }

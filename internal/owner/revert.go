@@ -93,7 +93,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	if preview {
 		return counts.reverted(), nil
 	}
-	detail := fmt.Sprintf("%s to %s taken back", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
+	detail := fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
 	return counts.reverted(), s.Audit(ctx, actor, "undo", target, detail)
 }
 

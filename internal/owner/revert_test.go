@@ -16,10 +16,10 @@ type step struct {
 	from    netip.Addr
 }
 
-// A revert takes back a contribution only if the newest journal entry of its visitor is
-// selected, and its preview announces exactly that.
+// A revert removes a contribution only if the newest journal entry of its visitor is
+// selected. The preview returns the same.
 func TestRevert_NewestEntry(t *testing.T) {
-	x, y := robot, home
+	x, y := botAddress, readerAddress
 	for name, test := range map[string]struct {
 		metric   string
 		steps    []step
@@ -40,24 +40,24 @@ func TestRevert_NewestEntry(t *testing.T) {
 		"a window counts each entry separately": {"visits", []step{{1, 1, x}, {1, 1, y}, {2, 1, y}}, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, w *world) {
+			onEachStore(t, func(t *testing.T, w *stores) {
 				o := open(w.first)
 				page := newTopic(test.metric)
 				for _, s := range test.steps {
 					o.contribute(t, page, visitor(s.visitor), s.amount, s.from)
 				}
-				undo := owner.Selection{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{x}}
-				would, err := o.Revert(t.Context(), "test", undo, true)
-				if err != nil || would.Entries != test.reverted {
-					t.Errorf("the preview announces %+v, %v; want %d", would, err, test.reverted)
+				selection := owner.Selection{Topics: []tally.Topic{page}, From: hourAgo(), Addresses: []netip.Addr{x}}
+				preview, err := o.Revert(t.Context(), "test", selection, true)
+				if err != nil || preview.Entries != test.reverted {
+					t.Errorf("preview %+v, %v; want %d", preview, err, test.reverted)
 				}
-				done, err := o.Revert(t.Context(), "test", undo, false)
-				if err != nil || fmt.Sprint(done) != fmt.Sprint(would) {
-					t.Errorf("reverted %+v, %v; announced %+v", done, err, would)
+				done, err := o.Revert(t.Context(), "test", selection, false)
+				if err != nil || fmt.Sprint(done) != fmt.Sprint(preview) {
+					t.Errorf("reverted %+v, %v; previewed %+v", done, err, preview)
 				}
 				o.counts(t, page, test.count)
-				if again, err := o.Revert(t.Context(), "test", undo, false); err != nil || again.Entries != 0 {
-					t.Errorf("reverted again: %+v, %v", again, err)
+				if again, err := o.Revert(t.Context(), "test", selection, false); err != nil || again.Entries != 0 {
+					t.Errorf("second revert: %+v, %v", again, err)
 				}
 				o.counts(t, page, test.count)
 			})

@@ -1,12 +1,14 @@
 package owner_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,14 +22,14 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// patience is how long anything may take; it costs time only when a test fails.
-const patience = 20 * time.Second
+// testTimeout bounds every wait of these tests.
+const testTimeout = 20 * time.Second
 
-// leaks are goroutines of others that end by themselves: go-redis looks out for a
-// server that is away with a second's sleep.
+// leaks are goroutines of go-redis that end by themselves: they sleep for a second between
+// attempts to reach a server.
 var leaks = goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
 
-// fullStore is a store as an instance has it.
+// fullStore is a store as an instance uses it.
 type fullStore interface {
 	tally.Store
 	tally.Ledger
@@ -37,24 +39,23 @@ type fullStore interface {
 
 func catalog() *tally.Catalog {
 	metrics := tally.DefaultMetrics()
-	// A window that no test meets the end of.
+	// A window that does not end during a test.
 	metrics["visits"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 1 << 20 * time.Hour}
 	return tally.NewCatalog([]string{"blog", "docs"}, metrics)
 }
 
 const journal = 7 * 24 * time.Hour
 
-// world is data and two stores on it, which are one where one process holds the data.
-type world struct {
+// stores is two stores on the same data. They are the same if one process holds the data.
+type stores struct {
 	first, second fullStore
-	// place is where another process finds the data, once let go.
-	place string
-	// again opens it anew, once it was closed.
-	again func(t testing.TB) fullStore
+	url           string // for another process, after both stores are closed
+	// reopen opens a store again after it was closed.
+	reopen func(t testing.TB) fullStore
 }
 
-// everywhere runs a test on data of both kinds, at once.
-func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
+// onEachStore runs a test on SQLite and on Redis, in parallel.
+func onEachStore(t *testing.T, test func(t *testing.T, w *stores)) {
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		test(t, onSQLite(t))
@@ -65,7 +66,7 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-func onSQLite(t testing.TB) *world {
+func onSQLite(t testing.TB) *stores {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	again := func(t testing.TB) fullStore {
 		t.Helper()
@@ -77,14 +78,14 @@ func onSQLite(t testing.TB) *world {
 		return store
 	}
 	store := again(t)
-	return &world{first: store, second: store, place: path, again: again}
+	return &stores{first: store, second: store, url: path, reopen: again}
 }
 
 func openSQLite(path string) (fullStore, error) {
 	return sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: journal})
 }
 
-func onRedis(t testing.TB) *world {
+func onRedis(t testing.TB) *stores {
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	again := func(t testing.TB) fullStore {
 		t.Helper()
@@ -95,7 +96,7 @@ func onRedis(t testing.TB) *world {
 		t.Cleanup(func() { _ = store.Close() })
 		return store
 	}
-	return &world{first: again(t), second: again(t), place: url, again: again}
+	return &stores{first: again(t), second: again(t), url: url, reopen: again}
 }
 
 func openRedis(url string) (fullStore, error) {
@@ -103,33 +104,33 @@ func openRedis(url string) (fullStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	return store, store.Connect(ctx)
 }
 
-// office is a desk, and the service that follows its settings.
-type office struct {
+// instance is an owner service and the service that follows its settings.
+type instance struct {
 	*owner.Service
 	service *tally.Service
 }
 
-func open(store fullStore) *office { return openWith(store, owner.Options{}) }
+func open(store fullStore) *instance { return openWith(store, owner.Options{}) }
 
-func openWith(store fullStore, o owner.Options) *office {
+func openWith(store fullStore, o owner.Options) *instance {
 	if o.LeaseTime == 0 {
-		o.LeaseTime = time.Second // what was killed is carried on after it
+		o.LeaseTime = time.Second // a killed merge is continued after it
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	service := tally.NewService(store, catalog())
-	return &office{owner.New(store, service, o), service}
+	return &instance{owner.New(store, service, o), service}
 }
 
 var topicNumber atomic.Int64
 
-// newTopic returns a topic that no test used before.
+// newTopic returns a topic that no other test uses.
 func newTopic(metric string) tally.Topic {
 	return topic("blog/" + metric + "/page-" + fmt.Sprint(topicNumber.Add(1)))
 }
@@ -144,13 +145,13 @@ func topic(text string) tally.Topic {
 
 func visitor(n int) string { return fmt.Sprintf("visitor-%d", n) }
 
-// home is an address of nobody in particular.
-var home = netip.MustParseAddr("198.51.100.7")
+// readerAddress is the address of a reader.
+var readerAddress = netip.MustParseAddr("198.51.100.7")
 
-// contribute asserts amount, again and again while it is not acknowledged.
-func (o *office) contribute(t testing.TB, topic tally.Topic, visitor string, amount int64, from netip.Addr) tally.Result {
+// contribute asserts amount until it is acknowledged.
+func (o *instance) contribute(t testing.TB, topic tally.Topic, visitor string, amount int64, from netip.Addr) tally.Result {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); ; time.Sleep(time.Millisecond) {
 		result, err := o.service.Assert(context.Background(), tally.Assertion{
 			Topic: topic, Visitor: visitor, Amount: amount, Client: from, MayCreate: true,
 		})
@@ -165,13 +166,13 @@ func (o *office) contribute(t testing.TB, topic tally.Topic, visitor string, amo
 	}
 }
 
-func (o *office) like(t testing.TB, topic tally.Topic, visitor string) tally.Result {
+func (o *instance) like(t testing.TB, topic tally.Topic, visitor string) tally.Result {
 	t.Helper()
-	return o.contribute(t, topic, visitor, 1, home)
+	return o.contribute(t, topic, visitor, 1, readerAddress)
 }
 
-// mine returns what a visitor contributes, as it is told.
-func (o *office) mine(t testing.TB, topic tally.Topic, visitor string) int64 {
+// mine returns the contribution of a visitor.
+func (o *instance) mine(t testing.TB, topic tally.Topic, visitor string) int64 {
 	t.Helper()
 	readings, err := o.service.Read(context.Background(), []tally.Topic{topic}, visitor)
 	if err != nil || readings[0].Err != nil {
@@ -180,7 +181,7 @@ func (o *office) mine(t testing.TB, topic tally.Topic, visitor string) int64 {
 	return readings[0].Mine
 }
 
-func (o *office) state(t testing.TB, topic tally.Topic) tally.State {
+func (o *instance) state(t testing.TB, topic tally.Topic) tally.State {
 	t.Helper()
 	state, err := o.Get(t.Context(), topic)
 	if err != nil {
@@ -189,17 +190,17 @@ func (o *office) state(t testing.TB, topic tally.Topic) tally.State {
 	return state
 }
 
-func (o *office) counts(t testing.TB, topic tally.Topic, want int64) {
+func (o *instance) counts(t testing.TB, topic tally.Topic, want int64) {
 	t.Helper()
 	if state := o.state(t, topic); state.Count != want {
 		t.Errorf("%s counts %d, want %d (%+v)", topic, state.Count, want, state)
 	}
 }
 
-// mergeAll merges topics into another, again and again while the store does not answer.
-func (o *office) mergeAll(t testing.TB, to tally.Topic, from ...tally.Topic) tally.Change {
+// mergeAll merges topics into another and repeats that while the store is unavailable.
+func (o *instance) mergeAll(t testing.TB, to tally.Topic, from ...tally.Topic) tally.Change {
 	t.Helper()
-	for deadline := time.Now().Add(2 * patience); ; {
+	for deadline := time.Now().Add(2 * testTimeout); ; {
 		change, err := o.Merge(t.Context(), "test", from, to)
 		if err == nil {
 			return change
@@ -211,7 +212,7 @@ func (o *office) mergeAll(t testing.TB, to tally.Topic, from ...tally.Topic) tal
 }
 
 // edit carries out one edit, which must succeed.
-func (o *office) edit(t testing.TB, edit tally.Edit) tally.Edit {
+func (o *instance) edit(t testing.TB, edit tally.Edit) tally.Edit {
 	t.Helper()
 	edits := []tally.Edit{edit}
 	if err := o.Edit(t.Context(), "test", edits); err != nil {
@@ -225,4 +226,22 @@ func code(err error) tally.Code {
 		return ""
 	}
 	return tally.AsError(err).Code
+}
+
+// lockedBuffer is a buffer for a log that the test reads.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(text)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
