@@ -46,7 +46,7 @@ func (p *process) backend(onlyStore bool) (backend, error) {
 	case !url.IsGiven():
 		return backend{source: at.Source}, nil
 	case !at.IsDefault():
-		return backend{}, usageError{fmt.Errorf("%s names a running service and %s a store; it should be one of them: --at or --store on the command line decides", at.Source, url.Source)}
+		return backend{}, usagef("%s names a running service and %s a store; it should be one of them: --at or --store on the command line decides", at.Source, url.Source)
 	case onlyStore:
 		return backend{store, url.Source}, nil
 	}
@@ -62,9 +62,9 @@ func (p *process) storeFile(command, redisAdvice string) (string, error) {
 	case err != nil:
 		return "", err
 	case b.isService():
-		return "", usageError{fmt.Errorf("%s names a running service, and %s works on the file of an SQLite store: name that with --store sqlite:PATH, on the machine that has it. If the service is on Redis: %s", b.source, command, redisAdvice)}
+		return "", usagef("%s names a running service, and %s works on the file of an SQLite store: name that with --store sqlite:PATH, on the machine that has it. If the service is on Redis: %s", b.source, command, redisAdvice)
 	case b.store.RedisURL != "":
-		return "", usageError{fmt.Errorf("the store is %s (%s): %s", b.store.Name(), b.source, redisAdvice)}
+		return "", usagef("the store is %s (%s): %s", b.store.Name(), b.source, redisAdvice)
 	}
 	p.printStore(b)
 	return b.store.SQLitePath, nil

@@ -47,18 +47,18 @@ var forceFlag = config.Setting{Name: "force", Help: "Replace FILE if it exists."
 
 var backupFlags = append([]config.Setting{forceFlag}, storeFileFlags...)
 
-func backup(p *process) int {
+func backup(p *process) error {
 	path, err := p.storeFile("backup", redisBackup)
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	r := p.reader(backupFlags)
 	force := config.Read(r, "force", config.ParseBool)
 	switch {
 	case len(r.Problems) > 0:
-		return fail(p.stderr, exitUsage, r.Problems.Err())
+		return usageError{r.Problems.Err()}
 	case len(p.args) != 1:
-		return fail(p.stderr, exitUsage, errors.New("name one file for the backup, such as backup.db"))
+		return usagef("name one file for the backup, such as backup.db")
 	}
 	to := p.args[0]
 	m := p.meter("backup")
@@ -68,14 +68,14 @@ func backup(p *process) int {
 	})
 	m.end()
 	if err != nil {
-		return fail(p.stderr, exitFailure, adviseForce(err))
+		return adviseForce(err)
 	}
 	totals, err := p.readBackup(to)
 	if err != nil {
-		return fail(p.stderr, exitFailure, fmt.Errorf("the backup was written and cannot be read: %w", err))
+		return fmt.Errorf("the backup was written and cannot be read: %w", err)
 	}
 	fmt.Fprintf(p.stdout, "%s and %s in %s.\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), to)
-	return exitOK
+	return nil
 }
 
 // adviseForce adds advice to the error of an existing file.

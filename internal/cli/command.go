@@ -19,8 +19,8 @@ type command struct {
 	examples string // printed after them
 	takes    string // placeholder for its arguments in the help; empty: it has none
 	flags    []config.Setting
-	run      func(*process) int // returns the exit code
-	sub      []command          // the commands below it, instead of flags and run
+	run      func(*process) error
+	sub      []command // the commands below it, instead of flags and run
 }
 
 // commands are all commands. Without a command's name the first one runs.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
@@ -48,27 +49,27 @@ const exitChanged = 3
 // maxListed is how many topics a message lists.
 const maxListed = 20
 
-func copyStore(p *process) int {
+func copyStore(p *process) error {
 	r := p.reader(copyFlags)
 	from, to := config.Read(r, "from", config.ParseStore), config.Read(r, "to", config.ParseStore)
 	replace := config.Read(r, "mode", config.ParseChoice("merge", "replace")) == "replace"
 	scope := config.Read(r, "scope", parseScope)
 	switch none := (config.StoreURL{}); {
 	case len(r.Problems) > 0:
-		return fail(p.stderr, exitUsage, r.Problems.Err())
+		return usageError{r.Problems.Err()}
 	case len(p.args) > 0 || from == none || to == none:
-		return fail(p.stderr, exitUsage, errors.New("name two stores, such as --from sqlite:data/tallycast.db --to redis://localhost:6379/0"))
+		return usagef("name two stores, such as --from sqlite:data/tallycast.db --to redis://localhost:6379/0")
 	case from == to:
-		return fail(p.stderr, exitUsage, errors.New("--from and --to are the same store"))
+		return usagef("--from and --to are the same store")
 	}
 	opener, err := p.storeOpener()
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(from.Name()), printable(to.Name()))
 	report, err := p.copyStore(opener, from, to, scope, replace)
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	return p.printCopy(report, replace)
 }
@@ -108,6 +109,7 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 	for _, m := range meters {
 		m.end()
 	}
+	target.Broadcast(owner.SettingsChanged()) // to instances that share the target
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return report, err
 	}
@@ -135,8 +137,8 @@ func checkDistinct(ctx context.Context, source tally.SettingsStore, target tally
 	return err
 }
 
-// printCopy prints what was copied and what differs, and returns the exit code.
-func (p *process) printCopy(report transfer.CopyReport, replace bool) int {
+// printCopy prints what was copied and what differs, and returns an [exitStatus] unless both are equal.
+func (p *process) printCopy(report transfer.CopyReport, replace bool) error {
 	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"))
 	var different, more []transfer.Difference
 	for _, d := range report.Differences {
@@ -160,15 +162,15 @@ func (p *process) printCopy(report transfer.CopyReport, replace bool) int {
 	if len(different) > 0 {
 		fmt.Fprintf(p.stdout, "%s not the same in both stores:\n", counted(len(different), "topic"))
 		p.listDifferences(different)
-		return exitFailure
+		return exitStatus(exitFailure)
 	}
 	if len(more) == 0 {
 		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
 	}
 	if len(report.ChangedInSource) > 0 {
-		return exitChanged
+		return exitStatus(exitChanged)
 	}
-	return exitOK
+	return nil
 }
 
 func (p *process) listDifferences(differences []transfer.Difference) {

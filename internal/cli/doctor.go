@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -63,17 +62,17 @@ type script struct {
 	module           bool
 }
 
-func doctor(p *process) int {
+func doctor(p *process) error {
 	r := p.reader(doctorFlags)
 	timeout := config.Read(r, "timeout", config.ParseDuration(time.Millisecond, time.Hour))
 	if len(r.Problems) > 0 {
-		return fail(p.stderr, exitUsage, r.Problems.Err())
+		return usageError{r.Problems.Err()}
 	}
 	if len(p.args) != 1 {
-		return fail(p.stderr, exitUsage, errors.New("name one page, such as https://blog.example.com/post"))
+		return usagef("name one page, such as https://blog.example.com/post")
 	}
 	if _, err := parseServiceURL(p.args[0]); err != nil {
-		return fail(p.stderr, exitUsage, fmt.Errorf("%q is no address of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0])))
+		return usagef("%q is no address of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0]))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
@@ -89,9 +88,9 @@ func doctor(p *process) int {
 	}}
 	c.run(p.args[0])
 	if c.failed {
-		return exitFailure
+		return exitStatus(exitFailure)
 	}
-	return exitOK
+	return nil
 }
 
 // run runs the checks until one makes the next ones pointless.

@@ -65,14 +65,14 @@ type exportOptions struct {
 	source     config.StoreURL // the zero value: a service
 }
 
-func exportCounts(p *process) int {
+func exportCounts(p *process) error {
 	o, err := p.exportOptions()
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	client, err := p.openClient(localStore{command: "export", sites: sitesOf([]string{o.scope.Site}), readOnly: true, withSecret: o.withSecret})
 	if err != nil {
-		return fail(p.stderr, exitCode(err), err)
+		return err
 	}
 	defer client.close()
 	m := p.meter("export")
@@ -80,14 +80,14 @@ func exportCounts(p *process) int {
 	m.end()
 	switch {
 	case err != nil:
-		return fail(p.stderr, exitCode(err), adviseForce(err))
+		return adviseForce(err)
 	case o.path == "":
 	case o.format == "jsonl":
 		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), o.path, m.rate(max(totals.Topics, totals.Contributions)))
 	default:
 		fmt.Fprintf(p.stderr, "Written to %s.\n", o.path)
 	}
-	return exitOK
+	return nil
 }
 
 func (p *process) exportOptions() (o exportOptions, err error) {

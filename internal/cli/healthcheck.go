@@ -25,8 +25,8 @@ var healthcheckFlags = []config.Setting{
 // maxHealthBytes bounds what is printed of an answer.
 const maxHealthBytes = 4096
 
-// healthcheck returns 0 or 1: container runtimes reserve 2.
-func healthcheck(p *process) int {
+// healthcheck never ends with exit code 2, which container runtimes reserve.
+func healthcheck(p *process) error {
 	r := p.reader(healthcheckFlags)
 	url := config.Read(r, "url", func(text string) (string, error) {
 		_, err := parseServiceURL(text)
@@ -45,13 +45,13 @@ func healthcheck(p *process) int {
 		}
 	}
 	if len(problems) > 0 {
-		refuse(p.stderr, problems)
-		return exitFailure
+		printProblems(p.stderr, problems)
+		return exitStatus(exitFailure)
 	}
 	if err := ask(p.ctx, url, timeout, p.stdout); err != nil {
-		return fail(p.stderr, exitFailure, fmt.Errorf("%s: %w", url, err))
+		return fmt.Errorf("%s: %w", url, err)
 	}
-	return exitOK
+	return nil
 }
 
 // healthURL returns the URL of an instance with this configuration on this machine.

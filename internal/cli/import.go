@@ -119,21 +119,21 @@ type importOptions struct {
 // importKinds are what plain counts may become.
 var importKinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
 
-func importFile(p *process) int {
+func importFile(p *process) error {
 	o, err := p.importOptions()
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	if o.format == "auto" {
 		if o.format = formatOf(o.path); o.format == unknownArchive {
-			return fail(p.stderr, exitFailure, fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", o.path))
+			return fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", o.path)
 		}
 	}
 	if err := o.checkFlags(p.flags); err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	if _, err := p.backend(false); err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	if o.format == "jsonl" {
 		return p.importExport(o)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
@@ -25,10 +24,10 @@ type countResult struct {
 }
 
 // importCounts imports plain counts, or prints what that would change.
-func (p *process) importCounts(o importOptions) int {
+func (p *process) importCounts(o importOptions) error {
 	found, err := p.readCounts(o)
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	for _, r := range found.Refusals {
 		fmt.Fprintln(p.stderr, printable(refusalPlace(o.path, r)+r.Reason))
@@ -42,7 +41,7 @@ func (p *process) importCounts(o importOptions) int {
 	}
 	client, err := p.openClient(localStore{command: "import", sites: sitesOf(topics), create: true, readOnly: o.dry})
 	if err != nil {
-		return fail(p.stderr, exitCode(err), err)
+		return err
 	}
 	defer client.close()
 	results, err := p.applyCounts(client, o, found.Counts)
@@ -54,15 +53,15 @@ func (p *process) importCounts(o importOptions) int {
 		}
 	}
 	if err != nil {
-		return fail(p.stderr, exitFailure, fmt.Errorf("%w; what was set stays, and running this again does the rest", err))
+		return fmt.Errorf("%w; what was set stays, and running this again does the rest", err)
 	}
 	if err := printCounts(p.stdout, o, found, results); err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	if failed > 0 || found.Refused > 0 {
-		return exitFailure
+		return exitStatus(exitFailure)
 	}
-	return exitOK
+	return nil
 }
 
 // readCounts reads plain counts of a file or of a Redis.
@@ -229,36 +228,35 @@ func kindName(kind tally.EditKind) string {
 // printCounts prints what would change, the topics in which the number of visitors seen
 // differs from the count, and a summary.
 func printCounts(out io.Writer, o importOptions, found importer.Result, results []countResult) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	head := "TOPIC\tFOUND"
+	t := newTable("TOPIC", "FOUND")
 	if o.dry {
-		head += "\tCOUNT\tWOULD BE"
+		t.head = append(t.head, "COUNT", "WOULD BE")
 	}
 	if o.seen != "" {
-		head += "\tSEEN"
+		t.head = append(t.head, "SEEN")
 	}
-	changed, rows := 0, 0
+	changed := 0
 	for _, each := range results {
-		if each.changed && each.err == nil {
+		if each.err != nil {
+			continue
+		}
+		if each.changed {
 			changed++
 		}
 		differs := each.Seen >= 0 && each.Seen != each.Count.Count
-		if each.err != nil || !differs && !(o.dry && each.changed) {
+		if !differs && !(o.dry && each.changed) {
 			continue
 		}
-		if rows++; rows == 1 {
-			fmt.Fprintln(table, head)
-		}
-		fmt.Fprintf(table, "%s\t%d", printable(each.Topic.String()), each.Count.Count)
+		row := []string{each.Topic.String(), fmt.Sprint(each.Count.Count)}
 		if o.dry {
-			fmt.Fprintf(table, "\t%d\t%d", each.before, each.after)
+			row = append(row, fmt.Sprint(each.before), fmt.Sprint(each.after))
 		}
 		if each.Seen >= 0 {
-			fmt.Fprintf(table, "\t%d", each.Seen)
+			row = append(row, fmt.Sprint(each.Seen))
 		}
-		fmt.Fprintln(table)
+		t.add(row...)
 	}
-	if err := table.Flush(); err != nil {
+	if err := t.write(out); err != nil {
 		return err
 	}
 	sum, seen := found.Sum()

@@ -18,15 +18,15 @@ import (
 const importRetry = time.Minute
 
 // importExport restores an export.
-func (p *process) importExport(o importOptions) int {
+func (p *process) importExport(o importOptions) error {
 	in, err := openInput(o.path)
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	report, err := p.restoreExport(o, in)
 	err = errors.Join(err, in.close())
 	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
-		return fail(p.stderr, exitCode(err), err)
+		return err
 	}
 	verb := "imported"
 	if o.dry {
@@ -34,12 +34,12 @@ func (p *process) importExport(o importOptions) int {
 	}
 	fmt.Fprintf(p.stdout, "%s and %s %s; %s refused.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb, counted(int(report.Refused), "line"))
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	if report.Refused > 0 {
-		return exitFailure
+		return exitStatus(exitFailure)
 	}
-	return exitOK
+	return nil
 }
 
 func (p *process) restoreExport(o importOptions, in *input) (report transfer.Report, err error) {

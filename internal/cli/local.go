@@ -49,8 +49,12 @@ func (p *process) openLocal(url config.StoreURL, l localStore) (*adminClient, er
 	catalog := tally.NewCatalog(append(opener.Sites.Names(), l.sites...), metrics)
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	token := rand.Text()
+	options := owner.Options{JournalRetention: opener.Journal, Log: log}
+	if feed, ok := store.(tally.Feed); ok {
+		options.Broadcast = feed.Broadcast // instances that share the store learn of changed settings
+	}
 	handler := admin.New(admin.Options{
-		Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{JournalRetention: opener.Journal, Log: log}),
+		Owner: owner.New(store, tally.NewService(store, catalog), options),
 		Store: store, Catalog: catalog, Token: token, ExportSecret: l.withSecret, Logger: log,
 	})
 	caller := admin.Caller{Actor: "tallycast " + l.command}

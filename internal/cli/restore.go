@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -24,13 +23,13 @@ Examples:
 
 var restoreFlags = storeFileFlags
 
-func restore(p *process) int {
+func restore(p *process) error {
 	path, err := p.storeFile("restore", "a Redis is restored from its own files, or from an export by tallycast import")
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	if len(p.args) != 1 {
-		return fail(p.stderr, exitUsage, errors.New("name the backup, such as backup.db"))
+		return usagef("name the backup, such as backup.db")
 	}
 	m := p.meter("restore")
 	done, err := sqlitestore.RestoreBackup(p.ctx, p.args[0], path, func(done, total int64) {
@@ -39,7 +38,7 @@ func restore(p *process) int {
 	})
 	m.end()
 	if err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	newest := ""
 	if !done.Newest.IsZero() {
@@ -49,5 +48,5 @@ func restore(p *process) int {
 	if done.Previous != "" {
 		fmt.Fprintf(p.stdout, "The replaced store is now %s.\n", done.Previous)
 	}
-	return exitOK
+	return nil
 }

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, env config.Environment, stdout, std
 		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast %s--help\" for usage.\n", err, of)
 		return exitUsage
 	}
-	return chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, command: chosen, args: rest})
+	return exitCode(stderr, chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, command: chosen, args: rest}))
 }
 
 // resolve returns the values of the settings, and the problems of the environment's names
@@ -104,28 +104,44 @@ func (p *process) reader(flags []config.Setting) *config.Reader {
 	return &config.Reader{Values: config.Resolve(flags, p.flags, p.env, config.File{})}
 }
 
-// refuse prints all problems of the configuration and returns the exit code.
-func refuse(stderr io.Writer, problems config.Problems) int {
-	fmt.Fprintln(stderr, "tallycast: the configuration is wrong, nothing was started:")
-	for _, each := range problems {
-		fmt.Fprintf(stderr, "  %s\n", each)
-	}
-	return exitUsage
-}
-
-// fail prints err and returns code.
-func fail(stderr io.Writer, code int, err error) int {
-	fmt.Fprintf(stderr, "tallycast: %v\n", err)
-	return code
-}
-
-// usageError is an error of the command line or the environment.
+// usageError is an error of the command line or the environment: exit code 2.
 type usageError struct{ error }
 
-// exitCode returns the exit code of an error.
-func exitCode(err error) int {
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// configError are the errors of a configuration: exit code 2.
+type configError struct{ problems config.Problems }
+
+func (e configError) Error() string { return e.problems.Err().Error() }
+
+// exitStatus is the exit code of a command that has printed the reason itself.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// exitCode prints the error of a command, if any, and returns the exit code.
+func exitCode(stderr io.Writer, err error) int {
+	var status exitStatus
+	var invalid configError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &invalid):
+		printProblems(stderr, invalid.problems)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "tallycast: %v\n", err)
 	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+func printProblems(stderr io.Writer, problems config.Problems) {
+	fmt.Fprintln(stderr, "tallycast: the configuration is wrong, nothing was started:")
+	for _, each := range problems {
+		fmt.Fprintf(stderr, "  %s\n", each)
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/seed"
@@ -64,25 +63,25 @@ var seedFlags = slices.Concat([]config.Setting{
 
 var dryRunFlag = config.Setting{Name: "dry-run", Help: "Change nothing; show a table of what would change."}
 
-func seedTopics(p *process) int {
+func seedTopics(p *process) error {
 	r := p.reader(seedFlags)
 	rules := r.ReadSeedRules("")
 	dry := config.Read(r, "dry-run", config.ParseBool)
 	sitemaps := config.ReadList(r, "sitemap", parseSitemapPlaces)
 	if len(r.Problems) > 0 {
-		return refuse(p.stderr, r.Problems)
+		return configError{r.Problems}
 	}
 	if len(p.args) == 0 {
-		return fail(p.stderr, exitUsage, errors.New("name at least one folder or file, such as content/"))
+		return usagef("name at least one folder or file, such as content/")
 	}
 	client, err := p.openClient(localStore{command: "seed", sites: []string{rules.Site}, create: true, readOnly: dry})
 	if err != nil {
-		return fail(p.stderr, exitUsage, err)
+		return usageError{err}
 	}
 	defer client.close()
 	known, err := p.readSitemaps(sitemaps)
 	if err != nil {
-		return fail(p.stderr, exitFailure, fmt.Errorf("the site map cannot be read: %w", err))
+		return fmt.Errorf("the site map cannot be read: %w", err)
 	}
 	found := seed.NewFolder(rules, p.args...).Scan(p.ctx)
 	for _, problem := range found.Problems {
@@ -96,10 +95,10 @@ func seedTopics(p *process) int {
 	}
 	done, err := setSeeds(p.ctx, client, found.Seeds, dry)
 	if err := printSeeds(p.stdout, found, done, dry); err != nil {
-		return fail(p.stderr, exitFailure, err)
+		return err
 	}
 	if err != nil {
-		return fail(p.stderr, exitFailure, fmt.Errorf("%w; what was set stays, and running this again does the rest", err))
+		return fmt.Errorf("%w; what was set stays, and running this again does the rest", err)
 	}
 	warnUnlisted(p.stderr, done, known)
 	refused := 0
@@ -110,9 +109,9 @@ func seedTopics(p *process) int {
 		}
 	}
 	if refused+len(found.Problems) > 0 {
-		return exitFailure
+		return exitStatus(exitFailure)
 	}
-	return exitOK
+	return nil
 }
 
 // seedResult is what became of a seed, or would.
@@ -183,22 +182,17 @@ func (c *adminClient) setSeeds(ctx context.Context, seeds []seedEdit, preview bo
 // printSeeds prints what seeding did, or would do.
 func printSeeds(out io.Writer, found seed.Result, done []seedResult, dry bool) error {
 	changed := 0
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	t := newTable("TOPIC", "SEED", "WOULD BE", "FROM")
 	for _, each := range done {
-		if !each.changed {
-			continue
+		if each.changed {
+			changed++
+			t.add(each.Topic.String(), fmt.Sprint(each.before), fmt.Sprint(each.Count), fmt.Sprintf("%s:%d", each.File, each.Line))
 		}
-		if changed++; dry {
-			if changed == 1 {
-				fmt.Fprint(table, "TOPIC\tSEED\tWOULD BE\tFROM\n")
-			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%s:%d\n", printable(each.Topic.String()), each.before, each.Count, printable(each.File), each.Line)
-		}
-	}
-	if err := table.Flush(); err != nil {
-		return err
 	}
 	if dry && changed > 0 {
+		if err := t.write(out); err != nil {
+			return err
+		}
 		fmt.Fprintln(out)
 	}
 	_, err := fmt.Fprintf(out, "%s with a seed in %s; %d %s.\n", counted(len(found.Seeds), "topic"), counted(found.Files, "file"), changed, changedVerb(dry))

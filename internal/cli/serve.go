@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/server"
@@ -34,19 +33,15 @@ Accepts the settings of serve. Nothing is started and no store is opened. The ex
 code is 2 if something is wrong.
 `
 
-func serve(p *process) int {
+func serve(p *process) error {
 	c, values, problems := p.configure()
 	if len(problems) > 0 {
-		return refuse(p.stderr, problems)
+		return configError{problems}
 	}
 	version, commit := buildInfo()
-	err := server.Run(p.ctx, server.Options{
+	return server.Run(p.ctx, server.Options{
 		Config: c, Values: values, CommandLine: p.commandLine(), Version: version, Commit: commit, Stderr: p.stderr,
 	})
-	if err != nil {
-		return fail(p.stderr, exitFailure, err)
-	}
-	return exitOK
 }
 
 // commandLine returns the command line of serve without credentials.
@@ -60,22 +55,22 @@ func (p *process) commandLine() []string {
 	return line
 }
 
-func checkConfig(p *process) int {
+func checkConfig(p *process) error {
 	c, values, problems := p.configure()
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	t := newTable()
 	for _, s := range config.Settings {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Show(values[s.Name]), values[s.Name].Source)
+		t.add(s.Name, s.Show(values[s.Name]), string(values[s.Name].Source))
 	}
-	if err := table.Flush(); err != nil {
-		return fail(p.stderr, exitFailure, err)
+	if err := t.write(p.stdout); err != nil {
+		return err
 	}
 	if len(problems) > 0 {
 		fmt.Fprintln(p.stdout)
-		return refuse(p.stderr, problems)
+		return configError{problems}
 	}
 	for _, m := range c.ReplacedMetrics() {
 		fmt.Fprintf(p.stdout, "\n--metric %s=%s replaces the rule of a default metric, which is %s.\n", m.Name, m.Rule, m.Default)
 	}
 	fmt.Fprintln(p.stdout, "\nThe configuration is good.")
-	return exitOK
+	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/config"
-	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -104,22 +103,7 @@ func (o storeOpener) open(ctx context.Context, c config.Config, secretKept bool)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", c.Store.Name(), err), store.Close())
 	}
-	return notifyingStore{store}, nil
-}
-
-// notifyingStore is a store that tells the instances that share it when settings change.
-type notifyingStore struct{ server.Store }
-
-func (n notifyingStore) SetSetting(ctx context.Context, name, value string) error {
-	err := n.Store.SetSetting(ctx, name, value)
-	n.Broadcast(owner.SettingsChanged())
-	return err
-}
-
-func (n notifyingStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	swapped, err := n.Store.SwapSettings(ctx, expected, entries)
-	n.Broadcast(owner.SettingsChanged())
-	return swapped, err
+	return store, nil
 }
 
 // readOnlyStore is an SQLite file that a service may use. Only the methods of the reader

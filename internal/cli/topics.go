@@ -2,8 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -88,11 +86,8 @@ var topicsStoreFlags = append([]config.Setting{storeFlag}, settingsNamed("redis-
 // newOwnerCommand returns a command that calls the admin API.
 func newOwnerCommand(name, about, takes string, run func(*ownerCommand) error, flags ...config.Setting) command {
 	flags = slices.Concat(flags, []config.Setting{jsonFlag}, adminFlags, topicsStoreFlags)
-	return command{name: name, about: about, takes: takes, flags: flags, run: func(p *process) int {
-		if err := runOwnerCommand(p, name, p.reader(flags), run); err != nil {
-			return fail(p.stderr, exitCode(err), err)
-		}
-		return exitOK
+	return command{name: name, about: about, takes: takes, flags: flags, run: func(p *process) error {
+		return runOwnerCommand(p, name, p.reader(flags), run)
 	}}
 }
 
@@ -125,13 +120,13 @@ func (c *ownerCommand) checkFlags() error {
 // parseTopics parses args, at least one, as topics.
 func parseTopics(args []string) ([]string, error) {
 	if len(args) == 0 {
-		return nil, usageError{errors.New("name at least one topic, such as default/likes/hello")}
+		return nil, usagef("name at least one topic, such as default/likes/hello")
 	}
 	topics := make([]string, len(args))
 	for i, text := range args {
 		topic, err := tally.ParseTopic(text)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%q: %s", text, tally.AsError(err).Message)}
+			return nil, usagef("%q: %s", text, tally.AsError(err).Message)
 		}
 		topics[i] = topic.String() // in the form of the service
 	}
@@ -141,7 +136,7 @@ func parseTopics(args []string) ([]string, error) {
 // needArguments returns an error unless there are n arguments; what describes them.
 func (c *ownerCommand) needArguments(n int, what string) error {
 	if len(c.args) != n {
-		return usageError{fmt.Errorf("name %s", what)}
+		return usagef("name %s", what)
 	}
 	return nil
 }

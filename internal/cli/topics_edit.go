@@ -126,7 +126,7 @@ func mergeTopics(c *ownerCommand) error {
 	}
 	into := c.reader.Text("into")
 	if into == "" {
-		return usageError{errors.New("say with --into which topic they become")}
+		return usagef("say with --into which topic they become")
 	}
 	to, err := parseTopics([]string{into})
 	if err != nil {
@@ -166,7 +166,7 @@ func (c *ownerCommand) confirm(format string, args ...any) error {
 	}
 	question := printable(fmt.Sprintf(format, args...))
 	if !server.IsTerminal(c.stderr) || !server.IsTerminal(os.Stdin) {
-		return usageError{fmt.Errorf("--yes is needed without a terminal: %s", question)}
+		return usagef("--yes is needed without a terminal: %s", question)
 	}
 	fmt.Fprintf(c.stderr, "%s [y/N] ", question)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of the input means no

@@ -2,75 +2,33 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
 )
 
-// stateHead is the head of a table of states.
+// stateHead is the head of a table of states, and addState adds a row to it.
 var stateHead = []string{"TOPIC", "COUNT", "SEED", "ADJUSTMENT", "CHANGED"}
 
-func (s topicState) cells() []string {
+func addState(t *table, s topicState) {
 	changed := "never"
 	if s.Version > 0 {
 		changed = shortTime(s.Changed)
 	}
-	return []string{s.Topic, thousands(s.Count), thousands(s.Seed), signed(s.Adjustment), changed}
+	t.add(s.Topic, thousands(s.Count), thousands(s.Seed), signed(s.Adjustment), changed)
 }
 
 // shortTime writes a time in the local time zone.
 func shortTime(at time.Time) string { return at.Local().Format("2006-01-02 15:04") }
 
-// signed writes a number with its sign.
-func signed(n int64) string {
-	switch {
-	case n < 0:
-		return "-" + thousands(-n)
-	case n > 0:
-		return "+" + thousands(n)
-	}
-	return "0"
-}
-
-// table is a table of text.
-type table struct {
-	head []string
-	rows [][]string
-}
-
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
-
-// write writes the table, or empty if it has no rows.
-func (t *table) write(out io.Writer, empty string) error {
-	if len(t.rows) == 0 {
-		_, err := fmt.Fprintln(out, empty)
-		return err
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(t.head, "\t"))
-	for _, row := range t.rows {
-		for i, cell := range row {
-			row[i] = printable(cell)
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	return w.Flush()
-}
-
-// page is a page of a list in the admin API.
-type page struct {
-	items []json.RawMessage
-	next  string
-}
-
 // eachItem calls each with the items that path lists under name, at most limit; 0 means
-// all. cursor is the parameter that takes the next of the previous page.
+// all. cursor is the parameter that takes the next of the previous page; empty if the list
+// has only one page.
 func (c *ownerCommand) eachItem(path, name, cursor string, query url.Values, limit int, each func(json.RawMessage) error) error {
 	const pageSize = 1000
 	for left := limit; ; {
@@ -78,36 +36,39 @@ func (c *ownerCommand) eachItem(path, name, cursor string, query url.Values, lim
 		if limit > 0 {
 			size = min(left, pageSize)
 		}
-		query.Set("limit", strconv.Itoa(size))
-		got, err := c.getPage(path+"?"+query.Encode(), name)
+		if cursor != "" {
+			query.Set("limit", strconv.Itoa(size))
+		}
+		items, next, err := c.getPage(path+"?"+query.Encode(), name)
 		if err != nil {
 			return err
 		}
-		for _, item := range got.items {
+		for _, item := range items {
 			if err := each(item); err != nil {
 				return err
 			}
 		}
-		left -= len(got.items)
-		if got.next == "" || limit > 0 && left <= 0 {
+		left -= len(items)
+		if next == "" || limit > 0 && left <= 0 {
 			return nil
 		}
-		query.Set(cursor, got.next)
+		query.Set(cursor, next)
 	}
 }
 
-func (c *ownerCommand) getPage(path, name string) (p page, err error) {
+// getPage returns the items that path lists under name, and the cursor of the next page.
+func (c *ownerCommand) getPage(path, name string) (items []json.RawMessage, next string, err error) {
 	var answer map[string]json.RawMessage
 	if _, err := c.call("GET", path, nil, &answer); err != nil {
-		return page{}, err
+		return nil, "", err
 	}
-	if err = json.Unmarshal(answer[name], &p.items); err == nil && answer["next"] != nil {
-		err = json.Unmarshal(answer["next"], &p.next)
+	if err = json.Unmarshal(answer[name], &items); err == nil && answer["next"] != nil {
+		err = json.Unmarshal(answer["next"], &next)
 	}
 	if err != nil {
-		return page{}, c.client.unreadable(err)
+		err = c.client.unreadable(err)
 	}
-	return p, nil
+	return items, next, err
 }
 
 // printList prints the items that list passes on, as a table or as lines of JSON. row adds
@@ -126,13 +87,11 @@ func printList[T any](c *ownerCommand, head []string, empty string, list func(fu
 		row(t, item)
 		return nil
 	})
-	if err != nil || !c.asTable {
-		return err
+	if err == nil && c.asTable && len(t.rows) == 0 {
+		_, err = fmt.Fprintln(c.stdout, empty)
 	}
-	return t.write(c.stdout, empty)
+	return errors.Join(err, t.write(c.stdout))
 }
-
-func addState(t *table, s topicState) { t.add(s.cells()...) }
 
 func listTopics(c *ownerCommand) error {
 	query := c.scope()
@@ -168,7 +127,7 @@ func showTopics(c *ownerCommand) error {
 func listBlocks(c *ownerCommand) error {
 	type blocked struct{ Range, Visitor, Reason string }
 	return printList(c, []string{"BLOCKED", "REASON"}, "There are no blocks.", func(each func(json.RawMessage) error) error {
-		return c.eachOnOnlyPage("/admin/v1/blocks", "blocks", each)
+		return c.eachItem("/admin/v1/blocks", "blocks", "", url.Values{}, 0, each)
 	}, func(t *table, b blocked) {
 		who := b.Range
 		if b.Visitor != "" {
@@ -176,20 +135,6 @@ func listBlocks(c *ownerCommand) error {
 		}
 		t.add(who, b.Reason)
 	})
-}
-
-// eachOnOnlyPage is [ownerCommand.eachItem] for a list without pages.
-func (c *ownerCommand) eachOnOnlyPage(path, name string, each func(json.RawMessage) error) error {
-	got, err := c.getPage(path, name)
-	if err != nil {
-		return err
-	}
-	for _, item := range got.items {
-		if err := each(item); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sourceCount is the number of contributions from one source.
@@ -211,7 +156,7 @@ func listSpikes(c *ownerCommand) error {
 		Sources              []sourceCount
 	}
 	return printList(c, []string{"TOPIC", "FROM", "TO", "CAME", "USUAL", "SOURCES"}, "There are no spikes.", func(each func(json.RawMessage) error) error {
-		return c.eachOnOnlyPage("/admin/v1/spikes?"+query.Encode(), "spikes", each)
+		return c.eachItem("/admin/v1/spikes", "spikes", "", query, 0, each)
 	}, func(t *table, s spike) {
 		var sources []string
 		for _, each := range s.Sources {

@@ -46,7 +46,7 @@ func (c *ownerCommand) changeBlock(method, becomes string) error {
 	case visitor == "" && len(c.args) == 1:
 		body["range"] = c.args[0]
 	default:
-		return usageError{errors.New("name one range of addresses, such as 203.0.113.0/24, or a visitor with --visitor")}
+		return usagef("name one range of addresses, such as 203.0.113.0/24, or a visitor with --visitor")
 	}
 	if reason := c.reader.Text("reason"); reason != "" {
 		body["reason"] = reason
@@ -88,14 +88,14 @@ func undo(c *ownerCommand) error {
 		body["topics"] = topics
 	}
 	if len(body) == 0 {
-		return usageError{errors.New("name topics, or a site with --site")}
+		return usagef("name topics, or a site with --site")
 	}
 	from, to := config.Read(c.reader, "from", parseTime), config.Read(c.reader, "to", parseTime)
 	if err := c.checkFlags(); err != nil {
 		return err
 	}
 	if from.IsZero() {
-		return usageError{errors.New("say with --from since when contributions are taken back, such as --from 2h")}
+		return usagef("say with --from since when contributions are taken back, such as --from 2h")
 	}
 	if to.IsZero() {
 		to = time.Now() // later contributions are not in the preview
@@ -117,7 +117,14 @@ func undo(c *ownerCommand) error {
 		c.print(raw, "there is nothing to take back")
 		return nil
 	}
-	if err := c.preview(found); err != nil {
+	topics, sources := newTable("TOPIC", "CONTRIBUTIONS"), newTable("SOURCE", "CONTRIBUTIONS")
+	for _, each := range found.Topics {
+		topics.add(each.Topic, thousands(each.Contributions))
+	}
+	for _, each := range found.Sources {
+		sources.add(each.Source, thousands(each.Contributions))
+	}
+	if err := c.preview(topics, sources); err != nil {
 		return err
 	}
 	if err := c.confirm("Take back %s?", counted(int(found.Contributions), "contribution")); err != nil {
@@ -132,24 +139,18 @@ func undo(c *ownerCommand) error {
 	return nil
 }
 
-// preview prints what would be taken back.
-func (c *ownerCommand) preview(found undoResult) error {
+// preview prints tables of what would be done, for people.
+func (c *ownerCommand) preview(tables ...*table) error {
 	if !c.asTable {
 		return nil
 	}
-	topics := &table{head: []string{"TOPIC", "CONTRIBUTIONS"}}
-	for _, each := range found.Topics {
-		topics.add(each.Topic, thousands(each.Contributions))
+	for _, t := range tables {
+		if err := t.write(c.stdout); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.stdout)
 	}
-	sources := &table{head: []string{"SOURCE", "CONTRIBUTIONS"}}
-	for _, each := range found.Sources {
-		sources.add(each.Source, thousands(each.Contributions))
-	}
-	if err := topics.write(c.stdout, ""); err != nil {
-		return err
-	}
-	fmt.Fprintln(c.stdout)
-	return sources.write(c.stdout, "")
+	return nil
 }
 
 // prune previews which topics it would delete, asks, and deletes them.
@@ -161,9 +162,9 @@ func prune(c *ownerCommand) error {
 	}
 	switch {
 	case query.Get("site") == "":
-		return usageError{errors.New("name a site with --site")}
+		return usagef("name a site with --site")
 	case untouched == 0:
-		return usageError{errors.New("say with --untouched for how long nobody contributed, such as --untouched 365d")}
+		return usagef("say with --untouched for how long nobody contributed, such as --untouched 365d")
 	}
 	body := map[string]any{"untouched_since": time.Now().Add(-untouched).UTC(), "preview": true}
 	for name, text := range query {
@@ -179,7 +180,11 @@ func prune(c *ownerCommand) error {
 		}
 		return nil
 	}
-	if err := c.previewPrune(found.Topics); err != nil {
+	t := newTable(stateHead...)
+	for _, state := range found.Topics {
+		addState(t, state)
+	}
+	if err := c.preview(t); err != nil {
 		return err
 	}
 	if err := c.confirm("Delete %s?", counted(len(found.Topics), "topic")); err != nil {
@@ -189,21 +194,6 @@ func prune(c *ownerCommand) error {
 	return printList(c, stateHead, "There is nothing to prune any more.", func(each func(json.RawMessage) error) error {
 		return c.pruneAll(body, each)
 	}, addState)
-}
-
-func (c *ownerCommand) previewPrune(found []topicState) error {
-	if !c.asTable {
-		return nil
-	}
-	t := &table{head: stateHead}
-	for _, state := range found {
-		addState(t, state)
-	}
-	if err := t.write(c.stdout, ""); err != nil {
-		return err
-	}
-	fmt.Fprintln(c.stdout)
-	return nil
 }
 
 // pruneAll calls until nothing is left: one call deletes a limited number of topics.

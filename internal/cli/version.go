@@ -11,13 +11,13 @@ import (
 // [Main] sets them before anything else runs.
 var linkedVersion, linkedCommit string
 
-func printVersion(p *process) int {
+func printVersion(p *process) error {
 	v, c := buildInfo()
 	if c == "unknown" {
 		c += " (go build records it; go run does so with -buildvcs=true)"
 	}
 	fmt.Fprintf(p.stdout, "tallycast %s\ncommit    %s\ngo        %s %s/%s\n", v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return exitOK
+	return nil
 }
 
 // buildInfo returns version and commit: the linker's, else those of the go command.

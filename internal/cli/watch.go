@@ -65,7 +65,7 @@ type refusal struct {
 }
 
 // watchTopics shows the counts of topics until the process should end.
-func watchTopics(p *process) int {
+func watchTopics(p *process) error {
 	r := p.reader(watchFlags)
 	name := "url"
 	if r.GivenOnce("the service", "url", "at") && r.Values["at"].IsGiven() {
@@ -73,16 +73,16 @@ func watchTopics(p *process) int {
 	}
 	at, named := config.Read(r, name, parseServiceURL), r.Values[name]
 	if len(r.Problems) > 0 {
-		return fail(p.stderr, exitUsage, r.Problems.Err())
+		return usageError{r.Problems.Err()}
 	}
 	if len(p.args) == 0 {
-		return fail(p.stderr, exitUsage, errors.New("name at least one topic, such as default/likes/hello"))
+		return usagef("name at least one topic, such as default/likes/hello")
 	}
 	topics := make([]string, len(p.args))
 	for i, text := range p.args {
 		topic, err := tally.ParseTopic(text)
 		if err != nil {
-			return fail(p.stderr, exitUsage, fmt.Errorf("%q: %w", text, err))
+			return usagef("%q: %w", text, err)
 		}
 		topics[i] = topic.String() // in the form of the service
 	}
@@ -109,9 +109,9 @@ func watchTopics(p *process) int {
 			out.tick()
 		case err := <-ended:
 			if err != nil && p.ctx.Err() == nil {
-				return fail(p.stderr, exitFailure, err)
+				return err
 			}
-			return exitOK
+			return nil
 		}
 	}
 }

@@ -62,6 +62,8 @@ func Run(ctx context.Context, o Options) error {
 type instance struct {
 	log      *slog.Logger
 	drain    time.Duration
+	version  string
+	started  time.Time
 	store    Store
 	hub      *hub.Hub
 	sink     *staleSink // passes changes to the hub
@@ -82,7 +84,7 @@ type instance struct {
 func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *instance, err error) {
 	c := o.Config
 	catalog := tally.NewCatalog(c.Sites.Names(), c.Metrics)
-	i := &instance{log: log, drain: c.Drain}
+	i := &instance{log: log, drain: c.Drain, version: o.Version, started: time.Now().UTC()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
@@ -118,17 +120,9 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 	if err != nil {
 		return nil, fmt.Errorf("prepare for viewers: %w", err)
 	}
-	reporter := &statusReporter{
-		started: time.Now().UTC(),
-		version: o.Version,
-		hub:     i.hub,
-		present: i.presence.Present,
-		sink:    i.sink,
-		health:  i.store.Health,
-	}
 	i.owner = owner.New(i.store, service, owner.Options{
 		Broadcast:        i.store.Broadcast,
-		Status:           reporter.status,
+		Status:           i.status,
 		JournalRetention: c.Journal,
 		Log:              log,
 	})

@@ -4,30 +4,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// statusReporter collects the status of this process.
-type statusReporter struct {
-	started time.Time
-	version string
-	hub     *hub.Hub
-	present func() (pages int64, topics int)
-	sink    *staleSink
-	health  func() tally.Health
-}
-
-// status does no I/O.
-func (r *statusReporter) status() owner.InstanceStatus {
-	s := owner.InstanceStatus{Started: r.started, Version: r.version, Viewers: r.hub.Viewers(), Watched: r.hub.WatchedTopics()}
-	s.Readers, _ = r.present()
-	if since := r.sink.staleSince.Load(); since != 0 {
+// status returns the status of this instance without I/O.
+func (i *instance) status() owner.InstanceStatus {
+	s := owner.InstanceStatus{Started: i.started, Version: i.version, Viewers: i.hub.Viewers(), Watched: i.hub.WatchedTopics()}
+	s.Readers, _ = i.presence.Present()
+	if since := i.sink.staleSince.Load(); since != 0 {
 		at := time.UnixMicro(since).UTC()
 		s.StaleSince = &at
 	}
-	health := r.health()
+	health := i.store.Health()
 	for _, fault := range []error{health.Err, health.Conflict} {
 		if fault != nil {
 			s.StoreFault = fault.Error()

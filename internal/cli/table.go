@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// table is a table of text.
+type table struct {
+	head []string
+	rows [][]string
+}
+
+func newTable(head ...string) *table { return &table{head: head} }
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// write writes the table; nothing if it has no rows.
+func (t *table) write(out io.Writer) error {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(t.head) > 0 {
+		fmt.Fprintln(w, strings.Join(t.head, "\t"))
+	}
+	for _, row := range t.rows {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// thousands writes n, which is not negative, with its digits in groups of three.
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
+
+// signed writes n with its sign and with its digits in groups of three.
+func signed(n int64) string {
+	switch {
+	case n < 0:
+		return "-" + thousands(-n)
+	case n > 0:
+		return "+" + thousands(n)
+	}
+	return "0"
+}
