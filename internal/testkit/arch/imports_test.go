@@ -1,22 +1,24 @@
-// Package arch_test holds the rule of who may import whom. Imports point inward:
-// the domain knows nothing around it, the stores know neither each other nor the
-// hub, each library that shapes code is seen by one package, and server wires.
+// Package arch_test checks which package may import which. Imports point inward: the domain
+// imports no adapter, the stores import neither each other nor the hub, each library is
+// imported by its owners only, and server connects the packages.
 package arch_test
 
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 const module = "github.com/tallycast/tallycast/"
 
-// inward lists, for each package, those of this module that it may import
-// outside of its tests. A package that is not listed may be imported by nobody.
+// inward lists the packages of this module that each package may import outside of its
+// tests. A package that is not listed may have no imports.
 var inward = map[string][]string{
 	"internal/tally":       {},
 	"internal/newfile":     {},
@@ -50,7 +52,7 @@ var inward = map[string][]string{
 		"internal/sitemap", "internal/sqlitestore", "internal/tally", "internal/transfer"},
 	"cmd/tallycast":          {"internal/cli"},
 	"internal/redistopology": {},
-	// For tests alone.
+	// For tests only.
 	"internal/testkit/storetest":   {"internal/tally"},
 	"internal/testkit/redistest":   {"internal/testkit/processtest"},
 	"internal/testkit/processtest": {},
@@ -58,7 +60,7 @@ var inward = map[string][]string{
 	"internal/testkit/e2e":         {},
 }
 
-// owners lists who may import a library, by the beginning of its path.
+// owners lists the packages that may import a library, by the prefix of its path.
 var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
 	"github.com/coder/websocket":     {"internal/push"},
@@ -72,7 +74,7 @@ var owners = map[string][]string{
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
 	"golang.org/x/text/unicode/norm": {"internal/tally", "internal/seed"},
 	"golang.org/x/text/encoding/":    {"internal/pagekey", "internal/plaintext"},
-	// A template that is executed costs the binary megabytes: see TestTheBinaryStaysSmall.
+	// An executed template adds megabytes to the binary: see TestBinary_Size.
 	"html/template":                         {"web/bundle"},
 	"text/template":                         {},
 	module + "internal/testkit/storetest":   {},
@@ -85,11 +87,11 @@ var owners = map[string][]string{
 	"testing":                               {"internal/testkit/storetest", "internal/testkit/redistest", "internal/testkit/processtest"},
 }
 
-// inTests lists what tests too may import only where owners says: what would
-// otherwise tie packages together that know nothing of each other.
+// inTests lists the libraries that tests of other packages may not import either, because
+// they would couple packages that are independent.
 var inTests = []string{"github.com/gin-gonic/", "modernc.org/"}
 
-// pkg is what go list tells of a package.
+// pkg is the output of go list for a package.
 type pkg struct {
 	ImportPath   string
 	Imports      []string
@@ -99,32 +101,41 @@ type pkg struct {
 
 func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module) }
 
-func list(t *testing.T) []pkg {
-	t.Helper()
+// packages returns the packages of this module.
+var packages = sync.OnceValues(func() (all []pkg, err error) {
 	command := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...")
-	var complaint strings.Builder
-	command.Stderr = &complaint
+	var stderr strings.Builder
+	command.Stderr = &stderr
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, complaint.String())
+		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.String())
 	}
-	var all []pkg
 	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p pkg
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			return all
+			return all, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		all = append(all, p)
 	}
+})
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
-func TestImportsPointInward(t *testing.T) {
+// Packages import only what inward lists.
+func TestImports_Inward(t *testing.T) {
 	for _, p := range list(t) {
 		allowed, known := inward[p.name()]
 		if !known && len(p.Imports) > 0 {
-			t.Errorf("%s is new: say in this test what it may import", p.name())
+			t.Errorf("%s is new: list its imports in this test", p.name())
 		}
 		for _, imported := range p.Imports {
 			inner, own := strings.CutPrefix(imported, module)
@@ -135,7 +146,8 @@ func TestImportsPointInward(t *testing.T) {
 	}
 }
 
-func TestTheDomainImportsNothingButTheNormaliser(t *testing.T) {
+// The domain imports only the standard library and the Unicode normaliser.
+func TestDomain_Imports(t *testing.T) {
 	for _, p := range list(t) {
 		if p.name() != "internal/tally" {
 			continue
@@ -148,36 +160,38 @@ func TestTheDomainImportsNothingButTheNormaliser(t *testing.T) {
 		}
 		return
 	}
-	t.Error("there is no domain")
+	t.Error("there is no package internal/tally")
 }
 
-func TestEachLibraryIsSeenByItsOwnersAlone(t *testing.T) {
+// Each library is imported by its owners only.
+func TestLibraries_Owners(t *testing.T) {
 	for _, p := range list(t) {
 		for library, allowed := range owners {
 			if slices.Contains(allowed, p.name()) {
 				continue
 			}
-			seen := p.Imports
+			imports := p.Imports
 			if slices.Contains(inTests, library) {
-				seen = slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+				imports = slices.Concat(p.Imports, p.TestImports, p.XTestImports)
 			}
-			for _, imported := range seen {
+			for _, imported := range imports {
 				if imported == library || strings.HasPrefix(imported, strings.TrimSuffix(library, "/")+"/") {
-					t.Errorf("%s imports %s, which is for %v alone", p.name(), imported, allowed)
+					t.Errorf("%s imports %s, which only %v may import", p.name(), imported, allowed)
 				}
 			}
 		}
 	}
 }
 
-func TestStoresKnowNeitherEachOtherNorTheHubEvenInTests(t *testing.T) {
-	strangers := map[string][]string{
+// The stores import neither each other nor the hub, also in tests.
+func TestStores_Independent(t *testing.T) {
+	forbidden := map[string][]string{
 		"internal/sqlitestore": {"internal/redisstore", "internal/hub", "internal/push", "internal/api"},
 		"internal/redisstore":  {"internal/sqlitestore", "internal/hub", "internal/push", "internal/api"},
 	}
 	for _, p := range list(t) {
 		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
-			if slices.Contains(strangers[p.name()], strings.TrimPrefix(imported, module)) {
+			if slices.Contains(forbidden[p.name()], strings.TrimPrefix(imported, module)) {
 				t.Errorf("a test of %s imports %s", p.name(), imported)
 			}
 		}
