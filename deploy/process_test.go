@@ -4,11 +4,9 @@
 package deploy_test
 
 import (
-	"flag"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -30,10 +28,7 @@ func TestMain(m *testing.M) {
 	if binary, err = processtest.Build(dir); err != nil {
 		panic(err)
 	}
-	flag.Parse()
-	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
-	}
+	processtest.SetParallel(parallel)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
 		os.Exit(code)

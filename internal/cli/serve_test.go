@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		Main("", "")
 	}
+	processtest.SetParallel(8) // most tests wait
 	goleak.VerifyTestMain(m)
 }
 

@@ -2,10 +2,8 @@ package redisstore_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,13 +12,14 @@ import (
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
-// atOnce is how many tests run at the same time: most of their time is waiting for
-// Redis, for leases and for what has to be noticed.
-const atOnce = 4
+// parallel is how many tests run at the same time. Most of them wait for Redis, leases and
+// timeouts.
+const parallel = 6
 
 // The library's goroutine that looks out for a Redis that is away sleeps for a second
 // before it sees that its pool was closed.
@@ -28,9 +27,7 @@ func TestMain(m *testing.M) {
 	if err := storetest.Checks(30); err != nil { // on each of four shapes
 		panic(err)
 	}
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // a number, as it should be
-	}
+	processtest.SetParallel(parallel)
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 

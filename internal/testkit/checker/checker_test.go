@@ -1,7 +1,6 @@
 package checker_test
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -50,10 +49,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	flag.Parse()
-	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
-	}
+	processtest.SetParallel(parallel)
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)

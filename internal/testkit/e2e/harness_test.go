@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -40,10 +38,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	flag.Parse()
-	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(parallel)) // cannot fail
-	}
+	processtest.SetParallel(parallel)
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,10 +1,12 @@
 package processtest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,4 +142,13 @@ func (p *Process) ExitCode() int {
 	p.t.Helper()
 	Eventually(p.t, "the end of "+p.Command.Path, p.HasEnded)
 	return p.Command.ProcessState.ExitCode()
+}
+
+// SetParallel sets how many parallel tests run at the same time, unless the flag -parallel
+// does. It is for TestMain of packages whose tests wait most of the time.
+func SetParallel(n int) {
+	flag.Parse()
+	if limit := flag.Lookup("test.parallel"); limit.Value.String() == limit.DefValue {
+		_ = limit.Value.Set(strconv.Itoa(n)) // cannot fail
+	}
 }
