@@ -85,12 +85,12 @@ func (c *cutter) cut() {
 // has passed by then. So the refusal of a like whose connection was lost meanwhile
 // waits for the deadline.
 // It does not run beside other tests of the package.
-func TestLikeIsNotAppliedAfterItWasRefusedThoughItsConnectionWasLost(t *testing.T) {
+func TestApply_LostReply(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
-	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	direct := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	cutter := startCutter(t, server.Addr)
-	store := place{server: server, url: "redis://" + cutter.listener.Addr().String()}.connected(t, catalog(), prefix)
+	store := storeConfig{server: server, url: "redis://" + cutter.listener.Addr().String()}.connect(t, catalog(), prefix)
 	page := topic(t, "default/likes/page")
 	service := tally.NewService(store, catalog())
 	like(t, direct, page, 1)

@@ -103,11 +103,11 @@ func deeds() []deed {
 
 // Redis does not roll scripts back: one that meets what it may not do has to meet it
 // before its first write, or have all of it done.
-func TestARightThatIsTakenAwayLeavesNothingHalfDone(t *testing.T) {
+func TestScripts_MissingRightIsAtomic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
 	// No projection is written, and nothing ends, between two looks at what is stored.
-	p := place{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour, TopInterval: 24 * time.Hour}}
+	p := storeConfig{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour, TopInterval: 24 * time.Hour}}
 	// keys returns what is stored under the prefix, but for the rules of metrics, which
 	// precede the data.
 	keys := func(prefix string) map[string]string {
@@ -127,7 +127,7 @@ func TestARightThatIsTakenAwayLeavesNothingHalfDone(t *testing.T) {
 			what := deed.name + " without " + right
 			page := topic(t, deed.topic)
 			prefix, twins := newPrefix(), newPrefix()
-			store, twin := p.connected(t, catalog(), prefix), p.connected(t, catalog(), twins)
+			store, twin := p.connect(t, catalog(), prefix), p.connect(t, catalog(), twins)
 			for _, store := range []*redisstore.Store{store, twin} {
 				if deed.before != nil {
 					if err := deed.before(t, store, page); err != nil {

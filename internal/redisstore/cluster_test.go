@@ -3,12 +3,14 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -36,25 +38,25 @@ func flat(byNode map[string][]tally.Topic) (all []tally.Topic) {
 	return all
 }
 
-func TestASlotMovesUnderLoad(t *testing.T) {
+func TestCluster_SlotMigration(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
-	var log diary
-	p := place{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
+	var log logBuffer
+	p := storeConfig{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
 	prefix := newPrefix()
-	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
 	from, to := cluster.Primaries[0], cluster.Primaries[1]
 	moving := spread(t, first, cluster, 2)[from.Addr]
-	viewers := []*viewer{watching(t, first, moving...), watching(t, second, moving...)}
-	likes := gather(t, first, moving...)
-	likes.goesOn(t, "at first", 50)
+	viewers := []*viewer{watch(t, first, moving...), watch(t, second, moving...)}
+	likes := startVisitors(t, first, moving...)
+	likes.waitForMore(t, "at first", 50)
 	for _, topic := range moving {
 		key := prefix + ":{" + topic.String() + "}:count"
 		slot := int(from.Do("CLUSTER", "KEYSLOT", key).(int64))
 		cluster.Move(slot, from, to, func() {
 			// Half the topic is here, half there: a like waits, and is not refused.
 			done := make(chan tally.Batch, 1)
-			go func() { done <- try(second, patience, topic, 1, 1<<50) }() // ends with its deadline
+			go func() { done <- assertAll(second, processtest.Timeout, topic, 1, 1<<50) }() // ends with its deadline
 			for _, keys := range from.Do("CLUSTER", "GETKEYSINSLOT", slot, 10).([]any) {
 				from.Do("MIGRATE", "127.0.0.1", portOf(to.Addr), keys, 0, 5000)
 			}
@@ -62,24 +64,24 @@ func TestASlotMovesUnderLoad(t *testing.T) {
 			if b := <-done; b.Err != nil {
 				t.Errorf("a like on a slot that moves: %v", b.Err)
 			}
-			before := likes.heard(topic)
-			eventually(t, "likes go on while the slot moves", func() bool { return likes.heard(topic) >= before+20 })
+			before := likes.count(topic)
+			processtest.Eventually(t, "likes go on while the slot moves", func() bool { return likes.count(topic) >= before+20 })
 			for _, v := range viewers {
-				seen := v.of(topic)
-				eventually(t, "viewers see them", func() bool { return v.of(topic).Count >= seen.Count+5 })
+				seen := v.shown(topic)
+				processtest.Eventually(t, "viewers see them", func() bool { return v.shown(topic).Count >= seen.Count+5 })
 			}
 		})
-		likes.goesOn(t, "after the move", 20)
-		eventually(t, "the stores know", func() bool { return first.Lane(topic) == to.Addr && second.Lane(topic) == to.Addr })
+		likes.waitForMore(t, "after the move", 20)
+		processtest.Eventually(t, "the stores know", func() bool { return first.Lane(topic) == to.Addr && second.Lane(topic) == to.Addr })
 	}
 	for _, topic := range moving { // the helper's own like
 		likes.mu.Lock()
 		likes.acknowledged[topic][1<<50] = true
 		likes.mu.Unlock()
 	}
-	likes.countsWith(t, 1<<50, viewers...)
+	likes.check(t, viewers, 1<<50)
 	for _, v := range viewers {
-		if v.said("stale") != 0 {
+		if v.wasStale() {
 			t.Error("viewers were told that numbers are stale, though nothing was away")
 		}
 	}
@@ -96,15 +98,15 @@ func portOf(addr string) string { return addr[len("127.0.0.1:"):] }
 // A node that hangs takes 2.5 s to refuse a like. Those of the others must not wait
 // for it, though they come through the same service.
 // Not beside other tests of the package: what it holds the store to are seconds.
-func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
+func TestCluster_HungNode(t *testing.T) {
 	cluster := redistest.StartCluster(t, false)
-	var log diary
-	p := place{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
+	var log logBuffer
+	p := storeConfig{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
 	prefix := newPrefix()
-	store := p.connected(t, catalog(), prefix)
+	store := p.connect(t, catalog(), prefix)
 	byNode := spread(t, store, cluster, 2)
 	topics := flat(byNode)
-	v := watching(t, store, topics...)
+	v := watch(t, store, topics...)
 	service := tally.NewService(store, catalog())
 	assert := func(topic tally.Topic, visitor int) error {
 		_, err := service.Assert(context.Background(), tally.Assertion{
@@ -157,17 +159,17 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 				}
 				worst = max(worst, time.Since(began))
 			}
-			eventually(t, "viewers see likes on the healthy nodes", func() bool { return v.of(topic).Count == likes+1 })
+			processtest.Eventually(t, "viewers see likes on the healthy nodes", func() bool { return v.shown(topic).Count == likes+1 })
 		}
 		t.Logf("the slowest of %d likes on %s took %s", likes*len(its), addr, worst)
 		if worst > time.Second {
 			t.Errorf("a like on a healthy node waited %s, as for the one that hangs", worst)
 		}
 	}
-	eventually(t, "viewers hear that some numbers are stale", func() bool { return v.said("stale") == 1 })
-	eventually(t, "Health names the node", func() bool {
+	processtest.Eventually(t, "viewers hear that some numbers are stale", func() bool { return v.wasStale() })
+	processtest.Eventually(t, "Health names the node", func() bool {
 		h := store.Health()
-		return h.Err != nil && contains(h.Err.Error(), hung.Addr)
+		return h.Err != nil && strings.Contains(h.Err.Error(), hung.Addr)
 	})
 	// Nor does a page that shows topics of all nodes wait for it.
 	var queries []tally.Query
@@ -186,21 +188,21 @@ func TestAHungNodeOfAClusterLeavesTheOthersAlone(t *testing.T) {
 	close(quit)
 	stuck.Wait()
 	hung.Resume()
-	within(t, afterFault, "viewers hear that all is current", v.isLive)
+	processtest.Within(t, afterFault, "viewers hear that all is current", v.isLive)
 	for _, topic := range topics {
 		stored := read(t, store, topic, 0).Change
-		within(t, afterFault, "viewers show what is stored", func() bool { return v.of(topic) == stored })
+		processtest.Within(t, afterFault, "viewers show what is stored", func() bool { return v.shown(topic) == stored })
 	}
-	within(t, afterFault, "Health is good again", func() bool { return store.Health().Err == nil })
-	log.tells(t, hung.Addr)
+	processtest.Within(t, afterFault, "Health is good again", func() bool { return store.Health().Err == nil })
+	log.checkErrors(t, hung.Addr)
 }
 
-func TestANodeOfAClusterTakenForASingleRedisIsNamed(t *testing.T) {
+func TestConnect_WrongMode(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	for _, server := range cluster.Primaries {
-		store := place{server: server, url: server.URL(0)}.open(t, catalog(), "tally")
-		if err := store.Connect(t.Context()); err == nil || !contains(err.Error(), "redis+cluster://") {
+		store := storeConfig{server: server, url: server.URL(0)}.open(t, catalog(), "tally")
+		if err := store.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "redis+cluster://") {
 			t.Errorf("connected: %v", err)
 		}
 		if h := store.Health(); h.Reached || h.Err == nil {
@@ -208,8 +210,8 @@ func TestANodeOfAClusterTakenForASingleRedisIsNamed(t *testing.T) {
 		}
 	}
 	single := redistest.Start(t, redistest.Options{})
-	store := place{url: "redis+cluster://" + single.Addr}.open(t, catalog(), "tally")
-	if err := store.Connect(t.Context()); err == nil || !contains(err.Error(), "cluster support disabled") {
+	store := storeConfig{url: "redis+cluster://" + single.Addr}.open(t, catalog(), "tally")
+	if err := store.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
 		t.Errorf("connected: %v", err)
 	}
 }

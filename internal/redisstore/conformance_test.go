@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// place is how a store is to be reached. server is nil where it is several.
-type place struct {
+// storeConfig is how to open a store. server is nil if there are several.
+type storeConfig struct {
 	server  *redistest.Server
 	url     string
 	options redisstore.Options
@@ -40,19 +40,19 @@ type place struct {
 
 var prefixNumber atomic.Int64
 
-// open returns a store at the place that the test closes. Every store of one
-// prefix shares its data.
-func (p place) open(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
+// open returns a store, which is closed at the end of the test. Stores of one prefix share
+// their data.
+func (c storeConfig) open(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
 	t.Helper()
-	options := p.options
+	options := c.options
 	options.Prefix = prefix
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	}
-	if p.server != nil {
-		options.RootCAs = p.server.RootCAs
+	if c.server != nil {
+		options.RootCAs = c.server.RootCAs
 	}
-	store, err := redisstore.Open(p.url, catalog, options)
+	store, err := redisstore.Open(c.url, catalog, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +60,11 @@ func (p place) open(t testing.TB, catalog *tally.Catalog, prefix string) *rediss
 	return store
 }
 
-// connected is open, and waits for the store to be usable.
-func (p place) connected(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
+// connect opens a store and waits until it is usable.
+func (c storeConfig) connect(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
 	t.Helper()
-	store := p.open(t, catalog, prefix)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	store := c.open(t, catalog, prefix)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	if err := store.Connect(ctx); err != nil {
 		t.Fatal(err)
@@ -80,21 +80,17 @@ func (l testLog) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// newPrefix returns a prefix that no test used before.
+// newPrefix returns a new prefix.
 func newPrefix() string { return fmt.Sprintf("test%d", prefixNumber.Add(1)) }
 
-// patience is how long a test waits for what must happen in the end; it costs
-// time only when it fails.
-const patience = 20 * time.Second
-
-func (p place) factory() storetest.Factory {
+func (c storeConfig) factory() storetest.Factory {
 	return func(t testing.TB, options storetest.Options) *storetest.Fixture {
 		prefix := newPrefix()
-		p := p
-		p.options.Secret = options.Secret
-		p.options.TopInterval = 50 * time.Millisecond // the suite waits for it often
-		p.options.Journal = options.Journal
-		first, second := p.connected(t, options.Catalog, prefix), p.connected(t, options.Catalog, prefix)
+		c := c
+		c.options.Secret = options.Secret
+		c.options.TopInterval = 50 * time.Millisecond // the suite waits for it often
+		c.options.Journal = options.Journal
+		first, second := c.connect(t, options.Catalog, prefix), c.connect(t, options.Catalog, prefix)
 		return &storetest.Fixture{
 			First:  first,
 			Second: second,
@@ -105,7 +101,7 @@ func (p place) factory() storetest.Factory {
 				if err := second.Close(); err != nil {
 					t.Fatal(err)
 				}
-				return p.connected(t, options.Catalog, prefix)
+				return c.connect(t, options.Catalog, prefix)
 			},
 		}
 	}
@@ -114,15 +110,15 @@ func (p place) factory() storetest.Factory {
 // Calls that go to several nodes are tested on each shape, the others on one.
 func TestConformance_Sentinels(t *testing.T) {
 	t.Parallel()
-	storetest.RunShape(t, place{url: redistest.StartSentinels(t).URL(2) + "?wait=1"}.factory())
+	storetest.RunShape(t, storeConfig{url: redistest.StartSentinels(t).URL(2) + "?wait=1"}.factory())
 }
 
 func TestConformance_Cluster(t *testing.T) {
 	t.Parallel()
-	storetest.RunShape(t, place{url: redistest.StartCluster(t, false).URL()}.factory())
+	storetest.RunShape(t, storeConfig{url: redistest.StartCluster(t, false).URL()}.factory())
 }
 
-// rights is all that a user needs.
+// rights are all that a user needs.
 const rights = "-@all +evalsha +script|load +time +set +get +hget +hmget +hgetall +hset +hdel +pexpire +pexpireat" +
 	" +hincrby +hlen +hscan +unlink +append +getrange +setrange +xadd +xrevrange" +
 	" +zadd +zcard +zscore +zrange +zrem +scan +publish +subscribe +unsubscribe +info +ping +hello +auth +select"
@@ -134,5 +130,5 @@ func TestConformance_Standalone(t *testing.T) {
 		TLS: true, Password: "root",
 		Users: []string{"app on >a:p@ss ~test* &test* " + rights},
 	})
-	storetest.Run(t, place{server: server, url: server.URLAs("app", "a:p@ss", 3)}.factory())
+	storetest.Run(t, storeConfig{server: server, url: server.URLAs("app", "a:p@ss", 3)}.factory())
 }

@@ -3,11 +3,13 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -20,7 +22,7 @@ func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally
 	for member := tally.Member(1); member <= last; member++ {
 		queries = append(queries, tally.Query{Topic: topic, Member: member})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	for _, r := range store.Read(ctx, queries) {
 		if r.Err != nil {
@@ -31,16 +33,16 @@ func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally
 	return n
 }
 
-func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
+func TestFeed_RedisReturnsEmpty(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	viewers := []*viewer{watching(t, first, page), watching(t, second, page)}
+	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
+	viewers := []*viewer{watch(t, first, page), watch(t, second, page)}
 	before := like(t, first, page, 1, 2, 3)
 	for _, v := range viewers {
-		v.converges(t, first, page, 3)
+		v.waitFor(t, first, page, 3)
 	}
 	secret, err := first.Secret()
 	if err != nil {
@@ -51,8 +53,8 @@ func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
 	server.Empty()
 	server.Restart()
 	for _, v := range viewers {
-		v.converges(t, first, page, 0)
-		if now := v.of(page); now.Version <= before.Version {
+		v.waitFor(t, first, page, 0)
+		if now := v.shown(page); now.Version <= before.Version {
 			t.Errorf("version %d after %d", now.Version, before.Version)
 		}
 	}
@@ -67,17 +69,17 @@ func TestARedisThatCameBackEmptyGetsTheSameSecretAndPagesFollow(t *testing.T) {
 		t.Errorf("after the loss a like gives %v", after)
 	}
 	for _, v := range viewers {
-		v.converges(t, second, page, 1)
+		v.waitFor(t, second, page, 1)
 	}
 }
 
 // Not beside other tests of the package: what it holds the store to are seconds.
-func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
+func TestApply_HungRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
-	store := p.connected(t, catalog(), newPrefix())
+	p := storeConfig{server: server, url: server.URL(0)}
+	store := p.connect(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
-	v := watching(t, store, page)
+	v := watch(t, store, page)
 	like(t, store, page, 1)
 
 	server.Suspend()
@@ -86,7 +88,7 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 	for member := tally.Member(2); member < 12; member++ {
 		callers.Go(func() {
 			began := time.Now()
-			b := try(store, limit, page, 1, member)
+			b := assertAll(store, limit, page, 1, member)
 			if took := time.Since(began); took > limit+time.Second {
 				t.Errorf("a like waited %s for a Redis that hangs", took)
 			}
@@ -101,24 +103,24 @@ func TestALikeRefusedWhileRedisHungIsNotThereWhenItWakes(t *testing.T) {
 	if r := store.Read(ctx, []tally.Query{{Topic: page}})[0]; tally.AsError(r.Err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a read while Redis hangs: %v", r.Err)
 	}
-	within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.said("stale") > 0 })
+	processtest.Within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.wasStale() })
 	server.Resume()
-	eventually(t, "the viewer hears that they are current", v.isLive)
+	processtest.Eventually(t, "the viewer hears that they are current", v.isLive)
 
 	if got := read(t, store, page, 0).Change.Count; got != 1 {
 		t.Errorf("%d likes, though only 1 was acknowledged", got)
 	}
-	if b := try(store, patience, page, 1, 2); b.Err != nil || !b.Writes[0].Changed {
+	if b := assertAll(store, processtest.Timeout, page, 1, 2); b.Err != nil || !b.Writes[0].Changed {
 		t.Errorf("a like that was refused cannot be repeated: %+v", b)
 	}
-	v.converges(t, store, page, 2)
+	v.waitFor(t, store, page, 2)
 }
 
-func TestRedisForgetsScripts(t *testing.T) {
+func TestApply_ScriptsFlushed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
-	store := p.connected(t, catalog(), newPrefix())
+	p := storeConfig{server: server, url: server.URL(0)}
+	store := p.connect(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
 	like(t, store, page, 1)
 	server.Do("SCRIPT", "FLUSH")
@@ -130,68 +132,68 @@ func TestRedisForgetsScripts(t *testing.T) {
 	}
 }
 
-func TestAUserWithoutPublishIsToldSo(t *testing.T) {
+func TestConnect_NoRightToPublish(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights + " -publish"}})
-	p := place{server: server, url: server.URLAs("app", "word", 0)}
+	p := storeConfig{server: server, url: server.URLAs("app", "word", 0)}
 	store := p.open(t, catalog(), newPrefix())
 	err := store.Connect(context.Background())
-	if err == nil || !contains(err.Error(), "PUBLISH") {
+	if err == nil || !strings.Contains(err.Error(), "PUBLISH") {
 		t.Fatalf("connected: %v", err)
 	}
 	if h := store.Health(); h.Reached || h.Err == nil {
 		t.Errorf("health %+v", h)
 	}
-	if b := try(store, patience, topic(t, "default/likes/page"), 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+	if b := assertAll(store, processtest.Timeout, topic(t, "default/likes/page"), 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a like: %v", b.Err)
 	}
 }
 
-func TestPublishTakenAwayLaterIsReportedAndMended(t *testing.T) {
+func TestApply_RightToPublishRevoked(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
-	p := place{server: server, url: server.URLAs("app", "word", 0)}
-	store := p.connected(t, catalog(), newPrefix())
+	p := storeConfig{server: server, url: server.URLAs("app", "word", 0)}
+	store := p.connect(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
-	v := watching(t, store, page)
+	v := watch(t, store, page)
 	server.Do("ACL", "SETUSER", "app", "-publish")
-	b := try(store, patience, page, 1, 1)
-	if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || !contains(b.Err.Error(), "publish") {
+	b := assertAll(store, processtest.Timeout, page, 1, 1)
+	if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || !strings.Contains(b.Err.Error(), "publish") {
 		t.Errorf("a like that cannot be published: %v", b.Err)
 	}
-	eventually(t, "Health names the right", func() bool {
+	processtest.Eventually(t, "Health names the right", func() bool {
 		h := store.Health()
-		return h.Err != nil && contains(h.Err.Error(), "PUBLISH")
+		return h.Err != nil && strings.Contains(h.Err.Error(), "PUBLISH")
 	})
 	if metric(store, "redis_publications_failed_total") == 0 {
 		t.Error("failed publications are not counted")
 	}
 	server.Do("ACL", "SETUSER", "app", "+publish")
-	eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
+	processtest.Eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
 	like(t, store, page, 1, 2) // in doubt, a client asserts again
-	v.converges(t, store, page, 2)
+	v.waitFor(t, store, page, 2)
 }
 
-func TestAUserWithoutSubscribeIsToldSo(t *testing.T) {
+func TestConnect_NoRightToSubscribe(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* resetchannels &other* " + rights}})
-	p := place{server: server, url: server.URLAs("app", "word", 0)}
+	p := storeConfig{server: server, url: server.URLAs("app", "word", 0)}
 	store := p.open(t, catalog(), newPrefix())
-	if err := store.Connect(context.Background()); err == nil || !contains(err.Error(), "channel") {
+	if err := store.Connect(context.Background()); err == nil || !strings.Contains(err.Error(), "channel") {
 		t.Fatalf("connected: %v", err)
 	}
 }
 
-func TestAKeyOfAnotherTypeHurtsItsTopicAlone(t *testing.T) {
+func TestApply_KeyOfAnotherType(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix := newPrefix()
-	store := p.connected(t, catalog(), prefix)
+	store := p.connect(t, catalog(), prefix)
 	bad, good := topic(t, "default/likes/bad"), topic(t, "default/likes/good")
 	server.Do("SET", prefix+":{default/likes/bad}:count", "42")
-	v := watching(t, store, bad, good)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	v := watch(t, store, bad, good)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	batches := []tally.Batch{
 		{Topic: bad, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}},
@@ -205,7 +207,7 @@ func TestAKeyOfAnotherTypeHurtsItsTopicAlone(t *testing.T) {
 	if batches[1].Err != nil {
 		t.Errorf("the other topic: %v", batches[1].Err)
 	}
-	v.converges(t, store, good, 1)
+	v.waitFor(t, store, good, 1)
 	if server.Do("EXISTS", prefix+":{default/likes/bad}:members") != int64(0) {
 		t.Error("a batch that failed wrote members")
 	}

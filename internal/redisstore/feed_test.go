@@ -8,7 +8,7 @@ import (
 
 // A topic that is left and watched again at once: what was read for the first watch
 // lacks what was published in between, and does not settle the second.
-func TestWhatWasReadForAWatchThatEndedSettlesNoOther(t *testing.T) {
+func TestFeed_WatchAgain(t *testing.T) {
 	t.Parallel()
 	topic, err := tally.ParseTopic("default/likes/page")
 	if err != nil {

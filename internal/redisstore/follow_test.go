@@ -28,7 +28,7 @@ func (answered) RedisError()     {}
 
 // However often slots change hands before anybody looks, a topic is followed by the
 // feed of its holder, once that is live, and by no other; one that was left by none.
-func TestTopicsFollowTheirSlots(t *testing.T) {
+func TestReassignTopics(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := openCluster(t)

@@ -3,12 +3,14 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func catalog() *tally.Catalog { return tally.NewCatalog(nil, tally.DefaultMetrics()) }
@@ -22,18 +24,16 @@ func topic(t testing.TB, text string) tally.Topic {
 	return topic
 }
 
-// viewer is a sink that holds the newest value of each topic, as the hub does, and
-// notes in what order it heard what matters.
+// viewer is a sink that keeps the newest value of each topic, as the hub does, and records
+// the events "stale" and "live".
 type viewer struct {
 	mu     sync.Mutex
 	held   map[tally.Topic]tally.Change
-	heard  []string // stale, live
+	events []string
 	pushes int
 }
 
-func newViewer() *viewer { return &viewer{held: map[tally.Topic]tally.Change{}} }
-
-func (v *viewer) merge(change tally.Change) tally.Change {
+func (v *viewer) mergeLocked(change tally.Change) tally.Change {
 	if held, ok := v.held[change.Topic]; ok && held.Version >= change.Version {
 		return held
 	}
@@ -45,56 +45,57 @@ func (v *viewer) Push(change tally.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.pushes++
-	v.merge(change)
+	v.mergeLocked(change)
 }
 
 func (v *viewer) Settle(read tally.Change) tally.Change {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.merge(read)
+	return v.mergeLocked(read)
 }
 
-func (v *viewer) Stale() { v.say("stale") }
-func (v *viewer) Live()  { v.say("live") }
+func (v *viewer) Stale() { v.record("stale") }
+func (v *viewer) Live()  { v.record("live") }
 
-func (v *viewer) say(what string) {
+func (v *viewer) record(event string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.heard = append(v.heard, what)
+	v.events = append(v.events, event)
 }
 
-func (v *viewer) of(topic tally.Topic) tally.Change {
+func (v *viewer) shown(topic tally.Topic) tally.Change {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.held[topic]
 }
 
-// said returns how often the viewer heard what.
-func (v *viewer) said(what string) (n int) {
+// wasStale reports whether the viewer ever got stale.
+func (v *viewer) wasStale() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, h := range v.heard {
-		if h == what {
-			n++
-		}
-	}
-	return n
+	return slices.Contains(v.events, "stale")
 }
 
 func (v *viewer) isLive() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.heard) > 0 && v.heard[len(v.heard)-1] == "live"
+	return len(v.events) > 0 && v.events[len(v.events)-1] == "live"
 }
 
-// watching runs the store's feed into a viewer that watches the topics, until the
-// test ends, and waits until it is live.
-func watching(t testing.TB, store *redisstore.Store, topics ...tally.Topic) *viewer {
+// waitFor waits until the viewer is live and shows count, and checks that this is stored.
+func (v *viewer) waitFor(t testing.TB, store tally.Store, topic tally.Topic, count int64) {
 	t.Helper()
-	v := newViewer()
-	for _, topic := range topics {
-		store.Watch(topic)
+	processtest.Eventually(t, fmt.Sprintf("the viewer of %s is live and shows %d", topic, count), func() bool {
+		return v.isLive() && v.shown(topic).Count == count
+	})
+	if stored := read(t, store, topic, 0).Change; v.shown(topic) != stored {
+		t.Errorf("the viewer holds %v, stored is %v", v.shown(topic), stored)
 	}
+}
+
+// startFeed runs the store's feed into a new viewer until the test ends.
+func startFeed(t testing.TB, store *redisstore.Store) *viewer {
+	v := &viewer{held: map[tally.Topic]tally.Change{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx; the cleanup waits for it
@@ -104,26 +105,23 @@ func watching(t testing.TB, store *redisstore.Store, topics ...tally.Topic) *vie
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	eventually(t, "the feed is live", v.isLive)
 	return v
 }
 
-func eventually(t testing.TB, what string, met func() bool) {
+// watch watches the topics with a new viewer until the test ends, and waits until it is
+// live.
+func watch(t testing.TB, store *redisstore.Store, topics ...tally.Topic) *viewer {
 	t.Helper()
-	within(t, patience, what, met)
-}
-
-func within(t testing.TB, limit time.Duration, what string, met func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !met(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", limit, what)
-		}
+	for _, topic := range topics {
+		store.Watch(topic)
 	}
+	v := startFeed(t, store)
+	processtest.Eventually(t, "the feed is live", v.isLive)
+	return v
 }
 
-// try asserts that the members contribute amount, each in a write of one batch.
-func try(store tally.Store, limit time.Duration, topic tally.Topic, amount int64, members ...tally.Member) tally.Batch {
+// assertAll asserts that the members contribute amount, each in a write of one batch.
+func assertAll(store tally.Store, limit time.Duration, topic tally.Topic, amount int64, members ...tally.Member) tally.Batch {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	batches := []tally.Batch{{Topic: topic}}
@@ -134,10 +132,10 @@ func try(store tally.Store, limit time.Duration, topic tally.Topic, amount int64
 	return batches[0]
 }
 
-// like is try with 1, and must succeed.
+// like asserts the amount 1, which must succeed.
 func like(t testing.TB, store tally.Store, topic tally.Topic, members ...tally.Member) tally.Change {
 	t.Helper()
-	b := try(store, patience, topic, 1, members...)
+	b := assertAll(store, processtest.Timeout, topic, 1, members...)
 	if b.Err != nil {
 		t.Fatalf("like %s: %v", topic, b.Err)
 	}
@@ -146,24 +144,13 @@ func like(t testing.TB, store tally.Store, topic tally.Topic, members ...tally.M
 
 func read(t testing.TB, store tally.Store, topic tally.Topic, member tally.Member) tally.Reading {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	r := store.Read(ctx, []tally.Query{{Topic: topic, Member: member}})[0]
 	if r.Err != nil {
 		t.Fatalf("read %s: %v", topic, r.Err)
 	}
 	return r
-}
-
-// converges waits until the viewer is live and holds what is stored, which is count.
-func (v *viewer) converges(t testing.TB, store tally.Store, topic tally.Topic, count int64) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("the viewer of %s is live and shows %d", topic, count), func() bool {
-		return v.isLive() && v.of(topic).Count == count
-	})
-	if stored := read(t, store, topic, 0).Change; v.of(topic) != stored {
-		t.Errorf("the viewer holds %v, stored is %v", v.of(topic), stored)
-	}
 }
 
 // metric returns a metric of the store; -1 if there is none of that name.

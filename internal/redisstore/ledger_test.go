@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -26,7 +27,7 @@ func fill(t testing.TB, store tally.Store, topic tally.Topic, from, to int) {
 				Member: spreadMember(i), Source: tally.Source(1 + i%2), Amount: 1, MayCreate: true,
 			})
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 		store.Apply(ctx, batch)
 		cancel()
 		if batch[0].Err != nil {
@@ -55,7 +56,7 @@ func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Por
 	t.Helper()
 	all := map[tally.Topic]stored{}
 	var portions []tally.Portion
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	err := store.Dump(ctx, tally.Scope{}, func(p tally.Portion) error {
 		s := all[p.Topic]
@@ -84,7 +85,7 @@ func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Por
 
 func edit(t testing.TB, store tally.Ledger, e tally.Edit) tally.Edit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	edits := []tally.Edit{e}
 	store.Edit(ctx, edits)
@@ -99,10 +100,10 @@ func edit(t testing.TB, store tally.Ledger, e tally.Edit) tally.Edit {
 func killedAndRepeated(t *testing.T, server *redistest.Server, progress func() bool, work func(context.Context) error) {
 	t.Helper()
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	go func() { done <- work(ctx) }() // ends with ctx; its end is received below
-	eventually(t, "it is on its way", progress)
+	processtest.Eventually(t, "it is on its way", progress)
 	server.Kill()
 	if err := <-done; err == nil {
 		t.Log("it had ended when Redis was killed")
@@ -110,19 +111,19 @@ func killedAndRepeated(t *testing.T, server *redistest.Server, progress func() b
 		t.Errorf("with Redis killed: %v", err)
 	}
 	server.Restart()
-	within(t, patience, "it succeeds when it is repeated", func() bool { return work(ctx) == nil })
+	processtest.Within(t, processtest.Timeout, "it succeeds when it is repeated", func() bool { return work(ctx) == nil })
 }
 
-func TestARestoreThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
+func TestRestore_RepeatAfterKill(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Args: durable})
-	p := place{server: server, url: server.URL(0)}
-	from := p.connected(t, catalog(), newPrefix())
+	p := storeConfig{server: server, url: server.URL(0)}
+	from := p.connect(t, catalog(), newPrefix())
 	likes, claps, views := topic(t, "default/likes/page"), topic(t, "default/claps/page"), topic(t, "default/visitors/page")
 	fill(t, from, likes, 0, 40_000)
 	fill(t, from, views, 0, 5_000)
 	for i := range 20 {
-		try(from, patience, claps, int64(1+i), spreadMember(i))
+		assertAll(from, processtest.Timeout, claps, int64(1+i), spreadMember(i))
 	}
 	fill(t, from, claps, 100, 3_000)
 	edit(t, from, tally.Edit{Topic: likes, Kind: tally.EditSeed, Value: 1000})
@@ -133,7 +134,7 @@ func TestARestoreThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
 	}
 	for _, replace := range []bool{true, false} {
 		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
-			to := p.connected(t, catalog(), newPrefix())
+			to := p.connect(t, catalog(), newPrefix())
 			if replace {
 				fill(t, to, likes, 1_000_000, 1_003_000) // what is replaced
 			}
@@ -152,14 +153,14 @@ func TestARestoreThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
 	}
 }
 
-func TestATakingBackThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
+func TestRevert_RepeatAfterKill(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Args: durable})
-	p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour}}
+	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour}}
 	const each = 20_000
 	metrics := tally.DefaultMetrics()
 	metrics["days"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 24 * time.Hour}
-	store := p.connected(t, tally.NewCatalog(nil, metrics), newPrefix())
+	store := p.connect(t, tally.NewCatalog(nil, metrics), newPrefix())
 	topics := []tally.Topic{topic(t, "default/likes/page"), topic(t, "default/claps/page"), topic(t, "default/days/page")}
 	for _, topic := range topics {
 		fill(t, store, topic, 0, each)
@@ -195,10 +196,10 @@ func TestATakingBackThatIsKilledIsRepeatedToTheSameEnd(t *testing.T) {
 }
 
 // A dump goes on while a topic grows from one bucket to thousands under it.
-func TestADumpMeetsEachMemberOnceWhileBucketsDivide(t *testing.T) {
+func TestDump_BucketsDivide(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), newPrefix())
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), newPrefix())
 	likes, claps := topic(t, "default/likes/page"), topic(t, "default/claps/page")
 	const before, steps = 12_000, 5
 	for _, topic := range []tally.Topic{likes, claps} {
@@ -233,13 +234,13 @@ func TestADumpMeetsEachMemberOnceWhileBucketsDivide(t *testing.T) {
 	}
 }
 
-func TestAJournalEndsAndIsBounded(t *testing.T) {
+func TestJournal_Bounds(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
 	const kept = 48 * time.Hour
-	p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: kept}}
-	store := p.connected(t, catalog(), prefix)
+	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: kept}}
+	store := p.connect(t, catalog(), prefix)
 	like(t, store, page, 1, 2)
 	keys, _ := server.Do("KEYS", prefix+":{default/likes/page}:journal:*").([]any)
 	if len(keys) != 1 {
@@ -270,11 +271,11 @@ func TestAJournalEndsAndIsBounded(t *testing.T) {
 
 // An instance of before knows neither seed nor adjustment nor journal, and counts on
 // from what it finds.
-func TestAnInstanceOfBeforeGoesOn(t *testing.T) {
+func TestEdit_OlderRelease(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	count, members := prefix+":{default/likes/page}:count", prefix+":{default/likes/page}:members"
 	server.Do("HSET", count, "n", 2, "v", 1_700_000_000_000_000)
 	server.Do("HSET", members, "", "\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02")
@@ -296,13 +297,13 @@ func TestAnInstanceOfBeforeGoesOn(t *testing.T) {
 }
 
 // What a pulse tells is counted once though its answer was lost.
-func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
+func TestWriteHeartbeat_LostReply(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
 	proxy := redistest.StartProxy(t, server.Addr)
-	store := place{url: "redis://" + proxy.Addr}.connected(t, catalog(), prefix)
-	direct := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	store := storeConfig{url: "redis://" + proxy.Addr}.connect(t, catalog(), prefix)
+	direct := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	pulse := func(writes int64) error {
 		return store.WriteHeartbeat(t.Context(), tally.Heartbeat{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
 	}
@@ -323,9 +324,9 @@ func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
 	if err := pulse(4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a pulse whose answer was lost: %v", err)
 	}
-	eventually(t, "it arrived all the same", func() bool { return sum() == 7 })
+	processtest.Eventually(t, "it arrived all the same", func() bool { return sum() == 7 })
 	proxy.BlackHole(false)
-	eventually(t, "the next is stored", func() bool { return pulse(4+2) == nil })
+	processtest.Eventually(t, "the next is stored", func() bool { return pulse(4+2) == nil })
 	if got := sum(); got != 9 {
 		t.Errorf("%d writes are told, were 9", got)
 	}
@@ -338,13 +339,13 @@ func TestAPulseThatWasNotAnsweredCountsOnce(t *testing.T) {
 
 // A topic that was deleted and comes back from an old export stands in the leaderboard
 // again, though it is older than when it ended.
-func TestATopicRestoredAfterItsEndIsListed(t *testing.T) {
+func TestRestore_DeletedTopicIsListed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	p := place{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: 20 * time.Millisecond}}
-	store := p.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
+	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: 20 * time.Millisecond}}
+	store := p.connect(t, catalog(), prefix)
+	v := watch(t, store, page)
 	like(t, store, page, 1, 2)
 	_, old := dump(t, store)
 	listed := func() bool {
@@ -356,18 +357,18 @@ func TestATopicRestoredAfterItsEndIsListed(t *testing.T) {
 		return len(newest.States) == 1 && len(top) == 1 && top[0].Count == 2
 	}
 	ranked := func() any { return server.Do("ZCARD", prefix+":top:{default/likes}") }
-	eventually(t, "it is listed", listed)
+	processtest.Eventually(t, "it is listed", listed)
 	like(t, store, page, 3)
 	ended := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditDelete}).Before
-	eventually(t, "it is not listed any more", func() bool { return !listed() && ranked() == int64(0) })
+	processtest.Eventually(t, "it is not listed any more", func() bool { return !listed() && ranked() == int64(0) })
 	server.Do("DEL", prefix+":{default/likes/page}:ended") // an hour later
 	if err := store.Restore(t.Context(), false, old); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is listed again", listed)
+	processtest.Eventually(t, "it is listed again", listed)
 	store.Watch(page) // as the sweep looks at it within a minute
-	v.converges(t, store, page, 2)
-	if got := v.of(page); got.Version <= ended.Version {
+	v.waitFor(t, store, page, 2)
+	if got := v.shown(page); got.Version <= ended.Version {
 		t.Errorf("the viewer holds version %d after %d", got.Version, ended.Version)
 	}
 }

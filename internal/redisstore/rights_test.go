@@ -10,7 +10,7 @@ import (
 
 // What a script uses and the check does not try would be missed at start, and be
 // found by the first like.
-func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
+func TestCheck_AllCommandsOfScripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("script/*.lua")
 	parts, err2 := filepath.Glob("script/part/*.lua")
@@ -40,7 +40,7 @@ func TestTheCheckTriesWhatTheScriptsUse(t *testing.T) {
 }
 
 // Who sets up a user goes by the README.
-func TestTheREADMEListsWhatAUserNeeds(t *testing.T) {
+func TestRights_README(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../deploy/README.md")
 	if err != nil {

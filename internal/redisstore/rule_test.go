@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
@@ -52,7 +53,7 @@ func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstor
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	_ = store.Connect(ctx) // Health tells
 	return store
@@ -70,7 +71,7 @@ func starsAs(t testing.TB, text string) *tally.Catalog {
 }
 
 func assertStar(store *redisstore.Store, topic tally.Topic, member tally.Member) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	batches := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: member, Amount: 1, MayCreate: true}}}}
 	store.Apply(ctx, batches)
@@ -87,18 +88,18 @@ func TestRules_TwoInstances(t *testing.T) {
 		page := topic(t, "default/stars/page")
 		first := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
 		second := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
-		watching(t, first)
-		watching(t, second)
+		watch(t, first)
+		watch(t, second)
 		if err := assertStar(first, page, 1); err != nil {
 			t.Fatal(err)
 		}
 		if wait {
-			eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
+			processtest.Eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
 		}
 		if err := assertStar(second, page, 1); err == nil || !strings.Contains(err.Error(), "stars") {
 			t.Errorf("%s: the other instance wrote: %v", name, err)
 		}
-		eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
+		processtest.Eventually(t, "the other instance has the conflict", func() bool { return second.Health().Conflict != nil })
 		if h := first.Health(); h.Conflict != nil || assertStar(first, page, 2) != nil {
 			t.Errorf("%s: the first instance: %+v", name, h)
 		}
@@ -119,7 +120,7 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	prefix := newPrefix()
 	page := topic(t, "default/stars/page")
 	before := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
-	watching(t, before)
+	watch(t, before)
 	if err := assertStar(before, page, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +128,12 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	if before.Edit(t.Context(), edits); edits[0].Err != nil {
 		t.Fatal(edits[0].Err)
 	}
-	eventually(t, "the leaderboard forgets it", func() bool {
+	processtest.Eventually(t, "the leaderboard forgets it", func() bool {
 		top, err := before.Top(t.Context(), "default", "stars", 1)
 		return err == nil && len(top) == 0 && server.Do("zcard", prefix+":top:{default/stars}") == int64(0)
 	})
 	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:5"))
-	watching(t, after)
+	watch(t, after)
 	awaitProbes(t, server, 2)
 	for name, store := range map[string]*redisstore.Store{"running": before, "started": after} {
 		if h := store.Health(); h.Conflict != nil {
@@ -142,7 +143,7 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	if err := assertStar(after, page, 1); err != nil {
 		t.Errorf("the first write: %v", err)
 	}
-	eventually(t, "the other instance has the conflict", func() bool { return before.Health().Conflict != nil })
+	processtest.Eventually(t, "the other instance has the conflict", func() bool { return before.Health().Conflict != nil })
 	if err := assertStar(after, page, 2); err != nil || after.Health().Conflict != nil {
 		t.Errorf("the second write: %v, %+v", err, after.Health())
 	}
@@ -158,9 +159,9 @@ func TestRules_LargerMaximumElsewhere(t *testing.T) {
 	if err := assertStar(before, page, 1); err != nil {
 		t.Fatal(err)
 	}
-	watching(t, before)
+	watch(t, before)
 	after := opened(t, server.URL(0), prefix, starsAs(t, "amount:9"))
-	watching(t, after)
+	watch(t, after)
 	if err := assertStar(after, page, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -180,12 +181,12 @@ func TestRules_RedisCameBackEmpty(t *testing.T) {
 	prefix := newPrefix()
 	page := topic(t, "default/stars/page")
 	store := opened(t, server.URL(0), prefix, starsAs(t, "toggle"))
-	watching(t, store)
+	watch(t, store)
 	if err := assertStar(store, page, 1); err != nil {
 		t.Fatal(err)
 	}
 	server.Do("flushall")
-	eventually(t, "the rule is stored again", func() bool {
+	processtest.Eventually(t, "the rule is stored again", func() bool {
 		if err := assertStar(store, page, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +219,7 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 func awaitProbes(t testing.TB, server *redistest.Server, instances int) {
 	t.Helper()
 	before := commandsOf(t, server, "hgetall")
-	eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+3*instances })
+	processtest.Eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+3*instances })
 }
 
 func commandsOf(t testing.TB, server *redistest.Server, name string) int {

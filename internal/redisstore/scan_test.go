@@ -12,10 +12,10 @@ import (
 )
 
 // Whoever turns pages by name while topics come and go meets each that stays.
-func TestPagesByNameAreComplete(t *testing.T) {
+func TestList_ByTopicIsComplete(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
-	store := place{url: cluster.URL()}.connected(t, catalog(), newPrefix())
+	store := storeConfig{url: cluster.URL()}.connect(t, catalog(), newPrefix())
 	const topics = 300
 	for i := range topics {
 		like(t, store, topic(t, fmt.Sprintf("default/likes/p[%03d]", i)), 1)
@@ -45,11 +45,11 @@ func TestPagesByNameAreComplete(t *testing.T) {
 }
 
 // A dump while a slot moves holds what was there before, whichever node has it by then.
-func TestADumpWhileASlotMovesMissesNothing(t *testing.T) {
+func TestDump_SlotMigration(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	prefix := newPrefix()
-	store := place{url: cluster.URL()}.connected(t, catalog(), prefix)
+	store := storeConfig{url: cluster.URL()}.connect(t, catalog(), prefix)
 	byNode := spread(t, store, cluster, 20)
 	all := flat(byNode)
 	for _, topic := range all {

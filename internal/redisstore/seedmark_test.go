@@ -10,9 +10,9 @@ import (
 func TestSeedMark(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix := newPrefix()
-	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
+	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
 	wants := func(want int64) {
 		t.Helper()
 		if got, err := second.SeedMark(t.Context()); err != nil || got != want {

@@ -3,93 +3,96 @@ package redisstore_test
 import (
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // The Sentinels lose sight of the primary, which goes on answering, and promote its
 // replica.
-func TestASentinelFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
+func TestSentinel_Failover(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
 	old, next := sentinels.Servers[0], sentinels.Servers[1]
-	var log diary
-	p := place{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
+	var log logBuffer
+	p := storeConfig{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
 	prefix, page, other := newPrefix(), topic(t, "default/likes/page"), topic(t, "default/likes/other")
-	first, second := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	direct := place{url: old.URL(0) + "?wait=1"}.connected(t, catalog(), prefix)
-	viewers := []*viewer{watching(t, first, page, other), watching(t, second, page, other)}
-	likes := gather(t, first, page, other)
-	likes.goesOn(t, "at first", 100)
+	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
+	direct := storeConfig{url: old.URL(0) + "?wait=1"}.connect(t, catalog(), prefix)
+	viewers := []*viewer{watch(t, first, page, other), watch(t, second, page, other)}
+	likes := startVisitors(t, first, page, other)
+	likes.waitForMore(t, "at first", 100)
 
 	sentinels.Isolate(old, true)
-	eventually(t, "the replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
-	eventually(t, "the store follows", func() bool { return first.Lane(page) == next.Addr && second.Lane(page) == next.Addr })
-	b := try(direct, patience/10, page, 1, 1<<40)
+	processtest.Eventually(t, "the replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
+	processtest.Eventually(t, "the store follows", func() bool { return first.Lane(page) == next.Addr && second.Lane(page) == next.Addr })
+	b := assertAll(direct, 2*time.Second, page, 1, 1<<40)
 	if b.Err == nil || tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("the demoted primary, which still answers, acknowledged a like: %+v", b)
 	}
-	eventually(t, "Health says that nothing is acknowledged without a replica", func() bool {
+	processtest.Eventually(t, "Health says that nothing is acknowledged without a replica", func() bool {
 		h := first.Health()
-		return h.Err != nil && contains(h.Err.Error(), "replicas")
+		return h.Err != nil && strings.Contains(h.Err.Error(), "replicas")
 	})
 
 	sentinels.Isolate(old, false)
-	likes.goesOn(t, "when the old primary is a replica", 100)
-	likes.counts(t, viewers...)
+	likes.waitForMore(t, "when the old primary is a replica", 100)
+	likes.check(t, viewers)
 	for _, v := range viewers {
-		if v.said("stale") == 0 {
+		if !v.wasStale() {
 			t.Error("the viewer was not told that numbers may be old")
 		}
 	}
-	eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
-	log.tells(t, "replicas")
+	processtest.Eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
+	log.checkErrors(t, "replicas")
 	if got := log.lines("INFO", "primaries changed"); len(got) != 4 { // each store, at the start and now
 		t.Errorf("the change of primary is logged as %q", got)
 	}
 }
 
-func TestSentinelsThatAreAwayOrKnowNothingAreNamed(t *testing.T) {
+func TestSentinel_Unavailable(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
 	url := sentinels.URL(0)
-	wrong := place{url: "redis+sentinel://" + sentinels.Watchers[0].Addr + "/nobody"}.open(t, catalog(), newPrefix())
-	if err := wrong.Connect(t.Context()); err == nil || !contains(err.Error(), `monitors no primary named "nobody"`) {
+	wrong := storeConfig{url: "redis+sentinel://" + sentinels.Watchers[0].Addr + "/nobody"}.open(t, catalog(), newPrefix())
+	if err := wrong.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), `monitors no primary named "nobody"`) {
 		t.Errorf("connected: %v", err)
 	}
 	if h := wrong.Health(); h.Reached || h.Err == nil {
 		t.Errorf("health %+v", h)
 	}
-	b := try(wrong, patience, topic(t, "default/likes/page"), 1, 1)
+	b := assertAll(wrong, processtest.Timeout, topic(t, "default/likes/page"), 1, 1)
 	var e *tally.Error
 	if !errors.As(b.Err, &e) || e.Code != tally.CodeStoreUnavailable {
 		t.Errorf("a like: %v", b.Err)
 	}
 
-	var log diary
-	store := place{url: url, options: redisstore.Options{Logger: log.logger()}}.connected(t, catalog(), newPrefix())
+	var log logBuffer
+	store := storeConfig{url: url, options: redisstore.Options{Logger: log.logger()}}.connect(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
-	v := watching(t, store, page)
+	v := watch(t, store, page)
 	for _, w := range sentinels.Watchers {
 		w.Kill()
 	}
-	eventually(t, "Health warns", func() bool {
+	processtest.Eventually(t, "Health warns", func() bool {
 		h := store.Health()
-		return h.Err == nil && len(h.Warnings) > 0 && contains(h.Warnings[len(h.Warnings)-1], "cannot find the primary")
+		return h.Err == nil && len(h.Warnings) > 0 && strings.Contains(h.Warnings[len(h.Warnings)-1], "cannot find the primary")
 	})
 	like(t, store, page, 1) // the primary is there
-	v.converges(t, store, page, 1)
+	v.waitFor(t, store, page, 1)
 	if got := log.lines("WARN", "cannot find"); len(got) != 1 {
 		t.Errorf("logged: %q", got)
 	}
 	for _, w := range sentinels.Watchers {
 		w.Restart()
 	}
-	eventually(t, "it is over", func() bool { return len(log.lines("INFO", "found the primary again")) == 1 })
-	if v.said("stale") != 0 {
+	processtest.Eventually(t, "it is over", func() bool { return len(log.lines("INFO", "found the primary again")) == 1 })
+	if v.wasStale() {
 		t.Error("viewers were told that numbers are stale, though nothing was missed")
 	}
 }
@@ -117,7 +120,7 @@ func TestSentinel_Credentials(t *testing.T) {
 	}
 	works := func(what, url string) {
 		t.Helper()
-		store := place{url: url}.connected(t, catalog(), newPrefix())
+		store := storeConfig{url: url}.connect(t, catalog(), newPrefix())
 		like(t, store, topic(t, "default/likes/page"), 1)
 		if err := store.Close(); err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -125,19 +128,19 @@ func TestSentinel_Credentials(t *testing.T) {
 	}
 	refused := func(what, url string, parts ...string) {
 		t.Helper()
-		store := place{url: url}.open(t, catalog(), newPrefix())
+		store := storeConfig{url: url}.open(t, catalog(), newPrefix())
 		err := store.Connect(t.Context())
 		if err == nil {
 			t.Errorf("%s: connected", what)
 			return
 		}
 		for _, part := range append(parts, sentinels.Watchers[0].Addr) {
-			if !contains(err.Error(), part) {
+			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %q lacks %q", what, err, part)
 			}
 		}
 		for _, secret := range []string{redistest.Password, word, "wrong-word"} {
-			if contains(err.Error(), secret) {
+			if strings.Contains(err.Error(), secret) {
 				t.Errorf("%s: %q has the password %q", what, err, secret)
 			}
 		}
@@ -168,14 +171,14 @@ func TestSentinel_Credentials(t *testing.T) {
 func TestSentinel_PasswordChanges(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
-	store := place{url: sentinels.URL(0)}.connected(t, catalog(), newPrefix())
+	store := storeConfig{url: sentinels.URL(0)}.connect(t, catalog(), newPrefix())
 	for _, rule := range []string{">" + redistest.Password, "nopass", ">" + redistest.Password} {
 		for _, w := range sentinels.Watchers {
 			w.Do("ACL", "SETUSER", "default", "resetpass", rule)
 			w.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		}
 		// Connections that were killed are noticed with the next question.
-		eventually(t, "the Sentinels answer", func() bool { return store.Connect(t.Context()) == nil })
+		processtest.Eventually(t, "the Sentinels answer", func() bool { return store.Connect(t.Context()) == nil })
 	}
 }
 
@@ -189,8 +192,8 @@ func TestConnect_RefusedCredentials(t *testing.T) {
 		"redis://app:wrong-word@" + server.Addr:    "the user \"app\" with the password in front of the @",
 		"redis://nobody:wrong-word@" + server.Addr: "the user \"nobody\"",
 	} {
-		err := place{url: url}.open(t, catalog(), newPrefix()).Connect(t.Context())
-		if err == nil || !contains(err.Error(), part) || !contains(err.Error(), server.Addr) || contains(err.Error(), "wrong-word") {
+		err := storeConfig{url: url}.open(t, catalog(), newPrefix()).Connect(t.Context())
+		if err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), server.Addr) || strings.Contains(err.Error(), "wrong-word") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestAStoreThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
+func TestStatus_LogLimit(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
@@ -25,7 +25,7 @@ func TestAStoreThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
 	}
 }
 
-func TestAnotherCauseIsToldAndTheSameIsNot(t *testing.T) {
+func TestStatus_LogsOtherCauses(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
@@ -42,7 +42,7 @@ func TestAnotherCauseIsToldAndTheSameIsNot(t *testing.T) {
 	}
 }
 
-func TestASlowStoreIsWarnedOfOnce(t *testing.T) {
+func TestStatus_Slow(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))

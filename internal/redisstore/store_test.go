@@ -10,12 +10,11 @@ import (
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-func contains(text, part string) bool { return strings.Contains(text, part) }
-
-func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
+func TestOpen_InvalidURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
 		"", "localhost:6379", "http://localhost", "redis://u:hunter2@host:port/0", "redis://u:hun%ter2@host/0",
@@ -32,7 +31,7 @@ func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
 			t.Errorf("%q was accepted", url)
 			continue
 		}
-		if contains(err.Error(), "hunter2") || contains(err.Error(), "ter2") {
+		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") {
 			t.Errorf("the error of %q tells the password: %v", url, err)
 		}
 	}
@@ -43,20 +42,20 @@ func TestABadURLIsRefusedWithoutRepeatingThePassword(t *testing.T) {
 	}
 }
 
-func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
+func TestStore_NeverConnected(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	server.Kill()
 	store := p.open(t, catalog(), newPrefix())
 	page := topic(t, "default/likes/page")
 	if _, err := store.Secret(); tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("secret: %v", err)
 	}
-	if b := try(store, patience, page, 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+	if b := assertAll(store, processtest.Timeout, page, 1, 1); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("like: %v", b.Err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	if err := store.Connect(ctx); err == nil {
 		t.Error("connected to nothing")
@@ -65,98 +64,94 @@ func TestAStoreThatWasNeverReachedAnswersAtOnce(t *testing.T) {
 		t.Errorf("health %+v", h)
 	}
 	server.Restart()
-	v := watching(t, store, page)
+	v := watch(t, store, page)
 	like(t, store, page, 1)
-	v.converges(t, store, page, 1)
+	v.waitFor(t, store, page, 1)
 }
 
-func TestAnotherSecretIsAConflict(t *testing.T) {
+func TestConnect_OtherSecret(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	first := place{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("the first secret")}}
-	store := first.connected(t, catalog(), prefix)
+	first := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("the first secret")}}
+	store := first.connect(t, catalog(), prefix)
 	like(t, store, page, 1)
 
-	other := place{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("hunter2")}}.open(t, catalog(), prefix)
-	if err := other.Connect(context.Background()); err == nil || !contains(err.Error(), "--secret") || contains(err.Error(), "hunter2") {
+	other := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Secret: []byte("hunter2")}}.open(t, catalog(), prefix)
+	if err := other.Connect(context.Background()); err == nil || !strings.Contains(err.Error(), "--secret") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("connected: %v", err)
 	}
 	if other.Health().Conflict == nil {
 		t.Error("there is no conflict")
 	}
-	if b := try(other, patience, page, 1, 2); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
+	if b := assertAll(other, processtest.Timeout, page, 1, 2); tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a like under another secret: %v", b.Err)
 	}
 	if _, err := other.Secret(); err == nil {
-		t.Error("the secret is told in a conflict")
+		t.Error("the secret is returned in a conflict")
 	}
-	// An instance without one takes what is there.
-	taker := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
-	if secret, err := taker.Secret(); err != nil || string(secret) != "the first secret" {
+	// An instance without a secret uses the stored one.
+	adopter := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
+	if secret, err := adopter.Secret(); err != nil || string(secret) != "the first secret" {
 		t.Errorf("secret %q: %v", secret, err)
 	}
 
-	// Mended, it is used by itself.
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	v := newViewer()
-	go func() { defer close(done); _ = other.Run(ctx, v, func([]byte) {}) }()
-	t.Cleanup(func() { cancel(); <-done })
+	// Once the secrets agree, the store is used without a restart.
+	v := startFeed(t, other)
 	server.Do("SET", prefix+":secret", "hunter2")
-	eventually(t, "the conflict is over", func() bool { return other.Health().Conflict == nil && v.isLive() })
+	processtest.Eventually(t, "the conflict is over", func() bool { return other.Health().Conflict == nil && v.isLive() })
 }
 
-func TestAnotherSecretAppearingLaterStopsTheInstance(t *testing.T) {
+func TestProbe_OtherSecret(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
+	v := watch(t, store, page)
 	server.Do("SET", prefix+":secret", "of somebody else")
-	eventually(t, "there is a conflict", func() bool { return store.Health().Conflict != nil })
-	eventually(t, "the viewer hears that numbers are stale", func() bool { return v.said("stale") == 1 })
-	if b := try(store, patience, page, 1, 1); b.Err == nil {
+	processtest.Eventually(t, "there is a conflict", func() bool { return store.Health().Conflict != nil })
+	processtest.Eventually(t, "the viewer hears that numbers are stale", func() bool { return v.wasStale() })
+	if b := assertAll(store, processtest.Timeout, page, 1, 1); b.Err == nil {
 		t.Error("a like was taken")
 	}
 }
 
-func TestAnotherLayoutAndAnEvictingRedisAreConflicts(t *testing.T) {
+func TestConnect_LayoutAndEviction(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix := newPrefix()
 	server.Do("SET", prefix+":layout", "2")
 	store := p.open(t, catalog(), prefix)
-	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !contains(err.Error(), "layout") {
+	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !strings.Contains(err.Error(), "layout") {
 		t.Errorf("another layout: %v", err)
 	}
 
 	server.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 	store = p.open(t, catalog(), newPrefix())
-	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !contains(err.Error(), "--allow-eviction") {
+	if err := store.Connect(context.Background()); err == nil || store.Health().Conflict == nil || !strings.Contains(err.Error(), "--allow-eviction") {
 		t.Errorf("an evicting Redis: %v", err)
 	}
 	p.options.AllowEviction = true
-	store = p.connected(t, catalog(), newPrefix())
+	store = p.connect(t, catalog(), newPrefix())
 	if warnings := store.Health().Warnings; len(warnings) != 2 {
 		t.Errorf("warnings of eviction and of no append-only file: %q", warnings)
 	}
 }
 
-func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
+func TestStore_DatabasesAndPrefixes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	page, other := topic(t, "default/likes/page"), topic(t, "default/likes/other")
 	prefix := newPrefix()
 	stores := []*redisstore.Store{
-		place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix),
-		place{server: server, url: server.URL(5)}.connected(t, catalog(), prefix),
-		place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix+":top"),
+		storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix),
+		storeConfig{server: server, url: server.URL(5)}.connect(t, catalog(), prefix),
+		storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix+":top"),
 	}
 	var viewers []*viewer
 	for _, store := range stores {
-		viewers = append(viewers, watching(t, store, page, other))
+		viewers = append(viewers, watch(t, store, page, other))
 	}
 	for i, store := range stores {
 		for member := range i + 1 {
@@ -164,9 +159,9 @@ func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
 		}
 	}
 	for i, v := range viewers {
-		v.converges(t, stores[i], page, int64(i+1))
+		v.waitFor(t, stores[i], page, int64(i+1))
 		like(t, stores[i], other, 9) // in order behind whatever came on page
-		v.converges(t, stores[i], other, 1)
+		v.waitFor(t, stores[i], other, 1)
 		v.mu.Lock()
 		if v.pushes > i+2 {
 			t.Errorf("store %d heard %d changes, made %d", i, v.pushes, i+2)
@@ -175,41 +170,41 @@ func TestDatabasesAndPrefixesDoNotMeet(t *testing.T) {
 	}
 }
 
-func TestAReadOvertakenByAPushReissuesNothing(t *testing.T) {
+func TestSettle_BusyTopic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
-	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	v := watching(t, store, hot)
+	store, other := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
+	v := watch(t, store, hot)
 	for member := tally.Member(1); member <= 500; member++ {
 		like(t, other, hot, member)
 		store.Watch(hot) // has it read and settled again
 	}
-	v.converges(t, store, hot, 500)
+	v.waitFor(t, store, hot, 500)
 	if n := metric(store, "redis_reissues_total"); n != 0 {
 		t.Errorf("%d reissues of a topic that was only busy", n)
 	}
 }
 
-func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
+func TestSettle_EqualVersions(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	p := place{server: server, url: server.URL(0)}
+	p := storeConfig{server: server, url: server.URL(0)}
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	store, other := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	viewers := []*viewer{watching(t, store, page), watching(t, other, page)}
+	store, other := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
+	viewers := []*viewer{watch(t, store, page), watch(t, other, page)}
 	shown := like(t, store, page, 1, 2)
 	for _, v := range viewers {
-		v.converges(t, store, page, 2)
+		v.waitFor(t, store, page, 2)
 	}
 	// A failover lost the newest like, and another was made under its version.
 	server.Do("HSET", prefix+":{default/likes/page}:count", "n", 1)
 	store.Watch(page)
 	for _, v := range viewers {
-		v.converges(t, store, page, 1)
-		if v.of(page).Version <= shown.Version {
-			t.Errorf("version %d after %d", v.of(page).Version, shown.Version)
+		v.waitFor(t, store, page, 1)
+		if v.shown(page).Version <= shown.Version {
+			t.Errorf("version %d after %d", v.shown(page).Version, shown.Version)
 		}
 	}
 	if n := metric(store, "redis_reissues_total") + metric(other, "redis_reissues_total"); n != 1 {
@@ -217,20 +212,20 @@ func TestEqualVersionsWithOtherCountsHeal(t *testing.T) {
 	}
 }
 
-func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
+func TestSweep_ExpiredShares(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/readers/page")
-	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
-	v := watching(t, store, page)
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
+	v := watch(t, store, page)
 	// The only instance that held a share is gone; nobody publishes its end.
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	if err := store.SetShares(ctx, 300*time.Millisecond, []tally.Share{{Topic: page, Pages: 7}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "7 are present", func() bool { return v.of(page).Count == 7 })
-	v.converges(t, store, page, 0)
+	processtest.Eventually(t, "7 are present", func() bool { return v.shown(page).Count == 7 })
+	v.waitFor(t, store, page, 0)
 	if metric(store, "redis_sweep_mismatches_total") == 0 {
 		t.Error("what the sweep found is not counted")
 	}
@@ -238,12 +233,12 @@ func TestTheSweepFindsWhatNobodyPublished(t *testing.T) {
 
 // Where most buckets have just been divided a like takes most: 14.4 bytes at 720,000.
 // A million take 12.2 each, 200,000 take 9.7.
-func TestLikesTakeLittleMemory(t *testing.T) {
+func TestApply_Memory(t *testing.T) {
 	t.Parallel()
 	const likes, most = 1400 * tally.MaxBatchWrites, 16 // bytes a like
 	server := redistest.Start(t, redistest.Options{})
 	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
-	store := place{server: server, url: server.URL(0)}.connected(t, catalog(), prefix)
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	random := rand.New(rand.NewPCG(1, 2))
 	began, cpu := time.Now(), server.CPU()
 	batch := tally.Batch{Topic: hot, Writes: make([]tally.Write, tally.MaxBatchWrites)}
@@ -254,7 +249,7 @@ func TestLikesTakeLittleMemory(t *testing.T) {
 			batch.Writes[i] = tally.Write{Member: tally.Member(random.Uint64()), Amount: 1, MayCreate: true}
 			members = append(members, batch.Writes[i].Member)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 		b := []tally.Batch{batch}
 		store.Apply(ctx, b)
 		cancel()
@@ -281,7 +276,7 @@ func TestLikesTakeLittleMemory(t *testing.T) {
 	// Some take their like back, from buckets of every depth.
 	const back = 20 * tally.MaxBatchWrites
 	for from := 0; from < back; from += tally.MaxBatchWrites {
-		b := try(store, patience, hot, 0, members[from:from+tally.MaxBatchWrites]...)
+		b := assertAll(store, processtest.Timeout, hot, 0, members[from:from+tally.MaxBatchWrites]...)
 		if b.Err != nil {
 			t.Fatal(b.Err)
 		}
@@ -306,8 +301,8 @@ func BenchmarkRedis(b *testing.B) {
 	} {
 		b.Run(shape.name, func(b *testing.B) {
 			server := redistest.Start(b, redistest.Options{})
-			p := place{server: server, url: server.URL(0), options: redisstore.Options{Journal: shape.journal, TopInterval: time.Hour}}
-			store := p.connected(b, catalog(), newPrefix())
+			p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: shape.journal, TopInterval: time.Hour}}
+			store := p.connect(b, catalog(), newPrefix())
 			var topics []tally.Topic
 			for i := range 10_000 {
 				topics = append(topics, topic(b, fmt.Sprintf("default/likes/page-%d", i)))
@@ -325,7 +320,7 @@ func BenchmarkRedis(b *testing.B) {
 					}
 					likes += shape.writes
 				}
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 				store.Apply(ctx, batches)
 				cancel()
 				if batches[0].Err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // A Sentinel that speaks TLS alone, of a primary that does.
-func TestSentinelsAreAskedOverTLS(t *testing.T) {
+func TestSentinel_TLS(t *testing.T) {
 	t.Parallel()
 	const password = "r:dis"
 	primary := redistest.Start(t, redistest.Options{TLS: true, Password: password})
@@ -31,7 +31,7 @@ func TestSentinelsAreAskedOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	sentinel := processtest.Start(t, "redis-server", nil, config, "--sentinel")
-	eventually(t, "the Sentinel", func() bool {
+	processtest.Eventually(t, "the Sentinel", func() bool {
 		if sentinel.HasEnded() {
 			t.Fatalf("it ended:\n%s", sentinel.Out)
 		}
@@ -41,12 +41,12 @@ func TestSentinelsAreAskedOverTLS(t *testing.T) {
 		}
 		return err == nil
 	})
-	speaks(t, place{server: primary, url: fmt.Sprintf("rediss+sentinel://:%s@%s/%s/2", password, watcher, redistest.Primary)},
+	speaks(t, storeConfig{server: primary, url: fmt.Sprintf("rediss+sentinel://:%s@%s/%s/2", password, watcher, redistest.Primary)},
 		topic(t, "default/likes/page"))
 }
 
 // Three primaries that speak TLS alone, to each other too.
-func TestAClusterIsSpokenToOverTLS(t *testing.T) {
+func TestCluster_TLS(t *testing.T) {
 	t.Parallel()
 	const slots = 16384
 	var nodes []*redistest.Server
@@ -75,12 +75,12 @@ func TestAClusterIsSpokenToOverTLS(t *testing.T) {
 		nodes[0].Do("CLUSTER", "MEET", host, port, buses[i+1])
 	}
 	for _, node := range nodes {
-		eventually(t, "the cluster is whole", func() bool {
+		processtest.Eventually(t, "the cluster is whole", func() bool {
 			info := fmt.Sprint(node.Do("CLUSTER", "INFO"))
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
 		})
 	}
-	p := place{server: nodes[0], url: "rediss+cluster://" + strings.Join(addrs, ",")}
+	p := storeConfig{server: nodes[0], url: "rediss+cluster://" + strings.Join(addrs, ",")}
 	var topics []tally.Topic
 	for i := range 30 { // over all of them
 		topics = append(topics, topic(t, fmt.Sprintf("default/likes/page-%d", i)))
@@ -89,15 +89,15 @@ func TestAClusterIsSpokenToOverTLS(t *testing.T) {
 }
 
 // speaks likes through one store and watches through another.
-func speaks(t *testing.T, p place, topics ...tally.Topic) {
+func speaks(t *testing.T, p storeConfig, topics ...tally.Topic) {
 	t.Helper()
 	prefix := newPrefix()
-	writer, reader := p.connected(t, catalog(), prefix), p.connected(t, catalog(), prefix)
-	v := watching(t, reader, topics...)
+	writer, reader := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
+	v := watch(t, reader, topics...)
 	lanes := map[string]bool{}
 	for _, topic := range topics {
 		like(t, writer, topic, 1)
-		v.converges(t, reader, topic, 1)
+		v.waitFor(t, reader, topic, 1)
 		lanes[writer.Lane(topic)] = true
 	}
 	if len(topics) > 1 && len(lanes) != 3 {

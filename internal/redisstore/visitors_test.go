@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -11,11 +10,12 @@ import (
 
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// crowd likes topics without end, each time as somebody else, and remembers what
-// was acknowledged.
-type crowd struct {
+// visitors like topics continuously, each like with a new member, and remember which likes
+// were acknowledged.
+type visitors struct {
 	store  *redisstore.Store
 	topics []tally.Topic
 	quit   chan struct{}
@@ -26,131 +26,114 @@ type crowd struct {
 	acknowledged map[tally.Topic]map[tally.Member]bool // guarded by mu
 }
 
-// gather starts a crowd of a few at each topic, until disperse or the test's end.
-func gather(t testing.TB, store *redisstore.Store, topics ...tally.Topic) *crowd {
+// startVisitors starts two visitors for each topic, until stop or the end of the test.
+func startVisitors(t testing.TB, store *redisstore.Store, topics ...tally.Topic) *visitors {
 	t.Helper()
-	c := &crowd{store: store, topics: topics, quit: make(chan struct{}), acknowledged: map[tally.Topic]map[tally.Member]bool{}}
+	v := &visitors{store: store, topics: topics, quit: make(chan struct{}), acknowledged: map[tally.Topic]map[tally.Member]bool{}}
 	for _, topic := range topics {
-		c.acknowledged[topic] = map[tally.Member]bool{}
+		v.acknowledged[topic] = map[tally.Member]bool{}
 		for range 2 {
-			c.ended.Go(func() { c.like(topic) }) // ends with quit
+			v.ended.Go(func() { v.like(topic) }) // ends with quit
 		}
 	}
-	t.Cleanup(c.disperse)
-	return c
+	t.Cleanup(v.stop)
+	return v
 }
 
-func (c *crowd) like(topic tally.Topic) {
+func (v *visitors) like(topic tally.Topic) {
 	for {
 		select {
-		case <-c.quit:
+		case <-v.quit:
 			return
 		default:
 		}
-		c.mu.Lock()
-		c.last++
-		member := c.last
-		c.mu.Unlock()
-		b := try(c.store, 1500*time.Millisecond, topic, 1, member)
+		v.mu.Lock()
+		v.last++
+		member := v.last
+		v.mu.Unlock()
+		b := assertAll(v.store, 1500*time.Millisecond, topic, 1, member)
 		if b.Err != nil {
-			time.Sleep(5 * time.Millisecond) // as a client would, longer
+			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		c.mu.Lock()
-		c.acknowledged[topic][member] = true
-		c.mu.Unlock()
+		v.mu.Lock()
+		v.acknowledged[topic][member] = true
+		v.mu.Unlock()
 	}
 }
 
-// disperse ends the crowd.
-func (c *crowd) disperse() {
+// stop ends the visitors.
+func (v *visitors) stop() {
 	select {
-	case <-c.quit:
+	case <-v.quit:
 	default:
-		close(c.quit)
+		close(v.quit)
 	}
-	c.ended.Wait()
+	v.ended.Wait()
 }
 
-// heard returns how many likes of the topic were acknowledged.
-func (c *crowd) heard(topic tally.Topic) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.acknowledged[topic])
+// count returns how many likes of the topic were acknowledged.
+func (v *visitors) count(topic tally.Topic) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.acknowledged[topic])
 }
 
-// goesOn waits until n more likes of each topic are acknowledged.
-func (c *crowd) goesOn(t testing.TB, what string, n int) {
+// waitForMore waits until n more likes of each topic are acknowledged.
+func (v *visitors) waitForMore(t testing.TB, when string, n int) {
 	t.Helper()
-	for _, topic := range c.topics {
-		before := c.heard(topic)
-		eventually(t, "likes of "+topic.String()+" are acknowledged "+what, func() bool { return c.heard(topic) >= before+n })
+	for _, topic := range v.topics {
+		before := v.count(topic)
+		processtest.Eventually(t, "likes of "+topic.String()+" are acknowledged "+when, func() bool { return v.count(topic) >= before+n })
 	}
 }
 
-// afterFault is how long after a fault's end viewers may show something else than
-// what is stored.
+// afterFault is how long after the end of a fault viewers may show another value than the
+// stored one.
 const afterFault = 5 * time.Second
 
-// counts ends the crowd and asks: is every acknowledged like counted, and exactly
-// once; do the viewers show what is stored?
-func (c *crowd) counts(t testing.TB, viewers ...*viewer) {
+// check stops the visitors, and checks that every acknowledged like counts exactly once
+// and that viewers show the stored counts. others also liked each topic.
+func (v *visitors) check(t testing.TB, viewers []*viewer, others ...tally.Member) {
 	t.Helper()
-	c.countsWith(t, 0, viewers...)
-}
-
-// countsWith is counts where one more liked each topic.
-func (c *crowd) countsWith(t testing.TB, more tally.Member, viewers ...*viewer) {
-	t.Helper()
-	c.disperse()
+	v.stop()
 	total := 0
-	for _, topic := range c.topics {
-		for _, v := range viewers {
-			within(t, afterFault, "the viewer is live and shows what is stored of "+topic.String(), func() bool {
-				stored := c.store.Read(context.Background(), []tally.Query{{Topic: topic}})[0]
-				return stored.Err == nil && v.isLive() && v.of(topic) == stored.Change
+	for _, topic := range v.topics {
+		for _, viewer := range viewers {
+			processtest.Within(t, afterFault, "the viewer is live and shows the stored count of "+topic.String(), func() bool {
+				stored := v.store.Read(context.Background(), []tally.Query{{Topic: topic}})[0]
+				return stored.Err == nil && viewer.isLive() && viewer.shown(topic) == stored.Change
 			})
 		}
 		lost := 0
-		for member := range c.acknowledged[topic] {
-			if read(t, c.store, topic, member).Mine != 1 {
+		for member := range v.acknowledged[topic] {
+			if read(t, v.store, topic, member).Mine != 1 {
 				lost++
 			}
 		}
-		total += len(c.acknowledged[topic])
+		total += len(v.acknowledged[topic])
 		if lost > 0 {
-			t.Errorf("%d of %d acknowledged likes of %s are lost", lost, len(c.acknowledged[topic]), topic)
+			t.Errorf("%d of %d acknowledged likes of %s are lost", lost, len(v.acknowledged[topic]), topic)
 		}
-		stored := countMembers(t, c.store, topic, c.last)
-		if more != 0 {
-			stored += read(t, c.store, topic, more).Mine
+		stored := countMembers(t, v.store, topic, v.last)
+		for _, member := range others {
+			stored += read(t, v.store, topic, member).Mine
 		}
-		if count := read(t, c.store, topic, 0).Change.Count; stored != count {
-			t.Errorf("%d like %s, counted are %d", stored, topic, count)
+		if count := read(t, v.store, topic, 0).Change.Count; stored != count {
+			t.Errorf("%s has %d members and the count %d", topic, stored, count)
 		}
 	}
 	t.Logf("%d likes were acknowledged", total)
 }
 
-// diary keeps what a store logs.
-type diary struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
+// logBuffer collects the log of a store.
+type logBuffer struct{ processtest.LogBuffer }
 
-func (d *diary) Write(text []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.text.Write(text)
-}
+func (b *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
 
-func (d *diary) logger() *slog.Logger { return slog.New(slog.NewTextHandler(d, nil)) }
-
-// lines returns those of a level that hold part.
-func (d *diary) lines(level, part string) (lines []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for line := range strings.Lines(d.text.String()) {
+// lines returns the lines of a level that contain part.
+func (b *logBuffer) lines(level, part string) (lines []string) {
+	for line := range strings.Lines(b.String()) {
 		if strings.Contains(line, "level="+level) && strings.Contains(line, part) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
@@ -158,18 +141,17 @@ func (d *diary) lines(level, part string) (lines []string) {
 	return lines
 }
 
-// tells checks that an error was logged in which each of the parts stands, and that
-// there was no flood of errors.
-func (d *diary) tells(t testing.TB, parts ...string) {
+// checkErrors checks that errors with each of the parts were logged, and few in all.
+func (b *logBuffer) checkErrors(t testing.TB, parts ...string) {
 	t.Helper()
-	const most = 6 // a fault has a few phases, and each may end and begin again
-	all := d.lines("ERROR", "")
+	const most = 6 // a fault has some phases, each of which may repeat
+	all := b.lines("ERROR", "")
 	if len(all) == 0 || len(all) > most {
 		t.Errorf("%d errors are logged: %q", len(all), all)
 	}
 	for _, part := range parts {
-		if len(d.lines("ERROR", part)) == 0 {
-			t.Errorf("no error says %q: %q", part, all)
+		if len(b.lines("ERROR", part)) == 0 {
+			t.Errorf("no error contains %q: %q", part, all)
 		}
 	}
 }
