@@ -1,3 +1,11 @@
+// Package api is the HTTP edge: it turns requests into assertions and reads of the
+// domain, and their results and errors into responses. Package server imports it; no
+// other package imports Gin.
+//
+// It guarantees: every error is a problem document (RFC 9457) with a stable code,
+// readable from every origin and never cached; GET changes no count; a page whose origin
+// is not allowed for a site cannot read, write or watch it; a client address stays
+// within its limits on all instances together; visitor ids are never taken from a URL.
 package api
 
 import (
@@ -22,15 +30,15 @@ type WatchedTopics interface {
 	Newest(topic tally.Topic) (change tally.Change, ok bool)
 }
 
-// Streamer takes connections over. An error comes before anything was written.
+// Streamer takes over connections. It returns an error only before it writes anything.
 type Streamer interface {
 	EventStream(w http.ResponseWriter, r *http.Request, session push.Session) error
 	WebSocket(w http.ResponseWriter, r *http.Request, session push.Session) error
 }
 
-// Administration answers what an owner asks, below /admin. Paths come without the
-// base path; limits of client addresses and origins of sites do not concern it.
-type Administration interface {
+// Admin serves the paths below /admin. They come without the base path. Limits of client
+// addresses and origins of sites do not apply.
+type Admin interface {
 	ServeAdmin(w http.ResponseWriter, r *http.Request, caller admin.Caller)
 }
 
@@ -39,38 +47,38 @@ type Options struct {
 	Service *tally.Service
 	Hub     WatchedTopics
 	Push    Streamer
-	// Health tells of the store; it does no I/O.
+	// Health returns the health of the store without I/O.
 	Health func() tally.Health
 
-	// Sites gives the origins allowed for each site beside the service's own, in
-	// the forms scheme://host[:port], scheme://*.host[:port] and *.
+	// Sites are the origins allowed for each site beside the service's own, in the forms
+	// scheme://host[:port], scheme://*.host[:port] and *.
 	Sites map[string][]string
-	// TrustedProxies may say who the client is: in X-Forwarded-For, else in
-	// Forwarded, else in X-Real-IP.
+	// TrustedProxies may name the client: in X-Forwarded-For, else in Forwarded, else in
+	// X-Real-IP.
 	TrustedProxies []netip.Prefix
 	// Limits are those of client addresses; nil allows any number of requests.
 	Limits *ratelimit.Limiter
-	// ServerToken lets one's own servers past address limits and origin checks.
+	// ServerToken exempts the operator's servers from address limits and origin checks.
 	ServerToken string
-	// Keys says which topics visitors may bring into being; nil admits all.
+	// Keys are the topics that visitors may create; nil allows all.
 	Keys *tally.KnownKeys
-	// Admin answers what stands below /admin; nil: there is nothing.
-	Admin Administration
-	// BasePath is where everything is served below, such as /tally; or empty.
+	// Admin serves the paths below /admin; nil for none.
+	Admin Admin
+	// BasePath is the prefix of all paths, such as /tally; or empty.
 	BasePath string
 	// WithoutDemo leaves out the demo pages.
 	WithoutDemo bool
 
-	// Instrumented are the parts whose figures stand in /metrics.
+	// Instrumented are the parts with metrics.
 	Instrumented []tally.Instrumented
 	Logger       *slog.Logger // slog.Default() when nil
 	Version      string       // shown in /metrics and /readyz
-	// CommandLine is what /debug/pprof/cmdline shows: the process's own arguments may
-	// hold credentials.
+	// CommandLine is the content of /debug/pprof/cmdline: the arguments of the process
+	// may contain credentials.
 	CommandLine []string
 }
 
-// API answers HTTP requests. It is safe for concurrent use.
+// API serves HTTP requests. It is safe for concurrent use.
 type API struct {
 	// Fixed after construction.
 	service   *tally.Service
@@ -82,7 +90,7 @@ type API struct {
 	proxies   []netip.Prefix
 	token     []byte
 	keys      *tally.KnownKeys
-	admin     Administration // nil: there is none
+	admin     Admin // nil for none
 	basePath  string
 	logger    *slog.Logger
 	version   string
@@ -96,9 +104,9 @@ type API struct {
 	startedAt time.Time
 
 	nextID          atomic.Uint64
-	draining        atomic.Bool
-	warnedUntrusted atomic.Bool // whether the warning of an untrusted proxy was given
-	warnedUnusable  atomic.Bool // and that of a trusted one's unusable header
+	isDraining      atomic.Bool
+	warnedUntrusted atomic.Bool // of a proxy that is not trusted
+	warnedUnusable  atomic.Bool // of an unusable header of a trusted proxy
 	silentProxies   silentProxies
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
@@ -148,20 +156,19 @@ func New(o Options) (*API, error) {
 	return a, nil
 }
 
-// Public returns the handler of the listener that everybody reaches.
+// Public returns the handler of the public listener.
 func (a *API) Public() http.Handler { return a.public }
 
 // Internal returns the handler of the operator's listener.
 func (a *API) Internal() http.Handler { return a.internal }
 
-// Drain makes the instance not ready, for good.
-func (a *API) Drain() { a.draining.Store(true) }
+// Drain makes the instance not ready for the rest of its life.
+func (a *API) Drain() { a.isDraining.Store(true) }
 
 // now returns the time since the start, which never goes back.
 func (a *API) now() time.Duration { return time.Since(a.startedAt) }
 
-// newIDPrefix returns 8 random characters that tell request ids of one run of
-// one instance from others.
+// newIDPrefix returns 8 random characters, the prefix of the request ids of this process.
 func newIDPrefix() string {
 	var random [5]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand

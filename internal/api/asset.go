@@ -20,21 +20,21 @@ var openAPIDocument []byte
 
 var (
 	cacheForHour   = []string{"public, max-age=3600, must-revalidate"}
-	cacheForYear   = []string{"public, max-age=31536000, immutable"} // a year is what caches take for ever
+	cacheForYear   = []string{"public, max-age=31536000, immutable"} // one year, the maximum of caches
 	pagePolicy     = []string{web.Policy}
 	referrerPolicy = []string{"strict-origin-when-cross-origin"}
 	gzipCoding     = []string{"gzip"}
 )
 
-// asset is a file that does not change while the process runs.
+// asset is a static file.
 type asset struct {
 	kind          []string // Content-Type
 	plain         []byte
-	gzipped       []byte // gzip; nil where it would not be smaller
+	gzipped       []byte // gzip; nil if it would not be smaller
 	etag          string // ETag of plain
 	gzippedETag   string // ETag of packed
-	isCrossOrigin bool   // may be loaded by pages of all origins
-	isImmutable   bool   // its address belongs to this content, for good
+	isCrossOrigin bool   // pages of all origins may load it
+	isImmutable   bool   // its URL always has this content
 }
 
 func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
@@ -96,8 +96,8 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 	return assets, nil
 }
 
-// contentType tells the type of a file by its name. Those that the demo is made
-// of stand here: the system's own tables differ.
+// contentType returns the media type of a file by its name. The types of the demo are
+// constants, since the tables of systems differ.
 func contentType(name string) string {
 	switch extension := path.Ext(name); extension {
 	case ".css":
@@ -118,8 +118,8 @@ func contentType(name string) string {
 	}
 }
 
-// respondAsset answers with f, good for an hour and then asked for again by its ETag, or
-// good for ever.
+// respondAsset responds with f. Clients cache it for an hour and revalidate it by its ETag,
+// or cache it for good.
 func (q *call) respondAsset(f *asset) error {
 	h := q.w.Header()
 	h["Cache-Control"] = cacheForHour
@@ -140,11 +140,11 @@ func (q *call) respondAsset(f *asset) error {
 		return nil
 	}
 	h["Content-Type"] = f.kind
-	_, _ = q.w.Write(content) // the client may be gone; nobody is left to be told
+	_, _ = q.w.Write(content) // the client may have disconnected
 	return nil
 }
 
-// acceptsGzip reads Accept-Encoding as far as it concerns gzip.
+// acceptsGzip reports whether Accept-Encoding allows gzip.
 func acceptsGzip(headers []string) bool {
 	for _, header := range headers {
 		for coding := range strings.SplitSeq(header, ",") {
@@ -159,7 +159,7 @@ func acceptsGzip(headers []string) bool {
 	return false
 }
 
-// script answers with the script of that name.
+// script returns the handler of a script.
 func (a *API) script(name string) func(*call) error {
 	f := a.assets["/"+name]
 	return func(q *call) error { return q.respondAsset(f) }
@@ -167,7 +167,7 @@ func (a *API) script(name string) func(*call) error {
 
 func (a *API) openAPI(q *call) error { return q.respondAsset(a.assets["/openapi.yaml"]) }
 
-// demo answers with a page of the demo, or with a file that one loads.
+// demo serves the pages of the demo and their files.
 func (a *API) demo(q *call) error {
 	at := strings.TrimPrefix(q.r.URL.Path, a.basePath)
 	for _, page := range web.Pages() {
@@ -181,15 +181,15 @@ func (a *API) demo(q *call) error {
 	return notFound(q)
 }
 
-// demoPage answers with a page that shows the numbers of now before any script
-// runs; those that cannot be read now, its script will bring.
+// demoPage responds with a page that shows the current numbers before any script runs. The
+// script loads those that cannot be read now.
 func (a *API) demoPage(q *call, page web.Page) error {
 	counts := make(map[string]int64, len(page.Topics))
 	topics := make([]tally.Topic, 0, len(page.Topics))
 	for _, name := range page.Topics {
 		topic, err := a.catalog.Resolve(name)
 		if err != nil {
-			continue // a demo of metrics that were configured away
+			continue // the metric is not configured
 		}
 		topics = append(topics, topic)
 	}

@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	// maxBadgeLabel bounds a badge's label, in characters: more is not read.
+	// maxBadgeLabel bounds the label of a badge, in characters.
 	maxBadgeLabel = 40
-	// exactBelow is the number from which a badge says 12.3k; below it one's own
-	// like is visible.
+	// exactBelow is the number from which a badge shows 12.3k. Below it a like is visible.
 	exactBelow = 10_000
 	badgePad   = 6 // px left and right of a text
 )
@@ -22,12 +21,11 @@ var (
 	svgType        = []string{"image/svg+xml; charset=utf-8"}
 	cacheForMinute = []string{"public, max-age=60"}
 	crossOrigin    = []string{"cross-origin"}
-	// badgePolicy keeps an SVG that is opened as a page from doing anything.
+	// badgePolicy forbids everything to an SVG that is opened as a page.
 	badgePolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 )
 
-// badge answers GET /badge/{site}/{metric}/{key}.svg. It may be shown everywhere,
-// so that no origin is asked.
+// badge serves GET /badge/{site}/{metric}/{key}.svg, to pages of every origin.
 func (a *API) badge(q *call) error {
 	key, ok := strings.CutSuffix(strings.TrimPrefix(q.c.Param("key"), "/"), ".svg")
 	if !ok {
@@ -65,13 +63,13 @@ func (a *API) badge(q *call) error {
 	h["Cross-Origin-Resource-Policy"] = crossOrigin
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Content-Security-Policy"] = badgePolicy
-	delete(h, "Vary") // the same for everybody
+	delete(h, "Vary") // does not depend on the origin
 	q.respond(200, appendBadge(q.buffer[:0], label, count))
 	return nil
 }
 
-// cleanLabel makes of what the address says something that XML can hold: no
-// control characters, no broken UTF-8, not too long.
+// cleanLabel makes a label valid in XML and short: it replaces control characters and
+// broken UTF-8.
 func cleanLabel(label string) string {
 	var b strings.Builder
 	n := 0
@@ -88,8 +86,8 @@ func cleanLabel(label string) string {
 	return b.String()
 }
 
-// appendBadge appends the picture: label on grey, number on colour, in the size
-// and manner of the badges that READMEs are full of.
+// appendBadge appends the SVG: the label on grey and the number in colour, in the size of
+// common badges.
 func appendBadge(dst []byte, label string, count int64) []byte {
 	short := shortCount(count)
 	left, right := textWidth(label)+2*badgePad, textWidth(short)+2*badgePad
@@ -114,7 +112,7 @@ func appendBadge(dst []byte, label string, count int64) []byte {
 	number(right)
 	add(`" height="20" fill="#be123c"/></g><g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">`)
 	textAt := func(middle2, width int, s string) {
-		// The width is stated, so that other fonts do not run over the edge.
+		// textLength keeps other fonts within the badge.
 		add(`<text x="`)
 		dst = strconv.AppendFloat(dst, float64(middle2)/2, 'f', -1, 64)
 		add(`" y="14" textLength="`)
@@ -129,8 +127,8 @@ func appendBadge(dst []byte, label string, count int64) []byte {
 	return dst
 }
 
-// shortCount writes a count exactly below 10,000, and above as 12.3k, 4.5M or 6.7G,
-// rounded down: a badge does not promise what is not there yet.
+// shortCount formats a count: exactly below 10,000, above as 12.3k, 4.5M or 6.7G, rounded
+// down.
 func shortCount(count int64) string {
 	if count < exactBelow {
 		return strconv.FormatInt(count, 10)
@@ -148,8 +146,7 @@ func shortCount(count int64) string {
 	return text + string("kMG"[unit])
 }
 
-// verdana holds the advances of U+0020 to U+007E in Verdana, in 1/2048 em, of
-// which text at 11 px takes 11.
+// verdana are the widths of U+0020 to U+007E in Verdana, in 1/2048 em.
 var verdana = [...]uint16{
 	720, 806, 940, 1676, 1302, 2204, 1488, 550, 930, 930, 1302, 1676, 745, 930, 745, 930,
 	1302, 1302, 1302, 1302, 1302, 1302, 1302, 1302, 1302, 1302, 930, 930, 1676, 1676, 1676, 1117,
@@ -159,8 +156,8 @@ var verdana = [...]uint16{
 	1276, 1276, 874, 1067, 807, 1296, 1212, 1676, 1212, 1212, 1076, 1300, 930, 1300, 1676,
 }
 
-// textWidth returns the width of text in px. Characters that are not in the table
-// count as the widest usual one, or two where they are as wide as high.
+// textWidth returns the width of text at 11 px. Other characters count as the widest
+// common one, or, if they are as wide as high, as 1 em.
 func textWidth(text string) int {
 	units := 0
 	for _, r := range text {

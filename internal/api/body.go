@@ -14,11 +14,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxBody is the greatest size of a request's body, in bytes: 1,000 topics of
-// usual length, and what the contract says.
+// maxBody bounds the body of a request, in bytes: 1,000 topics of usual length fit.
 const maxBody = 64 << 10
 
-// bodyKind is how a body is to be read.
+// bodyKind is the format of a body.
 type bodyKind uint8
 
 const (
@@ -26,12 +25,11 @@ const (
 	formBody
 )
 
-// bodyKind tells how the body is written. JSON may be sent as text/plain, for which
-// browsers ask no permission beforehand, and without a type at all.
-// Errors: unsupported_media_type.
+// bodyKind returns the format of the body. JSON may be sent as text/plain, for which
+// browsers send no preflight, and without a type. Errors: unsupported_media_type.
 func (q *call) bodyKind() (bodyKind, error) {
 	text := q.r.Header.Get("Content-Type")
-	switch text { // what nearly all send
+	switch text { // nearly all requests
 	case "", "application/json", "text/plain;charset=UTF-8", "text/plain":
 		return jsonBody, nil
 	case "application/x-www-form-urlencoded":
@@ -45,10 +43,10 @@ func (q *call) bodyKind() (bodyKind, error) {
 		return formBody, nil
 	}
 	return 0, tally.Errorf(tally.CodeUnsupportedMediaType,
-		"a body of type %.80q is not understood; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
+		"bodies of type %.80q are not supported; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
 }
 
-// readBody reads the body, good until the call ends.
+// readBody reads the body, which is valid until the call ends.
 // Errors: body_too_large, bad_body.
 func (q *call) readBody() ([]byte, error) {
 	if q.r.ContentLength > maxBody {
@@ -68,21 +66,21 @@ func (q *call) readBody() ([]byte, error) {
 			return q.body, nil
 		}
 		if err != nil {
-			return nil, tally.Errorf(tally.CodeBadBody, "the body ended before it was complete")
+			return nil, tally.Errorf(tally.CodeBadBody, "the body is incomplete")
 		}
 	}
 }
 
-var errTooLarge = tally.Errorf(tally.CodeBodyTooLarge, "a body is at most %d bytes long", maxBody)
+var errTooLarge = tally.Errorf(tally.CodeBodyTooLarge, "the body has more than %d bytes", maxBody)
 
-// assertionBody is what a client says of itself.
+// assertionBody is the body of an assertion.
 type assertionBody struct {
-	visitor   string // empty: not named
+	visitor   string // empty if not named
 	amount    int64
 	hasAmount bool // whether the amount was given
 }
 
-// parseAssertion reads {"visitor":"…","amount":1}. Both fields may be left out or
+// parseAssertion parses {"visitor":"…","amount":1}. Both fields may be left out or
 // null, and the body may be empty. Errors: bad_body, bad_visitor, bad_amount.
 func parseAssertion(body []byte) (a assertionBody, err error) {
 	if a, ok := parseFastAssertion(body); ok {
@@ -114,18 +112,18 @@ func parseAssertion(body []byte) (a assertionBody, err error) {
 func parseVisitor(raw json.RawMessage) (string, error) {
 	visitor, ok := parseString(raw)
 	if !ok {
-		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is a string")
+		return "", tally.Errorf(tally.CodeBadVisitor, "visitor must be a string")
 	}
 	return visitor, tally.ValidateVisitor(visitor)
 }
 
 func amountError(text string) error {
-	return tally.Errorf(tally.CodeBadAmount, "an amount is a whole number, not %.40s", text)
+	return tally.Errorf(tally.CodeBadAmount, "amount must be a whole number, not %.40s", text)
 }
 
-// parseFastAssertion reads the bodies that scripts send: an object of the two
-// fields, once each, the visitor without escapes. It declines all others, and
-// agrees with [parseAssertion] on those that it reads.
+// parseFastAssertion parses the bodies that the widgets send without allocating maps: an
+// object with each of the two fields at most once and without escapes. It returns false
+// for all others, and agrees with parseAssertion on those that it parses.
 func parseFastAssertion(body []byte) (a assertionBody, ok bool) {
 	if len(body) == 0 {
 		return a, true
@@ -161,7 +159,7 @@ func parseFastAssertion(body []byte) (a assertionBody, ok bool) {
 	return a, len(s.rest) == 0
 }
 
-// scanner reads the plainest JSON.
+// scanner reads simple JSON.
 type scanner struct{ rest []byte }
 
 func (s *scanner) skip() {
@@ -170,7 +168,7 @@ func (s *scanner) skip() {
 	}
 }
 
-// take tells whether c comes next, and takes it.
+// take skips c. It returns false if c is not next.
 func (s *scanner) take(c byte) bool {
 	s.skip()
 	if len(s.rest) == 0 || s.rest[0] != c {
@@ -180,7 +178,7 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
-// word takes a string of A-Z, a-z, 0-9, _ and -.
+// word reads a string of A-Z, a-z, 0-9, _ and -.
 func (s *scanner) word() (word []byte, ok bool) {
 	if !s.take('"') {
 		return nil, false
@@ -197,7 +195,7 @@ func (s *scanner) word() (word []byte, ok bool) {
 	return nil, false
 }
 
-// digits takes a whole number of at most nine digits without a sign.
+// digits reads a whole number of at most nine digits without a sign.
 func (s *scanner) digits() (n int64, ok bool) {
 	s.skip()
 	i := 0
@@ -214,14 +212,15 @@ func (s *scanner) digits() (n int64, ok bool) {
 	return n, true
 }
 
-// listBody is the body of calls for many topics.
+// listBody is the body of a call for several topics.
 type listBody struct {
 	topics, present []string
 	visitor         string
 	hasTopics       bool
 }
 
-// parseList reads {"topics":[…]} and one field more, visitor or present. Errors: bad_body, bad_visitor.
+// parseList parses {"topics":[…]} with one more field, visitor or present.
+// Errors: bad_body, bad_visitor.
 func parseList(body []byte, also string) (l listBody, err error) {
 	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
 	if err != nil {
@@ -248,8 +247,7 @@ func parseList(body []byte, also string) (l listBody, err error) {
 	return l, nil
 }
 
-// parseObject reads the fields of a JSON object that stands alone; none for an
-// empty body. Errors: bad_body.
+// parseObject parses one JSON object. An empty body has no fields. Errors: bad_body.
 func parseObject(body []byte, example string) (map[string]json.RawMessage, error) {
 	if len(body) == 0 {
 		return nil, nil
@@ -263,7 +261,7 @@ func parseObject(body []byte, example string) (map[string]json.RawMessage, error
 		if errors.As(err, &syntax) {
 			return nil, tally.Errorf(tally.CodeBadBody, "the body is not JSON: %v, at byte %d", syntax, syntax.Offset)
 		}
-		return nil, tally.Errorf(tally.CodeBadBody, "the body is a JSON object such as %s", example)
+		return nil, tally.Errorf(tally.CodeBadBody, "the body must be a JSON object such as %s", example)
 	}
 	return fields, nil
 }
@@ -275,7 +273,7 @@ func parseString(raw json.RawMessage) (text string, ok bool) {
 
 func parseStrings(name string, raw json.RawMessage) ([]string, error) {
 	var items []json.RawMessage
-	bad := tally.Errorf(tally.CodeBadBody, "%s is a list of strings", name)
+	bad := tally.Errorf(tally.CodeBadBody, "%s must be a list of strings", name)
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
 		return nil, bad
 	}
@@ -290,5 +288,5 @@ func parseStrings(name string, raw json.RawMessage) ([]string, error) {
 }
 
 func unknownFieldError(name, known string) error {
-	return tally.Errorf(tally.CodeBadBody, "there is no field %.60q here; there are %s", strings.ToValidUTF8(name, "\uFFFD"), known)
+	return tally.Errorf(tally.CodeBadBody, "there is no field %.60q here; the fields are %s", strings.ToValidUTF8(name, "\uFFFD"), known)
 }

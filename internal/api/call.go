@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,18 +15,25 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/tallycast/tallycast/internal/problem"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
-	// maxRequestID bounds, in characters, a request id taken from the client.
+	// maxRequestID bounds a client's request id, in characters.
 	maxRequestID = 64
-	// maxKeptBuffer bounds, in bytes, what a call keeps for the next one.
+	// maxKeptBuffer bounds a buffer that the next call uses again, in bytes.
 	maxKeptBuffer = 16 << 10
 )
 
-// call is one request on its way through a handler. Calls are reused: nothing
-// may hold one after its handler returned.
+var (
+	jsonType = []string{"application/json"}
+	htmlType = []string{"text/html; charset=utf-8"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+)
+
+// call is one request. Calls are reused: nothing may keep one after its handler returns.
 type call struct {
 	api   *API
 	c     *gin.Context
@@ -35,45 +43,52 @@ type call struct {
 
 	client    clientInfo
 	origin    requestOrigin
-	isTrusted bool   // carries the server token
-	returnURL string // where an error page links to, checked; or empty
+	isTrusted bool   // has the server token
+	returnURL string // link of an error page, checked; or empty
 	start     time.Duration
 	id        string // request id; see requestID
 
-	buffer []byte // what is answered
-	body   []byte // what was read
+	buffer []byte // of the response
+	body   []byte // of the request
 }
 
 var calls = sync.Pool{New: func() any {
 	return &call{buffer: make([]byte, 0, 512), body: make([]byte, 0, 512)}
 }}
 
-// handle makes a handler of f for the route. Errors that f returns were not
-// answered yet.
+// handle returns a handler that calls f, and responds with the error that f returns.
 func (a *API) handle(route string, f func(*call) error) gin.HandlerFunc {
 	stats := a.requests.route(route)
 	return func(c *gin.Context) {
-		q := calls.Get().(*call)
-		q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
-		q.start = a.now()
+		q := a.newCall(c, stats)
 		defer q.finish()
-		if err := q.begin(); err != nil {
-			q.respondError(err)
-		} else if err := f(q); err != nil {
+		err := q.prepare()
+		if err == nil {
+			err = f(q)
+		}
+		if err != nil {
 			q.respondError(err)
 		}
 	}
 }
 
-// begin reads what every request may carry.
-// Errors: origin_not_allowed, for a server token that is not ours.
-func (q *call) begin() error {
-	q.client = q.api.clientOf(q.r)
-	q.origin = q.api.originOf(q.r, q.client.viaProxy)
+// newCall returns the call of a request. The caller must call finish.
+func (a *API) newCall(c *gin.Context, stats *routeStats) *call {
+	q := calls.Get().(*call)
+	q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
+	q.start = a.now()
+	q.client = a.clientOf(q.r)
+	q.origin = a.originOf(q.r, q.client.viaProxy)
 	h := q.w.Header()
-	setOriginHeaders(h, q.origin)
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}
+	return q
+}
+
+// prepare does what all calls but those below /admin need.
+// Errors: origin_not_allowed, for a wrong server token.
+func (q *call) prepare() error {
+	setOriginHeaders(q.w.Header(), q.origin)
 	if err := q.checkServerToken(); err != nil {
 		return err
 	}
@@ -83,10 +98,8 @@ func (q *call) begin() error {
 	return nil
 }
 
-// checkServerToken tells one's own servers from others. A token that is wrong is
-// refused as origin_not_allowed, the contract's one code for "you are not whom
-// we let do that"; to go on without it would hide the mistake behind limits that
-// strike later.
+// checkServerToken makes the call trusted if it has the server token. A wrong token is
+// origin_not_allowed: ignoring it would hide the mistake until a limit is reached.
 func (q *call) checkServerToken() error {
 	headers := q.r.Header["Authorization"]
 	if len(headers) == 0 {
@@ -94,19 +107,19 @@ func (q *call) checkServerToken() error {
 	}
 	scheme, token, ok := strings.Cut(headers[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return nil // meant for somebody else, such as a proxy that asks for a password
+		return nil // for a proxy that requires a password, for example
 	}
 	if len(q.api.token) == 0 {
-		return tally.Errorf(tally.CodeOriginNotAllowed, "this service has no server token; --server-token sets one")
+		return tally.Errorf(tally.CodeOriginNotAllowed, "this service has no server token; set one with --server-token")
 	}
 	if subtle.ConstantTimeCompare([]byte(token), q.api.token) != 1 {
-		return tally.Errorf(tally.CodeOriginNotAllowed, "the token in Authorization is not the one that --server-token gave")
+		return tally.Errorf(tally.CodeOriginNotAllowed, "the token in Authorization is not the one set with --server-token")
 	}
 	q.isTrusted = true
 	return nil
 }
 
-// finish counts and logs what was answered, and gives q back. A panic ends here.
+// finish counts and logs the response and releases q. It recovers from a panic.
 func (q *call) finish() {
 	if v := recover(); v != nil {
 		if v == http.ErrAbortHandler {
@@ -114,8 +127,8 @@ func (q *call) finish() {
 		}
 		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		if q.w.Written() {
-			q.api.logger.Error("a request failed while it was answered", "error", err, "route", q.stats.route)
-			panic(http.ErrAbortHandler) // the answer is broken: so is the connection to be
+			q.api.logger.Error("request failed after the response began", "error", err, "route", q.stats.route)
+			panic(http.ErrAbortHandler) // closes the connection, since the response is incomplete
 		}
 		q.respondError(err)
 	}
@@ -139,8 +152,8 @@ func (q *call) log() {
 		"took", q.api.now()-q.start, "client", q.client.limitAddress.String(), "origin", q.origin.text, "request_id", q.requestID())
 }
 
-// requestID returns the client's X-Request-Id where it has a sane form, else one
-// of our own: unique through a random prefix of the process and a counter.
+// requestID returns the client's X-Request-Id if it is valid, or else a random prefix of
+// the process and a counter.
 func (q *call) requestID() string {
 	if q.id != "" {
 		return q.id
@@ -166,23 +179,23 @@ func isValidRequestID(id string) bool {
 	return true
 }
 
-// respond writes body, which it keeps as the call's buffer.
+// respond writes body, and keeps it as the buffer of the call.
 func (q *call) respond(status int, body []byte) {
 	q.buffer = body
 	if status != http.StatusOK {
 		q.w.WriteHeader(status)
 	}
-	_, _ = q.w.Write(body) // the client may be gone; nobody is left to be told
+	_, _ = q.w.Write(body) // the client may have disconnected
 }
 
-// respondJSON is [call.respond] for a JSON body that went well.
+// respondJSON responds with 200 and a JSON body.
 func (q *call) respondJSON(body []byte) {
 	q.w.Header()["Content-Type"] = jsonType
 	q.respond(http.StatusOK, body)
 }
 
-// notModified answers 304 where the client has what etag names. On GET and HEAD
-// only; etag is set either way.
+// notModified sets the ETag. It responds with 304 and returns true if the client of a GET
+// or HEAD has that version.
 func (q *call) notModified(etag string) bool {
 	q.w.Header()["Etag"] = []string{etag}
 	if !matchesETag(q.r.Header["If-None-Match"], etag) {
@@ -193,7 +206,7 @@ func (q *call) notModified(etag string) bool {
 	return true
 }
 
-// matchesETag does the weak comparison of RFC 9110, section 13.1.2.
+// matchesETag makes the weak comparison of RFC 9110, section 13.1.2.
 func matchesETag(headers []string, etag string) bool {
 	for _, header := range headers {
 		for candidate := range strings.SplitSeq(header, ",") {
@@ -204,4 +217,25 @@ func matchesETag(headers []string, etag string) bool {
 		}
 	}
 	return false
+}
+
+// respondError responds with err: a problem document, or a small page in a browser. It
+// logs internal errors.
+func (q *call) respondError(err error) {
+	problem.Respond(q.w, q.r, err, problem.Details{
+		RequestID: q.requestID(), Allow: "GET, HEAD, OPTIONS", ReturnURL: q.returnURL, Route: q.stats.route, Log: q.api.logger,
+	})
+}
+
+// rateLimited returns the error of a client address that must wait.
+func rateLimited(wait time.Duration, format string, args ...any) error {
+	e := tally.Errorf(tally.CodeRateLimited, format, args...)
+	e.RetryAfter = wait
+	return e
+}
+
+// isUnavailable reports whether err means that the store is away.
+func isUnavailable(err error) bool {
+	var e *tally.Error
+	return errors.As(err, &e) && e.Code == tally.CodeStoreUnavailable
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/ratelimit"
 )
 
-// The headers that name the client of a proxy, in the order in which they are read:
-// the first one that a request has decides, whatever the others say.
+// Headers that name the client of a proxy. The first one in forwardingHeaders that a
+// request has is used.
 const (
 	headerForwardedFor = "X-Forwarded-For"
 	headerForwarded    = "Forwarded" // RFC 7239
@@ -18,28 +18,25 @@ const (
 
 var forwardingHeaders = [...]string{headerForwardedFor, headerForwarded, headerRealIP}
 
-// clientInfo is where a request comes from.
+// clientInfo describes the client of a request.
 type clientInfo struct {
-	// limitAddress is the address that limits count by and visitors are derived from:
-	// an IPv4 address or the first address of an IPv6 /64. Never the zero Addr.
+	// limitAddress is the address by which limits count and from which visitors are
+	// derived, see [ratelimit.ClientAddress]. It is never the zero Addr.
 	limitAddress netip.Addr
-	// address is the client's own.
-	address netip.Addr
-	// viaProxy says that the peer is a trusted proxy, whose headers count.
+	address      netip.Addr // the client's own
+	// viaProxy means that the peer is a trusted proxy.
 	viaProxy bool
-	// isProxy says that address is a trusted proxy's own: nothing names a client
-	// behind it.
+	// isProxy means that address is that of a trusted proxy, which names no client.
 	isProxy bool
-	// hidingHeader is the forwarding header that hides who the client is: the peer is not
-	// trusted, or the header of a trusted one names no address. The peer's address is
-	// then all that is known, and everybody behind it looks the same. Empty otherwise.
+	// hidingHeader is a forwarding header that hides the client: the peer is not trusted,
+	// or the header of a trusted peer names no address. Then only the peer's address is
+	// known, and all its clients look the same. Empty otherwise.
 	hidingHeader string
 }
 
-// clientOf finds out who sent r. Only a trusted peer is asked: the first of the
-// forwarding headers that it sends names the client. Of a list the right-most address
-// that no trusted proxy has is the client: the client may have written what is left
-// of it. Without any of the headers the peer is the client.
+// clientOf returns the client of r. Without a forwarding header that is the peer. If the
+// peer is a trusted proxy, the right-most address in the header that is no trusted
+// proxy's is the client: the client itself may have written those left of it.
 func (a *API) clientOf(r *http.Request) clientInfo {
 	peer := netip.IPv6Unspecified()
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -66,7 +63,7 @@ func (a *API) clientOf(r *http.Request) clientInfo {
 	return from
 }
 
-// forwardingHeader returns the first of the forwarding headers that is there, or "".
+// forwardingHeader returns the first forwarding header of h, or "".
 func forwardingHeader(h http.Header) (name string, values []string) {
 	for _, name := range forwardingHeaders {
 		if values := h[name]; len(values) > 0 {
@@ -76,8 +73,8 @@ func forwardingHeader(h http.Header) (name string, values []string) {
 	return "", nil
 }
 
-// forwardedAddress returns the client that a trusted peer's header names; false if
-// the header cannot be read, or names something else than an address in its place.
+// forwardedAddress returns the client that the header of a trusted peer names. It returns
+// false if the header is invalid or does not name an address.
 func (a *API) forwardedAddress(header string, values []string) (netip.Addr, bool) {
 	switch header {
 	case headerForwardedFor:
@@ -85,14 +82,14 @@ func (a *API) forwardedAddress(header string, values []string) (netip.Addr, bool
 	case headerForwarded:
 		return a.forwarded(values)
 	}
-	if len(values) != 1 { // one proxy sets it, and replaces what the client sent
+	if len(values) != 1 { // the proxy replaces the client's header
 		return netip.Addr{}, false
 	}
 	return parseHop(strings.TrimSpace(values[0]))
 }
 
-// forwardedFor reads X-Forwarded-For from its end as long as the addresses are those
-// of trusted proxies.
+// forwardedFor reads X-Forwarded-For from its end until an address that is no trusted
+// proxy's.
 func (a *API) forwardedFor(values []string) (client netip.Addr, ok bool) {
 	for i := len(values) - 1; i >= 0; i-- {
 		list := values[i]
@@ -103,7 +100,7 @@ func (a *API) forwardedFor(values []string) (client netip.Addr, ok bool) {
 				hop, list = list[at+1:], list[:at]
 			}
 			if hop = strings.TrimSpace(hop); hop == "" {
-				continue // RFC 9110, section 5.6.1: an empty element is none
+				continue // RFC 9110, section 5.6.1: ignore empty elements
 			}
 			if client, ok = parseHop(hop); !ok || !a.trusts(client) {
 				return client, ok
@@ -113,11 +110,10 @@ func (a *API) forwardedFor(values []string) (client netip.Addr, ok bool) {
 	return client, ok
 }
 
-// forwarded reads Forwarded. It reads from the beginning, since a quoted text may hold
-// commas, and the whole: a client that leaves a quote open before the proxy's own
-// element gets nothing but an unusable header.
+// forwarded reads Forwarded. It reads from the beginning, since a quoted string may
+// contain commas. A client that sends an open quote makes the whole header invalid.
 func (a *API) forwarded(values []string) (client netip.Addr, ok bool) {
-	isProxy := true // all hops so far are trusted proxies
+	isProxy := true // all hops until now are trusted proxies
 	for _, rest := range values {
 		for more := true; more; {
 			var element forwardedElement
@@ -147,8 +143,8 @@ type forwardedElement struct {
 	node    string // the value of for=
 }
 
-// parseForwardedElement reads pairs such as for="[2001:db8::1]:80";proto=https up to
-// the comma, if more elements follow, and returns what is behind it.
+// parseForwardedElement reads pairs such as for="[2001:db8::1]:80";proto=https up to the
+// comma, if more elements follow, and returns the rest.
 func parseForwardedElement(text string) (e forwardedElement, rest string, more, ok bool) {
 	e.isEmpty = true
 	for {
@@ -186,8 +182,8 @@ func parseForwardedElement(text string) (e forwardedElement, rest string, more, 
 	}
 }
 
-// parseForwardedValue reads a token or a quoted text at the beginning of text. A token
-// is taken up to the next separator: proxies write IPv6 addresses without quotes, too.
+// parseForwardedValue reads a token or a quoted string at the beginning of text. A token
+// ends at the next separator, since some proxies write IPv6 addresses without quotes.
 func parseForwardedValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		end := strings.IndexAny(text, ",; \t\"")
@@ -200,7 +196,7 @@ func parseForwardedValue(text string) (value, rest string, ok bool) {
 	for at := 1; at < len(text); at++ {
 		switch text[at] {
 		case '\\':
-			at++ // no address holds a backslash: the value stays as it is, and is none
+			at++ // no address contains a backslash
 		case '"':
 			rest = strings.TrimLeft(text[at+1:], " \t")
 			return text[1:at], rest, rest == "" || rest[0] == ',' || rest[0] == ';'
@@ -209,8 +205,8 @@ func parseForwardedValue(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// parseHop reads an address as proxies write it, with or without a port. The
-// unspecified address is nobody's.
+// parseHop parses an address with or without a port, as proxies write it. It returns
+// false for the unspecified address.
 func parseHop(text string) (netip.Addr, bool) {
 	bare := text
 	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
@@ -237,26 +233,25 @@ func (a *API) trusts(address netip.Addr) bool {
 	return false
 }
 
-// warnUntrusted says once in the life of the process that a proxy is not trusted.
+// warnUntrusted logs once that a proxy is not trusted.
 func (a *API) warnUntrusted(header string, peer netip.Addr) {
 	if a.warnedUntrusted.CompareAndSwap(false, true) {
-		a.logger.Warn("a proxy that is not trusted forwards requests: all its clients share one address for limits, and none is known well enough to like without an id; if it is yours, name it with --trusted-proxy",
+		a.logger.Warn("a proxy that is not trusted forwards requests: its clients share one address for limits, and cannot like without a visitor id; if it is your proxy, name it with --trusted-proxy",
 			"header", header, "address", peer.String(), "flag", "--trusted-proxy "+peer.String())
 	}
 }
 
-// maxShownHeader bounds, in bytes, a header's value in a warning.
+// maxShownHeader bounds the value of a header in a warning, in bytes.
 const maxShownHeader = 80
 
-// warnUnusable says once in the life of the process that a trusted proxy does not say
-// who its clients are.
+// warnUnusable logs once that a trusted proxy does not name its clients.
 func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
 	if a.warnedUnusable.CompareAndSwap(false, true) {
 		value := strings.Join(values, ", ")
 		if len(value) > maxShownHeader {
 			value = value[:maxShownHeader] + "…"
 		}
-		a.logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: clients without an id cannot like, and they share the proxy's address for limits; have the proxy set the client's address, or remove the header",
+		a.logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: its clients share one address for limits, and cannot like without a visitor id; configure the proxy to set the client's address, or to remove the header",
 			"header", header, "value", value, "address", peer.String(), "flag", "--trusted-proxy")
 	}
 }

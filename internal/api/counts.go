@@ -12,14 +12,13 @@ import (
 )
 
 const (
-	// maxTopics is how many topics a call may name.
+	// maxTopics is the maximum number of topics in a call.
 	maxTopics = 1000
-	// topicsOfTop are the default and the greatest number of topics that
-	// /v1/top returns.
+	// defaultTop and maxTop are the default and the maximum number of topics in /v1/top.
 	defaultTop, maxTop = 10, 100
 )
 
-// counts answers GET /v1/counts.
+// counts serves GET /v1/counts.
 func (a *API) counts(q *call) error {
 	topics := q.topicNames("topic")
 	if len(topics.texts) == 0 {
@@ -32,14 +31,14 @@ func (a *API) counts(q *call) error {
 	return a.respondCounts(q, topics, visitor)
 }
 
-// countsOfBody answers POST /v1/counts.
+// countsOfBody serves POST /v1/counts.
 func (a *API) countsOfBody(q *call) error {
 	l, err := q.readList("visitor")
 	if err != nil {
 		return err
 	}
 	if !l.hasTopics {
-		return tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
+		return tally.Errorf(tally.CodeBadBody, `the body must name topics: {"topics":["site/metric/key"]}`)
 	}
 	visitor, err := q.visitorOf(l.visitor)
 	if err != nil {
@@ -48,14 +47,14 @@ func (a *API) countsOfBody(q *call) error {
 	return a.respondCounts(q, topicNames{texts: l.topics}, visitor)
 }
 
-// readList reads the body of a call for many topics.
+// readList reads the body of a call for several topics. It may have the field also.
 func (q *call) readList(also string) (listBody, error) {
 	kind, err := q.bodyKind()
 	if err != nil {
 		return listBody{}, err
 	}
 	if kind == formBody {
-		return listBody{}, tally.Errorf(tally.CodeUnsupportedMediaType, "a list of topics is sent as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
+		return listBody{}, tally.Errorf(tally.CodeUnsupportedMediaType, "send a list of topics as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
 	}
 	body, err := q.readBody()
 	if err != nil {
@@ -64,10 +63,10 @@ func (q *call) readList(also string) (listBody, error) {
 	return parseList(body, also)
 }
 
-// item is what a list has in one place: a topic, or why it is refused.
+// item is one topic of a list, or its error.
 type item struct {
-	at  int // among the topics read
-	err error
+	index int // in the topics that are read
+	err   error
 }
 
 func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
@@ -94,7 +93,7 @@ func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
 			answer = append(answer, ',')
 		}
 		if item.err == nil {
-			item.err = readings[item.at].Err
+			item.err = readings[item.index].Err
 		}
 		switch held, ok := a.fallbackOf(topics, item); {
 		case ok:
@@ -104,9 +103,9 @@ func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
 			stale = stale || isUnavailable(item.err)
 			answer = hub.AppendRefusal(answer, named.texts[i], item.err)
 		case visitor != "":
-			answer = appendMine(answer, readings[item.at])
+			answer = appendMine(answer, readings[item.index])
 		default:
-			answer = tally.AppendFrame(answer, readings[item.at].Change)
+			answer = tally.AppendFrame(answer, readings[item.index].Change)
 		}
 	}
 	answer = append(answer, "]}"...)
@@ -114,7 +113,7 @@ func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
 	return nil
 }
 
-// resolve finds the topics that may be read among those named.
+// resolve returns an item for each name, and the topics to read.
 func (a *API) resolve(q *call, named topicNames) (items []item, topics []tally.Topic) {
 	items, topics = make([]item, len(named.texts)), make([]tally.Topic, 0, len(named.texts))
 	for i, name := range named.texts {
@@ -129,14 +128,14 @@ func (a *API) resolve(q *call, named topicNames) (items []item, topics []tally.T
 			items[i].err = err
 			continue
 		}
-		items[i].at = len(topics)
+		items[i].index = len(topics)
 		topics = append(topics, topic)
 	}
 	return items, topics
 }
 
-// readAll reads topics. Its error is that of all: where nothing could be read and
-// nothing is held.
+// readAll reads topics. It returns an error if it could read none of them and none is in
+// memory.
 func (a *API) readAll(ctx context.Context, topics []tally.Topic, visitor string) ([]tally.Reading, error) {
 	if len(topics) == 0 {
 		return nil, nil
@@ -168,11 +167,11 @@ func (a *API) fallbackOf(topics []tally.Topic, item item) (tally.Change, bool) {
 	if !isUnavailable(item.err) {
 		return tally.Change{}, false
 	}
-	return a.hub.Newest(topics[item.at])
+	return a.hub.Newest(topics[item.index])
 }
 
-// respondList answers with a list: to be kept and asked for again by its ETag,
-// unless it speaks of a visitor or is old news.
+// respondList responds with a list. A client may cache it and revalidate it by its ETag,
+// unless it is personal, with a visitor's contributions, or stale.
 func (q *call) respondList(answer []byte, personal, stale bool) {
 	q.buffer = answer
 	h := q.w.Header()
@@ -190,13 +189,13 @@ func (q *call) respondList(answer []byte, personal, stale bool) {
 	q.respondJSON(answer)
 }
 
-// contentETag returns an ETag of what is answered, the same on all instances.
+// contentETag returns the ETag of content, the same on all instances.
 func contentETag(content []byte) string {
 	sum := sha256.Sum256(content)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
-// top answers GET /v1/top/{site}/{metric}.
+// top serves GET /v1/top/{site}/{metric}.
 func (a *API) top(q *call) error {
 	site, metric := q.c.Param("site"), q.c.Param("metric")
 	if err := a.catalog.Validate(site, metric); err != nil {
@@ -229,7 +228,7 @@ func (a *API) top(q *call) error {
 	return nil
 }
 
-// limit reads ?limit=. Errors: bad_body.
+// limit parses ?limit=. Errors: bad_body.
 func (q *call) limit() (int, error) {
 	text, found, err := q.parameter("limit")
 	if err != nil || !found {
@@ -237,7 +236,7 @@ func (q *call) limit() (int, error) {
 	}
 	limit, err := strconv.Atoi(text)
 	if err != nil || limit < 1 || limit > maxTop {
-		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it should be a whole number from 1 to %d", text, maxTop)
+		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it must be a whole number from 1 to %d", text, maxTop)
 	}
 	return limit, nil
 }

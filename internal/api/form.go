@@ -10,32 +10,31 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxReturn bounds, in bytes, the address that a form goes back to: more than
-// any browser shows.
+// maxReturn bounds the return URL of a form, in bytes.
 const maxReturn = 2048
 
-// form is a like without JavaScript.
+// form is the body of a like without JavaScript.
 type form struct {
 	amount    int64
 	returnURL string // where to go then; checked
 }
 
-// parseForm reads the fields amount and return. Browsers send each once; whatever
-// else stands in it is refused, above all a visitor: a form on a page is the same
-// for everybody. Errors: bad_body, bad_amount, bad_visitor.
+// parseForm parses the fields amount and return. It refuses others, in particular a
+// visitor, since a form on a page is the same for everybody.
+// Errors: bad_body, bad_amount, bad_visitor.
 func (a *API) parseForm(q *call, body []byte) (form, error) {
 	if text := bytes.TrimLeft(body, " \t\r\n"); len(text) > 0 && (text[0] == '{' || text[0] == '[') {
 		return form{}, tally.Errorf(tally.CodeBadBody, "the body is JSON, but it is sent as a form (curl -d does that): send it with Content-Type: application/json, such as curl --json '{\"amount\":1}'")
 	}
 	fields, err := url.ParseQuery(string(body))
 	if err != nil {
-		return form{}, tally.Errorf(tally.CodeBadBody, "the form's encoding is broken")
+		return form{}, tally.Errorf(tally.CodeBadBody, "the encoding of the form is broken")
 	}
 	f := form{amount: 1}
-	// The way back first, so that the page of any other error has it.
+	// First the return URL, so that the page of any other error has it.
 	back := fields["return"]
 	if len(back) != 1 || back[0] == "" {
-		return form{}, tally.Errorf(tally.CodeBadBody, "a form says once in its field return which page to go back to; other clients send JSON, with Content-Type: application/json")
+		return form{}, tally.Errorf(tally.CodeBadBody, "a form must have the field return once, with the page to go back to; other clients send JSON, with Content-Type: application/json")
 	}
 	if f.returnURL, err = a.checkReturn(q, back[0]); err != nil {
 		return form{}, err
@@ -45,11 +44,11 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 		switch {
 		case name == "return":
 		case name == "visitor":
-			return form{}, tally.Errorf(tally.CodeBadVisitor, "a form names no visitor: it would be the same for everybody who loads the page")
+			return form{}, tally.Errorf(tally.CodeBadVisitor, "a form must not name a visitor, which would be the same for everybody who loads the page")
 		case name != "amount":
 			return form{}, unknownFieldError(name, "amount and return")
 		case len(values) != 1:
-			return form{}, tally.Errorf(tally.CodeBadBody, "a form has the field amount once")
+			return form{}, tally.Errorf(tally.CodeBadBody, "a form must have the field amount once")
 		default:
 			if f.amount, err = strconv.ParseInt(values[0], 10, 64); err != nil {
 				return form{}, amountError(strconv.Quote(values[0]))
@@ -59,12 +58,11 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 	return f, nil
 }
 
-// checkReturn returns where a form may go back to: a page of the origin that the
-// form came from, which was found allowed for the site. A path is one of our own
-// pages. Without this the service would send people wherever a link says.
-// Errors: bad_body.
+// checkReturn returns the URL that a form returns to. It must have the origin of the form,
+// which is allowed for the site, so that nobody can use the service as an open redirect.
+// A path is a page of the service. Errors: bad_body.
 func (a *API) checkReturn(q *call, back string) (string, error) {
-	bad := tally.Errorf(tally.CodeBadBody, "return is not a page of the origin that the form came from")
+	bad := tally.Errorf(tally.CodeBadBody, "return must be a page of the origin that the form comes from")
 	if len(back) > maxReturn || strings.ContainsAny(back, "\\") || strings.IndexFunc(back, isSpaceOrControl) >= 0 {
 		return "", bad
 	}
@@ -73,7 +71,7 @@ func (a *API) checkReturn(q *call, back string) (string, error) {
 		return "", bad
 	}
 	if u.Scheme == "" && u.Host == "" {
-		// A path without a host, of our own pages; "//host" has one.
+		// A path of the service; "//host" has a host.
 		if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || q.origin.text != "" && !q.origin.isOwn {
 			return "", bad
 		}
@@ -106,14 +104,14 @@ func withoutDefaultPort(target string) string {
 
 func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// likeByForm is [API.like] for a form.
+// likeByForm is like for a form.
 func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	f, err := a.parseForm(q, body)
 	if err != nil {
 		return err
 	}
 	if a.catalog.Rule(topic).Final() {
-		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form does not count visitors or views: whoever sends it has been counted, or was not asked; send JSON")
+		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form cannot count visitors or views; send JSON")
 	}
 	visitor, err := a.visitor(q, topic, "")
 	if err != nil {

@@ -1,10 +1,10 @@
 package api
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/pprof"
-	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,19 +14,18 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// healthz tells that the process answers.
+// healthz reports that the process runs.
 func (a *API) healthz(q *call) error {
 	q.w.Header()["Cache-Control"] = noStore
 	q.respondJSON(append(q.buffer[:0], `{"status":"ok"}`...))
 	return nil
 }
 
-// notReadyReason says why the instance should get no requests; empty where it should.
-// A store that is away is no reason: to take every instance out of the balancer
-// would help nobody.
+// notReadyReason returns why the instance should get no requests, or "". A store that is
+// away is no reason: taking every instance out of the balancer would help nobody.
 func (a *API) notReadyReason(health tally.Health) string {
 	switch {
-	case a.draining.Load():
+	case a.isDraining.Load():
 		return "draining"
 	case health.Conflict != nil:
 		return "conflict"
@@ -36,12 +35,18 @@ func (a *API) notReadyReason(health tally.Health) string {
 	return ""
 }
 
-// readyz tells whether the instance should get requests:
-//
-//	{"status":"ready","version":"1.2.3","store":{"status":"up"},"warnings":[]}
-//
-// Status is ready, starting, draining or conflict; the store's is up, away (with
-// error) or conflict (with error).
+// readiness is the body of /readyz.
+type readiness struct {
+	Status  string `json:"status"` // ready, starting, draining or conflict
+	Version string `json:"version"`
+	Store   struct {
+		Status string `json:"status"` // up, away or conflict
+		Error  string `json:"error,omitempty"`
+	} `json:"store"`
+	Warnings []string `json:"warnings"`
+}
+
+// readyz reports whether the instance should get requests.
 func (a *API) readyz(q *call) error {
 	health := a.health()
 	reason := a.notReadyReason(health)
@@ -51,40 +56,30 @@ func (a *API) readyz(q *call) error {
 		status, shown = http.StatusServiceUnavailable, reason
 		q.w.Header().Set("Retry-After", "1")
 	}
-	store, cause := "up", error(nil)
+	body := readiness{Status: shown, Version: a.version, Warnings: []string{}}
+	body.Store.Status = "up"
+	cause := health.Err
 	switch {
 	case health.Conflict != nil:
-		store, cause = "conflict", health.Conflict
+		body.Store.Status, cause = "conflict", health.Conflict
 	case health.Err != nil || !health.Reached:
-		store, cause = "away", health.Err
+		body.Store.Status = "away"
 	}
-	body := append(q.buffer[:0], `{"status":"`...)
-	body = append(body, shown...)
-	body = append(body, `","version":`...)
-	body = tally.AppendJSONString(body, a.version)
-	body = append(body, `,"store":{"status":"`...)
-	body = append(body, store...)
-	body = append(body, '"')
 	if cause != nil {
-		body = append(body, `,"error":`...)
-		body = tally.AppendJSONString(body, cause.Error())
+		body.Store.Error = cause.Error()
 	}
-	body = append(body, `},"warnings":[`...)
-	warnings := health.Warnings
+	body.Warnings = append(body.Warnings, health.Warnings...)
 	if a.silentProxies.isFound.Load() {
-		warnings = append(slices.Clone(warnings), silentProxyWarning)
+		body.Warnings = append(body.Warnings, silentProxyWarning)
 	}
-	for i, warning := range warnings {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = tally.AppendJSONString(body, warning)
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
 	}
-	body = append(body, "]}"...)
 	h := q.w.Header()
 	h["Cache-Control"] = noStore
 	h["Content-Type"] = jsonType
-	q.respond(status, body)
+	q.respond(status, text)
 	return nil
 }
 
@@ -105,7 +100,7 @@ func (a *API) newInternal(commandLine []string) (http.Handler, error) {
 	return engine, nil
 }
 
-// profiles serves net/http/pprof, with commandLine instead of the process's arguments.
+// profiles serves net/http/pprof, with commandLine instead of the arguments of the process.
 func profiles(commandLine []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

@@ -8,16 +8,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// originPattern is an origin that may use a site: one, all below a domain, or any.
+// originPattern matches origins that may use a site: one, all subdomains of one, or any.
 type originPattern struct {
 	text   string // scheme://host[:port], as browsers send it
 	any    bool
-	scheme string // "https://", where all below a domain is meant
-	suffix string // ".example.com:8443", where all below a domain is meant
+	scheme string // of subdomains, such as https://
+	suffix string // of subdomains, such as .example.com:8443
 }
 
-// newOriginPattern reads scheme://host[:port], scheme://*.host[:port] or *, in lower
-// case and without the scheme's own port; configuration checks that.
+// newOriginPattern parses scheme://host[:port], scheme://*.host[:port] or *, in lower case
+// and without the default port; package config checks that.
 func newOriginPattern(text string) originPattern {
 	if scheme, suffix, ok := strings.Cut(text, "://*."); ok {
 		return originPattern{text: text, scheme: scheme + "://", suffix: "." + suffix}
@@ -35,7 +35,7 @@ func newOriginPatterns(sites map[string][]string) map[string][]originPattern {
 	return all
 }
 
-// allows tells whether origin, as a browser sends it, is meant.
+// allows reports whether the pattern matches origin, as a browser sends it.
 func (o originPattern) allows(origin string) bool {
 	if o.any || o.text == origin {
 		return true
@@ -48,20 +48,18 @@ func (o originPattern) allows(origin string) bool {
 	return ok && ok2 && below != "" && !strings.ContainsAny(below, "/@:*")
 }
 
-// nullOrigin is what browsers send for pages whose origin they will not tell.
+// nullOrigin is the Origin of pages whose origin browsers hide.
 const nullOrigin = "null"
 
-// requestOrigin is the page that a request comes from, as far as its origin matters.
+// requestOrigin is the origin of the page that sends a request.
 type requestOrigin struct {
-	text string // as sent; empty where it is no page's, or the browser kept it back
-	// isOwn says that the page is of the service's own origin.
-	isOwn bool
+	text  string // as sent; empty if no page sends it, or the browser omits it
+	isOwn bool   // is the service's own origin
 }
 
-// originOf reads the Origin header. Own is the origin whose host is the one asked
-// for: browsers let no page forge either. The scheme is compared where it is
-// known that the request came encrypted; a proxy in front may end TLS without a
-// word, so it cannot be asked always.
+// originOf reads the Origin header. The service's own origin has the host of the request,
+// since browsers let no page forge either. The scheme matters only if the request is
+// known to be encrypted: a proxy may terminate TLS without telling.
 func (a *API) originOf(r *http.Request, viaProxy bool) requestOrigin {
 	headers := r.Header["Origin"]
 	if len(headers) == 0 {
@@ -80,12 +78,11 @@ func (a *API) originOf(r *http.Request, viaProxy bool) requestOrigin {
 	return p
 }
 
-// requestHost returns the host that the client asked for, and whether it is
-// known to have asked encrypted.
+// requestHost returns the host of the request, and whether it is known to be encrypted.
 func requestHost(r *http.Request, viaProxy bool) (host string, secure bool) {
 	host, secure = r.Host, r.TLS != nil
 	if viaProxy {
-		// A chain of proxies lists them; the client's own request comes first.
+		// In a list of several proxies the client's host comes first.
 		if forwarded, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); forwarded != "" {
 			host = strings.TrimSpace(forwarded)
 		}
@@ -94,7 +91,7 @@ func requestHost(r *http.Request, viaProxy bool) (host string, secure bool) {
 	return host, secure
 }
 
-// sameHost tells whether origin is that of host, by http or https.
+// sameHost reports whether origin is http or https with that host.
 func sameHost(origin, host string, secure bool) bool {
 	port := ":443"
 	at, ok := strings.CutPrefix(origin, "https://")
@@ -107,8 +104,8 @@ func sameHost(origin, host string, secure bool) bool {
 	return host != "" && (strings.EqualFold(at, host) || strings.EqualFold(at, strings.TrimSuffix(host, port)))
 }
 
-// checkOrigin tells why the page may not use site; nil where it may.
-// Errors: origin_not_allowed, naming the flag that would allow it.
+// checkOrigin returns nil if the page may use site. Errors: origin_not_allowed, with the
+// flag that would allow it.
 func (a *API) checkOrigin(p requestOrigin, site string) error {
 	if p.text == "" || p.isOwn {
 		return nil
@@ -123,9 +120,9 @@ func (a *API) checkOrigin(p requestOrigin, site string) error {
 	return originError(p.text, site)
 }
 
-// checkOriginAnywhere refuses a page that may use no site, before any of the topics that it
-// names are looked at. Its error concerns the site of the first of these topics; a page
-// that names none yet, as on a WebSocket, hears how any site is opened.
+// checkOriginAnywhere returns an error if the page may use no site. The error names the
+// site of the first topic given; without topics, as on a WebSocket, the flags for any
+// site.
 func (a *API) checkOriginAnywhere(p requestOrigin, topics ...[]string) error {
 	if p.text == "" || p.isOwn {
 		return nil
@@ -145,15 +142,15 @@ func (a *API) checkOriginAnywhere(p requestOrigin, topics ...[]string) error {
 	return originError(p.text, "")
 }
 
-// maxShownOrigin bounds, in bytes, an origin that a message repeats: longer than
-// any name in the DNS with scheme and port.
+// maxShownOrigin bounds an origin in a message, in bytes: longer than any name in the DNS
+// with scheme and port.
 const maxShownOrigin = 280
 
-// originError names the flag that would allow origin to use site; any site if empty.
+// originError returns the error of an origin that may not use site, or any site if empty.
 func originError(origin, site string) error {
 	if origin == nullOrigin {
 		return tally.Errorf(tally.CodeOriginNotAllowed,
-			"the browser does not tell which page this is (Origin: null), so neither --allow-origin nor --site can allow it; a page in a sandbox or with the referrer policy no-referrer is such a page")
+			"the browser hides the origin of this page (Origin: null), so neither --allow-origin nor --site can allow it; the page is in a sandbox or has the referrer policy no-referrer")
 	}
 	shown := "https://…"
 	if u, err := url.Parse(origin); err == nil && len(origin) <= maxShownOrigin && u.Scheme != "" && origin == u.Scheme+"://"+u.Host {
@@ -161,16 +158,15 @@ func originError(origin, site string) error {
 	}
 	switch site {
 	case "":
-		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may use no site here; --site NAME=%s allows them to use one, --allow-origin %s the site %q", origin, shown, shown, tally.DefaultSite)
+		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may use no site; --site NAME=%s allows them one, --allow-origin %s the site %q", origin, shown, shown, tally.DefaultSite)
 	case tally.DefaultSite:
 		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --allow-origin %s allows them", origin, site, shown)
 	}
 	return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --site %s=%s allows them", origin, site, site, shown)
 }
 
-// Headers of cross-origin requests. No answer depends on cookies, so that every
-// origin may be allowed to read what it gets: those that may not use a site get
-// a refusal, and can say why.
+// Headers of cross-origin requests. Every origin may read its responses, since none
+// depends on cookies. So a page that may not use a site can show why.
 var (
 	varyOrigin    = []string{"Origin"}
 	exposeHeaders = []string{"Retry-After, ETag"}
@@ -180,7 +176,7 @@ var (
 	anyOrigin     = []string{"*"}
 )
 
-// setOriginHeaders lets the asking page read the answer.
+// setOriginHeaders lets the page read the response.
 func setOriginHeaders(h http.Header, p requestOrigin) {
 	h["Vary"] = varyOrigin
 	if p.text != "" {
@@ -189,8 +185,8 @@ func setOriginHeaders(h http.Header, p requestOrigin) {
 	}
 }
 
-// preflight answers OPTIONS. It approves of every origin: the request itself is
-// refused where it must be, and then the page can read why.
+// preflight serves OPTIONS. It allows every origin: the request itself is refused if
+// necessary, and the page can read why.
 func (a *API) preflight(q *call) error {
 	h := q.w.Header()
 	h["Access-Control-Allow-Methods"] = allowMethods

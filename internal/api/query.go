@@ -9,8 +9,7 @@ import (
 )
 
 // queryPairs returns the parameters of a query. Unlike [url.ParseQuery] it separates them
-// at & alone and does not stop at what it cannot decode: value is then as it was sent,
-// and valid false. So one broken parameter concerns no other.
+// only at &, and continues after a broken encoding.
 func queryPairs(query string) iter.Seq2[string, queryValue] {
 	return func(yield func(string, queryValue) bool) {
 		for query != "" {
@@ -37,10 +36,10 @@ func queryPairs(query string) iter.Seq2[string, queryValue] {
 // queryValue is the value of a parameter.
 type queryValue struct {
 	text    string
-	isValid bool // its encoding is; otherwise text is as it was sent
+	isValid bool // false for a broken encoding; text is then as sent
 }
 
-// hasParameter reports whether the address has a parameter of that name.
+// hasParameter reports whether the URL has a parameter of that name.
 func (q *call) hasParameter(name string) bool {
 	if q.r.URL.RawQuery == "" {
 		return false
@@ -53,7 +52,7 @@ func (q *call) hasParameter(name string) bool {
 	return false
 }
 
-// parameter returns the value of a parameter that is given at most once.
+// parameter returns the value of a parameter that may be given once.
 // Errors: bad_body, for several and for a broken encoding.
 func (q *call) parameter(name string) (text string, found bool, err error) {
 	for each, value := range queryPairs(q.r.URL.RawQuery) {
@@ -73,13 +72,13 @@ func (q *call) parameter(name string) (text string, found bool, err error) {
 // topicNames are topics as a client names them, in its order.
 type topicNames struct {
 	texts []string
-	// broken are those whose encoding is: they name nothing. nil for none.
+	// broken are the indexes of names with a broken encoding; nil for none.
 	broken map[int]bool
 }
 
-var errBrokenName = tally.Errorf(tally.CodeBadTopic, "the percent-encoding is broken; a %% is written %%25")
+var errBrokenName = tally.Errorf(tally.CodeBadTopic, "the percent-encoding is broken; write %% as %%25")
 
-// topicNames returns the topics that a repeatable parameter names.
+// topicNames returns the values of a parameter.
 func (q *call) topicNames(parameter string) (n topicNames) {
 	for name, value := range queryPairs(q.r.URL.RawQuery) {
 		if name != parameter {
@@ -96,7 +95,7 @@ func (q *call) topicNames(parameter string) (n topicNames) {
 	return n
 }
 
-// valid returns the names that can be read.
+// valid returns the names with a valid encoding.
 func (n topicNames) valid() []string {
 	if n.broken == nil {
 		return n.texts

@@ -2,67 +2,69 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/web"
 )
 
-// newEngine returns a router that answers what it does not know with problems.
+// newEngine returns a router without routes, which responds with problem documents.
 func (a *API) newEngine() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode) // the only thing about Gin that is global
+	gin.SetMode(gin.ReleaseMode) // global in Gin
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
 	engine.HandleMethodNotAllowed = true
-	engine.ForwardedByClientIP = false // client.go finds out who the client is
-	_ = engine.SetTrustedProxies(nil)  // fails on networks that cannot be read only
+	engine.ForwardedByClientIP = false // see clientOf
+	_ = engine.SetTrustedProxies(nil)  // nil cannot fail
 	engine.NoRoute(a.handle("none", notFound))
 	engine.NoMethod(a.handle("none", func(q *call) error {
-		return tally.Errorf(tally.CodeMethodNotAllowed, "%.40q is not understood here; Allow names what is", q.r.Method)
+		return tally.Errorf(tally.CodeMethodNotAllowed, "the method %.40q is not allowed here; the header Allow lists those that are", q.r.Method)
 	}))
 	return engine
 }
 
 func notFound(q *call) error {
-	return tally.Errorf(tally.CodeNotFound, "there is nothing at this address; /openapi.yaml tells what is where")
+	return tally.Errorf(tally.CodeNotFound, "there is nothing at this address; /openapi.yaml describes all addresses")
 }
 
 func readOnly(*call) error {
-	return tally.Errorf(tally.CodeMethodNotAllowed, "this can be read only")
+	return tally.Errorf(tally.CodeMethodNotAllowed, "this can only be read")
 }
 
-// mount is where routes are added.
+// mount adds routes to a group.
 type mount struct {
 	api    *API
 	group  *gin.RouterGroup
-	prefix string // stands before the routes' names in metrics
+	prefix string // of the routes' names in metrics
 }
 
-// get answers GET and HEAD.
+// get adds GET and HEAD.
 func (m mount) get(path string, f func(*call) error) { m.getAs(path, path, f) }
 
-// getAs is get for a path that goes by another name in metrics.
+// getAs is get with another name of the route in metrics.
 func (m mount) getAs(name, path string, f func(*call) error) {
 	handler := m.api.handle(m.prefix+name, f)
 	m.group.GET(path, handler)
 	m.group.HEAD(path, handler)
 }
 
-// on answers one method.
+// on adds one method.
 func (m mount) on(method, path string, f func(*call) error) {
 	m.group.Handle(method, path, m.api.handle(m.prefix+path, f))
 }
 
-// preflight answers OPTIONS.
+// preflight adds OPTIONS.
 func (m mount) preflight(paths ...string) {
 	for _, path := range paths {
 		m.on(http.MethodOptions, path, m.api.preflight)
 	}
 }
 
-// handler answers with a handler that writes everything itself.
+// handler adds a handler for all methods.
 func (m mount) handler(path string, handler http.Handler) {
 	m.group.Any(path, gin.WrapH(handler))
 }
@@ -72,7 +74,7 @@ func (m mount) health() {
 	m.get("/readyz", m.api.readyz)
 }
 
-// newPublic returns the handler of the listener that everybody reaches.
+// newPublic returns the handler of the public listener.
 func (a *API) newPublic(withoutDemo bool) http.Handler {
 	engine := a.newEngine()
 	at := mount{a, engine.Group(a.basePath), ""}
@@ -85,7 +87,7 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	at.on(http.MethodPost, "/v1/counts", a.countsOfBody)
 	at.get("/v1/top/:site/:metric", a.top)
 	for _, method := range []string{http.MethodPost, http.MethodDelete} {
-		// Else the router would take it for a topic of a site named top.
+		// Otherwise the router takes it for a topic of a site named top.
 		at.on(method, "/v1/top/:site/:metric", readOnly)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
@@ -101,7 +103,7 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 	for name, script := range web.Scripts() {
 		route := "/" + name
 		if script.Immutable {
-			route = "/tally-{hash}.js" // one route in metrics, however many were released
+			route = "/tally-{hash}.js" // one route in metrics for all releases
 		}
 		at.getAs(route, "/"+name, a.script(name))
 	}
@@ -122,4 +124,32 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 		}
 	}
 	return engine
+}
+
+// admin serves everything below /admin. Package admin decides on tokens, limits and
+// headers there.
+func (m mount) admin() {
+	handler := m.api.adminHandler(m.api.requests.route("/admin"))
+	m.group.Any("/admin", handler)
+	m.group.Any("/admin/*path", handler)
+}
+
+func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		q := a.newCall(c, stats)
+		defer q.finish()
+		_, secure := requestHost(q.r, q.client.viaProxy)
+		caller := admin.Caller{
+			Address:    q.client.address,
+			Client:     q.client.limitAddress,
+			Origin:     q.origin.text,
+			SameOrigin: q.origin.isOwn,
+			// The service's own page has an https origin if a proxy terminates TLS.
+			Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
+			RequestID: q.requestID(),
+		}
+		http.StripPrefix(a.basePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.admin.ServeAdmin(w, r, caller)
+		})).ServeHTTP(q.w, q.r)
+	}
 }

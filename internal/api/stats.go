@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// countedStatuses are those that this package answers; others are counted
-// together under the last, so that counting is one addition.
+// countedStatuses are the statuses of this service. All others count as the last one, so
+// that counting is one addition.
 var countedStatuses = [...]int{
 	http.StatusOK, http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusSeeOther, http.StatusNotModified,
 	http.StatusPermanentRedirect, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
@@ -19,7 +19,7 @@ var countedStatuses = [...]int{
 	http.StatusInternalServerError,
 }
 
-// routeStats counts the answers of one route.
+// routeStats counts the responses of one route.
 type routeStats struct {
 	route  string
 	counts [len(countedStatuses)]atomic.Int64
@@ -35,8 +35,7 @@ func (s *routeStats) count(status int) {
 	s.counts[len(countedStatuses)-1].Add(1)
 }
 
-// requestStats counts answers by route and status. Routes are added while the
-// handlers are built, before anything is counted.
+// requestStats counts responses by route and status. New adds all routes.
 type requestStats struct {
 	routes []*routeStats
 }
@@ -54,8 +53,8 @@ func (s *requestStats) route(name string) *routeStats {
 
 const metricPrefix = "tallycast_"
 
-// collector shows the figures of all parts to Prometheus. It describes nothing
-// beforehand: what parts have to show may depend on their configuration.
+// collector collects the metrics of all parts for Prometheus. It describes none
+// beforehand, since they depend on the configuration.
 type collector struct {
 	api      *API
 	requests *prometheus.Desc
@@ -96,7 +95,7 @@ func constMetric(m tally.Sample) prometheus.Metric {
 	return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, []string{m.Label}, nil), kind, m.Value, m.LabelValue)
 }
 
-// instanceSamples shows the store's health and the instance's own state as figures.
+// instanceSamples are the metrics of the store's health and of the instance.
 type instanceSamples struct{ api *API }
 
 // Metrics implements [tally.Instrumented].

@@ -7,8 +7,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// watcher is what is remembered of a client that watches: enough to ask about
-// topics that it names later.
+// watcher is a client that watches topics, for the check of topics that it names later.
 type watcher struct {
 	api       *API
 	client    netip.Addr
@@ -16,7 +15,7 @@ type watcher struct {
 	isTrusted bool
 }
 
-// admit tells why the client may not watch topic.
+// admit returns why the client may not watch topic, or nil.
 // Errors: origin_not_allowed, rate_limited.
 func (w *watcher) admit(topic tally.Topic) error {
 	if w.isTrusted {
@@ -26,12 +25,12 @@ func (w *watcher) admit(topic tally.Topic) error {
 		return err
 	}
 	if wait := w.api.limits.Read(w.client, 1); wait > 0 {
-		return rateLimited(wait, "this address began to watch as many topics as it may (--read-limit)")
+		return rateLimited(wait, "read limit reached: wait before watching more topics from this address (--read-limit)")
 	}
 	return nil
 }
 
-// session describes the client to the server that will hold its connection.
+// session describes the client for package push.
 func (q *call) session(topics, present topicNames) push.Session {
 	w := &watcher{api: q.api, client: q.client.limitAddress, origin: q.origin, isTrusted: q.isTrusted}
 	session := push.Session{Client: q.client.limitAddress, Admit: w.admit, Topics: topics.valid(), Present: present.valid()}
@@ -39,13 +38,13 @@ func (q *call) session(topics, present topicNames) push.Session {
 		session.Refused = append(session.Refused, push.Refusal{Name: name, Err: errBrokenName})
 	}
 	if q.isTrusted {
-		session.Client = netip.Addr{} // one's own servers skip address limits
+		session.Client = netip.Addr{} // trusted calls have no limits
 	}
 	return session
 }
 
-// watch checks the origin of a client that asks to watch, by any way, the topics given,
-// and returns what is known of it. Errors: origin_not_allowed.
+// watch returns the session of a client that wants to watch topics, after the check of its
+// origin. Errors: origin_not_allowed.
 func (q *call) watch(topics, present topicNames) (push.Session, error) {
 	if !q.isTrusted {
 		if err := q.api.checkOriginAnywhere(q.origin, topics.texts, present.texts); err != nil {
@@ -57,12 +56,12 @@ func (q *call) watch(topics, present topicNames) (push.Session, error) {
 
 var errNoTopics = tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 
-// stream answers GET /v1/stream.
+// stream serves GET /v1/stream.
 func (a *API) stream(q *call) error {
 	return a.eventStream(q, q.topicNames("topic"), q.topicNames("present"))
 }
 
-// streamOfBody answers POST /v1/stream.
+// streamOfBody serves POST /v1/stream.
 func (a *API) streamOfBody(q *call) error {
 	l, err := q.readList("present")
 	if err != nil {
@@ -82,7 +81,7 @@ func (a *API) eventStream(q *call, topics, present topicNames) error {
 	return a.push.EventStream(q.w, q.r, session)
 }
 
-// webSocket answers GET /v1/ws.
+// webSocket serves GET /v1/ws.
 func (a *API) webSocket(q *call) error {
 	session, err := q.watch(q.topicNames("topic"), q.topicNames("present"))
 	if err != nil {

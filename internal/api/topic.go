@@ -14,8 +14,8 @@ var (
 	privateNoStore = []string{"private, no-store"}
 )
 
-// topic reads the topic that the path names and checks that the page may use its
-// site. Errors: bad_topic, unknown_site, unknown_metric, origin_not_allowed.
+// topic returns the topic in the path, if the page may use its site.
+// Errors: bad_topic, unknown_site, unknown_metric, origin_not_allowed.
 func (q *call) topic() (tally.Topic, error) {
 	site, metric := q.c.Param("site"), q.c.Param("metric")
 	key := strings.TrimPrefix(q.c.Param("key"), "/")
@@ -32,11 +32,11 @@ func (q *call) topic() (tally.Topic, error) {
 	return topic, q.api.checkOrigin(q.origin, site)
 }
 
-// visitorOf returns the visitor that the request names, in its body or the
-// Tally-Visitor header; empty where it names none. Errors: bad_visitor.
+// visitorOf returns the visitor named in the body or in the Tally-Visitor header, or "".
+// Errors: bad_visitor.
 func (q *call) visitorOf(inBody string) (string, error) {
 	if q.hasParameter("visitor") {
-		return "", tally.Errorf(tally.CodeBadVisitor, "a visitor is never named in an address, which is logged; name it in the body or in the Tally-Visitor header")
+		return "", tally.Errorf(tally.CodeBadVisitor, "never send a visitor in a URL, which is logged; send it in the body or in the Tally-Visitor header")
 	}
 	headers := q.r.Header["Tally-Visitor"]
 	if len(headers) == 0 {
@@ -48,24 +48,24 @@ func (q *call) visitorOf(inBody string) (string, error) {
 	return headers[0], tally.ValidateVisitor(headers[0])
 }
 
-// visitor returns the visitor that writes: named, or else derived from client
-// address and user agent. Errors: bad_visitor, store_unavailable.
+// visitor returns the visitor that the request names, or one derived from the client
+// address and the user agent. Errors: bad_visitor, store_unavailable.
 func (a *API) visitor(q *call, topic tally.Topic, inBody string) (string, error) {
 	visitor, err := q.visitorOf(inBody)
 	switch {
 	case err != nil || visitor != "":
 		return visitor, err
 	case q.isTrusted:
-		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token names the visitor it speaks for: all calls come from the same server")
+		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token must name a visitor, since all these calls come from the same server")
 	case q.client.hidingHeader != "" && q.client.viaProxy:
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header of a proxy named in --trusted-proxy holds none; name a visitor, or have the proxy send the address", q.client.hidingHeader)
+		return "", tally.Errorf(tally.CodeBadVisitor, "the request names no visitor, and the client address is unknown: the %s header of a proxy named in --trusted-proxy contains none; name a visitor, or configure the proxy to send the address", q.client.hidingHeader)
 	case q.client.hidingHeader != "":
-		return "", tally.Errorf(tally.CodeBadVisitor, "no visitor was named, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.client.hidingHeader)
+		return "", tally.Errorf(tally.CodeBadVisitor, "the request names no visitor, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", q.client.hidingHeader)
 	}
 	return a.service.DerivedVisitor(q.client.limitAddress, q.r.UserAgent(), topic)
 }
 
-// readTopic answers GET /v1/{site}/{metric}/{key}.
+// readTopic serves GET /v1/{site}/{metric}/{key}.
 func (a *API) readTopic(q *call) error {
 	topic, err := q.topic()
 	if err != nil {
@@ -88,7 +88,7 @@ func (a *API) readTopic(q *call) error {
 		if !ok {
 			return err
 		}
-		h["Cache-Control"] = noStore // old news is not worth keeping
+		h["Cache-Control"] = noStore // stale
 		q.respondJSON(appendStale(q.buffer[:0], held))
 		return nil
 	}
@@ -105,7 +105,8 @@ func (a *API) readTopic(q *call) error {
 	return nil
 }
 
-// fallback returns the newest value of a watched topic while the store is away.
+// fallback returns the newest value of a watched topic if err means that the store is
+// away.
 func (a *API) fallback(topic tally.Topic, err error) (tally.Change, bool) {
 	if !isUnavailable(err) {
 		return tally.Change{}, false
@@ -113,19 +114,18 @@ func (a *API) fallback(topic tally.Topic, err error) (tally.Change, bool) {
 	return a.hub.Newest(topic)
 }
 
-// takeReads takes n topics from what the client address may read.
-// Errors: rate_limited.
+// takeReads counts n topics against the read limit. Errors: rate_limited.
 func (a *API) takeReads(q *call, n int) error {
 	if q.isTrusted {
 		return nil
 	}
 	if wait := a.limits.Read(q.client.limitAddress, n); wait > 0 {
-		return rateLimited(wait, "this address read as many topics as it may (--read-limit)")
+		return rateLimited(wait, "read limit reached: wait before reading more topics from this address (--read-limit)")
 	}
 	return nil
 }
 
-// like answers POST and DELETE /v1/{site}/{metric}/{key}.
+// like serves POST and DELETE /v1/{site}/{metric}/{key}.
 func (a *API) like(q *call) error {
 	topic, err := q.topic()
 	if err != nil {
@@ -143,20 +143,20 @@ func (a *API) like(q *call) error {
 	if kind == formBody && !withdraws {
 		return a.likeByForm(q, topic, body)
 	}
-	said, err := parseAssertion(body)
+	assertion, err := parseAssertion(body)
 	if err != nil {
 		return err
 	}
 	amount := int64(1)
 	switch {
-	case withdraws && said.hasAmount && said.amount != 0:
-		return tally.Errorf(tally.CodeBadAmount, "DELETE asserts the amount 0; POST asserts another")
+	case withdraws && assertion.hasAmount && assertion.amount != 0:
+		return tally.Errorf(tally.CodeBadAmount, "DELETE means the amount 0; use POST for another amount")
 	case withdraws:
 		amount = 0
-	case said.hasAmount:
-		amount = said.amount
+	case assertion.hasAmount:
+		amount = assertion.amount
 	}
-	visitor, err := a.visitor(q, topic, said.visitor)
+	visitor, err := a.visitor(q, topic, assertion.visitor)
 	if err != nil {
 		return err
 	}
@@ -172,9 +172,8 @@ func (a *API) like(q *call) error {
 	return nil
 }
 
-// assert makes an assertion within the limits of the client address, and brings
-// topics into being whose keys are known. What one's own servers assert comes from
-// no address, and under any key.
+// assert makes an assertion within the limits of the client address. It creates topics
+// with known keys. Trusted calls have no limits, and may create any topic.
 // Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
 func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 	if q.isTrusted {
@@ -184,7 +183,7 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 	known := a.keys.MayCreate(assertion.Topic)
 	ok, mayCreate, wait := a.limits.Write(q.client.limitAddress, known)
 	if !ok {
-		return tally.Result{}, rateLimited(wait, "this address writes faster than it may (--rate-limit)")
+		return tally.Result{}, rateLimited(wait, "rate limit reached: wait before the next contribution from this address (--rate-limit)")
 	}
 	assertion.MayCreate, assertion.Client = mayCreate, q.client.address
 	result, err := a.service.Assert(q.r.Context(), assertion)
@@ -195,15 +194,15 @@ func (a *API) assert(q *call, assertion tally.Assertion) (tally.Result, error) {
 	case errors.Is(err, tally.ErrWouldCreate) && !known:
 		a.unknownKeys.Add(1)
 		return result, tally.Errorf(tally.CodeUnknownKey,
-			"the site %q counts known pages only, and %.300q is none of them; seeding it, its site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
+			"the site %q counts known pages only, and %.300q is not one of them; a seed, the site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
 	case errors.Is(err, tally.ErrWouldCreate):
 		a.limits.CountRefusedTopic()
-		return result, rateLimited(wait, "this address brought as many new topics into being as it may (--new-topic-limit)")
+		return result, rateLimited(wait, "topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
 	}
 	return result, err
 }
 
-// appendMine appends a frame with the visitor's own contribution.
+// appendMine appends a frame with the visitor's contribution.
 func appendMine(dst []byte, reading tally.Reading) []byte {
 	dst = tally.AppendFrame(dst, reading.Change)
 	dst = append(dst[:len(dst)-1], `,"mine":`...)
@@ -211,7 +210,7 @@ func appendMine(dst []byte, reading tally.Reading) []byte {
 	return append(dst, '}')
 }
 
-// appendStale appends the frame of a topic that was read from memory.
+// appendStale appends the frame of a value from memory.
 func appendStale(dst []byte, held tally.Change) []byte {
 	dst = tally.AppendFrame(dst, held)
 	return append(dst[:len(dst)-1], `,"stale":true}`...)

@@ -38,7 +38,7 @@ func TestTrustedProxy_ClientOfEachHeader(t *testing.T) {
 		name, _, _ := strings.Cut(header, ":")
 		like("hidden", header).wantProblem(400, "bad_visitor").wantBody("--trusted-proxy").wantBody(http.CanonicalHeaderKey(name))
 	}
-	warnings := s.Log.Records("a proxy named in --trusted-proxy sends a header that names no client address: clients without an id cannot like, and they share the proxy's address for limits; have the proxy set the client's address, or remove the header")
+	warnings := s.Log.Records("a proxy named in --trusted-proxy sends a header that names no client address: its clients share one address for limits, and cannot like without a visitor id; configure the proxy to set the client's address, or to remove the header")
 	if len(warnings) != 1 || warnings[0]["header"] != "X-Forwarded-For" || warnings[0]["level"] != "WARN" {
 		t.Errorf("warnings: %v", warnings)
 	}
@@ -62,7 +62,7 @@ func TestTrustedProxy_NoHeader(t *testing.T) {
 	}
 	warned := 0
 	for line := range strings.Lines(s.Log.String()) {
-		if strings.Contains(line, "does not say who its clients are") && strings.Contains(line, "127.0.0.1") && strings.Contains(line, "WARN") {
+		if strings.Contains(line, "does not name its clients") && strings.Contains(line, "127.0.0.1") && strings.Contains(line, "WARN") {
 			warned++
 		}
 	}
