@@ -102,16 +102,3 @@ func StateOf(ctx context.Context, store Lister, topic Topic) (State, error) {
 	}
 	return page.States[0], nil
 }
-
-// PreviewEdits sets the results of edits, at most one a topic, to what they would do in
-// store, and changes nothing. Its error is that of a store that cannot be read.
-func PreviewEdits(ctx context.Context, store Lister, edits []Edit) error {
-	for i := range edits {
-		before, err := StateOf(ctx, store, edits[i].Topic)
-		if err != nil {
-			return err
-		}
-		edits[i].Preview(before)
-	}
-	return nil
-}

@@ -66,7 +66,7 @@ type ServiceStore interface {
 type Service struct {
 	store    ServiceStore
 	catalog  *Catalog
-	identity atomic.Pointer[identity] // nil until the store returned the secret
+	hasher   atomic.Pointer[Hasher]   // nil until the store returned the secret
 	settings atomic.Pointer[settings] // nil until they were read
 	reads    settingsReads
 	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
@@ -104,13 +104,13 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, Unavailable(err)
 	}
-	id, err := s.identify()
+	hasher, err := s.currentHasher()
 	if err != nil {
 		return Result{}, err
 	}
 	write := s.pending.Get().(*pendingWrite)
 	defer s.pending.Put(write)
-	if err := s.assert(ctx, id, a, write); err != nil {
+	if err := s.assert(ctx, hasher, a, write); err != nil {
 		if AsError(err).Code == CodeStoreUnavailable {
 			s.counters.failed.Add(1)
 		}
@@ -133,25 +133,25 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 
 // assert sends the assertion until the store takes it, under settings that are current in
 // the store, or answerWithin is over.
-func (s *Service) assert(ctx context.Context, id *identity, a Assertion, write *pendingWrite) error {
+func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite) error {
 	deadline := time.Now().Add(answerWithin)
 	current := s.settings.Load()
 	if current != nil && current.aliases[a.Topic].mark == "" { // the common case, without a timer
-		if err := current.checkBlocks(id, a.Client, a.Visitor); err != nil {
+		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
 			return err
 		}
-		err := s.send(id, a, write, id.member(a.Topic, a.Visitor), "", deadline)
+		err := s.send(hasher, a, write, hasher.Member(a.Topic, a.Visitor), "", deadline)
 		if _, refused := err.(*MarkError); !refused { // stores do not wrap it
 			return err
 		}
-		return s.assertMarked(ctx, id, a, write, deadline, err)
+		return s.assertMarked(ctx, hasher, a, write, deadline, err)
 	}
-	return s.assertMarked(ctx, id, a, write, deadline, nil)
+	return s.assertMarked(ctx, hasher, a, write, deadline, nil)
 }
 
 // assertMarked is assert for a topic with aliases, for one that refused the assertion with
 // a [MarkError], and for an instance that has no settings yet.
-func (s *Service) assertMarked(ctx context.Context, id *identity, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
+func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
 	var current *settings
 	var marked *MarkError
 	errors.As(refused, &marked)
@@ -169,15 +169,15 @@ func (s *Service) assertMarked(ctx context.Context, id *identity, a Assertion, w
 		if err != nil {
 			return err
 		}
-		if err := current.checkBlocks(id, a.Client, a.Visitor); err != nil {
+		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
 			return err
 		}
 		aliases := current.aliases[a.Topic]
-		member, err := s.member(ctx, id, aliases.topics, a.Topic, a.Visitor)
+		member, err := s.member(ctx, hasher, aliases.topics, a.Topic, a.Visitor)
 		if err != nil {
 			return err
 		}
-		err = s.send(id, a, write, member, aliases.mark, deadline)
+		err = s.send(hasher, a, write, member, aliases.mark, deadline)
 		if !errors.As(err, &marked) {
 			return err
 		}
@@ -185,10 +185,10 @@ func (s *Service) assertMarked(ctx context.Context, id *identity, a Assertion, w
 }
 
 // send passes the assertion to its lane and waits for the answer, which is in write.
-func (s *Service) send(id *identity, a Assertion, write *pendingWrite, member Member, mark string, deadline time.Time) error {
+func (s *Service) send(hasher *Hasher, a Assertion, write *pendingWrite, member Member, mark string, deadline time.Time) error {
 	write.reset(a.Topic, mark, deadline, Write{
 		Member:    member,
-		Source:    id.source(a.Client),
+		Source:    hasher.Source(a.Client),
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
 	})
@@ -199,14 +199,14 @@ func (s *Service) send(id *identity, a Assertion, write *pendingWrite, member Me
 
 // member returns the visitor's member of topic, or the one under an alias if the visitor
 // contributed under that.
-func (s *Service) member(ctx context.Context, id *identity, aliases []Topic, topic Topic, visitor string) (Member, error) {
-	own := id.member(topic, visitor)
+func (s *Service) member(ctx context.Context, hasher *Hasher, aliases []Topic, topic Topic, visitor string) (Member, error) {
+	own := hasher.Member(topic, visitor)
 	if len(aliases) == 0 {
 		return own, nil
 	}
 	queries := make([]Query, len(aliases))
 	for i, alias := range aliases {
-		queries[i] = Query{Topic: topic, Member: id.member(alias, visitor)}
+		queries[i] = Query{Topic: topic, Member: hasher.Member(alias, visitor)}
 	}
 	for i, reading := range s.store.Read(ctx, queries) {
 		if reading.Err != nil {
@@ -244,7 +244,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 		if err := ValidateVisitor(visitor); err != nil {
 			return nil, err
 		}
-		id, err := s.identify()
+		hasher, err := s.currentHasher()
 		if err != nil {
 			return nil, err
 		}
@@ -253,9 +253,9 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 			return nil, err
 		}
 		for i, topic := range topics {
-			queries[i].Member = id.member(topic, visitor)
+			queries[i].Member = hasher.Member(topic, visitor)
 			for _, alias := range current.aliases[topic].topics {
-				queries = append(queries, Query{Topic: topic, Member: id.member(alias, visitor)})
+				queries = append(queries, Query{Topic: topic, Member: hasher.Member(alias, visitor)})
 				aliasOf = append(aliasOf, i)
 			}
 		}
@@ -283,25 +283,25 @@ func (s *Service) Top(ctx context.Context, site, metric string, limit int) ([]Ch
 // DerivedVisitor returns an id for a client that sends none: the same for the same address
 // and user agent, and for final metrics only within a day. Errors: [CodeStoreUnavailable].
 func (s *Service) DerivedVisitor(client netip.Addr, agent string, topic Topic) (string, error) {
-	id, err := s.identify()
+	hasher, err := s.currentHasher()
 	if err != nil {
 		return "", err
 	}
-	return id.derived(client, agent, s.catalog.Rule(topic), time.Now()), nil
+	return hasher.derived(client, agent, s.catalog.Rule(topic), time.Now()), nil
 }
 
-// identify returns the identity of the store's secret.
-func (s *Service) identify() (*identity, error) {
+// currentHasher returns the hasher with the store's secret.
+func (s *Service) currentHasher() (*Hasher, error) {
 	secret, err := s.store.Secret()
 	if err != nil {
 		return nil, err
 	}
-	id := s.identity.Load()
-	if id == nil || id.secret != string(secret) {
-		id = newIdentity(secret)
-		s.identity.Store(id)
+	hasher := s.hasher.Load()
+	if hasher == nil || hasher.secret != string(secret) {
+		hasher = NewHasher(secret)
+		s.hasher.Store(hasher)
 	}
-	return id, nil
+	return hasher, nil
 }
 
 // lane returns the queue of the node that stores topic.

@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type slowStore struct {
 	tally.ServiceStore
 	secret []byte
+	stored map[string]string // the settings
 
 	mu      sync.Mutex
 	delay   time.Duration // of Apply
@@ -40,7 +41,9 @@ func (s *slowStore) Secret() ([]byte, error) {
 	return s.secret, nil
 }
 
-func (s *slowStore) Settings(context.Context) (map[string]string, error) { return nil, nil }
+func (s *slowStore) Settings(context.Context) (map[string]string, error) {
+	return s.stored, nil
+}
 
 func (s *slowStore) Lane(topic tally.Topic) string { return topic.Site() }
 

@@ -47,11 +47,11 @@ func BlockRangeSetting(addresses netip.Prefix) string { return blockRangePrefix 
 // BlockVisitorSetting returns the name of the setting that blocks a visitor, whose id it does
 // not contain; its value is the reason.
 func BlockVisitorSetting(secret []byte, visitor string) string {
-	return newIdentity(secret).blockSetting(visitor)
+	return NewHasher(secret).blockSetting(visitor)
 }
 
-func (id *identity) blockSetting(visitor string) string {
-	sum := id.sum("blocked", visitor)
+func (h *Hasher) blockSetting(visitor string) string {
+	sum := h.sum("blocked", visitor)
 	return blockVisitorPrefix + hex.EncodeToString(sum[:8])
 }
 
@@ -82,10 +82,10 @@ type aliasList struct {
 	mark   string
 }
 
-// UseSettings replaces the settings that the service follows; it ignores names that it does
+// useSettings replaces the settings that the service follows; it ignores names that it does
 // not know. It returns an error that names each setting which cannot be parsed, and
 // follows the others.
-func (s *Service) UseSettings(stored map[string]string) error {
+func (s *Service) useSettings(stored map[string]string) error {
 	parsed, err := parseSettings(stored)
 	s.settings.Store(parsed)
 	return err
@@ -147,10 +147,10 @@ func ParseAliases(value string) (aliases []Topic, err error) {
 
 // checkBlocks returns an error if the client or the visitor is blocked.
 // Errors: [CodeBlocked].
-func (s *settings) checkBlocks(id *identity, client netip.Addr, visitor string) error {
+func (s *settings) checkBlocks(hasher *Hasher, client netip.Addr, visitor string) error {
 	blocked := client.IsValid() && slices.ContainsFunc(s.ranges, func(p netip.Prefix) bool { return p.Contains(client) })
 	if !blocked && len(s.visitors) > 0 {
-		blocked = s.visitors[id.blockSetting(visitor)]
+		blocked = s.visitors[hasher.blockSetting(visitor)]
 	}
 	if blocked {
 		return Errorf(CodeBlocked, "contributions from here are not accepted")
@@ -202,7 +202,7 @@ func (s *Service) loadLocked(ctx context.Context) (stored map[string]string, inv
 	if stored, err = s.store.Settings(ctx); err != nil {
 		return nil, nil, err
 	}
-	invalid = s.UseSettings(stored)
+	invalid = s.useSettings(stored)
 	s.reads.last.Store(number)
 	return stored, invalid, nil
 }

@@ -19,9 +19,16 @@ func mustTopic(t *testing.T, text string) tally.Topic {
 
 // serviceWith returns a service that follows the stored settings, and the error of those
 // that cannot be parsed.
-func serviceWith(stored map[string]string) (*tally.Service, error) {
-	service := newService(newSlowStore(0))
-	return service, service.UseSettings(stored)
+func serviceWith(t *testing.T, stored map[string]string) (*tally.Service, *slowStore, error) {
+	t.Helper()
+	store := newSlowStore(0)
+	store.stored = stored
+	service := newService(store)
+	_, invalid, err := service.LoadSettings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service, store, invalid
 }
 
 func codeOf(err error) tally.Code {
@@ -48,7 +55,7 @@ func TestService_Blocks(t *testing.T) {
 		tally.BlockRangeSetting(netip.MustParsePrefix("2001:db8::/32")):  "robots",
 		tally.BlockVisitorSetting(secret, "someone-1"):                   "a robot",
 	}
-	service, err := serviceWith(stored)
+	service, store, err := serviceWith(t, stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +84,8 @@ func TestService_Blocks(t *testing.T) {
 			t.Errorf("the name of a setting contains a visitor: %q", name)
 		}
 	}
-	if err := service.UseSettings(nil); err != nil || assertFrom(t, service, "someone-1", "203.0.113.1") != "" {
+	store.stored = nil
+	if _, _, err := service.LoadSettings(t.Context()); err != nil || assertFrom(t, service, "someone-1", "203.0.113.1") != "" {
 		t.Errorf("removed settings are in use (%v)", err)
 	}
 }
@@ -85,7 +93,7 @@ func TestService_Blocks(t *testing.T) {
 // The service follows the valid settings beside invalid ones.
 func TestService_InvalidSettings(t *testing.T) {
 	name, value := tally.AliasSetting(mustTopic(t, "blog/likes/new"), []tally.Topic{mustTopic(t, "blog/likes/old")})
-	service, err := serviceWith(map[string]string{
+	service, _, err := serviceWith(t, map[string]string{
 		"block range 203.0.113.0": "no range",
 		"former nothing":          "[]",
 		"former blog/likes/x":     "{}",

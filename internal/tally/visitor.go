@@ -34,8 +34,9 @@ func ValidateVisitor(id string) error {
 	return nil
 }
 
-// identity hashes visitors and networks with one secret. It is safe for concurrent use.
-type identity struct {
+// Hasher hashes visitors and networks with a secret, as stores keep them. It is safe for
+// concurrent use.
+type Hasher struct {
 	secret string
 	macs   sync.Pool // of hash.Hash keyed with secret, reset
 
@@ -52,17 +53,18 @@ type cachedSource struct {
 	source  Source
 }
 
-func newIdentity(secret []byte) *identity {
-	id := &identity{secret: string(secret), seed: maphash.MakeSeed()}
-	id.macs.New = func() any { return hmac.New(sha256.New, []byte(id.secret)) }
-	return id
+// NewHasher returns the hasher with secret.
+func NewHasher(secret []byte) *Hasher {
+	h := &Hasher{secret: string(secret), seed: maphash.MakeSeed()}
+	h.macs.New = func() any { return hmac.New(sha256.New, []byte(h.secret)) }
+	return h
 }
 
 // sum returns HMAC-SHA256 of the parts, each preceded by its length so that different
 // lists of parts differ.
-func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
-	mac := id.macs.Get().(hash.Hash)
-	defer id.macs.Put(mac)
+func (h *Hasher) sum(parts ...string) (sum [sha256.Size]byte) {
+	mac := h.macs.Get().(hash.Hash)
+	defer h.macs.Put(mac)
 	mac.Reset()
 	buffer := make([]byte, 0, 384) // a topic and a visitor fit; longer agents grow it
 	for _, part := range parts {
@@ -74,31 +76,31 @@ func (id *identity) sum(parts ...string) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// member returns the member that visitor is on topic; never 0.
-func (id *identity) member(topic Topic, visitor string) Member {
-	sum := id.sum("member", topic.String(), visitor)
+// Member returns the member that visitor is on topic; never 0.
+func (h *Hasher) Member(topic Topic, visitor string) Member {
+	sum := h.sum("member", topic.String(), visitor)
 	return max(Member(binary.BigEndian.Uint64(sum[:8])), 1)
 }
 
-// source returns the hash of the network that client is in; 0 without a client.
-func (id *identity) source(client netip.Addr) Source {
+// Source returns the hash of the network that client is in; 0 without a client.
+func (h *Hasher) Source(client netip.Addr) Source {
 	if !client.IsValid() {
 		return 0
 	}
-	network := SourceNetwork(client)
-	slot := &id.sources[maphash.Comparable(id.seed, network)%cachedSources]
+	network := sourceNetwork(client)
+	slot := &h.sources[maphash.Comparable(h.seed, network)%cachedSources]
 	if cached := slot.Load(); cached != nil && cached.network == network {
 		return cached.source
 	}
-	sum := id.sum("source", network.String())
+	sum := h.sum("source", network.String())
 	source := max(Source(binary.BigEndian.Uint32(sum[:4])), 1)
 	slot.Store(&cachedSource{network, source})
 	return source
 }
 
-// SourceNetwork returns the network of client that the journal keeps as [Source]: its IPv4
+// sourceNetwork returns the network of client that the journal keeps as [Source]: its IPv4
 // /24 or IPv6 /48.
-func SourceNetwork(client netip.Addr) netip.Prefix {
+func sourceNetwork(client netip.Addr) netip.Prefix {
 	client = client.Unmap().WithZone("")
 	bits := 48
 	if client.Is4() {
@@ -108,33 +110,20 @@ func SourceNetwork(client netip.Addr) netip.Prefix {
 	return network
 }
 
-// Hasher hashes visitors and addresses with a secret, as stores keep them. It is safe for
-// concurrent use.
-type Hasher struct{ id *identity }
-
-// NewHasher returns the hasher under secret.
-func NewHasher(secret []byte) Hasher { return Hasher{newIdentity(secret)} }
-
-// Member returns the member that visitor is on topic.
-func (h Hasher) Member(topic Topic, visitor string) Member { return h.id.member(topic, visitor) }
-
-// Source returns the source of contributions by client.
-func (h Hasher) Source(client netip.Addr) Source { return h.id.source(client) }
-
 // Fingerprint returns a text of 16 hex digits that tells one secret from another
 // and does not reveal it.
-func (h Hasher) Fingerprint() string {
-	sum := h.id.sum("fingerprint")
+func (h *Hasher) Fingerprint() string {
+	sum := h.sum("fingerprint")
 	return hex.EncodeToString(sum[:8])
 }
 
 // derived returns the visitor's id of a client that sends none. For a metric with final
 // contributions it changes every day (UTC), so that no client is known for longer.
-func (id *identity) derived(client netip.Addr, agent string, rule Rule, now time.Time) string {
+func (h *Hasher) derived(client netip.Addr, agent string, rule Rule, now time.Time) string {
 	day := ""
 	if rule.Final() {
 		day = now.UTC().Format(time.DateOnly)
 	}
-	sum := id.sum("derived", client.String(), agent, day)
+	sum := h.sum("derived", client.String(), agent, day)
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
