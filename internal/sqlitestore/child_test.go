@@ -36,7 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	role := os.Getenv(childRole)
 	if role == "" {
-		if err := storetest.Checks(40); err != nil {
+		if err := storetest.Checks(100); err != nil {
 			panic(err)
 		}
 		goleak.VerifyTestMain(m)

@@ -22,9 +22,7 @@ type model struct {
 	mine             map[tally.Member]int64
 	version          int64
 	changes          int // bounds the number of pushes
-	// entries are those that the journal must have. It may have others, of contributions that
-	// a restore replaced.
-	entries []tally.JournalEntry
+	entries          []tally.JournalEntry
 }
 
 func (m *model) count() int64 { return m.seed + m.adjustment + m.sum }
@@ -173,7 +171,7 @@ func testModel(t *testing.T, open Factory) {
 				p, replace := drawPortion(rt, m), rapid.Bool().Draw(rt, "replace")
 				restore(rt, store, replace, p)
 				m.restore(replace, p)
-				m.entries, m.changes = nil, m.changes+1 // entries of replaced contributions may stay
+				m.changes++
 				now := read(rt, store, m.topic, 0).Change
 				if now.Version < p.Version {
 					rt.Fatalf("version %d after a portion of %d", now.Version, p.Version)
@@ -332,43 +330,29 @@ func drawPortion(rt *rapid.T, m *model) tally.Portion {
 	return p
 }
 
-// revertIn reverts some entries of the journal: the newest of each member counts, and each
-// of a window metric.
+// revertIn compares the journal with the model, and reverts some entries: the newest of each
+// member counts, and each of a window metric.
 func (m *model) revertIn(rt *rapid.T, store Store) {
 	journal := recent(rt, store, m.topic)
-	var known []tally.JournalEntry // to the model, with their positions
-	others := slices.Clone(journal)
-	for _, want := range m.entries {
-		at := slices.IndexFunc(others, func(t tally.JournalEntry) bool { return t.Member == want.Member && t.Source == want.Source })
-		if at < 0 {
-			rt.Fatalf("the journal of %s has no entry of %d from %d", m.topic, want.Member, want.Source)
-		}
-		known = append(known, others[at])
-		others = slices.Delete(others, at, at+1)
-	}
-	candidates := journal
-	if m.isWindow {
-		candidates = known // the model does not know the members of other entries
+	if !slices.EqualFunc(journal, m.entries, func(a, b tally.JournalEntry) bool { return a.Member == b.Member && a.Source == b.Source }) {
+		rt.Fatalf("the journal of %s is %+v, want %+v", m.topic, journal, m.entries)
 	}
 	newest := map[tally.Member]string{}
-	for _, t := range journal {
-		newest[t.Member] = t.Position
-	}
 	var selected []tally.JournalEntry
-	for _, t := range candidates {
+	for _, e := range journal {
+		newest[e.Member] = e.Position
 		if rapid.Bool().Draw(rt, "selected") {
-			selected = append(selected, t)
+			selected = append(selected, e)
 		}
 	}
 	changed := revert(rt, store, selected)
-	before, positions := m.count(), map[string]bool{}
-	for _, t := range selected {
-		positions[t.Position] = true
-		if m.isWindow || newest[t.Member] == t.Position {
-			m.revert(t)
+	before := m.count()
+	for _, e := range selected {
+		if m.isWindow || newest[e.Member] == e.Position {
+			m.revert(e)
 		}
 	}
-	m.entries = slices.DeleteFunc(known, func(t tally.JournalEntry) bool { return positions[t.Position] })
+	m.entries = slices.DeleteFunc(journal, func(e tally.JournalEntry) bool { return slices.Contains(selected, e) })
 	if now, ok := changed[m.topic]; ok {
 		m.changes += len(selected)
 		m.observe(rt, now.Count, now.Version)
