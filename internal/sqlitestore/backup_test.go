@@ -13,9 +13,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// TestABackupUnderLoadHoldsWhatWasAcknowledged backs up while another process writes,
-// destroys the file, and goes on with the backup.
-func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
+// TestBackup_UnderLoad backs up while another process writes, destroys the file, and opens
+// the backup.
+func TestBackup_UnderLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
 	if err != nil {
@@ -28,7 +28,7 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := start(t, roleWrite, path)
-	var queries []tally.Query // of all that was acknowledged before
+	var queries []tally.Query // of all likes acknowledged before
 	for range 200 {
 		var writer, like int
 		if _, err := fmt.Sscan(c.line(), &writer, &like); err != nil {
@@ -58,7 +58,7 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 	}
 	info, err := os.Stat(to)
 	if err != nil || info.Mode() != 0o600 || info.Size() != last || steps < 2 {
-		t.Errorf("%v, error %v; %d bytes were told in %d steps", info, err, last, steps)
+		t.Errorf("%v, error %v; %d bytes were reported in %d steps", info, err, last, steps)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -68,7 +68,7 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 	restored := open(t, to, catalog(), sqlitestore.Options{})
 	for i, reading := range restored.Read(context.Background(), queries) {
 		if reading.Err != nil || reading.Mine != 1 {
-			t.Fatalf("acknowledged like %d is gone: %+v", i, reading)
+			t.Fatalf("acknowledged like %d is missing: %+v", i, reading)
 		}
 	}
 	count, sum := query[int64](t, to, `SELECT count FROM topics`), query[int64](t, to, `SELECT sum(amount) FROM contributions`)
@@ -76,11 +76,11 @@ func TestABackupUnderLoadHoldsWhatWasAcknowledged(t *testing.T) {
 		t.Errorf("the count is %d, its contributions are %d; integrity check: %s", count, sum, check)
 	}
 	if names, _ := filepath.Glob(filepath.Join(filepath.Dir(to), "*.partial*")); len(names) > 0 {
-		t.Errorf("%v are left", names)
+		t.Errorf("remaining files: %v", names)
 	}
 }
 
-func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
+func TestBackup_Refused(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	taken := filepath.Join(directory, "taken.db")
@@ -88,7 +88,7 @@ func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := sqlitestore.Backup(context.Background(), path, taken, false, nil); !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), taken) {
-		t.Errorf("a backup over a file: %v", err)
+		t.Errorf("a backup to an existing file: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	to := filepath.Join(directory, "ended.db")
@@ -96,11 +96,11 @@ func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
 	err := sqlitestore.Backup(ctx, path, to, false, func(int64, int64) {
 		calls++
 		cancel()
-		// Somebody else takes the name, too.
+		// Another process creates a file of that name.
 		_ = os.WriteFile(to, []byte("precious"), 0o600)
 	})
 	if err == nil || calls != 1 {
-		t.Errorf("a backup that was ended after %d steps: %v", calls, err)
+		t.Errorf("a backup whose context ended after %d steps: %v", calls, err)
 	}
 	for _, name := range []string{taken, to} {
 		if text, err := os.ReadFile(name); string(text) != "precious" {
@@ -113,10 +113,10 @@ func TestABackupOverwritesNothingAndLeavesNothingUnfinished(t *testing.T) {
 		"into a missing directory": sqlitestore.Backup(context.Background(), path, filepath.Join(directory, "no", "a"), false, nil),
 	} {
 		if err == nil {
-			t.Errorf("a backup %s was made", what)
+			t.Errorf("created the backup %s", what)
 		}
 	}
 	if names, _ := filepath.Glob(filepath.Join(directory, "*")); len(names) != 2 {
-		t.Errorf("there are %v", names)
+		t.Errorf("files: %v", names)
 	}
 }

@@ -20,11 +20,11 @@ func mustTopic(t testing.TB, metric, key string) tally.Topic {
 	return topic
 }
 
-// week is how long a journal is by default.
+// week is the default retention of the journal.
 const week = 7 * 24 * time.Hour
 
-// BenchmarkApply tells what a durable like costs, by how many are in flight
-// together: one transaction a like, all on one topic, each on another.
+// BenchmarkApply measures durable likes: one per transaction, many of one topic, and many
+// of different topics.
 func BenchmarkApply(b *testing.B) {
 	for _, shape := range []struct {
 		name          string
@@ -68,7 +68,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkRead tells what a read costs, by how many topics are asked at once.
+// BenchmarkRead measures reads of several numbers of topics.
 func BenchmarkRead(b *testing.B) {
 	store := open(b, filepath.Join(b.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
 	queries := make([]tally.Query, 1000)
@@ -91,7 +91,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkMove tells what it costs to restore contributions, and to dump them.
+// BenchmarkMove measures Restore and Dump.
 func BenchmarkMove(b *testing.B) {
 	const portions = 100
 	topic := mustTopic(b, "likes", "page")
@@ -99,7 +99,7 @@ func BenchmarkMove(b *testing.B) {
 		p := tally.Portion{First: i == 0, Last: i == portions-1, Contributions: make([]tally.Contribution, tally.MaxPortion)}
 		p.Topic, p.Version = topic, 1
 		for j := range p.Contributions {
-			// Members of a topic come in their order, as a dump hands them over.
+			// Members are in order, as in a dump.
 			p.Contributions[j] = tally.Contribution{Member: tally.Member((i*tally.MaxPortion + j + 1) << 40), Amount: 1}
 		}
 		return p

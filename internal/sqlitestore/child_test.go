@@ -21,13 +21,13 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
-// The test binary runs itself as another process on the same file: what it then
-// does stands in childRole, and on which file in childPath.
+// The test binary runs itself as another process on the same file. The variables childRole
+// and childPath name what it does and the file.
 const (
 	childRole = "TALLYCAST_TEST_ROLE"
 	childPath = "TALLYCAST_TEST_PATH"
 
-	roleWrite   = "write"   // like until killed, telling of each acknowledgement
+	roleWrite   = "write"   // like until killed, and print each acknowledgement
 	roleHold    = "hold"    // hold the file until stdin ends
 	roleNobody  = "nobody"  // open as a user without rights
 	roleLimited = "limited" // write beyond the process's limit of file size
@@ -59,7 +59,7 @@ type child struct {
 	stdin io.WriteCloser
 }
 
-// start starts a child, which is killed when the test ends.
+// start starts a child and kills it when the test ends.
 func start(t *testing.T, role, path string) *child {
 	t.Helper()
 	command := exec.Command(os.Args[0])
@@ -87,7 +87,7 @@ func (c *child) line() string {
 	return c.lines.Text()
 }
 
-// kill ends the child as kill -9 does and waits for its end.
+// kill sends SIGKILL to the child and waits for its end.
 func (c *child) kill() {
 	_ = c.Process.Kill()
 	for c.lines.Scan() {
@@ -95,11 +95,10 @@ func (c *child) kill() {
 	_ = c.Wait()
 }
 
-// writers is how many goroutines of a child write at once.
+// writers is the number of goroutines that write in a child.
 const writers = 8
 
-// memberOf is the visitor of the n-th like of one of the child's writers in the
-// round of the process pid.
+// memberOf returns the member of the n-th like of a writer in the process pid.
 func memberOf(pid, writer, n int) tally.Member {
 	return tally.Member(uint64(pid)<<40 | uint64(writer)<<32 | uint64(n+1))
 }
@@ -151,7 +150,7 @@ func hold(path string) error {
 	return store.Close()
 }
 
-// openAsNobody gives up the rights of root first, where it has them.
+// openAsNobody opens the file without the rights of root.
 func openAsNobody(path string) error {
 	const nobody = 65534
 	if os.Getuid() == 0 {
@@ -166,8 +165,8 @@ func openAsNobody(path string) error {
 	return store.Close()
 }
 
-// writeLimited lets the kernel refuse to let files grow, sees writes fail, and
-// go on when it may again.
+// writeLimited writes under a limit of file size until writes fail, and again after the limit
+// is lifted.
 func writeLimited(path string) error {
 	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
 	if err != nil {
@@ -200,14 +199,14 @@ func writeLimited(path string) error {
 	}
 	reading := store.Read(context.Background(), []tally.Query{{Topic: childTopic()}})[0]
 	if want := int64(max(acknowledged, tally.MaxBatchWrites)); reading.Err != nil || reading.Change.Count != want {
-		return fmt.Errorf("%d were acknowledged, %d are counted, error %v", want, reading.Change.Count, reading.Err)
+		return fmt.Errorf("%d likes were acknowledged, the count is %d, error %v", want, reading.Change.Count, reading.Err)
 	}
 	fmt.Println("failed with:", failure)
 	return store.Close()
 }
 
-// fill applies batches of likes, always of the same visitors, until one fails. It
-// returns how many likes were acknowledged.
+// fill applies batches of likes of the same visitors until one fails, and returns the number
+// of acknowledged likes.
 func fill(store *sqlitestore.Store, batches int) (acknowledged int, err error) {
 	for i := range batches {
 		batch := []tally.Batch{{Topic: childTopic(), Writes: make([]tally.Write, tally.MaxBatchWrites)}}

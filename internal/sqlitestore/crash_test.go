@@ -15,13 +15,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// TestKilledInTheMiddleOfWritesLosesNothingAcknowledged kills a real process, and
-// the one that goes on after it, on one file.
-func TestKilledInTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
+// TestStore_Killed kills several processes, one after the other, that write to one file: no
+// acknowledged like is lost.
+func TestStore_Killed(t *testing.T) {
 	const rounds, likes = 3, 1000
 	path := filepath.Join(t.TempDir(), "tally.db")
-	var queries []tally.Query // of all that was acknowledged
-	written := 0              // at most, by all rounds
+	var queries []tally.Query // of all acknowledged likes
+	written := 0              // at most, in all rounds
 	for round := range rounds {
 		c := start(t, roleWrite, path)
 		for n := range likes {
@@ -32,8 +32,8 @@ func TestKilledInTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
 			queries = append(queries, tally.Query{Topic: childTopic(), Member: memberOf(c.Process.Pid, writer, like)})
 		}
 		_ = c.Process.Kill()
-		written += likes + writers // those in flight may have been applied
-		for c.line() != "" {       // told before the end
+		written += likes + writers // unacknowledged ones may have been applied
+		for c.line() != "" {       // printed before the end
 			written++
 		}
 		_ = c.Wait()
@@ -42,10 +42,10 @@ func TestKilledInTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
 	for from := 0; from < len(queries); from += 1000 {
 		for i, reading := range store.Read(context.Background(), queries[from:min(from+1000, len(queries))]) {
 			if reading.Err != nil || reading.Mine != 1 {
-				t.Fatalf("acknowledged like %d is gone: %+v", from+i, reading)
+				t.Fatalf("acknowledged like %d is missing: %+v", from+i, reading)
 			}
 			if n := reading.Change.Count; n < int64(len(queries)) || n > int64(written) {
-				t.Fatalf("%d are counted; %d were acknowledged, %d begun", n, len(queries), written)
+				t.Fatalf("the count is %d; %d likes were acknowledged, %d begun", n, len(queries), written)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func TestKilledInTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-// query asks the file as any SQLite tool does, while the store may be open.
+// query reads the file as an SQLite tool does, while the store may be open.
 func query[T any](t *testing.T, path, question string) (answer T) {
 	t.Helper()
 	db := tool(t, path)
@@ -80,7 +80,7 @@ func tool(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-func TestOneProcessAtATimeHoldsTheFile(t *testing.T) {
+func TestOpen_SecondProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	c := start(t, roleHold, path)
 	if line := c.line(); line != "open" {
@@ -93,22 +93,22 @@ func TestOneProcessAtATimeHoldsTheFile(t *testing.T) {
 	for _, name := range []string{path, link} {
 		_, err := sqlitestore.Open(context.Background(), name, catalog(), sqlitestore.Options{})
 		if !errors.Is(err, sqlitestore.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", c.Process.Pid)) || !strings.Contains(err.Error(), path) {
-			t.Errorf("a second process was told %v", err)
+			t.Errorf("a second process: %v", err)
 		}
 	}
-	query[int](t, path, `SELECT count(*) FROM topics`) // readers come in
+	query[int](t, path, `SELECT count(*) FROM topics`) // readers are not locked out
 
-	c.kill() // the lock goes with the process
+	c.kill() // which releases its lock
 	store := open(t, path, catalog(), sqlitestore.Options{})
 	if _, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{}); !errors.Is(err, sqlitestore.ErrLocked) {
-		t.Errorf("a second store in one process was told %v", err)
+		t.Errorf("a second store in one process: %v", err)
 	}
-	if _, err := fill(store, 1); err != nil { // the refused one took nothing along
+	if _, err := fill(store, 1); err != nil { // the refused store released nothing
 		t.Error(err)
 	}
 }
 
-func TestAnotherProgramThatLocksTheFileIsWaitedForUntilTheDeadline(t *testing.T) {
+func TestStore_LockedByAnotherProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
 	db := tool(t, path)
@@ -151,12 +151,12 @@ func until(t *testing.T, met func() bool, otherwise string) {
 	}
 }
 
-func TestTheKernelRefusingToWriteIsToldAndSurvived(t *testing.T) {
+func TestStore_DiskError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	c := start(t, roleLimited, path)
 	line := c.line()
 	t.Log(line)
 	if err := c.Wait(); err != nil || !strings.Contains(line, "the disk failed") || !strings.Contains(line, path) {
-		t.Errorf("the process ended with %v and said %q", err, line)
+		t.Errorf("the process ended with %v and printed %q", err, line)
 	}
 }

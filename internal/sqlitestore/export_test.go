@@ -7,8 +7,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// LimitPages lets the file grow to no more than n pages, as a full disk does:
-// SQLite answers SQLITE_FULL beyond. It returns how many there are at least.
+// LimitPages limits the file to n pages, beyond which SQLite reports SQLITE_FULL as on a full
+// disk. It returns the limit in effect, which is not below the present size.
 func (s *Store) LimitPages(ctx context.Context, n int) (pages int, err error) {
 	err = s.update(ctx, func(w *writer) ([]tally.Change, error) {
 		return nil, w.conn.QueryRowContext(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", n)).Scan(&pages)
@@ -16,8 +16,7 @@ func (s *Store) LimitPages(ctx context.Context, n int) (pages int, err error) {
 	return pages, err
 }
 
-// Occupy keeps the writer busy, as a disk that hangs does, until release is
-// called.
+// Occupy blocks the writer until release is called, as a hung disk does.
 func (s *Store) Occupy() (release func()) {
 	occupied, end := make(chan struct{}), make(chan struct{})
 	go func() { // ends with release

@@ -12,7 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestCallsReturnByTheirDeadlineThoughTheDiskHangs(t *testing.T) {
+func TestStore_HungDisk(t *testing.T) {
 	store := open(t, filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
 	release := store.Occupy()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -22,18 +22,18 @@ func TestCallsReturnByTheirDeadlineThoughTheDiskHangs(t *testing.T) {
 	for _, err := range []error{batches[0].Err, store.Reissue(ctx, []tally.Change{{Topic: childTopic(), Version: 1}})} {
 		var coded *tally.Error
 		if !errors.As(err, &coded) || coded.Code != tally.CodeStoreUnavailable || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("behind a writer that hangs: %v", err)
+			t.Errorf("a call behind a hung writer: %v", err)
 		}
 	}
 	release()
 	store.Apply(context.Background(), []tally.Batch{{Topic: mustTopic(t, "likes", "next"), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}})
 	if got := store.Read(context.Background(), []tally.Query{{Topic: childTopic()}})[0]; got.Err != nil || got.Change.Version != 0 {
-		t.Errorf("what was refused was applied when the disk came back: %+v", got)
+		t.Errorf("a refused write was applied after the disk recovered: %+v", got)
 	}
 }
 
-// lagging is a sink that holds a value newer than the store's, and notes what it
-// is told of the feed's state.
+// lagging is a sink that holds a newer value than the store, and records the state of the
+// feed.
 type lagging struct {
 	mu    sync.Mutex
 	held  tally.Change
@@ -60,8 +60,7 @@ func (l *lagging) note(state string) {
 	l.state = append(l.state, state)
 }
 
-// told tells what the feed last said of itself, and whether the sink holds what
-// the store has.
+// told returns the last state of the feed, and whether the sink holds the stored value.
 func (l *lagging) told(states int) (last string, healed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +70,7 @@ func (l *lagging) told(states int) (last string, healed bool) {
 	return last, l.held.Count == 0
 }
 
-func TestTheFeedTellsThatItIsStaleAndLiveAgain(t *testing.T) {
+func TestFeed_StaleAndLive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
 	sink := &lagging{held: tally.Change{Topic: childTopic(), Count: 5, Version: 7}}

@@ -15,14 +15,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// refused opens what must not be opened: the error names the file and says what
-// is wrong, and the file is as it was.
+// refused opens a file that must not be opened: the error contains its name and why, and the
+// file does not change.
 func refused(t *testing.T, path, why string) error {
 	t.Helper()
 	before, _ := os.ReadFile(path)
 	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
 	if err == nil {
-		t.Fatalf("%s was opened, and closed with %v", path, store.Close())
+		t.Fatalf("%s was opened; close: %v", path, store.Close())
 	}
 	if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), why) {
 		t.Errorf("the error is %q; want %s and %q in it", err, path, why)
@@ -33,7 +33,7 @@ func refused(t *testing.T, path, why string) error {
 	return err
 }
 
-// made returns the path of a database that was filled and closed.
+// made returns the path of a filled, closed database.
 func made(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tally.db")
@@ -59,7 +59,7 @@ func execute(t testing.TB, path, statement string) {
 	}
 }
 
-func TestWhatIsNoDatabaseOfOursIsRefusedUnchanged(t *testing.T) {
+func TestOpen_ForeignFile(t *testing.T) {
 	t.Run("a directory", func(t *testing.T) { refused(t, t.TempDir(), "directory") })
 	t.Run("a text", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "notes.txt")
@@ -108,7 +108,7 @@ func TestWhatIsNoDatabaseOfOursIsRefusedUnchanged(t *testing.T) {
 	t.Run("without a name", func(t *testing.T) { refused(t, "", "path") })
 }
 
-func TestACorruptFileIsToldWithItsName(t *testing.T) {
+func TestOpen_CorruptFile(t *testing.T) {
 	garbage := bytes.Repeat([]byte("garbage!"), 512) // a page
 	damage := func(t *testing.T, path string, at int64, with []byte) {
 		t.Helper()
@@ -153,7 +153,7 @@ func TestACorruptFileIsToldWithItsName(t *testing.T) {
 	})
 }
 
-func TestAFileThatMayNotBeWrittenIsToldWithItsName(t *testing.T) {
+func TestOpen_ReadOnlyFile(t *testing.T) {
 	for _, test := range []struct {
 		name            string
 		file, directory os.FileMode
@@ -163,7 +163,7 @@ func TestAFileThatMayNotBeWrittenIsToldWithItsName(t *testing.T) {
 			if err := os.Remove(path + ".lock"); err != nil {
 				t.Fatal(err)
 			}
-			// The child has no rights of its own, and must reach the file.
+			// The child must be able to reach the file.
 			for directory := filepath.Dir(path); directory != filepath.Clean(os.TempDir()); directory = filepath.Dir(directory) {
 				if err := os.Chmod(directory, 0o755); err != nil {
 					t.Fatal(err)
@@ -175,13 +175,13 @@ func TestAFileThatMayNotBeWrittenIsToldWithItsName(t *testing.T) {
 			t.Cleanup(func() { _ = os.Chmod(filepath.Dir(path), 0o755) })
 			c := start(t, roleNobody, path)
 			if line := c.line(); !strings.Contains(line, path) || !strings.Contains(line, "permission denied") {
-				t.Errorf("the process said %q", line)
+				t.Errorf("the process printed %q", line)
 			}
 		})
 	}
 }
 
-func TestAFullDiskIsToldAndSurvived(t *testing.T) {
+func TestStore_FullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -209,12 +209,12 @@ func TestAFullDiskIsToldAndSurvived(t *testing.T) {
 		return store.Read(context.Background(), []tally.Query{{Topic: childTopic()}})[0]
 	}
 	if got := state(); got.Err != nil || got.Change.Count != int64(acknowledged) {
-		t.Errorf("%d were acknowledged, read %+v", acknowledged, got)
+		t.Errorf("%d likes were acknowledged, read %+v", acknowledged, got)
 	}
 	if _, err := store.LimitPages(ctx, math.MaxInt32); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody writes, and yet it is known to work again.
+	// Health recovers without a write.
 	until(t, func() bool { return store.Health().Err == nil }, "health does not recover")
 	if _, err := fill(store, 30); err != nil {
 		t.Error(err)
@@ -224,7 +224,7 @@ func TestAFullDiskIsToldAndSurvived(t *testing.T) {
 	}
 }
 
-// idle is a sink that takes no notice.
+// idle is a sink that ignores everything.
 type idle struct{}
 
 func (idle) Push(tally.Change)                     {}
@@ -232,16 +232,16 @@ func (idle) Settle(read tally.Change) tally.Change { return read }
 func (idle) Stale()                                {}
 func (idle) Live()                                 {}
 
-func TestAnotherSecretIsRefused(t *testing.T) {
+func TestOpen_AnotherSecret(t *testing.T) {
 	path := made(t)
 	_, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Secret: []byte("not the one in the file")})
 	if !errors.Is(err, sqlitestore.ErrSecret) || !strings.Contains(err.Error(), "--secret") || !strings.Contains(err.Error(), path) {
 		t.Errorf("the error is %v", err)
 	}
-	open(t, path, catalog(), sqlitestore.Options{}) // nothing is held by the refused one
+	open(t, path, catalog(), sqlitestore.Options{}) // the refused store holds no lock
 }
 
-func TestAFileWithAStrangeNameInAMissingDirectory(t *testing.T) {
+func TestOpen_SpecialCharacters(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "not", "yet")
 	path := filepath.Join(directory, "100% odd?name=1#ü&_pragma=x.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
@@ -255,10 +255,10 @@ func TestAFileWithAStrangeNameInAMissingDirectory(t *testing.T) {
 	}
 }
 
-func TestTheClosedFileStandsAloneAndIsReadByAnyTool(t *testing.T) {
+func TestClose_OneFile(t *testing.T) {
 	path := made(t)
 	if info, err := os.Stat(path + "-wal"); err == nil {
-		t.Errorf("a log of %d bytes is left beside it", info.Size())
+		t.Errorf("a write-ahead log of %d bytes remains", info.Size())
 	}
 	for question, want := range map[string]string{
 		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "2",
@@ -273,7 +273,7 @@ func TestTheClosedFileStandsAloneAndIsReadByAnyTool(t *testing.T) {
 	}
 }
 
-func TestEndedWindowsAreForgotten(t *testing.T) {
+func TestApply_PrunesWindows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	now := newClock()
 	store := open(t, path, catalog(), sqlitestore.Options{Now: now.read})
@@ -288,13 +288,13 @@ func TestEndedWindowsAreForgotten(t *testing.T) {
 			t.Fatalf("window %d: count %d, want %d, error %v", window, batch[0].Count, want, batch[0].Err)
 		}
 		if got := query[int](t, path, `SELECT count(*) FROM seen`); got > 600 {
-			t.Fatalf("window %d: %d are remembered", window, got)
+			t.Fatalf("window %d: %d members are stored", window, got)
 		}
 		now.advance(30 * time.Minute)
 	}
 }
 
-func TestCallsAfterCloseAreRefused(t *testing.T) {
+func TestStore_Closed(t *testing.T) {
 	store, err := sqlitestore.Open(context.Background(), filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{})
 	if err != nil {
 		t.Fatal(err)

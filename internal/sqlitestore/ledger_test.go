@@ -14,7 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// edit carries out an edit.
+// edit applies an edit.
 func edit(t *testing.T, store *sqlitestore.Store, e tally.Edit) tally.Edit {
 	t.Helper()
 	edits := []tally.Edit{e}
@@ -36,7 +36,7 @@ func like(t *testing.T, store *sqlitestore.Store, topic tally.Topic, member tall
 	return batches[0]
 }
 
-// journal returns all traces.
+// journal returns all entries.
 func journal(t *testing.T, reader interface {
 	Journal(context.Context, tally.Scope, int64, int64, func([]tally.JournalEntry) error) error
 }) (traces []tally.JournalEntry) {
@@ -51,7 +51,7 @@ func journal(t *testing.T, reader interface {
 	return traces
 }
 
-// madeByVersion1 returns the path of a file as the first release left it.
+// madeByVersion1 returns the path of a file of the first release.
 func madeByVersion1(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "old.db")
@@ -69,7 +69,7 @@ func madeByVersion1(t *testing.T) string {
 	return path
 }
 
-func TestAFileOfTheFirstReleaseOpensAndKeepsEverything(t *testing.T) {
+func TestOpen_FirstRelease(t *testing.T) {
 	path := madeByVersion1(t)
 	store := open(t, path, catalog(), sqlitestore.Options{Journal: week})
 	if secret, err := store.Secret(); err != nil || secret[1] != 0x11 || len(secret) != 32 {
@@ -87,7 +87,7 @@ func TestAFileOfTheFirstReleaseOpensAndKeepsEverything(t *testing.T) {
 		}
 	}
 	if got := like(t, store, likes, 5); got.Writes[0].Changed {
-		t.Error("who had liked liked again")
+		t.Error("a known visitor is new")
 	}
 	if got := edit(t, store, tally.Edit{Topic: likes, Kind: tally.EditSeed, Value: 40}); got.After.Count != 42 || got.Before.Seed != 0 || got.Before.Adjustment != 0 {
 		t.Errorf("seeded from %v to %v", got.Before, got.After)
@@ -100,9 +100,9 @@ func TestAFileOfTheFirstReleaseOpensAndKeepsEverything(t *testing.T) {
 	}
 }
 
-// TestAnEmptiedTopicLeavesNothingBehind resets and deletes topics of more rows than
-// one portion of sweeping, and breaks off in the middle of it.
-func TestAnEmptiedTopicLeavesNothingBehind(t *testing.T) {
+// TestSweep_EmptyTopic resets and deletes topics with more rows than one transaction of the
+// sweep removes, and closes the store during the sweep.
+func TestSweep_EmptyTopic(t *testing.T) {
 	const batches = 5 // 2,560 rows
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
@@ -117,23 +117,23 @@ func TestAnEmptiedTopicLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("emptied from %v to %v", got.Before, got.After)
 		}
 	}
-	if err := store.Close(); err != nil { // as far as it was
+	if err := store.Close(); err != nil { // during the sweep
 		t.Fatal(err)
 	}
 	store = open(t, path, catalog(), sqlitestore.Options{})
 	until(t, func() bool { return query[int](t, path, `SELECT EXISTS (SELECT 1 FROM contributions)`) == 0 }, "contributions of a topic that is gone stay")
 	until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM dropped`) == 0 }, "it is never done")
 	if n := query[int](t, path, `SELECT count(*) FROM pragma_foreign_key_check`); n != 0 {
-		t.Errorf("%d rows refer to what is gone", n)
+		t.Errorf("%d rows refer to missing topics", n)
 	}
 	if got := like(t, store, childTopic(), 1); got.Count != 1 || !got.Writes[0].Created {
-		t.Errorf("anew it is %+v", got)
+		t.Errorf("filled again it is %+v", got)
 	}
 }
 
-// TestAnIDIsNotUsedAgain deletes the newest topic, whose id SQLite would give to the
-// next, while its journal and windows are still there.
-func TestAnIDIsNotUsedAgain(t *testing.T) {
+// TestEdit_NewIDAfterDelete deletes the newest topic, whose id SQLite would use again, while
+// its journal and windows are still stored.
+func TestEdit_NewIDAfterDelete(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	for round := range 3 {
 		store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: week})
@@ -143,10 +143,10 @@ func TestAnIDIsNotUsedAgain(t *testing.T) {
 		for _, metric := range []string{"likes", "views"} {
 			topic := mustTopic(t, metric, fmt.Sprint(round))
 			if traces := journal(t, store); len(traces) != 0 {
-				t.Fatalf("round %d: the journal of topics that are gone is %v", round, traces)
+				t.Fatalf("round %d: the journal of missing topics is %v", round, traces)
 			}
 			if got := like(t, store, topic, 1); !got.Writes[0].Changed || got.Count != 1 {
-				t.Errorf("round %d: a new topic knows the visitor of another: %+v", round, got)
+				t.Errorf("round %d: a new topic has a member of another: %+v", round, got)
 			}
 			if traces := journal(t, store); len(traces) != 1 || traces[0].Topic != topic {
 				t.Errorf("round %d: the journal is %v", round, traces)
@@ -159,9 +159,9 @@ func TestAnIDIsNotUsedAgain(t *testing.T) {
 	}
 }
 
-// TestWhatIsWithdrawnIsNotTakenBackAgain shows that traces go with contributions
-// that are withdrawn: what a window counted would be taken back twice.
-func TestWhatIsWithdrawnIsNotTakenBackAgain(t *testing.T) {
+// TestRevert_WithdrawnMember checks that the entries of withdrawn members are erased: a revert
+// would take back again what a window counted.
+func TestRevert_WithdrawnMember(t *testing.T) {
 	store := open(t, filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{Journal: week})
 	views := mustTopic(t, "views", "page")
 	for member := range tally.Member(5) {
@@ -176,17 +176,17 @@ func TestWhatIsWithdrawnIsNotTakenBackAgain(t *testing.T) {
 	}
 	_, changes, err := store.Revert(context.Background(), traces[:2], false)
 	if err != nil || len(changes) != 1 || changes[0].Count != 2 {
-		t.Errorf("two traces, of which one was withdrawn, made %v, error %v", changes, err)
+		t.Errorf("reverting two entries, one of a withdrawn member: %v, error %v", changes, err)
 	}
 }
 
-func TestTheJournalIsRemovedFromTheFile(t *testing.T) {
+func TestSweep_Journal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	now := newClock()
 	for _, test := range []struct {
 		name    string
 		journal time.Duration
-		rows    int // that stay
+		rows    int // that remain
 	}{{"kept", week, 300}, {"shorter", time.Hour, 100}, {"off", 0, 0}} {
 		store, err := sqlitestore.Open(context.Background(), path, catalog(),
 			sqlitestore.Options{Journal: test.journal, Now: now.read})
@@ -207,7 +207,7 @@ func TestTheJournalIsRemovedFromTheFile(t *testing.T) {
 			now.advance(time.Minute)
 			like(t, store, mustTopic(t, "likes", "without"), 1)
 		}
-		// The store looks at its start.
+		// The store sweeps when it is opened.
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestTheJournalIsRemovedFromTheFile(t *testing.T) {
 	}
 }
 
-func TestTheAuditLogCannotBeChanged(t *testing.T) {
+func TestAuditLog_Immutable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
 	if err := store.AppendAudit(context.Background(), tally.AuditEntry{At: time.Now(), Actor: "a", Action: "set"}); err != nil {
@@ -229,14 +229,14 @@ func TestTheAuditLogCannotBeChanged(t *testing.T) {
 	defer db.Close()
 	for _, statement := range []string{`UPDATE audit SET actor = 'b'`, `DELETE FROM audit`} {
 		if _, err := db.Exec(statement); err == nil {
-			t.Errorf("%s was done", statement)
+			t.Errorf("%s succeeded", statement)
 		}
 	}
 }
 
-// TestALongReaderKeepsNobodyFromWriting stops in the middle of a dump. Its snapshot
-// stays, writes go on, and the log is folded into the file afterwards.
-func TestALongReaderKeepsNobodyFromWriting(t *testing.T) {
+// TestDump_ConcurrentWrites writes during a dump. The dump reads its snapshot, and SQLite
+// checkpoints the write-ahead log afterwards.
+func TestDump_ConcurrentWrites(t *testing.T) {
 	const batches = 3
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})
@@ -250,7 +250,7 @@ func TestALongReaderKeepsNobodyFromWriting(t *testing.T) {
 				like(t, store, childTopic(), member+1)
 			}
 			if got := edit(t, store, tally.Edit{Topic: childTopic(), Kind: tally.EditReset}); got.Before.Count != batches*tally.MaxBatchWrites+100 {
-				t.Errorf("while a dump is read it was %v", got.Before)
+				t.Errorf("during the dump: %v", got.Before)
 			}
 		}
 		dumped += len(p.Contributions)
@@ -269,8 +269,8 @@ func TestALongReaderKeepsNobodyFromWriting(t *testing.T) {
 	}, "the log is held by a reader that is gone")
 }
 
-// TestListsFollowIndexes asks SQLite how it finds what pages and dumps go through.
-func TestListsFollowIndexes(t *testing.T) {
+// TestList_Index checks that SQLite uses an index for lists and dumps.
+func TestList_Index(t *testing.T) {
 	db := tool(t, made(t))
 	defer db.Close()
 	for _, statement := range []string{

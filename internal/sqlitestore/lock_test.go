@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 )
 
-func TestWhoFindsTheFileInUseIsToldHowToEndItsHolder(t *testing.T) {
+func TestLock_KillHint(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	c := start(t, roleHold, path)
 	if line := c.line(); line != "open" {
@@ -20,16 +20,16 @@ func TestWhoFindsTheFileInUseIsToldHowToEndItsHolder(t *testing.T) {
 		t.Helper()
 		_, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{})
 		if err == nil {
-			t.Fatal("two hold one file")
+			t.Fatal("two stores hold one file")
 		}
 		return err.Error()
 	}
 	if said, want := refused(), fmt.Sprintf("(kill %d ends it)", c.Process.Pid); !strings.Contains(said, want) {
-		t.Errorf("does not say %q: %s", want, said)
+		t.Errorf("%q is not in: %s", want, said)
 	}
 	c.kill()
 	open(t, path, catalog(), sqlitestore.Options{})
 	if said := refused(); strings.Contains(said, "kill") {
-		t.Errorf("whoever holds the file itself was told to kill: %s", said)
+		t.Errorf("the hint names this process: %s", said)
 	}
 }

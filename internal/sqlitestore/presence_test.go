@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestAPageWhereNobodyIsAnyMoreIsForgottenInTheEnd(t *testing.T) {
+func TestPresence_VersionRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPresence(time.Now, newFeed())
 		ctx, cancel := context.WithCancel(context.Background())
@@ -33,11 +33,11 @@ func TestAPageWhereNobodyIsAnyMoreIsForgottenInTheEnd(t *testing.T) {
 		}
 		time.Sleep(versionRetention)
 		if kept() != 0 {
-			t.Errorf("%d are kept for good", kept())
+			t.Errorf("%d versions are kept after their retention", kept())
 		}
 		p.set(10*time.Second, []tally.Share{{Topic: topic, Pages: 1}})
 		if again := p.read(topic); again.Count != 1 || again.Version <= ended.Version {
-			t.Errorf("%v after %v was forgotten", again, ended)
+			t.Errorf("%v after the version of %v was removed", again, ended)
 		}
 	})
 }

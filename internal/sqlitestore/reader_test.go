@@ -29,7 +29,7 @@ func beside(t *testing.T, path string) *sqlitestore.Reader {
 	return reader
 }
 
-func TestAReaderComesInBesideAService(t *testing.T) {
+func TestOpenReader_BesideStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{Journal: week})
 	reader := beside(t, path)
@@ -58,21 +58,21 @@ func TestAReaderComesInBesideAService(t *testing.T) {
 		t.Errorf("the journal is %v", traces)
 	}
 	if register, err := reader.Settings(ctx); err != nil || register["name"] != "value" {
-		t.Errorf("the register is %v, error %v", register, err)
+		t.Errorf("the settings are %v, error %v", register, err)
 	}
 	if entries, _, err := reader.AuditLog(ctx, "", 5); err != nil || len(entries) != 1 {
 		t.Errorf("the audit log is %v, error %v", entries, err)
 	}
 	if usage, err := reader.Usage(ctx); err != nil || len(usage) != 1 || usage[0].Contributions != 2 {
-		t.Errorf("used are %v, error %v", usage, err)
+		t.Errorf("the usage is %v, error %v", usage, err)
 	}
 	mine, _ := store.Secret()
 	if secret, err := reader.Secret(); err != nil || !bytes.Equal(secret, mine) {
-		t.Errorf("the secret is another, error %v", err)
+		t.Errorf("another secret, error %v", err)
 	}
 }
 
-func TestAReaderRefusesWhatItCannotReadAndMakesNothing(t *testing.T) {
+func TestOpenReader_Refused(t *testing.T) {
 	directory := t.TempDir()
 	text := filepath.Join(directory, "notes.txt")
 	empty := filepath.Join(directory, "empty.db")
@@ -91,7 +91,7 @@ func TestAReaderRefusesWhatItCannotReadAndMakesNothing(t *testing.T) {
 	} {
 		reader, err := sqlitestore.OpenReader(context.Background(), path, catalog())
 		if err == nil {
-			t.Errorf("%s was opened, and closed with %v", path, reader.Close())
+			t.Errorf("%s was opened; close: %v", path, reader.Close())
 			continue
 		}
 		if !strings.Contains(err.Error(), path) || want != nil && !errors.Is(err, want) {
@@ -99,6 +99,6 @@ func TestAReaderRefusesWhatItCannotReadAndMakesNothing(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(directory, "missing.db")); err == nil {
-		t.Error("a reader made a file")
+		t.Error("a reader created a file")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// copyFile copies a file as a person does.
+// copyFile copies a file without the store.
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	text, err := os.ReadFile(from)
@@ -26,7 +26,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
+func TestRestoreBackup(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup, to := filepath.Join(directory, "backup.db"), filepath.Join(directory, "tally.db")
@@ -35,7 +35,7 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 	}
 	want := query[int64](t, backup, `SELECT sum(count) FROM topics`)
 
-	// Where nothing was.
+	// To a path without a file.
 	if done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, nil); err != nil || done.Previous != "" || done.Topics == 0 || time.Since(done.Newest) > time.Hour {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -43,8 +43,8 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 		t.Errorf("%d, want %d", got, want)
 	}
 
-	// Over a database that was damaged, and a log that is another's: read as its own it
-	// would spoil what is put back.
+	// Over a damaged database with the write-ahead log of another one, which would damage the
+	// restored database.
 	if err := os.WriteFile(to, []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(to); err != nil || told != info.Size() {
-		t.Errorf("%d bytes were told of, %v", told, err)
+		t.Errorf("%d bytes were reported, %v", told, err)
 	}
 	for suffix, was := range map[string]string{"": "no database", "-wal": "of another-wal"} {
 		if text, err := os.ReadFile(done.Previous + suffix); string(text) != was {
@@ -67,17 +67,17 @@ func TestABackupIsPutBackOverWhatWasLeft(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(to + "-wal"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a log is left: %v", err)
+		t.Errorf("a write-ahead log remains: %v", err)
 	}
 	if got, check := query[int64](t, to, `SELECT sum(count) FROM topics`), query[string](t, to, `PRAGMA integrity_check`); got != want || check != "ok" {
 		t.Errorf("%d, want %d; integrity check: %s", got, want, check)
 	}
 	if left, _ := filepath.Glob(filepath.Join(directory, "*.partial*")); len(left) > 0 {
-		t.Errorf("%v is left", left)
+		t.Errorf("remaining files: %v", left)
 	}
 }
 
-func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
+func TestRestoreBackup_Refused(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup, to := filepath.Join(directory, "backup.db"), filepath.Join(directory, "tally.db")
@@ -101,12 +101,12 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 		damaged: "damaged.db", text: "numbers.jsonl", split: "tallycast backup", to: "the database itself", filepath.Join(directory, "missing.db"): "no such file",
 	} {
 		if done, err := sqlitestore.RestoreBackup(context.Background(), from, to, nil); err == nil || done.Previous != "" || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: kept %q, does not say %q: %v", from, done.Previous, says, err)
+			t.Errorf("%s: moved aside to %q, %q is not in the error: %v", from, done.Previous, says, err)
 		}
 	}
 	store := open(t, to, catalog(), sqlitestore.Options{})
 	if _, err := sqlitestore.RestoreBackup(context.Background(), backup, to, nil); !errors.Is(err, sqlitestore.ErrLocked) {
-		t.Errorf("over a database that is held: %v", err)
+		t.Errorf("over a locked database: %v", err)
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
@@ -114,16 +114,16 @@ func TestWhatCannotBePutBackChangesNothing(t *testing.T) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := sqlitestore.RestoreBackup(ended, backup, to, nil); err == nil {
-		t.Error("it went on after its context ended")
+		t.Error("it continued after its context ended")
 	}
 	if names, _ := filepath.Glob(filepath.Join(directory, "*.before-*")); len(names) > 0 {
-		t.Errorf("%v was set aside", names)
+		t.Errorf("files: %v", names)
 	}
 }
 
-// Pages may show any version that the database had before, so a restore puts every topic above all
-// of them, and above the time of the restore: what was replaced may not be readable.
-func TestPutBack_RaisesVersions(t *testing.T) {
+// Viewers may have seen any version of the replaced database, which may not be readable. So a
+// restore raises all versions above those that it finds and above the present time.
+func TestRestoreBackup_RaisesVersions(t *testing.T) {
 	path := made(t)
 	directory := t.TempDir()
 	backup := filepath.Join(directory, "backup.db")
@@ -141,7 +141,7 @@ func TestPutBack_RaisesVersions(t *testing.T) {
 			execute(t, path, `UPDATE topics SET version = `+strconv.FormatInt(later, 10)+` WHERE id = (SELECT max(id) FROM topics)`)
 		},
 		"one that changed and was killed": func(path string) {
-			// A second connection keeps the log from being folded into the file.
+			// A second connection prevents the checkpoint of the write-ahead log.
 			copyFile(t, backup, path)
 			held := tool(t, path)
 			t.Cleanup(func() { held.Close() })
@@ -174,22 +174,22 @@ func TestPutBack_RaisesVersions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if newest := query[int64](t, backup, `SELECT max(version) FROM topics`); done.Newest.UnixMicro() != newest {
-				t.Errorf("the newest change of the backup is told as %v, not as %v", done.Newest, time.UnixMicro(newest))
+				t.Errorf("the newest change of the backup is reported as %v, not as %v", done.Newest, time.UnixMicro(newest))
 			}
 			if _, err := os.Stat(done.Previous + "-shm"); done.Previous != "" && !strings.HasPrefix(name, "one that changed and was killed") && err == nil {
-				t.Error("an index of a log is left that was not there")
+				t.Error("an index of a write-ahead log was created")
 			}
 			if lowest := query[int64](t, to, `SELECT min(version) FROM topics`); lowest <= least {
 				t.Errorf("version %d, at most %d was pushed", lowest, least)
 			}
 			if got := query[string](t, to, order); got != inOrder {
-				t.Errorf("in the order of their changes %s, want %s", got, inOrder)
+				t.Errorf("in order of changes %s, want %s", got, inOrder)
 			}
 			highest := query[int64](t, to, `SELECT max(version) FROM topics`)
 			if highest > later+int64(2*time.Hour/time.Microsecond) {
 				t.Errorf("version %d", highest)
 			}
-			// A topic that is not in the backup begins above what it had before.
+			// A topic that is not in the backup begins above its replaced version.
 			store := open(t, to, catalog(), sqlitestore.Options{})
 			batch := []tally.Batch{{Topic: mustTopic(t, "likes", "not-in-the-backup"), Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
 			if store.Apply(context.Background(), batch); batch[0].Err != nil || batch[0].Version <= least {

@@ -23,7 +23,7 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// A rule is stored with the data of which it is, or not at all.
+// A rule is stored with the first data of its metric, or not at all.
 func TestRules_RolledBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	store := open(t, path, catalog(), sqlitestore.Options{})

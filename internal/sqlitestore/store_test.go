@@ -12,7 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
-// catalog is that of a service without configuration.
+// catalog is the catalog of a service without configuration.
 func catalog() *tally.Catalog { return tally.NewCatalog(nil, tally.DefaultMetrics()) }
 
 // open opens the database at path until the test ends.
@@ -30,8 +30,8 @@ func open(t testing.TB, path string, catalog *tally.Catalog, options sqlitestore
 	return store
 }
 
-// clock is one that a test moves; the store reads it from its own goroutines.
-type clock struct{ ahead atomic.Int64 } // of the machine's, in nanoseconds
+// clock is a clock that a test moves. It is safe for concurrent use.
+type clock struct{ ahead atomic.Int64 } // nanoseconds before the machine's clock
 
 func newClock() *clock { return &clock{} }
 

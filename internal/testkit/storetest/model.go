@@ -291,9 +291,6 @@ func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
 	}
 	got := edit(rt, store, e)
 	m.edit(e)
-	if !existed && e.IfVersion != 0 {
-		m.exists = false
-	}
 	if got.Before != before {
 		rt.Fatalf("before the edit it was %v, want %v", got.Before, before)
 	}
@@ -301,7 +298,8 @@ func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
 	if m.exists {
 		after.Count, after.Version, after.Seed, after.Adjustment = m.count(), got.After.Version, m.seed, m.adjustment
 	}
-	if got.After != after || !got.Changed && existed != m.exists {
+	changed := existed != m.exists || m.exists && (before.Count != after.Count || before.Seed != after.Seed || before.Adjustment != after.Adjustment)
+	if got.After != after || got.Changed != changed {
 		rt.Fatalf("after the edit it is %v, want %v; changed is %t", got.After, after, got.Changed)
 	}
 	if got.Changed {
