@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"maps"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -36,20 +37,13 @@ func (s *Store) Heartbeats(context.Context) ([]tally.Heartbeat, error) { return 
 // Activity returns the writes of each minute.
 func (r *Reader) Activity(ctx context.Context, from int64) (activity []tally.Activity, err error) {
 	err = r.reading(ctx, "the activity", func() error {
-		rows, err := r.db.QueryContext(ctx,
-			`SELECT site, minute, writes FROM activity WHERE minute >= ? ORDER BY minute, site`, max(from, r.activityBegin()))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var a tally.Activity
-			if err := rows.Scan(&a.Site, &a.Minute, &a.Writes); err != nil {
+		return eachRow(ctx, r.db, `SELECT site, minute, writes FROM activity WHERE minute >= ? ORDER BY minute, site`,
+			[]any{max(from, r.activityBegin())}, func(rows *sql.Rows) error {
+				var a tally.Activity
+				err := rows.Scan(&a.Site, &a.Minute, &a.Writes)
+				activity = append(activity, a)
 				return err
-			}
-			activity = append(activity, a)
-		}
-		return rows.Err()
+			})
 	})
 	if err != nil {
 		return nil, err

@@ -79,20 +79,13 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 		condition += " AND (site, metric, topics.key) > (?, ?, ?)"
 		args = append(args, last.Site(), last.Metric(), last.Key())
 	}
-	rows, err := d.conn.QueryContext(ctx, selectStates+"WHERE "+condition+" ORDER BY site, metric, topics.key LIMIT ?",
-		append(args, tally.MaxPortion)...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	query := selectStates + "WHERE " + condition + " ORDER BY site, metric, topics.key LIMIT ?"
+	err = eachRow(ctx, d.conn, query, append(args, tally.MaxPortion), func(rows *sql.Rows) error {
 		id, state, err := scanState(rows)
-		if err != nil {
-			return nil, err
-		}
 		page = append(page, topicRow{id, state})
-	}
-	return page, rows.Err()
+		return err
+	})
+	return page, err
 }
 
 // topic passes the portions of one topic to each.

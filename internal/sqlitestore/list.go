@@ -102,20 +102,12 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 		limit = tally.MaxPortion
 	}
 	err = r.reading(ctx, "a list of topics", func() error {
-		rows, err := r.db.QueryContext(ctx,
-			selectStates+"WHERE "+condition+" ORDER BY "+order+" LIMIT ?", append(args, limit+1)...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		query := selectStates + "WHERE " + condition + " ORDER BY " + order + " LIMIT ?"
+		return eachRow(ctx, r.db, query, append(args, limit+1), func(rows *sql.Rows) error {
 			_, state, err := scanState(rows)
-			if err != nil {
-				return err
-			}
 			page.States = append(page.States, state)
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	if err != nil {
 		return tally.Page{}, err

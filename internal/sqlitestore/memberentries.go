@@ -112,13 +112,7 @@ func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
 
 // readNewRows reads the rows after the last one that was read.
 func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
-	rows, err := conn.QueryContext(ctx, `SELECT minute, n, topic, entries FROM journal WHERE (minute, n) > (?, ?) ORDER BY minute, n`,
-		m.last.minute, m.last.n)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return eachRow(ctx, conn, `SELECT minute, n, topic, entries FROM journal WHERE (minute, n) > (?, ?) ORDER BY minute, n`, []any{m.last.minute, m.last.n}, func(rows *sql.Rows) error {
 		var id int64
 		var entries sql.RawBytes
 		if err := rows.Scan(&m.last.minute, &m.last.n, &id, &entries); err != nil {
@@ -126,7 +120,7 @@ func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
 		}
 		topic, ok := m.ids[id]
 		if !ok {
-			continue
+			return nil
 		}
 		for i := range len(entries) / entryBytes {
 			if member, _ := entryAt(entries, i); m.topics[topic][member] {
@@ -134,6 +128,6 @@ func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
 				m.positions[key] = append(m.positions[key], position{m.last.minute, m.last.n, i})
 			}
 		}
-	}
-	return rows.Err()
+		return nil
+	})
 }

@@ -89,20 +89,14 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 		return nil
 	}
 	rows, err := s.statements.read.QueryContext(ctx, string(append(asked, ']')))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return scanRows(rows, err, func(rows *sql.Rows) error {
 		var at int
 		var change tally.Change
 		var mine sql.NullInt64
-		if err := rows.Scan(&at, &change.Count, &change.Version, &mine); err != nil {
-			return err
-		}
+		err := rows.Scan(&at, &change.Count, &change.Version, &mine)
 		readings[indexes[at]] = tally.Reading{Change: change, Mine: mine.Int64}
-	}
-	return rows.Err()
+		return err
+	})
 }
 
 // appendQuery appends one query in the form of the statement's parameter.
@@ -134,23 +128,16 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return changes, nil
 }
 
-func (s *Store) topStored(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+func (s *Store) topStored(ctx context.Context, site, metric string, limit int) (changes []tally.Change, err error) {
 	rows, err := s.statements.top.QueryContext(ctx, site, metric, max(0, limit))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var changes []tally.Change
-	for rows.Next() {
+	err = scanRows(rows, err, func(rows *sql.Rows) (err error) {
 		var key string
 		var change tally.Change
-		if err := rows.Scan(&key, &change.Count, &change.Version); err != nil {
-			return nil, err
-		}
-		if change.Topic, err = tally.NewTopic(site, metric, key); err != nil {
-			return nil, fmt.Errorf("stored key %q: %w", key, err)
+		if err = rows.Scan(&key, &change.Count, &change.Version); err == nil {
+			change.Topic, err = tally.NewTopic(site, metric, key)
 		}
 		changes = append(changes, change)
-	}
-	return changes, rows.Err()
+		return err
+	})
+	return changes, err
 }

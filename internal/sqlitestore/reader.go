@@ -136,6 +136,31 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 	return nil
 }
 
+// rowQuerier is a connection, a pool of connections, or a transaction.
+type rowQuerier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// eachRow runs a query and calls scan for each row, until an error.
+func eachRow(ctx context.Context, db rowQuerier, query string, args []any, scan func(rows *sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	return scanRows(rows, err, scan)
+}
+
+// scanRows calls scan for each row of a query, whose error is err, and closes the rows.
+func scanRows(rows *sql.Rows, err error, scan func(rows *sql.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // snapshot runs read on its own connection, in one transaction, so that it reads one
 // snapshot of the file.
 func (r *Reader) snapshot(ctx context.Context, read func(conn *sql.Conn) error) (err error) {

@@ -13,23 +13,15 @@ import (
 // on. Files of earlier releases have no rules; opening them deduces the rules.
 
 // storedRules returns the rules in the file.
-func storedRules(ctx context.Context, db interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}) (tally.StoredRules, error) {
-	rows, err := db.QueryContext(ctx, `SELECT substr(name, 6), value FROM meta WHERE name >= 'rule:' AND name < 'rule;'`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+func storedRules(ctx context.Context, db rowQuerier) (tally.StoredRules, error) {
 	rules := tally.StoredRules{}
-	for rows.Next() {
+	err := eachRow(ctx, db, `SELECT substr(name, 6), value FROM meta WHERE name >= 'rule:' AND name < 'rule;'`, nil, func(rows *sql.Rows) error {
 		var metric, rule string
-		if err := rows.Scan(&metric, &rule); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&metric, &rule)
 		rules[metric] = rule
-	}
-	return rules, rows.Err()
+		return err
+	})
+	return rules, err
 }
 
 // ruleRecorder caches which metrics have their rule in the file.

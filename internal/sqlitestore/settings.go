@@ -15,19 +15,12 @@ import (
 func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err error) {
 	entries = map[string]string{}
 	err = r.reading(ctx, "the settings", func() error {
-		rows, err := r.db.QueryContext(ctx, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return eachRow(ctx, r.db, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`, nil, func(rows *sql.Rows) error {
 			var name, value string
-			if err := rows.Scan(&name, &value); err != nil {
-				return err
-			}
+			err := rows.Scan(&name, &value)
 			entries[name] = value
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -136,22 +129,15 @@ func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entrie
 	}
 	var ids []int64
 	err = r.reading(ctx, "the audit log", func() error {
-		rows, err := r.db.QueryContext(ctx,
-			`SELECT id, at, actor, action, target, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`, first, limit+1)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id, at int64
-			var entry tally.AuditEntry
-			if err := rows.Scan(&id, &at, &entry.Actor, &entry.Action, &entry.Target, &entry.Detail); err != nil {
+		return eachRow(ctx, r.db, `SELECT id, at, actor, action, target, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
+			[]any{first, limit + 1}, func(rows *sql.Rows) error {
+				var id, at int64
+				var entry tally.AuditEntry
+				err := rows.Scan(&id, &at, &entry.Actor, &entry.Action, &entry.Target, &entry.Detail)
+				entry.At = time.UnixMicro(at)
+				ids, entries = append(ids, id), append(entries, entry)
 				return err
-			}
-			entry.At = time.UnixMicro(at)
-			ids, entries = append(ids, id), append(entries, entry)
-		}
-		return rows.Err()
+			})
 	})
 	if err != nil {
 		return nil, "", err

@@ -34,29 +34,23 @@ func (r *Reader) usage(ctx context.Context, conn *sql.Conn) (usage []tally.SiteU
 		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&used); err != nil {
 		return nil, err
 	}
-	rows, err := conn.QueryContext(ctx, `
+	var weights []float64
+	var total float64
+	err = eachRow(ctx, conn, `
 		WITH
 		kept AS (SELECT site, count(*) AS topics, sum(octet_length(site) + octet_length(metric) + octet_length(key)) AS names,
 			sum((SELECT count(*) FROM contributions WHERE topic = id)) AS contributions FROM topics GROUP BY site),
 		passing AS (SELECT site, count(*) AS seen FROM seen JOIN topics ON id = topic GROUP BY site)
-		SELECT site, topics, names, contributions + coalesce(seen, 0) FROM kept LEFT JOIN passing USING (site) ORDER BY site`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var weights []float64
-	var total float64
-	for rows.Next() {
+		SELECT site, topics, names, contributions + coalesce(seen, 0) FROM kept LEFT JOIN passing USING (site) ORDER BY site`, nil, func(rows *sql.Rows) error {
 		var u tally.SiteUsage
 		var names int64
-		if err := rows.Scan(&u.Site, &u.Topics, &names, &u.Contributions); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&u.Site, &u.Topics, &names, &u.Contributions)
 		weight := float64(topicWeight*u.Topics + nameWeight*names + contributionWeight*u.Contributions)
 		usage, weights, total = append(usage, u), append(weights, weight), total+weight
-	}
+		return err
+	})
 	for i, weight := range weights {
 		usage[i].Bytes = int64(used * weight / total)
 	}
-	return usage, rows.Err()
+	return usage, err
 }
