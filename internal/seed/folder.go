@@ -23,19 +23,16 @@ const settleTime = 2 * time.Second
 
 // pageExtensions are the extensions of pages with frontmatter in Hugo, Jekyll, Eleventy, Astro,
 // Quarto and Pandoc, in lower case.
-var pageExtensions = extensions(".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
-	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid")
+var pageExtensions = []string{".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
+	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid"}
 
 // tableExtensions are the extensions of tables and documents, which are read if a path names
 // them.
-var tableExtensions = extensions(".csv", ".tsv", ".json")
+var tableExtensions = []string{".csv", ".tsv", ".json"}
 
-func extensions(all ...string) map[string]bool {
-	set := map[string]bool{}
-	for _, each := range all {
-		set[each] = true
-	}
-	return set
+// hasExtension reports whether a path has one of the extensions, in any case.
+func hasExtension(path string, extensions []string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(path)))
 }
 
 var errOther = errors.New("should be a page (.md, .html), a table (.csv, .tsv) or a document (.json); import an export with tallycast import")
@@ -127,7 +124,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 	if err == nil {
 		rules, stamp, err = f.rulesFor(root, result)
 	}
-	if ext := strings.ToLower(filepath.Ext(top)); err == nil && !info.IsDir() && !pageExtensions[ext] && !tableExtensions[ext] {
+	if err == nil && !info.IsDir() && !hasExtension(top, pageExtensions) && !hasExtension(top, tableExtensions) {
 		err = errOther
 	}
 	if !f.isReadable(root, err, result) {
@@ -152,7 +149,7 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 		case hidden && entry.IsDir():
 			return fs.SkipDir
 		case hidden || entry.IsDir():
-		case pageExtensions[strings.ToLower(filepath.Ext(path))]:
+		case hasExtension(path, pageExtensions):
 			f.readFile(rules, stamp, shown, path, filepath.ToSlash(below), result)
 		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
 			result.skip(shown)

@@ -18,19 +18,12 @@ import (
 // for parsers to read in seconds.
 const maxFrontmatter = 256 << 10
 
-// notation is a notation of frontmatter.
-type notation string
+// matterParser parses frontmatter. It returns the line of an error; 0 if that is unknown.
+type matterParser func(text []byte) (matter object, line int, err error)
 
-const (
-	noFrontmatter notation = ""
-	inYAML        notation = "yaml"
-	inTOML        notation = "toml"
-	inJSON        notation = "json"
-	inOrg         notation = "org"
-)
-
-// notations are the words that may follow the first --- in Eleventy and other tools.
-var notations = map[string]notation{"": inYAML, "yaml": inYAML, "yml": inYAML, "toml": inTOML, "json": inJSON}
+// matterParsers are the parsers by the words that may follow the first --- in Eleventy and other
+// tools.
+var matterParsers = map[string]matterParser{"": readYAML, "yaml": readYAML, "yml": readYAML, "toml": readTOML, "json": readJSON}
 
 // fields returns the value of a field and its line. Dots lead into objects. The case of names
 // does not matter, as in site generators.
@@ -43,18 +36,15 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 		return err
 	}
 	head := &headReader{Reader: bufio.NewReader(io.LimitReader(text, maxFrontmatter)), line: 1}
-	written, body, before, err := head.frontmatter(strings.EqualFold(path.Ext(name), ".org"))
+	parse, body, before, err := head.frontmatter(strings.EqualFold(path.Ext(name), ".org"))
 	if err != nil {
 		return err
 	}
-	read := map[notation]func([]byte) (object, int, error){
-		inYAML: readYAML, inTOML: readTOML, inJSON: readJSON, inOrg: readOrg,
-	}[written]
-	if read == nil {
+	if parse == nil {
 		f.reportUnreadFields(r, head)
 		return nil
 	}
-	matter, line, err := read(body)
+	matter, line, err := parse(body)
 	if err != nil {
 		f.refuse(line+before, "%v", err)
 		return nil
@@ -72,39 +62,37 @@ type headReader struct {
 	line int // that is read next
 }
 
-// frontmatter returns the notation and text of the frontmatter and the number of lines before
-// the text. It skips blank lines first, as Hugo does. If there is no frontmatter, the next
-// read begins at the first line that is not blank.
-func (h *headReader) frontmatter(isOrg bool) (written notation, text []byte, before int, err error) {
+// frontmatter returns the text of the frontmatter, its parser, and the number of lines before
+// the text. It skips blank lines first, as Hugo does. Without frontmatter the parser is nil,
+// and the next read begins at the first line that is not blank.
+func (h *headReader) frontmatter(isOrg bool) (parse matterParser, text []byte, before int, err error) {
 	if err := h.skipBlank(); err != nil {
-		return noFrontmatter, nil, 0, ignoreEnd(err)
+		return nil, nil, 0, ignoreEnd(err)
 	}
 	start, _ := h.Peek(256) // an error occurs again at the next read
 	switch first, _, _ := bytes.Cut(start, []byte("\n")); {
 	case bytes.HasPrefix(first, []byte("+++")) && len(bytes.TrimSpace(first)) == 3:
 		text, before, err = h.fenced("+++")
-		return inTOML, text, before, err
+		return readTOML, text, before, err
 	case bytes.HasPrefix(first, []byte("---")) && !bytes.HasPrefix(first, []byte("----")):
-		name := strings.ToLower(strings.TrimSpace(string(first[3:])))
-		written, known := notations[name]
-		if !known {
-			return noFrontmatter, nil, 0, nil
+		parse = matterParsers[strings.ToLower(strings.TrimSpace(string(first[3:])))]
+		if parse != nil {
+			text, before, err = h.fenced("---")
 		}
-		text, before, err = h.fenced("---")
-		return written, text, before, err
+		return parse, text, before, err
 	case isJSONObject(start):
 		before = h.line - 1
 		var object json.RawMessage
 		if err := json.NewDecoder(h).Decode(&object); err != nil {
-			return noFrontmatter, nil, 0, fmt.Errorf("its frontmatter, from line %d on, is not JSON: %w", before+1, err)
+			return nil, nil, 0, fmt.Errorf("its frontmatter, from line %d on, is not JSON: %w", before+1, err)
 		}
-		return inJSON, object, before, nil
+		return readJSON, object, before, nil
 	case isOrg && bytes.HasPrefix(first, []byte("#+")):
 		before = h.line - 1
 		text, err = h.keywords()
-		return inOrg, text, before, err
+		return readOrg, text, before, err
 	}
-	return noFrontmatter, nil, 0, nil
+	return nil, nil, 0, nil
 }
 
 // isJSONObject reports whether text begins with a JSON object, unlike templates and MDX,

@@ -53,7 +53,13 @@ type project struct {
 	dir   string
 	files []string // of its settings
 	stamp string   // of files
+	at    string   // the folder for which it was found, below dir
 	generator
+}
+
+// keyOf returns the key of a page below the folder for which the project was found.
+func (p *project) keyOf(name string, field fields) (string, error) {
+	return p.key(path.Join(p.at, name), field)
 }
 
 // findProject returns the project around path, a folder or a file. If there are no settings
@@ -65,7 +71,7 @@ func findProject(k generatorKind, file string) (*project, error) {
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
 		if files := k.files(dir); len(files) > 0 {
-			p := &project{dir: dir, files: files, stamp: stampOf(files)}
+			p := &project{dir: dir, files: files, stamp: stampOf(files), at: below(dir, start)}
 			g, err := k.read(dir, files)
 			if err == nil && (dir == start || g.contains(below(dir, file))) {
 				p.generator = g
@@ -80,7 +86,7 @@ func findProject(k generatorKind, file string) (*project, error) {
 		}
 	}
 	dir, g := k.assume(start)
-	return &project{dir: dir, generator: g}, nil
+	return &project{dir: dir, at: below(dir, start), generator: g}, nil
 }
 
 // below returns the path of a file below dir, with slashes.
@@ -147,11 +153,7 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 			h.minor = f.installedHugo()
 		}
 	}
-	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
-		absolute = filepath.Dir(absolute)
-	}
-	at := below(p.dir, absolute)
-	rules.derive = func(name string, field fields) (string, error) { return p.key(path.Join(at, name), field) }
+	rules.derive = p.keyOf
 	return rules, p.stamp, nil
 }
 
@@ -160,7 +162,6 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 type comparison struct {
 	*project
 	name, word string
-	at         string            // below the project
 	pages      map[string]string // by file: how its key differs; empty if it does not
 	changed    bool              // since the last note
 	lastNote   string
@@ -181,16 +182,13 @@ func (f *Folder) startComparison(root, path string) {
 		if h, ok := p.generator.(*hugo); ok {
 			h.minor = f.installedHugo()
 		}
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			path = filepath.Dir(path)
-		}
-		f.comparisons[root] = &comparison{project: p, name: generatorKinds[word].name, word: word, at: below(p.dir, path), pages: map[string]string{}}
+		f.comparisons[root] = &comparison{project: p, name: generatorKinds[word].name, word: word, pages: map[string]string{}}
 	}
 }
 
 func (c *comparison) compare(key string, rec record) {
 	c.changed = true
-	real, err := c.key(path.Join(c.at, rec.path), rec.field)
+	real, err := c.keyOf(rec.path, rec.field)
 	switch {
 	case err != nil:
 		c.pages[rec.file] = key + " is no page"

@@ -12,7 +12,7 @@ import (
 // Values of [Rules.KeyFrom] besides the name of a field.
 const (
 	// FromPath takes the path of the file: posts/hello for posts/hello.md,
-	// posts/hello/index.md and posts/hello/_index.md, and index, the key of the pagekey.Home page,
+	// posts/hello/index.md and posts/hello/_index.md, and index, the key of the home page,
 	// for the folder's index.md.
 	FromPath = "path"
 	// FromSlug takes the field slug, else the last segment of the path without the date

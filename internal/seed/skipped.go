@@ -56,5 +56,5 @@ func (r Result) Skipped() string {
 		files = "1 file was"
 	}
 	return fmt.Sprintf("%s not read: from a folder only pages with frontmatter are read (%s); name tables and documents (.csv, .tsv, .json) themselves: %s",
-		files, strings.Join(slices.Sorted(maps.Keys(pageExtensions)), ", "), strings.Join(kinds, "; "))
+		files, strings.Join(slices.Sorted(slices.Values(pageExtensions)), ", "), strings.Join(kinds, "; "))
 }

@@ -3,7 +3,7 @@
 // package.
 //
 // It keeps these invariants. Memory does not grow with the number of contributions. An
-// import can be repeated, for example after a crash, and counts nobody twice. A line that
+// import can be repeated, for example after a crash, and counts no visitor twice. A line that
 // cannot be read is refused with its number and a reason; the others are imported. A file
 // holds hashes of visitors, which are valid under one secret only, so it is never imported
 // under another.
