@@ -123,17 +123,11 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 	folders := segments[:len(segments)-1]
 	for i, folder := range folders {
 		switch {
-		case folder == "_posts":
-			if !datedName.MatchString(p.base) {
-				return none("has no date in its name, so it is no post to Jekyll")
-			}
-			p.collection, p.above = collectionOfPosts, folders[:i]
-			p.dir = strings.Join(slices.Concat(folders[:i], folders[i+1:]), "/")
-			return p, nil
-		case folder == "_drafts":
-			if !j.settings.isTrue("show_drafts") {
-				return none("is a draft")
-			}
+		case folder == "_posts" && !datedName.MatchString(p.base):
+			return none("has no date in its name, so it is no post to Jekyll")
+		case folder == "_drafts" && !j.settings.isTrue("show_drafts"):
+			return none("is a draft")
+		case folder == "_posts" || folder == "_drafts":
 			p.collection, p.above = collectionOfPosts, folders[:i]
 			p.dir = strings.Join(slices.Concat(folders[:i], folders[i+1:]), "/")
 			return p, nil
@@ -141,21 +135,25 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 			if !j.settings.isTrue("collections", folder[1:], "output") {
 				return none("is in the collection " + folder[1:] + ", which has no pages without output: true")
 			}
-			p.collection, p.dir = folder[1:], strings.Join(folders[1:], "/")
-			if strings.ContainsRune("._#~", rune(file[0])) && !j.isIncluded(name) {
+			if j.isHidden(name) {
 				return none("")
 			}
+			p.collection, p.dir = folder[1:], strings.Join(folders[1:], "/")
 			return p, nil
-		}
-		if strings.ContainsRune("._#~", rune(folder[0])) && !j.isIncluded(strings.Join(folders[:i+1], "/")) {
+		case j.isHidden(strings.Join(folders[:i+1], "/")):
 			return none("")
 		}
 	}
-	if strings.ContainsRune("._#~", rune(file[0])) && !j.isIncluded(name) {
+	if j.isHidden(name) {
 		return none("")
 	}
 	p.path, p.dir = name, parent(name) // the folder of collections does not matter to pages
 	return p, nil
+}
+
+// isHidden reports whether Jekyll ignores a file or folder because of its first character.
+func (j *jekyll) isHidden(name string) bool {
+	return strings.ContainsRune("._#~", rune(path.Base(name)[0])) && !j.isIncluded(name)
 }
 
 func (j *jekyll) hasCollection(name string) bool {
