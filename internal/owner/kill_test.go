@@ -16,6 +16,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // With these environment variables the test binary is the process that is killed: its action,
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	processtest.SetParallel(6) // most tests wait for leases
 	goleak.VerifyTestMain(m, leaks)
 }
 

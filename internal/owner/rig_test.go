@@ -56,6 +56,7 @@ type stores struct {
 
 // onEachStore runs a test on SQLite and on Redis, in parallel.
 func onEachStore(t *testing.T, test func(t *testing.T, w *stores)) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		test(t, onSQLite(t))
