@@ -10,9 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// article is the like system that people come from: one number a post in a Redis, by
-// its naming, which begins with what the post's frontmatter says when the post is first
-// looked at, and which INCR and DECR move.
+// article is the like system that people come from: one number for each post in a Redis.
+// It starts with the likes in the post's frontmatter when the post is first opened, and is
+// changed by INCR and DECR.
 type article struct {
 	t     *testing.T
 	redis *redistest.Server
@@ -21,7 +21,7 @@ type article struct {
 
 const articleKeys = "adowise:blog:likes:"
 
-// like is one press of its heart, after what a page load did.
+// like presses the heart of a post, after loading its page.
 func (a article) like(slug, command string) {
 	_, err := a.redis.Try("SETNX", articleKeys+slug, a.seeds[slug])
 	if err == nil {
@@ -32,20 +32,19 @@ func (a article) like(slug, command string) {
 	}
 }
 
-// count is what its pages show.
+// count returns the likes that the page shows.
 func (a article) count(slug string) int64 {
 	text, ok := a.redis.Do("GET", articleKeys+slug).(string)
 	if !ok {
-		return a.seeds[slug] // nobody looked at it yet
+		return a.seeds[slug] // nobody has opened it yet
 	}
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return n
 }
 
-// A blog moves over: its posts with likes in their frontmatter, its Redis with the
-// likes of years. The old system is taken over while it and the new one are liked at,
-// and again once it is closed; two do so at once. Not a like is lost, of either, then
-// or after the store has been copied to a Redis.
+// A blog migrates: its posts have likes in their frontmatter, and its Redis has the likes of
+// years. Two imports run at once while visitors like in both systems, and again after the
+// old one is closed. No like is lost, also after the store is copied to a Redis.
 func TestArticle_Migration(t *testing.T) {
 	t.Parallel()
 	old := article{t, redistest.Start(t, redistest.Options{}), map[string]int64{}}
@@ -59,7 +58,7 @@ func TestArticle_Migration(t *testing.T) {
 	}
 	old.seeds["zero"], pages["zero.mdx"] = 0, "---\nlikes: 0\n---\n"
 	slugs = append(slugs, "zero")
-	for i, slug := range slugs[:6] { // nobody looked at the others yet
+	for i, slug := range slugs[:6] { // nobody has opened the others yet
 		for range 10 * i {
 			old.like(slug, "INCR")
 		}
@@ -67,12 +66,12 @@ func TestArticle_Migration(t *testing.T) {
 	}
 
 	store := sqlite(t)
-	r := started(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), "--store", store, "--drain", "0s", "--site", "blog",
-		"--seed-from", content(t, pages), "--seed-site", "blog", "--rate-limit", "off")
+	r := start(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), "--store", store, "--drain", "0s", "--site", "blog",
+		"--seed-from", writeFolder(t, pages), "--seed-site", "blog", "--rate-limit", "off")
 	env := variables("TALLYCAST_AT="+r.public, "TALLYCAST_ADMIN_TOKEN="+ownerToken)
 	here := map[string]int64{}
 	press := func(slug, visitor string) {
-		if a := say(t, "POST", r.public+"/v1/blog/likes/"+slug, visitor); !a.Changed {
+		if a := send(t, "POST", r.public+"/v1/blog/likes/"+slug, visitor); !a.Changed {
 			t.Errorf("%s: %+v", slug, a)
 		}
 		here[slug]++
@@ -80,7 +79,7 @@ func TestArticle_Migration(t *testing.T) {
 	shows := func(when string) {
 		t.Helper()
 		for _, slug := range slugs {
-			if a := say(t, "GET", r.public+"/v1/blog/likes/"+slug, ""); a.Count != old.count(slug)+here[slug] {
+			if a := send(t, "GET", r.public+"/v1/blog/likes/"+slug, ""); a.Count != old.count(slug)+here[slug] {
 				t.Errorf("%s %s counts %d; it was %d, and %d were added here", when, slug, a.Count, old.count(slug), here[slug])
 			}
 		}
@@ -91,7 +90,7 @@ func TestArticle_Migration(t *testing.T) {
 			press(slug, fmt.Sprintf("early-visitor-%d", n))
 		}
 	}
-	// While both systems are liked at, by two at once.
+	// Two imports at once while visitors like in both systems.
 	var both sync.WaitGroup
 	both.Go(func() {
 		for range 20 {
@@ -111,7 +110,7 @@ func TestArticle_Migration(t *testing.T) {
 		press("post-7", fmt.Sprintf("meanwhile-visitor-%d", n))
 	}
 	both.Wait()
-	// The old one is closed: what it got since is brought over.
+	// The old system is closed; its later likes are imported.
 	if code, out, errors := call(t, env, take...); code != exitOK {
 		t.Fatalf("exit %d, %s%s", code, out, errors)
 	}
@@ -122,16 +121,16 @@ func TestArticle_Migration(t *testing.T) {
 	}
 	shows("and once more,")
 
-	// And on, to many instances that share a Redis, with everybody who liked here.
+	// The store is copied to a Redis for many instances, with all visitors.
 	r.stop()
-	r.exits(t)
+	r.waitExit(t)
 	shared := redistest.Start(t, redistest.Options{})
-	if out := succeeds(t, "copy", "--from", store, "--to", shared.URL(0)); !strings.Contains(out, "both stores hold the same") {
+	if out := mustRun(t, "copy", "--from", store, "--to", shared.URL(0)); !strings.Contains(out, "both stores hold the same") {
 		t.Error(out)
 	}
-	r = started(t, variables(), "--store", shared.URL(0), "--drain", "0s", "--site", "blog")
+	r = start(t, variables(), "--store", shared.URL(0), "--drain", "0s", "--site", "blog")
 	shows("copied to a Redis,")
-	if a := say(t, "POST", r.public+"/v1/blog/likes/post-2", "later-visitor"); a.Changed {
+	if a := send(t, "POST", r.public+"/v1/blog/likes/post-2", "later-visitor"); a.Changed {
 		t.Errorf("who liked is not known again: %+v", a)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// storeWith makes an SQLite store that holds one topic, and returns its URL.
+// storeWith creates an SQLite store with one topic, and returns its URL.
 func storeWith(t *testing.T, topic string) string {
 	t.Helper()
 	store := sqlite(t)
-	succeeds(t, "import", "--store", store, write(t, "counts.csv", "topic,count\n"+topic+",5\n"))
+	mustRun(t, "import", "--store", store, write(t, "counts.csv", "topic,count\n"+topic+",5\n"))
 	return store
 }
 
@@ -30,7 +30,7 @@ func TestBackend_Variables(t *testing.T) {
 		"import":      {"import", "--dry-run", write(t, "more.csv", "topic,count\ndefault/likes/x,1\n")},
 		"seed":        {"seed", "--dry-run", write(t, "seeds.csv", "topic,count\ndefault/likes/x,1\n")},
 		"prune":       {"prune", "--site", "default", "--untouched", "365d"},
-		"backup":      {"backup"}, // its file follows
+		"backup":      {"backup"}, // the file is appended
 	}
 	for name, command := range commands {
 		for _, c := range []struct {
@@ -47,7 +47,7 @@ func TestBackend_Variables(t *testing.T) {
 		} {
 			args := append(append([]string{}, command...), c.args...)
 			if name == "backup" {
-				args = append(args, beside(t, "backup.db"))
+				args = append(args, tempFile(t, "backup.db"))
 			}
 			code, out, errors := call(t, variables(c.env...), args...)
 			if code != exitOK || !strings.HasPrefix(errors, "store: "+c.store+" (") {
@@ -60,13 +60,12 @@ func TestBackend_Variables(t *testing.T) {
 	}
 }
 
-// One layer that names a service and a store is a contradiction; between layers the
-// higher one decides.
+// A layer must not name both a service and a store. Between layers the higher one applies.
 func TestBackend_Contradictions(t *testing.T) {
 	t.Parallel()
 	store := storeWith(t, "default/likes/x")
 	redis := redistest.Start(t, redistest.Options{})
-	_, ask := owned(t)
+	_, ask := startOwned(t)
 	env := func(pairs ...string) config.Environment { return variables(pairs...) }
 	export := []string{"export", "--format", "csv"}
 	for _, c := range []struct {
@@ -81,17 +80,17 @@ func TestBackend_Contradictions(t *testing.T) {
 		{"both variables, topics", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"topics", "list"}, exitUsage, "one of them"},
 		{"both variables, import", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"import", "--dry-run", write(t, "x.csv", "topic,count\ndefault/likes/a,5\n")}, exitUsage, "one of them"},
 		{"both variables, seed", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"seed", "--dry-run", write(t, "y.csv", "topic,count\ndefault/likes/a,5\n")}, exitUsage, "one of them"},
-		{"both variables, backup", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"backup", beside(t, "a.db")}, exitUsage, "one of them"},
+		{"both variables, backup", env("TALLYCAST_AT=http://127.0.0.1:1", "TALLYCAST_STORE="+store), []string{"backup", tempFile(t, "a.db")}, exitUsage, "one of them"},
 		{"a flag beats a variable", env("TALLYCAST_AT=http://127.0.0.1:1"), append(export, "--store", store), exitOK, "store: " + store + " (flag --store)"},
 		{"a flag beats a variable, the other way", env("TALLYCAST_STORE=" + store), append(export, "--at", "http://127.0.0.1:1", "--admin-token", ownerToken), exitFailure, "no service answers at http://127.0.0.1:1"},
 		{"a variable that is mistyped", env("TALLYCAST_STOR=" + store), export, exitUsage, "did you mean TALLYCAST_STORE?"},
 		{"a store that is none", env("TALLYCAST_STORE=mysql://x"), export, exitUsage, "--store (environment TALLYCAST_STORE): should begin with"},
 		{"a config that is absent", env("TALLYCAST_CONFIG=/absent.yaml"), export, exitUsage, "cannot be read"},
-		{"backup of a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", beside(t, "b.db")}, exitUsage, "environment TALLYCAST_AT names a running service, and backup works on the file"},
-		{"restore over a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"restore", beside(t, "b.db")}, exitUsage, "restore works on the file"},
-		{"backup of a Redis by its variable", env("TALLYCAST_STORE=" + redis.URL(0)), []string{"backup", beside(t, "c.db")}, exitUsage, "appendonly yes"},
-		{"backup of a Redis of the platform", env("REDIS_URL=" + redis.URL(0)), []string{"backup", beside(t, "d.db")}, exitUsage, "appendonly yes"},
-		{"backup beside a service, of a named store", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", "--store", store, beside(t, "e.db")}, exitOK, "store: " + store + " (flag --store)"},
+		{"backup of a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", tempFile(t, "b.db")}, exitUsage, "environment TALLYCAST_AT names a running service, and backup works on the file"},
+		{"restore over a service", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"restore", tempFile(t, "b.db")}, exitUsage, "restore works on the file"},
+		{"backup of a Redis by its variable", env("TALLYCAST_STORE=" + redis.URL(0)), []string{"backup", tempFile(t, "c.db")}, exitUsage, "appendonly yes"},
+		{"backup of a Redis of the platform", env("REDIS_URL=" + redis.URL(0)), []string{"backup", tempFile(t, "d.db")}, exitUsage, "appendonly yes"},
+		{"backup beside a service, of a named store", env("TALLYCAST_AT=http://127.0.0.1:1"), []string{"backup", "--store", store, tempFile(t, "e.db")}, exitOK, "store: " + store + " (flag --store)"},
 	} {
 		code, out, errors := call(t, c.env, c.args...)
 		if code != c.code || !strings.Contains(errors, c.want) {
@@ -120,13 +119,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// One rule for all commands that write a file: what is there stays unless --force is
-// given, and the store that is read stays in any case.
+// Commands that write a file keep an existing one unless --force is given, and always keep
+// the store that they read.
 func TestWrittenFiles_Existing(t *testing.T) {
 	t.Parallel()
 	store := storeWith(t, "default/likes/x")
 	path := strings.TrimPrefix(store, "sqlite:")
-	_, ask := owned(t)
+	_, ask := startOwned(t)
 	direct := func(args ...string) (int, string, string) {
 		return call(t, variables("TALLYCAST_STORE="+store), args...)
 	}
@@ -153,7 +152,7 @@ func TestWrittenFiles_Existing(t *testing.T) {
 			t.Errorf("%s: %v is left", name, left)
 		}
 	}
-	link := beside(t, "link.db")
+	link := tempFile(t, "link.db")
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
@@ -164,5 +163,5 @@ func TestWrittenFiles_Existing(t *testing.T) {
 			}
 		}
 	}
-	holds(t, store, "default/likes/x,5")
+	checkCounts(t, store, "default/likes/x,5")
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,10 +169,9 @@ func connectionError(at string, err error) error {
 
 // adminError is an answer of the admin API that is not a success.
 type adminError struct {
-	status     int
-	code       string // of a problem document; empty if something else answered
-	retryAfter time.Duration
-	message    string // for people
+	status  int
+	code    string // of a problem document; empty if something else answered
+	message string // for people
 }
 
 func (e *adminError) Error() string { return e.message }
@@ -197,9 +195,6 @@ const nothingThere = "there is nothing at this address"
 // refusal returns the error of a response that is not a success.
 func (c *adminClient) refusal(response *http.Response) error {
 	e := &adminError{status: response.StatusCode}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		e.retryAfter = time.Duration(seconds) * time.Second
-	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
 	if err != nil {
 		return connectionError(c.label, err)

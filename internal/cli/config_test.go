@@ -18,10 +18,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// variables is an environment of its own, so that the machine's cannot leak in.
+// variables returns an environment without the machine's variables.
 func variables(pairs ...string) config.Environment { return config.ParseEnvironment(pairs) }
 
-// call runs the process to its end and returns what it said.
+// call runs a command line to its end and returns its exit code and output.
 func call(t *testing.T, env config.Environment, args ...string) (code int, out, errors string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -38,7 +38,7 @@ func writeFile(t *testing.T, text string) string {
 	return path
 }
 
-// line returns the words of the table's line that begins with name.
+// line returns the words of the line of a table that begins with name.
 func line(t *testing.T, table, name string) string {
 	t.Helper()
 	for each := range strings.Lines(table) {
@@ -101,7 +101,7 @@ func TestCheckConfig_EmptyVariables(t *testing.T) {
 	}
 }
 
-// configOf reads the configuration of a command line that is good.
+// configOf returns the configuration of a valid command line.
 func configOf(t *testing.T, env config.Environment, text string, args ...string) config.Config {
 	t.Helper()
 	if text != "" {
@@ -203,16 +203,97 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// Every duration, whichever flag or rule takes it, may be written in days.
+// Every duration may be written in days and weeks.
 func TestSettings_Durations(t *testing.T) {
 	c := configOf(t, variables("TALLYCAST_WRITE_TIMEOUT=0.001d"), "journal: 7d\n", "--drain", "0d", "--metric", "daily=window:1d,weekly=window:1w")
 	if c.Journal != 7*24*time.Hour || c.Drain != 0 || c.WriteTimeout != 86400*time.Millisecond || c.Metrics["daily"].Window != 24*time.Hour || c.Metrics["weekly"].Window != 7*24*time.Hour {
 		t.Errorf("%+v", c)
 	}
 	for _, args := range []string{"topics spikes --since 1w", "topics undo default/likes/x --from 1d12h", "prune --site blog --untouched 2w"} {
-		_, _, errors := call(t, variables(), append(strings.Fields(args), "--store", "sqlite:"+beside(t, "absent.db"))...)
+		_, _, errors := call(t, variables(), append(strings.Fields(args), "--store", "sqlite:"+tempFile(t, "absent.db"))...)
 		if !strings.Contains(errors, "does not exist") {
 			t.Errorf("%s: %s", args, errors)
 		}
+	}
+}
+
+// Of two alternative settings the one of the higher layer applies; one layer may give only
+// one of them.
+func TestSettings_Alternatives(t *testing.T) {
+	const token = "token-0123456789abcdef"
+	for _, pair := range [][2]string{{"secret", "secret-file"}, {"admin-token", "admin-token-file"}} {
+		text, file := pair[0], pair[1]
+		path := writeFile(t, "from-a-file-0123456789\n")
+		textVariable, fileVariable := config.VariableName(text)+"="+token, config.VariableName(file)+"="+path
+		configText, configFile := text+": "+token+"\n", file+": "+path+"\n"
+		for _, c := range []struct {
+			name, config string
+			env, args    []string
+			holds        string // which of the two applies; empty: refused
+		}{
+			{name: "flag file, environment text", env: []string{textVariable}, args: []string{"--" + file, path}, holds: file},
+			{name: "flag text, environment file", env: []string{fileVariable}, args: []string{"--" + text, token}, holds: text},
+			{name: "environment file, config text", config: configText, env: []string{fileVariable}, holds: file},
+			{name: "environment text, config file", config: configFile, env: []string{textVariable}, holds: text},
+			{name: "flag file, config text", config: configText, args: []string{"--" + file, path}, holds: file},
+			{name: "a file that is absent does not matter if it does not hold", env: []string{config.VariableName(file) + "=/absent"}, args: []string{"--" + text, token}, holds: text},
+			{name: "both flags", args: []string{"--" + text, token, "--" + file, path}},
+			{name: "both variables", env: []string{textVariable, fileVariable}},
+			{name: "both in the config", config: configText + configFile},
+		} {
+			t.Run(text+"/"+c.name, func(t *testing.T) {
+				args := append([]string{"check-config"}, c.args...)
+				if c.config != "" {
+					args = append(args, "--config", writeFile(t, c.config))
+				}
+				code, out, errors := call(t, variables(c.env...), args...)
+				if c.holds == "" {
+					if code != exitUsage || !strings.Contains(errors, "should be given once") {
+						t.Errorf("exit %d: %s", code, errors)
+					}
+					return
+				}
+				if code != exitOK {
+					t.Fatalf("exit %d: %s", code, errors)
+				}
+				for _, name := range pair {
+					if shown := line(t, out, name); strings.Contains(shown, "(none)") != (name != c.holds) {
+						t.Errorf("%s holds, and %q is shown", c.holds, shown)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestEnvironment_UnknownVariables(t *testing.T) {
+	for pair, want := range map[string]string{
+		"TALLYCAST_LISTN=:1":           "environment TALLYCAST_LISTN: there is no such setting; did you mean TALLYCAST_LISTEN?",
+		"TALLYCAST_ALLOWORIGIN=*":      "did you mean TALLYCAST_ALLOW_ORIGIN?",
+		"TALLYCAST_ALLOW-ORIGIN=*":     "did you mean TALLYCAST_ALLOW_ORIGIN?",
+		"TALLYCAST_SECRTE=hunter2":     "did you mean TALLYCAST_SECRET?",
+		"TALLYCAST_DRAN=":              "did you mean TALLYCAST_DRAIN?",
+		"TALLYCAST_QUUX=1":             "environment TALLYCAST_QUUX: there is no such setting; tallycast serve --help lists them",
+		"TALLYCAST_PORT=8080":          "environment TALLYCAST_PORT: there is no such setting",
+		"TALLYCAST_=1":                 "environment TALLYCAST_: there is no such setting",
+		"TALLYCAST_MAX_VIEWERS_PER=10": "TALLYCAST_MAX_VIEWERS_PER",
+	} {
+		for _, command := range []string{"serve", "check-config"} {
+			code, _, errors := call(t, variables(pair), command)
+			if code != exitUsage || !strings.Contains(errors, want) || strings.Contains(errors, "hunter2") {
+				t.Errorf("%s with %s: exit %d, lacks %q:\n%s", command, pair, code, want, errors)
+			}
+		}
+	}
+}
+
+func TestEnvironment_OtherReaders(t *testing.T) {
+	env := variables("LISTN=:1", "TALLYCASTER_LISTN=:1", "TALLYCAST_TEST_BINARY=/bin/tallycast", "TALLYCAST_URL=http://localhost:8080",
+		// Variables that Kubernetes sets beside the services tallycast and tallycast-redis.
+		"TALLYCAST_SERVICE_HOST=10.0.0.1", "TALLYCAST_SERVICE_PORT=80", "TALLYCAST_SERVICE_PORT_HTTP=80", "TALLYCAST_PORT=tcp://10.0.0.1:80",
+		"TALLYCAST_PORT_80_TCP=tcp://10.0.0.1:80", "TALLYCAST_PORT_80_TCP_PROTO=tcp", "TALLYCAST_PORT_80_TCP_PORT=80", "TALLYCAST_PORT_80_TCP_ADDR=10.0.0.1",
+		"TALLYCAST_REDIS_SERVICE_HOST=10.0.0.2", "TALLYCAST_REDIS_PORT=tcp://10.0.0.2:6379", "TALLYCAST_REDIS_PORT_6379_TCP_ADDR=10.0.0.2")
+	if code, _, errors := call(t, env, "check-config"); code != exitOK {
+		t.Errorf("exit %d:\n%s", code, errors)
 	}
 }

@@ -17,13 +17,13 @@ func TestCopy_RedisAndBack(t *testing.T) {
 	for i := range 40 {
 		text += fmt.Sprintf("blog/likes/posts/%d,%d\n", i, i)
 	}
-	succeeds(t, "import", "--store", from, write(t, "seeds.csv", text))
-	r := started(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
+	mustRun(t, "import", "--store", from, write(t, "seeds.csv", text))
+	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
 	for i := range 60 {
-		say(t, "POST", fmt.Sprintf("%s/v1/blog/likes/posts/%d", r.public, i%7), fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", fmt.Sprintf("%s/v1/blog/likes/posts/%d", r.public, i%7), fmt.Sprintf("visitor-%d", i))
 	}
 	for _, pair := range [][2]string{{from, redis.URL(0)}, {redis.URL(0), back}, {back, redis.URL(0)}} {
-		out := succeeds(t, "copy", "--from", pair[0], "--to", pair[1])
+		out := mustRun(t, "copy", "--from", pair[0], "--to", pair[1])
 		if !strings.Contains(out, "40 topics and 60 contributions copied") || !strings.Contains(out, "both stores hold the same") {
 			t.Errorf("%v: %s", pair, out)
 		}
@@ -36,16 +36,16 @@ func TestCopy_RedisAndBack(t *testing.T) {
 		}
 		want = append(want, fmt.Sprintf("blog/likes/posts/%d,%d", i, n))
 	}
-	holds(t, back, want...)
-	// A store that lacks something is found out, by topic.
-	succeeds(t, "import", "--store", back, "--as", "adjustment", write(t, "x.csv", "topic,count\nblog/likes/posts/3,5\n"))
+	checkCounts(t, back, want...)
+	// Missing data is reported by topic.
+	mustRun(t, "import", "--store", back, "--as", "adjustment", write(t, "x.csv", "topic,count\nblog/likes/posts/3,5\n"))
 	code, out, errors := call(t, variables(), "copy", "--from", from, "--to", back)
 	if code != exitOK || !strings.Contains(out, "1 topic held something before and hold more now") || !strings.Contains(out, "blog/likes/posts/3  adjustment: 0 in the source, 5 in the target") {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
-	succeeds(t, "copy", "--from", from, "--to", back, "--mode", "replace")
-	holds(t, back, want...)
-	// A store by another name would take its own place while it is read.
+	mustRun(t, "copy", "--from", from, "--to", back, "--mode", "replace")
+	checkCounts(t, back, want...)
+	// The same store by another name is refused.
 	for store, alias := range map[string]string{redis.URL(0): strings.Replace(redis.URL(0), "127.0.0.1", "localhost", 1), back: strings.Replace(back, "/tally.db", "/./tally.db", 1)} {
 		if alias == store {
 			t.Fatalf("%s has no other name", store)
@@ -56,7 +56,7 @@ func TestCopy_RedisAndBack(t *testing.T) {
 		}
 	}
 	other := sqlite(t)
-	succeeds(t, "import", "--store", other, write(t, "x.csv", "topic,count\nblog/likes/a,5\n"))
+	mustRun(t, "import", "--store", other, write(t, "x.csv", "topic,count\nblog/likes/a,5\n"))
 	if code, _, errors := call(t, variables(), "copy", "--from", from, "--to", other); code != exitFailure || !strings.Contains(errors, "secret") {
 		t.Errorf("to a store with another secret: exit %d, %s", code, errors)
 	}
@@ -69,8 +69,8 @@ func TestCopy_SourceChanges(t *testing.T) {
 	for i := range 500 {
 		text += fmt.Sprintf("blog/likes/posts/%d,%d\n", i, i)
 	}
-	succeeds(t, "import", "--store", from, write(t, "seeds.csv", text))
-	r := started(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
+	mustRun(t, "import", "--store", from, write(t, "seeds.csv", text))
+	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
 	stop := make(chan struct{})
 	likes := likesWhile(t, "blog/likes/posts/1", stop, r.public)
 	eventually(t, "a copy of what changes", func() bool {
@@ -82,7 +82,7 @@ func TestCopy_SourceChanges(t *testing.T) {
 	})
 	close(stop)
 	want := likes() + 1
-	succeeds(t, "copy", "--from", from, "--to", to)
+	mustRun(t, "copy", "--from", from, "--to", to)
 	code, out, _ := call(t, variables(), "export", "--store", to, "--scope", "blog/likes/posts/1", "--format", "csv")
 	if line := fmt.Sprintf("blog/likes/posts/1,%d\n", want); code != exitOK || !strings.Contains(out, line) {
 		t.Errorf("exit %d, lacks %q", code, line)
@@ -91,12 +91,12 @@ func TestCopy_SourceChanges(t *testing.T) {
 
 func TestBackup_Restore(t *testing.T) {
 	t.Parallel()
-	from, to := sqlite(t), beside(t, "backup.db")
-	r := started(t, variables(), "--store", from, "--drain", "0s")
+	from, to := sqlite(t), tempFile(t, "backup.db")
+	r := start(t, variables(), "--store", from, "--drain", "0s")
 	for i := range 20 {
-		say(t, "POST", r.public+"/v1/default/likes/a", fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", r.public+"/v1/default/likes/a", fmt.Sprintf("visitor-%d", i))
 	}
-	if out := succeeds(t, "backup", "--store", from, to); !strings.Contains(out, "1 topic and 20 contributions") {
+	if out := mustRun(t, "backup", "--store", from, to); !strings.Contains(out, "1 topic and 20 contributions") {
 		t.Error(out)
 	}
 	if left, _ := filepath.Glob(to + "-*"); len(left) > 0 {
@@ -109,26 +109,26 @@ func TestBackup_Restore(t *testing.T) {
 		t.Errorf("over a store that is held: exit %d, %s", code, errors)
 	}
 	for i := range 3 {
-		say(t, "POST", r.public+"/v1/default/likes/b", fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", r.public+"/v1/default/likes/b", fmt.Sprintf("visitor-%d", i))
 	}
 	r.stop()
-	r.exits(t)
-	if out := succeeds(t, "restore", "--store", from, to); !strings.Contains(out, "1 topic in ") || !strings.Contains(out, "The replaced store is now ") {
+	r.waitExit(t)
+	if out := mustRun(t, "restore", "--store", from, to); !strings.Contains(out, "1 topic in ") || !strings.Contains(out, "The replaced store is now ") {
 		t.Error(out)
 	}
-	holds(t, from, "default/likes/a,20")
+	checkCounts(t, from, "default/likes/a,20")
 	before, _ := filepath.Glob(strings.TrimPrefix(from, "sqlite:") + ".before-*Z")
 	if len(before) != 1 {
 		t.Fatalf("before is %v", before)
 	}
-	holds(t, "sqlite:"+before[0], "default/likes/a,20", "default/likes/b,3")
+	checkCounts(t, "sqlite:"+before[0], "default/likes/a,20", "default/likes/b,3")
 	for args, want := range map[string]string{"restore": "name the backup", "restore --store redis://a x.db": "tallycast import"} {
 		if code, _, errors := call(t, variables(), strings.Fields(args)...); code != exitUsage || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, lacks %q: %s", args, code, want, errors)
 		}
 	}
-	again := started(t, variables(), "--store", "sqlite:"+to, "--drain", "0s")
-	if a := say(t, "POST", again.public+"/v1/default/likes/a", "visitor-3"); a.Changed || a.Count != 20 {
+	again := start(t, variables(), "--store", "sqlite:"+to, "--drain", "0s")
+	if a := send(t, "POST", again.public+"/v1/default/likes/a", "visitor-3"); a.Changed || a.Count != 20 {
 		t.Errorf("%+v", a)
 	}
 	if code, _, errors := call(t, variables(), "backup", "--store", "redis://127.0.0.1:1", to); code != exitUsage || !strings.Contains(errors, "appendonly yes") {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// pageOf serves a page of that head with one heart, with headers in pairs.
+// pageOf serves a page with that head and one heart; header holds pairs.
 func pageOf(t *testing.T, head string, header ...string) string {
 	return servePage(t, head, "<tally-like></tally-like>", header...)
 }
@@ -31,8 +31,8 @@ func servePage(t *testing.T, head, body string, header ...string) string {
 }
 
 func TestDoctor_Findings(t *testing.T) {
-	// Its origins are those of the pages below, whose ports are not known yet.
-	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
+	// All origins are allowed, because the ports of the pages are not known yet.
+	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
 		"--site", "blog=*", "--site", "closed=https://elsewhere.example")
 	at := service.public
 	tag := `<script type="module" src="` + at + `/tally.js?site=blog"></script>`
@@ -66,20 +66,20 @@ func TestDoctor_Findings(t *testing.T) {
 			}
 		})
 	}
-	own := started(t, variables(), "--drain", "0s", "--store", sqlite(t), "--site", "blog=https://elsewhere.example")
+	own := start(t, variables(), "--drain", "0s", "--store", sqlite(t), "--site", "blog=https://elsewhere.example")
 	page := pageOf(t, strings.Replace(tag, at, own.public, 1))
 	if _, out, _ := call(t, variables(), "doctor", page); !strings.Contains(out, "--site blog="+page) {
 		t.Errorf("where no site takes the page's origin, the one that the page uses is not named:\n%s", out)
 	}
-	if found := say(t, "GET", at+"/v1/blog/likes/tallycast-doctor", ""); found.Count != 0 || found.Version != 0 {
+	if found := send(t, "GET", at+"/v1/blog/likes/tallycast-doctor", ""); found.Count != 0 || found.Version != 0 {
 		t.Errorf("the doctor left a topic: %+v", found)
 	}
 }
 
-// The doctor asks for every site and metric that the page's elements name, and knows the
-// elements and their attributes.
+// The doctor checks every site and metric that the page's elements name, and the names of
+// elements and attributes.
 func TestDoctor_Elements(t *testing.T) {
-	service := started(t, variables(), "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*", "--site", "blog=*", "--site", "closed=https://elsewhere.example", "--metric", "stars=amount:5")
+	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*", "--site", "blog=*", "--site", "closed=https://elsewhere.example", "--metric", "stars=amount:5")
 	script := `<script type="module" src="` + service.public + `/tally.js"></script>`
 	for _, c := range []struct {
 		name, body string
@@ -124,7 +124,7 @@ func TestDoctor_Elements(t *testing.T) {
 	}
 	for _, site := range []string{"default", "blog"} {
 		for _, metric := range []string{"likes", "stars", "claps", "visitors"} {
-			if found := say(t, "GET", service.public+"/v1/"+site+"/"+metric+"/"+probeKey, ""); found.Version != 0 {
+			if found := send(t, "GET", service.public+"/v1/"+site+"/"+metric+"/"+probeKey, ""); found.Version != 0 {
 				t.Errorf("the doctor left a topic of %s/%s: %+v", site, metric, found)
 			}
 		}
@@ -140,7 +140,7 @@ func manyMetrics(n int) string {
 	return text.String()
 }
 
-// The doctor's table of elements is that of the package.
+// The doctor's table of elements matches the package.
 func TestDoctor_Widgets(t *testing.T) {
 	text, err := os.ReadFile("../../web/elements.d.ts")
 	if err != nil {
@@ -170,12 +170,12 @@ func TestDoctor_Widgets(t *testing.T) {
 }
 
 func TestDoctor_UntrustedProxy(t *testing.T) {
-	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
+	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It forwards requests, as proxies do, and answers upgrades with a refusal.
+	// It forwards requests as proxies do, and refuses upgrades.
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			http.Error(w, "no", http.StatusBadRequest)
@@ -193,15 +193,15 @@ func TestDoctor_UntrustedProxy(t *testing.T) {
 }
 
 func TestDoctor_BufferingProxy(t *testing.T) {
-	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
+	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It keeps a stream to itself until it ends, which is never.
+	// It buffers a stream until the stream ends, which is never.
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/stream" {
-			// That the client left is noticed once its body was read.
+			// The end of the client is only noticed after its body was read.
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				return
 			}
@@ -260,7 +260,7 @@ func TestPolicy_Allows(t *testing.T) {
 	}
 }
 
-// forward passes a request on and says for whom, as a proxy does.
+// forward passes a request on and names the client, as a proxy does.
 func forward(w http.ResponseWriter, r *http.Request, target *url.URL) {
 	proxy := httputil.NewSingleHostReverseProxy(target) // it sets X-Forwarded-For
 	proxy.FlushInterval = -1

@@ -57,7 +57,7 @@ func TestImport_GoatCounterArchive(t *testing.T) {
 	if !strings.Contains(out, "1 topic in 4 lines, together 15; 1 changed.") || !strings.Contains(out, "counts visits") || !strings.Contains(out, "Pages of other hosts were skipped: b.example (1)") {
 		t.Errorf("it says %s", out)
 	}
-	holds(t, store, "blog/views/x,15")
+	checkCounts(t, store, "blog/views/x,15")
 	if code, _, errors := call(t, variables(), append(args, "--host", "a b")...); code != exitUsage || !strings.Contains(errors, "the name of a host") {
 		t.Errorf("exit %d, %s", code, errors)
 	}
@@ -70,7 +70,7 @@ func TestImport_StandardInput(t *testing.T) {
 		command := exec.Command(os.Args[0], "import", "--dry-run", "--store", sqlite(t), "--site", "blog", "--format", format, "--host", "a.example", "-")
 		command.Env = append(os.Environ(), asProgram+"=1")
 		command.Stdin = strings.NewReader(text)
-		out, _ := command.CombinedOutput() // a line of one is refused
+		out, _ := command.CombinedOutput() // one format has a refused line
 		if !strings.Contains(string(out), "/x") || !strings.Contains(string(out), "would change") {
 			t.Errorf("%s: %s", format, out)
 		}
@@ -90,7 +90,7 @@ func TestImport_ColumnsAndNumbers(t *testing.T) {
 			t.Errorf("%q is not in %s", want, errors)
 		}
 	}
-	holds(t, store, "blog/views/posts/hello,1234567")
+	checkCounts(t, store, "blog/views/posts/hello,1234567")
 	if code, _, errors := call(t, variables(), "import", "--store", store, path); code != exitFailure || !strings.Contains(errors, "name its columns with --columns") {
 		t.Errorf("without --columns: exit %d, %s", code, errors)
 	}
@@ -105,10 +105,10 @@ func TestImport_ExportedCounts(t *testing.T) {
 	t.Parallel()
 	topics := `[{"topic":"blog/likes/hello","count":40},{"topic":"default/claps/with \"quotes\", and commas","count":7},{"topic":"blog/likes/grüße/日本","count":0}]`
 	from := sqlite(t)
-	succeeds(t, "import", "--store", from, write(t, "counts.json", topics))
+	mustRun(t, "import", "--store", from, write(t, "counts.json", topics))
 	for _, name := range []string{"counts.csv", "counts.json"} {
-		exported := beside(t, name)
-		succeeds(t, "export", "--store", from, exported)
+		exported := tempFile(t, name)
+		mustRun(t, "export", "--store", from, exported)
 		for _, as := range []string{"seed", "count", "adjustment", "base"} {
 			to := sqlite(t)
 			args := []string{"import", "--store", to, "--as", as, exported}
@@ -116,16 +116,16 @@ func TestImport_ExportedCounts(t *testing.T) {
 				args []string
 				want string
 			}{{append(args, "--dry-run"), "; 3 would change."}, {args, "; 3 changed."}, {args, "; 0 changed."}, {append(args, "--dry-run"), "; 0 would change."}} {
-				if out := succeeds(t, run.args...); !strings.Contains(out, run.want) {
+				if out := mustRun(t, run.args...); !strings.Contains(out, run.want) {
 					t.Errorf("%v: %s", run.args, out)
 				}
 			}
-			holds(t, to, "blog/likes/hello,40", "blog/likes/grüße/日本,0", `"default/claps/with ""quotes"", and commas",7`)
+			checkCounts(t, to, "blog/likes/hello,40", "blog/likes/grüße/日本,0", `"default/claps/with ""quotes"", and commas",7`)
 		}
 	}
 }
 
-// A flag that means nothing for a format is refused.
+// A flag that does not apply to the format is refused.
 func TestImport_FlagsOfOtherFormats(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
@@ -151,26 +151,26 @@ func TestImport_FlagsOfOtherFormats(t *testing.T) {
 	}
 }
 
-// The visitors of the second article stand in one key without a page.
+// The second article has one key with the visitors of the whole site.
 func TestImport_OneKeyOfRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Do("SET", "visitors:count", "4321")
 	store := sqlite(t)
 	args := []string{"import", "--store", store, "--from", redis.URL(0), "--pattern", "visitors:count", "--topic"}
-	if out := succeeds(t, append(args, "blog/visitors/site")...); !strings.Contains(out, "1 topic in 1 key, together 4,321; 1 changed.") {
+	if out := mustRun(t, append(args, "blog/visitors/site")...); !strings.Contains(out, "1 topic in 1 key, together 4,321; 1 changed.") {
 		t.Error(out)
 	}
-	holds(t, store, "blog/visitors/site,4321")
+	checkCounts(t, store, "blog/visitors/site,4321")
 	if code, _, errors := call(t, variables(), append(args, "blog/visitors/{1}")...); code != exitFailure || !strings.Contains(errors, "{1}") {
 		t.Errorf("exit %d, %s", code, errors)
 	}
 }
 
-// What a folder has beside pages is listed, and costs nothing else.
+// Files of a folder that are not pages are listed; the exit code stays 0.
 func TestSeed_FilesNotRead(t *testing.T) {
 	t.Parallel()
-	dir := content(t, map[string]string{"a.md": "\n---\nbase: &b\n  likes: 3\n<<: *b\n---\n", "b.typ": "x", "c.png": "", "likes.csv": "slug,likes\n"})
+	dir := writeFolder(t, map[string]string{"a.md": "\n---\nbase: &b\n  likes: 3\n<<: *b\n---\n", "b.typ": "x", "c.png": "", "likes.csv": "slug,likes\n"})
 	code, out, errors := call(t, variables(), "seed", "--store", sqlite(t), dir)
 	if code != exitOK || !strings.Contains(out, "1 topic with a seed in 1 file; 1 changed.") || !strings.Contains(errors, "3 files were not read") || !strings.Contains(errors, filepath.Join(dir, "b.typ")) {
 		t.Errorf("exit %d, %s%s", code, out, errors)
@@ -184,7 +184,7 @@ func TestSeed_FilesNotRead(t *testing.T) {
 
 func TestTopics_SetAmbiguousNumber(t *testing.T) {
 	t.Parallel()
-	r, ask := owned(t)
+	r, ask := startOwned(t)
 	for _, command := range []string{"set", "seed"} {
 		topic := "blog/likes/" + command
 		if code, _, errors := ask("topics", command, topic, "2.000"); code != exitUsage || !strings.Contains(errors, "2000 (groups of digits) or as 2") {
@@ -193,7 +193,7 @@ func TestTopics_SetAmbiguousNumber(t *testing.T) {
 		if code, _, errors := ask("topics", command, topic, "1,234,567"); code != exitOK {
 			t.Errorf("%s: exit %d, %s", command, code, errors)
 		}
-		if a := say(t, "GET", r.public+"/v1/"+topic, ""); a.Count != 1234567 {
+		if a := send(t, "GET", r.public+"/v1/"+topic, ""); a.Count != 1234567 {
 			t.Errorf("%s: %+v", command, a)
 		}
 	}

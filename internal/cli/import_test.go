@@ -19,11 +19,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// beside returns the path of a file of the test.
-func beside(t *testing.T, name string) string { return filepath.Join(t.TempDir(), name) }
+// tempFile returns a path in a folder of the test.
+func tempFile(t *testing.T, name string) string { return filepath.Join(t.TempDir(), name) }
 
-// holds fails t where the SQLite file has not these counts, in the order of their names.
-func holds(t *testing.T, store string, want ...string) {
+// checkCounts checks that the store has exactly these counts.
+func checkCounts(t *testing.T, store string, want ...string) {
 	t.Helper()
 	code, out, errors := call(t, variables(), "export", "--store", store, "--format", "csv")
 	got := strings.Split(strings.TrimSpace(out), "\n")[1:]
@@ -33,8 +33,8 @@ func holds(t *testing.T, store string, want ...string) {
 	}
 }
 
-// succeeds runs a command that does.
-func succeeds(t *testing.T, args ...string) string {
+// mustRun runs a command, which must succeed, and returns its output.
+func mustRun(t *testing.T, args ...string) string {
 	t.Helper()
 	code, out, errors := call(t, variables(), args...)
 	if code != exitOK {
@@ -45,11 +45,11 @@ func succeeds(t *testing.T, args ...string) string {
 
 func TestExport_ImportIntoOtherService(t *testing.T) {
 	t.Parallel()
-	r, ask := owned(t)
+	r, ask := startOwned(t)
 	for i := range 30 {
-		say(t, "POST", fmt.Sprintf("%s/v1/blog/likes/posts/%d", r.public, i%3), fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", fmt.Sprintf("%s/v1/blog/likes/posts/%d", r.public, i%3), fmt.Sprintf("visitor-%d", i))
 	}
-	path := beside(t, "numbers.jsonl.gz")
+	path := tempFile(t, "numbers.jsonl.gz")
 	if code, out, errors := ask("export", path); code != exitOK || out != "" {
 		t.Fatalf("exit %d: %s%s", code, out, errors)
 	}
@@ -57,20 +57,20 @@ func TestExport_ImportIntoOtherService(t *testing.T) {
 	if want := "[\n{\"topic\":\"blog/likes/posts/1\",\"count\":10}\n]\n"; code != exitOK || text != want {
 		t.Errorf("exit %d: %q", code, text)
 	}
-	// Into the same service nothing changes, whichever way; into one with another secret it is refused.
+	// Importing into the same service changes nothing; one with another secret refuses it.
 	for _, mode := range []string{"merge", "replace"} {
 		if code, out, errors := ask("import", "--mode", mode, path); code != exitOK || !strings.Contains(out, "3 topics and 30 contributions imported; 0 lines refused") {
 			t.Errorf("%s: exit %d, %s%s", mode, code, out, errors)
 		}
 	}
-	if a := say(t, "GET", r.public+"/v1/blog/likes/posts/1", "visitor-1"); a.Count != 10 || a.Mine != 1 {
+	if a := send(t, "GET", r.public+"/v1/blog/likes/posts/1", "visitor-1"); a.Count != 10 || a.Mine != 1 {
 		t.Errorf("%+v", a)
 	}
-	other, askOther := owned(t)
+	other, askOther := startOwned(t)
 	if code, _, errors := askOther("import", path); code != exitFailure || !strings.Contains(errors, "fingerprint") {
 		t.Errorf("under another secret: exit %d, %s", code, errors)
 	}
-	// Plain counts mean the same under every secret.
+	// Plain counts need no secret.
 	if code, out, errors := askOther("import", "--format", "json", write(t, "x.json", text)); code != exitOK || !strings.Contains(out, "1 changed") {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
@@ -78,20 +78,20 @@ func TestExport_ImportIntoOtherService(t *testing.T) {
 		t.Errorf("exit %d, %s", code, errors)
 	}
 	for topic, want := range map[string]int64{"posts/1": 10, "a": 5} {
-		if a := say(t, "GET", other.public+"/v1/blog/likes/"+topic, ""); a.Count != want {
+		if a := send(t, "GET", other.public+"/v1/blog/likes/"+topic, ""); a.Count != want {
 			t.Errorf("%s: %+v", topic, a)
 		}
 	}
-	// A dry run of the same changes nothing and says so.
+	// A dry run shows what would change.
 	if code, out, _ := askOther("import", "--dry-run", write(t, "x.csv", "topic,count\nblog/likes/posts/1,10\nblog/likes/new,4\n")); code != exitOK || !strings.Contains(out, "blog/likes/new  4      0      4") || strings.Contains(out, "posts/1") || !strings.Contains(out, "1 would change") {
 		t.Errorf("exit %d, %s", code, out)
 	}
 }
 
-// write writes a file of the test.
+// write writes a file in a folder of the test.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
-	path := beside(t, name)
+	path := tempFile(t, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -116,15 +116,15 @@ func forgetRules(t *testing.T, store string) {
 func TestImport_Secret(t *testing.T) {
 	t.Parallel()
 	from, to := sqlite(t), sqlite(t)
-	r := started(t, variables(), "--store", from, "--drain", "0s", "--metric", "stars=amount:5", "--site", "blog")
-	say(t, "POST", r.public+"/v1/blog/stars/a", "visitor-1")
-	say(t, "POST", r.public+"/v1/blog/likes/a", "visitor-1")
-	with, without := beside(t, "with.jsonl"), beside(t, "without.jsonl")
+	r := start(t, variables(), "--store", from, "--drain", "0s", "--metric", "stars=amount:5", "--site", "blog")
+	send(t, "POST", r.public+"/v1/blog/stars/a", "visitor-1")
+	send(t, "POST", r.public+"/v1/blog/likes/a", "visitor-1")
+	with, without := tempFile(t, "with.jsonl"), tempFile(t, "without.jsonl")
 	// The store knows the rule of its metrics.
-	succeeds(t, "export", "--store", from, beside(t, "known.jsonl"))
+	mustRun(t, "export", "--store", from, tempFile(t, "known.jsonl"))
 	r.stop()
-	r.exits(t)
-	// One that an earlier release wrote does not; what is not declared to the command is not guessed.
+	r.waitExit(t)
+	// A store of an earlier release does not, and the command does not guess.
 	forgetRules(t, from)
 	if code, _, errors := call(t, variables(), "export", "--store", from, with); code != exitFailure || !strings.Contains(errors, "--metric stars=RULE") {
 		t.Errorf("exit %d, %s", code, errors)
@@ -132,8 +132,8 @@ func TestImport_Secret(t *testing.T) {
 	if _, err := os.Stat(with); !errors.Is(err, os.ErrNotExist) {
 		t.Error("an export that failed left a file")
 	}
-	succeeds(t, "export", "--store", from, "--metric", "stars=amount:5", "--with-secret", with)
-	succeeds(t, "export", "--store", from, "--metric", "stars=amount:5", without)
+	mustRun(t, "export", "--store", from, "--metric", "stars=amount:5", "--with-secret", with)
+	mustRun(t, "export", "--store", from, "--metric", "stars=amount:5", without)
 	redis := redistest.Start(t, redistest.Options{})
 	for _, store := range []string{to, redis.URL(0)} {
 		if code, _, errors := call(t, variables(), "import", "--store", store, without); code != exitFailure || !strings.Contains(errors, "secret") {
@@ -143,13 +143,13 @@ func TestImport_Secret(t *testing.T) {
 		if code != exitFailure || !strings.Contains(errors, "line 3: blog/stars/a: there is no metric") || !strings.Contains(out, "1 line refused") {
 			t.Errorf("%s: exit %d, %s%s", store, code, out, errors)
 		}
-		succeeds(t, "import", "--store", store, "--metric", "stars=amount:5", with)
-		succeeds(t, "import", "--store", store, "--metric", "stars=amount:5", without) // it has the secret now
+		mustRun(t, "import", "--store", store, "--metric", "stars=amount:5", with)
+		mustRun(t, "import", "--store", store, "--metric", "stars=amount:5", without) // it has the secret now
 	}
 	r.stop()
-	r.exits(t)
-	again := started(t, variables(), "--store", to, "--drain", "0s", "--metric", "stars=amount:5", "--site", "blog")
-	if a := say(t, "POST", again.public+"/v1/blog/stars/a", "visitor-1"); a.Changed || a.Count != 1 {
+	r.waitExit(t)
+	again := start(t, variables(), "--store", to, "--drain", "0s", "--metric", "stars=amount:5", "--site", "blog")
+	if a := send(t, "POST", again.public+"/v1/blog/stars/a", "visitor-1"); a.Changed || a.Count != 1 {
 		t.Errorf("the visitor is not known again: %+v", a)
 	}
 }
@@ -165,8 +165,8 @@ func TestImport_RedisKeys(t *testing.T) {
 	}
 	redis.Do("LPUSH", "adowise:blog:likes:queue", "x")
 	redis.Do("SADD", "adowise:blog:visitors:post-3", "a", "b")
-	r, ask := owned(t)
-	say(t, "POST", r.public+"/v1/blog/likes/post-3", "visitor-1")
+	r, ask := startOwned(t)
+	send(t, "POST", r.public+"/v1/blog/likes/post-3", "visitor-1")
 	args := []string{"import", "--from", redis.URL(0), "--pattern", "adowise:blog:likes:*", "--topic", "blog/likes/{1}", "--seen", "adowise:blog:visitors:*"}
 	for _, dry := range []bool{true, false, false} {
 		run := args
@@ -183,7 +183,7 @@ func TestImport_RedisKeys(t *testing.T) {
 	}
 	total := int64(0)
 	for i := range 25 {
-		total += say(t, "GET", fmt.Sprintf("%s/v1/blog/likes/post-%d", r.public, i), "").Count
+		total += send(t, "GET", fmt.Sprintf("%s/v1/blog/likes/post-%d", r.public, i), "").Count
 	}
 	if total != sum+1 {
 		t.Errorf("there are %d likes of %d and one more", total, sum)
@@ -213,15 +213,15 @@ func TestImport_OtherCounters(t *testing.T) {
 			t.Fatal(err)
 		}
 		store := sqlite(t)
-		succeeds(t, append([]string{"import", "--store", store, "--format", format, "--site", "blog", write(t, "export.gz", packed.String())}, test.args...)...)
-		holds(t, store, test.want...)
+		mustRun(t, append([]string{"import", "--store", store, "--format", format, "--site", "blog", write(t, "export.gz", packed.String())}, test.args...)...)
+		checkCounts(t, store, test.want...)
 	}
 }
 
 // An import that is killed can be run again and counts nobody twice.
 func TestImport_AgainAfterKill(t *testing.T) {
 	t.Parallel()
-	from := "sqlite:" + beside(t, "from.db")
+	from := "sqlite:" + tempFile(t, "from.db")
 	source, err := sqlitestore.Open(context.Background(), strings.TrimPrefix(from, "sqlite:"), tally.NewOpenCatalog(tally.DefaultMetrics()), sqlitestore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -238,10 +238,10 @@ func TestImport_AgainAfterKill(t *testing.T) {
 	if err := errors.Join(source.Restore(context.Background(), false, portions), source.Close()); err != nil {
 		t.Fatal(err)
 	}
-	path := beside(t, "numbers.jsonl")
-	succeeds(t, "export", "--store", from, "--with-secret", path)
+	path := tempFile(t, "numbers.jsonl")
+	mustRun(t, "export", "--store", from, "--with-secret", path)
 	for _, mode := range []string{"merge", "replace"} {
-		to := beside(t, "to.db")
+		to := tempFile(t, "to.db")
 		p := processtest.Start(t, os.Args[0], []string{asProgram + "=1"}, "import", "--store", "sqlite:"+to, "--mode", mode, path)
 		eventually(t, "a stored batch", func() bool {
 			wal, err := os.Stat(to + "-wal")
@@ -251,10 +251,10 @@ func TestImport_AgainAfterKill(t *testing.T) {
 			t.Fatalf("%s: the import ended before it was killed", mode)
 		}
 		p.Kill()
-		if out := succeeds(t, "import", "--store", "sqlite:"+to, "--mode", mode, path); !strings.Contains(out, "30 topics and 30000 contributions imported") {
+		if out := mustRun(t, "import", "--store", "sqlite:"+to, "--mode", mode, path); !strings.Contains(out, "30 topics and 30000 contributions imported") {
 			t.Errorf("%s: it says %s", mode, out)
 		}
-		if out := succeeds(t, "copy", "--from", from, "--to", "sqlite:"+to); !strings.Contains(out, "both stores hold the same") {
+		if out := mustRun(t, "copy", "--from", from, "--to", "sqlite:"+to); !strings.Contains(out, "both stores hold the same") {
 			t.Errorf("%s: %s", mode, out)
 		}
 	}

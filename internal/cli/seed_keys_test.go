@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// hugoContent is a site of Hugo with a built site map that lacks one page.
+// hugoContent is a Hugo site whose built sitemap lacks one page.
 var hugoContent = map[string]string{
 	"hugo.toml":                      "baseURL = 'https://blog.example/'\n",
 	"content/posts/My First Post.md": "---\nlikes: 7\n---\n",
@@ -21,7 +21,7 @@ var hugoContent = map[string]string{
 
 func TestSeed_KeysOfHugo(t *testing.T) {
 	t.Parallel()
-	dir := content(t, hugoContent)
+	dir := writeFolder(t, hugoContent)
 	args := []string{"seed", "--store", sqlite(t), "--site", "blog", "--key-from", "hugo", "--sitemap", filepath.Join(dir, "public/sitemap.xml"), filepath.Join(dir, "content")}
 	code, out, errors := call(t, variables(), args...)
 	if code != exitOK || !strings.Contains(out, "2 topics with a seed in 3 files; 2 changed.") {
@@ -43,21 +43,21 @@ func TestSeed_KeysOfHugo(t *testing.T) {
 	}
 }
 
-// The service compares what is seeded with its site map, at its start and later.
+// The service compares the seeds with its sitemap, at its start and later.
 func TestServe_SeedsThatAreNotInTheSiteMap(t *testing.T) {
 	t.Parallel()
-	dir := content(t, hugoContent)
+	dir := writeFolder(t, hugoContent)
 	blog := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, hugoContent["public/sitemap.xml"])
 	}))
 	t.Cleanup(blog.Close)
-	r := started(t, variables(), "--store", sqlite(t), "--admin-token", adminToken, "--site", "blog=https://blog.example", "--site", "blog=sitemap="+blog.URL,
+	r := start(t, variables(), "--store", sqlite(t), "--admin-token", adminToken, "--site", "blog=https://blog.example", "--site", "blog=sitemap="+blog.URL,
 		"--seed-from", filepath.Join(dir, "content"), "--seed-site", "blog", "--seed-key-from", "hugo")
 	eventually(t, "the warning", func() bool {
 		record := r.log.Record("seeded keys are not in the site map: no page may show them")
 		return record["missing"] == 1.0 && record["of"] == 2.0 && record["site"] == "blog" && strings.Contains(fmt.Sprint(record["examples"]), "posts/gone (")
 	})
-	if a := say(t, http.MethodGet, r.public+"/v1/blog/likes/posts/my-first-post", ""); a.Count != 7 {
+	if a := send(t, http.MethodGet, r.public+"/v1/blog/likes/posts/my-first-post", ""); a.Count != 7 {
 		t.Errorf("the seed: %+v", a)
 	}
 	writePage(t, filepath.Join(dir, "content/posts/other.md"), "---\nlikes: 5\n---\n")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// content writes files, by their paths, below a folder of its own.
-func content(t *testing.T, files map[string]string) (dir string) {
+// writeFolder writes files below a new folder, by their paths.
+func writeFolder(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
@@ -17,7 +17,7 @@ func content(t *testing.T, files map[string]string) (dir string) {
 	return dir
 }
 
-// page writes a file at once, as careful editors do.
+// writePage replaces a file atomically, as editors do.
 func writePage(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -31,8 +31,7 @@ func writePage(t *testing.T, path, text string) {
 	}
 }
 
-// posts are those of the article that this replaces: pages whose frontmatter has
-// editorial likes.
+// posts are pages whose frontmatter has likes, as in the article.
 var posts = map[string]string{
 	"posts/how-i-built-a-like-system.md": "---\ntitle: How I Built a Globally Persistent Like System\nlikes: 42\n---\nHello.\n",
 	"posts/second/index.mdx":             "---\nlikes: 7\napplause: 30\n---\n",
@@ -42,7 +41,7 @@ var posts = map[string]string{
 
 func TestSeed_Store(t *testing.T) {
 	t.Parallel()
-	dir, store := content(t, posts), sqlite(t)
+	dir, store := writeFolder(t, posts), sqlite(t)
 	args := []string{"seed", "--store", store, "--site", "blog", "--field", "likes=likes", "--field", "claps=applause", dir}
 	expect := func(wantCode int, args []string, want ...string) string {
 		t.Helper()
@@ -58,7 +57,7 @@ func TestSeed_Store(t *testing.T) {
 		return out
 	}
 	dry := append([]string{"seed", "--dry-run"}, args[1:]...)
-	// The store does not exist yet, and is not made.
+	// A dry run does not create the store.
 	out := expect(exitOK, dry, "4 topics with a seed in 4 files; 4 would change.")
 	if got := line(t, out, "blog/likes/posts/how-i-built-a-like-system"); !strings.HasSuffix(got, " 0 42 "+filepath.Join(dir, "posts/how-i-built-a-like-system.md:3")) {
 		t.Error(got)
@@ -70,9 +69,9 @@ func TestSeed_Store(t *testing.T) {
 	expect(exitOK, args, "; 0 changed.")
 	writePage(t, filepath.Join(dir, "about.md"), "+++\nlikes = 4\n+++\n")
 
-	// A service holds the file: looking is allowed beside it, changing is not.
-	r := started(t, variables(), "--store", store, "--site", "blog", "--drain", "0s")
-	if a := say(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 4 {
+	// A service uses the file: a dry run is possible, a change is not.
+	r := start(t, variables(), "--store", store, "--site", "blog", "--drain", "0s")
+	if a := send(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 4 {
 		t.Errorf("a like on a seed of 3: %+v", a)
 	}
 	out = expect(exitOK, dry, "; 1 would change.")
@@ -81,11 +80,11 @@ func TestSeed_Store(t *testing.T) {
 	}
 	expect(exitUsage, args, "the database is in use", "ask it instead: --at http://127.0.0.1:8080")
 	r.stop()
-	r.exits(t)
+	r.waitExit(t)
 	expect(exitOK, args, "; 1 changed.")
-	r = started(t, variables(), "--store", store, "--site", "blog", "--drain", "0s")
+	r = start(t, variables(), "--store", store, "--site", "blog", "--drain", "0s")
 	for topic, want := range map[string]int64{"likes/about": 5, "likes/posts/second": 7, "claps/posts/second": 30, "likes/contact": 0} {
-		if a := say(t, "GET", r.public+"/v1/blog/"+topic, ""); a.Count != want {
+		if a := send(t, "GET", r.public+"/v1/blog/"+topic, ""); a.Count != want {
 			t.Errorf("%s: %d, want %d", topic, a.Count, want)
 		}
 	}
@@ -94,10 +93,10 @@ func TestSeed_Store(t *testing.T) {
 func TestSeed_Service(t *testing.T) {
 	t.Parallel()
 	const token = "a-token-that-only-the-owner-knows"
-	dir := content(t, posts)
+	dir := writeFolder(t, posts)
 	writePage(t, filepath.Join(dir, "readers.csv"), "topic,count\nblog/readers/x,1\nblog/likes/new,9\n")
-	r := started(t, variables(), "--store", sqlite(t), "--site", "blog", "--drain", "0s", "--base-path", "/tally", "--admin-token", token)
-	if a := say(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 1 {
+	r := start(t, variables(), "--store", sqlite(t), "--site", "blog", "--drain", "0s", "--base-path", "/tally", "--admin-token", token)
+	if a := send(t, "POST", r.public+"/v1/blog/likes/about", "visitor-1"); a.Count != 1 {
 		t.Fatalf("a like: %+v", a)
 	}
 	frames := watch(t, r.public+"/v1/stream?topic=blog/likes/about")
@@ -126,7 +125,7 @@ func TestSeed_Service(t *testing.T) {
 
 func TestSeed_InvalidSeeds(t *testing.T) {
 	t.Parallel()
-	dir := content(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: lots\n---\n", "likes.csv": "topic,count\nblog/likes/c,3\nblog/readers/d,4\nelse/likes/e,5\n"})
+	dir := writeFolder(t, map[string]string{"a.md": "---\nlikes: 1\n---\n", "b.md": "---\nlikes: lots\n---\n", "likes.csv": "topic,count\nblog/likes/c,3\nblog/readers/d,4\nelse/likes/e,5\n"})
 	code, out, errors := call(t, variables(), "seed", "--store", sqlite(t), "--site", "blog", dir, filepath.Join(dir, "likes.csv"))
 	if code != exitFailure || !strings.Contains(out, "; 2 changed.") {
 		t.Errorf("exit %d: %s", code, out)

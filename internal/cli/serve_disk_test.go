@@ -11,13 +11,12 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// On a full disk likes are answered 503. Pages go on, open and new ones, and are not marked
-// as stale: what they show is what is stored. The kernel's limit of a file's size does
-// here what a full disk does.
+// On a full disk likes are answered 503. Open and new pages still work and are not stale,
+// because they show what is stored. A limit of the file size simulates the full disk.
 func TestServe_FullDisk(t *testing.T) {
 	t.Parallel()
 	store := sqlite(t)
-	i := launched(t, "--store", store, "--drain", "0s", "--rate-limit", "off", "--new-topic-limit", "off")
+	i := launch(t, "--store", store, "--drain", "0s", "--rate-limit", "off", "--new-topic-limit", "off")
 	limit := func(size string) {
 		t.Helper()
 		pid := strconv.Itoa(i.Command.Process.Pid)
@@ -26,12 +25,12 @@ func TestServe_FullDisk(t *testing.T) {
 		}
 	}
 	page := i.URL + "/v1/default/likes/page"
-	say(t, "POST", page, "visitor-1")
+	send(t, "POST", page, "visitor-1")
 	open := watch(t, i.URL+"/v1/stream?topic=default/likes/page")
 	open.await(t, `{"event":"live"}`)
 
 	limit("1024")
-	if a := say(t, "POST", page, "visitor-2"); a.Code != "store_unavailable" {
+	if a := send(t, "POST", page, "visitor-2"); a.Code != "store_unavailable" {
 		t.Errorf("a like on a full disk: %+v", a)
 	}
 	eventually(t, "the fault", func() bool {
@@ -41,14 +40,14 @@ func TestServe_FullDisk(t *testing.T) {
 	if i.Log.Record("sqlite: the file cannot be written") == nil {
 		t.Errorf("the log does not tell:\n%s", i.Log)
 	}
-	if a := say(t, "GET", page, ""); a.Count != 1 {
+	if a := send(t, "GET", page, ""); a.Count != 1 {
 		t.Errorf("a read on a full disk: %+v", a)
 	}
 	late := watch(t, i.URL+"/v1/stream?topic=default/likes/page&topic=default/likes/other")
 	late.await(t, `{"event":"live"}`)
 
 	limit("unlimited")
-	eventually(t, "a like again", func() bool { return say(t, "POST", page, "visitor-2").Code == "" })
+	eventually(t, "a like again", func() bool { return send(t, "POST", page, "visitor-2").Code == "" })
 	for _, frames := range []*stream{open, late} {
 		frames.await(t, `"count":2,`)
 		if frames.has("stale") {

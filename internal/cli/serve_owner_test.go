@@ -38,20 +38,20 @@ func TestServe_Sitemap(t *testing.T) {
 		_, _ = io.WriteString(w, `<urlset><url><loc>https://blog.example/hello/</loc></url></urlset>`)
 	}))
 	t.Cleanup(blog.Close)
-	r := started(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json",
+	r := start(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json",
 		"--site", "blog=https://blog.example", "--site", "blog=sitemap="+blog.URL+"/sitemap.xml")
 	eventually(t, "a page of the site map may be liked", func() bool {
-		return say(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
+		return send(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
 	})
-	if a := say(t, http.MethodPost, r.public+"/v1/blog/likes/made-up", "visitor-1"); a.Code != "unknown_key" {
+	if a := send(t, http.MethodPost, r.public+"/v1/blog/likes/made-up", "visitor-1"); a.Code != "unknown_key" {
 		t.Errorf("a page that nobody knows: %+v", a)
 	}
-	if a := say(t, http.MethodPost, r.public+"/v1/default/likes/made-up", "visitor-1"); !a.Changed {
+	if a := send(t, http.MethodPost, r.public+"/v1/default/likes/made-up", "visitor-1"); !a.Changed {
 		t.Errorf("a page of a site without known keys: %+v", a)
 	}
 }
 
-// An index may lead to the origins of its site, and says what it may not lead to.
+// A sitemap index may name the origins of its site; others are skipped and logged.
 func TestServe_SitemapIndexThatNamesOtherHosts(t *testing.T) {
 	t.Parallel()
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -62,9 +62,9 @@ func TestServe_SitemapIndexThatNamesOtherHosts(t *testing.T) {
 		_, _ = io.WriteString(w, `<sitemapindex><sitemap><loc>`+pages.URL+`/pages.xml</loc></sitemap><sitemap><loc>https://other.example/x.xml</loc></sitemap></sitemapindex>`)
 	}))
 	t.Cleanup(index.Close)
-	r := started(t, variables(), "--store", sqlite(t), "--site", "blog="+pages.URL, "--site", "blog=sitemap="+index.URL+"/index.xml")
+	r := start(t, variables(), "--store", sqlite(t), "--site", "blog="+pages.URL, "--site", "blog=sitemap="+index.URL+"/index.xml")
 	eventually(t, "a page of the site map may be liked", func() bool {
-		return say(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
+		return send(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
 	})
 	eventually(t, "what is skipped", func() bool {
 		record := r.log.Record("addresses in the site map are skipped")
@@ -74,8 +74,8 @@ func TestServe_SitemapIndexThatNamesOtherHosts(t *testing.T) {
 
 const adminToken = "0123456789abcdef-of-the-owner"
 
-// own calls what the owner may, and reads the answer into out.
-func (r *running) own(t *testing.T, method, path, body string, out any) int {
+// admin calls the admin API and decodes the answer into out.
+func (r *running) admin(t *testing.T, method, path, body string, out any) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, r.public+path, strings.NewReader(body))
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *running) signIn(t *testing.T) (cookie *http.Cookie, csrf string) {
 	return response.Cookies()[0], session.CSRF
 }
 
-// signedIn asks for, or ends, the session that a cookie stands for.
+// signedIn reads or ends the session of a cookie.
 func (r *running) signedIn(t *testing.T, cookie *http.Cookie, csrf, method string) (status int) {
 	t.Helper()
 	return r.withCookie(t, cookie, csrf, method, nil)
@@ -145,15 +145,15 @@ func TestServe_SharedSettings(t *testing.T) {
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	var all []*running
 	for range 2 {
-		all = append(all, started(t, variables("TALLYCAST_ADMIN_TOKEN="+adminToken), "--store", url, "--log-format", "json"))
+		all = append(all, start(t, variables("TALLYCAST_ADMIN_TOKEN="+adminToken), "--store", url, "--log-format", "json"))
 	}
-	if a := say(t, http.MethodPost, all[0].public+"/v1/default/likes/old", "visitor-1"); a.Count != 1 {
+	if a := send(t, http.MethodPost, all[0].public+"/v1/default/likes/old", "visitor-1"); a.Count != 1 {
 		t.Fatalf("a like: %+v", a)
 	}
-	if status := all[0].own(t, http.MethodPost, "/admin/v1/rename", `{"from":"default/likes/old","to":"default/likes/new"}`, nil); status != http.StatusOK {
+	if status := all[0].admin(t, http.MethodPost, "/admin/v1/rename", `{"from":"default/likes/old","to":"default/likes/new"}`, nil); status != http.StatusOK {
 		t.Fatalf("renamed with %d", status)
 	}
-	// The other instance heard of it: the visitor is known under the old name.
+	// The other instance knows it: the visitor is recognised under the old name.
 	eventually(t, "the other instance knows the former name", func() bool {
 		read, err := http.NewRequestWithContext(t.Context(), http.MethodGet, all[1].public+"/v1/default/likes/new", nil)
 		if err != nil {
@@ -168,13 +168,13 @@ func TestServe_SharedSettings(t *testing.T) {
 		var a answer
 		return json.NewDecoder(response.Body).Decode(&a) == nil && a.Count == 1 && a.Mine == 1
 	})
-	if status := all[1].own(t, http.MethodPost, "/admin/v1/blocks", `{"visitor":"visitor-2","reason":"a robot"}`, nil); status >= 300 {
+	if status := all[1].admin(t, http.MethodPost, "/admin/v1/blocks", `{"visitor":"visitor-2","reason":"a robot"}`, nil); status >= 300 {
 		t.Fatalf("blocked with %d", status)
 	}
 	eventually(t, "who was blocked at the other instance is blocked here", func() bool {
-		return say(t, http.MethodPost, all[0].public+"/v1/default/likes/new", "visitor-2").Code == "blocked"
+		return send(t, http.MethodPost, all[0].public+"/v1/default/likes/new", "visitor-2").Code == "blocked"
 	})
-	// Who signs out at one is signed out at the other, whatever still has the cookie.
+	// A sign-out at one instance ends the session at the other.
 	cookie, csrf := all[0].signIn(t)
 	if status := all[1].signedIn(t, cookie, "", http.MethodGet); status != http.StatusOK {
 		t.Fatalf("a session of the other instance is answered %d", status)
@@ -187,7 +187,7 @@ func TestServe_SharedSettings(t *testing.T) {
 	})
 	eventually(t, "both tell of themselves", func() bool {
 		var seen struct{ Instances []owner.InstanceStatus }
-		all[0].own(t, http.MethodGet, "/admin/v1/overview", "", &seen)
+		all[0].admin(t, http.MethodGet, "/admin/v1/overview", "", &seen)
 		names := map[string]bool{}
 		for _, i := range seen.Instances {
 			if i.Instance != "" && !i.Started.IsZero() && i.Version != "" && i.StaleSince == nil && i.StoreFault == "" {
@@ -200,8 +200,8 @@ func TestServe_SharedSettings(t *testing.T) {
 
 func TestServe_NoAdminToken(t *testing.T) {
 	t.Parallel()
-	r := started(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json")
-	if status := r.own(t, http.MethodGet, "/admin/v1/overview", "", nil); status != http.StatusNotFound {
+	r := start(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json")
+	if status := r.admin(t, http.MethodGet, "/admin/v1/overview", "", nil); status != http.StatusNotFound {
 		t.Errorf("answered %d", status)
 	}
 	if !strings.Contains(r.log.String(), "--admin-token") {

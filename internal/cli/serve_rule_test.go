@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// A metric that is declared otherwise than its data was counted is a conflict of
-// configuration: the instance is not ready, writes nothing and says what to do.
+// A metric whose rule differs from that of its data is a conflict of configuration: the
+// instance is not ready, writes nothing and logs advice.
 func TestServe_RuleConflict(t *testing.T) {
 	for name, store := range map[string]func(t *testing.T) string{
 		"SQLite": sqlite,
@@ -19,74 +19,73 @@ func TestServe_RuleConflict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := store(t)
-			r := started(t, variables(), "--store", url, "--metric", "stars=toggle", "--drain", "0s")
-			if a := say(t, "POST", r.public+"/v1/default/stars/page", "visitor-1"); a.Count != 1 {
+			r := start(t, variables(), "--store", url, "--metric", "stars=toggle", "--drain", "0s")
+			if a := send(t, "POST", r.public+"/v1/default/stars/page", "visitor-1"); a.Count != 1 {
 				t.Fatalf("starred: %+v", a)
 			}
-			say(t, "POST", r.public+"/v1/default/likes/page", "visitor-1")
+			send(t, "POST", r.public+"/v1/default/likes/page", "visitor-1")
 			r.stop()
-			r.exits(t)
+			r.waitExit(t)
 			for _, metric := range []string{"stars=amount:5", "stars=once", "likes=once"} {
 				name, _, _ := strings.Cut(metric, "=")
 				args := []string{"--store", url, "--metric", metric, "--drain", "0s"}
 				if name == "likes" {
 					args = append(args, "--metric", "stars=toggle")
 				}
-				other := begun(t, args...)
+				other := startUnready(t, args...)
 				eventually(t, "the conflict", func() bool {
 					status, body := processtest.Get(other.internal + "/readyz")
 					return status == http.StatusServiceUnavailable && strings.Contains(string(body), `"status":"conflict"`) &&
 						strings.Contains(string(body), "--metric "+name+"=toggle")
 				})
-				if a := say(t, "POST", other.public+"/v1/default/stars/page", "visitor-1"); a.Code != "store_unavailable" {
+				if a := send(t, "POST", other.public+"/v1/default/stars/page", "visitor-1"); a.Code != "store_unavailable" {
 					t.Errorf("%s: starred again: %+v", metric, a)
 				}
 				if !strings.Contains(other.log.String(), "--metric "+name+"=toggle") {
 					t.Errorf("%s: the log does not say what to do:\n%s", metric, other.log)
 				}
 				other.stop()
-				other.exits(t)
+				other.waitExit(t)
 			}
-			again := started(t, variables(), "--store", url, "--metric", "stars=toggle", "--drain", "0s")
-			if a := say(t, "POST", again.public+"/v1/default/stars/page", "visitor-1"); a.Count != 1 || a.Changed {
+			again := start(t, variables(), "--store", url, "--metric", "stars=toggle", "--drain", "0s")
+			if a := send(t, "POST", again.public+"/v1/default/stars/page", "visitor-1"); a.Count != 1 || a.Changed {
 				t.Errorf("starred again: %+v", a)
 			}
 		})
 	}
 }
 
-// Commands that work on a store without a service read it by the rules that it keeps, and
-// refuse others.
+// Commands that open a store use the rules that it keeps, and refuse others.
 func TestCopy_KeptRules(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	url, file := server.URL(0), sqlite(t)
-	r := started(t, variables(), "--store", url, "--metric", "stars=amount:5", "--metric", "likes=once", "--drain", "0s")
+	r := start(t, variables(), "--store", url, "--metric", "stars=amount:5", "--metric", "likes=once", "--drain", "0s")
 	for _, topic := range []string{"stars/page", "likes/page"} {
-		say(t, "POST", r.public+"/v1/default/"+topic, "visitor-1")
-		say(t, "POST", r.public+"/v1/default/"+topic, "visitor-2")
+		send(t, "POST", r.public+"/v1/default/"+topic, "visitor-1")
+		send(t, "POST", r.public+"/v1/default/"+topic, "visitor-2")
 	}
 	r.stop()
-	r.exits(t)
+	r.waitExit(t)
 	if code, _, stderr := call(t, variables(), "copy", "--from", url, "--to", file, "--metric", "stars=toggle"); code == 0 || !strings.Contains(stderr, "--metric stars=amount:5") {
 		t.Errorf("a copy under another rule: %d, %s", code, stderr)
 	}
-	succeeds(t, "copy", "--from", url, "--to", file)
-	holds(t, file, "default/likes/page,2", "default/stars/page,2")
+	mustRun(t, "copy", "--from", url, "--to", file)
+	checkCounts(t, file, "default/likes/page,2", "default/stars/page,2")
 
 	for _, store := range []string{url, file} {
-		succeeds(t, "topics", "seed", "default/stars/page", "7", "--store", store)
-		if out := succeeds(t, "topics", "show", "default/stars/page", "--store", store, "--json"); !strings.Contains(out, `"count":9`) {
+		mustRun(t, "topics", "seed", "default/stars/page", "7", "--store", store)
+		if out := mustRun(t, "topics", "show", "default/stars/page", "--store", store, "--json"); !strings.Contains(out, `"count":9`) {
 			t.Errorf("%s shows %s", store, out)
 		}
 	}
 	path := strings.TrimPrefix(file, "sqlite:")
-	exported, backup := beside(t, "all.jsonl"), beside(t, "backup.db")
-	succeeds(t, "export", "--store", file, "--with-secret", exported)
-	succeeds(t, "backup", "--store", file, backup)
+	exported, backup := tempFile(t, "all.jsonl"), tempFile(t, "backup.db")
+	mustRun(t, "export", "--store", file, "--with-secret", exported)
+	mustRun(t, "backup", "--store", file, backup)
 	restored := "sqlite:" + filepath.Join(filepath.Dir(path), "restored.db")
-	succeeds(t, "restore", "--store", restored, backup)
+	mustRun(t, "restore", "--store", restored, backup)
 	for _, store := range []string{file, restored} {
-		if code, _, stderr := call(t, variables(), "export", "--store", store, "--metric", "stars=toggle", beside(t, "wrong.jsonl")); code == 0 || !strings.Contains(stderr, "--metric stars=amount:5") {
+		if code, _, stderr := call(t, variables(), "export", "--store", store, "--metric", "stars=toggle", tempFile(t, "wrong.jsonl")); code == 0 || !strings.Contains(stderr, "--metric stars=amount:5") {
 			t.Errorf("an export under another rule: %d, %s", code, stderr)
 		}
 	}

@@ -16,14 +16,14 @@ import (
 func TestServe_SeedTwoInstances(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
-	dir := content(t, posts)
+	dir := writeFolder(t, posts)
 	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--new-topic-limit", "off"}
 	var pair [2]*running
 	var starting sync.WaitGroup
 	for i := range pair {
-		pair[i] = begun(t, args...)
-		starting.Go(func() { // ends with the answer: the first that this instance gives
-			if a := say(t, "GET", pair[i].public+"/v1/default/likes/posts/second", ""); a.Count != 7 {
+		pair[i] = startUnready(t, args...)
+		starting.Go(func() { // ends with the first answer of the instance
+			if a := send(t, "GET", pair[i].public+"/v1/default/likes/posts/second", ""); a.Count != 7 {
 				t.Errorf("instance %d first answers %+v", i, a)
 			}
 		})
@@ -40,13 +40,13 @@ func TestServe_SeedTwoInstances(t *testing.T) {
 	close(stop)
 	want := 70 + likes()
 	eventually(t, "all likes and the seed once", func() bool {
-		return say(t, "GET", pair[0].public+"/v1/default/likes/posts/second", "").Count == want &&
-			say(t, "GET", pair[1].public+"/v1/default/likes/posts/second", "").Count == want
+		return send(t, "GET", pair[0].public+"/v1/default/likes/posts/second", "").Count == want &&
+			send(t, "GET", pair[1].public+"/v1/default/likes/posts/second", "").Count == want
 	})
 }
 
-// begun is [started] without the wait for readiness.
-func begun(t *testing.T, args ...string) *running {
+// startUnready is [start] without waiting for readiness.
+func startUnready(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
@@ -75,13 +75,13 @@ func TestServe_SeedWithoutStore(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill()
-	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
+	r := startUnready(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
 	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable, "/tally.js": http.StatusOK, "/openapi.yaml": http.StatusOK} {
 		if got := status(t, r.public+path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
 	}
-	if a := say(t, "GET", r.public+"/v1/default/likes/about", ""); a.Code != "store_unavailable" {
+	if a := send(t, "GET", r.public+"/v1/default/likes/about", ""); a.Code != "store_unavailable" {
 		t.Errorf("a number: %+v", a)
 	}
 	if code, body := processtest.Get(r.public + "/v1/stream?topic=default/likes/about"); code != http.StatusOK || !strings.Contains(body, "retry: ") || strings.Contains(body, "count") {
@@ -89,7 +89,7 @@ func TestServe_SeedWithoutStore(t *testing.T) {
 	}
 	redis.Restart()
 	eventually(t, "the first number", func() bool {
-		a := say(t, "GET", r.public+"/v1/default/likes/about", "")
+		a := send(t, "GET", r.public+"/v1/default/likes/about", "")
 		if a.Code == "" && a.Count != 3 {
 			t.Fatalf("answered %+v", a)
 		}
@@ -97,16 +97,16 @@ func TestServe_SeedWithoutStore(t *testing.T) {
 	})
 }
 
-// A topic waits for its seed whatever its key ends with.
+// A topic waits for its seed whatever its key ends in.
 func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill()
-	r := begun(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", content(t, posts))
-	if a := say(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
+	r := startUnready(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
+	if a := send(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
 		t.Errorf("GET: %+v", a)
 	}
-	if a := say(t, "POST", r.public+"/v1/default/likes/posts/app.css", "visitor-1"); a.Code != "store_unavailable" {
+	if a := send(t, "POST", r.public+"/v1/default/likes/posts/app.css", "visitor-1"); a.Code != "store_unavailable" {
 		t.Errorf("POST: %+v", a)
 	}
 	if got := status(t, r.public+"/badge/default/likes/main.js"); got != http.StatusServiceUnavailable {
@@ -116,23 +116,23 @@ func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
 		t.Errorf("the script: %d", got)
 	}
 	redis.Restart()
-	eventually(t, "the first number", func() bool { return say(t, "GET", r.public+"/v1/default/likes/about", "").Count == 3 })
+	eventually(t, "the first number", func() bool { return send(t, "GET", r.public+"/v1/default/likes/about", "").Count == 3 })
 }
 
-// Seeds come back when Redis came back empty or older, though no file changed. What an
-// owner changed meanwhile stays as long as nothing is lost.
+// Seeds are stored again after Redis came back empty or with older data, though no file
+// changed. Without such a loss, changes by the owner stay.
 func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
-	dir := content(t, posts)
+	dir := writeFolder(t, posts)
 	const token = "an-admin-token-of-some-length"
 	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--admin-token", token}
-	pair := []*running{started(t, variables(), args...), started(t, variables(), args...)}
+	pair := []*running{start(t, variables(), args...), start(t, variables(), args...)}
 	topic := "/v1/default/likes/posts/second"
 	counts := func(what string, want int64) {
 		t.Helper()
 		for _, r := range pair {
-			eventually(t, what, func() bool { return say(t, "GET", r.public+topic, "").Count == want })
+			eventually(t, what, func() bool { return send(t, "GET", r.public+topic, "").Count == want })
 		}
 	}
 	counts("the seed", 7)
@@ -142,11 +142,11 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	redis.Empty()
 	redis.Restart()
 	counts("the seed after an empty restart", 7)
-	if a := say(t, "POST", pair[0].public+topic, "visitor-1"); a.Count != 8 {
+	if a := send(t, "POST", pair[0].public+topic, "visitor-1"); a.Count != 8 {
 		t.Errorf("a like: %+v", a)
 	}
 
-	// Older: the seed that the file has now is not in what is restored.
+	// Older data: the restored file does not have the current seed.
 	redis.Do("save")
 	writePage(t, filepath.Join(dir, "posts/second/index.mdx"), "---\nlikes: 70\n---\n")
 	counts("the new seed", 71)
@@ -160,7 +160,7 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	counts("what the owner set", 501)
 	writePage(t, filepath.Join(dir, "about.md"), "---\nlikes: 4000\n---\n")
 	eventually(t, "another page's seed", func() bool {
-		return say(t, "GET", pair[0].public+"/v1/default/likes/about", "").Count == 4000
+		return send(t, "GET", pair[0].public+"/v1/default/likes/about", "").Count == 4000
 	})
 	counts("what the owner set, still", 501)
 }

@@ -22,8 +22,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// TestMain lets the test binary be the program itself, for the tests that need
-// a process to kill.
+// TestMain makes the test binary the program itself for tests that need a process.
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		Main("", "")
@@ -34,17 +33,17 @@ func TestMain(m *testing.M) {
 
 const asProgram = "TALLYCAST_TEST_AS_PROGRAM"
 
-// running is a service under test in this process.
+// running is a service in this process.
 type running struct {
 	public, internal string // URLs
 	log              *processtest.LogBuffer
-	stop             func()          // asks it to end, as SIGTERM does
-	ended            <-chan struct{} // closed when it did
-	code             *int            // of its exit, once ended
+	stop             func()          // ends it as SIGTERM does
+	ended            <-chan struct{} // closed when it has ended
+	code             *int            // exit code, after ended is closed
 }
 
-// started runs the program in this process on free ports.
-func started(t *testing.T, env config.Environment, args ...string) *running {
+// start runs the service in this process on free ports and waits until it is ready.
+func start(t *testing.T, env config.Environment, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
@@ -70,8 +69,8 @@ func started(t *testing.T, env config.Environment, args ...string) *running {
 	return r
 }
 
-// launched runs the program as a process of its own, which is ready.
-func launched(t *testing.T, args ...string) *processtest.Instance {
+// launch runs the service as a process and waits until it is ready.
+func launch(t *testing.T, args ...string) *processtest.Instance {
 	t.Helper()
 	i := processtest.Serve(t, os.Args[0], []string{asProgram + "=1"}, args...)
 	i.AwaitReady()
@@ -83,8 +82,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	processtest.Eventually(t, what, condition)
 }
 
-// exits waits for the end and returns the exit code.
-func (r *running) exits(t *testing.T) int {
+// waitExit waits for the end and returns the exit code.
+func (r *running) waitExit(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-r.ended:
@@ -97,7 +96,7 @@ func (r *running) exits(t *testing.T) int {
 
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Timeout}
 
-// status returns the status of a GET; 0 where nobody answers.
+// status returns the status of a GET; 0 without an answer.
 func status(t *testing.T, url string) int {
 	t.Helper()
 	status, _ := processtest.Get(url)
@@ -112,8 +111,8 @@ type answer struct {
 	Code    string
 }
 
-// say sends a request, as visitor where that is not empty.
-func say(t *testing.T, method, url, visitor string) (a answer) {
+// send sends a request, of visitor unless it is empty.
+func send(t *testing.T, method, url, visitor string) (a answer) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
@@ -136,12 +135,12 @@ func say(t *testing.T, method, url, visitor string) (a answer) {
 func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "tally.db") }
 
 func TestServe_Bare(t *testing.T) {
-	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s")
+	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s")
 	topic := r.public + "/v1/default/likes/hello"
-	if a := say(t, "POST", topic, "visitor-1"); a.Count != 1 || a.Mine != 1 || !a.Changed {
+	if a := send(t, "POST", topic, "visitor-1"); a.Count != 1 || a.Mine != 1 || !a.Changed {
 		t.Errorf("a like: %+v", a)
 	}
-	if a := say(t, "GET", topic, ""); a.Count != 1 {
+	if a := send(t, "GET", topic, ""); a.Count != 1 {
 		t.Errorf("read: %+v", a)
 	}
 	for _, path := range []string{"/", "/tally.js", "/openapi.yaml", "/badge/default/likes/hello.svg", "/healthz"} {
@@ -155,14 +154,14 @@ func TestServe_Bare(t *testing.T) {
 		}
 	}
 	r.stop()
-	if code := r.exits(t); code != exitOK {
+	if code := r.waitExit(t); code != exitOK {
 		t.Errorf("exit %d:\n%s", code, r.log)
 	}
 }
 
 func TestServe_StartupSummary(t *testing.T) {
 	store := sqlite(t)
-	r := started(t, variables("TALLYCAST_STORE="+store, "TALLYCAST_SECRET=do-not-print-this-secret"), "--base-path", "tally",
+	r := start(t, variables("TALLYCAST_STORE="+store, "TALLYCAST_SECRET=do-not-print-this-secret"), "--base-path", "tally",
 		"--site", "blog=https://blog.example.com", "--drain", "0s")
 	serving := r.log.Record("serving")
 	if !strings.HasSuffix(r.public, "/tally") || serving["store"] != store {
@@ -182,10 +181,10 @@ func TestServe_StartupSummary(t *testing.T) {
 	}
 }
 
-// A metric that replaces a default one is allowed, and reported.
+// A metric may replace a default one, which is logged.
 func TestServe_ReplacedMetric(t *testing.T) {
 	args := []string{"--metric", "likes=once,claps=amount:50,stars=amount:5"}
-	r := started(t, variables(), append(args, "--store", sqlite(t), "--drain", "0s")...)
+	r := start(t, variables(), append(args, "--store", sqlite(t), "--drain", "0s")...)
 	const message = "--metric replaces the rule of a default metric"
 	if warning := r.log.Record(message); warning["level"] != "WARN" || warning["metric"] != "likes" || warning["rule"] != "once" || warning["default"] != "toggle" {
 		t.Errorf("%v", warning)
@@ -200,17 +199,17 @@ func TestServe_ReplacedMetric(t *testing.T) {
 }
 
 func TestServe_Drain(t *testing.T) {
-	r := started(t, variables(), "--store", sqlite(t), "--drain", "600ms")
+	r := start(t, variables(), "--store", sqlite(t), "--drain", "600ms")
 	frames := watch(t, r.public+"/v1/stream?topic=default/likes/drained")
 	frames.await(t, `{"event":"live"}`)
 	r.stop()
 	eventually(t, "not ready", func() bool { return status(t, r.internal+"/readyz") == http.StatusServiceUnavailable })
-	// Who is still connected is still served.
-	if a := say(t, "POST", r.public+"/v1/default/likes/drained", "visitor-1"); a.Count != 1 {
+	// Connected viewers are still served.
+	if a := send(t, "POST", r.public+"/v1/default/likes/drained", "visitor-1"); a.Count != 1 {
 		t.Errorf("a like while draining: %+v", a)
 	}
 	frames.awaitEnd(t)
-	if code := r.exits(t); code != exitOK {
+	if code := r.waitExit(t); code != exitOK {
 		t.Errorf("exit %d:\n%s", code, r.log)
 	}
 }
@@ -281,13 +280,13 @@ func (s *stream) awaitEnd(t *testing.T) {
 
 func TestServe_Kill(t *testing.T) {
 	store := sqlite(t)
-	first := launched(t, "--store", store)
+	first := launch(t, "--store", store)
 	for i := range 5 {
-		say(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
 	}
 	first.Kill()
-	second := launched(t, "--store", store, "--drain", "0s")
-	if a := say(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
+	second := launch(t, "--store", store, "--drain", "0s")
+	if a := send(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
 		t.Errorf("after kill -9: %+v", a)
 	}
 	second.Terminate()
@@ -297,7 +296,7 @@ func TestServe_Kill(t *testing.T) {
 }
 
 func TestServe_SecondSignal(t *testing.T) {
-	i := launched(t, "--store", sqlite(t), "--drain", "10m")
+	i := launch(t, "--store", sqlite(t), "--drain", "10m")
 	frames := watch(t, i.URL+"/v1/stream?topic=default/likes/x")
 	frames.await(t, "live")
 	i.Terminate()
@@ -368,13 +367,13 @@ func TestServe_RedisUnavailable(t *testing.T) {
 	if got := status(t, url+"/healthz"); got != http.StatusOK {
 		t.Errorf("alive: %d", got)
 	}
-	if a := say(t, "POST", url+"/v1/default/likes/x", "visitor-1"); a.Code != "store_unavailable" {
+	if a := send(t, "POST", url+"/v1/default/likes/x", "visitor-1"); a.Code != "store_unavailable" {
 		t.Errorf("a like: %+v", a)
 	}
 }
 
 func TestHealthcheck_Configuration(t *testing.T) {
-	r := started(t, variables(), "--store", sqlite(t), "--drain", "0s", "--base-path", "/tally")
+	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s", "--base-path", "/tally")
 	public, internal := strings.TrimPrefix(strings.TrimSuffix(r.public, "/tally"), "http://"), strings.TrimPrefix(r.internal, "http://")
 	file := writeFile(t, "internal-listen: "+internal+"\n")
 	for name, c := range map[string]struct {
@@ -392,7 +391,7 @@ func TestHealthcheck_Configuration(t *testing.T) {
 		}
 	}
 	r.stop()
-	r.exits(t)
+	r.waitExit(t)
 	for _, args := range [][]string{{"--internal-listen", internal}, {"--listen", "nonsense"}} {
 		if code, _, errors := call(t, variables(), append([]string{"healthcheck"}, args...)...); code != exitFailure || errors == "" {
 			t.Errorf("%v: exit %d, %q; containers know 0 and 1", args, code, errors)

@@ -15,10 +15,11 @@ import (
 
 const ownerToken = "owner-token-of-this-test"
 
-// owned starts a service that an owner may ask, and returns what asks it.
-func owned(t *testing.T, args ...string) (*running, func(args ...string) (code int, out, errors string)) {
+// startOwned starts a service with an admin token, and returns a function that runs
+// commands against it.
+func startOwned(t *testing.T, args ...string) (*running, func(args ...string) (code int, out, errors string)) {
 	t.Helper()
-	r := started(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), append(args, "--store", sqlite(t), "--drain", "0s",
+	r := start(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), append(args, "--store", sqlite(t), "--drain", "0s",
 		"--site", "blog", "--rate-limit", "off", "--new-topic-limit", "off")...)
 	return r, func(args ...string) (int, string, string) {
 		t.Helper()
@@ -41,7 +42,7 @@ func jsonLines(t *testing.T, out string) (all []map[string]any) {
 
 func TestTopics_Service(t *testing.T) {
 	t.Parallel()
-	r, topics := owned(t, "--base-path", "/tally")
+	r, topics := startOwned(t, "--base-path", "/tally")
 	does := func(want string, args ...string) string {
 		t.Helper()
 		code, out, errors := topics(append([]string{"topics"}, args...)...)
@@ -50,9 +51,9 @@ func TestTopics_Service(t *testing.T) {
 		}
 		return out
 	}
-	count := func(topic string) int64 { return say(t, "GET", r.public+"/v1/"+topic, "").Count }
+	count := func(topic string) int64 { return send(t, "GET", r.public+"/v1/"+topic, "").Count }
 	for i := range 3 {
-		say(t, "POST", r.public+"/v1/blog/likes/posts/old", fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", r.public+"/v1/blog/likes/posts/old", fmt.Sprintf("visitor-%d", i))
 	}
 	does(`"count":42`, "set", "blog/likes/a%b", "42")
 	does(`"count":50`, "seed", "blog/likes/a%b", "8")
@@ -68,7 +69,7 @@ func TestTopics_Service(t *testing.T) {
 	}
 	does("", "block", "192.0.2.0/24", "--reason", "a flood")
 	does("", "block", "--visitor", "visitor-9")
-	if a := say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-9"); a.Code != "blocked" {
+	if a := send(t, "POST", r.public+"/v1/blog/likes/x", "visitor-9"); a.Code != "blocked" {
 		t.Errorf("%+v", a)
 	}
 	if all := jsonLines(t, does("a flood", "blocks")); len(all) != 2 {
@@ -77,7 +78,7 @@ func TestTopics_Service(t *testing.T) {
 	does("", "unblock", "192.0.2.0/24")
 	does("", "unblock", "--visitor", "visitor-9")
 	for i := range 30 {
-		say(t, "POST", r.public+"/v1/blog/likes/storm", fmt.Sprintf("visitor-%d", i))
+		send(t, "POST", r.public+"/v1/blog/likes/storm", fmt.Sprintf("visitor-%d", i))
 	}
 	spike := jsonLines(t, does("storm", "spikes", "--since", "1d"))[0]
 	source := spike["sources"].([]any)[0].(map[string]any)["source"].(string)
@@ -135,8 +136,8 @@ func TestHelp_Headings(t *testing.T) {
 
 func TestTopics_Confirmation(t *testing.T) {
 	t.Parallel()
-	r, topics := owned(t)
-	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
+	r, topics := startOwned(t)
+	send(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
 	for _, args := range []string{
 		"topics reset blog/likes/x", "topics delete blog/likes/x", "topics rename blog/likes/x blog/likes/y", "topics merge blog/likes/x --into blog/likes/y",
 		"topics forget visitor-1", "topics undo blog/likes/x --from 1h",
@@ -145,14 +146,14 @@ func TestTopics_Confirmation(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", args, code, errors)
 		}
 	}
-	if a := say(t, "GET", r.public+"/v1/blog/likes/x", ""); a.Count != 1 {
+	if a := send(t, "GET", r.public+"/v1/blog/likes/x", ""); a.Count != 1 {
 		t.Errorf("%+v", a)
 	}
 }
 
 func TestTopics_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
-	_, topics := owned(t)
+	_, topics := startOwned(t)
 	for _, args := range []string{
 		"topics", "topics nonsense", "topics --json list", "topics show", "topics show x", "topics set blog/likes/x", "topics set blog/likes/x -1", "topics set blog/likes/x many",
 		"topics rename blog/likes/x", "topics merge blog/likes/x", "topics forget", "topics forget x", "topics block", "topics block 192.0.2.1 --visitor visitor-1",
@@ -174,8 +175,8 @@ func TestTopics_InvalidCommandLines(t *testing.T) {
 
 func TestClient_Errors(t *testing.T) {
 	t.Parallel()
-	r, _ := owned(t)
-	closed := started(t, variables(), "--store", sqlite(t), "--drain", "0s")
+	r, _ := startOwned(t)
+	closed := start(t, variables(), "--store", sqlite(t), "--drain", "0s")
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if strings.HasPrefix(q.URL.Path, "/moved") {
 			http.Redirect(w, q, "https://elsewhere.example/admin/", http.StatusPermanentRedirect)
@@ -254,8 +255,8 @@ func TestTopics_Tables(t *testing.T) {
 func TestTopics_Store(t *testing.T) {
 	t.Parallel()
 	file := sqlite(t)
-	r := started(t, variables(), "--store", file, "--drain", "0s", "--site", "blog")
-	say(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
+	r := start(t, variables(), "--store", file, "--drain", "0s", "--site", "blog")
+	send(t, "POST", r.public+"/v1/blog/likes/x", "visitor-1")
 	topics := func(args ...string) (int, string, string) {
 		t.Helper()
 		return call(t, variables(), append(append([]string{"topics"}, args...), "--store", file)...)
@@ -264,14 +265,14 @@ func TestTopics_Store(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 	r.stop()
-	if code := r.exits(t); code != exitOK {
+	if code := r.waitExit(t); code != exitOK {
 		t.Fatalf("exit %d", code)
 	}
 	for _, c := range []struct{ args, want string }{
 		{"list --site blog --metric likes", `"topic":"blog/likes/x","count":1`},
 		{"set blog/likes/x 42", `"changed":true`},
 		{"rename --yes blog/likes/x blog/likes/y", `"count":42`},
-		{"undo --yes blog/likes/y --from 1h", `"undone":false`}, // the journal ended with the old name
+		{"undo --yes blog/likes/y --from 1h", `"undone":false`}, // renaming ended the journal
 		{"audit --limit 1", `"actor":"tallycast rename"`},
 		{"block 192.0.2.0/24", ""},
 		{"delete --yes blog/likes/y", `"changed":true`},

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The version is what the go command recorded, however the program was built.
+// The version is what the go command recorded, for each way to build.
 func TestVersion_BuildInfo(t *testing.T) {
 	const hash = "a62403f1c6b09258c14b2a4c69a09056825353d3"
 	vcs := func(modified string) []debug.BuildSetting {

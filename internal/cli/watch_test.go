@@ -11,7 +11,7 @@ import (
 )
 
 func TestWatch_Lines(t *testing.T) {
-	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
+	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out, errs processtest.LogBuffer
@@ -21,7 +21,7 @@ func TestWatch_Lines(t *testing.T) {
 	}()
 	eventually(t, "the number of now", func() bool { return strings.Contains(out.String(), " default/likes/hello 0\n") })
 	eventually(t, "what is refused", func() bool { return strings.Contains(out.String(), " nosuch/likes/x error unknown_site: ") })
-	say(t, "POST", service.public+"/v1/default/likes/hello", "visitor-1")
+	send(t, "POST", service.public+"/v1/default/likes/hello", "visitor-1")
 	eventually(t, "the next", func() bool { return strings.Contains(out.String(), " default/likes/hello 1\n") })
 	cancel()
 	if code := <-ended; code != exitOK {
@@ -35,15 +35,15 @@ func TestWatch_InvalidTopics(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", args, code, errors)
 		}
 	}
-	service := started(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
+	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
 	if code, _, errors := call(t, variables(), "watch", "--url", service.public+"/elsewhere", "default/likes/x"); code != exitFailure || !strings.Contains(errors, "404") {
 		t.Errorf("exit %d, %s", code, errors)
 	}
 }
 
-// Watch ends when every topic is refused for good, and goes on as long as one is not.
+// Watch ends when every topic is refused permanently.
 func TestWatch_AllTopicsRefused(t *testing.T) {
-	service := started(t, variables(), "--drain", "0s", "--store", sqlite(t))
+	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t))
 	for _, topics := range [][]string{
 		{"nosite/likes/x"}, {"default/nometric/x"}, {"nosite/likes/x", "nosite/likes/x/"}, {"nosite/likes/x", "default/nometric/x"},
 	} {
@@ -60,7 +60,7 @@ func TestWatch_AllTopicsRefused(t *testing.T) {
 	}
 }
 
-// Watch finds the service as all other commands do.
+// Watch finds the service like all other commands.
 func TestWatch_Service(t *testing.T) {
 	for _, c := range []struct {
 		env, args []string
@@ -74,7 +74,7 @@ func TestWatch_Service(t *testing.T) {
 		{[]string{"TALLYCAST_AT=nonsense"}, nil, "--at (environment TALLYCAST_AT): \"nonsense\" is no address"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // it ends before it asks
+		cancel() // ends before the request
 		var out, errs processtest.LogBuffer
 		run(ctx, append(append([]string{"watch"}, c.args...), "default/likes/x"), variables(c.env...), &out, &errs)
 		if !strings.Contains(errs.String(), c.want) {

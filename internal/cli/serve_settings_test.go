@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each line: what is set, and all that must be said about it.
+// Each case has settings and the parts of the error message.
 func TestServe_InvalidSettings(t *testing.T) {
 	absent := filepath.Join(t.TempDir(), "absent")
 	short := writeFile(t, "short")
@@ -98,7 +98,7 @@ func TestServe_InvalidSettings(t *testing.T) {
 			if c.file != "" {
 				args = append(args, "--config", writeFile(t, c.file))
 			}
-			// A bare tallycast, so that a refusal is shown to come before anything starts.
+			// A bare tallycast would start the service if the settings were accepted.
 			data := filepath.Join(t.TempDir(), "data")
 			if !strings.Contains(c.args, "--store") && !strings.Contains(strings.Join(c.env, " "), "REDIS_URL") {
 				args = append(args, "--store", "sqlite:"+filepath.Join(data, "x.db"))
