@@ -1,6 +1,6 @@
 package admin
 
-import "time"
+import "github.com/tallycast/tallycast/internal/tally"
 
 // overview answers GET /admin/v1/overview.
 func (q *request) overview() error {
@@ -22,20 +22,9 @@ func (q *request) listAudit() error {
 	if err != nil {
 		return err
 	}
-	type item struct {
-		At     time.Time `json:"at"`
-		Actor  string    `json:"actor"`
-		Action string    `json:"action"`
-		Target string    `json:"target"`
-		Detail string    `json:"detail"`
-	}
-	items := make([]item, len(entries))
-	for i, e := range entries {
-		items[i] = item{e.At.UTC(), e.Actor, e.Action, e.Target, e.Detail}
-	}
 	q.respond(struct {
-		Entries []item `json:"entries"`
-		Next    string `json:"next"`
-	}{items, next})
+		Entries []tally.AuditEntry `json:"entries"`
+		Next    string             `json:"next"`
+	}{append([]tally.AuditEntry{}, entries...), next})
 	return nil
 }

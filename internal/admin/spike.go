@@ -1,37 +1,12 @@
 package admin
 
 import (
-	"fmt"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
-
-// parseSource parses a source in eight hexadecimal digits. Errors: bad_body.
-func parseSource(text string) (tally.Source, error) {
-	n, err := strconv.ParseUint(text, 16, 32)
-	if err != nil || len(text) != 8 {
-		return 0, tally.Errorf(tally.CodeBadBody, "%.40q is not a source such as 9f86d081", text)
-	}
-	return tally.Source(n), nil
-}
-
-// sourceItem is a number of contributions from one source.
-type sourceItem struct {
-	Source        string `json:"source"`
-	Contributions int    `json:"contributions"`
-}
-
-func sourceItems(sources []owner.SourceContributions) []sourceItem {
-	items := make([]sourceItem, len(sources))
-	for i, s := range sources {
-		items[i] = sourceItem{fmt.Sprintf("%08x", uint32(s.Source)), s.Contributions}
-	}
-	return items
-}
 
 // defaultSince and maxSince are how far back spikes are searched.
 const (
@@ -59,41 +34,29 @@ func (q *request) listSpikes() error {
 	if err != nil {
 		return err
 	}
-	type item struct {
-		Topic         string       `json:"topic"`
-		From          time.Time    `json:"from"`
-		To            time.Time    `json:"to"`
-		Contributions int          `json:"contributions"`
-		Usual         int          `json:"usual"`
-		Sources       []sourceItem `json:"sources"`
-	}
-	items := make([]item, len(spikes))
-	for i, s := range spikes {
-		items[i] = item{s.Topic.String(), s.From.UTC(), s.To.UTC(), s.Contributions, s.Usual, sourceItems(s.Sources)}
-	}
 	q.respond(struct {
-		Spikes []item `json:"spikes"`
-	}{items})
+		Spikes []owner.Spike `json:"spikes"`
+	}{spikes})
 	return nil
 }
 
 // undo answers POST /admin/v1/undo, which reverts contributions.
 func (q *request) undo() error {
 	var body struct {
-		Topics    []string  `json:"topics"`
-		Site      string    `json:"site"`
-		Metric    string    `json:"metric"`
-		Prefix    string    `json:"prefix"`
-		From      time.Time `json:"from"`
-		To        time.Time `json:"to"`
-		Sources   []string  `json:"sources"`
-		Addresses []string  `json:"addresses"`
-		Preview   bool      `json:"preview"`
+		Topics    []string       `json:"topics"`
+		Site      string         `json:"site"`
+		Metric    string         `json:"metric"`
+		Prefix    string         `json:"prefix"`
+		From      time.Time      `json:"from"`
+		To        time.Time      `json:"to"`
+		Sources   []tally.Source `json:"sources"`
+		Addresses []netip.Addr   `json:"addresses"`
+		Preview   bool           `json:"preview"`
 	}
 	if err := q.decode(&body); err != nil {
 		return err
 	}
-	selection := owner.Selection{From: body.From, To: body.To}
+	selection := owner.Selection{From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses}
 	var err error
 	if selection.Scope, err = q.s.scope(body.Site, body.Metric, body.Prefix); err != nil {
 		return err
@@ -101,37 +64,13 @@ func (q *request) undo() error {
 	if selection.Topics, err = q.s.resolve(body.Topics); err != nil {
 		return err
 	}
-	for _, text := range body.Sources {
-		source, err := parseSource(text)
-		if err != nil {
-			return err
-		}
-		selection.Sources = append(selection.Sources, source)
-	}
-	for _, text := range body.Addresses {
-		address, err := netip.ParseAddr(text)
-		if err != nil {
-			return tally.Errorf(tally.CodeBadBody, "%.60q is not an address such as 203.0.113.7", text)
-		}
-		selection.Addresses = append(selection.Addresses, address)
-	}
 	reverted, err := q.s.owner.Revert(q.detached(), q.actor(), selection, body.Preview)
 	if err != nil {
 		return err
 	}
-	type topicItem struct {
-		Topic         string `json:"topic"`
-		Contributions int    `json:"contributions"`
-	}
-	topics := make([]topicItem, len(reverted.Topics))
-	for i, t := range reverted.Topics {
-		topics[i] = topicItem{t.Topic.String(), t.Contributions}
-	}
 	q.respond(struct {
-		Contributions int          `json:"contributions"`
-		Topics        []topicItem  `json:"topics"`
-		Sources       []sourceItem `json:"sources"`
-		Undone        bool         `json:"undone"`
-	}{reverted.Entries, topics, sourceItems(reverted.Sources), !body.Preview})
+		owner.Reverted
+		Undone bool `json:"undone"`
+	}{reverted, !body.Preview})
 	return nil
 }

@@ -91,20 +91,8 @@ func (q *request) listBlocks() error {
 	if err != nil {
 		return err
 	}
-	type item struct {
-		Range   string `json:"range,omitempty"`
-		Visitor string `json:"visitor,omitempty"`
-		Reason  string `json:"reason"`
-	}
-	items := make([]item, len(blocks))
-	for i, b := range blocks {
-		items[i] = item{Visitor: b.Visitor, Reason: b.Reason}
-		if b.Addresses.IsValid() {
-			items[i].Range = b.Addresses.String()
-		}
-	}
 	q.respond(struct {
-		Blocks []item `json:"blocks"`
-	}{items})
+		Blocks []owner.Block `json:"blocks"`
+	}{blocks})
 	return nil
 }

@@ -251,6 +251,7 @@ func TestASpikeIsSeenLookedAtAndUndone(t *testing.T) {
 		`{"from":"` + since + `"}`, `{"site":"blog"}`, `{"site":"blog","from":"yesterday"}`, `{"site":"blog","from":"` + since + `","topics":["blog/likes/a"]}`,
 		`{"site":"blog","from":"` + since + `","to":"2020-01-01T00:00:00Z"}`, `{"site":"blog","from":"` + since + `","sources":["xyz"]}`,
 		`{"site":"blog","from":"` + since + `","addresses":["here"]}`,
+		`{"site":"blog","from":"` + since + `","addresses":[""]}`,
 	} {
 		o.own("POST", "undo", wrong).refuses(400, tally.CodeBadBody)
 	}

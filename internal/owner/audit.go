@@ -82,5 +82,9 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 // AuditLog returns entries of the audit log, newest first, and the value of before for
 // the entries that precede them. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
-	return s.store.AuditLog(ctx, before, limit)
+	entries, next, err = s.store.AuditLog(ctx, before, limit)
+	for i := range entries {
+		entries[i].At = entries[i].At.UTC()
+	}
+	return entries, next, err
 }

@@ -29,9 +29,9 @@ type BlockTarget struct {
 // Block is a block in force. Visitor is a keyed hash of the visitor's id, since the id
 // itself is not stored.
 type Block struct {
-	Addresses netip.Prefix
-	Visitor   string
-	Reason    string
+	Addresses netip.Prefix `json:"range,omitzero"`
+	Visitor   string       `json:"visitor,omitempty"`
+	Reason    string       `json:"reason"`
 }
 
 // Block refuses contributions of target from now on. Earlier contributions stay.
@@ -92,7 +92,7 @@ func (s *Service) Blocks(ctx context.Context) ([]Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	var blocks []Block
+	blocks := []Block{}
 	reasons := tally.Blocks(settings)
 	for _, name := range slices.Sorted(maps.Keys(reasons)) {
 		b := Block{Reason: reasons[name]}

@@ -36,21 +36,21 @@ type Selection struct {
 // Reverted is what [Service.Revert] reverted or would revert. The greatest numbers come
 // first.
 type Reverted struct {
-	Entries int // journal entries whose contributions were removed
-	Topics  []TopicContributions
-	Sources []SourceContributions
+	Entries int                   `json:"contributions"` // journal entries whose contributions were removed
+	Topics  []TopicContributions  `json:"topics"`
+	Sources []SourceContributions `json:"sources"`
 }
 
 // TopicContributions is a number of contributions to a topic.
 type TopicContributions struct {
-	Topic         tally.Topic
-	Contributions int
+	Topic         tally.Topic `json:"topic"`
+	Contributions int         `json:"contributions"`
 }
 
 // SourceContributions is a number of contributions from a source.
 type SourceContributions struct {
-	Source        tally.Source
-	Contributions int
+	Source        tally.Source `json:"source"`
+	Contributions int          `json:"contributions"`
 }
 
 // Revert removes the present contribution of each visitor whose newest journal entry is
@@ -107,6 +107,8 @@ func (s Selection) validate() error {
 		return tally.Errorf(tally.CodeBadBody, "from is required: a time such as 2026-11-22T10:00:00Z")
 	case !s.To.IsZero() && s.To.Before(s.From):
 		return tally.Errorf(tally.CodeBadBody, "to is before from")
+	case slices.ContainsFunc(s.Addresses, func(a netip.Addr) bool { return !a.IsValid() }):
+		return tally.Errorf(tally.CodeBadBody, "an address is empty; it must be such as 203.0.113.7")
 	}
 	return nil
 }
@@ -220,7 +222,7 @@ func (c *entryCounts) add(e tally.JournalEntry) {
 }
 
 func (c *entryCounts) reverted() Reverted {
-	r := Reverted{Entries: c.entries, Sources: rankSources(c.sources)}
+	r := Reverted{Entries: c.entries, Topics: make([]TopicContributions, 0, len(c.topics)), Sources: rankSources(c.sources)}
 	for topic, n := range c.topics {
 		r.Topics = append(r.Topics, TopicContributions{topic, n})
 	}
@@ -254,7 +256,7 @@ func selectionName(scopes []tally.Scope, sources map[tally.Source]bool, from, to
 	}
 	names = nil
 	for source := range sources {
-		names = append(names, fmt.Sprintf("%08x", uint32(source)))
+		names = append(names, source.String())
 	}
 	slices.Sort(names)
 	return text + ", of " + shorten(names)

@@ -28,11 +28,12 @@ const (
 // Spike is a set of contributions to a topic that do not look like those of readers.
 // [Service.Revert] with its topic, time and sources reverts them.
 type Spike struct {
-	Topic         tally.Topic
-	From, To      time.Time // first and last minute
-	Contributions int
-	Usual         int                   // contributions in as much time, usually
-	Sources       []SourceContributions // greatest numbers first; empty if there are many
+	Topic         tally.Topic           `json:"topic"`
+	From          time.Time             `json:"from"` // first minute
+	To            time.Time             `json:"to"`   // last minute
+	Contributions int                   `json:"contributions"`
+	Usual         int                   `json:"usual"`   // contributions in as much time, usually
+	Sources       []SourceContributions `json:"sources"` // greatest numbers first; empty if there are many
 }
 
 // Spikes returns the spikes within the time since in scope, greatest first. It counts the
@@ -64,7 +65,7 @@ func (s *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Dura
 		return nil, err
 	}
 	finish()
-	var spikes []Spike
+	spikes := []Spike{}
 	for _, candidate := range candidates {
 		spike, ok, err := s.currentSpike(ctx, candidate, end)
 		if err != nil {
@@ -182,7 +183,7 @@ func (d *detector) spike() (Spike, bool) {
 	}
 	found, sources := d.fewSources()
 	if 2*found.n < d.recent {
-		found, sources = d.shortTime(), nil
+		found, sources = d.shortTime(), []SourceContributions{}
 	}
 	return Spike{
 		Topic: d.topic, From: minuteStart(found.from), To: minuteStart(found.to),

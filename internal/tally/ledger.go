@@ -104,11 +104,11 @@ type MarkStore interface {
 
 // AuditEntry records one action of an owner.
 type AuditEntry struct {
-	At     time.Time
-	Actor  string // such as "admin 203.0.113.7" or "tallycast import"
-	Action string // such as "set", "undo", "import"
-	Target string // a topic, a scope, a source
-	Detail string // the effect, for people
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`  // such as "admin 203.0.113.7" or "tallycast import"
+	Action string    `json:"action"` // such as "set", "undo", "import"
+	Target string    `json:"target"` // a topic, a scope, a source
+	Detail string    `json:"detail"` // the effect, for people
 }
 
 // AuditStore keeps the audit log, whose entries are never changed or removed.

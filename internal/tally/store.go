@@ -2,6 +2,8 @@ package tally
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -12,6 +14,22 @@ type Member uint64
 // Source identifies the network that a contribution came from: 32 bits of a keyed hash
 // of an IPv4 /24 or IPv6 /48. It is 0 if a server of the site's owner named the visitor.
 type Source uint32
+
+// String returns the source in eight hexadecimal digits.
+func (s Source) String() string { return fmt.Sprintf("%08x", uint32(s)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText parses eight hexadecimal digits.
+func (s *Source) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 32)
+	if err != nil || len(text) != 8 {
+		return fmt.Errorf("%.40q is not a source such as 9f86d081", text)
+	}
+	*s = Source(n)
+	return nil
+}
 
 // Write is one visitor's assertion within a [Batch].
 type Write struct {

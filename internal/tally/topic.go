@@ -136,3 +136,6 @@ func (t Topic) Key() string { return t.text[t.keyAt:] }
 
 // String returns "site/metric/key".
 func (t Topic) String() string { return t.text }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (t Topic) MarshalText() ([]byte, error) { return []byte(t.text), nil }
