@@ -11,24 +11,24 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// cutter forwards connections, and can cut the client's side of all while what the
-// client sent goes on to Redis.
-type cutter struct {
+// cuttingProxy forwards connections. It can close the clients' side of all of them while
+// Redis still gets what the clients sent.
+type cuttingProxy struct {
 	target   string
 	listener net.Listener
 
-	mu     sync.Mutex
-	conns  []net.Conn
-	cutNow bool
+	mu    sync.Mutex
+	conns []net.Conn
+	isCut bool
 }
 
-func startCutter(t *testing.T, target string) *cutter {
+func startCuttingProxy(t *testing.T, target string) *cuttingProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{target: target, listener: listener}
+	c := &cuttingProxy{target: target, listener: listener}
 	var running sync.WaitGroup
 	running.Go(func() { // ends with the listener
 		for {
@@ -47,11 +47,11 @@ func startCutter(t *testing.T, target string) *cutter {
 	return c
 }
 
-func (c *cutter) forward(running *sync.WaitGroup, client net.Conn) {
+func (c *cuttingProxy) forward(running *sync.WaitGroup, client net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	server, err := net.Dial("tcp", c.target)
-	if c.cutNow || err != nil {
+	if c.isCut || err != nil {
 		_ = client.Close()
 		if err == nil {
 			_ = server.Close()
@@ -69,11 +69,11 @@ func (c *cutter) forward(running *sync.WaitGroup, client net.Conn) {
 	})
 }
 
-// cut resets the client's side of all connections, and of those that come.
-func (c *cutter) cut() {
+// cut resets the clients' side of all connections, and refuses further ones.
+func (c *cuttingProxy) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cutNow = true
+	c.isCut = true
 	for _, client := range c.conns {
 		_ = client.(*net.TCPConn).SetLinger(0)
 		_ = client.Close()
@@ -81,16 +81,16 @@ func (c *cutter) cut() {
 	c.conns = nil
 }
 
-// What was sent to a Redis that hangs is applied when it wakes, unless its deadline
-// has passed by then. So the refusal of a like whose connection was lost meanwhile
-// waits for the deadline.
-// It does not run beside other tests of the package.
+// A Redis that hung applies what it got when it continues, unless the deadline has passed.
+// So a like whose connection was lost fails only after its deadline.
+//
+// The test is not parallel: it measures time.
 func TestApply_LostReply(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
 	direct := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
-	cutter := startCutter(t, server.Addr)
-	store := storeConfig{server: server, url: "redis://" + cutter.listener.Addr().String()}.connect(t, catalog(), prefix)
+	cuttingProxy := startCuttingProxy(t, server.Addr)
+	store := storeConfig{server: server, url: "redis://" + cuttingProxy.listener.Addr().String()}.connect(t, catalog(), prefix)
 	page := topic(t, "default/likes/page")
 	service := tally.NewService(store, catalog())
 	like(t, direct, page, 1)
@@ -102,15 +102,15 @@ func TestApply_LostReply(t *testing.T) {
 		_, err := service.Assert(t.Context(), tally.Assertion{Topic: page, Visitor: "visitor-1", Amount: 1, MayCreate: true})
 		answered <- err
 	}()
-	time.Sleep(300 * time.Millisecond) // until it is on its way
-	cutter.cut()
+	time.Sleep(300 * time.Millisecond) // until it was sent
+	cuttingProxy.cut()
 	err := <-answered
 	took := time.Since(began)
 	server.Resume()
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
 		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
 	}
-	time.Sleep(300 * time.Millisecond) // in which it would be applied
+	time.Sleep(300 * time.Millisecond) // time to apply it
 	if count := read(t, direct, page, 0).Change.Count; count != 1 {
 		t.Errorf("count %d, want 1: the like was applied after it was refused", count)
 	}

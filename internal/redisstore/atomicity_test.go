@@ -13,13 +13,13 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// deed is something that a script does to a topic: what comes before it, and the deed.
-type deed struct {
+// operation is a call of a script for a topic, and what precedes it.
+type operation struct {
 	name, topic string
 	before, do  func(t testing.TB, store *redisstore.Store, topic tally.Topic) error
 }
 
-// asserts returns a step of a deed: members from one to another contribute amount.
+// asserts returns an operation: the members from one to another contribute amount.
 func asserts(amount int64, from, to int) func(testing.TB, *redisstore.Store, tally.Topic) error {
 	return func(_ testing.TB, store *redisstore.Store, topic tally.Topic) error {
 		b := tally.Batch{Topic: topic}
@@ -40,7 +40,7 @@ func edits(kind tally.EditKind, value int64) func(testing.TB, *redisstore.Store,
 	}
 }
 
-func takesBack(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
+func reverts(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
 	var all []tally.JournalEntry
 	if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(traces []tally.JournalEntry) error {
 		all = append(all, traces...)
@@ -71,29 +71,29 @@ func restores(replace bool) func(testing.TB, *redisstore.Store, tally.Topic) err
 	}
 }
 
-func deeds() []deed {
+func operations() []operation {
 	const likes, claps, views = "default/likes/page", "default/claps/page", "default/views/page"
-	return []deed{
+	return []operation{
 		{"the first like", likes, nil, asserts(1, 0, 1)},
 		{"another like", likes, asserts(1, 0, 1), asserts(1, 1, 2)},
-		{"the last like is taken back", likes, asserts(1, 0, 1), asserts(0, 0, 1)},
-		{"one of two likes is taken back", likes, asserts(1, 0, 2), asserts(0, 0, 1)},
-		{"so many likes that they are divided", likes, asserts(1, 0, 120), asserts(1, 100, 300)},
-		{"so many first likes that they are divided", likes, nil, asserts(1, 0, 300)},
+		{"the last like is withdrawn", likes, asserts(1, 0, 1), asserts(0, 0, 1)},
+		{"one of two likes is withdrawn", likes, asserts(1, 0, 2), asserts(0, 0, 1)},
+		{"likes that divide buckets", likes, asserts(1, 0, 120), asserts(1, 100, 300)},
+		{"first likes that divide buckets", likes, nil, asserts(1, 0, 300)},
 		{"the first view", views, nil, asserts(1, 0, 1)},
 		{"the first views, divided", views, nil, asserts(1, 0, 200)},
 		{"the first claps", claps, nil, asserts(5, 0, 3)},
 		{"more claps", claps, asserts(5, 0, 3), asserts(7, 1, 4)},
-		{"the last claps are taken back", claps, asserts(5, 0, 3), asserts(0, 0, 3)},
+		{"the last claps are withdrawn", claps, asserts(5, 0, 3), asserts(0, 0, 3)},
 		{"a seed", likes, asserts(1, 0, 3), edits(tally.EditSeed, 100)},
 		{"a count below", likes, asserts(1, 0, 3), edits(tally.EditCount, 1)},
 		{"a seed of 0", likes, edits(tally.EditSeed, 100), edits(tally.EditSeed, 0)},
 		{"a reset", likes, asserts(1, 0, 300), edits(tally.EditReset, 0)},
 		{"a deletion", likes, asserts(1, 0, 300), edits(tally.EditDelete, 0)},
 		{"a deletion of claps", claps, asserts(5, 0, 3), edits(tally.EditDelete, 0)},
-		{"a spike is taken back", likes, asserts(1, 0, 3), takesBack},
-		{"claps are taken back", claps, asserts(5, 0, 3), takesBack},
-		{"views are taken back", views, asserts(1, 0, 3), takesBack},
+		{"a spike is reverted", likes, asserts(1, 0, 3), reverts},
+		{"claps are reverted", claps, asserts(5, 0, 3), reverts},
+		{"views are reverted", views, asserts(1, 0, 3), reverts},
 		{"a replacement", likes, asserts(1, 100, 400), restores(true)},
 		{"a replacement of claps", claps, asserts(5, 150, 250), restores(true)},
 		{"a union", likes, asserts(1, 100, 400), restores(false)},
@@ -101,15 +101,15 @@ func deeds() []deed {
 	}
 }
 
-// Redis does not roll scripts back: one that meets what it may not do has to meet it
-// before its first write, or have all of it done.
+// Redis does not roll scripts back: a missing right must be noticed before the first write,
+// or after the last.
 func TestScripts_MissingRightIsAtomic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Users: []string{"app on >word ~* &* " + rights}})
-	// No projection is written, and nothing ends, between two looks at what is stored.
+	// No projection is updated and nothing expires while the test compares keys.
 	p := storeConfig{server: server, url: server.URLAs("app", "word", 0), options: redisstore.Options{Journal: 24 * time.Hour, TopInterval: 24 * time.Hour}}
-	// keys returns what is stored under the prefix, but for the rules of metrics, which
-	// precede the data.
+	// keys returns the keys of the prefix and their values, without the rules of metrics,
+	// which are stored before the data.
 	keys := func(prefix string) map[string]string {
 		all := map[string]string{}
 		for _, key := range server.Do("KEYS", "*"+prefix+":*").([]any) {
@@ -123,24 +123,24 @@ func TestScripts_MissingRightIsAtomic(t *testing.T) {
 	}
 	for _, right := range []string{"hset", "hdel", "pexpireat", "append", "setrange", "unlink", "set", "publish"} {
 		refused := 0
-		for _, deed := range deeds() {
-			what := deed.name + " without " + right
-			page := topic(t, deed.topic)
-			prefix, twins := newPrefix(), newPrefix()
-			store, twin := p.connect(t, catalog(), prefix), p.connect(t, catalog(), twins)
+		for _, operation := range operations() {
+			what := operation.name + " without " + right
+			page := topic(t, operation.topic)
+			prefix, twinPrefix := newPrefix(), newPrefix()
+			store, twin := p.connect(t, catalog(), prefix), p.connect(t, catalog(), twinPrefix)
 			for _, store := range []*redisstore.Store{store, twin} {
-				if deed.before != nil {
-					if err := deed.before(t, store, page); err != nil {
+				if operation.before != nil {
+					if err := operation.before(t, store, page); err != nil {
 						t.Fatalf("before %s: %v", what, err)
 					}
 				}
 			}
-			if err := deed.do(t, twin, page); err != nil {
-				t.Fatalf("%s: %v", deed.name, err)
+			if err := operation.do(t, twin, page); err != nil {
+				t.Fatalf("%s: %v", operation.name, err)
 			}
 			before := keys(prefix)
 			server.Do("ACL", "SETUSER", "app", "-"+right)
-			err := deed.do(t, store, page)
+			err := operation.do(t, store, page)
 			server.Do("ACL", "SETUSER", "app", "+"+right)
 			after := keys(prefix)
 			if err != nil {
@@ -149,20 +149,20 @@ func TestScripts_MissingRightIsAtomic(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 				if right != "publish" && !maps.Equal(before, after) {
-					t.Errorf("%s was refused and is half done:\n%q\n%q", what, before, after)
+					t.Errorf("%s was refused and changed keys:\n%q\n%q", what, before, after)
 				}
-				if err := deed.do(t, store, page); err != nil {
-					t.Errorf("%s, and with it: %v", what, err)
+				if err := operation.do(t, store, page); err != nil {
+					t.Errorf("%s, repeated with the right: %v", what, err)
 				}
 			}
 			got, _ := dump(t, store)
 			want, _ := dump(t, twin)
 			if !maps.EqualFunc(got, want, stored.equal) {
-				t.Errorf("%s, then with it, gives %v instead of %v", what, got, want)
+				t.Errorf("%s, repeated with the right, results in %v instead of %v", what, got, want)
 			}
 		}
-		if refused == 0 && right != "append" { // without which likes are stored and not in the journal
-			t.Errorf("nothing needs %s", right)
+		if refused == 0 && right != "append" { // without it, likes are stored but not in the journal
+			t.Errorf("no operation needs %s", right)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
-// countMembers counts whose contributions are stored, of the members up to last.
+// countMembers returns how many of the members up to last contribute.
 func countMembers(t testing.TB, store tally.Store, topic tally.Topic, last tally.Member) (n int64) {
 	t.Helper()
 	var queries []tally.Query
@@ -59,21 +59,22 @@ func TestFeed_RedisReturnsEmpty(t *testing.T) {
 		}
 	}
 	if again, err := second.Secret(); err != nil || string(again) != string(secret) {
-		t.Errorf("the secret became another: %v", err)
+		t.Errorf("the secret changed: %v", err)
 	}
 	if got := server.Do("GET", prefix+":secret"); got != string(secret) {
-		t.Error("the empty Redis did not get the secret")
+		t.Error("the secret was not stored again")
 	}
 	after := like(t, second, page, 1)
 	if after.Count != 1 || after.Version <= before.Version {
-		t.Errorf("after the loss a like gives %v", after)
+		t.Errorf("a like after the loss results in %v", after)
 	}
 	for _, v := range viewers {
 		v.waitFor(t, second, page, 1)
 	}
 }
 
-// Not beside other tests of the package: what it holds the store to are seconds.
+// A like that failed while Redis hung is not applied later. The test is not parallel: it
+// measures time.
 func TestApply_HungRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	p := storeConfig{server: server, url: server.URL(0)}
@@ -90,10 +91,10 @@ func TestApply_HungRedis(t *testing.T) {
 			began := time.Now()
 			b := assertAll(store, limit, page, 1, member)
 			if took := time.Since(began); took > limit+time.Second {
-				t.Errorf("a like waited %s for a Redis that hangs", took)
+				t.Errorf("a like took %s while Redis hung", took)
 			}
 			if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {
-				t.Errorf("a like while Redis hangs: %v", b.Err)
+				t.Errorf("a like while Redis hung: %v", b.Err)
 			}
 		})
 	}
@@ -101,17 +102,17 @@ func TestApply_HungRedis(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if r := store.Read(ctx, []tally.Query{{Topic: page}})[0]; tally.AsError(r.Err).Code != tally.CodeStoreUnavailable {
-		t.Errorf("a read while Redis hangs: %v", r.Err)
+		t.Errorf("a read while Redis hung: %v", r.Err)
 	}
-	processtest.Within(t, 10*time.Second, "the viewer hears that numbers are stale", func() bool { return v.wasStale() })
+	processtest.Within(t, 10*time.Second, "the viewer gets stale", func() bool { return v.wasStale() })
 	server.Resume()
-	processtest.Eventually(t, "the viewer hears that they are current", v.isLive)
+	processtest.Eventually(t, "the viewer gets live", v.isLive)
 
 	if got := read(t, store, page, 0).Change.Count; got != 1 {
-		t.Errorf("%d likes, though only 1 was acknowledged", got)
+		t.Errorf("%d likes, 1 was acknowledged", got)
 	}
 	if b := assertAll(store, processtest.Timeout, page, 1, 2); b.Err != nil || !b.Writes[0].Changed {
-		t.Errorf("a like that was refused cannot be repeated: %+v", b)
+		t.Errorf("a like that failed, repeated: %+v", b)
 	}
 	v.waitFor(t, store, page, 2)
 }
@@ -161,7 +162,7 @@ func TestApply_RightToPublishRevoked(t *testing.T) {
 	if tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || !strings.Contains(b.Err.Error(), "publish") {
 		t.Errorf("a like that cannot be published: %v", b.Err)
 	}
-	processtest.Eventually(t, "Health names the right", func() bool {
+	processtest.Eventually(t, "Health has the missing right", func() bool {
 		h := store.Health()
 		return h.Err != nil && strings.Contains(h.Err.Error(), "PUBLISH")
 	})
@@ -170,7 +171,7 @@ func TestApply_RightToPublishRevoked(t *testing.T) {
 	}
 	server.Do("ACL", "SETUSER", "app", "+publish")
 	processtest.Eventually(t, "Health is good again", func() bool { return store.Health().Err == nil })
-	like(t, store, page, 1, 2) // in doubt, a client asserts again
+	like(t, store, page, 1, 2) // a client repeats it
 	v.waitFor(t, store, page, 2)
 }
 
@@ -202,13 +203,13 @@ func TestApply_KeyOfAnotherType(t *testing.T) {
 	store.Apply(ctx, batches)
 	var e *tally.Error
 	if !errors.As(batches[0].Err, &e) || e.Code != tally.CodeStoreUnavailable {
-		t.Errorf("the broken topic: %v", batches[0].Err)
+		t.Errorf("the topic with the wrong type: %v", batches[0].Err)
 	}
 	if batches[1].Err != nil {
 		t.Errorf("the other topic: %v", batches[1].Err)
 	}
 	v.waitFor(t, store, good, 1)
 	if server.Do("EXISTS", prefix+":{default/likes/bad}:members") != int64(0) {
-		t.Error("a batch that failed wrote members")
+		t.Error("a failed batch wrote members")
 	}
 }

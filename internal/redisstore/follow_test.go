@@ -26,8 +26,8 @@ type answered string
 func (a answered) Error() string { return string(a) }
 func (answered) RedisError()     {}
 
-// However often slots change hands before anybody looks, a topic is followed by the
-// feed of its holder, once that is live, and by no other; one that was left by none.
+// After any changes of the slot map, a watched topic is followed by the feed of its node and
+// no other, once that is live; an unwatched topic by none.
 func TestReassignTopics(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -41,12 +41,12 @@ func TestReassignTopics(t *testing.T) {
 			}
 			topics = append(topics, topic)
 		}
-		holder := rapid.SampledFrom([]string{"10.0.0.1:1", "10.0.0.2:2", "10.0.0.3:3"})
+		owner := rapid.SampledFrom([]string{"10.0.0.1:1", "10.0.0.2:2", "10.0.0.3:3"})
 		rt.Repeat(map[string]func(*rapid.T){
-			"slots change hands": func(rt *rapid.T) {
+			"assign": func(rt *rapid.T) {
 				cut := rapid.IntRange(1, 16383).Draw(rt, "cut")
 				s.topology.Assign([]redistopology.SlotRange{
-					{First: 0, Last: cut - 1, Addr: holder.Draw(rt, "low")}, {First: cut, Last: 16383, Addr: holder.Draw(rt, "high")},
+					{First: 0, Last: cut - 1, Addr: owner.Draw(rt, "low")}, {First: cut, Last: 16383, Addr: owner.Draw(rt, "high")},
 				})
 			},
 			"watch": func(rt *rapid.T) {
@@ -59,10 +59,10 @@ func TestReassignTopics(t *testing.T) {
 				s.Unwatch(topic)
 				delete(watched, topic)
 			},
-			"rehome": func(rt *rapid.T) {
-				for range 2 { // what was adopted makes a feed wait, and others for it
+			"reassign": func(rt *rapid.T) {
+				for range 2 { // reassigned topics make a feed stale, and others wait for it
 					for _, n := range s.nodes() {
-						n.feed.reset(true) // as if it had a session that is live
+						n.feed.reset(true) // as if it had a live session
 						n.feed.mu.Lock()
 						n.feed.live = true
 						n.feed.mu.Unlock()
@@ -75,7 +75,7 @@ func TestReassignTopics(t *testing.T) {
 					for _, topic := range n.feed.wantedTopics() {
 						followers[topic]++
 						if s.feedOf(c, topic) != n.feed {
-							rt.Errorf("%s is followed by %s", topic, n.Addr)
+							rt.Errorf("%s is followed by the wrong node %s", topic, n.Addr)
 						}
 					}
 				}

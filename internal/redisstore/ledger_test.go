@@ -14,10 +14,10 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// spreadMember returns the i-th of some members that are spread as hashes are.
+// spreadMember returns the i-th of members that are distributed like hashes.
 func spreadMember(i int) tally.Member { return tally.Member(uint64(i+1) * 0x9e3779b97f4a7c15) }
 
-// fill has members contribute 1 each, from one of two sources by turns.
+// fill asserts 1 for members from one to another, alternately from two sources.
 func fill(t testing.TB, store tally.Store, topic tally.Topic, from, to int) {
 	t.Helper()
 	for ; from < to; from += tally.MaxBatchWrites {
@@ -36,7 +36,7 @@ func fill(t testing.TB, store tally.Store, topic tally.Topic, from, to int) {
 	}
 }
 
-// stored is what a dump tells of a topic.
+// stored is a topic in a dump.
 type stored struct {
 	count, seed, adjustment, counted int64
 	members                          map[tally.Member]int64
@@ -51,7 +51,7 @@ func (s stored) String() string {
 	return fmt.Sprintf("%d = %d + %d + %d by %d members", s.count, s.seed, s.adjustment, s.counted, len(s.members))
 }
 
-// dump returns all topics, and fails where a member is handed over twice.
+// dump dumps all topics, and checks that no member is dumped twice.
 func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Portion) {
 	t.Helper()
 	all := map[tally.Topic]stored{}
@@ -68,7 +68,7 @@ func dump(t testing.TB, store tally.Ledger) (map[tally.Topic]stored, []tally.Por
 		}
 		for _, c := range p.Contributions {
 			if s.members[c.Member] != 0 {
-				t.Errorf("%s: member %d is handed over twice", p.Topic, c.Member)
+				t.Errorf("%s: member %d is dumped twice", p.Topic, c.Member)
 			}
 			s.members[c.Member] = c.Amount
 		}
@@ -95,18 +95,18 @@ func edit(t testing.TB, store tally.Ledger, e tally.Edit) tally.Edit {
 	return edits[0]
 }
 
-// killedAndRepeated does something again and again until it succeeds, and kills Redis
-// meanwhile, once progress tells that it is on its way.
-func killedAndRepeated(t *testing.T, server *redistest.Server, progress func() bool, work func(context.Context) error) {
+// killAndRepeat kills Redis during work, when hasBegun returns true, and then repeats work
+// until it succeeds.
+func killAndRepeat(t *testing.T, server *redistest.Server, hasBegun func() bool, work func(context.Context) error) {
 	t.Helper()
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	go func() { done <- work(ctx) }() // ends with ctx; its end is received below
-	processtest.Eventually(t, "it is on its way", progress)
+	processtest.Eventually(t, "it has begun", hasBegun)
 	server.Kill()
 	if err := <-done; err == nil {
-		t.Log("it had ended when Redis was killed")
+		t.Log("it ended before Redis was killed")
 	} else if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("with Redis killed: %v", err)
 	}
@@ -136,13 +136,13 @@ func TestRestore_RepeatAfterKill(t *testing.T) {
 		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
 			to := p.connect(t, catalog(), newPrefix())
 			if replace {
-				fill(t, to, likes, 1_000_000, 1_003_000) // what is replaced
+				fill(t, to, likes, 1_000_000, 1_003_000) // to be replaced
 			}
 			begun := func() bool {
 				reading := to.Read(context.Background(), []tally.Query{{Topic: likes, Member: spreadMember(0)}, {Topic: views}})
 				return reading[0].Mine == 1 || reading[1].Change.Version > 0
 			}
-			killedAndRepeated(t, server, begun, func(ctx context.Context) error { return to.Restore(ctx, replace, portions) })
+			killAndRepeat(t, server, begun, func(ctx context.Context) error { return to.Restore(ctx, replace, portions) })
 			got, _ := dump(t, to)
 			for topic, stored := range want {
 				if !got[topic].equal(stored) {
@@ -166,22 +166,22 @@ func TestRevert_RepeatAfterKill(t *testing.T) {
 		fill(t, store, topic, 0, each)
 	}
 	var spike []tally.JournalEntry
-	err := store.Journal(t.Context(), tally.Scope{}, 0, 1<<40, func(traces []tally.JournalEntry) error {
-		for _, trace := range traces {
-			if trace.Source == 1 {
-				spike = append(spike, trace)
+	err := store.Journal(t.Context(), tally.Scope{}, 0, 1<<40, func(entries []tally.JournalEntry) error {
+		for _, entry := range entries {
+			if entry.Source == 1 {
+				spike = append(spike, entry)
 			}
 		}
 		return nil
 	})
 	if err != nil || len(spike) != len(topics)*each/2 {
-		t.Fatalf("%d traces: %v", len(spike), err)
+		t.Fatalf("%d entries: %v", len(spike), err)
 	}
 	begun := func() bool {
 		reading := store.Read(context.Background(), []tally.Query{{Topic: topics[0]}, {Topic: topics[1]}, {Topic: topics[2]}})
 		return slices.ContainsFunc(reading, func(r tally.Reading) bool { return r.Err == nil && r.Change.Count < each })
 	}
-	killedAndRepeated(t, server, begun, func(ctx context.Context) error {
+	killAndRepeat(t, server, begun, func(ctx context.Context) error {
 		_, _, err := store.Revert(ctx, spike, false)
 		return err
 	})
@@ -190,12 +190,12 @@ func TestRevert_RepeatAfterKill(t *testing.T) {
 			t.Errorf("%s became %+v, want %d", topic, got, each/2)
 		}
 		if got := read(t, store, topic, spreadMember(1)); got.Mine != 1 {
-			t.Errorf("%s: one of another source was taken back", topic)
+			t.Errorf("%s: a contribution of another source was reverted", topic)
 		}
 	}
 }
 
-// A dump goes on while a topic grows from one bucket to thousands under it.
+// During a dump, the topic grows from one bucket to thousands.
 func TestDump_BucketsDivide(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -204,17 +204,17 @@ func TestDump_BucketsDivide(t *testing.T) {
 	const before, steps = 12_000, 5
 	for _, topic := range []tally.Topic{likes, claps} {
 		fill(t, store, topic, 0, before)
-		met := map[tally.Member]bool{}
+		seen := map[tally.Member]bool{}
 		grown := before
 		err := store.Dump(t.Context(), tally.Scope{Site: topic.Site(), Metric: topic.Metric()}, func(p tally.Portion) error {
 			for _, c := range p.Contributions {
-				if met[c.Member] {
-					t.Errorf("%s: member %d is handed over twice", topic, c.Member)
+				if seen[c.Member] {
+					t.Errorf("%s: member %d is dumped twice", topic, c.Member)
 				}
-				met[c.Member] = true
+				seen[c.Member] = true
 			}
-			if p.Last && p.Sum != int64(len(met)) {
-				t.Errorf("%s: %d counted, %d handed over", topic, p.Sum, len(met))
+			if p.Last && p.Sum != int64(len(seen)) {
+				t.Errorf("%s: %d counted, %d dumped", topic, p.Sum, len(seen))
 			}
 			if grown < before*steps {
 				fill(t, store, topic, grown, grown+before/2)
@@ -226,11 +226,11 @@ func TestDump_BucketsDivide(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range before {
-			if !met[spreadMember(i)] {
-				t.Fatalf("%s: a member who had contributed before is missing", topic)
+			if !seen[spreadMember(i)] {
+				t.Fatalf("%s: a member of before the dump is missing", topic)
 			}
 		}
-		t.Logf("%s: %d of %d members handed over", topic, len(met), grown)
+		t.Logf("%s: %d of %d members dumped", topic, len(seen), grown)
 	}
 }
 
@@ -238,8 +238,8 @@ func TestJournal_Bounds(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
-	const kept = 48 * time.Hour
-	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: kept}}
+	const retention = 48 * time.Hour
+	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: retention}}
 	store := p.connect(t, catalog(), prefix)
 	like(t, store, page, 1, 2)
 	keys, _ := server.Do("KEYS", prefix+":{default/likes/page}:journal:*").([]any)
@@ -247,12 +247,12 @@ func TestJournal_Bounds(t *testing.T) {
 		t.Fatalf("journals: %q", keys)
 	}
 	left := time.Duration(server.Do("PTTL", keys[0]).(int64)) * time.Millisecond
-	if left < kept+23*time.Hour || left > kept+24*time.Hour+time.Second {
-		t.Errorf("a journal ends after %s", left)
+	if left < retention+23*time.Hour || left > retention+24*time.Hour+time.Second {
+		t.Errorf("a journal expires after %s", left)
 	}
 	const full = 64 << 20
 	server.Do("SETRANGE", keys[0], full-16, "0123456789abcdef")
-	like(t, store, page, 3) // which fills it
+	like(t, store, page, 3) // it is full now
 	if got := like(t, store, page, 4, 5); got.Count != 5 {
 		t.Errorf("with a full journal %d likes are counted", got.Count)
 	}
@@ -260,7 +260,7 @@ func TestJournal_Bounds(t *testing.T) {
 		t.Errorf("a full journal has %d bytes", size)
 	}
 	if n := metric(store, "redis_journal_skipped_total"); n != 1 {
-		t.Errorf("%d batches are said to be missing in the journal", n)
+		t.Errorf("%d batches are reported missing in the journal", n)
 	}
 	for _, wrong := range []time.Duration{-1, redisstore.MaxJournal + 1} {
 		if _, err := redisstore.Open(server.URL(0), catalog(), redisstore.Options{Journal: wrong}); err == nil {
@@ -269,8 +269,8 @@ func TestJournal_Bounds(t *testing.T) {
 	}
 }
 
-// An instance of before knows neither seed nor adjustment nor journal, and counts on
-// from what it finds.
+// An older release knows neither seed nor adjustment nor journal, and changes the same
+// count.
 func TestEdit_OlderRelease(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -283,7 +283,7 @@ func TestEdit_OlderRelease(t *testing.T) {
 		t.Errorf("seeded: %+v", got.After)
 	}
 	server.Do("HSET", members, "", "\x00\x00\x00\x00\x00\x00\x00\x01")
-	server.Do("HINCRBY", count, "n", -1) // as that instance does
+	server.Do("HINCRBY", count, "n", -1) // as the older release does
 	server.Do("HINCRBY", count, "v", 1)
 	if got := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditCount, Value: 50}); got.Before.Count != 11 || got.After.Adjustment != 39 {
 		t.Errorf("edited: %+v", got)
@@ -292,11 +292,11 @@ func TestEdit_OlderRelease(t *testing.T) {
 		t.Errorf("dumped: %v", got[page])
 	}
 	if got := server.Do("GET", prefix+":layout"); got != "1" {
-		t.Errorf("the layout is now %v, which an instance of before refuses", got)
+		t.Errorf("the layout is now %v, which an older release refuses", got)
 	}
 }
 
-// What a pulse tells is counted once though its answer was lost.
+// Writes of a heartbeat count once, also if its reply was lost.
 func TestWriteHeartbeat_LostReply(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -304,7 +304,7 @@ func TestWriteHeartbeat_LostReply(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	store := storeConfig{url: "redis://" + proxy.Addr}.connect(t, catalog(), prefix)
 	direct := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
-	pulse := func(writes int64) error {
+	writeHeartbeat := func(writes int64) error {
 		return store.WriteHeartbeat(t.Context(), tally.Heartbeat{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
 	}
 	sum := func() (sum int64) {
@@ -317,18 +317,18 @@ func TestWriteHeartbeat_LostReply(t *testing.T) {
 		}
 		return sum
 	}
-	if err := pulse(3); err != nil || sum() != 3 {
+	if err := writeHeartbeat(3); err != nil || sum() != 3 {
 		t.Fatalf("%d writes: %v", sum(), err)
 	}
 	proxy.BlackHole(true)
-	if err := pulse(4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
-		t.Errorf("a pulse whose answer was lost: %v", err)
+	if err := writeHeartbeat(4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a heartbeat whose reply was lost: %v", err)
 	}
-	processtest.Eventually(t, "it arrived all the same", func() bool { return sum() == 7 })
+	processtest.Eventually(t, "it was stored", func() bool { return sum() == 7 })
 	proxy.BlackHole(false)
-	processtest.Eventually(t, "the next is stored", func() bool { return pulse(4+2) == nil })
+	processtest.Eventually(t, "the next is stored", func() bool { return writeHeartbeat(4+2) == nil })
 	if got := sum(); got != 9 {
-		t.Errorf("%d writes are told, were 9", got)
+		t.Errorf("%d writes are reported, want 9", got)
 	}
 	server.Do("HSET", prefix+":{pulses}", "expired", "1700000000000  {}")
 	heartbeats, err := direct.Heartbeats(t.Context())
@@ -337,8 +337,8 @@ func TestWriteHeartbeat_LostReply(t *testing.T) {
 	}
 }
 
-// A topic that was deleted and comes back from an old export stands in the leaderboard
-// again, though it is older than when it ended.
+// A deleted topic that is restored from an old export is in the leaderboard again, though
+// its version is older than its deletion.
 func TestRestore_DeletedTopicIsListed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -366,7 +366,7 @@ func TestRestore_DeletedTopicIsListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	processtest.Eventually(t, "it is listed again", listed)
-	store.Watch(page) // as the sweep looks at it within a minute
+	store.Watch(page) // as the sweep does within a minute
 	v.waitFor(t, store, page, 2)
 	if got := v.shown(page); got.Version <= ended.Version {
 		t.Errorf("the viewer holds version %d after %d", got.Version, ended.Version)

@@ -12,14 +12,13 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// prompt does not wait for further replicas before it serves the first.
-var prompt = redistest.Options{Args: []string{"--repl-diskless-sync-delay", "0"}}
+// fastSync starts a full synchronisation without waiting for further replicas.
+var fastSync = redistest.Options{Args: []string{"--repl-diskless-sync-delay", "0"}}
 
-// An assertion that is repeated changes nothing more, and must not be acknowledged
-// for that.
+// A repeated assertion changes nothing, but is acknowledged only when replicas confirm.
 func TestApply_WaitForReplicas(t *testing.T) {
 	t.Parallel()
-	server, replica := redistest.Start(t, prompt), redistest.Start(t, redistest.Options{})
+	server, replica := redistest.Start(t, fastSync), redistest.Start(t, redistest.Options{})
 	var log logBuffer
 	p := storeConfig{server: server, url: server.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
@@ -32,20 +31,20 @@ func TestApply_WaitForReplicas(t *testing.T) {
 			t.Errorf("attempt %d, without a replica: %+v", i, b)
 		}
 	}
-	processtest.Eventually(t, "Health says why", func() bool {
+	processtest.Eventually(t, "Health has the reason", func() bool {
 		h := store.Health()
 		return h.Err != nil && strings.Contains(h.Err.Error(), "0 of the 1 replicas")
 	})
 	if !v.isLive() {
-		t.Error("viewers were told that numbers are stale")
+		t.Error("viewers got stale")
 	}
 
 	host, port, _ := strings.Cut(server.Addr, ":")
 	replica.Do("REPLICAOF", host, port)
 	processtest.Eventually(t, "a like is acknowledged", func() bool { return assertAll(store, limit, page, 1, 7).Err == nil })
-	replica.Suspend() // connected still, and confirms nothing
+	replica.Suspend() // still connected, but it confirms nothing
 	if b := assertAll(fresh, limit, page, 1, 8); b.Err == nil {
-		t.Errorf("acknowledged, though the replica hangs: %+v", b)
+		t.Errorf("acknowledged while the replica hangs: %+v", b)
 	}
 	replica.Resume()
 	processtest.Eventually(t, "the other like is, too", func() bool { return assertAll(fresh, limit, page, 1, 8).Err == nil })
@@ -56,7 +55,7 @@ func TestApply_WaitForReplicas(t *testing.T) {
 
 func TestConnect_Replica(t *testing.T) {
 	t.Parallel()
-	server, replica := redistest.Start(t, prompt), redistest.Start(t, redistest.Options{})
+	server, replica := redistest.Start(t, fastSync), redistest.Start(t, redistest.Options{})
 	prefix, page := newPrefix(), topic(t, "default/likes/page")
 	like(t, storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix), page, 1)
 	host, port, _ := strings.Cut(server.Addr, ":")

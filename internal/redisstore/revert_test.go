@@ -44,17 +44,17 @@ func (f *revertFixture) assert(t *testing.T, source tally.Source, member tally.M
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatal(batches[0].Err) // until the store has seen that the clock was set
+			t.Fatal(batches[0].Err) // until the store has the new time
 		}
 	}
 }
 
 func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally.JournalEntry) {
 	t.Helper()
-	err := f.Journal(context.Background(), tally.ScopeOf(f.topic), 0, 1<<40, func(traces []tally.JournalEntry) error {
-		for _, trace := range traces {
-			if trace.Source == source {
-				some = append(some, trace)
+	err := f.Journal(context.Background(), tally.ScopeOf(f.topic), 0, 1<<40, func(entries []tally.JournalEntry) error {
+		for _, entry := range entries {
+			if entry.Source == source {
+				some = append(some, entry)
 			}
 		}
 		return nil
@@ -75,8 +75,7 @@ func (f *revertFixture) wants(t *testing.T, count int64, mine map[tally.Member]i
 	}
 }
 
-// A newer entry in the journal of a later day protects a contribution, also if that day
-// is outside of what is selected.
+// A newer entry of a later day protects a contribution, also if that entry is not selected.
 func TestRevert_NewestEntryOfLaterDay(t *testing.T) {
 	t.Parallel()
 	for _, metric := range []string{"likes", "claps"} {
@@ -106,8 +105,7 @@ func TestRevert_NewestEntryOfLaterDay(t *testing.T) {
 	}
 }
 
-// Entries that are made after the journal was read and before the script runs count as
-// newer, in the same day's journal and in one that did not exist.
+// Entries between the read and the script are newer, in the same journal and in a new one.
 func TestRevert_EntryAfterReading(t *testing.T) {
 	t.Parallel()
 	for _, metric := range []string{"likes", "claps"} {
@@ -116,8 +114,8 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 			f.assert(t, 7, member+1, 1)
 		}
 		r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
-		for _, trace := range r.entries {
-			place, err := parseJournalPosition(trace.Position)
+		for _, entry := range r.entries {
+			place, err := parseJournalPosition(entry.Position)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,15 +143,15 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 	}
 }
 
-// After a reset, entries of before revert nothing, whatever the new journal has.
+// After a reset, earlier entries revert nothing.
 func TestRevert_ResetAfterReading(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
 	f.assert(t, 7, 1, 1)
 	f.assert(t, 7, 2, 1)
 	r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
-	for _, trace := range r.entries {
-		place, _ := parseJournalPosition(trace.Position)
+	for _, entry := range r.entries {
+		place, _ := parseJournalPosition(entry.Position)
 		r.positions = append(r.positions, place)
 	}
 	now, err := f.minute(t.Context())

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// What a script uses and the check does not try would be missed at start, and be
-// found by the first like.
+// A right that check.lua does not try would be missing only at the first like.
 func TestCheck_AllCommandsOfScripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("script/*.lua")
@@ -39,7 +38,7 @@ func TestCheck_AllCommandsOfScripts(t *testing.T) {
 	}
 }
 
-// Who sets up a user goes by the README.
+// deploy/README.md lists all rights that a user needs.
 func TestRights_README(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../deploy/README.md")

@@ -45,7 +45,7 @@ func runRules(t *testing.T, url string, servers ...*redistest.Server) {
 	})
 }
 
-// opened returns a store after its first look at Redis, whatever that found.
+// opened returns a store after Connect, which may have failed.
 func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstore.Store {
 	t.Helper()
 	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
@@ -55,7 +55,7 @@ func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstor
 	t.Cleanup(func() { _ = store.Close() })
 	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
-	_ = store.Connect(ctx) // Health tells
+	_ = store.Connect(ctx) // Health has the error
 	return store
 }
 
@@ -78,8 +78,8 @@ func assertStar(store *redisstore.Store, topic tally.Topic, member tally.Member)
 	return batches[0].Err
 }
 
-// Of two instances that start on an empty Redis with different rules, the first that
-// writes decides; the other writes nothing and tells the conflict.
+// Two instances start on an empty Redis with different rules. The first write decides; the
+// other instance reports the conflict and writes nothing.
 func TestRules_TwoInstances(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -112,8 +112,8 @@ func TestRules_TwoInstances(t *testing.T) {
 	}
 }
 
-// A rule of data that was deleted is replaced by the first write, not by an instance that
-// starts: one that runs under it goes on.
+// If all data of a rule was deleted, the first write replaces the rule, not the start of an
+// instance: others may still use it.
 func TestRules_DeletedDataElsewhere(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -128,7 +128,7 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	if before.Edit(t.Context(), edits); edits[0].Err != nil {
 		t.Fatal(edits[0].Err)
 	}
-	processtest.Eventually(t, "the leaderboard forgets it", func() bool {
+	processtest.Eventually(t, "the leaderboard lacks it", func() bool {
 		top, err := before.Top(t.Context(), "default", "stars", 1)
 		return err == nil && len(top) == 0 && server.Do("zcard", prefix+":top:{default/stars}") == int64(0)
 	})
@@ -149,7 +149,7 @@ func TestRules_DeletedDataElsewhere(t *testing.T) {
 	}
 }
 
-// While an instance runs, another one may begin to allow more.
+// Another instance may start with a larger maximum.
 func TestRules_LargerMaximumElsewhere(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -174,7 +174,7 @@ func TestRules_LargerMaximumElsewhere(t *testing.T) {
 	}
 }
 
-// Redis that came back empty gets the rule again, with the next write.
+// If Redis returns empty, the next write stores the rule again.
 func TestRules_RedisCameBackEmpty(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -194,7 +194,7 @@ func TestRules_RedisCameBackEmpty(t *testing.T) {
 	})
 }
 
-// Once a metric's rule is stored, a write asks for nothing but its own script.
+// Once a metric's rule is stored, a write takes no round trip but its script call.
 func TestRules_NoRoundTripForWrites(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
@@ -214,8 +214,8 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until so many instances on the server have probed it, each of which
-// reads the rules, and have taken in what they read.
+// awaitProbes waits until so many instances have probed the server, which reads the rules,
+// and have processed the answer.
 func awaitProbes(t testing.TB, server *redistest.Server, instances int) {
 	t.Helper()
 	before := commandsOf(t, server, "hgetall")

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// Whoever turns pages by name while topics come and go meets each that stays.
+// Pages by name contain every topic that exists the whole time.
 func TestList_ByTopicIsComplete(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
@@ -20,7 +20,7 @@ func TestList_ByTopicIsComplete(t *testing.T) {
 	for i := range topics {
 		like(t, store, topic(t, fmt.Sprintf("default/likes/p[%03d]", i)), 1)
 	}
-	var met []string
+	var found []string
 	listing := tally.Listing{Scope: tally.Scope{Site: "default", Metric: "likes", Prefix: "p["}, Limit: 70}
 	for page := 0; ; page++ {
 		got, err := store.List(t.Context(), listing)
@@ -28,7 +28,7 @@ func TestList_ByTopicIsComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, state := range got.States {
-			met = append(met, state.Topic.Key())
+			found = append(found, state.Topic.Key())
 		}
 		edit(t, store, tally.Edit{Topic: topic(t, fmt.Sprintf("default/likes/p[%03d]", 299-page)), Kind: tally.EditDelete})
 		like(t, store, topic(t, fmt.Sprintf("default/likes/q[%03d]", page)), 1)
@@ -36,26 +36,26 @@ func TestList_ByTopicIsComplete(t *testing.T) {
 			break
 		}
 	}
-	if !slices.IsSorted(met) || len(met) < topics-5 || len(slices.Compact(met)) != len(met) {
-		t.Errorf("%d topics, sorted %t: %q", len(met), slices.IsSorted(met), met)
+	if !slices.IsSorted(found) || len(found) < topics-5 || len(slices.Compact(found)) != len(found) {
+		t.Errorf("%d topics, sorted %t: %q", len(found), slices.IsSorted(found), found)
 	}
 	if _, err := store.List(t.Context(), tally.Listing{After: "nonsense"}); tally.AsError(err).Code != tally.CodeBadBody {
-		t.Errorf("a page after nonsense: %v", err)
+		t.Errorf("an invalid cursor: %v", err)
 	}
 }
 
-// A dump while a slot moves holds what was there before, whichever node has it by then.
+// A dump is complete though a slot moves meanwhile.
 func TestDump_SlotMigration(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	prefix := newPrefix()
 	store := storeConfig{url: cluster.URL()}.connect(t, catalog(), prefix)
-	byNode := spread(t, store, cluster, 20)
+	byNode := topicsByNode(t, store, cluster, 20)
 	all := flat(byNode)
 	for _, topic := range all {
 		like(t, store, topic, 1, 2)
 	}
-	// From the one that is looked at last to the one that is looked at first.
+	// From the node that is scanned last to the one that is scanned first.
 	addrs := slices.Sorted(maps.Keys(byNode))
 	server := func(addr string) *redistest.Server {
 		return cluster.Primaries[slices.IndexFunc(cluster.Primaries, func(s *redistest.Server) bool { return s.Addr == addr })]
@@ -63,9 +63,9 @@ func TestDump_SlotMigration(t *testing.T) {
 	from, to := server(addrs[len(addrs)-1]), server(addrs[0])
 	moving := byNode[from.Addr][0]
 	var move sync.Once
-	met := map[tally.Topic]int{}
+	found := map[tally.Topic]int{}
 	err := store.Dump(t.Context(), tally.Scope{}, func(p tally.Portion) error {
-		met[p.Topic] += len(p.Contributions)
+		found[p.Topic] += len(p.Contributions)
 		move.Do(func() {
 			slot := int(from.Do("CLUSTER", "KEYSLOT", prefix+":{"+moving.String()+"}:count").(int64))
 			cluster.Move(slot, from, to, nil)
@@ -76,8 +76,8 @@ func TestDump_SlotMigration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, topic := range all {
-		if met[topic] != 2 {
-			t.Errorf("%s: %d of 2 contributions were handed over", topic, met[topic])
+		if found[topic] != 2 {
+			t.Errorf("%s: %d of 2 contributions were dumped", topic, found[topic])
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// The mark of seeds only rises, in whatever order instances set it, until Redis loses it.
+// The seed mark only rises, in any order of instances, until Redis loses it.
 func TestSeedMark(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})

@@ -13,8 +13,8 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// The Sentinels lose sight of the primary, which goes on answering, and promote its
-// replica.
+// The Sentinels cannot reach the primary, which still answers the store, and promote its
+// replica. Nothing that replicas confirmed is lost.
 func TestSentinel_Failover(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -45,12 +45,12 @@ func TestSentinel_Failover(t *testing.T) {
 	likes.check(t, viewers)
 	for _, v := range viewers {
 		if !v.wasStale() {
-			t.Error("the viewer was not told that numbers may be old")
+			t.Error("the viewer did not get stale")
 		}
 	}
 	processtest.Eventually(t, "Health is good again", func() bool { return first.Health().Err == nil && second.Health().Err == nil })
 	log.checkErrors(t, "replicas")
-	if got := log.lines("INFO", "primaries changed"); len(got) != 4 { // each store, at the start and now
+	if got := log.lines("INFO", "primaries changed"); len(got) != 4 { // each store, at the start and after the failover
 		t.Errorf("the change of primary is logged as %q", got)
 	}
 }
@@ -83,7 +83,7 @@ func TestSentinel_Unavailable(t *testing.T) {
 		h := store.Health()
 		return h.Err == nil && len(h.Warnings) > 0 && strings.Contains(h.Warnings[len(h.Warnings)-1], "cannot find the primary")
 	})
-	like(t, store, page, 1) // the primary is there
+	like(t, store, page, 1) // the primary is not affected
 	v.waitFor(t, store, page, 1)
 	if got := log.lines("WARN", "cannot find"); len(got) != 1 {
 		t.Errorf("logged: %q", got)
@@ -93,11 +93,11 @@ func TestSentinel_Unavailable(t *testing.T) {
 	}
 	processtest.Eventually(t, "it is over", func() bool { return len(log.lines("INFO", "found the primary again")) == 1 })
 	if v.wasStale() {
-		t.Error("viewers were told that numbers are stale, though nothing was missed")
+		t.Error("viewers got stale, though no change was missed")
 	}
 }
 
-// Sentinels may have a password, or users, of their own.
+// Sentinels may have their own password or users.
 func TestSentinel_Credentials(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -145,7 +145,7 @@ func TestSentinel_Credentials(t *testing.T) {
 			}
 		}
 	}
-	works("a password that Sentinels do not ask for", with("", word))
+	works("a password that Sentinels do not require", with("", word))
 
 	set("default", "resetpass", ">"+redistest.Password)
 	works("the password of Redis", sentinels.URL(0))
@@ -167,7 +167,7 @@ func TestSentinel_Credentials(t *testing.T) {
 	works("a user with the rights that are needed", with(user, word))
 }
 
-// A Sentinel whose password changes is offered what the URL has again.
+// After a Sentinel's password changed, the store tries all credentials of the URL again.
 func TestSentinel_PasswordChanges(t *testing.T) {
 	t.Parallel()
 	sentinels := redistest.StartSentinels(t)
@@ -177,12 +177,12 @@ func TestSentinel_PasswordChanges(t *testing.T) {
 			w.Do("ACL", "SETUSER", "default", "resetpass", rule)
 			w.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		}
-		// Connections that were killed are noticed with the next question.
+		// The store notices killed connections with the next request.
 		processtest.Eventually(t, "the Sentinels answer", func() bool { return store.Connect(t.Context()) == nil })
 	}
 }
 
-// An error of Redis itself names the node and what was offered.
+// An error of Redis names the node and the credentials.
 func TestConnect_RefusedCredentials(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Password: "right-word", Users: []string{"app on >app-word ~* &* +@all"}})

@@ -18,7 +18,7 @@ func TestStatus_LogLimit(t *testing.T) {
 		s.setUsable(nil)
 	}
 	if n := strings.Count(text.String(), "\n"); n > 2*logBurst+1 {
-		t.Errorf("%d lines of a fault that came 1000 times:\n%s", n, text.String())
+		t.Errorf("%d lines for 1000 failures:\n%s", n, text.String())
 	}
 	if h := s.health(); h.Err != nil || !h.Reached {
 		t.Errorf("health %+v", h)
@@ -47,7 +47,7 @@ func TestStatus_Slow(t *testing.T) {
 	var text bytes.Buffer
 	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
 	s.setUsable(nil)
-	s.addRoundTrip(time.Second) // one is an accident
+	s.addRoundTrip(time.Second) // one slow probe is no warning
 	s.addRoundTrip(time.Millisecond)
 	for range 10 {
 		if len(s.health().Warnings) > 0 {
@@ -61,7 +61,7 @@ func TestStatus_Slow(t *testing.T) {
 	s.addRoundTrip(slowRoundTrip)
 	s.addRoundTrip(time.Millisecond)
 	if w := s.health().Warnings; len(w) != 0 {
-		t.Errorf("warnings of a store that is slow no more: %q", w)
+		t.Errorf("warnings though the store is no longer slow: %q", w)
 	}
 	if got := text.String(); strings.Count(got, "level=WARN") != 1 || strings.Count(got, "no longer slow") != 1 {
 		t.Errorf("logged:\n%s", got)

@@ -32,7 +32,7 @@ func TestOpen_InvalidURL(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") {
-			t.Errorf("the error of %q tells the password: %v", url, err)
+			t.Errorf("the error of %q contains the password: %v", url, err)
 		}
 	}
 	for _, prefix := range []string{"a{b", "a*", "a b", strings.Repeat("x", 65)} {
@@ -110,9 +110,9 @@ func TestProbe_OtherSecret(t *testing.T) {
 	v := watch(t, store, page)
 	server.Do("SET", prefix+":secret", "of somebody else")
 	processtest.Eventually(t, "there is a conflict", func() bool { return store.Health().Conflict != nil })
-	processtest.Eventually(t, "the viewer hears that numbers are stale", func() bool { return v.wasStale() })
+	processtest.Eventually(t, "the viewer gets stale", func() bool { return v.wasStale() })
 	if b := assertAll(store, processtest.Timeout, page, 1, 1); b.Err == nil {
-		t.Error("a like was taken")
+		t.Error("a like was stored")
 	}
 }
 
@@ -160,11 +160,11 @@ func TestStore_DatabasesAndPrefixes(t *testing.T) {
 	}
 	for i, v := range viewers {
 		v.waitFor(t, stores[i], page, int64(i+1))
-		like(t, stores[i], other, 9) // in order behind whatever came on page
+		like(t, stores[i], other, 9) // after any change of page
 		v.waitFor(t, stores[i], other, 1)
 		v.mu.Lock()
 		if v.pushes > i+2 {
-			t.Errorf("store %d heard %d changes, made %d", i, v.pushes, i+2)
+			t.Errorf("the feed of store %d pushed %d changes, want %d", i, v.pushes, i+2)
 		}
 		v.mu.Unlock()
 	}
@@ -179,11 +179,11 @@ func TestSettle_BusyTopic(t *testing.T) {
 	v := watch(t, store, hot)
 	for member := tally.Member(1); member <= 500; member++ {
 		like(t, other, hot, member)
-		store.Watch(hot) // has it read and settled again
+		store.Watch(hot) // reads and settles it again
 	}
 	v.waitFor(t, store, hot, 500)
 	if n := metric(store, "redis_reissues_total"); n != 0 {
-		t.Errorf("%d reissues of a topic that was only busy", n)
+		t.Errorf("%d reissues of a busy topic", n)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestSettle_EqualVersions(t *testing.T) {
 	for _, v := range viewers {
 		v.waitFor(t, store, page, 2)
 	}
-	// A failover lost the newest like, and another was made under its version.
+	// As if a failover had lost a like, and another like had got its version.
 	server.Do("HSET", prefix+":{default/likes/page}:count", "n", 1)
 	store.Watch(page)
 	for _, v := range viewers {
@@ -218,7 +218,7 @@ func TestSweep_ExpiredShares(t *testing.T) {
 	prefix, page := newPrefix(), topic(t, "default/readers/page")
 	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	v := watch(t, store, page)
-	// The only instance that held a share is gone; nobody publishes its end.
+	// The share expires without a publication: no other instance has one.
 	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
 	defer cancel()
 	if err := store.SetShares(ctx, 300*time.Millisecond, []tally.Share{{Topic: page, Pages: 7}}); err != nil {
@@ -227,12 +227,12 @@ func TestSweep_ExpiredShares(t *testing.T) {
 	processtest.Eventually(t, "7 are present", func() bool { return v.shown(page).Count == 7 })
 	v.waitFor(t, store, page, 0)
 	if metric(store, "redis_sweep_mismatches_total") == 0 {
-		t.Error("what the sweep found is not counted")
+		t.Error("the mismatch is not counted")
 	}
 }
 
-// Where most buckets have just been divided a like takes most: 14.4 bytes at 720,000.
-// A million take 12.2 each, 200,000 take 9.7.
+// A like takes most memory when most buckets were just divided: 14.4 bytes at 720,000. It is
+// 12.2 at a million and 9.7 at 200,000.
 func TestApply_Memory(t *testing.T) {
 	t.Parallel()
 	const likes, most = 1400 * tally.MaxBatchWrites, 16 // bytes a like
@@ -273,7 +273,7 @@ func TestApply_Memory(t *testing.T) {
 	if bytes > most*likes {
 		t.Errorf("%.1f bytes a like, at most %d", float64(bytes)/likes, most)
 	}
-	// Some take their like back, from buckets of every depth.
+	// Some likes are withdrawn, from buckets of every depth.
 	const back = 20 * tally.MaxBatchWrites
 	for from := 0; from < back; from += tally.MaxBatchWrites {
 		b := assertAll(store, processtest.Timeout, hot, 0, members[from:from+tally.MaxBatchWrites]...)

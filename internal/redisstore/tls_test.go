@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// A Sentinel that speaks TLS alone, of a primary that does.
+// A Sentinel and its primary accept only TLS.
 func TestSentinel_TLS(t *testing.T) {
 	t.Parallel()
 	const password = "r:dis"
@@ -41,11 +41,11 @@ func TestSentinel_TLS(t *testing.T) {
 		}
 		return err == nil
 	})
-	speaks(t, storeConfig{server: primary, url: fmt.Sprintf("rediss+sentinel://:%s@%s/%s/2", password, watcher, redistest.Primary)},
+	checkStores(t, storeConfig{server: primary, url: fmt.Sprintf("rediss+sentinel://:%s@%s/%s/2", password, watcher, redistest.Primary)},
 		topic(t, "default/likes/page"))
 }
 
-// Three primaries that speak TLS alone, to each other too.
+// Three primaries accept only TLS, also from each other.
 func TestCluster_TLS(t *testing.T) {
 	t.Parallel()
 	const slots = 16384
@@ -58,7 +58,7 @@ func TestCluster_TLS(t *testing.T) {
 		}})
 		nodes, buses, addrs = append(nodes, node), append(buses, bus), append(addrs, node.Addr)
 	}
-	// One certificate for all, so that they trust each other.
+	// All use one certificate, so that they trust each other.
 	file := func(name string) string { return filepath.Join(nodes[0].Dir, name) }
 	certificate, err := os.ReadFile(file("server.crt"))
 	if err != nil {
@@ -82,14 +82,14 @@ func TestCluster_TLS(t *testing.T) {
 	}
 	p := storeConfig{server: nodes[0], url: "rediss+cluster://" + strings.Join(addrs, ",")}
 	var topics []tally.Topic
-	for i := range 30 { // over all of them
+	for i := range 30 { // on all nodes
 		topics = append(topics, topic(t, fmt.Sprintf("default/likes/page-%d", i)))
 	}
-	speaks(t, p, topics...)
+	checkStores(t, p, topics...)
 }
 
-// speaks likes through one store and watches through another.
-func speaks(t *testing.T, p storeConfig, topics ...tally.Topic) {
+// checkStores likes with one store and watches with another.
+func checkStores(t *testing.T, p storeConfig, topics ...tally.Topic) {
 	t.Helper()
 	prefix := newPrefix()
 	writer, reader := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
