@@ -64,7 +64,7 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	if err != nil {
 		return report, fmt.Errorf("copy: %w", err)
 	}
-	now, err := Digests(ctx, source, catalog, scope, progressOf("read the source again"))
+	now, err := readDigests(ctx, source, catalog, scope, progressOf("read the source again"))
 	if err != nil {
 		return report, err
 	}
@@ -73,17 +73,17 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 			report.ChangedInSource = append(report.ChangedInSource, topic)
 		}
 	}
-	there, err := Digests(ctx, target, catalog, scope, progressOf("compare"))
+	there, err := readDigests(ctx, target, catalog, scope, progressOf("compare"))
 	if err != nil {
 		return report, err
 	}
-	report.Differences = Compare(copied, there)
+	report.Differences = compareDigests(copied, there)
 	return report, nil
 }
 
 // copyTopics copies the topics and returns their digests.
-func (c *CopyReport) copyTopics(ctx context.Context, source Source, target TargetStore, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(Progress)) (map[tally.Topic]Digest, error) {
-	digester := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
+func (c *CopyReport) copyTopics(ctx context.Context, source Source, target TargetStore, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(Progress)) (map[tally.Topic]digest, error) {
+	digester := digester{catalog: catalog, digests: map[tally.Topic]digest{}}
 	var batch []tally.Portion
 	contributions := 0
 	flush := func() error {

@@ -1,4 +1,4 @@
-package transfer_test
+package transfer
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 func TestImport_TruncatedFile(t *testing.T) {
@@ -24,11 +23,11 @@ func TestImport_TruncatedFile(t *testing.T) {
 		"within a line": text[:len(text)-len(lines[len(lines)-1])-30],
 	} {
 		to := open(t, secret)
-		report, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(cut), transfer.ImportOptions{})
-		if !errors.Is(err, transfer.ErrIncomplete) {
+		report, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(cut), ImportOptions{})
+		if !errors.Is(err, ErrIncomplete) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if report.Topics < 7 || len(transfer.Compare(whole, digests(t, to, tally.Scope{}))) > 1 {
+		if report.Topics < 7 || len(compareDigests(whole, digests(t, to, tally.Scope{}))) > 1 {
 			t.Errorf("%s: %d topics were imported", name, report.Topics)
 		}
 	}
@@ -41,9 +40,9 @@ func TestImport_MissingLines(t *testing.T) {
 		if !strings.Contains(line, "members") {
 			continue
 		}
-		_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()),
-			bytes.NewReader(joined(without(lines, i))), transfer.ImportOptions{})
-		if !errors.Is(err, transfer.ErrIncomplete) {
+		_, err := Import(context.Background(), NewStoreTarget(to, catalog()),
+			bytes.NewReader(joined(without(lines, i))), ImportOptions{})
+		if !errors.Is(err, ErrIncomplete) {
 			t.Errorf("without line %d: %v", i+1, err)
 		}
 	}
@@ -66,11 +65,11 @@ func TestImport_DamagedLine(t *testing.T) {
 		damaged := slices.Clone(lines)
 		damaged[i] = damages[i%len(damages)](line)
 		to := open(t, secret)
-		report := imported(t, to, joined(damaged), transfer.ImportOptions{})
+		report := imported(t, to, joined(damaged), ImportOptions{})
 		if report.Refused != 1 || report.Refusals[0].Line != int64(i+1) || report.Refusals[0].Reason == "" {
 			t.Errorf("line %d: it reports %+v", i+1, report)
 		}
-		lost := transfer.Compare(whole, digests(t, to, tally.Scope{}))
+		lost := compareDigests(whole, digests(t, to, tally.Scope{}))
 		if len(lost) != 1 || !strings.Contains(line, fmt.Sprintf("%q", lost[0].Topic)) {
 			t.Errorf("line %d: the target lacks %v", i+1, lost)
 		}
@@ -89,7 +88,7 @@ func TestImport_ReplaceWithDamagedFirstLine(t *testing.T) {
 		contribute(t, to, "blog/likes/hello", 5000, 10, 1) // which the import replaces
 		damaged := slices.Clone(lines)
 		damaged[i] = line[:len(line)/2]
-		imported(t, to, joined(damaged), transfer.ImportOptions{Replace: true})
+		imported(t, to, joined(damaged), ImportOptions{Replace: true})
 		if got := digests(t, to, tally.Scope{})[topic(t, "blog/likes/hello")].Contributions; got != 1500 {
 			t.Errorf("%d contributions, want 1500", got)
 		}
@@ -131,7 +130,7 @@ func TestImport_InvalidLines(t *testing.T) {
 	}
 	text = append(text, `{"topic":"blog/likes/after","rule":"toggle","count":1,"version":5,"first":true,"members":"00000000000000ff","counted":1}`, `{"total":{"topics":1,"contributions":1}}`)
 	to := open(t, secret)
-	report := imported(t, to, joined(text), transfer.ImportOptions{})
+	report := imported(t, to, joined(text), ImportOptions{})
 	if int(report.Refused) != len(reasons)-1 {
 		t.Errorf("%d of %d lines are refused", report.Refused, len(reasons)-1)
 	}
@@ -156,7 +155,7 @@ func TestImport_InvalidHeader(t *testing.T) {
 		`{"tallycast":"export"}` + "\n":                              "lacks the number",
 		`{"tallycast":"export","format":2,"fingerprint":"x"}` + "\n": "format 2",
 	} {
-		_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), strings.NewReader(text), transfer.ImportOptions{})
+		_, err := Import(context.Background(), NewStoreTarget(to, catalog()), strings.NewReader(text), ImportOptions{})
 		if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%.40q: %v, want %q", text, err, reason)
 		}
@@ -170,7 +169,7 @@ func TestImport_FieldsOfLaterVersions(t *testing.T) {
 		lines[i] = strings.TrimSuffix(line, "}") + `,"later":{"x":[1,2]}}`
 	}
 	lines = append(lines[:2], append([]string{`{"later":"a kind of line"}`, ""}, lines[2:]...)...)
-	if report := imported(t, to, joined(lines), transfer.ImportOptions{}); report.Refused != 0 {
+	if report := imported(t, to, joined(lines), ImportOptions{}); report.Refused != 0 {
 		t.Errorf("it refuses %+v", report)
 	}
 	same(t, from, to)
@@ -178,13 +177,13 @@ func TestImport_FieldsOfLaterVersions(t *testing.T) {
 
 func TestImport_WindowsLineEnds(t *testing.T) {
 	from, to := filled(t), open(t, secret)
-	imported(t, to, []byte(strings.Join(linesOf(export(t, from, tally.Scope{})), "\r\n")+"\r\n"), transfer.ImportOptions{})
+	imported(t, to, []byte(strings.Join(linesOf(export(t, from, tally.Scope{})), "\r\n")+"\r\n"), ImportOptions{})
 	same(t, from, to)
 }
 
 // failing is a store whose Restore fails after some calls.
 type failing struct {
-	transfer.TargetStore
+	TargetStore
 	left int
 }
 
@@ -214,8 +213,8 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 		}
 		edit(t, from, "blog/likes/page", tally.EditSeed, 7)
 		text := export(t, from, tally.Scope{})
-		options := transfer.ImportOptions{Replace: replace, Fingerprint: fingerprint()}
-		report, err := transfer.Import(t.Context(), transfer.NewStoreTarget(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
+		options := ImportOptions{Replace: replace, Fingerprint: fingerprint()}
+		report, err := Import(t.Context(), NewStoreTarget(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
 		if !errors.Is(err, errGone) || report.Contributions != 10_000 {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -228,7 +227,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 
 // away is a store that cannot be reached for some calls.
 type away struct {
-	transfer.TargetStore
+	TargetStore
 	refusals int
 }
 
@@ -243,9 +242,9 @@ func (a *away) Restore(ctx context.Context, replace bool, portions []tally.Porti
 func TestImport_RetryWhileStoreIsAway(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
-	imported(t, &away{to, 2}, text, transfer.ImportOptions{RetryFor: time.Minute})
+	imported(t, &away{to, 2}, text, ImportOptions{RetryFor: time.Minute})
 	same(t, from, to)
-	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(&away{to, 2}, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
+	_, err := Import(context.Background(), NewStoreTarget(&away{to, 2}, catalog()), bytes.NewReader(text), ImportOptions{})
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("without retries: %v", err)
 	}

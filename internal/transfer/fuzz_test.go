@@ -1,4 +1,4 @@
-package transfer_test
+package transfer
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // portions is a store of these portions.
@@ -25,11 +24,11 @@ func (p portions) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion
 }
 
 // recorder is a target that keeps the lines that it receives.
-type recorder struct{ lines []transfer.Line }
+type recorder struct{ lines []Line }
 
-func (*recorder) Begin(context.Context, transfer.Header) error { return nil }
+func (*recorder) Begin(context.Context, Header) error { return nil }
 
-func (s *recorder) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+func (s *recorder) Store(_ context.Context, _ bool, lines []Line) ([]Refusal, error) {
 	s.lines = append(s.lines, lines...)
 	return nil, nil
 }
@@ -49,7 +48,7 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte("\xff\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		first := &recorder{}
-		report, err := transfer.Import(context.Background(), first, bytes.NewReader(text), transfer.ImportOptions{})
+		report, err := Import(context.Background(), first, bytes.NewReader(text), ImportOptions{})
 		if err != nil && len(first.lines) == 0 {
 			return
 		}
@@ -57,8 +56,8 @@ func FuzzImport(f *testing.F) {
 			t.Errorf("the report is %+v for %d lines", report, len(first.lines))
 		}
 		again := &recorder{}
-		header := transfer.NewHeader([]byte("any"), false, time.Unix(0, 0))
-		if _, err := transfer.Import(context.Background(), again, bytes.NewReader(transfer.EncodePart(header, first.lines)), transfer.ImportOptions{Part: true}); err != nil {
+		header := NewHeader([]byte("any"), false, time.Unix(0, 0))
+		if _, err := Import(context.Background(), again, bytes.NewReader(EncodePart(header, first.lines)), ImportOptions{Part: true}); err != nil {
 			t.Fatal(err)
 		}
 		if len(again.lines) != len(first.lines) {
@@ -66,7 +65,7 @@ func FuzzImport(f *testing.F) {
 		}
 		for i, line := range first.lines {
 			line.Number = again.lines[i].Number
-			if got, want := transfer.EncodePart(header, again.lines[i:i+1]), transfer.EncodePart(header, []transfer.Line{line}); !bytes.Equal(got, want) {
+			if got, want := EncodePart(header, again.lines[i:i+1]), EncodePart(header, []Line{line}); !bytes.Equal(got, want) {
 				t.Errorf("%s became %s", want, got)
 			}
 		}

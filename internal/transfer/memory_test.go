@@ -1,4 +1,4 @@
-package transfer_test
+package transfer
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // generated is a store of n contributions, 2,500 in each topic.
@@ -49,9 +48,9 @@ func (g *generated) Dump(_ context.Context, _ tally.Scope, each func(tally.Porti
 // counting counts the contributions that it receives.
 type counting struct{ contributions int }
 
-func (*counting) Begin(context.Context, transfer.Header) error { return nil }
+func (*counting) Begin(context.Context, Header) error { return nil }
 
-func (c *counting) Store(_ context.Context, _ bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+func (c *counting) Store(_ context.Context, _ bool, lines []Line) ([]Refusal, error) {
 	for _, line := range lines {
 		c.contributions += len(line.Contributions)
 	}
@@ -67,13 +66,13 @@ func TestMemory_ManyContributions(t *testing.T) {
 		read, write := io.Pipe()
 		done := make(chan error, 1)
 		go func() { // ends with the export, which is waited for
-			_, err := transfer.Export(context.Background(), &generated{n: n}, catalog(), transfer.NewHeader(secret, false, time.Now()), tally.Scope{}, write, nil)
+			_, err := Export(context.Background(), &generated{n: n}, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, write, nil)
 			write.CloseWithError(err)
 			done <- err
 		}()
 		var most uint64
 		target := &counting{}
-		_, err := transfer.Import(context.Background(), target, read, transfer.ImportOptions{OnProgress: func(transfer.Progress) {
+		_, err := Import(context.Background(), target, read, ImportOptions{OnProgress: func(Progress) {
 			var now runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&now)
@@ -101,21 +100,21 @@ func TestMemory_ManyContributions(t *testing.T) {
 // A copy is compared with its source, and differences are reported.
 func TestCopy_Differences(t *testing.T) {
 	from, to := filled(t), open(t, secret)
-	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
+	copied, err := Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
 	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) > 0 || copied.Topics != 8 || copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied, err)
 	}
 	same(t, from, to)
 	// A target that loses contributions differs.
 	lossy := &losing{Store: open(t, secret)}
-	copied, err = transfer.Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
+	copied, err = Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
 	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].TargetHasMore {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
 	// A target that had contributions before may have more than the source.
 	held := open(t, secret)
 	contribute(t, held, "blog/likes/hello", 9000, 5, 1)
-	copied, err = transfer.Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
+	copied, err = Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
 	if err != nil || len(copied.Differences) != 1 || !copied.Differences[0].TargetHasMore || !copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
@@ -124,7 +123,7 @@ func TestCopy_Differences(t *testing.T) {
 func TestCopy_SourceChanges(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	once := true
-	copied, err := transfer.Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, func(step string, _ transfer.Progress) {
+	copied, err := Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, func(step string, _ Progress) {
 		if step == "copy" && once {
 			once = false
 			contribute(t, from, "blog/likes/hello", 7000, 1, 1)

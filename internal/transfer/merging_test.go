@@ -1,4 +1,4 @@
-package transfer_test
+package transfer
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // merging is a store in which a merge begins or ends during a dump.
@@ -47,7 +46,7 @@ func TestExport_DuringMerge(t *testing.T) {
 				test.before(s)
 			}
 			source := merging{s, func() { test.during(s) }}
-			_, err := transfer.Export(context.Background(), source, catalog(), transfer.NewHeader(secret, false, time.Now()), tally.Scope{}, io.Discard, nil)
+			_, err := Export(context.Background(), source, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, io.Discard, nil)
 			if (err != nil) != test.refused {
 				t.Errorf("export: %v", err)
 			}

@@ -1,4 +1,4 @@
-package transfer_test
+package transfer
 
 import (
 	"bytes"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,7 +120,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 func export(t testing.TB, s *sqlitestore.Store, scope tally.Scope) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if _, err := transfer.Export(context.Background(), s, catalog(), transfer.NewHeader(secret, false, time.Now()), scope, &out, nil); err != nil {
+	if _, err := Export(context.Background(), s, catalog(), NewHeader(secret, false, time.Now()), scope, &out, nil); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -130,19 +129,19 @@ func export(t testing.TB, s *sqlitestore.Store, scope tally.Scope) []byte {
 // fingerprint returns the fingerprint of the tests' secret.
 func fingerprint() string { return tally.NewHasher(secret).Fingerprint() }
 
-func imported(t testing.TB, s transfer.TargetStore, text []byte, options transfer.ImportOptions) transfer.Report {
+func imported(t testing.TB, s TargetStore, text []byte, options ImportOptions) Report {
 	t.Helper()
 	options.Fingerprint = fingerprint()
-	report, err := transfer.Import(context.Background(), transfer.NewStoreTarget(s, catalog()), bytes.NewReader(text), options)
+	report, err := Import(context.Background(), NewStoreTarget(s, catalog()), bytes.NewReader(text), options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return report
 }
 
-func digests(t testing.TB, s transfer.Source, scope tally.Scope) map[tally.Topic]transfer.Digest {
+func digests(t testing.TB, s Source, scope tally.Scope) map[tally.Topic]digest {
 	t.Helper()
-	found, err := transfer.Digests(context.Background(), s, catalog(), scope, nil)
+	found, err := readDigests(context.Background(), s, catalog(), scope, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,18 +149,18 @@ func digests(t testing.TB, s transfer.Source, scope tally.Scope) map[tally.Topic
 }
 
 // same fails t where b holds not what a does, or more topics.
-func same(t testing.TB, a, b transfer.Source) {
+func same(t testing.TB, a, b Source) {
 	t.Helper()
 	x, y := digests(t, a, tally.Scope{}), digests(t, b, tally.Scope{})
-	for _, d := range transfer.Compare(x, y) {
+	for _, d := range compareDigests(x, y) {
 		t.Errorf("%s: %s", d.Topic, d.Detail)
 	}
-	for _, d := range transfer.Compare(y, x) {
+	for _, d := range compareDigests(y, x) {
 		t.Errorf("the other way round, %s: %s", d.Topic, d.Detail)
 	}
 }
 
-func settings(t testing.TB, s transfer.TargetStore) map[string]string {
+func settings(t testing.TB, s TargetStore) map[string]string {
 	t.Helper()
 	entries, err := s.Settings(context.Background())
 	if err != nil {
@@ -175,7 +174,7 @@ func TestImport_WholeExport(t *testing.T) {
 		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
 			from, to := filled(t), open(t, secret)
 			text := export(t, from, tally.Scope{})
-			report := imported(t, to, text, transfer.ImportOptions{Replace: replace})
+			report := imported(t, to, text, ImportOptions{Replace: replace})
 			same(t, from, to)
 			if report.Topics != 8 || report.Contributions != 2500+3+1200+12+5+1 || report.Settings != 2 || report.Refused != 0 {
 				t.Errorf("the report is %+v", report)
@@ -195,9 +194,9 @@ func TestImport_WholeExport(t *testing.T) {
 func TestImport_Repeated(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	text := export(t, from, tally.Scope{})
-	imported(t, to, text, transfer.ImportOptions{})
-	imported(t, to, text, transfer.ImportOptions{})
-	imported(t, to, text, transfer.ImportOptions{Replace: true})
+	imported(t, to, text, ImportOptions{})
+	imported(t, to, text, ImportOptions{})
+	imported(t, to, text, ImportOptions{Replace: true})
 	same(t, from, to)
 }
 
@@ -207,7 +206,7 @@ func TestImport_Concurrent(t *testing.T) {
 	done := make(chan error, 2)
 	for range 2 {
 		go func() { // ends with the import; both are received from
-			_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(text), transfer.ImportOptions{})
+			_, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(text), ImportOptions{})
 			done <- err
 		}()
 	}
@@ -228,7 +227,7 @@ func TestImport_Modes(t *testing.T) {
 		to := open(t, secret)
 		contribute(t, to, name, 5, 10, 1) // five of them the same
 		contribute(t, to, "blog/likes/untouched", 0, 1, 1)
-		imported(t, to, text, transfer.ImportOptions{Replace: replace})
+		imported(t, to, text, ImportOptions{Replace: replace})
 		found := digests(t, to, tally.Scope{})
 		if got := found[topic(t, name)].Count; got != want {
 			t.Errorf("replace %t: the count is %d, want %d", replace, got, want)
@@ -241,7 +240,7 @@ func TestImport_Modes(t *testing.T) {
 
 func TestExport_Scope(t *testing.T) {
 	from, to := filled(t), open(t, secret)
-	imported(t, to, export(t, from, tally.Scope{Site: "blog", Metric: "likes", Prefix: "hel"}), transfer.ImportOptions{})
+	imported(t, to, export(t, from, tally.Scope{Site: "blog", Metric: "likes", Prefix: "hel"}), ImportOptions{})
 	found := digests(t, to, tally.Scope{})
 	if len(found) != 1 || found[topic(t, "blog/likes/hello")].Count != 2533 {
 		t.Errorf("it has %v", found)
@@ -254,8 +253,8 @@ func TestExport_Scope(t *testing.T) {
 func TestImport_OtherSecret(t *testing.T) {
 	text := export(t, filled(t), tally.Scope{})
 	to := open(t, other)
-	_, err := transfer.Import(context.Background(), transfer.NewStoreTarget(to, catalog()), bytes.NewReader(text),
-		transfer.ImportOptions{Fingerprint: tally.NewHasher(other).Fingerprint()})
+	_, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(text),
+		ImportOptions{Fingerprint: tally.NewHasher(other).Fingerprint()})
 	if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), fingerprint()) {
 		t.Errorf("the import succeeded: %v", err)
 	}
@@ -268,11 +267,11 @@ func TestExport_Secret(t *testing.T) {
 	s := open(t, secret)
 	for _, with := range []bool{false, true} {
 		var out bytes.Buffer
-		header := transfer.NewHeader(secret, with, time.Now())
-		if _, err := transfer.Export(context.Background(), s, catalog(), header, tally.Scope{}, &out, nil); err != nil {
+		header := NewHeader(secret, with, time.Now())
+		if _, err := Export(context.Background(), s, catalog(), header, tally.Scope{}, &out, nil); err != nil {
 			t.Fatal(err)
 		}
-		read, err := transfer.ReadHeader(&out)
+		read, err := ReadHeader(&out)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,19 +9,19 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Digest summarises a topic, so that two stores can be compared. It omits the contributions
+// digest summarises a topic, so that two stores can be compared. It omits the contributions
 // to a window metric, which expire.
-type Digest struct {
+type digest struct {
 	Count, Seed, Adjustment, Counted int64
-	Version                          int64 // each store has its own: [Compare] ignores it
+	Version                          int64 // each store has its own: [compareDigests] ignores it
 	Contributions                    int64
 	Sum                              uint64 // of a hash of each contribution, in any order
 }
 
-// Digests reads the topics of scope. Each topic takes about 200 bytes of memory, regardless
+// readDigests reads the topics of scope. Each topic takes about 200 bytes of memory, regardless
 // of its contributions. progress may be nil.
-func Digests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Progress)) (map[tally.Topic]Digest, error) {
-	digester := digester{catalog: catalog, digests: map[tally.Topic]Digest{}}
+func readDigests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Progress)) (map[tally.Topic]digest, error) {
+	digester := digester{catalog: catalog, digests: map[tally.Topic]digest{}}
 	var done Progress
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
 		digester.add(p)
@@ -40,13 +40,13 @@ func Digests(ctx context.Context, source Source, catalog *tally.Catalog, scope t
 // digester computes digests from portions.
 type digester struct {
 	catalog *tally.Catalog
-	digests map[tally.Topic]Digest
+	digests map[tally.Topic]digest
 }
 
 func (g digester) add(p tally.Portion) {
 	d := g.digests[p.Topic]
 	if p.First {
-		d = Digest{}
+		d = digest{}
 	}
 	if g.catalog.Rule(p.Topic).Kind != tally.Window {
 		d.Contributions += int64(len(p.Contributions))
@@ -78,9 +78,9 @@ type Difference struct {
 	TargetHasMore bool
 }
 
-// Compare returns the topics of a that are missing or different in b, sorted. It ignores
+// compareDigests returns the topics of a that are missing or different in b, sorted. It ignores
 // topics that only b has.
-func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
+func compareDigests(a, b map[tally.Topic]digest) (differences []Difference) {
 	for topic, source := range a {
 		target, ok := b[topic]
 		detail := fmt.Sprintf("is missing, with count %d", source.Count)
@@ -96,7 +96,7 @@ func Compare(a, b map[tally.Topic]Digest) (differences []Difference) {
 }
 
 // difference names the first number that differs; empty if all are equal.
-func (d Digest) difference(other Digest) string {
+func (d digest) difference(other digest) string {
 	for _, number := range []struct {
 		name         string
 		here, target int64
@@ -118,7 +118,7 @@ func (d Digest) difference(other Digest) string {
 }
 
 // isWithin reports whether other has at least as much of each number as d, and more of one.
-func (d Digest) isWithin(other Digest) bool {
+func (d digest) isWithin(other digest) bool {
 	return other.Seed >= d.Seed && other.Adjustment >= d.Adjustment && other.Contributions >= d.Contributions && other.Counted >= d.Counted &&
 		(other.Seed > d.Seed || other.Adjustment > d.Adjustment || other.Contributions > d.Contributions || other.Counted > d.Counted)
 }
