@@ -97,7 +97,7 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 	if server.IsTerminal(p.stderr) {
 		total = totalContributions(p.ctx, source, scope)
 	}
-	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, scope, replace, func(step string, done transfer.Progress) {
+	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: scope, Replace: replace, OnProgress: func(step string, done transfer.Progress) {
 		m := meters[step]
 		if m == nil {
 			m = p.meter(step)
@@ -105,7 +105,7 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 			meters[step] = m
 		}
 		m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
-	})
+	}})
 	for _, m := range meters {
 		m.end()
 	}

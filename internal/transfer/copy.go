@@ -27,18 +27,28 @@ type CopyTarget interface {
 	tally.Lister
 }
 
-// Copy copies the topics of scope and their settings from source to target, then reads
-// both stores again and compares them. Topics are merged with those of the target or, with
-// replace, take their place. A copy can be repeated. progress may be nil.
-func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(step string, done Progress)) (CopyReport, error) {
-	var report CopyReport
-	progressOf := func(step string) func(Progress) {
-		return func(done Progress) {
-			if progress != nil {
-				progress(step, done)
-			}
+// CopyOptions are the options of [Copy]. The zero value merges all topics.
+type CopyOptions struct {
+	Scope   tally.Scope
+	Replace bool // replace each topic instead of merging it
+	// OnProgress is called in each step of the copy; may be nil.
+	OnProgress func(step string, done Progress)
+}
+
+// progress returns the function that reports the progress of a step.
+func (o CopyOptions) progress(step string) func(Progress) {
+	return func(done Progress) {
+		if o.OnProgress != nil {
+			o.OnProgress(step, done)
 		}
 	}
+}
+
+// Copy copies topics and their settings from source to target, then reads both stores again
+// and compares them. A copy can be repeated.
+func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.Catalog, options CopyOptions) (CopyReport, error) {
+	var report CopyReport
+	scope := options.Scope
 	page, err := target.List(ctx, tally.Listing{Scope: scope, Limit: 1})
 	if err != nil {
 		return report, fmt.Errorf("list the target's topics: %w", err)
@@ -57,14 +67,14 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 		}
 		report.Settings++
 	}
-	copied, err := report.copyTopics(ctx, source, target, catalog, scope, replace, progressOf("copy"))
+	copied, err := report.copyTopics(ctx, source, target, catalog, options)
 	if err == nil {
 		err = checkUnmerged(ctx, source, settings)
 	}
 	if err != nil {
 		return report, fmt.Errorf("copy: %w", err)
 	}
-	now, err := readDigests(ctx, source, catalog, scope, progressOf("read the source again"))
+	now, err := readDigests(ctx, source, catalog, scope, options.progress("read the source again"))
 	if err != nil {
 		return report, err
 	}
@@ -73,7 +83,7 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 			report.ChangedInSource = append(report.ChangedInSource, topic)
 		}
 	}
-	there, err := readDigests(ctx, target, catalog, scope, progressOf("compare"))
+	there, err := readDigests(ctx, target, catalog, scope, options.progress("compare"))
 	if err != nil {
 		return report, err
 	}
@@ -82,7 +92,7 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 }
 
 // copyTopics copies the topics and returns their digests.
-func (c *CopyReport) copyTopics(ctx context.Context, source Source, target TargetStore, catalog *tally.Catalog, scope tally.Scope, replace bool, progress func(Progress)) (map[tally.Topic]digest, error) {
+func (c *CopyReport) copyTopics(ctx context.Context, source Source, target TargetStore, catalog *tally.Catalog, options CopyOptions) (map[tally.Topic]digest, error) {
 	digester := digester{catalog: catalog, digests: map[tally.Topic]digest{}}
 	var batch []tally.Portion
 	contributions := 0
@@ -90,13 +100,13 @@ func (c *CopyReport) copyTopics(ctx context.Context, source Source, target Targe
 		if len(batch) == 0 {
 			return nil
 		}
-		err := target.Restore(ctx, replace, batch)
+		err := target.Restore(ctx, options.Replace, batch)
 		clear(batch)
 		batch, contributions = batch[:0], 0
-		progress(Progress{Totals: c.Totals})
+		options.progress("copy")(Progress{Totals: c.Totals})
 		return err
 	}
-	err := source.Dump(ctx, scope, func(p tally.Portion) error {
+	err := source.Dump(ctx, options.Scope, func(p tally.Portion) error {
 		digester.add(p)
 		p.Contributions = slices.Clone(p.Contributions) // the source may reuse them
 		batch = append(batch, p)

@@ -100,21 +100,21 @@ func TestMemory_ManyContributions(t *testing.T) {
 // A copy is compared with its source, and differences are reported.
 func TestCopy_Differences(t *testing.T) {
 	from, to := filled(t), open(t, secret)
-	copied, err := Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, nil)
+	copied, err := Copy(context.Background(), from, to, catalog(), CopyOptions{})
 	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) > 0 || copied.Topics != 8 || copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied, err)
 	}
 	same(t, from, to)
 	// A target that loses contributions differs.
 	lossy := &losing{Store: open(t, secret)}
-	copied, err = Copy(context.Background(), from, lossy, catalog(), tally.Scope{}, false, nil)
+	copied, err = Copy(context.Background(), from, lossy, catalog(), CopyOptions{})
 	if err != nil || len(copied.Differences) != 1 || copied.Differences[0].Topic != topic(t, "blog/claps/hello") || copied.Differences[0].TargetHasMore {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
 	// A target that had contributions before may have more than the source.
 	held := open(t, secret)
 	contribute(t, held, "blog/likes/hello", 9000, 5, 1)
-	copied, err = Copy(context.Background(), from, held, catalog(), tally.Scope{}, false, nil)
+	copied, err = Copy(context.Background(), from, held, catalog(), CopyOptions{})
 	if err != nil || len(copied.Differences) != 1 || !copied.Differences[0].TargetHasMore || !copied.TargetHadTopics {
 		t.Errorf("%+v, %v", copied.Differences, err)
 	}
@@ -123,12 +123,12 @@ func TestCopy_Differences(t *testing.T) {
 func TestCopy_SourceChanges(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	once := true
-	copied, err := Copy(context.Background(), from, to, catalog(), tally.Scope{}, false, func(step string, _ Progress) {
+	copied, err := Copy(t.Context(), from, to, catalog(), CopyOptions{OnProgress: func(step string, _ Progress) {
 		if step == "copy" && once {
 			once = false
 			contribute(t, from, "blog/likes/hello", 7000, 1, 1)
 		}
-	})
+	}})
 	if err != nil || len(copied.Differences) > 0 || len(copied.ChangedInSource) != 1 || copied.ChangedInSource[0] != topic(t, "blog/likes/hello") {
 		t.Errorf("%+v, %v", copied, err)
 	}
