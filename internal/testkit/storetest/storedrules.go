@@ -9,25 +9,24 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// RuleStore is a store that [RunRules] opens again with other rules.
+// RuleStore is a store that [RunRules] opens several times with different rules.
 type RuleStore interface {
-	tally.Store
-	tally.Ledger
+	Store
 	Close() error
 }
 
-// RulePlace is data that was empty when it was made.
+// RulePlace is new, empty data.
 type RulePlace struct {
-	// Open opens the data with a catalog. A conflict of configuration is no error: Health
-	// tells it.
+	// Open opens the data with a catalog. Health reports a conflict of configuration.
 	Open func(t testing.TB, catalog *tally.Catalog) RuleStore
-	// Forget removes the rules that were stored: the data is as an earlier release left it.
+	// Forget removes the stored rules, as in the data of an earlier release.
 	Forget func(t testing.TB)
-	// Structure is set if members that contribute amounts are stored otherwise than
-	// others, so that the kind of data without a rule can be told.
+	// Structure reports that amounts are stored otherwise than other contributions, so that
+	// the store can deduce the kind of data without a rule.
 	Structure bool
 }
 
+// withRule returns the default catalog with a rule for metric, unless text is empty.
 func withRule(t testing.TB, metric, text string) *tally.Catalog {
 	t.Helper()
 	metrics := tally.DefaultMetrics()
@@ -41,13 +40,13 @@ func withRule(t testing.TB, metric, text string) *tally.Catalog {
 	return tally.NewCatalog([]string{"blog"}, metrics)
 }
 
-// RunRules checks that a store keeps the rule of each metric that has data, and refuses
-// another one.
+// RunRules checks that a store keeps the rule of each metric that has data, and reports a
+// conflict with another rule.
 func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 	assert := func(t *testing.T, store RuleStore, topic tally.Topic, member tally.Member, amount int64) {
 		t.Helper()
 		if batch := apply(t, store, topic, tally.Write{Member: member, Amount: amount, MayCreate: true}); !batch.Writes[0].Changed {
-			t.Errorf("nothing changed: %+v", batch)
+			t.Errorf("not changed: %+v", batch)
 		}
 	}
 	opened := func(t *testing.T, p RulePlace, catalog *tally.Catalog) RuleStore {
@@ -77,7 +76,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		name, metric, before, after string
 		amount                      int64
 		conflict                    bool
-		deduced                     bool // also without a stored rule, where the structure tells
+		deduced                     bool // also without a stored rule, if the structure shows the kind
 	}{
 		{"the same", "stars", "toggle", "toggle", 1, false, false},
 		{"amount for toggle", "stars", "toggle", "amount:5", 1, true, true},
@@ -90,7 +89,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		{"window for toggle", "stars", "toggle", "window:1h", 1, true, false},
 		{"once for window", "stars", "window:1h", "once", 1, true, false},
 		{"another window", "stars", "window:1h", "window:2h", 1, true, false},
-		{"the same window, written otherwise", "stars", "window:1h", "window:60m", 1, false, false},
+		{"the same window in other words", "stars", "window:1h", "window:60m", 1, false, false},
 		{"presence for toggle", "stars", "toggle", "presence", 1, true, true},
 		{"a larger maximum", "stars", "amount:5", "amount:7", 5, false, false},
 		{"a smaller maximum", "stars", "amount:5", "amount:4", 5, true, true},
@@ -123,7 +122,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 				refused(t, p, after, test.metric, "--metric "+test.metric+"=")
 			}
 			closed(t, opened(t, p, fitting))
-			if test.conflict { // what was deduced is kept
+			if test.conflict { // the deduced rule is stored
 				refused(t, p, after, test.metric)
 			}
 		})
@@ -142,7 +141,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		refused(t, p, tally.NewCatalog([]string{"blog"}, metrics), "claps")
 		closed(t, opened(t, p, withRule(t, "stars", "toggle")))
 	})
-	t.Run("a larger maximum stays", func(t *testing.T) {
+	t.Run("a larger maximum is adopted", func(t *testing.T) {
 		p := newPlace(t)
 		page := topic(t, "blog", "stars", "page")
 		store := opened(t, p, withRule(t, "stars", "amount:5"))
@@ -161,7 +160,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		closed(t, store)
 		closed(t, opened(t, p, withRule(t, "stars", "amount:5")))
 	})
-	t.Run("data that an owner gave", func(t *testing.T) {
+	t.Run("data of an owner", func(t *testing.T) {
 		for name, give := range map[string]func(RuleStore, tally.Topic) error{
 			"a seed": func(store RuleStore, topic tally.Topic) error {
 				edits := []tally.Edit{{Topic: topic, Kind: tally.EditSeed, Value: 5}}
@@ -181,7 +180,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 			refused(t, p, withRule(t, "stars", "amount:5"), "toggle")
 		}
 	})
-	t.Run("data that was deleted", func(t *testing.T) {
+	t.Run("deleted data", func(t *testing.T) {
 		p := newPlace(t)
 		page, other := topic(t, "blog", "stars", "page"), topic(t, "blog", "likes", "page")
 		store := opened(t, p, withRule(t, "stars", "toggle"))
@@ -197,7 +196,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		closed(t, store)
 		refused(t, p, withRule(t, "stars", "toggle"), "amount:5")
 	})
-	t.Run("a store that is read without its rules", func(t *testing.T) {
+	t.Run("an open catalog", func(t *testing.T) {
 		p := newPlace(t)
 		page := topic(t, "blog", "stars", "page")
 		store := opened(t, p, withRule(t, "stars", "amount:5"))
@@ -205,26 +204,27 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		closed(t, store)
 		open := tally.NewOpenCatalog(tally.DefaultMetrics())
 		store = opened(t, p, open)
-		if got := dump1(t, store, page); got[1] != 4 || open.Rule(page).String() != "amount:5" {
+		if got := stateOf(t, store, page).contributions; got[1] != 4 || open.Rule(page).String() != "amount:5" {
 			t.Errorf("dumped %v under %s", got, open.Rule(page))
 		}
 		closed(t, store)
 		refused(t, p, tally.NewOpenCatalog(map[string]tally.Rule{"stars": {Kind: tally.Toggle, Max: 1}}), "amount:5")
 	})
-	t.Run("a store that is read under defaults", func(t *testing.T) {
+	t.Run("an open catalog with defaults", func(t *testing.T) {
 		p := newPlace(t)
 		page := topic(t, "blog", "likes", "page")
 		store := opened(t, p, withRule(t, "likes", "amount:5"))
 		assert(t, store, page, 1, 4)
 		closed(t, store)
 		store = opened(t, p, tally.NewOpenCatalog(tally.DefaultMetrics()))
-		if got := dump1(t, store, page); got[1] != 4 {
+		if got := stateOf(t, store, page).contributions; got[1] != 4 {
 			t.Errorf("dumped %v", got)
 		}
 		closed(t, store)
 	})
 }
 
+// closed closes a store.
 func closed(t testing.TB, store RuleStore) {
 	t.Helper()
 	if err := store.Close(); err != nil {
@@ -232,23 +232,7 @@ func closed(t testing.TB, store RuleStore) {
 	}
 }
 
-// dump1 returns the contributions to one topic.
-func dump1(t testing.TB, store RuleStore, topic tally.Topic) map[tally.Member]int64 {
-	t.Helper()
-	all := map[tally.Member]int64{}
-	err := store.Dump(context.Background(), tally.Scope{Site: topic.Site()}, func(p tally.Portion) error {
-		for _, c := range p.Contributions {
-			all[c.Member] = c.Amount
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// refuses checks that a store with a conflict does nothing.
+// refuses checks that all calls of a store with a conflict fail.
 func refuses(t *testing.T, store RuleStore, topic tally.Topic) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
