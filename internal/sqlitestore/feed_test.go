@@ -51,23 +51,23 @@ func (l *lagging) Settle(read tally.Change) tally.Change {
 	return l.held
 }
 
-func (l *lagging) Stale() { l.note("stale") }
-func (l *lagging) Live()  { l.note("live") }
+func (l *lagging) Stale() { l.record("stale") }
+func (l *lagging) Live()  { l.record("live") }
 
-func (l *lagging) note(state string) {
+func (l *lagging) record(state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state = append(l.state, state)
 }
 
-// told returns the last state of the feed, and whether the sink holds the stored value.
-func (l *lagging) told(states int) (last string, healed bool) {
+// last returns the last state of the feed, and whether the sink holds the stored value.
+func (l *lagging) last(states int) (state string, isCurrent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.state) == states {
-		last = l.state[states-1]
+		state = l.state[states-1]
 	}
-	return last, l.held.Count == 0
+	return state, l.held.Count == 0
 }
 
 func TestFeed_StaleAndLive(t *testing.T) {
@@ -83,7 +83,7 @@ func TestFeed_StaleAndLive(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	until(t, func() bool { last, _ := sink.told(1); return last == "live" }, "not live at first")
+	until(t, func() bool { state, _ := sink.last(1); return state == "live" }, "not live at first")
 
 	db := tool(t, path) // keeps the store from reissuing
 	defer db.Close()
@@ -91,9 +91,9 @@ func TestFeed_StaleAndLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.Watch(childTopic())
-	until(t, func() bool { last, _ := sink.told(2); return last == "stale" }, "not stale while the file is locked")
+	until(t, func() bool { state, _ := sink.last(2); return state == "stale" }, "not stale while the file is locked")
 	if _, err := db.Exec(`ROLLBACK`); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool { last, healed := sink.told(3); return last == "live" && healed }, "not live and current after the lock")
+	until(t, func() bool { state, isCurrent := sink.last(3); return state == "live" && isCurrent }, "not live and current after the lock")
 }

@@ -39,16 +39,16 @@ func like(t *testing.T, store *sqlitestore.Store, topic tally.Topic, member tall
 // journal returns all entries.
 func journal(t *testing.T, reader interface {
 	Journal(context.Context, tally.Scope, int64, int64, func([]tally.JournalEntry) error) error
-}) (traces []tally.JournalEntry) {
+}) (entries []tally.JournalEntry) {
 	t.Helper()
 	err := reader.Journal(context.Background(), tally.Scope{}, 0, 1<<40, func(some []tally.JournalEntry) error {
-		traces = append(traces, some...)
+		entries = append(entries, some...)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return traces
+	return entries
 }
 
 // madeByVersion1 returns the path of a file of the first release.
@@ -142,14 +142,14 @@ func TestEdit_NewIDAfterDelete(t *testing.T) {
 		}
 		for _, metric := range []string{"likes", "views"} {
 			topic := mustTopic(t, metric, fmt.Sprint(round))
-			if traces := journal(t, store); len(traces) != 0 {
-				t.Fatalf("round %d: the journal of missing topics is %v", round, traces)
+			if entries := journal(t, store); len(entries) != 0 {
+				t.Fatalf("round %d: the journal of missing topics is %v", round, entries)
 			}
 			if got := like(t, store, topic, 1); !got.Writes[0].Changed || got.Count != 1 {
 				t.Errorf("round %d: a new topic has a member of another: %+v", round, got)
 			}
-			if traces := journal(t, store); len(traces) != 1 || traces[0].Topic != topic {
-				t.Errorf("round %d: the journal is %v", round, traces)
+			if entries := journal(t, store); len(entries) != 1 || entries[0].Topic != topic {
+				t.Errorf("round %d: the journal is %v", round, entries)
 			}
 			edit(t, store, tally.Edit{Topic: topic, Kind: tally.EditDelete})
 		}
@@ -167,14 +167,14 @@ func TestRevert_WithdrawnMember(t *testing.T) {
 	for member := range tally.Member(5) {
 		like(t, store, views, member+1)
 	}
-	traces := journal(t, store)
+	entries := journal(t, store)
 	if got := edit(t, store, tally.Edit{Topic: views, Kind: tally.EditWithdraw, Members: []tally.Member{2, 4}}); got.After.Count != 3 {
 		t.Fatalf("two of five withdrawn left %v", got.After)
 	}
 	if left := journal(t, store); len(left) != 3 {
 		t.Errorf("the journal is %v", left)
 	}
-	_, changes, err := store.Revert(context.Background(), traces[:2], false)
+	_, changes, err := store.Revert(context.Background(), entries[:2], false)
 	if err != nil || len(changes) != 1 || changes[0].Count != 2 {
 		t.Errorf("reverting two entries, one of a withdrawn member: %v, error %v", changes, err)
 	}

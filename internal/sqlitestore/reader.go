@@ -39,7 +39,8 @@ type Reader struct {
 }
 
 // OpenReader opens the database at path for reading; a service may hold it. It changes and
-// creates nothing. Errors: [ErrNewer], [ErrOlder], [ErrRule] and those of the file system, each naming the file.
+// creates nothing. It also returns an error if a metric has another rule than its data.
+// Errors, which name the file: [ErrNewer], [ErrOlder] and those of the file system.
 func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Reader, err error) {
 	if err := checkExisting(ctx, path); err != nil {
 		return nil, err

@@ -54,11 +54,11 @@ func TestOpenReader_BesideStore(t *testing.T) {
 	if page, err := reader.List(ctx, tally.Listing{Limit: 5}); err != nil || len(page.States) != 2 {
 		t.Errorf("listed are %v, error %v", page, err)
 	}
-	if traces := journal(t, reader); len(traces) != 2 {
-		t.Errorf("the journal is %v", traces)
+	if entries := journal(t, reader); len(entries) != 2 {
+		t.Errorf("the journal is %v", entries)
 	}
-	if register, err := reader.Settings(ctx); err != nil || register["name"] != "value" {
-		t.Errorf("the settings are %v, error %v", register, err)
+	if settings, err := reader.Settings(ctx); err != nil || settings["name"] != "value" {
+		t.Errorf("the settings are %v, error %v", settings, err)
 	}
 	if entries, _, err := reader.AuditLog(ctx, "", 5); err != nil || len(entries) != 1 {
 		t.Errorf("the audit log is %v, error %v", entries, err)

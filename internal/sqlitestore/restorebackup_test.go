@@ -53,13 +53,13 @@ func TestRestoreBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told := int64(0)
-	done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, func(done, total int64) { told = done })
+	reported := int64(0)
+	done, err := sqlitestore.RestoreBackup(context.Background(), backup, to, func(done, total int64) { reported = done })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(to); err != nil || told != info.Size() {
-		t.Errorf("%d bytes were reported, %v", told, err)
+	if info, err := os.Stat(to); err != nil || reported != info.Size() {
+		t.Errorf("%d bytes were reported, %v", reported, err)
 	}
 	for suffix, was := range map[string]string{"": "no database", "-wal": "of another-wal"} {
 		if text, err := os.ReadFile(done.Previous + suffix); string(text) != was {

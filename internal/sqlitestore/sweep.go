@@ -38,8 +38,8 @@ func (s *Store) sweep() {
 	}
 }
 
-// sweepSome removes a portion. It tells whether more may be left; what fails is
-// tried again at the next look.
+// sweepSome removes some rows. It reports whether more may remain; the next sweep retries
+// what failed.
 func (s *Store) sweepSome() (more bool) {
 	var due bool
 	err := s.db.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)

@@ -110,8 +110,7 @@ func sourceNetwork(client netip.Addr) netip.Prefix {
 	return network
 }
 
-// Fingerprint returns a text of 16 hex digits that tells one secret from another
-// and does not reveal it.
+// Fingerprint returns 16 hex digits that identify the secret without revealing it.
 func (h *Hasher) Fingerprint() string {
 	sum := h.sum("fingerprint")
 	return hex.EncodeToString(sum[:8])
