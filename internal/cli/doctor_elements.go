@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
-	"io"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -170,24 +167,12 @@ func (c *pageCheck) checkTopics(found []element) {
 		return
 	}
 	topics = topics[:min(len(topics), maxTopicsAsked)]
-	response, err := c.post("v1/counts", map[string]any{"topics": topics})
-	if err != nil {
-		c.fail("elements", "the service does not answer: %v", err)
+	counts, _, ok := c.readCounts("elements", topics)
+	if !ok {
 		return
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		c.fail("elements", "the service answers %s: %s", response.Status, reason(response.Body))
-		return
-	}
-	var said struct{ Counts []frame }
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxPageBytes)).Decode(&said); err != nil || len(said.Counts) != len(topics) {
-		c.fail("elements", "%s does not answer as tallycast does", c.api)
-		return
-	}
-	ok := true
 	for i, topic := range topics {
-		refused := said.Counts[i].Error
+		refused := counts[i].Error
 		if refused == nil && widgets[of[topic].name].writes {
 			refused = c.refusedWrite(topic)
 		}

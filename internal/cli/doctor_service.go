@@ -12,34 +12,44 @@ import (
 
 // checkCounts checks that the service has the page's site and allows its origin.
 func (c *pageCheck) checkCounts() bool {
-	response, err := c.post("v1/counts", map[string]any{"topics": []string{c.probe()}})
-	if err != nil {
-		return c.fail("service", "does not answer: %v", err)
+	counts, header, ok := c.readCounts("service", []string{c.probe()})
+	if !ok {
+		return false
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		why := reason(response.Body)
-		if response.StatusCode == http.StatusForbidden {
-			return c.fail("origin", "%s", why)
-		}
-		return c.fail("service", "answers %s: %s", response.Status, why)
-	}
-	var said struct{ Counts []frame }
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxReasonBytes)).Decode(&said); err != nil || len(said.Counts) != 1 {
-		return c.fail("service", "%s does not answer as tallycast does", c.api)
-	}
-	if refused := said.Counts[0].Error; refused != nil {
+	if refused := counts[0].Error; refused != nil {
 		what := "service"
 		if refused.Code == "origin_not_allowed" {
 			what = "origin"
 		}
 		return c.fail(what, "%s: %s", refused.Code, refused.Message)
 	}
-	if allowed := response.Header.Get("Access-Control-Allow-Origin"); c.crosses() && allowed != c.origin() && allowed != "*" {
+	if allowed := header.Get("Access-Control-Allow-Origin"); c.crosses() && allowed != c.origin() && allowed != "*" {
 		return c.fail("origin", "the answer has Access-Control-Allow-Origin %q: a proxy removes it or answers from a cache", allowed)
 	}
 	c.ok("origin", "%s may read and write site %s", c.origin(), c.site)
 	return true
+}
+
+// readCounts reads the counts of topics as a page of the origin would. It reports failures
+// under what, and a forbidden origin under origin.
+func (c *pageCheck) readCounts(what string, topics []string) (counts []frame, header http.Header, ok bool) {
+	response, err := c.post("v1/counts", map[string]any{"topics": topics})
+	if err != nil {
+		return nil, nil, c.fail(what, "the service does not answer: %v", err)
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusForbidden:
+		return nil, nil, c.fail("origin", "%s", reason(response.Body))
+	default:
+		return nil, nil, c.fail(what, "the service answers %s: %s", response.Status, reason(response.Body))
+	}
+	var answer struct{ Counts []frame }
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxPageBytes)).Decode(&answer); err != nil || len(answer.Counts) != len(topics) {
+		return nil, nil, c.fail(what, "%s does not answer as tallycast does", c.api)
+	}
+	return answer.Counts, response.Header, true
 }
 
 // checkStream checks that no proxy buffers the stream.

@@ -11,8 +11,8 @@ const serveDetails = `
 Each flag --some-name may also be given as the environment variable
 TALLYCAST_SOME_NAME (comma-separated if it is repeatable), or as some-name in the
 YAML file of --config. A flag overrides the environment, the environment the file,
-and the file PORT and REDIS_URL. Parentheses contain defaults and variables. Times
-are written 50ms, 10s, 1m30s or 7d.
+and the file the PORT and REDIS_URL of a hosting platform. Parentheses contain the
+default and the variable. Times are written 50ms, 10s, 1m30s or 7d.
 `
 
 const serveExamples = `

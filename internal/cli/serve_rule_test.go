@@ -32,7 +32,7 @@ func TestServe_RuleConflict(t *testing.T) {
 				if name == "likes" {
 					args = append(args, "--metric", "stars=toggle")
 				}
-				other := startUnready(t, args...)
+				other := startUnready(t, variables(), args...)
 				eventually(t, "the conflict", func() bool {
 					status, body := processtest.Get(other.internal + "/readyz")
 					return status == http.StatusServiceUnavailable && strings.Contains(string(body), `"status":"conflict"`) &&

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -21,7 +19,7 @@ func TestServe_SeedTwoInstances(t *testing.T) {
 	var pair [2]*running
 	var starting sync.WaitGroup
 	for i := range pair {
-		pair[i] = startUnready(t, args...)
+		pair[i] = startUnready(t, variables(), args...)
 		starting.Go(func() { // ends with the first answer of the instance
 			if a := send(t, "GET", pair[i].public+"/v1/default/likes/posts/second", ""); a.Count != 7 {
 				t.Errorf("instance %d first answers %+v", i, a)
@@ -45,37 +43,11 @@ func TestServe_SeedTwoInstances(t *testing.T) {
 	})
 }
 
-// startUnready is [start] without waiting for readiness.
-func startUnready(t *testing.T, args ...string) *running {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
-	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
-	go func() { // ends by cancel; the cleanup waits for it
-		defer close(ended)
-		*code = run(ctx, args, variables(), io.Discard, log)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-	r := &running{log: log, stop: cancel, ended: ended, code: code}
-	r.public, r.internal = processtest.AwaitServing(t, log, func() bool {
-		select {
-		case <-ended:
-			t.Fatalf("it ended with %d:\n%s", *code, log)
-		default:
-		}
-		return false
-	})
-	return r
-}
-
 func TestServe_SeedWithoutStore(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill()
-	r := startUnready(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
+	r := startUnready(t, variables(), "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
 	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable, "/tally.js": http.StatusOK, "/openapi.yaml": http.StatusOK} {
 		if got := status(t, r.public+path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
@@ -102,7 +74,7 @@ func TestServe_SeedBeforeAnswerForEveryKey(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	redis.Kill()
-	r := startUnready(t, "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
+	r := startUnready(t, variables(), "--store", redis.URL(0), "--drain", "0s", "--base-path", "/tally", "--seed-from", writeFolder(t, posts))
 	if a := send(t, "GET", r.public+"/v1/default/likes/main.js", ""); a.Code != "store_unavailable" {
 		t.Errorf("GET: %+v", a)
 	}

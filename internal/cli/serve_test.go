@@ -45,6 +45,14 @@ type running struct {
 // start runs the service in this process on free ports and waits until it is ready.
 func start(t *testing.T, env config.Environment, args ...string) *running {
 	t.Helper()
+	r := startUnready(t, env, args...)
+	eventually(t, "readiness", func() bool { return status(t, r.internal+"/readyz") == http.StatusOK })
+	return r
+}
+
+// startUnready is [start] without waiting for readiness.
+func startUnready(t *testing.T, env config.Environment, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
 	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
@@ -65,7 +73,6 @@ func start(t *testing.T, env config.Environment, args ...string) *running {
 		}
 		return false
 	})
-	eventually(t, "readiness", func() bool { return status(t, r.internal+"/readyz") == http.StatusOK })
 	return r
 }
 

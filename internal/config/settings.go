@@ -46,7 +46,7 @@ const (
 // ListenSettings are the settings that say where an instance can be reached.
 var ListenSettings = []Setting{
 	{Name: "listen", Group: groupListen, Value: "ADDRESS", Default: ":8080",
-		Help: "Address to serve on. The variable PORT is honoured."},
+		Help: "Address to serve on. If nothing else is given, the PORT of a hosting platform is used."},
 	{Name: "internal-listen", Group: groupListen, Value: "ADDRESS", Default: "127.0.0.1:8081", Empty: true,
 		Help: "Address of /metrics, /healthz, /readyz and /debug/pprof/; empty turns it off."},
 	{Name: "base-path", Group: groupListen, Value: "PATH",
@@ -59,7 +59,7 @@ var FileSetting = Setting{Name: "config", Group: groupProcess, Value: "FILE",
 
 // Help texts that serve --seed-… and the command seed share.
 const (
-	SeedFieldHelp       = "Which field holds the seed of which metric. A dot leads into a table: claps=params.applause. Repeatable."
+	SeedFieldHelp       = "Which field holds the seed of which metric. A dot selects a field within a field: claps=params.applause. Repeatable."
 	SeedKeyFromHelp     = "Where a page's key comes from: path, slug, permalink, hugo (or hugo@0.111), jekyll, astro or the name of a field. A generator's rules are applied with the settings of the site around the folder."
 	SeedStripPrefixHelp = "Remove this from the beginning of keys, such as posts."
 	SeedAddPrefixHelp   = "Put this before keys, such as blog."
@@ -68,7 +68,7 @@ const (
 // Settings are all settings of serve, in the order of the help.
 var Settings = slices.Concat(ListenSettings, []Setting{
 	{Name: "store", Group: GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db",
-		Help: "Where counts are stored: sqlite:PATH, redis://HOST:PORT/DB, rediss:// (TLS), redis+sentinel://HOST,HOST/PRIMARY/DB or redis+cluster://HOST,HOST. With ?wait=N a write is acknowledged once N replicas have it; sentinel_user and sentinel_password are for Sentinels with a password of their own. The variable REDIS_URL is honoured."},
+		Help: "Where counts are stored: sqlite:PATH, redis://HOST:PORT/DB, rediss:// (TLS), redis+sentinel://HOST,HOST/PRIMARY/DB or redis+cluster://HOST,HOST. With ?wait=N a write is acknowledged once N replicas have it; sentinel_user and sentinel_password are for Sentinels with a password of their own. If nothing else is given, the REDIS_URL of a hosting platform is used."},
 	{Name: "redis-prefix", Group: GroupStore, Value: "NAME", Default: "tally",
 		Help: "Prefix of every key and channel in Redis."},
 	{Name: "allow-eviction", Group: GroupStore, Default: "false",
@@ -106,17 +106,17 @@ var Settings = slices.Concat(ListenSettings, []Setting{
 		Help: "File that holds the admin token."},
 
 	{Name: "rate-limit", Group: groupLimits, Value: "RATE", Default: "20/s",
-		Help: "Writes of one client address, across all instances, in bursts of three times that; or off."},
+		Help: "Maximum writes from one client address, across all instances, in bursts of up to three times that; or off."},
 	{Name: "read-limit", Group: groupLimits, Value: "RATE", Default: "500/s",
-		Help: "Topics that one client address may read or subscribe to, in bursts of three times that; or off."},
+		Help: "Maximum topics that one client address may read or subscribe to, in bursts of up to three times that; or off."},
 	{Name: "new-topic-limit", Group: groupLimits, Value: "RATE", Default: "200/h",
-		Help: "Topics that one client address may create; or off."},
+		Help: "Maximum topics that one client address may create; or off."},
 	{Name: "max-viewers", Group: groupLimits, Value: "N", Default: "100000",
-		Help: "Connections of viewers to this instance; or off."},
+		Help: "Maximum viewers of this instance; or off."},
 	{Name: "max-viewers-per-address", Group: groupLimits, Value: "N", Default: "200",
-		Help: "Connections of viewers from one client address; or off. An address may have as many other connections (256 at least), and its viewers may watch a twentieth of --max-watched-topics."},
+		Help: "Maximum viewers from one client address; or off. An address may have as many other connections (256 at least), and its viewers may watch a twentieth of --max-watched-topics."},
 	{Name: "max-watched-topics", Group: groupLimits, Value: "N", Default: "1000000",
-		Help: "Distinct topics that the viewers of this instance watch; or off."},
+		Help: "Maximum distinct topics that the viewers of this instance watch; or off."},
 
 	{Name: "flush-interval", Group: groupDelivery, Value: "TIME", Default: "50ms",
 		Help: "Minimum time between two frames of one topic to one viewer."},
