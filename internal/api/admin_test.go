@@ -15,6 +15,7 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 const (
@@ -154,11 +155,11 @@ func TestTopicsAreListedInPagesAndOrders(t *testing.T) {
 	if got := strings.Join(names, " "); got != "blog/likes/post-0 blog/likes/post-1 blog/likes/post-2 blog/likes/post-3 blog/likes/post-4" {
 		t.Errorf("%s", got)
 	}
-	eventually(t, "the order by count, which may be 2 s behind", func() bool {
+	processtest.Eventually(t, "the order by count, which may be 2 s behind", func() bool {
 		first := o.own("GET", "topics?order=count&limit=1", "").wants(200)
 		return strings.Contains(string(first.body), "blog/likes/post-4")
 	})
-	eventually(t, "the newest, which may be 2 s behind", func() bool {
+	processtest.Eventually(t, "the newest, which may be 2 s behind", func() bool {
 		first := o.own("GET", "topics?order=newest&limit=1", "").wants(200)
 		return strings.Contains(string(first.body), "wiki/likes/elsewhere")
 	})
@@ -263,7 +264,7 @@ func TestUntouchedTopicsArePruned(t *testing.T) {
 	o.likes("blog/likes/a", "203.0.113.7", 0, 1)
 	hour := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	o.own("POST", "prune", fmt.Sprintf(`{"site":"blog","untouched_since":%q}`, hour)).wants(200).says(`{"topics":[]}`)
-	eventually(t, "a second has passed since", func() bool {
+	processtest.Eventually(t, "a second has passed since", func() bool {
 		now := time.Now().UTC().Format(time.RFC3339)
 		return strings.Contains(string(o.own("POST", "prune", fmt.Sprintf(`{"site":"blog","untouched_since":%q,"preview":true}`, now)).wants(200).body), "blog/likes/a")
 	})
@@ -300,7 +301,7 @@ func TestSeedsAreSetOnceAndShownBefore(t *testing.T) {
 func TestTheOverviewShowsInstancesAndActivity(t *testing.T) {
 	o := newOwnRig(t, nil)
 	o.likes("blog/likes/a", "203.0.113.7", 0, 2)
-	eventually(t, "the first pulse", func() bool {
+	processtest.Eventually(t, "the first pulse", func() bool {
 		return strings.Contains(string(o.own("GET", "overview", "").wants(200).body), `"version":"here"`)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 const ann, bob = "ann-visitor", "bob-visitor"
@@ -258,7 +259,7 @@ func TestTopIsOrderedAndBounded(t *testing.T) {
 			r.do("POST", fmt.Sprintf("/v1/blog/likes/p%02d", i), fmt.Sprintf(`{"visitor":"visitor-%d"}`, v)).wants(200)
 		}
 	}
-	eventually(t, "the top shows", func() bool {
+	processtest.Eventually(t, "the top shows", func() bool {
 		return strings.HasPrefix(string(r.do("GET", "/v1/top/blog/likes?limit=1", "").wants(200).body), `{"top":[{"topic":"blog/likes/p11","count":12`)
 	})
 	a := r.do("GET", "/v1/top/blog/likes", "").wants(200)

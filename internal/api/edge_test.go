@@ -19,6 +19,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/web"
 )
 
@@ -73,7 +74,7 @@ func TestAStreamTellsOfLikes(t *testing.T) {
 
 	_, lines = r.open("POST", "/v1/stream", `{"topics":["blog/likes/x"],"present":["blog/readers/x"]}`)
 	until(t, lines, `"topic":"blog/likes/x","count":1`)
-	eventually(t, "the reader is counted", func() bool {
+	processtest.Eventually(t, "the reader is counted", func() bool {
 		return r.do("GET", "/v1/blog/readers/x", "").field("count") == 1.0
 	})
 }

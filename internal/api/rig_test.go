@@ -243,15 +243,3 @@ func (a answer) field(name string) any {
 	}
 	return fields[name]
 }
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain: %s", what)
-		}
-		time.Sleep(time.Millisecond) // between two looks at the condition
-	}
-}

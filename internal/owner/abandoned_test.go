@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // failing decides which calls of a store fail.
@@ -84,7 +85,7 @@ func TestMerge_TakenOverByInstanceThatKnowsTheSite(t *testing.T) {
 		var log lockedBuffer
 		foreign := owner.New(w.second, service, owner.Options{LeaseTime: shortLease / 4, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		stop := run(t, foreign)
-		eventually(t, "the instance logs the merge", func() bool {
+		processtest.Eventually(t, "the instance logs the merge", func() bool {
 			foreign.Receive(owner.SettingsChanged())
 			return strings.Contains(log.String(), "an unfinished merge waits")
 		})

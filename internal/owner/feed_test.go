@@ -4,9 +4,9 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // run runs an owner service until stop is called.
@@ -20,15 +20,6 @@ func run(t testing.TB, service interface{ Run(context.Context) error }) (stop fu
 		}
 	}()
 	return sync.OnceFunc(func() { cancel(); <-done })
-}
-
-func eventually(t testing.TB, what string, met func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testTimeout); !met(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timeout: not true that %s", what)
-		}
-	}
 }
 
 // viewer is a sink that keeps the newest value of each topic, as a page does.
@@ -77,7 +68,7 @@ func watch(t testing.TB, feed tally.Feed, topics ...tally.Topic) *viewer {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	eventually(t, "the feed is live", v.isLive)
+	processtest.Eventually(t, "the feed is live", v.isLive)
 	return v
 }
 
@@ -86,7 +77,7 @@ func (v *viewer) waitForStored(t testing.TB, store tally.Reader, topics ...tally
 	t.Helper()
 	for _, topic := range topics {
 		var stored tally.Change
-		eventually(t, "the viewer of "+topic.String()+" shows the stored count", func() bool {
+		processtest.Eventually(t, "the viewer of "+topic.String()+" shows the stored count", func() bool {
 			reading := store.Read(context.Background(), []tally.Query{{Topic: topic}})[0]
 			if reading.Err != nil {
 				t.Fatal(reading.Err)

@@ -165,7 +165,7 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 				sum++
 			}
 			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
-			eventually(t, "the topic takes edits", func() bool {
+			processtest.Eventually(t, "the topic takes edits", func() bool {
 				o.Receive(owner.SettingsChanged()) // read the settings now
 				return o.Edit(t.Context(), "test", edits) == nil
 			})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // mergeTime is how long each property test of merges tries further seeds.
@@ -62,7 +63,7 @@ func finishMerges(t *testing.T, w *stores, topics ...tally.Topic) {
 	o := openWith(w.second, owner.Options{LeaseTime: shortLease})
 	stop := run(t, o)
 	defer stop()
-	eventually(t, "no merge is left unfinished", func() bool {
+	processtest.Eventually(t, "no merge is left unfinished", func() bool {
 		register, err := w.second.Settings(t.Context())
 		if err != nil {
 			t.Fatal(err)

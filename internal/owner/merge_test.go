@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestRename_KeepsContributions(t *testing.T) {
@@ -32,7 +33,7 @@ func TestRename_KeepsContributions(t *testing.T) {
 		}
 		stop := run(t, other)
 		defer stop()
-		eventually(t, "the other instance knows the aliases", func() bool { return len(other.service.Aliases(c)) == 2 })
+		processtest.Eventually(t, "the other instance knows the aliases", func() bool { return len(other.service.Aliases(c)) == 2 })
 		for _, o := range []*instance{o, other} {
 			if got := o.mine(t, c, visitor(3)); got != 1 {
 				t.Errorf("a visitor who liked the topic under its first name contributes %d", got)

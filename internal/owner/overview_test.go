@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // The overview shows the instances, the writes and the usage of sites, on every instance.
@@ -25,7 +26,7 @@ func TestOverview_AllInstances(t *testing.T) {
 		}
 		total := 3 * int64(len(instances))
 		last := instances[len(instances)-1]
-		eventually(t, "instances, writes and usage are shown", func() bool {
+		processtest.Eventually(t, "instances, writes and usage are shown", func() bool {
 			seen := last.Overview(t.Context())
 			writes, topics := int64(0), int64(0)
 			for _, a := range seen.Activity {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestBlock_AllInstances(t *testing.T) {
@@ -32,7 +33,7 @@ func TestBlock_AllInstances(t *testing.T) {
 			}
 		}
 		for _, o := range []*instance{o, other} {
-			eventually(t, "both are blocked", func() bool {
+			processtest.Eventually(t, "both are blocked", func() bool {
 				return try(o, "someone-1", readerAddress) == tally.CodeBlocked && try(o, "someone-2", botAddress) == tally.CodeBlocked
 			})
 			if got := try(o, "someone-2", readerAddress); got != "" {
@@ -50,7 +51,7 @@ func TestBlock_AllInstances(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		eventually(t, "nothing is blocked on the other instance", func() bool {
+		processtest.Eventually(t, "nothing is blocked on the other instance", func() bool {
 			return try(other, "someone-1", readerAddress) == "" && try(other, "someone-2", botAddress) == ""
 		})
 		for name, who := range map[string]owner.BlockTarget{

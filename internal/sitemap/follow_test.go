@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/sitemap"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -152,21 +153,12 @@ func (f *followed) becomes(t *testing.T, want string) {
 	}
 }
 
-func eventually(t *testing.T, what string, met func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testTimeout); !met(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("timeout: " + what)
-		}
-	}
-}
-
 func TestFollow_ConditionalRequests(t *testing.T) {
 	b := newBlog(t)
 	b.put("/sitemap.xml", pages("/", "/hello/", "/a/?b=1&amp;a=2"))
 	f := follow(t, b.URL+"/sitemap.xml")
 	f.becomes(t, "a?a=2&b=1 hello index")
-	eventually(t, "answers of 304", func() bool { return b.times(b.notModified, "/sitemap.xml") > 3 })
+	processtest.Eventually(t, "answers of 304", func() bool { return b.times(b.notModified, "/sitemap.xml") > 3 })
 	f.mu.Lock()
 	sets := f.sets
 	f.mu.Unlock()
@@ -211,12 +203,12 @@ func TestFollow_InvalidFiles(t *testing.T) {
 			f := follow(t, b.URL+path)
 			f.becomes(t, "hello")
 			b.put(path, broken)
-			eventually(t, "a line in the log", func() bool {
+			processtest.Eventually(t, "a line in the log", func() bool {
 				_, log := f.state()
 				return strings.Contains(log, "cannot be read")
 			})
 			requests := b.times(b.requests, path)
-			eventually(t, "another round", func() bool { return b.times(b.requests, path) > requests })
+			processtest.Eventually(t, "another round", func() bool { return b.times(b.requests, path) > requests })
 			keys, log := f.state()
 			if keys != "hello" || strings.Count(log, "cannot be read") != 1 || !strings.Contains(log, path) {
 				t.Errorf("the keys are %q, and the log says\n%s", keys, log)
@@ -232,7 +224,7 @@ func TestFollow_TooLargeFiles(t *testing.T) {
 	b.put("/pages.xml", pages(slices.Repeat([]string{"/x"}, 50_001)...))
 	b.put("/torrent.xml.gz", packed("<urlset>"+strings.Repeat("<!-- nothing but this -->", 3<<20/25)+"</urlset>"))
 	f := followEvery(t, time.Hour, b.URL+"/pages.xml")
-	eventually(t, "a line in the log", func() bool {
+	processtest.Eventually(t, "a line in the log", func() bool {
 		_, log := f.state()
 		return strings.Contains(log, "more than 50000 pages")
 	})

@@ -15,6 +15,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/tallycast/tallycast/internal/sitemap"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // readOnce follows the site map at url until the first round was logged, and returns the keys
@@ -36,7 +37,7 @@ func readOnce(t *testing.T, url string, origins ...string) (keys, log string) {
 			}
 		})
 	}()
-	eventually(t, "the first round", func() bool { _, log := f.state(); return log != "" })
+	processtest.Eventually(t, "the first round", func() bool { _, log := f.state(); return log != "" })
 	cancel()
 	<-done // the rest of the round is logged now
 	return f.state()

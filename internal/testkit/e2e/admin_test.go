@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -81,7 +82,7 @@ func TestOwner_SetResetDelete(t *testing.T) {
 		saw := func(n int64) {
 			t.Helper()
 			for _, v := range viewers {
-				eventually(t, fmt.Sprintf("%s at %d last", topic, n), func() bool { f := v.last(topic); return f.Topic == topic && f.Count == n })
+				processtest.Eventually(t, fmt.Sprintf("%s at %d last", topic, n), func() bool { f := v.last(topic); return f.Topic == topic && f.Count == n })
 			}
 		}
 		stream.awaitEvents("live", 1)
@@ -121,10 +122,10 @@ func TestOwner_RenameAndMerge(t *testing.T) {
 		o := m.first.owner()
 		o.call("POST", "rename", `{"from":"`+old+`","to":"`+renamed+`"}`).wantStatus(200).wantBody(`"count":5`)
 		v.awaitCount(renamed, 5)
-		eventually(t, "the old name at 0", func() bool { return v.last(old).Count == 0 })
+		processtest.Eventually(t, "the old name at 0", func() bool { return v.last(old).Count == 0 })
 		// Visitors of the old name are known under the new one, on each instance.
 		for i, s := range []*service{m.first, m.last} {
-			eventually(t, "the former name is known", func() bool {
+			processtest.Eventually(t, "the former name is known", func() bool {
 				a := s.get("/v1/"+renamed, "Tally-Visitor: "+visitor(i))
 				return strings.Contains(a.body, `"mine":1`)
 			})
@@ -135,7 +136,7 @@ func TestOwner_RenameAndMerge(t *testing.T) {
 		}
 		o.call("POST", "merge", `{"from":["`+other+`"],"to":"`+renamed+`"}`).wantStatus(200).wantBody(`"count":9`)
 		v.awaitCount(renamed, 9)
-		eventually(t, "the merged one at 0", func() bool { return v.last(other).Count == 0 })
+		processtest.Eventually(t, "the merged one at 0", func() bool { return v.last(other).Count == 0 })
 		m.last.do("DELETE", "/v1/"+renamed, "", "Tally-Visitor: "+visitor(0)).wantStatus(200)
 		v.awaitCount(renamed, 8)
 		v.checkVersions()
@@ -175,10 +176,10 @@ func TestOwner_RevertSpike(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":200`).wantBody(`"undone":true`)
-		eventually(t, "the count without the spike", func() bool { return v.last(topic).Count == 5 })
+		processtest.Eventually(t, "the count without the spike", func() bool { return v.last(topic).Count == 5 })
 		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":0`)
 		m.last.likesFrom("198.51.100.9", topic, 1000, 1) // they may again, until they are blocked
-		eventually(t, "one more", func() bool { return v.last(topic).Count == 6 })
+		processtest.Eventually(t, "one more", func() bool { return v.last(topic).Count == 6 })
 		v.checkVersions()
 	})
 }
@@ -193,21 +194,21 @@ func TestOwner_BlockAndForget(t *testing.T) {
 		v.awaitCount(topic, 3)
 		o := m.first.owner()
 		o.call("POST", "forget", `{"visitor":"`+visitor(1)+`"}`).wantStatus(200).wantBody(`{"contributions":1}`)
-		eventually(t, "one less", func() bool { return v.last(topic).Count == 2 })
+		processtest.Eventually(t, "one less", func() bool { return v.last(topic).Count == 2 })
 		o.call("POST", "blocks", `{"range":"198.51.100.0/24","reason":"a flood"}`).wantStatus(204)
 		o.call("POST", "blocks", `{"visitor":"`+visitor(9)+`"}`).wantStatus(204)
 		like := func(s *service, who, address string) response {
 			return s.do("POST", "/v1/"+topic, `{"visitor":"`+who+`"}`, "X-Forwarded-For: "+address)
 		}
 		for _, s := range []*service{m.first, m.last} {
-			within(t, 7*time.Second, "the range is blocked", func() bool { return like(s, visitor(2), "198.51.100.200").status == 403 })
+			processtest.Within(t, 7*time.Second, "the range is blocked", func() bool { return like(s, visitor(2), "198.51.100.200").status == 403 })
 			like(s, visitor(2), "198.51.100.200").wantProblem(403, "blocked")
-			within(t, 7*time.Second, "the visitor is blocked", func() bool { return like(s, visitor(9), "203.0.113.7").status == 403 })
+			processtest.Within(t, 7*time.Second, "the visitor is blocked", func() bool { return like(s, visitor(9), "203.0.113.7").status == 403 })
 			like(s, visitor(2), "203.0.113.7").wantStatus(200)
 		}
 		o.call("DELETE", "blocks", `{"range":"198.51.100.0/24"}`).wantStatus(204)
 		for _, s := range []*service{m.first, m.last} {
-			within(t, 7*time.Second, "the range is free", func() bool { return like(s, visitor(2), "198.51.100.200").status == 200 })
+			processtest.Within(t, 7*time.Second, "the range is free", func() bool { return like(s, visitor(2), "198.51.100.200").status == 200 })
 		}
 		v.checkVersions()
 	})
@@ -235,7 +236,7 @@ func TestOwner_Commands(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 		o.runCommand("topics", "delete", "--yes", "default/likes/b")
-		eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+		processtest.Eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
 	})
 }
 
@@ -251,7 +252,7 @@ func TestSite_KnownKeys(t *testing.T) {
 		like("made", "Authorization: Bearer server-token-of-tests").wantStatus(200)
 		like("made").wantStatus(200)
 		like("unknown").wantProblem(404, "unknown_key")
-		within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
+		processtest.Within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
 			return len(m.last.get("/v1/top/blog/likes").counts()) == 2
 		})
 	}, "--site", "blog=keys=known", "--server-token", "server-token-of-tests")
@@ -267,7 +268,7 @@ func TestAdminToken_NotLogged(t *testing.T) {
 	s.get("/admin/v1/topics", "Authorization: Bearer wrong-"+adminToken).wantProblem(401, "not_authorized")
 	s.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "Content-Type: application/json").wantStatus(204)
 	s.get("/v1/default/likes/x", "Authorization: Bearer "+adminToken).wantProblem(403, "origin_not_allowed")
-	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
+	processtest.Eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
 	if strings.Contains(s.Log.String()+s.Out.String(), adminToken) {
 		t.Error("the token was logged")
 	}
@@ -296,11 +297,11 @@ func TestOwner_DirectlyOnRedis(t *testing.T) {
 	v.awaitCount("default/likes/a", 42)
 	direct("rename", "--yes", "default/likes/a", "default/likes/b")
 	v.awaitCount("default/likes/b", 42)
-	within(t, 10*time.Second, "the former name is known", func() bool {
+	processtest.Within(t, 10*time.Second, "the former name is known", func() bool {
 		return strings.Contains(s.get("/v1/default/likes/b", "Tally-Visitor: "+visitor(1)).body, `"mine":1`)
 	})
 	direct("undo", "--yes", "default/likes/b", "--from", "1h")
 	direct("delete", "--yes", "default/likes/b")
-	eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+	processtest.Eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
 	v.checkVersions()
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -105,7 +106,7 @@ func TestRedis_LossWhileRunning(t *testing.T) {
 	shows := func(what string, n int64) {
 		t.Helper()
 		for _, v := range []*viewer{va, vb} {
-			within(t, soon, what, func() bool { return v.last(topic).Count == n })
+			processtest.Within(t, soon, what, func() bool { return v.last(topic).Count == n })
 		}
 	}
 	a.like(topic, "visitor-1", "1")
@@ -117,7 +118,7 @@ func TestRedis_LossWhileRunning(t *testing.T) {
 	a.like(topic, "visitor-3", "1")
 	shows("after the subscriptions were cut", 3)
 	redis.Do("CLIENT", "KILL", "TYPE", "normal")
-	eventually(t, "connections again", func() bool {
+	processtest.Eventually(t, "connections again", func() bool {
 		return b.do("POST", "/v1/"+topic, `{"visitor":"visitor-4"}`).status == 200
 	})
 	shows("after all connections were cut", 4)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // fewFiles is how many files a service of these tests may open.
@@ -174,7 +176,7 @@ func TestConnections_StuckRequests(t *testing.T) {
 	for i := range 5 {
 		s.openConnections(fmt.Sprintf("127.0.0.%d", i+2), 200, body)
 	}
-	within(t, 20*time.Second, "an answer", func() bool {
+	processtest.Within(t, 20*time.Second, "an answer", func() bool {
 		c := newClientFrom(t, s.url, "127.0.0.9")
 		_, err := c.try("GET", "/v1/default/likes/x", "")
 		return err == nil

@@ -8,6 +8,7 @@ import (
 
 	_ "modernc.org/sqlite" // opens the file like any tool
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -24,7 +25,7 @@ func crashDuringLikes(t *testing.T, s *service, topic string, crash func()) (ack
 			acknowledged[i] = err == nil && a.status == 200
 		})
 	}()
-	eventually(t, "the middle of the likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") >= 300 })
+	processtest.Eventually(t, "the middle of the likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") >= 300 })
 	crash()
 	<-done
 	return acknowledged
@@ -58,7 +59,7 @@ func TestKill_AcknowledgedLikesKept(t *testing.T) {
 		v := s.watch("?topic=default/likes/x")
 		acknowledged := crashDuringLikes(t, s, "default/likes/x", redis.Kill)
 		redis.Restart()
-		eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.metric("tallycast_store_up") == 1 })
+		processtest.Eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.metric("tallycast_store_up") == 1 })
 		checkStored(t, s, "default/likes/x", acknowledged)
 		s.like("default/likes/x", "visitor-last", "1")
 		v.awaitCount("default/likes/x", s.read("default/likes/x").Count)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // crowd is many open pages that reconnect like browsers, half of them streams. Each needs a
@@ -51,10 +53,10 @@ func openCrowd(t testing.TB, address, topic string, n int) *crowd {
 		c.pages = append(c.pages, p)
 		c.ended.Go(func() { p.run(ctx, c) }) // ends with ctx
 		if i%100 == 99 {                     // no more than a listener's backlog at once
-			eventually(t, "some pages", func() bool { return c.current() >= i-50 })
+			processtest.Eventually(t, "some pages", func() bool { return c.current() >= i-50 })
 		}
 	}
-	eventually(t, "all pages", func() bool { return c.current() == n })
+	processtest.Eventually(t, "all pages", func() bool { return c.current() == n })
 	return c
 }
 

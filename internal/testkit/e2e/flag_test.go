@@ -182,7 +182,7 @@ func TestInternalListener_Off(t *testing.T) {
 	if off.operator != nil {
 		t.Error("there is one")
 	}
-	eventually(t, "readiness", func() bool { return off.status("/readyz") == 200 })
+	processtest.Eventually(t, "readiness", func() bool { return off.status("/readyz") == 200 })
 }
 
 // The metrics show likes and viewers.
@@ -192,7 +192,7 @@ func TestMetrics_Values(t *testing.T) {
 	s.like("default/likes/x", "visitor-1", "1")
 	s.watch("?topic=default/likes/x").awaitEvents("live", 1)
 	s.dial("").send(`{"subscribe":["default/likes/x"]}`)
-	eventually(t, "the viewers", func() bool {
+	processtest.Eventually(t, "the viewers", func() bool {
 		return s.metric(`tallycast_connections{transport="sse"}`) == 1 && s.metric(`tallycast_connections{transport="websocket"}`) == 1
 	})
 	for name, least := range map[string]float64{

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // dropIncoming makes the connection half-open, like a pulled cable: the client's kernel
@@ -58,7 +60,7 @@ func TestHalfOpen_ChangingTopic(t *testing.T) {
 	for range 10 {
 		beside.sendLike()
 	}
-	within(t, writeTimeout+soon, "all of them are closed", func() bool { return s.metric("tallycast_viewers") == 2 })
+	processtest.Within(t, writeTimeout+soon, "all of them are closed", func() bool { return s.metric("tallycast_viewers") == 2 })
 	closed := time.Now()
 	if after := closed.Sub(vanished); after < writeTimeout {
 		t.Errorf("closed after %s, which is before --write-timeout", after)
@@ -84,7 +86,7 @@ func TestHalfOpen_SilentTopic(t *testing.T) {
 	beside := s.neighbours("default/likes/x")
 	gone, present := s.openHalfOpen("default/likes/quiet", 1)
 	beside.awaitReaders(2 + present)
-	within(t, beat+writeTimeout+soon, "all of them are closed", func() bool { return s.viewersLeft("write_timeout") == float64(gone) })
+	processtest.Within(t, beat+writeTimeout+soon, "all of them are closed", func() bool { return s.viewersLeft("write_timeout") == float64(gone) })
 	beside.awaitReaders(2)
 	beside.sendLike()
 	beside.checkUnaffected()

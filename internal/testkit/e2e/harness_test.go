@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -45,16 +44,6 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	return code
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	processtest.Eventually(t, what, condition)
-}
-
-func within(t testing.TB, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	processtest.Within(t, limit, what, condition)
 }
 
 // launch starts the program in a new directory with its own environment.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // pieces are the parts of random requests: all that have a special meaning somewhere.
@@ -71,7 +73,7 @@ func testNonReader(t *testing.T) {
 	neighbour := s.watch("?topic=default/likes/x")
 	neighbour.awaitEvents("live", 1)
 	s.openNonReader("/v1/stream")
-	eventually(t, "both viewers", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 2 })
+	processtest.Eventually(t, "both viewers", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 2 })
 	pressed := time.Now()
 	s.like("default/likes/x", "visitor-1", "1")
 	if f := neighbour.awaitCount("default/likes/x", 1); f.at.Sub(pressed) > time.Second {
@@ -80,8 +82,8 @@ func testNonReader(t *testing.T) {
 	if s.viewersLeft("write_timeout") != 0 {
 		t.Error("the neighbour waited until the deaf viewer was closed")
 	}
-	within(t, 20*time.Second, "the reason", func() bool { return s.viewersLeft("write_timeout") == 1 })
-	within(t, 20*time.Second, "the deaf viewer is closed", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 1 })
+	processtest.Within(t, 20*time.Second, "the reason", func() bool { return s.viewersLeft("write_timeout") == 1 })
+	processtest.Within(t, 20*time.Second, "the deaf viewer is closed", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 1 })
 	s.checkServing()
 }
 
@@ -100,19 +102,19 @@ func TestViewers_Disconnect(t *testing.T) {
 		w.line()
 		wires = append(wires, w)
 	}
-	eventually(t, "all are held", func() bool {
+	processtest.Eventually(t, "all are held", func() bool {
 		return s.metric(`tallycast_connections{transport="sse"}`)+s.metric(`tallycast_connections{transport="websocket"}`) == 60
 	})
-	eventually(t, "and counted", func() bool { return s.read(readers).Count == 30 })
+	processtest.Eventually(t, "and counted", func() bool { return s.read(readers).Count == 30 })
 	for i, w := range wires {
 		if i%3 == 0 {
 			_ = w.SetLinger(0) // a reset
 		}
 		_ = w.Close()
 	}
-	eventually(t, "nobody is held", func() bool {
+	processtest.Eventually(t, "nobody is held", func() bool {
 		return s.metric(`tallycast_connections{transport="sse"}`)+s.metric(`tallycast_connections{transport="websocket"}`) == 0
 	})
-	eventually(t, "nor counted", func() bool { return s.read(readers).Count == 0 })
+	processtest.Eventually(t, "nor counted", func() bool { return s.read(readers).Count == 0 })
 	s.checkServing()
 }

@@ -51,7 +51,7 @@ func TestKill_InstanceUnderLoad(t *testing.T) {
 	if c := b.read(topic); c.Count != likes {
 		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
 	}
-	within(t, soon, "the viewer of the other instance is current", func() bool { return watcher.last(topic).Count == likes })
+	processtest.Within(t, soon, "the viewer of the other instance is current", func() bool { return watcher.last(topic).Count == likes })
 	f := watcher.awaitFrame("the dead instance's readers are gone", func(f frame) bool {
 		return f.Topic == readers && f.Count == 1 && f.at.UnixNano() > killed.Load()
 	})
@@ -83,18 +83,18 @@ func TestKill_PagesBehindProxy(t *testing.T) {
 	nginx := processtest.StartNginx(t, shippedNginx, all...)
 	crowd := openCrowd(t, nginx.Address, topic, pages)
 	likers := startLikers(t, nginx.Address, topic)
-	eventually(t, "likes", func() bool { return likers.count() > 20 })
+	processtest.Eventually(t, "likes", func() bool { return likers.count() > 20 })
 	held := int(all[0].Metric("tallycast_viewers"))
 	if held < pages/6 {
 		t.Errorf("the instance held %d of %d pages", held, pages)
 	}
 	all[0].Kill()
-	eventually(t, "its pages are disconnected", func() bool { return len(crowd.disconnects(time.Time{})) >= held })
-	eventually(t, "all pages are live", func() bool { return crowd.current() == pages })
+	processtest.Eventually(t, "its pages are disconnected", func() bool { return len(crowd.disconnects(time.Time{})) >= held })
+	processtest.Eventually(t, "all pages are live", func() bool { return crowd.current() == pages })
 	before := likers.count()
-	eventually(t, "more likes", func() bool { return likers.count() > before+20 })
+	processtest.Eventually(t, "more likes", func() bool { return likers.count() > before+20 })
 	likers.close()
-	within(t, soon, "every page shows what is stored", func() bool { return crowd.showing(likers.acknowledged) == pages })
+	processtest.Within(t, soon, "every page shows what is stored", func() bool { return crowd.showing(likers.acknowledged) == pages })
 	if n := len(crowd.disconnects(time.Time{})); n != held {
 		t.Errorf("%d pages were cut off, and the instance held %d", n, held)
 	}
@@ -134,7 +134,7 @@ func testInstanceWithoutRedis(t *testing.T) {
 		t.Errorf("stale after %s", after)
 	}
 	cut.get("/readyz").wantStatus(200).wantBody("away") // to take it out of the balancer would lose its pages
-	eventually(t, "the metric", func() bool { return cut.metric("tallycast_store_up") == 0 })
+	processtest.Eventually(t, "the metric", func() bool { return cut.metric("tallycast_store_up") == 0 })
 	for i := range 5 { // the others go on
 		sound.like(topic, visitor(10+i), "1")
 	}
@@ -145,7 +145,7 @@ func testInstanceWithoutRedis(t *testing.T) {
 	proxy.Cut() // what was lost is lost
 	ended := time.Now()
 	stored := sound.read(topic)
-	within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
+	processtest.Within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
 	lonely.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
 	// What was refused was not applied later.
 	if c := cut.read(topic); c.Count != stored.Count || c.Count != 6 {
@@ -165,7 +165,7 @@ func testInstanceWithoutRedis(t *testing.T) {
 	if len(away) != 1 || len(back) != 2 || away[0]["cause"] == nil { // usable at the start, too
 		t.Errorf("it was said %d times that Redis cannot be used, and why: %v; %d times that it can", len(away), away, len(back))
 	}
-	eventually(t, "metrics and readiness say that it is over", func() bool {
+	processtest.Eventually(t, "metrics and readiness say that it is over", func() bool {
 		return cut.metric("tallycast_store_up") == 1 && strings.Contains(cut.get("/readyz").body, `"up"`)
 	})
 	if lines := sound.warnings(); len(lines) > 0 {

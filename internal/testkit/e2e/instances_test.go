@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -76,7 +77,7 @@ func TestInstances_RateLimit(t *testing.T) {
 		a.like("default/likes/x", visitor(i), "1")
 	}
 	// Instances exchange their counters every 100 ms. Until then each has the full limit.
-	within(t, 5*time.Second, "the other instance refuses", func() bool {
+	processtest.Within(t, 5*time.Second, "the other instance refuses", func() bool {
 		return b.do("POST", "/v1/default/likes/x", "", "Tally-Visitor: visitor-0").status == 429
 	})
 	b.from("127.0.0.2").like("default/likes/x", "visitor-99", "1")
@@ -117,7 +118,7 @@ func TestInstances_Top(t *testing.T) {
 		}
 	}
 	for _, s := range []*service{a, b} {
-		within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
+		processtest.Within(t, 10*time.Second, "the listing, which may be 2 s behind", func() bool {
 			top := s.get("/v1/top/default/likes").counts()
 			if len(top) != 5 {
 				return false
@@ -139,7 +140,7 @@ func TestInstances_AnotherSecret(t *testing.T) {
 	first := serve(t, "--store", redis.URL(0), "--secret", "first-secret-of-16")
 	first.like("default/likes/x", "visitor-1", "1")
 	second := begin(t, nil, "--store", redis.URL(0), "--secret", "other-secret-of-16")
-	eventually(t, "the conflict", func() bool { return strings.Contains(second.operator.get("/readyz").body, "conflict") })
+	processtest.Eventually(t, "the conflict", func() bool { return strings.Contains(second.operator.get("/readyz").body, "conflict") })
 	second.operator.get("/readyz").wantStatus(503).wantBody("secret")
 	second.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).wantProblem(503, "store_unavailable")
 	// Without its own secret an instance uses the store's.
@@ -171,7 +172,7 @@ func TestRedis_TLSAndUser(t *testing.T) {
 	stranger := begin(t, []string{"SSL_CERT_FILE=" + os.DevNull, "REDIS_URL=" + redis.URLAs("app", "password-of-app", 0)})
 	wrong := begin(t, []string{"SSL_CERT_FILE=" + certificates[0], "REDIS_URL=" + redis.URLAs("app", "password-that-is-wrong", 0)})
 	for _, each := range []*service{stranger, wrong} {
-		eventually(t, "why the store cannot be used", func() bool { return strings.Contains(each.operator.get("/readyz").body, `"error"`) })
+		processtest.Eventually(t, "why the store cannot be used", func() bool { return strings.Contains(each.operator.get("/readyz").body, `"error"`) })
 		each.do("POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`).wantProblem(503, "store_unavailable")
 	}
 	for _, each := range []*service{s, stranger, wrong} {
@@ -186,7 +187,7 @@ func TestRedis_Eviction(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{Args: []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}})
 	s := begin(t, nil, "--store", redis.URL(0))
-	eventually(t, "the refusal", func() bool { return strings.Contains(s.operator.get("/readyz").body, "allkeys-lru") })
+	processtest.Eventually(t, "the refusal", func() bool { return strings.Contains(s.operator.get("/readyz").body, "allkeys-lru") })
 	s.operator.get("/readyz").wantStatus(503)
 	allowed := serve(t, "--store", redis.URL(0), "--allow-eviction")
 	allowed.like("default/likes/x", "visitor-1", "1")

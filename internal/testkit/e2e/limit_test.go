@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // An address may send a burst of three times the rate. Other addresses are not affected.
@@ -47,7 +49,7 @@ func TestRateLimit_Defaults(t *testing.T) {
 	})
 	// A busy machine may need a while to exceed the limit.
 	refused := atomic.Int64{}
-	within(t, patience, "a like that is too many", func() bool {
+	processtest.Within(t, patience, "a like that is too many", func() bool {
 		each(200, 8, func(i int) {
 			if a, err := s.try("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", 1000+i)); err == nil && a.status == 429 {
 				refused.Add(1)
@@ -122,13 +124,13 @@ func TestMaxViewers_Address(t *testing.T) {
 	second.awaitEvents("live", 1)
 	s.get("/v1/stream?topic=default/likes/x").wantProblem(503, "too_many_viewers")
 	third := s.dial("")
-	eventually(t, "the end", third.hasEnded)
+	processtest.Eventually(t, "the end", third.hasEnded)
 	if third.code != 1013 {
 		t.Errorf("closed with %d", third.code)
 	}
 	s.from("127.0.0.2").watch("?topic=default/likes/x").awaitEvents("live", 1)
 	second.close()
-	eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+	processtest.Eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
 	s.dial("?topic=default/likes/x").awaitEvents("live", 1)
 }
 
@@ -209,7 +211,7 @@ func TestWatchedTopics_OneAddress(t *testing.T) {
 		t.Errorf("one's own server is refused %d topics", n)
 	}
 	held[0].close()
-	eventually(t, "room again", func() bool {
+	processtest.Eventually(t, "room again", func() bool {
 		v, n := watch(s.client, 30_000, 200)
 		v.close()
 		return n == 0

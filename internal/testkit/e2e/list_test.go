@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // Many counts come in the requested order, with errors in their place.
@@ -126,7 +128,7 @@ func TestTop_Order(t *testing.T) {
 	s.like("blog/likes/elsewhere", "visitor-0", "1")
 	s.like("default/claps/other", "visitor-0", "50")
 	var top response
-	within(t, patience, "the listing, which may be 2 s behind", func() bool {
+	processtest.Within(t, patience, "the listing, which may be 2 s behind", func() bool {
 		top = s.get("/v1/top/default/likes?limit=100").wantStatus(200)
 		return len(top.counts()) == 14
 	})

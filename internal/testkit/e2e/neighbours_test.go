@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // neighbourViewers are viewers of one topic, one by each transport and both present. Hostile
@@ -37,7 +39,7 @@ func (n *neighbourViewers) sendLike() {
 	n.s.like(n.topic, visitor(int(n.likes)), "1")
 	n.likes++
 	for _, v := range n.viewers {
-		within(n.t, soon, "the neighbour shows the like", func() bool { return v.last(n.topic).Count == n.likes })
+		processtest.Within(n.t, soon, "the neighbour shows the like", func() bool { return v.last(n.topic).Count == n.likes })
 		n.latencies = append(n.latencies, time.Since(pressed))
 	}
 }
@@ -46,7 +48,7 @@ func (n *neighbourViewers) sendLike() {
 func (n *neighbourViewers) awaitReaders(count int) {
 	n.t.Helper()
 	for _, v := range n.viewers {
-		eventually(n.t, "the readers", func() bool { return v.last(readers).Count == int64(count) })
+		processtest.Eventually(n.t, "the readers", func() bool { return v.last(readers).Count == int64(count) })
 	}
 }
 

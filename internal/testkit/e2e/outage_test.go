@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -50,7 +51,7 @@ func testHungRedis(t *testing.T) {
 	}
 	a.get("/v1/default/likes/unwatched").wantProblem(503, "store_unavailable")
 	a.get("/readyz").wantStatus(200).wantBody("away") // otherwise the balancer would remove every instance
-	eventually(t, "the metric", func() bool { return a.metric("tallycast_store_up") == 0 })
+	processtest.Eventually(t, "the metric", func() bool { return a.metric("tallycast_store_up") == 0 })
 	late := a.watch("?topic=" + topic)
 	late.awaitFrame("stale first", func(f frame) bool { return f.Event == "stale" })
 
@@ -97,7 +98,7 @@ func TestRedis_RestartedEmpty(t *testing.T) {
 	redis.Restart()
 	// The stored count is 0, under a newer version than the pushed one.
 	for _, v := range []*viewer{va, vb} {
-		eventually(t, "what is stored", func() bool { return v.last(topic).Count == 0 })
+		processtest.Eventually(t, "what is stored", func() bool { return v.last(topic).Count == 0 })
 		v.awaitEvents("live", 2)
 		v.checkVersions()
 	}

@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 const readers = "default/readers/page"
@@ -65,7 +67,7 @@ func TestPresence_Reload(t *testing.T) {
 	}
 	// The pages before the reloads count for 3 s more.
 	watcher.awaitFrame("more than one", func(f frame) bool { return f.Count > 1 })
-	eventually(t, "one page", func() bool { return watcher.last(readers).Count == 1 })
+	processtest.Eventually(t, "one page", func() bool { return watcher.last(readers).Count == 1 })
 	for i, f := range watcher.received() {
 		if i > 0 && f.Topic == readers && f.Count < 1 && watcher.received()[i-1].Count > 0 {
 			t.Errorf("flickered: %s", watcher.transcript())
@@ -80,12 +82,12 @@ func TestPresence_Restart(t *testing.T) {
 	store := "sqlite:" + dir + "/tally.db"
 	s := serve(t, "--store", store)
 	page := s.watch("?present=" + readers)
-	eventually(t, "a reader", func() bool { return s.read(readers).Count == 1 })
+	processtest.Eventually(t, "a reader", func() bool { return s.read(readers).Count == 1 })
 	version := s.read(readers).Version
 	s.Kill()
 	page.close()
 	again := serve(t, "--store", store)
-	eventually(t, "nobody", func() bool { return again.read(readers).Count == 0 })
+	processtest.Eventually(t, "nobody", func() bool { return again.read(readers).Count == 0 })
 	next := again.watch("?topic=" + readers + "&present=" + readers)
 	if f := next.awaitCount(readers, 1); f.Version <= version {
 		t.Errorf("version %d after a restart, %d before", f.Version, version)

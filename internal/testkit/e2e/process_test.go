@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // Without arguments the program serves from data/tallycast.db.
@@ -15,7 +17,7 @@ func TestServe_WithoutArguments(t *testing.T) {
 	t.Parallel()
 	// The default addresses may be in use on this machine.
 	p := launch(t, []string{"TALLYCAST_LISTEN=127.0.0.1:0", "TALLYCAST_INTERNAL_LISTEN=127.0.0.1:0"})
-	eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
+	processtest.Eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
 	url, _ := p.Log.Records("serving")[0]["url"].(string)
 	c := newClient(t, url)
 	c.like("default/likes/x", "visitor-1", "1")
@@ -34,7 +36,7 @@ func TestServe_StartupSummary(t *testing.T) {
 	p := launch(t, []string{"TALLYCAST_ALLOW_ORIGIN=https://app.example"}, "--log-format", "text", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0",
 		"--store", "sqlite:here.db", "--site", "blog=https://blog.example.com", "--server-token", "token-not-to-be-printed")
 	for _, want := range []string{"http://127.0.0.1:", "/tally.js", "/metrics", "sqlite:here.db", "https://blog.example.com", "https://app.example", "flag --site", "environment TALLYCAST_ALLOW_ORIGIN", "flag --store"} {
-		eventually(t, "a line that says "+want, func() bool { return strings.Contains(p.Log.String(), want) })
+		processtest.Eventually(t, "a line that says "+want, func() bool { return strings.Contains(p.Log.String(), want) })
 	}
 	if strings.Contains(p.Log.String(), "token-not-to-be-printed") {
 		t.Error("the token was printed")
@@ -46,7 +48,7 @@ func TestServe_InterruptWithoutViewers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--drain", "10m")
 	s.Signal(os.Interrupt)
-	eventually(t, "the end", s.HasEnded)
+	processtest.Eventually(t, "the end", s.HasEnded)
 	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
@@ -72,7 +74,7 @@ func TestServe_SIGTERMDrains(t *testing.T) {
 	s.Terminate()
 	// Both listeners report draining at once, and requests are still answered.
 	for _, listener := range []*client{s.client, s.operator} {
-		within(t, time.Second, "not ready", func() bool { return listener.status("/readyz") == 503 })
+		processtest.Within(t, time.Second, "not ready", func() bool { return listener.status("/readyz") == 503 })
 		listener.get("/readyz").wantStatus(503).wantBody("draining")
 		listener.get("/healthz").wantStatus(200)
 	}
@@ -126,7 +128,7 @@ func TestServe_LikesDuringSIGTERM(t *testing.T) {
 			acknowledged[i] = err == nil && a.status == 200
 		})
 	}()
-	eventually(t, "some likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") > 200 })
+	processtest.Eventually(t, "some likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") > 200 })
 	s.Terminate()
 	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
@@ -155,8 +157,8 @@ func TestServe_SecondSignal(t *testing.T) {
 	s := serve(t, "--drain", "10m")
 	s.watch("?topic=default/likes/x").awaitEvents("live", 1)
 	s.Terminate()
-	eventually(t, "draining", func() bool { return s.status("/readyz") == 503 })
-	eventually(t, "the end", func() bool {
+	processtest.Eventually(t, "draining", func() bool { return s.status("/readyz") == 503 })
+	processtest.Eventually(t, "the end", func() bool {
 		_ = s.Command.Process.Signal(syscall.SIGTERM)
 		return s.HasEnded()
 	})
@@ -209,7 +211,7 @@ func TestLog_NoCredentials(t *testing.T) {
 	s.do("POST", "/v1/nowhere/likes/x", `{"visitor":"`+visitorID+`"}`, bearer).wantStatus(404)
 	s.get("/v1/default/likes/x?visitor="+visitorID, bearer).wantStatus(400)
 	s.do("POST", "/v1/default/likes/x", `{"visitor":"`+visitorID+`"`, "Authorization: Bearer wrong-"+token).wantStatus(403)
-	eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
+	processtest.Eventually(t, "the access log", func() bool { return len(s.Log.Records("request")) >= 5 })
 	for _, text := range []string{secret, token, visitorID} {
 		if strings.Contains(s.Log.String()+s.Out.String(), text) {
 			t.Errorf("%s was logged", text)

@@ -1,6 +1,10 @@
 package e2e_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+)
 
 // A topic with a broken encoding gets an error in its place. The others work.
 func TestQuery_OneBrokenTopic(t *testing.T) {
@@ -36,7 +40,7 @@ func TestQuery_OneBrokenTopic(t *testing.T) {
 		}
 		s.like("default/likes/hello", "visitor-"+name, "1")
 	}
-	eventually(t, "both readers", func() bool { return s.read("default/readers/r%3Bs").Count == 2 })
+	processtest.Eventually(t, "both readers", func() bool { return s.read("default/readers/r%3Bs").Count == 2 })
 	// A stream of which every topic is broken stays open, as one of bad topics does.
 	v := s.watch("?topic=%")
 	v.awaitEvents("live", 1)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -98,7 +99,7 @@ func TestRestore_AcknowledgedLikes(t *testing.T) {
 			backup, export := filepath.Join(dir, "backup.db"), filepath.Join(dir, "numbers.jsonl")
 			s := serve(t, "--store", store, "--site", "blog")
 			load := startLoad(s)
-			eventually(t, "likes", func() bool { return load.count() > 150 })
+			processtest.Eventually(t, "likes", func() bool { return load.count() > 150 })
 			before := map[string][]string{}
 			if name == "SQLite" {
 				before[backup] = load.acknowledged()
@@ -107,7 +108,7 @@ func TestRestore_AcknowledgedLikes(t *testing.T) {
 			before[export] = load.acknowledged()
 			mustRun(t, "export", "--store", store, "--with-secret", export)
 			more := load.count()
-			eventually(t, "likes afterwards", func() bool { return load.count() > more+20 })
+			processtest.Eventually(t, "likes afterwards", func() bool { return load.count() > more+20 })
 			load.stop()
 			all := load.count()
 			s.Kill()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -27,7 +28,7 @@ func resubscribe(v *viewer, topic string, was frame, count int64) {
 	v.t.Helper()
 	before := len(v.received())
 	v.send(`{"subscribe":["` + topic + `"]}`)
-	eventually(v.t, "a snapshot", func() bool { return len(v.received()) >= before+2 && v.last(topic).Count == count })
+	processtest.Eventually(v.t, "a snapshot", func() bool { return len(v.received()) >= before+2 && v.last(topic).Count == count })
 	v.checkVersions()
 	if f := v.last(topic); f.Version <= was.Version {
 		v.t.Errorf("%s after %s", f.raw, was.raw)
@@ -114,7 +115,7 @@ func TestImport_OlderExportIntoEmptiedRedis(t *testing.T) {
 	redis.Do("FLUSHALL")
 	mustRun(t, "import", "--store", redis.URL(0), export)
 	for _, v := range pages {
-		within(t, 5*time.Second, "the stored number", func() bool { return v.last(topic).Count == 3 })
+		processtest.Within(t, 5*time.Second, "the stored number", func() bool { return v.last(topic).Count == 3 })
 		v.checkVersions()
 	}
 }

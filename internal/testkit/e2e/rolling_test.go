@@ -132,17 +132,17 @@ func TestRollingRestart_LikesAndPages(t *testing.T) {
 		if code := all[i].ExitCode(); code != 0 {
 			t.Errorf("exit %d", code)
 		}
-		eventually(t, "its pages are disconnected", func() bool { return len(crowd.disconnects(began)) >= held })
+		processtest.Eventually(t, "its pages are disconnected", func() bool { return len(crowd.disconnects(began)) >= held })
 		checkSpread(t, crowd.disconnects(began), began, drain)
 		all[i] = processtest.Serve(t, binary, nil, args[i]...)
 		all[i].AwaitReady()
 		t.Logf("instance %d held %d pages; live now: %d", i, held, crowd.current())
 	}
 	restarted := time.Now()
-	eventually(t, "all pages are live", func() bool { return crowd.current() == pages })
+	processtest.Eventually(t, "all pages are live", func() bool { return crowd.current() == pages })
 	t.Logf("all pages were back %s after the last restart", time.Since(restarted).Round(10*time.Millisecond))
 	likers.close()
-	within(t, soon, "every page shows the stored count", func() bool { return crowd.showing(likers.acknowledged) == pages })
+	processtest.Within(t, soon, "every page shows the stored count", func() bool { return crowd.showing(likers.acknowledged) == pages })
 	for _, i := range all {
 		if c := newClient(t, i.URL).read(topic); c.Count != likers.acknowledged {
 			t.Errorf("%d likes were acknowledged, %d are counted", likers.acknowledged, c.Count)
@@ -165,7 +165,7 @@ func TestRollingRestart_LikesAndPages(t *testing.T) {
 // checkEnding checks readiness, metrics and log of a draining instance.
 func checkEnding(t *testing.T, i *processtest.Instance, drain time.Duration) {
 	t.Helper()
-	within(t, drain/2, "/readyz says draining", func() bool {
+	processtest.Within(t, drain/2, "/readyz says draining", func() bool {
 		status, body := processtest.Get(i.Internal + "/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "draining")
 	})

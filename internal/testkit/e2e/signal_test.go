@@ -75,7 +75,7 @@ func TestServe_SIGHUPDrains(t *testing.T) {
 	if code := s.ExitCode(); code != 0 || time.Since(began) < time.Second {
 		t.Errorf("exit %d after %s", code, time.Since(began))
 	}
-	eventually(t, "the end of the socket", v.hasEnded)
+	processtest.Eventually(t, "the end of the socket", v.hasEnded)
 	if v.code != 1001 {
 		t.Errorf("the socket was closed with %d, want 1001", v.code)
 	}
@@ -89,7 +89,7 @@ func TestServe_SIGHUPUnderNohup(t *testing.T) {
 		t.Fatal("nohup is missing: apt-get install coreutils")
 	}
 	p := processtest.Start(t, nohup, nil, binary, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s")
-	eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
+	processtest.Eventually(t, "the start", func() bool { return len(p.Log.Records("serving")) > 0 })
 	url, _ := p.Log.Records("serving")[0]["url"].(string)
 	p.Signal(syscall.SIGHUP)
 	newClient(t, url).like("default/likes/x", "visitor-1", "1")

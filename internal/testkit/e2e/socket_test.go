@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // A socket can subscribe and unsubscribe at any time.
@@ -44,7 +46,7 @@ func TestSocket_InvalidMessages(t *testing.T) {
 	mistakes := []string{"", "x", "[]", `{}`, `{"subscribe":"default/likes/x"}`, `{"subscribe":["a/b/c"],"present":[]}`, `{"shout":["default/likes/x"]}`, `{"subscribe":[1]}`}
 	for i, text := range mistakes {
 		v.send(text)
-		eventually(t, "an answer to "+text, func() bool { return len(v.received()) == i+1 })
+		processtest.Eventually(t, "an answer to "+text, func() bool { return len(v.received()) == i+1 })
 		if f := v.received()[i]; f.Error == nil || f.Error.Code != "bad_body" || f.Topic != "" {
 			t.Errorf("%q: %s", text, f.raw)
 		}
@@ -60,7 +62,7 @@ func TestSocket_InvalidMessages(t *testing.T) {
 		v := s.dial("?topic=default/likes/x")
 		v.awaitEvents("live", 1)
 		act(v)
-		eventually(t, "the end of who sent "+name, v.hasEnded)
+		processtest.Eventually(t, "the end of who sent "+name, v.hasEnded)
 		if v.code != code {
 			t.Errorf("%s: closed with %d, want %d", name, v.code, code)
 		}
@@ -133,7 +135,7 @@ func TestSocket_Pings(t *testing.T) {
 	if err := v.socket.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Errorf("closing: %v", err)
 	}
-	eventually(t, "the place is free", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+	processtest.Eventually(t, "the place is free", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
 }
 
 // A socket may be present on 1,000 topics.

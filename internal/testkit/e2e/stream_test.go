@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 const twoTopics = "?topic=default/likes/a&topic=default/likes/b"
@@ -36,7 +38,7 @@ func TestViewer_SnapshotLiveChanges(t *testing.T) {
 				t.Errorf("%s, acknowledged as %+v", f.raw, c)
 			}
 			s.like("default/likes/b", "visitor-1", "0")
-			eventually(t, "the count goes back", func() bool { return v.last("default/likes/b").Count == 0 })
+			processtest.Eventually(t, "the count goes back", func() bool { return v.last("default/likes/b").Count == 0 })
 			// An assertion without a change sends no frame.
 			s.like("default/likes/b", "visitor-1", "0")
 			s.like("default/likes/a", "visitor-2", "1")
@@ -117,7 +119,7 @@ func TestViewer_FullInstance(t *testing.T) {
 	held := s.watch("?topic=default/likes/x")
 	held.awaitEvents("live", 1)
 	v := s.watch("?topic=default/likes/x")
-	eventually(t, "the end", v.hasEnded)
+	processtest.Eventually(t, "the end", v.hasEnded)
 	if got := v.transcript(); got != `{"event":"full"}`+"\n" || len(v.retries) != 1 || v.retries[0] < 5000 {
 		t.Errorf("%s with retry %v", got, v.retries)
 	}
@@ -129,12 +131,12 @@ func TestViewer_FullInstance(t *testing.T) {
 		w.awaitClose(patience)
 	}
 	w := s.dial("?topic=default/likes/x")
-	eventually(t, "the end", w.hasEnded)
+	processtest.Eventually(t, "the end", w.hasEnded)
 	if w.code != 1013 {
 		t.Errorf("closed with %d, want 1013", w.code)
 	}
 	held.close()
-	eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 0 })
+	processtest.Eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 0 })
 	again := s.watch("?topic=default/likes/x")
 	again.awaitEvents("live", 1)
 }
@@ -146,7 +148,7 @@ func TestViewer_Beat(t *testing.T) {
 	viewers := []*viewer{s.watch("?topic=default/likes/x"), s.dial("?topic=default/likes/x"), s.dial("")}
 	for _, v := range viewers {
 		opened := time.Now()
-		within(t, 40*time.Second, "a beat", func() bool { return strings.Contains(v.transcript(), `{"event":"beat"}`) })
+		processtest.Within(t, 40*time.Second, "a beat", func() bool { return strings.Contains(v.transcript(), `{"event":"beat"}`) })
 		for _, f := range v.received() {
 			if after := f.at.Sub(opened); f.Event == "beat" && (after > 30*time.Second) {
 				t.Errorf("a beat after %s", after)

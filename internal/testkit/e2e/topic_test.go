@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // An untouched topic has count and version 0. Reading does not create it.
@@ -138,12 +140,12 @@ func TestTopic_Window(t *testing.T) {
 	s := serve(t, "--metric", "glances=window:2s")
 	const topic = "default/glances/again"
 	first := s.like(topic, "visitor-1", "1")
-	eventually(t, "the next window", func() bool {
+	processtest.Eventually(t, "the next window", func() bool {
 		c := s.like(topic, "visitor-1", "1")
 		return c.Count == 2 && *c.Changed && *c.Mine == 1 && c.Version > first.Version
 	})
 	// Windows begin at multiples of their length, and each counts once.
-	eventually(t, "a third window", func() bool { return s.like(topic, "visitor-1", "1").Count == 3 })
+	processtest.Eventually(t, "a third window", func() bool { return s.like(topic, "visitor-1", "1").Count == 3 })
 	if took := s.read(topic).Version - first.Version; took < 2_000_000 {
 		t.Errorf("three windows of 2 s took %d µs from the first to the last count", took)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // frame is a received frame.
@@ -177,7 +179,7 @@ func (v *viewer) send(text string) {
 // close ends the connection without a close frame, like a closed tab.
 func (v *viewer) close() {
 	v.cancel()
-	eventually(v.t, "the end of the connection", v.hasEnded)
+	processtest.Eventually(v.t, "the end of the connection", v.hasEnded)
 }
 
 func (v *viewer) hasEnded() bool {
@@ -204,7 +206,7 @@ func (v *viewer) transcript() string {
 // awaitFrame waits for a frame that matches and returns it.
 func (v *viewer) awaitFrame(what string, matches func(frame) bool) (found frame) {
 	v.t.Helper()
-	eventually(v.t, what, func() bool {
+	processtest.Eventually(v.t, what, func() bool {
 		for _, f := range v.received() {
 			if matches(f) {
 				found = f
@@ -227,7 +229,7 @@ func (v *viewer) awaitCount(topic string, n int64) frame {
 // awaitEvents waits until an event came at least so many times.
 func (v *viewer) awaitEvents(event string, times int) {
 	v.t.Helper()
-	eventually(v.t, event+" "+strconv.Itoa(times)+" times", func() bool {
+	processtest.Eventually(v.t, event+" "+strconv.Itoa(times)+" times", func() bool {
 		n := 0
 		for _, f := range v.received() {
 			if f.Event == event {

@@ -84,10 +84,10 @@ func TestViewers_Hostile(t *testing.T) {
 				beside.sendLike()
 			}
 			flooding.Wait()
-			eventually(t, "the reason", func() bool { return s.viewersLeft("policy") == hostile })
-			eventually(t, "the neighbours alone", func() bool { return s.metric("tallycast_viewers") == 2 })
+			processtest.Eventually(t, "the reason", func() bool { return s.viewersLeft("policy") == hostile })
+			processtest.Eventually(t, "the neighbours alone", func() bool { return s.metric("tallycast_viewers") == 2 })
 			beside.sendLike()
-			eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 2 })
+			processtest.Eventually(t, "no page is present without a connection", func() bool { return s.metric("tallycast_present_pages") == 2 })
 			beside.awaitReaders(2)
 			beside.checkUnaffected()
 		})
@@ -108,11 +108,11 @@ func TestViewers_NonReaders(t *testing.T) {
 		}
 	}
 	s.likeAll(topic, likes, 8)
-	within(t, soon, "all others are current", func() bool { return crowd.showing(likes) == pages })
+	processtest.Within(t, soon, "all others are current", func() bool { return crowd.showing(likes) == pages })
 	if c := s.read(topic); c.Count != likes {
 		t.Errorf("%d likes were acknowledged, %d are counted", likes, c.Count)
 	}
-	eventually(t, "the reason", func() bool { return s.viewersLeft("write_timeout") == deaf })
+	processtest.Eventually(t, "the reason", func() bool { return s.viewersLeft("write_timeout") == deaf })
 	if n := len(crowd.disconnects(time.Time{})); n > 0 {
 		t.Errorf("%d of the others were cut off", n)
 	}
@@ -179,10 +179,10 @@ func TestViewers_MemoryAfterLeaving(t *testing.T) {
 			body := `{"topics":[` + strings.Join(names, ",") + `]}`
 			watching.Go(func() { s.discardStream(ctx, body) }) // ends with ctx
 		}
-		eventually(t, "all topics are watched", func() bool { return s.metric("tallycast_watched_topics") == viewers*topics+1 })
+		processtest.Eventually(t, "all topics are watched", func() bool { return s.metric("tallycast_watched_topics") == viewers*topics+1 })
 		leave()
 		watching.Wait()
-		eventually(t, "all topics are left", func() bool { return s.metric("tallycast_watched_topics") == 1 })
+		processtest.Eventually(t, "all topics are left", func() bool { return s.metric("tallycast_watched_topics") == 1 })
 		after = append(after, heap())
 	}
 	t.Logf("after each %d topics: %.1f MB", viewers*topics, after)
