@@ -20,12 +20,12 @@ func (r *run) networkFaults() []fault {
 	all := func(d redistest.Direction) []redistest.Loss {
 		return []redistest.Loss{lost(d, redistest.Commands), lost(d, redistest.PubSub)}
 	}
-	silent := signals{stale: always, readyz: "does not come back", metric: increases("tallycast_redis_probes_lost_total"), log: "does not come back"}
+	silent := signals{stale: always, readyz: "do not arrive", metric: increases("tallycast_redis_probes_lost_total"), log: "do not arrive"}
 	slow := metricChange{name: `tallycast_redis_round_trip_seconds{node="` + r.proxies[0].Addr + `"}`, detects: func(_, now float64) bool { return now > 0.4 }}
 	lostMessages := r.lossFault("messages are lost", "", lost(redistest.FromServer, redistest.PubSub))
 	lostMessages.signals = r.onFirstInstance(silent)
 	lostSubscriptions := r.lossFault("subscriptions are lost", "", lost(redistest.ToServer, redistest.PubSub))
-	lostSubscriptions.signals = r.onFirstInstance(signals{stale: always, readyz: "SUBSCRIBE", metric: increases(reconnects), log: "SUBSCRIBE is not answered"})
+	lostSubscriptions.signals = r.onFirstInstance(signals{stale: always, readyz: "SUBSCRIBE", metric: increases(reconnects), log: "does not answer SUBSCRIBE"})
 	begin := lostSubscriptions.begin
 	lostSubscriptions.begin = func(random *rand.Rand) func() {
 		end := begin(random)
@@ -42,7 +42,7 @@ func (r *run) networkFaults() []fault {
 		r.lossFault("commands are lost", unreachable, lost(redistest.ToServer, redistest.Commands)),
 		lostMessages,
 		lostSubscriptions,
-		r.networkFault("subscriptions become silent", signals{stale: always, metric: increases("tallycast_redis_probes_lost_total"), log: "does not come back"},
+		r.networkFault("subscriptions become silent", signals{stale: always, metric: increases("tallycast_redis_probes_lost_total"), log: "do not arrive"},
 			(*redistest.Proxy).Silence, nil),
 		r.networkFault("connections are cut", signals{stale: always, metric: increases(reconnects), log: unreachable}, (*redistest.Proxy).Cut, nil),
 		r.networkFault("replies break off in the middle", signals{stale: always, metric: increases(reconnects), log: unreachable},
