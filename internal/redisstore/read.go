@@ -87,6 +87,8 @@ type topicRead struct {
 	members *redis.SliceCmd
 	shares  *redis.MapStringStringCmd
 	clock   *redis.TimeCmd // of the node that has the shares
+
+	all [3]redis.Cmder // room for those that are not nil
 }
 
 func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
@@ -96,7 +98,7 @@ func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings [
 		l := &lookups[i]
 		count := s.names.count(q.Topic)
 		l.count = redis.NewSliceCmd(ctx, "hmget", count, "n", "v")
-		r := redistopology.Request{Key: count, Commands: []redis.Cmder{l.count}}
+		r := redistopology.Request{Key: count, Commands: append(l.all[:0], l.count)}
 		switch rule := s.catalog.Rule(q.Topic); {
 		case rule.Kind == tally.Presence:
 			l.shares = redis.NewMapStringStringCmd(ctx, "hgetall", s.names.shares(q.Topic))

@@ -285,10 +285,11 @@ func IsRedirect(err error) bool {
 // Suspect refreshes the slot map soon if err suggests that it is out of date: Redis did
 // not answer, or answers like a node that was replaced.
 func (t *Topology) Suspect(err error) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return
+	}
 	var answered redis.Error
-	switch {
-	case err == nil, errors.Is(err, redis.Nil):
-	case !errors.As(err, &answered), IsRedirect(err), RefusesWrites(err), redis.HasErrorPrefix(err, "CLUSTERDOWN"):
+	if !errors.As(err, &answered) || IsRedirect(err) || RefusesWrites(err) || redis.HasErrorPrefix(err, "CLUSTERDOWN") {
 		t.RefreshSoon()
 	}
 }

@@ -176,10 +176,12 @@ func (c *Call) review(ctx context.Context, a *attempt) (again bool) {
 // isAmbiguous reports whether Redis may have got what failed with err: err is neither an
 // answer nor a failure to connect.
 func isAmbiguous(err error) bool {
+	if err == nil || errors.Is(err, redis.ErrPoolTimeout) {
+		return false
+	}
 	var answered redis.Error
 	var network *net.OpError
-	return err != nil && !errors.As(err, &answered) &&
-		!(errors.As(err, &network) && network.Op == "dial") && !errors.Is(err, redis.ErrPoolTimeout)
+	return !errors.As(err, &answered) && !(errors.As(err, &network) && network.Op == "dial")
 }
 
 // timedOutEarly reports whether err is a timeout of a single step, before ctx's deadline.
