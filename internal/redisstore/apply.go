@@ -161,7 +161,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	}
 	b.Count, b.Version = st.count, st.version
 	if changed {
-		s.ranks.add(&s.stats, tally.Change{Topic: b.Topic, Count: st.count, Version: st.version})
+		s.ranks.add(tally.Change{Topic: b.Topic, Count: st.count, Version: st.version}, false)
 	}
 	if st.unpublished != nil {
 		stateOf(c.Node()).publicationFailed()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -30,7 +31,18 @@ func (s *Store) Connect(ctx context.Context) error {
 	if err := s.topology.Refresh(ctx); err != nil {
 		return err
 	}
-	return everyNode(s.nodes(), func(n *node) error { return n.recordCheck(n.check(ctx)) })
+	var checks errgroup.Group
+	nodes := s.nodes()
+	for _, n := range nodes {
+		checks.Go(func() error {
+			err := n.recordCheck(n.check(ctx))
+			if err != nil && len(nodes) > 1 {
+				err = fmt.Errorf("%s: %w", n.Addr, err)
+			}
+			return err
+		})
+	}
+	return checks.Wait()
 }
 
 // recordCheck stores the result of a check in the node's health.

@@ -41,7 +41,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 				e.Before, e.After, e.Changed = reply.before, reply.after, reply.changed
 				if e.Kind == tally.EditDelete && (reply.changed || reply.before.Version == 0) {
 					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
-					s.ranks.addDeleted(reply.published)
+					s.ranks.add(reply.after.Change, true)
 				}
 			}
 		}
@@ -134,7 +134,6 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 // editReply is the reply of scripts that edit, withdraw or restore.
 type editReply struct {
 	before, after tally.State
-	published     tally.Change // if changed
 	changed       bool
 }
 
@@ -172,8 +171,7 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 		after:   tally.State{Change: now, Seed: n[5], Adjustment: n[6]},
 	}
 	if e.changed {
-		e.published = now
-		s.ranks.add(&s.stats, now)
+		s.ranks.add(now, false)
 	}
 	return e, nil
 }

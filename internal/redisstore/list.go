@@ -138,7 +138,7 @@ func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor,
 		}
 		for i, state := range states {
 			if state.Version == 0 && l.Order == tally.ByNewest {
-				s.ranks.addDeleted(tally.Change{Topic: state.Topic, Version: some[i].Value})
+				s.ranks.add(tally.Change{Topic: state.Topic, Version: some[i].Value}, true)
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue

@@ -1,10 +1,6 @@
 package redisstore
 
 import (
-	"cmp"
-	"fmt"
-	"sync"
-
 	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
@@ -39,23 +35,4 @@ func (s *Store) nodes() []*node {
 		all = append(all, stateOf(n))
 	}
 	return all
-}
-
-// everyNode calls work for each node at the same time and returns the first of
-// their errors, by address.
-func everyNode(nodes []*node, work func(*node) error) error {
-	if len(nodes) == 1 {
-		return work(nodes[0])
-	}
-	errs := make([]error, len(nodes))
-	var all sync.WaitGroup
-	for i, n := range nodes {
-		all.Go(func() {
-			if err := work(n); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", n.Addr, err)
-			}
-		})
-	}
-	all.Wait()
-	return cmp.Or(errs...)
 }

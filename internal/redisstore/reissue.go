@@ -57,7 +57,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
 		return share.Topic, call
 	}
-	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(&s.stats, change) })
+	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(change, false) })
 }
 
 // callEach calls a script for each item, writeChunk in one pipeline. newCall returns the

@@ -212,7 +212,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 			}
 			reverted = append(reverted, p.entries...)
 			if reply.changed {
-				changes = append(changes, reply.published)
+				changes = append(changes, reply.after.Change)
 			}
 		}
 	})

@@ -65,6 +65,27 @@ func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally
 	return some
 }
 
+// inspectAll inspects all entries of a source, and returns the current day too.
+func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (r *topicRevert, today int64) {
+	t.Helper()
+	r = &topicRevert{topic: f.topic, entries: f.entries(t, source)}
+	for _, entry := range r.entries {
+		position, err := parseJournalPosition(entry.Position)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.positions = append(r.positions, position)
+	}
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
+		t.Fatal(err)
+	}
+	return r, now / minutesADay
+}
+
 func (f *revertFixture) wants(t *testing.T, count int64, mine map[tally.Member]int64) {
 	t.Helper()
 	for member, want := range mine {
@@ -113,27 +134,13 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		for member := range tally.Member(4) {
 			f.assert(t, 7, member+1, 1)
 		}
-		r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
-		for _, entry := range r.entries {
-			place, err := parseJournalPosition(entry.Position)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.positions = append(r.positions, place)
-		}
-		now, err := f.minute(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
-			t.Fatal(err)
-		}
+		r, today := f.inspectAll(t, 7)
 		f.assert(t, 8, 1, 0)
 		f.assert(t, 8, 1, 1)
 		f.server.SetClock(24 * time.Hour)
 		f.assert(t, 8, 2, 0)
 		f.assert(t, 8, 2, 1)
-		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, now/minutesADay); err != nil {
+		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, today); err != nil {
 			t.Fatal(err)
 		}
 		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 1, 3: 0, 4: 0})
@@ -149,25 +156,14 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	f := newRevertFixture(t, "likes")
 	f.assert(t, 7, 1, 1)
 	f.assert(t, 7, 2, 1)
-	r := &topicRevert{topic: f.topic, entries: f.entries(t, 7)}
-	for _, entry := range r.entries {
-		place, _ := parseJournalPosition(entry.Position)
-		r.positions = append(r.positions, place)
-	}
-	now, err := f.minute(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
-		t.Fatal(err)
-	}
+	r, today := f.inspectAll(t, 7)
 	edits := []tally.Edit{{Topic: f.topic, Kind: tally.EditReset}}
 	f.Edit(t.Context(), edits)
 	if edits[0].Err != nil {
 		t.Fatal(edits[0].Err)
 	}
 	f.assert(t, 7, 1, 1)
-	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, now/minutesADay); err != nil || len(changes) > 0 {
+	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, today); err != nil || len(changes) > 0 {
 		t.Errorf("published %v, %v", changes, err)
 	}
 	f.wants(t, 1, map[tally.Member]int64{1: 1})

@@ -139,15 +139,14 @@ func causeKind(err error) string {
 
 // counters are the counters of [Store.Metrics].
 type counters struct {
-	reconnects          atomic.Int64
-	probesLost          atomic.Int64
-	reissues            atomic.Int64
-	sweepMismatches     atomic.Int64
-	publicationsFailed  atomic.Int64
-	broadcastsDropped   atomic.Int64
-	payloadsUnreadable  atomic.Int64
-	leaderboardsDropped atomic.Int64
-	journalSkipped      atomic.Int64
+	reconnects         atomic.Int64
+	probesLost         atomic.Int64
+	reissues           atomic.Int64
+	sweepMismatches    atomic.Int64
+	publicationsFailed atomic.Int64
+	broadcastsDropped  atomic.Int64
+	payloadsUnreadable atomic.Int64
+	journalSkipped     atomic.Int64
 }
 
 var _ tally.Instrumented = (*Store)(nil)
@@ -176,7 +175,7 @@ func (s *Store) Metrics() []tally.Sample {
 		counter("redis_script_reloads_total", "Times that Redis had lost the scripts.", s.topology.ScriptReloads()),
 		counter("redis_broadcasts_dropped_total", "Messages between instances that were not sent.", s.stats.broadcastsDropped.Load()),
 		counter("redis_payloads_unreadable_total", "Publications on a topic's channel that are no frame of it.", s.stats.payloadsUnreadable.Load()),
-		counter("redis_leaderboards_dropped_total", "Changes that leaderboards lack until the background sweep.", s.stats.leaderboardsDropped.Load()),
+		counter("redis_leaderboards_dropped_total", "Changes that leaderboards lack until the background sweep.", s.ranks.dropped.Load()),
 		counter("redis_journal_skipped_total", "Batches whose contributions are not in the journal because it was full.", s.stats.journalSkipped.Load()),
 		{Name: "redis_watched_topics", Help: "Watched topics.", Value: float64(watched)},
 		{Name: "redis_feed_live", Help: "1 if no change can be missed, else 0.", Value: live},

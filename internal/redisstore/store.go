@@ -83,7 +83,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		instance:         randomHex(8),
 		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		secret:           newSecretKey(options.Secret),
-		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]tally.Change{}, deleted: map[tally.Topic]int64{}},
+		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		unassigned:       newFeed(),
 		feedLive:         make(chan struct{}, 1),

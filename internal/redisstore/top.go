@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,27 +39,36 @@ type pendingRanks struct {
 	// interval is how long changes are collected; flush writes them.
 	interval time.Duration
 	flush    func()
+	dropped  atomic.Int64 // changes that did not fit
 
 	flushing sync.Mutex // held while flush runs
 	mu       sync.Mutex
-	timer    *time.Timer                  // guarded by mu; nil if none runs
-	closed   bool                         // guarded by mu
-	topics   map[tally.Topic]tally.Change // guarded by mu
-	deleted  map[tally.Topic]int64        // guarded by mu; the version at which a topic was deleted
+	// Guarded by mu.
+	timer  *time.Timer // nil if none runs
+	closed bool
+	topics map[tally.Topic]pendingRank
 }
 
-func (g *pendingRanks) add(stats *counters, change tally.Change) {
+// pendingRank is a topic's newest count, or its deletion.
+type pendingRank struct {
+	count, version int64
+	deleted        bool
+}
+
+// add adds a change; if deleted is set, the topic was deleted with it.
+func (g *pendingRanks) add(change tally.Change, deleted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old, ok := g.topics[change.Topic]
-	if !ok && len(g.topics) >= maxPendingRanks {
-		stats.leaderboardsDropped.Add(1)
+	if change.Version < old.version || change.Version == old.version && (!ok || !deleted) {
 		return
 	}
-	if change.Version > old.Version {
-		g.topics[change.Topic] = change
-		g.scheduleLocked()
+	if !ok && len(g.topics) >= maxPendingRanks {
+		g.dropped.Add(1)
+		return
 	}
+	g.topics[change.Topic] = pendingRank{change.Count, change.Version, deleted}
+	g.scheduleLocked()
 }
 
 // scheduleLocked calls flush after the interval.
@@ -90,97 +100,58 @@ func (g *pendingRanks) close() {
 	defer g.flushing.Unlock()
 }
 
-// addDeleted records that a topic was deleted with change, its last.
-func (g *pendingRanks) addDeleted(change tally.Change) {
+// take returns and removes the pending changes.
+func (g *pendingRanks) take() map[tally.Topic]pendingRank {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.deleted) < maxPendingRanks {
-		g.deleted[change.Topic] = max(g.deleted[change.Topic], change.Version)
-		g.scheduleLocked()
-	}
-}
-
-// take returns and removes the pending changes, by leaderboard.
-func (g *pendingRanks) take() (boards map[leaderboard][]tally.Change, deleted map[tally.Topic]int64) {
-	g.mu.Lock()
-	topics, deleted := g.topics, g.deleted
-	g.topics = make(map[tally.Topic]tally.Change, len(topics))
-	g.deleted = map[tally.Topic]int64{}
-	g.mu.Unlock()
-	boards = map[leaderboard][]tally.Change{}
-	for topic, change := range topics {
-		b := leaderboard{topic.Site(), topic.Metric()}
-		boards[b] = append(boards[b], change)
-	}
-	return boards, deleted
+	topics := g.topics
+	g.topics = make(map[tally.Topic]pendingRank, len(topics))
+	return topics
 }
 
 // flushRanks updates leaderboards and directories. If that fails, the changes are pending
 // again.
 func (s *Store) flushRanks(timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
+	pending := s.ranks.take()
+	if len(pending) == 0 {
+		return
+	}
+	scores, versions := map[leaderboard][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
+	for topic, change := range pending {
+		score, version := any(-change.count), change.version
+		if change.deleted {
+			score, version = "", -version
+		}
+		b := leaderboard{topic.Site(), topic.Metric()}
+		scores[b] = append(scores[b], topic.Key(), score, change.version)
+		if s.catalog.Rule(topic).Kind != tally.Presence {
+			versions[b.site] = append(versions[b.site], b.metric+"/"+topic.Key(), version)
+		}
+	}
 	var calls []redistopology.Call
-	boards, deleted := s.ranks.take()
-	for site, args := range s.directoryEntries(boards, deleted) {
+	for site, args := range versions {
 		for chunk := range slices.Chunk(args, 2*topChunk) {
 			c := redistopology.NewCall(directoryScript, s.names.directory(site))
 			c.Append(chunk...)
 			calls = append(calls, c)
 		}
 	}
-	for b, changes := range boards {
-		for chunk := range slices.Chunk(changes, topChunk) {
+	for b, args := range scores {
+		for chunk := range slices.Chunk(args, 3*topChunk) {
 			c := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
 			c.Append(leaderboardSize)
-			for _, change := range chunk {
-				var score any = -change.Count
-				if version, ok := deleted[change.Topic]; ok && version >= change.Version {
-					score = ""
-				}
-				c.Append(change.Topic.Key(), score, change.Version)
-			}
+			c.Append(chunk...)
 			calls = append(calls, c)
 		}
 	}
-	if len(calls) == 0 {
-		return
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	s.topology.Call(ctx, calls)
-	if !slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) {
-		return
-	}
-	for _, changes := range boards { // probes report why
-		for _, change := range changes {
-			s.ranks.add(&s.stats, change)
+	if slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) { // probes report why
+		for topic, change := range pending {
+			s.ranks.add(tally.Change{Topic: topic, Count: change.count, Version: change.version}, change.deleted)
 		}
 	}
-	for topic, version := range deleted {
-		s.ranks.addDeleted(tally.Change{Topic: topic, Version: version})
-	}
-}
-
-// directoryEntries returns the arguments of directory.lua, by site.
-func (s *Store) directoryEntries(boards map[leaderboard][]tally.Change, deleted map[tally.Topic]int64) map[string][]any {
-	sites := map[string][]any{}
-	add := func(topic tally.Topic, version int64) {
-		name := topic.Metric() + "/" + topic.Key()
-		sites[topic.Site()] = append(sites[topic.Site()], name, version)
-	}
-	for _, changes := range boards {
-		if len(changes) == 0 || s.catalog.Rule(changes[0].Topic).Kind == tally.Presence {
-			continue
-		}
-		for _, change := range changes {
-			if _, ok := deleted[change.Topic]; !ok || change.Version > deleted[change.Topic] {
-				add(change.Topic, change.Version)
-			}
-		}
-	}
-	for topic, version := range deleted {
-		add(topic, -version)
-	}
-	return sites
 }
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.
@@ -212,7 +183,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 			return nil, r.Err
 		}
 		if float64(-r.Change.Count) != scores[i] {
-			s.ranks.add(&s.stats, r.Change)
+			s.ranks.add(r.Change, false)
 		}
 		if r.Change.Count > 0 {
 			top = append(top, r.Change)
@@ -265,7 +236,7 @@ func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, 
 	}
 	for _, r := range s.readStored(ctx, queries) {
 		if r.Err == nil && r.Change.Version > 0 {
-			s.ranks.add(&s.stats, r.Change)
+			s.ranks.add(r.Change, false)
 		}
 	}
 	return next, nil
