@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"io/fs"
@@ -23,11 +24,11 @@ type Caller struct {
 	// Client is the address by which wrong tokens are counted, see
 	// [ratelimit.ClientAddress].
 	Client     netip.Addr
-	Origin     string // as the browser sent it; empty where it sent none
-	SameOrigin bool   // Origin is the service's own
-	Secure     bool   // the request is known to have come by https
+	Origin     string // the Origin header; may be empty
+	SameOrigin bool   // Origin is that of the service
+	Secure     bool   // the client used https
 	RequestID  string
-	// Actor is who the audit log says it was; empty: the admin at Address.
+	// Actor is the actor in the audit log; empty: "admin" and Address.
 	Actor string
 }
 
@@ -54,9 +55,10 @@ type Options struct {
 	// BasePath is the path prefix of the service, such as /tally; may be empty.
 	BasePath string
 	// Pages are the dashboard's files, with index.html; nil: no dashboard.
-	Pages  fs.FS
-	Logger *slog.Logger     // slog.Default() when nil
-	Now    func() time.Time // time.Now when nil
+	Pages fs.FS
+
+	Logger *slog.Logger     // default: slog.Default()
+	Now    func() time.Time // default: time.Now
 }
 
 // StoreHeader names the store in responses to the owner, so that commands can print which
@@ -98,13 +100,10 @@ func New(o Options) *Server {
 		exportSecret: o.ExportSecret,
 		basePath:     o.BasePath,
 		pages:        o.Pages,
-		logger:       o.Logger,
+		logger:       cmp.Or(o.Logger, slog.Default()),
 		now:          o.Now,
 		attempts:     attempts{buckets: map[netip.Addr]time.Duration{}},
 		sessions:     newSessions(o.Token),
-	}
-	if s.logger == nil {
-		s.logger = slog.Default()
 	}
 	if s.now == nil {
 		s.now = time.Now

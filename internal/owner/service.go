@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -67,9 +68,9 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		catalog:          service.Catalog(),
 		broadcast:        o.Broadcast,
 		status:           o.Status,
-		journalRetention: o.JournalRetention,
-		leaseTime:        o.LeaseTime,
-		log:              o.Log,
+		journalRetention: cmp.Or(o.JournalRetention, 7*24*time.Hour),
+		leaseTime:        cmp.Or(o.LeaseTime, defaultLeaseTime),
+		log:              cmp.Or(o.Log, slog.Default()),
 		now:              o.Now,
 		instance:         rand.Text(),
 
@@ -85,15 +86,6 @@ func New(store Store, service *tally.Service, o Options) *Service {
 	}
 	if s.status == nil {
 		s.status = func() InstanceStatus { return InstanceStatus{} }
-	}
-	if s.journalRetention <= 0 {
-		s.journalRetention = 7 * 24 * time.Hour
-	}
-	if s.leaseTime <= 0 {
-		s.leaseTime = defaultLeaseTime
-	}
-	if s.log == nil {
-		s.log = slog.Default()
 	}
 	if s.now == nil {
 		s.now = time.Now
