@@ -109,24 +109,25 @@ func (a archive) has(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return a[name] == nil })
 }
 
-// open returns the text of a member.
-func (a archive) open(name string) (*bufio.Reader, io.Closer, error) {
+// open returns the text of a member. It need not be closed, since it reads from memory or
+// from the open file.
+func (a archive) open(name string) (*bufio.Reader, error) {
 	member := a[name]
 	if member == nil {
-		return nil, nil, fmt.Errorf("the archive lacks %s", name)
+		return nil, fmt.Errorf("the archive lacks %s", name)
 	}
 	if member.Flags&1 != 0 { // APPNOTE.TXT, section 4.4.4
-		return nil, nil, fmt.Errorf("%s is encrypted; unpack the archive and import the file itself", name)
+		return nil, fmt.Errorf("%s is encrypted; unpack the archive and import the file itself", name)
 	}
 	unpacked, err := member.Open()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s cannot be read: %w", name, err)
+		return nil, fmt.Errorf("%s cannot be read: %w", name, err)
 	}
 	text, err := plaintext.NewReader(&bounded{unpacked, maxUnpacked})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %w", name, err)
+		return nil, fmt.Errorf("%s %w", name, err)
 	}
-	return text, unpacked, nil
+	return text, nil
 }
 
 // FormatOf returns the format of a zip archive, goatcounter or umami; else an empty string.
@@ -147,12 +148,11 @@ func FormatOf(f File) string {
 
 // eachLine passes the lines of a member that are not blank to use. The collector refuses
 // lines for which use returns an error.
-func (a archive) eachLine(c *collector, name string, use func(text []byte) error) (err error) {
-	text, closer, err := a.open(name)
+func (a archive) eachLine(c *collector, name string, use func(text []byte) error) error {
+	text, err := a.open(name)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closer.Close()) }()
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, maxLineBytes)
 	number := int64(1)

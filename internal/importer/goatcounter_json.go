@@ -98,15 +98,14 @@ func checkGoatInfo(members archive) error {
 			return fmt.Errorf("the archive lacks %s; GoatCounter's JSON export has %s, %s and %s", name, goatInfo, goatPaths, goatHits)
 		}
 	}
-	text, closer, err := members.open(goatInfo)
+	text, err := members.open(goatInfo)
 	if err != nil {
 		return err
 	}
 	var info struct {
 		Version any `json:"export_version"`
 	}
-	err = json.NewDecoder(io.LimitReader(text, maxInfo)).Decode(&info)
-	if err = errors.Join(err, closer.Close()); err != nil {
+	if err := json.NewDecoder(io.LimitReader(text, maxInfo)).Decode(&info); err != nil {
 		return fmt.Errorf("%s: %w", goatInfo, err)
 	}
 	if major, _, _ := strings.Cut(fmt.Sprint(info.Version), "."); major != goatVersion {

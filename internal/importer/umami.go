@@ -1,9 +1,9 @@
 package importer
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -26,58 +26,44 @@ const pageview = "1"
 // sessions that viewed it, those of the site are all sessions.
 // (https://github.com/umami-software/umami, db/clickhouse/schema.sql, prisma/schema.prisma)
 func ReadUmami(file File, mapping Mapping) (Result, error) {
-	source := umamiSource{file: file}
+	source := umamiSource{open: file.open}
 	if file.isArchive() {
 		members, err := file.archive()
 		if err != nil {
 			return Result{}, err
 		}
-		source.members = members
 		switch {
 		case members.has(umamiEvents):
-			source.name = umamiEvents
+			source.member = umamiEvents
 		case members.has(umamiPages):
-			source.name = umamiPages
+			source.member = umamiPages
 		default:
 			return Result{}, fmt.Errorf("the archive has neither %s nor %s", umamiEvents, umamiPages)
 		}
+		source.open = func() (*bufio.Reader, error) { return members.open(source.member) }
 	}
-	header, rows, closeFile, err := source.open()
+	header, rows, err := source.table()
 	if err != nil {
 		return Result{}, err
 	}
 	if at, err := columns(header, "x", "y"); err == nil {
-		counts, err := readUmamiPages(source.name, rows, at, mapping)
-		return counts, errors.Join(err, closeFile())
-	}
-	if err := closeFile(); err != nil {
-		return Result{}, err
+		return readUmamiPages(source.member, rows, at, mapping)
 	}
 	return readUmamiEvents(source, mapping)
 }
 
 // umamiSource is a file, or a member of an archive. It is read twice.
 type umamiSource struct {
-	file    File
-	members archive // nil if the file is no archive
-	name    string  // of the member
+	open   func() (*bufio.Reader, error)
+	member string // empty if the file is no archive
 }
 
-func (s umamiSource) open() (header []string, rows *table.Reader, closeFile func() error, err error) {
-	closeFile = func() error { return nil }
-	var text io.Reader
-	if s.members == nil {
-		text, err = s.file.open()
-	} else {
-		var closer io.Closer
-		if text, closer, err = s.members.open(s.name); err == nil {
-			closeFile = closer.Close
-		}
+func (s umamiSource) table() (header []string, rows *table.Reader, err error) {
+	text, err := s.open()
+	if err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		header, rows, err = openTable(text)
-	}
-	return header, rows, closeFile, err
+	return openTable(text)
 }
 
 // umamiView is a view of a page.
@@ -86,7 +72,7 @@ type umamiView struct{ website, session, host, path string }
 // each passes the views of pages to use. It skips events. Columns that a version of Umami
 // lacks are empty.
 func (s umamiSource) each(c *collector, use func(umamiView) error) error {
-	header, rows, closeFile, err := s.open()
+	header, rows, err := s.table()
 	if err != nil {
 		return err
 	}
@@ -97,10 +83,10 @@ func (s umamiSource) each(c *collector, use func(umamiView) error) error {
 	}
 	session, website, host, query, kind, event := at("session_id"), at("website_id"), at("hostname"), at("url_query"), at("event_type"), at("event_name")
 	if path < 0 || session < 0 {
-		return errors.Join(fmt.Errorf("an export of Umami has the columns url_path and session_id, or x and y; its first line is %.300q", strings.Join(header, ", ")), closeFile())
+		return fmt.Errorf("an export of Umami has the columns url_path and session_id, or x and y; its first line is %.300q", strings.Join(header, ", "))
 	}
 	width := max(path, session, website, host, query, kind, event) + 1
-	err = c.eachRow(rows, s.name, width, func(row []string) error {
+	return c.eachRow(rows, s.member, width, func(row []string) error {
 		value := func(column int) string {
 			if column < 0 || row[column] == `\N` || row[column] == "NULL" { // NULL, as databases write it
 				return ""
@@ -120,7 +106,6 @@ func (s umamiSource) each(c *collector, use func(umamiView) error) error {
 		}
 		return use(view)
 	})
-	return errors.Join(err, closeFile())
 }
 
 func readUmamiEvents(source umamiSource, mapping Mapping) (Result, error) {
