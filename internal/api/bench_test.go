@@ -2,7 +2,7 @@ package api
 
 import "testing"
 
-// One like through the whole edge and a real store, without a network.
+// One like through the API and a real store, without a network.
 func BenchmarkLike(b *testing.B) {
 	r := newRig(b, func(o *Options) {
 		o.Logger = nil

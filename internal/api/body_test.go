@@ -14,7 +14,7 @@ var bodies = []string{
 	`{"amount":1}}`, `{"amount":123456789012}`, "[]", `"x"`, `{"visitor":"short"}`, "{\"amount\" :\t1\n}", `{"amount"1}`, `{"visitor":{}}`,
 }
 
-// The quick reading of plain bodies agrees with the one by encoding/json.
+// parseFastAssertion agrees with encoding/json.
 func FuzzAssertion(f *testing.F) {
 	for _, body := range bodies {
 		f.Add([]byte(body))
@@ -62,7 +62,7 @@ func FuzzList(f *testing.F) {
 	})
 }
 
-func TestPlainBodiesAreReadQuickly(t *testing.T) {
+func TestFastAssertion_CommonBodies(t *testing.T) {
 	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
 	if _, ok := parseFastAssertion(body); !ok {
 		t.Fatal("the usual body is not plain")

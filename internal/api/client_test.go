@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestOrigination_ForwardingHeaders(t *testing.T) {
+func TestClient_ForwardingHeaders(t *testing.T) {
 	trusting := &API{proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, logger: slog.New(slog.DiscardHandler)}
 	const xff, forwarded, realIP = "X-Forwarded-For", "Forwarded", "X-Real-Ip"
 	const proxy = "10.0.0.1:99"
@@ -26,7 +26,7 @@ func TestOrigination_ForwardingHeaders(t *testing.T) {
 		{"[fe80::1%eth0]:99", nil, "fe80::", ""},
 		{"@", nil, "::", ""},
 
-		// A peer that is not trusted.
+		// The peer is not trusted.
 		{"192.0.2.1:99", http.Header{xff: {"198.51.100.7"}}, "192.0.2.1", xff},
 		{"192.0.2.1:99", http.Header{forwarded: {"for=198.51.100.7"}}, "192.0.2.1", forwarded},
 		{"192.0.2.1:99", http.Header{realIP: {"198.51.100.7"}}, "192.0.2.1", realIP},
@@ -74,7 +74,7 @@ func TestOrigination_ForwardingHeaders(t *testing.T) {
 		{proxy, http.Header{forwarded: {",;,"}}, "10.0.0.1", forwarded},
 		{proxy, http.Header{forwarded: {"198.51.100.7"}}, "10.0.0.1", forwarded},
 		{proxy, http.Header{forwarded: {"for=1.1.1.1;for=2.2.2.2"}}, "10.0.0.1", forwarded},
-		// A client cannot hide the proxy's element in a quoted text of its own.
+		// A client cannot hide the proxy's element in a quoted string.
 		{proxy, http.Header{forwarded: {`for=1.1.1.1;x="`, "for=198.51.100.7"}}, "10.0.0.1", forwarded},
 		{proxy, http.Header{forwarded: {`for=1.1.1.1;x=", for=198.51.100.7;by="[::1]"`}}, "10.0.0.1", forwarded},
 		{proxy, http.Header{forwarded: {`for=1.1.1.1;x="\`, `", for=198.51.100.7`}}, "10.0.0.1", forwarded},
@@ -87,7 +87,7 @@ func TestOrigination_ForwardingHeaders(t *testing.T) {
 		{proxy, http.Header{realIP: {"1.1.1.1, 198.51.100.7"}}, "10.0.0.1", realIP},
 		{proxy, http.Header{realIP: {"1.1.1.1", "198.51.100.7"}}, "10.0.0.1", realIP},
 
-		// The order.
+		// The order of the headers.
 		{proxy, http.Header{xff: {"198.51.100.7"}, forwarded: {"for=1.1.1.1"}, realIP: {"2.2.2.2"}}, "198.51.100.7", ""},
 		{proxy, http.Header{forwarded: {"for=198.51.100.7"}, realIP: {"2.2.2.2"}}, "198.51.100.7", ""},
 		{proxy, http.Header{xff: {"unknown"}, realIP: {"2.2.2.2"}}, "10.0.0.1", xff},
@@ -102,20 +102,20 @@ func TestOrigination_ForwardingHeaders(t *testing.T) {
 func TestTrustedProxy_UnusableHeader(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.TrustedProxies = private })
 	for _, header := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP"} {
-		r.do("POST", "/v1/blog/likes/x", "", header, "unknown").refuses(400, "bad_visitor").says("--trusted-proxy").says(http.CanonicalHeaderKey(header))
+		r.do("POST", "/v1/blog/likes/x", "", header, "unknown").hasError(400, "bad_visitor").contains("--trusted-proxy").contains(http.CanonicalHeaderKey(header))
 	}
-	r.do("POST", "/v1/blog/likes/x", `{"visitor":"`+ann+`"}`, "X-Forwarded-For", "unknown").wants(200)
+	r.do("POST", "/v1/blog/likes/x", `{"visitor":"`+ann+`"}`, "X-Forwarded-For", "unknown").hasStatus(200)
 	if text := r.log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "header=X-Forwarded-For") || !strings.Contains(text, "--trusted-proxy") {
 		t.Errorf("warnings: %s", text)
 	}
 }
 
-// A trusted proxy that names no clients is reported once, with the address of the
-// proxy in the log and without it in /readyz, which everybody can read.
-func TestTrustedProxy_ManyUserAgentsWithoutHeader(t *testing.T) {
+// A silent proxy is reported once: with its address in the log, and without it in
+// /readyz, which everybody can read.
+func TestSilentProxies_ManyUserAgents(t *testing.T) {
 	agents := func(r *rig, header ...string) {
 		for i := range 2 * maxProxyAgents {
-			r.do("GET", "/v1/blog/likes/x", "", append(header, "User-Agent", fmt.Sprintf("browser/%d", i))...).wants(200)
+			r.do("GET", "/v1/blog/likes/x", "", append(header, "User-Agent", fmt.Sprintf("browser/%d", i))...).hasStatus(200)
 		}
 	}
 	for name, c := range map[string]struct {
@@ -136,7 +136,7 @@ func TestTrustedProxy_ManyUserAgentsWithoutHeader(t *testing.T) {
 			if text := r.log.String(); strings.Count(text, "level=WARN") != c.warnings || c.warnings > 0 && !strings.Contains(text, "--trusted-proxy") {
 				t.Errorf("%d warnings, want %d: %s", strings.Count(text, "level=WARN"), c.warnings, text)
 			}
-			ready := r.do("GET", "/readyz", "").wants(200)
+			ready := r.do("GET", "/readyz", "").hasStatus(200)
 			if got := strings.Count(string(ready.body), "--trusted-proxy"); got != c.warnings || strings.Contains(string(ready.body), "127.0.0.1") {
 				t.Errorf("/readyz: %s", ready.body)
 			}
@@ -144,7 +144,7 @@ func TestTrustedProxy_ManyUserAgentsWithoutHeader(t *testing.T) {
 	}
 }
 
-func TestCrowds_FewUserAgents(t *testing.T) {
+func TestSilentProxies_FewUserAgents(t *testing.T) {
 	var c silentProxies
 	proxy := netip.MustParseAddr("10.0.0.1")
 	for day := range 20 { // a browser that is updated every day
@@ -165,23 +165,23 @@ func TestCrowds_FewUserAgents(t *testing.T) {
 	}
 }
 
-func TestAProxyThatIsNotTrustedIsNamedOnce(t *testing.T) {
+func TestUntrustedProxy_WarnedOnce(t *testing.T) {
 	r := newRig(t, nil)
 	for range 3 {
-		r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").refuses(400, "bad_visitor").says("--trusted-proxy")
+		r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").hasError(400, "bad_visitor").contains("--trusted-proxy")
 	}
-	r.do("POST", "/v1/blog/likes/x", "", "Forwarded", "for=198.51.100.7").refuses(400, "bad_visitor")
-	r.do("POST", "/v1/blog/likes/x", `{"visitor":"`+ann+`"}`, "X-Forwarded-For", "198.51.100.7").wants(200)
+	r.do("POST", "/v1/blog/likes/x", "", "Forwarded", "for=198.51.100.7").hasError(400, "bad_visitor")
+	r.do("POST", "/v1/blog/likes/x", `{"visitor":"`+ann+`"}`, "X-Forwarded-For", "198.51.100.7").hasStatus(200)
 	if text := r.log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "--trusted-proxy 127.0.0.1") {
 		t.Errorf("warned: %s", text)
 	}
 }
 
-func TestBehindATrustedProxyEachClientIsItsOwn(t *testing.T) {
+func TestTrustedProxy_Clients(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.TrustedProxies = private })
-	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").wants(200).says(`"count":1`)
-	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.8").wants(200).says(`"count":2`)
-	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.8").wants(200).says(`"count":2`)
+	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").hasStatus(200).contains(`"count":1`)
+	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.8").hasStatus(200).contains(`"count":2`)
+	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.8").hasStatus(200).contains(`"count":2`)
 }
 
 func FuzzForwardedHeaders(f *testing.F) {
@@ -201,7 +201,7 @@ func FuzzForwardedHeaders(f *testing.F) {
 				t.Fatalf("%s: client %v is not the first of its /64", name, from.limitAddress)
 			}
 		}
-		// Whatever a client sent, the element that the proxy appends decides.
+		// The element that the proxy appends counts, not those of the client.
 		const appended = ", for=198.51.100.7"
 		from := a.clientOf(&http.Request{RemoteAddr: "10.0.0.1:80", Header: http.Header{"Forwarded": {one + appended}}})
 		if from.hidingHeader == "" && from.address.String() != "198.51.100.7" {

@@ -12,45 +12,45 @@ import (
 
 const ann, bob = "ann-visitor", "bob-visitor"
 
-func TestALikeIsAssertedReadAndWithdrawn(t *testing.T) {
+func TestLike_AssertReadWithdraw(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("GET", "/v1/blog/likes/hello", "").wants(200).says(`{"topic":"blog/likes/hello","count":0,"version":0}`).
-		has("Cache-Control", "no-cache").has("Etag", `"0"`)
+	r.do("GET", "/v1/blog/likes/hello", "").hasStatus(200).contains(`{"topic":"blog/likes/hello","count":0,"version":0}`).
+		hasHeader("Cache-Control", "no-cache").hasHeader("Etag", `"0"`)
 
-	a := r.do("POST", "/v1/blog/likes/hello", `{"visitor":"`+ann+`","amount":1}`).wants(200).has("Cache-Control", "private, no-store")
+	a := r.do("POST", "/v1/blog/likes/hello", `{"visitor":"`+ann+`","amount":1}`).hasStatus(200).hasHeader("Cache-Control", "private, no-store")
 	if a.field("count") != 1.0 || a.field("mine") != 1.0 || a.field("changed") != true || a.field("topic") != "blog/likes/hello" {
 		t.Fatalf("first like: %s", a.body)
 	}
 	version := a.field("version")
-	a = r.do("POST", "/v1/blog/likes/hello", `{"visitor":"`+ann+`"}`).wants(200)
+	a = r.do("POST", "/v1/blog/likes/hello", `{"visitor":"`+ann+`"}`).hasStatus(200)
 	if a.field("count") != 1.0 || a.field("changed") != false || a.field("version") != version {
 		t.Fatalf("the same again: %s", a.body)
 	}
-	r.do("POST", "/v1/blog/likes/hello", "", "Tally-Visitor", bob).wants(200).says(`"count":2`)
+	r.do("POST", "/v1/blog/likes/hello", "", "Tally-Visitor", bob).hasStatus(200).contains(`"count":2`)
 
-	a = r.do("GET", "/v1/blog/likes/hello", "").wants(200).says(`"count":2`)
-	r.do("GET", "/v1/blog/likes/hello", "", "If-None-Match", `"x", W/`+a.header.Get("Etag")).wants(304).has("Etag", a.header.Get("Etag"))
-	r.do("HEAD", "/v1/blog/likes/hello", "").wants(200).has("Etag", a.header.Get("Etag"))
-	mine := r.do("GET", "/v1/blog/likes/hello", "", "Tally-Visitor", ann).wants(200).says(`"mine":1`).has("Cache-Control", "private, no-store")
+	a = r.do("GET", "/v1/blog/likes/hello", "").hasStatus(200).contains(`"count":2`)
+	r.do("GET", "/v1/blog/likes/hello", "", "If-None-Match", `"x", W/`+a.header.Get("Etag")).hasStatus(304).hasHeader("Etag", a.header.Get("Etag"))
+	r.do("HEAD", "/v1/blog/likes/hello", "").hasStatus(200).hasHeader("Etag", a.header.Get("Etag"))
+	mine := r.do("GET", "/v1/blog/likes/hello", "", "Tally-Visitor", ann).hasStatus(200).contains(`"mine":1`).hasHeader("Cache-Control", "private, no-store")
 	if mine.header.Get("Etag") != "" {
 		t.Error("an answer with a visitor has an ETag")
 	}
 
-	r.do("DELETE", "/v1/blog/likes/hello", `{"visitor":"`+ann+`"}`).wants(200).says(`"count":1`).says(`"mine":0`).says(`"changed":true`)
-	r.do("DELETE", "/v1/blog/likes/hello", "", "Tally-Visitor", ann).wants(200).says(`"changed":false`)
-	r.do("POST", "/v1/blog/claps/hello", `{"visitor":"`+ann+`","amount":50}`, "Content-Type", "text/plain").wants(200).says(`"mine":50`)
+	r.do("DELETE", "/v1/blog/likes/hello", `{"visitor":"`+ann+`"}`).hasStatus(200).contains(`"count":1`).contains(`"mine":0`).contains(`"changed":true`)
+	r.do("DELETE", "/v1/blog/likes/hello", "", "Tally-Visitor", ann).hasStatus(200).contains(`"changed":false`)
+	r.do("POST", "/v1/blog/claps/hello", `{"visitor":"`+ann+`","amount":50}`, "Content-Type", "text/plain").hasStatus(200).contains(`"mine":50`)
 }
 
-func TestWithoutAVisitorOneIsDerived(t *testing.T) {
+func TestLike_DerivedVisitor(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "one").wants(200).says(`"count":1`)
-	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "one").wants(200).says(`"count":1`).says(`"changed":false`)
-	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "two").wants(200).says(`"count":2`)
-	r.do("POST", "/v1/blog/visitors/x", "{}").wants(200).says(`"count":1`)
-	r.do("POST", "/v1/blog/likes/y", `{"visitor":null,"amount":null}`).wants(200).says(`"mine":1`)
+	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "one").hasStatus(200).contains(`"count":1`)
+	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "one").hasStatus(200).contains(`"count":1`).contains(`"changed":false`)
+	r.do("POST", "/v1/blog/likes/x", "", "User-Agent", "two").hasStatus(200).contains(`"count":2`)
+	r.do("POST", "/v1/blog/visitors/x", "{}").hasStatus(200).contains(`"count":1`)
+	r.do("POST", "/v1/blog/likes/y", `{"visitor":null,"amount":null}`).hasStatus(200).contains(`"mine":1`)
 }
 
-func TestKeysAreDecodedOnceAndNormalised(t *testing.T) {
+func TestTopic_Keys(t *testing.T) {
 	r := newRig(t, nil)
 	for path, topic := range map[string]string{
 		"/v1/blog/likes/2026/11/hello":       "blog/likes/2026/11/hello",
@@ -62,26 +62,26 @@ func TestKeysAreDecodedOnceAndNormalised(t *testing.T) {
 		`/v1/blog/likes/quote%22back%5Cslsh`: `blog/likes/quote"back\slsh`,
 		"/v1/blog/likes/counts":              "blog/likes/counts",
 	} {
-		if got := r.do("GET", path, "").wants(200).field("topic"); got != topic {
+		if got := r.do("GET", path, "").hasStatus(200).field("topic"); got != topic {
 			t.Errorf("%s is %v, want %s", path, got, topic)
 		}
 	}
 }
 
-func TestSitesMayBeginLikeTheCallsBesideThem(t *testing.T) {
+func TestTopic_SitesLikePaths(t *testing.T) {
 	r := newRig(t, nil)
 	for _, site := range []string{"topper", "to", "streams", "wsx", "c", "counts2"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
-			if got := r.do(method, "/v1/"+site+"/likes/a/b", "").wants(200).field("topic"); got != site+"/likes/a/b" {
+			if got := r.do(method, "/v1/"+site+"/likes/a/b", "").hasStatus(200).field("topic"); got != site+"/likes/a/b" {
 				t.Errorf("%s on %s is of %v", method, site, got)
 			}
 		}
-		r.do("GET", "/v1/top/"+site+"/likes", "").wants(200)
-		r.do("OPTIONS", "/v1/"+site+"/likes/a/b", "").wants(204)
+		r.do("GET", "/v1/top/"+site+"/likes", "").hasStatus(200)
+		r.do("OPTIONS", "/v1/"+site+"/likes/a/b", "").hasStatus(204)
 	}
 }
 
-func TestEachRefusalHasItsCode(t *testing.T) {
+func TestErrors_Codes(t *testing.T) {
 	r := newRig(t, nil)
 	long := strings.Repeat("k", 257)
 	const likes = "/v1/blog/likes/x"
@@ -188,7 +188,7 @@ func TestEachRefusalHasItsCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := *r
 			r.t = t
-			a := r.do(row.method, row.path, row.body, row.header...).refuses(row.status, row.code)
+			a := r.do(row.method, row.path, row.body, row.header...).hasError(row.status, row.code)
 			if row.status == 405 && a.header.Get("Allow") == "" {
 				t.Error("405 without Allow")
 			}
@@ -196,20 +196,20 @@ func TestEachRefusalHasItsCode(t *testing.T) {
 	}
 }
 
-func TestARefusalNamesWhatIsWrong(t *testing.T) {
+func TestErrors_Messages(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/x", `{"ammount":1}`).says("ammount")
-	r.do("GET", "/v1/blog/likes/x", "", "Origin", "https://new.example").says("--site blog=https://new.example")
-	r.do("GET", "/v1/default/likes/x", "", "Origin", "https://new.example").says("--allow-origin https://new.example")
-	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "1.2.3.4").says("--trusted-proxy")
-	a := r.do("GET", "/nosuch", "", "X-Request-Id", "abc-1.2").has("X-Request-Id", "abc-1.2").says(`"request_id":"abc-1.2"`)
-	a = r.do("GET", "/nosuch", "", "X-Request-Id", "a b").wants(404)
+	r.do("POST", "/v1/blog/likes/x", `{"ammount":1}`).contains("ammount")
+	r.do("GET", "/v1/blog/likes/x", "", "Origin", "https://new.example").contains("--site blog=https://new.example")
+	r.do("GET", "/v1/default/likes/x", "", "Origin", "https://new.example").contains("--allow-origin https://new.example")
+	r.do("POST", "/v1/blog/likes/x", "", "X-Forwarded-For", "1.2.3.4").contains("--trusted-proxy")
+	a := r.do("GET", "/nosuch", "", "X-Request-Id", "abc-1.2").hasHeader("X-Request-Id", "abc-1.2").contains(`"request_id":"abc-1.2"`)
+	a = r.do("GET", "/nosuch", "", "X-Request-Id", "a b").hasStatus(404)
 	if id := a.header.Get("X-Request-Id"); id == "a b" || a.field("request_id") != id {
 		t.Errorf("request id %q, body %s", id, a.body)
 	}
 }
 
-func TestABodyWithoutALengthIsBoundedToo(t *testing.T) {
+func TestBody_ChunkedTooLarge(t *testing.T) {
 	r := newRig(t, nil)
 	for size, want := range map[int]int{maxBody + 1: 413, maxBody: 400} {
 		request, err := http.NewRequestWithContext(t.Context(), "POST", r.public.URL+"/v1/blog/likes/x", struct{ *strings.Reader }{strings.NewReader(strings.Repeat("x", size))})
@@ -227,11 +227,11 @@ func TestABodyWithoutALengthIsBoundedToo(t *testing.T) {
 	}
 }
 
-func TestManyAreReadInTheOrderAskedAndRefusalsStandInTheirPlace(t *testing.T) {
+func TestCounts_OrderAndErrors(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/a", `{"visitor":"`+ann+`"}`).wants(200)
+	r.do("POST", "/v1/blog/likes/a", `{"visitor":"`+ann+`"}`).hasStatus(200)
 	const query = "/v1/counts?topic=blog/likes/b&topic=blog/likes/a&topic=bad&topic=nosuch/likes/x&topic=blog/likes/a"
-	a := r.do("GET", query, "").wants(200).has("Cache-Control", "no-cache")
+	a := r.do("GET", query, "").hasStatus(200).hasHeader("Cache-Control", "no-cache")
 	counts := a.field("counts").([]any)
 	if len(counts) != 5 {
 		t.Fatalf("%s", a.body)
@@ -241,30 +241,30 @@ func TestManyAreReadInTheOrderAskedAndRefusalsStandInTheirPlace(t *testing.T) {
 			t.Errorf("place %d has no %s: %v", i, want, counts[i])
 		}
 	}
-	r.do("GET", query, "", "If-None-Match", a.header.Get("Etag")).wants(304)
-	r.do("HEAD", query, "").wants(200).has("Etag", a.header.Get("Etag"))
-	r.do("POST", "/v1/counts", `{"topics":["blog/likes/a","blog/likes/b"],"visitor":"`+ann+`"}`).wants(200).
-		says(`"mine":1`).says(`"mine":0`).has("Cache-Control", "private, no-store")
-	r.do("GET", "/v1/counts?topic=blog/likes/a", "", "Tally-Visitor", ann).wants(200).says(`"mine":1`)
-	r.do("POST", "/v1/counts", `{"topics":[]}`).wants(200).says(`{"counts":[]}`)
-	r.do("GET", "/v1/counts?topic=blog/likes/a&topic=default/likes/x&topic=%ff", "", "Origin", "https://blog.example").wants(200).
-		says(`{"topic":"default/likes/x","error":{"code":"origin_not_allowed"`)
+	r.do("GET", query, "", "If-None-Match", a.header.Get("Etag")).hasStatus(304)
+	r.do("HEAD", query, "").hasStatus(200).hasHeader("Etag", a.header.Get("Etag"))
+	r.do("POST", "/v1/counts", `{"topics":["blog/likes/a","blog/likes/b"],"visitor":"`+ann+`"}`).hasStatus(200).
+		contains(`"mine":1`).contains(`"mine":0`).hasHeader("Cache-Control", "private, no-store")
+	r.do("GET", "/v1/counts?topic=blog/likes/a", "", "Tally-Visitor", ann).hasStatus(200).contains(`"mine":1`)
+	r.do("POST", "/v1/counts", `{"topics":[]}`).hasStatus(200).contains(`{"counts":[]}`)
+	r.do("GET", "/v1/counts?topic=blog/likes/a&topic=default/likes/x&topic=%ff", "", "Origin", "https://blog.example").hasStatus(200).
+		contains(`{"topic":"default/likes/x","error":{"code":"origin_not_allowed"`)
 }
 
-func TestTopIsOrderedAndBounded(t *testing.T) {
+func TestTop_OrderAndLimit(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("GET", "/v1/top/blog/likes", "").wants(200).says(`{"top":[]}`)
+	r.do("GET", "/v1/top/blog/likes", "").hasStatus(200).contains(`{"top":[]}`)
 	for i := range 12 {
 		for v := range i + 1 {
-			r.do("POST", fmt.Sprintf("/v1/blog/likes/p%02d", i), fmt.Sprintf(`{"visitor":"visitor-%d"}`, v)).wants(200)
+			r.do("POST", fmt.Sprintf("/v1/blog/likes/p%02d", i), fmt.Sprintf(`{"visitor":"visitor-%d"}`, v)).hasStatus(200)
 		}
 	}
 	processtest.Eventually(t, "the top shows", func() bool {
-		return strings.HasPrefix(string(r.do("GET", "/v1/top/blog/likes?limit=1", "").wants(200).body), `{"top":[{"topic":"blog/likes/p11","count":12`)
+		return strings.HasPrefix(string(r.do("GET", "/v1/top/blog/likes?limit=1", "").hasStatus(200).body), `{"top":[{"topic":"blog/likes/p11","count":12`)
 	})
-	a := r.do("GET", "/v1/top/blog/likes", "").wants(200)
+	a := r.do("GET", "/v1/top/blog/likes", "").hasStatus(200)
 	if top := a.field("top").([]any); len(top) != 10 {
 		t.Errorf("%d without a limit", len(top))
 	}
-	r.do("GET", "/v1/top/blog/likes", "", "If-None-Match", a.header.Get("Etag")).wants(304)
+	r.do("GET", "/v1/top/blog/likes", "", "If-None-Match", a.header.Get("Etag")).hasStatus(304)
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/tallycast/tallycast/web"
 )
 
-// open begins a stream and returns its lines; it is closed with the test.
+// open opens a stream until the test ends, and returns its lines.
 func (r *rig) open(method, path, body string, header ...string) (*http.Response, *bufio.Scanner) {
 	r.t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
@@ -43,7 +43,7 @@ func (r *rig) open(method, path, body string, header ...string) (*http.Response,
 	return response, bufio.NewScanner(response.Body)
 }
 
-// until reads lines up to one that contains text, and returns all of them.
+// until returns the lines up to one that contains text.
 func until(t testing.TB, lines *bufio.Scanner, text string) string {
 	t.Helper()
 	var all strings.Builder
@@ -57,7 +57,7 @@ func until(t testing.TB, lines *bufio.Scanner, text string) string {
 	return ""
 }
 
-func TestAStreamTellsOfLikes(t *testing.T) {
+func TestStream_Likes(t *testing.T) {
 	r := newRig(t, nil)
 	response, lines := r.open("GET", "/v1/stream?topic=blog/likes/x&topic=default/likes/x&topic=bad", "", "Origin", "https://blog.example", "Accept", "text/event-stream")
 	if response.StatusCode != 200 || response.Header.Get("Access-Control-Allow-Origin") != "https://blog.example" || response.Header.Get("Content-Type") != "text/event-stream" {
@@ -69,7 +69,7 @@ func TestAStreamTellsOfLikes(t *testing.T) {
 			t.Errorf("no %s in %s", want, head)
 		}
 	}
-	r.do("POST", "/v1/blog/likes/x", "").wants(200)
+	r.do("POST", "/v1/blog/likes/x", "").hasStatus(200)
 	until(t, lines, `"topic":"blog/likes/x","count":1`)
 
 	_, lines = r.open("POST", "/v1/stream", `{"topics":["blog/likes/x"],"present":["blog/readers/x"]}`)
@@ -84,27 +84,27 @@ func TestLimits_RetryAfter(t *testing.T) {
 		o.Limits = limits(4, 4, 2)
 	})
 	for i := range 2 {
-		r.do("POST", fmt.Sprintf("/v1/blog/likes/new%d", i), "").wants(200)
+		r.do("POST", fmt.Sprintf("/v1/blog/likes/new%d", i), "").hasStatus(200)
 	}
-	r.do("POST", "/v1/blog/likes/new2", "").refuses(429, "rate_limited").says("--new-topic-limit")
-	r.do("GET", "/v1/blog/likes/new2", "").says(`"version":0`)
+	r.do("POST", "/v1/blog/likes/new2", "").hasError(429, "rate_limited").contains("--new-topic-limit")
+	r.do("GET", "/v1/blog/likes/new2", "").contains(`"version":0`)
 	for range 9 {
-		r.do("POST", "/v1/blog/likes/new0", "").wants(200) // it exists
+		r.do("POST", "/v1/blog/likes/new0", "").hasStatus(200) // it exists
 	}
-	a := r.do("POST", "/v1/blog/likes/new0", "", "Origin", "https://blog.example").refuses(429, "rate_limited").says("--rate-limit")
+	a := r.do("POST", "/v1/blog/likes/new0", "", "Origin", "https://blog.example").hasError(429, "rate_limited").contains("--rate-limit")
 	if a.header.Get("Retry-After") == "" || a.header.Get("Access-Control-Expose-Headers") == "" {
 		t.Errorf("a page cannot tell when to come back: %v", a.header)
 	}
 	for range 11 {
-		r.do("GET", "/v1/blog/likes/new0", "").wants(200)
+		r.do("GET", "/v1/blog/likes/new0", "").hasStatus(200)
 	}
-	r.do("GET", "/v1/blog/likes/new0", "").refuses(429, "rate_limited").says("--read-limit")
-	r.do("POST", "/v1/counts", `{"topics":["blog/likes/a"]}`).refuses(429, "rate_limited")
-	r.do("GET", "/v1/top/blog/likes", "").refuses(429, "rate_limited")
-	r.do("GET", "/badge/blog/likes/a.svg", "").refuses(429, "rate_limited")
+	r.do("GET", "/v1/blog/likes/new0", "").hasError(429, "rate_limited").contains("--read-limit")
+	r.do("POST", "/v1/counts", `{"topics":["blog/likes/a"]}`).hasError(429, "rate_limited")
+	r.do("GET", "/v1/top/blog/likes", "").hasError(429, "rate_limited")
+	r.do("GET", "/badge/blog/likes/a.svg", "").hasError(429, "rate_limited")
 }
 
-func TestAWebSocketAsksForEachTopic(t *testing.T) {
+func TestWebSocket_ChecksEachTopic(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Limits = limits(0, 1, 0) })
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
@@ -135,56 +135,56 @@ func TestAWebSocketAsksForEachTopic(t *testing.T) {
 	}
 }
 
-func TestWhereThereIsNoPlaceAViewerIsTold(t *testing.T) {
+func TestStream_TooManyViewers(t *testing.T) {
 	r := newRig(t, nil)
 	for range 3 {
 		_, lines := r.open("GET", "/v1/stream?topic=blog/likes/x", "")
 		until(t, lines, "live")
 	}
-	r.do("GET", "/v1/stream?topic=blog/likes/x", "").refuses(503, "too_many_viewers")
-	r.do("GET", "/v1/stream?topic=blog/likes/x", "", "Accept", "text/event-stream").wants(200).says(`{"event":"full"}`)
+	r.do("GET", "/v1/stream?topic=blog/likes/x", "").hasError(503, "too_many_viewers")
+	r.do("GET", "/v1/stream?topic=blog/likes/x", "", "Accept", "text/event-stream").hasStatus(200).contains(`{"event":"full"}`)
 }
 
-func TestWhileTheStoreIsAwayWatchedTopicsAreReadFromMemory(t *testing.T) {
+func TestRead_StoreAway(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/x", "").wants(200)
+	r.do("POST", "/v1/blog/likes/x", "").hasStatus(200)
 	_, lines := r.open("GET", "/v1/stream?topic=blog/likes/x", "")
 	until(t, lines, `"count":1`)
 	if err := r.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a := r.do("GET", "/v1/blog/likes/x", "").wants(200).says(`"count":1`).says(`"stale":true`).has("Cache-Control", "no-store")
+	a := r.do("GET", "/v1/blog/likes/x", "").hasStatus(200).contains(`"count":1`).contains(`"stale":true`).hasHeader("Cache-Control", "no-store")
 	if a.header.Get("Etag") != "" {
 		t.Error("old news has an ETag")
 	}
-	r.do("GET", "/v1/blog/likes/y", "").refuses(503, "store_unavailable").has("Retry-After", "1")
-	r.do("POST", "/v1/blog/likes/x", "").refuses(503, "store_unavailable")
-	r.do("GET", "/v1/counts?topic=blog/likes/y&topic=blog/likes/x", "").wants(200).says(`"stale":true`).says(`"code":"store_unavailable"`)
-	r.do("GET", "/v1/counts?topic=blog/likes/y", "").refuses(503, "store_unavailable")
-	r.do("GET", "/badge/blog/likes/x.svg", "").wants(200)
-	r.do("GET", "/badge/blog/likes/y.svg", "").refuses(503, "store_unavailable")
-	r.do("GET", "/v1/top/blog/likes", "").refuses(503, "store_unavailable")
-	r.do("GET", "/", "").wants(200)
+	r.do("GET", "/v1/blog/likes/y", "").hasError(503, "store_unavailable").hasHeader("Retry-After", "1")
+	r.do("POST", "/v1/blog/likes/x", "").hasError(503, "store_unavailable")
+	r.do("GET", "/v1/counts?topic=blog/likes/y&topic=blog/likes/x", "").hasStatus(200).contains(`"stale":true`).contains(`"code":"store_unavailable"`)
+	r.do("GET", "/v1/counts?topic=blog/likes/y", "").hasError(503, "store_unavailable")
+	r.do("GET", "/badge/blog/likes/x.svg", "").hasStatus(200)
+	r.do("GET", "/badge/blog/likes/y.svg", "").hasError(503, "store_unavailable")
+	r.do("GET", "/v1/top/blog/likes", "").hasError(503, "store_unavailable")
+	r.do("GET", "/", "").hasStatus(200)
 	if strings.Contains(r.log.String(), "level=ERROR") {
 		t.Errorf("a store that is away floods the log: %s", r.log.String())
 	}
 }
 
-func TestABadgeShowsTheNumberEverywhere(t *testing.T) {
+func TestBadge(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/a/b", "").wants(200)
-	a := r.do("GET", "/badge/blog/likes/a/b.svg", "", "Origin", "https://evil.example").wants(200).
-		has("Content-Type", "image/svg+xml; charset=utf-8").has("Cache-Control", "public, max-age=60").
-		has("Access-Control-Allow-Origin", "*").has("Cross-Origin-Resource-Policy", "cross-origin").
-		says("<title>likes: 1</title>").says(`role="img"`)
+	r.do("POST", "/v1/blog/likes/a/b", "").hasStatus(200)
+	a := r.do("GET", "/badge/blog/likes/a/b.svg", "", "Origin", "https://evil.example").hasStatus(200).
+		hasHeader("Content-Type", "image/svg+xml; charset=utf-8").hasHeader("Cache-Control", "public, max-age=60").
+		hasHeader("Access-Control-Allow-Origin", "*").hasHeader("Cross-Origin-Resource-Policy", "cross-origin").
+		contains("<title>likes: 1</title>").contains(`role="img"`)
 	wellFormed(t, a.body)
-	wellFormed(t, r.do("GET", "/badge/blog/likes/none.svg", "").wants(200).says("likes: 0").body)
-	hostile := r.do("GET", "/badge/blog/likes/x.svg?label=%3Cscript%3E%22%26%27%00%ff%01"+strings.Repeat("x", 100), "").wants(200)
+	wellFormed(t, r.do("GET", "/badge/blog/likes/none.svg", "").hasStatus(200).contains("likes: 0").body)
+	hostile := r.do("GET", "/badge/blog/likes/x.svg?label=%3Cscript%3E%22%26%27%00%ff%01"+strings.Repeat("x", 100), "").hasStatus(200)
 	wellFormed(t, hostile.body)
 	if bytes.Contains(hostile.body, []byte("<script>")) {
 		t.Error("a label is not escaped")
 	}
-	r.do("HEAD", "/badge/blog/likes/x.svg", "").wants(200)
+	r.do("HEAD", "/badge/blog/likes/x.svg", "").hasStatus(200)
 }
 
 func wellFormed(t *testing.T, text []byte) {
@@ -200,7 +200,7 @@ func wellFormed(t *testing.T, text []byte) {
 	}
 }
 
-func TestABadgeRoundsDownAndKeepsSmallNumbersExact(t *testing.T) {
+func TestBadge_ShortCount(t *testing.T) {
 	for count, want := range map[int64]string{0: "0", 9999: "9999", 10_000: "10k", 12_399: "12.3k", 99_999: "99.9k", 100_999: "100k",
 		999_999: "999k", 1_000_000: "1M", 1_250_000: "1.2M", 2_000_000_000: "2G", 5_000_000_000_000: "5000G"} {
 		if got := shortCount(count); got != want {
@@ -209,12 +209,12 @@ func TestABadgeRoundsDownAndKeepsSmallNumbersExact(t *testing.T) {
 	}
 }
 
-func TestTheScriptIsLoadedFromEverywhereAndPacked(t *testing.T) {
+func TestScript_HeadersAndGzip(t *testing.T) {
 	r := newRig(t, nil)
 	for _, path := range []string{"/tally.js", "/openapi.yaml"} {
-		plain := r.do("GET", path, "", "Accept-Encoding", "identity").wants(200).has("Access-Control-Allow-Origin", "*").
-			has("Cross-Origin-Resource-Policy", "cross-origin").has("Cache-Control", "public, max-age=3600, must-revalidate").has("Vary", "Accept-Encoding").has("X-Content-Type-Options", "nosniff")
-		packed := r.send(r.public.URL, ask{"GET", path, "", []string{"Accept-Encoding", "br, gzip;q=0.5"}}).wants(200).has("Content-Encoding", "gzip")
+		plain := r.do("GET", path, "", "Accept-Encoding", "identity").hasStatus(200).hasHeader("Access-Control-Allow-Origin", "*").
+			hasHeader("Cross-Origin-Resource-Policy", "cross-origin").hasHeader("Cache-Control", "public, max-age=3600, must-revalidate").hasHeader("Vary", "Accept-Encoding").hasHeader("X-Content-Type-Options", "nosniff")
+		packed := r.send(r.public.URL, ask{"GET", path, "", []string{"Accept-Encoding", "br, gzip;q=0.5"}}).hasStatus(200).hasHeader("Content-Encoding", "gzip")
 		reader, err := gzip.NewReader(bytes.NewReader(packed.body))
 		if err != nil {
 			t.Fatal(err)
@@ -226,93 +226,93 @@ func TestTheScriptIsLoadedFromEverywhereAndPacked(t *testing.T) {
 		if packed.header.Get("Etag") == plain.header.Get("Etag") {
 			t.Error("one ETag for two encodings")
 		}
-		r.do("GET", path, "", "If-None-Match", plain.header.Get("Etag"), "Accept-Encoding", "identity").wants(304)
+		r.do("GET", path, "", "If-None-Match", plain.header.Get("Etag"), "Accept-Encoding", "identity").hasStatus(304)
 	}
-	r.do("GET", "/tally.js", "", "Accept-Encoding", "gzip;q=0").wants(200).has("Content-Encoding", "")
+	r.do("GET", "/tally.js", "", "Accept-Encoding", "gzip;q=0").hasStatus(200).hasHeader("Content-Encoding", "")
 }
 
-func TestAScriptNamedByItsHashIsGoodForEver(t *testing.T) {
+func TestScript_Hashed(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.WithoutDemo = true })
 	name, _ := web.Pinned()
-	pinned := r.do("GET", "/"+name, "", "Accept-Encoding", "identity").wants(200).has("Access-Control-Allow-Origin", "*").
-		has("Cross-Origin-Resource-Policy", "cross-origin").has("Cache-Control", "public, max-age=31536000, immutable").
-		has("Content-Type", "text/javascript; charset=utf-8")
-	r.do("GET", "/"+name, "", "If-None-Match", pinned.header.Get("Etag"), "Accept-Encoding", "identity").wants(304)
+	pinned := r.do("GET", "/"+name, "", "Accept-Encoding", "identity").hasStatus(200).hasHeader("Access-Control-Allow-Origin", "*").
+		hasHeader("Cross-Origin-Resource-Policy", "cross-origin").hasHeader("Cache-Control", "public, max-age=31536000, immutable").
+		hasHeader("Content-Type", "text/javascript; charset=utf-8")
+	r.do("GET", "/"+name, "", "If-None-Match", pinned.header.Get("Etag"), "Accept-Encoding", "identity").hasStatus(304)
 	for other := range web.Scripts() {
-		r.do("GET", "/"+other, "").wants(200)
-		r.do("HEAD", "/"+other, "").wants(200)
-		r.do("POST", "/"+other, "").refuses(405, "method_not_allowed")
+		r.do("GET", "/"+other, "").hasStatus(200)
+		r.do("HEAD", "/"+other, "").hasStatus(200)
+		r.do("POST", "/"+other, "").hasError(405, "method_not_allowed")
 	}
-	r.do("GET", "/tally-0123456789abcdef.js", "").refuses(404, "not_found")
+	r.do("GET", "/tally-0123456789abcdef.js", "").hasError(404, "not_found")
 }
 
-func TestTheDemoIsThereUnlessTurnedOff(t *testing.T) {
+func TestDemo_OnAndOff(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/default/likes/hello", "").wants(200)
-	a := r.do("GET", "/", "").wants(200).has("Content-Type", "text/html; charset=utf-8").says("/v1/default/likes/hello")
+	r.do("POST", "/v1/default/likes/hello", "").hasStatus(200)
+	a := r.do("GET", "/", "").hasStatus(200).hasHeader("Content-Type", "text/html; charset=utf-8").contains("/v1/default/likes/hello")
 	if !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'self'") {
 		t.Error("no policy")
 	}
-	r.do("GET", "/demo/", "").wants(200)
-	r.do("GET", "/gallery", "").wants(200).has("Content-Type", "text/html; charset=utf-8")
-	r.do("GET", "/demo/theme.js", "").wants(200).has("Content-Type", "text/javascript; charset=utf-8")
+	r.do("GET", "/demo/", "").hasStatus(200)
+	r.do("GET", "/gallery", "").hasStatus(200).hasHeader("Content-Type", "text/html; charset=utf-8")
+	r.do("GET", "/demo/theme.js", "").hasStatus(200).hasHeader("Content-Type", "text/javascript; charset=utf-8")
 	without := newRig(t, func(o *Options) { o.WithoutDemo = true })
 	for _, path := range []string{"/", "/demo/", "/demo/theme.js", "/gallery"} {
-		without.do("GET", path, "").refuses(404, "not_found")
+		without.do("GET", path, "").hasError(404, "not_found")
 	}
-	without.do("GET", "/tally.js", "").wants(200)
+	without.do("GET", "/tally.js", "").hasStatus(200)
 }
 
-func TestEverythingIsBelowTheBasePath(t *testing.T) {
+func TestBasePath(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.BasePath = "/tally" })
 	for _, path := range []string{"/v1/blog/likes/x", "/v1/counts?topic=blog/likes/x", "/tally.js", "/", "/demo/", "/gallery", "/demo/theme.js", "/healthz", "/readyz", "/badge/blog/likes/x.svg"} {
-		r.do("GET", "/tally"+path, "").wants(200)
-		r.send(r.public.URL, ask{"GET", path, "", nil}).refuses(404, "not_found")
+		r.do("GET", "/tally"+path, "").hasStatus(200)
+		r.send(r.public.URL, ask{"GET", path, "", nil}).hasError(404, "not_found")
 	}
-	r.do("GET", "/tally", "").wants(308).has("Location", "/tally/")
-	r.do("GET", "/tally/", "").says(`action="/tally/v1/default/likes/hello"`)
+	r.do("GET", "/tally", "").hasStatus(308).hasHeader("Location", "/tally/")
+	r.do("GET", "/tally/", "").contains(`action="/tally/v1/default/likes/hello"`)
 }
 
 func TestReadiness(t *testing.T) {
 	health := tally.Health{}
 	r := newRig(t, func(o *Options) { o.Health = func() tally.Health { return health } })
-	r.do("GET", "/readyz", "").wants(503).says(`"status":"starting"`)
+	r.do("GET", "/readyz", "").hasStatus(503).contains(`"status":"starting"`)
 	health = tally.Health{Reached: true}
-	r.do("GET", "/readyz", "").wants(200).says(`{"status":"ready","version":"test","store":{"status":"up"},"warnings":[]}`)
+	r.do("GET", "/readyz", "").hasStatus(200).contains(`{"status":"ready","version":"test","store":{"status":"up"},"warnings":[]}`)
 	health = tally.Health{Reached: true, Err: errors.New("connection refused"), Warnings: []string{"no AOF", `"x"`}}
-	r.do("GET", "/readyz", "").wants(200).says(`"store":{"status":"away","error":"connection refused"}`).says(`"warnings":["no AOF","\"x\""]`)
+	r.do("GET", "/readyz", "").hasStatus(200).contains(`"store":{"status":"away","error":"connection refused"}`).contains(`"warnings":["no AOF","\"x\""]`)
 	health = tally.Health{Reached: true, Conflict: errors.New("another secret")}
-	r.do("GET", "/readyz", "").wants(503).says(`"status":"conflict"`)
+	r.do("GET", "/readyz", "").hasStatus(503).contains(`"status":"conflict"`)
 	health = tally.Health{Reached: true}
 	r.api.Drain()
-	r.do("GET", "/readyz", "").wants(503).says(`"status":"draining"`)
-	r.do("GET", "/healthz", "").wants(200).says(`{"status":"ok"}`)
-	r.send(r.internal.URL, ask{"GET", "/readyz", "", nil}).wants(503)
-	r.send(r.internal.URL, ask{"GET", "/healthz", "", nil}).wants(200)
+	r.do("GET", "/readyz", "").hasStatus(503).contains(`"status":"draining"`)
+	r.do("GET", "/healthz", "").hasStatus(200).contains(`{"status":"ok"}`)
+	r.send(r.internal.URL, ask{"GET", "/readyz", "", nil}).hasStatus(503)
+	r.send(r.internal.URL, ask{"GET", "/healthz", "", nil}).hasStatus(200)
 }
 
-func TestMetricsTellWhatHappened(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/x", "").wants(200)
-	r.do("POST", "/v1/blog/likes/x", "{").wants(400)
-	a := r.send(r.internal.URL, ask{"GET", "/metrics", "", nil}).wants(200)
+	r.do("POST", "/v1/blog/likes/x", "").hasStatus(200)
+	r.do("POST", "/v1/blog/likes/x", "{").hasStatus(400)
+	a := r.send(r.internal.URL, ask{"GET", "/metrics", "", nil}).hasStatus(200)
 	for _, want := range []string{
 		`tallycast_http_requests_total{code="200",route="/v1/:site/:metric/*key"} 1`,
 		`tallycast_http_requests_total{code="400",route="/v1/:site/:metric/*key"} 1`,
 		"tallycast_store_up 1", "tallycast_ready 1", `tallycast_info{version="test"} 1`, `tallycast_connections{transport="sse"} 0`,
 		`tallycast_rate_limited_total{limit="write"} 0`, "go_goroutines", "process_cpu_seconds_total",
 	} {
-		a.says(want)
+		a.contains(want)
 	}
-	r.send(r.internal.URL, ask{"GET", "/debug/pprof/", "", nil}).wants(200).says("goroutine")
-	r.send(r.internal.URL, ask{"GET", "/debug/pprof/cmdline", "", nil}).wants(200)
-	r.send(r.internal.URL, ask{"GET", "/debug/pprof/heap", "", nil}).wants(200)
-	r.send(r.internal.URL, ask{"GET", "/nosuch", "", nil}).refuses(404, "not_found")
-	r.do("GET", "/metrics", "").refuses(404, "not_found")
-	r.do("GET", "/debug/pprof/", "").refuses(404, "not_found")
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/", "", nil}).hasStatus(200).contains("goroutine")
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/cmdline", "", nil}).hasStatus(200)
+	r.send(r.internal.URL, ask{"GET", "/debug/pprof/heap", "", nil}).hasStatus(200)
+	r.send(r.internal.URL, ask{"GET", "/nosuch", "", nil}).hasError(404, "not_found")
+	r.do("GET", "/metrics", "").hasError(404, "not_found")
+	r.do("GET", "/debug/pprof/", "").hasError(404, "not_found")
 }
 
-// breaking fails in ways that must not reach the client.
+// breaking is a store with errors that the client must not see.
 type breaking struct{ fails error }
 
 func (b breaking) EventStream(http.ResponseWriter, *http.Request, push.Session) error {
@@ -324,10 +324,10 @@ func (b breaking) EventStream(http.ResponseWriter, *http.Request, push.Session) 
 
 func (b breaking) WebSocket(http.ResponseWriter, *http.Request, push.Session) error { return nil }
 
-func TestWhatNobodyExpectedIsInternalAndLoggedOnce(t *testing.T) {
+func TestErrors_InternalLoggedOnce(t *testing.T) {
 	for _, b := range []breaking{{}, {errors.New("the hidden cause")}} {
 		r := newRig(t, func(o *Options) { o.Push = b })
-		a := r.do("GET", "/v1/stream?topic=blog/likes/x", "").refuses(500, "internal")
+		a := r.do("GET", "/v1/stream?topic=blog/likes/x", "").hasError(500, "internal")
 		if strings.Contains(string(a.body), "sky") || strings.Contains(string(a.body), "hidden") {
 			t.Errorf("the client reads %s", a.body)
 		}
@@ -337,13 +337,13 @@ func TestWhatNobodyExpectedIsInternalAndLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestAllocationsOfALikeAreFew(t *testing.T) {
+func TestLike_Allocations(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.Limits = limits(1_000_000, 500_000, 1_000_000)
 	})
 	like := likeRequest(r)
 	like()
-	// Most are Gin's, the topic's, the store's and the recorder's own.
+	// Most are Gin's, the topic's, the store's and the recorder's.
 	if n := testing.AllocsPerRun(200, like); n > 120 {
 		t.Errorf("%v allocations a like", n)
 	} else {
@@ -351,7 +351,7 @@ func TestAllocationsOfALikeAreFew(t *testing.T) {
 	}
 }
 
-// likeRequest returns a function that likes without a network.
+// likeRequest returns a function that sends a like without a network.
 func likeRequest(r *rig) func() {
 	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
 	reader := bytes.NewReader(body)

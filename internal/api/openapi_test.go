@@ -19,7 +19,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// document is openapi.yaml, and the schemas in it that were compiled.
+// document is openapi.yaml with the schemas compiled until now.
 type document struct {
 	root map[string]any
 
@@ -48,7 +48,7 @@ var parsedDocument = sync.OnceValues(func() (*document, error) {
 	return &document{root: root.(map[string]any), compiler: compiler, schemas: map[string]*jsonschema.Schema{}}, nil
 })
 
-// node is a place in the document, references followed.
+// node is a place in the document, after references.
 type node struct {
 	pointer string
 	value   any
@@ -79,7 +79,7 @@ func (d *document) follow(n node) node {
 	return target
 }
 
-// check holds value against the schema at n.
+// check validates value by the schema at n.
 func (d *document) check(t testing.TB, n node, value any) {
 	t.Helper()
 	d.mu.Lock()
@@ -101,8 +101,8 @@ func (d *document) check(t testing.TB, n node, value any) {
 	}
 }
 
-// pathOf returns the documented path that an address belongs to. Keys may contain
-// slashes, which paths of OpenAPI cannot say; the description does.
+// pathOf returns the documented path of a URL. Keys may contain slashes, which paths of
+// OpenAPI cannot express.
 func pathOf(path string) (name string, ok bool) {
 	path, _, _ = strings.Cut(path, "?")
 	parts := strings.SplitN(path, "/", 5)
@@ -126,10 +126,9 @@ func pathOf(path string) (name string, ok bool) {
 	return "", false
 }
 
-// holdAgainstDocument fails the test where the document does not tell of what
-// happened: the status, the headers it requires, the type and form of the body,
-// and the form of a request that was taken.
-func holdAgainstDocument(t testing.TB, path string, q ask, a answer) {
+// checkAgainstDocument fails the test if a response does not match the document: its
+// status, required headers, media type and body; and the body of an accepted request.
+func checkAgainstDocument(t testing.TB, path string, q ask, a answer) {
 	t.Helper()
 	d, err := parsedDocument()
 	if err != nil {
@@ -234,7 +233,7 @@ func (d *document) checkBody(t testing.TB, n node, contentType string, body []by
 	d.check(t, schema, value)
 }
 
-func TestTheDocumentKnowsEachCodeAndEachRoute(t *testing.T) {
+func TestOpenAPI_CodesAndRoutes(t *testing.T) {
 	d, err := parsedDocument()
 	if err != nil {
 		t.Fatal(err)
@@ -262,8 +261,8 @@ func TestTheDocumentKnowsEachCodeAndEachRoute(t *testing.T) {
 	}
 }
 
-// Every schema of the document compiles, the unused ones too.
-func TestTheDocumentsSchemasAreValid(t *testing.T) {
+// Every schema compiles, including unused ones.
+func TestOpenAPI_Schemas(t *testing.T) {
 	d, err := parsedDocument()
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-func TestPairs_BrokenEncoding(t *testing.T) {
+func TestQueryPairs_BrokenEncoding(t *testing.T) {
 	for query, want := range map[string][][2]string{
 		"":                      nil,
 		"&&":                    nil,
@@ -34,8 +34,8 @@ func TestPairs_BrokenEncoding(t *testing.T) {
 	}
 }
 
-// FuzzPairs compares with the standard library, for queries that it takes.
-func FuzzPairs(f *testing.F) {
+// FuzzQueryPairs compares with the standard library for queries that it accepts.
+func FuzzQueryPairs(f *testing.F) {
 	for _, seed := range []string{"topic=a&topic=b%20c", "a=%&b=;", "&=&&a+b=+", "%61=1&a=2"} {
 		f.Add(seed)
 	}
@@ -56,8 +56,8 @@ func FuzzPairs(f *testing.F) {
 	})
 }
 
-// The page is told which flag would allow it to use the site that it asks for.
-func TestOrigin_RefusalNamesSiteOfTopics(t *testing.T) {
+// The error names the flag that allows the page to use the site of the topics.
+func TestOrigin_ErrorNamesSite(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.Sites = map[string][]string{"default": {"https://app.example"}, "blog": {"https://blog.example"}}
 	})
@@ -68,11 +68,11 @@ func TestOrigin_RefusalNamesSiteOfTopics(t *testing.T) {
 		`{"topics":["default/likes/x","blog/likes/x"]}`:        "--allow-origin " + origin,
 		`{"topics":["nonsense"]}`:                              "--site NAME=" + origin,
 	} {
-		r.do("POST", "/v1/counts", body, "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says(want)
-		r.do("POST", "/v1/stream", body, "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says(want)
+		r.do("POST", "/v1/counts", body, "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains(want)
+		r.do("POST", "/v1/stream", body, "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains(want)
 	}
-	r.do("POST", "/v1/stream", `{"present":["blog/readers/x"]}`, "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says("--site blog=" + origin)
-	r.do("GET", "/v1/stream?topic=%zz&present=blog/readers/x", "", "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says("--site blog=" + origin)
-	r.do("GET", "/v1/counts?topic=blog/likes/x", "", "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says("--site blog=" + origin)
-	r.do("GET", "/v1/ws", "", "Origin", origin).refuses(403, tally.CodeOriginNotAllowed).says("--site NAME=" + origin)
+	r.do("POST", "/v1/stream", `{"present":["blog/readers/x"]}`, "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains("--site blog=" + origin)
+	r.do("GET", "/v1/stream?topic=%zz&present=blog/readers/x", "", "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains("--site blog=" + origin)
+	r.do("GET", "/v1/counts?topic=blog/likes/x", "", "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains("--site blog=" + origin)
+	r.do("GET", "/v1/ws", "", "Origin", origin).hasError(403, tally.CodeOriginNotAllowed).contains("--site NAME=" + origin)
 }

@@ -27,17 +27,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a service as the command wires it: a real store, hub and listeners.
+// rig is a service with a real store, hub and listeners.
 type rig struct {
 	t        testing.TB
 	api      *API
 	store    storage
 	public   *httptest.Server
 	internal *httptest.Server
-	log      *logBook
+	log      *logBuffer
 }
 
-// storage is what both stores are.
+// storage are the interfaces of a store.
 type storage interface {
 	tally.Store
 	tally.SettingsReader
@@ -46,32 +46,31 @@ type storage interface {
 	Close() error
 }
 
-// logBook keeps what is logged.
-type logBook struct {
+// logBuffer keeps log output.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *logBook) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *logBook) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// private are the networks that tests send from.
+// private are the networks of test clients.
 var private = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 
-// catalog has sites that begin like the calls beside them.
+// catalog has sites with names like those of calls.
 var catalog = tally.NewCatalog([]string{"blog", "wiki", "topper", "to", "streams", "wsx", "c", "counts2"}, tally.DefaultMetrics())
 
-// newRig starts a service on SQLite. change adapts the options; the defaults limit
-// nothing.
+// newRig starts a service on SQLite. change adapts the options, which have no limits.
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
@@ -90,7 +89,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book := &logBook{}
+	log := &logBuffer{}
 	options := Options{
 		Service: tally.NewService(store, catalog), Hub: h, Push: pusher, Health: store.Health,
 		Sites: map[string][]string{
@@ -99,7 +98,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 			"wiki":    {"*"},
 		},
 		Instrumented: []tally.Instrumented{h, pusher},
-		Logger:       slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Version:      "test",
 	}
 	if change != nil {
@@ -109,7 +108,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, api: a, store: store, log: book,
+	r := &rig{t: t, api: a, store: store, log: log,
 		public: httptest.NewServer(a.Public()), internal: httptest.NewServer(a.Internal())}
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -136,7 +135,7 @@ func limits(writes, reads, topics int) *ratelimit.Limiter {
 	return ratelimit.New(hourly(writes), hourly(reads), hourly(topics), nil)
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	t      testing.TB
 	status int
@@ -144,18 +143,18 @@ type answer struct {
 	body   []byte
 }
 
-// ask is a request to come; pairs of header names and values.
+// ask is a request. header has names and values in turn.
 type ask struct {
 	method, path, body string
 	header             []string
 }
 
-// do sends a request to the public listener and holds request and answer against
-// the OpenAPI document.
+// do sends a request to the public listener and checks it and the response against the
+// OpenAPI document.
 func (r *rig) do(method, path, body string, header ...string) answer {
 	r.t.Helper()
 	a := r.send(r.public.URL, ask{method, path, body, header})
-	holdAgainstDocument(r.t, strings.TrimPrefix(path, r.api.basePath), ask{method, path, body, header}, a)
+	checkAgainstDocument(r.t, strings.TrimPrefix(path, r.api.basePath), ask{method, path, body, header}, a)
 	return a
 }
 
@@ -191,8 +190,8 @@ func (r *rig) send(base string, q ask) answer {
 	return answer{r.t, response.StatusCode, response.Header, content}
 }
 
-// wants fails the test unless the answer has the status.
-func (a answer) wants(status int) answer {
+// hasStatus fails the test unless the answer has the status.
+func (a answer) hasStatus(status int) answer {
 	a.t.Helper()
 	if a.status != status {
 		a.t.Fatalf("status %d, want %d; body: %s", a.status, status, a.body)
@@ -200,11 +199,11 @@ func (a answer) wants(status int) answer {
 	return a
 }
 
-// refuses fails the test unless the answer is a problem of that code and the
+// hasError fails the test unless the answer is a problem of that code and the
 // contract's status.
-func (a answer) refuses(status int, code tally.Code) answer {
+func (a answer) hasError(status int, code tally.Code) answer {
 	a.t.Helper()
-	a.wants(status)
+	a.hasStatus(status)
 	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
 		a.t.Fatalf("a refusal of type %q: %s", got, a.body)
 	}
@@ -217,8 +216,8 @@ func (a answer) refuses(status int, code tally.Code) answer {
 	return a
 }
 
-// says fails the test unless the body contains text.
-func (a answer) says(text string) answer {
+// contains fails the test unless the body contains text.
+func (a answer) contains(text string) answer {
 	a.t.Helper()
 	if !bytes.Contains(a.body, []byte(text)) {
 		a.t.Fatalf("the body lacks %q: %s", text, a.body)
@@ -226,8 +225,8 @@ func (a answer) says(text string) answer {
 	return a
 }
 
-// has fails the test unless the header has the value.
-func (a answer) has(name, value string) answer {
+// hasHeader fails the test unless the header has the value.
+func (a answer) hasHeader(name, value string) answer {
 	a.t.Helper()
 	if got := strings.Join(a.header.Values(name), ", "); got != value {
 		a.t.Fatalf("%s is %q, want %q", name, got, value)
