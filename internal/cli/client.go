@@ -30,7 +30,7 @@ var adminFlags = []config.Setting{
 	{Name: "at", Group: groupService, Value: "URL", Default: defaultService,
 		Help: "URL of the service, with its base path."},
 	{Name: "admin-token", Group: groupService, Value: "TEXT", Secret: true,
-		Help: "The --admin-token of the service. Other users of this machine cannot see it in the environment or a file."},
+		Help: "The --admin-token of the service. Prefer the variable or the file: other users of this machine can read command lines."},
 	{Name: "admin-token-file", Group: groupService, Value: "FILE", Alternative: "admin-token",
 		Help: "File that holds the admin token."},
 }

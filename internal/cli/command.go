@@ -25,7 +25,7 @@ type command struct {
 
 // commands are all commands. Without a command's name the first one runs.
 var commands = []command{
-	{name: "serve", about: "Serve live counts. This is what a bare tallycast does.",
+	{name: "serve", about: "Serve live counts; tallycast without a command does the same.",
 		details: serveDetails, examples: serveExamples, flags: config.Settings, run: serve},
 	{name: "check-config", about: "Print every setting with its source, and all errors.",
 		details: checkConfigDetails, flags: config.Settings, run: checkConfig},

@@ -47,7 +47,7 @@ Examples:
 var scopeFlag = config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Help: "Only this: a site, a metric of it, and keys that begin like this."}
 
 var exportFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv or json; auto is the format that the name of FILE ends in, and jsonl otherwise."},
+	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv or json; auto finds it by the end of the name of FILE; otherwise jsonl."},
 	scopeFlag,
 	{Name: "with-secret", Help: "Put the secret of the store into the file."},
 	forceFlag,

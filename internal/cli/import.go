@@ -28,9 +28,9 @@ with. A store that does not exist yet takes it from the file (export --with-secr
 from --secret-file.
 
 Any other file has plain counts, which become seeds, or what --as names. Use --as base
-if pages name seeds of their own, which the old count includes and which would set the
-seeds again. Neither changes contributions made here. A run sets what its file says,
-however often it is run; it does not add to an earlier run.
+if the pages have seeds too: the old count includes them, and the next seeding would
+replace imported seeds. The contributions made here stay. An import sets numbers and
+does not add to those of an earlier import, so it can be repeated.
 
 Formats:
   jsonl        the output of tallycast export
@@ -52,8 +52,8 @@ makes them views. A file with pages of several hosts needs --host. Several --hos
 up in one run, such as www.example.com and example.com; a second run would replace the
 counts of the first.
 
-What cannot be read is reported by file, line and reason, and the rest is imported; the
-exit code is then 1. --dry-run shows a table and changes nothing. The command calls a
+Entries that cannot be read are reported by file, line and reason. The others are
+imported, and the exit code is 1. --dry-run shows a table and changes nothing. The command calls a
 running service, or works on a store that no service uses with --store.
 `
 
@@ -87,17 +87,17 @@ Examples:
 `
 
 var importFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto is the format that the name of FILE ends in or that a zip file has, and jsonl otherwise."},
+	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto finds it by the end of the name of FILE or the content of a zip file; otherwise jsonl."},
 	{Name: "mode", Value: "WORD", Default: "merge", Help: "For an export: merge or replace."},
 	{Name: "as", Value: "WORD", Default: "seed", Help: "What a plain count becomes: seed, adjustment, base (the sum of seed and adjustment) or count (the sum of these and the contributions)."},
 	dryRunFlag, storeFlag,
 	{Name: "site", Value: "NAME", Default: tally.DefaultSite, Help: "The site of the topics."},
-	{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Help: "Take only these figures, for these metrics: views=views, visitors=visitors or claps=claps, whichever the format has. Repeatable."},
+	{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Help: "Take only this figure of the file, for this metric. The figures are views, visitors and claps, depending on the format: --take visitors=views. Repeatable."},
 	{Name: "host", Value: "HOST", Repeatable: true, Help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
 	{Name: "website", Value: "ID", Repeatable: true, Help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
 	{Name: "keep-query", Help: "Count each query string as its own page; the widgets ignore query strings."},
 	{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Help: "For csv and json: the columns or members that hold the topic and the count, if they have other names."},
-	{Name: "topic", Value: "TEMPLATE", Help: "Makes topics of names: blog/likes/{1}, where {1} is what the first * of --pattern matched, or the name in the file."},
+	{Name: "topic", Value: "TEMPLATE", Help: "The topic of each count, such as blog/likes/{1}. {1} stands for the text that the first * of --pattern matched, or for the name in the file."},
 	{Name: "from", Value: "URL", Help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
 	{Name: "pattern", Value: "KEYS", Help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
 	{Name: "seen", Value: "KEYS", Help: "Keys that hold the visitors that were counted, with the same *: shown beside the counts, for comparison."},

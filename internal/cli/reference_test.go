@@ -23,14 +23,14 @@ func compareFile(t *testing.T, path, want string) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not up to date; run: go test ./internal/cli -run Reference -update", path)
+		t.Errorf("%s is not up to date; run: go test ./internal/cli -run UpToDate -update", path)
 	}
 }
 
 func reference(name string) string { return filepath.Join("..", "..", "docs", "reference", name) }
 
 // flags.md lists every setting of serve.
-func TestReference_Flags(t *testing.T) {
+func TestFlagsPage_UpToDate(t *testing.T) {
 	var page strings.Builder
 	page.WriteString("# Flags\n\nGenerated from the settings of `tallycast serve`. Each may be given as a flag, an environment variable or a key of the\n" +
 		"YAML file that `--config` names. A flag overrides the environment, the environment the file, and the file `PORT` and\n" +
@@ -55,7 +55,7 @@ func TestReference_Flags(t *testing.T) {
 }
 
 // commands.md has the help of every command.
-func TestReference_Commands(t *testing.T) {
+func TestCommandsPage_UpToDate(t *testing.T) {
 	var page strings.Builder
 	page.WriteString("# Commands\n\nGenerated from the help of each command (`tallycast COMMAND --help`). [flags.md](flags.md) has the flags of `serve`\nwith their keys in the configuration file.\n")
 	add := func(name string, args ...string) {

@@ -31,9 +31,9 @@ A number must have one possible meaning: 2000, 2,000,000, 2 000 and 2.0 are acce
 2.000 (2 or 2000) and 0042 (42 or 34) are not. Files of a folder that are not pages
 are listed in one message.
 
-What cannot be read is reported by file, line and reason, and the rest is done; the
-exit code is then 1. Running it again changes only what changed. The command calls a
-running service, or works on a store that no service uses with --store.
+Entries that cannot be read are reported by file, line and reason. The others are
+seeded, and the exit code is 1. A second run sets only the seeds that changed. The
+command calls a running service, or works on a store that no service uses with --store.
 `
 
 const seedExamples = `

@@ -16,8 +16,8 @@ const topicsDetails = `
 Each of these commands calls a running service with its --admin-token, or works on a
 store that --store, TALLYCAST_STORE or the configuration file names and that no service
 uses. On a terminal they print tables, elsewhere a line of JSON for each item. They ask
-before they do what cannot be undone; without a terminal that needs --yes. The same can
-be done by HTTP below /admin/v1/.
+for confirmation before a change that cannot be undone; without a terminal such a change
+needs --yes. The HTTP calls below /admin/v1/ do the same.
 `
 
 const topicsExamples = `

@@ -126,7 +126,7 @@ func mergeTopics(c *ownerCommand) error {
 	}
 	into := c.reader.Text("into")
 	if into == "" {
-		return usagef("say with --into which topic they become")
+		return usagef("--into is missing: it names the topic that receives the contributions")
 	}
 	to, err := parseTopics([]string{into})
 	if err != nil {
