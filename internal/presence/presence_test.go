@@ -43,6 +43,13 @@ func (s *recordingStore) fail(err error) {
 	s.err = err
 }
 
+// expire removes all shares, like the end of their leases.
+func (s *recordingStore) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.shares)
+}
+
 // expect compares the shares in the store.
 func (s *recordingStore) expect(t *testing.T, want map[tally.Topic]int64) {
 	t.Helper()
@@ -109,7 +116,7 @@ func TestTracker_Renewal(t *testing.T) {
 		a := topicOf(t, "a")
 		tracker.Enter(a)
 		time.Sleep(2 * batchDelay)
-		clear(store.shares) // as if they had expired
+		store.expire()
 		time.Sleep(renewInterval)
 		store.expect(t, map[tally.Topic]int64{a: 1})
 	})
