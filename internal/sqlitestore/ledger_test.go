@@ -159,27 +159,6 @@ func TestEdit_NewIDAfterDelete(t *testing.T) {
 	}
 }
 
-// TestRevert_WithdrawnMember checks that the entries of withdrawn members are erased: a revert
-// would take back again what a window counted.
-func TestRevert_WithdrawnMember(t *testing.T) {
-	store := open(t, filepath.Join(t.TempDir(), "tally.db"), catalog(), sqlitestore.Options{Journal: week})
-	views := mustTopic(t, "views", "page")
-	for member := range tally.Member(5) {
-		like(t, store, views, member+1)
-	}
-	entries := journal(t, store)
-	if got := edit(t, store, tally.Edit{Topic: views, Kind: tally.EditWithdraw, Members: []tally.Member{2, 4}}); got.After.Count != 3 {
-		t.Fatalf("two of five withdrawn left %v", got.After)
-	}
-	if left := journal(t, store); len(left) != 3 {
-		t.Errorf("the journal is %v", left)
-	}
-	_, changes, err := store.Revert(context.Background(), entries[:2], false)
-	if err != nil || len(changes) != 1 || changes[0].Count != 2 {
-		t.Errorf("reverting two entries, one of a withdrawn member: %v, error %v", changes, err)
-	}
-}
-
 func TestSweep_Journal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
 	now := newClock()

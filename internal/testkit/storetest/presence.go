@@ -88,7 +88,7 @@ func testPresence(t *testing.T, open Factory) {
 
 // testPresenceLease renews a lease, and then lets it end.
 func testPresenceLease(t *testing.T, open Factory) {
-	const lease = 300 * time.Millisecond
+	const lease = 150 * time.Millisecond
 	f := fixture(t, open)
 	recorders := runAll(t, f)
 	topic := newTopic(t, "readers")
