@@ -127,7 +127,7 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 
 // finishBatch fills in the results of a batch.
 func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
-	st, err := parseState(c)
+	reply, err := parseReply(c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
 		b.Err = marked
@@ -136,14 +136,14 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	if err != nil {
 		switch {
 		case redistopology.RefusesWrites(err):
-			stateOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
+			nodeOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
 		case lacksRight(err):
-			notify(stateOf(c.Node()).checkRequested)
+			notify(nodeOf(c.Node()).checkRequested)
 		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
 	}
-	results, skipped := strings.CutSuffix(st.third, "j")
+	results, skipped := strings.CutSuffix(reply.detail, "j")
 	if skipped {
 		s.stats.journalSkipped.Add(1)
 	}
@@ -159,13 +159,13 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 		w.WouldCreate = results[i] == '3'
 		changed = changed || w.Changed
 	}
-	b.Count, b.Version = st.count, st.version
+	b.Count, b.Version = reply.count, reply.version
 	if changed {
-		s.ranks.add(tally.Change{Topic: b.Topic, Count: st.count, Version: st.version}, false)
+		s.ranks.add(tally.Change{Topic: b.Topic, Count: reply.count, Version: reply.version}, false)
 	}
-	if st.unpublished != nil {
-		stateOf(c.Node()).publicationFailed()
-		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, st.unpublished))
+	if reply.unpublished != nil {
+		nodeOf(c.Node()).publicationFailed()
+		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, reply.unpublished))
 	}
 }
 

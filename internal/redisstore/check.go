@@ -96,7 +96,7 @@ func (n *node) handshake(ctx context.Context) error {
 // verifyConnection verifies a new connection: the server at that address may have changed.
 // Nothing is written under another secret or layout, or to a replica.
 func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
-	n := stateOf(at)
+	n := nodeOf(at)
 	err := n.verify(ctx, pipe)
 	var conflict *conflictError
 	if errors.As(err, &conflict) {

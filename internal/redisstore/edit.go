@@ -143,19 +143,19 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 	if err != nil {
 		return editReply{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
 	}
-	st, err := s.parseWritten(what, topic, c)
+	reply, err := s.parseWritten(what, topic, c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
 		return editReply{}, tally.ErrFrozen
 	}
 	if err != nil {
 		if c.Node() != nil && redistopology.RefusesWrites(err) {
-			stateOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
+			nodeOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
 		}
 		return editReply{}, tally.Unavailable(err)
 	}
 	var n [7]int64
-	texts := strings.Split(st.third, ",")
+	texts := strings.Split(reply.detail, ",")
 	if len(texts) != len(n) {
 		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
@@ -164,7 +164,7 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 			return editReply{}, tally.Unavailable(unexpectedReply(c))
 		}
 	}
-	now := tally.Change{Topic: topic, Count: st.count, Version: st.version}
+	now := tally.Change{Topic: topic, Count: reply.count, Version: reply.version}
 	e := editReply{
 		changed: n[0] == 1,
 		before:  tally.State{Change: tally.Change{Topic: topic, Count: n[1], Version: n[2]}, Seed: n[3], Adjustment: n[4]},

@@ -60,7 +60,7 @@ func (s *Store) isLive() bool {
 func (s *Store) allLive() bool {
 	nodes := s.topology.SlotMap().Nodes()
 	for _, n := range nodes {
-		if _, live := stateOf(n).feed.status(); !live {
+		if _, live := nodeOf(n).feed.status(); !live {
 			return false
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	defer s.reassigning.RUnlock()
 	// Until reassignTopics runs, the former node of its slot may follow it too.
 	for _, n := range s.topology.RecentNodes() {
-		stateOf(n).feed.unwatch(topic)
+		nodeOf(n).feed.unwatch(topic)
 	}
 	s.unassigned.unwatch(topic)
 }
@@ -91,17 +91,17 @@ func (s *Store) Refresh(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
 	for _, n := range s.topology.RecentNodes() {
-		stateOf(n).feed.settleAgain(topic)
+		nodeOf(n).feed.settleAgain(topic)
 	}
 }
 
 // feedOf returns the feed that must follow a topic.
 func (s *Store) feedOf(m *redistopology.SlotMap, topic tally.Topic) *feed {
 	if n := m.Single(); n != nil {
-		return stateOf(n).feed
+		return nodeOf(n).feed
 	}
 	if n := m.Node(s.names.count(topic)); n != nil {
-		return stateOf(n).feed
+		return nodeOf(n).feed
 	}
 	return s.unassigned
 }
@@ -175,7 +175,7 @@ func (s *Store) reassignTopics() {
 	s.reassignFrom(m, s.unassigned, true)
 	for _, n := range recent {
 		if n != m.Single() {
-			s.reassignFrom(m, stateOf(n).feed, !m.Has(n))
+			s.reassignFrom(m, nodeOf(n).feed, !m.Has(n))
 		}
 	}
 	// Topics that did not move are found again: their node is in the slot map.

@@ -69,7 +69,11 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 	today := time.Now().Unix() / 60 / minutesADay
 	first := max(from/minutesADay, today-int64(MaxJournal/redistopology.Day)) - 1
 	last := min(to/minutesADay, today+1) + 1 // this machine's clock may be behind
-	for day := first; day <= last; day++ {
+	days, err := s.journalDays(ctx, topic, first, last)
+	if err != nil {
+		return err
+	}
+	for _, day := range days {
 		if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
 			return err
 		}

@@ -114,7 +114,7 @@ func (n names) activity(day string) string { return n.prefix + "{pulses}:activit
 
 func (n names) probe(instance string) string { return n.prefix + "probe:" + instance + n.database }
 
-// scratchKeys is names for checks; all have one hash tag.
+// scratchKeys are keys and a channel for checks, all with one hash tag.
 type scratchKeys struct{ hash, sorted, other, probe, channel string }
 
 // scratch returns the i-th scratch keys of an instance.

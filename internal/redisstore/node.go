@@ -26,13 +26,13 @@ func (s *Store) newNode(n *redistopology.Node) any {
 	}
 }
 
-func stateOf(n *redistopology.Node) *node { return n.State.(*node) }
+func nodeOf(n *redistopology.Node) *node { return n.State.(*node) }
 
 // nodes returns the nodes that hold slots, by address.
 func (s *Store) nodes() []*node {
 	var all []*node
 	for _, n := range s.topology.SlotMap().Nodes() {
-		all = append(all, stateOf(n))
+		all = append(all, nodeOf(n))
 	}
 	return all
 }

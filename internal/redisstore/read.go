@@ -76,7 +76,7 @@ func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.R
 	defer cancel()
 	for from := 0; from < len(queries); from += readChunk {
 		to := min(from+readChunk, len(queries))
-		s.readChunk(ctx, queries[from:to], readings[from:to])
+		s.readTopics(ctx, queries[from:to], readings[from:to])
 	}
 	return readings
 }
@@ -91,7 +91,7 @@ type topicRead struct {
 	all [3]redis.Cmder // room for those that are not nil
 }
 
-func (s *Store) readChunk(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
+func (s *Store) readTopics(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
 	lookups := make([]topicRead, len(queries))
 	requests := make([]redistopology.Request, len(queries))
 	for i, q := range queries {

@@ -79,10 +79,10 @@ func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 		}
 		s.topology.Call(ctx, calls)
 		for i := range calls {
-			st, err := s.parseWritten(what, topics[i], &calls[i])
+			reply, err := s.parseWritten(what, topics[i], &calls[i])
 			failed = errors.Join(failed, err)
-			if err == nil && st.third == "1" {
-				changed(tally.Change{Topic: topics[i], Count: st.count, Version: st.version})
+			if err == nil && reply.detail == "1" {
+				changed(tally.Change{Topic: topics[i], Count: reply.count, Version: reply.version})
 			}
 		}
 	}
@@ -94,14 +94,14 @@ func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 
 // parseWritten returns the state that a script stored, or an error if it was not stored or
 // not published.
-func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Call) (state, error) {
-	st, err := parseState(c)
-	if err == nil && st.unpublished != nil {
-		stateOf(c.Node()).publicationFailed()
-		err = st.unpublished
+func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Call) (scriptReply, error) {
+	reply, err := parseReply(c)
+	if err == nil && reply.unpublished != nil {
+		nodeOf(c.Node()).publicationFailed()
+		err = reply.unpublished
 	}
 	if err != nil {
-		return state{}, fmt.Errorf("%s %s: %w", what, topic, err)
+		return scriptReply{}, fmt.Errorf("%s %s: %w", what, topic, err)
 	}
-	return st, nil
+	return reply, nil
 }

@@ -216,7 +216,7 @@ func (b *ruleCache) isCurrent(metric string) bool {
 func (s *Store) reportConflict(cause error) error {
 	err := conflictf("%v", cause)
 	if n := s.topology.SlotMap().Node(s.names.rules()); n != nil {
-		stateOf(n).status.setFailed(err)
+		nodeOf(n).status.setFailed(err)
 	}
 	return err
 }

@@ -44,7 +44,7 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		}
 		moved := false
 		for _, n := range m.Nodes() {
-			err := stateOf(n).scan(ctx, pattern, func(keys []string) error {
+			err := nodeOf(n).scan(ctx, pattern, func(keys []string) error {
 				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return m.Node(key) != n })
 				if keys = seen.unseen(keys); len(keys) == 0 {
 					return nil

@@ -72,35 +72,34 @@ var (
 // follows.
 const otherMarkReply = "-2"
 
-// state is the reply of scripts that write: count and version, then a third value of
-// their own, and why the publication failed.
-type state struct {
+// scriptReply is the reply of scripts that write a topic.
+type scriptReply struct {
 	count, version int64
-	third          string
-	unpublished    error
+	detail         string // depends on the script
+	unpublished    error  // why the publication failed
 }
 
-func parseState(c *redistopology.Call) (st state, err error) {
+func parseReply(c *redistopology.Call) (reply scriptReply, err error) {
 	if c.Err != nil {
-		return state{}, c.Err
+		return scriptReply{}, c.Err
 	}
 	if mark, ok := strings.CutPrefix(c.Text(), otherMarkReply); ok {
-		return state{}, &tally.MarkError{Mark: mark}
+		return scriptReply{}, &tally.MarkError{Mark: mark}
 	}
 	count, rest, _ := strings.Cut(c.Text(), " ")
 	version, rest, _ := strings.Cut(rest, " ")
-	third, why, failed := strings.Cut(rest, " ")
+	detail, why, failed := strings.Cut(rest, " ")
 	var err1, err2 error
-	st.count, err1 = strconv.ParseInt(count, 10, 64)
-	st.version, err2 = strconv.ParseInt(version, 10, 64)
-	st.third = third
-	if err1 != nil || err2 != nil || third == "" {
-		return state{}, unexpectedReply(c)
+	reply.count, err1 = strconv.ParseInt(count, 10, 64)
+	reply.version, err2 = strconv.ParseInt(version, 10, 64)
+	reply.detail = detail
+	if err1 != nil || err2 != nil || detail == "" {
+		return scriptReply{}, unexpectedReply(c)
 	}
 	if failed {
-		st.unpublished = fmt.Errorf("stored, but Redis refused to publish it: %s", why)
+		reply.unpublished = fmt.Errorf("stored, but Redis refused to publish it: %s", why)
 	}
-	return st, nil
+	return reply, nil
 }
 
 func unexpectedReply(c *redistopology.Call) error {

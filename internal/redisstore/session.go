@@ -201,16 +201,16 @@ func (e *session) subscribe() error {
 			}
 			continue
 		}
-		if err := e.send(e.pubsub.Subscribe, subscribe); err != nil {
+		if err := e.sendCommand(e.pubsub.Subscribe, subscribe); err != nil {
 			return err
 		}
-		if err := e.send(e.pubsub.Unsubscribe, unsubscribe); err != nil {
+		if err := e.sendCommand(e.pubsub.Unsubscribe, unsubscribe); err != nil {
 			return err
 		}
 	}
 }
 
-func (e *session) send(command func(context.Context, ...string) error, topics []tally.Topic) error {
+func (e *session) sendCommand(command func(context.Context, ...string) error, topics []tally.Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}

@@ -93,7 +93,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
 		NewNode: s.newNode, Verify: s.verifyConnection,
-		Failing: func(n *redistopology.Node) bool { return stateOf(n).status.health().Err != nil },
+		Failing: func(n *redistopology.Node) bool { return nodeOf(n).status.health().Err != nil },
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func (s *Store) Health() tally.Health {
 // conflict. A store that is away may be used: it may have returned.
 func (s *Store) checkUsable() error {
 	for _, n := range s.topology.SlotMap().Nodes() {
-		health := stateOf(n).status.health()
+		health := nodeOf(n).status.health()
 		switch {
 		case health.Conflict != nil:
 			return tally.Unavailable(health.Conflict)
