@@ -153,13 +153,13 @@ func ReadCountsJSON(file File, layout Layout) (Result, error) {
 				if name == "" {
 					var object map[string]json.RawMessage
 					if json.Unmarshal(value, &object) != nil || json.Unmarshal(object[topicName], &name) != nil || name == "" {
-						return fmt.Errorf("it is no object with %s and %s", topicName, countName)
+						return fmt.Errorf("it is not an object with %s and %s", topicName, countName)
 					}
 					value = object[countName]
 				}
 				var number scalar
 				if len(value) == 0 || value[0] == '{' || json.Unmarshal(value, &number) != nil {
-					return fmt.Errorf("%.300s: its count is no number", name)
+					return fmt.Errorf("%.300s: its count is not a number", name)
 				}
 				return use(name, number)
 			}())

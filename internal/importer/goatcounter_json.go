@@ -55,7 +55,7 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 			Count  json.Number `json:"count"`
 		}
 		if err := json.Unmarshal(text, &hit); err != nil || hit.PathID == "" || hit.Count == "" {
-			return errors.New("it is no object with path_id and count")
+			return errors.New("it is not an object with path_id and count")
 		}
 		page, known := pages.paths[hit.PathID.String()]
 		if !known {
@@ -135,7 +135,7 @@ func readGoatPaths(c *collector, members archive, wanted []string) (*goatPages, 
 			Event any         `json:"event"`
 		}
 		if err := json.Unmarshal(text, &line); err != nil || line.ID == "" || line.Path == nil {
-			return errors.New("it is no object with id and path")
+			return errors.New("it is not an object with id and path")
 		}
 		if _, twice := pages.paths[line.ID.String()]; twice {
 			return fmt.Errorf("the id %s occurs twice", line.ID)

@@ -33,7 +33,7 @@ func ReadApplause(file File, mapping Mapping) (Result, error) {
 			o.claps = *o.Item
 		}
 		if err != nil || o.URL.text == "" || o.Claps.text == "" {
-			return page{}, errors.New("it is no object with url and claps")
+			return page{}, errors.New("it is not an object with url and claps")
 		}
 		return page{address: o.URL.text, figures: map[string]scalar{figureClaps: o.Claps}}, nil
 	})
@@ -53,7 +53,7 @@ func ReadBusuanzi(file File, mapping Mapping) (Result, error) {
 			SiteUV scalar `json:"site_uv"`
 		}
 		if err := json.Unmarshal(text, &o); err != nil || o.PagePV.text == "" && o.SitePV.text == "" {
-			return page{}, errors.New("it is no object with page_pv or site_pv")
+			return page{}, errors.New("it is not an object with page_pv or site_pv")
 		}
 		return page{
 			address: o.URL,

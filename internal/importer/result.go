@@ -126,8 +126,8 @@ func (c *collector) raise(topic tally.Topic, n int64) {
 	}
 }
 
-// errNoEntry is the error of a line that is no entry and is not counted as one.
-var errNoEntry = errors.New("it is no entry")
+// errNoEntry is the error of a line that is not an entry and not counted as one.
+var errNoEntry = errors.New("it is not an entry")
 
 // record counts an entry, and its error: it was skipped, or it is refused. It returns an
 // error if the import is too large.

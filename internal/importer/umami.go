@@ -55,7 +55,7 @@ func ReadUmami(file File, mapping Mapping) (Result, error) {
 // umamiSource is a file, or a member of an archive. It is read twice.
 type umamiSource struct {
 	open   func() (*bufio.Reader, error)
-	member string // empty if the file is no archive
+	member string // empty if the file is not an archive
 }
 
 func (s umamiSource) table() (header []string, rows *table.Reader, err error) {

@@ -124,7 +124,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 	for i, folder := range folders {
 		switch {
 		case folder == "_posts" && !datedName.MatchString(p.base):
-			return none("has no date in its name, so it is no post to Jekyll")
+			return none("has no date in its name, so it is not a post of Jekyll")
 		case folder == "_drafts" && !j.settings.isTrue("show_drafts"):
 			return none("is a draft")
 		case folder == "_posts" || folder == "_drafts":

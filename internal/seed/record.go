@@ -15,7 +15,7 @@ import (
 // record is a page's frontmatter, a row of a table or an object of a document.
 type record struct {
 	file  string // as messages name it
-	path  string // of the page below its folder, with slashes; empty if it is no page
+	path  string // of the page below its folder, with slashes; empty if it is not a page
 	line  int    // on which it begins
 	field fields
 }

@@ -42,7 +42,7 @@ type file struct {
 // Reasons why an address in a site map is skipped.
 const (
 	otherHost = "its host is neither that of a configured site map nor an origin of the site; if it is yours, add it with --site"
-	noPage    = "it is no address of a page with a valid key"
+	noPage    = "it is not the address of a page with a valid key"
 )
 
 // skipped holds the skipped addresses by reason.

@@ -133,7 +133,7 @@ func TestFollow_PrivateAddress(t *testing.T) {
 func TestFollow_SkippedPages(t *testing.T) {
 	keys, log := readOnce(t, serve(t, text(`<urlset><url><loc>https://blog.example/{x}</loc></url><url><loc>mailto:a@b.example</loc></url>`+
 		`<url><loc></loc></url><url><loc>https://blog.example/`+strings.Repeat("x", 300)+`</loc></url><url><loc>/relative/</loc></url></urlset>`)))
-	mentions(t, log, "skipped=4", "https://blog.example/{x}", "no address of a page")
+	mentions(t, log, "skipped=4", "https://blog.example/{x}", "not the address of a page")
 	if keys != "relative" {
 		t.Errorf("keys %q", keys)
 	}

@@ -116,14 +116,14 @@ func TestImport_InvalidLines(t *testing.T) {
 		`{"topic":"blog/claps/x","rule":"amount:50","members":"0000000000000001","amounts":[0],"counted":0}`:                "is 0",
 		`{"topic":"blog/likes/x","rule":"toggle","seed":-1,"counted":0}`:                                                    "seed is -1",
 		`{"topic":"blog/likes/x","rule":"toggle","seed":9007199254740992,"counted":0}`:                                      "should be from 0 to",
-		`{"topic":"blog/likes/x","rule":"toggle","count":1e400,"counted":0}`:                                                "no JSON object",
+		`{"topic":"blog/likes/x","rule":"toggle","count":1e400,"counted":0}`:                                                "not a JSON object",
 		`{"topic":"blog/likes/x","rule":"toggle","counted":-5}`:                                                             "counted is -5",
 		`{"topic":"blog/likes/x","rule":"toggle","members":"` + strings.Repeat("0000000000000001", 1001) + `","counted":0}`: "at most 1000",
 		`{"order":"former blog/likes","value":"[]"}`:                                                                        "site/metric/key",
 		`{"order":"former blog/likes/x","value":"{}"}`:                                                                      "aliases of",
 		`{"order":"merging blog/likes/x","value":"[]"}`:                                                                     "not known",
-		`[]`:     "no JSON object",
-		`"text"`: "no JSON object",
+		`[]`:     "not a JSON object",
+		`"text"`: "not a JSON object",
 		`{"topic":"blog/likes/x","rule":"toggle","adjustment":9007199254740991,"first":true,"counted":0}`: "whole numbers from 0",
 	} {
 		text, reasons = append(text, line), append(reasons, reason)

@@ -189,7 +189,7 @@ func appendTotals(dst []byte, t Totals) []byte {
 }
 
 // ReadHeader reads the header of an export. It may read more of r.
-// Errors: [tally.CodeBadBody] for a file that is no export, those of r.
+// Errors: [tally.CodeBadBody] for a file that is not an export, those of r.
 func ReadHeader(r io.Reader) (Header, error) { return newLines(r).header() }
 
 // header reads the first line. Errors: as [ReadHeader].

@@ -64,7 +64,7 @@ type ImportOptions struct {
 
 // Import stores an export in target. It refuses lines that it cannot read and imports the
 // others; see [Report]. An import can be repeated, and several can run at once.
-// Errors: [ErrIncomplete], [tally.CodeBadBody] for a file that is no export or belongs to
+// Errors: [ErrIncomplete], [tally.CodeBadBody] for a file that is not an export or belongs to
 // another secret, those of target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
 	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
@@ -135,7 +135,7 @@ func (i *importRun) readLine(ctx context.Context, text []byte) error {
 	}
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
-		i.refuse(i.lines.number, fmt.Errorf("it is no JSON object of an export: %w", err))
+		i.refuse(i.lines.number, fmt.Errorf("it is not a JSON object of an export: %w", err))
 		return nil
 	}
 	switch {
