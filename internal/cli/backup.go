@@ -14,13 +14,12 @@ import (
 )
 
 const backupDetails = `
-Copies an SQLite store to FILE while the service runs. The backup contains everything
-that was acknowledged before it began, the secret included. FILE is complete when it
-has its name, and is read once more before the command ends. An existing file is kept
-unless --force is given. To restore, stop the service, run tallycast restore with FILE,
-and start the service.
+The backup contains everything that was acknowledged before it began, the secret
+included. The file gets the name FILE when it is complete; the command then reads it
+once more to check it. An existing file is kept unless --force is given. To restore,
+stop the service, run tallycast restore with FILE, and start the service.
 
-For a Redis the command prints which of its settings to use instead.
+A Redis makes its own backups: for one, the command prints the settings to use.
 `
 
 const backupExamples = `

@@ -22,8 +22,8 @@ source, so that visitors are recognised; a store with another secret is refused.
 source may be in use: topics that change meanwhile are listed, and copying again brings
 them over. A target SQLite file must not be in use by a service.
 
-The exit code is 0 if nothing that was copied differs, 3 if that is so and the source
-changed meanwhile, and 1 if something is missing.
+The exit code is 0 if the target has everything, 3 if it lacks only changes that the
+source got meanwhile, and 1 if anything else differs.
 `
 
 const copyExamples = `

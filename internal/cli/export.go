@@ -23,9 +23,9 @@ import (
 const exportDetails = `
 Writes FILE, or standard output without one, while the service runs: topics, seeds,
 and contributions as hashes, in JSON Lines that tallycast import restores. The last
-line has the totals, so that an incomplete file is noticed. A name that ends in .csv
-or .json gets only topics and counts, for spreadsheets; one in .gz is compressed. An
-existing file is kept unless --force is given.
+line has the totals, so that an incomplete file is noticed. A file whose name ends in
+.csv or .json has only topics and counts, for spreadsheets; one that ends in .gz is
+compressed. An existing file is kept unless --force is given.
 
 The command calls a running service, or reads the store that --store, TALLYCAST_STORE
 or the configuration file names; an SQLite file may be in use by a service. The hashes

@@ -53,8 +53,8 @@ up in one run, such as www.example.com and example.com; a second run would repla
 counts of the first.
 
 Entries that cannot be read are reported by file, line and reason. The others are
-imported, and the exit code is 1. --dry-run shows a table and changes nothing. The command calls a
-running service, or works on a store that no service uses with --store.
+imported, and the exit code is 1. --dry-run shows a table and changes nothing. The
+command calls a running service, or works on a store that no service uses with --store.
 `
 
 const importExamples = `

@@ -55,7 +55,7 @@ var topicsCommands = []command{
 	newOwnerCommand("delete", "Delete topics.", "TOPIC…", deleteTopics, yesFlag),
 	newOwnerCommand("rename", "Rename a topic; its visitors are still recognised.", "FROM TO", renameTopic, yesFlag),
 	newOwnerCommand("merge", "Merge topics into one, with all contributions.", "FROM…", mergeTopics,
-		config.Setting{Name: "into", Value: "TOPIC", Help: "The topic that they become."}, yesFlag),
+		config.Setting{Name: "into", Value: "TOPIC", Help: "The topic that receives the contributions."}, yesFlag),
 	newOwnerCommand("forget", "Take back all contributions of a visitor.", "VISITOR", forgetVisitor, siteFlag, yesFlag),
 	newOwnerCommand("block", "Block a range of addresses, or a visitor, from contributing.", "[RANGE]", block, visitorFlag,
 		config.Setting{Name: "reason", Value: "TEXT", Help: "The reason, for the list of blocks."}),
@@ -75,7 +75,7 @@ var topicsCommands = []command{
 var pruneCommand = func() command {
 	c := newOwnerCommand("prune", "Delete topics that nobody contributed to for long, after a preview.", "", prune, append(slices.Clone(scopeFlags),
 		config.Setting{Name: "untouched", Value: "TIME", Help: "For how long nobody contributed, such as 365d."}, yesFlag)...)
-	c.details = "\nOnly those of one site, of a metric of it, or of keys that begin alike. Window metrics\nforget their visitors by themselves; their counts stay until they are pruned.\n"
+	c.details = "\nFlags limit it to the topics of one site, of one metric, or with keys that begin alike.\nWindow metrics forget their visitors by themselves; their counts stay until they are\npruned.\n"
 	c.examples = "\nExample:\n  tallycast prune --site blog --metric views --untouched 365d\n"
 	return c
 }()

@@ -22,7 +22,7 @@ const lockSuffix = ".lock"
 const maxNote = 256
 
 // noteForm begins the note, which names the holder of the lock.
-const noteForm = "process %d,"
+const noteForm = "process %d"
 
 // lock is a held lock. The kernel releases it when the process ends. The file stays:
 // removing it would let two processes lock two files of the same name.
@@ -39,7 +39,7 @@ func acquireLock(path string) (*lock, error) {
 	if err == nil {
 		// The note is for people; only the lock matters.
 		_ = file.Truncate(0)
-		_, _ = fmt.Fprintf(file, noteForm+" since %s\n", os.Getpid(), time.Now().Format(time.RFC3339))
+		_, _ = fmt.Fprintf(file, noteForm+" (since %s)\n", os.Getpid(), time.Now().Format(time.RFC3339))
 		return &lock{file}, nil
 	}
 	defer file.Close()
