@@ -93,15 +93,20 @@ var storeFlag = config.Setting{Name: "store", Group: groupDirect, Value: "URL", 
 var storeFlags = settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")
 
 // openClient returns the admin client that flags, environment and configuration file name:
-// of a running service, or of a store that is opened as o says.
-func (p *process) openClient(o localStore) (*adminClient, error) {
+// of a running service, or of a store that is opened as l says.
+func (p *process) openClient(l localStore) (*adminClient, error) {
 	b, err := p.backend(false)
 	if err != nil {
 		return nil, err
 	}
+	return p.openBackend(b, l)
+}
+
+// openBackend returns the admin client of b.
+func (p *process) openBackend(b backend, l localStore) (*adminClient, error) {
 	if b.isService() {
 		return p.serviceClient()
 	}
 	p.printStore(b)
-	return p.openLocal(b.store, o)
+	return p.openLocal(b.store, l)
 }

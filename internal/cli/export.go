@@ -62,7 +62,7 @@ type exportOptions struct {
 	path       string // empty: standard output
 	force      bool   // replace an existing file
 	compress   bool
-	source     config.StoreURL // the zero value: a service
+	backend    backend
 }
 
 func exportCounts(p *process) error {
@@ -70,7 +70,7 @@ func exportCounts(p *process) error {
 	if err != nil {
 		return usageError{err}
 	}
-	client, err := p.openClient(localStore{command: "export", sites: sitesOf([]string{o.scope.Site}), readOnly: true, withSecret: o.withSecret})
+	client, err := p.openBackend(o.backend, localStore{command: "export", sites: sitesOf([]string{o.scope.Site}), readOnly: true, withSecret: o.withSecret})
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (p *process) exportOptions() (o exportOptions, err error) {
 		force:      config.Read(r, "force", config.ParseBool),
 	}
 	b, err := p.backend(false)
-	o.source = b.store
+	o.backend = b
 	switch {
 	case len(r.Problems) > 0:
 		return o, r.Problems.Err()
@@ -190,8 +190,8 @@ func (o exportOptions) write(stdout io.Writer, produce func(io.Writer) error) er
 		return produce(stdout)
 	}
 	options := newfile.Options{Replace: o.force}
-	if o.source.SQLitePath != "" {
-		options.Keep = sqlitestore.Files(o.source.SQLitePath) // never replace the store that is read
+	if o.backend.store.SQLitePath != "" {
+		options.Keep = sqlitestore.Files(o.backend.store.SQLitePath) // never replace the store that is read
 	}
 	file, err := newfile.Create(o.path, options)
 	if err != nil {

@@ -112,6 +112,7 @@ type importOptions struct {
 	mapping importer.Mapping
 	layout  importer.Layout
 	path    string // - is standard input; empty with from
+	backend backend
 
 	from, pattern, topic, seen string
 }
@@ -132,8 +133,8 @@ func importFile(p *process) error {
 	if err := o.checkFlags(p.flags); err != nil {
 		return usageError{err}
 	}
-	if _, err := p.backend(false); err != nil {
-		return usageError{err}
+	if o.backend, err = p.backend(false); err != nil {
+		return err
 	}
 	if o.format == "jsonl" {
 		return p.importExport(o)

@@ -39,7 +39,7 @@ func (p *process) importCounts(o importOptions) error {
 	for _, c := range found.Counts {
 		topics = append(topics, c.Topic.String())
 	}
-	client, err := p.openClient(localStore{command: "import", sites: sitesOf(topics), create: true, readOnly: o.dry})
+	client, err := p.openBackend(o.backend, localStore{command: "import", sites: sitesOf(topics), create: true, readOnly: o.dry})
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (p *process) restoreExport(o importOptions, in *input) (report transfer.Rep
 	if o.dry {
 		return transfer.Import(p.ctx, discard{}, in, options)
 	}
-	client, err := p.openClient(localStore{command: "import", create: true, newSecret: func() ([]byte, error) {
+	client, err := p.openBackend(o.backend, localStore{command: "import", create: true, newSecret: func() ([]byte, error) {
 		header, err := in.header()
 		return header.Secret, err
 	}})

@@ -102,6 +102,12 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 	if i.store, err = OpenStore(ctx, c, catalog, false, log); err != nil {
 		return nil, err
 	}
+	return i, i.wire(o, catalog, files)
+}
+
+// wire connects the parts over the opened store.
+func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error) {
+	c, log := o.Config, i.log
 	service := tally.NewService(i.store, catalog)
 	i.hub = hub.New(i.store, hub.Options{
 		FlushInterval: c.FlushInterval,
@@ -118,7 +124,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 		WriteTimeout:         c.WriteTimeout,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("prepare for viewers: %w", err)
+		return fmt.Errorf("prepare for viewers: %w", err)
 	}
 	i.owner = owner.New(i.store, service, owner.Options{
 		Broadcast:        i.store.Broadcast,
@@ -158,7 +164,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 		CommandLine:  o.CommandLine,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	i.seeder = newSeeder(c.Seeding, i.store, catalog, keys, log)
 	i.public.server.Handler = i.seeder.gate(c.BasePath, i.api.Public())
@@ -167,7 +173,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()
 	}
-	return i, nil
+	return nil
 }
 
 // followSitemaps returns the known keys of the sites that have some, and prepares to
