@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -188,11 +187,7 @@ func parseLimit(values url.Values) (int, error) {
 	if text == "" {
 		return defaultPage, nil
 	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxPage {
-		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it must be a whole number from 1 to %d", text, maxPage)
-	}
-	return limit, nil
+	return tally.ParseLimit(text, maxPage)
 }
 
 // scope returns the scope of a site, a metric of it and a prefix of keys.
@@ -217,8 +212,8 @@ func (s *Server) scope(site, metric, prefix string) (tally.Scope, error) {
 
 // resolve parses topics. Errors: bad_topic, unknown_site, unknown_metric, too_many_topics.
 func (s *Server) resolve(names []string) ([]tally.Topic, error) {
-	if len(names) > maxTopics {
-		return nil, tooManyTopics(len(names))
+	if err := tally.CheckTopicCount(len(names)); err != nil {
+		return nil, err
 	}
 	topics := make([]tally.Topic, len(names))
 	for i, name := range names {
@@ -230,11 +225,4 @@ func (s *Server) resolve(names []string) ([]tally.Topic, error) {
 		topics[i] = topic
 	}
 	return topics, nil
-}
-
-// maxTopics is the maximum number of topics in a call.
-const maxTopics = 1000
-
-func tooManyTopics(n int) error {
-	return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics; this one names %d", maxTopics, n)
 }

@@ -28,8 +28,8 @@ func (q *request) seed() error {
 	if err := q.decode(&body); err != nil {
 		return err
 	}
-	if len(body.Seeds) > maxTopics {
-		return tooManyTopics(len(body.Seeds))
+	if err := tally.CheckTopicCount(len(body.Seeds)); err != nil {
+		return err
 	}
 	results := make([]seedResult, len(body.Seeds))
 	var edits []tally.Edit

@@ -5,15 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"strconv"
 
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
-	// maxTopics is the maximum number of topics in a call.
-	maxTopics = 1000
 	// defaultTop and maxTop are the default and the maximum number of topics in /v1/top.
 	defaultTop, maxTop = 10, 100
 )
@@ -70,8 +67,8 @@ type item struct {
 }
 
 func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
-	if len(named.texts) > maxTopics {
-		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics; this one names %d", maxTopics, len(named.texts))
+	if err := tally.CheckTopicCount(len(named.texts)); err != nil {
+		return err
 	}
 	if !q.isTrusted {
 		if err := a.checkOriginAnywhere(q.origin, named.texts); err != nil {
@@ -234,9 +231,5 @@ func (q *call) limit() (int, error) {
 	if err != nil || !found {
 		return defaultTop, err
 	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxTop {
-		return 0, tally.Errorf(tally.CodeBadBody, "the parameter limit is %.40q; it must be a whole number from 1 to %d", text, maxTop)
-	}
-	return limit, nil
+	return tally.ParseLimit(text, maxTop)
 }

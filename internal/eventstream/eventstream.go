@@ -16,8 +16,8 @@ const maxLineBytes = 64 << 10
 
 // Reader reads the events of a stream.
 type Reader struct {
-	// Retry is after what time the client should reconnect, as the stream said last; 0
-	// if it did not.
+	// Retry is after what time the client should reconnect, the last value in the
+	// stream; 0 without one.
 	Retry   time.Duration
 	scanner *bufio.Scanner
 }

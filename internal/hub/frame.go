@@ -9,13 +9,13 @@ import (
 // Events are frames beside changes, the same on all transports. After FrameFull a
 // client reconnects later; a client that receives nothing for 60 s reconnects at once.
 const (
-	// frameLive tells that the snapshot is complete and numbers are current.
+	// frameLive means that the snapshot is complete and numbers are current.
 	frameLive = `{"event":"live"}`
-	// frameStale tells that the store is away and numbers may be old until live.
+	// frameStale means that the store is away and numbers may be old until live.
 	frameStale = `{"event":"stale"}`
 	// frameBeat keeps a connection open on which nothing changes.
 	frameBeat = `{"event":"beat"}`
-	// FrameFull tells that the instance takes no more viewers. The stream ends after
+	// FrameFull means that the instance accepts no more viewers. The stream ends after
 	// it; the browser reconnects after the time that retry gave.
 	FrameFull = `{"event":"full"}`
 )

@@ -77,7 +77,7 @@ func New(feed tally.Feed, options Options) *Hub {
 		options.WriteTimeout = 30 * time.Second
 	}
 	if options.MaxTopicsPerViewer <= 0 {
-		options.MaxTopicsPerViewer = 1000
+		options.MaxTopicsPerViewer = tally.MaxTopics
 	}
 	if options.Shards <= 0 {
 		options.Shards = runtime.GOMAXPROCS(0)
@@ -181,7 +181,7 @@ func (h *Hub) sendToAll(c command) {
 	}
 }
 
-// notifyShards tells the shards with subscribers of t that it has a newer value.
+// notifyShards notifies the shards with subscribers of t of a newer value.
 func (h *Hub) notifyShards(t *topic) {
 	for i := range t.byShard {
 		if subs := &t.byShard[i]; subs.isWatched.Load() && subs.isQueued.CompareAndSwap(false, true) {

@@ -16,7 +16,7 @@ import (
 // On a full instance an EventSource gets a response of its own, since it gives up for
 // good on any status but 200. While draining the connection is closed, see abort.
 func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Session) error {
-	if err := s.checkTopicCount(session); err != nil {
+	if err := checkTopicCount(session); err != nil {
 		return err
 	}
 	w.Header().Set("Connection", "close") // the stream ends with the connection
@@ -54,7 +54,7 @@ func isEventSource(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// sendFull tells an EventSource to return later.
+// sendFull makes an EventSource reconnect later.
 func (s *Server) sendFull(w http.ResponseWriter) error {
 	setStreamHeader(w.Header())
 	w.WriteHeader(http.StatusOK)

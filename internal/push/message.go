@@ -140,8 +140,8 @@ func parseMessage(data []byte) (m message, err error) {
 // execute executes a client's message.
 func (c *socketConn) execute(m message) {
 	s := c.server
-	if len(m.topics) > s.options.MaxTopics {
-		c.send(hub.AppendRefusal(nil, "", tally.Errorf(tally.CodeTooManyTopics, "a message names at most %d topics", s.options.MaxTopics)))
+	if err := tally.CheckTopicCount(len(m.topics)); err != nil {
+		c.send(hub.AppendRefusal(nil, "", err))
 		return
 	}
 	switch m.verb {

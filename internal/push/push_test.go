@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 func TestTransports_SameFrames(t *testing.T) {
@@ -208,8 +210,8 @@ func TestServer_Full(t *testing.T) {
 }
 
 func TestEventStream_TooManyTopics(t *testing.T) {
-	i := start(t, push.Options{MaxTopics: 2})
-	query := url.Values{"topic": {"default/likes/a", "default/likes/b", "default/likes/c"}}
+	i := start(t, push.Options{})
+	query := url.Values{"topic": slices.Repeat([]string{"default/likes/a"}, tally.MaxTopics+1)}
 	response, err := http.Get(i.http.URL + "/stream?" + query.Encode())
 	if err != nil {
 		t.Fatal(err)

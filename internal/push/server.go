@@ -34,8 +34,6 @@ type Options struct {
 	// MaxTopicsPerAddress is how many topics the connections of one client address may
 	// watch and be present on together; 0 means any number.
 	MaxTopicsPerAddress int
-	// MaxTopics is how many topics one call or connection may name; 1,000 if 0.
-	MaxTopics int
 	// WriteTimeout is how long sent bytes may stay unacknowledged; 30 s if 0.
 	WriteTimeout time.Duration
 	// MessageTimeout is how long a client's message may take from its first byte to its
@@ -91,9 +89,6 @@ type Server struct {
 
 // New returns a server whose viewers h serves.
 func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options) (*Server, error) {
-	if options.MaxTopics <= 0 {
-		options.MaxTopics = 1000
-	}
 	if options.WriteTimeout <= 0 {
 		options.WriteTimeout = 30 * time.Second
 	}

@@ -49,12 +49,9 @@ func (r *resolved) refuse(name string, err error) {
 	r.refusals = append(r.refusals, hub.AppendRefusal(nil, name, err))
 }
 
-// checkTopicCount returns an error if a call names too many topics.
-func (s *Server) checkTopicCount(session Session) error {
-	if len(session.Topics)+len(session.Refused) > s.options.MaxTopics || len(session.Present)+len(session.Refused) > s.options.MaxTopics {
-		return tally.Errorf(tally.CodeTooManyTopics, "a call names at most %d topics", s.options.MaxTopics)
-	}
-	return nil
+// checkTopicCount checks the number of topics that a call names. Errors: too_many_topics.
+func checkTopicCount(session Session) error {
+	return tally.CheckTopicCount(max(len(session.Topics), len(session.Present)) + len(session.Refused))
 }
 
 // subscribe makes c watch topics. It returns the refusals.
@@ -81,8 +78,8 @@ func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (
 	for _, topic := range r.topics {
 		switch {
 		case isPresent[topic]:
-		case len(c.present) >= s.options.MaxTopics:
-			r.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", s.options.MaxTopics))
+		case len(c.present) >= tally.MaxTopics:
+			r.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", tally.MaxTopics))
 		case !c.Quota.Acquire():
 			r.refuse(topic.String(), errQuota)
 		case !s.presence.Enter(topic):

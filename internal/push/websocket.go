@@ -49,7 +49,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if !isHandshake(r) {
 		return tally.Errorf(tally.CodeBadBody, "this call is a WebSocket handshake: GET with Upgrade: websocket, Sec-WebSocket-Version: 13 and a key")
 	}
-	if err := s.checkTopicCount(session); err != nil {
+	if err := checkTopicCount(session); err != nil {
 		return err
 	}
 	client, full := s.reserve(session.Client)
