@@ -135,33 +135,31 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 // the store, or answerWithin is over.
 func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite) error {
 	deadline := time.Now().Add(answerWithin)
+	var refused *MarkError // stores do not wrap it
 	current := s.settings.Load()
 	if current != nil && current.aliases[a.Topic].mark == "" { // the common case, without a timer
 		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
 			return err
 		}
 		err := s.send(hasher, a, write, hasher.Member(a.Topic, a.Visitor), "", deadline)
-		if _, refused := err.(*MarkError); !refused { // stores do not wrap it
+		if refused, _ = err.(*MarkError); refused == nil {
 			return err
 		}
-		return s.assertMarked(ctx, hasher, a, write, deadline, err)
 	}
-	return s.assertMarked(ctx, hasher, a, write, deadline, nil)
+	return s.assertMarked(ctx, hasher, a, write, deadline, refused)
 }
 
-// assertMarked is assert for a topic with aliases, for one that refused the assertion with
-// a [MarkError], and for an instance that has no settings yet.
-func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite, deadline time.Time, refused error) error {
+// assertMarked is assert for a topic with aliases, for one that refused the assertion, and
+// for an instance that has no settings yet.
+func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite, deadline time.Time, refused *MarkError) error {
 	var current *settings
-	var marked *MarkError
-	errors.As(refused, &marked)
 	pause := firstPause
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	for {
 		var err error
-		if marked != nil {
-			current, err = s.catchUp(ctx, a.Topic, s.reads.begun.Load(), marked.Mark, pause)
+		if refused != nil {
+			current, err = s.catchUp(ctx, a.Topic, s.reads.begun.Load(), refused.Mark, pause)
 			pause *= 2
 		} else {
 			current, err = s.currentSettings(ctx)
@@ -178,7 +176,7 @@ func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion,
 			return err
 		}
 		err = s.send(hasher, a, write, member, aliases.mark, deadline)
-		if !errors.As(err, &marked) {
+		if refused, _ = err.(*MarkError); refused == nil {
 			return err
 		}
 	}
