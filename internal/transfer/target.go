@@ -90,7 +90,7 @@ func isRefusal(err error) bool {
 // checkRule returns an error if a topic with the rule cannot hold the line.
 func (l Line) checkRule(rule tally.Rule) error {
 	if rule.Kind == 0 {
-		return fmt.Errorf("the metric %q is not declared here; declare it with --metric %s=%s", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
+		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
 	}
 	made, err := tally.ParseRule(l.Rule)
 	if err != nil && l.Rule != (tally.Rule{}).String() {
