@@ -127,10 +127,10 @@ bench-tools: ## Install the missing servers that the bench compares with.
 
 test-bench: ## Check the bench, a module of its own, without the servers that it compares with.
 	go vet -C bench ./...
-	go test -C bench -vet=off -timeout 5m -skip TestPeersStartAndAnswer ./...
+	go test -C bench -vet=off -timeout 5m -skip TestPeers_ ./...
 
 test-peers: bench-tools ## Start each server that the bench compares with.
-	go test -C bench -vet=off -timeout 5m -run TestPeersStartAndAnswer ./peer
+	go test -C bench -vet=off -timeout 5m -run TestPeers_ ./peer
 
 generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web
