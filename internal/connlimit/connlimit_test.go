@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long anything may take; it only costs time when it fails.
-const patience = 20 * time.Second
+// waitTimeout bounds every wait. Only a failing test waits that long.
+const waitTimeout = 20 * time.Second
 
 // rig is a server behind a limiter.
 type rig struct {
@@ -32,7 +32,7 @@ type rig struct {
 	limiter *Limiter
 	address string
 	log     *logBuffer
-	// A request to /wait sends on asked and is answered once proceed is closed.
+	// A request to /wait sends on asked, and its response waits for proceed.
 	asked   chan struct{}
 	proceed chan struct{}
 }
@@ -54,7 +54,7 @@ func (l *logBuffer) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// newRig serves within limits. prepare may change the limiter before.
+// newRig starts a server. prepare may change the limiter before.
 func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &logBuffer{}, asked: make(chan struct{}, 1000), proceed: make(chan struct{})}
@@ -65,7 +65,7 @@ func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig
 	}
 	change(&options)
 	r.limiter = New(options)
-	r.limiter.start = time.Now().Add(-time.Hour) // so that what happened long ago has a time
+	r.limiter.start = time.Now().Add(-time.Hour) // for states that began long ago
 	for _, each := range prepare {
 		each(r.limiter)
 	}
@@ -90,12 +90,12 @@ func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig
 		}
 	})}
 	served := make(chan struct{})
-	go func() { // ends with the server; the cleanup waits for it
+	go func() { // ends with the server; the cleanup waits
 		defer close(served)
 		_ = server.Serve(r.limiter.Listener(inner))
 	}()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			_ = server.Close()
@@ -114,22 +114,22 @@ type client struct {
 // from connects from a loopback address of this machine.
 func (r *rig) from(address string) *client {
 	r.t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: patience}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: waitTimeout}
 	c, err := dialer.DialContext(r.t.Context(), "tcp", r.address)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	return &client{c, r, bufio.NewReader(c)}
 }
 
 func (c *client) send(path string) *client {
-	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path) // it may be closed already
+	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path) // the connection may be closed
 	return c
 }
 
-// isAnswered reports whether the request that was sent is answered.
+// isAnswered reports whether the server responds to the request.
 func (c *client) isAnswered() bool {
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
@@ -139,8 +139,8 @@ func (c *client) isAnswered() bool {
 	return true
 }
 
-// asks sends a request and waits for its answer, after which the connection is idle.
-func (c *client) asks() *client {
+// request sends a request and waits for the response. The connection is idle then.
+func (c *client) request() *client {
 	c.r.t.Helper()
 	if !c.send("/").isAnswered() {
 		c.r.t.Fatal("no answer")
@@ -159,7 +159,7 @@ func (c *client) asks() *client {
 	return c
 }
 
-// isClosed reports whether the server closed the connection; it waits for that.
+// isClosed waits until the server closes the connection. It reports whether it does.
 func (c *client) isClosed() bool {
 	_, err := c.reader.ReadByte()
 	var timeout net.Error
@@ -168,14 +168,14 @@ func (c *client) isClosed() bool {
 
 func (r *rig) eventually(what string, holds func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("in vain: %s", what)
 		}
 	}
 }
 
-// isEmpty waits until the limiter knows of no connection.
+// isEmpty waits until the limiter has no connection.
 func (r *rig) isEmpty() {
 	r.t.Helper()
 	r.eventually("nothing is counted", func() bool {
@@ -189,23 +189,23 @@ func (r *rig) isEmpty() {
 
 func TestLimiter_IdleConnectionsMakeRoom(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PerAddress = 3 })
-	first, second := r.from("127.0.0.1").asks(), r.from("127.0.0.1").asks()
-	first.asks() // so that the second one is idle for longer
+	first, second := r.from("127.0.0.1").request(), r.from("127.0.0.1").request()
+	first.request() // the second one is idle for longer
 	unused := r.from("127.0.0.1")
-	r.from("127.0.0.1").asks()
+	r.from("127.0.0.1").request()
 	if !second.isClosed() {
 		t.Error("the connection that was idle longest is open")
 	}
-	r.from("127.0.0.1").asks()
+	r.from("127.0.0.1").request()
 	if !first.isClosed() {
 		t.Error("the next one is open")
 	}
-	unused.asks()
-	other := r.from("127.0.0.2").asks() // is not concerned
+	unused.request()
+	other := r.from("127.0.0.2").request() // has its own limit
 	for range 10 {
-		r.from("127.0.0.1").asks()
+		r.from("127.0.0.1").request()
 	}
-	other.asks()
+	other.request()
 	if n := r.log.count("level=WARN"); n != 1 || r.log.count("address=127.0.0.1") != 1 {
 		t.Errorf("%d warnings", n)
 	}
@@ -219,7 +219,7 @@ func TestLimiter_UnusedConnectionsMakeRoom(t *testing.T) {
 	}
 	slow := r.from("127.0.0.1")
 	fmt.Fprint(slow, "GET / HTTP/1.1\r\nHost:")
-	r.from("127.0.0.1").asks()
+	r.from("127.0.0.1").request()
 	if !unused[0].isClosed() || !unused[1].isClosed() {
 		t.Error("the oldest connections without a request are open")
 	}
@@ -229,7 +229,7 @@ func TestLimiter_UnusedConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-func TestLimiter_RequestsUnderWayAreNotEnded(t *testing.T) {
+func TestLimiter_ActiveRequestsStay(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PerAddress = 3 })
 	var busy []*client
 	for range 3 {
@@ -239,7 +239,7 @@ func TestLimiter_RequestsUnderWayAreNotEnded(t *testing.T) {
 	if refused := r.from("127.0.0.1").send("/"); !refused.isClosed() {
 		t.Error("a connection beyond the limit is open")
 	}
-	r.from("127.0.0.2").asks()
+	r.from("127.0.0.2").request()
 	close(r.proceed)
 	for _, c := range busy {
 		if !c.isAnswered() {
@@ -248,7 +248,7 @@ func TestLimiter_RequestsUnderWayAreNotEnded(t *testing.T) {
 	}
 }
 
-// A request that its client keeps from being answered is ended when room is short.
+// The limiter closes a request that its client delays, if there is no other room.
 func TestLimiter_StuckRequestsMakeRoom(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PerAddress = 2 })
 	stuck, busy := r.from("127.0.0.1").send("/wait"), r.from("127.0.0.1").send("/wait")
@@ -260,7 +260,7 @@ func TestLimiter_StuckRequestsMakeRoom(t *testing.T) {
 		}
 		return true
 	})
-	r.from("127.0.0.1").asks()
+	r.from("127.0.0.1").request()
 	if !stuck.isClosed() {
 		t.Error("the request that is stuck is being answered")
 	}
@@ -277,25 +277,25 @@ func TestLimiter_ExemptAndHijacked(t *testing.T) {
 	})
 	var proxy []*client
 	for range 10 {
-		proxy = append(proxy, r.from("127.0.0.9").asks())
+		proxy = append(proxy, r.from("127.0.0.9").request())
 	}
 	for range 10 {
 		if !r.from("127.0.0.1").send("/hijack").isAnswered() {
 			t.Error("a handler's connection counts")
 		}
 	}
-	one, two := r.from("127.0.0.1").asks(), r.from("127.0.0.1").asks()
-	r.from("127.0.0.1").asks()
+	one, two := r.from("127.0.0.1").request(), r.from("127.0.0.1").request()
+	r.from("127.0.0.1").request()
 	if !one.isClosed() {
 		t.Error("the oldest of three connections stays open")
 	}
-	two.asks()
+	two.request()
 	for _, c := range proxy {
-		c.asks()
+		c.request()
 	}
 }
 
-// open returns how many connections are open here, as numbers of descriptors tell.
+// open returns how many connections are open, as descriptor numbers would show.
 func (l *Limiter) open(net.Conn) (n int) {
 	l.conns.Range(func(_, value any) bool {
 		if s, _ := unpack(value.(*conn).state.Load()); s != closing {
@@ -306,20 +306,20 @@ func (l *Limiter) open(net.Conn) (n int) {
 	return n
 }
 
-// Descriptors are left for others, whatever clients do.
+// Clients leave descriptors to the rest of the process.
 func TestLimiter_FilesRunShort(t *testing.T) {
 	const files = 100
 	r := newRig(t, func(o *Options) {
 		o.Files = files
 		o.IsExempt = func(a netip.Addr) bool { return a.String() == "127.0.0.9" }
 	}, func(l *Limiter) { l.descriptor = l.open })
-	proxy := r.from("127.0.0.9").asks()
+	proxy := r.from("127.0.0.9").request()
 	unused := r.from("127.0.0.1")
-	old := r.from("127.0.0.1").asks()
+	old := r.from("127.0.0.1").request()
 	busy := r.from("127.0.0.1").send("/wait")
 	<-r.asked
 	for i := range 2 * files {
-		r.from(fmt.Sprintf("127.0.1.%d", i+1)).asks() // each from another address
+		r.from(fmt.Sprintf("127.0.1.%d", i+1)).request() // each from another address
 		if n := r.limiter.open(nil); n > files-minReserve {
 			t.Fatalf("%d of %d descriptors are taken", n, files)
 		}
@@ -327,12 +327,12 @@ func TestLimiter_FilesRunShort(t *testing.T) {
 	if !old.isClosed() {
 		t.Error("an idle connection is open although files are short")
 	}
-	unused.asks() // idle ones were enough
-	proxy.asks()
+	unused.request() // idle ones were enough
+	proxy.request()
 	if n := r.log.count("file descriptors run short"); n != 1 {
 		t.Errorf("%d warnings", n)
 	}
-	// With nothing idle, new connections are refused.
+	// Without idle connections the limiter refuses new ones.
 	refused := 0
 	for range 2 * files {
 		c := r.from("127.0.0.3").send("/wait")
@@ -351,7 +351,7 @@ func TestLimiter_FilesRunShort(t *testing.T) {
 	}
 }
 
-// closed returns a channel that is closed when the server closes the connection.
+// closed returns a channel that closes when the server closes the connection.
 func (c *client) closed() <-chan struct{} {
 	done := make(chan struct{})
 	go func() { // ends with the connection, at the end of the test
@@ -361,17 +361,17 @@ func (c *client) closed() <-chan struct{} {
 	return done
 }
 
-// exhausted is a listener of a process without a free descriptor.
+// exhausted is a listener of a process without free descriptors.
 type exhausted struct{ net.Listener }
 
 func (exhausted) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 }
 
-// Others of the process may take the last descriptors.
+// The rest of the process may use the last descriptors.
 func TestLimiter_NoFileLeft(t *testing.T) {
 	r := newRig(t, func(*Options) {})
-	old := r.from("127.0.0.1").asks()
+	old := r.from("127.0.0.1").request()
 	if _, err := r.limiter.Listener(exhausted{}).Accept(); !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("error %v; net/http has to wait", err)
 	}
@@ -385,7 +385,7 @@ func TestLimiter_NoFileLeft(t *testing.T) {
 
 func TestLimiter_SlowHandshakesAreCounted(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.HeaderTimeout = 0 })
-	r.from("127.0.0.1").asks().asks()
+	r.from("127.0.0.1").request().request()
 	for _, m := range r.limiter.Metrics() {
 		if m.Name == "handshakes_dropped_total" && m.Value != 1 {
 			t.Errorf("%v, want one connection", m.Value)
@@ -393,7 +393,7 @@ func TestLimiter_SlowHandshakesAreCounted(t *testing.T) {
 	}
 }
 
-// Connections that come and go at once leave nothing behind.
+// Many short connections leave no counts behind.
 func TestLimiter_CountsReturnToZero(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PerAddress = 8 })
 	var group sync.WaitGroup

@@ -6,6 +6,7 @@ package presence
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -112,7 +113,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 			return nil
 		case <-renewal.C:
 			t.expire(time.Now())
-			t.set(ctx, t.allShares())
+			t.set(ctx, t.takeChanged(true))
 		case <-t.wake:
 			if soon := time.Now().Add(batchDelay); soon.Before(next) {
 				next = soon
@@ -120,7 +121,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 			}
 		case <-timer.C:
 			wait := t.expire(time.Now())
-			t.set(ctx, t.changedShares())
+			t.set(ctx, t.takeChanged(false))
 			next = time.Now().Add(wait)
 			timer.Reset(wait)
 		}
@@ -145,25 +146,17 @@ func (t *Tracker) expire(now time.Time) (wait time.Duration) {
 	return renewInterval
 }
 
-// changedShares returns the shares that changed since they were last returned.
-func (t *Tracker) changedShares() []tally.Share {
+// takeChanged returns the shares that changed since the last call, or all shares.
+func (t *Tracker) takeChanged(all bool) []tally.Share {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	shares := make([]tally.Share, 0, len(t.changed))
-	for topic := range t.changed {
-		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic]})
+	topics := maps.Keys(t.changed)
+	if all {
+		topics = maps.Keys(t.pages)
 	}
-	clear(t.changed)
-	return shares
-}
-
-// allShares returns every share.
-func (t *Tracker) allShares() []tally.Share {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	shares := make([]tally.Share, 0, len(t.pages))
-	for topic, pages := range t.pages {
-		shares = append(shares, tally.Share{Topic: topic, Pages: pages})
+	var shares []tally.Share
+	for topic := range topics {
+		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic]})
 	}
 	clear(t.changed)
 	return shares
@@ -203,7 +196,7 @@ func (t *Tracker) withdraw(ctx context.Context) {
 	t.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, withdrawTimeout)
 	defer cancel()
-	t.set(ctx, t.allShares())
+	t.set(ctx, t.takeChanged(true))
 }
 
 // Present returns how many pages are present, and on how many topics.
