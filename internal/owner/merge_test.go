@@ -1,7 +1,6 @@
 package owner_test
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -131,8 +130,8 @@ func TestMerge_Sum(t *testing.T) {
 				}
 			}
 			o.like(t, near, visitor(1))
-			if change, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil || change.Count != many {
-				t.Fatalf("merged: %+v, %v", change, err)
+			if change := o.mergeAll(t, to, from); change.Count != many {
+				t.Fatalf("merged: %+v", change)
 			}
 			o.counts(t, near, 1)
 		})
@@ -282,7 +281,6 @@ func TestRename_BackDuringLike(t *testing.T) {
 // is acknowledged, as pages do. No acknowledged like is lost.
 func TestMerge_DuringLikes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
-		ctx := t.Context()
 		instances := []*instance{open(w.first), open(w.second)}
 		for _, o := range instances {
 			defer run(t, o)()
@@ -310,9 +308,7 @@ func TestMerge_DuringLikes(t *testing.T) {
 				for range writers * likes / 5 { // while the likes go on
 					<-begun
 				}
-				if _, err := o.Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
-					t.Errorf("merge: %v", err)
-				}
+				o.mergeAll(t, to, from)
 			})
 		}
 		streams.Wait()
@@ -323,14 +319,9 @@ func TestMerge_DuringLikes(t *testing.T) {
 		}
 		// Likes may have created the merged topic again.
 		if instances[1].state(t, from).Version != 0 {
-			if _, err := instances[1].Merge(ctx, "test", []tally.Topic{from}, to); err != nil {
-				t.Fatal(err)
-			}
+			instances[1].mergeAll(t, to, from)
 		}
 		instances[0].counts(t, to, 1000+writers*likes)
-		if _, err := instances[0].List(context.Background(), tally.Listing{}); err != nil {
-			t.Fatal(err)
-		}
 		watching.waitForStored(t, w.second, from, to)
 	})
 }
