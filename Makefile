@@ -90,7 +90,7 @@ UNITS      = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
 
 # Tests of stores of several Redis processes: make check leaves them to make test.
 # The size of the binary, too.
-NOT_IN_CHECK := Cluster|Sentinel|ASlotMoves|WhileASlotMoves|ReplicasHaveNot|TestBinary
+NOT_IN_CHECK := Cluster|Sentinel|SlotMigration|WrongMode|ByTopicIsComplete|Replica|TestBinary
 
 RACE_TEST := CGO_ENABLED=1 go test -vet=off $(RACE) -shuffle=on -timeout 12m
 
