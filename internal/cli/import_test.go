@@ -140,7 +140,7 @@ func TestImport_Secret(t *testing.T) {
 			t.Errorf("%s without a secret: exit %d, %s", store, code, errors)
 		}
 		code, out, errors := call(t, variables(), "import", "--store", store, with)
-		if code != exitFailure || !strings.Contains(errors, "line 3: blog/stars/a: the metric") || !strings.Contains(out, "1 line refused") {
+		if code != exitFailure || !strings.Contains(errors, "line 3: blog/stars/a: there is no metric") || !strings.Contains(out, "1 line refused") {
 			t.Errorf("%s: exit %d, %s%s", store, code, out, errors)
 		}
 		mustRun(t, "import", "--store", store, "--metric", "stars=amount:5", with)
