@@ -27,7 +27,7 @@ const (
 
 var (
 	errSilence     = errors.New("messages that this instance publishes to itself do not arrive")
-	errUnconfirmed = errors.New("Redis does not answer SUBSCRIBE")
+	errUnconfirmed = errors.New("no reply of Redis to SUBSCRIBE")
 )
 
 // probe publishes messages from this instance to itself through the node. Each probe also

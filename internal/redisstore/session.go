@@ -140,7 +140,7 @@ func (e *session) receive() error {
 				return nil
 			}
 			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("Redis closed the connection: it stopped, a command closed it, or this subscriber exceeded client-output-buffer-limit: %w", err)
+				err = fmt.Errorf("the connection was closed: Redis stopped, a command closed it, or this subscriber exceeded client-output-buffer-limit: %w", err)
 			}
 			return fmt.Errorf("SUBSCRIBE to %s*: %w", s.names.prefix, err)
 		}

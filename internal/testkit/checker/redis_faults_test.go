@@ -25,7 +25,7 @@ func (r *run) networkFaults() []fault {
 	lostMessages := r.lossFault("messages are lost", "", lost(redistest.FromServer, redistest.PubSub))
 	lostMessages.signals = r.onFirstInstance(silent)
 	lostSubscriptions := r.lossFault("subscriptions are lost", "", lost(redistest.ToServer, redistest.PubSub))
-	lostSubscriptions.signals = r.onFirstInstance(signals{stale: always, readyz: "SUBSCRIBE", metric: increases(reconnects), log: "does not answer SUBSCRIBE"})
+	lostSubscriptions.signals = r.onFirstInstance(signals{stale: always, readyz: "SUBSCRIBE", metric: increases(reconnects), log: "reply of Redis to SUBSCRIBE"})
 	begin := lostSubscriptions.begin
 	lostSubscriptions.begin = func(random *rand.Rand) func() {
 		end := begin(random)
