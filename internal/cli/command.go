@@ -93,11 +93,11 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		return c, nil, nil, fmt.Errorf("%w%s", err, config.DidYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
 	case errors.As(err, &unknown) && strings.ContainsAny(unknown.GetSpecifiedName(), "0123456789"):
-		return c, nil, nil, fmt.Errorf("-%s is no flag, and no number below 0 is taken", unknown.GetSpecifiedShortnames())
+		return c, nil, nil, fmt.Errorf("-%s is not a flag, and numbers below 0 are not accepted", unknown.GetSpecifiedShortnames())
 	case err != nil:
 		return c, nil, nil, err
 	case slices.Contains(commandNames(), flags.Arg(0)):
-		return command{}, nil, nil, fmt.Errorf("the command %s stands before all flags", flags.Arg(0))
+		return command{}, nil, nil, fmt.Errorf("the command %s must come before all flags", flags.Arg(0))
 	case flags.NArg() > 0 && c.takes == "":
 		return c, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}

@@ -54,12 +54,12 @@ func TestCommandLine_Mistakes(t *testing.T) {
 	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")
 	absent := tempFile(t, "absent.db")
 	for args, want := range map[string]string{
-		"topics list --at localhost:8080 --admin-token 0123456789abcdef":                  `"localhost:8080" is no address of a service, such as https://tally.example.com; did you mean http://localhost:8080?`,
+		"topics list --at localhost:8080 --admin-token 0123456789abcdef":                  `"localhost:8080" is not the URL of a service, such as https://tally.example.com; did you mean http://localhost:8080?`,
 		"watch --at tally.example.com default/likes/x":                                    "did you mean http://tally.example.com?",
-		"watch --url ftp://x default/likes/x":                                             `"ftp://x" is no address of a service, such as https://tally.example.com` + "\n",
+		"watch --url ftp://x default/likes/x":                                             `"ftp://x" is not the URL of a service, such as https://tally.example.com` + "\n",
 		"watch --at " + strings.TrimSuffix(service.public, "/tally") + " default/likes/x": "--at says where the service is, with its base path",
 		"doctor blog.example.com/post":                                                    "did you mean http://blog.example.com/post?",
-		"doctor /tmp/index.html":                                                          `"/tmp/index.html" is no address of a page, such as https://blog.example.com/post` + "\n",
+		"doctor /tmp/index.html":                                                          `"/tmp/index.html" is not the URL of a page, such as https://blog.example.com/post` + "\n",
 		"doctor --timeout soon http://x":                                                  "tallycast: --timeout (flag --timeout)",
 		"healthcheck --url 127.0.0.1:8081/readyz":                                         "did you mean http://127.0.0.1:8081/readyz?",
 		"export --store tally.db":                                                         "the file tally.db is sqlite:tally.db",
@@ -67,8 +67,8 @@ func TestCommandLine_Mistakes(t *testing.T) {
 		"export --store sqlite:" + absent:                                                 "open " + absent + ": no such file or directory",
 		"backup --store sqlite:" + absent + " b.db":                                       "open " + absent + ": no such file or directory",
 		"topics list --store sqlite:" + absent:                                            "sqlite:" + absent + " does not exist; --store should name the store that serve uses",
-		"topics set default/likes/x -5 --store sqlite:x":                                  "-5 is no flag, and no number below 0 is taken",
-		"topics seed default/likes/x -12 --store sqlite:x":                                "-12 is no flag",
+		"topics set default/likes/x -5 --store sqlite:x":                                  "-5 is not a flag, and numbers below 0 are not accepted",
+		"topics seed default/likes/x -12 --store sqlite:x":                                "-12 is not a flag",
 		"topics set -x default/likes/x 5 --store sqlite:x":                                "unknown shorthand flag: 'x'",
 		"export --at http://127.0.0.1:1 --admin-token 0123456789abcdef":                   "no service answers at http://127.0.0.1:1; --at says where it is",
 	} {

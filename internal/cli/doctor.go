@@ -72,7 +72,7 @@ func doctor(p *process) error {
 		return usagef("name one page, such as https://blog.example.com/post")
 	}
 	if _, err := parseServiceURL(p.args[0]); err != nil {
-		return usagef("%q is no address of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0]))
+		return usagef("%q is not the URL of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0]))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()

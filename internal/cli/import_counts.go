@@ -115,7 +115,7 @@ func openCounts(path string) (file importer.File, closeFile func() error, err er
 	}
 	info, err := in.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is no regular file; pass - for standard input")
+		err = errors.New("is not a regular file; use - for standard input")
 	}
 	if err != nil {
 		return file, nil, errors.Join(fmt.Errorf("%s: %w", path, err), in.Close())

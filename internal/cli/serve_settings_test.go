@@ -146,7 +146,7 @@ func TestCommandLine_Invalid(t *testing.T) {
 		"quux":                            "there is no command quux\n",
 		"serve extra":                     `unexpected argument "extra"`,
 		"--demo false":                    `unexpected argument "false"`,
-		"--listen :1 check-config":        "the command check-config stands before all flags",
+		"--listen :1 check-config":        "the command check-config must come before all flags",
 		"--max-viewers":                   "flag needs an argument: --max-viewers",
 		"--secret --server-token=hunter2": "--secret needs a value, and --server-token is a flag",
 	} {

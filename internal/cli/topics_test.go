@@ -201,7 +201,7 @@ func TestClient_Errors(t *testing.T) {
 		{nil, []string{"--at", r.public}, exitUsage, "--admin-token: is missing"},
 		{nil, []string{"--at", r.public, "--admin-token-file", file + "x"}, exitUsage, "cannot be read"},
 		{nil, []string{"--at", r.public, "--admin-token-file", file, "--admin-token", ownerToken}, exitUsage, "given once"},
-		{nil, []string{"--at", "nonsense", "--admin-token", ownerToken}, exitUsage, "no address of a service"},
+		{nil, []string{"--at", "nonsense", "--admin-token", ownerToken}, exitUsage, "not the URL of a service"},
 		{nil, []string{"--at", "http://name:" + ownerToken + "@127.0.0.1:1", "--admin-token", ownerToken}, exitUsage, "should have neither"},
 		{nil, []string{"--at", r.public, "--admin-token", "not-the-token-of-it"}, exitFailure, "does not take this token"},
 		{nil, []string{"--at", closed.public, "--admin-token", ownerToken}, exitFailure, "with --admin-token to enable"},

@@ -120,7 +120,7 @@ func watchTopics(p *process) error {
 func parseServiceURL(text string) (string, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return "", fmt.Errorf("%q is no address of a service, such as https://tally.example.com%s", text, schemeHint(text))
+		return "", fmt.Errorf("%q is not the URL of a service, such as https://tally.example.com%s", text, schemeHint(text))
 	}
 	at.RawQuery, at.Fragment = "", ""
 	return strings.TrimRight(at.String(), "/"), nil

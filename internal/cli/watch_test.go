@@ -71,7 +71,7 @@ func TestWatch_Service(t *testing.T) {
 		{[]string{"TALLYCAST_AT=http://127.0.0.1:1"}, []string{"--url", "http://127.0.0.1:2"}, "service: http://127.0.0.1:2 (flag --url)"},
 		{nil, []string{"--at", "http://127.0.0.1:2"}, "service: http://127.0.0.1:2 (flag --at)"},
 		{nil, []string{"--at", "http://127.0.0.1:2", "--url", "http://127.0.0.1:1"}, "--at (flag --at): the service is given by --url (flag --url) too"},
-		{[]string{"TALLYCAST_AT=nonsense"}, nil, "--at (environment TALLYCAST_AT): \"nonsense\" is no address"},
+		{[]string{"TALLYCAST_AT=nonsense"}, nil, "--at (environment TALLYCAST_AT): \"nonsense\" is not the URL"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // ends before the request
