@@ -35,11 +35,12 @@ const (
 
 // claim is the value of the settings that reserve topics, stored as JSON.
 type claim struct {
-	ID     string `json:"id"`             // of the merge; part of the marks of its topics
-	From   string `json:"from,omitempty"` // empty: only the aliases of To are removed
-	To     string `json:"to"`
+	ID     string `json:"id"`               // of the merge; part of the marks of its topics
+	From   string `json:"from,omitempty"`   // empty: only the aliases of To are removed
+	To     string `json:"to"`               //
 	Rename bool   `json:"rename,omitempty"` // To must not exist
-	Holder string `json:"holder,omitempty"` // random, new with each renewal; empty: released unfinished
+	Holder string `json:"holder,omitempty"` // random for each attempt; empty: released unfinished
+	Beat   int64  `json:"beat,omitempty"`   // number of renewals
 }
 
 // entries returns the settings of the claim's topics, all with value.
@@ -64,7 +65,7 @@ func (c claim) other(settings map[string]string) string {
 }
 
 func (c claim) text() string {
-	text, _ := json.Marshal(c) // strings and a bool always marshal
+	text, _ := json.Marshal(c) // strings, a bool and a number always marshal
 	return string(text)
 }
 
@@ -129,7 +130,7 @@ func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, 
 	// The monotonic clock stops while the machine sleeps; the wall clock does not.
 	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.service.leaseTime/3 {
 		now, next := time.Now(), l.claim
-		next.Holder = rand.Text()
+		next.Beat++
 		swapped, err := l.service.store.SwapSettings(ctx, l.entries(l.text()), next.entries(next.text()))
 		if err == nil && !swapped {
 			err = errLeaseLost
@@ -162,6 +163,7 @@ func (l *lease) end(ctx context.Context, err error) {
 	if retryable(err) {
 		released := l.claim
 		released.Holder = ""
+		released.Beat++
 		next = released.text()
 	}
 	// If this fails, another instance takes the claim over after the lease time.

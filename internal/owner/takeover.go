@@ -60,7 +60,8 @@ func (s *Service) takeOver(ctx context.Context, value string) error {
 		return s.skipForeign(value, err)
 	}
 	before := c.entries(value)
-	c.Holder = rand.Text()
+	c.Holder = rand.Text() // two attempts of one instance are two holders
+	c.Beat++
 	l := &lease{claim: c, service: s, renewed: time.Now()}
 	if swapped, err := s.store.SwapSettings(ctx, before, c.entries(c.text())); err != nil || !swapped {
 		return err
