@@ -69,5 +69,8 @@ func killHint(holder string) string {
 	return fmt.Sprintf(" (kill %d ends it)", pid)
 }
 
-// release releases the lock.
-func (l *lock) release() error { return l.file.Close() }
+// release releases the lock, also if a child process that was just forked still has a copy of
+// the descriptor.
+func (l *lock) release() error {
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
+}
