@@ -19,8 +19,9 @@ const (
 	parallel = 12
 )
 
-// binary is the path of the program under test, built by TestMain.
-var binary string
+// binary is the path of the program under test, and plain that without the race detector.
+// TestMain builds both: a program that is written while a test starts another is "busy".
+var binary, plain string
 
 func TestMain(m *testing.M) {
 	os.Exit(testMain(m))
@@ -33,7 +34,10 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if binary, err = processtest.Build(dir); err != nil {
+	if binary, err = processtest.Build(dir); err == nil {
+		plain, err = processtest.BuildPlain(dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

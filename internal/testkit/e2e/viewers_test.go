@@ -153,10 +153,6 @@ func TestViewers_ManyTopics(t *testing.T) {
 func TestViewers_MemoryAfterLeaving(t *testing.T) {
 	t.Parallel()
 	const waves, viewers, topics = 50, 20, 1000
-	plain, err := processtest.BuildPlain(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := beginOf(t, plain, nil, unlimited...)
 	s.AwaitReady()
 	neighbour := s.watch("?topic=default/likes/x")
