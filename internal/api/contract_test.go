@@ -249,6 +249,7 @@ func TestCounts_OrderAndErrors(t *testing.T) {
 	r.do("POST", "/v1/counts", `{"topics":[]}`).hasStatus(200).contains(`{"counts":[]}`)
 	r.do("GET", "/v1/counts?topic=blog/likes/a&topic=default/likes/x&topic=%ff", "", "Origin", "https://blog.example").hasStatus(200).
 		contains(`{"topic":"default/likes/x","error":{"code":"origin_not_allowed"`)
+	r.do("GET", "/v1/counts?topic=", "").hasStatus(200).contains(`{"topic":"","error":{"code":"bad_topic"`)
 }
 
 func TestTop_OrderAndLimit(t *testing.T) {

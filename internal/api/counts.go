@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strings"
 
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -98,7 +99,10 @@ func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
 			answer = appendStale(answer, held)
 		case item.err != nil:
 			stale = stale || isUnavailable(item.err)
-			answer = hub.AppendRefusal(answer, named.texts[i], item.err)
+			answer = append(answer, `{"topic":`...)
+			answer = tally.AppendJSONString(answer, strings.ToValidUTF8(named.texts[i], "\uFFFD"))
+			answer = append(answer, `,"error":`...)
+			answer = append(hub.AppendError(answer, item.err), '}')
 		case visitor != "":
 			answer = appendMine(answer, readings[item.index])
 		default:

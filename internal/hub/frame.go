@@ -25,16 +25,21 @@ const (
 //
 //	{"topic":"…","error":{"code":"unknown_site","message":"…"}}
 func AppendRefusal(dst []byte, topic string, err error) []byte {
-	e := tally.AsError(err)
 	dst = append(dst, '{')
 	if topic != "" {
 		dst = append(dst, `"topic":`...)
 		dst = tally.AppendJSONString(dst, strings.ToValidUTF8(topic, "\uFFFD"))
 		dst = append(dst, ',')
 	}
-	dst = append(dst, `"error":{"code":`...)
+	return append(AppendError(append(dst, `"error":`...), err), '}')
+}
+
+// AppendError appends err as an object with the members code and message.
+func AppendError(dst []byte, err error) []byte {
+	e := tally.AsError(err)
+	dst = append(dst, `{"code":`...)
 	dst = tally.AppendJSONString(dst, string(e.Code))
 	dst = append(dst, `,"message":`...)
 	dst = tally.AppendJSONString(dst, strings.ToValidUTF8(e.Message, "\uFFFD"))
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }
