@@ -191,6 +191,7 @@ func TestDashboard_Headers(t *testing.T) {
 	}
 	o.own("PATCH", "topics/blog/likes/a%2Fb%20c", `{"count":3}`).hasStatus(200).contains(`"topic":"blog/likes/a/b c"`)
 	o.do("GET", "/admin/v1/topics", "").hasError(404, tally.CodeNotFound)
+	o.do("GET", "/%74ally/admin/app.js", "").clean().hasStatus(200)
 }
 
 func TestAdmin_NoLimits(t *testing.T) {

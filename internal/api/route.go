@@ -148,8 +148,21 @@ func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
 			Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
 			RequestID: q.requestID(),
 		}
-		http.StripPrefix(a.basePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			a.admin.ServeAdmin(w, r, caller)
-		})).ServeHTTP(q.w, q.r)
+		a.admin.ServeAdmin(q.w, withoutBasePath(q.r, a.basePath), caller)
 	}
+}
+
+// withoutBasePath returns r with a path below base. Unlike [http.StripPrefix] it accepts a
+// base path with escapes, as the router does.
+func withoutBasePath(r *http.Request, base string) *http.Request {
+	u := *r.URL
+	u.Path = strings.TrimPrefix(u.Path, base)
+	rawPath, ok := strings.CutPrefix(u.RawPath, base)
+	if !ok {
+		rawPath = "" // u.Path is enough
+	}
+	u.RawPath = rawPath
+	stripped := *r
+	stripped.URL = &u
+	return &stripped
 }
