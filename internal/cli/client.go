@@ -189,9 +189,6 @@ func isAboutTopic(err error) bool {
 	return false
 }
 
-// nothingThere is the service's message for an unknown address.
-const nothingThere = "there is nothing at this address"
-
 // refusal returns the error of a response that is not a success.
 func (c *adminClient) refusal(response *http.Response) error {
 	e := &adminError{status: response.StatusCode}
@@ -211,8 +208,6 @@ func (c *adminClient) refusal(response *http.Response) error {
 		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.label)
 	case e.code == string(tally.CodeOriginNotAllowed):
 		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
-	case e.code == string(tally.CodeNotFound) && problem.Detail == nothingThere:
-		e.message = fmt.Sprintf("%s has no admin API: start it with --admin-token; or it has a base path, which --at needs, too", c.label)
 	default:
 		e.message = fmt.Sprintf("%s (%s)", printable(problem.Detail), printable(e.code))
 	}

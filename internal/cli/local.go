@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
@@ -112,19 +113,20 @@ func sitesOf(texts []string) (sites []string) {
 }
 
 // serveInProcess serves handler over connections within the process. It returns the
-// transport that reaches it, and what stops both.
+// transport that reaches it, and what waits for the requests in progress and stops both: a
+// request that changes something is completed although its client left.
 func serveInProcess(handler http.Handler) (*http.Transport, func() error) {
 	listener := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
 	web := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	ended := make(chan struct{})
-	go func() { // ends when web is closed; stop waits for it
+	go func() { // ends when web is shut down, which waits for it
 		defer close(ended)
 		_ = web.Serve(listener)
 	}()
 	transport := &http.Transport{DialContext: listener.dial}
 	return transport, func() error {
 		transport.CloseIdleConnections()
-		err := web.Close()
+		err := web.Shutdown(context.Background())
 		<-ended
 		return err
 	}
@@ -139,7 +141,7 @@ type pipeListener struct {
 func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
-	case l.connections <- server:
+	case l.connections <- patientConn{server}:
 		return client, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
@@ -147,6 +149,12 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 		return nil, ctx.Err()
 	}
 }
+
+// patientConn ignores the deadlines of writes, which are for clients in a network: the
+// reader of an export may pause for any time.
+type patientConn struct{ net.Conn }
+
+func (patientConn) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
 	select {
