@@ -54,7 +54,7 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []t
 	for i := range edits {
 		e := &edits[i]
 		e.Changed = false // an earlier attempt may have set it
-		if e.Err = w.catalog.ValidateEdit(e); e.Err != nil {
+		if e.Err = w.validateEdit(e); e.Err != nil {
 			continue
 		}
 		change, err := w.editTopic(e, withdrawn, now)
@@ -66,6 +66,15 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []t
 		}
 	}
 	return changes, nil
+}
+
+// validateEdit reports whether e is allowed. A topic of a site or metric that is not
+// declared any more can be emptied and deleted, as prune and forget do.
+func (w *writer) validateEdit(e *tally.Edit) error {
+	if e.Creates() {
+		return w.catalog.ValidateEdit(e)
+	}
+	return e.Validate(w.catalog.Rule(e.Topic))
 }
 
 // editTopic applies one edit and sets its results.

@@ -283,3 +283,25 @@ func details(t *testing.T, rows *sql.Rows) (plan []string) {
 	}
 	return plan
 }
+
+// TestEdit_UndeclaredMetric checks that topics of a metric that is not declared any more can
+// be emptied and deleted: prune and forget work on all topics of the file.
+func TestEdit_UndeclaredMetric(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tally.db")
+	metrics := tally.DefaultMetrics()
+	metrics["stars"] = tally.Rule{Kind: tally.Toggle, Max: 1}
+	store := open(t, path, tally.NewCatalog(nil, metrics), sqlitestore.Options{Journal: week})
+	stars := mustTopic(t, "stars", "page")
+	like(t, store, stars, 1)
+	like(t, store, stars, 2)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store = open(t, path, catalog(), sqlitestore.Options{Journal: week})
+	if got := edit(t, store, tally.Edit{Topic: stars, Kind: tally.EditWithdraw, Members: []tally.Member{1}}); !got.Changed || got.After.Count != 1 {
+		t.Errorf("withdrawn: %+v", got)
+	}
+	if got := edit(t, store, tally.Edit{Topic: stars, Kind: tally.EditDelete}); !got.Changed || got.Before.Count != 1 {
+		t.Errorf("deleted: %+v", got)
+	}
+}
