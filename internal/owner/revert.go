@@ -66,6 +66,9 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	if to.IsZero() {
 		to = s.now().Add(clockSlack * time.Minute)
 	}
+	if to.Before(from) {
+		return Reverted{}, tally.Errorf(tally.CodeBadBody, "from is after to, or in the future")
+	}
 	sources, err := s.selectedSources(selection)
 	if err != nil {
 		return Reverted{}, err
@@ -105,8 +108,6 @@ func (s Selection) validate() error {
 		return tally.Errorf(tally.CodeBadBody, "name either topics or a site with its metric and prefix")
 	case s.From.IsZero():
 		return tally.Errorf(tally.CodeBadBody, "from is required: a time such as 2026-11-22T10:00:00Z")
-	case !s.To.IsZero() && s.To.Before(s.From):
-		return tally.Errorf(tally.CodeBadBody, "to is before from")
 	case slices.ContainsFunc(s.Addresses, func(a netip.Addr) bool { return !a.IsValid() }):
 		return tally.Errorf(tally.CodeBadBody, "an address is empty; it must be such as 203.0.113.7")
 	}

@@ -76,7 +76,9 @@ func TestRevert_Address(t *testing.T) {
 		o.counts(t, other, 55)
 		for name, wrong := range map[string]owner.Selection{
 			"no time":   {Scope: selection.Scope},
-			"to < from": {From: time.Now(), To: hourAgo()},
+			"to < from": {Scope: selection.Scope, From: time.Now(), To: hourAgo()},
+			"future":    {Scope: selection.Scope, From: time.Now().Add(time.Hour)},
+			"no scope":  {From: hourAgo()},
 		} {
 			if _, err := o.Revert(ctx, "test", wrong, true); code(err) != tally.CodeBadBody {
 				t.Errorf("%s: %v", name, err)
