@@ -255,6 +255,8 @@ func (m *model) applyTo(rt *rapid.T, store Store, writes []tally.Write) {
 			rt.Fatalf("version of %s is %d after %d, though something changed", m.topic, got.Version, m.version)
 		}
 		m.changes++
+	} else if m.exists && got.Version != m.version {
+		rt.Fatalf("version of %s is %d after %d, though nothing changed", m.topic, got.Version, m.version)
 	}
 	if m.exists {
 		m.observe(rt, got.Count, got.Version)
@@ -304,6 +306,8 @@ func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
 	}
 	if got.Changed {
 		m.changes++
+	} else if got.After.Version != before.Version {
+		rt.Fatalf("version %d after %d, though the edit changed nothing", got.After.Version, before.Version)
 	}
 	if m.exists {
 		m.observe(rt, got.After.Count, got.After.Version)
