@@ -169,8 +169,12 @@ func readOrg(text []byte) (object, int, error) {
 	line := 0
 	for each := range bytes.Lines(text) {
 		line++
-		if found := orgKeyword.FindSubmatch(each); found != nil {
-			addMissing(o, object{string(found[1]): {string(found[2]), line}})
+		found := orgKeyword.FindSubmatch(each)
+		if found == nil {
+			continue
+		}
+		if name := string(found[1]); o[name] == (entry{}) { // the first one applies
+			o[name] = entry{string(found[2]), line}
 		}
 	}
 	return o, 0, nil

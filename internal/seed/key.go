@@ -61,8 +61,9 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 func (r Rules) find(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
 		for _, name := range names {
-			value, line, ok := rec.field(name)
-			if text := textOf(value); ok && text != "" {
+			value, line, _ := rec.field(name)
+			_, isBool := value.(bool) // such as permalink: false of Eleventy
+			if text := textOf(value); text != "" && !isBool {
 				return text, line, nil
 			}
 		}

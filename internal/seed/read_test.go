@@ -84,6 +84,8 @@ func TestFrontmatter_Forms(t *testing.T) {
 		"a merge of several":              {"x.md", yaml("a: &a {x: 1}\nb: &b {likes: 12}\n<<: [*a, *b]\n")},
 		"a merge within a merge":          {"x.md", yaml("a: &a {likes: 12}\nb: &b\n  <<: *a\n<<: *b\n")},
 		"an own key before a merged one":  {"x.md", yaml("base: &base {likes: 99}\n<<: *base\nlikes: 12\n")},
+		"an own key in another case":      {"x.md", yaml("base: &base {likes: 99}\n<<: *base\nLikes: 12\n")},
+		"a merged key in another case":    {"x.md", yaml("a: &a {Likes: 12}\nb: &b {likes: 99}\n<<: [*a, *b]\n")},
 		"the first of merged keys":        {"x.md", yaml("a: &a {likes: 12}\nb: &b {likes: 99}\n<<: [*a, *b]\n")},
 		"a merge of a flow mapping":       {"x.md", yaml("<<: {likes: 12}\n")},
 		"the name as it is written":       {"x.md", yaml("Likes: 99\nlikes: 12\n")},

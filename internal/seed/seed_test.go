@@ -112,6 +112,7 @@ func TestRules_Keys(t *testing.T) {
 		"permalink":                     {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /2024/hello/\n"), "2024/hello"},
 		"permalink with host":           {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("url: https://blog.example.com/x%20y/index.html?b=2&a=1#top\n"), "x y?a=1&b=2"},
 		"permalink of the home page":    {seed.Rules{KeyFrom: seed.FromPermalink}, "a.md", page("permalink: /\n"), "index"},
+		"path with permalink false":     {seed.Rules{KeyFrom: seed.FromPermalink}, "posts/a.md", page("permalink: false\n"), "posts/a"},
 		"path without permalink":        {seed.Rules{KeyFrom: seed.FromPermalink}, "posts/a.md", page(""), "posts/a"},
 		"field":                         {seed.Rules{KeyFrom: "id"}, "a.md", page("id: 2024\n"), "2024"},
 		"prefix stripped":               {seed.Rules{StripPrefix: "/posts/"}, "posts/a.md", page(""), "a"},

@@ -122,7 +122,8 @@ func (r *yamlReader) value(node ast.Node) any {
 // object returns the pairs of a mapping. Its own names precede those that << adds, of which
 // the first holds.
 func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
-	own, merged := object{}, object{}
+	own := object{}
+	var merged []object
 	for _, pair := range pairs {
 		value := r.value(pair.Value)
 		if _, isMerge := pair.Key.(*ast.MergeKeyNode); !isMerge {
@@ -140,19 +141,30 @@ func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
 		for _, each := range list {
 			if below, ok := each.(object); ok && r.merged <= maxMerged {
 				r.merged += len(below)
-				addMissing(merged, below)
+				merged = append(merged, below)
 			}
 		}
 	}
-	addMissing(own, merged)
+	own.addMissing(merged)
 	return own
 }
 
-// addMissing adds the entries of other whose names o lacks.
-func addMissing(o, other object) {
-	for name, each := range other {
-		if _, ok := o[name]; !ok {
-			o[name] = each
+// addMissing adds the entries of others, in their order, whose names o lacks in any case.
+func (o object) addMissing(others []object) {
+	has := map[string]bool{}
+	for name := range o {
+		has[strings.ToLower(name)] = true
+	}
+	for _, other := range others {
+		var added []string
+		for name, each := range other {
+			if folded := strings.ToLower(name); !has[folded] {
+				o[name] = each
+				added = append(added, folded)
+			}
+		}
+		for _, folded := range added {
+			has[folded] = true
 		}
 	}
 }
