@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // record is a receiver that notes what it is told.
@@ -154,4 +155,24 @@ func FuzzParseMessage(f *testing.F) {
 			t.Fatalf("%q became %+v, %v", data, m, err)
 		}
 	})
+}
+
+func TestMessageLimit(t *testing.T) {
+	var budget time.Duration
+	now, allowed := time.Hour, 0
+	for messageLimit.Take(&budget, now, 1) == 0 {
+		allowed++
+	}
+	if allowed != messageBurst {
+		t.Errorf("%d messages at once, want %d", allowed, messageBurst)
+	}
+	allowed = 0
+	for range 100 {
+		if now += 10 * time.Millisecond; messageLimit.Take(&budget, now, 1) == 0 {
+			allowed++
+		}
+	}
+	if allowed != messageRate {
+		t.Errorf("%d messages in a second, want %d", allowed, messageRate)
+	}
 }
