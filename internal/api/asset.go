@@ -32,7 +32,7 @@ type asset struct {
 	plain         []byte
 	gzipped       []byte // gzip; nil if it would not be smaller
 	etag          string // ETag of plain
-	gzippedETag   string // ETag of packed
+	gzippedETag   string // ETag of gzipped
 	isCrossOrigin bool   // pages of all origins may load it
 	isImmutable   bool   // its URL always has this content
 }

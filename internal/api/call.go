@@ -62,6 +62,7 @@ func (a *API) handle(route string, f func(*call) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		q := a.newCall(c, stats)
 		defer q.finish()
+		q.identify()
 		err := q.prepare()
 		if err == nil {
 			err = f(q)
@@ -77,12 +78,16 @@ func (a *API) newCall(c *gin.Context, stats *routeStats) *call {
 	q := calls.Get().(*call)
 	q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
 	q.start = a.now()
-	q.client = a.clientOf(q.r)
-	q.origin = a.originOf(q.r, q.client.viaProxy)
+	return q
+}
+
+// identify finds the client and the origin, and sets the headers of all responses.
+func (q *call) identify() {
+	q.client = q.api.clientOf(q.r)
+	q.origin = q.api.originOf(q.r, q.client.viaProxy)
 	h := q.w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}
-	return q
 }
 
 // prepare does what all calls but those below /admin need.

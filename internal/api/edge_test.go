@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -335,6 +336,23 @@ func TestErrors_InternalLoggedOnce(t *testing.T) {
 			t.Errorf("logged: %s", text)
 		}
 	}
+}
+
+// panickingLog is a log handler that panics on warnings.
+type panickingLog struct{ slog.Handler }
+
+func (p panickingLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level == slog.LevelWarn {
+		panic("no more space")
+	}
+	return p.Handler.Handle(ctx, r)
+}
+
+// The warning comes while the client of the request is found.
+func TestErrors_PanicBeforeCall(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Logger = slog.New(panickingLog{o.Logger.Handler()}) })
+	r.do("GET", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").hasError(500, "internal")
+	r.do("GET", "/v1/blog/likes/x", "", "X-Forwarded-For", "198.51.100.7").hasStatus(200)
 }
 
 func TestLike_Allocations(t *testing.T) {

@@ -138,6 +138,7 @@ func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		q := a.newCall(c, stats)
 		defer q.finish()
+		q.identify()
 		_, secure := requestHost(q.r, q.client.viaProxy)
 		caller := admin.Caller{
 			Address:    q.client.address,
