@@ -14,6 +14,7 @@ import (
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -83,7 +84,11 @@ func (o storeOpener) openLocal(ctx context.Context, url config.StoreURL, l local
 	case missing && l.readOnly && mayCreate:
 		return o.empty(ctx)
 	case l.readOnly:
-		return o.read(ctx, url)
+		store, release, err := o.read(ctx, url)
+		if mayCreate && errors.Is(err, redisstore.ErrNoSecret) {
+			return o.empty(ctx) // a Redis that no service has used
+		}
+		return store, release, err
 	case missing && !l.create:
 		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
 	case missing && !mayCreate:

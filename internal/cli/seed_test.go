@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // writeFolder writes files below a new folder, by their paths.
@@ -87,6 +89,22 @@ func TestSeed_Store(t *testing.T) {
 		if a := send(t, "GET", r.public+"/v1/blog/"+topic, ""); a.Count != want {
 			t.Errorf("%s: %d, want %d", topic, a.Count, want)
 		}
+	}
+}
+
+// A dry run on a Redis that no service has used shows what the first start would have.
+func TestSeed_DryRunOnNewRedis(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	file := write(t, "likes.csv", "topic,count\nblog/likes/a,3\n")
+	for _, command := range []string{"seed", "import"} {
+		code, out, errors := call(t, variables(), command, "--dry-run", "--store", redis.URL(0), "--site", "blog", file)
+		if code != exitOK || !strings.Contains(out, "1 would change.") {
+			t.Errorf("%s: exit %d: %s%s", command, code, out, errors)
+		}
+	}
+	if code, _, errors := call(t, variables(), "export", "--store", redis.URL(0)); code != exitFailure || !strings.Contains(errors, "no secret yet") {
+		t.Errorf("export: exit %d: %s", code, errors)
 	}
 }
 

@@ -23,6 +23,9 @@ func conflictf(format string, args ...any) error {
 
 func (e *conflictError) Error() string { return e.text }
 
+// ErrNoSecret is the conflict that [Options.RequireSecret] makes.
+var ErrNoSecret = conflictf("the store has no secret yet, and none is configured")
+
 // Connect reads the slot map, connects to all nodes and checks each: secret, layout, rights,
 // eviction, persistence. [Store.Health] reports the result too.
 func (s *Store) Connect(ctx context.Context) error {
@@ -151,7 +154,7 @@ func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result 
 				return nil
 			}
 			if s.options.RequireSecret && errors.Is(err, redis.Nil) {
-				return conflictf("the store has no secret yet, and none is configured")
+				return ErrNoSecret
 			}
 			return fmt.Errorf("store the secret: %w", err)
 		}
