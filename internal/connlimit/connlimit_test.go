@@ -420,3 +420,26 @@ func TestLimiter_CountsReturnToZero(t *testing.T) {
 	group.Wait()
 	r.isEmpty()
 }
+
+// peerConn is a connection of a peer that sends nothing.
+type peerConn struct {
+	net.Conn
+	peer netip.AddrPort
+}
+
+func (c peerConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.peer) }
+
+// The addresses of one IPv6 network of 64 bits are one client.
+func TestLimiter_ClientAddresses(t *testing.T) {
+	limiter := New(Options{PerAddress: 10, IsExempt: func(netip.Addr) bool { return false }, Log: slog.New(slog.DiscardHandler)})
+	for _, peer := range []string{"[2001:db8::1]:1", "[2001:db8::2:3]:1", "[2001:db8:0:1::1]:1", "[::ffff:203.0.113.7]:1", "203.0.113.7:2", "203.0.113.8:1"} {
+		if !limiter.admit(peerConn{peer: netip.MustParseAddrPort(peer)}) {
+			t.Errorf("%s is refused", peer)
+		}
+	}
+	for client, want := range map[string]int{"2001:db8::": 2, "2001:db8:0:1::": 1, "203.0.113.7": 2, "203.0.113.8": 1} {
+		if n := len(limiter.clients[netip.MustParseAddr(client)]); n != want {
+			t.Errorf("%s has %d connections, want %d", client, n, want)
+		}
+	}
+}
