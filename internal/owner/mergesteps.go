@@ -19,7 +19,9 @@ var errNothingToMerge = errors.New("the topic does not exist")
 //  4. Set the count of to to the sum of its recorded count and the count of from, by its
 //     adjustment, and record that.
 //  5. Delete from and its mark.
-//  6. Release to.
+//  6. Renew the alias mark of to: an instance that looked for a visitor's contribution
+//     before the copy, when it knew the aliases already, has to look again.
+//  7. Release to.
 //
 // Hence, if the count was set and from is not frozen, from was deleted.
 func (l *lease) merge(ctx context.Context) error {
@@ -44,6 +46,9 @@ func (l *lease) merge(ctx context.Context) error {
 		err = l.move(ctx, from, to)
 	}
 	if err != nil {
+		return err
+	}
+	if err := l.addAliases(ctx, to); err != nil {
 		return err
 	}
 	if err := l.release(ctx, to); err != nil {
@@ -141,10 +146,7 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (record merge
 	if err != nil {
 		return record, 0, err
 	}
-	err = l.step(ctx, func(ctx context.Context) error {
-		_, err := tally.AddAliases(ctx, s.store, to, append([]tally.Topic{from}, aliases...))
-		return err
-	})
+	err = l.addAliases(ctx, to, append([]tally.Topic{from}, aliases...)...)
 	if err == nil && !record.hasCount {
 		_, err = l.writeRecord(ctx, to, next)
 	}
@@ -189,6 +191,14 @@ func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record merg
 		}
 	}
 	return err
+}
+
+// addAliases adds aliases to those of a topic, and renews the mark of the list.
+func (l *lease) addAliases(ctx context.Context, topic tally.Topic, aliases ...tally.Topic) error {
+	return l.step(ctx, func(ctx context.Context) error {
+		_, err := tally.AddAliases(ctx, l.service.store, topic, aliases)
+		return err
+	})
 }
 
 // copyBatch is how many portions one step copies: some tens of milliseconds.
