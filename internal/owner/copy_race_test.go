@@ -63,3 +63,31 @@ func TestMerge_VisitorIsReadBeforeTheCopy(t *testing.T) {
 		}
 	})
 }
+
+// A visitor is known under an alias of a topic. The owner resets the topic, which removes the
+// alias, after an instance has read that and before it writes. The visitor counts once.
+func TestReset_VisitorIsReadBefore(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		from, to := newTopic("likes"), newTopic("likes")
+		plain := open(w.first)
+		plain.like(t, from, visitor(1))
+		plain.like(t, to, visitor(2))
+		if _, err := plain.Merge(t.Context(), "test", []tally.Topic{from}, to); err != nil {
+			t.Fatal(err)
+		}
+		first := true
+		liker := open(hookedStore{fullStore: w.second, afterRead: func() {
+			if first {
+				first = false
+				if err := plain.Edit(t.Context(), "test", []tally.Edit{{Topic: to, Kind: tally.EditReset}}); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		liker.like(t, to, visitor(1))
+		open(w.first).like(t, to, visitor(1))
+		if got := open(w.first).state(t, to).Count; got != 1 {
+			t.Errorf("1 visitor counts as %d", got)
+		}
+	})
+}

@@ -101,7 +101,7 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 	if err != nil {
 		return false, err
 	}
-	if !tally.AdmitsWrites(r.mark, b.Mark) {
+	if r.mark != b.Mark {
 		b.Err = &tally.MarkError{Mark: r.mark}
 		return false, nil
 	}

@@ -55,10 +55,6 @@ func ParseFrozenMark(mark string) (id, detail string, ok bool) {
 // IsFrozen reports whether mark is that of a frozen topic.
 func IsFrozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
 
-// AdmitsWrites reports whether a topic with the stored mark takes contributions that
-// carry another. A topic without a mark takes all: it has no members under aliases.
-func AdmitsWrites(stored, carried string) bool { return stored == "" || stored == carried }
-
 // AdmitsEdits reports whether a topic with the stored mark takes an owner's change that
 // carries another: a step of the merge that froze the topic, or any other change while
 // the topic is not frozen.
@@ -110,8 +106,8 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 			return nil, ErrFrozen
 		}
 	}
-	// The settings are newer than the mark and do not match it. The mark is left over, for
-	// example from data that was restored without its settings.
+	// The settings are newer than the mark and do not match it: the topic is new, or was
+	// restored without its settings.
 	if _, err := s.store.SwapMark(ctx, topic, stored, expected); err != nil {
 		return nil, err
 	}

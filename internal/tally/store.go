@@ -53,7 +53,7 @@ type Batch struct {
 	Writes []Write
 
 	// Set by Apply. If Err is set, the other results are not. Err is a [MarkError], and
-	// nothing was applied, if the topic does not admit Mark, see [AdmitsWrites].
+	// nothing was applied, if the topic has another mark.
 
 	Count   int64
 	Version int64

@@ -12,13 +12,13 @@
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes, see part/decide_amounts.lua
 -- ARGV[6]  retention of the journal, milliseconds; 0: there is none
--- ARGV[7]  mark that the topic must have if it has one
+-- ARGV[7]  mark that the topic must have; empty: none
 --
 -- Returns what apply.lua returns.
 
 -- include deadline
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j', 'e')
-if state[5] and state[5] ~= ARGV[7] then return '-2' .. state[5] end
+if (state[5] or '') ~= ARGV[7] then return '-2' .. (state[5] or '') end
 local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
 if not (count and version) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  hash, as in apply.lua: e the mark. A mark that begins with ! freezes the topic:
 --          scripts that change it answer -2 and the mark, except to the merge that set
---          it. Any other mark admits only contributions with the same mark.
+--          it. Contributions must carry the mark of the topic.
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  expected mark; empty: none
 -- ARGV[3]  new mark; empty: none

@@ -127,7 +127,7 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 		switch err := batches[0].Err; {
 		case batches[1].Err != nil:
 			t.Errorf("a batch beside one with another mark: %v", batches[1].Err)
-		case stored == "" && err != nil, stored != "" && (!errors.As(err, &marked) || marked.Mark != stored):
+		case carried == stored && err != nil, carried != stored && (!errors.As(err, &marked) || marked.Mark != stored):
 			t.Errorf("a write with the mark %q to %s: %v; want the mark %q", carried, topic, err, stored)
 		}
 	}
@@ -153,13 +153,13 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 	}
 	mark(touched, "", "", "")
 	mark(touched, "x", "y", "")
-	takes(touched, "unknown", 2, "") // a topic without a mark takes all
+	takes(touched, "unknown", 2, "")
 
 	mark(touched, "", "aliases", "aliases")
 	mark(touched, "", "others", "aliases")
 	takes(touched, "", 3, "aliases")
 	takes(touched, "others", 3, "aliases")
-	takes(touched, "aliases", 3, "")
+	takes(touched, "aliases", 3, "aliases")
 	edits("", nil, touched)
 	edits("aliases2", tally.ErrFrozen, touched)
 
