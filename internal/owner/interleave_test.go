@@ -58,6 +58,9 @@ func (u *unreliable) turn(string) error {
 // shortLease is long enough for a step on a busy machine.
 const shortLease = time.Second
 
+// patientLease is for merges of a test that must succeed, however busy the machine is.
+const patientLease = 20 * time.Second
+
 // steppedStore is a real store that calls actor before each call. The actor may delay the call
 // or make it fail.
 type steppedStore struct {

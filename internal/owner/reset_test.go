@@ -13,7 +13,7 @@ import (
 func TestReset_DuringMerge(t *testing.T) { forSeeds(t, resetDuringMerge) }
 
 func resetDuringMerge(t *testing.T, w *stores, seed uint64) bool {
-	plain := open(w.first)
+	plain := openWith(w.first, owner.Options{LeaseTime: patientLease})
 	older, from, to := newTopic("likes"), newTopic("likes"), newTopic("likes")
 	const visitors = 6
 	for n := range visitors {
@@ -36,7 +36,7 @@ func resetDuringMerge(t *testing.T, w *stores, seed uint64) bool {
 	})
 	work.Wait()
 	finishMerges(t, w, from, to)
-	last := open(w.second)
+	last := openWith(w.second, owner.Options{LeaseTime: patientLease})
 	if _, err := last.Merge(t.Context(), "again", []tally.Topic{from}, to); err != nil && code(err) != tally.CodeNotFound {
 		t.Fatal(err)
 	}

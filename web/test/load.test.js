@@ -126,12 +126,16 @@ test('memory does not grow under steady changes', async (t) => {
   const changed = load.changed() - before;
   load.end();
   assert.equal(load.failure(), undefined);
-  const last = await held();
+  let last = await held();
+  // A busy machine frees nodes later.
+  await eventually(async () => {
+    last = await held();
+    assert.ok(last.nodes <= first.nodes + 50, `${last.nodes - first.nodes} nodes were left behind`);
+  }, DEADLINE);
   t.diagnostic(
     `${WATCHED} s, ${changed} updates: heap ${Math.round(first.heap / 1024)} KiB, then by KiB ${seen.join(', ')}; nodes ${first.nodes} to ${last.nodes}, listeners ${first.listeners} to ${last.listeners}`,
   );
   assert.ok(last.heap - first.heap < GROWTH, 'the heap grew');
-  assert.ok(last.nodes <= first.nodes + 50, 'nodes were left behind');
   assert.ok(last.listeners <= first.listeners + 5, 'listeners were left behind');
   assert.deepEqual(warnings, []);
 });
