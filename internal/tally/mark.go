@@ -111,7 +111,9 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	if _, err := s.store.SwapMark(ctx, topic, stored, expected); err != nil {
 		return nil, err
 	}
-	return current, nil
+	// The aliases may have been removed before the mark was swapped. If they are removed
+	// later, so is the mark.
+	return s.settingsSince(ctx, s.reads.begun.Load())
 }
 
 // AddAliases adds aliases to those of topic, except the topic's own name, and returns the
