@@ -19,7 +19,7 @@ func TestWatch_Lines(t *testing.T) {
 	go func() { // ends with ctx
 		ended <- run(ctx, []string{"watch", "--url", service.public, "default/likes/hello/", "nosuch/likes/x"}, variables(), &out, &errs)
 	}()
-	eventually(t, "the number of now", func() bool { return strings.Contains(out.String(), " default/likes/hello 0\n") })
+	eventually(t, "the current count", func() bool { return strings.Contains(out.String(), " default/likes/hello 0\n") })
 	eventually(t, "what is refused", func() bool { return strings.Contains(out.String(), " nosuch/likes/x error unknown_site: ") })
 	send(t, "POST", service.public+"/v1/default/likes/hello", "visitor-1")
 	eventually(t, "the next", func() bool { return strings.Contains(out.String(), " default/likes/hello 1\n") })

@@ -114,6 +114,11 @@ func mergesAddUp(t *testing.T, w *stores, metric string, seed uint64) (conclusiv
 				default:
 					kinds := []tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditBase, tally.EditReset, tally.EditDelete}
 					edits := []tally.Edit{{Topic: to, Kind: kinds[random.IntN(len(kinds))], Value: int64(random.IntN(100))}}
+					if edits[0].Kind == tally.EditBase {
+						// Above all seeds, so that no adjustment is negative: a contribution that is
+						// withdrawn from a count of 0 leaves it 0, which no response shows.
+						edits[0].Value += 100
+					}
 					err := o.Edit(context.Background(), "test", edits)
 					if edits[0].Err == nil && edits[0].Changed {
 						sum.Add(edits[0].After.Count - edits[0].Before.Count)

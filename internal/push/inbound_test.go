@@ -144,7 +144,7 @@ func FuzzInbound(f *testing.F) {
 	})
 }
 
-// What is read as a message has one verb.
+// A parsed message has one verb.
 func FuzzParseMessage(f *testing.F) {
 	for _, seed := range []string{`{"subscribe":["a"]}`, `{"unsubscribe":[]}`, `{"present":["a","b"]}`, `{"absent":null}`, `{"subscribe":["a"],"absent":[]}`, `[]`, `{"subscribe":[1]}`} {
 		f.Add([]byte(seed))

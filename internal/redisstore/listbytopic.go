@@ -14,7 +14,7 @@ const (
 	// each page needs a scan.
 	maxCachedNames = 50_000
 	// namesRetention is how long names are used for later pages. The first page is always
-	// read anew.
+	// read again.
 	namesRetention = time.Minute
 )
 

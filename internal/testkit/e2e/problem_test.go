@@ -137,7 +137,7 @@ func TestStore_NeverReached(t *testing.T) {
 		listener.get("/healthz").wantStatus(200)
 		listener.get("/readyz").wantStatus(503).wantBody("starting")
 	}
-	// Who watches is told so and waits.
+	// A viewer receives this event and waits.
 	v := s.watch("?topic=default/likes/x")
 	v.awaitEvents("stale", 1)
 	if seen := v.received(); len(seen) != 1 {
