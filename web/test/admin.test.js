@@ -157,6 +157,19 @@ test('overview: lost instance, store away', async (t) => {
   await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: /), 20_000);
 });
 
+test('overview: a response that is cut off', async (t) => {
+  const { context, open, warnings } = await newVisitor(t, browser);
+  await context.route('**/admin/v1/spikes*', (route) => route.fulfill({ status: 200, contentType: 'application/json', body: '{"spi' }));
+  const page = await open(`${service.url}/admin/`);
+  await page.getByLabel('Admin token').fill(TOKEN);
+  const cutOff = page.waitForResponse(/spikes/);
+  await page.keyboard.press('Enter');
+  await (await cutOff).finished();
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  await page.getByText('Connected pages').waitFor();
+  assert.deepEqual(warnings.filter((text) => !/401/.test(text)), []);
+});
+
 test('topics: search, pages, live counts', async (t) => {
   const seeds = Array.from({ length: 120 }, (_, i) => ({ topic: `blog/claps/paged/${String(i).padStart(3, '0')}`, seed: i }));
   await owner('POST', 'seeds', { seeds });

@@ -45,7 +45,14 @@ async function send(method, path, body, signal) {
     throw new CallError(0, '', 'Cannot reach the service. Check that it is running.');
   }
   if (response.status === 204) return undefined;
-  const answer = await response.json().catch(() => ({}));
+  /** @type {any} */
+  let answer = {};
+  try {
+    answer = await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    if (response.ok) throw new CallError(0, '', 'The connection to the service was lost.');
+  }
   if (response.ok) return answer;
   throw new CallError(response.status, answer.code ?? '', answer.detail ?? `The service responded with status ${response.status}.`);
 }
