@@ -29,11 +29,14 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 // reissue returns the new state of the topics that were reissued.
 func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []tally.Change, err error) {
 	newCall := func(c tally.Change) (tally.Topic, redistopology.Call) {
-		retention := int64(0)
+		// While a slot moves, Redis refuses a call with a key that exists and one that does
+		// not: only presence has shares.
+		count, retention := s.names.count(c.Topic), int64(0)
+		shares := count
 		if s.catalog.Rule(c.Topic).Kind == tally.Presence {
-			retention = minShareRetention.Milliseconds()
+			shares, retention = s.names.shares(c.Topic), minShareRetention.Milliseconds()
 		}
-		call := redistopology.NewCall(reissueScript, s.names.count(c.Topic), s.names.shares(c.Topic))
+		call := redistopology.NewCall(reissueScript, count, shares)
 		call.Append(c.Version, c.Count, strconv.FormatInt(retention, 10))
 		return c.Topic, call
 	}

@@ -259,7 +259,7 @@ func (t *Topology) redirect(r *route, err error) bool {
 			return true
 		}
 	case redis.HasErrorPrefix(err, "TRYAGAIN"): // some of the keys have moved
-		*r = route{node: r.node, pause: true}
+		r.pause = true // the node is still the one to ask
 		return true
 	}
 	return false
