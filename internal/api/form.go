@@ -59,7 +59,7 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 }
 
 // checkReturn returns the URL that a form returns to. It must have the origin of the form,
-// which is allowed for the site, so that nobody can use the service as an open redirect.
+// which is allowed for the site: the service is not an open redirect.
 // A path is a page of the service. Errors: bad_body.
 func (a *API) checkReturn(q *call, back string) (string, error) {
 	bad := tally.Errorf(tally.CodeBadBody, "return must be a page of the origin that the form comes from")

@@ -73,8 +73,8 @@ var topicsCommands = []command{
 
 // pruneCommand is not below topics, because it is for regular clean-up.
 var pruneCommand = func() command {
-	c := newOwnerCommand("prune", "Delete topics that nobody contributed to for long, after a preview.", "", prune, append(slices.Clone(scopeFlags),
-		config.Setting{Name: "untouched", Value: "TIME", Help: "For how long nobody contributed, such as 365d."}, yesFlag)...)
+	c := newOwnerCommand("prune", "Delete topics without recent contributions, after a preview.", "", prune, append(slices.Clone(scopeFlags),
+		config.Setting{Name: "untouched", Value: "TIME", Help: "Time without contributions, such as 365d."}, yesFlag)...)
 	c.details = "\nFlags limit it to the topics of one site, of one metric, or with keys that begin alike.\nWindow metrics forget their visitors by themselves; their counts stay until they are\npruned.\n"
 	c.examples = "\nExample:\n  tallycast prune --site blog --metric views --untouched 365d\n"
 	return c

@@ -164,7 +164,7 @@ func prune(c *ownerCommand) error {
 	case query.Get("site") == "":
 		return usagef("name a site with --site")
 	case untouched == 0:
-		return usagef("say with --untouched for how long nobody contributed, such as --untouched 365d")
+		return usagef("--untouched is missing: name the time without contributions, such as --untouched 365d")
 	}
 	body := map[string]any{"untouched_since": time.Now().Add(-untouched).UTC(), "preview": true}
 	for name, text := range query {

@@ -62,7 +62,7 @@ func (c *socketConn) ping(payload []byte) *violation {
 	return nil
 }
 
-// pong implements receiver. A client may send pongs that nobody asked for.
+// pong implements receiver. A client may send unsolicited pongs (RFC 6455, section 5.5.3).
 func (c *socketConn) pong() *violation {
 	if !c.allow(1) {
 		return &violation{closePolicy, "too many pongs"}

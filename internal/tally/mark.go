@@ -107,13 +107,11 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 		}
 	}
 	// The settings are newer than the mark and do not match it: the topic is new, or was
-	// restored without its settings.
+	// restored without its settings. The caller reads the visitor's contribution afterwards.
 	if _, err := s.store.SwapMark(ctx, topic, stored, expected); err != nil {
 		return nil, err
 	}
-	// The aliases may have been removed before the mark was swapped. If they are removed
-	// later, so is the mark.
-	return s.settingsSince(ctx, s.reads.begun.Load())
+	return current, nil
 }
 
 // AddAliases adds aliases to those of topic, except the topic's own name, and returns the
