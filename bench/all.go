@@ -35,6 +35,9 @@ func (c *allCase) Run(s *session) error {
 		if s.binary != "" {
 			arguments = append(arguments, "--binary", s.binary)
 		}
+		if s.baseline != "" {
+			arguments = append(arguments, "--baseline", s.baseline)
+		}
 		for _, argument := range s.arguments {
 			arguments = append(arguments, "--argument="+argument)
 		}

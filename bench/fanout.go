@@ -23,9 +23,9 @@ type fanoutCase struct {
 
 // Run measures the cost of a delivery.
 func (c *fanoutCase) Run(s *session) error {
-	peers, err := selectPeers([]*peer.Peer{
+	peers, err := selectPeers(s.withBaseline([]*peer.Peer{
 		peer.Floor(), peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
-	}, c.Peers)
+	}), c.Peers)
 	if err != nil {
 		return err
 	}

@@ -50,10 +50,10 @@ type liked struct {
 
 // Run measures the cost of likes.
 func (c *likesCase) Run(s *session) error {
-	picked, err := selectPeers([]*peer.Peer{
+	picked, err := selectPeers(s.withBaseline([]*peer.Peer{
 		peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
 		peer.TallycastSQLite(), peer.PlainSQLite(),
-	}, c.Peers)
+	}), c.Peers)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type cases struct {
 
 	Results  string   `help:"Folder for results." default:"${results}"`
 	Binary   string   `help:"Measure this tallycast instead of building one, for example one of an earlier commit." type:"existingfile"`
+	Baseline string   `help:"Measure this tallycast too, in the same rounds (fanout, memory, likes)." type:"existingfile"`
 	Argument []string `help:"Add an argument for tallycast, for example --argument=--flush-interval=20ms." sep:"none"`
 }
 
@@ -76,7 +77,7 @@ func run(ctx context.Context, arguments []string) error {
 	}
 	parsed, err := parser.Parse(arguments)
 	parser.FatalIfErrorf(err)
-	s := &session{ctx: ctx, results: c.Results, binary: c.Binary, arguments: c.Argument, command: "go run -C bench . " + strings.Join(arguments, " "), out: os.Stdout, progress: os.Stderr}
+	s := &session{ctx: ctx, results: c.Results, binary: c.Binary, baseline: c.Baseline, arguments: c.Argument, command: "go run -C bench . " + strings.Join(arguments, " "), out: os.Stdout, progress: os.Stderr}
 	return parsed.Run(s)
 }
 

@@ -43,9 +43,9 @@ type idling struct {
 
 // Run measures the cost of idle viewers and of stored likes.
 func (c *memoryCase) Run(s *session) error {
-	peers, err := selectPeers([]*peer.Peer{
+	peers, err := selectPeers(s.withBaseline([]*peer.Peer{
 		peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
-	}, c.Peers)
+	}), c.Peers)
 	if err != nil {
 		return err
 	}

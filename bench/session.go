@@ -20,6 +20,7 @@ type session struct {
 	results   string
 	command   string
 	binary    string // see peer.Options
+	baseline  string // path of an earlier tallycast, or empty
 	arguments []string
 	out       io.Writer
 	progress  io.Writer
@@ -89,6 +90,14 @@ func (s *session) recordFailure(who string, err error) {
 func (s *session) start(p *peer.Peer, redis *peer.Redis) (*peer.Server, error) {
 	s.report.Setting(p.Name, p.Settings)
 	return p.Start(s.ctx, peer.Options{Redis: redis, Binary: s.binary, Arguments: s.arguments})
+}
+
+// withBaseline returns peers and, if there is one, the baseline.
+func (s *session) withBaseline(peers []*peer.Peer) []*peer.Peer {
+	if s.baseline == "" {
+		return peers
+	}
+	return append(peers, peer.Baseline(s.baseline))
 }
 
 // withServer starts a peer, calls use, and stops the peer. An error is recorded as a

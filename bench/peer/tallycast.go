@@ -44,6 +44,18 @@ func TallycastSQLite() *Peer {
 	return p
 }
 
+// Baseline returns the tallycast at path, with its limits off: an earlier build, measured in
+// the same rounds.
+func Baseline(path string) *Peer {
+	p := tallycast("baseline", "limits off, "+path, Unlimited())
+	start := p.start
+	p.start = func(ctx context.Context, s *Server, o Options) error {
+		o.Binary = path
+		return start(ctx, s, o)
+	}
+	return p
+}
+
 func tallycast(name, settings string, arguments []string) *Peer {
 	return &Peer{
 		Name:       name,
