@@ -87,9 +87,9 @@ func TestAdminToken_WrongTokensLimitedByAddress(t *testing.T) {
 // signIn returns the cookie as a browser sends it, and the Tally-Csrf of changes.
 func (o *ownerRig) signIn(header ...string) (cookie, csrf string) {
 	o.t.Helper()
-	a := o.do("POST", o.api.basePath+"/admin/v1/session", `{"token":"`+adminToken+`"}`, header...).clean().hasStatus(204)
+	a := o.do("POST", o.api.options.BasePath+"/admin/v1/session", `{"token":"`+adminToken+`"}`, header...).clean().hasStatus(204)
 	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
-	csrf, _ = o.do("GET", o.api.basePath+"/admin/v1/session", "", "Cookie", cookie).hasStatus(200).field("csrf").(string)
+	csrf, _ = o.do("GET", o.api.options.BasePath+"/admin/v1/session", "", "Cookie", cookie).hasStatus(200).field("csrf").(string)
 	return cookie, csrf
 }
 

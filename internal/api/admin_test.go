@@ -76,21 +76,21 @@ func newOwnerRigOn(t testing.TB, own sqlitestore.Options, change func(*Options, 
 // own sends a request of the owner.
 func (o *ownerRig) own(method, path, body string, header ...string) answer {
 	o.t.Helper()
-	return o.do(method, o.api.basePath+"/admin/v1/"+path, body, append(header, "Authorization", "Bearer "+adminToken)...)
+	return o.do(method, o.api.options.BasePath+"/admin/v1/"+path, body, append(header, "Authorization", "Bearer "+adminToken)...)
 }
 
 // likes makes n visitors at an address like a topic.
 func (o *ownerRig) likes(topic, address string, from, n int) {
 	o.t.Helper()
 	for i := range n {
-		o.do("POST", o.api.basePath+"/v1/"+topic, fmt.Sprintf(`{"visitor":"visitor-%04d"}`, from+i), "X-Forwarded-For", address).hasStatus(200)
+		o.do("POST", o.api.options.BasePath+"/v1/"+topic, fmt.Sprintf(`{"visitor":"visitor-%04d"}`, from+i), "X-Forwarded-For", address).hasStatus(200)
 	}
 }
 
 // count reads a count through the public API.
 func (o *ownerRig) count(topic string) float64 {
 	o.t.Helper()
-	n, _ := o.do("GET", o.api.basePath+"/v1/"+topic, "").hasStatus(200).field("count").(float64)
+	n, _ := o.do("GET", o.api.options.BasePath+"/v1/"+topic, "").hasStatus(200).field("count").(float64)
 	return n
 }
 

@@ -81,26 +81,13 @@ type Options struct {
 // API serves HTTP requests. It is safe for concurrent use.
 type API struct {
 	// Fixed after construction.
-	service   *tally.Service
+	options   Options
 	catalog   *tally.Catalog
-	hub       WatchedTopics
-	push      Streamer
-	health    func() tally.Health
-	sites     map[string][]originPattern
-	proxies   []netip.Prefix
-	token     []byte
-	keys      *tally.KnownKeys
-	admin     Admin // nil for none
-	basePath  string
-	logger    *slog.Logger
-	version   string
-	limits    *ratelimit.Limiter
 	requests  requestStats
 	assets    map[string]*asset
 	idPrefix  string // of request ids, random
 	public    http.Handler
 	internal  http.Handler
-	parts     []tally.Instrumented
 	startedAt time.Time
 
 	nextID          atomic.Uint64
@@ -126,31 +113,13 @@ func New(o Options) (*API, error) {
 	if o.Limits == nil {
 		o.Limits = ratelimit.New(ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}, nil)
 	}
-	a := &API{
-		service:   o.Service,
-		catalog:   o.Service.Catalog(),
-		hub:       o.Hub,
-		push:      o.Push,
-		health:    o.Health,
-		sites:     newOriginPatterns(o.Sites),
-		proxies:   o.TrustedProxies,
-		token:     []byte(o.ServerToken),
-		keys:      o.Keys,
-		admin:     o.Admin,
-		basePath:  o.BasePath,
-		logger:    o.Logger,
-		version:   o.Version,
-		limits:    o.Limits,
-		idPrefix:  newIDPrefix(),
-		parts:     o.Instrumented,
-		startedAt: time.Now(),
-	}
+	a := &API{options: o, catalog: o.Service.Catalog(), idPrefix: newIDPrefix(), startedAt: time.Now()}
 	var err error
 	if a.assets, err = newAssets(o.WithoutDemo); err != nil {
 		return nil, err
 	}
-	a.public = a.newPublic(o.WithoutDemo)
-	if a.internal, err = a.newInternal(o.CommandLine); err != nil {
+	a.public = a.newPublic()
+	if a.internal, err = a.newInternal(); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -37,45 +36,28 @@ type asset struct {
 	isImmutable   bool   // its URL always has this content
 }
 
-func newAsset(kind string, content []byte, everywhere bool) (*asset, error) {
+// newAsset returns a file of that name.
+func newAsset(name string, content []byte) *asset {
 	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(content); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	tag := contentETag(content)
-	f := &asset{kind: []string{kind}, plain: content, etag: tag, isCrossOrigin: everywhere}
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // fails for levels that do not exist
+	_, _ = w.Write(content)                                    // a buffer does not fail
+	_ = w.Close()
+	f := &asset{kind: []string{contentType(name)}, plain: content, etag: contentETag(content)}
 	if packed.Len() < len(content) {
-		f.gzipped, f.gzippedETag = packed.Bytes(), strings.TrimSuffix(tag, `"`)+`-gzip"`
+		f.gzipped, f.gzippedETag = packed.Bytes(), strings.TrimSuffix(f.etag, `"`)+`-gzip"`
 	}
-	return f, nil
+	return f
 }
 
 // newAssets returns the assets by their paths.
 func newAssets(withoutDemo bool) (map[string]*asset, error) {
-	assets := map[string]*asset{}
-	add := func(at, kind string, content []byte, everywhere bool) error {
-		f, err := newAsset(kind, content, everywhere)
-		if err != nil {
-			return fmt.Errorf("compress %s: %w", at, err)
-		}
-		assets[at] = f
-		return nil
-	}
+	assets := map[string]*asset{"/openapi.yaml": newAsset("openapi.yaml", openAPIDocument)}
 	for name, script := range web.Scripts() {
-		if err := add("/"+name, contentType(name), script.Body, true); err != nil {
-			return nil, err
-		}
+		assets["/"+name] = newAsset(name, script.Body)
 		assets["/"+name].isImmutable = script.Immutable
 	}
-	if err := add("/openapi.yaml", "application/yaml; charset=utf-8", openAPIDocument, true); err != nil {
-		return nil, err
+	for _, f := range assets {
+		f.isCrossOrigin = true
 	}
 	if withoutDemo {
 		return assets, nil
@@ -85,10 +67,8 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 			return err
 		}
 		content, err := fs.ReadFile(web.Assets, name)
-		if err != nil {
-			return err
-		}
-		return add("/demo/"+name, contentType(name), content, false)
+		assets["/demo/"+name] = newAsset(name, content)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the demo's assets: %w", err)
@@ -96,26 +76,23 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 	return assets, nil
 }
 
-// contentType returns the media type of a file by its name. The types of the demo are
-// constants, since the tables of systems differ.
+// contentTypes are the media types by extension: constants, since the tables of systems
+// differ.
+var contentTypes = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".png":   "image/png",
+	".svg":   "image/svg+xml; charset=utf-8",
+	".woff2": "font/woff2",
+	".yaml":  "application/yaml; charset=utf-8",
+}
+
+// contentType returns the media type of a file by its name.
 func contentType(name string) string {
-	switch extension := path.Ext(name); extension {
-	case ".css":
-		return "text/css; charset=utf-8"
-	case ".js":
-		return "text/javascript; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml; charset=utf-8"
-	case ".png":
-		return "image/png"
-	case ".woff2":
-		return "font/woff2"
-	default:
-		if kind := mime.TypeByExtension(extension); kind != "" {
-			return kind
-		}
-		return "application/octet-stream"
+	if kind := contentTypes[path.Ext(name)]; kind != "" {
+		return kind
 	}
+	return "application/octet-stream"
 }
 
 // respondAsset responds with f. Clients cache it for an hour and revalidate it by its ETag,
@@ -127,8 +104,7 @@ func (q *call) respondAsset(f *asset) error {
 		h["Cache-Control"] = cacheForYear
 	}
 	if f.isCrossOrigin {
-		h["Access-Control-Allow-Origin"] = anyOrigin
-		h["Cross-Origin-Resource-Policy"] = crossOrigin
+		allowEverywhere(h)
 	}
 	h.Set("Vary", "Accept-Encoding")
 	content, tag := f.plain, f.etag
@@ -169,7 +145,7 @@ func (a *API) openAPI(q *call) error { return q.respondAsset(a.assets["/openapi.
 
 // demo serves the pages of the demo and their files.
 func (a *API) demo(q *call) error {
-	at := strings.TrimPrefix(q.r.URL.Path, a.basePath)
+	at := strings.TrimPrefix(q.r.URL.Path, a.options.BasePath)
 	for _, page := range web.Pages() {
 		if page.Path == at {
 			return a.demoPage(q, page)
@@ -193,16 +169,12 @@ func (a *API) demoPage(q *call, page web.Page) error {
 		}
 		topics = append(topics, topic)
 	}
-	if readings, err := a.readAll(q.r.Context(), topics, ""); err == nil {
-		for i, reading := range readings {
-			if held, ok := a.fallback(topics[i], reading.Err); ok {
-				reading.Change = held
-			}
-			counts[topics[i].String()] = reading.Change.Count
-		}
+	readings, _ := a.read(q.r.Context(), topics, "") // the script reads the missing ones again
+	for i, r := range readings {
+		counts[topics[i].String()] = r.Change.Count
 	}
 	body := bytes.NewBuffer(q.buffer[:0])
-	if err := page.Render(body, a.basePath, counts); err != nil {
+	if err := page.Render(body, a.options.BasePath, counts); err != nil {
 		return err
 	}
 	h := q.w.Header()

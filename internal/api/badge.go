@@ -1,7 +1,9 @@
 package api
 
 import (
+	"fmt"
 	"html"
+	"net/http"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,21 +22,17 @@ const (
 var (
 	svgType        = []string{"image/svg+xml; charset=utf-8"}
 	cacheForMinute = []string{"public, max-age=60"}
-	crossOrigin    = []string{"cross-origin"}
 	// badgePolicy forbids everything to an SVG that is opened as a page.
 	badgePolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 )
 
 // badge serves GET /badge/{site}/{metric}/{key}.svg, to pages of every origin.
 func (a *API) badge(q *call) error {
-	key, ok := strings.CutSuffix(strings.TrimPrefix(q.c.Param("key"), "/"), ".svg")
-	if !ok {
+	const extension = ".svg"
+	if !strings.HasSuffix(q.c.Param("key"), extension) {
 		return notFound(q)
 	}
-	topic, err := tally.NewTopic(q.c.Param("site"), q.c.Param("metric"), key)
-	if err == nil {
-		err = a.catalog.Validate(topic.Site(), topic.Metric())
-	}
+	topic, err := q.pathTopic(extension)
 	if err != nil {
 		return err
 	}
@@ -42,29 +40,20 @@ func (a *API) badge(q *call) error {
 	if text, _, err := q.parameter("label"); err == nil && text != "" {
 		label = cleanLabel(text)
 	}
-	if err := a.takeReads(q, 1); err != nil {
+	if err := q.takeReads(1); err != nil {
 		return err
 	}
-	readings, err := a.service.Read(q.r.Context(), []tally.Topic{topic}, "")
-	if err == nil {
-		err = readings[0].Err
-	}
-	var count int64
-	if err == nil {
-		count = readings[0].Change.Count
-	} else if held, ok := a.fallback(topic, err); ok {
-		count = held.Count
-	} else {
+	readings, err := a.read(q.r.Context(), []tally.Topic{topic}, "")
+	if err != nil {
 		return err
 	}
 	h := q.w.Header()
 	h["Content-Type"] = svgType
 	h["Cache-Control"] = cacheForMinute
-	h["Cross-Origin-Resource-Policy"] = crossOrigin
-	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Content-Security-Policy"] = badgePolicy
+	allowEverywhere(h)
 	delete(h, "Vary") // does not depend on the origin
-	q.respond(200, appendBadge(q.buffer[:0], label, count))
+	q.respond(http.StatusOK, appendBadge(q.buffer[:0], label, readings[0].Change.Count))
 	return nil
 }
 
@@ -86,45 +75,23 @@ func cleanLabel(label string) string {
 	return b.String()
 }
 
-// appendBadge appends the SVG: the label on grey and the number in colour, in the size of
-// common badges.
-func appendBadge(dst []byte, label string, count int64) []byte {
-	short := shortCount(count)
-	left, right := textWidth(label)+2*badgePad, textWidth(short)+2*badgePad
-	text := html.EscapeString(label)
-	title := text + ": " + strconv.FormatInt(count, 10)
-	number := func(n int) { dst = strconv.AppendInt(dst, int64(n), 10) }
-	add := func(s string) { dst = append(dst, s...) }
+// badgeSVG is a label on grey and a number in colour, in the size of common badges. Its
+// verbs are: 1 the title; 2 the label; 3 the number; the widths of 4 both parts, 5 the
+// left and 6 the right one; the middles of the texts of 7 the label and 8 the number, and
+// their widths, 9 and 10, which textLength gives them in other fonts too.
+const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%[4]d" height="20" role="img" aria-label="%[1]s"><title>%[1]s</title>` +
+	`<clipPath id="r"><rect width="%[4]d" height="20" rx="3"/></clipPath>` +
+	`<g clip-path="url(#r)"><rect width="%[5]d" height="20" fill="#4b5563"/><rect x="%[5]d" width="%[6]d" height="20" fill="#be123c"/></g>` +
+	`<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">` +
+	`<text x="%[7]g" y="14" textLength="%[9]d">%[2]s</text><text x="%[8]g" y="14" textLength="%[10]d">%[3]s</text></g></svg>`
 
-	add(`<svg xmlns="http://www.w3.org/2000/svg" width="`)
-	number(left + right)
-	add(`" height="20" role="img" aria-label="`)
-	add(title)
-	add(`"><title>`)
-	add(title)
-	add(`</title><clipPath id="r"><rect width="`)
-	number(left + right)
-	add(`" height="20" rx="3"/></clipPath><g clip-path="url(#r)"><rect width="`)
-	number(left)
-	add(`" height="20" fill="#4b5563"/><rect x="`)
-	number(left)
-	add(`" width="`)
-	number(right)
-	add(`" height="20" fill="#be123c"/></g><g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">`)
-	textAt := func(middle2, width int, s string) {
-		// textLength keeps other fonts within the badge.
-		add(`<text x="`)
-		dst = strconv.AppendFloat(dst, float64(middle2)/2, 'f', -1, 64)
-		add(`" y="14" textLength="`)
-		number(width)
-		add(`">`)
-		add(s)
-		add(`</text>`)
-	}
-	textAt(left, left-2*badgePad, text)
-	textAt(2*left+right, right-2*badgePad, short)
-	add(`</g></svg>`)
-	return dst
+// appendBadge appends the SVG.
+func appendBadge(dst []byte, label string, count int64) []byte {
+	text, short := html.EscapeString(label), shortCount(count)
+	labelWidth, countWidth := textWidth(label), textWidth(short)
+	left, right := labelWidth+2*badgePad, countWidth+2*badgePad
+	return fmt.Appendf(dst, badgeSVG, fmt.Sprintf("%s: %d", text, count), text, short,
+		left+right, left, right, float64(left)/2, float64(left)+float64(right)/2, labelWidth, countWidth)
 }
 
 // shortCount formats a count: exactly below 10,000, above as 12.3k, 4.5M or 6.7G, rounded

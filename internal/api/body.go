@@ -214,7 +214,7 @@ func (s *scanner) digits() (n int64, ok bool) {
 
 // listBody is the body of a call for several topics.
 type listBody struct {
-	topics, present []string
+	topics, present []name
 	visitor         string
 	hasTopics       bool
 }
@@ -226,19 +226,19 @@ func parseList(body []byte, also string) (l listBody, err error) {
 	if err != nil {
 		return listBody{}, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		raw := fields[name]
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		raw := fields[field]
 		switch {
-		case name != "topics" && name != also:
-			return listBody{}, unknownFieldError(name, "topics and "+also)
+		case field != "topics" && field != also:
+			return listBody{}, unknownFieldError(field, "topics and "+also)
 		case string(raw) == "null":
-		case name == "visitor":
+		case field == "visitor":
 			l.visitor, err = parseVisitor(raw)
-		case name == "present":
-			l.present, err = parseStrings(name, raw)
+		case field == "present":
+			l.present, err = parseNames(field, raw)
 		default:
 			l.hasTopics = true
-			l.topics, err = parseStrings(name, raw)
+			l.topics, err = parseNames(field, raw)
 		}
 		if err != nil {
 			return listBody{}, err
@@ -271,20 +271,17 @@ func parseString(raw json.RawMessage) (text string, ok bool) {
 	return text, ok
 }
 
-func parseStrings(name string, raw json.RawMessage) ([]string, error) {
-	var items []json.RawMessage
-	bad := tally.Errorf(tally.CodeBadBody, "%s must be a list of strings", name)
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
-		return nil, bad
+// parseNames parses a list of strings in a field.
+func parseNames(field string, raw json.RawMessage) ([]name, error) {
+	var texts []*string // nil for null, which a list of strings would take
+	if json.Unmarshal(raw, &texts) != nil || slices.Contains(texts, nil) {
+		return nil, tally.Errorf(tally.CodeBadBody, "%s must be a list of strings", field)
 	}
-	texts := make([]string, len(items))
-	for i, item := range items {
-		var ok bool
-		if texts[i], ok = parseString(item); !ok {
-			return nil, bad
-		}
+	names := make([]name, len(texts))
+	for i, text := range texts {
+		names[i].text = *text
 	}
-	return texts, nil
+	return names, nil
 }
 
 func unknownFieldError(name, known string) error {

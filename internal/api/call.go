@@ -35,15 +35,12 @@ var (
 
 // call is one request. Calls are reused: nothing may keep one after its handler returns.
 type call struct {
-	api   *API
+	caller
 	c     *gin.Context
 	w     gin.ResponseWriter
 	r     *http.Request
 	stats *routeStats
 
-	client    clientInfo
-	origin    requestOrigin
-	isTrusted bool   // has the server token
 	returnURL string // link of an error page, checked; or empty
 	start     time.Duration
 	id        string // request id; see requestID
@@ -114,10 +111,10 @@ func (q *call) checkServerToken() error {
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return nil // for a proxy that requires a password, for example
 	}
-	if len(q.api.token) == 0 {
+	if len(q.api.options.ServerToken) == 0 {
 		return tally.Errorf(tally.CodeOriginNotAllowed, "this service has no server token; set one with --server-token")
 	}
-	if subtle.ConstantTimeCompare([]byte(token), q.api.token) != 1 {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(q.api.options.ServerToken)) != 1 {
 		return tally.Errorf(tally.CodeOriginNotAllowed, "the token in Authorization is not the one set with --server-token")
 	}
 	q.isTrusted = true
@@ -132,13 +129,13 @@ func (q *call) finish() {
 		}
 		err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		if q.w.Written() {
-			q.api.logger.Error("request failed after the response began", "error", err, "route", q.stats.route)
+			q.api.options.Logger.Error("request failed after the response began", "error", err, "route", q.stats.route)
 			panic(http.ErrAbortHandler) // closes the connection, since the response is incomplete
 		}
 		q.respondError(err)
 	}
 	q.stats.count(q.w.Status())
-	if q.api.logger.Enabled(context.Background(), slog.LevelDebug) {
+	if q.api.options.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		q.log()
 	}
 	buffer, body := q.buffer[:0], q.body[:0]
@@ -153,7 +150,7 @@ func (q *call) finish() {
 }
 
 func (q *call) log() {
-	q.api.logger.Debug("request", "method", q.r.Method, "path", q.r.URL.Path, "status", q.w.Status(),
+	q.api.options.Logger.Debug("request", "method", q.r.Method, "path", q.r.URL.Path, "status", q.w.Status(),
 		"took", q.api.now()-q.start, "client", q.client.limitAddress.String(), "origin", q.origin.text, "request_id", q.requestID())
 }
 
@@ -228,7 +225,7 @@ func matchesETag(headers []string, etag string) bool {
 // logs internal errors.
 func (q *call) respondError(err error) {
 	problem.Respond(q.w, q.r, err, problem.Details{
-		RequestID: q.requestID(), Allow: "GET, HEAD, OPTIONS", ReturnURL: q.returnURL, Route: q.stats.route, Log: q.api.logger,
+		RequestID: q.requestID(), Allow: "GET, HEAD, OPTIONS", ReturnURL: q.returnURL, Route: q.stats.route, Log: q.api.options.Logger,
 	})
 }
 

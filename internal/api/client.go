@@ -116,18 +116,19 @@ func (a *API) forwarded(values []string) (client netip.Addr, ok bool) {
 	isProxy := true // all hops until now are trusted proxies
 	for _, rest := range values {
 		for more := true; more; {
-			var element forwardedElement
+			var element string
 			var valid bool
-			if element, rest, more, valid = parseForwardedElement(rest); !valid {
+			if element, rest, more, valid = cutUnquoted(rest, ','); !valid {
 				return netip.Addr{}, false
 			}
-			if element.isEmpty {
+			node, isEmpty, valid := parseForwardedElement(element)
+			if !valid {
+				return netip.Addr{}, false
+			}
+			if isEmpty {
 				continue
 			}
-			hop, known := netip.Addr{}, false
-			if element.hasFor {
-				hop, known = parseHop(element.node)
-			}
+			hop, known := parseHop(node)
 			if trusted := known && a.trusts(hop); !trusted || isProxy && !client.IsValid() {
 				client, ok, isProxy = hop, known, trusted
 			}
@@ -136,73 +137,49 @@ func (a *API) forwarded(values []string) (client netip.Addr, ok bool) {
 	return client, ok
 }
 
-// forwardedElement is one hop of Forwarded.
-type forwardedElement struct {
-	isEmpty bool
-	hasFor  bool
-	node    string // the value of for=
+// parseForwardedElement returns the value of for= in pairs such as
+// for="[2001:db8::1]:80";proto=https, or "". ok is false if they are invalid.
+func parseForwardedElement(text string) (node string, isEmpty, ok bool) {
+	isEmpty = true
+	for more := true; more; {
+		var pair string
+		pair, text, more, _ = cutUnquoted(text, ';') // the quotes are valid, see forwarded
+		if pair = strings.Trim(pair, " \t"); pair == "" {
+			continue
+		}
+		isEmpty = false
+		name, value, ok := strings.Cut(pair, "=")
+		if inner, isQuoted := strings.CutPrefix(value, `"`); isQuoted {
+			value, ok = strings.CutSuffix(inner, `"`)
+		}
+		if !ok || name == "" || strings.ContainsAny(name, " \t\"") {
+			return "", false, false
+		}
+		if strings.EqualFold(name, "for") {
+			if node != "" {
+				return "", false, false
+			}
+			node = value
+		}
+	}
+	return node, isEmpty, true
 }
 
-// parseForwardedElement reads pairs such as for="[2001:db8::1]:80";proto=https up to the
-// comma, if more elements follow, and returns the rest.
-func parseForwardedElement(text string) (e forwardedElement, rest string, more, ok bool) {
-	e.isEmpty = true
-	for {
-		text = strings.TrimLeft(text, " \t")
-		end := strings.IndexAny(text, "=,;")
-		if end < 0 {
-			return e, "", false, text == ""
-		}
-		if text[end] != '=' {
-			if end > 0 {
-				return e, "", false, false // a name without a value
-			}
-		} else {
-			name := text[:end]
-			value, behind, ok := parseForwardedValue(text[end+1:])
-			if name == "" || strings.ContainsAny(name, " \t\"") || !ok {
-				return e, "", false, false
-			}
-			e.isEmpty = false
-			if strings.EqualFold(name, "for") {
-				if e.hasFor {
-					return e, "", false, false
-				}
-				e.hasFor, e.node = true, value
-			}
-			if text = strings.TrimLeft(behind, " \t"); text == "" {
-				return e, "", false, true
-			}
-		}
-		separator := text[0]
-		text = text[1:]
-		if separator == ',' {
-			return e, text, true, true
+// cutUnquoted cuts text at the first separator that is not in a quoted string. ok is false
+// if a quote is open.
+func cutUnquoted(text string, separator byte) (before, after string, found, ok bool) {
+	isQuoted := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '"':
+			isQuoted = !isQuoted
+		case isQuoted && text[i] == '\\':
+			i++
+		case !isQuoted && text[i] == separator:
+			return text[:i], text[i+1:], true, true
 		}
 	}
-}
-
-// parseForwardedValue reads a token or a quoted string at the beginning of text. A token
-// ends at the next separator, since some proxies write IPv6 addresses without quotes.
-func parseForwardedValue(text string) (value, rest string, ok bool) {
-	if !strings.HasPrefix(text, `"`) {
-		end := strings.IndexAny(text, ",; \t\"")
-		if end < 0 {
-			return text, "", true
-		}
-		rest = strings.TrimLeft(text[end:], " \t")
-		return text[:end], rest, rest == "" || rest[0] == ',' || rest[0] == ';'
-	}
-	for at := 1; at < len(text); at++ {
-		switch text[at] {
-		case '\\':
-			at++ // no address contains a backslash
-		case '"':
-			rest = strings.TrimLeft(text[at+1:], " \t")
-			return text[1:at], rest, rest == "" || rest[0] == ',' || rest[0] == ';'
-		}
-	}
-	return "", "", false
+	return text, "", false, !isQuoted
 }
 
 // parseHop parses an address with or without a port, as proxies write it. It returns
@@ -225,7 +202,7 @@ func parseHop(text string) (netip.Addr, bool) {
 }
 
 func (a *API) trusts(address netip.Addr) bool {
-	for _, prefix := range a.proxies {
+	for _, prefix := range a.options.TrustedProxies {
 		if prefix.Contains(address) {
 			return true
 		}
@@ -236,7 +213,7 @@ func (a *API) trusts(address netip.Addr) bool {
 // warnUntrusted logs once that a proxy is not trusted.
 func (a *API) warnUntrusted(header string, peer netip.Addr) {
 	if a.warnedUntrusted.CompareAndSwap(false, true) {
-		a.logger.Warn("a proxy that is not trusted forwards requests: its clients share one address for limits, and cannot like without a visitor id; if it is your proxy, name it with --trusted-proxy",
+		a.options.Logger.Warn("a proxy that is not trusted forwards requests: its clients share one address for limits, and cannot like without a visitor id; if it is your proxy, name it with --trusted-proxy",
 			"header", header, "address", peer.String(), "flag", "--trusted-proxy "+peer.String())
 	}
 }
@@ -251,7 +228,7 @@ func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
 		if len(value) > maxShownHeader {
 			value = value[:maxShownHeader] + "…"
 		}
-		a.logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: its clients share one address for limits, and cannot like without a visitor id; configure the proxy to set the client's address, or to remove the header",
+		a.options.Logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: its clients share one address for limits, and cannot like without a visitor id; configure the proxy to set the client's address, or to remove the header",
 			"header", header, "value", value, "address", peer.String(), "flag", "--trusted-proxy")
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestClient_ForwardingHeaders(t *testing.T) {
-	trusting := &API{proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, logger: slog.New(slog.DiscardHandler)}
+	trusting := &API{options: Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, Logger: slog.New(slog.DiscardHandler)}}
 	const xff, forwarded, realIP = "X-Forwarded-For", "Forwarded", "X-Real-Ip"
 	const proxy = "10.0.0.1:99"
 	for _, row := range []struct {
@@ -189,7 +189,7 @@ func FuzzForwardedHeaders(f *testing.F) {
 	f.Add("unknown", "", "[::1]:80")
 	f.Add("::ffff:1.2.3.4%eth0, [", ",,,", "@")
 	f.Add("fe80::1%25en0", "]", "10.0.0.1:80")
-	a := &API{proxies: private, logger: slog.New(slog.DiscardHandler)}
+	a := &API{options: Options{TrustedProxies: private, Logger: slog.New(slog.DiscardHandler)}}
 	f.Add(`for="[2001:db8::1]:80";proto=https`, `for=1.1.1.1;x="\"`, "10.0.0.1:80")
 	f.Fuzz(func(t *testing.T, one, two, peer string) {
 		for _, name := range forwardingHeaders {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/hub"
@@ -18,15 +19,11 @@ const (
 
 // counts serves GET /v1/counts.
 func (a *API) counts(q *call) error {
-	topics := q.topicNames("topic")
-	if len(topics.texts) == 0 {
+	topics := q.names("topic")
+	if len(topics) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "name at least one topic: ?topic=site/metric/key")
 	}
-	visitor, err := q.visitorOf("")
-	if err != nil {
-		return err
-	}
-	return a.respondCounts(q, topics, visitor)
+	return a.respondCounts(q, topics, "")
 }
 
 // countsOfBody serves POST /v1/counts.
@@ -38,11 +35,7 @@ func (a *API) countsOfBody(q *call) error {
 	if !l.hasTopics {
 		return tally.Errorf(tally.CodeBadBody, `the body must name topics: {"topics":["site/metric/key"]}`)
 	}
-	visitor, err := q.visitorOf(l.visitor)
-	if err != nil {
-		return err
-	}
-	return a.respondCounts(q, topicNames{texts: l.topics}, visitor)
+	return a.respondCounts(q, l.topics, l.visitor)
 }
 
 // readList reads the body of a call for several topics. It may have the field also.
@@ -61,129 +54,125 @@ func (q *call) readList(also string) (listBody, error) {
 	return parseList(body, also)
 }
 
-// item is one topic of a list, or its error.
-type item struct {
-	index int // in the topics that are read
-	err   error
-}
-
-func (a *API) respondCounts(q *call, named topicNames, visitor string) error {
-	if err := tally.CheckTopicCount(len(named.texts)); err != nil {
-		return err
-	}
-	if !q.isTrusted {
-		if err := a.checkOriginAnywhere(q.origin, named.texts); err != nil {
-			return err
-		}
-	}
-	if err := a.takeReads(q, len(named.texts)); err != nil {
-		return err
-	}
-	items, topics := a.resolve(q, named)
-	readings, err := a.readAll(q.r.Context(), topics, visitor)
+// respondCounts responds with the states of the topics named, or their errors. The body
+// may name a visitor.
+func (a *API) respondCounts(q *call, names []name, inBody string) error {
+	visitor, err := q.visitorOf(inBody)
 	if err != nil {
 		return err
 	}
-	answer := append(q.buffer[:0], `{"counts":[`...)
-	stale := false
-	for i, item := range items {
+	if err := tally.CheckTopicCount(len(names)); err != nil {
+		return err
+	}
+	if err := q.checkAnySite(names); err != nil {
+		return err
+	}
+	if err := q.takeReads(len(names)); err != nil {
+		return err
+	}
+	refused, topics := make([]error, len(names)), make([]tally.Topic, 0, len(names))
+	for i, n := range names {
+		var topic tally.Topic
+		if topic, refused[i] = q.resolve(n); refused[i] == nil {
+			topics = append(topics, topic)
+		}
+	}
+	readings, err := a.read(q.r.Context(), topics, visitor)
+	if err != nil {
+		return err
+	}
+	answer, isStale := append(q.buffer[:0], `{"counts":[`...), false
+	for i, n := range names {
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		if item.err == nil {
-			item.err = readings[item.index].Err
+		r := reading{Reading: tally.Reading{Err: refused[i]}}
+		if r.Err == nil {
+			r, readings = readings[0], readings[1:]
+			isStale = isStale || r.isStale || isUnavailable(r.Err)
 		}
-		switch held, ok := a.fallbackOf(topics, item); {
-		case ok:
-			stale = true
-			answer = appendStale(answer, held)
-		case item.err != nil:
-			stale = stale || isUnavailable(item.err)
-			answer = append(answer, `{"topic":`...)
-			answer = tally.AppendJSONString(answer, strings.ToValidUTF8(named.texts[i], "\uFFFD"))
-			answer = append(answer, `,"error":`...)
-			answer = append(hub.AppendError(answer, item.err), '}')
-		case visitor != "":
-			answer = appendMine(answer, readings[item.index])
-		default:
-			answer = tally.AppendFrame(answer, readings[item.index].Change)
+		if r.Err == nil {
+			answer = r.appendJSON(answer, visitor != "")
+			continue
 		}
+		answer = append(answer, `{"topic":`...)
+		answer = tally.AppendJSONString(answer, strings.ToValidUTF8(n.text, "\uFFFD"))
+		answer = append(answer, `,"error":`...)
+		answer = append(hub.AppendError(answer, r.Err), '}')
 	}
-	answer = append(answer, "]}"...)
-	q.respondList(answer, visitor != "", stale)
+	q.respondReading(append(answer, "]}"...), visitor != "", isStale, "")
 	return nil
 }
 
-// resolve returns an item for each name, and the topics to read.
-func (a *API) resolve(q *call, named topicNames) (items []item, topics []tally.Topic) {
-	items, topics = make([]item, len(named.texts)), make([]tally.Topic, 0, len(named.texts))
-	for i, name := range named.texts {
-		topic, err := a.catalog.Resolve(name)
-		if named.broken[i] {
-			err = errBrokenName
-		}
-		if err == nil && !q.isTrusted {
-			err = a.checkOrigin(q.origin, topic.Site())
-		}
-		if err != nil {
-			items[i].err = err
-			continue
-		}
-		items[i].index = len(topics)
-		topics = append(topics, topic)
-	}
-	return items, topics
+// reading is the state of a topic from the store, or the newest value in memory.
+type reading struct {
+	tally.Reading
+	isStale bool // is from memory, since the store is away
 }
 
-// readAll reads topics. It returns an error if it could read none of them and none is in
-// memory.
-func (a *API) readAll(ctx context.Context, topics []tally.Topic, visitor string) ([]tally.Reading, error) {
+// read reads topics. It returns an error if it can read none of them.
+func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([]reading, error) {
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	readings, err := a.service.Read(ctx, topics, visitor)
+	stored, err := a.options.Service.Read(ctx, topics, visitor)
 	if err != nil && !isUnavailable(err) {
 		return nil, err
 	}
-	if err != nil {
-		readings = make([]tally.Reading, len(topics))
-		for i := range readings {
-			readings[i].Err = err
+	readings, failed := make([]reading, len(topics)), 0
+	for i, topic := range topics {
+		r := &readings[i]
+		if r.Err = err; err == nil {
+			r.Reading = stored[i]
+		}
+		if isUnavailable(r.Err) {
+			if newest, ok := a.options.Hub.Newest(topic); ok {
+				*r = reading{tally.Reading{Change: newest}, true}
+			}
+		}
+		if r.Err != nil {
+			failed++
 		}
 	}
-	var last error
-	for i, reading := range readings {
-		if reading.Err == nil {
-			return readings, nil
-		}
-		last = reading.Err
-		if _, ok := a.fallback(topics[i], last); ok {
-			return readings, nil
-		}
+	if failed == len(topics) {
+		return nil, readings[failed-1].Err
 	}
-	return nil, last
+	return readings, nil
 }
 
-func (a *API) fallbackOf(topics []tally.Topic, item item) (tally.Change, bool) {
-	if !isUnavailable(item.err) {
-		return tally.Change{}, false
+// appendJSON appends the frame of r, with the visitor's contribution if it is personal.
+func (r reading) appendJSON(dst []byte, isPersonal bool) []byte {
+	dst = tally.AppendFrame(dst, r.Change)
+	switch {
+	case r.isStale:
+		dst = append(dst[:len(dst)-1], `,"stale":true}`...)
+	case isPersonal:
+		dst = append(dst[:len(dst)-1], `,"mine":`...)
+		dst = append(strconv.AppendInt(dst, r.Mine, 10), '}')
 	}
-	return a.hub.Newest(topics[item.index])
+	return dst
 }
 
-// respondList responds with a list. A client may cache it and revalidate it by its ETag,
-// unless it is personal, with a visitor's contributions, or stale.
-func (q *call) respondList(answer []byte, personal, stale bool) {
+// respondReading responds with what was read. A client may cache it and revalidate it by
+// the ETag, or, if that is empty, one of the content; not if the content is personal, with
+// a visitor's contributions, or stale.
+func (q *call) respondReading(answer []byte, isPersonal, isStale bool, etag string) {
 	q.buffer = answer
 	h := q.w.Header()
 	switch {
-	case personal:
+	case isPersonal:
 		h["Cache-Control"] = privateNoStore
-	case stale:
+	case isStale:
 		h["Cache-Control"] = noStore
 	default:
 		h["Cache-Control"] = noCache
-		if q.r.Method != http.MethodPost && q.notModified(contentETag(answer)) {
+		if q.r.Method == http.MethodPost {
+			break
+		}
+		if etag == "" {
+			etag = contentETag(answer)
+		}
+		if q.notModified(etag) {
 			return
 		}
 	}
@@ -202,19 +191,17 @@ func (a *API) top(q *call) error {
 	if err := a.catalog.Validate(site, metric); err != nil {
 		return err
 	}
-	if !q.isTrusted {
-		if err := a.checkOrigin(q.origin, site); err != nil {
-			return err
-		}
+	if err := q.checkSite(site); err != nil {
+		return err
 	}
 	limit, err := q.limit()
 	if err != nil {
 		return err
 	}
-	if err := a.takeReads(q, limit); err != nil {
+	if err := q.takeReads(limit); err != nil {
 		return err
 	}
-	changes, err := a.service.Top(q.r.Context(), site, metric, limit)
+	changes, err := a.options.Service.Top(q.r.Context(), site, metric, limit)
 	if err != nil {
 		return err
 	}
@@ -225,7 +212,7 @@ func (a *API) top(q *call) error {
 		}
 		answer = tally.AppendFrame(answer, change)
 	}
-	q.respondList(append(answer, "]}"...), false, false)
+	q.respondReading(append(answer, "]}"...), false, false, "")
 	return nil
 }
 

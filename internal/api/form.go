@@ -113,11 +113,11 @@ func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	if a.catalog.Rule(topic).Final() {
 		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form cannot count visitors or views; send JSON")
 	}
-	visitor, err := a.visitor(q, topic, "")
+	visitor, err := q.visitor(topic, "")
 	if err != nil {
 		return err
 	}
-	if _, err := a.assert(q, tally.Assertion{Topic: topic, Visitor: visitor, Amount: f.amount}); err != nil {
+	if _, err := q.assert(q.r.Context(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: f.amount}); err != nil {
 		return err
 	}
 	h := q.w.Header()

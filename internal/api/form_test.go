@@ -95,7 +95,7 @@ func FuzzForm(f *testing.F) {
 	}
 	a := &API{}
 	f.Fuzz(func(t *testing.T, body, origin string) {
-		q := &call{api: a, r: &http.Request{Host: "tally.example", Header: http.Header{}}, origin: requestOrigin{text: origin}}
+		q := &call{caller: caller{api: a, origin: requestOrigin{text: origin}}, r: &http.Request{Host: "tally.example", Header: http.Header{}}}
 		form, err := a.parseForm(q, []byte(body))
 		if err != nil {
 			return

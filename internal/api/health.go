@@ -48,7 +48,7 @@ type readiness struct {
 
 // readyz reports whether the instance should get requests.
 func (a *API) readyz(q *call) error {
-	health := a.health()
+	health := a.options.Health()
 	reason := a.notReadyReason(health)
 	status := http.StatusOK
 	shown := "ready"
@@ -56,7 +56,7 @@ func (a *API) readyz(q *call) error {
 		status, shown = http.StatusServiceUnavailable, reason
 		q.w.Header().Set("Retry-After", "1")
 	}
-	body := readiness{Status: shown, Version: a.version, Warnings: []string{}}
+	body := readiness{Status: shown, Version: a.options.Version, Warnings: []string{}}
 	body.Store.Status = "up"
 	cause := health.Err
 	switch {
@@ -84,7 +84,7 @@ func (a *API) readyz(q *call) error {
 }
 
 // newInternal returns the handler of the operator's listener.
-func (a *API) newInternal(commandLine []string) (http.Handler, error) {
+func (a *API) newInternal() (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{newCollector(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
@@ -96,7 +96,7 @@ func (a *API) newInternal(commandLine []string) (http.Handler, error) {
 	at := mount{a, &engine.RouterGroup, "internal "}
 	at.health()
 	at.handler("/metrics", metrics)
-	at.handler("/debug/pprof/*profile", profiles(commandLine))
+	at.handler("/debug/pprof/*profile", profiles(a.options.CommandLine))
 	return engine, nil
 }
 

@@ -3,49 +3,24 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// originPattern matches origins that may use a site: one, all subdomains of one, or any.
-type originPattern struct {
-	text   string // scheme://host[:port], as browsers send it
-	any    bool
-	scheme string // of subdomains, such as https://
-	suffix string // of subdomains, such as .example.com:8443
-}
-
-// newOriginPattern parses scheme://host[:port], scheme://*.host[:port] or *, in lower case
-// and without the default port; package config checks that.
-func newOriginPattern(text string) originPattern {
-	if scheme, suffix, ok := strings.Cut(text, "://*."); ok {
-		return originPattern{text: text, scheme: scheme + "://", suffix: "." + suffix}
-	}
-	return originPattern{text: text, any: text == "*"}
-}
-
-func newOriginPatterns(sites map[string][]string) map[string][]originPattern {
-	all := make(map[string][]originPattern, len(sites))
-	for site, origins := range sites {
-		for _, origin := range origins {
-			all[site] = append(all[site], newOriginPattern(origin))
-		}
-	}
-	return all
-}
-
-// allows reports whether the pattern matches origin, as a browser sends it.
-func (o originPattern) allows(origin string) bool {
-	if o.any || o.text == origin {
+// allowsOrigin reports whether pattern matches origin, as a browser sends it. A pattern is
+// scheme://host[:port], scheme://*.host[:port] or *, in lower case and without the default
+// port; package config checks that.
+func allowsOrigin(pattern, origin string) bool {
+	if pattern == "*" || pattern == origin {
 		return true
 	}
-	if o.suffix == "" {
+	scheme, suffix, ok := strings.Cut(pattern, "*")
+	if !ok || !strings.HasPrefix(origin, scheme) || !strings.HasSuffix(origin, suffix) || len(origin) <= len(scheme)+len(suffix) {
 		return false
 	}
-	host, ok := strings.CutPrefix(origin, o.scheme)
-	below, ok2 := strings.CutSuffix(host, o.suffix)
-	return ok && ok2 && below != "" && !strings.ContainsAny(below, "/@:*")
+	return !strings.ContainsAny(origin[len(scheme):len(origin)-len(suffix)], "/@:*")
 }
 
 // nullOrigin is the Origin of pages whose origin browsers hide.
@@ -104,42 +79,42 @@ func sameHost(origin, host string, secure bool) bool {
 	return host != "" && (strings.EqualFold(at, host) || strings.EqualFold(at, strings.TrimSuffix(host, port)))
 }
 
-// checkOrigin returns nil if the page may use site. Errors: origin_not_allowed, with the
-// flag that would allow it.
-func (a *API) checkOrigin(p requestOrigin, site string) error {
-	if p.text == "" || p.isOwn {
-		return nil
+// mayUse reports whether the caller may use site. No restricted caller may use "".
+func (c *caller) mayUse(site string) bool {
+	if c.isTrusted || c.origin.text == "" || c.origin.isOwn {
+		return true
 	}
-	if p.text != nullOrigin {
-		for _, allowed := range a.sites[site] {
-			if allowed.allows(p.text) {
-				return nil
-			}
-		}
-	}
-	return originError(p.text, site)
+	return c.origin.text != nullOrigin && slices.ContainsFunc(c.api.options.Sites[site], func(pattern string) bool {
+		return allowsOrigin(pattern, c.origin.text)
+	})
 }
 
-// checkOriginAnywhere returns an error if the page may use no site. The error names the
-// site of the first topic given; without topics, as on a WebSocket, the flags for any
-// site.
-func (a *API) checkOriginAnywhere(p requestOrigin, topics ...[]string) error {
-	if p.text == "" || p.isOwn {
+// checkSite returns nil if the caller may use site. Errors: origin_not_allowed, with the
+// flag that would allow it.
+func (c *caller) checkSite(site string) error {
+	if c.mayUse(site) {
 		return nil
 	}
-	for site := range a.sites {
-		if a.checkOrigin(p, site) == nil {
+	return originError(c.origin.text, site)
+}
+
+// checkAnySite returns an error if the caller may use no site. The error names the site of
+// the first topic given; without topics, as on a WebSocket, the flags for any site.
+func (c *caller) checkAnySite(topics ...[]name) error {
+	if c.mayUse("") {
+		return nil
+	}
+	for site := range c.api.options.Sites {
+		if c.mayUse(site) {
 			return nil
 		}
 	}
-	for _, names := range topics {
-		for _, name := range names {
-			if topic, err := a.catalog.Resolve(name); err == nil {
-				return originError(p.text, topic.Site())
-			}
+	for _, named := range slices.Concat(topics...) {
+		if topic, err := c.api.catalog.Resolve(named.text); err == nil {
+			return originError(c.origin.text, topic.Site())
 		}
 	}
-	return originError(p.text, "")
+	return originError(c.origin.text, "")
 }
 
 // maxShownOrigin bounds an origin in a message, in bytes: longer than any name in the DNS
@@ -174,7 +149,14 @@ var (
 	allowHeaders  = []string{"Content-Type, Tally-Visitor, If-None-Match, Last-Event-ID, X-Request-Id"}
 	maxAge        = []string{"7200"} // seconds; the most that Chromium honours
 	anyOrigin     = []string{"*"}
+	crossOrigin   = []string{"cross-origin"}
 )
+
+// allowEverywhere lets pages of every origin load and read the response.
+func allowEverywhere(h http.Header) {
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["Cross-Origin-Resource-Policy"] = crossOrigin
+}
 
 // setOriginHeaders lets the page read the response.
 func setOriginHeaders(h http.Header, p requestOrigin) {

@@ -69,52 +69,20 @@ func (q *call) parameter(name string) (text string, found bool, err error) {
 	return text, found, nil
 }
 
-// topicNames are topics as a client names them, in its order.
-type topicNames struct {
-	texts []string
-	// broken are the indexes of names with a broken encoding; nil for none.
-	broken map[int]bool
+// name is a topic as a client names it.
+type name struct {
+	text     string
+	isBroken bool // its percent-encoding is broken; text is as sent
 }
 
 var errBrokenName = tally.Errorf(tally.CodeBadTopic, "the percent-encoding is broken; write %% as %%25")
 
-// topicNames returns the values of a parameter.
-func (q *call) topicNames(parameter string) (n topicNames) {
-	for name, value := range queryPairs(q.r.URL.RawQuery) {
-		if name != parameter {
-			continue
-		}
-		if !value.isValid {
-			if n.broken == nil {
-				n.broken = map[int]bool{}
-			}
-			n.broken[len(n.texts)] = true
-		}
-		n.texts = append(n.texts, value.text)
-	}
-	return n
-}
-
-// valid returns the names with a valid encoding.
-func (n topicNames) valid() []string {
-	if n.broken == nil {
-		return n.texts
-	}
-	var texts []string
-	for i, text := range n.texts {
-		if !n.broken[i] {
-			texts = append(texts, text)
+// names returns the values of a parameter.
+func (q *call) names(parameter string) (names []name) {
+	for each, value := range queryPairs(q.r.URL.RawQuery) {
+		if each == parameter {
+			names = append(names, name{value.text, !value.isValid})
 		}
 	}
-	return texts
-}
-
-// invalid returns the others.
-func (n topicNames) invalid() (texts []string) {
-	for i, text := range n.texts {
-		if n.broken[i] {
-			texts = append(texts, text)
-		}
-	}
-	return texts
+	return names
 }

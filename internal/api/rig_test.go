@@ -154,7 +154,7 @@ type ask struct {
 func (r *rig) do(method, path, body string, header ...string) answer {
 	r.t.Helper()
 	a := r.send(r.public.URL, ask{method, path, body, header})
-	checkAgainstDocument(r.t, strings.TrimPrefix(path, r.api.basePath), ask{method, path, body, header}, a)
+	checkAgainstDocument(r.t, strings.TrimPrefix(path, r.api.options.BasePath), ask{method, path, body, header}, a)
 	return a
 }
 

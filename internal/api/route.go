@@ -75,9 +75,9 @@ func (m mount) health() {
 }
 
 // newPublic returns the handler of the public listener.
-func (a *API) newPublic(withoutDemo bool) http.Handler {
+func (a *API) newPublic() http.Handler {
 	engine := a.newEngine()
-	at := mount{a, engine.Group(a.basePath), ""}
+	at := mount{a, engine.Group(a.options.BasePath), ""}
 
 	const topic = "/v1/:site/:metric/*key"
 	at.get(topic, a.readTopic)
@@ -108,16 +108,16 @@ func (a *API) newPublic(withoutDemo bool) http.Handler {
 		at.getAs(route, "/"+name, a.script(name))
 	}
 	at.health()
-	if a.admin != nil {
+	if a.options.Admin != nil {
 		at.admin()
 	}
-	if !withoutDemo {
+	if !a.options.WithoutDemo {
 		at.get("/", a.demo)
 		at.get("/demo/*page", a.demo)
 		at.get("/gallery", a.demo)
-		if a.basePath != "" {
+		if a.options.BasePath != "" {
 			at.get("", func(q *call) error {
-				q.w.Header().Set("Location", a.basePath+"/")
+				q.w.Header().Set("Location", a.options.BasePath+"/")
 				q.w.WriteHeader(http.StatusPermanentRedirect)
 				return nil
 			})
@@ -149,7 +149,7 @@ func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
 			Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
 			RequestID: q.requestID(),
 		}
-		a.admin.ServeAdmin(q.w, withoutBasePath(q.r, a.basePath), caller)
+		a.options.Admin.ServeAdmin(q.w, withoutBasePath(q.r, a.options.BasePath), caller)
 	}
 }
 

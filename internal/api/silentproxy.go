@@ -74,7 +74,7 @@ const silentProxyWarning = "a proxy named in --trusted-proxy does not name its c
 // observeProxy logs a warning once if the client of q is a silent proxy.
 func (a *API) observeProxy(q *call) {
 	if a.silentProxies.observe(q.client.address, q.r.UserAgent(), a.now()) {
-		a.logger.Warn("a proxy named in --trusted-proxy does not name its clients: requests of many user agents have its own address, so visitors without an id count as one and share limits; configure it to send X-Forwarded-For, Forwarded or X-Real-IP",
+		a.options.Logger.Warn("a proxy named in --trusted-proxy does not name its clients: requests of many user agents have its own address, so visitors without an id count as one and share limits; configure it to send X-Forwarded-For, Forwarded or X-Real-IP",
 			"address", q.client.address.String(), "user_agents", maxProxyAgents, "flag", "--trusted-proxy")
 	}
 }

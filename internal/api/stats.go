@@ -77,7 +77,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for _, part := range append([]tally.Instrumented{c.api.limits, instanceSamples{c.api}}, c.api.parts...) {
+	for _, part := range append([]tally.Instrumented{c.api.options.Limits, instanceSamples{c.api}}, c.api.options.Instrumented...) {
 		for _, m := range part.Metrics() {
 			out <- constMetric(m)
 		}
@@ -106,12 +106,12 @@ func (s instanceSamples) Metrics() []tally.Sample {
 		}
 		return 0
 	}
-	health := s.api.health()
+	health := s.api.options.Health()
 	return []tally.Sample{
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
 		{Name: "store_conflict", Help: "1 while the configuration forbids to use the store.", Value: flag(health.Conflict != nil)},
 		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReadyReason(health) == "")},
 		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
-		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.version, Value: 1},
+		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.options.Version, Value: 1},
 	}
 }

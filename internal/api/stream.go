@@ -7,58 +7,34 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// watcher is a client that watches topics, for the check of topics that it names later.
-type watcher struct {
-	api       *API
-	client    netip.Addr
-	origin    requestOrigin
-	isTrusted bool
-}
-
-// admit returns why the client may not watch topic, or nil.
-// Errors: origin_not_allowed, rate_limited.
-func (w *watcher) admit(topic tally.Topic) error {
-	if w.isTrusted {
-		return nil
+// session describes a client that wants to watch topics, after the check of its origin.
+// Errors: origin_not_allowed.
+func (q *call) session(topics, present []name) (push.Session, error) {
+	if err := q.checkAnySite(topics, present); err != nil {
+		return push.Session{}, err
 	}
-	if err := w.api.checkOrigin(w.origin, topic.Site()); err != nil {
-		return err
-	}
-	if wait := w.api.limits.Read(w.client, 1); wait > 0 {
-		return rateLimited(wait, "read limit reached: wait before watching more topics from this address (--read-limit)")
-	}
-	return nil
-}
-
-// session describes the client for package push.
-func (q *call) session(topics, present topicNames) push.Session {
-	w := &watcher{api: q.api, client: q.client.limitAddress, origin: q.origin, isTrusted: q.isTrusted}
-	session := push.Session{Client: q.client.limitAddress, Admit: w.admit, Topics: topics.valid(), Present: present.valid()}
-	for _, name := range append(topics.invalid(), present.invalid()...) {
-		session.Refused = append(session.Refused, push.Refusal{Name: name, Err: errBrokenName})
-	}
+	watcher := q.caller
+	session := push.Session{Client: q.client.limitAddress, Admit: watcher.admit}
 	if q.isTrusted {
-		session.Client = netip.Addr{} // trusted calls have no limits
+		session.Client = netip.Addr{} // no limits
 	}
-	return session
-}
-
-// watch returns the session of a client that wants to watch topics, after the check of its
-// origin. Errors: origin_not_allowed.
-func (q *call) watch(topics, present topicNames) (push.Session, error) {
-	if !q.isTrusted {
-		if err := q.api.checkOriginAnywhere(q.origin, topics.texts, present.texts); err != nil {
-			return push.Session{}, err
+	valid := func(names []name) (texts []string) {
+		for _, n := range names {
+			if n.isBroken {
+				session.Refused = append(session.Refused, push.Refusal{Name: n.text, Err: errBrokenName})
+			} else {
+				texts = append(texts, n.text)
+			}
 		}
+		return texts
 	}
-	return q.session(topics, present), nil
+	session.Topics, session.Present = valid(topics), valid(present)
+	return session, nil
 }
-
-var errNoTopics = tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 
 // stream serves GET /v1/stream.
 func (a *API) stream(q *call) error {
-	return a.eventStream(q, q.topicNames("topic"), q.topicNames("present"))
+	return a.eventStream(q, q.names("topic"), q.names("present"))
 }
 
 // streamOfBody serves POST /v1/stream.
@@ -67,25 +43,25 @@ func (a *API) streamOfBody(q *call) error {
 	if err != nil {
 		return err
 	}
-	return a.eventStream(q, topicNames{texts: l.topics}, topicNames{texts: l.present})
+	return a.eventStream(q, l.topics, l.present)
 }
 
-func (a *API) eventStream(q *call, topics, present topicNames) error {
-	session, err := q.watch(topics, present)
+func (a *API) eventStream(q *call, topics, present []name) error {
+	session, err := q.session(topics, present)
 	if err != nil {
 		return err
 	}
-	if len(topics.texts)+len(present.texts) == 0 {
-		return errNoTopics
+	if len(topics)+len(present) == 0 {
+		return tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 	}
-	return a.push.EventStream(q.w, q.r, session)
+	return a.options.Push.EventStream(q.w, q.r, session)
 }
 
 // webSocket serves GET /v1/ws.
 func (a *API) webSocket(q *call) error {
-	session, err := q.watch(q.topicNames("topic"), q.topicNames("present"))
+	session, err := q.session(q.names("topic"), q.names("present"))
 	if err != nil {
 		return err
 	}
-	return a.push.WebSocket(q.w, q.r, session)
+	return a.options.Push.WebSocket(q.w, q.r, session)
 }
