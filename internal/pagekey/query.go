@@ -1,6 +1,8 @@
 package pagekey
 
 import (
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -14,71 +16,40 @@ func sortQuery(raw string) string {
 	type pair struct{ name, value string }
 	var pairs []pair
 	for part := range strings.SplitSeq(raw, "&") {
-		if part == "" {
-			continue
+		if part != "" {
+			name, value, _ := strings.Cut(part, "=")
+			pairs = append(pairs, pair{unescape(name), unescape(value)})
 		}
-		name, value, _ := strings.Cut(part, "=")
-		pairs = append(pairs, pair{unescape(name), unescape(value)})
 	}
 	slices.SortStableFunc(pairs, func(a, b pair) int {
 		return slices.Compare(utf16.Encode([]rune(a.name)), utf16.Encode([]rune(b.name)))
 	})
-	var text []byte
-	for i, p := range pairs {
-		if i > 0 {
-			text = append(text, '&')
-		}
-		text = append(appendEscaped(text, p.name), '=')
-		text = appendEscaped(text, p.value)
+	var sorted []string
+	for _, p := range pairs {
+		sorted = append(sorted, escape(p.name)+"="+escape(p.value))
 	}
-	return string(text)
+	return strings.Join(sorted, "&")
 }
+
+// percent matches an escape, or a percent sign that begins none.
+var percent = regexp.MustCompile(`%([0-9a-fA-F]{2})?`)
 
 // unescape decodes text. A malformed escape stays as it is, invalid UTF-8 becomes
 // U+FFFD.
 func unescape(text string) string {
-	plain := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == '+':
-			plain = append(plain, ' ')
-		case text[i] == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
-			plain = append(plain, fromHex(text[i+1])<<4|fromHex(text[i+2]))
-			i += 2
-		default:
-			plain = append(plain, text[i])
+	text = percent.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "%" {
+			return "%25"
 		}
-	}
-	text, _ = textunicode.UTF8.NewDecoder().String(string(plain)) // never fails
+		return found
+	})
+	text, _ = url.QueryUnescape(text)                    // no escape is malformed
+	text, _ = textunicode.UTF8.NewDecoder().String(text) // never fails
 	return text
 }
 
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
+// formSafe changes what [url.QueryEscape] escapes to what browsers escape in the form
+// application/x-www-form-urlencoded.
+var formSafe = strings.NewReplacer("%2A", "*", "~", "%7E")
 
-func fromHex(c byte) byte {
-	switch {
-	case c >= 'a':
-		return c - 'a' + 10
-	case c >= 'A':
-		return c - 'A' + 10
-	}
-	return c - '0'
-}
-
-// appendEscaped appends text in the form application/x-www-form-urlencoded.
-func appendEscaped(dst []byte, text string) []byte {
-	const hex = "0123456789ABCDEF"
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("*-._", c) >= 0:
-			dst = append(dst, c)
-		case c == ' ':
-			dst = append(dst, '+')
-		default:
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return dst
-}
+func escape(text string) string { return formSafe.Replace(url.QueryEscape(text)) }
