@@ -47,14 +47,11 @@ func (l Layout) names() (topic, count string) {
 // others. If layout names no columns, a table without a header may have them in its first two.
 func ReadCountsCSV(file File, layout Layout) (Result, error) {
 	return layout.read("line", func(c *collector, use func(name string, number scalar) error) error {
-		text, err := file.open()
+		rows, err := openRows(file.source())
 		if err != nil {
 			return err
 		}
-		first, rows, err := openTable(text)
-		if err != nil {
-			return err
-		}
+		first := rows.header
 		topicName, countName := layout.names()
 		topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
 		switch headed := topicAt >= 0 && countAt >= 0; {
@@ -69,7 +66,7 @@ func ReadCountsCSV(file File, layout Layout) (Result, error) {
 		default:
 			return errNoColumns(first, topicName, countName)
 		}
-		return c.eachRow(rows, "", max(topicAt, countAt)+1, func(row []string) error {
+		return rows.each(c, max(topicAt, countAt)+1, func(row []string) error {
 			return use(row[topicAt], scalar{text: row[countAt]})
 		})
 	})
@@ -87,51 +84,34 @@ func errNoColumns(first []string, topic, count string) error {
 	return fmt.Errorf("its first line should have the columns %s and %s, or be a topic and a count; it is %.300q; %s", topic, count, strings.Join(first, ", "), advice)
 }
 
-// read reads the entries that each passes to use. With a template it reads them twice: first
-// to find the hosts of URLs.
+// read collects the entries that each passes to use. With a template their names may be URLs.
 func (l Layout) read(unit string, each func(c *collector, use func(name string, number scalar) error) error) (Result, error) {
-	inFile := hosts{}
-	hasTemplate := l.Template != Template{}
-	if hasTemplate {
-		err := each(newCollector(unit), func(name string, _ scalar) error { inFile.add(hostOfURL(name)); return nil })
-		if err != nil {
-			return Result{}, err
-		}
-	}
-	filter, err := inFile.filter(l.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	c := newCollector(unit)
-	err = each(c, func(name string, number scalar) error {
-		if hasTemplate {
-			if err := filter.check(hostOfURL(name)); err != nil {
+	return collect(unit, nil, only(l.Hosts), func(c *collector) error {
+		return each(c, func(name string, number scalar) error {
+			host := ""
+			if l.Template != (Template{}) {
+				host = hostOfURL(name)
+			}
+			if err := c.accept(host); err != nil {
 				return err
 			}
-		}
-		return c.addNamed(l.Template, name, number)
+			topic, err := l.Template.topic(name)
+			if err != nil {
+				return err
+			}
+			n, err := number.count()
+			if err != nil {
+				return fmt.Errorf("%s: %w", topic, err)
+			}
+			c.add(topic, n)
+			return nil
+		})
 	})
-	c.noteHosts(filter)
-	return c.sorted(), err
 }
 
 // isNumeral reports whether text looks like a number, even an ambiguous one.
 func isNumeral(text string) bool {
 	return strings.ContainsAny(text, "0123456789") && strings.Trim(text, "0123456789.,_:+-'\u2019 \u00a0\u202fxXeE") == ""
-}
-
-// addNamed adds a count to the topic that the template makes of a name.
-func (c *collector) addNamed(template Template, name string, number scalar) error {
-	topic, err := template.topic(name)
-	if err != nil {
-		return err
-	}
-	n, err := number.count()
-	if err != nil {
-		return fmt.Errorf("%s: %w", topic, err)
-	}
-	c.add(topic, n)
-	return nil
 }
 
 // ReadCountsJSON reads an array of objects with topic and count, or an object with topics as

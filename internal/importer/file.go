@@ -67,6 +67,8 @@ func (f File) open() (*bufio.Reader, error) {
 	return plaintext.NewReader(&bounded{unpacker, maxUnpacked})
 }
 
+func (f File) source() source { return source{open: f.open} }
+
 // bounded is a reader that fails after a number of bytes.
 type bounded struct {
 	r    io.Reader
@@ -128,6 +130,10 @@ func (a archive) open(name string) (*bufio.Reader, error) {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
 	return text, nil
+}
+
+func (a archive) source(name string) source {
+	return source{func() (*bufio.Reader, error) { return a.open(name) }, name}
 }
 
 // FormatOf returns the format of a zip archive, goatcounter or umami; else an empty string.

@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/tallycast/tallycast/internal/table"
 )
 
 // ReadGoatCounter reads exports of GoatCounter: the recommended archive of JSON
@@ -25,87 +24,50 @@ func ReadGoatCounter(file File, mapping Mapping) (Result, error) {
 // errNoViews is the error of a CSV export without rows.
 var errNoViews = errors.New("the export has no pageviews: GoatCounter writes them as CSV only if it collects individual pageviews; import its JSON export, a zip file, which has all counts")
 
-// goatRows is a CSV export with a row for each view.
-type goatRows struct {
-	rows *table.Reader
-	at   map[string]int
-}
-
-func openGoatRows(file File) (goatRows, error) {
-	text, err := file.open()
-	if err != nil {
-		return goatRows{}, err
-	}
-	header, rows, err := openTable(text)
-	if err != nil {
-		return goatRows{}, err
-	}
-	// The name of the first column begins with the version.
-	if version, ok := strings.CutSuffix(header[0], "Path"); !ok || (version != "1" && version != "2") {
-		return goatRows{}, fmt.Errorf("its first column is %.100q; an export of GoatCounter is a zip file, or CSV that begins with 1Path or 2Path", header[0])
-	}
-	header[0] = "path"
-	at, err := columns(header, "path", "event", "bot", "session", "firstvisit")
-	return goatRows{rows, at}, err
-}
-
-// each passes the views of pages to use. It skips events and views of bots.
-func (g goatRows) each(c *collector, use func(path, session string, isFirst bool) error) error {
-	width := max(g.at["path"], g.at["event"], g.at["bot"], g.at["session"], g.at["firstvisit"]) + 1
-	return c.eachRow(g.rows, "", width, func(row []string) error {
-		switch {
-		case isTrue(row[g.at["event"]]):
-			c.skip("events")
-			return nil
-		case row[g.at["bot"]] != "0" && row[g.at["bot"]] != "":
-			c.skip("views of bots")
-			return nil
-		}
-		return use(row[g.at["path"]], row[g.at["session"]], isTrue(row[g.at["firstvisit"]]))
-	})
-}
-
 func isTrue(text string) bool { return strings.EqualFold(text, "true") || text == "1" }
 
-// readGoatCSV reads CSV. The views of a page are its rows, its visitors the rows that are the
-// first of their session. The visitors of the site are the sessions.
+// readGoatCSV reads CSV with a row for each view. The views of a page are its rows, its
+// visitors the rows that are the first of their session. The visitors of the site are the
+// sessions.
 func readGoatCSV(file File, mapping Mapping) (Result, error) {
-	first, err := openGoatRows(file)
-	if err != nil {
-		return Result{}, err
-	}
-	var paths goatHosts
-	scan := newCollector("line")
-	if err := first.each(scan, func(path, _ string, _ bool) error { paths.add(path, mapping.Hosts); return nil }); err != nil {
-		return Result{}, err
-	}
-	if scan.result.Entries == 0 {
-		return Result{}, errNoViews
-	}
-	filter, err := paths.filter(mapping.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	again, err := openGoatRows(file)
-	if err != nil {
-		return Result{}, err
-	}
-	c := newCollector("line")
-	sessions := c.newDistinct()
-	err = again.each(c, func(path, session string, isFirst bool) error {
-		host, path := paths.split(path)
-		if err := filter.check(host); err != nil {
-			return err
-		}
-		key, err := mapping.key(path)
+	paths := newGoatHosts(mapping.Hosts)
+	return collect("line", errNoViews, paths.filter, func(c *collector) error {
+		rows, err := openRows(file.source())
 		if err != nil {
 			return err
 		}
-		return c.addView(mapping, key, isFirst, sessions.add(session))
+		// The name of the first column begins with the version.
+		first := rows.header[0]
+		if first != "1Path" && first != "2Path" {
+			return fmt.Errorf("its first column is %.100q; an export of GoatCounter is a zip file, or CSV that begins with 1Path or 2Path", first)
+		}
+		at, err := rows.columns(first, "event", "bot", "session", "firstvisit")
+		if err != nil {
+			return err
+		}
+		sessions := c.newDistinct()
+		err = rows.each(c, slices.Max(slices.Collect(maps.Values(at)))+1, func(row []string) error {
+			switch bot := row[at["bot"]]; {
+			case isTrue(row[at["event"]]):
+				c.skip("events")
+				return nil
+			case bot != "0" && bot != "":
+				c.skip("views of bots")
+				return nil
+			}
+			path, err := paths.accept(c, row[at[first]])
+			if err != nil {
+				return err
+			}
+			key, err := mapping.key(path)
+			if err != nil {
+				return err
+			}
+			return c.addView(mapping, key, isTrue(row[at["firstvisit"]]), sessions.add(row[at["session"]]))
+		})
+		paths.note(c)
+		return err
 	})
-	paths.note(c)
-	c.noteHosts(filter)
-	return c.sorted(), err
 }
 
 // hostName matches a domain name with a dot, or localhost.
@@ -114,11 +76,16 @@ var hostName = regexp.MustCompile(`^(localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)
 // goatHosts determines whether paths begin with hosts. GoatCounter begins every path with a
 // slash, so /example.com/a may be the page /a of a host or a page in a folder.
 type goatHosts struct {
-	wanted  hosts // first segments that --host names
-	folders hosts // others that look like a host and have pages below
-	single  hosts // others that look like a host and are the whole path
-	plain   int64 // paths that do not begin with a host
-	inPaths bool  // paths begin with hosts; set by filter
+	names   []string // that --host names
+	wanted  hosts    // first segments that are among the names
+	folders hosts    // others that look like a host and have pages below
+	single  hosts    // others that look like a host and are the whole path
+	plain   int64    // paths that do not begin with a host
+	inPaths bool     // paths begin with hosts; set by filter
+}
+
+func newGoatHosts(names []string) *goatHosts {
+	return &goatHosts{names: names, wanted: hosts{}, folders: hosts{}, single: hosts{}}
 }
 
 // cutHost returns the first segment of a path as a host, and the rest.
@@ -131,12 +98,9 @@ func cutHost(path string) (host, rest string) {
 	return normalHost(path[:at]), path[at:]
 }
 
-func (g *goatHosts) add(path string, wanted []string) {
-	if g.wanted == nil {
-		g.wanted, g.folders, g.single = hosts{}, hosts{}, hosts{}
-	}
+func (g *goatHosts) add(path string) {
 	switch host, rest := cutHost(path); {
-	case slices.Contains(wanted, host):
+	case slices.Contains(g.names, host):
 		g.wanted.add(host)
 	case !hostName.MatchString(host):
 		g.plain++
@@ -149,7 +113,7 @@ func (g *goatHosts) add(path string, wanted []string) {
 
 // filter determines whether paths begin with hosts, which is so if a wanted host occurs or
 // all paths begin with what looks like a host. It returns the filter for these hosts.
-func (g *goatHosts) filter(wanted []string) (hostFilter, error) {
+func (g *goatHosts) filter(hosts) (hostFilter, error) {
 	inPaths := hosts{}
 	plain := g.plain
 	for host, n := range g.single {
@@ -165,26 +129,27 @@ func (g *goatHosts) filter(wanted []string) (hostFilter, error) {
 		}
 	}
 	if g.inPaths = len(inPaths) > 0 && (len(g.wanted) > 0 || plain == 0); !g.inPaths {
-		return hosts{}.filter(wanted)
+		return hosts{}.filter(g.names)
 	}
 	for host := range g.single {
 		if inPaths[host] == 0 {
 			delete(g.single, host)
 		}
 	}
-	return inPaths.filter(wanted)
+	return inPaths.filter(g.names)
 }
 
-// split splits a path into host and path; the host is empty if paths do not begin with one.
-func (g *goatHosts) split(path string) (host, rest string) {
-	if !g.inPaths {
-		return "", path
+// accept returns the path without its host, and the error of [collector.accept].
+func (g *goatHosts) accept(c *collector, path string) (rest string, err error) {
+	if c.filter == nil {
+		g.add(path)
+		return "", errHostKnown
 	}
-	host, rest = cutHost(path)
-	if g.wanted[host]+g.folders[host]+g.single[host] == 0 {
-		return "", path
+	host, rest := cutHost(path)
+	if !g.inPaths || g.wanted[host]+g.folders[host]+g.single[host] == 0 {
+		host, rest = "", path
 	}
-	return host, rest
+	return rest, c.filter.check(host)
 }
 
 // note adds a note if folders look like hosts.

@@ -39,56 +39,50 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 	if mapping.metric(figureVisitors) == "" {
 		return Result{}, errors.New("GoatCounter's JSON export has visits only; name the metric that they become with --take visitors=METRIC")
 	}
-	c := newCollector("line")
-	pages, err := readGoatPaths(c, members, mapping.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	scanned := c.result.Entries
-	filter, err := pages.hosts.filter(mapping.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	err = members.eachLine(c, goatHits, func(text []byte) error {
-		var hit struct {
-			PathID json.Number `json:"path_id"`
-			Count  json.Number `json:"count"`
-		}
-		if err := json.Unmarshal(text, &hit); err != nil || hit.PathID == "" || hit.Count == "" {
-			return errors.New("it is not an object with path_id and count")
-		}
-		page, known := pages.paths[hit.PathID.String()]
-		if !known {
-			return fmt.Errorf("%s has no path with the id %s", goatPaths, hit.PathID)
-		}
-		n, err := numeral.ParseJSON(hit.Count.String())
-		if err != nil {
+	hosts := newGoatHosts(mapping.Hosts)
+	return collect("line", nil, hosts.filter, func(c *collector) error {
+		pages, err := readGoatPaths(c, members, hosts)
+		if err != nil || c.filter == nil {
 			return err
 		}
-		if page.isEvent {
-			c.skip("events")
-			return nil
+		paths := c.result.Entries // that were refused
+		err = members.eachLine(c, goatHits, func(text []byte) error {
+			var hit struct {
+				PathID json.Number `json:"path_id"`
+				Count  json.Number `json:"count"`
+			}
+			if err := json.Unmarshal(text, &hit); err != nil || hit.PathID == "" || hit.Count == "" {
+				return errors.New("it is not an object with path_id and count")
+			}
+			page, known := pages[hit.PathID.String()]
+			if !known {
+				return fmt.Errorf("%s has no path with the id %s", goatPaths, hit.PathID)
+			}
+			n, err := numeral.ParseJSON(hit.Count.String())
+			if err != nil {
+				return err
+			}
+			if page.isEvent {
+				c.skip("events")
+				return nil
+			}
+			path, err := hosts.accept(c, page.path)
+			if err != nil {
+				return err
+			}
+			key, err := mapping.key(path)
+			if err != nil {
+				return err
+			}
+			return c.addFigure(mapping, figureVisitors, key, n)
+		})
+		if err == nil && c.result.Entries == paths {
+			err = errors.New("the export has no visits: " + goatHits + " is empty")
 		}
-		host, path := pages.hosts.split(page.path)
-		if err := filter.check(host); err != nil {
-			return err
-		}
-		key, err := mapping.key(path)
-		if err != nil {
-			return err
-		}
-		return c.addFigure(mapping, figureVisitors, key, n)
+		c.note("GoatCounter's JSON export counts visits, which were imported as visitors; --take visitors=views imports them as views.")
+		hosts.note(c)
+		return err
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	if c.result.Entries == scanned {
-		return Result{}, errors.New("the export has no visits: " + goatHits + " is empty")
-	}
-	c.note("GoatCounter's JSON export counts visits, which were imported as visitors; --take visitors=views imports them as views.")
-	pages.hosts.note(c)
-	c.noteHosts(filter)
-	return c.sorted(), nil
 }
 
 // checkGoatInfo returns an error if the archive is not an export of the supported version.
@@ -114,19 +108,16 @@ func checkGoatInfo(members archive) error {
 	return nil
 }
 
-// goatPages are the paths of an export by id.
-type goatPages struct {
-	paths map[string]goatPage
-	hosts goatHosts
-}
-
+// goatPage is a path of an export.
 type goatPage struct {
 	path    string
 	isEvent bool
 }
 
-func readGoatPaths(c *collector, members archive, wanted []string) (*goatPages, error) {
-	pages := &goatPages{paths: map[string]goatPage{}}
+// readGoatPaths returns the paths by id. While the hosts are determined it adds the paths to
+// hosts.
+func readGoatPaths(c *collector, members archive, hosts *goatHosts) (map[string]goatPage, error) {
+	pages := map[string]goatPage{}
 	size := 0
 	err := members.eachLine(c, goatPaths, func(text []byte) error {
 		var line struct {
@@ -137,16 +128,16 @@ func readGoatPaths(c *collector, members archive, wanted []string) (*goatPages, 
 		if err := json.Unmarshal(text, &line); err != nil || line.ID == "" || line.Path == nil {
 			return errors.New("it is not an object with id and path")
 		}
-		if _, twice := pages.paths[line.ID.String()]; twice {
-			return fmt.Errorf("the id %s occurs twice", line.ID)
+		id := line.ID.String()
+		if _, twice := pages[id]; twice {
+			return fmt.Errorf("the id %s occurs twice", id)
 		}
 		if size += len(*line.Path); size > maxPathBytes {
 			return nil // the error is below
 		}
-		page := goatPage{*line.Path, isTrue(fmt.Sprint(line.Event))}
-		pages.paths[line.ID.String()] = page
-		if !page.isEvent {
-			pages.hosts.add(page.path, wanted)
+		pages[id] = goatPage{*line.Path, isTrue(fmt.Sprint(line.Event))}
+		if c.filter == nil && !pages[id].isEvent {
+			hosts.add(*line.Path)
 		}
 		return errNoEntry
 	})

@@ -79,6 +79,11 @@ type hostFilter struct {
 	noHost   bool // select entries without a host
 }
 
+// only returns a function that selects the wanted hosts of a file.
+func only(wanted []string) func(inFile hosts) (hostFilter, error) {
+	return func(inFile hosts) (hostFilter, error) { return inFile.filter(wanted) }
+}
+
 // filter returns a filter for the wanted hosts, or for the only host of the file. It
 // selects entries without a host if all hosts of the file are selected.
 func (h hosts) filter(wanted []string) (hostFilter, error) {

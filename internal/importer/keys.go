@@ -32,16 +32,6 @@ type KeyPatterns struct {
 	seen   *pattern // of keys that hold the visitors of a topic; may be nil
 }
 
-// hostOfParts returns the host of the first part that is a URL.
-func hostOfParts(parts []string) string {
-	for _, part := range parts {
-		if host := hostOfURL(part); host != "" {
-			return host
-		}
-	}
-	return ""
-}
-
 // ReadKeys reads the keys of the Redis at redis://[user:password@]host[:port][/database], or
 // rediss:// with TLS, that hold whole numbers, and the sizes of the keys of their visitors; see
 // [Count].Seen. It refuses keys of other types and other texts. Errors do not contain the
@@ -56,76 +46,76 @@ func ReadKeys(ctx context.Context, address string, patterns KeyPatterns) (result
 }
 
 func readKeys(ctx context.Context, keys keyspace, patterns KeyPatterns) (Result, error) {
-	c := newCollector("key")
-	type match struct {
-		key   key
-		parts []string
-		host  string
-	}
-	known := map[string]bool{} // keys that were read
-	inKeys := hosts{}
-	var matches []match
-	err := keys.scan(ctx, patterns.counts, func(k key) error {
-		parts, ok := patterns.counts.match(k.name)
-		if !ok || known[k.name] {
-			return nil
-		}
-		known[k.name] = true
-		host := hostOfParts(parts)
-		inKeys.add(host)
-		matches = append(matches, match{k, parts, host})
-		return nil
-	})
+	counts, err := matchingKeys(ctx, keys, patterns.counts)
 	if err != nil {
 		return Result{}, fmt.Errorf("read the keys: %w", err)
 	}
-	if len(matches) == 0 {
+	if len(counts) == 0 {
 		return Result{}, fmt.Errorf("no key matches %q", patterns.counts.text)
 	}
-	filter, err := inKeys.filter(patterns.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	for _, each := range matches {
-		err := filter.check(each.host)
-		if err == nil {
-			err = c.addKey(patterns.topics, each.parts, each.key)
-		}
-		if err != nil {
-			err = fmt.Errorf("%.300q %w", each.key.name, err)
-		}
-		if err := c.record("", 0, err); err != nil {
-			return Result{}, err
+	var visitors []match
+	if patterns.seen != nil {
+		if visitors, err = matchingKeys(ctx, keys, *patterns.seen); err != nil {
+			return Result{}, fmt.Errorf("read the keys of visitors: %w", err)
 		}
 	}
-	c.noteHosts(filter)
-	if patterns.seen == nil {
-		return c.sorted(), nil
-	}
-	clear(known)
-	err = keys.scan(ctx, *patterns.seen, func(k key) error {
-		parts, ok := patterns.seen.match(k.name)
-		if !ok || known[k.name] {
-			return nil
+	return collect("key", nil, only(patterns.Hosts), func(c *collector) error {
+		for _, each := range counts {
+			err := c.accept(each.host())
+			if err == nil {
+				err = c.addKey(patterns.topics, each)
+			}
+			if err != nil {
+				err = fmt.Errorf("%.300q %w", each.name, err)
+			}
+			if err := c.record("", 0, err); err != nil {
+				return err
+			}
 		}
-		known[k.name] = true
-		if filter.check(hostOfParts(parts)) != nil {
-			return nil
+		for _, each := range visitors {
+			if c.filter != nil && c.filter.check(each.host()) == nil {
+				c.addSeen(patterns.topics, each)
+			}
 		}
-		return c.addSeen(patterns.topics, parts, k)
+		return nil
 	})
-	if err != nil {
-		return Result{}, fmt.Errorf("read the keys of visitors: %w", err)
+}
+
+// match is a key that matches a pattern, with the part that each * matched.
+type match struct {
+	key
+	parts []string
+}
+
+// host returns the host of the first part that is a URL.
+func (m match) host() string {
+	for _, part := range m.parts {
+		if host := hostOfURL(part); host != "" {
+			return host
+		}
 	}
-	return c.sorted(), nil
+	return ""
+}
+
+// matchingKeys returns the keys that match a pattern, each once.
+func matchingKeys(ctx context.Context, keys keyspace, pattern pattern) (all []match, err error) {
+	known := map[string]bool{}
+	err = keys.scan(ctx, pattern, func(k key) error {
+		if parts, ok := pattern.match(k.name); ok && !known[k.name] {
+			known[k.name] = true
+			all = append(all, match{k, parts})
+		}
+		return nil
+	})
+	return all, err
 }
 
 // addKey adds the count of a key.
-func (c *collector) addKey(template Template, parts []string, k key) error {
+func (c *collector) addKey(template Template, k match) error {
 	if k.kind != "string" {
 		return fmt.Errorf("is a %s and should be a string with a number", k.kind)
 	}
-	topic, err := template.topic(parts...)
+	topic, err := template.topic(k.parts...)
 	if err != nil {
 		return fmt.Errorf("names no topic: %w", err)
 	}
@@ -138,8 +128,8 @@ func (c *collector) addKey(template Template, parts []string, k key) error {
 }
 
 // addSeen adds the visitors that a key holds to those of its topic.
-func (c *collector) addSeen(template Template, parts []string, k key) error {
-	topic, err := template.topic(parts...)
+func (c *collector) addSeen(template Template, k match) {
+	topic, err := template.topic(k.parts...)
 	switch {
 	case err != nil:
 		c.skip("keys of visitors that name no topic")
@@ -151,7 +141,6 @@ func (c *collector) addSeen(template Template, parts []string, k key) error {
 		count := c.found[topic]
 		count.Seen = max(0, count.Seen) + k.size
 	}
-	return nil
 }
 
 // ParseKeyPatterns parses patterns and a template; seen may be empty.

@@ -104,38 +104,19 @@ type page struct {
 
 // readPages reads the objects of a file, see [File.eachObject].
 func readPages(file File, mapping Mapping, within string, read func(text json.RawMessage) (page, error)) (Result, error) {
-	inFile := hosts{}
-	err := file.eachObject(within, func(text json.RawMessage, _ int) error {
-		p, err := read(text)
-		if host, _, invalid := splitAddress(p.address); err == nil && invalid == nil {
-			inFile.add(host)
-		}
-		return nil
+	return collect("entry", errors.New("the file has no entries"), only(mapping.Hosts), func(c *collector) error {
+		return file.eachObject(within, func(text json.RawMessage, line int) error {
+			p, err := read(text)
+			if err == nil {
+				err = c.addPage(mapping, p)
+			}
+			return c.record("", int64(line), err)
+		})
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	filter, err := inFile.filter(mapping.Hosts)
-	if err != nil {
-		return Result{}, err
-	}
-	c := newCollector("entry")
-	err = file.eachObject(within, func(text json.RawMessage, line int) error {
-		p, err := read(text)
-		if err == nil {
-			err = c.addPage(mapping, filter, p)
-		}
-		return c.record("", int64(line), err)
-	})
-	if err == nil && c.result.Entries == 0 {
-		err = errors.New("the file has no entries")
-	}
-	c.noteHosts(filter)
-	return c.sorted(), err
 }
 
 // addPage adds the figures of a page and of its site, all of them or none.
-func (c *collector) addPage(mapping Mapping, filter hostFilter, p page) error {
+func (c *collector) addPage(mapping Mapping, p page) error {
 	host, path, key := "", "", ""
 	var err error
 	if p.address != "" {
@@ -143,7 +124,7 @@ func (c *collector) addPage(mapping Mapping, filter hostFilter, p page) error {
 			return err
 		}
 	}
-	if err := filter.check(host); err != nil {
+	if err := c.accept(host); err != nil {
 		return err
 	}
 	if p.address != "" {

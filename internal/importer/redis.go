@@ -52,8 +52,8 @@ func (silentLogger) Printf(context.Context, string, ...any) {}
 
 // scan implements [keyspace]. It omits keys that are deleted or change their type meanwhile.
 func (r *redisKeys) scan(ctx context.Context, pattern pattern, each func(key) error) error {
-	if name := pattern.name(); name != "" {
-		keys, err := r.read(ctx, []string{name})
+	if pattern.stars() == 0 {
+		keys, err := r.read(ctx, []string{pattern.text})
 		if err != nil || len(keys) == 0 {
 			return err
 		}

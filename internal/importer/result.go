@@ -70,13 +70,52 @@ type collector struct {
 	found  map[tally.Topic]*Count
 	result Result
 	full   error // set if there are too many topics or sessions
+
+	inFile hosts       // of the entries, while the hosts are determined
+	filter *hostFilter // of the entries; nil while the hosts are determined
 }
 
-func newCollector(unit string) *collector {
-	return &collector{
-		found:  map[tally.Topic]*Count{},
-		result: Result{Skipped: map[string]int64{}, Unit: unit},
+// errHostKnown is the error of an entry of which only the host is wanted.
+var errHostKnown = errors.New("its host is known")
+
+// collect calls read twice: first to find the hosts of the entries, of which choose selects
+// some, then to collect the counts. read passes each entry to [collector.accept] and
+// [collector.record]. If there are no entries, the error is empty, which may be nil.
+func collect(unit string, empty error, choose func(inFile hosts) (hostFilter, error), read func(c *collector) error) (Result, error) {
+	scan := &collector{result: Result{Skipped: map[string]int64{}}, inFile: hosts{}}
+	if err := read(scan); err != nil {
+		return Result{}, err
 	}
+	if scan.result.Entries == 0 && empty != nil {
+		return Result{}, empty
+	}
+	filter, err := choose(scan.inFile)
+	if err != nil {
+		return Result{}, err
+	}
+	c := &collector{found: map[tally.Topic]*Count{}, result: Result{Skipped: map[string]int64{}, Unit: unit}, filter: &filter}
+	err = read(c)
+	if others := filter.others(); others != "" {
+		c.note("Pages of other hosts were skipped: %s. To add up several hosts, name them in one run: --host A --host B.", others)
+	}
+	if missing := filter.missing(); len(missing) > 0 {
+		c.note("The file has no page of %s.", strings.Join(missing, " or "))
+	}
+	for _, count := range c.found {
+		c.result.Counts = append(c.result.Counts, *count)
+	}
+	slices.SortFunc(c.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
+	return c.result, err
+}
+
+// accept returns nil if the entries of a host are imported. While the hosts are determined it
+// counts the host and returns [errHostKnown].
+func (c *collector) accept(host string) error {
+	if c.filter == nil {
+		c.inFile.add(host)
+		return errHostKnown
+	}
+	return c.filter.check(host)
 }
 
 // add adds n to the count of a topic. A sum above [tally.MaxValue] stays above it, so that
@@ -137,6 +176,7 @@ func (c *collector) record(file string, line int64, err error) error {
 	}
 	c.result.Entries++
 	switch {
+	case errors.Is(err, errHostKnown):
 	case errors.Is(err, errOtherHost):
 		c.skip("entries of other hosts")
 	case errors.Is(err, errNoHost):
@@ -157,24 +197,4 @@ func (c *collector) skip(description string) { c.result.Skipped[description]++ }
 
 func (c *collector) note(format string, args ...any) {
 	c.result.Notes = append(c.result.Notes, fmt.Sprintf(format, args...))
-}
-
-// noteHosts adds notes on hosts that were skipped or are missing.
-func (c *collector) noteHosts(filter hostFilter) {
-	if others := filter.others(); others != "" {
-		c.note("Pages of other hosts were skipped: %s. To add up several hosts, name them in one run: --host A --host B.", others)
-	}
-	if missing := filter.missing(); len(missing) > 0 {
-		c.note("The file has no page of %s.", strings.Join(missing, " or "))
-	}
-}
-
-// sorted returns the result with its counts sorted.
-func (c *collector) sorted() Result {
-	c.result.Counts = make([]Count, 0, len(c.found))
-	for _, count := range c.found {
-		c.result.Counts = append(c.result.Counts, *count)
-	}
-	slices.SortFunc(c.result.Counts, func(x, y Count) int { return cmp.Compare(x.Topic.String(), y.Topic.String()) })
-	return c.result
 }

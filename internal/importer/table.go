@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,38 +11,54 @@ import (
 	"github.com/tallycast/tallycast/internal/table"
 )
 
-// openTable returns the header of a table and a reader of its other rows.
-func openTable(r io.Reader) (header []string, rows *table.Reader, err error) {
-	rows, err = table.NewReader(r, false) // titles may contain quotes
+// source is a file, or a member of an archive.
+type source struct {
+	open   func() (*bufio.Reader, error)
+	member string // the name within the archive; else empty
+}
+
+// rows are the rows of a table behind its header.
+type rows struct {
+	*table.Reader
+	header []string
+	member string // see [source]
+}
+
+func openRows(from source) (rows, error) {
+	text, err := from.open()
 	if err != nil {
-		return nil, nil, err
+		return rows{}, err
 	}
-	header, _, err = rows.Read()
+	reader, err := table.NewReader(text, false) // titles may contain quotes
+	if err != nil {
+		return rows{}, err
+	}
+	header, _, err := reader.Read()
 	if errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("it is empty")
+		return rows{}, errors.New("it is empty")
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("its first line cannot be read: %w", err)
+		return rows{}, fmt.Errorf("its first line cannot be read: %w", err)
 	}
-	return slices.Clone(header), rows, nil
+	return rows{reader, slices.Clone(header), from.member}, nil
 }
 
 // columns returns the indexes of columns by their names. Its error names a missing one.
-func columns(header []string, names ...string) (map[string]int, error) {
+func (r rows) columns(names ...string) (map[string]int, error) {
 	at := map[string]int{}
 	for _, name := range names {
-		if at[name] = table.Column(header, name); at[name] < 0 {
-			return nil, fmt.Errorf("its first line lacks the column %q; it is %.300q", name, strings.Join(header, ", "))
+		if at[name] = table.Column(r.header, name); at[name] < 0 {
+			return nil, fmt.Errorf("its first line lacks the column %q; it is %.300q", name, strings.Join(r.header, ", "))
 		}
 	}
 	return at, nil
 }
 
-// eachRow passes the other rows, which should have at least width columns, to use. It refuses
-// a row for which use returns an error. member is the name of the file within an archive.
-func (c *collector) eachRow(rows *table.Reader, member string, width int, use func(row []string) error) error {
+// each passes the rows, which should have at least width columns, to use. The collector
+// refuses a row for which use returns an error.
+func (r rows) each(c *collector, width int, use func(row []string) error) error {
 	for {
-		row, line, err := rows.Read()
+		row, line, err := r.Read()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -53,7 +70,7 @@ func (c *collector) eachRow(rows *table.Reader, member string, width int, use fu
 		default:
 			err = use(row)
 		}
-		if err := c.record(member, int64(line), err); err != nil {
+		if err := c.record(r.member, int64(line), err); err != nil {
 			return err
 		}
 	}

@@ -75,16 +75,14 @@ func (t Template) topic(parts ...string) (tally.Topic, error) {
 type pattern struct {
 	text       string
 	expression *regexp.Regexp
-	parts      int
 }
 
 // parsePattern parses a pattern with up to nine *, or the name of one key.
 func parsePattern(text string) (pattern, error) {
-	parts := strings.Count(text, "*")
 	if text == "" {
 		return pattern{}, errors.New("it should be the name of a key, or a pattern with a * for the part that differs between keys")
 	}
-	if parts > 9 {
+	if strings.Count(text, "*") > 9 {
 		return pattern{}, fmt.Errorf("%q should have at most nine *", text)
 	}
 	// Each * but the last matches as little as possible.
@@ -93,31 +91,17 @@ func parsePattern(text string) (pattern, error) {
 	if err != nil {
 		return pattern{}, fmt.Errorf("%q: %w", text, err)
 	}
-	return pattern{text: text, expression: match, parts: parts}, nil
+	return pattern{text, match}, nil
 }
 
 // stars returns the number of *.
-func (p pattern) stars() int { return p.parts }
+func (p pattern) stars() int { return p.expression.NumSubexp() }
 
-// name returns the only name that matches; empty for a pattern with a *.
-func (p pattern) name() string {
-	if p.parts > 0 {
-		return ""
-	}
-	return p.text
-}
+// redisGlob escapes the characters but * that have a meaning in patterns of Redis.
+var redisGlob = strings.NewReplacer("?", `\?`, "[", `\[`, "]", `\]`, `\`, `\\`, "^", `\^`)
 
 // glob returns the pattern in the syntax of Redis.
-func (p pattern) glob() string {
-	var glob strings.Builder
-	for _, c := range []byte(p.text) {
-		if strings.IndexByte(`?[]\^`, c) >= 0 {
-			glob.WriteByte('\\')
-		}
-		glob.WriteByte(c)
-	}
-	return glob.String()
-}
+func (p pattern) glob() string { return redisGlob.Replace(p.text) }
 
 // match reports whether the pattern matches name, and returns the part that each * matched.
 func (p pattern) match(name string) ([]string, bool) {
