@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -55,7 +56,7 @@ type Limiter struct {
 	hasWarnedOfAddress, hasWarnedOfFiles atomic.Bool
 
 	mu      sync.Mutex
-	clients map[netip.Addr][]*conn // not of exempt peers
+	clients map[netip.Addr]map[*conn]bool // not of exempt peers
 }
 
 const (
@@ -76,7 +77,7 @@ const (
 
 // New returns a limiter.
 func New(o Options) *Limiter {
-	l := &Limiter{options: o, start: time.Now(), descriptor: descriptor, clients: map[netip.Addr][]*conn{}}
+	l := &Limiter{options: o, start: time.Now(), descriptor: descriptor, clients: map[netip.Addr]map[*conn]bool{}}
 	if o.Files > 0 {
 		reserve := min(max(o.Files/reserveShare, minReserve), maxReserve)
 		l.shedFrom, l.refuseFrom = o.Files-reserve, o.Files-reserve/2
@@ -92,11 +93,7 @@ type conn struct {
 	isExempt bool
 
 	state atomic.Int64 // see pack
-
-	index int // in Limiter.clients, or notCounted; guarded by the mutex of Limiter
 }
-
-const notCounted = -1
 
 // status is the state of a connection.
 type status int64
@@ -162,15 +159,13 @@ func (l *Limiter) ConnState(c net.Conn, state http.ConnState) {
 		entry.state.Store(pack(idle, l.now()))
 	case http.StateHijacked, http.StateClosed:
 		l.conns.Delete(c)
-		l.mu.Lock()
-		l.uncountLocked(entry)
-		l.mu.Unlock()
+		l.uncount(entry)
 	}
 }
 
 // admit makes room for a new connection if necessary. It reports whether there is room.
 func (l *Limiter) admit(c net.Conn) bool {
-	entry := &conn{net: c, index: notCounted}
+	entry := &conn{net: c}
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		peer := tcp.AddrPort().Addr().Unmap().WithZone("")
 		entry.isExempt = l.options.IsExempt(peer)
@@ -203,69 +198,41 @@ func descriptor(c net.Conn) (n int) {
 }
 
 // count counts a connection for its client. If the client has as many as it may, count
-// closes another one, see candidate. It returns false if it can close none.
+// closes another one, see candidate. It returns false if it can close none. Only Accept
+// calls it, so that no other connection is counted meanwhile.
 func (l *Limiter) count(entry *conn) bool {
 	if entry.isExempt || l.options.PerAddress == 0 {
 		return true
 	}
+	var all []*conn // if they are as many as the client may have
 	l.mu.Lock()
-	var victim *conn
-	all := l.clients[entry.client]
-	if len(all) >= l.options.PerAddress {
-		if victim = l.closeOneLocked(all); victim == nil {
-			l.mu.Unlock()
-			l.shedByAddress.Add(1)
-			l.warnOfAddress(entry)
+	if len(l.clients[entry.client]) >= l.options.PerAddress {
+		all = slices.Collect(maps.Keys(l.clients[entry.client]))
+	}
+	l.mu.Unlock()
+	if all != nil {
+		l.shedByAddress.Add(1)
+		l.warnOfAddress(entry)
+		if l.closeBest(all, 1) == 0 {
 			return false
 		}
 	}
-	entry.index = len(l.clients[entry.client])
-	l.clients[entry.client] = append(l.clients[entry.client], entry)
-	l.mu.Unlock()
-	if victim != nil {
-		_ = victim.net.Close()
-		l.shedByAddress.Add(1)
-		l.warnOfAddress(entry)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[entry.client] == nil {
+		l.clients[entry.client] = map[*conn]bool{}
 	}
+	l.clients[entry.client][entry] = true
 	return true
 }
 
-// closeOneLocked returns the best candidate of a client's connections, marked as
-// closing, or nil.
-func (l *Limiter) closeOneLocked(all []*conn) *conn {
-	for range len(all) { // a connection may become active meanwhile
-		var best candidate
-		for _, c := range all {
-			if next, ok := c.candidate(l.now()); ok && (best.conn == nil || next.before(best) < 0) {
-				best = next
-			}
-		}
-		if best.conn == nil {
-			return nil
-		}
-		if best.mark() {
-			l.uncountLocked(best.conn)
-			return best.conn
-		}
-	}
-	return nil
-}
-
-func (l *Limiter) uncountLocked(c *conn) {
-	if c.index == notCounted {
-		return
-	}
-	all := l.clients[c.client]
-	last := len(all) - 1
-	all[c.index] = all[last]
-	all[c.index].index = c.index
-	all[last] = nil
-	c.index = notCounted
-	if last == 0 {
+func (l *Limiter) uncount(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.clients[c.client], c)
+	if len(l.clients[c.client]) == 0 {
 		delete(l.clients, c.client)
-		return
 	}
-	l.clients[c.client] = all[:last]
 }
 
 // candidate is a connection that the limiter may close, since it is idle, has sent no
@@ -305,36 +272,38 @@ func (c candidate) before(other candidate) int {
 // mark marks the connection as closing. It returns false if its state changed.
 func (c candidate) mark() bool { return c.conn.state.CompareAndSwap(c.state, pack(closing, 0)) }
 
-// shed closes a share of the connections, see candidate. It returns false if it can close
-// none.
-func (l *Limiter) shed() bool {
-	var all []candidate
-	total, now := 0, l.now()
-	l.conns.Range(func(_, value any) bool {
-		total++
-		if c, ok := value.(*conn).candidate(now); ok {
-			all = append(all, c)
-		}
-		return true
-	})
-	slices.SortFunc(all, candidate.before)
-	closed := 0
+// closeBest closes the best candidates of all, at most n. It returns how many it closed.
+func (l *Limiter) closeBest(all []*conn, n int) (closed int) {
+	var candidates []candidate
+	now := l.now()
 	for _, c := range all {
-		if closed >= max(minShed, total/shedShare) {
-			break
+		if next, ok := c.candidate(now); ok {
+			candidates = append(candidates, next)
 		}
-		if c.mark() {
-			l.mu.Lock()
-			l.uncountLocked(c.conn)
-			l.mu.Unlock()
+	}
+	slices.SortFunc(candidates, candidate.before)
+	for _, c := range candidates {
+		if closed < n && c.mark() {
+			l.uncount(c.conn)
 			_ = c.net.Close()
 			closed++
 		}
 	}
+	return closed
+}
+
+// shed closes a share of the connections. It returns false if it can close none.
+func (l *Limiter) shed() bool {
+	var all []*conn
+	l.conns.Range(func(_, value any) bool {
+		all = append(all, value.(*conn))
+		return true
+	})
+	closed := l.closeBest(all, max(minShed, len(all)/shedShare))
 	l.shedByFiles.Add(int64(closed))
 	if l.hasWarnedOfFiles.CompareAndSwap(false, true) {
 		l.options.Log.Warn("file descriptors run short: the service closes idle connections, and refuses new ones if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)",
-			"files", l.options.Files, "connections", total, "closed", closed)
+			"files", l.options.Files, "connections", len(all), "closed", closed)
 	}
 	return closed > 0
 }

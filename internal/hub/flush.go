@@ -3,6 +3,7 @@ package hub
 import (
 	"container/heap"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -111,7 +112,7 @@ func (s *shard) serveChunk() bool {
 	return true
 }
 
-// part is a piece of one write.
+// part is a frame of one write. The viewer's pending bytes come before the parts.
 type part struct {
 	end  int // in the buffer
 	kind partKind
@@ -121,9 +122,7 @@ type part struct {
 type partKind uint8
 
 const (
-	partRest partKind = iota
-	partPrivate
-	partChange
+	partChange partKind = iota
 	partStale
 	partLive
 	partBeat
@@ -169,16 +168,10 @@ func reasonOf(err error) Reason {
 	return ReasonGone
 }
 
-// compose fills the buffer with what v needs, and parts with its pieces. It returns true
+// compose fills the buffer with what v needs, and parts with its frames. It returns true
 // if something is left for another turn.
 func (s *shard) compose(v *Viewer) (more bool) {
-	s.buffer, s.parts = s.buffer[:0], s.parts[:0]
-	if len(v.rest) > 0 {
-		s.add(v.rest, part{kind: partRest})
-	}
-	if len(v.private) > 0 {
-		s.add(v.private, part{kind: partPrivate})
-	}
+	s.buffer, s.parts = append(s.buffer[:0], v.pending...), s.parts[:0]
 	if v.is(closing) {
 		return false
 	}
@@ -198,7 +191,8 @@ func (s *shard) compose(v *Viewer) (more bool) {
 			if len(s.buffer) >= maxWrite {
 				return true
 			}
-			s.add(u.frame(v.format, formats), part{kind: partChange, slot: int32(i)})
+			s.buffer = append(s.buffer, u.frame(v.format, formats)...)
+			s.parts = append(s.parts, part{end: len(s.buffer), kind: partChange, slot: int32(i)})
 		}
 	}
 	if isComplete && (v.pendingLive > 0 || v.is(sentStale)) {
@@ -212,19 +206,13 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	return false
 }
 
-func (s *shard) add(bytes []byte, p part) {
-	s.buffer = append(s.buffer, bytes...)
-	p.end = len(s.buffer)
-	s.parts = append(s.parts, p)
-}
-
 func (s *shard) addEvent(v *Viewer, json string, kind partKind) {
 	s.buffer = s.hub.options.Formats[v.format](s.buffer, []byte(json))
 	s.parts = append(s.parts, part{end: len(s.buffer), kind: kind})
 }
 
-// account records that v accepted n bytes of the buffer. A part that was cut counts as
-// sent; its rest comes first in the next write.
+// account records that v accepted n bytes of the buffer. A frame that was cut counts as
+// sent; its rest is pending.
 func (s *shard) account(v *Viewer, n int) {
 	if n == 0 {
 		return
@@ -232,15 +220,17 @@ func (s *shard) account(v *Viewer, n int) {
 	v.lastProgress = s.seconds
 	v.unset(needsBeat)
 	s.written += int64(n)
-	begin := 0
-	v.rest = v.rest[:0]
+	begin := len(v.pending)
+	if n < begin {
+		v.pending = v.pending[n:]
+		return
+	}
+	v.pending = nil
 	for _, p := range s.parts {
 		if begin >= n {
 			break
 		}
 		switch p.kind {
-		case partPrivate:
-			v.private = nil
 		case partChange:
 			sub := &v.subscriptions[p.slot]
 			if sub.sent >= 0 {
@@ -258,12 +248,9 @@ func (s *shard) account(v *Viewer, n int) {
 			}
 		}
 		if p.end > n {
-			v.rest = append(v.rest, s.buffer[n:p.end]...)
+			v.pending = slices.Clone(s.buffer[n:p.end])
 		}
 		begin = p.end
-	}
-	if len(v.rest) == 0 {
-		v.rest = nil
 	}
 }
 

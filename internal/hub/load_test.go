@@ -28,8 +28,8 @@ func TestViewer_Overflow(t *testing.T) {
 	for range 200 {
 		h.Subscribe(&p.Viewer, manyTopics(t, 1000))
 		s.processInbox(s.now())
-		if len(p.private) > maxPrivate {
-			t.Fatalf("%d bytes are kept for a viewer that takes nothing, want at most %d", len(p.private), maxPrivate)
+		if len(p.pending) > maxPending {
+			t.Fatalf("%d bytes are kept for a viewer that takes nothing, want at most %d", len(p.pending), maxPending)
 		}
 	}
 	if got := p.closeReasons(); len(got) != 1 || got[0] != ReasonOverflow {

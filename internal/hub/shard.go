@@ -203,10 +203,7 @@ func (s *shard) execute(c *command) {
 		return
 	}
 	switch {
-	case v.is(closed):
-		s.releaseTopics(c)
-		return
-	case v.is(closing) && c.kind != join:
+	case v.is(closed), v.is(closing) && c.kind != join:
 		s.releaseTopics(c)
 		return
 	case c.kind == leave && v.is(joined):
@@ -220,16 +217,16 @@ func (s *shard) execute(c *command) {
 		v.lastProgress = uint32(s.now() / int64(time.Second))
 		s.viewers = append(s.viewers, v)
 		s.hub.stats.viewers.Add(1)
-		v.private = append(c.bytes, v.private...)
+		v.pending = append(c.bytes, v.pending...)
 	case subscribe:
 		s.subscribe(v, c.topics)
 	case unsubscribe:
 		s.unsubscribe(v, c.topics)
 		return
 	case send:
-		v.private = append(v.private, c.bytes...)
+		v.pending = append(v.pending, c.bytes...)
 	case finish, leave:
-		v.private = append(v.private, c.bytes...)
+		v.pending = append(v.pending, c.bytes...)
 		v.closeReason = c.reason
 		v.set(closing)
 		if v.is(blocked) {
@@ -237,7 +234,7 @@ func (s *shard) execute(c *command) {
 			return
 		}
 	}
-	if len(v.private) > maxPrivate && v.is(joined) {
+	if len(v.pending) > maxPending && v.is(joined) {
 		s.remove(v, ReasonOverflow)
 		return
 	}
@@ -253,7 +250,7 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	for _, sub := range v.subscriptions {
 		s.unlink(sub)
 	}
-	v.subscriptions, v.sentBefore, v.rest, v.private = nil, nil, nil, nil
+	v.subscriptions, v.sentBefore, v.pending = nil, nil, nil
 	if v.is(joined) {
 		last := len(s.viewers) - 1
 		s.viewers[v.index] = s.viewers[last]

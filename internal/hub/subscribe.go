@@ -39,7 +39,7 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 		if len(v.subscriptions) >= s.hub.options.MaxTopicsPerViewer {
 			refusal := AppendRefusal(nil, t.name.String(), tally.Errorf(tally.CodeTooManyTopics,
 				"a connection watches at most %d topics", s.hub.options.MaxTopicsPerViewer))
-			v.private = s.hub.options.Formats[v.format](v.private, refusal)
+			v.pending = s.hub.options.Formats[v.format](v.pending, refusal)
 			s.releaseTopic(v, t)
 			continue
 		}

@@ -32,9 +32,9 @@ var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy",
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// maxPrivate bounds the frames that wait for one viewer alone, in bytes: refusals of
-// 1,000 topics with long keys fit.
-const maxPrivate = 1 << 19
+// maxPending bounds the pending bytes of one viewer: refusals of 1,000 topics with long
+// keys fit.
+const maxPending = 1 << 19
 
 // Viewer is one connection that watches topics. A connection embeds it, so that both
 // are one allocation. The first call for it is [Hub.Adopt].
@@ -58,8 +58,7 @@ type Viewer struct {
 	retry         uint32 // when to write again while blocked, in ticks of the hub's time
 	subscriptions []subscription
 	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version last sent; at most MaxTopicsPerViewer
-	rest          []byte                // the end of a frame that was cut
-	private       []byte                // encoded frames for this viewer alone
+	pending       []byte                // the rest of a frame that was cut, and encoded frames for this viewer alone
 	closeReason   Reason                // while closing
 }
 
@@ -72,7 +71,7 @@ const (
 	blocked                       // accepted fewer bytes than it was offered
 	sentStale                     // was sent stale, and no live since
 	needsBeat                     // was sent nothing for beatInterval
-	closing                       // is sent rest and private, then closed
+	closing                       // is sent what is pending, then closed
 	closed
 	inBlockedList // in shard.blocked
 )
@@ -131,8 +130,8 @@ func (h *Hub) Send(v *Viewer, frame []byte) {
 	v.shard.send(command{kind: send, viewer: v, bytes: frame})
 }
 
-// Finish sends the rest of a cut frame and closeFrame, encoded, and closes v. It closes
-// a blocked viewer without.
+// Finish sends what is pending and closeFrame, encoded, and closes v. It closes a blocked
+// viewer without.
 func (h *Hub) Finish(v *Viewer, closeFrame []byte, reason Reason) {
 	v.shard.send(command{kind: finish, viewer: v, bytes: closeFrame, reason: reason})
 }

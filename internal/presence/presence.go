@@ -19,8 +19,8 @@ const (
 	// leaveDelay is how long a page still counts after it left, so that the count does
 	// not fall during a reload.
 	leaveDelay = 3 * time.Second
-	// batchDelay is how long a changed share waits for others to be stored with it.
-	batchDelay = 100 * time.Millisecond
+	// batchInterval is how often changed shares are stored, all together.
+	batchInterval = 100 * time.Millisecond
 	// shareTTL is how long the store counts a share after it was last set.
 	shareTTL = 10 * time.Second
 	// renewInterval is how often shares are set again. Two renewals may fail before a
@@ -42,8 +42,7 @@ type Store interface {
 // Tracker counts present pages by topic. All methods may be called concurrently.
 type Tracker struct {
 	store     Store
-	maxTopics int           // 0 means any number
-	wake      chan struct{} // holds one value when a share changed
+	maxTopics int // 0 means any number
 	failures  atomic.Int64
 
 	mu      sync.Mutex
@@ -64,7 +63,6 @@ func New(store Store, maxTopics int) *Tracker {
 	return &Tracker{
 		store:     store,
 		maxTopics: maxTopics,
-		wake:      make(chan struct{}, 1),
 		pages:     map[tally.Topic]int64{},
 		changed:   map[tally.Topic]bool{},
 	}
@@ -80,7 +78,6 @@ func (t *Tracker) Enter(topic tally.Topic) bool {
 	}
 	t.pages[topic]++
 	t.changed[topic] = true
-	t.notify()
 	return true
 }
 
@@ -89,61 +86,41 @@ func (t *Tracker) Leave(topic tally.Topic) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.leaving = append(t.leaving, departure{time.Now().Add(leaveDelay), topic})
-	t.notify()
-}
-
-func (t *Tracker) notify() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Run stores the shares until ctx ends, and then sets them to 0.
 func (t *Tracker) Run(ctx context.Context) error {
-	renewal := time.NewTicker(renewInterval)
-	defer renewal.Stop()
-	timer := time.NewTimer(renewInterval)
-	defer timer.Stop()
-	next := time.Now().Add(renewInterval) // when timer fires
-	for {
+	ticker := time.NewTicker(batchInterval)
+	defer ticker.Stop()
+	for renewed := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			t.withdraw(context.WithoutCancel(ctx))
 			return nil
-		case <-renewal.C:
-			t.expire(time.Now())
-			t.set(ctx, t.takeChanged(true))
-		case <-t.wake:
-			if soon := time.Now().Add(batchDelay); soon.Before(next) {
-				next = soon
-				timer.Reset(batchDelay)
+		case now := <-ticker.C:
+			t.expire(now)
+			renews := now.Sub(renewed) >= renewInterval
+			if renews {
+				renewed = now
 			}
-		case <-timer.C:
-			wait := t.expire(time.Now())
-			t.set(ctx, t.takeChanged(false))
-			next = time.Now().Add(wait)
-			timer.Reset(wait)
+			t.set(ctx, t.takeChanged(renews))
 		}
 	}
 }
 
-// expire takes off the pages whose leave delay is over. It returns how long to wait
-// for the next one.
-func (t *Tracker) expire(now time.Time) (wait time.Duration) {
+// expire takes off the pages whose leave delay is over.
+func (t *Tracker) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.leaving) > 0 {
-		d := t.leaving[0]
-		if d.until.After(now) {
-			return d.until.Sub(now) + batchDelay
-		}
-		t.pages[d.topic]--
-		t.changed[d.topic] = true
+	for len(t.leaving) > 0 && !t.leaving[0].until.After(now) {
+		topic := t.leaving[0].topic
+		t.pages[topic]--
+		t.changed[topic] = true
 		t.leaving = t.leaving[1:]
 	}
-	t.leaving = nil
-	return renewInterval
+	if len(t.leaving) == 0 {
+		t.leaving = nil // releases the memory of those that left
+	}
 }
 
 // takeChanged returns the shares that changed since the last call, or all shares.

@@ -93,18 +93,18 @@ func TestTracker_LeaveDelay(t *testing.T) {
 		a := topicOf(t, "a")
 		tracker.Enter(a)
 		tracker.Enter(a)
-		time.Sleep(2 * batchDelay)
+		time.Sleep(2 * batchInterval)
 		store.expect(t, map[tally.Topic]int64{a: 2})
 		tracker.Leave(a)
-		time.Sleep(leaveDelay - batchDelay)
+		time.Sleep(leaveDelay - batchInterval)
 		store.expect(t, map[tally.Topic]int64{a: 2})
-		time.Sleep(3 * batchDelay)
+		time.Sleep(3 * batchInterval)
 		store.expect(t, map[tally.Topic]int64{a: 1})
 		// The count does not fall to 0 during a reload.
 		tracker.Leave(a)
-		time.Sleep(leaveDelay - 2*batchDelay)
+		time.Sleep(leaveDelay - 2*batchInterval)
 		tracker.Enter(a)
-		time.Sleep(3 * batchDelay / 2)
+		time.Sleep(3 * batchInterval / 2)
 		store.expect(t, map[tally.Topic]int64{a: 2})
 		time.Sleep(leaveDelay)
 		store.expect(t, map[tally.Topic]int64{a: 1})
@@ -115,7 +115,7 @@ func TestTracker_Renewal(t *testing.T) {
 	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
 		a := topicOf(t, "a")
 		tracker.Enter(a)
-		time.Sleep(2 * batchDelay)
+		time.Sleep(2 * batchInterval)
 		store.expire()
 		time.Sleep(renewInterval)
 		store.expect(t, map[tally.Topic]int64{a: 1})
@@ -128,7 +128,7 @@ func TestTracker_StoreFails(t *testing.T) {
 		a := topicOf(t, "a")
 		store.fail(errors.New("away"))
 		tracker.Enter(a)
-		time.Sleep(2 * batchDelay)
+		time.Sleep(2 * batchInterval)
 		if got := tracker.failures.Load(); got != 1 {
 			t.Errorf("%d failures counted, want 1", got)
 		}
@@ -150,9 +150,9 @@ func TestTracker_MaxTopics(t *testing.T) {
 		if tracker.Enter(c) || !tracker.Enter(a) {
 			t.Error("the third topic was taken, or the first was refused")
 		}
-		time.Sleep(2 * batchDelay)
+		time.Sleep(2 * batchInterval)
 		tracker.Leave(b)
-		time.Sleep(leaveDelay + 3*batchDelay)
+		time.Sleep(leaveDelay + 3*batchInterval)
 		if !tracker.Enter(c) {
 			t.Error("the topic was refused after another one was left")
 		}
