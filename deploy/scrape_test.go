@@ -124,9 +124,8 @@ func TestPrometheus_PanelsAndAlerts(t *testing.T) {
 		}
 		processtest.Eventually(t, "values in the panel "+name, func() bool { return len(query(t, prometheus, expression)) > 0 })
 	}
-	if states := alerts(t, prometheus); len(states) > 0 {
-		t.Errorf("alerts without a fault: %v", states)
-	}
+	// A busy machine may miss a scrape, which causes an alert until the next one.
+	processtest.Eventually(t, "no alert without a fault", func() bool { return len(alerts(t, prometheus)) == 0 })
 	instances[1].Kill()
 	processtest.Eventually(t, "an alert", func() bool { return alerts(t, prometheus)["TallycastInstanceGone"] != "" })
 }
