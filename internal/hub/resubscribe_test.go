@@ -102,6 +102,17 @@ func TestSubscribe_AfterOlderStore(t *testing.T) {
 	})
 }
 
+// A viewer goes live at once if it unsubscribes from the only topic that is not settled.
+func TestUnsubscribe_LastUnsettledTopic(t *testing.T) {
+	h, _ := running(t, Options{})
+	a, unsettled := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/unsettled")
+	p := viewer(h, -1, a, unsettled)
+	h.Settle(change(a, 1))
+	p.expect(t, "default/likes/a=1@1")
+	h.Unsubscribe(&p.Viewer, []tally.Topic{unsettled})
+	p.expect(t, "default/likes/a=1@1", "live")
+}
+
 // A viewer remembers a bounded number of topics that it unsubscribed from.
 func TestUnsubscribe_MemoryBounded(t *testing.T) {
 	h, _ := running(t, Options{MaxTopicsPerViewer: 3})

@@ -221,8 +221,7 @@ func (s *shard) execute(c *command) {
 	case subscribe:
 		s.subscribe(v, c.topics)
 	case unsubscribe:
-		s.unsubscribe(v, c.topics)
-		return
+		s.unsubscribe(v, c.topics) // the rest may be complete, and v live
 	case send:
 		v.pending = append(v.pending, c.bytes...)
 	case finish, leave:
