@@ -93,20 +93,20 @@ var storeFlag = config.Setting{Name: "store", Group: groupDirect, Value: "URL", 
 var storeFlags = settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")
 
 // openClient returns the admin client that flags, environment and configuration file name:
-// of a running service, or of a store that is opened as l says.
-func (p *process) openClient(l localStore) (*adminClient, error) {
+// of a running service, or of a store that is opened as u says.
+func (p *process) openClient(u storeUse) (*adminClient, error) {
 	b, err := p.backend(false)
 	if err != nil {
 		return nil, err
 	}
-	return p.openBackend(b, l)
+	return p.openBackend(b, u)
 }
 
 // openBackend returns the admin client of b.
-func (p *process) openBackend(b backend, l localStore) (*adminClient, error) {
+func (p *process) openBackend(b backend, u storeUse) (*adminClient, error) {
 	if b.isService() {
 		return p.serviceClient()
 	}
 	p.printStore(b)
-	return p.openLocal(b.store, l)
+	return p.openLocal(b.store, u)
 }

@@ -42,26 +42,27 @@ var storeFileFlags = slices.Concat([]config.Setting{
 }, []config.Setting{config.FileSetting})
 
 // forceFlag is a flag of all commands that write a file.
-var forceFlag = config.Setting{Name: "force", Help: "Replace FILE if it exists."}
+func forceFlag(force *bool) config.Setting {
+	return config.Setting{Name: "force", Parse: config.Into(force, config.ParseBool), Help: "Replace FILE if it exists."}
+}
 
-var backupFlags = append([]config.Setting{forceFlag}, storeFileFlags...)
+// backupCommand copies an SQLite store.
+type backupCommand struct {
+	force bool // replace an existing file
+}
 
-func backup(p *process) error {
+func (c *backupCommand) flags() []config.Setting {
+	return append([]config.Setting{forceFlag(&c.force)}, storeFileFlags...)
+}
+
+func (c *backupCommand) run(p *process) error {
 	path, err := p.storeFile("backup", redisBackup)
 	if err != nil {
-		return usageError{err}
-	}
-	r := p.reader(backupFlags)
-	force := config.Read(r, "force", config.ParseBool)
-	switch {
-	case len(r.Problems) > 0:
-		return usageError{r.Problems.Err()}
-	case len(p.args) != 1:
-		return usagef("name one file for the backup, such as backup.db")
+		return err
 	}
 	to := p.args[0]
 	m := p.meter("backup")
-	err = sqlitestore.Backup(p.ctx, path, to, force, func(done, total int64) {
+	err = sqlitestore.Backup(p.ctx, path, to, c.force, func(done, total int64) {
 		m.total = total
 		m.at(done, megabytes(done))
 	})
@@ -73,7 +74,7 @@ func backup(p *process) error {
 	if err != nil {
 		return fmt.Errorf("the backup was written and cannot be read: %w", err)
 	}
-	fmt.Fprintf(p.stdout, "%s and %s in %s.\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), to)
+	fmt.Fprintf(p.stdout, "%s in %s.\n", totalsText(totals), to)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -51,8 +52,9 @@ type adminClient struct {
 // serviceClient returns the client of the service that the flags name. Its errors are
 // [usageError]s.
 func (p *process) serviceClient() (*adminClient, error) {
-	r := p.reader(adminFlags)
-	at, token := config.Read(r, "at", parseAdminURL), r.ReadToken("admin-token")
+	r := &config.Reader{Values: config.Resolve(adminFlags, p.flags, p.env, config.File{})}
+	at, token := config.Read(r, "at", parseAdminURL), ""
+	config.IntoToken(&token)(r, "admin-token")
 	if !r.Values["admin-token"].IsGiven() && !r.Values["admin-token-file"].IsGiven() {
 		r.Problems = append(r.Problems, config.Problem{Setting: "admin-token", Message: "is missing; it should be what the service was started with. " +
 			config.VariableName("admin-token") + " in the environment, or --admin-token-file, do as well"})
@@ -97,30 +99,31 @@ func (c *adminClient) close() {
 }
 
 // call sends in as JSON, unless it is nil, and decodes the answer into out, unless it is
-// nil. path begins with /admin/v1/ and may have a query. Errors: an *adminError if the
-// service refuses.
-func (c *adminClient) call(ctx context.Context, method, path string, in, out any) error {
+// nil. It also returns the answer as it came. path begins with /admin/v1/ and may have a
+// query. Errors: an *adminError if the service refuses.
+func (c *adminClient) call(ctx context.Context, method, path string, in, out any) (json.RawMessage, error) {
 	var body io.Reader
 	contentType := ""
 	if in != nil {
 		text, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
+			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 		body, contentType = bytes.NewReader(text), "application/json"
 	}
 	response, err := c.stream(ctx, method, path, body, contentType)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer response.Body.Close()
-	if out != nil {
-		if err := json.NewDecoder(response.Body).Decode(out); err != nil {
-			return c.unreadable(err)
-		}
+	raw, err := io.ReadAll(response.Body)
+	if err == nil && out != nil {
+		err = json.Unmarshal(raw, out)
 	}
-	_, _ = io.Copy(io.Discard, response.Body) // so that the connection can be used again
-	return nil
+	if err != nil {
+		return nil, c.unreadable(err)
+	}
+	return raw, nil
 }
 
 // unreadable is the error of an answer that is not the expected JSON.
@@ -170,8 +173,8 @@ func connectionError(at string, err error) error {
 // adminError is an answer of the admin API that is not a success.
 type adminError struct {
 	status  int
-	code    string // of a problem document; empty if something else answered
-	message string // for people
+	code    tally.Code // of a problem document; empty if something else answered
+	message string     // for people
 }
 
 func (e *adminError) Error() string { return e.message }
@@ -182,7 +185,7 @@ func isAboutTopic(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	switch tally.Code(e.code) {
+	switch e.code {
 	case tally.CodeBadTopic, tally.CodeUnknownSite, tally.CodeUnknownMetric, tally.CodeReadOnlyMetric, tally.CodeBadAmount:
 		return true
 	}
@@ -191,25 +194,27 @@ func isAboutTopic(err error) bool {
 
 // refusal returns the error of a response that is not a success.
 func (c *adminClient) refusal(response *http.Response) error {
-	e := &adminError{status: response.StatusCode}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
 	if err != nil {
 		return connectionError(c.label, err)
 	}
-	var problem struct{ Code, Detail string }
+	var problem struct {
+		Code   tally.Code
+		Detail string
+	}
 	_ = json.Unmarshal(text, &problem) // something else has no code
-	e.code = problem.Code
+	e := &adminError{status: response.StatusCode, code: problem.Code}
 	switch {
 	case response.StatusCode >= 300 && response.StatusCode < 400:
 		e.message = fmt.Sprintf("%s redirects to %s; give that to --at, if it is yours", c.label, printable(response.Header.Get("Location")))
 	case e.code == "":
 		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
-	case e.code == string(tally.CodeNotAuthorized):
+	case e.code == tally.CodeNotAuthorized:
 		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.label)
-	case e.code == string(tally.CodeOriginNotAllowed):
+	case e.code == tally.CodeOriginNotAllowed:
 		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
 	default:
-		e.message = fmt.Sprintf("%s (%s)", printable(problem.Detail), printable(e.code))
+		e.message = fmt.Sprintf("%s (%s)", printable(problem.Detail), printable(string(e.code)))
 	}
 	return e
 }
@@ -237,4 +242,47 @@ type editResult struct {
 	Before, After topicState
 	Changed       bool
 	Error         *refusal
+}
+
+// refusal is the error of one item of an answer, or of a frame.
+type refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (r *refusal) Error() string { return r.Message }
+
+// seedEdit is a seed to be set, and seedResult what that changed or would change.
+type (
+	seedEdit struct {
+		Topic string `json:"topic"`
+		Seed  int64  `json:"seed"`
+	}
+	seedResult struct {
+		Before   int64 // the previous seed
+		Changed  bool
+		Unlisted bool     // the service knows a sitemap that does not have the key
+		Error    *refusal // why the seed was refused
+	}
+)
+
+// seedBatch is how many seeds one call carries: the most that the service accepts.
+const seedBatch = 1000
+
+// setSeeds sets seeds, or with preview finds out what that would change, and returns a
+// result for each. With an error it returns the results before.
+func (c *adminClient) setSeeds(ctx context.Context, seeds []seedEdit, preview bool, m *meter) (results []seedResult, err error) {
+	m.total = int64(len(seeds))
+	for batch := range slices.Chunk(seeds, seedBatch) {
+		var answer struct{ Seeds []seedResult }
+		if _, err := c.call(ctx, http.MethodPost, "/admin/v1/seeds", map[string]any{"seeds": batch, "preview": preview}, &answer); err != nil {
+			return results, err
+		}
+		if len(answer.Seeds) != len(batch) {
+			return results, fmt.Errorf("%s answered %d of %d seeds", c.label, len(answer.Seeds), len(batch))
+		}
+		results = append(results, answer.Seeds...)
+		m.at(int64(len(results)), counted(int64(len(results)), "topic"))
+	}
+	return results, nil
 }

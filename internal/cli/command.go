@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,40 +18,82 @@ type command struct {
 	about    string // one line
 	details  string // printed before the flags in the help
 	examples string // printed after them
-	takes    string // placeholder for its arguments in the help; empty: it has none
-	flags    []config.Setting
-	run      func(*process) error
-	sub      []command // the commands below it, instead of flags and run
+	takes    string // its arguments in the help; [X] may be left out, and X… may be repeated
+	needs    string // describes takes in the error of a wrong number of arguments
+	new      func() action
+	sub      []command // the commands below it, instead of new
+}
+
+// action is what a command does. Its fields are the values of its flags.
+type action interface {
+	// flags declares the flags. Their Parse stores the values in the action.
+	flags() []config.Setting
+	run(p *process) error
+}
+
+// settingsAction is an action whose flags are settings of serve. It parses them itself.
+type settingsAction struct {
+	settings []config.Setting
+	do       func(*process) error
+}
+
+func (a settingsAction) flags() []config.Setting { return a.settings }
+func (a settingsAction) run(p *process) error    { return a.do(p) }
+
+// runs returns what makes a [settingsAction].
+func runs(do func(*process) error, settings ...config.Setting) func() action {
+	return func() action { return settingsAction{settings, do} }
 }
 
 // commands are all commands. Without a command's name the first one runs.
 var commands = []command{
 	{name: "serve", about: "Serve live counts; tallycast without a command does the same.",
-		details: serveDetails, examples: serveExamples, flags: config.Settings, run: serve},
+		details: serveDetails, examples: serveExamples, new: runs(serve, config.Settings...)},
 	{name: "check-config", about: "Print every setting with its source, and all errors.",
-		details: checkConfigDetails, flags: config.Settings, run: checkConfig},
-	{name: "healthcheck", about: "Ask a running instance whether it is ready; exit 0 or 1.",
-		details: healthcheckDetails, flags: slices.Concat(healthcheckFlags, config.ListenSettings, []config.Setting{config.FileSetting}), run: healthcheck},
+		details: checkConfigDetails, new: runs(checkConfig, config.Settings...)},
+	{name: healthcheckName, about: "Ask a running instance whether it is ready; exit 0 or 1.",
+		details: healthcheckDetails, new: func() action { return new(healthcheckCommand) }},
 	{name: "watch", about: "Show counts of topics as they change.",
-		details: watchDetails, examples: watchExamples, takes: "TOPIC…", flags: watchFlags, run: watchTopics},
+		details: watchDetails, examples: watchExamples, takes: "TOPIC…", needs: needsTopics, new: func() action { return new(watchCommand) }},
 	{name: "seed", about: "Set initial counts from pages, tables or documents.",
-		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", flags: seedFlags, run: seedTopics},
+		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", needs: "at least one folder or file, such as content/", new: func() action { return new(seedCommand) }},
 	{name: "export", about: "Write all counts to a file, while the service runs.",
-		details: exportDetails, examples: exportExamples, takes: "[FILE]", flags: exportFlags, run: exportCounts},
+		details: exportDetails, examples: exportExamples, takes: "[FILE]", needs: "one file, or none for standard output", new: func() action { return new(exportCommand) }},
 	{name: "import", about: "Restore an export, or import the counts of another counter.",
-		details: importDetails, examples: importExamples, takes: "FILE", flags: importFlags, run: importFile},
+		details: importDetails, examples: importExamples, takes: "[FILE]", needs: needsImport, new: func() action { return new(importCommand) }},
 	{name: "copy", about: "Copy a store to another one (SQLite, Redis), and compare them.",
-		details: copyDetails, examples: copyExamples, flags: copyFlags, run: copyStore},
+		details: copyDetails, examples: copyExamples, new: func() action { return new(copyCommand) }},
 	{name: "backup", about: "Copy an SQLite store to a file, while the service runs.",
-		details: backupDetails, examples: backupExamples, takes: "FILE", flags: backupFlags, run: backup},
+		details: backupDetails, examples: backupExamples, takes: "FILE", needs: "one file for the backup, such as backup.db", new: func() action { return new(backupCommand) }},
 	{name: "restore", about: "Replace an SQLite store with a backup.",
-		details: restoreDetails, examples: restoreExamples, takes: "FILE", flags: restoreFlags, run: restore},
+		details: restoreDetails, examples: restoreExamples, takes: "FILE", needs: "the backup, such as backup.db", new: runs(restore, storeFileFlags...)},
 	{name: "topics", about: "List, set, rename, merge or delete topics; undo a spike; block or forget a visitor.",
 		details: topicsDetails, examples: topicsExamples, sub: topicsCommands},
 	pruneCommand,
 	{name: "doctor", about: "Check a page that uses the widgets, and report what is wrong.",
-		details: doctorDetails, takes: "PAGE", flags: doctorFlags, run: doctor},
-	{name: "version", about: "Print version, commit and Go version.", run: printVersion},
+		details: doctorDetails, takes: "PAGE", needs: "one page, such as https://blog.example.com/post", new: func() action { return new(doctorCommand) }},
+	{name: "version", about: "Print version, commit and Go version.", new: runs(printVersion)},
+}
+
+// needsTopics describes TOPIC….
+const needsTopics = "at least one topic, such as default/likes/hello"
+
+// checkArgs returns a [usageError] unless the command takes so many arguments.
+func (c command) checkArgs(n int) error {
+	words := strings.Fields(c.takes)
+	least, most := len(words), len(words)
+	for _, word := range words {
+		if strings.HasPrefix(word, "[") {
+			least--
+		}
+		if strings.Contains(word, "…") {
+			most = math.MaxInt
+		}
+	}
+	if n < least || n > most {
+		return usagef("name %s", c.needs)
+	}
+	return nil
 }
 
 // errHelp means that help was asked for: of a command, or of the program if parse returns
@@ -66,13 +109,14 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	if named {
 		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
 		if i < 0 {
-			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], config.DidYouMean("", args[0], append(commandNames(), helpWord)))
+			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], config.DidYouMean("", args[0], append(namesOf(commands, command.title), helpWord)))
 		}
 		if c, args, err = commands[i].descend(args[1:]); err != nil {
 			return c, nil, nil, err
 		}
 	}
-	flags := flagSet(c.flags)
+	settings := c.new().flags()
+	flags := flagSet(settings)
 	given = map[string][]string{}
 	err = flags.ParseAll(args, func(flag *pflag.Flag, text string) error {
 		if word, _, _ := strings.Cut(text, "="); strings.HasPrefix(word, "--") && flags.Lookup(word[2:]) != nil {
@@ -91,12 +135,12 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	case errors.Is(err, pflag.ErrHelp):
 		return command{}, nil, nil, errHelp
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		return c, nil, nil, fmt.Errorf("%w%s", err, config.DidYouMean("--", unknown.GetSpecifiedName(), c.flagNames()))
+		return c, nil, nil, fmt.Errorf("%w%s", err, config.DidYouMean("--", unknown.GetSpecifiedName(), namesOf(settings, func(s config.Setting) string { return s.Name })))
 	case errors.As(err, &unknown) && strings.ContainsAny(unknown.GetSpecifiedName(), "0123456789"):
 		return c, nil, nil, fmt.Errorf("-%s is not a flag, and numbers below 0 are not accepted", unknown.GetSpecifiedShortnames())
 	case err != nil:
 		return c, nil, nil, err
-	case slices.Contains(commandNames(), flags.Arg(0)):
+	case slices.Contains(namesOf(commands, command.title), flags.Arg(0)):
 		return command{}, nil, nil, fmt.Errorf("the command %s must come before all flags", flags.Arg(0))
 	case flags.NArg() > 0 && c.takes == "":
 		return c, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -115,14 +159,13 @@ func (c command) descend(args []string) (command, []string, error) {
 	case len(args) == 0 || strings.HasPrefix(args[0], "-"):
 		return c, nil, fmt.Errorf("%s needs one of its commands, before all flags", c.name)
 	}
-	names := make([]string, len(c.sub))
-	for i, each := range c.sub {
-		if names[i] = each.name; each.name == args[0] {
-			each.name = c.name + " " + each.name
-			return each, args[1:], nil
-		}
+	i := slices.IndexFunc(c.sub, func(sub command) bool { return sub.name == args[0] })
+	if i < 0 {
+		return c, nil, fmt.Errorf("there is no command %s %s%s", c.name, args[0], config.DidYouMean(c.name+" ", args[0], namesOf(c.sub, command.title)))
 	}
-	return c, nil, fmt.Errorf("there is no command %s %s%s", c.name, args[0], config.DidYouMean(c.name+" ", args[0], names))
+	sub := c.sub[i]
+	sub.name = c.name + " " + sub.name
+	return sub, args[1:], nil
 }
 
 // helpWord asks for help as --help does, of the command that follows it, if any.
@@ -166,16 +209,11 @@ func flagSet(settings []config.Setting) *pflag.FlagSet {
 	return flags
 }
 
-func commandNames() (names []string) {
-	for _, c := range commands {
-		names = append(names, c.name)
-	}
-	return names
-}
+func (c command) title() string { return c.name }
 
-func (c command) flagNames() (names []string) {
-	for _, s := range c.flags {
-		names = append(names, s.Name)
+func namesOf[T any](all []T, name func(T) string) (names []string) {
+	for _, each := range all {
+		names = append(names, name(each))
 	}
 	return names
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -35,12 +36,22 @@ Examples:
       And back.
 `
 
-var copyFlags = slices.Concat([]config.Setting{
-	{Name: "from", Value: "URL", Help: "The source, in the forms of serve's --store."},
-	{Name: "to", Value: "URL", Help: "The target."},
-	{Name: "mode", Value: "WORD", Default: "merge", Help: "merge unites contributions with those of the target; replace replaces its topics."},
-	scopeFlag,
-}, storeFlags)
+// copyCommand copies one store to another.
+type copyCommand struct {
+	from, to config.StoreURL
+	mode     string
+	scope    tally.Scope
+}
+
+func (c *copyCommand) flags() []config.Setting {
+	return slices.Concat([]config.Setting{
+		{Name: "from", Value: "URL", Parse: config.Into(&c.from, config.ParseStore), Help: "The source, in the forms of serve's --store."},
+		{Name: "to", Value: "URL", Parse: config.Into(&c.to, config.ParseStore), Help: "The target."},
+		{Name: "mode", Value: "WORD", Default: "merge", Parse: config.Into(&c.mode, config.ParseChoice("merge", "replace")),
+			Help: "merge unites contributions with those of the target; replace replaces its topics."},
+		scopeFlag(&c.scope),
+	}, storeFlags)
+}
 
 // exitChanged is the exit code of a complete copy whose source changed meanwhile. To move
 // for good, copy until it is 0.
@@ -49,33 +60,27 @@ const exitChanged = 3
 // maxListed is how many topics a message lists.
 const maxListed = 20
 
-func copyStore(p *process) error {
-	r := p.reader(copyFlags)
-	from, to := config.Read(r, "from", config.ParseStore), config.Read(r, "to", config.ParseStore)
-	replace := config.Read(r, "mode", config.ParseChoice("merge", "replace")) == "replace"
-	scope := config.Read(r, "scope", parseScope)
+func (c *copyCommand) run(p *process) error {
 	switch none := (config.StoreURL{}); {
-	case len(r.Problems) > 0:
-		return usageError{r.Problems.Err()}
-	case len(p.args) > 0 || from == none || to == none:
+	case c.from == none || c.to == none:
 		return usagef("name two stores, such as --from sqlite:data/tallycast.db --to redis://localhost:6379/0")
-	case from == to:
+	case c.from == c.to:
 		return usagef("--from and --to are the same store")
 	}
 	opener, err := p.storeOpener()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
-	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(from.Name()), printable(to.Name()))
-	report, err := p.copyStore(opener, from, to, scope, replace)
+	fmt.Fprintf(p.stderr, "from: %s\nto: %s\n", printable(c.from.Name()), printable(c.to.Name()))
+	report, err := c.copy(p, opener)
 	if err != nil {
 		return err
 	}
-	return p.printCopy(report, replace)
+	return c.print(p.stdout, report)
 }
 
-func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope tally.Scope, replace bool) (report transfer.CopyReport, err error) {
-	source, closeSource, err := opener.read(p.ctx, from)
+func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.CopyReport, err error) {
+	source, closeSource, err := opener.read(p.ctx, c.from)
 	if err != nil {
 		return report, err
 	}
@@ -84,7 +89,7 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 	if err != nil {
 		return report, err
 	}
-	target, err := opener.create(p.ctx, to, secret)
+	target, err := opener.connect(p.ctx, c.to, secret, false)
 	if err != nil {
 		return report, fmt.Errorf("%w (the source's secret has the fingerprint %s)", err, tally.NewHasher(secret).Fingerprint())
 	}
@@ -95,16 +100,16 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 	meters := map[string]*meter{}
 	total := int64(0)
 	if server.IsTerminal(p.stderr) {
-		total = totalContributions(p.ctx, source, scope)
+		total = totalContributions(p.ctx, source, c.scope)
 	}
-	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: scope, Replace: replace, OnProgress: func(step string, done transfer.Progress) {
+	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: c.scope, Replace: c.mode == "replace", OnProgress: func(step string, done transfer.Progress) {
 		m := meters[step]
 		if m == nil {
 			m = p.meter(step)
 			m.total = total
 			meters[step] = m
 		}
-		m.at(done.Contributions, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
+		m.at(done.Contributions, m.progress(done.Totals))
 	}})
 	for _, m := range meters {
 		m.end()
@@ -113,12 +118,12 @@ func (p *process) copyStore(opener storeOpener, from, to config.StoreURL, scope 
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return report, err
 	}
-	detail := fmt.Sprintf("%s, %s and %s", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), counted(int(report.Settings), "setting"))
+	detail := fmt.Sprintf("%s, %s and %s", counted(report.Topics, "topic"), counted(report.Contributions, "contribution"), counted(report.Settings, "setting"))
 	if err != nil {
 		detail += ", incomplete"
 	}
 	return report, errors.Join(err, target.AppendAudit(context.WithoutCancel(p.ctx), tally.AuditEntry{
-		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + from.Name(), Detail: detail,
+		At: time.Now(), Actor: "tallycast copy", Action: "import", Target: "from " + c.from.Name(), Detail: detail,
 	}))
 }
 
@@ -137,52 +142,48 @@ func checkDistinct(ctx context.Context, source tally.SettingsStore, target tally
 	return err
 }
 
-// printCopy prints what was copied and what differs, and returns an [exitStatus] unless both are equal.
-func (p *process) printCopy(report transfer.CopyReport, replace bool) error {
-	fmt.Fprintf(p.stdout, "%s and %s copied.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"))
-	var different, more []transfer.Difference
+// print prints what was copied and what differs, and returns an [exitStatus] unless both
+// stores are equal.
+func (c *copyCommand) print(out io.Writer, report transfer.CopyReport) error {
+	fmt.Fprintf(out, "%s and %s copied.\n", counted(report.Topics, "topic"), counted(report.Contributions, "contribution"))
+	var different, more, changed []string
 	for _, d := range report.Differences {
-		if d.TargetHasMore && report.TargetHadTopics && !replace {
-			more = append(more, d)
+		line := d.Topic.String() + "  " + d.Detail
+		if d.TargetHasMore && report.TargetHadTopics && c.mode == "merge" {
+			more = append(more, line)
 		} else {
-			different = append(different, d)
+			different = append(different, line)
 		}
 	}
-	if len(more) > 0 {
-		fmt.Fprintf(p.stdout, "%s held something before and hold more now:\n", counted(len(more), "topic"))
-		p.listDifferences(more)
+	for _, topic := range report.ChangedInSource {
+		changed = append(changed, topic.String())
 	}
-	if changed := report.ChangedInSource; len(changed) > 0 {
-		fmt.Fprintf(p.stdout, "%s changed in the source meanwhile; copying again brings that over:\n", counted(len(changed), "topic"))
-		for _, topic := range changed[:min(len(changed), maxListed)] {
-			fmt.Fprintf(p.stdout, "  %s\n", printable(topic.String()))
-		}
-		p.printMore(len(changed))
-	}
-	if len(different) > 0 {
-		fmt.Fprintf(p.stdout, "%s not the same in both stores:\n", counted(len(different), "topic"))
-		p.listDifferences(different)
+	printTopics(out, "held something before and hold more now", more)
+	printTopics(out, "changed in the source meanwhile; copying again brings that over", changed)
+	printTopics(out, "not the same in both stores", different)
+	switch {
+	case len(different) > 0:
 		return exitStatus(exitFailure)
+	case len(more) == 0:
+		fmt.Fprintln(out, "Compared: both stores hold the same of them.")
 	}
-	if len(more) == 0 {
-		fmt.Fprintln(p.stdout, "Compared: both stores hold the same of them.")
-	}
-	if len(report.ChangedInSource) > 0 {
+	if len(changed) > 0 {
 		return exitStatus(exitChanged)
 	}
 	return nil
 }
 
-func (p *process) listDifferences(differences []transfer.Difference) {
-	for _, d := range differences[:min(len(differences), maxListed)] {
-		fmt.Fprintf(p.stdout, "  %s  %s\n", printable(d.Topic.String()), d.Detail)
+// printTopics prints the number of topics, what they have in common and the first lines,
+// each about a topic; nothing without topics.
+func printTopics(out io.Writer, what string, lines []string) {
+	if len(lines) == 0 {
+		return
 	}
-	p.printMore(len(differences))
-}
-
-// printMore prints how many of n topics are not listed.
-func (p *process) printMore(n int) {
-	if n > maxListed {
-		fmt.Fprintf(p.stdout, "  and %d more\n", n-maxListed)
+	fmt.Fprintf(out, "%s %s:\n", counted(int64(len(lines)), "topic"), what)
+	for _, line := range lines[:min(len(lines), maxListed)] {
+		fmt.Fprintf(out, "  %s\n", printable(line))
+	}
+	if n := len(lines) - maxListed; n > 0 {
+		fmt.Fprintf(out, "  and %d more\n", n)
 	}
 }

@@ -25,8 +25,13 @@ the sites and metrics that the elements name? Nothing is counted. The exit code 
 something prevents the widgets from working. Elements that scripts add are not seen.
 `
 
-var doctorFlags = []config.Setting{
-	{Name: "timeout", Value: "TIME", Default: "10s", Help: "Timeout of each request."},
+// doctorCommand checks a page.
+type doctorCommand struct{ timeout time.Duration }
+
+func (c *doctorCommand) flags() []config.Setting {
+	return []config.Setting{
+		{Name: "timeout", Value: "TIME", Default: "10s", Parse: config.Into(&c.timeout, config.ParseDuration(time.Millisecond, time.Hour)), Help: "Timeout of each request."},
+	}
 }
 
 const (
@@ -62,23 +67,15 @@ type script struct {
 	module           bool
 }
 
-func doctor(p *process) error {
-	r := p.reader(doctorFlags)
-	timeout := config.Read(r, "timeout", config.ParseDuration(time.Millisecond, time.Hour))
-	if len(r.Problems) > 0 {
-		return usageError{r.Problems.Err()}
-	}
-	if len(p.args) != 1 {
-		return usagef("name one page, such as https://blog.example.com/post")
-	}
+func (c *doctorCommand) run(p *process) error {
 	if _, err := parseServiceURL(p.args[0]); err != nil {
 		return usagef("%q is not the URL of a page, such as https://blog.example.com/post%s", p.args[0], schemeHint(p.args[0]))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	c := &pageCheck{ctx: p.ctx, out: p.stdout, client: &http.Client{
+	check := &pageCheck{ctx: p.ctx, out: p.stdout, client: &http.Client{
 		Transport: transport,
-		Timeout:   timeout,
+		Timeout:   c.timeout,
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -86,8 +83,8 @@ func doctor(p *process) error {
 			return nil
 		},
 	}}
-	c.run(p.args[0])
-	if c.failed {
+	check.run(p.args[0])
+	if check.failed {
 		return exitStatus(exitFailure)
 	}
 	return nil

@@ -181,7 +181,7 @@ func (c *pageCheck) checkTopics(found []element) {
 		}
 	}
 	if ok && !c.failed {
-		c.ok("elements", "%s, whose sites and metrics exist", counted(len(found), "element"))
+		c.ok("elements", "%s, whose sites and metrics exist", counted(int64(len(found)), "element"))
 	}
 }
 

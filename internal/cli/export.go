@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,165 +45,147 @@ Examples:
 `
 
 // scopeFlag narrows a command to a part of a store.
-var scopeFlag = config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Help: "Only this: a site, a metric of it, and keys that begin like this."}
+func scopeFlag(scope *tally.Scope) config.Setting {
+	return config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Parse: config.Into(scope, parseScope),
+		Help: "Only this: a site, a metric of it, and keys that begin like this."}
+}
 
-var exportFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv or json; auto finds it by the end of the name of FILE; otherwise jsonl."},
-	scopeFlag,
-	{Name: "with-secret", Help: "Put the secret of the store into the file."},
-	forceFlag,
-	{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve."},
-}, adminFlags, storeFlags)
-
-// exportOptions are the flags of export.
-type exportOptions struct {
+// exportCommand writes counts to a file.
+type exportCommand struct {
 	format     string // jsonl, csv or json
 	scope      tally.Scope
 	withSecret bool
-	path       string // empty: standard output
 	force      bool   // replace an existing file
+	path       string // empty: standard output
 	compress   bool
 	backend    backend
 }
 
-func exportCounts(p *process) error {
-	o, err := p.exportOptions()
-	if err != nil {
-		return usageError{err}
+func (c *exportCommand) flags() []config.Setting {
+	return slices.Concat([]config.Setting{
+		{Name: "format", Value: "FORM", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json")),
+			Help: "jsonl, csv or json; auto finds it by the end of the name of FILE; otherwise jsonl."},
+		scopeFlag(&c.scope),
+		{Name: "with-secret", Parse: config.Into(&c.withSecret, config.ParseBool), Help: "Put the secret of the store into the file."},
+		forceFlag(&c.force),
+		{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve."},
+	}, adminFlags, storeFlags)
+}
+
+func (c *exportCommand) run(p *process) (err error) {
+	if c.backend, err = p.backend(false); err != nil {
+		return err
 	}
-	client, err := p.openBackend(o.backend, localStore{command: "export", sites: sitesOf([]string{o.scope.Site}), readOnly: true, withSecret: o.withSecret})
+	if len(p.args) == 1 && p.args[0] != "-" {
+		c.path = p.args[0]
+	}
+	name, isCompressed := strings.CutSuffix(c.path, ".gz")
+	c.compress = isCompressed
+	if c.format == "auto" {
+		c.format = "jsonl"
+		if extension := strings.TrimPrefix(filepath.Ext(name), "."); extension == "csv" || extension == "json" {
+			c.format = extension
+		}
+	}
+	switch {
+	case c.withSecret && c.backend.isService():
+		return usagef("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
+	case c.withSecret && c.format != "jsonl":
+		return usagef("--with-secret is for jsonl: plain counts need no secret")
+	}
+	client, err := p.openBackend(c.backend, storeUse{command: "export", sites: sitesOf([]string{c.scope.Site}), readOnly: true, withSecret: c.withSecret})
 	if err != nil {
 		return err
 	}
 	defer client.close()
 	m := p.meter("export")
-	totals, err := p.export(client, o, m)
+	var totals transfer.Totals
+	err = c.write(p.stdout, func(w io.Writer) error {
+		totals, err = c.copy(p.ctx, client, w, m)
+		return err
+	})
 	m.end()
 	switch {
 	case err != nil:
 		return adviseForce(err)
-	case o.path == "":
-	case o.format == "jsonl":
-		fmt.Fprintf(p.stderr, "%s and %s in %s (%s).\n", counted(int(totals.Topics), "topic"), counted(int(totals.Contributions), "contribution"), o.path, m.rate(max(totals.Topics, totals.Contributions)))
+	case c.path == "":
+	case c.format == "jsonl":
+		fmt.Fprintf(p.stderr, "%s in %s (%s).\n", totalsText(totals), c.path, m.rate(max(totals.Topics, totals.Contributions)))
 	default:
-		fmt.Fprintf(p.stderr, "Written to %s.\n", o.path)
+		fmt.Fprintf(p.stderr, "Written to %s.\n", c.path)
 	}
 	return nil
 }
 
-func (p *process) exportOptions() (o exportOptions, err error) {
-	r := p.reader(exportFlags)
-	o = exportOptions{
-		format:     config.Read(r, "format", config.ParseChoice("auto", "jsonl", "csv", "json")),
-		scope:      config.Read(r, "scope", parseScope),
-		withSecret: config.Read(r, "with-secret", config.ParseBool),
-		force:      config.Read(r, "force", config.ParseBool),
-	}
-	b, err := p.backend(false)
-	o.backend = b
-	switch {
-	case len(r.Problems) > 0:
-		return o, r.Problems.Err()
-	case err != nil:
-		return o, err
-	case len(p.args) > 1:
-		return o, errors.New("name one file, or none for standard output")
-	case o.withSecret && b.isService():
-		return o, errors.New("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
-	}
-	if len(p.args) == 1 && p.args[0] != "-" {
-		o.path = p.args[0]
-	}
-	name, isCompressed := strings.CutSuffix(o.path, ".gz")
-	o.compress = isCompressed
-	if o.format == "auto" {
-		o.format = "jsonl"
-		if extension := strings.TrimPrefix(filepath.Ext(name), "."); extension == "csv" || extension == "json" {
-			o.format = extension
-		}
-	}
-	if o.withSecret && o.format != "jsonl" {
-		return o, errors.New("--with-secret is for jsonl: plain counts need no secret")
-	}
-	return o, nil
-}
-
-// export writes the export and returns the totals of its last line.
-func (p *process) export(client *adminClient, o exportOptions, m *meter) (totals transfer.Totals, err error) {
-	query := url.Values{"format": {o.format}}
-	for name, value := range map[string]string{"site": o.scope.Site, "metric": o.scope.Metric, "prefix": o.scope.Prefix} {
+// copy writes the export of the client to w, and returns the totals of its last line.
+func (c *exportCommand) copy(ctx context.Context, client *adminClient, w io.Writer, m *meter) (totals transfer.Totals, err error) {
+	query := url.Values{"format": {c.format}}
+	for name, value := range map[string]string{"site": c.scope.Site, "metric": c.scope.Metric, "prefix": c.scope.Prefix} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
-	response, err := client.stream(p.ctx, http.MethodGet, "/admin/v1/export?"+query.Encode(), nil, "")
+	response, err := client.stream(ctx, http.MethodGet, "/admin/v1/export?"+query.Encode(), nil, "")
 	if err != nil {
 		return totals, err
 	}
 	defer response.Body.Close()
-	err = o.write(p.stdout, func(w io.Writer) error {
-		tail := &lastLine{out: w, m: m}
-		if _, err := io.Copy(tail, response.Body); err != nil {
-			return fmt.Errorf("%s ended the export early: %w", client.label, err)
-		}
-		var last struct{ Total *transfer.Totals }
-		if o.format != "jsonl" {
-			return nil
-		}
-		if json.Unmarshal(tail.line, &last) != nil || last.Total == nil {
-			return fmt.Errorf("%s ended the export early: its last line is missing", client.label)
-		}
-		totals = *last.Total
-		return nil
-	})
-	return totals, err
+	end := &tail{out: w, m: m}
+	if _, err := io.Copy(end, response.Body); err != nil {
+		return totals, fmt.Errorf("%s ended the export early: %w", client.label, err)
+	}
+	if c.format != "jsonl" {
+		return totals, nil
+	}
+	var last struct{ Total *transfer.Totals }
+	if json.Unmarshal(end.lastLine(), &last) != nil || last.Total == nil {
+		return totals, fmt.Errorf("%s ended the export early: its last line is missing", client.label)
+	}
+	return *last.Total, nil
 }
 
-// lastLine passes text on and keeps its last line.
-type lastLine struct {
+// tail passes text on and keeps its end.
+type tail struct {
 	out   io.Writer
 	m     *meter
-	line  []byte // at most maxLastLine bytes of it
-	ended bool   // the line has its line end
+	end   []byte
 	bytes int64
 }
 
-// maxLastLine bounds the bytes that are kept of a line: totals are shorter.
-const maxLastLine = 256
+// maxTail bounds the bytes that are kept: a line with totals is shorter.
+const maxTail = 256
 
-func (l *lastLine) Write(text []byte) (int, error) {
-	for line := range bytes.Lines(text) {
-		if l.ended {
-			l.line = l.line[:0]
-		}
-		l.ended = line[len(line)-1] == '\n'
-		l.line = append(l.line, line[:min(len(line), max(0, maxLastLine-len(l.line)))]...)
-	}
-	l.bytes += int64(len(text))
-	l.m.at(l.bytes, megabytes(l.bytes))
-	return l.out.Write(text)
+func (t *tail) Write(text []byte) (int, error) {
+	t.end = append(t.end, text[max(0, len(text)-maxTail):]...)
+	t.end = t.end[max(0, len(t.end)-maxTail):]
+	t.bytes += int64(len(text))
+	t.m.at(t.bytes, megabytes(t.bytes))
+	return t.out.Write(text)
+}
+
+func (t *tail) lastLine() []byte {
+	text := bytes.TrimSpace(t.end)
+	return text[bytes.LastIndexByte(text, '\n')+1:]
 }
 
 // write calls produce with the destination. A file gets its name when it is complete.
 // Errors: [fs.ErrExist] if the file exists and must not be replaced.
-func (o exportOptions) write(stdout io.Writer, produce func(io.Writer) error) error {
-	if o.path == "" {
+func (c *exportCommand) write(stdout io.Writer, produce func(io.Writer) error) error {
+	if c.path == "" {
 		return produce(stdout)
 	}
-	options := newfile.Options{Replace: o.force}
-	if o.backend.store.SQLitePath != "" {
-		options.Keep = sqlitestore.Files(o.backend.store.SQLitePath) // never replace the store that is read
+	options := newfile.Options{Replace: c.force}
+	if c.backend.store.SQLitePath != "" {
+		options.Keep = sqlitestore.Files(c.backend.store.SQLitePath) // never replace the store that is read
 	}
-	file, err := newfile.Create(o.path, options)
+	file, err := newfile.Create(c.path, options)
 	if err != nil {
 		return err
 	}
 	defer file.Discard()
-	if o.compress {
+	if c.compress {
 		compressor := gzip.NewWriter(file)
-		if err = produce(compressor); err == nil {
-			err = compressor.Close()
-		}
+		err = errors.Join(produce(compressor), compressor.Close())
 	} else {
 		err = produce(file)
 	}

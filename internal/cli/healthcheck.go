@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,40 +17,39 @@ Finds the instance by its own configuration: --config, environment and the flags
 below.
 `
 
-var healthcheckFlags = []config.Setting{
-	{Name: "url", Value: "URL", Help: "Ask this URL instead."},
-	{Name: "live", Help: "Ask /healthz (alive) instead of /readyz (ready)."},
-	{Name: "timeout", Value: "TIME", Default: "3s", Help: "Timeout."},
+// healthcheckName is the command that never ends with exit code 2 once it has started,
+// because container runtimes reserve 2.
+const healthcheckName = "healthcheck"
+
+// healthcheckCommand asks an instance for its health.
+type healthcheckCommand struct {
+	url     string // empty: that of the configuration
+	live    bool
+	timeout time.Duration
+}
+
+func (c *healthcheckCommand) flags() []config.Setting {
+	return slices.Concat([]config.Setting{
+		{Name: "url", Value: "URL", Parse: config.Into(&c.url, checkServiceURL), Help: "Ask this URL instead."},
+		{Name: "live", Parse: config.Into(&c.live, config.ParseBool), Help: "Ask /healthz (alive) instead of /readyz (ready)."},
+		{Name: "timeout", Value: "TIME", Default: "3s", Parse: config.Into(&c.timeout, config.ParseDuration(time.Millisecond, time.Hour)), Help: "Timeout."},
+	}, config.ListenSettings, []config.Setting{config.FileSetting})
 }
 
 // maxHealthBytes bounds what is printed of an answer.
 const maxHealthBytes = 4096
 
-// healthcheck never ends with exit code 2, which container runtimes reserve.
-func healthcheck(p *process) error {
-	r := p.reader(healthcheckFlags)
-	url := config.Read(r, "url", func(text string) (string, error) {
-		_, err := parseServiceURL(text)
-		return text, err
-	})
-	live := config.Read(r, "live", config.ParseBool)
-	timeout := config.Read(r, "timeout", config.ParseDuration(time.Millisecond, time.Hour))
-	problems := r.Problems
-	if !r.Values["url"].IsGiven() {
+func (c *healthcheckCommand) run(p *process) error {
+	if c.url == "" {
 		values, fileProblems := p.resolve()
-		c, wrong := config.ParseListeners(values)
-		url = healthURL(c, live)
-		// Errors in other settings of the file do not matter here.
-		if problems = append(problems, wrong...); len(problems) > 0 {
-			problems = append(fileProblems, problems...)
+		configured, problems := config.ParseListeners(values)
+		if len(problems) > 0 { // errors in other settings of the file do not matter here
+			return configError{append(fileProblems, problems...)}
 		}
+		c.url = healthURL(configured, c.live)
 	}
-	if len(problems) > 0 {
-		printProblems(p.stderr, problems)
-		return exitStatus(exitFailure)
-	}
-	if err := ask(p.ctx, url, timeout, p.stdout); err != nil {
-		return fmt.Errorf("%s: %w", url, err)
+	if err := ask(p.ctx, c.url, c.timeout, p.stdout); err != nil {
+		return fmt.Errorf("%s: %w", c.url, err)
 	}
 	return nil
 }

@@ -40,15 +40,15 @@ func printHelp(out io.Writer, c command) {
 		fmt.Fprintf(out, "%s\nRun \"tallycast %s COMMAND --help\" for its flags.\n", c.examples, c.name)
 		return
 	}
-	usage := c.name
-	if len(c.flags) > 0 {
+	usage, flags := c.name, c.new().flags()
+	if len(flags) > 0 {
 		usage += " [flags]"
 	}
 	if c.takes != "" {
 		usage += " " + c.takes
 	}
 	fmt.Fprintf(out, "Usage: tallycast %s\n\n%s\n%s", usage, c.about, c.details)
-	for _, group := range groupsOf(c.flags) {
+	for _, group := range groupsOf(flags) {
 		title := group[0].Group
 		if title == "" {
 			title = "Flags"

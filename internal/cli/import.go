@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"errors"
@@ -86,28 +88,17 @@ Examples:
       One key that counts the visitors of the whole site.
 `
 
-var importFlags = slices.Concat([]config.Setting{
-	{Name: "format", Value: "FORM", Default: "auto", Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto finds it by the end of the name of FILE or the content of a zip file; otherwise jsonl."},
-	{Name: "mode", Value: "WORD", Default: "merge", Help: "For an export: merge or replace."},
-	{Name: "as", Value: "WORD", Default: "seed", Help: "What a plain count becomes: seed, adjustment, base (the sum of seed and adjustment) or count (the sum of these and the contributions)."},
-	dryRunFlag, storeFlag,
-	{Name: "site", Value: "NAME", Default: tally.DefaultSite, Help: "The site of the topics."},
-	{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Help: "Take only this figure of the file, for this metric. The figures are views, visitors and claps, depending on the format: --take visitors=views. Repeatable."},
-	{Name: "host", Value: "HOST", Repeatable: true, Help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
-	{Name: "website", Value: "ID", Repeatable: true, Help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
-	{Name: "keep-query", Help: "Count each query string as its own page; the widgets ignore query strings."},
-	{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Help: "For csv and json: the columns or members that hold the topic and the count, if they have other names."},
-	{Name: "topic", Value: "TEMPLATE", Help: "The topic of each count, such as blog/likes/{1}. {1} stands for the text that the first * of --pattern matched, or for the name in the file."},
-	{Name: "from", Value: "URL", Help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
-	{Name: "pattern", Value: "KEYS", Help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
-	{Name: "seen", Value: "KEYS", Help: "Keys that hold the visitors that were counted, with the same *: shown beside the counts, for comparison."},
-}, adminFlags, storeFlags)
+// needsImport describes the argument of import.
+const needsImport = "one file, or - for standard input"
 
-// importOptions are the flags of import.
-type importOptions struct {
+// importKinds are what plain counts may become.
+var importKinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
+
+// importCommand reads an export, or the counts of another counter.
+type importCommand struct {
 	format  string // keys with from
-	replace bool
-	as      tally.EditKind
+	mode    string
+	as      string // of importKinds
 	dry     bool
 	mapping importer.Mapping
 	layout  importer.Layout
@@ -117,61 +108,60 @@ type importOptions struct {
 	from, pattern, topic, seen string
 }
 
-// importKinds are what plain counts may become.
-var importKinds = map[string]tally.EditKind{"seed": tally.EditSeed, "adjustment": tally.EditAdjustment, "base": tally.EditBase, "count": tally.EditCount}
-
-func importFile(p *process) error {
-	o, err := p.importOptions()
-	if err != nil {
-		return usageError{err}
-	}
-	if o.format == "auto" {
-		if o.format = formatOf(o.path); o.format == unknownArchive {
-			return fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", o.path)
-		}
-	}
-	if err := o.checkFlags(p.flags); err != nil {
-		return usageError{err}
-	}
-	if o.backend, err = p.backend(false); err != nil {
-		return err
-	}
-	if o.format == "jsonl" {
-		return p.importExport(o)
-	}
-	return p.importCounts(o)
+func (c *importCommand) flags() []config.Setting {
+	return slices.Concat([]config.Setting{
+		{Name: "format", Value: "FORM", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
+			Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto finds it by the end of the name of FILE or the content of a zip file; otherwise jsonl."},
+		{Name: "mode", Value: "WORD", Default: "merge", Parse: config.Into(&c.mode, config.ParseChoice("merge", "replace")),
+			Help: "For an export: merge or replace."},
+		{Name: "as", Value: "WORD", Default: "seed", Parse: config.Into(&c.as, config.ParseChoice("seed", "adjustment", "base", "count")),
+			Help: "What a plain count becomes: seed, adjustment, base (the sum of seed and adjustment) or count (the sum of these and the contributions)."},
+		dryRunFlag(&c.dry), storeFlag,
+		{Name: "site", Value: "NAME", Default: tally.DefaultSite, Parse: config.Into(&c.mapping.Site, config.ParseSiteName), Help: "The site of the topics."},
+		{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Parse: config.IntoList(&c.mapping.Metrics, parseTaken),
+			Help: "Take only this figure of the file, for this metric. The figures are views, visitors and claps, depending on the format: --take visitors=views. Repeatable."},
+		{Name: "host", Value: "HOST", Repeatable: true, Parse: config.IntoEach(&c.mapping.Hosts, importer.ParseHost),
+			Help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
+		{Name: "website", Value: "ID", Repeatable: true, Parse: config.IntoTexts(&c.mapping.Websites),
+			Help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
+		{Name: "keep-query", Parse: config.Into(&c.mapping.KeepQuery, config.ParseBool), Help: "Count each query string as its own page; the widgets ignore query strings."},
+		{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Parse: config.IntoList(&c.layout, importer.ParseColumns),
+			Help: "For csv and json: the columns or members that hold the topic and the count, if they have other names."},
+		{Name: "topic", Value: "TEMPLATE", Parse: config.IntoText(&c.topic),
+			Help: "The topic of each count, such as blog/likes/{1}. {1} stands for the text that the first * of --pattern matched, or for the name in the file."},
+		{Name: "from", Value: "URL", Parse: config.IntoText(&c.from), Help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
+		{Name: "pattern", Value: "KEYS", Parse: config.IntoText(&c.pattern), Help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
+		{Name: "seen", Value: "KEYS", Parse: config.IntoText(&c.seen),
+			Help: "Keys that hold the visitors that were counted, with the same *: shown beside the counts, for comparison."},
+	}, adminFlags, storeFlags)
 }
 
-func (p *process) importOptions() (o importOptions, err error) {
-	r := p.reader(importFlags)
-	o = importOptions{
-		format:  config.Read(r, "format", config.ParseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
-		replace: config.Read(r, "mode", config.ParseChoice("merge", "replace")) == "replace",
-		as:      importKinds[config.Read(r, "as", config.ParseChoice("seed", "adjustment", "base", "count"))],
-		dry:     config.Read(r, "dry-run", config.ParseBool),
-		from:    r.Text("from"), pattern: r.Text("pattern"), topic: r.Text("topic"), seen: r.Text("seen"),
-	}
-	o.mapping = importer.Mapping{
-		Site:      config.Read(r, "site", config.ParseSiteName),
-		Metrics:   config.ReadList(r, "take", parseTaken),
-		Hosts:     config.ReadList(r, "host", parseHosts),
-		Websites:  r.Texts("website"),
-		KeepQuery: config.Read(r, "keep-query", config.ParseBool),
-	}
-	o.layout = config.ReadList(r, "columns", importer.ParseColumns)
+func (c *importCommand) run(p *process) (err error) {
 	switch {
-	case len(r.Problems) > 0:
-		return o, r.Problems.Err()
-	case o.from != "" && len(p.args) > 0:
-		return o, errors.New("--from reads the keys of a Redis, and takes no file")
-	case o.from != "":
-		o.format = "keys"
-		return o, nil
-	case len(p.args) != 1:
-		return o, errors.New("name one file, or - for standard input")
+	case c.from != "" && len(p.args) > 0:
+		return usagef("--from reads the keys of a Redis, and takes no file")
+	case c.from != "":
+		c.format = "keys"
+	case len(p.args) == 0:
+		return usagef("name %s", needsImport)
+	default:
+		c.path = p.args[0]
 	}
-	o.path = p.args[0]
-	return o, nil
+	if c.format == "auto" {
+		if c.format = formatOf(c.path); c.format == unknownArchive {
+			return fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", c.path)
+		}
+	}
+	if err := c.checkFlags(p.flags); err != nil {
+		return usageError{err}
+	}
+	if c.backend, err = p.backend(false); err != nil {
+		return err
+	}
+	if c.format == "jsonl" {
+		return c.importExport(p)
+	}
+	return c.importCounts(p)
 }
 
 // flagFormats are the formats to which a flag applies.
@@ -185,14 +175,14 @@ var flagFormats = map[string][]string{
 }
 
 // checkFlags rejects flags that the format would ignore.
-func (o importOptions) checkFlags(flags map[string][]string) error {
+func (c *importCommand) checkFlags(flags map[string][]string) error {
 	for _, name := range slices.Sorted(maps.Keys(flagFormats)) {
 		formats := flagFormats[name]
-		if _, given := flags[name]; !given || slices.Contains(formats, o.format) {
+		if _, given := flags[name]; !given || slices.Contains(formats, c.format) {
 			continue
 		}
-		of := "the format is " + o.format
-		if o.format == "keys" {
+		of := "the format is " + c.format
+		if c.format == "keys" {
 			of = "--from reads keys of a Redis"
 		}
 		return fmt.Errorf("--%s is for %s, and %s", name, strings.ReplaceAll(strings.Join(formats, ", "), "keys", "--from"), of)
@@ -221,19 +211,6 @@ func formatOf(path string) string {
 	return "jsonl"
 }
 
-// parseHosts parses hosts, or URLs of sites.
-func parseHosts(items []string) (hosts []string, err error) {
-	var problems []error
-	for _, item := range items {
-		host, err := importer.ParseHost(item)
-		if err != nil {
-			problems = append(problems, err)
-		}
-		hosts = append(hosts, host)
-	}
-	return hosts, errors.Join(problems...)
-}
-
 // parseTaken parses items of the form figure=metric.
 func parseTaken(items []string) (map[string]string, error) {
 	taken := map[string]string{}
@@ -251,71 +228,46 @@ func parseTaken(items []string) (map[string]string, error) {
 	return taken, errors.Join(problems...)
 }
 
-// input is a file that is read, decompressed if necessary.
+// input is an export that is read, decompressed if necessary.
 type input struct {
-	io.Reader
-	file *os.File // nil: standard input
-	size int64    // of the file; 0 if unknown
-	read int64    // bytes of the file
+	*bufio.Reader
+	file *os.File
+	size int64 // of the file; 0 if unknown
+	read int64 // bytes of the file
 }
+
+// maxHeader bounds the bytes of an export's header, which holds the secret at most.
+const maxHeader = 64 << 10
 
 // openInput opens a file, or standard input for -.
-func openInput(path string) (*input, error) {
-	if path == "-" {
-		return &input{Reader: os.Stdin}, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", path, config.FileErrorReason(err))
-	}
-	in := &input{file: file}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		in.size = info.Size()
-	}
-	return in, in.rewind()
-}
-
-// rewind starts at the beginning of the file.
-func (in *input) rewind() error {
-	if in.file == nil {
-		return nil
-	}
-	head := make([]byte, 2)
-	_, err := in.file.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	in.read = 0
-	in.Reader = countingReader{in}
-	if head[0] == 0x1f && head[1] == 0x8b { // RFC 1952
-		if in.Reader, err = gzip.NewReader(in.Reader); err != nil {
-			return fmt.Errorf("it cannot be decompressed: %w", err)
+func openInput(path string) (in *input, err error) {
+	in = &input{file: os.Stdin}
+	if path != "-" {
+		if in.file, err = os.Open(path); err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", path, config.FileErrorReason(err))
+		}
+		if info, err := in.file.Stat(); err == nil && info.Mode().IsRegular() {
+			in.size = info.Size()
 		}
 	}
-	return nil
+	in.Reader = bufio.NewReaderSize(countingReader{in}, maxHeader)
+	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952
+		text, err := gzip.NewReader(in.Reader)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("it cannot be decompressed: %w", err), in.file.Close())
+		}
+		in.Reader = bufio.NewReaderSize(text, maxHeader)
+	}
+	return in, nil
 }
 
-// header reads the header of an export and rewinds. Standard input cannot be read twice;
-// its header is empty.
+// header returns the header of an export, which remains to be read.
 func (in *input) header() (transfer.Header, error) {
-	if in.file == nil {
-		return transfer.Header{}, nil
+	text, err := in.Peek(maxHeader)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return transfer.Header{}, err
 	}
-	header, err := transfer.ReadHeader(in.Reader)
-	if err != nil {
-		return header, err
-	}
-	return header, in.rewind()
-}
-
-func (in *input) close() error {
-	if in.file == nil {
-		return nil
-	}
-	return in.file.Close()
+	return transfer.ReadHeader(bytes.NewReader(text))
 }
 
 // countingReader counts the bytes that are read of the file.

@@ -18,49 +18,44 @@ import (
 const importRetry = time.Minute
 
 // importExport restores an export.
-func (p *process) importExport(o importOptions) error {
-	in, err := openInput(o.path)
+func (c *importCommand) importExport(p *process) error {
+	in, err := openInput(c.path)
 	if err != nil {
 		return err
 	}
-	report, err := p.restoreExport(o, in)
-	err = errors.Join(err, in.close())
+	report, err := c.restore(p, in)
+	err = errors.Join(err, in.file.Close())
 	if err != nil && report.Topics+report.Contributions+report.Refused == 0 {
 		return err
 	}
 	verb := "imported"
-	if o.dry {
+	if c.dry {
 		verb = "would be imported"
 	}
-	fmt.Fprintf(p.stdout, "%s and %s %s; %s refused.\n", counted(int(report.Topics), "topic"), counted(int(report.Contributions), "contribution"), verb, counted(int(report.Refused), "line"))
-	if err != nil {
-		return err
+	fmt.Fprintf(p.stdout, "%s %s; %s refused.\n", totalsText(transfer.Totals{Topics: report.Topics, Contributions: report.Contributions}), verb, counted(report.Refused, "line"))
+	if err == nil && report.Refused > 0 {
+		err = exitStatus(exitFailure)
 	}
-	if report.Refused > 0 {
-		return exitStatus(exitFailure)
-	}
-	return nil
+	return err
 }
 
-func (p *process) restoreExport(o importOptions, in *input) (report transfer.Report, err error) {
+func (c *importCommand) restore(p *process, in *input) (report transfer.Report, err error) {
 	m := p.meter("import")
 	m.total = in.size
 	defer m.end()
 	options := transfer.ImportOptions{
-		Replace:  o.replace,
+		Replace:  c.mode == "replace",
 		RetryFor: importRetry,
 		OnRefusal: func(r transfer.Refusal) {
 			m.end()
-			fmt.Fprintf(p.stderr, "%s: %s\n", printable(o.path), printable(r.String()))
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(c.path), printable(r.String()))
 		},
-		OnProgress: func(done transfer.Progress) {
-			m.at(in.read, fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions))))
-		},
+		OnProgress: func(done transfer.Progress) { m.at(in.read, m.progress(done.Totals)) },
 	}
-	if o.dry {
+	if c.dry {
 		return transfer.Import(p.ctx, discard{}, in, options)
 	}
-	client, err := p.openBackend(o.backend, localStore{command: "import", create: true, newSecret: func() ([]byte, error) {
+	client, err := p.openBackend(c.backend, storeUse{command: "import", create: true, newSecret: func() ([]byte, error) {
 		header, err := in.header()
 		return header.Secret, err
 	}})
@@ -107,7 +102,7 @@ func (t *clientTarget) Store(ctx context.Context, replace bool, lines []transfer
 		}
 	}
 	if int64(len(refused)) < report.Refused {
-		return refused, fmt.Errorf("the service refused %s and named %d", counted(int(report.Refused), "line"), len(refused))
+		return refused, fmt.Errorf("the service refused %s and named %d", counted(report.Refused, "line"), len(refused))
 	}
 	return refused, nil
 }
@@ -137,7 +132,7 @@ func (t *clientTarget) send(ctx context.Context, replace bool, part []byte) (rep
 // tries again. Refusals stay as they are.
 func unavailable(err error) error {
 	var refused *adminError
-	if errors.As(err, &refused) && refused.code != string(tally.CodeStoreUnavailable) && refused.status < http.StatusInternalServerError {
+	if errors.As(err, &refused) && refused.code != tally.CodeStoreUnavailable && refused.status < http.StatusInternalServerError {
 		return err
 	}
 	return &tally.Error{Code: tally.CodeStoreUnavailable, Message: err.Error()}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
@@ -292,5 +293,26 @@ func TestTransfer_InvalidCommandLines(t *testing.T) {
 		if code == exitOK || out != "" || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, lacks %q: %s%s", args, code, want, out, errors)
 		}
+	}
+}
+
+// A compressed export with its secret restores into a new store also through a pipe, which
+// can be read once.
+func TestImport_Pipe(t *testing.T) {
+	t.Parallel()
+	path, pipe := tempFile(t, "counts.jsonl.gz"), tempFile(t, "pipe")
+	mustRun(t, "export", "--store", storeWith(t, "default/likes/x"), "--with-secret", path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends when the import has read the pipe
+		_ = os.WriteFile(pipe, text, 0o600)
+	}()
+	if out := mustRun(t, "import", "--format", "jsonl", "--store", sqlite(t), pipe); !strings.Contains(out, "1 topic and 0 contributions imported") {
+		t.Error(out)
 	}
 }

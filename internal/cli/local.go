@@ -14,13 +14,12 @@ import (
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/owner"
-	"github.com/tallycast/tallycast/internal/redisstore"
-	"github.com/tallycast/tallycast/internal/server"
+	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// localStore says how a command uses a store that it opens itself.
-type localStore struct {
+// storeUse says how a command uses a store that it opens itself.
+type storeUse struct {
 	command string   // the actor in the audit log
 	sites   []string // sites that the command line names, beside the declared ones
 	create  bool     // the store may be new
@@ -35,20 +34,23 @@ type localStore struct {
 
 // openLocal returns a client of the admin handlers in this process, over the store at url.
 // The client holds the store until it is closed.
-func (p *process) openLocal(url config.StoreURL, l localStore) (*adminClient, error) {
+func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, error) {
 	opener, err := p.storeOpener()
 	if err != nil {
 		return nil, err
 	}
-	store, release, err := opener.openLocal(p.ctx, url, l)
+	store, release, err := opener.open(p.ctx, url, u)
+	if errors.Is(err, sqlitestore.ErrLocked) {
+		err = fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
+	}
 	if err != nil {
-		return nil, adviseLocked(err)
+		return nil, err
 	}
 	metrics := map[string]tally.Rule{} // with the rules that the store keeps
 	for _, metric := range opener.catalog.Metrics() {
 		metrics[metric] = opener.catalog.MetricRule(metric)
 	}
-	catalog := tally.NewCatalog(append(opener.Sites.Names(), l.sites...), metrics)
+	catalog := tally.NewCatalog(append(opener.Sites.Names(), u.sites...), metrics)
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	token := rand.Text()
 	options := owner.Options{JournalRetention: opener.Journal, Log: log}
@@ -57,54 +59,14 @@ func (p *process) openLocal(url config.StoreURL, l localStore) (*adminClient, er
 	}
 	handler := admin.New(admin.Options{
 		Owner: owner.New(store, tally.NewService(store, catalog), options),
-		Store: store, Catalog: catalog, Token: token, ExportSecret: l.withSecret, Logger: log,
+		Store: store, Catalog: catalog, Token: token, ExportSecret: u.withSecret, Logger: log,
 	})
-	caller := admin.Caller{Actor: "tallycast " + l.command}
+	caller := admin.Caller{Actor: "tallycast " + u.command}
 	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, caller) }))
 	return &adminClient{
 		base: "http://store", label: url.Name(), token: token, http: &http.Client{Transport: transport},
 		release: func() error { return errors.Join(stop(), release()) },
 	}, nil
-}
-
-// errNoSecret means that the contributions of an export cannot be used.
-var errNoSecret = errors.New("contributions can only be used with the secret that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
-
-// openLocal opens the store as l says and returns what closes it.
-func (o storeOpener) openLocal(ctx context.Context, url config.StoreURL, l localStore) (ledger, func() error, error) {
-	secret, mayCreate := o.Secret, l.create
-	if secret == nil && l.newSecret != nil {
-		var err error
-		if secret, err = l.newSecret(); err != nil {
-			return nil, nil, err
-		}
-		mayCreate = secret != nil
-	}
-	switch missing := isNew(url); {
-	case missing && l.readOnly && mayCreate:
-		return o.empty(ctx)
-	case l.readOnly:
-		store, release, err := o.read(ctx, url)
-		if mayCreate && errors.Is(err, redisstore.ErrNoSecret) {
-			return o.empty(ctx) // a Redis that no service has used
-		}
-		return store, release, err
-	case missing && !l.create:
-		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
-	case missing && !mayCreate:
-		return nil, nil, fmt.Errorf("%s does not exist yet: %w", url.Name(), errNoSecret)
-	}
-	open := o.keepSecret
-	if mayCreate {
-		open = func(ctx context.Context, url config.StoreURL) (server.Store, error) {
-			return o.create(ctx, url, secret)
-		}
-	}
-	store, err := open(ctx, url)
-	if err != nil {
-		return nil, nil, err
-	}
-	return store, store.Close, nil
 }
 
 // sitesOf returns the sites that topics, or other texts that begin with a site, name.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/server"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // meter shows the progress of a long command on a terminal, as a bar if the end is known.
@@ -67,6 +68,11 @@ func (m *meter) rate(n int64) string {
 		return thousands(n) + "/s"
 	}
 	return thousands(int64(float64(n)/seconds)) + "/s"
+}
+
+// progress describes how much of an export was transferred, and how fast.
+func (m *meter) progress(done transfer.Totals) string {
+	return fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions)))
 }
 
 // megabytes writes a number of bytes.

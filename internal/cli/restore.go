@@ -21,15 +21,10 @@ Examples:
   tallycast restore --store sqlite:data/tallycast.db backup-2026-11-22.db
 `
 
-var restoreFlags = storeFileFlags
-
 func restore(p *process) error {
 	path, err := p.storeFile("restore", "a Redis is restored from its own files, or from an export by tallycast import")
 	if err != nil {
-		return usageError{err}
-	}
-	if len(p.args) != 1 {
-		return usagef("name the backup, such as backup.db")
+		return err
 	}
 	m := p.meter("restore")
 	done, err := sqlitestore.RestoreBackup(p.ctx, p.args[0], path, func(done, total int64) {
@@ -44,7 +39,7 @@ func restore(p *process) error {
 	if !done.Newest.IsZero() {
 		newest = ", the newest change of " + done.Newest.Format(time.DateTime)
 	}
-	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(int(done.Topics), "topic"), path, newest)
+	fmt.Fprintf(p.stdout, "%s in %s%s.\n", counted(done.Topics, "topic"), path, newest)
 	if done.Previous != "" {
 		fmt.Fprintf(p.stdout, "The replaced store is now %s.\n", done.Previous)
 	}

@@ -48,8 +48,8 @@ type process struct {
 	env            config.Environment
 	stdout, stderr io.Writer
 	flags          map[string][]string // given on the command line, by name
-	command        command
-	args           []string // the other arguments
+	args           []string            // the other arguments
+	settings       []config.Setting    // the flags of the command
 }
 
 // run runs a command line and returns the exit code.
@@ -67,7 +67,26 @@ func run(ctx context.Context, args []string, env config.Environment, stdout, std
 		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast %s--help\" for usage.\n", err, of)
 		return exitUsage
 	}
-	return exitCode(stderr, chosen.run(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, command: chosen, args: rest}))
+	code := exitCode(stderr, chosen.start(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest}))
+	if code == exitUsage && chosen.name == healthcheckName {
+		return exitFailure // container runtimes reserve 2
+	}
+	return code
+}
+
+// start parses the values of the flags and runs the command.
+func (c command) start(p *process) error {
+	a := c.new()
+	p.settings = a.flags()
+	r := &config.Reader{Values: config.Resolve(p.settings, p.flags, p.env, config.File{})} // flags have no key in the file
+	r.Parse(p.settings)
+	if err := r.Problems.Err(); err != nil {
+		return usageError{err}
+	}
+	if err := c.checkArgs(len(p.args)); err != nil {
+		return err
+	}
+	return a.run(p)
 }
 
 // resolve returns the values of the settings, and the problems of the environment's names
@@ -97,11 +116,6 @@ func (p *process) configFile() (file config.File, problems config.Problems) {
 		}
 	}
 	return file, problems
-}
-
-// reader returns a reader of flags, which have no key in the configuration file.
-func (p *process) reader(flags []config.Setting) *config.Reader {
-	return &config.Reader{Values: config.Resolve(flags, p.flags, p.env, config.File{})}
 }
 
 // usageError is an error of the command line or the environment: exit code 2.

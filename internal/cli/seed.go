@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +11,6 @@ import (
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/sitemap"
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const seedDetails = `
@@ -51,39 +47,39 @@ Examples:
       Before the first start: a table with the columns slug and likes, or topic and count.
 `
 
-var seedFlags = slices.Concat([]config.Setting{
-	{Name: "site", Value: "NAME", Default: tally.DefaultSite, Help: "The site of the topics."},
-	{Name: "field", Value: "METRIC=FIELD", Default: "likes=likes", Repeatable: true, Help: config.SeedFieldHelp},
-	{Name: "key-from", Value: "WORD", Default: seed.FromPath, Help: config.SeedKeyFromHelp},
-	{Name: "strip-prefix", Value: "PATH", Help: config.SeedStripPrefixHelp},
-	{Name: "add-prefix", Value: "PATH", Help: config.SeedAddPrefixHelp},
-	{Name: "sitemap", Value: "URL|FILE", Repeatable: true, Help: "A sitemap, to warn of keys that no page in it has. The service compares its own sitemap in any case. Repeatable."},
-	dryRunFlag, storeFlag,
-}, adminFlags, storeFlags)
+// seedCommand sets seeds.
+type seedCommand struct {
+	rules    seed.Rules
+	sitemaps []string
+	dry      bool
+}
 
-var dryRunFlag = config.Setting{Name: "dry-run", Help: "Change nothing; show a table of what would change."}
+func (c *seedCommand) flags() []config.Setting {
+	return slices.Concat(config.SeedSettings("", "", &c.rules), []config.Setting{
+		{Name: "sitemap", Value: "URL|FILE", Repeatable: true, Parse: config.IntoEach(&c.sitemaps, parseSitemapPlace),
+			Help: "A sitemap, to warn of keys that no page in it has. The service compares its own sitemap in any case. Repeatable."},
+		dryRunFlag(&c.dry), storeFlag,
+	}, adminFlags, storeFlags)
+}
 
-func seedTopics(p *process) error {
-	r := p.reader(seedFlags)
-	rules := r.ReadSeedRules("")
-	dry := config.Read(r, "dry-run", config.ParseBool)
-	sitemaps := config.ReadList(r, "sitemap", parseSitemapPlaces)
-	if len(r.Problems) > 0 {
-		return configError{r.Problems}
+func dryRunFlag(dry *bool) config.Setting {
+	return config.Setting{Name: "dry-run", Parse: config.Into(dry, config.ParseBool), Help: "Change nothing; show a table of what would change."}
+}
+
+func (c *seedCommand) run(p *process) error {
+	if err := c.rules.Validate(); err != nil {
+		return usagef("--field: %w", err)
 	}
-	if len(p.args) == 0 {
-		return usagef("name at least one folder or file, such as content/")
-	}
-	client, err := p.openClient(localStore{command: "seed", sites: []string{rules.Site}, create: true, readOnly: dry})
+	client, err := p.openClient(storeUse{command: "seed", sites: []string{c.rules.Site}, create: true, readOnly: c.dry})
 	if err != nil {
 		return usageError{err}
 	}
 	defer client.close()
-	known, err := p.readSitemaps(sitemaps)
+	known, err := p.readSitemaps(c.sitemaps)
 	if err != nil {
 		return fmt.Errorf("the site map cannot be read: %w", err)
 	}
-	found := seed.NewFolder(rules, p.args...).Scan(p.ctx)
+	found := seed.NewFolder(c.rules, p.args...).Scan(p.ctx)
 	for _, problem := range found.Problems {
 		fmt.Fprintln(p.stderr, printable(problem.String()))
 	}
@@ -93,109 +89,52 @@ func seedTopics(p *process) error {
 	if skipped := found.Skipped(); skipped != "" {
 		fmt.Fprintln(p.stderr, printable(skipped))
 	}
-	done, err := setSeeds(p.ctx, client, found.Seeds, dry)
-	if err := printSeeds(p.stdout, found, done, dry); err != nil {
+	edits := make([]seedEdit, len(found.Seeds))
+	for i, each := range found.Seeds {
+		edits[i] = seedEdit{each.Topic.String(), each.Count}
+	}
+	m := p.meter("seed")
+	results, err := client.setSeeds(p.ctx, edits, c.dry, m)
+	m.end()
+	if err := c.print(p.stdout, found, results); err != nil {
 		return err
 	}
 	if err != nil {
 		return fmt.Errorf("%w; what was set stays, and running this again does the rest", err)
 	}
-	warnUnlisted(p.stderr, done, known)
-	refused := 0
-	for _, each := range done {
-		if each.err != nil {
+	warnUnlisted(p.stderr, found.Seeds, results, known)
+	refused := len(found.Problems)
+	for i, each := range results {
+		if each.Error != nil {
 			refused++
-			fmt.Fprintf(p.stderr, "%s:%d: %s: %s\n", printable(each.File), each.Line, printable(each.Topic.String()), printable(each.err.Error()))
+			at := found.Seeds[i]
+			fmt.Fprintf(p.stderr, "%s:%d: %s: %s\n", printable(at.File), at.Line, printable(at.Topic.String()), printable(each.Error.Message))
 		}
 	}
-	if refused+len(found.Problems) > 0 {
+	if refused > 0 {
 		return exitStatus(exitFailure)
 	}
 	return nil
 }
 
-// seedResult is what became of a seed, or would.
-type seedResult struct {
-	seed.Seed
-	before   int64 // the previous seed
-	changed  bool
-	unlisted bool  // the service knows a sitemap that does not have the key
-	err      error // why the seed was refused
-}
-
-// seedBatch is how many seeds one call carries: the most that the service accepts.
-const seedBatch = 1000
-
-// setSeeds sets the seeds, or with preview returns what that would change. With an error
-// it returns the results of the batches before.
-func setSeeds(ctx context.Context, client *adminClient, seeds []seed.Seed, preview bool) (done []seedResult, err error) {
-	for batch := range slices.Chunk(seeds, seedBatch) {
-		edits := make([]seedEdit, len(batch))
-		for i, each := range batch {
-			edits[i] = seedEdit{each.Topic.String(), each.Count}
-		}
-		answers, err := client.setSeeds(ctx, edits, preview)
-		if err != nil {
-			return done, err
-		}
-		for i, each := range answers {
-			result := seedResult{Seed: batch[i], before: each.Before, changed: each.Changed, unlisted: each.Unlisted}
-			if each.Error != nil {
-				result.err = errors.New(each.Error.Message)
-			}
-			done = append(done, result)
-		}
-	}
-	return done, nil
-}
-
-// seedEdit is a seed as the admin API takes it, and seedAnswer what it did.
-type (
-	seedEdit struct {
-		Topic string `json:"topic"`
-		Seed  int64  `json:"seed"`
-	}
-	seedAnswer struct {
-		Before   int64
-		Changed  bool
-		Unlisted bool
-		Error    *refusal
-	}
-)
-
-// setSeeds sets seeds and returns an answer for each.
-func (c *adminClient) setSeeds(ctx context.Context, seeds []seedEdit, preview bool) ([]seedAnswer, error) {
-	request := struct {
-		Seeds   []seedEdit `json:"seeds"`
-		Preview bool       `json:"preview"`
-	}{seeds, preview}
-	var answer struct{ Seeds []seedAnswer }
-	if err := c.call(ctx, http.MethodPost, "/admin/v1/seeds", request, &answer); err != nil {
-		return nil, err
-	}
-	if len(answer.Seeds) != len(seeds) {
-		return nil, fmt.Errorf("%s answered %d of %d seeds", c.label, len(answer.Seeds), len(seeds))
-	}
-	return answer.Seeds, nil
-}
-
-// printSeeds prints what seeding did, or would do.
-func printSeeds(out io.Writer, found seed.Result, done []seedResult, dry bool) error {
+// print prints what seeding did, or would do.
+func (c *seedCommand) print(out io.Writer, found seed.Result, results []seedResult) error {
 	changed := 0
 	t := newTable("TOPIC", "SEED", "WOULD BE", "FROM")
-	for _, each := range done {
-		if each.changed {
+	for i, each := range results {
+		if each.Changed {
 			changed++
-			t.add(each.Topic.String(), fmt.Sprint(each.before), fmt.Sprint(each.Count), fmt.Sprintf("%s:%d", each.File, each.Line))
+			at := found.Seeds[i]
+			t.add(at.Topic.String(), fmt.Sprint(each.Before), fmt.Sprint(at.Count), fmt.Sprintf("%s:%d", at.File, at.Line))
 		}
 	}
-	if dry && changed > 0 {
+	if c.dry && changed > 0 {
 		if err := t.write(out); err != nil {
 			return err
 		}
 		fmt.Fprintln(out)
 	}
-	_, err := fmt.Fprintf(out, "%s with a seed in %s; %d %s.\n", counted(len(found.Seeds), "topic"), counted(found.Files, "file"), changed, changedVerb(dry))
+	_, err := fmt.Fprintf(out, "%s with a seed in %s; %d %s.\n", counted(int64(len(found.Seeds)), "topic"), counted(int64(found.Files), "file"), changed, changedVerb(c.dry))
 	return err
 }
 
@@ -206,9 +145,6 @@ func changedVerb(dry bool) string {
 	}
 	return "changed"
 }
-
-// counted writes "1 file" and "2 files".
-func counted(n int, what string) string { return tally.Quantity(n, what) }
 
 // readSitemaps returns the keys in the sitemaps at addresses, each a URL or a file of a
 // built site; nil without any.
@@ -232,13 +168,13 @@ func (p *process) readSitemaps(addresses []string) (map[string]bool, error) {
 }
 
 // warnUnlisted prints which seeds are of pages that are not in the sitemap.
-func warnUnlisted(out io.Writer, done []seedResult, known map[string]bool) {
+func warnUnlisted(out io.Writer, seeds []seed.Seed, results []seedResult, known map[string]bool) {
 	var all, missing seed.Pages
-	for _, each := range done {
-		all.Add(each.Seed)
+	for i, each := range seeds {
+		all.Add(each)
 		key := each.Topic.Key()
-		if each.unlisted || known != nil && !known[key] && key != "index" && key != "site" {
-			missing.Add(each.Seed)
+		if results[i].Unlisted || known != nil && !known[key] && key != "index" && key != "site" {
+			missing.Add(each)
 		}
 	}
 	bySite := missing.BySite()
@@ -249,19 +185,15 @@ func warnUnlisted(out io.Writer, done []seedResult, known map[string]bool) {
 				verb = "is"
 			}
 			fmt.Fprintf(out, "%d of %s of the site %s %s not in the site map, so that no page may show them: %s\n",
-				len(unlisted), counted(len(seeds), "key"), printable(site), verb, printable(strings.Join(seed.Examples(unlisted), ", ")))
+				len(unlisted), counted(int64(len(seeds)), "key"), printable(site), verb, printable(strings.Join(seed.Examples(unlisted), ", ")))
 		}
 	}
 }
 
-// parseSitemapPlaces parses addresses of sitemaps, or paths of files.
-func parseSitemapPlaces(items []string) ([]string, error) {
-	for _, item := range items {
-		if u, err := url.Parse(item); err == nil && u.Scheme != "" && u.Host != "" {
-			if _, err := config.ParseSitemap(item); err != nil {
-				return nil, err
-			}
-		}
+// parseSitemapPlace parses the address of a sitemap, or the path of a file.
+func parseSitemapPlace(item string) (string, error) {
+	if u, err := url.Parse(item); err == nil && u.Scheme != "" && u.Host != "" {
+		return config.ParseSitemap(item)
 	}
-	return items, nil
+	return item, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -33,7 +34,7 @@ type ledger interface {
 func (p *process) storeOpener() (storeOpener, error) {
 	settings := *p
 	settings.flags = map[string][]string{}
-	for _, s := range p.command.flags {
+	for _, s := range p.settings {
 		if texts, ok := p.flags[s.Name]; ok && s.Group == groupDirect {
 			settings.flags[s.Name] = texts
 		}
@@ -46,10 +47,46 @@ func (p *process) storeOpener() (storeOpener, error) {
 	return storeOpener{c, tally.NewOpenCatalog(c.Metrics)}, nil
 }
 
+// errNoSecret means that the contributions of an export cannot be used.
+var errNoSecret = errors.New("contributions can only be used with the secret that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
+
+// open opens the store as u says and returns what closes it.
+func (o storeOpener) open(ctx context.Context, url config.StoreURL, u storeUse) (ledger, func() error, error) {
+	secret := o.Secret
+	if secret == nil && u.newSecret != nil {
+		var err error
+		if secret, err = u.newSecret(); err != nil {
+			return nil, nil, err
+		}
+	}
+	_, err := os.Stat(url.SQLitePath)
+	isNew := url.SQLitePath != "" && errors.Is(err, fs.ErrNotExist)
+	mayCreate := u.create && (secret != nil || u.newSecret == nil)
+	switch {
+	case isNew && u.readOnly && mayCreate:
+		return o.empty(ctx)
+	case u.readOnly:
+		store, release, err := o.read(ctx, url)
+		if mayCreate && errors.Is(err, redisstore.ErrNoSecret) {
+			return o.empty(ctx) // a Redis that no service has used
+		}
+		return store, release, err
+	case isNew && !u.create:
+		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
+	case isNew && !mayCreate:
+		return nil, nil, fmt.Errorf("%s does not exist yet: %w", url.Name(), errNoSecret)
+	}
+	store, err := o.connect(ctx, url, secret, !mayCreate)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
+
 // read opens a store that is only read. An SQLite file may be in use by a service.
 func (o storeOpener) read(ctx context.Context, url config.StoreURL) (ledger, func() error, error) {
 	if url.SQLitePath == "" {
-		store, err := o.keepSecret(ctx, url)
+		store, err := o.connect(ctx, url, o.Secret, true)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -68,29 +105,19 @@ func (o storeOpener) empty(ctx context.Context) (ledger, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := o.create(ctx, config.StoreURL{SQLitePath: filepath.Join(dir, "empty.db")}, nil)
+	store, err := o.connect(ctx, config.StoreURL{SQLitePath: filepath.Join(dir, "empty.db")}, nil, false)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
 }
 
-// create opens a store that may be new. A new store takes the secret, or generates one if
-// secret is nil; another one must have it.
-func (o storeOpener) create(ctx context.Context, url config.StoreURL, secret []byte) (server.Store, error) {
+// connect opens a store that commands may change. With secretKept it must have a secret
+// already. Otherwise it may be new: a new store takes the secret, or generates one if secret
+// is nil; another one must have it.
+func (o storeOpener) connect(ctx context.Context, url config.StoreURL, secret []byte, secretKept bool) (server.Store, error) {
 	c := o.Config
 	c.Store, c.Secret = url, secret
-	return o.open(ctx, c, false)
-}
-
-// keepSecret opens a store that must have a secret already.
-func (o storeOpener) keepSecret(ctx context.Context, url config.StoreURL) (server.Store, error) {
-	c := o.Config
-	c.Store = url
-	return o.open(ctx, c, true)
-}
-
-func (o storeOpener) open(ctx context.Context, c config.Config, secretKept bool) (server.Store, error) {
 	store, err := server.OpenStore(ctx, c, o.catalog, secretKept, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -101,7 +128,7 @@ func (o storeOpener) open(ctx context.Context, c config.Config, secretKept bool)
 		err = store.Health().Conflict
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", c.Store.Name(), err), store.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", url.Name(), err), store.Close())
 	}
 	return store, nil
 }
@@ -129,20 +156,6 @@ func (d declaredMetrics) Dump(ctx context.Context, scope tally.Scope, each func(
 		}
 		return each(p)
 	})
-}
-
-// isNew reports whether opening the store would create an SQLite file.
-func isNew(url config.StoreURL) bool {
-	_, err := os.Stat(url.SQLitePath)
-	return url.SQLitePath != "" && errors.Is(err, fs.ErrNotExist)
-}
-
-// adviseLocked adds advice to the error of a store that a service uses.
-func adviseLocked(err error) error {
-	if errors.Is(err, sqlitestore.ErrLocked) {
-		return fmt.Errorf("%w. If that is a service, ask it instead: --at %s", err, defaultService)
-	}
-	return err
 }
 
 // totalContributions returns the number of contributions in a scope; 0 if it is unknown.

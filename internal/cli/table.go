@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // table is a table of text.
@@ -54,4 +57,12 @@ func signed(n int64) string {
 		return "+" + thousands(n)
 	}
 	return "0"
+}
+
+// counted writes "1 file" and "2 files".
+func counted(n int64, noun string) string { return tally.Quantity(int(n), noun) }
+
+// totalsText writes "1 topic and 2 contributions".
+func totalsText(t transfer.Totals) string {
+	return counted(t.Topics, "topic") + " and " + counted(t.Contributions, "contribution")
 }

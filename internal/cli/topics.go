@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/server"
@@ -30,140 +31,145 @@ Examples:
       Shows what it would take back, and asks.
 `
 
-var (
-	jsonFlag = config.Setting{Name: "json", Help: "Print lines of JSON on a terminal, too."}
-	yesFlag  = config.Setting{Name: "yes", Help: "Do not ask."}
-
-	siteFlag   = config.Setting{Name: "site", Value: "NAME", Help: "Only this site."}
-	metricFlag = config.Setting{Name: "metric", Value: "NAME", Help: "Only this metric of the site."}
-	prefixFlag = config.Setting{Name: "prefix", Value: "TEXT", Help: "Only keys of the metric that begin like this."}
-	scopeFlags = []config.Setting{siteFlag, metricFlag, prefixFlag}
-
-	limitFlag   = config.Setting{Name: "limit", Value: "N", Default: "100", Help: "How many; or off."}
-	visitorFlag = config.Setting{Name: "visitor", Value: "ID", Help: "A visitor, instead of a range of addresses."}
-)
-
 // topicsCommands are the commands below topics.
 var topicsCommands = []command{
-	newOwnerCommand("list", "List topics with their counts.", "", listTopics, append(slices.Clone(scopeFlags),
-		config.Setting{Name: "order", Value: "WORD", Default: "topic", Help: "topic (by name), newest (latest change first) or count (highest first)."},
-		limitFlag)...),
-	newOwnerCommand("show", "Show count, seed and adjustment of topics.", "TOPIC…", showTopics),
-	newOwnerCommand("set", "Set the count of a topic.", "TOPIC N", setTopic),
-	newOwnerCommand("seed", "Set the seed of a topic: the number added to its contributions.", "TOPIC N", setSeed),
-	newOwnerCommand("reset", "Set topics to 0; all visitors may contribute again.", "TOPIC…", resetTopics, yesFlag),
-	newOwnerCommand("delete", "Delete topics.", "TOPIC…", deleteTopics, yesFlag),
-	newOwnerCommand("rename", "Rename a topic; its visitors are still recognised.", "FROM TO", renameTopic, yesFlag),
-	newOwnerCommand("merge", "Merge topics into one, with all contributions.", "FROM…", mergeTopics,
-		config.Setting{Name: "into", Value: "TOPIC", Help: "The topic that receives the contributions."}, yesFlag),
-	newOwnerCommand("forget", "Take back all contributions of a visitor.", "VISITOR", forgetVisitor, siteFlag, yesFlag),
-	newOwnerCommand("block", "Block a range of addresses, or a visitor, from contributing.", "[RANGE]", block, visitorFlag,
-		config.Setting{Name: "reason", Value: "TEXT", Help: "The reason, for the list of blocks."}),
-	newOwnerCommand("unblock", "End a block.", "[RANGE]", unblock, visitorFlag),
-	newOwnerCommand("blocks", "List the blocks.", "", listBlocks),
-	newOwnerCommand("spikes", "List unusually fast growth of topics.", "", listSpikes, append(slices.Clone(scopeFlags),
-		config.Setting{Name: "since", Value: "TIME", Default: "1h", Help: "How far back, such as 24h or 7d."})...),
-	newOwnerCommand("undo", "Take back recent contributions, after a preview.", "[TOPIC…]", undo, append(slices.Clone(scopeFlags),
-		config.Setting{Name: "from", Value: "TIME", Help: "Start: a time such as 2026-11-22T10:00:00Z, or how long ago, such as 2h."},
-		config.Setting{Name: "to", Value: "TIME", Help: "End, in the same forms; now if left out."},
-		config.Setting{Name: "source", Value: "HASH", Repeatable: true, Help: "Only from this source, as spikes shows it. Repeatable."},
-		config.Setting{Name: "address", Value: "ADDRESS", Repeatable: true, Help: "Only from the network of this address. Repeatable."}, yesFlag)...),
-	newOwnerCommand("audit", "Show the audit log, newest entries first.", "", listAudit, limitFlag),
+	{name: "list", about: "List topics with their counts.",
+		new: ownerAction("list", (*ownerCommand).listTopics, "site", "metric", "prefix", "order", "limit")},
+	{name: "show", about: "Show count, seed and adjustment of topics.", takes: "TOPIC…", needs: needsTopics,
+		new: ownerAction("show", (*ownerCommand).showTopics)},
+	{name: "set", about: "Set the count of a topic.", takes: "TOPIC N", needs: "a topic and its count, such as default/likes/hello 42",
+		new: ownerAction("set", (*ownerCommand).setCount)},
+	{name: "seed", about: "Set the seed of a topic: the number added to its contributions.", takes: "TOPIC N", needs: "a topic and its seed, such as default/likes/hello 42",
+		new: ownerAction("seed", (*ownerCommand).setSeed)},
+	{name: "reset", about: "Set topics to 0; all visitors may contribute again.", takes: "TOPIC…", needs: needsTopics,
+		new: ownerAction("reset", (*ownerCommand).resetTopics, "yes")},
+	{name: "delete", about: "Delete topics.", takes: "TOPIC…", needs: needsTopics,
+		new: ownerAction("delete", (*ownerCommand).deleteTopics, "yes")},
+	{name: "rename", about: "Rename a topic; its visitors are still recognised.", takes: "FROM TO", needs: "the topic and its new name",
+		new: ownerAction("rename", (*ownerCommand).renameTopic, "yes")},
+	{name: "merge", about: "Merge topics into one, with all contributions.", takes: "FROM…", needs: needsTopics,
+		new: ownerAction("merge", (*ownerCommand).mergeTopics, "into", "yes")},
+	{name: "forget", about: "Take back all contributions of a visitor.", takes: "VISITOR", needs: "one visitor, by the id that its browser keeps",
+		new: ownerAction("forget", (*ownerCommand).forgetVisitor, "site", "yes")},
+	{name: "block", about: "Block a range of addresses, or a visitor, from contributing.", takes: "[RANGE]", needs: needsBlocked,
+		new: ownerAction("block", (*ownerCommand).block, "visitor", "reason")},
+	{name: "unblock", about: "End a block.", takes: "[RANGE]", needs: needsBlocked,
+		new: ownerAction("unblock", (*ownerCommand).unblock, "visitor")},
+	{name: "blocks", about: "List the blocks.",
+		new: ownerAction("blocks", (*ownerCommand).listBlocks)},
+	{name: "spikes", about: "List unusually fast growth of topics.",
+		new: ownerAction("spikes", (*ownerCommand).listSpikes, "site", "metric", "prefix", "since")},
+	{name: "undo", about: "Take back recent contributions, after a preview.", takes: "[TOPIC…]",
+		new: ownerAction("undo", (*ownerCommand).undo, "site", "metric", "prefix", "from", "to", "source", "address", "yes")},
+	{name: "audit", about: "Show the audit log, newest entries first.",
+		new: ownerAction("audit", (*ownerCommand).listAudit, "limit")},
 }
 
 // pruneCommand is not below topics, because it is for regular clean-up.
-var pruneCommand = func() command {
-	c := newOwnerCommand("prune", "Delete topics without recent contributions, after a preview.", "", prune, append(slices.Clone(scopeFlags),
-		config.Setting{Name: "untouched", Value: "TIME", Help: "Time without contributions, such as 365d."}, yesFlag)...)
-	c.details = "\nFlags limit it to the topics of one site, of one metric, or with keys that begin alike.\nWindow metrics forget their visitors by themselves; their counts stay until they are\npruned.\n"
-	c.examples = "\nExample:\n  tallycast prune --site blog --metric views --untouched 365d\n"
-	return c
-}()
+var pruneCommand = command{name: "prune", about: "Delete topics without recent contributions, after a preview.",
+	details: `
+Flags limit it to the topics of one site, of one metric, or with keys that begin alike.
+Window metrics forget their visitors by themselves; their counts stay until they are
+pruned.
+`, examples: `
+Example:
+  tallycast prune --site blog --metric views --untouched 365d
+`, new: ownerAction("prune", (*ownerCommand).prune, "site", "metric", "prefix", "untouched", "yes")}
 
 // topicsStoreFlags are [storeFlags] without --metric, which has another meaning here.
 var topicsStoreFlags = append([]config.Setting{storeFlag}, settingsNamed("redis-prefix", "secret", "secret-file", "config")...)
 
-// newOwnerCommand returns a command that calls the admin API.
-func newOwnerCommand(name, about, takes string, run func(*ownerCommand) error, flags ...config.Setting) command {
-	flags = slices.Concat(flags, []config.Setting{jsonFlag}, adminFlags, topicsStoreFlags)
-	return command{name: name, about: about, takes: takes, flags: flags, run: func(p *process) error {
-		return runOwnerCommand(p, name, p.reader(flags), run)
-	}}
-}
-
-// ownerCommand is one run of such a command.
+// ownerCommand is one run of a command that calls the admin API.
 type ownerCommand struct {
 	*process
-	reader  *config.Reader // of the flags
+	name    string
+	does    func(*ownerCommand) error
+	takes   []string // the names of its flags
 	client  *adminClient
 	asTable bool // prints for people, not JSON
+
+	// Values of the flags.
+	site, metric, prefix  string
+	order                 string
+	limit                 int // 0: all
+	since, untouched      time.Duration
+	into, visitor, reason string
+	from, to              time.Time
+	sources, addresses    []string
+	yes, asJSON           bool
 }
 
-func runOwnerCommand(p *process, name string, reader *config.Reader, run func(*ownerCommand) error) error {
-	asJSON := config.Read(reader, "json", config.ParseBool)
-	client, err := p.openClient(localStore{command: name, sites: sitesOf(slices.Concat(p.args, p.flags["site"], p.flags["into"]))})
-	if err != nil {
+// ownerAction returns what makes an [ownerCommand] with these flags.
+func ownerAction(name string, does func(*ownerCommand) error, flags ...string) func() action {
+	return func() action { return &ownerCommand{name: name, does: does, takes: append(flags, "json")} }
+}
+
+// maxSpan is the longest time that a command looks back: a hundred years.
+const maxSpan = 36_500 * 24 * time.Hour
+
+// parseSpan parses a length of time: 90m, 24h or 7d.
+var parseSpan = config.ParseDuration(time.Nanosecond, maxSpan)
+
+func (c *ownerCommand) flags() []config.Setting {
+	all := []config.Setting{
+		{Name: "site", Value: "NAME", Parse: config.IntoText(&c.site), Help: "Only this site."},
+		{Name: "metric", Value: "NAME", Parse: config.IntoText(&c.metric), Help: "Only this metric of the site."},
+		{Name: "prefix", Value: "TEXT", Parse: config.IntoText(&c.prefix), Help: "Only keys of the metric that begin like this."},
+		{Name: "order", Value: "WORD", Default: "topic", Parse: config.Into(&c.order, config.ParseChoice("topic", "newest", "count")),
+			Help: "topic (by name), newest (latest change first) or count (highest first)."},
+		{Name: "limit", Value: "N", Default: "100", Parse: config.Into(&c.limit, config.ParseLimit), Help: "How many; or off."},
+		{Name: "into", Value: "TOPIC", Parse: config.IntoText(&c.into), Help: "The topic that receives the contributions."},
+		{Name: "visitor", Value: "ID", Parse: config.IntoText(&c.visitor), Help: "A visitor, instead of a range of addresses."},
+		{Name: "reason", Value: "TEXT", Parse: config.IntoText(&c.reason), Help: "The reason, for the list of blocks."},
+		{Name: "since", Value: "TIME", Default: "1h", Parse: config.Into(&c.since, parseSpan), Help: "How far back, such as 24h or 7d."},
+		{Name: "from", Value: "TIME", Parse: config.Into(&c.from, parseTime), Help: "Start: a time such as 2026-11-22T10:00:00Z, or how long ago, such as 2h."},
+		{Name: "to", Value: "TIME", Parse: config.Into(&c.to, parseTime), Help: "End, in the same forms; now if left out."},
+		{Name: "source", Value: "HASH", Repeatable: true, Parse: config.IntoTexts(&c.sources), Help: "Only from this source, as spikes shows it. Repeatable."},
+		{Name: "address", Value: "ADDRESS", Repeatable: true, Parse: config.IntoTexts(&c.addresses), Help: "Only from the network of this address. Repeatable."},
+		{Name: "untouched", Value: "TIME", Parse: config.Into(&c.untouched, parseSpan), Help: "Time without contributions, such as 365d."},
+		{Name: "yes", Parse: config.Into(&c.yes, config.ParseBool), Help: "Do not ask."},
+		{Name: "json", Parse: config.Into(&c.asJSON, config.ParseBool), Help: "Print lines of JSON on a terminal, too."},
+	}
+	own := slices.DeleteFunc(all, func(s config.Setting) bool { return !slices.Contains(c.takes, s.Name) })
+	return slices.Concat(own, adminFlags, topicsStoreFlags)
+}
+
+func (c *ownerCommand) run(p *process) (err error) {
+	c.process, c.asTable = p, server.IsTerminal(p.stdout) && !c.asJSON
+	if c.client, err = p.openClient(storeUse{command: c.name, sites: sitesOf(append(slices.Clone(p.args), c.site, c.into))}); err != nil {
 		return err
 	}
-	defer client.close()
-	return run(&ownerCommand{process: p, reader: reader, client: client, asTable: server.IsTerminal(p.stdout) && !asJSON})
+	defer c.client.close()
+	return c.does(c)
 }
 
-// checkFlags returns the errors of the flags that were read.
-func (c *ownerCommand) checkFlags() error {
-	if err := c.reader.Problems.Err(); err != nil {
-		return usageError{err}
-	}
-	return nil
-}
-
-// parseTopics parses args, at least one, as topics.
+// parseTopics parses args as topics, in the form of the service.
 func parseTopics(args []string) ([]string, error) {
-	if len(args) == 0 {
-		return nil, usagef("name at least one topic, such as default/likes/hello")
-	}
 	topics := make([]string, len(args))
 	for i, text := range args {
 		topic, err := tally.ParseTopic(text)
 		if err != nil {
 			return nil, usagef("%q: %s", text, tally.AsError(err).Message)
 		}
-		topics[i] = topic.String() // in the form of the service
+		topics[i] = topic.String()
 	}
 	return topics, nil
-}
-
-// needArguments returns an error unless there are n arguments; what describes them.
-func (c *ownerCommand) needArguments(n int, what string) error {
-	if len(c.args) != n {
-		return usagef("name %s", what)
-	}
-	return nil
 }
 
 // scope returns the parameters of the scope that the flags give.
 func (c *ownerCommand) scope() url.Values {
 	query := url.Values{}
-	for _, flag := range scopeFlags {
-		if text := c.reader.Text(flag.Name); text != "" {
-			query.Set(flag.Name, text)
+	for name, text := range map[string]string{"site": c.site, "metric": c.metric, "prefix": c.prefix} {
+		if text != "" {
+			query.Set(name, text)
 		}
 	}
 	return query
 }
 
-// call is [adminClient.call]. It also returns the answer as it came.
+// call is [adminClient.call].
 func (c *ownerCommand) call(method, path string, in, out any) (json.RawMessage, error) {
-	var raw json.RawMessage
-	if err := c.client.call(c.ctx, method, path, in, &raw); err != nil {
-		return nil, err
-	}
-	if out != nil {
-		if err := json.Unmarshal(raw, out); err != nil {
-			return nil, c.client.unreadable(err)
-		}
-	}
-	return raw, nil
+	return c.client.call(c.ctx, method, path, in, out)
 }
 
 // printJSON prints a line of JSON.

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/server"
 )
@@ -30,14 +30,11 @@ func (c *ownerCommand) printEdit(raw json.RawMessage, topic string, e editResult
 	c.print(raw, "%s: %s → %s", topic, thousands(e.Before.Count), thousands(e.After.Count))
 }
 
-func setTopic(c *ownerCommand) error { return c.setNumber("count") }
-func setSeed(c *ownerCommand) error  { return c.setNumber("seed") }
+func (c *ownerCommand) setCount() error { return c.setNumber("count") }
+func (c *ownerCommand) setSeed() error  { return c.setNumber("seed") }
 
 // setNumber sets the count or the seed of the topic that the arguments name.
 func (c *ownerCommand) setNumber(name string) error {
-	if err := c.needArguments(2, "a topic and its "+name+", such as default/likes/hello 42"); err != nil {
-		return err
-	}
 	topics, err := parseTopics(c.args[:1])
 	if err != nil {
 		return err
@@ -55,12 +52,17 @@ func (c *ownerCommand) setNumber(name string) error {
 	return nil
 }
 
-func resetTopics(c *ownerCommand) error {
-	topics, err := parseTopics(c.args)
-	if err != nil {
-		return err
+// parseAndConfirm parses the arguments as topics and asks the question about them.
+func (c *ownerCommand) parseAndConfirm(question string) (topics []string, err error) {
+	if topics, err = parseTopics(c.args); err != nil {
+		return nil, err
 	}
-	if err := c.confirm("Set %s to 0, and forget its visitors?", nameTopics(topics)); err != nil {
+	return topics, c.confirm(question, nameTopics(topics))
+}
+
+func (c *ownerCommand) resetTopics() error {
+	topics, err := c.parseAndConfirm("Set %s to 0, and forget its visitors?")
+	if err != nil {
 		return err
 	}
 	var answer struct{ Topics []json.RawMessage }
@@ -82,12 +84,9 @@ func resetTopics(c *ownerCommand) error {
 	return errors.Join(failed...)
 }
 
-func deleteTopics(c *ownerCommand) error {
-	topics, err := parseTopics(c.args)
+func (c *ownerCommand) deleteTopics() error {
+	topics, err := c.parseAndConfirm("Delete %s, and forget its visitors?")
 	if err != nil {
-		return err
-	}
-	if err := c.confirm("Delete %s, and forget its visitors?", nameTopics(topics)); err != nil {
 		return err
 	}
 	for _, topic := range topics {
@@ -105,10 +104,7 @@ func deleteTopics(c *ownerCommand) error {
 	return nil
 }
 
-func renameTopic(c *ownerCommand) error {
-	if err := c.needArguments(2, "the topic and its new name"); err != nil {
-		return err
-	}
+func (c *ownerCommand) renameTopic() error {
 	topics, err := parseTopics(c.args)
 	if err != nil {
 		return err
@@ -119,23 +115,19 @@ func renameTopic(c *ownerCommand) error {
 	return c.move("/admin/v1/rename", map[string]string{"from": topics[0], "to": topics[1]})
 }
 
-func mergeTopics(c *ownerCommand) error {
-	from, err := parseTopics(c.args)
-	if err != nil {
-		return err
-	}
-	into := c.reader.Text("into")
-	if into == "" {
+func (c *ownerCommand) mergeTopics() error {
+	if c.into == "" {
 		return usagef("--into is missing: it names the topic that receives the contributions")
 	}
-	to, err := parseTopics([]string{into})
+	topics, err := parseTopics(append(slices.Clone(c.args), c.into))
 	if err != nil {
 		return err
 	}
-	if err := c.confirm("Merge %s into %s? This cannot be undone. A visitor of several of them counts several times.", nameTopics(from), to[0]); err != nil {
+	from, to := topics[:len(c.args)], topics[len(c.args)]
+	if err := c.confirm("Merge %s into %s? This cannot be undone. A visitor of several of them counts several times.", nameTopics(from), to); err != nil {
 		return err
 	}
-	return c.move("/admin/v1/merge", map[string]any{"from": from, "to": to[0]})
+	return c.move("/admin/v1/merge", map[string]any{"from": from, "to": to})
 }
 
 func (c *ownerCommand) move(path string, body any) error {
@@ -161,7 +153,7 @@ var errNotDone = errors.New("nothing was done")
 
 // confirm asks on the terminal unless --yes is given. Without a terminal --yes is required.
 func (c *ownerCommand) confirm(format string, args ...any) error {
-	if yes := config.Read(c.reader, "yes", config.ParseBool); yes {
+	if c.yes {
 		return nil
 	}
 	question := printable(fmt.Sprintf(format, args...))

@@ -2,14 +2,15 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // stateHead is the head of a table of states, and addState adds a row to it.
@@ -26,170 +27,131 @@ func addState(t *table, s topicState) {
 // shortTime writes a time in the local time zone.
 func shortTime(at time.Time) string { return at.Local().Format("2006-01-02 15:04") }
 
-// eachItem calls each with the items that path lists under name, at most limit; 0 means
-// all. cursor is the parameter that takes the next of the previous page; empty if the list
-// has only one page.
-func (c *ownerCommand) eachItem(path, name, cursor string, query url.Values, limit int, each func(json.RawMessage) error) error {
+// items are items of the admin API, as JSON. An error is the last element.
+type items = iter.Seq2[json.RawMessage, error]
+
+// listed returns the items that path lists under name, at most limit; 0 means all. cursor is
+// the parameter that takes the next of the previous page; empty if the list has only one
+// page.
+func (c *ownerCommand) listed(path, name, cursor string, query url.Values, limit int) items {
 	const pageSize = 1000
-	for left := limit; ; {
-		size := pageSize
-		if limit > 0 {
-			size = min(left, pageSize)
-		}
-		if cursor != "" {
-			query.Set("limit", strconv.Itoa(size))
-		}
-		items, next, err := c.getPage(path+"?"+query.Encode(), name)
-		if err != nil {
-			return err
-		}
-		for _, item := range items {
-			if err := each(item); err != nil {
-				return err
+	return func(yield func(json.RawMessage, error) bool) {
+		for left := limit; ; {
+			if cursor != "" {
+				size := pageSize
+				if limit > 0 {
+					size = min(left, pageSize)
+				}
+				query.Set("limit", strconv.Itoa(size))
 			}
+			page, next, err := c.getPage(path+"?"+query.Encode(), name)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, item := range page {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			left -= len(page)
+			if next == "" || limit > 0 && left <= 0 {
+				return
+			}
+			query.Set(cursor, next)
 		}
-		left -= len(items)
-		if next == "" || limit > 0 && left <= 0 {
-			return nil
-		}
-		query.Set(cursor, next)
 	}
 }
 
 // getPage returns the items that path lists under name, and the cursor of the next page.
-func (c *ownerCommand) getPage(path, name string) (items []json.RawMessage, next string, err error) {
+func (c *ownerCommand) getPage(path, name string) (page []json.RawMessage, next string, err error) {
 	var answer map[string]json.RawMessage
 	if _, err := c.call("GET", path, nil, &answer); err != nil {
 		return nil, "", err
 	}
-	if err = json.Unmarshal(answer[name], &items); err == nil && answer["next"] != nil {
+	if err = json.Unmarshal(answer[name], &page); err == nil && answer["next"] != nil {
 		err = json.Unmarshal(answer["next"], &next)
 	}
 	if err != nil {
 		err = c.client.unreadable(err)
 	}
-	return items, next, err
+	return page, next, err
 }
 
-// printList prints the items that list passes on, as a table or as lines of JSON. row adds
-// an item to the table, and empty is printed if there is none.
-func printList[T any](c *ownerCommand, head []string, empty string, list func(func(json.RawMessage) error) error, row func(*table, T)) error {
+// printList prints items as a table or as lines of JSON. row adds an item to the table, and
+// empty is printed if there is none.
+func printList[T any](c *ownerCommand, head []string, empty string, all items, row func(*table, T)) error {
 	t := &table{head: head}
-	err := list(func(raw json.RawMessage) error {
-		if !c.asTable {
-			c.printJSON(raw)
-			return nil
-		}
+	for raw, err := range all {
 		var item T
+		switch {
+		case err != nil:
+			_ = t.write(c.stdout) // what came before
+			return err
+		case !c.asTable:
+			c.printJSON(raw)
+			continue
+		}
 		if err := json.Unmarshal(raw, &item); err != nil {
 			return c.client.unreadable(err)
 		}
 		row(t, item)
-		return nil
-	})
-	if err == nil && c.asTable && len(t.rows) == 0 {
-		_, err = fmt.Fprintln(c.stdout, empty)
 	}
-	return errors.Join(err, t.write(c.stdout))
+	if c.asTable && len(t.rows) == 0 {
+		fmt.Fprintln(c.stdout, empty)
+	}
+	return t.write(c.stdout)
 }
 
-func listTopics(c *ownerCommand) error {
+func (c *ownerCommand) listTopics() error {
 	query := c.scope()
-	query.Set("order", config.Read(c.reader, "order", config.ParseChoice("topic", "newest", "count")))
-	limit := config.Read(c.reader, "limit", config.ParseLimit)
-	if err := c.checkFlags(); err != nil {
-		return err
-	}
-	return printList(c, stateHead, "There is no such topic.", func(each func(json.RawMessage) error) error {
-		return c.eachItem("/admin/v1/topics", "topics", "after", query, limit, each)
-	}, addState)
+	query.Set("order", c.order)
+	return printList(c, stateHead, "There is no such topic.", c.listed("/admin/v1/topics", "topics", "after", query, c.limit), addState)
 }
 
-func showTopics(c *ownerCommand) error {
+func (c *ownerCommand) showTopics() error {
 	topics, err := parseTopics(c.args)
 	if err != nil {
 		return err
 	}
-	return printList(c, stateHead, "", func(each func(json.RawMessage) error) error {
+	return printList(c, stateHead, "", func(yield func(json.RawMessage, error) bool) {
 		for _, topic := range topics {
-			raw, err := c.call("GET", topicPath(topic), nil, nil)
-			if err != nil {
-				return err
-			}
-			if err := each(raw); err != nil {
-				return err
+			if raw, err := c.call("GET", topicPath(topic), nil, nil); !yield(raw, err) {
+				return
 			}
 		}
-		return nil
 	}, addState)
 }
 
-func listBlocks(c *ownerCommand) error {
-	type blocked struct{ Range, Visitor, Reason string }
-	return printList(c, []string{"BLOCKED", "REASON"}, "There are no blocks.", func(each func(json.RawMessage) error) error {
-		return c.eachItem("/admin/v1/blocks", "blocks", "", url.Values{}, 0, each)
-	}, func(t *table, b blocked) {
-		who := b.Range
+func (c *ownerCommand) listBlocks() error {
+	return printList(c, []string{"BLOCKED", "REASON"}, "There are no blocks.", c.listed("/admin/v1/blocks", "blocks", "", url.Values{}, 0), func(t *table, b struct{ Range, Visitor, Reason string }) {
+		target := b.Range
 		if b.Visitor != "" {
-			who = "visitor " + b.Visitor
+			target = "visitor " + b.Visitor
 		}
-		t.add(who, b.Reason)
+		t.add(target, b.Reason)
 	})
 }
 
-// sourceCount is the number of contributions from one source.
-type sourceCount struct {
-	Source        string
-	Contributions int64
-}
-
-func listSpikes(c *ownerCommand) error {
+func (c *ownerCommand) listSpikes() error {
 	query := c.scope()
-	query.Set("since", config.Read(c.reader, "since", parseSpan).String())
-	if err := c.checkFlags(); err != nil {
-		return err
-	}
-	type spike struct {
-		Topic                string
-		From, To             time.Time
-		Contributions, Usual int64
-		Sources              []sourceCount
-	}
-	return printList(c, []string{"TOPIC", "FROM", "TO", "CAME", "USUAL", "SOURCES"}, "There are no spikes.", func(each func(json.RawMessage) error) error {
-		return c.eachItem("/admin/v1/spikes", "spikes", "", query, 0, each)
-	}, func(t *table, s spike) {
-		var sources []string
-		for _, each := range s.Sources {
-			sources = append(sources, fmt.Sprintf("%s (%d)", each.Source, each.Contributions))
+	query.Set("since", c.since.String())
+	return printList(c, []string{"TOPIC", "FROM", "TO", "CONTRIBUTIONS", "USUAL", "SOURCES"}, "There are no spikes.", c.listed("/admin/v1/spikes", "spikes", "", query, 0), func(t *table, s owner.Spike) {
+		sources := "many"
+		if len(s.Sources) > 0 {
+			sources = strings.Join(namesOf(s.Sources, func(each owner.SourceContributions) string {
+				return fmt.Sprintf("%s (%d)", each.Source, each.Contributions)
+			}), " ")
 		}
-		if sources == nil {
-			sources = []string{"many"}
-		}
-		t.add(s.Topic, shortTime(s.From), shortTime(s.To), thousands(s.Contributions), thousands(s.Usual), strings.Join(sources, " "))
+		t.add(s.Topic.String(), shortTime(s.From), shortTime(s.To), thousands(int64(s.Contributions)), thousands(int64(s.Usual)), sources)
 	})
 }
 
-func listAudit(c *ownerCommand) error {
-	limit := config.Read(c.reader, "limit", config.ParseLimit)
-	if err := c.checkFlags(); err != nil {
-		return err
-	}
-	type entry struct {
-		At                            time.Time
-		Actor, Action, Target, Detail string
-	}
-	return printList(c, []string{"AT", "WHO", "DID", "TO", "WHAT"}, "The audit log is empty.", func(each func(json.RawMessage) error) error {
-		return c.eachItem("/admin/v1/audit", "entries", "before", url.Values{}, limit, each)
-	}, func(t *table, e entry) {
+func (c *ownerCommand) listAudit() error {
+	return printList(c, []string{"TIME", "ACTOR", "ACTION", "TARGET", "DETAIL"}, "The audit log is empty.", c.listed("/admin/v1/audit", "entries", "before", url.Values{}, c.limit), func(t *table, e tally.AuditEntry) {
 		t.add(shortTime(e.At), e.Actor, e.Action, e.Target, e.Detail)
 	})
 }
-
-// maxSpan is the longest time a command looks back: a hundred years.
-const maxSpan = 36_500 * 24 * time.Hour
-
-// parseSpan parses a length of time: 90m, 24h or 7d.
-var parseSpan = config.ParseDuration(time.Nanosecond, maxSpan)
 
 // parseTime parses a time, or how long ago it was.
 func parseTime(text string) (time.Time, error) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -230,10 +229,9 @@ func TestTopics_Tables(t *testing.T) {
 	var out strings.Builder
 	c := &ownerCommand{process: &process{stdout: &out}, asTable: true}
 	c.printEdit(nil, "blog/likes/x", editResult{Before: topicState{Count: 1234}, After: topicState{Count: 5}, Changed: true})
-	err := printList(c, stateHead, "none", func(each func(json.RawMessage) error) error {
-		return errors.Join(
-			each(json.RawMessage(`{"topic":"blog/likes/a\u001b[2J","count":1234567,"version":1790000000000001,"seed":1,"adjustment":-2000,"changed":"2026-11-22T10:00:00Z"}`)),
-			each(json.RawMessage(`{"topic":"blog/likes/nobody"}`)))
+	err := printList(c, stateHead, "none", func(yield func(json.RawMessage, error) bool) {
+		_ = yield(json.RawMessage(`{"topic":"blog/likes/a\u001b[2J","count":1234567,"version":1790000000000001,"seed":1,"adjustment":-2000,"changed":"2026-11-22T10:00:00Z"}`), nil) &&
+			yield(json.RawMessage(`{"topic":"blog/likes/nobody"}`), nil)
 	}, addState)
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +245,7 @@ func TestTopics_Tables(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := printList(c, stateHead, "none", func(func(json.RawMessage) error) error { return nil }, addState); err != nil || out.String() != "none\n" {
+	if err := printList(c, stateHead, "none", func(func(json.RawMessage, error) bool) {}, addState); err != nil || out.String() != "none\n" {
 		t.Errorf("%v %q", err, out.String())
 	}
 }

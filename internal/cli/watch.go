@@ -33,10 +33,25 @@ Examples:
   tallycast watch --url https://tally.example.com blog/likes/hello | tee likes.log
 `
 
-// watchFlags name the service by --url, or by --at as in all other commands.
-var watchFlags = []config.Setting{
-	{Name: "url", Value: "URL", Default: "http://localhost:8080", Help: "URL of the service, with its base path."},
-	{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url; other commands have only --at."},
+// watchCommand shows counts as they change.
+type watchCommand struct {
+	at     string        // the URL of the service
+	source config.Source // the setting that named it
+}
+
+// flags name the service by --url, or by --at as in all other commands.
+func (c *watchCommand) flags() []config.Setting {
+	return []config.Setting{
+		{Name: "url", Value: "URL", Default: "http://localhost:8080", Parse: c.parseService, Help: "URL of the service, with its base path."},
+		{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url; other commands have only --at."},
+	}
+}
+
+func (c *watchCommand) parseService(r *config.Reader, name string) {
+	if r.GivenOnce("the service", name, "at") && r.Values["at"].IsGiven() {
+		name = "at"
+	}
+	c.at, c.source = config.Read(r, name, parseServiceURL), r.Values[name].Source
 }
 
 const (
@@ -58,42 +73,20 @@ type frame struct {
 	Error *refusal `json:"error"`
 }
 
-// refusal is an error in a frame or a list.
-type refusal struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-// watchTopics shows the counts of topics until the process should end.
-func watchTopics(p *process) error {
-	r := p.reader(watchFlags)
-	name := "url"
-	if r.GivenOnce("the service", "url", "at") && r.Values["at"].IsGiven() {
-		name = "at"
+// run shows the counts of topics until the process should end.
+func (c *watchCommand) run(p *process) error {
+	topics, err := parseTopics(p.args)
+	if err != nil {
+		return err
 	}
-	at, named := config.Read(r, name, parseServiceURL), r.Values[name]
-	if len(r.Problems) > 0 {
-		return usageError{r.Problems.Err()}
-	}
-	if len(p.args) == 0 {
-		return usagef("name at least one topic, such as default/likes/hello")
-	}
-	topics := make([]string, len(p.args))
-	for i, text := range p.args {
-		topic, err := tally.ParseTopic(text)
-		if err != nil {
-			return usagef("%q: %w", text, err)
-		}
-		topics[i] = topic.String() // in the form of the service
-	}
-	fmt.Fprintf(p.stderr, "service: %s (%s)\n", printable(at), named.Source)
+	fmt.Fprintf(p.stderr, "service: %s (%s)\n", printable(c.at), c.source)
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	frames := make(chan frame)
 	ended := make(chan error, 1)
 	// Ends with ctx, or when the service refuses.
 	go func() {
-		ended <- follow(ctx, at, topics, frames, p.stderr)
+		ended <- follow(ctx, c.at, topics, frames, p.stderr)
 	}()
 	var out display = lines{p.stdout}
 	if server.IsTerminal(p.stdout) {
@@ -124,6 +117,12 @@ func parseServiceURL(text string) (string, error) {
 	}
 	at.RawQuery, at.Fragment = "", ""
 	return strings.TrimRight(at.String(), "/"), nil
+}
+
+// checkServiceURL is [parseServiceURL] that returns text as it is.
+func checkServiceURL(text string) (string, error) {
+	_, err := parseServiceURL(text)
+	return text, err
 }
 
 // schemeHint proposes text with a scheme; empty if it lacks more than that.

@@ -64,23 +64,8 @@ func Read[T any](r *Reader, name string, parse func(string) (T, error)) (zero T)
 	return parsed
 }
 
-// ReadList parses the items of a repeatable setting, which may also be separated by
-// commas.
-func ReadList[T any](r *Reader, name string, parse func([]string) (T, error)) T {
-	parsed, err := parse(r.Texts(name))
-	if err != nil {
-		r.Reject(name, err)
-	}
-	return parsed
-}
-
-// Text returns the value of a setting that is not repeatable; empty if it is not given.
-func (r *Reader) Text(name string) string {
-	return Read(r, name, func(text string) (string, error) { return text, nil })
-}
-
-// Texts returns the items of a repeatable setting.
-func (r *Reader) Texts(name string) (items []string) {
+// texts returns the items of a repeatable setting, which may be separated by commas.
+func (r *Reader) texts(name string) (items []string) {
 	for _, text := range r.Values[name].Texts {
 		for item := range strings.SplitSeq(text, ",") {
 			if item = strings.TrimSpace(item); item != "" {
@@ -102,28 +87,80 @@ func (r *Reader) GivenOnce(what, name, alternative string) bool {
 	return true
 }
 
-// ReadToken reads a token from the named setting, or from the file that name-file names.
-func (r *Reader) ReadToken(name string) string { return readOrFile(r, "the token", name, ParseToken) }
-
-// readOrFile parses what the named setting holds, or the file that name-file names,
-// without the file's last line end.
-func readOrFile[T any](r *Reader, what, name string, parse func(string) (T, error)) (zero T) {
-	file := name + "-file"
-	switch {
-	case !r.GivenOnce(what, name, file):
-		return zero
-	case !r.Values[file].IsGiven():
-		return Read(r, name, parse)
+// Parse parses the values of settings with the functions that they declare.
+func (r *Reader) Parse(settings []Setting) {
+	for _, s := range settings {
+		if s.Parse != nil {
+			s.Parse(r, s.Name)
+		}
 	}
-	return Read(r, file, func(path string) (T, error) {
-		text, err := os.ReadFile(path)
+}
+
+// Into returns what parses the value of a setting into target, with [Read].
+func Into[T any](target *T, parse func(string) (T, error)) func(*Reader, string) {
+	return func(r *Reader, name string) { *target = Read(r, name, parse) }
+}
+
+// IntoText returns what stores the value of a setting as it is given.
+func IntoText(target *string) func(*Reader, string) {
+	return Into(target, func(text string) (string, error) { return text, nil })
+}
+
+// IntoList returns what parses the items of a repeatable setting into target.
+func IntoList[T any](target *T, parse func([]string) (T, error)) func(*Reader, string) {
+	return func(r *Reader, name string) {
+		parsed, err := parse(r.texts(name))
 		if err != nil {
-			return zero, fmt.Errorf("%s cannot be read: %w", path, FileErrorReason(err))
+			r.Reject(name, err)
 		}
-		parsed, err := parse(strings.TrimRight(string(text), "\r\n"))
-		if err != nil {
-			return zero, fmt.Errorf("%s in %s %w", what, path, err)
+		*target = parsed
+	}
+}
+
+// IntoEach is [IntoList] for items that are parsed one by one.
+func IntoEach[T any](target *[]T, parse func(string) (T, error)) func(*Reader, string) {
+	return IntoList(target, func(items []string) (all []T, err error) {
+		for _, item := range items {
+			parsed, invalid := parse(item)
+			if invalid == nil {
+				all = append(all, parsed)
+			}
+			err = errors.Join(err, invalid)
 		}
-		return parsed, nil
+		return all, err
 	})
+}
+
+// IntoTexts returns what stores the items of a repeatable setting as they are given.
+func IntoTexts(target *[]string) func(*Reader, string) {
+	return IntoEach(target, func(item string) (string, error) { return item, nil })
+}
+
+// IntoToken returns what parses a token, or the content of the file that name-file names.
+func IntoToken(target *string) func(*Reader, string) {
+	return intoOrFile(target, "the token", ParseToken)
+}
+
+// intoOrFile returns what parses the value of a setting into target, or the content of the
+// file that name-file names, without its last line end. what names the value.
+func intoOrFile[T any](target *T, what string, parse func(string) (T, error)) func(*Reader, string) {
+	return func(r *Reader, name string) {
+		file := name + "-file"
+		switch {
+		case !r.GivenOnce(what, name, file):
+		case !r.Values[file].IsGiven():
+			*target = Read(r, name, parse)
+		default:
+			*target = Read(r, file, func(path string) (parsed T, err error) {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					return parsed, fmt.Errorf("%s cannot be read: %w", path, FileErrorReason(err))
+				}
+				if parsed, err = parse(strings.TrimRight(string(text), "\r\n")); err != nil {
+					err = fmt.Errorf("%s in %s %w", what, path, err)
+				}
+				return parsed, err
+			})
+		}
+	}
 }

@@ -6,11 +6,11 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -30,12 +30,6 @@ func (s Sites) Names() []string {
 	return names
 }
 
-// siteSettings is the value of --site.
-type siteSettings struct {
-	origins Sites
-	known   KnownSites
-}
-
 // KnownSites are the sites that accept new topics only for known keys, with the addresses
 // of their sitemaps, if any.
 type KnownSites map[string][]string
@@ -52,12 +46,10 @@ const (
 // parseSites parses items of the form name=origin, name=keys=known, name=sitemap=URL, name
 // or origin. An origin or keys=known alone belongs to the site before it, so that
 // blog=https://a,https://b is one site in a flag, a variable and a list.
-func parseSites(items []string) (siteSettings, error) {
-	all := Sites{tally.DefaultSite: nil}
-	known := KnownSites{}
-	var problems []error
+func (c *Config) parseSites(r *Reader, setting string) {
+	c.Sites, c.KnownKeys = Sites{tally.DefaultSite: nil}, KnownSites{}
 	current := ""
-	for _, item := range items {
+	for _, item := range r.texts(setting) {
 		name, origin, hasOrigin := strings.Cut(item, "=")
 		switch {
 		case item == knownKeys && current != "":
@@ -70,35 +62,35 @@ func parseSites(items []string) (siteSettings, error) {
 			current = item
 		}
 		if !tally.ValidSite(current) {
-			problems = append(problems, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
+			r.Reject(setting, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
 			continue
 		}
-		if _, ok := all[current]; !ok {
-			all[current] = nil
-		}
+		c.Sites[current] = append(c.Sites[current], nil...) // without an origin
 		sitemap, isSitemap := strings.CutPrefix(origin, sitemapPrefix)
+		var err error
 		switch {
 		case !hasOrigin:
-			continue
 		case origin == knownKeys:
-			known[current] = append(known[current], nil...) // without a sitemap
-			continue
+			c.KnownKeys[current] = append(c.KnownKeys[current], nil...) // without a sitemap
 		case isSitemap:
-			at, err := ParseSitemap(sitemap)
-			if err != nil {
-				problems = append(problems, err)
-			}
-			known[current] = append(known[current], at)
-			continue
+			sitemap, err = ParseSitemap(sitemap)
+			c.KnownKeys[current] = append(c.KnownKeys[current], sitemap)
+		default:
+			err = c.Sites.add(current, origin)
 		}
-		clean, err := parseOrigin(origin)
 		if err != nil {
-			problems = append(problems, err)
-			continue
+			r.Reject(setting, err)
 		}
-		all.add(current, clean)
 	}
-	return siteSettings{all, known}, errors.Join(problems...)
+}
+
+// parseOrigins parses the origins of the site default.
+func (c *Config) parseOrigins(r *Reader, setting string) {
+	for _, item := range r.texts(setting) {
+		if err := c.Sites.add(tally.DefaultSite, item); err != nil {
+			r.Reject(setting, err)
+		}
+	}
 }
 
 // ParseSitemap parses the address of a sitemap.
@@ -110,26 +102,13 @@ func ParseSitemap(text string) (string, error) {
 	return at.String(), nil
 }
 
-// add appends an origin to a site unless it is there.
-func (s Sites) add(site, origin string) {
-	if !slices.Contains(s[site], origin) {
+// add parses an origin and appends it to a site unless it is there.
+func (s Sites) add(site, text string) error {
+	origin, err := parseOrigin(text)
+	if err == nil && !slices.Contains(s[site], origin) {
 		s[site] = append(s[site], origin)
 	}
-}
-
-// parseOrigins parses the origins of one site.
-func parseOrigins(items []string) ([]string, error) {
-	var origins []string
-	var problems []error
-	for _, item := range items {
-		origin, err := parseOrigin(item)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		origins = append(origins, origin)
-	}
-	return origins, errors.Join(problems...)
+	return err
 }
 
 // parseOrigin parses scheme://host[:port], "*." before a host for all its subdomains, or
@@ -214,17 +193,15 @@ func ParseSiteName(text string) (string, error) {
 	return text, nil
 }
 
-// parseSeedFields parses items of the form metric=field.
-func parseSeedFields(items []string) (fields []seed.Field, err error) {
+// parseSeedPaths checks that folders and files exist.
+func parseSeedPaths(items []string) ([]string, error) {
 	var problems []error
 	for _, item := range items {
-		field, err := seed.ParseField(item)
-		if err != nil {
-			problems = append(problems, err)
+		if _, err := os.Stat(item); err != nil {
+			problems = append(problems, fmt.Errorf("%s should be a folder or a file: %w", item, FileErrorReason(err)))
 		}
-		fields = append(fields, field)
 	}
-	return fields, errors.Join(problems...)
+	return items, errors.Join(problems...)
 }
 
 // parseKeyPrefix parses the beginning of a key.

@@ -139,3 +139,9 @@ func (t Topic) String() string { return t.text }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (t Topic) MarshalText() ([]byte, error) { return []byte(t.text), nil }
+
+// UnmarshalText is [ParseTopic].
+func (t *Topic) UnmarshalText(text []byte) (err error) {
+	*t, err = ParseTopic(string(text))
+	return err
+}
