@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -53,18 +52,12 @@ type pageCheck struct {
 
 	page     *url.URL // after redirects
 	header   http.Header
-	html     string
-	script   script
-	elements []element
-	api      *url.URL // the service, with a slash at the end
+	elements []element // of the page
+	widgets  []element // those whose name begins with tally
+	script   element   // loads the widgets
+	source   *url.URL  // of the script
+	api      *url.URL  // the service, with a slash at the end
 	site     string
-}
-
-// script is the element that loads the widgets.
-type script struct {
-	url              *url.URL
-	integrity, nonce string
-	module           bool
 }
 
 func (c *doctorCommand) run(p *process) error {
@@ -92,7 +85,11 @@ func (c *doctorCommand) run(p *process) error {
 
 // run runs the checks until one makes the next ones pointless.
 func (c *pageCheck) run(page string) {
-	if !c.readPage(page) || !c.findScript() || !c.loadScript() {
+	if !c.readPage(page) || !c.findScript() {
+		return
+	}
+	c.checkElements()
+	if !c.loadScript() {
 		return
 	}
 	c.checkPolicies()
@@ -100,7 +97,7 @@ func (c *pageCheck) run(page string) {
 		c.checkStream()
 		c.checkSocket()
 		c.checkAddress()
-		c.checkTopics(c.elements)
+		c.checkTopics()
 	}
 }
 
@@ -122,22 +119,43 @@ func (c *pageCheck) fail(what, format string, args ...any) bool {
 // origin returns the page's origin as browsers send it.
 func (c *pageCheck) origin() string { return c.page.Scheme + "://" + c.page.Host }
 
-// get sends the request of a page of the origin and reads up to limit bytes.
-func (c *pageCheck) get(address string, limit int64) (*http.Response, []byte, error) {
-	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, address, nil)
+// send sends the request of a page of the origin. A body is sent with the type that the
+// widgets use.
+func (c *pageCheck) send(method, address string, body any) (*http.Response, error) {
+	text := []byte(nil)
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	request, err := http.NewRequestWithContext(c.ctx, method, address, bytes.NewReader(text))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "text/plain;charset=UTF-8")
 	}
 	if c.page != nil {
 		request.Header.Set("Origin", c.origin())
 	}
-	response, err := c.client.Do(request)
+	return c.client.Do(request)
+}
+
+// get reads up to limit bytes.
+func (c *pageCheck) get(address string, limit int64) (*http.Response, []byte, error) {
+	response, err := c.send(http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
 	return response, body, err
+}
+
+// post sends the service a body.
+func (c *pageCheck) post(path string, body any) (*http.Response, error) {
+	return c.send(http.MethodPost, c.api.String()+path, body)
 }
 
 func (c *pageCheck) readPage(page string) bool {
@@ -148,87 +166,59 @@ func (c *pageCheck) readPage(page string) bool {
 	if response.StatusCode != http.StatusOK {
 		return c.fail("page", "answers %s", response.Status)
 	}
-	c.page, c.header, c.html = response.Request.URL, response.Header, string(body)
+	c.page, c.header, c.elements = response.Request.URL, response.Header, elementsOf(body)
 	c.ok("page", "%s", c.page)
 	return true
 }
 
-var (
-	comments       = regexp.MustCompile(`(?s)<!--.*?-->`)
-	scriptElements = regexp.MustCompile(`(?is)<script\b([^>]*)>`)
-	metaElements   = regexp.MustCompile(`(?is)<meta\b([^>]*)>`)
-	attributes     = regexp.MustCompile(`(?s)([a-zA-Z-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?`)
-	scriptNames    = regexp.MustCompile(`(?:^|/)(tally(?:-[0-9a-f]{16})?\.js)$`)
-)
-
-// attributesOf parses the attributes of a tag.
-func attributesOf(tag string) map[string]string {
-	found := map[string]string{}
-	for _, m := range attributes.FindAllStringSubmatch(tag, -1) {
-		name := strings.ToLower(m[1])
-		if _, ok := found[name]; !ok {
-			found[name] = html.UnescapeString(m[2] + m[3] + m[4])
-		}
-	}
-	return found
-}
+// scriptNames matches the paths of the script, also with the hash of its content.
+var scriptNames = regexp.MustCompile(`(?:^|/)tally(?:-[0-9a-f]{16})?\.js$`)
 
 func (c *pageCheck) findScript() bool {
-	text := comments.ReplaceAllString(c.html, "")
-	for _, tag := range scriptElements.FindAllStringSubmatch(text, -1) {
-		has := attributesOf(tag[1])
-		at, err := c.page.Parse(has["src"])
-		if err != nil || has["src"] == "" || !scriptNames.MatchString(at.Path) {
-			continue
+	for _, e := range c.elements {
+		source, err := c.page.Parse(e.attributes["src"])
+		if e.name == "script" && err == nil && scriptNames.MatchString(source.Path) {
+			c.script, c.source = e, source
+			break
 		}
-		c.script = script{url: at, integrity: has["integrity"], nonce: has["nonce"], module: strings.EqualFold(has["type"], "module")}
-		c.api, _ = at.Parse(".") // cannot fail: "." is valid
-		c.api.RawQuery, c.api.Fragment = "", ""
-		if c.site = at.Query().Get("site"); c.site == "" {
-			c.site = "default"
-		}
-		break
 	}
-	if c.script.url == nil {
+	switch {
+	case c.source == nil:
 		return c.fail("script", `the page loads none; it needs <script type="module" src="https://tally.example.com/tally.js"></script> (a page that bundles the widgets cannot be checked)`)
+	case !strings.EqualFold(c.script.attributes["type"], "module"):
+		return c.fail("script", `%s is loaded without type="module", and does not run`, c.source)
+	case c.page.Scheme == "https" && c.source.Scheme == "http":
+		return c.fail("script", "an https page does not load %s: give the service a certificate", c.source)
 	}
-	if !c.script.module {
-		return c.fail("script", `%s is loaded without type="module", and does not run`, c.script.url)
-	}
-	if c.page.Scheme == "https" && c.script.url.Scheme == "http" {
-		return c.fail("script", "an https page does not load %s: give the service a certificate", c.script.url)
-	}
-	if c.elements = elementsOf(text); len(c.elements) == 0 {
-		c.hint("elements", "the page has none yet; scripts may add them")
-	}
-	c.site = siteOf(c.elements, c.site)
-	c.checkElements(c.elements)
+	c.api, _ = c.source.Parse(".") // cannot fail: "." is valid
+	c.api.RawQuery, c.api.Fragment = "", ""
 	return true
 }
 
+// loadScript loads the script as the page does.
 func (c *pageCheck) loadScript() bool {
-	response, body, err := c.get(c.script.url.String(), maxPageBytes)
+	response, body, err := c.get(c.source.String(), maxPageBytes)
 	switch {
 	case err != nil:
 		return c.fail("script", "cannot be loaded: %v", err)
 	case response.StatusCode != http.StatusOK:
-		return c.fail("script", "%s answers %s", c.script.url, response.Status)
+		return c.fail("script", "%s answers %s", c.source, response.Status)
 	case !strings.Contains(response.Header.Get("Content-Type"), "javascript"):
-		return c.fail("script", "%s is %q and no script: something else answers at this address", c.script.url, response.Header.Get("Content-Type"))
+		return c.fail("script", "%s is %q and no script: something else answers at this address", c.source, response.Header.Get("Content-Type"))
 	case c.crosses() && response.Header.Get("Access-Control-Allow-Origin") == "":
-		return c.fail("script", "%s comes without Access-Control-Allow-Origin: a proxy removes it", c.script.url)
+		return c.fail("script", "%s comes without Access-Control-Allow-Origin: a proxy removes it", c.source)
 	}
-	if c.script.integrity != "" {
+	if integrity := c.script.attributes["integrity"]; integrity != "" {
 		sum := sha512.Sum384(body)
 		is := "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
-		if strings.Contains(c.script.integrity, "sha384-") && !strings.Contains(c.script.integrity, is) {
+		if strings.Contains(integrity, "sha384-") && !strings.Contains(integrity, is) {
 			return c.fail("script", "does not match its integrity attribute; it is %s now: load it by its hash, as the gallery shows", is)
 		}
-		if strings.HasSuffix(c.script.url.Path, "/tally.js") {
+		if strings.HasSuffix(c.source.Path, "/tally.js") {
 			c.hint("script", "tally.js changes with each release and its integrity attribute does not: load it by its hash, as the gallery shows")
 		}
 	}
-	c.ok("script", "%s, %d bytes", c.script.url, len(body))
+	c.ok("script", "%s, %d bytes", c.source, len(body))
 	return true
 }
 
@@ -241,9 +231,9 @@ func (c *pageCheck) crosses() bool {
 // meta elements, allows what the widgets do.
 func (c *pageCheck) checkPolicies() {
 	texts := c.header.Values("Content-Security-Policy")
-	for _, tag := range metaElements.FindAllStringSubmatch(comments.ReplaceAllString(c.html, ""), -1) {
-		if has := attributesOf(tag[1]); strings.EqualFold(has["http-equiv"], "content-security-policy") {
-			texts = append(texts, has["content"])
+	for _, e := range c.elements {
+		if e.name == "meta" && strings.EqualFold(e.attributes["http-equiv"], "content-security-policy") {
+			texts = append(texts, e.attributes["content"])
 		}
 	}
 	socket := *c.api
@@ -252,7 +242,7 @@ func (c *pageCheck) checkPolicies() {
 	for _, text := range texts {
 		for each := range strings.SplitSeq(text, ",") { // a header may carry several
 			policy := parsePolicy(each)
-			if !policy.allowsScript(c.page, c.script.url, c.script.nonce) {
+			if !policy.allowsScript(c.page, c.source, c.script.attributes["nonce"]) {
 				ok = c.fail("policy", "forbids the script: add %s://%s to script-src", c.api.Scheme, c.api.Host)
 			}
 			if !policy.allows("connect-src", c.page, c.api) {
@@ -268,26 +258,4 @@ func (c *pageCheck) checkPolicies() {
 	case ok:
 		c.ok("policy", "allows the widgets")
 	}
-}
-
-// probeKey is the key of the topics that the doctor asks for and never changes.
-const probeKey = "tallycast-doctor"
-
-// probe returns such a topic.
-func (c *pageCheck) probe() string { return c.site + "/likes/" + probeKey }
-
-// post sends the service the request of a page of the origin; the body has the type that
-// the widgets use.
-func (c *pageCheck) post(path string, body any) (*http.Response, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	request, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.api.String()+path, bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "text/plain;charset=UTF-8")
-	request.Header.Set("Origin", c.origin())
-	return c.client.Do(request)
 }

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/html"
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -31,6 +35,9 @@ var widgets = map[string]widget{
 	"tally-top":       {metric: "likes", attributes: []string{"limit", "href"}},
 }
 
+// probeKey is the key of the topics that the doctor asks for and never changes.
+const probeKey = "tallycast-doctor"
+
 // maxTopicsAsked bounds the topics that are checked: each may cost a request, and a page
 // has a handful.
 const maxTopicsAsked = 50
@@ -38,27 +45,30 @@ const maxTopicsAsked = 50
 // defaultReactions are the metrics of a <tally-reactions> without the attribute.
 var defaultReactions = []string{"heart", "party", "rocket", "laugh", "wow", "sad"}
 
-// element is an element of the page whose name begins with tally.
+// localHosts matches hosts on which web/src/visit.js does not count visitors.
+var localHosts = regexp.MustCompile(`^(localhost|127\..*|::1|)$|\.(localhost|local|test)$`)
+
+// element is an element of a page.
 type element struct {
 	name       string
 	attributes map[string]string
 }
 
-var (
-	// elementTags also matches misspelt names.
-	elementTags = regexp.MustCompile(`(?is)<(tally[a-z0-9_-]*)((?:\s(?:[^>"']|"[^"]*"|'[^']*')*)?)/?>`)
-	// rawText matches elements whose content is text.
-	rawText = regexp.MustCompile(`(?is)<script\b.*?</script>|<style\b.*?</style>|<textarea\b.*?</textarea>|<title\b.*?</title>`)
-	// localHosts matches hosts on which web/src/visit.js does not count visitors.
-	localHosts = regexp.MustCompile(`^(localhost|127\..*|::1|)$|\.(localhost|local|test)$`)
-)
-
-// elementsOf returns the elements in the HTML of a page.
-func elementsOf(text string) (found []element) {
-	for _, tag := range elementTags.FindAllStringSubmatch(rawText.ReplaceAllString(text, ""), -1) {
-		found = append(found, element{strings.ToLower(tag[1]), attributesOf(tag[2])})
+// elementsOf returns the elements in the HTML of a page, in their order.
+func elementsOf(page []byte) (found []element) {
+	for tokens := html.NewTokenizer(bytes.NewReader(page)); ; {
+		switch tokens.Next() {
+		case html.ErrorToken: // the end
+			return found
+		case html.StartTagToken, html.SelfClosingTagToken:
+			token := tokens.Token()
+			e := element{token.Data, map[string]string{}}
+			for _, a := range slices.Backward(token.Attr) { // of two equal attributes the first applies
+				e.attributes[a.Key] = a.Val
+			}
+			found = append(found, e)
+		}
 	}
-	return found
 }
 
 // siteOf returns the site of the page: that of the script, unless every element names
@@ -101,13 +111,22 @@ func (e element) topics(site string) (topics []string) {
 	return topics
 }
 
-// checkElements reports unknown elements and attributes, and elements that do not count on
-// this host.
-func (c *pageCheck) checkElements(found []element) {
+// checkElements finds the widgets and their site. It reports unknown elements and
+// attributes, and elements that do not count on this host.
+func (c *pageCheck) checkElements() {
+	for _, e := range c.elements {
+		if strings.HasPrefix(e.name, "tally") { // also misspelt
+			c.widgets = append(c.widgets, e)
+		}
+	}
+	if len(c.widgets) == 0 {
+		c.hint("elements", "the page has none yet; scripts may add them")
+	}
+	c.site = siteOf(c.widgets, cmp.Or(c.source.Query().Get("site"), tally.DefaultSite))
 	unknown := map[string]bool{} // already reported
 	names := slices.Sorted(maps.Keys(widgets))
 	counted, local := 0, 0
-	for _, e := range found {
+	for _, e := range c.widgets {
 		w, ok := widgets[e.name]
 		if !ok {
 			if !unknown[e.name] {
@@ -147,10 +166,10 @@ func globalAttribute(name string) bool {
 
 // checkTopics checks that the sites and metrics of the page's elements exist, and that
 // visitors can contribute to them. Nothing is counted.
-func (c *pageCheck) checkTopics(found []element) {
+func (c *pageCheck) checkTopics() {
 	var topics []string
 	of := map[string]element{} // the element of each topic; preferably one that writes
-	for _, e := range found {
+	for _, e := range c.widgets {
 		if _, ok := widgets[e.name]; !ok {
 			continue
 		}
@@ -181,7 +200,7 @@ func (c *pageCheck) checkTopics(found []element) {
 		}
 	}
 	if ok && !c.failed {
-		c.ok("elements", "%s, whose sites and metrics exist", counted(int64(len(found)), "element"))
+		c.ok("elements", "%s, whose sites and metrics exist", counted(int64(len(c.widgets)), "element"))
 	}
 }
 

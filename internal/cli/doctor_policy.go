@@ -2,6 +2,7 @@ package cli
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -24,9 +25,9 @@ func parsePolicy(text string) policy {
 	return p
 }
 
-// sources returns the sources of the first directive that exists; ok is false if none does,
-// which allows everything.
-func (p policy) sources(names ...string) (sources []string, ok bool) {
+// sources returns the sources of the first directive that exists; isLimited is false if
+// none does, which allows everything.
+func (p policy) sources(names ...string) (sources []string, isLimited bool) {
 	for _, name := range append(names, "default-src") {
 		if sources, ok := p[name]; ok {
 			return sources, true
@@ -37,44 +38,22 @@ func (p policy) sources(names ...string) (sources []string, ok bool) {
 
 // allows reports whether a directive lets page reach target.
 func (p policy) allows(directive string, page, target *url.URL) bool {
-	sources, ok := p.sources(directive)
-	if !ok {
-		return true
-	}
-	for _, source := range sources {
-		if sourceMatches(source, page, target) {
-			return true
-		}
-	}
-	return false
+	sources, isLimited := p.sources(directive)
+	return !isLimited || anyMatches(sources, page, target)
 }
 
 // allowsScript is allows for a script element, which a nonce may allow, too.
 func (p policy) allowsScript(page, script *url.URL, nonce string) bool {
-	sources, ok := p.sources("script-src-elem", "script-src")
-	if !ok {
+	sources, isLimited := p.sources("script-src-elem", "script-src")
+	if !isLimited || nonce != "" && slices.Contains(sources, "'nonce-"+nonce+"'") {
 		return true
 	}
-	strict := false
-	for _, source := range sources {
-		if nonce != "" && source == "'nonce-"+nonce+"'" {
-			return true
-		}
-		strict = strict || strings.EqualFold(source, "'strict-dynamic'")
-	}
-	if strict {
-		return false // hosts are ignored then
-	}
-	return p.allows(firstOf(p, "script-src-elem", "script-src"), page, script)
+	isStrict := slices.ContainsFunc(sources, func(source string) bool { return strings.EqualFold(source, "'strict-dynamic'") })
+	return !isStrict && anyMatches(sources, page, script) // hosts are ignored if it is strict
 }
 
-func firstOf(p policy, names ...string) string {
-	for _, name := range names {
-		if _, ok := p[name]; ok {
-			return name
-		}
-	}
-	return "default-src"
+func anyMatches(sources []string, page, target *url.URL) bool {
+	return slices.ContainsFunc(sources, func(source string) bool { return sourceMatches(source, page, target) })
 }
 
 // sourceMatches reports whether a source expression allows target.

@@ -10,6 +10,12 @@ import (
 	"github.com/tallycast/tallycast/internal/eventstream"
 )
 
+// probe returns a topic that the doctor asks for and never changes.
+func (c *pageCheck) probe() string { return c.site + "/likes/" + probeKey }
+
+// unbuffer is the advice for a proxy that buffers the stream.
+const unbuffer = "a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)"
+
 // checkCounts checks that the service has the page's site and allows its origin.
 func (c *pageCheck) checkCounts() bool {
 	counts, header, ok := c.readCounts("service", []string{c.probe()})
@@ -65,16 +71,16 @@ func (c *pageCheck) checkStream() {
 		c.fail("stream", "answers %s: %s", response.Status, reason(response.Body))
 		return
 	}
-	if _, err := eventstream.NewReader(response.Body).Next(); err != nil {
-		c.fail("stream", "has no frames: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)")
-		return
-	}
+	_, err = eventstream.NewReader(response.Body).Next()
 	took := time.Since(began).Round(time.Millisecond)
-	if took > firstFrameTimeout {
-		c.fail("stream", "the first frame took %s: a proxy buffers it; turn buffering off for /v1/stream (nginx: proxy_buffering off)", took)
-		return
+	switch {
+	case err != nil:
+		c.fail("stream", "has no frames: %s", unbuffer)
+	case took > firstFrameTimeout:
+		c.fail("stream", "the first frame took %s: %s", took, unbuffer)
+	default:
+		c.ok("stream", "works, first frame after %s", took)
 	}
-	c.ok("stream", "works, first frame after %s", took)
 }
 
 // checkSocket checks that a WebSocket can be opened.

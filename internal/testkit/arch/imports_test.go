@@ -72,6 +72,7 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":       {"internal/config", "internal/seed"},
 	"github.com/pelletier/go-toml":   {"internal/seed"},
 	"github.com/evanw/esbuild":       {"web/bundle", "web/generate"},
+	"golang.org/x/net/":              {"internal/cli"},
 	"golang.org/x/text/unicode/norm": {"internal/tally", "internal/seed"},
 	"golang.org/x/text/encoding/":    {"internal/pagekey", "internal/plaintext"},
 	// An executed template adds megabytes to the binary: see TestBinary_Size.
