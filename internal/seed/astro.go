@@ -13,16 +13,7 @@ import (
 // entry's id. Its settings are a program and are not read.
 type astro struct{}
 
-// astroFiles returns the file of settings.
-func astroFiles(dir string) []string {
-	files := existing(dir, "astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs")
-	return files[:min(1, len(files))]
-}
-
-func readAstro(string, []string) (generator, error) { return astro{}, nil }
-
-// assumeAstro returns a project whose folder of collections is path.
-func assumeAstro(path string) (string, generator) { return path, astro{} }
+func openAstro(string, object) generator { return astro{} }
 
 func (astro) contains(string) bool { return true }
 

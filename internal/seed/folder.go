@@ -41,15 +41,15 @@ var errOther = errors.New("should be a page (.md, .html), a table (.csv, .tsv) o
 // modification times and sizes, which works in every file system and with any number of
 // files. It is not safe for concurrent use.
 type Folder struct {
-	rules      Rules
-	paths      []string
-	files      map[string]*file
-	claims     map[tally.Topic]string // the file that gives the topic its seed
-	unreadable map[string]string      // reasons by paths that cannot be read
-	// projects are the projects around paths.
-	projects      map[string]*project
-	comparisons   map[string]*comparison // of paths, if the rules name no site generator
+	rules         Rules
+	paths         []string
+	projects      map[string]*project // around paths
 	installedHugo func() int
+
+	// Results of the last scan.
+	files map[string]*file // by path
+	seeds map[tally.Topic]Seed
+	told  map[Problem]bool // problems and notes
 }
 
 // file is the state of a file at the last scan that read it.
@@ -57,23 +57,15 @@ type file struct {
 	size     int64
 	modified time.Time
 	readAt   time.Time
-	seeds    map[tally.Topic]Seed
-	problems []Problem
-	notes    []Problem
-	stamp    string    // of the settings of the site generator
-	due      time.Time // when the page is published; zero if that does not change
-	seen     bool      // in the current scan
+	stamp    string // of the settings of the site generator
+	fileResult
 }
 
 // NewFolder returns a reader of paths, each a folder or a file, by valid rules. From a folder
 // it reads pages, except those below node_modules or a name that begins with a dot. It reads
 // tables (.csv, .tsv) and documents (.json) only if a path names them.
 func NewFolder(rules Rules, paths ...string) *Folder {
-	return &Folder{
-		rules: rules, paths: paths,
-		files: map[string]*file{}, claims: map[tally.Topic]string{}, unreadable: map[string]string{},
-		projects: map[string]*project{}, comparisons: map[string]*comparison{}, installedHugo: sync.OnceValue(installedHugo),
-	}
+	return &Folder{rules: rules, paths: paths, projects: map[string]*project{}, installedHugo: sync.OnceValue(installedHugo)}
 }
 
 // Result is the result of a scan.
@@ -84,35 +76,65 @@ type Result struct {
 	Files     int       // number of files
 	FilesRead int       // number of those that were read
 
-	skipped map[string]*skipped // by extension
+	skipped []string // files that were not read
+}
+
+// scan is a scan of a [Folder].
+type scan struct {
+	*Folder
+	result Result
+	order  []*file          // as they were found; also paths that cannot be read
+	known  map[string]*file // by path
 }
 
 // Scan reads the files that are new or changed since the last scan, and returns seeds and
 // problems that are new or changed. It reports nothing on deleted files. It ends early with
 // ctx.
 func (f *Folder) Scan(ctx context.Context) Result {
-	var result Result
-	for _, each := range f.files {
-		each.seen = false
-	}
+	s := scan{Folder: f, known: map[string]*file{}}
 	for _, path := range f.paths {
-		f.walk(ctx, path, &result)
+		s.walk(ctx, path)
 	}
 	if ctx.Err() != nil {
-		return result
+		return Result{}
 	}
-	for path, each := range f.files {
-		if !each.seen {
-			f.release(each)
-			delete(f.files, path)
+	seeds, told := map[tally.Topic]Seed{}, map[Problem]bool{}
+	add := func(to *[]Problem, problem Problem) {
+		if told[problem] = true; !f.told[problem] {
+			*to = append(*to, problem)
 		}
 	}
-	result.Files = len(f.files)
-	return result
+	for _, each := range s.order {
+		problems := slices.Clone(each.problems)
+		for _, seed := range each.seeds {
+			other, twice := seeds[seed.Topic]
+			switch before, known := f.seeds[seed.Topic]; {
+			case twice && other.Count != seed.Count:
+				problems = append(problems, Problem{seed.File, seed.Line, fmt.Sprintf(
+					"gives %s the seed %d, but %s:%d gives it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
+			case twice:
+			case !known || before.Count != seed.Count:
+				s.result.Seeds = append(s.result.Seeds, seed)
+			}
+			if !twice {
+				seeds[seed.Topic] = seed
+			}
+		}
+		slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		for _, problem := range problems {
+			add(&s.result.Problems, problem)
+		}
+		for _, note := range each.notes {
+			add(&s.result.Notes, note)
+		}
+	}
+	f.files, f.seeds, f.told = s.known, seeds, told
+	s.result.Files = len(s.known)
+	return s.result
 }
 
 // walk reads the files at and below a path, sorted by name.
-func (f *Folder) walk(ctx context.Context, root string, result *Result) {
+func (s *scan) walk(ctx context.Context, root string) {
 	// A folder may be a link that is changed with each release.
 	top, err := filepath.EvalSymlinks(root)
 	var info fs.FileInfo
@@ -120,55 +142,49 @@ func (f *Folder) walk(ctx context.Context, root string, result *Result) {
 		info, err = os.Stat(top)
 	}
 	var rules Rules
-	var stamp string
 	if err == nil {
-		rules, stamp, err = f.rulesFor(root, result)
+		rules, err = s.rulesFor(root)
 	}
 	if err == nil && !info.IsDir() && !hasExtension(top, pageExtensions) && !hasExtension(top, tableExtensions) {
 		err = errOther
 	}
-	if !f.isReadable(root, err, result) {
+	if err != nil {
+		s.refuse(root, err)
 		return
 	}
-	defer f.noteComparison(root, result)
+	begin := len(s.order)
 	if !info.IsDir() {
-		f.readFile(rules, stamp, root, top, filepath.Base(root), result)
-		return
+		s.readFile(rules, root, top, filepath.Base(root))
+	} else {
+		_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // fails only with ctx
+			below, _ := filepath.Rel(top, path) // path begins with top
+			shown := filepath.Join(root, below)
+			hidden := err == nil && below != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules")
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				s.refuse(shown, err)
+				return fs.SkipDir
+			case hidden && entry.IsDir():
+				return fs.SkipDir
+			case hidden || entry.IsDir():
+			case hasExtension(path, pageExtensions):
+				s.readFile(rules, shown, path, filepath.ToSlash(below))
+			case !slices.ContainsFunc(s.paths, func(path string) bool { return filepath.Clean(path) == shown }):
+				s.result.skipped = append(s.result.skipped, shown)
+			}
+			return nil
+		})
 	}
-	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error { // fails only with ctx
-		below, _ := filepath.Rel(top, path) // path begins with top
-		shown := filepath.Join(root, below)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !f.isReadable(shown, err, result) {
-			return fs.SkipDir
-		}
-		hidden := below != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules")
-		switch {
-		case hidden && entry.IsDir():
-			return fs.SkipDir
-		case hidden || entry.IsDir():
-		case hasExtension(path, pageExtensions):
-			f.readFile(rules, stamp, shown, path, filepath.ToSlash(below), result)
-		case !slices.ContainsFunc(f.paths, func(path string) bool { return filepath.Clean(path) == shown }):
-			result.skip(shown)
-		}
-		return nil
-	})
+	if rules.project != nil {
+		s.order = append(s.order, &file{fileResult: fileResult{notes: rules.project.notesOn(root, rules, s.order[begin:])}})
+	}
 }
 
-// isReadable reports whether err is nil. It adds a problem unless the last scan had the same.
-func (f *Folder) isReadable(path string, err error, result *Result) bool {
-	if err == nil {
-		delete(f.unreadable, path)
-		return true
-	}
-	if reason := withoutPath(err).Error(); f.unreadable[path] != reason {
-		f.unreadable[path] = reason
-		result.Problems = append(result.Problems, Problem{File: path, Reason: reason})
-	}
-	return false
+// refuse adds the problem of a path that cannot be read.
+func (s *scan) refuse(path string, err error) {
+	s.order = append(s.order, &file{fileResult: fileResult{problems: []Problem{{File: path, Reason: withoutPath(err).Error()}}}})
 }
 
 // withoutPath returns the reason of a file's error.
@@ -180,50 +196,37 @@ func withoutPath(err error) error {
 }
 
 // readFile reads a file if it is new or changed.
-func (f *Folder) readFile(rules Rules, stamp, shown, path, page string, result *Result) {
+func (s *scan) readFile(rules Rules, shown, path, page string) {
 	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		return // reading a pipe would block
-	}
-	if !f.isReadable(shown, err, result) {
+	switch {
+	case err != nil:
+		s.refuse(shown, err)
+		return
+	case !info.Mode().IsRegular(): // reading a pipe would block
+		return
+	case s.known[shown] != nil: // another path led to it
 		return
 	}
-	before := f.files[shown]
-	if before != nil {
-		before.seen = true
-		isDue := !before.due.IsZero() && time.Now().After(before.due)
-		if !isDue && before.stamp == stamp && before.size == info.Size() && before.modified.Equal(info.ModTime()) && before.readAt.Sub(before.modified) >= settleTime {
-			return
+	stamp := ""
+	if rules.project != nil {
+		stamp = rules.project.stamp
+	}
+	read := s.files[shown]
+	if !read.isCurrent(info, stamp) {
+		read = &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, fileResult: fileResult{file: shown}}
+		if err := read.read(rules, path, page); err != nil {
+			read.refuse(0, "%v", withoutPath(err))
 		}
+		s.result.FilesRead++
 	}
-	now := &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, seen: true}
-	read := fileResult{file: shown}
-	if err := read.read(rules, path, page); err != nil {
-		read.refuse(0, "%v", withoutPath(err))
-	}
-	f.release(before)
-	f.claim(now, read)
-	f.files[shown] = now
-	result.FilesRead++
-	if before == nil {
-		before = &file{}
-	}
-	for _, seed := range read.seeds {
-		was, known := before.seeds[seed.Topic]
-		if now.seeds[seed.Topic] == seed && (!known || was.Count != seed.Count) {
-			result.Seeds = append(result.Seeds, seed)
-		}
-	}
-	for _, problem := range now.problems {
-		if !slices.Contains(before.problems, problem) {
-			result.Problems = append(result.Problems, problem)
-		}
-	}
-	for _, note := range now.notes {
-		if !slices.Contains(before.notes, note) {
-			result.Notes = append(result.Notes, note)
-		}
-	}
+	s.known[shown] = read
+	s.order = append(s.order, read)
+}
+
+// isCurrent reports whether the file need not be read again.
+func (f *file) isCurrent(info fs.FileInfo, stamp string) bool {
+	return f != nil && f.stamp == stamp && f.size == info.Size() && f.modified.Equal(info.ModTime()) && f.readAt.Sub(f.modified) >= settleTime &&
+		(f.due.IsZero() || time.Now().Before(f.due))
 }
 
 // read reads the file at path.
@@ -240,35 +243,4 @@ func (f *fileResult) read(r Rules, path, page string) error {
 		return f.document(r, in)
 	}
 	return f.frontmatter(r, page, in)
-}
-
-// claim records the seeds and problems of a file. If several places give a topic different
-// seeds, the first one holds as long as its file does not change.
-func (f *Folder) claim(now *file, read fileResult) {
-	now.seeds, now.problems, now.notes, now.due = map[tally.Topic]Seed{}, read.problems, read.notes, read.due
-	for _, seed := range read.seeds {
-		other, twice := now.seeds[seed.Topic]
-		if owner, owned := f.claims[seed.Topic]; owned && !twice {
-			other, twice = f.files[owner].seeds[seed.Topic], true
-		}
-		switch {
-		case !twice:
-			now.seeds[seed.Topic] = seed
-			f.claims[seed.Topic] = seed.File
-		case other.Count != seed.Count:
-			now.problems = append(now.problems, Problem{seed.File, seed.Line, fmt.Sprintf(
-				"gives %s the seed %d, but %s:%d gives it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
-		}
-	}
-	slices.SortStableFunc(now.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-}
-
-// release removes the claims of a file.
-func (f *Folder) release(was *file) {
-	if was == nil {
-		return
-	}
-	for topic := range was.seeds {
-		delete(f.claims, topic)
-	}
 }

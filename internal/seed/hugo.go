@@ -3,11 +3,8 @@ package seed
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +24,6 @@ type hugo struct {
 	languages       map[string]bool // by name in lower case; true if disabled
 	defaultLanguage string
 	multihost       bool // each language has its own host
-	now             func() time.Time
 	// bundles caches which folders are leaf bundles or sections, until the next scan.
 	bundles map[string]bool
 }
@@ -74,67 +70,9 @@ func minorOf(text string) int {
 	return currentHugo
 }
 
-// hugoFiles returns the files of settings: hugo.toml or the like, then those in
-// config/_default/ and config/production/.
-func hugoFiles(dir string) []string {
-	var files []string
-	for _, name := range []string{"hugo", "config"} {
-		files = existing(dir, name+".toml", name+".yaml", name+".yml", name+".json")
-		if len(files) > 0 {
-			files = files[:1]
-			break
-		}
-	}
-	for _, environment := range []string{"_default", "production"} {
-		folder := filepath.Join(dir, "config", environment)
-		entries, _ := os.ReadDir(folder) // the folder may be missing
-		for _, entry := range entries {
-			if slices.Contains([]string{".toml", ".yaml", ".yml", ".json"}, filepath.Ext(entry.Name())) {
-				files = append(files, existing(folder, entry.Name())...)
-			}
-		}
-	}
-	return files
-}
-
-func readHugo(dir string, files []string) (generator, error) {
-	all := object{}
-	for _, path := range files {
-		some, err := readSettings(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s %w", path, err)
-		}
-		// permalinks.toml contains the settings below permalinks, params.fr.toml those below
-		// languages.fr.params.
-		name := strings.ToLower(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
-		name, language, _ := strings.Cut(name, ".")
-		if name != "hugo" && name != "config" {
-			some = object{name: {value: some}}
-		}
-		if language != "" {
-			some = object{"languages": {value: object{language: {value: some}}}}
-		}
-		all.merge(some)
-	}
-	return newHugo(dir, all), nil
-}
-
-// assumeHugo returns a project without settings. Its content is the next folder around path
-// that is called content, else path.
-func assumeHugo(path string) (string, generator) {
-	for dir := path; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if filepath.Base(dir) == "content" {
-			return filepath.Dir(dir), newHugo(filepath.Dir(dir), object{})
-		}
-	}
-	h := newHugo(path, object{})
-	h.mounts = []mount{{}}
-	return path, h
-}
-
-func newHugo(dir string, s object) *hugo {
+func openHugo(dir string, s object) generator {
 	h := &hugo{
-		dir: dir, settings: s, languages: map[string]bool{}, bundles: map[string]bool{}, now: time.Now,
+		dir: dir, settings: s, languages: map[string]bool{}, bundles: map[string]bool{},
 		defaultLanguage: strings.ToLower(cmp.Or(s.text("defaultContentLanguage"), "en")),
 	}
 	h.readLanguages()

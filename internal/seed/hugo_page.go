@@ -129,7 +129,7 @@ func (p hugoPage) published() error {
 			return &unpublished{reason: "is not rendered (" + name + ": " + render + ")"}
 		}
 	}
-	now := p.now()
+	now := time.Now()
 	if at, _, ok := p.date("publishdate", "publishdate", "date"); ok && at.After(now) && !p.settings.isTrue("buildFuture") {
 		return &unpublished{reason: "is published at " + at.Format(time.RFC3339), until: at}
 	}

@@ -2,10 +2,8 @@ package seed
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,36 +17,10 @@ type jekyll struct {
 	settings object
 	source   string // below the project; empty for the project itself
 	zone     *time.Location
-	now      func() time.Time
 }
 
-// jekyllFiles returns the file of settings.
-func jekyllFiles(dir string) []string {
-	files := existing(dir, "_config.yml", "_config.yaml", "_config.toml")
-	return files[:min(1, len(files))]
-}
-
-func readJekyll(_ string, files []string) (generator, error) {
-	s, err := readSettings(files[0])
-	if err != nil {
-		return nil, fmt.Errorf("%s %w", files[0], err)
-	}
-	return newJekyll(s), nil
-}
-
-// assumeJekyll returns a project without settings: the folder with the next _posts around
-// path, else path.
-func assumeJekyll(path string) (string, generator) {
-	for dir := path; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if filepath.Base(dir) == "_posts" {
-			return filepath.Dir(dir), newJekyll(object{})
-		}
-	}
-	return path, newJekyll(object{})
-}
-
-func newJekyll(s object) *jekyll {
-	return &jekyll{settings: s, source: cleanPath(s.text("source")), zone: location(s.text("timezone"), time.Local), now: time.Now}
+func openJekyll(_ string, s object) generator {
+	return &jekyll{settings: s, source: cleanPath(s.text("source")), zone: location(s.text("timezone"), time.Local)}
 }
 
 func (j *jekyll) contains(name string) bool {
@@ -81,7 +53,7 @@ func (j *jekyll) key(name string, field fields) (string, error) {
 			return "", &unpublished{reason: "is not published"}
 		}
 	}
-	if at := p.date(); p.collection == collectionOfPosts && at.After(p.now()) && !p.settings.isTrue("future") {
+	if at := p.date(); p.collection == collectionOfPosts && at.After(time.Now()) && !p.settings.isTrue("future") {
 		return "", &unpublished{reason: "is published at " + at.Format(time.RFC3339), until: at}
 	}
 	address, err := p.address()

@@ -49,16 +49,6 @@ func (r Rules) derivesKeys() bool {
 
 // key returns the key of a record and its line.
 func (r Rules) key(rec record) (key string, line int, err error) {
-	key, line, err = r.find(rec)
-	if err == nil && r.compare != nil && rec.path != "" {
-		if topic, err := r.topic(r.Fields[0].Metric, key); err == nil {
-			r.compare(topic.Key(), rec)
-		}
-	}
-	return key, line, err
-}
-
-func (r Rules) find(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
 		for _, name := range names {
 			value, line, _ := rec.field(name)
@@ -69,33 +59,33 @@ func (r Rules) find(rec record) (key string, line int, err error) {
 		}
 		return "", rec.line, fmt.Errorf("should have a field %s, which names the page", strings.Join(names, " or "))
 	}
+	isPage := rec.path != ""
 	switch from := r.KeyFrom; {
-	case r.derive != nil && rec.path != "":
-		key, err = r.derive(rec.path, rec.field)
+	case r.derivesKeys() && isPage:
+		key, err = r.project.keyOf(rec.path, rec.field)
 		return key, rec.line, err
 	case from == FromSlug:
-		if key, line, err = field("slug"); err != nil && rec.path != "" {
+		if key, line, err = field("slug"); err != nil && isPage {
 			return postDate.ReplaceAllString(path.Base(keyOfPath(rec.path)), ""), rec.line, nil
 		}
 		return strings.Trim(key, "/"), line, err
 	case from == FromPermalink:
-		key, line, err = field("permalink", "url")
-		if err == nil {
+		if key, line, err = field("permalink", "url"); err == nil {
 			key, err = keyOfAddress(key)
 			return key, line, err
 		}
-		if rec.path != "" {
-			return keyOfPath(rec.path), rec.line, nil
-		}
-		return key, line, err
-	case (from == FromPath || from == "") && rec.path != "":
-		return keyOfPath(rec.path), rec.line, nil
 	case from == FromPath || from == "" || r.derivesKeys():
-		key, line, err = field("key", "slug", "page", "path")
+		if !isPage {
+			key, line, err = field("key", "slug", "page", "path")
+		}
 	default:
 		key, line, err = field(from)
+		isPage = false
 	}
-	if err == nil && (strings.HasPrefix(key, "/") || strings.Contains(key, "://")) {
+	switch {
+	case isPage:
+		return keyOfPath(rec.path), rec.line, nil
+	case err == nil && (strings.HasPrefix(key, "/") || strings.Contains(key, "://")):
 		key, err = keyOfAddress(key)
 	}
 	return key, line, err

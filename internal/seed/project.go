@@ -2,7 +2,7 @@ package seed
 
 import (
 	"fmt"
-	"maps"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -31,30 +31,74 @@ func (u *unpublished) Error() string { return u.reason }
 // generatorKind is a site generator such as Hugo.
 type generatorKind struct {
 	name string
-	// files returns the files of settings in dir, in the order in which they are read; none
-	// if dir is not a project.
-	files func(dir string) []string
-	// read returns the generator of the project in dir with these settings.
-	read func(dir string, files []string) (generator, error)
-	// assume returns the folder and the generator of the project around path if it has no
-	// settings.
-	assume func(path string) (dir string, g generator)
+	// settings are the names of the file of settings, of which the first that exists is read.
+	settings []string
+	folders  []string // of further files of settings
+	// content is the name of the folder by which a project without settings is found; may be
+	// empty.
+	content string
+	// open returns the generator of the project in dir.
+	open func(dir string, settings object) generator
 }
 
 // generatorKinds are the supported site generators by the values of [Rules.KeyFrom].
 var generatorKinds = map[string]generatorKind{
-	FromHugo:   {"Hugo", hugoFiles, readHugo, assumeHugo},
-	FromJekyll: {"Jekyll", jekyllFiles, readJekyll, assumeJekyll},
-	FromAstro:  {"Astro", astroFiles, readAstro, assumeAstro},
+	FromHugo: {
+		name: "Hugo",
+		settings: []string{
+			"hugo.toml", "hugo.yaml", "hugo.yml", "hugo.json", "config.toml", "config.yaml", "config.yml", "config.json",
+		},
+		folders: []string{"config/_default", "config/production"},
+		content: "content",
+		open:    openHugo,
+	},
+	FromJekyll: {
+		name:     "Jekyll",
+		settings: []string{"_config.yml", "_config.yaml", "_config.toml"},
+		content:  "_posts",
+		open:     openJekyll,
+	},
+	FromAstro: {
+		name:     "Astro",
+		settings: []string{"astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs"},
+		open:     openAstro,
+	},
+}
+
+// files returns the files of settings in dir, in the order in which they are read; none if
+// dir is not a project.
+func (k generatorKind) files(dir string) (all []string) {
+	for _, name := range k.settings {
+		if isFile(filepath.Join(dir, name)) {
+			all = append(all, filepath.Join(dir, name))
+			break
+		}
+	}
+	for _, folder := range k.folders {
+		entries, _ := os.ReadDir(filepath.Join(dir, folder)) // the folder may be missing
+		for _, entry := range entries {
+			name := filepath.Join(dir, folder, entry.Name())
+			if settingsParsers[filepath.Ext(name)] != nil && isFile(name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // project is a folder from which a site generator makes a site.
 type project struct {
+	generatorKind
+	generator
 	dir   string
 	files []string // of its settings
 	stamp string   // of files
 	at    string   // the folder for which it was found, below dir
-	generator
 }
 
 // keyOf returns the key of a page below the folder for which the project was found.
@@ -64,29 +108,41 @@ func (p *project) keyOf(name string, field fields) (string, error) {
 
 // findProject returns the project around path, a folder or a file. If there are no settings
 // it assumes the defaults.
-func findProject(k generatorKind, file string) (*project, error) {
-	start := file
-	if info, err := os.Stat(file); err == nil && !info.IsDir() {
-		start = filepath.Dir(file)
+func findProject(k generatorKind, path string) (*project, error) {
+	start := path
+	if isFile(path) {
+		start = filepath.Dir(path)
 	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		if files := k.files(dir); len(files) > 0 {
-			p := &project{dir: dir, files: files, stamp: stampOf(files), at: below(dir, start)}
-			g, err := k.read(dir, files)
-			if err == nil && (dir == start || g.contains(below(dir, file))) {
-				p.generator = g
-				return p, nil
-			}
-			if err != nil && (dir == start || dir == filepath.Dir(start)) {
-				return nil, err
-			}
+	for dir := range parents(start) {
+		files := k.files(dir)
+		if len(files) == 0 {
+			continue
 		}
-		if dir == filepath.Dir(dir) {
-			break
+		settings, err := readSettings(files)
+		if err != nil && (dir == start || dir == filepath.Dir(start)) {
+			return nil, err
+		}
+		g := k.open(dir, settings)
+		if err == nil && (dir == start || g.contains(below(dir, path))) {
+			return &project{k, g, dir, files, stampOf(files), below(dir, start)}, nil
 		}
 	}
-	dir, g := k.assume(start)
-	return &project{dir: dir, at: below(dir, start), generator: g}, nil
+	for dir := range parents(start) {
+		if filepath.Base(dir) == k.content {
+			dir = filepath.Dir(dir)
+			return &project{generatorKind: k, generator: k.open(dir, object{}), dir: dir, at: below(dir, start)}, nil
+		}
+	}
+	return &project{generatorKind: k, generator: k.open(start, object{"contentDir": {value: "."}}), dir: start, at: "."}, nil
+}
+
+// parents returns a folder and the folders around it, the innermost first.
+func parents(dir string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for yield(dir) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+		}
+	}
 }
 
 // below returns the path of a file below dir, with slashes.
@@ -109,41 +165,16 @@ func stampOf(files []string) string {
 	return stamp.String()
 }
 
-// existing returns the paths of the files in dir that exist.
-func existing(dir string, names ...string) (all []string) {
-	for _, name := range names {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			all = append(all, path)
-		}
-	}
-	return all
-}
-
-// rulesFor returns the rules for the files below root, with the generator of its project. The
-// stamp changes with the settings of the project.
-func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp string, err error) {
-	rules = f.rules
-	absolute, err := filepath.Abs(root)
-	if err != nil {
-		return rules, "", err
-	}
-	word, version, _ := strings.Cut(rules.KeyFrom, "@")
-	k, known := generatorKinds[word]
-	if !known {
-		f.startComparison(root, absolute)
-		if c := f.comparisons[root]; c != nil {
-			rules.compare = c.compare
-		}
-		return rules, "", nil
-	}
+// projectOf returns the project around a path, which is read again if its settings changed.
+func (f *Folder) projectOf(k generatorKind, root, version string) (*project, error) {
 	p := f.projects[root]
 	if p == nil || len(p.files) == 0 || stampOf(k.files(p.dir)) != p.stamp {
-		if p, err = findProject(k, absolute); err != nil {
-			return rules, "", err
+		absolute, err := filepath.Abs(root)
+		if err == nil {
+			p, err = findProject(k, absolute)
 		}
-		if f.projects[root] == nil && len(p.files) == 0 {
-			result.Notes = append(result.Notes, Problem{File: root, Reason: fmt.Sprintf("has no settings of %s around it, so its defaults are assumed", k.name)})
+		if err != nil {
+			return nil, err
 		}
 		f.projects[root] = p
 	}
@@ -153,70 +184,51 @@ func (f *Folder) rulesFor(root string, result *Result) (rules Rules, stamp strin
 			h.minor = f.installedHugo()
 		}
 	}
-	rules.derive = p.keyOf
-	return rules, p.stamp, nil
+	return p, nil
 }
 
-// comparison finds pages whose keys differ from those that the rules of their site generator
-// would give, if these rules are not used.
-type comparison struct {
-	*project
-	name, word string
-	pages      map[string]string // by file: how its key differs; empty if it does not
-	changed    bool              // since the last note
-	lastNote   string
-}
-
-// startComparison begins a comparison of the keys below root if it belongs to a project and
-// keys come from paths, slugs or permalinks.
-func (f *Folder) startComparison(root, path string) {
-	if _, started := f.comparisons[root]; started || !slices.Contains([]string{"", FromPath, FromSlug, FromPermalink}, f.rules.KeyFrom) {
-		return
+// rulesFor returns the rules for the files at and below a path, with the project around it. If
+// the rules name no site generator, the project serves to find keys that differ from those of
+// the pages.
+func (f *Folder) rulesFor(root string) (Rules, error) {
+	rules := f.rules
+	word, version, _ := strings.Cut(rules.KeyFrom, "@")
+	if k, known := generatorKinds[word]; known {
+		var err error
+		rules.project, err = f.projectOf(k, root, version)
+		return rules, err
 	}
-	f.comparisons[root] = nil
+	if !slices.Contains([]string{"", FromPath, FromSlug, FromPermalink}, word) {
+		return rules, nil
+	}
 	for _, word := range []string{FromHugo, FromJekyll} { // programs choose the paths of a site of Astro
-		p, err := findProject(generatorKinds[word], path)
-		if err != nil || len(p.files) == 0 {
-			continue
+		if p, err := f.projectOf(generatorKinds[word], root, ""); err == nil && len(p.files) > 0 {
+			rules.project = p
+			return rules, nil
 		}
-		if h, ok := p.generator.(*hugo); ok {
-			h.minor = f.installedHugo()
-		}
-		f.comparisons[root] = &comparison{project: p, name: generatorKinds[word].name, word: word, pages: map[string]string{}}
 	}
+	return rules, nil
 }
 
-func (c *comparison) compare(key string, rec record) {
-	c.changed = true
-	real, err := c.keyOf(rec.path, rec.field)
-	switch {
-	case err != nil:
-		c.pages[rec.file] = key + " is no page"
-	case real != key:
-		c.pages[rec.file] = key + " is " + real
-	default:
-		c.pages[rec.file] = ""
+// notesOn returns notes on the project around a path: that it has no settings, and how many
+// keys differ from those of the pages that it makes.
+func (p *project) notesOn(root string, rules Rules, files []*file) (notes []Problem) {
+	if rules.derivesKeys() && len(p.files) == 0 {
+		notes = append(notes, Problem{File: root, Reason: fmt.Sprintf("has no settings of %s around it, so its defaults are assumed", p.name)})
 	}
-}
-
-// noteComparison adds a note with the number of keys that differ, if it changed.
-func (f *Folder) noteComparison(root string, result *Result) {
-	c := f.comparisons[root]
-	if c == nil || !c.changed {
-		return
-	}
-	c.changed = false
 	var differing []string
-	for _, file := range slices.Sorted(maps.Keys(c.pages)) {
-		if c.pages[file] != "" {
-			differing = append(differing, c.pages[file])
+	compared := 0
+	for _, each := range files {
+		if each.pageKey != "" {
+			compared++
+		}
+		if each.key != each.pageKey {
+			differing = append(differing, each.key+" is "+each.pageKey)
 		}
 	}
-	n := len(differing)
-	note := fmt.Sprintf("%d of %d keys differ from those of the pages that %s makes, such as: %s; derive keys by its rules (%s)",
-		n, len(c.pages), c.name, strings.Join(differing[:min(n, 3)], ", "), c.word)
-	if n > 0 && note != c.lastNote {
-		c.lastNote = note
-		result.Notes = append(result.Notes, Problem{File: root, Reason: note})
+	if n := len(differing); n > 0 {
+		notes = append(notes, Problem{File: root, Reason: fmt.Sprintf("%d of %d keys differ from those of the pages that %s makes, such as: %s; derive keys by its rules (%s)",
+			n, compared, p.name, strings.Join(differing[:min(n, 3)], ", "), strings.ToLower(p.name))})
 	}
+	return notes
 }

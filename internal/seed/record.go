@@ -49,6 +49,9 @@ type fileResult struct {
 	problems []Problem
 	notes    []Problem
 	due      time.Time // when the page is published; zero if that does not change
+	// key and pageKey are the key of a page and that by the rules of its site generator, if
+	// these rules are not used; else empty.
+	key, pageKey string
 }
 
 // refuseKey adds the reason why a page has no key; a note if the page is not published.
@@ -107,7 +110,20 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 			return // the same for each metric
 		}
 		f.seeds = append(f.seeds, Seed{topic, each.count, rec.file, each.line})
+		f.compareKey(r, topic.Key(), rec)
 	}
+}
+
+// compareKey compares the key of a page with that by the rules of its site generator.
+func (f *fileResult) compareKey(r Rules, key string, rec record) {
+	if r.project == nil || r.derivesKeys() || rec.path == "" {
+		return
+	}
+	pageKey, err := r.project.keyOf(rec.path, rec.field)
+	if err != nil {
+		pageKey = "no page"
+	}
+	f.key, f.pageKey = key, pageKey
 }
 
 // addTopicRecord adds the seed or count of a record that names its topic, as answers and

@@ -66,10 +66,8 @@ type Rules struct {
 	// is added.
 	StripPrefix, AddPrefix string
 
-	// derive returns the key of a page by the rules of a site generator. A [Folder] sets it.
-	derive func(name string, field fields) (string, error)
-	// compare receives the key that other rules gave to a page.
-	compare func(key string, rec record)
+	// project is the project around the files, which a [Folder] finds; may be nil.
+	project *project
 }
 
 // Validate returns an error if the rules are incomplete.

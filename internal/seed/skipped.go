@@ -6,55 +6,40 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // maxSkippedNames bounds the files of an extension that are named.
 const maxSkippedNames = 3
 
-// skipped are the files of an extension that were not read.
-type skipped struct {
-	count int
-	names []string // the first of them
-}
-
-func (r *Result) skip(name string) {
-	extension := strings.ToLower(filepath.Ext(name))
-	if r.skipped == nil {
-		r.skipped = map[string]*skipped{}
-	}
-	if r.skipped[extension] == nil {
-		r.skipped[extension] = &skipped{}
-	}
-	each := r.skipped[extension]
-	if each.count++; each.count <= maxSkippedNames {
-		each.names = append(each.names, name)
-	}
-}
-
 // Skipped lists the files of folders that were not read, with the reason; empty if all were
 // read.
 func (r Result) Skipped() string {
-	total := 0
+	if len(r.skipped) == 0 {
+		return ""
+	}
+	byExtension := map[string][]string{}
+	for _, name := range r.skipped {
+		extension := strings.ToLower(filepath.Ext(name))
+		byExtension[extension] = append(byExtension[extension], name)
+	}
 	var kinds []string
-	for _, extension := range slices.Sorted(maps.Keys(r.skipped)) {
-		each := r.skipped[extension]
-		total += each.count
+	for _, extension := range slices.Sorted(maps.Keys(byExtension)) {
+		names := byExtension[extension]
 		if extension == "" {
 			extension = "without an extension"
 		}
-		names := strings.Join(each.names, ", ")
-		if each.count > len(each.names) {
-			names += ", …"
+		count := len(names)
+		if count > maxSkippedNames {
+			names = append(names[:maxSkippedNames:maxSkippedNames], "…")
 		}
-		kinds = append(kinds, fmt.Sprintf("%d %s (%s)", each.count, extension, names))
+		kinds = append(kinds, fmt.Sprintf("%d %s (%s)", count, extension, strings.Join(names, ", ")))
 	}
-	if total == 0 {
-		return ""
+	verb := "were"
+	if len(r.skipped) == 1 {
+		verb = "was"
 	}
-	files := fmt.Sprintf("%d files were", total)
-	if total == 1 {
-		files = "1 file was"
-	}
-	return fmt.Sprintf("%s not read: from a folder only pages with frontmatter are read (%s); name tables and documents (.csv, .tsv, .json) themselves: %s",
-		files, strings.Join(slices.Sorted(slices.Values(pageExtensions)), ", "), strings.Join(kinds, "; "))
+	return fmt.Sprintf("%s %s not read: from a folder only pages with frontmatter are read (%s); name tables and documents (.csv, .tsv, .json) themselves: %s",
+		tally.Quantity(len(r.skipped), "file"), verb, strings.Join(slices.Sorted(slices.Values(pageExtensions)), ", "), strings.Join(kinds, "; "))
 }
