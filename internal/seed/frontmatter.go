@@ -1,14 +1,13 @@
 package seed
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/plaintext"
@@ -35,13 +34,16 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	head := &headReader{Reader: bufio.NewReader(io.LimitReader(text, maxFrontmatter)), line: 1}
-	parse, body, before, err := head.frontmatter(strings.EqualFold(path.Ext(name), ".org"))
+	head, err := io.ReadAll(io.LimitReader(text, maxFrontmatter))
+	if err != nil {
+		return err
+	}
+	parse, body, before, err := splitFrontmatter(head, strings.EqualFold(path.Ext(name), ".org"))
 	if err != nil {
 		return err
 	}
 	if parse == nil {
-		f.reportUnreadFields(r, head)
+		f.reportUnreadFields(r, body, before)
 		return nil
 	}
 	matter, line, err := parse(body)
@@ -56,43 +58,63 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	return nil
 }
 
-// headReader reads the beginning of a page.
-type headReader struct {
-	*bufio.Reader
-	line int // that is read next
+// splitFrontmatter returns the text of the frontmatter at the beginning of a page, its parser,
+// and the number of lines before the text. It skips blank lines first, as Hugo does. Without
+// frontmatter the parser is nil, and the text is the page from the first line that is not
+// blank.
+func splitFrontmatter(head []byte, isOrg bool) (parse matterParser, text []byte, before int, err error) {
+	text = bytes.TrimLeft(head, " \t\r\n")
+	before = bytes.Count(head[:len(head)-len(text)], []byte("\n"))
+	line, rest, _ := bytes.Cut(text, []byte("\n"))
+	language, isYAML := strings.CutPrefix(string(line), "---")
+	switch {
+	case isYAML:
+		parse = matterParsers[strings.ToLower(strings.TrimSpace(language))]
+		if parse != nil {
+			text, err = untilFence(rest, "---", "...")
+			before++
+		}
+	case strings.TrimSpace(string(line)) == "+++":
+		parse = readTOML
+		text, err = untilFence(rest, "+++")
+		before++
+	case isJSONObject(text):
+		parse = readJSON
+		var object json.RawMessage
+		if err = json.NewDecoder(bytes.NewReader(text)).Decode(&object); err != nil {
+			err = fmt.Errorf("its frontmatter, from line %d on, is not JSON: %w", before+1, err)
+		}
+		text = object
+	case isOrg && bytes.HasPrefix(text, []byte("#+")):
+		parse = readOrg
+		text = keywords(text)
+	}
+	return parse, text, before, err
 }
 
-// frontmatter returns the text of the frontmatter, its parser, and the number of lines before
-// the text. It skips blank lines first, as Hugo does. Without frontmatter the parser is nil,
-// and the next read begins at the first line that is not blank.
-func (h *headReader) frontmatter(isOrg bool) (parse matterParser, text []byte, before int, err error) {
-	if err := h.skipBlank(); err != nil {
-		return nil, nil, 0, ignoreEnd(err)
-	}
-	start, _ := h.Peek(256) // an error occurs again at the next read
-	switch first, _, _ := bytes.Cut(start, []byte("\n")); {
-	case bytes.HasPrefix(first, []byte("+++")) && len(bytes.TrimSpace(first)) == 3:
-		text, before, err = h.fenced("+++")
-		return readTOML, text, before, err
-	case bytes.HasPrefix(first, []byte("---")) && !bytes.HasPrefix(first, []byte("----")):
-		parse = matterParsers[strings.ToLower(strings.TrimSpace(string(first[3:])))]
-		if parse != nil {
-			text, before, err = h.fenced("---")
+// untilFence returns the text before a line that is one of the fences.
+func untilFence(text []byte, fences ...string) ([]byte, error) {
+	size := 0
+	for line := range bytes.Lines(text) {
+		if slices.Contains(fences, string(bytes.TrimRight(line, " \t\r\n"))) {
+			return text[:size], nil
 		}
-		return parse, text, before, err
-	case isJSONObject(start):
-		before = h.line - 1
-		var object json.RawMessage
-		if err := json.NewDecoder(h).Decode(&object); err != nil {
-			return nil, nil, 0, fmt.Errorf("its frontmatter, from line %d on, is not JSON: %w", before+1, err)
-		}
-		return readJSON, object, before, nil
-	case isOrg && bytes.HasPrefix(first, []byte("#+")):
-		before = h.line - 1
-		text, err = h.keywords()
-		return readOrg, text, before, err
+		size += len(line)
 	}
-	return nil, nil, 0, nil
+	return nil, fmt.Errorf("its frontmatter does not end: it has no second line %s within %d bytes", fences[0], maxFrontmatter)
+}
+
+// keywords returns the lines of an Org file before the first one that is neither blank, a
+// comment, nor a keyword such as #+title: Hello.
+func keywords(text []byte) []byte {
+	size := 0
+	for line := range bytes.Lines(text) {
+		if start := bytes.TrimSpace(line); len(start) > 0 && start[0] != '#' {
+			break
+		}
+		size += len(line)
+	}
+	return text[:size]
 }
 
 // isJSONObject reports whether text begins with a JSON object, unlike templates and MDX,
@@ -101,63 +123,6 @@ func isJSONObject(text []byte) bool {
 	inner, ok := bytes.CutPrefix(text, []byte("{"))
 	inner = bytes.TrimLeft(inner, " \t\r\n")
 	return ok && len(inner) > 0 && (inner[0] == '"' || inner[0] == '}')
-}
-
-func ignoreEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
-// skipBlank skips blank lines.
-func (h *headReader) skipBlank() error {
-	for {
-		c, err := h.ReadByte()
-		if err != nil {
-			return err
-		}
-		switch c {
-		case '\n':
-			h.line++
-		case ' ', '\t', '\r':
-		default:
-			return h.UnreadByte()
-		}
-	}
-}
-
-// fenced returns the text up to the second fence, and the number of lines before it. The
-// reader is at the first fence. YAML may also end with three dots.
-func (h *headReader) fenced(fence string) (text []byte, before int, err error) {
-	_, err = h.ReadBytes('\n')
-	before = h.line
-	for err == nil {
-		var line []byte
-		line, err = h.ReadBytes('\n')
-		if end := string(bytes.TrimRight(line, " \t\r\n")); end == fence || end == "..." && fence == "---" {
-			return text, before, nil
-		}
-		text = append(text, line...)
-	}
-	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("its frontmatter does not end: it has no second line %s within %d bytes", fence, maxFrontmatter)
-	}
-	return nil, 0, err
-}
-
-// keywords returns the lines of an Org file before the first one that is neither blank, a
-// comment, nor a keyword such as #+title: Hello.
-func (h *headReader) keywords() (text []byte, err error) {
-	for err == nil {
-		var line []byte
-		line, err = h.ReadBytes('\n')
-		if start := bytes.TrimSpace(line); len(start) > 0 && start[0] != '#' {
-			return text, nil
-		}
-		text = append(text, line...)
-	}
-	return text, ignoreEnd(err)
 }
 
 // orgKeyword matches a line such as #+likes: 12.
@@ -188,22 +153,18 @@ const (
 )
 
 // reportUnreadFields reports a field at the beginning of a page whose frontmatter is in no
-// supported notation.
-func (f *fileResult) reportUnreadFields(r Rules, head *headReader) {
-	text := bufio.NewReader(io.LimitReader(head, maxBlockBytes))
-	for n := range maxBlockLines {
-		line, err := text.ReadString('\n')
-		if strings.TrimSpace(line) == "" {
+// supported notation. before is the number of lines before the text.
+func (f *fileResult) reportUnreadFields(r Rules, text []byte, before int) {
+	number := 0
+	for line := range bytes.Lines(text[:min(len(text), maxBlockBytes)]) {
+		if number++; number > maxBlockLines || len(bytes.TrimSpace(line)) == 0 {
 			return
 		}
 		for _, field := range r.Fields {
-			if looksLikeField(line, field.Name) {
-				f.refuse(head.line+n, "%s is not in frontmatter that can be read: YAML between lines ---, TOML between lines +++, a JSON object, or keywords of Org", field.Name)
+			if looksLikeField(string(line), field.Name) {
+				f.refuse(before+number, "%s is not in frontmatter that can be read: YAML between lines ---, TOML between lines +++, a JSON object, or keywords of Org", field.Name)
 				return
 			}
-		}
-		if err != nil {
-			return
 		}
 	}
 }
