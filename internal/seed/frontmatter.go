@@ -28,6 +28,18 @@ var matterParsers = map[string]matterParser{"": readYAML, "yaml": readYAML, "yml
 // does not matter, as in site generators.
 type fields func(name string) (value any, line int, ok bool)
 
+func (f fields) value(name string) any {
+	value, _, _ := f(name)
+	return value
+}
+
+func (f fields) text(name string) string { return textOf(f.value(name)) }
+
+func (f fields) has(name string) bool {
+	_, _, ok := f(name)
+	return ok
+}
+
 // frontmatter adds the seeds of a page's frontmatter.
 func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	text, err := plaintext.NewReader(in)

@@ -24,8 +24,8 @@ type hugo struct {
 	languages       map[string]bool // by name in lower case; true if disabled
 	defaultLanguage string
 	multihost       bool // each language has its own host
-	// bundles caches which folders are leaf bundles or sections, until the next scan.
-	bundles map[string]bool
+	// bundles caches which folders have index and _index pages, until the next scan.
+	bundles map[string]map[string]bool
 }
 
 // mount is a folder of content.
@@ -72,7 +72,7 @@ func minorOf(text string) int {
 
 func openHugo(dir string, s object) generator {
 	h := &hugo{
-		dir: dir, settings: s, languages: map[string]bool{}, bundles: map[string]bool{},
+		dir: dir, settings: s, languages: map[string]bool{}, bundles: map[string]map[string]bool{},
 		defaultLanguage: strings.ToLower(cmp.Or(s.text("defaultContentLanguage"), "en")),
 	}
 	h.readLanguages()

@@ -164,30 +164,20 @@ func (p hugoPage) permalink(kind string) string {
 // expand replaces the tokens of a pattern. A backslash escapes a colon.
 func (p hugoPage) expand(pattern string) (string, error) {
 	const colon = "\x00" // an escaped one
-	if len(pattern) > maxPattern {
-		return "", errLongPattern
-	}
-	var invalid error
-	text := hugoToken.ReplaceAllStringFunc(strings.ReplaceAll(pattern, `\:`, colon), func(token string) string {
-		value, err := p.token(token[1:])
-		if err != nil {
-			invalid = fmt.Errorf("the pattern %q: %w", pattern, err)
-		}
-		return cut(value)
-	})
+	text, err := expandPattern(strings.ReplaceAll(pattern, `\:`, colon), hugoToken, p.token)
 	text = strings.ReplaceAll(text, colon, ":")
 	if plain, err := url.QueryUnescape(text); err == nil {
 		text = plain
 	}
-	return text, invalid
+	return text, err
 }
 
 // token returns the value of a token without its colon.
 func (p hugoPage) token(name string) (string, error) {
-	slugElse := func(other string) (string, error) {
-		return url.PathEscape(p.sanitize(cut(cmp.Or(p.slug(), other)))), nil
+	escaped := func(values ...string) (string, error) {
+		return url.PathEscape(p.sanitize(cut(cmp.Or(values...)))), nil
 	}
-	at, _, _ := p.date("date", "date", "publishdate", "lastmod")
+	at, _, _ := p.date("date")
 	switch name {
 	case "year":
 		return strconv.Itoa(at.Year()), nil
@@ -208,13 +198,13 @@ func (p hugoPage) token(name string) (string, error) {
 	case "sections":
 		return path.Join(p.sections()...), nil
 	case "title":
-		return url.PathEscape(p.sanitize(cut(p.text("title")))), nil
+		return escaped(p.text("title"))
 	case "slug":
-		return slugElse(p.text("title"))
+		return escaped(p.slug(), p.text("title"))
 	case "slugorfilename", "slugorcontentbasename":
-		return slugElse(p.fileName())
+		return escaped(p.slug(), p.fileName())
 	case "filename", "contentbasename":
-		return url.PathEscape(p.sanitize(p.fileName())), nil
+		return escaped(p.fileName())
 	case "sectionslug", "sectionslugs":
 		return "", fmt.Errorf(":%s is the slug of another page, which is not supported", name)
 	}
@@ -231,11 +221,8 @@ func (p hugoPage) token(name string) (string, error) {
 // sections returns the folders of the page down to its innermost section: the last folder
 // with an _index file, else the first folder.
 func (p hugoPage) sections() []string {
-	folder, dir := p.folder, p.dir
-	if p.base == "index" {
-		folder, dir = path.Dir(folder), parent(dir)
-	}
-	for strings.Contains(dir, "/") && !p.hasPage(folder, "_index") {
+	folder, dir := p.container()
+	for strings.Contains(dir, "/") && !p.pagesIn(folder)["_index"] {
 		folder, dir = path.Dir(folder), parent(dir)
 	}
 	if dir == "" {

@@ -1,8 +1,8 @@
 package seed
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,7 +22,7 @@ type hugoPage struct {
 	dir      string // below the content
 	file     string // the file's name
 	base     string // the name without language and extension; index and _index are bundles
-	field    fields
+	fields
 }
 
 func (h *hugo) key(name string, field fields) (string, error) {
@@ -51,20 +51,27 @@ func (h *hugo) page(name string, field fields) (hugoPage, bool) {
 			}
 		}
 		dir, file := path.Split(path.Join(m.target, rest))
-		p := hugoPage{hugo: h, language: m.language, folder: path.Dir(name), dir: strings.Trim(dir, "/"), file: file, field: field}
-		p.base = strings.TrimSuffix(file, path.Ext(file))
-		if suffix := path.Ext(p.base); suffix != "" {
-			if _, known := h.languages[strings.ToLower(suffix[1:])]; known {
-				p.language, p.base = strings.ToLower(suffix[1:]), strings.TrimSuffix(p.base, suffix)
-			}
-		}
-		if p.language == "" {
-			p.language = h.defaultLanguage
-		}
+		p := hugoPage{hugo: h, folder: path.Dir(name), dir: strings.Trim(dir, "/"), file: file, fields: field}
+		var language string
+		p.base, language = h.splitName(file)
+		p.language = cmp.Or(language, m.language, h.defaultLanguage)
 		p.dir = p.normalized(p.dir)
 		return p, true
 	}
 	return hugoPage{}, false
+}
+
+// splitName returns the name of a file without its language and extension, and the language;
+// empty if the name has none.
+func (h *hugo) splitName(file string) (base, language string) {
+	base = strings.TrimSuffix(file, path.Ext(file))
+	if at := strings.LastIndexByte(base, '.'); at >= 0 {
+		language = strings.ToLower(base[at+1:])
+		if _, known := h.languages[language]; known {
+			return base[:at], language
+		}
+	}
+	return base, ""
 }
 
 // normalized returns a path of files as new versions of Hugo normalise it.
@@ -81,18 +88,6 @@ func (p hugoPage) setting(names ...string) any {
 		return value
 	}
 	return p.settings.at(names...)
-}
-
-func (p hugoPage) value(name string) any {
-	value, _, _ := p.field(name)
-	return value
-}
-
-func (p hugoPage) text(name string) string { return textOf(p.value(name)) }
-
-func (p hugoPage) isSet(name string) bool {
-	_, _, ok := p.field(name)
-	return ok
 }
 
 // published returns an [*unpublished] error if Hugo makes no page of the file.
@@ -114,7 +109,7 @@ func (p hugoPage) published() error {
 		return &unpublished{reason: fmt.Sprintf("is in the language %s, which is disabled", p.language)}
 	}
 	switch {
-	case p.isSet("draft"):
+	case p.has("draft"):
 		if isTrue(p.value("draft")) && !p.settings.isTrue("buildDrafts") {
 			return &unpublished{reason: "is a draft"}
 		}
@@ -125,15 +120,15 @@ func (p hugoPage) published() error {
 		return &unpublished{reason: "is headless"}
 	}
 	for _, name := range []string{"build.render", "_build.render"} {
-		if render := p.text(name); p.isSet(name) && render != "always" && render != "true" && render != "" {
+		if render := p.text(name); p.has(name) && render != "always" && render != "true" && render != "" {
 			return &unpublished{reason: "is not rendered (" + name + ": " + render + ")"}
 		}
 	}
 	now := time.Now()
-	if at, _, ok := p.date("publishdate", "publishdate", "date"); ok && at.After(now) && !p.settings.isTrue("buildFuture") {
+	if at, _, ok := p.date("publishdate"); ok && at.After(now) && !p.settings.isTrue("buildFuture") {
 		return &unpublished{reason: "is published at " + at.Format(time.RFC3339), until: at}
 	}
-	if at, _, ok := p.date("expirydate", "expirydate"); ok && at.Before(now) && !p.settings.isTrue("buildExpired") {
+	if at, _, ok := p.date("expirydate"); ok && at.Before(now) && !p.settings.isTrue("buildExpired") {
 		return &unpublished{reason: "expired at " + at.Format(time.RFC3339)}
 	}
 	return nil
@@ -162,12 +157,9 @@ func (p hugoPage) kind() string {
 // bundle returns the folder of the leaf bundle of which the page is a resource; empty if
 // there is none.
 func (p hugoPage) bundle() string {
-	folder, dir := p.folder, p.dir
-	if p.base == "index" {
-		folder, dir = path.Dir(folder), parent(dir)
-	}
+	folder, dir := p.container()
 	for ; ; folder, dir = path.Dir(folder), parent(dir) {
-		if p.hasPage(folder, "index") {
+		if p.pagesIn(folder)["index"] {
 			return dir + "/"
 		}
 		if dir == "" {
@@ -176,24 +168,29 @@ func (p hugoPage) bundle() string {
 	}
 }
 
-// hasPage reports whether a folder below the project has a page with the base name.
-func (p hugoPage) hasPage(folder, base string) bool {
-	cached := folder + "\x00" + base
-	if known, ok := p.bundles[cached]; ok {
+// container returns the folder that contains the page, below the project and below the
+// content; for a bundle the folder around it.
+func (p hugoPage) container() (folder, dir string) {
+	if p.base == "index" {
+		return path.Dir(p.folder), parent(p.dir)
+	}
+	return p.folder, p.dir
+}
+
+// pagesIn reports whether a folder below the project has an index and an _index page.
+func (p hugoPage) pagesIn(folder string) map[string]bool {
+	if known, ok := p.bundles[folder]; ok {
 		return known
 	}
-	found := false
-	for _, extension := range hugoExtensions {
-		for _, language := range append([]string{""}, slices.Collect(maps.Keys(p.languages))...) {
-			if language != "" {
-				language = "." + language
-			}
-			if _, err := os.Stat(filepath.Join(p.dirOf(folder), base+language+extension)); err == nil {
-				found = true
-			}
+	found := map[string]bool{}
+	entries, _ := os.ReadDir(p.dirOf(folder)) // a folder that cannot be read has none
+	for _, entry := range entries {
+		base, _ := p.splitName(entry.Name())
+		if (base == "index" || base == "_index") && slices.Contains(hugoExtensions, path.Ext(entry.Name())) {
+			found[base] = true
 		}
 	}
-	p.bundles[cached] = found
+	p.bundles[folder] = found
 	return found
 }
 
@@ -211,21 +208,18 @@ func (p hugoPage) fileName() string {
 
 // section returns the first folder of the page, by which settings refer to it.
 func (p hugoPage) section() string {
-	dir := p.dir
-	if p.base == "index" {
-		dir = parent(dir)
-	}
+	_, dir := p.container()
 	first, _, _ := strings.Cut(dir, "/")
 	return first
 }
 
 // slug returns the field slug, or the part of the file's name behind a date.
 func (p hugoPage) slug() string {
-	if p.isSet("slug") {
+	if p.has("slug") {
 		return strings.Trim(p.text("slug"), "-")
 	}
-	for _, which := range [][]string{{"date", "date", "publishdate", "lastmod"}, {"publishdate", "publishdate", "date"}} {
-		if _, slug, ok := p.date(which[0], which[1:]...); ok && slug != "" {
+	for _, which := range []string{"date", "publishdate"} {
+		if _, slug, ok := p.date(which); ok && slug != "" {
 			return slug
 		}
 	}
@@ -235,34 +229,30 @@ func (p hugoPage) slug() string {
 // aliases are other names of fields that hold dates.
 var aliases = map[string][]string{"lastmod": {"modified"}, "publishdate": {"pubdate", "published"}, "expirydate": {"unpublishdate"}}
 
+// usualSources are the fields that hold a date if the settings name none.
+var usualSources = map[string][]string{"date": {"date", "publishdate", "lastmod"}, "publishdate": {"publishdate", "date"}, "expirydate": {"expirydate"}}
+
 // date returns a date of the page: that of the first source in the settings which has one,
 // or of the usual sources. A date in the file's name comes with a slug.
-func (p hugoPage) date(which string, usual ...string) (at time.Time, slug string, ok bool) {
+func (p hugoPage) date(which string) (at time.Time, slug string, ok bool) {
 	zone := location(textOf(p.setting("timeZone")), time.UTC)
 	sources := listOf(p.setting("frontmatter", which))
 	if len(sources) == 0 {
 		sources = []string{":default"}
 	}
 	if i := slices.Index(sources, ":default"); i >= 0 {
-		sources = slices.Concat(sources[:i], usual, sources[i+1:])
+		sources = slices.Concat(sources[:i], usualSources[which], sources[i+1:])
 	}
 	for _, source := range sources {
 		source = strings.ToLower(source)
-		if source == ":filename" {
-			name := p.fileName()
-			if len(name) < 10 {
-				continue
-			}
+		if name := p.fileName(); source == ":filename" && len(name) >= 10 {
 			if at, ok := dateOf(name[:10], zone); ok {
 				return at, strings.Trim(name[10:], " -_"), true
 			}
-			continue
 		}
 		for _, name := range append([]string{source}, aliases[source]...) {
-			if value, _, found := p.field(name); found {
-				if at, ok := dateOf(value, zone); ok {
-					return at, "", true
-				}
+			if at, ok := dateOf(p.value(name), zone); ok {
+				return at, "", true
 			}
 		}
 	}

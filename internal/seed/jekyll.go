@@ -35,7 +35,7 @@ type jekyllPage struct {
 	dir        string   // below the source, or below the collection's folder
 	base, ext  string   // the file's name
 	above      []string // folders above _posts
-	field      fields
+	fields
 }
 
 const collectionOfPosts = "posts"
@@ -80,7 +80,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 	if j.isExcluded(name) {
 		return none("is excluded by the settings")
 	}
-	p := jekyllPage{jekyll: j, path: name, field: field}
+	p := jekyllPage{jekyll: j, path: name, fields: field}
 	if within := cleanPath(j.settings.text("collections_dir")); within != "" {
 		if rest, ok := strings.CutPrefix(name, within+"/"); ok {
 			p.path = rest
@@ -180,8 +180,8 @@ func matchesGlob(pattern, name string) bool {
 
 // value returns a field of the page, else its default in the settings.
 func (p jekyllPage) value(name string) any {
-	if value, _, ok := p.field(name); ok {
-		return value
+	if p.has(name) {
+		return p.fields.value(name)
 	}
 	return p.defaultOf(name)
 }

@@ -23,14 +23,7 @@ func (p jekyllPage) address() (string, error) {
 	if pattern == "" {
 		pattern = p.pattern()
 	}
-	address := p.expand
-	if p.collection == "" {
-		address = p.expandPage
-	}
-	if len(pattern) > maxPattern {
-		return "", errLongPattern
-	}
-	text, err := address(pattern)
+	text, err := p.expand(pattern)
 	if err != nil {
 		return "", err
 	}
@@ -74,32 +67,20 @@ func (p jekyllPage) outputExtension() string {
 	return p.ext
 }
 
-// expandPage replaces the tokens in the pattern of a page.
-func (p jekyllPage) expandPage(pattern string) (string, error) {
+// jekyllToken matches a token in the pattern of a post or document.
+var jekyllToken = regexp.MustCompile(`:[a-z_]+`)
+
+// expand replaces the tokens of a pattern.
+func (p jekyllPage) expand(pattern string) (string, error) {
+	switch {
+	case p.collection != "":
+		return expandPattern(pattern, jekyllToken, p.token)
+	case len(pattern) > maxPattern:
+		return "", errLongPattern
+	}
 	return strings.NewReplacer(
 		":path", escapeValue(p.dir), ":basename", escapeValue(strings.TrimRight(p.base, ".")), ":output_ext", p.outputExtension(),
 	).Replace(pattern), nil
-}
-
-// jekyllToken matches a token of a pattern.
-var jekyllToken = regexp.MustCompile(`:[a-z_]+`)
-
-// expand replaces the tokens in the pattern of a post or document.
-func (p jekyllPage) expand(pattern string) (string, error) {
-	var invalid error
-	return jekyllToken.ReplaceAllStringFunc(pattern, func(token string) string {
-		name := token[1:]
-		value, ok := p.token(name)
-		rest := ""
-		if bare := strings.TrimSuffix(name, "_"); !ok && bare != name {
-			value, ok = p.token(bare)
-			rest = "_"
-		}
-		if !ok {
-			invalid = fmt.Errorf("the pattern %q: :%s is not a token of Jekyll", pattern, name)
-		}
-		return cut(escapeValue(value)) + rest
-	}), invalid
 }
 
 // dateTokens are the layouts of tokens, see [time.Time.Format].
@@ -108,37 +89,51 @@ var dateTokens = map[string]string{
 	"day": "02", "i_day": "2", "y_day": "002", "short_day": "Mon", "long_day": "Monday", "hour": "15", "minute": "04", "second": "05",
 }
 
-// token returns the value of a token without its colon.
-func (p jekyllPage) token(name string) (string, bool) {
-	if layout, ok := dateTokens[name]; ok {
-		return p.date().Format(layout), true
+// token returns the value of a token in the pattern of a post or document. An underscore may
+// follow the token.
+func (p jekyllPage) token(name string) (string, error) {
+	if value, ok := p.valueOf(name); ok {
+		return escapeValue(value), nil
 	}
-	year, week := p.date().ISOWeek()
-	switch name {
+	if value, ok := p.valueOf(strings.TrimSuffix(name, "_")); ok {
+		return escapeValue(value) + "_", nil
+	}
+	return "", fmt.Errorf(":%s is not a token of Jekyll", name)
+}
+
+func (p jekyllPage) valueOf(token string) (value string, ok bool) {
+	at := p.date()
+	if layout, ok := dateTokens[token]; ok {
+		return at.Format(layout), true
+	}
+	year, week := at.ISOWeek()
+	switch token {
 	case "w_year":
-		return fmt.Sprintf("%04d", year), true
+		value = fmt.Sprintf("%04d", year)
 	case "week":
-		return fmt.Sprintf("%02d", week), true
+		value = fmt.Sprintf("%02d", week)
 	case "w_day":
-		return fmt.Sprint((int(p.date().Weekday())+6)%7 + 1), true
+		value = fmt.Sprint((int(at.Weekday())+6)%7 + 1)
 	case "collection":
-		return p.collection, true
+		value = p.collection
 	case "output_ext":
-		return p.outputExtension(), true
+		value = p.outputExtension()
 	case "path":
-		return joinPath(p.dir, strings.TrimRight(p.base, ".")), true
+		value = joinPath(p.dir, strings.TrimRight(p.base, "."))
 	case "name":
-		return slugified(p.base, notWord, true), true
+		value = slugified(p.base)
 	case "title":
-		return slugified(p.slug(), notReadable, false), true
+		value = hyphenated(p.slug(), notReadable)
 	case "slug":
-		return slugified(p.slug(), notWord, true), true
+		value = slugified(p.slug())
 	case "categories":
-		return strings.Join(p.categories(strings.ToLower), "/"), true
+		value = strings.Join(p.categories(strings.ToLower), "/")
 	case "slugified_categories":
-		return strings.Join(p.categories(func(text string) string { return slugified(text, notWord, true) }), "/"), true
+		value = strings.Join(p.categories(slugified), "/")
+	default:
+		return "", false
 	}
-	return "", false
+	return value, true
 }
 
 var (
@@ -146,13 +141,11 @@ var (
 	notReadable = regexp.MustCompile(`[^\p{M}\p{L}\p{Nd}._~!$&'()+,;=@]+`)
 )
 
-// slugified replaces matches by hyphens.
-func slugified(text string, replaced *regexp.Regexp, lower bool) string {
-	text = strings.Trim(replaced.ReplaceAllString(text, "-"), "-")
-	if lower {
-		text = strings.ToLower(text)
-	}
-	return text
+func slugified(text string) string { return strings.ToLower(hyphenated(text, notWord)) }
+
+// hyphenated replaces matches by hyphens.
+func hyphenated(text string, replaced *regexp.Regexp) string {
+	return strings.Trim(replaced.ReplaceAllString(text, "-"), "-")
 }
 
 // slug returns the field slug, else the file's name without its date.
@@ -170,9 +163,8 @@ func (p jekyllPage) slug() string {
 // categories returns the categories of the page in the form of format, each once: the folders
 // above _posts, the defaults, then the page's own.
 func (p jekyllPage) categories(format func(string) string) (all []string) {
-	own, _, _ := p.field("categories")
 	single := listOf(p.value("category"))
-	for _, each := range slices.Concat(p.above, words(p.defaultOf("categories")), words(own), single) {
+	for _, each := range slices.Concat(p.above, words(p.defaultOf("categories")), words(p.fields.value("categories")), single) {
 		if each = format(each); !slices.Contains(all, each) {
 			all = append(all, each)
 		}

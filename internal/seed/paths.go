@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -15,6 +16,22 @@ var errLongPattern = fmt.Errorf("the pattern of its address has more than %d byt
 
 // cut returns the first maxPattern bytes of a token's value. A longer key is refused anyway.
 func cut(value string) string { return value[:min(len(value), maxPattern)] }
+
+// expandPattern replaces the tokens of a pattern of addresses, such as :title, by their values.
+func expandPattern(pattern string, tokens *regexp.Regexp, valueOf func(token string) (string, error)) (string, error) {
+	if len(pattern) > maxPattern {
+		return "", errLongPattern
+	}
+	var invalid error
+	text := tokens.ReplaceAllStringFunc(pattern, func(token string) string {
+		value, err := valueOf(token[1:])
+		if err != nil {
+			invalid = fmt.Errorf("the pattern %q: %w", pattern, err)
+		}
+		return cut(value)
+	})
+	return text, invalid
+}
 
 // cleanPath returns a path of the settings without dots and outer slashes.
 func cleanPath(text string) string { return strings.Trim(path.Clean("/"+filepath.ToSlash(text)), "/") }
