@@ -32,14 +32,14 @@ const writeBytes = 64 << 10
 // last line, by which an import recognises that it is incomplete.
 func Export(ctx context.Context, source Source, catalog *tally.Catalog, header Header, scope tally.Scope, w io.Writer, progress func(Progress)) (Totals, error) {
 	e := &exporter{w: w, progress: progress}
-	e.buffer = appendHeader(e.buffer, header)
+	e.buffer = appendJSON(e.buffer, header)
 	settings, err := unmergedSettings(ctx, source)
 	if err != nil {
 		return e.done.Totals, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if isExported(name, scope) {
-			e.buffer = appendSetting(e.buffer, name, settings[name])
+			e.buffer = appendJSON(e.buffer, settingRecord{name, settings[name]})
 		}
 	}
 	err = source.Dump(ctx, scope, func(p tally.Portion) error {
@@ -48,7 +48,7 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 		if rule.Kind == tally.Window && len(p.Contributions) > 0 {
 			line.Until = rule.WindowEnd(time.Now())
 		}
-		e.buffer = appendLine(e.buffer, line)
+		e.buffer = appendJSON(e.buffer, line.record())
 		e.done.add(p)
 		return e.flush(writeBytes)
 	})
@@ -58,7 +58,7 @@ func Export(ctx context.Context, source Source, catalog *tally.Catalog, header H
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("export: %w", err)
 	}
-	e.buffer = appendTotals(e.buffer, e.done.Totals)
+	e.buffer = appendJSON(e.buffer, totalRecord{&e.done.Totals})
 	return e.done.Totals, e.flush(0)
 }
 

@@ -1,10 +1,14 @@
 package transfer
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,25 +82,33 @@ func (t *Totals) add(p tally.Portion) {
 	t.Contributions += int64(len(p.Contributions))
 }
 
-// record is a line of an export, of any kind.
+// record is a line of an export, of any kind but the header.
 type record struct {
-	Tallycast string `json:"tallycast"`
+	settingRecord
+	portionRecord
+	totalRecord
+}
 
+type settingRecord struct {
 	Setting string `json:"order"`
 	Value   string `json:"value"`
+}
 
+type portionRecord struct {
 	Topic      string  `json:"topic"`
 	Rule       string  `json:"rule"`
 	Count      int64   `json:"count"`
 	Version    int64   `json:"version"`
-	Seed       int64   `json:"seed"`
-	Adjustment int64   `json:"adjustment"`
-	First      bool    `json:"first"`
-	Until      int64   `json:"until"`
-	Members    string  `json:"members"`
-	Amounts    []int64 `json:"amounts"`
-	Counted    *int64  `json:"counted"`
+	Seed       int64   `json:"seed,omitzero"`
+	Adjustment int64   `json:"adjustment,omitzero"`
+	First      bool    `json:"first,omitzero"`
+	Until      int64   `json:"until,omitzero"`
+	Members    string  `json:"members,omitzero"`
+	Amounts    []int64 `json:"amounts,omitempty"`
+	Counted    *int64  `json:"counted,omitempty"`
+}
 
+type totalRecord struct {
 	Total *Totals `json:"total"`
 }
 
@@ -110,82 +122,45 @@ type Line struct {
 
 // EncodePart returns a header and lines, which [Import] reads with [ImportOptions].Part.
 func EncodePart(h Header, lines []Line) []byte {
-	text := appendHeader(nil, h)
+	text := appendJSON(nil, h)
 	for _, line := range lines {
-		text = appendLine(text, line)
+		text = appendJSON(text, line.record())
 	}
 	return text
 }
 
 // EncodeSettingPart is [EncodePart] for a setting.
 func EncodeSettingPart(h Header, name, value string) []byte {
-	return appendSetting(appendHeader(nil, h), name, value)
+	return appendJSON(appendJSON(nil, h), settingRecord{name, value})
 }
 
-func appendHeader(dst []byte, h Header) []byte {
-	text, _ := json.Marshal(h) // cannot fail with these fields
-	return append(append(dst, text...), '\n')
+// appendJSON appends a line of an export: a header or a record.
+func appendJSON(dst []byte, line any) []byte {
+	buffer := bytes.NewBuffer(dst)
+	encoder := json.NewEncoder(buffer)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(line) // cannot fail with these types
+	return buffer.Bytes()
 }
 
-func appendSetting(dst []byte, name, value string) []byte {
-	dst = tally.AppendJSONString(append(dst, `{"order":`...), name)
-	dst = tally.AppendJSONString(append(dst, `,"value":`...), value)
-	return append(dst, "}\n"...)
-}
-
-func appendLine(dst []byte, l Line) []byte {
-	dst = tally.AppendJSONString(append(dst, `{"topic":`...), l.Topic.String())
-	dst = tally.AppendJSONString(append(dst, `,"rule":`...), l.Rule)
-	dst = strconv.AppendInt(append(dst, `,"count":`...), l.Count, 10)
-	dst = strconv.AppendInt(append(dst, `,"version":`...), l.Version, 10)
-	if l.Seed != 0 {
-		dst = strconv.AppendInt(append(dst, `,"seed":`...), l.Seed, 10)
+func (l Line) record() portionRecord {
+	r := portionRecord{
+		Topic: l.Topic.String(), Rule: l.Rule, Count: l.Count, Version: l.Version,
+		Seed: l.Seed, Adjustment: l.Adjustment, First: l.First, Until: l.Until,
 	}
-	if l.Adjustment != 0 {
-		dst = strconv.AppendInt(append(dst, `,"adjustment":`...), l.Adjustment, 10)
+	var members []byte
+	for _, c := range l.Contributions {
+		members = binary.BigEndian.AppendUint64(members, uint64(c.Member))
+		r.Amounts = append(r.Amounts, c.Amount)
 	}
-	if l.First {
-		dst = append(dst, `,"first":true`...)
+	r.Members = hex.EncodeToString(members)
+	if !slices.ContainsFunc(r.Amounts, func(amount int64) bool { return amount != 1 }) {
+		r.Amounts = nil
 	}
-	if l.Until != 0 {
-		dst = strconv.AppendInt(append(dst, `,"until":`...), l.Until, 10)
-	}
-	dst = appendContributions(dst, l.Contributions)
 	if l.Last {
-		dst = strconv.AppendInt(append(dst, `,"counted":`...), l.Sum, 10)
+		r.Counted = &l.Sum
 	}
-	return append(dst, "}\n"...)
-}
-
-func appendContributions(dst []byte, contributions []tally.Contribution) []byte {
-	if len(contributions) == 0 {
-		return dst
-	}
-	const hex = "0123456789abcdef"
-	all1 := true
-	dst = append(dst, `,"members":"`...)
-	for _, c := range contributions {
-		all1 = all1 && c.Amount == 1
-		for shift := 60; shift >= 0; shift -= 4 {
-			dst = append(dst, hex[c.Member>>shift&15])
-		}
-	}
-	dst = append(dst, '"')
-	if all1 {
-		return dst
-	}
-	dst = append(dst, `,"amounts":[`...)
-	for i, c := range contributions {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendInt(dst, c.Amount, 10)
-	}
-	return append(dst, ']')
-}
-
-func appendTotals(dst []byte, t Totals) []byte {
-	return fmt.Appendf(dst, `{"total":{"topics":%d,"contributions":%d}}`+"\n", t.Topics, t.Contributions)
+	return r
 }
 
 // ReadHeader reads the header of an export. It may read more of r.
@@ -212,7 +187,7 @@ func (l *lines) header() (Header, error) {
 }
 
 // line returns the portion that the record holds. Its error is for people.
-func (r *record) line() (Line, error) {
+func (r portionRecord) line() (Line, error) {
 	topic, err := tally.ParseTopic(r.Topic)
 	if err != nil {
 		return Line{}, fmt.Errorf("topic %.300q: %s", r.Topic, tally.AsError(err).Message)
@@ -243,7 +218,7 @@ func (r *record) line() (Line, error) {
 	return l, nil
 }
 
-func (r *record) contributions() ([]tally.Contribution, error) {
+func (r portionRecord) contributions() ([]tally.Contribution, error) {
 	n := len(r.Members) / hexDigits
 	switch {
 	case len(r.Members)%hexDigits != 0:

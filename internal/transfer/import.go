@@ -38,11 +38,10 @@ func (r Refusal) String() string { return fmt.Sprintf("line %d: %s", r.Line, r.R
 
 // Report is the result of an import.
 type Report struct {
-	Topics        int64     `json:"topics"` // whose last line was stored
-	Contributions int64     `json:"contributions"`
-	Settings      int64     `json:"orders"`   // aliases and blocks
-	Refused       int64     `json:"refused"`  // number of lines
-	Refusals      []Refusal `json:"refusals"` // the first of them
+	Totals             // of the lines that were stored
+	Settings int64     `json:"orders"`   // aliases and blocks
+	Refused  int64     `json:"refused"`  // number of lines
+	Refusals []Refusal `json:"refusals"` // the first of them
 }
 
 // ImportOptions are the options of [Import]. The zero value merges a whole export.
@@ -192,7 +191,7 @@ func (i *importRun) flush(ctx context.Context) error {
 	}
 	i.batch, i.contributions = i.batch[:0], 0
 	if i.options.OnProgress != nil {
-		i.options.OnProgress(Progress{Totals: Totals{i.report.Topics, i.report.Contributions}})
+		i.options.OnProgress(Progress{Totals: i.report.Totals})
 	}
 	return nil
 }
@@ -204,13 +203,11 @@ func (i *importRun) recordStored(refusals []Refusal) {
 		refused[each.Line] = true
 		i.refuse(each.Line, errors.New(each.Reason))
 	}
-	stored := Totals{i.report.Topics, i.report.Contributions}
 	for _, line := range i.batch {
 		if !refused[line.Number] {
-			stored.add(line.Portion)
+			i.report.add(line.Portion)
 		}
 	}
-	i.report.Topics, i.report.Contributions = stored.Topics, stored.Contributions
 }
 
 func (i *importRun) refuse(line int64, reason error) {
