@@ -15,11 +15,9 @@ const maxRedirects = 4
 
 // fetcher fetches files and keeps their content.
 type fetcher struct {
-	hosts    *hostPolicy
-	agent    string
-	maxBytes int64
-	maxPages int
-	files    map[string]*file // by URL
+	Options
+	hosts *hostPolicy
+	files map[string]*file // by URL
 }
 
 // fetch reads the file at a URL. changed is false if the server says that it is unmodified.
@@ -45,8 +43,8 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
-	if f.keysOfOthers(at)+len(read.keys) > f.maxPages {
-		return false, fmt.Errorf("%s: with this file the site has more than %d pages, so the file is not read", at, f.maxPages)
+	if f.keysOfOthers(at)+len(read.keys) > f.MaxPages {
+		return false, fmt.Errorf("%s: with this file the site has more than %d pages, so the file is not read", at, f.MaxPages)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read
@@ -75,8 +73,8 @@ func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.agent != "" {
-			request.Header.Set("User-Agent", f.agent)
+		if f.Agent != "" {
+			request.Header.Set("User-Agent", f.Agent)
 		}
 		if known != nil && known.etag != "" {
 			request.Header.Set("If-None-Match", known.etag)

@@ -44,26 +44,15 @@ var errTooManyFiles = fmt.Errorf("the site has more than %d files", maxFiles)
 
 // fetcher returns a fetcher for the hosts of a policy.
 func (o Options) fetcher(hosts *hostPolicy) fetcher {
-	f := fetcher{hosts: hosts, agent: o.Agent, maxBytes: o.MaxBytes, maxPages: o.MaxPages, files: map[string]*file{}}
-	if f.maxBytes <= 0 {
-		f.maxBytes = defaultMaxBytes
-	}
-	if f.maxPages <= 0 {
-		f.maxPages = defaultMaxPages
-	}
-	return f
+	o.MaxBytes, o.MaxPages = cmp.Or(o.MaxBytes, defaultMaxBytes), cmp.Or(o.MaxPages, defaultMaxPages)
+	return fetcher{Options: o, hosts: hosts, files: map[string]*file{}}
 }
 
 // Follow fetches the site maps at urls and those that they name, now and in intervals until
 // ctx ends. It passes the keys of all pages to set if they may have changed. It logs the first
 // error of a round if it differs from the last one.
 func Follow(ctx context.Context, urls []string, o Options, set func(keys map[string]bool)) error {
-	if o.Every <= 0 {
-		o.Every = defaultInterval
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	o.Every, o.Log = cmp.Or(o.Every, defaultInterval), cmp.Or(o.Log, slog.Default())
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
 	f := o.fetcher(newHostPolicy(urls, o.Origins))

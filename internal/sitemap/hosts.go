@@ -1,7 +1,6 @@
 package sitemap
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,18 +30,19 @@ type hostPolicy struct {
 func newHostPolicy(urls, origins []string) *hostPolicy {
 	r := &hostPolicy{exact: map[string]bool{}}
 	for _, text := range slices.Concat(urls, origins) {
-		scheme, host, wildcard := strings.Cut(text, "://*.")
-		if !wildcard {
-			if u, err := url.Parse(text); err == nil && u.Host != "" {
-				for _, each := range hostPorts(u) {
-					r.exact[each] = true
-				}
-			}
+		scheme, host, isWildcard := strings.Cut(text, "://*.")
+		if isWildcard {
+			text = scheme + "://" + host
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
 			continue
 		}
-		if u, err := url.Parse(scheme + "://" + host); err == nil {
-			for _, each := range hostPorts(u) {
+		for _, each := range hostPorts(u) {
+			if isWildcard {
 				r.suffixes = append(r.suffixes, "."+each)
+			} else {
+				r.exact[each] = true
 			}
 		}
 	}
@@ -54,10 +54,7 @@ func newHostPolicy(urls, origins []string) *hostPolicy {
 // newClient returns a client that does not follow redirects.
 func newClient(control func(network, address string, c syscall.RawConn) error) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	dialer := &net.Dialer{Timeout: fetchTimeout, KeepAlive: 30 * time.Second, Control: control}
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, address)
-	}
+	transport.DialContext = (&net.Dialer{Timeout: fetchTimeout, KeepAlive: 30 * time.Second, Control: control}).DialContext
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -73,8 +70,7 @@ func (r *hostPolicy) close() {
 // other, since sites change between them.
 func hostPorts(u *url.URL) []string {
 	host := strings.ToLower(u.Hostname())
-	switch port := u.Port(); {
-	case port != "" && !(u.Scheme == "http" && port == "80") && !(u.Scheme == "https" && port == "443"):
+	if port := u.Port(); port != "" && !(u.Scheme == "http" && port == "80") && !(u.Scheme == "https" && port == "443") {
 		return []string{net.JoinHostPort(host, port)}
 	}
 	return []string{net.JoinHostPort(host, "443"), net.JoinHostPort(host, "80")}
@@ -89,12 +85,9 @@ func (r *hostPolicy) allows(u *url.URL) bool {
 	if r.anyHost || r.exact[address] {
 		return true
 	}
-	for _, suffix := range r.suffixes {
-		if name, ok := strings.CutSuffix(address, suffix); ok && name != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.suffixes, func(suffix string) bool {
+		return strings.HasSuffix(address, suffix) && len(address) > len(suffix)
+	})
 }
 
 // client returns the client for a request. The operator chooses a proxy, whose address is
@@ -126,12 +119,7 @@ func isPublic(address netip.Addr) bool {
 	if !address.IsGlobalUnicast() || address.IsPrivate() {
 		return false
 	}
-	for _, each := range reserved {
-		if each.Contains(address) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(reserved, func(each netip.Prefix) bool { return each.Contains(address) })
 }
 
 // refusePrivate is the Control of a [net.Dialer]. It receives the resolved address, so no later

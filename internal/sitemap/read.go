@@ -34,6 +34,7 @@ const (
 // file is the content of a file that was read.
 type file struct {
 	etag, modified string // of the response, for conditional requests
+	pages          int    // with and without a valid key
 	keys           map[string]bool
 	further        []string // files that it names
 	skipped        skipped
@@ -85,10 +86,10 @@ func (f *fetcher) readFile(in io.Reader, at *url.URL) (*file, error) {
 		}
 		body = bufio.NewReader(unpacked)
 	}
-	bounded := &io.LimitedReader{R: body, N: f.maxBytes + 1}
+	bounded := &io.LimitedReader{R: body, N: f.MaxBytes + 1}
 	read, err := f.readText(bufio.NewReader(bounded), at)
 	if bounded.N == 0 {
-		return nil, fmt.Errorf("it has more than %d bytes", f.maxBytes)
+		return nil, fmt.Errorf("it has more than %d bytes", f.MaxBytes)
 	}
 	return read, err
 }
@@ -153,7 +154,7 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 	}
 	var inside []string // names of the open elements
 	var text strings.Builder
-	pages, begun := 0, false
+	begun := false
 	for {
 		bounded.left = maxToken
 		token, err := decoder.Token()
@@ -183,10 +184,9 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 			text.Reset()
 			switch {
 			case isLocation && inside[0] == "urlset" && inside[1] == "url":
-				if pages++; pages > maxPages {
-					return fmt.Errorf("it has more than %d pages", maxPages)
+				if err := read.addPage(at, location); err != nil {
+					return err
 				}
-				read.addPage(at, location)
 			case isLocation && inside[0] == "sitemapindex" && inside[1] == "sitemap":
 				f.addFile(read, at, location)
 			}
@@ -213,19 +213,24 @@ func plainError(err error) error {
 	return err
 }
 
-// addPage adds the key of a page. Some generators write addresses without a host.
-func (read *file) addPage(at *url.URL, location string) {
+// addPage adds the key of a page. In XML, some generators write addresses without a host, which
+// are relative to the file's address at; it is nil in a list.
+func (read *file) addPage(at *url.URL, location string) error {
+	if read.pages++; read.pages > maxPages {
+		return fmt.Errorf("it has more than %d pages", maxPages)
+	}
 	key, ok := keyOf(location)
-	if !ok && location != "" {
+	if !ok && location != "" && at != nil {
 		if address, err := at.Parse(location); err == nil {
 			key, ok = keyOf(address.String())
 		}
 	}
-	if !ok {
+	if ok {
+		read.keys[key] = true
+	} else {
 		read.skipped.add(noPage, 1, location)
-		return
 	}
-	read.keys[key] = true
+	return nil
 }
 
 // addFile adds a file that an index names.
@@ -246,7 +251,6 @@ func (f *fetcher) addFile(read *file, at *url.URL, location string) {
 func readLines(read *file, body *bufio.Reader) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxToken)
-	pages := 0
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" {
@@ -255,13 +259,8 @@ func readLines(read *file, body *bufio.Reader) error {
 		if !utf8.ValidString(line) {
 			return fmt.Errorf("line %d is not UTF-8, which sitemaps.org requires", n)
 		}
-		if pages++; pages > maxPages {
-			return fmt.Errorf("it has more than %d pages", maxPages)
-		}
-		if key, ok := keyOf(line); ok {
-			read.keys[key] = true
-		} else {
-			read.skipped.add(noPage, 1, line)
+		if err := read.addPage(nil, line); err != nil {
+			return err
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
