@@ -78,10 +78,37 @@ type assertionBody struct {
 	visitor   string // empty if not named
 	amount    int64
 	hasAmount bool // whether the amount was given
+	option    int64
+	hasOption bool // whether the option was given
 }
 
-// parseAssertion parses {"visitor":"…","amount":1}. Both fields may be left out or
-// null, and the body may be empty. Errors: bad_body, bad_visitor, bad_amount.
+// contribution returns the amount that the body asserts to a topic with rule, in a choice
+// metric the option: 1 if it is left out, and always 0 if the call withdraws.
+// Errors: bad_amount.
+func (a assertionBody) contribution(rule tally.Rule, withdraws bool) (int64, error) {
+	isChoice := rule.Kind == tally.Choice
+	switch {
+	case isChoice && a.hasAmount:
+		return 0, tally.Errorf(tally.CodeBadAmount, "visitors choose an option of this metric: send option, a number from 1 to %d, or 0 to take the choice back, instead of amount", rule.Max)
+	case !isChoice && a.hasOption:
+		return 0, tally.Errorf(tally.CodeBadAmount, "this metric has no options: send amount instead of option")
+	case withdraws && (a.amount != 0 || a.option != 0):
+		return 0, tally.Errorf(tally.CodeBadAmount, "DELETE means the amount or option 0; use POST for another one")
+	case withdraws:
+		return 0, nil
+	case isChoice && !a.hasOption:
+		return 0, tally.Errorf(tally.CodeBadAmount, "option is required: send the number of the option chosen, from 1 to %d, or 0 to take the choice back", rule.Max)
+	case isChoice:
+		return a.option, nil
+	case a.hasAmount:
+		return a.amount, nil
+	}
+	return 1, nil
+}
+
+// parseAssertion parses {"visitor":"…","amount":1} or {"visitor":"…","option":1}. All fields
+// may be left out or null, and the body may be empty. Errors: bad_body, bad_visitor,
+// bad_amount.
 func parseAssertion(body []byte) (a assertionBody, err error) {
 	if a, ok := parseFastAssertion(body); ok {
 		return a, nil
@@ -92,21 +119,34 @@ func parseAssertion(body []byte) (a assertionBody, err error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch raw := string(fields[name]); {
-		case name != "visitor" && name != "amount":
-			return assertionBody{}, unknownFieldError(name, "visitor and amount")
+		case name != "visitor" && name != "amount" && name != "option":
+			return assertionBody{}, unknownFieldError(name, "visitor, amount and option")
 		case raw == "null":
 		case name == "visitor":
 			if a.visitor, err = parseVisitor(fields[name]); err != nil {
 				return assertionBody{}, err
 			}
 		default:
-			if a.amount, err = strconv.ParseInt(raw, 10, 64); err != nil {
-				return assertionBody{}, amountError(raw)
+			if err := a.setNumber(name, raw); err != nil {
+				return assertionBody{}, err
 			}
-			a.hasAmount = true
 		}
 	}
 	return a, nil
+}
+
+// setNumber sets the field amount or option. Errors: bad_amount.
+func (a *assertionBody) setNumber(name, text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return tally.Errorf(tally.CodeBadAmount, "%s must be a whole number, not %.40q", name, text)
+	}
+	if name == "option" {
+		a.option, a.hasOption = n, true
+	} else {
+		a.amount, a.hasAmount = n, true
+	}
+	return nil
 }
 
 func parseVisitor(raw json.RawMessage) (string, error) {
@@ -117,12 +157,8 @@ func parseVisitor(raw json.RawMessage) (string, error) {
 	return visitor, tally.ValidateVisitor(visitor)
 }
 
-func amountError(text string) error {
-	return tally.Errorf(tally.CodeBadAmount, "amount must be a whole number, not %.40s", text)
-}
-
 // parseFastAssertion parses the bodies that the widgets send without allocating maps: an
-// object with each of the two fields at most once and without escapes. It returns false
+// object with each of the fields at most once and without escapes. It returns false
 // for all others, and agrees with parseAssertion on those that it parses.
 func parseFastAssertion(body []byte) (a assertionBody, ok bool) {
 	if len(body) == 0 {
@@ -149,6 +185,10 @@ func parseFastAssertion(body []byte) (a assertionBody, ok bool) {
 			a.visitor = string(visitor)
 		case string(name) == "amount" && !a.hasAmount:
 			if a.amount, a.hasAmount = s.digits(); !a.hasAmount {
+				return a, false
+			}
+		case string(name) == "option" && !a.hasOption:
+			if a.option, a.hasOption = s.digits(); !a.hasOption {
 				return a, false
 			}
 		default:

@@ -12,6 +12,7 @@ var bodies = []string{
 	"", "{}", " { } ", `{"visitor":"ann-visitor","amount":1}`, `{"amount":0}`, `{"amount":007}`, `{"amount":-0}`, `{"amount":1.0}`,
 	`{"visitor":"ann-visitor",}`, `{,"amount":1}`, `{"amount":1,"amount":0}`, `{"visitor":"ann\u002dvisitor"}`, `{"visitor":null}`,
 	`{"amount":1}}`, `{"amount":123456789012}`, "[]", `"x"`, `{"visitor":"short"}`, "{\"amount\" :\t1\n}", `{"amount"1}`, `{"visitor":{}}`,
+	`{"visitor":"ann-visitor","option":3}`, `{"option":0}`, `{"option":null,"amount":1}`, `{"option":1,"option":2}`, `{"option":01}`,
 }
 
 // parseFastAssertion agrees with encoding/json.
@@ -36,11 +37,13 @@ func FuzzAssertion(f *testing.F) {
 		var want struct {
 			Visitor *string
 			Amount  *int64
+			Option  *int64
 		}
 		if err := json.Unmarshal(body, &want); err != nil {
 			t.Fatalf("%q was taken, and is not JSON: %v", body, err)
 		}
-		if want.Visitor != nil && *want.Visitor != got.visitor || want.Amount != nil && *want.Amount != got.amount || (want.Amount != nil) != got.hasAmount {
+		if want.Visitor != nil && *want.Visitor != got.visitor || want.Amount != nil && *want.Amount != got.amount || (want.Amount != nil) != got.hasAmount ||
+			want.Option != nil && *want.Option != got.option || (want.Option != nil) != got.hasOption {
 			t.Fatalf("%q is %+v", body, got)
 		}
 	})
@@ -63,11 +66,12 @@ func FuzzList(f *testing.F) {
 }
 
 func TestFastAssertion_CommonBodies(t *testing.T) {
-	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
-	if _, ok := parseFastAssertion(body); !ok {
-		t.Fatal("the usual body is not plain")
-	}
-	if n := testing.AllocsPerRun(100, func() { _, _ = parseAssertion(body) }); n > 2 {
-		t.Errorf("%v allocations", n)
+	for _, body := range []string{`{"visitor":"ann-visitor","amount":1}`, `{"visitor":"ann-visitor","option":3}`} {
+		if _, ok := parseFastAssertion([]byte(body)); !ok {
+			t.Fatalf("%s is not plain", body)
+		}
+		if n := testing.AllocsPerRun(100, func() { _, _ = parseAssertion([]byte(body)) }); n > 2 {
+			t.Errorf("%s: %v allocations", body, n)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -15,11 +14,11 @@ const maxReturn = 2048
 
 // form is the body of a like without JavaScript.
 type form struct {
-	amount    int64
+	assertionBody
 	returnURL string // where to go then; checked
 }
 
-// parseForm parses the fields amount and return. It refuses others, in particular a
+// parseForm parses the fields amount or option, and return. It refuses others, in particular a
 // visitor, since a form on a page is the same for everybody.
 // Errors: bad_body, bad_amount, bad_visitor.
 func (a *API) parseForm(q *call, body []byte) (form, error) {
@@ -30,7 +29,7 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 	if err != nil {
 		return form{}, tally.Errorf(tally.CodeBadBody, "the encoding of the form is broken")
 	}
-	f := form{amount: 1}
+	var f form
 	// First the return URL, so that the page of any other error has it.
 	back := fields["return"]
 	if len(back) != 1 || back[0] == "" {
@@ -45,13 +44,13 @@ func (a *API) parseForm(q *call, body []byte) (form, error) {
 		case name == "return":
 		case name == "visitor":
 			return form{}, tally.Errorf(tally.CodeBadVisitor, "a form must not name a visitor, which would be the same for everybody who loads the page")
-		case name != "amount":
-			return form{}, unknownFieldError(name, "amount and return")
+		case name != "amount" && name != "option":
+			return form{}, unknownFieldError(name, "amount, option and return")
 		case len(values) != 1:
-			return form{}, tally.Errorf(tally.CodeBadBody, "a form must have the field amount once")
+			return form{}, tally.Errorf(tally.CodeBadBody, "a form must have the field %s once", name)
 		default:
-			if f.amount, err = strconv.ParseInt(values[0], 10, 64); err != nil {
-				return form{}, amountError(strconv.Quote(values[0]))
+			if err := f.setNumber(name, values[0]); err != nil {
+				return form{}, err
 			}
 		}
 	}
@@ -113,11 +112,15 @@ func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	if a.catalog.Rule(topic).Final() {
 		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form cannot count visitors or views; send JSON")
 	}
+	amount, err := f.contribution(a.catalog.Rule(topic), false)
+	if err != nil {
+		return err
+	}
 	visitor, err := q.visitor(topic, "")
 	if err != nil {
 		return err
 	}
-	if _, err := q.assert(q.r.Context(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: f.amount}); err != nil {
+	if _, err := q.assert(q.r.Context(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount}); err != nil {
 		return err
 	}
 	h := q.w.Header()

@@ -105,14 +105,9 @@ func (a *API) like(q *call) error {
 	if err != nil {
 		return err
 	}
-	amount := int64(1)
-	switch {
-	case withdraws && assertion.hasAmount && assertion.amount != 0:
-		return tally.Errorf(tally.CodeBadAmount, "DELETE means the amount 0; use POST for another amount")
-	case withdraws:
-		amount = 0
-	case assertion.hasAmount:
-		amount = assertion.amount
+	amount, err := assertion.contribution(a.catalog.Rule(topic), withdraws)
+	if err != nil {
+		return err
 	}
 	visitor, err := q.visitor(topic, assertion.visitor)
 	if err != nil {

@@ -113,7 +113,7 @@ func (c *Config) settings() []Setting {
 		{Name: "allow-origin", Group: groupSites, Value: "ORIGIN", Repeatable: true, Parse: c.parseOrigins,
 			Help: "An origin whose pages may use the site default; * is any. The service's own origin is always allowed. Repeatable."},
 		{Name: "metric", Group: groupSites, Value: "NAME=RULE", Repeatable: true, Parse: IntoList(&c.Metrics, parseMetrics),
-			Help: "Another metric. Its rule is toggle, amount:50, once, window:30m or presence. Repeatable."},
+			Help: "Another metric. Its rule is toggle, amount:50, once, window:30m, presence or choice:5. Repeatable."},
 		{Name: "demo", Group: groupSites, Default: "true", Parse: Into(&c.Demo, ParseBool),
 			Help: "Serve the live demo page at /; --demo=false turns it off."},
 		{Name: "seed-from", Group: groupSites, Value: "PATH", Repeatable: true, Parse: IntoList(&c.Seeding.Paths, parseSeedPaths),

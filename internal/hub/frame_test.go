@@ -31,6 +31,7 @@ func TestFrames_Golden(t *testing.T) {
 		var f struct {
 			Topic          string
 			Count, Version int64
+			Options        []int64
 			Event          string
 			Error          *tally.Error
 		}
@@ -43,7 +44,7 @@ func TestFrames_Golden(t *testing.T) {
 			got = AppendRefusal(nil, f.Topic, f.Error)
 			checked["error"] = true
 		case f.Event == "":
-			got = tally.AppendFrame(nil, tally.Change{Topic: topicOf(t, f.Topic), Count: f.Count, Version: f.Version})
+			got = tally.AppendFrame(nil, tally.Change{Topic: topicOf(t, f.Topic), Count: f.Count, Options: tally.NewOptions(f.Options), Version: f.Version})
 			checked["change"] = true
 		default:
 			event := map[string]string{"live": frameLive, "stale": frameStale, "beat": frameBeat, "full": FrameFull}[f.Event]

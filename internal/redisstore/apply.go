@@ -60,10 +60,11 @@ const (
 	// pathDigits is the greatest depth of the trie of members, in hex digits: 16 million
 	// buckets, of 128 members each before they become larger.
 	pathDigits = 6
-	// memberWrite and amountWrite are the bytes of a packed write, see
-	// script/part/decide.lua and decide_amounts.lua.
+	// memberWrite, amountWrite and choiceWrite are the bytes of a packed write, see
+	// script/part/decide.lua, decide_amounts.lua and decide_choices.lua.
 	memberWrite = 1 + 8 + 4 + pathDigits
 	amountWrite = 1 + 8 + 4 + 3
+	choiceWrite = memberWrite + 1
 	// journalEntryBytes are the bytes of a journal entry, see script/part/journal.lua.
 	journalEntryBytes = 8 + 4 + 4
 )
@@ -71,7 +72,7 @@ const (
 func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	rule := s.catalog.Rule(b.Topic)
 	count, members := s.names.count(b.Topic), s.names.members(b.Topic)
-	script := forRule(rule, applyScript, amountScript)
+	script := forRule(rule, applyScript, amountScript, chooseScript)
 	var c redistopology.Call
 	if s.options.Journal > 0 {
 		c = redistopology.NewDayCall(script, s.names.journal(b.Topic), 1, count, members)
@@ -86,24 +87,40 @@ func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	return c
 }
 
-// forRule returns the script for members that contribute 0 or 1, or the one for amounts.
-func forRule(rule tally.Rule, members, amounts *redistopology.Script) *redistopology.Script {
-	if rule.Kind == tally.Amount {
+// forRule returns the script for members that contribute 0 or 1, for amounts, or for
+// choices.
+func forRule(rule tally.Rule, members, amounts, choices *redistopology.Script) *redistopology.Script {
+	switch rule.Kind {
+	case tally.Amount:
 		return amounts
+	case tally.Choice:
+		return choices
 	}
 	return members
 }
 
-// appendHead appends to c the arguments that precede the packed writes: window, channel
-// and head of the topic's frames. It returns room for the packed writes.
+// optionCount returns the number of options of a rule as scripts take it: 1 unless it is a
+// choice.
+func optionCount(rule tally.Rule) int64 {
+	if rule.Kind == tally.Choice {
+		return rule.Max
+	}
+	return 1
+}
+
+// appendHead appends to c the arguments that precede the packed writes: window or number of
+// options, channel and head of the topic's frames. It returns room for the packed writes.
 func (s *Store) appendHead(c *redistopology.Call, topic tally.Topic, rule tally.Rule, writes int) (packed []byte) {
 	channel := s.names.channel(topic)
 	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), topic)
-	c.Append(strconv.FormatInt(rule.Window.Milliseconds(), 10), channel, head)
-	size := memberWrite
-	if rule.Kind == tally.Amount {
+	argument, size := rule.Window.Milliseconds(), memberWrite
+	switch rule.Kind {
+	case tally.Amount:
 		size = amountWrite
+	case tally.Choice:
+		argument, size = optionCount(rule), choiceWrite
 	}
+	c.Append(strconv.FormatInt(argument, 10), channel, head)
 	return make([]byte, 0, writes*size)
 }
 
@@ -113,21 +130,25 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 	if w.MayCreate {
 		op += 2
 	}
-	if rule.Kind != tally.Amount && w.Amount != 0 {
+	if rule.Kind != tally.Amount && rule.Kind != tally.Choice && w.Amount != 0 {
 		op++
 	}
 	packed = append(packed, op)
 	packed = binary.BigEndian.AppendUint64(packed, uint64(w.Member))
+	member := packed[len(packed)-8:]
 	packed = binary.BigEndian.AppendUint32(packed, uint32(w.Source))
-	if rule.Kind == tally.Amount {
+	switch rule.Kind {
+	case tally.Amount:
 		return append(packed, byte(w.Amount>>16), byte(w.Amount>>8), byte(w.Amount))
+	case tally.Choice:
+		packed = append(packed, byte(w.Amount))
 	}
-	return hex.AppendEncode(packed, packed[len(packed)-12:len(packed)-12+pathDigits/2])
+	return hex.AppendEncode(packed, member[:pathDigits/2])
 }
 
 // finishBatch fills in the results of a batch.
 func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
-	reply, err := parseReply(c)
+	reply, err := s.parseReply(b.Topic, c)
 	var marked *tally.MarkError
 	if errors.As(err, &marked) {
 		b.Err = marked
@@ -159,9 +180,9 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 		w.WouldCreate = results[i] == '3'
 		changed = changed || w.Changed
 	}
-	b.Count, b.Version = reply.count, reply.version
+	b.SetState(reply.change)
 	if changed {
-		s.ranks.add(tally.Change{Topic: b.Topic, Count: reply.count, Version: reply.version}, false)
+		s.ranks.add(reply.change, false)
 	}
 	if reply.unpublished != nil {
 		nodeOf(c.Node()).publicationFailed()

@@ -70,7 +70,7 @@ type walkReply struct {
 	members []string // buckets; or members and amounts alternately
 }
 
-func parseWalk(c *redistopology.Call, topic tally.Topic) (w walkReply, err error) {
+func parseWalk(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (w walkReply, err error) {
 	if c.Err != nil {
 		return walkReply{}, c.Err
 	}
@@ -79,29 +79,25 @@ func parseWalk(c *redistopology.Call, topic tally.Topic) (w walkReply, err error
 	for i, item := range list {
 		texts[i], _ = item.(string)
 	}
-	var n [6]int64
-	if len(texts) < len(n) {
+	const numbers = 6
+	if len(texts) < numbers {
 		return walkReply{}, unexpectedReply(c)
 	}
-	for i := range n {
-		if i == 4 {
-			w.next, err = strconv.ParseUint(texts[i], 10, 64)
-		} else {
-			n[i], err = strconv.ParseInt(texts[i], 10, 64)
-		}
-		if err != nil {
-			return walkReply{}, unexpectedReply(c)
-		}
+	var err1, err2, err3 error
+	w.state, err1 = parseState(rule, topic, texts[0], texts[1], texts[2], texts[3])
+	w.next, err2 = strconv.ParseUint(texts[4], 10, 64)
+	w.total, err3 = strconv.ParseInt(texts[5], 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return walkReply{}, unexpectedReply(c)
 	}
-	w.state = tally.State{Change: tally.Change{Topic: topic, Count: n[0], Version: n[1]}, Seed: n[2], Adjustment: n[3]}
-	w.total, w.members = n[5], texts[len(n):]
+	w.members = texts[numbers:]
 	return w, nil
 }
 
 // dumpTopic dumps a topic of which the call first read the first part.
 func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
-	w, err := parseWalk(first, topic)
+	w, err := parseWalk(first, rule, topic)
 	if err != nil {
 		return tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
@@ -126,7 +122,7 @@ func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (walkRe
 	if err := s.callAll(ctx, calls); err != nil {
 		return walkReply{}, err
 	}
-	w, err := parseWalk(&calls[0], topic)
+	w, err := parseWalk(&calls[0], p.rule, topic)
 	if err != nil {
 		return walkReply{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
@@ -137,13 +133,14 @@ func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (walkRe
 }
 
 func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) (err error) {
+	size := recordBytes(p.rule)
 	for from := uint64(0); ; {
 		var some []tally.Contribution
 		for _, bucket := range w.members {
-			for ; len(bucket) >= 8; bucket = bucket[8:] {
-				member := binary.BigEndian.Uint64([]byte(bucket[:8]))
+			for ; len(bucket) >= size; bucket = bucket[size:] {
+				member := binary.BigEndian.Uint64([]byte(bucket[:memberBytes]))
 				if member>>(64-4*pathDigits) >= from {
-					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: 1})
+					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: recordAmount(bucket[:size])})
 				}
 			}
 		}
@@ -203,7 +200,7 @@ type portioner struct {
 
 	first   bool
 	pending []tally.Contribution
-	sum     int64
+	sums    [tally.MaxOptions]int64 // of the contributions that were emitted, see [tally.State.Sums]
 }
 
 // add adds contributions, and emits portions that are not the last.
@@ -221,16 +218,13 @@ func (p *portioner) add(some []tally.Contribution) error {
 
 func (p *portioner) emit(contributions []tally.Contribution, last bool) error {
 	for _, c := range contributions {
-		p.sum += c.Amount
+		p.rule.Add(p.sums[:], c.Amount)
 	}
-	portion := tally.Portion{State: p.state, Contributions: contributions, Sum: p.sum, First: p.first, Last: last}
-	switch {
-	case p.rule.Kind == tally.Window:
-		portion.Sum = portion.Count - portion.Seed - portion.Adjustment
-	case last:
-		portion.Adjustment = max(portion.Adjustment, -portion.Seed-portion.Sum)
-		portion.Count = portion.Seed + portion.Adjustment + portion.Sum
+	portion := tally.Portion{State: p.state, Contributions: contributions, First: p.first, Last: last}
+	if last && p.rule.Kind != tally.Window {
+		portion.SetSums(p.sums[:])
 	}
+	portion.Sum = portion.State.Sum()
 	p.first = false
 	return p.each(portion)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -40,7 +39,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 			if e.Err = failed; failed == nil {
 				e.Before, e.After, e.Changed = reply.before, reply.after, reply.changed
 				if e.Kind == tally.EditDelete && (reply.changed || reply.before.Version == 0) {
-					e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
+					e.After = s.catalog.Rule(e.Topic).EmptyState(e.Topic)
 					s.ranks.add(reply.after.Change, true)
 				}
 			}
@@ -87,7 +86,11 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	} else {
 		c = redistopology.NewCall(editScript, s.names.count(e.Topic))
 	}
-	c.Append(editNames[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), e.Value, e.IfVersion, e.Mark)
+	value := any(e.Value)
+	if e.Options != "" {
+		value = string(e.Options)
+	}
+	c.Append(editNames[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), value, e.IfVersion, e.Mark, optionCount(s.catalog.Rule(e.Topic)))
 	return c
 }
 
@@ -113,7 +116,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 		keys[2] = journal.key
 		keys = append(keys, journal.later...)
 	}
-	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript), keys...)
+	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript), keys...)
 	packed := s.appendHead(&c, topic, rule, len(entries))
 	var positions []byte
 	for i := range entries {
@@ -154,24 +157,21 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 		}
 		return editReply{}, tally.Unavailable(err)
 	}
-	var n [7]int64
-	texts := strings.Split(reply.detail, ",")
-	if len(texts) != len(n) {
+	parts := strings.Split(reply.detail, ";")
+	if len(parts) != 7 {
 		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
-	for i, text := range texts {
-		if n[i], err = strconv.ParseInt(text, 10, 64); err != nil {
-			return editReply{}, tally.Unavailable(unexpectedReply(c))
-		}
+	rule := s.catalog.Rule(topic)
+	e := editReply{changed: parts[0] == "1"}
+	var err1, err2 error
+	e.before, err1 = parseState(rule, topic, parts[1], parts[2], parts[3], parts[4])
+	e.after, err2 = parseState(rule, topic, "0", "0", parts[5], parts[6])
+	if err1 != nil || err2 != nil {
+		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
-	now := tally.Change{Topic: topic, Count: reply.count, Version: reply.version}
-	e := editReply{
-		changed: n[0] == 1,
-		before:  tally.State{Change: tally.Change{Topic: topic, Count: n[1], Version: n[2]}, Seed: n[3], Adjustment: n[4]},
-		after:   tally.State{Change: now, Seed: n[5], Adjustment: n[6]},
-	}
+	e.after.Change = reply.change
 	if e.changed {
-		s.ranks.add(now, false)
+		s.ranks.add(reply.change, false)
 	}
 	return e, nil
 }

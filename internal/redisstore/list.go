@@ -198,15 +198,21 @@ func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State
 		}
 		s.sendBounded(ctx, requests)
 		for i, topic := range chunk {
-			var n [4]int64
 			values, err := commands[i].Result()
-			for j := 0; j < len(n) && err == nil; j++ {
-				n[j], err = parseField(values, j)
+			var state tally.State
+			if err == nil {
+				var texts [4]string
+				for j := range texts {
+					if texts[j] = "0"; j < len(values) && values[j] != nil {
+						texts[j], _ = values[j].(string)
+					}
+				}
+				state, err = parseState(s.catalog.Rule(topic), topic, texts[0], texts[1], texts[2], texts[3])
 			}
 			if err != nil {
 				return nil, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 			}
-			states = append(states, tally.State{Change: tally.Change{Topic: topic, Count: n[0], Version: n[1]}, Seed: n[2], Adjustment: n[3]})
+			states = append(states, state)
 		}
 	}
 	return states, nil

@@ -134,7 +134,8 @@ func (s *Store) parseReading(q tally.Query, l *topicRead, r *tally.Reading) erro
 	if err != nil {
 		return err
 	}
-	if r.Change.Count, err = parseField(values, 0); err != nil {
+	rule := s.catalog.Rule(q.Topic)
+	if r.Change.Count, r.Change.Options, err = parseNumbersField(rule, values, 0); err != nil {
 		return err
 	}
 	if r.Change.Version, err = parseField(values, 1); err != nil {
@@ -158,14 +159,14 @@ func (s *Store) parseReading(q tally.Query, l *topicRead, r *tally.Reading) erro
 	if values, err = l.members.Result(); err != nil {
 		return err
 	}
-	if s.catalog.Rule(q.Topic).Kind == tally.Amount {
+	if rule.Kind == tally.Amount {
 		r.Mine, err = parseField(values, 0)
 		return err
 	}
 	member := memberKey(q.Member)
 	for _, value := range values {
-		if bucket, ok := value.(string); ok && bucketHas(bucket, member) {
-			r.Mine = 1
+		if bucket, ok := value.(string); ok {
+			r.Mine = max(r.Mine, bucketAmount(rule, bucket, member))
 		}
 	}
 	return nil
@@ -186,6 +187,41 @@ func parseField(values []any, i int) (int64, error) {
 	return n, nil
 }
 
+// parseNumbers parses a topic's count, seed or adjustment as scripts keep it, see
+// script/part/numbers.lua.
+func parseNumbers(rule tally.Rule, text string) (n int64, options tally.Options, err error) {
+	if rule.Kind != tally.Choice {
+		n, err = strconv.ParseInt(text, 10, 64)
+	} else if options, err = tally.ParseOptions(text); err == nil {
+		options = rule.Pad(options)
+		n = options.Sum()
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %q", errNotNumber, text)
+	}
+	return n, options, err
+}
+
+// parseNumbersField is parseNumbers for the i-th value of HMGET; a missing one is 0.
+func parseNumbersField(rule tally.Rule, values []any, i int) (n int64, options tally.Options, err error) {
+	if i >= len(values) || values[i] == nil {
+		return 0, rule.NoOptions(), nil
+	}
+	text, _ := values[i].(string)
+	return parseNumbers(rule, text)
+}
+
+// parseState parses what a topic's hash has of its state.
+func parseState(rule tally.Rule, topic tally.Topic, count, version, seed, adjustment string) (s tally.State, err error) {
+	var errs [4]error
+	s.Topic = topic
+	s.Count, s.Options, errs[0] = parseNumbers(rule, count)
+	s.Version, errs[1] = strconv.ParseInt(version, 10, 64)
+	s.Seed, s.SeedOptions, errs[2] = parseNumbers(rule, seed)
+	s.Adjustment, s.AdjustmentOptions, errs[3] = parseNumbers(rule, adjustment)
+	return s, errors.Join(errs[:]...)
+}
+
 // memberKey returns the 8 bytes that a member is stored as.
 func memberKey(member tally.Member) string {
 	var raw [8]byte
@@ -204,15 +240,30 @@ func bucketPaths(member tally.Member) []string {
 	return paths
 }
 
-// bucketHas reports whether bucket has the 8-byte member.
-func bucketHas(bucket, member string) bool {
-	for len(bucket) >= 8 {
-		if bucket[:8] == member {
-			return true
-		}
-		bucket = bucket[8:]
+// recordBytes returns the bytes of a member in a bucket: its 8, and of a choice the option.
+func recordBytes(rule tally.Rule) int {
+	if rule.Kind == tally.Choice {
+		return memberBytes + 1
 	}
-	return false
+	return memberBytes
+}
+
+// recordAmount returns the contribution in the record of a member.
+func recordAmount(record string) int64 {
+	if len(record) > memberBytes {
+		return int64(record[memberBytes])
+	}
+	return 1
+}
+
+// bucketAmount returns the contribution that the 8-byte member has in bucket; 0: none.
+func bucketAmount(rule tally.Rule, bucket, member string) int64 {
+	for size := recordBytes(rule); len(bucket) >= size; bucket = bucket[size:] {
+		if bucket[:memberBytes] == member {
+			return recordAmount(bucket[:size])
+		}
+	}
+	return 0
 }
 
 // sumShares returns the sum of the shares that have not expired at now, in milliseconds.

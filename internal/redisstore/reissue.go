@@ -32,12 +32,16 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 		// While a slot moves, Redis refuses a call with a key that exists and one that does
 		// not: only presence has shares.
 		count, retention := s.names.count(c.Topic), int64(0)
-		shares := count
-		if s.catalog.Rule(c.Topic).Kind == tally.Presence {
+		shares, rule, held := count, s.catalog.Rule(c.Topic), any(c.Count)
+		switch rule.Kind {
+		case tally.Presence:
 			shares, retention = s.names.shares(c.Topic), minShareRetention.Milliseconds()
+		case tally.Choice:
+			held = string(rule.Pad(c.Options))
 		}
 		call := redistopology.NewCall(reissueScript, count, shares)
-		call.Append(c.Version, c.Count, strconv.FormatInt(retention, 10))
+		call.Append(c.Version, held, strconv.FormatInt(retention, 10))
+		call.Append(s.names.channel(c.Topic), tally.AppendFrameHead(nil, c.Topic), optionCount(rule))
 		return c.Topic, call
 	}
 	err = callEach(ctx, s, "reissue", held, newCall, func(change tally.Change) {
@@ -58,13 +62,14 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	newCall := func(share tally.Share) (tally.Topic, redistopology.Call) {
 		call := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic))
 		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
+		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic))
 		return share.Topic, call
 	}
 	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(change, false) })
 }
 
 // callEach calls a script for each item, writeChunk in one pipeline. newCall returns the
-// item's topic and the call without its last arguments, channel and head of the frames.
+// item's topic and the call.
 // changed is called with the state of each topic that the script changed.
 func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 	newCall func(T) (tally.Topic, redistopology.Call), changed func(tally.Change)) error {
@@ -78,14 +83,13 @@ func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 		calls, topics := make([]redistopology.Call, len(chunk)), make([]tally.Topic, len(chunk))
 		for i, item := range chunk {
 			topics[i], calls[i] = newCall(item)
-			calls[i].Append(s.names.channel(topics[i]), tally.AppendFrameHead(nil, topics[i]))
 		}
 		s.topology.Call(ctx, calls)
 		for i := range calls {
 			reply, err := s.parseWritten(what, topics[i], &calls[i])
 			failed = errors.Join(failed, err)
 			if err == nil && reply.detail == "1" {
-				changed(tally.Change{Topic: topics[i], Count: reply.count, Version: reply.version})
+				changed(reply.change)
 			}
 		}
 	}
@@ -98,7 +102,7 @@ func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 // parseWritten returns the state that a script stored, or an error if it was not stored or
 // not published.
 func (s *Store) parseWritten(what string, topic tally.Topic, c *redistopology.Call) (scriptReply, error) {
-	reply, err := parseReply(c)
+	reply, err := s.parseReply(topic, c)
 	if err == nil && reply.unpublished != nil {
 		nodeOf(c.Node()).publicationFailed()
 		err = reply.unpublished

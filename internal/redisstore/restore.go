@@ -73,7 +73,7 @@ func splitPortion(p tally.Portion, replace bool) (parts []*portionPart) {
 
 func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	rule := s.catalog.Rule(p.Topic)
-	script := forRule(rule, restoreScript, restoreAmountScript)
+	script := forRule(rule, restoreScript, restoreAmountScript, restoreChoiceScript)
 	var c redistopology.Call
 	if p.mode == "first" {
 		c = s.wholeTopicCall(script, p.Topic)
@@ -85,7 +85,12 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	for _, contribution := range p.Contributions {
 		packed = appendWrite(packed, rule, &tally.Write{Member: contribution.Member, Amount: contribution.Amount, MayCreate: true})
 	}
-	c.Append(packed, p.mode, p.Version, p.Seed, p.Adjustment)
+	c.Append(packed, p.mode, p.Version)
+	if rule.Kind == tally.Choice {
+		c.Append(string(rule.Pad(p.SeedOptions)), string(rule.Pad(p.AdjustmentOptions)))
+	} else {
+		c.Append(p.Seed, p.Adjustment)
+	}
 	if p.Last {
 		c.Append(p.Sum)
 	} else {

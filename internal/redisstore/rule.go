@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -309,13 +310,18 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 		}}
 	}
 	s.topology.Send(ctx, requests)
-	amount, toggled, windowed, present := int64(0), false, false, false
+	amount, options, toggled, windowed, present := int64(0), 0, false, false, false
 	for i := range requests {
 		commands := requests[i].Commands
 		if err := requests[i].Err(); isTopicError(err) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
+		}
+		fields := commands[0].(*redis.SliceCmd).Val()
+		if text, _ := fields[0].(string); strings.Contains(text, ",") {
+			options = max(options, tally.Options(text).Len())
+			continue
 		}
 		members, _ := commands[1].(*redis.ScanCmd).Val()
 		for at := 0; at+1 < len(members); at += 2 {
@@ -327,9 +333,12 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 			}
 		}
 		present = present || commands[2].(*redis.IntCmd).Val() > 0
-		if len(members) == 0 && contributed(commands[0].(*redis.SliceCmd).Val()) > 0 {
+		if len(members) == 0 && contributed(fields) > 0 {
 			windowed = true // the members of earlier windows are gone
 		}
+	}
+	if options > 0 {
+		possible = append(possible, tally.Rule{Kind: tally.Choice, Max: int64(options)})
 	}
 	if amount > 0 {
 		possible = append(possible, tally.Rule{Kind: tally.Amount, Max: amount})

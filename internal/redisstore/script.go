@@ -46,6 +46,7 @@ func addScript(name string, deadline bool) *redistopology.Script {
 var (
 	applyScript   = newScript("apply")
 	amountScript  = newScript("amount")
+	chooseScript  = newScript("choose")
 	shareScript   = newScript("share")
 	reissueScript = newScript("reissue")
 	topScript     = newUnboundedScript("top")
@@ -54,8 +55,10 @@ var (
 	editScript           = newScript("edit")
 	withdrawScript       = newScript("withdraw")
 	withdrawAmountScript = newScript("withdrawamount")
+	withdrawChoiceScript = newScript("withdrawchoice")
 	restoreScript        = newScript("restore")
 	restoreAmountScript  = newScript("restoreamount")
+	restoreChoiceScript  = newScript("restorechoice")
 	walkScript           = newUnboundedScript("walk")
 	walkAmountScript     = newUnboundedScript("walkamount")
 	directoryScript      = newUnboundedScript("directory")
@@ -74,12 +77,12 @@ const otherMarkReply = "-2"
 
 // scriptReply is the reply of scripts that write a topic.
 type scriptReply struct {
-	count, version int64
-	detail         string // depends on the script
-	unpublished    error  // why the publication failed
+	change      tally.Change // the stored state
+	detail      string       // depends on the script
+	unpublished error        // why the publication failed
 }
 
-func parseReply(c *redistopology.Call) (reply scriptReply, err error) {
+func (s *Store) parseReply(topic tally.Topic, c *redistopology.Call) (reply scriptReply, err error) {
 	if c.Err != nil {
 		return scriptReply{}, c.Err
 	}
@@ -89,9 +92,10 @@ func parseReply(c *redistopology.Call) (reply scriptReply, err error) {
 	count, rest, _ := strings.Cut(c.Text(), " ")
 	version, rest, _ := strings.Cut(rest, " ")
 	detail, why, failed := strings.Cut(rest, " ")
+	reply.change.Topic = topic
 	var err1, err2 error
-	reply.count, err1 = strconv.ParseInt(count, 10, 64)
-	reply.version, err2 = strconv.ParseInt(version, 10, 64)
+	reply.change.Count, reply.change.Options, err1 = parseNumbers(s.catalog.Rule(topic), count)
+	reply.change.Version, err2 = strconv.ParseInt(version, 10, 64)
 	reply.detail = detail
 	if err1 != nil || err2 != nil || detail == "" {
 		return scriptReply{}, unexpectedReply(c)

@@ -29,7 +29,8 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 		}
 		b, done := &batches[i], &work[i]
 		copy(b.Writes, done.Writes)
-		b.Count, b.Version, b.Err = done.Count, done.Version, done.Err
+		b.SetState(done.Change())
+		b.Err = done.Err
 	}
 }
 
@@ -67,7 +68,7 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 			return nil, err
 		}
 		if changed {
-			changes = append(changes, tally.Change{Topic: b.Topic, Count: b.Count, Version: b.Version})
+			changes = append(changes, b.Change())
 		}
 		if rule.Kind == tally.Window {
 			windowed += len(b.Writes)
@@ -122,15 +123,17 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 			}
 			write.Created = true
 		}
-		delta, err := w.contribute(rule, r.id, write, now)
+		before, err := w.contribute(rule, r.id, write, now)
 		if err != nil {
 			return false, fmt.Errorf("contribute to %s: %w", b.Topic, err)
 		}
-		if delta != 0 {
-			write.Changed, changed = true, true
-			r.SetSum(r.Sum() + delta)
+		if before == write.Amount {
+			continue
 		}
-		if delta > 0 && w.journalRetention > 0 {
+		write.Changed, changed = true, true
+		r.Replace(before, write.Amount)
+		isNew := write.Amount > before || rule.Kind == tally.Choice && write.Amount > 0
+		if isNew && w.journalRetention > 0 {
 			w.buffer.add(write)
 		}
 	}
@@ -143,30 +146,32 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 			return false, err
 		}
 	}
-	b.Count, b.Version = r.Count, r.Version
+	b.SetState(r.Change)
 	return changed, nil
 }
 
-// contribute stores one contribution and returns the change of the count.
-func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, now time.Time) (delta int64, err error) {
+// contribute stores one contribution and returns the one before it.
+func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, now time.Time) (before int64, err error) {
 	member := int64(write.Member)
 	switch {
 	case rule.Kind == tally.Window:
-		return rowsAffected(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
+		added, err := rowsAffected(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
+		return write.Amount - added, err
 	case write.Amount == 0:
-		before, err := w.removeContribution(topic, member)
-		return -before, err
+		return w.removeContribution(topic, member)
 	}
 	added, err := rowsAffected(w.addContribution.Exec(topic, member, write.Amount))
-	if err != nil || added != 0 || rule.Kind != tally.Amount {
-		return added * write.Amount, err
-	}
-	var before int64
-	if err := w.contributed.QueryRow(topic, member).Scan(&before); err != nil || before == write.Amount {
+	switch {
+	case err != nil || added != 0:
 		return 0, err
+	case rule.Max == 1:
+		return write.Amount, nil
+	}
+	if err := w.contributed.QueryRow(topic, member).Scan(&before); err != nil || before == write.Amount {
+		return before, err
 	}
 	_, err = w.setContribution.Exec(write.Amount, topic, member)
-	return write.Amount - before, err
+	return before, err
 }
 
 // removeContribution removes a contribution and returns its amount.

@@ -81,7 +81,7 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 	}
 	query := selectStates + "WHERE " + condition + " ORDER BY site, metric, topics.key LIMIT ?"
 	err = eachRow(ctx, d.conn, query, append(args, tally.MaxPortion), func(rows *sql.Rows) error {
-		id, state, err := scanState(rows)
+		id, state, err := d.reader.scanState(rows)
 		page = append(page, topicRow{id, state})
 		return err
 	})

@@ -102,9 +102,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Tim
 	case e.Kind == tally.EditReset || e.Kind == tally.EditDelete:
 		err = w.emptyTopic(&r)
 	case e.Kind == tally.EditWithdraw:
-		var taken int64
-		if taken, err = w.withdraw(r.id, e, now); err == nil {
-			after.SetSum(max(0, before.Sum()-taken))
+		if err = w.withdraw(r.id, e, &after, now); err == nil {
 			err = w.eraseEntries(r.id, e.Members, withdrawn)
 		}
 	}
@@ -114,7 +112,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Tim
 	after.Version = tally.NextVersion(r.Version, now.UnixMicro())
 	r.State, e.Changed = after, true
 	if e.Kind == tally.EditDelete {
-		e.After = tally.State{Change: tally.Change{Topic: e.Topic}}
+		e.After = w.catalog.Rule(e.Topic).EmptyState(e.Topic)
 		w.finalVersions.add(e.Topic, r.Version, now)
 		return r.Change, w.removeTopic(&r)
 	}
@@ -122,17 +120,17 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Tim
 	return r.Change, w.set(&r)
 }
 
-// withdraw removes the contributions of members and returns their sum.
-func (w *writer) withdraw(topic int64, e *tally.Edit, now time.Time) (taken int64, err error) {
+// withdraw removes the contributions of members from the topic of that id and its state.
+func (w *writer) withdraw(topic int64, e *tally.Edit, state *tally.State, now time.Time) error {
 	rule := w.catalog.Rule(e.Topic)
 	for _, member := range e.Members {
 		amount, err := w.removeMember(rule, topic, member, now)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		taken += amount
+		state.Replace(amount, 0)
 	}
-	return taken, nil
+	return nil
 }
 
 // removeMember removes a member's contribution, in a window metric that of the window at

@@ -60,17 +60,17 @@ func (r *Reader) presenceMetrics() (metrics []string) {
 }
 
 // selectStates begins a query whose rows scanState reads.
-const selectStates = `SELECT id, site, metric, topics.key, count, version, seed, adjustment FROM topics `
+const selectStates = `SELECT id, site, metric, topics.key, count, version, seed, adjustment, options FROM topics `
 
-func scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
-	var site, metric, key string
-	if err = rows.Scan(&id, &site, &metric, &key, &state.Count, &state.Version, &state.Seed, &state.Adjustment); err != nil {
+func (r *Reader) scanState(rows *sql.Rows) (id int64, state tally.State, err error) {
+	var site, metric, key, options string
+	if err = rows.Scan(&id, &site, &metric, &key, &state.Count, &state.Version, &state.Seed, &state.Adjustment, &options); err != nil {
 		return 0, state, err
 	}
 	if state.Topic, err = tally.NewTopic(site, metric, key); err != nil {
 		return 0, state, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
 	}
-	return id, state, nil
+	return id, state, parseOptions(r.catalog.Rule(state.Topic), options, &state)
 }
 
 // List returns a current page. [tally.ByTopic] uses an index; the other orders read all
@@ -104,7 +104,7 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 	err = r.reading(ctx, "a list of topics", func() error {
 		query := selectStates + "WHERE " + condition + " ORDER BY " + order + " LIMIT ?"
 		return eachRow(ctx, r.db, query, append(args, limit+1), func(rows *sql.Rows) error {
-			_, state, err := scanState(rows)
+			_, state, err := r.scanState(rows)
 			page.States = append(page.States, state)
 			return err
 		})

@@ -20,7 +20,7 @@ func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	// that one statement reads a thousand topics from one snapshot. An unknown topic has no
 	// row. The end is 0 for metrics without windows.
 	s.read, err = db.PrepareContext(ctx, `
-		SELECT asked.key, topics.count, topics.version,
+		SELECT asked.key, topics.count, topics.version, topics.options,
 			CASE asked.value ->> 4
 			WHEN 0 THEN (SELECT amount FROM contributions
 				WHERE topic = topics.id AND member = asked.value ->> 3)
@@ -33,7 +33,7 @@ func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 		return fmt.Errorf("prepare to read: %w", err)
 	}
 	s.top, err = db.PrepareContext(ctx, `
-		SELECT key, count, version FROM topics
+		SELECT key, count, version, options FROM topics
 		WHERE site = ? AND metric = ? AND count > 0 ORDER BY count DESC, key LIMIT ?`)
 	if err != nil {
 		return fmt.Errorf("prepare to read: %w", err)
@@ -75,6 +75,7 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 			readings[i].Change = s.presence.read(query.Topic)
 			continue
 		}
+		readings[i].Change.Options = rule.NoOptions()
 		var end int64
 		if rule.Kind == tally.Window {
 			end = rule.WindowEnd(now)
@@ -92,11 +93,24 @@ func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tall
 	return scanRows(rows, err, func(rows *sql.Rows) error {
 		var at int
 		var change tally.Change
+		var options string
 		var mine sql.NullInt64
-		err := rows.Scan(&at, &change.Count, &change.Version, &mine)
+		if err := rows.Scan(&at, &change.Count, &change.Version, &options, &mine); err != nil {
+			return err
+		}
+		change.Topic = queries[indexes[at]].Topic
+		err := s.setOptions(&change, options)
 		readings[indexes[at]] = tally.Reading{Change: change, Mine: mine.Int64}
 		return err
 	})
+}
+
+// setOptions sets the options of a change to those in the column options.
+func (s *Store) setOptions(change *tally.Change, column string) error {
+	state := tally.State{Change: *change}
+	err := parseOptions(s.catalog.Rule(change.Topic), column, &state)
+	change.Options = state.Options
+	return err
 }
 
 // appendQuery appends one query in the form of the statement's parameter.
@@ -131,10 +145,13 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 func (s *Store) topStored(ctx context.Context, site, metric string, limit int) (changes []tally.Change, err error) {
 	rows, err := s.statements.top.QueryContext(ctx, site, metric, max(0, limit))
 	err = scanRows(rows, err, func(rows *sql.Rows) (err error) {
-		var key string
+		var key, options string
 		var change tally.Change
-		if err = rows.Scan(&key, &change.Count, &change.Version); err == nil {
+		if err = rows.Scan(&key, &change.Count, &change.Version, &options); err == nil {
 			change.Topic, err = tally.NewTopic(site, metric, key)
+		}
+		if err == nil {
+			err = s.setOptions(&change, options)
 		}
 		changes = append(changes, change)
 		return err

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -71,19 +72,18 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	if err != nil {
 		return r, false, err
 	}
-	before, sum := r, r.Sum()
+	before, sums := r, r.Sums()
 	if err := w.restoreBase(&r, p, isNew); err != nil {
 		return r, false, err
 	}
-	added, err := w.mergeContributions(r.id, p, now)
-	if err != nil {
+	rule := w.catalog.Rule(p.Topic)
+	if err := w.mergeContributions(rule, r.id, p, sums, now); err != nil {
 		return r, false, err
 	}
-	sum += added
-	if w.catalog.Rule(p.Topic).Kind == tally.Window && p.Last {
-		sum = max(sum, p.Sum)
+	if rule.Kind == tally.Window && p.Last {
+		sums[0] = max(sums[0], p.Sum)
 	}
-	r.SetSum(sum)
+	r.SetSums(sums)
 	if r == before && !isNew && r.Version >= p.Version {
 		return r, false, nil
 	}
@@ -106,12 +106,14 @@ func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 			return err
 		}
 	}
-	r.Seed = max(r.Seed, p.Seed)
+	rule, given := w.catalog.Rule(p.Topic), p.State
+	rule.PadState(&given)
+	r.MergeSeed(&given)
 	switch {
 	case !isNew && !isPending:
-		r.Adjustment = max(r.Adjustment, p.Adjustment)
-	case p.Last || p.Adjustment >= 0:
-		r.Adjustment = p.Adjustment
+		r.MergeAdjustment(&given)
+	case p.Last || !given.LowersCount():
+		r.Adjustment, r.AdjustmentOptions = given.Adjustment, given.AdjustmentOptions
 		if isPending {
 			return w.exec(`DELETE FROM restoring WHERE topic = ?`, r.id)
 		}
@@ -121,36 +123,46 @@ func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 	return nil
 }
 
-// mergeContributions stores the greater amount of each member and returns the change of
-// the sum.
-func (w *writer) mergeContributions(topic int64, p *tally.Portion, now time.Time) (added int64, err error) {
+// mergeContributions stores the greater amount of each member, or the option of a member
+// without one, and changes the sums of contributions accordingly.
+func (w *writer) mergeContributions(rule tally.Rule, topic int64, p *tally.Portion, sums []int64, now time.Time) error {
 	if len(p.Contributions) == 0 {
-		return 0, nil
+		return nil
 	}
 	ctx := context.Background()
 	list := appendContributions(nil, p.Contributions)
-	if rule := w.catalog.Rule(p.Topic); rule.Kind == tally.Window {
+	switch rule.Kind {
+	case tally.Window:
 		// Their window is not later than the one of the topic's last change.
 		end := rule.WindowEnd(now)
 		if p.Version != 0 && rule.WindowEnd(time.UnixMicro(p.Version)) < end {
-			return 0, nil
+			return nil
 		}
-		return 0, w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)
+		return w.exec(`INSERT INTO seen (window_end, topic, member) SELECT ?, ?, value ->> 0 FROM json_each(?)
 			WHERE true ON CONFLICT DO NOTHING`, end, topic, list)
+	case tally.Choice:
+		return eachRow(ctx, w.conn, `INSERT INTO contributions (topic, member, amount) SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)
+			WHERE true ON CONFLICT DO NOTHING RETURNING amount`, []any{topic, list}, func(rows *sql.Rows) error {
+			var option int64
+			err := rows.Scan(&option)
+			rule.Add(sums, option)
+			return err
+		})
 	}
 	// The list may contain a member twice.
 	const sum = `SELECT coalesce(sum(amount), 0) FROM (SELECT DISTINCT value ->> 0 AS given FROM json_each(?))
 		CROSS JOIN contributions ON topic = ? AND member = given`
 	var before, after int64
 	if err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&before); err != nil {
-		return 0, err
+		return err
 	}
 	if err := w.exec(`INSERT INTO contributions (topic, member, amount) SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)
 		WHERE true ON CONFLICT DO UPDATE SET amount = excluded.amount WHERE excluded.amount > amount`, topic, list); err != nil {
-		return 0, err
+		return err
 	}
-	err = w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&after)
-	return after - before, err
+	err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&after)
+	sums[0] += after - before
+	return err
 }
 
 // appendContributions appends them as a JSON array of [member, amount].

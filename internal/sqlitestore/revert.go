@@ -100,7 +100,7 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 		if rule.Kind == tally.Window {
 			amount = 1 // even if the window has ended
 		}
-		r.SetSum(max(0, r.Sum()-amount))
+		r.Replace(amount, 0)
 		reverted = append(reverted, e)
 	}
 	for _, topic := range order {

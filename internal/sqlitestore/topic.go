@@ -41,8 +41,12 @@ func (n *numbering) id() int64 {
 // find returns the row of topic.
 func (w *writer) find(topic tally.Topic) (r row, err error) {
 	r.Topic = topic
+	var options string
 	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).
-		Scan(&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &r.mark)
+		Scan(&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &options, &r.mark)
+	if err == nil {
+		err = parseOptions(w.catalog.Rule(topic), options, &r.State)
+	}
 	if err != nil {
 		return r, fmt.Errorf("find %s: %w", topic, err)
 	}
@@ -64,7 +68,7 @@ func (w *writer) create(r *row) error {
 
 // set stores the state of r.
 func (w *writer) set(r *row) error {
-	if _, err := w.setTopic.Exec(r.Count, r.Version, r.Seed, r.Adjustment, r.id); err != nil {
+	if _, err := w.setTopic.Exec(r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.id); err != nil {
 		return fmt.Errorf("set %s: %w", r.Topic, err)
 	}
 	return nil
@@ -73,9 +77,10 @@ func (w *writer) set(r *row) error {
 // emptyTopic removes state, contributions and journal of a topic of any size at once: it
 // gives the topic another id. The sweep removes what belongs to the former id.
 func (w *writer) emptyTopic(r *row) error {
-	former := r.id
-	r.id, r.Count, r.Seed, r.Adjustment = w.id(), 0, 0, 0
-	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0 WHERE id = ?`, r.id, former); err != nil {
+	former, version := r.id, r.Version
+	r.id, r.State = w.id(), w.catalog.Rule(r.Topic).EmptyState(r.Topic)
+	r.Version = version
+	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0, options = '' WHERE id = ?`, r.id, former); err != nil {
 		return err
 	}
 	return w.dropContributions(former)

@@ -115,12 +115,12 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.commit, `COMMIT`},
 		{&w.rollback, `ROLLBACK`},
 		// Always one row, of zeros for a missing topic, which may have a mark.
-		{&w.findTopic, `SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(value, '')
+		{&w.findTopic, `SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(options, ''), coalesce(value, '')
 			FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
 			LEFT JOIN topics USING (site, metric, key)
 			LEFT JOIN register ON name = '` + markPrefix + `' || asked.site || '/' || asked.metric || '/' || asked.key`},
 		{&w.makeTopic, `INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`},
-		{&w.setTopic, `UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ? WHERE id = ?`},
+		{&w.setTopic, `UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ?, options = ? WHERE id = ?`},
 		{&w.addContribution, `INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.dropContribution, `DELETE FROM contributions WHERE topic = ? AND member = ? RETURNING amount`},
 		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},

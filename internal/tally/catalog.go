@@ -20,6 +20,9 @@ func DefaultMetrics() map[string]Rule {
 		"visitors": {Kind: Once, Max: 1},
 		"views":    {Kind: Window, Max: 1, Window: 30 * 60 * 1e9},
 		"readers":  {Kind: Presence},
+		"votes":    {Kind: Choice, Max: 2},
+		"rating":   {Kind: Choice, Max: 5},
+		"poll":     {Kind: Choice, Max: 10},
 	}
 }
 

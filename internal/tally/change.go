@@ -11,7 +11,8 @@ import (
 // microseconds since the Unix epoch. Both are 0 for a topic that does not exist.
 type Change struct {
 	Topic   Topic
-	Count   int64
+	Count   int64   // of a choice metric the sum of Options
+	Options Options // of a choice metric the count of each option; else empty
 	Version int64
 }
 
@@ -24,23 +25,31 @@ func NextVersion(previous, now int64) int64 { return max(previous+1, now) }
 // WebSocket messages and in HTTP answers:
 //
 //	{"topic":"blog/likes/hello","count":43,"version":1790000000000001}
+//	{"topic":"blog/votes/hello","count":4,"options":[3,1],"version":1790000000000002}
 const (
-	frameTopic   = `{"topic":`
-	frameCount   = `,"count":`
-	frameVersion = `,"version":`
+	frameTopic      = `{"topic":`
+	frameCount      = `,"count":`
+	frameOptions    = `,"options":[`
+	frameOptionsEnd = `]`
+	frameVersion    = `,"version":`
 )
 
 // AppendFrame appends the frame of c to dst.
 func AppendFrame(dst []byte, c Change) []byte {
 	dst = AppendFrameHead(dst, c.Topic)
 	dst = strconv.AppendInt(dst, c.Count, 10)
+	if c.Options != "" {
+		dst = append(dst, frameOptions...)
+		dst = append(dst, c.Options...)
+		dst = append(dst, frameOptionsEnd...)
+	}
 	dst = append(dst, frameVersion...)
 	dst = strconv.AppendInt(dst, c.Version, 10)
 	return append(dst, '}')
 }
 
 // AppendFrameHead appends the part of a topic's frames before the count, for a store
-// that appends count, `,"version":`, version and `}` itself.
+// that appends the rest itself.
 func AppendFrameHead(dst []byte, topic Topic) []byte {
 	dst = append(dst, frameTopic...)
 	dst = AppendJSONString(dst, topic.String())
@@ -63,14 +72,22 @@ func ParseFrame(topic Topic, frame []byte) (Change, error) {
 	if at < 0 {
 		return Change{}, fmt.Errorf("not a frame: %q", frame)
 	}
-	count, err := strconv.ParseInt(string(head[at+len(frameCount):]), 10, 64)
+	number, list, hasOptions := bytes.Cut(head[at+len(frameCount):], []byte(frameOptions))
+	count, err := strconv.ParseInt(string(number), 10, 64)
 	if err != nil {
 		return Change{}, fmt.Errorf("count of frame %q: %w", frame, err)
+	}
+	var options Options
+	if hasOptions {
+		list, ok = bytes.CutSuffix(list, []byte(frameOptionsEnd))
+		if options, err = ParseOptions(string(list)); err != nil || !ok || options.Sum() != count {
+			return Change{}, fmt.Errorf("the options of frame %q do not add up to its count", frame)
+		}
 	}
 	if !bytes.Equal(head[:at+len(frameCount)], AppendFrameHead(make([]byte, 0, 320), topic)) {
 		return Change{}, fmt.Errorf("frame %q is not of %s", frame, topic)
 	}
-	return Change{Topic: topic, Count: count, Version: version}, nil
+	return Change{Topic: topic, Count: count, Options: options, Version: version}, nil
 }
 
 // AppendJSONString appends s, which is UTF-8, as a JSON string (RFC 8259, section 7).

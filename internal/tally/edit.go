@@ -1,14 +1,34 @@
 package tally
 
+import (
+	"fmt"
+	"strings"
+)
+
 // count = seed + adjustment + sum of contributions, never below 0. If a withdrawn
 // contribution would bring the count below 0, the adjustment rises instead, so that the
-// equation holds at all times.
+// equation holds at all times. In a choice metric the same is true of each option, and so
+// of their sums.
 
 // State is what is stored of a topic beside its contributions.
 type State struct {
 	Change
 	Seed       int64 // the last seed that was set; never below 0
 	Adjustment int64 // what the owner added; may be below 0
+
+	// Of a choice metric, for each option; Seed and Adjustment are their sums. Else empty.
+	SeedOptions, AdjustmentOptions Options
+}
+
+// EmptyState returns the state of a topic that does not exist.
+func (r Rule) EmptyState(topic Topic) State {
+	none := r.NoOptions()
+	return State{Change: Change{Topic: topic, Options: none}, SeedOptions: none, AdjustmentOptions: none}
+}
+
+// PadState pads the lists of s, see [Rule.Pad].
+func (r Rule) PadState(s *State) {
+	s.Options, s.SeedOptions, s.AdjustmentOptions = r.Pad(s.Options), r.Pad(s.SeedOptions), r.Pad(s.AdjustmentOptions)
 }
 
 // Sum returns the sum of contributions.
@@ -19,6 +39,116 @@ func (s *State) Sum() int64 { return s.Count - s.Seed - s.Adjustment }
 func (s *State) SetSum(sum int64) {
 	s.Adjustment = max(s.Adjustment, -s.Seed-sum)
 	s.Count = s.Seed + s.Adjustment + sum
+}
+
+// Sums returns the sums of contributions: in a choice metric the choices of each option,
+// else one number.
+func (s *State) Sums() []int64 {
+	parts := s.parts()
+	sums := make([]int64, len(parts))
+	for i, p := range parts {
+		sums[i] = p.sum
+	}
+	return sums
+}
+
+// SetSums is [State.SetSum] for what [State.Sums] returns. Missing sums are 0.
+func (s *State) SetSums(sums []int64) {
+	parts := s.parts()
+	for i := range parts {
+		if parts[i].sum = 0; i < len(sums) {
+			parts[i].sum = sums[i]
+		}
+	}
+	s.setParts(parts)
+}
+
+// Add adds a contribution to sums, as [State.Sums] returns them.
+func (r Rule) Add(sums []int64, amount int64) {
+	switch {
+	case r.Kind != Choice:
+		sums[0] += amount
+	case amount >= 1 && amount <= int64(len(sums)):
+		sums[amount-1]++
+	}
+}
+
+// MergeSeed keeps the greater seed of s and other, of each option in a choice metric. The
+// count follows with [State.SetSums].
+func (s *State) MergeSeed(other *State) {
+	s.Seed, s.SeedOptions = mergeNumbers(s.Seed, other.Seed, s.SeedOptions, other.SeedOptions)
+}
+
+// MergeAdjustment is [State.MergeSeed] for the adjustment.
+func (s *State) MergeAdjustment(other *State) {
+	s.Adjustment, s.AdjustmentOptions = mergeNumbers(s.Adjustment, other.Adjustment, s.AdjustmentOptions, other.AdjustmentOptions)
+}
+
+func mergeNumbers(a, b int64, aOptions, bOptions Options) (int64, Options) {
+	if aOptions == "" {
+		return max(a, b), ""
+	}
+	numbers := aOptions.Numbers()
+	for i, n := range bOptions.Numbers() {
+		if i < len(numbers) {
+			numbers[i] = max(numbers[i], n)
+		}
+	}
+	merged := NewOptions(numbers)
+	return merged.Sum(), merged
+}
+
+// LowersCount reports whether the adjustment, or that of an option, is below 0.
+func (s *State) LowersCount() bool {
+	return s.Adjustment < 0 || strings.Contains(string(s.AdjustmentOptions), "-")
+}
+
+// Replace sets the count after a member's contribution changed from one amount to another,
+// of which 0 is none.
+func (s *State) Replace(before, after int64) {
+	if s.Options == "" {
+		s.SetSum(max(0, s.Sum()+after-before))
+		return
+	}
+	parts := s.parts()
+	if before > 0 {
+		parts[before-1].sum = max(0, parts[before-1].sum-1)
+	}
+	if after > 0 {
+		parts[after-1].sum++
+	}
+	s.setParts(parts)
+}
+
+// part is the equation of one option, or of the topic unless its metric is a choice.
+type part struct{ seed, adjustment, sum int64 }
+
+// parts returns the equation of each option, or the one of a topic without options.
+func (s *State) parts() []part {
+	if s.Options == "" {
+		return []part{{s.Seed, s.Adjustment, s.Sum()}}
+	}
+	counts, seeds, adjustments := s.Options.Numbers(), s.SeedOptions.Numbers(), s.AdjustmentOptions.Numbers()
+	parts := make([]part, len(counts))
+	for i, count := range counts {
+		parts[i] = part{seeds[i], adjustments[i], count - seeds[i] - adjustments[i]}
+	}
+	return parts
+}
+
+// setParts sets the numbers of s. It raises an adjustment if a count would be below 0.
+func (s *State) setParts(parts []part) {
+	isChoice := s.Options != ""
+	counts, seeds, adjustments := make([]int64, len(parts)), make([]int64, len(parts)), make([]int64, len(parts))
+	s.Count, s.Seed, s.Adjustment = 0, 0, 0
+	for i, p := range parts {
+		p.adjustment = max(p.adjustment, -p.seed-p.sum)
+		counts[i], seeds[i], adjustments[i] = p.seed+p.adjustment+p.sum, p.seed, p.adjustment
+		s.Count, s.Seed, s.Adjustment = s.Count+counts[i], s.Seed+p.seed, s.Adjustment+p.adjustment
+	}
+	if isChoice {
+		s.Options, s.SeedOptions, s.AdjustmentOptions = NewOptions(counts), NewOptions(seeds), NewOptions(adjustments)
+	}
 }
 
 // EditKind is the kind of an [Edit].
@@ -57,6 +187,7 @@ type Edit struct {
 	Topic   Topic
 	Kind    EditKind
 	Value   int64
+	Options Options  // the value of each option in a choice metric, instead of Value
 	Members []Member // at most MaxBatchWrites
 	// IfVersion is the version that the topic must have, or 0 for any. If the topic has
 	// another version, the edit does nothing and Changed is false.
@@ -93,10 +224,43 @@ func (e *Edit) Validate(rule Rule) error {
 	default:
 		return Errorf(CodeInternal, "there is no edit of kind %d", e.Kind)
 	}
-	if e.Creates() && (e.Value < least || e.Value > MaxValue) {
-		return Errorf(CodeBadAmount, "%s is a whole number from %d to %d", editNames[e.Kind], least, int64(MaxValue))
+	if !e.Creates() {
+		return nil
+	}
+	if err := rule.checkNumbers(e.Topic.Metric(), e.Options); err != nil {
+		return err
+	}
+	for _, value := range e.values() {
+		if value < least || value > MaxValue {
+			return Errorf(CodeBadAmount, "%s is a whole number from %d to %d", editNames[e.Kind], least, int64(MaxValue))
+		}
 	}
 	return nil
+}
+
+// checkNumbers reports whether a topic of metric, whose rule is r, takes one number or
+// several. Errors: [CodeBadAmount].
+func (r Rule) checkNumbers(metric string, options Options) error {
+	switch {
+	case r.Kind != Choice && options != "":
+		return Errorf(CodeBadAmount, "%s has no options: give one number, not a list", metric)
+	case r.Kind == Choice && (options == "" || int64(options.Len()) != r.Max):
+		return Errorf(CodeBadAmount, "%s has %d options: give a list of %[2]d numbers, one for each option, such as %s", metric, r.Max, exampleOptions(int(r.Max)))
+	}
+	return nil
+}
+
+// exampleOptions returns a list of n numbers for messages.
+func exampleOptions(n int) string {
+	return fmt.Sprint("[", zeros[:2*n-2], n, "]")
+}
+
+// values returns the value of each option, or the one of a topic without options.
+func (e *Edit) values() []int64 {
+	if e.Options == "" {
+		return []int64{e.Value}
+	}
+	return e.Options.Numbers()
 }
 
 // editNames names what each kind of edit sets, for messages.
@@ -108,24 +272,30 @@ var editNames = map[EditKind]string{
 func (e *Edit) Creates() bool { return editNames[e.Kind] != "" }
 
 // Preview sets Before, After and Changed to what the edit does to a topic in state before,
-// whose version is 0 if the topic does not exist. After keeps the version. It applies no
+// whose version is 0 if the topic does not exist, see [Rule.EmptyState]. After keeps the
+// version. The edit must be valid, see [Edit.Validate]. Preview applies no
 // condition, and leaves contributions as they are for EditWithdraw.
 func (e *Edit) Preview(before State) {
 	e.Before, e.After = before, before
-	sum := before.Sum()
-	switch after := &e.After; e.Kind {
-	case EditSeed:
-		after.Seed = e.Value
-	case EditAdjustment:
-		after.Adjustment = e.Value
-	case EditCount:
-		after.Adjustment = e.Value - after.Seed - sum
-	case EditBase:
-		after.Adjustment = e.Value - after.Seed
-	case EditReset, EditDelete:
-		after.Seed, after.Adjustment, sum = 0, 0, 0
+	values, parts := e.values(), before.parts()
+	for i := range parts {
+		if i >= len(values) && e.Creates() {
+			break // options that this instance does not know
+		}
+		switch p := &parts[i]; e.Kind {
+		case EditSeed:
+			p.seed = values[i]
+		case EditAdjustment:
+			p.adjustment = values[i]
+		case EditCount:
+			p.adjustment = values[i] - p.seed - p.sum
+		case EditBase:
+			p.adjustment = values[i] - p.seed
+		case EditReset, EditDelete:
+			*p = part{}
+		}
 	}
-	e.After.SetSum(sum)
+	e.After.setParts(parts)
 	exists := before.Version != 0
 	e.Changed = e.After != before || !exists && e.Creates() || exists && e.Kind == EditDelete
 }

@@ -14,6 +14,10 @@ type pendingWrite struct {
 	deadline time.Time // of the answer
 	done     chan struct{}
 
+	// also are withdrawals of further members of the same visitor, applied before write in
+	// the same batch. Mostly there are none.
+	also []Write
+
 	// Set before done receives.
 	write  Write
 	change Change
@@ -23,9 +27,19 @@ type pendingWrite struct {
 func newPendingWrite() *pendingWrite { return &pendingWrite{done: make(chan struct{}, 1)} }
 
 // reset prepares p for another write.
-func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write) {
+func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write, also []Write) {
 	p.topic, p.mark, p.deadline = topic, mark, deadline
-	p.write, p.change, p.err = write, Change{}, nil
+	p.write, p.also, p.change, p.err = write, also, Change{}, nil
+}
+
+// finish takes the results from the first writes of a batch and returns the others.
+func (p *pendingWrite) finish(writes []Write) (rest []Write) {
+	n := len(p.also)
+	p.write = writes[n]
+	for _, w := range writes[:n] {
+		p.write.Changed = p.write.Changed || w.Changed
+	}
+	return writes[n+1:]
 }
 
 func (p *pendingWrite) answer(err error) {
@@ -120,14 +134,14 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 			r.batches = append(r.batches, Batch{Topic: p.topic, Mark: p.mark})
 			r.pending = append(r.pending, nil)
 		}
-		if len(r.pending[i]) == MaxBatchWrites || r.batches[i].Mark != p.mark {
+		if len(r.batches[i].Writes)+len(p.also) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
 			left = append(left, p)
 			continue
 		}
 		if r.deadline.IsZero() || p.deadline.Before(r.deadline) {
 			r.deadline = p.deadline
 		}
-		r.batches[i].Writes = append(r.batches[i].Writes, p.write)
+		r.batches[i].Writes = append(append(r.batches[i].Writes, p.also...), p.write)
 		r.pending[i] = append(r.pending[i], p)
 	}
 	clear(queue[len(left):])
@@ -149,9 +163,11 @@ func (r *round) apply(store Applier, counters *writeCounters) {
 	counters.batches.Add(int64(len(r.batches)))
 	for i := range r.batches {
 		b := &r.batches[i]
-		change := Change{Topic: b.Topic, Count: b.Count, Version: b.Version}
-		for j, p := range r.pending[i] {
-			p.write, p.change = b.Writes[j], change
+		change := b.Change()
+		writes := b.Writes
+		for _, p := range r.pending[i] {
+			writes = p.finish(writes)
+			p.change = change
 			p.answer(b.Err)
 		}
 	}

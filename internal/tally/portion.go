@@ -1,6 +1,7 @@
 package tally
 
-// Contribution is what one member adds to a topic; Amount is above 0.
+// Contribution is what one member adds to a topic, or the option that the member chose;
+// Amount is above 0.
 type Contribution struct {
 	Member Member
 	Amount int64
@@ -11,7 +12,8 @@ type Contribution struct {
 type Portion struct {
 	State
 	// Sum of all contributions, including those that a window metric no longer stores:
-	// Count - Seed - Adjustment. Only that of the last portion is valid.
+	// Count - Seed - Adjustment. Only that of the last portion is valid. Restore ignores it
+	// and Options for a choice metric: the contributions tell them.
 	Sum           int64
 	Contributions []Contribution
 	First, Last   bool
@@ -41,9 +43,38 @@ func (p *Portion) Validate(rule Rule) error {
 	case p.Version < 0 || p.Version > maxVersion:
 		return Errorf(CodeBadAmount, "a version is a whole number from 0 to %d; this one is %d", int64(maxVersion), p.Version)
 	}
+	for _, list := range []struct {
+		name    string
+		options Options
+		total   int64
+		least   int64
+	}{{"seed", p.SeedOptions, p.Seed, 0}, {"adjustment", p.AdjustmentOptions, p.Adjustment, -MaxValue}} {
+		if err := rule.checkList(p.Topic.Metric(), list.name, list.options, list.total, list.least); err != nil {
+			return err
+		}
+	}
 	for _, c := range p.Contributions {
 		if c.Member == 0 || c.Amount < 1 || c.Amount > rule.Max {
 			return Errorf(CodeBadAmount, "a member contributes at most %d to this metric; this one contributes %d", rule.Max, c.Amount)
+		}
+	}
+	return nil
+}
+
+// checkList reports whether a topic of metric, whose rule is r, can have the list, of which
+// missing numbers are 0, with that total. Errors: [CodeBadAmount].
+func (r Rule) checkList(metric, name string, list Options, total, least int64) error {
+	switch {
+	case r.Kind != Choice && list != "":
+		return Errorf(CodeBadAmount, "%s has no options, but the %s is a list", metric, name)
+	case r.Kind == Choice && int64(list.Len()) > r.Max:
+		return Errorf(CodeBadAmount, "%s has %d options, but the %s is a list of %d", metric, r.Max, name, list.Len())
+	case r.Kind == Choice && list.Sum() != total:
+		return Errorf(CodeBadAmount, "the %s of %s, which has %d options, is %d, but those of its options are %s", name, metric, r.Max, total, list)
+	}
+	for _, n := range list.Numbers() {
+		if n < least || n > MaxValue {
+			return Errorf(CodeBadAmount, "the %s of an option is a whole number from %d to %d", name, least, int64(MaxValue))
 		}
 	}
 	return nil

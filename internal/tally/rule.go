@@ -22,6 +22,9 @@ const (
 	Window
 	// Presence counts open pages. Connections hold it; assertions do not change it.
 	Presence
+	// Choice lets a visitor choose one of the options 1 to [Rule.Max]. The option is the
+	// amount that the visitor asserts and that stores keep; each choice counts 1.
+	Choice
 )
 
 const (
@@ -35,11 +38,11 @@ const (
 // Rule says what a visitor may contribute to the topics of a metric.
 type Rule struct {
 	Kind   Kind
-	Max    int64         // the most one visitor contributes; 0 for Presence
+	Max    int64         // the most one visitor contributes, or the number of options; 0 for Presence
 	Window time.Duration // of Window metrics; whole seconds
 }
 
-// ParseRule parses toggle, amount:MAX, once, window:DURATION or presence.
+// ParseRule parses toggle, amount:MAX, once, window:DURATION, presence or choice:OPTIONS.
 func ParseRule(text string) (Rule, error) {
 	name, argument, has := strings.Cut(text, ":")
 	switch {
@@ -61,8 +64,14 @@ func ParseRule(text string) (Rule, error) {
 			return Rule{}, fmt.Errorf("window:%s: a window is a duration in whole seconds from 1s to %s, such as 30m or 1d", argument, FormatDuration(maxWindow))
 		}
 		return Rule{Kind: Window, Max: 1, Window: window}, nil
+	case name == "choice" && has:
+		options, err := strconv.ParseInt(argument, 10, 64)
+		if err != nil || options < minOptions || options > MaxOptions {
+			return Rule{}, fmt.Errorf("choice:%s: the number of options is a whole number from %d to %d", argument, minOptions, MaxOptions)
+		}
+		return Rule{Kind: Choice, Max: options}, nil
 	}
-	return Rule{}, fmt.Errorf("%q is not a rule; a rule is toggle, amount:50, once, window:30m or presence", text)
+	return Rule{}, fmt.Errorf("%q is not a rule; a rule is toggle, amount:50, once, window:30m, presence or choice:5", text)
 }
 
 // String returns the form that [ParseRule] parses.
@@ -78,6 +87,8 @@ func (r Rule) String() string {
 		return "window:" + r.Window.String()
 	case Presence:
 		return "presence"
+	case Choice:
+		return "choice:" + strconv.FormatInt(r.Max, 10)
 	}
 	return "none"
 }
@@ -109,6 +120,8 @@ func (r Rule) Validate(amount int64) error {
 		return Errorf(CodeReadOnlyMetric, "this metric counts open connections; send present= on a connection instead of writing")
 	case r.Final() && amount != 1:
 		return Errorf(CodeBadAmount, "a contribution to this metric is 1 and cannot be taken back")
+	case r.Kind == Choice && (amount < 0 || amount > r.Max):
+		return Errorf(CodeBadAmount, "this metric has the options 1 to %d; 0 takes the choice back", r.Max)
 	case amount < 0 || amount > r.Max:
 		return Errorf(CodeBadAmount, "a visitor contributes 0 to %d to this metric", r.Max)
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 func TestParseRule(t *testing.T) {
-	for _, text := range []string{"toggle", "once", "presence", "amount:1", "amount:50", "window:30m0s", "window:24h0m0s"} {
+	for _, text := range []string{"toggle", "once", "presence", "amount:1", "amount:50", "window:30m0s", "window:24h0m0s", "choice:2", "choice:20"} {
 		rule, err := tally.ParseRule(text)
 		if err != nil || rule.String() != text {
 			t.Errorf("%q became %q (%v)", text, rule, err)
 		}
 	}
 	for _, text := range []string{"", "toggles", "toggle:1", "once:", "amount", "amount:", "amount:0", "amount:-1", "amount:1.5", "amount:9999999",
-		"window", "window:", "window:30", "window:0s", "window:-1m", "window:1500ms", "window:9000h", "presence:3"} {
+		"window", "window:", "window:30", "window:0s", "window:-1m", "window:1500ms", "window:9000h", "presence:3", "choice", "choice:", "choice:1", "choice:21", "choice:2.5"} {
 		if rule, err := tally.ParseRule(text); err == nil {
 			t.Errorf("%q became %q", text, rule)
 		}
@@ -35,6 +35,7 @@ func TestRule_Validate(t *testing.T) {
 		{"claps", 0, ""}, {"claps", 50, ""}, {"claps", 51, tally.CodeBadAmount},
 		{"visitors", 1, ""}, {"visitors", 0, tally.CodeBadAmount}, {"visitors", 2, tally.CodeBadAmount},
 		{"views", 1, ""}, {"views", 0, tally.CodeBadAmount},
+		{"votes", 0, ""}, {"votes", 2, ""}, {"votes", 3, tally.CodeBadAmount}, {"votes", -1, tally.CodeBadAmount},
 		{"readers", 1, tally.CodeReadOnlyMetric}, {"readers", 0, tally.CodeReadOnlyMetric},
 	} {
 		err := tally.DefaultMetrics()[c.metric].Validate(c.amount)

@@ -33,7 +33,8 @@ const MaxBatchWrites = 512
 // not exist.
 var ErrWouldCreate = errors.New("the topic does not exist")
 
-// Assertion states what a visitor contributes to a topic from now on.
+// Assertion states what a visitor contributes to a topic from now on. In a choice metric
+// Amount is the option, 0 without one.
 type Assertion struct {
 	Topic     Topic
 	Visitor   string
@@ -141,7 +142,7 @@ func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write
 		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
 			return err
 		}
-		err := s.send(hasher, a, write, hasher.Member(a.Topic, a.Visitor), "", deadline)
+		err := s.send(hasher, a, write, hasher.Member(a.Topic, a.Visitor), nil, "", deadline)
 		if refused, _ = err.(*MarkError); refused == nil {
 			return err
 		}
@@ -171,50 +172,67 @@ func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion,
 			return err
 		}
 		aliases := current.aliases[a.Topic]
-		member, err := s.member(ctx, hasher, aliases.topics, a.Topic, a.Visitor)
+		member, others, err := s.members(ctx, hasher, aliases.topics, a.Topic, a.Visitor)
 		if err != nil {
 			return err
 		}
-		err = s.send(hasher, a, write, member, aliases.mark, deadline)
+		err = s.send(hasher, a, write, member, others, aliases.mark, deadline)
 		if refused, _ = err.(*MarkError); refused == nil {
 			return err
 		}
 	}
 }
 
-// send passes the assertion to its lane and waits for the answer, which is in write.
-func (s *Service) send(hasher *Hasher, a Assertion, write *pendingWrite, member Member, mark string, deadline time.Time) error {
+// send passes the assertion to its lane and waits for the answer, which is in write. The
+// contributions of others are withdrawn with it.
+func (s *Service) send(hasher *Hasher, a Assertion, write *pendingWrite, member Member, others []Member, mark string, deadline time.Time) error {
+	var also []Write
+	for _, other := range others {
+		also = append(also, Write{Member: other})
+	}
 	write.reset(a.Topic, mark, deadline, Write{
 		Member:    member,
 		Source:    hasher.Source(a.Client),
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
-	})
+	}, also)
 	s.lane(a.Topic).submit(write)
 	<-write.done
 	return write.err
 }
 
-// member returns the visitor's member of topic, or the one under an alias if the visitor
-// contributed under that.
-func (s *Service) member(ctx context.Context, hasher *Hasher, aliases []Topic, topic Topic, visitor string) (Member, error) {
+// members returns the visitor's member of topic, or the one under an alias if the visitor
+// contributed under that. In a choice metric it returns also the others under which the
+// visitor made a choice, since the next choice replaces all.
+func (s *Service) members(ctx context.Context, hasher *Hasher, aliases []Topic, topic Topic, visitor string) (member Member, others []Member, err error) {
 	own := hasher.Member(topic, visitor)
 	if len(aliases) == 0 {
-		return own, nil
+		return own, nil, nil
 	}
-	queries := make([]Query, len(aliases))
-	for i, alias := range aliases {
-		queries[i] = Query{Topic: topic, Member: hasher.Member(alias, visitor)}
+	isChoice := s.catalog.Rule(topic).Kind == Choice
+	queries := make([]Query, 0, 1+len(aliases))
+	if isChoice {
+		queries = append(queries, Query{Topic: topic, Member: own})
 	}
+	for _, alias := range aliases {
+		queries = append(queries, Query{Topic: topic, Member: hasher.Member(alias, visitor)})
+	}
+	var members []Member
 	for i, reading := range s.store.Read(ctx, queries) {
 		if reading.Err != nil {
-			return 0, reading.Err
+			return 0, nil, reading.Err
 		}
 		if reading.Mine > 0 {
-			return queries[i].Member, nil
+			members = append(members, queries[i].Member)
 		}
 	}
-	return own, nil
+	switch {
+	case len(members) == 0:
+		return own, nil, nil
+	case !isChoice:
+		return members[0], nil, nil
+	}
+	return members[0], members[1:], nil
 }
 
 // ChangesBySite returns the number of contributions to each site that changed through this
@@ -260,9 +278,11 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	}
 	readings := s.store.Read(ctx, queries)
 	for i, alias := range readings[len(topics):] {
-		if own := &readings[aliasOf[i]]; alias.Err == nil {
-			own.Mine = max(own.Mine, alias.Mine)
+		own := &readings[aliasOf[i]]
+		if alias.Err != nil || own.Mine > 0 && s.catalog.Rule(own.Change.Topic).Kind == Choice {
+			continue // the topic's own option
 		}
+		own.Mine = max(own.Mine, alias.Mine)
 	}
 	return readings[:len(topics)], nil
 }

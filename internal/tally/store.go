@@ -35,7 +35,7 @@ func (s *Source) UnmarshalText(text []byte) error {
 type Write struct {
 	Member    Member
 	Source    Source // for the journal
-	Amount    int64  // the contribution; allowed by the topic's rule
+	Amount    int64  // the contribution, or the option chosen; allowed by the topic's rule
 	MayCreate bool   // whether this write may create its topic
 
 	// Set by Apply.
@@ -56,9 +56,18 @@ type Batch struct {
 	// nothing was applied, if the topic has another mark.
 
 	Count   int64
+	Options Options // as in [Change]
 	Version int64
 	Err     error
 }
+
+// Change returns the state of the topic after the batch.
+func (b *Batch) Change() Change {
+	return Change{Topic: b.Topic, Count: b.Count, Options: b.Options, Version: b.Version}
+}
+
+// SetState sets the state of the topic after the batch.
+func (b *Batch) SetState(c Change) { b.Count, b.Options, b.Version = c.Count, c.Options, c.Version }
 
 // Query asks for the state of a topic and, if Member is not 0, for that member's
 // contribution.
@@ -68,7 +77,7 @@ type Query struct {
 }
 
 // Reading answers a [Query]. Mine is the member's contribution: for [Window] 1 until
-// the member's window ends.
+// the member's window ends, for [Choice] the option.
 type Reading struct {
 	Change Change
 	Mine   int64

@@ -31,6 +31,9 @@ func (r Rule) Conflict(metric string, stored ...Rule) error {
 	if r.Kind == stored[0].Kind && r.Kind == Amount {
 		why = "some visitors gave more than they may give now"
 	}
+	if r.Kind == stored[0].Kind && r.Kind == Choice {
+		why = "some visitors may have chosen an option that it does not have now"
+	}
 	return fmt.Errorf("the metric %s is %s here, but its data was counted as %s: %s. Start with --metric %s=%s, give the new metric another name, or delete the topics of the old one first",
 		metric, r, strings.Join(names, " or "), why, metric, names[0])
 }

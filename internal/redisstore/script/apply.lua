@@ -3,12 +3,14 @@
 -- It checks everything before the first write, since scripts are not rolled back, and
 -- publishes last; a failed publication is reported, not raised.
 --
--- KEYS[1]  hash: n count, v version, d depth of the deepest bucket (absent: 0), and unless
+-- KEYS[1]  hash: n count (see part/numbers.lua), v version, d depth of the deepest bucket (absent: 0), and unless
 --          0 s seed and a adjustment; j the journal that is full; r while a topic is
 --          restored whose adjustment waits for its last portion; e the mark, see mark.lua
 -- KEYS[2]  hash: path to the members below it. A path is the leading hex digits of
 --          a member; a bucket of more than 128 members is replaced by its 16
---          children, so that a member is in the only bucket on its path.
+--          children, so that a member is in the only bucket on its path. In a choice
+--          metric a member has 9 bytes, of which the last is its option, and a bucket up
+--          to 256 members.
 -- KEYS[3]  journal of the day, see part/journal.lua
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
@@ -29,7 +31,7 @@ local count, version, stored = tonumber(state[1] or 0), tonumber(state[2] or 0),
 if not (count and version and stored) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
-local writes, journal = ARGV[5], ARGV[6] ~= '0'
+local writes, size, window, journal = ARGV[5], 19, tonumber(ARGV[2]), ARGV[6] ~= '0'
 
 -- include decide
 results = total == 1 and results[1] or table.concat(results)

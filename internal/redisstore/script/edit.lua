@@ -7,18 +7,20 @@
 -- ARGV[2]  kind: seed, adjustment, count, base, reset, delete
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
--- ARGV[5]  value
+-- ARGV[5]  value; in a choice metric that of each option
 -- ARGV[6]  version that the topic must have; 0: any
 -- ARGV[7]  mark of the merge that this is a step of, or empty
+-- ARGV[8]  number of options; 1: the metric is not a choice
 --
--- Returns a text: count, version and seven numbers between commas: 1 if it changed,
--- else 0; count, version, seed and adjustment before; seed and adjustment after. Then, if
--- the publication failed, the reason. Deadline passed: -1. Frozen: -2 and the mark.
+-- Returns a text: count, version and seven parts between semicolons: 1 if it changed,
+-- else 0; count, version, seed and adjustment before; seed and adjustment after. Count, seed
+-- and adjustment are as in part/numbers.lua. Then, if the publication failed, the reason.
+-- Deadline passed: -1. Frozen: -2 and the mark.
 
 -- include deadline
-local mark = ARGV[7]
+local mark, options = ARGV[7], tonumber(ARGV[8])
 -- include topic
-local kind, value, depth, least = ARGV[2], tonumber(ARGV[5]), stored, 0
+local kind, depth, least = ARGV[2], stored, 0
 local drops, expected = kind == 'reset' or kind == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
 local changed, ended = false, string.format('%.0f', math.max(version + 1, now)) -- the version if deleted
 if expected and drops and version > 0 then
@@ -27,27 +29,34 @@ if expected and drops and version > 0 then
   if kind == 'delete' then redis.call('SET', KEYS[3], ended, 'PX', 3600000) end -- see part/restore_begin.lua
   redis.call('UNLINK', KEYS[2], unpack(KEYS, 4))
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
-  changed = kind == 'delete' or count ~= 0 or seed ~= 0 or adjustment ~= 0
-  seed, adjustment, contributed, depth = 0, 0, 0, stored
-elseif expected and not drops then
-  local seed0, adjustment0 = seed, adjustment
-  if kind == 'seed' then
-    seed = value
-  elseif kind == 'adjustment' then
-    adjustment = math.max(value, -seed - contributed)
-  elseif kind == 'base' then
-    adjustment = value - seed
-  else
-    adjustment = value - seed - contributed
+  changed = kind == 'delete'
+  for i = 1, #counts do
+    changed = changed or counts[i] ~= 0 or seeds[i] ~= 0 or adjustments[i] ~= 0
+    seeds[i], adjustments[i], sums[i] = 0, 0, 0
   end
-  changed = version == 0 or seed ~= seed0 or adjustment ~= adjustment0
+elseif expected and not drops then
+  changed = version == 0
+  for i, value in ipairs(parse(ARGV[5], options)) do
+    local seed, adjustment = seeds[i], adjustments[i]
+    if kind == 'seed' then
+      seed = value
+    elseif kind == 'adjustment' then
+      adjustment = math.max(value, -seed - sums[i])
+    elseif kind == 'base' then
+      adjustment = value - seed
+    else
+      adjustment = value - seed - sums[i]
+    end
+    changed = changed or seed ~= seeds[i] or adjustment ~= adjustments[i]
+    seeds[i], adjustments[i] = seed, adjustment
+  end
 end
 -- include unchanged
-count = seed + adjustment + contributed
+for i = 1, #counts do counts[i] = seeds[i] + adjustments[i] + sums[i] end
 if kind == 'delete' then
   redis.call('UNLINK', KEYS[1])
-  local n, v, channel, head = '0', ended, ARGV[3], ARGV[4]
-  local reply = '0 ' .. ended .. ' 1,' .. was .. ',0,0'
+  local n, v, channel, head = format(counts), ended, ARGV[3], ARGV[4]
+  local reply = n .. ' ' .. v .. ' 1;' .. was .. ';' .. format(seeds) .. ';' .. format(adjustments)
 -- include reply
 end
 

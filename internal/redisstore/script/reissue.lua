@@ -5,36 +5,40 @@
 -- KEYS[2]  for presence, hash: instance to "pages expires"; else unused
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  held version
--- ARGV[3]  held count
+-- ARGV[3]  held count, in a choice metric that of each option
 -- ARGV[4]  for presence, retention of the count, milliseconds; else 0
 -- ARGV[5]  channel
 -- ARGV[6]  head of the topic's frames
+-- ARGV[7]  number of options; 1: the metric is not a choice
 --
 -- Returns a text: count, version, 1 if reissued or else 0, and, if the publication failed,
 -- the reason. Deadline passed: -1.
 
 -- include deadline
+-- include numbers
 local state = redis.call('HMGET', KEYS[1], 'n', 'v')
-local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
-if not (count and version) then
+local counts, version = parse(state[1], tonumber(ARGV[7])), tonumber(state[2] or 0)
+if not (counts and version) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
 if ARGV[4] ~= '0' then
-  count = 0
+  local count = 0
   local shares = redis.call('HGETALL', KEYS[2])
   for i = 2, #shares, 2 do
     local pages, expires = string.match(shares[i], '^(%d+) (%d+)$')
     if pages and tonumber(expires) > now / 1000 then count = count + tonumber(pages) end
   end
+  counts = { count }
 end
 
 -- A deleted topic is not created for an instance that holds its last count, 0.
-local held = tonumber(ARGV[2])
-if version > held or (version == held or version == 0 and count == 0) and count == tonumber(ARGV[3]) then
-  return string.format('%.0f %.0f 0', count, version)
+local held, n = tonumber(ARGV[2]), format(counts)
+local missing = version == 0 and not string.find(n, '[1-9]')
+if version > held or (version == held or missing) and n == ARGV[3] then
+  return n .. string.format(' %.0f 0', version)
 end
 version = math.max(version + 1, held + 1, now)
-local n, v = string.format('%.0f', count), string.format('%.0f', version)
+local v = string.format('%.0f', version)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 if ARGV[4] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 local channel, head, reply = ARGV[5], ARGV[6], n .. ' ' .. v .. ' 1'

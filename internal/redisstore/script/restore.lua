@@ -19,22 +19,20 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark = ARGV[11]
+local mark, options, size = ARGV[11], 1, 19
 -- include topic
-local writes = ARGV[5]
-if ARGV[2] ~= '0' then
-  -- The members of a window that ended are not members of the current one.
-  local window = ARGV[2] * 1000 -- microseconds
-  if ARGV[7] ~= '0' and math.floor(ARGV[7] / window) < math.floor(now / window) then writes = '' end
+local writes, window = ARGV[5], tonumber(ARGV[2])
+if window > 0 and ARGV[7] ~= '0' and math.floor(ARGV[7] / 1000 / window) < math.floor(now / 1000 / window) then
+  writes = '' -- the members of a window that ended are not members of the current one
 end
 -- include restore_begin
 
-local journal = false
-count = contributed
+local journal, count = false, sums[1]
 -- include decide
-if ARGV[2] ~= '0' then
-  count = contributed
+if window > 0 then
+  count = sums[1]
   if ARGV[10] ~= '' then count = math.max(count, tonumber(ARGV[10])) end
 end
+sums[1] = count
 -- include store
 -- include restore_end

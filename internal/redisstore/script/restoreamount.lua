@@ -5,13 +5,13 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark = ARGV[11]
+local mark, options = ARGV[11], 1
 -- include topic
 local writes = ARGV[5]
 -- include restore_begin
 
-local journal, greatest, depth = false, true, stored
-count = contributed
+local journal, greatest, depth, count = false, true, stored, sums[1]
 -- include decide_amounts
+sums[1] = count
 -- include store_amounts
 -- include restore_end

@@ -19,21 +19,21 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark = ''
+local mark, options = '', 1
 -- include topic
 local writes, size, window = ARGV[5], 19, tonumber(ARGV[2])
 -- include present
 
-local journal, before = false, count
+local journal, count, before = false, counts[1], counts[1]
 -- include decide
 if window > 0 and places then
   -- A window forgets its members, but each entry was counted.
   count, changed, raised = before - #places, #places > 0, 0
 end
+counts[1], adjustments[1] = count, adjustments[1] + raised
 -- include erase
 -- include unchanged
 
 -- include store
 local least = 0
-adjustment = adjustment + raised
 -- include publish

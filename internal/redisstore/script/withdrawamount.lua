@@ -5,17 +5,17 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark = ''
+local mark, options = '', 1
 -- include topic
 local writes, size, window = ARGV[5], 16, 0
 -- include present
 
-local journal, greatest, depth = false, false, stored
+local journal, greatest, depth, count = false, false, stored, counts[1]
 -- include decide_amounts
+counts[1], adjustments[1] = count, adjustments[1] + raised
 -- include erase
 -- include unchanged
 
 -- include store_amounts
 local least = 0
-adjustment = adjustment + raised
 -- include publish

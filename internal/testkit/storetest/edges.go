@@ -133,10 +133,10 @@ func testLimits(t *testing.T, open Factory) {
 func testUnknownTopic(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
-	for _, metric := range []string{"likes", "claps", "visitors", "days", "readers"} {
+	for _, metric := range append([]string{"readers"}, kinds...) {
 		topic := newTopic(t, metric)
 		recorders[0].watch(t, f.First, topic)
-		if got, want := read(t, f.First, topic, 5), (tally.Reading{Change: tally.Change{Topic: topic}}); got != want {
+		if got, want := read(t, f.First, topic, 5), (tally.Reading{Change: none(topic)}); got != want {
 			t.Errorf("read %v, want %v", got, want)
 		}
 		if metric != "readers" && exists(t, f.First, topic) {

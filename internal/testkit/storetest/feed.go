@@ -30,7 +30,11 @@ func testOnePushPerChange(t *testing.T, open Factory) {
 			member := tally.Member(1 + i)
 			got := apply(t, f.stores()[i%len(f.stores())], topic, assert(member, 1), assert(member, 1))
 			apply(t, f.other(), topic, assert(member, 1)) // changes nothing
-			expect(tally.Change{Topic: topic, Count: got.Count, Version: got.Version})
+			expect(got.Change())
+		}
+		if metric == "rating" { // two numbers in one change
+			got := apply(t, f.First, topic, assert(1, 4), assert(1, 4))
+			expect(tally.Change{Topic: topic, Count: 3, Options: "2,0,0,1,0", Version: got.Version})
 		}
 		if metric == "likes" { // the contribution changes, the count does not
 			got := apply(t, f.First, topic, assert(99, 1), assert(99, 0))
@@ -44,8 +48,7 @@ func testOnePushPerChange(t *testing.T, open Factory) {
 			{Kind: tally.EditWithdraw, Members: []tally.Member{1}},
 			{Kind: tally.EditReset},
 		} {
-			e.Topic = topic
-			if got := edit(t, f.other(), e); got.Changed {
+			if got := edit(t, f.other(), on(topic, e)); got.Changed {
 				expect(got.After.Change)
 			}
 		}
@@ -202,7 +205,7 @@ var reissueTests = []struct {
 func testReissue(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
-	for _, metric := range []string{"likes", "readers"} {
+	for _, metric := range []string{"likes", "rating", "readers"} {
 		for _, test := range reissueTests {
 			t.Run(metric+"/"+test.name, func(t *testing.T) {
 				topic := newTopic(t, metric)
@@ -218,7 +221,11 @@ func testReissue(t *testing.T, open Factory) {
 				for _, r := range recorders {
 					r.reaches(t, stored)
 				}
-				held := tally.Change{Topic: topic, Count: test.count, Version: stored.Version + test.version}
+				held := none(topic)
+				held.Count, held.Version = test.count, stored.Version+test.version
+				if metric == "rating" {
+					held.Options = on(topic, tally.Edit{Kind: tally.EditCount, Value: test.count}).Options
+				}
 				if err := f.other().Reissue(answerContext(t), []tally.Change{held}); err != nil {
 					t.Fatal(err)
 				}
@@ -344,7 +351,7 @@ func testDeletedTopic(t *testing.T, open Factory) {
 			t.Errorf("%s: entries of the deleted topic took back %v", metric, got)
 		}
 		for _, r := range recorders {
-			r.reaches(t, tally.Change{Topic: topic, Count: 1, Version: again.Version})
+			r.reaches(t, again.Change())
 			r.grows(t, topic)
 		}
 	}

@@ -166,7 +166,7 @@ func fixture(t testing.TB, open Factory) *Fixture {
 }
 
 // kinds are metrics that store contributions, one of each rule.
-var kinds = []string{"likes", "claps", "visitors", "days"}
+var kinds = []string{"likes", "claps", "visitors", "days", "rating"}
 
 // stores returns the stores of f, one or two.
 func (f *Fixture) stores() []Store {
@@ -223,7 +223,42 @@ func apply(t tester, store tally.Applier, topic tally.Topic, writes ...tally.Wri
 	if batches[0].Err != nil {
 		t.Fatalf("apply %v to %s: %v", writes, topic, batches[0].Err)
 	}
+	checkOptions(t, batches[0].Change())
 	return batches[0]
+}
+
+// checkOptions checks that a change has a number for each option of its metric, which add
+// up to its count.
+func checkOptions(t tester, change tally.Change) {
+	t.Helper()
+	if err := addUp(change); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+func addUp(change tally.Change) error {
+	rule := catalog().Rule(change.Topic)
+	if rule.Kind != tally.Choice && change.Options == "" {
+		return nil
+	}
+	if rule.Kind != tally.Choice || int64(change.Options.Len()) != rule.Max || change.Options.Sum() != change.Count {
+		return fmt.Errorf("%v has the options %q, which do not add up", change, change.Options)
+	}
+	return nil
+}
+
+// none is the state of a topic that nobody touched.
+func none(topic tally.Topic) tally.Change { return catalog().Rule(topic).EmptyState(topic).Change }
+
+// on returns e for a topic: in a choice metric its value is that of the first option.
+func on(topic tally.Topic, e tally.Edit) tally.Edit {
+	e.Topic = topic
+	if rule := catalog().Rule(topic); rule.Kind == tally.Choice && e.Creates() {
+		values := make([]int64, rule.Max)
+		values[0] = e.Value
+		e.Value, e.Options = 0, tally.NewOptions(values)
+	}
+	return e
 }
 
 // assert is a write that may create its topic.
@@ -246,6 +281,7 @@ func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) 
 	if readings[0].Change.Topic != topic {
 		t.Fatalf("read of %s answered %s", topic, readings[0].Change.Topic)
 	}
+	checkOptions(t, readings[0].Change)
 	return readings[0]
 }
 

@@ -91,14 +91,25 @@ func gather(t tester, all []tally.Portion) map[tally.Topic]dumped {
 		topics[p.Topic] = d
 	}
 	for topic, d := range topics {
-		var sum int64
+		rule := catalog().Rule(topic)
+		sums := make([]int64, max(1, d.Options.Len()))
 		for _, amount := range d.contributions {
-			sum += amount
+			rule.Add(sums, amount)
 		}
+		if rule.Kind != tally.Window && !slices.Equal(d.Sums(), sums) {
+			t.Fatalf("%s: %v, but its contributions are %v by option", topic, d, sums)
+		}
+		var sum int64
+		for _, n := range sums {
+			sum += n
+		}
+		checkOptions(t, d.Change)
+		checkOptions(t, tally.Change{Topic: topic, Count: d.Seed, Options: d.SeedOptions})
+		checkOptions(t, tally.Change{Topic: topic, Count: d.Adjustment, Options: d.AdjustmentOptions})
 		if d.Count != d.Seed+d.Adjustment+d.sum || d.Count < 0 || d.Seed < 0 {
 			t.Fatalf("%s: %v do not add up", topic, d)
 		}
-		if windowed := catalog().Rule(topic).Kind == tally.Window; sum != d.sum && !windowed || sum > d.sum {
+		if sum != d.sum && rule.Kind != tally.Window || sum > d.sum {
 			t.Fatalf("%s: the sum of contributions is %d, dumped %d", topic, sum, d.sum)
 		}
 	}
@@ -131,13 +142,23 @@ func restore(t tester, store tally.Restorer, replace bool, all ...tally.Portion)
 	}
 }
 
-// whole returns the only portion of a topic with these contributions.
+// whole returns the only portion of a topic with these contributions; in a choice metric
+// seed and adjustment are those of the first option.
 func whole(topic tally.Topic, seed, adjustment int64, contributions map[tally.Member]int64) tally.Portion {
 	p := tally.Portion{First: true, Last: true}
-	p.Topic, p.Seed, p.Adjustment, p.Version = topic, seed, adjustment, 1
+	rule := catalog().Rule(topic)
+	p.State = rule.EmptyState(topic)
+	p.Seed, p.Adjustment, p.Version = seed, adjustment, 1
+	sums := make([]int64, max(1, p.Options.Len()))
+	if p.Options != "" {
+		p.SeedOptions, p.AdjustmentOptions = on(topic, tally.Edit{Kind: tally.EditSeed, Value: seed}).Options, on(topic, tally.Edit{Kind: tally.EditSeed, Value: adjustment}).Options
+	}
 	for _, member := range slices.Sorted(maps.Keys(contributions)) {
 		p.Contributions = append(p.Contributions, tally.Contribution{Member: member, Amount: contributions[member]})
-		p.Sum += contributions[member]
+		rule.Add(sums, contributions[member])
+	}
+	for _, sum := range sums {
+		p.Sum += sum
 	}
 	p.Count = seed + adjustment + p.Sum
 	return p

@@ -13,24 +13,70 @@ import (
 
 // model is the expected state of one topic of a random run.
 type model struct {
-	topic    tally.Topic
-	isWindow bool
+	topic tally.Topic
+	rule  tally.Rule
 
-	exists           bool
-	seed, adjustment int64
-	sum              int64 // of contributions, including those of ended windows
-	mine             map[tally.Member]int64
-	version          int64
-	changes          int // bounds the number of pushes
-	entries          []tally.JournalEntry
+	exists  bool
+	options []modelOption // of a choice metric; else one
+	mine    map[tally.Member]int64
+	version int64
+	changes int // bounds the number of pushes
+	entries []tally.JournalEntry
 }
 
-func (m *model) count() int64 { return m.seed + m.adjustment + m.sum }
+// modelOption is the part of a model that concerns one option, or all of it if the metric is
+// not a choice.
+type modelOption struct {
+	seed, adjustment int64
+	sum              int64 // of contributions, including those of ended windows
+}
 
-// add changes the sum. The adjustment rises if the count would be below 0.
-func (m *model) add(delta int64) {
-	m.sum += delta
-	m.adjustment += max(0, -m.count())
+func (o modelOption) count() int64 { return o.seed + o.adjustment + o.sum }
+
+// newModel returns the model of a topic that does not exist.
+func newModel(topic tally.Topic) *model {
+	m := &model{topic: topic, rule: catalog().Rule(topic), mine: map[tally.Member]int64{}}
+	m.empty()
+	return m
+}
+
+// state returns the state of the topic.
+func (m *model) state() tally.State {
+	var seeds, adjustments, counts []int64
+	s := tally.State{Change: tally.Change{Topic: m.topic, Version: m.version}}
+	for _, o := range m.options {
+		seeds, adjustments, counts = append(seeds, o.seed), append(adjustments, o.adjustment), append(counts, o.count())
+		s.Seed, s.Adjustment, s.Count = s.Seed+o.seed, s.Adjustment+o.adjustment, s.Count+o.count()
+	}
+	if m.isChoice() {
+		s.SeedOptions, s.AdjustmentOptions, s.Options = tally.NewOptions(seeds), tally.NewOptions(adjustments), tally.NewOptions(counts)
+	}
+	return s
+}
+
+func (m *model) isChoice() bool { return m.rule.Kind == tally.Choice }
+func (m *model) isWindow() bool { return m.rule.Kind == tally.Window }
+func (m *model) count() int64   { return m.state().Count }
+
+// add changes the sum by a contribution, sign times. The adjustment rises if a count would be
+// below 0.
+func (m *model) add(sign, amount int64) {
+	o, delta := &m.options[0], sign*amount
+	if m.isChoice() {
+		if amount == 0 {
+			return
+		}
+		o, delta = &m.options[amount-1], sign
+	}
+	o.sum += delta
+	m.raise()
+}
+
+// raise raises the adjustments of which the count is below 0.
+func (m *model) raise() {
+	for i := range m.options {
+		m.options[i].adjustment += max(0, -m.options[i].count())
+	}
 }
 
 // write applies a visitor's write.
@@ -46,8 +92,13 @@ func (m *model) write(w tally.Write) tally.Write {
 	w.Created, w.Changed = !m.exists, true
 	m.exists = true
 	m.mine[w.Member] = w.Amount
-	m.add(w.Amount - before)
-	if w.Amount > before {
+	if m.isChoice() {
+		m.add(-1, before)
+		m.add(1, w.Amount)
+	} else {
+		m.add(1, w.Amount-before)
+	}
+	if w.Amount > before || m.isChoice() && w.Amount > 0 {
 		m.entries = append(m.entries, tally.JournalEntry{Topic: m.topic, Member: w.Member, Source: w.Source})
 	}
 	return w
@@ -55,7 +106,7 @@ func (m *model) write(w tally.Write) tally.Write {
 
 // empty resets the topic.
 func (m *model) empty() {
-	m.seed, m.adjustment, m.sum, m.entries = 0, 0, 0, nil
+	m.options, m.entries = make([]modelOption, max(1, m.rule.NoOptions().Len())), nil
 	clear(m.mine)
 }
 
@@ -64,15 +115,24 @@ func (m *model) edit(e tally.Edit) {
 	if e.IfVersion != 0 && e.IfVersion != m.version {
 		return
 	}
+	values := []int64{e.Value}
+	if m.isChoice() {
+		values = e.Options.Numbers()
+	}
+	for i, value := range values {
+		switch o := &m.options[i]; e.Kind {
+		case tally.EditSeed:
+			o.seed = value
+		case tally.EditAdjustment:
+			o.adjustment = value
+		case tally.EditCount:
+			o.adjustment = value - o.seed - o.sum
+		case tally.EditBase:
+			o.adjustment = value - o.seed
+		}
+	}
+	m.exists = m.exists || e.Creates()
 	switch e.Kind {
-	case tally.EditSeed:
-		m.seed, m.exists = e.Value, true
-	case tally.EditAdjustment:
-		m.adjustment, m.exists = e.Value, true
-	case tally.EditCount:
-		m.adjustment, m.exists = e.Value-m.seed-m.sum, true
-	case tally.EditBase:
-		m.adjustment, m.exists = e.Value-m.seed, true
 	case tally.EditReset:
 		m.empty()
 	case tally.EditDelete:
@@ -80,41 +140,57 @@ func (m *model) edit(e tally.Edit) {
 		m.exists = false
 	case tally.EditWithdraw:
 		for _, member := range e.Members {
-			m.add(-m.mine[member])
+			m.add(-1, m.mine[member])
 			delete(m.mine, member)
 			m.entries = slices.DeleteFunc(m.entries, func(t tally.JournalEntry) bool { return t.Member == member })
 		}
 	}
-	m.add(0)
+	m.raise()
 }
 
 // restore stores a portion that is the whole topic.
 func (m *model) restore(replace bool, p tally.Portion) {
-	if replace || !m.exists {
+	isNew := replace || !m.exists
+	if isNew {
 		m.empty()
-		m.adjustment = p.Adjustment
 	}
 	m.exists = true
-	m.seed, m.adjustment = max(m.seed, p.Seed), max(m.adjustment, p.Adjustment)
-	var added int64
+	seeds, adjustments := []int64{p.Seed}, []int64{p.Adjustment}
+	if m.isChoice() {
+		seeds, adjustments = p.SeedOptions.Numbers(), p.AdjustmentOptions.Numbers()
+	}
+	for i := range m.options {
+		o := &m.options[i]
+		o.seed = max(o.seed, seeds[i])
+		if o.adjustment = max(o.adjustment, adjustments[i]); isNew {
+			o.adjustment = adjustments[i]
+		}
+	}
 	for _, c := range p.Contributions {
-		added += max(0, c.Amount-m.mine[c.Member])
+		switch before := m.mine[c.Member]; {
+		case m.isChoice() && before == 0: // else the stored choice remains
+			m.options[c.Amount-1].sum++
+		case m.isChoice():
+			continue
+		case !m.isWindow():
+			m.options[0].sum += max(0, c.Amount-before)
+		}
 		m.mine[c.Member] = max(m.mine[c.Member], c.Amount)
 	}
-	if m.isWindow {
-		added = max(0, p.Sum-m.sum)
+	if m.isWindow() {
+		m.options[0].sum = max(m.options[0].sum, p.Sum)
 	}
-	m.add(added)
+	m.raise()
 }
 
 // revert takes back the contribution of an entry.
 func (m *model) revert(t tally.JournalEntry) {
 	amount := m.mine[t.Member]
-	if m.isWindow {
+	if m.isWindow() {
 		amount = 1
 	}
 	delete(m.mine, t.Member)
-	m.add(-amount)
+	m.add(-1, amount)
 }
 
 // check compares the model with a dump.
@@ -125,18 +201,21 @@ func (m *model) check(t tester, d dumped, exists bool) {
 	}
 	mine := maps.Clone(m.mine)
 	maps.DeleteFunc(mine, func(_ tally.Member, amount int64) bool { return amount == 0 })
-	if exists && (d.Count != m.count() || d.Seed != m.seed || d.Adjustment != m.adjustment || d.sum != m.sum || !maps.Equal(d.contributions, mine)) {
-		t.Fatalf("%s is %v, want %d = %d + %d + %d by %v", m.topic, d, m.count(), m.seed, m.adjustment, m.sum, mine)
+	want := m.state()
+	want.Version = d.Version
+	if exists && (d.State != want || d.sum != want.Sum() || !maps.Equal(d.contributions, mine)) {
+		t.Fatalf("%s is %v, want %+v by %v", m.topic, d, want, mine)
 	}
 }
 
 // observe compares the model with a state that the store reported, and keeps its version.
-func (m *model) observe(t tester, count, version int64) {
+func (m *model) observe(t tester, now tally.Change) {
 	t.Helper()
-	if count != m.count() || version < m.version {
-		t.Fatalf("%s is %d at version %d, after version %d; want %d", m.topic, count, version, m.version, m.count())
+	want := m.state().Change
+	if want.Version = now.Version; now != want || now.Version < m.version {
+		t.Fatalf("%s is %v, after version %d; want %v", m.topic, now, m.version, want)
 	}
-	m.version = version
+	m.version = now.Version
 }
 
 // testModel runs random assertions, edits, restores and reverts through all stores, and
@@ -147,8 +226,7 @@ func testModel(t *testing.T, open Factory) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var models []*model
 		for _, metric := range kinds {
-			m := &model{topic: newTopic(rt, metric), mine: map[tally.Member]int64{}}
-			m.isWindow = catalog().Rule(m.topic).Kind == tally.Window
+			m := newModel(newTopic(rt, metric))
 			models = append(models, m)
 			for i, r := range recorders {
 				r.watch(rt, f.stores()[i], m.topic)
@@ -176,7 +254,7 @@ func testModel(t *testing.T, open Factory) {
 				if now.Version < p.Version {
 					rt.Fatalf("version %d after a portion of %d", now.Version, p.Version)
 				}
-				m.observe(rt, now.Count, now.Version)
+				m.observe(rt, now)
 			},
 			"revert": func(rt *rapid.T) {
 				m, store := draw(rt)
@@ -186,7 +264,7 @@ func testModel(t *testing.T, open Factory) {
 				m, store := draw(rt)
 				member := drawMember(rt)
 				got := read(rt, store, m.topic, member)
-				if m.exists && got != (tally.Reading{Change: tally.Change{Topic: m.topic, Count: m.count(), Version: m.version}, Mine: m.mine[member]}) ||
+				if m.exists && got != (tally.Reading{Change: m.state().Change, Mine: m.mine[member]}) ||
 					!m.exists && (got.Change.Count != 0 || got.Change.Version < m.version || got.Mine != 0) {
 					rt.Fatalf("read %v, want %d at %d, mine %d", got, m.count(), m.version, m.mine[member])
 				}
@@ -222,12 +300,10 @@ func drawMember(rt *rapid.T) tally.Member {
 
 // drawWrites draws writes that the topic's rule allows.
 func drawWrites(rt *rapid.T, topic tally.Topic) []tally.Write {
-	least, most := int64(0), int64(1)
-	switch rule := catalog().Rule(topic); {
-	case rule.Final():
+	rule := catalog().Rule(topic)
+	least, most := int64(0), rule.Max
+	if rule.Final() {
 		least = 1
-	case rule.Kind == tally.Amount:
-		most = rule.Max
 	}
 	return rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) tally.Write {
 		return tally.Write{
@@ -259,7 +335,7 @@ func (m *model) applyTo(rt *rapid.T, store Store, writes []tally.Write) {
 		rt.Fatalf("version of %s is %d after %d, though nothing changed", m.topic, got.Version, m.version)
 	}
 	if m.exists {
-		m.observe(rt, got.Count, got.Version)
+		m.observe(rt, got.Change())
 	}
 }
 
@@ -270,10 +346,20 @@ func drawEdit(rt *rapid.T, m *model) tally.Edit {
 		Kind:  rapid.SampledFrom([]tally.EditKind{tally.EditSeed, tally.EditAdjustment, tally.EditCount, tally.EditBase, tally.EditReset, tally.EditDelete, tally.EditWithdraw}).Draw(rt, "kind"),
 		Value: rapid.Int64Range(0, 12).Draw(rt, "value"),
 	}
-	switch e.Kind {
-	case tally.EditAdjustment:
+	if e.Kind == tally.EditAdjustment {
 		e.Value -= 6
-	case tally.EditWithdraw:
+	}
+	if m.isChoice() && e.Creates() {
+		values := make([]int64, m.rule.Max)
+		for i := range values {
+			values[i] = rapid.Int64Range(e.Value-4, e.Value).Draw(rt, "value of an option")
+			if e.Kind != tally.EditAdjustment {
+				values[i] = max(0, values[i])
+			}
+		}
+		e.Value, e.Options = 0, tally.NewOptions(values)
+	}
+	if e.Kind == tally.EditWithdraw {
 		e.Value = 0
 		e.Members = rapid.SliceOfNDistinct(rapid.Custom(drawMember), 1, 4, rapid.ID).Draw(rt, "members")
 	}
@@ -285,9 +371,9 @@ func drawEdit(rt *rapid.T, m *model) tally.Edit {
 
 // editIn applies an edit to a store and to the model.
 func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
-	existed, before := m.exists, tally.State{Change: tally.Change{Topic: m.topic}}
+	existed, before := m.exists, m.rule.EmptyState(m.topic)
 	if existed {
-		before.Count, before.Version, before.Seed, before.Adjustment = m.count(), m.version, m.seed, m.adjustment
+		before = m.state()
 	} else if e.IfVersion != 0 {
 		e.IfVersion = 1 // the topic has none
 	}
@@ -296,11 +382,15 @@ func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
 	if got.Before != before {
 		rt.Fatalf("before the edit it was %v, want %v", got.Before, before)
 	}
-	after := tally.State{Change: tally.Change{Topic: m.topic}}
+	after := m.rule.EmptyState(m.topic)
 	if m.exists {
-		after.Count, after.Version, after.Seed, after.Adjustment = m.count(), got.After.Version, m.seed, m.adjustment
+		after = m.state()
 	}
-	changed := existed != m.exists || m.exists && (before.Count != after.Count || before.Seed != after.Seed || before.Adjustment != after.Adjustment)
+	after.Version = before.Version
+	changed := existed != m.exists || after != before
+	if after.Version = got.After.Version; !m.exists {
+		after.Version = 0
+	}
 	if got.After != after || got.Changed != changed {
 		rt.Fatalf("after the edit it is %v, want %v; changed is %t", got.After, after, got.Changed)
 	}
@@ -310,21 +400,29 @@ func (m *model) editIn(rt *rapid.T, store Store, e tally.Edit) {
 		rt.Fatalf("version %d after %d, though the edit changed nothing", got.After.Version, before.Version)
 	}
 	if m.exists {
-		m.observe(rt, got.After.Count, got.After.Version)
+		m.observe(rt, got.After.Change)
 	}
 }
 
 // drawPortion draws a consistent portion. The sum of a window metric is at least the number
 // of members, so that withdrawn contributions were counted.
 func drawPortion(rt *rapid.T, m *model) tally.Portion {
-	most := max(1, catalog().Rule(m.topic).Max)
-	p := whole(m.topic, rapid.Int64Range(0, 9).Draw(rt, "seed"), rapid.Int64Range(-9, 9).Draw(rt, "adjustment"),
-		rapid.MapOfN(rapid.Custom(drawMember), rapid.Int64Range(1, most), 0, 6).Draw(rt, "contributions"))
-	if m.isWindow {
-		p.Sum = rapid.Int64Range(6, 12).Draw(rt, "counted")
+	contributions := rapid.MapOfN(rapid.Custom(drawMember), rapid.Int64Range(1, m.rule.Max), 0, 6).Draw(rt, "contributions")
+	given := newModel(m.topic)
+	for _, amount := range contributions {
+		given.add(1, amount)
 	}
-	p.Adjustment = max(p.Adjustment, -p.Seed-p.Sum)
-	p.Count = p.Seed + p.Adjustment + p.Sum
+	for i := range given.options {
+		o := &given.options[i]
+		if m.isWindow() {
+			o.sum = rapid.Int64Range(6, 12).Draw(rt, "counted")
+		}
+		o.seed, o.adjustment = rapid.Int64Range(0, 9).Draw(rt, "seed"), rapid.Int64Range(-9, 9).Draw(rt, "adjustment")
+	}
+	given.raise()
+	p := whole(m.topic, 0, 0, contributions)
+	p.State = given.state()
+	p.Sum = p.State.Sum()
 	p.Version = m.version + rapid.Int64Range(-3, 3).Draw(rt, "version")
 	if m.version == 0 { // so that the members of a window metric are in the current window
 		p.Version = time.Now().UnixMicro()
@@ -348,17 +446,17 @@ func (m *model) revertIn(rt *rapid.T, store Store) {
 		}
 	}
 	changed := revert(rt, store, selected)
-	before := m.count()
+	before := m.state().Change
 	for _, e := range selected {
-		if m.isWindow || newest[e.Member] == e.Position {
+		if m.isWindow() || newest[e.Member] == e.Position {
 			m.revert(e)
 		}
 	}
 	m.entries = slices.DeleteFunc(journal, func(e tally.JournalEntry) bool { return slices.Contains(selected, e) })
 	if now, ok := changed[m.topic]; ok {
 		m.changes += len(selected)
-		m.observe(rt, now.Count, now.Version)
-	} else if m.count() != before {
-		rt.Fatalf("%d entries reverted changed nothing; want %d after %d", len(selected), m.count(), before)
+		m.observe(rt, now)
+	} else if m.state().Change != before {
+		rt.Fatalf("%d entries reverted changed nothing; want %v after %v", len(selected), m.state(), before)
 	}
 }

@@ -21,6 +21,7 @@ type recorder struct {
 	settled  map[tally.Topic]int
 	live     bool
 	received []string
+	invalid  error // the first change whose options do not add up
 }
 
 func newRecorder(name string) *recorder {
@@ -45,6 +46,9 @@ func (r *recorder) mergeLocked(change tally.Change) tally.Change {
 func (r *recorder) Push(change tally.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := addUp(change); err != nil && r.invalid == nil {
+		r.invalid = err
+	}
 	r.pushed[change.Topic] = append(r.pushed[change.Topic], change)
 	r.mergeLocked(change)
 }
@@ -112,6 +116,9 @@ func run(t testing.TB, name string, store Store) *recorder {
 	t.Cleanup(func() {
 		cancel()
 		<-done
+		if r.invalid != nil {
+			t.Errorf("%s received %v", name, r.invalid)
+		}
 	})
 	return r
 }
@@ -161,7 +168,7 @@ func (r *recorder) grows(t tester, topic tally.Topic) {
 func checkPushes(t tester, store Store, recorders []*recorder, topic tally.Topic, want ...tally.Change) {
 	t.Helper()
 	got := apply(t, store, topic, assert(tally.Member(1<<40+topicNumber.Add(1)), 1))
-	want = append(slices.Clone(want), tally.Change{Topic: topic, Count: got.Count, Version: got.Version})
+	want = append(slices.Clone(want), got.Change())
 	for _, r := range recorders {
 		r.reaches(t, want[len(want)-1])
 		if pushed := r.pushes(topic); !slices.Equal(pushed, want) {

@@ -1,66 +1,20 @@
 -- Decides on writes to members that contribute 0 or 1: reads the bucket of each and
 -- applies the writes in memory.
 --
--- Needs KEYS[2], writes, count, version, stored (the depth), and journal (whether entries
--- are kept). A write has 19 bytes: a digit (sum of 1: contributes, 2: may create the
+-- Needs KEYS[2], writes, size = 19, count, version, stored (the depth), and journal (whether
+-- entries are kept). A write has 19 bytes: a digit (sum of 1: contributes, 2: may create the
 -- topic), the member's 8 bytes, its source in 4, its first 6 hex digits.
 -- Sets results (a digit a write: 0 unchanged, 1 changed, 2 changed and created the topic,
 -- 3 left out because it would have created the topic), changed, count (never below 0),
 -- raised (by how much it would have been below 0), entries, and what store.lua needs.
 
-local MOST, DEEPEST, CHUNK = 1024, 6, 500 -- bytes of a bucket; digits of a path; fields a call
-local sub, byte, find = string.sub, string.byte, string.find
-local total = #writes / 19
-local depth = stored
-local buckets, homes = {}, {} -- path to members; write to the path of its bucket
-
--- Read the bucket of each write, from the deepest level up.
-if total == 1 then
-  for level = depth, 0, -1 do
-    local path = sub(writes, 14, 13 + level)
-    local bucket = redis.call('HGET', KEYS[2], path)
-    if bucket then
-      buckets[path], homes[1] = bucket, path
-      break
-    end
-  end
-else
-  local waiting = {}
-  for i = 1, total do waiting[i] = i end
-  for level = depth, 0, -1 do
-    local fields, asked, missing = {}, {}, {}
-    for _, i in ipairs(waiting) do
-      local path = sub(writes, i * 19 - 5, i * 19 - 6 + level)
-      homes[i] = path
-      if not asked[path] then
-        asked[path] = true
-        fields[#fields + 1] = path
-      end
-    end
-    for from = 1, #fields, CHUNK do
-      local found = redis.call('HMGET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
-      for i = 1, #found do buckets[fields[from + i - 1]] = found[i] or nil end
-    end
-    for _, i in ipairs(waiting) do
-      if not buckets[homes[i]] then
-        homes[i] = nil
-        missing[#missing + 1] = i
-      end
-    end
-    waiting = missing
-    if #waiting == 0 then break end
-  end
-end
-local fresh = total > 0 and not homes[1]
-if fresh then
-  buckets[''] = buckets[''] or ''
-  depth = 0
-end
+local RECORD, MOST = 8, 1024 -- bytes of a member; of a bucket
+-- include buckets
 
 local results, dirty, entries = {}, {}, {}
 local exists, changed, raised = version > 0, false, 0
 for i = 1, total do
-  local at, path = i * 19 - 18, homes[i] or ''
+  local at, path = i * size - size + 1, homes[i] or ''
   local op, member, bucket = byte(writes, at) - 48, sub(writes, at + 1, at + 8), buckets[path]
   local place = find(bucket, member, 1, true)
   while place and place % 8 ~= 1 do place = find(bucket, member, place + 1, true) end

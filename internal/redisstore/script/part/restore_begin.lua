@@ -10,13 +10,16 @@ if version == 0 then version = tonumber(redis.call('GET', KEYS[3]) or 0) end
 if ARGV[6] == 'first' then
   redis.call('UNLINK', unpack(KEYS, 2))
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
-  contributed, stored, seed, adjustment, first, state[4] = 0, 0, 0, 0, true, false
+  stored, first, state[4] = 0, true, false
+  for i = 1, #counts do seeds[i], adjustments[i], sums[i] = 0, 0, 0 end
 end
-seed = math.max(seed, tonumber(ARGV[8]))
+local given = parse(ARGV[8], #counts)
+for i = 1, #counts do seeds[i] = math.max(seeds[i], given[i]) end
+given = parse(ARGV[9], #counts)
 if not first and not state[4] then
-  adjustment = math.max(adjustment, tonumber(ARGV[9]))
-elseif last or tonumber(ARGV[9]) >= 0 then
-  adjustment = tonumber(ARGV[9])
+  for i = 1, #counts do adjustments[i] = math.max(adjustments[i], given[i]) end
+elseif last or not string.find(ARGV[9], '-', 1, true) then
+  adjustments = given
   if state[4] then redis.call('HDEL', KEYS[1], 'r') end
 else
   -- The count could be below 0 until all contributions are stored.

@@ -1,5 +1,7 @@
--- Stores what decide.lua decided. Needs ARGV[2], the window in milliseconds, 0 if members
--- stay, and now.
+-- Stores what decide.lua or decide_choices.lua decided. Needs window, in milliseconds, 0 if
+-- members stay, and now.
+
+local DEEPEST = 6 -- digits of a path
 
 -- Write the buckets that changed; divide those that are too large into their children.
 local fields, removed, divide = {}, {}, nil
@@ -9,11 +11,11 @@ for path in pairs(dirty) do
     divide = divide or function(path, bucket)
       local place, parts = math.floor(#path / 2), {}
       for digit = 0, 15 do parts[digit] = {} end
-      for at = 1, #bucket, 8 do
+      for at = 1, #bucket, RECORD do
         local digit = byte(bucket, at + place)
         if #path % 2 == 0 then digit = math.floor(digit / 16) else digit = digit % 16 end
         local part = parts[digit]
-        part[#part + 1] = sub(bucket, at, at + 7)
+        part[#part + 1] = sub(bucket, at, at + RECORD - 1)
       end
       removed[#removed + 1] = path
       depth = math.max(depth, #path + 1)
@@ -39,9 +41,9 @@ if removed[1] then
 -- include check_rights
 end
 local ends -- of the window, if it begins
-if fresh and ARGV[2] ~= '0' then
+if fresh and window > 0 then
   -- A key is removed when the clock is past its time, hence the last millisecond.
-  local window, clock = tonumber(ARGV[2]), math.floor(now / 1000)
+  local clock = math.floor(now / 1000)
   ends = string.format('%.0f', clock - clock % window + window - 1)
   redis.call('PEXPIREAT', KEYS[2], ends) -- checks the right: there is no key yet
 end

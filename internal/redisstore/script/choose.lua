@@ -1,0 +1,42 @@
+-- Applies a batch of assertions to a topic whose visitors choose an option.
+--
+-- It checks everything before the first write, since scripts are not rolled back, and
+-- publishes last; a failed publication is reported, not raised.
+--
+-- KEYS     as in apply.lua
+-- ARGV     as in apply.lua, except
+-- ARGV[2]  number of options
+-- ARGV[5]  writes, see part/decide_choices.lua
+--
+-- Returns what apply.lua returns.
+
+-- include deadline
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j', 'e')
+if (state[5] or '') ~= ARGV[7] then return '-2' .. (state[5] or '') end
+local options = tonumber(ARGV[2])
+-- include numbers
+local counts, version, stored = parse(state[1], options), tonumber(state[2] or 0), tonumber(state[3] or 0)
+if not (counts and version and stored) then
+  return redis.error_reply('BADDATA the count of this topic is not made of numbers')
+end
+local writes, size, window, journal, keeps = ARGV[5], 20, 0, ARGV[6] ~= '0', false
+
+-- include decide_choices
+results = table.concat(results)
+if not changed then return format(counts) .. string.format(' %.0f ', version) .. results end
+
+-- include store
+-- include journal
+if next(raised) then
+  local adjustments = parse(redis.call('HGET', KEYS[1], 'a'), options)
+  for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
+  redis.call('HSET', KEYS[1], 'a', format(adjustments))
+end
+local n, v = format(counts), string.format('%.0f', math.max(version + 1, now))
+if depth == stored then
+  redis.call('HSET', KEYS[1], 'n', n, 'v', v)
+else
+  redis.call('HSET', KEYS[1], 'n', n, 'v', v, 'd', depth)
+end
+local channel, head, reply = ARGV[3], ARGV[4], n .. ' ' .. v .. ' ' .. results
+-- include reply

@@ -1,0 +1,52 @@
+-- Reads the bucket of each write. Needs KEYS[2], writes of size bytes each, which end in the
+-- first 6 hex digits of their member, and stored (the depth). Sets total, depth, buckets,
+-- homes and fresh (whether there were no members), and names of functions.
+
+local CHUNK = 500 -- fields a call
+local sub, byte, find = string.sub, string.byte, string.find
+local total = #writes / size
+local depth = stored
+local buckets, homes = {}, {} -- path to members; write to the path of its bucket
+
+-- Read the bucket of each write, from the deepest level up.
+if total == 1 then
+  for level = depth, 0, -1 do
+    local path = sub(writes, size - 5, size - 6 + level)
+    local bucket = redis.call('HGET', KEYS[2], path)
+    if bucket then
+      buckets[path], homes[1] = bucket, path
+      break
+    end
+  end
+else
+  local waiting = {}
+  for i = 1, total do waiting[i] = i end
+  for level = depth, 0, -1 do
+    local fields, asked, missing = {}, {}, {}
+    for _, i in ipairs(waiting) do
+      local path = sub(writes, i * size - 5, i * size - 6 + level)
+      homes[i] = path
+      if not asked[path] then
+        asked[path] = true
+        fields[#fields + 1] = path
+      end
+    end
+    for from = 1, #fields, CHUNK do
+      local found = redis.call('HMGET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+      for i = 1, #found do buckets[fields[from + i - 1]] = found[i] or nil end
+    end
+    for _, i in ipairs(waiting) do
+      if not buckets[homes[i]] then
+        homes[i] = nil
+        missing[#missing + 1] = i
+      end
+    end
+    waiting = missing
+    if #waiting == 0 then break end
+  end
+end
+local fresh = total > 0 and not homes[1]
+if fresh then
+  buckets[''] = buckets[''] or ''
+  depth = 0
+end

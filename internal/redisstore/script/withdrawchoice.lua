@@ -1,0 +1,22 @@
+-- withdraw.lua for members that choose an option.
+--
+-- KEYS and ARGV as there, except ARGV[2], the number of options, and ARGV[5], writes of the
+-- option 0, see part/decide_choices.lua.
+--
+-- Returns what edit.lua returns.
+
+-- include deadline
+local mark, options = '', tonumber(ARGV[2])
+-- include topic
+local writes, size, window = ARGV[5], 20, 0
+-- include present
+
+local journal, keeps = false, false
+-- include decide_choices
+for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
+-- include erase
+-- include unchanged
+
+-- include store
+local least = 0
+-- include publish

@@ -1,0 +1,118 @@
+package tally
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const (
+	// minOptions and MaxOptions bound the number of options of a choice metric: frames stay
+	// below 500 bytes, and a poll fits on a page.
+	minOptions = 2
+	MaxOptions = 20
+)
+
+// Options is one number for each option of a topic of a choice metric, as text without
+// spaces, such as "0,1,2,4,5". So it is immutable and comparable, and is the form in which
+// stores and frames have it. It is empty for topics of other metrics.
+type Options string
+
+// NewOptions returns the options with these numbers.
+func NewOptions(numbers []int64) Options {
+	text := make([]byte, 0, 4*len(numbers))
+	for i, n := range numbers {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, n, 10)
+	}
+	return Options(text)
+}
+
+// ParseOptions parses whole numbers between commas.
+func ParseOptions(text string) (Options, error) {
+	var numbers []int64
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+		if err != nil || len(numbers) == MaxOptions {
+			return "", fmt.Errorf("%.200q is not a list of numbers such as 0,1,2,4,5, one for each of at most %d options", text, MaxOptions)
+		}
+		numbers = append(numbers, n)
+	}
+	return NewOptions(numbers), nil
+}
+
+// Len returns the number of options.
+func (o Options) Len() int {
+	if o == "" {
+		return 0
+	}
+	return 1 + strings.Count(string(o), ",")
+}
+
+// Numbers returns the number of each option.
+func (o Options) Numbers() []int64 {
+	numbers := make([]int64, 0, MaxOptions)
+	for rest := string(o); rest != ""; {
+		var part string
+		part, rest, _ = strings.Cut(rest, ",")
+		n, _ := strconv.ParseInt(part, 10, 64) // cannot fail: constructors checked it
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
+// Sum returns the sum of the numbers.
+func (o Options) Sum() (sum int64) {
+	for _, n := range o.Numbers() {
+		sum += n
+	}
+	return sum
+}
+
+// zeros are the options of which each is 0, at their greatest length.
+var zeros = Options(strings.TrimSuffix(strings.Repeat("0,", MaxOptions), ","))
+
+// NoOptions returns the options of a topic that nobody touched: "" unless r is a choice.
+func (r Rule) NoOptions() Options { return r.Pad("") }
+
+// Pad returns o with a 0 for each option of r that it lacks, as after the number of options
+// was raised. It returns "" unless r is a choice.
+func (r Rule) Pad(o Options) Options {
+	if r.Kind != Choice {
+		return ""
+	}
+	missing := int(r.Max) - o.Len()
+	switch {
+	case missing <= 0:
+		return o
+	case o == "":
+		return zeros[:2*missing-1]
+	}
+	return o + "," + zeros[:2*missing-1]
+}
+
+// Average returns the mean of the options that were chosen, such as 4.2 stars; 0 without
+// choices.
+func (o Options) Average() float64 {
+	var chosen, sum int64
+	for i, n := range o.Numbers() {
+		chosen += n
+		sum += int64(i+1) * n
+	}
+	if chosen == 0 {
+		return 0
+	}
+	return float64(sum) / float64(chosen)
+}
+
+// Score returns the choices of the first option minus those of the second: votes up minus
+// votes down.
+func (o Options) Score() int64 {
+	numbers := o.Numbers()
+	if len(numbers) < minOptions {
+		return 0
+	}
+	return numbers[0] - numbers[1]
+}
