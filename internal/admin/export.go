@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,31 +45,23 @@ func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exp
 }
 
 // exportData answers GET /admin/v1/export.
-func (q *request) exportData() error {
-	values, err := q.query("site", "metric", "prefix", "format")
+func (q *request) exportData() (any, error) {
+	values, scope, err := q.scopeQuery("format")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	scope, err := q.s.scope(values.Get("site"), values.Get("metric"), values.Get("prefix"))
-	if err != nil {
-		return err
-	}
-	name := values.Get("format")
-	if name == "" {
-		name = "jsonl"
-	}
-	format, ok := exportFormats[name]
+	format, ok := exportFormats[cmp.Or(values.Get("format"), "jsonl")]
 	if !ok {
-		return tally.Errorf(tally.CodeBadBody, "format must be jsonl, csv or json")
+		return nil, tally.Errorf(tally.CodeBadBody, "format must be jsonl, csv or json")
 	}
 	w := &exportWriter{q: q, control: http.NewResponseController(q.w), format: format}
 	if q.r.Method == http.MethodHead {
 		w.begin()
-		return nil
+		return responded{}, nil
 	}
 	err = format.write(q.r.Context(), q, scope, w)
 	if err != nil && !w.hasBegun {
-		return err
+		return nil, err
 	}
 	if err != nil {
 		if q.r.Context().Err() == nil {
@@ -77,7 +70,7 @@ func (q *request) exportData() error {
 		panic(http.ErrAbortHandler) // closes the connection, so that the response does not look complete
 	}
 	_ = w.control.SetWriteDeadline(time.Time{}) // the connection may serve another request
-	return nil
+	return responded{}, nil
 }
 
 // exportWriter sends an export and bounds each write.
@@ -113,22 +106,22 @@ var importTypes = []string{"application/jsonl", "application/x-ndjson", "applica
 const maxRefusals = 10_000
 
 // importData answers POST /admin/v1/import: a piece of an export, its header first.
-func (q *request) importData() error {
+func (q *request) importData() (any, error) {
 	values, err := q.query("mode")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	replace := values.Get("mode") == "replace"
 	if mode := values.Get("mode"); mode != "" && mode != "merge" && !replace {
-		return tally.Errorf(tally.CodeBadBody, "mode must be merge or replace")
+		return nil, tally.Errorf(tally.CodeBadBody, "mode must be merge or replace")
 	}
 	body, err := q.read(importTypes, maxBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secret, err := q.s.store.Secret()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	refused := []transfer.Refusal{}
 	report, err := transfer.Import(q.detached(), transfer.NewStoreTarget(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
@@ -142,11 +135,7 @@ func (q *request) importData() error {
 		},
 	})
 	report.Refusals = refused
-	if err := errors.Join(err, q.auditImport(report, replace)); err != nil {
-		return err
-	}
-	q.respond(report)
-	return nil
+	return report, errors.Join(err, q.auditImport(report, replace))
 }
 
 // auditImport writes to the audit log what an import stored, if anything.

@@ -3,28 +3,21 @@ package admin
 import "github.com/tallycast/tallycast/internal/tally"
 
 // overview answers GET /admin/v1/overview.
-func (q *request) overview() error {
-	q.respond(q.s.owner.Overview(q.r.Context()))
-	return nil
-}
+func (q *request) overview() (any, error) { return q.s.owner.Overview(q.r.Context()), nil }
 
 // listAudit answers GET /admin/v1/audit.
-func (q *request) listAudit() error {
+func (q *request) listAudit() (any, error) {
 	values, err := q.query("before", "limit")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	limit, err := parseLimit(values)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	entries, next, err := q.s.owner.AuditLog(q.r.Context(), values.Get("before"), limit)
-	if err != nil {
-		return err
-	}
-	q.respond(struct {
+	return struct {
 		Entries []tally.AuditEntry `json:"entries"`
 		Next    string             `json:"next"`
-	}{append([]tally.AuditEntry{}, entries...), next})
-	return nil
+	}{append([]tally.AuditEntry{}, entries...), next}, err
 }

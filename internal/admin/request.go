@@ -32,12 +32,8 @@ type request struct {
 	session *session // nil if the request carries the token itself
 }
 
+// requestKey is the key of the request in its context, where the router's handlers find it.
 type requestKey struct{}
-
-// withRequest lets the router's handlers find the request.
-func withRequest(ctx context.Context, q *request) context.Context {
-	return context.WithValue(ctx, requestKey{}, q)
-}
 
 // actor returns the name of the client in the audit log.
 func (q *request) actor() string {
@@ -96,11 +92,8 @@ func (q *request) read(types []string, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// decode decodes a JSON object into a struct. Errors: those of read.
-func (q *request) decode(into any) error { return q.decodeUpTo(into, maxBody) }
-
-// decodeUpTo is decode for a body of at most limit bytes.
-func (q *request) decodeUpTo(into any, limit int64) error {
+// decode decodes a JSON object of at most limit bytes into a struct. Errors: those of read.
+func (q *request) decode(into any, limit int64) error {
 	body, err := q.read(jsonTypes, limit)
 	if err != nil {
 		return err
@@ -145,8 +138,12 @@ func decodeProblem(err error) string {
 	return fmt.Sprintf("%s is %s and must be %s", name, mismatch.Value, expected)
 }
 
-// respond sends v as JSON.
+// respond sends v as JSON, or a response without a body if v is nil.
 func (q *request) respond(v any) {
+	if v == nil {
+		q.w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
@@ -157,9 +154,6 @@ func (q *request) respond(v any) {
 	q.w.Header().Set("Content-Type", "application/json")
 	_, _ = q.w.Write(body.Bytes()) // the client may have disconnected
 }
-
-// respondEmpty responds that the call succeeded.
-func (q *request) respondEmpty() { q.w.WriteHeader(http.StatusNoContent) }
 
 // query parses the URL's query, which has each of names at most once. Errors: bad_body.
 func (q *request) query(names ...string) (url.Values, error) {
@@ -190,9 +184,28 @@ func parseLimit(values url.Values) (int, error) {
 	return tally.ParseLimit(text, maxPage)
 }
 
+// scopeNames are the parts of a [tally.Scope] in a body or a query.
+type scopeNames struct {
+	Site   string `json:"site"`
+	Metric string `json:"metric"`
+	Prefix string `json:"prefix"`
+}
+
+// scopeQuery parses a query that has a scope and the parameters more.
+// Errors: those of query and scope.
+func (q *request) scopeQuery(more ...string) (url.Values, tally.Scope, error) {
+	values, err := q.query(append([]string{"site", "metric", "prefix"}, more...)...)
+	if err != nil {
+		return nil, tally.Scope{}, err
+	}
+	scope, err := q.s.scope(scopeNames{values.Get("site"), values.Get("metric"), values.Get("prefix")})
+	return values, scope, err
+}
+
 // scope returns the scope of a site, a metric of it and a prefix of keys.
 // Errors: bad_body, unknown_site, unknown_metric.
-func (s *Server) scope(site, metric, prefix string) (tally.Scope, error) {
+func (s *Server) scope(names scopeNames) (tally.Scope, error) {
+	site, metric, prefix := names.Site, names.Metric, names.Prefix
 	switch {
 	case site == "" && metric != "":
 		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a metric needs a site")

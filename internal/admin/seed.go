@@ -15,21 +15,19 @@ type seedResult struct {
 	Error    *itemError `json:"error,omitempty"`
 }
 
+type seedBody struct {
+	Seeds []struct {
+		Topic string `json:"topic"`
+		Seed  int64  `json:"seed"`
+	} `json:"seeds"`
+	Preview bool `json:"preview"`
+}
+
 // seed answers POST /admin/v1/seeds. An invalid topic has its own error and does not stop
 // the others.
-func (q *request) seed() error {
-	var body struct {
-		Seeds []struct {
-			Topic string `json:"topic"`
-			Seed  int64  `json:"seed"`
-		} `json:"seeds"`
-		Preview bool `json:"preview"`
-	}
-	if err := q.decode(&body); err != nil {
-		return err
-	}
+func (q *request) seed(body seedBody) (any, error) {
 	if err := tally.CheckTopicCount(len(body.Seeds)); err != nil {
-		return err
+		return nil, err
 	}
 	results := make([]seedResult, len(body.Seeds))
 	var edits []tally.Edit
@@ -52,7 +50,7 @@ func (q *request) seed() error {
 		edits, indexes = append(edits, edit), append(indexes, i)
 	}
 	if err := q.editSeeds(edits, body.Preview); err != nil {
-		return err
+		return nil, err
 	}
 	for n, e := range edits {
 		result := &results[indexes[n]]
@@ -62,10 +60,9 @@ func (q *request) seed() error {
 		}
 		result.Before, result.Changed = e.Before.Seed, e.Changed
 	}
-	q.respond(struct {
+	return struct {
 		Seeds []seedResult `json:"seeds"`
-	}{results})
-	return nil
+	}{results}, nil
 }
 
 // editSeeds carries out the edits, or previews them. It returns an error only if all

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"io/fs"
@@ -119,6 +120,7 @@ func (s *Server) ServeAdmin(w http.ResponseWriter, r *http.Request, caller Calle
 	for _, each := range headers {
 		h.Set(each[0], each[1])
 	}
+	defer q.recover()
 	if err := s.serve(q); err != nil {
 		q.respondError(err)
 	}
@@ -153,7 +155,7 @@ func (s *Server) serve(q *request) error {
 	if err := checkURL(q.r); err != nil {
 		return err
 	}
-	s.calls.ServeHTTP(q.w, q.r.WithContext(withRequest(q.r.Context(), q)))
+	s.calls.ServeHTTP(q.w, q.r.WithContext(context.WithValue(q.r.Context(), requestKey{}, q)))
 	return nil
 }
 

@@ -44,13 +44,12 @@ func newSessions(token string) sessions {
 // cookieBytes is the length of a cookie's value before it is written as text.
 const cookieBytes = 8 + nonceBytes + sha256.Size
 
-// begin returns the value of a new cookie and its expiry.
-func (s sessions) begin(now time.Time) (value string, until time.Time) {
-	until = now.Add(sessionTTL).Truncate(time.Second)
-	content := binary.BigEndian.AppendUint64(make([]byte, 0, cookieBytes), uint64(until.Unix()))
-	content = content[:8+nonceBytes]
+// begin returns the value of a new cookie.
+func (s sessions) begin(now time.Time) string {
+	content := make([]byte, 8+nonceBytes, cookieBytes)
+	binary.BigEndian.PutUint64(content, uint64(now.Add(sessionTTL).Unix()))
 	_, _ = rand.Read(content[8:]) // never fails, see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(append(content, s.sum("cookie", content)...)), until
+	return base64.RawURLEncoding.EncodeToString(append(content, s.sum("cookie", content)...))
 }
 
 // read returns the session of a cookie's value; false if it is invalid or expired.
@@ -77,47 +76,39 @@ func (s sessions) sum(purpose string, content []byte) []byte {
 	return mac.Sum(nil)
 }
 
+type signInBody struct {
+	Token string `json:"token"`
+}
+
 // signIn answers POST /admin/v1/session.
-func (q *request) signIn() error {
-	var body struct {
-		Token string `json:"token"`
-	}
-	if err := q.decodeUpTo(&body, maxSignIn); err != nil {
-		return err
-	}
+func (q *request) signIn(body signInBody) (any, error) {
 	if err := q.s.checkToken(q, body.Token); err != nil {
-		return err
+		return nil, err
 	}
-	value, _ := q.s.sessions.begin(q.s.now())
-	q.setCookie(value, int(sessionTTL/time.Second))
-	q.respondEmpty()
-	return nil
+	q.setCookie(q.s.sessions.begin(q.s.now()), int(sessionTTL/time.Second))
+	return nil, nil
 }
 
 // showSession answers GET /admin/v1/session.
-func (q *request) showSession() error {
+func (q *request) showSession() (any, error) {
 	if q.session == nil {
-		return unauthorized("this request carries the token itself and has no session")
+		return nil, unauthorized("this request carries the token itself and has no session")
 	}
-	q.respond(struct {
+	return struct {
 		CSRF  string    `json:"csrf"`
 		Until time.Time `json:"until"`
-	}{q.session.csrf, q.session.until})
-	return nil
+	}{q.session.csrf, q.session.until}, nil
 }
 
 // signOut answers DELETE /admin/v1/session. The browser removes the cookie in any case, and
 // all instances refuse it. If the store is away, only this instance does, and the response
 // is the store's error.
-func (q *request) signOut() error {
+func (q *request) signOut() (any, error) {
 	q.setCookie("", -1)
-	if q.session != nil {
-		if err := q.s.owner.EndSession(q.detached(), q.session.name, q.session.until); err != nil {
-			return err
-		}
+	if q.session == nil {
+		return nil, nil
 	}
-	q.respondEmpty()
-	return nil
+	return nil, q.s.owner.EndSession(q.detached(), q.session.name, q.session.until)
 }
 
 // setCookie sets the cookie for a number of seconds, or removes it if that is negative.

@@ -58,32 +58,24 @@ func itemErrorOf(err error) *itemError {
 var orders = map[string]tally.Order{"": tally.ByTopic, "topic": tally.ByTopic, "newest": tally.ByNewest, "count": tally.ByCount}
 
 // listTopics answers GET /admin/v1/topics.
-func (q *request) listTopics() error {
-	values, err := q.query("site", "metric", "prefix", "order", "limit", "after")
+func (q *request) listTopics() (any, error) {
+	values, scope, err := q.scopeQuery("order", "limit", "after")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	listing := tally.Listing{After: values.Get("after")}
-	if listing.Scope, err = q.s.scope(values.Get("site"), values.Get("metric"), values.Get("prefix")); err != nil {
-		return err
-	}
-	if listing.Limit, err = parseLimit(values); err != nil {
-		return err
+	limit, err := parseLimit(values)
+	if err != nil {
+		return nil, err
 	}
 	order, ok := orders[values.Get("order")]
 	if !ok {
-		return tally.Errorf(tally.CodeBadBody, "order must be topic, newest or count")
+		return nil, tally.Errorf(tally.CodeBadBody, "order must be topic, newest or count")
 	}
-	listing.Order = order
-	page, err := q.s.owner.List(q.r.Context(), listing)
-	if err != nil {
-		return err
-	}
-	q.respond(struct {
+	page, err := q.s.owner.List(q.r.Context(), tally.Listing{Scope: scope, Order: order, Limit: limit, After: values.Get("after")})
+	return struct {
 		Topics []state `json:"topics"`
 		Next   string  `json:"next"`
-	}{statesOf(page.States), page.Next})
-	return nil
+	}{statesOf(page.States), page.Next}, err
 }
 
 // topic returns the topic in the path.
@@ -97,34 +89,28 @@ func (q *request) topic() (tally.Topic, error) {
 }
 
 // showTopic answers GET /admin/v1/topics/{site}/{metric}/{key}.
-func (q *request) showTopic() error {
+func (q *request) showTopic() (any, error) {
 	topic, err := q.topic()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found, err := q.s.owner.Get(q.r.Context(), topic)
-	if err != nil {
-		return err
-	}
-	q.respond(stateOf(found))
-	return nil
+	return stateOf(found), err
+}
+
+type changeBody struct {
+	Count      *int64 `json:"count"`
+	Seed       *int64 `json:"seed"`
+	Adjustment *int64 `json:"adjustment"`
+	Base       *int64 `json:"base"`
+	IfVersion  int64  `json:"if_version"`
 }
 
 // changeTopic answers PATCH /admin/v1/topics/{site}/{metric}/{key}.
-func (q *request) changeTopic() error {
+func (q *request) changeTopic(body changeBody) (any, error) {
 	topic, err := q.topic()
 	if err != nil {
-		return err
-	}
-	var body struct {
-		Count      *int64 `json:"count"`
-		Seed       *int64 `json:"seed"`
-		Adjustment *int64 `json:"adjustment"`
-		Base       *int64 `json:"base"`
-		IfVersion  int64  `json:"if_version"`
-	}
-	if err := q.decode(&body); err != nil {
-		return err
+		return nil, err
 	}
 	edit := tally.Edit{Topic: topic, IfVersion: body.IfVersion}
 	for kind, value := range map[tally.EditKind]*int64{
@@ -133,50 +119,45 @@ func (q *request) changeTopic() error {
 		switch {
 		case value == nil:
 		case edit.Kind != 0:
-			return tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
+			return nil, tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
 		default:
 			edit.Kind, edit.Value = kind, *value
 		}
 	}
 	if edit.Kind == 0 {
-		return tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}`)
+		return nil, tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}`)
 	}
 	return q.edit(edit)
 }
 
 // deleteTopic answers DELETE /admin/v1/topics/{site}/{metric}/{key}.
-func (q *request) deleteTopic() error {
+func (q *request) deleteTopic() (any, error) {
 	topic, err := q.topic()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return q.edit(tally.Edit{Topic: topic, Kind: tally.EditDelete})
 }
 
-// edit carries out one edit and responds with what it changed.
-func (q *request) edit(edit tally.Edit) error {
+// edit carries out one edit and returns what it changed.
+func (q *request) edit(edit tally.Edit) (any, error) {
 	edits := []tally.Edit{edit}
-	if err := q.s.owner.Edit(q.detached(), q.actor(), edits); err != nil {
-		return err
-	}
-	q.respond(editedOf(edits[0]))
-	return nil
+	err := q.s.owner.Edit(q.detached(), q.actor(), edits)
+	return editedOf(edits[0]), err
+}
+
+type resetBody struct {
+	Topics []string `json:"topics"`
 }
 
 // reset answers POST /admin/v1/reset.
-func (q *request) reset() error {
-	var body struct {
-		Topics []string `json:"topics"`
-	}
-	if err := q.decode(&body); err != nil {
-		return err
-	}
+func (q *request) reset(body resetBody) (any, error) {
 	if len(body.Topics) == 0 {
-		return tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
+		return nil, tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
 	}
 	topics, err := q.s.resolve(body.Topics)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	edits := make([]tally.Edit, len(topics))
 	for i, topic := range topics {
@@ -201,11 +182,10 @@ func (q *request) reset() error {
 			changed++
 		}
 	}
-	if err != nil && changed == 0 {
-		return err
+	if changed > 0 {
+		err = nil // each item has its own
 	}
-	q.respond(struct {
+	return struct {
 		Topics []item `json:"topics"`
-	}{items})
-	return nil
+	}{items}, err
 }

@@ -7,70 +7,55 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+type forgetBody struct {
+	Visitor string `json:"visitor"`
+	Site    string `json:"site"`
+}
+
 // forget answers POST /admin/v1/forget.
-func (q *request) forget() error {
-	var body struct {
-		Visitor string `json:"visitor"`
-		Site    string `json:"site"`
-	}
-	if err := q.decode(&body); err != nil {
-		return err
-	}
-	scope, err := q.s.scope(body.Site, "", "")
+func (q *request) forget(body forgetBody) (any, error) {
+	scope, err := q.s.scope(scopeNames{Site: body.Site})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	n, err := q.s.owner.Forget(q.detached(), q.actor(), body.Visitor, scope)
-	if err != nil {
-		return err
-	}
-	q.respond(struct {
+	return struct {
 		Contributions int `json:"contributions"`
-	}{n})
-	return nil
+	}{n}, err
+}
+
+type blockBody struct {
+	Range   string `json:"range"`
+	Visitor string `json:"visitor"`
+	Reason  string `json:"reason"`
+}
+
+// target returns what the body names. Errors: bad_body.
+func (b blockBody) target() (owner.BlockTarget, error) {
+	target := owner.BlockTarget{Visitor: b.Visitor}
+	var err error
+	if b.Range != "" {
+		target.Addresses, err = parseRange(b.Range)
+	}
+	return target, err
 }
 
 // block answers POST /admin/v1/blocks.
-func (q *request) block() error {
-	target, reason, err := q.blockTarget()
+func (q *request) block(body blockBody) (any, error) {
+	target, err := body.target()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := q.s.owner.Block(q.detached(), q.actor(), target, reason); err != nil {
-		return err
-	}
-	q.respondEmpty()
-	return nil
+	return nil, q.s.owner.Block(q.detached(), q.actor(), target, body.Reason)
 }
 
 // unblock answers DELETE /admin/v1/blocks.
-func (q *request) unblock() error {
-	target, _, err := q.blockTarget()
+func (q *request) unblock(body blockBody) (any, error) {
+	target, err := body.target()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := q.s.owner.Unblock(q.detached(), q.actor(), target); err != nil {
-		return err
-	}
-	q.respondEmpty()
-	return nil
-}
-
-// blockTarget reads the body of block and unblock. Errors: bad_body.
-func (q *request) blockTarget() (target owner.BlockTarget, reason string, err error) {
-	var body struct {
-		Range   string `json:"range"`
-		Visitor string `json:"visitor"`
-		Reason  string `json:"reason"`
-	}
-	if err := q.decode(&body); err != nil {
-		return target, "", err
-	}
-	target.Visitor = body.Visitor
-	if body.Range != "" {
-		target.Addresses, err = parseRange(body.Range)
-	}
-	return target, body.Reason, err
+	return nil, q.s.owner.Unblock(q.detached(), q.actor(), target)
 }
 
 // parseRange parses an address range or one address. Errors: bad_body.
@@ -86,13 +71,9 @@ func parseRange(text string) (netip.Prefix, error) {
 }
 
 // listBlocks answers GET /admin/v1/blocks.
-func (q *request) listBlocks() error {
+func (q *request) listBlocks() (any, error) {
 	blocks, err := q.s.owner.Blocks(q.r.Context())
-	if err != nil {
-		return err
-	}
-	q.respond(struct {
+	return struct {
 		Blocks []owner.Block `json:"blocks"`
-	}{blocks})
-	return nil
+	}{blocks}, err
 }
