@@ -119,7 +119,6 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, _ func(payload []byte)
 	// Each ends with ctx.
 	running.Go(func() { s.feed.deliver(ctx, sink) })
 	running.Go(func() { s.settle(ctx, sink) })
-	running.Go(func() { s.presence.expire(ctx) })
 	running.Go(func() { s.probe(ctx) })
 	running.Wait()
 	return nil

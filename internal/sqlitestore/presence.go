@@ -20,30 +20,24 @@ type presence struct {
 	// Fixed after construction.
 	now  func() time.Time // the store's clock, for versions
 	feed *feed
-	wake chan struct{} // holds one if nextExpiry became earlier
 
 	// mu guards the fields below. Changes are published under it, in the order of their
 	// versions; publishing does not block.
-	mu         sync.Mutex
-	shares     map[tally.Topic]*share
-	highest    int64     // the highest version given to any topic
-	nextExpiry time.Time // when expire runs next; zero if no share exists
+	mu      sync.Mutex
+	shares  map[tally.Topic]*share
+	highest int64 // the highest version given to any topic
 }
 
-// share is this process's share of a topic. Leases use the monotonic clock.
+// share is this process's share of a topic.
 type share struct {
 	pages   int64
 	version int64
-	ends    time.Time // the lease or, if pages is 0, the retention of the version
+	end     time.Time   // of the lease or, if pages is 0, of the retention of the version
+	timer   *time.Timer // calls expire at end
 }
 
 func newPresence(now func() time.Time, feed *feed) *presence {
-	return &presence{
-		now:    now,
-		feed:   feed,
-		wake:   make(chan struct{}, 1),
-		shares: map[tally.Topic]*share{},
-	}
+	return &presence{now: now, feed: feed, shares: map[tally.Topic]*share{}}
 }
 
 // SetShares implements [tally.PresenceStore].
@@ -63,34 +57,37 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 func (p *presence) set(ttl time.Duration, shares []tally.Share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
 	for _, set := range shares {
 		sh := p.shares[set.Topic]
-		if sh == nil {
-			if set.Pages <= 0 {
-				continue
-			}
+		if sh == nil && set.Pages > 0 {
 			sh = &share{}
 			p.shares[set.Topic] = sh
 		}
-		p.setLocked(set.Topic, sh, max(0, set.Pages), now)
-		if sh.pages > 0 {
-			sh.ends = now.Add(ttl)
+		switch {
+		case set.Pages > 0:
+			p.keepLocked(set.Topic, sh, ttl)
+			p.setLocked(set.Topic, sh, set.Pages)
+		case sh != nil:
+			p.endLocked(set.Topic, sh)
 		}
-		p.scheduleLocked(sh.ends)
 	}
 }
 
 // setLocked sets a share and publishes it if it changed.
-func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64, now time.Time) {
-	if sh.pages == pages {
-		return
+func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64) {
+	if sh.pages != pages {
+		sh.pages = pages
+		p.issueLocked(topic, sh)
 	}
-	sh.pages = pages
-	if pages == 0 {
-		sh.ends = now.Add(versionRetention)
+}
+
+// endLocked ends the lease of a share, if it has not ended, and begins the retention of its
+// version.
+func (p *presence) endLocked(topic tally.Topic, sh *share) {
+	if sh.pages > 0 {
+		p.keepLocked(topic, sh, versionRetention)
+		p.setLocked(topic, sh, 0)
 	}
-	p.issueLocked(topic, sh)
 }
 
 // issueLocked publishes topic under a new version.
@@ -98,113 +95,78 @@ func (p *presence) issueLocked(topic tally.Topic, sh *share) {
 	// One sequence for all topics, so that forgotten topics continue above their versions.
 	p.highest = tally.NextVersion(p.highest, p.now().UnixMicro())
 	sh.version = p.highest
-	p.feed.publish(tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
+	p.feed.publish(sh.change(topic))
 }
 
-// scheduleLocked makes expire run at end or earlier.
-func (p *presence) scheduleLocked(end time.Time) {
-	if p.nextExpiry.IsZero() || end.Before(p.nextExpiry) {
-		p.nextExpiry = end
-		notify(p.wake)
+// change returns the state of topic.
+func (sh *share) change(topic tally.Topic) tally.Change {
+	return tally.Change{Topic: topic, Count: sh.pages, Version: sh.version}
+}
+
+// keepLocked makes expire run after d.
+func (p *presence) keepLocked(topic tally.Topic, sh *share, d time.Duration) {
+	sh.end = time.Now().Add(d)
+	if sh.timer == nil {
+		sh.timer = time.AfterFunc(d, func() { p.expire(topic, sh) })
+	} else {
+		sh.timer.Reset(d)
 	}
 }
 
-// expireLocked ends the lease or the retention of a share if it is over. It reports whether
-// the share still exists.
-func (p *presence) expireLocked(topic tally.Topic, sh *share, now time.Time) bool {
-	if now.Before(sh.ends) {
-		return true
+// expire ends the lease or the retention of a share, unless it was renewed meanwhile.
+func (p *presence) expire(topic tally.Topic, sh *share) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case time.Now().Before(sh.end):
+	case sh.pages > 0:
+		p.endLocked(topic, sh)
+	default:
+		delete(p.shares, topic)
 	}
-	if sh.pages > 0 {
-		p.setLocked(topic, sh, 0, now)
-		return true
-	}
-	delete(p.shares, topic)
-	return false
 }
 
 // read returns the number of pages that are present on topic.
 func (p *presence) read(topic tally.Topic) tally.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sh := p.shares[topic]
-	if sh == nil || !p.expireLocked(topic, sh, time.Now()) {
-		return tally.Change{Topic: topic}
+	if sh := p.shares[topic]; sh != nil {
+		return sh.change(topic)
 	}
-	return tally.Change{Topic: topic, Count: sh.pages, Version: sh.version}
+	return tally.Change{Topic: topic}
 }
 
 // reissue implements [tally.Reissuer] for one topic.
 func (p *presence) reissue(held tally.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
 	sh := p.shares[held.Topic]
-	if sh == nil || !p.expireLocked(held.Topic, sh, now) {
-		sh = &share{ends: now.Add(versionRetention)}
+	if sh == nil {
+		sh = &share{}
 	}
-	if !isBehind(tally.Change{Topic: held.Topic, Count: sh.pages, Version: sh.version}, held) {
+	if !isBehind(sh.change(held.Topic), held) {
 		return
 	}
-	p.shares[held.Topic] = sh
+	if sh.timer == nil {
+		p.shares[held.Topic] = sh
+		p.keepLocked(held.Topic, sh, versionRetention)
+	}
 	p.highest = max(p.highest, held.Version)
 	p.issueLocked(held.Topic, sh)
-	p.scheduleLocked(sh.ends)
 }
 
 // top returns the topics of a metric with the most pages.
 func (p *presence) top(site, metric string, limit int) []tally.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
 	var changes []tally.Change
 	for topic, sh := range p.shares {
-		if topic.Site() == site && topic.Metric() == metric && p.expireLocked(topic, sh, now) && sh.pages > 0 {
-			changes = append(changes, tally.Change{Topic: topic, Count: sh.pages, Version: sh.version})
+		if topic.Site() == site && topic.Metric() == metric && sh.pages > 0 {
+			changes = append(changes, sh.change(topic))
 		}
 	}
 	slices.SortFunc(changes, func(a, b tally.Change) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return changes[:min(max(0, limit), len(changes))]
-}
-
-// expire publishes the ends of leases in time, until ctx ends.
-func (p *presence) expire(ctx context.Context) {
-	timer := time.NewTimer(p.expireDue())
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-p.wake:
-		case <-ctx.Done():
-			return
-		}
-		timer.Reset(p.expireDue())
-	}
-}
-
-// expireDue ends what is over by now, and returns the time until its next run.
-func (p *presence) expireDue() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if p.nextExpiry.IsZero() || now.Before(p.nextExpiry) {
-		return p.untilNextLocked(now)
-	}
-	p.nextExpiry = time.Time{}
-	for topic, sh := range p.shares {
-		if p.expireLocked(topic, sh, now) && (p.nextExpiry.IsZero() || sh.ends.Before(p.nextExpiry)) {
-			p.nextExpiry = sh.ends
-		}
-	}
-	return p.untilNextLocked(now)
-}
-
-// untilNextLocked returns the time until the next run, or an hour if nothing is scheduled.
-func (p *presence) untilNextLocked(now time.Time) time.Duration {
-	if p.nextExpiry.IsZero() {
-		return time.Hour
-	}
-	return p.nextExpiry.Sub(now)
 }

@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,9 +11,6 @@ import (
 func TestPresence_VersionRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPresence(time.Now, newFeed())
-		ctx, cancel := context.WithCancel(context.Background())
-		go p.expire(ctx) // ends with ctx; the bubble waits for it
-		defer cancel()
 		topic, err := tally.NewTopic(tally.DefaultSite, "readers", "page")
 		if err != nil {
 			t.Fatal(err)
