@@ -12,7 +12,7 @@ import (
 func (r *Reader) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	var stopped error // by each
 	err := r.reading(ctx, "all topics", func() error {
-		return r.snapshot(ctx, func(conn *sql.Conn) error {
+		return snapshot(ctx, r.db, func(conn *sql.Conn) error {
 			d := &dump{reader: r, conn: conn, each: func(p tally.Portion) error {
 				stopped = each(p)
 				return stopped

@@ -1,20 +1,16 @@
 package sqlitestore
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 )
-
-// magic begins every SQLite file (sqlite.org/fileformat.html, 1.3).
-const magic = "SQLite format 3\x00"
 
 // resolvePath returns the canonical path of a database, following links, so that two names
 // of one file share a lock. It creates the directory if it is missing.
@@ -47,53 +43,52 @@ func resolvePath(path string) (string, error) {
 	return real, nil
 }
 
-// checkFile creates a missing file, and refuses one that is not ours without changing it.
-// The caller holds the lock.
-func checkFile(ctx context.Context, path string) error {
-	head, err := openOrCreate(path)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	if len(head) == 0 {
-		return nil // new
-	}
-	if !bytes.Equal(head, []byte(magic)) {
-		return fmt.Errorf("open %s: the file is not an SQLite database", path)
-	}
-	return checkSchema(ctx, path)
-}
-
-// checkSchema returns an error if the database at path is not ours. It only reads.
-func checkSchema(ctx context.Context, path string) error {
-	scripts, err := migrations()
-	if err != nil {
-		return err
-	}
-	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	_, err = schemaVersion(ctx, db, len(scripts))
-	if err = errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	return nil
-}
-
-// openOrCreate opens the file for writing, creates it if it is missing, and returns its
-// first bytes.
-func openOrCreate(path string) (head []byte, err error) {
+// openOrCreate is openReadOnly for a file that will be written. It creates the file if it
+// is missing. The caller holds the lock.
+func openOrCreate(ctx context.Context, path string) (*sql.DB, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, errors.Unwrap(err) // without the path, which the caller names
+		return nil, fmt.Errorf("open %s: %w", path, errors.Unwrap(err))
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	head = make([]byte, len(magic))
-	n, err := io.ReadFull(file, head)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return head[:n], err
+	db, _, err := openReadOnly(ctx, path)
+	return db, err
+}
+
+// openExisting is openReadOnly for a file that must exist and have content.
+func openExisting(ctx context.Context, path string) (db *sql.DB, version int, err error) {
+	info, err := os.Stat(path)
+	var failed *fs.PathError
+	switch {
+	case errors.As(err, &failed):
+		return nil, 0, fmt.Errorf("open %s: %w", path, failed.Err)
+	case err != nil:
+		return nil, 0, fmt.Errorf("open %s: %w", path, err)
+	case info.IsDir():
+		return nil, 0, fmt.Errorf("open %s: it is a directory", path)
+	case info.Size() == 0:
+		return nil, 0, fmt.Errorf("open %s: the file is empty", path)
+	}
+	return openReadOnly(ctx, path)
+}
+
+// openReadOnly opens the database at path for reading and returns the version of its
+// schema, 0 for an empty file. It returns an error if the file is not ours, and changes
+// nothing.
+func openReadOnly(ctx context.Context, path string) (db *sql.DB, version int, err error) {
+	db, err = sql.Open("sqlite", dsn(path, "mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
+	if err == nil {
+		version, err = schemaVersion(ctx, db)
+	}
+	if err != nil {
+		if db != nil {
+			err = errors.Join(explain(err), db.Close())
+		}
+		return nil, 0, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, version, nil
 }
 
 // dsn returns the driver's data source name of the file at path.

@@ -88,7 +88,7 @@ func (s *Store) loadEntries(ctx context.Context, m *memberEntries) error {
 		return nil
 	}
 	return s.reading(ctx, "the journal", func() error {
-		return s.snapshot(ctx, func(conn *sql.Conn) error { return m.load(ctx, conn) })
+		return snapshot(ctx, s.db, func(conn *sql.Conn) error { return m.load(ctx, conn) })
 	})
 }
 

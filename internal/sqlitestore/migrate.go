@@ -3,11 +3,9 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 )
 
 // applicationID is in the header of our files ("TALY"), so that file(1) and this package
@@ -20,36 +18,21 @@ var ErrNewer = errors.New("the database was written by a newer release of tallyc
 // errForeign is the error if another program wrote the file.
 var errForeign = errors.New("this is an SQLite database of another program")
 
-//go:embed migration/*.sql
-var migrationFiles embed.FS
+var (
+	//go:embed migration/0001_topics.sql
+	topicsMigration string
+	//go:embed migration/0002_ledger.sql
+	ledgerMigration string
+)
 
-// migrations returns the scripts in their order. The n-th changes version n-1 of the schema
-// to version n.
-func migrations() ([]string, error) {
-	names, err := fs.Glob(migrationFiles, "migration/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	scripts := make([]string, len(names))
-	for i, name := range names {
-		script, err := migrationFiles.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		scripts[i] = string(script)
-	}
-	return scripts, nil
-}
-
-// querier is a connection or a pool of connections.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
+// migrations change the schema: the n-th one from version n-1 to version n.
+var migrations = [...]string{topicsMigration, ledgerMigration}
 
 // schemaVersion returns the number of migrations that were applied to the file, or an error
 // if the file is not ours. It only reads.
-func schemaVersion(ctx context.Context, db querier, known int) (int, error) {
+func schemaVersion(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (int, error) {
 	var application, version, tables int
 	err := db.QueryRowContext(ctx, `SELECT
 		(SELECT application_id FROM pragma_application_id),
@@ -57,49 +40,44 @@ func schemaVersion(ctx context.Context, db querier, known int) (int, error) {
 		(SELECT count(*) FROM sqlite_schema)`).Scan(&application, &version, &tables)
 	switch {
 	case err != nil:
-		return 0, explain(err)
+		return 0, err
 	case application == 0 && version == 0 && tables == 0:
 		return 0, nil // a new file
 	case application != applicationID:
 		return 0, errForeign
-	case version > known:
-		return 0, fmt.Errorf("%w (its schema is version %d, this release knows up to %d); the file was not changed", ErrNewer, version, known)
+	case version > len(migrations):
+		return 0, fmt.Errorf("%w (its schema is version %d, this release knows up to %d); the file was not changed", ErrNewer, version, len(migrations))
 	}
 	return version, nil
 }
 
 // migrate updates the file to the newest schema, in one transaction.
-func migrate(ctx context.Context, conn *sql.Conn) (err error) {
-	scripts, err := migrations()
+func migrate(ctx context.Context, conn *sql.Conn) error {
+	return inTransaction(ctx, conn, func(tx *sql.Tx) error {
+		version, err := schemaVersion(ctx, tx)
+		if err != nil || version == len(migrations) {
+			return err
+		}
+		for i, script := range migrations[version:] {
+			if _, err := tx.ExecContext(ctx, script); err != nil {
+				return fmt.Errorf("migration %d: %w", version+i+1, err)
+			}
+		}
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations)))
+		return err
+	})
+}
+
+// inTransaction runs run in a transaction, which it rolls back if run fails.
+func inTransaction(ctx context.Context, db interface {
+	BeginTx(ctx context.Context, options *sql.TxOptions) (*sql.Tx, error)
+}, run func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil) // immediate, by the connection's settings
 	if err != nil {
 		return err
 	}
-	tx, err := conn.BeginTx(ctx, nil) // immediate, by the connection's settings
-	if err != nil {
-		return explain(err)
+	if err := run(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, tx.Rollback())
-		}
-	}()
-	version, err := schemaVersion(ctx, tx, len(scripts))
-	if err != nil {
-		return err
-	}
-	for i, script := range scripts[version:] {
-		if _, err := tx.ExecContext(ctx, script); err != nil {
-			return fmt.Errorf("migration %d: %w", version+i+1, explain(err))
-		}
-	}
-	if version < len(scripts) {
-		mark := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(scripts))
-		if _, err := tx.ExecContext(ctx, mark); err != nil {
-			return explain(err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return explain(err)
-	}
-	return nil
+	return tx.Commit()
 }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -41,34 +39,29 @@ type Reader struct {
 // OpenReader opens the database at path for reading; a service may hold it. It changes and
 // creates nothing. It also returns an error if a metric has another rule than its data.
 // Errors, which name the file: [ErrNewer], [ErrOlder] and those of the file system.
-func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (_ *Reader, err error) {
-	if err := checkExisting(ctx, path); err != nil {
+func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (*Reader, error) {
+	db, version, err := openExisting(ctx, path)
+	if err != nil {
 		return nil, err
 	}
 	r := &Reader{path: path, catalog: catalog, now: time.Now}
-	if err := r.open(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	r.use(db)
+	if version < len(migrations) {
+		err = ErrOlder
+	} else if err = r.checkRules(ctx); err == nil {
+		err = db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&r.secret)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open %s: %w", path, errors.Join(explain(err), r.Close()))
-		}
-	}()
-	scripts, err := migrations()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open %s: %w", path, errors.Join(explain(err), r.Close()))
 	}
-	version, err := schemaVersion(ctx, r.db, len(scripts))
-	if err != nil {
-		return nil, err
-	}
-	if version < len(scripts) {
-		return nil, ErrOlder
-	}
-	if err := r.checkRules(ctx); err != nil {
-		return nil, err
-	}
-	return r, r.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&r.secret)
+	return r, nil
+}
+
+// use sets the connections for the owner's reads.
+func (r *Reader) use(db *sql.DB) {
+	r.db = db
+	db.SetMaxOpenConns(maxOwnerReads)
+	db.SetMaxIdleConns(1)
 }
 
 // checkRules compares the catalog's rules with those in the file.
@@ -83,35 +76,6 @@ func (r *Reader) checkRules(ctx context.Context) error {
 			return conflict
 		}
 	}
-	return nil
-}
-
-// checkExisting returns an error if the file is missing or not ours.
-func checkExisting(ctx context.Context, path string) error {
-	info, err := os.Stat(path)
-	var failed *fs.PathError
-	switch {
-	case errors.As(err, &failed):
-		return fmt.Errorf("open %s: %w", path, failed.Err)
-	case err != nil:
-		return fmt.Errorf("open %s: %w", path, err)
-	case info.IsDir():
-		return fmt.Errorf("open %s: it is a directory", path)
-	case info.Size() == 0:
-		return fmt.Errorf("open %s: the file is empty", path)
-	}
-	return checkSchema(ctx, path)
-}
-
-// open opens the connections for the owner's reads.
-func (r *Reader) open() (err error) {
-	r.db, err = sql.Open("sqlite", dsn(r.path,
-		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
-	if err != nil {
-		return err
-	}
-	r.db.SetMaxOpenConns(maxOwnerReads)
-	r.db.SetMaxIdleConns(1)
 	return nil
 }
 
@@ -164,8 +128,8 @@ func scanRows(rows *sql.Rows, err error, scan func(rows *sql.Rows) error) error 
 
 // snapshot runs read on its own connection, in one transaction, so that it reads one
 // snapshot of the file.
-func (r *Reader) snapshot(ctx context.Context, read func(conn *sql.Conn) error) (err error) {
-	conn, err := r.db.Conn(ctx)
+func snapshot(ctx context.Context, db *sql.DB, read func(conn *sql.Conn) error) (err error) {
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}

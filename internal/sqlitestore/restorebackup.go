@@ -5,17 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/newfile"
 	"github.com/tallycast/tallycast/internal/tally"
 )
-
-// walSuffixes name the files that SQLite keeps beside a database: its write-ahead log and
-// that log's index. Beside another database, SQLite would read them as its own.
-var walSuffixes = []string{"-wal", "-shm"}
 
 // RestoreResult describes what a [RestoreBackup] did.
 type RestoreResult struct {
@@ -32,9 +27,14 @@ type RestoreResult struct {
 // seen. progress, which may be nil, receives bytes. Errors, which name the file:
 // [ErrLocked], [ErrNewer] and those of the file system.
 func RestoreBackup(ctx context.Context, from, to string, progress func(done, total int64)) (done RestoreResult, err error) {
-	if err := checkBackup(ctx, from); err != nil {
+	if hasLog(from) {
+		return done, fmt.Errorf("restore %s: a part of it is in %s; make one file of both with `tallycast backup`", from, from+walSuffixes[0])
+	}
+	backup, _, err := openExisting(ctx, from)
+	if err != nil {
 		return done, err
 	}
+	defer func() { err = errors.Join(err, backup.Close()) }()
 	if to, err = resolvePath(to); err != nil {
 		return done, err
 	}
@@ -46,37 +46,21 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 		return done, err
 	}
 	defer func() { err = errors.Join(err, held.release()) }()
-	partial, err := copyNextTo(ctx, from, to, progress)
-	defer removeFile(partial)
-	if err == nil {
-		done, err = verifyBackup(ctx, partial)
+	file, err := newfile.Create(to, newfile.Options{Replace: true})
+	if err != nil {
+		return done, err
 	}
-	if err == nil {
-		err = raiseVersions(ctx, partial, max(time.Now().UnixMicro(), newestVersion(ctx, partial), newestVersion(ctx, to)))
+	defer file.Discard()
+	if err = copyDatabase(ctx, backup, file.Name(), progress); err == nil {
+		done, err = verifyAndRaise(ctx, file.Name(), max(time.Now().UnixMicro(), newestVersion(ctx, to)))
 	}
 	if err != nil {
-		return done, fmt.Errorf("restore %s: %w", from, err)
+		return done, fmt.Errorf("restore %s: %w", from, explain(err))
 	}
-	done.Previous, err = moveAside(to)
-	if err == nil {
-		err = os.Rename(partial, to)
-	}
-	if err == nil {
-		err = syncFile(filepath.Dir(to))
-	}
-	if err != nil {
+	if done.Previous, err = moveAside(to); err != nil {
 		return done, fmt.Errorf("restore %s to %s: %w", from, to, err)
 	}
-	return done, nil
-}
-
-// checkBackup returns an error if the file is not a database of ours, or is incomplete
-// without its write-ahead log.
-func checkBackup(ctx context.Context, path string) error {
-	if info, err := os.Stat(path + walSuffixes[0]); err == nil && info.Size() > 0 {
-		return fmt.Errorf("restore %s: a part of it is in %s; make one file of both with `tallycast backup`", path, path+walSuffixes[0])
-	}
-	return checkExisting(ctx, path)
+	return done, file.Commit()
 }
 
 func sameFile(a, b string) bool {
@@ -85,117 +69,74 @@ func sameFile(a, b string) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-// copyNextTo copies the file at from to a synced temporary file in the directory of to.
-func copyNextTo(ctx context.Context, from, to string, progress func(done, total int64)) (partial string, err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return "", err
-	}
-	out, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".*.partial")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	const step = 4 << 20 // bytes between two reports of progress and checks of the context
-	for done := int64(0); ; {
-		if err := ctx.Err(); err != nil {
-			return out.Name(), err
-		}
-		n, err := io.CopyN(out, in, step)
-		if done += n; progress != nil {
-			progress(done, max(done, info.Size()))
-		}
-		if errors.Is(err, io.EOF) {
-			return out.Name(), out.Sync()
-		}
-		if err != nil {
-			return out.Name(), err
-		}
-	}
-}
-
-// verifyBackup reads the whole database at path and removes its write-ahead log.
-func verifyBackup(ctx context.Context, path string) (found RestoreResult, err error) {
-	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
+// verifyAndRaise reads the whole copy of a backup at path, and gives all topics versions
+// above least and above all that the backup issued, in the order of their present ones.
+// New topics begin above these.
+func verifyAndRaise(ctx context.Context, path string, least int64) (found RestoreResult, err error) {
+	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", pragma("journal_mode", "delete")))
 	if err != nil {
 		return found, err
 	}
-	defer func() {
-		err = errors.Join(err, db.Close())
-		for _, suffix := range walSuffixes {
-			_ = os.Remove(path + suffix)
-		}
-	}()
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
 	var check string
 	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&check); err != nil {
-		return found, explain(err)
+		return found, err
 	}
 	if check != "ok" {
 		return found, fmt.Errorf("the backup is damaged: %s", check)
 	}
 	var newest int64 // version: microseconds
 	if err := db.QueryRowContext(ctx, `SELECT count(*), coalesce(max(version), 0) FROM topics`).Scan(&found.Topics, &newest); err != nil {
-		return found, explain(err)
+		return found, err
 	}
 	if newest > 0 {
 		found.Newest = time.UnixMicro(newest)
 	}
-	return found, nil
+	issued, err := newestIssued(ctx, db)
+	if err != nil {
+		return found, err
+	}
+	least = max(least, issued)
+	return found, inTransaction(ctx, db, func(tx *sql.Tx) error {
+		raised, err := rowsAffected(tx.ExecContext(ctx, `UPDATE topics SET version = ? + place
+			FROM (SELECT id AS ordered, row_number() OVER (ORDER BY version, id) AS place FROM topics) WHERE id = ordered`, least))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('last_version', ?)
+			ON CONFLICT DO UPDATE SET value = excluded.value`, least+raised)
+		return err
+	})
 }
 
 // newestVersion returns the highest version that the database at path ever issued, or 0 if
-// it cannot be read. It ignores values of a damaged file that are not valid versions.
-func newestVersion(ctx context.Context, path string) (newest int64) {
-	access := "mode=ro"
-	if info, err := os.Stat(path + walSuffixes[0]); err != nil || info.Size() == 0 {
-		access = "mode=ro&immutable=1" // leaves no files beside it
+// it cannot be read.
+func newestVersion(ctx context.Context, path string) int64 {
+	access := "mode=ro&immutable=1" // leaves no files beside it
+	if hasLog(path) {
+		access = "mode=ro"
 	}
 	db, err := sql.Open("sqlite", dsn(path, access))
 	if err != nil {
 		return 0
 	}
 	defer db.Close()
-	const most = 2 * tally.MaxValue
-	_ = db.QueryRowContext(ctx, `SELECT max(
-		coalesce((SELECT max(version) FROM topics WHERE version <= ?1), 0),
-		coalesce((SELECT value FROM meta WHERE name = 'last_version' AND value <= ?1), 0))`, int64(most)).Scan(&newest)
+	newest, err := newestIssued(ctx, db)
+	if err != nil {
+		return 0
+	}
 	return newest
 }
 
-// raiseVersions gives all topics versions above least, in the order of their present ones,
-// and makes new topics begin above these.
-func raiseVersions(ctx context.Context, path string, least int64) (err error) {
-	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", pragma("journal_mode", "delete")))
-	if err != nil {
-		return err
-	}
-	db.SetMaxOpenConns(1)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return explain(err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(explain(err), tx.Rollback())
-		}
-	}()
-	result, err := tx.ExecContext(ctx, `UPDATE topics SET version = ? + place
-		FROM (SELECT id AS ordered, row_number() OVER (ORDER BY version, id) AS place FROM topics) WHERE id = ordered`, least)
-	raised, err := rowsAffected(result, err)
-	if err != nil {
-		return err
-	}
-	if _, err = tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('last_version', ?)
-		ON CONFLICT DO UPDATE SET value = excluded.value`, least+raised); err != nil {
-		return err
-	}
-	return tx.Commit()
+// newestIssued returns the highest version that a database ever issued. It ignores values
+// of a damaged file that are not valid versions.
+func newestIssued(ctx context.Context, db *sql.DB) (newest int64, err error) {
+	const most = 2 * tally.MaxValue
+	err = db.QueryRowContext(ctx, `SELECT max(
+		coalesce((SELECT max(version) FROM topics WHERE version <= ?1), 0),
+		coalesce((SELECT value FROM meta WHERE name = 'last_version' AND value <= ?1), 0))`, int64(most)).Scan(&newest)
+	return newest, err
 }
 
 // moveAside renames the database at path, if it exists, with its write-ahead log. The log
@@ -215,11 +156,4 @@ func moveAside(path string) (kept string, err error) {
 		return "", nil
 	}
 	return kept, err
-}
-
-// removeFile removes the temporary file, if it still exists.
-func removeFile(partial string) {
-	if partial != "" {
-		_ = os.Remove(partial)
-	}
 }

@@ -116,8 +116,10 @@ func TestRestoreBackup_Refused(t *testing.T) {
 	if _, err := sqlitestore.RestoreBackup(ended, backup, to, nil); err == nil {
 		t.Error("it continued after its context ended")
 	}
-	if names, _ := filepath.Glob(filepath.Join(directory, "*.before-*")); len(names) > 0 {
-		t.Errorf("files: %v", names)
+	for _, pattern := range []string{"*.before-*", "*.partial*"} {
+		if names, _ := filepath.Glob(filepath.Join(directory, pattern)); len(names) > 0 {
+			t.Errorf("files: %v", names)
+		}
 	}
 }
 

@@ -112,9 +112,11 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := checkFile(ctx, s.path); err != nil {
+	db, err := openOrCreate(ctx, s.path)
+	if err != nil {
 		return nil, err
 	}
+	s.use(db)
 	if err := s.connect(ctx, options.Secret); err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
 	}
@@ -130,7 +132,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	return s, nil
 }
 
-// connect opens the connections, updates the schema and loads the secret.
+// connect opens the connections of the writer and of visitors' reads, updates the schema and loads the secret.
 func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	s.writePool, err = sql.Open("sqlite", dsn(s.path,
 		"_txlock=immediate",
@@ -171,17 +173,12 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if s.conflict, err = s.writer.reconcileRules(ctx); err != nil {
 		return err
 	}
-	s.readPool, err = sql.Open("sqlite", dsn(s.path,
-		"mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
-	if err != nil {
+	if s.readPool, _, err = openReadOnly(ctx, s.path); err != nil {
 		return err
 	}
 	s.readPool.SetMaxOpenConns(maxReaders)
 	s.readPool.SetMaxIdleConns(maxReaders)
-	if err := s.statements.prepare(ctx, s.readPool); err != nil {
-		return err
-	}
-	return s.open()
+	return s.statements.prepare(ctx, s.readPool)
 }
 
 // loadSecret returns the file's secret. A new file gets the given one, or a generated one.

@@ -17,7 +17,7 @@ const (
 // weight of their rows. It reads all contributions.
 func (r *Reader) Usage(ctx context.Context) (usage []tally.SiteUsage, err error) {
 	err = r.reading(ctx, "the usage", func() error {
-		return r.snapshot(ctx, func(conn *sql.Conn) error {
+		return snapshot(ctx, r.db, func(conn *sql.Conn) error {
 			usage, err = r.usage(ctx, conn)
 			return err
 		})
