@@ -124,7 +124,7 @@ func (q *request) importData() (any, error) {
 		return nil, err
 	}
 	refused := []transfer.Refusal{}
-	report, err := transfer.Import(q.detached(), transfer.NewStoreTarget(q.s.owner.WithReload(), q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
+	report, err := transfer.Import(q.detached(), transfer.NewStoreTarget(q.s.store, q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Part:        true,
@@ -135,6 +135,9 @@ func (q *request) importData() (any, error) {
 		},
 	})
 	report.Refusals = refused
+	if report.Settings > 0 {
+		err = errors.Join(err, q.s.owner.Reload(q.detached()))
+	}
 	return report, errors.Join(err, q.auditImport(report, replace))
 }
 

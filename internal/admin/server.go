@@ -33,16 +33,17 @@ type Caller struct {
 	Actor string
 }
 
-// Exporter is the part of a store that exports read.
-type Exporter interface {
+// Store is the part of a store that exports read and imports write.
+type Store interface {
 	transfer.Source
+	transfer.TargetStore
 	tally.SecretSource
 }
 
 // Options configure a [Server]. Owner, Store and Catalog are required.
 type Options struct {
 	Owner   *owner.Service
-	Store   Exporter
+	Store   Store
 	Catalog *tally.Catalog
 	Keys    *tally.KnownKeys // known keys of sites; may be nil
 	// Token gives access to everything below /admin. If it is empty, every request is answered
@@ -70,7 +71,7 @@ const StoreHeader = "Tally-Store"
 type Server struct {
 	// Fixed after construction.
 	owner        *owner.Service
-	store        Exporter
+	store        Store
 	catalog      *tally.Catalog
 	keys         *tally.KnownKeys
 	enabled      bool // there is a token

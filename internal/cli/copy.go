@@ -129,13 +129,13 @@ func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.Copy
 
 // checkDistinct returns an error if both are the same store by two names: replacing a topic
 // while it is read would lose the part that is not read yet.
-func checkDistinct(ctx context.Context, source tally.SettingsStore, target tally.SettingsStore) (err error) {
+func checkDistinct(ctx context.Context, source tally.SettingsReader, target tally.SettingsStore) (err error) {
 	name := "copying " + rand.Text() // no other setting has this name
-	if err := target.SetSetting(ctx, name, "begins"); err != nil {
+	if err := tally.SetSetting(ctx, target, name, "begins"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.SetSetting(context.WithoutCancel(ctx), name, "")) }()
-	settings, err := source.Settings(ctx)
+	defer func() { err = errors.Join(err, tally.SetSetting(context.WithoutCancel(ctx), target, name, "")) }()
+	settings, err := source.Settings(ctx, name)
 	if err == nil && settings[name] != "" {
 		err = errors.New("--from and --to are the same store, by two names")
 	}

@@ -3,8 +3,8 @@ package owner
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -12,21 +12,22 @@ import (
 // forgetAliases removes the aliases of the topics that edits reset or deleted: no
 // contribution under them is left.
 func (s *Service) forgetAliases(ctx context.Context, edits []tally.Edit) error {
-	var settings map[string]string
-	var errs []error
+	emptied := map[string]tally.Edit{} // by the name of the setting that lists the aliases
 	for _, e := range edits {
-		if e.Err != nil || !e.Changed || e.Kind != tally.EditReset && e.Kind != tally.EditDelete {
-			continue
+		if e.Err == nil && e.Changed && (e.Kind == tally.EditReset || e.Kind == tally.EditDelete) {
+			emptied[tally.AliasSettings(e.Topic)[0]] = e
 		}
-		if settings == nil {
-			var err error
-			if settings, err = s.store.Settings(ctx); err != nil {
-				return err
-			}
-		}
-		if name, _ := tally.AliasSetting(e.Topic, nil); settings[name] != "" {
-			errs = append(errs, s.forgetTopicAliases(ctx, e.Topic, e.After.Version))
-		}
+	}
+	if len(emptied) == 0 {
+		return nil
+	}
+	settings, err := s.store.Settings(ctx, slices.Collect(maps.Keys(emptied))...)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for name := range settings {
+		errs = append(errs, s.forgetTopicAliases(ctx, emptied[name].Topic, emptied[name].After.Version))
 	}
 	return firstError(errs...)
 }
@@ -50,14 +51,7 @@ func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied in
 	}
 	state, err := l.service.Get(ctx, topic)
 	if err == nil && state.Version == emptied {
-		removed := map[string]string{}
-		for _, name := range tally.AliasSettings(topic) {
-			removed[name] = ""
-		}
-		err = l.step(ctx, func(ctx context.Context) error {
-			_, err := l.service.store.SwapSettings(ctx, nil, removed)
-			return err
-		})
+		err = l.removeAliases(ctx, topic)
 	}
 	if err != nil {
 		return tally.Unavailable(errors.Join(err, l.release(ctx, topic)))
@@ -65,21 +59,14 @@ func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied in
 	return l.release(ctx, topic)
 }
 
-// forgetMerged removes the settings of a topic that was merged: its aliases, and entries
-// of releases that merged without claims.
-func (l *lease) forgetMerged(ctx context.Context, topic tally.Topic) error {
-	settings, err := l.service.store.Settings(ctx)
-	if err != nil {
+// removeAliases removes the settings about the aliases of topic.
+func (l *lease) removeAliases(ctx context.Context, topic tally.Topic) error {
+	removed := map[string]string{}
+	for _, name := range tally.AliasSettings(topic) {
+		removed[name] = ""
+	}
+	return l.step(ctx, func(ctx context.Context) error {
+		_, err := l.service.store.SwapSettings(ctx, nil, removed)
 		return err
-	}
-	obsolete := append(tally.AliasSettings(topic), "pause "+topic.String())
-	for name := range settings {
-		if slices.Contains(obsolete, name) || strings.HasPrefix(name, "merging "+topic.String()+"\n") {
-			err := l.step(ctx, func(ctx context.Context) error { return l.service.store.SetSetting(ctx, name, "") })
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	})
 }

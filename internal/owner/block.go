@@ -56,7 +56,7 @@ func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, r
 	if reason == "" {
 		reason = noReason
 	}
-	if err := s.set(ctx, entry, reason); err != nil {
+	if err := s.set(ctx, map[string]string{entry: reason}); err != nil {
 		return err
 	}
 	return s.Audit(ctx, actor, "block", blockName(entry), reason)
@@ -69,17 +69,18 @@ func (s *Service) Unblock(ctx context.Context, actor string, target BlockTarget)
 	if err != nil {
 		return err
 	}
-	settings, err := s.store.Settings(ctx)
+	hashed := blockPrefix + "visitor " + target.Visitor
+	settings, err := s.store.Settings(ctx, entry, hashed)
 	if err != nil {
 		return err
 	}
-	if hashed := blockPrefix + "visitor " + target.Visitor; settings[hashed] != "" {
+	if settings[hashed] != "" {
 		entry = hashed
 	}
 	if settings[entry] == "" {
 		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", blockName(entry))
 	}
-	if err := s.set(ctx, entry, ""); err != nil {
+	if err := s.set(ctx, map[string]string{entry: ""}); err != nil {
 		return err
 	}
 	return s.Audit(ctx, actor, "unblock", blockName(entry), "")

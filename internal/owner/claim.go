@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,7 +97,7 @@ func (s *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 	end := time.Now().Add(claimWait * s.leaseTime)
 	c.ID, c.Holder = rand.Text(), rand.Text()
 	for {
-		settings, err := s.store.Settings(ctx)
+		settings, err := s.store.Settings(ctx, slices.Collect(maps.Keys(c.entries("")))...)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +109,7 @@ func (s *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 			}
 			continue
 		}
-		if slices.Contains(s.abandoned(settings), other) {
+		if s.isAbandoned(other) {
 			if err := s.takeOver(ctx, other); err != nil {
 				return nil, err
 			}
@@ -168,7 +169,7 @@ func (l *lease) end(ctx context.Context, err error) {
 	}
 	// If this fails, another instance takes the claim over after the lease time.
 	_, _ = l.service.store.SwapSettings(within, l.entries(l.text()), l.entries(next))
-	l.service.reload(ctx)
+	_ = l.service.Reload(ctx) // if this fails, the service reads them soon
 }
 
 // retryable reports whether a merge that failed with err must be continued.

@@ -69,7 +69,7 @@ func (s *Service) releaseUnclaimed(ctx context.Context, frozen []tally.Edit) {
 			continue
 		}
 		// Read the claims after the mark: a merge sets its claim first and removes it last.
-		settings, err := s.store.Settings(ctx)
+		settings, err := s.store.Settings(ctx, append(tally.AliasSettings(e.Topic), tally.ClaimSetting(e.Topic))...)
 		if err == nil && settings[tally.ClaimSetting(e.Topic)] == "" {
 			_, _ = s.store.SwapMark(ctx, e.Topic, mark, tally.AliasMark(settings, e.Topic))
 		}

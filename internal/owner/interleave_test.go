@@ -140,18 +140,11 @@ func (s steppedStore) List(ctx context.Context, listing tally.Listing) (tally.Pa
 	return s.fullStore.List(ctx, listing)
 }
 
-func (s steppedStore) Settings(ctx context.Context) (map[string]string, error) {
+func (s steppedStore) Settings(ctx context.Context, names ...string) (map[string]string, error) {
 	if err := s.actor.turn("settings"); err != nil {
 		return nil, err
 	}
-	return s.fullStore.Settings(ctx)
-}
-
-func (s steppedStore) SetSetting(ctx context.Context, name, value string) error {
-	if err := s.actor.turn("set"); err != nil {
-		return err
-	}
-	return s.fullStore.SetSetting(ctx, name, value)
+	return s.fullStore.Settings(ctx, names...)
 }
 
 func (s steppedStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {

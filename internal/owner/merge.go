@@ -99,7 +99,11 @@ func (s *Service) checkMergeable(from []tally.Topic, to tally.Topic) error {
 // [tally.CodeNotFound] if a topic neither exists nor was merged; [tally.CodeBadTopic] if a
 // rename would begin to a topic that exists.
 func (s *Service) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic, rename bool) (unmerged []tally.Topic, err error) {
-	settings, err := s.loadSettings(ctx)
+	names := append(tally.AliasSettings(to), tally.ClaimSetting(to))
+	for _, topic := range from {
+		names = append(names, tally.ClaimSetting(topic))
+	}
+	settings, err := s.store.Settings(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +180,7 @@ func (s *Service) mergeOne(ctx context.Context, from, to tally.Topic, rename boo
 	if !errors.Is(err, errNothingToMerge) {
 		return err
 	}
-	settings, err := s.store.Settings(ctx)
+	settings, err := s.store.Settings(ctx, tally.AliasSettings(to)...)
 	if err != nil {
 		return err
 	}

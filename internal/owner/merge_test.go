@@ -181,7 +181,7 @@ func TestMerge_InvalidAliases(t *testing.T) {
 		from, to := newTopic("likes"), newTopic("likes")
 		o.like(t, from, visitor(1))
 		name, _ := tally.AliasSetting(to, nil)
-		if err := w.first.SetSetting(ctx, name, `["blog/likes/old`); err != nil {
+		if err := tally.SetSetting(ctx, w.first, name, `["blog/likes/old`); err != nil {
 			t.Fatal(err)
 		}
 		_, err := o.Merge(ctx, "test", []tally.Topic{from}, to)

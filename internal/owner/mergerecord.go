@@ -71,7 +71,7 @@ func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error 
 
 // release unfreezes a topic: it gets the mark of its aliases.
 func (l *lease) release(ctx context.Context, topic tally.Topic) error {
-	settings, err := l.service.store.Settings(ctx)
+	settings, err := l.service.store.Settings(ctx, tally.AliasSettings(topic)...)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (l *lease) merge(ctx context.Context) error {
 	if err := l.release(ctx, to); err != nil {
 		return err
 	}
-	return l.forgetMerged(ctx, from)
+	return l.removeAliases(ctx, from)
 }
 
 // freeze gives both topics the mark of this merge. If from does not exist, it returns
@@ -138,7 +138,7 @@ func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (record merge
 			return record, 0, err
 		}
 	}
-	settings, err := s.store.Settings(ctx)
+	settings, err := s.store.Settings(ctx, tally.AliasSettings(from)...)
 	if err != nil {
 		return record, 0, err
 	}

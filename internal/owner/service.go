@@ -79,7 +79,7 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		abandonedClaims: make(chan []string, 1),
 
 		settings: followedSettings{endedSessions: map[string]time.Time{}},
-		claims:   claims{foreign: map[string]bool{}},
+		claims:   claims{seen: map[string]*seenClaim{}},
 	}
 	if s.broadcast == nil {
 		s.broadcast = func([]byte) {}

@@ -40,43 +40,23 @@ type followedSettings struct {
 	endedSessions map[string]time.Time // when they expire; guarded by mu
 }
 
-// set changes a setting and makes all instances follow it.
-func (s *Service) set(ctx context.Context, name, value string) error {
-	if err := s.store.SetSetting(ctx, name, value); err != nil {
+// set changes settings and makes all instances follow them.
+func (s *Service) set(ctx context.Context, entries map[string]string) error {
+	if _, err := s.store.SwapSettings(ctx, nil, entries); err != nil {
 		return err
 	}
+	return s.Reload(ctx)
+}
+
+// Reload makes all instances read the settings, this one before Reload returns. If the
+// store fails, this instance reads them again soon. Errors: [tally.CodeStoreUnavailable].
+func (s *Service) Reload(ctx context.Context) error {
 	s.broadcast(SettingsChanged())
 	_, err := s.loadSettings(ctx)
-	return err
-}
-
-// reload makes all instances read the settings. If the store fails, this instance reads
-// them again soon.
-func (s *Service) reload(ctx context.Context) {
-	s.broadcast(SettingsChanged())
-	if _, err := s.loadSettings(ctx); err != nil {
+	if err != nil {
 		notify(s.settingsChanged)
 	}
-}
-
-// WithReload wraps the store so that every instance reads the settings after one changes.
-func (s *Service) WithReload() Store { return reloading{s.store, s} }
-
-type reloading struct {
-	Store
-	service *Service
-}
-
-func (r reloading) SetSetting(ctx context.Context, name, value string) error {
-	return r.service.set(ctx, name, value)
-}
-
-func (r reloading) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	swapped, err := r.Store.SwapSettings(ctx, expected, entries)
-	if swapped {
-		r.service.reload(ctx)
-	}
-	return swapped, err
+	return err
 }
 
 // loadSettings reads the settings, follows them and returns them.
@@ -110,14 +90,14 @@ func (s *Service) EndSession(ctx context.Context, name string, until time.Time) 
 	if err != nil {
 		return err
 	}
+	changed := map[string]string{}
 	for entry, value := range settings {
 		if strings.HasPrefix(entry, sessionPrefix) && s.now().After(sessionExpiry(value)) {
-			if err := s.store.SetSetting(ctx, entry, ""); err != nil {
-				return err
-			}
+			changed[entry] = ""
 		}
 	}
-	return s.set(ctx, sessionPrefix+name, until.UTC().Format(time.RFC3339))
+	changed[sessionPrefix+name] = until.UTC().Format(time.RFC3339)
+	return s.set(ctx, changed)
 }
 
 // SessionEnded reports whether the session of that name was ended.

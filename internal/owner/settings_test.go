@@ -75,7 +75,7 @@ func TestSettings_InvalidEntry(t *testing.T) {
 		var log lockedBuffer
 		o := openWith(w.first, owner.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for _, name := range []string{"block range nonsense", "former nonsense", "pause blog/likes/x", "setting of a later version"} {
-			if err := w.first.SetSetting(ctx, name, "nonsense"); err != nil {
+			if err := tally.SetSetting(ctx, w.first, name, "nonsense"); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -12,36 +13,54 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxForeign bounds the claims that are remembered as logged.
-const maxForeign = 1000
-
-// claims records since when each claim in the settings is unchanged.
+// claims records the claims that this instance saw in the settings.
 type claims struct {
-	mu      sync.Mutex
-	since   map[string]time.Time // by value; guarded by mu
-	foreign map[string]bool      // values that this instance cannot carry out; guarded by mu
+	mu   sync.Mutex
+	seen map[string]*seenClaim // by value; guarded by mu
 }
 
-// abandoned returns the values of the claims in settings that their holder released, or
-// has not renewed for the lease time.
-func (s *Service) abandoned(settings map[string]string) (values []string) {
+// seenClaim is a claim with one value, which its holder changes regularly.
+type seenClaim struct {
+	since    time.Time // when this instance saw the value first
+	isLogged bool      // the log says that this instance cannot carry it out
+}
+
+// getLocked returns the record of the claim with that value.
+func (c *claims) getLocked(value string) *seenClaim {
+	if c.seen[value] == nil {
+		c.seen[value] = &seenClaim{since: time.Now()}
+	}
+	return c.seen[value]
+}
+
+// isAbandoned reports whether the holder of the claim with that value released it, or has
+// not renewed it for the lease time.
+func (s *Service) isAbandoned(value string) bool {
+	var c claim
+	if json.Unmarshal([]byte(value), &c) != nil {
+		return false
+	}
 	s.claims.mu.Lock()
 	defer s.claims.mu.Unlock()
-	since := map[string]time.Time{}
+	seen := s.claims.getLocked(value)
+	return c.Holder == "" || time.Since(seen.since) >= s.leaseTime
+}
+
+// abandoned returns the values of the abandoned claims in settings, which are all settings.
+func (s *Service) abandoned(settings map[string]string) (values []string) {
+	present := map[string]bool{}
 	for name, value := range settings {
-		if strings.HasPrefix(name, tally.ClaimPrefix) {
-			if since[value] = time.Now(); !s.claims.since[value].IsZero() {
-				since[value] = s.claims.since[value]
-			}
+		if !strings.HasPrefix(name, tally.ClaimPrefix) || present[value] {
+			continue
 		}
-	}
-	s.claims.since = since
-	for value, seen := range since {
-		var c claim
-		if json.Unmarshal([]byte(value), &c) == nil && (c.Holder == "" || time.Since(seen) >= s.leaseTime) {
+		present[value] = true
+		if s.isAbandoned(value) {
 			values = append(values, value)
 		}
 	}
+	s.claims.mu.Lock()
+	defer s.claims.mu.Unlock()
+	maps.DeleteFunc(s.claims.seen, func(value string, _ *seenClaim) bool { return !present[value] })
 	return values
 }
 
@@ -83,13 +102,11 @@ func (s *Service) takeOver(ctx context.Context, value string) error {
 // example because it does not know the site, and returns [tally.ErrFrozen].
 func (s *Service) skipForeign(value string, cause error) error {
 	s.claims.mu.Lock()
-	logged := s.claims.foreign[value]
-	if len(s.claims.foreign) >= maxForeign {
-		clear(s.claims.foreign)
-	}
-	s.claims.foreign[value] = true
+	seen := s.claims.getLocked(value)
+	isLogged := seen.isLogged
+	seen.isLogged = true
 	s.claims.mu.Unlock()
-	if !logged {
+	if !isLogged {
 		s.log.Error("an unfinished merge waits for an instance whose configuration knows its topics", "claim", value, "error", cause)
 	}
 	return tally.ErrFrozen

@@ -15,7 +15,10 @@ import (
 )
 
 // Settings implements [tally.Ledger].
-func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
+func (s *Store) Settings(ctx context.Context, names ...string) (map[string]string, error) {
+	if len(names) > 0 {
+		return s.settingsOf(ctx, names)
+	}
 	entries := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.settings())
 	if err := s.ask(ctx, s.names.settings(), entries); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the settings: %w", err))
@@ -23,10 +26,22 @@ func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 	return entries.Val(), nil
 }
 
-// SetSetting implements [tally.Ledger].
-func (s *Store) SetSetting(ctx context.Context, name, value string) error {
-	_, err := s.SwapSettings(ctx, nil, map[string]string{name: value})
-	return err
+func (s *Store) settingsOf(ctx context.Context, names []string) (map[string]string, error) {
+	args := []any{"hmget", s.names.settings()}
+	for _, name := range names {
+		args = append(args, name)
+	}
+	values := redis.NewSliceCmd(ctx, args...)
+	if err := s.ask(ctx, s.names.settings(), values); err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read settings: %w", err))
+	}
+	entries := map[string]string{}
+	for i, value := range values.Val() {
+		if text, ok := value.(string); ok {
+			entries[names[i]] = text
+		}
+	}
+	return entries, nil
 }
 
 // SwapSettings implements [tally.Ledger].

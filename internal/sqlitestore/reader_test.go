@@ -37,7 +37,7 @@ func TestOpenReader_BesideStore(t *testing.T) {
 	like(t, store, topic, 1)
 	ctx := context.Background()
 	err := errors.Join(
-		store.SetSetting(ctx, "name", "value"),
+		tally.SetSetting(ctx, store, "name", "value"),
 		store.AppendAudit(ctx, tally.AuditEntry{At: time.Now(), Actor: "a", Action: "b"}))
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"maps"
 	"strconv"
@@ -11,11 +12,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Settings returns all settings; the table also holds the marks of topics.
-func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err error) {
+// Settings implements [tally.SettingsReader]; the table also holds the marks of topics.
+func (r *Reader) Settings(ctx context.Context, names ...string) (entries map[string]string, err error) {
 	entries = map[string]string{}
+	query, args := `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`, []any(nil)
+	if len(names) > 0 {
+		asked, _ := json.Marshal(names) // strings cannot fail
+		query, args = `SELECT name, register.value FROM json_each(?) AS asked CROSS JOIN register ON name = asked.value`, []any{string(asked)}
+	}
 	err = r.reading(ctx, "the settings", func() error {
-		return eachRow(ctx, r.db, `SELECT name, value FROM register WHERE name NOT GLOB '`+markPrefix+`*'`, nil, func(rows *sql.Rows) error {
+		return eachRow(ctx, r.db, query, args, func(rows *sql.Rows) error {
 			var name, value string
 			err := rows.Scan(&name, &value)
 			entries[name] = value
@@ -26,11 +32,6 @@ func (r *Reader) Settings(ctx context.Context) (entries map[string]string, err e
 		return nil, err
 	}
 	return entries, nil
-}
-
-// SetSetting implements [tally.SettingsStore].
-func (s *Store) SetSetting(ctx context.Context, name, value string) error {
-	return s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.setSetting(name, value) })
 }
 
 func (w *writer) setSetting(name, value string) error {

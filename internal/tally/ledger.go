@@ -78,21 +78,25 @@ type JournalStore interface {
 
 // SettingsReader reads the settings.
 type SettingsReader interface {
-	// Settings returns the settings, a small map that all instances share.
-	Settings(ctx context.Context) (map[string]string, error)
+	// Settings returns the settings of these names that are set, or all if no name is given.
+	// All instances share them.
+	Settings(ctx context.Context, names ...string) (map[string]string, error)
 }
 
 // SettingsStore keeps the settings.
 type SettingsStore interface {
 	SettingsReader
 
-	// SetSetting sets one setting; an empty value removes it.
-	SetSetting(ctx context.Context, name, value string) error
-
 	// SwapSettings sets entries if, at the same moment, the expected settings have the given
-	// values (empty: not set), and reports whether it did. It reports true if entries are
-	// set already, so that it can be repeated.
+	// values, and reports whether it did. An empty value is that of a setting which is not
+	// set. SwapSettings reports true if entries are set already, so that it can be repeated.
 	SwapSettings(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
+}
+
+// SetSetting sets one setting; an empty value removes it.
+func SetSetting(ctx context.Context, store SettingsStore, name, value string) error {
+	_, err := store.SwapSettings(ctx, nil, map[string]string{name: value})
+	return err
 }
 
 // MarkStore keeps the marks of topics, see [AliasMark] and [FrozenMark].

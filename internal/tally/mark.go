@@ -120,7 +120,7 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 func AddAliases(ctx context.Context, store SettingsStore, topic Topic, aliases []Topic) (mark string, err error) {
 	names := AliasSettings(topic)
 	for {
-		stored, err := store.Settings(ctx)
+		stored, err := store.Settings(ctx, names...)
 		if err != nil {
 			return "", err
 		}

@@ -41,7 +41,7 @@ func (s *slowStore) Secret() ([]byte, error) {
 	return s.secret, nil
 }
 
-func (s *slowStore) Settings(context.Context) (map[string]string, error) {
+func (s *slowStore) Settings(context.Context, ...string) (map[string]string, error) {
 	return s.stored, nil
 }
 

@@ -14,8 +14,8 @@ import (
 
 // Source is the part of a [tally.Ledger] that an export reads.
 type Source interface {
-	Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error
-	Settings(ctx context.Context) (map[string]string, error)
+	tally.Dumper
+	tally.SettingsReader
 }
 
 // Progress is what an export, an import or a copy has done so far.

@@ -12,7 +12,7 @@ import (
 // portions is a store of these portions.
 type portions []tally.Portion
 
-func (p portions) Settings(context.Context) (map[string]string, error) { return nil, nil }
+func (p portions) Settings(context.Context, ...string) (map[string]string, error) { return nil, nil }
 
 func (p portions) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion) error) error {
 	for _, portion := range p {

@@ -14,7 +14,7 @@ import (
 // generated is a store of n contributions, 2,500 in each topic.
 type generated struct{ portions, n int }
 
-func (generated) Settings(context.Context) (map[string]string, error) { return nil, nil }
+func (generated) Settings(context.Context, ...string) (map[string]string, error) { return nil, nil }
 
 func (g *generated) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion) error) error {
 	const ofTopic = 2500

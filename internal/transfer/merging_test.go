@@ -25,7 +25,7 @@ func (m merging) Dump(ctx context.Context, scope tally.Scope, each func(tally.Po
 func TestExport_DuringMerge(t *testing.T) {
 	set := func(t *testing.T, s *sqlitestore.Store, name, value string) {
 		t.Helper()
-		if err := s.SetSetting(context.Background(), name, value); err != nil {
+		if err := tally.SetSetting(context.Background(), s, name, value); err != nil {
 			t.Fatal(err)
 		}
 	}

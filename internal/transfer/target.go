@@ -113,11 +113,8 @@ func (t storeTarget) SetSetting(ctx context.Context, name, value string) error {
 	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		return t.addAliases(ctx, text, value)
 	}
-	settings, err := t.store.Settings(ctx)
-	if err != nil || settings[name] != "" {
-		return err
-	}
-	return t.store.SetSetting(ctx, name, value)
+	_, err := t.store.SwapSettings(ctx, map[string]string{name: ""}, map[string]string{name: value})
+	return err
 }
 
 // addAliases adds aliases of a topic and sets the topic's mark, which makes instances

@@ -110,7 +110,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 	edit(t, s, "blog/likes/zero", tally.EditSeed, 0)
 	name, value := tally.AliasSetting(topic(t, "blog/likes/hello"), []tally.Topic{topic(t, "blog/likes/old")})
 	for name, value := range map[string]string{name: value, "block range 203.0.113.0/24": "spam", "merging blog/likes/x": "of the store alone"} {
-		if err := s.SetSetting(context.Background(), name, value); err != nil {
+		if err := tally.SetSetting(context.Background(), s, name, value); err != nil {
 			t.Fatal(err)
 		}
 	}

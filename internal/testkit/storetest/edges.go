@@ -258,7 +258,7 @@ func testDeadline(t *testing.T, open Factory) {
 		"Dump":     store.Dump(ended, tally.Scope{}, func(tally.Portion) error { return nil }),
 		"Restore":  store.Restore(ended, true, []tally.Portion{whole(likes, 4, 0, nil)}),
 		"Journal":  store.Journal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
-		"Settings": settingsErr, "SetSetting": store.SetSetting(ended, "a", "b"), "SwapSettings": swapErr, "SwapMark": markErr,
+		"Settings": settingsErr, "SwapSettings": swapErr, "SwapMark": markErr,
 		"AppendAudit": store.AppendAudit(ended, tally.AuditEntry{At: time.Now()}), "AuditLog": logErr,
 		"Usage": usageErr, "Activity": activityErr,
 		"WriteHeartbeat": store.WriteHeartbeat(ended, tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 1}}),
@@ -337,7 +337,7 @@ func testReopen(t *testing.T, open Factory) {
 	likes := topic(t, "blog", "likes", "a")
 	entry := tally.AuditEntry{At: time.Now().Truncate(time.Millisecond), Actor: "a", Action: "b", Target: "c", Detail: "d"}
 	err := errors.Join(
-		f.First.SetSetting(answerContext(t), "name", "value"),
+		tally.SetSetting(answerContext(t), f.First, "name", "value"),
 		f.First.AppendAudit(answerContext(t), entry),
 		f.First.WriteHeartbeat(answerContext(t), tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 5}}),
 	)

@@ -25,7 +25,7 @@ func testSettings(t *testing.T, open Factory) {
 	}
 	set := func(store Store, name, value string) {
 		t.Helper()
-		if err := store.SetSetting(answerContext(t), name, value); err != nil {
+		if err := tally.SetSetting(answerContext(t), store, name, value); err != nil {
 			t.Fatalf("set %q: %v", name, err)
 		}
 	}
@@ -37,6 +37,9 @@ func testSettings(t *testing.T, open Factory) {
 	reads(map[string]string{"former blog/likes/é": `["blog/likes/e"]`, "block range 2001:db8::/48": "too many", "x": "2"})
 	set(f.First, "x", "")
 	set(f.First, "not set", "")
+	if got, err := f.other().Settings(answerContext(t), "former blog/likes/é", "x"); err != nil || !maps.Equal(got, map[string]string{"former blog/likes/é": `["blog/likes/e"]`}) {
+		t.Errorf("the settings of two names, one of which is not set, are %q, error %v", got, err)
+	}
 	reads(map[string]string{"former blog/likes/é": `["blog/likes/e"]`, "block range 2001:db8::/48": "too many"})
 
 	const setters = 20
@@ -45,7 +48,7 @@ func testSettings(t *testing.T, open Factory) {
 		ctx, cancel := context.WithTimeout(context.Background(), answer)
 		defer cancel()
 		store := f.stores()[i%len(f.stores())]
-		if err := store.SetSetting(ctx, fmt.Sprint("setting ", i), fmt.Sprint(i)); err != nil {
+		if err := tally.SetSetting(ctx, store, fmt.Sprint("setting ", i), fmt.Sprint(i)); err != nil {
 			t.Errorf("set: %v", err)
 		}
 	})
