@@ -47,6 +47,15 @@ func (q *request) actor() string {
 // so that a change of several steps is not left half done.
 func (q *request) detached() context.Context { return context.WithoutCancel(q.r.Context()) }
 
+// contextOf returns the context of a call that may be a preview, which changes nothing and
+// ends when the client disconnects.
+func (q *request) contextOf(preview bool) context.Context {
+	if preview {
+		return q.r.Context()
+	}
+	return q.detached()
+}
+
 // clearDeadlines removes the connection's deadlines once the whole request of the owner
 // has arrived: they would end the context and the response of a call that takes longer.
 func (q *request) clearDeadlines() {

@@ -41,6 +41,7 @@ type hookedStore struct {
 	*sqlitestore.Store
 	list func(context.Context)                      // before a List
 	edit func(context.Context)                      // before an Edit
+	read func(context.Context)                      // before a Journal
 	dump func(each func(tally.Portion) error) error // instead of Dump
 }
 
@@ -56,6 +57,13 @@ func (s *hookedStore) List(ctx context.Context, l tally.Listing) (tally.Page, er
 		s.list(ctx)
 	}
 	return s.Store.List(ctx, l)
+}
+
+func (s *hookedStore) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	if s.read != nil {
+		s.read(ctx)
+	}
+	return s.Store.Journal(ctx, scope, from, to, each)
 }
 
 func (s *hookedStore) Edit(ctx context.Context, edits []tally.Edit) {
@@ -266,6 +274,37 @@ func TestPages_Paths(t *testing.T) {
 		a.ServeAdmin(answer, request, admin.Caller{})
 		if answer.Code != want {
 			t.Errorf("%s: %d, want %d", path, answer.Code, want)
+		}
+	}
+}
+
+// A preview changes nothing, so that it ends when its client disconnects.
+func TestServer_PreviewOfClientThatLeft(t *testing.T) {
+	for path, body := range map[string]string{
+		"undo":  `{"site":"blog","from":"2026-01-01T00:00:00Z","preview":true}`,
+		"prune": `{"site":"blog","untouched_since":"2026-01-01T00:00:00Z","preview":true}`,
+	} {
+		began, ended := make(chan struct{}), make(chan error, 1)
+		wait := func(ctx context.Context) {
+			close(began)
+			select {
+			case <-ctx.Done():
+				ended <- nil
+			case <-time.After(testTimeout):
+				ended <- fmt.Errorf("the preview goes on after its client left")
+			}
+		}
+		server := serve(t, func(s *hookedStore) { s.read, s.list = wait, wait })
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			<-began
+			leave()
+		}()
+		if _, text, err := call(ctx, t, server, "POST", path, body); err == nil {
+			t.Errorf("%s: answered %s", path, text)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

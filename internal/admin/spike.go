@@ -52,7 +52,7 @@ func (q *request) undo(body undoBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	reverted, err := q.s.owner.Revert(q.detached(), q.actor(), owner.Selection{
+	reverted, err := q.s.owner.Revert(q.contextOf(body.Preview), q.actor(), owner.Selection{
 		Scope: scope, Topics: topics, From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses,
 	}, body.Preview)
 	return struct {

@@ -10,24 +10,12 @@ import (
 // Dump reads one snapshot of the file on its own connection. It does not block writes, but
 // SQLite cannot checkpoint its write-ahead log until Dump ends.
 func (r *Reader) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
-	var stopped error // by each
-	err := r.reading(ctx, "all topics", func() error {
+	return r.reading(ctx, "all topics", func() error {
 		return snapshot(ctx, r.db, func(conn *sql.Conn) error {
-			d := &dump{reader: r, conn: conn, each: func(p tally.Portion) error {
-				stopped = each(p)
-				return stopped
-			}}
-			err := d.run(ctx, scope)
-			if stopped != nil {
-				return nil
-			}
-			return err
+			d := &dump{reader: r, conn: conn, each: stopping(each)}
+			return d.run(ctx, scope)
 		})
 	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
 }
 
 // dump is the state of a running [Reader.Dump].

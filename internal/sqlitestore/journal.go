@@ -113,58 +113,51 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 	if r.journalRetention > 0 {
 		from = max(from, r.journalBegin())
 	}
-	within, args := scopeCondition(scope, nil)
-	var stopped error // by each
-	err := r.reading(ctx, "the journal", func() error {
-		rows, err := r.db.QueryContext(ctx, `SELECT minute, n, site, metric, key, entries
-			FROM journal JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND `+within+`
-			ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)...)
-		if err != nil {
+	pass := stopping(each)
+	return r.reading(ctx, "the journal", func() error {
+		var portion []tally.JournalEntry
+		query, args := journalQuery(scope, from, to)
+		err := eachRow(ctx, r.db, query, args, func(rows *sql.Rows) (err error) {
+			if portion, err = appendEntries(portion, rows); err != nil || len(portion) < tally.MaxPortion {
+				return err
+			}
+			err = pass(portion)
+			portion = nil
+			return err
+		})
+		if err != nil || len(portion) == 0 {
 			return err
 		}
-		defer rows.Close()
-		stopped, err = passEntries(rows, each)
-		return err
+		return pass(portion)
 	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
 }
 
-// passEntries passes the entries in rows to each. It returns the error of each in stopped.
-func passEntries(rows *sql.Rows, each func([]tally.JournalEntry) error) (stopped, err error) {
-	var portion []tally.JournalEntry
-	for rows.Next() {
-		var p position
-		var site, metric, key string
-		var entries sql.RawBytes
-		if err := rows.Scan(&p.minute, &p.n, &site, &metric, &key, &entries); err != nil {
-			return nil, err
-		}
-		topic, err := tally.NewTopic(site, metric, key)
-		if err != nil {
-			return nil, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
-		}
-		for p.index = range len(entries) / entryBytes {
-			member, source := entryAt(entries, p.index)
-			if member == 0 {
-				continue
-			}
-			portion = append(portion, tally.JournalEntry{Topic: topic, Member: member, Minute: p.minute, Source: source, Position: p.String()})
-		}
-		if len(portion) >= tally.MaxPortion {
-			if err := each(portion); err != nil {
-				return err, nil
-			}
-			portion = nil
-		}
-	}
-	if err := rows.Err(); err != nil {
+// journalQuery returns the query of the journal's rows of scope, topic by topic, and its
+// arguments. CROSS JOIN makes SQLite read the journal first: it has no index by topic, so
+// that a loop over topics would read all of it for each.
+func journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
+	within, args := scopeCondition(scope, nil)
+	return `SELECT minute, n, site, metric, key, entries
+		FROM journal CROSS JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND ` + within + `
+		ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)
+}
+
+// appendEntries appends the entries of the current row to dst, except reverted ones.
+func appendEntries(dst []tally.JournalEntry, rows *sql.Rows) ([]tally.JournalEntry, error) {
+	var p position
+	var site, metric, key string
+	var entries sql.RawBytes
+	if err := rows.Scan(&p.minute, &p.n, &site, &metric, &key, &entries); err != nil {
 		return nil, err
 	}
-	if len(portion) > 0 {
-		return each(portion), nil
+	topic, err := tally.NewTopic(site, metric, key)
+	if err != nil {
+		return nil, fmt.Errorf("stored topic %q: %w", site+"/"+metric+"/"+key, err)
 	}
-	return nil, nil
+	for p.index = range len(entries) / entryBytes {
+		if member, source := entryAt(entries, p.index); member != 0 {
+			dst = append(dst, tally.JournalEntry{Topic: topic, Member: member, Minute: p.minute, Source: source, Position: p.String()})
+		}
+	}
+	return dst, nil
 }

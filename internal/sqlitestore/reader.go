@@ -85,7 +85,8 @@ func (r *Reader) Close() error { return r.db.Close() }
 // Secret returns a copy of the key of the visitor hash.
 func (r *Reader) Secret() ([]byte, error) { return slices.Clone(r.secret), nil }
 
-// reading runs a read for the owner. It records its error and returns it as the store's.
+// reading runs a read for the owner. It records its error and returns it as the store's,
+// unless it is a [stopError].
 func (r *Reader) reading(ctx context.Context, what string, read func() error) error {
 	if r.conflict != nil {
 		return tally.Unavailable(r.conflict)
@@ -93,12 +94,28 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 	err := ctx.Err()
 	if err == nil {
 		err = read()
+		if stopped, ok := errors.AsType[stopError](err); ok {
+			return stopped.error
+		}
 		r.readFault.record(err)
 	}
 	if err != nil {
 		return r.unavailable("read "+what+" from", err)
 	}
 	return nil
+}
+
+// stopError is the error of a caller's function, which ends a read that did not fail.
+type stopError struct{ error }
+
+// stopping returns each with its errors as a [stopError].
+func stopping[T any](each func(T) error) func(T) error {
+	return func(value T) error {
+		if err := each(value); err != nil {
+			return stopError{err}
+		}
+		return nil
+	}
 }
 
 // rowQuerier is a connection, a pool of connections, or a transaction.

@@ -25,11 +25,16 @@ const frozenPrefix = "!"
 // aliases. Each merge into the topic sets another mark, even if the aliases were the same
 // at an earlier time: members may have left and returned since.
 func AliasMark(stored map[string]string, topic Topic) string {
-	names := AliasSettings(topic)
-	if aliases, err := ParseAliases(stored[names[0]]); err == nil && len(aliases) == 0 {
+	aliases, err := ParseAliases(stored[aliasPrefix+topic.String()])
+	return aliasMark(stored, topic, len(aliases) > 0 || err != nil)
+}
+
+// aliasMark is [AliasMark] of a topic that has aliases or not.
+func aliasMark(stored map[string]string, topic Topic, hasAliases bool) string {
+	if !hasAliases {
 		return ""
 	}
-	if mark := stored[names[1]]; mark != "" {
+	if mark := stored[aliasMarkPrefix+topic.String()]; mark != "" {
 		return mark
 	}
 	return "unmarked" // by a release that merged without marks

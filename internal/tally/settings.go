@@ -70,9 +70,10 @@ func Blocks(stored map[string]string) map[string]string {
 // settings are the stored settings that affect contributions, parsed. They are immutable.
 type settings struct {
 	aliases  map[Topic]aliasList
-	ranges   []netip.Prefix  // blocked
-	visitors map[string]bool // blocked: names of settings
-	claimed  map[string]bool // names of settings
+	parsed   map[string]parsedAliases // by the name of their setting
+	ranges   []netip.Prefix           // blocked
+	visitors map[string]bool          // blocked: names of settings
+	claimed  map[string]bool          // names of settings
 }
 
 // aliasList is the aliases of one topic and the mark that the topic has in the store if
@@ -82,22 +83,39 @@ type aliasList struct {
 	mark   string
 }
 
+// parsedAliases is a valid setting of aliases. There is one for each topic that was ever
+// renamed, so that the next settings take those that did not change.
+type parsedAliases struct {
+	topic  Topic
+	value  string
+	topics []Topic
+}
+
 // useSettings replaces the settings that the service follows; it ignores names that it does
 // not know. It returns an error that names each setting which cannot be parsed, and
 // follows the others.
 func (s *Service) useSettings(stored map[string]string) error {
-	parsed, err := parseSettings(stored)
+	before := s.settings.Load()
+	if before == nil {
+		before = &settings{}
+	}
+	parsed, err := parseSettings(stored, before)
 	s.settings.Store(parsed)
 	return err
 }
 
-func parseSettings(stored map[string]string) (parsed *settings, err error) {
-	parsed = &settings{aliases: map[Topic]aliasList{}, visitors: map[string]bool{}, claimed: map[string]bool{}}
-	for _, name := range slices.Sorted(maps.Keys(stored)) { // so that the error is the same each time
+// parseSettings parses settings that were stored after those of before.
+func parseSettings(stored map[string]string, before *settings) (*settings, error) {
+	parsed := &settings{
+		aliases: map[Topic]aliasList{}, parsed: map[string]parsedAliases{},
+		visitors: map[string]bool{}, claimed: map[string]bool{},
+	}
+	errs := map[string]error{} // by name
+	for name, value := range stored {
 		var invalid error
 		switch {
 		case strings.HasPrefix(name, aliasPrefix):
-			invalid = parsed.addAliases(name[len(aliasPrefix):], stored)
+			invalid = parsed.addAliases(name, value, stored, before)
 		case strings.HasPrefix(name, blockRangePrefix):
 			var addresses netip.Prefix
 			if addresses, invalid = netip.ParsePrefix(name[len(blockRangePrefix):]); invalid == nil {
@@ -109,19 +127,30 @@ func parseSettings(stored map[string]string) (parsed *settings, err error) {
 			parsed.claimed[name] = true
 		}
 		if invalid != nil {
-			err = errors.Join(err, fmt.Errorf("setting %q: %w", name, invalid))
+			errs[name] = invalid
 		}
+	}
+	var err error
+	for _, name := range slices.Sorted(maps.Keys(errs)) { // so that the error is the same each time
+		err = errors.Join(err, fmt.Errorf("setting %q: %w", name, errs[name]))
 	}
 	return parsed, err
 }
 
-func (s *settings) addAliases(name string, stored map[string]string) error {
-	topic, err := ParseTopic(name)
-	if err != nil {
-		return err
+// addAliases adds the setting of aliases with that name.
+func (s *settings) addAliases(name, value string, stored map[string]string, before *settings) (err error) {
+	entry := before.parsed[name]
+	if entry.value != value {
+		if entry.topic, err = ParseTopic(name[len(aliasPrefix):]); err != nil {
+			return err
+		}
+		entry.value = value
+		entry.topics, err = ParseAliases(value)
 	}
-	topics, err := ParseAliases(stored[aliasPrefix+name])
-	s.aliases[topic] = aliasList{topics: topics, mark: AliasMark(stored, topic)}
+	if err == nil {
+		s.parsed[name] = entry
+	}
+	s.aliases[entry.topic] = aliasList{topics: entry.topics, mark: aliasMark(stored, entry.topic, len(entry.topics) > 0 || err != nil)}
 	return err
 }
 

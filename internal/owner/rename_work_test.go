@@ -1,0 +1,50 @@
+package owner_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/owner"
+)
+
+// countedSettings counts what is read of the settings.
+type countedSettings struct {
+	fullStore
+	all     atomic.Int64 // reads of all settings
+	entries atomic.Int64 // that reads by name returned
+}
+
+func (s *countedSettings) Settings(ctx context.Context, names ...string) (map[string]string, error) {
+	settings, err := s.fullStore.Settings(ctx, names...)
+	if len(names) == 0 {
+		s.all.Add(1)
+	} else {
+		s.entries.Add(int64(len(settings)))
+	}
+	return settings, err
+}
+
+// A rename leaves a setting for good. The work of a later one does not grow with them,
+// except that the instance follows the settings once.
+func TestRename_ReadsOfSettings(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		store := &countedSettings{fullStore: w.first}
+		o := openWith(store, owner.Options{LeaseTime: time.Minute})
+		const renames = 10
+		for i := range renames {
+			from, to := newTopic("likes"), newTopic("likes")
+			o.like(t, from, visitor(1))
+			store.all.Store(0)
+			store.entries.Store(0)
+			if _, err := o.Rename(t.Context(), "test", from, to); err != nil {
+				t.Fatal(err)
+			}
+			// Its two claims, aliases and mark, each of them some times.
+			if all, entries := store.all.Load(), store.entries.Load(); all > 1 || entries > 12 {
+				t.Errorf("rename %d read all settings %d times, and %d by name", i, all, entries)
+			}
+		}
+	})
+}
