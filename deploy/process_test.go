@@ -6,34 +6,18 @@ package deploy_test
 import (
 	"net"
 	"net/http"
-	"os"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// binary is the program under test, built once.
+// binary is the path of the program under test.
 var binary string
 
 // parallel is how many tests run at the same time. Most of them wait.
 const parallel = 8
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "tallycast-deploy")
-	if err != nil {
-		panic(err)
-	}
-	if binary, err = processtest.Build(dir); err != nil {
-		panic(err)
-	}
-	processtest.SetParallel(parallel)
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
-		os.Exit(code)
-	}))
-}
+func TestMain(m *testing.M) { processtest.Main(m, parallel, &binary, nil) }
 
 // startInstance starts an instance and waits until it is ready.
 func startInstance(t *testing.T, args ...string) *processtest.Instance {

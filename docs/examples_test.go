@@ -5,7 +5,6 @@ package docs_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,21 +15,10 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
+// binary is the path of the program under test.
 var binary string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "tallycast-docs-")
-	if err == nil {
-		binary, err = processtest.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { processtest.Main(m, 1, &binary, nil) }
 
 // volatile are parts of answers that differ from run to run.
 var volatile = []struct {

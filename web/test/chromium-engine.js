@@ -1,12 +1,12 @@
 /** Chromium, for tests that run in several engines. */
-import { launch, PERSON } from './browser.js';
+import { CHROMIUM, launch, PERSON } from './browser.js';
 
 /**
  * @param {import('./engines.js').EngineOptions} options
  * @returns {Promise<import('./engines.js').Engine>}
  */
 export async function chromiumEngine({ anchors = true }) {
-  const browser = await launch();
+  const browser = await launch({ executablePath: CHROMIUM });
   return {
     name: 'chromium',
     async open() {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, recordStatus, shows, useBrowser } from './browser.js';
+import { CHROMIUM, newVisitor, recordStatus, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
@@ -8,8 +8,8 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const COUNT = { body: '<tally-count page="post">?</tally-count>' };
 
-// Playwright disables the back/forward cache by default.
-const browser = useBrowser({ ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+// Playwright disables the back/forward cache by default; the headless shell has none.
+const browser = useBrowser({ executablePath: CHROMIUM, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 
 /** @param {import('playwright-core').Page} page */
 const status = (page) => page.evaluate(() => /** @type {any} */ (window).statuses.at(-1));

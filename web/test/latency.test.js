@@ -1,7 +1,7 @@
 /** How fast a press shows, by the browser's event timing, and on a slow network. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, shows, useBrowser } from './browser.js';
+import { CHROMIUM, newVisitor, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -14,7 +14,8 @@ const FRAME = 24;
 /** A bad mobile network: a latency of seconds, and 50 kbit/s. */
 const SLOW = { offline: false, latency: 1000, downloadThroughput: 6400, uploadThroughput: 6400 };
 
-const browser = useBrowser();
+// Measured in the browser that readers have.
+const browser = useBrowser({ executablePath: CHROMIUM });
 
 /**
  * @param {import('node:test').TestContext} t

@@ -1,15 +1,12 @@
 package checker_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
@@ -31,32 +28,10 @@ const (
 	parallel = 8
 )
 
-// binary is the program under test, built once.
+// binary is the path of the program under test.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "tallycast-checker-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		binary, err = processtest.Build(dir)
-	}
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // one test runs the program as another user
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	processtest.SetParallel(parallel)
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { processtest.Main(m, parallel, &binary, nil) }
 
 // schedule returns the seed and the duration of a schedule.
 func schedule(t *testing.T) (seed uint64, duration time.Duration) {

@@ -1,12 +1,8 @@
 package e2e_test
 
 import (
-	"fmt"
-	"os"
 	"slices"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
@@ -20,35 +16,9 @@ const (
 )
 
 // binary is the path of the program under test, and plain that without the race detector.
-// TestMain builds both: a program that is written while a test starts another is "busy".
 var binary, plain string
 
-func TestMain(m *testing.M) {
-	os.Exit(testMain(m))
-}
-
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "tallycast-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if binary, err = processtest.Build(dir); err == nil {
-		plain, err = processtest.BuildPlain(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	processtest.SetParallel(parallel)
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { processtest.Main(m, parallel, &binary, &plain) }
 
 // launch starts the program in a new directory with its own environment.
 func launch(t testing.TB, env []string, args ...string) *processtest.Process {
