@@ -1,191 +1,14 @@
 package connlimit
 
 import (
-	"bufio"
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// waitTimeout bounds every wait. Only a failing test waits that long.
-const waitTimeout = 20 * time.Second
-
-// rig is a server behind a limiter.
-type rig struct {
-	t       *testing.T
-	limiter *Limiter
-	address string
-	log     *logBuffer
-	// A request to /wait sends on asked, and its response waits for proceed.
-	asked   chan struct{}
-	proceed chan struct{}
-}
-
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
-// newRig starts a server. prepare may change the limiter before.
-func newRig(t *testing.T, change func(*Options), prepare ...func(*Limiter)) *rig {
-	t.Helper()
-	r := &rig{t: t, log: &logBuffer{}, asked: make(chan struct{}, 1000), proceed: make(chan struct{})}
-	options := Options{
-		IsExempt:      func(netip.Addr) bool { return false },
-		HeaderTimeout: time.Minute,
-		Log:           slog.New(slog.NewTextHandler(r.log, nil)),
-	}
-	change(&options)
-	r.limiter = New(options)
-	r.limiter.start = time.Now().Add(-time.Hour) // for states that began long ago
-	for _, each := range prepare {
-		each(r.limiter)
-	}
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.address = inner.Addr().String()
-	server := &http.Server{ConnState: r.limiter.ConnState, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		switch q.URL.Path {
-		case "/wait":
-			r.asked <- struct{}{}
-			<-r.proceed
-		case "/hijack":
-			c, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			t.Cleanup(func() { c.Close() })
-		}
-	})}
-	served := make(chan struct{})
-	go func() { // ends with the server; the cleanup waits
-		defer close(served)
-		_ = server.Serve(r.limiter.Listener(inner))
-	}()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			_ = server.Close()
-		}
-		<-served
-	})
-	return r
-}
-
-type client struct {
-	net.Conn
-	r      *rig
-	reader *bufio.Reader
-}
-
-// from connects from a loopback address of this machine.
-func (r *rig) from(address string) *client {
-	r.t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: waitTimeout}
-	c, err := dialer.DialContext(r.t.Context(), "tcp", r.address)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(waitTimeout))
-	return &client{c, r, bufio.NewReader(c)}
-}
-
-func (c *client) send(path string) *client {
-	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path) // the connection may be closed
-	return c
-}
-
-// isAnswered reports whether the server responds to the request.
-func (c *client) isAnswered() bool {
-	response, err := http.ReadResponse(c.reader, nil)
-	if err != nil {
-		return false
-	}
-	response.Body.Close()
-	return true
-}
-
-// request sends a request and waits for the response. The connection is idle then.
-func (c *client) request() *client {
-	c.r.t.Helper()
-	if !c.send("/").isAnswered() {
-		c.r.t.Fatal("no answer")
-	}
-	c.r.eventually("the connection is idle", func() bool {
-		found := false
-		c.r.limiter.conns.Range(func(key, value any) bool {
-			if key.(net.Conn).RemoteAddr().String() == c.LocalAddr().String() {
-				s, _ := unpack(value.(*conn).state.Load())
-				found = s == idle
-			}
-			return !found
-		})
-		return found
-	})
-	return c
-}
-
-// isClosed waits until the server closes the connection. It reports whether it does.
-func (c *client) isClosed() bool {
-	_, err := c.reader.ReadByte()
-	var timeout net.Error
-	return err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
-}
-
-func (r *rig) eventually(what string, holds func() bool) {
-	r.t.Helper()
-	for deadline := time.Now().Add(waitTimeout); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("in vain: %s", what)
-		}
-	}
-}
-
-// isEmpty waits until the limiter has no connection.
-func (r *rig) isEmpty() {
-	r.t.Helper()
-	r.eventually("nothing is counted", func() bool {
-		n := 0
-		r.limiter.conns.Range(func(any, any) bool { n++; return true })
-		r.limiter.mu.Lock()
-		defer r.limiter.mu.Unlock()
-		return n == 0 && len(r.limiter.clients) == 0
-	})
-}
 
 func TestLimiter_IdleConnectionsMakeRoom(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PerAddress = 3 })
@@ -206,7 +29,7 @@ func TestLimiter_IdleConnectionsMakeRoom(t *testing.T) {
 		r.from("127.0.0.1").request()
 	}
 	other.request()
-	if n := r.log.count("level=WARN"); n != 1 || r.log.count("address=127.0.0.1") != 1 {
+	if n := r.logged("level=WARN"); n != 1 || r.logged("address=127.0.0.1") != 1 {
 		t.Errorf("%d warnings", n)
 	}
 }
@@ -292,94 +115,6 @@ func TestLimiter_ExemptAndHijacked(t *testing.T) {
 	two.request()
 	for _, c := range proxy {
 		c.request()
-	}
-}
-
-// open returns how many connections are open, as descriptor numbers would show.
-func (l *Limiter) open(net.Conn) (n int) {
-	l.conns.Range(func(_, value any) bool {
-		if s, _ := unpack(value.(*conn).state.Load()); s != closing {
-			n++
-		}
-		return true
-	})
-	return n
-}
-
-// Clients leave descriptors to the rest of the process.
-func TestLimiter_FilesRunShort(t *testing.T) {
-	const files = 100
-	r := newRig(t, func(o *Options) {
-		o.Files = files
-		o.IsExempt = func(a netip.Addr) bool { return a.String() == "127.0.0.9" }
-	}, func(l *Limiter) { l.descriptor = l.open })
-	proxy := r.from("127.0.0.9").request()
-	unused := r.from("127.0.0.1")
-	old := r.from("127.0.0.1").request()
-	busy := r.from("127.0.0.1").send("/wait")
-	<-r.asked
-	for i := range 2 * files {
-		r.from(fmt.Sprintf("127.0.1.%d", i+1)).request() // each from another address
-		if n := r.limiter.open(nil); n > files-minReserve {
-			t.Fatalf("%d of %d descriptors are taken", n, files)
-		}
-	}
-	if !old.isClosed() {
-		t.Error("an idle connection is open although files are short")
-	}
-	unused.request() // idle ones were enough
-	proxy.request()
-	if n := r.log.count("file descriptors run short"); n != 1 {
-		t.Errorf("%d warnings", n)
-	}
-	// Without idle connections the limiter refuses new ones.
-	refused := 0
-	for range 2 * files {
-		c := r.from("127.0.0.3").send("/wait")
-		select {
-		case <-r.asked:
-		case <-c.closed():
-			refused++
-		}
-	}
-	if n := r.limiter.open(nil); n > files-minReserve/2 || refused < files {
-		t.Errorf("%d of %d descriptors are taken, %d connections refused", n, files, refused)
-	}
-	close(r.proceed)
-	if !busy.isAnswered() {
-		t.Error("a request was ended")
-	}
-}
-
-// closed returns a channel that closes when the server closes the connection.
-func (c *client) closed() <-chan struct{} {
-	done := make(chan struct{})
-	go func() { // ends with the connection, at the end of the test
-		_, _ = c.reader.Peek(1)
-		close(done)
-	}()
-	return done
-}
-
-// exhausted is a listener of a process without free descriptors.
-type exhausted struct{ net.Listener }
-
-func (exhausted) Accept() (net.Conn, error) {
-	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-}
-
-// The rest of the process may use the last descriptors.
-func TestLimiter_NoFileLeft(t *testing.T) {
-	r := newRig(t, func(*Options) {})
-	old := r.from("127.0.0.1").request()
-	if _, err := r.limiter.Listener(exhausted{}).Accept(); !errors.Is(err, syscall.EMFILE) {
-		t.Errorf("error %v; net/http has to wait", err)
-	}
-	if !old.isClosed() {
-		t.Error("an idle connection is open although no file is left")
-	}
-	if n := r.log.count("file descriptors run short"); n != 1 {
-		t.Errorf("%d warnings", n)
 	}
 }
 

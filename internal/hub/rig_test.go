@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -171,10 +171,8 @@ func (p *pipe) expect(t *testing.T, want ...string) {
 
 func eventually(t *testing.T, done func() bool, why func() string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("gave up waiting: " + why())
-		}
+	if !processtest.Await(processtest.Timeout, done) {
+		t.Fatal("timeout: " + why())
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -213,11 +214,7 @@ func (i *instance) viewers() int { return int(i.hub.Viewers()) }
 
 func (i *instance) eventually(what string, done func() bool) {
 	i.t.Helper()
-	for end := time.Now().Add(waitTimeout); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			i.t.Fatalf("gave up waiting: %s", what)
-		}
-	}
+	processtest.Within(i.t, waitTimeout, what, done)
 }
 
 func mustTopic(t *testing.T, text string) tally.Topic {

@@ -144,12 +144,12 @@ func followEvery(t *testing.T, every time.Duration, urls ...string) *followed {
 
 func (f *followed) becomes(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(testTimeout); ; time.Sleep(2 * time.Millisecond) {
-		if keys, _ := f.state(); keys == want {
-			return
-		} else if time.Now().After(deadline) {
-			t.Fatalf("the keys are %q, want %q", keys, want)
-		}
+	var keys string
+	if !processtest.Await(testTimeout, func() bool {
+		keys, _ = f.state()
+		return keys == want
+	}) {
+		t.Fatalf("the keys are %q, want %q", keys, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // TestStore_Killed kills several processes, one after the other, that write to one file: no
@@ -128,7 +129,7 @@ func TestStore_LockedByAnotherProgram(t *testing.T) {
 		t.Errorf("read of a locked file: %+v", readings[0])
 	}
 	health := func() error { return store.Health().Err }
-	until(t, func() bool { return health() != nil }, "health says nothing of the lock")
+	processtest.Eventually(t, "health says nothing of the lock", func() bool { return health() != nil })
 	if err := health(); err != nil && !strings.Contains(err.Error(), "another program keeps the file locked") {
 		t.Errorf("health: %v", err)
 	}
@@ -138,16 +139,6 @@ func TestStore_LockedByAnotherProgram(t *testing.T) {
 	store.Apply(context.Background(), batches)
 	if batches[0].Err != nil || batches[0].Count != 1 || health() != nil {
 		t.Errorf("after the lock: count %d, error %v, health %v", batches[0].Count, batches[0].Err, health())
-	}
-}
-
-// until waits for a condition.
-func until(t *testing.T, met func() bool, otherwise string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(otherwise)
-		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestStore_HungDisk(t *testing.T) {
@@ -83,7 +84,7 @@ func TestFeed_StaleAndLive(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	until(t, func() bool { state, _ := sink.last(1); return state == "live" }, "not live at first")
+	processtest.Eventually(t, "not live at first", func() bool { state, _ := sink.last(1); return state == "live" })
 
 	db := tool(t, path) // keeps the store from reissuing
 	defer db.Close()
@@ -91,9 +92,9 @@ func TestFeed_StaleAndLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.Watch(childTopic())
-	until(t, func() bool { state, _ := sink.last(2); return state == "stale" }, "not stale while the file is locked")
+	processtest.Eventually(t, "not stale while the file is locked", func() bool { state, _ := sink.last(2); return state == "stale" })
 	if _, err := db.Exec(`ROLLBACK`); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool { state, isCurrent := sink.last(3); return state == "live" && isCurrent }, "not live and current after the lock")
+	processtest.Eventually(t, "not live and current after the lock", func() bool { state, isCurrent := sink.last(3); return state == "live" && isCurrent })
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // refused opens a file that must not be opened: the error contains its name and why, and the
@@ -215,7 +216,7 @@ func TestStore_FullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Health recovers without a write.
-	until(t, func() bool { return store.Health().Err == nil }, "health does not recover")
+	processtest.Eventually(t, "health does not recover", func() bool { return store.Health().Err == nil })
 	if _, err := fill(store, 30); err != nil {
 		t.Error(err)
 	}

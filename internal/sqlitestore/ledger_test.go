@@ -12,6 +12,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // edit applies an edit.
@@ -121,8 +122,8 @@ func TestSweep_EmptyTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	store = open(t, path, catalog(), sqlitestore.Options{})
-	until(t, func() bool { return query[int](t, path, `SELECT EXISTS (SELECT 1 FROM contributions)`) == 0 }, "contributions of a topic that is gone stay")
-	until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM dropped`) == 0 }, "it is never done")
+	processtest.Eventually(t, "contributions of a topic that is gone stay", func() bool { return query[int](t, path, `SELECT EXISTS (SELECT 1 FROM contributions)`) == 0 })
+	processtest.Eventually(t, "it is never done", func() bool { return query[int](t, path, `SELECT count(*) FROM dropped`) == 0 })
 	if n := query[int](t, path, `SELECT count(*) FROM pragma_foreign_key_check`); n != 0 {
 		t.Errorf("%d rows refer to missing topics", n)
 	}
@@ -191,7 +192,7 @@ func TestSweep_Journal(t *testing.T) {
 			t.Fatal(err)
 		}
 		store = open(t, path, catalog(), sqlitestore.Options{Journal: test.journal, Now: now.read})
-		until(t, func() bool { return query[int](t, path, `SELECT count(*) FROM journal`) == test.rows }, test.name+": the file keeps too much or too little")
+		processtest.Eventually(t, test.name+": the file keeps too much or too little", func() bool { return query[int](t, path, `SELECT count(*) FROM journal`) == test.rows })
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -238,14 +239,14 @@ func TestDump_ConcurrentWrites(t *testing.T) {
 	if err != nil || dumped != batches*tally.MaxBatchWrites {
 		t.Errorf("%d of %d contributions were dumped, error %v", dumped, batches*tally.MaxBatchWrites, err)
 	}
-	until(t, func() bool { return query[int](t, path, `SELECT EXISTS (SELECT 1 FROM contributions)`) == 0 }, "the reset is not done")
+	processtest.Eventually(t, "the reset is not done", func() bool { return query[int](t, path, `SELECT EXISTS (SELECT 1 FROM contributions)`) == 0 })
 	db := tool(t, path)
 	defer db.Close()
 	var busy, pages, folded int
-	until(t, func() bool {
+	processtest.Eventually(t, "the log is held by a reader that is gone", func() bool {
 		err := db.QueryRow(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &folded)
 		return err == nil && busy == 0
-	}, "the log is held by a reader that is gone")
+	})
 }
 
 // TestList_Index checks that SQLite uses an index for lists and dumps.

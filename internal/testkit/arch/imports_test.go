@@ -84,7 +84,7 @@ var owners = map[string][]string{
 	module + "internal/testkit/checker":     {},
 	module + "internal/testkit/arch":        {},
 	"pgregory.net/rapid":                    {"internal/testkit/storetest"},
-	"go.uber.org/goleak":                    {},
+	"go.uber.org/goleak":                    {"internal/testkit/processtest"},
 	"testing":                               {"internal/testkit/storetest", "internal/testkit/redistest", "internal/testkit/processtest"},
 }
 

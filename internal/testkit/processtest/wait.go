@@ -29,13 +29,21 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 // Within waits until condition returns true, at most for limit.
 func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
+	if !Await(limit, condition) {
+		t.Fatalf("timeout after %s: %s", limit, what)
+	}
+}
+
+// Await waits until condition returns true, at most for limit, and reports whether it did.
+func Await(limit time.Duration, condition func() bool) bool {
 	for began := time.Now(); !condition(); {
 		waited := time.Since(began)
 		if waited > limit {
-			t.Fatalf("timeout after %s: %s", limit, what)
+			return false
 		}
 		time.Sleep(max(minPause, min(waited/pauseShare, maxPause)))
 	}
+	return true
 }
 
 // getClient leaves no connection open after the test.
