@@ -86,11 +86,13 @@ func settingsNamed(names ...string) (some []config.Setting) {
 	return some
 }
 
-// storeFlag names a store that a command changes.
-var storeFlag = config.Setting{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store, in the forms of serve: an SQLite file that no service uses, or a Redis."}
-
 // storeFlags are the settings of serve that say how a store is opened.
 var storeFlags = settingsNamed("redis-prefix", "secret", "secret-file", "metric", "config")
+
+// targetFlags name the service or the store that a command changes.
+var targetFlags = slices.Concat(adminFlags, []config.Setting{
+	{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store, in the forms of serve: an SQLite file that no service uses, or a Redis."},
+}, storeFlags)
 
 // openClient returns the admin client that flags, environment and configuration file name:
 // of a running service, or of a store that is opened as u says.

@@ -15,11 +15,11 @@ import (
 
 const backupDetails = `
 The backup contains everything that was acknowledged before it began, the secret
-included. The file gets the name FILE when it is complete; the command then reads it
-once more to check it. An existing file is kept unless --force is given. To restore,
-stop the service, run tallycast restore with FILE, and start the service.
+included. The file gets the name FILE when it is complete; the command then reads it to
+check it. To restore, stop the service, run tallycast restore FILE, and start the
+service.
 
-A Redis makes its own backups: for one, the command prints the settings to use.
+A Redis makes its own backups. For a Redis the command prints which settings to use.
 `
 
 const backupExamples = `

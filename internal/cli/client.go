@@ -194,27 +194,22 @@ func isAboutTopic(err error) bool {
 
 // refusal returns the error of a response that is not a success.
 func (c *adminClient) refusal(response *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxReasonBytes))
+	code, message, err := readProblem(response.Body)
 	if err != nil {
 		return connectionError(c.label, err)
 	}
-	var problem struct {
-		Code   tally.Code
-		Detail string
-	}
-	_ = json.Unmarshal(text, &problem) // something else has no code
-	e := &adminError{status: response.StatusCode, code: problem.Code}
+	e := &adminError{status: response.StatusCode, code: code}
 	switch {
 	case response.StatusCode >= 300 && response.StatusCode < 400:
 		e.message = fmt.Sprintf("%s redirects to %s; give that to --at, if it is yours", c.label, printable(response.Header.Get("Location")))
-	case e.code == "":
+	case code == "":
 		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
-	case e.code == tally.CodeNotAuthorized:
+	case code == tally.CodeNotAuthorized:
 		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.label)
-	case e.code == tally.CodeOriginNotAllowed:
+	case code == tally.CodeOriginNotAllowed:
 		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
 	default:
-		e.message = fmt.Sprintf("%s (%s)", printable(problem.Detail), printable(string(e.code)))
+		e.message = fmt.Sprintf("%s (%s)", printable(message), printable(string(code)))
 	}
 	return e
 }

@@ -107,11 +107,7 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	c, args = commands[0], normalize(args)
 	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
 	if named {
-		i := slices.IndexFunc(commands, func(c command) bool { return c.name == args[0] })
-		if i < 0 {
-			return command{}, nil, nil, fmt.Errorf("there is no command %s%s", args[0], config.DidYouMean("", args[0], append(namesOf(commands, command.title), helpWord)))
-		}
-		if c, args, err = commands[i].descend(args[1:]); err != nil {
+		if c, args, err = find("", commands, args); err != nil {
 			return c, nil, nil, err
 		}
 	}
@@ -148,24 +144,28 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	return c, given, flags.Args(), nil
 }
 
-// descend returns the command below c that args name, and the rest of args; c itself if it
-// has none below.
-func (c command) descend(args []string) (command, []string, error) {
+// find returns the command that args name, and the rest of args. The command is one of all,
+// or below one of them. group is the name of the command above all, and a space.
+func find(group string, all []command, args []string) (c command, rest []string, err error) {
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
+	if i < 0 {
+		names := namesOf(all, command.title)
+		if group == "" {
+			names = append(names, helpWord)
+		}
+		return command{name: strings.TrimSpace(group)}, nil, fmt.Errorf("there is no command %s%s%s", group, args[0], config.DidYouMean(group, args[0], names))
+	}
+	c, rest = all[i], args[1:]
+	c.name = group + c.name
 	switch {
 	case c.sub == nil:
-		return c, args, nil
-	case len(args) > 0 && (args[0] == "--help" || args[0] == "-h"):
+		return c, rest, nil
+	case len(rest) > 0 && (rest[0] == "--help" || rest[0] == "-h"):
 		return c, nil, errHelp
-	case len(args) == 0 || strings.HasPrefix(args[0], "-"):
-		return c, nil, fmt.Errorf("%s needs one of its commands, before all flags", c.name)
+	case len(rest) == 0 || strings.HasPrefix(rest[0], "-"):
+		return c, nil, fmt.Errorf("a command follows %[1]s, such as %[1]s %[2]s, and then flags", c.name, c.sub[0].name)
 	}
-	i := slices.IndexFunc(c.sub, func(sub command) bool { return sub.name == args[0] })
-	if i < 0 {
-		return c, nil, fmt.Errorf("there is no command %s %s%s", c.name, args[0], config.DidYouMean(c.name+" ", args[0], namesOf(c.sub, command.title)))
-	}
-	sub := c.sub[i]
-	sub.name = c.name + " " + sub.name
-	return sub, args[1:], nil
+	return find(c.name+" ", c.sub, rest)
 }
 
 // helpWord asks for help as --help does, of the command that follows it, if any.

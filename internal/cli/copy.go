@@ -17,14 +17,14 @@ import (
 )
 
 const copyDetails = `
-Copies all topics, seeds, contributions, blocks and former names from one store to
-another, then reads both and compares them. A new store takes over the secret of the
-source, so that visitors are recognised; a store with another secret is refused. The
-source may be in use: topics that change meanwhile are listed, and copying again brings
-them over. A target SQLite file must not be in use by a service.
+Copies all topics, seeds, contributions, blocks and former names, then reads both stores
+and compares them. A new store takes over the secret of the source, so that visitors are
+recognised; a store with another secret is refused. The source may be in use: topics that
+change during the copy are listed, and another copy brings their changes. A target SQLite
+file must not be in use by a service.
 
 The exit code is 0 if the target has everything, 3 if it lacks only changes that the
-source got meanwhile, and 1 if anything else differs.
+source got during the copy, and 1 if anything else differs.
 `
 
 const copyExamples = `

@@ -18,10 +18,10 @@ import (
 )
 
 const doctorDetails = `
-Loads the page as a browser would, finds the script and the elements, and sends the
-service the requests of a page of that origin: does it allow the page, and does it have
-the sites and metrics that the elements name? Nothing is counted. The exit code is 1 if
-something prevents the widgets from working. Elements that scripts add are not seen.
+Loads the page as a browser does, finds the script and the elements, and sends the
+service the requests of such a page: does it allow the page's origin, and does it have
+the sites and metrics of the elements? Nothing is counted. The exit code is 1 if
+something prevents the widgets from working. Elements that scripts add are not found.
 `
 
 // doctorCommand checks a page.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -204,17 +205,25 @@ func (c *pageCheck) checkTopics() {
 	}
 }
 
-// refusedWrite returns why visitors cannot contribute to topic; nil if they can. It sends
-// an invalid amount, so that nothing is counted.
+// refusedWrite returns why visitors cannot contribute to topic; nil if they can.
 func (c *pageCheck) refusedWrite(topic string) *refusal {
+	code, message, err := c.writeInvalid(topic)
+	if err != nil || code != tally.CodeReadOnlyMetric {
+		return nil // checkAddress reports an error
+	}
+	return &refusal{string(code), message}
+}
+
+// writeInvalid sends an invalid amount, which is refused in any case, and returns the error.
+func (c *pageCheck) writeInvalid(topic string) (code tally.Code, message string, err error) {
 	response, err := c.post("v1/"+topic, map[string]any{"amount": -1})
 	if err != nil {
-		return nil // checkAddress reports it
+		return "", "", err
 	}
 	defer response.Body.Close()
-	code, message, _ := strings.Cut(reason(response.Body), ": ")
-	if code != string(tally.CodeReadOnlyMetric) {
-		return nil
+	code, message, err = readProblem(response.Body)
+	if err == nil && code == "" {
+		err = fmt.Errorf("%s: %s", response.Status, message)
 	}
-	return &refusal{code, message}
+	return code, message, err
 }

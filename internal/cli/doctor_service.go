@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/eventstream"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // probe returns a topic that the doctor asks for and never changes.
@@ -108,27 +109,20 @@ func (c *pageCheck) checkSocket() {
 	c.ok("socket", "opens")
 }
 
-// checkAddress checks that the service knows the client's address. The request is refused
-// in any case, because its amount is invalid.
+// checkAddress checks that the service knows the client's address.
 func (c *pageCheck) checkAddress() {
-	response, err := c.post("v1/"+c.probe(), map[string]any{"amount": -1})
-	if err != nil {
-		c.fail("address", "a write is not answered: %v", err)
-		return
-	}
-	defer response.Body.Close()
-	why := reason(response.Body)
-	switch code, _, _ := strings.Cut(why, ":"); {
-	case code == "bad_amount":
-		if warning := c.proxyWarning(); warning != "" {
-			c.fail("address", "all visitors look the same: %s", warning)
-			return
-		}
-		c.ok("address", "visitors are distinguished")
-	case code == "bad_visitor":
-		c.fail("address", "all visitors look the same: %s", why)
+	code, message, err := c.writeInvalid(c.probe())
+	switch warning := c.proxyWarning(); {
+	case err != nil:
+		c.fail("address", "a write fails: %v", err)
+	case code == tally.CodeBadVisitor:
+		c.fail("address", "all visitors look the same: %s", message)
+	case code != tally.CodeBadAmount:
+		c.fail("address", "a write is refused: %s: %s", code, message)
+	case warning != "":
+		c.fail("address", "all visitors look the same: %s", warning)
 	default:
-		c.fail("address", "a write answers %s: %s", response.Status, why)
+		c.ok("address", "visitors are distinguished")
 	}
 }
 

@@ -22,16 +22,13 @@ import (
 )
 
 const exportDetails = `
-Writes FILE, or standard output without one, while the service runs: topics, seeds,
-and contributions as hashes, in JSON Lines that tallycast import restores. The last
-line has the totals, so that an incomplete file is noticed. A file whose name ends in
-.csv or .json has only topics and counts, for spreadsheets; one that ends in .gz is
-compressed. An existing file is kept unless --force is given.
+Writes FILE, or standard output without one, while the service runs: topics, seeds, and
+contributions as hashes, in JSON Lines that tallycast import restores. The last line has
+the totals, so that an import notices an incomplete file. A file whose name ends in .csv
+or .json has only topics and counts, for spreadsheets; .gz at the end compresses.
 
-The command calls a running service, or reads the store that --store, TALLYCAST_STORE
-or the configuration file names; an SQLite file may be in use by a service. The hashes
-can only be used with the secret of the store. --with-secret, which needs a store, puts
-the secret into the file, which must then be kept as safe as the store.
+The hashes are of use only with the secret of the store. --with-secret, which needs
+--store, puts the secret into the file. Keep such a file as safe as the store.
 `
 
 const exportExamples = `
@@ -68,8 +65,9 @@ func (c *exportCommand) flags() []config.Setting {
 		scopeFlag(&c.scope),
 		{Name: "with-secret", Parse: config.Into(&c.withSecret, config.ParseBool), Help: "Put the secret of the store into the file."},
 		forceFlag(&c.force),
-		{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve."},
-	}, adminFlags, storeFlags)
+	}, adminFlags, []config.Setting{
+		{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve. A service may use it."},
+	}, storeFlags)
 }
 
 func (c *exportCommand) run(p *process) (err error) {

@@ -44,7 +44,7 @@ func (c *healthcheckCommand) run(p *process) error {
 		values, fileProblems := p.resolve()
 		configured, problems := config.ParseListeners(values)
 		if len(problems) > 0 { // errors in other settings of the file do not matter here
-			return configError{append(fileProblems, problems...)}
+			return configError(append(fileProblems, problems...))
 		}
 		c.url = healthURL(configured, c.live)
 	}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/config"
@@ -48,28 +50,16 @@ func printHelp(out io.Writer, c command) {
 		usage += " " + c.takes
 	}
 	fmt.Fprintf(out, "Usage: tallycast %s\n\n%s\n%s", usage, c.about, c.details)
-	for _, group := range groupsOf(flags) {
-		title := group[0].Group
-		if title == "" {
-			title = "Flags"
+	for len(flags) > 0 {
+		group := flags[0].Group
+		n := slices.IndexFunc(flags, func(s config.Setting) bool { return s.Group != group })
+		if n < 0 {
+			n = len(flags)
 		}
-		fmt.Fprintf(out, "\n%s:\n%s", title, flagSet(group).FlagUsagesWrapped(helpColumns))
+		fmt.Fprintf(out, "\n%s:\n%s", cmp.Or(group, "Flags"), flagSet(flags[:n]).FlagUsagesWrapped(helpColumns))
+		flags = flags[n:]
 	}
 	fmt.Fprint(out, c.examples)
-}
-
-// groupsOf returns the flags of each group together, in the order of their first flags.
-func groupsOf(flags []config.Setting) (groups [][]config.Setting) {
-	at := map[string]int{}
-	for _, d := range flags {
-		i, ok := at[d.Group]
-		if !ok {
-			i = len(groups)
-			at[d.Group], groups = i, append(groups, nil)
-		}
-		groups[i] = append(groups[i], d)
-	}
-	return groups
 }
 
 func listCommands(out io.Writer, all []command) {
@@ -80,13 +70,7 @@ func listCommands(out io.Writer, all []command) {
 
 // flagHelp returns the help of a flag and, on another line, its default and its variable.
 func flagHelp(s config.Setting) string {
-	var more []string
-	if s.Default != "" {
-		more = append(more, s.Default)
-	}
-	if variable := s.Variable(); variable != "" {
-		more = append(more, variable)
-	}
+	more := slices.DeleteFunc([]string{s.Default, s.Variable()}, func(text string) bool { return text == "" })
 	if len(more) == 0 {
 		return s.Help
 	}

@@ -21,42 +21,35 @@ import (
 )
 
 const importDetails = `
-Reads FILE, or standard input for -, which may be compressed (.gz).
+Reads FILE, which may be compressed (.gz), or standard input for -.
 
-An export (jsonl) is restored: merged with what is there, or replacing it topic by
-topic (--mode replace). No visitor is counted twice, however often it is imported; run
-an interrupted import again. The target must have the secret that the export was made
-with. A store that does not exist yet takes it from the file (export --with-secret) or
-from --secret-file.
+The output of tallycast export (jsonl) is merged with the stored counts, or replaces
+them topic by topic (--mode replace). No visitor counts twice, so an interrupted import
+can be run again. The store must have the secret of the export; a new store takes it
+from the file (export --with-secret) or from --secret-file.
 
-Any other file has plain counts, which become seeds, or what --as names. Use --as base
-if the pages have seeds too: the old count includes them, and the next seeding would
-replace imported seeds. The contributions made here stay. An import sets numbers and
-does not add to those of an earlier import, so it can be repeated.
+Any other file has plain counts. They become seeds, or what --as names. If your pages
+have seeds too, use --as base, because seeding replaces imported seeds. An import sets
+numbers and adds nothing, so it can be repeated. Contributions made here stay.
 
 Formats:
   jsonl        the output of tallycast export
   csv          a table with the columns topic and count, or those that --columns
                names, separated by commas, semicolons or tabs
   json         [{"topic":"blog/likes/a","count":3}], or {"blog/likes/a":3}
-  goatcounter  its JSON export (a zip file), or its CSV export (gzip)
+  goatcounter  its JSON export (a zip file), or its CSV export (gzip). The JSON export
+               has visitors; --take visitors=views makes them views
   umami        website_event.csv or pages.csv, or a zip file with one of them
   applause     [{"url":"blog.example.com/a","claps":3}], or its DynamoDB table
   busuanzi     [{"url":"/a","page_pv":3}], or one of its answers
   redis        no file: --from and --pattern name keys that hold whole numbers
 
-Text may be UTF-8 or UTF-16. A number must have one possible meaning: 2000, 2,000,000,
-2 000 and 2.0 are accepted; 2.000 (2 or 2000), 1,234 (1234 or a fraction) and 0042 (42
-or, in octal, 34) are not.
+A number must have one possible meaning: 2000, 2,000,000, 2 000 and 2.0 are accepted;
+2.000, 1,234 and 0042 are not. If a file has pages of several hosts, name all of yours
+with --host in one run: a second run replaces the counts of the first.
 
-GoatCounter's JSON export counts visits, which become visitors; --take visitors=views
-makes them views. A file with pages of several hosts needs --host. Several --host add
-up in one run, such as www.example.com and example.com; a second run would replace the
-counts of the first.
-
-Entries that cannot be read are reported by file, line and reason. The others are
-imported, and the exit code is 1. --dry-run shows a table and changes nothing. The
-command calls a running service, or works on a store that no service uses with --store.
+An entry that cannot be read is reported with its line and the reason. The others are
+imported, and the exit code is 1.
 `
 
 const importExamples = `
@@ -65,27 +58,17 @@ Examples:
       Restore an export, before the service is started.
 
   tallycast import --columns topic=path,count=views --topic 'blog/views/{1}' views.csv
-      A table of any spreadsheet.
+      Views by page, from a spreadsheet.
 
-  tallycast import --topic 'blog/likes/{1}' likes.json
-      Counts by page: {"/posts/hello/": 12}.
-
-  tallycast import --format goatcounter --site blog goatcounter-export.zip
-      Visitors by page.
+  tallycast import --site blog goatcounter-export.zip
+  tallycast import --format applause --site blog claps.json
+      Visitors by page; claps by page.
 
   tallycast import --format umami --site blog --host example.com --host www.example.com website_event.csv
       Views and visitors by page, of both hosts together.
 
-  tallycast import --format applause --site blog claps.json
-  tallycast import --format busuanzi --site blog answers.json
-      Claps by page; views and visitors by page.
-
-  tallycast import --from redis://old:6379/0 --pattern 'adowise:blog:likes:*' \
-      --topic 'blog/likes/{1}' --dry-run
-      Counts in a Redis with one number for each page.
-
-  tallycast import --from redis://old:6379/0 --pattern visitors:count --topic blog/visitors/site
-      One key that counts the visitors of the whole site.
+  tallycast import --from redis://old:6379/0 --pattern 'likes:*' --topic 'blog/likes/{1}' --dry-run
+      What an import of a Redis with one key for each page would change.
 `
 
 // needsImport describes the argument of import.
@@ -116,7 +99,7 @@ func (c *importCommand) flags() []config.Setting {
 			Help: "For an export: merge or replace."},
 		{Name: "as", Value: "WORD", Default: "seed", Parse: config.Into(&c.as, config.ParseChoice("seed", "adjustment", "base", "count")),
 			Help: "What a plain count becomes: seed, adjustment, base (the sum of seed and adjustment) or count (the sum of these and the contributions)."},
-		dryRunFlag(&c.dry), storeFlag,
+		dryRunFlag(&c.dry),
 		{Name: "site", Value: "NAME", Default: tally.DefaultSite, Parse: config.Into(&c.mapping.Site, config.ParseSiteName), Help: "The site of the topics."},
 		{Name: "take", Value: "FIGURE=METRIC", Repeatable: true, Parse: config.IntoList(&c.mapping.Metrics, parseTaken),
 			Help: "Take only this figure of the file, for this metric. The figures are views, visitors and claps, depending on the format: --take visitors=views. Repeatable."},
@@ -130,10 +113,10 @@ func (c *importCommand) flags() []config.Setting {
 		{Name: "topic", Value: "TEMPLATE", Parse: config.IntoText(&c.topic),
 			Help: "The topic of each count, such as blog/likes/{1}. {1} stands for the text that the first * of --pattern matched, or for the name in the file."},
 		{Name: "from", Value: "URL", Parse: config.IntoText(&c.from), Help: "The Redis whose keys are read: redis://HOST:PORT/DB or rediss://."},
-		{Name: "pattern", Value: "KEYS", Parse: config.IntoText(&c.pattern), Help: "Keys that hold whole numbers, with a * for the page: 'adowise:blog:likes:*'; or one key."},
+		{Name: "pattern", Value: "KEYS", Parse: config.IntoText(&c.pattern), Help: "Keys that hold whole numbers, with a * for the page, such as 'likes:*'; or one key."},
 		{Name: "seen", Value: "KEYS", Parse: config.IntoText(&c.seen),
 			Help: "Keys that hold the visitors that were counted, with the same *: shown beside the counts, for comparison."},
-	}, adminFlags, storeFlags)
+	}, targetFlags)
 }
 
 func (c *importCommand) run(p *process) (err error) {

@@ -66,7 +66,7 @@ func (c *importCommand) readCounts(p *process) (found importer.Result, err error
 	if c.format == "keys" {
 		options, err := importer.ParseKeyPatterns(c.pattern, c.topic, c.seen)
 		if err != nil {
-			return found, fmt.Errorf("--pattern and --topic say which keys become which topics, such as 'adowise:blog:likes:*' and 'blog/likes/{1}': %w", err)
+			return found, fmt.Errorf("--pattern and --topic say which keys become which topics, such as 'likes:*' and 'blog/likes/{1}': %w", err)
 		}
 		options.Hosts = c.mapping.Hosts
 		return importer.ReadKeys(p.ctx, c.from, options)
@@ -229,7 +229,7 @@ func (c *importCommand) print(out io.Writer, found importer.Result, results []co
 		fmt.Fprintf(out, "%s were seen by the keys of visitors. If that differs from the count, the count is imported.\n", thousands(seen))
 	}
 	for _, why := range slices.Sorted(maps.Keys(found.Skipped)) {
-		fmt.Fprintf(out, "Left out: %s %s.\n", thousands(found.Skipped[why]), why)
+		fmt.Fprintf(out, "Left out: %s (%s).\n", why, thousands(found.Skipped[why]))
 	}
 	for _, note := range found.Notes {
 		fmt.Fprintln(out, printable(note))

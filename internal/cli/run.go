@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/tallycast/tallycast/internal/config"
@@ -67,11 +68,19 @@ func run(ctx context.Context, args []string, env config.Environment, stdout, std
 		fmt.Fprintf(stderr, "tallycast: %v\nRun \"tallycast %s--help\" for usage.\n", err, of)
 		return exitUsage
 	}
-	code := exitCode(stderr, chosen.start(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest}))
-	if code == exitUsage && chosen.name == healthcheckName {
-		return exitFailure // container runtimes reserve 2
+	err = chosen.start(&process{ctx: ctx, env: env, stdout: stdout, stderr: stderr, flags: flags, args: rest})
+	var status exitStatus
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &status):
+		return int(status)
 	}
-	return code
+	fmt.Fprintf(stderr, "tallycast: %v\n", err)
+	if errors.As(err, new(usageError)) && chosen.name != healthcheckName {
+		return exitUsage
+	}
+	return exitFailure
 }
 
 // start parses the values of the flags and runs the command.
@@ -123,39 +132,16 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// configError are the errors of a configuration: exit code 2.
-type configError struct{ problems config.Problems }
-
-func (e configError) Error() string { return e.problems.Err().Error() }
+// configError returns the problems of a configuration as a [usageError].
+func configError(problems config.Problems) error {
+	lines := []string{"the configuration is wrong, nothing was started:"}
+	for _, each := range problems {
+		lines = append(lines, each.String())
+	}
+	return usagef("%s", strings.Join(lines, "\n  "))
+}
 
 // exitStatus is the exit code of a command that has printed the reason itself.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
-
-// exitCode prints the error of a command, if any, and returns the exit code.
-func exitCode(stderr io.Writer, err error) int {
-	var status exitStatus
-	var invalid configError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &status):
-		return int(status)
-	case errors.As(err, &invalid):
-		printProblems(stderr, invalid.problems)
-		return exitUsage
-	}
-	fmt.Fprintf(stderr, "tallycast: %v\n", err)
-	if errors.As(err, new(usageError)) {
-		return exitUsage
-	}
-	return exitFailure
-}
-
-func printProblems(stderr io.Writer, problems config.Problems) {
-	fmt.Fprintln(stderr, "tallycast: the configuration is wrong, nothing was started:")
-	for _, each := range problems {
-		fmt.Fprintf(stderr, "  %s\n", each)
-	}
-}

@@ -14,22 +14,20 @@ import (
 )
 
 const seedDetails = `
-A seed is the initial count of a topic. Contributions of visitors are added to it,
-and setting a seed never overwrites them. In a folder each page's frontmatter (YAML
-between lines ---, TOML between +++, a JSON object, keywords of Org) gives the seeds,
-and the page's path gives its key: posts/hello.md and posts/hello/index.md are
-posts/hello, as in the widgets. With --key-from hugo, jekyll or astro the key is that
-of the page that the site generator makes. A table (.csv, .tsv) has columns of these
-names, or topic and count. A document (.json) is {"hello": 12}, a list of objects with
-these fields, or an answer of the service. All may be UTF-8 or UTF-16.
+A seed is the initial count of a topic. Contributions of visitors are added to it, and
+setting a seed never overwrites them. A second run sets only the seeds that changed.
+
+In a folder each page's frontmatter (YAML between lines ---, TOML between +++, a JSON
+object, keywords of Org) gives the seeds, and the page's path gives its key:
+posts/hello.md and posts/hello/index.md are posts/hello, as in the widgets. With
+--key-from hugo, jekyll or astro the key is that of the page that the site generator
+makes. A table (.csv, .tsv) has columns of the fields' names, or topic and count. A
+document (.json) is {"hello": 12}, a list of objects with these fields, or an answer of
+the service. All may be UTF-8 or UTF-16.
 
 A number must have one possible meaning: 2000, 2,000,000, 2 000 and 2.0 are accepted;
-2.000 (2 or 2000) and 0042 (42 or 34) are not. Files of a folder that are not pages
-are listed in one message.
-
-Entries that cannot be read are reported by file, line and reason. The others are
-seeded, and the exit code is 1. A second run sets only the seeds that changed. The
-command calls a running service, or works on a store that no service uses with --store.
+2.000 (2 or 2000) and 0042 (42 or 34) are not. An entry that cannot be read is reported
+with its file, line and the reason. The others are seeded, and the exit code is 1.
 `
 
 const seedExamples = `
@@ -58,8 +56,8 @@ func (c *seedCommand) flags() []config.Setting {
 	return slices.Concat(config.SeedSettings("", "", &c.rules), []config.Setting{
 		{Name: "sitemap", Value: "URL|FILE", Repeatable: true, Parse: config.IntoEach(&c.sitemaps, parseSitemapPlace),
 			Help: "A sitemap, to warn of keys that no page in it has. The service compares its own sitemap in any case. Repeatable."},
-		dryRunFlag(&c.dry), storeFlag,
-	}, adminFlags, storeFlags)
+		dryRunFlag(&c.dry),
+	}, targetFlags)
 }
 
 func dryRunFlag(dry *bool) config.Setting {

@@ -10,9 +10,9 @@ import (
 const serveDetails = `
 Each flag --some-name may also be given as the environment variable
 TALLYCAST_SOME_NAME (comma-separated if it is repeatable), or as some-name in the
-YAML file of --config. A flag overrides the environment, the environment the file,
-and the file the PORT and REDIS_URL of a hosting platform. Parentheses contain the
-default and the variable. Times are written 50ms, 10s, 1m30s or 7d.
+YAML file of --config. Flags have precedence over the environment, the environment over
+the file, and the file over the PORT and REDIS_URL of a hosting platform. Parentheses
+contain the default and the variable. Times are written 50ms, 10s, 1m30s or 7d.
 `
 
 const serveExamples = `
@@ -36,7 +36,7 @@ code is 2 if something is wrong.
 func serve(p *process) error {
 	c, values, problems := p.configure()
 	if len(problems) > 0 {
-		return configError{problems}
+		return configError(problems)
 	}
 	version, commit := buildInfo()
 	return server.Run(p.ctx, server.Options{
@@ -66,7 +66,7 @@ func checkConfig(p *process) error {
 	}
 	if len(problems) > 0 {
 		fmt.Fprintln(p.stdout)
-		return configError{problems}
+		return configError(problems)
 	}
 	for _, m := range c.ReplacedMetrics() {
 		fmt.Fprintf(p.stdout, "\n--metric %s=%s replaces the rule of a default metric, which is %s.\n", m.Name, m.Rule, m.Default)

@@ -14,11 +14,10 @@ import (
 )
 
 const topicsDetails = `
-Each of these commands calls a running service with its --admin-token, or works on a
-store that --store, TALLYCAST_STORE or the configuration file names and that no service
-uses. On a terminal they print tables, elsewhere a line of JSON for each item. They ask
-for confirmation before a change that cannot be undone; without a terminal such a change
-needs --yes. The HTTP calls below /admin/v1/ do the same.
+These commands call a running service with its --admin-token, or work on a store that no
+service uses (--store). On a terminal they print tables, elsewhere a line of JSON for
+each item. Before a change that cannot be undone they ask for confirmation; without a
+terminal such a change needs --yes. The HTTP calls below /admin/v1/ do the same.
 `
 
 const topicsExamples = `
@@ -76,17 +75,14 @@ Example:
   tallycast prune --site blog --metric views --untouched 365d
 `, new: ownerAction("prune", (*ownerCommand).prune, "site", "metric", "prefix", "untouched", "yes")}
 
-// topicsStoreFlags are [storeFlags] without --metric, which has another meaning here.
-var topicsStoreFlags = append([]config.Setting{storeFlag}, settingsNamed("redis-prefix", "secret", "secret-file", "config")...)
-
 // ownerCommand is one run of a command that calls the admin API.
 type ownerCommand struct {
 	*process
 	name    string
 	does    func(*ownerCommand) error
-	takes   []string // the names of its flags
-	client  *adminClient
-	asTable bool // prints for people, not JSON
+	takes   []string     // the names of its flags
+	client  *adminClient // nil before the first call
+	asTable bool         // prints for people, not JSON
 
 	// Values of the flags.
 	site, metric, prefix  string
@@ -131,15 +127,17 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "json", Parse: config.Into(&c.asJSON, config.ParseBool), Help: "Print lines of JSON on a terminal, too."},
 	}
 	own := slices.DeleteFunc(all, func(s config.Setting) bool { return !slices.Contains(c.takes, s.Name) })
-	return slices.Concat(own, adminFlags, topicsStoreFlags)
+	// --metric of a store has another meaning here.
+	return append(own, slices.DeleteFunc(slices.Clone(targetFlags), func(s config.Setting) bool { return s.Name == "metric" })...)
 }
 
-func (c *ownerCommand) run(p *process) (err error) {
+func (c *ownerCommand) run(p *process) error {
 	c.process, c.asTable = p, server.IsTerminal(p.stdout) && !c.asJSON
-	if c.client, err = p.openClient(storeUse{command: c.name, sites: sitesOf(append(slices.Clone(p.args), c.site, c.into))}); err != nil {
-		return err
-	}
-	defer c.client.close()
+	defer func() {
+		if c.client != nil {
+			c.client.close()
+		}
+	}()
 	return c.does(c)
 }
 
@@ -167,8 +165,14 @@ func (c *ownerCommand) scope() url.Values {
 	return query
 }
 
-// call is [adminClient.call].
-func (c *ownerCommand) call(method, path string, in, out any) (json.RawMessage, error) {
+// call is [adminClient.call]. The first call opens the client, so that errors of the command
+// line come first.
+func (c *ownerCommand) call(method, path string, in, out any) (answer json.RawMessage, err error) {
+	if c.client == nil {
+		if c.client, err = c.openClient(storeUse{command: c.name, sites: sitesOf(append(slices.Clone(c.args), c.site, c.into))}); err != nil {
+			return nil, err
+		}
+	}
 	return c.client.call(c.ctx, method, path, in, out)
 }
 

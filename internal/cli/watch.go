@@ -260,16 +260,32 @@ func allRefused(watched map[string]*refusal) error {
 
 // reason returns the message of a problem document, or the first line of another text.
 func reason(body io.Reader) string {
+	code, message, err := readProblem(body)
+	switch {
+	case err != nil:
+		return err.Error()
+	case code != "":
+		message = string(code) + ": " + message
+	}
+	return printable(message)
+}
+
+// readProblem returns the code and the message of a problem document. Of another text it
+// returns the first line and no code.
+func readProblem(body io.Reader) (code tally.Code, message string, err error) {
 	text, err := io.ReadAll(io.LimitReader(body, maxReasonBytes))
 	if err != nil {
-		return err.Error()
+		return "", "", err
 	}
-	var problem struct{ Code, Detail string }
+	var problem struct {
+		Code   tally.Code
+		Detail string
+	}
 	if json.Unmarshal(text, &problem) == nil && problem.Code != "" {
-		return printable(problem.Code + ": " + problem.Detail)
+		return problem.Code, problem.Detail, nil
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return printable(first)
+	return "", first, nil
 }
 
 // printable returns text without what could move a terminal's cursor.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -32,24 +31,27 @@ func VariableName(setting string) string {
 // Unknown returns a problem for each variable with our prefix that no setting has: a
 // mistyped name would silently start the service with other settings.
 func (env Environment) Unknown(settings []Setting) (problems Problems) {
-	known := map[string]bool{}
-	var names []string
-	for _, s := range settings {
-		known[s.Variable()] = true
-		names = append(names, s.Name)
-	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		own, ok := strings.CutPrefix(name, variablePrefix)
-		if !ok || known[name] || hasOtherReader(own, env[name]) {
-			continue
+		isKnown := slices.ContainsFunc(settings, func(s Setting) bool { return s.Variable() == name })
+		if ok && !isKnown && !hasOtherReader(own, env[name]) {
+			problems = append(problems, Problem{Source: Source("environment " + name), Message: noSuchSetting(own, settings, VariableName)})
 		}
-		hint := "tallycast serve --help lists them"
-		if similar, ok := MostSimilar(own, names); ok {
-			hint = fmt.Sprintf("did you mean %s?", VariableName(similar))
-		}
-		problems = append(problems, Problem{Source: Source("environment " + name), Message: "there is no such setting; " + hint})
 	}
 	return problems
+}
+
+// noSuchSetting returns the message for a name that no setting has. It proposes the most
+// similar setting in the form that write gives it.
+func noSuchSetting(name string, settings []Setting, write func(string) string) string {
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.Name
+	}
+	if similar, ok := MostSimilar(name, names); ok {
+		return "there is no such setting; did you mean " + write(similar) + "?"
+	}
+	return "there is no such setting; tallycast serve --help lists them"
 }
 
 // Kubernetes, and Docker links, set variables in every container beside a service called

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -84,33 +85,23 @@ func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 
 // addPairs adds the entries of pairs and returns their problems.
 func (f *File) addPairs(pairs []*ast.MappingValueNode, settings []Setting) (problems Problems) {
-	known := map[string]Setting{}
-	var names []string
-	for _, s := range settings {
-		if s.Name != FileSetting.Name { // a configuration file cannot name another one
-			known[s.Name] = s
-			names = append(names, s.Name)
-		}
-	}
+	// A configuration file cannot name another one.
+	known := slices.DeleteFunc(slices.Clone(settings), func(s Setting) bool { return s.Name == FileSetting.Name })
 	for _, pair := range pairs {
 		name, line := pair.Key.GetToken().Value, pair.Key.GetToken().Position.Line
 		reject := func(message string) {
 			problems = append(problems, Problem{name, Source(fmt.Sprintf("%s line %d", f.path, line)), message})
 		}
-		s, ok := known[name]
-		if !ok {
-			if similar, ok := MostSimilar(name, names); ok {
-				reject("there is no such setting; did you mean " + similar + "?")
-			} else {
-				reject("there is no such setting; tallycast serve --help lists them")
-			}
+		i := slices.IndexFunc(known, func(s Setting) bool { return s.Name == name })
+		if i < 0 {
+			reject(noSuchSetting(name, known, func(similar string) string { return similar }))
 			continue
 		}
 		if _, twice := f.entries[name]; twice {
 			reject("is given twice")
 			continue
 		}
-		texts, err := scalars(pair.Value, s.Repeatable)
+		texts, err := scalars(pair.Value, known[i].Repeatable)
 		if err != nil {
 			reject(err.Error())
 			continue
@@ -122,20 +113,19 @@ func (f *File) addPairs(pairs []*ast.MappingValueNode, settings []Setting) (prob
 
 // scalars returns the text of a value, or of each item of a list.
 func scalars(node ast.Node, repeatable bool) ([]string, error) {
-	list, ok := node.(*ast.SequenceNode)
-	switch {
-	case ok && !repeatable:
-		return nil, errors.New("should be one value, not a list")
-	case !ok:
-		list = &ast.SequenceNode{Values: []ast.Node{node}}
+	items := []ast.Node{node}
+	if list, ok := node.(*ast.SequenceNode); ok {
+		if !repeatable {
+			return nil, errors.New("should be one value, not a list")
+		}
+		items = list.Values
 	}
-	texts := []string{}
-	for _, item := range list.Values {
-		text, err := scalar(item)
-		if err != nil {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		var err error
+		if texts[i], err = scalar(item); err != nil {
 			return nil, err
 		}
-		texts = append(texts, text)
 	}
 	return texts, nil
 }

@@ -56,12 +56,11 @@ func ParseDuration(least, most time.Duration) func(string) (time.Duration, error
 
 // parseOptionalDuration is [ParseDuration] that accepts off, which is 0.
 func parseOptionalDuration(least, most time.Duration) func(string) (time.Duration, error) {
-	return func(text string) (time.Duration, error) {
+	return func(text string) (d time.Duration, err error) {
 		if text == "off" {
 			return 0, nil
 		}
-		d, err := ParseDuration(least, most)(text)
-		if err != nil {
+		if d, err = ParseDuration(least, most)(text); err != nil {
 			err = fmt.Errorf("%w, or off", err)
 		}
 		return d, err
@@ -94,10 +93,7 @@ func ParseChoice(words ...string) func(string) (string, error) {
 func parseListen(text string) (string, error) {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
-		var number int
-		if number, err = strconv.Atoi(port); err == nil && (number < 0 || number > 65535) {
-			err = errors.New("no such port")
-		}
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%q should be an address such as :8080, 127.0.0.1:8080 or [::1]:8080", text)
@@ -134,16 +130,15 @@ func parseBasePath(text string) (string, error) {
 		return "", nil
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		ok := segment != "" && segment != "." && segment != ".."
-		for _, c := range segment {
-			ok = ok && strings.ContainsRune(pathRunes, c)
-		}
-		if !ok {
+		if segment == "." || segment == ".." || !isMadeOf(segment, pathRunes) {
 			return "", fmt.Errorf("%q should be a path such as /tally, of letters, digits and - . _ ~", text)
 		}
 	}
 	return "/" + path, nil
 }
+
+// isMadeOf reports whether text is not empty and contains only runes of allowed.
+func isMadeOf(text, allowed string) bool { return text != "" && strings.Trim(text, allowed) == "" }
 
 // pathRunes need no escape in a path (RFC 3986, section 2.3).
 const pathRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
@@ -186,11 +181,7 @@ func parseProxies(texts []string) ([]netip.Prefix, error) {
 // would move the hash tag.
 func parseRedisPrefix(text string) (string, error) {
 	const most = 64 // bytes; it is repeated in every key
-	ok := text != "" && len(text) <= most
-	for _, c := range text {
-		ok = ok && strings.ContainsRune(pathRunes+":", c)
-	}
-	if !ok {
+	if len(text) > most || !isMadeOf(text, pathRunes+":") {
 		return "", fmt.Errorf("%q should be 1 to %d of letters, digits and : - . _ ~", text, most)
 	}
 	return text, nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -55,32 +54,16 @@ func ParseStore(text string) (StoreURL, error) {
 	return StoreURL{}, errors.New("should begin with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://" + hint)
 }
 
+// credentials matches what precedes the host of a URL, and passwordParameters its parameters
+// whose names mean a password, or are escaped.
+var (
+	credentials        = regexp.MustCompile(`(?s)^(.*?://)(?:([^:@/]*):)?.*@`)
+	passwordParameters = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|secret|token|%)[^=&]*=)[^&]*`)
+)
+
 // redactStore returns a store's URL without its credentials.
 func redactStore(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	if address, query, ok := strings.Cut(rest, "?"); ok {
-		settings := strings.Split(query, "&")
-		for i, setting := range settings {
-			name, _, _ := strings.Cut(setting, "=")
-			if plain, err := url.QueryUnescape(name); err != nil || plain == "sentinel_password" {
-				settings[i] = name + "=***"
-			}
-		}
-		rest = address + "?" + strings.Join(settings, "&")
-	}
-	authority, _, _ := strings.Cut(rest, "/")
-	at := strings.LastIndex(rest, "@")
-	if at < 0 {
-		return scheme + "://" + rest
-	}
-	user, _, hasPassword := strings.Cut(authority, ":")
-	if !hasPassword || strings.Contains(user, "@") {
-		user = ""
-	}
-	return scheme + "://" + user + ":***@" + rest[at+1:]
+	return credentials.ReplaceAllString(passwordParameters.ReplaceAllString(text, "$1***"), "$1$2:***@")
 }
 
 // checkRedis returns the error that the Redis store would return at once, without a
@@ -110,10 +93,7 @@ func (s Setting) Show(v Value) string {
 	case s.Secret:
 		return fmt.Sprintf("(set, %d bytes)", len(text))
 	case s.Name == "store":
-		return urlPasswords.ReplaceAllString(redactStore(text), "$1***")
+		return redactStore(text)
 	}
 	return text
 }
-
-// urlPasswords matches the parameters of a URL whose names mean a password.
-var urlPasswords = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*`)
