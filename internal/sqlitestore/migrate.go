@@ -3,7 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 )
@@ -18,15 +18,20 @@ var ErrNewer = errors.New("the database was written by a newer release of tallyc
 // errForeign is the error if another program wrote the file.
 var errForeign = errors.New("this is an SQLite database of another program")
 
-var (
-	//go:embed migration/0001_topics.sql
-	topicsMigration string
-	//go:embed migration/0002_ledger.sql
-	ledgerMigration string
-)
+//go:embed migration
+var migrationFiles embed.FS
 
 // migrations change the schema: the n-th one from version n-1 to version n.
-var migrations = [...]string{topicsMigration, ledgerMigration}
+var migrations = readMigrations()
+
+func readMigrations() (scripts []string) {
+	files, _ := migrationFiles.ReadDir("migration") // in order; reading embedded files cannot fail
+	for _, file := range files {
+		script, _ := migrationFiles.ReadFile("migration/" + file.Name())
+		scripts = append(scripts, string(script))
+	}
+	return scripts
+}
 
 // schemaVersion returns the number of migrations that were applied to the file, or an error
 // if the file is not ours. It only reads.
