@@ -143,7 +143,7 @@ func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result 
 			return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout.Val(), layoutVersion)
 		}
 		if stored, err := rules.Result(); err == nil {
-			if err := s.rules.compare(s.catalog, stored); err != nil {
+			if err := s.compareRules(stored); err != nil {
 				return err
 			}
 		} else if !redistopology.IsRedirect(err) {

@@ -19,8 +19,8 @@
 // With the prefix "tally" and on database 0:
 //
 //	tally:{site/metric/key}:count    hash: n count, v version, d depth of members, and
-//	                                 unless 0 s seed and a adjustment; e the mark; see
-//	                                 script/apply.lua and script/mark.lua
+//	                                 unless 0 s seed and a adjustment; e the mark, see
+//	                                 below; see script/apply.lua
 //	tally:{site/metric/key}:members  the members: a trie of packed buckets, see
 //	                                 script/apply.lua; for amounts a hash of them
 //	tally:{site/metric/key}:journal:DAY
@@ -50,6 +50,9 @@
 // The count is seed + adjustment + the sum of contributions. Older releases know only n, v
 // and d, whose meaning is the same, so they may run beside this one; contributions through
 // them are not in the journal.
+//
+// A contribution must carry the mark of its topic. A mark that begins with ! freezes the
+// topic: scripts that change it answer -2 and the mark, except to the merge that set it.
 //
 // # Projections
 //

@@ -72,15 +72,15 @@ func (s *Store) allLive() bool {
 func (s *Store) Watch(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	s.feedOf(s.topology.SlotMap(), topic).watch(topic)
+	s.feedOf(s.followed, topic).watch(topic)
 }
 
 // Unwatch implements [tally.Feed].
 func (s *Store) Unwatch(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	// Until reassignTopics runs, the former node of its slot may follow it too.
-	for _, n := range s.topology.RecentNodes() {
+	// While a topic moves, the former node of its slot follows it.
+	for _, n := range s.followed.Nodes() {
 		nodeOf(n).feed.unwatch(topic)
 	}
 	s.unassigned.unwatch(topic)
@@ -90,7 +90,7 @@ func (s *Store) Unwatch(topic tally.Topic) {
 func (s *Store) Refresh(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	for _, n := range s.topology.RecentNodes() {
+	for _, n := range s.followed.Nodes() {
 		nodeOf(n).feed.settleAgain(topic)
 	}
 }
@@ -171,17 +171,18 @@ func (f *followedNodes) update(ctx context.Context) {
 func (s *Store) reassignTopics() {
 	s.reassigning.Lock()
 	defer s.reassigning.Unlock()
-	m, recent := s.topology.TakeSlotMap()
-	s.reassignFrom(m, s.unassigned, true)
-	for _, n := range recent {
-		if n != m.Single() {
-			s.reassignFrom(m, nodeOf(n).feed, !m.Has(n))
-		}
+	before := s.followed
+	s.followed = s.topology.SlotMap()
+	s.reassignFrom(s.followed, s.unassigned, true)
+	for _, n := range before.Nodes() {
+		s.reassignFrom(s.followed, nodeOf(n).feed, !s.followed.Has(n))
 	}
-	// Topics that did not move are found again: their node is in the slot map.
 }
 
 func (s *Store) reassignFrom(m *redistopology.SlotMap, from *feed, removed bool) {
+	if n := m.Single(); n != nil && nodeOf(n).feed == from {
+		return // nearly always
+	}
 	for _, topic := range from.wantedTopics() {
 		to := s.feedOf(m, topic)
 		if to == from {

@@ -62,9 +62,9 @@ func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) e
 
 // Heartbeats implements [tally.Ledger].
 func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
-	stored := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.heartbeats())
-	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.heartbeats(), stored, clock); err != nil {
+	pipe := s.client.Pipeline()
+	stored, clock := pipe.HGetAll(ctx, s.names.heartbeats()), pipe.Time(ctx)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the heartbeats: %w", err))
 	}
 	var heartbeats []tally.Heartbeat
@@ -81,20 +81,18 @@ func (s *Store) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 
 // Activity implements [tally.Ledger].
 func (s *Store) Activity(ctx context.Context, from int64) ([]tally.Activity, error) {
-	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.heartbeats(), clock); err != nil {
+	now, err := s.client.Time(ctx).Result()
+	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
 	}
-	now := clock.Val()
 	from = max(from, now.Add(-tally.ActivityRetention).Unix()/60)
 	var days []*redis.MapStringStringCmd
-	var commands []redis.Cmder
+	pipe := s.client.Pipeline()
 	// The hash of a day may have minutes of adjacent days: see the package comment.
 	for d := from/minutesADay - 1; d <= now.Unix()/60/minutesADay+1; d++ {
-		command := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.activity(strconv.FormatInt(d, 10)))
-		days, commands = append(days, command), append(commands, command)
+		days = append(days, pipe.HGetAll(ctx, s.names.activity(strconv.FormatInt(d, 10))))
 	}
-	if err := s.ask(ctx, s.names.heartbeats(), commands...); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("read the activity: %w", err))
 	}
 	type when struct {

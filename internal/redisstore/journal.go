@@ -83,11 +83,11 @@ func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to in
 
 // minute returns the current minute of Redis's clock.
 func (s *Store) minute(ctx context.Context) (int64, error) {
-	clock := redis.NewTimeCmd(ctx, "time")
-	if err := s.ask(ctx, s.names.settings(), clock); err != nil {
+	now, err := s.client.Time(ctx).Result()
+	if err != nil {
 		return 0, tally.Unavailable(fmt.Errorf("read Redis's clock: %w", err))
 	}
-	return clock.Val().Unix() / 60, nil
+	return now.Unix() / 60, nil
 }
 
 // readJournalDay passes the entries of a topic's journal of one day to each.
@@ -123,11 +123,10 @@ func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day int64, e
 	const portion = tally.MaxPortion * journalEntryBytes
 	key := s.names.journal(topic) + strconv.FormatInt(day, 10)
 	for offset := int64(0); ; offset += portion {
-		part := redis.NewStringCmd(ctx, "getrange", key, offset, offset+portion-1)
-		if err := s.ask(ctx, s.names.count(topic), part); err != nil {
+		packed, err := s.client.GetRange(ctx, key, offset, offset+portion-1).Bytes()
+		if err != nil {
 			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
 		}
-		packed := []byte(part.Val())
 		if len(packed) > 0 {
 			if err := each(offset, packed); err != nil {
 				return err
@@ -194,11 +193,12 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 
 // journalDays returns the days from first to last that the topic has a journal of.
 func (s *Store) journalDays(ctx context.Context, topic tally.Topic, first, last int64) (days []int64, err error) {
-	commands := make([]redis.Cmder, 0, max(last-first+1, 0))
+	pipe := s.client.Pipeline()
 	for d := first; d <= last; d++ {
-		commands = append(commands, redis.NewStringCmd(ctx, "getrange", s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0))
+		pipe.GetRange(ctx, s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0)
 	}
-	if err := s.ask(ctx, s.names.count(topic), commands...); err != nil {
+	commands, err := pipe.Exec(ctx)
+	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("find the journals of %s: %w", topic, err))
 	}
 	for i, command := range commands {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -59,12 +58,10 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 
 // ranking reads one sorted set of topics in chunks.
 type ranking struct {
-	name    string // the key
-	args    []any  // ZRANGE's first and last
+	next    redis.ZRangeArgs // of the next chunk
 	topicOf func(member string) (tally.Topic, error)
 	sign    int64 // a score times sign is the value that topics are ordered by, highest first
 
-	offset   int
 	ended    bool
 	buffered []tally.Cursor // read but not used
 }
@@ -78,7 +75,7 @@ func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranki
 		last = strconv.FormatInt(after.Value, 10)
 	}
 	return &ranking{
-		name: s.names.directory(site), args: []any{last, "-inf", "byscore", "rev"}, sign: 1,
+		next: redis.ZRangeArgs{Key: s.names.directory(site), Start: last, Stop: "-inf", ByScore: true, Rev: true, Count: listChunk}, sign: 1,
 		topicOf: func(member string) (tally.Topic, error) { return tally.ParseTopic(site + "/" + member) },
 	}
 }
@@ -89,7 +86,7 @@ func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
 		first = strconv.FormatInt(-after.Value, 10)
 	}
 	return &ranking{
-		name: s.names.top(leaderboard{site, metric}), args: []any{first, "+inf", "byscore"}, sign: -1,
+		next: redis.ZRangeArgs{Key: s.names.top(leaderboard{site, metric}), Start: first, Stop: "+inf", ByScore: true, Count: listChunk}, sign: -1,
 		topicOf: func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
 	}
 }
@@ -97,14 +94,13 @@ func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
 // fill reads the next topics if none are buffered.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	for len(r.buffered) == 0 && !r.ended {
-		args := append([]any{"zrange", r.name}, r.args...)
-		found := redis.NewZSliceCmd(ctx, append(args, "limit", r.offset, listChunk, "withscores")...)
-		if err := s.ask(ctx, r.name, found); err != nil {
-			return tally.Unavailable(fmt.Errorf("list %s: %w", r.name, err))
+		found, err := s.client.ZRangeArgsWithScores(ctx, r.next).Result()
+		if err != nil {
+			return tally.Unavailable(fmt.Errorf("list %s: %w", r.next.Key, err))
 		}
-		r.offset += listChunk
-		r.ended = len(found.Val()) < listChunk
-		for _, z := range found.Val() {
+		r.next.Offset += listChunk
+		r.ended = len(found) < listChunk
+		for _, z := range found {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
 			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
@@ -187,32 +183,23 @@ func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cur
 
 // states reads the stored states of topics; a missing topic has version 0.
 func (s *Store) states(ctx context.Context, topics []tally.Topic) ([]tally.State, error) {
-	states := make([]tally.State, 0, len(topics))
-	for chunk := range slices.Chunk(topics, readChunk) {
-		requests := make([]redistopology.Request, len(chunk))
+	states := make([]tally.State, len(topics))
+	for from := 0; from < len(topics); from += readChunk {
+		chunk := topics[from:min(from+readChunk, len(topics))]
 		commands := make([]*redis.SliceCmd, len(chunk))
+		pipe := s.client.Pipeline()
 		for i, topic := range chunk {
-			key := s.names.count(topic)
-			commands[i] = redis.NewSliceCmd(ctx, "hmget", key, "n", "v", "s", "a")
-			requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{commands[i]}}
+			commands[i] = pipe.HMGet(ctx, s.names.count(topic), "n", "v", "s", "a")
 		}
-		s.sendBounded(ctx, requests)
+		_, _ = pipe.Exec(ctx) // each command has its own error
 		for i, topic := range chunk {
-			values, err := commands[i].Result()
-			var state tally.State
+			texts, err := fieldTexts(commands[i])
 			if err == nil {
-				var texts [4]string
-				for j := range texts {
-					if texts[j] = "0"; j < len(values) && values[j] != nil {
-						texts[j], _ = values[j].(string)
-					}
-				}
-				state, err = parseState(s.catalog.Rule(topic), topic, texts[0], texts[1], texts[2], texts[3])
+				states[from+i], err = parseState(s.catalog.Rule(topic), topic, texts[0], texts[1], texts[2], texts[3])
 			}
 			if err != nil {
 				return nil, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 			}
-			states = append(states, state)
 		}
 	}
 	return states, nil

@@ -133,7 +133,7 @@ func (e *session) probeOnce(count int64) error {
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
 	received := time.Now()
 	if server, err := clock.Result(); err == nil {
-		n.AddClockSample(server, sent, received)
+		n.AddClockSample(server, received)
 		n.status.addRoundTrip(received.Sub(sent))
 	}
 	err := verified()

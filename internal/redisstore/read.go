@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -42,41 +43,32 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 // readDeleted reads the versions at which the topics of the missing readings were deleted.
 func (s *Store) readDeleted(ctx context.Context, readings []tally.Reading, missing []int) {
 	versions := make([]*redis.StringCmd, len(missing))
-	requests := make([]redistopology.Request, len(missing))
+	pipe := s.client.Pipeline()
 	for i, at := range missing {
-		key := s.names.deleted(readings[at].Change.Topic)
-		versions[i] = redis.NewStringCmd(ctx, "get", key)
-		requests[i] = redistopology.Request{Key: key, Commands: []redis.Cmder{versions[i]}}
+		versions[i] = pipe.Get(ctx, s.names.deleted(readings[at].Change.Topic))
 	}
-	s.topology.Send(ctx, requests)
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, at := range missing {
 		version, err := versions[i].Int64()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			topic := readings[at].Change.Topic
-			readings[at] = tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read when %s was deleted: %w", topic, err))}
+			readings[at] = unreadable(readings[at].Change.Topic, err)
 			continue
 		}
 		readings[at].Change.Version = version
 	}
 }
 
+func unreadable(topic tally.Topic, err error) tally.Reading {
+	return tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))}
+}
+
 // readStored is [Store.Read] with version 0 for all missing topics.
 func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
-	readings := make([]tally.Reading, len(queries))
-	for i := range queries {
-		readings[i].Change.Topic = queries[i].Topic
-	}
-	if err := s.checkUsable(); err != nil {
-		for i := range readings {
-			readings[i].Err = err
-		}
-		return readings
-	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	for from := 0; from < len(queries); from += readChunk {
-		to := min(from+readChunk, len(queries))
-		s.readTopics(ctx, queries[from:to], readings[from:to])
+	readings := make([]tally.Reading, 0, len(queries))
+	for chunk := range slices.Chunk(queries, readChunk) {
+		readings = s.appendReadings(ctx, readings, chunk)
 	}
 	return readings
 }
@@ -87,104 +79,80 @@ type topicRead struct {
 	members *redis.SliceCmd
 	shares  *redis.MapStringStringCmd
 	clock   *redis.TimeCmd // of the node that has the shares
-
-	all [3]redis.Cmder // room for those that are not nil
 }
 
-func (s *Store) readTopics(ctx context.Context, queries []tally.Query, readings []tally.Reading) {
-	lookups := make([]topicRead, len(queries))
-	requests := make([]redistopology.Request, len(queries))
+func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query) []tally.Reading {
+	reads := make([]topicRead, len(queries))
+	pipe := s.client.Pipeline()
 	for i, q := range queries {
-		l := &lookups[i]
-		count := s.names.count(q.Topic)
-		l.count = redis.NewSliceCmd(ctx, "hmget", count, "n", "v")
-		r := redistopology.Request{Key: count, Commands: append(l.all[:0], l.count)}
+		r := &reads[i]
+		r.count = pipe.HMGet(ctx, s.names.count(q.Topic), "n", "v")
 		switch rule := s.catalog.Rule(q.Topic); {
 		case rule.Kind == tally.Presence:
-			l.shares = redis.NewMapStringStringCmd(ctx, "hgetall", s.names.shares(q.Topic))
-			l.clock = redis.NewTimeCmd(ctx, "time")
-			r.Commands = append(r.Commands, l.shares, l.clock)
+			r.shares, r.clock = pipe.HGetAll(ctx, s.names.shares(q.Topic)), pipe.Time(ctx)
 		case q.Member == 0:
 		case rule.Kind == tally.Amount:
-			l.members = redis.NewSliceCmd(ctx, "hmget", s.names.members(q.Topic), memberKey(q.Member))
-			r.Commands = append(r.Commands, l.members)
+			r.members = pipe.HMGet(ctx, s.names.members(q.Topic), memberKey(q.Member))
 		default:
-			args := append(make([]any, 0, 2+pathDigits+1), "hmget", s.names.members(q.Topic))
-			for _, path := range bucketPaths(q.Member) {
-				args = append(args, path)
-			}
-			l.members = redis.NewSliceCmd(ctx, args...)
-			r.Commands = append(r.Commands, l.members)
+			r.members = pipe.HMGet(ctx, s.names.members(q.Topic), bucketPaths(q.Member)...)
 		}
-		requests[i] = r
 	}
-	s.topology.Send(ctx, requests)
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, q := range queries {
-		if err := s.parseReading(q, &lookups[i], &readings[i]); err != nil {
-			readings[i] = tally.Reading{
-				Change: tally.Change{Topic: q.Topic},
-				Err:    tally.Unavailable(fmt.Errorf("read %s: %w", q.Topic, err)),
-			}
+		reading, err := s.parseReading(q, &reads[i])
+		if err != nil {
+			reading = unreadable(q.Topic, err)
 		}
+		readings = append(readings, reading)
 	}
+	return readings
 }
 
-func (s *Store) parseReading(q tally.Query, l *topicRead, r *tally.Reading) error {
-	values, err := l.count.Result()
-	if err != nil {
-		return err
-	}
+func (s *Store) parseReading(q tally.Query, read *topicRead) (r tally.Reading, err error) {
 	rule := s.catalog.Rule(q.Topic)
-	if r.Change.Count, r.Change.Options, err = parseNumbersField(rule, values, 0); err != nil {
-		return err
+	texts, err := fieldTexts(read.count)
+	if err != nil {
+		return r, err
 	}
-	if r.Change.Version, err = parseField(values, 1); err != nil {
-		return err
+	state, err := parseState(rule, q.Topic, texts[0], texts[1], "0", "0")
+	if err != nil {
+		return r, err
 	}
-	if l.shares != nil {
-		now, err := l.clock.Result()
-		if err != nil {
-			return err
-		}
-		shares, err := l.shares.Result()
-		if err != nil {
-			return err
-		}
-		r.Change.Count = sumShares(shares, now.UnixMilli())
-		return nil
+	r.Change = state.Change
+	if read.shares != nil {
+		r.Change.Count = sumShares(read.shares.Val(), read.clock.Val().UnixMilli())
+		return r, cmp.Or(read.shares.Err(), read.clock.Err())
 	}
-	if l.members == nil {
-		return nil
-	}
-	if values, err = l.members.Result(); err != nil {
-		return err
+	if read.members == nil {
+		return r, nil
 	}
 	if rule.Kind == tally.Amount {
-		r.Mine, err = parseField(values, 0)
-		return err
+		if texts, err = fieldTexts(read.members); err == nil {
+			r.Mine, _, err = parseNumbers(rule, texts[0])
+		}
+		return r, err
 	}
 	member := memberKey(q.Member)
-	for _, value := range values {
+	for _, value := range read.members.Val() {
 		if bucket, ok := value.(string); ok {
 			r.Mine = max(r.Mine, bucketAmount(rule, bucket, member))
 		}
 	}
-	return nil
+	return r, read.members.Err()
 }
 
 var errNotNumber = errors.New("the stored value is not a number")
 
-// parseField parses the i-th value of HMGET; a missing one is 0.
-func parseField(values []any, i int) (int64, error) {
-	if i >= len(values) || values[i] == nil {
-		return 0, nil
+// fieldTexts returns the values of HMGET; a missing one is "0".
+func fieldTexts(command *redis.SliceCmd) ([]string, error) {
+	values, err := command.Result()
+	texts := make([]string, len(values))
+	for i, value := range values {
+		if texts[i] = "0"; value != nil {
+			texts[i], _ = value.(string)
+		}
 	}
-	text, _ := values[i].(string)
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %q", errNotNumber, text)
-	}
-	return n, nil
+	return texts, err
 }
 
 // parseNumbers parses a topic's count, seed or adjustment as scripts keep it, see
@@ -200,15 +168,6 @@ func parseNumbers(rule tally.Rule, text string) (n int64, options tally.Options,
 		err = fmt.Errorf("%w: %q", errNotNumber, text)
 	}
 	return n, options, err
-}
-
-// parseNumbersField is parseNumbers for the i-th value of HMGET; a missing one is 0.
-func parseNumbersField(rule tally.Rule, values []any, i int) (n int64, options tally.Options, err error) {
-	if i >= len(values) || values[i] == nil {
-		return 0, rule.NoOptions(), nil
-	}
-	text, _ := values[i].(string)
-	return parseNumbers(rule, text)
 }
 
 // parseState parses what a topic's hash has of its state.

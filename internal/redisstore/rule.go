@@ -1,11 +1,10 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,47 +32,51 @@ const (
 // rule of a metric is stored before its first data. Rules are compared at start, and with
 // each probe, since other instances store rules too. Writes only use the cache.
 type ruleCache struct {
-	settled atomic.Bool // the rules were compared without a conflict
-	current sync.Map    // metrics whose stored rule is the same or allows more
-	// vacant has metrics without data whose stored rule differs, since all data was deleted:
-	// metric to that rule. The first write replaces the rule.
-	vacant sync.Map
-
-	mu sync.Mutex
-	// dataSeen is when a metric with a conflict had data; guarded by mu.
-	dataSeen map[string]time.Time
+	settled  atomic.Bool // the rules were compared without a conflict
+	accepted sync.Map    // metric to acceptedRule
+	dataSeen sync.Map    // metric with a conflict to the time at which it had data
 }
 
-// compare returns the conflict between the catalog and the stored rules, after the instance
-// has started. It accepts a stored rule that allows more: another instance has a newer
-// configuration. At start, that is a conflict.
-func (b *ruleCache) compare(catalog *tally.Catalog, stored tally.StoredRules) error {
-	if !b.settled.Load() {
+// acceptedRule is a stored rule that is no conflict.
+type acceptedRule struct {
+	stored string // empty if none is stored
+	// isCurrent says that it allows what the catalog's rule allows. If not, the first write
+	// replaces it.
+	isCurrent bool
+}
+
+// isCurrent reports whether the stored rule of a metric needs no change.
+func (c *ruleCache) isCurrent(metric string) bool {
+	known, ok := c.accepted.Load(metric)
+	return ok && known.(acceptedRule).isCurrent
+}
+
+// compareRules returns the conflict between the catalog and the stored rules, after the
+// instance has started. It accepts a stored rule that allows more: another instance has a
+// newer configuration. At start, that is a conflict.
+func (s *Store) compareRules(stored tally.StoredRules) error {
+	if !s.rules.settled.Load() {
 		return nil // see settleRules
 	}
-	for _, metric := range catalog.Metrics() {
-		rule := catalog.MetricRule(metric)
-		ok, err := stored.Conflict(metric, rule, false)
-		if vacant, found := b.vacant.Load(metric); found && vacant == stored[metric] {
+	for _, metric := range s.catalog.Metrics() {
+		known, ok := s.rules.accepted.Load(metric)
+		if ok && known.(acceptedRule).stored == stored[metric] {
 			continue
 		}
-		if err != nil {
+		if _, err := stored.Conflict(metric, s.catalog.MetricRule(metric), false); err != nil {
 			return conflictf("%v", err)
 		}
-		b.record(metric, rule, ok, stored[metric])
+		s.acceptRule(metric, stored[metric])
 	}
 	return nil
 }
 
-// record updates the cache: whether the stored rule of a metric is current.
-func (b *ruleCache) record(metric string, rule tally.Rule, isStored bool, stored string) {
-	if !isStored {
-		b.current.Delete(metric) // Redis has lost it
-		return
-	}
-	if known, err := tally.ParseRule(stored); stored == rule.String() || err == nil && known.Max >= rule.Max {
-		b.current.Store(metric, true)
-	}
+// acceptRule stores that the stored rule of a metric is no conflict.
+func (s *Store) acceptRule(metric, stored string) {
+	rule := s.catalog.MetricRule(metric)
+	known, err := tally.ParseRule(stored)
+	isCurrent := stored == rule.String() || err == nil && known.Kind == rule.Kind && known.Max >= rule.Max
+	s.rules.accepted.Store(metric, acceptedRule{stored, isCurrent})
 }
 
 // settleRules compares the catalog's rules with the stored ones when the instance starts, at
@@ -90,21 +93,23 @@ func (n *node) settleRules(ctx context.Context) error {
 	}
 	s.catalog.AdoptRules(stored)
 	metrics := s.catalog.Metrics()
-	if sampled, err := s.sampleTopics(ctx, metrics...); err == nil {
-		// Most metrics have neither a rule nor data: they take no round trip.
-		metrics = slices.DeleteFunc(metrics, func(metric string) bool {
-			_, isStored := stored[metric]
-			return !isStored && len(sampled[metric]) == 0
-		})
-	}
-	for _, action := range []ruleAction{comparing, storing} {
-		for _, metric := range metrics {
-			var conflict *conflictError
-			if err := s.settleRule(ctx, metric, stored, action); errors.As(err, &conflict) {
-				return err
-			}
-			// Other errors are of nodes that have some data: the first write tries again.
+	sampled, sampleErr := s.sampleTopics(ctx, metrics...)
+	var missing []string
+	for _, metric := range metrics {
+		if _, isStored := stored[metric]; !isStored && sampleErr == nil && len(sampled[metric]) == 0 {
+			continue // most metrics have neither a rule nor data: they take no round trip
 		}
+		toStore, err := s.checkRule(ctx, metric, stored)
+		var conflict *conflictError
+		if errors.As(err, &conflict) {
+			return err
+		}
+		if err == nil && toStore { // other errors are of nodes with data: the first write tries again
+			missing = append(missing, metric)
+		}
+	}
+	for _, metric := range missing {
+		_ = s.storeRule(ctx, metric, stored) // the first write tries again
 	}
 	s.rules.settled.Store(true)
 	return nil
@@ -120,97 +125,79 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	if err := s.checkUsable(); err != nil {
 		return err
 	}
-	stored, err := s.storedRules(ctx)
-	if err == nil {
-		err = s.settleRule(ctx, metric, stored, writing)
+	for range maxRuleAttempts {
+		stored, err := s.storedRules(ctx)
+		if err == nil {
+			_, err = s.checkRule(ctx, metric, stored)
+		}
+		if err == nil && !s.rules.isCurrent(metric) {
+			err = s.storeRule(ctx, metric, stored)
+		}
+		var conflict *conflictError
+		if errors.As(err, &conflict) {
+			s.rules.settled.Store(false) // checks of the node report it until it is resolved
+		}
+		if err != nil {
+			return tally.Unavailable(err)
+		}
+		if s.rules.isCurrent(metric) {
+			return nil
+		}
 	}
-	var conflict *conflictError
-	if errors.As(err, &conflict) {
-		s.rules.settled.Store(false) // checks of the node report it until it is resolved
-	}
-	if err != nil {
-		return tally.Unavailable(err)
-	}
-	return nil
+	return tally.Unavailable(fmt.Errorf("store the rule of the metric %s: other instances keep changing it", metric))
 }
 
 func (s *Store) storedRules(ctx context.Context) (tally.StoredRules, error) {
-	all := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.rules())
-	if err := s.do(ctx, s.names.rules(), all); err != nil {
+	stored, err := s.startClient.HGetAll(ctx, s.names.rules()).Result()
+	if err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
 	}
-	return all.Val(), nil
+	return stored, nil
 }
 
-// ruleAction is what settleRule does.
-type ruleAction int
-
-const (
-	comparing ruleAction = iota // stores nothing
-	storing                     // stores the rule of a metric that has data
-	writing                     // also stores it for a metric that gets its first data
-)
-
-// settleRule compares the rule of a metric with the stored one, and stores it according to
-// action if it is missing or allows more. A rule that differs is a conflict, unless all data
-// of the metric was deleted: then the first write stores it.
-func (s *Store) settleRule(ctx context.Context, metric string, stored tally.StoredRules, action ruleAction) error {
+// checkRule compares the rule of a metric with the stored one, or with its data if none is
+// stored. It reports whether data of the metric makes it necessary to store the rule. A rule
+// that differs is a conflict, unless all data of the metric was deleted.
+func (s *Store) checkRule(ctx context.Context, metric string, stored tally.StoredRules) (toStore bool, err error) {
 	rule := s.catalog.MetricRule(metric)
-	if rule.Kind == 0 {
-		return nil // not in an open catalog
+	if rule.Kind == 0 { // not in an open catalog
+		s.rules.accepted.Store(metric, acceptedRule{isCurrent: true})
+		return false, nil
 	}
-	strict := !s.rules.settled.Load()
-	stored = maps.Clone(stored)
-	for range maxRuleAttempts {
-		isStored, conflict := stored.Conflict(metric, rule, strict)
-		if conflict != nil {
-			if some, err := s.hasData(ctx, metric); some || err != nil {
-				return s.reportConflict(conflict) // also if it is unknown whether there is data
-			}
-			if action != writing {
-				s.rules.vacant.Store(metric, stored[metric])
-				return nil
-			}
-		} else if isStored {
-			if s.rules.record(metric, rule, true, stored[metric]); s.rules.isCurrent(metric) {
-				return nil
-			}
-		} else {
-			possible, err := s.deduceRules(ctx, metric)
-			if err != nil {
-				return err
-			}
-			if conflict := rule.Conflict(metric, possible...); conflict != nil {
-				return s.reportConflict(conflict)
-			}
-			if len(possible) == 0 && action != writing {
-				return nil
-			}
+	isStored, conflict := stored.Conflict(metric, rule, !s.rules.settled.Load())
+	switch {
+	case conflict != nil:
+		if has, err := s.hasData(ctx, metric); has || err != nil {
+			return false, s.reportConflict(conflict) // also if it is unknown whether there is data
 		}
-		if action == comparing {
-			return nil
-		}
-		c := redistopology.NewCall(ruleScript, s.names.rules())
-		c.Append(metric, stored[metric], rule.String())
-		calls := []redistopology.Call{c}
-		calls[0].Durable = true
-		s.topology.Call(ctx, calls)
-		if calls[0].Err != nil {
-			return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].Err)
-		}
-		if now := calls[0].Text(); now != "" {
-			stored[metric] = now
-		} else {
-			delete(stored, metric)
-		}
+		s.rules.accepted.Store(metric, acceptedRule{stored: stored[metric]})
+		return false, nil
+	case isStored:
+		s.acceptRule(metric, stored[metric])
+		return !s.rules.isCurrent(metric), nil
 	}
-	return fmt.Errorf("store the rule of the metric %s: other instances keep changing it", metric)
+	possible, err := s.deduceRules(ctx, metric)
+	if err != nil {
+		return false, err
+	}
+	if conflict := rule.Conflict(metric, possible...); conflict != nil {
+		return false, s.reportConflict(conflict)
+	}
+	return len(possible) > 0, nil
 }
 
-// isCurrent reports whether the stored rule of a metric needs no change.
-func (b *ruleCache) isCurrent(metric string) bool {
-	_, ok := b.current.Load(metric)
-	return ok
+// storeRule stores the rule of a metric unless another instance changed it.
+func (s *Store) storeRule(ctx context.Context, metric string, stored tally.StoredRules) error {
+	rule := s.catalog.MetricRule(metric).String()
+	calls := []redistopology.Call{swapCall(s.names.rules(), map[string]string{metric: stored[metric]}, map[string]string{metric: rule})}
+	s.topology.Call(ctx, calls)
+	if calls[0].Err != nil {
+		return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].Err)
+	}
+	if calls[0].Text() == swapped {
+		s.acceptRule(metric, rule)
+	}
+	return nil
 }
 
 // reportConflict adds a conflict to the health of the node that has the rules.
@@ -222,46 +209,31 @@ func (s *Store) reportConflict(cause error) error {
 	return err
 }
 
-var errEnoughKeys = errors.New("one key is enough")
-
 // hasData reports whether there is a topic of the metric.
-func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
-	s.rules.mu.Lock()
-	at := s.rules.dataSeen[metric]
-	s.rules.mu.Unlock()
-	if time.Since(at) < dataSeenTTL {
+func (s *Store) hasData(ctx context.Context, metric string) (found bool, err error) {
+	if at, ok := s.rules.dataSeen.Load(metric); ok && time.Since(at.(time.Time)) < dataSeenTTL {
 		return true, nil
 	}
 	sampled, err := s.sampleTopics(ctx, metric)
 	if err != nil {
 		return false, err
 	}
-	found := len(sampled) > 0
+	found = len(sampled) > 0
 	for _, n := range s.nodes() {
-		if found {
-			break
-		}
-		err := n.scan(ctx, s.names.prefix+"{*/"+metric+"/*}"+countKind, func(keys []string) error {
+		for cursor, first := uint64(0), true; !found && (first || cursor > 0); first = false {
+			var keys []string
+			if keys, cursor, err = n.scanStep(ctx, cursor, s.names.prefix+"{*/"+metric+"/*}"+countKind); err != nil {
+				return false, err
+			}
 			for _, key := range keys {
 				text, ok := s.names.countTopic(key)
-				if topic, err := tally.ParseTopic(text); ok && err == nil && topic.Metric() == metric {
-					found = true
-					return errEnoughKeys
-				}
+				topic, err := tally.ParseTopic(text)
+				found = found || ok && err == nil && topic.Metric() == metric
 			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnoughKeys) {
-			return false, err
 		}
 	}
 	if found {
-		s.rules.mu.Lock()
-		defer s.rules.mu.Unlock()
-		if s.rules.dataSeen == nil {
-			s.rules.dataSeen = map[string]time.Time{}
-		}
-		s.rules.dataSeen[metric] = time.Now()
+		s.rules.dataSeen.Store(metric, time.Now())
 	}
 	return found, nil
 }
@@ -269,22 +241,21 @@ func (s *Store) hasData(ctx context.Context, metric string) (bool, error) {
 // sampleTopics returns the topics of metrics with the highest counts, of each site.
 func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
 	var boards []leaderboard
-	var requests []redistopology.Request
+	pipe := s.startClient.Pipeline()
 	for _, metric := range metrics {
 		for _, site := range s.catalog.Sites() {
-			name := s.names.top(leaderboard{site, metric})
-			boards = append(boards, leaderboard{site, metric})
-			requests = append(requests, redistopology.Request{Key: name, Commands: []redis.Cmder{redis.NewStringSliceCmd(ctx, "zrange", name, 0, sampledTopics-1)}})
+			b := leaderboard{site, metric}
+			boards = append(boards, b)
+			pipe.ZRange(ctx, s.names.top(b), 0, sampledTopics-1)
 		}
 	}
-	s.topology.Send(ctx, requests)
+	commands, err := pipe.Exec(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find topics of metrics: %w", err)
+	}
 	topics := map[string][]tally.Topic{}
 	for i, b := range boards {
-		keys, err := requests[i].Commands[0].(*redis.StringSliceCmd).Result()
-		if err != nil {
-			return nil, fmt.Errorf("find topics of the metric %s: %w", b.metric, err)
-		}
-		for _, key := range keys {
+		for _, key := range commands[i].(*redis.StringSliceCmd).Val() {
 			if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
 				topics[b.metric] = append(topics[b.metric], topic)
 			}
@@ -297,33 +268,41 @@ func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string
 // that did not store rules. It returns none if the data does not show it.
 func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	sampled, err := s.sampleTopics(ctx, metric)
-	topics := sampled[metric]
-	if err != nil || len(topics) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	requests := make([]redistopology.Request, len(topics))
-	for i, topic := range topics {
-		requests[i] = redistopology.Request{Key: s.names.count(topic), Commands: []redis.Cmder{
-			redis.NewSliceCmd(ctx, "hmget", s.names.count(topic), "n", "s", "a"),
-			redis.NewScanCmd(ctx, nil, "hscan", s.names.members(topic), 0, "count", sampledMembers),
-			redis.NewIntCmd(ctx, "hlen", s.names.shares(topic)),
-		}}
+	type sample struct {
+		count   *redis.SliceCmd
+		members *redis.ScanCmd
+		shares  *redis.IntCmd
 	}
-	s.topology.Send(ctx, requests)
+	var samples []sample
+	pipe := s.startClient.Pipeline()
+	for _, topic := range sampled[metric] {
+		samples = append(samples, sample{
+			count:   pipe.HMGet(ctx, s.names.count(topic), "n", "s", "a"),
+			members: pipe.HScan(ctx, s.names.members(topic), 0, "", sampledMembers),
+			shares:  pipe.HLen(ctx, s.names.shares(topic)),
+		})
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	amount, options, toggled, windowed, present := int64(0), 0, false, false, false
-	for i := range requests {
-		commands := requests[i].Commands
-		if err := requests[i].Err(); isTopicError(err) {
+	for i, each := range samples {
+		fields, err := fieldTexts(each.count)
+		if err = cmp.Or(err, each.members.Err(), each.shares.Err()); isTopicError(err) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
 		}
-		fields := commands[0].(*redis.SliceCmd).Val()
-		if text, _ := fields[0].(string); strings.Contains(text, ",") {
-			options = max(options, tally.Options(text).Len())
+		if strings.Contains(fields[0], ",") {
+			options = max(options, tally.Options(fields[0]).Len())
 			continue
 		}
-		members, _ := commands[1].(*redis.ScanCmd).Val()
+		state, err := parseState(tally.Rule{}, sampled[metric][i], fields[0], "0", fields[1], fields[2])
+		if err != nil {
+			continue
+		}
+		members, _ := each.members.Val()
 		for at := 0; at+1 < len(members); at += 2 {
 			if len(members[at]) == memberBytes {
 				value, _ := strconv.ParseInt(members[at+1], 10, 64)
@@ -332,8 +311,8 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 				toggled = true
 			}
 		}
-		present = present || commands[2].(*redis.IntCmd).Val() > 0
-		if len(members) == 0 && contributed(fields) > 0 {
+		present = present || each.shares.Val() > 0
+		if len(members) == 0 && contributed(state) > 0 {
 			windowed = true // the members of earlier windows are gone
 		}
 	}
@@ -357,13 +336,3 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 
 // memberBytes is the length of a member's field; paths of buckets are shorter.
 const memberBytes = 8
-
-// contributed returns the sum of contributions, from the fields n, s and a.
-func contributed(fields []any) int64 {
-	var numbers [3]int64
-	for i := range min(len(fields), len(numbers)) {
-		text, _ := fields[i].(string)
-		numbers[i], _ = strconv.ParseInt(text, 10, 64)
-	}
-	return numbers[0] - numbers[1] - numbers[2]
-}

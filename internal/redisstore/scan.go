@@ -44,15 +44,18 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		}
 		moved := false
 		for _, n := range m.Nodes() {
-			err := nodeOf(n).scan(ctx, pattern, func(keys []string) error {
-				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return m.Node(key) != n })
-				if keys = seen.unseen(keys); len(keys) == 0 {
-					return nil
+			for cursor, first := uint64(0), true; first || cursor > 0; first = false {
+				var keys []string
+				var err error
+				if keys, cursor, err = nodeOf(n).scanStep(ctx, cursor, pattern); err != nil {
+					return err
 				}
-				return each(keys)
-			})
-			if err != nil {
-				return err
+				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return m.Node(key) != n })
+				if keys = seen.unseen(keys); len(keys) > 0 {
+					if err := each(keys); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		if err := s.topology.Refresh(ctx); err != nil {
@@ -68,26 +71,17 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 	return tally.Unavailable(errMoving)
 }
 
-// scan passes the keys of the node that match pattern to each, some more than once.
-func (n *node) scan(ctx context.Context, pattern string, each func(keys []string) error) error {
-	for cursor := uint64(0); ; {
-		if err := ctx.Err(); err != nil {
-			return tally.Unavailable(err)
-		}
-		step, cancel := context.WithTimeout(ctx, timeout)
-		keys, next, err := n.Client.Scan(step, cursor, pattern, scanChunk).Result()
-		cancel()
-		if err != nil {
-			n.store.topology.Suspect(err)
-			return tally.Unavailable(fmt.Errorf("scan %s: %w", n.Addr, err))
-		}
-		if err := each(keys); err != nil {
-			return err
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
+// scanStep returns some keys of the node that match pattern, and the cursor of the next step,
+// 0 after the last.
+func (n *node) scanStep(ctx context.Context, cursor uint64, pattern string) (keys []string, next uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	keys, next, err = n.Client.Scan(ctx, cursor, pattern, scanChunk).Result()
+	if err != nil {
+		n.store.topology.Suspect(err)
+		err = tally.Unavailable(fmt.Errorf("scan %s: %w", n.Addr, err))
 	}
+	return keys, next, err
 }
 
 // seenKeys is a set of keys, as hashes of 64 bits: of a million keys, two are confused once

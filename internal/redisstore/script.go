@@ -64,9 +64,7 @@ var (
 	directoryScript      = newUnboundedScript("directory")
 	eraseScript          = newScript("erase")
 
-	markScript      = newScript("mark")
-	ruleScript      = newScript("rule")
-	settingsScript  = newScript("settings")
+	swapScript      = newScript("swap")
 	auditScript     = newScript("audit")
 	heartbeatScript = newScript("heartbeat")
 )

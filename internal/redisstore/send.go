@@ -3,35 +3,9 @@ package redisstore
 import (
 	"context"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
-
-// ask runs commands about one key within [timeout].
-func (s *Store) ask(ctx context.Context, key string, commands ...redis.Cmder) error {
-	if err := s.checkUsable(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return s.do(ctx, key, commands...)
-}
-
-// do is ask for a store that need not be usable; it returns by ctx's deadline.
-func (s *Store) do(ctx context.Context, key string, commands ...redis.Cmder) error {
-	requests := []redistopology.Request{{Key: key, Commands: commands}}
-	s.topology.Send(ctx, requests)
-	return requests[0].Err()
-}
-
-// sendBounded sends requests within [timeout]. Each command has its own error.
-func (s *Store) sendBounded(ctx context.Context, requests []redistopology.Request) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	s.topology.Send(ctx, requests)
-}
 
 // callOnce runs one durable call and returns its reply.
 func (s *Store) callOnce(ctx context.Context, c redistopology.Call) (reply string, err error) {

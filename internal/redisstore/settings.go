@@ -2,10 +2,10 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,76 +15,77 @@ import (
 )
 
 // Settings implements [tally.Ledger].
-func (s *Store) Settings(ctx context.Context, names ...string) (map[string]string, error) {
-	if len(names) > 0 {
-		return s.settingsOf(ctx, names)
-	}
-	entries := redis.NewMapStringStringCmd(ctx, "hgetall", s.names.settings())
-	if err := s.ask(ctx, s.names.settings(), entries); err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("read the settings: %w", err))
-	}
-	return entries.Val(), nil
-}
-
-func (s *Store) settingsOf(ctx context.Context, names []string) (map[string]string, error) {
-	args := []any{"hmget", s.names.settings()}
-	for _, name := range names {
-		args = append(args, name)
-	}
-	values := redis.NewSliceCmd(ctx, args...)
-	if err := s.ask(ctx, s.names.settings(), values); err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("read settings: %w", err))
-	}
-	entries := map[string]string{}
-	for i, value := range values.Val() {
-		if text, ok := value.(string); ok {
-			entries[names[i]] = text
+func (s *Store) Settings(ctx context.Context, names ...string) (entries map[string]string, err error) {
+	if len(names) == 0 {
+		entries, err = s.client.HGetAll(ctx, s.names.settings()).Result()
+	} else {
+		var values []any
+		values, err = s.client.HMGet(ctx, s.names.settings(), names...).Result()
+		entries = map[string]string{}
+		for i, value := range values {
+			if text, ok := value.(string); ok {
+				entries[names[i]] = text
+			}
 		}
+	}
+	if err != nil {
+		return nil, tally.Unavailable(fmt.Errorf("read the settings: %w", err))
 	}
 	return entries, nil
 }
 
 // SwapSettings implements [tally.Ledger].
 func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	c := redistopology.NewCall(settingsScript, s.names.settings())
+	reply, err := s.callOnce(ctx, swapCall(s.names.settings(), expected, entries))
+	if err != nil {
+		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", err))
+	}
+	return reply == swapped, nil
+}
+
+// swapped is the reply of a [swapCall] after which the entries have their values.
+const swapped = "1"
+
+// swapCall returns a call that sets entries of the hash at key if others have the expected
+// values; empty for none.
+func swapCall(key string, expected, entries map[string]string) redistopology.Call {
+	c := redistopology.NewCall(swapScript, key)
+	c.Durable = true
 	c.Append(len(entries))
 	for _, pairs := range []map[string]string{entries, expected} {
 		for name, value := range pairs {
 			c.Append(name, value)
 		}
 	}
-	reply, err := s.callOnce(ctx, c)
-	if err != nil {
-		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", err))
-	}
-	return reply == "1", nil
+	return c
 }
 
 // SwapMark implements [tally.Ledger].
 func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
-	c := redistopology.NewCall(markScript, s.names.count(topic))
-	c.Append(from, to)
-	reply, err := s.callOnce(ctx, c)
-	if err != nil {
+	key := s.names.count(topic)
+	reply, err := s.callOnce(ctx, swapCall(key, map[string]string{"e": from}, map[string]string{"e": to}))
+	if err == nil && reply != swapped {
+		to, err = s.client.HGet(ctx, key, "e").Result()
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", tally.Unavailable(fmt.Errorf("mark %s: %w", topic, err))
 	}
-	return strings.TrimPrefix(reply, "="), nil
+	return to, nil
 }
 
 // SeedMark returns the greatest number that [Store.SetSeedMark] stored, 0 if none. It falls
 // only if Redis loses data.
 func (s *Store) SeedMark(ctx context.Context) (int64, error) {
-	mark := redis.NewFloatCmd(ctx, "zscore", s.names.seedMark(), seedMarkMember)
-	if err := s.ask(ctx, s.names.seedMark(), mark); err != nil {
+	mark, err := s.client.ZScore(ctx, s.names.seedMark(), seedMarkMember).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, tally.Unavailable(fmt.Errorf("read the seed mark: %w", err))
 	}
-	return int64(mark.Val()), nil
+	return int64(mark), nil
 }
 
 // SetSeedMark stores mark unless the stored one is greater.
 func (s *Store) SetSeedMark(ctx context.Context, mark int64) error {
-	set := redis.NewIntCmd(ctx, "zadd", s.names.seedMark(), "gt", mark, seedMarkMember)
-	if err := s.ask(ctx, s.names.seedMark(), set); err != nil {
+	if err := s.client.ZAddGT(ctx, s.names.seedMark(), redis.Z{Score: float64(mark), Member: seedMarkMember}).Err(); err != nil {
 		return tally.Unavailable(fmt.Errorf("store the seed mark: %w", err))
 	}
 	return nil
@@ -123,11 +124,11 @@ func (s *Store) AuditLog(ctx context.Context, before string, limit int) ([]tally
 		return nil, "", nil
 	}
 	limit = min(limit, tally.MaxPortion)
-	messages := redis.NewXMessageSliceCmd(ctx, "xrevrange", s.names.audit(), from, "-", "count", limit+1)
-	if err := s.ask(ctx, s.names.audit(), messages); err != nil {
+	found, err := s.client.XRevRangeN(ctx, s.names.audit(), from, "-", int64(limit)+1).Result()
+	if err != nil {
 		return nil, "", tally.Unavailable(fmt.Errorf("read the audit log: %w", err))
 	}
-	found, next := messages.Val(), ""
+	next := ""
 	if len(found) > limit {
 		found = found[:limit]
 		next = found[limit-1].ID

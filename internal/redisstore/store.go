@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -27,6 +29,9 @@ type Store struct {
 	rules            ruleCache
 
 	topology *redistopology.Topology
+	// client sends commands to the nodes of their keys if the store is usable;
+	// startClient also before.
+	client, startClient *redis.Client
 
 	stats      counters
 	ranks      pendingRanks
@@ -43,6 +48,7 @@ type Store struct {
 	// reassigning is held for writing while topics move between feeds, and for reading while
 	// one is watched or unwatched.
 	reassigning sync.RWMutex
+	followed    *redistopology.SlotMap // guarded by reassigning: where watched topics are
 }
 
 var (
@@ -102,6 +108,9 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		s.topology.Close()
 		return nil, err
 	}
+	s.followed = s.topology.SlotMap()
+	s.client = s.topology.NewClient(s.checkUsable)
+	s.startClient = s.topology.NewClient(func() error { return nil })
 	return s, nil
 }
 

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -28,10 +26,9 @@ const (
 	maxPendingRanks = 100_000
 	// extraTopics is how many topics are read in addition, in case that counts have fallen.
 	extraTopics = 16
-	// repairInterval and repairChunk are the pace of repairs: a million keys in half an
-	// hour, at a small cost for Redis.
+	// repairInterval is the pause between two steps of a repair: it scans a million keys in
+	// half an hour, at a small cost for Redis.
 	repairInterval = 2 * time.Second
-	repairChunk    = 1000
 )
 
 // pendingRanks has the newest change of each topic that leaderboards and directories lack.
@@ -164,14 +161,13 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	name := s.names.top(leaderboard{site, metric})
-	command := redis.NewZSliceCmd(ctx, "zrange", name, 0, limit+extraTopics-1, "withscores")
-	if err := s.do(ctx, name, command); err != nil {
+	ranked, err := s.client.ZRangeWithScores(ctx, s.names.top(leaderboard{site, metric}), 0, int64(limit+extraTopics-1)).Result()
+	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
 	}
-	queries := make([]tally.Query, 0, len(command.Val()))
-	scores := make([]float64, 0, len(command.Val()))
-	for _, z := range command.Val() {
+	queries := make([]tally.Query, 0, len(ranked))
+	scores := make([]float64, 0, len(ranked))
+	for _, z := range ranked {
 		key, _ := z.Member.(string)
 		if topic, err := tally.NewTopic(site, metric, key); err == nil {
 			queries, scores = append(queries, tally.Query{Topic: topic}), append(scores, z.Score)
@@ -220,9 +216,7 @@ func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, 
 	if err := s.checkUsable(); err != nil {
 		return cursor, err
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
-	defer cancel()
-	keys, next, err := n.Client.Scan(ctx, cursor, s.names.countPattern(tally.Scope{}), repairChunk).Result()
+	keys, next, err := n.scanStep(ctx, cursor, s.names.countPattern(tally.Scope{}))
 	if err != nil {
 		return cursor, err
 	}

@@ -7,78 +7,39 @@ import (
 	"time"
 )
 
-const (
-	// preferredSampleAge is how long a sample is preferred to a newer one that took longer.
-	preferredSampleAge = 10 * time.Second
-	// maxSampleAge is when a sample expires: clocks whose rates differ by 100 ppm, which
-	// is a lot, differ by 3 ms then.
-	maxSampleAge = 30 * time.Second
-)
+// maxSampleAge is when a sample expires: clocks whose rates differ by 100 ppm, which is a
+// lot, differ by 3 ms then.
+const maxSampleAge = 30 * time.Second
 
-// clock converts deadlines to a node's clock. It does not use the wall clock of this
-// machine.
+// clock converts deadlines to a node's clock, by the newest sample: the node's clock may be
+// set. It does not use the wall clock of this machine.
 type clock struct {
-	mu     sync.Mutex
-	sample clockSample // guarded by mu; zero if unknown
-}
-
-// clockSample is one TIME: the node's clock was server at some moment between sent and
-// received.
-type clockSample struct {
-	server         int64 // microseconds since the Unix epoch
-	sent, received time.Time
-}
-
-func (s clockSample) roundTrip() time.Duration { return s.received.Sub(s.sent) }
-
-// earliest returns the least value that the node's clock can have at t.
-func (s clockSample) earliest(t time.Time) int64 {
-	return s.server + t.Sub(s.received).Microseconds()
-}
-
-// latest returns the greatest value that it can have at t.
-func (s clockSample) latest(t time.Time) int64 { return s.server + t.Sub(s.sent).Microseconds() }
-
-// contradicts reports whether one clock cannot have given both samples: it was set in
-// between.
-func (s clockSample) contradicts(other clockSample) bool {
-	const drift = 1000 // µs between samples that are at most preferredSampleAge apart
-	t := s.received
-	return s.earliest(t) > other.latest(t)+drift || s.latest(t)+drift < other.earliest(t)
-}
-
-// add stores a sample if it is better than the current one.
-func (c *clock) add(sample clockSample) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.sample; old.server != 0 && sample.roundTrip() > old.roundTrip() &&
-		sample.received.Sub(old.received) < preferredSampleAge && !sample.contradicts(old) {
-		return
-	}
-	c.sample = sample
+	mu sync.Mutex
+	// Guarded by mu.
+	server   int64     // microseconds since the Unix epoch; 0 if unknown
+	received time.Time // when the sample arrived here
 }
 
 // reset makes the next deadline wait for a new sample.
-func (c *clock) reset() {
+func (c *clock) reset() { c.set(0, time.Time{}) }
+
+func (c *clock) set(server int64, received time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sample = clockSample{}
+	c.server, c.received = server, received
 }
 
-// at returns the least value of the node's clock at t, in microseconds, and whether it is
-// known.
+// at returns the least value that the node's clock can have at t, in microseconds, and
+// whether it is known. The node answered before the sample arrived.
 func (c *clock) at(t time.Time) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sample.server == 0 || time.Since(c.sample.received) > maxSampleAge {
-		return 0, false
-	}
-	return c.sample.earliest(t), true
+	return c.server + t.Sub(c.received).Microseconds(), c.server != 0 && time.Since(c.received) <= maxSampleAge
 }
 
-// AddClockSample stores an answer of TIME, and when it was asked and received.
-func (n *Node) AddClockSample(server, sent, received time.Time) {
-	n.clock.add(clockSample{server: server.UnixMicro(), sent: sent, received: received})
+// AddClockSample stores an answer of TIME, and when it was received.
+func (n *Node) AddClockSample(server, received time.Time) {
+	n.clock.set(server.UnixMicro(), received)
 }
 
 // SampleClock replaces what is known of the node's clock.
@@ -95,12 +56,11 @@ func (n *Node) deadline(ctx context.Context) (int64, error) {
 	if at, ok := n.clock.at(end); ok {
 		return at, nil
 	}
-	sent := time.Now()
 	server, err := n.Client.Time(ctx).Result()
 	if err != nil {
 		return 0, fmt.Errorf("read Redis's clock: %w", err)
 	}
-	n.AddClockSample(server, sent, time.Now())
+	n.AddClockSample(server, time.Now())
 	at, ok := n.clock.at(end)
 	if !ok {
 		return 0, fmt.Errorf("read Redis's clock: %w", context.DeadlineExceeded)

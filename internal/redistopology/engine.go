@@ -3,6 +3,7 @@ package redistopology
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,69 +30,102 @@ const (
 	failingTimeout = 300 * time.Millisecond
 )
 
-// Request is commands about one key, which go to one node together. Each command has its
-// own result.
-type Request struct {
-	route
-	Key      string
-	Commands []redis.Cmder
+// NewClient returns a client that sends each command to the node of its key, and a pipeline
+// to all of its nodes at the same time. A command without a key goes to the node of the one
+// before it. The client follows redirects. It takes at most [Timeout]. Each command of a
+// pipeline has its own error. If usable returns an error, the client sends nothing.
+func (t *Topology) NewClient(usable func() error) *redis.Client {
+	client := redis.NewClient(t.url.settingsFor("")) // it never connects: the hook sends
+	client.AddHook(router{t, usable})
+	return client
 }
 
-// Err returns the first error of the commands but for missing values.
-func (r *Request) Err() error {
-	for _, c := range r.Commands {
-		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+// router is a hook of go-redis that sends commands through a topology.
+type router struct {
+	topology *Topology
+	usable   func() error
+}
+
+func (r router) DialHook(redis.DialHook) redis.DialHook {
+	return func(context.Context, string, string) (net.Conn, error) { return nil, errNoNode }
+}
+
+func (r router) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		return r.send(ctx, []redis.Cmder{command})
+	}
+}
+
+func (r router) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return r.send
+}
+
+// send returns the first error of the commands but for missing values.
+func (r router) send(ctx context.Context, commands []redis.Cmder) error {
+	if err := r.usable(); err != nil {
+		for _, c := range commands {
+			c.SetErr(err)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	operations := make([]operation, len(commands))
+	key := ""
+	for i, c := range commands {
+		key = keyOf(c, key)
+		operations[i] = operation{key: key, command: c}
+	}
+	r.topology.run(ctx, operations, false)
+	for _, c := range commands {
+		if err := c.Err(); err != nil && (len(commands) == 1 || !errors.Is(err, redis.Nil)) {
 			return err
 		}
 	}
 	return nil
 }
 
-// Send sends requests, in one pipeline to each node, to all nodes at the same time. It
-// follows redirects. Each command has its own result. It returns by ctx's deadline, or
-// after [Timeout] if it has none.
-func (t *Topology) Send(ctx context.Context, requests []Request) {
-	ctx, cancel := WithDeadline(ctx)
-	defer cancel()
-	all := make([]operation, len(requests))
-	for i := range requests {
-		all[i] = &requests[i]
+// keyOf returns the key of a command, or the one before if it has none.
+func keyOf(command redis.Cmder, before string) string {
+	args := command.Args()
+	at := 1
+	if command.Name() == "memory" { // MEMORY USAGE key
+		at = 2
 	}
-	t.run(ctx, all, false)
+	if at >= len(args) {
+		return before
+	}
+	key, _ := args[at].(string)
+	return key
 }
 
-// operation is what the engine sends: a [Request] or a [Call].
-type operation interface {
-	path() *route
-	slotKey() string
-	// queue adds the commands to the attempt's pipeline.
-	queue(ctx context.Context, a *attempt)
-	// review looks at the results, and reports whether another attempt may succeed.
-	review(ctx context.Context, a *attempt) (again bool)
-	// fail sets the error of what was not sent.
-	fail(err error)
-}
+// operation is a command, or a call of a script, on its way to a node.
+type operation struct {
+	key     string
+	command redis.Cmder // of a call, in the last attempt
+	call    *Call       // nil for a command
 
-// route is where an operation goes.
-type route struct {
 	node *Node
-	// asking says that the node only imports the slot: ASKING precedes each command.
+	// asking says that the node only imports the slot: ASKING precedes the command.
 	asking bool
 	// pause says to wait for retryPause before the next attempt.
 	pause bool
 }
 
-// Node returns the node that an operation was sent to last; nil if none.
-func (r *route) Node() *Node { return r.node }
-
-func (r *route) path() *route { return r }
+// fail sets the error of an operation that was not sent.
+func (o *operation) fail(err error) {
+	if o.call != nil {
+		o.call.Reply, o.call.Err = nil, err
+	} else {
+		o.command.SetErr(err)
+	}
+}
 
 // attempt is one pipeline to one node.
 type attempt struct {
 	node      *Node
 	pipe      redis.Pipeliner
-	durable   bool         // a call is durable
-	confirmed func() error // with a durable call: whether replicas confirmed
+	confirmed func() error // whether replicas confirmed; set if a call is durable
 
 	// For calls: their deadline and its day in the node's clock, as texts too.
 	deadline  any
@@ -103,15 +137,17 @@ type attempt struct {
 }
 
 // run sends operations, all of them calls or none, until each succeeded, failed for good,
-// or has used its attempts. The time of ctx is bounded.
-func (t *Topology) run(ctx context.Context, all []operation, calls bool) {
+// or has used its attempts. Operations for one node go in one pipeline, to all nodes at the
+// same time. The time of ctx is bounded.
+func (t *Topology) run(ctx context.Context, operations []operation, calls bool) {
 	m := t.SlotMap()
-	rest := all[:0]
-	for _, o := range all {
-		o.path().node = m.Node(o.slotKey())
+	rest := make([]*operation, 0, len(operations))
+	for i := range operations {
+		o := &operations[i]
+		o.node = m.Node(o.key)
 		if err := ctx.Err(); err != nil {
 			o.fail(err)
-		} else if o.path().node == nil {
+		} else if o.node == nil {
 			o.fail(errNoNode)
 		} else {
 			rest = append(rest, o)
@@ -120,45 +156,40 @@ func (t *Topology) run(ctx context.Context, all []operation, calls bool) {
 	end, _ := ctx.Deadline()
 	for n := 1; len(rest) > 0; n++ {
 		rest = t.sendByNode(ctx, rest, calls)
-		pause := slices.ContainsFunc(rest, func(o operation) bool { return o.path().pause })
+		pause := slices.ContainsFunc(rest, func(o *operation) bool { return o.pause })
+		if pause {
+			time.Sleep(min(retryPause, time.Until(end)))
+		}
 		if n >= maxAttempts && !pause || n >= maxPausedAttempts || ctx.Err() != nil || time.Until(end) < minRemaining {
 			return // each has the error of its last attempt
-		}
-		if pause {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(retryPause):
-			}
 		}
 	}
 }
 
 // sendByNode sends the operations of each node at the same time, and returns those that
 // are to be sent again.
-func (t *Topology) sendByNode(ctx context.Context, all []operation, calls bool) (again []operation) {
-	first := all[0].path().node
-	if !slices.ContainsFunc(all, func(o operation) bool { return o.path().node != first }) {
-		return first.send(ctx, all, calls)
+func (t *Topology) sendByNode(ctx context.Context, operations []*operation, calls bool) (again []*operation) {
+	first := operations[0].node
+	if !slices.ContainsFunc(operations, func(o *operation) bool { return o.node != first }) {
+		return first.send(ctx, operations, calls)
 	}
-	byNode := map[*Node][]operation{}
-	for _, o := range all {
-		byNode[o.path().node] = append(byNode[o.path().node], o)
+	byNode := map[*Node][]*operation{}
+	for _, o := range operations {
+		byNode[o.node] = append(byNode[o.node], o)
 	}
 	var sends sync.WaitGroup
 	var mu sync.Mutex
-	for n, some := range byNode {
+	for n, its := range byNode {
 		sends.Go(func() {
-			ctx := ctx
+			ctx, cancel := ctx, context.CancelFunc(func() {})
 			if !calls && t.options.Failing != nil && t.options.Failing(n) {
-				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, failingTimeout)
-				defer cancel()
 			}
-			some := n.send(ctx, some, calls)
+			defer cancel()
+			its := n.send(ctx, its, calls)
 			mu.Lock()
 			defer mu.Unlock()
-			again = append(again, some...)
+			again = append(again, its...)
 		})
 	}
 	sends.Wait()
@@ -167,17 +198,17 @@ func (t *Topology) sendByNode(ctx context.Context, all []operation, calls bool) 
 
 // send sends operations to the node in one pipeline, and returns those that are to be
 // sent again.
-func (n *Node) send(ctx context.Context, all []operation, calls bool) (again []operation) {
+func (n *Node) send(ctx context.Context, operations []*operation, calls bool) (again []*operation) {
 	a := attempt{node: n, pipe: n.Client.Pipeline()}
 	if calls {
 		deadline, err := n.deadline(ctx)
 		if err != nil {
 			n.topology.Suspect(err)
-			for _, o := range all {
+			for _, o := range operations {
 				o.fail(err)
 			}
 			if timedOutEarly(ctx, err) {
-				return all
+				return operations
 			}
 			return nil
 		}
@@ -185,15 +216,24 @@ func (n *Node) send(ctx context.Context, all []operation, calls bool) (again []o
 		a.today = deadline / Day.Microseconds()
 		a.todayText = strconv.FormatInt(a.today, 10)
 	}
-	for _, o := range all {
-		o.queue(ctx, &a)
+	durable := false
+	for _, o := range operations {
+		if o.asking {
+			a.pipe.Do(ctx, "asking")
+		}
+		if o.call != nil {
+			o.command = redis.NewCmd(ctx, o.call.argsAt(&a)...)
+			durable = durable || o.call.Durable
+		}
+		o.command.SetErr(nil)              // of the attempt before
+		_ = a.pipe.Process(ctx, o.command) // queued
 	}
-	if a.durable {
+	if durable {
 		a.confirmed = n.AppendWait(ctx, a.pipe)
 	}
 	_ = Exec(ctx, a.pipe) // each command has its own error
-	again = all[:0]
-	for _, o := range all {
+	again = operations[:0]
+	for _, o := range operations {
 		if o.review(ctx, &a) {
 			again = append(again, o)
 		}
@@ -213,68 +253,49 @@ func (n *Node) send(ctx context.Context, all []operation, calls bool) (again []o
 	return again
 }
 
-func (r *Request) slotKey() string { return r.Key }
-
-func (r *Request) fail(err error) {
-	for _, c := range r.Commands {
-		c.SetErr(err)
+// review looks at the result of an attempt, and reports whether another may succeed.
+func (o *operation) review(ctx context.Context, a *attempt) (again bool) {
+	if o.call != nil {
+		o.call.setResult(o.command.(*redis.Cmd), a.node)
 	}
-}
-
-func (r *Request) queue(ctx context.Context, a *attempt) {
-	for _, c := range r.Commands {
-		c.SetErr(nil) // of the attempt before
-		if r.asking {
-			a.pipe.Do(ctx, "asking")
-		}
-		_ = a.pipe.Process(ctx, c) // queued
-	}
-}
-
-func (r *Request) review(_ context.Context, a *attempt) (again bool) {
-	err := r.Err()
-	if a.node.topology.redirect(&r.route, err) {
+	err := o.command.Err()
+	if a.node.topology.redirect(o, err) {
 		return true
+	}
+	if o.call != nil {
+		again, pause := o.call.review(ctx, a)
+		o.pause = o.pause || pause
+		return again
 	}
 	a.node.topology.Suspect(err)
 	return false
 }
 
-// redirect changes the route of a command that a node of a Cluster did not carry out, and
-// reports whether err is such a redirect.
-func (t *Topology) redirect(r *route, err error) bool {
-	if err == nil || !t.IsCluster() {
-		return false
-	}
+// redirect changes the route of an operation that a node of a Cluster did not carry out, and
+// reports whether err is such a redirect: "MOVED 3999 127.0.0.1:6381", the same with ASK, or
+// TRYAGAIN.
+func (t *Topology) redirect(o *operation, err error) bool {
 	switch {
-	case redis.HasErrorPrefix(err, "MOVED "):
-		if slot, addr, ok := parseRedirect(err, r.node.Addr); ok {
+	case err == nil || !t.IsCluster():
+	case IsRedirect(err):
+		words := strings.Fields(err.Error())
+		if len(words) < 3 {
+			return false
+		}
+		addr := completeAddr(words[2], o.node.Addr)
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return false
+		}
+		o.node, o.asking, o.pause = t.node(addr), words[0] == "ASK", false
+		if !o.asking {
 			t.RefreshSoon()
-			*r = route{node: t.assignSlot(slot, addr)}
-			return true
 		}
-	case redis.HasErrorPrefix(err, "ASK "):
-		if _, addr, ok := parseRedirect(err, r.node.Addr); ok {
-			*r = route{node: t.node(addr), asking: true}
-			return true
-		}
+		return true
 	case redis.HasErrorPrefix(err, "TRYAGAIN"): // some of the keys have moved
-		r.pause = true // the node is still the one to ask
+		o.pause = true // the node is still the one to ask
 		return true
 	}
 	return false
-}
-
-// parseRedirect parses "MOVED 3999 127.0.0.1:6381", or the same with ASK, that the node
-// at source answered.
-func parseRedirect(err error, source string) (slot int, addr string, ok bool) {
-	words := strings.Fields(err.Error())
-	if len(words) < 3 {
-		return 0, "", false
-	}
-	words = words[len(words)-3:]
-	slot, e := strconv.Atoi(words[1])
-	return slot, completeAddr(words[2], source), e == nil && slot >= 0 && slot < slotCount
 }
 
 // IsRedirect reports whether err says that another node holds the key.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +43,7 @@ type Node struct {
 }
 
 func (t *Topology) newNode(addr string) *Node {
-	n := &Node{Addr: addr, topology: t, settings: t.settingsFor(addr), created: time.Now()}
+	n := &Node{Addr: addr, topology: t, settings: t.url.settingsFor(addr), created: time.Now()}
 	if t.options.NewNode != nil {
 		n.State = t.options.NewNode(n)
 	}
@@ -54,33 +55,6 @@ func (t *Topology) newNode(addr string) *Node {
 	}
 	n.Client = redis.NewClient(n.settings)
 	return n
-}
-
-func (t *Topology) settingsFor(addr string) *redis.Options {
-	settings := t.url.settings
-	settings.Addr = addr
-	if settings.TLSConfig != nil {
-		settings.TLSConfig = settings.TLSConfig.Clone()
-	}
-	return &settings
-}
-
-// newLocatorClient returns a client for CLUSTER SLOTS, with one connection that is not
-// verified.
-func (t *Topology) newLocatorClient(addr string) *redis.Client {
-	settings := t.settingsFor(addr)
-	settings.PoolSize, settings.MaxActiveConns = 1, 1
-	settings.MaxRetries = -1
-	return redis.NewClient(settings)
-}
-
-func (t *Topology) newSentinelClient(addr string, login credentials) *redis.SentinelClient {
-	settings := t.settingsFor(addr)
-	settings.DB = 0
-	settings.Username, settings.Password = login.user, login.password
-	settings.PoolSize, settings.MaxActiveConns = 1, 1
-	settings.MaxRetries = -1
-	return redis.NewSentinelClient(settings)
 }
 
 // subscriberReadInterval is the least time between two reads of a subscription's
@@ -142,16 +116,10 @@ func (n *Node) LoadScripts(ctx context.Context) error {
 // go-redis leaves the commands without an error, like empty answers; Exec sets it.
 func Exec(ctx context.Context, pipe redis.Pipeliner) error {
 	commands, err := pipe.Exec(ctx)
-	if err == nil {
-		return nil
-	}
-	for _, c := range commands {
-		if c.Err() != nil {
-			return err
+	if err != nil && !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		for _, c := range commands {
+			c.SetErr(err)
 		}
-	}
-	for _, c := range commands {
-		c.SetErr(err)
 	}
 	return err
 }

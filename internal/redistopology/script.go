@@ -2,8 +2,6 @@ package redistopology
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"net"
 	"strconv"
@@ -28,8 +26,7 @@ type Script struct {
 // NewScript returns a script. If it has a deadline, its first argument is the time until
 // which it may write, in microseconds of the node's clock.
 func NewScript(name, source string, deadline bool) *Script {
-	sum := sha1.Sum([]byte(source))
-	return &Script{Name: name, source: source, hash: hex.EncodeToString(sum[:]), deadline: deadline}
+	return &Script{Name: name, source: source, hash: redis.NewScript(source).Hash(), deadline: deadline}
 }
 
 // lateReply is the reply of a script whose deadline had passed.
@@ -39,8 +36,6 @@ var errLate = errors.New("the deadline had passed in Redis's clock")
 
 // Call is one call of a script.
 type Call struct {
-	route
-
 	// Durable calls succeed only if as many replicas as the URL says confirm the write.
 	Durable bool
 
@@ -49,15 +44,14 @@ type Call struct {
 	Err   error
 
 	script   *Script
-	key      string // the first key
-	args     []any  // EVALSHA, hash, number of keys, keys, arguments
-	firstArg int    // index in args of the first argument
+	node     *Node
+	args     []any // EVALSHA, hash, number of keys, keys, arguments
+	firstArg int   // index in args of the first argument
 
 	// The last days keys are dayPrefix and the number of a day.
 	days      int
 	dayPrefix string
 
-	command *redis.Cmd
 	// ambiguous says that Redis may have got the call, or may still get it, though its
 	// reply was lost.
 	ambiguous bool
@@ -79,7 +73,7 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 	for range days {
 		args = append(args, nil)
 	}
-	c := Call{script: script, key: keys[0], firstArg: len(args), days: days, dayPrefix: dayPrefix}
+	c := Call{script: script, firstArg: len(args), days: days, dayPrefix: dayPrefix}
 	if script.deadline {
 		args = append(args, nil)
 	}
@@ -93,6 +87,9 @@ func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 // Script returns the script.
 func (c *Call) Script() *Script { return c.script }
 
+// Node returns the node that the call was sent to last; nil if none.
+func (c *Call) Node() *Node { return c.node }
+
 // Text returns the reply if it is a text, else "".
 func (c *Call) Text() string {
 	text, _ := c.Reply.(string)
@@ -102,17 +99,19 @@ func (c *Call) Text() string {
 // Day is what days are counted in.
 const Day = 24 * time.Hour
 
-// Call sends calls as [Topology.Send] sends requests, and fills in each one's reply or
-// error. It returns by ctx's deadline, or after [Timeout] if it has none. No script with
-// a deadline has an effect after that, nor after Call returned an error for it.
+// Call sends calls, those of each node in one pipeline, to all nodes at the same time, and
+// fills in each one's reply or error. It follows redirects. It returns by ctx's deadline, or
+// after [Timeout] if it has none. No script with a deadline has an effect after that, nor
+// after Call returned an error for it.
 func (t *Topology) Call(ctx context.Context, calls []Call) {
 	ctx, cancel := WithDeadline(ctx)
 	defer cancel()
-	all := make([]operation, len(calls))
+	operations := make([]operation, len(calls))
 	for i := range calls {
-		all[i] = &calls[i]
+		key, _ := calls[i].args[3].(string)
+		operations[i] = operation{key: key, call: &calls[i]}
 	}
-	t.run(ctx, all, true)
+	t.run(ctx, operations, true)
 	for i := range calls {
 		if calls[i].ambiguous && calls[i].Err != nil {
 			<-ctx.Done() // from here on it can have no effect
@@ -121,10 +120,8 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 	}
 }
 
-func (c *Call) slotKey() string { return c.key }
-func (c *Call) fail(err error)  { c.Reply, c.Err = nil, err }
-
-func (c *Call) queue(ctx context.Context, a *attempt) {
+// argsAt returns the arguments for an attempt: with the deadline and the keys of days.
+func (c *Call) argsAt(a *attempt) []any {
 	if c.script.deadline {
 		c.args[c.firstArg] = a.deadline
 	}
@@ -135,42 +132,36 @@ func (c *Call) queue(ctx context.Context, a *attempt) {
 		}
 		c.args[c.firstArg-c.days+i] = c.dayPrefix + day
 	}
-	if c.asking {
-		a.pipe.Do(ctx, "asking")
-	}
-	c.command = a.pipe.Do(ctx, c.args...)
-	a.durable = a.durable || c.Durable
+	return c.args
 }
 
-func (c *Call) review(ctx context.Context, a *attempt) (again bool) {
-	c.Reply, c.Err = c.command.Result()
-	if !c.script.deadline && c.Err == nil {
-		return false
-	}
+func (c *Call) setResult(command *redis.Cmd, node *Node) {
+	c.Reply, c.Err = command.Result()
+	c.node = node
 	c.ambiguous = c.script.deadline && (c.ambiguous || isAmbiguous(c.Err))
-	t := a.node.topology
-	switch {
-	case t.redirect(&c.route, c.Err):
-		return true
-	case redis.HasErrorPrefix(c.Err, "NOSCRIPT"):
-		a.scriptsMissing = true
-		return true
-	case timedOutEarly(ctx, c.Err):
-		return true
-	case c.ambiguous && c.Err != nil && ctx.Err() == nil:
-		t.Suspect(c.Err)
-		c.pause = true // it counts once however often it arrives
-		return true
-	case c.Err != nil:
-		t.Suspect(c.Err)
-	case c.Reply == lateReply:
-		c.fail(errLate)
+}
+
+// review looks at a result that is no redirect, and reports whether another attempt may
+// succeed, and whether after a pause.
+func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
+	if c.Err != nil {
+		a.scriptsMissing = a.scriptsMissing || redis.HasErrorPrefix(c.Err, "NOSCRIPT")
+		if redis.HasErrorPrefix(c.Err, "NOSCRIPT") || timedOutEarly(ctx, c.Err) {
+			return true, false
+		}
+		a.node.topology.Suspect(c.Err)
+		pause = c.ambiguous && ctx.Err() == nil
+		return pause, pause // the call counts once however often it arrives
+	}
+	if c.script.deadline && c.Reply == lateReply {
+		c.Reply, c.Err = nil, errLate
 		a.clockWrong = true
-		return true
-	case c.Durable && !strings.HasPrefix(c.Text(), "-"):
+		return true, false
+	}
+	if c.Durable && !strings.HasPrefix(c.Text(), "-") {
 		c.Err = a.confirmed()
 	}
-	return false
+	return false, false
 }
 
 // isAmbiguous reports whether Redis may have got what failed with err: err is neither an

@@ -69,7 +69,7 @@ type Topology struct {
 	// Fixed after Open.
 	url     storeURL
 	options Options
-	locator locator       // nil if the slot map never changes
+	locator *locator      // nil if the slot map never changes
 	changed chan struct{} // holds a token after the slot map or LocateErr changed
 	stale   chan struct{} // holds a token if the slot map may be out of date
 
@@ -79,7 +79,6 @@ type Topology struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     map[string]*Node // by address: those with slots, and those that import some
-	recent    []*Node          // of all slot maps since the last TakeSlotMap
 	locateErr error            // of the last refresh
 }
 
@@ -96,13 +95,10 @@ func Open(url string, options Options) (*Topology, error) {
 		changed: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
 	t.slotMap.Store(&SlotMap{})
-	switch parsed.mode {
-	case standalone:
+	if t.IsStandalone() {
 		t.Assign(allSlots(parsed.addrs[0]))
-	case sentinel:
-		t.locator = &sentinels{topology: t, clients: map[string]sentinelClient{}}
-	case cluster:
-		t.locator = &clusterNodes{topology: t, clients: map[string]*redis.Client{}}
+	} else {
+		t.locator = &locator{url: &t.url, clients: map[source]*redis.Client{}}
 	}
 	return t, nil
 }
@@ -141,23 +137,6 @@ func (t *Topology) LocateErr() error {
 
 // ScriptReloads returns how often Redis had lost the scripts.
 func (t *Topology) ScriptReloads() int64 { return t.scriptReloads.Load() }
-
-// TakeSlotMap returns the slot map, and the nodes of it and of all slot maps since the
-// last call.
-func (t *Topology) TakeSlotMap() (*SlotMap, []*Node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	m, recent := t.SlotMap(), t.recent
-	t.recent = slices.Clone(m.nodes)
-	return m, recent
-}
-
-// RecentNodes returns the nodes of all slot maps since the last [Topology.TakeSlotMap].
-func (t *Topology) RecentNodes() []*Node {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.recent)
-}
 
 // RefreshSoon has [Topology.Run] refresh the slot map without waiting for its interval.
 func (t *Topology) RefreshSoon() { notify(t.stale) }
@@ -238,21 +217,6 @@ func (t *Topology) Assign(ranges []SlotRange) {
 	t.storeLocked(newSlotMap(&owners))
 }
 
-// assignSlot assigns one slot to the node at addr, and returns that node.
-func (t *Topology) assignSlot(slot int, addr string) *Node {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.nodeLocked(addr)
-	var owners [slotCount]*Node
-	m := t.SlotMap()
-	for i := range owners {
-		owners[i] = m.owner(i)
-	}
-	owners[slot] = n
-	t.storeLocked(newSlotMap(&owners))
-	return n
-}
-
 // node returns the node at addr, which need not hold slots.
 func (t *Topology) node(addr string) *Node {
 	t.mu.Lock()
@@ -273,11 +237,6 @@ func (t *Topology) storeLocked(m *SlotMap) {
 	before := t.SlotMap()
 	if m.equal(before) {
 		return
-	}
-	for _, n := range m.nodes {
-		if !slices.Contains(t.recent, n) {
-			t.recent = append(t.recent, n)
-		}
 	}
 	t.slotMap.Store(m)
 	for addr, n := range t.nodes {

@@ -79,28 +79,30 @@ func TestRedirect(t *testing.T) {
 	t.Parallel()
 	topology := openCluster(t)
 	topology.Assign([]SlotRange{{0, 8191, "10.0.0.1:1"}, {8192, slotCount - 1, "10.0.0.2:2"}})
-	owner := func(slot int) *Node { return topology.SlotMap().owner(slot) }
-	from := owner(0)
-	redirect := func(err error) (route, bool) {
-		r := route{node: from}
-		ok := topology.redirect(&r, err)
-		return r, ok
+	from := topology.SlotMap().owner(0)
+	redirect := func(err error) (operation, bool) {
+		o := operation{node: from}
+		ok := topology.redirect(&o, err)
+		return o, ok
 	}
-	if r, ok := redirect(answered("MOVED 7 :2222")); !ok || r.node.Addr != "10.0.0.1:2222" || r.asking || owner(7) != r.node {
-		t.Errorf("MOVED to the same host: %+v", r)
+	if o, ok := redirect(answered("MOVED 7 :2222")); !ok || o.node.Addr != "10.0.0.1:2222" || o.asking {
+		t.Errorf("MOVED to the same host: %+v", o)
 	}
-	if r, ok := redirect(answered("MOVED 8 10.0.0.2:2")); !ok || r.node != owner(9000) || owner(8) != r.node {
-		t.Errorf("MOVED to a known node: %+v", r)
+	if o, ok := redirect(answered("MOVED 8 10.0.0.2:2")); !ok || o.node != topology.SlotMap().owner(9000) || o.asking {
+		t.Errorf("MOVED to a known node: %+v", o)
 	}
-	if r, ok := redirect(answered("ASK 9 10.0.0.3:3")); !ok || !r.asking || r.node.Addr != "10.0.0.3:3" || owner(9) != from {
-		t.Errorf("ASK: %+v", r)
+	if len(topology.stale) == 0 {
+		t.Error("the slot map is not refreshed after MOVED")
 	}
-	if r, ok := redirect(answered("TRYAGAIN Multiple keys request during rehashing of slot")); !ok || r.node != from || !r.pause {
-		t.Errorf("TRYAGAIN: %+v", r)
+	if o, ok := redirect(answered("ASK 9 10.0.0.3:3")); !ok || !o.asking || o.node.Addr != "10.0.0.3:3" {
+		t.Errorf("ASK: %+v", o)
 	}
-	for _, text := range []string{"MOVED", "MOVED x y", "MOVED 99999 10.0.0.2:2", "MOVED -1 10.0.0.2:2"} {
-		if r, ok := redirect(answered(text)); ok {
-			t.Errorf("%q leads to %+v", text, r)
+	if o, ok := redirect(answered("TRYAGAIN Multiple keys request during rehashing of slot")); !ok || o.node != from || !o.pause {
+		t.Errorf("TRYAGAIN: %+v", o)
+	}
+	for _, text := range []string{"MOVED", "MOVED x y", "MOVED 7", "ASK 7 10.0.0.2"} {
+		if o, ok := redirect(answered(text)); ok {
+			t.Errorf("%q leads to %+v", text, o)
 		}
 	}
 	if _, ok := redirect(errors.New("MOVED 1 a:1")); ok {

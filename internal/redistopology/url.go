@@ -1,6 +1,8 @@
 package redistopology
 
 import (
+	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -24,6 +26,16 @@ const (
 	cluster
 )
 
+// modes are the schemes of URLs without TLS.
+var modes = map[string]mode{"redis": standalone, "redis+sentinel": sentinel, "redis+cluster": cluster}
+
+// urlForms are examples of URLs, for messages.
+var urlForms = map[mode]string{
+	standalone: "redis://user:password@host:port/database",
+	sentinel:   "redis+sentinel://user:password@host:port,host:port/primary/database",
+	cluster:    "redis+cluster://user:password@host:port,host:port",
+}
+
 // storeURL is a parsed URL of a store.
 type storeURL struct {
 	mode     mode
@@ -46,11 +58,7 @@ func (c credentials) String() string {
 	if c.password == "" {
 		return "no password"
 	}
-	user := c.user
-	if user == "" {
-		user = "default"
-	}
-	return fmt.Sprintf("the user %q with the password %s", user, c.place)
+	return fmt.Sprintf("the user %q with the password %s", cmp.Or(c.user, "default"), c.place)
 }
 
 // redisLogin returns the credentials for Redis itself.
@@ -58,10 +66,12 @@ func (s *storeURL) redisLogin() credentials {
 	return credentials{s.settings.Username, s.settings.Password, "in front of the @ of the URL"}
 }
 
-// sentinelLogins returns the credentials to try at a Sentinel, in this order: those that
-// the URL has for it, or else none and then those for Redis.
-func (s *storeURL) sentinelLogins() []credentials {
+// sourceLogins returns the credentials to try at a node of a Cluster, or at a Sentinel:
+// there those that the URL has for it, or else none and then those for Redis.
+func (s *storeURL) sourceLogins() []credentials {
 	switch {
+	case s.mode == cluster:
+		return []credentials{s.redisLogin()}
 	case s.sentinelLogin.password != "":
 		return []credentials{s.sentinelLogin}
 	case s.settings.Password != "":
@@ -81,6 +91,16 @@ func (s *storeURL) String() string {
 	return "redis at " + addrs
 }
 
+// settingsFor returns the settings of a client for the Redis at addr.
+func (s *storeURL) settingsFor(addr string) *redis.Options {
+	settings := s.settings
+	settings.Addr = addr
+	if settings.TLSConfig != nil {
+		settings.TLSConfig = settings.TLSConfig.Clone()
+	}
+	return &settings
+}
+
 const (
 	redisPort    = "6379"
 	sentinelPort = "26379"
@@ -88,205 +108,154 @@ const (
 	maxReplicas = 100
 )
 
-// urlForms are examples of URLs, for messages.
-var urlForms = map[mode]string{
-	standalone: "redis://user:password@host:port/database",
-	sentinel:   "redis+sentinel://user:password@host:port,host:port/primary/database",
-	cluster:    "redis+cluster://user:password@host:port,host:port",
-}
-
 // parseURL parses the URL of a store. Its errors do not contain the URL, which may have a
 // password.
 func parseURL(text string, rootCAs *x509.CertPool) (storeURL, error) {
-	s := storeURL{}
-	scheme, rest, ok := strings.Cut(text, "://")
-	protocol, kind, _ := strings.Cut(scheme, "+")
-	switch kind {
-	case "sentinel":
-		s.mode = sentinel
-	case "cluster":
-		s.mode = cluster
+	s := storeURL{settings: redis.Options{
+		ContextTimeoutEnabled:    true,
+		DialTimeout:              dialTimeout,
+		DialerRetries:            1,
+		ReadTimeout:              Timeout,
+		WriteTimeout:             Timeout,
+		PoolTimeout:              Timeout,
+		PoolSize:                 poolSize,
+		MaxActiveConns:           poolSize,
+		PipelinePoolSize:         -1, // one pool: nearly everything is a pipeline
+		ReadBufferSize:           bufferBytes,
+		WriteBufferSize:          bufferBytes,
+		ConnMaxIdleTime:          idleTimeout,
+		MaxRetries:               maxRetries,
+		MaxRetryBackoff:          100 * time.Millisecond, // several fit in a request's time
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}}
+	if err := s.parse(text, rootCAs); err != nil {
+		return storeURL{}, fmt.Errorf("the URL of the Redis store %w", err)
 	}
-	if !ok || protocol != "redis" && protocol != "rediss" || kind != "" && s.mode == standalone {
-		if !ok {
-			scheme = ""
-		}
-		return storeURL{}, fmt.Errorf("the URL of the Redis store has the scheme %q; expected redis, rediss, redis+sentinel or redis+cluster", scheme)
+	return s, nil
+}
+
+func (s *storeURL) parse(text string, rootCAs *x509.CertPool) (err error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		scheme = ""
+	}
+	plain := strings.Replace(scheme, "rediss", "redis", 1)
+	if s.mode, ok = modes[plain]; !ok {
+		return fmt.Errorf("has the scheme %q; expected redis, rediss, redis+sentinel or redis+cluster", scheme)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
 	}
-	authority, path := rest[:end], rest[end:]
-	user, hosts := "", authority
-	if at := strings.LastIndex(authority, "@"); at >= 0 {
-		user, hosts = authority[:at+1], authority[at+1:]
+	hosts := strings.LastIndex(rest[:end], "@") + 1 // url.Parse knows no list of hosts
+	if s.addrs, err = parseHosts(rest[hosts:end], s.mode); err != nil {
+		return err
 	}
-	// The library parses URLs of one host: it gets the first.
-	first, err := s.hosts(hosts)
-	if err != nil {
-		return storeURL{}, err
-	}
-	if strings.Contains(path, "#") && strings.Contains(path, "sentinel_") {
-		return storeURL{}, errors.New("the URL of the Redis store has a # in its settings; in a password it is written %23")
-	}
-	u, err := url.Parse(protocol + "://" + user + first + path)
-	if err != nil {
-		return storeURL{}, unreadable(err, s.mode, strings.Contains(rest, "@"))
-	}
-	if err := s.path(u); err != nil {
-		return storeURL{}, err
-	}
-	if err := s.query(u); err != nil {
-		return storeURL{}, err
-	}
-	settings, err := redis.ParseURL(u.String())
-	if err != nil {
-		return storeURL{}, fmt.Errorf("the URL of the Redis store: %w", err)
-	}
-	if s.mode == standalone {
-		s.addrs = []string{settings.Addr}
-	} else if settings.TLSConfig != nil {
-		settings.TLSConfig.ServerName = "" // each connection sets its own
-	}
-	tune(settings, rootCAs)
-	s.settings = *settings
-	return s, nil
-}
-
-func unreadable(err error, mode mode, hasPassword bool) error {
-	var parse *url.Error
-	if errors.As(err, &parse) {
-		err = parse.Err
-	}
-	if hasPassword { // the cause quotes a part of the URL that may be a password
-		return fmt.Errorf("the URL of the Redis store cannot be read; it is %s, with special characters of the password percent-encoded", urlForms[mode])
-	}
-	return fmt.Errorf("the URL of the Redis store cannot be read: %w", err)
-}
-
-// hosts parses the list of hosts and returns the first one unchanged.
-func (s *storeURL) hosts(list string) (first string, err error) {
-	each := strings.Split(list, ",")
-	if s.mode == standalone {
-		if len(each) > 1 {
-			return "", fmt.Errorf("the URL of the Redis store names several hosts; then it is %s or %s", urlForms[sentinel], urlForms[cluster])
-		}
-		return list, nil
-	}
-	port := redisPort
-	if s.mode == sentinel {
-		port = sentinelPort
-	}
-	for _, host := range each {
-		name, number, err := net.SplitHostPort(host)
-		if err != nil {
-			name, number = strings.Trim(host, "[]"), port
-		}
-		if n, err := strconv.Atoi(number); name == "" || strings.ContainsAny(name, " %") || err != nil || n < 1 || n > 65535 {
-			return "", fmt.Errorf("the URL of the Redis store has a host that cannot be read; it is %s", urlForms[s.mode])
-		}
-		if addr := net.JoinHostPort(name, number); !slices.Contains(s.addrs, addr) {
-			s.addrs = append(s.addrs, addr)
-		}
-	}
-	return s.addrs[0], nil
-}
-
-// path removes from u the parts of the path that the library does not know.
-func (s *storeURL) path(u *url.URL) error {
-	switch s.mode {
-	case sentinel:
-		primary, database, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
-		if primary == "" {
-			return fmt.Errorf("the URL of the Redis store lacks the name under which the Sentinels monitor the primary; it is %s", urlForms[sentinel])
-		}
-		s.primary = primary
-		u.Path, u.RawPath = "/"+database, ""
-	case cluster:
-		if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {
-			return errors.New("the URL of the Redis store names a database, but a Cluster has none but 0")
-		}
-		u.Path, u.RawPath = "", ""
-	}
-	return nil
-}
-
-// query removes from u the settings that the library does not know.
-func (s *storeURL) query(u *url.URL) error {
-	query, err := url.ParseQuery(u.RawQuery)
+	u, err := url.Parse("redis://" + rest[:hosts] + "host" + rest[end:])
 	if err != nil { // it quotes a part that may be a password
-		return errors.New("the URL of the Redis store has settings that cannot be read; special characters in them are percent-encoded")
+		return fmt.Errorf("cannot be read; it is %s, with special characters of the password percent-encoded", urlForms[s.mode])
 	}
+	if strings.Contains(u.RawQuery, "sentinel_") && u.Fragment != "" {
+		return errors.New("has a # in its settings; in a password it is written %23")
+	}
+	s.settings.Username = u.User.Username()
+	s.settings.Password, _ = u.User.Password()
+	query, err := parseQuery(u.RawQuery)
+	if err != nil {
+		return err
+	}
+	if err := s.parseDatabase(u.Path, query.Get("db")); err != nil {
+		return err
+	}
+	return s.parseSettings(query, plain != scheme, rootCAs)
+}
+
+// parseHosts returns host:port of each host of a list, without duplicates.
+func parseHosts(list string, mode mode) (addrs []string, err error) {
+	hosts := strings.Split(list, ",")
+	port := redisPort
+	switch {
+	case mode == sentinel:
+		port = sentinelPort
+	case mode == standalone && len(hosts) > 1:
+		return nil, fmt.Errorf("names several hosts; then it is %s or %s", urlForms[sentinel], urlForms[cluster])
+	case list == "" && mode == standalone:
+		hosts[0] = "localhost"
+	}
+	for _, host := range hosts {
+		u, err := url.Parse("redis://" + host)
+		if err != nil || u.Hostname() == "" {
+			return nil, fmt.Errorf("has a host that cannot be read; it is %s", urlForms[mode])
+		}
+		port := cmp.Or(u.Port(), port)
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("has a port that is none; it is %s", urlForms[mode])
+		}
+		if addr := net.JoinHostPort(u.Hostname(), port); !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs, nil
+}
+
+func parseQuery(text string) (url.Values, error) {
+	query, err := url.ParseQuery(text)
+	if err != nil { // it quotes a part that may be a password
+		return nil, errors.New("has settings that cannot be read; special characters in them are percent-encoded")
+	}
+	known := []string{"db", "sentinel_password", "sentinel_user", "skip_verify", "tls", "wait"}
 	for name := range query {
-		known := []string{"db", "sentinel_password", "sentinel_user", "skip_verify", "tls", "wait"}
 		switch {
 		case slices.Contains(known, name):
 		case query.Has("sentinel_password"): // the name may be a part of the password
-			return fmt.Errorf("the URL of the Redis store has an unknown setting; known are %s, and an & in a password is written %%26", strings.Join(known, ", "))
+			return nil, fmt.Errorf("has an unknown setting; known are %s, and an & in a password is written %%26", strings.Join(known, ", "))
 		default:
-			return fmt.Errorf("the URL of the Redis store has an unknown setting %q; known are %s", name, strings.Join(known, ", "))
+			return nil, fmt.Errorf("has an unknown setting %q; known are %s", name, strings.Join(known, ", "))
 		}
 	}
-	if err := s.sentinelQuery(query); err != nil {
-		return err
-	}
-	if text := query.Get("wait"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 || n > maxReplicas {
-			return fmt.Errorf("the URL of the Redis store: wait=%s should be how many replicas confirm a write, 0 to %d", text, maxReplicas)
+	return query, nil
+}
+
+// parseDatabase parses the path: for Sentinels the name of the primary, then the database.
+func (s *storeURL) parseDatabase(path, setting string) (err error) {
+	words := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	if s.mode == sentinel {
+		if len(words) == 0 {
+			return fmt.Errorf("lacks the name under which the Sentinels monitor the primary; it is %s", urlForms[sentinel])
 		}
-		s.replicas = n
+		s.primary, words = words[0], words[1:]
 	}
-	switch text := query.Get("tls"); text {
-	case "", "false":
-	case "true":
-		u.Scheme = "rediss"
-	default:
-		return fmt.Errorf("the URL of the Redis store: tls=%s should be true or false", text)
+	words = append(words, "0")
+	if s.settings.DB, err = strconv.Atoi(cmp.Or(setting, words[0])); err != nil || s.settings.DB < 0 || len(words) > 2 {
+		return fmt.Errorf("has a database that is not a number; it is %s", urlForms[s.mode])
 	}
-	if db := query.Get("db"); s.mode == cluster && db != "" && db != "0" {
-		return errors.New("the URL of the Redis store names a database, but a Cluster has none but 0")
+	if s.mode == cluster && s.settings.DB != 0 {
+		return errors.New("names a database, but a Cluster has none but 0")
 	}
-	query.Del("wait")
-	query.Del("tls")
-	u.RawQuery = query.Encode()
 	return nil
 }
 
-// sentinelQuery removes from query the credentials for Sentinels.
-func (s *storeURL) sentinelQuery(query url.Values) error {
+// parseSettings parses the settings but for the database.
+func (s *storeURL) parseSettings(query url.Values, withTLS bool, rootCAs *x509.CertPool) (err error) {
 	s.sentinelLogin = credentials{query.Get("sentinel_user"), query.Get("sentinel_password"), "of sentinel_password"}
-	switch {
-	case (query.Has("sentinel_user") || query.Has("sentinel_password")) && s.mode != sentinel:
-		return fmt.Errorf("the URL of the Redis store has credentials for Sentinels and names none; with Sentinels it is %s", urlForms[sentinel])
-	case s.sentinelLogin.user != "" && s.sentinelLogin.password == "":
-		return errors.New("the URL of the Redis store has a sentinel_user and no sentinel_password")
+	if s.mode != sentinel && (query.Has("sentinel_user") || query.Has("sentinel_password")) {
+		return fmt.Errorf("has credentials for Sentinels and names none; with Sentinels it is %s", urlForms[sentinel])
 	}
-	query.Del("sentinel_user")
-	query.Del("sentinel_password")
+	if s.sentinelLogin.user != "" && s.sentinelLogin.password == "" {
+		return errors.New("has a sentinel_user and no sentinel_password")
+	}
+	s.replicas, err = strconv.Atoi(cmp.Or(query.Get("wait"), "0"))
+	if err != nil || s.replicas < 0 || s.replicas > maxReplicas {
+		return fmt.Errorf("has a wait that is not the number of replicas that confirm a write, 0 to %d", maxReplicas)
+	}
+	setting, err1 := strconv.ParseBool(cmp.Or(query.Get("tls"), "false"))
+	skipVerify, err2 := strconv.ParseBool(cmp.Or(query.Get("skip_verify"), "false"))
+	if err1 != nil || err2 != nil {
+		return errors.New("has a tls or skip_verify that is neither true nor false")
+	}
+	if withTLS || setting {
+		s.settings.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: skipVerify, RootCAs: rootCAs}
+	}
 	return nil
-}
-
-// tune sets the options that the URL does not decide.
-func tune(settings *redis.Options, rootCAs *x509.CertPool) {
-	settings.ContextTimeoutEnabled = true
-	settings.DialTimeout = dialTimeout
-	settings.DialerRetries = 1
-	settings.ReadTimeout = Timeout
-	settings.WriteTimeout = Timeout
-	settings.PoolTimeout = Timeout
-	settings.PoolSize = poolSize
-	settings.MaxActiveConns = poolSize
-	settings.PipelinePoolSize = -1 // one pool: nearly everything is a pipeline
-	settings.ReadBufferSize = bufferBytes
-	settings.WriteBufferSize = bufferBytes
-	settings.ConnMaxIdleTime = idleTimeout
-	settings.MaxRetries = maxRetries
-	settings.MaxRetryBackoff = 100 * time.Millisecond // several fit in a request's time
-	settings.DisableIdentity = true
-	settings.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if settings.TLSConfig != nil {
-		settings.TLSConfig.RootCAs = rootCAs
-	}
 }

@@ -5,7 +5,7 @@
 --
 -- KEYS[1]  hash: n count (see part/numbers.lua), v version, d depth of the deepest bucket (absent: 0), and unless
 --          0 s seed and a adjustment; j the journal that is full; r while a topic is
---          restored whose adjustment waits for its last portion; e the mark, see mark.lua
+--          restored whose adjustment waits for its last portion; e the mark, see doc.go
 -- KEYS[2]  hash: path to the members below it. A path is the leading hex digits of
 --          a member; a bucket of more than 128 members is replaced by its 16
 --          children, so that a member is in the only bucket on its path. In a choice

@@ -1,4 +1,4 @@
--- Reads a topic. Ends the script if the topic is frozen (see mark.lua), and for a step of
+-- Reads a topic. Ends the script if the topic is frozen (see doc.go), and for a step of
 -- a merge if that merge has not frozen it. Needs mark, that of the merge, or '', and
 -- options, how many the metric has (1: it is not a choice). Sets state, version, stored
 -- (the depth); of each option counts, seeds, adjustments and sums (of contributions); and

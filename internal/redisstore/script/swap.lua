@@ -1,5 +1,4 @@
--- Changes entries of the settings that all instances share, if they have the expected
--- values.
+-- Sets entries of a hash if others have the expected values.
 --
 -- KEYS[1]  hash: name to value
 -- ARGV[1]  deadline, microseconds of this server's clock
