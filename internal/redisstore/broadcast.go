@@ -3,8 +3,6 @@ package redisstore
 import (
 	"context"
 	"time"
-
-	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
 const (
@@ -42,40 +40,23 @@ func (s *Store) sendBroadcasts(ctx context.Context) {
 // flushBroadcasts publishes queued broadcasts before the store closes: commands that change
 // settings do not run sendBroadcasts.
 func (s *Store) flushBroadcasts() {
-	for {
-		select {
-		case message := <-s.broadcasts:
-			s.publishBroadcasts(context.Background(), message)
-		default:
-			return
-		}
+	for len(s.broadcasts) > 0 {
+		s.publishBroadcasts(context.Background(), <-s.broadcasts)
 	}
 }
 
-// publishBroadcasts publishes a message and those that are queued.
+// publishBroadcasts publishes a message and those that are queued. One goroutine at a time
+// calls it.
 func (s *Store) publishBroadcasts(ctx context.Context, message []byte) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
 	defer cancel()
-	n := s.topology.SlotMap().Node(s.names.broadcast())
-	if n == nil {
-		s.stats.broadcastsDropped.Add(1)
-		return
-	}
-	pipe := n.Client.Pipeline()
-	for {
-		pipe.Publish(ctx, s.names.broadcast(), message)
-		if pipe.Len() == broadcastChunk {
-			break
-		}
-		select {
-		case message = <-s.broadcasts:
-			continue
-		default:
-		}
-		break
+	pipe := s.startClient.Pipeline()
+	pipe.Publish(ctx, s.names.broadcast(), message)
+	for len(s.broadcasts) > 0 && pipe.Len() < broadcastChunk {
+		pipe.Publish(ctx, s.names.broadcast(), <-s.broadcasts)
 	}
 	sent := pipe.Len()
-	if err := redistopology.Exec(ctx, pipe); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil {
 		s.stats.broadcastsDropped.Add(int64(sent))
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -133,29 +133,31 @@ func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result 
 				return err
 			}
 		}
-		if err := readErr(layout.Err(), setLayout.Err()); err != nil && !redistopology.IsRedirect(err) {
-			var conflict *conflictError
-			if errors.As(err, &conflict) {
-				return conflict // of the connection's verification
-			}
+		var conflict *conflictError
+		switch err := readErr(layout.Err(), setLayout.Err()); {
+		case redistopology.IsRedirect(err):
+		case errors.As(err, &conflict):
+			return conflict // of the connection's verification
+		case err != nil:
 			return fmt.Errorf("store the layout: %w", err)
-		} else if err == nil && layout.Val() != layoutVersion {
+		case layout.Val() != layoutVersion:
 			return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout.Val(), layoutVersion)
 		}
-		if stored, err := rules.Result(); err == nil {
-			if err := s.compareRules(stored); err != nil {
+		switch err := rules.Err(); {
+		case redistopology.IsRedirect(err):
+		case err != nil:
+			return fmt.Errorf("read the rules of metrics: %w", err)
+		default:
+			if err := s.compareRules(rules.Val()); err != nil {
 				return err
 			}
-		} else if !redistopology.IsRedirect(err) {
-			return fmt.Errorf("read the rules of metrics: %w", err)
 		}
-		if err := readErr(secret.Err(), setSecret.Err()); err != nil {
-			if redistopology.IsRedirect(err) {
-				return nil
-			}
-			if s.options.RequireSecret && errors.Is(err, redis.Nil) {
-				return ErrNoSecret
-			}
+		switch err := readErr(secret.Err(), setSecret.Err()); {
+		case redistopology.IsRedirect(err):
+			return nil
+		case s.options.RequireSecret && errors.Is(err, redis.Nil):
+			return ErrNoSecret
+		case err != nil:
 			return fmt.Errorf("store the secret: %w", err)
 		}
 		return s.secret.verify([]byte(secret.Val()))
@@ -176,7 +178,7 @@ const minMajor, minMinor = 6, 2
 
 // checkServer checks version, eviction and persistence. Hosted servers may forbid INFO.
 func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
-	text, err := n.Client.Info(ctx).Result()
+	info, err := n.Client.InfoMap(ctx).Result()
 	if err != nil {
 		var refused redis.Error
 		if !errors.As(err, &refused) {
@@ -184,71 +186,67 @@ func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
 		}
 		return []string{"INFO is forbidden, so eviction policy and persistence could not be checked: set the policy to noeviction and turn the append-only file on"}, nil
 	}
-	info := parseInfo(text)
-	if version := info["redis_version"]; tooOld(version) {
+	version := info["Server"]["redis_version"]
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < minMajor || major == minMajor && minor < minMinor) {
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
-	if policy := info["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
+	if policy := info["Memory"]["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
 		if !n.store.options.AllowEviction {
 			return nil, conflictf("Redis's maxmemory-policy is %s, which deletes counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
 		}
 		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are deleted when memory is short")
 	}
-	if info["aof_enabled"] == "0" {
+	if info["Persistence"]["aof_enabled"] == "0" {
 		warnings = append(warnings, "the append-only file is off: a restart of Redis may lose counts (set appendonly yes)")
 	}
 	return warnings, nil
 }
 
-func parseInfo(text string) map[string]string {
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
-	return info
-}
-
-func tooOld(version string) bool {
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	a, err1 := strconv.Atoi(major)
-	b, err2 := strconv.Atoi(minor)
-	if err1 != nil || err2 != nil {
-		return false // unknown
-	}
-	return a < minMajor || a == minMajor && b < minMinor
-}
-
-// checkRights tries every command, in scripts and outside, on keys of this instance, and
-// reports those that are refused. The session checks the right to subscribe.
+// checkRights tries every command that scripts and the store use, on keys of this instance
+// that it removes, and reports those that are refused. The rights in scripts are the same.
+// The session checks the right to subscribe.
 func (n *node) checkRights(ctx context.Context) error {
 	s, scratch := n.store, n.scratch()
 	if scratch.hash == "" {
 		return nil // it holds no slots
 	}
-	calls := []redistopology.Call{redistopology.NewCall(checkScript, scratch.hash, scratch.sorted, scratch.other)}
-	calls[0].Append(scratch.channel)
+	calls := []redistopology.Call{redistopology.NewCall(directoryScript, scratch.sorted)} // changes nothing
 	s.topology.Call(ctx, calls)
 	if calls[0].Err != nil {
 		return fmt.Errorf("run scripts: %w", calls[0].Err)
 	}
-	var refused []string
-	list, _ := calls[0].Reply.([]any)
-	for _, item := range list {
-		refused = append(refused, fmt.Sprint(item))
-	}
+	const lifetime = time.Minute // if a key cannot be removed
 	pipe := n.Client.Pipeline()
-	pipe.HMGet(ctx, scratch.hash, "n")
+	pipe.Time(ctx)
+	pipe.HSet(ctx, scratch.hash, "a", "1")
+	pipe.PExpire(ctx, scratch.hash, lifetime)
+	pipe.PExpireAt(ctx, scratch.hash, time.Now().Add(lifetime))
+	pipe.HGet(ctx, scratch.hash, "a")
+	pipe.HMGet(ctx, scratch.hash, "a")
 	pipe.HGetAll(ctx, scratch.hash)
-	pipe.ZRange(ctx, scratch.sorted, 0, 0)
-	pipe.GetRange(ctx, scratch.other, 0, 0)
 	pipe.HLen(ctx, scratch.hash)
+	pipe.HScan(ctx, scratch.hash, 0, "", 1)
+	pipe.HIncrBy(ctx, scratch.hash, "b", 1)
+	pipe.HDel(ctx, scratch.hash, "a", "b")
+	pipe.ZAdd(ctx, scratch.sorted, redis.Z{Score: 1, Member: "a"})
+	pipe.ZCard(ctx, scratch.sorted)
+	pipe.ZScore(ctx, scratch.sorted, "a")
+	pipe.ZRange(ctx, scratch.sorted, 0, -1)
+	pipe.ZRem(ctx, scratch.sorted, "a")
+	pipe.Set(ctx, scratch.other, "1", lifetime)
+	pipe.Get(ctx, scratch.other)
+	pipe.Append(ctx, scratch.other, "a")
+	pipe.SetRange(ctx, scratch.other, 0, "b")
+	pipe.GetRange(ctx, scratch.other, 0, 0)
+	pipe.Unlink(ctx, scratch.other)
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: scratch.other, Values: []string{"a", "1"}})
 	pipe.XRevRangeN(ctx, scratch.other, "+", "-", 1)
+	pipe.Unlink(ctx, scratch.other)
 	pipe.Scan(ctx, 0, s.names.countPattern(tally.Scope{}), 1)
-	pipe.Publish(ctx, s.names.broadcast(), "")
-	pipe.Publish(ctx, s.names.probe(s.instance), "")
+	for _, channel := range []string{scratch.channel, s.names.broadcast(), s.names.probe(s.instance)} {
+		pipe.Publish(ctx, channel, "")
+	}
 	if s.topology.Replicas() > 0 {
 		pipe.Do(ctx, "wait", 0, 1) // for 0 replicas, at most 1 ms
 	}
@@ -258,6 +256,7 @@ func (n *node) checkRights(ctx context.Context) error {
 	if err != nil && !errors.As(err, &answered) {
 		return fmt.Errorf("try commands: %w", err)
 	}
+	var refused []string
 	for _, c := range commands {
 		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			refused = append(refused, strings.ToUpper(c.Name())+": "+err.Error())
@@ -296,25 +295,25 @@ func explain(err error) error {
 	if errors.As(err, &coded) && coded.Err != nil {
 		err = coded.Err // Health says the rest
 	}
-	switch {
-	case redis.HasErrorPrefix(err, "NOPERM"):
-		return fmt.Errorf("the user in the URL of the store lacks a right: %w", err)
-	case redis.HasErrorPrefix(err, "READONLY"):
-		return fmt.Errorf("this Redis is a read-only replica: the URL of the store must name its primary, or with redis+sentinel:// the Sentinels: %w", err)
-	case redistopology.IsRedirect(err):
-		return fmt.Errorf("this Redis is a node of a Cluster: the URL of the store must be redis+cluster://: %w", err)
-	case redis.HasErrorPrefix(err, "OOM"):
-		return fmt.Errorf("the store is out of memory and takes no writes (raise maxmemory; the policy noeviction is right): %w", err)
-	case redis.HasErrorPrefix(err, "MISCONF"):
-		return fmt.Errorf("the store cannot write to its disk and takes no writes: %w", err)
-	case redis.HasErrorPrefix(err, "NOREPLICAS"):
-		return fmt.Errorf("the store takes no writes, since it has fewer good replicas than its min-replicas-to-write: %w", err)
-	case redis.HasErrorPrefix(err, "CLUSTERDOWN"):
-		return fmt.Errorf("the Cluster does not cover all slots and takes no writes: %w", err)
-	case redis.HasErrorPrefix(err, "LOADING"):
-		return fmt.Errorf("the store is still loading its data: %w", err)
+	for _, e := range explanations {
+		if redis.HasErrorPrefix(err, e.prefix) {
+			return fmt.Errorf("%s: %w", e.text, err)
+		}
 	}
 	return err
+}
+
+// explanations are what errors of Redis mean, by the beginning of the error.
+var explanations = []struct{ prefix, text string }{
+	{"NOPERM", "the user in the URL of the store lacks a right"},
+	{"READONLY", "this Redis is a read-only replica: the URL of the store must name its primary, or with redis+sentinel:// the Sentinels"},
+	{"MOVED ", "this Redis is a node of a Cluster: the URL of the store must be redis+cluster://"},
+	{"ASK ", "this Redis is a node of a Cluster: the URL of the store must be redis+cluster://"},
+	{"OOM", "the store is out of memory and takes no writes (raise maxmemory; the policy noeviction is right)"},
+	{"MISCONF", "the store cannot write to its disk and takes no writes"},
+	{"NOREPLICAS", "the store takes no writes, since it has fewer good replicas than its min-replicas-to-write"},
+	{"CLUSTERDOWN", "the Cluster does not cover all slots and takes no writes"},
+	{"LOADING", "the store is still loading its data"},
 }
 
 // lacksRight reports whether err says that the user lacks a right. In scripts Redis does

@@ -50,7 +50,6 @@ var (
 	shareScript   = newScript("share")
 	reissueScript = newScript("reissue")
 	topScript     = newUnboundedScript("top")
-	checkScript   = newUnboundedScript("check")
 
 	editScript           = newScript("edit")
 	withdrawScript       = newScript("withdraw")
