@@ -67,7 +67,7 @@ func FuzzList(f *testing.F) {
 
 func TestFastAssertion_CommonBodies(t *testing.T) {
 	for _, body := range []string{`{"visitor":"ann-visitor","amount":1}`, `{"visitor":"ann-visitor","option":3}`} {
-		if _, ok := parseFastAssertion([]byte(body)); !ok {
+		if _, ok := parseFastAssertion([]byte(body), nil); !ok {
 			t.Fatalf("%s is not plain", body)
 		}
 		if n := testing.AllocsPerRun(100, func() { _, _ = parseAssertion([]byte(body)) }); n > 2 {

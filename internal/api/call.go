@@ -82,6 +82,7 @@ func (a *API) newCall(c *gin.Context, stats *routeStats) *call {
 func (q *call) identify() {
 	q.client = q.api.clientOf(q.r)
 	q.origin = q.api.originOf(q.r, q.client.viaProxy)
+	q.visitors = q.r.Header["Tally-Visitor"]
 	h := q.w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}
@@ -151,7 +152,7 @@ func (q *call) finish() {
 
 func (q *call) log() {
 	q.api.options.Logger.Debug("request", "method", q.r.Method, "path", q.r.URL.Path, "status", q.w.Status(),
-		"took", q.api.now()-q.start, "client", q.client.limitAddress.String(), "origin", q.origin.text, "request_id", q.requestID())
+		"took", q.api.now()-q.start, "client", q.client.limitAddress().String(), "origin", q.origin.text, "request_id", q.requestID())
 }
 
 // requestID returns the client's X-Request-Id if it is valid, or else a random prefix of

@@ -3,18 +3,23 @@ package api
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"strconv"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// caller is who makes a call: the client, the origin of its page, and whether it has the
-// server token. It is fixed once the headers are read; a WebSocket keeps a copy for its
-// messages. Trusted callers have no limits, may use every site and may create any topic.
+// caller is who makes a call: the client, the origin of its page, the visitor and user
+// agent that its headers name, and whether it has the server token. It is fixed once the
+// headers are read; a WebSocket keeps a copy for its messages. Trusted callers have no
+// limits, may use every site and may create any topic.
 type caller struct {
 	api       *API
 	client    clientInfo
 	origin    requestOrigin
-	isTrusted bool // has the server token
+	visitors  []string // values of Tally-Visitor
+	isTrusted bool     // has the server token
 }
 
 // resolve returns the topic with that name, if the caller may use its site.
@@ -35,19 +40,37 @@ func (c *caller) takeReads(n int) error {
 	if c.isTrusted {
 		return nil
 	}
-	if wait := c.api.options.Limits.Read(c.client.limitAddress, n); wait > 0 {
+	if wait := c.api.options.Limits.Read(c.client.limitAddress(), n); wait > 0 {
 		return rateLimited(wait, "read limit reached: wait before reading or watching more topics from this address (--read-limit)")
 	}
 	return nil
 }
 
-// admit returns why the caller may not watch topic, or nil.
-// Errors: origin_not_allowed, rate_limited.
-func (c *caller) admit(topic tally.Topic) error {
-	if err := c.checkSite(topic.Site()); err != nil {
-		return err
+// namedVisitor returns the visitor named in the body or in the Tally-Visitor header, or "".
+// Errors: bad_visitor.
+func (c *caller) namedVisitor(inBody string) (string, error) {
+	if len(c.visitors) == 0 {
+		return inBody, nil
 	}
-	return c.takeReads(1)
+	if inBody != "" && inBody != c.visitors[0] {
+		return "", tally.Errorf(tally.CodeBadVisitor, "the body and the Tally-Visitor header name two visitors")
+	}
+	return c.visitors[0], tally.ValidateVisitor(c.visitors[0])
+}
+
+// assertion returns the assertion of body to topic, by the visitor that it or the headers
+// name, or one derived from the client address and the user agent.
+// Errors: bad_amount, bad_visitor, store_unavailable.
+func (c *caller) assertion(topic tally.Topic, body assertionBody, agent string) (tally.Assertion, error) {
+	amount, err := body.contribution(c.api.catalog.Rule(topic))
+	if err != nil {
+		return tally.Assertion{}, err
+	}
+	visitor, err := c.namedVisitor(body.visitor)
+	if err == nil && visitor == "" {
+		visitor, err = c.derivedVisitor(agent, topic)
+	}
+	return tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount, Client: c.client.address}, err
 }
 
 // derivedVisitor returns the visitor of a call that names none, derived from the client
@@ -61,35 +84,76 @@ func (c *caller) derivedVisitor(agent string, topic tally.Topic) (string, error)
 	case c.client.hidingHeader != "":
 		return "", tally.Errorf(tally.CodeBadVisitor, "the request names no visitor, and the client address is unknown: the %s header comes from a proxy that is not trusted; name a visitor, or the proxy with --trusted-proxy", c.client.hidingHeader)
 	}
-	return c.api.options.Service.DerivedVisitor(c.client.limitAddress, agent, topic)
+	return c.api.options.Service.DerivedVisitor(c.client.limitAddress(), agent, topic)
+}
+
+// permit is what the limits of a client address allow an assertion.
+type permit struct {
+	caller       *caller
+	topic        tally.Topic
+	isKnown      bool          // the key of the topic is known
+	reservesNew  bool          // a new topic is reserved
+	waitToCreate time.Duration // until the address may create a topic
+}
+
+// permit takes one write of the client address, and sets what the assertion may do. The
+// caller must settle the permit. Errors: rate_limited.
+func (c *caller) permit(a *tally.Assertion) (permit, error) {
+	if c.isTrusted {
+		a.MayCreate, a.Client = true, netip.Addr{}
+		return permit{}, nil
+	}
+	p := permit{caller: c, topic: a.Topic, isKnown: c.api.options.Keys.MayCreate(a.Topic)}
+	ok, mayCreate, wait := c.api.options.Limits.Write(c.client.limitAddress(), p.isKnown)
+	if !ok {
+		return permit{}, rateLimited(wait, "rate limit reached: wait before the next contribution from this address (--rate-limit)")
+	}
+	a.MayCreate, p.reservesNew, p.waitToCreate = mayCreate, mayCreate, wait
+	return p, nil
+}
+
+// settle ends the permit of an assertion that was answered. It returns the error for the
+// client. Errors: unknown_key, rate_limited and err.
+func (p permit) settle(result tally.Result, err error) error {
+	if p.reservesNew {
+		p.caller.api.options.Limits.Settle(p.caller.client.limitAddress(), result.Created)
+	}
+	switch {
+	case !errors.Is(err, tally.ErrWouldCreate):
+		return err
+	case !p.isKnown:
+		p.caller.api.unknownKeys.Add(1)
+		return tally.Errorf(tally.CodeUnknownKey,
+			"the site %q counts known pages only, and %.300q is not one of them; a seed, the site map or a call with the server token makes it known", p.topic.Site(), p.topic.Key())
+	}
+	p.caller.api.options.Limits.CountRefusedTopic()
+	return rateLimited(p.waitToCreate, "topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
 }
 
 // assert makes an assertion within the limits of the client address. It creates topics
 // with known keys. Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
-func (c *caller) assert(ctx context.Context, assertion tally.Assertion) (tally.Result, error) {
-	service, limits := c.api.options.Service, c.api.options.Limits
-	if c.isTrusted {
-		assertion.MayCreate = true
-		return service.Assert(ctx, assertion)
+func (c *caller) assert(ctx context.Context, a tally.Assertion) (tally.Result, error) {
+	p, err := c.permit(&a)
+	if err != nil {
+		return tally.Result{}, err
 	}
-	known := c.api.options.Keys.MayCreate(assertion.Topic)
-	ok, mayCreate, wait := limits.Write(c.client.limitAddress, known)
-	if !ok {
-		return tally.Result{}, rateLimited(wait, "rate limit reached: wait before the next contribution from this address (--rate-limit)")
+	result, err := c.api.options.Service.Assert(ctx, a)
+	return result, p.settle(result, err)
+}
+
+// start is assert for a caller that does not wait, see [tally.Service.Start].
+func (c *caller) start(a tally.Assertion, done func(tally.Result, error)) {
+	p, err := c.permit(&a)
+	if err != nil {
+		done(tally.Result{}, err)
+		return
 	}
-	assertion.MayCreate, assertion.Client = mayCreate, c.client.address
-	result, err := service.Assert(ctx, assertion)
-	if mayCreate {
-		limits.Settle(c.client.limitAddress, result.Created)
-	}
-	switch {
-	case errors.Is(err, tally.ErrWouldCreate) && !known:
-		c.api.unknownKeys.Add(1)
-		return result, tally.Errorf(tally.CodeUnknownKey,
-			"the site %q counts known pages only, and %.300q is not one of them; a seed, the site map or a call with the server token makes it known", assertion.Topic.Site(), assertion.Topic.Key())
-	case errors.Is(err, tally.ErrWouldCreate):
-		limits.CountRefusedTopic()
-		return result, rateLimited(wait, "topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
-	}
-	return result, err
+	c.api.options.Service.Start(a, func(result tally.Result, err error) { done(result, p.settle(result, err)) })
+}
+
+// appendResult appends the answer to an assertion.
+func appendResult(dst []byte, result tally.Result) []byte {
+	dst = reading{Reading: tally.Reading{Change: result.Change, Mine: result.Mine}}.appendJSON(dst, true)
+	dst = append(dst[:len(dst)-1], `,"changed":`...)
+	return append(strconv.AppendBool(dst, result.Changed), '}')
 }

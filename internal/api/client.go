@@ -20,10 +20,7 @@ var forwardingHeaders = [...]string{headerForwardedFor, headerForwarded, headerR
 
 // clientInfo describes the client of a request.
 type clientInfo struct {
-	// limitAddress is the address by which limits count and from which visitors are
-	// derived, see [ratelimit.ClientAddress]. It is never the zero Addr.
-	limitAddress netip.Addr
-	address      netip.Addr // the client's own
+	address netip.Addr // never the zero Addr
 	// viaProxy means that the peer is a trusted proxy.
 	viaProxy bool
 	// isProxy means that address is that of a trusted proxy, which names no client.
@@ -34,6 +31,10 @@ type clientInfo struct {
 	hidingHeader string
 }
 
+// limitAddress returns the address by which limits count and from which visitors are
+// derived.
+func (c clientInfo) limitAddress() netip.Addr { return ratelimit.ClientAddress(c.address) }
+
 // clientOf returns the client of r. Without a forwarding header that is the peer. If the
 // peer is a trusted proxy, the right-most address in the header that is no trusted
 // proxy's is the client: the client itself may have written those left of it.
@@ -42,7 +43,7 @@ func (a *API) clientOf(r *http.Request) clientInfo {
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		peer = p.Addr().Unmap().WithZone("")
 	}
-	from := clientInfo{limitAddress: ratelimit.ClientAddress(peer), address: peer, viaProxy: a.trusts(peer)}
+	from := clientInfo{address: peer, viaProxy: a.trusts(peer)}
 	header, values := forwardingHeader(r.Header)
 	switch {
 	case header == "":
@@ -59,7 +60,7 @@ func (a *API) clientOf(r *http.Request) clientInfo {
 		from.hidingHeader = header
 		return from
 	}
-	from.limitAddress, from.address, from.isProxy = ratelimit.ClientAddress(address), address, a.trusts(address)
+	from.address, from.isProxy = address, a.trusts(address)
 	return from
 }
 

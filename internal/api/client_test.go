@@ -93,8 +93,8 @@ func TestClient_ForwardingHeaders(t *testing.T) {
 		{proxy, http.Header{xff: {"unknown"}, realIP: {"2.2.2.2"}}, "10.0.0.1", xff},
 	} {
 		r := &http.Request{RemoteAddr: row.peer, Header: row.header}
-		if got := trusting.clientOf(r); got.limitAddress.String() != row.client || got.hidingHeader != row.hidden {
-			t.Errorf("%s with %q: client %s, hidden by %q; want %s, %q", row.peer, row.header, got.limitAddress, got.hidingHeader, row.client, row.hidden)
+		if got := trusting.clientOf(r); got.limitAddress().String() != row.client || got.hidingHeader != row.hidden {
+			t.Errorf("%s with %q: client %s, hidden by %q; want %s, %q", row.peer, row.header, got.limitAddress(), got.hidingHeader, row.client, row.hidden)
 		}
 	}
 }
@@ -194,11 +194,11 @@ func FuzzForwardedHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, one, two, peer string) {
 		for _, name := range forwardingHeaders {
 			from := a.clientOf(&http.Request{RemoteAddr: peer, Header: http.Header{name: {one, two}}})
-			if !from.limitAddress.IsValid() || from.limitAddress.Is4In6() || from.limitAddress.Zone() != "" {
-				t.Fatalf("%s: client %v", name, from.limitAddress)
+			if !from.limitAddress().IsValid() || from.limitAddress().Is4In6() || from.limitAddress().Zone() != "" {
+				t.Fatalf("%s: client %v", name, from.limitAddress())
 			}
-			if from.limitAddress.Is6() && from.limitAddress != netip.PrefixFrom(from.limitAddress, 64).Masked().Addr() {
-				t.Fatalf("%s: client %v is not the first of its /64", name, from.limitAddress)
+			if from.limitAddress().Is6() && from.limitAddress() != netip.PrefixFrom(from.limitAddress(), 64).Masked().Addr() {
+				t.Fatalf("%s: client %v is not the first of its /64", name, from.limitAddress())
 			}
 		}
 		// The element that the proxy appends counts, not those of the client.

@@ -112,15 +112,7 @@ func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	if a.catalog.Rule(topic).Final() {
 		return tally.Errorf(tally.CodeUnsupportedMediaType, "a form cannot count visitors or views; send JSON")
 	}
-	amount, err := f.contribution(a.catalog.Rule(topic), false)
-	if err != nil {
-		return err
-	}
-	visitor, err := q.visitor(topic, "")
-	if err != nil {
-		return err
-	}
-	if _, err := q.assert(q.r.Context(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount}); err != nil {
+	if _, err := q.assertBody(topic, f.assertionBody); err != nil {
 		return err
 	}
 	h := q.w.Header()

@@ -142,7 +142,7 @@ func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
 		_, secure := requestHost(q.r, q.client.viaProxy)
 		caller := admin.Caller{
 			Address:    q.client.address,
-			Client:     q.client.limitAddress,
+			Client:     q.client.limitAddress(),
 			Origin:     q.origin.text,
 			SameOrigin: q.origin.isOwn,
 			// The service's own page has an https origin if a proxy terminates TLS.

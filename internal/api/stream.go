@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/netip"
+	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -13,8 +14,10 @@ func (q *call) session(topics, present []name) (push.Session, error) {
 	if err := q.checkAnySite(topics, present); err != nil {
 		return push.Session{}, err
 	}
-	watcher := q.caller
-	session := push.Session{Client: q.client.limitAddress, Admit: watcher.admit}
+	session := push.Session{
+		Client: q.client.limitAddress(),
+		Rights: &watcher{caller: q.caller, agent: unique.Make(q.r.UserAgent())},
+	}
 	if q.isTrusted {
 		session.Client = netip.Addr{} // no limits
 	}

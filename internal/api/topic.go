@@ -37,27 +37,18 @@ func (q *call) topic() (tally.Topic, error) {
 // visitorOf returns the visitor named in the body or in the Tally-Visitor header, or "".
 // Errors: bad_visitor.
 func (q *call) visitorOf(inBody string) (string, error) {
-	if q.hasParameter("visitor") {
-		return "", tally.Errorf(tally.CodeBadVisitor, "never send a visitor in a URL, which is logged; send it in the body or in the Tally-Visitor header")
+	if err := q.checkParameters(); err != nil {
+		return "", err
 	}
-	headers := q.r.Header["Tally-Visitor"]
-	if len(headers) == 0 {
-		return inBody, nil
-	}
-	if inBody != "" && inBody != headers[0] {
-		return "", tally.Errorf(tally.CodeBadVisitor, "the body and the Tally-Visitor header name two visitors")
-	}
-	return headers[0], tally.ValidateVisitor(headers[0])
+	return q.namedVisitor(inBody)
 }
 
-// visitor returns the visitor that the request names, or a derived one.
-// Errors: bad_visitor, store_unavailable.
-func (q *call) visitor(topic tally.Topic, inBody string) (string, error) {
-	visitor, err := q.visitorOf(inBody)
-	if err != nil || visitor != "" {
-		return visitor, err
+// checkParameters refuses a visitor in the URL. Errors: bad_visitor.
+func (q *call) checkParameters() error {
+	if q.hasParameter("visitor") {
+		return tally.Errorf(tally.CodeBadVisitor, "never send a visitor in a URL, which is logged; send it in the body or in the Tally-Visitor header")
 	}
-	return q.derivedVisitor(q.r.UserAgent(), topic)
+	return nil
 }
 
 // readTopic serves GET /v1/{site}/{metric}/{key}.
@@ -101,26 +92,28 @@ func (a *API) like(q *call) error {
 	if kind == formBody && !withdraws {
 		return a.likeByForm(q, topic, body)
 	}
-	assertion, err := parseAssertion(body)
+	asserted, err := parseAssertion(body)
 	if err != nil {
 		return err
 	}
-	amount, err := assertion.contribution(a.catalog.Rule(topic), withdraws)
-	if err != nil {
-		return err
-	}
-	visitor, err := q.visitor(topic, assertion.visitor)
-	if err != nil {
-		return err
-	}
-	result, err := q.assert(q.r.Context(), tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount})
+	asserted.withdraws = withdraws
+	result, err := q.assertBody(topic, asserted)
 	if err != nil {
 		return err
 	}
 	q.w.Header()["Cache-Control"] = privateNoStore
-	answer := reading{Reading: tally.Reading{Change: result.Change, Mine: result.Mine}}.appendJSON(q.buffer[:0], true)
-	answer = append(answer[:len(answer)-1], `,"changed":`...)
-	answer = strconv.AppendBool(answer, result.Changed)
-	q.respondJSON(append(answer, '}'))
+	q.respondJSON(appendResult(q.buffer[:0], result))
 	return nil
+}
+
+// assertBody makes the assertion of a body to topic.
+func (q *call) assertBody(topic tally.Topic, body assertionBody) (tally.Result, error) {
+	if err := q.checkParameters(); err != nil {
+		return tally.Result{}, err
+	}
+	assertion, err := q.assertion(topic, body, q.r.UserAgent())
+	if err != nil {
+		return tally.Result{}, err
+	}
+	return q.assert(q.r.Context(), assertion)
 }

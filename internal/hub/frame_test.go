@@ -33,10 +33,14 @@ func TestFrames_Golden(t *testing.T) {
 			Count, Version int64
 			Options        []int64
 			Event          string
+			ID             *int64
 			Error          *tally.Error
 		}
 		if err := json.Unmarshal(g.Frame, &f); err != nil {
 			t.Fatalf("%s: %v", g.Name, err)
+		}
+		if f.ID != nil {
+			continue // package push encodes answers to assertions
 		}
 		var got []byte
 		switch {

@@ -44,7 +44,7 @@ const (
 )
 
 // inbox holds what waits for a shard. It is bounded: each subscribers value is in it at
-// most once, and package push bounds the commands of a viewer.
+// most once, [Hub.Send] bounds the frames of a viewer, and package push its other commands.
 type inbox struct {
 	commands []command
 	changed  []*subscribers
@@ -192,6 +192,8 @@ func (s *shard) processInbox(now int64) {
 func (s *shard) execute(c *command) {
 	v := c.viewer
 	switch c.kind {
+	case send:
+		v.inInbox.Add(-int64(len(c.bytes)))
 	case goStale:
 		s.stale = true
 		s.markAllDirty()

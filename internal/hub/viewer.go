@@ -48,6 +48,8 @@ type Viewer struct {
 	shard  *shard
 	format Format
 
+	inInbox atomic.Int64 // bytes of frames in the shard's inbox
+
 	// Owned by the shard's goroutine.
 
 	state         state
@@ -125,9 +127,17 @@ func (h *Hub) Unsubscribe(v *Viewer, topics []tally.Topic) {
 	v.shard.send(command{kind: unsubscribe, viewer: v, topics: watched})
 }
 
-// Send sends v an encoded frame for it alone. The hub keeps frame.
+// Send sends v an encoded frame for it alone. The hub keeps frame. If too many bytes wait
+// for the shard, it drops the frame and closes v.
 func (h *Hub) Send(v *Viewer, frame []byte) {
-	v.shard.send(command{kind: send, viewer: v, bytes: frame})
+	size := int64(len(frame))
+	waiting := v.inInbox.Add(size)
+	switch {
+	case waiting <= maxPending:
+		v.shard.send(command{kind: send, viewer: v, bytes: frame})
+	case waiting-size <= maxPending: // the first frame too many
+		h.Leave(v, ReasonOverflow)
+	}
 }
 
 // Finish sends what is pending and closeFrame, encoded, and closes v. It closes a blocked

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -53,9 +52,6 @@ func Of(err error) (*tally.Error, int) {
 	return e, status
 }
 
-// minRetry is the Retry-After of an error without one. The header has whole seconds.
-const minRetry = time.Second
-
 // Details are what an error response needs beside the error. All are optional.
 type Details struct {
 	RequestID string
@@ -76,8 +72,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error, d Details) {
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		wait := max(e.RetryAfter, minRetry)
-		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", strconv.FormatInt(e.RetrySeconds(), 10))
 	case http.StatusMethodNotAllowed:
 		if h.Get("Allow") == "" {
 			h.Set("Allow", d.Allow)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/tallycast/tallycast/internal/hub"
@@ -25,6 +26,8 @@ type conn struct {
 	client *client
 	net    *net.TCPConn
 	fd     int // the viewer's shard alone writes to it, until the hub calls Close
+
+	unanswered atomic.Int32 // assertions without an answer, and draining
 
 	present    []tally.Topic // owned by the reader; fixed on an event stream
 	earlyInput []byte        // came with the handshake and was not read yet

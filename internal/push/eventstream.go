@@ -40,7 +40,7 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	}
 	c.earlyInput = nil // this package reads nothing from an event stream
 	watch := s.resolveSession(session)
-	for _, refusal := range slices.Concat(watch.refusals, s.subscribe(&c.conn, watch.topics), s.enter(&c.conn, session.Present, session.Admit)) {
+	for _, refusal := range slices.Concat(watch.refusals, s.subscribe(&c.conn, watch.topics), s.enter(&c.conn, session.Present, session.Rights.Admit)) {
 		head = appendEvent(head, refusal)
 	}
 	s.readiness.watchStream(c)

@@ -3,7 +3,6 @@ package push
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/hub"
@@ -70,9 +69,14 @@ func (c *socketConn) pong() *violation {
 	return nil
 }
 
-// text implements receiver.
+// text implements receiver. Assertions are limited by themselves, see assert.
 func (c *socketConn) text(data []byte) *violation {
 	m, err := parseMessage(data)
+	if err == nil && m.verb == verbAssert {
+		if err = c.assert(data); err == nil {
+			return nil
+		}
+	}
 	if !c.allow(1 + len(m.topics)/topicWeight) {
 		return &violation{closePolicy, "too many messages"}
 	}
@@ -87,54 +91,50 @@ func (c *socketConn) text(data []byte) *violation {
 	return nil
 }
 
-// message is what a client sends on its WebSocket: one verb, and topics.
+// message is what a client sends on its WebSocket: an assertion, or another verb and
+// topics.
 type message struct {
-	verb   verb
+	verb   string
 	topics []string
 }
 
-type verb uint8
-
 const (
-	verbSubscribe verb = iota + 1
-	verbUnsubscribe
-	verbPresent
-	verbAbsent
+	verbSubscribe   = "subscribe"
+	verbUnsubscribe = "unsubscribe"
+	verbPresent     = "present"
+	verbAbsent      = "absent"
+	verbAssert      = "assert"
 )
 
-var errBadMessage = tally.Errorf(tally.CodeBadBody,
-	`a message is one of {"subscribe":[…]}, {"unsubscribe":[…]}, {"present":[…]}, {"absent":[…]} with a list of topics`)
+// assertPrefix is how the widgets begin an assertion.
+const assertPrefix = `{"` + verbAssert + `":`
 
-// parseMessage reads an object with one of the four verbs and a list of strings.
-// Errors: [tally.CodeBadBody].
+var errBadMessage = tally.Errorf(tally.CodeBadBody,
+	`a message is one of {"subscribe":[…]}, {"unsubscribe":[…]}, {"present":[…]}, {"absent":[…]} with a list of topics, or {"assert":"…","id":…}`)
+
+// parseMessage reads an object with one verb and a list of strings. Of an assertion it
+// reads nothing but the verb, since the edge reads it. Errors: [tally.CodeBadBody].
 func parseMessage(data []byte) (m message, err error) {
-	var body struct {
-		Subscribe   *[]string `json:"subscribe"`
-		Unsubscribe *[]string `json:"unsubscribe"`
-		Present     *[]string `json:"present"`
-		Absent      *[]string `json:"absent"`
+	if bytes.HasPrefix(data, []byte(assertPrefix)) {
+		return message{verb: verbAssert}, nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if decoder.Decode(&body) != nil {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
 		return message{}, errBadMessage
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return message{}, errBadMessage
+	if _, ok := fields[verbAssert]; ok {
+		return message{verb: verbAssert}, nil
 	}
-	for i, topics := range [...]*[]string{body.Subscribe, body.Unsubscribe, body.Present, body.Absent} {
-		switch {
-		case topics == nil:
-		case m.verb != 0:
-			return message{}, errBadMessage
-		default:
-			m = message{verb: verb(i + 1), topics: *topics}
+	for verb, list := range fields {
+		switch verb {
+		case verbSubscribe, verbUnsubscribe, verbPresent, verbAbsent:
+			if len(fields) == 1 && list[0] == '[' && json.Unmarshal(list, &m.topics) == nil {
+				m.verb = verb
+				return m, nil
+			}
 		}
 	}
-	if m.verb == 0 {
-		return message{}, errBadMessage
-	}
-	return m, nil
+	return message{}, errBadMessage
 }
 
 // execute executes a client's message.
@@ -146,13 +146,13 @@ func (c *socketConn) execute(m message) {
 	}
 	switch m.verb {
 	case verbSubscribe:
-		watch := s.resolve(m.topics, c.admit)
+		watch := s.resolve(m.topics, c.rights.Admit)
 		c.sendAll(watch.refusals)
 		c.sendAll(s.subscribe(&c.conn, watch.topics))
 	case verbUnsubscribe:
 		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll).topics)
 	case verbPresent:
-		c.sendAll(s.enter(&c.conn, m.topics, c.admit))
+		c.sendAll(s.enter(&c.conn, m.topics, c.rights.Admit))
 	case verbAbsent:
 		s.leave(&c.conn, s.resolve(m.topics, admitAll).topics)
 	}

@@ -98,7 +98,7 @@ func (s *Server) join(c *conn, format hub.Format, head []byte) {
 	s.mu.Unlock()
 	s.hub.Join(&c.Viewer, head)
 	if isDraining {
-		s.hub.Finish(&c.Viewer, drainFrame(format), hub.ReasonDraining)
+		s.drain(c, format)
 	}
 }
 

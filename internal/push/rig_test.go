@@ -39,7 +39,8 @@ type instance struct {
 	presence *pages
 	server   *push.Server
 	http     *httptest.Server
-	stop     func() // ends it and waits
+	hold     chan func() // if not nil, assertions are sent on it, to be made later
+	stop     func()      // ends it and waits
 }
 
 func start(t *testing.T, options push.Options) *instance {
@@ -92,7 +93,7 @@ func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	session := push.Session{
 		Client:  netip.MustParseAddrPort(r.RemoteAddr).Addr(),
-		Admit:   func(tally.Topic) error { return nil },
+		Rights:  i,
 		Topics:  query["topic"],
 		Present: query["present"],
 	}
@@ -107,6 +108,37 @@ func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 		e := tally.AsError(err)
 		http.Error(w, string(e.Code), http.StatusServiceUnavailable)
 	}
+}
+
+func (i *instance) Admit(tally.Topic) error { return nil }
+
+// ParseAssertion takes the topic and the id only. The answers wait for release.
+func (i *instance) ParseAssertion(message []byte) (push.Assertion, error) {
+	var m struct {
+		Assert  string
+		Visitor string
+		ID      *int64
+	}
+	if json.Unmarshal(message, &m) != nil || m.ID == nil {
+		return push.Assertion{}, tally.Errorf(tally.CodeBadBody, "no id")
+	}
+	return push.Assertion{ID: *m.ID, Start: func(done func([]byte, error)) {
+		topic, err := tally.ParseTopic(m.Assert)
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		answer := func() {
+			i.service.Start(tally.Assertion{Topic: topic, Visitor: m.Visitor, Amount: 1, MayCreate: true}, func(result tally.Result, err error) {
+				done(tally.AppendFrame(nil, result.Change), err)
+			})
+		}
+		if i.hold == nil {
+			answer()
+			return
+		}
+		i.hold <- answer
+	}}, nil
 }
 
 func (i *instance) like(key, visitor string) tally.Change {

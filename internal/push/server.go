@@ -45,15 +45,24 @@ type Options struct {
 type Session struct {
 	// Client is the address by which viewers are limited; the zero Addr has no limit.
 	Client netip.Addr
-	// Admit returns why the client may not watch a topic, or nil. A WebSocket calls it
-	// later too. It may be called concurrently.
-	Admit func(tally.Topic) error
+	// Rights are those of the client. A WebSocket keeps them for its messages.
+	Rights Rights
 	// Topics and Present are the topics that the request names.
 	Topics  []string
 	Present []string
 	// Refused are topics that the request names and the edge refuses. The client gets
 	// their errors.
 	Refused []Refusal
+}
+
+// Rights decide what a client may do. They may be called concurrently.
+type Rights interface {
+	// Admit returns why the client may not watch topic, or nil.
+	Admit(topic tally.Topic) error
+	// ParseAssertion reads an assertion that the client of a WebSocket sends. It does not
+	// keep message. It returns an error if the message has no valid id; all others are
+	// those of [Assertion.Start].
+	ParseAssertion(message []byte) (Assertion, error)
 }
 
 // Refusal is a topic, as a client named it, and why it is refused.
@@ -120,9 +129,14 @@ func (s *Server) Run(ctx context.Context) error {
 // now returns the time since the server was made.
 func (s *Server) now() time.Duration { return time.Since(s.start) }
 
+// answerTimeout is for how long Drain waits for assertions on their way: the 3 s in which
+// the service answers each, and a second to send the answer.
+const answerTimeout = 4 * time.Second
+
 // Drain accepts no more connections and closes the present ones in random order, evenly
-// over the time given, or at once when ctx ends. It takes that time even without
-// connections: until a balancer notices, it sends requests to this instance.
+// over the time given, or at once when ctx ends. A connection with unanswered assertions
+// is closed after their answers. Drain takes that time even without connections: until a
+// balancer notices, it sends requests to this instance.
 func (s *Server) Drain(ctx context.Context, length time.Duration) {
 	type viewer struct {
 		conn   *conn
@@ -148,9 +162,9 @@ func (s *Server) Drain(ctx context.Context, length time.Duration) {
 			due = int(float64(len(viewers)) * float64(passed) / float64(length))
 		}
 		for ; closed < due; closed++ {
-			s.hub.Finish(&viewers[closed].conn.Viewer, drainFrame(viewers[closed].format), hub.ReasonDraining)
+			s.drain(viewers[closed].conn, viewers[closed].format)
 		}
-		if isOver {
+		if isOver && (!s.hasConns() || passed >= length+answerTimeout || ctx.Err() != nil) {
 			return
 		}
 		select {
@@ -158,6 +172,12 @@ func (s *Server) Drain(ctx context.Context, length time.Duration) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+func (s *Server) hasConns() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) > 0
 }
 
 // drainFrame returns the last bytes of a connection that is closed for draining.

@@ -38,7 +38,7 @@ func (s *Server) resolve(names []string, admit func(tally.Topic) error) (r resol
 
 // resolveSession looks up the topics of a session.
 func (s *Server) resolveSession(session Session) resolved {
-	r := s.resolve(session.Topics, session.Admit)
+	r := s.resolve(session.Topics, session.Rights.Admit)
 	for _, refused := range session.Refused {
 		r.refuse(refused.Name, refused.Err)
 	}

@@ -30,7 +30,7 @@ type socketConn struct {
 
 	// Owned by the reader.
 
-	admit          func(tally.Topic) error
+	rights         Rights
 	inbound        inbound
 	budget         time.Duration // when messageLimit's bucket is full again
 	badMessages    uint8
@@ -59,7 +59,7 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	if full != nil {
 		client = s.reserveBeyondLimit(session.Client)
 	}
-	c := &socketConn{conn: s.newConn(client), admit: session.Admit}
+	c := &socketConn{conn: s.newConn(client), rights: session.Rights}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
 	library, err := websocket.Accept(hijackWriter{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
@@ -87,7 +87,7 @@ func (c *socketConn) begin(session Session) {
 	s := c.server
 	watch := s.resolveSession(session)
 	c.sendAll(watch.refusals)
-	c.sendAll(s.enter(&c.conn, session.Present, c.admit))
+	c.sendAll(s.enter(&c.conn, session.Present, c.rights.Admit))
 	if len(session.Topics)+len(session.Refused) > 0 {
 		c.sendAll(s.subscribe(&c.conn, watch.topics))
 	}

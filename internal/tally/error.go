@@ -60,6 +60,11 @@ func Unavailable(err error) *Error {
 	}
 }
 
+// RetrySeconds returns RetryAfter in whole seconds, at least 1, as clients are told it.
+func (e *Error) RetrySeconds() int64 {
+	return max(1, int64((e.RetryAfter+time.Second-1)/time.Second))
+}
+
 func (e *Error) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Err)

@@ -12,24 +12,22 @@ type pendingWrite struct {
 	topic    Topic
 	mark     string    // see [Batch]
 	deadline time.Time // of the answer
-	done     chan struct{}
+	// answer is called once with the error of the write, after write and change are set.
+	// It must not wait.
+	answer func(err error)
 
 	// also are withdrawals of further members of the same visitor, applied before write in
 	// the same batch. Mostly there are none.
 	also []Write
 
-	// Set before done receives.
 	write  Write
 	change Change
-	err    error
 }
-
-func newPendingWrite() *pendingWrite { return &pendingWrite{done: make(chan struct{}, 1)} }
 
 // reset prepares p for another write.
 func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write, also []Write) {
 	p.topic, p.mark, p.deadline = topic, mark, deadline
-	p.write, p.also, p.change, p.err = write, also, Change{}, nil
+	p.write, p.also, p.change = write, also, Change{}
 }
 
 // finish takes the results from the first writes of a batch and returns the others.
@@ -42,9 +40,16 @@ func (p *pendingWrite) finish(writes []Write) (rest []Write) {
 	return writes[n+1:]
 }
 
-func (p *pendingWrite) answer(err error) {
-	p.err = err
-	p.done <- struct{}{}
+// waitingWrite is a write whose writer waits for the answer.
+type waitingWrite struct {
+	pendingWrite
+	answered chan error
+}
+
+func newWaitingWrite() *waitingWrite {
+	w := &waitingWrite{answered: make(chan error, 1)}
+	w.answer = func(err error) { w.answered <- err }
+	return w
 }
 
 // lane is the queue of one node of the store (group commit). An idle lane applies a write
@@ -62,7 +67,7 @@ type lane struct {
 	running bool            // a goroutine empties the queue
 }
 
-// submit queues p and sends to p.done once p is answered.
+// submit queues p, which is answered later or at once.
 func (l *lane) submit(p *pendingWrite) {
 	l.mu.Lock()
 	if len(l.queue) >= maxQueued {
@@ -75,7 +80,7 @@ func (l *lane) submit(p *pendingWrite) {
 	l.running = true
 	l.mu.Unlock()
 	if start {
-		go l.run() // ends when the queue is empty; its writers wait for it
+		go l.run() // ends when the queue is empty
 	}
 }
 

@@ -72,7 +72,7 @@ type Service struct {
 	reads    settingsReads
 	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
 	counters writeCounters
-	pending  sync.Pool // of *pendingWrite
+	pending  sync.Pool // of *waitingWrite
 
 	mu    sync.Mutex
 	lanes map[string]*lane // guarded by mu
@@ -85,7 +85,7 @@ func NewService(store ServiceStore, catalog *Catalog) *Service {
 	for _, site := range catalog.Sites() {
 		s.bySite[site] = &atomic.Int64{}
 	}
-	s.pending.New = func() any { return newPendingWrite() }
+	s.pending.New = func() any { return newWaitingWrite() }
 	return s
 }
 
@@ -96,22 +96,69 @@ func (s *Service) Catalog() *Catalog { return s.catalog }
 // after ctx ends. Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
 // [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
-	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
-		return Result{}, err
-	}
-	if err := ValidateVisitor(a.Visitor); err != nil {
+	hasher, err := s.validate(a)
+	if err != nil {
 		return Result{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Result{}, Unavailable(err)
 	}
-	hasher, err := s.currentHasher()
-	if err != nil {
-		return Result{}, err
-	}
-	write := s.pending.Get().(*pendingWrite)
+	write := s.pending.Get().(*waitingWrite)
 	defer s.pending.Put(write)
-	if err := s.assert(ctx, hasher, a, write); err != nil {
+	err = s.assert(ctx, hasher, a, write)
+	return s.result(a, &write.pendingWrite, err)
+}
+
+// Start is Assert for a caller that does not wait: it calls done once with the result,
+// at once or later, from any goroutine. done must not wait.
+func (s *Service) Start(a Assertion, done func(Result, error)) {
+	hasher, err := s.validate(a)
+	if err != nil {
+		done(Result{}, err)
+		return
+	}
+	deadline := time.Now().Add(answerWithin)
+	// The rare cases wait in a goroutine, which ends by the deadline.
+	inGoroutine := func(refused *MarkError) {
+		write := newWaitingWrite()
+		err := s.assertMarked(context.Background(), hasher, a, write, deadline, refused)
+		done(s.result(a, &write.pendingWrite, err))
+	}
+	current := s.settings.Load()
+	if current == nil || current.aliases[a.Topic].mark != "" {
+		go inGoroutine(nil)
+		return
+	}
+	if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
+		done(Result{}, err)
+		return
+	}
+	write := &pendingWrite{}
+	write.answer = func(err error) {
+		if refused, _ := err.(*MarkError); refused != nil {
+			go inGoroutine(refused)
+			return
+		}
+		done(s.result(a, write, err))
+	}
+	s.submit(hasher, a, write, hasher.Member(a.Topic, a.Visitor), nil, "", deadline)
+}
+
+// validate checks what does not depend on the store's data. It returns the hasher.
+func (s *Service) validate(a Assertion) (*Hasher, error) {
+	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
+		return nil, err
+	}
+	if err := ValidateVisitor(a.Visitor); err != nil {
+		return nil, err
+	}
+	return s.currentHasher()
+}
+
+// result counts the outcome of a write, which failed with err or was answered, and
+// returns it.
+func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, error) {
+	if err != nil {
 		if AsError(err).Code == CodeStoreUnavailable {
 			s.counters.failed.Add(1)
 		}
@@ -134,7 +181,7 @@ func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 
 // assert sends the assertion until the store takes it, under settings that are current in
 // the store, or answerWithin is over.
-func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite) error {
+func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write *waitingWrite) error {
 	deadline := time.Now().Add(answerWithin)
 	var refused *MarkError // stores do not wrap it
 	current := s.settings.Load()
@@ -152,7 +199,7 @@ func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write
 
 // assertMarked is assert for a topic with aliases, for one that refused the assertion, and
 // for an instance that has no settings yet.
-func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *pendingWrite, deadline time.Time, refused *MarkError) error {
+func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *waitingWrite, deadline time.Time, refused *MarkError) error {
 	var current *settings
 	pause := firstPause
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
@@ -183,9 +230,15 @@ func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion,
 	}
 }
 
-// send passes the assertion to its lane and waits for the answer, which is in write. The
-// contributions of others are withdrawn with it.
-func (s *Service) send(hasher *Hasher, a Assertion, write *pendingWrite, member Member, others []Member, mark string, deadline time.Time) error {
+// send submits the assertion and waits for the answer, which is in write. The contributions
+// of others are withdrawn with it.
+func (s *Service) send(hasher *Hasher, a Assertion, write *waitingWrite, member Member, others []Member, mark string, deadline time.Time) error {
+	s.submit(hasher, a, &write.pendingWrite, member, others, mark, deadline)
+	return <-write.answered
+}
+
+// submit passes the assertion to its lane.
+func (s *Service) submit(hasher *Hasher, a Assertion, write *pendingWrite, member Member, others []Member, mark string, deadline time.Time) {
 	var also []Write
 	for _, other := range others {
 		also = append(also, Write{Member: other})
@@ -197,8 +250,6 @@ func (s *Service) send(hasher *Hasher, a Assertion, write *pendingWrite, member 
 		MayCreate: a.MayCreate,
 	}, also)
 	s.lane(a.Topic).submit(write)
-	<-write.done
-	return write.err
 }
 
 // members returns the visitor's member of topic, or the one under an alias if the visitor

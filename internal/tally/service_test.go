@@ -26,6 +26,7 @@ type slowStore struct {
 
 	mu      sync.Mutex
 	delay   time.Duration // of Apply
+	mark    string        // of all topics
 	sizes   [][]int       // for each call, the number of writes of each batch
 	members map[tally.Topic][]tally.Member
 }
@@ -42,7 +43,13 @@ func (s *slowStore) Secret() ([]byte, error) {
 }
 
 func (s *slowStore) Settings(context.Context, ...string) (map[string]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.stored, nil
+}
+
+func (s *slowStore) Read(_ context.Context, queries []tally.Query) []tally.Reading {
+	return make([]tally.Reading, len(queries))
 }
 
 func (s *slowStore) Lane(topic tally.Topic) string { return topic.Site() }
@@ -63,7 +70,10 @@ func (s *slowStore) Apply(ctx context.Context, batches []tally.Batch) {
 	for i := range batches {
 		b := &batches[i]
 		sizes = append(sizes, len(b.Writes))
-		if b.Err = err; err != nil {
+		if b.Err = err; err == nil && b.Mark != s.mark {
+			b.Err = &tally.MarkError{Mark: s.mark}
+		}
+		if b.Err != nil {
 			continue
 		}
 		for j := range b.Writes {
