@@ -177,16 +177,10 @@ func (c *collector) newDistinct() distinct {
 // add adds a text of several parts and reports whether it is new. A text with an empty part
 // is never new.
 func (d distinct) add(parts ...string) bool {
-	var h maphash.Hash
-	h.SetSeed(d.seed)
-	for _, part := range parts {
-		if part == "" {
-			return false
-		}
-		_, _ = h.WriteString(part) // never fails
-		_ = h.WriteByte(0)
+	if slices.Contains(parts, "") {
+		return false
 	}
-	sum := h.Sum64()
+	sum := maphash.String(d.seed, strings.Join(parts, "\x00"))
 	if _, ok := d.seen[sum]; ok {
 		return false
 	}

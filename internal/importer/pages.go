@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
-	"slices"
 
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/table"
@@ -35,7 +33,7 @@ func ReadApplause(file File, mapping Mapping) (Result, error) {
 		if err != nil || o.URL.text == "" || o.Claps.text == "" {
 			return page{}, errors.New("it is not an object with url and claps")
 		}
-		return page{address: o.URL.text, figures: map[string]scalar{figureClaps: o.Claps}}, nil
+		return page{o.URL.text, []figure{{name: figureClaps, value: o.Claps}}}, nil
 	})
 }
 
@@ -55,11 +53,10 @@ func ReadBusuanzi(file File, mapping Mapping) (Result, error) {
 		if err := json.Unmarshal(text, &o); err != nil || o.PagePV.text == "" && o.SitePV.text == "" {
 			return page{}, errors.New("it is not an object with page_pv or site_pv")
 		}
-		return page{
-			address: o.URL,
-			figures: map[string]scalar{figureViews: o.PagePV, figureVisitors: o.PageUV},
-			site:    map[string]scalar{figureViews: o.SitePV, figureVisitors: o.SiteUV},
-		}, nil
+		return page{o.URL, []figure{
+			{name: figureViews, value: o.PagePV}, {name: figureVisitors, value: o.PageUV},
+			{name: figureViews, value: o.SitePV, ofSite: true}, {name: figureVisitors, value: o.SiteUV, ofSite: true},
+		}}, nil
 	})
 }
 
@@ -98,8 +95,14 @@ func (s scalar) count() (int64, error) {
 
 // page is an object with the figures of a page and of its site.
 type page struct {
-	address       string // empty: of the site alone
-	figures, site map[string]scalar
+	address string // empty: of the site alone
+	figures []figure
+}
+
+type figure struct {
+	name   string
+	value  scalar // may be empty
+	ofSite bool
 }
 
 // readPages reads the objects of a file, see [File.eachObject].
@@ -132,49 +135,34 @@ func (c *collector) addPage(mapping Mapping, p page) error {
 			return err
 		}
 	}
-	figures, err := countsOf(p.figures)
-	if err != nil {
-		return fmt.Errorf("%.300s: %w", p.address, err)
-	}
-	site, err := countsOf(p.site)
-	if err != nil {
-		return err
-	}
-	if p.address == "" && len(figures) > 0 {
-		c.skip("pages without address")
-		figures = nil
-	}
-	for figure, n := range figures {
-		if err := c.addFigure(mapping, figure, key, n); err != nil {
-			return err
-		}
-	}
-	for figure, n := range site {
-		topic, wanted, err := mapping.topic(figure, wholeSite)
-		if err != nil {
-			return err
-		}
-		if wanted {
-			c.raise(topic, n)
-		}
-	}
-	return nil
-}
-
-// countsOf returns the counts of the figures that are not empty.
-func countsOf(figures map[string]scalar) (map[string]int64, error) {
-	counts := map[string]int64{}
-	for _, figure := range slices.Sorted(maps.Keys(figures)) {
-		if figures[figure].text == "" {
+	counts := make([]int64, len(p.figures))
+	for i, each := range p.figures {
+		if each.value.text == "" {
 			continue
 		}
-		n, err := figures[figure].count()
-		if err != nil {
-			return nil, err
+		if counts[i], err = each.value.count(); err != nil {
+			return fmt.Errorf("%.300s: %w", p.address, err)
 		}
-		counts[figure] = n
 	}
-	return counts, nil
+	hasNoPage := false
+	for i, each := range p.figures {
+		switch {
+		case each.value.text == "":
+		case each.ofSite:
+			err = c.raiseFigure(mapping, each.name, counts[i])
+		case p.address == "":
+			hasNoPage = true
+		default:
+			err = c.addFigure(mapping, each.name, key, counts[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if hasNoPage {
+		c.skip("pages without address")
+	}
+	return nil
 }
 
 // jsonpCall matches the beginning of JSONP: the call of a function.

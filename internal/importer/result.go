@@ -158,11 +158,13 @@ func (c *collector) addView(mapping Mapping, key string, newToPage, newToSite bo
 	return nil
 }
 
-// raise raises the count of a topic to n: for figures that several entries repeat.
-func (c *collector) raise(topic tally.Topic, n int64) {
-	if count := c.found[topic]; count == nil || count.Count < n {
+// raiseFigure raises a figure of the site to n, since several entries repeat it.
+func (c *collector) raiseFigure(mapping Mapping, figure string, n int64) error {
+	topic, wanted, err := mapping.topic(figure, wholeSite)
+	if count := c.found[topic]; err == nil && wanted && (count == nil || count.Count < n) {
 		c.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
 	}
+	return err
 }
 
 // errNoEntry is the error of a line that is not an entry and not counted as one.

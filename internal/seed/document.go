@@ -59,7 +59,7 @@ func (f *fileResult) documentEntry(rules Rules, name string, text json.RawMessag
 		f.refuse(line, `should be an object such as {"slug": "hello", "likes": 12}`)
 		return
 	case len(rules.Fields) > 1:
-		f.refuse(line, "%s: a number alone could be of any metric; it should be an object with the fields", shortened(name))
+		f.refuse(line, "%.40s: a number alone could be of any metric; it should be an object with the fields", name)
 		return
 	default:
 		o = object{rules.Fields[0].Name: {value, line}}

@@ -58,7 +58,7 @@ func jsonValue(r *table.JSONReader, depth int) (any, error) {
 			name, _ := token.(string) // names are strings
 			line := r.Line()
 			if _, twice := o[name]; twice {
-				return nil, fmt.Errorf("has the name %s twice", shortened(name))
+				return nil, fmt.Errorf("has the name %.40s twice", name)
 			}
 			value, err := jsonValue(r, depth+1)
 			if err != nil {

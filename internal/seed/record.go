@@ -173,12 +173,3 @@ func countOf(value any) (count int64, ok bool, err error) {
 	}
 	return count, err == nil, err
 }
-
-// shortened returns the beginning of a text for messages.
-func shortened(text string) string {
-	const most = 40 // characters
-	if short := []rune(text); len(short) > most {
-		return string(short[:most]) + "…"
-	}
-	return text
-}
