@@ -11,6 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/sitemap"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const seedDetails = `
@@ -167,24 +168,18 @@ func (p *process) readSitemaps(addresses []string) (map[string]bool, error) {
 
 // warnUnlisted prints which seeds are of pages that are not in the sitemap.
 func warnUnlisted(out io.Writer, seeds []seed.Seed, results []seedResult, known map[string]bool) {
-	var all, missing seed.Pages
+	unlisted := map[tally.Topic]bool{}
 	for i, each := range seeds {
-		all.Add(each)
 		key := each.Topic.Key()
-		if results[i].Unlisted || known != nil && !known[key] && key != "index" && key != "site" {
-			missing.Add(each)
-		}
+		unlisted[each.Topic] = results[i].Unlisted || known != nil && !known[key] && key != "index" && key != "site"
 	}
-	bySite := missing.BySite()
-	for site, seeds := range all.BySite() {
-		if unlisted := bySite[site]; len(unlisted) > 0 {
-			verb := "are"
-			if len(unlisted) == 1 {
-				verb = "is"
-			}
-			fmt.Fprintf(out, "%d of %s of the site %s %s not in the site map, so that no page may show them: %s\n",
-				len(unlisted), counted(int64(len(seeds)), "key"), printable(site), verb, printable(strings.Join(seed.Examples(unlisted), ", ")))
+	for _, each := range seed.FindUnlisted(seeds, func(each seed.Seed) bool { return !unlisted[each.Topic] }) {
+		verb := "are"
+		if len(each.Missing) == 1 {
+			verb = "is"
 		}
+		fmt.Fprintf(out, "%d of %s of the site %s %s not in the site map, so that no page may show them: %s\n",
+			len(each.Missing), counted(int64(each.Pages), "key"), printable(each.Site), verb, printable(strings.Join(each.Examples(), ", ")))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ var errOther = errors.New("should be a page (.md, .html), a table (.csv, .tsv) o
 type Folder struct {
 	rules         Rules
 	paths         []string
-	projects      map[string]*project // around paths
+	projects      map[[2]string]*project // by the name of the generator and the path
 	installedHugo func() int
 
 	// Results of the last scan.
@@ -65,7 +66,7 @@ type file struct {
 // it reads pages, except those below node_modules or a name that begins with a dot. It reads
 // tables (.csv, .tsv) and documents (.json) only if a path names them.
 func NewFolder(rules Rules, paths ...string) *Folder {
-	return &Folder{rules: rules, paths: paths, projects: map[string]*project{}, installedHugo: sync.OnceValue(installedHugo)}
+	return &Folder{rules: rules, paths: paths, projects: map[[2]string]*project{}, installedHugo: sync.OnceValue(installedHugo)}
 }
 
 // Result is the result of a scan.
@@ -132,6 +133,9 @@ func (f *Folder) Scan(ctx context.Context) Result {
 	s.result.Files = len(s.known)
 	return s.result
 }
+
+// Seeds returns the seeds of the last scan, in any order.
+func (f *Folder) Seeds() []Seed { return slices.Collect(maps.Values(f.seeds)) }
 
 // walk reads the files at and below a path, sorted by name.
 func (s *scan) walk(ctx context.Context, root string) {

@@ -166,8 +166,9 @@ func stampOf(files []string) string {
 }
 
 // projectOf returns the project around a path, which is read again if its settings changed.
-func (f *Folder) projectOf(k generatorKind, root, version string) (*project, error) {
-	p := f.projects[root]
+func (f *Folder) projectOf(k generatorKind, root string) (*project, error) {
+	at := [2]string{k.name, root}
+	p := f.projects[at]
 	if p == nil || len(p.files) == 0 || stampOf(k.files(p.dir)) != p.stamp {
 		absolute, err := filepath.Abs(root)
 		if err == nil {
@@ -176,15 +177,21 @@ func (f *Folder) projectOf(k generatorKind, root, version string) (*project, err
 		if err != nil {
 			return nil, err
 		}
-		f.projects[root] = p
-	}
-	if h, ok := p.generator.(*hugo); ok {
-		clear(h.bundles) // files may have changed
-		if h.minor = minorOf(version); version == "" {
-			h.minor = f.installedHugo()
-		}
+		f.projects[at] = p
 	}
 	return p, nil
+}
+
+// beginScan prepares the project for a scan. The version may be empty.
+func (f *Folder) beginScan(p *project, version string) {
+	h, ok := p.generator.(*hugo)
+	if !ok {
+		return
+	}
+	clear(h.bundles) // files may have changed
+	if h.minor = minorOf(version); version == "" {
+		h.minor = f.installedHugo()
+	}
 }
 
 // rulesFor returns the rules for the files at and below a path, with the project around it. If
@@ -194,15 +201,19 @@ func (f *Folder) rulesFor(root string) (Rules, error) {
 	rules := f.rules
 	word, version, _ := strings.Cut(rules.KeyFrom, "@")
 	if k, known := generatorKinds[word]; known {
-		var err error
-		rules.project, err = f.projectOf(k, root, version)
+		p, err := f.projectOf(k, root)
+		if err == nil {
+			f.beginScan(p, version)
+		}
+		rules.project = p
 		return rules, err
 	}
 	if !slices.Contains([]string{"", FromPath, FromSlug, FromPermalink}, word) {
 		return rules, nil
 	}
 	for _, word := range []string{FromHugo, FromJekyll} { // programs choose the paths of a site of Astro
-		if p, err := f.projectOf(generatorKinds[word], root, ""); err == nil && len(p.files) > 0 {
+		if p, err := f.projectOf(generatorKinds[word], root); err == nil && len(p.files) > 0 {
+			f.beginScan(p, "") // takes 0.1 s if there is a Hugo
 			rules.project = p
 			return rules, nil
 		}

@@ -57,7 +57,6 @@ type seeder struct {
 	// Owned by run.
 	folder   *seed.Folder
 	mark     int64             // the highest mark seen
-	seeded   seed.Pages        // all seeds read so far, one for each page
 	warnings map[string]string // last warning about each site's keys
 
 	recheck atomic.Bool   // the known keys changed
@@ -104,7 +103,6 @@ func (s *seeder) run(ctx context.Context) error {
 		}
 		for _, each := range found.Seeds {
 			pending[each.Topic] = each
-			s.seeded.Add(each)
 		}
 		if s.recheck.Swap(false) || len(found.Seeds) > 0 {
 			s.warnUnlisted()
@@ -168,16 +166,16 @@ func (s *seeder) logProblems(problems []seed.Problem) {
 
 // warnUnlisted warns of seeded keys that are not in the sitemap of their site.
 func (s *seeder) warnUnlisted() {
-	for site, pages := range s.seeded.BySite() {
-		missing := slices.DeleteFunc(slices.Clone(pages), func(each seed.Seed) bool {
-			isListed, isKnown := s.keys.Contains(each.Topic)
-			return isListed || !isKnown
-		})
-		examples := seed.Examples(missing)
-		warning := fmt.Sprint(len(missing), len(pages), examples)
-		if len(missing) > 0 && s.warnings[site] != warning {
-			s.warnings[site] = warning
-			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", site, "missing", len(missing), "of", len(pages), "examples", examples)
+	unlisted := seed.FindUnlisted(s.folder.Seeds(), func(each seed.Seed) bool {
+		isListed, isKnown := s.keys.Contains(each.Topic)
+		return isListed || !isKnown
+	})
+	for _, each := range unlisted {
+		missing, examples := len(each.Missing), each.Examples()
+		warning := fmt.Sprint(missing, each.Pages, examples)
+		if s.warnings[each.Site] != warning {
+			s.warnings[each.Site] = warning
+			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", each.Site, "missing", missing, "of", each.Pages, "examples", examples)
 		}
 	}
 }
