@@ -10,14 +10,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-const (
-	// A transaction that writes to window metrics removes at least leastPruned rows of
-	// ended windows, and twice as many rows as it writes: removal keeps up, and no write
-	// waits for the removal of a whole window.
-	leastPruned    = 64
-	prunedPerWrite = 2
-)
-
 // Apply applies all batches in one transaction.
 func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	work := cloneBatches(batches)
@@ -54,7 +46,6 @@ func cloneBatches(batches []tally.Batch) []tally.Batch {
 func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	now := w.now()
 	changes := make([]tally.Change, 0, len(batches))
-	windowed := 0
 	w.buffer.reset()
 	for i := range batches {
 		b := &batches[i]
@@ -70,19 +61,8 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 		if changed {
 			changes = append(changes, b.Change())
 		}
-		if rule.Kind == tally.Window {
-			windowed += len(b.Writes)
-		}
 	}
-	if err := w.storeJournal(); err != nil {
-		return nil, err
-	}
-	if windowed > 0 {
-		if _, err := w.pruneSeen.Exec(now.Unix(), leastPruned+prunedPerWrite*windowed); err != nil {
-			return nil, fmt.Errorf("prune ended windows: %w", err)
-		}
-	}
-	return changes, nil
+	return changes, w.storeJournal()
 }
 
 // validate reports whether the rule allows the writes.

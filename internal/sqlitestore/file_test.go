@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -262,7 +261,7 @@ func TestClose_OneFile(t *testing.T) {
 		t.Errorf("a write-ahead log of %d bytes remains", info.Size())
 	}
 	for question, want := range map[string]string{
-		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "3",
+		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "4",
 		`SELECT site || ' ' || metric || ' ' || key || ' ' || count FROM topics`: "default likes killed 2048",
 		`SELECT count(*) FROM contributions`:                                     "2048",
 		`PRAGMA integrity_check`:                                                 "ok",
@@ -271,27 +270,6 @@ func TestClose_OneFile(t *testing.T) {
 		if got := query[string](t, path, question); got != want {
 			t.Errorf("%s is %s, want %s", question, got, want)
 		}
-	}
-}
-
-func TestApply_PrunesWindows(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tally.db")
-	now := newClock()
-	store := open(t, path, catalog(), sqlitestore.Options{Now: now.read})
-	topic := mustTopic(t, "views", "page")
-	for window := range 10 {
-		batch := []tally.Batch{{Topic: topic, Writes: make([]tally.Write, 300)}}
-		for i := range batch[0].Writes {
-			batch[0].Writes[i] = tally.Write{Member: tally.Member(i + 1), Amount: 1, MayCreate: true}
-		}
-		store.Apply(context.Background(), batch)
-		if want := int64(300 * (window + 1)); batch[0].Err != nil || batch[0].Count != want {
-			t.Fatalf("window %d: count %d, want %d, error %v", window, batch[0].Count, want, batch[0].Err)
-		}
-		if got := query[int](t, path, `SELECT count(*) FROM seen`); got > 600 {
-			t.Fatalf("window %d: %d members are stored", window, got)
-		}
-		now.advance(30 * time.Minute)
 	}
 }
 

@@ -1,9 +1,12 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -73,50 +76,109 @@ func (r *Reader) scanState(rows *sql.Rows) (id int64, state tally.State, err err
 	return id, state, parseOptions(r.catalog.Rule(state.Topic), options, &state)
 }
 
-// List returns a current page. [tally.ByTopic] uses an index; the other orders read all
-// topics of the scope, in half a second for a million.
+// listColumns are the columns that a list is ordered by before the names of topics.
+var listColumns = map[tally.Order]string{tally.ByNewest: "version", tally.ByCount: "count"}
+
+// listValue returns the value of that column, 0 for [tally.ByTopic].
+func listValue(order tally.Order, s tally.State) int64 {
+	switch order {
+	case tally.ByNewest:
+		return s.Version
+	case tally.ByCount:
+		return s.Count
+	}
+	return 0
+}
+
+// List returns a current page. In each metric an index has the order of the page; List
+// merges the pages of the metrics.
 func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Page, err error) {
-	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
-	if listing.Before != 0 {
-		condition, args = condition+" AND version < ?", append(args, listing.Before)
-	}
-	order := "site, metric, topics.key"
-	by := map[tally.Order]string{tally.ByNewest: "version", tally.ByCount: "count"}[listing.Order]
-	if by != "" {
-		order = by + " DESC, " + order
-	}
 	cursor, err := listing.Cursor()
 	if err != nil {
 		return tally.Page{}, err
 	}
-	if cursor != nil {
-		after, name := "(site, metric, topics.key) > (?, ?, ?)", []any{cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key()}
-		if by != "" {
-			after = "(" + by + " < ? OR " + by + " = ? AND " + after + ")"
-			args = append(args, cursor.Value, cursor.Value)
-		}
-		condition, args = condition+" AND "+after, append(args, name...)
-	}
-	limit := listing.Limit
-	if limit <= 0 || limit > tally.MaxPortion {
-		limit = tally.MaxPortion
+	if listing.Limit <= 0 || listing.Limit > tally.MaxPortion {
+		listing.Limit = tally.MaxPortion
 	}
 	err = r.reading(ctx, "a list of topics", func() error {
-		query := selectStates + "WHERE " + condition + " ORDER BY " + order + " LIMIT ?"
-		return eachRow(ctx, r.db, query, append(args, limit+1), func(rows *sql.Rows) error {
-			_, state, err := r.scanState(rows)
-			page.States = append(page.States, state)
+		return snapshot(ctx, r.db, func(conn *sql.Conn) error {
+			page.States, err = r.list(ctx, conn, listing, cursor)
 			return err
 		})
 	})
 	if err != nil {
 		return tally.Page{}, err
 	}
-	if len(page.States) > limit {
-		page.States = page.States[:limit]
-		last := page.States[limit-1]
-		value := map[tally.Order]int64{tally.ByNewest: last.Version, tally.ByCount: last.Count}[listing.Order]
-		page.Next = tally.Cursor{Value: value, Topic: last.Topic}.Text(listing.Order)
+	if len(page.States) > listing.Limit {
+		page.States = page.States[:listing.Limit]
+		last := page.States[listing.Limit-1]
+		page.Next = tally.Cursor{Value: listValue(listing.Order, last), Topic: last.Topic}.Text(listing.Order)
 	}
 	return page, nil
+}
+
+// list returns the states after cursor, which may be nil, in the order of listing: at least
+// one more than its limit, if there are so many.
+func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing, cursor *tally.Cursor) (states []tally.State, err error) {
+	scopes := []tally.Scope{listing.Scope}
+	if listing.Order != tally.ByTopic && listing.Scope.Metric == "" {
+		if scopes, err = metricsWithData(ctx, conn, listing.Scope.Site); err != nil {
+			return nil, err
+		}
+	}
+	for _, scope := range scopes {
+		listing.Scope = scope
+		query, args := r.listQuery(listing, cursor)
+		err := eachRow(ctx, conn, query, args, func(rows *sql.Rows) error {
+			_, state, err := r.scanState(rows)
+			states = append(states, state)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The states of each metric, and the metrics, are in order: equal values stay ordered by topic.
+	slices.SortStableFunc(states, func(a, b tally.State) int {
+		return cmp.Compare(listValue(listing.Order, b), listValue(listing.Order, a))
+	})
+	return states, nil
+}
+
+// listQuery returns the query of one page and its arguments.
+func (r *Reader) listQuery(listing tally.Listing, cursor *tally.Cursor) (query string, args []any) {
+	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
+	if listing.Before != 0 {
+		condition, args = condition+" AND version < ?", append(args, listing.Before)
+	}
+	by, order := listColumns[listing.Order], "site, metric, topics.key"
+	if by != "" {
+		order = by + " DESC, " + order
+	}
+	if cursor != nil {
+		after := "(site, metric, topics.key) > (?, ?, ?)"
+		if by != "" {
+			after = by + " <= ? AND (" + by + " < ? OR " + after + ")"
+			args = append(args, cursor.Value, cursor.Value)
+		}
+		condition, args = condition+" AND "+after, append(args, cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key())
+	}
+	return selectStates + "WHERE " + condition + " ORDER BY " + order + " LIMIT ?", append(args, listing.Limit+1)
+}
+
+// metricsWithData returns the metrics of a site, or of all sites if it is empty, that have
+// topics. It steps from metric to metric in the index of topics.
+func metricsWithData(ctx context.Context, conn *sql.Conn, site string) (metrics []tally.Scope, err error) {
+	last := tally.Scope{Site: site}
+	for {
+		err := conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE (site, metric) > (?, ?) ORDER BY site, metric LIMIT 1`,
+			last.Site, last.Metric).Scan(&last.Site, &last.Metric)
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || err == nil && site != "" && last.Site != site:
+			return metrics, nil
+		case err != nil:
+			return nil, fmt.Errorf("list metrics with data: %w", err)
+		}
+		metrics = append(metrics, last)
+	}
 }

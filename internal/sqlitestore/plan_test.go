@@ -4,7 +4,9 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -62,5 +64,73 @@ func TestJournal_Plan(t *testing.T) {
 		if len(steps) < 2 || !strings.HasPrefix(steps[0], "SEARCH journal USING PRIMARY KEY (minute>? AND minute<?)") || !strings.HasPrefix(steps[1], "SEARCH topics USING INTEGER PRIMARY KEY") {
 			t.Errorf("%s: the plan is %q", name, steps)
 		}
+	}
+}
+
+// A page in each order is read from an index, without sorting the topics of a metric.
+func TestList_Plan(t *testing.T) {
+	store := openPlanned(t)
+	topic, err := tally.ParseTopic("blog/likes/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope := tally.Scope{Site: "blog", Metric: "likes"}
+	for _, cursor := range []*tally.Cursor{nil, {Value: 5, Topic: topic}} {
+		for order, want := range map[tally.Order]string{
+			tally.ByTopic: "sqlite_autoindex_topics_1", tally.ByNewest: "topics_by_version", tally.ByCount: "topics_by_count",
+		} {
+			query, args := store.listQuery(tally.Listing{Scope: scope, Order: order, Limit: 10}, cursor)
+			// Topics of one version, which are few, may be sorted by key.
+			steps := plan(t, store, query, args)
+			sorts := len(steps) > 1 && (order != tally.ByNewest || len(steps) > 2 || steps[1] != "USE TEMP B-TREE FOR LAST TERM OF ORDER BY")
+			if sorts || !strings.Contains(steps[0], want) {
+				t.Errorf("order %d, cursor %v: the plan is %q, want %s", order, cursor, steps, want)
+			}
+		}
+	}
+}
+
+// The sweep removes the members of ended windows, without further writes.
+func TestSweep_EndedWindows(t *testing.T) {
+	now := time.Unix(1_790_000_000, 0)
+	var clock atomic.Pointer[time.Time]
+	clock.Store(&now)
+	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()), Options{Now: func() time.Time { return *clock.Load() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	topic, err := tally.ParseTopic("default/views/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const views = 2*maxSweepBatch + 1
+	rows := func() (n int) {
+		if err := store.db.QueryRow(`SELECT count(*) FROM seen`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for first := 0; first < views; first += tally.MaxBatchWrites {
+		batch := tally.Batch{Topic: topic}
+		for member := first; member < min(views, first+tally.MaxBatchWrites); member++ {
+			batch.Writes = append(batch.Writes, tally.Write{Member: tally.Member(member + 1), Amount: 1, MayCreate: true})
+		}
+		batches := []tally.Batch{batch}
+		if store.Apply(t.Context(), batches); batches[0].Err != nil {
+			t.Fatal(batches[0].Err)
+		}
+	}
+	if store.sweepSome(); rows() != views {
+		t.Errorf("%d of %d rows are left while the window lasts", rows(), views)
+	}
+	later := now.Add(time.Hour)
+	clock.Store(&later)
+	sweeps := 0
+	for store.sweepSome() {
+		sweeps++
+	}
+	if rows() != 0 || sweeps > 4 {
+		t.Errorf("%d rows are left after %d sweeps", rows(), sweeps)
 	}
 }

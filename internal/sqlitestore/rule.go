@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -67,9 +66,13 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the rules of metrics: %w", err)
 	}
-	hasData, err := w.metricsWithData(ctx)
+	scopes, err := metricsWithData(ctx, w.conn, "")
 	if err != nil {
 		return nil, err
+	}
+	hasData := map[string]bool{}
+	for _, scope := range scopes {
+		hasData[scope.Metric] = true
 	}
 	w.catalog.AdoptRules(stored)
 	w.rules.stored = map[string]bool{}
@@ -105,22 +108,6 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 		}
 	}
 	return nil, nil
-}
-
-// metricsWithData returns the metrics that have topics. It steps from metric to metric in
-// the index of topics.
-func (w *writer) metricsWithData(ctx context.Context) (map[string]bool, error) {
-	all := map[string]bool{}
-	for site, metric := "", ""; ; all[metric] = true {
-		err := w.conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE (site, metric) > (?, ?) ORDER BY site, metric LIMIT 1`,
-			site, metric).Scan(&site, &metric)
-		if errors.Is(err, sql.ErrNoRows) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list metrics with data: %w", err)
-		}
-	}
 }
 
 // maxDeduced bounds the contributions and topics that are read to deduce a rule, for a few

@@ -15,8 +15,9 @@ const (
 	maxSweepBatch = 2000
 )
 
-// sweep removes contributions of deleted topics, and journal rows and activity after their
-// retention, in small transactions, until Close. It resumes after a crash.
+// sweep removes contributions of deleted topics, members of ended windows, and journal rows
+// and activity after their retention, in small transactions, until Close. It resumes after
+// a crash.
 func (s *Store) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -43,8 +44,9 @@ func (s *Store) sweep() {
 func (s *Store) sweepSome() (more bool) {
 	var due bool
 	err := s.db.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)
-		OR EXISTS (SELECT 1 FROM journal WHERE minute < ?) OR EXISTS (SELECT 1 FROM activity WHERE minute < ?)`,
-		s.journalBegin(), s.activityBegin()).Scan(&due)
+		OR EXISTS (SELECT 1 FROM journal WHERE minute < ?) OR EXISTS (SELECT 1 FROM activity WHERE minute < ?)
+		OR EXISTS (SELECT 1 FROM seen WHERE window_end <= ?)`,
+		s.journalBegin(), s.activityBegin(), s.now().Unix()).Scan(&due)
 	if err != nil || !due {
 		return false
 	}
@@ -71,6 +73,10 @@ func (w *writer) sweep(journal, activity int64) error {
 	if err := w.exec(`DELETE FROM activity WHERE minute < ?`, activity); err != nil {
 		return err
 	}
+	if err := w.exec(`DELETE FROM seen WHERE (window_end, topic, member) IN
+		(SELECT window_end, topic, member FROM seen WHERE window_end <= ? LIMIT ?)`, w.now().Unix(), maxSweepBatch); err != nil {
+		return err
+	}
 	result, err := w.conn.ExecContext(context.Background(), `DELETE FROM contributions WHERE (topic, member) IN
 		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSweepBatch)
 	removed, err := rowsAffected(result, err)
@@ -80,6 +86,5 @@ func (w *writer) sweep(journal, activity int64) error {
 	if removed == maxSweepBatch {
 		return nil
 	}
-	// Apply prunes the members of windows.
 	return w.exec(`DELETE FROM dropped WHERE topic = (SELECT min(topic) FROM dropped)`)
 }

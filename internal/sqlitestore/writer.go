@@ -98,8 +98,7 @@ type writer struct {
 
 	addContribution, dropContribution *sql.Stmt
 	contributed, setContribution      *sql.Stmt
-	addSeen, pruneSeen                *sql.Stmt
-	removeSeen                        *sql.Stmt
+	addSeen, removeSeen               *sql.Stmt
 	addJournalRow, addJournalRows     *sql.Stmt
 	getEntries, setEntries            *sql.Stmt
 	probed                            *sql.Stmt
@@ -126,8 +125,6 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},
 		{&w.setContribution, `UPDATE contributions SET amount = ? WHERE topic = ? AND member = ?`},
 		{&w.addSeen, `INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&w.pruneSeen, `DELETE FROM seen WHERE (window_end, topic, member) IN
-			(SELECT window_end, topic, member FROM seen WHERE window_end <= ? ORDER BY window_end LIMIT ?)`},
 		{&w.addJournalRow, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
 		{&w.removeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
 		{&w.addJournalRows, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)` +
