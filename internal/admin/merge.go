@@ -4,12 +4,13 @@ import "github.com/tallycast/tallycast/internal/tally"
 
 // moved is the topic that others became.
 type moved struct {
-	Topic   string `json:"topic"`
-	Count   int64  `json:"count"`
-	Version int64  `json:"version"`
+	Topic   string        `json:"topic"`
+	Count   int64         `json:"count"`
+	Options tally.Options `json:"options,omitempty"`
+	Version int64         `json:"version"`
 }
 
-func movedOf(c tally.Change) moved { return moved{c.Topic.String(), c.Count, c.Version} }
+func movedOf(c tally.Change) moved { return moved{c.Topic.String(), c.Count, c.Options, c.Version} }
 
 type renameBody struct {
 	From string `json:"from"`

@@ -6,10 +6,10 @@ import (
 
 // seedResult is one topic of the response to a seed call.
 type seedResult struct {
-	Topic   string `json:"topic"`
-	Seed    int64  `json:"seed"`
-	Before  int64  `json:"before"`
-	Changed bool   `json:"changed"`
+	Topic   string        `json:"topic"`
+	Seed    tally.Numbers `json:"seed"`
+	Before  tally.Numbers `json:"before"`
+	Changed bool          `json:"changed"`
 	// Unlisted reports that the site has a site map that does not list the key.
 	Unlisted bool       `json:"unlisted,omitempty"`
 	Error    *itemError `json:"error,omitempty"`
@@ -17,8 +17,8 @@ type seedResult struct {
 
 type seedBody struct {
 	Seeds []struct {
-		Topic string `json:"topic"`
-		Seed  int64  `json:"seed"`
+		Topic string        `json:"topic"`
+		Seed  tally.Numbers `json:"seed"`
 	} `json:"seeds"`
 	Preview bool `json:"preview"`
 }
@@ -35,7 +35,8 @@ func (q *request) seed(body seedBody) (any, error) {
 	for i, each := range body.Seeds {
 		result := &results[i]
 		result.Topic, result.Seed = each.Topic, each.Seed
-		edit := tally.Edit{Kind: tally.EditSeed, Value: each.Seed}
+		edit := tally.Edit{Kind: tally.EditSeed}
+		edit.SetNumbers(each.Seed)
 		var err error
 		if edit.Topic, err = q.s.catalog.Resolve(each.Topic); err == nil {
 			err = edit.Validate(q.s.catalog.Rule(edit.Topic))
@@ -58,7 +59,7 @@ func (q *request) seed(body seedBody) (any, error) {
 			result.Error = itemErrorOf(e.Err)
 			continue
 		}
-		result.Before, result.Changed = e.Before.Seed, e.Changed
+		result.Before, result.Changed = e.Before.Seeds(), e.Changed
 	}
 	return struct {
 		Seeds []seedResult `json:"seeds"`

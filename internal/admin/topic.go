@@ -8,16 +8,17 @@ import (
 
 // state is a topic's state in a response.
 type state struct {
-	Topic      string `json:"topic"`
-	Count      int64  `json:"count"`
-	Version    int64  `json:"version"`
-	Seed       int64  `json:"seed"`
-	Adjustment int64  `json:"adjustment"`
-	Changed    string `json:"changed,omitempty"` // RFC 3339; empty if the topic does not exist
+	Topic      string        `json:"topic"`
+	Count      int64         `json:"count"`
+	Options    tally.Options `json:"options,omitempty"`
+	Version    int64         `json:"version"`
+	Seed       tally.Numbers `json:"seed"`
+	Adjustment tally.Numbers `json:"adjustment"`
+	Changed    string        `json:"changed,omitempty"` // RFC 3339; empty if the topic does not exist
 }
 
 func stateOf(s tally.State) state {
-	shown := state{Topic: s.Topic.String(), Count: s.Count, Version: s.Version, Seed: s.Seed, Adjustment: s.Adjustment}
+	shown := state{Topic: s.Topic.String(), Count: s.Count, Options: s.Options, Version: s.Version, Seed: s.Seeds(), Adjustment: s.Adjustments()}
 	if s.Version > 0 {
 		shown.Changed = time.UnixMicro(s.Version).UTC().Format(time.RFC3339)
 	}
@@ -99,11 +100,11 @@ func (q *request) showTopic() (any, error) {
 }
 
 type changeBody struct {
-	Count      *int64 `json:"count"`
-	Seed       *int64 `json:"seed"`
-	Adjustment *int64 `json:"adjustment"`
-	Base       *int64 `json:"base"`
-	IfVersion  int64  `json:"if_version"`
+	Count      *tally.Numbers `json:"count"`
+	Seed       *tally.Numbers `json:"seed"`
+	Adjustment *tally.Numbers `json:"adjustment"`
+	Base       *tally.Numbers `json:"base"`
+	IfVersion  int64          `json:"if_version"`
 }
 
 // changeTopic answers PATCH /admin/v1/topics/{site}/{metric}/{key}.
@@ -113,7 +114,7 @@ func (q *request) changeTopic(body changeBody) (any, error) {
 		return nil, err
 	}
 	edit := tally.Edit{Topic: topic, IfVersion: body.IfVersion}
-	for kind, value := range map[tally.EditKind]*int64{
+	for kind, value := range map[tally.EditKind]*tally.Numbers{
 		tally.EditCount: body.Count, tally.EditSeed: body.Seed, tally.EditAdjustment: body.Adjustment, tally.EditBase: body.Base,
 	} {
 		switch {
@@ -121,11 +122,12 @@ func (q *request) changeTopic(body changeBody) (any, error) {
 		case edit.Kind != 0:
 			return nil, tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
 		default:
-			edit.Kind, edit.Value = kind, *value
+			edit.Kind = kind
+			edit.SetNumbers(*value)
 		}
 	}
 	if edit.Kind == 0 {
-		return nil, tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}`)
+		return nil, tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}, or {"count":[N,…]} with a number for each option`)
 	}
 	return q.edit(edit)
 }

@@ -225,10 +225,24 @@ func topicPath(topic string) string {
 type topicState struct {
 	Topic      string
 	Count      int64
+	Options    tally.Options
 	Version    int64
-	Seed       int64
-	Adjustment int64
+	Seed       tally.Numbers
+	Adjustment tally.Numbers
 	Changed    time.Time
+}
+
+// count returns the count for people, with that of each option.
+func (s topicState) count() string {
+	return tally.Numbers{Total: s.Count, Options: s.Options}.Text(thousands)
+}
+
+// state returns s as the store has it.
+func (s topicState) state(topic tally.Topic) tally.State {
+	return tally.State{
+		Change: tally.Change{Topic: topic, Count: s.Count, Options: s.Options, Version: s.Version},
+		Seed:   s.Seed.Total, SeedOptions: s.Seed.Options, Adjustment: s.Adjustment.Total, AdjustmentOptions: s.Adjustment.Options,
+	}
 }
 
 // editResult is the effect of an edit in answers of the admin API.
@@ -250,11 +264,11 @@ func (r *refusal) Error() string { return r.Message }
 // seedEdit is a seed to be set, and seedResult what that changed or would change.
 type (
 	seedEdit struct {
-		Topic string `json:"topic"`
-		Seed  int64  `json:"seed"`
+		Topic string        `json:"topic"`
+		Seed  tally.Numbers `json:"seed"`
 	}
 	seedResult struct {
-		Before   int64 // the previous seed
+		Before   tally.Numbers // the previous seed
 		Changed  bool
 		Unlisted bool     // the service knows a sitemap that does not have the key
 		Error    *refusal // why the seed was refused

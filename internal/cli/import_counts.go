@@ -145,7 +145,7 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 	if c.as == "seed" && !c.dry {
 		seeds := make([]seedEdit, len(counts))
 		for i, each := range counts {
-			seeds[i] = seedEdit{each.Topic.String(), each.Count}
+			seeds[i] = seedEdit{each.Topic.String(), tally.Numbers{Total: each.Count}}
 		}
 		answers, err := client.setSeeds(p.ctx, seeds, false, m)
 		for _, each := range answers {
@@ -183,7 +183,7 @@ func (c *importCommand) applyCount(ctx context.Context, client *adminClient, cou
 		return countResult{}, err
 	}
 	edit := tally.Edit{Topic: count.Topic, Kind: importKinds[c.as], Value: count.Count}
-	edit.Preview(tally.State{Change: tally.Change{Topic: count.Topic, Count: s.Count, Version: s.Version}, Seed: s.Seed, Adjustment: s.Adjustment})
+	edit.Preview(s.state(count.Topic))
 	return countResult{before: s.Count, after: edit.After.Count, changed: edit.Changed}, nil
 }
 

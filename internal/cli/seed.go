@@ -90,7 +90,7 @@ func (c *seedCommand) run(p *process) error {
 	}
 	edits := make([]seedEdit, len(found.Seeds))
 	for i, each := range found.Seeds {
-		edits[i] = seedEdit{each.Topic.String(), each.Count}
+		edits[i] = seedEdit{each.Topic.String(), tally.Numbers{Total: each.Count}}
 	}
 	m := p.meter("seed")
 	results, err := client.setSeeds(p.ctx, edits, c.dry, m)
@@ -124,7 +124,7 @@ func (c *seedCommand) print(out io.Writer, found seed.Result, results []seedResu
 		if each.Changed {
 			changed++
 			at := found.Seeds[i]
-			t.add(at.Topic.String(), fmt.Sprint(each.Before), fmt.Sprint(at.Count), fmt.Sprintf("%s:%d", at.File, at.Line))
+			t.add(at.Topic.String(), fmt.Sprint(each.Before.Total), fmt.Sprint(at.Count), fmt.Sprintf("%s:%d", at.File, at.Line))
 		}
 	}
 	if c.dry && changed > 0 {

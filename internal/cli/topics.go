@@ -24,6 +24,7 @@ const topicsExamples = `
 Examples:
   tallycast topics list --site blog --order count
   tallycast topics set blog/likes/hello 42
+  tallycast topics set blog/rating/hello --options 0,1,2,4,5
   tallycast topics rename blog/likes/helo blog/likes/hello
   tallycast topics spikes --since 24h
   tallycast topics undo blog/likes/hello --from 2h --source 9f86d081
@@ -36,10 +37,10 @@ var topicsCommands = []command{
 		new: ownerAction("list", (*ownerCommand).listTopics, "site", "metric", "prefix", "order", "limit")},
 	{name: "show", about: "Show count, seed and adjustment of topics.", takes: "TOPIC…", needs: needsTopics,
 		new: ownerAction("show", (*ownerCommand).showTopics)},
-	{name: "set", about: "Set the count of a topic.", takes: "TOPIC N", needs: "a topic and its count, such as default/likes/hello 42",
-		new: ownerAction("set", (*ownerCommand).setCount)},
-	{name: "seed", about: "Set the seed of a topic: the number added to its contributions.", takes: "TOPIC N", needs: "a topic and its seed, such as default/likes/hello 42",
-		new: ownerAction("seed", (*ownerCommand).setSeed)},
+	{name: "set", about: "Set the count of a topic.", takes: "TOPIC [N]", needs: "a topic and its count, such as default/likes/hello 42",
+		new: ownerAction("set", (*ownerCommand).setCount, "options")},
+	{name: "seed", about: "Set the seed of a topic: the number added to its contributions.", takes: "TOPIC [N]", needs: "a topic and its seed, such as default/likes/hello 42",
+		new: ownerAction("seed", (*ownerCommand).setSeed, "options")},
 	{name: "reset", about: "Set topics to 0; all visitors may contribute again.", takes: "TOPIC…", needs: needsTopics,
 		new: ownerAction("reset", (*ownerCommand).resetTopics, "yes")},
 	{name: "delete", about: "Delete topics.", takes: "TOPIC…", needs: needsTopics,
@@ -87,6 +88,7 @@ type ownerCommand struct {
 	// Values of the flags.
 	site, metric, prefix  string
 	order                 string
+	options               tally.Options
 	limit                 int // 0: all
 	since, untouched      time.Duration
 	into, visitor, reason string
@@ -114,6 +116,7 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "order", Value: "WORD", Default: "topic", Parse: config.Into(&c.order, config.ParseChoice("topic", "newest", "count")),
 			Help: "topic (by name), newest (latest change first) or count (highest first)."},
 		{Name: "limit", Value: "N", Default: "100", Parse: config.Into(&c.limit, config.ParseLimit), Help: "How many; or off."},
+		{Name: "options", Value: "N,N", Parse: config.Into(&c.options, tally.ParseOptions), Help: "The number of each option of a choice metric, instead of N, such as 0,1,2,4,5."},
 		{Name: "into", Value: "TOPIC", Parse: config.IntoText(&c.into), Help: "The topic that receives the contributions."},
 		{Name: "visitor", Value: "ID", Parse: config.IntoText(&c.visitor), Help: "A visitor, instead of a range of addresses."},
 		{Name: "reason", Value: "TEXT", Parse: config.IntoText(&c.reason), Help: "The reason, for the list of blocks."},

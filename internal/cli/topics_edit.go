@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/server"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // print prints a message for people, or the answer as JSON.
@@ -24,10 +25,10 @@ func (c *ownerCommand) print(raw json.RawMessage, format string, args ...any) {
 
 func (c *ownerCommand) printEdit(raw json.RawMessage, topic string, e editResult) {
 	if !e.Changed {
-		c.print(raw, "%s is already %s", topic, thousands(e.After.Count))
+		c.print(raw, "%s is already %s", topic, e.After.count())
 		return
 	}
-	c.print(raw, "%s: %s → %s", topic, thousands(e.Before.Count), thousands(e.After.Count))
+	c.print(raw, "%s: %s → %s", topic, e.Before.count(), e.After.count())
 }
 
 func (c *ownerCommand) setCount() error { return c.setNumber("count") }
@@ -35,16 +36,21 @@ func (c *ownerCommand) setSeed() error  { return c.setNumber("seed") }
 
 // setNumber sets the count or the seed of the topic that the arguments name.
 func (c *ownerCommand) setNumber(name string) error {
+	if hasNumber := len(c.args) > 1; hasNumber == (c.options != "") {
+		return usagef("%s needs a topic and either a number, or in a choice metric --options with one for each option, such as default/likes/hello 42 or default/rating/hello --options 0,1,2,4,5", c.name)
+	}
 	topics, err := parseTopics(c.args[:1])
 	if err != nil {
 		return err
 	}
-	n, err := numeral.Parse(c.args[1])
-	if err != nil {
-		return usageError{err}
+	n := tally.Numbers{Options: c.options}
+	if c.options == "" {
+		if n.Total, err = numeral.Parse(c.args[1]); err != nil {
+			return usageError{err}
+		}
 	}
 	var done editResult
-	raw, err := c.call("PATCH", topicPath(topics[0]), map[string]int64{name: n}, &done)
+	raw, err := c.call("PATCH", topicPath(topics[0]), map[string]tally.Numbers{name: n}, &done)
 	if err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func (c *ownerCommand) deleteTopics() error {
 			return err
 		}
 		if done.Changed {
-			c.print(raw, "%s, which was %s, is deleted", topic, thousands(done.Before.Count))
+			c.print(raw, "%s, which was %s, is deleted", topic, done.Before.count())
 		} else {
 			c.print(raw, "%s did not exist", topic)
 		}
@@ -136,7 +142,7 @@ func (c *ownerCommand) move(path string, body any) error {
 	if err != nil {
 		return err
 	}
-	c.print(raw, "%s is %s", to.Topic, thousands(to.Count))
+	c.print(raw, "%s is %s", to.Topic, to.count())
 	return nil
 }
 

@@ -21,7 +21,7 @@ func addState(t *table, s topicState) {
 	if s.Version > 0 {
 		changed = shortTime(s.Changed)
 	}
-	t.add(s.Topic, thousands(s.Count), thousands(s.Seed), signed(s.Adjustment), changed)
+	t.add(s.Topic, s.count(), s.Seed.Text(thousands), s.Adjustment.Text(signed), changed)
 }
 
 // shortTime writes a time in the local time zone.

@@ -3,7 +3,7 @@ package owner
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -89,14 +89,20 @@ var editActions = map[tally.EditKind]string{
 
 // editDetail describes what an edit changed, for the audit log.
 func editDetail(e *tally.Edit) string {
-	detail := fmt.Sprintf("count %d → %d", e.Before.Count, e.After.Count)
+	detail := becomes("count", e.Before.Counts(), e.After.Counts())
 	switch e.Kind {
 	case tally.EditSeed:
-		detail += fmt.Sprintf(", seed %d → %d", e.Before.Seed, e.After.Seed)
+		detail += ", " + becomes("seed", e.Before.Seeds(), e.After.Seeds())
 	case tally.EditAdjustment, tally.EditBase:
-		detail += fmt.Sprintf(", adjustment %d → %d", e.Before.Adjustment, e.After.Adjustment)
+		detail += ", " + becomes("adjustment", e.Before.Adjustments(), e.After.Adjustments())
 	}
 	return detail
+}
+
+// becomes describes how a number changed.
+func becomes(name string, before, after tally.Numbers) string {
+	format := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return name + " " + before.Text(format) + " → " + after.Text(format)
 }
 
 // firstError returns the first error that is not nil.

@@ -69,7 +69,7 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	if err != nil {
 		return tally.Change{}, err
 	}
-	return after.Change, s.Audit(ctx, actor, action, target, fmt.Sprintf("count %d → %d", before.Count, after.Count))
+	return after.Change, s.Audit(ctx, actor, action, target, becomes("count", before.Counts(), after.Counts()))
 }
 
 // checkMergeable reports whether the catalog allows the merge. Errors: [tally.CodeBadBody],

@@ -12,9 +12,9 @@ import (
 // mergeRecord is how far a merge has come: the detail of the mark of a frozen topic.
 type mergeRecord struct {
 	isFrozen bool
-	hasCount bool  // count is known; contributions may have been copied
-	count    int64 // of the target before the merge
-	isSet    bool  // the target's count was set to the sum
+	hasCount bool          // count is known; contributions may have been copied
+	count    tally.Numbers // of the target before the merge
+	isSet    bool          // the target's count was set to the sum
 }
 
 // countSet ends the detail once the count was set.
@@ -24,7 +24,10 @@ const countSet = ":set"
 func (r mergeRecord) detail() string {
 	detail := ""
 	if r.hasCount {
-		detail = strconv.FormatInt(r.count, 10)
+		detail = strconv.FormatInt(r.count.Total, 10)
+		if r.count.Options != "" {
+			detail = string(r.count.Options)
+		}
 	}
 	if r.isSet {
 		detail += countSet
@@ -44,7 +47,13 @@ func (l *lease) record(ctx context.Context, topic tally.Topic) (r mergeRecord, e
 	}
 	detail, r.isSet = strings.CutSuffix(detail, countSet)
 	r.hasCount = true
-	if r.count, err = strconv.ParseInt(detail, 10, 64); err != nil {
+	if strings.Contains(detail, ",") {
+		r.count.Options, err = tally.ParseOptions(detail)
+		r.count.Total = r.count.Options.Sum()
+	} else {
+		r.count.Total, err = strconv.ParseInt(detail, 10, 64)
+	}
+	if err != nil {
 		return r, tally.Unavailable(fmt.Errorf("mark of %s: %w", topic, err))
 	}
 	return r, nil

@@ -120,64 +120,66 @@ func (l *lease) move(ctx context.Context, from, to tally.Topic) error {
 // prepare checks the merge of two frozen topics, adds the aliases of to and records its
 // count. It returns the record and the sum of the counts. If the returned record has no
 // count, nothing may have been copied.
-func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (record mergeRecord, sum int64, err error) {
+func (l *lease) prepare(ctx context.Context, from, to tally.Topic) (record mergeRecord, sum tally.Numbers, err error) {
 	s := l.service
 	source, err := s.Get(ctx, from)
 	if err == nil && source.Version == 0 {
 		err = tally.Unavailable(errors.New("another instance, which has the claim now, deleted the topic"))
 	}
 	if err != nil {
-		return record, 0, err
+		return record, tally.Numbers{}, err
 	}
 	if record, err = l.record(ctx, to); err != nil {
-		return record, 0, err
+		return record, tally.Numbers{}, err
 	}
 	next := record
 	if next.hasCount = true; !record.hasCount {
 		if next.count, err = l.countBefore(ctx, to, source.Count); err != nil {
-			return record, 0, err
+			return record, tally.Numbers{}, err
 		}
 	}
 	settings, err := s.store.Settings(ctx, tally.AliasSettings(from)...)
 	if err != nil {
-		return record, 0, err
+		return record, tally.Numbers{}, err
 	}
 	aliases, err := tally.TopicAliases(settings, from)
 	if err != nil {
-		return record, 0, err
+		return record, tally.Numbers{}, err
 	}
 	err = l.addAliases(ctx, to, append([]tally.Topic{from}, aliases...)...)
 	if err == nil && !record.hasCount {
 		_, err = l.writeRecord(ctx, to, next)
 	}
 	if err != nil {
-		return record, 0, err
+		return record, tally.Numbers{}, err
 	}
-	return next, next.count + source.Count, nil
+	return next, next.count.Plus(source.Counts()), nil
 }
 
 // countBefore returns the count of to, which this merge has just frozen. It refuses a
 // rename to a topic that exists, and a sum that is too large.
-func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (int64, error) {
+func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (tally.Numbers, error) {
 	if l.Rename {
 		if err := l.service.rejectExisting(ctx, to); err != nil {
-			return 0, err
+			return tally.Numbers{}, err
 		}
 	}
 	state, err := l.service.Get(ctx, to)
 	if err == nil && state.Count+added > tally.MaxValue {
 		err = tally.Errorf(tally.CodeBadAmount, "the count of %s would be %d; the maximum is %d", to, state.Count+added, int64(tally.MaxValue))
 	}
-	return state.Count, err
+	return state.Counts(), err
 }
 
 // moveCount copies the contributions, sets the count of to to sum and deletes from.
-func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum int64) error {
+func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum tally.Numbers) error {
 	mark := tally.FrozenMark(l.ID, record.detail())
 	if err := l.copy(ctx, from, to, mark); err != nil {
 		return err
 	}
-	if err := l.edit(ctx, tally.Edit{Topic: to, Kind: tally.EditCount, Value: sum, Mark: mark}); err != nil {
+	set := tally.Edit{Topic: to, Kind: tally.EditCount, Mark: mark}
+	set.SetNumbers(sum)
+	if err := l.edit(ctx, set); err != nil {
 		return err
 	}
 	record.isSet = true
@@ -219,7 +221,10 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 		}
 		moved := tally.Portion{
 			// Restore keeps the greater seed and adjustment: those that are stored.
-			State:         tally.State{Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment},
+			State: tally.State{
+				Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment,
+				SeedOptions: state.SeedOptions, AdjustmentOptions: state.AdjustmentOptions,
+			},
 			Contributions: contributions,
 			First:         p.First,
 			Last:          p.Last,

@@ -113,5 +113,9 @@ func (s *Service) Get(ctx context.Context, topic tally.Topic) (tally.State, erro
 	if err := s.catalog.CheckEditable(topic); err != nil {
 		return tally.State{}, err
 	}
-	return tally.StateOf(ctx, s.store, topic)
+	state, err := tally.StateOf(ctx, s.store, topic)
+	if err == nil && state.Version == 0 {
+		state = s.catalog.Rule(topic).EmptyState(topic)
+	}
+	return state, err
 }

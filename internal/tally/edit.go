@@ -31,6 +31,11 @@ func (r Rule) PadState(s *State) {
 	s.Options, s.SeedOptions, s.AdjustmentOptions = r.Pad(s.Options), r.Pad(s.SeedOptions), r.Pad(s.AdjustmentOptions)
 }
 
+// Counts returns the count of s, Seeds its seed and Adjustments its adjustment.
+func (s *State) Counts() Numbers      { return Numbers{s.Count, s.Options} }
+func (s *State) Seeds() Numbers       { return Numbers{s.Seed, s.SeedOptions} }
+func (s *State) Adjustments() Numbers { return Numbers{s.Adjustment, s.AdjustmentOptions} }
+
 // Sum returns the sum of contributions.
 func (s *State) Sum() int64 { return s.Count - s.Seed - s.Adjustment }
 
@@ -236,6 +241,13 @@ func (e *Edit) Validate(rule Rule) error {
 		}
 	}
 	return nil
+}
+
+// SetNumbers sets what the edit sets a count, seed or adjustment to.
+func (e *Edit) SetNumbers(n Numbers) {
+	if e.Value, e.Options = n.Total, n.Options; n.Options != "" {
+		e.Value = 0
+	}
 }
 
 // checkNumbers reports whether a topic of metric, whose rule is r, takes one number or

@@ -116,3 +116,81 @@ func (o Options) Score() int64 {
 	}
 	return numbers[0] - numbers[1]
 }
+
+// MarshalJSON returns the list of numbers.
+func (o Options) MarshalJSON() ([]byte, error) { return []byte("[" + string(o) + "]"), nil }
+
+// UnmarshalJSON parses a list of whole numbers.
+func (o *Options) UnmarshalJSON(text []byte) (err error) {
+	list, opened := strings.CutPrefix(string(text), "[")
+	list, closed := strings.CutSuffix(list, "]")
+	switch {
+	case string(text) == "null":
+		return nil
+	case !opened || !closed:
+		return fmt.Errorf("%.200s is not a list of numbers such as [0,1,2]", text)
+	}
+	*o, err = ParseOptions(list)
+	return err
+}
+
+// Numbers is a count, seed or adjustment as requests, answers and exports have it: one
+// number, or in a choice metric a list of one for each option.
+type Numbers struct {
+	Total   int64   // of a choice metric the sum of Options
+	Options Options // empty unless the metric is a choice
+}
+
+// MarshalJSON returns the number or the list.
+func (n Numbers) MarshalJSON() ([]byte, error) {
+	if n.Options != "" {
+		return n.Options.MarshalJSON()
+	}
+	return strconv.AppendInt(nil, n.Total, 10), nil
+}
+
+// UnmarshalJSON parses a number or a list.
+func (n *Numbers) UnmarshalJSON(text []byte) (err error) {
+	*n = Numbers{}
+	if len(text) > 0 && text[0] == '[' {
+		err = n.Options.UnmarshalJSON(text)
+		n.Total = n.Options.Sum()
+		return err
+	}
+	if n.Total, err = strconv.ParseInt(string(text), 10, 64); err != nil {
+		return fmt.Errorf("%.40s is not a whole number or a list of them", text)
+	}
+	return nil
+}
+
+// IsZero reports whether all numbers are 0.
+func (n Numbers) IsZero() bool {
+	return n.Total == 0 && !strings.ContainsAny(string(n.Options), "123456789")
+}
+
+// Plus returns the sums of the numbers of n and m. Missing options count 0.
+func (n Numbers) Plus(m Numbers) Numbers {
+	if n.Options == "" && m.Options == "" {
+		return Numbers{Total: n.Total + m.Total}
+	}
+	sums, others := n.Options.Numbers(), m.Options.Numbers()
+	if len(sums) < len(others) {
+		sums, others = others, sums
+	}
+	for i := range others {
+		sums[i] += others[i]
+	}
+	return Numbers{Total: n.Total + m.Total, Options: NewOptions(sums)}
+}
+
+// Text returns the numbers for people, such as 12 or 12 (0, 1, 2, 4, 5).
+func (n Numbers) Text(format func(int64) string) string {
+	if n.Options == "" {
+		return format(n.Total)
+	}
+	texts := make([]string, 0, MaxOptions)
+	for _, number := range n.Options.Numbers() {
+		texts = append(texts, format(number))
+	}
+	return format(n.Total) + " (" + strings.Join(texts, ", ") + ")"
+}

@@ -28,8 +28,9 @@ import (
 // ([tally.Portion]): the first of a topic has "first", the last has "counted". "members"
 // are 16 hex digits for each member; "amounts" are in the same order. Amounts are omitted
 // if all are 1, seed and adjustment if they are 0. Members of a window metric belong to the
-// window that ends at "until" (seconds since 1970). The last line has the totals: a file
-// without it was cut off.
+// window that ends at "until" (seconds since 1970). In a choice metric "amounts" are the
+// options chosen, "options" is the count of each option, and seed and adjustment are lists of
+// one number for each. The last line has the totals: a file without it was cut off.
 //
 // Readers ignore unknown fields and kinds of lines, so later versions can add some. A
 // change that must not be ignored raises the number of the format.
@@ -95,17 +96,18 @@ type settingRecord struct {
 }
 
 type portionRecord struct {
-	Topic      string  `json:"topic"`
-	Rule       string  `json:"rule"`
-	Count      int64   `json:"count"`
-	Version    int64   `json:"version"`
-	Seed       int64   `json:"seed,omitzero"`
-	Adjustment int64   `json:"adjustment,omitzero"`
-	First      bool    `json:"first,omitzero"`
-	Until      int64   `json:"until,omitzero"`
-	Members    string  `json:"members,omitzero"`
-	Amounts    []int64 `json:"amounts,omitempty"`
-	Counted    *int64  `json:"counted,omitempty"`
+	Topic      string        `json:"topic"`
+	Rule       string        `json:"rule"`
+	Count      int64         `json:"count"`
+	Options    tally.Options `json:"options,omitempty"`
+	Version    int64         `json:"version"`
+	Seed       tally.Numbers `json:"seed,omitzero"`
+	Adjustment tally.Numbers `json:"adjustment,omitzero"`
+	First      bool          `json:"first,omitzero"`
+	Until      int64         `json:"until,omitzero"`
+	Members    string        `json:"members,omitzero"`
+	Amounts    []int64       `json:"amounts,omitempty"`
+	Counted    *int64        `json:"counted,omitempty"`
 }
 
 type totalRecord struct {
@@ -145,8 +147,8 @@ func appendJSON(dst []byte, line any) []byte {
 
 func (l Line) record() portionRecord {
 	r := portionRecord{
-		Topic: l.Topic.String(), Rule: l.Rule, Count: l.Count, Version: l.Version,
-		Seed: l.Seed, Adjustment: l.Adjustment, First: l.First, Until: l.Until,
+		Topic: l.Topic.String(), Rule: l.Rule, Count: l.Count, Options: l.Options, Version: l.Version,
+		Seed: l.Seeds(), Adjustment: l.Adjustments(), First: l.First, Until: l.Until,
 	}
 	var members []byte
 	for _, c := range l.Contributions {
@@ -194,8 +196,8 @@ func (r portionRecord) line() (Line, error) {
 	}
 	l := Line{Rule: r.Rule, Until: r.Until}
 	l.State = tally.State{
-		Change: tally.Change{Topic: topic, Count: r.Count, Version: r.Version},
-		Seed:   r.Seed, Adjustment: r.Adjustment,
+		Change: tally.Change{Topic: topic, Count: r.Count, Options: r.Options, Version: r.Version},
+		Seed:   r.Seed.Total, SeedOptions: r.Seed.Options, Adjustment: r.Adjustment.Total, AdjustmentOptions: r.Adjustment.Options,
 	}
 	l.First = r.First
 	if l.Last = r.Counted != nil; l.Last {
@@ -205,8 +207,8 @@ func (r portionRecord) line() (Line, error) {
 		name         string
 		value, least int64
 	}{
-		{"count", r.Count, 0}, {"version", r.Version, 0}, {"seed", r.Seed, 0},
-		{"adjustment", r.Adjustment, -maxExact}, {"until", r.Until, 0}, {"counted", l.Sum, 0},
+		{"count", r.Count, 0}, {"version", r.Version, 0}, {"seed", r.Seed.Total, 0},
+		{"adjustment", r.Adjustment.Total, -maxExact}, {"until", r.Until, 0}, {"counted", l.Sum, 0},
 	} {
 		if number.value < number.least || number.value > maxExact {
 			return Line{}, fmt.Errorf("%s: %s is %d and should be from %d to %d", topic, number.name, number.value, number.least, int64(maxExact))

@@ -96,7 +96,7 @@ func (l Line) checkRule(rule tally.Rule) error {
 	if err != nil && l.Rule != (tally.Rule{}).String() {
 		return fmt.Errorf("its rule: %w", err)
 	}
-	if (made.Kind == tally.Window) != (rule.Kind == tally.Window) {
+	if (made.Kind == tally.Window) != (rule.Kind == tally.Window) || (made.Kind == tally.Choice) != (rule.Kind == tally.Choice) {
 		return fmt.Errorf("the metric has the rule %s here and had %s in the exported store, whose contributions have another meaning", rule, l.Rule)
 	}
 	if err := l.Validate(rule); err != nil {

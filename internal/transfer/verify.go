@@ -13,9 +13,12 @@ import (
 // to a window metric, which expire.
 type digest struct {
 	Count, Seed, Adjustment, Counted int64
-	Version                          int64 // each store has its own: [compareDigests] ignores it
-	Contributions                    int64
-	Sum                              uint64 // of a hash of each contribution, in any order
+	// Of a choice metric, for each option; else empty.
+	Options, SeedOptions, AdjustmentOptions tally.Options
+
+	Version       int64 // each store has its own: [compareDigests] ignores it
+	Contributions int64
+	Sum           uint64 // of a hash of each contribution, in any order
 }
 
 // readDigests reads the topics of scope. Each topic takes about 200 bytes of memory, regardless
@@ -55,6 +58,7 @@ func (g digester) add(p tally.Portion) {
 		}
 	}
 	d.Count, d.Seed, d.Adjustment, d.Version = p.Count, p.Seed, p.Adjustment, p.Version
+	d.Options, d.SeedOptions, d.AdjustmentOptions = p.Options, p.SeedOptions, p.AdjustmentOptions
 	if p.Last {
 		d.Counted = p.Sum
 	}
@@ -109,6 +113,18 @@ func (d digest) difference(other digest) string {
 	} {
 		if number.here != number.target {
 			return fmt.Sprintf("%s: %d in the source, %d in the target", number.name, number.here, number.target)
+		}
+	}
+	for _, list := range []struct {
+		name         string
+		here, target tally.Options
+	}{
+		{"seeds", d.SeedOptions, other.SeedOptions},
+		{"adjustments", d.AdjustmentOptions, other.AdjustmentOptions},
+		{"counts", d.Options, other.Options},
+	} {
+		if list.here != list.target {
+			return fmt.Sprintf("%s of the options: %s in the source, %s in the target", list.name, list.here, list.target)
 		}
 	}
 	if d.Sum != other.Sum {
