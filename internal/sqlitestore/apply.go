@@ -2,8 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -135,38 +133,27 @@ func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, no
 	member := int64(write.Member)
 	switch {
 	case rule.Kind == tally.Window:
-		added, err := rowsAffected(w.addSeen.Exec(rule.WindowEnd(now), topic, member))
+		added, err := w.execRows(`INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, rule.WindowEnd(now), topic, member)
 		return write.Amount - added, err
 	case write.Amount == 0:
 		return w.removeContribution(topic, member)
 	}
-	added, err := rowsAffected(w.addContribution.Exec(topic, member, write.Amount))
+	added, err := w.execRows(`INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, topic, member, write.Amount)
 	switch {
 	case err != nil || added != 0:
 		return 0, err
 	case rule.Max == 1:
 		return write.Amount, nil
 	}
-	if err := w.contributed.QueryRow(topic, member).Scan(&before); err != nil || before == write.Amount {
+	_, err = w.get(`SELECT amount FROM contributions WHERE topic = ? AND member = ?`, []any{topic, member}, &before)
+	if err != nil || before == write.Amount {
 		return before, err
 	}
-	_, err = w.setContribution.Exec(write.Amount, topic, member)
-	return before, err
+	return before, w.exec(`UPDATE contributions SET amount = ? WHERE topic = ? AND member = ?`, write.Amount, topic, member)
 }
 
 // removeContribution removes a contribution and returns its amount.
 func (w *writer) removeContribution(topic, member int64) (before int64, err error) {
-	err = w.dropContribution.QueryRow(topic, member).Scan(&before)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
+	_, err = w.get(`DELETE FROM contributions WHERE topic = ? AND member = ? RETURNING amount`, []any{topic, member}, &before)
 	return before, err
-}
-
-// rowsAffected returns the number of rows that a statement inserted or removed.
-func rowsAffected(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }

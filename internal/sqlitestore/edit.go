@@ -137,7 +137,7 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, state *tally.State, now ti
 // the given time, and returns its amount.
 func (w *writer) removeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
-		return rowsAffected(w.removeSeen.Exec(rule.WindowEnd(at), topic, int64(member)))
+		return w.execRows(`DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`, rule.WindowEnd(at), topic, int64(member))
 	}
 	return w.removeContribution(topic, int64(member))
 }

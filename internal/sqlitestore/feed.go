@@ -237,8 +237,7 @@ func (s *Store) probe(ctx context.Context) {
 		}
 		// The writer records the result.
 		_ = s.update(ctx, func(w *writer) ([]tally.Change, error) {
-			_, err := w.probed.Exec(w.now().Unix())
-			return nil, err
+			return nil, w.exec(`INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`, w.now().Unix())
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -18,6 +19,11 @@ const entryBytes = 8 + 4
 // rowsAtOnce is the number of rows that one statement stores if many topics changed; a
 // statement costs more than a row.
 const rowsAtOnce = 16
+
+// addJournalRow and addJournalRows insert one row and rowsAtOnce rows.
+const addJournalRow = `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`
+
+var addJournalRows = addJournalRow + strings.Repeat(`, (?, ?, ?, ?)`, rowsAtOnce-1)
 
 // journalBuffer collects the journal rows of a transaction and numbers them within a minute.
 type journalBuffer struct {
@@ -48,9 +54,8 @@ func (w *writer) endRow(topic int64, now time.Time) error {
 	}
 	if minute := minuteOf(now); minute != j.minute {
 		// The clock may have gone back to a minute that has rows.
-		if err := w.conn.QueryRowContext(context.Background(),
-			`SELECT coalesce(max(n), -1) + 1 FROM journal WHERE minute = ?`, minute).Scan(&j.n); err != nil {
-			return fmt.Errorf("begin a minute of the journal: %w", err)
+		if _, err := w.get(`SELECT coalesce(max(n), -1) + 1 FROM journal WHERE minute = ?`, []any{minute}, &j.n); err != nil {
+			return err
 		}
 		j.minute = minute
 	}
@@ -64,12 +69,12 @@ func (w *writer) endRow(topic int64, now time.Time) error {
 func (w *writer) storeJournal() error {
 	const columns = 4
 	for values := w.buffer.values; len(values) > 0; {
-		statement, n := w.addJournalRow, columns
+		query, n := addJournalRow, columns
 		if len(values) >= columns*rowsAtOnce {
-			statement, n = w.addJournalRows, columns*rowsAtOnce
+			query, n = addJournalRows, columns*rowsAtOnce
 		}
-		if _, err := statement.Exec(values[:n]...); err != nil {
-			return fmt.Errorf("write the journal: %w", err)
+		if err := w.exec(query, values[:n]...); err != nil {
+			return err
 		}
 		values = values[n:]
 	}

@@ -101,8 +101,7 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 	isPending := false
 	if !isNew {
-		err := w.conn.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, r.id).Scan(&isPending)
-		if err != nil {
+		if _, err := w.get(`SELECT EXISTS (SELECT 1 FROM restoring WHERE topic = ?)`, []any{r.id}, &isPending); err != nil {
 			return err
 		}
 	}
@@ -153,14 +152,14 @@ func (w *writer) mergeContributions(rule tally.Rule, topic int64, p *tally.Porti
 	const sum = `SELECT coalesce(sum(amount), 0) FROM (SELECT DISTINCT value ->> 0 AS given FROM json_each(?))
 		CROSS JOIN contributions ON topic = ? AND member = given`
 	var before, after int64
-	if err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&before); err != nil {
+	if _, err := w.get(sum, []any{list, topic}, &before); err != nil {
 		return err
 	}
 	if err := w.exec(`INSERT INTO contributions (topic, member, amount) SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)
 		WHERE true ON CONFLICT DO UPDATE SET amount = excluded.amount WHERE excluded.amount > amount`, topic, list); err != nil {
 		return err
 	}
-	err := w.conn.QueryRowContext(ctx, sum, list, topic).Scan(&after)
+	_, err := w.get(sum, []any{list, topic}, &after)
 	sums[0] += after - before
 	return err
 }

@@ -2,8 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -121,21 +119,15 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 // of that topic and member.
 func (w *writer) eraseEntry(topic int64, member tally.Member, p position) (exists bool, err error) {
 	var entries []byte
-	err = w.getEntries.QueryRow(p.minute, p.n, topic).Scan(&entries)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	found, err := w.get(`SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`, []any{p.minute, p.n, topic}, &entries)
+	if err != nil || !found {
+		return false, err
 	}
-	if err != nil {
-		return false, fmt.Errorf("read the journal: %w", err)
-	}
-	if found, _ := entryAt(entries, p.index); found != member || member == 0 {
+	if stored, _ := entryAt(entries, p.index); stored != member || member == 0 {
 		return false, nil
 	}
 	clear(entries[p.index*entryBytes:][:entryBytes])
-	if _, err := w.setEntries.Exec(entries, p.minute, p.n); err != nil {
-		return false, fmt.Errorf("erase a journal entry: %w", err)
-	}
-	return true, nil
+	return true, w.exec(`UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`, entries, p.minute, p.n)
 }
 
 // eraseEntries erases the entries of members on the topic of that id.

@@ -43,19 +43,15 @@ func (w *writer) storeRule(topic tally.Topic) error {
 	if w.rules.stored[metric] || rule.Kind == 0 {
 		return nil
 	}
-	if err := w.setRule(context.Background(), metric, rule); err != nil {
+	if err := w.setRule(metric, rule); err != nil {
 		return err
 	}
 	w.rules.added = append(w.rules.added, metric)
 	return nil
 }
 
-func (w *writer) setRule(ctx context.Context, metric string, rule tally.Rule) error {
-	if _, err := w.conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
-		"rule:"+metric, rule.String()); err != nil {
-		return fmt.Errorf("store the rule of the metric %s: %w", metric, err)
-	}
-	return nil
+func (w *writer) setRule(metric string, rule tally.Rule) error {
+	return w.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, "rule:"+metric, rule.String())
 }
 
 // reconcileRules compares the catalog's rules with those in the file when it is opened, and
@@ -103,7 +99,7 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 		w.rules.stored[metric] = true
 	}
 	for _, metric := range missing {
-		if err := w.setRule(ctx, metric, w.catalog.MetricRule(metric)); err != nil {
+		if err := w.setRule(metric, w.catalog.MetricRule(metric)); err != nil {
 			return nil, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"maps"
 	"strconv"
 	"time"
@@ -81,10 +80,7 @@ func (w *writer) haveValues(entries map[string]string) (bool, error) {
 
 // setting returns the value of a setting, empty if it is not set.
 func (w *writer) setting(name string) (value string, err error) {
-	err = w.conn.QueryRowContext(context.Background(), `SELECT value FROM register WHERE name = ?`, name).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
+	_, err = w.get(`SELECT value FROM register WHERE name = ?`, []any{name}, &value)
 	return value, err
 }
 

@@ -153,7 +153,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, finalVersions: s.finalVersions}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, finalVersions: s.finalVersions, statements: map[string]*sql.Stmt{}}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
@@ -167,7 +167,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if s.secret, err = loadSecret(ctx, conn, secret); err != nil {
 		return err
 	}
-	if err := s.writer.prepare(ctx); err != nil {
+	if err := s.writer.loadNumbering(); err != nil {
 		return err
 	}
 	if s.conflict, err = s.writer.reconcileRules(ctx); err != nil {

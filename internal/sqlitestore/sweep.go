@@ -2,7 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -77,14 +76,10 @@ func (w *writer) sweep(journal, activity int64) error {
 		(SELECT window_end, topic, member FROM seen WHERE window_end <= ? LIMIT ?)`, w.now().Unix(), maxSweepBatch); err != nil {
 		return err
 	}
-	result, err := w.conn.ExecContext(context.Background(), `DELETE FROM contributions WHERE (topic, member) IN
+	removed, err := w.execRows(`DELETE FROM contributions WHERE (topic, member) IN
 		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSweepBatch)
-	removed, err := rowsAffected(result, err)
-	if err != nil {
-		return fmt.Errorf("remove contributions of a deleted topic: %w", err)
-	}
-	if removed == maxSweepBatch {
-		return nil
+	if err != nil || removed == maxSweepBatch {
+		return err
 	}
 	return w.exec(`DELETE FROM dropped WHERE topic = (SELECT min(topic) FROM dropped)`)
 }

@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -22,14 +21,11 @@ type numbering struct {
 }
 
 // loadNumbering reads the numbering from the file.
-func (w *writer) loadNumbering(ctx context.Context) error {
-	err := w.conn.QueryRowContext(ctx, `SELECT
+func (w *writer) loadNumbering() error {
+	_, err := w.get(`SELECT
 		1 + max(coalesce((SELECT max(id) FROM topics), 0), coalesce((SELECT value FROM meta WHERE name = 'last_topic'), 0)),
-		coalesce((SELECT value FROM meta WHERE name = 'last_version'), 0)`).Scan(&w.nextID, &w.highest)
-	if err != nil {
-		return fmt.Errorf("read the numbering of topics: %w", err)
-	}
-	return nil
+		coalesce((SELECT value FROM meta WHERE name = 'last_version'), 0)`, nil, &w.nextID, &w.highest)
+	return err
 }
 
 // id returns an id that was never used.
@@ -42,8 +38,13 @@ func (n *numbering) id() int64 {
 func (w *writer) find(topic tally.Topic) (r row, err error) {
 	r.Topic = topic
 	var options string
-	err = w.findTopic.QueryRow(topic.Site(), topic.Metric(), topic.Key()).
-		Scan(&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &options, &r.mark)
+	// Always one row, of zeros for a missing topic, which may have a mark.
+	_, err = w.get(`SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(options, ''), coalesce(value, '')
+		FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
+		LEFT JOIN topics USING (site, metric, key)
+		LEFT JOIN register ON name = '`+markPrefix+`' || asked.site || '/' || asked.metric || '/' || asked.key`,
+		[]any{topic.Site(), topic.Metric(), topic.Key()},
+		&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &options, &r.mark)
 	if err == nil {
 		err = parseOptions(w.catalog.Rule(topic), options, &r.State)
 	}
@@ -60,18 +61,14 @@ func (w *writer) create(r *row) error {
 	if err := w.storeRule(r.Topic); err != nil {
 		return err
 	}
-	if _, err := w.makeTopic.Exec(r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key()); err != nil {
-		return fmt.Errorf("create %s: %w", r.Topic, err)
-	}
-	return nil
+	return w.exec(`INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`,
+		r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key())
 }
 
 // set stores the state of r.
 func (w *writer) set(r *row) error {
-	if _, err := w.setTopic.Exec(r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.id); err != nil {
-		return fmt.Errorf("set %s: %w", r.Topic, err)
-	}
-	return nil
+	return w.exec(`UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ?, options = ? WHERE id = ?`,
+		r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.id)
 }
 
 // emptyTopic removes state, contributions and journal of a topic of any size at once: it
@@ -109,12 +106,4 @@ func (w *writer) dropContributions(former int64) error {
 	}
 	w.sweepDue = true
 	return w.exec(`DELETE FROM restoring WHERE topic = ?`, former)
-}
-
-// exec runs a statement that is too rare to prepare.
-func (w *writer) exec(query string, args ...any) error {
-	if _, err := w.conn.ExecContext(context.Background(), query, args...); err != nil {
-		return fmt.Errorf("%s: %w", query, err)
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -78,7 +77,7 @@ func (s *Store) write() {
 // writer is the connection that writes, with its prepared statements. One goroutine calls
 // its methods, within a transaction.
 type writer struct {
-	// Fixed after prepare.
+	// Fixed after construction.
 	conn             *sql.Conn
 	catalog          *tally.Catalog
 	now              func() time.Time
@@ -90,63 +89,70 @@ type writer struct {
 	buffer journalBuffer
 	rules  ruleRecorder
 
-	prepared []*sql.Stmt // all that follow
-
-	begin, commit, rollback *sql.Stmt
-
-	findTopic, makeTopic, setTopic *sql.Stmt
-
-	addContribution, dropContribution *sql.Stmt
-	contributed, setContribution      *sql.Stmt
-	addSeen, removeSeen               *sql.Stmt
-	addJournalRow, addJournalRows     *sql.Stmt
-	getEntries, setEntries            *sql.Stmt
-	probed                            *sql.Stmt
+	statements map[string]*sql.Stmt // by their text
 }
 
-// prepare prepares the statements.
-func (w *writer) prepare(ctx context.Context) error {
-	for _, statement := range []struct {
-		into  **sql.Stmt
-		query string
-	}{
-		{&w.begin, `BEGIN IMMEDIATE`},
-		{&w.commit, `COMMIT`},
-		{&w.rollback, `ROLLBACK`},
-		// Always one row, of zeros for a missing topic, which may have a mark.
-		{&w.findTopic, `SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(options, ''), coalesce(value, '')
-			FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
-			LEFT JOIN topics USING (site, metric, key)
-			LEFT JOIN register ON name = '` + markPrefix + `' || asked.site || '/' || asked.metric || '/' || asked.key`},
-		{&w.makeTopic, `INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`},
-		{&w.setTopic, `UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ?, options = ? WHERE id = ?`},
-		{&w.addContribution, `INSERT INTO contributions (topic, member, amount) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&w.dropContribution, `DELETE FROM contributions WHERE topic = ? AND member = ? RETURNING amount`},
-		{&w.contributed, `SELECT amount FROM contributions WHERE topic = ? AND member = ?`},
-		{&w.setContribution, `UPDATE contributions SET amount = ? WHERE topic = ? AND member = ?`},
-		{&w.addSeen, `INSERT INTO seen (window_end, topic, member) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&w.addJournalRow, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)`},
-		{&w.removeSeen, `DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`},
-		{&w.addJournalRows, `INSERT INTO journal (minute, n, topic, entries) VALUES (?, ?, ?, ?)` +
-			strings.Repeat(`, (?, ?, ?, ?)`, rowsAtOnce-1)},
-		{&w.getEntries, `SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`},
-		{&w.setEntries, `UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`},
-		{&w.probed, `INSERT INTO meta (name, value) VALUES ('probed', ?) ON CONFLICT DO UPDATE SET value = excluded.value`},
-	} {
-		prepared, err := w.conn.PrepareContext(ctx, statement.query)
-		if err != nil {
-			return fmt.Errorf("prepare %q: %w", statement.query, err)
-		}
-		*statement.into = prepared
-		w.prepared = append(w.prepared, prepared)
+// statement returns the prepared statement of a query, whose text is constant.
+func (w *writer) statement(query string) (*sql.Stmt, error) {
+	if prepared := w.statements[query]; prepared != nil {
+		return prepared, nil
 	}
-	return w.loadNumbering(ctx)
+	prepared, err := w.conn.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	w.statements[query] = prepared
+	return prepared, nil
+}
+
+// exec runs a statement.
+func (w *writer) exec(query string, args ...any) error {
+	_, err := w.execRows(query, args...)
+	return err
+}
+
+// execRows runs a statement and returns the number of rows that it inserted, changed or
+// removed.
+func (w *writer) execRows(query string, args ...any) (int64, error) {
+	statement, err := w.statement(query)
+	if err != nil {
+		return 0, err
+	}
+	n, err := rowsAffected(statement.Exec(args...))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", query, err)
+	}
+	return n, nil
+}
+
+// rowsAffected returns the number of rows that a statement inserted, changed or removed.
+func rowsAffected(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// get scans the first row of a query into values. It reports whether there is a row.
+func (w *writer) get(query string, args []any, values ...any) (found bool, err error) {
+	statement, err := w.statement(query)
+	if err != nil {
+		return false, err
+	}
+	err = statement.QueryRow(args...).Scan(values...)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", query, err)
+	}
+	return true, nil
 }
 
 // close closes the statements and the connection. An open statement would keep the file
 // open, and SQLite from its last checkpoint.
 func (w *writer) close() (err error) {
-	for _, statement := range w.prepared {
+	for _, statement := range w.statements {
 		err = errors.Join(err, statement.Close())
 	}
 	return errors.Join(err, w.conn.Close())
@@ -158,9 +164,13 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := w.begin.ExecContext(j.ctx); err != nil {
+	begin, err := w.statement(`BEGIN IMMEDIATE`)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := begin.ExecContext(j.ctx); err != nil {
 		// The transaction may have begun just before the context ended.
-		_, _ = w.rollback.Exec()
+		_ = w.exec(`ROLLBACK`)
 		if j.ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", errBusy, err)
 		}
@@ -169,7 +179,7 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	defer func() {
 		if err != nil {
 			// This fails if SQLite rolled back already, as on a full disk.
-			_, _ = w.rollback.Exec()
+			_ = w.exec(`ROLLBACK`)
 		}
 	}()
 	w.rules.added = nil
@@ -179,8 +189,8 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err // nothing is applied after the deadline
 	}
-	if _, err := w.commit.Exec(); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+	if err := w.exec(`COMMIT`); err != nil {
+		return nil, err
 	}
 	w.rules.committed()
 	return changes, nil
