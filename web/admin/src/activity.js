@@ -3,7 +3,7 @@
  * If it fails to load or throws, the page shows only the summary.
  */
 import { make } from './dom.js';
-import { counted, minuteTime, number } from './format.js';
+import { counted, minuteTime, number, timeLabels } from './format.js';
 
 /** The plot's height, in CSS pixels. */
 const HEIGHT = 220;
@@ -47,7 +47,7 @@ export function makeActivity() {
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
         scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, Math.max(4, Math.ceil((most ?? 0) * 1.15))] } },
-        axes: [{ ...axis, space: 64 }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6], values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(number) }],
+        axes: [{ ...axis, space: 72, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => timeLabels(ticks) }, { ...axis, size: 56, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6], values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(number) }],
         series: [{}, { stroke: color, width: 2, fill: `color-mix(in srgb, ${color} 14%, transparent)`, points: { show: false } }],
       },
       data,

@@ -1,7 +1,7 @@
 /** The audit log. */
 import { get } from './client.js';
 import { make, makeTable } from './dom.js';
-import { exactTime } from './format.js';
+import { exactTime, localTimes } from './format.js';
 
 /** Entries on a page. */
 const PAGE = 50;
@@ -19,7 +19,7 @@ export function showAudit(place, signal) {
     older.hidden = true;
     try {
       const { entries, next } = await get('audit', { before, limit: PAGE }, signal);
-      body.append(...entries.map((/** @type {any} */ e) => row(make('time', { datetime: e.at }, exactTime(e.at)), e.actor, e.action, make('span', { class: 'name' }, e.target), e.detail)));
+      body.append(...entries.map((/** @type {any} */ e) => row(make('time', { datetime: e.at }, exactTime(e.at)), e.actor, e.action, make('span', { class: 'name long' }, localTimes(e.target)), make('span', { class: 'long' }, localTimes(e.detail)))));
       before = next;
       older.hidden = !next;
       status.textContent = body.children.length ? '' : 'No entries yet.';

@@ -37,7 +37,7 @@ const actions = [
     label: 'Count shown on pages',
     input: (state) => numberInput(state.count),
     effect: (state, value) =>
-      `Open pages show ${number(Number(value))} instead of ${number(state.count)}. The contributions stay; the adjustment changes from ${signed(state.adjustment)} to ${signed(Number(value) - state.seed - contributions(state))}.`,
+      Number(value) === state.count ? `The count is ${number(state.count)}. Enter the count that pages should show.` : `Open pages show ${number(Number(value))} instead of ${number(state.count)}. The contributions stay; the adjustment changes from ${signed(state.adjustment)} to ${signed(Number(value) - state.seed - contributions(state))}.`,
     act: async ({ topic }, value) => {
       const { after } = await call('PATCH', topicPath(topic), { count: Number(value) });
       return `${topic}: the count is now ${number(after.count)}.`;
@@ -48,7 +48,7 @@ const actions = [
     label: 'Seed: the count before the first contribution',
     input: (state) => numberInput(state.seed),
     effect: (state, value) =>
-      `The seed changes from ${number(state.seed)} to ${number(Number(value))}, and the count by the same amount. If the service reads seeds from a folder of pages, the next change there sets the seed again.`,
+      Number(value) === state.seed ? `The seed is ${number(state.seed)}. Enter another one.` : `The seed changes from ${number(state.seed)} to ${number(Number(value))}, and the count by the same amount. If the service reads seeds from a folder of pages, the next change there sets the seed again.`,
     act: async ({ topic }, value) => {
       const { after } = await call('PATCH', topicPath(topic), { seed: Number(value) });
       return `${topic}: the seed is now ${number(after.seed)}, the count ${number(after.count)}.`;

@@ -34,6 +34,30 @@ export const exactTime = (time) => times.format(new Date(time));
 /** @param {string} time in RFC 3339 */
 export const minuteTime = (time) => minutes.format(new Date(time));
 
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const days = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' });
+
+/**
+ * Labels the ticks of a time axis: with their time, the first one and each new day with the day below it.
+ * @param {number[]} ticks in seconds since the Unix epoch
+ */
+export function timeLabels(ticks) {
+  let last = '';
+  return ticks.map((tick) => {
+    const date = new Date(tick * 1000);
+    const day = days.format(date);
+    const label = day === last ? clock.format(date) : `${clock.format(date)}\n${day}`;
+    last = day;
+    return label;
+  });
+}
+
+/**
+ * Replaces the times in a text of the service, which are in UTC.
+ * @param {string} text
+ */
+export const localTimes = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, exactTime);
+
 /** The units of relative times: from how many seconds on, and of how many seconds. */
 const STEPS = /** @type {[number, number, Intl.RelativeTimeFormatUnit][]} */ ([
   [2 * 86_400, 86_400, 'day'],

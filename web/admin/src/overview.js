@@ -134,8 +134,10 @@ function makeTiles() {
     set('Connected pages', number(sum(instances, 'viewers')));
     set('Contributions, last hour', number(writesAfter(now - 60)));
     set('Contributions, last 24 hours', number(writesAfter(0)));
-    set('Topics', usage.length ? number(sum(usage, 'topics')) : '…');
-    set('Stored contributions', usage.length ? number(sum(usage, 'contributions')) : '…');
+    // The service measures the stores some minutes after its start.
+    if (!usage.length) return;
+    set('Topics', number(sum(usage, 'topics')));
+    set('Stored contributions', number(sum(usage, 'contributions')));
   };
   return { list, show };
 }
@@ -226,7 +228,8 @@ function makeUsage() {
     if (text === shown) return;
     shown = text;
     body.replaceChildren(...usage.map((u) => row(u.site, number(u.topics), number(u.contributions), bytes(u.bytes))));
-    hint.textContent = usage.length ? 'Measured some minutes ago.' : 'No data at the last measurement, some minutes ago.';
+    table.hidden = usage.length === 0;
+    hint.textContent = usage.length ? 'The service measures the sizes every half hour.' : 'The sizes show here when the service has measured them, a few minutes after its first contribution.';
   };
   return { section: make('section', { class: 'sheet', 'aria-labelledby': 'usage' }, make('h2', { id: 'usage' }, 'Sites'), table, hint), show };
 }

@@ -10,6 +10,9 @@ const PERIODS = /** @type {[string, string][]} */ ([['1h', 'last hour'], ['6h', 
 /** Milliseconds between two searches: another owner may revert a spike meanwhile. */
 const INTERVAL = 60_000;
 
+/** Spikes that are shown at once; smaller ones are folded. */
+const SHOWN = 5;
+
 /** Topics that a preview names. */
 const PREVIEWED = 8;
 
@@ -23,7 +26,10 @@ const PREVIEWED = 8;
  * @param {AbortSignal} signal
  */
 export function showSpikes(place, signal) {
-  const list = make('ul', { class: 'spikes' });
+  const list = make('ol', { class: 'spikes' });
+  const smaller = make('ol', { class: 'spikes' });
+  const summary = make('summary', {});
+  const more = make('details', { hidden: true }, summary, smaller);
   const status = make('p', { class: 'hint', role: 'status' }, 'Searching…');
   let shown = '';
   let calls = 0;
@@ -33,7 +39,14 @@ export function showSpikes(place, signal) {
       const { spikes } = await get('spikes', { since: period.value }, signal);
       if (number !== calls) return; // a later call has been sent
       const text = period.value + JSON.stringify(spikes);
-      if (text !== shown) list.replaceChildren(...spikes.map(card));
+      if (text !== shown) {
+        const excess = (/** @type {Spike} */ spike) => spike.contributions - spike.usual;
+        const cards = spikes.sort((/** @type {Spike} */ a, /** @type {Spike} */ b) => excess(b) - excess(a)).map(card);
+        list.replaceChildren(...cards.splice(0, SHOWN));
+        smaller.replaceChildren(...cards);
+        summary.textContent = counted(cards.length, 'smaller spike');
+        more.hidden = cards.length === 0;
+      }
       shown = text;
       status.textContent = spikes.length ? '' : 'No spikes in this period.';
     } catch (error) {
@@ -54,7 +67,7 @@ export function showSpikes(place, signal) {
         'button',
         {
           type: 'button',
-          class: 'primary',
+          class: 'quiet',
           click: () => revert({ topics: [spike.topic], from: spike.from, to: endOf(spike.to), sources: spike.sources.map((s) => s.source) }).then((done) => void (done && load()), showError),
         },
         'Review and revert…',
@@ -68,6 +81,7 @@ export function showSpikes(place, signal) {
     make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Period', period))),
     status,
     list,
+    more,
     revertForm(load),
   );
   repeat(INTERVAL, signal, load);
