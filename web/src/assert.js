@@ -56,6 +56,7 @@ export const post = async (url, body, required) => {
  * @param {string} topic
  * @param {string | undefined} visitor undefined lets the service derive one
  * @param {number} amount
+ * @param {boolean} [choice] the visitor chooses the option with this number; 0 withdraws
  */
-export const assert = (api, topic, visitor, amount) =>
-  post(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), { visitor, amount }, 'version');
+export const assert = (api, topic, visitor, amount, choice) =>
+  post(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), { visitor, [choice ? 'option' : 'amount']: amount }, 'version');

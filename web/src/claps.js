@@ -29,7 +29,7 @@ export class Claps extends Like {
     Like.styles +
     'button{touch-action:manipulation;-webkit-touch-callout:none;-webkit-user-select:none;user-select:none}.on [part=icon]{color:var(--a)}' +
     '[part=own]{position:absolute;inset:auto 0 calc(100% + .3em);margin-inline:auto;width:max-content;padding:.3em .6em;' +
-    'border-radius:2em;font-size:.8em;font-variant-numeric:tabular-nums;color:Canvas;background:var(--a);forced-color-adjust:none;opacity:0;pointer-events:none;transition:opacity .4s .6s}' +
+    'border-radius:2em;font-size:.8em;font-variant-numeric:tabular-nums;border:1px solid var(--a);color:CanvasText;background:Canvas;opacity:0;pointer-events:none;transition:opacity .4s .6s}' +
     '[part=own].shown{opacity:1;transition:none}' +
     '@media(prefers-reduced-motion:reduce){[part=own]{transition:none}}';
 

@@ -1,8 +1,8 @@
 import { backoff } from './backoff.js';
 import { warn } from './dom.js';
-import { confirm } from './lazy.js';
+import { lazy } from './lazy.js';
 import { entryName, loadEntry } from './storage.js';
-import { CHECK_INTERVAL, CONFIRM_SPREAD, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
+import { CHECK_INTERVAL, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
 import { makeTopic } from './topic.js';
 import { openFallback, openSocket } from './transport.js';
 
@@ -26,6 +26,8 @@ const missing = (some, others) => Object.keys(some).filter((name) => !others[nam
  *   changes in one turn of the event loop are one message
  * @property {(name: string) => () => void} present makes this page a reader of a watched topic until the returned
  *   function is called
+ * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
+ *   lost the visitor's contribution
  */
 
 /**
@@ -52,9 +54,6 @@ export function connect(api) {
   let retryTimer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let checkTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let confirmTimer;
-  let confirmDelay = Infinity; // of confirmTimer while it runs
 
   /** @type {Client} */
   const client = {
@@ -66,6 +65,7 @@ export function connect(api) {
       return use(watched, name);
     },
     present: (name) => use(present, name),
+    uncertain: () => Object.keys(watched).map(client.topic).filter(({ uncertain }) => uncertain),
   };
 
   /**
@@ -157,24 +157,12 @@ export function connect(api) {
   };
 
   /**
-   * Asks the service, after a delay, for the contributions that it may have lost.
-   * @param {number} delay in milliseconds
+   * Asks the service, after a random delay, for the contributions that it may have lost. If the script cannot be
+   * loaded, the stored contributions hold.
+   * @param {number} spread in units of CONFIRM_SPREAD
    */
-  const confirmLater = (delay) => {
-    if (delay >= confirmDelay) return;
-    confirmDelay = delay;
-    clearTimeout(confirmTimer);
-    confirmTimer = setTimeout(() => {
-      confirmDelay = Infinity;
-      /** @type {Record<string, import('./topic.js').Receiver>} */
-      const receivers = {};
-      for (const name in watched) {
-        const receiver = topics[name]?.confirm();
-        if (receiver) receivers[name] = receiver;
-      }
-      if (Object.keys(receivers)[0]) confirm(api, receivers);
-    }, delay);
-  };
+  const confirmLater = (spread) =>
+    client.uncertain()[0] && lazy().then((script) => script.confirmLater(client, loadEntry(api).visitor, spread), () => {});
 
   const open = () => {
     if (link || retryTimer || hidden || isIdle()) return;
@@ -203,11 +191,12 @@ export function connect(api) {
         if (error && !topic) return warn(error);
         silent = false;
         if (topic) {
-          const state = topics[topic];
-          if (state?.receive(frame) && client.status === 'live') confirmLater(Math.random() * (frame.count < state.mine ? CONFIRM_SPREAD : 10 * CONFIRM_SPREAD));
+          const state = client.topic(topic);
+          state.receive(frame);
+          if (state.uncertain && client.status === 'live') confirmLater(frame.count < state.mine ? 1 : 10);
         } else if (/live|stale/.test(/** @type {string} */ (event))) {
           if (event === 'stale') expectSnapshots(Object.keys(watched), true);
-          else confirmLater(client.status === 'stale' ? Math.random() * CONFIRM_SPREAD : 0);
+          else confirmLater(client.status === 'stale' ? 1 : 0);
           setStatus(/** @type {Status} */ (event));
           flush();
         }

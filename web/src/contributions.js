@@ -1,4 +1,5 @@
 import { post } from './assert.js';
+import { CONFIRM_SPREAD } from './timeouts.js';
 
 /**
  * @typedef {{ topic: string, count: number, version: number, mine?: number, error?: object }} Contribution
@@ -6,19 +7,45 @@ import { post } from './assert.js';
  */
 
 /**
- * Fetches the visitor's contributions to topics, and calls each topic's receiver.
+ * Fetches the visitor's contributions to topics.
  * @param {string} api the service's URL
- * @param {Record<string, import('./topic.js').Receiver>} receivers by topic
+ * @param {import('./topic.js').Topic[]} topics
  * @param {string | undefined} visitor
  * @returns {Promise<import('./assert.js').Answer | boolean>} a refusal; otherwise whether the service has all these topics
  */
-export async function fetchContributions(api, receivers, visitor) {
-  const topics = Object.keys(receivers);
-  const answer = await post(api + 'v1/counts', { topics, visitor }, 'counts');
+export async function fetchContributions(api, topics, visitor) {
+  const names = topics.map(({ name }) => name);
+  const receivers = new Map(topics.map((topic) => [topic.name, topic.makeReceiver()]));
+  const answer = await post(api + 'v1/counts', { topics: names, visitor }, 'counts');
   if (!answer.ok) return answer;
   const counts = /** @type {Contribution[]} */ (answer.counts);
-  for (const count of counts) receivers[count.topic]?.(count);
+  for (const count of counts) receivers.get(count.topic)?.(count);
   // While the store is away the service answers from memory, without mine.
   if (counts.some(({ error, mine }) => !error && mine === undefined)) return { status: 503, retry: 0 };
-  return topics.every((name) => counts.some(({ topic, error }) => topic === name && !error));
+  return names.every((name) => counts.some(({ topic, error }) => topic === name && !error));
+}
+
+/** @type {Map<import('./client.js').Client, { due: number, timer: ReturnType<typeof setTimeout> }>} the next request of each client */
+const scheduled = new Map();
+
+/**
+ * Fetches, after a random delay, the contributions that the service may have lost. An earlier request includes a later
+ * one.
+ * @param {import('./client.js').Client} client
+ * @param {string | undefined} visitor
+ * @param {number} spread in units of CONFIRM_SPREAD
+ */
+export function confirmLater(client, visitor, spread) {
+  const delay = Math.random() * spread * CONFIRM_SPREAD;
+  const due = Date.now() + delay;
+  const next = scheduled.get(client);
+  if (next && next.due <= due) return;
+  clearTimeout(next?.timer);
+  const timer = setTimeout(() => {
+    scheduled.delete(client);
+    // The service may have counted visitors under a derived id, and does not know the stored one.
+    const topics = client.uncertain().filter(({ name }) => name.split('/')[1] !== 'visitors');
+    if (topics.length) fetchContributions(client.api, topics, visitor);
+  }, delay);
+  scheduled.set(client, { due, timer });
 }

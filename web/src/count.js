@@ -21,9 +21,10 @@ export class Count extends TallyElement {
   /** @param {import('./topic.js').Reason} [reason] */
   render(reason) {
     super.render(reason);
-    const { number, exact, fallback } = this;
-    this.#first ??= this.topic;
-    update(fallback, { hidden: !number.hidden || this.#first !== this.topic });
+    const { number, exact, fallback, topic } = this;
+    this.#first ??= topic;
+    const known = topic && !topic.failure && topic.count !== undefined;
+    update(fallback, { hidden: known || this.#first !== topic });
     // A shortened number can be focused, and is read out in full.
     update(number, exact.className ? { role: 'img', 'aria-label': exact.textContent, tabIndex: 0 } : { role: null, 'aria-label': null, tabIndex: -1 });
   }

@@ -30,14 +30,17 @@ export function update(node, values) {
   }
 }
 
-/** @type {Set<string | undefined>} */
-const warned = new Set();
+/**
+ * Reports whether a boolean attribute is set. Frameworks write `false` for one that is not.
+ * @param {HTMLElement} element
+ * @param {string} name
+ */
+export const isSet = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
 
 /**
- * Writes an error to the console, for the site's author. The same message is written once.
+ * Writes an error to the console, for the site's author.
  * @param {{ code?: string, message?: string }} failure
  */
 export function warn({ code, message }) {
-  if (!warned.has(message)) console.warn('tallycast:', code, message);
-  warned.add(message);
+  console.warn('tallycast:', code, message);
 }

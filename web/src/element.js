@@ -4,8 +4,14 @@ import { CHANGE_GRID, CHANGE_INTERVAL, ROLL_DURATION, reducedMotion } from './mo
 import { address, keyOf, noteNewHead } from './page.js';
 import { shared } from './site.js';
 
+/** Shows in the place of a number that is not known yet. */
+const UNKNOWN = '‒';
+
 /** How far from the viewport an element subscribes. */
 const MARGIN = '300px';
+
+/** How often a browser without the Navigation API looks at the address, in milliseconds. */
+const NAVIGATION_INTERVAL = 200;
 
 /** @type {IntersectionObserver | undefined} */
 let viewport;
@@ -22,8 +28,13 @@ const sheets = /** @type {Record<string, CSSStyleSheet>} */ ({});
 /** @param {TallyElement} element */
 const classOf = (element) => /** @type {typeof TallyElement} */ (element.constructor);
 
+/**
+ * The attributes of all elements, as properties.
+ * @typedef {Record<'site' | 'metric' | 'page' | 'count' | 'live' | 'label' | 'kept' | 'refused', string | null>} Attributes
+ */
+
 /** On a server, which has no DOM, the classes are defined and never used. */
-const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+const Base = /** @type {new () => HTMLElement & Attributes} */ (globalThis.HTMLElement ?? class {});
 
 /**
  * What all elements share: their topic, when it is subscribed to, how its number is shown. The element's own
@@ -35,27 +46,22 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
 export class TallyElement extends Base {
   static metric = 'likes';
   static styles =
-    ':host{display:inline-block;position:relative;anchor-name:--t;--a:var(--tally-accent,#d81e5b)}' +
-    // Without light-dark() the accent is one that can be seen on light and on dark.
-    '@supports(color:light-dark(#000,#000)){:host{--a:var(--tally-accent,light-dark(#d81e5b,#ff6b93))}}' +
-    // A number that is not known yet keeps its space.
-    '[hidden]:not([part=number]),:host([hidden]){display:none!important}' +
+    // The accent has a contrast of 3:1 with light and with dark backgrounds.
+    ':host{display:inline-block;position:relative;--a:var(--tally-accent,#d81e5b)}' +
+    ':host([hidden]),[hidden]{display:none!important}' +
     '[part=number]{display:inline-block;font-variant-numeric:tabular-nums}' +
-    '[part=number][hidden]{visibility:hidden}' +
-    '.sr{position:absolute;clip-path:inset(50%);width:1px;overflow:hidden;white-space:nowrap}' +
-    // Notes are above the element. Without anchors (Safari before 26, Firefox before 147, Chrome before 125)
-    // nothing keeps them within the window: there they are narrow.
-    '.note{position:absolute;bottom:100%;inset-inline:-9em;margin-inline:auto;z-index:1;width:max-content;max-width:max(100%,6em);padding:.4em .8em;' +
-    'font-size:.9rem;color:Canvas;background:CanvasText;forced-color-adjust:none}' +
-    '@supports(position-area:top){.note{position:fixed;inset:auto;margin:0;max-width:20em;position-anchor:--t;position-area:top}}' +
+    // The full number is below the element.
+    '.note{position:absolute;top:100%;inset-inline:-9em;margin:.4em auto;z-index:1;width:fit-content;padding:.4em;' +
+    'border:1px solid var(--tally-border,#888);border-radius:.6em;color:CanvasText;background:Canvas}' +
     // A live region must be rendered before it gets its text, or the text is not announced.
-    '.note:empty{padding:0;clip-path:inset(50%)}' +
+    '.note:empty{scale:0}' +
+    // The full number shows on hover and focus.
     ':host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];
 
   /** @type {import('./topic.js').Topic | undefined} */
   topic;
-  number = create('span', { part: 'number' }, '0');
+  number = create('span', { part: 'number' });
   /** The full number, if `number` is shortened. */
   exact = create('span', { id: 'exact', part: 'exact' });
   fallback = create('slot', {});
@@ -75,8 +81,6 @@ export class TallyElement extends Base {
   #listener = (reason, failure) => this.onChange(reason, failure);
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while the number may not change again */
   #restTimer;
-  /** @type {Animation[]} of the number: down, up */
-  #rolls = [];
 
   constructor() {
     super();
@@ -134,7 +138,7 @@ export class TallyElement extends Base {
 
   /** Returns the key of the element's page; undefined if it has none. */
   key() {
-    return keyOf(this.getAttribute('page'));
+    return keyOf(this.page);
   }
 
   /** The language of numbers. */
@@ -143,15 +147,15 @@ export class TallyElement extends Base {
   }
 
   get paused() {
-    return allPaused || this.getAttribute('live') === 'off';
+    return allPaused || this.live === 'off';
   }
 
   /** Finds the topic that the attributes and the page name. */
   resolve() {
     if (!this.isConnected) return;
-    const metric = this.getAttribute('metric') ?? classOf(this).metric;
+    const metric = this.metric ?? classOf(this).metric;
     const key = this.key();
-    const name = key && `${this.getAttribute('site') ?? shared.site}/${metric}/${key}`;
+    const name = key && `${this.site ?? shared.site}/${metric}/${key}`;
     if (name !== this.#name) {
       this.#name = name;
       this.release();
@@ -161,7 +165,7 @@ export class TallyElement extends Base {
     }
     if (this.near) this.follow();
     this.topic?.listeners.add(this.#listener);
-    if (this.#seedDue) this.topic?.seed(this.getAttribute('count'));
+    if (this.#seedDue) this.topic?.seed(this.count);
     this.#seedDue = false;
     this.render();
   }
@@ -169,7 +173,7 @@ export class TallyElement extends Base {
   reportBadPage() {
     this.onChange('error', {
       code: 'bad_topic',
-      message: `${this.localName}: "${this.getAttribute('page') ?? address().href}" is not a percent-encoded path or URL of a page on this site`,
+      message: `${this.localName}: "${this.page ?? address()}" is not a page of this site`,
     });
   }
 
@@ -194,17 +198,18 @@ export class TallyElement extends Base {
   /**
    * Brings the shadow tree up to date with the topic.
    * @param {import('./topic.js').Reason} [reason]
+   * @returns {void}
    */
   render(reason) {
     const { failure, count, mine } = this.topic ?? /** @type {Partial<import('./topic.js').Topic>} */ ({});
     const before = this.#count;
-    this.number.hidden = !!failure || count === undefined;
-    if (this.number.hidden || (count === before && mine === this.#mine)) return;
+    if (failure || count === undefined) return void (this.number.textContent = UNKNOWN);
+    if (count === before && mine === this.#mine) return;
     const byServer = reason === 'server';
     if (byServer && before !== undefined && count !== before && (this.#restTimer || this.paused)) return;
     this.#count = count;
     this.#mine = mine;
-    const { short, exact } = format(/** @type {number} */ (count), this.language);
+    const { short, exact } = format(count, this.language);
     this.number.textContent = short;
     this.exact.textContent = exact;
     this.exact.className = short === exact ? '' : 'note';
@@ -218,8 +223,8 @@ export class TallyElement extends Base {
     }, CHANGE_INTERVAL + CHANGE_GRID - (Date.now() % CHANGE_GRID));
     // Presses in quick succession would make the number flicker.
     if (resting || reducedMotion()) return;
-    const up = +(/** @type {number} */ (count) > before);
-    (this.#rolls[up] ??= this.number.animate({ translate: [`0 ${up - 0.5}em`, '0'], opacity: [0, 1] }, ROLL_DURATION)).play();
+    const from = count > before ? 0.5 : -0.5;
+    this.number.animate({ translate: [`0 ${from}em`, '0'], opacity: [0, 1] }, ROLL_DURATION);
   }
 
   /**
@@ -268,20 +273,11 @@ export function followNavigation() {
   };
   // The router may write the canonical link after the address, in the same turn.
   const checkSoon = () => queueMicrotask(check);
-  addEventListener('popstate', checkSoon);
-  const { navigation, history } = /** @type {any} */ (globalThis);
+  const { navigation } = /** @type {any} */ (globalThis);
+  // Firefox before 147 and Safari before 26.2 have no event for a router's navigation.
   if (navigation) navigation.addEventListener('currententrychange', checkSoon);
-  else {
-    // Firefox before 147 and Safari before 26.2 have no event for a router's navigation.
-    for (const name of ['pushState', 'replaceState']) {
-      const original = history[name];
-      history[name] = (/** @type {any[]} */ ...args) => {
-        original.apply(history, args);
-        checkSoon();
-      };
-    }
-  }
-  new MutationObserver(checkSoon).observe(document.head, { subtree: true, childList: true, characterData: true, attributeFilter: ['href', 'rel'] });
+  else setInterval(check, NAVIGATION_INTERVAL);
+  new MutationObserver(checkSoon).observe(document.head, { subtree: true, childList: true, attributes: true });
   // Routers that replace the document keep a link that is the same in both pages.
   for (const event of ['astro:after-swap', 'turbo:render']) {
     document.addEventListener(event, () => {

@@ -2,7 +2,7 @@
 import { retryAfter } from './assert.js';
 import { warn } from './dom.js';
 
-export { fetchContributions } from './contributions.js';
+export { confirmLater, fetchContributions } from './contributions.js';
 
 /** @typedef {import('./transport.js').Open} Open */
 

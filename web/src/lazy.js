@@ -1,20 +1,6 @@
-import { loadEntry } from './storage.js';
-
 /**
  * Loads the code that few pages need. In /tally.js it is a second script. Scripts named by their hash include
  * it, so that the integrity in a page covers all code that runs.
  * @returns {Promise<typeof import('./fallback.js')>}
  */
 export const lazy = () => import('./fallback.js');
-
-/**
- * Fetches the visitor's contributions to topics and calls each topic's receiver. If the script cannot be loaded,
- * the stored contributions hold.
- * @param {string} api the service's URL
- * @param {Record<string, import('./topic.js').Receiver>} receivers by topic
- */
-export const confirm = (api, receivers) =>
-  lazy().then(
-    ({ fetchContributions }) => fetchContributions(api, receivers, loadEntry(api).visitor),
-    () => false,
-  );

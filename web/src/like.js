@@ -2,7 +2,7 @@ import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
 import { MESSAGE_DURATION } from './motion.js';
 
-const HEART = 'M12 21C5 16 2 12 2 8.6c0-6 7-7.5 10-3 3-4.5 10-3 10 3 0 3.4-3 7.4-10 12.4z';
+const HEART = 'M12 21 3 12a5 5 0 1 1 9-6 5 5 0 1 1 9 6z';
 
 /**
  * `<tally-like>`: a heart and its number. A press shows in the next frame. The service's answer corrects the
@@ -20,29 +20,24 @@ export class Like extends TallyElement {
     'padding:var(--tally-padding,.4em .8em);background:var(--tally-background,none);border:1px solid var(--tally-border,#888);' +
     'border-radius:var(--tally-radius,2em);cursor:pointer}' +
     'button:hover{border-color:var(--a)}' +
-    '@media(prefers-contrast:more){button{border-color:currentColor}[aria-pressed=true]{box-shadow:inset 0 0 0 1px}}' +
+    '@media(prefers-contrast:more){button{border-color:currentColor}}' +
     'button:focus-visible{outline:2px solid var(--a)}' +
-    '[part=icon]{display:flex}button:active [part=icon]{scale:.8}' +
-    'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8;overflow:visible}' +
+    '[part=icon]{display:flex}' +
+    'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8}' +
+    '[aria-pressed=true]{border-color:var(--a);background:color-mix(in srgb,var(--a) 9%,#0000)}' +
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
     '[aria-pressed=true] svg{fill:currentColor}' +
-    '[part=number]{min-width:1.2ch}' +
-    '[part=status]{top:100%;bottom:auto}@supports(position-area:top){[part=status]{top:auto;position-area:bottom}}' +
-    // WebKit ignores the scroll offset when it keeps the note within the window.
-    '@supports(-webkit-hyphens:none){[part=status]{align-self:unsafe start}}';
+    // Messages are at the bottom of the window, where they cover no text next to the element.
+    '[part=status]{position:fixed;inset:auto 0 0}';
 
   defaultLabel = 'Like';
-  #label = create('span', { class: 'sr' });
   icon = create('path', { d: HEART });
+  /** Its name is the button's. */
+  #image = create('span', { part: 'icon', role: 'img' }, create('slot', { name: 'icon' }, create('svg', { viewBox: '0 0 24 24' }, this.icon)));
   button = create(
     'button',
     { part: 'button', 'aria-describedby': 'exact' },
-    create(
-      'span',
-      { part: 'icon', 'aria-hidden': 'true' },
-      create('slot', { name: 'icon' }, create('svg', { viewBox: '0 0 24 24' }, this.icon)),
-    ),
-    this.#label,
+    this.#image,
     this.number,
   );
   #status = create('span', { part: 'status', role: 'status', class: 'note' });
@@ -63,7 +58,7 @@ export class Like extends TallyElement {
    */
   press(amount, more) {
     this.resolve(); // the page may have changed without an event
-    this.topic?.contribute(amount ?? (this.topic.mine ? 0 : 1), more);
+    this.topic?.contribute(amount ?? +!this.topic.mine, more);
   }
 
   /**
@@ -77,7 +72,7 @@ export class Like extends TallyElement {
     if (!(reason in messages)) return;
     clearTimeout(this.#statusTimer);
     this.#statusTimer = setTimeout(update, MESSAGE_DURATION, this.#status, { textContent: '' });
-    update(this.#status, { textContent: this.getAttribute(reason) ?? messages[/** @type {keyof typeof messages} */ (reason)] });
+    update(this.#status, { textContent: /** @type {any} */ (this)[reason] ?? messages[/** @type {keyof typeof messages} */ (reason)] });
   }
 
   /** @param {import('./topic.js').Reason} [reason] */
@@ -86,9 +81,9 @@ export class Like extends TallyElement {
     const { topic, fallback } = this;
     const hidden = !topic || !!topic.failure;
     update(this.button, { hidden });
+    update(this.#image, { 'aria-label': this.label ?? this.defaultLabel });
     this.mark(topic?.mine);
     update(fallback, { hidden: !hidden });
-    update(this.#label, { textContent: this.getAttribute('label') ?? this.defaultLabel });
   }
 
   /**

@@ -41,8 +41,6 @@ export class Reactions extends TallyElement {
   static styles =
     TallyElement.styles +
     '[part=row]{display:inline-flex;flex-wrap:wrap;gap:.4em}' +
-    // An emoji has its own colours, so the button around it shows that it is pressed.
-    '.on{--tally-border:var(--a);--tally-background:color-mix(in srgb,var(--a) 12%,#0000)}' +
     '@media(forced-colors:active){.on::part(button){forced-color-adjust:none;background:Highlight;color:HighlightText}.on::part(icon){color:HighlightText}}' +
     '[slot=icon]{display:inline-block;min-inline-size:1.2em;text-align:center;line-height:1}';
 

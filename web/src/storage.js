@@ -19,8 +19,8 @@ const RETENTION = 6048e5;
  * @typedef {object} Entry
  * @property {string} [visitor] the visitor's id: up to 54 characters of [0-9-]
  * @property {Record<string, number | undefined>} mine topic → the confirmed contribution, if not 0
- * @property {Record<string, [amount: number, at: number] | undefined>} wish topic → an assertion that the service
- *   has not answered yet, and its time (milliseconds since the epoch)
+ * @property {Record<string, [amount: number, at: number, choice?: boolean] | undefined>} wish topic → an assertion that the
+ *   service has not answered yet, its time (milliseconds since the epoch), and whether it is an option
  */
 
 /** Entries that localStorage refused, by name, as JSON. */
@@ -45,12 +45,12 @@ export function loadEntry(api) {
  * Returns the visitor's confirmed contribution to a topic, and the amount that is still to be sent, if any.
  * @param {string} api the service's URL
  * @param {string} topic
- * @returns {{ mine: number, wish: number | undefined }}
+ * @returns {{ mine: number, wish: number | undefined, choice: boolean }}
  */
 export function loadTopic(api, topic) {
   const { mine, wish } = loadEntry(api);
-  const [amount, at] = wish[topic] ?? /** @type {any[]} */ ([]);
-  return { mine: mine[topic] ?? 0, wish: Date.now() - at < RETENTION ? amount : undefined };
+  const [amount, at, choice = false] = wish[topic] ?? /** @type {any[]} */ ([]);
+  return { mine: mine[topic] ?? 0, wish: Date.now() - at < RETENTION ? amount : undefined, choice };
 }
 
 /**
@@ -59,16 +59,17 @@ export function loadTopic(api, topic) {
  * @param {string} topic
  * @param {number} mine
  * @param {number | undefined} wish
+ * @param {boolean} [choice] wish is an option
  * @returns {string} the visitor's id
  */
-export function saveTopic(api, topic, mine, wish) {
+export function saveTopic(api, topic, mine, wish, choice) {
   const name = entryName(api);
   const entry = loadEntry(api);
   // 160 random bits. randomUUID would need a secure context.
   entry.visitor ||= crypto.getRandomValues(new Uint32Array(5)).join('-');
   // JSON leaves out what is undefined.
   entry.mine[topic] = mine || undefined;
-  if (entry.wish[topic]?.[0] !== wish) entry.wish[topic] = wish === undefined ? wish : [wish, Date.now()];
+  if (entry.wish[topic]?.[0] !== wish) entry.wish[topic] = wish === undefined ? wish : [wish, Date.now(), choice];
   unsaved[name] = JSON.stringify(entry);
   try {
     const shared = localStorage.getItem(name) === null && localStorage.getItem(SHARED);

@@ -34,7 +34,7 @@ function addressOf(key, template) {
  * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
  */
 export class Top extends TallyElement {
-  static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href'];
+  static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href', 'empty'];
   static styles =
     TallyElement.styles +
     ':host{display:block}ol{margin:0;padding:0;list-style:none;counter-reset:row}' +
@@ -118,7 +118,8 @@ export class Top extends TallyElement {
       if (current !== row) this.#list.insertBefore(row, current ?? null);
     });
     while (this.#list.children.length > rows.size) this.#list.lastChild?.remove();
-    update(this.fallback, { hidden: rows.size > 0 });
+    // Shows if the element has no children.
+    update(this.fallback, { hidden: rows.size > 0, textContent: this.getAttribute('empty') ?? 'Nothing here yet' });
     if (reducedMotion()) return;
     for (const [row, top] of before) {
       const distance = top - row.offsetTop;

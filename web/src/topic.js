@@ -1,6 +1,6 @@
 import { assert } from './assert.js';
 import { backoff } from './backoff.js';
-import { confirm } from './lazy.js';
+import { lazy } from './lazy.js';
 import { loadEntry, loadTopic, saveTopic } from './storage.js';
 import { OUTAGE_TIMEOUT } from './timeouts.js';
 
@@ -9,7 +9,7 @@ import { OUTAGE_TIMEOUT } from './timeouts.js';
  * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
  * back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
- * @typedef {{ count: number, version: number }} State
+ * @typedef {{ count: number, version: number, options?: number[] }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
  * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
@@ -20,16 +20,19 @@ import { OUTAGE_TIMEOUT } from './timeouts.js';
  * @property {string} name site/metric/key
  * @property {number} mine the visitor's contribution as shown
  * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {boolean} choice contributions are options, from 1 on, and not amounts; 0 is none
+ * @property {number[] | undefined} options the service's count of each option
+ * @property {number} confirmed the contribution that the service has
  * @property {Failure | undefined} failure why the service does not have the topic
  * @property {Set<Listener>} listeners
  * @property {(count: any) => void} seed takes the number, or its digits, that the page was rendered with, until the
  *   service sends one
- * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame; returns whether
- *   the visitor's contribution may be lost and must be confirmed
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => void} receive takes a frame
  * @property {(storeLost?: boolean) => void} expectSnapshot accepts any version in the next frame, since the store
  *   behind a new connection may be an older one. storeLost says that the store was away
- * @property {() => Receiver | false} confirm returns the receiver of the visitor's contribution; false if it need
- *   not be confirmed
+ * @property {boolean} uncertain the service may have lost the visitor's contribution
+ * @property {() => Receiver} makeReceiver returns a function that takes the visitor's contribution as the service has
+ *   it, until something else changes it
  * @property {(amount: number, more?: boolean) => void} contribute sets what the visitor contributes, calls the
  *   listeners, and sends it; with more, the next flush sends it
  * @property {() => void} reload takes over what another tab stored
@@ -75,13 +78,18 @@ export function makeTopic(name, api) {
   /** @type {Topic} */
   const topic = {
     name,
+    choice: false,
     failure: undefined,
+    options: undefined,
     listeners: new Set(),
     get mine() {
       return pending ?? confirmed;
     },
     get count() {
-      return count === undefined ? count : Math.max(0, count + topic.mine - confirmed);
+      return count === undefined ? count : Math.max(0, count + weigh(topic.mine) - weigh(confirmed));
+    },
+    get confirmed() {
+      return confirmed;
     },
     seed(seeded) {
       if (version < 0 && /^\s*\d+\s*$/.test(seeded)) count = +seeded;
@@ -103,16 +111,29 @@ export function makeTopic(name, api) {
         if (!held || frame.version > held.version) held = frame;
         release();
       }
-      return uncertain && confirmed > 0;
     },
     expectSnapshot(storeLost = false) {
       snapshotDue = true;
       uncertain ||= storeLost;
     },
-    // The service may have counted the visitor under a derived id, and does not know the stored one.
-    confirm: () => uncertain && !inFlight && confirmed > 0 && !/^[^/]+\/visitors\//.test(name) && makeReceiver(),
+    get uncertain() {
+      return uncertain && !inFlight && confirmed > 0;
+    },
+    makeReceiver() {
+      const id = ++receivers;
+      return ({ mine, ...state }) => {
+        if (id !== receivers || mine === undefined) return;
+        if (mine !== confirmed) {
+          const added = addition();
+          confirmed = mine;
+          // Keep what was added since; do not add again what the service lost.
+          setPending(added ? Math.max(mine, Math.min(/** @type {number} */ (pending), mine + added)) : pending);
+        }
+        topic.receive(state);
+        uncertain = false;
+      };
+    },
     contribute(amount, more) {
-      added = more ? added + 1 : 0;
       setPending(amount);
       notify('visitor');
       release();
@@ -135,19 +156,18 @@ export function makeTopic(name, api) {
         const amount = pending;
         const sent = Date.now();
         const visitor = setPending(amount);
-        const receiver = makeReceiver();
-        inFlight = assertBlindly || !((uncertain || snapshotDue) && added);
+        receivers++;
+        inFlight = assertBlindly || !((uncertain || snapshotDue) && addition());
         /** @type {import('./assert.js').Answer | boolean} */
         const answer = await (inFlight
-          ? assert(api, name, visitor, amount)
-          : confirm(api, { [name]: receiver }));
+          ? assert(api, name, visitor, amount, topic.choice)
+          : lazy().then(({ fetchContributions }) => fetchContributions(api, [topic], visitor), () => false));
         inFlight = false;
         assertBlindly = answer === false;
         if (typeof answer === 'boolean') continue;
         const { ok, status } = answer;
         if (ok) {
           uncertain = false;
-          added = Math.max(0, /** @type {number} */ (pending) - amount) || 0;
           failures = 0;
           // Taking back a refused press is not notified: its message stays.
           if (amount !== confirmed) notify('visitor');
@@ -180,26 +200,16 @@ export function makeTopic(name, api) {
     },
   };
 
-  /** Returns the receiver of what the service has. */
-  const makeReceiver = () => {
-    const id = ++receivers;
-    /** @type {Receiver} */
-    return ({ mine, ...state }) => {
-      if (id !== receivers || mine === undefined) return;
-      if (mine !== confirmed) {
-        confirmed = mine;
-        // Keep what was added since; do not add again what the service lost.
-        setPending(added && pending !== undefined ? Math.max(mine, Math.min(pending, mine + added)) : pending);
-      }
-      topic.receive(state);
-      uncertain = false;
-    };
-  };
+  /** Returns what a contribution adds to the count: each option counts once. */
+  const weigh = (/** @type {number} */ amount) => (topic.choice ? +!!amount : amount);
+
+  /** Returns, for claps, how many the visitor added that the service does not have: at the maximum at least the last. */
+  const addition = () => (!topic.choice && /** @type {number} */ (pending) > 1 ? Math.max(1, /** @type {number} */ (pending) - confirmed) : 0);
 
   /** Takes over a state unless it is older, and returns whether it did. */
   const accept = (/** @type {State} */ state) => {
     if (state.version < version) return false;
-    ({ count, version } = state);
+    ({ count, version, options: topic.options } = state);
     topic.failure = undefined;
     return true;
   };
@@ -220,14 +230,12 @@ export function makeTopic(name, api) {
   const setPending = (amount) => {
     if (amount !== pending) outageStart = 0;
     pending = amount;
-    return saveTopic(api, name, confirmed, pending);
+    return saveTopic(api, name, confirmed, pending, topic.choice);
   };
 
   /** @type {Listener} */
   const notify = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
 
-  ({ mine: confirmed, wish: pending } = loadTopic(api, name));
-  /** For claps: how many the visitor added that the service does not have. */
-  let added = pending !== undefined && Math.max(confirmed, pending) > 1 ? Math.max(1, pending - confirmed) : 0;
+  ({ mine: confirmed, wish: pending, choice: topic.choice } = loadTopic(api, name));
   return topic;
 }

@@ -1,4 +1,5 @@
 import { assert } from './assert.js';
+import { isSet } from './dom.js';
 import { shared } from './site.js';
 import { loadEntry, saveTopic } from './storage.js';
 
@@ -38,13 +39,6 @@ export const consent = (given) => {
   consented = given;
   if (given) [...visits.keys()].forEach(saveVisit);
 };
-
-/**
- * Reports whether a boolean attribute is set. Frameworks write `false` for one that is not.
- * @param {HTMLElement} element
- * @param {string} name
- */
-const isSet = (element, name) => (element.getAttribute(name) ?? 'false') !== 'false';
 
 /**
  * Reports whether this browser may be counted: it has no privacy signal, is no bot, and does not show the site on its

@@ -1,26 +1,13 @@
 /** Chromium, for tests that run in several engines. */
 import { CHROMIUM, launch, PERSON } from './browser.js';
 
-/**
- * @param {import('./engines.js').EngineOptions} options
- * @returns {Promise<import('./engines.js').Engine>}
- */
-export async function chromiumEngine({ anchors = true }) {
+/** @returns {Promise<import('./engines.js').Engine>} */
+export async function chromiumEngine() {
   const browser = await launch({ executablePath: CHROMIUM });
   return {
     name: 'chromium',
     async open() {
       const context = await browser.newContext({ userAgent: PERSON, viewport: { width: 1280, height: 900 } });
-      // Chromium has no switch for anchors: rename their properties.
-      if (!anchors) {
-        await context.addInitScript(() => {
-          const { replaceSync } = CSSStyleSheet.prototype;
-          CSSStyleSheet.prototype.replaceSync = function (text) {
-            return replaceSync.call(this, text.replace(/position-area|position-anchor|anchor-name/g, 'unknown-$&'));
-          };
-          CSS.supports = () => false;
-        });
-      }
       const page = await context.newPage();
       return {
         goto: async (url) => void (await page.goto(url)),

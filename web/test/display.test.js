@@ -127,9 +127,9 @@ test('a single-page site never shows the previous page’s number', async (t) =>
     const count = /** @type {any} */ (document.querySelector('#named'));
     count.page = 'y';
     await 0;
-    return count.shadowRoot.querySelector('[part=number]').hidden;
+    return count.shadowRoot.querySelector('[part=number]').textContent;
   });
-  assert.equal(named, true);
+  assert.equal(named, '‒');
   await shows(page, '#named', 5);
   assert.deepEqual(warnings, []);
 });
@@ -258,7 +258,7 @@ test('a button reserves space for an unknown number', async (t) => {
   await page.goto(site.url);
   const places = () => page.evaluate(() => ['after', 'next'].map((id) => JSON.stringify(document.getElementById(id)?.getBoundingClientRect())));
   await eventually(async () => assert.equal(await page.locator('tally-like button').isVisible(), true));
-  assert.equal(await page.locator('tally-like [part=number]').isVisible(), false);
+  assert.equal(await numberOf(page, 'tally-like'), '‒');
   const before = await places();
   await eventually(() => assert.ok(held.length > 0));
   known = true;
@@ -269,7 +269,7 @@ test('a button reserves space for an unknown number', async (t) => {
 });
 
 test('messages and full numbers stay within a narrow window', async (t) => {
-  const style = '<meta name="viewport" content="width=device-width"><style>body{margin:0}p{margin:4em 0;display:flex;justify-content:space-between}</style>';
+  const style = '<meta name="viewport" content="width=device-width"><style>body{margin:1em}p{margin:4em 0;display:flex;justify-content:space-between}</style>';
   const body = ['start', 'end'].map((id) => `<tally-like id="${id}" page="${id}" count="123456789" live="off"></tally-like>`).join('');
   const page = { head: style, body: `<p>${body}</p>` };
   const site = await startSite(t, { '/': page, '/rtl': { ...page, html: 'lang="ar" dir="rtl"' } });
@@ -286,7 +286,7 @@ test('messages and full numbers stay within a narrow window', async (t) => {
       const button = await page.locator(`#${id} button`).boundingBox();
       for (const box of boxes) assert.ok(box && box.x >= 0 && box.x + box.width <= 320, `${path} ${id}: ${JSON.stringify(boxes)}`);
       const [status, exact] = /** @type {any[]} */ (boxes);
-      assert.ok(button && exact.y + exact.height <= button.y + 1 && status.y >= button.y + button.height - 1, 'one above, one below');
+      assert.ok(button && exact.y >= button.y + button.height && status.y >= 300, 'one below the button, one at the bottom of the window');
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
     }
   }

@@ -75,7 +75,7 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   const page = await open(site.url);
   const reaction = (/** @type {string} */ name) => page.locator(`tally-reactions tally-like[metric=${name}]`);
   await shows(page, 'tally-reactions tally-like[metric=rocket]', 0);
-  const texts = () => page.locator('tally-reactions button').evaluateAll((all) => all.map((one) => one.textContent?.trim()));
+  const texts = () => page.locator('tally-reactions button').evaluateAll((all) => all.map((one) => `${one.querySelector('[role=img]')?.ariaLabel}${one.textContent?.trim()}`));
   await eventually(async () => assert.deepEqual(await texts(), ['Love it0', 'Rocket0', 'Wow0']));
   await page.evaluate(() => {
     const events = /** @type {any} */ (window).events = /** @type {any[]} */ ([]);

@@ -25,16 +25,13 @@ import { webkitEngine } from './webkit-engine.js';
  * @typedef {object} TabOptions
  * @property {string} [lang] LANG of the browser's process, in WebKit only
  *
- * @typedef {object} EngineOptions
- * @property {boolean} [anchors] false disables CSS anchor positioning
- *
  * @typedef {object} Engine
  * @property {string} name
  * @property {(options?: TabOptions) => Promise<Tab>} open
  * @property {() => Promise<void>} close
  */
 
-/** @type {Record<string, (options: EngineOptions) => Promise<Engine>>} */
+/** @type {Record<string, () => Promise<Engine>>} */
 const launchers = { chromium: chromiumEngine, firefox: firefoxEngine, webkit: webkitEngine };
 
 /**
@@ -47,12 +44,11 @@ export const enginesOr = (...usual) => process.env.ENGINES?.split(',') ?? usual;
  * Starts an engine that stops with the test.
  * @param {string} name
  * @param {import('node:test').TestContext} t
- * @param {EngineOptions} [options]
  */
-export async function startEngine(name, t, options = {}) {
+export async function startEngine(name, t) {
   const launcher = launchers[name];
   if (!launcher) throw new Error(`ENGINES: ${name} is not one of ${Object.keys(launchers)}`);
-  const engine = await launcher(options);
+  const engine = await launcher();
   t.after(() => engine.close());
   return engine;
 }
@@ -65,7 +61,7 @@ export async function startEngine(name, t, options = {}) {
 export const numberIn = (tab, selector) =>
   tab.evaluate((selector) => {
     const number = /** @type {HTMLElement | null | undefined} */ (document.querySelector(selector)?.shadowRoot?.querySelector('[part=number]'));
-    return number?.hidden === false ? number.textContent : undefined;
+    return number?.textContent === '‒' ? undefined : number?.textContent;
   }, selector);
 
 /**

@@ -1,16 +1,13 @@
 /** Firefox, over WebDriver BiDi. */
 import puppeteer from 'puppeteer-core';
 
-/**
- * @param {import('./engines.js').EngineOptions} options
- * @returns {Promise<import('./engines.js').Engine>}
- */
-export async function firefoxEngine({ anchors = true }) {
+/** @returns {Promise<import('./engines.js').Engine>} */
+export async function firefoxEngine() {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
     // Host names that are not local, so that visitors are counted.
-    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example', 'layout.css.anchor-positioning.enabled': anchors },
+    extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example' },
   });
   return {
     name: 'firefox',

@@ -16,11 +16,8 @@ const START = 15_000;
 /** Keys that have no character, as WebDriver names them. */
 const KEYS = /** @type {Record<string, string>} */ ({ '\n': '\uE007', '\t': '\uE004' });
 
-/**
- * @param {import('./engines.js').EngineOptions} options
- * @returns {Promise<import('./engines.js').Engine>}
- */
-export async function webkitEngine({ anchors = true }) {
+/** @returns {Promise<import('./engines.js').Engine>} */
+export async function webkitEngine() {
   const screen = start('Xvfb', ['-displayfd', '1', '-screen', '0', SCREEN, '-nolisten', 'tcp']);
   const display = await eventually(() => {
     screen.check();
@@ -62,9 +59,8 @@ export async function webkitEngine({ anchors = true }) {
       };
 
       await eventually(() => call('GET', '/status'), START);
-      const args = ['--automation', ...(anchors ? [] : ['--features=-CSSAnchorPositioning'])];
       const { sessionId } = await call('POST', '/session', {
-        capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': { binary: BROWSER, args } } },
+        capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': { binary: BROWSER, args: ['--automation'] } } },
       });
       session = `/session/${sessionId}`;
 
