@@ -18,6 +18,9 @@ var script []byte
 //go:embed dist/fallback.js
 var fallback []byte
 
+//go:embed dist/choices.js
+var choices []byte
+
 //go:embed dist/whole.js
 var whole []byte
 
@@ -44,7 +47,7 @@ func immutableName(body []byte) string {
 }
 
 // Scripts returns every script by its name, which is its path below the base path:
-// tally.js and the part that it loads on demand, both in one file, and the scripts
+// tally.js and the parts that it loads on first use, all in one file, and the scripts
 // of former releases.
 var Scripts = sync.OnceValue(func() map[string]Script {
 	all, err := scripts(released)
@@ -71,7 +74,7 @@ func scripts(released fs.FS) (map[string]Script, error) {
 		}
 		all[name] = Script{body, true}
 	}
-	for _, body := range [][]byte{whole, fallback} {
+	for _, body := range [][]byte{whole, fallback, choices} {
 		all[immutableName(body)] = Script{body, true}
 	}
 	all["tally.js"] = Script{script, false}

@@ -12,18 +12,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// banner is the first line of a script.
-const banner = "/* tallycast */"
+const scriptSource = `export * from "./src/index.js"`
 
-const (
-	scriptSource = `export * from "./src/index.js"`
-	// lazySource is the code that the widgets load on demand.
-	lazySource = `export * from "./src/fallback.js"`
-)
+// parts are the modules of src that the widgets load on first use: each is a script of its own.
+var parts = []string{"fallback", "choices"}
 
 // nameBytes is how many bytes of a script's SHA-256 its name has. The name tells
 // versions apart; integrity is checked with the whole hash.
@@ -42,8 +39,8 @@ func Integrity(script []byte) string {
 }
 
 // Files returns the files of dist by their names; dir is the directory of package
-// web. The script tally.js loads fallback.js on demand; whole.js is both in one,
-// for pages that state its integrity, which does not cover imports.
+// web. The script tally.js loads its parts on first use; whole.js has them all, for
+// pages that state its integrity, which does not cover imports.
 func Files(dir string) (map[string][]byte, error) {
 	lazy, err := Lazy(dir)
 	if err != nil {
@@ -57,7 +54,10 @@ func Files(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"tally.js": script, "fallback.js": lazy.script, "whole.js": whole}
+	files := map[string][]byte{"tally.js": script, "whole.js": whole}
+	for name, script := range lazy {
+		files[name+".js"] = script
+	}
 	for _, add := range []func(map[string][]byte, string) error{addPages, addDemoAssets, addDashboard} {
 		if err := add(files, dir); err != nil {
 			return nil, err
@@ -66,24 +66,31 @@ func Files(dir string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// Part is a script that another one loads by its name.
-type Part struct{ script []byte }
+// Parts are scripts that another one loads, by the names of their modules.
+type Parts map[string][]byte
 
-// Lazy bundles the code that the widgets load on demand.
-func Lazy(dir string) (*Part, error) {
-	script, err := build(dir, lazySource, nil)
-	return &Part{script}, err
+// Lazy bundles the code that the widgets load on first use.
+func Lazy(dir string) (Parts, error) {
+	lazy := Parts{}
+	for _, name := range parts {
+		script, err := build(dir, fmt.Sprintf(`export * from "./src/%s.js"`, name), nil)
+		if err != nil {
+			return nil, err
+		}
+		lazy[name] = script
+	}
+	return lazy, nil
 }
 
 // Module bundles the JavaScript module source, whose imports are relative to dir.
-// The bundle loads p in place of src/fallback.js.
-func (p *Part) Module(dir, source string) ([]byte, error) {
+// The bundle loads the scripts of p in place of their modules.
+func (p Parts) Module(dir, source string) ([]byte, error) {
 	return build(dir, source, p)
 }
 
 // build bundles source. Names of properties stay: objects pass between the scripts
 // of a page, and the minifier could choose other names in each.
-func build(dir, source string, part *Part) ([]byte, error) {
+func build(dir, source string, lazy Parts) ([]byte, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", dir, err)
@@ -91,9 +98,8 @@ func build(dir, source string, part *Part) ([]byte, error) {
 	options := minified()
 	options.Stdin = &api.StdinOptions{Contents: source, ResolveDir: dir}
 	options.LegalComments = api.LegalCommentsNone
-	options.Banner = map[string]string{"js": banner}
-	if part != nil {
-		options.Plugins = []api.Plugin{part.plugin()}
+	if lazy != nil {
+		options.Plugins = []api.Plugin{lazy.plugin()}
 	}
 	result := api.Build(options)
 	for _, message := range result.Errors {
@@ -119,11 +125,13 @@ func minified() api.BuildOptions {
 	}
 }
 
-// plugin replaces imports of the part's source by its name.
-func (p *Part) plugin() api.Plugin {
-	return api.Plugin{Name: "part", Setup: func(b api.PluginBuild) {
-		b.OnResolve(api.OnResolveOptions{Filter: `^\./fallback\.js$`}, func(api.OnResolveArgs) (api.OnResolveResult, error) {
-			return api.OnResolveResult{Path: "./" + Name(p.script), External: true}, nil
+// plugin replaces imports of the parts' modules by the names of their scripts.
+func (p Parts) plugin() api.Plugin {
+	filter := `^\./(` + strings.Join(parts, "|") + `)\.js$`
+	return api.Plugin{Name: "parts", Setup: func(b api.PluginBuild) {
+		b.OnResolve(api.OnResolveOptions{Filter: filter}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
+			module := strings.TrimSuffix(strings.TrimPrefix(args.Path, "./"), ".js")
+			return api.OnResolveResult{Path: "./" + Name(p[module]), External: true}, nil
 		})
 	}}
 }

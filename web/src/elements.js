@@ -1,3 +1,4 @@
+import { Poll, Rating, Vote } from './choice.js';
 import { Claps } from './claps.js';
 import { Count } from './count.js';
 import { define, followNavigation, pause } from './element.js';
@@ -43,12 +44,13 @@ export const registered = () => page[REGISTERED] ?? own;
  */
 export function defineAll() {
   if (!globalThis.customElements) return own;
-  const first = (page[REGISTERED] ??= own);
-  if (first !== own) {
+  const first = page[REGISTERED];
+  if (first) {
     const { service } = first;
     if (service !== own.service) console.warn(`tallycast: the elements of this page are those of ${service}; ${own.service} came later and is not used`);
     return first;
   }
+  page[REGISTERED] = own;
   define('tally-like', Like);
   define('tally-count', Count);
   define('tally-claps', Claps);
@@ -56,6 +58,9 @@ export function defineAll() {
   define('tally-visitors', Visitors);
   define('tally-readers', Readers);
   define('tally-top', Top);
+  define('tally-poll', Poll);
+  define('tally-rating', Rating);
+  define('tally-vote', Vote);
   followNavigation();
   return own;
 }

@@ -70,5 +70,6 @@ export declare const post: (url: string, body: object, required: string) => Prom
  * @param {string} topic
  * @param {string | undefined} visitor undefined lets the service derive one
  * @param {number} amount
+ * @param {boolean} [choice] the visitor chooses the option with this number; 0 withdraws
  */
-export declare const assert: (api: string, topic: string, visitor: string | undefined, amount: number) => Promise<Answer>;
+export declare const assert: (api: string, topic: string, visitor: string | undefined, amount: number, choice?: boolean) => Promise<Answer>;

@@ -20,6 +20,11 @@ export type Client = {
      * function is called
      */
     present: (name: string) => () => void;
+    /**
+     * returns the watched topics of which the service may have
+     * lost the visitor's contribution
+     */
+    uncertain: () => import('./topic.js').Topic[];
 };
 /**
  * @typedef {'live' | 'stale' | 'away'} Status `live`, numbers are current; `stale`, the service lost its store;
@@ -32,6 +37,8 @@ export type Client = {
  *   changes in one turn of the event loop are one message
  * @property {(name: string) => () => void} present makes this page a reader of a watched topic until the returned
  *   function is called
+ * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
+ *   lost the visitor's contribution
  */
 /**
  * Makes a client. It opens nothing, and touches no DOM, before the first topic is watched.

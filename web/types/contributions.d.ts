@@ -10,10 +10,18 @@ export type Contribution = {
  *   a topic's number and the visitor's contribution to it; without mine the store is away
  */
 /**
- * Fetches the visitor's contributions to topics, and calls each topic's receiver.
+ * Fetches the visitor's contributions to topics.
  * @param {string} api the service's URL
- * @param {Record<string, import('./topic.js').Receiver>} receivers by topic
+ * @param {import('./topic.js').Topic[]} topics
  * @param {string | undefined} visitor
  * @returns {Promise<import('./assert.js').Answer | boolean>} a refusal; otherwise whether the service has all these topics
  */
-export declare function fetchContributions(api: string, receivers: Record<string, import('./topic.js').Receiver>, visitor: string | undefined): Promise<import('./assert.js').Answer | boolean>;
+export declare function fetchContributions(api: string, topics: import('./topic.js').Topic[], visitor: string | undefined): Promise<import('./assert.js').Answer | boolean>;
+/**
+ * Fetches, after a random delay, the contributions that the service may have lost. An earlier request includes a later
+ * one.
+ * @param {import('./client.js').Client} client
+ * @param {string | undefined} visitor
+ * @param {number} spread in units of CONFIRM_SPREAD
+ */
+export declare function confirmLater(client: import('./client.js').Client, visitor: string | undefined, spread: number): void;

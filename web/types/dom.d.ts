@@ -14,7 +14,7 @@ export declare function create(tag: string, attributes: Record<string, string>, 
  */
 export declare function update(node: any, values: Record<string, unknown>): void;
 /**
- * Writes an error to the console, for the site's author. The same message is written once.
+ * Writes an error to the console, for the site's author.
  * @param {{ code?: string, message?: string }} failure
  */
 export declare function warn({ code, message }: {

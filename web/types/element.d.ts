@@ -1,5 +1,10 @@
+export type Attributes = Record<'site' | 'metric' | 'page' | 'count' | 'live' | 'label' | 'kept' | 'refused', string | null>;
+/**
+ * The attributes of all elements, as properties.
+ * @typedef {Record<'site' | 'metric' | 'page' | 'count' | 'live' | 'label' | 'kept' | 'refused', string | null>} Attributes
+ */
 /** On a server, which has no DOM, the classes are defined and never used. */
-declare const Base: typeof HTMLElement;
+declare const Base: new () => HTMLElement & Attributes;
 /**
  * What all elements share: their topic, when it is subscribed to, how its number is shown. The element's own
  * children are never changed; a slot shows them while there is no number.
@@ -45,6 +50,7 @@ export declare class TallyElement extends Base {
     /**
      * Brings the shadow tree up to date with the topic.
      * @param {import('./topic.js').Reason} [reason]
+     * @returns {void}
      */
     render(reason?: import('./topic.js').Reason): void;
     /**

@@ -1,2 +1,2 @@
-export { fetchContributions } from './contributions.js';
+export { confirmLater, fetchContributions } from './contributions.js';
 export type Open = import('./transport.js').Open;

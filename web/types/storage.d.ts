@@ -17,10 +17,10 @@ export type Entry = {
      */
     mine: Record<string, number | undefined>;
     /**
-     * topic → an assertion that the service
-     * has not answered yet, and its time (milliseconds since the epoch)
+     * topic → an assertion that the
+     * service has not answered yet, its time (milliseconds since the epoch), and whether it is an option
      */
-    wish: Record<string, [amount: number, at: number] | undefined>;
+    wish: Record<string, [amount: number, at: number, choice?: boolean] | undefined>;
 };
 /**
  * @param {string} api the service's URL
@@ -31,11 +31,12 @@ export declare function loadEntry(api: string): Entry;
  * Returns the visitor's confirmed contribution to a topic, and the amount that is still to be sent, if any.
  * @param {string} api the service's URL
  * @param {string} topic
- * @returns {{ mine: number, wish: number | undefined }}
+ * @returns {{ mine: number, wish: number | undefined, choice: boolean }}
  */
 export declare function loadTopic(api: string, topic: string): {
     mine: number;
     wish: number | undefined;
+    choice: boolean;
 };
 /**
  * Stores the state of a topic. The entry is read again each time, since other tabs write it too.
@@ -43,6 +44,7 @@ export declare function loadTopic(api: string, topic: string): {
  * @param {string} topic
  * @param {number} mine
  * @param {number | undefined} wish
+ * @param {boolean} [choice] wish is an option
  * @returns {string} the visitor's id
  */
-export declare function saveTopic(api: string, topic: string, mine: number, wish: number | undefined): string;
+export declare function saveTopic(api: string, topic: string, mine: number, wish: number | undefined, choice?: boolean): string;

@@ -2,6 +2,7 @@ export type Reason = 'server' | 'visitor' | 'kept' | 'refused' | 'error';
 export type State = {
     count: number;
     version: number;
+    options?: number[];
 };
 export type Failure = {
     code?: string;
@@ -24,6 +25,18 @@ export type Topic = {
      */
     count: number | undefined;
     /**
+     * contributions are options, from 1 on, and not amounts; 0 is none
+     */
+    choice: boolean;
+    /**
+     * the service's count of each option
+     */
+    options: number[] | undefined;
+    /**
+     * the contribution that the service has
+     */
+    confirmed: number;
+    /**
      * why the service does not have the topic
      */
     failure: Failure | undefined;
@@ -34,23 +47,26 @@ export type Topic = {
      */
     seed: (count: any) => void;
     /**
-     * takes a frame; returns whether
-     * the visitor's contribution may be lost and must be confirmed
+     * takes a frame
      */
     receive: (frame: State & {
         error?: Failure;
         stale?: boolean;
-    }) => boolean;
+    }) => void;
     /**
      * accepts any version in the next frame, since the store
      * behind a new connection may be an older one. storeLost says that the store was away
      */
     expectSnapshot: (storeLost?: boolean) => void;
     /**
-     * returns the receiver of the visitor's contribution; false if it need
-     * not be confirmed
+     * the service may have lost the visitor's contribution
      */
-    confirm: () => Receiver | false;
+    uncertain: boolean;
+    /**
+     * returns a function that takes the visitor's contribution as the service has
+     * it, until something else changes it
+     */
+    makeReceiver: () => Receiver;
     /**
      * sets what the visitor contributes, calls the
      * listeners, and sends it; with more, the next flush sends it
@@ -71,7 +87,7 @@ export type Topic = {
  * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
  * back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
- * @typedef {{ count: number, version: number }} State
+ * @typedef {{ count: number, version: number, options?: number[] }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
  * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
@@ -81,16 +97,19 @@ export type Topic = {
  * @property {string} name site/metric/key
  * @property {number} mine the visitor's contribution as shown
  * @property {number | undefined} count the number to show; undefined while it is unknown
+ * @property {boolean} choice contributions are options, from 1 on, and not amounts; 0 is none
+ * @property {number[] | undefined} options the service's count of each option
+ * @property {number} confirmed the contribution that the service has
  * @property {Failure | undefined} failure why the service does not have the topic
  * @property {Set<Listener>} listeners
  * @property {(count: any) => void} seed takes the number, or its digits, that the page was rendered with, until the
  *   service sends one
- * @property {(frame: State & { error?: Failure, stale?: boolean }) => boolean} receive takes a frame; returns whether
- *   the visitor's contribution may be lost and must be confirmed
+ * @property {(frame: State & { error?: Failure, stale?: boolean }) => void} receive takes a frame
  * @property {(storeLost?: boolean) => void} expectSnapshot accepts any version in the next frame, since the store
  *   behind a new connection may be an older one. storeLost says that the store was away
- * @property {() => Receiver | false} confirm returns the receiver of the visitor's contribution; false if it need
- *   not be confirmed
+ * @property {boolean} uncertain the service may have lost the visitor's contribution
+ * @property {() => Receiver} makeReceiver returns a function that takes the visitor's contribution as the service has
+ *   it, until something else changes it
  * @property {(amount: number, more?: boolean) => void} contribute sets what the visitor contributes, calls the
  *   listeners, and sends it; with more, the next flush sends it
  * @property {() => void} reload takes over what another tab stored

@@ -17,4 +17,4 @@ export declare const activated: () => Promise<any>;
  * @param {import('./topic.js').Topic} topic
  * @param {HTMLElement} element
  */
-export declare function visit(topic: import('./topic.js').Topic, element: HTMLElement): Promise<void | boolean>;
+export declare function visit(topic: import('./topic.js').Topic, element: HTMLElement): Promise<void>;

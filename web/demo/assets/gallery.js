@@ -90,7 +90,7 @@ function addTheming() {
     const text = name === '--tally-padding' ? `${value}px ${Number(value) * 2}px` : value + (dataset.unit ?? '');
     changed.set(name, text);
     for (const sample of samples) sample.style.setProperty(name, text);
-    const output = /** @type {HTMLInputElement} */ (target).labels?.[0].querySelector('output');
+    const output = /** @type {HTMLInputElement} */ (target).labels?.[0]?.querySelector('output');
     if (output) output.value = text;
     show();
   });

@@ -1,0 +1,13 @@
+/** The views of the elements of choices: a second script, which the first such element loads. */
+import { poll } from './poll.js';
+import { rating } from './rating.js';
+import { vote } from './vote.js';
+
+/**
+ * @typedef {object} View draws an element of choices into its shadow tree
+ * @property {(reason?: import('./topic.js').Reason) => void} render
+ * @property {(reason: import('./topic.js').Reason) => void} notify shows a message about the visitor's choice
+ */
+
+/** @type {Record<string, (element: import('./element.js').TallyElement) => View>} by the element's name */
+export const views = { 'tally-poll': poll, 'tally-rating': rating, 'tally-vote': vote };
