@@ -7,6 +7,8 @@ export interface TallyChange {
   source: 'server' | 'visitor';
   /** The metric that changed, if the element has several. */
   metric?: string;
+  /** The count of each option of a poll, rating or vote; mine is the visitor's option, from 1 on. */
+  options?: number[];
 }
 
 /** The detail of `tally-error`: the service's code, and a message for people. */
@@ -44,6 +46,29 @@ export interface TallyWide extends TallyElement {
 export interface TallyTop extends TallyElement {
   limit: string | number | null;
   href: string | null;
+  empty: string | null;
+}
+
+/** What polls, ratings and votes have. */
+export interface TallyChoice extends TallyElement {
+  options: string | null;
+  closed: string | boolean | null;
+  withdraw: string | null;
+}
+
+export interface TallyPoll extends TallyChoice {
+  results: 'after' | string | null;
+  send: string | null;
+  total: string | null;
+}
+
+export interface TallyRating extends TallyChoice {
+  send: string | null;
+  total: string | null;
+}
+
+export interface TallyVote extends TallyChoice {
+  show: 'both' | string | null;
 }
 
 declare global {
@@ -55,6 +80,9 @@ declare global {
     'tally-visitors': TallyWide;
     'tally-readers': TallyWide;
     'tally-top': TallyTop;
+    'tally-poll': TallyPoll;
+    'tally-rating': TallyRating;
+    'tally-vote': TallyVote;
   }
   interface HTMLElementEventMap {
     'tally-load': CustomEvent<TallyChange>;

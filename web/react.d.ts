@@ -1,5 +1,5 @@
 import type { DetailedHTMLProps, HTMLAttributes } from 'react';
-import type { TallyClaps, TallyElement, TallyReactions, TallyTop, TallyWide } from './elements.js';
+import type { TallyClaps, TallyElement, TallyPoll, TallyRating, TallyReactions, TallyTop, TallyVote, TallyWide } from './elements.js';
 
 export * from './types/react.js';
 
@@ -16,6 +16,9 @@ declare module 'react' {
       'tally-visitors': Props<TallyWide>;
       'tally-readers': Props<TallyWide>;
       'tally-top': Props<TallyTop>;
+      'tally-poll': Props<TallyPoll>;
+      'tally-rating': Props<TallyRating>;
+      'tally-vote': Props<TallyVote>;
     }
   }
 }

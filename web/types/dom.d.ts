@@ -14,6 +14,12 @@ export declare function create(tag: string, attributes: Record<string, string>, 
  */
 export declare function update(node: any, values: Record<string, unknown>): void;
 /**
+ * Reports whether a boolean attribute is set. Frameworks write `false` for one that is not.
+ * @param {HTMLElement} element
+ * @param {string} name
+ */
+export declare const isSet: (element: HTMLElement, name: string) => boolean;
+/**
  * Writes an error to the console, for the site's author.
  * @param {{ code?: string, message?: string }} failure
  */

@@ -1,0 +1,5 @@
+/**
+ * The view of `<tally-poll>`.
+ * @param {import('./element.js').TallyElement} element
+ */
+export declare function poll(element: import('./element.js').TallyElement): import("./choices.js").View;
