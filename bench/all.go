@@ -11,6 +11,7 @@ var smoke = map[string][]string{
 	"connect":   {"--viewers", "200", "--runs", "1"},
 	"likes":     {"--duration", "1s", "--warm", "100ms", "--topics", "100", "--runs", "1"},
 	"storm":     {"--viewers", "200", "--duration", "1s", "--runs", "1"},
+	"press":     {"--viewers", "200", "--runs", "1"},
 	"latency":   {"--viewers", "20", "--likes", "10", "--runs", "1"},
 	"growth":    {"--viewers", "100,200", "--topics", "1,20", "--per-viewer", "1,5", "--duration", "1s", "--runs", "1"},
 	"instances": {"--instances", "2", "--viewers", "100", "--likes", "50"},

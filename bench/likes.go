@@ -19,9 +19,12 @@ import (
 const (
 	hotTarget    = 0.55
 	spreadTarget = 0.75
-	redisTarget  = 0.4
-	limitsTarget = 0.1
-	sqliteTarget = 10.0
+	// Of likes over open sockets.
+	hotSocketTarget    = 0.25
+	spreadSocketTarget = 0.6
+	redisTarget        = 0.4
+	limitsTarget       = 0.1
+	sqliteTarget       = 10.0
 )
 
 // checkedTopics is the number of counts that are compared with the likes sent.
@@ -51,7 +54,7 @@ type liked struct {
 // Run measures the cost of likes.
 func (c *likesCase) Run(s *session) error {
 	picked, err := selectPeers(s.withBaseline([]*peer.Peer{
-		peer.Empty(), peer.Tallycast(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
+		peer.Empty(), peer.Tallycast(), peer.TallycastSockets(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
 		peer.TallycastSQLite(), peer.PlainSQLite(),
 	}), c.Peers)
 	if err != nil {
@@ -95,6 +98,8 @@ func (c *likesCase) concurrency(p *peer.Peer, topics int) (how load.Concurrency,
 	switch p.Name {
 	case peer.TallycastSQLite().Name, peer.PlainSQLite().Name:
 		return load.Concurrency{Loops: c.SQLiteConnections}, topics == 1
+	case peer.TallycastSockets().Name:
+		return load.Concurrency{Loops: c.Connections, Watched: topics}, true
 	case peer.TallycastLimited().Name, peer.TallycastManyClients().Name:
 		return load.Concurrency{Loops: c.Connections, Addresses: c.Addresses}, true
 	}
@@ -135,6 +140,11 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 		}
 		us := likedName(peer.Tallycast(), topics)
 		s.report.Target(report.Target{What: us + ", beside naive", Figure: cost.ratio(us, naive), Limit: limit, Unit: "×"})
+		sockets, limit := likedName(peer.TallycastSockets(), topics), hotSocketTarget
+		if topics != 1 {
+			limit = spreadSocketTarget
+		}
+		s.report.Target(report.Target{What: sockets + ", beside naive", Figure: cost.ratio(sockets, naive), Limit: limit, Unit: "×"})
 		// Compared with as many connections without limits: connections cost every server.
 		limited, free := likedName(peer.TallycastLimited(), topics), likedName(peer.TallycastManyClients(), topics)
 		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(free, naive), Limit: limitsTarget, Unit: "×"})

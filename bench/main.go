@@ -29,6 +29,7 @@ type cases struct {
 	Connect   connectCase   `cmd:"" help:"CPU time of a connection, and the time until all viewers reconnect."`
 	Likes     likesCase     `cmd:"" help:"CPU time of a like in server and Redis; durable likes a second on SQLite."`
 	Storm     stormCase     `cmd:"" help:"As many likes as possible while viewers watch."`
+	Press     pressCase     `cmd:"" help:"All viewers of a topic like it within a second, over their sockets."`
 	Latency   latencyCase   `cmd:"" help:"Time from a like to the frame, across two instances of an idle system."`
 	Growth    growthCase    `cmd:"" help:"How costs grow with viewers, topics, and topics a viewer."`
 	Instances instancesCase `cmd:"" help:"Many instances on one Redis: all viewers must show the same number."`
@@ -45,7 +46,7 @@ type cases struct {
 const defaultResults = "results"
 
 // order lists the sections of the page of results.
-var order = []string{"fanout", "memory", "connect", "likes", "storm", "latency", "growth", "instances", "start"}
+var order = []string{"fanout", "memory", "connect", "likes", "storm", "press", "latency", "growth", "instances", "start"}
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == load.WorkerArgument {

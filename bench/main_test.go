@@ -32,6 +32,7 @@ func TestCases_Saved(t *testing.T) {
 		"fanout":    {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "ws", "--peers", "write(2),tallycast"},
 		"likes":     {"--duration", "500ms", "--warm", "100ms", "--topics", "20", "--runs", "1", "--peers", "tallycast,naive"},
 		"storm":     {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "sse", "--peers", "tallycast"},
+		"press":     {"--viewers", "100", "--runs", "1"},
 		"instances": {"--instances", "2", "--viewers", "50", "--likes", "50"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,6 +66,10 @@ type Crowd struct {
 
 	frames, malformed, unrequested, decreased, repeated, lost int64
 	events                                                    []Event
+
+	// Of [Crowd.Press].
+	answered, refused, lastAnswer int64
+	latencies                     []int64
 }
 
 var epoch = time.Now()

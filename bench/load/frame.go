@@ -33,7 +33,7 @@ const (
 func nextFrame(data []byte) (f frame, from, to int, what outcome) {
 	from = bytes.Index(data, []byte(frameHead))
 	if from < 0 {
-		return f, cutHead(data), 0, none
+		return f, cutHead(data, frameHead), 0, none
 	}
 	at := from + len(frameHead)
 	for _, field := range []struct {
@@ -62,14 +62,14 @@ func nextFrame(data []byte) (f frame, from, to int, what outcome) {
 	return f, from, at, found
 }
 
-// cutHead returns the index of a partial frame head at the end of data, or len(data).
-func cutHead(data []byte) int {
-	at := bytes.LastIndexByte(data[max(0, len(data)-len(frameHead)):], '{')
+// cutHead returns the index of a partial head at the end of data, or len(data).
+func cutHead(data []byte, head string) int {
+	at := bytes.LastIndexByte(data[max(0, len(data)-len(head)):], '{')
 	if at < 0 {
 		return len(data)
 	}
-	at += max(0, len(data)-len(frameHead))
-	if bytes.HasPrefix([]byte(frameHead), data[at:]) {
+	at += max(0, len(data)-len(head))
+	if bytes.HasPrefix([]byte(head), data[at:]) {
 		return at
 	}
 	return len(data)

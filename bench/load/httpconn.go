@@ -51,6 +51,8 @@ func dialHTTP(from netip.Addr, to netip.AddrPort) (*httpConn, error) {
 
 func (c *httpConn) close() error { return unix.Close(c.fd) }
 
+func (c *httpConn) descriptor() int { return c.fd }
+
 // send sends a request. The empty socket has room for it.
 func (c *httpConn) send(request []byte) error {
 	c.answer = c.answer[:0]

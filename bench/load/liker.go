@@ -46,6 +46,7 @@ func (a Ack) Final() int64 {
 type Likers struct {
 	request Request
 	epoll   int
+	share   int          // the number of topics of each loop; 0 if each likes all
 	next    atomic.Int64 // number of the next like
 	loops   []*liker
 }
@@ -53,12 +54,23 @@ type Likers struct {
 // liker sends one like after the other, over its connections in turn. One goroutine at a
 // time uses it.
 type liker struct {
-	conns    []*httpConn
+	conns    []likeConn
+	first    int // the first of the topics that it likes
 	turn     int
 	request  []byte
 	awaiting bool // an answer is outstanding
 	ack      Ack
 	topic    int
+}
+
+// likeConn is a connection with at most one like in flight.
+type likeConn interface {
+	send(request []byte) error
+	// read returns the answer, valid until the next request, or nil if it is not complete.
+	read() (answer []byte, err error)
+	await(within time.Duration) (answer []byte, err error)
+	close() error
+	descriptor() int
 }
 
 // Concurrency describes how likes are sent.
@@ -69,6 +81,20 @@ type Concurrency struct {
 	Addresses int
 	// First is the number of the first address.
 	First int
+	// Watched, if not 0, is the number of topics: likes are assertions over WebSockets at
+	// Endpoint. Each loop watches its share of the topics, and likes these only.
+	Watched  int
+	Endpoint Endpoint
+}
+
+// share returns the number of topics of each loop.
+func (how Concurrency) share() int { return max(1, how.Watched/how.Loops) }
+
+func (how Concurrency) dial(loop int, from netip.Addr, to netip.AddrPort) (likeConn, error) {
+	if how.Watched == 0 {
+		return dialHTTP(from, to)
+	}
+	return dialAssert(from, how.Endpoint, loop*how.share()%how.Watched, how.share())
 }
 
 // NewLikers opens the connections. [Likers.Close] closes them.
@@ -86,18 +112,23 @@ func NewLikers(address string, request Request, how Concurrency) (_ *Likers, err
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	for range how.Loops {
-		l.loops = append(l.loops, &liker{})
+	for i := range how.Loops {
+		loop := &liker{}
+		if how.Watched > 0 {
+			l.share = how.share()
+			loop.first = i * l.share % how.Watched
+		}
+		l.loops = append(l.loops, loop)
 	}
 	for i := range max(how.Addresses, how.Loops) {
-		conn, err := dialHTTP(Source(how.First+i%max(how.Addresses, 1)), to)
+		conn, err := how.dial(i%how.Loops, Source(how.First+i%max(how.Addresses, 1)), to)
 		if err != nil {
 			return l, fmt.Errorf("connect: %w", err)
 		}
 		loop := l.loops[i%how.Loops]
 		loop.conns = append(loop.conns, conn)
 		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i % how.Loops)}
-		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, conn.fd, &event); err != nil {
+		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, conn.descriptor(), &event); err != nil {
 			return l, fmt.Errorf("add to the epoll set: %w", err)
 		}
 	}
@@ -164,7 +195,9 @@ func (l *Likers) Run(ctx context.Context, job Job) (Result, error) {
 		if n > last {
 			return nil
 		}
-		loop.topic = Spread(n, job.Topics)
+		if loop.topic = Spread(n, job.Topics); l.share > 0 {
+			loop.topic = loop.first + Spread(n, l.share)
+		}
 		inFlight++
 		return loop.send(l.request, names[loop.topic], n)
 	}
@@ -250,15 +283,15 @@ func (l *liker) send(request Request, topic string, n int64) error {
 
 // poll returns the answer if it has arrived.
 func (l *liker) poll() (ack Ack, ok bool, err error) {
-	if !l.awaiting {
-		return ack, false, errors.New("like: the server sent data without a request")
-	}
 	body, err := l.conns[l.turn].read()
 	if err != nil {
 		return ack, false, fmt.Errorf("like: %w", err)
 	}
 	if body == nil {
 		return ack, false, nil
+	}
+	if !l.awaiting {
+		return ack, false, errors.New("like: the server sent an answer without a request")
 	}
 	return l.acknowledged(body), true, nil
 }

@@ -31,6 +31,8 @@ type viewer struct {
 	topics []topicState
 	tail   []byte // unparsed data: the beginning of a frame or of the marker
 	last   int64  // time of the last frame, in ns of Clock
+	// pressed is when it asserted its topic, in ns of Clock; 0 before.
+	pressed int64
 	// Frames within the second that began at second, and the most within one second.
 	second  int64
 	within  int32
@@ -69,6 +71,18 @@ func (c *Crowd) consume(v *viewer, data []byte, now int64) bool {
 	}
 	for len(data) > 0 {
 		f, from, to, what := nextFrame(data)
+		if v.pressed != 0 {
+			if at := bytes.Index(data, []byte(answerHead)); at >= 0 && (what == none || at < from) {
+				end := bytes.IndexByte(data[at:], '}')
+				if end < 0 {
+					data = data[at:]
+					break
+				}
+				c.takeAnswer(v, data[at:at+end+1], now)
+				data = data[at+end+1:]
+				continue
+			}
+		}
 		switch what {
 		case found:
 			c.apply(v, f, now)
@@ -83,6 +97,9 @@ func (c *Crowd) consume(v *viewer, data []byte, now int64) bool {
 		}
 		if v.state == receiving {
 			from = min(from, max(0, len(data)-len(c.plan.Endpoint.Ready)+1))
+		}
+		if v.pressed != 0 {
+			from = min(from, cutHead(data, answerHead))
 		}
 		data = data[from:]
 		break

@@ -23,6 +23,21 @@ func postLike(dst []byte, topic string, n int64) []byte {
 	})
 }
 
+// Assertion appends a frame with an assertion of visitor n, for tallycast. Its mask is
+// zero, which the protocol permits.
+func Assertion(dst []byte, topic string, n int64) []byte {
+	dst = append(dst, 0x81, 0x80, 0, 0, 0, 0)
+	begin := len(dst)
+	dst = append(dst, `{"assert":"`...)
+	dst = append(dst, topic...)
+	dst = append(dst, `","visitor":"bench-visitor-`...)
+	dst = appendPadded(dst, n)
+	dst = append(dst, `","amount":1,"id":`...)
+	dst = append(strconv.AppendInt(dst, n, 10), '}')
+	dst[begin-5] |= byte(len(dst) - begin) // below 126
+	return dst
+}
+
 // appendPadded appends n with leading zeros, so that all requests have the same length.
 func appendPadded(dst []byte, n int64) []byte {
 	for limit := int64(1_000_000_000); limit > n && limit > 1; limit /= 10 {

@@ -30,7 +30,11 @@ type Peer struct {
 	start    func(ctx context.Context, s *Server, o Options) error
 	endpoint func(load.Transport) load.Endpoint
 	like     load.Request
+	sockets  bool // like is a frame of a WebSocket
 }
+
+// LikesBySocket reports whether likes are sent over WebSockets.
+func (p *Peer) LikesBySocket() bool { return p.sockets }
 
 // Serves reports whether viewers can watch the peer on the transport.
 func (p *Peer) Serves(transport load.Transport) bool { return slices.Contains(p.Transports, transport) }
@@ -101,6 +105,9 @@ func (s *Server) Endpoint(transport load.Transport) load.Endpoint {
 
 // Likers connects to the server.
 func (s *Server) Likers(how load.Concurrency) (*load.Likers, error) {
+	if s.Peer.sockets {
+		how.Endpoint = s.Endpoint(load.WebSocket)
+	}
 	return load.NewLikers(s.Address, s.Peer.like, how)
 }
 

@@ -33,6 +33,15 @@ func TallycastManyClients() *Peer {
 	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", Unlimited())
 }
 
+// TallycastSockets returns tallycast with its limits off, for likes over open WebSockets
+// that watch what they like.
+func TallycastSockets() *Peer {
+	p := tallycast("tallycast, sockets", "limits off, likes over WebSockets that watch the topics", Unlimited())
+	p.like = Assertion
+	p.sockets = true
+	return p
+}
+
 // TallycastSQLite returns tallycast with the embedded store.
 func TallycastSQLite() *Peer {
 	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())
