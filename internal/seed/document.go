@@ -31,7 +31,13 @@ func (f *fileResult) document(r Rules, in io.Reader) error {
 			return nil
 		})
 	})
-	if row, ok := errors.AsType[*table.RowError](err); ok {
+	row, ok := errors.AsType[*table.RowError](err)
+	switch {
+	case errors.Is(err, table.ErrSeveralValues):
+		f.seeds, f.problems = nil, nil // the first object was taken for keys
+		f.refuse(row.Line, "%v", err)
+		return nil
+	case ok:
 		f.refuse(row.Line, "%v; nothing after it was read", row.Err)
 		return nil
 	}

@@ -47,6 +47,11 @@ func (r Rules) derivesKeys() bool {
 	return ok
 }
 
+// isHugo reports whether the files are in a project of Hugo.
+func (r Rules) isHugo() bool {
+	return r.project != nil && r.project.name == generatorKinds[FromHugo].name
+}
+
 // key returns the key of a record and its line.
 func (r Rules) key(rec record) (key string, line int, err error) {
 	field := func(names ...string) (string, int, error) {
@@ -76,7 +81,7 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 		}
 	case from == FromPath || from == "" || r.derivesKeys():
 		if !isPage {
-			key, line, err = field("key", "slug", "page", "path")
+			key, line, err = field("key", "slug", "page", "path", "url")
 		}
 	default:
 		key, line, err = field(from)

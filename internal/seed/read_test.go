@@ -217,6 +217,8 @@ func TestTable_Dialects(t *testing.T) {
 		"UTF-16 with tabs":  {"a.csv", utf16(t, "slug\tlikes\r\nx\t12\r\n", unicode.LittleEndian)},
 		"a quoted header":   {"a.csv", "\"slug\";\"likes, all\";\"likes\"\nx;1;12\n"},
 		"carriage returns":  {"a.csv", "slug,likes\rx,12\r"},
+		"comments":          {"a.csv", "# Report\n\nslug,likes\nx,12\n,\n"},
+		"URLs":              {"a.csv", "url,likes\nhttps://blog.example/x/,12\n"},
 		"a UTF-16 document": {"a.json", utf16(t, "{\"x\": 12}", unicode.BigEndian)},
 	} {
 		r := read(t, likes, filepath.Join(createFiles(t, map[string]string{c.file: c.text}), c.file))
@@ -228,4 +230,23 @@ func TestTable_Dialects(t *testing.T) {
 	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, "two columns likes") {
 		t.Error(r)
 	}
+}
+
+// JSON Lines are no document: its first object would be taken for keys.
+func TestDocument_JSONLines(t *testing.T) {
+	dir := createFiles(t, map[string]string{"a.json": "{\"slug\": \"a\", \"likes\": 1}\n{\"slug\": \"b\", \"likes\": 2}\n"})
+	r := read(t, likes, filepath.Join(dir, "a.json"))
+	if len(r.Seeds) > 0 || len(r.Problems) != 1 || r.Problems[0].Line != 2 || !strings.Contains(r.Problems[0].Reason, "into one array") {
+		t.Errorf("%v, %v", r.Seeds, r.Problems)
+	}
+}
+
+// Hugo reads parameters of a page below params too.
+func TestHugo_Params(t *testing.T) {
+	dir := createFiles(t, map[string]string{
+		"hugo.toml": "", "content/a.md": "---\nparams:\n  likes: 5\n---\n", "content/b.md": "+++\nlikes = 6\n[params]\nlikes = 7\n+++\n",
+	})
+	expect(t, read(t, hugoRules(), filepath.Join(dir, "content")), "blog/likes/a=5", "blog/likes/b=6")
+	expect(t, read(t, likes, filepath.Join(dir, "content")), "blog/likes/a=5", "blog/likes/b=6")
+	expect(t, read(t, likes, filepath.Join(createFiles(t, map[string]string{"c.md": "---\nparams:\n  likes: 5\n---\n"}), "c.md")))
 }

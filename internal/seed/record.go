@@ -84,6 +84,9 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 	var all []given
 	for _, field := range r.Fields {
 		value, line, ok := rec.field(field.Name)
+		if !ok && r.isHugo() {
+			value, line, ok = rec.field("params." + field.Name) // Hugo reads it as the same
+		}
 		if !ok {
 			continue
 		}

@@ -10,6 +10,10 @@ import (
 // maxValue bounds a JSON value, in bytes, since memory holds one at a time.
 const maxValue = 64 << 20
 
+// ErrSeveralValues is the cause of a [*RowError] for a text of several JSON values, such as
+// JSON Lines.
+var ErrSeveralValues = errors.New("another JSON value begins; put the objects into one array: [{…}, {…}]")
+
 // JSONReader is a [json.Decoder] that knows the lines of what it reads. It is for one
 // goroutine.
 type JSONReader struct {
@@ -28,13 +32,23 @@ func (r *JSONReader) Line() int { return r.lines.at(r.InputOffset()) }
 
 // Each passes each element of an array, or each member of an object with its name, to use
 // with the line on which its value begins. Memory holds one at a time.
-// Errors: [*RowError] for text that is not JSON, those of use.
+// Errors: [*RowError] for text that is not JSON, [ErrSeveralValues], those of use.
 func (r *JSONReader) Each(use func(name string, value json.RawMessage, line int) error) error {
 	opening, err := r.Token()
 	if err != nil {
 		return r.Malformed(err)
 	}
-	return r.EachOf(opening, use)
+	if err := r.EachOf(opening, use); err != nil {
+		return err
+	}
+	_, err = r.Token()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return r.Malformed(err)
+	}
+	return &RowError{r.Line(), ErrSeveralValues}
 }
 
 // EachOf is [JSONReader.Each] for a value whose first token was read.

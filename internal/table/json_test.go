@@ -20,6 +20,8 @@ func TestJSONReader_Each(t *testing.T) {
 		"[1,\n\n2 x]":                      {"1::1", "3::2", "3 it is not JSON: expected comma after array element"},
 		"":                                 {"1 it is not JSON: it ends too early"},
 		"\n5":                              {"2 it is neither a JSON array nor an object"},
+		"{\"a\": 1}\n{\"b\": 2}":           {"1:a:1", "2 another JSON value begins; put the objects into one array: [{…}, {…}]"},
+		"[1]\n\n]":                         {"1::1", "3 it is not JSON: invalid character ']' looking for beginning of value"},
 		"{\"a\":" + strings.Repeat("[", 9): {"1 it is not JSON: it ends too early"},
 	} {
 		var got []string

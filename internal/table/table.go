@@ -11,6 +11,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/plaintext"
@@ -30,7 +31,8 @@ func (e *RowError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *RowError) Unwrap() error { return e.Err }
 
-// NewReader returns a reader of r, in the encodings of [plaintext.NewReader]. The separator
+// NewReader returns a reader of r, in the encodings of [plaintext.NewReader]. It skips blank
+// lines and comments at the beginning, as in tables of Google Analytics. The separator
 // is that of a first line such as sep=;, else the first comma, semicolon or tab outside of
 // quotes in the first line. If strict is set, a quote within an unquoted value is an error of
 // its row.
@@ -40,11 +42,14 @@ func NewReader(r io.Reader, strict bool) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	comments := skipComments(text)
 	separator, err := separatorOf(text)
 	if err != nil {
 		return nil, err
 	}
-	rows := csv.NewReader(newQuoteReader(text, separator))
+	// Blank lines replace the comments, so that lines keep their numbers.
+	blank := strings.NewReader(strings.Repeat("\n", comments))
+	rows := csv.NewReader(newQuoteReader(io.MultiReader(blank, text), separator))
 	rows.Comma = rune(separator)
 	rows.FieldsPerRecord = -1
 	rows.LazyQuotes = !strict
@@ -52,10 +57,13 @@ func NewReader(r io.Reader, strict bool) (*Reader, error) {
 	return &Reader{rows}, nil
 }
 
-// Read returns the next row, which is valid until the next call, and the line on which it
-// begins. Errors: [*RowError], [io.EOF] at the end, those of the reader.
+// Read returns the next row with a value, which is valid until the next call, and the line on
+// which it begins. Errors: [*RowError], [io.EOF] at the end, those of the reader.
 func (r *Reader) Read() (row []string, line int, err error) {
-	row, err = r.rows.Read()
+	for isBlank := true; isBlank; { // spreadsheets write rows without values
+		row, err = r.rows.Read()
+		isBlank = err == nil && strings.TrimSpace(strings.Join(row, "")) == ""
+	}
 	var invalid *csv.ParseError
 	switch {
 	case errors.As(err, &invalid):
@@ -68,6 +76,23 @@ func (r *Reader) Read() (row []string, line int, err error) {
 		return nil, line, &RowError{line, errUnclosedQuote}
 	}
 	return row, line, nil
+}
+
+// comment matches a line such as # Report. The name of a column may begin with # too, but then
+// no space or hyphen follows.
+var comment = regexp.MustCompile(`^#([ -]|$)`)
+
+// skipComments removes blank lines and comments at the beginning and returns their number.
+func skipComments(text *bufio.Reader) (lines int) {
+	for {
+		head, _ := text.Peek(text.Size()) // an error returns with the first row
+		line, _, isLine := bytes.Cut(head, []byte("\n"))
+		if trimmed := bytes.TrimSpace(line); !isLine || len(trimmed) > 0 && !comment.Match(trimmed) {
+			return lines
+		}
+		_, _ = text.Discard(len(line) + 1) // it was peeked
+		lines++
+	}
 }
 
 // separatorOf returns the separator of text. It removes a line such as sep=; without its

@@ -35,20 +35,25 @@ func all(t *testing.T, text string, strict bool) (rows, invalid []string) {
 
 func TestRead_Dialects(t *testing.T) {
 	for text, want := range map[string][]string{
-		"a,b\n1,2\n":              {"1:a|b", "2:1|2"},
-		"a;b\n1,5;2\n":            {"1:a|b", "2:1,5|2"},
-		"a\tb\n1,5\t2;3\n":        {"1:a|b", "2:1,5|2;3"},
-		"\"a, b\";c\n1;2\n":       {"1:a, b|c", "2:1|2"},
-		"sep=;\r\na;b\r\n1;2\r\n": {"2:a|b", "3:1|2"},
-		"SEP=,\na;x,b\n":          {"2:a;x|b"},
-		"\"sep=|\"\na|b,c\n":      {"2:a|b,c"},
-		"sep=\t\na\tb\n":          {"2:a|b"},
-		"sep=\\t\na\tb\n":         {"2:a|b"},
-		"\ufeffsep=;\na;b\n":      {"2:a|b"},
-		"one\ntwo\n":              {"1:one", "2:two"},
-		"a,b\r1,2\r":              {"1:a|b", "2:1|2"},
-		"sep,b\n1,2\n":            {"1:sep|b", "2:1|2"},
-		"":                        nil,
+		"a,b\n1,2\n":                           {"1:a|b", "2:1|2"},
+		"a;b\n1,5;2\n":                         {"1:a|b", "2:1,5|2"},
+		"a\tb\n1,5\t2;3\n":                     {"1:a|b", "2:1,5|2;3"},
+		"\"a, b\";c\n1;2\n":                    {"1:a, b|c", "2:1|2"},
+		"sep=;\r\na;b\r\n1;2\r\n":              {"2:a|b", "3:1|2"},
+		"SEP=,\na;x,b\n":                       {"2:a;x|b"},
+		"\"sep=|\"\na|b,c\n":                   {"2:a|b,c"},
+		"sep=\t\na\tb\n":                       {"2:a|b"},
+		"sep=\\t\na\tb\n":                      {"2:a|b"},
+		"\ufeffsep=;\na;b\n":                   {"2:a|b"},
+		"one\ntwo\n":                           {"1:one", "2:two"},
+		"a,b\r1,2\r":                           {"1:a|b", "2:1|2"},
+		"sep,b\n1,2\n":                         {"1:sep|b", "2:1|2"},
+		"":                                     nil,
+		"\n \r\na;b\n1;2\n":                    {"3:a|b", "4:1|2"},
+		"# ---\n# Report, 2024\n#\na;b\n1;2\n": {"4:a|b", "5:1|2"}, // Google Analytics
+		"#;b\n1;2\n":                           {"1:#|b", "2:1|2"},
+		"#1;b\n1;2\n":                          {"1:#1|b", "2:1|2"},
+		"a;b\n;\n\n1;2\n;;\n":                  {"1:a|b", "4:1|2"}, // rows that spreadsheets leave
 	} {
 		if rows, invalid := all(t, text, false); !slices.Equal(rows, want) || len(invalid) > 0 {
 			t.Errorf("%q: %q, %v", text, rows, invalid)
