@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 // feed tracks the watched topics of a node: which are subscribed, confirmed and settled.
 // It does no I/O: the goroutines of a session take work from it.
 type feed struct {
+	isPresence func(tally.Topic) bool // fixed
+
 	// Each holds a token if there may be work.
 	dirtyReady  chan struct{} // for the goroutine that subscribes
 	settleReady chan struct{} // for the goroutine that settles
@@ -17,6 +20,7 @@ type feed struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	topics       map[string]*topicState // by the topic's text
+	sweeps       [2]sweepList           // the same topics: others, presence
 	watches      uint64                 // number of the last watch
 	dirty        []*topicState          // to subscribe or unsubscribe: those with queued set
 	settle       []*topicState          // confirmed, to be read: those with settling set
@@ -37,7 +41,48 @@ type topicState struct {
 	settling   bool   // is in settle
 	settled    bool   // settled since it was subscribed in this session
 	blocksLive bool   // must be settled before the feed is live
+	isPresence bool   // fixed
 	pending    int32  // commands without a confirmation
+	place      int    // in its sweepList
+}
+
+const (
+	// sweepTicks is in how many intervals the sweep reads all topics: each at least once a
+	// minute.
+	sweepTicks = 45
+	// presenceTicks is the same for presence: only the sweep notices that the shares of a
+	// lost instance expired, if no other instance has shares.
+	presenceTicks = 5
+)
+
+// sweepList has topics in the order in which the sweep reads them, from the last to the
+// first. A topic that is removed is replaced by the last, which was read already, so that a
+// pass leaves out none.
+type sweepList struct {
+	ticks  int // how many a pass takes
+	topics []*topicState
+	next   int // the topics before it are to be read in this pass
+}
+
+func (l *sweepList) add(t *topicState) {
+	t.place = len(l.topics)
+	l.topics = append(l.topics, t)
+}
+
+func (l *sweepList) remove(t *topicState) {
+	last := l.topics[len(l.topics)-1]
+	l.topics[t.place], last.place = last, t.place
+	l.topics = slices.Delete(l.topics, len(l.topics)-1, len(l.topics))
+}
+
+// take returns the topics that the sweep reads next. After the first, a new pass begins.
+func (l *sweepList) take() []*topicState {
+	if l.next = min(l.next, len(l.topics)); l.next == 0 {
+		l.next = len(l.topics)
+	}
+	end := l.next
+	l.next = max(end-(len(l.topics)+l.ticks-1)/l.ticks, 0)
+	return l.topics[l.next:end]
 }
 
 // watch is a topic between Watch and Unwatch. Its number distinguishes it from the next
@@ -47,12 +92,22 @@ type watch struct {
 	number uint64
 }
 
-func newFeed() *feed {
+func newFeed(isPresence func(tally.Topic) bool) *feed {
 	return &feed{
+		isPresence:  isPresence,
 		dirtyReady:  make(chan struct{}, 1),
 		settleReady: make(chan struct{}, 1),
 		topics:      map[string]*topicState{},
+		sweeps:      [2]sweepList{{ticks: sweepTicks}, {ticks: presenceTicks}},
 	}
+}
+
+// sweepOf returns the list that has t.
+func (f *feed) sweepOf(t *topicState) *sweepList {
+	if t.isPresence {
+		return &f.sweeps[1]
+	}
+	return &f.sweeps[0]
 }
 
 // notify leaves a token in c, which has room for one.
@@ -68,8 +123,9 @@ func (f *feed) watch(topic tally.Topic) {
 	defer f.mu.Unlock()
 	t := f.topics[topic.String()]
 	if t == nil {
-		t = &topicState{topic: topic}
+		t = &topicState{topic: topic, isPresence: f.isPresence(topic)}
 		f.topics[topic.String()] = t
+		f.sweepOf(t).add(t)
 	}
 	if !t.wanted {
 		f.watches++
@@ -129,8 +185,13 @@ func (f *feed) settleLocked(t *topicState) {
 // dropLocked removes t, unless it is still subscribed or queued.
 func (f *feed) dropLocked(t *topicState) {
 	if !t.wanted && !t.subscribed && t.pending == 0 && !t.queued {
-		delete(f.topics, t.topic.String())
+		f.removeLocked(t)
 	}
+}
+
+func (f *feed) removeLocked(t *topicState) {
+	delete(f.topics, t.topic.String())
+	f.sweepOf(t).remove(t)
 }
 
 // unblockLocked lets the feed become live without t.
@@ -151,12 +212,12 @@ func (f *feed) reset(session bool) {
 	defer f.mu.Unlock()
 	f.session = session
 	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
-	for text, t := range f.topics {
+	for _, t := range f.topics {
 		if !t.wanted {
-			delete(f.topics, text)
+			f.removeLocked(t)
 			continue
 		}
-		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: session}
+		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: session, isPresence: t.isPresence, place: t.place}
 		if session {
 			f.blockers++
 			f.queueLocked(t)
@@ -278,13 +339,15 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	return t.topic, true
 }
 
-// settledTopics returns the settled topics that match.
-func (f *feed) settledTopics(match func(tally.Topic) bool) (watches []watch) {
+// takeSweep returns the settled topics that the sweep reads next.
+func (f *feed) takeSweep() (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, t := range f.topics {
-		if t.settled && t.wanted && match(t.topic) {
-			watches = append(watches, watch{t.topic, t.number})
+	for i := range f.sweeps {
+		for _, t := range f.sweeps[i].take() {
+			if t.settled && t.wanted {
+				watches = append(watches, watch{t.topic, t.number})
+			}
 		}
 	}
 	return watches

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -14,7 +15,7 @@ func TestFeed_WatchAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFeed()
+	f := newFeed(func(tally.Topic) bool { return false })
 	f.watch(topic)
 	f.reset(true)
 	confirmed := func() watch {
@@ -38,14 +39,64 @@ func TestFeed_WatchAgain(t *testing.T) {
 		t.Errorf("the first watch is current: %t, the second: %t", f.isCurrent(first), f.isCurrent(second))
 	}
 	f.setSettled([]watch{first})
-	if watches := f.settledTopics(func(tally.Topic) bool { return true }); len(watches) != 0 {
+	if watches := f.takeSweep(); len(watches) != 0 {
 		t.Errorf("settled: %v", watches)
 	}
 	f.watch(topic) // a second viewer: the same watch
 	if !f.isCurrent(second) {
 		t.Error("a watch ended when it was watched again")
 	}
-	if f.setSettled([]watch{second}); len(f.settledTopics(func(tally.Topic) bool { return true })) != 1 {
+	if f.setSettled([]watch{second}); len(f.takeSweep()) != 1 {
 		t.Error("the second watch is not settled")
+	}
+}
+
+// Each interval of the sweep visits its part of the watched topics, not all of them, and a
+// pass visits every topic, though others are unwatched meanwhile.
+func TestFeed_SweepVisitsPart(t *testing.T) {
+	t.Parallel()
+	presence := func(topic tally.Topic) bool { return topic.Metric() == "readers" }
+	f := newFeed(presence)
+	watchAll := func(metric string, n int) (topics []tally.Topic) {
+		for i := range n {
+			topic, err := tally.NewTopic("default", metric, fmt.Sprint(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.watch(topic)
+			topics = append(topics, topic)
+		}
+		return topics
+	}
+	const others, readers = 10 * sweepTicks, 3 * presenceTicks
+	topics := watchAll("likes", others)
+	visited := map[tally.Topic]int{}
+	for tick := range sweepTicks {
+		part := f.sweeps[0].take()
+		if len(part) > others/sweepTicks {
+			t.Fatalf("interval %d visits %d topics", tick, len(part))
+		}
+		for _, state := range part {
+			visited[state.topic]++
+		}
+		if left := f.sweeps[1].take(); len(left) > 0 {
+			t.Fatalf("%d presence topics, though none is watched", len(left))
+		}
+		f.unwatch(topics[tick]) // visited or not
+	}
+	for i, topic := range topics {
+		if i >= sweepTicks && visited[topic] == 0 {
+			t.Errorf("%s was not visited", topic)
+		}
+	}
+	watchAll("readers", readers)
+	if part := f.sweeps[1].take(); len(part) != readers/presenceTicks {
+		t.Errorf("an interval visits %d of %d presence topics", len(part), readers)
+	}
+	for _, topic := range topics {
+		f.unwatch(topic)
+	}
+	if n := len(f.sweeps[0].topics); n != 0 {
+		t.Errorf("%d topics are left", n)
 	}
 }

@@ -97,10 +97,7 @@ func (s *Store) Refresh(topic tally.Topic) {
 
 // feedOf returns the feed that must follow a topic.
 func (s *Store) feedOf(m *redistopology.SlotMap, topic tally.Topic) *feed {
-	if n := m.Single(); n != nil {
-		return nodeOf(n).feed
-	}
-	if n := m.Node(s.names.count(topic)); n != nil {
+	if n := s.topicNode(m, topic); n != nil {
 		return nodeOf(n).feed
 	}
 	return s.unassigned

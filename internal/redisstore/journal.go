@@ -1,10 +1,10 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -17,12 +17,26 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Journal implements [tally.Ledger]. It scans the keys of all primaries for the journals in
-// scope, as Dump does, and keeps their names, some 100 bytes each.
-func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	if scope.Exact {
-		return s.journalExact(ctx, scope, from, to, each)
+// journalChunk is how many journals one pipeline reads the first portion of: up to 1 MB.
+const journalChunk = 64
+
+// dayJournal is the journal of a topic of one day.
+type dayJournal struct {
+	topic tally.Topic
+	day   int64 // since the Unix epoch
+}
+
+// dayJournals returns the journals that a topic may have of the days from first to last.
+func dayJournals(topic tally.Topic, first, last int64) (journals []dayJournal) {
+	for day := first; day <= last; day++ {
+		journals = append(journals, dayJournal{topic, day})
 	}
+	return journals
+}
+
+// Journal implements [tally.Ledger]. Unless the scope is one topic, it scans the keys of all
+// primaries for journals, as Dump does, and keeps their names, some 100 bytes each.
+func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	now, err := s.minute(ctx)
 	if err != nil {
 		return err
@@ -31,17 +45,25 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	if s.options.Journal > 0 {
 		from = max(from, now-int64(s.options.Journal/time.Minute))
 	}
-	days := map[tally.Topic][]int64{}
+	// The journal of a day may have minutes of adjacent days: see the package comment.
+	first := max(from, now-int64(MaxJournal/time.Minute))/minutesADay - 1
+	last := min(to, now)/minutesADay + 1
+	if scope.Exact {
+		topic, err := s.exact(scope)
+		if err != nil {
+			return err
+		}
+		return s.readEntries(ctx, dayJournals(topic, first, last), from, to, each)
+	}
+	var journals []dayJournal
 	err = s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
 		for _, key := range keys {
 			text, day, ok := s.names.journalTopic(key)
-			if !ok {
+			if !ok || day < first || day > last {
 				continue
 			}
-			// The journal of a day may have minutes of adjacent days: see the package comment.
-			if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil &&
-				day >= from/minutesADay-1 && day <= to/minutesADay+1 {
-				days[topic] = append(days[topic], day)
+			if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
+				journals = append(journals, dayJournal{topic, day})
 			}
 		}
 		return nil
@@ -49,36 +71,10 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	if err != nil {
 		return err
 	}
-	topics := slices.SortedFunc(maps.Keys(days), func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
-	for _, topic := range topics {
-		for _, day := range slices.Compact(slices.Sorted(slices.Values(days[topic]))) {
-			if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// journalExact reads the journals of one topic, of all days that it may have.
-func (s *Store) journalExact(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	topic, err := s.exact(scope)
-	if err != nil {
-		return err
-	}
-	today := time.Now().Unix() / 60 / minutesADay
-	first := max(from/minutesADay, today-int64(MaxJournal/redistopology.Day)) - 1
-	last := min(to/minutesADay, today+1) + 1 // this machine's clock may be behind
-	days, err := s.journalDays(ctx, topic, first, last)
-	if err != nil {
-		return err
-	}
-	for _, day := range days {
-		if err := s.readJournalDay(ctx, topic, day, from, to, each); err != nil {
-			return err
-		}
-	}
-	return nil
+	slices.SortFunc(journals, func(a, b dayJournal) int {
+		return cmp.Or(strings.Compare(a.topic.String(), b.topic.String()), cmp.Compare(a.day, b.day))
+	})
+	return s.readEntries(ctx, slices.Compact(journals), from, to, each)
 }
 
 // minute returns the current minute of Redis's clock.
@@ -90,13 +86,13 @@ func (s *Store) minute(ctx context.Context) (int64, error) {
 	return now.Unix() / 60, nil
 }
 
-// readJournalDay passes the entries of a topic's journal of one day to each.
-func (s *Store) readJournalDay(ctx context.Context, topic tally.Topic, day, from, to int64, each func([]tally.JournalEntry) error) error {
-	number := strconv.FormatInt(day, 10)
-	return s.readJournal(ctx, topic, day, func(offset int64, packed []byte) error {
+// readEntries passes the entries of journals to each.
+func (s *Store) readEntries(ctx context.Context, journals []dayJournal, from, to int64, each func([]tally.JournalEntry) error) error {
+	return s.readJournals(ctx, journals, func(j dayJournal, offset int64, packed []byte) error {
+		number := strconv.FormatInt(j.day, 10)
 		entries := make([]tally.JournalEntry, 0, len(packed)/journalEntryBytes)
 		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-			entry := unpackEntry(topic, packed[at:])
+			entry := unpackEntry(j.topic, packed[at:])
 			entry.Position = number + ":" + strconv.FormatInt(offset+int64(at), 10)
 			if entry.Minute >= max(from, 1) && entry.Minute <= to { // 0 is an erased entry
 				entries = append(entries, entry)
@@ -118,24 +114,37 @@ func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 	}
 }
 
-// readJournal passes a topic's packed journal of one day to each, in portions.
-func (s *Store) readJournal(ctx context.Context, topic tally.Topic, day int64, each func(offset int64, packed []byte) error) error {
+// readJournals passes packed journals to each, in portions and in order. It reads the first
+// portions of journalChunk journals in one pipeline: few journals have more.
+func (s *Store) readJournals(ctx context.Context, journals []dayJournal, each func(j dayJournal, offset int64, packed []byte) error) error {
 	const portion = tally.MaxPortion * journalEntryBytes
-	key := s.names.journal(topic) + strconv.FormatInt(day, 10)
-	for offset := int64(0); ; offset += portion {
-		packed, err := s.client.GetRange(ctx, key, offset, offset+portion-1).Bytes()
-		if err != nil {
-			return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", topic, err))
+	for chunk := range slices.Chunk(journals, journalChunk) {
+		parts := make([]*redis.StringCmd, len(chunk))
+		pipe := s.client.Pipeline()
+		for i, j := range chunk {
+			parts[i] = pipe.GetRange(ctx, s.names.dayJournal(j.topic, j.day), 0, portion-1)
 		}
-		if len(packed) > 0 {
-			if err := each(offset, packed); err != nil {
-				return err
+		_, _ = pipe.Exec(ctx) // each command has its own error
+		for i, j := range chunk {
+			for part, offset := parts[i], int64(0); ; {
+				packed, err := part.Bytes()
+				if err != nil {
+					return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", j.topic, err))
+				}
+				if len(packed) > 0 {
+					if err := each(j, offset, packed); err != nil {
+						return err
+					}
+				}
+				if len(packed) < portion {
+					break
+				}
+				offset += portion
+				part = s.client.GetRange(ctx, s.names.dayJournal(j.topic, j.day), offset, offset+portion-1)
 			}
 		}
-		if len(packed) < portion {
-			return nil
-		}
 	}
+	return nil
 }
 
 // eraseMembers erases the journal entries of withdrawn members: otherwise a revert could
@@ -150,19 +159,10 @@ func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []t
 		withdrawn[member] = true
 	}
 	tomorrow := now/minutesADay + 1
-	days, err := s.journalDays(ctx, topic, tomorrow-int64(maxJournals)+1, tomorrow)
-	if err != nil {
-		return err
-	}
-	for _, d := range days {
-		err := s.readJournalDay(ctx, topic, d, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
-			return s.eraseEntries(ctx, topic, slices.DeleteFunc(entries, func(e tally.JournalEntry) bool { return !withdrawn[e.Member] }))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	journals := dayJournals(topic, tomorrow-int64(maxJournals)+1, tomorrow)
+	return s.readEntries(ctx, journals, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+		return s.eraseEntries(ctx, topic, slices.DeleteFunc(entries, func(e tally.JournalEntry) bool { return !withdrawn[e.Member] }))
+	})
 }
 
 // eraseEntries erases those of the entries that are still in the topic's journals.
@@ -181,7 +181,7 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 	const size = 4 + journalEntryBytes
 	for day, packed := range byDay {
 		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
-			c := redistopology.NewCall(eraseScript, s.names.journal(topic)+strconv.FormatInt(day, 10))
+			c := redistopology.NewCall(eraseScript, s.names.dayJournal(topic, day))
 			c.Append(some)
 			if _, err := s.callOnce(ctx, c); err != nil {
 				return tally.Unavailable(fmt.Errorf("erase journal entries of %s: %w", topic, err))
@@ -189,24 +189,6 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 		}
 	}
 	return nil
-}
-
-// journalDays returns the days from first to last that the topic has a journal of.
-func (s *Store) journalDays(ctx context.Context, topic tally.Topic, first, last int64) (days []int64, err error) {
-	pipe := s.client.Pipeline()
-	for d := first; d <= last; d++ {
-		pipe.GetRange(ctx, s.names.journal(topic)+strconv.FormatInt(d, 10), 0, 0)
-	}
-	commands, err := pipe.Exec(ctx)
-	if err != nil {
-		return nil, tally.Unavailable(fmt.Errorf("find the journals of %s: %w", topic, err))
-	}
-	for i, command := range commands {
-		if command.(*redis.StringCmd).Val() != "" {
-			days = append(days, first+int64(i))
-		}
-	}
-	return days, nil
 }
 
 // appendPosition appends the packed position of an entry, see script/withdraw.lua.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,5 +373,32 @@ func TestRestore_DeletedTopicIsListed(t *testing.T) {
 	v.waitFor(t, store, page, 2)
 	if got := v.shown(page); got.Version <= ended.Version {
 		t.Errorf("the viewer holds version %d after %d", got.Version, ended.Version)
+	}
+}
+
+// Journals are read in pipelines, not with a round trip each.
+func TestJournal_RoundTrips(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	store := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour}}.connect(t, catalog(), newPrefix())
+	const topics = 200
+	for i := range topics {
+		like(t, store, topic(t, fmt.Sprintf("default/likes/%d", i)), 1)
+	}
+	reads := func() (n int) {
+		for line := range strings.Lines(fmt.Sprint(server.Do("info", "stats"))) {
+			if text, ok := strings.CutPrefix(line, "total_reads_processed:"); ok {
+				n, _ = strconv.Atoi(strings.TrimSpace(text))
+			}
+		}
+		return n
+	}
+	before, entries := reads(), 0
+	err := store.Journal(t.Context(), tally.Scope{}, 0, math.MaxInt64, func(some []tally.JournalEntry) error {
+		entries += len(some)
+		return nil
+	})
+	if took := reads() - before; err != nil || entries != topics || before == 0 || took > topics/10 {
+		t.Errorf("%d entries of %d journals, error %v, in %d round trips", entries, topics, err, took)
 	}
 }

@@ -39,6 +39,10 @@ func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(
 func (n names) journal(topic tally.Topic) string { return n.tagged(topic.String(), journalKind) }
 func (n names) channel(topic tally.Topic) string { return n.tagged(topic.String(), n.database) }
 
+func (n names) dayJournal(topic tally.Topic, day int64) string {
+	return n.journal(topic) + strconv.FormatInt(day, 10)
+}
+
 const (
 	countKind   = ":count"
 	journalKind = ":journal:"

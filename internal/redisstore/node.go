@@ -21,7 +21,7 @@ func (s *Store) newNode(n *redistopology.Node) any {
 		Node:           n,
 		store:          s,
 		status:         newStatus(s.options.Logger.With("store", n.Addr)),
-		feed:           newFeed(),
+		feed:           newFeed(s.isPresence),
 		checkRequested: make(chan struct{}, 1),
 	}
 }

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,10 @@ var (
 // probe publishes messages from this instance to itself through the node. Each probe also
 // reads the node's clock, verifies the node, which restores a lost secret, and writes.
 func (e *session) probe() error {
-	tick := time.NewTicker(probeInterval)
-	defer tick.Stop()
-	for count := int64(0); ; count++ {
+	count := int64(0)
+	return every(e.ctx, probeInterval, func() error {
 		err := e.probeOnce(count)
+		count++
 		e.probeResult.Store(&err)
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
@@ -45,41 +46,28 @@ func (e *session) probe() error {
 		if err == nil {
 			notify(e.probePassed)
 		}
-		select {
-		case <-e.ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+		return nil
+	})
 }
 
 // watchProbes returns an error when no probe was received, or no SUBSCRIBE confirmed, for
 // maxSilence.
 func (e *session) watchProbes() error {
-	watch := time.NewTicker(maxSilence / 20)
-	defer watch.Stop()
-	for {
-		select {
-		case <-e.ctx.Done():
-			return nil
-		case <-watch.C:
-		}
+	return every(e.ctx, maxSilence/20, func() error {
 		if e.feed.unconfirmed() > maxSilence {
 			return errUnconfirmed
 		}
-		if time.Since(e.begun)-time.Duration(e.lastEcho.Load()) > maxSilence {
-			e.store.stats.probesLost.Add(1)
-			if err := e.probeErr(); err != nil {
-				return err
-			}
-			select {
-			case <-e.established:
-				return errSilence
-			default:
-				return errUnconfirmed
-			}
+		if time.Since(e.begun)-time.Duration(e.lastEcho.Load()) <= maxSilence {
+			return nil
 		}
-	}
+		e.store.stats.probesLost.Add(1)
+		select {
+		case <-e.established:
+			return cmp.Or(e.probeErr(), errSilence)
+		default:
+			return cmp.Or(e.probeErr(), errUnconfirmed)
+		}
+	})
 }
 
 // recheck checks the node again when a usable node refused something, or when a probe of a

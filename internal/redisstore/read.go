@@ -30,7 +30,7 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 	readings := s.readStored(ctx, queries)
 	var missing []int
 	for i, r := range readings {
-		if r.Err == nil && r.Change.Version == 0 && s.catalog.Rule(r.Change.Topic).Kind != tally.Presence {
+		if r.Err == nil && r.Change.Version == 0 && !s.isPresence(r.Change.Topic) {
 			missing = append(missing, i)
 		}
 	}

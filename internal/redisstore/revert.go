@@ -119,31 +119,25 @@ func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 		newest[r.entries[i].Member] = journalPosition{}
 		r.first = min(r.first, p.day)
 	}
-	days, err := s.journalDays(ctx, r.topic, r.first, last)
+	err := s.readJournals(ctx, dayJournals(r.topic, r.first, last), func(j dayJournal, offset int64, packed []byte) error {
+		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
+			member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
+			if _, ok := newest[member]; !ok {
+				continue
+			}
+			p := journalPosition{j.day, offset + int64(at)}
+			newest[member] = p
+			if i, ok := wanted[p]; ok {
+				found := unpackEntry(r.topic, packed[at:])
+				found.Position = r.entries[i].Position
+				r.present[i] = found == r.entries[i]
+			}
+		}
+		r.lengths[j.day] = offset + int64(len(packed))
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	for _, day := range days {
-		err := s.readJournal(ctx, r.topic, day, func(offset int64, packed []byte) error {
-			for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-				member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
-				if _, ok := newest[member]; !ok {
-					continue
-				}
-				p := journalPosition{day, offset + int64(at)}
-				newest[member] = p
-				if i, ok := wanted[p]; ok {
-					found := unpackEntry(r.topic, packed[at:])
-					found.Position = r.entries[i].Position
-					r.present[i] = found == r.entries[i]
-				}
-			}
-			r.lengths[day] = offset + int64(len(packed))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
 	}
 	windowed := s.catalog.Rule(r.topic).Kind == tally.Window
 	for i, p := range r.positions {
@@ -196,7 +190,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 				// Journals of earlier days do not grow; see [redistopology.NewDayCall] for
 				// tomorrow's.
 				for day := max(p.first, today-1); day <= today+1; day++ {
-					journal.later = append(journal.later, s.names.journal(p.topic)+strconv.FormatInt(day, 10))
+					journal.later = append(journal.later, s.names.dayJournal(p.topic, day))
 					journal.lengths = append(journal.lengths, p.lengths[day])
 				}
 			}

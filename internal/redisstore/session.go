@@ -39,15 +39,15 @@ type session struct {
 	ctx    context.Context
 	pubsub *redis.PubSub
 
-	probeResult   atomic.Pointer[error] // of the last probe, see probeErr
-	probePassed   chan struct{}         // holds a token after a successful probe
-	lastEcho      atomic.Int64          // when a probe was received last, nanoseconds since begun
-	begun         time.Time             // when the session began
-	warnings      []string              // of the first check
-	scratch       string                // a channel that is named like a topic's
-	confirmations chan struct{}         // one token for each confirmed control channel
-	established   chan struct{}         // closed when all control channels are confirmed
-	nonce         string                // prefix of this session's probes
+	probeResult atomic.Pointer[error] // of the last probe, see probeErr
+	probePassed chan struct{}         // holds a token after a successful probe
+	lastEcho    atomic.Int64          // when a probe was received last, nanoseconds since begun
+	begun       time.Time             // when the session began
+	warnings    []string              // of the first check
+	scratch     string                // a channel that is named like a topic's
+	unconfirmed int                   // control channels; owned by receive
+	established chan struct{}         // closed when all control channels are confirmed
+	nonce       string                // prefix of this session's probes
 }
 
 // follow runs one session after the other until ctx ends.
@@ -77,7 +77,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	defer cancel(nil)
 	e := &session{
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
-		confirmations: make(chan struct{}, 3), established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4),
+		established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4),
 	}
 	// Health has the reason before viewers get stale.
 	ended := func(err error) bool {
@@ -96,7 +96,9 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
 	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
-	if err := e.pubsub.Subscribe(ctx, s.names.broadcast(), s.names.probe(s.instance), e.scratch); err != nil {
+	control := []string{s.names.broadcast(), s.names.probe(s.instance), e.scratch}
+	e.unconfirmed = len(control)
+	if err := e.pubsub.Subscribe(ctx, control...); err != nil {
 		return ended(fmt.Errorf("subscribe: %w", err))
 	}
 	e.begun = time.Now()
@@ -158,7 +160,10 @@ func (e *session) handleConfirmation(channel string) {
 		e.feed.confirm(text)
 		return
 	}
-	e.confirmations <- struct{}{} // has room for all three
+	if e.unconfirmed--; e.unconfirmed == 0 {
+		e.node.markUsable(e.warnings)
+		close(e.established)
+	}
 }
 
 func (e *session) handleMessage(m *redis.Message) {
@@ -182,15 +187,11 @@ func (e *session) handleMessage(m *redis.Message) {
 
 // subscribe subscribes and unsubscribes topics as they are watched and unwatched.
 func (e *session) subscribe() error {
-	for range cap(e.confirmations) {
-		select {
-		case <-e.ctx.Done():
-			return nil
-		case <-e.confirmations:
-		}
+	select {
+	case <-e.ctx.Done():
+		return nil
+	case <-e.established:
 	}
-	e.node.markUsable(e.warnings)
-	close(e.established)
 	for {
 		subscribe, unsubscribe := e.feed.takeDirty(subscribeChunk)
 		if len(subscribe)+len(unsubscribe) == 0 {
@@ -222,6 +223,22 @@ func (e *session) sendCommand(command func(context.Context, ...string) error, to
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
+}
+
+// every calls work at once and after each interval, until it fails or ctx ends.
+func every(ctx context.Context, interval time.Duration, work func() error) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if err := work(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // sleep waits for d, and reports whether ctx has not ended.

@@ -11,15 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-const (
-	// sweepInterval is the interval of the sweep, and sweepTicks in how many of them it
-	// reads all watched topics: each at least once a minute.
-	sweepInterval = time.Second
-	sweepTicks    = 45
-	// presenceTicks is the same for presence: only the sweep notices that the shares of a
-	// lost instance expired, if no other instance has shares.
-	presenceTicks = 5
-)
+// sweepInterval is the interval of the sweep, of which each reads a part of the topics.
+const sweepInterval = time.Second
 
 // settle reads topics whose subscription was confirmed. It makes the feed live when it has
 // read all that were watched when the session began.
@@ -93,57 +86,17 @@ func isTopicError(err error) bool {
 // sweep reads all watched topics periodically, a part at a time, in case that publications
 // were lost.
 func (e *session) sweep() error {
-	presence := func(topic tally.Topic) bool { return e.store.catalog.Rule(topic).Kind == tally.Presence }
-	passes := []*sweepPass{
-		{ticks: sweepTicks, match: func(topic tally.Topic) bool { return !presence(topic) }},
-		{ticks: presenceTicks, match: presence},
-	}
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		for _, p := range passes {
-			if err := e.settlePart(p.next(e.feed)); err != nil {
+	return every(e.ctx, sweepInterval, func() error {
+		for chunk := range slices.Chunk(e.feed.takeSweep(), readChunk) {
+			if e.ctx.Err() != nil {
+				return nil
+			}
+			mismatches, err := e.settleTopics(chunk)
+			e.store.stats.sweepMismatches.Add(int64(mismatches))
+			if err != nil {
 				return err
 			}
 		}
-	}
-}
-
-func (e *session) settlePart(watches []watch) error {
-	for chunk := range slices.Chunk(watches, readChunk) {
-		if e.ctx.Err() != nil {
-			return nil
-		}
-		mismatches, err := e.settleTopics(chunk)
-		e.store.stats.sweepMismatches.Add(int64(mismatches))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sweepPass is one pass of the sweep over its topics.
-type sweepPass struct {
-	ticks int // how many it takes
-	match func(tally.Topic) bool
-
-	left []watch // to be read in this pass
-	part int     // how many to read a tick
-}
-
-// next returns the next topics to read. After the last, a new pass begins.
-func (p *sweepPass) next(f *feed) []watch {
-	if len(p.left) == 0 {
-		p.left = f.settledTopics(p.match)
-		p.part = (len(p.left) + p.ticks - 1) / p.ticks
-	}
-	part := p.left[:min(p.part, len(p.left))]
-	p.left = p.left[len(part):]
-	return part
+		return nil
+	})
 }

@@ -91,9 +91,9 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
-		unassigned:       newFeed(),
 		feedLive:         make(chan struct{}, 1),
 	}
+	s.unassigned = newFeed(s.isPresence)
 	s.ranks.flush = func() { s.flushRanks(timeout) }
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
@@ -129,14 +129,22 @@ func (s *Store) Close() error {
 // Lane implements [tally.Store]: it returns the address of the node that holds the topic,
 // empty if none is known.
 func (s *Store) Lane(topic tally.Topic) string {
-	m := s.topology.SlotMap()
-	if n := m.Single(); n != nil {
-		return n.Addr
-	}
-	if n := m.Node(s.names.count(topic)); n != nil {
+	if n := s.topicNode(s.topology.SlotMap(), topic); n != nil {
 		return n.Addr
 	}
 	return ""
+}
+
+// topicNode returns the node that holds a topic, nil if none is known.
+func (s *Store) topicNode(m *redistopology.SlotMap, topic tally.Topic) *redistopology.Node {
+	if n := m.Single(); n != nil {
+		return n // without the name of a key
+	}
+	return m.Node(s.names.count(topic))
+}
+
+func (s *Store) isPresence(topic tally.Topic) bool {
+	return s.catalog.Rule(topic).Kind == tally.Presence
 }
 
 // Secret implements [tally.Store].

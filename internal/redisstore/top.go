@@ -121,7 +121,7 @@ func (s *Store) flushRanks(timeout time.Duration) {
 		}
 		b := leaderboard{topic.Site(), topic.Metric()}
 		scores[b] = append(scores[b], topic.Key(), score, change.version)
-		if s.catalog.Rule(topic).Kind != tally.Presence {
+		if !s.isPresence(topic) {
 			versions[b.site] = append(versions[b.site], b.metric+"/"+topic.Key(), version)
 		}
 	}
