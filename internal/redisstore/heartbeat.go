@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,46 +15,32 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// activityTotals is the totals of writes in stored heartbeats, by instance and site. Only
-// tests have more than one instance.
-type activityTotals struct {
-	mu     sync.Mutex
-	writes map[string]map[string]int64 // guarded by mu
-}
-
-// including returns the totals including those of heartbeat.
-func (t *activityTotals) including(heartbeat tally.Heartbeat) map[string]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := map[string]int64{}
-	maps.Copy(all, t.writes[heartbeat.Instance])
-	for site, writes := range heartbeat.Writes {
-		all[site] += writes
-	}
-	return all
-}
-
-func (t *activityTotals) set(instance string, totals map[string]int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.writes == nil {
-		t.writes = map[string]map[string]int64{}
-	}
-	t.writes[instance] = totals
-}
+// writer is an instance and a site that it writes to. Only tests have more than one instance.
+type writer struct{ instance, site string }
 
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) error {
-	all := s.activity.including(heartbeat)
+	totals := map[string]int64{}
+	s.reportedWrites.Range(func(key, writes any) bool {
+		if w := key.(writer); w.instance == heartbeat.Instance {
+			totals[w.site] = writes.(int64)
+		}
+		return true
+	})
+	for site, writes := range heartbeat.Writes {
+		totals[site] += writes
+	}
 	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
 	c.Append(heartbeat.Instance, heartbeat.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
-	for site, writes := range all {
+	for site, writes := range totals {
 		c.Append(site, writes, heartbeat.Writes[site])
 	}
 	if _, err := s.callOnce(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", err))
 	}
-	s.activity.set(heartbeat.Instance, all)
+	for site, writes := range totals {
+		s.reportedWrites.Store(writer{heartbeat.Instance, site}, writes)
+	}
 	return nil
 }
 

@@ -30,12 +30,12 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if l.Limit <= 0 || l.Limit > tally.MaxPortion {
 		l.Limit = tally.MaxPortion
 	}
-	if l.Order == tally.ByTopic {
-		return s.listByTopic(ctx, l)
-	}
 	after, err := l.Cursor()
 	if err != nil {
 		return tally.Page{}, err
+	}
+	if l.Order == tally.ByTopic {
+		return s.listByTopic(ctx, l, after)
 	}
 	var sources []*ranking
 	for _, site := range s.catalog.Sites() {
@@ -53,7 +53,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 			}
 		}
 	}
-	return s.merge(ctx, l, after, sources)
+	return s.page(ctx, l, func(n int) ([]tally.Cursor, bool, error) { return s.highestOf(ctx, l, after, sources, n) })
 }
 
 // ranking reads one sorted set of topics in chunks.
@@ -116,11 +116,11 @@ func byRank(a, b tally.Cursor) int {
 	return cmp.Or(cmp.Compare(b.Value, a.Value), byName(a.Topic, b.Topic))
 }
 
-// merge returns a page of the topics of all rankings.
-func (s *Store) merge(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking) (page tally.Page, err error) {
+// page returns a page of the topics that take returns in order, about n at a time.
+func (s *Store) page(ctx context.Context, l tally.Listing, take func(n int) (some []tally.Cursor, ended bool, err error)) (page tally.Page, err error) {
 	for {
 		// One more than the limit shows that there is another page.
-		some, ended, err := s.highestOf(ctx, l, after, sources, l.Limit+1-len(page.States))
+		some, ended, err := take(l.Limit + 1 - len(page.States))
 		if err != nil {
 			return tally.Page{}, err
 		}

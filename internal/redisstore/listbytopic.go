@@ -58,49 +58,31 @@ func (c *nameCache) after(scope tally.Scope, after tally.Topic) (l *nameList, fr
 }
 
 // listByTopic returns a page in the order of names.
-func (s *Store) listByTopic(ctx context.Context, l tally.Listing) (page tally.Page, err error) {
-	cursor, err := l.Cursor()
-	if err != nil {
-		return tally.Page{}, err
+func (s *Store) listByTopic(ctx context.Context, l tally.Listing, after *tally.Cursor) (tally.Page, error) {
+	var last tally.Topic
+	if after != nil {
+		last = after.Topic
 	}
-	var after tally.Topic
-	if cursor != nil {
-		after = cursor.Topic
-	}
-	known, from := s.nameCache.after(l.Scope, after)
-	for {
-		if known == nil {
-			if known, err = s.collectNames(ctx, l.Scope, after); err != nil {
-				return tally.Page{}, err
+	known, from := s.nameCache.after(l.Scope, last)
+	page, err := s.page(ctx, l, func(int) (some []tally.Cursor, ended bool, err error) {
+		if known == nil || from == len(known.names) && known.more {
+			if known, err = s.collectNames(ctx, l.Scope, last); err != nil {
+				return nil, false, err
 			}
 			s.nameCache.set(known)
 			from = 0
 		}
-		for chunk := range slices.Chunk(known.names[from:], readChunk) {
-			states, err := s.states(ctx, chunk)
-			if err != nil {
-				return tally.Page{}, err
-			}
-			for _, state := range states {
-				if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
-					continue
-				}
-				if len(page.States) == l.Limit {
-					return page, nil
-				}
-				page.States = append(page.States, state)
-				page.Next = tally.Cursor{Topic: state.Topic}.Text(l.Order)
-			}
+		to := min(from+readChunk, len(known.names))
+		for ; from < to; from++ {
+			last = known.names[from]
+			some = append(some, tally.Cursor{Topic: last})
 		}
-		if !known.more {
-			if !known.scope.Exact {
-				s.nameCache.set(nil)
-			}
-			page.Next = ""
-			return page, nil
-		}
-		after, known = known.names[len(known.names)-1], nil
+		return some, from == len(known.names) && !known.more, nil
+	})
+	if err == nil && page.Next == "" && !l.Scope.Exact {
+		s.nameCache.set(nil)
 	}
+	return page, err
 }
 
 // collectNames returns the first maxCachedNames topics of scope after a topic.

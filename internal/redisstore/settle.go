@@ -11,9 +11,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// sweepInterval is the interval of the sweep, of which each reads a part of the topics.
-const sweepInterval = time.Second
-
 // settle reads topics whose subscription was confirmed. It makes the feed live when it has
 // read all that were watched when the session began.
 func (e *session) settle() error {
@@ -99,4 +96,45 @@ func (e *session) sweep() error {
 		}
 		return nil
 	})
+}
+
+const (
+	// sweepInterval is the interval of the sweep, of which each reads a part of the topics.
+	sweepInterval = time.Second
+	// sweepTicks is in how many intervals the sweep reads all topics: each at least once a
+	// minute.
+	sweepTicks = 45
+	// presenceTicks is the same for presence: only the sweep notices that the shares of a
+	// lost instance expired, if no other instance has shares.
+	presenceTicks = 5
+)
+
+// sweepList has topics in the order in which the sweep reads them, from the last to the
+// first. A topic that is removed is replaced by the last, which was read already, so that a
+// pass leaves out none.
+type sweepList struct {
+	ticks  int // how many a pass takes
+	topics []*topicState
+	next   int // the topics before it are to be read in this pass
+}
+
+func (l *sweepList) add(t *topicState) {
+	t.place = len(l.topics)
+	l.topics = append(l.topics, t)
+}
+
+func (l *sweepList) remove(t *topicState) {
+	last := l.topics[len(l.topics)-1]
+	l.topics[t.place], last.place = last, t.place
+	l.topics = slices.Delete(l.topics, len(l.topics)-1, len(l.topics))
+}
+
+// take returns the topics that the sweep reads next. After the first, a new pass begins.
+func (l *sweepList) take() []*topicState {
+	if l.next = min(l.next, len(l.topics)); l.next == 0 {
+		l.next = len(l.topics)
+	}
+	end := l.next
+	l.next = max(end-(len(l.topics)+l.ticks-1)/l.ticks, 0)
+	return l.topics[l.next:end]
 }

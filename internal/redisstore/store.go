@@ -33,9 +33,11 @@ type Store struct {
 	// startClient also before.
 	client, startClient *redis.Client
 
+	// reportedWrites has the totals of writes in stored heartbeats: writer to int64.
+	reportedWrites sync.Map
+
 	stats      counters
 	ranks      pendingRanks
-	activity   activityTotals
 	nameCache  nameCache
 	wasUsable  atomic.Bool // a node was usable at some time
 	liveState  liveState
