@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -220,15 +221,20 @@ func (s *Store) hasData(ctx context.Context, metric string) (found bool, err err
 	}
 	found = len(sampled) > 0
 	for _, n := range s.nodes() {
-		for cursor, first := uint64(0), true; !found && (first || cursor > 0); first = false {
-			var keys []string
-			if keys, cursor, err = n.scanStep(ctx, cursor, s.names.prefix+"{*/"+metric+"/*}"+countKind); err != nil {
+		if found {
+			break
+		}
+		for keys, err := range n.keys(ctx, s.names.prefix+"{*/"+metric+"/*}"+countKind) {
+			if err != nil {
 				return false, err
 			}
-			for _, key := range keys {
+			found = slices.ContainsFunc(keys, func(key string) bool {
 				text, ok := s.names.countTopic(key)
 				topic, err := tally.ParseTopic(text)
-				found = found || ok && err == nil && topic.Metric() == metric
+				return ok && err == nil && topic.Metric() == metric
+			})
+			if found {
+				break
 			}
 		}
 	}

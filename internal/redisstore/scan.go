@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"time"
 
@@ -44,10 +45,8 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		}
 		moved := false
 		for _, n := range m.Nodes() {
-			for cursor, first := uint64(0), true; first || cursor > 0; first = false {
-				var keys []string
-				var err error
-				if keys, cursor, err = nodeOf(n).scanStep(ctx, cursor, pattern); err != nil {
+			for keys, err := range nodeOf(n).keys(ctx, pattern) {
+				if err != nil {
 					return err
 				}
 				moved = moved || slices.ContainsFunc(keys, func(key string) bool { return m.Node(key) != n })
@@ -69,6 +68,19 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 		}
 	}
 	return tally.Unavailable(errMoving)
+}
+
+// keys returns the keys of the node that match pattern, in steps, some more than once.
+func (n *node) keys(ctx context.Context, pattern string) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		for cursor := uint64(0); ; {
+			keys, next, err := n.scanStep(ctx, cursor, pattern)
+			if !yield(keys, err) || err != nil || next == 0 {
+				return
+			}
+			cursor = next
+		}
+	}
 }
 
 // scanStep returns some keys of the node that match pattern, and the cursor of the next step,
@@ -116,19 +128,26 @@ func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(top
 		return each([]tally.Topic{topic})
 	}
 	return s.scan(ctx, s.names.countPattern(scope), func(keys []string) error {
-		topics := make([]tally.Topic, 0, len(keys))
-		for _, key := range keys {
-			if text, ok := s.names.countTopic(key); ok {
-				if topic, err := s.catalog.Resolve(text); err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-					topics = append(topics, topic)
-				}
-			}
-		}
+		topics := slices.DeleteFunc(s.countedTopics(keys), func(topic tally.Topic) bool {
+			return !scope.Contains(topic) || s.catalog.CheckEditable(topic) != nil
+		})
 		if len(topics) == 0 {
 			return nil
 		}
 		return each(topics)
 	})
+}
+
+// countedTopics returns the declared topics that keys have the counts of.
+func (s *Store) countedTopics(keys []string) (topics []tally.Topic) {
+	for _, key := range keys {
+		if text, ok := s.names.countTopic(key); ok {
+			if topic, err := s.catalog.Resolve(text); err == nil {
+				topics = append(topics, topic)
+			}
+		}
+	}
+	return topics
 }
 
 // exact returns the one topic of scope.

@@ -221,12 +221,8 @@ func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, 
 		return cursor, err
 	}
 	var queries []tally.Query
-	for _, key := range keys {
-		if text, ok := s.names.countTopic(key); ok {
-			if topic, err := s.catalog.Resolve(text); err == nil {
-				queries = append(queries, tally.Query{Topic: topic})
-			}
-		}
+	for _, topic := range s.countedTopics(keys) {
+		queries = append(queries, tally.Query{Topic: topic})
 	}
 	for _, r := range s.readStored(ctx, queries) {
 		if r.Err == nil && r.Change.Version > 0 {

@@ -193,7 +193,7 @@ func mergeSlotMaps(maps [][]SlotRange, current *SlotMap) (merged []SlotRange) {
 		for _, ranges := range maps {
 			votes[ownerIn(ranges, slot)] += 2
 		}
-		if n := current.owner(slot); n != nil && votes[n.Addr] > 0 {
+		if n := current.owners[slot]; n != nil && votes[n.Addr] > 0 {
 			votes[n.Addr]++
 		}
 		best := ""

@@ -22,7 +22,7 @@ func allSlots(addr string) []SlotRange { return []SlotRange{{0, slotCount - 1, a
 type SlotMap struct {
 	nodes  []*Node           // those that hold slots, by address
 	single *Node             // the node that holds every slot, if there is one
-	owners *[slotCount]*Node // without single: by slot; nil for an unassigned slot
+	owners *[slotCount]*Node // by slot; nil for an unassigned slot
 }
 
 // Nodes returns the nodes that hold slots, in the order of their addresses. The caller
@@ -36,45 +36,26 @@ func (m *SlotMap) Single() *Node { return m.single }
 func (m *SlotMap) Has(n *Node) bool { return slices.Contains(m.nodes, n) }
 
 // Complete reports whether every slot has a node.
-func (m *SlotMap) Complete() bool {
-	return m.single != nil || m.owners != nil && !slices.Contains(m.owners[:], nil)
-}
+func (m *SlotMap) Complete() bool { return !slices.Contains(m.owners[:], nil) }
 
 // Node returns the node that holds key, or nil if none is known.
 func (m *SlotMap) Node(key string) *Node {
 	if m.single != nil {
 		return m.single
 	}
-	return m.owner(slotOf(key))
-}
-
-func (m *SlotMap) owner(slot int) *Node {
-	if m.owners == nil {
-		return m.single
-	}
-	return m.owners[slot]
-}
-
-func (m *SlotMap) equal(other *SlotMap) bool {
-	return m.single == other.single && (m.owners == other.owners ||
-		m.owners != nil && other.owners != nil && *m.owners == *other.owners)
+	return m.owners[slotOf(key)]
 }
 
 func newSlotMap(owners *[slotCount]*Node) *SlotMap {
-	m := &SlotMap{}
-	complete := true
+	m := &SlotMap{owners: owners}
 	for _, n := range owners {
-		if n == nil {
-			complete = false
-		} else if !m.Has(n) {
+		if n != nil && !m.Has(n) {
 			m.nodes = append(m.nodes, n)
 		}
 	}
 	slices.SortFunc(m.nodes, func(a, b *Node) int { return strings.Compare(a.Addr, b.Addr) })
-	if complete && len(m.nodes) == 1 {
+	if len(m.nodes) == 1 && m.Complete() {
 		m.single = m.nodes[0]
-	} else if len(m.nodes) > 0 {
-		m.owners = owners
 	}
 	return m
 }

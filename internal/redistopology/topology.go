@@ -94,7 +94,7 @@ func Open(url string, options Options) (*Topology, error) {
 		url: parsed, options: options, nodes: map[string]*Node{},
 		changed: make(chan struct{}, 1), stale: make(chan struct{}, 1),
 	}
-	t.slotMap.Store(&SlotMap{})
+	t.slotMap.Store(newSlotMap(&[slotCount]*Node{}))
 	if t.IsStandalone() {
 		t.Assign(allSlots(parsed.addrs[0]))
 	} else {
@@ -235,7 +235,7 @@ func (t *Topology) nodeLocked(addr string) *Node {
 
 func (t *Topology) storeLocked(m *SlotMap) {
 	before := t.SlotMap()
-	if m.equal(before) {
+	if *m.owners == *before.owners {
 		return
 	}
 	t.slotMap.Store(m)

@@ -62,7 +62,7 @@ func TestMergeSlotMaps_Majority(t *testing.T) {
 			}
 			for _, slot := range []int{first, cuts[j+1] - 1} {
 				got := ""
-				if n := topology.SlotMap().owner(slot); n != nil {
+				if n := topology.SlotMap().owners[slot]; n != nil {
 					got = n.Addr
 				}
 				for owner, n := range votes {
@@ -79,7 +79,7 @@ func TestRedirect(t *testing.T) {
 	t.Parallel()
 	topology := openCluster(t)
 	topology.Assign([]SlotRange{{0, 8191, "10.0.0.1:1"}, {8192, slotCount - 1, "10.0.0.2:2"}})
-	from := topology.SlotMap().owner(0)
+	from := topology.SlotMap().owners[0]
 	redirect := func(err error) (operation, bool) {
 		o := operation{node: from}
 		ok := topology.redirect(&o, err)
@@ -88,7 +88,7 @@ func TestRedirect(t *testing.T) {
 	if o, ok := redirect(answered("MOVED 7 :2222")); !ok || o.node.Addr != "10.0.0.1:2222" || o.asking {
 		t.Errorf("MOVED to the same host: %+v", o)
 	}
-	if o, ok := redirect(answered("MOVED 8 10.0.0.2:2")); !ok || o.node != topology.SlotMap().owner(9000) || o.asking {
+	if o, ok := redirect(answered("MOVED 8 10.0.0.2:2")); !ok || o.node != topology.SlotMap().owners[9000] || o.asking {
 		t.Errorf("MOVED to a known node: %+v", o)
 	}
 	if len(topology.stale) == 0 {
