@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -65,7 +66,7 @@ func (s *Store) walkCall(topic tally.Topic, from uint64) redistopology.Call {
 // walkReply is the reply of walk.lua and walkamount.lua.
 type walkReply struct {
 	state   tally.State
-	next    uint64
+	next    uint64   // where the next part begins; 0 after the last
 	total   int64    // for amounts, the number of members
 	members []string // buckets; or members and amounts alternately
 }
@@ -91,6 +92,9 @@ func parseWalk(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (w wal
 		return walkReply{}, unexpectedReply(c)
 	}
 	w.members = texts[numbers:]
+	if w.next == walkEnd {
+		w.next = 0
+	}
 	return w, nil
 }
 
@@ -132,9 +136,22 @@ func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (walkRe
 	return w, nil
 }
 
-func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) (err error) {
-	size := recordBytes(p.rule)
-	for from := uint64(0); ; {
+// parts returns the parts of a topic, of which w is the first.
+func (s *Store) parts(ctx context.Context, p *portioner, w walkReply) iter.Seq2[walkReply, error] {
+	return func(yield func(walkReply, error) bool) {
+		var err error
+		for yield(w, err) && err == nil && w.next > 0 {
+			w, err = s.readNext(ctx, p, w.next)
+		}
+	}
+}
+
+func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) error {
+	size, from := recordBytes(p.rule), uint64(0)
+	for w, err := range s.parts(ctx, p, w) {
+		if err != nil {
+			return err
+		}
 		var some []tally.Contribution
 		for _, bucket := range w.members {
 			for ; len(bucket) >= size; bucket = bucket[size:] {
@@ -147,13 +164,9 @@ func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) (err
 		if err := p.add(some); err != nil {
 			return err
 		}
-		if from = w.next; from >= walkEnd {
-			return nil
-		}
-		if w, err = s.readNext(ctx, p, from); err != nil {
-			return err
-		}
+		from = w.next
 	}
+	return nil
 }
 
 func (s *Store) dumpAmounts(ctx context.Context, p *portioner, w walkReply) (err error) {
@@ -165,26 +178,23 @@ func (s *Store) dumpAmounts(ctx context.Context, p *portioner, w walkReply) (err
 				return err
 			}
 		}
-		for {
+		for w, err := range s.parts(ctx, p, w) {
+			if err != nil {
+				return err
+			}
 			var some []tally.Contribution
-			for i := 0; i+1 < len(w.members); i += 2 {
-				amount, err := strconv.ParseInt(w.members[i+1], 10, 64)
-				if len(w.members[i]) != 8 || err != nil {
+			for pair := range slices.Chunk(w.members, 2) {
+				amount, err := strconv.ParseInt(pair[len(pair)-1], 10, 64)
+				if len(pair[0]) != memberBytes || err != nil {
 					return tally.Unavailable(fmt.Errorf("read %s: %w", p.state.Topic, errNotNumber))
 				}
-				member := binary.BigEndian.Uint64([]byte(w.members[i]))
+				member := binary.BigEndian.Uint64([]byte(pair[0]))
 				if member%passes == pass && !seen[member] {
 					seen[member] = true
 					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: amount})
 				}
 			}
 			if err := p.add(some); err != nil {
-				return err
-			}
-			if w.next == 0 {
-				break
-			}
-			if w, err = s.readNext(ctx, p, w.next); err != nil {
 				return err
 			}
 		}

@@ -214,7 +214,18 @@ func (t *Topology) Assign(ranges []SlotRange) {
 			owners[slot] = n
 		}
 	}
-	t.storeLocked(newSlotMap(&owners))
+	before, m := t.SlotMap(), newSlotMap(&owners)
+	if owners == *before.owners {
+		return
+	}
+	t.slotMap.Store(m)
+	for addr, n := range t.nodes {
+		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
+			delete(t.nodes, addr)
+			_ = n.Client.Close()
+		}
+	}
+	notify(t.changed)
 }
 
 // node returns the node at addr, which need not hold slots.
@@ -231,21 +242,6 @@ func (t *Topology) nodeLocked(addr string) *Node {
 		t.nodes[addr] = n
 	}
 	return n
-}
-
-func (t *Topology) storeLocked(m *SlotMap) {
-	before := t.SlotMap()
-	if *m.owners == *before.owners {
-		return
-	}
-	t.slotMap.Store(m)
-	for addr, n := range t.nodes {
-		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
-			delete(t.nodes, addr)
-			_ = n.Client.Close()
-		}
-	}
-	notify(t.changed)
 }
 
 // Close closes all connections. Run must have returned.
