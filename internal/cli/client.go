@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -37,7 +36,7 @@ var adminFlags = []config.Setting{
 }
 
 // adminClient calls the admin API of a running service, or of a store that the command
-// opened. It is safe for concurrent use.
+// opened. It is for one goroutine.
 type adminClient struct {
 	base    string // URL, without a slash at its end
 	label   string // what is called, for messages
@@ -46,7 +45,6 @@ type adminClient struct {
 	release func() error // closes the store; nil: there is none
 	// onAnswer is called once, with the store's name, after the first answer; may be nil.
 	onAnswer func(store string)
-	answered sync.Once
 }
 
 // serviceClient returns the client of the service that the flags name. Its errors are
@@ -149,7 +147,8 @@ func (c *adminClient) stream(ctx context.Context, method, path string, body io.R
 	}
 	success := response.StatusCode >= 200 && response.StatusCode < 300
 	if store := response.Header.Get(admin.StoreHeader); c.onAnswer != nil && (success || store != "") {
-		c.answered.Do(func() { c.onAnswer(store) })
+		c.onAnswer(store)
+		c.onAnswer = nil
 	}
 	if success {
 		return response, nil
@@ -255,8 +254,8 @@ type editResult struct {
 
 // refusal is the error of one item of an answer, or of a frame.
 type refusal struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    tally.Code `json:"code"`
+	Message string     `json:"message"`
 }
 
 func (r *refusal) Error() string { return r.Message }

@@ -40,7 +40,7 @@ type settingsAction struct {
 func (a settingsAction) flags() []config.Setting { return a.settings }
 func (a settingsAction) run(p *process) error    { return a.do(p) }
 
-// runs returns what makes a [settingsAction].
+// runs returns a command.new that makes a [settingsAction].
 func runs(do func(*process) error, settings ...config.Setting) func() action {
 	return func() action { return settingsAction{settings, do} }
 }

@@ -211,7 +211,7 @@ func (c *pageCheck) refusedWrite(topic string) *refusal {
 	if err != nil || code != tally.CodeReadOnlyMetric {
 		return nil // checkAddress reports an error
 	}
-	return &refusal{string(code), message}
+	return &refusal{code, message}
 }
 
 // writeInvalid sends an invalid amount, which is refused in any case, and returns the error.

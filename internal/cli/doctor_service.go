@@ -25,7 +25,7 @@ func (c *pageCheck) checkCounts() bool {
 	}
 	if refused := counts[0].Error; refused != nil {
 		what := "service"
-		if refused.Code == "origin_not_allowed" {
+		if refused.Code == tally.CodeOriginNotAllowed {
 			what = "origin"
 		}
 		return c.fail(what, "%s: %s", refused.Code, refused.Message)

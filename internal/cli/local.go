@@ -80,8 +80,8 @@ func sitesOf(texts []string) (sites []string) {
 }
 
 // serveInProcess serves handler over connections within the process. It returns the
-// transport that reaches it, and what waits for the requests in progress and stops both: a
-// request that changes something is completed although its client left.
+// transport that reaches it, and a function that waits for the requests in progress and
+// stops both: a request that changes something is completed although its client left.
 func serveInProcess(handler http.Handler) (*http.Transport, func() error) {
 	listener := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
 	web := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}

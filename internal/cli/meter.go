@@ -63,10 +63,7 @@ func (m *meter) end() {
 
 // rate returns the number of items per second since the start, n in total.
 func (m *meter) rate(n int64) string {
-	seconds := time.Since(m.began).Seconds()
-	if seconds < 0.001 {
-		return thousands(n) + "/s"
-	}
+	seconds := max(time.Since(m.began).Seconds(), 0.001) // not 0
 	return thousands(int64(float64(n)/seconds)) + "/s"
 }
 

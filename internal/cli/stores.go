@@ -50,7 +50,7 @@ func (p *process) storeOpener() (storeOpener, error) {
 // errNoSecret means that the contributions of an export cannot be used.
 var errNoSecret = errors.New("contributions can only be used with the secret that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
 
-// open opens the store as u says and returns what closes it.
+// open opens the store as u says, and also returns the function that closes it.
 func (o storeOpener) open(ctx context.Context, url config.StoreURL, u storeUse) (ledger, func() error, error) {
 	secret := o.Secret
 	if secret == nil && u.newSecret != nil {

@@ -97,7 +97,7 @@ type ownerCommand struct {
 	yes, asJSON           bool
 }
 
-// ownerAction returns what makes an [ownerCommand] with these flags.
+// ownerAction returns a command.new that makes an [ownerCommand] with these flags.
 func ownerAction(name string, does func(*ownerCommand) error, flags ...string) func() action {
 	return func() action { return &ownerCommand{name: name, does: does, takes: append(flags, "json")} }
 }

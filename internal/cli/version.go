@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -27,13 +28,7 @@ func buildInfo() (v, c string) {
 		info = &debug.BuildInfo{}
 	}
 	v, c = recordedBuild(info)
-	if linkedVersion != "" {
-		v = linkedVersion
-	}
-	if linkedCommit != "" {
-		c = linkedCommit
-	}
-	return v, c
+	return cmp.Or(linkedVersion, v), cmp.Or(linkedCommit, c)
 }
 
 // pseudoVersion matches a version that Go makes of a commit; it ends in the commit's hash.

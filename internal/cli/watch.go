@@ -88,18 +88,19 @@ func (c *watchCommand) run(p *process) error {
 	go func() {
 		ended <- follow(ctx, c.at, topics, frames, p.stderr)
 	}()
-	var out display = lines{p.stdout}
+	show, tick := func(f frame, at time.Time) { printLine(p.stdout, f, at) }, func() {}
 	if server.IsTerminal(p.stdout) {
-		out = newBoard(p.stdout, topics)
+		b := newBoard(p.stdout, topics)
+		show, tick = b.show, b.tick
 	}
-	tick := time.NewTicker(sampleInterval)
-	defer tick.Stop()
+	ticker := time.NewTicker(sampleInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case f := <-frames:
-			out.show(f, time.Now())
-		case <-tick.C:
-			out.tick()
+			show(f, time.Now())
+		case <-ticker.C:
+			tick()
 		case err := <-ended:
 			if err != nil && p.ctx.Err() == nil {
 				return err
@@ -134,12 +135,6 @@ func schemeHint(text string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean http://%s?", text)
-}
-
-// display shows frames.
-type display interface {
-	show(f frame, at time.Time)
-	tick() // called every sampleInterval
 }
 
 // errRefused means that asking again would get the same answer.
@@ -234,9 +229,7 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 }
 
 // temporary are the codes of errors that may be over when the topic is asked for again.
-var temporary = map[string]bool{
-	string(tally.CodeStoreUnavailable): true, string(tally.CodeRateLimited): true, string(tally.CodeInternal): true,
-}
+var temporary = []tally.Code{tally.CodeStoreUnavailable, tally.CodeRateLimited, tally.CodeInternal}
 
 // allRefused returns an error if every topic has one: errRefused, unless one of them is
 // temporary.
@@ -247,7 +240,7 @@ func allRefused(watched map[string]*refusal) error {
 		if why == nil {
 			return nil
 		}
-		permanent = permanent && !temporary[why.Code]
+		permanent = permanent && !slices.Contains(temporary, why.Code)
 		reasons = append(reasons, printable(fmt.Sprintf("%s: %s: %s", topic, why.Code, why.Message)))
 	}
 	slices.Sort(reasons)
@@ -298,17 +291,13 @@ func printable(text string) string {
 	}, text)
 }
 
-// lines writes a line for each change.
-type lines struct{ out io.Writer }
-
-func (l lines) show(f frame, at time.Time) {
+// printLine prints a frame as a line; nothing for a frame without a topic.
+func printLine(out io.Writer, f frame, at time.Time) {
 	now := at.UTC().Format(time.RFC3339)
 	switch {
 	case f.Error != nil:
-		fmt.Fprintf(l.out, "%s %s error %s: %s\n", now, printable(f.Topic), printable(f.Error.Code), printable(f.Error.Message))
+		fmt.Fprintf(out, "%s %s error %s: %s\n", now, printable(f.Topic), printable(string(f.Error.Code)), printable(f.Error.Message))
 	case f.Topic != "":
-		fmt.Fprintf(l.out, "%s %s %d\n", now, printable(f.Topic), f.Count)
+		fmt.Fprintf(out, "%s %s %d\n", now, printable(f.Topic), f.Count)
 	}
 }
-
-func (lines) tick() {}

@@ -56,13 +56,14 @@ func (b *board) show(f frame, _ time.Time) {
 	case r == nil: // a frame without a topic
 		return
 	case f.Error != nil:
-		r.reason = f.Error.Code + ": " + f.Error.Message
+		r.reason = string(f.Error.Code) + ": " + f.Error.Message
 	default:
 		r.known, r.count, r.reason = true, f.Count, ""
 	}
 	b.draw()
 }
 
+// tick takes a sample, every sampleInterval.
 func (b *board) tick() {
 	for _, r := range b.rows {
 		if !r.known {

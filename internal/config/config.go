@@ -90,7 +90,9 @@ func (c *Config) checkListeners(r *Reader) {
 // checkSeeding checks that the site and the metrics of the seeds are declared. Values that
 // could not be parsed are empty, and are reported already.
 func (c *Config) checkSeeding(r *Reader) {
-	ValidateSeedRules(r, "seed-", c.Seeding.Rules)
+	if err := c.Seeding.Rules.Validate(); err != nil && len(r.Problems) == 0 {
+		r.Reject("seed-field", err)
+	}
 	if len(c.Seeding.Paths) == 0 {
 		return
 	}
@@ -106,16 +108,6 @@ func (c *Config) checkSeeding(r *Reader) {
 		case rule.Kind == tally.Presence:
 			r.Reject("seed-field", fmt.Errorf("%s counts open pages and cannot be set", field.Metric))
 		}
-	}
-}
-
-// ValidateSeedRules checks the values of [SeedSettings] together.
-func ValidateSeedRules(r *Reader, prefix string, rules seed.Rules) {
-	if len(r.Problems) > 0 {
-		return // about single values
-	}
-	if err := rules.Validate(); err != nil {
-		r.Reject(prefix+"field", err)
 	}
 }
 

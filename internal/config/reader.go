@@ -96,17 +96,17 @@ func (r *Reader) Parse(settings []Setting) {
 	}
 }
 
-// Into returns what parses the value of a setting into target, with [Read].
+// Into returns a [Setting].Parse that stores the value in target, as [Read] parses it.
 func Into[T any](target *T, parse func(string) (T, error)) func(*Reader, string) {
 	return func(r *Reader, name string) { *target = Read(r, name, parse) }
 }
 
-// IntoText returns what stores the value of a setting as it is given.
+// IntoText is [Into] for a value that is stored as it is given.
 func IntoText(target *string) func(*Reader, string) {
 	return Into(target, func(text string) (string, error) { return text, nil })
 }
 
-// IntoList returns what parses the items of a repeatable setting into target.
+// IntoList is [Into] for the items of a repeatable setting, which are parsed together.
 func IntoList[T any](target *T, parse func([]string) (T, error)) func(*Reader, string) {
 	return func(r *Reader, name string) {
 		parsed, err := parse(r.texts(name))
@@ -131,18 +131,18 @@ func IntoEach[T any](target *[]T, parse func(string) (T, error)) func(*Reader, s
 	})
 }
 
-// IntoTexts returns what stores the items of a repeatable setting as they are given.
+// IntoTexts is [IntoEach] for items that are stored as they are given.
 func IntoTexts(target *[]string) func(*Reader, string) {
 	return IntoEach(target, func(item string) (string, error) { return item, nil })
 }
 
-// IntoToken returns what parses a token, or the content of the file that name-file names.
+// IntoToken is [Into] for a token, or for the file that the setting name-file names.
 func IntoToken(target *string) func(*Reader, string) {
 	return intoOrFile(target, "the token", ParseToken)
 }
 
-// intoOrFile returns what parses the value of a setting into target, or the content of the
-// file that name-file names, without its last line end. what names the value.
+// intoOrFile is [Into] for a value, or for the content of the file that the setting name-file
+// names, without its last line end. what names the value in errors.
 func intoOrFile[T any](target *T, what string, parse func(string) (T, error)) func(*Reader, string) {
 	return func(r *Reader, name string) {
 		file := name + "-file"

@@ -66,7 +66,7 @@ var FileSetting = Setting{Name: "config", Group: groupProcess, Value: "FILE",
 	Help: "YAML file with the same names as the flags of serve."}
 
 // SeedSettings returns the settings that map fields of pages to topics, which are parsed
-// into rules. prefix begins their names. [ValidateSeedRules] checks them together.
+// into rules. prefix begins their names. The caller validates the rules.
 func SeedSettings(prefix, group string, rules *seed.Rules) []Setting {
 	return []Setting{
 		{Name: prefix + "field", Group: group, Value: "METRIC=FIELD", Default: "likes=likes", Repeatable: true, Parse: IntoEach(&rules.Fields, seed.ParseField),
@@ -123,7 +123,7 @@ func (c *Config) settings() []Setting {
 			Help: "Proxies that are trusted to name the client's address: address ranges, or private. The first of X-Forwarded-For, Forwarded and X-Real-IP that a request has is used. Repeatable."},
 		{Name: "server-token", Group: groupTrust, Value: "TEXT", Secret: true, Parse: Into(&c.ServerToken, ParseToken),
 			Help: "Requests with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
-		{Name: "admin-token", Group: groupTrust, Value: "TEXT", Secret: true, Parse: intoOrFile(&c.AdminToken, "the token", ParseToken),
+		{Name: "admin-token", Group: groupTrust, Value: "TEXT", Secret: true, Parse: IntoToken(&c.AdminToken),
 			Help: "Opens /admin/, where the owner reads and changes counts. 16 bytes or more, such as openssl rand -hex 32 prints. Without a token /admin/ is off."},
 		{Name: "admin-token-file", Group: groupTrust, Value: "FILE", Alternative: "admin-token",
 			Help: "File that holds the admin token."},

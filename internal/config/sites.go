@@ -1,10 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -37,7 +37,7 @@ type KnownSites map[string][]string
 // Names returns the sites' names, sorted.
 func (k KnownSites) Names() []string { return slices.Sorted(maps.Keys(k)) }
 
-// What may follow a site's name instead of an origin.
+// Texts that may follow a site's name instead of an origin.
 const (
 	knownKeys     = "keys=known"
 	sitemapPrefix = "sitemap="
@@ -131,33 +131,21 @@ func parseOrigin(text string) (string, error) {
 	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
 		return reject(": nothing follows the host and port")
 	}
-	host := u.Hostname()
-	plain, _ := strings.CutPrefix(host, "*.")
+	plain := strings.TrimPrefix(u.Hostname(), "*.")
 	if plain == "" || strings.ContainsAny(plain, "*% ,;\"'\\") || strings.HasPrefix(plain, ".") {
 		return reject("")
 	}
 	if strings.IndexFunc(plain, func(r rune) bool { return r > 0x7e }) >= 0 {
 		return reject(": browsers send such a name in its xn-- form")
 	}
-	port := u.Port()
 	if strings.HasSuffix(u.Host, ":") {
 		return reject("")
 	}
-	if port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return reject(": there is no such port")
-		}
+	if n, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16); err != nil || n == 0 {
+		return reject(": there is no such port")
 	}
-	if port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
-		port = ""
-	}
-	switch {
-	case port != "":
-		host = net.JoinHostPort(host, port)
-	case strings.Contains(host, ":"):
-		host = "[" + host + "]"
-	}
-	return u.Scheme + "://" + host, nil
+	usualPort := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return u.Scheme + "://" + strings.TrimSuffix(u.Host, usualPort), nil
 }
 
 // parseMetrics parses items of the form name=rule and returns all metrics, the default
