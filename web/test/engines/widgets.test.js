@@ -142,11 +142,12 @@ for (const name of enginesOr('firefox', 'webkit')) {
     await t.test('the page reconnects to the service', async () => {
       const port = await freePort();
       const own = await startService({ port, flags: ['--demo'] });
+      t.after(() => own.stop()); // a service that still runs would keep this file from ending
       const heart = 'tally-like[page=hello]';
       await tab.goto(own.url);
       await showsIn(tab, heart, 0);
       const status = () => tab.evaluate(() => document.querySelector('#status')?.getAttribute('data-status'));
-      await eventually(async () => assert.equal(await status(), 'live'));
+      await eventually(async () => assert.equal(await status(), 'live'), 40_000);
       await own.stop();
       await eventually(async () => assert.equal(await status(), 'away'));
       const second = await startService({ port, flags: ['--demo'] });
