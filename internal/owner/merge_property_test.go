@@ -16,7 +16,7 @@ import (
 )
 
 // mergeTime is how long each property test of merges tries further seeds.
-var mergeTime = flag.Duration("merge-time", 2*time.Second, "how long each property test of merges runs on each store")
+var mergeTime = flag.Duration("merge-time", time.Second, "how long each property test of merges runs on each store")
 
 // mergeSeed is the first seed, to repeat a failure; 0: random.
 var mergeSeed = flag.Uint64("merge-seed", 0, "first seed of the property tests of merges; 0: random")

@@ -103,7 +103,7 @@ func sleep(d time.Duration) {
 func TestRollingRestart_LikesAndPages(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/rolling"
-	pages, drain := 600, 4*time.Second
+	pages, drain := 400, 4*time.Second
 	if processtest.Long() {
 		pages, drain = 2000, 10*time.Second
 	}
