@@ -45,8 +45,5 @@ func (r *Reader) Activity(ctx context.Context, from int64) (activity []tally.Act
 				return err
 			})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return activity, nil
+	return activity, err
 }

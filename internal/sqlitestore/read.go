@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -44,14 +43,7 @@ func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 // Read answers all queries from one snapshot of the file.
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
 	readings := make([]tally.Reading, len(queries))
-	err := cmp.Or(s.conflict, ctx.Err())
-	if err == nil {
-		err = s.read(ctx, queries, readings)
-		s.readFault.record(err)
-	}
-	if err != nil {
-		err = s.unavailable("read", err)
-	}
+	err := s.reading(ctx, "topics", func() error { return s.read(ctx, queries, readings) })
 	for i, query := range queries {
 		if err != nil {
 			readings[i] = tally.Reading{Err: err}
@@ -127,34 +119,26 @@ func appendQuery(dst []byte, query tally.Query, windowEnd int64) []byte {
 }
 
 // Top implements [tally.Ranker] with an index; it is never behind.
-func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	if err := cmp.Or(s.conflict, ctx.Err()); err != nil {
-		return nil, s.unavailable("read", err)
-	}
-	if s.catalog.MetricRule(metric).Kind == tally.Presence {
-		return s.presence.top(site, metric, limit), nil
-	}
-	changes, err := s.topStored(ctx, site, metric, limit)
-	s.readFault.record(err)
-	if err != nil {
-		return nil, s.unavailable("read the highest counts from", err)
-	}
-	return changes, nil
-}
-
-func (s *Store) topStored(ctx context.Context, site, metric string, limit int) (changes []tally.Change, err error) {
-	rows, err := s.statements.top.QueryContext(ctx, site, metric, max(0, limit))
-	err = scanRows(rows, err, func(rows *sql.Rows) (err error) {
-		var key, options string
-		var change tally.Change
-		if err = rows.Scan(&key, &change.Count, &change.Version, &options); err == nil {
-			change.Topic, err = tally.NewTopic(site, metric, key)
+func (s *Store) Top(ctx context.Context, site, metric string, limit int) (changes []tally.Change, err error) {
+	err = s.reading(ctx, "the highest counts", func() error {
+		if s.catalog.MetricRule(metric).Kind == tally.Presence {
+			changes = s.presence.top(site, metric, limit)
+			return nil
 		}
-		if err == nil {
-			err = s.setOptions(&change, options)
-		}
-		changes = append(changes, change)
-		return err
+		rows, err := s.statements.top.QueryContext(ctx, site, metric, max(0, limit))
+		return scanRows(rows, err, func(rows *sql.Rows) error {
+			var key, options string
+			var change tally.Change
+			err := rows.Scan(&key, &change.Count, &change.Version, &options)
+			if err == nil {
+				change.Topic, err = tally.NewTopic(site, metric, key)
+			}
+			if err == nil {
+				err = s.setOptions(&change, options)
+			}
+			changes = append(changes, change)
+			return err
+		})
 	})
 	return changes, err
 }

@@ -27,10 +27,7 @@ func (r *Reader) Settings(ctx context.Context, names ...string) (entries map[str
 			return err
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return entries, nil
+	return entries, err
 }
 
 func (w *writer) setSetting(name, value string) error {

@@ -22,10 +22,7 @@ func (r *Reader) Usage(ctx context.Context) (usage []tally.SiteUsage, err error)
 			return err
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return usage, nil
+	return usage, err
 }
 
 func (r *Reader) usage(ctx context.Context, conn *sql.Conn) (usage []tally.SiteUsage, err error) {
