@@ -8,8 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/ratelimit"
 )
 
-// wrongTokenRate is how many wrong tokens of one address are logged and answered as
-// such: more than a person mistypes.
+// wrongTokenRate is how many wrong tokens of one address are logged and answered with
+// not_authorized; further ones are answered with rate_limited. A person mistypes fewer.
 var wrongTokenRate = ratelimit.NewRate(ratelimit.Limit{Count: 10, Per: time.Minute}, 1)
 
 // maxAttemptAddresses bounds of how many addresses wrong tokens are remembered.

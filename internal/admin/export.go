@@ -141,7 +141,7 @@ func (q *request) importData() (any, error) {
 	return report, errors.Join(err, q.auditImport(report, replace))
 }
 
-// auditImport writes to the audit log what an import stored, if anything.
+// auditImport writes an import to the audit log, if it stored something.
 func (q *request) auditImport(report transfer.Report, replace bool) error {
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return nil

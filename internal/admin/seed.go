@@ -66,8 +66,8 @@ func (q *request) seed(body seedBody) (any, error) {
 	}{results}, nil
 }
 
-// editSeeds carries out the edits, or previews them. It returns an error only if all
-// failed; otherwise each edit has its own.
+// editSeeds carries out the edits, or previews them. It returns an error only if all edits
+// failed; otherwise each failed edit has its own error.
 func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {

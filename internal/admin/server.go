@@ -19,7 +19,7 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// Caller is what the HTTP edge knows of a request's client.
+// Caller describes the client of a request, as the HTTP edge determined it.
 type Caller struct {
 	Address netip.Addr // the client's, behind trusted proxies
 	// Client is the address by which wrong tokens are counted, see

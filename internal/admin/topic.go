@@ -33,7 +33,7 @@ func statesOf(states []tally.State) []state {
 	return shown
 }
 
-// edited is what an edit changed.
+// edited is the effect of an edit, in a response.
 type edited struct {
 	Before  state `json:"before"`
 	After   state `json:"after"`

@@ -9,8 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// forgetAliases removes the aliases of the topics that edits reset or deleted: no
-// contribution under them is left.
+// forgetAliases removes the aliases of the topics that edits reset or deleted, since no
+// contribution under an alias is left.
 func (s *Service) forgetAliases(ctx context.Context, edits []tally.Edit) error {
 	emptied := map[string]tally.Edit{} // by the name of the setting that lists the aliases
 	for _, e := range edits {

@@ -79,8 +79,8 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 	}
 }
 
-// AuditLog returns entries of the audit log, newest first, and the value of before for
-// the entries that precede them. Errors: [tally.CodeStoreUnavailable].
+// AuditLog returns at most limit entries of the audit log, the newest first, that are older
+// than the cursor before. next is the cursor for the entries that precede them. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	entries, next, err = s.store.AuditLog(ctx, before, limit)
 	for i := range entries {

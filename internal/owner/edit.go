@@ -13,8 +13,8 @@ import (
 // milliseconds.
 const frozenWait = time.Second
 
-// Edit carries out the edits and writes those that changed something to the audit log.
-// Each edit has its own error; Edit returns the first of them or of the log.
+// Edit carries out the edits and writes each edit that changed something to the audit log.
+// Each edit has its own error; Edit returns the first of these errors, or that of the log.
 // Errors before anything is done: [tally.CodeUnknownSite], [tally.CodeUnknownMetric],
 // [tally.CodeReadOnlyMetric]; otherwise [tally.CodeBadAmount] and
 // [tally.CodeStoreUnavailable], the latter also while a topic is merged.
@@ -36,8 +36,8 @@ func (s *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) er
 	return firstError(append(errs, s.forgetAliases(ctx, edits))...)
 }
 
-// editUnfrozen carries out the edits. It repeats those of frozen topics until their
-// merges end, for at most [frozenWait].
+// editUnfrozen carries out the edits. It repeats the edits of frozen topics until the
+// merges of these topics end, for at most [frozenWait].
 func (s *Service) editUnfrozen(ctx context.Context, edits []tally.Edit) {
 	s.store.Edit(ctx, edits)
 	for end := time.Now().Add(frozenWait); time.Now().Before(end) && ctx.Err() == nil; {

@@ -8,13 +8,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Heartbeats are stored, not only broadcast: a merge must not begin while an instance of a
-// release runs that ignores what it relies on, and both a command that works on the store
-// and an instance that has just started must know that. The call that stores a heartbeat
-// also counts the writes of each minute.
+// Heartbeats are stored, not only broadcast. A merge must not begin while an instance runs
+// whose release ignores the marks of topics. A command that works on the store and an
+// instance that has just started must also know about such an instance. The call that
+// stores a heartbeat also counts the writes of each minute.
 
-// statusFormat is the version of what an instance respects. Since 2 it is the marks of
-// topics. Older instances report no format.
+// statusFormat is the version of the rules that instances follow. Instances of version 2
+// respect the marks of topics. Older ones report no format.
 const statusFormat = 2
 
 // InstanceStatus is what an instance reports about itself; the dashboard shows it.

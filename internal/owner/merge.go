@@ -11,9 +11,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Merge moves the contributions of the topics from to the topic to, adds their counts to
-// its count, and deletes them. Their names become aliases of to, so that their visitors
-// are known there. A visitor of several topics counts as often as before.
+// Merge moves the contributions of the topics from into the topic to, adds the counts of
+// from to the count of to, and deletes the topics from. Their names become aliases of to,
+// which thereby knows their visitors. A visitor of several topics counts as often as before.
 //
 // While a topic is moved, it and to take no contributions (store_unavailable), mostly for
 // some milliseconds. The journal of from is lost, so that its contributions cannot be

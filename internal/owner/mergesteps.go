@@ -23,7 +23,7 @@ var errNothingToMerge = errors.New("the topic does not exist")
 //     before the copy, when it knew the aliases already, has to look again.
 //  7. Release to.
 //
-// Hence, if the count was set and from is not frozen, from was deleted.
+// Therefore, if the count was set and from is not frozen, an earlier instance deleted from.
 func (l *lease) merge(ctx context.Context) error {
 	from, to, err := l.topics()
 	if err != nil {
@@ -220,7 +220,7 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 			contributions[i].Amount = min(contributions[i].Amount, rule.Max)
 		}
 		moved := tally.Portion{
-			// Restore keeps the greater seed and adjustment: those that are stored.
+			// With the stored seed and adjustment, Restore changes neither.
 			State: tally.State{
 				Change: tally.Change{Topic: to}, Seed: state.Seed, Adjustment: state.Adjustment,
 				SeedOptions: state.SeedOptions, AdjustmentOptions: state.AdjustmentOptions,

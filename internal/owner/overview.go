@@ -38,8 +38,8 @@ type StoreHealth struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// Overview returns the overview. If the store is away, it has what this instance knows and
-// the error in its store health.
+// Overview returns the overview. If the store is away, the overview has the data of this
+// instance alone, and the error in its field Store.
 func (s *Service) Overview(ctx context.Context) Overview {
 	health := s.store.Health()
 	o := Overview{

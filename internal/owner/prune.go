@@ -7,7 +7,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxPruned bounds what one call of [Service.Prune] deletes and returns.
+// maxPruned bounds the topics that one call of [Service.Prune] deletes and returns.
 const maxPruned = 10_000
 
 // Prune deletes the topics of scope that did not change since before, at most [maxPruned],

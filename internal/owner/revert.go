@@ -33,8 +33,8 @@ type Selection struct {
 	Addresses []netip.Addr
 }
 
-// Reverted is what [Service.Revert] reverted or would revert. The greatest numbers come
-// first.
+// Reverted counts the contributions that [Service.Revert] reverted, or would revert with
+// preview. The greatest numbers come first.
 type Reverted struct {
 	Entries int                   `json:"contributions"` // journal entries whose contributions were removed
 	Topics  []TopicContributions  `json:"topics"`
@@ -135,7 +135,7 @@ func (s *Service) selectedSources(selection Selection) (map[tally.Source]bool, e
 }
 
 // maxReverted is how many journal entries, about 100 bytes each, are held in memory
-// between reading and reverting them. The journal is read again for further ones.
+// between reading and reverting them. For more entries the journal is read again.
 const maxReverted = 50_000
 
 // revert reverts the selected entries and calls reverted for each that removed a
@@ -165,9 +165,9 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	}
 }
 
-// memberRange holds the entries of the members from first to the one before end. The range
-// shrinks while entries are added, so that it holds at most limit of them, unless they are
-// of one member.
+// memberRange holds the journal entries of the members from first up to, but not including,
+// end. When it holds more than limit entries, it drops the upper half of its members. A
+// range with one member may hold more.
 type memberRange struct {
 	limit      int
 	first, end tally.Member // end 0: no end

@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Store is what a [Service] needs of a store.
+// Store is the part of a store that a [Service] uses. It uses each method of the ledger.
 type Store interface {
 	tally.Reader
 	tally.SecretSource
@@ -59,8 +59,8 @@ type Service struct {
 	pendingAudit pendingAudit
 }
 
-// New returns a Service on store. service follows the settings that this Service changes
-// and, while [Service.Run] runs, those that other instances change.
+// New returns a Service on store. Assertions through service follow the settings that this
+// Service changes and, while [Service.Run] runs, the settings that other instances change.
 func New(store Store, service *tally.Service, o Options) *Service {
 	s := &Service{
 		store:            store,

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// settingsInterval is how often an instance reads the settings without a broadcast,
-	// hence the delay if a broadcast is lost.
+	// settingsInterval is how often an instance reads the settings without a broadcast. If a
+	// broadcast is lost, the instance follows the change after this time at the latest.
 	settingsInterval = 5 * time.Second
 	// settingsChangedPayload is the payload of the broadcast that settings changed.
 	// Payloads of other kinds begin with other bytes.
@@ -33,7 +33,7 @@ func (s *Service) Receive(payload []byte) bool {
 	return true
 }
 
-// followedSettings is what the Service keeps of the settings that it read last.
+// followedSettings is the part of the settings that the Service keeps in memory.
 type followedSettings struct {
 	mu            sync.Mutex
 	loggedError   string               // about entries that cannot be parsed; guarded by mu

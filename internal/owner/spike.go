@@ -19,8 +19,8 @@ const (
 	spikeMin = 20
 	// spikeFactor is more than the ratio of a busy to a quiet hour.
 	spikeFactor = 5
-	// spikeSources and spikeMinutes are few sources and a short time: readers who follow a
-	// link come from many networks over hours.
+	// At most spikeSources sources are few, and spikeMinutes are a short time: readers who
+	// follow a link come from many networks over hours.
 	spikeSources = 3
 	spikeMinutes = 2
 )

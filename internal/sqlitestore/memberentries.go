@@ -9,9 +9,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// memberEntries are the positions of some members' entries in the journal. The entries of
-// a withdrawn member are erased with its contribution: a revert of one that remained
-// would take back again what a window counted.
+// memberEntries holds the positions of the journal entries of some members. The entries of
+// a withdrawn member are erased with its contribution. In a metric with windows, the revert
+// of an entry that remained would take the contribution back a second time.
 type memberEntries struct {
 	topics    map[tally.Topic]map[tally.Member]bool // the members
 	ids       map[int64]tally.Topic
@@ -34,7 +34,7 @@ func newMemberEntries() *memberEntries {
 	}
 }
 
-// add adds a member to those whose entries are read.
+// add adds a member whose entries load reads.
 func (m *memberEntries) add(topic tally.Topic, member tally.Member) {
 	members := m.topics[topic]
 	if members == nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// versionRetention is how long the version of a topic without readers is kept, so that a
-// page which reads it does not see it fall to 0. Reissue corrects pages that watch longer.
+// versionRetention is how long the version of a topic without readers is kept, so that the
+// version does not fall to 0 for a page that reads the topic. After it, Reissue corrects
+// pages that still watch the topic.
 const versionRetention = 10 * time.Minute
 
 // presence keeps the number of pages that this process holds present on each topic, in

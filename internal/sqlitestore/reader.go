@@ -29,8 +29,8 @@ type Reader struct {
 	secret           []byte
 	journalRetention time.Duration // 0 shows all entries
 	db               *sql.DB
-	// conflict is one between the catalog's rules and those in the file; while it is not
-	// nil, all reads and writes fail.
+	// conflict is the error if the catalog's rules conflict with the rules in the file.
+	// While it is not nil, all reads and writes fail.
 	conflict error
 
 	readFault fault

@@ -54,9 +54,9 @@ func (w *writer) setRule(metric string, rule tally.Rule) error {
 	return w.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, "rule:"+metric, rule.String())
 }
 
-// reconcileRules compares the catalog's rules with those in the file when it is opened, and
-// returns the first conflict. Without one it stores missing rules and those that allow
-// more.
+// reconcileRules compares the catalog's rules with the rules in the file when it is opened,
+// and returns the first conflict. Without a conflict it stores the rules that are missing
+// in the file, and the rules that allow more than before.
 func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 	stored, err := storedRules(ctx, w.conn)
 	if err != nil {

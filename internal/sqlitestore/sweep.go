@@ -38,8 +38,8 @@ func (s *Store) sweep() {
 	}
 }
 
-// sweepSome removes some rows. It reports whether more may remain; the next sweep retries
-// what failed.
+// sweepSome removes some rows and reports whether more may remain. After an error it
+// reports false, and the next sweep tries again.
 func (s *Store) sweepSome() (more bool) {
 	var due bool
 	err := s.db.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)

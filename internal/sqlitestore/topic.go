@@ -13,8 +13,8 @@ type row struct {
 	mark string // see [tally.MarkStore]
 }
 
-// numbering gives new topics ids that were never used and versions above those of deleted
-// topics. The table meta keeps both when topics are deleted.
+// numbering gives new topics ids that were never used, and versions above the versions of
+// deleted topics. When a topic is deleted, the table meta stores both numbers.
 type numbering struct {
 	nextID  int64 // above all ids ever used, which the journal may still contain
 	highest int64 // version of a deleted topic

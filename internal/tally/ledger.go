@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Ledger is what the owner of the numbers can do with a store, in parts of which callers
-// take those that they use. Methods may be called concurrently with each other and with
+// Ledger is the owner's interface of a store. Callers take the parts that they use. Methods may be called concurrently with each other and with
 // those of [Store]. Each change of a count has a new version and is published once.
 // Results without an error are durable. The error is an [Error] with
 // [CodeStoreUnavailable] if the store cannot answer.

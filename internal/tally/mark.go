@@ -21,9 +21,9 @@ import (
 // frozenPrefix begins the marks of frozen topics.
 const frozenPrefix = "!"
 
-// AliasMark returns the mark for the aliases of topic in stored settings: empty without
-// aliases. Each merge into the topic sets another mark, even if the aliases were the same
-// at an earlier time: members may have left and returned since.
+// AliasMark returns the mark for the aliases of topic in stored settings, empty without
+// aliases. Each merge into the topic sets a new mark, even if the list of aliases becomes
+// one that the topic had before: contributions may have moved in between.
 func AliasMark(stored map[string]string, topic Topic) string {
 	aliases, err := ParseAliases(stored[aliasPrefix+topic.String()])
 	return aliasMark(stored, topic, len(aliases) > 0 || err != nil)
@@ -60,9 +60,9 @@ func ParseFrozenMark(mark string) (id, detail string, ok bool) {
 // IsFrozen reports whether mark is that of a frozen topic.
 func IsFrozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
 
-// AdmitsEdits reports whether a topic with the stored mark takes an owner's change that
-// carries another: a step of the merge that froze the topic, or any other change while
-// the topic is not frozen.
+// AdmitsEdits reports whether a topic with the stored mark admits an owner's change that
+// carries the mark carried. A frozen topic admits only the steps of the merge that froze
+// it, which carry its mark. Another topic admits changes without a mark.
 func AdmitsEdits(stored, carried string) bool {
 	if carried != "" {
 		return stored == carried
@@ -70,8 +70,8 @@ func AdmitsEdits(stored, carried string) bool {
 	return !IsFrozen(stored)
 }
 
-// MarkError is the error of a [Batch] whose mark the store does not admit: the instance
-// has to read the settings again. Mark is the stored one.
+// MarkError is the error of a [Batch] that carries another mark than its topic has in the
+// store. Mark is the stored mark. The instance has to read the settings again.
 type MarkError struct{ Mark string }
 
 func (e *MarkError) Error() string { return fmt.Sprintf("the topic has the mark %q", e.Mark) }
@@ -119,8 +119,8 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	return current, nil
 }
 
-// AddAliases adds aliases to those of topic, except the topic's own name, and returns the
-// new mark that the topic is to have. Concurrent calls keep each other's aliases. Errors:
+// AddAliases adds aliases to the list of topic, except the topic's own name, and returns
+// the new mark, which the caller sets for the topic. Concurrent calls keep each other's aliases. Errors:
 // [CodeInternal] if the stored aliases cannot be parsed; [CodeStoreUnavailable].
 func AddAliases(ctx context.Context, store SettingsStore, topic Topic, aliases []Topic) (mark string, err error) {
 	names := AliasSettings(topic)

@@ -83,8 +83,8 @@ type aliasList struct {
 	mark   string
 }
 
-// parsedAliases is a valid setting of aliases. There is one for each topic that was ever
-// renamed, so that the next settings take those that did not change.
+// parsedAliases is a parsed setting of aliases. There is one for each topic that was ever
+// renamed; the next settings reuse those whose value did not change.
 type parsedAliases struct {
 	topic  Topic
 	value  string
