@@ -97,6 +97,22 @@ func TestServer_EndsWhileClientsLeave(t *testing.T) {
 	}
 }
 
+// The end of the input is seen whether it comes with the last message or after it.
+func TestWebSocket_EndAfterMessage(t *testing.T) {
+	i := start(t, push.Options{})
+	for n := range 200 {
+		c := i.dial(fmt.Sprintf(handshake, ""))
+		if n%2 == 0 { // after the reader waits
+			if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = io.WriteString(c, masked(0x81, `{"present":["default/readers/a"]}`))
+		_ = c.CloseWrite()
+	}
+	i.eventually("all have left", func() bool { return i.viewers() == 0 && i.presence.Load() == 0 })
+}
+
 func TestWebSocket_FloodDelaysNobody(t *testing.T) {
 	i := start(t, push.Options{})
 	flood := strings.Repeat(masked(0x8A, ""), 20_000)

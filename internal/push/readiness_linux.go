@@ -120,8 +120,8 @@ type watched struct {
 	generation int32
 }
 
-// readable is a connection that can handle an event of its descriptor.
-type readable interface{ ready(l *loop) }
+// readable is a connection that can handle the events of its descriptor.
+type readable interface{ ready(l *loop, events uint32) }
 
 func newLoop() (*loop, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -196,11 +196,11 @@ func (l *loop) run(ctx context.Context) error {
 		l.unread = nil
 		for _, event := range events[:max(n, 0)] {
 			if conn := l.find(event); conn != nil {
-				conn.ready(l)
+				conn.ready(l, event.Events)
 			}
 		}
 		for _, c := range unread {
-			c.ready(l)
+			c.ready(l, unix.EPOLLRDHUP) // perhaps it came with the event before
 		}
 	}
 	return nil
@@ -241,7 +241,7 @@ func (l *loop) endReader(c *socketConn, err error) {
 }
 
 // ready implements readable: the client of a stream closed.
-func (c *streamConn) ready(*loop) { c.server.hub.Leave(&c.Viewer, reasonOf(c.failure())) }
+func (c *streamConn) ready(*loop, uint32) { c.server.hub.Leave(&c.Viewer, reasonOf(c.failure())) }
 
 // failure returns the error that ended the connection, or nil if its client closed.
 func (c *conn) failure() error {
@@ -257,8 +257,10 @@ func (c *conn) failure() error {
 	return syscall.Errno(code)
 }
 
-// ready implements readable: it reads the input, at most maxReads times.
-func (c *socketConn) ready(l *loop) {
+// ready implements readable: it reads the input, at most maxReads times. A read that does
+// not fill the buffer leaves no input: what comes later is another event. Only the end of
+// the input, which comes with EPOLLRDHUP, takes a further read.
+func (c *socketConn) ready(l *loop, events uint32) {
 	if c.readerHasEnded {
 		return
 	}
@@ -274,6 +276,10 @@ func (c *socketConn) ready(l *loop) {
 			return
 		default:
 			c.receive(l.buffer[:n])
+			if n < len(l.buffer) && events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) == 0 {
+				l.limitMessage(c)
+				return
+			}
 		}
 	}
 	l.limitMessage(c)
