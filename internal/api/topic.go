@@ -45,7 +45,7 @@ func (q *call) visitorOf(inBody string) (string, error) {
 
 // checkParameters refuses a visitor in the URL. Errors: bad_visitor.
 func (q *call) checkParameters() error {
-	if q.hasParameter("visitor") {
+	if len(q.names("visitor")) > 0 {
 		return tally.Errorf(tally.CodeBadVisitor, "never send a visitor in a URL, which is logged; send it in the body or in the Tally-Visitor header")
 	}
 	return nil

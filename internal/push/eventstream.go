@@ -2,7 +2,6 @@ package push
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +20,14 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 	}
 	w.Header().Set("Connection", "close") // the stream ends with the connection
 	client, err := s.reserve(session.Client)
-	switch {
-	case err == errDraining:
+	if client == nil {
 		return abort(w)
-	case isFull(err) && isEventSource(r):
-		return s.sendFull(w) // without hijacking: a full instance saves its open files
-	case err != nil:
+	}
+	if err != nil {
+		s.cancel(client) // without hijacking: a full instance saves its open files
+		if isEventSource(r) {
+			return s.sendFull(w)
+		}
 		return err
 	}
 	head := appendStreamHead(nil, w.Header())
@@ -39,12 +40,10 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		return err
 	}
 	c.earlyInput = nil // this package reads nothing from an event stream
-	watch := s.resolveSession(session)
-	for _, refusal := range slices.Concat(watch.refusals, s.subscribe(&c.conn, watch.topics), s.enter(&c.conn, session.Present, session.Rights.Admit)) {
-		head = appendEvent(head, refusal)
-	}
+	refused := refusals{appendEvent, head}
+	s.watchSession(&c.conn, session, &refused)
 	s.readiness.watchStream(c)
-	s.join(&c.conn, eventStream, head)
+	s.join(&c.conn, eventStream, refused.frames)
 	s.work.Done()
 	return nil
 }

@@ -144,18 +144,20 @@ func (c *socketConn) execute(m message) {
 		c.send(hub.AppendRefusal(nil, "", err))
 		return
 	}
+	refused := refusals{encode: appendText}
 	switch m.verb {
 	case verbSubscribe:
-		watch := s.resolve(m.topics, c.rights.Admit)
-		c.sendAll(watch.refusals)
-		c.sendAll(s.subscribe(&c.conn, watch.topics))
+		topics := s.resolve(m.topics, c.rights.Admit, &refused)
+		c.sendRefusals(&refused) // before the snapshot
+		s.subscribe(&c.conn, topics, &refused)
 	case verbUnsubscribe:
-		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll).topics)
+		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll, nil))
 	case verbPresent:
-		c.sendAll(s.enter(&c.conn, m.topics, c.rights.Admit))
+		s.enter(&c.conn, m.topics, c.rights, &refused)
 	case verbAbsent:
-		s.leave(&c.conn, s.resolve(m.topics, admitAll).topics)
+		s.leave(&c.conn, s.resolve(m.topics, admitAll, nil))
 	}
+	c.sendRefusals(&refused)
 }
 
 // admitAll admits all topics: a client may leave any.

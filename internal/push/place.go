@@ -1,7 +1,6 @@
 package push
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -23,12 +22,6 @@ var errDraining = &tally.Error{
 	RetryAfter: time.Second,
 }
 
-// isFull reports whether err is that of a client for which there is no place.
-func isFull(err error) bool {
-	var e *tally.Error
-	return errors.As(err, &e) && e.Code == tally.CodeTooManyViewers
-}
-
 // client is an address that connections come from.
 type client struct {
 	address netip.Addr // fixed; the zero Addr has no limit
@@ -36,47 +29,33 @@ type client struct {
 	conns   int        // held or reserved; guarded by the mutex of Server
 }
 
-// reserve reserves a place for a connection of the client at address, and counts the
-// call as work. Either cancel ends both, or join makes the place one of a connection
-// until forget, and the caller ends the work.
-func (s *Server) reserve(address netip.Addr) (*client, error) {
+// reserve reserves a place for a connection of the client at address, and counts the call
+// as work. Either cancel ends both, or join makes the place one of a connection until
+// forget, and the caller ends the work. With an error the place is beyond a limit: for a
+// connection that is only told so. While draining there is none, and the client is nil.
+func (s *Server) reserve(address netip.Addr) (c *client, full error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conns := 0
-	if c := s.clients[address]; c != nil {
-		conns = c.conns
-	}
-	switch {
-	case s.isDraining:
+	if s.isDraining {
 		return nil, errDraining
-	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
-		return nil, errFull("this instance holds as many viewers as it may (--max-viewers)")
-	case s.options.MaxViewersPerAddress > 0 && address.IsValid() && conns >= s.options.MaxViewersPerAddress:
-		return nil, errFull("this address holds as many connections as it may (--max-viewers-per-address)")
 	}
-	return s.reserveLocked(address), nil
-}
-
-func (s *Server) reserveLocked(address netip.Addr) *client {
-	c := s.clients[address]
-	if c == nil {
+	if c = s.clients[address]; c == nil {
 		c = &client{address: address}
 		if address.IsValid() && s.options.MaxTopicsPerAddress > 0 {
 			c.quota = hub.NewQuota(s.options.MaxTopicsPerAddress)
 		}
 		s.clients[address] = c
 	}
+	switch {
+	case s.options.MaxViewers > 0 && len(s.conns)+s.reserved >= s.options.MaxViewers:
+		full = errFull("this instance holds as many viewers as it may (--max-viewers)")
+	case s.options.MaxViewersPerAddress > 0 && address.IsValid() && c.conns >= s.options.MaxViewersPerAddress:
+		full = errFull("this address holds as many connections as it may (--max-viewers-per-address)")
+	}
 	s.reserved++
 	c.conns++
 	s.work.Add(1)
-	return c
-}
-
-// reserveBeyondLimit reserves a place for a connection that is only sent a close frame.
-func (s *Server) reserveBeyondLimit(address netip.Addr) *client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reserveLocked(address)
+	return c, full
 }
 
 // cancel gives a reserved place back.

@@ -13,40 +13,33 @@ var errTooManyWatched = errFull("this instance watches as many topics as it may 
 // errQuota refuses a topic because the client address watches as many as it may.
 var errQuota = errFull("this address watches as many topics as it may, which is a share of --max-watched-topics")
 
-// resolved are the topics that a client named: those it may watch, and frames, as JSON,
-// with the errors of the others.
-type resolved struct {
-	topics   []tally.Topic
-	refusals [][]byte
+// refusals are the errors of topics that a client named, as frames of its transport. The
+// nil value drops them.
+type refusals struct {
+	encode hub.Encoder
+	frames []byte
 }
 
-// resolve looks up the topics that a client names.
-func (s *Server) resolve(names []string, admit func(tally.Topic) error) (r resolved) {
+func (r *refusals) add(name string, err error) {
+	if r != nil {
+		r.frames = r.encode(r.frames, hub.AppendRefusal(nil, name, err))
+	}
+}
+
+// resolve returns the topics with these names that admit allows.
+func (s *Server) resolve(names []string, admit func(tally.Topic) error, refused *refusals) (topics []tally.Topic) {
 	for _, name := range names {
 		topic, err := s.catalog.Resolve(name)
 		if err == nil {
 			err = admit(topic)
 		}
 		if err != nil {
-			r.refuse(name, err)
+			refused.add(name, err)
 			continue
 		}
-		r.topics = append(r.topics, topic)
+		topics = append(topics, topic)
 	}
-	return r
-}
-
-// resolveSession looks up the topics of a session.
-func (s *Server) resolveSession(session Session) resolved {
-	r := s.resolve(session.Topics, session.Rights.Admit)
-	for _, refused := range session.Refused {
-		r.refuse(refused.Name, refused.Err)
-	}
-	return r
-}
-
-func (r *resolved) refuse(name string, err error) {
-	r.refusals = append(r.refusals, hub.AppendRefusal(nil, name, err))
+	return topics
 }
 
 // checkTopicCount checks the number of topics that a call names. Errors: too_many_topics.
@@ -54,43 +47,50 @@ func checkTopicCount(session Session) error {
 	return tally.CheckTopicCount(max(len(session.Topics), len(session.Present)) + len(session.Refused))
 }
 
-// subscribe makes c watch topics. It returns the refusals.
-func (s *Server) subscribe(c *conn, topics []tally.Topic) (refusals [][]byte) {
-	full, overQuota := s.hub.Subscribe(&c.Viewer, topics)
-	for _, topic := range full {
-		refusals = append(refusals, hub.AppendRefusal(nil, topic.String(), errTooManyWatched))
+// watchSession makes c watch and present on the topics of its session.
+func (s *Server) watchSession(c *conn, session Session, refused *refusals) {
+	for _, each := range session.Refused {
+		refused.add(each.Name, each.Err)
 	}
-	for _, topic := range overQuota {
-		refusals = append(refusals, hub.AppendRefusal(nil, topic.String(), errQuota))
-	}
-	return refusals
+	s.subscribe(c, s.resolve(session.Topics, session.Rights.Admit, refused), refused)
+	s.enter(c, session.Present, session.Rights, refused)
 }
 
-// enter makes c present on the topics named. It returns the refusals.
-func (s *Server) enter(c *conn, names []string, admit func(tally.Topic) error) (refusals [][]byte) {
-	r := s.resolve(names, func(topic tally.Topic) error {
+// subscribe makes c watch topics.
+func (s *Server) subscribe(c *conn, topics []tally.Topic, refused *refusals) {
+	full, overQuota := s.hub.Subscribe(&c.Viewer, topics)
+	for _, topic := range full {
+		refused.add(topic.String(), errTooManyWatched)
+	}
+	for _, topic := range overQuota {
+		refused.add(topic.String(), errQuota)
+	}
+}
+
+// enter makes c present on the topics named.
+func (s *Server) enter(c *conn, names []string, rights Rights, refused *refusals) {
+	topics := s.resolve(names, func(topic tally.Topic) error {
 		if s.catalog.Rule(topic).Kind != tally.Presence {
 			return tally.Errorf(tally.CodeBadTopic, "%s does not count presence; readers does", topic.Metric())
 		}
-		return admit(topic)
-	})
+		return rights.Admit(topic)
+	}, refused)
 	isPresent := topicSet(c.present)
-	for _, topic := range r.topics {
+	for _, topic := range topics {
 		switch {
 		case isPresent[topic]:
 		case len(c.present) >= tally.MaxTopics:
-			r.refuse(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", tally.MaxTopics))
+			refused.add(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", tally.MaxTopics))
 		case !c.Quota.Acquire():
-			r.refuse(topic.String(), errQuota)
+			refused.add(topic.String(), errQuota)
 		case !s.presence.Enter(topic):
 			c.Quota.Release()
-			r.refuse(topic.String(), errTooManyWatched)
+			refused.add(topic.String(), errTooManyWatched)
 		default:
 			isPresent[topic] = true
 			c.present = append(c.present, topic)
 		}
 	}
-	return r.refusals
 }
 
 // leave ends the presence of c on topics. It ignores topics that c is not present on.

@@ -53,11 +53,8 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		return err
 	}
 	client, full := s.reserve(session.Client)
-	if full == errDraining {
+	if client == nil {
 		return abort(w)
-	}
-	if full != nil {
-		client = s.reserveBeyondLimit(session.Client)
 	}
 	c := &socketConn{conn: s.newConn(client), rights: session.Rights}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
@@ -85,12 +82,13 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 // without gets the first one when it subscribes.
 func (c *socketConn) begin(session Session) {
 	s := c.server
-	watch := s.resolveSession(session)
-	c.sendAll(watch.refusals)
-	c.sendAll(s.enter(&c.conn, session.Present, c.rights.Admit))
+	refused := refusals{encode: appendText}
 	if len(session.Topics)+len(session.Refused) > 0 {
-		c.sendAll(s.subscribe(&c.conn, watch.topics))
+		s.watchSession(&c.conn, session, &refused)
+	} else {
+		s.enter(&c.conn, session.Present, c.rights, &refused)
 	}
+	c.sendRefusals(&refused)
 	early := c.earlyInput
 	c.earlyInput = nil
 	c.receive(early)
@@ -189,8 +187,10 @@ func (c *socketConn) send(json []byte) {
 	c.server.hub.Send(&c.Viewer, appendText(nil, json))
 }
 
-func (c *socketConn) sendAll(frames [][]byte) {
-	for _, json := range frames {
-		c.send(json)
+// sendRefusals sends the refusals, and clears them.
+func (c *socketConn) sendRefusals(r *refusals) {
+	if len(r.frames) > 0 {
+		c.server.hub.Send(&c.Viewer, r.frames)
+		r.frames = nil
 	}
 }
