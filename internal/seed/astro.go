@@ -27,9 +27,9 @@ func (astro) key(name string, field fields) (string, error) {
 		return pagekey.OfPath("/" + escapeValue(keyOfPath(rest)))
 	}
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "src/"), "content/")
-	if value, _, ok := field("slug"); ok && textOf(value) != "" {
+	if slug := field.text("slug"); slug != "" {
 		collection, _, _ := strings.Cut(name, "/")
-		return pagekey.OfPath(joinPath(collection, escapeValue(textOf(value))))
+		return pagekey.OfPath(joinPath(collection, escapeValue(slug)))
 	}
 	segments := strings.Split(strings.TrimSuffix(name, path.Ext(name)), "/")
 	for i, segment := range segments {
