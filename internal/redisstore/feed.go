@@ -35,7 +35,7 @@ type topicState struct {
 	topic      tally.Topic
 	number     uint64 // of the watch
 	wanted     bool   // between Watch and Unwatch
-	subscribed bool   // the last command that was sent in this session
+	subscribed bool   // the last command sent in this session was SUBSCRIBE
 	queued     bool   // is in dirty
 	settling   bool   // is in settle
 	settled    bool   // settled since it was subscribed in this session

@@ -109,10 +109,10 @@ func (n names) layout() string    { return n.prefix + "layout" }
 func (n names) secret() string    { return n.prefix + "secret" }
 func (n names) rules() string     { return n.prefix + "rules" }
 func (n names) seedMark() string  { return n.prefix + "seeded" }
+func (n names) settings() string  { return n.prefix + "register" }
+func (n names) audit() string     { return n.prefix + "audit" }
 
-// activity has the hash tag of heartbeats: one script writes both.
-func (n names) settings() string           { return n.prefix + "register" }
-func (n names) audit() string              { return n.prefix + "audit" }
+// activity has the hash tag of heartbeats, because one script writes both.
 func (n names) heartbeats() string         { return n.prefix + "{pulses}" }
 func (n names) activity(day string) string { return n.prefix + "{pulses}:activity:" + day }
 

@@ -42,6 +42,6 @@ const (
 	// leaves time to update leaderboards within the promised 2 s.
 	defaultTopInterval = time.Second
 
-	// timeout bounds what has no deadline of its own.
+	// timeout bounds operations without a deadline.
 	timeout = redistopology.Timeout
 )

@@ -21,8 +21,8 @@ const (
 	probeTimeout  = 2 * time.Second
 	// replicaTimeout is how long replicas may take to confirm a probe's write.
 	replicaTimeout = 1100 * time.Millisecond
-	// maxSilence is how long no probe may be received. A subscription can die silently;
-	// then pages must show the stored values within 5 s.
+	// maxSilence is the longest time without a received probe. A subscription can die
+	// silently, and pages must show the stored values within 5 s after that.
 	maxSilence = 3500 * time.Millisecond
 )
 
@@ -71,8 +71,8 @@ func (e *session) watchProbes() error {
 }
 
 // recheck checks the node again when a usable node refused something, or when a probe of a
-// node that is not usable succeeded. The check takes many round trips, so it does not delay
-// probes. It waits until the subscription is established: before, the node is not usable.
+// node that is not usable succeeded. It runs beside the probes, because a check takes many
+// round trips. It begins when the subscription is established: the node is not usable before.
 func (e *session) recheck() error {
 	select {
 	case <-e.ctx.Done():

@@ -15,8 +15,8 @@ const secretBytes = 32
 // connection. Once known it never changes.
 type secretKey struct {
 	mu    sync.Mutex
-	value []byte // guarded by mu; a store without a secret gets it
-	known bool   // guarded by mu; false while value is new and not stored
+	value []byte // guarded by mu; stored if the store has no secret
+	known bool   // guarded by mu; false until value is configured or was read from the store
 }
 
 func newSecretKey(configured []byte) *secretKey {

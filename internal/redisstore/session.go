@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// minBackoff and maxBackoff bound the pauses between sessions; the longest is how late
-	// the return of a node is noticed. Each is between half of it and all of it, at random,
-	// so that instances do not connect at the same time.
+	// minBackoff and maxBackoff bound the pauses between sessions. The return of a node is
+	// noticed within the longest. Jitter keeps instances from connecting at the same time.
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
 

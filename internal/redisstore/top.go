@@ -24,7 +24,7 @@ const (
 	// maxPendingRanks bounds the pending topics while Redis is away, some 20 MB. Others are
 	// dropped, and repaired later.
 	maxPendingRanks = 100_000
-	// extraTopics is how many topics are read in addition, in case that counts have fallen.
+	// extraTopics is how many topics are read beyond the limit, since counts may have fallen.
 	extraTopics = 16
 	// repairInterval is the pause between two steps of a repair: it scans a million keys in
 	// half an hour, at a small cost for Redis.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// locateTimeout is how long one Sentinel or node may take to answer.
+	// locateTimeout is how long Sentinels and nodes may take to answer.
 	locateTimeout = time.Second
 	// maxSources bounds how many Sentinels or nodes are asked at once.
 	maxSources = 7

@@ -10,16 +10,16 @@ import (
 )
 
 // With wait=N in the URL, a write is acknowledged only when N replicas have it in memory:
-// WAIT follows the scripts on their connection. It covers everything that the primary did
-// before. So an assertion that is repeated because the first was not confirmed changes
-// nothing, and is acknowledged only when the first is confirmed.
+// WAIT follows the scripts on their connection, and covers everything that the primary wrote
+// before. If a write is not confirmed, its client repeats it. The repetition changes nothing,
+// but it is acknowledged only when the replicas have the first write.
 //
 // If N is the number of all replicas that may be promoted, a failover loses nothing that
 // was acknowledged. Otherwise it loses what the promoted replica had not received: usually
 // some milliseconds of writes, and all that a primary took while it was cut off and not
 // yet demoted. If fewer than N replicas answer, writes are refused (503).
 
-// replyTime is the part of the time of a batch that is kept for the reply.
+// replyTime is the part of a batch's time that is reserved for the reply.
 const replyTime = 100 * time.Millisecond
 
 // NotReplicatedError is the error of a write that too few replicas confirmed in time.

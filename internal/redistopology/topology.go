@@ -1,17 +1,17 @@
-// Package redistopology connects to a Redis, or to those that Sentinels or a Cluster
-// name: it knows which node holds which keys, and sends commands and script calls there.
-// It knows nothing about counts; internal/redisstore alone imports it.
+// Package redistopology connects to a standalone Redis, to the primary that Sentinels name,
+// or to the nodes of a Cluster. It knows which node holds which keys, and sends commands and
+// script calls there. It knows nothing about counts. Only internal/redisstore imports it.
 //
 // Its invariants:
 //
-//   - Requests for one node go in one pipeline, and nodes do not wait for each other.
+//   - Commands for one node go in one pipeline, and nodes do not wait for each other.
 //   - A script with a deadline has no effect after the deadline of its context. A call
 //     that fails returns only when it can have no effect any more.
 //   - Each new connection is verified before anything else is sent on it.
-//   - Clock, connections and state of a node belong to that node alone.
+//   - Each node has a clock, connections and state of its own.
 //
 // A standalone Redis, a primary behind Sentinels, and a Cluster differ in the slot map
-// and in how it is refreshed (see [locator]). Everything else goes by the slot map.
+// and in how it is refreshed (see [locator]). All other code uses the slot map alone.
 package redistopology
 
 import (
@@ -32,7 +32,7 @@ import (
 type Options struct {
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
-	// Scripts are all that calls use; [Node.LoadScripts] loads them.
+	// Scripts are all scripts that calls use; [Node.LoadScripts] loads them.
 	Scripts []*Script
 	Logger  *slog.Logger
 
@@ -40,18 +40,18 @@ type Options struct {
 	NewNode func(*Node) any
 	// Verify checks each new connection before anything else is sent on it.
 	Verify func(context.Context, *Node, redis.Pipeliner) error
-	// Failing reports whether a node failed lately: then reads of several nodes wait
-	// less for it.
+	// Failing reports whether a node failed lately. Reads of several nodes wait less for
+	// such a node.
 	Failing func(*Node) bool
 }
 
 const (
-	// Timeout bounds what has no deadline of its own. It is below the 3 s within which a
+	// Timeout bounds operations without a deadline. It is below the 3 s within which a
 	// request must be answered.
 	Timeout = 2500 * time.Millisecond
 
-	// refreshInterval is how often the slot map is refreshed, which bounds how late a
-	// failover is noticed; minRefreshInterval applies if it may be out of date.
+	// refreshInterval is how often the slot map is refreshed, so a failover is noticed within
+	// it. minRefreshInterval applies if the slot map may be out of date.
 	refreshInterval    = time.Second
 	minRefreshInterval = 100 * time.Millisecond
 	// importingRetention is how long a node without slots is kept: one that imports a
