@@ -1,6 +1,7 @@
 package tally
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -157,10 +158,7 @@ func (n *Numbers) UnmarshalJSON(text []byte) (err error) {
 		n.Total = n.Options.Sum()
 		return err
 	}
-	if n.Total, err = strconv.ParseInt(string(text), 10, 64); err != nil {
-		return fmt.Errorf("%.40s is not a whole number or a list of them", text)
-	}
-	return nil
+	return json.Unmarshal(text, &n.Total) // its error gets the name of the field
 }
 
 // IsZero reports whether all numbers are 0.
