@@ -165,7 +165,7 @@ func (c *copyCommand) print(out io.Writer, report transfer.CopyReport) error {
 	case len(different) > 0:
 		return exitStatus(exitFailure)
 	case len(more) == 0:
-		fmt.Fprintln(out, "Compared: both stores hold the same of them.")
+		fmt.Fprintln(out, "Compared: both stores hold the same for these topics.")
 	}
 	if len(changed) > 0 {
 		return exitStatus(exitChanged)

@@ -90,6 +90,8 @@ func TestDoctor_Elements(t *testing.T) {
 			[]string{"ok    elements     7 elements, whose sites and metrics exist"}, false},
 		{"one element", `<tally-like></tally-like>`, []string{"1 element, whose"}, false},
 		{"a declared metric", `<tally-like metric="stars"></tally-like>`, []string{"ok    elements"}, false},
+		{"elements of choices", `<tally-poll></tally-poll><tally-rating></tally-rating><tally-vote></tally-vote>`, []string{"ok    elements     3 elements,"}, false},
+		{"a poll whose metric is not declared", `<tally-poll metric="lunch"></tally-poll>`, []string{"FAIL  elements", "<tally-poll> of default/lunch: unknown_metric", "--metric"}, true},
 		{"an undeclared metric", `<tally-like metric="moons"></tally-like>`, []string{"FAIL  elements", "<tally-like> of default/moons: unknown_metric", "--metric"}, true},
 		{"an undeclared metric of a count", `<p><tally-count page='x' metric=moons></tally-count>`, []string{"<tally-count> of default/moons: unknown_metric"}, true},
 		{"a metric that cannot be one", `<tally-like metric="St*rs"></tally-like>`, []string{"FAIL  elements", "bad_topic"}, true},

@@ -13,8 +13,8 @@ import (
 )
 
 const healthcheckDetails = `
-Finds the instance by its own configuration: --config, environment and the flags
-below.
+Finds the instance by the configuration that it was started with: --config, the
+environment and the flags below.
 `
 
 // healthcheckName is the command that never ends with exit code 2 once it has started,

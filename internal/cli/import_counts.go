@@ -50,7 +50,7 @@ func (c *importCommand) importCounts(p *process) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w; what was set stays, and running this again does the rest", err)
+		return fmt.Errorf("%w; the counts that were set stay; run the command again to set the others", err)
 	}
 	if err := c.print(p.stdout, found, results); err != nil {
 		return err

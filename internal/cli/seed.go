@@ -99,7 +99,7 @@ func (c *seedCommand) run(p *process) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("%w; what was set stays, and running this again does the rest", err)
+		return fmt.Errorf("%w; the seeds that were set stay; run the command again to set the others", err)
 	}
 	warnUnlisted(p.stderr, found.Seeds, results, known)
 	refused := len(found.Problems)

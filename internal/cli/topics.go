@@ -115,7 +115,7 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "prefix", Value: "TEXT", Parse: config.IntoText(&c.prefix), Help: "Only keys of the metric that begin like this."},
 		{Name: "order", Value: "WORD", Default: "topic", Parse: config.Into(&c.order, config.ParseChoice("topic", "newest", "count")),
 			Help: "topic (by name), newest (latest change first) or count (highest first)."},
-		{Name: "limit", Value: "N", Default: "100", Parse: config.Into(&c.limit, config.ParseLimit), Help: "How many; or off."},
+		{Name: "limit", Value: "N", Default: "100", Parse: config.Into(&c.limit, config.ParseLimit), Help: "How many to list; or off."},
 		{Name: "options", Value: "N,N", Parse: config.Into(&c.options, tally.ParseOptions), Help: "The number of each option of a choice metric, instead of N, such as 0,1,2,4,5."},
 		{Name: "into", Value: "TOPIC", Parse: config.IntoText(&c.into), Help: "The topic that receives the contributions."},
 		{Name: "visitor", Value: "ID", Parse: config.IntoText(&c.visitor), Help: "A visitor, instead of a range of addresses."},
@@ -126,7 +126,7 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "source", Value: "HASH", Repeatable: true, Parse: config.IntoTexts(&c.sources), Help: "Only from this source, as spikes shows it. Repeatable."},
 		{Name: "address", Value: "ADDRESS", Repeatable: true, Parse: config.IntoTexts(&c.addresses), Help: "Only from the network of this address. Repeatable."},
 		{Name: "untouched", Value: "TIME", Parse: config.Into(&c.untouched, parseSpan), Help: "Time without contributions, such as 365d."},
-		{Name: "yes", Parse: config.Into(&c.yes, config.ParseBool), Help: "Do not ask."},
+		{Name: "yes", Parse: config.Into(&c.yes, config.ParseBool), Help: "Do not ask for confirmation."},
 		{Name: "json", Parse: config.Into(&c.asJSON, config.ParseBool), Help: "Print lines of JSON on a terminal, too."},
 	}
 	own := slices.DeleteFunc(all, func(s config.Setting) bool { return !slices.Contains(c.takes, s.Name) })
