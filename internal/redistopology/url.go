@@ -247,7 +247,7 @@ func (s *storeURL) parseSettings(query url.Values, withTLS bool, rootCAs *x509.C
 	}
 	s.replicas, err = strconv.Atoi(cmp.Or(query.Get("wait"), "0"))
 	if err != nil || s.replicas < 0 || s.replicas > maxReplicas {
-		return fmt.Errorf("has a wait that is not the number of replicas that confirm a write, 0 to %d", maxReplicas)
+		return fmt.Errorf("has a wrong setting: wait=%s should be how many replicas confirm a write, 0 to %d", query.Get("wait"), maxReplicas)
 	}
 	setting, err1 := strconv.ParseBool(cmp.Or(query.Get("tls"), "false"))
 	skipVerify, err2 := strconv.ParseBool(cmp.Or(query.Get("skip_verify"), "false"))
