@@ -55,27 +55,27 @@ var calls = sync.Pool{New: func() any {
 
 // handle returns a handler that calls f, and responds with the error that f returns.
 func (a *API) handle(route string, f func(*call) error) gin.HandlerFunc {
+	return a.handleBare(route, func(q *call) error {
+		if err := q.prepare(); err != nil {
+			return err
+		}
+		return f(q)
+	})
+}
+
+// handleBare is handle without prepare.
+func (a *API) handleBare(route string, f func(*call) error) gin.HandlerFunc {
 	stats := a.requests.route(route)
 	return func(c *gin.Context) {
-		q := a.newCall(c, stats)
+		q := calls.Get().(*call)
+		q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
+		q.start = a.now()
 		defer q.finish()
 		q.identify()
-		err := q.prepare()
-		if err == nil {
-			err = f(q)
-		}
-		if err != nil {
+		if err := f(q); err != nil {
 			q.respondError(err)
 		}
 	}
-}
-
-// newCall returns the call of a request. The caller must call finish.
-func (a *API) newCall(c *gin.Context, stats *routeStats) *call {
-	q := calls.Get().(*call)
-	q.api, q.c, q.w, q.r, q.stats = a, c, c.Writer, c.Request, stats
-	q.start = a.now()
-	return q
 }
 
 // identify finds the client and the origin, and sets the headers of all responses.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -211,6 +212,9 @@ func (a *API) trusts(address netip.Addr) bool {
 	return false
 }
 
+// maxShownHeader bounds the value of a header in a warning, in bytes.
+const maxShownHeader = 80
+
 // warnUntrusted logs once that a proxy is not trusted.
 func (a *API) warnUntrusted(header string, peer netip.Addr) {
 	if a.warnedUntrusted.CompareAndSwap(false, true) {
@@ -219,17 +223,10 @@ func (a *API) warnUntrusted(header string, peer netip.Addr) {
 	}
 }
 
-// maxShownHeader bounds the value of a header in a warning, in bytes.
-const maxShownHeader = 80
-
 // warnUnusable logs once that a trusted proxy does not name its clients.
 func (a *API) warnUnusable(header string, values []string, peer netip.Addr) {
 	if a.warnedUnusable.CompareAndSwap(false, true) {
-		value := strings.Join(values, ", ")
-		if len(value) > maxShownHeader {
-			value = value[:maxShownHeader] + "…"
-		}
 		a.options.Logger.Warn("a proxy named in --trusted-proxy sends a header that names no client address: its clients share one address for limits, and cannot like without a visitor id; configure the proxy to set the client's address, or to remove the header",
-			"header", header, "value", value, "address", peer.String(), "flag", "--trusted-proxy")
+			"header", header, "value", fmt.Sprintf("%.*s", maxShownHeader, strings.Join(values, ", ")), "address", peer.String(), "flag", "--trusted-proxy")
 	}
 }

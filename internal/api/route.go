@@ -42,27 +42,20 @@ type mount struct {
 	prefix string // of the routes' names in metrics
 }
 
-// get adds GET and HEAD.
-func (m mount) get(path string, f func(*call) error) { m.getAs(path, path, f) }
-
-// getAs is get with another name of the route in metrics.
-func (m mount) getAs(name, path string, f func(*call) error) {
-	handler := m.api.handle(m.prefix+name, f)
-	m.group.GET(path, handler)
-	m.group.HEAD(path, handler)
+// on adds methods of a path.
+func (m mount) on(path string, f func(*call) error, methods ...string) {
+	m.onAs(path, path, f, methods...)
 }
 
-// on adds one method.
-func (m mount) on(method, path string, f func(*call) error) {
-	m.group.Handle(method, path, m.api.handle(m.prefix+path, f))
-}
-
-// preflight adds OPTIONS.
-func (m mount) preflight(paths ...string) {
-	for _, path := range paths {
-		m.on(http.MethodOptions, path, m.api.preflight)
+// onAs is on with another name of the route in metrics.
+func (m mount) onAs(name, path string, f func(*call) error, methods ...string) {
+	for _, method := range methods {
+		m.group.Handle(method, path, m.api.handle(m.prefix+name, f))
 	}
 }
+
+// get adds GET and HEAD.
+func (m mount) get(path string, f func(*call) error) { m.on(path, f, http.MethodGet, http.MethodHead) }
 
 // handler adds a handler for all methods.
 func (m mount) handler(path string, handler http.Handler) {
@@ -79,24 +72,21 @@ func (a *API) newPublic() http.Handler {
 	engine := a.newEngine()
 	at := mount{a, engine.Group(a.options.BasePath), ""}
 
-	const topic = "/v1/:site/:metric/*key"
+	const topic, top = "/v1/:site/:metric/*key", "/v1/top/:site/:metric"
 	at.get(topic, a.readTopic)
-	at.on(http.MethodPost, topic, a.like)
-	at.on(http.MethodDelete, topic, a.like)
+	at.on(topic, a.like, http.MethodPost, http.MethodDelete)
 	at.get("/v1/counts", a.counts)
-	at.on(http.MethodPost, "/v1/counts", a.countsOfBody)
-	at.get("/v1/top/:site/:metric", a.top)
-	for _, method := range []string{http.MethodPost, http.MethodDelete} {
-		// Otherwise the router takes it for a topic of a site named top.
-		at.on(method, "/v1/top/:site/:metric", readOnly)
+	at.on("/v1/counts", a.countsOfBody, http.MethodPost)
+	at.get(top, a.top)
+	// Otherwise the router takes these for topics of a site named top.
+	at.on(top, readOnly, http.MethodPost, http.MethodDelete)
+	at.on(top+"/*key", notFound, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete)
+	at.on("/v1/stream", a.stream, http.MethodGet)
+	at.on("/v1/stream", a.streamOfBody, http.MethodPost)
+	at.on("/v1/ws", a.webSocket, http.MethodGet)
+	for _, path := range []string{topic, "/v1/counts", top, "/v1/stream", "/v1/ws"} {
+		at.on(path, a.preflight, http.MethodOptions)
 	}
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
-		at.on(method, "/v1/top/:site/:metric/*key", notFound)
-	}
-	at.on(http.MethodGet, "/v1/stream", a.stream)
-	at.on(http.MethodPost, "/v1/stream", a.streamOfBody)
-	at.on(http.MethodGet, "/v1/ws", a.webSocket)
-	at.preflight(topic, "/v1/counts", "/v1/top/:site/:metric", "/v1/stream", "/v1/ws")
 
 	at.get("/badge/:site/:metric/*key", a.badge)
 	at.get("/openapi.yaml", a.openAPI)
@@ -105,7 +95,7 @@ func (a *API) newPublic() http.Handler {
 		if script.Immutable {
 			route = "/tally-{hash}.js" // one route in metrics for all releases
 		}
-		at.getAs(route, "/"+name, a.script(name))
+		at.onAs(route, "/"+name, a.script(name), http.MethodGet, http.MethodHead)
 	}
 	at.health()
 	if a.options.Admin != nil {
@@ -129,28 +119,23 @@ func (a *API) newPublic() http.Handler {
 // admin serves everything below /admin. Package admin decides on tokens, limits and
 // headers there.
 func (m mount) admin() {
-	handler := m.api.adminHandler(m.api.requests.route("/admin"))
+	handler := m.api.handleBare("/admin", m.api.serveAdmin)
 	m.group.Any("/admin", handler)
 	m.group.Any("/admin/*path", handler)
 }
 
-func (a *API) adminHandler(stats *routeStats) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		q := a.newCall(c, stats)
-		defer q.finish()
-		q.identify()
-		_, secure := requestHost(q.r, q.client.viaProxy)
-		caller := admin.Caller{
-			Address:    q.client.address,
-			Client:     q.client.limitAddress(),
-			Origin:     q.origin.text,
-			SameOrigin: q.origin.isOwn,
-			// The service's own page has an https origin if a proxy terminates TLS.
-			Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
-			RequestID: q.requestID(),
-		}
-		a.options.Admin.ServeAdmin(q.w, withoutBasePath(q.r, a.options.BasePath), caller)
-	}
+func (a *API) serveAdmin(q *call) error {
+	_, secure := requestHost(q.r, q.client.viaProxy)
+	a.options.Admin.ServeAdmin(q.w, withoutBasePath(q.r, a.options.BasePath), admin.Caller{
+		Address:    q.client.address,
+		Client:     q.client.limitAddress(),
+		Origin:     q.origin.text,
+		SameOrigin: q.origin.isOwn,
+		// The service's own page has an https origin if a proxy terminates TLS.
+		Secure:    secure || q.origin.isOwn && strings.HasPrefix(q.origin.text, "https://"),
+		RequestID: q.requestID(),
+	})
+	return nil
 }
 
 // withoutBasePath returns r with a path below base. Unlike [http.StripPrefix] it accepts a

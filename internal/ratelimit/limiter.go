@@ -66,8 +66,7 @@ type Limiter struct {
 	refused struct{ writes, reads, topics atomic.Int64 }
 	evicted atomic.Int64
 
-	hasSecret   atomic.Bool // addresses have the keys that all instances use
-	secretMutex sync.Mutex  // held while the secret is applied
+	secretMutex sync.Mutex // held while the secret is applied
 }
 
 // New returns a limiter. secret returns the key of the hash under which instances share
@@ -85,7 +84,7 @@ func New(writes, reads, topics Limit, secret func() ([]byte, error)) *Limiter {
 	}
 	var random [sha256.Size]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
-	l.cipher.Store(newAddressCipher(random))
+	l.cipher.Store(newAddressCipher(random, false))
 	return l
 }
 
@@ -218,14 +217,18 @@ func (l *Limiter) useLocked(s *shard, e *address) {
 // addressCipher turns addresses into keys: one AES block is a pseudo-random function of
 // the 16 bytes of an address. The secret hides addresses from other readers of the
 // channel that instances share, and keeps outsiders from making collisions.
-type addressCipher struct{ block cipher.Block }
+type addressCipher struct {
+	block    cipher.Block
+	isShared bool // all instances use it
+}
 
-func newAddressCipher(sum [sha256.Size]byte) *addressCipher {
-	block, err := aes.NewCipher(sum[:])
+// newAddressCipher returns the cipher with a key.
+func newAddressCipher(key [sha256.Size]byte, isShared bool) *addressCipher {
+	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // the length is a constant that AES takes
 	}
-	return &addressCipher{block: block}
+	return &addressCipher{block, isShared}
 }
 
 // blocks are scratch space for one encryption, which so does not allocate.

@@ -22,10 +22,11 @@ const (
 	maxEntryBytes = 8 + 2*binary.MaxVarintLen32
 )
 
-// applySecret makes the limiter use the same keys as all instances. It returns false
-// while the secret is not known: until then this instance counts alone.
+// applySecret makes the limiter use the same keys as all instances, and forget what was
+// counted under another key. It returns false while the secret is not known: until then
+// this instance counts alone.
 func (l *Limiter) applySecret() bool {
-	if l.hasSecret.Load() {
+	if l.cipher.Load().isShared {
 		return true
 	}
 	if l.secret == nil {
@@ -37,17 +38,10 @@ func (l *Limiter) applySecret() bool {
 	}
 	l.secretMutex.Lock()
 	defer l.secretMutex.Unlock()
-	if !l.hasSecret.Load() {
-		l.rekey(secret)
-		l.hasSecret.Store(true)
+	if l.cipher.Load().isShared {
+		return true
 	}
-	return true
-}
-
-// rekey hashes addresses under secret. It forgets what was counted under another key.
-func (l *Limiter) rekey(secret []byte) {
 	key := sha256.Sum256(append([]byte("tallycast client addresses\x00"), secret...))
-	l.cipher.Store(newAddressCipher(key))
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
@@ -55,6 +49,8 @@ func (l *Limiter) rekey(secret []byte) {
 		s.used = nil
 		s.mu.Unlock()
 	}
+	l.cipher.Store(newAddressCipher(key, true)) // last: nobody counts before
+	return true
 }
 
 // share passes to send what addresses used on this instance since the last call. It
