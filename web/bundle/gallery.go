@@ -28,7 +28,7 @@ var commonAttributes = []attribute{
 	{"metric", "What to count, if not the element’s usual metric."},
 	{"count", "The number in your HTML. It shows until the service sends one."},
 	{"live", "off: the number changes only when the visitor presses."},
-	{"label", "The name of the button, row or list, in your language."},
+	{"label", "The name of the button, row or list, or the question of a poll, in your language."},
 }
 
 // elements are the gallery's sections, in their order.
@@ -56,6 +56,35 @@ var elements = []element{
 		Attributes: []attribute{{"reactions", "The metrics, separated by commas, each with an optional label: heart=Love it, party."}, {"count", "Numbers by metric: heart=3,party=1."}},
 	},
 	{
+		Name: "poll", Title: "Poll", Description: "A question with one answer for each visitor, who can change it or take it back. The bars grow while others vote. A poll has up to ten options; --metric poll=choice:20 allows more.",
+		Embed: `<tally-poll page="gallery" label="What do you have for lunch?" options="Pizza,Sushi,Salad,Nothing yet"></tally-poll>`,
+		Variants: []variant{
+			{"Results only after a choice", `<tally-poll page="gallery/after" results="after" label="Tabs or spaces?" options="Tabs,Spaces"></tally-poll>`},
+			{"Closed: results only", `<tally-poll page="gallery/after" closed label="Tabs or spaces?" options="Tabs,Spaces"></tally-poll>`},
+			{"Right to left, in its language", `<tally-poll page="gallery/rtl" live="off" count="31,12" lang="ar" dir="rtl" label="قهوة أم شاي؟" options="قهوة,شاي" total="الأصوات" withdraw="إلغاء صوتي"></tally-poll>`},
+			{"Not a valid page: your own text stays", `<tally-poll page="no//page">The poll is over.</tally-poll>`},
+		},
+		Attributes: []attribute{{"label", "The question."}, {"options", "The answers, separated by commas. Add new ones at the end: votes belong to the position."}, {"results", "after: numbers only after the visitor chose."}, {"closed", "Results only. It hides the buttons and does not stop votes in the service: to do that, take the metric’s topics out of service there, as the README says."}, {"count", "The numbers in your HTML, one for each option: 3,0,5."}, {"send, withdraw, total", "The texts Vote, Remove my vote and Votes, in your language."}},
+	},
+	{
+		Name: "rating", Title: "Rating", Description: "One to five stars. The filled stars show the average, in halves; a line marks the visitor’s own rating.",
+		Embed: `<tally-rating page="gallery"></tally-rating>`,
+		Variants: []variant{
+			{"Closed", `<tally-rating page="gallery" closed></tally-rating>`},
+			{"In German", `<p lang="de"><tally-rating page="gallery" label="Bewertung" options="1 Stern,2 Sterne,3 Sterne,4 Sterne,5 Sterne" total="Stimmen" withdraw="Zurücknehmen"></tally-rating></p>`},
+		},
+		Attributes: []attribute{{"options", "The names of the stars for screen readers: 1 star,2 stars,…"}, {"closed", "The average only."}, {"send, withdraw, total", "The texts Vote, Remove my vote and Votes, in your language."}},
+	},
+	{
+		Name: "vote", Title: "Vote", Description: "Up and down, and the difference. Pressing again takes the vote back.",
+		Embed: `<tally-vote page="gallery"></tally-vote>`,
+		Variants: []variant{
+			{"Both numbers, for “was this helpful?”", `<p>Was this helpful? <tally-vote page="gallery/helpful" show="both" options="Helpful,Not helpful"></tally-vote></p>`},
+			{"Closed", `<tally-vote page="gallery" closed></tally-vote>`},
+		},
+		Attributes: []attribute{{"show", "both: a number on each button, no difference."}, {"options", "The names of the two buttons: Helpful,Not helpful."}, {"closed", "The buttons cannot be pressed."}},
+	},
+	{
 		Name: "count", Title: "Count", Description: "The number of any topic, inside your text and in its language.",
 		Embed:    `<p>Pressed so far: <tally-count page="gallery"></tally-count></p>`,
 		Variants: []variant{{"In German", `<p lang="de">Schon <tally-count page="gallery/german" count="1234" live="off"></tally-count> Mal.</p>`}, {"Right to left", `<p lang="ar" dir="rtl">عدد الإعجابات <tally-count page="gallery"></tally-count></p>`}},
@@ -74,6 +103,6 @@ var elements = []element{
 	{
 		Name: "top", Title: "Most liked", Description: "A list of your most liked pages. The numbers are live; the order changes every 15 seconds, but never under your pointer.",
 		Embed:      `<tally-top limit="5"><a href="./" data-page="hello">How a number travels</a></tally-top>`,
-		Attributes: []attribute{{"limit", "The number of rows: 10, at most 100."}, {"href", "Where a row links to: /{key}, with {key} for the page’s key. A link inside the element, found by its path or data-page, gives its row a title and an address."}},
+		Attributes: []attribute{{"limit", "The number of rows: 10, at most 100."}, {"empty", "The text of a list without rows, if the element has no children."}, {"href", "Where a row links to: /{key}, with {key} for the page’s key. A link inside the element, found by its path or data-page, gives its row a title and an address."}},
 	},
 }

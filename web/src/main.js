@@ -1,11 +1,13 @@
 /** The client without the elements: `import { connect } from '@tallycast/web'`. */
 import { clientOf } from './client.js';
+import { countsOf } from './counts.js';
 import { loadTopic } from './storage.js';
 
 /**
  * @typedef {object} State
  * @property {number | undefined} count the number to show; undefined while it is unknown
- * @property {number} mine the visitor's contribution
+ * @property {number} mine the visitor's contribution; in a choice metric the option, from 1 on, or 0
+ * @property {number[]} [options] of a choice metric: the count of each option
  * @typedef {'server' | 'visitor'} Source who changed the number: others, or this page's visitor
  */
 
@@ -35,6 +37,8 @@ export class TallyError extends Error {
  * @property {(amount: number) => Promise<State>} contribute sets what this visitor contributes, and shows it at once.
  *   It resolves when the service has it, however long that takes; it rejects with a TallyError, and takes the
  *   change back, if the service refuses it
+ * @property {(option: number) => Promise<State>} choose chooses an option of a choice metric, from 1 on; 0 takes the
+ *   choice back
  * @property {() => Promise<State>} like contribute(1)
  * @property {() => Promise<State>} unlike contribute(0)
  * @property {(count: number) => void} seed sets the number that the page was rendered with
@@ -79,9 +83,14 @@ function wrap(client, name) {
   const inner = client.topic(name);
   /** @type {State} */
   let state = { count: inner.count, mine: inner.mine };
+  /** @type {number[] | undefined} of the service, in state */
+  let received;
   const current = () => {
-    const { count, mine } = inner;
-    if (count !== state.count || mine !== state.mine) state = { count, mine };
+    const { count, mine, options } = inner;
+    if (count !== state.count || mine !== state.mine || options !== received) {
+      received = options;
+      state = { count, mine, ...(options && { options: countsOf(inner, options.length) }) };
+    }
     return state;
   };
   const errorOf = (/** @type {import('./topic.js').Failure} */ { code = 'internal', message = code }) => new TallyError(code, message);
@@ -120,6 +129,10 @@ function wrap(client, name) {
         inner.contribute(amount);
         inner.listeners.add(onChange);
       });
+    },
+    choose(option) {
+      inner.choice = true;
+      return topic.contribute(option);
     },
     like: () => topic.contribute(1),
     unlike: () => topic.contribute(0),

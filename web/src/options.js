@@ -1,3 +1,4 @@
+import { countsOf } from './counts.js';
 import { create, update } from './dom.js';
 import { CHANGE_INTERVAL, MESSAGE_DURATION } from './motion.js';
 
@@ -21,14 +22,14 @@ const styles =
   '[part=status]{position:fixed;inset:auto 0 0}';
 
 /**
- * Returns the count of each option as the service will answer: the visitor's own choice moves both numbers at once.
+ * Returns what an element shows: the service's numbers, or those in its HTML.
  * @param {TallyElement} element
  * @param {number} shown how many options the element shows
  * @returns {Results}
  */
 export function resultsOf({ topic, count }, shown) {
   const { mine = 0, confirmed = 0, options = count?.split(',').map(Number) } = topic ?? {};
-  const counts = Array.from({ length: shown }, (_, i) => Math.max(0, (options?.[i] || 0) + +(mine === i + 1) - +(confirmed === i + 1)));
+  const counts = countsOf({ options, mine, confirmed }, shown);
   return { options: counts, total: counts.reduce((sum, each) => sum + each, 0), mine, known: !!options };
 }
 
@@ -52,6 +53,8 @@ export function makeView(element, { root, css, shown, draw }) {
 
   let last = ''; // the numbers on screen
   let lastMine = 0;
+  /** @type {number | undefined} */
+  let lastCount;
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while others may not change the numbers again */
   let rest;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -68,13 +71,16 @@ export function makeView(element, { root, css, shown, draw }) {
     const byOthers = reason === 'server' && !!last && numbers !== last && results.mine === lastMine;
     if (byOthers && (rest || element.paused)) return;
     draw(results);
+    const { count } = /** @type {import('./topic.js').Topic} */ (element.topic);
     if (byOthers) {
+      // The element itself reports a change of the count.
+      if (count === lastCount) element.emit('change', { count, mine: results.mine, source: 'server' });
       rest = setTimeout(() => {
         rest = undefined;
         if (element.isConnected) render('server');
       }, CHANGE_INTERVAL);
     }
-    if (results.known) [last, lastMine] = [numbers, results.mine];
+    if (results.known) [last, lastMine, lastCount] = [numbers, results.mine, count];
   };
 
   return {

@@ -12,7 +12,7 @@ const css =
   '[part=result]{text-align:end;font-weight:400;font-variant-numeric:tabular-nums}' +
   '[part=bar],[part=fill]{display:block}[part=bar]{grid-column:1/-1;block-size:.4em;border-radius:1em;background:color-mix(in srgb,currentColor 12%,#0000);overflow:hidden}' +
   '[part=fill]{block-size:100%;border-radius:1em;background:color-mix(in srgb,var(--a) 45%,#0000);transition:inline-size .4s}.mine [part=fill]{background:var(--a)}' +
-  '[part=foot]{display:flex;flex-wrap:wrap;gap:.4em 1em;min-block-size:1.5em;font-size:.9em}[part=total]{flex:1}' +
+  '[part=foot]{display:flex;flex-wrap:wrap;gap:.4em 1em;margin-block-start:.5em;min-block-size:1.5em;font-size:.9em}[part=total]{flex:1}' +
   '@media(prefers-reduced-motion:reduce){[part=fill]{transition:none}}' +
   '@media(forced-colors:active){[part=bar]{border:1px solid}[part=fill]{forced-color-adjust:none;background:CanvasText}.mine[part=option]{border-color:Highlight;outline:1px solid Highlight}}';
 

@@ -22,8 +22,8 @@ export function TallyProvider({ api, site, children }) {
  * the count is the one given.
  * @param {string} name site/metric/key
  * @param {number} [count] that the page is rendered with
- * @returns {{ count: number | undefined, mine: number, like: () => Promise<unknown>, unlike: () => Promise<unknown>,
- *   contribute: (amount: number) => Promise<unknown> }}
+ * @returns {{ count: number | undefined, mine: number, options?: number[], like: () => Promise<unknown>,
+ *   unlike: () => Promise<unknown>, contribute: (amount: number) => Promise<unknown>, choose: (option: number) => Promise<unknown> }}
  */
 export function useTally(name, count) {
   const context = useContext(Context);
@@ -35,18 +35,34 @@ export function useTally(name, count) {
   }, [topic, count]);
   const rendered = useMemo(() => ({ count, mine: 0 }), [count]);
   const state = useSyncExternalStore(topic.subscribe, () => topic.state, () => rendered);
-  return { ...state, count: state.count ?? count, like: topic.like, unlike: topic.unlike, contribute: topic.contribute };
+  return { ...state, count: state.count ?? count, like: topic.like, unlike: topic.unlike, contribute: topic.contribute, choose: topic.choose };
 }
 
 /**
- * `<tally-like>` with its attributes as properties. Use the other elements by their tags.
- * @param {{ page?: string, site?: string, metric?: string, count?: number, label?: string, kept?: string, refused?: string,
- *   live?: 'off', className?: string, style?: import('react').CSSProperties, children?: import('react').ReactNode,
- *   onChange?: (event: CustomEvent<{ count: number, mine: number, source: 'server' | 'visitor' }>) => void,
- *   onError?: (event: CustomEvent<{ code?: string, message?: string }>) => void }} props children show
- *   without a script: a form, for example
+ * The properties of all components; children show without a script: a form, for example.
+ * @typedef {object} Props
+ * @property {string} [page]
+ * @property {string} [site]
+ * @property {string} [metric]
+ * @property {string} [label]
+ * @property {string} [kept]
+ * @property {string} [refused]
+ * @property {'off'} [live]
+ * @property {string} [className]
+ * @property {import('react').CSSProperties} [style]
+ * @property {import('react').ReactNode} [children]
+ * @property {(event: CustomEvent<import('../elements.js').TallyChange>) => void} [onChange]
+ * @property {(event: CustomEvent<import('../elements.js').TallyFailure>) => void} [onError]
+ *
+ * @typedef {Props & { count?: string, options?: string, closed?: boolean, withdraw?: string }} ChoiceProps
  */
-export function Like({ onChange, onError, ...props }) {
+
+/**
+ * Renders an element with its attributes as properties.
+ * @param {string} tag
+ * @param {Props & Record<string, unknown>} props
+ */
+function useElement(tag, { onChange, onError, ...props }) {
   const ref = useRef(/** @type {HTMLElement | null} */ (null));
   // React attaches no listeners to custom elements that it hydrates.
   useEffect(() => {
@@ -58,5 +74,29 @@ export function Like({ onChange, onError, ...props }) {
     listen('tally-error', onError);
     return () => abort.abort();
   }, [onChange, onError]);
-  return createElement('tally-like', { ...props, ref });
+  return createElement(tag, { ...props, ref });
 }
+
+/**
+ * `<tally-like>`. Use the elements that have no component by their tags.
+ * @param {Props & { count?: number }} props
+ */
+export const Like = (props) => useElement('tally-like', props);
+
+/**
+ * `<tally-poll>`
+ * @param {ChoiceProps & { results?: 'after', send?: string, total?: string }} props
+ */
+export const Poll = (props) => useElement('tally-poll', props);
+
+/**
+ * `<tally-rating>`
+ * @param {ChoiceProps & { send?: string, total?: string }} props
+ */
+export const Rating = (props) => useElement('tally-rating', props);
+
+/**
+ * `<tally-vote>`
+ * @param {ChoiceProps & { show?: 'both' }} props
+ */
+export const Vote = (props) => useElement('tally-vote', props);

@@ -4,15 +4,20 @@ export type State = {
      */
     count: number | undefined;
     /**
-     * the visitor's contribution
+     * the visitor's contribution; in a choice metric the option, from 1 on, or 0
      */
     mine: number;
+    /**
+     * of a choice metric: the count of each option
+     */
+    options?: number[];
 };
 export type Source = 'server' | 'visitor';
 /**
  * @typedef {object} State
  * @property {number | undefined} count the number to show; undefined while it is unknown
- * @property {number} mine the visitor's contribution
+ * @property {number} mine the visitor's contribution; in a choice metric the option, from 1 on, or 0
+ * @property {number[]} [options] of a choice metric: the count of each option
  * @typedef {'server' | 'visitor'} Source who changed the number: others, or this page's visitor
  */
 /** Why the service refused a press, or does not have a topic. */
@@ -42,6 +47,11 @@ export type Topic = {
      * change back, if the service refuses it
      */
     contribute: (amount: number) => Promise<State>;
+    /**
+     * chooses an option of a choice metric, from 1 on; 0 takes the
+     * choice back
+     */
+    choose: (option: number) => Promise<State>;
     /**
      * contribute(1)
      */
@@ -74,6 +84,8 @@ export type Tally = {
  * @property {(amount: number) => Promise<State>} contribute sets what this visitor contributes, and shows it at once.
  *   It resolves when the service has it, however long that takes; it rejects with a TallyError, and takes the
  *   change back, if the service refuses it
+ * @property {(option: number) => Promise<State>} choose chooses an option of a choice metric, from 1 on; 0 takes the
+ *   choice back
  * @property {() => Promise<State>} like contribute(1)
  * @property {() => Promise<State>} unlike contribute(0)
  * @property {(count: number) => void} seed sets the number that the page was rendered with

@@ -18,7 +18,7 @@ export type Results = {
     known: boolean;
 };
 /**
- * Returns the count of each option as the service will answer: the visitor's own choice moves both numbers at once.
+ * Returns what an element shows: the service's numbers, or those in its HTML.
  * @param {TallyElement} element
  * @param {number} shown how many options the element shows
  * @returns {Results}

@@ -15,29 +15,22 @@ export declare function TallyProvider({ api, site, children }: {
  * the count is the one given.
  * @param {string} name site/metric/key
  * @param {number} [count] that the page is rendered with
- * @returns {{ count: number | undefined, mine: number, like: () => Promise<unknown>, unlike: () => Promise<unknown>,
- *   contribute: (amount: number) => Promise<unknown> }}
+ * @returns {{ count: number | undefined, mine: number, options?: number[], like: () => Promise<unknown>,
+ *   unlike: () => Promise<unknown>, contribute: (amount: number) => Promise<unknown>, choose: (option: number) => Promise<unknown> }}
  */
 export declare function useTally(name: string, count?: number): {
     count: number | undefined;
     mine: number;
+    options?: number[];
     like: () => Promise<unknown>;
     unlike: () => Promise<unknown>;
     contribute: (amount: number) => Promise<unknown>;
+    choose: (option: number) => Promise<unknown>;
 };
-/**
- * `<tally-like>` with its attributes as properties. Use the other elements by their tags.
- * @param {{ page?: string, site?: string, metric?: string, count?: number, label?: string, kept?: string, refused?: string,
- *   live?: 'off', className?: string, style?: import('react').CSSProperties, children?: import('react').ReactNode,
- *   onChange?: (event: CustomEvent<{ count: number, mine: number, source: 'server' | 'visitor' }>) => void,
- *   onError?: (event: CustomEvent<{ code?: string, message?: string }>) => void }} props children show
- *   without a script: a form, for example
- */
-export declare function Like({ onChange, onError, ...props }: {
+export type Props = {
     page?: string;
     site?: string;
     metric?: string;
-    count?: number;
     label?: string;
     kept?: string;
     refused?: string;
@@ -45,20 +38,85 @@ export declare function Like({ onChange, onError, ...props }: {
     className?: string;
     style?: import('react').CSSProperties;
     children?: import('react').ReactNode;
-    onChange?: (event: CustomEvent<{
-        count: number;
-        mine: number;
-        source: 'server' | 'visitor';
-    }>) => void;
-    onError?: (event: CustomEvent<{
-        code?: string;
-        message?: string;
-    }>) => void;
-}): import("react").DOMElement<{
+    onChange?: (event: CustomEvent<import('../elements.js').TallyChange>) => void;
+    onError?: (event: CustomEvent<import('../elements.js').TallyFailure>) => void;
+};
+export type ChoiceProps = Props & {
+    count?: string;
+    options?: string;
+    closed?: boolean;
+    withdraw?: string;
+};
+/**
+ * `<tally-like>`. Use the elements that have no component by their tags.
+ * @param {Props & { count?: number }} props
+ */
+export declare const Like: (props: Props & {
+    count?: number;
+}) => import("react").DOMElement<{
     page?: string;
     site?: string;
     metric?: string;
-    count?: number;
+    label?: string;
+    kept?: string;
+    refused?: string;
+    live?: 'off';
+    className?: string;
+    style?: import('react').CSSProperties;
+    children?: import('react').ReactNode;
+    ref: import("react").RefObject<HTMLElement | null>;
+}, HTMLElement>;
+/**
+ * `<tally-poll>`
+ * @param {ChoiceProps & { results?: 'after', send?: string, total?: string }} props
+ */
+export declare const Poll: (props: ChoiceProps & {
+    results?: 'after';
+    send?: string;
+    total?: string;
+}) => import("react").DOMElement<{
+    page?: string;
+    site?: string;
+    metric?: string;
+    label?: string;
+    kept?: string;
+    refused?: string;
+    live?: 'off';
+    className?: string;
+    style?: import('react').CSSProperties;
+    children?: import('react').ReactNode;
+    ref: import("react").RefObject<HTMLElement | null>;
+}, HTMLElement>;
+/**
+ * `<tally-rating>`
+ * @param {ChoiceProps & { send?: string, total?: string }} props
+ */
+export declare const Rating: (props: ChoiceProps & {
+    send?: string;
+    total?: string;
+}) => import("react").DOMElement<{
+    page?: string;
+    site?: string;
+    metric?: string;
+    label?: string;
+    kept?: string;
+    refused?: string;
+    live?: 'off';
+    className?: string;
+    style?: import('react').CSSProperties;
+    children?: import('react').ReactNode;
+    ref: import("react").RefObject<HTMLElement | null>;
+}, HTMLElement>;
+/**
+ * `<tally-vote>`
+ * @param {ChoiceProps & { show?: 'both' }} props
+ */
+export declare const Vote: (props: ChoiceProps & {
+    show?: 'both';
+}) => import("react").DOMElement<{
+    page?: string;
+    site?: string;
+    metric?: string;
     label?: string;
     kept?: string;
     refused?: string;

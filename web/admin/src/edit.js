@@ -2,14 +2,15 @@
 import { call, get, topicPath } from './client.js';
 import { ask } from './dialog.js';
 import { field, make, plainText } from './dom.js';
-import { counted, number, signed } from './format.js';
+import { counted, number, numbersOf, signed } from './format.js';
 
 /**
  * @typedef {object} State
  * @property {string} topic
  * @property {number} count
- * @property {number} seed
- * @property {number} adjustment
+ * @property {number[]} [options] the count of each option; then seed and adjustment are lists, too
+ * @property {number | number[]} seed
+ * @property {number | number[]} adjustment
  * @property {string} [changed]
  */
 
@@ -24,9 +25,26 @@ import { counted, number, signed } from './format.js';
  * @property {(state: State, value: string) => Promise<string>} act carries it out and returns a message
  */
 
-const contributions = (/** @type {State} */ { count, seed, adjustment }) => Math.max(0, count - seed - adjustment);
+/** @param {number | number[]} value */
+const sum = (value) => [value].flat().reduce((total, each) => total + each, 0);
 
-const numberInput = (/** @type {number} */ value) => make('input', { type: 'number', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, required: true, value, inputmode: 'numeric' });
+const contributions = (/** @type {State} */ { count, seed, adjustment }) => Math.max(0, count - sum(seed) - sum(adjustment));
+
+/** @param {number | number[]} value a list has one text field */
+const numberInput = (value) =>
+  Array.isArray(value)
+    ? make('input', { type: 'text', required: true, pattern: '\\d+( *, *\\d+)*', title: 'One number for each option, separated by commas', value: value.join(', '), inputmode: 'numeric', ...plainText })
+    : make('input', { type: 'number', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, required: true, value, inputmode: 'numeric' });
+
+/**
+ * Returns the number in a field, or the list of numbers of a choice topic.
+ * @param {State} state
+ * @param {string} value
+ */
+const numberOf = ({ options }, value) => (options ? value.split(',').map(Number) : Number(value));
+
+/** Returns whether a field has the present value. @param {number | number[]} before @param {number | number[]} after */
+const isSame = (before, after) => String(before) === String(after);
 
 const topicInput = (/** @type {string} */ value) => make('input', { type: 'text', required: true, value, ...plainText });
 
@@ -35,11 +53,17 @@ const actions = [
   {
     name: 'Set the count',
     label: 'Count shown on pages',
-    input: (state) => numberInput(state.count),
-    effect: (state, value) =>
-      Number(value) === state.count ? `The count is ${number(state.count)}. Enter the count that pages should show.` : `Open pages show ${number(Number(value))} instead of ${number(state.count)}. The contributions stay; the adjustment changes from ${signed(state.adjustment)} to ${signed(Number(value) - state.seed - contributions(state))}.`,
-    act: async ({ topic }, value) => {
-      const { after } = await call('PATCH', topicPath(topic), { count: Number(value) });
+    input: (state) => numberInput(state.options ?? state.count),
+    effect(state, value) {
+      const now = state.options ?? state.count;
+      const next = numberOf(state, value);
+      if (isSame(now, next)) return `Pages show ${numbersOf(now)}. Enter what they should show.`;
+      const shown = `Open pages show ${numbersOf(next)} instead of ${numbersOf(now)}. The contributions stay; `;
+      return shown + (state.options ? 'the adjustments change.' : `the adjustment changes from ${signed(sum(state.adjustment))} to ${signed(sum(next) - sum(state.seed) - contributions(state))}.`);
+    },
+    act: async (state, value) => {
+      const { topic } = state;
+      const { after } = await call('PATCH', topicPath(topic), { count: numberOf(state, value) });
       return `${topic}: the count is now ${number(after.count)}.`;
     },
   },
@@ -48,10 +72,11 @@ const actions = [
     label: 'Seed: the count before the first contribution',
     input: (state) => numberInput(state.seed),
     effect: (state, value) =>
-      Number(value) === state.seed ? `The seed is ${number(state.seed)}. Enter another one.` : `The seed changes from ${number(state.seed)} to ${number(Number(value))}, and the count by the same amount. If the service reads seeds from a folder of pages, the next change there sets the seed again.`,
-    act: async ({ topic }, value) => {
-      const { after } = await call('PATCH', topicPath(topic), { seed: Number(value) });
-      return `${topic}: the seed is now ${number(after.seed)}, the count ${number(after.count)}.`;
+      isSame(state.seed, numberOf(state, value)) ? `The seed is ${numbersOf(state.seed)}. Enter another one.` : `The seed changes from ${numbersOf(state.seed)} to ${numbersOf(numberOf(state, value))}, and the count by the same amount. If the service reads seeds from a folder of pages, the next change there sets the seed again.`,
+    act: async (state, value) => {
+      const { topic } = state;
+      const { after } = await call('PATCH', topicPath(topic), { seed: numberOf(state, value) });
+      return `${topic}: the seed is now ${numbersOf(after.seed)}, the count ${number(after.count)}.`;
     },
   },
   {
@@ -81,7 +106,7 @@ const actions = [
     name: 'Reset',
     verb: 'Reset to 0',
     danger: true,
-    effect: (state) => `Open pages show 0. This removes the seed of ${number(state.seed)}, the adjustment of ${signed(state.adjustment)} and ${counted(contributions(state), 'contribution')}. Visitors can contribute again. This cannot be undone.`,
+    effect: (state) => `Open pages show 0. This removes the seed of ${numbersOf(state.seed)}, the adjustment of ${numbersOf(state.adjustment, signed)} and ${counted(contributions(state), 'contribution')}. Visitors can contribute again. This cannot be undone.`,
     act: async ({ topic }) => {
       await call('POST', 'reset', { topics: [topic] });
       return `${topic}: the count is now 0.`;
@@ -136,7 +161,7 @@ export async function editTopic(topic) {
   const dialog = ask({
     title: topic,
     content: [
-      make('p', { class: 'hint' }, `Count ${number(state.count)}: seed ${number(state.seed)}, adjustment ${signed(state.adjustment)}, ${counted(contributions(state), 'contribution')}.`),
+      make('p', { class: 'hint' }, `Count ${number(state.count)}: seed ${numbersOf(state.seed)}, adjustment ${numbersOf(state.adjustment, signed)}, ${counted(contributions(state), 'contribution')}.`),
       chooser,
       fields,
       effect,

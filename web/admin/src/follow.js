@@ -5,14 +5,14 @@ import { connect } from '../../src/main.js';
 let tally;
 
 /**
- * Calls onCount with the count of a topic, now and after each change, until the signal.
+ * Calls onCount with the count of a topic, and of its options if it has any, now and after each change, until the signal.
  * @param {string} topic
  * @param {AbortSignal} signal
- * @param {(count: number) => void} onCount
+ * @param {(count: number, options?: number[]) => void} onCount
  */
 export function follow(topic, signal, onCount) {
   if (signal.aborted) return;
   tally ??= connect({ api: new URL('../', location.href) });
-  const unsubscribe = tally.topic(topic).subscribe(({ count }) => count !== undefined && onCount(count));
+  const unsubscribe = tally.topic(topic).subscribe(({ count, options }) => count !== undefined && onCount(count, options));
   signal.addEventListener('abort', unsubscribe);
 }

@@ -12,6 +12,13 @@ export const number = (n) => numbers.format(n);
 export const signed = (n) => (n > 0 ? `+${number(n)}` : number(n));
 
 /**
+ * Formats the number of a topic, or the numbers of its options.
+ * @param {number | number[]} value
+ * @param {(n: number) => string} [format]
+ */
+export const numbersOf = (value, format = number) => [value].flat().map(format).join(' · ');
+
+/**
  * @param {number} n
  * @param {string} one
  * @param {string} [many]

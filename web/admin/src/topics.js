@@ -4,7 +4,8 @@ import { ask } from './dialog.js';
 import { choice, field, find, make, makeTable, plainText, showError, showToast } from './dom.js';
 import { editTopic } from './edit.js';
 import { follow } from './follow.js';
-import { ago, counted, exactTime, minuteTime, number, signed } from './format.js';
+import { makeOptions } from './options.js';
+import { ago, counted, exactTime, minuteTime, number, numbersOf, signed } from './format.js';
 
 /** Topics on a page. */
 const PAGE = 50;
@@ -17,7 +18,7 @@ const FORMATS = [['csv', 'CSV'], ['json', 'JSON'], ['jsonl', 'JSON Lines with co
 const ORDERS = /** @type {[string, string][]} */ ([['newest', 'last change'], ['count', 'highest count'], ['topic', 'name']]);
 
 /** Suggested metrics: those that every service has. */
-const METRICS = ['likes', 'claps', 'views', 'visitors', 'heart', 'party', 'rocket', 'laugh', 'wow', 'sad'];
+const METRICS = ['likes', 'claps', 'votes', 'rating', 'poll', 'views', 'visitors', 'heart', 'party', 'rocket', 'laugh', 'wow', 'sad'];
 
 /**
  * @param {HTMLElement} place
@@ -75,14 +76,17 @@ export function showTopics(place, signal, query) {
   const makeLine = (t) => {
     const count = make('span', { class: 'count' }, number(t.count));
     const changed = make('time', t.changed ? { datetime: t.changed, title: exactTime(t.changed) } : {}, t.changed ? ago(t.changed) : '');
-    if (body.children.length < MAX_LIVE) follow(t.topic, current.signal, (now) => {
+    const bars = makeOptions();
+    bars.show(t.options);
+    if (body.children.length < MAX_LIVE) follow(t.topic, current.signal, (now, options) => {
+      bars.show(options);
       if (count.textContent === number(now)) return;
       count.textContent = number(now);
       count.classList.remove('changed');
       requestAnimationFrame(() => count.classList.add('changed'));
     });
     const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
-    const line = row(make('span', { class: 'name' }, t.topic), count, number(t.seed), signed(t.adjustment), changed, button);
+    const line = row(make('div', { class: 'name' }, t.topic, bars.list), count, numbersOf(t.seed), numbersOf(t.adjustment, signed), changed, button);
     return line;
   };
 

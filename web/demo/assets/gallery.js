@@ -64,6 +64,12 @@ function addCopyButtons() {
   }
 }
 
+/** Folds the further examples on a phone: the page would be ten screens long. */
+function foldExamples() {
+  if (!matchMedia('(max-width: 34rem)').matches) return;
+  for (const examples of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll('.variants'))) examples.open = false;
+}
+
 /** Pauses all numbers while the button is pressed. */
 function addPause() {
   const button = find('pause');
@@ -153,6 +159,7 @@ function addBuilder() {
     const attributes = {
       ...(page && { page }),
       ...(element === 'top' && { limit: '10' }),
+      ...(element === 'poll' && { label: 'Your question?', options: 'Yes,No,Maybe' }),
       ...(audience && scope && { scope }),
       ...(audience && data.get('local') === 'on' && { local: '' }),
     };
@@ -168,6 +175,7 @@ function addBuilder() {
   builder.hidden = false;
 }
 
+foldExamples();
 addPause();
 addTheming();
 addBuilder();

@@ -1,0 +1,19 @@
+/** The bars of a choice topic's options. */
+import { make } from './dom.js';
+import { number } from './format.js';
+
+/** Makes a list with a bar for each option. `show` sets the numbers. */
+export function makeOptions() {
+  const list = make('ol', { class: 'options', hidden: true });
+  /** @param {number[]} [options] */
+  const show = (options = []) => {
+    list.hidden = options.length === 0;
+    const total = Math.max(1, options.reduce((sum, count) => sum + count, 0));
+    list.replaceChildren(
+      ...options.map((count, index) =>
+        make('li', {}, `${index + 1}`, make('meter', { max: total, value: count, 'aria-hidden': 'true' }), make('span', { class: 'count' }, number(count))),
+      ),
+    );
+  };
+  return { list, show };
+}
