@@ -14,9 +14,8 @@ import { CHANGE_INTERVAL, MESSAGE_DURATION } from './motion.js';
 
 const styles =
   ':host{--b:var(--tally-border,#888)}' +
-  '.hidden{position:absolute;opacity:0;margin:0;inset:0;width:100%;height:100%;cursor:pointer}' +
   'button{all:unset;cursor:pointer}button:hover{color:var(--a)}' +
-  ':is(button,.focus):focus-visible{outline:2px solid var(--a);outline-offset:2px}' +
+  ':is(button,input):focus-visible{outline:2px solid var(--a);outline-offset:2px}' +
   '[part=number],[part=share],[part=score]{font-variant-numeric:tabular-nums}' +
   '[part=remove],[part=send]{text-decoration:underline;font-size:.9em}' +
   '[part=status]{position:fixed;inset:auto 0 0}';

@@ -39,7 +39,7 @@ export function poll(element) {
       const result = create('span', { part: 'result', id: `${id}-result` });
       const fill = create('span', { part: 'fill' });
       const bar = create('span', { part: 'bar', 'aria-hidden': 'true' }, fill);
-      const input = create('input', { type: 'radio', name: 'option', value: String(index + 1), 'aria-labelledby': id, 'aria-describedby': result.id, class: 'focus' });
+      const input = create('input', { type: 'radio', name: 'option', value: String(index + 1), 'aria-labelledby': id, 'aria-describedby': result.id });
       const row = create('label', { part: 'option' }, input, create('span', { part: 'name', id }, name), result, bar);
       list.append(row);
       return { row, input, result, bar, fill };

@@ -11,8 +11,9 @@ const css =
   '[part=stars]{all:unset;display:inline-flex}[part=star]{position:relative;display:block;padding:.15em;border-block-end:2px solid #0000}' +
   'svg{display:block;width:1.4em;fill:none;stroke:currentColor;stroke-width:1.5}.fill{position:absolute;inset:.15em;fill:var(--a);stroke:var(--a)}' +
   '.half .fill{clip-path:inset(0 50% 0 0)}.rtl .half .fill{clip-path:inset(0 0 0 50%)}.none .fill{visibility:hidden}' +
-  '.mine[part=star]{border-color:var(--a)}[part=star]:hover:has(input:enabled){background:color-mix(in srgb,var(--a) 12%,#0000);border-radius:.3em}' +
-  '[part=star]:focus-within:has(:focus-visible){outline:2px solid var(--a);border-radius:.3em}' +
+  '.mine[part=star]{border-color:var(--a)}' +
+  // The radio button covers its star, and shows only the focus and the pointer.
+  'input{all:unset;position:absolute;inset:0;border-radius:.3em;cursor:pointer}input:disabled{cursor:auto}input:hover:enabled{background:color-mix(in srgb,var(--a) 15%,#0000)}' +
   '@media(forced-colors:active){.fill{fill:CanvasText;stroke:CanvasText}.mine[part=star]{border-color:Highlight}[part=star]{border-color:Canvas}}';
 
 /**
@@ -26,7 +27,7 @@ export function rating(element) {
   const radios = makeRadios(element, stars);
   const root = create('div', {}, stars, average, total, radios.send, radios.remove);
   const all = Array.from({ length: STARS }, (_, index) => {
-    const input = create('input', { type: 'radio', name: 'option', value: String(index + 1), class: 'hidden' });
+    const input = create('input', { type: 'radio', name: 'option', value: String(index + 1) });
     const shape = (/** @type {Record<string, string>} */ attributes) => create('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true', ...attributes }, create('path', { d: STAR }));
     const star = create('label', { part: 'star' }, shape({}), shape({ class: 'fill' }), input);
     stars.append(star);

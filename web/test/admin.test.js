@@ -398,3 +398,26 @@ test('plot: bundled files match the library', async () => {
   }
   assert.equal(outputFiles.length, 2);
 });
+
+test('topics: a poll shows bars, and its numbers are edited as a list', async (t) => {
+  for (const [visitor, option] of /** @type {[string, number][]} */ ([['visitor-a', 1], ['visitor-b', 3], ['visitor-c', 3]])) {
+    const response = await fetch(`${service.url}/v1/blog/poll/lunch`, { method: 'POST', body: JSON.stringify({ visitor, option }) });
+    assert.equal(response.status, 200);
+  }
+  const { page, warnings } = await openAdmin(t, { view: 'topics?site=blog&metric=poll' });
+  const row = page.getByRole('row').filter({ hasText: 'blog/poll/lunch' });
+  const options = () => row.locator('.options li').allInnerTexts();
+  const expect = (/** @type {string[]} */ texts) => eventually(async () => assert.deepEqual((await options()).map((text) => text.replace(/\s+/g, ' ')), texts));
+  await expect(['1 1', '2 0', '3 2']);
+  await fetch(`${service.url}/v1/blog/poll/lunch`, { method: 'POST', body: JSON.stringify({ visitor: 'visitor-d', option: 2 }) });
+  await expect(['1 1', '2 1', '3 2']);
+  await row.getByRole('button', { name: /Edit/ }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('Enter what they should show.').waitFor();
+  await dialog.getByLabel('Count shown on pages').fill('5, 1, 2, 0, 0, 0, 0, 0, 0, 0');
+  await dialog.getByText('Open pages show 5 · 1 · 2', { exact: false }).waitFor();
+  await dialog.getByRole('button', { name: 'Set the count' }).click();
+  await expect(['1 5', '2 1', '3 2']);
+  await assertUsable(page, 'topics with options');
+  assert.deepEqual(warnings(), []);
+});

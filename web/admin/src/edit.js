@@ -2,7 +2,7 @@
 import { call, get, topicPath } from './client.js';
 import { ask } from './dialog.js';
 import { field, make, plainText } from './dom.js';
-import { counted, number, numbersOf, signed } from './format.js';
+import { counted, number, numbersOf, signed, sum } from './format.js';
 
 /**
  * @typedef {object} State
@@ -24,9 +24,6 @@ import { counted, number, numbersOf, signed } from './format.js';
  * @property {(state: State, value: string) => string} effect what will happen
  * @property {(state: State, value: string) => Promise<string>} act carries it out and returns a message
  */
-
-/** @param {number | number[]} value */
-const sum = (value) => [value].flat().reduce((total, each) => total + each, 0);
 
 const contributions = (/** @type {State} */ { count, seed, adjustment }) => Math.max(0, count - sum(seed) - sum(adjustment));
 

@@ -12,6 +12,12 @@ export const number = (n) => numbers.format(n);
 export const signed = (n) => (n > 0 ? `+${number(n)}` : number(n));
 
 /**
+ * Returns the number of a topic, or the sum of those of its options.
+ * @param {number | number[]} value
+ */
+export const sum = (value) => [value].flat().reduce((total, each) => total + each, 0);
+
+/**
  * Formats the number of a topic, or the numbers of its options.
  * @param {number | number[]} value
  * @param {(n: number) => string} [format]

@@ -5,7 +5,7 @@ import { choice, field, find, make, makeTable, plainText, showError, showToast }
 import { editTopic } from './edit.js';
 import { follow } from './follow.js';
 import { makeOptions } from './options.js';
-import { ago, counted, exactTime, minuteTime, number, numbersOf, signed } from './format.js';
+import { ago, counted, exactTime, minuteTime, number, signed, sum } from './format.js';
 
 /** Topics on a page. */
 const PAGE = 50;
@@ -86,7 +86,7 @@ export function showTopics(place, signal, query) {
       requestAnimationFrame(() => count.classList.add('changed'));
     });
     const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
-    const line = row(make('div', { class: 'name' }, t.topic, bars.list), count, numbersOf(t.seed), numbersOf(t.adjustment, signed), changed, button);
+    const line = row(make('div', { class: 'name' }, t.topic, bars.list), count, number(sum(t.seed)), signed(sum(t.adjustment)), changed, button);
     return line;
   };
 
