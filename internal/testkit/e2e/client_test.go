@@ -57,7 +57,10 @@ type count struct {
 	Mine    *int64
 	Changed *bool
 	Stale   bool
-	Error   *struct{ Code, Message string }
+	Error   *struct {
+		Code, Message string
+		RetryAfter    int64 `json:"retry_after"` // of an assertion
+	}
 }
 
 // try sends a request with the given header lines.

@@ -3,12 +3,16 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // A socket can subscribe and unsubscribe at any time.
@@ -92,6 +96,49 @@ func TestSocket_InvalidMessages(t *testing.T) {
 	// The other socket still works.
 	s.like("default/likes/still", "visitor-1", "1")
 	v.awaitCount("default/likes/still", 1)
+}
+
+// Sockets that assert without a pause until the instance ends: all that it accepted was
+// answered before 1001, so that what is stored is what was acknowledged.
+func TestSocket_AssertionsWhileDraining(t *testing.T) {
+	t.Parallel()
+	test := func(t *testing.T, store string) {
+		t.Parallel()
+		const sockets = 20
+		s := serve(t, "--store", store, "--drain", "300ms")
+		var viewers []*viewer
+		var pressing sync.WaitGroup
+		for n := range sockets {
+			v := s.dial("?topic=default/likes/a")
+			viewers = append(viewers, v)
+			pressing.Go(func() {
+				for i := 0; !v.hasEnded(); i++ {
+					_ = v.socket.Write(t.Context(), websocket.MessageText, fmt.Appendf(nil, `{"assert":"default/likes/a","visitor":"visitor-%d-%d","id":%d}`, n, i, i))
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(300 * time.Millisecond) // of likes
+		s.Terminate()
+		acknowledged := int64(0)
+		pressing.Wait()
+		for _, v := range viewers {
+			if v.code != 1001 {
+				t.Errorf("closed with %d, want 1001", v.code)
+			}
+			for _, f := range v.received() {
+				if f.ID != nil && f.Error == nil {
+					acknowledged++
+				}
+			}
+		}
+		processtest.Eventually(t, "the end", s.HasEnded)
+		if stored := serve(t, "--store", store).read("default/likes/a").Count; stored != acknowledged || stored < sockets {
+			t.Errorf("%d likes are stored, %d were acknowledged", stored, acknowledged)
+		}
+	}
+	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite:"+filepath.Join(t.TempDir(), "tally.db")) })
+	t.Run("redis", func(t *testing.T) { test(t, redistest.Start(t, redistest.Options{}).URL(0)) })
 }
 
 // A message in the same packet as the handshake is read.

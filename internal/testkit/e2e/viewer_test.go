@@ -21,6 +21,7 @@ import (
 type frame struct {
 	count
 	Event string
+	ID    *int64 // of an answer to an assertion
 	raw   string
 	at    time.Time // when it was received
 }
@@ -255,7 +256,7 @@ func (v *viewer) checkVersions() {
 	v.t.Helper()
 	newest := map[string]int64{}
 	for _, f := range v.received() {
-		if f.Topic == "" || f.Error != nil {
+		if f.Topic == "" || f.Error != nil || f.ID != nil {
 			continue
 		}
 		if held, ok := newest[f.Topic]; ok && f.Version <= held {
