@@ -40,6 +40,10 @@ func (a *API) badge(q *call) error {
 	if text, _, err := q.parameter("label"); err == nil && text != "" {
 		label = cleanLabel(text)
 	}
+	number, err := q.badgeNumber(a.catalog.Rule(topic))
+	if err != nil {
+		return err
+	}
 	if err := q.takeReads(1); err != nil {
 		return err
 	}
@@ -53,8 +57,45 @@ func (a *API) badge(q *call) error {
 	h["Content-Security-Policy"] = badgePolicy
 	allowEverywhere(h)
 	delete(h, "Vary") // does not depend on the origin
-	q.respond(http.StatusOK, appendBadge(q.buffer[:0], label, readings[0].Change.Count))
+	q.respond(http.StatusOK, appendBadge(q.buffer[:0], label, number(readings[0].Change)))
 	return nil
+}
+
+// badgeText is the number of a badge: as it is shown, and in full.
+type badgeText struct{ short, full string }
+
+// countText returns the text of a count or score.
+func countText(n int64) badgeText {
+	text := badgeText{shortCount(max(n, -n)), strconv.FormatInt(max(n, -n), 10)}
+	if n < 0 {
+		text.short, text.full = "−"+text.short, "−"+text.full
+	}
+	return text
+}
+
+// badgeNumber returns what gives the number of a badge: the count, or what ?show= asks for
+// of a topic with rule. Errors: bad_body.
+func (q *call) badgeNumber(rule tally.Rule) (func(tally.Change) badgeText, error) {
+	show, found, err := q.parameter("show")
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return func(c tally.Change) badgeText { return countText(c.Count) }, nil
+	case show != "average" && show != "score":
+		return nil, tally.Errorf(tally.CodeBadBody, "the parameter show is %.40q; it must be average or score", show)
+	case rule.Kind != tally.Choice:
+		return nil, tally.Errorf(tally.CodeBadBody, "the parameter show is for metrics with options; this one has a count only")
+	case show == "score":
+		return func(c tally.Change) badgeText { return countText(c.Options.Score()) }, nil
+	}
+	return func(c tally.Change) badgeText {
+		text := "–" // nobody chose
+		if c.Count > 0 {
+			text = strconv.FormatFloat(c.Options.Average(), 'f', 1, 64)
+		}
+		return badgeText{text, text}
+	}, nil
 }
 
 // cleanLabel makes a label valid in XML and short: it replaces control characters and
@@ -86,11 +127,11 @@ const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%[4]d" height="
 	`<text x="%[7]g" y="14" textLength="%[9]d">%[2]s</text><text x="%[8]g" y="14" textLength="%[10]d">%[3]s</text></g></svg>`
 
 // appendBadge appends the SVG.
-func appendBadge(dst []byte, label string, count int64) []byte {
-	text, short := html.EscapeString(label), shortCount(count)
-	labelWidth, countWidth := textWidth(label), textWidth(short)
+func appendBadge(dst []byte, label string, number badgeText) []byte {
+	text := html.EscapeString(label)
+	labelWidth, countWidth := textWidth(label), textWidth(number.short)
 	left, right := labelWidth+2*badgePad, countWidth+2*badgePad
-	return fmt.Appendf(dst, badgeSVG, fmt.Sprintf("%s: %d", text, count), text, short,
+	return fmt.Appendf(dst, badgeSVG, text+": "+number.full, text, number.short,
 		left+right, left, right, float64(left)/2, float64(left)+float64(right)/2, labelWidth, countWidth)
 }
 

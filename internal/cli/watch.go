@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -67,11 +68,15 @@ const (
 
 // frame is a frame of a stream.
 type frame struct {
-	Topic string   `json:"topic"`
-	Count int64    `json:"count"`
-	Event string   `json:"event"`
-	Error *refusal `json:"error"`
+	Topic   string        `json:"topic"`
+	Count   int64         `json:"count"`
+	Options tally.Options `json:"options"`
+	Event   string        `json:"event"`
+	Error   *refusal      `json:"error"`
 }
+
+// numbers returns the count, and that of each option.
+func (f frame) numbers() tally.Numbers { return tally.Numbers{Total: f.Count, Options: f.Options} }
 
 // run shows the counts of topics until the process should end.
 func (c *watchCommand) run(p *process) error {
@@ -298,6 +303,6 @@ func printLine(out io.Writer, f frame, at time.Time) {
 	case f.Error != nil:
 		fmt.Fprintf(out, "%s %s error %s: %s\n", now, printable(f.Topic), printable(string(f.Error.Code)), printable(f.Error.Message))
 	case f.Topic != "":
-		fmt.Fprintf(out, "%s %s %d\n", now, printable(f.Topic), f.Count)
+		fmt.Fprintf(out, "%s %s %s\n", now, printable(f.Topic), f.numbers().Text(func(n int64) string { return strconv.FormatInt(n, 10) }))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
@@ -29,7 +31,7 @@ type board struct {
 type row struct {
 	topic   string
 	known   bool
-	count   int64
+	numbers tally.Numbers
 	reason  string  // why there is no count
 	history []int64 // samples, oldest first
 }
@@ -58,7 +60,7 @@ func (b *board) show(f frame, _ time.Time) {
 	case f.Error != nil:
 		r.reason = string(f.Error.Code) + ": " + f.Error.Message
 	default:
-		r.known, r.count, r.reason = true, f.Count, ""
+		r.known, r.numbers, r.reason = true, f.numbers(), ""
 	}
 	b.draw()
 }
@@ -69,7 +71,7 @@ func (b *board) tick() {
 		if !r.known {
 			continue
 		}
-		r.history = append(r.history, r.count)
+		r.history = append(r.history, r.numbers.Total)
 		if over := len(r.history) - historyLength; over > 0 {
 			r.history = r.history[over:]
 		}
@@ -90,7 +92,7 @@ func (b *board) draw() {
 		case r.reason != "":
 			what = printable(r.reason)
 		case r.known:
-			what = fmt.Sprintf("%12s  %s", thousands(r.count), sparkline(r.history))
+			what = fmt.Sprintf("%12s  %s", r.numbers.Text(thousands), sparkline(r.history))
 			if b.event == "stale" {
 				what += "  (may be old: the service lost its store)"
 			}

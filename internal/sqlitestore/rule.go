@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -115,12 +116,18 @@ const maxDeduced = 100_000
 func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	var most sql.NullInt64
 	var windowed bool
+	var options string
 	err = w.conn.QueryRowContext(ctx, `SELECT
 		(SELECT max(amount) FROM (SELECT amount FROM topics JOIN contributions ON topic = id WHERE metric = ?1 LIMIT ?2)),
 		EXISTS (SELECT 1 FROM (SELECT id, count, seed, adjustment FROM topics WHERE metric = ?1 LIMIT ?2)
-			WHERE count > seed + adjustment AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id))`, metric, maxDeduced).Scan(&most, &windowed)
+			WHERE count > seed + adjustment AND NOT EXISTS (SELECT 1 FROM contributions WHERE topic = id)),
+		coalesce((SELECT options FROM topics WHERE metric = ?1 AND options <> '' ORDER BY id DESC LIMIT 1), '')`,
+		metric, maxDeduced).Scan(&most, &windowed, &options)
 	if err != nil {
 		return nil, fmt.Errorf("deduce the rule of the metric %s: %w", metric, err)
+	}
+	if counts, _, isChoice := strings.Cut(options, " "); isChoice {
+		return []tally.Rule{{Kind: tally.Choice, Max: int64(tally.Options(counts).Len())}}, nil
 	}
 	if most.Valid && most.Int64 == 1 {
 		possible = append(possible, tally.Rule{Kind: tally.Toggle, Max: 1}, tally.Rule{Kind: tally.Once, Max: 1})

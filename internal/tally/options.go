@@ -2,6 +2,7 @@ package tally
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -122,17 +123,16 @@ func (o Options) Score() int64 {
 func (o Options) MarshalJSON() ([]byte, error) { return []byte("[" + string(o) + "]"), nil }
 
 // UnmarshalJSON parses a list of whole numbers.
-func (o *Options) UnmarshalJSON(text []byte) (err error) {
-	list, opened := strings.CutPrefix(string(text), "[")
-	list, closed := strings.CutSuffix(list, "]")
-	switch {
-	case string(text) == "null":
-		return nil
-	case !opened || !closed:
-		return fmt.Errorf("%.200s is not a list of numbers such as [0,1,2]", text)
+func (o *Options) UnmarshalJSON(text []byte) error {
+	var numbers []int64
+	if err := json.Unmarshal(text, &numbers); err != nil {
+		return err
 	}
-	*o, err = ParseOptions(list)
-	return err
+	if len(numbers) > MaxOptions {
+		return fmt.Errorf("a list of %d options; there are at most %d", len(numbers), MaxOptions)
+	}
+	*o = NewOptions(numbers)
+	return nil
 }
 
 // Numbers is a count, seed or adjustment as requests, answers and exports have it: one
@@ -154,7 +154,9 @@ func (n Numbers) MarshalJSON() ([]byte, error) {
 func (n *Numbers) UnmarshalJSON(text []byte) (err error) {
 	*n = Numbers{}
 	if len(text) > 0 && text[0] == '[' {
-		err = n.Options.UnmarshalJSON(text)
+		if err = n.Options.UnmarshalJSON(text); err == nil && n.Options == "" {
+			err = errors.New("a list without numbers")
+		}
 		n.Total = n.Options.Sum()
 		return err
 	}

@@ -1,6 +1,7 @@
 package tally_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -31,6 +32,24 @@ func TestOptions_Numbers(t *testing.T) {
 	}
 	if options, err := tally.ParseOptions("1, 02,-3"); err != nil || options != "1,2,-3" {
 		t.Errorf("%q, %v", options, err)
+	}
+}
+
+func TestNumbers_JSON(t *testing.T) {
+	for text, want := range map[string]tally.Numbers{"7": {Total: 7}, "-2": {Total: -2}, "[3,0,1]": {Total: 4, Options: "3,0,1"}} {
+		var got tally.Numbers
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%s became %+v, %v", text, got, err)
+		}
+		if again, err := json.Marshal(got); err != nil || string(again) != text {
+			t.Errorf("%s became %s, %v", text, again, err)
+		}
+	}
+	for _, text := range []string{`"7"`, "1.5", "true", "[1.5]", `["1"]`, "[[1]]", "[]", "{}", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"} {
+		var got tally.Numbers
+		if err := json.Unmarshal([]byte(text), &got); err == nil {
+			t.Errorf("%s became %+v", text, got)
+		}
 	}
 }
 

@@ -94,10 +94,19 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 		{"a larger maximum", "stars", "amount:5", "amount:7", 5, false, false},
 		{"a smaller maximum", "stars", "amount:5", "amount:4", 5, true, true},
 		{"a smaller default", "claps", "amount:100", "", 80, true, true},
+		{"choice for toggle", "stars", "toggle", "choice:5", 1, true, true},
+		{"toggle for choice", "stars", "choice:5", "toggle", 3, true, true},
+		{"amount for choice", "stars", "choice:5", "amount:5", 3, true, true},
+		{"more options", "stars", "choice:5", "choice:7", 5, false, false},
+		{"fewer options", "stars", "choice:5", "choice:4", 5, true, true},
+		{"fewer default options", "votes", "choice:3", "", 3, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPlace(t)
-			page := topic(t, "blog", test.metric, "page")
+			page, counted := topic(t, "blog", test.metric, "page"), test.amount
+			if strings.HasPrefix(test.before, "choice") {
+				counted = 1
+			}
 			store := opened(t, p, withRule(t, test.metric, test.before))
 			assert(t, store, page, 1, test.amount)
 			closed(t, store)
@@ -112,7 +121,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 				fitting = withRule(t, test.metric, test.before)
 			}
 			store = opened(t, p, fitting)
-			if got := read(t, store, page, 1); got.Mine != test.amount || got.Change.Count != test.amount {
+			if got := read(t, store, page, 1); got.Mine != test.amount || got.Change.Count != counted {
 				t.Errorf("afterwards: %+v", got)
 			}
 			closed(t, store)
