@@ -65,8 +65,8 @@ type interval struct {
 	amount   int64
 }
 
-// boundsOf returns the bounds of each written topic.
-func boundsOf(writes []Write) map[string]*bounds {
+// boundsOf returns the bounds of each count of the written topics.
+func (h *History) boundsOf(writes []Write) map[countOf]*bounds {
 	byPair := map[visitorTopic][]Write{}
 	for _, w := range writes {
 		if w.Outcome != Refused {
@@ -74,19 +74,21 @@ func boundsOf(writes []Write) map[string]*bounds {
 			byPair[p] = append(byPair[p], w)
 		}
 	}
-	steps := map[string][]step{}
+	steps := map[countOf][]step{}
 	for p, writes := range byPair {
-		steps[p.topic] = append(steps[p.topic], stepsOf(writes)...)
+		for _, c := range h.countsOf(p.topic) {
+			steps[c] = append(steps[c], stepsOf(writes, func(amount int64) int64 { return h.value(c, amount) })...)
+		}
 	}
-	all := map[string]*bounds{}
-	for topic, steps := range steps {
+	all := map[countOf]*bounds{}
+	for c, steps := range steps {
 		slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 		b, least, most := &bounds{}, int64(0), int64(0)
 		for _, s := range steps {
 			least, most = least+s.least, most+s.most
 			b.at, b.least, b.most = append(b.at, s.at), append(b.least, least), append(b.most, most)
 		}
-		all[topic] = b
+		all[c] = b
 	}
 	return all
 }
@@ -97,8 +99,9 @@ type step struct {
 	least, most int64
 }
 
-// stepsOf returns the changes of the bounds by the writes of one visitor to one topic.
-func stepsOf(writes []Write) (steps []step) {
+// stepsOf returns the changes of the bounds by the writes of one visitor to one topic, of
+// which value is what they add to the count.
+func stepsOf(writes []Write, value func(amount int64) int64) (steps []step) {
 	all := []interval{{from: -endOfTime, to: endOfTime, amount: 0}}
 	open := 0 // from this index on, the end of the interval is not known yet
 	for _, w := range writes {
@@ -107,7 +110,7 @@ func stepsOf(writes []Write) (steps []step) {
 				all[open].to = w.Returned + versionTolerance
 			}
 		}
-		all = append(all, interval{from: w.Called - versionTolerance, to: endOfTime, amount: w.Amount})
+		all = append(all, interval{from: w.Called - versionTolerance, to: endOfTime, amount: value(w.Amount)})
 	}
 	moments := make([]Moment, 0, 2*len(all))
 	for _, h := range all[1:] {

@@ -16,6 +16,8 @@ const (
 	RuleContribution Rule = "contribution"
 	// RuleSum: a count is the sum of the visitors' contributions.
 	RuleSum Rule = "sum"
+	// RuleOptions: the options of each count that a client sees add up to it.
+	RuleOptions Rule = "options"
 	// RuleVersion: on one connection a topic's versions only grow.
 	RuleVersion Rule = "version"
 	// RuleExisted: a received count was stored at that time, and each version belongs to
@@ -71,12 +73,14 @@ func checkCounts(h *History, report report) {
 	finals := map[string]Final{}
 	for _, f := range h.Final {
 		finals[f.Topic] = f
-		var sum int64
-		for _, mine := range f.Mine {
-			sum += mine
-		}
-		if f.Count != sum {
-			report(RuleSum, "%s is %d, but visitors contribute %d", f.Topic, f.Count, sum)
+		for _, c := range h.countsOf(f.Topic) {
+			var sum int64
+			for _, mine := range f.Mine {
+				sum += h.value(c, mine)
+			}
+			if count := countIn(f.Count, f.Options, c); count != sum {
+				report(RuleSum, "%s (option %d) is %d, but visitors contribute %d", f.Topic, c.option, count, sum)
+			}
 		}
 	}
 	for p, amounts := range contributions {
@@ -96,6 +100,28 @@ func checkCounts(h *History, report report) {
 		if f, read := finals[w.Topic]; w.Outcome == Acknowledged && read && w.Version > f.Version && !h.topicLost(f) {
 			report(RuleContribution, "%s was acknowledged at version %d, but is stored at %d", w.Topic, w.Version, f.Version)
 		}
+	}
+}
+
+// countIn returns a count of a topic, of which count and options were seen; -1 if it was not.
+func countIn(count int64, options []int64, c countOf) int64 {
+	switch {
+	case c.option == 0:
+		return count
+	case c.option > len(options):
+		return -1
+	}
+	return options[c.option-1]
+}
+
+// checkOptions reports options that do not add up to the count.
+func (h *History) checkOptions(who string, s Observation, report report) {
+	sum := s.Count
+	for _, n := range s.Options {
+		sum -= n
+	}
+	if len(s.Options) != h.Choices[s.Topic] || len(s.Options) > 0 && sum != 0 {
+		report(RuleOptions, "%s saw %s at %d with the options %v", who, s.Topic, s.Count, s.Options)
 	}
 }
 
@@ -121,21 +147,24 @@ func checkVersionOrder(h *History, report report) {
 // checkExistence compares received counts with the counts that can have been stored.
 func checkExistence(h *History, report report) {
 	var inconsistent []Fault // during which counts may contradict each other
+	setsClock := false
 	for _, f := range h.Faults {
-		if f.SetsClock {
-			return
-		}
+		setsClock = setsClock || f.SetsClock
 		if f.Split || f.LosesData {
 			inconsistent = append(inconsistent, f)
 		}
 	}
-	all := boundsOf(h.effects())
+	all := h.boundsOf(h.effects())
 	type state struct {
 		topic   string
 		version int64
 	}
-	counts := map[state]int64{}
+	counts := map[state]Observation{}
 	see := func(who string, s Observation) {
+		h.checkOptions(who, s, report)
+		if setsClock {
+			return
+		}
 		if s.Version == 0 {
 			if s.Count != 0 {
 				report(RuleExisted, "%s saw %s at %d with version 0", who, s.Topic, s.Count)
@@ -148,12 +177,15 @@ func checkExistence(h *History, report report) {
 			}
 		}
 		at := state{s.Topic, s.Version}
-		if count, seen := counts[at]; seen && count != s.Count {
-			report(RuleExisted, "%s saw %s at %d with version %d, another connection saw %d", who, s.Topic, s.Count, s.Version, count)
+		if other, seen := counts[at]; seen && (other.Count != s.Count || !slices.Equal(other.Options, s.Options)) {
+			report(RuleExisted, "%s saw %s at %d %v with version %d, another connection saw %d %v", who, s.Topic, s.Count, s.Options, s.Version, other.Count, other.Options)
 		}
-		counts[at] = s.Count
-		if least, most := all[s.Topic].of(Moment(s.Version)); s.Count < least || s.Count > most {
-			report(RuleExisted, "%s saw %s at %d with version %d, but it was between %d and %d", who, s.Topic, s.Count, s.Version, least, most)
+		counts[at] = s
+		for _, c := range h.countsOf(s.Topic) {
+			count := countIn(s.Count, s.Options, c)
+			if least, most := all[c].of(Moment(s.Version)); count < least || count > most {
+				report(RuleExisted, "%s saw %s (option %d) at %d with version %d, but it was between %d and %d", who, s.Topic, c.option, count, s.Version, least, most)
+			}
 		}
 	}
 	for _, c := range h.Connections {
@@ -166,11 +198,11 @@ func checkExistence(h *History, report report) {
 	}
 	for _, w := range h.Writes {
 		if w.Outcome == Acknowledged {
-			see(w.Visitor, Observation{Topic: w.Topic, Count: w.Count, Version: w.Version})
+			see(w.Visitor, Observation{Topic: w.Topic, Count: w.Count, Options: w.Options, Version: w.Version})
 		}
 	}
 	for _, f := range h.Final {
-		see("the final read", Observation{Topic: f.Topic, Count: f.Count, Version: f.Version})
+		see("the final read", Observation{Topic: f.Topic, Count: f.Count, Options: f.Options, Version: f.Version})
 	}
 }
 
@@ -191,7 +223,7 @@ func checkEnds(h *History, report report) {
 			if c.Watched[f.Topic] == 0 {
 				continue
 			}
-			if s := last[f.Topic]; s.Count != f.Count || s.Version != f.Version && !h.topicLost(f) {
+			if s := last[f.Topic]; s.Count != f.Count || !slices.Equal(s.Options, f.Options) || s.Version != f.Version && !h.topicLost(f) {
 				report(RuleFinal, "%s shows %s at %d, version %d; the store has %d, version %d", c.Name, f.Topic, s.Count, s.Version, f.Count, f.Version)
 			}
 		}

@@ -298,3 +298,45 @@ func TestCheck_Allowed(t *testing.T) {
 		})
 	}
 }
+
+// Check judges each option of a choice topic as a count of its own.
+func TestCheck_Options(t *testing.T) {
+	t.Parallel()
+	const rating, visitor = "default/rating/a", "visitor-1"
+	begin := 1_790_000_000 * second
+	for name, c := range map[string]struct {
+		change func(h *checker.History)
+		want   checker.Rule
+	}{
+		"valid":             {func(*checker.History) {}, ""},
+		"do not add up":     {func(h *checker.History) { h.Connections[0].Seen[1].Options = []int64{0, 1, 1} }, checker.RuleOptions},
+		"missing":           {func(h *checker.History) { h.Reads[0].Options = nil }, checker.RuleOptions},
+		"too many":          {func(h *checker.History) { h.Writes[0].Options = []int64{0, 1, 0, 0} }, checker.RuleOptions},
+		"never chosen":      {func(h *checker.History) { h.Connections[0].Seen[1].Options = []int64{1, 0, 0} }, checker.RuleExisted},
+		"the earlier one":   {func(h *checker.History) { h.Reads[0].Options = []int64{0, 1, 0} }, checker.RuleExisted},
+		"stored as another": {func(h *checker.History) { h.Final[0].Options = []int64{1, 0, 0} }, checker.RuleSum},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := &checker.History{Choices: map[string]int{rating: 3}, ObservedUntil: begin + 20*second}
+			viewer := checker.Connection{Name: "viewer", Watched: map[string]checker.Moment{rating: begin}}
+			for i, options := range [][]int64{{0, 1, 0}, {0, 0, 1}} {
+				at := begin + checker.Moment(1+5*i)*second
+				version := int64(at + 3_000)
+				h.Writes = append(h.Writes, checker.Write{
+					Visitor: visitor, Topic: rating, Amount: int64(2 + i), Called: at, Returned: at + 6_000, Outcome: checker.Acknowledged,
+					Mine: int64(2 + i), Changed: true, Count: 1, Options: options, Version: version,
+				})
+				viewer.Seen = append(viewer.Seen, checker.Observation{Topic: rating, Count: 1, Options: options, Version: version, At: at + 5_000})
+			}
+			last := viewer.Seen[1]
+			h.Connections, h.Reads = []checker.Connection{viewer}, []checker.Observation{last}
+			h.Final = []checker.Final{{Topic: rating, Count: 1, Options: last.Options, Version: last.Version, Mine: map[string]int64{visitor: 3}}}
+			c.change(h)
+			found := checker.Check(h)
+			if c.want == "" && len(found) > 0 || c.want != "" && !slices.ContainsFunc(found, func(v checker.Violation) bool { return v.Rule == c.want }) {
+				t.Errorf("found %v, want %q", found, c.want)
+			}
+		})
+	}
+}

@@ -36,7 +36,11 @@ func (s *deployment) readFromRedis() *deployment {
 		if err != nil || len(values) != 2 {
 			return -1, -1
 		}
-		_, _ = fmt.Sscan(fmt.Sprint(values[0]), &n) // 0 if missing
+		for option := range strings.SplitSeq(fmt.Sprint(values[0]), ",") {
+			var count int64
+			_, _ = fmt.Sscan(option, &count) // 0 if missing
+			n += count
+		}
 		_, _ = fmt.Sscan(fmt.Sprint(values[1]), &version)
 		return n, version
 	}

@@ -22,7 +22,7 @@ const (
 type Write struct {
 	Visitor  string
 	Topic    string
-	Amount   int64
+	Amount   int64 // the option of a choice topic
 	Instance int
 	Called   Moment
 	Returned Moment
@@ -34,6 +34,7 @@ type Write struct {
 	Mine    int64
 	Changed bool
 	Count   int64
+	Options []int64 `json:",omitempty"`
 	Version int64
 }
 
@@ -41,6 +42,7 @@ type Write struct {
 type Observation struct {
 	Topic   string
 	Count   int64
+	Options []int64 `json:",omitempty"` // the count of each option of a choice topic
 	Version int64
 	At      Moment
 }
@@ -82,6 +84,7 @@ type Fault struct {
 type Final struct {
 	Topic   string
 	Count   int64
+	Options []int64 `json:",omitempty"`
 	Version int64
 	Mine    map[string]int64 // by visitor
 }
@@ -89,7 +92,8 @@ type Final struct {
 // History is everything that clients saw in a run.
 type History struct {
 	Seed          uint64
-	Writes        []Write // those of one visitor to one topic in order
+	Choices       map[string]int // choice topics, with their numbers of options
+	Writes        []Write        // those of one visitor to one topic in order
 	Connections   []Connection
 	Reads         []Observation // in any order
 	Faults        []Fault       // ordered by Began
@@ -98,4 +102,30 @@ type History struct {
 	// Slowness is the longest latency of the machine itself. It is added to the limits of
 	// the service.
 	Slowness Moment
+}
+
+// countOf is a count of a topic: that of an option, or if option is 0 all of it.
+type countOf struct {
+	topic  string
+	option int
+}
+
+// countsOf returns the counts of a topic.
+func (h *History) countsOf(topic string) (all []countOf) {
+	for option := range h.Choices[topic] + 1 {
+		all = append(all, countOf{topic, option})
+	}
+	return all
+}
+
+// value returns what a contribution adds to a count.
+func (h *History) value(c countOf, amount int64) int64 {
+	isChoice := h.Choices[c.topic] > 0
+	switch {
+	case !isChoice:
+		return amount
+	case amount > 0 && (c.option == 0 || c.option == int(amount)):
+		return 1
+	}
+	return 0
 }

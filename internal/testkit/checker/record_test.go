@@ -55,7 +55,13 @@ func (r *record) history() *checker.History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := &checker.History{
-		Writes: slices.Clone(r.writes), Reads: slices.Clone(r.reads), Faults: slices.Clone(r.faults), ObservedUntil: now(),
+		Choices: map[string]int{},
+		Writes:  slices.Clone(r.writes), Reads: slices.Clone(r.reads), Faults: slices.Clone(r.faults), ObservedUntil: now(),
+	}
+	for topic, most := range topics {
+		if isChoice(topic) {
+			h.Choices[topic] = int(most)
+		}
 	}
 	slices.SortStableFunc(h.Writes, func(a, b checker.Write) int { return cmp.Compare(a.Called, b.Called) })
 	for _, c := range r.connections {
@@ -106,7 +112,7 @@ func (c *connection) receive(f frame) {
 		}
 		c.state.Stale = true
 	case f.Topic != "":
-		c.state.Seen = append(c.state.Seen, checker.Observation{Topic: f.Topic, Count: f.Count, Version: f.Version, At: now()})
+		c.state.Seen = append(c.state.Seen, checker.Observation{Topic: f.Topic, Count: f.Count, Options: f.Options, Version: f.Version, At: now()})
 	}
 }
 

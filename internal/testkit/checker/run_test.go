@@ -214,7 +214,10 @@ func (r *run) readFinal() *checker.History {
 			status, text, err := r.request(attempt{instance: i, timeout: responseTimeout}, "POST", "/v1/counts",
 				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, topics, name), "")
 			var answer struct {
-				Counts []struct{ Count, Version, Mine int64 }
+				Counts []struct {
+					Count, Version, Mine int64
+					Options              []int64
+				}
 			}
 			if err == nil {
 				err = json.Unmarshal(text, &answer)
@@ -224,10 +227,10 @@ func (r *run) readFinal() *checker.History {
 			}
 			for at, count := range answer.Counts {
 				f := &h.Final[at]
-				if f.Version != 0 && (f.Version != count.Version || f.Count != count.Count) {
+				if f.Version != 0 && (f.Version != count.Version || f.Count != count.Count || !slices.Equal(f.Options, count.Options)) {
 					r.t.Errorf("instance %d reads %s as %+v, another instance as %+v", i, f.Topic, count, f)
 				}
-				f.Count, f.Version, f.Mine[name] = count.Count, count.Version, count.Mine
+				f.Count, f.Options, f.Version, f.Mine[name] = count.Count, count.Options, count.Version, count.Mine
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type frame struct {
 	Topic   string
 	Count   int64
+	Options []int64
 	Version int64
 	Event   string
 	Error   *struct{ Code, Message string }

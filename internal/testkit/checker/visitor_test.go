@@ -27,11 +27,14 @@ const (
 	maxAttempts = 4
 )
 
-// topics are the topics of the visitors and the largest amount of each.
+// topics are the topics of the visitors and the largest amount, or option, of each.
 var topics = map[string]int64{
 	"default/likes/a": 1, "default/likes/b/c": 1, "blog/likes/a": 1,
-	"default/claps/a": 50, "blog/claps/ü": 50, "default/visitors/a": 1,
+	"default/claps/a": 50, "blog/claps/ü": 50, "default/visitors/a": 1, "default/rating/a": 5,
 }
+
+// isChoice reports whether visitors choose an option of a topic.
+func isChoice(topic string) bool { return strings.Contains(topic, "/rating/") }
 
 // assertion is the next assertion of a visitor. The seed determines all of it.
 type assertion struct {
@@ -114,7 +117,11 @@ func (r *run) noteEffect(at time.Time) {
 // assert sends one attempt. If lost, it may be applied later.
 func (r *run) assert(visitor string, a assertion, t attempt) (w checker.Write, lost bool) {
 	w = checker.Write{Visitor: visitor, Topic: a.topic, Amount: a.amount, Instance: t.instance, Called: now()}
-	method, body := "POST", fmt.Sprintf(`{"visitor":%q,"amount":%d}`, visitor, a.amount)
+	field := "amount"
+	if isChoice(a.topic) {
+		field = "option"
+	}
+	method, body := "POST", fmt.Sprintf(`{"visitor":%q,%q:%d}`, visitor, field, a.amount)
 	if a.amount == 0 && t.asDelete {
 		method, body = "DELETE", ""
 	}
@@ -122,6 +129,7 @@ func (r *run) assert(visitor string, a assertion, t attempt) (w checker.Write, l
 	w.Returned = now()
 	var answer struct {
 		Count, Version, Mine int64
+		Options              []int64
 		Changed              bool
 		Code                 string
 	}
@@ -132,7 +140,7 @@ func (r *run) assert(visitor string, a assertion, t attempt) (w checker.Write, l
 	switch {
 	case err == nil && status == http.StatusOK:
 		w.Outcome = checker.Acknowledged
-		w.Mine, w.Changed, w.Count, w.Version = answer.Mine, answer.Changed, answer.Count, answer.Version
+		w.Mine, w.Changed, w.Count, w.Options, w.Version = answer.Mine, answer.Changed, answer.Count, answer.Options, answer.Version
 		return w, false
 	case err == nil:
 		// Not applied, or applied before this response.
@@ -154,9 +162,12 @@ func (r *run) assert(visitor string, a assertion, t attempt) (w checker.Write, l
 // readTopic reads the topic of a.
 func (r *run) readTopic(a assertion) {
 	status, text, err := r.request(a.tries[0], "GET", "/v1/"+a.topic, "", "")
-	var answer struct{ Count, Version int64 }
+	var answer struct {
+		Count, Version int64
+		Options        []int64
+	}
 	if err == nil && status == http.StatusOK && json.Unmarshal(text, &answer) == nil {
-		r.record.addRead(checker.Observation{Topic: a.topic, Count: answer.Count, Version: answer.Version, At: now()})
+		r.record.addRead(checker.Observation{Topic: a.topic, Count: answer.Count, Options: answer.Options, Version: answer.Version, At: now()})
 	}
 }
 
