@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (o *owner) export() {
 	type line struct {
 		Topic, Members                   string
 		Count, Seed, Adjustment, Counted int64
-		Amounts                          []int64
+		Amounts, Options                 []int64
 		Total                            *struct{ Topics int64 }
 	}
 	sums, ended := map[string]int64{}, false
@@ -170,11 +171,20 @@ func (o *owner) export() {
 			continue
 		}
 		sum := int64(len(l.Members) / 16)
-		if l.Amounts != nil {
+		if l.Amounts != nil && !isChoice(l.Topic) {
 			sum = 0
+			for _, amount := range l.Amounts {
+				sum += amount
+			}
 		}
-		for _, amount := range l.Amounts {
-			sum += amount
+		options := slices.Clone(l.Options) // without the choices of the line
+		for _, option := range l.Amounts {
+			if isChoice(l.Topic) {
+				options[option-1]--
+			}
+		}
+		if isChoice(l.Topic) && l.Amounts != nil && slices.ContainsFunc(options, func(n int64) bool { return n != 0 }) {
+			o.run.t.Errorf("the export has %s with other options: %s", l.Topic, row)
 		}
 		if sums[l.Topic] += sum; l.Counted != sums[l.Topic] || l.Count != l.Seed+l.Adjustment+l.Counted {
 			o.run.t.Errorf("the export has %s with contributions of %d: %s", l.Topic, sums[l.Topic], row)
