@@ -31,6 +31,7 @@ func servePage(t *testing.T, head, body string, header ...string) string {
 }
 
 func TestDoctor_Findings(t *testing.T) {
+	t.Parallel()
 	// All origins are allowed, because the ports of the pages are not known yet.
 	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t),
 		"--site", "blog=*", "--site", "closed=https://elsewhere.example")
@@ -79,6 +80,7 @@ func TestDoctor_Findings(t *testing.T) {
 // The doctor checks every site and metric that the page's elements name, and the names of
 // elements and attributes.
 func TestDoctor_Elements(t *testing.T) {
+	t.Parallel()
 	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*", "--site", "blog=*", "--site", "closed=https://elsewhere.example", "--metric", "stars=amount:5")
 	script := `<script type="module" src="` + service.public + `/tally.js"></script>`
 	for _, c := range []struct {
@@ -172,6 +174,7 @@ func TestDoctor_Widgets(t *testing.T) {
 }
 
 func TestDoctor_UntrustedProxy(t *testing.T) {
+	t.Parallel()
 	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {
@@ -195,6 +198,7 @@ func TestDoctor_UntrustedProxy(t *testing.T) {
 }
 
 func TestDoctor_BufferingProxy(t *testing.T) {
+	t.Parallel()
 	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t), "--allow-origin", "*")
 	target, err := url.Parse(service.public)
 	if err != nil {

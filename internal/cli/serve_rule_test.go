@@ -13,6 +13,7 @@ import (
 // A metric whose rule differs from that of its data is a conflict of configuration: the
 // instance is not ready, writes nothing and logs advice.
 func TestServe_RuleConflict(t *testing.T) {
+	t.Parallel()
 	for name, store := range map[string]func(t *testing.T) string{
 		"SQLite": sqlite,
 		"Redis":  func(t *testing.T) string { return redistest.Start(t, redistest.Options{}).URL(0) },
@@ -57,6 +58,7 @@ func TestServe_RuleConflict(t *testing.T) {
 
 // Commands that open a store use the rules that it keeps, and refuse others.
 func TestCopy_KeptRules(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	url, file := server.URL(0), sqlite(t)
 	r := start(t, variables(), "--store", url, "--metric", "stars=amount:5", "--metric", "likes=once", "--drain", "0s")

@@ -1,147 +1,20 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
-	"go.uber.org/goleak"
-
-	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// TestMain makes the test binary the program itself for tests that need a process.
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		Main("", "")
-	}
-	processtest.SetParallel(8) // most tests wait
-	goleak.VerifyTestMain(m)
-}
-
-const asProgram = "TALLYCAST_TEST_AS_PROGRAM"
-
-// running is a service in this process.
-type running struct {
-	public, internal string // URLs
-	log              *processtest.LogBuffer
-	stop             func()          // ends it as SIGTERM does
-	ended            <-chan struct{} // closed when it has ended
-	code             *int            // exit code, after ended is closed
-}
-
-// start runs the service in this process on free ports and waits until it is ready.
-func start(t *testing.T, env config.Environment, args ...string) *running {
-	t.Helper()
-	r := startUnready(t, env, args...)
-	eventually(t, "readiness", func() bool { return status(t, r.internal+"/readyz") == http.StatusOK })
-	return r
-}
-
-// startUnready is [start] without waiting for readiness.
-func startUnready(t *testing.T, env config.Environment, args ...string) *running {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended, code, log := make(chan struct{}), new(int), &processtest.LogBuffer{}
-	args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
-	go func() { // ends by cancel; the cleanup waits for it
-		defer close(ended)
-		*code = run(ctx, args, env, io.Discard, log)
-	}()
-	r := &running{log: log, stop: cancel, ended: ended, code: code}
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-	r.public, r.internal = processtest.AwaitServing(t, log, func() bool {
-		select {
-		case <-ended:
-			t.Fatalf("it ended with %d:\n%s", *code, log)
-		default:
-		}
-		return false
-	})
-	return r
-}
-
-// launch runs the service as a process and waits until it is ready.
-func launch(t *testing.T, args ...string) *processtest.Instance {
-	t.Helper()
-	i := processtest.Serve(t, os.Args[0], []string{asProgram + "=1"}, args...)
-	i.AwaitReady()
-	return i
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	processtest.Eventually(t, what, condition)
-}
-
-// waitExit waits for the end and returns the exit code.
-func (r *running) waitExit(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-r.ended:
-		return *r.code
-	case <-time.After(processtest.Timeout):
-		t.Fatalf("it does not end:\n%s", r.log)
-		return 0
-	}
-}
-
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: processtest.Timeout}
-
-// status returns the status of a GET; 0 without an answer.
-func status(t *testing.T, url string) int {
-	t.Helper()
-	status, _ := processtest.Get(url)
-	return status
-}
-
-type answer struct {
-	Count   int64
-	Version int64
-	Mine    int64
-	Changed bool
-	Code    string
-}
-
-// send sends a request, of visitor unless it is empty.
-func send(t *testing.T, method, url, visitor string) (a answer) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if visitor != "" {
-		request.Header.Set("Tally-Visitor", visitor)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
-		t.Fatalf("%s %s: %s, %v", method, url, response.Status, err)
-	}
-	return a
-}
-
-func sqlite(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "tally.db") }
-
 func TestServe_Bare(t *testing.T) {
+	t.Parallel()
 	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s")
 	topic := r.public + "/v1/default/likes/hello"
 	if a := send(t, "POST", topic, "visitor-1"); a.Count != 1 || a.Mine != 1 || !a.Changed {
@@ -167,6 +40,7 @@ func TestServe_Bare(t *testing.T) {
 }
 
 func TestServe_StartupSummary(t *testing.T) {
+	t.Parallel()
 	store := sqlite(t)
 	r := start(t, variables("TALLYCAST_STORE="+store, "TALLYCAST_SECRET=do-not-print-this-secret"), "--base-path", "tally",
 		"--site", "blog=https://blog.example.com", "--drain", "0s")
@@ -190,6 +64,7 @@ func TestServe_StartupSummary(t *testing.T) {
 
 // A metric may replace a default one, which is logged.
 func TestServe_ReplacedMetric(t *testing.T) {
+	t.Parallel()
 	args := []string{"--metric", "likes=once,claps=amount:50,stars=amount:5"}
 	r := start(t, variables(), append(args, "--store", sqlite(t), "--drain", "0s")...)
 	const message = "--metric replaces the rule of a default metric"
@@ -203,115 +78,6 @@ func TestServe_ReplacedMetric(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "--metric likes=once replaces the rule of a default metric, which is toggle.") || strings.Contains(out, "which is amount") {
 		t.Errorf("exit %d: %s%s", code, out, errors)
 	}
-}
-
-func TestServe_Drain(t *testing.T) {
-	r := start(t, variables(), "--store", sqlite(t), "--drain", "600ms")
-	frames := watch(t, r.public+"/v1/stream?topic=default/likes/drained")
-	frames.await(t, `{"event":"live"}`)
-	r.stop()
-	eventually(t, "not ready", func() bool { return status(t, r.internal+"/readyz") == http.StatusServiceUnavailable })
-	// Connected viewers are still served.
-	if a := send(t, "POST", r.public+"/v1/default/likes/drained", "visitor-1"); a.Count != 1 {
-		t.Errorf("a like while draining: %+v", a)
-	}
-	frames.awaitEnd(t)
-	if code := r.waitExit(t); code != exitOK {
-		t.Errorf("exit %d:\n%s", code, r.log)
-	}
-}
-
-// stream is an open Server-Sent Events stream.
-type stream struct {
-	mu    sync.Mutex
-	lines []string
-	ended bool
-}
-
-func watch(t *testing.T, url string) *stream {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	request, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, done := &stream{}, make(chan struct{})
-	go func() { // ends with the stream; the cleanup waits for it
-		defer close(done)
-		for scanner := bufio.NewScanner(response.Body); scanner.Scan(); {
-			s.mu.Lock()
-			s.lines = append(s.lines, scanner.Text())
-			s.mu.Unlock()
-		}
-		s.mu.Lock()
-		s.ended = true
-		s.mu.Unlock()
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-		response.Body.Close()
-	})
-	return s
-}
-
-func (s *stream) has(text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, line := range s.lines {
-		if strings.Contains(line, text) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *stream) await(t *testing.T, text string) {
-	t.Helper()
-	eventually(t, "the frame "+text, func() bool { return s.has(text) })
-}
-
-func (s *stream) awaitEnd(t *testing.T) {
-	t.Helper()
-	eventually(t, "the end of the stream", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.ended
-	})
-}
-
-func TestServe_Kill(t *testing.T) {
-	store := sqlite(t)
-	first := launch(t, "--store", store)
-	for i := range 5 {
-		send(t, "POST", first.URL+"/v1/default/likes/kept", fmt.Sprintf("visitor-%d", i))
-	}
-	first.Kill()
-	second := launch(t, "--store", store, "--drain", "0s")
-	if a := send(t, "GET", second.URL+"/v1/default/likes/kept", "visitor-3"); a.Count != 5 || a.Mine != 1 {
-		t.Errorf("after kill -9: %+v", a)
-	}
-	second.Terminate()
-	if code := second.ExitCode(); code != exitOK {
-		t.Errorf("exit %d:\n%s", code, second.Log)
-	}
-}
-
-func TestServe_SecondSignal(t *testing.T) {
-	i := launch(t, "--store", sqlite(t), "--drain", "10m")
-	frames := watch(t, i.URL+"/v1/stream?topic=default/likes/x")
-	frames.await(t, "live")
-	i.Terminate()
-	eventually(t, "draining", func() bool { return i.Log.Record("draining") != nil })
-	eventually(t, "the end", func() bool {
-		i.Signal(syscall.SIGTERM)
-		return i.HasEnded()
-	})
 }
 
 func TestServe_StartFailures(t *testing.T) {
@@ -347,6 +113,7 @@ func TestServe_StartFailures(t *testing.T) {
 }
 
 func TestServe_RedisUnavailable(t *testing.T) {
+	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -380,6 +147,7 @@ func TestServe_RedisUnavailable(t *testing.T) {
 }
 
 func TestHealthcheck_Configuration(t *testing.T) {
+	t.Parallel()
 	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s", "--base-path", "/tally")
 	public, internal := strings.TrimPrefix(strings.TrimSuffix(r.public, "/tally"), "http://"), strings.TrimPrefix(r.internal, "http://")
 	file := writeFile(t, "internal-listen: "+internal+"\n")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestWatch_Lines(t *testing.T) {
+	t.Parallel()
 	service := start(t, variables(), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--drain", "0s", "--store", sqlite(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -30,6 +31,7 @@ func TestWatch_Lines(t *testing.T) {
 }
 
 func TestWatch_InvalidTopics(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"watch"}, {"watch", "hello"}, {"watch", "--url", "nonsense", "default/likes/x"}} {
 		if code, _, errors := call(t, variables(), args...); code != exitUsage || errors == "" {
 			t.Errorf("%v: exit %d, %s", args, code, errors)
@@ -43,6 +45,7 @@ func TestWatch_InvalidTopics(t *testing.T) {
 
 // Watch ends when every topic is refused permanently.
 func TestWatch_AllTopicsRefused(t *testing.T) {
+	t.Parallel()
 	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t))
 	for _, topics := range [][]string{
 		{"nosite/likes/x"}, {"default/nometric/x"}, {"nosite/likes/x", "nosite/likes/x/"}, {"nosite/likes/x", "default/nometric/x"},
