@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/netip"
 	"unique"
 
@@ -66,5 +67,6 @@ func (a *API) webSocket(q *call) error {
 	if err != nil {
 		return err
 	}
+	q.w.WriteHeader(http.StatusSwitchingProtocols) // for metrics; an error has another status
 	return a.options.Push.WebSocket(q.w, q.r, session)
 }

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +64,15 @@ func (c *conn) hijack(w http.ResponseWriter) error {
 	}
 	c.net = tcp
 	return nil
+}
+
+// appendHead appends the status line and the header of a response.
+func appendHead(dst []byte, status int, header http.Header) []byte {
+	head := bytes.NewBuffer(dst)
+	fmt.Fprintf(head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = header.Write(head) // a buffer does not fail
+	head.WriteString("\r\n")
+	return head.Bytes()
 }
 
 // setOptions sets the options of the socket and stores its descriptor.

@@ -30,8 +30,8 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		}
 		return err
 	}
-	head := appendStreamHead(nil, w.Header())
-	head = appendRetry(head, randomBetween(time.Second, 5*time.Second))
+	setStreamHeader(w.Header())
+	head := appendRetry(appendHead(nil, http.StatusOK, w.Header()), randomBetween(time.Second, 5*time.Second))
 
 	c := &streamConn{s.newConn(client)}
 	s.hub.Adopt(&c.Viewer, c, eventStream)
@@ -67,16 +67,6 @@ func setStreamHeader(header http.Header) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no")
-}
-
-// appendStreamHead appends the status line and the header of an event stream.
-func appendStreamHead(dst []byte, header http.Header) []byte {
-	setStreamHeader(header)
-	var text strings.Builder
-	text.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = header.Write(&text) // a strings.Builder does not fail
-	text.WriteString("\r\n")
-	return append(dst, text.String()...)
 }
 
 // streamConn is the connection of an event stream.

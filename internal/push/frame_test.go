@@ -3,6 +3,7 @@ package push
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -59,5 +60,15 @@ func TestAnswers_Golden(t *testing.T) {
 	}
 	if got, want := string(appendAnswer(nil, 0, nil, tally.Errorf(tally.CodeBlocked, "no"))), `{"id":0,"error":{"code":"blocked","message":"no"}}`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// The example of RFC 6455, section 1.3.
+func TestHandshake_Answer(t *testing.T) {
+	header := http.Header{"Vary": {"Origin"}}
+	got := string(appendHandshake(nil, header, "dGhlIHNhbXBsZSBub25jZQ=="))
+	want := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: websocket\r\nVary: Origin\r\n\r\n"
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

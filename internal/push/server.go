@@ -4,12 +4,11 @@
 // idle connection has neither a goroutine nor a buffer: a few loops wait for all
 // connections at once, see readiness.
 //
-// All writes go through the hub: the shard of a connection is its only writer. The
-// WebSocket library makes the handshake; this package reads and writes the frames, since
-// the library would need a goroutine for each viewer.
+// All writes go through the hub: the shard of a connection is its only writer. This package
+// makes the handshake of WebSockets, and reads and writes their frames, since libraries
+// need a goroutine for each viewer.
 //
-// The HTTP edge calls [Server] with what it knows of the client. Only this package
-// imports the WebSocket library.
+// The HTTP edge calls [Server] with what it knows of the client.
 package push
 
 import (

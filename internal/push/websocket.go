@@ -1,15 +1,12 @@
 package push
 
 import (
-	"bufio"
+	"crypto/sha1" // of the protocol, not for security
 	"encoding/base64"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -58,29 +55,25 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	}
 	c := &socketConn{conn: s.newConn(client), rights: session.Rights}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
-	library, err := websocket.Accept(hijackWriter{w, &c.conn}, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		if c.net != nil {
-			_ = c.net.Close()
-		}
+	if err := c.hijack(w); err != nil {
 		s.cancel(client)
-		return nil // the library sent a response, or the connection is lost
+		return err
 	}
-	_ = library.CloseNow() // removes its finalizer, which would keep its memory for ever
+	head := appendHandshake(nil, w.Header(), r.Header.Get(keyHeader))
 	if full != nil {
 		c.ignoresInput = true
-		s.join(&c.conn, webSocket, nil)
+		s.join(&c.conn, webSocket, head)
 		s.hub.Finish(&c.Viewer, appendClose(nil, closeTryLater, tally.AsError(full).Message), hub.ReasonOverload)
 		s.readiness.watchSocket(c)
 		return nil
 	}
-	c.begin(session)
+	c.begin(session, head)
 	return nil
 }
 
 // begin serves the client. A session with topics gets a live event for them; a session
-// without gets the first one when it subscribes.
-func (c *socketConn) begin(session Session) {
+// without gets the first one when it subscribes. One write holds head and the first frames.
+func (c *socketConn) begin(session Session, head []byte) {
 	s := c.server
 	refused := refusals{encode: appendText}
 	if len(session.Topics)+len(session.Refused) > 0 {
@@ -92,26 +85,23 @@ func (c *socketConn) begin(session Session) {
 	early := c.earlyInput
 	c.earlyInput = nil
 	c.receive(early)
-	s.join(&c.conn, webSocket, nil)
+	s.join(&c.conn, webSocket, head)
 	s.readiness.watchSocket(c)
 }
 
-// isHandshake reports whether the library will accept the request.
-func isHandshake(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
-		headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") &&
-		r.Header.Get("Sec-WebSocket-Version") == "13" && hasKey(r.Header)
-}
+const keyHeader = "Sec-WebSocket-Key"
 
-// hasKey reports whether the header has one key of 16 bytes in base64 (RFC 6455, section
-// 4.1).
-func hasKey(header http.Header) bool {
-	keys := header["Sec-Websocket-Key"]
+// isHandshake reports whether r is a handshake (RFC 6455, section 4.2.1), with one key of
+// 16 bytes in base64.
+func isHandshake(r *http.Request) bool {
+	keys := r.Header.Values(keyHeader)
 	if len(keys) != 1 {
 		return false
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
-	return err == nil && len(key) == 16
+	return err == nil && len(key) == 16 && r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor >= 1 &&
+		headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket") &&
+		r.Header.Get("Sec-WebSocket-Version") == "13"
 }
 
 func headerHas(header http.Header, name, token string) bool {
@@ -125,33 +115,18 @@ func headerHas(header http.Header, name, token string) bool {
 	return false
 }
 
-// hijackWriter is the ResponseWriter that the library gets for the handshake. Its Hijack
-// keeps the connection for conn and gives the library one that it may close.
-type hijackWriter struct {
-	http.ResponseWriter
-	conn *conn
+// handshakeID is the constant of the handshake (RFC 6455, section 1.3).
+const handshakeID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// appendHandshake appends the answer to the handshake with that key, with header. It
+// negotiates neither subprotocols nor extensions.
+func appendHandshake(dst []byte, header http.Header, key string) []byte {
+	sum := sha1.Sum([]byte(strings.TrimSpace(key) + handshakeID))
+	header.Set("Upgrade", "websocket")
+	header.Set("Connection", "Upgrade")
+	header.Set("Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(sum[:]))
+	return appendHead(dst, http.StatusSwitchingProtocols, header)
 }
-
-// WriteHeaderNow sends the header on writers that delay it, as Gin's does.
-func (h hijackWriter) WriteHeaderNow() {
-	if w, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
-		w.WriteHeaderNow()
-	}
-}
-
-// Hijack implements [http.Hijacker].
-func (h hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := h.conn.hijack(h.ResponseWriter); err != nil {
-		return nil, nil, err
-	}
-	unused := unusedConn{h.conn.net}
-	return unused, bufio.NewReadWriter(bufio.NewReaderSize(unused, 16), bufio.NewWriterSize(unused, 16)), nil
-}
-
-// unusedConn is a connection whose Close does nothing.
-type unusedConn struct{ net.Conn }
-
-func (unusedConn) Close() error { return nil }
 
 // Close implements [hub.Conn]: the shard writes no more.
 func (c *socketConn) Close(hub.Reason) {

@@ -63,7 +63,7 @@ var inward = map[string][]string{
 // owners lists the packages that may import a library, by the prefix of its path.
 var owners = map[string][]string{
 	"github.com/gin-gonic/":          {"internal/api"},
-	"github.com/coder/websocket":     {"internal/push"},
+	"github.com/coder/websocket":     {}, // in tests only
 	"github.com/redis/go-redis":      {"internal/importer", "internal/redisstore", "internal/redistopology", "internal/testkit/redistest"},
 	"modernc.org/":                   {"internal/sqlitestore", "internal/testkit/e2e", "internal/testkit/checker"},
 	"database/sql":                   {"internal/sqlitestore"},
