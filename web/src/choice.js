@@ -1,4 +1,5 @@
 import { TallyElement } from './element.js';
+import { makeStatus } from './status.js';
 
 /** Loads the code that draws choices. In /tally.js it is a second script. */
 const loadViews = () => import('./choices.js');
@@ -15,6 +16,7 @@ class Choice extends TallyElement {
 
   /** @type {import('./choices.js').View | undefined} */
   #view;
+  #notify = makeStatus(this);
 
   resolve() {
     super.resolve();
@@ -39,13 +41,13 @@ class Choice extends TallyElement {
    */
   onChange(reason, failure) {
     super.onChange(reason, failure);
-    this.#view?.notify(reason);
+    this.#notify(reason);
   }
 
   /** @param {import('./topic.js').Reason} [reason] */
   render(reason) {
     super.render(reason);
-    this.#view?.render(reason);
+    this.#view?.(reason);
   }
 
   /**

@@ -3,11 +3,7 @@ import { poll } from './poll.js';
 import { rating } from './rating.js';
 import { vote } from './vote.js';
 
-/**
- * @typedef {object} View draws an element of choices into its shadow tree
- * @property {(reason?: import('./topic.js').Reason) => void} render
- * @property {(reason: import('./topic.js').Reason) => void} notify shows a message about the visitor's choice
- */
+/** @typedef {(reason?: import('./topic.js').Reason) => void} View draws an element of choices into its shadow tree */
 
 /** @type {Record<string, (element: import('./element.js').TallyElement) => View>} by the element's name */
 export const views = { 'tally-poll': poll, 'tally-rating': rating, 'tally-vote': vote };

@@ -55,6 +55,8 @@ export class TallyElement extends Base {
     'border:1px solid var(--tally-border,#888);border-radius:.6em;color:CanvasText;background:Canvas}' +
     // A live region must be rendered before it gets its text, or the text is not announced.
     '.note:empty{scale:0}' +
+    // Messages are at the bottom of the window, where they cover no text next to the element.
+    '[part=status]{position:fixed;inset:auto 0 0}' +
     // The full number shows on hover and focus.
     ':host(:not(:hover,:focus-within)) #exact,#exact:not(.note){display:none}';
   static observedAttributes = ['site', 'metric', 'page', 'count', 'live', 'label', 'kept', 'refused'];

@@ -21,6 +21,9 @@ const FIRST_FRAME_TIMEOUT = 8000;
 /** How long a fallback is used before the socket is tried again, in milliseconds: the network may have changed. */
 const RETRY_SOCKET = 300_000;
 
+/** Messages of refusals that the console has: each link is refused for the same reason. */
+const reported = new Set();
+
 /**
  * Opens a link that posts its topics as text/plain, which needs no preflight.
  * @param {string} url
@@ -39,7 +42,8 @@ function openRequests(url, body, ended, read) {
     if (!response.ok) {
       const { code, detail } = await response.json();
       if (code === 'origin_not_allowed') wait = FORBIDDEN_DELAY;
-      warn({ code, message: detail });
+      if (!reported.has(detail)) warn({ code, message: detail });
+      reported.add(detail);
     }
     const again = response.ok && (await read(response));
     if (!again) throw 0;

@@ -1,6 +1,6 @@
 import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
-import { MESSAGE_DURATION } from './motion.js';
+import { makeStatus } from './status.js';
 
 const HEART = 'M12 21 3 12a5 5 0 1 1 9-6 5 5 0 1 1 9 6z';
 
@@ -9,8 +9,7 @@ const HEART = 'M12 21 3 12a5 5 0 1 1 9-6 5 5 0 1 1 9 6z';
  * number silently; a refusal takes the press back and says so. The reason goes to the console and `tally-error`,
  * for the site's author.
  *
- * Its own attributes are texts to translate: `label` (the button's name), `kept` (the press waits for a
- * connection), `refused` (it was taken back).
+ * Its own attributes are texts to translate: `label`, the button's name, and the messages.
  */
 export class Like extends TallyElement {
   static styles =
@@ -26,29 +25,20 @@ export class Like extends TallyElement {
     'svg{width:1.2em;fill:none;stroke:currentColor;stroke-width:1.8}' +
     '[aria-pressed=true]{border-color:var(--a);background:color-mix(in srgb,var(--a) 9%,#0000)}' +
     '[aria-pressed=true] [part=icon]{color:var(--a)}' +
-    '[aria-pressed=true] svg{fill:currentColor}' +
-    // Messages are at the bottom of the window, where they cover no text next to the element.
-    '[part=status]{position:fixed;inset:auto 0 0}';
+    '[aria-pressed=true] svg{fill:currentColor}';
 
   defaultLabel = 'Like';
   icon = create('path', { d: HEART });
   /** Its name is the button's. */
   #image = create('span', { part: 'icon', role: 'img' }, create('slot', { name: 'icon' }, create('svg', { viewBox: '0 0 24 24' }, this.icon)));
-  button = create(
-    'button',
-    { part: 'button', 'aria-describedby': 'exact' },
-    this.#image,
-    this.number,
-  );
-  #status = create('span', { part: 'status', role: 'status', class: 'note' });
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #statusTimer;
+  button = create('button', { part: 'button', 'aria-describedby': 'exact' }, this.#image, this.number);
+  #notify = makeStatus(this);
 
   constructor() {
     super();
     update(this.number, { 'aria-hidden': 'true' });
     this.button.onclick = () => this.press();
-    this.shadowRoot?.prepend(this.button, this.#status);
+    this.shadowRoot?.prepend(this.button);
   }
 
   /**
@@ -67,12 +57,7 @@ export class Like extends TallyElement {
    */
   onChange(reason, failure) {
     super.onChange(reason, failure);
-    // A message stays until the next press, or until the service has the press.
-    const messages = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
-    if (!(reason in messages)) return;
-    clearTimeout(this.#statusTimer);
-    this.#statusTimer = setTimeout(update, MESSAGE_DURATION, this.#status, { textContent: '' });
-    update(this.#status, { textContent: /** @type {any} */ (this)[reason] ?? messages[/** @type {keyof typeof messages} */ (reason)] });
+    this.#notify(reason);
   }
 
   /** @param {import('./topic.js').Reason} [reason] */

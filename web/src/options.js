@@ -1,6 +1,6 @@
 import { countsOf } from './counts.js';
 import { create, update } from './dom.js';
-import { CHANGE_INTERVAL, MESSAGE_DURATION } from './motion.js';
+import { CHANGE_INTERVAL } from './motion.js';
 
 /** @typedef {import('./element.js').TallyElement} TallyElement */
 
@@ -17,8 +17,7 @@ const styles =
   'button{all:unset;cursor:pointer}button:hover{color:var(--a)}' +
   ':is(button,input):focus-visible{outline:2px solid var(--a);outline-offset:2px}' +
   '[part=number],[part=share],[part=score]{font-variant-numeric:tabular-nums}' +
-  '[part=remove],[part=send]{text-decoration:underline;font-size:.9em}' +
-  '[part=status]{position:fixed;inset:auto 0 0}';
+  '[part=remove],[part=send]{text-decoration:underline;font-size:.9em}';
 
 /**
  * Returns what an element shows: the service's numbers, or those in its HTML.
@@ -33,7 +32,7 @@ export function resultsOf({ topic, count }, shown) {
 }
 
 /**
- * Adds what all elements of choices have to an element's shadow tree, and returns the functions of its view.
+ * Adds what all elements of choices have to an element's shadow tree, and returns its view.
  * @param {TallyElement} element
  * @param {object} parts
  * @param {HTMLElement} parts.root
@@ -44,11 +43,10 @@ export function resultsOf({ topic, count }, shown) {
  */
 export function makeView(element, { root, css, shown, draw }) {
   const shadow = /** @type {ShadowRoot} */ (element.shadowRoot);
-  const status = create('span', { part: 'status', role: 'status', class: 'note' });
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(styles + css);
   shadow.adoptedStyleSheets = [...shadow.adoptedStyleSheets, sheet];
-  shadow.prepend(root, status);
+  shadow.prepend(root);
 
   let last = ''; // the numbers on screen
   let lastMine = 0;
@@ -56,10 +54,8 @@ export function makeView(element, { root, css, shown, draw }) {
   let lastCount;
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while others may not change the numbers again */
   let rest;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let statusTimer;
 
-  /** @type {import('./choices.js').View['render']} */
+  /** @type {import('./choices.js').View} */
   const render = (reason) => {
     const hidden = !element.topic || !!element.topic.failure;
     update(root, { hidden });
@@ -82,16 +78,7 @@ export function makeView(element, { root, css, shown, draw }) {
     if (results.known) [last, lastMine, lastCount] = [numbers, results.mine, count];
   };
 
-  return {
-    render,
-    notify(reason) {
-      const messages = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
-      if (!(reason in messages)) return;
-      clearTimeout(statusTimer);
-      statusTimer = setTimeout(update, MESSAGE_DURATION, status, { textContent: '' });
-      update(status, { textContent: /** @type {any} */ (element)[reason] ?? messages[/** @type {keyof typeof messages} */ (reason)] });
-    },
-  };
+  return render;
 }
 
 /**

@@ -60,7 +60,7 @@ test('the types accept correct use and reject wrong use', async () => {
     join(project, 'use.tsx'),
     `import { connect, TallyError } from '@tallycast/web';
 import { consent, pause, register } from '@tallycast/web/elements';
-import { Like, TallyProvider, useTally } from '@tallycast/web/react';
+import { Like, Poll, TallyProvider, useTally } from '@tallycast/web/react';
 register({ api: 'https://tally.example.com', site: 'blog' });
 consent(true); pause(false);
 const topic = connect({ api: new URL('https://tally.example.com') }).topic('blog/likes/x');
@@ -81,6 +81,8 @@ export function App() {
   const { count, mine, like } = useTally('blog/likes/x', 3);
   return <TallyProvider api="https://tally.example.com">
     <Like page="x" count={count} onChange={({ detail }) => detail.mine} />
+    <Poll page="x" options="A,B" results="after" closed onChange={({ detail }) => detail.options?.length} />
+    <tally-rating page="x" withdraw="Undo" />
     <tally-claps page="x" max={10} />
     <tally-reactions reactions="heart" />
     <button onClick={() => like()}>{mine}</button>
@@ -136,9 +138,10 @@ test('client without elements: subscribe, like, unlike, refusal with a code', as
 });
 
 test('React: rendered on a server, hydrated without a warning, live after', async (t) => {
-  const app = `import { Like, TallyProvider, useTally } from '@tallycast/web/react';
+  const app = `import { Like, Poll, TallyProvider, useTally } from '@tallycast/web/react';
 function Number() { const { count, mine, like } = useTally('default/likes/post', 41); return <button id="own" onClick={() => like()}>{count} of them {mine}</button>; }
-export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count={41} label="Love it" onChange={({ detail }) => (document.title = 'now ' + detail.count)}><b>41</b></Like><Number /><tally-visitors local={false} /></TallyProvider>;`;
+function Lunch() { const { options, mine, choose } = useTally('default/poll/lunch'); return <button id="sushi" onClick={() => choose(2)}>{mine}: {options?.slice(0, 2).join()}</button>; }
+export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count={41} label="Love it" onChange={({ detail }) => (document.title = 'now ' + detail.count)}><b>41</b></Like><Number /><tally-visitors local={false} /><Lunch /><Poll page="lunch" label="Lunch?" options="Pizza,Sushi"><i>no script</i></Poll></TallyProvider>;`;
   await writeFile(join(project, 'app.jsx'), app);
   const pages = { '/': { tag: '', body: '' } };
   const site = await startSite(t, pages);
@@ -160,6 +163,11 @@ export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count
   await eventually(async () => assert.equal(await page.title(), 'now 1'));
   assert.equal(await page.locator('tally-like button[part=button]').getAttribute('aria-pressed'), 'true');
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  await page.locator('#sushi').click();
+  await eventually(async () => assert.equal(await page.locator('#sushi').innerText(), '2: 0,1'));
+  assert.equal(await page.getByRole('radio', { name: 'Sushi' }).isChecked(), true);
+  await page.getByRole('radio', { name: 'Pizza' }).click();
+  await eventually(async () => assert.equal(await page.locator('#sushi').innerText(), '1: 1,0'));
   assert.equal(sockets, 1, 'the hook and the element share one connection');
   assert.equal(await page.locator('tally-visitors').getAttribute('local'), null);
   assert.deepEqual(warnings.filter((text) => !text.includes('React DevTools')), []);

@@ -4,8 +4,7 @@ import { TallyElement } from './element.js';
  * number silently; a refusal takes the press back and says so. The reason goes to the console and `tally-error`,
  * for the site's author.
  *
- * Its own attributes are texts to translate: `label` (the button's name), `kept` (the press waits for a
- * connection), `refused` (it was taken back).
+ * Its own attributes are texts to translate: `label`, the button's name, and the messages.
  */
 export declare class Like extends TallyElement {
     #private;

@@ -25,7 +25,7 @@ export type Results = {
  */
 export declare function resultsOf({ topic, count }: TallyElement, shown: number): Results;
 /**
- * Adds what all elements of choices have to an element's shadow tree, and returns the functions of its view.
+ * Adds what all elements of choices have to an element's shadow tree, and returns its view.
  * @param {TallyElement} element
  * @param {object} parts
  * @param {HTMLElement} parts.root
