@@ -175,6 +175,7 @@ func parseState(rule tally.Rule, topic tally.Topic, count, version, seed, adjust
 	var errs [4]error
 	s.Topic = topic
 	s.Count, s.Options, errs[0] = parseNumbers(rule, count)
+	rule.Max = max(rule.Max, int64(s.Options.Len())) // another instance may have more options
 	s.Version, errs[1] = strconv.ParseInt(version, 10, 64)
 	s.Seed, s.SeedOptions, errs[2] = parseNumbers(rule, seed)
 	s.Adjustment, s.AdjustmentOptions, errs[3] = parseNumbers(rule, adjustment)

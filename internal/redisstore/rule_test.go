@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,6 +172,74 @@ func TestRules_LargerMaximumElsewhere(t *testing.T) {
 	}
 	if late := opened(t, server.URL(0), prefix, starsAs(t, "amount:5")); late.Health().Conflict == nil {
 		t.Error("an instance that starts with the smaller maximum has no conflict")
+	}
+}
+
+// An instance with fewer options than another one keeps all of them whatever it writes.
+func TestRules_MoreOptionsElsewhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	before := opened(t, server.URL(0), prefix, starsAs(t, "choice:2"))
+	if err := assertStar(before, topic(t, "default/stars/page"), 1); err != nil {
+		t.Fatal(err)
+	}
+	after := opened(t, server.URL(0), prefix, starsAs(t, "choice:4"))
+	choose := func(store *redisstore.Store, page tally.Topic, member tally.Member, option int64) tally.Options {
+		t.Helper()
+		b := assertAll(store, processtest.Timeout, page, option, member)
+		if b.Err != nil {
+			t.Error(b.Err)
+		}
+		return b.Options
+	}
+	edit := func(page tally.Topic, e tally.Edit) tally.State {
+		t.Helper()
+		e.Topic = page
+		edits := []tally.Edit{e}
+		before.Edit(t.Context(), edits)
+		if e = edits[0]; e.Err != nil || !e.Changed {
+			t.Errorf("edit %d: %t, %v", e.Kind, e.Changed, e.Err)
+		}
+		return e.After
+	}
+	for i, e := range []struct {
+		edit                      tally.Edit
+		count, seeds, adjustments tally.Options
+	}{
+		{tally.Edit{Kind: tally.EditSeed, Options: "5,6"}, "6,6,0,1", "5,6,0,0", "0,0,0,0"},
+		{tally.Edit{Kind: tally.EditCount, Options: "5,6"}, "5,6,0,1", "0,0,0,0", "4,6,0,0"},
+		{tally.Edit{Kind: tally.EditAdjustment, Options: "1,0"}, "2,0,0,1", "0,0,0,0", "1,0,0,0"},
+		{tally.Edit{Kind: tally.EditWithdraw, Members: []tally.Member{2}}, "1,0,0,0", "0,0,0,0", "0,0,0,0"},
+		{tally.Edit{Kind: tally.EditReset}, "0,0,0,0", "0,0,0,0", "0,0,0,0"},
+	} {
+		page := topic(t, fmt.Sprint("default/stars/", i))
+		choose(before, page, 1, 1)
+		choose(after, page, 2, 4)
+		got := edit(page, e.edit)
+		if got.Options != e.count || got.SeedOptions != e.seeds || got.AdjustmentOptions != e.adjustments {
+			t.Errorf("edit %d: %+v", e.edit.Kind, got)
+		}
+	}
+
+	page := topic(t, "default/stars/lowered")
+	choose(after, page, 2, 4)
+	lowered := []tally.Edit{{Topic: page, Kind: tally.EditCount, Options: "0,0,0,0"}}
+	if after.Edit(t.Context(), lowered); lowered[0].Err != nil {
+		t.Fatal(lowered[0].Err)
+	}
+	if got := choose(before, page, 2, 1); got != "1,0,0,0" {
+		t.Errorf("a lowered choice was changed: %s", got)
+	}
+	page = topic(t, "default/stars/dumped")
+	choose(after, page, 2, 4)
+	if err := before.Dump(t.Context(), tally.Scope{}, func(p tally.Portion) error {
+		if p.Topic == page && (!slices.Equal(p.Sums(), []int64{0, 0, 0, 1}) || p.SeedOptions != "0,0,0,0") {
+			t.Errorf("dumped %+v", p)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -28,7 +28,7 @@ if not changed then return format(counts) .. string.format(' %.0f ', version) ..
 -- include store
 -- include journal
 if next(raised) then
-  local adjustments = parse(redis.call('HGET', KEYS[1], 'a'), options)
+  local adjustments = parse(redis.call('HGET', KEYS[1], 'a'), #counts)
   for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
   redis.call('HSET', KEYS[1], 'a', format(adjustments))
 end

@@ -9,7 +9,9 @@ local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e')
 local frozen = state[7] and string.byte(state[7]) == 33
 if mark == '' and frozen or mark ~= '' and state[7] ~= mark then return '-2' .. (state[7] or '') end
 local version, stored = tonumber(state[2] or 0), tonumber(state[3] or 0)
-local counts, seeds, adjustments = parse(state[1], options), parse(state[5], options), parse(state[6], options)
+local counts = parse(state[1], options)
+local all = counts and #counts or options -- more if another instance has more options
+local seeds, adjustments = parse(state[5], all), parse(state[6], all)
 if not (counts and version and stored and seeds and adjustments) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
