@@ -38,6 +38,25 @@ func TestViewer_Overflow(t *testing.T) {
 	s.shutdown()
 }
 
+// Frames for a viewer are bounded also while its shard does not run.
+func TestViewer_OverflowOfInbox(t *testing.T) {
+	h, s := notRunning(Options{})
+	p := viewer(h, 0)
+	s.processInbox(s.now())
+	frame := make([]byte, 1<<10)
+	for range 10 * maxPending / len(frame) {
+		h.Send(&p.Viewer, frame)
+	}
+	if n, most := len(s.inbox.commands), maxPending/len(frame)+1; n > most {
+		t.Errorf("%d commands wait, want at most %d", n, most)
+	}
+	s.processInbox(s.now())
+	if got := p.closeReasons(); len(got) != 1 || got[0] != ReasonOverflow {
+		t.Errorf("closed for %v, want overflow", got)
+	}
+	s.shutdown()
+}
+
 func TestShard_DirtyBounded(t *testing.T) {
 	h, s := notRunning(Options{FlushInterval: 1})
 	const viewers = 1000
