@@ -30,6 +30,11 @@ const ELEMENTS = /** @type {Record<string, string>} */ ({
   visitors: '<p>Visitors so far: <tally-visitors page="NAME"></tally-visitors></p>',
   readers: '<p>Here now: <tally-readers page="NAME"></tally-readers></p>',
   top: '<tally-top metric="wow" limit="3"><a href="/one" data-page="one">A title of its own</a></tally-top>',
+  poll:
+    '<tally-poll page="poll" label="Lunch?" options="Pizza,Sushi"></tally-poll><p></p><tally-poll page="poll" label="Lunch?" results="after" options="Pizza,Sushi"></tally-poll><p></p>' +
+    '<tally-poll id="chosen" page="NAME/chosen" label="Lunch?" options="Pizza,Sushi,Salad"></tally-poll><p></p><tally-poll page="poll" label="Lunch" closed options="Pizza,Sushi"></tally-poll>',
+  rating: '<p><tally-rating page="rating"></tally-rating></p><p><tally-rating id="rated" page="NAME/rated"></tally-rating></p><p><tally-rating page="rating" closed></tally-rating></p>',
+  vote: '<p><tally-vote page="vote"></tally-vote> <tally-vote id="voted" page="NAME/voted" show="both"></tally-vote> <tally-vote page="vote" closed></tally-vote></p>',
   fallback: '<p><tally-like page="no//page">Liked by <b>readers</b></tally-like></p>',
 });
 
@@ -57,11 +62,14 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   };
   for (const [topic, times] of /** @type {[string, number][]} */ ([['likes/post', 11], ['wow/one', 3], ['wow/two/parts', 2], ['wow/three', 1]])) await press(`default/${topic}`, times);
   await assertLike(site.service.url, 'default/claps/post', 'somebody-else', 48);
+  for (const [topic, ...options] of /** @type {[string, ...number[]][]} */ ([['poll/poll', 1, 1, 2], ['rating/rating', 5, 4, 2], ['votes/vote', 1, 1, 2]])) {
+    for (const [i, option] of options.entries()) await fetch(`${site.service.url}/v1/default/${topic}`, { method: 'POST', body: JSON.stringify({ visitor: `visitor-${i}`, option }) });
+  }
   await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow`)).json()).top.length, 3));
   /** @type {(string | undefined)[]} */
   const wrong = [];
   for (const [name, , options] of MODES) {
-    const { context } = await newVisitor(t, browser, { viewport: { width: 440, height: 1600 }, reducedMotion: 'reduce', ...options });
+    const { context } = await newVisitor(t, browser, { viewport: { width: 440, height: 3000 }, reducedMotion: 'reduce', ...options });
     await context.route('**/kept', (route) => route.abort());
     const page = await context.newPage();
     await page.goto(`${site.url}/${name}`);
@@ -78,7 +86,11 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     await page.locator('#clapped button').press('Enter');
     await page.locator('#reacted button').first().press('Enter');
     await page.locator('#pressed button').press('Enter');
-    await eventually(async () => assert.deepEqual(await Promise.all(['#of-like tally-like', '#of-visitors tally-visitors', '#of-readers tally-readers'].map((selector) => shown(selector).isVisible())), [true, true, true]));
+    await eventually(async () => assert.deepEqual(await Promise.all(['#of-like tally-like', '#of-visitors tally-visitors', '#of-readers tally-readers'].map(async (selector) => /\d/.test(await shown(selector).innerText()))), [true, true, true]));
+    await page.locator('#chosen input').nth(1).press('Space');
+    await page.locator('#rated input').nth(2).press('Space');
+    await page.locator('#voted button').first().press('Enter');
+    await eventually(async () => assert.deepEqual(await page.locator('#chosen .mine, #rated .mine, #voted [aria-pressed=true]').count(), 3));
     // The bubble of the claps is hidden again.
     await eventually(async () => assert.equal(await page.locator('#clapped [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${name}: wider than its window`);
@@ -91,7 +103,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     // One picture for all elements in these modes.
     const whole = name === 'forced' || name === 'zoomed';
     if (whole) wrong.push(await differs(page, page.locator('body'), name));
-    else for (const element of Object.keys(ELEMENTS)) wrong.push(await differs(page, page.locator(`#of-${element}`), `${element}-${name}`));
+    else for (const element of Object.keys(ELEMENTS)) wrong.push(await differs(page, page.locator(element === 'kept' ? '#kept [part=status]' : `#of-${element}`), `${element}-${name}`));
     await context.close();
   }
   assert.deepEqual(wrong.filter(Boolean), []);
