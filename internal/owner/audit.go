@@ -80,7 +80,8 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 }
 
 // AuditLog returns at most limit entries of the audit log, the newest first, that are older
-// than the cursor before. next is the cursor for the entries that precede them. Errors: [tally.CodeStoreUnavailable].
+// than the cursor before. next is the cursor for the entries that precede them.
+// Errors: [tally.CodeStoreUnavailable].
 func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	entries, next, err = s.store.AuditLog(ctx, before, limit)
 	for i := range entries {

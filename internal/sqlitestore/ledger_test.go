@@ -1,12 +1,15 @@
 package sqlitestore_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +75,11 @@ func madeByVersion1(t *testing.T) string {
 
 func TestOpen_FirstRelease(t *testing.T) {
 	path := madeByVersion1(t)
-	store := open(t, path, catalog(), sqlitestore.Options{Journal: week})
+	var log bytes.Buffer
+	store := open(t, path, catalog(), sqlitestore.Options{Journal: week, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "from=1 to=4") {
+		t.Errorf("the log does not say that the file is updated: %s", log.String())
+	}
 	if secret, err := store.Secret(); err != nil || secret[1] != 0x11 || len(secret) != 32 {
 		t.Errorf("the secret is %x, error %v", secret, err)
 	}

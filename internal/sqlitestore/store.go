@@ -117,10 +117,10 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		return nil, err
 	}
 	s.use(db)
-	if err := s.connect(ctx, options.Secret); err != nil {
+	log := options.Logger.With("file", s.path)
+	if err := s.connect(ctx, options.Secret, log); err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, explain(err))
 	}
-	log := options.Logger.With("file", s.path)
 	if s.conflict != nil {
 		log.Error("sqlite: the configuration conflicts with the file; nothing is read or written until it is corrected", "cause", s.conflict)
 	}
@@ -132,8 +132,9 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	return s, nil
 }
 
-// connect opens the connections of the writer and of visitors' reads, updates the schema and loads the secret.
-func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
+// connect opens the connections of the writer and of visitors' reads, updates the schema and
+// loads the secret.
+func (s *Store) connect(ctx context.Context, secret []byte, log *slog.Logger) (err error) {
 	s.writePool, err = sql.Open("sqlite", dsn(s.path,
 		"_txlock=immediate",
 		pragma("busy_timeout", busyMillis),
@@ -161,7 +162,7 @@ func (s *Store) connect(ctx context.Context, secret []byte) (err error) {
 	if mode != "wal" {
 		return fmt.Errorf("this file system does not support a write-ahead log (journal mode is %s); keep the database on a local disk", mode)
 	}
-	if err := migrate(ctx, conn); err != nil {
+	if err := migrate(ctx, conn, log); err != nil {
 		return err
 	}
 	if s.secret, err = loadSecret(ctx, conn, secret); err != nil {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Ledger is the owner's interface of a store. Callers take the parts that they use. Methods may be called concurrently with each other and with
-// those of [Store]. Each change of a count has a new version and is published once.
-// Results without an error are durable. The error is an [Error] with
-// [CodeStoreUnavailable] if the store cannot answer.
+// Ledger is the owner's interface of a store. Callers take the parts that they use. Methods
+// may be called concurrently with each other and with those of [Store]. Each change of a
+// count has a new version and is published once. Results without an error are durable. The
+// error is an [Error] with [CodeStoreUnavailable] if the store cannot answer.
 type Ledger interface {
 	Editor
 	Lister
