@@ -160,11 +160,11 @@ func (d declaredMetrics) Dump(ctx context.Context, scope tally.Scope, each func(
 
 // totalContributions returns the number of contributions in a scope; 0 if it is unknown.
 func totalContributions(ctx context.Context, source ledger, scope tally.Scope) (contributions int64) {
-	usage, err := source.Usage(ctx)
+	usage, err := source.Usage(ctx, 0)
 	if err != nil || scope.Metric != "" {
 		return 0
 	}
-	for _, each := range usage {
+	for _, each := range usage.Sites {
 		if scope.Site == "" || scope.Site == each.Site {
 			contributions += each.Contributions
 		}

@@ -12,8 +12,8 @@ import (
 // activityShown is how far back the overview shows writes.
 const activityShown = 24 * time.Hour
 
-// The usage is measured every usageInterval for the metrics, and after usageRetry if that
-// failed. An overview has it measured again once it is usageTimes older than the time that
+// The metrics show a usage at most usageInterval old, or usageRetry older if it cannot be
+// measured. An overview has it measured again once it is usageTimes older than the time that
 // measuring took, at least minUsageAge and at most maxUsageAge: measuring is free on a
 // small store and takes seconds on a large one.
 const (
@@ -72,39 +72,48 @@ func (s *Service) Overview(ctx context.Context) Overview {
 
 // usageSnapshot is the usage of each site when it was last measured.
 type usageSnapshot struct {
-	mu    sync.Mutex
-	sites []tally.SiteUsage
-	at    time.Time // zero: not measured yet
-	took  time.Duration
+	mu   sync.Mutex
+	last tally.Usage
+	at   time.Time // when it was measured; zero: not yet
 }
 
 func (u *usageSnapshot) get() []tally.SiteUsage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return append([]tally.SiteUsage{}, u.sites...)
+	return append([]tally.SiteUsage{}, u.last.Sites...)
 }
 
-func (u *usageSnapshot) set(sites []tally.SiteUsage, began, ended time.Time) {
+func (u *usageSnapshot) set(usage tally.Usage, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.sites, u.at, u.took = sites, ended, ended.Sub(began)
+	u.last, u.at = usage, now.Add(-usage.Age)
+}
+
+// maxAge returns how old an overview shows the usage.
+func (u *usageSnapshot) maxAge() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return min(max(usageTimes*u.last.Took, minUsageAge), maxUsageAge)
 }
 
 func (u *usageSnapshot) isOutdated(now time.Time) bool {
+	maxAge := u.maxAge()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return now.Sub(u.at) > min(max(usageTimes*u.took, minUsageAge), maxUsageAge)
+	return now.Sub(u.at) > maxAge
 }
 
 // measureUsage measures the usage at once, regularly, and when usageOutdated is notified,
-// until ctx ends.
+// until ctx ends. It takes what another instance measured if that is new enough.
 func (s *Service) measureUsage(ctx context.Context) {
+	maxAge := usageInterval
 	for {
-		began, pause := s.now(), usageRetry
-		if sites, err := s.store.Usage(ctx); err == nil {
-			s.usage.set(sites, began, s.now())
-			pause = usageInterval
+		pause := usageRetry
+		if usage, err := s.store.Usage(ctx, maxAge); err == nil {
+			s.usage.set(usage, s.now())
+			pause = usageInterval - usage.Age
 		}
+		maxAge = usageInterval
 		next := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -113,6 +122,7 @@ func (s *Service) measureUsage(ctx context.Context) {
 		case <-next.C:
 		case <-s.usageOutdated:
 			next.Stop()
+			maxAge = s.usage.maxAge()
 		}
 	}
 }

@@ -36,6 +36,8 @@
 //	tally:audit                      stream: the audit log; never trimmed
 //	tally:{pulses}                   hash: heartbeats, instance to "expires writes status"
 //	tally:{pulses}:activity:DAY      hash: "minute site" to writes; expires
+//	tally:usage                      the usage of sites that was measured last, as JSON; expires
+//	tally:lease:NAME                 instance that does NAME for all instances; expires
 //	tally:gossip:0                   Pub/Sub channel of Broadcast
 //	tally:probe:INSTANCE:0           Pub/Sub channel of an instance's probes
 //	tally:{check/INSTANCE}:probe     written by each probe
@@ -56,8 +58,8 @@
 //
 // # Projections
 //
-// Leaderboards and directories follow the counts within 2 s, and a background scan repairs
-// them. Dumps, pages by name and the usage of sites must be complete: they SCAN the keys of
+// Leaderboards and directories follow the counts within 2 s, and a background scan of one
+// instance repairs them. Dumps, pages by name and the usage of sites must be complete: they SCAN the keys of
 // all primaries, and again if slots moved meanwhile. That costs Redis a second or less for a
 // million keys. A topic has two keys and one more for each day of its journal.
 package redisstore

@@ -111,6 +111,9 @@ func (n names) rules() string     { return n.prefix + "rules" }
 func (n names) seedMark() string  { return n.prefix + "seeded" }
 func (n names) settings() string  { return n.prefix + "register" }
 func (n names) audit() string     { return n.prefix + "audit" }
+func (n names) usage() string     { return n.prefix + "usage" }
+
+func (n names) lease(name string) string { return n.prefix + "lease:" + name }
 
 // activity has the hash tag of heartbeats, because one script writes both.
 func (n names) heartbeats() string         { return n.prefix + "{pulses}" }

@@ -50,6 +50,7 @@ var (
 	shareScript   = newScript("share")
 	reissueScript = newScript("reissue")
 	topScript     = newUnboundedScript("top")
+	leaseScript   = newUnboundedScript("lease")
 
 	editScript           = newScript("edit")
 	withdrawScript       = newScript("withdraw")

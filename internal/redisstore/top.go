@@ -191,11 +191,17 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	return top[:min(limit, len(top))], nil
 }
 
+// repairLease is held by the instance that repairs the rankings.
+const repairLease = "repair"
+
 // repairRankings scans all topics slowly until ctx ends, and adds to leaderboards and
-// directories what was lost with an instance or by Redis.
+// directories what was lost with an instance or by Redis. One instance at a time does.
 func (s *Store) repairRankings(ctx context.Context) {
 	cursors := map[*node]uint64{}
 	for sleep(ctx, jitter(repairInterval)) {
+		if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
+			continue
+		}
 		nodes := s.nodes()
 		for n := range cursors {
 			if !slices.Contains(nodes, n) {

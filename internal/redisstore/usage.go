@@ -2,9 +2,13 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,9 +25,88 @@ const (
 	largeTopic = 500
 )
 
-// Usage implements [tally.Ledger]. It reads the counts of all topics, some microseconds of
-// Redis each, and estimates the memory of topics that are not large, and without journals.
-func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
+const (
+	// usageLease is held by the instance that measures the usage.
+	usageLease = "usage"
+	// usageWait is the pause between two looks for the usage that another instance measures.
+	usageWait = time.Second
+	// usageRetention is how long a measurement is stored.
+	usageRetention = time.Hour
+)
+
+// sharedUsage is the usage as it is stored for all instances.
+type sharedUsage struct {
+	At    int64             `json:"at"`   // when the measurement began, milliseconds of Redis's clock
+	Took  int64             `json:"took"` // milliseconds
+	Sites []tally.SiteUsage `json:"sites"`
+}
+
+// Usage implements [tally.Ledger]. Of all instances that need the usage at the same time, one
+// measures it. With maxAge 0 the measurement is not shared: a command may know other sites.
+func (s *Store) Usage(ctx context.Context, maxAge time.Duration) (tally.Usage, error) {
+	if maxAge <= 0 {
+		return s.measureUsage(ctx)
+	}
+	for {
+		held, err := s.acquireLease(ctx, usageLease)
+		if err != nil {
+			return s.measureUsage(ctx) // Redis may be full, and the usage shows of what
+		}
+		if held {
+			return s.usageUnderLease(ctx, maxAge)
+		}
+		usage, _, err := s.readUsage(ctx)
+		if err != nil || usage.Age <= maxAge {
+			return usage, err
+		}
+		if !sleep(ctx, usageWait) {
+			return tally.Usage{}, tally.Unavailable(ctx.Err())
+		}
+	}
+}
+
+// usageUnderLease returns the stored usage, or measures and stores it. Then it releases the
+// lease.
+func (s *Store) usageUnderLease(ctx context.Context, maxAge time.Duration) (tally.Usage, error) {
+	defer s.keepLease(usageLease)()
+	usage, now, err := s.readUsage(ctx)
+	if err != nil || usage.Age <= maxAge {
+		return usage, err
+	}
+	usage, err = s.measureUsage(ctx)
+	if err != nil {
+		return tally.Usage{}, err
+	}
+	text, err := json.Marshal(sharedUsage{At: now.UnixMilli(), Took: usage.Took.Milliseconds(), Sites: usage.Sites})
+	if err == nil {
+		_ = s.client.Set(ctx, s.names.usage(), text, usageRetention).Err() // else others measure it too
+	}
+	return usage, nil
+}
+
+// readUsage returns the stored usage and Redis's time. If none is stored, Age is the greatest
+// duration.
+func (s *Store) readUsage(ctx context.Context) (usage tally.Usage, now time.Time, err error) {
+	usage.Age = math.MaxInt64
+	pipe := s.client.Pipeline()
+	stored, clock := pipe.Get(ctx, s.names.usage()), pipe.Time(ctx)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return usage, now, tally.Unavailable(fmt.Errorf("read the usage: %w", err))
+	}
+	now = clock.Val()
+	var shared sharedUsage
+	if json.Unmarshal([]byte(stored.Val()), &shared) != nil {
+		return usage, now, nil // it is measured again
+	}
+	usage.Sites, usage.Took = shared.Sites, time.Duration(shared.Took)*time.Millisecond
+	usage.Age = now.Sub(time.UnixMilli(shared.At)).Abs() // Redis's clock may have been set back
+	return usage, now, nil
+}
+
+// measureUsage reads the counts of all topics, some microseconds of Redis each. It estimates
+// the memory of topics that are not large, and leaves out journals.
+func (s *Store) measureUsage(ctx context.Context) (tally.Usage, error) {
+	began := time.Now()
 	sites := map[string]*tally.SiteUsage{}
 	err := s.scanTopics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
 		states, err := s.states(ctx, topics)
@@ -33,12 +116,14 @@ func (s *Store) Usage(ctx context.Context) ([]tally.SiteUsage, error) {
 		return s.addUsage(ctx, sites, states)
 	})
 	if err != nil {
-		return nil, err
+		return tally.Usage{}, err
 	}
-	var usage []tally.SiteUsage
+	var usage tally.Usage
 	for _, name := range slices.Sorted(maps.Keys(sites)) {
-		usage = append(usage, *sites[name])
+		usage.Sites = append(usage.Sites, *sites[name])
 	}
+	usage.Took = time.Since(began)
+	usage.Age = usage.Took
 	return usage, nil
 }
 

@@ -63,7 +63,7 @@ func TestOpenReader_BesideStore(t *testing.T) {
 	if entries, _, err := reader.AuditLog(ctx, "", 5); err != nil || len(entries) != 1 {
 		t.Errorf("the audit log is %v, error %v", entries, err)
 	}
-	if usage, err := reader.Usage(ctx); err != nil || len(usage) != 1 || usage[0].Contributions != 2 {
+	if usage, err := reader.Usage(ctx, 0); err != nil || len(usage.Sites) != 1 || usage.Sites[0].Contributions != 2 {
 		t.Errorf("the usage is %v, error %v", usage, err)
 	}
 	mine, _ := store.Secret()

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -14,14 +15,17 @@ const (
 )
 
 // Usage counts the rows of each site, and divides the file's size among the sites by the
-// weight of their rows. It reads all contributions.
-func (r *Reader) Usage(ctx context.Context) (usage []tally.SiteUsage, err error) {
+// weight of their rows. It reads all contributions, and returns no earlier measurement.
+func (r *Reader) Usage(ctx context.Context, _ time.Duration) (usage tally.Usage, err error) {
+	began := time.Now()
 	err = r.reading(ctx, "the usage", func() error {
 		return snapshot(ctx, r.db, func(conn *sql.Conn) error {
-			usage, err = r.usage(ctx, conn)
+			usage.Sites, err = r.usage(ctx, conn)
 			return err
 		})
 	})
+	usage.Took = time.Since(began)
+	usage.Age = usage.Took
 	return usage, err
 }
 

@@ -20,8 +20,10 @@ type Ledger interface {
 	AuditStore
 	HeartbeatStore
 
-	// Usage returns what each site stores. It may take seconds.
-	Usage(ctx context.Context) ([]SiteUsage, error)
+	// Usage returns what each site stores, as it was at most maxAge ago: instances that
+	// share a store share what one of them measured. With maxAge 0 it is measured for this
+	// call. Measuring may take seconds.
+	Usage(ctx context.Context, maxAge time.Duration) (Usage, error)
 }
 
 // Editor edits topics.
@@ -122,6 +124,13 @@ type AuditStore interface {
 	// AuditLog returns at most limit entries, the newest first, and the cursor to pass as
 	// before for older ones, empty at the end.
 	AuditLog(ctx context.Context, before string, limit int) (entries []AuditEntry, next string, err error)
+}
+
+// Usage is what each site stores, by name.
+type Usage struct {
+	Sites []SiteUsage
+	Age   time.Duration // since the measurement began
+	Took  time.Duration // to measure it
 }
 
 // SiteUsage is what a site stores. Bytes, of disk or memory, may be an estimate.

@@ -248,7 +248,7 @@ func testDeadline(t *testing.T, open Factory) {
 	_, swapErr := store.SwapSettings(ended, nil, map[string]string{"a": "b"})
 	_, markErr := store.SwapMark(ended, likes, "", "x")
 	_, _, logErr := store.AuditLog(ended, "", 1)
-	_, usageErr := store.Usage(ended)
+	_, usageErr := store.Usage(ended, 0)
 	_, activityErr := store.Activity(ended, 0)
 	for name, err := range map[string]error{
 		"Apply": batches[0].Err, "Read": store.Read(ended, []tally.Query{{Topic: likes}})[0].Err, "Top": topErr,

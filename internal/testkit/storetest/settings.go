@@ -294,20 +294,22 @@ func testUsage(t *testing.T, open Factory) {
 	}
 	apply(t, f.First, topic(t, "default", "claps", "x"), assert(1, 7), assert(2, 9))
 	edit(t, f.First, tally.Edit{Topic: topic(t, "default", "likes", "seeded"), Kind: tally.EditSeed, Value: 1000})
-	usage, err := f.other().Usage(answerContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]tally.SiteUsage{}
-	for _, u := range usage {
-		got[u.Site] = u
-	}
-	for site, want := range map[string][2]int64{"blog": {40, 120}, "default": {2, 2}} {
-		if u := got[site]; u.Topics != want[0] || u.Contributions != want[1] || u.Bytes <= 0 {
-			t.Errorf("%s uses %+v, want topics and contributions %v", site, u, want)
+	for _, maxAge := range []time.Duration{0, time.Hour} { // alone, and shared
+		usage, err := f.other().Usage(answerContext(t), maxAge)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got["blog"].Bytes <= got["default"].Bytes {
-		t.Errorf("40 topics use less than 2: %+v", got)
+		got := map[string]tally.SiteUsage{}
+		for _, u := range usage.Sites {
+			got[u.Site] = u
+		}
+		for site, want := range map[string][2]int64{"blog": {40, 120}, "default": {2, 2}} {
+			if u := got[site]; u.Topics != want[0] || u.Contributions != want[1] || u.Bytes <= 0 {
+				t.Errorf("%s uses %+v, want topics and contributions %v", site, u, want)
+			}
+		}
+		if got["blog"].Bytes <= got["default"].Bytes {
+			t.Errorf("40 topics use less than 2: %+v", got)
+		}
 	}
 }
