@@ -55,16 +55,22 @@ func (s *service) openConnections(from string, n int, text string) (conns []net.
 	return conns
 }
 
-// checkServesOthers checks that both listeners answer on new connections.
+// checkServesOthers checks that both listeners answer on new connections. A busy machine may
+// delay an answer; a service without free descriptors delays all.
 func (s *service) checkServesOthers(from string) {
 	s.client.t.Helper()
-	began := time.Now()
-	s.from(from).like("default/likes/x", "visitor-"+strings.ReplaceAll(from, ".", "-"), "1")
-	newClient(s.client.t, s.operator.url).get("/readyz").wantStatus(200)
-	newClient(s.client.t, s.operator.url).get("/metrics").wantStatus(200)
-	if took := time.Since(began); took > 5*time.Second {
-		s.client.t.Errorf("the responses took %s", took)
+	const promised, tries = 5 * time.Second, 4
+	fastest := time.Hour
+	for range tries {
+		began := time.Now()
+		s.from(from).like("default/likes/x", "visitor-"+strings.ReplaceAll(from, ".", "-"), "1")
+		newClient(s.client.t, s.operator.url).get("/readyz").wantStatus(200)
+		newClient(s.client.t, s.operator.url).get("/metrics").wantStatus(200)
+		if fastest = min(fastest, time.Since(began)); fastest <= promised {
+			return
+		}
 	}
+	s.client.t.Errorf("the fastest of %d responses took %s", tries, fastest)
 }
 
 // One address cannot use up all descriptors.
