@@ -40,18 +40,6 @@ func (p *pendingWrite) finish(writes []Write) (rest []Write) {
 	return writes[n+1:]
 }
 
-// waitingWrite is a write whose writer waits for the answer.
-type waitingWrite struct {
-	pendingWrite
-	answered chan error
-}
-
-func newWaitingWrite() *waitingWrite {
-	w := &waitingWrite{answered: make(chan error, 1)}
-	w.answer = func(err error) { w.answered <- err }
-	return w
-}
-
 // lane is the queue of one node of the store (group commit). An idle lane applies a write
 // at once; writes that arrive during a round form the next one. An idle store adds no
 // delay, and a busy one gets few, large batches.

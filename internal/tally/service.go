@@ -72,7 +72,7 @@ type Service struct {
 	reads    settingsReads
 	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
 	counters writeCounters
-	pending  sync.Pool // of *waitingWrite
+	waiters  sync.Pool // of *waiter
 
 	mu    sync.Mutex
 	lanes map[string]*lane // guarded by mu
@@ -85,7 +85,7 @@ func NewService(store ServiceStore, catalog *Catalog) *Service {
 	for _, site := range catalog.Sites() {
 		s.bySite[site] = &atomic.Int64{}
 	}
-	s.pending.New = func() any { return newWaitingWrite() }
+	s.waiters.New = func() any { return newWaiter() }
 	return s
 }
 
@@ -96,47 +96,57 @@ func (s *Service) Catalog() *Catalog { return s.catalog }
 // after ctx ends. Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
 // [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
-	hasher, err := s.validate(a)
-	if err != nil {
-		return Result{}, err
-	}
 	if err := ctx.Err(); err != nil {
 		return Result{}, Unavailable(err)
 	}
-	write := s.pending.Get().(*waitingWrite)
-	defer s.pending.Put(write)
-	err = s.assert(ctx, hasher, a, write)
-	return s.result(a, &write.pendingWrite, err)
+	w := s.waiters.Get().(*waiter)
+	defer s.waiters.Put(w)
+	s.start(a, &w.write, w.done)
+	<-w.answered
+	return w.result, w.err
+}
+
+// waiter waits for the result of an assertion.
+type waiter struct {
+	write    pendingWrite
+	answered chan struct{}
+	done     func(Result, error) // sets the result and sends to answered
+	result   Result
+	err      error
+}
+
+func newWaiter() *waiter {
+	w := &waiter{answered: make(chan struct{}, 1)}
+	w.done = func(result Result, err error) {
+		w.result, w.err = result, err
+		w.answered <- struct{}{}
+	}
+	return w
 }
 
 // Start is Assert for a caller that does not wait: it calls done once with the result,
 // at once or later, from any goroutine. done must not wait.
-func (s *Service) Start(a Assertion, done func(Result, error)) {
+func (s *Service) Start(a Assertion, done func(Result, error)) { s.start(a, &pendingWrite{}, done) }
+
+func (s *Service) start(a Assertion, write *pendingWrite, done func(Result, error)) {
 	hasher, err := s.validate(a)
 	if err != nil {
 		done(Result{}, err)
 		return
 	}
 	deadline := time.Now().Add(answerWithin)
-	// The rare cases wait in a goroutine, which ends by the deadline.
-	inGoroutine := func(refused *MarkError) {
-		write := newWaitingWrite()
-		err := s.assertMarked(context.Background(), hasher, a, write, deadline, refused)
-		done(s.result(a, &write.pendingWrite, err))
-	}
 	current := s.settings.Load()
 	if current == nil || current.aliases[a.Topic].mark != "" {
-		go inGoroutine(nil)
+		go func() { done(s.assertMarked(hasher, a, deadline, nil)) }() // ends by the deadline
 		return
 	}
 	if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
 		done(Result{}, err)
 		return
 	}
-	write := &pendingWrite{}
 	write.answer = func(err error) {
-		if refused, _ := err.(*MarkError); refused != nil {
-			go inGoroutine(refused)
+		if refused, _ := err.(*MarkError); refused != nil { // stores do not wrap it
+			go func() { done(s.assertMarked(hasher, a, deadline, refused)) }() // ends by the deadline
 			return
 		}
 		done(s.result(a, write, err))
@@ -179,31 +189,17 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 	}, nil
 }
 
-// assert sends the assertion until the store takes it, under settings that are current in
-// the store, or answerWithin is over.
-func (s *Service) assert(ctx context.Context, hasher *Hasher, a Assertion, write *waitingWrite) error {
-	deadline := time.Now().Add(answerWithin)
-	var refused *MarkError // stores do not wrap it
-	current := s.settings.Load()
-	if current != nil && current.aliases[a.Topic].mark == "" { // the common case, without a timer
-		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
-			return err
-		}
-		err := s.send(hasher, a, write, hasher.Member(a.Topic, a.Visitor), nil, "", deadline)
-		if refused, _ = err.(*MarkError); refused == nil {
-			return err
-		}
-	}
-	return s.assertMarked(ctx, hasher, a, write, deadline, refused)
-}
-
-// assertMarked is assert for a topic with aliases, for one that refused the assertion, and
-// for an instance that has no settings yet.
-func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion, write *waitingWrite, deadline time.Time, refused *MarkError) error {
+// assertMarked makes an assertion to a topic with aliases, to one that refused it, or on an
+// instance that has no settings yet. It sends the assertion until the store takes it, under
+// settings that are current in the store, or the deadline is over.
+func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, refused *MarkError) (Result, error) {
 	var current *settings
 	pause := firstPause
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
+	write := &pendingWrite{}
+	answered := make(chan error, 1)
+	write.answer = func(err error) { answered <- err }
 	for {
 		var err error
 		if refused != nil {
@@ -213,28 +209,22 @@ func (s *Service) assertMarked(ctx context.Context, hasher *Hasher, a Assertion,
 			current, err = s.currentSettings(ctx)
 		}
 		if err != nil {
-			return err
+			return s.result(a, write, err)
 		}
 		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
-			return err
+			return s.result(a, write, err)
 		}
 		aliases := current.aliases[a.Topic]
 		member, others, err := s.members(ctx, hasher, aliases.topics, a.Topic, a.Visitor)
 		if err != nil {
-			return err
+			return s.result(a, write, err)
 		}
-		err = s.send(hasher, a, write, member, others, aliases.mark, deadline)
+		s.submit(hasher, a, write, member, others, aliases.mark, deadline)
+		err = <-answered
 		if refused, _ = err.(*MarkError); refused == nil {
-			return err
+			return s.result(a, write, err)
 		}
 	}
-}
-
-// send submits the assertion and waits for the answer, which is in write. The contributions
-// of others are withdrawn with it.
-func (s *Service) send(hasher *Hasher, a Assertion, write *waitingWrite, member Member, others []Member, mark string, deadline time.Time) error {
-	s.submit(hasher, a, &write.pendingWrite, member, others, mark, deadline)
-	return <-write.answered
 }
 
 // submit passes the assertion to its lane.
