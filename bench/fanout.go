@@ -24,7 +24,7 @@ type fanoutCase struct {
 // Run measures the cost of a delivery.
 func (c *fanoutCase) Run(s *session) error {
 	peers, err := selectPeers(s.withBaseline([]*peer.Peer{
-		peer.Floor(), peer.Tallycast(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
+		peer.Floor(), peer.Tallycast(), peer.TallycastChoices(), peer.Naive(), peer.CentrifugeDefault(), peer.CentrifugeBest(), peer.Nchan(), peer.SocketIO(),
 	}), c.Peers)
 	if err != nil {
 		return err

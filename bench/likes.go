@@ -24,7 +24,9 @@ const (
 	spreadSocketTarget = 0.6
 	redisTarget        = 0.4
 	limitsTarget       = 0.1
-	sqliteTarget       = 10.0
+	// Of a choice, relative to a like.
+	choiceTarget = 1.15
+	sqliteTarget = 10.0
 )
 
 // checkedTopics is the number of counts that are compared with the likes sent.
@@ -54,7 +56,7 @@ type liked struct {
 // Run measures the cost of likes.
 func (c *likesCase) Run(s *session) error {
 	picked, err := selectPeers(s.withBaseline([]*peer.Peer{
-		peer.Empty(), peer.Tallycast(), peer.TallycastSockets(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
+		peer.Empty(), peer.Tallycast(), peer.TallycastChoices(), peer.TallycastSockets(), peer.TallycastManyClients(), peer.TallycastLimited(), peer.Naive(), peer.Webdis(), peer.SocketIO(),
 		peer.TallycastSQLite(), peer.PlainSQLite(),
 	}), c.Peers)
 	if err != nil {
@@ -145,6 +147,7 @@ func (c *likesCase) report(s *session, peers []*peer.Peer, cost, ofRedis, rate f
 			limit = spreadSocketTarget
 		}
 		s.report.Target(report.Target{What: sockets + ", beside naive", Figure: cost.ratio(sockets, naive), Limit: limit, Unit: "×"})
+		s.report.Target(report.Target{What: likedName(peer.TallycastChoices(), topics) + ", beside likes", Figure: cost.ratio(likedName(peer.TallycastChoices(), topics), us), Limit: choiceTarget, Unit: "×"})
 		// Compared with as many connections without limits: connections cost every server.
 		limited, free := likedName(peer.TallycastLimited(), topics), likedName(peer.TallycastManyClients(), topics)
 		s.report.Target(report.Target{What: limited + ", more than without", Figure: cost.ratio(limited, naive) - cost.ratio(free, naive), Limit: limitsTarget, Unit: "×"})

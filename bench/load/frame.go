@@ -5,9 +5,11 @@ import "bytes"
 // A frame as every server of the bench sends it, within its own framing:
 //
 //	{"topic":"default/likes/b7","count":43,"version":1790000000000001}
+//	{"topic":"default/likes/b7","count":43,"options":[40,3],"version":1790000000000001}
 const (
 	frameHead    = `{"topic":"` + TopicPrefix
 	frameCount   = `","count":`
+	frameOptions = `,"options":[`
 	frameVersion = `,"version":`
 )
 
@@ -44,6 +46,18 @@ func nextFrame(data []byte) (f frame, from, to int, what outcome) {
 		for ; at < len(data) && data[at] >= '0' && data[at] <= '9'; at++ {
 			n = n*10 + int64(data[at]-'0')
 			digits++
+		}
+		if field.into == &f.count {
+			if bytes.HasPrefix([]byte(frameOptions), data[at:]) {
+				return f, from, at, cut
+			}
+			if list, ok := bytes.CutPrefix(data[at:], []byte(frameOptions)); ok {
+				end := bytes.IndexByte(list, ']')
+				if end < 0 {
+					return f, from, at, cut
+				}
+				at += len(frameOptions) + end + 1
+			}
 		}
 		rest := data[at:]
 		if len(rest) < len(field.after) && bytes.HasPrefix([]byte(field.after), rest) {

@@ -23,6 +23,16 @@ func postLike(dst []byte, topic string, n int64) []byte {
 	})
 }
 
+// postChoice is postLike for a metric with five options.
+func postChoice(dst []byte, topic string, n int64) []byte {
+	return appendPost(dst, "/v1/"+topic, func(body []byte) []byte {
+		body = append(body, `{"visitor":"bench-visitor-`...)
+		body = appendPadded(body, n)
+		body = append(body, `","option":`...)
+		return append(strconv.AppendInt(body, 1+n%5, 10), '}')
+	})
+}
+
 // Assertion appends a frame with an assertion of visitor n, for tallycast. Its mask is
 // zero, which the protocol permits.
 func Assertion(dst []byte, topic string, n int64) []byte {

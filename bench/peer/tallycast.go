@@ -33,6 +33,14 @@ func TallycastManyClients() *Peer {
 	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", Unlimited())
 }
 
+// TallycastChoices returns tallycast with its limits off, and choices of one of five options
+// in the place of likes.
+func TallycastChoices() *Peer {
+	p := tallycast("tallycast, choices", "limits off, each visitor chooses one of five options", append(Unlimited(), "--metric", "likes=choice:5"))
+	p.like = postChoice
+	return p
+}
+
 // TallycastSockets returns tallycast with its limits off, for likes over open WebSockets
 // that watch what they like.
 func TallycastSockets() *Peer {

@@ -235,9 +235,20 @@ func TestSweep_ExpiredShares(t *testing.T) {
 // 12.2 at a million and 9.7 at 200,000.
 func TestApply_Memory(t *testing.T) {
 	t.Parallel()
-	const likes, most = 1400 * tally.MaxBatchWrites, 16 // bytes a like
+	checkMemory(t, "default/likes/hot", 1400*tally.MaxBatchWrites, 16)
+}
+
+// A choice takes at most 14 bytes on a topic with a million.
+func TestApply_MemoryOfChoices(t *testing.T) {
+	t.Parallel()
+	checkMemory(t, "default/rating/hot", 1_000_000, 14)
+}
+
+// checkMemory fills a topic with so many contributions, of which each may take so many bytes.
+func checkMemory(t *testing.T, name string, likes int, most int64) {
 	server := redistest.Start(t, redistest.Options{})
-	prefix, hot := newPrefix(), topic(t, "default/likes/hot")
+	prefix, hot := newPrefix(), topic(t, name)
+	key := prefix + ":{" + name + "}:members"
 	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
 	random := rand.New(rand.NewPCG(1, 2))
 	began, cpu := time.Now(), server.CPU()
@@ -259,7 +270,7 @@ func TestApply_Memory(t *testing.T) {
 	}
 	took := time.Since(began)
 	cpu = server.CPU() - cpu
-	if got := read(t, store, hot, 0).Change.Count; got != likes {
+	if got := read(t, store, hot, 0).Change.Count; got != int64(likes) {
 		t.Fatalf("%d likes are counted", got)
 	}
 	for range 1000 {
@@ -267,11 +278,11 @@ func TestApply_Memory(t *testing.T) {
 			t.Fatalf("member %x is not found", uint64(member))
 		}
 	}
-	bytes := server.Do("MEMORY", "USAGE", prefix+":{default/likes/hot}:members", "SAMPLES", 0).(int64)
-	t.Logf("%.2f bytes a like in %v buckets; %s in all, %.2f µs of Redis a like", float64(bytes)/likes,
-		server.Do("HLEN", prefix+":{default/likes/hot}:members"), took.Round(time.Millisecond), float64(cpu.Microseconds())/likes)
-	if bytes > most*likes {
-		t.Errorf("%.1f bytes a like, at most %d", float64(bytes)/likes, most)
+	bytes := server.Do("MEMORY", "USAGE", key, "SAMPLES", 0).(int64)
+	t.Logf("%.2f bytes a like in %v buckets; %s in all, %.2f µs of Redis a like", float64(bytes)/float64(likes),
+		server.Do("HLEN", key), took.Round(time.Millisecond), float64(cpu.Microseconds())/float64(likes))
+	if bytes > most*int64(likes) {
+		t.Errorf("%.1f bytes a like, at most %d", float64(bytes)/float64(likes), most)
 	}
 	// Some likes are withdrawn, from buckets of every depth.
 	const back = 20 * tally.MaxBatchWrites
@@ -281,7 +292,7 @@ func TestApply_Memory(t *testing.T) {
 			t.Fatal(b.Err)
 		}
 	}
-	if got := read(t, store, hot, 0).Change.Count; got != likes-back {
+	if got := read(t, store, hot, 0).Change.Count; got != int64(likes-back) {
 		t.Errorf("%d likes are left", got)
 	}
 }

@@ -11,21 +11,31 @@ import (
 )
 
 // ExportCounts writes the topics of scope with their counts, as CSV with a header or as a
-// JSON array of objects. It dumps the contributions too: in a store without an index of
+// JSON array of objects. Objects of choice metrics have the counts of the options; CSV has
+// them, a row for each, if the scope is one choice metric. It dumps the contributions too: in a store without an index of
 // topic names, such as Redis, each page of a listing reads all keys.
 func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
 	e := &exporter{w: w, progress: progress}
-	begin, end := "topic,count\n", ""
+	const csvHead, optionsHead = "topic,count\n", "topic,option,count\n"
 	if asJSON {
-		begin, end = "[", "\n]\n"
+		e.buffer = append(e.buffer, '[')
 	}
-	e.buffer = append(e.buffer, begin...)
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
 		switch {
 		case p.Last && asJSON:
 			e.buffer = appendCountJSON(e.buffer, p.Change, e.done.Topics == 0)
+		case p.Last && p.Options != "" && scope.Metric != "":
+			if e.done.Topics == 0 {
+				e.buffer = append(e.buffer, optionsHead...)
+			}
+			for i, count := range p.Options.Numbers() {
+				e.buffer = appendCSV(e.buffer, p.Topic, int64(i+1), count)
+			}
 		case p.Last:
-			e.buffer = appendCountCSV(e.buffer, p.Change)
+			if e.done.Topics == 0 {
+				e.buffer = append(e.buffer, csvHead...)
+			}
+			e.buffer = appendCSV(e.buffer, p.Topic, p.Count)
 		}
 		e.done.add(p)
 		return e.flush(writeBytes)
@@ -33,7 +43,12 @@ func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON 
 	if err != nil {
 		return e.done.Totals, fmt.Errorf("export: %w", err)
 	}
-	e.buffer = append(e.buffer, end...)
+	switch {
+	case asJSON:
+		e.buffer = append(e.buffer, "\n]\n"...)
+	case e.done.Topics == 0:
+		e.buffer = append(e.buffer, csvHead...)
+	}
 	return e.done.Totals, e.flush(0)
 }
 
@@ -43,16 +58,22 @@ func appendCountJSON(dst []byte, c tally.Change, first bool) []byte {
 	}
 	dst = tally.AppendJSONString(append(dst, "\n{\"topic\":"...), c.Topic.String())
 	dst = strconv.AppendInt(append(dst, `,"count":`...), c.Count, 10)
+	if c.Options != "" {
+		dst = append(append(append(dst, `,"options":[`...), c.Options...), ']')
+	}
 	return append(dst, '}')
 }
 
-// appendCountCSV appends a row (RFC 4180). A topic begins with the name of a site, so no
+// appendCSV appends a row (RFC 4180). A topic begins with the name of a site, so no
 // spreadsheet takes it for a formula.
-func appendCountCSV(dst []byte, c tally.Change) []byte {
-	topic := c.Topic.String()
+func appendCSV(dst []byte, name tally.Topic, numbers ...int64) []byte {
+	topic := name.String()
 	if strings.ContainsAny(topic, `",`) {
 		topic = `"` + strings.ReplaceAll(topic, `"`, `""`) + `"`
 	}
-	dst = append(append(dst, topic...), ',')
-	return append(strconv.AppendInt(dst, c.Count, 10), '\n')
+	dst = append(dst, topic...)
+	for _, n := range numbers {
+		dst = strconv.AppendInt(append(dst, ','), n, 10)
+	}
+	return append(dst, '\n')
 }
