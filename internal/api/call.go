@@ -41,6 +41,8 @@ type call struct {
 	r     *http.Request
 	stats *routeStats
 
+	isConnection bool // it became a stream or a WebSocket: its duration says nothing
+
 	returnURL string // link of an error page, checked; or empty
 	start     time.Duration
 	id        string // request id; see requestID
@@ -136,6 +138,9 @@ func (q *call) finish() {
 		q.respondError(err)
 	}
 	q.stats.count(q.w.Status())
+	if !q.isConnection {
+		q.stats.measure(q.r.Method, q.api.now()-q.start)
+	}
 	if q.api.options.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		q.log()
 	}

@@ -300,6 +300,8 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`tallycast_http_requests_total{code="200",route="/v1/:site/:metric/*key"} 1`,
 		`tallycast_http_requests_total{code="400",route="/v1/:site/:metric/*key"} 1`,
+		`tallycast_http_request_duration_seconds_bucket{method="POST",route="/v1/:site/:metric/*key",le="5"} 2`,
+		`tallycast_http_request_duration_seconds_count{method="POST",route="/v1/:site/:metric/*key"} 2`,
 		"tallycast_store_up 1", "tallycast_ready 1", `tallycast_info{version="test"} 1`, `tallycast_connections{transport="sse"} 0`,
 		`tallycast_rate_limited_total{limit="write"} 0`, "go_goroutines", "process_cpu_seconds_total",
 	} {

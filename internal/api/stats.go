@@ -1,11 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -19,10 +22,32 @@ var countedStatuses = [...]int{
 	http.StatusInternalServerError,
 }
 
+// measuredMethods are the methods whose durations are counted: those that read or change
+// something.
+var measuredMethods = [...]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
 // routeStats counts the responses of one route.
 type routeStats struct {
 	route  string
 	counts [len(countedStatuses)]atomic.Int64
+	// durations are nil before the first call, since most routes have one or two methods.
+	durations [len(measuredMethods)]atomic.Pointer[tally.Histogram]
+}
+
+// measure counts the duration of a call.
+func (s *routeStats) measure(method string, took time.Duration) {
+	for i, measured := range &measuredMethods {
+		if method != measured {
+			continue
+		}
+		h := s.durations[i].Load()
+		if h == nil {
+			s.durations[i].CompareAndSwap(nil, &tally.Histogram{})
+			h = s.durations[i].Load()
+		}
+		h.Observe(took)
+		return
+	}
 }
 
 func (s *routeStats) count(status int) {
@@ -56,13 +81,18 @@ const metricPrefix = "tallycast_"
 // collector collects the metrics of all parts for Prometheus. It describes none
 // beforehand, since they depend on the configuration.
 type collector struct {
-	api      *API
-	requests *prometheus.Desc
+	api                 *API
+	requests, durations *prometheus.Desc
 }
 
 func newCollector(a *API) collector {
-	return collector{api: a, requests: prometheus.NewDesc(metricPrefix+"http_requests_total",
-		"Requests answered, by route and status.", []string{"route", "code"}, nil)}
+	return collector{
+		api: a,
+		requests: prometheus.NewDesc(metricPrefix+"http_requests_total",
+			"Requests answered, by route and status.", []string{"route", "code"}, nil),
+		durations: prometheus.NewDesc(metricPrefix+"http_request_duration_seconds",
+			"Time to answer a request, by route and method, without streams and WebSockets.", []string{"route", "method"}, nil),
+	}
 }
 
 // Describe implements prometheus.Collector.
@@ -76,23 +106,57 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 				out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(n), route.route, strconv.Itoa(countedStatuses[i]))
 			}
 		}
+		for i := range route.durations {
+			if h := route.durations[i].Load(); h != nil {
+				out <- c.histogram(c.durations, h.State(), route.route, measuredMethods[i])
+			}
+		}
 	}
 	for _, part := range append([]tally.Instrumented{c.api.options.Limits, instanceSamples{c.api}}, c.api.options.Instrumented...) {
 		for _, m := range part.Metrics() {
-			out <- constMetric(m)
+			out <- c.metric(m)
 		}
 	}
 }
 
-func constMetric(m tally.Sample) prometheus.Metric {
-	kind := prometheus.GaugeValue
-	if m.Counter {
-		kind = prometheus.CounterValue
+func (c collector) metric(m tally.Sample) prometheus.Metric {
+	var labels, values []string
+	if m.Label != "" {
+		labels, values = []string{m.Label}, []string{m.LabelValue}
 	}
-	if m.Label == "" {
-		return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, nil, nil), kind, m.Value)
+	desc := prometheus.NewDesc(metricPrefix+m.Name, m.Help, labels, nil)
+	switch {
+	case m.Histogram != nil:
+		return c.histogram(desc, m.Histogram.State(), values...)
+	case m.Counter:
+		return prometheus.MustNewConstMetric(desc, prometheus.CounterValue, m.Value, values...)
 	}
-	return prometheus.MustNewConstMetric(prometheus.NewDesc(metricPrefix+m.Name, m.Help, []string{m.Label}, nil), kind, m.Value, m.LabelValue)
+	return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, m.Value, values...)
+}
+
+func (c collector) histogram(desc *prometheus.Desc, s tally.HistogramState, labels ...string) prometheus.Metric {
+	return histogramMetric{
+		Metric: prometheus.MustNewConstHistogram(desc, s.Count, s.Sum, s.Classic, labels...),
+		native: prometheus.MustNewConstNativeHistogram(desc, s.Count, s.Sum, s.Native, nil, s.Zero, s.Schema, s.ZeroThreshold, c.api.startedAt, labels...),
+	}
+}
+
+// histogramMetric is a histogram with classic and native buckets. The text format shows the
+// classic ones, the protobuf format both.
+type histogramMetric struct {
+	prometheus.Metric // with classic buckets
+	native            prometheus.Metric
+}
+
+// Write implements prometheus.Metric.
+func (m histogramMetric) Write(out *dto.Metric) error {
+	var native dto.Metric
+	if err := errors.Join(m.Metric.Write(out), m.native.Write(&native)); err != nil {
+		return err
+	}
+	native.Histogram.Bucket = out.Histogram.Bucket
+	out.Histogram = native.Histogram
+	return nil
 }
 
 // instanceSamples are the metrics of the store's health and of the instance.

@@ -58,7 +58,9 @@ func (a *API) eventStream(q *call, topics, present []name) error {
 	if len(topics)+len(present) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "name at least one topic to watch")
 	}
-	return a.options.Push.EventStream(q.w, q.r, session)
+	err = a.options.Push.EventStream(q.w, q.r, session)
+	q.isConnection = err == nil
+	return err
 }
 
 // webSocket serves GET /v1/ws.
@@ -68,5 +70,7 @@ func (a *API) webSocket(q *call) error {
 		return err
 	}
 	q.w.WriteHeader(http.StatusSwitchingProtocols) // for metrics; an error has another status
-	return a.options.Push.WebSocket(q.w, q.r, session)
+	err = a.options.Push.WebSocket(q.w, q.r, session)
+	q.isConnection = err == nil
+	return err
 }

@@ -109,6 +109,10 @@ func (s *shard) serveChunk() bool {
 	s.hub.stats.lagging.Add(s.lagging)
 	s.hub.stats.lag.Add(s.lagging*ended - s.receivedSum)
 	s.delivered, s.written, s.lagging, s.receivedSum = 0, 0, 0, 0
+	if s.oldest != noChange {
+		s.hub.stats.oldestLag.Observe(time.Duration(ended - s.oldest))
+		s.oldest = noChange
+	}
 	return true
 }
 
@@ -235,7 +239,11 @@ func (s *shard) account(v *Viewer, n int) {
 			sub := &v.subscriptions[p.slot]
 			if sub.sent >= 0 {
 				s.lagging++
-				s.receivedSum += sub.subscribers.flushed.received
+				received := sub.subscribers.flushed.received
+				s.receivedSum += received
+				if received < s.oldest && !v.is(blocked) {
+					s.oldest = received
+				}
 			}
 			sub.sent = sub.subscribers.flushed.change.Version
 			s.delivered++

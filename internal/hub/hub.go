@@ -240,12 +240,13 @@ func (h *Hub) release(t *topic) {
 
 // stats are totals since the hub was made, except viewers.
 type stats struct {
-	viewers   atomic.Int64 // at present
-	received  atomic.Int64 // changes
-	delivered atomic.Int64 // frames of changes
-	written   atomic.Int64 // bytes
-	lagging   atomic.Int64 // frames of changes that are no snapshots
-	lag       atomic.Int64 // nanoseconds, the sum over lagging
+	viewers   atomic.Int64    // at present
+	received  atomic.Int64    // changes
+	delivered atomic.Int64    // frames of changes
+	written   atomic.Int64    // bytes
+	lagging   atomic.Int64    // frames of changes that are no snapshots
+	lag       atomic.Int64    // nanoseconds, the sum over lagging
+	oldestLag tally.Histogram // of the oldest change of each chunk of deliveries
 	closed    [reasons]atomic.Int64
 }
 
@@ -265,6 +266,7 @@ func (h *Hub) Metrics() []tally.Sample {
 		{Name: "delivered_bytes_total", Counter: true, Help: "Bytes that viewers took.", Value: float64(h.stats.written.Load())},
 		{Name: "delivery_lag_seconds_total", Counter: true, Help: "Time from receiving a change to handing it to a viewer, summed over delivery_lag_frames_total.", Value: time.Duration(h.stats.lag.Load()).Seconds()},
 		{Name: "delivery_lag_frames_total", Counter: true, Help: "Frames of changes that viewers took, without snapshots.", Value: float64(h.stats.lagging.Load())},
+		{Name: "delivery_lag_seconds", Help: "Time from receiving a change to the end of the round of up to 128 writes that sent it, of the oldest change of each round. Viewers whose socket was full do not count.", Histogram: &h.stats.oldestLag},
 	}
 	for reason := range reasons {
 		samples = append(samples, tally.Sample{

@@ -316,7 +316,36 @@ func TestDelivery_Lag(t *testing.T) {
 	if _, seconds := lag(h); seconds < stalled.Seconds() || seconds > 5 {
 		t.Errorf("a delivery that was held up for %s lagged %v s", stalled, seconds)
 	}
+	if state := lagHistogram(h); state.Count != 0 {
+		t.Errorf("a viewer whose socket was full counts in the histogram: %+v", state)
+	}
 }
+
+// The histogram of the delivery lag counts rounds of writes, not viewers.
+func TestMetrics_DeliveryLagHistogram(t *testing.T) {
+	h, _ := running(t, Options{Shards: 1})
+	a := topicOf(t, "default/likes/a")
+	const viewers, rounds = 2*chunkSize + 1, 3
+	var pipes []*pipe
+	for range viewers {
+		pipes = append(pipes, viewer(h, -1, a))
+	}
+	h.Settle(change(a, 1))
+	for _, p := range pipes {
+		p.expect(t, "default/likes/a=1@1", "live")
+	}
+	if state := lagHistogram(h); state.Count != 0 {
+		t.Errorf("snapshots count: %+v", state)
+	}
+	h.Push(change(a, 2))
+	eventually(t, func() bool { frames, _ := lag(h); return frames == viewers }, func() string { return "the deliveries do not count" })
+	eventually(t, func() bool { return lagHistogram(h).Count == rounds }, func() string { return fmt.Sprintf("%+v", lagHistogram(h)) })
+	if state := lagHistogram(h); state.Sum <= 0 || state.Sum > 5 {
+		t.Errorf("%+v", state)
+	}
+}
+
+func lagHistogram(h *Hub) tally.HistogramState { return h.stats.oldestLag.State() }
 
 // lag returns the two metrics of delivery lag.
 func lag(h *Hub) (frames, seconds float64) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	maxPendingLive = 1 << 10
 	// maxBackoff bounds the wait of a blocked viewer to 2^3 ticks.
 	maxBackoff = 3
+	// noChange is later than every change.
+	noChange = math.MaxInt64
 	// beatInterval is after how many seconds without a frame a viewer is sent a beat:
 	// well below the minute after which proxies close idle connections.
 	beatInterval = 25
@@ -78,10 +81,13 @@ type shard struct {
 	// Since the last update of the hub's stats: frames; bytes; frames that are no
 	// snapshots, and the sum of the times when their changes were received.
 	delivered, written, lagging, receivedSum int64
+	// oldest is when the oldest of these changes was received, without those to blocked
+	// viewers, whose networks delay them; or noChange.
+	oldest int64
 }
 
 func newShard(h *Hub, index int) *shard {
-	return &shard{hub: h, index: index, wake: make(chan struct{}, 1)}
+	return &shard{hub: h, index: index, wake: make(chan struct{}, 1), oldest: noChange}
 }
 
 // now returns the hub's time.

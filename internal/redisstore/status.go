@@ -146,6 +146,7 @@ type counters struct {
 	publicationsFailed atomic.Int64
 	broadcastsDropped  atomic.Int64
 	payloadsUnreadable atomic.Int64
+	roundTrips         tally.Histogram // of pipelines of all nodes
 	journalSkipped     atomic.Int64
 }
 
@@ -177,6 +178,7 @@ func (s *Store) Metrics() []tally.Sample {
 		counter("redis_payloads_unreadable_total", "Publications on a topic's channel that are no frame of it.", s.stats.payloadsUnreadable.Load()),
 		counter("redis_leaderboards_dropped_total", "Changes that leaderboards lack until the background sweep.", s.ranks.dropped.Load()),
 		counter("redis_journal_skipped_total", "Batches whose contributions are not in the journal because it was full.", s.stats.journalSkipped.Load()),
+		{Name: "redis_round_trip_duration_seconds", Help: "Round trip of a pipeline of commands, with the wait for a connection and for replicas.", Histogram: &s.stats.roundTrips},
 		{Name: "redis_watched_topics", Help: "Watched topics.", Value: float64(watched)},
 		{Name: "redis_feed_live", Help: "1 if no change can be missed, else 0.", Value: live},
 	}

@@ -101,7 +101,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
 		NewNode: s.newNode, Verify: s.verifyConnection,
-		Failing: func(n *redistopology.Node) bool { return nodeOf(n).status.health().Err != nil },
+		Failing:   func(n *redistopology.Node) bool { return nodeOf(n).status.health().Err != nil },
+		RoundTrip: s.stats.roundTrips.Observe,
 	})
 	if err != nil {
 		return nil, err

@@ -231,7 +231,11 @@ func (n *Node) send(ctx context.Context, operations []*operation, calls bool) (a
 	if durable {
 		a.confirmed = n.AppendWait(ctx, a.pipe)
 	}
-	_ = Exec(ctx, a.pipe) // each command has its own error
+	began := time.Now()
+	err := Exec(ctx, a.pipe) // each command has its own error too
+	if n.topology.options.RoundTrip != nil && !isUnsent(err) {
+		n.topology.options.RoundTrip(time.Since(began))
+	}
 	again = operations[:0]
 	for _, o := range operations {
 		if o.review(ctx, &a) {

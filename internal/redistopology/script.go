@@ -167,12 +167,14 @@ func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
 // isAmbiguous reports whether Redis may have got what failed with err: err is neither an
 // answer nor a failure to connect.
 func isAmbiguous(err error) bool {
-	if err == nil || errors.Is(err, redis.ErrPoolTimeout) {
-		return false
-	}
 	var answered redis.Error
+	return err != nil && !errors.As(err, &answered) && !isUnsent(err)
+}
+
+// isUnsent reports whether err says that there was no connection to send commands on.
+func isUnsent(err error) bool {
 	var network *net.OpError
-	return !errors.As(err, &answered) && !(errors.As(err, &network) && network.Op == "dial")
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.As(err, &network) && network.Op == "dial"
 }
 
 // timedOutEarly reports whether err is a timeout of a single step, before ctx's deadline.

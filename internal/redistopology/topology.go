@@ -43,6 +43,9 @@ type Options struct {
 	// Failing reports whether a node failed lately. Reads of several nodes wait less for
 	// such a node.
 	Failing func(*Node) bool
+	// RoundTrip, if set, is called with the duration of each pipeline that reached a node.
+	// It must not wait.
+	RoundTrip func(time.Duration)
 }
 
 const (

@@ -11,7 +11,7 @@ import (
 type pendingWrite struct {
 	topic    Topic
 	mark     string    // see [Batch]
-	deadline time.Time // of the answer
+	deadline time.Time // of the answer: answerWithin after the write was received
 	// answer is called once with the error of the write, after write and change are set.
 	// It must not wait.
 	answer func(err error)
@@ -168,7 +168,7 @@ func (r *round) apply(store Applier, counters *writeCounters) {
 
 // writeCounters count since the process started.
 type writeCounters struct {
-	acknowledged atomic.Int64
+	acknowledged Histogram // of the time from receiving a write
 	failed       atomic.Int64
 	batches      atomic.Int64
 }

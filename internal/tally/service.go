@@ -177,7 +177,7 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 	if write.write.WouldCreate {
 		return Result{}, ErrWouldCreate
 	}
-	s.counters.acknowledged.Add(1)
+	s.counters.acknowledged.Observe(answerWithin - time.Until(write.deadline))
 	if write.write.Changed {
 		s.bySite[a.Topic.Site()].Add(1)
 	}

@@ -185,6 +185,39 @@ func TestInternalListener_Off(t *testing.T) {
 	processtest.Eventually(t, "readiness", func() bool { return off.status("/readyz") == 200 })
 }
 
+// Likes, frames and the round trips behind them are in the histograms.
+func TestMetrics_Histograms(t *testing.T) {
+	t.Parallel()
+	const count, largest = "_count", `_bucket{le="+Inf"}`
+	for name, c := range map[string]struct {
+		args       []string
+		histograms []string
+	}{
+		"SQLite": {nil, []string{"tallycast_write_duration_seconds", "tallycast_delivery_lag_seconds"}},
+		"Redis": {[]string{"--store", redistest.Start(t, redistest.Options{}).URL(0)},
+			[]string{"tallycast_write_duration_seconds", "tallycast_delivery_lag_seconds", "tallycast_redis_round_trip_duration_seconds"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, c.args...)
+			s.watch("?topic=default/likes/x").awaitEvents("live", 1)
+			s.like("default/likes/x", "visitor-1", "1")
+			for _, histogram := range c.histograms {
+				processtest.Eventually(t, histogram, func() bool {
+					return s.metric(histogram+count) >= 1 && s.metric(histogram+largest) == s.metric(histogram+count) && s.metric(histogram+"_sum") > 0
+				})
+			}
+			if n := s.metric("tallycast_write_duration_seconds" + count); n != 1 {
+				t.Errorf("%v likes", n)
+			}
+			const like = `{method="POST",route="/v1/:site/:metric/*key"}`
+			if n := s.metric("tallycast_http_request_duration_seconds_count" + like); n != 1 {
+				t.Errorf("%v requests", n)
+			}
+		})
+	}
+}
+
 // The metrics show likes and viewers.
 func TestMetrics_Values(t *testing.T) {
 	t.Parallel()
