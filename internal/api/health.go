@@ -91,6 +91,8 @@ func (a *API) newInternal() (http.Handler, error) {
 			return nil, err
 		}
 	}
+	// Without OpenMetrics, in which delivery_lag_seconds_total and the histogram
+	// delivery_lag_seconds would be one metric.
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	engine := a.newEngine()
 	at := mount{a, &engine.RouterGroup, "internal "}
