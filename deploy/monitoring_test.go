@@ -2,9 +2,11 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -33,6 +35,9 @@ func instanceMetrics(t *testing.T) (names map[string]bool, text string) {
 	for line := range strings.Lines(text) {
 		if name := metricName.FindString(line); name != "" && !strings.HasPrefix(line, "#") {
 			names[name] = true
+			if histogram, ok := strings.CutSuffix(name, "_bucket"); ok {
+				names[histogram] = true // a native one
+			}
 		}
 	}
 	return names, text
@@ -116,6 +121,40 @@ func TestMonitoring_MetricsExist(t *testing.T) {
 	}
 	if used == 0 {
 		t.Error("no expression has a metric")
+	}
+}
+
+// Four alerts fire for an instance whose 99th percentiles are high for minutes, and not for
+// one with 99.5% of short durations.
+func TestMonitoring_SlowAlerts(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "promtool")
+	rules, err := filepath.Abs("prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var series, want strings.Builder
+	for alert, histogram := range map[string]string{
+		"TallycastWritesSlow":   "tallycast_write_duration_seconds",
+		"TallycastRequestsSlow": "tallycast_http_request_duration_seconds",
+		"TallycastDeliverySlow": "tallycast_delivery_lag_seconds",
+		"TallycastRedisSlow":    "tallycast_redis_round_trip_duration_seconds",
+	} {
+		const labels = `method="GET", route="/v1/counts"`
+		for instance, short := range map[string]int{"slow": 980, "fast": 995} { // of 1,000 a minute
+			for bound, n := range map[string]int{"0.1": short, "2.5": 1000, "+Inf": 1000} {
+				fmt.Fprintf(&series, "      - {series: '%s_bucket{instance=%q, %s, le=%q}', values: '0+%dx10'}\n", histogram, instance, labels, bound, n)
+			}
+		}
+		fmt.Fprintf(&want, "      - {eval_time: 10m, expr: 'count by (instance) (ALERTS{alertname=%q, alertstate=\"firing\"})', exp_samples: [{labels: '{instance=\"slow\"}', value: 1}]}\n", alert)
+	}
+	file := filepath.Join(t.TempDir(), "test.yml")
+	text := fmt.Sprintf("rule_files: [%q]\ntests:\n  - interval: 1m\n    input_series:\n%s    promql_expr_test:\n%s", rules, series.String(), want.String())
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s\n%s", err, out, text)
 	}
 }
 

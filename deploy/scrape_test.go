@@ -15,7 +15,7 @@ import (
 
 // startPrometheus starts Prometheus with the shipped configuration and returns its URL.
 // The test replaces the instances, and the interval of scrapes and rules, to wait less.
-func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
+func startPrometheus(t *testing.T, flags []string, instances ...*processtest.Instance) string {
 	t.Helper()
 	requireTool(t, "prometheus")
 	dir, address := t.TempDir(), processtest.FreeAddress(t)
@@ -34,8 +34,8 @@ func startPrometheus(t *testing.T, instances ...*processtest.Instance) string {
 			t.Fatal(err)
 		}
 	}
-	server := processtest.Start(t, "prometheus", nil, "--config.file", filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
+	server := processtest.Start(t, "prometheus", nil, append(flags, "--config.file", filepath.Join(dir, "prometheus.yml"),
+		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)...)
 	processtest.Eventually(t, "Prometheus", func() bool {
 		if server.HasEnded() {
 			t.Fatalf("prometheus ended:\n%s", server.Log)
@@ -89,6 +89,45 @@ func alerts(t *testing.T, prometheus string) map[string]string {
 	return states
 }
 
+// panelExpressions returns the expressions of the dashboard, for all instances.
+func panelExpressions(t *testing.T) map[string]string {
+	t.Helper()
+	panels := map[string]string{}
+	for name, expression := range expressions(t) {
+		if title, ok := strings.CutPrefix(name, "panel "); ok {
+			panels[title] = strings.ReplaceAll(expression, "$instance", ".*")
+		}
+	}
+	return panels
+}
+
+// A Prometheus that asks for native histograms gets them, and the dashboard shows them.
+func TestPrometheus_NativeHistograms(t *testing.T) {
+	t.Parallel()
+	const topic = "default/likes/hello"
+	instances, _ := startInstances(t, 1, "--drain", "0s", "--rate-limit", "off")
+	prometheus := startPrometheus(t, []string{"--enable-feature=native-histograms"}, instances...)
+	openStream(t, client, instances[0].URL, topic)
+	startLiking(t, instances[0].URL, topic)
+	for _, name := range []string{
+		"tallycast_write_duration_seconds", "tallycast_http_request_duration_seconds", "tallycast_delivery_lag_seconds", "tallycast_redis_round_trip_duration_seconds",
+	} {
+		processtest.Eventually(t, name, func() bool {
+			return len(query(t, prometheus, "histogram_count(rate("+name+"[1m])) > 0")) > 0
+		})
+		shown := 0
+		for panel, expression := range panelExpressions(t) {
+			if strings.Contains(expression, name+"_bucket") {
+				shown++
+				processtest.Eventually(t, "values in the panel "+panel, func() bool { return len(query(t, prometheus, "("+expression+") < 60")) > 0 })
+			}
+		}
+		if shown == 0 {
+			t.Errorf("no panel shows %s", name)
+		}
+	}
+}
+
 // promisedPanels are the panels that every dashboard has.
 var promisedPanels = []string{"Viewers", "Likes a second", "Delivery lag", "Stale instances", "Viewers that left, by reason"}
 
@@ -98,16 +137,11 @@ func TestPrometheus_PanelsAndAlerts(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/hello"
 	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
-	prometheus := startPrometheus(t, instances...)
+	prometheus := startPrometheus(t, nil, instances...)
 	openStream(t, client, instances[0].URL, topic)
 	openSocket(t, client, instances[1].URL, topic)
 	startLiking(t, instances[0].URL, topic)
-	panels := map[string]string{}
-	for name, expression := range expressions(t) {
-		if title, ok := strings.CutPrefix(name, "panel "); ok {
-			panels[title] = strings.ReplaceAll(expression, "$instance", ".*")
-		}
-	}
+	panels := panelExpressions(t)
 	for _, title := range promisedPanels {
 		found := false
 		for name := range panels {
