@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,10 +137,7 @@ func decodeProblem(err error) string {
 	if !errors.As(err, &mismatch) {
 		return strings.TrimPrefix(err.Error(), "json: ")
 	}
-	name := mismatch.Field
-	if name == "" {
-		name = "it"
-	}
+	name := cmp.Or(strings.TrimPrefix(mismatch.Field, "scopeNames."), "it") // embedded in bodies
 	expected := jsonNames[mismatch.Type.Kind()]
 	if expected == "" {
 		expected = "another type"

@@ -231,6 +231,20 @@ func TestSeed_InvalidInPreview(t *testing.T) {
 	}
 }
 
+// The error of a body names the fields as the body does.
+func TestServer_FieldOfWrongType(t *testing.T) {
+	server := serve(t, nil)
+	for body, want := range map[string]string{
+		`{"site":5}`:     ": site is number and must be a string",
+		`{"topics":[5]}`: ": topics is number and must be a string",
+	} {
+		status, text, err := call(t.Context(), t, server, "POST", "undo", body)
+		if err != nil || status != http.StatusBadRequest || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s, error %v; want %q", body, status, text, err, want)
+		}
+	}
+}
+
 // The refusals of a file that is not an export are bounded.
 func TestImport_ManyRefusals(t *testing.T) {
 	server := serve(t, nil)

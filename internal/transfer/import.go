@@ -1,11 +1,13 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -134,7 +136,7 @@ func (i *importRun) readLine(ctx context.Context, text []byte) error {
 	}
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
-		i.refuse(i.lines.number, fmt.Errorf("it is not a JSON object of an export: %w", err))
+		i.refuse(i.lines.number, fmt.Errorf("it is not a JSON object of an export: %w", withoutGoNames(err)))
 		return nil
 	}
 	switch {
@@ -159,6 +161,15 @@ func (i *importRun) readLine(ctx context.Context, text []byte) error {
 		i.add(line)
 	}
 	return nil
+}
+
+// withoutGoNames returns the error of a JSON value for people.
+func withoutGoNames(err error) error {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		_, field, _ := strings.Cut(mismatch.Field, ".") // behind the struct embedded in record
+		return fmt.Errorf("%s is %s", cmp.Or(field, "it"), mismatch.Value)
+	}
+	return err
 }
 
 // add appends a line to the batch. If the first line of a topic was refused, the next one
