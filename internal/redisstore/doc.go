@@ -30,7 +30,8 @@
 //	tally:{site/metric/key}:shares   presence: hash of instance to "pages expires"
 //	tally:{site/metric/key}:0        Pub/Sub channel; the payload is the frame
 //	tally:top:{site/metric}          leaderboard, a projection: key by -count
-//	tally:top:{site/metric}:versions hash: the version of each key in it
+//	tally:top:{site/metric}:versions hash: the version of each key in it; the field ''
+//	                                 if it had more topics than fit
 //	tally:topics:{site}              directory, a projection: metric/key by version
 //	tally:register                   hash: settings, and claims of running merges
 //	tally:audit                      stream: the audit log; never trimmed
@@ -59,7 +60,8 @@
 // # Projections
 //
 // Leaderboards and directories follow the counts within 2 s, and a background scan of one
-// instance repairs them. Dumps, pages by name and the usage of sites must be complete: they SCAN the keys of
-// all primaries, and again if slots moved meanwhile. That costs Redis a second or less for a
-// million keys. A topic has two keys and one more for each day of its journal.
+// instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by name, pages by count
+// beyond a leaderboard, and the usage of sites must be complete: they SCAN the keys of all
+// primaries, and again if slots moved meanwhile. That costs Redis a second or less for a million
+// keys. A topic has two keys and one more for each day of its journal.
 package redisstore

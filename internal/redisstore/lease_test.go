@@ -135,3 +135,17 @@ func TestRepair_OneInstance(t *testing.T) {
 		return err == nil && len(top) == 1 && top[0].Topic == page
 	})
 }
+
+// Instances of a Cluster share the measured usage.
+func TestUsage_Cluster(t *testing.T) {
+	t.Parallel()
+	prefix := newPrefix()
+	c := storeConfig{url: redistest.StartCluster(t, false).URL()}
+	first, second := c.connect(t, catalog(), prefix), c.connect(t, catalog(), prefix)
+	like(t, first, topic(t, "default/likes/a"), 1)
+	usageOf(t, first, time.Hour)
+	like(t, first, topic(t, "default/likes/b"), 1)
+	if u, _ := usageOf(t, second, time.Hour); u.Topics != 1 {
+		t.Errorf("shared usage %+v", u)
+	}
+}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,7 +23,8 @@ func byName(a, b tally.Topic) int {
 }
 
 // List implements [tally.Ledger]. ByTopic is exact and scans the keys of all primaries. The
-// other orders are those of directories and leaderboards, with the current numbers.
+// other orders are those of directories and leaderboards, with the current numbers. ByCount
+// scans too, for topics beyond the end of a leaderboard.
 func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err := s.checkUsable(); err != nil {
 		return tally.Page{}, err
@@ -35,7 +37,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 		return tally.Page{}, err
 	}
 	if l.Order == tally.ByTopic {
-		return s.listByTopic(ctx, l, after)
+		return s.page(ctx, l, s.scannedTopics(ctx, l, after))
 	}
 	var sources []*ranking
 	for _, site := range s.catalog.Sites() {
@@ -53,7 +55,30 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 			}
 		}
 	}
-	return s.page(ctx, l, func(n int) ([]tally.Cursor, bool, error) { return s.highestOf(ctx, l, after, sources, n) })
+	return s.page(ctx, l, s.rankedTopics(ctx, l, after, sources))
+}
+
+// takeTopics returns n or more further topics of an order, or all. A long list comes in
+// portions of another size.
+type takeTopics func(n int) (some []tally.Cursor, ended bool, err error)
+
+// rankedTopics takes topics from rankings, and from a scan when one of them does not have all.
+func (s *Store) rankedTopics(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking) takeTopics {
+	last := after
+	var scanned takeTopics
+	return func(n int) ([]tally.Cursor, bool, error) {
+		if scanned != nil {
+			return scanned(n)
+		}
+		some, end, err := s.highestOf(ctx, l, after, sources, n)
+		if len(some) > 0 {
+			last = &some[len(some)-1]
+		}
+		if end == endsIncomplete {
+			scanned = s.scannedTopics(ctx, l, last)
+		}
+		return some, end == endsComplete, err
+	}
 }
 
 // ranking reads one sorted set of topics in chunks.
@@ -62,7 +87,12 @@ type ranking struct {
 	topicOf func(member string) (tally.Topic, error)
 	sign    int64 // a score times sign is the value that topics are ordered by, highest first
 
+	// versions is the key of the hash that says whether topics were cut; empty if none ever
+	// are.
+	versions string
+
 	ended    bool
+	cut      bool           // there are topics that the ranking does not have
 	buffered []tally.Cursor // read but not used
 }
 
@@ -87,17 +117,28 @@ func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
 	}
 	return &ranking{
 		next: redis.ZRangeArgs{Key: s.names.top(leaderboard{site, metric}), Start: first, Stop: "+inf", ByScore: true, Count: listChunk}, sign: -1,
-		topicOf: func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
+		topicOf:  func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
+		versions: s.names.topVersions(leaderboard{site, metric}),
 	}
 }
 
 // fill reads the next topics if none are buffered.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	for len(r.buffered) == 0 && !r.ended {
-		found, err := s.client.ZRangeArgsWithScores(ctx, r.next).Result()
+		pipe := s.client.Pipeline()
+		chunk := pipe.ZRangeArgsWithScores(ctx, r.next)
+		var size *redis.IntCmd
+		var cut *redis.StringCmd
+		if r.versions != "" {
+			size, cut = pipe.ZCard(ctx, r.next.Key), pipe.HGet(ctx, r.versions, "")
+		}
+		_, _ = pipe.Exec(ctx) // each command has its own error
+		found, err := chunk.Result()
 		if err != nil {
 			return tally.Unavailable(fmt.Errorf("list %s: %w", r.next.Key, err))
 		}
+		// Earlier releases cut leaderboards without the field. A failed read may hide a cut.
+		r.cut = cut != nil && (size.Val() >= leaderboardSize || !errors.Is(cut.Err(), redis.Nil))
 		r.next.Offset += listChunk
 		r.ended = len(found) < listChunk
 		for _, z := range found {
@@ -116,8 +157,8 @@ func byRank(a, b tally.Cursor) int {
 	return cmp.Or(cmp.Compare(b.Value, a.Value), byName(a.Topic, b.Topic))
 }
 
-// page returns a page of the topics that take returns in order, about n at a time.
-func (s *Store) page(ctx context.Context, l tally.Listing, take func(n int) (some []tally.Cursor, ended bool, err error)) (page tally.Page, err error) {
+// page returns a page of the topics that take returns in order.
+func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (page tally.Page, err error) {
 	for {
 		// One more than the limit shows that there is another page.
 		some, ended, err := take(l.Limit + 1 - len(page.States))
@@ -147,20 +188,34 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take func(n int) (som
 		}
 		if ended {
 			page.Next = ""
+			s.scanCache.drop(l)
 			return page, nil
 		}
 	}
 }
 
+// rankingsEnd says whether rankings have further topics.
+type rankingsEnd int
+
+const (
+	haveMore       rankingsEnd = iota
+	endsComplete               // all topics were taken
+	endsIncomplete             // further topics are not in the rankings
+)
+
 // highestOf takes n or more topics from the rankings, the highest first, or all. Equal
-// scores are taken together and sorted here: sorted sets differ in the order of names.
-func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, ended bool, err error) {
+// scores are taken together and sorted here: sorted sets differ in the order of names. It
+// ends when a ranking that does not have all topics is used up.
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, end rankingsEnd, err error) {
 	var equal []tally.Cursor // topics of the score that is taken now
 	for {
 		var next *ranking
 		for _, r := range sources {
 			if err := r.fill(ctx, s, l); err != nil {
-				return nil, false, err
+				return nil, haveMore, err
+			}
+			if len(r.buffered) == 0 && r.cut {
+				return some, endsIncomplete, nil // without equal, which may lack topics
 			}
 			if len(r.buffered) > 0 && (next == nil || r.buffered[0].Value > next.buffered[0].Value) {
 				next = r
@@ -175,8 +230,11 @@ func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cur
 			equal = slices.DeleteFunc(equal, func(c tally.Cursor) bool { return byRank(c, *after) <= 0 })
 		}
 		some, equal = append(some, equal...), equal[:0]
-		if next == nil || len(some) >= n {
-			return some, next == nil, nil
+		switch {
+		case next == nil:
+			return some, endsComplete, nil
+		case len(some) >= n:
+			return some, haveMore, nil
 		}
 	}
 }

@@ -38,7 +38,7 @@ type Store struct {
 
 	stats      counters
 	ranks      pendingRanks
-	nameCache  nameCache
+	scanCache  scanCache
 	wasUsable  atomic.Bool // a node was usable at some time
 	liveState  liveState
 	receiving  sync.Mutex  // held while a broadcast is delivered

@@ -89,8 +89,7 @@ func (l Listing) Cursor() (*Cursor, error) {
 
 // Lister lists topics.
 type Lister interface {
-	// List returns a page of topics. ByNewest and ByCount may be 2 s behind, and
-	// ByCount may end after 10,000 topics.
+	// List returns a page of topics. ByNewest and ByCount may be 2 s behind.
 	List(ctx context.Context, listing Listing) (Page, error)
 }
 

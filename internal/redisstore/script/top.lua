@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  sorted set: key of a topic by -count, so that the order is the one shown:
 --          highest first, equal counts by key
--- KEYS[2]  hash: key of a topic to its version in KEYS[1]
+-- KEYS[2]  hash: key of a topic to its version in KEYS[1]; the field '' if topics were cut
 -- ARGV[1]  how many topics to keep
 -- ARGV[2…] key, -count, version of each topic, at most 200 topics; -count is empty if the
 --          topic was deleted then
@@ -36,5 +36,6 @@ while redis.call('ZCARD', KEYS[1]) > keep do
   local last = redis.call('ZRANGE', KEYS[1], math.max(keep, redis.call('ZCARD', KEYS[1]) - 200), -1)
   redis.call('ZREM', KEYS[1], unpack(last))
   redis.call('HDEL', KEYS[2], unpack(last))
+  redis.call('HSET', KEYS[2], '', 1)
 end
 return #scores / 2
