@@ -27,7 +27,7 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`"version":\d{16}`), `"version":N`},
 	{regexp.MustCompile(`retry: \d{4}`), `retry: N`},
-	{regexp.MustCompile(`"request_id":"[a-z0-9]{8}-\d+"`), `"request_id":"N"`},
+	{regexp.MustCompile(`"request_id":"[a-z0-9]{8}-[0-9a-z]+"`), `"request_id":"N"`},
 }
 
 func normalise(answer string) string {
