@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -20,6 +22,27 @@ func TestSlotOf_RedisAgrees(t *testing.T) {
 	} {
 		if got, want := slotOf(key), server.Do("CLUSTER", "KEYSLOT", key).(int64); int64(got) != want {
 			t.Errorf("slot of %q: %d, Redis says %d", key, got, want)
+		}
+	}
+}
+
+// A pipeline that a node answered counts as a round trip; one without a connection does not.
+func TestRoundTrip_Connections(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	for url, want := range map[string]int64{server.URL(0): 1, "redis://127.0.0.1:1": 0} {
+		var n atomic.Int64
+		topology, err := Open(url, Options{Logger: slog.New(slog.DiscardHandler), RoundTrip: func(time.Duration) { n.Add(1) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer topology.Close()
+		client := topology.NewClient(func() error { return nil })
+		if err := client.Incr(t.Context(), "number").Err(); (err == nil) != (want > 0) {
+			t.Errorf("%s: %v", url, err)
+		}
+		if n.Load() != want {
+			t.Errorf("%s: %d round trips, want %d", url, n.Load(), want)
 		}
 	}
 }
