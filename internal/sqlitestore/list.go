@@ -128,14 +128,16 @@ func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing
 	}
 	for _, scope := range scopes {
 		listing.Scope = scope
-		query, args := r.listQuery(listing, cursor)
-		err := eachRow(ctx, conn, query, args, func(rows *sql.Rows) error {
-			_, state, err := r.scanState(rows)
-			states = append(states, state)
-			return err
-		})
-		if err != nil {
-			return nil, err
+		for _, after := range afterCursor(listing, cursor) {
+			query, args := r.listQuery(listing, after)
+			err := eachRow(ctx, conn, query, args, func(rows *sql.Rows) error {
+				_, state, err := r.scanState(rows)
+				states = append(states, state)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
 		}
 	}
 	// The states of each metric, and the metrics, are in order: equal values stay ordered by topic.
@@ -145,25 +147,47 @@ func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing
 	return states, nil
 }
 
-// listQuery returns the query of one page and its arguments.
-func (r *Reader) listQuery(listing tally.Listing, cursor *tally.Cursor) (query string, args []any) {
+// sqlCondition is a condition of SQL and its arguments.
+type sqlCondition struct {
+	text string
+	args []any
+}
+
+// afterCursor returns the conditions of the rows after cursor, which may be nil: one for
+// each part of the index, in order. Unless the order is [tally.ByTopic], the scope is a
+// metric of a site.
+func afterCursor(listing tally.Listing, cursor *tally.Cursor) []sqlCondition {
+	if cursor == nil {
+		return []sqlCondition{{text: "true"}}
+	}
+	site, metric, key := cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key()
+	by := listColumns[listing.Order]
+	if by == "" {
+		return []sqlCondition{{"(site, metric, topics.key) > (?, ?, ?)", []any{site, metric, key}}}
+	}
+	switch c := cmp.Or(cmp.Compare(listing.Scope.Site, site), cmp.Compare(listing.Scope.Metric, metric)); {
+	case c < 0:
+		return []sqlCondition{{by + " < ?", []any{cursor.Value}}}
+	case c > 0:
+		return []sqlCondition{{by + " <= ?", []any{cursor.Value}}}
+	case listing.Order == tally.ByCount: // which many topics may share, so that they are not read again
+		return []sqlCondition{{"count = ? AND topics.key > ?", []any{cursor.Value, key}}, {"count < ?", []any{cursor.Value}}}
+	}
+	return []sqlCondition{{by + " <= ? AND (" + by + " < ? OR topics.key > ?)", []any{cursor.Value, cursor.Value, key}}}
+}
+
+// listQuery returns the query of the rows of a page that after allows, and its arguments.
+func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query string, args []any) {
 	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
 	if listing.Before != 0 {
 		condition, args = condition+" AND version < ?", append(args, listing.Before)
 	}
-	by, order := listColumns[listing.Order], "site, metric, topics.key"
-	if by != "" {
+	order := "site, metric, topics.key"
+	if by := listColumns[listing.Order]; by != "" {
 		order = by + " DESC, " + order
 	}
-	if cursor != nil {
-		after := "(site, metric, topics.key) > (?, ?, ?)"
-		if by != "" {
-			after = by + " <= ? AND (" + by + " < ? OR " + after + ")"
-			args = append(args, cursor.Value, cursor.Value)
-		}
-		condition, args = condition+" AND "+after, append(args, cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key())
-	}
-	return selectStates + "WHERE " + condition + " ORDER BY " + order + " LIMIT ?", append(args, listing.Limit+1)
+	return selectStates + "WHERE " + condition + " AND " + after.text + " ORDER BY " + order + " LIMIT ?",
+		append(append(args, after.args...), listing.Limit+1)
 }
 
 // metricsWithData returns the metrics of a site, or of all sites if it is empty, that have
