@@ -127,7 +127,8 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 			r.batches = append(r.batches, Batch{Topic: p.topic, Mark: p.mark})
 			r.pending = append(r.pending, nil)
 		}
-		if len(r.batches[i].Writes)+len(p.also) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
+		// A visitor with more members than a batch has writes gets a batch of its own.
+		if n := len(r.batches[i].Writes); n > 0 && n+len(p.also) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
 			left = append(left, p)
 			continue
 		}

@@ -45,8 +45,8 @@ type Write struct {
 	WouldCreate bool // not applied: the topic does not exist and MayCreate is false
 }
 
-// Batch carries at most [MaxBatchWrites] writes of one topic, in the order in which
-// they apply.
+// Batch carries writes of one topic, in the order in which they apply: at most
+// [MaxBatchWrites], unless they are those of one visitor.
 type Batch struct {
 	Topic  Topic
 	Mark   string // of the aliases under which the members were found, see [AliasMark]
