@@ -154,8 +154,9 @@ func askSentinel(ctx context.Context, client *redis.Client, primary string) ([]S
 	}
 }
 
-// askNode uses CLUSTER SLOTS: its successor, CLUSTER SHARDS, is missing in Redis 6.
+// askNode returns the slot map that the cluster node knows.
 func askNode(ctx context.Context, client *redis.Client, addr string) (ranges []SlotRange, err error) {
+	//lint:ignore SA1019 its successor, CLUSTER SHARDS, is missing in Redis 6
 	slots, err := client.ClusterSlots(ctx).Result()
 	for _, s := range slots {
 		if len(s.Nodes) > 0 { // the first is the primary
