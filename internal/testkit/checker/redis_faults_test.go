@@ -123,7 +123,11 @@ func (r *run) otherInstanceFault(name string, s signals, args func() []string, c
 // sendLike likes a topic through an instance and returns the status.
 func sendLike(t testing.TB, i *processtest.Instance, topic, visitor string) int {
 	t.Helper()
-	response, err := post(i.URL+"/v1/"+topic, visitor)
+	body := "{}"
+	if isChoice(topic) {
+		body = `{"option":1}`
+	}
+	response, err := post(i.URL+"/v1/"+topic, visitor, body)
 	if err != nil {
 		t.Error(err)
 	}

@@ -195,8 +195,8 @@ func (r *run) request(t attempt, method, path, body, visitor string) (status int
 }
 
 // post sends a like of a visitor without a body and returns the status.
-func post(url, visitor string) (status int, err error) {
-	request, err := http.NewRequest("POST", url, nil)
+func post(url, visitor, body string) (status int, err error) {
+	request, err := http.NewRequest("POST", url, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
