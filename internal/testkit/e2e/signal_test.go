@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -67,6 +68,10 @@ func TestExport_ReaderGone(t *testing.T) {
 // SIGHUP drains.
 func TestServe_SIGHUPDrains(t *testing.T) {
 	t.Parallel()
+	// A process inherits that SIGHUP is ignored, as under nohup, but not that it is handled.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	s := serve(t, "--drain", "1s")
 	v := s.dial("?topic=default/likes/x")
 	v.awaitEvents("live", 1)
