@@ -35,8 +35,10 @@ numbers and adds nothing, so it can be repeated. Contributions made here stay.
 Formats:
   jsonl        the output of tallycast export
   csv          a table with the columns topic and count, or those that --columns
-               names, separated by commas, semicolons or tabs
-  json         [{"topic":"blog/likes/a","count":3}], or {"blog/likes/a":3}
+               names, separated by commas, semicolons or tabs. Polls and other choice
+               metrics have a row for each option, with the column option
+  json         [{"topic":"blog/likes/a","count":3}], or {"blog/likes/a":3}; choice
+               metrics have "options":[3,0,2]
   goatcounter  its JSON export (a zip file), or its CSV export (gzip). The JSON export
                has visitors; --take visitors=views makes them views
   umami        website_event.csv or pages.csv, or a zip file with one of them

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,12 +141,15 @@ func (c *importCommand) refusalPlace(r importer.Refusal) string {
 // applyCounts sets the counts, or finds out what that would change. Its error ends the
 // import; results of topics that were refused have their own.
 func (c *importCommand) applyCounts(p *process, client *adminClient, counts []importer.Count) (results []countResult, err error) {
+	if err := padOptions(p.ctx, client, counts); err != nil {
+		return nil, err
+	}
 	m := p.meter("import")
 	defer m.end()
 	if c.as == "seed" && !c.dry {
 		seeds := make([]seedEdit, len(counts))
 		for i, each := range counts {
-			seeds[i] = seedEdit{each.Topic.String(), tally.Numbers{Total: each.Count}}
+			seeds[i] = seedEdit{each.Topic.String(), each.Numbers()}
 		}
 		answers, err := client.setSeeds(p.ctx, seeds, false, m)
 		for _, each := range answers {
@@ -163,11 +167,32 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 		if err != nil && !isAboutTopic(err) {
 			return results, err
 		}
-		result.err = err
+		result.err = cmp.Or(result.err, err)
 		results = append(results, result)
 		m.at(int64(len(results)), counted(int64(len(results)), "topic"))
 	}
 	return results, nil
+}
+
+// padOptions adds a 0 for each option of a metric that comes after the last one of a count.
+func padOptions(ctx context.Context, client *adminClient, counts []importer.Count) error {
+	rules := map[string]tally.Rule{} // by metric
+	for i := range counts {
+		count := &counts[i]
+		if count.Options == "" {
+			continue
+		}
+		metric := count.Topic.Metric()
+		if _, known := rules[metric]; !known {
+			var s topicState
+			if _, err := client.call(ctx, http.MethodGet, topicPath(count.Topic.String()), nil, &s); err != nil && !isAboutTopic(err) {
+				return err
+			}
+			rules[metric] = tally.Rule{Kind: tally.Choice, Max: int64(s.Options.Len())}
+		}
+		count.Options = rules[metric].Pad(count.Options)
+	}
+	return nil
 }
 
 // applyCount sets one number of a topic, or finds out what that would change.
@@ -175,14 +200,22 @@ func (c *importCommand) applyCount(ctx context.Context, client *adminClient, cou
 	path := topicPath(count.Topic.String())
 	if !c.dry {
 		var answer editResult
-		_, err := client.call(ctx, http.MethodPatch, path, map[string]int64{c.as: count.Count}, &answer)
+		_, err := client.call(ctx, http.MethodPatch, path, map[string]tally.Numbers{c.as: count.Numbers()}, &answer)
 		return countResult{changed: answer.Changed}, err
 	}
 	var s topicState
 	if _, err := client.call(ctx, http.MethodGet, path, nil, &s); err != nil {
 		return countResult{}, err
 	}
-	edit := tally.Edit{Topic: count.Topic, Kind: importKinds[c.as], Value: count.Count}
+	edit := tally.Edit{Topic: count.Topic, Kind: importKinds[c.as]}
+	edit.SetNumbers(count.Numbers())
+	rule := tally.Rule{Kind: tally.Toggle, Max: 1} // or any other without options
+	if s.Options != "" {
+		rule = tally.Rule{Kind: tally.Choice, Max: int64(s.Options.Len())}
+	}
+	if err := edit.Validate(rule); err != nil {
+		return countResult{err: err}, nil
+	}
 	edit.Preview(s.state(count.Topic))
 	return countResult{before: s.Count, after: edit.After.Count, changed: edit.Changed}, nil
 }

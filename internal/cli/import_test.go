@@ -44,6 +44,46 @@ func mustRun(t *testing.T, args ...string) string {
 	return out
 }
 
+// The counts of options pass through CSV and JSON files into another store.
+func TestImport_Options(t *testing.T) {
+	t.Parallel()
+	first := "sqlite:" + tempFile(t, "first.db")
+	few := write(t, "few.csv", "topic,option,count\ndefault/rating/a,1,3\ndefault/rating/a,3,2\ndefault/rating/b,3,1\n")
+	mustRun(t, "import", "--store", first, few)
+	table := mustRun(t, "export", "--store", first, "--scope", "default/rating", "--format", "csv")
+	if want := "topic,option,count\ndefault/rating/a,1,3\ndefault/rating/a,2,0\ndefault/rating/a,3,2\n"; !strings.HasPrefix(table, want) {
+		t.Errorf("%q", table)
+	}
+	objects := mustRun(t, "export", "--store", first, "--format", "json")
+	for name, path := range map[string]string{
+		"CSV": write(t, "x.csv", table), "JSON": write(t, "x.json", objects),
+		"few options": few,
+	} {
+		for _, as := range []string{"seed", "count"} {
+			store := "sqlite:" + tempFile(t, "other.db")
+			if out := mustRun(t, "import", "--store", store, "--as", as, "--dry-run", path); !strings.Contains(out, "2 would change") {
+				t.Errorf("%s as %s: %s", name, as, out)
+			}
+			mustRun(t, "import", "--store", store, "--as", as, path)
+			if got := mustRun(t, "export", "--store", store, "--scope", "default/rating", "--format", "csv"); got != table {
+				t.Errorf("%s as %s: %q, want %q", name, as, got, table)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"topic,count\ndefault/rating/a,5\n":          "give a list of 5 numbers",
+		"topic,option,count\ndefault/rating/a,6,1\n": "has 5 options",
+		"topic,option,count\ndefault/likes/a,1,1\n":  "has no options",
+	} {
+		path := write(t, "x.csv", text)
+		for _, args := range [][]string{{"import"}, {"import", "--dry-run"}} {
+			if code, _, errors := call(t, variables(), append(args, "--store", "sqlite:"+tempFile(t, "other.db"), path)...); code != exitFailure || !strings.Contains(errors, want) {
+				t.Errorf("%q %v: exit %d, %s", text, args, code, errors)
+			}
+		}
+	}
+}
+
 func TestExport_ImportIntoOtherService(t *testing.T) {
 	t.Parallel()
 	r, ask := startOwned(t)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/table"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Layout describes a CSV or JSON file of counts.
@@ -43,10 +45,59 @@ func (l Layout) names() (topic, count string) {
 	return cmp.Or(l.Topic, "topic"), cmp.Or(l.Count, "count")
 }
 
+// optionColumn is the name of the column of options in tables of choice metrics, and
+// optionsMember that of the list of the counts of options in JSON.
+const (
+	optionColumn  = "option"
+	optionsMember = "options"
+)
+
+// numbered is a count as a file states it.
+type numbered interface {
+	numbers() (tally.Numbers, error)
+}
+
+// optionCount is the count of one option.
+type optionCount struct{ option, count scalar }
+
+// numbers implements [numbered].
+func (o optionCount) numbers() (tally.Numbers, error) {
+	option, err := strconv.Atoi(strings.TrimSpace(o.option.text))
+	if err != nil || option < 1 || option > tally.MaxOptions {
+		return tally.Numbers{}, fmt.Errorf("%.100q is not an option, which is a number from 1 to %d", o.option.text, tally.MaxOptions)
+	}
+	counts := make([]scalar, option)
+	for i := range counts {
+		counts[i] = scalar{text: "0"}
+	}
+	counts[option-1] = o.count
+	return optionCounts(counts).numbers()
+}
+
+// optionCounts are the counts of the options 1, 2 and so on.
+type optionCounts []scalar
+
+// numbers implements [numbered].
+func (o optionCounts) numbers() (tally.Numbers, error) {
+	if len(o) > tally.MaxOptions {
+		return tally.Numbers{}, fmt.Errorf("it has %d options; a metric has at most %d", len(o), tally.MaxOptions)
+	}
+	counts := make([]int64, len(o))
+	for i, each := range o {
+		var err error
+		if counts[i], err = each.count(); err != nil {
+			return tally.Numbers{}, fmt.Errorf("option %d: %w", i+1, err)
+		}
+	}
+	options := tally.NewOptions(counts)
+	return tally.Numbers{Total: options.Sum(), Options: options}, nil
+}
+
 // ReadCountsCSV reads a table with columns for topic and count, in any order and beside
-// others. If layout names no columns, a table without a header may have them in its first two.
+// others. If layout names no columns, a table without a header may have them in its first
+// two, and a column option tells which option of a choice metric a row counts.
 func ReadCountsCSV(file File, layout Layout) (Result, error) {
-	return layout.read("line", func(c *collector, use func(name string, number scalar) error) error {
+	return layout.read("line", func(c *collector, use func(name string, number numbered) error) error {
 		rows, err := openRows(file.source())
 		if err != nil {
 			return err
@@ -54,9 +105,12 @@ func ReadCountsCSV(file File, layout Layout) (Result, error) {
 		first := rows.header
 		topicName, countName := layout.names()
 		topicAt, countAt := table.Column(first, topicName), table.Column(first, countName)
+		optionAt := -1
 		switch headed := topicAt >= 0 && countAt >= 0; {
 		case headed && (table.Column(first[topicAt+1:], topicName) >= 0 || table.Column(first[countAt+1:], countName) >= 0):
 			return fmt.Errorf("its first line has two columns %s or %s", topicName, countName)
+		case headed && layout.Topic == "" && layout.Count == "":
+			optionAt = table.Column(first, optionColumn)
 		case headed:
 		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
 			topicAt, countAt = 0, 1
@@ -66,8 +120,12 @@ func ReadCountsCSV(file File, layout Layout) (Result, error) {
 		default:
 			return errNoColumns(first, topicName, countName)
 		}
-		return rows.each(c, max(topicAt, countAt)+1, func(row []string) error {
-			return use(row[topicAt], scalar{text: row[countAt]})
+		return rows.each(c, max(topicAt, countAt, optionAt)+1, func(row []string) error {
+			count := scalar{text: row[countAt]}
+			if optionAt < 0 || row[optionAt] == "" {
+				return use(row[topicAt], count)
+			}
+			return use(row[topicAt], optionCount{scalar{text: row[optionAt]}, count})
 		})
 	})
 }
@@ -85,9 +143,9 @@ func errNoColumns(first []string, topic, count string) error {
 }
 
 // read collects the entries that each passes to use. With a template their names may be URLs.
-func (l Layout) read(unit string, each func(c *collector, use func(name string, number scalar) error) error) (Result, error) {
+func (l Layout) read(unit string, each func(c *collector, use func(name string, number numbered) error) error) (Result, error) {
 	return collect(unit, nil, only(l.Hosts), func(c *collector) error {
-		return each(c, func(name string, number scalar) error {
+		return each(c, func(name string, number numbered) error {
 			host := ""
 			if l.Template != (Template{}) {
 				host = hostOfURL(name)
@@ -99,12 +157,11 @@ func (l Layout) read(unit string, each func(c *collector, use func(name string, 
 			if err != nil {
 				return err
 			}
-			n, err := number.count()
+			n, err := number.numbers()
 			if err != nil {
 				return fmt.Errorf("%s: %w", topic, err)
 			}
-			c.add(topic, n)
-			return nil
+			return c.add(topic, n)
 		})
 	})
 }
@@ -115,10 +172,11 @@ func isNumeral(text string) bool {
 }
 
 // ReadCountsJSON reads an array of objects with topic and count, or an object with topics as
-// names and counts as values.
+// names and counts as values. If layout names no members, options is the list of counts in a
+// choice metric.
 func ReadCountsJSON(file File, layout Layout) (Result, error) {
 	topicName, countName := layout.names()
-	return layout.read("entry", func(c *collector, use func(name string, number scalar) error) error {
+	return layout.read("entry", func(c *collector, use func(name string, number numbered) error) error {
 		text, err := file.open()
 		if err != nil {
 			return err
@@ -136,6 +194,16 @@ func ReadCountsJSON(file File, layout Layout) (Result, error) {
 						return fmt.Errorf("it is not an object with %s and %s", topicName, countName)
 					}
 					value = object[countName]
+					if list := object[optionsMember]; list != nil && layout.Topic == "" && layout.Count == "" {
+						value = list
+					}
+				}
+				if len(value) > 0 && value[0] == '[' {
+					var counts optionCounts
+					if json.Unmarshal(value, &counts) != nil || len(counts) == 0 {
+						return fmt.Errorf("%.300s: its options are not a list of numbers", name)
+					}
+					return use(name, counts)
 				}
 				var number scalar
 				if len(value) == 0 || value[0] == '{' || json.Unmarshal(value, &number) != nil {

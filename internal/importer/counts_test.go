@@ -87,6 +87,44 @@ func TestReadCounts_DialectsAndColumns(t *testing.T) {
 	}
 }
 
+// Tables and objects may have a count for each option of a choice metric.
+func TestReadCounts_Options(t *testing.T) {
+	for text, want := range map[string]string{
+		"topic,option,count\nblog/poll/x,3,5\nblog/poll/x,1,2\n":                       "2,0,5",
+		"option;topic;count\n2;blog/poll/x;1\n2;blog/poll/x;3\n":                       "0,4",
+		"topic,option,count\nblog/poll/x,,7\n":                                         "",
+		"topic,option,count\nblog/poll/x,0,5\n":                                        "refused",
+		"topic,option,count\nblog/poll/x,21,5\n":                                       "refused",
+		"topic,option,count\nblog/poll/x,Pizza,5\n":                                    "refused",
+		"topic,option,count\nblog/poll/x,1,-5\n":                                       "refused",
+		"topic,option,count\nblog/poll/x,1,5\nblog/poll/x,,7\n":                        "refused",
+		`[{"topic":"blog/poll/x","count":3,"options":[1,0,2]}]`:                        "1,0,2",
+		`{"blog/poll/x":[1,"2"]}`:                                                      "1,2",
+		`[{"topic":"blog/poll/x","count":3,"options":["a"]}]`:                          "refused",
+		`[{"topic":"blog/poll/x","count":3,"options":"1,2"}]`:                          "refused",
+		`[{"topic":"blog/poll/x","options":[]}]`:                                       "refused",
+		`{"blog/poll/x":[` + strings.Repeat("1,", 20) + `1]}`:                          "refused",
+		`{"blog/poll/x":[` + strings.Repeat("1,", 19) + `1]}`:                          strings.Repeat("1,", 19) + "1",
+		"topic,option,count\n" + strings.Repeat("blog/poll/x,2,2251799813685248\n", 9): "0,4503599627370496",
+	} {
+		read := importer.ReadCountsCSV
+		if strings.ContainsAny(text[:1], "[{") {
+			read = importer.ReadCountsJSON
+		}
+		found, err := read(file(text), importer.Layout{})
+		switch {
+		case err != nil:
+			t.Errorf("%q: %v", text, err)
+		case want == "refused":
+			if found.Refused != 1 || found.Refusals[0].Reason == "" {
+				t.Errorf("%q: %+v", text, found)
+			}
+		case found.Refused > 0 || len(found.Counts) != 1 || string(found.Counts[0].Options) != want:
+			t.Errorf("%q: %+v, want the options %s", text, found, want)
+		}
+	}
+}
+
 // Each importer refuses an ambiguous number with its line and both readings.
 func TestImporters_AmbiguousNumbers(t *testing.T) {
 	slug, err := importer.ParseTemplate("blog/likes/{1}", 1)

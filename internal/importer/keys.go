@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tallycast/tallycast/internal/numeral"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // key is a key of a Redis that another program filled.
@@ -123,8 +124,7 @@ func (c *collector) addKey(template Template, k match) error {
 	if err != nil {
 		return fmt.Errorf("holds no count: %w", err)
 	}
-	c.add(topic, n)
-	return nil
+	return c.add(topic, tally.Numbers{Total: n})
 }
 
 // addSeen adds the visitors that a key holds to those of its topic.

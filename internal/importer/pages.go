@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/table"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // ReadApplause reads claps by page: answers of the applause-button server to POST
@@ -91,6 +92,12 @@ func (s scalar) count() (int64, error) {
 		return numeral.ParseJSON(s.text)
 	}
 	return numeral.Parse(s.text)
+}
+
+// numbers implements [numbered].
+func (s scalar) numbers() (tally.Numbers, error) {
+	n, err := s.count()
+	return tally.Numbers{Total: n}, err
 }
 
 // page is an object with the figures of a page and of its site.

@@ -23,10 +23,16 @@ var Figures = []string{figureViews, figureVisitors, figureClaps}
 type Count struct {
 	Topic tally.Topic
 	Count int64
+	// Options has the count of each option in a choice metric, up to the last one that the
+	// file has.
+	Options tally.Options
 	// Seen is the number of visitors that the other counter remembers; below 0 if it
 	// remembers none.
 	Seen int64
 }
+
+// Numbers returns the count as the admin API takes it.
+func (c Count) Numbers() tally.Numbers { return tally.Numbers{Total: c.Count, Options: c.Options} }
 
 // Result is what an importer read.
 type Result struct {
@@ -120,21 +126,27 @@ func (c *collector) accept(host string) error {
 
 // add adds n to the count of a topic. A sum above [tally.MaxValue] stays above it, so that
 // the store refuses it.
-func (c *collector) add(topic tally.Topic, n int64) {
-	if count := c.found[topic]; count != nil {
-		count.Count = min(count.Count+n, tally.MaxValue+1)
-		return
+func (c *collector) add(topic tally.Topic, n tally.Numbers) error {
+	count := c.found[topic]
+	switch {
+	case count == nil:
+		c.found[topic] = &Count{Topic: topic, Count: n.Total, Options: n.Options, Seen: -1}
+	case (count.Options == "") != (n.Options == ""):
+		return fmt.Errorf("%s: the file has counts with and without an option", topic)
+	case count.Count <= tally.MaxValue:
+		sum := count.Numbers().Plus(n)
+		count.Count, count.Options = sum.Total, sum.Options
 	}
-	c.found[topic] = &Count{Topic: topic, Count: n, Seen: -1}
+	return nil
 }
 
 // addFigure adds n to a figure of a page.
 func (c *collector) addFigure(mapping Mapping, figure, key string, n int64) error {
 	topic, wanted, err := mapping.topic(figure, key)
-	if err == nil && wanted {
-		c.add(topic, n)
+	if err != nil || !wanted {
+		return err
 	}
-	return err
+	return c.add(topic, tally.Numbers{Total: n})
 }
 
 // addView adds a view of a page, and a visitor of the page and of the site if it is new.
