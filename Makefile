@@ -83,8 +83,8 @@ lint: ## Check format, vet and staticcheck.
 types: web/node_modules/.package-lock.json ## Check the types of the widgets.
 	npm --prefix web run check
 
-# Packages that start several processes for each test and measure latency. deploy waits
-# most of the time, so the first two run beside each other.
+# Packages that start several processes for each test. They keep every core busy and
+# measure latency, so they run one after the other.
 PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
 UNITS      = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
 
@@ -100,11 +100,11 @@ test-units: binaries
 	$(RACE_TEST) $(UNITS)
 
 test-processes: binaries
-	$(RACE_TEST) -p 2 $(PROCESSES)
+	$(RACE_TEST) -p 1 $(PROCESSES)
 
 # Schedules of faults and property tests run longer, timeouts have their real lengths.
 test-long: binaries ## Run the Go tests that have a long form, in that form.
-	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 2 -timeout 30m $(PROCESSES)
+	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES)
 	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
 	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
 

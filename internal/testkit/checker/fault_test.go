@@ -25,6 +25,9 @@ type fault struct {
 	minDuration time.Duration
 	// unaffected reports whether a write must be acknowledged fast during the fault.
 	unaffected func(checker.Write) bool
+	// overloaded is the slowness of a machine above which such a write may fail; 0 for the
+	// constant overloaded.
+	overloaded time.Duration
 	signals    signals
 }
 
