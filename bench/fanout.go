@@ -72,7 +72,7 @@ func (c *fanoutCase) report(s *session, peers []*peer.Peer, cost figures) {
 		us := name(peer.Tallycast(), t)
 		s.report.Target(report.Target{What: fmt.Sprintf("a delivery on %s, beside write(2)", t), Figure: cost.ratio(us, floor), Limit: fanoutTarget, Unit: "×"})
 		for _, p := range peers {
-			if who := name(p, t); len(cost[who]) > 0 && who != us && who != floor {
+			if who := name(p, t); len(cost[who]) > 0 && who != floor && !p.IsTallycast() {
 				s.report.Target(report.Target{What: fmt.Sprintf("a delivery on %s, beside %s", t, p.Name), Figure: cost.ratio(us, who), Limit: 1, Unit: "×"})
 			}
 		}

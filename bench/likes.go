@@ -198,7 +198,7 @@ func (c *likesCase) measure(s *session, server *peer.Server, topics int, how loa
 // checkCounts compares some counts of tallycast with the likes that it acknowledged. Peers
 // have no such call.
 func checkCounts(server *peer.Server, likes []int64) error {
-	if !server.Peer.CanBeRead() {
+	if !server.Peer.IsTallycast() {
 		return nil
 	}
 	for topic, want := range likes[:min(checkedTopics, len(likes))] {

@@ -26,11 +26,11 @@ type Peer struct {
 	// Likes reports that it counts likes, not only forwards them.
 	Likes bool
 
-	read     bool // it has tallycast's call for a count
-	start    func(ctx context.Context, s *Server, o Options) error
-	endpoint func(load.Transport) load.Endpoint
-	like     load.Request
-	sockets  bool // like is a frame of a WebSocket
+	isTallycast bool
+	start       func(ctx context.Context, s *Server, o Options) error
+	endpoint    func(load.Transport) load.Endpoint
+	like        load.Request
+	sockets     bool // like is a frame of a WebSocket
 }
 
 // LikesBySocket reports whether likes are sent over WebSockets.
@@ -39,8 +39,9 @@ func (p *Peer) LikesBySocket() bool { return p.sockets }
 // Serves reports whether viewers can watch the peer on the transport.
 func (p *Peer) Serves(transport load.Transport) bool { return slices.Contains(p.Transports, transport) }
 
-// CanBeRead reports whether the peer has tallycast's call that reads a count.
-func (p *Peer) CanBeRead() bool { return p.read }
+// IsTallycast reports whether the peer is a build of tallycast, which has a call that reads a
+// count.
+func (p *Peer) IsTallycast() bool { return p.isTallycast }
 
 // Options are how a peer is started.
 type Options struct {

@@ -77,7 +77,7 @@ func tallycast(name, settings string, arguments []string) *Peer {
 	return &Peer{
 		Name:       name,
 		Settings:   "serve --demo=false; " + settings + "; otherwise defaults",
-		Transports: bothTransports, Likes: true, read: true,
+		Transports: bothTransports, Likes: true, isTallycast: true,
 		start: func(ctx context.Context, s *Server, o Options) error {
 			return startTallycast(ctx, s, o, arguments)
 		},
