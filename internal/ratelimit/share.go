@@ -49,7 +49,7 @@ func (l *Limiter) applySecret() bool {
 		s.used = nil
 		s.mu.Unlock()
 	}
-	l.cipher.Store(newAddressCipher(key, true)) // last: nobody counts before
+	l.cipher.Store(newAddressCipher(key, true)) // last, since counting starts with it
 	return true
 }
 

@@ -12,8 +12,9 @@ import (
 
 // ExportCounts writes the topics of scope with their counts, as CSV with a header or as a
 // JSON array of objects. Objects of choice metrics have the counts of the options; CSV has
-// them, a row for each, if the scope is one choice metric. It dumps the contributions too: in a store without an index of
-// topic names, such as Redis, each page of a listing reads all keys.
+// them, a row for each, if the scope is one choice metric. It reads the contributions too:
+// in a store without an index of topic names, such as Redis, each page of a listing would
+// read all keys.
 func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
 	e := &exporter{w: w, progress: progress}
 	const csvHead, optionsHead = "topic,count\n", "topic,option,count\n"
