@@ -188,7 +188,7 @@ func parseLimit(values url.Values) (int, error) {
 	if text == "" {
 		return defaultPage, nil
 	}
-	return tally.ParseLimit(text, maxPage)
+	return tally.ParseLimit("limit", text, maxPage)
 }
 
 // scopeNames are the parts of a [tally.Scope] in a body or a query.

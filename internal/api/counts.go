@@ -222,5 +222,5 @@ func (q *call) limit() (int, error) {
 	if err != nil || !found {
 		return defaultTop, err
 	}
-	return tally.ParseLimit(text, maxTop)
+	return tally.ParseLimit("limit", text, maxTop)
 }

@@ -107,6 +107,8 @@ func pathOf(path string) (name string, ok bool) {
 	path, _, _ = strings.Cut(path, "?")
 	parts := strings.SplitN(path, "/", 5)
 	switch {
+	case strings.HasPrefix(path, "/v1/history/") && len(strings.SplitN(path, "/", 6)) == 6:
+		return "/v1/history/{site}/{metric}/{key}", true
 	case strings.HasPrefix(path, "/admin/v1/topics/") && len(strings.SplitN(path, "/", 7)) == 7:
 		return "/admin/v1/topics/{site}/{metric}/{key}", true
 	case strings.HasPrefix(path, "/admin/v1/") && path != "/admin/v1/nothing":

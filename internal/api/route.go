@@ -72,7 +72,7 @@ func (a *API) newPublic() http.Handler {
 	engine := a.newEngine()
 	at := mount{a, engine.Group(a.options.BasePath), ""}
 
-	const topic, top = "/v1/:site/:metric/*key", "/v1/top/:site/:metric"
+	const topic, top, history = "/v1/:site/:metric/*key", "/v1/top/:site/:metric", "/v1/history/:site/:metric/*key"
 	at.get(topic, a.readTopic)
 	at.on(topic, a.like, http.MethodPost, http.MethodDelete)
 	at.get("/v1/counts", a.counts)
@@ -81,10 +81,12 @@ func (a *API) newPublic() http.Handler {
 	// Otherwise the router takes these for topics of a site named top.
 	at.on(top, readOnly, http.MethodPost, http.MethodDelete)
 	at.on(top+"/*key", notFound, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete)
+	at.get(history, a.history)
+	at.on(history, readOnly, http.MethodPost, http.MethodDelete)
 	at.on("/v1/stream", a.stream, http.MethodGet)
 	at.on("/v1/stream", a.streamOfBody, http.MethodPost)
 	at.on("/v1/ws", a.webSocket, http.MethodGet)
-	for _, path := range []string{topic, "/v1/counts", top, "/v1/stream", "/v1/ws"} {
+	for _, path := range []string{topic, "/v1/counts", top, history, "/v1/stream", "/v1/ws"} {
 		at.on(path, a.preflight, http.MethodOptions)
 	}
 

@@ -25,6 +25,7 @@ type Config struct {
 	AllowEviction bool
 	Secret        []byte        // nil: the store generates and keeps it
 	Journal       time.Duration // 0: there is no journal
+	History       time.Duration // 0: there is no history
 
 	Sites     Sites
 	KnownKeys KnownSites

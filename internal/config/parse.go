@@ -67,6 +67,14 @@ func parseOptionalDuration(least, most time.Duration) func(string) (time.Duratio
 	}
 }
 
+// parseHistory parses how long days are kept; off is 0.
+func parseHistory(text string) (d time.Duration, err error) {
+	if d, err = parseOptionalDuration(tally.Day.Duration(), tally.MaxHistory)(text); err == nil {
+		err = tally.ValidateHistory(d)
+	}
+	return d, err
+}
+
 // ParseBool parses true and false in their common forms.
 func ParseBool(text string) (bool, error) {
 	switch text {

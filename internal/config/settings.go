@@ -107,6 +107,8 @@ func (c *Config) settings() []Setting {
 			Help: "File that holds the secret."},
 		{Name: "journal", Group: GroupStore, Value: "TIME", Default: "168h", Parse: Into(&c.Journal, parseOptionalDuration(time.Hour, redisstore.MaxJournal)),
 			Help: "How long the time and the network (as a hash) of each contribution are kept, so that a spike can be undone; or off."},
+		{Name: "history", Group: GroupStore, Value: "TIME", Default: "400d", Parse: Into(&c.History, parseHistory),
+			Help: "How long the count of each day is kept, in whole days up to 400d; or off. The count of each hour is kept for 8 days."},
 
 		{Name: "site", Group: groupSites, Value: "NAME=ORIGIN", Default: "default", Repeatable: true, Parse: c.parseSites,
 			Help: "A site and the origins of its pages, such as blog=https://blog.example.com,https://*.example.org. With blog=keys=known visitors can only contribute to keys that were seeded or created with a token; blog=sitemap=https://blog.example.com/sitemap.xml adds the pages of a sitemap. Repeatable."},

@@ -62,7 +62,7 @@ func (c *Config) parseSites(r *Reader, setting string) {
 			current = item
 		}
 		if !tally.ValidSite(current) {
-			r.Reject(setting, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin", item))
+			r.Reject(setting, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin, history", item))
 			continue
 		}
 		c.Sites[current] = append(c.Sites[current], nil...) // without an origin

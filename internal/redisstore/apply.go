@@ -71,19 +71,22 @@ const (
 
 func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	rule := s.catalog.Rule(b.Topic)
-	count, members := s.names.count(b.Topic), s.names.members(b.Topic)
+	keys := append(make([]string, 0, 5), s.names.count(b.Topic), s.names.members(b.Topic))
+	if s.options.History > 0 {
+		keys = append(keys, s.names.hours(b.Topic), s.names.days(b.Topic))
+	}
 	script := forRule(rule, applyScript, amountScript, chooseScript)
 	var c redistopology.Call
 	if s.options.Journal > 0 {
-		c = redistopology.NewDayCall(script, s.names.journal(b.Topic), 1, count, members)
+		c = redistopology.NewDayCall(script, s.names.journal(b.Topic), 1, keys...)
 	} else {
-		c = redistopology.NewCall(script, count, members, members)
+		c = redistopology.NewCall(script, append(keys, keys[1])...)
 	}
 	packed := s.appendHead(&c, b.Topic, rule, len(b.Writes))
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
-	c.Append(packed, s.journalRetention, b.Mark)
+	c.Append(packed, s.journalRetention, b.Mark, s.historyRetention)
 	return c
 }
 

@@ -36,6 +36,7 @@ type storeConfig struct {
 	server  *redistest.Server
 	url     string
 	options redisstore.Options
+	advance func(time.Duration) // moves the server's clock; nil if it does not
 }
 
 var prefixNumber atomic.Int64
@@ -89,11 +90,12 @@ func (c storeConfig) factory() storetest.Factory {
 		c := c
 		c.options.Secret = options.Secret
 		c.options.TopInterval = 50 * time.Millisecond // the suite waits for it often
-		c.options.Journal = options.Journal
+		c.options.Journal, c.options.History = options.Journal, options.History
 		first, second := c.connect(t, options.Catalog, prefix), c.connect(t, options.Catalog, prefix)
 		return &storetest.Fixture{
-			First:  first,
-			Second: second,
+			First:   first,
+			Second:  second,
+			Advance: c.advance,
 			Reopen: func(t testing.TB) storetest.Store {
 				if err := first.Close(); err != nil {
 					t.Fatal(err)
@@ -131,4 +133,15 @@ func TestConformance_Standalone(t *testing.T) {
 		Users: []string{"app on >a:p@ss ~test* &test* " + rights},
 	})
 	storetest.Run(t, storeConfig{server: server, url: server.URLAs("app", "a:p@ss", 3)}.factory())
+}
+
+// The clock of this server moves, so no other test uses it.
+func TestConformance_History(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Clock: true, Users: []string{"app on >app ~test* &test* " + rights}})
+	var ahead time.Duration
+	storetest.RunHistory(t, storeConfig{server: server, url: server.URLAs("app", "app", 0), advance: func(d time.Duration) {
+		ahead += d
+		server.SetClock(ahead)
+	}}.factory())
 }

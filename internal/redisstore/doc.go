@@ -19,13 +19,15 @@
 // With the prefix "tally" and on database 0:
 //
 //	tally:{site/metric/key}:count    hash: n count, v version, d depth of members, and
-//	                                 unless 0 s seed and a adjustment; e the mark, see
-//	                                 below; see script/apply.lua
+//	                                 unless 0 s seed and a adjustment; e the mark and p the
+//	                                 prior contributions, see below; see script/apply.lua
 //	tally:{site/metric/key}:members  the members: a trie of packed buckets, see
 //	                                 script/apply.lua; for amounts a hash of them
 //	tally:{site/metric/key}:journal:DAY
 //	                                 contributions of a day that were added or raised, 16
 //	                                 bytes each, see script/part/journal.lua; expires
+//	tally:{site/metric/key}:hours    hash: hour to what the topic had at its end; expires
+//	tally:{site/metric/key}:days     hash: day to what the topic had at its end; expires
 //	tally:{site/metric/key}:ended    version at which the topic was deleted, for an hour
 //	tally:{site/metric/key}:shares   presence: hash of instance to "pages expires"
 //	tally:{site/metric/key}:0        Pub/Sub channel; the payload is the frame
@@ -47,7 +49,7 @@
 //	tally:rules                      hash: metric to the rule of its data; see rule.go
 //	tally:seeded                     sorted set with one member: the seed mark
 //
-// DAY is days since the Unix epoch in the node's clock. Shortly before midnight it may be the
+// DAY, and a day of the history, is days since the Unix epoch in the node's clock. Shortly before midnight it may be the
 // next day, so a key has minutes of adjacent days.
 //
 // The count is seed + adjustment + the sum of contributions. Older releases know only n, v
@@ -57,11 +59,28 @@
 // A contribution must carry the mark of its topic. A mark that begins with ! freezes the
 // topic: scripts that change it answer -2 and the mark, except to the merge that set it.
 //
+// # History
+//
+// The state of a topic is the record of the hour and the day of its version. A change in a later
+// hour first stores the state before it as a record (script/part/record.lua), so a topic that
+// changed within one hour has no records, and a change within the hour of the last one costs
+// nothing. A record is the gain, and after a space the adjustment unless it is 0; for presence it
+// is the greatest count, which script/part/peak.lua raises.
+//
+// The gain is the sum of contributions minus the prior ones: those that are older than the
+// history of the topic, and those that were imported since. So an import changes no record. A ~
+// before the number of prior contributions says that the topic is older than its history. A
+// topic without the field p has no records; those of its keys are of a deleted topic.
+//
+// Changes through an older release are not recorded. The next change records the state that
+// they left.
+//
 // # Projections
 //
 // Leaderboards and directories follow the counts within 2 s, and a background scan of one
 // instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by name, pages by count
 // beyond a leaderboard, and the usage of sites must be complete: they SCAN the keys of all
 // primaries, and again if slots moved meanwhile. That costs Redis a second or less for a million
-// keys. A topic has two keys and one more for each day of its journal.
+// keys. A topic has two keys, one more for each day of its journal,
+// and two for its history.
 package redisstore

@@ -84,13 +84,13 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
 		c = s.wholeTopicCall(editScript, e.Topic)
 	} else {
-		c = redistopology.NewCall(editScript, s.names.count(e.Topic))
+		c = redistopology.NewCall(editScript, s.names.count(e.Topic), s.names.hours(e.Topic), s.names.days(e.Topic))
 	}
 	value := any(e.Value)
 	if e.Options != "" {
 		value = string(e.Options)
 	}
-	c.Append(editNames[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), value, e.IfVersion, e.Mark, optionCount(s.catalog.Rule(e.Topic)))
+	c.Append(editNames[e.Kind], s.names.channel(e.Topic), tally.AppendFrameHead(nil, e.Topic), value, e.IfVersion, e.Mark, optionCount(s.catalog.Rule(e.Topic)), s.historyRetention)
 	return c
 }
 
@@ -100,10 +100,10 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 const maxJournals = int(MaxJournal/redistopology.Day) + 3
 
 // wholeTopicCall returns a call with all keys of a topic: count, members, the version at
-// which it was deleted, and all journals.
+// which it was deleted, its history, and all journals.
 func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) redistopology.Call {
 	return redistopology.NewDayCall(script, s.names.journal(topic), maxJournals,
-		s.names.count(topic), s.names.members(topic), s.names.deleted(topic))
+		s.names.count(topic), s.names.members(topic), s.names.deleted(topic), s.names.hours(topic), s.names.days(topic))
 }
 
 // withdrawCall returns a call that withdraws the contributions of the entries' members; with
@@ -111,7 +111,7 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journal *revertedJournal) redistopology.Call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
-	keys := []string{s.names.count(topic), members, members}
+	keys := []string{s.names.count(topic), members, members, s.names.hours(topic), s.names.days(topic)}
 	if journal != nil {
 		keys[2] = journal.key
 		keys = append(keys, journal.later...)
@@ -125,7 +125,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 			positions = appendPosition(positions, journal.offsets[i], entries[i].Minute)
 		}
 	}
-	c.Append(packed, version, positions)
+	c.Append(packed, version, positions, s.historyRetention)
 	if journal != nil {
 		for _, length := range journal.lengths {
 			c.Append(length)

@@ -34,6 +34,8 @@ func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(
 func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
 func (n names) deleted(topic tally.Topic) string { return n.tagged(topic.String(), ":ended") }
 func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
+func (n names) hours(topic tally.Topic) string   { return n.tagged(topic.String(), ":hours") }
+func (n names) days(topic tally.Topic) string    { return n.tagged(topic.String(), ":days") }
 
 // journal returns the name of a topic's journal up to the number of the day.
 func (n names) journal(topic tally.Topic) string { return n.tagged(topic.String(), journalKind) }

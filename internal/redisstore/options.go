@@ -23,6 +23,9 @@ type Options struct {
 	// Journal is how long contributions are kept with minute and source, so that a spike can
 	// be reverted; at most [MaxJournal]. Zero keeps none.
 	Journal time.Duration
+	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
+	// of each hour is kept for [tally.HourRetention]. Zero records none.
+	History time.Duration
 	// TopInterval is how long changes are collected before leaderboards are updated; zero
 	// for 1 s.
 	TopInterval time.Duration

@@ -30,18 +30,21 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []tally.Change, err error) {
 	newCall := func(c tally.Change) (tally.Topic, redistopology.Call) {
 		// While a slot moves, Redis refuses a call with a key that exists and one that does
-		// not: only presence has shares.
-		count, retention := s.names.count(c.Topic), int64(0)
-		shares, rule, held := count, s.catalog.Rule(c.Topic), any(c.Count)
-		switch rule.Kind {
-		case tally.Presence:
-			shares, retention = s.names.shares(c.Topic), minShareRetention.Milliseconds()
-		case tally.Choice:
+		// not, so the call has no keys that it does not need.
+		keys, retention := []string{s.names.count(c.Topic)}, int64(0)
+		rule, held, history := s.catalog.Rule(c.Topic), any(c.Count), s.historyRetention
+		if rule.Kind == tally.Presence {
+			keys, history = append(keys, s.names.shares(c.Topic)), noHistory
+			retention = minShareRetention.Milliseconds()
+		} else if history != noHistory {
+			keys = append(keys, s.names.hours(c.Topic), s.names.days(c.Topic))
+		}
+		if rule.Kind == tally.Choice {
 			held = string(rule.Pad(c.Options))
 		}
-		call := redistopology.NewCall(reissueScript, count, shares)
+		call := redistopology.NewCall(reissueScript, keys...)
 		call.Append(c.Version, held, strconv.FormatInt(retention, 10))
-		call.Append(s.names.channel(c.Topic), tally.AppendFrameHead(nil, c.Topic), optionCount(rule))
+		call.Append(s.names.channel(c.Topic), tally.AppendFrameHead(nil, c.Topic), optionCount(rule), history)
 		return c.Topic, call
 	}
 	err = callEach(ctx, s, "reissue", held, newCall, func(change tally.Change) {
@@ -60,9 +63,10 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	}
 	retention := max(minShareRetention, 2*ttl).Milliseconds()
 	newCall := func(share tally.Share) (tally.Topic, redistopology.Call) {
-		call := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic))
+		call := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic),
+			s.names.hours(share.Topic), s.names.days(share.Topic))
 		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
-		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic))
+		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic), s.historyRetention)
 		return share.Topic, call
 	}
 	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(change, false) })

@@ -78,7 +78,8 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	if p.mode == "first" {
 		c = s.wholeTopicCall(script, p.Topic)
 	} else {
-		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.deleted(p.Topic))
+		c = redistopology.NewCall(script, s.names.count(p.Topic), s.names.members(p.Topic), s.names.deleted(p.Topic),
+			s.names.hours(p.Topic), s.names.days(p.Topic))
 	}
 	c.Durable = true
 	packed := s.appendHead(&c, p.Topic, rule, len(p.Contributions))
@@ -96,6 +97,6 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	} else {
 		c.Append("")
 	}
-	c.Append(p.Mark)
+	c.Append(p.Mark, s.historyRetention)
 	return c
 }

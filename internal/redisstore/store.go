@@ -25,6 +25,7 @@ type Store struct {
 	names            names
 	instance         string // identifies this process in shares, broadcasts and probes
 	journalRetention string // Options.Journal in milliseconds, for scripts
+	historyRetention string // Options.History in days, for scripts
 	secret           *secretKey
 	rules            ruleCache
 
@@ -85,11 +86,15 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.Journal < 0 || options.Journal > MaxJournal {
 		return nil, fmt.Errorf("the journal can be kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
 	}
+	if err := tally.ValidateHistory(options.History); err != nil {
+		return nil, fmt.Errorf("the history: %w", err)
+	}
 	s := &Store{
 		catalog:          catalog,
 		options:          options,
 		instance:         randomHex(8),
 		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
+		historyRetention: strconv.FormatInt(int64(options.History/redistopology.Day), 10),
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),

@@ -35,6 +35,7 @@ type share struct {
 	version int64
 	end     time.Time   // of the lease or, if pages is 0, of the retention of the version
 	timer   *time.Timer // calls expire at end
+	peaks   [2]peak     // that are stored, of each of periods
 }
 
 func newPresence(now func() time.Time, feed *feed) *presence {
@@ -52,7 +53,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		}
 	}
 	s.presence.set(ttl, shares)
-	return nil
+	return s.recordPeaks(ctx, shares)
 }
 
 func (p *presence) set(ttl time.Duration, shares []tally.Share) {

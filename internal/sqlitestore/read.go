@@ -11,7 +11,7 @@ import (
 
 // readStatements are the prepared statements of visitors' reads.
 type readStatements struct {
-	read, top *sql.Stmt
+	read, top, history, readers *sql.Stmt
 }
 
 func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -37,7 +37,7 @@ func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	if err != nil {
 		return fmt.Errorf("prepare to read: %w", err)
 	}
-	return nil
+	return s.prepareHistory(ctx, db)
 }
 
 // Read answers all queries from one snapshot of the file.

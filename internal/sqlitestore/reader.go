@@ -28,6 +28,7 @@ type Reader struct {
 	now              func() time.Time
 	secret           []byte
 	journalRetention time.Duration // 0 shows all entries
+	historyRetention time.Duration // 0: no history
 	db               *sql.DB
 	// conflict is the error if the catalog's rules conflict with the rules in the file.
 	// While it is not nil, all reads and writes fail.
@@ -44,7 +45,7 @@ func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (*Read
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{path: path, catalog: catalog, now: time.Now}
+	r := &Reader{path: path, catalog: catalog, now: time.Now, historyRetention: tally.MaxHistory}
 	r.use(db)
 	if version < len(migrations) {
 		err = ErrOlder

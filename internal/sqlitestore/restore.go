@@ -73,6 +73,10 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 		return r, false, err
 	}
 	before, sums := r, r.Sums()
+	gained := int64(0)
+	if r.prior.Valid {
+		gained = r.Sum() - r.prior.Int64
+	}
 	if err := w.restoreBase(&r, p, isNew); err != nil {
 		return r, false, err
 	}
@@ -91,6 +95,12 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
 	} else {
 		r.Version = max(r.Version+1, p.Version)
+	}
+	if err := w.record(&r); err != nil {
+		return r, false, err
+	}
+	if w.historyRetention > 0 { // contributions that are restored are prior ones
+		r.past = past{prior: sql.NullInt64{Int64: r.Sum() - gained, Valid: true}, isComplete: !isNew && r.isComplete}
 	}
 	return r, true, w.set(&r)
 }

@@ -44,6 +44,9 @@ type Options struct {
 	Now func() time.Time
 	// Journal is the retention of the journal; 0 keeps none.
 	Journal time.Duration
+	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
+	// of each hour is kept for [tally.HourRetention]. 0 records none.
+	History time.Duration
 	// Logger logs when the file begins and ceases to fail; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -85,8 +88,11 @@ var (
 // conflict and all other calls fail. Errors, which name the file: [ErrLocked],
 // [ErrNewer], [ErrSecret] and those of the file system.
 func Open(ctx context.Context, path string, catalog *tally.Catalog, options Options) (_ *Store, err error) {
+	if err := tally.ValidateHistory(options.History); err != nil {
+		return nil, fmt.Errorf("the history: %w", err)
+	}
 	s := &Store{
-		Reader:        &Reader{catalog: catalog, now: options.Now, journalRetention: options.Journal},
+		Reader:        &Reader{catalog: catalog, now: options.Now, journalRetention: options.Journal, historyRetention: options.History},
 		jobs:          make(chan *job),
 		sweeps:        make(chan struct{}, 1),
 		closing:       make(chan struct{}),
@@ -154,7 +160,7 @@ func (s *Store) connect(ctx context.Context, secret []byte, log *slog.Logger) (e
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, finalVersions: s.finalVersions, statements: map[string]*sql.Stmt{}}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, historyRetention: s.historyRetention, finalVersions: s.finalVersions, statements: map[string]*sql.Stmt{}}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

@@ -40,12 +40,14 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func TestConformance(t *testing.T) { storetest.Run(t, openFixture) }
 
+func TestConformance_History(t *testing.T) { storetest.RunHistory(t, openFixture) }
+
 func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 	path := filepath.Join(t.TempDir(), "data", "tally.db")
 	now := newClock()
 	again := func(t testing.TB) *sqlitestore.Store {
 		t.Helper()
-		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now.read, Journal: options.Journal})
+		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now.read, Journal: options.Journal, History: options.History})
 	}
 	store := again(t)
 	return &storetest.Fixture{

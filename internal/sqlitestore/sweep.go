@@ -81,5 +81,8 @@ func (w *writer) sweep(journal, activity int64) error {
 	if err != nil || removed == maxSweepBatch {
 		return err
 	}
+	if err := w.exec(`DELETE FROM history WHERE topic = (SELECT min(topic) FROM dropped)`); err != nil {
+		return err
+	}
 	return w.exec(`DELETE FROM dropped WHERE topic = (SELECT min(topic) FROM dropped)`)
 }

@@ -11,6 +11,8 @@ type row struct {
 	id int64
 	tally.State
 	mark string // see [tally.MarkStore]
+	past
+	stored tally.State // in the file; of version 0 if there is none, or the past has ended
 }
 
 // numbering gives new topics ids that were never used, and versions above the versions of
@@ -39,18 +41,19 @@ func (w *writer) find(topic tally.Topic) (r row, err error) {
 	r.Topic = topic
 	var options string
 	// Always one row, of zeros for a missing topic, which may have a mark.
-	_, err = w.get(`SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(options, ''), coalesce(value, '')
+	_, err = w.get(`SELECT coalesce(id, 0), coalesce(count, 0), coalesce(version, 0), coalesce(seed, 0), coalesce(adjustment, 0), coalesce(options, ''), coalesce(value, ''), prior, coalesce(is_complete, 0)
 		FROM (SELECT ?1 AS site, ?2 AS metric, ?3 AS key) AS asked
 		LEFT JOIN topics USING (site, metric, key)
 		LEFT JOIN register ON name = '`+markPrefix+`' || asked.site || '/' || asked.metric || '/' || asked.key`,
 		[]any{topic.Site(), topic.Metric(), topic.Key()},
-		&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &options, &r.mark)
+		&r.id, &r.Count, &r.Version, &r.Seed, &r.Adjustment, &options, &r.mark, &r.prior, &r.isComplete)
 	if err == nil {
 		err = parseOptions(w.catalog.Rule(topic), options, &r.State)
 	}
 	if err != nil {
 		return r, fmt.Errorf("find %s: %w", topic, err)
 	}
+	r.stored = r.State
 	return r, nil
 }
 
@@ -58,26 +61,32 @@ func (w *writer) find(topic tally.Topic) (r row, err error) {
 // the one that create sets.
 func (w *writer) create(r *row) error {
 	r.id, r.Version = w.id(), w.highest
+	r.past = w.newPast(true)
 	if err := w.storeRule(r.Topic); err != nil {
 		return err
 	}
-	return w.exec(`INSERT INTO topics (id, site, metric, key, count, version) VALUES (?, ?, ?, ?, 0, 0)`,
-		r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key())
+	return w.exec(`INSERT INTO topics (id, site, metric, key, count, version, prior, is_complete) VALUES (?, ?, ?, ?, 0, 0, ?, ?)`,
+		r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key(), r.prior, r.isComplete)
 }
 
-// set stores the state of r.
+// set records the stored state of r, and replaces it.
 func (w *writer) set(r *row) error {
-	return w.exec(`UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ?, options = ? WHERE id = ?`,
-		r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.id)
+	if err := w.record(r); err != nil {
+		return err
+	}
+	return w.exec(`UPDATE topics SET count = ?, version = ?, seed = ?, adjustment = ?, options = ?, prior = ?, is_complete = ? WHERE id = ?`,
+		r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.prior, r.isComplete, r.id)
 }
 
-// emptyTopic removes state, contributions and journal of a topic of any size at once: it
-// gives the topic another id. The sweep removes what belongs to the former id.
+// emptyTopic removes state, contributions, journal and history of a topic of any size at
+// once: it gives the topic another id. The sweep removes what belongs to the former id.
 func (w *writer) emptyTopic(r *row) error {
 	former, version := r.id, r.Version
 	r.id, r.State = w.id(), w.catalog.Rule(r.Topic).EmptyState(r.Topic)
 	r.Version = version
-	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0, options = '' WHERE id = ?`, r.id, former); err != nil {
+	r.past, r.stored = w.newPast(false), tally.State{}
+	if err := w.exec(`UPDATE topics SET id = ?, count = 0, seed = 0, adjustment = 0, options = '', prior = ?, is_complete = ? WHERE id = ?`,
+		r.id, r.prior, r.isComplete, former); err != nil {
 		return err
 	}
 	return w.dropContributions(former)

@@ -82,6 +82,7 @@ type writer struct {
 	catalog          *tally.Catalog
 	now              func() time.Time
 	journalRetention time.Duration // 0: no journal
+	historyRetention time.Duration // 0: no history
 	finalVersions    *finalVersions
 
 	sweepDue bool // the transaction left rows for the sweep

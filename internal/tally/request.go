@@ -15,11 +15,12 @@ func CheckTopicCount(n int) error {
 	return nil
 }
 
-// ParseLimit parses the parameter limit of a list, from 1 to max. Errors: [CodeBadBody].
-func ParseLimit(text string, max int) (int, error) {
+// ParseLimit parses the value of a parameter that bounds a list, from 1 to max. Errors:
+// [CodeBadBody].
+func ParseLimit(parameter, text string, max int) (int, error) {
 	limit, err := strconv.Atoi(text)
 	if err != nil || limit < 1 || limit > max {
-		return 0, Errorf(CodeBadBody, "the parameter limit is %.40q; it must be a whole number from 1 to %d", text, max)
+		return 0, Errorf(CodeBadBody, "the parameter %s is %.40q; it must be a whole number from 1 to %d", parameter, text, max)
 	}
 	return limit, nil
 }

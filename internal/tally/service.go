@@ -56,6 +56,7 @@ type Result struct {
 type ServiceStore interface {
 	Applier
 	Reader
+	HistoryReader
 	Ranker
 	SecretSource
 	SettingsReader

@@ -109,6 +109,7 @@ type Health struct {
 type Store interface {
 	Applier
 	Reader
+	HistoryReader
 	Ranker
 	Reissuer
 	PresenceStore

@@ -17,7 +17,7 @@ const (
 
 // reservedSites are path segments of the HTTP interface, which a site's name would hide.
 var reservedSites = map[string]bool{
-	"counts": true, "stream": true, "ws": true, "top": true, "admin": true,
+	"counts": true, "stream": true, "ws": true, "top": true, "admin": true, "history": true,
 }
 
 // Topic names one count: site, metric and key. Topics are comparable, and two
@@ -43,7 +43,7 @@ func ParseTopic(text string) (Topic, error) {
 // NewTopic is [ParseTopic] for separate parts.
 func NewTopic(site, metric, key string) (Topic, error) {
 	if !ValidSite(site) {
-		return Topic{}, Errorf(CodeBadTopic, "a site's name is 1 to 32 of a-z, 0-9 and -, does not begin with -, and is none of counts, stream, ws, top, admin")
+		return Topic{}, Errorf(CodeBadTopic, "a site's name is 1 to 32 of a-z, 0-9 and -, does not begin with -, and is none of counts, stream, ws, top, admin, history")
 	}
 	if !ValidMetric(metric) {
 		return Topic{}, Errorf(CodeBadTopic, "a metric's name is 1 to 32 of a-z, 0-9 and _, and begins with a letter")

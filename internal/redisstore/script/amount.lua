@@ -5,7 +5,7 @@
 --
 -- KEYS[1]  hash, as in apply.lua, without d
 -- KEYS[2]  hash: a member's 8 bytes to its amount
--- KEYS[3]  journal of the day, see part/journal.lua
+-- KEYS[…]  as in apply.lua
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  unused
 -- ARGV[3]  channel
@@ -13,6 +13,7 @@
 -- ARGV[5]  writes, see part/decide_amounts.lua
 -- ARGV[6]  retention of the journal, milliseconds; 0: there is none
 -- ARGV[7]  mark that the topic must have; empty: none
+-- ARGV[8]  retention of the history, days; 0: there is none
 --
 -- Returns what apply.lua returns.
 
@@ -29,10 +30,12 @@ local writes, journal, greatest = ARGV[5], ARGV[6] ~= '0', false
 results = table.concat(results)
 if not changed then return string.format('%.0f %.0f ', math.max(count, 0), version) .. results end
 
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+-- include record
 -- include store_amounts
 -- include journal
 -- include raise
-local n, v = string.format('%.0f', count), string.format('%.0f', math.max(version + 1, now))
+local n, v = string.format('%.0f', count), string.format('%.0f', after)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 local channel, head, reply = ARGV[3], ARGV[4], n .. ' ' .. v .. ' ' .. results
 -- include reply

@@ -5,13 +5,15 @@
 --
 -- KEYS[1]  hash: n count (see part/numbers.lua), v version, d depth of the deepest bucket (absent: 0), and unless
 --          0 s seed and a adjustment; j the journal that is full; r while a topic is
---          restored whose adjustment waits for its last portion; e the mark, see doc.go
+--          restored whose adjustment waits for its last portion; e the mark and p the
+--          prior contributions, see doc.go
 -- KEYS[2]  hash: path to the members below it. A path is the leading hex digits of
 --          a member; a bucket of more than 128 members is replaced by its 16
 --          children, so that a member is in the only bucket on its path. In a choice
 --          metric a member has 9 bytes, of which the last is its option, and a bucket up
 --          to 256 members.
--- KEYS[3]  journal of the day, see part/journal.lua
+-- KEYS[…]  with history, the hours and the days, see part/record.lua; then the journal of
+--          the day, see part/journal.lua
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel
@@ -19,6 +21,7 @@
 -- ARGV[5]  writes, see part/decide.lua
 -- ARGV[6]  retention of the journal, milliseconds; 0: there is none
 -- ARGV[7]  mark that the topic must have; empty: none
+-- ARGV[8]  retention of the history, days; 0: there is none
 --
 -- Returns a text: count, version, results and, if the publication failed, the reason.
 -- results is a digit a write, see part/decide.lua, and j if the journal lacks some.
@@ -37,10 +40,12 @@ local writes, size, window, journal = ARGV[5], 19, tonumber(ARGV[2]), ARGV[6] ~=
 results = total == 1 and results[1] or table.concat(results)
 if not changed then return string.format('%.0f %.0f ', math.max(count, 0), version) .. results end
 
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+-- include record
 -- include store
 -- include journal
 -- include raise
-local n, v = string.format('%.0f', count), string.format('%.0f', math.max(version + 1, now))
+local n, v = string.format('%.0f', count), string.format('%.0f', after)
 if depth == stored then
   redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 else

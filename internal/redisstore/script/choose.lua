@@ -25,6 +25,8 @@ local writes, size, window, journal, keeps = ARGV[5], 20, 0, ARGV[6] ~= '0', fal
 results = table.concat(results)
 if not changed then return format(counts) .. string.format(' %.0f ', version) .. results end
 
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+-- include record
 -- include store
 -- include journal
 if next(raised) then
@@ -32,7 +34,7 @@ if next(raised) then
   for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
   redis.call('HSET', KEYS[1], 'a', format(adjustments))
 end
-local n, v = format(counts), string.format('%.0f', math.max(version + 1, now))
+local n, v = format(counts), string.format('%.0f', after)
 if depth == stored then
   redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 else

@@ -3,7 +3,9 @@
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
 -- KEYS[3]  the version at which the topic was deleted
--- KEYS[4…] if the portion replaces what is stored, all journals
+-- KEYS[4]  the hours of the history, see part/record.lua
+-- KEYS[5]  the days
+-- KEYS[6…] if the portion replaces what is stored, all journals
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel
@@ -15,6 +17,7 @@
 -- ARGV[9]  adjustment
 -- ARGV[10] sum of all contributions, for the last portion; else empty
 -- ARGV[11] mark of the merge that this is a step of, or empty
+-- ARGV[12] retention of the history, days; 0: there is none
 --
 -- Returns what edit.lua returns.
 

@@ -3,6 +3,8 @@
 --
 -- KEYS[1]  hash: n count, v version
 -- KEYS[2]  hash: instance to "pages expires", the latter in milliseconds
+-- KEYS[3]  the hours of the history, see part/record.lua; a record is the greatest count
+-- KEYS[4]  the days
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  instance
 -- ARGV[3]  pages; 0 removes the share
@@ -10,6 +12,7 @@
 -- ARGV[5]  retention of the keys, milliseconds
 -- ARGV[6]  channel
 -- ARGV[7]  head of the topic's frames
+-- ARGV[8]  retention of the history, days; 0: there is none
 --
 -- Returns a text: count, version, 1 if the count changed or else 0, and, if the
 -- publication failed, the reason. Deadline passed: -1.
@@ -42,6 +45,7 @@ if pages > 0 then
   redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. string.format('%.0f', clock + tonumber(ARGV[4])))
 end
 if sum > 0 then redis.call('PEXPIRE', KEYS[2], ARGV[5]) end
+-- include peak
 if sum == count then
   if version > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
   return string.format('%.0f %.0f 0', count, version)

@@ -4,7 +4,9 @@
 -- KEYS[1]  hash, as in apply.lua
 -- KEYS[2]  members, as in apply.lua
 -- KEYS[3]  journal of the entries, if there are entries
--- KEYS[4…] the journals that may have grown since the caller read them; none if each entry
+-- KEYS[4]  the hours of the history, see part/record.lua
+-- KEYS[5]  the days
+-- KEYS[6…] the journals that may have grown since the caller read them; none if each entry
 --          counts, as in a window
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
@@ -14,7 +16,8 @@
 -- ARGV[6]  version that the topic must have; 0: any
 -- ARGV[7]  empty, or for each write the place of its entry in the journal in 4 bytes and
 --          its minute in 4
--- ARGV[8…] length of each of KEYS[4…] when the caller read it
+-- ARGV[8]  retention of the history, days; 0: there is none
+-- ARGV[9…] length of each of KEYS[6…] when the caller read it
 --
 -- Returns what edit.lua returns.
 
@@ -33,7 +36,8 @@ end
 counts[1], adjustments[1] = count, adjustments[1] + raised
 -- include erase
 -- include unchanged
+local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
+-- include record
 
 -- include store
-local least = 0
 -- include publish

@@ -15,7 +15,8 @@ local journal, greatest, depth, count = false, false, stored, counts[1]
 counts[1], adjustments[1] = count, adjustments[1] + raised
 -- include erase
 -- include unchanged
+local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
+-- include record
 
 -- include store_amounts
-local least = 0
 -- include publish

@@ -16,7 +16,8 @@ local journal, keeps = false, false
 for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
 -- include erase
 -- include unchanged
+local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
+-- include record
 
 -- include store
-local least = 0
 -- include publish

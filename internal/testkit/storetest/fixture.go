@@ -29,6 +29,7 @@ type Options struct {
 	Catalog *tally.Catalog
 	Secret  []byte        // nil: the store generates one
 	Journal time.Duration // retention of the journal; 0: none
+	History time.Duration // retention of the count of each day; 0: there is no history
 }
 
 // Fixture is new, empty data and the stores that are open on it. The factory closes them

@@ -1,13 +1,13 @@
 -- Removes from writes, of size bytes each, those whose entries are no longer in the
 -- journal, and all if the topic is not the expected one. An entry whose member has a newer
--- one in a journal of KEYS[4…] is erased, and withdraws nothing. Needs version, window,
+-- one in a journal of KEYS[6…] is erased, and withdraws nothing. Needs version, window,
 -- now, KEYS and ARGV, see withdraw.lua. Sets places, where the entries are; nil without
 -- entries.
 
 local places
 local newer, expected = {}, version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
-for k = 4, #KEYS do
-  local length = tonumber(ARGV[k + 4])
+for k = 6, #KEYS do
+  local length = tonumber(ARGV[k + 3])
   local last = math.min(length, 16) -- a journal that became shorter was reset
   local tail = redis.call('GETRANGE', KEYS[k], length - last, -1)
   expected = expected and #tail >= last

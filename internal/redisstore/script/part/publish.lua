@@ -1,6 +1,6 @@
--- Stores counts, seeds and adjustments under the next version, which is at least least,
--- publishes them and returns. Needs counts, version, stored, depth, seeds, adjustments, was,
--- now, least, and ARGV[3] and ARGV[4], channel and head of the topic's frames.
+-- Stores counts, seeds and adjustments under the version after, publishes them and returns.
+-- Needs counts, version, after, stored, depth, seeds, adjustments, was, and ARGV[3] and
+-- ARGV[4], channel and head of the topic's frames.
 
 -- include check_rights
 for i = 1, #counts do
@@ -8,7 +8,7 @@ for i = 1, #counts do
     adjustments[i], counts[i] = adjustments[i] - counts[i], 0
   end
 end
-local n, v = format(counts), string.format('%.0f', math.max(version + 1, now, least))
+local n, v = format(counts), string.format('%.0f', after)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 if depth ~= stored then redis.call('HSET', KEYS[1], 'd', depth) end
 local zero = {}

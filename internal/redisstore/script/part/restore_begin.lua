@@ -1,17 +1,23 @@
 -- Prepares the topic for a portion, see restore.lua, and merges its seed and adjustment.
--- Needs what topic.lua sets. Sets least, the version of the portion, and first, whether
--- the topic begins with this portion.
+-- Needs what topic.lua sets. Sets least, the version of the portion, first, whether the topic
+-- begins with this portion, and prior and gained, see [tally.History]: contributions that are
+-- restored are prior ones.
 
 -- include check_rights
 local least, first, last = tonumber(ARGV[7]), version == 0, ARGV[10] ~= ''
+local prior, gained, retention = state[8], 0, ARGV[12]
 -- A topic that was deleted within the last hour continues with the version of its end:
 -- pages that show the end accept what follows. Others have it reissued within a minute.
 if version == 0 then version = tonumber(redis.call('GET', KEYS[3]) or 0) end
 if ARGV[6] == 'first' then
   redis.call('UNLINK', unpack(KEYS, 2))
-  redis.call('HDEL', KEYS[1], 'd', 'j', 'r')
-  stored, first, state[4] = 0, true, false
+  redis.call('HDEL', KEYS[1], 'd', 'j', 'r', 'p')
+  stored, first, state[4], prior = 0, true, false, false
   for i = 1, #counts do seeds[i], adjustments[i], sums[i] = 0, 0, 0 end
+end
+if prior then
+  gained = -string.match(prior, '-?%d+')
+  for i = 1, #sums do gained = gained + sums[i] end
 end
 local given = parse(ARGV[8], #counts)
 for i = 1, #counts do seeds[i] = math.max(seeds[i], given[i]) end

@@ -5,7 +5,7 @@
 -- was, the numbers as text.
 
 -- include numbers
-local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e')
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e', 'p')
 local frozen = state[7] and string.byte(state[7]) == 33
 if mark == '' and frozen or mark ~= '' and state[7] ~= mark then return '-2' .. (state[7] or '') end
 local version, stored = tonumber(state[2] or 0), tonumber(state[3] or 0)

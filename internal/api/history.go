@@ -1,0 +1,73 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// defaultLast is the number of points of a history unless the client asks for another.
+const defaultLast = 30
+
+// history serves GET /v1/history/{site}/{metric}/{key}.
+func (a *API) history(q *call) error {
+	topic, err := q.topic()
+	if err != nil {
+		return err
+	}
+	period, last, err := q.historyParameters()
+	if err != nil {
+		return err
+	}
+	if err := q.takeReads(1); err != nil {
+		return err
+	}
+	h, err := a.options.Service.History(q.r.Context(), topic, period)
+	if err != nil {
+		return err
+	}
+	q.respondReading(appendHistory(q.buffer[:0], &h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last)), false, false, "")
+	return nil
+}
+
+// historyParameters parses ?by= and ?last=. Errors: bad_body.
+func (q *call) historyParameters() (period tally.Period, last int, err error) {
+	if err := q.checkParameters(); err != nil {
+		return 0, 0, err
+	}
+	period, last = tally.Day, defaultLast
+	text, found, err := q.parameter("by")
+	if err == nil && found {
+		period, err = tally.ParsePeriod(text)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	if text, found, err = q.parameter("last"); err == nil && found {
+		last, err = tally.ParseLimit("last", text, period.Max())
+	}
+	return period, last, err
+}
+
+func appendHistory(dst []byte, h *tally.History, points []tally.Point) []byte {
+	dst = append(dst, `{"topic":`...)
+	dst = tally.AppendJSONString(dst, h.Topic.String())
+	dst = append(dst, `,"by":"`...)
+	dst = append(dst, h.Period.String()...)
+	dst = append(dst, `","points":[`...)
+	for i, point := range points {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"at":"`...)
+		dst = point.At.AppendFormat(dst, time.RFC3339)
+		dst = append(dst, `","count":`...)
+		dst = strconv.AppendInt(dst, point.Count, 10)
+		dst = append(dst, '}')
+	}
+	dst = append(dst, `],"count":`...)
+	dst = strconv.AppendInt(dst, h.Count, 10)
+	dst = append(dst, `,"version":`...)
+	return append(strconv.AppendInt(dst, h.Version, 10), '}')
+}

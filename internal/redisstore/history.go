@@ -1,0 +1,116 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// noHistory is Store.historyRetention if no history is recorded.
+const noHistory = "0"
+
+// historyRead is the commands that read the history of one topic. The state is read before the
+// records: a change between them adds the state that was read to the records.
+type historyRead struct {
+	state   *redis.SliceCmd
+	records *redis.MapStringStringCmd
+	clock   *redis.TimeCmd // of the node that has the topic
+	shares  *redis.MapStringStringCmd
+}
+
+// History implements [tally.HistoryReader].
+func (s *Store) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	ctx, cancel := redistopology.WithDeadline(ctx)
+	defer cancel()
+	histories := make([]tally.History, 0, len(topics))
+	for chunk := range slices.Chunk(topics, readChunk) {
+		reads := make([]historyRead, len(chunk))
+		pipe := s.client.Pipeline()
+		for i, topic := range chunk {
+			r := &reads[i]
+			r.state = pipe.HMGet(ctx, s.names.count(topic), "n", "v", "s", "a", "p")
+			if s.isPresence(topic) {
+				r.shares = pipe.HGetAll(ctx, s.names.shares(topic))
+			}
+			key := s.names.days(topic)
+			if period == tally.Hour {
+				key = s.names.hours(topic)
+			}
+			r.records, r.clock = pipe.HGetAll(ctx, key), pipe.Time(ctx)
+		}
+		_, _ = pipe.Exec(ctx) // each command has its own error
+		for i, topic := range chunk {
+			h, err := s.parseHistory(topic, &reads[i])
+			if err != nil {
+				h = tally.History{Err: tally.Unavailable(fmt.Errorf("read the history of %s: %w", topic, err))}
+			}
+			h.Topic, h.Period, h.Kept = topic, period, period.Kept(s.options.History)
+			histories = append(histories, h)
+		}
+	}
+	return histories
+}
+
+func (s *Store) parseHistory(topic tally.Topic, read *historyRead) (h tally.History, err error) {
+	texts, err := fieldTexts(read.state)
+	if err = cmp.Or(err, read.records.Err(), read.clock.Err()); err != nil {
+		return h, err
+	}
+	if h.State, err = parseState(s.catalog.Rule(topic), topic, texts[0], texts[1], texts[2], texts[3]); err != nil {
+		return h, err
+	}
+	h.Now = read.clock.Val().UnixMicro()
+	isRecorded := s.options.History > 0
+	if read.shares != nil {
+		h.Count = sumShares(read.shares.Val(), read.clock.Val().UnixMilli())
+		err = read.shares.Err()
+	} else if h.Prior, h.IsComplete, isRecorded = s.parsePrior(read.state, h.Sum()); !isRecorded {
+		return h, nil
+	}
+	if isRecorded && err == nil {
+		h.Records, err = parseRecords(read.records.Val(), h.Prior)
+	}
+	return h, err
+}
+
+// parsePrior returns the prior contributions of a topic, see doc.go, and whether no
+// contributions are missing in its history. Without a history all contributions are prior.
+func (s *Store) parsePrior(state *redis.SliceCmd, sum int64) (prior int64, isComplete, isRecorded bool) {
+	text, _ := state.Val()[4].(string)
+	text, isIncomplete := strings.CutPrefix(text, "~")
+	prior, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || s.options.History == 0 {
+		return sum, false, false
+	}
+	return prior, !isIncomplete, true
+}
+
+// parseRecords parses the records of a topic, see script/part/record.lua.
+func parseRecords(texts map[string]string, prior int64) ([]tally.Record, error) {
+	records := make([]tally.Record, 0, len(texts))
+	for number, text := range texts {
+		gained, adjustment, hasAdjustment := strings.Cut(text, " ")
+		var r tally.Record
+		var errs [3]error
+		r.Number, errs[0] = strconv.ParseInt(number, 10, 64)
+		r.Sum, errs[1] = strconv.ParseInt(gained, 10, 64)
+		if hasAdjustment {
+			r.Adjustment, errs[2] = strconv.ParseInt(adjustment, 10, 64)
+		}
+		if err := cmp.Or(errs[:]...); err != nil {
+			return nil, fmt.Errorf("%w: %q at %q", errNotNumber, text, number)
+		}
+		r.Sum += prior
+		records = append(records, r)
+	}
+	slices.SortFunc(records, func(a, b tally.Record) int { return cmp.Compare(a.Number, b.Number) })
+	return records, nil
+}

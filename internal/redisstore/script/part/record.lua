@@ -1,0 +1,35 @@
+-- Records the state before a change as that of its hour and its day, if the change is in a
+-- later one; see [tally.History] and doc.go. Needs version, after (the version of the change),
+-- now, the keys hours and days, and retention, for how many days days are kept ('0': there
+-- is no history, or the change ends it). Comes before n and v are written.
+
+local HOUR = 3600000000 -- microseconds
+if retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) then
+  local HOURS = 192 -- that are kept
+  local function total(text)
+    local sum = 0
+    for number in string.gmatch(text or '0', '[^,]+') do sum = sum + number end
+    return sum
+  end
+  local past = redis.call('HMGET', KEYS[1], 'n', 's', 'a', 'p')
+  local adjustment = total(past[3])
+  local sum, prior = total(past[1]) - total(past[2]) - adjustment, past[4]
+  if not prior then
+    redis.call('UNLINK', hours, days) -- an earlier release deleted a topic of this name
+    prior = past[1] and string.format('~%.0f', sum) or '0'
+    redis.call('HSET', KEYS[1], 'p', prior)
+  end
+  if past[1] then
+    local hour = math.floor(version / HOUR)
+    local day = math.floor(hour / 24)
+    local record = string.format('%.0f', sum - string.match(prior, '-?%d+'))
+    if adjustment ~= 0 then record = record .. string.format(' %.0f', adjustment) end
+    redis.call('HSET', hours, string.format('%.0f', hour), record)
+    redis.call('PEXPIRE', hours, (HOURS + 1) * 3600000)
+    if day < math.floor(after / HOUR / 24) then
+      redis.call('HSET', days, string.format('%.0f', day), record)
+      redis.call('PEXPIRE', days, string.format('%.0f', (retention + 1) * 86400000))
+-- include prune
+    end
+  end
+end

@@ -1,0 +1,240 @@
+package sqlitestore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// periods are the periods whose records are stored.
+var periods = [...]tally.Period{tally.Hour, tally.Day}
+
+// past is what the row of a topic has beside its state for [tally.History].
+type past struct {
+	prior      sql.NullInt64 // not valid before the first change that is recorded
+	isComplete bool
+}
+
+// newPast returns the past of a topic that begins.
+func (w *writer) newPast(isComplete bool) past {
+	if w.historyRetention == 0 {
+		return past{}
+	}
+	return past{prior: sql.NullInt64{Valid: true}, isComplete: isComplete}
+}
+
+// firstNumber returns the number of the first period that is shown at now.
+func firstNumber(period tally.Period, history time.Duration, now time.Time) int64 {
+	return period.Number(now.UnixMicro()) - int64(period.Kept(history)) + 1
+}
+
+// record stores the stored state of r as that of the hour and the day of its version, if the
+// version of r is in a later one.
+func (w *writer) record(r *row) error {
+	before := r.stored
+	r.stored = r.State
+	if w.historyRetention == 0 || tally.Hour.Number(before.Version) >= tally.Hour.Number(r.Version) {
+		return nil
+	}
+	if !r.prior.Valid {
+		r.past = past{prior: sql.NullInt64{Int64: before.Sum(), Valid: true}}
+	}
+	if before.Version == 0 {
+		return nil
+	}
+	for _, period := range periods {
+		number := period.Number(before.Version)
+		if number == period.Number(r.Version) {
+			continue
+		}
+		if err := w.exec(`INSERT INTO history (topic, period, number, gain, adjustment) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET gain = excluded.gain, adjustment = excluded.adjustment`,
+			r.id, period, number, before.Sum()-r.prior.Int64, before.Adjustment); err != nil {
+			return err
+		}
+		// The first periods that are shown continue the newest record before them.
+		if err := w.exec(`DELETE FROM history WHERE topic = ?1 AND period = ?2 AND number <
+			(SELECT max(number) FROM history WHERE topic = ?1 AND period = ?2 AND number <= ?3)`,
+			r.id, period, firstNumber(period, w.historyRetention, w.now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepareHistory prepares the statements of [Store.History].
+func (s *readStatements) prepareHistory(ctx context.Context, db *sql.DB) (err error) {
+	if s.history, err = db.PrepareContext(ctx, historyQuery); err == nil {
+		s.readers, err = db.PrepareContext(ctx, readersQuery)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare to read histories: %w", err)
+	}
+	return nil
+}
+
+const (
+	// historyQuery has the parameters of the query of topics, see [readStatements.prepare],
+	// and the period. An unknown topic has no row, and one without records a row.
+	historyQuery = `
+		SELECT asked.key, count, version, seed, topics.adjustment, options, prior, is_complete, number, gain, history.adjustment
+		FROM json_each(?) AS asked
+		CROSS JOIN topics ON site = asked.value ->> 0 AND metric = asked.value ->> 1 AND topics.key = asked.value ->> 2
+		LEFT JOIN history ON history.topic = topics.id AND period = ?`
+	readersQuery = `SELECT number, greatest FROM readers WHERE topic = ? AND period = ? AND number >= ? ORDER BY number`
+)
+
+// History implements [tally.HistoryReader].
+func (s *Store) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	histories := make([]tally.History, len(topics))
+	err := s.reading(ctx, "histories", func() error { return s.readHistories(ctx, period, topics, histories) })
+	now := s.now().UnixMicro()
+	for i, topic := range topics {
+		h := &histories[i]
+		if err != nil {
+			*h = tally.History{Err: err}
+		}
+		h.Topic, h.Period, h.Now, h.Kept = topic, period, now, period.Kept(s.historyRetention)
+		slices.SortFunc(h.Records, func(a, b tally.Record) int { return cmp.Compare(a.Number, b.Number) })
+	}
+	return histories
+}
+
+func (s *Store) readHistories(ctx context.Context, period tally.Period, topics []tally.Topic, histories []tally.History) error {
+	asked, separator := []byte{}, byte('[')
+	for i, topic := range topics {
+		if s.catalog.Rule(topic).Kind == tally.Presence {
+			if err := s.readReaders(ctx, period, topic, &histories[i]); err != nil {
+				return err
+			}
+		}
+		asked = appendQuery(append(asked, separator), tally.Query{Topic: topic}, 0)
+		separator = ','
+	}
+	rows, err := s.statements.history.QueryContext(ctx, string(append(asked, ']')), period)
+	return scanRows(rows, err, func(rows *sql.Rows) error {
+		var at int
+		var state tally.State
+		var options string
+		var past past
+		var number, gain, adjustment sql.NullInt64
+		if err := rows.Scan(&at, &state.Count, &state.Version, &state.Seed, &state.Adjustment, &options,
+			&past.prior, &past.isComplete, &number, &gain, &adjustment); err != nil {
+			return err
+		}
+		h := &histories[at]
+		rule := s.catalog.Rule(topics[at])
+		if rule.Kind == tally.Presence {
+			return nil // the metric had another rule before
+		}
+		state.Topic = topics[at]
+		if err := parseOptions(rule, options, &state); err != nil {
+			return err
+		}
+		h.State, h.Prior = state, state.Sum()
+		if s.historyRetention == 0 || !past.prior.Valid {
+			return nil
+		}
+		h.Prior, h.IsComplete = past.prior.Int64, past.isComplete
+		if number.Valid {
+			h.Records = append(h.Records, tally.Record{Number: number.Int64, Sum: gain.Int64 + h.Prior, Adjustment: adjustment.Int64})
+		}
+		return nil
+	})
+}
+
+// readReaders reads the history of a presence topic.
+func (s *Store) readReaders(ctx context.Context, period tally.Period, topic tally.Topic, h *tally.History) error {
+	h.State = tally.State{Change: s.presence.read(topic)}
+	if s.historyRetention == 0 {
+		return nil
+	}
+	rows, err := s.statements.readers.QueryContext(ctx, topic.String(), period, firstNumber(period, s.historyRetention, s.now()))
+	return scanRows(rows, err, func(rows *sql.Rows) error {
+		var r tally.Record
+		err := rows.Scan(&r.Number, &r.Sum)
+		h.Records = append(h.Records, r)
+		return err
+	})
+}
+
+// peak is the greatest number of pages in a period.
+type peak struct{ number, pages int64 }
+
+// raisesPeak reports whether the share of a topic is above the stored peaks at now.
+func (p *presence) raisesPeak(set tally.Share, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sh := p.shares[set.Topic]
+	if sh == nil || set.Pages == 0 {
+		return false
+	}
+	for i, period := range periods {
+		if sh.peaks[i].number != period.Number(now.UnixMicro()) || sh.peaks[i].pages < set.Pages {
+			return true
+		}
+	}
+	return false
+}
+
+// setPeaks notes that the peaks of a share are stored.
+func (p *presence) setPeaks(set tally.Share, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if sh := p.shares[set.Topic]; sh != nil {
+		for i, period := range periods {
+			number := period.Number(now.UnixMicro())
+			if sh.peaks[i].number != number {
+				sh.peaks[i] = peak{number: number}
+			}
+			sh.peaks[i].pages = max(sh.peaks[i].pages, set.Pages)
+		}
+	}
+}
+
+// recordPeaks raises the stored peaks of shares.
+func (s *Store) recordPeaks(ctx context.Context, shares []tally.Share) error {
+	if s.historyRetention == 0 {
+		return nil
+	}
+	now := s.now()
+	var raised []tally.Share
+	for _, share := range shares {
+		if s.presence.raisesPeak(share, now) {
+			raised = append(raised, share)
+		}
+	}
+	if len(raised) == 0 {
+		return nil
+	}
+	if err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.raisePeaks(raised, now) }); err != nil {
+		return err
+	}
+	for _, share := range raised {
+		s.presence.setPeaks(share, now)
+	}
+	return nil
+}
+
+// raisePeaks raises the stored peaks of the periods of now.
+func (w *writer) raisePeaks(shares []tally.Share, now time.Time) error {
+	for _, share := range shares {
+		for _, period := range periods {
+			if err := w.exec(`INSERT INTO readers (topic, period, number, greatest) VALUES (?, ?, ?, ?)
+				ON CONFLICT DO UPDATE SET greatest = max(greatest, excluded.greatest)`,
+				share.Topic.String(), period, period.Number(now.UnixMicro()), share.Pages); err != nil {
+				return err
+			}
+			if err := w.exec(`DELETE FROM readers WHERE topic = ? AND period = ? AND number < ?`,
+				share.Topic.String(), period, firstNumber(period, w.historyRetention, now)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package tally
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Period is a unit of history, in seconds. A period is identified by its number since the
+// Unix epoch, in UTC.
+type Period int64
+
+const (
+	Hour Period = 60 * 60
+	Day  Period = 24 * Hour
+)
+
+const (
+	// HourRetention is how long the count of each hour is kept: a week, and a day in which the
+	// week can be looked at.
+	HourRetention = 8 * day
+	// MaxHistory bounds how long the count of each day is kept: a year, and a month to compare
+	// it with.
+	MaxHistory = 400 * day
+)
+
+// ParsePeriod parses "day" and "hour". Errors: [CodeBadBody].
+func ParsePeriod(text string) (Period, error) {
+	switch text {
+	case Day.String():
+		return Day, nil
+	case Hour.String():
+		return Hour, nil
+	}
+	return 0, Errorf(CodeBadBody, "%.40q is not a period of history; the periods are day and hour", text)
+}
+
+// String returns "day" or "hour".
+func (p Period) String() string {
+	if p == Hour {
+		return "hour"
+	}
+	return "day"
+}
+
+// Duration returns the length of p.
+func (p Period) Duration() time.Duration { return time.Duration(p) * time.Second }
+
+// Max returns the greatest number of points of a history by p.
+func (p Period) Max() int {
+	if p == Hour {
+		return int(HourRetention / p.Duration())
+	}
+	return int(MaxHistory / p.Duration())
+}
+
+// Kept returns how many points a store keeps that keeps days for history, of which 0 is not
+// at all: then it is one, the present.
+func (p Period) Kept(history time.Duration) int {
+	switch {
+	case history == 0:
+		return 1
+	case p == Hour:
+		return Hour.Max()
+	}
+	return int(history / p.Duration())
+}
+
+// Number returns the number of the period of a time in microseconds since the Unix epoch,
+// such as a version.
+func (p Period) Number(micros int64) int64 { return micros / (int64(p) * 1_000_000) }
+
+// Begin returns when the period with that number begins.
+func (p Period) Begin(number int64) time.Time { return time.Unix(number*int64(p), 0).UTC() }
+
+// Record is what a topic had at the end of a period, or for presence the greatest count in
+// it. Adding the seed gives the count.
+type Record struct {
+	Number int64 // of the period
+	// Sum is that of contributions. Contributions that were imported later, or merged from
+	// another topic, are part of it, so that only visitors change the difference of two sums.
+	Sum        int64
+	Adjustment int64 // that was in force
+}
+
+// History is what a store knows of the past of a topic, by one period.
+//
+// The state of a topic is the record of the period of its version. A change in a later period
+// first stores the state before it as a record. So the periods between two records, and those
+// after the last one, had the count of the record before.
+type History struct {
+	State  // at present; of version 0 if the topic does not exist
+	Period Period
+	Now    int64 // microseconds of the store's clock
+	Kept   int   // the number of periods that are kept, with the present one
+	// Records are of former periods, the oldest first. Those of a topic that does not exist are
+	// valid for presence only.
+	Records []Record
+	// Prior is the sum before the first record, in the same terms.
+	Prior int64
+	// IsComplete says that the topic was created in the period of its first record. Otherwise
+	// the counts before that period are not known.
+	IsComplete bool
+	Err        error
+}
+
+// timeline returns Records and the present state as a record, without periods after the present.
+func (h *History) timeline() []Record {
+	records := h.Records
+	if h.Version != 0 {
+		present := Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment}
+		// A record of the same period is that of an earlier state.
+		at, _ := slices.BinarySearchFunc(records, present.Number, func(r Record, number int64) int { return int(r.Number - number) })
+		records = append(slices.Clip(records[:at]), present)
+	}
+	now := h.Period.Number(h.Now)
+	for len(records) > 0 && records[len(records)-1].Number > now {
+		records = records[:len(records)-1]
+	}
+	return records
+}
+
+// SumAt returns the sum of contributions at the end of the period with that number, in terms
+// of [Record]. It is not for presence.
+func (h *History) SumAt(number int64) int64 {
+	sum := h.Prior
+	for _, r := range h.timeline() {
+		if r.Number > number {
+			break
+		}
+		sum = r.Sum
+	}
+	return sum
+}
+
+// Point is the count of a topic at the end of a period, or now.
+type Point struct {
+	At    time.Time // begin of the period
+	Count int64
+}
+
+// Points returns at most last points, the oldest first and without gaps. The last one is
+// the present. A topic that does not exist has none.
+func (h *History) Points(isPresence bool, last int) []Point {
+	records, now := h.timeline(), h.Period.Number(h.Now)
+	count := func(r Record) int64 { return max(0, h.Seed+r.Sum+r.Adjustment) }
+	if isPresence {
+		if records = h.Records; len(records) == 0 && h.Version == 0 {
+			return nil
+		}
+		count = func(r Record) int64 { return r.Sum }
+	} else if h.Version == 0 {
+		return nil
+	}
+	first := now
+	if len(records) > 0 {
+		first = min(first, records[0].Number)
+		if h.IsComplete {
+			first-- // the topic had no contribution then
+		}
+	}
+	begin := max(first, now-int64(min(last, h.Kept))+1)
+	points := make([]Point, 0, now-begin+1)
+	current := Record{Sum: h.Prior}
+	for number := begin; number <= now; number++ {
+		if isPresence {
+			current = Record{}
+		}
+		for len(records) > 0 && records[0].Number <= number {
+			if current = records[0]; isPresence && current.Number < number {
+				current = Record{}
+			}
+			records = records[1:]
+		}
+		points = append(points, Point{h.Period.Begin(number), count(current)})
+	}
+	present := &points[len(points)-1]
+	if isPresence {
+		present.Count = max(present.Count, h.Count)
+	} else {
+		present.Count = h.Count
+	}
+	return points
+}
+
+// HistoryReader reads the past of topics.
+type HistoryReader interface {
+	// History returns what is known of topics, in their order, by hour or day. It changes
+	// nothing.
+	History(ctx context.Context, period Period, topics []Topic) []History
+}
+
+// History returns the past of a topic. Errors: [CodeStoreUnavailable].
+func (s *Service) History(ctx context.Context, topic Topic, period Period) (History, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	h := s.store.History(ctx, period, []Topic{topic})[0]
+	return h, h.Err
+}
+
+// ValidateHistory reports whether days can be kept for d, of which 0 is not at all.
+func ValidateHistory(d time.Duration) error {
+	if d != 0 && (d < day || d > MaxHistory || d%day != 0) {
+		return fmt.Errorf("%s is not a whole number of days from 1d to %s", FormatDuration(d), FormatDuration(MaxHistory))
+	}
+	return nil
+}

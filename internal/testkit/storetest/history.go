@@ -1,0 +1,288 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// historyKept is how long the suite keeps days, so that random runs pass it.
+const historyKept = 20 * 24 * time.Hour
+
+// RunHistory runs the tests of histories, for which the store's clock moves, see
+// [Fixture.Advance].
+func RunHistory(t *testing.T, open Factory) {
+	runTests(t, open, []test{
+		{"Model", testHistoryModel},
+		{"NewTopic", testHistoryNewTopic},
+		{"Off", testHistoryOff},
+		{"Presence", testHistoryPresence},
+	})
+}
+
+// historyFixture opens a fixture with a history, whose clock is at 10:10.
+func historyFixture(t testing.TB, open Factory, kept time.Duration) *Fixture {
+	t.Helper()
+	f := open(t, Options{Catalog: catalog(), Journal: week, History: kept})
+	const morning = 34*time.Hour + 10*time.Minute
+	now := time.UnixMicro(history(t, f.First, newTopic(t, "likes"), tally.Day).Now).UTC()
+	f.Advance(now.Truncate(24 * time.Hour).Add(morning).Sub(now).Truncate(time.Second))
+	return f
+}
+
+// history returns the history of a topic.
+func history(t tester, store tally.HistoryReader, topic tally.Topic, period tally.Period) tally.History {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	defer cancel()
+	h := store.History(ctx, period, []tally.Topic{topic})[0]
+	if h.Err != nil {
+		t.Fatalf("history of %s: %v", topic, h.Err)
+	}
+	return h
+}
+
+// points returns the counts of the last periods of a topic.
+func points(t tester, store tally.HistoryReader, topic tally.Topic, period tally.Period, last int) (counts []int64) {
+	t.Helper()
+	h := history(t, store, topic, period)
+	all := h.Points(catalog().Rule(topic).Kind == tally.Presence, last)
+	for i, p := range all {
+		if want := period.Begin(period.Number(h.Now) - int64(len(all)-1-i)); !p.At.Equal(want) {
+			t.Fatalf("point %d of %d of %s is at %s, want %s", i, len(all), topic, p.At, want)
+		}
+		counts = append(counts, p.Count)
+	}
+	return counts
+}
+
+// hasPoints compares the last points of a topic, by day and by hour.
+func hasPoints(t tester, store tally.HistoryReader, topic tally.Topic, period tally.Period, want ...int64) {
+	t.Helper()
+	if got := points(t, store, topic, period, period.Max()); !slices.Equal(got, want) {
+		t.Fatalf("the points of %s by %s are %v, want %v", topic, period, got, want)
+	}
+}
+
+// historyModel is a model that remembers each state.
+type historyModel struct {
+	*model
+	past       []pastState
+	prior      int64 // sum of contributions before the first state
+	isComplete bool
+}
+
+// pastState is what a topic had after a change.
+type pastState struct {
+	version         int64
+	sum, adjustment int64
+}
+
+// note remembers the present state if it is new. The former sums rise by imported.
+func (m *historyModel) note(imported int64) {
+	if !m.exists {
+		*m = historyModel{model: m.model}
+		return
+	}
+	state := m.state()
+	if len(m.past) > 0 && m.past[len(m.past)-1].version == state.Version {
+		return
+	}
+	m.shift(imported)
+	m.past = append(m.past, pastState{state.Version, state.Sum(), state.Adjustment})
+}
+
+func (m *historyModel) shift(by int64) {
+	m.prior += by
+	for i := range m.past {
+		m.past[i].sum += by
+	}
+}
+
+// points returns the expected counts.
+func (m *historyModel) points(period tally.Period, now int64) (counts []int64) {
+	if !m.exists {
+		return nil
+	}
+	last := period.Number(now)
+	visible := slices.DeleteFunc(slices.Clone(m.past), func(s pastState) bool { return period.Number(s.version) > last })
+	first := last
+	if len(visible) > 0 {
+		first = period.Number(visible[0].version)
+		if m.isComplete {
+			first--
+		}
+	}
+	for number := max(first, last-int64(period.Kept(historyKept))+1); number < last; number++ {
+		s := pastState{sum: m.prior}
+		for _, each := range visible {
+			if period.Number(each.version) <= number {
+				s = each
+			}
+		}
+		counts = append(counts, max(0, m.state().Seed+s.sum+s.adjustment))
+	}
+	return append(counts, m.count())
+}
+
+// testHistoryModel compares histories with a model, while the clock moves by hours, days and
+// months, and at times back.
+func testHistoryModel(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	rapid.Check(t, func(rt *rapid.T) {
+		var models []*historyModel
+		for _, metric := range []string{"likes", "claps", "rating"} {
+			models = append(models, &historyModel{model: newModel(newTopic(rt, metric))})
+		}
+		draw := func(rt *rapid.T) (*historyModel, Store) {
+			return rapid.SampledFrom(models).Draw(rt, "topic"), rapid.SampledFrom(f.stores()).Draw(rt, "store")
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"": func(rt *rapid.T) {
+				for _, m := range models {
+					for _, period := range []tally.Period{tally.Hour, tally.Day} {
+						got := points(rt, f.other(), m.topic, period, period.Max())
+						if want := m.points(period, history(rt, f.other(), m.topic, period).Now); !slices.Equal(got, want) {
+							rt.Fatalf("the points of %s by %s are %v, want %v", m.topic, period, got, want)
+						}
+					}
+				}
+			},
+			"advance": func(rt *rapid.T) {
+				f.Advance(rapid.SampledFrom([]time.Duration{
+					time.Hour, time.Hour, 5 * time.Hour, 24 * time.Hour, 40 * time.Hour, 10 * 24 * time.Hour, 40 * 24 * time.Hour, -3 * time.Hour,
+				}).Draw(rt, "by"))
+				for _, m := range models {
+					if !m.exists {
+						m.version = 0 // final versions are kept for an hour
+					}
+				}
+			},
+			"apply": func(rt *rapid.T) {
+				m, store := draw(rt)
+				existed := m.exists
+				m.applyTo(rt, store, drawWrites(rt, m.topic))
+				m.isComplete = m.isComplete || !existed
+				m.note(0)
+			},
+			"edit": func(rt *rapid.T) {
+				m, store := draw(rt)
+				e := drawEdit(rt, m.model)
+				ended := e.Kind == tally.EditReset && m.exists && (e.IfVersion == 0 || e.IfVersion == m.version)
+				existed := m.exists
+				m.editIn(rt, store, e)
+				if ended {
+					*m = historyModel{model: m.model}
+				}
+				m.isComplete = m.isComplete || !existed
+				m.note(0)
+			},
+			"restore": func(rt *rapid.T) {
+				m, store := draw(rt)
+				p, replace := drawPortion(rt, m.model), rapid.Bool().Draw(rt, "replace")
+				if m.version == 0 {
+					p.Version = history(rt, store, m.topic, tally.Day).Now
+				}
+				restore(rt, store, replace, p)
+				state := m.state()
+				before := state.Sum()
+				if replace || !m.exists {
+					*m, before = historyModel{model: m.model}, 0
+				}
+				m.restore(replace, p)
+				m.changes++
+				m.observe(rt, read(rt, store, m.topic, 0).Change)
+				state = m.state()
+				if imported := state.Sum() - before; len(m.past) == 0 {
+					m.prior = imported
+					m.note(0)
+				} else {
+					m.note(imported)
+				}
+			},
+		})
+	})
+}
+
+// The point before the first change is 0, and those without changes continue the one before.
+func testHistoryNewTopic(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	for _, metric := range kinds {
+		topic := newTopic(t, metric)
+		hasPoints(t, f.other(), topic, tally.Day)
+		apply(t, f.First, topic, assert(1, 1))
+		hasPoints(t, f.other(), topic, tally.Day, 0, 1)
+		hasPoints(t, f.other(), topic, tally.Hour, 0, 1)
+		f.Advance(24 * time.Hour)
+		apply(t, f.First, topic, assert(2, 1))
+		apply(t, f.First, topic, assert(3, 1))
+		f.Advance(48 * time.Hour)
+		hasPoints(t, f.other(), topic, tally.Day, 0, 1, 3, 3, 3)
+		if got := points(t, f.other(), topic, tally.Hour, 49); got[0] != 3 || len(got) != 49 {
+			t.Fatalf("by hour: %v", got)
+		}
+		apply(t, f.First, topic, assert(4, 1))
+		hasPoints(t, f.other(), topic, tally.Day, 0, 1, 3, 3, 4)
+		edit(t, f.First, on(topic, tally.Edit{Kind: tally.EditSeed, Value: 10}))
+		hasPoints(t, f.other(), topic, tally.Day, 10, 11, 13, 13, 14)
+		h := history(t, f.other(), topic, tally.Day)
+		if today := tally.Day.Number(h.Now); h.SumAt(today)-h.SumAt(today-3) != 3 || h.SumAt(today-3)-h.SumAt(today-9) != 1 {
+			t.Errorf("sums of %s: %+v", topic, h)
+		}
+		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditReset})
+		hasPoints(t, f.other(), topic, tally.Day, 0)
+		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditDelete})
+		hasPoints(t, f.other(), topic, tally.Day)
+		apply(t, f.First, topic, assert(1, 1))
+		hasPoints(t, f.other(), topic, tally.Day, 0, 1)
+	}
+}
+
+// Without history the present is the only point.
+func testHistoryOff(t *testing.T, open Factory) {
+	f := historyFixture(t, open, 0)
+	topic := newTopic(t, "likes")
+	apply(t, f.First, topic, assert(1, 1))
+	f.Advance(48 * time.Hour)
+	apply(t, f.First, topic, assert(2, 1))
+	hasPoints(t, f.other(), topic, tally.Day, 2)
+	hasPoints(t, f.other(), topic, tally.Hour, 2)
+}
+
+// A point of presence is the greatest count of its period, to which a share that is renewed
+// adds.
+func testHistoryPresence(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	topic := newTopic(t, "readers")
+	share := func(pages int64) {
+		t.Helper()
+		if err := f.First.SetShares(answerContext(t), time.Hour, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hasPoints(t, f.other(), topic, tally.Day)
+	share(3)
+	share(1)
+	hasPoints(t, f.other(), topic, tally.Day, 3)
+	f.Advance(24 * time.Hour)
+	share(1)
+	share(2)
+	f.Advance(time.Hour)
+	share(2)
+	share(0)
+	f.Advance(48 * time.Hour)
+	hours := points(t, f.other(), topic, tally.Hour, 51)
+	if !slices.Equal(hours[:4], []int64{0, 2, 2, 0}) || hours[50] != 0 {
+		t.Errorf("by hour: %v", hours)
+	}
+	share(1)
+	days := points(t, f.other(), topic, tally.Day, 5)
+	if days[0] != 3 || days[1] != 2 || days[len(days)-1] != 1 {
+		t.Errorf("by day: %v", days)
+	}
+}
