@@ -51,6 +51,7 @@ func (s *Server) newCalls() *http.ServeMux {
 		"blocks":       {"GET": (*request).listBlocks, "POST": withBody((*request).block), "DELETE": withBody((*request).unblock)},
 		"spikes":       {"GET": (*request).listSpikes},
 		"undo":         {"POST": withBody((*request).undo)},
+		"reverts":      {"GET": (*request).listReverts},
 		"prune":        {"POST": withBody((*request).prune)},
 		"seeds":        {"POST": withBody((*request).seed)},
 		"export":       {"GET": (*request).exportData},

@@ -60,3 +60,23 @@ func (q *request) undo(body undoBody) (any, error) {
 		Undone bool `json:"undone"`
 	}{reverted, !body.Preview}, err
 }
+
+// listReverts answers GET /admin/v1/reverts: those that selected a topic.
+func (q *request) listReverts() (any, error) {
+	values, err := q.query("topic", "since")
+	if err != nil {
+		return nil, err
+	}
+	topics, err := q.s.resolve([]string{values.Get("topic")})
+	if err != nil {
+		return nil, err
+	}
+	since, err := time.Parse(time.RFC3339, values.Get("since"))
+	if err != nil {
+		return nil, tally.Errorf(tally.CodeBadBody, "since must be a time such as 2026-11-22T10:00:00Z")
+	}
+	reverts, err := q.s.owner.Reverts(q.r.Context(), topics[0], since)
+	return struct {
+		Reverts []owner.PastRevert `json:"reverts"`
+	}{reverts}, err
+}

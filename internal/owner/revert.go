@@ -82,7 +82,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	}
 	target := selectionName(scopes, sources, from, to)
 	if !preview {
-		if err := s.auditBegin(ctx, actor, "undo", target, "begins"); err != nil {
+		if err := s.auditBegin(ctx, actor, undoAction, target, undoBegins); err != nil {
 			return Reverted{}, err
 		}
 	}
@@ -97,7 +97,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		return counts.reverted(), nil
 	}
 	detail := fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
-	return counts.reverted(), s.Audit(ctx, actor, "undo", target, detail)
+	return counts.reverted(), s.Audit(ctx, actor, undoAction, target, detail)
 }
 
 func (s Selection) validate() error {
