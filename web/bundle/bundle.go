@@ -6,11 +6,13 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -108,7 +110,20 @@ func build(dir, source string, lazy Parts) ([]byte, error) {
 	if len(result.OutputFiles) != 1 {
 		return nil, fmt.Errorf("bundle: %d files instead of one", len(result.OutputFiles))
 	}
-	return result.OutputFiles[0].Contents, nil
+	return rename(dir, result.OutputFiles[0].Contents)
+}
+
+// rename shortens a script once more with terser, which gives variables of all scopes
+// the same few names: after gzip that is 3% less. It needs node_modules.
+func rename(dir string, script []byte) ([]byte, error) {
+	command := exec.Command(filepath.Join(dir, "node_modules/.bin/terser"), "--module", "--mangle", "--compress", "hoist_funs")
+	var messages bytes.Buffer
+	command.Stdin, command.Stderr = bytes.NewReader(script), &messages
+	renamed, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("terser: %w; npm --prefix web ci installs it %s", err, &messages)
+	}
+	return renamed, nil
 }
 
 // minified returns the options of all bundles.

@@ -1,16 +1,18 @@
 /**
- * Requests that carry the visitor's id.
+ * Assertions, and other requests that carry the visitor's id.
  *
- * @typedef {object} Answer
- * @property {boolean} [ok] the service answered with the required field
- * @property {number} status of a refusal; 0 without an answer
- * @property {number} [count] with ok
- * @property {number} [version] with ok
- * @property {number} [mine] with ok
- * @property {object[]} [counts] with ok, of /v1/counts
- * @property {string} [code] of a refusal, such as `rate_limited`
- * @property {string} [message] of a refusal, for people
- * @property {number} retry how long the service asks to wait, in milliseconds; 0 if it does not say
+ * @typedef {object} Refusal
+ * @property {string} [code] of the service, such as `rate_limited`
+ * @property {string} [message] for people
+ * @property {number} [status] of HTTP; 0 without an answer, undefined over a socket
+ * @property {number} [retry_after] how long the service asks to wait, in seconds
+ *
+ * @typedef {object} Answer either error, or what the service answered
+ * @property {Refusal} [error]
+ * @property {number} [count]
+ * @property {number} [version]
+ * @property {number} [mine]
+ * @property {object[]} [counts] of /v1/counts
  */
 
 /**
@@ -20,11 +22,11 @@
 const TIMEOUT = 10_000;
 
 /**
- * Returns the header Retry-After in milliseconds, at most an hour: timers overflow after 24 days. A date,
+ * Returns the header Retry-After in seconds, at most an hour: timers overflow after 24 days. A date,
  * which some proxies send, is 0.
  * @param {Headers} headers
  */
-export const retryAfter = (headers) => Math.min(/** @type {any} */ (headers.get('retry-after')) * 1e3, 36e5) || 0;
+export const retryAfter = (headers) => Math.min(/** @type {any} */ (headers.get('retry-after')), 3600) || 0;
 
 /**
  * Posts a body as text/plain, which needs no preflight. The request outlives the page.
@@ -44,19 +46,26 @@ export const post = async (url, body, required) => {
     const { ok, status, headers } = response;
     // A proxy's refusal need not be JSON.
     const answer = await response.json().catch(() => ({}));
-    return { ...answer, message: answer.detail, ok: ok && required in answer, status: ok ? 0 : status, retry: retryAfter(headers) };
+    if (ok && required in answer) return answer;
+    return { error: { code: answer.code, message: answer.detail, status: ok ? 0 : status, retry_after: retryAfter(headers) } };
   } catch {
-    return { status: 0, retry: 0 };
+    return { error: { status: 0 } };
   }
 };
 
 /**
- * Asserts that the visitor contributes an amount to a topic.
- * @param {string} api the service's URL
+ * Asserts that the visitor contributes an amount to a topic: over the client's connection, or by a request.
+ * @param {import('./client.js').Client} client
  * @param {string} topic
  * @param {string | undefined} visitor undefined lets the service derive one
  * @param {number} amount
  * @param {boolean} [choice] the visitor chooses the option with this number; 0 withdraws
+ * @returns {Promise<Answer>}
  */
-export const assert = (api, topic, visitor, amount, choice) =>
-  post(api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), { visitor, [choice ? 'option' : 'amount']: amount }, 'version');
+export const assert = async (client, topic, visitor, amount, choice) => {
+  const body = { visitor, [choice ? 'option' : 'amount']: amount };
+  return (
+    (await client.assert({ assert: topic, ...body })) ??
+    post(client.api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), body, 'version')
+  );
+};

@@ -2,7 +2,7 @@ import { backoff } from './backoff.js';
 import { warn } from './dom.js';
 import { lazy } from './lazy.js';
 import { entryName, loadEntry } from './storage.js';
-import { CHECK_INTERVAL, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
+import { ASSERTION_TIMEOUT, CHECK_INTERVAL, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
 import { makeTopic } from './topic.js';
 import { openFallback, openSocket } from './transport.js';
 
@@ -26,6 +26,8 @@ const missing = (some, others) => Object.keys(some).filter((name) => !others[nam
  *   changes in one turn of the event loop are one message
  * @property {(name: string) => () => void} present makes this page a reader of a watched topic until the returned
  *   function is called
+ * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
+ *   connection. Without an answer the caller posts it
  * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
  *   lost the visitor's contribution
  */
@@ -45,6 +47,8 @@ export function connect(api) {
 
   /** @type {import('./transport.js').Link | undefined} */
   let link;
+  /** What takes the answers to assertions over the link, by their ids. */
+  let waiting = /** @type {((answer?: any) => void)[]} */ ([]);
   /** Open the fallback next: the socket brought nothing. */
   let useFallback = false;
   let failures = 0; // links in a row that ended before FIRST_FRAME_TIMEOUT
@@ -59,12 +63,17 @@ export function connect(api) {
   const client = {
     api,
     status: 'away',
-    topic: (name) => (topics[name] ??= makeTopic(name, api)),
+    topic: (name) => (topics[name] ??= makeTopic(name, client)),
     watch(name) {
       start();
       return use(watched, name);
     },
     present: (name) => use(present, name),
+    assert: (message) =>
+      new Promise((resolve) => {
+        if (!link?.send?.({ ...message, id: waiting.push(resolve) - 1 })) resolve();
+        setTimeout(resolve, ASSERTION_TIMEOUT);
+      }),
     uncertain: () => Object.keys(watched).map(client.topic).filter(({ uncertain }) => uncertain),
   };
 
@@ -93,7 +102,7 @@ export function connect(api) {
       absent: missing(before[1], sent[1]),
     };
     expectSnapshots(change.subscribe);
-    if (link?.change(change)) return;
+    if (link && !link.change(change)) return;
     close();
     open();
   };
@@ -187,8 +196,12 @@ export function connect(api) {
       () => ({ subscribe: expectSnapshots(Object.keys(watched)), present: Object.keys(present) }),
       (frame) => {
         lastFrame = Date.now();
-        const { topic, event, error } = frame;
-        if (error && !topic) return warn(error);
+        const { topic, event, error, id } = frame;
+        if (/** @type {number} */ (id) >= 0) return waiting[/** @type {number} */ (id)]?.(frame);
+        if (error && !topic) {
+          postInstead();
+          return warn(error);
+        }
         silent = false;
         if (topic) {
           const state = client.topic(topic);
@@ -209,10 +222,15 @@ export function connect(api) {
     }, CHECK_INTERVAL);
   };
 
+  /** Ends the wait for answers over the link. */
+  const postInstead = () => waiting.forEach((resolve) => resolve());
+
   const close = () => {
     clearInterval(checkTimer);
     link?.close();
     link = undefined;
+    postInstead();
+    waiting = [];
     expectSnapshots(Object.keys(watched));
     setStatus('away');
   };

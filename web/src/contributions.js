@@ -17,11 +17,11 @@ export async function fetchContributions(api, topics, visitor) {
   const names = topics.map(({ name }) => name);
   const receivers = new Map(topics.map((topic) => [topic.name, topic.makeReceiver()]));
   const answer = await post(api + 'v1/counts', { topics: names, visitor }, 'counts');
-  if (!answer.ok) return answer;
+  if (answer.error) return answer;
   const counts = /** @type {Contribution[]} */ (answer.counts);
   for (const count of counts) receivers.get(count.topic)?.(count);
   // While the store is away the service answers from memory, without mine.
-  if (counts.some(({ error, mine }) => !error && mine === undefined)) return { status: 503, retry: 0 };
+  if (counts.some(({ error, mine }) => !error && mine === undefined)) return { error: { status: 503 } };
   return names.every((name) => counts.some(({ topic, error }) => topic === name && !error));
 }
 

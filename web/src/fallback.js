@@ -38,7 +38,7 @@ function openRequests(url, body, ended, read) {
   let wait = 0;
   const request = async () => {
     const response = await fetch(url, { method: 'POST', body: JSON.stringify(body()), signal: abort.signal });
-    wait = retryAfter(response.headers);
+    wait = retryAfter(response.headers) * 1e3;
     if (!response.ok) {
       const { code, detail } = await response.json();
       if (code === 'origin_not_allowed') wait = FORBIDDEN_DELAY;
@@ -52,7 +52,7 @@ function openRequests(url, body, ended, read) {
   const run = () => request().catch(() => abort.signal.aborted || ended(wait));
   run();
   return {
-    change: ({ subscribe, present, absent }) => !(subscribe.length + present.length + absent.length),
+    change: ({ subscribe, present, absent }) => subscribe.length + present.length + absent.length > 0,
     close: () => abort.abort(),
   };
 }

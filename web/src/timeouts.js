@@ -9,6 +9,9 @@ export const SILENCE_TIMEOUT = 60_000;
 /** A link without a first frame for this long does not work here. A link that lasts longer resets the backoff. */
 export const FIRST_FRAME_TIMEOUT = 10_000;
 
+/** An assertion over a link without an answer for this long is posted: the service answers within 3 s. */
+export const ASSERTION_TIMEOUT = 3000;
+
 /** How often a link is checked: is it silent, is it still needed? */
 export const CHECK_INTERVAL = 5000;
 

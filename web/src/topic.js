@@ -48,10 +48,11 @@ import { OUTAGE_TIMEOUT } from './timeouts.js';
  * next one carries the newest amount. Meanwhile frames are held: the version of the answer tells whether they
  * include the assertion.
  * @param {string} name site/metric/key
- * @param {string} api the service's URL
+ * @param {import('./client.js').Client} client
  * @returns {Topic}
  */
-export function makeTopic(name, api) {
+export function makeTopic(name, client) {
+  const { api } = client;
   /** @type {number | undefined} the service's count */
   let count;
   /** The version of count; below 0 while count did not come from the service. */
@@ -160,13 +161,13 @@ export function makeTopic(name, api) {
         inFlight = assertBlindly || !((uncertain || snapshotDue) && addition());
         /** @type {import('./assert.js').Answer | boolean} */
         const answer = await (inFlight
-          ? assert(api, name, visitor, amount, topic.choice)
+          ? assert(client, name, visitor, amount, topic.choice)
           : lazy().then(({ fetchContributions }) => fetchContributions(api, [topic], visitor), () => false));
         inFlight = false;
         assertBlindly = answer === false;
         if (typeof answer === 'boolean') continue;
-        const { ok, status } = answer;
-        if (ok) {
+        const { error } = answer;
+        if (!error) {
           uncertain = false;
           failures = 0;
           // Taking back a refused press is not notified: its message stays.
@@ -177,14 +178,15 @@ export function makeTopic(name, api) {
           release();
           continue;
         }
-        const pause = answer.retry + backoff(failures++);
+        const { code, status = /store|internal/.test(code + '') ? 503 : 400, retry_after = 0 } = error;
+        const pause = retry_after * 1e3 + backoff(failures++);
         // The store may have applied an assertion that was answered with 5xx: taking it back is an assertion, too.
         const away = status >= 500;
         uncertain ||= away || !status;
         const changed = topic.mine !== confirmed;
         if (away ? changed && Date.now() + pause - (outageStart ||= sent) > OUTAGE_TIMEOUT : status) {
           setPending(away ? confirmed : undefined);
-          notify('refused', answer);
+          notify('refused', error);
           release();
         } else if (!status && changed) {
           notify('kept');

@@ -5,13 +5,15 @@ import { FULL_DELAY } from './timeouts.js';
  * A transport is a function that opens a link. It reports through two callbacks, and reports nothing after
  * close.
  *
- * @typedef {{ topic?: string, count: number, version: number, event?: string,
- *   error?: { code: string, message: string } }} Frame
+ * @typedef {{ topic?: string, count: number, version: number, event?: string, id?: number, mine?: number,
+ *   error?: { code: string, message: string, retry_after?: number } }} Frame id: the answer to an assertion
  * @typedef {{ subscribe: string[], present: string[] }} Topics to subscribe to, and to be present on
  * @typedef {Record<string, string[]>} Change topics that are added (`subscribe`, `present`) and removed
  *   (`unsubscribe`, `absent`)
  * @typedef {object} Link
- * @property {(change: Change) => boolean} change returns false if the link must be opened again instead
+ * @property {(change: Change) => unknown} change returns true if the link must be opened again instead
+ * @property {(message: object) => boolean} [send] sends an assertion, and returns false if the link is not open yet;
+ *   absent if the link takes none
  * @property {() => void} close
  *
  * @callback Open
@@ -32,19 +34,18 @@ export function openSocket(api, topics, receive, ended) {
     // The page's policy forbids sockets, which Firefox and WebKit report by an exception.
     return openFallback(api, topics, receive, ended);
   }
-  const send = (/** @type {Change} */ change) => {
-    for (const verb in change) {
-      // Before the socket is open there is nothing to send: its first messages have all topics.
-      if (change[verb].length && socket.readyState === 1) socket.send(JSON.stringify({ [verb]: change[verb] }));
-    }
-    return true;
+  const send = (/** @type {object} */ message) => socket.readyState === 1 && (socket.send(JSON.stringify(message)), true);
+  const change = (/** @type {Change} */ change) => {
+    // Before the socket is open there is nothing to send: its first messages have all topics.
+    for (const verb in change) change[verb].length && send({ [verb]: change[verb] });
   };
-  socket.onopen = () => send(topics());
+  socket.onopen = () => change(topics());
   socket.onmessage = ({ data }) => receive(JSON.parse(data));
   // A socket that the page's policy forbids has an error and no close event.
   socket.onclose = socket.onerror = (event) => ended(/** @type {CloseEvent} */ (event).code === 1013 ? FULL_DELAY : 0);
   return {
-    change: send,
+    send,
+    change,
     close() {
       socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
@@ -65,7 +66,7 @@ export function openFallback(api, topics, receive, ended) {
     () => closed || ended(0),
   );
   return {
-    change: (change) => !link || link.change(change),
+    change: (change) => link?.change(change),
     close() {
       closed = true;
       link?.close();

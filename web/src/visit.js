@@ -84,15 +84,17 @@ export async function visit(topic, element) {
   // All attempts name the same visitor: the first may have been counted, and its answer lost.
   const visitor = mayStore() ? saveTopic(shared.client.api, name, 0, undefined) : undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const answer = await assert(shared.client.api, name, visitor, 1);
-    if (answer.ok) {
+    const answer = await assert(shared.client, name, visitor, 1);
+    const { error } = answer;
+    if (!error) {
       visits.set(name, true);
       if (mayStore()) saveVisit(name);
       return topic.receive(/** @type {import('./topic.js').State} */ (answer));
     }
     // Another attempt would be refused, too.
-    if (answer.status && answer.status < 500 && answer.status !== 429) return console.warn('tallycast:', answer.message);
-    await new Promise((resolve) => setTimeout(resolve, answer.retry + PAUSE * 2 ** attempt * Math.random()));
+    const { code = '', message, status = 400, retry_after = 0 } = error;
+    if (status && status < 500 && status !== 429 && !/rate|store|internal/.test(code)) return console.warn('tallycast:', message);
+    await new Promise((resolve) => setTimeout(resolve, retry_after * 1e3 + PAUSE * 2 ** attempt * Math.random()));
   }
   visits.delete(name);
 }

@@ -36,6 +36,18 @@ export const SCREENS = /** @type {const} */ ([
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
 
 /**
+ * Makes a page post its assertions: its sockets refuse them, as those of older releases do. It is the source of a
+ * function for init scripts, and for pages.
+ */
+export const POST_ONLY = `{
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (message) {
+    if (!message.startsWith('{"assert"')) send.call(this, message);
+    else setTimeout(() => this.onmessage({ data: '{"error":{"code":"bad_body","message":"unknown message"}}' }));
+  };
+}`;
+
+/**
  * Starts a browser for the tests of this file.
  * @param {import('playwright-core').LaunchOptions} [options]
  * @returns {Pick<import('playwright-core').Browser, 'newContext'>}

@@ -1,7 +1,7 @@
 /** Polls, ratings and votes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, remembered, useBrowser } from './browser.js';
+import { newVisitor, POST_ONLY, remembered, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
@@ -78,7 +78,14 @@ test('poll: arrow keys send nothing; Enter, Space and the button do', async (t) 
   const { open, context } = await newVisitor(t, browser);
   /** @type {number[]} */
   const sent = [];
-  context.on('request', (request) => request.url().includes('/v1/default/poll/') && sent.push(JSON.parse(request.postData() ?? '').option));
+  await context.routeWebSocket('**/v1/ws', (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const { assert, option } = JSON.parse(String(message));
+      if (assert) sent.push(option);
+      server.send(message);
+    });
+  });
   const page = await open(site.url);
   await showResults(page, ['0% · 0', '0% · 0', '0% · 0']);
   const send = page.getByRole('button', { name: 'Vote', exact: true });
@@ -107,6 +114,7 @@ test('poll: arrow keys send nothing; Enter, Space and the button do', async (t) 
 test('poll: a refused choice is taken back; one made offline is sent as an option by the next page', async (t) => {
   const site = await startSite(t, { '/': { body: POLL } });
   const { open, context } = await newVisitor(t, browser);
+  await context.addInitScript(POST_ONLY);
   const page = await open(site.url);
   await showResults(page, ['0% · 0', '0% · 0', '0% · 0']);
   await context.route('**/v1/default/poll/*', (route) => route.fulfill({ status: 403, contentType: 'application/problem+json', body: '{"code":"blocked","detail":"No."}' }));

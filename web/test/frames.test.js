@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { newVisitor, shows, useBrowser } from './browser.js';
+import { newVisitor, press, pressed, shows, useBrowser } from './browser.js';
 import { startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -10,6 +10,8 @@ import { eventually } from './wait.js';
 const golden = /** @type {{ name: string, frame: any, meaning: string }[]} */ (
   JSON.parse(readFileSync(join(import.meta.dirname, '../../internal/push/testdata/frames.json'), 'utf8'))
 );
+
+const HEART = '.stage tally-like';
 
 const browser = useBrowser();
 /** @type {Awaited<ReturnType<typeof startService>>} */
@@ -29,9 +31,14 @@ async function pageOf(t, topic) {
   page.on('console', (message) => warnings.push(message.text()));
   /** @type {import('playwright-core').WebSocketRoute[]} */
   const sockets = [];
+  /** @type {any[]} of the page */
+  const messages = [];
   await page.routeWebSocket(/\/v1\/ws$/, (socket) => {
     // The service sends no frames before the page subscribes.
-    socket.onMessage(() => sockets.includes(socket) || sockets.push(socket));
+    socket.onMessage((message) => {
+      sockets.includes(socket) || sockets.push(socket);
+      messages.push(JSON.parse(String(message)));
+    });
   });
   await page.goto(service.url);
   const [site, metric, ...key] = topic.split('/');
@@ -53,6 +60,7 @@ async function pageOf(t, topic) {
   return {
     page,
     warnings,
+    messages,
     send: (/** @type {any} */ frame) => sockets[0].send(JSON.stringify(frame)),
     status: () => page.locator('#status').getAttribute('data-status'),
     events: () => page.evaluate(() => /** @type {any} */ (window).events),
@@ -61,8 +69,18 @@ async function pageOf(t, topic) {
 
 for (const { name, frame } of golden) {
   test(`golden frame: ${name}`, async (t) => {
-    const { page, send, status, events, warnings } = await pageOf(t, frame.topic ?? 'default/likes/golden');
-    if (frame.error && frame.topic) {
+    const { page, send, status, events, warnings, messages } = await pageOf(t, frame.topic ?? 'default/likes/golden');
+    if (frame.id !== undefined) {
+      send({ ...frame, id: 5 }); // that of no assertion: ignored
+      send({ topic: 'default/likes/hello', count: 12, version: 9 });
+      await shows(page, HEART, 12);
+      await press(page, HEART);
+      await shows(page, HEART, 13);
+      const { id } = await eventually(() => messages.find((message) => message.assert) ?? assert.fail('no assertion'));
+      send({ ...frame, id });
+      await shows(page, HEART, frame.count ?? 12);
+      assert.equal(await pressed(page, HEART), !frame.error);
+    } else if (frame.error && frame.topic) {
       send(frame);
       await eventually(async () => assert.deepEqual((await events()).at(-1), ['tally-error', frame.error]));
       assert.equal(await page.locator('#golden').innerText(), 'fallback');

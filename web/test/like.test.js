@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch, live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { launch, live, newVisitor, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -14,19 +14,22 @@ let service;
 /**
  * Starts a service for the test, and opens its page as the first reader.
  * @param {import('node:test').TestContext} t
+ * @param {string} [init] runs first in each page
  */
-async function firstReader(t) {
+async function firstReader(t, init = '') {
   service = await startService();
   t.after(() => service.stop());
-  return reader(t);
+  return reader(t, browser, init);
 }
 
 /**
  * @param {import('node:test').TestContext} t
  * @param {typeof browser} [other]
+ * @param {string} [init] runs first in each page
  */
-async function reader(t, other = browser) {
+async function reader(t, other = browser, init = '') {
   const visitor = await newVisitor(t, other);
+  await visitor.context.addInitScript(init);
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
@@ -85,9 +88,10 @@ test('after quick presses the last one counts', async (t) => {
   const { page, context } = await firstReader(t);
   let inFlight = 0;
   let most = 0;
-  const asserts = (/** @type {import('playwright-core').Request} */ request) => request.method() === 'POST';
-  context.on('request', (request) => asserts(request) && (most = Math.max(most, ++inFlight)));
-  context.on('requestfinished', (request) => asserts(request) && inFlight--);
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Network.enable');
+  cdp.on('Network.webSocketFrameSent', ({ response }) => response.payloadData.includes('"assert"') && (most = Math.max(most, ++inFlight)));
+  cdp.on('Network.webSocketFrameReceived', ({ response }) => response.payloadData.includes('"id"') && inFlight--);
   for (const presses of [5, 4, 7]) {
     await page.evaluate(
       ([selector, times]) => {
@@ -163,7 +167,7 @@ test('three tabs of one visitor show the same state', async (t) => {
 });
 
 test('after a lost answer the press is asserted again and counts once', async (t) => {
-  const { page, context } = await firstReader(t);
+  const { page, context } = await firstReader(t, POST_ONLY);
   let requests = 0;
   await context.route(`**/v1/${TOPIC}`, async (route) => {
     // The service gets the request, and the page gets no answer.
@@ -186,7 +190,7 @@ test('after a lost answer the press is asserted again and counts once', async (t
  * @param {(route: import('playwright-core').Route) => Promise<object>} respond makes the answer
  */
 async function pressInFlight(t, respond) {
-  const { page, context } = await firstReader(t);
+  const { page, context } = await firstReader(t, POST_ONLY);
   /** @type {() => void} */
   let answer = () => {};
   /** @type {Promise<void>} */

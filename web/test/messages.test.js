@@ -1,14 +1,14 @@
 /** Messages and full numbers next to elements: their position, and their announcement by screen readers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch, newVisitor } from './browser.js';
+import { launch, newVisitor, POST_ONLY } from './browser.js';
 import { clickIn, enginesOr, hoverIn, numberIn, showsIn, startEngine } from './engines.js';
 import { startSite } from './site.js';
 import { ADMIN_FLAG, startService } from './process.js';
 import { eventually } from './wait.js';
 
 /** Lets no request through, so that each press shows the message that it is kept. */
-const OFFLINE = '<script>fetch = () => Promise.reject(new Error("offline"))</script>';
+const OFFLINE = `<script>fetch = () => Promise.reject(new Error("offline"))\n${POST_ONLY}</script>`;
 
 const STYLE = '<style>body{margin:0;font:16px/1.5 sans-serif}p{margin:0;padding:0 16px}main{padding:1400px 0}#end{text-align:end}#box{block-size:300px;overflow:auto}#box p{padding-block:400px}</style>';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { newVisitor, numberOf, PERSON, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { newVisitor, numberOf, PERSON, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf, startService } from './process.js';
 import { web } from './project.js';
@@ -140,6 +140,7 @@ test('a date in Retry-After does not cause a request loop', async (t) => {
   const site = await startSite(t, { '/': HEART });
   const { context } = await newVisitor(t, browser);
   let requests = 0;
+  await context.addInitScript(POST_ONLY);
   await context.route('**/v1/default/likes/post', (route) => {
     requests++;
     return route.fulfill({ status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT', 'access-control-allow-origin': '*', 'access-control-expose-headers': 'Retry-After' }, body: '<h1>Sorry</h1>' });
@@ -205,9 +206,12 @@ test('an element removed during a request comes back pressed', async (t) => {
   /** @type {() => void} */
   let answer = () => {};
   const held = new Promise((resolve) => (answer = () => resolve(undefined)));
-  await context.route('**/v1/default/likes/post', async (route) => {
-    await held;
-    await route.continue();
+  await context.routeWebSocket('**/v1/ws', (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage(async (message) => {
+      if (String(message).startsWith('{"assert"')) await held;
+      server.send(message);
+    });
   });
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);
