@@ -73,6 +73,13 @@ func TestOpen_ForeignFile(t *testing.T) {
 		execute(t, path, `CREATE TABLE topics (name TEXT)`)
 		refused(t, path, "another program")
 	})
+	t.Run("Litestream's tables in a new file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "new.db")
+		execute(t, path, `CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); CREATE TABLE _litestream_lock (id INTEGER)`)
+		if _, err := fill(open(t, path, catalog(), sqlitestore.Options{}), 1); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("a newer release's", func(t *testing.T) {
 		path := made(t)
 		execute(t, path, `PRAGMA user_version = 99`)

@@ -35,7 +35,7 @@ func readMigrations() (scripts []string) {
 }
 
 // schemaVersion returns the number of migrations that were applied to the file, or an error
-// if the file is not ours. It only reads.
+// if the file is not ours. It only reads. Litestream may have added its tables to a new file.
 func schemaVersion(ctx context.Context, db interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }) (int, error) {
@@ -43,7 +43,7 @@ func schemaVersion(ctx context.Context, db interface {
 	err := db.QueryRowContext(ctx, `SELECT
 		(SELECT application_id FROM pragma_application_id),
 		(SELECT user_version FROM pragma_user_version),
-		(SELECT count(*) FROM sqlite_schema)`).Scan(&application, &version, &tables)
+		(SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT GLOB '_litestream_*')`).Scan(&application, &version, &tables)
 	switch {
 	case err != nil:
 		return 0, err

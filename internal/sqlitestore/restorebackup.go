@@ -30,7 +30,7 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 	if hasLog(from) {
 		return done, fmt.Errorf("restore %s: a part of it is in %s; make one file of both with `tallycast backup`", from, from+walSuffixes[0])
 	}
-	backup, _, err := openExisting(ctx, from)
+	backup, version, err := openExisting(ctx, from)
 	if err != nil {
 		return done, err
 	}
@@ -51,7 +51,8 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 		return done, err
 	}
 	defer file.Discard()
-	if err = copyDatabase(ctx, backup, file.Name(), progress); err == nil {
+	// Version 0 is a file that Litestream copied before the first start created our tables.
+	if err = copyDatabase(ctx, backup, file.Name(), progress); err == nil && version > 0 {
 		done, err = verifyAndRaise(ctx, file.Name(), max(time.Now().UnixMicro(), newestVersion(ctx, to)))
 	}
 	if err != nil {

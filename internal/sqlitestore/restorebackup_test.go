@@ -200,3 +200,16 @@ func TestRestoreBackup_RaisesVersions(t *testing.T) {
 		})
 	}
 }
+
+// A copy of a new file, to which Litestream alone added its tables, is restored as an empty
+// store.
+func TestRestoreBackup_LitestreamTablesOnly(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "new.db"), filepath.Join(t.TempDir(), "tally.db")
+	execute(t, from, `CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)`)
+	if done, err := sqlitestore.RestoreBackup(context.Background(), from, to, nil); err != nil || done.Topics != 0 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if _, err := fill(open(t, to, catalog(), sqlitestore.Options{}), 1); err != nil {
+		t.Error(err)
+	}
+}
