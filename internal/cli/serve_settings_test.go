@@ -75,6 +75,7 @@ func TestServe_InvalidSettings(t *testing.T) {
 		{args: "--flush-interval 50", want: []string{"--flush-interval", "should be a time from 1ms to 10s"}},
 		{args: "--write-timeout 1ms", want: []string{"--write-timeout", "from 1s to 10m"}},
 		{args: "--drain -1s", want: []string{"--drain"}},
+		{args: "--store redis://127.0.0.1:1/0 --lease-file lease", want: []string{"--lease-file", "is for an SQLite store"}},
 		{args: "--log-level loud", want: []string{"--log-level", "should be debug, info, warn or error"}},
 		{args: "--log-format xml", want: []string{"--log-format", "should be auto, text or json"}},
 		{env: []string{"TALLYCAST_DEMO=maybe"}, want: []string{"--demo (environment TALLYCAST_DEMO)", "true or false"}},

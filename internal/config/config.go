@@ -26,6 +26,7 @@ type Config struct {
 	Secret        []byte        // nil: the store generates and keeps it
 	Journal       time.Duration // 0: there is no journal
 	History       time.Duration // 0: there is no history
+	LeaseFile     string        // empty: none
 
 	Sites     Sites
 	KnownKeys KnownSites
@@ -63,6 +64,9 @@ func Parse(values Values) (c Config, problems Problems) {
 	r := &Reader{Values: values}
 	r.Parse(c.settings())
 	c.checkListeners(r)
+	if c.LeaseFile != "" && c.Store.RedisURL != "" {
+		r.Reject("lease-file", errors.New("is for an SQLite store, which one instance writes; several instances may share a Redis"))
+	}
 	if c.AdminToken != "" && c.AdminToken == c.ServerToken {
 		name := "admin-token"
 		if r.Values["admin-token-file"].IsGiven() {

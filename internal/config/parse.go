@@ -75,6 +75,9 @@ func parseHistory(text string) (d time.Duration, err error) {
 	return d, err
 }
 
+// parsePath parses the path of a file, which may not exist yet.
+func parsePath(text string) (string, error) { return text, nil }
+
 // ParseBool parses true and false in their common forms.
 func ParseBool(text string) (bool, error) {
 	switch text {

@@ -155,5 +155,7 @@ func (c *Config) settings() []Setting {
 			Help: "auto, text or json. auto is text on a terminal, json elsewhere."},
 		{Name: "drain", Group: groupProcess, Value: "TIME", Default: "10s", Parse: Into(&c.Drain, ParseDuration(0, 10*time.Minute)),
 			Help: "On SIGTERM or SIGHUP, the time over which viewers are disconnected, in random order."},
+		{Name: "lease-file", Group: groupProcess, Value: "FILE", Parse: Into(&c.LeaseFile, parsePath),
+			Help: "Acknowledge writes to an SQLite store only while the modification time of this file is in the future. A program that starts one instance at a time, such as that of deploy/litestream, moves it forward."},
 	})
 }

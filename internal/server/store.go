@@ -22,7 +22,7 @@ type Store interface {
 // is opened at once. With secretKept a Redis that has no secret yet is refused.
 func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, secretKept bool, log *slog.Logger) (Store, error) {
 	if path := c.Store.SQLitePath; path != "" {
-		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.Secret, Journal: c.Journal, History: c.History, Logger: log})
+		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.Secret, Journal: c.Journal, History: c.History, LeaseFile: c.LeaseFile, Logger: log})
 		if err != nil {
 			return nil, err // not s: a nil *sqlitestore.Store in an interface is not nil
 		}

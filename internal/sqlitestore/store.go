@@ -47,6 +47,9 @@ type Options struct {
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
 	// of each hour is kept for [tally.HourRetention]. 0 records none.
 	History time.Duration
+	// LeaseFile is the path of a file. Writes are acknowledged only while its modification
+	// time is in the future. Empty: always.
+	LeaseFile string
 	// Logger logs when the file begins and ceases to fail; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -58,6 +61,7 @@ type Store struct {
 
 	// Fixed after Open.
 	lock       *lock
+	leaseFile  string
 	writePool  *sql.DB // one connection, which writer owns
 	readPool   *sql.DB
 	statements readStatements
@@ -93,6 +97,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	}
 	s := &Store{
 		Reader:        &Reader{catalog: catalog, now: options.Now, journalRetention: options.Journal, historyRetention: options.History},
+		leaseFile:     options.LeaseFile,
 		jobs:          make(chan *job),
 		sweeps:        make(chan struct{}, 1),
 		closing:       make(chan struct{}),

@@ -57,6 +57,10 @@ func (s *Store) write() {
 		select {
 		case j := <-s.jobs:
 			changes, err := s.writer.transact(j)
+			if err == nil {
+				// After the commit, which may have taken long.
+				err = checkLease(s.leaseFile)
+			}
 			if !errors.Is(err, tally.ErrFrozen) { // not a fault of the file
 				s.writeFault.record(err)
 			}
