@@ -30,7 +30,8 @@ step = printf '\n\033[1m==> %s\033[0m\n'
 sub  = $(MAKE) --no-print-directory
 
 .PHONY: build check test test-all tools binaries $(BINARIES)/tallycast lint types test-go test-units test-processes test-long test-web \
-	test-engines test-frameworks test-platforms bench-tools test-bench test-peers generate fmt run clean help
+	test-engines test-frameworks test-platforms bench-tools test-bench test-peers litestream-binaries hosting-tools test-hosting \
+	generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -51,6 +52,7 @@ test-all: test ## Run everything else: all browsers, site generators, every plat
 	@$(step) engines    && $(sub) test-engines
 	@$(step) frameworks && $(sub) test-frameworks
 	@$(step) peers      && $(sub) test-peers
+	@$(step) hosting    && $(sub) test-hosting
 	@$(step) platforms  && $(sub) test-platforms
 	@$(step) 'all passed'
 
@@ -131,6 +133,21 @@ test-bench: ## Check the bench, a module of its own, without the servers that it
 
 test-peers: bench-tools ## Start each server that the bench compares with.
 	go test -C bench -vet=off -timeout 5m -run TestPeers_ ./peer
+
+# Litestream and entrypoint for the image of deploy/litestream, a module of its own.
+INTO ?= $(CURDIR)/$(BINARIES)/hosting
+
+litestream-binaries: ## Build Litestream and the entrypoint of its image into INTO.
+	@mkdir -p $(INTO)
+	go build -C deploy/litestream -ldflags '-s -w' -o $(INTO)/ ./entrypoint github.com/benbjohnson/litestream/cmd/litestream
+
+hosting-tools: litestream-binaries ## Build what the tests of hosting run: Litestream, its entrypoint, an S3 server.
+	go build -C deploy/litestream -ldflags '-s -w' -o $(INTO)/ github.com/johannesboyne/gofakes3/cmd/gofakes3
+
+test-hosting: binaries hosting-tools ## Lose the disk of a container and restore it with Litestream.
+	go vet -C deploy/litestream ./...
+	go test -C deploy/litestream -vet=off ./...
+	CGO_ENABLED=1 go test -vet=off $(RACE) -tags nomsgpack,hosting -timeout 12m -run Litestream ./deploy
 
 generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web

@@ -39,7 +39,7 @@ var paths = regexp.MustCompile("`((?:internal|cmd|web|bench|deploy|docs|script)/
 
 // Files and folders that the documents for developers name exist.
 func TestDocuments_Paths(t *testing.T) {
-	for _, path := range []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "ARCHITECTURE.md", "../deploy/README.md"} {
+	for _, path := range []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "ARCHITECTURE.md", "../deploy/README.md", "guides/hosting.md"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

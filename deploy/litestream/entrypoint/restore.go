@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// restore makes the newest database the one on this disk. The disk has it if its id is that
+// in the lease, which the last container that wrote has recorded. Else the database comes
+// from the replica: the disk may be empty, or older than the replica.
+func restore(ctx context.Context, o options, l *lease) error {
+	marker := o.database + ".disk"
+	id, err := os.ReadFile(marker)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = os.Stat(o.database)
+	switch isNewest := string(id) == l.record.Disk; {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err == nil && isNewest:
+		slog.Info("entrypoint: this disk has the newest database", "file", o.database)
+	default:
+		if err := restoreReplica(ctx, o); err != nil {
+			return fmt.Errorf("restore the database from the replica: %w", err)
+		}
+		id = nil // other disks are older from now on
+	}
+	if len(id) > 0 {
+		return nil
+	}
+	next := rand.Text()
+	if err := l.setDisk(ctx, next); err != nil {
+		return err
+	}
+	return os.WriteFile(marker, []byte(next), 0o600)
+}
+
+// restoreReplica replaces the database by that of the replica, if the replica has one.
+// tallycast restore gives the counts versions above all that open pages may show.
+func restoreReplica(ctx context.Context, o options) error {
+	downloaded := o.database + ".downloaded"
+	if err := errors.Join(os.MkdirAll(filepath.Dir(o.database), 0o700), removeDatabase(downloaded)); err != nil {
+		return err
+	}
+	if err := runChild(ctx, o, "litestream", "restore", "-config", o.config, "-if-replica-exists", "-o", downloaded, o.database); err != nil {
+		return err
+	}
+	if _, err := os.Stat(downloaded); errors.Is(err, fs.ErrNotExist) {
+		slog.Info("entrypoint: the replica is empty")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := runChild(ctx, o, o.command[0], "restore", downloaded); err != nil {
+		return err
+	}
+	// Litestream's notes on the replaced database.
+	notes := filepath.Join(filepath.Dir(o.database), "."+filepath.Base(o.database)+"-litestream")
+	return errors.Join(os.RemoveAll(notes), removeDatabase(downloaded))
+}
+
+// removeDatabase removes a database with the files beside it.
+func removeDatabase(path string) (err error) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if removing := os.Remove(path + suffix); !errors.Is(removing, fs.ErrNotExist) {
+			err = errors.Join(err, removing)
+		}
+	}
+	return err
+}
+
+func runChild(ctx context.Context, o options, name string, args ...string) error {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Env, command.Stdout, command.Stderr = o.environment(), os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", filepath.Base(name), strings.Join(args, " "), err)
+	}
+	return nil
+}
