@@ -29,6 +29,7 @@ const (
 	CodeStoreUnavailable     Code = "store_unavailable"
 	CodeTooManyViewers       Code = "too_many_viewers"
 	CodeBlocked              Code = "blocked"
+	CodeSignedVisitor        Code = "signed_visitor_required"
 	CodeUnknownKey           Code = "unknown_key"
 	CodeNotAuthorized        Code = "not_authorized"
 	CodeInternal             Code = "internal"

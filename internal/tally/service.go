@@ -160,7 +160,7 @@ func (s *Service) validate(a Assertion) (*Hasher, error) {
 	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
 		return nil, err
 	}
-	if err := ValidateVisitor(a.Visitor); err != nil {
+	if err := ValidateAnyVisitor(a.Visitor); err != nil {
 		return nil, err
 	}
 	return s.currentHasher()
@@ -299,7 +299,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	}
 	var aliasOf []int // for each query of an alias, which follow those of topics: index in topics
 	if visitor != "" {
-		if err := ValidateVisitor(visitor); err != nil {
+		if err := ValidateAnyVisitor(visitor); err != nil {
 			return nil, err
 		}
 		hasher, err := s.currentHasher()

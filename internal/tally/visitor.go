@@ -9,6 +9,7 @@ import (
 	"hash"
 	"hash/maphash"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,25 @@ func ValidateVisitor(id string) error {
 		return Errorf(CodeBadVisitor, "a visitor is %d to %d of A-Z, a-z, 0-9, _ and -", minVisitor, maxVisitor)
 	}
 	return nil
+}
+
+// signedPrefix begins the id of a signed visitor. A client cannot name such an id, since
+// [ValidateVisitor] refuses it.
+const signedPrefix = "@"
+
+// SignedVisitor returns the id of the visitor that a site's backend calls subject.
+func SignedVisitor(subject string) string { return signedPrefix + subject }
+
+// IsSigned reports whether a verified token named the visitor.
+func IsSigned(visitor string) bool { return strings.HasPrefix(visitor, signedPrefix) }
+
+// ValidateAnyVisitor is [ValidateVisitor] that also accepts signed visitors. It is not for
+// ids that clients send. Errors: [CodeBadVisitor].
+func ValidateAnyVisitor(id string) error {
+	if IsSigned(id) && len(id) > len(signedPrefix) {
+		return nil
+	}
+	return ValidateVisitor(id)
 }
 
 // Hasher hashes visitors and networks with a secret, as stores keep them. It is safe for
