@@ -23,6 +23,7 @@ import (
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/visitortoken"
 )
 
 // WatchedTopics knows the newest values of the topics that viewers watch.
@@ -60,6 +61,11 @@ type Options struct {
 	Limits *ratelimit.Limiter
 	// ServerToken exempts the operator's servers from address limits and origin checks.
 	ServerToken string
+	// VisitorTokens verifies the tokens of signed visitors; nil refuses all.
+	VisitorTokens *visitortoken.Verifier
+	// SignedSites are the sites whose likes, amounts and choices only signed visitors may
+	// contribute.
+	SignedSites map[string]bool
 	// Keys are the topics that visitors may create; nil allows all.
 	Keys *tally.KnownKeys
 	// Admin serves the paths below /admin; nil for none.
@@ -112,6 +118,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Limits == nil {
 		o.Limits = ratelimit.New(ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}, nil)
+	}
+	if o.VisitorTokens == nil {
+		o.VisitorTokens = visitortoken.New(nil, visitortoken.Options{})
 	}
 	a := &API{options: o, catalog: o.Service.Catalog(), idPrefix: newIDPrefix(), startedAt: time.Now()}
 	var err error

@@ -5,13 +5,33 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
+// identity is the visitor that a body names.
+type identity struct {
+	visitor string // empty if not named
+	token   string // of a signed visitor, not verified; empty if there is none
+}
+
+// set sets the field visitor or visitor_token. Errors: bad_visitor.
+func (i *identity) set(name string, raw json.RawMessage) (err error) {
+	if name == "visitor" {
+		i.visitor, err = parseVisitor(raw)
+		return err
+	}
+	var ok bool
+	if i.token, ok = parseString(raw); !ok || i.token == "" {
+		return tally.Errorf(tally.CodeBadVisitor, "visitor_token must be a token that the site's backend signs")
+	}
+	return nil
+}
+
 // assertionBody is the body of an assertion.
 type assertionBody struct {
-	visitor   string // empty if not named
+	identity
 	amount    int64
 	hasAmount bool // whether the amount was given
 	option    int64
@@ -99,11 +119,11 @@ func parseAssertion(body []byte) (a assertionBody, err error) {
 func parseAssertionFields(fields map[string]json.RawMessage) (a assertionBody, err error) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch raw := string(fields[name]); {
-		case name != "visitor" && name != "amount" && name != "option":
-			return assertionBody{}, unknownFieldError(name, "visitor, amount and option")
+		case name != "visitor" && name != "visitor_token" && name != "amount" && name != "option":
+			return assertionBody{}, unknownFieldError(name, "visitor, visitor_token, amount and option")
 		case raw == "null":
-		case name == "visitor":
-			if a.visitor, err = parseVisitor(fields[name]); err != nil {
+		case name == "visitor" || name == "visitor_token":
+			if err := a.identity.set(name, fields[name]); err != nil {
 				return assertionBody{}, err
 			}
 		default:
@@ -164,6 +184,12 @@ func parseFastAssertion(body []byte, m *assertMessage) (a assertionBody, ok bool
 				return a, false
 			}
 			a.visitor = string(visitor)
+		case string(name) == "visitor_token" && a.token == "":
+			token, ok := s.text()
+			if !ok || len(token) == 0 || !utf8.Valid(token) {
+				return a, false
+			}
+			a.token = string(token)
 		case string(name) == "amount" && !a.hasAmount:
 			if a.amount, a.hasAmount = s.digits(); !a.hasAmount {
 				return a, false

@@ -74,14 +74,14 @@ var errTooLarge = tally.Errorf(tally.CodeBodyTooLarge, "the body has more than %
 
 // listBody is the body of a call for several topics.
 type listBody struct {
+	identity
 	topics, present []name
-	visitor         string
 	hasTopics       bool
 }
 
-// parseList parses {"topics":[…]} with one more field, visitor or present.
-// Errors: bad_body, bad_visitor.
-func parseList(body []byte, also string) (l listBody, err error) {
+// parseList parses {"topics":[…]} with the further fields also: visitor and visitor_token, or
+// present. Errors: bad_body, bad_visitor.
+func parseList(body []byte, also ...string) (l listBody, err error) {
 	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
 	if err != nil {
 		return listBody{}, err
@@ -89,11 +89,11 @@ func parseList(body []byte, also string) (l listBody, err error) {
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		raw := fields[field]
 		switch {
-		case field != "topics" && field != also:
-			return listBody{}, unknownFieldError(field, "topics and "+also)
+		case field != "topics" && !slices.Contains(also, field):
+			return listBody{}, unknownFieldError(field, "topics, "+strings.Join(also, ", "))
 		case string(raw) == "null":
-		case field == "visitor":
-			l.visitor, err = parseVisitor(raw)
+		case field == "visitor" || field == "visitor_token":
+			err = l.identity.set(field, raw)
 		case field == "present":
 			l.present, err = parseNames(field, raw)
 		default:

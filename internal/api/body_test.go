@@ -12,6 +12,7 @@ var bodies = []string{
 	"", "{}", " { } ", `{"visitor":"ann-visitor","amount":1}`, `{"amount":0}`, `{"amount":007}`, `{"amount":-0}`, `{"amount":1.0}`,
 	`{"visitor":"ann-visitor",}`, `{,"amount":1}`, `{"amount":1,"amount":0}`, `{"visitor":"ann\u002dvisitor"}`, `{"visitor":null}`,
 	`{"amount":1}}`, `{"amount":123456789012}`, "[]", `"x"`, `{"visitor":"short"}`, "{\"amount\" :\t1\n}", `{"amount"1}`, `{"visitor":{}}`,
+	`{"visitor":"ann-visitor","visitor_token":"a.b.c"}`, `{"visitor_token":""}`, `{"visitor_token":"a","visitor_token":"b"}`, `{"visitor_token":"\u0061"}`, `{"visitor_token":7}`,
 	`{"visitor":"ann-visitor","option":3}`, `{"option":0}`, `{"option":null,"amount":1}`, `{"option":1,"option":2}`, `{"option":01}`,
 }
 
@@ -36,13 +37,14 @@ func FuzzAssertion(f *testing.F) {
 		}
 		var want struct {
 			Visitor *string
+			Token   *string `json:"visitor_token"`
 			Amount  *int64
 			Option  *int64
 		}
 		if err := json.Unmarshal(body, &want); err != nil {
 			t.Fatalf("%q was taken, and is not JSON: %v", body, err)
 		}
-		if want.Visitor != nil && *want.Visitor != got.visitor || want.Amount != nil && *want.Amount != got.amount || (want.Amount != nil) != got.hasAmount ||
+		if want.Visitor != nil && *want.Visitor != got.visitor || want.Token != nil && *want.Token != got.token || want.Amount != nil && *want.Amount != got.amount || (want.Amount != nil) != got.hasAmount ||
 			want.Option != nil && *want.Option != got.option || (want.Option != nil) != got.hasOption {
 			t.Fatalf("%q is %+v", body, got)
 		}

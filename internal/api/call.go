@@ -84,7 +84,7 @@ func (a *API) handleBare(route string, f func(*call) error) gin.HandlerFunc {
 func (q *call) identify() {
 	q.client = q.api.clientOf(q.r)
 	q.origin = q.api.originOf(q.r, q.client.viaProxy)
-	q.visitors = q.r.Header["Tally-Visitor"]
+	q.visitors, q.tokens = q.r.Header["Tally-Visitor"], q.r.Header["Tally-Visitor-Token"]
 	h := q.w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Request-Id"] = []string{q.requestID()}

@@ -19,6 +19,7 @@ type caller struct {
 	client    clientInfo
 	origin    requestOrigin
 	visitors  []string // values of Tally-Visitor
+	tokens    []string // values of Tally-Visitor-Token
 	isTrusted bool     // has the server token
 }
 
@@ -46,28 +47,60 @@ func (c *caller) takeReads(n int) error {
 	return nil
 }
 
-// namedVisitor returns the visitor named in the body or in the Tally-Visitor header, or "".
-// Errors: bad_visitor.
-func (c *caller) namedVisitor(inBody string) (string, error) {
-	if len(c.visitors) == 0 {
-		return inBody, nil
+// visitor returns the visitor of a call for site: the signed one if the body or the
+// Tally-Visitor-Token header has a token, else the one named in the body or in the
+// Tally-Visitor header, or "". Errors: bad_visitor, store_unavailable.
+func (c *caller) visitor(ctx context.Context, site string, inBody identity) (string, error) {
+	if c.hasToken(inBody) {
+		return c.signedVisitor(ctx, site, inBody.token)
 	}
-	if inBody != "" && inBody != c.visitors[0] {
+	if len(c.visitors) == 0 {
+		return inBody.visitor, nil
+	}
+	if inBody.visitor != "" && inBody.visitor != c.visitors[0] {
 		return "", tally.Errorf(tally.CodeBadVisitor, "the body and the Tally-Visitor header name two visitors")
 	}
 	return c.visitors[0], tally.ValidateVisitor(c.visitors[0])
 }
 
+// hasToken reports whether the body or the headers have a token. Then no other visitor
+// counts, even if the token is invalid.
+func (c *caller) hasToken(inBody identity) bool { return inBody.token != "" || len(c.tokens) > 0 }
+
+// signedVisitor verifies the token in the body, or in the header.
+// Errors: bad_visitor, store_unavailable.
+func (c *caller) signedVisitor(ctx context.Context, site, inBody string) (string, error) {
+	token := inBody
+	for _, other := range c.tokens {
+		if token == "" {
+			token = other
+		}
+		if other != token {
+			return "", tally.Errorf(tally.CodeBadVisitor, "the call has two visitor tokens")
+		}
+	}
+	return c.api.options.VisitorTokens.Visitor(ctx, token, site)
+}
+
 // assertion returns the assertion of body to topic, by the visitor that it or the headers
-// name, or one derived from the client address and the user agent.
-// Errors: bad_amount, bad_visitor, store_unavailable.
-func (c *caller) assertion(topic tally.Topic, body assertionBody, agent string) (tally.Assertion, error) {
-	amount, err := body.contribution(c.api.catalog.Rule(topic))
+// name, or one derived from the client address and the user agent. A token counts against
+// the read limit too, since its verification takes as long as a read.
+// Errors: bad_amount, bad_visitor, rate_limited, signed_visitor_required, store_unavailable.
+func (c *caller) assertion(ctx context.Context, topic tally.Topic, body assertionBody, agent string) (tally.Assertion, error) {
+	rule := c.api.catalog.Rule(topic)
+	amount, err := body.contribution(rule)
+	if err == nil && c.hasToken(body.identity) {
+		err = c.takeReads(1)
+	}
 	if err != nil {
 		return tally.Assertion{}, err
 	}
-	visitor, err := c.namedVisitor(body.visitor)
-	if err == nil && visitor == "" {
+	visitor, err := c.visitor(ctx, topic.Site(), body.identity)
+	switch {
+	case err != nil || tally.IsSigned(visitor):
+	case c.api.options.SignedSites[topic.Site()] && !rule.Final() && rule.Kind != tally.Presence:
+		err = tally.Errorf(tally.CodeSignedVisitor, "the site %q takes contributions only from readers who signed in: send visitor_token, which the site's backend signs", topic.Site())
+	case visitor == "":
 		visitor, err = c.derivedVisitor(agent, topic)
 	}
 	return tally.Assertion{Topic: topic, Visitor: visitor, Amount: amount, Client: c.client.address}, err

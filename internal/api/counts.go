@@ -23,23 +23,23 @@ func (a *API) counts(q *call) error {
 	if len(topics) == 0 {
 		return tally.Errorf(tally.CodeBadTopic, "name at least one topic: ?topic=site/metric/key")
 	}
-	return a.respondCounts(q, topics, "")
+	return a.respondCounts(q, topics, identity{})
 }
 
 // countsOfBody serves POST /v1/counts.
 func (a *API) countsOfBody(q *call) error {
-	l, err := q.readList("visitor")
+	l, err := q.readList("visitor", "visitor_token")
 	if err != nil {
 		return err
 	}
 	if !l.hasTopics {
 		return tally.Errorf(tally.CodeBadBody, `the body must name topics: {"topics":["site/metric/key"]}`)
 	}
-	return a.respondCounts(q, l.topics, l.visitor)
+	return a.respondCounts(q, l.topics, l.identity)
 }
 
-// readList reads the body of a call for several topics. It may have the field also.
-func (q *call) readList(also string) (listBody, error) {
+// readList reads the body of a call for several topics. It may have the fields also.
+func (q *call) readList(also ...string) (listBody, error) {
 	kind, err := q.bodyKind()
 	if err != nil {
 		return listBody{}, err
@@ -51,14 +51,13 @@ func (q *call) readList(also string) (listBody, error) {
 	if err != nil {
 		return listBody{}, err
 	}
-	return parseList(body, also)
+	return parseList(body, also...)
 }
 
 // respondCounts responds with the states of the topics named, or their errors. The body
 // may name a visitor.
-func (a *API) respondCounts(q *call, names []name, inBody string) error {
-	visitor, err := q.visitorOf(inBody)
-	if err != nil {
+func (a *API) respondCounts(q *call, names []name, inBody identity) error {
+	if err := q.checkParameters(); err != nil {
 		return err
 	}
 	if err := tally.CheckTopicCount(len(names)); err != nil {
@@ -70,12 +69,9 @@ func (a *API) respondCounts(q *call, names []name, inBody string) error {
 	if err := q.takeReads(len(names)); err != nil {
 		return err
 	}
-	refused, topics := make([]error, len(names)), make([]tally.Topic, 0, len(names))
-	for i, n := range names {
-		var topic tally.Topic
-		if topic, refused[i] = q.resolve(n); refused[i] == nil {
-			topics = append(topics, topic)
-		}
+	topics, refused, visitor, err := q.resolveAll(names, inBody)
+	if err != nil {
+		return err
 	}
 	readings, err := a.read(q.r.Context(), topics, visitor)
 	if err != nil {
@@ -102,6 +98,39 @@ func (a *API) respondCounts(q *call, names []name, inBody string) error {
 	}
 	q.respondReading(append(answer, "]}"...), visitor != "", isStale, "")
 	return nil
+}
+
+// resolveAll returns the topics that the caller may read, in their order, the error of each
+// name that is refused, and the visitor; or an error if no site accepts the visitor.
+func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, refused []error, visitor string, err error) {
+	type answer struct {
+		visitor string
+		err     error
+	}
+	bySite := map[string]answer{} // a token may be valid for one site, and not for another
+	isAccepted := false
+	refused, topics = make([]error, len(names)), make([]tally.Topic, 0, len(names))
+	for i, n := range names {
+		topic, err := q.resolve(n)
+		if err == nil {
+			a, known := bySite[topic.Site()]
+			if !known {
+				a.visitor, a.err = q.visitor(q.r.Context(), topic.Site(), inBody)
+				bySite[topic.Site()] = a
+			}
+			err = a.err
+		}
+		if refused[i] = err; err == nil {
+			topics, isAccepted = append(topics, topic), true
+			visitor = bySite[topic.Site()].visitor
+		}
+	}
+	for _, a := range bySite {
+		if !isAccepted {
+			return nil, nil, "", a.err
+		}
+	}
+	return topics, refused, visitor, nil
 }
 
 // reading is the state of a topic from the store, or the newest value in memory.

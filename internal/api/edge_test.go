@@ -372,8 +372,10 @@ func TestLike_Allocations(t *testing.T) {
 }
 
 // likeRequest returns a function that sends a like without a network.
-func likeRequest(r *rig) func() {
-	body := []byte(`{"visitor":"ann-visitor","amount":1}`)
+func likeRequest(r *rig) func() { return likeRequestOf(r, `{"visitor":"ann-visitor","amount":1}`) }
+
+func likeRequestOf(r *rig, text string) func() {
+	body := []byte(text)
 	reader := bytes.NewReader(body)
 	request := httptest.NewRequest("POST", "/v1/blog/likes/x", nil)
 	request.Header.Set("Origin", "https://blog.example")

@@ -34,7 +34,7 @@ func (q *call) parseForm(body []byte) (asserted assertionBody, err error) {
 	for name, values := range fields {
 		switch {
 		case name == "return":
-		case name == "visitor":
+		case name == "visitor" || name == "visitor_token":
 			return asserted, tally.Errorf(tally.CodeBadVisitor, "a form must not name a visitor, which would be the same for everybody who loads the page")
 		case name != "amount" && name != "option":
 			return asserted, unknownFieldError(name, "amount, option and return")

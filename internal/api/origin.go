@@ -146,7 +146,7 @@ var (
 	varyOrigin    = []string{"Origin"}
 	exposeHeaders = []string{"Retry-After, ETag"}
 	allowMethods  = []string{"GET, HEAD, POST, DELETE, OPTIONS"}
-	allowHeaders  = []string{"Content-Type, Tally-Visitor, If-None-Match, Last-Event-ID, X-Request-Id"}
+	allowHeaders  = []string{"Content-Type, Tally-Visitor, Tally-Visitor-Token, If-None-Match, Last-Event-ID, X-Request-Id"}
 	maxAge        = []string{"7200"} // seconds; the most that Chromium honours
 	anyOrigin     = []string{"*"}
 	crossOrigin   = []string{"cross-origin"}

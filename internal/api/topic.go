@@ -34,19 +34,10 @@ func (q *call) topic() (tally.Topic, error) {
 	return topic, err
 }
 
-// visitorOf returns the visitor named in the body or in the Tally-Visitor header, or "".
-// Errors: bad_visitor.
-func (q *call) visitorOf(inBody string) (string, error) {
-	if err := q.checkParameters(); err != nil {
-		return "", err
-	}
-	return q.namedVisitor(inBody)
-}
-
-// checkParameters refuses a visitor in the URL. Errors: bad_visitor.
+// checkParameters refuses a visitor or a token in the URL. Errors: bad_visitor.
 func (q *call) checkParameters() error {
-	if len(q.names("visitor")) > 0 {
-		return tally.Errorf(tally.CodeBadVisitor, "never send a visitor in a URL, which is logged; send it in the body or in the Tally-Visitor header")
+	if len(q.names("visitor"))+len(q.names("visitor_token")) > 0 {
+		return tally.Errorf(tally.CodeBadVisitor, "never send a visitor or a token in a URL, which is logged; send it in the body, or in the Tally-Visitor or Tally-Visitor-Token header")
 	}
 	return nil
 }
@@ -57,11 +48,14 @@ func (a *API) readTopic(q *call) error {
 	if err != nil {
 		return err
 	}
-	visitor, err := q.visitorOf("")
-	if err != nil {
+	if err := q.checkParameters(); err != nil {
 		return err
 	}
 	if err := q.takeReads(1); err != nil {
+		return err
+	}
+	visitor, err := q.visitor(q.r.Context(), topic.Site(), identity{})
+	if err != nil {
 		return err
 	}
 	readings, err := a.read(q.r.Context(), []tally.Topic{topic}, visitor)
@@ -111,7 +105,7 @@ func (q *call) assertBody(topic tally.Topic, body assertionBody) (tally.Result, 
 	if err := q.checkParameters(); err != nil {
 		return tally.Result{}, err
 	}
-	assertion, err := q.assertion(topic, body, q.r.UserAgent())
+	assertion, err := q.assertion(q.r.Context(), topic, body, q.r.UserAgent())
 	if err != nil {
 		return tally.Result{}, err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
@@ -29,22 +30,30 @@ func (w *watcher) ParseAssertion(message []byte) (push.Assertion, error) {
 		return push.Assertion{}, err
 	}
 	return push.Assertion{ID: m.id, Start: func(done func([]byte, error)) {
-		assertion, err := w.assertionOf(m)
-		if err != nil {
-			done(nil, err)
+		if w.hasToken(m.identity) {
+			go w.startMessage(m, done) // ends when the token is verified, which may wait for its key
 			return
 		}
-		w.start(assertion, func(result tally.Result, err error) {
-			if err == nil {
-				done(appendResult(make([]byte, 0, 192), result), nil)
-				return
-			}
-			if e := tally.AsError(err); e.Code == tally.CodeInternal {
-				w.api.options.Logger.Error("an assertion failed", "error", err, "topic", m.topic)
-			}
-			done(nil, err)
-		})
+		w.startMessage(m, done)
 	}}, nil
+}
+
+func (w *watcher) startMessage(m assertMessage, done func([]byte, error)) {
+	assertion, err := w.assertionOf(m)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	w.start(assertion, func(result tally.Result, err error) {
+		if err == nil {
+			done(appendResult(make([]byte, 0, 192), result), nil)
+			return
+		}
+		if e := tally.AsError(err); e.Code == tally.CodeInternal {
+			w.api.options.Logger.Error("an assertion failed", "error", err, "topic", m.topic)
+		}
+		done(nil, err)
+	})
 }
 
 func (w *watcher) assertionOf(m assertMessage) (tally.Assertion, error) {
@@ -55,5 +64,5 @@ func (w *watcher) assertionOf(m assertMessage) (tally.Assertion, error) {
 	if err != nil {
 		return tally.Assertion{}, err
 	}
-	return w.assertion(topic, m.assertionBody, w.agent.Value())
+	return w.assertion(context.Background(), topic, m.assertionBody, w.agent.Value())
 }

@@ -24,6 +24,7 @@ var statuses = map[tally.Code]int{
 	tally.CodeNotAuthorized:        http.StatusUnauthorized,
 	tally.CodeOriginNotAllowed:     http.StatusForbidden,
 	tally.CodeBlocked:              http.StatusForbidden,
+	tally.CodeSignedVisitor:        http.StatusForbidden,
 	tally.CodeUnknownSite:          http.StatusNotFound,
 	tally.CodeUnknownMetric:        http.StatusNotFound,
 	tally.CodeUnknownKey:           http.StatusNotFound,
