@@ -12,6 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/visitortoken"
 )
 
 // Config is the parsed and checked configuration of serve.
@@ -30,11 +31,14 @@ type Config struct {
 
 	Sites     Sites
 	KnownKeys KnownSites
-	Metrics   map[string]tally.Rule // the default metrics included
-	Demo      bool
-	Seeding   Seeding
+	// SignedSites are those that take contributions only from signed visitors.
+	SignedSites map[string]bool
+	Metrics     map[string]tally.Rule // the default metrics included
+	Demo        bool
+	Seeding     Seeding
 
 	TrustedProxies []netip.Prefix
+	VisitorKeys    []visitortoken.Source
 	ServerToken    string
 	AdminToken     string // empty: /admin/ is off
 
@@ -75,6 +79,7 @@ func Parse(values Values) (c Config, problems Problems) {
 		r.Reject(name, errors.New("is that of --server-token, too; a program that may contribute for visitors should not be able to change counts"))
 	}
 	c.checkSeeding(r)
+	c.checkSigned(r)
 	return c, r.Problems
 }
 

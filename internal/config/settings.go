@@ -111,7 +111,7 @@ func (c *Config) settings() []Setting {
 			Help: "How long the count of each day is kept, in whole days up to 400d; or off. The count of each hour is kept for 8 days."},
 
 		{Name: "site", Group: groupSites, Value: "NAME=ORIGIN", Default: "default", Repeatable: true, Parse: c.parseSites,
-			Help: "A site and the origins of its pages, such as blog=https://blog.example.com,https://*.example.org. With blog=keys=known visitors can only contribute to keys that were seeded or created with a token; blog=sitemap=https://blog.example.com/sitemap.xml adds the pages of a sitemap. Repeatable."},
+			Help: "A site and the origins of its pages, such as blog=https://blog.example.com,https://*.example.org. With blog=keys=known visitors can only contribute to keys that were seeded or created with a token; blog=sitemap=https://blog.example.com/sitemap.xml adds the pages of a sitemap. With blog=visitors=signed only readers who signed in can like, clap and choose (--visitor-key). Repeatable."},
 		{Name: "allow-origin", Group: groupSites, Value: "ORIGIN", Repeatable: true, Parse: c.parseOrigins,
 			Help: "An origin whose pages may use the site default; * is any. The service's own origin is always allowed. Repeatable."},
 		{Name: "metric", Group: groupSites, Value: "NAME=RULE", Repeatable: true, Parse: IntoList(&c.Metrics, parseMetrics),
@@ -123,6 +123,12 @@ func (c *Config) settings() []Setting {
 	}, SeedSettings("seed-", groupSites, &c.Seeding.Rules), []Setting{
 		{Name: "trusted-proxy", Group: groupTrust, Value: "CIDR", Repeatable: true, Parse: IntoList(&c.TrustedProxies, parseProxies),
 			Help: "Proxies that are trusted to name the client's address: address ranges, or private. The first of X-Forwarded-For, Forwarded and X-Real-IP that a request has is used. Repeatable."},
+		{Name: "visitor-key", Group: groupTrust, Value: "TEXT", Secret: true, Repeatable: true, Parse: c.parseVisitorKeys,
+			Help: "Shared secret, 32 bytes or more, with which the site's backend signs who its readers are (HS256). With blog=TEXT for the site blog alone, if --site declares it. Repeatable."},
+		{Name: "visitor-key-file", Group: groupTrust, Value: "FILE", Repeatable: true, Parse: c.parseVisitorKeyFiles,
+			Help: "File with public keys in PEM (RSA: RS256; P-256: ES256; Ed25519: EdDSA), or with a shared secret, for the same purpose. blog=FILE for one site. Repeatable."},
+		{Name: "visitor-jwks", Group: groupTrust, Value: "URL", Repeatable: true, Parse: c.parseVisitorKeySets,
+			Help: "Address of a key set (JWKS) with such public keys. It is read every 5 minutes. blog=URL for one site. Repeatable."},
 		{Name: "server-token", Group: groupTrust, Value: "TEXT", Secret: true, Parse: Into(&c.ServerToken, ParseToken),
 			Help: "Requests with Authorization: Bearer TEXT name their visitor and skip address limits and origin checks. 16 bytes or more."},
 		{Name: "admin-token", Group: groupTrust, Value: "TEXT", Secret: true, Parse: IntoToken(&c.AdminToken),

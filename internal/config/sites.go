@@ -39,21 +39,23 @@ func (k KnownSites) Names() []string { return slices.Sorted(maps.Keys(k)) }
 
 // Texts that may follow a site's name instead of an origin.
 const (
-	knownKeys     = "keys=known"
-	sitemapPrefix = "sitemap="
+	knownKeys      = "keys=known"
+	signedVisitors = "visitors=signed"
+	sitemapPrefix  = "sitemap="
 )
 
-// parseSites parses items of the form name=origin, name=keys=known, name=sitemap=URL, name
-// or origin. An origin or keys=known alone belongs to the site before it, so that
-// blog=https://a,https://b is one site in a flag, a variable and a list.
+// parseSites parses items of the form name=origin, name=keys=known, name=visitors=signed,
+// name=sitemap=URL, name or origin. An origin, keys=known or visitors=signed alone belongs to
+// the site before it, so that blog=https://a,https://b is one site in a flag, a variable and
+// a list.
 func (c *Config) parseSites(r *Reader, setting string) {
-	c.Sites, c.KnownKeys = Sites{tally.DefaultSite: nil}, KnownSites{}
+	c.Sites, c.KnownKeys, c.SignedSites = Sites{tally.DefaultSite: nil}, KnownSites{}, map[string]bool{}
 	current := ""
 	for _, item := range r.texts(setting) {
 		name, origin, hasOrigin := strings.Cut(item, "=")
 		switch {
-		case item == knownKeys && current != "":
-			origin = knownKeys
+		case (item == knownKeys || item == signedVisitors) && current != "":
+			origin = item
 		case hasOrigin:
 			current = name
 		case item == "*" || strings.Contains(item, "://"):
@@ -62,7 +64,7 @@ func (c *Config) parseSites(r *Reader, setting string) {
 			current = item
 		}
 		if !tally.ValidSite(current) {
-			r.Reject(setting, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin, history", item))
+			r.Reject(setting, fmt.Errorf("%q should be name=origin, such as blog=https://blog.example.com, name=keys=known, name=visitors=signed or name=sitemap=URL; a name is 1 to 32 of a-z, 0-9 and -, and none of counts, stream, ws, top, admin, history", item))
 			continue
 		}
 		c.Sites[current] = append(c.Sites[current], nil...) // without an origin
@@ -72,9 +74,13 @@ func (c *Config) parseSites(r *Reader, setting string) {
 		case !hasOrigin:
 		case origin == knownKeys:
 			c.KnownKeys[current] = append(c.KnownKeys[current], nil...) // without a sitemap
+		case origin == signedVisitors:
+			c.SignedSites[current] = true
 		case isSitemap:
 			sitemap, err = ParseSitemap(sitemap)
 			c.KnownKeys[current] = append(c.KnownKeys[current], sitemap)
+		case strings.HasPrefix(origin, "visitors="):
+			err = fmt.Errorf("%q should be %s; without it everybody may contribute", origin, signedVisitors)
 		default:
 			err = c.Sites.add(current, origin)
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/visitortoken"
 	"github.com/tallycast/tallycast/web"
 )
 
@@ -72,6 +73,7 @@ type instance struct {
 	sitemaps []func(context.Context) error // each follows the sitemaps of a site
 	push     *push.Server
 	limits   *ratelimit.Limiter
+	tokens   *visitortoken.Verifier
 	seeder   *seeder // nil without seeds
 	api      *api.API
 	public   *listener
@@ -134,6 +136,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 	})
 	keys := i.followSitemaps(o)
 	i.limits = ratelimit.New(c.RateLimit, c.ReadLimit, c.NewTopicLimit, i.store.Secret)
+	i.tokens = visitortoken.New(c.VisitorKeys, visitortoken.Options{Agent: "tallycast/" + o.Version, Log: log})
 	connections := limitConnections(c, files, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,
@@ -144,6 +147,8 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		TrustedProxies: c.TrustedProxies,
 		Limits:         i.limits,
 		ServerToken:    c.ServerToken,
+		VisitorTokens:  i.tokens,
+		SignedSites:    c.SignedSites,
 		Keys:           keys,
 		Admin: admin.New(admin.Options{
 			Owner:     i.owner,
@@ -158,7 +163,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		}),
 		BasePath:     c.BasePath,
 		WithoutDemo:  !c.Demo,
-		Instrumented: instrumented(service, i.hub, i.presence, i.push, connections, i.store, i.owner),
+		Instrumented: instrumented(service, i.hub, i.presence, i.push, connections, i.store, i.owner, i.tokens),
 		Logger:       log,
 		Version:      o.Version,
 		CommandLine:  o.CommandLine,
@@ -229,6 +234,7 @@ func (i *instance) serve(ctx context.Context) error {
 		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.store.Broadcast) },
 		"owner":    i.owner.Run,
 		"sitemaps": i.runSitemaps,
+		"tokens":   i.tokens.Run,
 		"memory":   freeMemory,
 	} {
 		group.Go(func() error { // ends with parts

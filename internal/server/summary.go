@@ -79,7 +79,8 @@ func (s summary) write(out io.Writer) {
 	fmt.Fprint(out, "\n  Everything else has its default. Stop with Ctrl+C.\n\n")
 }
 
-// siteText returns the origins of a site and whether its keys are known.
+// siteText returns the origins of a site, whether its keys are known, and how its visitors
+// are signed.
 func (s summary) siteText(site string) string {
 	text := "pages of its own origin"
 	if origins := s.Config.Sites[site]; len(origins) > 0 {
@@ -90,6 +91,18 @@ func (s summary) siteText(site string) string {
 		if len(sitemaps) > 0 {
 			text += ", which include those in " + strings.Join(sitemaps, " ")
 		}
+	}
+	var signed []string
+	for _, source := range s.Config.VisitorKeys {
+		if source.Site == "" || source.Site == site {
+			signed = append(signed, source.String())
+		}
+	}
+	if len(signed) > 0 {
+		text += "; visitors signed by " + strings.Join(signed, ", ")
+	}
+	if s.Config.SignedSites[site] {
+		text += ", and no others"
 	}
 	return text
 }
