@@ -12,7 +12,7 @@ import (
 
 func (c *ownerCommand) forgetVisitor() error {
 	body := map[string]string{"visitor": c.args[0]}
-	if err := tally.ValidateVisitor(c.args[0]); err != nil {
+	if err := tally.ValidateAnyVisitor(c.args[0]); err != nil {
 		return usageError{errors.New(tally.AsError(err).Message)}
 	}
 	if c.site != "" {

@@ -121,7 +121,7 @@ func (s *Service) blockEntry(target BlockTarget) (string, error) {
 		return "", tally.Errorf(tally.CodeBadBody, "name either an address range, such as 203.0.113.0/24, or a visitor")
 	}
 	if target.Visitor != "" {
-		if err := tally.ValidateVisitor(target.Visitor); err != nil {
+		if err := tally.ValidateAnyVisitor(target.Visitor); err != nil {
 			return "", err
 		}
 		secret, err := s.store.Secret()

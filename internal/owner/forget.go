@@ -13,7 +13,7 @@ import (
 // Forget may be interrupted and repeated. Errors: [tally.CodeBadVisitor],
 // [tally.CodeStoreUnavailable].
 func (s *Service) Forget(ctx context.Context, actor, visitor string, scope tally.Scope) (int, error) {
-	if err := tally.ValidateVisitor(visitor); err != nil {
+	if err := tally.ValidateAnyVisitor(visitor); err != nil {
 		return 0, err
 	}
 	if _, err := s.loadSettings(ctx); err != nil { // the aliases of topics

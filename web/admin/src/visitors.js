@@ -57,7 +57,7 @@ function blockForm(onDone) {
       submit: (event) => {
         event.preventDefault();
         const given = target.value.trim();
-        const isRange = /[.:]/.test(given);
+        const isRange = /^[^@]*[.:]/.test(given);
         ask({
           title: `Block ${given}?`,
           content: [make('p', {}, `Every instance refuses new contributions from ${isRange ? 'these addresses' : 'this visitor'}. Earlier contributions stay; the view Spikes can revert them.`)],
@@ -79,7 +79,7 @@ function blockForm(onDone) {
 }
 
 function forgetForm() {
-  const visitor = make('input', { required: true, minlength: 8, maxlength: 64, pattern: '[A-Za-z0-9_\\-]+', ...plainText });
+  const visitor = make('input', { required: true, maxlength: 256, pattern: '[A-Za-z0-9_\\-]{8,64}|@.+', ...plainText });
   const site = make('input', plainText);
   const form = make(
     'form',
