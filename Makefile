@@ -31,7 +31,7 @@ sub  = $(MAKE) --no-print-directory
 
 .PHONY: build check test test-all tools binaries $(BINARIES)/tallycast lint types test-go test-units test-processes test-long test-web \
 	test-engines test-frameworks test-platforms bench-tools test-bench test-peers litestream-binaries hosting-tools test-hosting \
-	generate fmt run clean help
+	dist test-dist generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -53,6 +53,7 @@ test-all: test ## Run everything else: all browsers, site generators, every plat
 	@$(step) frameworks && $(sub) test-frameworks
 	@$(step) peers      && $(sub) test-peers
 	@$(step) hosting    && $(sub) test-hosting
+	@$(step) dist       && $(sub) test-dist
 	@$(step) platforms  && $(sub) test-platforms
 	@$(step) 'all passed'
 
@@ -149,6 +150,25 @@ test-hosting: binaries hosting-tools ## Lose the disk of a container and restore
 	go test -C deploy/litestream -vet=off ./...
 	CGO_ENABLED=1 go test -vet=off $(RACE) -tags nomsgpack,hosting -timeout 12m -run Litestream ./deploy
 
+RELEASED := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+# Archives have the time of the commit, and no owner: the same commit, version and Go
+# release give the same bytes. GNU tar.
+ARCHIVE := tar --sort=name --mtime=@$$(git log -1 --format=%ct) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar
+
+dist: ## Build archives for Linux and macOS, the npm package, and their checksums into dist/.
+	@rm -rf dist && mkdir -p dist/empty
+	@for platform in $(RELEASED); do target=$${platform%/*}_$${platform#*/}; echo "$$target"; \
+	GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -ldflags "$(LINK)" -o dist/$$target/tallycast ./cmd/tallycast; \
+	cp LICENSE README.md dist/$$target/; \
+	$(ARCHIVE) --transform "s,^\.,tallycast_$(VERSION)_$$target," -C dist/$$target -cf dist/archive.tar .; \
+	gzip -9n <dist/archive.tar >dist/tallycast_$(VERSION)_$$target.tar.gz; done; rm dist/archive.tar
+	npm pack --silent --pack-destination dist ./web
+	@cd dist && sha256sum *.tar.gz *.tgz | tee SHA256SUMS
+
+test-dist: dist ## Build dist/ twice, compare, and try its archive and its package on this system.
+	@cp dist/SHA256SUMS $(BINARIES)/SHA256SUMS && $(sub) dist >/dev/null && cmp dist/SHA256SUMS $(BINARIES)/SHA256SUMS
+	go test -vet=off -tags nomsgpack,dist -run Dist ./deploy
+
 generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
 	go generate ./web
 	rm -rf web/types
@@ -161,7 +181,7 @@ run: build ## Build and serve from data/tallycast.db.
 	./tallycast
 
 clean: ## Remove what was built and installed here. Counts in data/ stay.
-	rm -rf tallycast .ci/bin .ci/node_modules web/node_modules web/test-results
+	rm -rf tallycast dist .ci/bin .ci/node_modules web/node_modules web/test-results
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
