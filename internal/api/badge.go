@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"net/http"
@@ -40,14 +41,14 @@ func (a *API) badge(q *call) error {
 	if text, _, err := q.parameter("label"); err == nil && text != "" {
 		label = cleanLabel(text)
 	}
-	number, err := q.badgeNumber(a.catalog.Rule(topic))
+	show, err := q.badgeShow(a.catalog.Rule(topic))
 	if err != nil {
 		return err
 	}
 	if err := q.takeReads(1); err != nil {
 		return err
 	}
-	readings, err := a.read(q.r.Context(), []tally.Topic{topic}, "")
+	content, err := a.badgeContent(q.r.Context(), topic, show)
 	if err != nil {
 		return err
 	}
@@ -57,45 +58,68 @@ func (a *API) badge(q *call) error {
 	h["Content-Security-Policy"] = badgePolicy
 	allowEverywhere(h)
 	delete(h, "Vary") // does not depend on the origin
-	q.respond(http.StatusOK, appendBadge(q.buffer[:0], label, number(readings[0].Change)))
+	q.respond(http.StatusOK, appendBadge(q.buffer[:0], label, content))
 	return nil
 }
 
-// badgeText is the number of a badge: as it is shown, and in full.
-type badgeText struct{ short, full string }
-
-// countText returns the text of a count or score.
-func countText(n int64) badgeText {
-	text := badgeText{shortCount(max(n, -n)), strconv.FormatInt(max(n, -n), 10)}
-	if n < 0 {
-		text.short, text.full = "−"+text.short, "−"+text.full
-	}
-	return text
+// badgeContent is the right part of a badge: a number as it is shown and in full, and before
+// it the line of a trend, if there is one.
+type badgeContent struct {
+	short, full string
+	trend       []int64 // counts at the end of days, the oldest first
 }
 
-// badgeNumber returns what gives the number of a badge: the count, or what ?show= asks for
-// of a topic with rule. Errors: bad_body.
-func (q *call) badgeNumber(rule tally.Rule) (func(tally.Change) badgeText, error) {
+// countContent returns the content of a count or score.
+func countContent(n int64) badgeContent {
+	content := badgeContent{short: shortCount(max(n, -n)), full: strconv.FormatInt(max(n, -n), 10)}
+	if n < 0 {
+		content.short, content.full = "−"+content.short, "−"+content.full
+	}
+	return content
+}
+
+// Values of ?show=, the content of a badge.
+const (
+	showCount   = ""
+	showAverage = "average"
+	showScore   = "score"
+	showTrend   = "trend"
+)
+
+// badgeShow returns the content that ?show= asks for of a topic with rule. Errors: bad_body.
+func (q *call) badgeShow(rule tally.Rule) (string, error) {
 	show, found, err := q.parameter("show")
 	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return func(c tally.Change) badgeText { return countText(c.Count) }, nil
-	case show != "average" && show != "score":
-		return nil, tally.Errorf(tally.CodeBadBody, "the parameter show is %.40q; it must be average or score", show)
-	case rule.Kind != tally.Choice:
-		return nil, tally.Errorf(tally.CodeBadBody, "the parameter show is for metrics with options; this one has a count only")
-	case show == "score":
-		return func(c tally.Change) badgeText { return countText(c.Options.Score()) }, nil
+	case err != nil || !found:
+		return showCount, err
+	case show == showTrend, rule.Kind == tally.Choice && (show == showAverage || show == showScore):
+		return show, nil
+	case show == showAverage, show == showScore:
+		return "", tally.Errorf(tally.CodeBadBody, "show=%s is for metrics with options; this one has a count only", show)
 	}
-	return func(c tally.Change) badgeText {
-		text := "–" // nobody chose
-		if c.Count > 0 {
-			text = strconv.FormatFloat(c.Options.Average(), 'f', 1, 64)
-		}
-		return badgeText{text, text}
-	}, nil
+	return "", tally.Errorf(tally.CodeBadBody, "the parameter show is %.40q; it must be average, score or trend", show)
+}
+
+// badgeContent reads the content of a topic's badge.
+func (a *API) badgeContent(ctx context.Context, topic tally.Topic, show string) (badgeContent, error) {
+	if show == showTrend {
+		return a.trendContent(ctx, topic)
+	}
+	readings, err := a.read(ctx, []tally.Topic{topic}, "")
+	if err != nil {
+		return badgeContent{}, err
+	}
+	c := readings[0].Change
+	switch {
+	case show == showScore:
+		return countContent(c.Options.Score()), nil
+	case show == showCount:
+		return countContent(c.Count), nil
+	case c.Count == 0:
+		return badgeContent{short: "–", full: "–"}, nil // nobody chose
+	}
+	average := strconv.FormatFloat(c.Options.Average(), 'f', 1, 64)
+	return badgeContent{short: average, full: average}, nil
 }
 
 // cleanLabel makes a label valid in XML and short: it replaces control characters and
@@ -119,20 +143,24 @@ func cleanLabel(label string) string {
 // badgeSVG is a label on grey and a number in colour, in the size of common badges. Its
 // verbs are: 1 the title; 2 the label; 3 the number; the widths of 4 both parts, 5 the
 // left and 6 the right one; the middles of the texts of 7 the label and 8 the number, and
-// their widths, 9 and 10, which textLength gives them in other fonts too.
+// their widths, 9 and 10, which textLength gives them in other fonts too; 11 the line.
 const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%[4]d" height="20" role="img" aria-label="%[1]s"><title>%[1]s</title>` +
 	`<clipPath id="r"><rect width="%[4]d" height="20" rx="3"/></clipPath>` +
-	`<g clip-path="url(#r)"><rect width="%[5]d" height="20" fill="#4b5563"/><rect x="%[5]d" width="%[6]d" height="20" fill="#be123c"/></g>` +
+	`<g clip-path="url(#r)"><rect width="%[5]d" height="20" fill="#4b5563"/><rect x="%[5]d" width="%[6]d" height="20" fill="#be123c"/></g>%[11]s` +
 	`<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">` +
 	`<text x="%[7]g" y="14" textLength="%[9]d">%[2]s</text><text x="%[8]g" y="14" textLength="%[10]d">%[3]s</text></g></svg>`
 
 // appendBadge appends the SVG.
-func appendBadge(dst []byte, label string, number badgeText) []byte {
+func appendBadge(dst []byte, label string, content badgeContent) []byte {
 	text := html.EscapeString(label)
-	labelWidth, countWidth := textWidth(label), textWidth(number.short)
+	labelWidth, countWidth := textWidth(label), textWidth(content.short)
 	left, right := labelWidth+2*badgePad, countWidth+2*badgePad
-	return fmt.Appendf(dst, badgeSVG, text+": "+number.full, text, number.short,
-		left+right, left, right, float64(left)/2, float64(left)+float64(right)/2, labelWidth, countWidth)
+	line, lineWidth := "", 0
+	if len(content.trend) > 0 {
+		line, lineWidth = trendLine(content.trend, left+badgePad), trendWidth+badgePad
+	}
+	return fmt.Appendf(dst, badgeSVG, text+": "+content.full, text, content.short,
+		left+lineWidth+right, left, lineWidth+right, float64(left)/2, float64(left+lineWidth)+float64(right)/2, labelWidth, countWidth, line)
 }
 
 // shortCount formats a count: exactly below 10,000, above as 12.3k, 4.5M or 6.7G, rounded
