@@ -1,57 +1,49 @@
 /**
- * Requests that carry the visitor's id.
+ * Assertions, and other requests that carry the visitor's id.
  *
- * @typedef {object} Answer
- * @property {boolean} [ok] the service answered with the required field
- * @property {number} status of a refusal; 0 without an answer
- * @property {number} [count] with ok
- * @property {number} [version] with ok
- * @property {number} [mine] with ok
- * @property {object[]} [counts] with ok, of /v1/counts
- * @property {string} [code] of a refusal, such as `rate_limited`
- * @property {string} [message] of a refusal, for people
- * @property {number} retry how long the service asks to wait, in milliseconds; 0 if it does not say
+ * @typedef {object} Refusal
+ * @property {string} [code] of the service, such as `rate_limited`
+ * @property {string} [message] for people
+ * @property {number} [status] of HTTP; 0 without an answer, undefined over a socket
+ * @property {number} [retry_after] how long the service asks to wait, in seconds
+ *
+ * @typedef {object} Answer either error, or what the service answered
+ * @property {Refusal} [error]
+ * @property {number} [count]
+ * @property {number} [version]
+ * @property {number} [mine]
+ * @property {object[]} [counts] of /v1/counts
  */
-export type Answer = {
+export type Refusal = {
     /**
-     * the service answered with the required field
-     */
-    ok?: boolean;
-    /**
-     * of a refusal; 0 without an answer
-     */
-    status: number;
-    /**
-     * with ok
-     */
-    count?: number;
-    /**
-     * with ok
-     */
-    version?: number;
-    /**
-     * with ok
-     */
-    mine?: number;
-    /**
-     * with ok, of /v1/counts
-     */
-    counts?: object[];
-    /**
-     * of a refusal, such as `rate_limited`
+     * of the service, such as `rate_limited`
      */
     code?: string;
     /**
-     * of a refusal, for people
+     * for people
      */
     message?: string;
     /**
-     * how long the service asks to wait, in milliseconds; 0 if it does not say
+     * of HTTP; 0 without an answer, undefined over a socket
      */
-    retry: number;
+    status?: number;
+    /**
+     * how long the service asks to wait, in seconds
+     */
+    retry_after?: number;
+};
+export type Answer = {
+    error?: Refusal;
+    count?: number;
+    version?: number;
+    mine?: number;
+    /**
+     * of /v1/counts
+     */
+    counts?: object[];
 };
 /**
- * Returns the header Retry-After in milliseconds, at most an hour: timers overflow after 24 days. A date,
+ * Returns the header Retry-After in seconds, at most an hour: timers overflow after 24 days. A date,
  * which some proxies send, is 0.
  * @param {Headers} headers
  */
@@ -65,11 +57,12 @@ export declare const retryAfter: (headers: Headers) => number;
  */
 export declare const post: (url: string, body: object, required: string) => Promise<Answer>;
 /**
- * Asserts that the visitor contributes an amount to a topic.
- * @param {string} api the service's URL
+ * Asserts that the visitor contributes an amount to a topic: over the client's connection, or by a request.
+ * @param {import('./client.js').Client} client
  * @param {string} topic
  * @param {string | undefined} visitor undefined lets the service derive one
  * @param {number} amount
  * @param {boolean} [choice] the visitor chooses the option with this number; 0 withdraws
+ * @returns {Promise<Answer>}
  */
-export declare const assert: (api: string, topic: string, visitor: string | undefined, amount: number, choice?: boolean) => Promise<Answer>;
+export declare const assert: (client: import('./client.js').Client, topic: string, visitor: string | undefined, amount: number, choice?: boolean) => Promise<Answer>;

@@ -21,6 +21,11 @@ export type Client = {
      */
     present: (name: string) => () => void;
     /**
+     * sends an assertion over the
+     * connection. Without an answer the caller posts it
+     */
+    assert: (message: object) => Promise<import('./assert.js').Answer | void>;
+    /**
      * returns the watched topics of which the service may have
      * lost the visitor's contribution
      */
@@ -37,6 +42,8 @@ export type Client = {
  *   changes in one turn of the event loop are one message
  * @property {(name: string) => () => void} present makes this page a reader of a watched topic until the returned
  *   function is called
+ * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
+ *   connection. Without an answer the caller posts it
  * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
  *   lost the visitor's contribution
  */

@@ -5,6 +5,8 @@ export declare const HIDDEN_DELAY = 10000;
 export declare const SILENCE_TIMEOUT = 60000;
 /** A link without a first frame for this long does not work here. A link that lasts longer resets the backoff. */
 export declare const FIRST_FRAME_TIMEOUT = 10000;
+/** An assertion over a link without an answer for this long is posted: the service answers within 3 s. */
+export declare const ASSERTION_TIMEOUT = 3000;
 /** How often a link is checked: is it silent, is it still needed? */
 export declare const CHECK_INTERVAL = 5000;
 /** How long to stay away from an instance that is full (close code 1013). */

@@ -124,7 +124,7 @@ export type Topic = {
  * next one carries the newest amount. Meanwhile frames are held: the version of the answer tells whether they
  * include the assertion.
  * @param {string} name site/metric/key
- * @param {string} api the service's URL
+ * @param {import('./client.js').Client} client
  * @returns {Topic}
  */
-export declare function makeTopic(name: string, api: string): Topic;
+export declare function makeTopic(name: string, client: import('./client.js').Client): Topic;

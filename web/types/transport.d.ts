@@ -3,9 +3,12 @@ export type Frame = {
     count: number;
     version: number;
     event?: string;
+    id?: number;
+    mine?: number;
     error?: {
         code: string;
         message: string;
+        retry_after?: number;
     };
 };
 export type Topics = {
@@ -15,9 +18,14 @@ export type Topics = {
 export type Change = Record<string, string[]>;
 export type Link = {
     /**
-     * returns false if the link must be opened again instead
+     * returns true if the link must be opened again instead
      */
-    change: (change: Change) => boolean;
+    change: (change: Change) => unknown;
+    /**
+     * sends an assertion, and returns false if the link is not open yet;
+     * absent if the link takes none
+     */
+    send?: (message: object) => boolean;
     close: () => void;
 };
 export type Open = (api: string, topics: () => Topics, receive: (frame: Frame) => void, ended: (wait: number) => void) => Link;

@@ -2,6 +2,7 @@
 import { showAudit } from './audit.js';
 import { listenSessionEnd, resumeSession, signIn, signOut } from './client.js';
 import { field, find, make } from './dom.js';
+import { showHistory } from './history.js';
 import { showOverview } from './overview.js';
 import { showSpikes } from './spikes.js';
 import { showTopics } from './topics.js';
@@ -11,6 +12,7 @@ import { showVisitors } from './visitors.js';
 const views = {
   '': { title: 'Overview', show: showOverview },
   topics: { title: 'Topics', show: showTopics },
+  history: { title: 'History', show: showHistory },
   spikes: { title: 'Spikes', show: showSpikes },
   people: { title: 'Visitors', show: showVisitors },
   log: { title: 'Audit log', show: showAudit },

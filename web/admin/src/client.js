@@ -92,6 +92,14 @@ export function get(path, parameters = {}, signal) {
   return call('GET', query.size ? `${path}?${query}` : path, undefined, signal);
 }
 
+/**
+ * Sends a GET to the public calls, which are below /v1/ and not /admin/v1/.
+ * @param {string} path
+ * @param {Record<string, string | number | undefined>} parameters
+ * @param {AbortSignal} signal
+ */
+export const getPublic = (path, parameters, signal) => get(`../../v1/${path}`, parameters, signal);
+
 /** Returns whether there is a session. */
 export async function resumeSession() {
   try {
@@ -115,4 +123,7 @@ export async function signOut() {
 }
 
 /** @param {string} topic site/metric/key */
-export const topicPath = (topic) => `topics/${topic.split('/').map(encodeURIComponent).join('/')}`;
+export const encodeTopic = (topic) => topic.split('/').map(encodeURIComponent).join('/');
+
+/** @param {string} topic site/metric/key */
+export const topicPath = (topic) => `topics/${encodeTopic(topic)}`;

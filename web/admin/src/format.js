@@ -65,6 +65,18 @@ export function timeLabels(ticks) {
   });
 }
 
+const utcDays = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeZone: 'UTC' });
+const shortUtcDays = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' });
+
+/** Formats a day of UTC. @param {string} time in RFC 3339 */
+export const dayTime = (time) => utcDays.format(new Date(time));
+
+/**
+ * Labels the ticks of an axis of days of UTC.
+ * @param {number[]} ticks in seconds since the Unix epoch
+ */
+export const dayLabels = (ticks) => ticks.map((tick) => shortUtcDays.format(new Date(tick * 1000)));
+
 /**
  * Replaces the times in a text of the service, which are in UTC.
  * @param {string} text

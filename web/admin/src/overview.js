@@ -4,6 +4,7 @@ import { get } from './client.js';
 import { choice, field, make, makeTable, repeat } from './dom.js';
 import { follow } from './follow.js';
 import { ago, bytes, counted, exactTime, minuteTime, number } from './format.js';
+import { linkTo } from './link.js';
 
 /** Milliseconds between two calls: instances send heartbeats as often. */
 const INTERVAL = 5000;
@@ -169,15 +170,6 @@ function makeTop(signal) {
     if (!names) list.replaceChildren(make('li', { class: 'hint' }, 'No counts yet.'));
   });
   return make('section', { class: 'sheet', 'aria-labelledby': 'top' }, make('h2', { id: 'top' }, 'Highest counts'), list);
-}
-
-/**
- * Returns the URL of the view that lists a topic.
- * @param {string} topic
- */
-export function linkTo(topic) {
-  const [site, metric, ...key] = topic.split('/');
-  return `#/topics?${new URLSearchParams({ site, metric, prefix: key.join('/') })}`;
 }
 
 function makeInstances() {

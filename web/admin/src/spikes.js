@@ -3,7 +3,7 @@ import { call, get } from './client.js';
 import { ask } from './dialog.js';
 import { choice, field, make, plainText, repeat, showError, showToast } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
-import { linkTo } from './overview.js';
+import { linkTo } from './link.js';
 
 const PERIODS = /** @type {[string, string][]} */ ([['1h', 'last hour'], ['6h', 'last 6 hours'], ['24h', 'last 24 hours'], ['168h', 'last 7 days']]);
 

@@ -4,6 +4,7 @@ import { ask } from './dialog.js';
 import { choice, field, find, make, makeTable, plainText, showError, showToast } from './dom.js';
 import { editTopic } from './edit.js';
 import { follow } from './follow.js';
+import { linkToHistory } from './link.js';
 import { makeOptions } from './options.js';
 import { ago, counted, exactTime, minuteTime, number, signed, sum } from './format.js';
 
@@ -86,7 +87,7 @@ export function showTopics(place, signal, query) {
       requestAnimationFrame(() => count.classList.add('changed'));
     });
     const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
-    const line = row(make('div', { class: 'name' }, t.topic, bars.list), count, number(sum(t.seed)), signed(sum(t.adjustment)), changed, button);
+    const line = row(make('div', { class: 'name' }, make('a', { href: linkToHistory(t.topic), title: 'History' }, t.topic), bars.list), count, number(sum(t.seed)), signed(sum(t.adjustment)), changed, button);
     return line;
   };
 
