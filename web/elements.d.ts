@@ -71,6 +71,10 @@ export interface TallyVote extends TallyChoice {
   show: 'both' | string | null;
 }
 
+export interface TallyTrend extends TallyElement {
+  days: string | number | null;
+}
+
 declare global {
   interface HTMLElementTagNameMap {
     'tally-like': TallyElement;
@@ -83,6 +87,7 @@ declare global {
     'tally-poll': TallyPoll;
     'tally-rating': TallyRating;
     'tally-vote': TallyVote;
+    'tally-trend': TallyTrend;
   }
   interface HTMLElementEventMap {
     'tally-load': CustomEvent<TallyChange>;

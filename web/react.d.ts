@@ -1,5 +1,5 @@
 import type { DetailedHTMLProps, HTMLAttributes } from 'react';
-import type { TallyClaps, TallyElement, TallyPoll, TallyRating, TallyReactions, TallyTop, TallyVote, TallyWide } from './elements.js';
+import type { TallyClaps, TallyElement, TallyPoll, TallyRating, TallyReactions, TallyTop, TallyTrend, TallyVote, TallyWide } from './elements.js';
 
 export * from './types/react.js';
 
@@ -19,6 +19,7 @@ declare module 'react' {
       'tally-poll': Props<TallyPoll>;
       'tally-rating': Props<TallyRating>;
       'tally-vote': Props<TallyVote>;
+      'tally-trend': Props<TallyTrend>;
     }
   }
 }

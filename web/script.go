@@ -21,6 +21,9 @@ var fallback []byte
 //go:embed dist/choices.js
 var choices []byte
 
+//go:embed dist/trendview.js
+var trendview []byte
+
 //go:embed dist/whole.js
 var whole []byte
 
@@ -74,7 +77,7 @@ func scripts(released fs.FS) (map[string]Script, error) {
 		}
 		all[name] = Script{body, true}
 	}
-	for _, body := range [][]byte{whole, fallback, choices} {
+	for _, body := range [][]byte{whole, fallback, choices, trendview} {
 		all[immutableName(body)] = Script{body, true}
 	}
 	all["tally.js"] = Script{script, false}

@@ -37,6 +37,7 @@ var widgets = map[string]widget{
 	"tally-poll":      {metric: "poll", writes: true, attributes: []string{"options", "closed", "withdraw", "results", "send", "total"}},
 	"tally-rating":    {metric: "rating", writes: true, attributes: []string{"options", "closed", "withdraw", "send", "total"}},
 	"tally-vote":      {metric: "votes", writes: true, attributes: []string{"options", "closed", "withdraw", "show"}},
+	"tally-trend":     {metric: "likes", attributes: []string{"days"}},
 }
 
 // probeKey is the key of the topics that the doctor asks for and never changes.

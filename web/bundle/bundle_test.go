@@ -33,7 +33,7 @@ func TestFiles_PropertyNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tally.js", "fallback.js", "choices.js", "whole.js"} {
+	for _, name := range []string{"tally.js", "fallback.js", "choices.js", "trendview.js", "whole.js"} {
 		matches := property.FindAllSubmatch(files[name], -1)
 		if len(matches) == 0 {
 			t.Errorf("%s accesses no property", name)

@@ -105,4 +105,15 @@ var elements = []element{
 		Embed:      `<tally-top limit="5"><a href="./" data-page="hello">How a number travels</a></tally-top>`,
 		Attributes: []attribute{{"limit", "The number of rows: 10, at most 100."}, {"empty", "The text of a list without rows, if the element has no children."}, {"href", "Where a row links to: /{key}, with {key} for the page’s key. A link inside the element, found by its path or data-page, gives its row a title and an address."}},
 	},
+	{
+		Name: "trend", Title: "Trend", Description: "The count of the last days as a line. Its end is live. Hover or focus it for its numbers.",
+		Embed: `<tally-trend page="gallery" label="Likes of the gallery"></tally-trend>`,
+		Variants: []variant{
+			{"A week, by the hour, with its own size and colour", `<tally-trend page="gallery" days="7" label="Likes in a week" class="wide"></tally-trend>`},
+			{"Readers: the most at once, each day", `<p>Readers: <tally-trend metric="readers" page="site" label="Readers"></tally-trend></p>`},
+			{"Right to left", `<p lang="ar" dir="rtl">الإعجابات <tally-trend page="gallery" label="الإعجابات"></tally-trend></p>`},
+			{"Not a valid page: your own text stays", `<tally-trend page="no//page">No numbers yet.</tally-trend>`},
+		},
+		Attributes: []attribute{{"days", "How many days the line has: 30, at most 400. Up to 8 days are by the hour."}, {"label", "The name of the line for screen readers, in your language."}},
+	},
 }

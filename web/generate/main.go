@@ -45,7 +45,7 @@ func run(release bool) error {
 		}
 	}
 	if release {
-		return addRelease(files["whole.js"], files["fallback.js"], files["choices.js"])
+		return addRelease(files["whole.js"], files["fallback.js"], files["choices.js"], files["trendview.js"])
 	}
 	return nil
 }

@@ -1,21 +1,15 @@
-import { TallyElement } from './element.js';
+import { LazyElement } from './lazyelement.js';
 import { makeStatus } from './status.js';
 
-/** Loads the code that draws choices. In /tally.js it is a second script. */
-const loadViews = () => import('./choices.js');
-
 /**
- * An element of a `choice` metric: each visitor chooses one of its options. Its view is loaded when the element comes
- * near the viewport; before that, and if it cannot be loaded, the element's own children show.
+ * An element of a `choice` metric: each visitor chooses one of its options.
  *
  * Its own attributes: `options`, the names of the options, separated by commas; `count`, the number of each option
  * (`3,0,5`); `withdraw`, the name of the button that takes the choice back; `closed`, results only.
  */
-class Choice extends TallyElement {
-  static observedAttributes = [...TallyElement.observedAttributes, 'options', 'closed', 'withdraw'];
+class Choice extends LazyElement {
+  static observedAttributes = [...LazyElement.observedAttributes, 'options', 'closed', 'withdraw'];
 
-  /** @type {import('./choices.js').View | undefined} */
-  #view;
   #notify = makeStatus(this);
 
   resolve() {
@@ -23,16 +17,8 @@ class Choice extends TallyElement {
     if (this.topic) this.topic.choice = true;
   }
 
-  follow() {
-    super.follow();
-    if (this.#view) return;
-    loadViews().then(
-      ({ views }) => {
-        this.#view ??= views[this.localName](this);
-        this.render();
-      },
-      () => {}, // resolved again, the element tries again
-    );
+  loadView() {
+    return import('./choices.js').then(({ views }) => views[this.localName]);
   }
 
   /**
@@ -42,12 +28,6 @@ class Choice extends TallyElement {
   onChange(reason, failure) {
     super.onChange(reason, failure);
     this.#notify(reason);
-  }
-
-  /** @param {import('./topic.js').Reason} [reason] */
-  render(reason) {
-    super.render(reason);
-    this.#view?.(reason);
   }
 
   /**

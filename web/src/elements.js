@@ -6,6 +6,7 @@ import { Like } from './like.js';
 import { Reactions } from './reactions.js';
 import { shared } from './site.js';
 import { Top } from './top.js';
+import { Trend } from './trend.js';
 import { consent } from './visit.js';
 import { Readers, Visitors } from './visitors.js';
 
@@ -61,6 +62,7 @@ export function defineAll() {
   define('tally-poll', Poll);
   define('tally-rating', Rating);
   define('tally-vote', Vote);
+  define('tally-trend', Trend);
   followNavigation();
   return own;
 }

@@ -39,7 +39,7 @@ export function resultsOf({ topic, count }, shown) {
  * @param {string} parts.css
  * @param {() => number} parts.shown returns how many options the element shows
  * @param {(results: Results) => void} parts.draw writes the results into root
- * @returns {import('./choices.js').View}
+ * @returns {import('./lazyelement.js').View}
  */
 export function makeView(element, { root, css, shown, draw }) {
   const shadow = /** @type {ShadowRoot} */ (element.shadowRoot);
@@ -55,7 +55,7 @@ export function makeView(element, { root, css, shown, draw }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while others may not change the numbers again */
   let rest;
 
-  /** @type {import('./choices.js').View} */
+  /** @type {import('./lazyelement.js').View['render']} */
   const render = (reason) => {
     const hidden = !element.topic || !!element.topic.failure;
     update(root, { hidden });
@@ -78,7 +78,7 @@ export function makeView(element, { root, css, shown, draw }) {
     if (results.known) [last, lastMine, lastCount] = [numbers, results.mine, count];
   };
 
-  return render;
+  return { render };
 }
 
 /**

@@ -100,3 +100,9 @@ export const Rating = (props) => useElement('tally-rating', props);
  * @param {ChoiceProps & { show?: 'both' }} props
  */
 export const Vote = (props) => useElement('tally-vote', props);
+
+/**
+ * `<tally-trend>`
+ * @param {Props & { count?: number, days?: number }} props
+ */
+export const Trend = (props) => useElement('tally-trend', props);

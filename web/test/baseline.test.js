@@ -177,11 +177,11 @@ test('style sheets use no feature newer than the baseline, except harmless ones'
   /** @type {Record<string, string>} */
   const sheets = {};
   for (const path of ['admin/admin.css', 'demo/assets/demo.css', 'demo/assets/gallery.css']) sheets[path] = await read(path);
-  for (const name of ['element', 'like', 'claps', 'count', 'reactions', 'top']) {
+  for (const name of ['element', 'like', 'claps', 'count', 'reactions', 'top', 'trend']) {
     const { 1: styles } = /static styles =([^]*?);\n/.exec(await read(`src/${name}.js`)) ?? [];
     sheets[name] = [...styles.matchAll(/'([^'\n]*)'/g)].map(([, text]) => text).join('');
   }
-  for (const name of ['options', 'poll', 'rating', 'vote']) {
+  for (const name of ['options', 'poll', 'rating', 'vote', 'trendview']) {
     const { 1: styles } = /const (?:css|styles) =([^]*?);\n/.exec(await read(`src/${name}.js`)) ?? [];
     sheets[name] = [...styles.matchAll(/'([^'\n]*)'/g)].map(([, text]) => text).join('');
   }

@@ -60,7 +60,7 @@ test('the types accept correct use and reject wrong use', async () => {
     join(project, 'use.tsx'),
     `import { connect, TallyError } from '@tallycast/web';
 import { consent, pause, register } from '@tallycast/web/elements';
-import { Like, Poll, TallyProvider, useTally } from '@tallycast/web/react';
+import { Like, Poll, TallyProvider, Trend, useTally } from '@tallycast/web/react';
 register({ api: 'https://tally.example.com', site: 'blog' });
 consent(true); pause(false);
 const topic = connect({ api: new URL('https://tally.example.com') }).topic('blog/likes/x');
@@ -82,7 +82,9 @@ export function App() {
   return <TallyProvider api="https://tally.example.com">
     <Like page="x" count={count} onChange={({ detail }) => detail.mine} />
     <Poll page="x" options="A,B" results="after" closed onChange={({ detail }) => detail.options?.length} />
+    <Trend page="x" days={7} onChange={({ detail }) => detail.count} />
     <tally-rating page="x" withdraw="Undo" />
+    <tally-trend page="x" days="7" />
     <tally-claps page="x" max={10} />
     <tally-reactions reactions="heart" />
     <button onClick={() => like()}>{mine}</button>
@@ -138,7 +140,7 @@ test('client without elements: subscribe, like, unlike, refusal with a code', as
 });
 
 test('React: rendered on a server, hydrated without a warning, live after', async (t) => {
-  const app = `import { Like, Poll, TallyProvider, useTally } from '@tallycast/web/react';
+  const app = `import { Like, Poll, TallyProvider, Trend, useTally } from '@tallycast/web/react';
 function Number() { const { count, mine, like } = useTally('default/likes/post', 41); return <button id="own" onClick={() => like()}>{count} of them {mine}</button>; }
 function Lunch() { const { options, mine, choose } = useTally('default/poll/lunch'); return <button id="sushi" onClick={() => choose(2)}>{mine}: {options?.slice(0, 2).join()}</button>; }
 export const App = ({ api }) => <TallyProvider api={api}><Like page="post" count={41} label="Love it" onChange={({ detail }) => (document.title = 'now ' + detail.count)}><b>41</b></Like><Number /><tally-visitors local={false} /><Lunch /><Poll page="lunch" label="Lunch?" options="Pizza,Sushi"><i>no script</i></Poll></TallyProvider>;`;

@@ -1,23 +1,20 @@
-import { TallyElement } from './element.js';
+import { LazyElement } from './lazyelement.js';
 /**
- * An element of a `choice` metric: each visitor chooses one of its options. Its view is loaded when the element comes
- * near the viewport; before that, and if it cannot be loaded, the element's own children show.
+ * An element of a `choice` metric: each visitor chooses one of its options.
  *
  * Its own attributes: `options`, the names of the options, separated by commas; `count`, the number of each option
  * (`3,0,5`); `withdraw`, the name of the button that takes the choice back; `closed`, results only.
  */
-declare class Choice extends TallyElement {
+declare class Choice extends LazyElement {
     #private;
     static observedAttributes: string[];
     resolve(): void;
-    follow(): void;
+    loadView(): Promise<import("./lazyelement.js").MakeView>;
     /**
      * @param {import('./topic.js').Reason} reason
      * @param {import('./topic.js').Failure} [failure]
      */
     onChange(reason: import('./topic.js').Reason, failure?: import('./topic.js').Failure): void;
-    /** @param {import('./topic.js').Reason} [reason] */
-    render(reason?: import('./topic.js').Reason): void;
     /**
      * @param {string} name
      * @param {object} detail

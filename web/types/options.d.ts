@@ -32,14 +32,14 @@ export declare function resultsOf({ topic, count }: TallyElement, shown: number)
  * @param {string} parts.css
  * @param {() => number} parts.shown returns how many options the element shows
  * @param {(results: Results) => void} parts.draw writes the results into root
- * @returns {import('./choices.js').View}
+ * @returns {import('./lazyelement.js').View}
  */
 export declare function makeView(element: TallyElement, { root, css, shown, draw }: {
     root: HTMLElement;
     css: string;
     shown: () => number;
     draw: (results: Results) => void;
-}): import('./choices.js').View;
+}): import('./lazyelement.js').View;
 /**
  * Returns an attribute of an element, or a default.
  * @param {HTMLElement} element

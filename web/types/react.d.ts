@@ -126,3 +126,23 @@ export declare const Vote: (props: ChoiceProps & {
     children?: import('react').ReactNode;
     ref: import("react").RefObject<HTMLElement | null>;
 }, HTMLElement>;
+/**
+ * `<tally-trend>`
+ * @param {Props & { count?: number, days?: number }} props
+ */
+export declare const Trend: (props: Props & {
+    count?: number;
+    days?: number;
+}) => import("react").DOMElement<{
+    page?: string;
+    site?: string;
+    metric?: string;
+    label?: string;
+    kept?: string;
+    refused?: string;
+    live?: 'off';
+    className?: string;
+    style?: import('react').CSSProperties;
+    children?: import('react').ReactNode;
+    ref: import("react").RefObject<HTMLElement | null>;
+}, HTMLElement>;

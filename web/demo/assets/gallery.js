@@ -159,6 +159,7 @@ function addBuilder() {
     const attributes = {
       ...(page && { page }),
       ...(element === 'top' && { limit: '10' }),
+      ...(element === 'trend' && { days: '30', label: 'Likes' }),
       ...(element === 'poll' && { label: 'Your question?', options: 'Yes,No,Maybe' }),
       ...(audience && scope && { scope }),
       ...(audience && data.get('local') === 'on' && { local: '' }),
