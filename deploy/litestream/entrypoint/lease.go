@@ -178,6 +178,21 @@ func (l *lease) hold(ctx context.Context) error {
 	}
 }
 
+// holdWhile renews the lease while work runs, and ends held as soon as another container may
+// hold the lease, or ctx ends. It returns the errors of both.
+func (l *lease) holdWhile(ctx context.Context, work func(held context.Context) error) error {
+	held, end := context.WithCancel(ctx)
+	defer end()
+	worked := make(chan error, 1)
+	go func() { // ends with work; waited for below
+		defer end()
+		worked <- work(held)
+	}()
+	err := l.hold(held)
+	end()
+	return errors.Join(err, <-worked)
+}
+
 // setDisk records that the disk of this container has the newest database.
 func (l *lease) setDisk(ctx context.Context, id string) error {
 	next := l.record

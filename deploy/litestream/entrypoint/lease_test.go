@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +86,36 @@ func TestLease_LostReply(t *testing.T) {
 	}
 	if err := own.renew(t.Context(), own.record); !errors.Is(err, errConflict) {
 		t.Errorf("a renewal after another process has the lease: %v", err)
+	}
+}
+
+// The lease is renewed during work that takes longer than the lease, such as restoring a
+// large database. The work ends if the lease is lost.
+func TestLease_LongWork(t *testing.T) {
+	var isAway atomic.Bool
+	newLease := startStorage(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if isAway.Load() {
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	own, other := newLease(), newLease()
+	own.duration, other.duration = 2*time.Second, 2*time.Second
+	if err := own.acquire(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	err := own.holdWhile(t.Context(), func(held context.Context) error {
+		if err := other.acquire(held, 2*other.duration); err == nil || !strings.Contains(err.Error(), "another container") {
+			t.Errorf("a second process: %v", err)
+		}
+		isAway.Store(true)
+		<-held.Done()
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "could not be renewed") {
+		t.Errorf("without the storage: %v", err)
 	}
 }
 

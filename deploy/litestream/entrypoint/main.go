@@ -62,10 +62,19 @@ func run() (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	if err := restore(ctx, o, l); err != nil {
+	err = l.holdWhile(ctx, func(held context.Context) error { return restore(held, o, l.record.Disk) })
+	if err == nil {
+		err = claimDisk(ctx, o, l)
+	}
+	if err != nil {
 		return 1, err
 	}
-	return supervise(ctx, o, l)
+	code = 1
+	err = l.holdWhile(context.Background(), func(held context.Context) (err error) {
+		code, err = supervise(ctx, held, o)
+		return err
+	})
+	return code, err
 }
 
 func parse(args []string, getenv func(string) string) (o options, err error) {
@@ -105,10 +114,10 @@ func (o options) environment() []string {
 // leaseFile is the path of the file for --lease-file.
 func (o options) leaseFile() string { return o.database + ".lease" }
 
-// supervise runs the command under Litestream until it ends or the lease is lost, and
-// returns the exit code. Litestream passes the signal on, waits for the command, and sends
-// the last changes to the replica. The lease is held meanwhile.
-func supervise(ctx context.Context, o options, l *lease) (code int, err error) {
+// supervise runs the command under Litestream until it ends, and returns the exit code. When
+// ctx ends, Litestream passes the signal on, waits for the command, and sends the last
+// changes to the replica. When held ends, the lease is lost, and both are killed.
+func supervise(ctx, held context.Context, o options) (code int, err error) {
 	command := exec.Command("litestream", "replicate", "-config", o.config, "-exec", quote(append(o.command, "--lease-file", o.leaseFile())))
 	command.Env, command.Stdout, command.Stderr = o.environment(), os.Stdout, os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to kill the command with it
@@ -116,26 +125,20 @@ func supervise(ctx context.Context, o options, l *lease) (code int, err error) {
 		return 1, err
 	}
 	slog.Info("entrypoint: started", "group", command.Process.Pid)
-	holding, release := context.WithCancel(context.Background())
-	defer release()
-	ended, lost := make(chan error, 1), make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }() // ends with the process
-	go func() { lost <- l.hold(holding) }() // ends with holding
-	for done := ctx.Done(); ; {
+	for signalled := ctx.Done(); ; {
 		select {
-		case <-done:
-			done = nil
+		case <-signalled:
+			signalled = nil
 			_ = command.Process.Signal(syscall.SIGTERM) // it may have ended
-		case err := <-lost:
-			// Another container may write. Nothing may be acknowledged any more.
+		case <-held.Done():
 			killErr := syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 			<-ended
-			return 1, errors.Join(err, killErr)
+			return 1, killErr
 		case err := <-ended:
 			// The command ends before Litestream, unless Litestream was killed.
 			_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-			release()
-			<-lost
 			if code := command.ProcessState.ExitCode(); code >= 0 {
 				return code, nil
 			}

@@ -13,35 +13,54 @@ import (
 	"strings"
 )
 
-// restore makes the newest database the one on this disk. The disk has it if its id is that
-// in the lease, which the last container that wrote has recorded. Else the database comes
-// from the replica: the disk may be empty, or older than the replica.
-func restore(ctx context.Context, o options, l *lease) error {
-	marker := o.database + ".disk"
-	id, err := os.ReadFile(marker)
+// marker is the path of the file with the id of this disk.
+func (o options) marker() string { return o.database + ".disk" }
+
+// readMarker returns the id of this disk; empty if it has none.
+func readMarker(o options) (id string, err error) {
+	content, err := os.ReadFile(o.marker())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return string(content), nil
+}
+
+// restore makes the newest database the one on this disk. The disk has it if its id is
+// newest, the id that the last container that wrote has recorded in the lease. Else the
+// database comes from the replica, and the disk loses its id: it may be empty, or older.
+func restore(ctx context.Context, o options, newest string) error {
+	id, err := readMarker(o)
+	if err != nil {
 		return err
 	}
 	_, err = os.Stat(o.database)
-	switch isNewest := string(id) == l.record.Disk; {
+	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
-	case err == nil && isNewest:
+	case err == nil && id == newest:
 		slog.Info("entrypoint: this disk has the newest database", "file", o.database)
-	default:
-		if err := restoreReplica(ctx, o); err != nil {
-			return fmt.Errorf("restore the database from the replica: %w", err)
-		}
-		id = nil // other disks are older from now on
-	}
-	if len(id) > 0 {
 		return nil
 	}
-	next := rand.Text()
-	if err := l.setDisk(ctx, next); err != nil {
+	if err := restoreReplica(ctx, o); err != nil {
+		return fmt.Errorf("restore the database from the replica: %w", err)
+	}
+	if err := os.Remove(o.marker()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.WriteFile(marker, []byte(next), 0o600)
+	return nil
+}
+
+// claimDisk records in the lease that this disk has the newest database from now on.
+func claimDisk(ctx context.Context, o options, l *lease) error {
+	id, err := readMarker(o)
+	if err != nil || id != "" {
+		return err
+	}
+	id = rand.Text()
+	if err := l.setDisk(ctx, id); err != nil {
+		return err
+	}
+	return os.WriteFile(o.marker(), []byte(id), 0o600)
 }
 
 // restoreReplica replaces the database by that of the replica, if the replica has one.
