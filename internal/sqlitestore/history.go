@@ -67,6 +67,20 @@ func (w *writer) record(r *row) error {
 	return nil
 }
 
+// lowerRecords lowers the records of a topic since each contribution that is taken back. taken
+// has the sums of contributions by their minute.
+func (w *writer) lowerRecords(topic int64, taken map[int64]int64) error {
+	for minute, sum := range taken {
+		for _, period := range periods {
+			if err := w.exec(`UPDATE history SET gain = gain - ? WHERE topic = ? AND period = ? AND number >= ?`,
+				sum, topic, period, minute*60/int64(period)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // prepareHistory prepares the statements of [Store.History].
 func (s *readStatements) prepareHistory(ctx context.Context, db *sql.DB) (err error) {
 	if s.history, err = db.PrepareContext(ctx, historyQuery); err == nil {

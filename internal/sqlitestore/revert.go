@@ -66,6 +66,7 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 	var order []tally.Topic
 	topics := map[tally.Topic]*row{}
 	before := map[tally.Topic]row{}
+	taken := map[tally.Topic]map[int64]int64{} // by minute, the sum of contributions
 	for i, e := range entries {
 		r := topics[e.Topic]
 		if r == nil {
@@ -98,6 +99,10 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 		if rule.Kind == tally.Window {
 			amount = 1 // even if the window has ended
 		}
+		if taken[e.Topic] == nil {
+			taken[e.Topic] = map[int64]int64{}
+		}
+		taken[e.Topic][e.Minute] += rule.Counts(amount)
 		r.Replace(amount, 0)
 		reverted = append(reverted, e)
 	}
@@ -108,6 +113,9 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 		}
 		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
 		if err := w.set(r); err != nil {
+			return nil, nil, err
+		}
+		if err := w.lowerRecords(r.id, taken[topic]); err != nil {
 			return nil, nil, err
 		}
 		changes = append(changes, r.Change)

@@ -93,6 +93,15 @@ func (r Rule) String() string {
 	return "none"
 }
 
+// Counts returns what a contribution adds to the count, of which amount is the option in a
+// choice metric.
+func (r Rule) Counts(amount int64) int64 {
+	if r.Kind == Choice {
+		return min(amount, 1)
+	}
+	return amount
+}
+
 // Final reports whether visitors cannot take back a contribution.
 func (r Rule) Final() bool { return r.Kind == Once || r.Kind == Window }
 

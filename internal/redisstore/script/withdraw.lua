@@ -33,11 +33,20 @@ if window > 0 and places then
   -- A window forgets its members, but each entry was counted.
   count, changed, raised = before - #places, #places > 0, 0
 end
+local taken = {}
+if window > 0 then
+  for i = 1, #entryHours do taken[entryHours[i]] = (taken[entryHours[i]] or 0) + 1 end
+else
+  for i, hour in pairs(writeHours) do
+    if results[i] == '1' then taken[hour] = (taken[hour] or 0) + 1 end
+  end
+end
 counts[1], adjustments[1] = count, adjustments[1] + raised
 -- include erase
 -- include unchanged
 local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
 -- include record
+-- include lower
 
 -- include store
 -- include publish

@@ -13,10 +13,13 @@ local writes, size, window = ARGV[5], 16, 0
 local journal, greatest, depth, count = false, false, stored, counts[1]
 -- include decide_amounts
 counts[1], adjustments[1] = count, adjustments[1] + raised
+local taken = {}
+for i, hour in pairs(writeHours) do taken[hour] = (taken[hour] or 0) + lowered[i] end
 -- include erase
 -- include unchanged
 local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
 -- include record
+-- include lower
 
 -- include store_amounts
 -- include publish

@@ -14,10 +14,15 @@ local writes, size, window = ARGV[5], 20, 0
 local journal, keeps = false, false
 -- include decide_choices
 for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
+local taken = {}
+for i, hour in pairs(writeHours) do
+  if results[i] == '1' then taken[hour] = (taken[hour] or 0) + 1 end
+end
 -- include erase
 -- include unchanged
 local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
 -- include record
+-- include lower
 
 -- include store
 -- include publish

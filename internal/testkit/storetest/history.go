@@ -20,6 +20,7 @@ func RunHistory(t *testing.T, open Factory) {
 	runTests(t, open, []test{
 		{"Model", testHistoryModel},
 		{"NewTopic", testHistoryNewTopic},
+		{"Revert", testHistoryRevert},
 		{"Off", testHistoryOff},
 		{"Presence", testHistoryPresence},
 	})
@@ -81,6 +82,20 @@ type historyModel struct {
 type pastState struct {
 	version         int64
 	sum, adjustment int64
+	reverted        []tally.JournalEntry // after it; Position is not set
+	amounts         []int64              // of reverted
+}
+
+// sumIn returns the sum of s in a history by period, from which reverted contributions of that
+// or an earlier period are missing.
+func (s pastState) sumIn(period tally.Period) int64 {
+	sum := s.sum
+	for i, e := range s.reverted {
+		if e.Minute*60/int64(period) <= period.Number(s.version) {
+			sum -= s.amounts[i]
+		}
+	}
+	return sum
 }
 
 // note remembers the present state if it is new. The former sums rise by imported.
@@ -94,7 +109,7 @@ func (m *historyModel) note(imported int64) {
 		return
 	}
 	m.shift(imported)
-	m.past = append(m.past, pastState{state.Version, state.Sum(), state.Adjustment})
+	m.past = append(m.past, pastState{version: state.Version, sum: state.Sum(), adjustment: state.Adjustment})
 }
 
 func (m *historyModel) shift(by int64) {
@@ -125,7 +140,7 @@ func (m *historyModel) points(period tally.Period, now int64) (counts []int64) {
 				s = each
 			}
 		}
-		counts = append(counts, max(0, m.state().Seed+s.sum+s.adjustment))
+		counts = append(counts, max(0, m.state().Seed+s.sumIn(period)+s.adjustment))
 	}
 	return append(counts, m.count())
 }
@@ -180,6 +195,16 @@ func testHistoryModel(t *testing.T, open Factory) {
 					*m = historyModel{model: m.model}
 				}
 				m.isComplete = m.isComplete || !existed
+				m.note(0)
+			},
+			"revert": func(rt *rapid.T) {
+				m, store := draw(rt)
+				m.entries = recent(rt, store, m.topic) // older ones have expired
+				reverted, amounts := m.revertIn(rt, store)
+				for i := range m.past {
+					s := &m.past[i]
+					s.reverted, s.amounts = append(s.reverted, reverted...), append(s.amounts, amounts...)
+				}
 				m.note(0)
 			},
 			"restore": func(rt *rapid.T) {
@@ -240,6 +265,31 @@ func testHistoryNewTopic(t *testing.T, open Factory) {
 		hasPoints(t, f.other(), topic, tally.Day)
 		apply(t, f.First, topic, assert(1, 1))
 		hasPoints(t, f.other(), topic, tally.Day, 0, 1)
+	}
+}
+
+// A revert lowers the points since each contribution, forgetting a visitor the present only.
+func testHistoryRevert(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	for _, metric := range kinds {
+		f.Advance(21 * time.Hour) // with 75 hours below, whole days
+		topic := newTopic(t, metric)
+		for member := range tally.Member(3) {
+			apply(t, f.First, topic, assert(member+1, 1))
+			f.Advance(25 * time.Hour)
+		}
+		hasPoints(t, f.other(), topic, tally.Day, 0, 1, 2, 3, 3)
+		journal := recent(t, f.First, topic)
+		revert(t, f.other(), journal[1:2])
+		hasPoints(t, f.First, topic, tally.Day, 0, 1, 1, 2, 2)
+		if hours := points(t, f.First, topic, tally.Hour, 80); hours[1] != 1 || hours[25] != 1 || hours[26] != 1 || hours[51] != 2 {
+			t.Errorf("%s by hour: %v", topic, hours)
+		}
+		if metric == "days" {
+			continue // its window has ended
+		}
+		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditWithdraw, Members: []tally.Member{3}})
+		hasPoints(t, f.First, topic, tally.Day, 0, 1, 1, 2, 1)
 	}
 }
 

@@ -183,14 +183,15 @@ func (m *model) restore(replace bool, p tally.Portion) {
 	m.raise()
 }
 
-// revert takes back the contribution of an entry.
-func (m *model) revert(t tally.JournalEntry) {
+// revert takes back the contribution of an entry, and returns what it counted.
+func (m *model) revert(t tally.JournalEntry) int64 {
 	amount := m.mine[t.Member]
 	if m.isWindow() {
 		amount = 1
 	}
 	delete(m.mine, t.Member)
 	m.add(-1, amount)
+	return m.rule.Counts(amount)
 }
 
 // check compares the model with a dump.
@@ -431,8 +432,9 @@ func drawPortion(rt *rapid.T, m *model) tally.Portion {
 }
 
 // revertIn compares the journal with the model, and reverts some entries: the newest of each
-// member counts, and each of a window metric.
-func (m *model) revertIn(rt *rapid.T, store Store) {
+// member counts, and each of a window metric. It returns those that took something back, and
+// what they counted.
+func (m *model) revertIn(rt *rapid.T, store Store) (reverted []tally.JournalEntry, amounts []int64) {
 	journal := recent(rt, store, m.topic)
 	if !slices.EqualFunc(journal, m.entries, func(a, b tally.JournalEntry) bool { return a.Member == b.Member && a.Source == b.Source }) {
 		rt.Fatalf("the journal of %s is %+v, want %+v", m.topic, journal, m.entries)
@@ -449,7 +451,7 @@ func (m *model) revertIn(rt *rapid.T, store Store) {
 	before := m.state().Change
 	for _, e := range selected {
 		if m.isWindow() || newest[e.Member] == e.Position {
-			m.revert(e)
+			reverted, amounts = append(reverted, e), append(amounts, m.revert(e))
 		}
 	}
 	m.entries = slices.DeleteFunc(journal, func(e tally.JournalEntry) bool { return slices.Contains(selected, e) })
@@ -459,4 +461,5 @@ func (m *model) revertIn(rt *rapid.T, store Store) {
 	} else if m.state().Change != before {
 		rt.Fatalf("%d entries reverted changed nothing; want %v after %v", len(selected), m.state(), before)
 	}
+	return reverted, amounts
 }

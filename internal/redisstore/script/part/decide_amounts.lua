@@ -20,7 +20,7 @@ for from = 1, #members, CHUNK do
   end
 end
 
-local results, dirty, changed, entries = {}, {}, false, {}
+local results, dirty, changed, entries, lowered = {}, {}, false, {}, {}
 local exists, raised = version > 0, 0
 for at = 1, #writes, 16 do
   local member = string.sub(writes, at + 1, at + 8)
@@ -28,6 +28,7 @@ for at = 1, #writes, 16 do
   local amount, before = high * 65536 + middle * 256 + low, amounts[member]
   local result = '0'
   if greatest then amount = math.max(amount, before) end
+  lowered[#results + 1] = before - amount
   if amount ~= before then
     if exists or string.byte(writes, at) == 50 then
       result = exists and '1' or '2'

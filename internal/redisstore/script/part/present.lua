@@ -2,9 +2,10 @@
 -- journal, and all if the topic is not the expected one. An entry whose member has a newer
 -- one in a journal of KEYS[6…] is erased, and withdraws nothing. Needs version, window,
 -- now, KEYS and ARGV, see withdraw.lua. Sets places, where the entries are; nil without
--- entries.
+-- entries; and the hours of the entries at places, and of writes.
 
 local places
+local entryHours, writeHours = {}, {}
 local newer, expected = {}, version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
 for k = 6, #KEYS do
   local length = tonumber(ARGV[k + 3])
@@ -27,11 +28,14 @@ elseif ARGV[7] ~= '' then
       seen[place] = true
       places[#places + 1] = place
       local e, f, g, h = string.byte(ARGV[7], i * 8 - 3, i * 8)
-      local last = (((e * 256 + f) * 256 + g) * 256 + h + 1) * 60000 - 1 -- millisecond of its minute
+      local minute = ((e * 256 + f) * 256 + g) * 256 + h
+      local last = (minute + 1) * 60000 - 1 -- millisecond of its minute
+      entryHours[#places] = math.floor(minute / 60)
       -- The members of a window that ended are gone.
       local current = window == 0 or math.floor(last / window) >= math.floor(now / 1000 / window)
       if current and not newer[string.sub(entry, 1, 8)] then
         present[#present + 1] = string.sub(writes, at + 1, at + size)
+        writeHours[#present] = entryHours[#places]
       end
     end
   end

@@ -1,0 +1,16 @@
+-- Lowers the records since each contribution that is taken back. Needs taken, an hour of the
+-- history to the sum of the contributions of that hour, and what record.lua needs.
+
+if next(taken) and retention ~= '0' then
+  for key, length in pairs({ [hours] = 1, [days] = 24 }) do
+    local records = redis.call('HGETALL', key)
+    for i = 1, #records, 2 do
+      local number, by = tonumber(records[i]), 0
+      for hour, amount in pairs(taken) do
+        if math.floor(hour / length) <= number then by = by + amount end
+      end
+      local gain, rest = string.match(records[i + 1], '^(-?%d+)(.*)$')
+      if by ~= 0 then redis.call('HSET', key, records[i], string.format('%.0f', gain - by) .. rest) end
+    end
+  end
+end
