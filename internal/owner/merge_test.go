@@ -47,6 +47,10 @@ func TestRename_KeepsContributions(t *testing.T) {
 		if fresh := other.like(t, c, visitor(9)); !fresh.Changed || fresh.Change.Count != 98 {
 			t.Errorf("new like: %+v", fresh)
 		}
+		h, err := other.service.History(ctx, c, tally.Day)
+		if gain := h.SumAt(tally.Day.Number(h.Now)) - h.Prior; err != nil || gain != 5 || !h.IsComplete {
+			t.Errorf("the history of a renamed topic is %+v, %v", h, err)
+		}
 		// Rename it back to its first name.
 		if _, err := o.Rename(ctx, "test", c, a); err != nil {
 			t.Fatal(err)

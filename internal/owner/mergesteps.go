@@ -230,6 +230,9 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 			Last:          p.Last,
 			Mark:          mark,
 		}
+		if moved.Past = p.Past; p.Past != nil {
+			moved.Past.RaiseAdjustment(p.Seed) // the count that is set below has it
+		}
 		if rule.Kind == tally.Window {
 			moved.Version = p.Version // members of a window that ends meanwhile are not in the next one
 		}

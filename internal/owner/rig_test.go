@@ -83,7 +83,7 @@ func onSQLite(t testing.TB) *stores {
 }
 
 func openSQLite(path string) (fullStore, error) {
-	return sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: journal})
+	return sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: journal, History: tally.MaxHistory})
 }
 
 func onRedis(t testing.TB) *stores {
@@ -101,7 +101,7 @@ func onRedis(t testing.TB) *stores {
 }
 
 func openRedis(url string) (fullStore, error) {
-	store, err := redisstore.Open(url, catalog(), redisstore.Options{Journal: journal, Logger: slog.New(slog.DiscardHandler)})
+	store, err := redisstore.Open(url, catalog(), redisstore.Options{Journal: journal, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

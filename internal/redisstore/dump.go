@@ -41,8 +41,12 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 			if err := s.callAll(ctx, calls); err != nil {
 				return err
 			}
+			pasts, priors, err := s.readPasts(ctx, chunk)
+			if err != nil {
+				return err
+			}
 			for i, topic := range chunk {
-				if err := s.dumpTopic(ctx, topic, &calls[i], each); err != nil {
+				if err := s.dumpTopic(ctx, topic, &calls[i], pasts[i], priors[i], each); err != nil {
 					return err
 				}
 			}
@@ -99,7 +103,7 @@ func parseWalk(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (w wal
 }
 
 // dumpTopic dumps a topic of which the call first read the first part.
-func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, each func(tally.Portion) error) error {
+func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, past *tally.Past, prior int64, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
 	w, err := parseWalk(first, rule, topic)
 	if err != nil {
@@ -108,7 +112,7 @@ func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redisto
 	if w.state.Version == 0 {
 		return nil // it was deleted
 	}
-	p := &portioner{rule: rule, each: each, first: true, state: w.state}
+	p := &portioner{rule: rule, each: each, first: true, state: w.state, past: past, prior: prior}
 	walk := s.dumpMembers
 	if rule.Kind == tally.Amount {
 		walk = s.dumpAmounts
@@ -207,6 +211,8 @@ type portioner struct {
 	rule  tally.Rule
 	each  func(tally.Portion) error
 	state tally.State // read last
+	past  *tally.Past // without the state; may be nil
+	prior int64       // contributions, see [tally.History]
 
 	first   bool
 	pending []tally.Contribution
@@ -235,6 +241,10 @@ func (p *portioner) emit(contributions []tally.Contribution, last bool) error {
 		portion.SetSums(p.sums[:])
 	}
 	portion.Sum = portion.State.Sum()
+	if last && p.past != nil {
+		p.past.AddState(&portion.State, p.prior)
+		portion.Past = p.past
+	}
 	p.first = false
 	return p.each(portion)
 }

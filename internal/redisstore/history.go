@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,8 +73,12 @@ func (s *Store) parseHistory(topic tally.Topic, read *historyRead) (h tally.Hist
 	if read.shares != nil {
 		h.Count = sumShares(read.shares.Val(), read.clock.Val().UnixMilli())
 		err = read.shares.Err()
-	} else if h.Prior, h.IsComplete, isRecorded = s.parsePrior(read.state, h.Sum()); !isRecorded {
-		return h, nil
+	} else {
+		h.Prior = h.Sum()
+		text, hasPrior := read.state.Val()[4].(string)
+		if isRecorded = isRecorded && hasPrior; isRecorded {
+			h.Prior, h.IsComplete, err = parsePrior(text)
+		}
 	}
 	if isRecorded && err == nil {
 		h.Records, err = parseRecords(read.records.Val(), h.Prior)
@@ -81,16 +86,57 @@ func (s *Store) parseHistory(topic tally.Topic, read *historyRead) (h tally.Hist
 	return h, err
 }
 
-// parsePrior returns the prior contributions of a topic, see doc.go, and whether no
-// contributions are missing in its history. Without a history all contributions are prior.
-func (s *Store) parsePrior(state *redis.SliceCmd, sum int64) (prior int64, isComplete, isRecorded bool) {
-	text, _ := state.Val()[4].(string)
-	text, isIncomplete := strings.CutPrefix(text, "~")
-	prior, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || s.options.History == 0 {
-		return sum, false, false
+// formatRecords returns records as script/part/merge_past.lua takes them.
+func formatRecords(records []tally.Record) []byte {
+	var text []byte
+	for _, r := range records {
+		text = fmt.Appendf(text, "%d %d %d,", r.Number, r.Sum, r.Adjustment)
 	}
-	return prior, !isIncomplete, true
+	return text
+}
+
+// readPasts returns the histories of topics without their present states, and the prior
+// contributions. A topic without history has nil.
+func (s *Store) readPasts(ctx context.Context, topics []tally.Topic) (pasts []*tally.Past, priors []int64, err error) {
+	ctx, cancel := redistopology.WithDeadline(ctx)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	states := make([]*redis.StringCmd, len(topics))
+	hours, days := make([]*redis.MapStringStringCmd, len(topics)), make([]*redis.MapStringStringCmd, len(topics))
+	for i, topic := range topics {
+		states[i] = pipe.HGet(ctx, s.names.count(topic), "p")
+		hours[i], days[i] = pipe.HGetAll(ctx, s.names.hours(topic)), pipe.HGetAll(ctx, s.names.days(topic))
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	pasts, priors = make([]*tally.Past, len(topics)), make([]int64, len(topics))
+	for i := range topics {
+		text, err := states[i].Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		p := &tally.Past{}
+		if err = cmp.Or(err, hours[i].Err(), days[i].Err()); err == nil {
+			priors[i], p.IsComplete, err = parsePrior(text)
+		}
+		if err == nil {
+			p.Hours, err = parseRecords(hours[i].Val(), 0)
+		}
+		if err == nil {
+			p.Days, err = parseRecords(days[i].Val(), 0)
+		}
+		if err != nil {
+			return nil, nil, tally.Unavailable(fmt.Errorf("read the history of %s: %w", topics[i], err))
+		}
+		pasts[i] = p
+	}
+	return pasts, priors, nil
+}
+
+// parsePrior parses the number of prior contributions, see doc.go.
+func parsePrior(text string) (prior int64, isComplete bool, err error) {
+	digits, isIncomplete := strings.CutPrefix(text, "~")
+	prior, err = strconv.ParseInt(digits, 10, 64)
+	return prior, !isIncomplete, err
 }
 
 // parseRecords parses the records of a topic, see script/part/record.lua.

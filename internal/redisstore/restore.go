@@ -98,5 +98,8 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 		c.Append("")
 	}
 	c.Append(p.Mark, s.historyRetention)
+	if p.Last && p.Past != nil {
+		c.Append(p.Past.Gain, p.Past.IsComplete, formatRecords(p.Past.Hours), formatRecords(p.Past.Days))
+	}
 	return c
 }

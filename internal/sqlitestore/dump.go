@@ -24,7 +24,7 @@ type dump struct {
 	conn   *sql.Conn
 	each   func(tally.Portion) error
 
-	contributions, seen *sql.Stmt
+	contributions, seen, past *sql.Stmt
 }
 
 // topicRow is a topic with the id that its contributions refer to.
@@ -42,6 +42,10 @@ func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
 		return err
 	}
 	defer d.seen.Close()
+	if d.past, err = d.conn.PrepareContext(ctx, pastQuery); err != nil {
+		return err
+	}
+	defer d.past.Close()
 	var last tally.Topic
 	for {
 		page, err := d.page(ctx, scope, last)
@@ -105,6 +109,36 @@ func (d *dump) topic(t topicRow) (err error) {
 	if err := rows.Err(); err != nil {
 		return err
 	}
+	if portion.Past, err = d.readPast(t); err != nil {
+		return err
+	}
 	portion.Last = true
 	return d.each(portion)
+}
+
+// pastQuery reads the history of a topic; it has one row if there are no records.
+const pastQuery = `SELECT prior, is_complete, period, number, gain, history.adjustment
+	FROM topics LEFT JOIN history ON topic = topics.id WHERE topics.id = ? ORDER BY period, number`
+
+// readPast returns the history of a topic; nil if no change was recorded.
+func (d *dump) readPast(t topicRow) (p *tally.Past, err error) {
+	var prior sql.NullInt64
+	p = &tally.Past{}
+	rows, err := d.past.Query(t.id)
+	err = scanRows(rows, err, func(rows *sql.Rows) error {
+		var period, number, gain, adjustment sql.NullInt64
+		err := rows.Scan(&prior, &p.IsComplete, &period, &number, &gain, &adjustment)
+		switch record := (tally.Record{Number: number.Int64, Sum: gain.Int64, Adjustment: adjustment.Int64}); tally.Period(period.Int64) {
+		case tally.Hour:
+			p.Hours = append(p.Hours, record)
+		case tally.Day:
+			p.Days = append(p.Days, record)
+		}
+		return err
+	})
+	if err != nil || !prior.Valid {
+		return nil, err
+	}
+	p.AddState(&t.State, prior.Int64)
+	return p, nil
 }

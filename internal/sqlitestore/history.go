@@ -52,9 +52,7 @@ func (w *writer) record(r *row) error {
 		if number == period.Number(r.Version) {
 			continue
 		}
-		if err := w.exec(`INSERT INTO history (topic, period, number, gain, adjustment) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET gain = excluded.gain, adjustment = excluded.adjustment`,
-			r.id, period, number, before.Sum()-r.prior.Int64, before.Adjustment); err != nil {
+		if err := w.putRecord(r.id, period, tally.Record{Number: number, Sum: before.Sum() - r.prior.Int64, Adjustment: before.Adjustment}); err != nil {
 			return err
 		}
 		// The first periods that are shown continue the newest record before them.
@@ -62,6 +60,39 @@ func (w *writer) record(r *row) error {
 			(SELECT max(number) FROM history WHERE topic = ?1 AND period = ?2 AND number <= ?3)`,
 			r.id, period, firstNumber(period, w.historyRetention, w.now())); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// putRecord stores a record, whose Sum is the gain.
+func (w *writer) putRecord(topic int64, period tally.Period, r tally.Record) error {
+	return w.exec(`INSERT INTO history (topic, period, number, gain, adjustment) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET gain = excluded.gain, adjustment = excluded.adjustment`,
+		topic, period, r.Number, r.Sum, r.Adjustment)
+}
+
+// mergePast merges the records before the present state of r with those of another topic.
+func (w *writer) mergePast(r *row, given *tally.Past) error {
+	for _, period := range periods {
+		var own []tally.Record
+		err := eachRow(context.Background(), w.conn, `SELECT number, gain, adjustment FROM history WHERE topic = ? AND period = ? ORDER BY number`,
+			[]any{r.id, period}, func(rows *sql.Rows) error {
+				var record tally.Record
+				err := rows.Scan(&record.Number, &record.Sum, &record.Adjustment)
+				own = append(own, record)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		for _, record := range tally.MergeRecords(own, given.Records(period)) {
+			if record.Number >= period.Number(r.Version) {
+				break
+			}
+			if err := w.putRecord(r.id, period, record); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

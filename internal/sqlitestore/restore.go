@@ -100,7 +100,16 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 		return r, false, err
 	}
 	if w.historyRetention > 0 { // contributions that are restored are prior ones
-		r.past = past{prior: sql.NullInt64{Int64: r.Sum() - gained, Valid: true}, isComplete: !isNew && r.isComplete}
+		isComplete, isUngained := !isNew && r.isComplete, gained == 0
+		if p.Past != nil {
+			if gained = max(gained, p.Past.Gain); isUngained {
+				gained, isComplete = p.Past.Gain, p.Past.IsComplete
+			}
+			if err := w.mergePast(&r, p.Past); err != nil {
+				return r, false, err
+			}
+		}
+		r.past = past{prior: sql.NullInt64{Int64: r.Sum() - gained, Valid: true}, isComplete: isComplete}
 	}
 	return r, true, w.set(&r)
 }

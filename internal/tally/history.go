@@ -3,7 +3,6 @@ package tally
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -109,10 +108,7 @@ type History struct {
 func (h *History) timeline() []Record {
 	records := h.Records
 	if h.Version != 0 {
-		present := Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment}
-		// A record of the same period is that of an earlier state.
-		at, _ := slices.BinarySearchFunc(records, present.Number, func(r Record, number int64) int { return int(r.Number - number) })
-		records = append(slices.Clip(records[:at]), present)
+		records = appendRecord(records, Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment})
 	}
 	now := h.Period.Number(h.Now)
 	for len(records) > 0 && records[len(records)-1].Number > now {

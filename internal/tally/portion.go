@@ -16,6 +16,7 @@ type Portion struct {
 	// and Options for a choice metric: the contributions tell them.
 	Sum           int64
 	Contributions []Contribution
+	Past          *Past // of the last portion; nil if there is none
 	First, Last   bool
 	Mark          string // of the merge that stores the portion, as in [Edit]
 }
@@ -52,6 +53,9 @@ func (p *Portion) Validate(rule Rule) error {
 		if err := rule.checkList(p.Topic.Metric(), list.name, list.options, list.total, list.least); err != nil {
 			return err
 		}
+	}
+	if err := p.Past.validate(); err != nil {
+		return err
 	}
 	for _, c := range p.Contributions {
 		if c.Member == 0 || c.Amount < 1 || c.Amount > rule.Max {

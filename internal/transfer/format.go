@@ -30,7 +30,10 @@ import (
 // if all are 1, seed and adjustment if they are 0. Members of a window metric belong to the
 // window that ends at "until" (seconds since 1970). In a choice metric "amounts" are the
 // options chosen, "options" is the count of each option, and seed and adjustment are lists of
-// one number for each. The last line has the totals: a file without it was cut off.
+// one number for each. "history" is that of the topic, in the last of its lines: "days" and
+// "hours" have the number of each since 1970, the contributions of visitors until its end, and
+// the adjustment unless it is 0; "gain" counts these contributions until the export. "complete"
+// says that the topic was created after the history began. The last line has the totals: a file without it was cut off.
 //
 // Readers ignore unknown fields and kinds of lines, so later versions can add some. A
 // change that must not be ignored raises the number of the format.
@@ -108,6 +111,14 @@ type portionRecord struct {
 	Members    string        `json:"members,omitzero"`
 	Amounts    []int64       `json:"amounts,omitempty"`
 	Counted    *int64        `json:"counted,omitempty"`
+	History    *pastRecord   `json:"history,omitempty"`
+}
+
+type pastRecord struct {
+	Gain     int64     `json:"gain"`
+	Complete bool      `json:"complete,omitzero"`
+	Days     [][]int64 `json:"days"`
+	Hours    [][]int64 `json:"hours"`
 }
 
 type totalRecord struct {
@@ -162,7 +173,47 @@ func (l Line) record() portionRecord {
 	if l.Last {
 		r.Counted = &l.Sum
 	}
+	if p := l.Past; p != nil {
+		r.History = &pastRecord{Gain: p.Gain, Complete: p.IsComplete, Days: formatRecords(p.Days), Hours: formatRecords(p.Hours)}
+	}
 	return r
+}
+
+func formatRecords(records []tally.Record) [][]int64 {
+	lists := make([][]int64, len(records))
+	for i, r := range records {
+		lists[i] = []int64{r.Number, r.Sum}
+		if r.Adjustment != 0 {
+			lists[i] = append(lists[i], r.Adjustment)
+		}
+	}
+	return lists
+}
+
+// past returns the history that the record holds, nil without one. Its error is for people.
+func (r *pastRecord) past() (p *tally.Past, err error) {
+	if r == nil {
+		return nil, nil
+	}
+	p = &tally.Past{Gain: r.Gain, IsComplete: r.Complete}
+	if p.Days, err = parseRecords(r.Days); err == nil {
+		p.Hours, err = parseRecords(r.Hours)
+	}
+	return p, err
+}
+
+func parseRecords(lists [][]int64) ([]tally.Record, error) {
+	records := make([]tally.Record, len(lists))
+	for i, list := range lists {
+		if len(list) < 2 || len(list) > 3 {
+			return nil, fmt.Errorf("a record of the history has %d numbers and should have 2 or 3", len(list))
+		}
+		records[i] = tally.Record{Number: list[0], Sum: list[1]}
+		if len(list) == 3 {
+			records[i].Adjustment = list[2]
+		}
+	}
+	return records, nil
 }
 
 // ReadHeader reads the header of an export. It may read more of r.
@@ -213,6 +264,9 @@ func (r portionRecord) line() (Line, error) {
 		if number.value < number.least || number.value > maxExact {
 			return Line{}, fmt.Errorf("%s: %s is %d and should be from %d to %d", topic, number.name, number.value, number.least, int64(maxExact))
 		}
+	}
+	if l.Past, err = r.History.past(); err != nil {
+		return Line{}, fmt.Errorf("%s: %w", topic, err)
 	}
 	if l.Contributions, err = r.contributions(); err != nil {
 		return Line{}, fmt.Errorf("%s: %w", topic, err)

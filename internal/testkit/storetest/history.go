@@ -21,6 +21,7 @@ func RunHistory(t *testing.T, open Factory) {
 		{"Model", testHistoryModel},
 		{"NewTopic", testHistoryNewTopic},
 		{"Revert", testHistoryRevert},
+		{"Restore", testHistoryRestore},
 		{"Off", testHistoryOff},
 		{"Presence", testHistoryPresence},
 	})
@@ -290,6 +291,62 @@ func testHistoryRevert(t *testing.T, open Factory) {
 		}
 		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditWithdraw, Members: []tally.Member{3}})
 		hasPoints(t, f.First, topic, tally.Day, 0, 1, 1, 2, 1)
+	}
+}
+
+// A portion carries the history of its topic. It keeps the greater gain of each period, and can
+// be stored again.
+func testHistoryRestore(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	for _, metric := range []string{"likes", "claps", "rating"} {
+		f.Advance(23 * time.Hour) // with the times below, whole days
+		source, moved, merged := newTopic(t, metric), newTopic(t, metric), newTopic(t, metric)
+		restore(t, f.First, false, whole(source, 10, 0, map[tally.Member]int64{100: 1}))
+		apply(t, f.First, merged, assert(21, 1), assert(22, 1), assert(23, 1))
+		f.Advance(24 * time.Hour)
+		apply(t, f.First, source, assert(1, 1), assert(2, 1))
+		f.Advance(24 * time.Hour)
+		apply(t, f.First, source, assert(1, 0))
+		edit(t, f.First, on(source, tally.Edit{Kind: tally.EditBase, Value: 14}))
+		f.Advance(25 * time.Hour)
+		apply(t, f.First, source, assert(3, 1), assert(4, 1))
+
+		portions := portions(t, f.First, tally.ScopeOf(source))
+		at := func(topic tally.Topic) []tally.Portion {
+			for i := range portions {
+				portions[i].Topic = topic
+			}
+			return portions
+		}
+		same := func() {
+			t.Helper()
+			for _, period := range []tally.Period{tally.Hour, tally.Day} {
+				if got, want := points(t, f.other(), moved, period, period.Max()), points(t, f.other(), source, period, period.Max()); !slices.Equal(got, want) {
+					t.Errorf("a moved topic of %s by %s: %v, want %v", metric, period, got, want)
+				}
+			}
+		}
+		restore(t, f.First, false, at(moved)...)
+		same()
+		restore(t, f.First, false, at(moved)...)
+		same()
+		restore(t, f.First, true, at(moved)...)
+		same()
+
+		restore(t, f.First, false, at(merged)...)
+		h := history(t, f.other(), merged, tally.Day)
+		today := tally.Day.Number(h.Now)
+		gains := make([]int64, 5)
+		for i := range gains {
+			gains[i] = h.SumAt(today-4+int64(i)) - h.Prior
+		}
+		if want := []int64{0, 3, 3, 3, 3}; !slices.Equal(gains, want) || h.Count != 14+7 {
+			t.Errorf("the gains of a merged topic of %s are %v, want %v; the count is %d", metric, gains, want, h.Count)
+		}
+		// The adjustment of 4 was not in force before.
+		if got, want := points(t, f.other(), merged, tally.Day, 5), []int64{10 + 4, 10 + 7, 10 + 7, 10 + 7, 14 + 7}; !slices.Equal(got, want) {
+			t.Errorf("the points of a merged topic of %s are %v, want %v", metric, got, want)
+		}
 	}
 }
 

@@ -1,11 +1,11 @@
 -- Prepares the topic for a portion, see restore.lua, and merges its seed and adjustment.
 -- Needs what topic.lua sets. Sets least, the version of the portion, first, whether the topic
 -- begins with this portion, and prior and gained, see [tally.History]: contributions that are
--- restored are prior ones.
+-- restored are prior ones. Declares restored, the sum of contributions then.
 
 -- include check_rights
 local least, first, last = tonumber(ARGV[7]), version == 0, ARGV[10] ~= ''
-local prior, gained, retention = state[8], 0, ARGV[12]
+local prior, gained, restored, retention = state[8], 0, 0, ARGV[12]
 -- A topic that was deleted within the last hour continues with the version of its end:
 -- pages that show the end accept what follows. Others have it reissued within a minute.
 if version == 0 then version = tonumber(redis.call('GET', KEYS[3]) or 0) end

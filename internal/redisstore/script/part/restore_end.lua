@@ -1,7 +1,7 @@
 -- Ends what restore_begin.lua began. If nothing grew, it publishes nothing. Needs sums, of
 -- contributions.
 
-for i = 1, #sums do gained = gained - sums[i] end -- minus the prior contributions now
+for i = 1, #sums do restored = restored + sums[i] end -- counts may be the same table
 for i = 1, #counts do counts[i] = math.max(seeds[i] + adjustments[i] + sums[i], 0) end
 changed = first or changed or least > version or
   was ~= table.concat({ format(counts), string.format('%.0f', version), format(seeds), format(adjustments) }, ';')
@@ -11,7 +11,8 @@ local after, hours, days = math.max(version + 1, now, least), KEYS[4], KEYS[5]
 if retention ~= '0' then
   if first then retention = '0' end -- there is no past
 -- include record
-  local unknown = (not prior or string.find(prior, '~')) and '~' or ''
-  redis.call('HSET', KEYS[1], 'p', unknown .. string.format('%.0f', -gained))
+  local isComplete = prior and not string.find(prior, '~')
+-- include merge_past
+  redis.call('HSET', KEYS[1], 'p', (isComplete and '' or '~') .. string.format('%.0f', restored - gained))
 end
 -- include publish

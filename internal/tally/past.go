@@ -1,0 +1,98 @@
+package tally
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Past is the history of a topic as exports have it.
+type Past struct {
+	Gain       int64 // the sum of contributions minus the prior ones, see [History]
+	IsComplete bool  // as in [History]
+	// Hours and Days are in order, and end with the present state. Sum is the gain.
+	Hours, Days []Record
+}
+
+// AddState appends the present state of a topic.
+func (p *Past) AddState(s *State, prior int64) {
+	p.Gain = s.Sum() - prior
+	p.Hours = appendRecord(p.Hours, Record{Hour.Number(s.Version), p.Gain, s.Adjustment})
+	p.Days = appendRecord(p.Days, Record{Day.Number(s.Version), p.Gain, s.Adjustment})
+}
+
+// appendRecord appends the record of the newest state to records, which it replaces from its
+// period on. It does not change records.
+func appendRecord(records []Record, newest Record) []Record {
+	at, _ := slices.BinarySearchFunc(records, newest, byNumber)
+	return append(slices.Clip(records[:at]), newest)
+}
+
+func byNumber(a, b Record) int { return cmp.Compare(a.Number, b.Number) }
+
+// Records returns Hours or Days.
+func (p *Past) Records(period Period) []Record {
+	if period == Hour {
+		return p.Hours
+	}
+	return p.Days
+}
+
+// RaiseAdjustment raises the adjustment of all records: what was a seed is part of it.
+func (p *Past) RaiseAdjustment(by int64) {
+	for _, records := range [][]Record{p.Hours, p.Days} {
+		for i := range records {
+			records[i].Adjustment += by
+		}
+	}
+}
+
+// validate reports whether p, which may be nil, can be stored. Errors: [CodeBadBody].
+func (p *Past) validate() error {
+	if p == nil {
+		return nil
+	}
+	inRange := func(n int64) bool { return n >= -MaxValue && n <= MaxValue }
+	for _, period := range []Period{Hour, Day} {
+		records, last := p.Records(period), int64(-1)
+		if len(records) > MaxPortion {
+			return Errorf(CodeBadBody, "a history has at most %d records by %s; this one has %d", MaxPortion, period, len(records))
+		}
+		for _, r := range records {
+			if r.Number <= last || r.Number > period.Number(maxVersion) || !inRange(r.Sum) || !inRange(r.Adjustment) {
+				return Errorf(CodeBadBody, "the history by %s should be in order, with numbers from %d to %d; it has %v", period, int64(-MaxValue), int64(MaxValue), r)
+			}
+			last = r.Number
+		}
+	}
+	if !inRange(p.Gain) {
+		return Errorf(CodeBadBody, "the gain of a history is a number from %d to %d; this one is %d", int64(-MaxValue), int64(MaxValue), p.Gain)
+	}
+	return nil
+}
+
+// MergeRecords returns the records of a topic that has those of own and given, both in order:
+// the greater gain at each time from which on both have one, and the adjustment of own.
+func MergeRecords(own, given []Record) (merged []Record) {
+	all := slices.Concat(own, given)
+	slices.SortStableFunc(all, byNumber)
+	numbers := slices.CompactFunc(all, func(a, b Record) bool { return a.Number == b.Number })
+	var ours, theirs *Record // the newest ones until the number
+	for _, r := range numbers {
+		if len(own) > 0 && own[0].Number == r.Number {
+			ours, own = &own[0], own[1:]
+		}
+		if len(given) > 0 && given[0].Number == r.Number {
+			theirs, given = &given[0], given[1:]
+		}
+		switch {
+		case theirs == nil:
+			r = *ours
+		case ours == nil:
+			r = *theirs
+		default:
+			r = Record{r.Number, max(ours.Sum, theirs.Sum), ours.Adjustment}
+		}
+		merged = append(merged, r)
+	}
+	return merged
+}
