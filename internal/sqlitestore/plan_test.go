@@ -188,3 +188,18 @@ func TestSweep_EndedWindows(t *testing.T) {
 		t.Errorf("%d rows are left after %d sweeps", rows(), sweeps)
 	}
 }
+
+// A history is read by the keys of its tables, whatever else is stored.
+func TestHistory_Plan(t *testing.T) {
+	store := openPlanned(t)
+	for query, want := range map[string][]string{
+		historyQuery: {"SCAN asked VIRTUAL TABLE INDEX 1:", "SEARCH topics USING INDEX sqlite_autoindex_topics_1 (site=? AND metric=? AND key=?)",
+			"SEARCH history USING PRIMARY KEY (topic=? AND period=?) LEFT-JOIN"},
+		readersQuery: {"SEARCH readers USING PRIMARY KEY (topic=? AND period=? AND number>?)"},
+		pastQuery:    {"SEARCH topics USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH history USING PRIMARY KEY (topic=?) LEFT-JOIN"},
+	} {
+		if steps := plan(t, store, query, []any{"[]", tally.Day, 0}[:strings.Count(query, "?")]); !slices.Equal(steps, want) {
+			t.Errorf("the plan of %s is %q, want %q", query, steps, want)
+		}
+	}
+}
