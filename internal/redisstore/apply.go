@@ -133,6 +133,9 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 	if w.MayCreate {
 		op += 2
 	}
+	if w.RefuseNew {
+		op += 4
+	}
 	if rule.Kind != tally.Amount && rule.Kind != tally.Choice && w.Amount != 0 {
 		op++
 	}
@@ -178,9 +181,11 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	changed := false
 	for i := range b.Writes {
 		w := &b.Writes[i]
-		w.Changed = results[i] == '1' || results[i] == '2'
 		w.Created = results[i] == '2'
+		w.Added = w.Created || results[i] == '1'
+		w.Changed = w.Added || results[i] == '5'
 		w.WouldCreate = results[i] == '3'
+		w.WouldAdd = results[i] == '4'
 		changed = changed || w.Changed
 	}
 	b.SetState(reply.change)

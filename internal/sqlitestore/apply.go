@@ -87,7 +87,7 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 	for i := range b.Writes {
 		write := &b.Writes[i]
 		// An earlier attempt may have set them.
-		write.Changed, write.Created, write.WouldCreate = false, false, false
+		write.Changed, write.Added, write.Created, write.WouldAdd, write.WouldCreate = false, false, false, false, false
 		if r.id == 0 {
 			if write.Amount == 0 {
 				continue // nothing to take back
@@ -96,10 +96,24 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 				write.WouldCreate = true
 				continue
 			}
+			if write.RefuseNew {
+				write.WouldAdd = true
+				continue
+			}
 			if err = w.create(&r); err != nil {
 				return false, err
 			}
 			write.Created = true
+		}
+		if write.RefuseNew && write.Amount > 0 {
+			contributes, err := w.contributes(rule, r.id, write.Member, now)
+			if err != nil {
+				return false, fmt.Errorf("find a contribution to %s: %w", b.Topic, err)
+			}
+			if !contributes {
+				write.WouldAdd = true
+				continue
+			}
 		}
 		before, err := w.contribute(rule, r.id, write, now)
 		if err != nil {
@@ -108,7 +122,7 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 		if before == write.Amount {
 			continue
 		}
-		write.Changed, changed = true, true
+		write.Changed, write.Added, changed = true, before == 0, true
 		r.Replace(before, write.Amount)
 		isNew := write.Amount > before || rule.Kind == tally.Choice && write.Amount > 0
 		if isNew && w.journalRetention > 0 {
@@ -126,6 +140,16 @@ func (w *writer) applyBatch(rule tally.Rule, b *tally.Batch, now time.Time) (cha
 	}
 	b.SetState(r.Change)
 	return changed, nil
+}
+
+// contributes reports whether a member contributes to a topic, in a window metric within the
+// current window.
+func (w *writer) contributes(rule tally.Rule, topic int64, member tally.Member, now time.Time) (bool, error) {
+	var found int64
+	if rule.Kind == tally.Window {
+		return w.get(`SELECT 1 FROM seen WHERE window_end = ? AND topic = ? AND member = ?`, []any{rule.WindowEnd(now), topic, int64(member)}, &found)
+	}
+	return w.get(`SELECT 1 FROM contributions WHERE topic = ? AND member = ?`, []any{topic, int64(member)}, &found)
 }
 
 // contribute stores one contribution and returns the one before it.

@@ -29,6 +29,9 @@ const (
 // MaxBatchWrites is the most writes that one [Batch] carries.
 const MaxBatchWrites = 512
 
+// ErrWouldAdd is the error of an assertion with RefuseNew, whose visitor contributes nothing.
+var ErrWouldAdd = errors.New("the visitor contributes nothing yet")
+
 // ErrWouldCreate is the error of an assertion that may not create its topic, which does
 // not exist.
 var ErrWouldCreate = errors.New("the topic does not exist")
@@ -41,14 +44,16 @@ type Assertion struct {
 	Amount    int64
 	Client    netip.Addr // for the journal and blocked ranges; the zero Addr for the owner's servers
 	MayCreate bool       // whether the assertion may create its topic
+	RefuseNew bool       // whether to refuse the assertion if the visitor contributes nothing yet
 }
 
-// Result answers an [Assertion]. Mine, Changed and Created describe the assertion, Change
-// the state after its batch.
+// Result answers an [Assertion]. Mine, Changed, Added and Created describe the assertion,
+// Change the state after its batch.
 type Result struct {
 	Change  Change
 	Mine    int64
 	Changed bool
+	Added   bool // the visitor contributed nothing before
 	Created bool
 }
 
@@ -95,7 +100,7 @@ func (s *Service) Catalog() *Catalog { return s.catalog }
 
 // Assert makes an assertion and returns when the store has it, within 3 s. It continues
 // after ctx ends. Errors: [CodeBadVisitor], [CodeBadAmount], [CodeReadOnlyMetric],
-// [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate].
+// [CodeBlocked], [CodeStoreUnavailable], [ErrWouldCreate], [ErrWouldAdd].
 func (s *Service) Assert(ctx context.Context, a Assertion) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, Unavailable(err)
@@ -178,6 +183,9 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 	if write.write.WouldCreate {
 		return Result{}, ErrWouldCreate
 	}
+	if write.write.WouldAdd {
+		return Result{}, ErrWouldAdd
+	}
 	s.counters.acknowledged.Observe(answerWithin - time.Until(write.deadline))
 	if write.write.Changed {
 		s.bySite[a.Topic.Site()].Add(1)
@@ -186,6 +194,7 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 		Change:  write.change,
 		Mine:    write.write.Amount,
 		Changed: write.write.Changed,
+		Added:   write.write.Added,
 		Created: write.write.Created,
 	}, nil
 }
@@ -239,6 +248,7 @@ func (s *Service) submit(hasher *Hasher, a Assertion, write *pendingWrite, membe
 		Source:    hasher.Source(a.Client),
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
+		RefuseNew: a.RefuseNew,
 	}, also)
 	s.lane(a.Topic).submit(write)
 }

@@ -37,11 +37,14 @@ type Write struct {
 	Source    Source // for the journal
 	Amount    int64  // the contribution, or the option chosen; allowed by the topic's rule
 	MayCreate bool   // whether this write may create its topic
+	RefuseNew bool   // whether not to apply this write if the member contributes nothing yet
 
 	// Set by Apply.
 
 	Changed     bool // the visitor's contribution changed
+	Added       bool // the member contributed nothing before this write
 	Created     bool // this write created the topic
+	WouldAdd    bool // not applied: the member contributes nothing yet and RefuseNew is true
 	WouldCreate bool // not applied: the topic does not exist and MayCreate is false
 }
 

@@ -89,7 +89,11 @@ func (m *model) write(w tally.Write) tally.Write {
 		w.WouldCreate = true
 		return w
 	}
-	w.Created, w.Changed = !m.exists, true
+	if w.RefuseNew && before == 0 {
+		w.WouldAdd = true
+		return w
+	}
+	w.Created, w.Added, w.Changed = !m.exists, before == 0, true
 	m.exists = true
 	m.mine[w.Member] = w.Amount
 	if m.isChoice() {
@@ -312,6 +316,7 @@ func drawWrites(rt *rapid.T, topic tally.Topic) []tally.Write {
 			Source:    tally.Source(rapid.Uint32Range(0, 2).Draw(rt, "source")),
 			Amount:    rapid.Int64Range(least, most).Draw(rt, "amount"),
 			MayCreate: rapid.IntRange(0, 3).Draw(rt, "may create") > 0,
+			RefuseNew: rapid.IntRange(0, 3).Draw(rt, "refuse new") == 0,
 		}
 	}), 1, 8).Draw(rt, "writes")
 }
