@@ -59,7 +59,7 @@ func TestHAProxy_HalfOpenPages(t *testing.T) {
 	t.Parallel()
 	const topic, present = "default/likes/vanish", "default/readers/vanish"
 	config, timeout := haproxyConfig(t)
-	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off")
+	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 	p := startHAProxy(t, config, nil, i)
 	watcher := openStream(t, client, p.url, present)
 	neighbour := openSocket(t, client, p.url, topic)

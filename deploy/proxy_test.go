@@ -34,7 +34,7 @@ func TestPages_LikeBehindProxy(t *testing.T) {
 	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/hello"
-		instances, _ := startInstances(t, 3, "--drain", "0s", "--rate-limit", "off")
+		instances, _ := startInstances(t, 3, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 		running := p.start(t, p.config, nil, instances...)
 		var pages []*page
 		for range len(instances) {
@@ -104,7 +104,7 @@ func TestProxies_InstanceEnds(t *testing.T) {
 	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/rolling"
-		instances, args := startInstances(t, 3, "--drain", "2s", "--rate-limit", "off")
+		instances, args := startInstances(t, 3, "--drain", "2s", "--rate-limit", "off", "--topic-limit", "off")
 		running := p.start(t, p.config, nil, instances...)
 		page := openStream(t, client, instances[2].URL, topic)
 		likes := 0

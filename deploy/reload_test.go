@@ -65,7 +65,7 @@ func TestProxies_Reload(t *testing.T) {
 	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/reload"
-		instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
+		instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 		running := p.start(t, p.config, nil, instances...)
 		var pages []*page
 		for range 2 {

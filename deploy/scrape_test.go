@@ -105,7 +105,7 @@ func panelExpressions(t *testing.T) map[string]string {
 func TestPrometheus_NativeHistograms(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/hello"
-	instances, _ := startInstances(t, 1, "--drain", "0s", "--rate-limit", "off")
+	instances, _ := startInstances(t, 1, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 	prometheus := startPrometheus(t, []string{"--enable-feature=native-histograms"}, instances...)
 	openStream(t, client, instances[0].URL, topic)
 	startLiking(t, instances[0].URL, topic)
@@ -136,7 +136,7 @@ var promisedPanels = []string{"Viewers", "Likes a second", "Delivery lag", "Stal
 func TestPrometheus_PanelsAndAlerts(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/hello"
-	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
+	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 	prometheus := startPrometheus(t, nil, instances...)
 	openStream(t, client, instances[0].URL, topic)
 	openSocket(t, client, instances[1].URL, topic)

@@ -112,7 +112,7 @@ func TestPages_SilentTopic(t *testing.T) {
 	if processtest.Long() {
 		silence, beats = 95*time.Second, 3
 	}
-	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off")
+	instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 	pages, url := openBehindAll(t, topic, instances...)
 	waitConnected(t, pages, silence)
 	for _, p := range pages {
@@ -139,7 +139,7 @@ func TestPages_HungInstance(t *testing.T) {
 	if processtest.Long() {
 		hangs = 70 * time.Second
 	}
-	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off")
+	i := startInstance(t, "--trusted-proxy", "127.0.0.1", "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
 	pages, url := openBehindAll(t, topic, i)
 	i.Signal(syscall.SIGSTOP)
 	waitConnected(t, pages, hangs)

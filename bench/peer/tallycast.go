@@ -14,7 +14,7 @@ import (
 // Unlimited returns the arguments that turn tallycast's limits off.
 func Unlimited() []string {
 	return []string{
-		"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off",
+		"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off", "--topic-limit", "off",
 		"--max-viewers", "off", "--max-viewers-per-address", "off",
 	}
 }

@@ -117,7 +117,7 @@ func New(o Options) (*API, error) {
 		o.Logger = slog.Default()
 	}
 	if o.Limits == nil {
-		o.Limits = ratelimit.New(ratelimit.Limit{}, ratelimit.Limit{}, ratelimit.Limit{}, nil)
+		o.Limits = ratelimit.New(ratelimit.Limits{}, nil)
 	}
 	if o.VisitorTokens == nil {
 		o.VisitorTokens = visitortoken.New(nil, visitortoken.Options{})

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
-	"time"
 
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -120,13 +120,13 @@ func (c *caller) derivedVisitor(agent string, topic tally.Topic) (string, error)
 	return c.api.options.Service.DerivedVisitor(c.client.limitAddress(), agent, topic)
 }
 
-// permit is what the limits of a client address allow an assertion.
+// permit is what the limits of a client address allow an assertion. The zero permit is that
+// of a trusted caller.
 type permit struct {
-	caller       *caller
-	topic        tally.Topic
-	isKnown      bool          // the key of the topic is known
-	reservesNew  bool          // a new topic is reserved
-	waitToCreate time.Duration // until the address may create a topic
+	caller  *caller
+	topic   tally.Topic
+	isKnown bool // the key of the topic is known
+	limits  ratelimit.Permit
 }
 
 // permit takes one write of the client address, and sets what the assertion may do. The
@@ -137,21 +137,31 @@ func (c *caller) permit(a *tally.Assertion) (permit, error) {
 		return permit{}, nil
 	}
 	p := permit{caller: c, topic: a.Topic, isKnown: c.api.options.Keys.MayCreate(a.Topic)}
-	ok, mayCreate, wait := c.api.options.Limits.Write(c.client.limitAddress(), p.isKnown)
-	if !ok {
+	limits, wait := c.api.options.Limits.Write(c.client.limitAddress(), ratelimit.Write{
+		Topic: a.Topic.String(), Creates: p.isKnown, Adds: mayReachTopicLimit(a),
+	})
+	if wait > 0 {
 		return permit{}, rateLimited(wait, "rate limit reached: wait before the next contribution from this address (--rate-limit)")
 	}
-	a.MayCreate, p.reservesNew, p.waitToCreate = mayCreate, mayCreate, wait
+	p.limits, a.MayCreate, a.RefuseNew = limits, limits.MayCreate, !limits.MayAdd
 	return p, nil
 }
+
+// mayReachTopicLimit reports whether --topic-limit applies to an assertion. Withdrawals are
+// free; the store decides which of the others are new contributions.
+func mayReachTopicLimit(a *tally.Assertion) bool { return a.Amount > 0 }
 
 // settle ends the permit of an assertion that was answered. It returns the error for the
 // client. Errors: unknown_key, rate_limited and err.
 func (p permit) settle(result tally.Result, err error) error {
-	if p.reservesNew {
-		p.caller.api.options.Limits.Settle(p.caller.client.limitAddress(), result.Created)
+	if p.caller == nil {
+		return err
 	}
+	p.limits.Settle(result.Created, result.Added)
 	switch {
+	case errors.Is(err, tally.ErrWouldAdd):
+		p.caller.api.options.Limits.CountRefusedAddition()
+		return rateLimited(p.limits.WaitToAdd, "topic limit reached: wait before another visitor contributes to this topic from this address (--topic-limit)")
 	case !errors.Is(err, tally.ErrWouldCreate):
 		return err
 	case !p.isKnown:
@@ -160,7 +170,7 @@ func (p permit) settle(result tally.Result, err error) error {
 			"the site %q counts known pages only, and %.300q is not one of them; a seed, the site map or a call with the server token makes it known", p.topic.Site(), p.topic.Key())
 	}
 	p.caller.api.options.Limits.CountRefusedTopic()
-	return rateLimited(p.waitToCreate, "topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
+	return rateLimited(p.limits.WaitToCreate, "new topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
 }
 
 // assert makes an assertion within the limits of the client address. It creates topics

@@ -131,9 +131,10 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 // limits returns limits of so many writes, reads and new topics an hour; 0 means any
 // number.
 func limits(writes, reads, topics int) *ratelimit.Limiter {
-	hourly := func(count int) ratelimit.Limit { return ratelimit.Limit{Count: count, Per: time.Hour} }
-	return ratelimit.New(hourly(writes), hourly(reads), hourly(topics), nil)
+	return ratelimit.New(ratelimit.Limits{Writes: hourly(writes), Reads: hourly(reads), NewTopics: hourly(topics)}, nil)
 }
+
+func hourly(count int) ratelimit.Limit { return ratelimit.Limit{Count: count, Per: time.Hour} }
 
 // answer is a response.
 type answer struct {

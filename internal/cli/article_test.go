@@ -67,7 +67,7 @@ func TestArticle_Migration(t *testing.T) {
 
 	store := sqlite(t)
 	r := start(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), "--store", store, "--drain", "0s", "--site", "blog",
-		"--seed-from", writeFolder(t, pages), "--seed-site", "blog", "--rate-limit", "off")
+		"--seed-from", writeFolder(t, pages), "--seed-site", "blog", "--rate-limit", "off", "--topic-limit", "off")
 	env := variables("TALLYCAST_AT="+r.public, "TALLYCAST_ADMIN_TOKEN="+ownerToken)
 	here := map[string]int64{}
 	press := func(slug, visitor string) {

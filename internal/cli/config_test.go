@@ -164,8 +164,8 @@ demo: false
 		t.Error(c.Metrics)
 	case len(c.TrustedProxies) != 9 || c.TrustedProxies[8].String() != "203.0.113.7/32":
 		t.Error(c.TrustedProxies)
-	case c.RateLimit != ratelimit.Limit{} || c.ReadLimit != ratelimit.Limit{Count: 600, Per: time.Minute} || c.NewTopicLimit != ratelimit.Limit{Count: 200, Per: time.Hour}:
-		t.Error(c.RateLimit, c.ReadLimit, c.NewTopicLimit)
+	case c.RateLimit != ratelimit.Limit{} || c.ReadLimit != ratelimit.Limit{Count: 600, Per: time.Minute} || c.NewTopicLimit != ratelimit.Limit{Count: 200, Per: time.Hour} || c.TopicLimit != ratelimit.Limit{Count: 120, Per: time.Hour}:
+		t.Error(c.RateLimit, c.ReadLimit, c.NewTopicLimit, c.TopicLimit)
 	case c.MaxViewers != 1000 || c.MaxViewersPerAddress != 0 || c.MaxWatchedTopics != 1_000_000:
 		t.Error(c.MaxViewers, c.MaxViewersPerAddress, c.MaxWatchedTopics)
 	case c.ServerToken != "00000000000000000000000000000001":

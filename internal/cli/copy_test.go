@@ -18,7 +18,7 @@ func TestCopy_RedisAndBack(t *testing.T) {
 		text += fmt.Sprintf("blog/likes/posts/%d,%d\n", i, i)
 	}
 	mustRun(t, "import", "--store", from, write(t, "seeds.csv", text))
-	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
+	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off", "--topic-limit", "off")
 	for i := range 60 {
 		send(t, "POST", fmt.Sprintf("%s/v1/blog/likes/posts/%d", r.public, i%7), fmt.Sprintf("visitor-%d", i))
 	}
@@ -70,7 +70,7 @@ func TestCopy_SourceChanges(t *testing.T) {
 		text += fmt.Sprintf("blog/likes/posts/%d,%d\n", i, i)
 	}
 	mustRun(t, "import", "--store", from, write(t, "seeds.csv", text))
-	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off")
+	r := start(t, variables(), "--store", from, "--drain", "0s", "--site", "blog", "--rate-limit", "off", "--topic-limit", "off")
 	stop := make(chan struct{})
 	likes := likesWhile(t, "blog/likes/posts/1", stop, r.public)
 	eventually(t, "a copy of what changes", func() bool {

@@ -16,7 +16,7 @@ import (
 func TestServe_FullDisk(t *testing.T) {
 	t.Parallel()
 	store := sqlite(t)
-	i := launch(t, "--store", store, "--drain", "0s", "--rate-limit", "off", "--new-topic-limit", "off")
+	i := launch(t, "--store", store, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off", "--new-topic-limit", "off")
 	limit := func(size string) {
 		t.Helper()
 		pid := strconv.Itoa(i.Command.Process.Pid)

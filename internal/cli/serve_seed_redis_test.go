@@ -15,7 +15,7 @@ func TestServe_SeedTwoInstances(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
 	dir := writeFolder(t, posts)
-	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--new-topic-limit", "off"}
+	args := []string{"--store", redis.URL(0), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--topic-limit", "off", "--new-topic-limit", "off"}
 	var pair [2]*running
 	var starting sync.WaitGroup
 	for i := range pair {

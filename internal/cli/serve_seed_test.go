@@ -79,7 +79,7 @@ func likesWhile(t *testing.T, topic string, stop <-chan struct{}, urls ...string
 func TestServe_SeedDuringLikes(t *testing.T) {
 	t.Parallel()
 	dir := writeFolder(t, posts)
-	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off")
+	r := start(t, variables(), "--store", sqlite(t), "--drain", "0s", "--seed-from", dir, "--rate-limit", "off", "--topic-limit", "off")
 	frames := watch(t, r.public+"/v1/stream?topic=default/likes/about")
 	stop := make(chan struct{})
 	likes := likesWhile(t, "default/likes/about", stop, r.public, r.public)

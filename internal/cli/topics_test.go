@@ -19,7 +19,7 @@ const ownerToken = "owner-token-of-this-test"
 func startOwned(t *testing.T, args ...string) (*running, func(args ...string) (code int, out, errors string)) {
 	t.Helper()
 	r := start(t, variables("TALLYCAST_ADMIN_TOKEN="+ownerToken), append(args, "--store", sqlite(t), "--drain", "0s",
-		"--site", "blog", "--rate-limit", "off", "--new-topic-limit", "off")...)
+		"--site", "blog", "--rate-limit", "off", "--topic-limit", "off", "--new-topic-limit", "off")...)
 	return r, func(args ...string) (int, string, string) {
 		t.Helper()
 		return call(t, variables("TALLYCAST_AT="+r.public, "TALLYCAST_ADMIN_TOKEN="+ownerToken), args...)

@@ -45,6 +45,7 @@ type Config struct {
 	RateLimit            ratelimit.Limit
 	ReadLimit            ratelimit.Limit
 	NewTopicLimit        ratelimit.Limit
+	TopicLimit           ratelimit.Limit
 	MaxViewers           int // 0: no limit, as in the next two
 	MaxViewersPerAddress int
 	MaxWatchedTopics     int

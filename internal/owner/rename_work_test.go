@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // countedSettings counts what is read of the settings.
@@ -45,6 +46,34 @@ func TestRename_ReadsOfSettings(t *testing.T) {
 			if all, entries := store.all.Load(), store.entries.Load(); all > 1 || entries > 12 {
 				t.Errorf("rename %d read all settings %d times, and %d by name", i, all, entries)
 			}
+		}
+	})
+}
+
+// A visitor of the former name has a contribution to the new one: changing it adds none.
+func TestRename_ContributionIsNotNew(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		o := open(w.first)
+		for _, metric := range []string{"likes", "claps", "rating"} {
+			from, to := newTopic(metric), newTopic(metric)
+			o.contribute(t, from, visitor(1), 1, readerAddress)
+			if _, err := o.Rename(t.Context(), "test", from, to); err != nil {
+				t.Fatal(err)
+			}
+			for _, amount := range []int64{1, o.service.Catalog().Rule(to).Max, 0} {
+				for n, want := range map[int]error{1: nil, 2: tally.ErrWouldAdd} {
+					if n == 2 && amount == 0 {
+						want = nil // a withdrawal of nothing
+					}
+					result, err := o.service.Assert(t.Context(), tally.Assertion{
+						Topic: to, Visitor: visitor(n), Amount: amount, Client: readerAddress, RefuseNew: true,
+					})
+					if err != want || result.Added {
+						t.Errorf("%s: visitor %d asserts %d: added %t, %v", metric, n, amount, result.Added, err)
+					}
+				}
+			}
+			o.counts(t, to, 0)
 		}
 	})
 }

@@ -2,11 +2,8 @@ package ratelimit
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -25,8 +22,12 @@ const (
 	// maxShardAddresses bounds the memory that a client with many addresses can make
 	// the process use: 262,144 addresses in all, about 30 MB.
 	maxShardAddresses = 4096
+	// wideFactor is how many times the limits of an address an IPv6 /48 has: the usual
+	// assignment to a customer is between a /48 and a /64.
+	wideFactor = 16
 	// shareInterval is how often instances share what addresses used. An address
-	// exceeds its limit by at most what it sends in this time.
+	// exceeds its limit by at most what it sends in this time, and has to wait longer
+	// after it.
 	shareInterval = 100 * time.Millisecond
 )
 
@@ -53,34 +54,54 @@ type shard struct {
 	used      []*address // since they were last shared
 }
 
-// Limiter limits the writes, the reads and the new topics of client addresses. All
-// methods may be called concurrently.
+// Limits are those of one client address.
+type Limits struct {
+	Writes, Reads Limit
+	NewTopics     Limit // topics that it creates
+	Topic         Limit // new contributions to one topic
+}
+
+// Limiter limits the writes, the reads, the new topics and the new contributions to each
+// topic of client addresses. An IPv6 /48 has [wideFactor] times the limits of writes, new
+// topics and new contributions. All methods may be called concurrently.
 type Limiter struct {
 	// Fixed after construction.
 	writes, reads, topics Rate
+	rates                 [bucketLimits]Rate
+	limitsWrites          bool                   // whether writes have any limit
 	secret                func() ([]byte, error) // nil if this instance counts alone
 	start                 time.Time
 
 	shards  [shardCount]shard
+	buckets [shardCount]bucketShard
 	cipher  atomic.Pointer[addressCipher]
-	refused struct{ writes, reads, topics atomic.Int64 }
-	evicted atomic.Int64
+	refused struct{ writes, reads, topics, additions atomic.Int64 }
+
+	evicted, evictedBuckets atomic.Int64
 
 	secretMutex sync.Mutex // held while the secret is applied
 }
 
 // New returns a limiter. secret returns the key of the hash under which instances share
 // addresses, or an error if it is not known yet; with nil this instance counts alone.
-func New(writes, reads, topics Limit, secret func() ([]byte, error)) *Limiter {
+func New(limits Limits, secret func() ([]byte, error)) *Limiter {
 	l := &Limiter{
-		writes: NewRate(writes, burst),
-		reads:  NewRate(reads, burst),
-		topics: NewRate(topics, 1), // one period's worth is enough to publish a site
+		writes: NewRate(limits.Writes, burst),
+		reads:  NewRate(limits.Reads, burst),
+		topics: NewRate(limits.NewTopics, 1), // one period's worth is enough to publish a site
+		rates: [bucketLimits]Rate{
+			topicBucket:      NewRate(limits.Topic, 1),
+			wideTopicBucket:  NewRate(limits.Topic.times(wideFactor), 1),
+			wideWriteBucket:  NewRate(limits.Writes.times(wideFactor), burst),
+			wideCreateBucket: NewRate(limits.NewTopics.times(wideFactor), 1),
+		},
 		secret: secret,
 		start:  time.Now(),
 	}
+	l.limitsWrites = l.writes.interval != 0 || l.topics.interval != 0 || l.rates[topicBucket].interval != 0
 	for i := range l.shards {
 		l.shards[i].addresses = map[addressKey]*address{}
+		l.buckets[i].lines = make([]line, 1)
 	}
 	var random [sha256.Size]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
@@ -91,56 +112,14 @@ func New(writes, reads, topics Limit, secret func() ([]byte, error)) *Limiter {
 // now returns the time on the limiter's clock, which never goes back.
 func (l *Limiter) now() time.Duration { return time.Since(l.start) }
 
-// Write takes one write of client. With creates it also reserves one new topic, which
-// the caller must [Limiter.Settle] if mayCreate is true. If ok is false the client
-// waits before its next write; if mayCreate is false, before its next new topic.
-func (l *Limiter) Write(client netip.Addr, creates bool) (ok, mayCreate bool, wait time.Duration) {
-	if l.writes.interval == 0 && l.topics.interval == 0 {
-		return true, creates, 0
-	}
-	now := l.now()
-	s, e := l.lock(client, now)
-	defer s.mu.Unlock()
-	if wait = l.writes.Take(&e.writes, now, 1); wait > 0 {
-		l.refused.writes.Add(1)
-		return false, false, wait
-	}
-	if l.writes.interval != 0 {
-		e.newWrites++
-		l.useLocked(s, e)
-	}
-	if !creates {
-		return true, false, 0
-	}
-	wait = l.topics.Take(&e.topics, now, 1)
-	return true, wait == 0, wait
-}
-
-// Settle ends the reservation of a new topic: it gives it back unless created is true.
-func (l *Limiter) Settle(client netip.Addr, created bool) {
-	if l.topics.interval == 0 {
-		return
-	}
-	s, e := l.lock(client, l.now())
-	defer s.mu.Unlock()
-	if !created {
-		e.topics -= l.topics.interval
-		return
-	}
-	e.newTopics++
-	l.useLocked(s, e)
-}
-
-// CountRefusedTopic counts a refusal of a new topic in the metrics.
-func (l *Limiter) CountRefusedTopic() { l.refused.topics.Add(1) }
-
 // Read takes n reads of client and returns 0, or takes none and returns how long to wait.
 func (l *Limiter) Read(client netip.Addr, n int) (wait time.Duration) {
 	if l.reads.interval == 0 {
 		return 0
 	}
+	l.applySecret()
 	now := l.now()
-	s, e := l.lock(client, now)
+	s, e := l.lock(l.addressKey(client), now)
 	defer s.mu.Unlock()
 	if wait = l.reads.Take(&e.reads, now, n); wait > 0 {
 		l.refused.reads.Add(1)
@@ -178,9 +157,7 @@ func (s *shard) sweep(now time.Duration) {
 func (l *Limiter) shard(key addressKey) *shard { return &l.shards[key%shardCount] }
 
 // lock returns the state of a client address and its shard, which it locks.
-func (l *Limiter) lock(client netip.Addr, now time.Duration) (*shard, *address) {
-	l.applySecret() // before anything is counted, since it forgets all counts
-	key := l.key(client)
+func (l *Limiter) lock(key addressKey, now time.Duration) (*shard, *address) {
 	s := l.shard(key)
 	s.mu.Lock()
 	return s, l.addressLocked(s, key, now)
@@ -214,35 +191,6 @@ func (l *Limiter) useLocked(s *shard, e *address) {
 	}
 }
 
-// addressCipher turns addresses into keys: one AES block is a pseudo-random function of
-// the 16 bytes of an address. The secret hides addresses from other readers of the
-// channel that instances share, and keeps outsiders from making collisions.
-type addressCipher struct {
-	block    cipher.Block
-	isShared bool // all instances use it
-}
-
-// newAddressCipher returns the cipher with a key.
-func newAddressCipher(key [sha256.Size]byte, isShared bool) *addressCipher {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // the length is a constant that AES takes
-	}
-	return &addressCipher{block, isShared}
-}
-
-// blocks are scratch space for one encryption, which so does not allocate.
-var blocks = sync.Pool{New: func() any { return new([2 * aes.BlockSize]byte) }}
-
-func (l *Limiter) key(client netip.Addr) addressKey {
-	scratch := blocks.Get().(*[2 * aes.BlockSize]byte)
-	defer blocks.Put(scratch)
-	in := client.As16()
-	copy(scratch[:], in[:])
-	l.cipher.Load().block.Encrypt(scratch[aes.BlockSize:], scratch[:aes.BlockSize])
-	return addressKey(binary.BigEndian.Uint64(scratch[aes.BlockSize:]))
-}
-
 // Metrics implements [tally.Instrumented].
 func (l *Limiter) Metrics() []tally.Sample {
 	const help = "Requests or topics refused with rate_limited, by limit."
@@ -250,9 +198,10 @@ func (l *Limiter) Metrics() []tally.Sample {
 		return tally.Sample{Name: "rate_limited_total", Help: help, Counter: true, Label: "limit", LabelValue: limit, Value: float64(n.Load())}
 	}
 	return []tally.Sample{
-		refused("write", &l.refused.writes), refused("read", &l.refused.reads), refused("new_topic", &l.refused.topics),
+		refused("write", &l.refused.writes), refused("read", &l.refused.reads), refused("new_topic", &l.refused.topics), refused("topic", &l.refused.additions),
 		{Name: "limited_addresses", Help: "Client addresses that limits remember.", Value: float64(l.addressCount())},
 		{Name: "limited_addresses_evicted_total", Counter: true, Help: "Client addresses forgotten before their time, because there were too many.", Value: float64(l.evicted.Load())},
+		{Name: "topic_limit_evicted_total", Counter: true, Help: "Buckets of --topic-limit and of IPv6 /48 forgotten before their time, because there were too many.", Value: float64(l.evictedBuckets.Load())},
 	}
 }
 

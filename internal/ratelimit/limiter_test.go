@@ -24,6 +24,17 @@ func perHour(n int) Limit   { return Limit{Count: n, Per: time.Hour} }
 
 func secret() ([]byte, error) { return []byte("the secret of the store"), nil }
 
+// like makes a write that may create its topic and did if created is true. It returns
+// whether the limit of writes admits it, whether it may create, and how long to wait.
+func like(l *Limiter, client netip.Addr, created bool) (ok, mayCreate bool, wait time.Duration) {
+	p, wait := l.Write(client, Write{Topic: "blog/likes/hello", Creates: true})
+	if wait > 0 {
+		return false, false, wait
+	}
+	p.Settle(created, false)
+	return true, p.MayCreate, p.WaitToCreate
+}
+
 // A bucket gives no more than its burst and its rate, and gives what a refusal promised.
 func TestRate_Bounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -48,21 +59,21 @@ func TestRate_Bounds(t *testing.T) {
 
 func TestLimiter_Writes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(perSecond(20), Limit{}, Limit{}, nil)
+		l := New(Limits{Writes: perSecond(20)}, nil)
 		for i := range 60 {
-			if ok, _, _ := l.Write(alice, true); !ok {
+			if ok, _, _ := like(l, alice, false); !ok {
 				t.Fatalf("write %d was refused", i)
 			}
 		}
-		ok, _, wait := l.Write(alice, true)
+		ok, _, wait := like(l, alice, false)
 		if ok || wait != 50*time.Millisecond {
 			t.Fatalf("write 61: %v, wait %v", ok, wait)
 		}
-		if ok, _, _ := l.Write(mallory, true); !ok {
+		if ok, _, _ := like(l, mallory, false); !ok {
 			t.Fatal("another address is refused too")
 		}
 		time.Sleep(wait)
-		if ok, _, _ := l.Write(alice, true); !ok {
+		if ok, _, _ := like(l, alice, false); !ok {
 			t.Fatal("refused after the promised wait")
 		}
 	})
@@ -70,14 +81,14 @@ func TestLimiter_Writes(t *testing.T) {
 
 func TestLimiter_Reads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Limit{}, perSecond(500), Limit{}, nil)
+		l := New(Limits{Reads: perSecond(500)}, nil)
 		if l.Read(alice, 1000) != 0 || l.Read(alice, 500) != 0 {
 			t.Fatal("a burst is refused")
 		}
 		if wait := l.Read(alice, 1); wait != 2*time.Millisecond {
 			t.Fatalf("wait %v", wait)
 		}
-		small := New(Limit{}, perSecond(10), Limit{}, nil)
+		small := New(Limits{Reads: perSecond(10)}, nil)
 		if small.Read(alice, 1000) != 0 {
 			t.Fatal("a call with more topics than a burst can never be made")
 		}
@@ -89,30 +100,27 @@ func TestLimiter_Reads(t *testing.T) {
 
 func TestLimiter_NewTopics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Limit{}, Limit{}, perHour(3), nil)
+		l := New(Limits{NewTopics: perHour(3)}, nil)
 		for range 100 {
-			if _, mayCreate, _ := l.Write(alice, true); !mayCreate {
+			if _, mayCreate, _ := like(l, alice, false); !mayCreate {
 				t.Fatal("likes of topics that exist used up the limit")
 			}
-			l.Settle(alice, false)
 		}
 		for range 3 {
-			l.Write(alice, true)
-			l.Settle(alice, true)
+			like(l, alice, true)
 		}
-		if ok, mayCreate, wait := l.Write(alice, true); !ok || mayCreate || wait != 20*time.Minute {
+		if ok, mayCreate, wait := like(l, alice, false); !ok || mayCreate || wait != 20*time.Minute {
 			t.Fatalf("after three: %v %v %v", ok, mayCreate, wait)
 		}
 	})
 }
 
 func TestLimiter_Off(t *testing.T) {
-	l := New(Limit{}, Limit{}, Limit{}, secret)
+	l := New(Limits{}, secret)
 	for range 10_000 {
-		if ok, mayCreate, _ := l.Write(alice, true); !ok || !mayCreate || l.Read(alice, 1000) != 0 {
+		if ok, mayCreate, _ := like(l, alice, true); !ok || !mayCreate || l.Read(alice, 1000) != 0 {
 			t.Fatal("refused")
 		}
-		l.Settle(alice, true)
 	}
 	if n := l.addressCount(); n != 0 {
 		t.Errorf("%d addresses are remembered", n)
@@ -123,27 +131,23 @@ func TestLimiter_Off(t *testing.T) {
 // which applies the secret, forgets no reads.
 func TestLimiter_Share(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := New(perSecond(20), perHour(1), perHour(3), secret), New(perSecond(20), Limit{}, perHour(3), secret)
+		here, there := New(Limits{Writes: perSecond(20), Reads: perHour(1), NewTopics: perHour(3)}, secret), New(Limits{Writes: perSecond(20), NewTopics: perHour(3)}, secret)
 		for range 60 {
-			here.Write(alice, true)
-			here.Settle(alice, false)
+			like(here, alice, false)
 		}
-		here.Write(mallory, true)
-		here.Settle(mallory, true)
+		like(here, mallory, true)
 		here.Read(alice, burst)
 		sent := 0
 		send := func(payload []byte) { sent++; there.Receive(payload) }
 		here.share(send)
-		if ok, _, wait := there.Write(alice, true); ok || wait != 50*time.Millisecond {
+		if ok, _, wait := like(there, alice, false); ok || wait != 50*time.Millisecond {
 			t.Fatalf("used up there, and here %v, wait %v", ok, wait)
 		}
-		if ok, _, _ := there.Write(mallory, true); !ok {
+		if ok, _, _ := like(there, mallory, true); !ok {
 			t.Fatal("one write there is 60 here")
 		}
-		there.Settle(mallory, true)
-		there.Write(mallory, true)
-		there.Settle(mallory, true)
-		if _, mayCreate, _ := there.Write(mallory, true); mayCreate {
+		like(there, mallory, true)
+		if _, mayCreate, _ := like(there, mallory, false); mayCreate {
 			t.Fatal("a topic created there is not counted here")
 		}
 		here.share(send)
@@ -158,11 +162,11 @@ func TestLimiter_Share(t *testing.T) {
 
 func TestLimiter_SharePayloadSize(t *testing.T) {
 	const addresses = 10_000
-	here, there := New(perHour(1), Limit{}, Limit{}, secret), New(perHour(1), Limit{}, Limit{}, secret)
+	here, there := New(Limits{Writes: perHour(1)}, secret), New(Limits{Writes: perHour(1)}, secret)
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	for i := range addresses {
 		for range burst {
-			here.Write(address(i), true)
+			like(here, address(i), false)
 		}
 	}
 	here.share(func(payload []byte) {
@@ -172,7 +176,7 @@ func TestLimiter_SharePayloadSize(t *testing.T) {
 		there.Receive(payload)
 	})
 	for i := range addresses {
-		if ok, _, _ := there.Write(address(i), true); ok {
+		if ok, _, _ := like(there, address(i), false); ok {
 			t.Fatalf("address %d is not known there", i)
 		}
 	}
@@ -183,9 +187,9 @@ func TestLimiter_Memory(t *testing.T) {
 	for name, secret := range map[string]func() ([]byte, error){"shared": secret, "alone": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := New(perSecond(20), Limit{}, Limit{}, secret)
+				l := New(Limits{Writes: perSecond(20)}, secret)
 				for i := range 400_000 {
-					l.Write(netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), true)
+					like(l, netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), false)
 				}
 				const most = shardCount * maxShardAddresses
 				if n := l.addressCount(); n > most || n < most/2 {
@@ -218,18 +222,19 @@ func TestClientAddress(t *testing.T) {
 }
 
 func FuzzReceive(f *testing.F) {
-	l := New(perSecond(20), Limit{}, perHour(3), secret)
-	l.Write(alice, true)
+	l := New(Limits{Writes: perSecond(20), NewTopics: perHour(3)}, secret)
+	like(l, alice, false)
 	l.share(func(payload []byte) { f.Add(payload) })
 	f.Add([]byte("u\x01\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"))
-	f.Add([]byte("u\x02anything"))
+	f.Add([]byte("u\x02anything at all"))
+	f.Add([]byte("u\x03anything"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		l := New(perSecond(20), Limit{}, perHour(3), secret)
+		l := New(Limits{Writes: perSecond(20), NewTopics: perHour(3)}, secret)
 		l.Receive(payload)
 		for i := range l.shards {
 			for _, e := range l.shards[i].addresses {
-				if wait := l.writes.Take(&e.writes, l.now(), 1); wait > l.writes.interval {
-					t.Fatalf("a wait of %v: the bucket is more than empty", wait)
+				if wait := l.writes.Take(&e.writes, l.now(), 1); wait > l.writes.interval+maxDebt*l.writes.depth {
+					t.Fatalf("a wait of %v: the debt is above its bound", wait)
 				}
 			}
 		}
@@ -237,7 +242,7 @@ func FuzzReceive(f *testing.F) {
 }
 
 func BenchmarkLimiter(b *testing.B) {
-	l := New(perSecond(1_000_000), Limit{}, perHour(200), secret)
+	l := New(Limits{Writes: perSecond(1_000_000), NewTopics: perHour(200), Topic: perHour(120)}, secret)
 	addresses := make([]netip.Addr, 1000)
 	for i := range addresses {
 		addresses[i] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
@@ -245,8 +250,8 @@ func BenchmarkLimiter(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		address := addresses[i%len(addresses)]
-		if _, mayCreate, _ := l.Write(address, true); mayCreate {
-			l.Settle(address, false)
+		if p, wait := l.Write(address, Write{Topic: "blog/likes/hello", Creates: true, Adds: true}); wait == 0 {
+			p.Settle(false, i < len(addresses))
 		}
 		if i%1000 == 999 {
 			l.share(func([]byte) {})

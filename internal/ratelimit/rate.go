@@ -1,5 +1,5 @@
 // Package ratelimit limits how often clients do something, by the generic cell rate
-// algorithm (GCRA, ITU-T I.371). A [Rate] is one limit; a [Limiter] applies three to
+// algorithm (GCRA, ITU-T I.371). A [Rate] is one limit; a [Limiter] applies four to
 // each client address and shares with the other instances what addresses used.
 //
 // A client that stays within a limit is never refused. Memory is bounded: if there are
@@ -16,6 +16,9 @@ type Limit struct {
 	Count int
 	Per   time.Duration
 }
+
+// times returns the limit with n times as many events.
+func (l Limit) times(n int) Limit { return Limit{Count: n * l.Count, Per: l.Per} }
 
 // Rate is a limit as a bucket that fills steadily. The state of a bucket is the time at
 // which it will be full again, on a clock of the caller. The zero Rate allows everything.
@@ -47,10 +50,17 @@ func (r Rate) Take(full *time.Duration, now time.Duration, n int) (wait time.Dur
 	return 0
 }
 
-// drain takes n events that another instance allowed, until the bucket is empty.
+// maxDebt bounds the debt of a bucket, in full buckets: as many further instances may allow
+// a full bucket each before they hear of each other.
+const maxDebt = 16
+
+// drain takes n events that another instance allowed. What the bucket does not hold is its
+// debt, for which the client waits longer.
 func (r Rate) drain(full *time.Duration, now time.Duration, n int) {
 	if r.interval != 0 && n > 0 {
-		*full = min(max(*full, now)+r.cost(n), now+r.depth)
+		least := now + (1+maxDebt)*r.depth
+		cost := r.interval * time.Duration(min(n, int((1+maxDebt)*r.depth/r.interval)))
+		*full = min(max(*full, now)+cost, least)
 	}
 }
 

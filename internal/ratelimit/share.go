@@ -1,8 +1,10 @@
 package ratelimit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"time"
 )
 
 // What instances send each other: two bytes that name the format, then for each client
@@ -12,9 +14,14 @@ import (
 //	uvarint   writes
 //	uvarint   new topics
 //
+// or for each unit taken from a bucket
+//
+//	8 bytes   key of the bucket, big endian
+//
 // Instances ignore a payload that begins with other bytes.
 const (
-	payloadFormat = "u\x01"
+	payloadFormat       = "u\x01"
+	bucketPayloadFormat = "u\x02"
 	// maxPayloadBytes bounds a payload, so that it does not delay changes on the same
 	// channel.
 	maxPayloadBytes = 32 << 10
@@ -48,6 +55,11 @@ func (l *Limiter) applySecret() bool {
 		clear(s.addresses)
 		s.used = nil
 		s.mu.Unlock()
+		b := &l.buckets[i]
+		b.mu.Lock()
+		clear(b.lines)
+		b.used = nil
+		b.mu.Unlock()
 	}
 	l.cipher.Store(newAddressCipher(key, true)) // last, since counting starts with it
 	return true
@@ -62,6 +74,13 @@ func (l *Limiter) share(send func(payload []byte)) {
 	var payloads [][]byte
 	for i := range l.shards {
 		payloads = l.shards[i].appendUsed(payloads)
+	}
+	var buckets [][]byte
+	for i := range l.buckets {
+		buckets = l.buckets[i].appendUsed(buckets)
+	}
+	for _, payload := range buckets {
+		send(payload)
 	}
 	for _, payload := range payloads {
 		send(payload)
@@ -88,14 +107,35 @@ func (s *shard) appendUsed(payloads [][]byte) [][]byte {
 	return payloads
 }
 
+// appendUsed appends the keys of the units taken in this shard to the last of payloads, or
+// to new ones.
+func (s *bucketShard) appendUsed(payloads [][]byte) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range s.used {
+		last := len(payloads) - 1
+		if last < 0 || len(payloads[last]) > maxPayloadBytes-maxEntryBytes {
+			payloads = append(payloads, append(make([]byte, 0, 1024), bucketPayloadFormat...))
+			last++
+		}
+		payloads[last] = binary.BigEndian.AppendUint64(payloads[last], uint64(key))
+	}
+	s.used = s.used[:0]
+	return payloads
+}
+
 // Receive takes what addresses used on another instance out of their buckets here.
 func (l *Limiter) Receive(payload []byte) {
 	l.applySecret()
 	now := l.now()
-	if len(payload) < len(payloadFormat) || string(payload[:len(payloadFormat)]) != payloadFormat {
+	if keys, ok := bytes.CutPrefix(payload, []byte(bucketPayloadFormat)); ok {
+		l.receiveBuckets(keys, now)
 		return
 	}
-	payload = payload[len(payloadFormat):]
+	payload, ok := bytes.CutPrefix(payload, []byte(payloadFormat))
+	if !ok {
+		return
+	}
 	for len(payload) > 8 {
 		key := addressKey(binary.BigEndian.Uint64(payload))
 		payload = payload[8:]
@@ -114,6 +154,17 @@ func (l *Limiter) Receive(payload []byte) {
 		// A bucket holds far less than an int32: a greater number empties it too.
 		l.writes.drain(&e.writes, now, int(min(writes, 1<<31-1)))
 		l.topics.drain(&e.topics, now, int(min(topics, 1<<31-1)))
+		s.mu.Unlock()
+	}
+}
+
+// receiveBuckets takes one unit out of the bucket of each key.
+func (l *Limiter) receiveBuckets(keys []byte, now time.Duration) {
+	for ; len(keys) >= 8; keys = keys[8:] {
+		key := bucketKey(binary.BigEndian.Uint64(keys))
+		s := l.bucketShard(key)
+		s.mu.Lock()
+		l.rates[key.limit()].drain(&s.findLocked(key, now, &l.evictedBuckets).full, now, 1)
 		s.mu.Unlock()
 	}
 }

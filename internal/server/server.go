@@ -135,8 +135,10 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		Log:              log,
 	})
 	keys := i.followSitemaps(o)
-	i.limits = ratelimit.New(c.RateLimit, c.ReadLimit, c.NewTopicLimit, i.store.Secret)
 	i.tokens = visitortoken.New(c.VisitorKeys, visitortoken.Options{Agent: "tallycast/" + o.Version, Log: log})
+	i.limits = ratelimit.New(ratelimit.Limits{
+		Writes: c.RateLimit, Reads: c.ReadLimit, NewTopics: c.NewTopicLimit, Topic: c.TopicLimit,
+	}, i.store.Secret)
 	connections := limitConnections(c, files, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,

@@ -20,7 +20,7 @@ let service;
 const { SCREENSHOTS } = process.env;
 
 before(async () => {
-  const flags = [`--admin-token=${TOKEN}`, '--site=blog', '--rate-limit=off', '--new-topic-limit=off'];
+  const flags = [`--admin-token=${TOKEN}`, '--site=blog', '--rate-limit=off', '--topic-limit=off', '--new-topic-limit=off'];
   [browser, service] = await Promise.all([launch(), startService({ basePath: '/tally', flags })]);
 });
 after(async () => {

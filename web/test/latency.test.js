@@ -44,7 +44,7 @@ async function openOn(t, url, network) {
 }
 
 test('a press is painted in the next frame', async (t) => {
-  const site = await startSite(t, { '/': { body: '<p style="margin:4em"><tally-like page="post"></tally-like> <tally-claps page="post"></tally-claps></p>' } }, { flags: ['--rate-limit=off'] });
+  const site = await startSite(t, { '/': { body: '<p style="margin:4em"><tally-like page="post"></tally-like> <tally-claps page="post"></tally-claps></p>' } }, { flags: ['--rate-limit=off', '--topic-limit=off'] });
   const { page, emulate } = await openOn(t, site.url);
   await shows(page, 'tally-like', 0);
   await shows(page, 'tally-claps', 0);

@@ -72,7 +72,7 @@ function overlaps(width) {
 
 for (const name of enginesOr('chromium')) {
   test(`${name}: no element overlaps its neighbour in rows and grids, with 0 to 9 digits, left to right and right to left`, async (t) => {
-    const site = await startSite(t, { '/ltr': PAGE, '/rtl': { ...PAGE, html: 'lang="en" dir="rtl"' } }, { local: true, flags: ['--rate-limit=off', '--new-topic-limit=off'] });
+    const site = await startSite(t, { '/ltr': PAGE, '/rtl': { ...PAGE, html: 'lang="en" dir="rtl"' } }, { local: true, flags: ['--rate-limit=off', '--topic-limit=off', '--new-topic-limit=off'] });
     const engine = await startEngine(name, t);
     const tab = await engine.open();
     for (const path of ['/ltr', '/rtl']) {

@@ -29,7 +29,7 @@ const WATCHED = Number(process.env.MEMORY_SECONDS ?? 10);
 const GROWTH = 262_144;
 
 /** Turns all limits off. */
-const UNLIMITED = ['--rate-limit=off', '--new-topic-limit=off', '--read-limit=off'];
+const UNLIMITED = ['--rate-limit=off', '--topic-limit=off', '--new-topic-limit=off', '--read-limit=off'];
 
 // Measured in the browser that readers have.
 const browser = useBrowser({ executablePath: CHROMIUM });

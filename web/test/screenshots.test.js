@@ -55,7 +55,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   const site = await startSite(
     t,
     Object.fromEntries(MODES.map(([name, html]) => [`/${name}`, { html, head: `<meta name="viewport" content="width=device-width">${STYLE}`, body: all(name) }])),
-    { flags: ['--rate-limit=off'] },
+    { flags: ['--rate-limit=off', '--topic-limit=off'] },
   );
   const press = async (/** @type {string} */ topic, /** @type {number} */ times) => {
     for (let i = 0; i < times; i++) await assertLike(site.service.url, topic, `visitor-${i}`);

@@ -70,7 +70,7 @@ func newRun(t *testing.T, seed uint64, d *deployment, l load) *run {
 func (r *run) flags(i int) []string {
 	return append([]string{
 		"--listen", r.addresses[i], "--store", r.stores[i], "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
-		"--new-topic-limit", "off", "--max-viewers-per-address", "off",
+		"--new-topic-limit", "off", "--topic-limit", "off", "--max-viewers-per-address", "off",
 		"--admin-token", ownerToken, "--trusted-proxy", "127.0.0.1/32",
 	}, r.args...)
 }

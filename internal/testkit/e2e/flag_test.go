@@ -15,7 +15,7 @@ import (
 var defaults = map[string]string{
 	"listen": ":8080", "internal-listen": "127.0.0.1:8081", "base-path": "(none)", "store": "sqlite:data/tallycast.db", "site": "default",
 	"allow-origin": "(none)", "metric": "(none)", "trusted-proxy": "(none)", "flush-interval": "50ms", "read-limit": "500/s", "rate-limit": "20/s",
-	"new-topic-limit": "200/h", "max-viewers": "100000", "max-viewers-per-address": "200", "max-watched-topics": "1000000", "write-timeout": "30s",
+	"new-topic-limit": "200/h", "topic-limit": "120/h", "max-viewers": "100000", "max-viewers-per-address": "200", "max-watched-topics": "1000000", "write-timeout": "30s",
 	"server-token": "(none)", "secret": "(none)", "secret-file": "(none)", "redis-prefix": "tally", "drain": "10s", "demo": "true", "allow-eviction": "false",
 }
 
@@ -56,7 +56,7 @@ func TestFlags_EveryLayer(t *testing.T) {
 	secret, file := filepath.Join(dir, "secret"), filepath.Join(dir, "tallycast.yaml")
 	settings := [][2]string{
 		{"listen", ":9"}, {"internal-listen", ":10"}, {"base-path", "/tally"}, {"store", "redis://h:1/2"}, {"site", "blog=https://b.example"}, {"allow-origin", "https://a.example"},
-		{"metric", "stars=amount:5"}, {"trusted-proxy", "10.0.0.0/8"}, {"flush-interval", "20ms"}, {"read-limit", "off"}, {"rate-limit", "5/m"}, {"new-topic-limit", "7/h"},
+		{"metric", "stars=amount:5"}, {"trusted-proxy", "10.0.0.0/8"}, {"flush-interval", "20ms"}, {"read-limit", "off"}, {"rate-limit", "5/m"}, {"new-topic-limit", "7/h"}, {"topic-limit", "off"},
 		{"max-viewers", "12"}, {"max-viewers-per-address", "off"}, {"max-watched-topics", "99"}, {"write-timeout", "5s"}, {"secret-file", secret},
 		{"server-token", "0123456789abcdef"}, {"redis-prefix", "mine"}, {"drain", "1s"}, {"demo", "false"}, {"allow-eviction", "true"},
 	}

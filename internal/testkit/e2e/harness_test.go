@@ -35,7 +35,7 @@ type service struct {
 
 // unlimited are flags that turn off the limits of one address.
 var unlimited = []string{
-	"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off", "--max-viewers-per-address", "off",
+	"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off", "--topic-limit", "off", "--max-viewers-per-address", "off",
 }
 
 // serve starts a service without limits and waits until it is ready. It has free ports, and

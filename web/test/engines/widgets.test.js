@@ -27,7 +27,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
             .join(''),
         },
       },
-      { local: true, flags: [ADMIN_FLAG, '--rate-limit=off', '--new-topic-limit=off'] },
+      { local: true, flags: [ADMIN_FLAG, '--rate-limit=off', '--topic-limit=off', '--new-topic-limit=off'] },
     );
     const engine = await startEngine(name, t);
     const tab = await engine.open();

@@ -1,0 +1,133 @@
+package ratelimit
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lineCells is how many buckets a key chooses from: 128 bytes, two cache lines.
+	lineCells = 8
+	// maxShardLines bounds the memory of buckets: 524,288 in all, 8 MB. A new
+	// contribution to a topic keeps a bucket in use for 30 s with the default limit, so
+	// that is enough for 17,000 of them a second.
+	maxShardLines = 1024
+)
+
+// bucketKey is a keyed hash of a client's network and, for limits of one topic, the topic,
+// the same on all instances. Its lowest bits are its [bucketLimit].
+type bucketKey uint64
+
+// bucketLimit is which limit a bucket belongs to. Instances send each other these numbers.
+type bucketLimit uint8
+
+const (
+	topicBucket      bucketLimit = iota // new contributions of one address to one topic
+	wideTopicBucket                     // of an IPv6 /48
+	wideWriteBucket                     // writes of an IPv6 /48
+	wideCreateBucket                    // new topics of an IPv6 /48
+	bucketLimits
+)
+
+func newBucketKey(hash uint64, limit bucketLimit) bucketKey {
+	return bucketKey(hash&^uint64(bucketLimits-1)) | bucketKey(limit)
+}
+
+func (k bucketKey) limit() bucketLimit { return bucketLimit(k) & (bucketLimits - 1) }
+
+// bucket is the state of one bucket: when it is full again, on the limiter's clock. A full
+// bucket need not be kept.
+type bucket struct {
+	key  bucketKey
+	full time.Duration
+}
+
+type line [lineCells]bucket
+
+// bucketShard is a set of buckets, associative within a line. It needs no sweep, since a
+// new key takes the place of a bucket that is full. It doubles while a line has none, up to
+// maxShardLines; then the new key takes the place of the bucket that is nearest to full.
+type bucketShard struct {
+	mu    sync.Mutex
+	lines []line      // a power of two
+	used  []bucketKey // what this instance took since it was last shared, once for each unit
+}
+
+// findLocked returns the bucket of key.
+func (s *bucketShard) findLocked(key bucketKey, now time.Duration, evicted *atomic.Int64) *bucket {
+	for {
+		line := &s.lines[s.lineOf(key)]
+		fullest := &line[0]
+		for i := range line {
+			b := &line[i]
+			if b.key == key {
+				return b
+			}
+			if b.full < fullest.full {
+				fullest = b
+			}
+		}
+		if fullest.full > now && len(s.lines) < maxShardLines {
+			s.growLocked()
+			continue
+		}
+		if fullest.full > now {
+			evicted.Add(1)
+		}
+		*fullest = bucket{key: key}
+		return fullest
+	}
+}
+
+// lineOf returns the line of key. It uses other bits than those that choose the shard.
+func (s *bucketShard) lineOf(key bucketKey) int { return int(key>>8) & (len(s.lines) - 1) }
+
+// growLocked doubles the lines. A line's buckets fit in the two lines that replace it.
+func (s *bucketShard) growLocked() {
+	former := s.lines
+	s.lines = make([]line, 2*len(former))
+	for i := range former {
+		for _, b := range former[i] {
+			if b == (bucket{}) {
+				continue
+			}
+			line := &s.lines[s.lineOf(b.key)]
+			line[slices.IndexFunc(line[:], func(b bucket) bool { return b == bucket{} })] = b
+		}
+	}
+}
+
+func (l *Limiter) bucketShard(key bucketKey) *bucketShard { return &l.buckets[key>>32%shardCount] }
+
+// take takes one unit from the bucket of key and returns 0, or takes none and returns how
+// long to wait.
+func (l *Limiter) take(key bucketKey, now time.Duration) (wait time.Duration) {
+	rate := l.rates[key.limit()]
+	if rate.interval == 0 {
+		return 0
+	}
+	s := l.bucketShard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return rate.Take(&s.findLocked(key, now, &l.evictedBuckets).full, now, 1)
+}
+
+// settle ends the reservation of one unit that take took. It gives the unit back unless it
+// isUsed.
+func (l *Limiter) settle(key bucketKey, isUsed bool) {
+	rate := l.rates[key.limit()]
+	if rate.interval == 0 {
+		return
+	}
+	s := l.bucketShard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !isUsed:
+		s.findLocked(key, l.now(), &l.evictedBuckets).full -= rate.interval
+	case l.cipher.Load().isShared:
+		s.used = append(s.used, key)
+	}
+}
