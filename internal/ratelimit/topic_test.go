@@ -62,7 +62,7 @@ type sentPayload struct {
 // One address that never pauses adds at most 240 contributions to a topic in the first hour
 // and 120 in each later one, through three instances at most 10% more.
 func TestTopicLimit_Hours(t *testing.T) {
-	const instances, delay = 3, 5*time.Millisecond
+	const instances, delay = 3, 5 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		limits := Limits{Writes: perSecond(20), NewTopics: perHour(200), Topic: perHour(120)}
 		alone, all := New(limits, nil), []*Limiter{}

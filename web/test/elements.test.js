@@ -103,6 +103,19 @@ test('reactions: each is a live toggle of its own metric', async (t) => {
   assert.deepEqual(warnings, []);
 });
 
+test('visitors: a refused visit shows the count and no error', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-visitors></tally-visitors>' } }, { flags: ['--topic-limit=1/h'] });
+  const first = await newVisitor(t, browser);
+  await shows(await first.open(site.url), 'tally-visitors', 1);
+  const { context, open, warnings } = await newVisitor(t, browser, { userAgent: PERSON + ' Edg/156' });
+  const refused = context.waitForEvent('response', (response) => response.request().method() === 'POST');
+  const page = await open(site.url);
+  assert.equal((await refused).status(), 429);
+  await shows(page, 'tally-visitors', 1);
+  assert.equal(await page.locator('tally-visitors [role=status]').count(), 0);
+  assert.deepEqual(warnings.filter((text) => text.includes('tallycast')), []);
+});
+
 test('visitors: several elements and pages count one visitor, and store nothing', async (t) => {
   const body = '<header><tally-visitors></tally-visitors></header><footer><tally-visitors></tally-visitors></footer>';
   const site = await startSite(t, { '/': { body }, '/other': { body } });

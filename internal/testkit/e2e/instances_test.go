@@ -84,6 +84,28 @@ func TestInstances_RateLimit(t *testing.T) {
 	b.get("/v1/default/likes/x").wantStatus(200)
 }
 
+// The topic limit counts across instances. Visitors who contributed may still change their
+// minds on each of them.
+func TestInstances_TopicLimit(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{})
+	args := []string{"--store", redis.URL(0), "--rate-limit", "off", "--topic-limit", "20/h"}
+	a, b := serveIn(t, nil, args...), serveIn(t, nil, args...)
+	for i := range 20 {
+		a.like("default/claps/x", visitor(i), "1")
+	}
+	next := 20
+	processtest.Within(t, 5*time.Second, "the other instance refuses", func() bool {
+		next++
+		return b.do("POST", "/v1/default/claps/x", "", "Tally-Visitor: "+visitor(next)).status == 429
+	})
+	b.like("default/claps/x", visitor(0), "5")
+	b.like("default/claps/x", visitor(0), "0")
+	b.do("POST", "/v1/default/claps/x", "", "Tally-Visitor: "+visitor(0)).wantProblem(429, "rate_limited").wantBody("--topic-limit")
+	b.like("default/claps/y", visitor(0), "1")
+	b.from("127.0.0.2").like("default/claps/x", visitor(99), "1")
+}
+
 // Presence counts across instances. The readers of a killed instance expire.
 func TestInstances_Presence(t *testing.T) {
 	t.Parallel()
