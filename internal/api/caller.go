@@ -147,9 +147,9 @@ func (c *caller) permit(a *tally.Assertion) (permit, error) {
 	return p, nil
 }
 
-// mayReachTopicLimit reports whether --topic-limit applies to an assertion. Withdrawals are
-// free; the store decides which of the others are new contributions.
-func mayReachTopicLimit(a *tally.Assertion) bool { return a.Amount > 0 }
+// mayReachTopicLimit reports whether --topic-limit applies to an assertion. Withdrawals and
+// signed visitors are free; the store decides which of the others are new contributions.
+func mayReachTopicLimit(a *tally.Assertion) bool { return a.Amount > 0 && !tally.IsSigned(a.Visitor) }
 
 // settle ends the permit of an assertion that was answered. It returns the error for the
 // client. Errors: unknown_key, rate_limited and err.

@@ -57,3 +57,17 @@ func TestTopicLimit_NewContributions(t *testing.T) {
 		})
 	}
 }
+
+// Each signed visitor is one person, whatever address they share.
+func TestTopicLimit_SignedVisitors(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		signedKeys(t)(o)
+		o.Limits = ratelimit.New(ratelimit.Limits{Topic: hourly(1)}, nil)
+	})
+	r.do("POST", "/v1/default/likes/x", `{"visitor":"ann-visitor"}`).hasStatus(200)
+	r.do("POST", "/v1/default/likes/x", `{"visitor":"bob-visitor"}`).hasError(429, "rate_limited")
+	for i := range 3 {
+		token := tokenFor(visitorKey, fmt.Sprint("reader-", i), 0)
+		r.do("POST", "/v1/default/likes/x", `{"visitor_token":"`+token+`"}`).hasStatus(200).contains(`"changed":true`)
+	}
+}
