@@ -49,7 +49,7 @@ type record struct {
 
 // lease is a lease on a replica. It uses conditional writes, and no clock but its own: a
 // contender takes the lease over after it saw no renewal for the whole duration, and a
-// holder stops before that. Its methods are called by one goroutine at a time.
+// holder stops before that. It is not safe for concurrent use.
 type lease struct {
 	// Fixed after newLease.
 	client      *s3.Client
@@ -178,8 +178,9 @@ func (l *lease) hold(ctx context.Context) error {
 	}
 }
 
-// holdWhile renews the lease while work runs, and ends held as soon as another container may
-// hold the lease, or ctx ends. It returns the errors of both.
+// holdWhile renews the lease while work, which does not use it, runs on another goroutine. It
+// ends held as soon as another container may hold the lease, or ctx ends, and returns the
+// errors of both.
 func (l *lease) holdWhile(ctx context.Context, work func(held context.Context) error) error {
 	held, end := context.WithCancel(ctx)
 	defer end()

@@ -62,7 +62,8 @@ func run() (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	err = l.holdWhile(ctx, func(held context.Context) error { return restore(held, o, l.record.Disk) })
+	newest := l.record.Disk
+	err = l.holdWhile(ctx, func(held context.Context) error { return restore(held, o, newest) })
 	if err == nil {
 		err = claimDisk(ctx, o, l)
 	}
