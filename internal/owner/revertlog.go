@@ -29,7 +29,8 @@ type PastRevert struct {
 	Detail string    `json:"detail"` // the effect on all selected topics, for people
 }
 
-// Reverts returns the reverts since a time that selected topic, the newest first. It finds
+// Reverts returns the reverts since a time that selected topic, the newest first, without
+// those that took nothing back. It finds
 // reverts of a site, a metric and a prefix, and of up to ten topics, which the audit log
 // names. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) Reverts(ctx context.Context, topic tally.Topic, since time.Time) ([]PastRevert, error) {
@@ -48,7 +49,9 @@ func (s *Service) Reverts(ctx context.Context, topic tally.Topic, since time.Tim
 				continue
 			}
 			ended[e.Target] = true // an entry that only begins is of a revert that was interrupted
-			reverts = append(reverts, r)
+			if !strings.HasPrefix(e.Detail, "0 ") {
+				reverts = append(reverts, r)
+			}
 		}
 		if next == "" {
 			break

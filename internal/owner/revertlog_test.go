@@ -16,11 +16,17 @@ func TestReverts(t *testing.T) {
 		o.contribute(t, each, visitor(1), 1, botAddress)
 	}
 	from, to := hourAgo().Truncate(time.Second).UTC(), time.Now().Add(time.Minute).Truncate(time.Second).UTC()
-	for _, selection := range []owner.Selection{
+	blog := owner.Selection{Scope: tally.Scope{Site: "blog", Metric: "likes"}, From: from, To: to}
+	for i, selection := range []owner.Selection{
 		{Topics: []tally.Topic{page}, From: from, To: to},
 		{Topics: []tally.Topic{other, odd}, From: from, To: to},
-		{Scope: tally.Scope{Site: "blog", Metric: "likes"}, From: from, To: to},
+		{Topics: []tally.Topic{page}, From: from, To: to}, // takes nothing back
+		blog,
+		blog,
 	} {
+		if i == 3 {
+			o.contribute(t, page, visitor(2), 1, botAddress)
+		}
 		if _, err := o.Revert(ctx, "test", selection, false); err != nil {
 			t.Fatal(err)
 		}
@@ -46,8 +52,8 @@ func TestReverts(t *testing.T) {
 		topic tally.Topic
 		want  []string
 	}{
-		{page, []string{"0 contributions to 0 topics reverted", "1 contribution to 1 topic reverted"}},
-		{other, []string{"0 contributions to 0 topics reverted", "2 contributions to 2 topics reverted"}},
+		{page, []string{"1 contribution to 1 topic reverted", "1 contribution to 1 topic reverted"}},
+		{other, []string{"1 contribution to 1 topic reverted", "2 contributions to 2 topics reverted"}},
 		{odd, []string{"2 contributions to 2 topics reverted"}},
 		{topic("docs/likes/b from x to y"), nil},
 		{topic("docs/likes/reverts"), nil},

@@ -6,7 +6,7 @@ import { LazyElement } from './lazyelement.js';
  */
 export class Trend extends LazyElement {
   // Without children the place of the line is reserved.
-  static styles = LazyElement.styles + ':host(:empty){inline-size:10em;block-size:2.5em}';
+  static styles = LazyElement.styles + ':host(:empty){inline-size:10em;max-inline-size:100%;block-size:2.5em}';
   static observedAttributes = [...LazyElement.observedAttributes, 'days'];
 
   /** @type {{ topic?: import('./topic.js').Topic, count?: number }} the number on screen, as the last event told it */

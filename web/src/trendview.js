@@ -21,7 +21,7 @@ const MAX_DAYS_OF_HOURS = 8;
 const SIDE = 100;
 
 const css =
-  ':host{inline-size:10em;block-size:2.5em;padding:.3em;box-sizing:border-box;vertical-align:middle}' +
+  ':host{inline-size:10em;max-inline-size:100%;block-size:2.5em;padding:.3em;box-sizing:border-box;vertical-align:middle}' +
   // The line reaches into the padding, and is as thick everywhere.
   '[part=trend]{display:block;inline-size:100%;block-size:100%;overflow:visible;fill:none;stroke:var(--a);stroke-linecap:round;stroke-linejoin:round}' +
   'path{vector-effect:non-scaling-stroke}[part=line]{stroke-width:.12em}[part=point]{stroke-width:.5em}[part=area]{stroke:none;fill:color-mix(in srgb,var(--a) 15%,#0000)}' +

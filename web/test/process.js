@@ -122,6 +122,24 @@ export async function adminRequest(url, method, path, body) {
 }
 
 /**
+ * Gives a topic a past, by an import; the service needs {@link ADMIN_FLAG}.
+ * @param {string} url of the service
+ * @param {string} topic that visitors have contributed to
+ * @param {number[]} sums of contributions at the end of the days before today, the oldest first
+ */
+export async function importPast(url, topic, sums) {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/jsonl' };
+  const [site, metric, ...key] = topic.split('/');
+  const response = await fetch(`${url}/admin/v1/export?${new URLSearchParams({ site, metric, prefix: key.join('/'), format: 'jsonl' })}`, { headers });
+  const [header, line] = (await response.text()).split('\n').map((each) => each && JSON.parse(each));
+  const { days } = line.history;
+  const today = days.at(-1)[0];
+  days.unshift(...sums.map((sum, index) => [today - sums.length + index, sum]));
+  const imported = await fetch(`${url}/admin/v1/import?mode=replace`, { method: 'POST', headers, body: `${JSON.stringify(header)}\n${JSON.stringify(line)}\n` });
+  if (!imported.ok) throw new Error(`${imported.status}: ${await imported.text()}`);
+}
+
+/**
  * Runs a command of the program to its end.
  * @param {string[]} args
  */

@@ -1,10 +1,10 @@
 /** Screenshots of every element: light, dark, right to left, in forced colours, and at 400 %. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, useBrowser } from './browser.js';
+import { newVisitor, POST_ONLY, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { differs, STEADY } from './screenshot.js';
-import { assertLike } from './process.js';
+import { ADMIN_FLAG, assertLike, importPast } from './process.js';
 import { eventually } from './wait.js';
 
 const browser = useBrowser({ args: STEADY });
@@ -35,6 +35,7 @@ const ELEMENTS = /** @type {Record<string, string>} */ ({
     '<tally-poll id="chosen" page="NAME/chosen" label="Lunch?" options="Pizza,Sushi,Salad"></tally-poll><p></p><tally-poll page="poll" label="Lunch" closed options="Pizza,Sushi"></tally-poll>',
   rating: '<p><tally-rating page="rating"></tally-rating></p><p><tally-rating id="rated" page="NAME/rated"></tally-rating></p><p><tally-rating page="rating" closed></tally-rating></p>',
   vote: '<p><tally-vote page="vote"></tally-vote> <tally-vote id="voted" page="NAME/voted" show="both"></tally-vote> <tally-vote page="vote" closed></tally-vote></p>',
+  trend: '<p>Likes: <tally-trend page="trend" label="Likes"></tally-trend> <tally-trend page="nobody"></tally-trend></p><p><tally-trend page="trend" style="width:100%;height:4em;--tally-accent:teal"></tally-trend></p>',
   fallback: '<p><tally-like page="no//page">Liked by <b>readers</b></tally-like></p>',
 });
 
@@ -55,12 +56,13 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   const site = await startSite(
     t,
     Object.fromEntries(MODES.map(([name, html]) => [`/${name}`, { html, head: `<meta name="viewport" content="width=device-width">${STYLE}`, body: all(name) }])),
-    { flags: ['--rate-limit=off', '--topic-limit=off'] },
+    { flags: ['--rate-limit=off', '--topic-limit=off', ADMIN_FLAG] },
   );
   const press = async (/** @type {string} */ topic, /** @type {number} */ times) => {
     for (let i = 0; i < times; i++) await assertLike(site.service.url, topic, `visitor-${i}`);
   };
-  for (const [topic, times] of /** @type {[string, number][]} */ ([['likes/post', 11], ['wow/one', 3], ['wow/two/parts', 2], ['wow/three', 1]])) await press(`default/${topic}`, times);
+  for (const [topic, times] of /** @type {[string, number][]} */ ([['likes/post', 11], ['likes/trend', 12], ['wow/one', 3], ['wow/two/parts', 2], ['wow/three', 1]])) await press(`default/${topic}`, times);
+  await importPast(site.service.url, 'default/likes/trend', Array.from({ length: 30 }, (_, day) => Math.round(day / 3 + 2 * Math.sin(day / 4))));
   await assertLike(site.service.url, 'default/claps/post', 'somebody-else', 48);
   for (const [topic, ...options] of /** @type {[string, ...number[]][]} */ ([['poll/poll', 1, 1, 2], ['rating/rating', 5, 4, 2], ['votes/vote', 1, 1, 2]])) {
     for (const [i, option] of options.entries()) await fetch(`${site.service.url}/v1/default/${topic}`, { method: 'POST', body: JSON.stringify({ visitor: `visitor-${i}`, option }) });
@@ -69,7 +71,8 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   /** @type {(string | undefined)[]} */
   const wrong = [];
   for (const [name, , options] of MODES) {
-    const { context } = await newVisitor(t, browser, { viewport: { width: 440, height: 3000 }, reducedMotion: 'reduce', ...options });
+    const { context } = await newVisitor(t, browser, { viewport: { width: 440, height: 3600 }, reducedMotion: 'reduce', ...options });
+    await context.addInitScript(POST_ONLY);
     await context.route('**/kept', (route) => route.abort());
     const page = await context.newPage();
     await page.goto(`${site.url}/${name}`);
@@ -79,6 +82,8 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     });
     assert.notEqual(named, other, 'DejaVu Sans is missing: apt-get install fonts-dejavu-core');
     const shown = (/** @type {string} */ selector) => page.locator(`${selector} [part=number]`).first();
+    await page.locator('#of-trend').scrollIntoViewIfNeeded();
+    await page.locator('tally-trend [part=trend]').nth(2).waitFor();
     await page.locator('#of-top').scrollIntoViewIfNeeded();
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 3), 12_000);
     // By keyboard: in forced colours Chromium may still paint a hover that has ended.

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertUsable } from './accessibility.js';
 import { newVisitor, press, useBrowser } from './browser.js';
-import { assertLike } from './process.js';
+import { ADMIN_FLAG, assertLike, importPast } from './process.js';
 import { startSite } from './site.js';
 import { eventually } from './wait.js';
 
@@ -54,6 +54,21 @@ test('trend: the last point is live, also after an own press, over the connectio
   assert.match((await textOf(page)) ?? '', /: 5 \(\+5\)$/, 'before the service answers');
   assert.deepEqual([asked, sockets], [['/v1/history/default/likes/post?by=day&last=30'], 1]);
   assert.deepEqual(warnings, []);
+});
+
+test('trend: a whole line, from its least to its greatest count', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-trend page="post" metric="claps"></tally-trend>' } }, { flags: [ADMIN_FLAG] });
+  for (let i = 0; i < 10; i++) await assertLike(site.service.url, 'default/claps/post', `visitor-${i}`, 50);
+  await importPast(site.service.url, 'default/claps/post', Array.from({ length: 39 }, (_, day) => 10 * day));
+  const { open } = await newVisitor(t, browser);
+  const page = await open(site.url);
+  await says(page, /: 500 \(\+400\)$/);
+  const points = await pointsOf(page);
+  // The days from 100 to 380, and 500 now.
+  assert.deepEqual([points.length, points[0], points[1], points[28], points[29]], [30, [0, 100], [3.4, 97.5], [96.6, 30], [100, 0]]);
+  await assertLike(site.service.url, 'default/claps/post', 'visitor-0', 0);
+  await says(page, /: 450 \(\+350\)$/);
+  assert.deepEqual((await pointsOf(page)).slice(-2), [[96.6, 20], [100, 0]]);
 });
 
 test('trend: days, by the hour up to eight; language; right to left; a topic that nobody touched', async (t) => {

@@ -40,11 +40,13 @@ export function makePlot(name, { byDay = false, fromZero = true } = {}) {
   /** Marks the spans below the line. */
   const drawSpans = (/** @type {any} */ { ctx, bbox, valToPos }) => {
     ctx.fillStyle = `color-mix(in srgb, ${getComputedStyle(canvas).outlineColor} 25%, transparent)`;
+    ctx.beginPath();
     for (const [from, to] of data?.spans ?? []) {
       const left = Math.max(bbox.left, valToPos(from, 'x', true));
       const right = Math.min(bbox.left + bbox.width, Math.max(valToPos(to, 'x', true), left + MIN_SPAN * devicePixelRatio));
-      if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+      if (right > left) ctx.rect(left, bbox.top, right - left, bbox.height);
     }
+    ctx.fill(); // once: spans that overlap are no darker
   };
 
   const build = () => {
