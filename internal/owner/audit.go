@@ -53,6 +53,7 @@ func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
 		p.entries = append(p.entries, e)
 	}
 	p.mu.Unlock()
+	notify(s.settingsChanged) // followSettings writes pending entries
 	s.log.Warn("cannot write to the audit log", "error", cause, "pending", isPending,
 		"at", e.At, "actor", e.Actor, "action", e.Action, "target", e.Target, "detail", e.Detail)
 }

@@ -3,6 +3,7 @@ package owner
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -16,6 +17,9 @@ import (
 // statusFormat is the version of the rules that instances follow. Instances of version 2
 // respect the marks of topics. Older ones report no format.
 const statusFormat = 2
+
+// lastHeartbeatTimeout is how long the last heartbeat may delay the end of the instance.
+const lastHeartbeatTimeout = time.Second
 
 // InstanceStatus is what an instance reports about itself; the dashboard shows it.
 type InstanceStatus struct {
@@ -43,35 +47,61 @@ func (s *Service) statusJSON() json.RawMessage {
 	return text
 }
 
-// sendHeartbeats stores a heartbeat every [tally.HeartbeatInterval] until ctx ends.
+// heartbeats are what the heartbeats of this instance have reported.
+type heartbeats struct {
+	mu   sync.Mutex
+	sent map[string]int64 // guarded by mu: writes by site that stored heartbeats carried
+}
+
+// sendHeartbeats has heartbeats stored until ctx ends: by the store together with what it sends
+// anyway, or every [tally.HeartbeatInterval]. The last one says that the instance ends.
 func (s *Service) sendHeartbeats(ctx context.Context) {
-	tick := time.NewTicker(tally.HeartbeatInterval)
-	defer tick.Stop()
-	sent := map[string]int64{} // writes by site that heartbeats carried
-	for {
-		s.sendHeartbeat(ctx, sent)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+	if _, ok := s.store.(tally.HeartbeatCarrier); ok { // see New
+		<-ctx.Done()
+	} else {
+		tick := time.NewTicker(tally.HeartbeatInterval)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			s.writeHeartbeat(ctx, s.nextHeartbeat(), storeTimeout)
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
 		}
+	}
+	last := s.nextHeartbeat()
+	last.Last = true
+	s.writeHeartbeat(context.WithoutCancel(ctx), last, lastHeartbeatTimeout)
+}
+
+// nextHeartbeat returns a heartbeat with the writes since the last stored one.
+func (s *Service) nextHeartbeat() tally.Heartbeat {
+	heartbeat := tally.Heartbeat{Instance: s.instance, Status: s.statusJSON(), Writes: map[string]int64{}}
+	changed := s.service.ChangesBySite()
+	s.heartbeats.mu.Lock()
+	defer s.heartbeats.mu.Unlock()
+	for site, n := range changed {
+		if sent := s.heartbeats.sent[site]; n > sent {
+			heartbeat.Writes[site] = n - sent
+		}
+	}
+	return heartbeat
+}
+
+// setHeartbeatStored records that a heartbeat was stored. Otherwise the next one carries its
+// writes.
+func (s *Service) setHeartbeatStored(heartbeat tally.Heartbeat) {
+	s.heartbeats.mu.Lock()
+	defer s.heartbeats.mu.Unlock()
+	for site, n := range heartbeat.Writes {
+		s.heartbeats.sent[site] += n
 	}
 }
 
-func (s *Service) sendHeartbeat(ctx context.Context, sent map[string]int64) {
-	changed := s.service.ChangesBySite()
-	heartbeat := tally.Heartbeat{Instance: s.instance, Status: s.statusJSON(), Writes: map[string]int64{}}
-	for site, n := range changed {
-		if n > sent[site] {
-			heartbeat.Writes[site] = n - sent[site]
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+func (s *Service) writeHeartbeat(ctx context.Context, heartbeat tally.Heartbeat, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if s.store.WriteHeartbeat(ctx, heartbeat) != nil {
-		return // the next heartbeat carries these writes; the store's health shows the failure
-	}
-	for site, n := range changed {
-		sent[site] = n
+	if s.store.WriteHeartbeat(ctx, heartbeat) == nil { // the store's health shows a failure
+		s.setHeartbeatStored(heartbeat)
 	}
 }

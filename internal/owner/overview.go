@@ -12,23 +12,21 @@ import (
 // activityShown is how far back the overview shows writes.
 const activityShown = 24 * time.Hour
 
-// The metrics show a usage at most usageInterval old, or usageRetry older if it cannot be
-// measured. An overview has it measured again once it is usageTimes older than the time that
-// measuring took, at least minUsageAge and at most maxUsageAge: measuring is free on a
-// small store and takes seconds on a large one.
+// An overview has the usage measured again once it is usageTimes older than the time that
+// measuring took, at least minUsageAge and at most maxUsageAge: measuring is free on a small
+// store and takes seconds on a large one. Nothing else measures it: a hosted store may cost
+// money for each command, and measuring takes some for each topic.
 const (
-	usageInterval = 30 * time.Minute
-	usageRetry    = time.Minute
-	usageTimes    = 200
-	minUsageAge   = 10 * time.Second
-	maxUsageAge   = 5 * time.Minute
+	usageTimes  = 200
+	minUsageAge = 10 * time.Second
+	maxUsageAge = 5 * time.Minute
 )
 
 // Overview is what the dashboard shows first.
 type Overview struct {
 	Instances []json.RawMessage `json:"instances"` // an InstanceStatus each; other releases may differ
 	Activity  []tally.Activity  `json:"activity"`  // of a day, oldest first
-	Usage     []tally.SiteUsage `json:"usage"`     // up to some minutes old; at first empty
+	Usage     []tally.SiteUsage `json:"usage"`     // as last measured; at first empty
 	Store     StoreHealth       `json:"store"`
 }
 
@@ -103,26 +101,17 @@ func (u *usageSnapshot) isOutdated(now time.Time) bool {
 	return now.Sub(u.at) > maxAge
 }
 
-// measureUsage measures the usage at once, regularly, and when usageOutdated is notified,
-// until ctx ends. It takes what another instance measured if that is new enough.
+// measureUsage measures the usage when usageOutdated is notified, until ctx ends. It takes what
+// another instance measured if that is new enough.
 func (s *Service) measureUsage(ctx context.Context) {
-	maxAge := usageInterval
 	for {
-		pause := usageRetry
-		if usage, err := s.store.Usage(ctx, maxAge); err == nil {
-			s.usage.set(usage, s.now())
-			pause = usageInterval - usage.Age
-		}
-		maxAge = usageInterval
-		next := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			next.Stop()
 			return
-		case <-next.C:
 		case <-s.usageOutdated:
-			next.Stop()
-			maxAge = s.usage.maxAge()
+		}
+		if usage, err := s.store.Usage(ctx, s.usage.maxAge()); err == nil { // else the next overview tries again
+			s.usage.set(usage, s.now())
 		}
 	}
 }
@@ -135,9 +124,9 @@ func (s *Service) Metrics() []tally.Sample {
 		name, help string
 		of         func(tally.SiteUsage) int64
 	}{
-		{"site_topics", "Topics of a site, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Topics }},
-		{"site_contributions", "Stored contributions of a site, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Contributions }},
-		{"site_bytes", "Approximate size of a site in the store, measured some minutes ago.", func(u tally.SiteUsage) int64 { return u.Bytes }},
+		{"site_topics", "Topics of a site, as the dashboard last measured it.", func(u tally.SiteUsage) int64 { return u.Topics }},
+		{"site_contributions", "Stored contributions of a site, as the dashboard last measured it.", func(u tally.SiteUsage) int64 { return u.Contributions }},
+		{"site_bytes", "Approximate size of a site in the store, as the dashboard last measured it.", func(u tally.SiteUsage) int64 { return u.Bytes }},
 	} {
 		for _, u := range sites {
 			metrics = append(metrics, tally.Sample{Name: figure.name, Help: figure.help, Label: "site", LabelValue: u.Site, Value: float64(figure.of(u))})

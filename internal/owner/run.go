@@ -13,7 +13,7 @@ import (
 const storeTimeout = 3 * time.Second
 
 // Run sends heartbeats, follows the settings, finishes merges that other instances left
-// unfinished, measures the usage and writes pending audit entries, until ctx ends. It may
+// unfinished, measures the usage when asked and writes pending audit entries, until ctx ends. It may
 // be called once.
 func (s *Service) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
@@ -28,16 +28,19 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// followSettings reads the settings every [settingsInterval] and when settingsChanged is
-// notified, until ctx ends. It also writes pending audit entries. It logs no store
-// failure: the store's health shows it.
+// followSettings reads the settings at first, when the store notices a change or else every
+// [settingsInterval], and when settingsChanged is notified, until ctx ends. It also writes
+// pending audit entries. It logs no store failure: the store's health shows it.
 func (s *Service) followSettings(ctx context.Context) {
-	tick := time.NewTicker(settingsInterval)
-	defer tick.Stop()
+	var changed <-chan struct{} // nil: the store does not notice changes
+	if follower, ok := s.store.(tally.SettingsFollower); ok {
+		changed = follower.SettingsChanged()
+	}
 	for {
+		next := settingsInterval
 		within, cancel := context.WithTimeout(ctx, storeTimeout)
-		var soon <-chan time.Time
-		if settings, err := s.loadSettings(within); err == nil {
+		settings, err := s.loadSettings(within)
+		if err == nil {
 			if values := s.abandoned(settings); len(values) > 0 {
 				select {
 				case s.abandonedClaims <- values:
@@ -45,16 +48,20 @@ func (s *Service) followSettings(ctx context.Context) {
 				}
 			}
 			if tally.MergeUnderWay(settings) {
-				soon = time.After(claimInterval)
+				next = claimInterval
 			}
 		}
-		_ = s.writePendingAudit(within)
+		audit := s.writePendingAudit(within)
 		cancel()
+		var later <-chan time.Time
+		if changed == nil || err != nil || audit != nil || next == claimInterval {
+			later = time.After(next)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-		case <-soon:
+		case <-later:
+		case <-changed:
 		case <-s.settingsChanged:
 		}
 	}

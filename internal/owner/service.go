@@ -20,8 +20,8 @@ type Store interface {
 
 // Options configure a [Service]. Each may be left out.
 type Options struct {
-	// Broadcast sends a payload to the other instances and does not block. Without it
-	// they notice changed settings within [settingsInterval].
+	// Broadcast sends a payload to the other instances and does not block. Without it they
+	// notice changed settings as described at [settingsInterval].
 	Broadcast func(payload []byte)
 	// Status returns what this instance reports about itself. It does no I/O.
 	Status func() InstanceStatus
@@ -53,6 +53,7 @@ type Service struct {
 	usageOutdated   chan struct{} // wakes measureUsage; capacity 1
 	abandonedClaims chan []string // values of abandoned claims; capacity 1
 
+	heartbeats   heartbeats
 	settings     followedSettings
 	claims       claims
 	usage        usageSnapshot
@@ -78,8 +79,9 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		usageOutdated:   make(chan struct{}, 1),
 		abandonedClaims: make(chan []string, 1),
 
-		settings: followedSettings{endedSessions: map[string]time.Time{}},
-		claims:   claims{seen: map[string]*seenClaim{}},
+		heartbeats: heartbeats{sent: map[string]int64{}},
+		settings:   followedSettings{endedSessions: map[string]time.Time{}},
+		claims:     claims{seen: map[string]*seenClaim{}},
 	}
 	if s.broadcast == nil {
 		s.broadcast = func([]byte) {}
@@ -89,6 +91,9 @@ func New(store Store, service *tally.Service, o Options) *Service {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if carrier, ok := store.(tally.HeartbeatCarrier); ok { // before the store's feed runs
+		carrier.CarryHeartbeats(s.nextHeartbeat, s.setHeartbeatStored)
 	}
 	return s
 }

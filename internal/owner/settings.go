@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// settingsInterval is how often an instance reads the settings without a broadcast. If a
-	// broadcast is lost, the instance follows the change after this time at the latest.
+	// settingsInterval is how often an instance reads the settings without a broadcast, unless
+	// the store is a [tally.SettingsFollower]. If a broadcast is lost, the instance follows the
+	// change after this time, or with the store's next probe.
 	settingsInterval = 5 * time.Second
 	// settingsChangedPayload is the payload of the broadcast that settings changed.
 	// Payloads of other kinds begin with other bytes.

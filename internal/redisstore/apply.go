@@ -166,6 +166,8 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 			nodeOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
 		case lacksRight(err):
 			notify(nodeOf(c.Node()).checkRequested)
+		case c.Node() != nil:
+			notify(nodeOf(c.Node()).pace.soon) // the next probe may be a minute away
 		}
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
@@ -191,6 +193,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	b.SetState(reply.change)
 	if changed {
 		s.ranks.add(reply.change, false)
+		s.repairs.addChange(s.options.Intervals.RepairAgain)
 	}
 	if reply.unpublished != nil {
 		nodeOf(c.Node()).publicationFailed()

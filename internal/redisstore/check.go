@@ -64,9 +64,24 @@ func (n *node) markUsable(warnings []string) {
 	n.status.setUsable(warnings)
 }
 
+// checkAgain is check for a node whose subscription is rebuilt. It leaves out the rights that
+// were checked: a service that closes idle connections may count the commands.
+func (n *node) checkAgain(ctx context.Context) (warnings []string, err error) {
+	if !n.isChecked.Load() || !n.store.rules.settled.Load() {
+		return n.check(ctx)
+	}
+	ctx, cancel := redistopology.WithDeadline(ctx)
+	defer cancel()
+	if err := n.handshake(ctx); err != nil {
+		return nil, err
+	}
+	return n.checkServer(ctx)
+}
+
 // check checks whether the node can be used. Each step has its own timeout: over a slow
 // network the round trips of all steps take longer than one.
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
+	n.isChecked.Store(false)
 	for _, step := range []func(context.Context) error{
 		n.handshake,
 		n.LoadScripts,
@@ -84,93 +99,31 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 			return nil, err
 		}
 	}
+	n.isChecked.Store(true)
 	return warnings, nil
 }
 
 // handshake verifies the node and reads its clock.
 func (n *node) handshake(ctx context.Context) error {
-	if err := n.verify(ctx, n.Client.Pipeline()); err != nil {
-		n.store.topology.Suspect(err)
-		return err
-	}
-	return n.SampleClock(ctx)
+	n.ForgetClock()
+	err := n.store.sampleClock(ctx, n.Node)
+	n.store.topology.Suspect(err)
+	return err
 }
 
 // verifyConnection verifies a new connection: the server at that address may have changed.
 // Nothing is written under another secret or layout, or to a replica.
 func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
 	n := nodeOf(at)
-	err := n.verify(ctx, pipe)
-	var conflict *conflictError
-	if errors.As(err, &conflict) {
-		n.status.setFailed(err)
-	}
-	return err
-}
-
-// verify stores layout and secret if the store has none, and compares them.
-func (n *node) verify(ctx context.Context, pipe redis.Pipeliner) error {
-	result := n.store.appendVerify(ctx, pipe)
+	load := probeScript.AppendLoad(ctx, pipe) // in one pipeline: this takes one round trip
+	calls := n.appendProbe(ctx, pipe, "", n.verifyParts())
 	_ = redistopology.Exec(ctx, pipe) // each command has its own error
-	return result()
-}
-
-// appendVerify adds the commands of a verification to pipe; result returns its error after
-// the pipeline was executed. In a Cluster, each node verifies the keys whose slots it has.
-func (s *Store) appendVerify(ctx context.Context, pipe redis.Pipeliner) (result func() error) {
-	setLayout := pipe.Do(ctx, "set", s.names.layout(), layoutVersion, "nx")
-	command := []any{"set", s.names.secret(), s.secret.get(), "nx"}
-	if s.options.RequireSecret && len(s.options.Secret) == 0 {
-		command = []any{"exists", s.names.secret()}
+	if err := load.Err(); err != nil {
+		return fmt.Errorf("load scripts: %w", err)
 	}
-	setSecret := pipe.Do(ctx, command...)
-	layout := pipe.Get(ctx, s.names.layout())
-	secret := pipe.Get(ctx, s.names.secret())
-	rules := pipe.HGetAll(ctx, s.names.rules())
-	return func() error {
-		for _, err := range []error{setLayout.Err(), setSecret.Err()} {
-			if redis.HasErrorPrefix(err, "READONLY") || redistopology.IsRedirect(err) && !s.topology.IsCluster() {
-				return err
-			}
-		}
-		var conflict *conflictError
-		switch err := readErr(layout.Err(), setLayout.Err()); {
-		case redistopology.IsRedirect(err):
-		case errors.As(err, &conflict):
-			return conflict // of the connection's verification
-		case err != nil:
-			return fmt.Errorf("store the layout: %w", err)
-		case layout.Val() != layoutVersion:
-			return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout.Val(), layoutVersion)
-		}
-		switch err := rules.Err(); {
-		case redistopology.IsRedirect(err):
-		case err != nil:
-			return fmt.Errorf("read the rules of metrics: %w", err)
-		default:
-			if err := s.compareRules(rules.Val()); err != nil {
-				return err
-			}
-		}
-		switch err := readErr(secret.Err(), setSecret.Err()); {
-		case redistopology.IsRedirect(err):
-			return nil
-		case s.options.RequireSecret && errors.Is(err, redis.Nil):
-			return ErrNoSecret
-		case err != nil:
-			return fmt.Errorf("store the secret: %w", err)
-		}
-		return s.secret.verify([]byte(secret.Val()))
-	}
-}
-
-// readErr returns why a value cannot be read after SET NX: if it is missing, the reason is
-// the error of SET.
-func readErr(read, set error) error {
-	if errors.Is(read, redis.Nil) && set != nil && !errors.Is(set, redis.Nil) {
-		return set
-	}
-	return read
+	err := calls.review(time.Now())
+	n.reportConflict(err)
+	return err
 }
 
 // The oldest version of Redis with all commands that are used.
@@ -307,6 +260,7 @@ func explain(err error) error {
 var explanations = []struct{ prefix, text string }{
 	{"NOPERM", "the user in the URL of the store lacks a right"},
 	{"READONLY", "this Redis is a read-only replica: the URL of the store must name its primary, or with redis+sentinel:// the Sentinels"},
+	{"CROSSSLOT", "this Redis is a node of a Cluster: the URL of the store must be redis+cluster://"},
 	{"MOVED ", "this Redis is a node of a Cluster: the URL of the store must be redis+cluster://"},
 	{"ASK ", "this Redis is a node of a Cluster: the URL of the store must be redis+cluster://"},
 	{"OOM", "the store is out of memory and takes no writes (raise maxmemory; the policy noeviction is right)"},

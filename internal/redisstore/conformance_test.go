@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
+// testIntervals make probes frequent, since most tests wait for them.
+var testIntervals = redisstore.Intervals{Watched: time.Second, Idle: time.Second}
+
 // storeConfig is how to open a store. server is nil if there are several.
 type storeConfig struct {
 	server  *redistest.Server
@@ -47,6 +50,9 @@ func (c storeConfig) open(t testing.TB, catalog *tally.Catalog, prefix string) *
 	t.Helper()
 	options := c.options
 	options.Prefix = prefix
+	if options.Intervals == (redisstore.Intervals{}) {
+		options.Intervals = testIntervals
+	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	}

@@ -15,12 +15,14 @@ type feed struct {
 	// Each holds a token if there may be work.
 	dirtyReady  chan struct{} // for the goroutine that subscribes
 	settleReady chan struct{} // for the goroutine that settles
+	firstWatch  chan struct{} // if nothing was watched before
 
 	mu sync.Mutex
 	// Guarded by mu.
 	topics       map[string]*topicState // by the topic's text
 	sweeps       [2]sweepList           // the same topics: others, presence
 	watches      uint64                 // number of the last watch
+	wanted       int                    // topics with wanted set
 	dirty        []*topicState          // to subscribe or unsubscribe: those with queued set
 	settle       []*topicState          // confirmed, to be read: those with settling set
 	pending      int                    // sum of all topics' pending
@@ -52,13 +54,15 @@ type watch struct {
 	number uint64
 }
 
-func newFeed(isPresence func(tally.Topic) bool) *feed {
+// newFeed returns a feed that leaves a token in firstWatch when a topic is watched and none was.
+func newFeed(isPresence func(tally.Topic) bool, intervals Intervals, firstWatch chan struct{}) *feed {
 	return &feed{
+		firstWatch:  firstWatch,
 		isPresence:  isPresence,
 		dirtyReady:  make(chan struct{}, 1),
 		settleReady: make(chan struct{}, 1),
 		topics:      map[string]*topicState{},
-		sweeps:      [2]sweepList{{ticks: sweepTicks}, {ticks: presenceTicks}},
+		sweeps:      [2]sweepList{{period: intervals.Sweep}, {period: intervals.PresenceSweep}},
 	}
 }
 
@@ -90,6 +94,9 @@ func (f *feed) watch(topic tally.Topic) {
 	if !t.wanted {
 		f.watches++
 		t.wanted, t.number = true, f.watches
+		if f.wanted++; f.wanted == 1 {
+			notify(f.firstWatch)
+		}
 	}
 	if t.subscribed {
 		f.settleLocked(t) // again: the new viewer has no state yet
@@ -114,6 +121,9 @@ func (f *feed) unwatch(topic tally.Topic) {
 	t := f.topics[topic.String()]
 	if t == nil {
 		return
+	}
+	if t.wanted {
+		f.wanted--
 	}
 	t.wanted = false
 	f.unblockLocked(t)
@@ -299,12 +309,19 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	return t.topic, true
 }
 
-// takeSweep returns the settled topics that the sweep reads next.
-func (f *feed) takeSweep() (watches []watch) {
+// isWatched reports whether a topic is watched.
+func (f *feed) isWatched() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.wanted > 0
+}
+
+// takeSweep returns the settled topics that the sweep reads now.
+func (f *feed) takeSweep(now time.Time) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.sweeps {
-		for _, t := range f.sweeps[i].take() {
+		for _, t := range f.sweeps[i].take(now) {
 			if t.settled && t.wanted {
 				watches = append(watches, watch{t.topic, t.number})
 			}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -15,7 +16,7 @@ func TestFeed_WatchAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFeed(func(tally.Topic) bool { return false })
+	f := newFeed(func(tally.Topic) bool { return false }, Intervals{}, make(chan struct{}, 1))
 	f.watch(topic)
 	f.reset(true)
 	confirmed := func() watch {
@@ -39,24 +40,25 @@ func TestFeed_WatchAgain(t *testing.T) {
 		t.Errorf("the first watch is current: %t, the second: %t", f.isCurrent(first), f.isCurrent(second))
 	}
 	f.setSettled([]watch{first})
-	if watches := f.takeSweep(); len(watches) != 0 {
+	if watches := f.takeSweep(time.Now()); len(watches) != 0 {
 		t.Errorf("settled: %v", watches)
 	}
 	f.watch(topic) // a second viewer: the same watch
 	if !f.isCurrent(second) {
 		t.Error("a watch ended when it was watched again")
 	}
-	if f.setSettled([]watch{second}); len(f.takeSweep()) != 1 {
+	if f.setSettled([]watch{second}); len(f.takeSweep(time.Now())) != 1 {
 		t.Error("the second watch is not settled")
 	}
 }
 
-// Each interval of the sweep visits its part of the watched topics, not all of them, and a
-// pass visits every topic, though others are unwatched meanwhile.
+// Few topics are swept together. Of many, each call visits a part, and a pass visits every topic,
+// though others are unwatched meanwhile.
 func TestFeed_SweepVisitsPart(t *testing.T) {
 	t.Parallel()
 	presence := func(topic tally.Topic) bool { return topic.Metric() == "readers" }
-	f := newFeed(presence)
+	intervals := Intervals{}.withDefaults()
+	f := newFeed(presence, intervals, make(chan struct{}, 1))
 	watchAll := func(metric string, n int) (topics []tally.Topic) {
 		for i := range n {
 			topic, err := tally.NewTopic("default", metric, fmt.Sprint(i))
@@ -68,30 +70,41 @@ func TestFeed_SweepVisitsPart(t *testing.T) {
 		}
 		return topics
 	}
-	const others, readers = 10 * sweepTicks, 3 * presenceTicks
-	topics := watchAll("likes", others)
+	now := time.Now()
+	take := func(list int, after time.Duration) []*topicState {
+		now = now.Add(after)
+		return f.sweeps[list].take(now)
+	}
+	take(0, 0) // nothing is watched yet
+	watchAll("likes", readChunk)
+	if n := len(take(0, intervals.Sweep-1)); n != 0 {
+		t.Errorf("%d topics are visited early", n)
+	}
+	if n := len(take(0, 1)); n != readChunk {
+		t.Errorf("a call visits %d of %d topics", n, readChunk)
+	}
+	const parts = 10
+	topics := watchAll("likes", parts*readChunk)
 	visited := map[tally.Topic]int{}
-	for tick := range sweepTicks {
-		part := f.sweeps[0].take()
-		if len(part) > others/sweepTicks {
-			t.Fatalf("interval %d visits %d topics", tick, len(part))
+	for i := range parts {
+		part := take(0, intervals.Sweep/parts)
+		if len(part) == 0 || len(part) > readChunk {
+			t.Fatalf("call %d visits %d topics", i, len(part))
 		}
 		for _, state := range part {
 			visited[state.topic]++
 		}
-		if left := f.sweeps[1].take(); len(left) > 0 {
-			t.Fatalf("%d presence topics, though none is watched", len(left))
-		}
-		f.unwatch(topics[tick]) // visited or not
+		f.unwatch(topics[i]) // visited or not
 	}
 	for i, topic := range topics {
-		if i >= sweepTicks && visited[topic] == 0 {
+		if i >= parts && visited[topic] == 0 {
 			t.Errorf("%s was not visited", topic)
 		}
 	}
-	watchAll("readers", readers)
-	if part := f.sweeps[1].take(); len(part) != readers/presenceTicks {
-		t.Errorf("an interval visits %d of %d presence topics", len(part), readers)
+	take(1, 0)
+	readers := watchAll("readers", 3)
+	if part := take(1, intervals.PresenceSweep); len(part) != len(readers) {
+		t.Errorf("%d of %d presence topics are visited", len(part), len(readers))
 	}
 	for _, topic := range topics {
 		f.unwatch(topic)

@@ -20,7 +20,20 @@ type writer struct{ instance, site string }
 
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) error {
-	totals := map[string]int64{}
+	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
+	args, totals := s.heartbeatArgs(heartbeat, tally.HeartbeatTTL)
+	c.Append(args...)
+	if _, err := s.callOnce(ctx, c); err != nil {
+		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", err))
+	}
+	s.setReported(heartbeat, totals)
+	return nil
+}
+
+// heartbeatArgs returns the arguments of script/part/heartbeat.lua, and the totals of writes
+// that they report.
+func (s *Store) heartbeatArgs(heartbeat tally.Heartbeat, ttl time.Duration) (args []any, totals map[string]int64) {
+	totals = map[string]int64{}
 	s.reportedWrites.Range(func(key, writes any) bool {
 		if w := key.(writer); w.instance == heartbeat.Instance {
 			totals[w.site] = writes.(int64)
@@ -30,18 +43,21 @@ func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) e
 	for site, writes := range heartbeat.Writes {
 		totals[site] += writes
 	}
-	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
-	c.Append(heartbeat.Instance, heartbeat.Status, tally.HeartbeatTTL.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds())
+	if heartbeat.Last {
+		ttl = 0
+	}
+	args = []any{heartbeat.Instance, heartbeat.Status, ttl.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds()}
 	for site, writes := range totals {
-		c.Append(site, writes, heartbeat.Writes[site])
+		args = append(args, site, writes, heartbeat.Writes[site])
 	}
-	if _, err := s.callOnce(ctx, c); err != nil {
-		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", err))
-	}
+	return args, totals
+}
+
+// setReported records that a heartbeat with these totals was stored.
+func (s *Store) setReported(heartbeat tally.Heartbeat, totals map[string]int64) {
 	for site, writes := range totals {
 		s.reportedWrites.Store(writer{heartbeat.Instance, site}, writes)
 	}
-	return nil
 }
 
 // Heartbeats implements [tally.Ledger].

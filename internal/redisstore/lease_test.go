@@ -119,6 +119,9 @@ func TestRepair_OneInstance(t *testing.T) {
 		storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix),
 	}
 	like(t, stores[0], page, 1)
+	board := prefix + ":top:{default/likes}"
+	processtest.Eventually(t, "the leaderboard has the topic", func() bool { return server.Do("ZCARD", board) == int64(1) })
+	server.Do("DEL", board, board+":versions")
 	lease := prefix + ":lease:repair"
 	server.Do("SET", lease, "dead", "PX", 4000)
 	for _, store := range stores {
@@ -129,7 +132,6 @@ func TestRepair_OneInstance(t *testing.T) {
 	if holder, err := server.Try("GET", lease); err == nil && holder == "dead" {
 		t.Error("there was a repair though another instance has the lease")
 	}
-	server.Do("DEL", prefix+":top:{default/likes}", prefix+":top:{default/likes}:versions")
 	processtest.Eventually(t, "the leaderboard is repaired", func() bool {
 		top, err := stores[1].Top(t.Context(), "default", "likes", 10)
 		return err == nil && len(top) == 1 && top[0].Topic == page

@@ -1,6 +1,8 @@
 package redisstore
 
 import (
+	"sync/atomic"
+
 	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
@@ -10,18 +12,22 @@ type node struct {
 	// Fixed after newNode.
 	store *Store
 
-	status status
-	feed   *feed
+	status    status
+	feed      *feed
+	pace      *pace       // of probes
+	isChecked atomic.Bool // check succeeded last
 	// checkRequested holds a token if the node is to be checked again.
 	checkRequested chan struct{}
 }
 
 func (s *Store) newNode(n *redistopology.Node) any {
+	p := newPace(s.options.Intervals)
 	return &node{
 		Node:           n,
 		store:          s,
 		status:         newStatus(s.options.Logger.With("store", n.Addr)),
-		feed:           newFeed(s.isPresence),
+		feed:           newFeed(s.isPresence, s.options.Intervals, p.soon),
+		pace:           p,
 		checkRequested: make(chan struct{}, 1),
 	}
 }

@@ -29,6 +29,8 @@ type Options struct {
 	// TopInterval is how long changes are collected before leaderboards are updated; zero
 	// for 1 s.
 	TopInterval time.Duration
+	// Intervals are how often an instance probes, sweeps and repairs.
+	Intervals Intervals
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
 	// Logger gets transitions; nil for the default logger.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,15 +16,19 @@ import (
 )
 
 const (
-	// probeInterval is how often an instance publishes a message to itself, over the
-	// connections that writes use, and probeTimeout how long that may take.
-	probeInterval = time.Second
-	probeTimeout  = 2 * time.Second
+	// probeTimeout is how long a probe may take.
+	probeTimeout = 2 * time.Second
+	// probeKeyTTL is how long the key that probes write lives: it ends with the instance.
+	probeKeyTTL = time.Minute
 	// replicaTimeout is how long replicas may take to confirm a probe's write.
 	replicaTimeout = 1100 * time.Millisecond
-	// maxSilence is the longest time without a received probe. A subscription can die
-	// silently, and pages must show the stored values within 5 s after that.
-	maxSilence = 3500 * time.Millisecond
+	// maxSilence is the longest time without the message of a probe that was sent. A
+	// subscription can die silently, and pages must show the stored values within 5 s after
+	// that if changes are frequent.
+	maxSilence = 2500 * time.Millisecond
+	// establishTime is what SUBSCRIBE and the first probe may take in addition: connecting takes
+	// several round trips.
+	establishTime = time.Second
 )
 
 var (
@@ -31,13 +36,56 @@ var (
 	errUnconfirmed = errors.New("no reply of Redis to SUBSCRIBE")
 )
 
-// probe publishes messages from this instance to itself through the node. Each probe also
-// reads the node's clock, verifies the node, which restores a lost secret, and writes.
+// echoes are the probes of a session that were sent and received.
+type echoes struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	sent, received int64     // number of the last probe
+	since          time.Time // when the oldest probe without an echo was sent; zero: none
+}
+
+// begin begins a session: it waits for the confirmation of SUBSCRIBE and the first echo.
+func (e *echoes) begin() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.since = time.Now().Add(establishTime)
+}
+
+// send returns the number of the next probe.
+func (e *echoes) send() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent++
+	if e.since.IsZero() {
+		e.since = time.Now()
+	}
+	return e.sent
+}
+
+// receive records that a probe was received.
+func (e *echoes) receive(number int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.received = max(e.received, number)
+	if e.since = (time.Time{}); e.received < e.sent {
+		e.since = time.Now() // the next was sent just before
+	}
+}
+
+// silence returns for how long an echo has been awaited.
+func (e *echoes) silence() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		return 0
+	}
+	return time.Since(e.since)
+}
+
+// probe publishes messages from this instance to itself through the node, see probecall.go.
 func (e *session) probe() error {
-	count := int64(0)
-	return every(e.ctx, probeInterval, func() error {
-		err := e.probeOnce(count)
-		count++
+	for {
+		err := e.probeOnce()
 		e.probeResult.Store(&err)
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
@@ -46,18 +94,42 @@ func (e *session) probe() error {
 		if err == nil {
 			notify(e.probePassed)
 		}
-		return nil
-	})
+		if !e.awaitProbe() {
+			return nil
+		}
+	}
+}
+
+// awaitProbe waits until the next probe is due, and reports whether the session goes on.
+func (e *session) awaitProbe() bool {
+	n, soon := e.node, false
+	for {
+		wait := n.pace.wait(n.feed.isWatched(), n.status.health().Err != nil, soon)
+		if wait <= 0 {
+			return e.ctx.Err() == nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-n.pace.soon:
+			soon = true
+		case <-e.ctx.Done():
+		}
+		timer.Stop()
+		if e.ctx.Err() != nil {
+			return false
+		}
+	}
 }
 
 // watchProbes returns an error when no probe was received, or no SUBSCRIBE confirmed, for
 // maxSilence.
 func (e *session) watchProbes() error {
-	return every(e.ctx, maxSilence/20, func() error {
-		if e.feed.unconfirmed() > maxSilence {
+	return every(e.ctx, maxSilence/15, func() error {
+		if e.feed.unconfirmed() > maxSilence+establishTime {
 			return errUnconfirmed
 		}
-		if time.Since(e.begun)-time.Duration(e.lastEcho.Load()) <= maxSilence {
+		if e.echoes.silence() <= maxSilence {
 			return nil
 		}
 		e.store.stats.probesLost.Add(1)
@@ -108,27 +180,21 @@ func (e *session) probeErr() error {
 	return nil
 }
 
-func (e *session) probeOnce(count int64) error {
+func (e *session) probeOnce() error {
 	s, n := e.store, e.node
 	ctx, cancel := context.WithTimeout(e.ctx, probeTimeout)
 	defer cancel()
-	pipe := n.Client.Pipeline()
-	sent := time.Now()
-	clock := pipe.Time(ctx)
-	verified := s.appendVerify(ctx, pipe)
-	nonce := e.nonce + strconv.FormatInt(count, 10)
-	published := pipe.Publish(ctx, s.names.probe(s.instance), nonce)
-	_ = redistopology.Exec(ctx, pipe) // each command has its own error
-	received := time.Now()
-	if server, err := clock.Result(); err == nil {
-		n.AddClockSample(server, received)
-		n.status.addRoundTrip(received.Sub(sent))
+	n.pace.begin(n.feed.isWatched())
+	message := e.nonce + strconv.FormatInt(e.echoes.send(), 10)
+	parts := append(n.verifyParts(), n.followParts()...)
+	if s.topology.Replicas() == 0 {
+		parts = append(parts, n.writePart()...)
 	}
-	err := verified()
-	if err == nil {
-		err = published.Err()
+	took, err := n.runProbe(ctx, message, append(parts, n.heartbeatPart()...))
+	if took > 0 {
+		n.status.addRoundTrip(took)
 	}
-	if err == nil {
+	if err == nil && s.topology.Replicas() > 0 {
 		err = n.tryWrite(ctx)
 	}
 	if err != nil && e.ctx.Err() == nil {
@@ -140,6 +206,48 @@ func (e *session) probeOnce(count int64) error {
 	return nil
 }
 
+// runProbe sends the parts of a probe to the node, and returns the round trip, 0 if there was
+// no answer.
+func (n *node) runProbe(ctx context.Context, message string, parts []probePart) (took time.Duration, err error) {
+	var calls *probeCalls
+	var sent, received time.Time
+	for range 2 {
+		pipe := n.Client.Pipeline()
+		calls = n.appendProbe(ctx, pipe, message, parts)
+		sent = time.Now()
+		_ = redistopology.Exec(ctx, pipe) // each command has its own error
+		received = time.Now()
+		if !calls.lostScripts() {
+			break
+		}
+		if err := n.ReloadScripts(ctx); err != nil {
+			return 0, err
+		}
+	}
+	err = calls.review(received)
+	if calls.answered() {
+		took = received.Sub(sent)
+	}
+	return took, err
+}
+
+// sampleClock reads the clock of a node for a write after a pause. Meanwhile the store may
+// have lost its data: so it verifies the node too.
+func (s *Store) sampleClock(ctx context.Context, at *redistopology.Node) error {
+	n := nodeOf(at)
+	_, err := n.runProbe(ctx, "", append(n.verifyParts(), n.followParts()...))
+	n.reportConflict(err)
+	return err
+}
+
+// reportConflict stores a conflict in the node's health.
+func (n *node) reportConflict(err error) {
+	var conflict *conflictError
+	if errors.As(err, &conflict) {
+		n.status.setFailed(err)
+	}
+}
+
 // tryWrite writes to a slot of the node and waits for the replicas, as likes do: it notices
 // that the node takes no writes before a like fails, and when that is over.
 func (n *node) tryWrite(ctx context.Context) error {
@@ -148,7 +256,7 @@ func (n *node) tryWrite(ctx context.Context) error {
 		return nil // it holds no slots
 	}
 	pipe := n.Client.Pipeline()
-	set := pipe.Set(ctx, key, "", time.Minute) // the key ends with the instance
+	set := pipe.Set(ctx, key, "", probeKeyTTL)
 	waitCtx, cancel := context.WithTimeout(ctx, replicaTimeout)
 	defer cancel()
 	confirmed := n.AppendWait(waitCtx, pipe)
@@ -167,8 +275,10 @@ func (n *node) tryWrite(ctx context.Context) error {
 func (e *session) handleControl(m *redis.Message) {
 	s := e.store
 	if m.Channel == s.names.probe(s.instance) {
-		if strings.HasPrefix(m.Payload, e.nonce) {
-			e.lastEcho.Store(int64(time.Since(e.begun)))
+		if number, ok := strings.CutPrefix(m.Payload, e.nonce); ok {
+			if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+				e.echoes.receive(n)
+			}
 		}
 		return
 	}
@@ -177,6 +287,7 @@ func (e *session) handleControl(m *redis.Message) {
 		return
 	}
 	if from, payload, ok := strings.Cut(m.Payload, " "); ok && from != s.instance {
+		s.isAlone.Store(false)
 		s.receiving.Lock()
 		defer s.receiving.Unlock()
 		e.received([]byte(payload))

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -17,128 +16,164 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// readChunk is how many topics one pipeline reads: a long list must not delay others or
-// fill Redis's output buffers.
-const readChunk = 500
+// readChunk is how many topics one call reads: Redis takes a millisecond or two for it. A long
+// list must not delay others or fill Redis's output buffers.
+const readChunk = 1000
 
-// Read implements [tally.Store]. It reads the count before the contribution: if the latter
-// is newer, a publication with its count follows. For missing topics it then reads the
-// version at which they were deleted.
+// Read implements [tally.Store].
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
-	ctx, cancel := redistopology.WithDeadline(ctx)
-	defer cancel()
-	readings := s.readStored(ctx, queries)
-	var missing []int
-	for i, r := range readings {
-		if r.Err == nil && r.Change.Version == 0 && !s.isPresence(r.Change.Topic) {
-			missing = append(missing, i)
-		}
-	}
-	for chunk := range slices.Chunk(missing, readChunk) {
-		s.readDeleted(ctx, readings, chunk)
-	}
-	return readings
+	return s.read(ctx, queries, "", true)
 }
 
-// readDeleted reads the versions at which the topics of the missing readings were deleted.
-func (s *Store) readDeleted(ctx context.Context, readings []tally.Reading, missing []int) {
-	versions := make([]*redis.StringCmd, len(missing))
-	pipe := s.client.Pipeline()
-	for i, at := range missing {
-		versions[i] = pipe.Get(ctx, s.names.deleted(readings[at].Change.Topic))
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	for i, at := range missing {
-		version, err := versions[i].Int64()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			readings[at] = unreadable(readings[at].Change.Topic, err)
-			continue
-		}
-		readings[at].Change.Version = version
-	}
+// readStored is [Store.Read] with version 0 for topics that were deleted.
+func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
+	return s.read(ctx, queries, "", false)
 }
 
 func unreadable(topic tally.Topic, err error) tally.Reading {
 	return tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))}
 }
 
-// readStored is [Store.Read] with version 0 for all missing topics.
-func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
+// read reads topics, and publishes message to the instance's own channel, unless it is empty,
+// at the moment of the read; in a Cluster, of one read at each node. Topics that were deleted
+// have the version of that, or 0.
+func (s *Store) read(ctx context.Context, queries []tally.Query, message string, withDeleted bool) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	readings := make([]tally.Reading, 0, len(queries))
 	for chunk := range slices.Chunk(queries, readChunk) {
-		readings = s.appendReadings(ctx, readings, chunk)
+		readings = s.appendReadings(ctx, readings, chunk, message, withDeleted)
 	}
 	return readings
 }
 
-// topicRead is the commands that read one topic; unnecessary ones are nil.
-type topicRead struct {
-	count   *redis.SliceCmd
-	members *redis.SliceCmd
-	shares  *redis.MapStringStringCmd
-	clock   *redis.TimeCmd // of the node that has the shares
+func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, message string, withDeleted bool) []tally.Reading {
+	if err := s.checkUsable(); err != nil {
+		for _, q := range queries {
+			readings = append(readings, unreadable(q.Topic, err))
+		}
+		return readings
+	}
+	perCall := len(queries)
+	if s.topology.IsCluster() {
+		perCall = 1 // the keys of topics are in different slots
+	}
+	var calls []redistopology.Call
+	for some := range slices.Chunk(queries, perCall) {
+		calls = append(calls, s.readCall(some, message))
+	}
+	s.topology.Call(ctx, calls)
+	for i := range calls {
+		readings = s.appendReplies(readings, queries[i*perCall:min((i+1)*perCall, len(queries))], &calls[i], withDeleted)
+	}
+	return readings
 }
 
-func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query) []tally.Reading {
-	reads := make([]topicRead, len(queries))
-	pipe := s.client.Pipeline()
-	for i, q := range queries {
-		r := &reads[i]
-		r.count = pipe.HMGet(ctx, s.names.count(q.Topic), "n", "v")
-		switch rule := s.catalog.Rule(q.Topic); {
-		case rule.Kind == tally.Presence:
-			r.shares, r.clock = pipe.HGetAll(ctx, s.names.shares(q.Topic)), pipe.Time(ctx)
-		case q.Member == 0:
-		case rule.Kind == tally.Amount:
-			r.members = pipe.HMGet(ctx, s.names.members(q.Topic), memberKey(q.Member))
-		default:
-			r.members = pipe.HMGet(ctx, s.names.members(q.Topic), bucketPaths(q.Member)...)
+// readCall returns a call that answers queries.
+func (s *Store) readCall(queries []tally.Query, message string) redistopology.Call {
+	var keys []string
+	channel := ""
+	if message != "" {
+		channel = s.names.probe(s.instance)
+	}
+	args := make([]any, 0, 2+len(queries))
+	args = append(args, channel, message)
+	for _, q := range queries {
+		rule := s.catalog.Rule(q.Topic)
+		if rule.Kind == tally.Presence {
+			keys, args = append(keys, s.names.count(q.Topic), s.names.shares(q.Topic)), append(args, -1)
+			continue
+		}
+		keys = append(keys, s.names.count(q.Topic), s.names.deleted(q.Topic))
+		var fields []string
+		if q.Member != 0 {
+			keys = append(keys, s.names.members(q.Topic))
+			fields = memberFields(rule, q.Member)
+		}
+		args = append(args, len(fields))
+		for _, field := range fields {
+			args = append(args, field)
 		}
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	c := redistopology.NewCall(readScript, keys...)
+	c.Append(args...)
+	return c
+}
+
+// memberFields returns the fields that may have the contribution of a member.
+func memberFields(rule tally.Rule, member tally.Member) []string {
+	if rule.Kind == tally.Amount {
+		return []string{memberKey(member)}
+	}
+	return bucketPaths(member)
+}
+
+// appendReplies appends the readings of one call.
+func (s *Store) appendReplies(readings []tally.Reading, queries []tally.Query, c *redistopology.Call, withDeleted bool) []tally.Reading {
+	replies, _ := c.Reply.([]any)
+	err := c.Err
+	if err == nil && len(replies) != 1+len(queries) {
+		err = unexpectedReply(c)
+	}
 	for i, q := range queries {
-		reading, err := s.parseReading(q, &reads[i])
-		if err != nil {
-			reading = unreadable(q.Topic, err)
+		var reading tally.Reading
+		failed := err
+		if failed == nil {
+			reading, failed = s.parseReading(q, replies[0], replies[1+i], withDeleted)
+		}
+		if failed != nil {
+			reading = unreadable(q.Topic, failed)
 		}
 		readings = append(readings, reading)
 	}
 	return readings
 }
 
-func (s *Store) parseReading(q tally.Query, read *topicRead) (r tally.Reading, err error) {
+func (s *Store) parseReading(q tally.Query, clock, reply any, withDeleted bool) (r tally.Reading, err error) {
 	rule := s.catalog.Rule(q.Topic)
-	texts, err := fieldTexts(read.count)
-	if err != nil {
+	if err, failed := reply.(error); failed {
 		return r, err
 	}
-	state, err := parseState(rule, q.Topic, texts[0], texts[1], "0", "0")
+	values, _ := reply.([]any)
+	if len(values) < 3 {
+		return r, fmt.Errorf("unexpected reply of the script %s: %v", readScript.Name, reply)
+	}
+	state, err := parseState(rule, q.Topic, valueText(values[0]), valueText(values[1]), "0", "0")
 	if err != nil {
 		return r, err
 	}
 	r.Change = state.Change
-	if read.shares != nil {
-		r.Change.Count = sumShares(read.shares.Val(), read.clock.Val().UnixMilli())
-		return r, cmp.Or(read.shares.Err(), read.clock.Err())
+	if rule.Kind == tally.Presence {
+		shares, err := replyHash(values[2])
+		now, _ := strconv.ParseInt(valueText(clock), 10, 64)
+		r.Change.Count = sumShares(shares, now)
+		return r, err
 	}
-	if read.members == nil {
+	if values[1] == nil && withDeleted {
+		r.Change.Version, _ = strconv.ParseInt(valueText(values[2]), 10, 64)
+	}
+	if q.Member == 0 {
 		return r, nil
 	}
 	if rule.Kind == tally.Amount {
-		if texts, err = fieldTexts(read.members); err == nil {
-			r.Mine, _, err = parseNumbers(rule, texts[0])
-		}
+		r.Mine, _, err = parseNumbers(rule, valueText(values[3]))
 		return r, err
 	}
 	member := memberKey(q.Member)
-	for _, value := range read.members.Val() {
+	for _, value := range values[3:] {
 		if bucket, ok := value.(string); ok {
 			r.Mine = max(r.Mine, bucketAmount(rule, bucket, member))
 		}
 	}
-	return r, read.members.Err()
+	return r, nil
+}
+
+// valueText returns a value; a missing one is "0".
+func valueText(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	return "0"
 }
 
 var errNotNumber = errors.New("the stored value is not a number")
@@ -148,9 +183,7 @@ func fieldTexts(command *redis.SliceCmd) ([]string, error) {
 	values, err := command.Result()
 	texts := make([]string, len(values))
 	for i, value := range values {
-		if texts[i] = "0"; value != nil {
-			texts[i], _ = value.(string)
-		}
+		texts[i] = valueText(value)
 	}
 	return texts, err
 }

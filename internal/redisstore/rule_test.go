@@ -49,7 +49,7 @@ func runRules(t *testing.T, url string, servers ...*redistest.Server) {
 // opened returns a store after Connect, which may have failed.
 func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
+	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler), Intervals: testIntervals})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,12 +283,12 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until so many instances have probed the server, which reads the rules,
+// awaitProbes waits until so many instances have probed the server, which reads rules and settings,
 // and have processed the answer.
 func awaitProbes(t testing.TB, server *redistest.Server, instances int) {
 	t.Helper()
 	before := commandsOf(t, server, "hgetall")
-	processtest.Eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+3*instances })
+	processtest.Eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+6*instances })
 }
 
 func commandsOf(t testing.TB, server *redistest.Server, name string) int {

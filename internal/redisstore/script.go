@@ -18,13 +18,13 @@ var sources embed.FS
 // share is written once and costs no call.
 var include = regexp.MustCompile(`(?m)^-- include (\w+)$`)
 
-func readScript(name string) string {
+func scriptSource(name string) string {
 	source, err := sources.ReadFile("script/" + name + ".lua")
 	if err != nil {
 		panic(err) // the file is part of the binary
 	}
 	return include.ReplaceAllStringFunc(string(source), func(line string) string {
-		return readScript("part/" + include.FindStringSubmatch(line)[1])
+		return scriptSource("part/" + include.FindStringSubmatch(line)[1])
 	})
 }
 
@@ -38,7 +38,7 @@ func newScript(name string) *redistopology.Script { return addScript(name, true)
 func newUnboundedScript(name string) *redistopology.Script { return addScript(name, false) }
 
 func addScript(name string, deadline bool) *redistopology.Script {
-	script := redistopology.NewScript(name, readScript(name), deadline)
+	script := redistopology.NewScript(name, scriptSource(name), deadline)
 	allScripts = append(allScripts, script)
 	return script
 }
@@ -67,6 +67,8 @@ var (
 	swapScript      = newScript("swap")
 	auditScript     = newScript("audit")
 	heartbeatScript = newScript("heartbeat")
+	probeScript     = newUnboundedScript("probe")
+	readScript      = newUnboundedScript("read")
 )
 
 // otherMarkReply begins the reply of a script if the topic has another mark, which

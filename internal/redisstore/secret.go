@@ -33,6 +33,16 @@ func (k *secretKey) get() []byte {
 	return slices.Clone(k.value)
 }
 
+// expected returns the key if it is known, else nothing.
+func (k *secretKey) expected() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.known {
+		return nil
+	}
+	return slices.Clone(k.value)
+}
+
 // verify compares the key with the stored one, or adopts that if the key is not known yet.
 func (k *secretKey) verify(stored []byte) error {
 	k.mu.Lock()

@@ -40,13 +40,12 @@ type session struct {
 
 	probeResult atomic.Pointer[error] // of the last probe, see probeErr
 	probePassed chan struct{}         // holds a token after a successful probe
-	lastEcho    atomic.Int64          // when a probe was received last, nanoseconds since begun
-	begun       time.Time             // when the session began
-	warnings    []string              // of the first check
-	scratch     string                // a channel that is named like a topic's
-	unconfirmed int                   // control channels; owned by receive
-	established chan struct{}         // closed when all control channels are confirmed
-	nonce       string                // prefix of this session's probes
+	echoes      echoes
+	warnings    []string      // of the first check
+	scratch     string        // a channel that is named like a topic's
+	unconfirmed int           // control channels; owned by receive
+	established chan struct{} // closed when all control channels are confirmed
+	nonce       string        // prefix of this session's probes
 }
 
 // follow runs one session after the other until ctx ends.
@@ -87,7 +86,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		return e.reportStale()
 	}
 	var err error
-	if e.warnings, err = n.check(ctx); err != nil {
+	if e.warnings, err = n.checkAgain(ctx); err != nil {
 		return ended(err)
 	}
 	client := n.NewSubscriber()
@@ -97,11 +96,15 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	e.scratch = s.names.scratch(s.instance, 0).channel
 	control := []string{s.names.broadcast(), s.names.probe(s.instance), e.scratch}
 	e.unconfirmed = len(control)
+	s.stats.commands.count("subscribe")
 	if err := e.pubsub.Subscribe(ctx, control...); err != nil {
 		return ended(fmt.Errorf("subscribe: %w", err))
 	}
-	e.begun = time.Now()
+	e.echoes.begin()
 	n.feed.reset(true)
+	if n.has(s.names.seedMark()) {
+		s.seeds.follow(true)
+	}
 	var parts sync.WaitGroup // all end with the session's context
 	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.watchProbes, e.recheck, e.sweep} {
 		parts.Go(func() {
@@ -115,6 +118,9 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	_ = e.pubsub.Close() // ends receive
 	parts.Wait()
 	n.feed.reset(false)
+	if n.has(s.names.seedMark()) {
+		s.seeds.follow(false)
+	}
 	return wasLive
 }
 
@@ -181,6 +187,7 @@ func (e *session) handleMessage(m *redis.Message) {
 		s.stats.payloadsUnreadable.Add(1)
 		return
 	}
+	e.node.pace.addChange()
 	e.sink.Push(change)
 }
 
@@ -201,16 +208,16 @@ func (e *session) subscribe() error {
 			}
 			continue
 		}
-		if err := e.sendCommand(e.pubsub.Subscribe, subscribe); err != nil {
+		if err := e.sendCommand("subscribe", e.pubsub.Subscribe, subscribe); err != nil {
 			return err
 		}
-		if err := e.sendCommand(e.pubsub.Unsubscribe, unsubscribe); err != nil {
+		if err := e.sendCommand("unsubscribe", e.pubsub.Unsubscribe, unsubscribe); err != nil {
 			return err
 		}
 	}
 }
 
-func (e *session) sendCommand(command func(context.Context, ...string) error, topics []tally.Topic) error {
+func (e *session) sendCommand(name string, command func(context.Context, ...string) error, topics []tally.Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}
@@ -218,6 +225,7 @@ func (e *session) sendCommand(command func(context.Context, ...string) error, to
 	for i, topic := range topics {
 		channels[i] = e.store.names.channel(topic)
 	}
+	e.store.stats.commands.count(name)
 	if err := command(e.ctx, channels...); err != nil && e.ctx.Err() == nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}

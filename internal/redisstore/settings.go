@@ -73,27 +73,6 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 	return to, nil
 }
 
-// SeedMark returns the greatest number that [Store.SetSeedMark] stored, 0 if none. It falls
-// only if Redis loses data.
-func (s *Store) SeedMark(ctx context.Context) (int64, error) {
-	mark, err := s.client.ZScore(ctx, s.names.seedMark(), seedMarkMember).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, tally.Unavailable(fmt.Errorf("read the seed mark: %w", err))
-	}
-	return int64(mark), nil
-}
-
-// SetSeedMark stores mark unless the stored one is greater.
-func (s *Store) SetSeedMark(ctx context.Context, mark int64) error {
-	if err := s.client.ZAddGT(ctx, s.names.seedMark(), redis.Z{Score: float64(mark), Member: seedMarkMember}).Err(); err != nil {
-		return tally.Unavailable(fmt.Errorf("store the seed mark: %w", err))
-	}
-	return nil
-}
-
-// seedMarkMember is the only member of a sorted set: ZADD GT raises a number atomically.
-const seedMarkMember = "mark"
-
 // AppendAudit implements [tally.Ledger].
 func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	at := int64(0)

@@ -64,6 +64,9 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 		return 0, nil
 	}
 	changes, err := s.reissue(ctx, differ)
+	if len(changes) > 0 {
+		notify(s.repairs.due) // Redis has lost data
+	}
 	for _, change := range changes {
 		e.sink.Settle(change) // before Live: the publication may arrive later
 	}
@@ -80,11 +83,11 @@ func isTopicError(err error) bool {
 		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
 }
 
-// sweep reads all watched topics periodically, a part at a time, in case that publications
-// were lost.
+// sweep reads all watched topics periodically, in case that publications were lost: many in one
+// call, and if there are more, the calls are spread over the period.
 func (e *session) sweep() error {
-	return every(e.ctx, sweepInterval, func() error {
-		for chunk := range slices.Chunk(e.feed.takeSweep(), readChunk) {
+	return every(e.ctx, e.store.options.Intervals.Busy, func() error {
+		for chunk := range slices.Chunk(e.feed.takeSweep(time.Now()), readChunk) {
 			if e.ctx.Err() != nil {
 				return nil
 			}
@@ -98,24 +101,14 @@ func (e *session) sweep() error {
 	})
 }
 
-const (
-	// sweepInterval is the interval of the sweep, of which each reads a part of the topics.
-	sweepInterval = time.Second
-	// sweepTicks is in how many intervals the sweep reads all topics: each at least once a
-	// minute.
-	sweepTicks = 45
-	// presenceTicks is the same for presence: only the sweep notices that the shares of a
-	// lost instance expired, if no other instance has shares.
-	presenceTicks = 5
-)
-
 // sweepList has topics in the order in which the sweep reads them, from the last to the
 // first. A topic that is removed is replaced by the last, which was read already, so that a
 // pass leaves out none.
 type sweepList struct {
-	ticks  int // how many a pass takes
+	period time.Duration // of a pass
 	topics []*topicState
-	next   int // the topics before it are to be read in this pass
+	next   int       // the topics before it are to be read in this pass
+	last   time.Time // when topics were taken, or there were none
 }
 
 func (l *sweepList) add(t *topicState) {
@@ -129,12 +122,26 @@ func (l *sweepList) remove(t *topicState) {
 	l.topics = slices.Delete(l.topics, len(l.topics)-1, len(l.topics))
 }
 
-// take returns the topics that the sweep reads next. After the first, a new pass begins.
-func (l *sweepList) take() []*topicState {
+// maxSweepParts is in how many parts a pass reads the topics at most. The sweep looks once a
+// second for the next part, so more parts could take longer than the period.
+const maxSweepParts = 20
+
+// take returns the topics that the sweep reads at now: none until a part of the period has
+// passed. After the first, a new pass begins.
+func (l *sweepList) take(now time.Time) []*topicState {
+	parts := min((len(l.topics)+readChunk-1)/readChunk, maxSweepParts)
+	if parts == 0 {
+		l.last = now
+		return nil
+	}
+	if now.Sub(l.last) < l.period/time.Duration(parts) {
+		return nil
+	}
+	l.last = now
 	if l.next = min(l.next, len(l.topics)); l.next == 0 {
 		l.next = len(l.topics)
 	}
 	end := l.next
-	l.next = max(end-(len(l.topics)+l.ticks-1)/l.ticks, 0)
+	l.next = max(end-(len(l.topics)+parts-1)/parts, 0)
 	return l.topics[l.next:end]
 }

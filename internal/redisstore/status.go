@@ -137,6 +137,31 @@ func causeKind(err error) string {
 	return "no answer"
 }
 
+// commandCounts counts the commands that were sent, by name.
+type commandCounts struct{ byName sync.Map } // string to *atomic.Int64
+
+// add counts n commands. It is called with the names of a fixed set.
+func (c *commandCounts) add(name string, n int) {
+	counter, ok := c.byName.Load(name)
+	if !ok {
+		counter, _ = c.byName.LoadOrStore(name, new(atomic.Int64))
+	}
+	counter.(*atomic.Int64).Add(int64(n))
+}
+
+func (c *commandCounts) count(name string) { c.add(name, 1) }
+
+// samples returns a sample of each command.
+func (c *commandCounts) samples() (samples []tally.Sample) {
+	c.byName.Range(func(name, n any) bool {
+		samples = append(samples, tally.Sample{Name: "redis_commands_total", Counter: true, Label: "command", LabelValue: name.(string),
+			Help: "Commands that were sent to Redis, as hosted services bill them: a script is one.", Value: float64(n.(*atomic.Int64).Load())})
+		return true
+	})
+	slices.SortFunc(samples, func(a, b tally.Sample) int { return strings.Compare(a.LabelValue, b.LabelValue) })
+	return samples
+}
+
 // counters are the counters of [Store.Metrics].
 type counters struct {
 	reconnects         atomic.Int64
@@ -148,6 +173,7 @@ type counters struct {
 	payloadsUnreadable atomic.Int64
 	roundTrips         tally.Histogram // of pipelines of all nodes
 	journalSkipped     atomic.Int64
+	commands           commandCounts
 }
 
 var _ tally.Instrumented = (*Store)(nil)
@@ -182,6 +208,7 @@ func (s *Store) Metrics() []tally.Sample {
 		{Name: "redis_watched_topics", Help: "Watched topics.", Value: float64(watched)},
 		{Name: "redis_feed_live", Help: "1 if no change can be missed, else 0.", Value: live},
 	}
+	all = append(all, s.stats.commands.samples()...)
 	for _, n := range nodes {
 		up := 1.0
 		if h := n.status.health(); !h.Reached || h.Err != nil || h.Conflict != nil {

@@ -37,8 +37,16 @@ type Store struct {
 	// reportedWrites has the totals of writes in stored heartbeats: writer to int64.
 	reportedWrites sync.Map
 
+	// carried is nil until [Store.CarryHeartbeats].
+	carried         atomic.Pointer[carriedHeartbeats]
+	isAlone         atomic.Bool            // see [Store.IsAlone]
+	settingsDigest  atomic.Pointer[string] // that a probe read last
+	settingsChanged chan struct{}          // holds a token after they changed
+	seeds           seedMarks
+
 	stats      counters
 	ranks      pendingRanks
+	repairs    repairs
 	scanCache  scanCache
 	wasUsable  atomic.Bool // a node was usable at some time
 	liveState  liveState
@@ -59,6 +67,9 @@ var (
 	_ tally.Feed      = (*Store)(nil)
 	_ tally.Refresher = (*Store)(nil)
 	_ tally.Ledger    = (*Store)(nil)
+
+	_ tally.HeartbeatCarrier = (*Store)(nil)
+	_ tally.SettingsFollower = (*Store)(nil)
 )
 
 // Open returns a store at url for the topics of catalog. The URL is one of
@@ -80,6 +91,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if options.TopInterval == 0 {
 		options.TopInterval = defaultTopInterval
 	}
+	options.Intervals = options.Intervals.withDefaults()
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
@@ -99,8 +111,10 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),
+		settingsChanged:  make(chan struct{}, 1),
+		repairs:          repairs{due: make(chan struct{}, 1)},
 	}
-	s.unassigned = newFeed(s.isPresence)
+	s.unassigned = newFeed(s.isPresence, options.Intervals, make(chan struct{}, 1))
 	s.ranks.flush = func() { s.flushRanks(timeout) }
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
@@ -108,6 +122,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		NewNode: s.newNode, Verify: s.verifyConnection,
 		Failing:   func(n *redistopology.Node) bool { return nodeOf(n).status.health().Err != nil },
 		RoundTrip: s.stats.roundTrips.Observe,
+
+		SampleClock: s.sampleClock, CountCommand: s.stats.commands.count,
 	})
 	if err != nil {
 		return nil, err

@@ -26,9 +26,6 @@ const (
 	maxPendingRanks = 100_000
 	// extraTopics is how many topics are read beyond the limit, since counts may have fallen.
 	extraTopics = 16
-	// repairInterval is the pause between two steps of a repair: it scans a million keys in
-	// half an hour, at a small cost for Redis.
-	repairInterval = 2 * time.Second
 )
 
 // pendingRanks has the newest change of each topic that leaderboards and directories lack.
@@ -189,51 +186,4 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return top[:min(limit, len(top))], nil
-}
-
-// repairLease is held by the instance that repairs the rankings.
-const repairLease = "repair"
-
-// repairRankings scans all topics slowly until ctx ends, and adds to leaderboards and
-// directories what was lost with an instance or by Redis. One instance at a time does.
-func (s *Store) repairRankings(ctx context.Context) {
-	cursors := map[*node]uint64{}
-	for sleep(ctx, jitter(repairInterval)) {
-		if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
-			continue
-		}
-		nodes := s.nodes()
-		for n := range cursors {
-			if !slices.Contains(nodes, n) {
-				delete(cursors, n)
-			}
-		}
-		for _, n := range nodes {
-			if next, err := n.repairRankings(ctx, cursors[n]); err == nil {
-				cursors[n] = next
-			}
-		}
-	}
-}
-
-// repairRankings continues the scan of a node at cursor.
-func (n *node) repairRankings(ctx context.Context, cursor uint64) (next uint64, err error) {
-	s := n.store
-	if err := s.checkUsable(); err != nil {
-		return cursor, err
-	}
-	keys, next, err := n.scanStep(ctx, cursor, s.names.countPattern(tally.Scope{}))
-	if err != nil {
-		return cursor, err
-	}
-	var queries []tally.Query
-	for _, topic := range s.countedTopics(keys) {
-		queries = append(queries, tally.Query{Topic: topic})
-	}
-	for _, r := range s.readStored(ctx, queries) {
-		if r.Err == nil && r.Change.Version > 0 {
-			s.ranks.add(r.Change, false)
-		}
-	}
-	return next, nil
 }

@@ -42,25 +42,60 @@ func (n *Node) AddClockSample(server, received time.Time) {
 	n.clock.set(server.UnixMicro(), received)
 }
 
-// SampleClock replaces what is known of the node's clock.
-func (n *Node) SampleClock(ctx context.Context) error {
-	n.clock.reset()
-	_, err := n.deadline(ctx)
+// ForgetClock makes the next call with a deadline read the node's clock.
+func (n *Node) ForgetClock() { n.clock.reset() }
+
+// sampleClock reads the node's clock unless it is known. Of concurrent callers one reads it.
+func (n *Node) sampleClock(ctx context.Context) error {
+	select {
+	case n.sampling <- struct{}{}:
+		defer func() { <-n.sampling }()
+	case <-ctx.Done():
+		return fmt.Errorf("read Redis's clock: %w", ctx.Err())
+	}
+	if n.KnowsClock() {
+		return nil
+	}
+	sample := n.topology.options.SampleClock
+	if sample == nil {
+		sample = readClock
+	}
+	if err := sample(ctx, n); err != nil {
+		return fmt.Errorf("read Redis's clock: %w", err)
+	}
+	return nil
+}
+
+func readClock(ctx context.Context, n *Node) error {
+	server, err := n.Client.Time(ctx).Result()
+	if err == nil {
+		n.AddClockSample(server, time.Now())
+	}
 	return err
 }
 
-// deadline returns ctx's deadline in the node's clock, never too late. It asks for the
-// time first if the clock is not known.
+// KnowsClock reports whether there is a sample of the node's clock that has not expired.
+func (n *Node) KnowsClock() bool {
+	_, ok := n.Now()
+	return ok
+}
+
+// Now returns the node's clock; ok is false if it is not known.
+func (n *Node) Now() (now time.Time, ok bool) {
+	at, ok := n.clock.at(time.Now())
+	return time.UnixMicro(at), ok
+}
+
+// deadline returns ctx's deadline in the node's clock, never too late. It reads the clock
+// first if it is not known.
 func (n *Node) deadline(ctx context.Context) (int64, error) {
 	end, _ := ctx.Deadline()
 	if at, ok := n.clock.at(end); ok {
 		return at, nil
 	}
-	server, err := n.Client.Time(ctx).Result()
-	if err != nil {
-		return 0, fmt.Errorf("read Redis's clock: %w", err)
+	if err := n.sampleClock(ctx); err != nil {
+		return 0, err
 	}
-	n.AddClockSample(server, time.Now())
 	at, ok := n.clock.at(end)
 	if !ok {
 		return 0, fmt.Errorf("read Redis's clock: %w", context.DeadlineExceeded)

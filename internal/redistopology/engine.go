@@ -76,7 +76,7 @@ func (r router) send(ctx context.Context, commands []redis.Cmder) error {
 		key = keyOf(c, key)
 		operations[i] = operation{key: key, command: c}
 	}
-	r.topology.run(ctx, operations, false)
+	r.topology.run(ctx, operations)
 	for _, c := range commands {
 		if err := c.Err(); err != nil && (len(commands) == 1 || !errors.Is(err, redis.Nil)) {
 			return err
@@ -112,6 +112,11 @@ type operation struct {
 	pause bool
 }
 
+// needsClock reports whether the operation has arguments that depend on the node's clock.
+func (o *operation) needsClock() bool {
+	return o.call != nil && (o.call.script.deadline || o.call.days > 0)
+}
+
 // fail sets the error of an operation that was not sent.
 func (o *operation) fail(err error) {
 	if o.call != nil {
@@ -127,7 +132,7 @@ type attempt struct {
 	pipe      redis.Pipeliner
 	confirmed func() error // whether replicas confirmed; set if a call is durable
 
-	// For calls: their deadline and its day in the node's clock, as texts too.
+	// If an operation needs the clock: the deadline and its day in the node's clock, as texts too.
 	deadline  any
 	today     int64
 	todayText string
@@ -136,10 +141,9 @@ type attempt struct {
 	scriptsMissing, clockWrong bool
 }
 
-// run sends operations, all of them calls or none, until each succeeded, failed for good,
-// or has used its attempts. Operations for one node go in one pipeline, to all nodes at the
+// run sends operations until each succeeded, failed for good, or has used its attempts. Operations for one node go in one pipeline, to all nodes at the
 // same time. The time of ctx is bounded.
-func (t *Topology) run(ctx context.Context, operations []operation, calls bool) {
+func (t *Topology) run(ctx context.Context, operations []operation) {
 	m := t.SlotMap()
 	rest := make([]*operation, 0, len(operations))
 	for i := range operations {
@@ -155,7 +159,7 @@ func (t *Topology) run(ctx context.Context, operations []operation, calls bool) 
 	}
 	end, _ := ctx.Deadline()
 	for n := 1; len(rest) > 0; n++ {
-		rest = t.sendByNode(ctx, rest, calls)
+		rest = t.sendByNode(ctx, rest)
 		pause := slices.ContainsFunc(rest, func(o *operation) bool { return o.pause })
 		if pause {
 			time.Sleep(min(retryPause, time.Until(end)))
@@ -168,10 +172,10 @@ func (t *Topology) run(ctx context.Context, operations []operation, calls bool) 
 
 // sendByNode sends the operations of each node at the same time, and returns those that
 // are to be sent again.
-func (t *Topology) sendByNode(ctx context.Context, operations []*operation, calls bool) (again []*operation) {
+func (t *Topology) sendByNode(ctx context.Context, operations []*operation) (again []*operation) {
 	first := operations[0].node
 	if !slices.ContainsFunc(operations, func(o *operation) bool { return o.node != first }) {
-		return first.send(ctx, operations, calls)
+		return first.send(ctx, operations)
 	}
 	byNode := map[*Node][]*operation{}
 	for _, o := range operations {
@@ -182,11 +186,11 @@ func (t *Topology) sendByNode(ctx context.Context, operations []*operation, call
 	for n, its := range byNode {
 		sends.Go(func() {
 			ctx, cancel := ctx, context.CancelFunc(func() {})
-			if !calls && t.options.Failing != nil && t.options.Failing(n) {
+			if t.options.Failing != nil && !slices.ContainsFunc(its, (*operation).needsClock) && t.options.Failing(n) {
 				ctx, cancel = context.WithTimeout(ctx, failingTimeout)
 			}
 			defer cancel()
-			its := n.send(ctx, its, calls)
+			its := n.send(ctx, its)
 			mu.Lock()
 			defer mu.Unlock()
 			again = append(again, its...)
@@ -198,9 +202,9 @@ func (t *Topology) sendByNode(ctx context.Context, operations []*operation, call
 
 // send sends operations to the node in one pipeline, and returns those that are to be
 // sent again.
-func (n *Node) send(ctx context.Context, operations []*operation, calls bool) (again []*operation) {
+func (n *Node) send(ctx context.Context, operations []*operation) (again []*operation) {
 	a := attempt{node: n, pipe: n.Client.Pipeline()}
-	if calls {
+	if slices.ContainsFunc(operations, (*operation).needsClock) {
 		deadline, err := n.deadline(ctx)
 		if err != nil {
 			n.topology.Suspect(err)
@@ -246,8 +250,7 @@ func (n *Node) send(ctx context.Context, operations []*operation, calls bool) (a
 		n.clock.reset()
 	}
 	if a.scriptsMissing {
-		n.topology.scriptReloads.Add(1)
-		if err := n.LoadScripts(ctx); err != nil {
+		if err := n.ReloadScripts(ctx); err != nil {
 			for _, o := range again {
 				o.fail(err)
 			}

@@ -40,10 +40,11 @@ type Node struct {
 	settings *redis.Options
 	created  time.Time
 	clock    clock
+	sampling chan struct{} // has an element while the clock is read
 }
 
 func (t *Topology) newNode(addr string) *Node {
-	n := &Node{Addr: addr, topology: t, settings: t.url.settingsFor(addr), created: time.Now()}
+	n := &Node{Addr: addr, topology: t, settings: t.url.settingsFor(addr), created: time.Now(), sampling: make(chan struct{}, 1)}
 	if t.options.NewNode != nil {
 		n.State = t.options.NewNode(n)
 	}
@@ -53,8 +54,17 @@ func (t *Topology) newNode(addr string) *Node {
 		}
 		return t.options.Verify(ctx, n, conn.Pipeline())
 	}
-	n.Client = redis.NewClient(n.settings)
+	n.Client = n.newClient(n.settings)
 	return n
+}
+
+// newClient returns a client whose commands are counted.
+func (n *Node) newClient(settings *redis.Options) *redis.Client {
+	client := redis.NewClient(settings)
+	if count := n.topology.options.CountCommand; count != nil {
+		client.AddHook(commandCounter(count))
+	}
+	return client
 }
 
 // subscriberReadInterval is the least time between two reads of a subscription's
@@ -81,7 +91,7 @@ func (n *Node) NewSubscriber() *redis.Client {
 		}
 		return &pacedConn{Conn: conn}, nil
 	}
-	return redis.NewClient(&settings)
+	return n.newClient(&settings)
 }
 
 // pacedConn is a connection that is read at most once in subscriberReadInterval. One
@@ -110,6 +120,33 @@ func (n *Node) LoadScripts(ctx context.Context) error {
 		return fmt.Errorf("load scripts: %w", err)
 	}
 	return nil
+}
+
+// ReloadScripts is LoadScripts for a node that has lost the scripts.
+func (n *Node) ReloadScripts(ctx context.Context) error {
+	n.topology.scriptReloads.Add(1)
+	return n.LoadScripts(ctx)
+}
+
+// commandCounter is a hook of go-redis that passes the names of commands to a function.
+type commandCounter func(command string)
+
+func (c commandCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c commandCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		c(command.Name())
+		return next(ctx, command)
+	}
+}
+
+func (c commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		for _, command := range commands {
+			c(command.Name())
+		}
+		return next(ctx, commands)
+	}
 }
 
 // Exec executes a pipeline and returns its first error. If no connection could be made,

@@ -29,6 +29,17 @@ func NewScript(name, source string, deadline bool) *Script {
 	return &Script{Name: name, source: source, hash: redis.NewScript(source).Hash(), deadline: deadline}
 }
 
+// AppendLoad adds the command to pipe that loads the script.
+func (s *Script) AppendLoad(ctx context.Context, pipe redis.Pipeliner) *redis.StringCmd {
+	return pipe.ScriptLoad(ctx, s.source)
+}
+
+// AppendCall adds one call of the script, which has no deadline, to pipe. Unlike a [Call] it
+// is sent once, to the node of the pipeline.
+func (s *Script) AppendCall(ctx context.Context, pipe redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
+	return pipe.EvalSha(ctx, s.hash, keys, args...)
+}
+
 // lateReply is the reply of a script whose deadline had passed.
 const lateReply = "-1"
 
@@ -111,7 +122,7 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 		key, _ := calls[i].args[3].(string)
 		operations[i] = operation{key: key, call: &calls[i]}
 	}
-	t.run(ctx, operations, true)
+	t.run(ctx, operations)
 	for i := range calls {
 		if calls[i].ambiguous && calls[i].Err != nil {
 			<-ctx.Done() // from here on it can have no effect

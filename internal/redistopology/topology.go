@@ -40,6 +40,12 @@ type Options struct {
 	NewNode func(*Node) any
 	// Verify checks each new connection before anything else is sent on it.
 	Verify func(context.Context, *Node, redis.Pipeliner) error
+	// SampleClock, if set, reads the node's clock and passes it to [Node.AddClockSample]. A call
+	// with a deadline waits for it if the last sample is too old. Default: TIME.
+	SampleClock func(context.Context, *Node) error
+	// CountCommand, if set, is called with the name of each command that is sent to a node, but
+	// for SUBSCRIBE and UNSUBSCRIBE. It must not wait.
+	CountCommand func(command string)
 	// Failing reports whether a node failed lately. Reads of several nodes wait less for
 	// such a node.
 	Failing func(*Node) bool

@@ -20,6 +20,7 @@ import (
 	"github.com/tallycast/tallycast/internal/presence"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/ratelimit"
+	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/sitemap"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/visitortoken"
@@ -38,6 +39,8 @@ type Options struct {
 	Version     string
 	Commit      string
 	Stderr      io.Writer // takes the log and the startup summary
+
+	intervals redisstore.Intervals // tests shorten them
 }
 
 // Run serves until ctx ends or a part fails.
@@ -101,7 +104,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 			return nil, err
 		}
 	}
-	if i.store, err = OpenStore(ctx, c, catalog, false, log); err != nil {
+	if i.store, err = openStore(ctx, c, catalog, false, o.intervals, log); err != nil {
 		return nil, err
 	}
 	return i, i.wire(o, catalog, files)
@@ -210,6 +213,15 @@ func (i *instance) receive(payload []byte) {
 	}
 }
 
+// shareLimits broadcasts what client addresses used, unless no other instance uses the store:
+// a hosted store may cost money for each command.
+func (i *instance) shareLimits(payload []byte) {
+	if shared, ok := i.store.(interface{ IsAlone() bool }); ok && shared.IsAlone() {
+		return
+	}
+	i.store.Broadcast(payload)
+}
+
 // instrumented returns the parts that have metrics.
 func instrumented(parts ...any) (all []tally.Instrumented) {
 	for _, part := range parts {
@@ -233,7 +245,7 @@ func (i *instance) serve(ctx context.Context) error {
 		"presence": i.presence.Run,
 		"push":     i.push.Run,
 		"seeder":   i.seeder.run,
-		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.store.Broadcast) },
+		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.shareLimits) },
 		"owner":    i.owner.Run,
 		"sitemaps": i.runSitemaps,
 		"tokens":   i.tokens.Run,

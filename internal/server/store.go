@@ -21,6 +21,10 @@ type Store interface {
 // OpenStore opens the store of the configuration. Redis may be unreachable; an SQLite file
 // is opened at once. With secretKept a Redis that has no secret yet is refused.
 func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, secretKept bool, log *slog.Logger) (Store, error) {
+	return openStore(ctx, c, catalog, secretKept, redisstore.Intervals{}, log)
+}
+
+func openStore(ctx context.Context, c config.Config, catalog *tally.Catalog, secretKept bool, intervals redisstore.Intervals, log *slog.Logger) (Store, error) {
 	if path := c.Store.SQLitePath; path != "" {
 		s, err := sqlitestore.Open(ctx, path, catalog, sqlitestore.Options{Secret: c.Secret, Journal: c.Journal, History: c.History, LeaseFile: c.LeaseFile, Logger: log})
 		if err != nil {
@@ -35,6 +39,7 @@ func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 		AllowEviction: c.AllowEviction,
 		Journal:       c.Journal,
 		History:       c.History,
+		Intervals:     intervals,
 		Logger:        log,
 	})
 	if err != nil {

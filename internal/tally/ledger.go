@@ -142,9 +142,10 @@ type SiteUsage struct {
 }
 
 const (
-	// HeartbeatInterval is the time between two heartbeats of an instance.
+	// HeartbeatInterval is the time between two heartbeats of an instance, unless a
+	// [HeartbeatCarrier] decides.
 	HeartbeatInterval = 5 * time.Second
-	// HeartbeatTTL is how long an instance is listed after its last heartbeat.
+	// HeartbeatTTL is how long an instance is listed after such a heartbeat.
 	HeartbeatTTL = 3 * HeartbeatInterval
 	// ActivityRetention is how long the writes of each minute are kept.
 	ActivityRetention = 48 * time.Hour
@@ -157,6 +158,8 @@ type Heartbeat struct {
 	// Writes counts, by site, the contributions that changed through this instance since
 	// its last stored heartbeat.
 	Writes map[string]int64
+	// Last says that the instance ends: it is not listed any more.
+	Last bool
 }
 
 // Activity is the number of contributions to a site that changed within a minute.
@@ -171,10 +174,25 @@ type HeartbeatStore interface {
 	// WriteHeartbeat stores a heartbeat and adds its writes to the activity of this minute.
 	WriteHeartbeat(ctx context.Context, heartbeat Heartbeat) error
 
-	// Heartbeats returns those of the last [HeartbeatTTL], none if the store belongs to one
-	// process.
+	// Heartbeats returns those of instances that run: each for [HeartbeatTTL], or as long as
+	// a [HeartbeatCarrier] decides. There are none if the store belongs to one process.
 	Heartbeats(ctx context.Context) ([]Heartbeat, error)
 
 	// Activity returns the writes of each minute since from, the oldest first.
 	Activity(ctx context.Context, from int64) ([]Activity, error)
+}
+
+// HeartbeatCarrier is a [HeartbeatStore] that stores heartbeats together with what it sends
+// anyway. A heartbeat lasts until the next is due, and longer.
+type HeartbeatCarrier interface {
+	// CarryHeartbeats has the store call next for each heartbeat, while its feed runs, and
+	// stored when it was stored. Neither must wait.
+	CarryHeartbeats(next func() Heartbeat, stored func(Heartbeat))
+}
+
+// SettingsFollower is a [SettingsReader] that notices changes by itself.
+type SettingsFollower interface {
+	// SettingsChanged holds a token after the settings may have changed, while the feed of the
+	// store runs.
+	SettingsChanged() <-chan struct{}
 }

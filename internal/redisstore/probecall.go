@@ -1,0 +1,303 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// A store may cost money for each command. So everything that an instance does regularly at a
+// node is part of one script call, the probe: it verifies secret and layout, compares rules,
+// notices changed settings and lost seeds, stores the heartbeat, writes as likes do, and
+// publishes a message to this instance. See script/probe.lua. In a Cluster each part is a
+// call of its own, since the keys are in different slots; all go in one pipeline.
+
+// probePart is a part of a probe.
+type probePart struct {
+	name string // in script/probe.lua
+	keys []string
+	args []any
+	// review handles the reply. A redirect is no error: the key's slot moved just now.
+	review func(reply any) error
+}
+
+// probeCalls are the calls of a probe that wait for the answer to their pipeline.
+type probeCalls struct {
+	node  *node
+	calls []*redis.Cmd
+	parts [][]probePart // of each call
+}
+
+// appendProbe adds the calls of a probe to pipe. It publishes message to the instance's own
+// channel unless it is empty.
+func (n *node) appendProbe(ctx context.Context, pipe redis.Pipeliner, message string, parts []probePart) *probeCalls {
+	p := &probeCalls{node: n}
+	if !n.store.topology.IsCluster() {
+		p.append(ctx, pipe, message, parts)
+		return p
+	}
+	p.append(ctx, pipe, message, nil)
+	for i := range parts {
+		p.append(ctx, pipe, "", parts[i:i+1])
+	}
+	return p
+}
+
+func (p *probeCalls) append(ctx context.Context, pipe redis.Pipeliner, message string, parts []probePart) {
+	s := p.node.store
+	channel := ""
+	if message != "" {
+		channel = s.names.probe(s.instance)
+	}
+	var keys []string
+	args := []any{channel, message}
+	for _, part := range parts {
+		keys = append(keys, part.keys...)
+		args = append(append(args, part.name, len(part.keys), len(part.args)), part.args...)
+	}
+	p.calls = append(p.calls, probeScript.AppendCall(ctx, pipe, keys, args...))
+	p.parts = append(p.parts, parts)
+}
+
+// lostScripts reports whether the node did not know the script.
+func (p *probeCalls) lostScripts() bool {
+	for _, call := range p.calls {
+		if redis.HasErrorPrefix(call.Err(), "NOSCRIPT") {
+			return true
+		}
+	}
+	return false
+}
+
+// answered reports whether the node answered.
+func (p *probeCalls) answered() bool { return p.calls[0].Err() == nil }
+
+// review stores the node's clock and passes each reply to its part. It returns the first error.
+func (p *probeCalls) review(received time.Time) error {
+	var failed error
+	for i, call := range p.calls {
+		replies, err := call.Slice()
+		if err != nil {
+			if !p.isRedirect(err) {
+				failed = cmp.Or(failed, err)
+			}
+			continue
+		}
+		clock, err := parseClock(replies)
+		if err != nil {
+			return err
+		}
+		p.node.AddClockSample(clock, received)
+		for j, reply := range replies[2:] {
+			if err, isErr := reply.(error); isErr && p.isRedirect(err) || j >= len(p.parts[i]) {
+				continue
+			}
+			failed = cmp.Or(failed, p.parts[i][j].review(reply))
+		}
+	}
+	return failed
+}
+
+// isRedirect reports whether a Cluster moved the slot of a key.
+func (p *probeCalls) isRedirect(err error) bool {
+	return redistopology.IsRedirect(err) && p.node.store.topology.IsCluster()
+}
+
+// parseClock parses the time with which replies begin.
+func parseClock(replies []any) (time.Time, error) {
+	if len(replies) >= 2 {
+		seconds, _ := replies[0].(string)
+		micros, _ := replies[1].(string)
+		s, err1 := strconv.ParseInt(seconds, 10, 64)
+		us, err2 := strconv.ParseInt(micros, 10, 64)
+		if err1 == nil && err2 == nil {
+			return time.Unix(s, us*1000), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("unexpected reply of the script %s: %v", probeScript.Name, replies)
+}
+
+// replyText returns the text of a reply; ok is false if there is none.
+func replyText(reply any) (text string, ok bool, err error) {
+	if err, failed := reply.(error); failed {
+		return "", false, err
+	}
+	text, ok = reply.(string)
+	return text, ok, nil
+}
+
+// replyHash returns the fields of a hash.
+func replyHash(reply any) (map[string]string, error) {
+	if err, failed := reply.(error); failed {
+		return nil, err
+	}
+	list, _ := reply.([]any)
+	fields := make(map[string]string, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		name, _ := list[i].(string)
+		fields[name], _ = list[i+1].(string)
+	}
+	return fields, nil
+}
+
+// has reports whether the node must be asked for key. Without a Cluster the primary has all.
+func (n *node) has(key string) bool {
+	s := n.store
+	return !s.topology.IsCluster() || s.topology.SlotMap().Node(key) == n.Node
+}
+
+// verifyParts verify the node: they store layout and secret if the store has none, and compare
+// them and the rules of metrics. In a Cluster each node verifies the keys whose slots it has.
+func (n *node) verifyParts() (parts []probePart) {
+	s := n.store
+	if n.has(s.names.layout()) {
+		parts = append(parts, probePart{"keep", []string{s.names.layout()}, []any{layoutVersion, layoutVersion}, reviewLayout})
+	}
+	if n.has(s.names.secret()) {
+		value, expected := any(s.secret.get()), any(s.secret.expected())
+		if s.options.RequireSecret && len(s.options.Secret) == 0 {
+			value = ""
+		}
+		parts = append(parts, probePart{"keep", []string{s.names.secret()}, []any{value, expected}, s.reviewSecret})
+	}
+	if n.has(s.names.rules()) {
+		parts = append(parts, probePart{"hash", []string{s.names.rules()}, nil, s.reviewRules})
+	}
+	return parts
+}
+
+func reviewLayout(reply any) error {
+	switch layout, _, err := replyText(reply); {
+	case err != nil:
+		return fmt.Errorf("store the layout: %w", err)
+	case layout != layoutVersion:
+		return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout, layoutVersion)
+	}
+	return nil
+}
+
+func (s *Store) reviewSecret(reply any) error {
+	switch secret, ok, err := replyText(reply); {
+	case err != nil:
+		return fmt.Errorf("store the secret: %w", err)
+	case !ok:
+		return ErrNoSecret
+	default:
+		return s.secret.verify([]byte(secret))
+	}
+}
+
+func (s *Store) reviewRules(reply any) error {
+	rules, err := replyHash(reply)
+	if err != nil {
+		return fmt.Errorf("read the rules of metrics: %w", err)
+	}
+	return s.compareRules(rules)
+}
+
+// followParts notice changes of settings and lost seeds.
+func (n *node) followParts() (parts []probePart) {
+	s := n.store
+	if n.has(s.names.settings()) {
+		parts = append(parts, probePart{"digest", []string{s.names.settings()}, nil, s.reviewDigest})
+	}
+	if n.has(s.names.seedMark()) {
+		began := s.seeds.begin()
+		parts = append(parts, probePart{"score", []string{s.names.seedMark()}, []any{seedMarkMember}, func(reply any) error {
+			return s.seeds.review(began, reply)
+		}})
+	}
+	return parts
+}
+
+// writePart writes to a slot of the node, as likes do: it notices that the node takes no
+// writes before a like fails, and when that is over.
+func (n *node) writePart() []probePart {
+	key := n.scratch().probe
+	if key == "" {
+		return nil // it holds no slots
+	}
+	return []probePart{{"write", []string{key}, []any{probeKeyTTL.Milliseconds()}, func(reply any) error {
+		if _, _, err := replyText(reply); err != nil {
+			return fmt.Errorf("try to write: %w", err)
+		}
+		return nil
+	}}}
+}
+
+// heartbeatPart stores the heartbeat of this instance.
+func (n *node) heartbeatPart() []probePart {
+	s := n.store
+	carried := s.carried.Load()
+	now, ok := n.Now()
+	if carried == nil || !ok || !n.has(s.names.heartbeats()) {
+		return nil
+	}
+	heartbeat := carried.next()
+	keys := []string{s.names.heartbeats(), s.names.activity(strconv.FormatInt(now.Unix()/int64(redistopology.Day/time.Second), 10))}
+	args, totals := s.heartbeatArgs(heartbeat, n.heartbeatTTL())
+	return []probePart{{"heartbeat", keys, args, func(reply any) error {
+		running, ok := reply.(int64)
+		if !ok {
+			return fmt.Errorf("store the heartbeat: %v", reply)
+		}
+		s.isAlone.Store(running <= 1)
+		s.setReported(heartbeat, totals)
+		carried.stored(heartbeat)
+		return nil
+	}}}
+}
+
+// carriedHeartbeats are the functions of [Store.CarryHeartbeats].
+type carriedHeartbeats struct {
+	next   func() tally.Heartbeat
+	stored func(tally.Heartbeat)
+}
+
+// CarryHeartbeats implements [tally.HeartbeatCarrier].
+func (s *Store) CarryHeartbeats(next func() tally.Heartbeat, stored func(tally.Heartbeat)) {
+	s.carried.Store(&carriedHeartbeats{next, stored})
+}
+
+// IsAlone reports whether no other instance uses the store, as the last probe found and no
+// broadcast has shown since.
+func (s *Store) IsAlone() bool { return s.isAlone.Load() }
+
+// reviewDigest notifies the follower of the settings if they differ from the last ones.
+func (s *Store) reviewDigest(reply any) error {
+	digest, _, err := replyText(reply)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	if before := s.settingsDigest.Swap(&digest); before == nil || *before != digest {
+		notify(s.settingsChanged)
+	}
+	return nil
+}
+
+// SettingsChanged implements [tally.SettingsFollower].
+func (s *Store) SettingsChanged() <-chan struct{} { return s.settingsChanged }
+
+// errNoMark is the error of a seed mark that is no number.
+var errNoMark = errors.New("the seed mark is not a number")
+
+func parseMark(reply any) (int64, error) {
+	text, ok, err := replyText(reply)
+	if err != nil || !ok {
+		return 0, err
+	}
+	mark, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(mark) {
+		return 0, fmt.Errorf("%w: %q", errNoMark, text)
+	}
+	return int64(mark), nil
+}

@@ -1,0 +1,100 @@
+package redisstore
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// repairLease is held by the instance that repairs the rankings.
+const repairLease = "repair"
+
+// repairs decides when the rankings are repaired: leaderboards and directories lack changes
+// that an instance collected when it died, and those that Redis lost. So a repair is due when
+// an instance starts, when topics had to be reissued, and some time after changes. An idle
+// store is not scanned.
+type repairs struct {
+	due       chan struct{} // holds a token if a repair is due
+	scheduled atomic.Bool   // changes made one due later
+}
+
+// addChange has the rankings repaired some time after changes.
+func (r *repairs) addChange(after time.Duration) {
+	if !r.scheduled.Swap(true) {
+		time.AfterFunc(after, func() {
+			r.scheduled.Store(false)
+			notify(r.due)
+		})
+	}
+}
+
+// repairRankings repairs the rankings whenever it is due, until ctx ends. One instance at a
+// time does.
+func (s *Store) repairRankings(ctx context.Context) {
+	notify(s.repairs.due)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.repairs.due:
+		}
+		for !s.repairAll(ctx) {
+			if !sleep(ctx, jitter(repairRetries*s.options.Intervals.Repair)) {
+				return
+			}
+		}
+	}
+}
+
+// repairRetries is how many steps long the pause is before another attempt: another instance
+// repairs, or Redis is away.
+const repairRetries = 5
+
+// repairAll scans all topics slowly, and adds to leaderboards and directories what they lack.
+// It reports false if it has to be repeated: it failed, or another instance holds the lease,
+// which may not have begun with the first topic.
+func (s *Store) repairAll(ctx context.Context) (done bool) {
+	for _, n := range s.nodes() {
+		for cursor := uint64(0); ; {
+			if !sleep(ctx, jitter(s.options.Intervals.Repair)) {
+				return true
+			}
+			if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
+				return false
+			}
+			next, err := n.repairStep(ctx, cursor)
+			if err != nil {
+				return false
+			}
+			if cursor = next; cursor == 0 {
+				break
+			}
+		}
+	}
+	_, _ = s.setLease(ctx, repairLease, time.Millisecond) // else it expires
+	return len(s.nodes()) > 0
+}
+
+// repairStep continues the scan of a node at cursor.
+func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err error) {
+	s := n.store
+	if err := s.checkUsable(); err != nil {
+		return cursor, err
+	}
+	keys, next, err := n.scanStep(ctx, cursor, s.names.countPattern(tally.Scope{}))
+	if err != nil {
+		return cursor, err
+	}
+	var queries []tally.Query
+	for _, topic := range s.countedTopics(keys) {
+		queries = append(queries, tally.Query{Topic: topic})
+	}
+	for _, r := range s.readStored(ctx, queries) {
+		if r.Err == nil && r.Change.Version > 0 {
+			s.ranks.add(r.Change, false)
+		}
+	}
+	return next, nil
+}

@@ -1,0 +1,210 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/config"
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// Hosted stores cost money for each command. The tests count what reaches a real Redis, with
+// short intervals: an exact number for each probe and each sweep, and nothing else.
+
+// dailyProbe and dailySweep are the most probes and sweeps of a day with the default intervals.
+const (
+	dailyIdle    = 24 * 60
+	dailyWatched = 24 * 3600 / 5
+	dailySweeps  = 24 * 3600 / 50
+)
+
+// startInstance serves from a Redis until the test ends, and waits until it is ready.
+func startInstance(t *testing.T, redis *redistest.Server, intervals redisstore.Intervals) *instance {
+	t.Helper()
+	flags := map[string][]string{"store": {redis.URL(0)}, "listen": {"127.0.0.1:0"}, "internal-listen": {"127.0.0.1:0"}, "drain": {"0s"}}
+	c, problems := config.Parse(config.Resolve(config.Settings, flags, config.ParseEnvironment(nil), config.File{}))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	i, err := open(t.Context(), Options{Config: c, Stderr: io.Discard, intervals: intervals}, 0, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- i.serve(ctx) }() // ends with ctx; the cleanup waits for it
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	processtest.Eventually(t, "the instance is ready", func() bool {
+		return i.store.Health().Reached && i.sink.staleSince.Load() == 0
+	})
+	return i
+}
+
+// commandStats returns how many commands of each name the Redis has executed, those of scripts
+// included, but for those of this test.
+func commandStats(server *redistest.Server) map[string]int {
+	stats := map[string]int{}
+	for line := range strings.Lines(fmt.Sprint(server.Do("INFO", "commandstats"))) {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+		count, _, _ := strings.Cut(rest, ",")
+		if n, err := strconv.Atoi(count); ok && err == nil && name != "info" && name != "hello" && !strings.HasPrefix(name, "client") {
+			stats[name] = n
+		}
+	}
+	return stats
+}
+
+// since returns the commands that were executed after before.
+func since(server *redistest.Server, before map[string]int) map[string]int {
+	after := commandStats(server)
+	for name, n := range before {
+		if after[name] -= n; after[name] == 0 {
+			delete(after, name)
+		}
+	}
+	return after
+}
+
+// probeCommands returns the commands of n probes: one call of a script, and what it executes.
+func probeCommands(n int) map[string]int {
+	return map[string]int{"evalsha": n, "time": n, "set": 3 * n, "get": 2 * n, "hgetall": 3 * n, "zscore": n, "hget": n, "hset": n, "publish": n}
+}
+
+// awaitSteady waits until the Redis executes what want returns for a number of probes, each of
+// which publishes one message, and nothing else, while it counts 10 probes.
+func awaitSteady(t *testing.T, server *redistest.Server, want func(probes int, seen map[string]int) map[string]int) {
+	t.Helper()
+	var seen, wanted map[string]int
+	for range 10 { // what the start sends may be among the first
+		before := commandStats(server)
+		processtest.Eventually(t, "10 probes", func() bool { seen = since(server, before); return seen["publish"] >= 10 })
+		if wanted = want(seen["publish"], seen); maps.Equal(seen, wanted) {
+			return
+		}
+	}
+	t.Errorf("Redis executes\n%v, want\n%v", seen, wanted)
+}
+
+func onlyProbes(probes int, _ map[string]int) map[string]int { return probeCommands(probes) }
+
+// Without viewers and writes an instance sends one command a minute: a script that probes.
+func TestCommands_Idle(t *testing.T) {
+	t.Parallel()
+	if dailyIdle > 1500 {
+		t.Errorf("%d commands a day", dailyIdle)
+	}
+	server := redistest.Start(t, redistest.Options{})
+	intervals := redisstore.Intervals{Idle: 20 * time.Millisecond, Repair: time.Millisecond}
+	startInstance(t, server, intervals)
+	awaitSteady(t, server, onlyProbes)
+	startInstance(t, server, intervals) // another instance adds its own probes and nothing else
+	awaitSteady(t, server, onlyProbes)
+}
+
+// With viewers of 1,000 topics that do not change, an instance sends a probe every 5 s and a
+// script every 50 s that reads all topics.
+func TestCommands_Watched(t *testing.T) {
+	t.Parallel()
+	if n := dailyWatched + dailySweeps; n > 20_000 {
+		t.Errorf("%d commands a day", n)
+	}
+	const topics = 1000
+	server := redistest.Start(t, redistest.Options{})
+	i := startInstance(t, server, redisstore.Intervals{
+		Idle: time.Hour, Busy: 5 * time.Millisecond, Watched: 20 * time.Millisecond, Sweep: 50 * time.Millisecond, Repair: time.Millisecond,
+	})
+	var body struct {
+		Topics []string `json:"topics"`
+	}
+	for n := range topics {
+		body.Topics = append(body.Topics, fmt.Sprintf("default/likes/%d", n))
+	}
+	text, _ := json.Marshal(body)
+	response, err := http.Post("http://"+i.public.address()+"/v1/stream", "application/json", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"live"`) {
+	}
+	awaitSteady(t, server, func(probes int, seen map[string]int) map[string]int {
+		want := probeCommands(probes)
+		sweeps := seen["hmget"] / topics
+		want["evalsha"] += sweeps
+		want["time"] += sweeps
+		want["hmget"] += topics * sweeps
+		want["get"] += topics * sweeps // was the topic deleted?
+		if sweeps == 0 {
+			delete(want, "hmget")
+		}
+		return want
+	})
+}
+
+// sentCommands returns how many commands the instance says that it sent, by name.
+func sentCommands(i *instance) (sent map[string]int, all int) {
+	sent = map[string]int{}
+	for _, sample := range i.store.(tally.Instrumented).Metrics() {
+		if sample.Name == "redis_commands_total" {
+			sent[sample.LabelValue] = int(sample.Value)
+			all += int(sample.Value)
+		}
+	}
+	return sent, all
+}
+
+// A like is one command, and leaderboard and directory follow with two for all likes of a
+// second. The metric agrees with Redis.
+func TestCommands_Like(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	i := startInstance(t, server, redisstore.Intervals{Repair: time.Millisecond})
+	like := func(visitor string) {
+		t.Helper()
+		response, err := http.Post("http://"+i.public.address()+"/v1/default/likes/page", "application/json", strings.NewReader(`{"visitor":"`+visitor+`"}`))
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatal(response, err)
+		}
+		_ = response.Body.Close()
+	}
+	count := func() any { return server.Do("ZSCORE", "tally:top:{default/likes}", "page") }
+	like("visitor-1") // it stores the rule of the metric
+	processtest.Eventually(t, "the leaderboard has the like", func() bool { return fmt.Sprint(count()) == "-1" })
+	_, before := sentCommands(i)
+	stats := commandStats(server)
+	like("visitor-2")
+	processtest.Eventually(t, "the leaderboard has the like", func() bool { return fmt.Sprint(count()) == "-2" })
+	if _, all := sentCommands(i); all-before != 3 {
+		t.Errorf("a like took %d commands, want 1 and 2 for leaderboard and directory", all-before)
+	}
+	if seen := since(server, stats); seen["evalsha"] != 3 || seen["publish"] != 1 {
+		t.Errorf("a like executed %v", seen)
+	}
+	sent, _ := sentCommands(i)
+	for _, name := range []string{"evalsha", "subscribe", "script|load", "scan"} {
+		total := commandStats(server)[name]
+		if got := sent[strings.TrimSuffix(name, "|load")]; got != total {
+			t.Errorf("the metric counts %d × %s, Redis %d", got, name, total)
+		}
+	}
+}
