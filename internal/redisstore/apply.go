@@ -194,6 +194,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	if changed {
 		s.ranks.add(reply.change, false)
 		s.repairs.addChange(s.options.Intervals.RepairAgain)
+		nodeOf(c.Node()).pace.addChange()
 	}
 	if reply.unpublished != nil {
 		nodeOf(c.Node()).publicationFailed()

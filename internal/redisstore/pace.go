@@ -55,6 +55,7 @@ type pace struct {
 	// Guarded by mu.
 	last    time.Time // when the last probe began
 	changes int       // since then
+	busy    bool      // there were busyChanges before it: it may be the last that arrives
 	paused  bool      // it began while nobody watched
 }
 
@@ -62,7 +63,8 @@ func newPace(intervals Intervals) *pace {
 	return &pace{intervals: intervals, soon: make(chan struct{}, 1)}
 }
 
-// addChange counts a change of a topic of the node.
+// addChange counts a change of a topic of the node: one that was published, or written by this
+// instance, since publications may not arrive.
 func (p *pace) addChange() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,6 +77,7 @@ func (p *pace) addChange() {
 func (p *pace) begin(watched bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.busy = p.changes >= busyChanges
 	p.last, p.changes, p.paused = time.Now(), 0, !watched
 }
 
@@ -85,7 +88,7 @@ func (p *pace) wait(watched, failing, soon bool) time.Duration {
 	defer p.mu.Unlock()
 	interval := p.intervals.Watched
 	switch {
-	case soon, watched && (failing || p.changes >= busyChanges):
+	case soon, watched && (failing || p.busy || p.changes >= busyChanges):
 		interval = p.intervals.Busy
 	case !watched && !failing && p.paused:
 		interval = p.intervals.Idle
