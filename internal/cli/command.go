@@ -55,6 +55,8 @@ var commands = []command{
 		details: healthcheckDetails, new: func() action { return new(healthcheckCommand) }},
 	{name: "watch", about: "Show counts of topics as they change.",
 		details: watchDetails, examples: watchExamples, takes: "TOPIC…", needs: needsTopics, new: func() action { return new(watchCommand) }},
+	{name: "history", about: "Show the count of a topic at the end of each day or hour.",
+		details: historyDetails, examples: historyExamples, takes: "TOPIC", needs: "one topic, such as default/likes/hello", new: func() action { return new(historyCommand) }},
 	{name: "seed", about: "Set initial counts from pages, tables or documents.",
 		details: seedDetails, examples: seedExamples, takes: "FOLDER|FILE…", needs: "at least one folder or file, such as content/", new: func() action { return new(seedCommand) }},
 	{name: "export", about: "Write all counts to a file, while the service runs.",

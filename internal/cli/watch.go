@@ -35,20 +35,23 @@ Examples:
 `
 
 // watchCommand shows counts as they change.
-type watchCommand struct {
+type watchCommand struct{ publicService }
+
+// publicService is the service that a command reads as a visitor does.
+type publicService struct {
 	at     string        // the URL of the service
 	source config.Source // the setting that named it
 }
 
 // flags name the service by --url, or by --at as in all other commands.
-func (c *watchCommand) flags() []config.Setting {
+func (c *publicService) flags() []config.Setting {
 	return []config.Setting{
 		{Name: "url", Value: "URL", Default: "http://localhost:8080", Parse: c.parseService, Help: "URL of the service, with its base path."},
 		{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url; other commands have only --at."},
 	}
 }
 
-func (c *watchCommand) parseService(r *config.Reader, name string) {
+func (c *publicService) parseService(r *config.Reader, name string) {
 	if r.GivenOnce("the service", name, "at") && r.Values["at"].IsGiven() {
 		name = "at"
 	}

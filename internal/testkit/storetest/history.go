@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func RunHistory(t *testing.T, open Factory) {
 	runTests(t, open, []test{
 		{"Model", testHistoryModel},
 		{"NewTopic", testHistoryNewTopic},
+		{"Boundary", testHistoryBoundary},
 		{"Revert", testHistoryRevert},
 		{"Restore", testHistoryRestore},
 		{"Off", testHistoryOff},
@@ -266,6 +268,54 @@ func testHistoryNewTopic(t *testing.T, open Factory) {
 		hasPoints(t, f.other(), topic, tally.Day)
 		apply(t, f.First, topic, assert(1, 1))
 		hasPoints(t, f.other(), topic, tally.Day, 0, 1)
+	}
+}
+
+// While visitors write through all stores, the points of the hour and of the day that end are
+// the counts of the last changes in them.
+func testHistoryBoundary(t *testing.T, open Factory) {
+	f := historyFixture(t, open, historyKept)
+	topic := newTopic(t, "likes")
+	const writers, likes = 4, 40
+	results := make(chan tally.Change, writers*likes)
+	var writing sync.WaitGroup
+	for writer := range writers {
+		store := f.stores()[writer%len(f.stores())]
+		writing.Go(func() {
+			for i := range likes {
+				batch := []tally.Batch{{Topic: topic, Writes: []tally.Write{assert(tally.Member(1+writer*likes+i), 1)}}}
+				ctx, cancel := context.WithTimeout(context.Background(), answer)
+				store.Apply(ctx, batch)
+				cancel()
+				if batch[0].Err != nil {
+					t.Errorf("like: %v", batch[0].Err)
+				}
+				results <- batch[0].Change()
+			}
+		})
+	}
+	var changes []tally.Change
+	for change := range results {
+		if changes = append(changes, change); len(changes) == writers*likes/2 {
+			f.Advance(25 * time.Hour)
+		}
+		if len(changes) == writers*likes {
+			break
+		}
+	}
+	writing.Wait()
+	for _, period := range []tally.Period{tally.Hour, tally.Day} {
+		h := history(t, f.other(), topic, period)
+		ended := period.Number(h.Now) - int64(25*time.Hour/period.Duration())
+		var last tally.Change
+		for _, change := range changes {
+			if period.Number(change.Version) <= ended && change.Version > last.Version {
+				last = change
+			}
+		}
+		if h.SumAt(ended) != last.Count || last.Count == 0 || h.Count != writers*likes {
+			t.Errorf("by %s: %d at the end of the period, want %d; %d now", period, h.SumAt(ended), last.Count, h.Count)
+		}
 	}
 }
 

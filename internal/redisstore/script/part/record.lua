@@ -4,7 +4,10 @@
 -- is no history, or the change ends it). Comes before n and v are written.
 
 local HOUR = 3600000000 -- microseconds
-if retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) then
+if retention ~= '0' and version == 0 then
+  redis.call('UNLINK', hours, days) -- an earlier release may have deleted a topic of this name
+  redis.call('HSET', KEYS[1], 'p', '0')
+elseif retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) then
   local HOURS = 192 -- that are kept
   local function total(text)
     local sum = 0
@@ -15,21 +18,19 @@ if retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) th
   local adjustment = total(past[3])
   local sum, prior = total(past[1]) - total(past[2]) - adjustment, past[4]
   if not prior then
-    redis.call('UNLINK', hours, days) -- an earlier release deleted a topic of this name
-    prior = past[1] and string.format('~%.0f', sum) or '0'
+    redis.call('UNLINK', hours, days)
+    prior = string.format('~%.0f', sum)
     redis.call('HSET', KEYS[1], 'p', prior)
   end
-  if past[1] then
-    local hour = math.floor(version / HOUR)
-    local day = math.floor(hour / 24)
-    local record = string.format('%.0f', sum - string.match(prior, '-?%d+'))
-    if adjustment ~= 0 then record = record .. string.format(' %.0f', adjustment) end
-    redis.call('HSET', hours, string.format('%.0f', hour), record)
-    redis.call('PEXPIRE', hours, (HOURS + 1) * 3600000)
-    if day < math.floor(after / HOUR / 24) then
-      redis.call('HSET', days, string.format('%.0f', day), record)
-      redis.call('PEXPIRE', days, string.format('%.0f', (retention + 1) * 86400000))
+  local hour = math.floor(version / HOUR)
+  local day = math.floor(hour / 24)
+  local record = string.format('%.0f', sum - string.match(prior, '-?%d+'))
+  if adjustment ~= 0 then record = record .. string.format(' %.0f', adjustment) end
+  redis.call('HSET', hours, string.format('%.0f', hour), record)
+  redis.call('PEXPIRE', hours, (HOURS + 1) * 3600000)
+  if day < math.floor(after / HOUR / 24) then
+    redis.call('HSET', days, string.format('%.0f', day), record)
+    redis.call('PEXPIRE', days, string.format('%.0f', (retention + 1) * 86400000))
 -- include prune
-    end
   end
 end

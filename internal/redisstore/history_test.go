@@ -1,0 +1,60 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// The history takes at most 64 bytes for each day on which a topic changed, after its hours
+// have expired.
+func TestHistory_Memory(t *testing.T) {
+	t.Parallel()
+	const topics, days, bytes = 50, 30, 64
+	server := redistest.Start(t, redistest.Options{Clock: true})
+	config := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{History: tally.MaxHistory}}
+	store := config.connect(t, catalog(), "test")
+	var ahead time.Duration
+	member := tally.Member(0)
+	for range days {
+		for range 3 {
+			batches := make([]tally.Batch, topics)
+			for i := range batches {
+				member += 1 << 40
+				batches[i] = tally.Batch{Topic: topic(t, fmt.Sprintf("default/likes/page-%d", i)),
+					Writes: []tally.Write{{Member: member, Amount: 1, MayCreate: true}}}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			store.Apply(ctx, batches)
+			cancel()
+			for i := range batches {
+				if batches[i].Err != nil {
+					t.Fatal(batches[i].Err)
+				}
+			}
+			ahead += 2 * time.Hour
+			server.SetClock(ahead)
+		}
+		ahead += 18 * time.Hour
+		server.SetClock(ahead)
+	}
+	server.SetClock(ahead + 10*24*time.Hour)
+	total := int64(0)
+	for i := range topics {
+		key := fmt.Sprintf("test:{default/likes/page-%d}:", i)
+		if server.Do("exists", key+"hours") != int64(0) {
+			t.Errorf("the hours of topic %d have not expired", i)
+		}
+		used, _ := server.Do("memory", "usage", key+"days").(int64)
+		total += used
+	}
+	t.Logf("%.1f bytes a topic and day", float64(total)/topics/days)
+	if total == 0 || total > topics*days*bytes {
+		t.Errorf("the history takes %d bytes, more than %d a topic and day", total, bytes)
+	}
+}
