@@ -93,8 +93,10 @@ declare global {
     'tally-load': CustomEvent<TallyChange>;
     'tally-change': CustomEvent<TallyChange>;
     'tally-error': CustomEvent<TallyFailure>;
+    'tally-sign-in': CustomEvent<null>;
   }
   interface DocumentEventMap {
     'tally-status': CustomEvent<'live' | 'stale' | 'away'>;
+    'tally-identity': CustomEvent<{ signedIn: boolean }>;
   }
 }

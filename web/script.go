@@ -24,6 +24,9 @@ var choices []byte
 //go:embed dist/trendview.js
 var trendview []byte
 
+//go:embed dist/signin.js
+var signIn []byte
+
 //go:embed dist/whole.js
 var whole []byte
 
@@ -77,7 +80,7 @@ func scripts(released fs.FS) (map[string]Script, error) {
 		}
 		all[name] = Script{body, true}
 	}
-	for _, body := range [][]byte{whole, fallback, choices, trendview} {
+	for _, body := range [][]byte{whole, fallback, choices, trendview, signIn} {
 		all[immutableName(body)] = Script{body, true}
 	}
 	all["tally.js"] = Script{script, false}

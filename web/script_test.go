@@ -61,7 +61,7 @@ func TestScripts_Names(t *testing.T) {
 	if s := Scripts()["tally.js"]; s.Immutable || !bytes.Equal(s.Body, script) {
 		t.Error("tally.js is not the current script, or is cached for good")
 	}
-	for _, body := range [][]byte{fallback, choices, trendview} {
+	for _, body := range [][]byte{fallback, choices, trendview, signIn} {
 		part := bundle.Name(body)
 		if s := Scripts()[part]; !s.Immutable || !bytes.Contains(script, []byte(part)) {
 			t.Errorf("%s is not served, or tally.js does not name it", part)
@@ -77,7 +77,7 @@ func TestScripts_Former(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(all[name].Body, old) || len(all) != 6 {
+	if !bytes.Equal(all[name].Body, old) || len(all) != 7 {
 		t.Errorf("%d scripts, %s is %q", len(all), name, all[name].Body)
 	}
 	if _, err := scripts(fstest.MapFS{"released/" + name: {Data: []byte("/* new */")}}); err == nil {

@@ -28,7 +28,7 @@ func TestDist_Current(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	embedded := map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "choices.js": string(choices), "trendview.js": string(trendview), "whole.js": string(whole), "article.html": article, "listing.html": listing, "gallery.html": gallery}
+	embedded := map[string]string{"tally.js": string(script), "fallback.js": string(fallback), "choices.js": string(choices), "trendview.js": string(trendview), "signin.js": string(signIn), "whole.js": string(whole), "article.html": article, "listing.html": listing, "gallery.html": gallery}
 	for folder, files := range map[string]fs.FS{"demo/": Assets, "admin/": Dashboard} {
 		err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {

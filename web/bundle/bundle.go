@@ -22,7 +22,7 @@ import (
 const scriptSource = `export * from "./src/index.js"`
 
 // parts are the modules of src that the widgets load on first use: each is a script of its own.
-var parts = []string{"fallback", "choices", "trendview"}
+var parts = []string{"fallback", "choices", "trendview", "signin"}
 
 // nameBytes is how many bytes of a script's SHA-256 its name has. The name tells
 // versions apart; integrity is checked with the whole hash.

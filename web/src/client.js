@@ -20,6 +20,8 @@ const missing = (some, others) => Object.keys(some).filter((name) => !others[nam
  *   `away`, not connected. The event `tally-status` on the document tells of a change
  * @typedef {object} Client one service's topics, over one connection
  * @property {string} api the service's URL, with a slash at the end
+ * @property {string} key the key in localStorage of what the browser stores about its visitor
+ * @property {Record<string, import('./topic.js').Topic>} topics by name
  * @property {Status} status
  * @property {(name: string) => import('./topic.js').Topic} topic the state of site/metric/key
  * @property {(name: string) => () => void} watch subscribes to a topic until the returned function is called. All
@@ -28,6 +30,7 @@ const missing = (some, others) => Object.keys(some).filter((name) => !others[nam
  *   function is called
  * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
  *   connection. Without an answer the caller posts it
+ * @property {() => Promise<string | undefined>} [token] returns the token of the reader who signed in, if any
  * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
  *   lost the visitor's contribution
  */
@@ -62,6 +65,8 @@ export function connect(api) {
   /** @type {Client} */
   const client = {
     api,
+    key: entryName(api),
+    topics,
     status: 'away',
     topic: (name) => (topics[name] ??= makeTopic(name, client)),
     watch(name) {
@@ -146,9 +151,9 @@ export function connect(api) {
     });
     addEventListener('storage', ({ key }) => {
       // There is no key if everything was cleared.
-      if (!key || key === entryName(api)) for (const name in topics) topics[name].reload();
+      if (!key || key === client.key) for (const name in topics) topics[name].reload();
     });
-    Object.keys(loadEntry(api).wish).forEach(client.topic);
+    Object.keys(loadEntry(client.key).wish).forEach(client.topic);
     flush();
   };
 
@@ -171,7 +176,7 @@ export function connect(api) {
    * @param {number} spread in units of CONFIRM_SPREAD
    */
   const confirmLater = (spread) =>
-    client.uncertain()[0] && lazy().then((script) => script.confirmLater(client, loadEntry(api).visitor, spread), () => {});
+    client.uncertain()[0] && lazy().then((script) => script.confirmLater(client, loadEntry(client.key).visitor, spread), () => {});
 
   const open = () => {
     if (link || retryTimer || hidden || isIdle()) return;

@@ -8,15 +8,21 @@ import { CONFIRM_SPREAD } from './timeouts.js';
 
 /**
  * Fetches the visitor's contributions to topics.
- * @param {string} api the service's URL
+ * @param {import('./client.js').Client} client
  * @param {import('./topic.js').Topic[]} topics
  * @param {string | undefined} visitor
  * @returns {Promise<import('./assert.js').Answer | boolean>} a refusal; otherwise whether the service has all these topics
  */
-export async function fetchContributions(api, topics, visitor) {
+export async function fetchContributions(client, topics, visitor) {
   const names = topics.map(({ name }) => name);
   const receivers = new Map(topics.map((topic) => [topic.name, topic.makeReceiver()]));
-  const answer = await post(api + 'v1/counts', { topics: names, visitor }, 'counts');
+  let visitor_token;
+  try {
+    visitor_token = await client.token?.();
+  } catch {
+    return { error: { status: 0 } }; // the token cannot be requested now
+  }
+  const answer = await post(client.api + 'v1/counts', { topics: names, visitor, visitor_token }, 'counts');
   if (answer.error) return answer;
   const counts = /** @type {Contribution[]} */ (answer.counts);
   for (const count of counts) receivers.get(count.topic)?.(count);
@@ -45,7 +51,7 @@ export function confirmLater(client, visitor, spread) {
     scheduled.delete(client);
     // The service may have counted visitors under a derived id, and does not know the stored one.
     const topics = client.uncertain().filter(({ name }) => name.split('/')[1] !== 'visitors');
-    if (topics.length) fetchContributions(client.api, topics, visitor);
+    if (topics.length) fetchContributions(client, topics, visitor);
   }, delay);
   scheduled.set(client, { due, timer });
 }

@@ -2,6 +2,7 @@ import { Poll, Rating, Vote } from './choice.js';
 import { Claps } from './claps.js';
 import { Count } from './count.js';
 import { define, followNavigation, pause } from './element.js';
+import { signIn } from './lazy.js';
 import { Like } from './like.js';
 import { Reactions } from './reactions.js';
 import { shared } from './site.js';
@@ -19,6 +20,7 @@ const REGISTERED = Symbol.for('tallycast');
  * @property {import('./client.js').Client} client
  * @property {typeof pause} pause
  * @property {typeof consent} consent
+ * @property {(getToken: import('./signin.js').GetToken | null) => Promise<void>} identify
  */
 
 /** @type {Elements} */
@@ -31,6 +33,7 @@ const own = {
   },
   pause,
   consent,
+  identify: (getToken) => signIn().then(({ identify }) => identify(shared.client, getToken)),
 };
 
 /** @type {Record<symbol, Elements | undefined>} */

@@ -7,4 +7,4 @@ import { configure } from './site.js';
 const url = new URL(import.meta.url);
 configure(connect(new URL('.', url).href), url.searchParams.get('site'));
 
-export const { client, pause, consent } = defineAll();
+export const { client, pause, consent, identify } = defineAll();

@@ -4,3 +4,6 @@
  * @returns {Promise<typeof import('./fallback.js')>}
  */
 export const lazy = () => import('./fallback.js');
+
+/** Loads the code for readers who sign in. */
+export const signIn = () => import('./signin.js');

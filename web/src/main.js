@@ -1,6 +1,7 @@
 /** The client without the elements: `import { connect } from '@tallycast/web'`. */
 import { clientOf } from './client.js';
 import { countsOf } from './counts.js';
+import { signIn } from './lazy.js';
 import { loadTopic } from './storage.js';
 
 /**
@@ -48,6 +49,9 @@ export class TallyError extends Error {
  * @typedef {object} Tally the topics of one service
  * @property {import('./client.js').Status} status the event `tally-status` on the document tells of a change
  * @property {(name: string) => Topic} topic
+ * @property {(getToken: import('./signin.js').GetToken | null) => Promise<void>} identify says who reads the page: a function
+ *   that returns the token by which the site's backend signs it, or nothing if nobody is signed in. It is called again
+ *   shortly before the token expires. null after signing out
  */
 
 /**
@@ -64,6 +68,7 @@ export function connect({ api }) {
     get status() {
       return client.status;
     },
+    identify: (getToken) => signIn().then(({ identify }) => identify(client, getToken)),
     topic(asked) {
       // The service's frames use this form of the name.
       const name = asked.normalize().replace(/\/$/, '');
@@ -122,7 +127,7 @@ function wrap(client, name) {
         /** @type {import('./topic.js').Listener} */
         const onChange = (reason, failure) => {
           if (reason === 'refused' && failure) reject(errorOf(failure));
-          else if (loadTopic(client.api, name).wish === undefined) resolve(current());
+          else if (loadTopic(client.key, name).wish === undefined) resolve(current());
           else return;
           inner.listeners.delete(onChange);
         };

@@ -8,12 +8,22 @@ import { register } from './register.js';
 const Context = createContext(/** @type {{ api: string, tally: import('./main.js').Tally } | undefined} */ (undefined));
 
 /**
- * Names the service for the components below it.
- * @param {{ api: string, site?: string, children?: import('react').ReactNode }} props
+ * Names the service for the components below it, and the reader: identify returns the token by which the site's backend
+ * signs who reads, or nothing if nobody is signed in. Leave it out after signing out.
+ * @param {{ api: string, site?: string, identify?: import('./signin.js').GetToken | null, children?: import('react').ReactNode }} props
  */
-export function TallyProvider({ api, site, children }) {
+export function TallyProvider({ api, site, identify, children }) {
   const value = useMemo(() => ({ api, tally: connect({ api }) }), [api]);
   useEffect(() => register({ api, site }), [api, site]);
+  // A function that is made by each rendering is the same reader.
+  const getToken = useRef(identify);
+  getToken.current = identify;
+  const isIdentified = !!identify;
+  useEffect(() => {
+    if (!isIdentified) return;
+    value.tally.identify(() => getToken.current?.()).catch((error) => console.warn('tallycast: identify:', error));
+    return () => void value.tally.identify(null);
+  }, [value, isIdentified]);
   return createElement(Context.Provider, { value }, children);
 }
 

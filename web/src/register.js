@@ -24,3 +24,10 @@ export const pause = (on) => registered().pause(on);
  * @param {boolean} given
  */
 export const consent = (given) => registered().consent(given);
+
+/**
+ * Says who reads the page: a function that returns the token by which the site's backend signs it, or nothing if nobody is
+ * signed in. It is called again shortly before the token expires. null after signing out.
+ * @param {import('./signin.js').GetToken | null} getToken
+ */
+export const identify = (getToken) => registered().identify(getToken);

@@ -27,11 +27,10 @@ const RETENTION = 6048e5;
 const unsaved = /** @type {Record<string, string | undefined>} */ ({});
 
 /**
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @returns {Entry}
  */
-export function loadEntry(api) {
-  const name = entryName(api);
+export function loadEntry(name) {
   let entry;
   try {
     entry = JSON.parse(unsaved[name] ?? localStorage.getItem(name) ?? /** @type {string} */ (localStorage.getItem(SHARED)));
@@ -43,28 +42,27 @@ export function loadEntry(api) {
 
 /**
  * Returns the visitor's confirmed contribution to a topic, and the amount that is still to be sent, if any.
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @param {string} topic
  * @returns {{ mine: number, wish: number | undefined, choice: boolean }}
  */
-export function loadTopic(api, topic) {
-  const { mine, wish } = loadEntry(api);
+export function loadTopic(name, topic) {
+  const { mine, wish } = loadEntry(name);
   const [amount, at, choice = false] = wish[topic] ?? /** @type {any[]} */ ([]);
   return { mine: mine[topic] ?? 0, wish: Date.now() - at < RETENTION ? amount : undefined, choice };
 }
 
 /**
  * Stores the state of a topic. The entry is read again each time, since other tabs write it too.
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @param {string} topic
  * @param {number} mine
  * @param {number | undefined} wish
  * @param {boolean} [choice] wish is an option
  * @returns {string} the visitor's id
  */
-export function saveTopic(api, topic, mine, wish, choice) {
-  const name = entryName(api);
-  const entry = loadEntry(api);
+export function saveTopic(name, topic, mine, wish, choice) {
+  const entry = loadEntry(name);
   // 160 random bits. randomUUID would need a secure context.
   entry.visitor ||= crypto.getRandomValues(new Uint32Array(5)).join('-');
   // JSON leaves out what is undefined.

@@ -52,7 +52,6 @@ import { OUTAGE_TIMEOUT } from './timeouts.js';
  * @returns {Topic}
  */
 export function makeTopic(name, client) {
-  const { api } = client;
   /** @type {number | undefined} the service's count */
   let count;
   /** The version of count; below 0 while count did not come from the service. */
@@ -66,7 +65,7 @@ export function makeTopic(name, client) {
   /** The next frame is a snapshot, taken whatever its version. */
   let snapshotDue = false;
   /** The service may have another contribution than confirmed. */
-  let uncertain = !!loadEntry(api).visitor;
+  let uncertain = !!loadEntry(client.key).visitor;
   /** Only the receiver made last applies its answer. */
   let receivers = 0;
   let flushing = false;
@@ -142,7 +141,7 @@ export function makeTopic(name, client) {
     },
     reload() {
       receivers++;
-      const { mine, wish } = loadTopic(api, name);
+      const { mine, wish } = loadTopic(client.key, name);
       if (inFlight) pending = wish ?? (mine === confirmed ? pending : mine);
       else [confirmed, pending] = [mine, wish];
       release();
@@ -159,13 +158,13 @@ export function makeTopic(name, client) {
         const visitor = setPending(amount);
         receivers++;
         inFlight = assertBlindly || !((uncertain || snapshotDue) && addition());
-        /** @type {import('./assert.js').Answer | boolean} */
+        /** @type {import('./assert.js').Answer | boolean | void} */
         const answer = await (inFlight
           ? assert(client, name, visitor, amount, topic.choice)
-          : lazy().then(({ fetchContributions }) => fetchContributions(api, [topic], visitor), () => false));
+          : lazy().then((script) => script.fetchContributions(client, [topic], visitor), () => {}));
         inFlight = false;
-        assertBlindly = answer === false;
-        if (typeof answer === 'boolean') continue;
+        assertBlindly = !answer;
+        if (!answer || answer === true) continue;
         const { error } = answer;
         if (!error) {
           uncertain = false;
@@ -232,12 +231,12 @@ export function makeTopic(name, client) {
   const setPending = (amount) => {
     if (amount !== pending) outageStart = 0;
     pending = amount;
-    return saveTopic(api, name, confirmed, pending, topic.choice);
+    return saveTopic(client.key, name, confirmed, pending, topic.choice);
   };
 
   /** @type {Listener} */
   const notify = (reason, failure) => topic.listeners.forEach((listener) => listener(reason, failure));
 
-  ({ mine: confirmed, wish: pending, choice: topic.choice } = loadTopic(api, name));
+  ({ mine: confirmed, wish: pending, choice: topic.choice } = loadTopic(client.key, name));
   return topic;
 }

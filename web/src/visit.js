@@ -1,7 +1,7 @@
 import { assert } from './assert.js';
 import { isSet } from './dom.js';
 import { shared } from './site.js';
-import { loadEntry, saveTopic } from './storage.js';
+import { entryName, loadEntry, saveTopic } from './storage.js';
 
 /** Pauses between attempts double from here, in milliseconds. */
 const PAUSE = 5000;
@@ -28,7 +28,7 @@ const visits = new Map();
  * Stores that the visitor was counted by a derived id, so that it is not counted again by the stored one.
  * @param {string} name of the topic
  */
-const saveVisit = (name) => visits.get(name) && saveTopic(shared.client.api, name, 1, undefined);
+const saveVisit = (name) => visits.get(name) && saveTopic(entryName(shared.client.api), name, 1, undefined);
 
 /**
  * Says whether the visitor agrees to a stored id, which counts the visitor once for good. Without it the service
@@ -80,9 +80,9 @@ export async function visit(topic, element) {
   if (visits.has(name)) return void (mayStore() && saveVisit(name));
   visits.set(name, false);
   await activated();
-  if (mayStore() && loadEntry(shared.client.api).mine[name] && name.split('/')[1] === 'visitors') return;
+  if (mayStore() && loadEntry(entryName(shared.client.api)).mine[name] && name.split('/')[1] === 'visitors') return;
   // All attempts name the same visitor: the first may have been counted, and its answer lost.
-  const visitor = mayStore() ? saveTopic(shared.client.api, name, 0, undefined) : undefined;
+  const visitor = mayStore() ? saveTopic(entryName(shared.client.api), name, 0, undefined) : undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const answer = await assert(shared.client, name, visitor, 1);
     const { error } = answer;

@@ -5,6 +5,14 @@ export type Client = {
      * the service's URL, with a slash at the end
      */
     api: string;
+    /**
+     * the key in localStorage of what the browser stores about its visitor
+     */
+    key: string;
+    /**
+     * by name
+     */
+    topics: Record<string, import('./topic.js').Topic>;
     status: Status;
     /**
      * the state of site/metric/key
@@ -26,6 +34,10 @@ export type Client = {
      */
     assert: (message: object) => Promise<import('./assert.js').Answer | void>;
     /**
+     * returns the token of the reader who signed in, if any
+     */
+    token?: () => Promise<string | undefined>;
+    /**
      * returns the watched topics of which the service may have
      * lost the visitor's contribution
      */
@@ -36,6 +48,8 @@ export type Client = {
  *   `away`, not connected. The event `tally-status` on the document tells of a change
  * @typedef {object} Client one service's topics, over one connection
  * @property {string} api the service's URL, with a slash at the end
+ * @property {string} key the key in localStorage of what the browser stores about its visitor
+ * @property {Record<string, import('./topic.js').Topic>} topics by name
  * @property {Status} status
  * @property {(name: string) => import('./topic.js').Topic} topic the state of site/metric/key
  * @property {(name: string) => () => void} watch subscribes to a topic until the returned function is called. All
@@ -44,6 +58,7 @@ export type Client = {
  *   function is called
  * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
  *   connection. Without an answer the caller posts it
+ * @property {() => Promise<string | undefined>} [token] returns the token of the reader who signed in, if any
  * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
  *   lost the visitor's contribution
  */

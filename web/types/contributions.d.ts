@@ -11,12 +11,12 @@ export type Contribution = {
  */
 /**
  * Fetches the visitor's contributions to topics.
- * @param {string} api the service's URL
+ * @param {import('./client.js').Client} client
  * @param {import('./topic.js').Topic[]} topics
  * @param {string | undefined} visitor
  * @returns {Promise<import('./assert.js').Answer | boolean>} a refusal; otherwise whether the service has all these topics
  */
-export declare function fetchContributions(api: string, topics: import('./topic.js').Topic[], visitor: string | undefined): Promise<import('./assert.js').Answer | boolean>;
+export declare function fetchContributions(client: import('./client.js').Client, topics: import('./topic.js').Topic[], visitor: string | undefined): Promise<import('./assert.js').Answer | boolean>;
 /**
  * Fetches, after a random delay, the contributions that the service may have lost. An earlier request includes a later
  * one.

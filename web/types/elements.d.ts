@@ -8,6 +8,7 @@ export type Elements = {
     client: import('./client.js').Client;
     pause: typeof pause;
     consent: typeof consent;
+    identify: (getToken: import('./signin.js').GetToken | null) => Promise<void>;
 };
 /** Returns the elements that the page uses: those of its first script. */
 export declare const registered: () => Elements;

@@ -4,3 +4,5 @@
  * @returns {Promise<typeof import('./fallback.js')>}
  */
 export declare const lazy: () => Promise<typeof import('./fallback.js')>;
+/** Loads the code for readers who sign in. */
+export declare const signIn: () => Promise<typeof import("./signin.js")>;

@@ -71,6 +71,12 @@ export type Tally = {
      */
     status: import('./client.js').Status;
     topic: (name: string) => Topic;
+    /**
+     * says who reads the page: a function
+     * that returns the token by which the site's backend signs it, or nothing if nobody is signed in. It is called again
+     * shortly before the token expires. null after signing out
+     */
+    identify: (getToken: import('./signin.js').GetToken | null) => Promise<void>;
 };
 /**
  * One count: `site/metric/key`.
@@ -94,6 +100,9 @@ export type Tally = {
  * @typedef {object} Tally the topics of one service
  * @property {import('./client.js').Status} status the event `tally-status` on the document tells of a change
  * @property {(name: string) => Topic} topic
+ * @property {(getToken: import('./signin.js').GetToken | null) => Promise<void>} identify says who reads the page: a function
+ *   that returns the token by which the site's backend signs it, or nothing if nobody is signed in. It is called again
+ *   shortly before the token expires. null after signing out
  */
 /**
  * Connects to a service. It opens nothing, and touches no DOM, before a topic is subscribed to, so that a server

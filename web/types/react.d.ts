@@ -1,10 +1,12 @@
 /**
- * Names the service for the components below it.
- * @param {{ api: string, site?: string, children?: import('react').ReactNode }} props
+ * Names the service for the components below it, and the reader: identify returns the token by which the site's backend
+ * signs who reads, or nothing if nobody is signed in. Leave it out after signing out.
+ * @param {{ api: string, site?: string, identify?: import('./signin.js').GetToken | null, children?: import('react').ReactNode }} props
  */
-export declare function TallyProvider({ api, site, children }: {
+export declare function TallyProvider({ api, site, identify, children }: {
     api: string;
     site?: string;
+    identify?: import('./signin.js').GetToken | null;
     children?: import('react').ReactNode;
 }): import("react").FunctionComponentElement<import("react").ProviderProps<{
     api: string;

@@ -17,3 +17,9 @@ export declare const pause: (on: boolean) => void;
  * @param {boolean} given
  */
 export declare const consent: (given: boolean) => void;
+/**
+ * Says who reads the page: a function that returns the token by which the site's backend signs it, or nothing if nobody is
+ * signed in. It is called again shortly before the token expires. null after signing out.
+ * @param {import('./signin.js').GetToken | null} getToken
+ */
+export declare const identify: (getToken: import('./signin.js').GetToken | null) => Promise<void>;

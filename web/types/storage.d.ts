@@ -23,28 +23,28 @@ export type Entry = {
     wish: Record<string, [amount: number, at: number, choice?: boolean] | undefined>;
 };
 /**
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @returns {Entry}
  */
-export declare function loadEntry(api: string): Entry;
+export declare function loadEntry(name: string): Entry;
 /**
  * Returns the visitor's confirmed contribution to a topic, and the amount that is still to be sent, if any.
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @param {string} topic
  * @returns {{ mine: number, wish: number | undefined, choice: boolean }}
  */
-export declare function loadTopic(api: string, topic: string): {
+export declare function loadTopic(name: string, topic: string): {
     mine: number;
     wish: number | undefined;
     choice: boolean;
 };
 /**
  * Stores the state of a topic. The entry is read again each time, since other tabs write it too.
- * @param {string} api the service's URL
+ * @param {string} name of an entry
  * @param {string} topic
  * @param {number} mine
  * @param {number | undefined} wish
  * @param {boolean} [choice] wish is an option
  * @returns {string} the visitor's id
  */
-export declare function saveTopic(api: string, topic: string, mine: number, wish: number | undefined, choice?: boolean): string;
+export declare function saveTopic(name: string, topic: string, mine: number, wish: number | undefined, choice?: boolean): string;

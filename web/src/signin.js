@@ -1,0 +1,226 @@
+/** Readers who signed in: the site's backend signs who they are. A script of its own, which loads on first use. */
+import { post } from './assert.js';
+import { fetchContributions } from './contributions.js';
+
+/**
+ * @typedef {() => string | null | undefined | Promise<string | null | undefined>} GetToken returns the reader's token, or
+ *   nothing if nobody is signed in
+ * @typedef {import('./client.js').Client} Client
+ */
+
+/** A token is requested again when it has this long to live, but at least at half of its life, in milliseconds. */
+const RENEWAL = 60_000;
+
+/** The shortest time between two requests for tokens, in milliseconds. A token may live for less by mistake. */
+const MIN_RENEWAL = 1000;
+
+/** Timers overflow after 24 days. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+/** How many topics one call asks for. */
+const MAX_TOPICS = 1000;
+
+/** @type {WeakMap<Client, Reader>} */
+const readers = new WeakMap();
+
+/** @type {WeakSet<Client>} whose assertions pass through this module */
+const hooked = new WeakSet();
+
+/** Who reads the topics of a client, from identify on. */
+class Reader {
+  /** @type {string | null | undefined} */
+  #token;
+  #renewAt = 0;
+  /** @type {Promise<string | null | undefined> | undefined} the request in flight */
+  #request;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {Client} client
+   * @param {GetToken} getToken
+   */
+  constructor(client, getToken) {
+    this.client = client;
+    this.getToken = getToken;
+    /** The entry of the browser's own id. */
+    this.own = client.key;
+  }
+
+  get signedIn() {
+    return !!this.#token;
+  }
+
+  get #isCurrent() {
+    return readers.get(this.client) === this;
+  }
+
+  /** Returns a token that is valid for a while; nothing if nobody is signed in. */
+  token() {
+    return this.#token && Date.now() < this.#renewAt ? this.#token : this.renew();
+  }
+
+  /** Requests a token, once at a time. */
+  renew() {
+    return (this.#request ??= this.#load().finally(() => (this.#request = undefined)));
+  }
+
+  async #load() {
+    clearTimeout(this.#timer);
+    const token = await this.getToken();
+    if (!this.#isCurrent) return;
+    const before = !!this.#token;
+    this.#token = token;
+    if (token) this.#schedule(lifetimeOf(token));
+    if (!token === before) this.#change();
+    return token;
+  }
+
+  /** @param {number} lifetime in milliseconds */
+  #schedule(lifetime) {
+    const wait = Math.max(MIN_RENEWAL, lifetime - RENEWAL, lifetime / 2);
+    this.#renewAt = Date.now() + wait;
+    // A failure is reported by the next assertion, which requests the token again.
+    this.#timer = setTimeout(() => this.renew().catch(() => {}), Math.min(wait, MAX_TIMER));
+  }
+
+  /** The reader signed in or out: the client's topics are those of another visitor. */
+  #change() {
+    const { client } = this;
+    // The name is a symbol, which localStorage does not take: the entry lives as long as the page, and the likes
+    // of a reader who signs out leave no trace in a browser that others use, too.
+    client.key = this.signedIn ? /** @type {any} */ (Symbol('reader')) : this.own;
+    const topics = Object.values(client.topics);
+    for (const topic of topics) topic.reload();
+    if (this.signedIn) ask(client, topics);
+    document.dispatchEvent(new CustomEvent('tally-identity', { detail: { signedIn: this.signedIn } }));
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    const wasSignedIn = this.signedIn;
+    this.#token = undefined;
+    if (wasSignedIn) this.#change();
+  }
+}
+
+/**
+ * Returns the remaining life of a token that was just received, in milliseconds; a minute if it says nothing. The
+ * browser's clock may be wrong: iat says when the token was made.
+ * @param {string} token
+ */
+function lifetimeOf(token) {
+  try {
+    const { exp, iat = Date.now() / 1e3 } = JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
+    return (exp - iat) * 1e3 || RENEWAL;
+  } catch {
+    return RENEWAL; // the service will say what is wrong with it
+  }
+}
+
+/**
+ * Fetches what the reader contributed, from whatever device.
+ * @param {Client} client
+ * @param {import('./topic.js').Topic[]} topics
+ */
+function ask(client, topics) {
+  // The service may have counted visits under the browser's own id.
+  const asked = topics.filter(({ name }) => !isVisit(name));
+  for (let i = 0; i < asked.length; i += MAX_TOPICS) fetchContributions(client, asked.slice(i, i + MAX_TOPICS), undefined);
+}
+
+/**
+ * Reports whether contributions to a topic are visits, which have no other visitor after signing in.
+ * @param {string} topic
+ */
+const isVisit = (topic) => /^(visitors|views)$/.test(topic.split('/')[1]);
+
+/**
+ * Makes the client's assertions and topics those of its reader.
+ * @param {Client} client
+ */
+function hook(client) {
+  if (hooked.has(client)) return;
+  hooked.add(client);
+  const { assert, topic } = client;
+  // If the token cannot be requested, what it would ask for stays as it is.
+  client.token = async () => (await readers.get(client)?.token()) ?? undefined;
+  client.assert = async (message) => {
+    const reader = readers.get(client);
+    const { assert: name, ...body } = /** @type {{ assert: string }} */ (message);
+    if (!reader?.signedIn || isVisit(name)) return assert(message);
+    const send = async () => {
+      const visitor_token = await reader.token();
+      if (!visitor_token) return { error: { code: 'bad_visitor', message: 'The reader signed out.', status: 400 } };
+      const url = client.api + 'v1/' + name.split('/').map(encodeURIComponent).join('/');
+      return (await assert({ ...message, visitor_token })) ?? post(url, { ...body, visitor_token }, 'version');
+    };
+    try {
+      const answer = await send();
+      if (answer.error?.code !== 'bad_visitor') return answer;
+      // The device may have slept until the token was expired.
+      await reader.renew();
+      return await send();
+    } catch {
+      return { error: { status: 0 } }; // the token cannot be requested now: try again later
+    }
+  };
+  client.topic = (name) => {
+    const isNew = !client.topics[name];
+    const made = topic(name);
+    if (isNew && readers.get(client)?.signedIn) queueMicrotask(() => ask(client, [made]));
+    return made;
+  };
+  // All elements of the topic report the refusal, one after the other.
+  /** @type {object | undefined} */
+  let refusal;
+  document.addEventListener('tally-error', (event) => {
+    const element = /** @type {HTMLElement} */ (event.composedPath()[0]);
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail?.code !== 'signed_visitor_required' || !element.shadowRoot?.querySelector('button,input')) return;
+    offerSignIn(element);
+    if (refusal !== detail) requestSignIn(element);
+    refusal = detail;
+  });
+}
+
+/** @param {HTMLElement} element */
+const requestSignIn = (element) => element.dispatchEvent(new CustomEvent('tally-sign-in', { bubbles: true, composed: true }));
+
+/**
+ * Shows a button that asks to sign in, which the page may replace: `<a slot="sign-in" href="/login">`. The event
+ * `tally-sign-in` tells the page that the reader pressed it, or the element.
+ * @param {HTMLElement} element
+ */
+function offerSignIn(element) {
+  const root = element.shadowRoot;
+  if (!root || root.querySelector('[name=sign-in]')) return;
+  const button = document.createElement('button');
+  button.part.add('sign-in');
+  button.textContent = 'Sign in';
+  // A link below the element. Properties are set one by one: policies of pages forbid style attributes.
+  Object.assign(button.style, { border: '0', background: 'none', padding: '.3em', font: 'inherit', fontSize: '.8em', textDecoration: 'underline', cursor: 'pointer' });
+  const slot = document.createElement('slot');
+  slot.name = 'sign-in';
+  slot.style.display = 'block';
+  slot.onclick = () => requestSignIn(element);
+  slot.append(button);
+  root.append(slot);
+  document.addEventListener('tally-identity', () => slot.remove(), { once: true });
+}
+
+/**
+ * Says who reads the page: getToken returns the token that the site's backend signs. It is called at once, and again
+ * shortly before the token expires. Without a token the browser's own id counts again.
+ * @param {Client} client
+ * @param {GetToken | null} [getToken] null if the reader signed out
+ */
+export async function identify(client, getToken) {
+  hook(client);
+  readers.get(client)?.end();
+  readers.delete(client);
+  if (!getToken) return;
+  const reader = new Reader(client, getToken);
+  readers.set(client, reader);
+  await reader.renew();
+}

@@ -1,0 +1,165 @@
+/** Readers who sign in: one visitor on every device. */
+import assert from 'node:assert/strict';
+import { createHmac, randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { live, newVisitor, press, pressed, shows, useBrowser } from './browser.js';
+import { countOf, startService } from './process.js';
+import { eventually } from './wait.js';
+
+const TOPIC = 'default/likes/hello';
+const HEART = '.stage tally-like';
+const KEY = 'the-secret-of-the-backend-of-a-site';
+
+/**
+ * Returns the token that a backend signs for a reader.
+ * @param {string} sub
+ * @param {number} lifetime in seconds
+ */
+function tokenFor(sub, lifetime = 3600) {
+  const encode = (/** @type {object} */ part) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const iat = Math.floor(Date.now() / 1e3);
+  const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub, iat, exp: iat + lifetime, jti: randomUUID() })}`;
+  return `${text}.${createHmac('sha256', KEY).update(text).digest('base64url')}`;
+}
+
+const browser = useBrowser();
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/**
+ * Starts a service that knows the backend's key.
+ * @param {import('node:test').TestContext} t
+ * @param {string[]} flags
+ */
+async function start(t, flags = []) {
+  const service = await startService({ flags: [`--visitor-key=${KEY}`, ...flags] });
+  t.after(() => service.stop());
+  return service;
+}
+
+/**
+ * Opens the demo as a new device. The page gets tokens from `token`; null is nobody.
+ * @param {import('node:test').TestContext} t
+ * @param {{ url: string }} service
+ * @param {() => string | null} token
+ */
+async function open(t, service, token) {
+  const { context, warnings } = await newVisitor(t, browser);
+  await context.exposeFunction('requestToken', token);
+  const page = await context.newPage();
+  await page.goto(service.url);
+  await live(page);
+  return { page, context, warnings };
+}
+
+/** Signs in with the function that {@link open} exposes. @param {Page} page */
+const signIn = (page) =>
+  page.evaluate(async () => {
+    const { identify } = await import(/** @type {any} */ ('/tally.js'));
+    await identify(/** @type {any} */ (window).requestToken);
+  });
+
+/** @param {Page} page */
+const signOut = (page) => page.evaluate(async () => (await import(/** @type {any} */ ('/tally.js'))).identify(null));
+
+/** @param {Page} page @param {boolean} expected */
+const heartIs = (page, expected) => eventually(async () => assert.equal(await pressed(page, HEART), expected));
+
+test('a heart is red on every device of a reader', async (t) => {
+  const service = await start(t);
+  const ann = () => tokenFor('ann');
+  const [phone, desk] = [await open(t, service, ann), await open(t, service, ann)];
+  await signIn(phone.page);
+  await press(phone.page, HEART);
+  await heartIs(phone.page, true);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await shows(desk.page, HEART, 1);
+  assert.equal(await pressed(desk.page, HEART), false, 'before signing in');
+  await signIn(desk.page);
+  await heartIs(desk.page, true);
+  await press(desk.page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 0));
+  assert.deepEqual([...phone.warnings, ...desk.warnings], []);
+});
+
+test('after signing out a page uses its own id again, and nothing of the reader stays', async (t) => {
+  const service = await start(t);
+  const { page } = await open(t, service, () => tokenFor('ann'));
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  const stored = () => page.evaluate(() => JSON.stringify(localStorage));
+  const before = await stored();
+  await signIn(page);
+  await heartIs(page, false);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2));
+  await heartIs(page, true);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await signOut(page);
+  await heartIs(page, true);
+  assert.equal(await stored(), before);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 0));
+});
+
+test('a token is requested again shortly before it expires, and until nobody is signed in', async (t) => {
+  const service = await start(t);
+  let requests = 0;
+  let signedIn = true;
+  const { page } = await open(t, service, () => (requests++, signedIn ? tokenFor('ann') : null));
+  await page.clock.install();
+  await signIn(page);
+  await press(page, HEART);
+  await heartIs(page, true);
+  assert.equal(requests, 1);
+  await page.clock.fastForward(58 * 60_000);
+  assert.equal(requests, 1, 'two minutes before the end');
+  await page.clock.fastForward(61_000);
+  await eventually(() => assert.equal(requests, 2));
+  await heartIs(page, true);
+  signedIn = false;
+  await page.clock.fastForward(60 * 60_000);
+  await heartIs(page, false);
+  assert.equal(requests, 3);
+});
+
+test('a token that expired while the device slept is replaced, and the press is sent', async (t) => {
+  const service = await start(t);
+  const tokens = [tokenFor('ann', -3600), tokenFor('ann')];
+  const { page } = await open(t, service, () => /** @type {string} */ (tokens.shift()));
+  await signIn(page);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await heartIs(page, true);
+  assert.deepEqual(tokens, []);
+});
+
+test('on a signed-only site an anonymous reader sees numbers and a button that asks to sign in', async (t) => {
+  const service = await start(t, ['--site=default=visitors=signed']);
+  await fetch(`${service.url}/v1/${TOPIC}`, { method: 'POST', body: JSON.stringify({ visitor_token: tokenFor('bob') }) });
+  let token = /** @type {string | null} */ (null);
+  const { page } = await open(t, service, () => token);
+  await signIn(page);
+  await shows(page, HEART, 1);
+  await page.evaluate(() => {
+    const asked = /** @type {any} */ (window).asked = /** @type {string[]} */ ([]);
+    document.addEventListener('tally-sign-in', (event) => asked.push(/** @type {Element} */ (event.target).localName));
+  });
+  const asked = () => page.evaluate(() => /** @type {any} */ (window).asked);
+  await press(page, HEART);
+  const button = page.locator(`${HEART} [part=sign-in]`);
+  await button.waitFor();
+  assert.deepEqual(await asked(), ['tally-like']);
+  await heartIs(page, false);
+  await shows(page, HEART, 1);
+  if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
+  await button.click();
+  assert.deepEqual(await asked(), ['tally-like', 'tally-like']);
+  token = tokenFor('ann');
+  await signIn(page);
+  await eventually(async () => assert.equal(await button.count(), 0));
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2));
+  await heartIs(page, true);
+});
