@@ -38,7 +38,7 @@ if window > 0 then
   for i = 1, #entryHours do taken[entryHours[i]] = (taken[entryHours[i]] or 0) + 1 end
 else
   for i, hour in pairs(writeHours) do
-    if results[i] == '1' then taken[hour] = (taken[hour] or 0) + 1 end
+    if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
   end
 end
 counts[1], adjustments[1] = count, adjustments[1] + raised

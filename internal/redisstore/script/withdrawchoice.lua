@@ -16,7 +16,7 @@ local journal, keeps = false, false
 for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
 local taken = {}
 for i, hour in pairs(writeHours) do
-  if results[i] == '1' then taken[hour] = (taken[hour] or 0) + 1 end
+  if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
 end
 -- include erase
 -- include unchanged
