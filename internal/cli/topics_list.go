@@ -133,17 +133,24 @@ func (c *ownerCommand) listBlocks() error {
 	})
 }
 
+// shownSources bounds the sources of a spike in a table; --json lists up to 1,000.
+const shownSources = 3
+
 func (c *ownerCommand) listSpikes() error {
 	query := c.scope()
 	query.Set("since", c.since.String())
-	return printList(c, []string{"TOPIC", "FROM", "TO", "CONTRIBUTIONS", "USUAL", "SOURCES"}, "There are no spikes.", c.listed("/admin/v1/spikes", "spikes", "", query, 0), func(t *table, s owner.Spike) {
+	return printList(c, []string{"TOPIC", "FROM", "TO", "CONTRIBUTIONS", "NETWORKS", "USUAL", "SITE USUAL", "PERIOD", "SOURCES"}, "There are no spikes.", c.listed("/admin/v1/spikes", "spikes", "", query, 0), func(t *table, s owner.Spike) {
 		sources := "many"
 		if len(s.Sources) > 0 {
-			sources = strings.Join(namesOf(s.Sources, func(each owner.SourceContributions) string {
+			sources = strings.Join(namesOf(s.Sources[:min(len(s.Sources), shownSources)], func(each owner.SourceContributions) string {
 				return fmt.Sprintf("%s (%d)", each.Source, each.Contributions)
 			}), " ")
+			if more := len(s.Sources) - shownSources; more > 0 {
+				sources += fmt.Sprintf(" and %d more", more)
+			}
 		}
-		t.add(s.Topic.String(), shortTime(s.From), shortTime(s.To), thousands(int64(s.Contributions)), thousands(int64(s.Usual)), sources)
+		t.add(s.Topic.String(), shortTime(s.From), shortTime(s.To), thousands(int64(s.Contributions)), thousands(int64(s.Networks)),
+			thousands(int64(s.Usual)), thousands(int64(s.SiteUsual)), s.Period, sources)
 	})
 }
 

@@ -76,12 +76,12 @@ func TestTopics_Service(t *testing.T) {
 	}
 	does("", "unblock", "192.0.2.0/24")
 	does("", "unblock", "--visitor", "visitor-9")
-	for i := range 30 {
+	for i := range 40 {
 		send(t, "POST", r.public+"/v1/blog/likes/storm", fmt.Sprintf("visitor-%d", i))
 	}
 	spike := jsonLines(t, does("storm", "spikes", "--since", "1d"))[0]
 	source := spike["sources"].([]any)[0].(map[string]any)["source"].(string)
-	does(`"contributions":30`, "undo", "--yes", "blog/likes/storm", "--from", "1h", "--source", source)
+	does(`"contributions":40`, "undo", "--yes", "blog/likes/storm", "--from", "1h", "--source", source)
 	if n := count("blog/likes/storm"); n != 0 {
 		t.Errorf("%d", n)
 	}

@@ -317,24 +317,24 @@ test('edit: every action by keyboard, each described first', async (t) => {
 });
 
 test('spikes: review and revert; open pages follow', async (t) => {
-  await likes('blog/likes/spiked', 30, 'machine');
+  await likes('blog/likes/spiked', 40, 'machine');
   const { page, warnings } = await openAdmin(t, { view: 'spikes' });
   const watching = await openAdmin(t, { view: 'topics?site=blog&metric=likes&prefix=spiked' });
   const shown = watching.page.getByRole('row', { name: 'blog/likes/spiked' }).locator('.count');
-  await eventually(async () => assert.equal(await shown.innerText(), '30'));
+  await eventually(async () => assert.equal(await shown.innerText(), '40'));
   const card = page.getByRole('listitem').filter({ hasText: 'blog/likes/spiked' });
-  await card.getByText(/^30 contributions/).waitFor();
+  await card.getByText(/^40 contributions from 1 network, .*\. Usual in an hour: 0 to this topic\.$/).waitFor();
   await card.getByRole('button', { name: /Review and revert/ }).click();
-  const dialog = page.getByRole('dialog', { name: 'Revert 30 contributions?' });
+  const dialog = page.getByRole('dialog', { name: 'Revert 40 contributions?' });
   await dialog.getByText('From 1 network to 1 topic', { exact: false }).waitFor();
-  assert.equal(await countOf(service.url, 'blog/likes/spiked'), 30, 'a preview changes nothing');
-  await dialog.getByRole('button', { name: 'Revert 30' }).click();
-  await page.locator('#toast').filter({ hasText: '30 contributions reverted.' }).waitFor();
+  assert.equal(await countOf(service.url, 'blog/likes/spiked'), 40, 'a preview changes nothing');
+  await dialog.getByRole('button', { name: 'Revert 40' }).click();
+  await page.locator('#toast').filter({ hasText: '40 contributions reverted.' }).waitFor();
   await eventually(async () => assert.equal(await shown.innerText(), '0'));
   assert.equal(await countOf(service.url, 'blog/likes/spiked'), 0);
   await card.waitFor({ state: 'detached' });
   // A spike that another owner reverts is listed no longer either.
-  await likes('blog/likes/reverted', 30, 'machine');
+  await likes('blog/likes/reverted', 40, 'machine');
   await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   const other = page.getByRole('listitem').filter({ hasText: 'blog/likes/reverted' });
   await other.waitFor();

@@ -104,9 +104,9 @@ function watchSpikes(notice, signal) {
   const warning = make('p', { class: 'warning', hidden: true }, text, link);
   notice.after(warning);
   repeat(SPIKE_INTERVAL, signal, async () => {
-    const { spikes } = await get('spikes', { since: '1h' }, signal).catch(() => ({ spikes: [] }));
+    const { spikes } = await get('spikes', { since: '24h' }, signal).catch(() => ({ spikes: [] }));
     warning.hidden = spikes.length === 0;
-    text.textContent = `${counted(spikes.length, 'topic')} grew unusually fast in the last hour. `;
+    text.textContent = `${counted(spikes.length, 'topic')} grew unusually fast in the last 24 hours. `;
   });
 }
 

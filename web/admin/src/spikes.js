@@ -5,7 +5,7 @@ import { choice, field, make, plainText, repeat, showError, showToast } from './
 import { counted, minuteTime, number } from './format.js';
 import { linkTo } from './link.js';
 
-const PERIODS = /** @type {[string, string][]} */ ([['1h', 'last hour'], ['6h', 'last 6 hours'], ['24h', 'last 24 hours'], ['168h', 'last 7 days']]);
+const PERIODS = /** @type {[string, string][]} */ ([['24h', 'last 24 hours'], ['1h', 'last hour'], ['168h', 'last 7 days']]);
 
 /** Milliseconds between two searches: another owner may revert a spike meanwhile. */
 const INTERVAL = 60_000;
@@ -13,12 +13,15 @@ const INTERVAL = 60_000;
 /** Spikes that are shown at once; smaller ones are folded. */
 const SHOWN = 5;
 
+/** Networks that a spike names. */
+const NETWORKS = 3;
+
 /** Topics that a preview names. */
 const PREVIEWED = 8;
 
 /**
  * @typedef {{ source: string, contributions: number }} Share
- * @typedef {{ topic: string, from: string, to: string, contributions: number, usual: number, sources: Share[] }} Spike
+ * @typedef {{ topic: string, from: string, to: string, contributions: number, networks: number, period: string, usual: number, site_usual: number, sources: Share[] }} Spike
  */
 
 /**
@@ -61,8 +64,8 @@ export function showSpikes(place, signal) {
       'li',
       { class: 'sheet' },
       make('h2', {}, make('a', { href: linkTo(spike.topic) }, spike.topic)),
-      make('p', {}, `${counted(spike.contributions, 'contribution')} ${timeOf(spike)}. Usual for this period: ${number(spike.usual)}.`),
-      make('p', { class: 'hint' }, spike.sources.length ? `From ${spike.sources.map((s) => `network ${s.source} (${number(s.contributions)})`).join(', ')}.` : 'From many networks in a short time.'),
+      make('p', {}, `${counted(spike.contributions, 'contribution')} from ${counted(spike.networks, 'network')}, ${timeOf(spike)}. ${usualOf(spike)}`),
+      make('p', { class: 'hint' }, networksOf(spike)),
       make(
         'button',
         {
@@ -77,7 +80,7 @@ export function showSpikes(place, signal) {
 
   place.append(
     make('h1', {}, 'Spikes'),
-    make('p', { class: 'lede' }, 'Topics that got far more contributions than usual, from few networks or within minutes. Readers usually come from many networks, over hours.'),
+    make('p', { class: 'lede' }, 'Topics that got far more contributions than usual, mostly from networks that contributed more than once. Readers come from many networks, most of them once.'),
     make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Period', period))),
     status,
     list,
@@ -95,6 +98,23 @@ const endOf = (time) => new Date(Date.parse(time) + 59_000).toISOString();
 
 /** @param {Spike} spike */
 const timeOf = ({ from, to }) => (from === to ? `at ${minuteTime(from)}` : `from ${minuteTime(from)} to ${minuteTime(to)}`);
+
+/**
+ * What is usual for the topic and its site, in words.
+ * @param {Spike} spike
+ */
+const usualOf = ({ period, usual, site_usual: site }) =>
+  `Usual in ${{ '1h': 'an hour', '24h': 'a day' }[period] ?? period}: ${number(usual)} to this topic` +
+  (site ? `, and ${number(site)} from such networks to the busiest topic of the site.` : '.');
+
+/**
+ * The networks with most contributions.
+ * @param {Spike} spike
+ */
+const networksOf = ({ networks, sources }) =>
+  sources.length
+    ? `Most from ${sources.slice(0, NETWORKS).map((s) => `network ${s.source} (${number(s.contributions)})`).join(', ')}.`
+    : 'Too many networks to revert one by one: a revert takes all contributions of these minutes.';
 
 /**
  * Shows a preview of a revert and carries it out if the owner confirms. Resolves to whether the
