@@ -39,6 +39,7 @@ type undoBody struct {
 	To        time.Time      `json:"to"`
 	Sources   []tally.Source `json:"sources"`
 	Addresses []netip.Addr   `json:"addresses"`
+	Repeated  bool           `json:"repeated"`
 	Preview   bool           `json:"preview"`
 }
 
@@ -53,7 +54,7 @@ func (q *request) undo(body undoBody) (any, error) {
 		return nil, err
 	}
 	reverted, err := q.s.owner.Revert(q.contextOf(body.Preview), q.actor(), owner.Selection{
-		Scope: scope, Topics: topics, From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses,
+		Scope: scope, Topics: topics, From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses, Repeated: body.Repeated,
 	}, body.Preview)
 	return struct {
 		owner.Reverted

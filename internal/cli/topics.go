@@ -60,7 +60,7 @@ var topicsCommands = []command{
 	{name: "spikes", about: "List unusually fast growth of topics.",
 		new: ownerAction("spikes", (*ownerCommand).listSpikes, "site", "metric", "prefix", "since")},
 	{name: "undo", about: "Take back recent contributions, after a preview.", takes: "[TOPIC…]",
-		new: ownerAction("undo", (*ownerCommand).undo, "site", "metric", "prefix", "from", "to", "source", "address", "yes")},
+		new: ownerAction("undo", (*ownerCommand).undo, "site", "metric", "prefix", "from", "to", "source", "address", "repeated", "yes")},
 	{name: "audit", about: "Show the audit log, newest entries first.",
 		new: ownerAction("audit", (*ownerCommand).listAudit, "limit")},
 }
@@ -94,6 +94,7 @@ type ownerCommand struct {
 	into, visitor, reason string
 	from, to              time.Time
 	sources, addresses    []string
+	repeated              bool
 	yes, asJSON           bool
 }
 
@@ -124,6 +125,7 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "from", Value: "TIME", Parse: config.Into(&c.from, parseTime), Help: "Start: a time such as 2026-11-22T10:00:00Z, or how long ago, such as 2h."},
 		{Name: "to", Value: "TIME", Parse: config.Into(&c.to, parseTime), Help: "End, in the same forms; now if left out."},
 		{Name: "source", Value: "HASH", Repeatable: true, Parse: config.IntoTexts(&c.sources), Help: "Only from this source, as spikes shows it. Repeatable."},
+		{Name: "repeated", Parse: config.Into(&c.repeated, config.ParseBool), Help: "Only from networks that contributed more than once to the topic in this time."},
 		{Name: "address", Value: "ADDRESS", Repeatable: true, Parse: config.IntoTexts(&c.addresses), Help: "Only from the network of this address. Repeatable."},
 		{Name: "untouched", Value: "TIME", Parse: config.Into(&c.untouched, parseSpan), Help: "Time without contributions, such as 365d."},
 		{Name: "yes", Parse: config.Into(&c.yes, config.ParseBool), Help: "Do not ask for confirmation."},

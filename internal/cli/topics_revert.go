@@ -82,7 +82,7 @@ func (c *ownerCommand) undo() error {
 		c.to = time.Now() // later contributions are not in the preview
 	}
 	body["from"], body["to"] = c.from.UTC(), c.to.UTC()
-	body["sources"], body["addresses"] = c.sources, c.addresses
+	body["sources"], body["addresses"], body["repeated"] = c.sources, c.addresses, c.repeated
 	body["preview"] = true
 	var found owner.Reverted
 	raw, err := c.call("POST", "/admin/v1/undo", body, &found)

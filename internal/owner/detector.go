@@ -175,8 +175,8 @@ func (d *detector) judge(topic tally.Topic, before int, recent []contribution) c
 	c := candidate{topic: topic, before: before, recent: len(recent)}
 	for scale, length := range d.scales {
 		// Windows overlap, so that one of them has nearly all of a short attack.
-		for to := d.end; to > d.begin; to -= max(length/6, 1) {
-			inside := within(recent, to-length+1, to)
+		for to := d.end - clockSlack; to > d.begin; to -= max(length/6, 1) {
+			inside := d.inside(recent, scale, to)
 			others := before + len(recent) - len(inside)
 			usual := int(float64(others)*float64(length)/float64(max(d.journal-length, length)) + 0.5)
 			least := max(spikeMin, spikeFactor*usual, (2*len(inside)+2)/3)
@@ -189,6 +189,12 @@ func (d *detector) judge(topic tally.Topic, before int, recent []contribution) c
 		}
 	}
 	return c
+}
+
+// inside returns the contributions in the window of a scale that ends at a minute. It is
+// longer by the slack of the store's clock.
+func (d *detector) inside(recent []contribution, scale int, to int64) []contribution {
+	return within(recent, to-d.scales[scale]+1, to+clockSlack)
 }
 
 // within returns the contributions from one minute to another.
@@ -246,12 +252,12 @@ func (d *detector) siteUsual(name string, w window) int {
 
 // spike returns the best window of c, whose recent contributions are in order of time.
 func (d *detector) spike(c candidate, recent []contribution) Spike {
-	w, length := c.best, d.scales[c.best.scale]
+	w := c.best
 	s := Spike{
 		Topic: c.topic, Contributions: w.contributions, Sources: []SourceContributions{},
-		Period: tally.FormatDuration(time.Duration(length) * time.Minute), Usual: w.usual, SiteUsual: w.siteUsual,
+		Period: tally.FormatDuration(time.Duration(d.scales[w.scale]) * time.Minute), Usual: w.usual, SiteUsual: w.siteUsual,
 	}
-	inside, counts := within(recent, w.to-length+1, w.to), map[tally.Source]int{}
+	inside, counts := d.inside(recent, w.scale, w.to), map[tally.Source]int{}
 	for _, c := range inside {
 		counts[c.source]++
 	}

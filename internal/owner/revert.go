@@ -31,6 +31,7 @@ type Selection struct {
 	From, To  time.Time // zero To: now
 	Sources   []tally.Source
 	Addresses []netip.Addr
+	Repeated  bool // only from networks that contributed more than once to the topic in this time
 }
 
 // Reverted counts the contributions that [Service.Revert] reverted, or would revert with
@@ -87,8 +88,15 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		}
 	}
 	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
-	isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
 	for _, scope := range scopes {
+		isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
+		if selection.Repeated {
+			repeating, err := s.repeating(ctx, scope, minute(from), minute(to), isSelected)
+			if err != nil {
+				return counts.reverted(), err
+			}
+			isSelected = func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }
+		}
 		if err := s.revert(ctx, scope, minute(from), minute(to), isSelected, preview, counts.add); err != nil {
 			return counts.reverted(), err
 		}
@@ -137,6 +145,26 @@ func (s *Service) selectedSources(selection Selection) (map[tally.Source]bool, e
 // maxReverted is how many journal entries, about 100 bytes each, are held in memory
 // between reading and reverting them. For more entries the journal is read again.
 const maxReverted = 50_000
+
+// topicSource is a network that contributed to a topic.
+type topicSource struct {
+	topic  tally.Topic
+	source tally.Source
+}
+
+// repeating counts the selected entries of each network and topic, up to 100 bytes each.
+func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool) (map[topicSource]int, error) {
+	counts := map[topicSource]int{}
+	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
+			if isSelected(e) && e.Source != 0 { // 0: servers of the owner
+				counts[topicSource{e.Topic, e.Source}]++
+			}
+		}
+		return nil
+	})
+	return counts, err
+}
 
 // revert reverts the selected entries and calls reverted for each that removed a
 // contribution. It handles the entries by ranges of members, so that one call has all

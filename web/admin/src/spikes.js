@@ -71,7 +71,7 @@ export function showSpikes(place, signal) {
         {
           type: 'button',
           class: 'quiet',
-          click: () => revert({ topics: [spike.topic], from: spike.from, to: endOf(spike.to), sources: spike.sources.map((s) => s.source) }).then((done) => void (done && load()), showError),
+          click: () => revert({ topics: [spike.topic], from: spike.from, to: endOf(spike.to), repeated: true }).then((done) => void (done && load()), showError),
         },
         'Review and revert…',
         make('span', { class: 'visually-hidden' }, ` ${spike.topic}`),
@@ -114,7 +114,7 @@ const usualOf = ({ period, usual, site_usual: site }) =>
 const networksOf = ({ networks, sources }) =>
   sources.length
     ? `Most from ${sources.slice(0, NETWORKS).map((s) => `network ${s.source} (${number(s.contributions)})`).join(', ')}.`
-    : 'Too many networks to revert one by one: a revert takes all contributions of these minutes.';
+    : 'Too many networks to name. A revert leaves those of networks that contributed once.';
 
 /**
  * Shows a preview of a revert and carries it out if the owner confirms. Resolves to whether the
