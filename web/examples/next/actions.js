@@ -3,7 +3,21 @@
 import { randomUUID } from 'node:crypto';
 import { cookies } from 'next/headers';
 import { revalidatePath } from 'next/cache';
+import { endSession, startSession } from './session.js';
 import { api, bearer } from './tally.js';
+
+/** Signs a reader in. A site with a login checks the reader's own password here. */
+export async function signIn(form) {
+  const expected = process.env.READER_PASSWORD;
+  if (!expected || form.get('password') !== expected) throw new Error('The password is wrong.');
+  await startSession(String(form.get('reader')));
+  revalidatePath('/', 'layout');
+}
+
+export async function signOut() {
+  await endSession();
+  revalidatePath('/', 'layout');
+}
 
 /** How long the cookie of a visitor without JavaScript lasts, in seconds: a year. */
 const COOKIE_AGE = 31_536_000;

@@ -14,6 +14,8 @@ import { eventually } from '../wait.js';
 
 const TOPIC = 'default/likes/posts/hello';
 const TOKEN = 'a-token-of-the-examples-own-server';
+const KEY = 'the-secret-with-which-the-example-signs-readers';
+const PASSWORD = 'the-password-of-readers';
 
 /** How long a server of a framework may take to start, in milliseconds. */
 const START = 60_000;
@@ -74,6 +76,37 @@ async function pressWithoutScript(t, url, api) {
   await page.waitForURL(/\/posts\/hello/);
 }
 
+/**
+ * Signs in on two devices: the heart that one pressed is red on the other. After signing out it is not.
+ * @param {import('node:test').TestContext} t
+ * @param {string} url
+ * @param {string} api
+ */
+async function pressSignedIn(t, url, api) {
+  const heartIs = (/** @type {import('playwright-core').Page} */ page, /** @type {boolean} */ expected) =>
+    eventually(async () => assert.equal(await pressed(page, 'tally-like'), expected));
+  const signIn = async () => {
+    const page = await (await newVisitor(t, browser)).open(`${url}/posts/hello/`);
+    await shows(page, 'tally-like', await countOf(api, TOPIC));
+    await page.getByLabel('Name').fill('ann');
+    await page.getByLabel('Password').fill(PASSWORD);
+    const token = page.waitForResponse(/visitor-token/);
+    const contributions = page.waitForResponse(/v1\/counts$/); // of the reader
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    assert.equal((await token).status(), 200);
+    await contributions;
+    return page;
+  };
+  const phone = await signIn();
+  await press(phone, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(api, TOPIC), 7));
+  const desk = await signIn();
+  await heartIs(desk, true);
+  await desk.getByRole('button', { name: 'Sign out' }).click();
+  await heartIs(desk, false);
+  await heartIs(phone, true);
+}
+
 test('Astro: built as files with their numbers, live after', async (t) => {
   const port = await freePort();
   const url = `http://blog.example:${port}`;
@@ -99,10 +132,12 @@ test('Astro: built as files with their numbers, live after', async (t) => {
 test('Next.js: rendered with its numbers, live after, a server action without a script', async (t) => {
   const port = await freePort();
   const url = `http://blog.example:${port}`;
-  const service = await startService({ flags: [`--allow-origin=${url}`, `--server-token=${TOKEN}`] });
+  const service = await startService({ flags: [`--allow-origin=${url}`, `--server-token=${TOKEN}`, `--visitor-key=${KEY}`] });
   t.after(() => service.stop());
   for (let i = 0; i < 3; i++) await assertLike(service.url, TOPIC, `visitor-${i}`);
-  const env = { TALLYCAST_URL: service.url, TALLYCAST_SERVER_TOKEN: TOKEN };
+  const env = {
+    TALLYCAST_URL: service.url, TALLYCAST_SERVER_TOKEN: TOKEN, TALLYCAST_VISITOR_KEY: KEY, SESSION_SECRET: 'the-secret-of-sessions', READER_PASSWORD: PASSWORD, INSECURE_COOKIES: '1',
+  };
   const dir = await build('next', env);
   const next = start(process.execPath, ['node_modules/next/dist/bin/next', 'start', '--port', String(port), '--hostname', '127.0.0.1'], { cwd: dir, env: { ...process.env, ...env, NEXT_TELEMETRY_DISABLED: '1' } });
   t.after(() => next.stop());
@@ -112,4 +147,5 @@ test('Next.js: rendered with its numbers, live after, a server action without a 
   }, START);
   await look(t, url, service.url);
   await pressWithoutScript(t, url, service.url);
+  await pressSignedIn(t, url, service.url);
 });
