@@ -192,6 +192,7 @@ func (e *session) probeOnce() error {
 	}
 	took, err := n.runProbe(ctx, message, append(parts, n.heartbeatPart()...))
 	if took > 0 {
+		n.AddRoundTrip(took)
 		n.status.addRoundTrip(took)
 	}
 	if err == nil && s.topology.Replicas() > 0 {

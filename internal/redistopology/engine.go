@@ -237,8 +237,14 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 	}
 	began := time.Now()
 	err := Exec(ctx, a.pipe) // each command has its own error too
-	if n.topology.options.RoundTrip != nil && !isUnsent(err) {
-		n.topology.options.RoundTrip(time.Since(began))
+	if !isUnsent(err) {
+		took := time.Since(began)
+		if err == nil {
+			n.AddRoundTrip(took)
+		}
+		if n.topology.options.RoundTrip != nil {
+			n.topology.options.RoundTrip(took)
+		}
 	}
 	again = operations[:0]
 	for _, o := range operations {

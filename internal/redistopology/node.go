@@ -15,9 +15,11 @@ import (
 const (
 	// dialTimeout leaves time for a second attempt if packets are dropped.
 	dialTimeout = 2 * time.Second
-	// poolSize is the number of connections to a node. Writes use few, since there is one
-	// batch at a time; each read holds one for a round trip. More reads wait.
-	poolSize = 8
+	// maxInFlight is how many batches of writes are on the way to a far node at most.
+	maxInFlight = 32
+	// poolSize is the number of connections to a node. Writes to a near one use one, since
+	// there is one batch at a time; each read holds one for a round trip. More reads wait.
+	poolSize = 8 + maxInFlight
 	// bufferBytes is the size of a connection's buffers, each way: a pipeline of 500 reads
 	// or a batch of 500 writes fits.
 	bufferBytes = 32 << 10
@@ -40,7 +42,10 @@ type Node struct {
 	settings *redis.Options
 	created  time.Time
 	clock    clock
-	sampling chan struct{} // has an element while the clock is read
+	trips    trips
+
+	connections connections
+	sampling    chan struct{} // has an element while the clock is read
 }
 
 func (t *Topology) newNode(addr string) *Node {
@@ -56,6 +61,12 @@ func (t *Topology) newNode(addr string) *Node {
 	}
 	n.Client = n.newClient(n.settings)
 	return n
+}
+
+// close closes all connections of the node.
+func (n *Node) close() {
+	_ = n.Client.Close()
+	n.connections.ended.Wait() // connecting fails now
 }
 
 // newClient returns a client whose commands are counted.

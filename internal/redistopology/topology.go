@@ -231,7 +231,7 @@ func (t *Topology) Assign(ranges []SlotRange) {
 	for addr, n := range t.nodes {
 		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
 			delete(t.nodes, addr)
-			_ = n.Client.Close()
+			n.close()
 		}
 	}
 	notify(t.changed)
@@ -261,7 +261,7 @@ func (t *Topology) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, n := range t.nodes {
-		_ = n.Client.Close()
+		n.close()
 	}
 }
 

@@ -42,17 +42,23 @@ func (p *pendingWrite) finish(writes []Write) (rest []Write) {
 
 // lane is the queue of one node of the store (group commit). An idle lane applies a write
 // at once; writes that arrive during a round form the next one. An idle store adds no
-// delay, and a busy one gets few, large batches.
+// delay, and a busy one gets few, large batches. If the node is far, further rounds depart
+// while some are in flight: see [Distant].
 //
 // Every write is answered by its deadline without its own timer: a round ends by the
 // earliest deadline of its writes, and forming the next round answers those that are late.
+// While no round may depart, the first that ends does so before the queued writes are late.
 type lane struct {
+	name     string
 	store    Applier
 	counters *writeCounters
 
-	mu      sync.Mutex
-	queue   []*pendingWrite // in order of arrival, at most maxQueued
-	running bool            // a goroutine empties the queue
+	mu       sync.Mutex
+	queue    []*pendingWrite // in order of arrival, at most maxQueued
+	running  bool            // a goroutine empties the queue
+	inFlight int             // rounds with a goroutine of their own
+	landed   chan struct{}   // holds a token after such a round ended
+	rounds   []*round        // to be used again
 }
 
 // submit queues p, which is answered later or at once.
@@ -74,7 +80,7 @@ func (l *lane) submit(p *pendingWrite) {
 
 // run applies rounds until the queue is empty.
 func (l *lane) run() {
-	var round round
+	distant, _ := l.store.(Distant)
 	for {
 		l.mu.Lock()
 		if len(l.queue) == 0 {
@@ -82,10 +88,59 @@ func (l *lane) run() {
 			l.mu.Unlock()
 			return
 		}
-		l.queue = round.take(l.queue)
+		window, gap := 1, time.Duration(0)
+		if distant != nil {
+			window, gap = distant.Window(l.name, l.inFlight)
+		}
+		if l.inFlight >= window {
+			l.mu.Unlock()
+			<-l.landed
+			continue
+		}
+		r := l.takeLocked(window > 1)
 		l.mu.Unlock()
-		round.apply(l.store, l.counters)
+		if window == 1 {
+			r.apply(l.store, l.counters)
+			l.recycle(r)
+			continue
+		}
+		go func() { // ends by the deadline of the round
+			r.apply(l.store, l.counters)
+			l.land(r)
+		}()
+		time.Sleep(gap)
 	}
+}
+
+// takeLocked forms the next round from the queue.
+func (l *lane) takeLocked(departs bool) *round {
+	r := &round{}
+	if n := len(l.rounds); n > 0 {
+		r, l.rounds = l.rounds[n-1], l.rounds[:n-1]
+	}
+	l.queue = r.take(l.queue)
+	if departs {
+		l.inFlight++
+	}
+	return r
+}
+
+// land ends a round that departed.
+func (l *lane) land(r *round) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	l.rounds = append(l.rounds, r)
+	select {
+	case l.landed <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) recycle(r *round) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rounds = append(l.rounds, r)
 }
 
 // round is a set of batches that one call applies.

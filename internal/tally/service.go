@@ -381,7 +381,7 @@ func (s *Service) lane(topic Topic) *lane {
 	defer s.mu.Unlock()
 	l := s.lanes[name]
 	if l == nil {
-		l = &lane{store: s.store, counters: &s.counters}
+		l = &lane{name: name, store: s.store, counters: &s.counters, landed: make(chan struct{}, 1)}
 		s.lanes[name] = l
 	}
 	return l

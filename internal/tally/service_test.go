@@ -257,3 +257,47 @@ func TestService_DerivedVisitor(t *testing.T) {
 		}
 	}
 }
+
+// farStore is a store that is far away.
+type farStore struct {
+	*slowStore
+	calls int
+	gap   time.Duration
+}
+
+func (s farStore) Window(string, int) (int, time.Duration) { return s.calls, s.gap }
+
+// Calls to a far store overlap, as many as it allows and not more, in intervals.
+func TestService_FarStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const trip, gap, calls = 100 * time.Millisecond, 10 * time.Millisecond, 4
+		store := farStore{newSlowStore(trip), calls, gap}
+		service := tally.NewService(store, tally.NewCatalog(nil, tally.DefaultMetrics()))
+		began := time.Now()
+		took := make([]time.Duration, 8)
+		var all sync.WaitGroup
+		for i := range took {
+			time.Sleep(gap)
+			all.Go(func() {
+				sent := time.Now()
+				if _, err := like(service, "default/likes/a", fmt.Sprintf("visitor-%d", i)); err != nil {
+					t.Error(err)
+				}
+				took[i] = time.Since(sent)
+			})
+		}
+		all.Wait()
+		for i, d := range took {
+			want := trip
+			if i >= calls { // it waited until the first call ended
+				want += trip - calls*gap
+			}
+			if d < trip || d > want+gap {
+				t.Errorf("like %d took %s, want %s", i, d, want)
+			}
+		}
+		if total := time.Since(began); total > 3*trip {
+			t.Errorf("all took %s", total)
+		}
+	})
+}

@@ -135,6 +135,14 @@ type Applier interface {
 	Apply(ctx context.Context, batches []Batch)
 }
 
+// Distant is an [Applier] whose nodes may be far away, so that batches spend their time on the
+// way. It does no I/O.
+type Distant interface {
+	// Window returns how many calls of Apply for a lane may be in flight while inFlight are,
+	// at least 1, and the least time between the departures of two.
+	Window(lane string, inFlight int) (calls int, gap time.Duration)
+}
+
 // Reader reads the state of topics.
 type Reader interface {
 	// Read answers the queries in their order and changes nothing. A topic that does not

@@ -21,7 +21,7 @@ type Proxy struct {
 	mu    sync.Mutex
 	links map[*link]bool // guarded by mu
 	lost  map[Loss]bool  // guarded by mu: what is lost now
-	delay time.Duration  // guarded by mu: of each segment
+	delay time.Duration  // guarded by mu: of data, one way
 	cuts  int            // guarded by mu: how many replies to cut in the middle
 }
 
@@ -107,7 +107,7 @@ func (p *Proxy) passesLocked(l *link, direction Direction) bool {
 	return !l.broken[direction]
 }
 
-// Delay delays each segment in both directions; 0 ends it.
+// Delay delays data in both directions: a round trip takes twice as long. 0 ends it.
 func (p *Proxy) Delay(by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,33 +186,50 @@ func (p *Proxy) passReply(l *link, data []byte) (passes []byte, end bool) {
 	return data, false
 }
 
+// maxOnTheWay is how many pieces of data one direction of a connection has on the way.
+const maxOnTheWay = 4096
+
+// piece is data on the way.
+type piece struct {
+	data []byte
+	due  time.Time
+}
+
+// forward passes data on in its order, each piece after the delay: a long way holds up none.
 func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
+	way := make(chan piece, maxOnTheWay)
+	var arriving sync.WaitGroup
+	arriving.Go(func() { // ends when way is closed
+		for next := range way {
+			time.Sleep(time.Until(next.due))
+			if _, err := to.Write(next.data); err != nil {
+				l.close() // ends the reads
+			}
+		}
+	})
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		passes, end := pass(l, buffer[:n])
 		if len(passes) > 0 {
-			p.waitDelay()
-			if _, err := to.Write(passes); err != nil {
-				break
-			}
+			way <- piece{bytes.Clone(passes), time.Now().Add(p.currentDelay())}
 		}
 		if err != nil || end {
 			break
 		}
 	}
+	close(way)
+	arriving.Wait()
 	l.close()
 	p.mu.Lock()
 	delete(p.links, l)
 	p.mu.Unlock()
 }
 
-// waitDelay waits for the current delay.
-func (p *Proxy) waitDelay() {
+func (p *Proxy) currentDelay() time.Duration {
 	p.mu.Lock()
-	delay := p.delay
-	p.mu.Unlock()
-	time.Sleep(delay)
+	defer p.mu.Unlock()
+	return p.delay
 }
 
 func (p *Proxy) close() {

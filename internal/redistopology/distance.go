@@ -1,0 +1,91 @@
+package redistopology
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// tripPeriod is how long a round trip counts, at least: the shortest of one or two periods is
+// the time on the way, without waiting for a busy Redis.
+const tripPeriod = 5 * time.Second
+
+// trips are the round trips to a node.
+type trips struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	began         time.Time     // the present period
+	least, before time.Duration // in it and in the one before; 0: none
+}
+
+func (t *trips) add(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); now.Sub(t.began) > tripPeriod {
+		t.began, t.before, t.least = now, t.least, 0
+	}
+	if t.least == 0 || d < t.least {
+		t.least = d
+	}
+}
+
+// shortest returns the shortest round trip lately; 0 if there was none.
+func (t *trips) shortest() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.before > 0 && t.before < t.least {
+		return t.before
+	}
+	return t.least
+}
+
+// AddRoundTrip records how long a pipeline of commands to the node took.
+func (n *Node) AddRoundTrip(d time.Duration) { n.trips.add(d) }
+
+// RoundTrip returns how long a message to the node and back takes, as far as is known: the
+// shortest round trip of the last seconds.
+func (n *Node) RoundTrip() time.Duration { return n.trips.shortest() }
+
+// connections are the connections to a far node that are open for pipelines.
+type connections struct {
+	opened  atomic.Int64 // by open, of which some may be closed again
+	opening atomic.Bool
+	ended   sync.WaitGroup
+}
+
+// Connections returns how many pipelines can be sent to the node at the same time without
+// connecting first, at least 1. If there are fewer than wanted, it has further ones opened:
+// connecting takes several round trips, and a pipeline that waits for the reply to another one
+// may be faster.
+func (n *Node) Connections(wanted int) int {
+	wanted = min(wanted, maxInFlight) + spareConnections
+	open := min(1+int(n.connections.opened.Load()), int(n.Client.PoolStats().TotalConns))
+	if open < wanted && !n.connections.opening.Swap(true) {
+		n.connections.ended.Go(func() { // ends within Timeout
+			defer n.connections.opening.Store(false)
+			n.open(wanted-open, open)
+		})
+	}
+	return max(open-spareConnections, 1)
+}
+
+// spareConnections are for probes, and for updates of leaderboards, at the same time.
+const spareConnections = 2
+
+// open opens connections in addition to the present ones.
+func (n *Node) open(more, present int) {
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	var opened atomic.Int64
+	var connected sync.WaitGroup
+	for range more {
+		connected.Go(func() { // ends with ctx
+			if n.Client.Ping(ctx).Err() == nil {
+				opened.Add(1)
+			}
+		})
+	}
+	connected.Wait()
+	n.connections.opened.Store(int64(present-1) + opened.Load())
+}
