@@ -3,9 +3,6 @@ package redisstore
 import "time"
 
 const (
-	// nearTrip is the round trip up to which a store is near: one batch of writes at a time is
-	// on the way, so that batches are large.
-	nearTrip = 8 * time.Millisecond
 	// minGap is the least time between two batches to a far store, and maxGaps in how many
 	// parts the batches divide a round trip: a like waits for a part at most, and a batch has
 	// the likes of one.
@@ -23,10 +20,10 @@ func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration)
 		if n.Addr != lane {
 			continue
 		}
-		trip := n.RoundTrip()
-		if trip < nearTrip {
-			break
+		if !n.IsFar() {
+			break // one batch at a time is on the way, so that batches are large
 		}
+		trip := n.RoundTrip()
 		gap = max(trip/maxGaps, minGap)
 		calls = int(trip/gap) + 1
 		switch inFlight {

@@ -47,9 +47,32 @@ func (n *Node) AddRoundTrip(d time.Duration) { n.trips.add(d) }
 // shortest round trip of the last seconds.
 func (n *Node) RoundTrip() time.Duration { return n.trips.shortest() }
 
-// connections are the connections to a far node that are open for pipelines.
+// nearTrip is the round trip up to which a node is near.
+const nearTrip = 8 * time.Millisecond
+
+// IsFar reports whether messages spend long on the way to the node, beside which Redis's own
+// time is short.
+func (n *Node) IsFar() bool { return n.RoundTrip() >= nearTrip }
+
+// acquire waits until a pipeline may be sent: nearConnections are enough for a near node. It
+// returns nil if ctx ended before.
+func (n *Node) acquire(ctx context.Context) (release func()) {
+	if n.IsFar() {
+		return func() {}
+	}
+	select {
+	case n.connections.near <- struct{}{}:
+		return func() { <-n.connections.near }
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// connections are the connections to a node that are used for pipelines, or open for those to a
+// far node.
 type connections struct {
-	opened  atomic.Int64 // by open, of which some may be closed again
+	near    chan struct{} // has an element for each pipeline to a near node
+	opened  atomic.Int64  // by open, of which some may be closed again
 	opening atomic.Bool
 	ended   sync.WaitGroup
 }

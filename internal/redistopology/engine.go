@@ -235,8 +235,16 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 	if durable {
 		a.confirmed = n.AppendWait(ctx, a.pipe)
 	}
+	release := n.acquire(ctx)
+	if release == nil {
+		for _, o := range operations {
+			o.fail(redis.ErrPoolTimeout)
+		}
+		return nil
+	}
 	began := time.Now()
 	err := Exec(ctx, a.pipe) // each command has its own error too
+	release()
 	if !isUnsent(err) {
 		took := time.Since(began)
 		if err == nil {

@@ -17,9 +17,10 @@ const (
 	dialTimeout = 2 * time.Second
 	// maxInFlight is how many batches of writes are on the way to a far node at most.
 	maxInFlight = 32
-	// poolSize is the number of connections to a node. Writes to a near one use one, since
-	// there is one batch at a time; each read holds one for a round trip. More reads wait.
-	poolSize = 8 + maxInFlight
+	// nearConnections is how many connections a near node has. Writes use one, since there is
+	// one batch at a time; each read holds one for a round trip. More reads wait.
+	nearConnections = 8
+	poolSize        = nearConnections + maxInFlight
 	// bufferBytes is the size of a connection's buffers, each way: a pipeline of 500 reads
 	// or a batch of 500 writes fits.
 	bufferBytes = 32 << 10
@@ -50,6 +51,7 @@ type Node struct {
 
 func (t *Topology) newNode(addr string) *Node {
 	n := &Node{Addr: addr, topology: t, settings: t.url.settingsFor(addr), created: time.Now(), sampling: make(chan struct{}, 1)}
+	n.connections.near = make(chan struct{}, nearConnections)
 	if t.options.NewNode != nil {
 		n.State = t.options.NewNode(n)
 	}
