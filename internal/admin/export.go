@@ -6,9 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
 )
@@ -26,11 +30,11 @@ type exportFormat struct {
 // exportFormats are the formats by name.
 var exportFormats = map[string]exportFormat{
 	"jsonl": {"application/jsonl", "jsonl", func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		secret, err := q.s.store.Secret()
+		secret, err := q.owner.Store().Secret()
 		if err != nil {
 			return err
 		}
-		_, err = transfer.Export(ctx, q.s.store, q.s.catalog, transfer.NewHeader(secret, q.s.exportSecret, q.s.now()), scope, w, nil)
+		_, err = transfer.Export(ctx, q.owner.Store(), q.owner.Catalog(), transfer.NewHeader(secret, q.s.exportSecret && q.access.Role == owner.Admin, q.s.now()), scope, w, nil)
 		return err
 	}},
 	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},
@@ -39,7 +43,7 @@ var exportFormats = map[string]exportFormat{
 
 func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exportWriter) error {
 	return func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		_, err := transfer.ExportCounts(ctx, q.s.store, scope, asJSON, w, nil)
+		_, err := transfer.ExportCounts(ctx, q.owner.Store(), scope, asJSON, w, nil)
 		return err
 	}
 }
@@ -59,6 +63,8 @@ func (q *request) exportData() (any, error) {
 		w.begin()
 		return responded{}, nil
 	}
+	// A client that stopped reading does not delay the end of an export whose token was revoked.
+	defer context.AfterFunc(q.r.Context(), func() { _ = w.control.SetWriteDeadline(time.Now()) })()
 	err = format.write(q.r.Context(), q, scope, w)
 	if err != nil && !w.hasBegun {
 		return nil, err
@@ -95,6 +101,9 @@ func (w *exportWriter) Write(p []byte) (int, error) {
 		w.begin()
 	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)) // no error if deadlines are unsupported
+	if err := w.q.r.Context().Err(); err != nil {                      // after the deadline, which its end replaces
+		return 0, err
+	}
 	return w.q.w.Write(p)
 }
 
@@ -119,12 +128,13 @@ func (q *request) importData() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := q.s.store.Secret()
+	secret, err := q.owner.Store().Secret()
 	if err != nil {
 		return nil, err
 	}
 	refused := []transfer.Refusal{}
-	report, err := transfer.Import(q.detached(), transfer.NewStoreTarget(q.s.store, q.s.catalog), bytes.NewReader(body), transfer.ImportOptions{
+	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), map[string]bool{}}
+	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Part:        true,
@@ -136,20 +146,49 @@ func (q *request) importData() (any, error) {
 	})
 	report.Refusals = refused
 	if report.Settings > 0 {
-		err = errors.Join(err, q.s.owner.Reload(q.detached()))
+		err = errors.Join(err, q.owner.Reload(q.detached()))
 	}
-	return report, errors.Join(err, q.auditImport(report, replace))
+	return report, errors.Join(err, q.auditImport(report, replace, target.sites))
 }
 
 // auditImport writes an import to the audit log, if it stored something.
-func (q *request) auditImport(report transfer.Report, replace bool) error {
+func (q *request) auditImport(report transfer.Report, replace bool, sites map[string]bool) error {
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return nil
 	}
-	target := "merge"
+	entry := tally.AuditEntry{Actor: q.actor(), Action: "import", Target: "merge"}
 	if replace {
-		target = "replace"
+		entry.Target = "replace"
 	}
-	return q.s.owner.Audit(q.detached(), q.actor(), "import", target,
-		fmt.Sprintf("part of an export with %s, %s and %s", tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Settings), "setting")))
+	entry.Detail = fmt.Sprintf("part of an export with %s, %s and %s",
+		tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Settings), "setting"))
+	if !sites[""] {
+		entry.Sites = strings.Join(slices.Sorted(maps.Keys(sites)), " ")
+	}
+	return q.owner.Audit(q.detached(), entry)
+}
+
+// siteRecorder is a target that records the sites of what it stored; "" for what concerns
+// all sites.
+type siteRecorder struct {
+	transfer.Target
+	sites map[string]bool
+}
+
+func (t siteRecorder) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
+	refused, err := t.Target.Store(ctx, replace, lines)
+	for _, line := range lines {
+		if !slices.ContainsFunc(refused, func(r transfer.Refusal) bool { return r.Line == line.Number }) {
+			t.sites[line.Topic.Site()] = true
+		}
+	}
+	return refused, err
+}
+
+func (t siteRecorder) SetSetting(ctx context.Context, name, value string) error {
+	err := t.Target.SetSetting(ctx, name, value)
+	if err == nil {
+		t.sites[tally.SettingSite(name)] = true
+	}
+	return err
 }

@@ -19,11 +19,11 @@ type renameBody struct {
 
 // rename answers POST /admin/v1/rename.
 func (q *request) rename(body renameBody) (any, error) {
-	topics, err := q.s.resolve([]string{body.From, body.To})
+	topics, err := q.resolve([]string{body.From, body.To})
 	if err != nil {
 		return nil, err
 	}
-	change, err := q.s.owner.Rename(q.detached(), q.actor(), topics[0], topics[1])
+	change, err := q.owner.Rename(q.detached(), q.actor(), topics[0], topics[1])
 	return movedOf(change), err
 }
 
@@ -34,14 +34,14 @@ type mergeBody struct {
 
 // merge answers POST /admin/v1/merge.
 func (q *request) merge(body mergeBody) (any, error) {
-	from, err := q.s.resolve(body.From)
+	from, err := q.resolve(body.From)
 	if err != nil {
 		return nil, err
 	}
-	to, err := q.s.resolve([]string{body.To})
+	to, err := q.resolve([]string{body.To})
 	if err != nil {
 		return nil, err
 	}
-	change, err := q.s.owner.Merge(q.detached(), q.actor(), from, to[0])
+	change, err := q.owner.Merge(q.detached(), q.actor(), from, to[0])
 	return movedOf(change), err
 }

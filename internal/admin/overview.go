@@ -3,7 +3,7 @@ package admin
 import "github.com/tallycast/tallycast/internal/tally"
 
 // overview answers GET /admin/v1/overview.
-func (q *request) overview() (any, error) { return q.s.owner.Overview(q.r.Context()), nil }
+func (q *request) overview() (any, error) { return q.owner.Overview(q.r.Context()), nil }
 
 // listAudit answers GET /admin/v1/audit.
 func (q *request) listAudit() (any, error) {
@@ -15,7 +15,7 @@ func (q *request) listAudit() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := q.s.owner.AuditLog(q.r.Context(), values.Get("before"), limit)
+	entries, next, err := q.owner.AuditLog(q.r.Context(), values.Get("before"), limit)
 	return struct {
 		Entries []tally.AuditEntry `json:"entries"`
 		Next    string             `json:"next"`

@@ -10,11 +10,11 @@ type pruneBody struct {
 
 // prune answers POST /admin/v1/prune.
 func (q *request) prune(body pruneBody) (any, error) {
-	scope, err := q.s.scope(body.scopeNames)
+	scope, err := q.scope(body.scopeNames)
 	if err != nil {
 		return nil, err
 	}
-	pruned, err := q.s.owner.Prune(q.contextOf(body.Preview), q.actor(), scope, body.UntouchedSince, body.Preview)
+	pruned, err := q.owner.Prune(q.contextOf(body.Preview), q.actor(), scope, body.UntouchedSince, body.Preview)
 	return struct {
 		Topics []state `json:"topics"`
 	}{statesOf(pruned)}, err

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -24,13 +25,17 @@ import (
 // every character escaped.
 const maxBody = 4 << 20
 
-// request is one HTTP request.
+// request is one HTTP request. Handlers reach the use cases through it alone.
 type request struct {
-	s       *Server
+	s       *shared
 	w       http.ResponseWriter
 	r       *http.Request
 	caller  Caller
 	session *session // nil if the request carries the token itself
+
+	// Set when the call is authorized.
+	access owner.Access
+	owner  *owner.Service // sees the sites of access only
 }
 
 // requestKey is the key of the request in its context, where the router's handlers find it.
@@ -38,10 +43,7 @@ type requestKey struct{}
 
 // actor returns the name of the client in the audit log.
 func (q *request) actor() string {
-	if q.caller.Actor != "" {
-		return q.caller.Actor
-	}
-	return "admin " + q.caller.Address.String()
+	return cmp.Or(q.caller.Actor, q.access.Actor(q.caller.Address.String()))
 }
 
 // detached returns the context of a change. It does not end when the client disconnects,
@@ -205,13 +207,13 @@ func (q *request) scopeQuery(more ...string) (url.Values, tally.Scope, error) {
 	if err != nil {
 		return nil, tally.Scope{}, err
 	}
-	scope, err := q.s.scope(scopeNames{values.Get("site"), values.Get("metric"), values.Get("prefix")})
+	scope, err := q.scope(scopeNames{values.Get("site"), values.Get("metric"), values.Get("prefix")})
 	return values, scope, err
 }
 
 // scope returns the scope of a site, a metric of it and a prefix of keys.
 // Errors: bad_body, unknown_site, unknown_metric.
-func (s *Server) scope(names scopeNames) (tally.Scope, error) {
+func (q *request) scope(names scopeNames) (tally.Scope, error) {
 	site, metric, prefix := names.Site, names.Metric, names.Prefix
 	switch {
 	case site == "" && metric != "":
@@ -221,23 +223,23 @@ func (s *Server) scope(names scopeNames) (tally.Scope, error) {
 	case len(prefix) > tally.MaxKeyBytes:
 		return tally.Scope{}, tally.Errorf(tally.CodeBadBody, "a prefix has at most %d bytes", tally.MaxKeyBytes)
 	case site != "" && metric != "":
-		if err := s.catalog.Validate(site, metric); err != nil {
+		if err := q.owner.Catalog().Validate(site, metric); err != nil {
 			return tally.Scope{}, err
 		}
-	case site != "" && !slices.Contains(s.catalog.Sites(), site):
+	case site != "" && !slices.Contains(q.owner.Catalog().Sites(), site):
 		return tally.Scope{}, tally.Errorf(tally.CodeUnknownSite, "there is no site %.60q; --site declares one", site)
 	}
 	return tally.Scope{Site: site, Metric: metric, Prefix: prefix}, nil
 }
 
 // resolve parses topics. Errors: bad_topic, unknown_site, unknown_metric, too_many_topics.
-func (s *Server) resolve(names []string) ([]tally.Topic, error) {
+func (q *request) resolve(names []string) ([]tally.Topic, error) {
 	if err := tally.CheckTopicCount(len(names)); err != nil {
 		return nil, err
 	}
 	topics := make([]tally.Topic, len(names))
 	for i, name := range names {
-		topic, err := s.catalog.Resolve(name)
+		topic, err := q.owner.Catalog().Resolve(name)
 		if err != nil {
 			e := tally.AsError(err)
 			return nil, tally.Errorf(e.Code, "%.340q: %s", name, e.Message)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -34,52 +36,80 @@ func withBodyUpTo[B any](limit int64, run func(*request, B) (any, error)) answer
 	}
 }
 
-// methods are the answers of one path, by method.
-type methods map[string]answer
-
-// newCalls returns the router of the calls.
-func (s *Server) newCalls() *http.ServeMux {
-	mux := http.NewServeMux()
-	for path, handlers := range map[string]methods{
-		"session":      {"GET": (*request).showSession, "POST": withBodyUpTo(maxSignIn, (*request).signIn), "DELETE": (*request).signOut},
-		"topics":       {"GET": (*request).listTopics},
-		topicPath:      {"GET": (*request).showTopic, "PATCH": withBody((*request).changeTopic), "DELETE": (*request).deleteTopic},
-		"reset":        {"POST": withBody((*request).reset)},
-		"rename":       {"POST": withBody((*request).rename)},
-		"merge":        {"POST": withBody((*request).merge)},
-		"forget":       {"POST": withBody((*request).forget)},
-		"blocks":       {"GET": (*request).listBlocks, "POST": withBody((*request).block), "DELETE": withBody((*request).unblock)},
-		"spikes":       {"GET": (*request).listSpikes},
-		"undo":         {"POST": withBody((*request).undo)},
-		"reverts":      {"GET": (*request).listReverts},
-		"prune":        {"POST": withBody((*request).prune)},
-		"seeds":        {"POST": withBody((*request).seed)},
-		"export":       {"GET": (*request).exportData},
-		"import":       {"POST": (*request).importData},
-		"overview":     {"GET": (*request).overview},
-		"audit":        {"GET": (*request).listAudit},
-		"{nothing...}": {},
-	} {
-		mux.Handle(callsPath+path, handlers.handler(s, path == "session"))
-	}
-	return mux
+// route is one call: the least role that it needs, and its answer. Functions below make it,
+// so that a call without a role does not compile.
+type route struct {
+	role   owner.Role
+	isOpen bool // needs no authorization, since it requests it
+	answer answer
 }
+
+// Calls see the sites of their caller only, see [owner.Service.Within]. Those of view change
+// nothing and show no addresses of clients, those of edit may do both, and those of administer
+// concern all sites or tokens.
+func view(a answer) route       { return route{role: owner.Viewer, answer: a} }
+func edit(a answer) route       { return route{role: owner.Editor, answer: a} }
+func administer(a answer) route { return route{role: owner.Admin, answer: a} }
+func open(a answer) route       { return route{isOpen: true, answer: a} }
+
+// methods are the calls of one path, by method.
+type methods map[string]route
 
 // topicPath is the path of one topic. The key may contain slashes.
 const topicPath = "topics/{site}/{metric}/{key...}"
 
-// handler returns a handler of the methods. With signsIn, POST needs no authorization,
-// since it requests it.
-func (m methods) handler(s *Server, signsIn bool) http.Handler {
+// routes returns the calls by their path below callsPath.
+func (s *Server) routes() map[string]methods {
+	return map[string]methods{
+		"session":       {"GET": view((*request).showSession), "POST": open(withBodyUpTo(maxSignIn, s.signIn)), "DELETE": view((*request).signOut)},
+		"topics":        {"GET": view((*request).listTopics)},
+		topicPath:       {"GET": view((*request).showTopic), "PATCH": edit(withBody((*request).changeTopic)), "DELETE": edit((*request).deleteTopic)},
+		"reset":         {"POST": edit(withBody((*request).reset))},
+		"rename":        {"POST": edit(withBody((*request).rename))},
+		"merge":         {"POST": edit(withBody((*request).merge))},
+		"forget":        {"POST": edit(withBody((*request).forget))},
+		"blocks":        {"GET": edit((*request).listBlocks), "POST": edit(withBody((*request).block)), "DELETE": edit(withBody((*request).unblock))},
+		"spikes":        {"GET": view((*request).listSpikes)},
+		"undo":          {"POST": edit(withBody((*request).undo))},
+		"reverts":       {"GET": view((*request).listReverts)},
+		"prune":         {"POST": edit(withBody((*request).prune))},
+		"seeds":         {"POST": edit(withBody((*request).seed))},
+		"export":        {"GET": edit((*request).exportData)},
+		"import":        {"POST": edit((*request).importData)},
+		"overview":      {"GET": view((*request).overview)},
+		"audit":         {"GET": view((*request).listAudit)},
+		"tokens":        {"GET": administer((*request).listTokens), "POST": administer(withBody((*request).createToken))},
+		"tokens/{name}": {"DELETE": administer((*request).revokeToken)},
+		"{nothing...}":  {},
+	}
+}
+
+// newRouter returns the router of the calls. It panics if a call needs neither a role nor
+// none explicitly.
+func (s *Server) newRouter(routes map[string]methods) *http.ServeMux {
+	mux := http.NewServeMux()
+	for path, calls := range routes {
+		for method, call := range calls {
+			if call.answer == nil || (call.role == 0) != call.isOpen {
+				panic("admin: " + method + " " + path + " declares no role")
+			}
+		}
+		mux.Handle(callsPath+path, calls.handler(s))
+	}
+	return mux
+}
+
+// handler returns a handler of the methods.
+func (m methods) handler(s *Server) http.Handler {
 	allow := slices.Sorted(maps.Keys(m))
-	if m["GET"] != nil {
+	if m["GET"].answer != nil {
 		allow = append(allow, "HEAD")
 		slices.Sort(allow)
 	}
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		q := r.Context().Value(requestKey{}).(*request)
 		q.r = r // with the route
-		result, err := m.call(s, q, signsIn, allow)
+		result, err := m.call(s, q, allow)
 		if err != nil {
 			q.respondError(err)
 		} else if result != (responded{}) {
@@ -88,31 +118,49 @@ func (m methods) handler(s *Server, signsIn bool) http.Handler {
 	})
 }
 
-func (m methods) call(s *Server, q *request, signsIn bool, allow []string) (any, error) {
+func (m methods) call(s *Server, q *request, allow []string) (any, error) {
 	method := q.r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http omits the body
 	}
-	if !signsIn || method != http.MethodPost {
+	call := m[method]
+	if !call.isOpen {
 		if err := s.authorize(q); err != nil {
 			return nil, err
 		}
-		if s.storeName != "" {
+		if s.storeName != "" && q.access.Role == owner.Admin {
 			q.w.Header().Set(StoreHeader, s.storeName)
 		}
 	}
-	f := m[method]
 	switch {
 	case len(m) == 0:
 		return nil, errNotFound
-	case f == nil:
+	case call.answer == nil:
 		q.w.Header().Set("Allow", strings.Join(allow, ", "))
 		return nil, tally.Errorf(tally.CodeMethodNotAllowed, "the method %.40q is not allowed here; the header Allow lists the allowed ones", q.r.Method)
+	case !call.isOpen && !q.access.Role.May(call.role):
+		return nil, tally.Errorf(tally.CodeRoleNotAllowed, "this token is of the role %s; this call needs the role %s", q.access.Role, call.role)
 	}
 	if q.r.Body == http.NoBody {
 		q.clearDeadlines()
 	}
-	return f(q)
+	if q.access.Revoked == nil {
+		return call.answer(q)
+	}
+	return q.untilRevoked(call.answer)
+}
+
+// untilRevoked carries out a call with a token. What it reads ends when the token is revoked.
+func (q *request) untilRevoked(answer answer) (any, error) {
+	ctx, cancel := context.WithCancel(q.r.Context())
+	defer cancel()
+	defer context.AfterFunc(q.access.Revoked, cancel)()
+	q.r = q.r.WithContext(ctx)
+	result, err := answer(q)
+	if err != nil && q.access.Revoked.Err() != nil {
+		err = unauthorized("the token was revoked meanwhile")
+	}
+	return result, err
 }
 
 // recover responds to a panic with an internal error.

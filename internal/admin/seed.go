@@ -38,8 +38,8 @@ func (q *request) seed(body seedBody) (any, error) {
 		edit := tally.Edit{Kind: tally.EditSeed}
 		edit.SetNumbers(each.Seed)
 		var err error
-		if edit.Topic, err = q.s.catalog.Resolve(each.Topic); err == nil {
-			err = edit.Validate(q.s.catalog.Rule(edit.Topic))
+		if edit.Topic, err = q.owner.Catalog().Resolve(each.Topic); err == nil {
+			err = edit.Validate(q.owner.Catalog().Rule(edit.Topic))
 		}
 		if err != nil {
 			result.Error = itemErrorOf(err)
@@ -71,7 +71,7 @@ func (q *request) seed(body seedBody) (any, error) {
 func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {
-			before, err := q.s.owner.Get(q.r.Context(), edits[i].Topic)
+			before, err := q.owner.Get(q.r.Context(), edits[i].Topic)
 			if err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if len(edits) == 0 {
 		return nil
 	}
-	err := q.s.owner.Edit(q.detached(), q.actor(), edits)
+	err := q.owner.Edit(q.detached(), q.actor(), edits)
 	for _, e := range edits {
 		if e.Err == nil {
 			return nil

@@ -16,7 +16,6 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/problem"
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/transfer"
 )
 
 // Caller describes the client of a request, as the HTTP edge determined it.
@@ -33,21 +32,12 @@ type Caller struct {
 	Actor string
 }
 
-// Store is the part of a store that exports read and imports write.
-type Store interface {
-	transfer.Source
-	transfer.TargetStore
-	tally.SecretSource
-}
-
-// Options configure a [Server]. Owner, Store and Catalog are required.
+// Options configure a [Server]. Owner is required.
 type Options struct {
-	Owner   *owner.Service
-	Store   Store
-	Catalog *tally.Catalog
-	Keys    *tally.KnownKeys // known keys of sites; may be nil
+	Owner *owner.Service
+	Keys  *tally.KnownKeys // known keys of sites; may be nil
 	// Token gives access to everything below /admin. If it is empty, every request is answered
-	// not_found.
+	// not_found, also with a token for the owners of a site.
 	Token string
 	// StoreName names the store, without credentials, in [StoreHeader].
 	StoreName string
@@ -63,60 +53,63 @@ type Options struct {
 	Now    func() time.Time // default: time.Now
 }
 
-// StoreHeader names the store in responses to the owner, so that commands can print which
-// store they changed.
+// StoreHeader names the store in responses to the holder of the admin token, so that commands
+// can print which store they changed.
 const StoreHeader = "Tally-Store"
 
 // Server handles requests below /admin. It is safe for concurrent use.
 type Server struct {
 	// Fixed after construction.
-	owner        *owner.Service
-	store        Store
-	catalog      *tally.Catalog
-	keys         *tally.KnownKeys
-	enabled      bool // there is a token
-	token        [sha256.Size]byte
-	storeName    string
-	exportSecret bool
-	basePath     string
-	pages        fs.FS
-	logger       *slog.Logger
-	now          func() time.Time
-	calls        *http.ServeMux
+	shared
+	owner     *owner.Service // of all sites; handlers have that of their request
+	enabled   bool           // there is a token
+	token     [sha256.Size]byte
+	storeName string
+	pages     fs.FS
+	sessions  sessions
+	calls     *http.ServeMux
 
 	attempts attempts
-	sessions sessions
 	hinted   atomic.Bool // the log says how to enable the server
+}
+
+// shared is what the handlers of all requests share. It is fixed after construction.
+type shared struct {
+	keys         *tally.KnownKeys
+	exportSecret bool
+	basePath     string
+	logger       *slog.Logger
+	now          func() time.Time
 }
 
 // New returns a Server. It starts no goroutines.
 func New(o Options) *Server {
 	s := &Server{
-		owner:        o.Owner,
-		store:        o.Store,
-		catalog:      o.Catalog,
-		keys:         o.Keys,
-		enabled:      o.Token != "",
-		token:        sha256.Sum256([]byte(o.Token)),
-		storeName:    o.StoreName,
-		exportSecret: o.ExportSecret,
-		basePath:     o.BasePath,
-		pages:        o.Pages,
-		logger:       cmp.Or(o.Logger, slog.Default()),
-		now:          o.Now,
-		attempts:     attempts{buckets: map[netip.Addr]time.Duration{}},
-		sessions:     newSessions(o.Token),
+		shared: shared{
+			keys:         o.Keys,
+			exportSecret: o.ExportSecret,
+			basePath:     o.BasePath,
+			logger:       cmp.Or(o.Logger, slog.Default()),
+			now:          o.Now,
+		},
+		owner:     o.Owner,
+		enabled:   o.Token != "",
+		token:     sha256.Sum256([]byte(o.Token)),
+		storeName: o.StoreName,
+		pages:     o.Pages,
+		attempts:  attempts{buckets: map[netip.Addr]time.Duration{}},
+		sessions:  newSessions(o.Token),
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.calls = s.newCalls()
+	s.calls = s.newRouter(s.routes())
 	return s
 }
 
 // ServeAdmin handles a request whose path begins with /admin.
 func (s *Server) ServeAdmin(w http.ResponseWriter, r *http.Request, caller Caller) {
-	q := &request{s: s, w: w, r: r, caller: caller}
+	q := &request{s: &s.shared, w: w, r: r, caller: caller}
 	h := w.Header()
 	for _, each := range headers {
 		h.Set(each[0], each[1])
@@ -165,41 +158,70 @@ var errNoToken = tally.Errorf(tally.CodeNotFound, "the dashboard and the owner's
 
 var errNotFound = tally.Errorf(tally.CodeNotFound, "there is nothing at this path")
 
-// authorize checks that the client is the owner. Errors: not_authorized, rate_limited, and
-// origin_not_allowed if a cookie comes without proof that the dashboard sent it.
-func (s *Server) authorize(q *request) error {
-	if scheme, token, ok := strings.Cut(q.r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return s.checkToken(q, strings.TrimSpace(token))
+// adminAccess is the access of the admin token.
+var adminAccess = owner.Access{Role: owner.Admin}
+
+// authorize determines the access of the client, and sets it in q. Errors: not_authorized,
+// rate_limited, store_unavailable, and origin_not_allowed if a cookie comes without proof
+// that the dashboard sent it.
+func (s *Server) authorize(q *request) (err error) {
+	if q.access, err = s.access(q); err != nil {
+		return err
 	}
-	cookie, err := q.r.Cookie(cookieName)
-	if err != nil {
-		return unauthorized("send the admin token as Authorization: Bearer, or sign in")
-	}
-	session, ok := s.sessions.read(cookie.Value, s.now())
-	if !ok || s.owner.SessionEnded(session.name) {
-		return unauthorized("the session has ended; sign in again")
-	}
-	q.session = session
-	if q.r.Method == http.MethodGet || q.r.Method == http.MethodHead {
+	q.owner = s.owner.Within(q.access)
+	if q.session == nil || q.r.Method == http.MethodGet || q.r.Method == http.MethodHead {
 		return nil
 	}
 	return q.checkForgery()
 }
 
-// checkToken compares token with the admin token. It limits and logs wrong tokens by the
-// client's address. Errors: not_authorized, rate_limited.
-func (s *Server) checkToken(q *request, token string) error {
+// access returns the access of the token in the header, or else that of the session.
+func (s *Server) access(q *request) (owner.Access, error) {
+	if scheme, token, ok := strings.Cut(q.r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return s.checkToken(q, strings.TrimSpace(token))
+	}
+	cookie, err := q.r.Cookie(cookieName)
+	if err != nil {
+		return owner.Access{}, unauthorized("send the admin token, or a token for the owners of a site, as Authorization: Bearer, or sign in")
+	}
+	session, ok := s.sessions.read(cookie.Value, s.now())
+	if !ok || s.owner.SessionEnded(session.name) {
+		return owner.Access{}, errSessionEnded
+	}
+	access := adminAccess
+	if session.token != "" {
+		access, err = s.owner.Resume(q.r.Context(), session.token, session.id)
+	}
+	switch {
+	case err == nil:
+		q.session = session
+	case tally.AsError(err).Code == tally.CodeNotAuthorized:
+		err = errSessionEnded
+	}
+	return access, err
+}
+
+var errSessionEnded = unauthorized("the session has ended; sign in again")
+
+// checkToken returns the access of a token: the admin token, or one for the owners of a
+// site. It limits and logs wrong tokens by the client's address.
+// Errors: not_authorized, rate_limited, store_unavailable.
+func (s *Server) checkToken(q *request, token string) (owner.Access, error) {
 	sum := sha256.Sum256([]byte(token)) // so that the time of the comparison does not reveal the length
 	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
-		return nil
+		return adminAccess, nil
+	}
+	access, err := s.owner.Authenticate(q.r.Context(), token)
+	if err == nil || tally.AsError(err).Code != tally.CodeNotAuthorized {
+		return access, err
 	}
 	if wait := s.attempts.wrong(q.caller.Client, s.now()); wait > 0 {
-		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, and this address sent too many wrong tokens")
+		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, nor one for the owners of a site, and this address sent too many wrong tokens")
 		e.RetryAfter = wait
-		return e
+		return owner.Access{}, e
 	}
 	s.logger.Warn("a client sent a wrong admin token", "address", q.caller.Address.String(), "request_id", q.caller.RequestID)
-	return unauthorized("this is not the admin token")
+	return owner.Access{}, unauthorized("this is not the admin token, nor one for the owners of a site")
 }
 
 func unauthorized(message string) error { return tally.Errorf(tally.CodeNotAuthorized, "%s", message) }

@@ -85,7 +85,7 @@ func serve(t *testing.T, prepare func(*hookedStore)) *httptest.Server {
 	if prepare != nil {
 		prepare(store)
 	}
-	a := admin.New(admin.Options{Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{}), Store: store, Catalog: catalog, Token: token, Logger: slog.New(slog.DiscardHandler)})
+	a := admin.New(admin.Options{Owner: owner.New(store, tally.NewService(store, catalog), owner.Options{}), Token: token, Logger: slog.New(slog.DiscardHandler)})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local := netip.MustParseAddr("127.0.0.1")
 		a.ServeAdmin(w, r, admin.Caller{Address: local, Client: local, RequestID: "id"})

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/owner"
 )
 
 const (
@@ -22,10 +24,11 @@ const (
 	nonceBytes = 16
 )
 
-// sessions makes and reads cookies. A cookie is its expiry, a nonce, and their MAC under a
-// key derived from the token. It proves knowledge of the token to every instance with the
-// same token, without revealing it. Changing the token ends all sessions. The owner service
-// records which sessions were signed out.
+// sessions makes and reads cookies. A cookie is its expiry, a nonce, for the token of a
+// site's owners its id and name, and the MAC of these under a key derived from the admin
+// token. It proves to every instance with the same admin token that an instance knew a valid
+// token when it made the cookie, without revealing a token. Changing the admin token ends all
+// sessions. The owner service knows which sessions were signed out, and which tokens exist.
 type sessions struct{ key []byte }
 
 // session is the content of a valid cookie.
@@ -33,6 +36,8 @@ type session struct {
 	name  string // the nonce, which gives no access by itself
 	until time.Time
 	csrf  string
+	token string        // name of the token; empty: the admin token
+	id    owner.TokenID // of the token
 }
 
 func newSessions(token string) sessions {
@@ -41,30 +46,41 @@ func newSessions(token string) sessions {
 	return sessions{key: mac.Sum(nil)}
 }
 
-// cookieBytes is the length of a cookie's value before it is written as text.
-const cookieBytes = 8 + nonceBytes + sha256.Size
+// Lengths of the content of a cookie, without the MAC, before it is written as text. The
+// name of the token follows.
+const (
+	adminCookieBytes = 8 + nonceBytes
+	tokenCookieBytes = adminCookieBytes + len(owner.TokenID{})
+)
 
-// begin returns the value of a new cookie.
-func (s sessions) begin(now time.Time) string {
-	content := make([]byte, 8+nonceBytes, cookieBytes)
+// begin returns the value of a new cookie for the access.
+func (s sessions) begin(access owner.Access, now time.Time) string {
+	content := make([]byte, adminCookieBytes)
 	binary.BigEndian.PutUint64(content, uint64(now.Add(sessionTTL).Unix()))
 	_, _ = rand.Read(content[8:]) // never fails, see crypto/rand
+	if access.Token != "" {
+		content = append(append(content, access.ID[:]...), access.Token...)
+	}
 	return base64.RawURLEncoding.EncodeToString(append(content, s.sum("cookie", content)...))
 }
 
 // read returns the session of a cookie's value; false if it is invalid or expired.
 func (s sessions) read(value string, now time.Time) (*session, bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(value)
-	if err != nil || len(raw) != cookieBytes {
+	n := len(raw) - sha256.Size
+	if err != nil || n != adminCookieBytes && n <= tokenCookieBytes {
 		return nil, false
 	}
-	content, mac := raw[:8+nonceBytes], raw[8+nonceBytes:]
+	content, mac := raw[:n:n], raw[n:]
 	if !hmac.Equal(mac, s.sum("cookie", content)) {
 		return nil, false
 	}
 	found := &session{until: time.Unix(int64(binary.BigEndian.Uint64(content)), 0).UTC()}
-	found.name = hex.EncodeToString(content[8:])
+	found.name = hex.EncodeToString(content[8:adminCookieBytes])
 	found.csrf = base64.RawURLEncoding.EncodeToString(s.sum("csrf", content))
+	if n > tokenCookieBytes {
+		found.id, found.token = owner.TokenID(content[adminCookieBytes:tokenCookieBytes]), string(content[tokenCookieBytes:])
+	}
 	return found, now.Before(found.until)
 }
 
@@ -80,12 +96,13 @@ type signInBody struct {
 	Token string `json:"token"`
 }
 
-// signIn answers POST /admin/v1/session.
-func (q *request) signIn(body signInBody) (any, error) {
-	if err := q.s.checkToken(q, body.Token); err != nil {
+// signIn answers POST /admin/v1/session, the one call that needs no authorization.
+func (s *Server) signIn(q *request, body signInBody) (any, error) {
+	access, err := s.checkToken(q, body.Token)
+	if err != nil {
 		return nil, err
 	}
-	q.setCookie(q.s.sessions.begin(q.s.now()), int(sessionTTL/time.Second))
+	q.setCookie(s.sessions.begin(access, s.now()), int(sessionTTL/time.Second))
 	return nil, nil
 }
 
@@ -95,9 +112,12 @@ func (q *request) showSession() (any, error) {
 		return nil, unauthorized("this request carries the token itself and has no session")
 	}
 	return struct {
-		CSRF  string    `json:"csrf"`
-		Until time.Time `json:"until"`
-	}{q.session.csrf, q.session.until}, nil
+		CSRF  string     `json:"csrf"`
+		Until time.Time  `json:"until"`
+		Role  owner.Role `json:"role"`
+		Token string     `json:"token,omitempty"`
+		Sites []string   `json:"sites"`
+	}{q.session.csrf, q.session.until, q.access.Role, q.access.Token, append([]string{}, q.owner.Catalog().Sites()...)}, nil
 }
 
 // signOut answers DELETE /admin/v1/session. The browser removes the cookie in any case, and
@@ -108,7 +128,7 @@ func (q *request) signOut() (any, error) {
 	if q.session == nil {
 		return nil, nil
 	}
-	return nil, q.s.owner.EndSession(q.detached(), q.session.name, q.session.until)
+	return nil, q.owner.EndSession(q.detached(), q.access, q.session.name, q.session.until)
 }
 
 // setCookie sets the cookie for a number of seconds, or removes it if that is negative.

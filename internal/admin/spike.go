@@ -26,7 +26,7 @@ func (q *request) listSpikes() (any, error) {
 			return nil, tally.Errorf(tally.CodeBadBody, "since must be a duration such as 1h or 7d, from 1m to %s", tally.FormatDuration(maxSince))
 		}
 	}
-	spikes, err := q.s.owner.Spikes(q.r.Context(), scope, since)
+	spikes, err := q.owner.Spikes(q.r.Context(), scope, since)
 	return struct {
 		Spikes []owner.Spike `json:"spikes"`
 	}{spikes}, err
@@ -45,15 +45,15 @@ type undoBody struct {
 
 // undo answers POST /admin/v1/undo, which reverts contributions.
 func (q *request) undo(body undoBody) (any, error) {
-	scope, err := q.s.scope(body.scopeNames)
+	scope, err := q.scope(body.scopeNames)
 	if err != nil {
 		return nil, err
 	}
-	topics, err := q.s.resolve(body.Topics)
+	topics, err := q.resolve(body.Topics)
 	if err != nil {
 		return nil, err
 	}
-	reverted, err := q.s.owner.Revert(q.contextOf(body.Preview), q.actor(), owner.Selection{
+	reverted, err := q.owner.Revert(q.contextOf(body.Preview), q.actor(), owner.Selection{
 		Scope: scope, Topics: topics, From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses, Repeated: body.Repeated,
 	}, body.Preview)
 	return struct {
@@ -68,7 +68,7 @@ func (q *request) listReverts() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	topics, err := q.s.resolve([]string{values.Get("topic")})
+	topics, err := q.resolve([]string{values.Get("topic")})
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (q *request) listReverts() (any, error) {
 	if err != nil {
 		return nil, tally.Errorf(tally.CodeBadBody, "since must be a time such as 2026-11-22T10:00:00Z")
 	}
-	reverts, err := q.s.owner.Reverts(q.r.Context(), topics[0], since)
+	reverts, err := q.owner.Reverts(q.r.Context(), topics[0], since)
 	return struct {
 		Reverts []owner.PastRevert `json:"reverts"`
 	}{reverts}, err

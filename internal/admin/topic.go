@@ -72,7 +72,7 @@ func (q *request) listTopics() (any, error) {
 	if !ok {
 		return nil, tally.Errorf(tally.CodeBadBody, "order must be topic, newest or count")
 	}
-	page, err := q.s.owner.List(q.r.Context(), tally.Listing{Scope: scope, Order: order, Limit: limit, After: values.Get("after")})
+	page, err := q.owner.List(q.r.Context(), tally.Listing{Scope: scope, Order: order, Limit: limit, After: values.Get("after")})
 	return struct {
 		Topics []state `json:"topics"`
 		Next   string  `json:"next"`
@@ -86,7 +86,7 @@ func (q *request) topic() (tally.Topic, error) {
 	if err != nil {
 		return tally.Topic{}, err
 	}
-	return topic, q.s.catalog.Validate(topic.Site(), topic.Metric())
+	return topic, q.owner.Catalog().Validate(topic.Site(), topic.Metric())
 }
 
 // showTopic answers GET /admin/v1/topics/{site}/{metric}/{key}.
@@ -95,7 +95,7 @@ func (q *request) showTopic() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := q.s.owner.Get(q.r.Context(), topic)
+	found, err := q.owner.Get(q.r.Context(), topic)
 	return stateOf(found), err
 }
 
@@ -144,7 +144,7 @@ func (q *request) deleteTopic() (any, error) {
 // edit carries out one edit and returns what it changed.
 func (q *request) edit(edit tally.Edit) (any, error) {
 	edits := []tally.Edit{edit}
-	err := q.s.owner.Edit(q.detached(), q.actor(), edits)
+	err := q.owner.Edit(q.detached(), q.actor(), edits)
 	return editedOf(edits[0]), err
 }
 
@@ -157,7 +157,7 @@ func (q *request) reset(body resetBody) (any, error) {
 	if len(body.Topics) == 0 {
 		return nil, tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
 	}
-	topics, err := q.s.resolve(body.Topics)
+	topics, err := q.resolve(body.Topics)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (q *request) reset(body resetBody) (any, error) {
 	for i, topic := range topics {
 		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditReset}
 	}
-	err = q.s.owner.Edit(q.detached(), q.actor(), edits)
+	err = q.owner.Edit(q.detached(), q.actor(), edits)
 	type item struct {
 		Topic string `json:"topic"`
 		*edited

@@ -14,17 +14,18 @@ type forgetBody struct {
 
 // forget answers POST /admin/v1/forget.
 func (q *request) forget(body forgetBody) (any, error) {
-	scope, err := q.s.scope(scopeNames{Site: body.Site})
+	scope, err := q.scope(scopeNames{Site: body.Site})
 	if err != nil {
 		return nil, err
 	}
-	n, err := q.s.owner.Forget(q.detached(), q.actor(), body.Visitor, scope)
+	n, err := q.owner.Forget(q.detached(), q.actor(), body.Visitor, scope)
 	return struct {
 		Contributions int `json:"contributions"`
 	}{n}, err
 }
 
 type blockBody struct {
+	Site    string `json:"site"`
 	Range   string `json:"range"`
 	Visitor string `json:"visitor"`
 	Reason  string `json:"reason"`
@@ -32,7 +33,7 @@ type blockBody struct {
 
 // target returns what the body names. Errors: bad_body.
 func (b blockBody) target() (owner.BlockTarget, error) {
-	target := owner.BlockTarget{Visitor: b.Visitor}
+	target := owner.BlockTarget{Site: b.Site, Visitor: b.Visitor}
 	var err error
 	if b.Range != "" {
 		target.Addresses, err = parseRange(b.Range)
@@ -46,7 +47,7 @@ func (q *request) block(body blockBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, q.s.owner.Block(q.detached(), q.actor(), target, body.Reason)
+	return nil, q.owner.Block(q.detached(), q.actor(), target, body.Reason)
 }
 
 // unblock answers DELETE /admin/v1/blocks.
@@ -55,7 +56,7 @@ func (q *request) unblock(body blockBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, q.s.owner.Unblock(q.detached(), q.actor(), target)
+	return nil, q.owner.Unblock(q.detached(), q.actor(), target)
 }
 
 // parseRange parses an address range or one address. Errors: bad_body.
@@ -72,7 +73,7 @@ func parseRange(text string) (netip.Prefix, error) {
 
 // listBlocks answers GET /admin/v1/blocks.
 func (q *request) listBlocks() (any, error) {
-	blocks, err := q.s.owner.Blocks(q.r.Context())
+	blocks, err := q.owner.Blocks(q.r.Context())
 	return struct {
 		Blocks []owner.Block `json:"blocks"`
 	}{blocks}, err

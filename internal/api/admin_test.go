@@ -50,7 +50,7 @@ func newOwnerRigOn(t testing.TB, own sqlitestore.Options, change func(*Options, 
 	o := &ownerRig{}
 	o.rig = newRigOn(t, store, func(options *Options) {
 		o.desk = owner.New(store, options.Service, owner.Options{Status: func() owner.InstanceStatus { return owner.InstanceStatus{Version: "here"} }})
-		own := admin.Options{Owner: o.desk, Store: store, Catalog: catalog, Token: adminToken, Logger: options.Logger,
+		own := admin.Options{Owner: o.desk, Token: adminToken, Logger: options.Logger,
 			Pages: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, "app.js": {Data: []byte("1")}}}
 		options.TrustedProxies = private
 		options.ServerToken = serverToken

@@ -111,6 +111,8 @@ func pathOf(path string) (name string, ok bool) {
 		return "/v1/history/{site}/{metric}/{key}", true
 	case strings.HasPrefix(path, "/admin/v1/topics/") && len(strings.SplitN(path, "/", 7)) == 7:
 		return "/admin/v1/topics/{site}/{metric}/{key}", true
+	case strings.HasPrefix(path, "/admin/v1/tokens/"):
+		return "/admin/v1/tokens/{name}", true
 	case strings.HasPrefix(path, "/admin/v1/") && path != "/admin/v1/nothing":
 		return path, true
 	case path == "/v1/counts" || path == "/v1/stream" || path == "/v1/ws" || path == "/tally.js" || path == "/openapi.yaml" ||

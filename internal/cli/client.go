@@ -30,7 +30,7 @@ var adminFlags = []config.Setting{
 	{Name: "at", Group: groupService, Value: "URL", Default: defaultService,
 		Help: "URL of the service, with its base path."},
 	{Name: "admin-token", Group: groupService, Value: "TEXT", Secret: true,
-		Help: "The --admin-token of the service. Prefer the variable or the file: other users of this machine can read command lines."},
+		Help: "The --admin-token of the service, or a token of some sites. Prefer the variable or the file: other users of this machine can read command lines."},
 	{Name: "admin-token-file", Group: groupService, Value: "FILE", Alternative: "admin-token",
 		Help: "File that holds the admin token."},
 }
@@ -204,7 +204,7 @@ func (c *adminClient) refusal(response *http.Response) error {
 	case code == "":
 		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
 	case code == tally.CodeNotAuthorized:
-		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token", c.label)
+		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token, or one that tokens create showed and nobody revoked", c.label)
 	case code == tally.CodeOriginNotAllowed:
 		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
 	default:

@@ -72,6 +72,8 @@ var commands = []command{
 	{name: "topics", about: "List, set, rename, merge or delete topics; undo a spike; block or forget a visitor.",
 		details: topicsDetails, examples: topicsExamples, sub: topicsCommands},
 	pruneCommand,
+	{name: "tokens", about: "Create, list and revoke tokens for the owners of some sites.",
+		details: tokensDetails, examples: tokensExamples, sub: tokensCommands},
 	{name: "doctor", about: "Check a page that uses the widgets, and report what is wrong.",
 		details: doctorDetails, takes: "PAGE", needs: "one page, such as https://blog.example.com/post", new: func() action { return new(doctorCommand) }},
 	{name: "version", about: "Print version, commit and Go version.", new: runs(printVersion)},

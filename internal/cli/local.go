@@ -59,7 +59,7 @@ func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, erro
 	}
 	handler := admin.New(admin.Options{
 		Owner: owner.New(store, tally.NewService(store, catalog), options),
-		Store: store, Catalog: catalog, Token: token, ExportSecret: u.withSecret, Logger: log,
+		Token: token, ExportSecret: u.withSecret, Logger: log,
 	})
 	caller := admin.Caller{Actor: "tallycast " + u.command}
 	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, caller) }))

@@ -14,8 +14,8 @@ import (
 )
 
 const topicsDetails = `
-These commands call a running service with its --admin-token, or work on a store that no
-service uses (--store). On a terminal they print tables, elsewhere a line of JSON for
+These commands call a running service with its --admin-token, or with a token of some
+sites (tokens create), or work on a store that no service uses (--store). On a terminal they print tables, elsewhere a line of JSON for
 each item. Before a change that cannot be undone they ask for confirmation; without a
 terminal such a change needs --yes. The HTTP calls below /admin/v1/ do the same.
 `
@@ -52,9 +52,9 @@ var topicsCommands = []command{
 	{name: "forget", about: "Take back all contributions of a visitor.", takes: "VISITOR", needs: "one visitor, by the id that its browser keeps, or @ and the sub of a signed visitor",
 		new: ownerAction("forget", (*ownerCommand).forgetVisitor, "site", "yes")},
 	{name: "block", about: "Block a range of addresses, or a visitor, from contributing.", takes: "[RANGE]", needs: needsBlocked,
-		new: ownerAction("block", (*ownerCommand).block, "visitor", "reason")},
+		new: ownerAction("block", (*ownerCommand).block, "site", "visitor", "reason")},
 	{name: "unblock", about: "End a block.", takes: "[RANGE]", needs: needsBlocked,
-		new: ownerAction("unblock", (*ownerCommand).unblock, "visitor")},
+		new: ownerAction("unblock", (*ownerCommand).unblock, "site", "visitor")},
 	{name: "blocks", about: "List the blocks.",
 		new: ownerAction("blocks", (*ownerCommand).listBlocks)},
 	{name: "spikes", about: "List unusually fast growth of topics.",
@@ -92,6 +92,8 @@ type ownerCommand struct {
 	limit                 int // 0: all
 	since, untouched      time.Duration
 	into, visitor, reason string
+	role, tokenName       string
+	sites                 []string // of a token
 	from, to              time.Time
 	sources, addresses    []string
 	repeated              bool
@@ -132,6 +134,9 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "json", Parse: config.Into(&c.asJSON, config.ParseBool), Help: "Print lines of JSON on a terminal, too."},
 	}
 	own := slices.DeleteFunc(all, func(s config.Setting) bool { return !slices.Contains(c.takes, s.Name) })
+	if slices.Contains(c.takes, "sites") {
+		own = append(c.tokenFlags(), own...)
+	}
 	// --metric of a store has another meaning here.
 	return append(own, slices.DeleteFunc(slices.Clone(targetFlags), func(s config.Setting) bool { return s.Name == "metric" })...)
 }
@@ -174,7 +179,7 @@ func (c *ownerCommand) scope() url.Values {
 // line come first.
 func (c *ownerCommand) call(method, path string, in, out any) (answer json.RawMessage, err error) {
 	if c.client == nil {
-		if c.client, err = c.openClient(storeUse{command: c.name, sites: sitesOf(append(slices.Clone(c.args), c.site, c.into))}); err != nil {
+		if c.client, err = c.openClient(storeUse{command: c.name, sites: sitesOf(slices.Concat(c.args, c.sites, []string{c.site, c.into}))}); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -124,12 +125,12 @@ func (c *ownerCommand) showTopics() error {
 }
 
 func (c *ownerCommand) listBlocks() error {
-	return printList(c, []string{"BLOCKED", "REASON"}, "There are no blocks.", c.listed("/admin/v1/blocks", "blocks", "", url.Values{}, 0), func(t *table, b struct{ Range, Visitor, Reason string }) {
+	return printList(c, []string{"BLOCKED", "SITE", "REASON"}, "There are no blocks.", c.listed("/admin/v1/blocks", "blocks", "", url.Values{}, 0), func(t *table, b struct{ Site, Range, Visitor, Reason string }) {
 		target := b.Range
 		if b.Visitor != "" {
 			target = "visitor " + b.Visitor
 		}
-		t.add(target, b.Reason)
+		t.add(target, cmp.Or(b.Site, "all"), b.Reason)
 	})
 }
 

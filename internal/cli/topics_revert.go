@@ -51,6 +51,9 @@ func (c *ownerCommand) changeBlock(method, becomes string) error {
 		target = c.args[0]
 		body["range"] = target
 	}
+	if c.site != "" {
+		body["site"] = c.site
+	}
 	if _, err := c.call(method, "/admin/v1/blocks", body, nil); err != nil {
 		return err
 	}

@@ -20,11 +20,12 @@ type pendingAudit struct {
 	entries []tally.AuditEntry // oldest first; guarded by mu
 }
 
-// Audit writes an action that was carried out to the audit log. If the store does not
-// accept the entry, it stays pending until [Service.Run] or a later Audit writes it, and
-// the process's log has it. Errors: [tally.CodeStoreUnavailable] if it is pending.
-func (s *Service) Audit(ctx context.Context, actor, action, target, detail string) error {
-	entry := s.auditEntry(actor, action, target, detail)
+// Audit writes an action that was carried out to the audit log, with the present time. If
+// the store does not accept the entry, it stays pending until [Service.Run] or a later Audit
+// writes it, and the process's log has it. Errors: [tally.CodeStoreUnavailable] if it is
+// pending.
+func (s *Service) Audit(ctx context.Context, entry tally.AuditEntry) error {
+	entry.At = s.now()
 	err := s.writePendingAudit(ctx) // first, to keep the order
 	if err == nil {
 		err = s.store.AppendAudit(ctx, entry)
@@ -37,16 +38,13 @@ func (s *Service) Audit(ctx context.Context, actor, action, target, detail strin
 
 // auditBegin writes an action to the audit log before it is carried out. The caller does
 // not carry it out if auditBegin fails.
-func (s *Service) auditBegin(ctx context.Context, actor, action, target, detail string) error {
-	return s.store.AppendAudit(ctx, s.auditEntry(actor, action, target, detail))
-}
-
-func (s *Service) auditEntry(actor, action, target, detail string) tally.AuditEntry {
-	return tally.AuditEntry{At: s.now(), Actor: actor, Action: action, Target: target, Detail: detail}
+func (s *Service) auditBegin(ctx context.Context, entry tally.AuditEntry) error {
+	entry.At = s.now()
+	return s.store.AppendAudit(ctx, entry)
 }
 
 func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
-	p := &s.pendingAudit
+	p := s.pendingAudit
 	p.mu.Lock()
 	isPending := len(p.entries) < maxPendingAudit
 	if isPending {
@@ -60,7 +58,7 @@ func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
 
 // writePendingAudit writes the pending entries in their order until one fails.
 func (s *Service) writePendingAudit(ctx context.Context) error {
-	p := &s.pendingAudit
+	p := s.pendingAudit
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	for {
@@ -71,7 +69,7 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 		}
 		entry := p.entries[0]
 		p.mu.Unlock()
-		if err := s.store.AppendAudit(ctx, entry); err != nil {
+		if err := s.root.store.AppendAudit(ctx, entry); err != nil { // of any site
 			return err
 		}
 		p.mu.Lock()
@@ -81,7 +79,9 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 }
 
 // AuditLog returns at most limit entries of the audit log, the newest first, that are older
-// than the cursor before. next is the cursor for the entries that precede them.
+// than the cursor before. next is the cursor for the entries that precede them. Within some
+// sites it returns the entries that concern no other site, and may return fewer although
+// older ones exist.
 // Errors: [tally.CodeStoreUnavailable].
 func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	entries, next, err = s.store.AuditLog(ctx, before, limit)

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// maxBlocks bounds the ranges that every contribution is compared with, and the
-	// settings.
+	// maxBlocks bounds the blocks in one site, and those in all sites: every contribution
+	// is compared with their ranges.
 	maxBlocks = 1000
 	// maxReason bounds a reason, in bytes: a few sentences.
 	maxReason = 1000
@@ -20,15 +21,18 @@ const (
 	noReason = "(no reason given)"
 )
 
-// BlockTarget is an address range or a visitor that may not contribute.
+// BlockTarget is an address range or a visitor that may not contribute to Site. If Site is
+// empty, it may not contribute to any site that the [Service] sees.
 type BlockTarget struct {
+	Site      string
 	Addresses netip.Prefix
 	Visitor   string
 }
 
-// Block is a block in force. Visitor is a keyed hash of the visitor's id, since the id
-// itself is not stored.
+// Block is a block in force. Site is empty for a block in all sites. Visitor is a keyed hash
+// of the visitor's id, since the id itself is not stored.
 type Block struct {
+	Site      string       `json:"site,omitempty"`
 	Addresses netip.Prefix `json:"range,omitzero"`
 	Visitor   string       `json:"visitor,omitempty"`
 	Reason    string       `json:"reason"`
@@ -37,104 +41,152 @@ type Block struct {
 // Block refuses contributions of target from now on. Earlier contributions stay.
 // Errors: [tally.CodeBadBody] if target names none or both, or all addresses, the reason
 // is too long, or there are too many blocks; [tally.CodeBadVisitor],
-// [tally.CodeStoreUnavailable].
+// [tally.CodeUnknownSite]; [tally.CodeStoreUnavailable], also for a block in one site while
+// an instance runs that ignores it.
 func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, reason string) error {
 	if len(reason) > maxReason {
 		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
 	}
-	entry, err := s.blockEntry(target)
+	blocks, err := s.blocks(target)
 	if err != nil {
 		return err
+	}
+	if blocks[0].Site != "" {
+		if err := s.rejectOlderInstances(ctx, formatSiteBlocks, "ignores blocks in one site"); err != nil {
+			return err
+		}
 	}
 	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	if settings[entry] == "" && len(tally.Blocks(settings)) >= maxBlocks {
-		return tally.Errorf(tally.CodeBadBody, "there are %d blocks, the maximum; replace several by a wider range", maxBlocks)
+	present := map[string]int{} // by site
+	for block := range tally.Blocks(settings) {
+		present[block.Site]++
 	}
-	if reason == "" {
-		reason = noReason
+	entries := map[string]string{}
+	for _, block := range blocks {
+		if settings[block.Setting()] == "" && present[block.Site] >= maxBlocks {
+			return tally.Errorf(tally.CodeBadBody, "there are %d blocks, the maximum; replace several by a wider range", maxBlocks)
+		}
+		entries[block.Setting()] = cmp.Or(reason, noReason)
 	}
-	if err := s.set(ctx, map[string]string{entry: reason}); err != nil {
+	if err := s.set(ctx, entries); err != nil {
 		return err
 	}
-	return s.Audit(ctx, actor, "block", blockName(entry), reason)
+	return s.Audit(ctx, blockEntry(actor, "block", blocks, cmp.Or(reason, noReason)))
 }
 
 // Unblock ends a block. A visitor may be named by its id or by the hash that Blocks
 // returns. Errors: those of Block, and [tally.CodeNotFound].
 func (s *Service) Unblock(ctx context.Context, actor string, target BlockTarget) error {
-	entry, err := s.blockEntry(target)
+	blocks, err := s.blocks(target)
 	if err != nil {
 		return err
 	}
-	hashed := blockPrefix + "visitor " + target.Visitor
-	settings, err := s.store.Settings(ctx, entry, hashed)
+	hashed := slices.Clone(blocks)
+	for i := range hashed {
+		hashed[i] = tally.BlockHash(blocks[i].Site, target.Visitor)
+	}
+	var names []string
+	for _, block := range append(hashed, blocks...) {
+		names = append(names, block.Setting())
+	}
+	settings, err := s.store.Settings(ctx, names...)
 	if err != nil {
 		return err
 	}
-	if settings[hashed] != "" {
-		entry = hashed
+	ended := slices.DeleteFunc(append(hashed, blocks...), func(b tally.Block) bool { return settings[b.Setting()] == "" })
+	if len(ended) == 0 {
+		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", blocks[0].Target)
 	}
-	if settings[entry] == "" {
-		return tally.Errorf(tally.CodeNotFound, "%s is not blocked", blockName(entry))
+	removed := map[string]string{}
+	for _, block := range ended {
+		removed[block.Setting()] = ""
 	}
-	if err := s.set(ctx, map[string]string{entry: ""}); err != nil {
+	if err := s.set(ctx, removed); err != nil {
 		return err
 	}
-	return s.Audit(ctx, actor, "unblock", blockName(entry), "")
+	return s.Audit(ctx, blockEntry(actor, "unblock", ended, ""))
 }
 
-// Blocks returns the blocks in force, address ranges first.
+// blockEntry returns the audit entry about blocks of one target.
+func blockEntry(actor, action string, blocks []tally.Block, detail string) tally.AuditEntry {
+	entry := tally.AuditEntry{Actor: actor, Action: action, Target: blocks[0].Target, Detail: detail}
+	var scopes []tally.Scope
+	for _, block := range blocks {
+		scopes = append(scopes, tally.Scope{Site: block.Site})
+	}
+	if entry.Sites = sitesOf(scopes...); entry.Sites != "" {
+		entry.Target += " in " + strings.ReplaceAll(entry.Sites, " ", ", ")
+	}
+	return entry
+}
+
+// Blocks returns the blocks in force that the Service sees, address ranges first.
 // Errors: [tally.CodeStoreUnavailable].
 func (s *Service) Blocks(ctx context.Context) ([]Block, error) {
 	settings, err := s.store.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	blocks := []Block{}
 	reasons := tally.Blocks(settings)
-	for _, name := range slices.Sorted(maps.Keys(reasons)) {
-		b := Block{Reason: reasons[name]}
-		if text, ok := strings.CutPrefix(name, "range "); ok {
-			if b.Addresses, err = netip.ParsePrefix(text); err != nil {
-				continue // loadSettings logs it
-			}
-		} else if b.Visitor, ok = strings.CutPrefix(name, "visitor "); !ok {
-			continue
+	sorted := slices.SortedFunc(maps.Keys(reasons), func(a, b tally.Block) int {
+		return cmp.Or(strings.Compare(a.Target, b.Target), strings.Compare(a.Site, b.Site))
+	})
+	blocks := []Block{}
+	for _, stored := range sorted {
+		b := Block{Site: stored.Site, Visitor: stored.Visitor(), Reason: reasons[stored]}
+		addresses, isRange, err := stored.Range()
+		if b.Addresses = addresses; err != nil || !isRange && b.Visitor == "" {
+			continue // loadSettings logs it, or it is of a later release
 		}
 		blocks = append(blocks, b)
 	}
 	return blocks, nil
 }
 
-// blockPrefix begins the names of the settings that [tally.Blocks] returns without it.
-const blockPrefix = "block "
+// blocks returns the blocks of target: one, or one for each site that the Service sees.
+func (s *Service) blocks(target BlockTarget) ([]tally.Block, error) {
+	block, err := s.blockOf(target)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case target.Site != "":
+		if err := s.checkSite(target.Site); err != nil {
+			return nil, err
+		}
+	case s.sites != nil:
+		var blocks []tally.Block
+		for _, block.Site = range s.sites {
+			blocks = append(blocks, block)
+		}
+		return blocks, nil
+	}
+	return []tally.Block{block}, nil
+}
 
-// blockName returns how the audit log names the target of a block's setting.
-func blockName(entry string) string { return strings.TrimPrefix(entry, blockPrefix) }
-
-// blockEntry returns the name of the setting that blocks target.
-func (s *Service) blockEntry(target BlockTarget) (string, error) {
+// blockOf returns the block of target.
+func (s *Service) blockOf(target BlockTarget) (tally.Block, error) {
 	if target.Addresses.IsValid() == (target.Visitor != "") {
-		return "", tally.Errorf(tally.CodeBadBody, "name either an address range, such as 203.0.113.0/24, or a visitor")
+		return tally.Block{}, tally.Errorf(tally.CodeBadBody, "name either an address range, such as 203.0.113.0/24, or a visitor")
 	}
 	if target.Visitor != "" {
 		if err := tally.ValidateAnyVisitor(target.Visitor); err != nil {
-			return "", err
+			return tally.Block{}, err
 		}
 		secret, err := s.store.Secret()
 		if err != nil {
-			return "", err
+			return tally.Block{}, err
 		}
-		return tally.BlockVisitorSetting(secret, target.Visitor), nil
+		return tally.BlockVisitor(secret, target.Site, target.Visitor), nil
 	}
 	addresses := normalize(target.Addresses)
 	if addresses.Bits() == 0 {
-		return "", tally.Errorf(tally.CodeBadBody, "%s contains every address; name a smaller range", addresses)
+		return tally.Block{}, tally.Errorf(tally.CodeBadBody, "%s contains every address; name a smaller range", addresses)
 	}
-	return tally.BlockRangeSetting(addresses), nil
+	return tally.BlockRange(target.Site, addresses), nil
 }
 
 // normalize returns the range in the form that client addresses are compared with: IPv4

@@ -110,7 +110,7 @@ func (s *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 			continue
 		}
 		if s.isAbandoned(other) {
-			if err := s.takeOver(ctx, other); err != nil {
+			if err := s.root.takeOver(ctx, other); err != nil {
 				return nil, err
 			}
 		}

@@ -30,7 +30,9 @@ func (s *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) er
 		e := &edits[i]
 		errs = append(errs, e.Err)
 		if e.Err == nil && e.Changed {
-			errs = append(errs, s.Audit(ctx, actor, editActions[e.Kind], e.Topic.String(), editDetail(e)))
+			errs = append(errs, s.Audit(ctx, tally.AuditEntry{
+				Actor: actor, Action: editActions[e.Kind], Target: e.Topic.String(), Detail: editDetail(e), Sites: e.Topic.Site(),
+			}))
 		}
 	}
 	return firstError(append(errs, s.forgetAliases(ctx, edits))...)

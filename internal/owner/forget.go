@@ -3,6 +3,7 @@ package owner
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -31,8 +32,12 @@ func (s *Service) Forget(ctx context.Context, actor, visitor string, scope tally
 		}
 		return members
 	}
-	target := scopeName(scope)
-	if err := s.auditBegin(ctx, actor, "forget", target, "begins, for a visitor"); err != nil {
+	entry := tally.AuditEntry{Actor: actor, Action: "forget", Target: scopeName(scope), Detail: "begins, for a visitor", Sites: scope.Site}
+	if scope.Site == "" && s.sites != nil {
+		entry.Sites = strings.Join(s.sites, " ")
+		entry.Target = "sites " + entry.Sites
+	}
+	if err := s.auditBegin(ctx, entry); err != nil {
 		return 0, err
 	}
 	n, err := s.forgetJournal(ctx, members, scope)
@@ -43,7 +48,8 @@ func (s *Service) Forget(ctx context.Context, actor, visitor string, scope tally
 	if n += older; err != nil {
 		return n, err
 	}
-	return n, s.Audit(ctx, actor, "forget", target, tally.Quantity(n, "contribution")+" of a visitor removed")
+	entry.Detail = tally.Quantity(n, "contribution") + " of a visitor removed"
+	return n, s.Audit(ctx, entry)
 }
 
 // forgetJournal reverts the journal entries of the members.

@@ -10,13 +10,18 @@ import (
 )
 
 // Heartbeats are stored, not only broadcast. A merge must not begin while an instance runs
-// whose release ignores the marks of topics. A command that works on the store and an
+// whose release ignores the marks of topics, nor a block in one site while one runs that
+// ignores such blocks. A command that works on the store and an
 // instance that has just started must also know about such an instance. The call that
 // stores a heartbeat also counts the writes of each minute.
 
-// statusFormat is the version of the rules that instances follow. Instances of version 2
-// respect the marks of topics. Older ones report no format.
-const statusFormat = 2
+// Versions of the rules that instances follow. Each version includes those before. The
+// oldest instances report none.
+const (
+	formatMarks      = 2 // respects the marks of topics
+	formatSiteBlocks = 3 // respects blocks in one site
+	statusFormat     = formatSiteBlocks
+)
 
 // lastHeartbeatTimeout is how long the last heartbeat may delay the end of the instance.
 const lastHeartbeatTimeout = time.Second

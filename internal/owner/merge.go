@@ -41,7 +41,7 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	if err := s.checkMergeable(from, to); err != nil {
 		return tally.Change{}, err
 	}
-	if err := s.rejectOlderInstances(ctx); err != nil {
+	if err := s.rejectOlderInstances(ctx, formatMarks, "would count visitors of merged topics twice"); err != nil {
 		return tally.Change{}, err
 	}
 	unmerged, err := s.unmerged(ctx, from, to, rename)
@@ -52,12 +52,16 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	if err != nil {
 		return tally.Change{}, err
 	}
-	names := make([]string, len(from))
+	names, scopes := make([]string, len(from)), []tally.Scope{tally.ScopeOf(to)}
 	for i, topic := range from {
 		names[i] = topic.String()
+		scopes = append(scopes, tally.ScopeOf(topic))
 	}
-	target := strings.Join(names, ", ") + " → " + to.String()
-	if err := s.auditBegin(ctx, actor, action, target, fmt.Sprintf("begins, at count %d", before.Count)); err != nil {
+	entry := tally.AuditEntry{
+		Actor: actor, Action: action, Target: strings.Join(names, ", ") + " → " + to.String(),
+		Detail: fmt.Sprintf("begins, at count %d", before.Count), Sites: sitesOf(scopes...),
+	}
+	if err := s.auditBegin(ctx, entry); err != nil {
 		return tally.Change{}, err
 	}
 	for _, topic := range unmerged {
@@ -69,7 +73,8 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	if err != nil {
 		return tally.Change{}, err
 	}
-	return after.Change, s.Audit(ctx, actor, action, target, becomes("count", before.Counts(), after.Counts()))
+	entry.Detail = becomes("count", before.Counts(), after.Counts())
+	return after.Change, s.Audit(ctx, entry)
 }
 
 // checkMergeable reports whether the catalog allows the merge. Errors: [tally.CodeBadBody],
@@ -148,20 +153,21 @@ func (s *Service) rejectExisting(ctx context.Context, to tally.Topic) error {
 	return err
 }
 
-// rejectOlderInstances refuses a merge while an instance of an older release runs: it
-// ignores the marks of topics and would count visitors twice.
-func (s *Service) rejectOlderInstances(ctx context.Context) error {
+// rejectOlderInstances refuses an action while an instance runs whose rules have a version
+// below format; would says what that instance would do.
+// Errors: [tally.CodeStoreUnavailable].
+func (s *Service) rejectOlderInstances(ctx context.Context, format int, would string) error {
 	heartbeats, err := s.store.Heartbeats(ctx)
 	if err != nil {
 		return err
 	}
 	for _, h := range heartbeats {
 		var status InstanceStatus
-		if json.Unmarshal(h.Status, &status) == nil && status.Format < statusFormat {
+		if json.Unmarshal(h.Status, &status) == nil && status.Format < format {
 			return &tally.Error{
 				Code: tally.CodeStoreUnavailable,
-				Message: fmt.Sprintf("an instance of an older release (%s) uses this store and would count visitors of merged topics twice; "+
-					"repeat this after the instance is replaced", status.Version),
+				Message: fmt.Sprintf("an instance of an older release (%s) uses this store and %s; "+
+					"repeat this after the instance is replaced", status.Version, would),
 				RetryAfter: tally.HeartbeatTTL,
 			}
 		}

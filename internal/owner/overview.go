@@ -3,6 +3,7 @@ package owner
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 
 // Overview is what the dashboard shows first.
 type Overview struct {
-	Instances []json.RawMessage `json:"instances"` // an InstanceStatus each; other releases may differ
+	Instances []json.RawMessage `json:"instances"` // an InstanceStatus each; other releases may differ; empty within some sites
 	Activity  []tally.Activity  `json:"activity"`  // of a day, oldest first
 	Usage     []tally.SiteUsage `json:"usage"`     // as last measured; at first empty
 	Store     StoreHealth       `json:"store"`
@@ -41,19 +42,17 @@ type StoreHealth struct {
 func (s *Service) Overview(ctx context.Context) Overview {
 	health := s.store.Health()
 	o := Overview{
-		Instances: []json.RawMessage{s.statusJSON()},
+		Instances: []json.RawMessage{},
 		Activity:  []tally.Activity{},
-		Usage:     s.usage.get(),
+		Usage:     slices.DeleteFunc(s.usage.get(), func(u tally.SiteUsage) bool { return !s.sees(u.Site) }),
 		Store:     StoreHealth{Reached: health.Reached},
 	}
 	if s.usage.isOutdated(s.now()) {
 		notify(s.usageOutdated)
 	}
-	heartbeats, err := s.store.Heartbeats(ctx)
-	for _, h := range heartbeats {
-		if h.Instance != s.instance && json.Valid(h.Status) {
-			o.Instances = append(o.Instances, h.Status)
-		}
+	var err error
+	if s.sites == nil {
+		o.Instances, err = s.instances(ctx)
 	}
 	if err == nil {
 		var activity []tally.Activity
@@ -61,11 +60,27 @@ func (s *Service) Overview(ctx context.Context) Overview {
 		o.Activity = append(o.Activity, activity...)
 	}
 	for _, err := range []error{err, health.Err, health.Conflict} {
-		if err != nil {
+		switch {
+		case err == nil:
+		case s.sites == nil:
 			o.Store.Error = err.Error()
+		default:
+			o.Store.Error = "the store cannot be used now" // the cause may name addresses
 		}
 	}
 	return o
+}
+
+// instances returns the status of this instance and of those that share the store.
+func (s *Service) instances(ctx context.Context) ([]json.RawMessage, error) {
+	all := []json.RawMessage{s.statusJSON()}
+	heartbeats, err := s.store.Heartbeats(ctx)
+	for _, h := range heartbeats {
+		if h.Instance != s.instance && json.Valid(h.Status) {
+			all = append(all, h.Status)
+		}
+	}
+	return all, err
 }
 
 // usageSnapshot is the usage of each site when it was last measured.

@@ -22,9 +22,12 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 	case before.IsZero() || before.After(s.now()):
 		return nil, tally.Errorf(tally.CodeBadBody, "untouched_since must be a time in the past, such as 2026-11-22T10:00:00Z")
 	}
-	target := scopeName(scope) + " untouched since " + before.UTC().Format(time.RFC3339)
+	entry := tally.AuditEntry{
+		Actor: actor, Action: "prune", Target: scopeName(scope) + " untouched since " + before.UTC().Format(time.RFC3339),
+		Detail: "begins", Sites: scope.Site,
+	}
 	if !preview {
-		if err := s.auditBegin(ctx, actor, "prune", target, "begins"); err != nil {
+		if err := s.auditBegin(ctx, entry); err != nil {
 			return nil, err
 		}
 	}
@@ -48,7 +51,8 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 	if preview {
 		return pruned, nil
 	}
-	return pruned, s.Audit(ctx, actor, "prune", target, tally.Quantity(len(pruned), "topic")+" deleted")
+	entry.Detail = tally.Quantity(len(pruned), "topic") + " deleted"
+	return pruned, s.Audit(ctx, entry)
 }
 
 // deleteUnchanged deletes the topics that still have the given states, and returns them.

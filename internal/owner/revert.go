@@ -81,9 +81,9 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 			scopes = append(scopes, tally.ScopeOf(topic))
 		}
 	}
-	target := selectionName(scopes, sources, from, to)
+	entry := tally.AuditEntry{Actor: actor, Action: undoAction, Target: selectionName(scopes, sources, from, to), Detail: undoBegins, Sites: sitesOf(scopes...)}
 	if !preview {
-		if err := s.auditBegin(ctx, actor, undoAction, target, undoBegins); err != nil {
+		if err := s.auditBegin(ctx, entry); err != nil {
 			return Reverted{}, err
 		}
 	}
@@ -104,8 +104,8 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	if preview {
 		return counts.reverted(), nil
 	}
-	detail := fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
-	return counts.reverted(), s.Audit(ctx, actor, undoAction, target, detail)
+	entry.Detail = fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
+	return counts.reverted(), s.Audit(ctx, entry)
 }
 
 func (s Selection) validate() error {

@@ -31,7 +31,7 @@ func TestReverts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := o.Audit(ctx, "test", "undo", "blog/likes/reverts from yesterday to today", "begins"); err != nil {
+	if err := o.Audit(ctx, tally.AuditEntry{Actor: "test", Action: "undo", Target: "blog/likes/reverts from yesterday to today", Detail: "begins"}); err != nil {
 		t.Fatal(err)
 	}
 	find := func(topic tally.Topic, since time.Time) (details []string) {

@@ -35,7 +35,8 @@ type Options struct {
 	Now       func() time.Time // default: time.Now
 }
 
-// Service carries out the owner's use cases. It is safe for concurrent use.
+// Service carries out the owner's use cases, in all sites or [Service.Within] some. It is
+// safe for concurrent use.
 type Service struct {
 	// fixed after construction
 	store            Store
@@ -47,17 +48,19 @@ type Service struct {
 	leaseTime        time.Duration
 	log              *slog.Logger
 	now              func() time.Time
-	instance         string // random, for the life of the process
+	instance         string   // random, for the life of the process
+	root             *Service // of all sites; see [Service.Within]
+	sites            []string // sorted; nil: all
 
 	settingsChanged chan struct{} // wakes followSettings; capacity 1
 	usageOutdated   chan struct{} // wakes measureUsage; capacity 1
 	abandonedClaims chan []string // values of abandoned claims; capacity 1
 
-	heartbeats   heartbeats
-	settings     followedSettings
-	claims       claims
-	usage        usageSnapshot
-	pendingAudit pendingAudit
+	heartbeats   *heartbeats
+	settings     *followedSettings
+	claims       *claims
+	usage        *usageSnapshot
+	pendingAudit *pendingAudit
 }
 
 // New returns a Service on store. Assertions through service follow the settings that this
@@ -79,10 +82,13 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		usageOutdated:   make(chan struct{}, 1),
 		abandonedClaims: make(chan []string, 1),
 
-		heartbeats: heartbeats{sent: map[string]int64{}},
-		settings:   followedSettings{endedSessions: map[string]time.Time{}},
-		claims:     claims{seen: map[string]*seenClaim{}},
+		heartbeats:   &heartbeats{sent: map[string]int64{}},
+		settings:     newFollowedSettings(),
+		claims:       &claims{seen: map[string]*seenClaim{}},
+		usage:        &usageSnapshot{},
+		pendingAudit: &pendingAudit{},
 	}
+	s.root = s
 	if s.broadcast == nil {
 		s.broadcast = func([]byte) {}
 	}

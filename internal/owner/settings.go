@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
@@ -36,9 +38,22 @@ func (s *Service) Receive(payload []byte) bool {
 
 // followedSettings is the part of the settings that the Service keeps in memory.
 type followedSettings struct {
+	// loading holds one while settings are read and followed, so that older ones do not
+	// replace newer ones.
+	loading chan struct{}
+	tokens  followedTokens
+
 	mu            sync.Mutex
 	loggedError   string               // about entries that cannot be parsed; guarded by mu
 	endedSessions map[string]time.Time // when they expire; guarded by mu
+}
+
+func newFollowedSettings() *followedSettings {
+	return &followedSettings{
+		loading:       make(chan struct{}, 1),
+		tokens:        followedTokens{byName: map[string]*followedToken{}},
+		endedSessions: map[string]time.Time{},
+	}
 }
 
 // set changes settings and makes all instances follow them.
@@ -62,10 +77,17 @@ func (s *Service) Reload(ctx context.Context) error {
 
 // loadSettings reads the settings, follows them and returns them.
 func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
+	select {
+	case s.settings.loading <- struct{}{}:
+		defer func() { <-s.settings.loading }()
+	case <-ctx.Done():
+		return nil, tally.Unavailable(ctx.Err())
+	}
 	settings, invalid, err := s.service.LoadSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
+	invalid = errors.Join(invalid, s.settings.tokens.follow(settings, s.now()))
 	text := ""
 	if invalid != nil {
 		text = invalid.Error()
@@ -80,25 +102,40 @@ func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 	return settings, nil
 }
 
+// maxEndedSessions bounds the sessions that holders of tokens can end within the life of a
+// session, since each is a setting until then.
+const maxEndedSessions = 1000
+
 // EndSession ends a session of the dashboard that expires at until: at once on this
 // instance, within [settingsInterval] on others. It removes expired settings of this kind.
-// Errors: [tally.CodeStoreUnavailable]; then other instances still accept the session.
-func (s *Service) EndSession(ctx context.Context, name string, until time.Time) error {
+// Errors: [tally.CodeStoreUnavailable], and [tally.CodeRateLimited] if holders of tokens
+// ended too many; then other instances still accept the session.
+func (s *Service) EndSession(ctx context.Context, access Access, name string, until time.Time) error {
 	s.settings.mu.Lock()
 	s.settings.endedSessions[name] = until
 	s.settings.mu.Unlock()
-	settings, err := s.store.Settings(ctx)
+	settings, err := s.root.store.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	changed := map[string]string{}
+	changed, present := map[string]string{}, 0
 	for entry, value := range settings {
-		if strings.HasPrefix(entry, sessionPrefix) && s.now().After(sessionExpiry(value)) {
+		switch {
+		case !strings.HasPrefix(entry, sessionPrefix):
+		case s.now().After(sessionExpiry(value)):
 			changed[entry] = ""
+		default:
+			present++
+		}
+	}
+	if present >= maxEndedSessions && access.Role != Admin {
+		return &tally.Error{
+			Code: tally.CodeRateLimited, RetryAfter: time.Hour,
+			Message: "too many sessions were signed out; this one ends on this instance, and on the others when it expires",
 		}
 	}
 	changed[sessionPrefix+name] = until.UTC().Format(time.RFC3339)
-	return s.set(ctx, changed)
+	return s.root.set(ctx, changed)
 }
 
 // SessionEnded reports whether the session of that name was ended.

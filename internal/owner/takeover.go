@@ -95,7 +95,10 @@ func (s *Service) takeOver(ctx context.Context, value string) error {
 		return nil // its topics are free again
 	}
 	s.log.Warn("finished a merge that another instance left unfinished", "from", c.From, "to", c.To)
-	return s.Audit(ctx, "tallycast serve", "merge", c.From+" → "+c.To, "finished what another instance left unfinished")
+	return s.Audit(ctx, tally.AuditEntry{
+		Actor: "tallycast serve", Action: "merge", Target: c.From + " → " + c.To, Detail: "finished what another instance left unfinished",
+		Sites: sitesOf(tally.ScopeOf(from), tally.ScopeOf(to)),
+	})
 }
 
 // skipForeign logs once that this instance cannot carry out the claim of that value, for

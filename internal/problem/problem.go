@@ -25,6 +25,7 @@ var statuses = map[tally.Code]int{
 	tally.CodeOriginNotAllowed:     http.StatusForbidden,
 	tally.CodeBlocked:              http.StatusForbidden,
 	tally.CodeSignedVisitor:        http.StatusForbidden,
+	tally.CodeRoleNotAllowed:       http.StatusForbidden,
 	tally.CodeUnknownSite:          http.StatusNotFound,
 	tally.CodeUnknownMetric:        http.StatusNotFound,
 	tally.CodeUnknownKey:           http.StatusNotFound,

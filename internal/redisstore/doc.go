@@ -35,7 +35,7 @@
 //	tally:top:{site/metric}:versions hash: the version of each key in it; the field ''
 //	                                 if it had more topics than fit
 //	tally:topics:{site}              directory, a projection: metric/key by version
-//	tally:register                   hash: settings, and claims of running merges
+//	tally:register                   hash: settings, tokens, and claims of running merges
 //	tally:audit                      stream: the audit log; never trimmed
 //	tally:{pulses}                   hash: heartbeats, instance to "expires writes status"
 //	tally:{pulses}:activity:DAY      hash: "minute site" to writes; expires

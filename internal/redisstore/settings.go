@@ -80,7 +80,7 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 		at = entry.At.UnixMicro()
 	}
 	c := redistopology.NewCall(auditScript, s.names.audit())
-	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail)
+	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Sites)
 	if _, err := s.callOnce(ctx, c); err != nil {
 		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
 	}
@@ -118,7 +118,7 @@ func (s *Store) AuditLog(ctx context.Context, before string, limit int) ([]tally
 		at, _ := strconv.ParseInt(text("at"), 10, 64) // written by us
 		entries[i] = tally.AuditEntry{
 			At: time.UnixMicro(at).UTC(), Actor: text("actor"), Action: text("action"),
-			Target: text("target"), Detail: text("detail"),
+			Target: text("target"), Detail: text("detail"), Sites: text("sites"),
 		}
 	}
 	return entries, next, nil

@@ -263,7 +263,11 @@ func (s *seeder) audit(ctx context.Context, edits []tally.Edit) error {
 		target = edits[0].Topic.String()
 	}
 	const most = 5 // topics that an entry names
-	var changes []string
+	var changes, sites []string
+	for _, e := range edits {
+		sites = append(sites, e.Topic.Site())
+	}
+	slices.Sort(sites)
 	for _, e := range edits[:min(len(edits), most)] {
 		changes = append(changes, fmt.Sprintf("%s %d → %d", e.Topic, e.Before.Seed, e.Value))
 	}
@@ -271,5 +275,7 @@ func (s *seeder) audit(ctx context.Context, edits []tally.Edit) error {
 	if more := len(edits) - most; more > 0 {
 		detail += fmt.Sprintf(" and %d more", more)
 	}
-	return s.store.AppendAudit(ctx, tally.AuditEntry{At: time.Now(), Actor: "tallycast serve --seed-from", Action: "seed", Target: target, Detail: detail})
+	return s.store.AppendAudit(ctx, tally.AuditEntry{
+		At: time.Now(), Actor: "tallycast serve --seed-from", Action: "seed", Target: target, Detail: detail, Sites: strings.Join(slices.Compact(sites), " "),
+	})
 }

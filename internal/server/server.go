@@ -157,8 +157,6 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		Keys:           keys,
 		Admin: admin.New(admin.Options{
 			Owner:     i.owner,
-			Store:     i.store,
-			Catalog:   catalog,
 			Keys:      keys,
 			Token:     c.AdminToken,
 			StoreName: c.Store.Name(),

@@ -103,7 +103,7 @@ func TestOpen_FirstRelease(t *testing.T) {
 	if got := like(t, store, mustTopic(t, "likes", "new"), 1); got.Count != 1 {
 		t.Errorf("a new topic is %+v", got)
 	}
-	if version := query[int](t, path, `PRAGMA user_version`); version != 5 {
+	if version := query[int](t, path, `PRAGMA user_version`); version != 6 {
 		t.Errorf("its schema is %d", version)
 	}
 }

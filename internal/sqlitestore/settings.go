@@ -105,8 +105,8 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 // AppendAudit stores the time of the entry to the microsecond.
 func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
-		return nil, w.exec(`INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)`,
-			entry.At.UnixMicro(), entry.Actor, entry.Action, entry.Target, entry.Detail)
+		return nil, w.exec(`INSERT INTO audit (at, actor, action, target, detail, sites) VALUES (?, ?, ?, ?, ?, ?)`,
+			entry.At.UnixMicro(), entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Sites)
 	})
 }
 
@@ -123,11 +123,11 @@ func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entrie
 	}
 	var ids []int64
 	err = r.reading(ctx, "the audit log", func() error {
-		return eachRow(ctx, r.db, `SELECT id, at, actor, action, target, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
+		return eachRow(ctx, r.db, `SELECT id, at, actor, action, target, detail, sites FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
 			[]any{first, limit + 1}, func(rows *sql.Rows) error {
 				var id, at int64
 				var entry tally.AuditEntry
-				err := rows.Scan(&id, &at, &entry.Actor, &entry.Action, &entry.Target, &entry.Detail)
+				err := rows.Scan(&id, &at, &entry.Actor, &entry.Action, &entry.Target, &entry.Detail, &entry.Sites)
 				entry.At = time.UnixMicro(at)
 				ids, entries = append(ids, id), append(entries, entry)
 				return err

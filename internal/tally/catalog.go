@@ -56,6 +56,19 @@ func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	return c
 }
 
+// Within returns the catalog of those of the sites that exist in c, without any other, and
+// of all metrics with their present rules.
+func (c *Catalog) Within(sites []string) *Catalog {
+	part := &Catalog{sites: map[string]bool{}, metrics: c.metrics}
+	part.adopted.Store(c.adopted.Load())
+	for _, site := range sites {
+		if c.isOpen || c.sites[site] {
+			part.sites[site] = true
+		}
+	}
+	return part
+}
+
 // Resolve parses a topic whose site and metric must exist.
 // Errors: [CodeBadTopic], [CodeUnknownSite], [CodeUnknownMetric].
 func (c *Catalog) Resolve(text string) (Topic, error) {

@@ -32,6 +32,7 @@ const (
 	CodeSignedVisitor        Code = "signed_visitor_required"
 	CodeUnknownKey           Code = "unknown_key"
 	CodeNotAuthorized        Code = "not_authorized"
+	CodeRoleNotAllowed       Code = "role_not_allowed"
 	CodeInternal             Code = "internal"
 )
 

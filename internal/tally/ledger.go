@@ -114,6 +114,9 @@ type AuditEntry struct {
 	Action string    `json:"action"` // such as "set", "undo", "import"
 	Target string    `json:"target"` // a topic, a scope, a source
 	Detail string    `json:"detail"` // the effect, for people
+	// Sites are the sites that the action concerned, separated by spaces. It is empty if it
+	// may have concerned all, and in entries by releases that did not record it.
+	Sites string `json:"-"`
 }
 
 // AuditStore keeps the audit log, whose entries are never changed or removed.

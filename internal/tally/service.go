@@ -146,7 +146,7 @@ func (s *Service) start(a Assertion, write *pendingWrite, done func(Result, erro
 		go func() { done(s.assertMarked(hasher, a, deadline, nil)) }() // ends by the deadline
 		return
 	}
-	if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
+	if err := current.checkBlocks(hasher, a.Topic.Site(), a.Client, a.Visitor); err != nil {
 		done(Result{}, err)
 		return
 	}
@@ -221,7 +221,7 @@ func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, 
 		if err != nil {
 			return s.result(a, write, err)
 		}
-		if err := current.checkBlocks(hasher, a.Client, a.Visitor); err != nil {
+		if err := current.checkBlocks(hasher, a.Topic.Site(), a.Client, a.Visitor); err != nil {
 			return s.result(a, write, err)
 		}
 		aliases := current.aliases[a.Topic]

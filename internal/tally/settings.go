@@ -2,24 +2,21 @@ package tally
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
 )
 
-// Prefixes of the settings that a [Service] follows. The rest of a name is a topic, an
-// address range, or the keyed hash of a visitor.
+// Prefixes of the settings that a [Service] follows. The rest of a name is a topic, or what
+// is blocked.
 const (
-	aliasPrefix        = "former "
-	aliasMarkPrefix    = "alias mark "
-	blockRangePrefix   = "block range "
-	blockVisitorPrefix = "block visitor "
+	aliasPrefix     = "former "
+	aliasMarkPrefix = "alias mark "
+	blockPrefix     = "block "
 )
 
 // ClaimPrefix begins the names that [ClaimSetting] returns.
@@ -40,40 +37,27 @@ func AliasSetting(topic Topic, aliases []Topic) (name, value string) {
 	return aliasPrefix + topic.String(), string(text)
 }
 
-// BlockRangeSetting returns the name of the setting that blocks an address range; its value
-// is the reason.
-func BlockRangeSetting(addresses netip.Prefix) string { return blockRangePrefix + addresses.String() }
-
-// BlockVisitorSetting returns the name of the setting that blocks a visitor, whose id it does
-// not contain; its value is the reason.
-func BlockVisitorSetting(secret []byte, visitor string) string {
-	return NewHasher(secret).blockSetting(visitor)
-}
-
-func (h *Hasher) blockSetting(visitor string) string {
-	sum := h.sum("blocked", visitor)
-	return blockVisitorPrefix + hex.EncodeToString(sum[:8])
-}
-
-// Blocks returns the blocks in stored settings: the reason for each target, such as
-// "range 203.0.113.0/24" or "visitor 0123456789abcdef".
-func Blocks(stored map[string]string) map[string]string {
-	blocks := map[string]string{}
-	for name, value := range stored {
-		if target, ok := strings.CutPrefix(name, "block "); ok {
-			blocks[target] = value
+// SettingSite returns the site that a setting of that name concerns: that of its topic, or
+// of its block. It is empty for a setting that concerns all sites.
+func SettingSite(name string) string {
+	if b, ok := ParseBlock(name); ok {
+		return b.Site
+	}
+	for _, prefix := range []string{aliasPrefix, aliasMarkPrefix, ClaimPrefix} {
+		if text, ok := strings.CutPrefix(name, prefix); ok {
+			topic, _ := ParseTopic(text)
+			return topic.Site()
 		}
 	}
-	return blocks
+	return ""
 }
 
 // settings are the stored settings that affect contributions, parsed. They are immutable.
 type settings struct {
-	aliases  map[Topic]aliasList
-	parsed   map[string]parsedAliases // by the name of their setting
-	ranges   []netip.Prefix           // blocked
-	visitors map[string]bool          // blocked: names of settings
-	claimed  map[string]bool          // names of settings
+	aliases map[Topic]aliasList
+	parsed  map[string]parsedAliases // by the name of their setting
+	blocked map[string]*blockList    // by site; "" for all sites
+	claimed map[string]bool          // names of settings
 }
 
 // aliasList is the aliases of one topic and the mark that the topic has in the store if
@@ -108,7 +92,7 @@ func (s *Service) useSettings(stored map[string]string) error {
 func parseSettings(stored map[string]string, before *settings) (*settings, error) {
 	parsed := &settings{
 		aliases: map[Topic]aliasList{}, parsed: map[string]parsedAliases{},
-		visitors: map[string]bool{}, claimed: map[string]bool{},
+		blocked: map[string]*blockList{}, claimed: map[string]bool{},
 	}
 	errs := map[string]error{} // by name
 	for name, value := range stored {
@@ -116,13 +100,8 @@ func parseSettings(stored map[string]string, before *settings) (*settings, error
 		switch {
 		case strings.HasPrefix(name, aliasPrefix):
 			invalid = parsed.addAliases(name, value, stored, before)
-		case strings.HasPrefix(name, blockRangePrefix):
-			var addresses netip.Prefix
-			if addresses, invalid = netip.ParsePrefix(name[len(blockRangePrefix):]); invalid == nil {
-				parsed.ranges = append(parsed.ranges, addresses.Masked())
-			}
-		case strings.HasPrefix(name, blockVisitorPrefix):
-			parsed.visitors[name] = true
+		case strings.HasPrefix(name, blockPrefix):
+			invalid = parsed.addBlock(name)
 		case strings.HasPrefix(name, ClaimPrefix):
 			parsed.claimed[name] = true
 		}
@@ -172,19 +151,6 @@ func ParseAliases(value string) (aliases []Topic, err error) {
 		aliases = append(aliases, topic)
 	}
 	return aliases, nil
-}
-
-// checkBlocks returns an error if the client or the visitor is blocked.
-// Errors: [CodeBlocked].
-func (s *settings) checkBlocks(hasher *Hasher, client netip.Addr, visitor string) error {
-	blocked := client.IsValid() && slices.ContainsFunc(s.ranges, func(p netip.Prefix) bool { return p.Contains(client) })
-	if !blocked && len(s.visitors) > 0 {
-		blocked = s.visitors[hasher.blockSetting(visitor)]
-	}
-	if blocked {
-		return Errorf(CodeBlocked, "contributions from here are not accepted")
-	}
-	return nil
 }
 
 // Aliases returns the former names of topic under which some of its contributions were

@@ -51,9 +51,9 @@ func assertFrom(t *testing.T, service *tally.Service, visitor, client string) ta
 func TestService_Blocks(t *testing.T) {
 	secret := []byte("0123456789abcdef")
 	stored := map[string]string{
-		tally.BlockRangeSetting(netip.MustParsePrefix("203.0.113.0/24")): "robots",
-		tally.BlockRangeSetting(netip.MustParsePrefix("2001:db8::/32")):  "robots",
-		tally.BlockVisitorSetting(secret, "someone-1"):                   "a robot",
+		tally.BlockRange("", netip.MustParsePrefix("203.0.113.0/24")).Setting(): "robots",
+		tally.BlockRange("", netip.MustParsePrefix("2001:db8::/32")).Setting():  "robots",
+		tally.BlockVisitor(secret, "", "someone-1").Setting():                   "a robot",
 	}
 	service, store, err := serviceWith(t, stored)
 	if err != nil {
@@ -76,7 +76,7 @@ func TestService_Blocks(t *testing.T) {
 		}
 	}
 	blocks := tally.Blocks(stored)
-	if len(blocks) != 3 || blocks["range 203.0.113.0/24"] != "robots" {
+	if len(blocks) != 3 || blocks[tally.Block{Target: "range 203.0.113.0/24"}] != "robots" {
 		t.Errorf("blocks: %v", blocks)
 	}
 	for name := range stored {
@@ -87,6 +87,35 @@ func TestService_Blocks(t *testing.T) {
 	store.stored = nil
 	if _, _, err := service.LoadSettings(t.Context()); err != nil || assertFrom(t, service, "someone-1", "203.0.113.1") != "" {
 		t.Errorf("removed settings are in use (%v)", err)
+	}
+}
+
+// A block in one site leaves the others open.
+func TestService_BlocksOfSite(t *testing.T) {
+	secret := []byte("0123456789abcdef")
+	stored := map[string]string{
+		tally.BlockRange("docs", netip.MustParsePrefix("203.0.113.0/24")).Setting(): "robots",
+		tally.BlockVisitor(secret, "docs", "someone-1").Setting():                   "a robot",
+		tally.BlockVisitor(secret, "blog", "someone-2").Setting():                   "a robot",
+		"block site blog newer 7":                                                   "a target of a later release",
+		"block site NO range 0.0.0.0/0":                                             "no site",
+	}
+	service, _, err := serviceWith(t, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for visitor, want := range map[string]tally.Code{"someone-1": "", "someone-2": tally.CodeBlocked} {
+		if got := assertFrom(t, service, visitor, "203.0.113.9"); got != want {
+			t.Errorf("%s in blog: %q, want %q", visitor, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"block site docs range 203.0.113.0/24": "docs", "block range 203.0.113.0/24": "", "block site NO range ::/0": "",
+		"former blog/likes/a": "blog", "alias mark blog/likes/a": "blog", "claim blog/likes/a": "blog", "token a": "", "session a": "",
+	} {
+		if got := tally.SettingSite(name); got != want {
+			t.Errorf("the setting %q concerns %q, want %q", name, got, want)
+		}
 	}
 }
 

@@ -117,11 +117,13 @@ func (e *exporter) flush(threshold int) error {
 }
 
 // isExported reports whether an export of scope contains a setting: the aliases of its
-// topics, under which visitors are recognised, and, in an export of everything, blocks.
+// topics, under which visitors are recognised, the blocks in its site if it is a whole site,
+// and, in an export of everything, all blocks.
 func isExported(name string, scope tally.Scope) bool {
 	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
 		topic, err := tally.ParseTopic(text)
 		return err == nil && scope.Contains(topic)
 	}
-	return strings.HasPrefix(name, "block ") && scope == tally.Scope{}
+	block, ok := tally.ParseBlock(name)
+	return ok && (scope == tally.Scope{} || scope == tally.Scope{Site: block.Site})
 }

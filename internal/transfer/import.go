@@ -147,10 +147,14 @@ func (i *importRun) readLine(ctx context.Context, text []byte) error {
 			i.refuse(i.lines.number, err)
 			return nil
 		}
-		if err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, r.Setting, r.Value) }); err != nil {
+		switch err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, r.Setting, r.Value) }); {
+		case isRefusal(err):
+			i.refuse(i.lines.number, errors.New(tally.AsError(err).Message))
+		case err != nil:
 			return fmt.Errorf("store the setting of line %d: %w", i.lines.number, err)
+		default:
+			i.report.Settings++
 		}
-		i.report.Settings++
 	case r.Topic != "":
 		line, err := r.line()
 		if err != nil {

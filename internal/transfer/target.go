@@ -81,7 +81,7 @@ func isRefusal(err error) bool {
 		return false
 	}
 	switch tally.AsError(err).Code {
-	case tally.CodeBadTopic, tally.CodeBadAmount, tally.CodeBadBody, tally.CodeReadOnlyMetric:
+	case tally.CodeBadTopic, tally.CodeBadAmount, tally.CodeBadBody, tally.CodeReadOnlyMetric, tally.CodeUnknownSite:
 		return true
 	}
 	return false

@@ -209,9 +209,10 @@ func testAuditLog(t *testing.T, open Factory) {
 		entry := tally.AuditEntry{
 			At: at.Add(time.Duration(i/2) * time.Millisecond), Actor: "admin 203.0.113.7", Action: "set",
 			Target: fmt.Sprintf("blog/likes/é %d", i), Detail: "1 → 2, \"quoted\"\nand more",
+			Sites: "blog docs",
 		}
 		if i == 7 {
-			entry.Target, entry.Detail = "", ""
+			entry.Target, entry.Detail, entry.Sites = "", "", ""
 		}
 		if err := f.stores()[i%len(f.stores())].AppendAudit(answerContext(t), entry); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,277 @@
+package owner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// siteStore is the part of a store that concerns some sites. It embeds nothing, so that it
+// passes on only what it was written to pass on: a new method of [Store] needs a decision
+// here. Whatever names another site fails as for a site that does not exist.
+type siteStore struct {
+	all            Store
+	sites          []string // sorted
+	showsAddresses bool     // of clients, in the audit log
+}
+
+// check returns an error if the store does not see a site. Errors: [tally.CodeUnknownSite].
+func (s siteStore) check(site string) error {
+	if slices.Contains(s.sites, site) {
+		return nil
+	}
+	return errUnknownSite(site)
+}
+
+// checkEach checks the sites of topics.
+func checkEach[T any](s siteStore, items []T, topic func(*T) tally.Topic) error {
+	for i := range items {
+		if err := s.check(topic(&items[i]).Site()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scopes returns the parts of scope that the store sees: one for each site if it names none.
+func (s siteStore) scopes(scope tally.Scope) ([]tally.Scope, error) {
+	if scope.Site != "" {
+		return []tally.Scope{scope}, s.check(scope.Site)
+	}
+	var scopes []tally.Scope
+	for _, site := range s.sites {
+		scopes = append(scopes, tally.Scope{Site: site})
+	}
+	return scopes, nil
+}
+
+func (s siteStore) Secret() ([]byte, error) { return s.all.Secret() }
+
+// Health says nothing about the cause of a fault, which may name addresses.
+func (s siteStore) Health() tally.Health {
+	health := s.all.Health()
+	shown := tally.Health{Reached: health.Reached}
+	if health.Err != nil || health.Conflict != nil {
+		shown.Err = errors.New("the store cannot be used now")
+	}
+	return shown
+}
+
+func (s siteStore) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
+	if err := checkEach(s, queries, func(q *tally.Query) tally.Topic { return q.Topic }); err != nil {
+		readings := make([]tally.Reading, len(queries))
+		for i := range readings {
+			readings[i].Err = err
+		}
+		return readings
+	}
+	return s.all.Read(ctx, queries)
+}
+
+func (s siteStore) Edit(ctx context.Context, edits []tally.Edit) {
+	if err := checkEach(s, edits, func(e *tally.Edit) tally.Topic { return e.Topic }); err != nil {
+		for i := range edits {
+			edits[i].Err = err
+		}
+		return
+	}
+	s.all.Edit(ctx, edits)
+}
+
+func (s siteStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
+	scopes, err := s.scopes(scope)
+	for _, scope := range scopes {
+		if err == nil {
+			err = s.all.Dump(ctx, scope, each)
+		}
+	}
+	return err
+}
+
+func (s siteStore) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	if err := checkEach(s, portions, func(p *tally.Portion) tally.Topic { return p.Topic }); err != nil {
+		return err
+	}
+	return s.all.Restore(ctx, replace, portions)
+}
+
+func (s siteStore) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	scopes, err := s.scopes(scope)
+	for _, scope := range scopes {
+		if err == nil {
+			err = s.all.Journal(ctx, scope, from, to, each)
+		}
+	}
+	return err
+}
+
+func (s siteStore) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
+	if err := checkEach(s, entries, func(e *tally.JournalEntry) tally.Topic { return e.Topic }); err != nil {
+		return nil, nil, err
+	}
+	return s.all.Revert(ctx, entries, preview)
+}
+
+func (s siteStore) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+	if err := s.check(topic.Site()); err != nil {
+		return "", err
+	}
+	return s.all.SwapMark(ctx, topic, from, to)
+}
+
+// Settings returns the settings that concern one of the sites.
+func (s siteStore) Settings(ctx context.Context, names ...string) (map[string]string, error) {
+	settings, err := s.all.Settings(ctx, names...)
+	maps.DeleteFunc(settings, func(name, _ string) bool { return s.check(tally.SettingSite(name)) != nil })
+	return settings, err
+}
+
+// SwapSettings refuses to compare or set what does not concern one of the sites.
+func (s siteStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
+	for _, settings := range []map[string]string{expected, entries} {
+		for name := range settings {
+			if s.check(tally.SettingSite(name)) != nil {
+				return false, tally.Errorf(tally.CodeUnknownSite, "the setting %.100q concerns other sites than those of this token", name)
+			}
+		}
+	}
+	return s.all.SwapSettings(ctx, expected, entries)
+}
+
+// AppendAudit refuses an entry that concerns another site, so that an action on one does not
+// begin.
+func (s siteStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
+	if !s.concerns(entry) {
+		return errUnknownSite(entry.Sites)
+	}
+	return s.all.AppendAudit(ctx, entry)
+}
+
+// concerns reports whether an entry concerns the sites and no others.
+func (s siteStore) concerns(entry tally.AuditEntry) bool {
+	sites := strings.Fields(entry.Sites)
+	return len(sites) > 0 && !slices.ContainsFunc(sites, func(site string) bool { return s.check(site) != nil })
+}
+
+// maxAuditPages bounds the pages, of [tally.MaxPortion] entries, that one call reads.
+const maxAuditPages = 20
+
+func (s siteStore) AuditLog(ctx context.Context, before string, limit int) (shown []tally.AuditEntry, next string, err error) {
+	next = before
+	for range maxAuditPages {
+		var entries []tally.AuditEntry
+		page := next
+		if entries, next, err = s.all.AuditLog(ctx, page, tally.MaxPortion); err != nil {
+			return nil, "", err
+		}
+		for i, entry := range entries {
+			if !s.concerns(entry) {
+				continue
+			}
+			if shown = append(shown, s.redact(entry)); len(shown) == limit && i+1 < len(entries) {
+				_, next, err = s.all.AuditLog(ctx, page, i+1) // for the cursor
+				return shown, next, err
+			}
+		}
+		if next == "" || len(shown) >= limit {
+			break
+		}
+	}
+	return shown, next, nil
+}
+
+// redact removes the addresses of people from an entry: that of the actor, and unless the
+// store shows those of clients, that of a block.
+func (s siteStore) redact(entry tally.AuditEntry) tally.AuditEntry {
+	if name, address, ok := cutLast(entry.Actor, " "); ok {
+		if _, err := netip.ParseAddr(address); err == nil {
+			entry.Actor = name
+		}
+	}
+	if !s.showsAddresses && (entry.Action == "block" || entry.Action == "unblock") {
+		entry.Target, entry.Detail = "", ""
+	}
+	return entry
+}
+
+// cutLast is [strings.Cut] at the last separator.
+func cutLast(text, separator string) (before, after string, ok bool) {
+	i := strings.LastIndex(text, separator)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(separator):], true
+}
+
+// Heartbeats returns those of all instances: a merge must know of older ones.
+func (s siteStore) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
+	return s.all.Heartbeats(ctx)
+}
+
+var errNoHeartbeat = errors.New("an instance, not an owner of a site, writes heartbeats")
+
+func (s siteStore) WriteHeartbeat(context.Context, tally.Heartbeat) error { return errNoHeartbeat }
+
+func (s siteStore) Activity(ctx context.Context, from int64) ([]tally.Activity, error) {
+	activity, err := s.all.Activity(ctx, from)
+	return slices.DeleteFunc(activity, func(a tally.Activity) bool { return s.check(a.Site) != nil }), err
+}
+
+func (s siteStore) Usage(ctx context.Context, maxAge time.Duration) (tally.Usage, error) {
+	usage, err := s.all.Usage(ctx, maxAge)
+	usage.Sites = slices.DeleteFunc(slices.Clone(usage.Sites), func(u tally.SiteUsage) bool { return s.check(u.Site) != nil })
+	return usage, err
+}
+
+// List merges the pages of the sites.
+func (s siteStore) List(ctx context.Context, listing tally.Listing) (merged tally.Page, err error) {
+	scopes, err := s.scopes(listing.Scope)
+	if err != nil {
+		return tally.Page{}, err
+	}
+	if len(scopes) == 1 {
+		listing.Scope = scopes[0]
+		return s.all.List(ctx, listing)
+	}
+	var end *tally.Cursor // beyond which a page does not reach
+	for _, scope := range scopes {
+		listing.Scope = scope
+		page, err := s.all.List(ctx, listing)
+		if err != nil {
+			return tally.Page{}, err
+		}
+		merged.States = append(merged.States, page.States...)
+		next := tally.Listing{Order: listing.Order, After: page.Next}
+		if last, err := next.Cursor(); err != nil {
+			return tally.Page{}, err
+		} else if last != nil && (end == nil || compareCursors(*last, *end) < 0) {
+			end = last
+		}
+	}
+	cursor := func(state tally.State) tally.Cursor {
+		return tally.Cursor{Value: map[tally.Order]int64{tally.ByNewest: state.Version, tally.ByCount: state.Count}[listing.Order], Topic: state.Topic}
+	}
+	slices.SortFunc(merged.States, func(a, b tally.State) int { return compareCursors(cursor(a), cursor(b)) })
+	if end != nil {
+		merged.Next = end.Text(listing.Order)
+		merged.States = slices.DeleteFunc(merged.States, func(state tally.State) bool { return compareCursors(cursor(state), *end) > 0 })
+	}
+	if limit := cmp.Or(listing.Limit, tally.MaxPortion); len(merged.States) > limit {
+		merged.States = merged.States[:limit]
+		merged.Next = cursor(merged.States[limit-1]).Text(listing.Order)
+	}
+	return merged, nil
+}
+
+// compareCursors orders topics as pages of stores do: greater values first, then by name.
+func compareCursors(a, b tally.Cursor) int {
+	return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Topic.Site(), b.Topic.Site()),
+		strings.Compare(a.Topic.Metric(), b.Topic.Metric()), strings.Compare(a.Topic.Key(), b.Topic.Key()))
+}

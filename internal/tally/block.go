@@ -1,0 +1,140 @@
+package tally
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Parts of the name of a block's setting, after [blockPrefix]: the site, unless the block is
+// in all sites, and the target. A release that knows no blocks in one site ignores them.
+const (
+	blockSite    = "site "
+	blockRange   = "range "   // begins the target that is an address range
+	blockVisitor = "visitor " // begins the target that is the keyed hash of a visitor
+)
+
+// Block is what a setting blocks. The setting's value is the reason.
+type Block struct {
+	Site   string // empty: all sites
+	Target string // such as "range 203.0.113.0/24" or "visitor 0123456789abcdef"
+}
+
+// BlockRange returns the block of an address range.
+func BlockRange(site string, addresses netip.Prefix) Block {
+	return Block{site, blockRange + addresses.String()}
+}
+
+// BlockVisitor returns the block of a visitor, whose id it does not contain.
+func BlockVisitor(secret []byte, site, visitor string) Block {
+	return Block{site, NewHasher(secret).blockTarget(visitor)}
+}
+
+// BlockHash is [BlockVisitor] for the keyed hash that [Block.Visitor] returns.
+func BlockHash(site, hash string) Block { return Block{site, blockVisitor + hash} }
+
+func (h *Hasher) blockTarget(visitor string) string {
+	sum := h.sum("blocked", visitor)
+	return blockVisitor + hex.EncodeToString(sum[:8])
+}
+
+// Setting returns the name of the block's setting.
+func (b Block) Setting() string {
+	if b.Site == "" {
+		return blockPrefix + b.Target
+	}
+	return blockPrefix + blockSite + b.Site + " " + b.Target
+}
+
+// ParseBlock returns the block that a setting of that name is; ok is false for another
+// setting. The target may be unknown.
+func ParseBlock(name string) (b Block, ok bool) {
+	if b.Target, ok = strings.CutPrefix(name, blockPrefix); !ok {
+		return Block{}, false
+	}
+	if rest, isOfSite := strings.CutPrefix(b.Target, blockSite); isOfSite {
+		b.Site, b.Target, _ = strings.Cut(rest, " ")
+		ok = ValidSite(b.Site)
+	}
+	return b, ok
+}
+
+// Range returns the blocked address range; ok is false if the block is of something else.
+func (b Block) Range() (addresses netip.Prefix, ok bool, err error) {
+	text, ok := strings.CutPrefix(b.Target, blockRange)
+	if ok {
+		addresses, err = netip.ParsePrefix(text)
+	}
+	return addresses, ok, err
+}
+
+// Visitor returns the keyed hash of the blocked visitor, empty if the block is of something
+// else.
+func (b Block) Visitor() string {
+	if hash, ok := strings.CutPrefix(b.Target, blockVisitor); ok {
+		return hash
+	}
+	return ""
+}
+
+// Blocks returns the blocks in stored settings with their reasons.
+func Blocks(stored map[string]string) map[Block]string {
+	blocks := map[Block]string{}
+	for name, value := range stored {
+		if b, ok := ParseBlock(name); ok {
+			blocks[b] = value
+		}
+	}
+	return blocks
+}
+
+// blockList is what is blocked in one site, or in all.
+type blockList struct {
+	ranges   []netip.Prefix
+	visitors map[string]bool // targets
+}
+
+// addBlock adds the block of the setting with that name, unless its target is unknown.
+func (s *settings) addBlock(name string) error {
+	b, ok := ParseBlock(name)
+	if !ok {
+		return nil
+	}
+	list := s.blocked[b.Site]
+	if list == nil {
+		list = &blockList{visitors: map[string]bool{}}
+		s.blocked[b.Site] = list
+	}
+	addresses, isRange, err := b.Range()
+	switch {
+	case err != nil:
+		return err
+	case isRange:
+		list.ranges = append(list.ranges, addresses.Masked())
+	case b.Visitor() != "":
+		list.visitors[b.Target] = true
+	}
+	return nil
+}
+
+// checkBlocks returns an error if the client or the visitor is blocked in the site.
+// Errors: [CodeBlocked].
+func (s *settings) checkBlocks(hasher *Hasher, site string, client netip.Addr, visitor string) error {
+	if len(s.blocked) == 0 {
+		return nil
+	}
+	if s.blocked[""].contains(hasher, client, visitor) || s.blocked[site].contains(hasher, client, visitor) {
+		return Errorf(CodeBlocked, "contributions from here are not accepted")
+	}
+	return nil
+}
+
+// contains reports whether the list, which may be nil, has the client or the visitor.
+func (l *blockList) contains(hasher *Hasher, client netip.Addr, visitor string) bool {
+	if l == nil {
+		return false
+	}
+	return client.IsValid() && slices.ContainsFunc(l.ranges, func(p netip.Prefix) bool { return p.Contains(client) }) ||
+		len(l.visitors) > 0 && l.visitors[hasher.blockTarget(visitor)]
+}
