@@ -77,7 +77,7 @@ func TestOpen_FirstRelease(t *testing.T) {
 	path := madeByVersion1(t)
 	var log bytes.Buffer
 	store := open(t, path, catalog(), sqlitestore.Options{Journal: week, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if !strings.Contains(log.String(), "from=1 to=5") {
+	if !strings.Contains(log.String(), "from=1 to=6") {
 		t.Errorf("the log does not say that the file is updated: %s", log.String())
 	}
 	if secret, err := store.Secret(); err != nil || secret[1] != 0x11 || len(secret) != 32 {
