@@ -10,7 +10,7 @@ import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
 
 const TOKEN = 'a-token-that-only-the-owner-knows';
-const VIEWS = ['', 'topics', 'spikes', 'people', 'log'];
+const VIEWS = ['', 'topics', 'spikes', 'people', 'log', 'tokens'];
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -367,10 +367,47 @@ test('visitors: block, unblock, forget', async (t) => {
   assert.deepEqual(warnings(), []);
 });
 
+test('tokens: create, use, revoke', async (t) => {
+  await likes('blog/likes/token', 2);
+  const { page, warnings } = await openAdmin(t, { view: 'tokens' });
+  await page.getByText('No tokens yet.').waitFor();
+  await page.getByLabel('Name').fill('editorial');
+  await page.getByRole('button', { name: 'Create' }).click();
+  await page.getByText('Choose at least one site.').waitFor();
+  await page.getByLabel('blog', { exact: true }).check();
+  await page.getByRole('button', { name: 'Create' }).click();
+  const token = await page.getByRole('dialog').getByLabel('Token').inputValue();
+  assert.match(token, /^tally_/);
+  await page.getByRole('dialog').getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('row', { name: 'editorial' }).getByText('viewer').waitFor();
+  assert.equal(await page.getByText(token).count(), 0, 'the token is shown once');
+
+  const viewer = await openAdmin(t, { token });
+  await viewer.page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  assert.deepEqual(await viewer.page.locator('#nav a:visible').allInnerTexts(), ['Overview', 'Topics', 'Spikes', 'Audit log']);
+  assert.equal(await viewer.page.getByRole('heading', { name: 'Instances' }).count(), 0);
+  await viewer.page.goto(`${service.url}/admin/#/topics?prefix=blog/likes/token`);
+  await viewer.page.getByRole('row', { name: 'blog/likes/token' }).waitFor();
+  assert.equal(await viewer.page.getByRole('button', { name: /^(Edit|Export|Delete)/ }).count(), 0);
+  // The address of a view that the token may not see shows the overview.
+  await viewer.page.goto(`${service.url}/admin/#/tokens`);
+  await viewer.page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  assert.deepEqual(viewer.warnings(), []);
+
+  await page.getByRole('button', { name: 'Revoke… editorial' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+  await page.getByText('No tokens yet.').waitFor();
+  await viewer.page.goto(`${service.url}/admin/#/log`);
+  await viewer.page.getByLabel('Admin token').waitFor();
+  assert.deepEqual(warnings(), []);
+});
+
 test('accessibility: every view, light and dark, desktop and phone', async (t) => {
   await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 25, 'machine');
   await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A click farm' });
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));
+  await owner('POST', 'tokens', { name: 'editorial', role: 'editor', sites: ['blog', 'default'] });
+  t.after(() => owner('DELETE', 'tokens/editorial'));
   for (const { colorScheme, width, height, visual } of SCREENS) {
     /** @param {import('playwright-core').Page} page @param {string} view */
     const examine = async (page, view) => {
@@ -388,7 +425,7 @@ test('accessibility: every view, light and dark, desktop and phone', async (t) =
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
     for (const view of VIEWS) {
       await page.goto(`${service.url}/admin/#/${view}`);
-      await page.locator({ '': '.top li .count', topics: 'tbody tr', spikes: '.spikes li', people: 'tbody tr', log: 'tbody tr' }[view] ?? '').first().waitFor();
+      await page.locator({ '': '.top li .count', topics: 'tbody tr', spikes: '.spikes li', people: 'tbody tr', log: 'tbody tr', tokens: 'tbody tr' }[view] ?? '').first().waitFor();
       if (!view) await page.locator('.plot canvas').waitFor();
       await examine(page, view || 'overview');
     }

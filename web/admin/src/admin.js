@@ -1,21 +1,23 @@
 /** The owner's dashboard: signs in and shows the view that the URL names. */
 import { showAudit } from './audit.js';
-import { listenSessionEnd, resumeSession, signIn, signOut } from './client.js';
+import { listenSessionEnd, may, resumeSession, signIn, signOut } from './client.js';
 import { field, find, make } from './dom.js';
 import { showHistory } from './history.js';
 import { showOverview } from './overview.js';
 import { showSpikes } from './spikes.js';
+import { showTokens } from './tokens.js';
 import { showTopics } from './topics.js';
 import { showVisitors } from './visitors.js';
 
-/** @type {Record<string, { title: string, show: (place: HTMLElement, signal: AbortSignal, query: URLSearchParams) => void }>} */
+/** The views, each with the role that it needs. @type {Record<string, { title: string, needs: string, show: (place: HTMLElement, signal: AbortSignal, query: URLSearchParams) => void }>} */
 const views = {
-  '': { title: 'Overview', show: showOverview },
-  topics: { title: 'Topics', show: showTopics },
-  history: { title: 'History', show: showHistory },
-  spikes: { title: 'Spikes', show: showSpikes },
-  people: { title: 'Visitors', show: showVisitors },
-  log: { title: 'Audit log', show: showAudit },
+  '': { title: 'Overview', needs: 'viewer', show: showOverview },
+  topics: { title: 'Topics', needs: 'viewer', show: showTopics },
+  history: { title: 'History', needs: 'viewer', show: showHistory },
+  spikes: { title: 'Spikes', needs: 'viewer', show: showSpikes },
+  people: { title: 'Visitors', needs: 'editor', show: showVisitors },
+  log: { title: 'Audit log', needs: 'viewer', show: showAudit },
+  tokens: { title: 'Tokens', needs: 'admin', show: showTokens },
 };
 
 let signedIn = false;
@@ -39,10 +41,13 @@ function route(navigated = false) {
     showSignIn(main);
     return;
   }
-  const view = views[name] ?? views[''];
+  const shown = views[name] && may(views[name].needs) ? name : '';
+  const view = views[shown];
   document.title = `${view.title} · tallycast`;
   for (const link of document.querySelectorAll('#nav a')) {
-    if (link.getAttribute('href') === `#/${views[name] ? name : ''}`) link.setAttribute('aria-current', 'page');
+    const to = link.getAttribute('href')?.slice(2) ?? '';
+    /** @type {HTMLElement} */ (link.parentElement).hidden = !may(views[to].needs);
+    if (to === shown) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   view.show(main, current.signal, new URLSearchParams(query));
@@ -79,10 +84,10 @@ function showSignIn(place, message = '') {
         },
       },
       make('h1', {}, 'Sign in'),
-      make('p', { class: 'hint' }, 'Use the admin token of the service: the value of --admin-token.'),
+      make('p', { class: 'hint' }, 'Use the admin token of the service, or a token that its owner gave you for your site.'),
       // Password managers store the token under this name.
       make('input', { type: 'text', name: 'username', value: 'tallycast', autocomplete: 'username', hidden: true, readonly: true }),
-      field('Admin token', token),
+      field('Admin token or site token', token),
       error,
       button,
     ),

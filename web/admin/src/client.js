@@ -19,6 +19,17 @@ export class CallError extends Error {
 /** Proves to the service that this page sent a change. */
 let csrf = '';
 
+/** What the session may do. @type {{ role: string, sites: string[] }} */
+export const session = { role: '', sites: [] };
+
+const ROLES = ['', 'viewer', 'editor', 'admin'];
+
+/**
+ * Returns whether the session's role includes another. The service checks each call, too.
+ * @param {string} role
+ */
+export const may = (role) => ROLES.indexOf(session.role) >= ROLES.indexOf(role);
+
 /** @type {() => void} called when the session has ended */
 let onSessionEnd = () => {};
 
@@ -103,7 +114,7 @@ export const getPublic = (path, parameters, signal) => get(`../../v1/${path}`, p
 /** Returns whether there is a session. */
 export async function resumeSession() {
   try {
-    ({ csrf } = await send('GET', 'session'));
+    ({ csrf, role: session.role = 'admin', sites: session.sites = [] } = await send('GET', 'session'));
     return true;
   } catch (error) {
     if (error instanceof CallError && error.status === 401) return false;

@@ -1,6 +1,6 @@
 /** The overview of all instances and sites. */
 import { makeActivity } from './activity.js';
-import { get } from './client.js';
+import { get, may } from './client.js';
 import { choice, field, make, makeTable, repeat } from './dom.js';
 import { follow } from './follow.js';
 import { ago, bytes, counted, exactTime, minuteTime, number } from './format.js';
@@ -68,7 +68,7 @@ export function showOverview(place, signal) {
       plot.canvas,
       plot.summary,
     ),
-    make('div', { class: 'columns' }, makeTop(signal), make('div', {}, instances.section, usage.section)),
+    make('div', { class: 'columns' }, makeTop(signal), make('div', {}, may('admin') && instances.section, usage.section)),
   );
 
   repeat(INTERVAL, signal, async () => {
@@ -131,8 +131,10 @@ function makeTiles() {
     const now = Math.floor(Date.now() / 60_000);
     const sum = (/** @type {any[]} */ items, /** @type {string} */ name) => items.reduce((total, each) => total + (each[name] ?? 0), 0);
     const writesAfter = (/** @type {number} */ minute) => sum(activity.filter((/** @type {any} */ a) => a.minute > minute), 'writes');
-    set('Readers now', number(sum(instances, 'readers')));
-    set('Connected pages', number(sum(instances, 'viewers')));
+    if (may('admin')) {
+      set('Readers now', number(sum(instances, 'readers')));
+      set('Connected pages', number(sum(instances, 'viewers')));
+    }
     set('Contributions, last hour', number(writesAfter(now - 60)));
     set('Contributions, last 24 hours', number(writesAfter(0)));
     // The service measures the stores some minutes after its start.

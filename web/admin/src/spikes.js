@@ -1,5 +1,5 @@
 /** Spikes: contributions that do not look like those of readers, and how to revert them. */
-import { call, get } from './client.js';
+import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
 import { choice, field, make, plainText, repeat, showError, showToast } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
@@ -66,7 +66,7 @@ export function showSpikes(place, signal) {
       make('h2', {}, make('a', { href: linkTo(spike.topic) }, spike.topic)),
       make('p', {}, `${counted(spike.contributions, 'contribution')} from ${counted(spike.networks, 'network')}, ${timeOf(spike)}. ${usualOf(spike)}`),
       make('p', { class: 'hint' }, networksOf(spike)),
-      make(
+      may('editor') && make(
         'button',
         {
           type: 'button',
@@ -85,7 +85,7 @@ export function showSpikes(place, signal) {
     status,
     list,
     more,
-    revertForm(load),
+    ...(may('editor') ? [revertForm(load)] : []),
   );
   repeat(INTERVAL, signal, load);
 }

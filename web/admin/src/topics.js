@@ -1,5 +1,5 @@
 /** The list of topics: search, edit, export and delete unused ones. */
-import { call, get } from './client.js';
+import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
 import { choice, field, find, make, makeTable, plainText, showError, showToast } from './dom.js';
 import { editTopic } from './edit.js';
@@ -86,8 +86,8 @@ export function showTopics(place, signal, query) {
       count.classList.remove('changed');
       requestAnimationFrame(() => count.classList.add('changed'));
     });
-    const button = make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
-    const line = row(make('div', { class: 'name' }, make('a', { href: linkToHistory(t.topic), title: 'History' }, t.topic), bars.list), count, number(sum(t.seed)), signed(sum(t.adjustment)), changed, button);
+    const button = may('editor') && make('button', { type: 'button', class: 'quiet', click: () => edit(t.topic, line) }, 'Edit…', make('span', { class: 'visually-hidden' }, ` ${t.topic}`));
+    const line = row(make('div', { class: 'name' }, make('a', { href: linkToHistory(t.topic), title: 'History' }, t.topic), bars.list), count, number(sum(t.seed)), signed(sum(t.adjustment)), changed, button || undefined);
     return line;
   };
 
@@ -144,8 +144,7 @@ export function showTopics(place, signal, query) {
     make('h1', {}, 'Topics'),
     form,
     make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, status, more),
-    make('p', { class: 'foot hint' }, 'Export these topics:', ...exports),
-    pruneForm(search),
+    ...(may('editor') ? [make('p', { class: 'foot hint' }, 'Export these topics:', ...exports), pruneForm(search)] : []),
   );
   search();
   get('overview', {}, signal).then(

@@ -1,5 +1,5 @@
 /** Blocks addresses and visitors, and removes the contributions of a visitor. */
-import { call, get } from './client.js';
+import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
 import { field, make, makeTable, plainText } from './dom.js';
 import { counted } from './format.js';
@@ -9,7 +9,7 @@ import { counted } from './format.js';
  * @param {AbortSignal} signal
  */
 export function showVisitors(place, signal) {
-  const { table, body, row } = makeTable('Blocked addresses and visitors', [{ name: 'Address or visitor' }, { name: 'Reason' }, { name: 'Unblock', hidden: true }]);
+  const { table, body, row } = makeTable('Blocked addresses and visitors', [{ name: 'Address or visitor' }, { name: 'Site' }, { name: 'Reason' }, { name: 'Unblock', hidden: true }]);
   table.classList.add('wide');
   const status = make('p', { class: 'hint', role: 'status' });
   const load = async () => {
@@ -22,8 +22,8 @@ export function showVisitors(place, signal) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
-  /** @param {{ range?: string, visitor?: string, reason: string }} block */
-  const line = ({ range, visitor, reason }) => {
+  /** @param {{ site?: string, range?: string, visitor?: string, reason: string }} block */
+  const line = ({ site, range, visitor, reason }) => {
     const target = range ?? `visitor ${visitor}`;
     const unblock = () =>
       ask({
@@ -31,11 +31,11 @@ export function showVisitors(place, signal) {
         content: [make('p', {}, 'New contributions from there count again.')],
         verb: 'Unblock',
         act: async () => {
-          await call('DELETE', 'blocks', range ? { range } : { visitor });
+          await call('DELETE', 'blocks', { site, ...(range ? { range } : { visitor }) });
           return `Unblocked ${target}.`;
         },
       }).done.then((done) => void (done && load()));
-    return row(target, reason, make('button', { type: 'button', class: 'quiet', click: unblock }, 'Unblock…', make('span', { class: 'visually-hidden' }, ` ${target}`)));
+    return row(target, site ?? 'all', reason, make('button', { type: 'button', class: 'quiet', click: unblock }, 'Unblock…', make('span', { class: 'visually-hidden' }, ` ${target}`)));
   };
 
   place.append(
@@ -46,10 +46,14 @@ export function showVisitors(place, signal) {
   load();
 }
 
+/** The sites that an empty field means. */
+const siteHint = () => (may('admin') ? 'Empty: all sites' : 'Empty: all your sites');
+
 /** @param {() => void} onDone */
 function blockForm(onDone) {
   const target = make('input', { required: true, placeholder: '203.0.113.0/24', ...plainText });
   const reason = make('input', { maxlength: 200 });
+  const site = make('input', plainText);
   const form = make(
     'form',
     {
@@ -64,7 +68,7 @@ function blockForm(onDone) {
           verb: 'Block',
           danger: true,
           act: async () => {
-            await call('POST', 'blocks', { ...(isRange ? { range: given } : { visitor: given }), reason: reason.value.trim() });
+            await call('POST', 'blocks', { site: site.value.trim(), ...(isRange ? { range: given } : { visitor: given }), reason: reason.value.trim() });
             form.reset();
             return `Blocked ${given}.`;
           },
@@ -72,6 +76,7 @@ function blockForm(onDone) {
       },
     },
     field('Address range or visitor id', target),
+    field('In the site', site, siteHint()),
     field('Reason', reason),
     make('button', { class: 'danger' }, 'Block…'),
   );
@@ -102,7 +107,7 @@ function forgetForm() {
       },
     },
     field('Visitor id', visitor, 'In the visitor’s browser: local storage, key tallycast'),
-    field('Site', site, 'Empty: all sites'),
+    field('Site', site, siteHint()),
     make('button', { class: 'danger' }, 'Forget…'),
   );
   return form;
