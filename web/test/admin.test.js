@@ -54,7 +54,7 @@ async function openAdmin(t, { view = '', token = TOKEN, at = service.url, option
   const page = await open(`${at}/admin/#/${view}`);
   await page.getByLabel('Admin token').fill(token);
   await page.keyboard.press('Enter');
-  if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|Visitors|Audit log/ }).waitFor();
+  if (token === TOKEN) await page.getByRole('heading', { level: 1, name: /Overview|Topics|Spikes|Visitors|Audit log|Tokens/ }).waitFor();
   // The browser logs the 401 of the first call.
   return { page, context, warnings: () => warnings.filter((text) => !/401/.test(text)) };
 }
@@ -386,7 +386,7 @@ test('tokens: create, use, revoke', async (t) => {
   await viewer.page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   assert.deepEqual(await viewer.page.locator('#nav a:visible').allInnerTexts(), ['Overview', 'Topics', 'Spikes', 'Audit log']);
   assert.equal(await viewer.page.getByRole('heading', { name: 'Instances' }).count(), 0);
-  await viewer.page.goto(`${service.url}/admin/#/topics?prefix=blog/likes/token`);
+  await viewer.page.goto(`${service.url}/admin/#/topics?site=blog&metric=likes&prefix=token`);
   await viewer.page.getByRole('row', { name: 'blog/likes/token' }).waitFor();
   assert.equal(await viewer.page.getByRole('button', { name: /^(Edit|Export|Delete)/ }).count(), 0);
   // The address of a view that the token may not see shows the overview.
@@ -403,7 +403,7 @@ test('tokens: create, use, revoke', async (t) => {
 });
 
 test('accessibility: every view, light and dark, desktop and phone', async (t) => {
-  await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 25, 'machine');
+  await likes('blog/likes/a-post-with-a-name-that-is-rather-long/and-has-segments', 50, 'machine');
   await owner('POST', 'blocks', { range: '198.51.100.0/24', reason: 'A click farm' });
   t.after(() => owner('DELETE', 'blocks', { range: '198.51.100.0/24' }));
   await owner('POST', 'tokens', { name: 'editorial', role: 'editor', sites: ['blog', 'default'] });

@@ -78,7 +78,7 @@ function tokenForm(onDone) {
         }
       },
     },
-    make('div', { class: 'fields' }, field('Name', name, 'In the audit log'), field('Role', role)),
+    make('div', { class: 'fields' }, field('Name', name, 'Shown in the audit log'), field('Role', role)),
     make('fieldset', { class: 'actions-list' }, make('legend', {}, 'Sites'), ...sites.map((box) => make('label', {}, box, box.value))),
     error,
     make('div', {}, make('button', { class: 'primary' }, 'Create')),
