@@ -108,6 +108,9 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 		}
 	}
 	counts("the seed", 7)
+	for _, r := range pair {
+		watch(t, r.public+"/v1/stream?topic=default/likes/about") // while nobody watches, the loss may stay unnoticed for a minute
+	}
 	redis.Do("flushall")
 	counts("the seed after a flush", 7)
 	redis.Kill()

@@ -82,6 +82,9 @@ func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	} else {
 		c = redistopology.NewCall(script, append(keys, keys[1])...)
 	}
+	if s.options.History > 0 {
+		c.SetOptional(2, 2)
+	}
 	packed := s.appendHead(&c, b.Topic, rule, len(b.Writes))
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
@@ -152,6 +155,23 @@ func appendWrite(packed []byte, rule tally.Rule, w *tally.Write) []byte {
 	return hex.AppendEncode(packed, member[:pathDigits/2])
 }
 
+// reviewFailure draws conclusions about a node, nil if none was reached, from an error of a
+// write.
+func (s *Store) reviewFailure(on *redistopology.Node, err error) {
+	if on == nil {
+		return
+	}
+	n := nodeOf(on)
+	switch {
+	case lacksRight(err):
+		notify(n.checkRequested)
+		return
+	case redistopology.RefusesWrites(err):
+		n.status.setFailed(explain(err)) // a probe notices when it is over
+	}
+	notify(n.pace.soon) // the next probe may be a minute away
+}
+
 // finishBatch fills in the results of a batch.
 func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	reply, err := s.parseReply(b.Topic, c)
@@ -161,14 +181,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 		return
 	}
 	if err != nil {
-		switch {
-		case redistopology.RefusesWrites(err):
-			nodeOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
-		case lacksRight(err):
-			notify(nodeOf(c.Node()).checkRequested)
-		case c.Node() != nil:
-			notify(nodeOf(c.Node()).pace.soon) // the next probe may be a minute away
-		}
+		s.reviewFailure(c.Node(), err)
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return
 	}

@@ -85,6 +85,7 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 		c = s.wholeTopicCall(editScript, e.Topic)
 	} else {
 		c = redistopology.NewCall(editScript, s.names.count(e.Topic), s.names.hours(e.Topic), s.names.days(e.Topic))
+		c.SetOptional(1, 2)
 	}
 	value := any(e.Value)
 	if e.Options != "" {
@@ -152,9 +153,7 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 		return editReply{}, tally.ErrFrozen
 	}
 	if err != nil {
-		if c.Node() != nil && redistopology.RefusesWrites(err) {
-			nodeOf(c.Node()).status.setFailed(explain(err)) // a probe notices when it is over
-		}
+		s.reviewFailure(c.Node(), err)
 		return editReply{}, tally.Unavailable(err)
 	}
 	parts := strings.Split(reply.detail, ";")

@@ -266,6 +266,9 @@ type carriedHeartbeats struct {
 // CarryHeartbeats implements [tally.HeartbeatCarrier].
 func (s *Store) CarryHeartbeats(next func() tally.Heartbeat, stored func(tally.Heartbeat)) {
 	s.carried.Store(&carriedHeartbeats{next, stored})
+	for _, n := range s.nodes() {
+		notify(n.pace.soon) // the next probe may be a minute away
+	}
 }
 
 // IsAlone reports whether no other instance uses the store, as the last probe found and no

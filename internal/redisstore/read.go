@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -54,19 +55,79 @@ func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, qu
 		}
 		return readings
 	}
-	perCall := len(queries)
 	if s.topology.IsCluster() {
-		perCall = 1 // the keys of topics are in different slots
+		return s.appendClusterReadings(ctx, readings, queries, withDeleted)
 	}
-	var calls []redistopology.Call
-	for some := range slices.Chunk(queries, perCall) {
-		calls = append(calls, s.readCall(some, message))
-	}
+	calls := []redistopology.Call{s.readCall(queries, message)}
 	s.topology.Call(ctx, calls)
-	for i := range calls {
-		readings = s.appendReplies(readings, queries[i*perCall:min((i+1)*perCall, len(queries))], &calls[i], withDeleted)
+	return s.appendReplies(readings, queries, &calls[0], withDeleted)
+}
+
+// clusterRead is the commands that read a topic in a Cluster; unnecessary ones are nil.
+type clusterRead struct {
+	state, members *redis.SliceCmd
+	shares         *redis.MapStringStringCmd
+	clock          *redis.TimeCmd // of the node that has the shares
+	deleted        *redis.StringCmd
+}
+
+// appendClusterReadings reads with commands of one key each: while a slot moves, Redis refuses
+// a script with a key that exists and one that does not.
+func (s *Store) appendClusterReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, withDeleted bool) []tally.Reading {
+	reads := make([]clusterRead, len(queries))
+	pipe := s.client.Pipeline()
+	for i, q := range queries {
+		r, rule := &reads[i], s.catalog.Rule(q.Topic)
+		r.state = pipe.HMGet(ctx, s.names.count(q.Topic), "n", "v")
+		if rule.Kind == tally.Presence {
+			r.shares, r.clock = pipe.HGetAll(ctx, s.names.shares(q.Topic)), pipe.Time(ctx)
+			continue
+		}
+		if q.Member != 0 {
+			r.members = pipe.HMGet(ctx, s.names.members(q.Topic), memberFields(rule, q.Member)...)
+		}
+		if withDeleted {
+			r.deleted = pipe.Get(ctx, s.names.deleted(q.Topic))
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, q := range queries {
+		var reading tally.Reading
+		clock, reply, err := reads[i].reply()
+		if err == nil {
+			reading, err = s.parseReading(q, clock, reply, withDeleted)
+		}
+		if err != nil {
+			reading = unreadable(q.Topic, err)
+		}
+		readings = append(readings, reading)
 	}
 	return readings
+}
+
+// reply returns the clock and the reply to one query, as script/read.lua returns them.
+func (r *clusterRead) reply() (clock, reply any, err error) {
+	values, err := r.state.Result()
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.shares != nil {
+		var shares []any
+		for instance, share := range r.shares.Val() {
+			shares = append(shares, instance, share)
+		}
+		clock = strconv.FormatInt(r.clock.Val().UnixMilli(), 10)
+		return clock, append(values, shares), cmp.Or(r.shares.Err(), r.clock.Err())
+	}
+	var deleted any
+	if r.deleted != nil && !errors.Is(r.deleted.Err(), redis.Nil) {
+		deleted, err = r.deleted.Val(), r.deleted.Err()
+	}
+	values = append(values, deleted)
+	if r.members != nil {
+		values, err = append(values, r.members.Val()...), cmp.Or(err, r.members.Err())
+	}
+	return nil, values, err
 }
 
 // readCall returns a call that answers queries.

@@ -43,6 +43,9 @@ func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []ta
 			held = string(rule.Pad(c.Options))
 		}
 		call := redistopology.NewCall(reissueScript, keys...)
+		if history != noHistory {
+			call.SetOptional(1, 2)
+		}
 		call.Append(c.Version, held, strconv.FormatInt(retention, 10))
 		call.Append(s.names.channel(c.Topic), tally.AppendFrameHead(nil, c.Topic), optionCount(rule), history)
 		return c.Topic, call
@@ -63,8 +66,12 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	}
 	retention := max(minShareRetention, 2*ttl).Milliseconds()
 	newCall := func(share tally.Share) (tally.Topic, redistopology.Call) {
-		call := redistopology.NewCall(shareScript, s.names.count(share.Topic), s.names.shares(share.Topic),
-			s.names.hours(share.Topic), s.names.days(share.Topic))
+		keys := []string{s.names.count(share.Topic), s.names.shares(share.Topic)}
+		if s.historyRetention != noHistory {
+			keys = append(keys, s.names.hours(share.Topic), s.names.days(share.Topic))
+		}
+		call := redistopology.NewCall(shareScript, keys...)
+		call.SetOptional(2, len(keys)-2)
 		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
 		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic), s.historyRetention)
 		return share.Topic, call

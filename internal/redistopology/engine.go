@@ -313,7 +313,8 @@ func (t *Topology) redirect(o *operation, err error) bool {
 		}
 		return true
 	case redis.HasErrorPrefix(err, "TRYAGAIN"): // some of the keys have moved
-		o.pause = true // the node is still the one to ask
+		// The node is still the one to ask.
+		o.pause = o.call == nil || !o.call.dropOptional()
 		return true
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,9 @@ type Call struct {
 	days      int
 	dayPrefix string
 
+	// The script can do without these keys.
+	optionalAt, optional int
+
 	// ambiguous says that Redis may have got the call, or may still get it, though its
 	// reply was lost.
 	ambiguous bool
@@ -95,6 +99,28 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 // Append adds arguments.
 func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 
+// SetOptional says that the script can do without n keys, of which at is the index of the
+// first, if its last argument is "0". While a slot moves, Redis refuses a call with keys that
+// exist and others that do not: the call then is made without these.
+func (c *Call) SetOptional(at, n int) { c.optionalAt, c.optional = at, n }
+
+// firstKey is the index of the first key in args.
+const firstKey = 3
+
+// dropOptional removes the optional keys, and reports whether there were any.
+func (c *Call) dropOptional() bool {
+	if c.optional == 0 {
+		return false
+	}
+	at := firstKey + c.optionalAt
+	c.args = slices.Delete(c.args, at, at+c.optional)
+	c.args[firstKey-1] = c.args[firstKey-1].(int) - c.optional
+	c.args[len(c.args)-1] = "0"
+	c.firstArg -= c.optional
+	c.optional = 0
+	return true
+}
+
 // Script returns the script.
 func (c *Call) Script() *Script { return c.script }
 
@@ -119,7 +145,7 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 	defer cancel()
 	operations := make([]operation, len(calls))
 	for i := range calls {
-		key, _ := calls[i].args[3].(string)
+		key, _ := calls[i].args[firstKey].(string)
 		operations[i] = operation{key: key, call: &calls[i]}
 	}
 	t.run(ctx, operations)

@@ -58,14 +58,12 @@ func (s *Store) write() {
 		case j := <-s.jobs:
 			changes, err := s.writer.transact(j)
 			if err == nil {
+				s.feed.publish(changes...) // they are stored, acknowledged or not
 				// After the commit, which may have taken long.
 				err = checkLease(s.leaseFile)
 			}
 			if !errors.Is(err, tally.ErrFrozen) { // not a fault of the file
 				s.writeFault.record(err)
-			}
-			if err == nil {
-				s.feed.publish(changes...)
 			}
 			if s.writer.sweepDue { // notify after the commit, which makes the rows visible
 				s.writer.sweepDue = false

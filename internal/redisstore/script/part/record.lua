@@ -4,8 +4,13 @@
 -- is no history, or the change ends it). Comes before n and v are written.
 
 local HOUR = 3600000000 -- microseconds
+-- Removes the records of a deleted topic. UNLINK is allowed above the memory limit, and would
+-- allow the writes after it.
+local function forget()
+  if redis.call('HLEN', hours) + redis.call('HLEN', days) > 0 then redis.call('UNLINK', hours, days) end
+end
 if retention ~= '0' and version == 0 then
-  redis.call('UNLINK', hours, days) -- an earlier release may have deleted a topic of this name
+  forget() -- an earlier release may have deleted a topic of this name
   redis.call('HSET', KEYS[1], 'p', '0')
 elseif retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) then
   local HOURS = 192 -- that are kept
@@ -18,7 +23,7 @@ elseif retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR
   local adjustment = total(past[3])
   local sum, prior = total(past[1]) - total(past[2]) - adjustment, past[4]
   if not prior then
-    redis.call('UNLINK', hours, days)
+    forget()
     prior = string.format('~%.0f', sum)
     redis.call('HSET', KEYS[1], 'p', prior)
   end
