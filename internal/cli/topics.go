@@ -14,10 +14,11 @@ import (
 )
 
 const topicsDetails = `
-These commands call a running service with its --admin-token, or with a token of some
-sites (tokens create), or work on a store that no service uses (--store). On a terminal they print tables, elsewhere a line of JSON for
-each item. Before a change that cannot be undone they ask for confirmation; without a
-terminal such a change needs --yes. The HTTP calls below /admin/v1/ do the same.
+These commands call a running service with its --admin-token or with a token of some
+sites (tokens create), or work on a store that no service uses (--store). On a terminal
+they print tables, elsewhere a line of JSON for each item. Before a change that cannot be
+undone they ask for confirmation; without a terminal such a change needs --yes. The HTTP
+calls below /admin/v1/ do the same.
 `
 
 const topicsExamples = `
