@@ -98,8 +98,8 @@ func litestreamTimeouts(t *testing.T) (shutdown, lastSync time.Duration) {
 	return shutdown, lastSync
 }
 
-// tallycast accepts the settings of fly.toml. Fly.io, and Litestream before it, wait for the
-// end of the drain, of requests in flight, and of the last changes.
+// tallycast accepts the settings of fly.toml. Litestream, and then Fly.io, wait long enough for
+// the drain, for requests in flight, and for the upload of the last changes.
 func TestFly_Settings(t *testing.T) {
 	t.Parallel()
 	c := readFly(t)
@@ -155,7 +155,7 @@ func TestFly_HealthCheckAndClientAddress(t *testing.T) {
 	}
 }
 
-// instructions are those of a Dockerfile that ours use.
+// instructions are the instructions that our Dockerfiles use.
 var instructions = []string{"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
 
 // stageName is the name of a build stage.

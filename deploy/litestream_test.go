@@ -23,7 +23,7 @@ import (
 const (
 	// syncInterval is entrypoint's default, within which acknowledged likes reach the replica.
 	syncInterval = time.Second
-	// uploadAllowance is how much longer it may take on a busy machine.
+	// uploadAllowance is the additional time of an upload on a busy machine.
 	uploadAllowance = 2 * time.Second
 	// leaseDuration is short because the tests wait for its end.
 	leaseDuration = 2 * time.Second
@@ -53,7 +53,7 @@ func startBucket(t *testing.T) (replica string) {
 	return "s3://counts/blog?endpoint=http://" + address + "&region=auto&force-path-style=true"
 }
 
-// container is what runs in a container: entrypoint, Litestream and tallycast serve.
+// container is the processes of a container: entrypoint, Litestream and tallycast serve.
 type container struct {
 	*processtest.Instance
 	t *testing.T
@@ -136,7 +136,7 @@ func likeUntil(ctx context.Context, t *testing.T, url, topic string, round int) 
 	return a
 }
 
-// missing returns how old the likes were at a time that c does not have.
+// missing returns the ages, at the time at, of the likes that c lacks.
 func (a *acknowledgements) missing(c *container, topic string, at time.Time) (ages []time.Duration) {
 	c.t.Helper()
 	a.mu.Lock()
@@ -181,7 +181,7 @@ func (c *container) read(topic, visitor string) (state readState) {
 }
 
 // A container is killed under load and its disk is lost. The next one has every like that was
-// acknowledged before the last sync interval, also if it is lost in turn. Open pages show the
+// acknowledged before the last sync interval, and so has the one after it. Open pages show the
 // restored counts, under versions that only grow.
 func TestLitestream_DiskLost(t *testing.T) {
 	t.Parallel()

@@ -26,10 +26,11 @@ import (
 const (
 	// leaseName is the object beside the replica's files that holds the record.
 	leaseName = "tallycast-lease.json"
-	// maxRecord bounds the bytes that are read of it; a record is shorter than 200.
+	// maxRecord bounds the size of the record that is read, in bytes. A record is shorter than
+	// 200.
 	maxRecord = 4096
-	// A lease is renewed renewals times within its duration, and a holder that cannot
-	// renew it stops after holdShare of holdShares of the duration.
+	// The holder renews a lease renewals times within its duration. A holder that cannot renew
+	// it stops after holdShare of holdShares of the duration.
 	renewals, holdShare, holdShares = 3, 5, 6
 	// checkInterval is how soon a container that was frozen notices it.
 	checkInterval = 100 * time.Millisecond
@@ -102,7 +103,7 @@ func newLease(ctx context.Context, url, file string, duration time.Duration) (*l
 	return l, nil
 }
 
-// acquire waits at most for wait until no other container holds the lease, and acquires it.
+// acquire waits until no other container holds the lease, at most for wait, and acquires it.
 func (l *lease) acquire(ctx context.Context, wait time.Duration) error {
 	var seen string // ETag of another holder's record, unchanged since
 	var since time.Time
@@ -179,8 +180,8 @@ func (l *lease) hold(ctx context.Context) error {
 }
 
 // holdWhile renews the lease while work, which does not use it, runs on another goroutine. It
-// ends held as soon as another container may hold the lease, or ctx ends, and returns the
-// errors of both.
+// cancels held as soon as another container may hold the lease, or when ctx ends, and returns
+// the errors of work and of the renewal.
 func (l *lease) holdWhile(ctx context.Context, work func(held context.Context) error) error {
 	held, end := context.WithCancel(ctx)
 	defer end()
@@ -231,8 +232,8 @@ func (l *lease) renew(ctx context.Context, next record) error {
 	return l.write(ctx, next, etag)
 }
 
-// write stores next if the stored record has the given ETag; an empty one stands for no
-// record.
+// write stores next if the stored record has the given ETag. An empty ETag means that there is
+// no record.
 func (l *lease) write(ctx context.Context, next record, etag string) error {
 	began := time.Now()
 	stored, err := l.put(ctx, next, etag)

@@ -107,8 +107,8 @@ func parse(args []string, getenv func(string) string) (o options, err error) {
 // environment returns the environment of the child processes. litestream.yml uses these
 // variables.
 func (o options) environment() []string {
-	// Half of the interval passes at most until Litestream reads a change from the file,
-	// and half until it sends it.
+	// Litestream reads a change from the file after at most half of the interval, and sends it
+	// after at most the other half.
 	return append(os.Environ(), "LITESTREAM_DATABASE="+o.database, "LITESTREAM_INTERVAL="+(o.sync/2).String())
 }
 

@@ -25,9 +25,9 @@ func readMarker(o options) (id string, err error) {
 	return string(content), nil
 }
 
-// restore makes the newest database the one on this disk. The disk has it if its id is
-// newest, the id that the last container that wrote has recorded in the lease. Else the
-// database comes from the replica, and the disk loses its id: it may be empty, or older.
+// restore puts the newest database on this disk. newest is the id that the lease records: that
+// of the disk of the last container that wrote. If this disk has another id, it may be empty or
+// older. Then restore takes the database from the replica and removes the id of the disk.
 func restore(ctx context.Context, o options, newest string) error {
 	id, err := readMarker(o)
 	if err != nil {
